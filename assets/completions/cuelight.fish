@@ -44,6 +44,8 @@ complete -c cuelight -n "__fish_cuelight_needs_command" -a "workflow" -d 'List, 
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "resume" -d 'Continue a run whose worker was lost, from the first step that had not completed'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "approve" -d 'Approve deployments that wait for a review, or the run of a fork'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "reject" -d 'Reject deployments that wait for a review: their jobs fail'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "env" -d 'Show the environments of a repository on a server: what is live, their rules, the deployments to one'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "rollback" -d 'Bring an earlier release back to an environment on a server, and follow it'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "shell" -d 'Open a shell in the environment of a running or failed job'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "replay" -d 'Play a past run again on the screen, forward and back, at any speed'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "screenshot" -d 'Draw the screen at a moment of a run, as text or as a picture'
@@ -187,6 +189,19 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand reject" -l yes -d 'Con
 complete -c cuelight -n "__fish_cuelight_using_subcommand reject" -l all -d 'All environments of the run that you may review'
 complete -c cuelight -n "__fish_cuelight_using_subcommand reject" -l json -d 'Print JSON'
 complete -c cuelight -n "__fish_cuelight_using_subcommand reject" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand env" -s R -l repository -d 'The repository [default: `GH_REPO`, or that of the current folder\'s remotes]' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand env" -s n -l limit -d 'Maximum number of deployments to show' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand env" -l json -d 'Print JSON'
+complete -c cuelight -n "__fish_cuelight_using_subcommand env" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand rollback" -l to -d 'The release: its tag, its commit, or the number of the run that deployed it [default: the last other release that succeeded]' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand rollback" -l from -d 'The release that must be there now; else nothing is done' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand rollback" -l reason -d 'Reason, for a workflow that takes one' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand rollback" -l by -d 'The only way to use: start the workflow, or run the job again [default: the first that is possible]' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand rollback" -l yes -d 'Confirm the environment by its name, without a question' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand rollback" -s R -l repository -d 'The repository [default: `GH_REPO`, or that of the current folder\'s remotes]' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand rollback" -l json -d 'Print JSON'
+complete -c cuelight -n "__fish_cuelight_using_subcommand rollback" -s d -l detach -d 'Print the run\'s id and leave it running'
+complete -c cuelight -n "__fish_cuelight_using_subcommand rollback" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -l service -d 'Open the shell in the container of this service of a running job' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -s s -l secret -d 'A secret that the run had, for the step\'s environment; without a value it is taken from the environment' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -l all -d 'Let `latest` be the newest run of all repositories'

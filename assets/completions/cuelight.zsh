@@ -333,6 +333,35 @@ _arguments "${_arguments_options[@]}" : \
 '*::environments -- Names of the environments:_default' \
 && ret=0
 ;;
+(env)
+_arguments "${_arguments_options[@]}" : \
+'-R+[The repository \[default\: \`GH_REPO\`, or that of the current folder'\''s remotes\]]:[HOST/]OWNER/NAME:_default' \
+'--repository=[The repository \[default\: \`GH_REPO\`, or that of the current folder'\''s remotes\]]:[HOST/]OWNER/NAME:_default' \
+'-n+[Maximum number of deployments to show]:LIMIT:_default' \
+'--limit=[Maximum number of deployments to show]:LIMIT:_default' \
+'--json[Print JSON]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'::environment -- Name of an environment\: show its rules and its deployments:_default' \
+&& ret=0
+;;
+(rollback)
+_arguments "${_arguments_options[@]}" : \
+'--to=[The release\: its tag, its commit, or the number of the run that deployed it \[default\: the last other release that succeeded\]]:SHA|TAG|RUN:_default' \
+'--from=[The release that must be there now; else nothing is done]:SHA|TAG:_default' \
+'--reason=[Reason, for a workflow that takes one]:TEXT:_default' \
+'--by=[The only way to use\: start the workflow, or run the job again \[default\: the first that is possible\]]:dispatch|rerun:_default' \
+'*--yes=[Confirm the environment by its name, without a question]:ENV:_default' \
+'-R+[The repository \[default\: \`GH_REPO\`, or that of the current folder'\''s remotes\]]:[HOST/]OWNER/NAME:_default' \
+'--repository=[The repository \[default\: \`GH_REPO\`, or that of the current folder'\''s remotes\]]:[HOST/]OWNER/NAME:_default' \
+'--json[Print JSON]' \
+'-d[Print the run'\''s id and leave it running]' \
+'--detach[Print the run'\''s id and leave it running]' \
+'-h[Print help]' \
+'--help[Print help]' \
+':environment -- Name of the environment:_default' \
+&& ret=0
+;;
 (shell)
 _arguments "${_arguments_options[@]}" : \
 '--service=[Open the shell in the container of this service of a running job]:NAME:_default' \
@@ -538,6 +567,8 @@ _cuelight_commands() {
 'resume:Continue a run whose worker was lost, from the first step that had not completed' \
 'approve:Approve deployments that wait for a review, or the run of a fork' \
 'reject:Reject deployments that wait for a review\: their jobs fail' \
+'env:Show the environments of a repository on a server\: what is live, their rules, the deployments to one' \
+'rollback:Bring an earlier release back to an environment on a server, and follow it' \
 'shell:Open a shell in the environment of a running or failed job' \
 'replay:Play a past run again on the screen, forward and back, at any speed' \
 'screenshot:Draw the screen at a moment of a run, as text or as a picture' \
@@ -653,6 +684,11 @@ _cuelight__subcmd__doctor_commands() {
     local commands; commands=()
     _describe -t commands 'cuelight doctor commands' commands "$@"
 }
+(( $+functions[_cuelight__subcmd__env_commands] )) ||
+_cuelight__subcmd__env_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight env commands' commands "$@"
+}
 (( $+functions[_cuelight__subcmd__eval_commands] )) ||
 _cuelight__subcmd__eval_commands() {
     local commands; commands=()
@@ -707,6 +743,11 @@ _cuelight__subcmd__rerun_commands() {
 _cuelight__subcmd__resume_commands() {
     local commands; commands=()
     _describe -t commands 'cuelight resume commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__rollback_commands] )) ||
+_cuelight__subcmd__rollback_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight rollback commands' commands "$@"
 }
 (( $+functions[_cuelight__subcmd__run_commands] )) ||
 _cuelight__subcmd__run_commands() {

@@ -101,6 +101,10 @@ pub enum Action {
     WatchFiles,
     /// Review deployments.
     Review,
+    /// Roll the environment back.
+    RollBack,
+    /// Show the deployments to the environment.
+    Deployments,
     /// Cancel the run.
     Stop,
     /// Re-run the run.
@@ -174,6 +178,7 @@ pub struct Entry {
 const EVERYWHERE: &[Context] = &[Context::Everywhere];
 const LOG: &[Context] = &[Context::Panel(Panel::Log)];
 const GRAPH: &[Context] = &[Context::Panel(Panel::Graph)];
+const DEPLOYS: &[Context] = &[Context::Panel(Panel::Deploys)];
 const RUNS: &[Context] = &[Context::Panel(Panel::Runs)];
 const MARKED: &[Context] = &[Context::Panel(Panel::Log), Context::Panel(Panel::Runs)];
 const MOTION: &[Context] = &[Context::Everywhere, Context::Overlay];
@@ -240,6 +245,22 @@ const TABLE: &[Entry] = &[
         EVERYWHERE,
         "review",
         "approve or reject deployments that wait for a review; approve the run of a fork",
+    ),
+    entry(
+        Action::RollBack,
+        "roll-back",
+        &[", b"],
+        DEPLOYS,
+        "",
+        "roll the environment on a server back to the last other release that succeeded",
+    ),
+    entry(
+        Action::Deployments,
+        "deployments",
+        &[", h"],
+        DEPLOYS,
+        "",
+        "show the deployments to the environment on a server, to go back to one of them",
     ),
     entry(Action::Stop, "stop", &["s"], EVERYWHERE, "stop", "cancel the run; while it stops: kill it"),
     entry(

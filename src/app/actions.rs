@@ -64,6 +64,8 @@ impl App {
             Action::Palette => self.overlay = Some(self.palette()),
             Action::Review => self.overlay = self.fork_question().or_else(|| self.review_box()),
             Action::Stop => self.overlay = self.stop_question(),
+            Action::Deployments => self.overlay = self.deployments_picker(),
+            Action::RollBack => return self.rollback_request().map(Effect::Request).into_iter().collect(),
             Action::Rerun => self.overlay = self.rerun_question(),
             Action::Delete => self.overlay = self.delete_question(),
             Action::DeleteLogs => self.overlay = self.delete_logs_question(),
@@ -130,6 +132,11 @@ impl App {
     /// Opens the selected row of the focused pane.
     fn open(&mut self) {
         let panel = self.view.focus;
+        let deployments = (panel == Panel::Deploys).then(|| self.deployments_picker()).flatten();
+        if deployments.is_some() {
+            self.overlay = deployments;
+            return;
+        }
         let cx = cx(&self.state, self.theme, self.view, self.screen().as_ref(), panel);
         if let Some(panel) = self.panes.get_mut(panel).open(&cx, &mut self.selection) {
             self.focus(panel);

@@ -4,6 +4,7 @@ use crate::model::capabilities::{Capabilities, Operation, RunState, Unavailable}
 use crate::model::{Command, PendingReview, Phase, Summary};
 
 use super::action::Action;
+use super::environments::repository;
 use super::state::AppState;
 
 /// Returns why an action is unavailable. `summary` is the selected run.
@@ -12,6 +13,10 @@ pub(super) fn unavailable(action: Action, state: &AppState, summary: Option<&Sum
     let operation = match action {
         action if action.is_of_replay() => return state.replay.is_none().then_some(Unavailable::NotReplay),
         Action::Yank => return summary.is_none().then_some(Unavailable::NoRun),
+        Action::RollBack => {
+            return state.refusal().or_else(|| has_environments(state, summary).err());
+        }
+        Action::Deployments => return has_environments(state, summary).err(),
         Action::Start => Operation::Start,
         Action::WatchFiles => Operation::WatchFiles,
         Action::Review if capabilities.run.is_some_and(|run| run.waits_for_approval()) => Operation::ApproveFork,
@@ -50,6 +55,12 @@ pub(super) fn capabilities<'s>(state: &'s AppState, summary: Option<&'s Summary>
         rights: summary.and_then(|summary| state.rights_of(summary)),
         now: Some(state.now),
     }
+}
+
+/// Whether environments of the selected run's repository are known.
+fn has_environments(state: &AppState, summary: Option<&Summary>) -> Result<(), Unavailable> {
+    let repository = summary.and_then(repository).ok_or(Unavailable::NoEnvironment)?;
+    if state.environments.of(&repository).is_empty() { Err(Unavailable::NoEnvironment) } else { Ok(()) }
 }
 
 /// A run that is being cancelled can only be force-cancelled.

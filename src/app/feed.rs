@@ -8,6 +8,7 @@ use super::App;
 use super::batch::Batch;
 use super::msg::Effect;
 use super::overlay::Overlay;
+use super::overlay::rollback::RollbackBox;
 use super::overlay::trust::TrustQuestion;
 use super::state::refused;
 
@@ -83,6 +84,14 @@ impl App {
             Feed::Untrusted { question, preview } => {
                 self.pressed.clear();
                 self.overlay = Some(Overlay::Trust(TrustQuestion::new(question, preview)));
+            }
+            Feed::Environments { repository, environments } => self.state.environments.set(repository, environments),
+            Feed::RollbackPlanned { rollback, .. } if self.overlay.is_some() => {
+                self.notify(Notice::news(format!("not rolled back: {}; ask again", rollback.title())));
+            }
+            Feed::RollbackPlanned { repository, rollback } => {
+                self.pressed.clear();
+                self.overlay = Some(Overlay::Rollback(RollbackBox::new(repository, rollback)));
             }
             Feed::Watching(watching) => self.state.watching = watching,
             Feed::Connection(connection) => self.connected(connection),

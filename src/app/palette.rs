@@ -102,6 +102,14 @@ impl App {
                 self.selection.select(JobSelection::whole(job));
                 self.focus(Panel::Jobs);
             }
+            Pick::RollBack { repository, request } => {
+                if let Some(reason) = self.state.refusal() {
+                    self.toast = Some(Notice::bad(format!("roll-back: {reason}")));
+                    return Vec::new();
+                }
+                self.toast = Some(Notice::news("asking what a rollback would do"));
+                return vec![Effect::Request(Request::PlanRollback { repository, request })];
+            }
             Pick::Watch(workflow) => return vec![Effect::Request(Request::WatchFiles { workflow })],
             Pick::SearchRun(text) => self.search_run(text),
             Pick::Line { log, line, pattern } => {

@@ -12,6 +12,8 @@ use crate::model::{
 use crate::store::runs::RunStore;
 use crate::ui::text;
 
+use super::environments::ServerEnvironments;
+
 /// Number of older runs that are requested at a time.
 const PAGE: usize = 200;
 
@@ -35,6 +37,8 @@ pub(super) struct AppState {
     /// Repository of the working directory, `owner/name`; `None` outside of repositories.
     pub(super) home: Option<String>,
     /// The workflows here that have errors.
+    /// Environments of repositories on servers.
+    pub(super) environments: ServerEnvironments,
     pub(super) broken: Vec<BrokenWorkflow>,
     /// The workflows that can be started here.
     pub(super) startable: Vec<StartableWorkflow>,

@@ -84,6 +84,9 @@ fn answer(request: Request) -> Option<Feed> {
         | Request::EnableWorkflow { .. }
         | Request::Delete(_)
         | Request::WatchFiles { .. }
+        | Request::ListEnvironments { .. }
+        | Request::PlanRollback { .. }
+        | Request::RollBack { .. }
         | Request::StopWatching => Some(Feed::Notice(Notice::bad(Unavailable::Replay.to_string()))),
     }
 }

@@ -43,7 +43,7 @@ pub(super) struct Args {
 pub(super) struct RepositoryArg {
     /// The repository [default: `GH_REPO`, or that of the current folder's remotes]
     #[arg(long = "repository", short = 'R', value_name = "[HOST/]OWNER/NAME")]
-    name: Option<String>,
+    pub(super) name: Option<String>,
 }
 
 #[derive(clap::Subcommand)]

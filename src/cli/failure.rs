@@ -5,6 +5,8 @@ use std::io;
 use crate::backend::github::address::AddressError;
 use crate::backend::github::auth::AuthError;
 use crate::backend::github::client::ApiError;
+use crate::backend::github::environments::EnvironmentError;
+use crate::backend::github::environments::rollback::RollbackError;
 use crate::backend::github::poller::steer::SteerError;
 use crate::backend::github::poller::{PollError, SubmitError};
 use crate::backend::github::workflows::WorkflowError;
@@ -16,6 +18,7 @@ use crate::launch::triggers::TriggerError;
 use crate::launch::trust::Untrusted;
 use crate::launch::{LaunchError, PayloadError, Refusal, SecretError, SpawnError};
 use crate::model::LookupError;
+use crate::model::rollback::TargetError;
 use crate::repo::git::GitError;
 use crate::repo::workflows::WorkflowFileError;
 use crate::store::{StoreError, hint, is_full};
@@ -263,6 +266,28 @@ impl From<PollError> for Failure {
             PollError::UnknownHost(_) => Self::new(Exit::Usage, error.to_string()),
             PollError::Denied { .. } => Self::new(Exit::Rejected, error.to_string()),
             PollError::Malformed { .. } | PollError::Gone => Self::new(Exit::Unavailable, error.to_string()),
+        }
+    }
+}
+
+impl From<EnvironmentError> for Failure {
+    fn from(error: EnvironmentError) -> Self {
+        match error {
+            EnvironmentError::Poll(error) => error.into(),
+            EnvironmentError::Unknown { .. } => Self::new(Exit::NotFound, error.to_string()),
+        }
+    }
+}
+
+impl From<RollbackError> for Failure {
+    fn from(error: RollbackError) -> Self {
+        match error {
+            RollbackError::Environment(error) => error.into(),
+            RollbackError::Dispatch(error) => error.into(),
+            RollbackError::Rerun(error) => error.into(),
+            RollbackError::Store(error) => error.into(),
+            RollbackError::Target(TargetError::Unknown { .. }) => Self::new(Exit::NotFound, error.to_string()),
+            RollbackError::Target(_) | RollbackError::NoMethod { .. } => Self::new(Exit::Rejected, error.to_string()),
         }
     }
 }

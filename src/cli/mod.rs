@@ -10,6 +10,7 @@ mod config;
 mod demo;
 mod dispatch;
 mod doctor;
+mod environments;
 mod eval;
 mod exit;
 mod explain;
@@ -22,6 +23,7 @@ mod lint;
 mod plan;
 mod printer;
 mod review;
+mod rollback;
 mod run;
 mod runs;
 mod screen;
@@ -100,6 +102,10 @@ enum Command {
     Approve(review::Args),
     /// Reject deployments that wait for a review: their jobs fail
     Reject(review::Args),
+    /// Show the environments of a repository on a server: what is live, their rules, the deployments to one
+    Env(environments::Args),
+    /// Bring an earlier release back to an environment on a server, and follow it
+    Rollback(rollback::Args),
     /// Open a shell in the environment of a running or failed job
     Shell(shell::Args),
     /// Play a past run again on the screen, forward and back, at any speed
@@ -289,6 +295,8 @@ fn carry_out(cli: &Cli) -> Outcome {
         Some(Command::Resume(args)) => commands::resume(args),
         Some(Command::Approve(args)) => review::run(args, true),
         Some(Command::Reject(args)) => review::run(args, false),
+        Some(Command::Env(args)) => environments::run(args),
+        Some(Command::Rollback(args)) => rollback::run(args),
         Some(Command::Shell(args)) => shell::run(args),
         Some(Command::Replay(run)) => replay(run),
         Some(Command::Screenshot(args)) => screenshot::run(args),

@@ -54,7 +54,8 @@ pub(super) fn run(args: &Args, approve: bool) -> Outcome {
     }
     let reviews = args.reviews(&run)?;
     let verb = if approve { "approve" } else { "reject" };
-    reviews.iter().try_for_each(|review| confirm(review, verb, &args.yes))?;
+    let mut dangerous = reviews.iter().filter(|review| review.is_production());
+    dangerous.try_for_each(|review| confirm(&review.environment, "named like production", verb, &args.yes))?;
     let command = Command::Review {
         environments: reviews.iter().map(|review| review.id).collect(),
         approve,
@@ -154,17 +155,13 @@ impl Args {
     }
 }
 
-/// Lets a person type the name of an environment that is named like production, unless `--yes` has it.
-fn confirm(review: &PendingReview, verb: &str, yes: &[String]) -> Result<(), Failure> {
-    let name = &review.environment;
-    if !review.is_production() || yes.contains(name) {
+/// Lets a person type the name of an environment, unless `--yes` has it. `what` it is, as a reason for that.
+pub(super) fn confirm(name: &str, what: &str, verb: &str, yes: &[String]) -> Result<(), Failure> {
+    if yes.iter().any(|given| given == name) {
         return Ok(());
     }
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        return Err(Failure::new(
-            Exit::Usage,
-            format!("{name} is named like production: confirm it with --yes={name}"),
-        ));
+        return Err(Failure::new(Exit::Usage, format!("{name} is {what}: confirm it with --yes={name}")));
     }
     style::notice(&text!("Type `{}` to {} it:", name, verb));
     let mut typed = String::new();

@@ -5,7 +5,6 @@ use std::path::Path;
 use crate::backend::github::address::Repository;
 use crate::backend::github::client::ApiError;
 use crate::backend::github::poller::Poller;
-use crate::backend::github::poller::steer::SteerError;
 use crate::backend::runs::{Found, Runs, RunsError, WithLogs};
 use crate::config::Config;
 use crate::model::{Command, Run, ServerKind};
@@ -54,10 +53,13 @@ pub(super) fn with_logs(
 
 /// Asks the server of a repository for something: the repository that a command names, else that of `GH_REPO` or of the
 /// current folder.
-pub(super) fn ask<T>(
+pub(super) fn ask<T, E>(
     name: Option<&str>,
-    ask: impl AsyncFnOnce(&Poller, &Repository) -> Result<T, SteerError>,
-) -> Result<(Repository, T), Failure> {
+    ask: impl AsyncFnOnce(&Poller, &Repository) -> Result<T, E>,
+) -> Result<(Repository, T), Failure>
+where
+    Failure: From<E>,
+{
     let (runs, here) = (Runs::new(runs_dir()?), std::env::current_dir()?);
     block_on(async {
         let repository = runs.repository(name, &here)?;

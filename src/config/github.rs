@@ -13,6 +13,19 @@ pub struct GithubConfig {
     pub api_url: Option<String>,
     /// Settings of hosts, by name in lower case.
     pub hosts: IndexMap<String, HostConfig>,
+    /// Where the deployments to environments are found in runs, by name of the environment in lower case.
+    pub environments: IndexMap<String, EnvironmentConfig>,
+}
+
+/// Where the deployments to an environment are found in runs, for repositories whose server records none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EnvironmentConfig {
+    /// File of the workflow that deploys.
+    pub workflow: Option<String>,
+    /// Patterns of the branches and tags that are deployed, with `|` between them; `None` for all.
+    pub reference: Option<String>,
+    /// Id or name of the job that deploys; `None` for the run as a whole.
+    pub job: Option<String>,
 }
 
 /// The settings of a host.
@@ -38,6 +51,17 @@ impl GithubConfig {
     #[must_use]
     pub fn host(&self, name: &str) -> HostConfig {
         self.hosts.get(&name.to_ascii_lowercase()).cloned().unwrap_or_default()
+    }
+
+    /// Returns where the deployments to an environment are found in runs; `None` if it is not configured.
+    #[must_use]
+    pub fn environment(&self, name: &str) -> Option<&EnvironmentConfig> {
+        self.environments.get(&name.to_ascii_lowercase())
+    }
+
+    /// Returns the settings of an environment, to be changed.
+    pub(super) fn environment_mut(&mut self, name: &str) -> &mut EnvironmentConfig {
+        self.environments.entry(name.to_ascii_lowercase()).or_default()
     }
 
     /// Returns the settings of a host, to be changed.

@@ -21,7 +21,7 @@ use crate::files;
 use crate::files::FileError;
 use crate::model::in_one_line;
 
-pub use github::{GithubConfig, HostConfig};
+pub use github::{EnvironmentConfig, GithubConfig, HostConfig};
 pub use screen::{ColourChoice, GlyphChoice, QuietHours, ScreenConfig};
 pub use settings::{InRepository, Layer, SETTINGS, Setting};
 pub use value::SettingValue;

@@ -3,7 +3,7 @@
 use super::github::SERVER_KINDS;
 use super::github::is_repository;
 use super::value::{SettingValue, list, quoted, word};
-use super::{ColourChoice, Config, GlyphChoice, HostConfig, QuietHours};
+use super::{ColourChoice, Config, EnvironmentConfig, GlyphChoice, HostConfig, QuietHours};
 use crate::model::ServerKind;
 
 /// A setting of the configuration.
@@ -243,6 +243,34 @@ pub const SETTINGS: &[Setting] = &[
         show: |config| of_hosts(config, |host| host.client_id.as_deref()),
     },
     Setting {
+        name: "github.environments.<environment>.workflow",
+        doc: "File of the workflow that deploys to an environment, where the server does not record deployments: its jobs\n\
+              name no `environment`, or set `deployment: false`. Default: none.",
+        example: "environments.\"production\".workflow = \"deploy.yml\"",
+        repository: InRepository::Refused,
+        set: |config, name, value| value.name().map(|file| config.github.environment_mut(name).workflow = file),
+        show: |config| of_environments(config, |environment| environment.workflow.as_deref()),
+    },
+    Setting {
+        name: "github.environments.<environment>.ref",
+        doc: "Patterns of the branches and tags that this workflow deploys to an environment, with | between them.\n\
+              Default: all.",
+        example: "environments.\"production\".ref = \"main|v*\"",
+        repository: InRepository::Refused,
+        set: |config, name, value| {
+            value.name().map(|patterns| config.github.environment_mut(name).reference = patterns)
+        },
+        show: |config| of_environments(config, |environment| environment.reference.as_deref()),
+    },
+    Setting {
+        name: "github.environments.<environment>.job",
+        doc: "Id or name of the job of this workflow that deploys to an environment. Default: the run as a whole.",
+        example: "environments.\"production\".job = \"deploy\"",
+        repository: InRepository::Refused,
+        set: |config, name, value| value.name().map(|job| config.github.environment_mut(name).job = job),
+        show: |config| of_environments(config, |environment| environment.job.as_deref()),
+    },
+    Setting {
         name: "screen.glyphs",
         doc: "Glyphs of the screen: \"unicode\", \"ascii\", or \"auto\" for Unicode if the locale supports it.\n\
               Default: \"auto\".",
@@ -420,6 +448,12 @@ fn is_free_action(config: &Config, name: &str) -> bool {
 fn of_hosts(config: &Config, value: fn(&HostConfig) -> Option<&str>) -> Vec<(String, String)> {
     let hosts = config.github.hosts.iter();
     hosts.filter_map(|(name, host)| Some((name.clone(), quoted(value(host)?)))).collect()
+}
+
+/// A value of each environment that has it.
+fn of_environments(config: &Config, value: fn(&EnvironmentConfig) -> Option<&str>) -> Vec<(String, String)> {
+    let environments = config.github.environments.iter();
+    environments.filter_map(|(name, environment)| Some((name.clone(), quoted(value(environment)?)))).collect()
 }
 
 fn one(value: String) -> Vec<(String, String)> {

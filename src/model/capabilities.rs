@@ -146,6 +146,9 @@ pub enum Unavailable {
     /// The run is on a server.
     #[error("the run is on a server")]
     Remote,
+    /// No environment of a server is selected.
+    #[error("no environment on a server is selected: select a run of its repository first")]
+    NoEnvironment,
     /// No workflow of the repository runs on a push.
     #[error("no workflow here runs on a push")]
     NothingToWatch,

@@ -8,7 +8,9 @@
 
 use std::time::Duration;
 
+use super::environment::Environment;
 use super::rights::KnownRights;
+use super::rollback::{Rollback, RollbackRequest};
 use super::{Command, JobId, Preview, Record, Reply, RunId, RunInfo, Summary, Timestamp};
 
 /// A report of a backend.
@@ -64,6 +66,20 @@ pub enum Feed {
     },
     /// State of watch mode; `None` when it is off.
     Watching(Option<Watching>),
+    /// The environments of a repository on a server: answer to [`Request::ListEnvironments`].
+    Environments {
+        /// The repository, as requested.
+        repository: String,
+        /// Its environments.
+        environments: Vec<Environment>,
+    },
+    /// What a rollback would do: answer to [`Request::PlanRollback`].
+    RollbackPlanned {
+        /// The repository, as requested.
+        repository: String,
+        /// The rollback.
+        rollback: Box<Rollback>,
+    },
     /// State of the connection to the source of the runs. It counts as live before the first report.
     Connection(Connection),
     /// A message to the user.
@@ -311,6 +327,25 @@ pub enum Request {
     },
     /// Remove a run. Answered by [`Feed::Removed`].
     Delete(RunId),
+    /// List the environments of a repository on a server. Answered by [`Feed::Environments`].
+    ListEnvironments {
+        /// The repository: `HOST/OWNER/REPO`.
+        repository: String,
+    },
+    /// Decide what a rollback would do. Answered by [`Feed::RollbackPlanned`].
+    PlanRollback {
+        /// The repository: `HOST/OWNER/REPO`.
+        repository: String,
+        /// What is asked.
+        request: RollbackRequest,
+    },
+    /// Roll back. Answered by [`Feed::Started`].
+    RollBack {
+        /// The repository: `HOST/OWNER/REPO`.
+        repository: String,
+        /// The rollback, as it was planned.
+        rollback: Box<Rollback>,
+    },
     /// Start watch mode: watch the files of the repository, and run the workflows that a push of a change would run.
     /// Answered by [`Feed::Watching`] or [`Feed::Untrusted`].
     WatchFiles {

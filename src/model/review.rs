@@ -9,6 +9,13 @@ use super::{Gate, JobId, Phase, Timestamp};
 /// Names of environments whose reviews need their name typed, as a word of the whole name: `prod-eu` is one of them.
 const PRODUCTION: [&str; 2] = ["prod", "production"];
 
+/// Whether an environment is named like production.
+#[must_use]
+pub fn is_production(environment: &str) -> bool {
+    let mut words = environment.split(|c: char| !c.is_alphanumeric());
+    words.any(|word| PRODUCTION.iter().any(|name| word.eq_ignore_ascii_case(name)))
+}
+
 /// An environment that holds back jobs of a run.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PendingReview {
@@ -80,8 +87,7 @@ impl PendingReview {
     /// Whether the environment is named like production, so that a review of it must be confirmed by its name.
     #[must_use]
     pub fn is_production(&self) -> bool {
-        let mut words = self.environment.split(|c: char| !c.is_alphanumeric());
-        words.any(|word| PRODUCTION.iter().any(|name| word.eq_ignore_ascii_case(name)))
+        is_production(&self.environment)
     }
 
     /// Returns what the jobs wait for: `waits for a review of production (maria, olu)`.

@@ -2,6 +2,7 @@
 
 use indexmap::IndexMap;
 
+use super::environment::{DeploymentState, EnvironmentDeployment, Release};
 use super::{
     Annotation, Command, Conclusion, EndReason, Event, Explanation, Gate, JobId, JobOutline, Level, LineRange, Outcome,
     PendingReview, Record, Reply, ReviewRefusal, RunId, RunInfo, Service, ServiceState, StepKind, StepNumber,
@@ -300,5 +301,29 @@ impl Script {
     /// Ends the run.
     pub fn end(&mut self, conclusion: Conclusion) -> &mut Self {
         self.event(Event::RunFinished { conclusion, reason: None })
+    }
+}
+
+/// Returns a deployment of a tag that was created at a time, with what its state implies: one that is or was live
+/// succeeded, and all but those that wait began.
+#[must_use]
+pub fn deployment_of(tag: &str, state: DeploymentState, created: Timestamp) -> EnvironmentDeployment {
+    // Each tag is another commit.
+    let sha = tag.bytes().map(|byte| format!("{byte:02x}")).rev().collect::<String>() + "abcdef0123456789";
+    let release = Release { sha, reference: "main".to_owned(), tag: Some(tag.to_owned()) };
+    let succeeded = matches!(state, DeploymentState::Success | DeploymentState::Inactive);
+    let waits = matches!(state, DeploymentState::Pending | DeploymentState::Waiting | DeploymentState::Queued);
+    EnvironmentDeployment {
+        release,
+        succeeded,
+        began: !waits,
+        creator: "ines".to_owned(),
+        created,
+        ended: None,
+        description: String::new(),
+        run: Some(created.0),
+        job: None,
+        url: None,
+        state,
     }
 }

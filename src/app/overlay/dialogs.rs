@@ -5,8 +5,10 @@ use crate::app::availability::capabilities;
 use crate::app::msg::Effect;
 use crate::app::panes::file_name;
 use crate::model::capabilities::{Operation, RunState};
+use crate::model::environment::{DeploymentState, EnvironmentDeployment};
 use crate::model::feed::{Request, StartableWorkflow};
 use crate::model::rights::MAX_RERUNS;
+use crate::model::rollback::RollbackRequest;
 use crate::model::{Command, Phase, RerunScope, StepKind, Summary};
 use crate::ui::text;
 
@@ -72,6 +74,44 @@ impl App {
         let all = ("every workflow that a push of the change would run".to_owned(), Pick::Watch(None));
         let rows = self.state.startable.iter().filter(on_push).map(one).chain([all]).collect();
         Overlay::Picker(Picker::new("Run when files change", rows))
+    }
+
+    /// Returns a picker of the deployments to the selected environment on a server, to go back to one of them.
+    pub(in crate::app) fn deployments_picker(&self) -> Option<Overlay> {
+        let (repository, environment) = self.panes.deploys.selected_on_server(&self.state, &self.selection)?;
+        let current = environment.current().map(|current| current.release.sha.as_str());
+        let request = RollbackRequest { environment: environment.name.clone(), ..RollbackRequest::default() };
+        let good = environment.rollback(&request).ok().map(|(_, to)| to);
+        let row = |deployment: &EnvironmentDeployment| {
+            let state = match deployment.state {
+                DeploymentState::Success => "live".to_owned(),
+                _ => deployment.state.word().replace('_', " "),
+            };
+            let is_target = deployment.succeeded && current != Some(deployment.release.sha.as_str());
+            let remark = if !is_target {
+                ""
+            } else if good == Some(deployment) {
+                "last good"
+            } else {
+                "earlier"
+            };
+            let ago = text::ago(self.state.now.since(deployment.at()));
+            let title = deployment.release.title();
+            let label = format!("{title:<20} {state:<11} {ago:>4}  {remark:<9}  {}", deployment.creator);
+            let to = Some(deployment.release.sha.clone());
+            let request = RollbackRequest { to, ..request.clone() };
+            (label, Pick::RollBack { repository: repository.clone(), request })
+        };
+        let rows: Vec<_> = environment.deployments.iter().map(row).collect();
+        let title = format!("Deployments to {}: enter rolls back", environment.name);
+        (!rows.is_empty()).then(|| Overlay::Picker(Picker::new(&title, rows)))
+    }
+
+    /// Returns the request to roll the selected environment on a server back to its last good release.
+    pub(in crate::app) fn rollback_request(&self) -> Option<Request> {
+        let (repository, environment) = self.panes.deploys.selected_on_server(&self.state, &self.selection)?;
+        let request = RollbackRequest { environment: environment.name.clone(), ..RollbackRequest::default() };
+        Some(Request::PlanRollback { repository, request })
     }
 
     pub(in crate::app) fn stop_question(&self) -> Option<Overlay> {

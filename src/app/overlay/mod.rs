@@ -11,6 +11,7 @@ pub(super) mod picker;
 pub(super) mod prompt;
 pub(super) mod question;
 pub(super) mod review;
+pub(super) mod rollback;
 pub(super) mod run_search;
 pub(super) mod trust;
 
@@ -38,6 +39,7 @@ use picker::{Pick, Picker};
 use prompt::Prompt;
 use question::Question;
 use review::ReviewBox;
+use rollback::RollbackBox;
 use run_search::RunSearchBox;
 use trust::TrustQuestion;
 
@@ -50,6 +52,8 @@ pub(super) enum Overlay {
     Question(Question),
     /// The deployments that wait for a review.
     Review(ReviewBox),
+    /// A rollback to be confirmed.
+    Rollback(RollbackBox),
     /// The trust question about the repository.
     Trust(TrustQuestion),
     /// A list to pick from.
@@ -91,6 +95,7 @@ impl Overlay {
             Self::Review(review) => return review.key(key),
             Self::Trust(trust) => return trust.key(key),
             Self::Help(help) => help.key(key),
+            Self::Rollback(rollback) => rollback.key(key),
             Self::Picker(picker) => picker.key(key),
             Self::Form(form) => form.key(key),
             Self::Prompt(prompt) => prompt.text.key(key),
@@ -107,6 +112,7 @@ impl Overlay {
             Self::Picker(picker) => picker.paste(text),
             Self::Form(form) => form.paste(text),
             Self::Review(review) => review.paste(text),
+            Self::Rollback(rollback) => rollback.paste(text),
             Self::Prompt(prompt) => prompt.text.insert(text),
             Self::RunSearch(search) => search.paste(text),
             Self::Question(_) | Self::Trust(_) | Self::Faults(_) | Self::Diagnostics => {}
@@ -127,6 +133,7 @@ impl Overlay {
             Self::Help(help) => help.act(action, height),
             Self::Question(question) => return question.act(action, height),
             Self::Review(review) => return review.act(action, height),
+            Self::Rollback(rollback) => return rollback.act(action),
             Self::Trust(trust) => trust.act(action, height),
             Self::Faults(faults) => faults.act(action, height),
             Self::Picker(picker) => return picker.act(action, height),
@@ -145,6 +152,7 @@ impl Overlay {
                 let (columns, rows) = question.size();
                 middle(screen, columns + 10, rows + 2)
             }
+            Self::Rollback(rollback) => middle(screen, 90, rollback.height().saturating_add(2)),
             Self::Review(review) => middle(screen, 90, review.height().saturating_add(2)),
             Self::Trust(trust) => {
                 let (columns, rows) = trust.size();
@@ -171,6 +179,7 @@ impl Overlay {
         match self {
             Self::Help(help) => (help.title(), String::new()),
             Self::Question(question) => (question.title.clone(), String::new()),
+            Self::Rollback(_) => ("Roll back".to_owned(), String::new()),
             Self::Review(review) => ("Review deployments".to_owned(), review.status()),
             Self::Trust(trust) => {
                 let rows = usize::from(frame::inside(area).height);
@@ -194,6 +203,7 @@ impl Overlay {
         frame::popup(Framed { area, title, suffix, focused: true }, cx.theme, buffer, |inside, buffer| match self {
             Self::Help(help) => help.draw(cx, keymap, summary, inside, buffer),
             Self::Question(question) => question.draw(cx, inside, buffer),
+            Self::Rollback(rollback) => rollback.draw(cx, inside, buffer),
             Self::Review(review) => review.draw(cx, inside, buffer),
             Self::Trust(trust) => trust.draw(cx, inside, buffer),
             Self::Picker(picker) => picker.draw(cx, inside, buffer),

@@ -10,6 +10,7 @@ use ratatui::style::Style;
 use crate::app::action::Action;
 use crate::app::panes::{Cx, empty, keep_visible, motion};
 use crate::app::text_input::TextInput;
+use crate::model::rollback::RollbackRequest;
 use crate::model::{JobId, RunId};
 use crate::store::logs::pattern::Pattern;
 use crate::store::logs::query::LogKey;
@@ -48,6 +49,12 @@ pub(in crate::app) enum Pick {
     Run(RunId),
     /// Selects the job.
     Job(JobId),
+    /// Asks what a rollback would do.
+    RollBack {
+        /// The repository: `HOST/OWNER/REPO`.
+        repository: String,
+        request: RollbackRequest,
+    },
     /// Starts watch mode for this workflow, or for all.
     Watch(Option<String>),
     /// Searches all logs of the run for the text.

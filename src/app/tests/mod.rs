@@ -11,6 +11,7 @@ use crate::model::testing::outline;
 use crate::model::{Command, Conclusion, Event, Explanation, JobId, Outcome, Record, Reply, RerunScope, Timestamp};
 use crate::ui::theme::{Colours, Glyphs, Theme};
 
+mod environments;
 mod graph;
 mod jobs;
 mod keys;

@@ -275,7 +275,13 @@ fn remote(id: &str, conclusion: Conclusion) -> Summary {
     let mut run = past(id, "CI", conclusion, START);
     let fork = Some("passerby/docs".to_owned());
     run.info.repository = "o/r".to_owned();
-    run.info.remote = Some(RemoteRun { host: "github.com".to_owned(), id: 7, actor: "passerby".to_owned(), fork });
+    run.info.remote = Some(RemoteRun {
+        host: "github.com".to_owned(),
+        id: 7,
+        actor: "passerby".to_owned(),
+        fork,
+        ..RemoteRun::default()
+    });
     run
 }
 

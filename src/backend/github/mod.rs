@@ -5,11 +5,13 @@
 //! - [`mirror`]: run folders that mirror remote runs
 //! - [`poller`]: what is asked of servers when, and by whom mirrors are written
 //! - [`workflows`]: the workflows of a repository: listed, enabled, started
+//! - [`environments`]: the environments of a repository, and what is live in them
 
 pub mod address;
 pub mod auth;
 mod checkout;
 pub mod client;
+pub mod environments;
 mod hosts;
 pub mod mirror;
 pub mod poller;

@@ -3,6 +3,7 @@
 //! Runs that other programs start, and runs that end, are noticed by a watch on the state folder, so nothing is polled.
 //!
 //! - [`follow`]: the records of a run as its worker writes them
+//! - `environments`: environments of repositories on servers, and rollbacks
 //! - `start`: starting runs, after the trust question
 //! - `servers`: runs on servers, which a poller writes into folders
 //! - `watch_mode`: the runs that a change of files starts
@@ -39,6 +40,7 @@ use start::Waiting;
 use startable::Listed;
 use watch_mode::{WatchEvent, WatchMode};
 
+mod environments;
 pub mod follow;
 mod fs_watch;
 mod servers;
@@ -254,6 +256,9 @@ impl Serving {
                 }
                 Err(error) => self.complain(&error).await,
             },
+            Request::ListEnvironments { repository } => self.list_environments(repository),
+            Request::PlanRollback { repository, request } => self.plan_rollback(repository, request),
+            Request::RollBack { repository, rollback } => self.roll_back(repository, rollback),
             Request::WatchFiles { workflow } => self.watch_files(workflow).await,
             Request::StopWatching => {
                 self.watch_mode = None;

@@ -27,7 +27,7 @@ pub(super) use github::{GitHub, command};
 pub(super) use json::Json;
 pub(super) use lines::{Lines, ends_group, log_line};
 pub(super) use protocol::Protocol;
-pub(super) use reviews::{since, waiting};
+pub(super) use reviews::{quoted, since, waiting};
 
 /// Prints one run while its records arrive.
 pub(super) trait Printer {
@@ -47,6 +47,19 @@ pub(super) trait Printer {
 
     /// Prints the summary after the last record.
     fn end(&mut self, run: &Run, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()>;
+}
+
+/// Prints nothing.
+pub(super) struct Silent;
+
+impl Printer for Silent {
+    fn record(&mut self, _: &Run, _: &Record, _: &dyn Logs, _: &mut Out<'_>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn end(&mut self, _: &Run, _: &dyn Logs, _: &mut Out<'_>) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The logs of one run.

@@ -29,7 +29,7 @@ pub(crate) fn since(review: &PendingReview, now: Timestamp) -> TerminalText {
 }
 
 /// Returns a word for a shell.
-fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "-_./:@".contains(c);
     if word.chars().all(is_plain) && !word.starts_with('-') {
         word.to_owned()

@@ -42,12 +42,18 @@ pub(in crate::backend::github) fn escaped(path: &str) -> String {
     escaped
 }
 
+/// Escapes a name for one segment of a URL's path.
+pub(in crate::backend::github) fn segment(name: &str) -> String {
+    escaped(name).replace('/', "%2F")
+}
+
 #[cfg(test)]
 mod tests {
-    use super::escaped;
+    use super::{escaped, segment};
 
     #[test]
     fn names_are_escaped_and_paths_stay() {
         assert_eq!(escaped(".github/workflows/a b?#%ü.yml"), ".github/workflows/a%20b%3F%23%25%C3%BC.yml");
+        assert_eq!(segment("eu/prod 1"), "eu%2Fprod%201");
     }
 }

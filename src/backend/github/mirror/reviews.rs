@@ -41,11 +41,7 @@ pub(super) fn review(pending: &PendingDeployment, name: &str) -> PendingReview {
     let id = environment.and_then(|environment| environment.id).unwrap_or_default();
     let name = environment.and_then(|environment| environment.name.clone()).unwrap_or_else(|| name.to_owned());
     let listed = pending.reviewers.as_ref().map(|reviewers| reviewers.items.as_slice()).unwrap_or_default();
-    let reviewer = |one: &Reviewer| {
-        let named = one.reviewer.as_ref()?;
-        named.login.clone().or_else(|| named.slug.clone()).or_else(|| named.name.clone())
-    };
-    let reviewers: Vec<String> = listed.iter().filter_map(reviewer).collect();
+    let reviewers: Vec<String> = listed.iter().filter_map(Reviewer::name).collect();
     let refusal = match pending.current_user_can_approve {
         Some(true) => None,
         _ if reviewers.is_empty() => Some(ReviewRefusal::NoReviewers),

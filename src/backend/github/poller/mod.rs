@@ -330,9 +330,18 @@ impl Poller {
         }
     }
 
-    /// Returns the client of a server, and connects to it first if need be.
-    async fn client(&self, host: &str) -> Result<Client, PollError> {
+    /// Returns the client of a server. All requests to the server share its queue and its limits.
+    ///
+    /// # Errors
+    /// The server is not one that is configured, or cannot be connected to.
+    pub async fn client(&self, host: &str) -> Result<Client, PollError> {
         Ok(self.host(host).await?.client)
+    }
+
+    /// Returns the settings of servers.
+    #[must_use]
+    pub fn config(&self) -> &GithubConfig {
+        &self.0.config
     }
 
     /// Returns the task of a server, and connects to the server first if need be. Only servers that the user named are

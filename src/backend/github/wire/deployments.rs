@@ -72,6 +72,8 @@ answers! {
         protection_rules: List<ProtectionRule>,
         /// Restriction of branches and tags.
         deployment_branch_policy: BranchPolicy,
+        /// Whether administrators may go past the rules.
+        can_admins_bypass: bool,
         /// Time at which the environment was created.
         created_at: Time,
         /// Time of the last change.
@@ -102,6 +104,12 @@ answers! {
         protected_branches: bool,
         /// Whether patterns decide.
         custom_branch_policies: bool,
+    }
+
+    /// Pattern of branches or tags that may deploy.
+    pub struct BranchPattern {
+        /// The pattern.
+        name: String,
     }
 
     /// A deployment.
@@ -146,5 +154,14 @@ answers! {
         target_url: String,
         /// Time of the report.
         created_at: Time,
+    }
+}
+
+impl Reviewer {
+    /// Returns the name of the user or team.
+    #[must_use]
+    pub fn name(&self) -> Option<String> {
+        let named = self.reviewer.as_ref()?;
+        named.login.clone().or_else(|| named.slug.clone()).or_else(|| named.name.clone())
     }
 }

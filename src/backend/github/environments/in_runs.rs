@@ -1,0 +1,153 @@
+//! Deployments that are found in runs, as the settings say: for jobs that deploy and name no environment, or set
+//! `deployment: false`.
+
+use crate::backend::github::address::{escaped, segment};
+use crate::backend::github::client::{Form, Freshness};
+use crate::backend::github::wire::runs::{Job, Run};
+use crate::backend::github::wire::words::{Ending, Status};
+use crate::config::EnvironmentConfig;
+use crate::model::Timestamp;
+use crate::model::environment::{DeploymentSource, DeploymentState, Environment, EnvironmentDeployment, Release};
+use crate::workflow::parse_partial;
+use crate::workflow::pattern::deciding_pattern;
+use crate::workflow::source::Source;
+use crate::workflow::template::TemplateKind;
+
+use super::{Common, EnvironmentError, Environments, is_missing};
+
+/// Number of runs of the workflow that are searched, newest first.
+const SEARCHED: usize = 50;
+
+impl Environments {
+    /// Adds the deployments that runs of the configured workflow made. Nothing is added if the repository does not have the
+    /// workflow.
+    pub(super) async fn add_from_runs(
+        &self,
+        environment: &mut Environment,
+        settings: &EnvironmentConfig,
+        common: &Common,
+        limit: usize,
+    ) -> Result<(), EnvironmentError> {
+        let Some(workflow) = &settings.workflow else { return Ok(()) };
+        let file = workflow.rsplit('/').next().unwrap_or(workflow);
+        let path = format!("/actions/workflows/{}/runs?per_page={SEARCHED}", segment(file));
+        let mut runs: Vec<Run> = match self.list(&path, Freshness::NOW).await {
+            Ok(runs) => runs,
+            Err(error) if is_missing(&error) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        environment.unknown = None;
+        environment.source = DeploymentSource::Runs { workflow: file.to_owned() };
+        let is_wanted = |run: &&Run| {
+            let branch = run.head_branch.as_deref().unwrap_or_default();
+            let patterns = settings.reference.as_deref().map(|patterns| patterns.split('|'));
+            patterns.is_none_or(|patterns| deciding_pattern(patterns, branch).is_some_and(|(_, wanted)| wanted))
+        };
+        // A former run that was run again deployed last.
+        runs.sort_by_key(|run| std::cmp::Reverse(run.run_started_at.or(run.created_at)));
+        let deployments = &mut environment.deployments;
+        for run in runs.iter().filter(is_wanted) {
+            if deployments.len() >= limit {
+                break;
+            }
+            let job = match &settings.job {
+                Some(job) => match self.job(run, job).await? {
+                    Some(job) => Some(job),
+                    None => continue,
+                },
+                None => None,
+            };
+            deployments.extend(deployment(run, job.as_ref(), common));
+        }
+        supersede(deployments);
+        Ok(())
+    }
+
+    /// Finds the job that deploys in the newest attempt of a run, by its name, or by its id in the workflow file. `None`
+    /// for a run that has not come to the job.
+    async fn job(&self, run: &Run, wanted: &str) -> Result<Option<Job>, EnvironmentError> {
+        let (Some(id), attempt) = (run.id, run.run_attempt.unwrap_or(1).max(1)) else { return Ok(None) };
+        // The jobs of an attempt that has ended do not change.
+        let freshness = if run.status == Some(Status::Completed) { Freshness::ANY } else { Freshness::NOW };
+        let path = format!("/actions/runs/{id}/attempts/{attempt}/jobs?per_page=100");
+        let jobs: Vec<Job> = self.optional_list(&path, freshness).await?;
+        let named = |name: &str| jobs.iter().find(|job| is_named(job, name)).cloned();
+        Ok(match named(wanted) {
+            Some(job) => Some(job),
+            None => self.name_of(run, wanted).await?.and_then(|name| named(&name)),
+        })
+    }
+
+    /// Returns the name of a job in the workflow file of a run.
+    async fn name_of(&self, run: &Run, id: &str) -> Result<Option<String>, EnvironmentError> {
+        let path = run.path.as_deref().unwrap_or_default();
+        let path = path.split_once('@').map_or(path, |(path, _)| path);
+        let sha = run.head_sha.as_deref().unwrap_or_default();
+        let address = format!("{}/contents/{}?ref={}", self.repository.path(), escaped(path), escaped(sha));
+        let text = match self.client.get_as(Form::Raw, &address, Freshness::ANY, self.priority).await {
+            Ok(answer) => String::from_utf8_lossy(&answer.body).into_owned(),
+            Err(error) if error.is_transient() => return Err(error.into()),
+            Err(_) => return Ok(None),
+        };
+        let Some(workflow) = parse_partial(&Source::new(path, &*text)).0 else { return Ok(None) };
+        let job = workflow.jobs.iter().find(|job| job.id.value == id);
+        Ok(job.and_then(|job| match &job.name.as_ref()?.kind {
+            TemplateKind::Text(name) => Some(name.to_string()),
+            _ => None,
+        }))
+    }
+}
+
+/// Orders deployments by time, and lets the newest that succeeded take the place of those before it.
+fn supersede(deployments: &mut [EnvironmentDeployment]) {
+    deployments.sort_by_key(|deployment| std::cmp::Reverse(deployment.created));
+    let succeeded = deployments.iter_mut().filter(|deployment| deployment.state == DeploymentState::Success);
+    succeeded.skip(1).for_each(|deployment| deployment.state = DeploymentState::Inactive);
+}
+
+/// Whether a job has a name; a job of a called workflow also by the name there.
+fn is_named(job: &Job, wanted: &str) -> bool {
+    let name = job.name.as_deref().unwrap_or_default();
+    let own = name.rsplit(" / ").next().unwrap_or(name);
+    [name, own].iter().any(|name| name.eq_ignore_ascii_case(wanted))
+}
+
+/// Returns what a run, or one job of it, deployed. `None` if it was skipped: it deployed nothing.
+fn deployment(run: &Run, job: Option<&Job>, common: &Common) -> Option<EnvironmentDeployment> {
+    let (status, ending) = match job {
+        Some(job) => (&job.status, &job.conclusion),
+        None => (&run.status, &run.conclusion),
+    };
+    let state = match (status.as_ref()?, ending) {
+        (Status::Completed, Some(Ending::Success)) => DeploymentState::Success,
+        (Status::Completed, Some(Ending::Skipped)) | (Status::Requested, _) => return None,
+        (Status::Completed, Some(Ending::Failure | Ending::TimedOut)) => DeploymentState::Failure,
+        (Status::Completed, Some(ending)) => DeploymentState::Other(ending.as_str().to_owned()),
+        (Status::Completed, None) => DeploymentState::Other("ended".to_owned()),
+        (Status::InProgress, _) => DeploymentState::InProgress,
+        (Status::Waiting, _) => DeploymentState::Waiting,
+        (Status::Queued, _) => DeploymentState::Queued,
+        (Status::Pending, _) => DeploymentState::Pending,
+        (Status::Other(word), _) => DeploymentState::Other(word.clone()),
+    };
+    let (started, ended) = match job {
+        Some(job) => (job.started_at.or(job.created_at), job.completed_at),
+        None => (run.run_started_at.or(run.created_at), run.updated_at),
+    };
+    let sha = run.head_sha.clone().unwrap_or_default();
+    let reference = run.head_branch.clone().unwrap_or_default();
+    let by = run.triggering_actor.as_ref().or(run.actor.as_ref());
+    Some(EnvironmentDeployment {
+        release: Release { tag: common.tag(&sha, &reference), sha, reference },
+        succeeded: state == DeploymentState::Success,
+        began: !matches!(state, DeploymentState::Waiting | DeploymentState::Queued | DeploymentState::Pending),
+        creator: by.and_then(|user| user.login.clone()).unwrap_or_default(),
+        created: started.map_or(Timestamp(0), |time| time.0),
+        ended: ended.filter(|_| !state.is_open()).map(|time| time.0),
+        description: String::new(),
+        run: run.id,
+        job: job.and_then(|job| job.id),
+        url: None,
+        state,
+    })
+}

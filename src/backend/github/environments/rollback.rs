@@ -1,0 +1,385 @@
+//! Rollbacks: how an earlier release comes back, and the requests that bring it.
+//!
+//! The workflow that deployed it is started again, if it takes the release and the environment; else its run is run again,
+//! which servers allow for 30 days and 50 times. Before anything is sent, the state of the environment is read again: the
+//! rollback is refused if another deployment came in between. Each request is sent once.
+
+use std::time::Duration;
+
+use indexmap::IndexMap;
+
+use crate::backend::github::client::Freshness;
+use crate::backend::github::poller::steer::SteerError;
+use crate::backend::github::poller::{Poller, SubmitError};
+use crate::backend::github::wire::runs::{Job, Run};
+use crate::backend::github::workflows::dispatch::Dispatch;
+use crate::backend::github::workflows::{BY_HAND, Workflows};
+use crate::model::environment::{Environment, EnvironmentDeployment, Release};
+use crate::model::rollback::{
+    ChangedCommit, Changes, Rollback, RollbackBy, RollbackMethod, RollbackRequest, TargetError,
+};
+use crate::model::{Command, RerunScope};
+use crate::store::clock::now;
+use crate::store::folder::RunFolder;
+use crate::store::{StoreError, history};
+use crate::workflow::inputs::declared;
+use crate::workflow::syntax::{InputDefinition, InputKind, JobBody, Workflow};
+use crate::workflow::template::Template;
+
+use super::{EnvironmentError, Environments};
+
+/// Number of deployments among which the target is looked for.
+const SEARCHED: usize = 30;
+
+/// Maximum number of commits that are listed.
+const MAX_COMMITS: usize = 100;
+
+/// Age up to which servers run a run again.
+const MAX_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Maximum number of attempts of a run.
+const MAX_ATTEMPTS: u32 = 50;
+
+/// Names of inputs for an environment, a release and a reason.
+const FOR_ENVIRONMENT: [&str; 4] = ["environment", "env", "target", "stage"];
+const FOR_RELEASE: [&str; 7] = ["version", "tag", "ref", "sha", "commit", "release", "revision"];
+const FOR_REASON: [&str; 4] = ["reason", "comment", "message", "description"];
+
+/// Why there is no rollback.
+#[derive(Debug, thiserror::Error)]
+pub enum RollbackError {
+    /// The environment cannot be read.
+    #[error(transparent)]
+    Environment(#[from] EnvironmentError),
+    /// There is nothing to go back from or to.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// No way to bring the release back.
+    #[error("{release} cannot be brought back: {}", joined(.reasons))]
+    NoMethod {
+        /// The release.
+        release: String,
+        /// Why each method is not possible.
+        reasons: Vec<NoMethod>,
+    },
+    /// The workflow is not started.
+    #[error(transparent)]
+    Dispatch(#[from] SteerError),
+    /// The run is not run again.
+    #[error(transparent)]
+    Rerun(#[from] SubmitError),
+    /// The folder of the run cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+fn joined(reasons: &[NoMethod]) -> String {
+    reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// Why a method is not possible.
+#[derive(Debug, thiserror::Error)]
+pub enum NoMethod {
+    /// No run is known to have deployed it.
+    #[error("no run is known that deployed it")]
+    NoRun,
+    /// The run was removed, or the token may not see it.
+    #[error("run {0}, which deployed it, is no longer there")]
+    RunGone(u64),
+    /// The workflow cannot be read at the ref.
+    #[error("{file} is not on {git_ref}")]
+    NoFile {
+        /// Name of the file.
+        file: String,
+        /// Branch or tag.
+        git_ref: String,
+    },
+    /// The workflow cannot be started by hand.
+    #[error("{0} has no `workflow_dispatch`")]
+    NotByHand(String),
+    /// The workflow does not take the environment.
+    #[error("{file} takes no environment, and deploys to others than {environment}")]
+    NoEnvironment {
+        /// Name of the file.
+        file: String,
+        /// The environment.
+        environment: String,
+    },
+    /// The workflow does not take the commit.
+    #[error("the release has no tag, and {0} takes no version")]
+    NoVersion(String),
+    /// The workflow needs an input whose value is not known.
+    #[error("{file} needs the input `{input}`")]
+    NeedsInput {
+        /// Name of the file.
+        file: String,
+        /// Name of the input.
+        input: String,
+    },
+    /// The run is too old to be run again.
+    #[error("run {0} is older than 30 days, so it is not run again")]
+    TooOld(u64),
+    /// The run was run again too often.
+    #[error("run {0} was run again 50 times")]
+    TooOften(u64),
+    /// The run goes on.
+    #[error("run {0} has not ended")]
+    NotEnded(u64),
+}
+
+/// A rollback whose run was started.
+#[derive(Debug)]
+pub struct Started {
+    /// The folder that mirrors the run.
+    pub folder: RunFolder,
+    /// Number of the attempt that rolls back.
+    pub attempt: u32,
+}
+
+impl Environments {
+    /// Decides what a rollback would do. Nothing is changed.
+    ///
+    /// # Errors
+    /// There is nothing to go back from or to, no method is possible, or the server gives no answer.
+    pub async fn rollback(&self, request: &RollbackRequest) -> Result<Rollback, RollbackError> {
+        let environment = self.one(&request.environment, SEARCHED).await?;
+        let (from, to) = environment.rollback(request)?;
+        let method = self.method(&environment, to, request).await?;
+        let changes = self.changes(&to.release, &from.release).await?;
+        Ok(Rollback {
+            environment: environment.name.clone(),
+            is_guarded: environment.is_guarded(),
+            from: from.clone(),
+            to: to.clone(),
+            changes,
+            method,
+        })
+    }
+
+    /// Starts a rollback as it was decided, if what is in the environment has not changed since.
+    ///
+    /// # Errors
+    /// Another deployment came in between, the server refuses, or whether it did it is not known.
+    pub async fn roll_back(&self, poller: &Poller, rollback: &Rollback) -> Result<Started, RollbackError> {
+        let environment = self.one(&rollback.environment, SEARCHED).await?;
+        let (from, _) = environment.rollback(&RollbackRequest {
+            environment: environment.name.clone(),
+            from: Some(rollback.from.release.sha.clone()),
+            to: Some(rollback.to.release.sha.clone()),
+            ..RollbackRequest::default()
+        })?;
+        tracing::info!(environment = rollback.environment, from = %from.release.sha, "a rollback starts");
+        match &rollback.method {
+            RollbackMethod::Dispatch { workflow, git_ref, inputs } => {
+                let wanted =
+                    Dispatch { workflow: workflow.clone(), git_ref: Some(git_ref.clone()), inputs: inputs.clone() };
+                let (folder, _) = poller.dispatch(&self.repository, &wanted).await?;
+                Ok(Started { folder, attempt: 1 })
+            }
+            RollbackMethod::Rerun { run, job } => {
+                let folder = poller.find(&self.repository, *run).await.map_err(SubmitError::Poll)?;
+                poller.open(&folder).await.map_err(SubmitError::Poll)?;
+                let mirrored = history::read(&folder)?;
+                let named = job.as_ref().and_then(|name| mirrored.jobs.values().find(|job| job.name == *name));
+                let what = named.map_or(RerunScope::All, |job| RerunScope::Job(job.id.clone()));
+                let attempt = mirrored.attempt + 1;
+                poller.submit(&folder, &Command::Rerun { what, debug: false }).await?;
+                Ok(Started { folder, attempt })
+            }
+        }
+    }
+
+    /// Returns the commits of a release that another one does not have.
+    async fn changes(&self, base: &Release, head: &Release) -> Result<Changes, RollbackError> {
+        let Some(compared) = self.compare(&base.sha, &head.sha, MAX_COMMITS).await? else {
+            return Ok(Changes::default());
+        };
+        let listed = compared.commits.unwrap_or_default().items.into_iter().rev();
+        let commits = listed.filter_map(|listed| {
+            let text = listed.commit.unwrap_or_default();
+            let author = listed.author.and_then(|user| user.login);
+            Some(ChangedCommit {
+                sha: listed.sha?,
+                subject: text.message.unwrap_or_default().lines().next().unwrap_or_default().to_owned(),
+                author: author.or_else(|| text.author.and_then(|author| author.name)).unwrap_or_default(),
+            })
+        });
+        Ok(Changes { count: compared.ahead_by.or(compared.total_commits), commits: commits.collect() })
+    }
+
+    /// Returns the first method that is possible.
+    async fn method(
+        &self,
+        environment: &Environment,
+        to: &EnvironmentDeployment,
+        request: &RollbackRequest,
+    ) -> Result<RollbackMethod, RollbackError> {
+        let no_method = |reasons| RollbackError::NoMethod { release: to.release.title(), reasons };
+        let Some(id) = to.run else { return Err(no_method(vec![NoMethod::NoRun])) };
+        let path = format!("{}/actions/runs/{id}", self.repository.path());
+        let run: Run = match self.get(&path, Freshness::NOW).await {
+            Ok(run) => run,
+            Err(error) if super::is_missing(&error) => return Err(no_method(vec![NoMethod::RunGone(id)])),
+            Err(error) => return Err(error.into()),
+        };
+        let mut reasons = Vec::new();
+        if request.by != Some(RollbackBy::Rerun) {
+            match self.dispatch(environment, to, &run, request).await? {
+                Ok(method) => return Ok(method),
+                Err(reason) => reasons.push(reason),
+            }
+        }
+        if request.by != Some(RollbackBy::Dispatch) {
+            match self.rerun(to, &run, id).await? {
+                Ok(method) => return Ok(method),
+                Err(reason) => reasons.push(reason),
+            }
+        }
+        Err(no_method(reasons))
+    }
+
+    /// Decides whether the workflow that deployed a release can be started again for it.
+    async fn dispatch(
+        &self,
+        environment: &Environment,
+        to: &EnvironmentDeployment,
+        run: &Run,
+        request: &RollbackRequest,
+    ) -> Result<Result<RollbackMethod, NoMethod>, RollbackError> {
+        let path = run.path.as_deref().unwrap_or_default();
+        let path = path.split_once('@').map_or(path, |(path, _)| path).to_owned();
+        let workflows = Workflows::of(&self.client, &self.repository);
+        let git_ref = match &to.release.tag {
+            Some(tag) => tag.clone(),
+            None => workflows.default_branch().await.map_err(SteerError::Workflow)?,
+        };
+        let file = path.rsplit('/').next().unwrap_or(&path).to_owned();
+        let text = workflows.file(&path, &git_ref, Freshness::NOW).await.map_err(SteerError::Workflow)?;
+        let Some(workflow) = text else { return Ok(Err(NoMethod::NoFile { file, git_ref })) };
+        Ok(inputs(&workflow, &file, &environment.name, &to.release, &request.reason)
+            .map(|inputs| RollbackMethod::Dispatch { workflow: path, git_ref, inputs }))
+    }
+
+    /// Decides whether the run that deployed a release can be run again.
+    async fn rerun(
+        &self,
+        to: &EnvironmentDeployment,
+        run: &Run,
+        id: u64,
+    ) -> Result<Result<RollbackMethod, NoMethod>, RollbackError> {
+        let is_old = run.created_at.is_none_or(|created| now().since(created.0) > MAX_AGE);
+        if is_old {
+            return Ok(Err(NoMethod::TooOld(id)));
+        }
+        if run.run_attempt.unwrap_or(1) >= MAX_ATTEMPTS {
+            return Ok(Err(NoMethod::TooOften(id)));
+        }
+        if run.conclusion.is_none() {
+            return Ok(Err(NoMethod::NotEnded(id)));
+        }
+        let Some(job) = to.job else { return Ok(Ok(RollbackMethod::Rerun { run: id, job: None })) };
+        let job: Job = self.get(&format!("{}/actions/jobs/{job}", self.repository.path()), Freshness::ANY).await?;
+        Ok(Ok(RollbackMethod::Rerun { run: id, job: job.name }))
+    }
+}
+
+/// Returns the inputs with which a workflow deploys a release to an environment. Those that have a default keep it.
+fn inputs(
+    workflow: &Workflow,
+    file: &str,
+    environment: &str,
+    release: &Release,
+    reason: &str,
+) -> Result<IndexMap<String, String>, NoMethod> {
+    if !workflow.triggers.iter().any(|trigger| trigger.event.value == BY_HAND) {
+        return Err(NoMethod::NotByHand(file.to_owned()));
+    }
+    let declared = declared(workflow, BY_HAND);
+    let is_for =
+        |input: &InputDefinition, names: &[&str]| names.iter().any(|name| input.name.value.eq_ignore_ascii_case(name));
+    let takes = |input: &InputDefinition| match &input.kind {
+        InputKind::Environment => true,
+        InputKind::String => is_for(input, &FOR_ENVIRONMENT),
+        InputKind::Choice(options) => options.iter().any(|option| option.eq_ignore_ascii_case(environment)),
+        InputKind::Boolean | InputKind::Number => false,
+    };
+    let mut given = IndexMap::new();
+    let (mut has_environment, mut has_release) = (false, release.tag.is_some());
+    for input in declared {
+        let name = &input.name.value;
+        let value = if !has_environment && takes(input) {
+            has_environment = true;
+            let of_choice = match &input.kind {
+                InputKind::Choice(options) => options.iter().find(|option| option.eq_ignore_ascii_case(environment)),
+                _ => None,
+            };
+            of_choice.cloned().unwrap_or_else(|| environment.to_owned())
+        } else if input.kind == InputKind::String && is_for(input, &FOR_RELEASE) {
+            has_release = true;
+            release.tag.clone().unwrap_or_else(|| release.sha.clone())
+        } else if input.kind == InputKind::String && is_for(input, &FOR_REASON) && !reason.is_empty() {
+            reason.to_owned()
+        } else if input.required && input.default.as_ref().and_then(Template::literal).is_none() {
+            return Err(NoMethod::NeedsInput { file: file.to_owned(), input: name.clone() });
+        } else {
+            continue;
+        };
+        given.insert(name.clone(), value);
+    }
+    if !has_environment && !deploys_only_to(workflow, environment) {
+        return Err(NoMethod::NoEnvironment { file: file.to_owned(), environment: environment.to_owned() });
+    }
+    if !has_release {
+        return Err(NoMethod::NoVersion(file.to_owned()));
+    }
+    Ok(given)
+}
+
+/// Whether all jobs of a workflow that name an environment name this one.
+fn deploys_only_to(workflow: &Workflow, environment: &str) -> bool {
+    let mut named = workflow.jobs.iter().filter_map(|job| match &job.body {
+        JobBody::Steps(steps) => steps.environment.as_ref(),
+        JobBody::Call { .. } => None,
+    });
+    let is_this = |named: &Template| {
+        let name = named.entry("name").unwrap_or(named);
+        name.literal().is_some_and(|name| name.eq_ignore_ascii_case(environment))
+    };
+    let calls = workflow.jobs.iter().any(|job| matches!(job.body, JobBody::Call { .. }));
+    !calls && named.all(is_this)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workflow::parse_partial;
+    use crate::workflow::source::Source;
+
+    #[test]
+    fn a_workflow_is_started_only_with_inputs_that_it_takes() {
+        let tagged = Release { sha: "abcdef0123".to_owned(), reference: "main".to_owned(), tag: Some("v1".to_owned()) };
+        let bare = Release { tag: None, ..tagged.clone() };
+        let given = |on: &str, environment: &str, release: &Release| -> Result<String, String> {
+            let job =
+                format!("jobs:\n  a:\n    runs-on: x\n    environment: {environment}\n    steps: [{{run: 'true'}}]\n");
+            let workflow = parse_partial(&Source::new("d.yml", format!("on:\n{on}{job}"))).0.expect("a workflow");
+            let inputs =
+                inputs(&workflow, "d.yml", "production", release, "it burns").map_err(|why| why.to_string())?;
+            Ok(inputs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" "))
+        };
+        let full = "  workflow_dispatch:\n    inputs:\n      environment: {type: choice, options: [staging, Production], required: true}\n      \
+                    version: {type: string, required: true}\n      reason: {type: string}\n      dry_run: {type: boolean, default: false}\n";
+        assert_eq!(given(full, "x", &tagged), Ok("environment=Production version=v1 reason=it burns".to_owned()));
+        assert_eq!(given(full, "x", &bare), Ok("environment=Production version=abcdef0123 reason=it burns".to_owned()));
+        assert_eq!(given("  workflow_dispatch:\n", "production", &tagged), Ok(String::new()));
+        let refused =
+            |on: &str, environment: &str, release: &Release| given(on, environment, release).expect_err("refused");
+        assert_eq!(refused("  push:\n", "production", &tagged), "d.yml has no `workflow_dispatch`");
+        let other = refused("  workflow_dispatch:\n", "staging", &tagged);
+        assert_eq!(other, "d.yml takes no environment, and deploys to others than production");
+        let no_version = refused("  workflow_dispatch:\n", "production", &bare);
+        assert_eq!(no_version, "the release has no tag, and d.yml takes no version");
+        let more = "  workflow_dispatch:\n    inputs:\n      region: {type: string, required: true}\n";
+        assert_eq!(refused(more, "production", &tagged), "d.yml needs the input `region`");
+    }
+}

@@ -1,0 +1,178 @@
+//! `rollback`: brings an earlier release back to an environment.
+
+use std::io;
+use std::io::IsTerminal;
+
+use serde_json::json;
+
+use crate::backend::github::client::Priority;
+use crate::backend::github::environments::Environments;
+use crate::model::environment::Environment;
+use crate::model::rollback::{Rollback, RollbackBy, RollbackRequest};
+use crate::ui::terminal_text::{TerminalText, text};
+use crate::ui::theme::Hue;
+
+use super::dispatch::RepositoryArg;
+use super::printer::Silent;
+use super::review::confirm;
+use super::style::Style;
+use super::{Exit, Failure, Outcome, run, servers, style};
+
+/// Number of commits that are listed; the others are counted.
+const LISTED: usize = 10;
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  cuelight rollback staging                             to the last other release that succeeded there
+  cuelight rollback production --to v1.4.1 --from v1.4.2 --reason 'errors at checkout'
+  cuelight rollback production --yes=production --json  without a question
+
+The workflow that deployed the release is started again with it; else its job is run again, within 30 days.
+
+Exit codes: 0 the release is live, as observed; 1 its run failed, or it is not live; 2 not confirmed
+by --yes, without a terminal; 3 no such environment or release; 4 refused: not confirmed, another release is there, or there is
+no way back; 5 the server gives no answer; 130 no longer followed.")]
+pub(super) struct Args {
+    /// Name of the environment
+    #[arg(value_name = "ENV")]
+    environment: String,
+    /// The release: its tag, its commit, or the number of the run that deployed it [default: the last other release that
+    /// succeeded]
+    #[arg(long, value_name = "SHA|TAG|RUN")]
+    to: Option<String>,
+    /// The release that must be there now; else nothing is done
+    #[arg(long, value_name = "SHA|TAG")]
+    from: Option<String>,
+    /// Reason, for a workflow that takes one
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    reason: String,
+    /// The only way to use: start the workflow, or run the job again [default: the first that is possible]
+    #[arg(long, value_name = "dispatch|rerun", value_parser = method)]
+    by: Option<RollbackBy>,
+    /// Confirm the environment by its name, without a question
+    #[arg(long, value_name = "ENV")]
+    yes: Vec<String>,
+    #[command(flatten)]
+    repository: RepositoryArg,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Print the run's id and leave it running
+    #[arg(long, short)]
+    detach: bool,
+}
+
+fn method(text: &str) -> Result<RollbackBy, String> {
+    match text {
+        "dispatch" => Ok(RollbackBy::Dispatch),
+        "rerun" => Ok(RollbackBy::Rerun),
+        _ => Err("must be `dispatch` or `rerun`".to_owned()),
+    }
+}
+
+/// Rolls an environment back, and follows the run.
+pub(super) fn run(args: &Args) -> Outcome {
+    let named = args.repository.name.as_deref();
+    let request = RollbackRequest {
+        environment: args.environment.clone(),
+        to: args.to.clone(),
+        from: args.from.clone(),
+        reason: args.reason.clone(),
+        by: args.by,
+    };
+    let (_, rollback) = servers::ask(named, async |poller, repository| {
+        Environments::of(poller, repository.clone(), Priority::User).await?.rollback(&request).await
+    })?;
+    let style = Style::new(Style::of_output().glyphs(), style::colour_of_errors());
+    style::notice(&style.spelled(shown(&rollback, style)));
+    confirmed(&rollback, &args.yes)?;
+    let (_, started) = servers::ask(named, async |poller, repository| {
+        Environments::of(poller, repository.clone(), Priority::User).await?.roll_back(poller, &rollback).await
+    })?;
+    let id = started.folder.id().clone();
+    style::notice(&text!("{} rolls back {}", id, rollback.environment));
+    if args.detach {
+        if args.json {
+            style::json(&json!({"run": id, "rollback": rollback.document()}))?;
+        } else {
+            style::line(id.as_str())?;
+        }
+        return Ok(Exit::Success);
+    }
+    let ended = if args.json {
+        run::watch(&started.folder, started.attempt, &mut Silent)?
+    } else {
+        run::watch(&started.folder, started.attempt, &mut *run::lines())?
+    };
+    let live = observed(named, &rollback)?;
+    let is_live =
+        live.live().is_some_and(|live| live.release.sha == rollback.to.release.sha) && live.current() == live.live();
+    if args.json {
+        style::json(&json!({
+            "run": id, "rollback": rollback.document(), "live": live.live(), "pending": live.pending(),
+            "rolled_back": is_live,
+        }))?;
+    } else {
+        style::line(&result(&live, is_live))?;
+    }
+    Ok(match ended {
+        Exit::Success if !is_live => Exit::Failed,
+        ended => ended,
+    })
+}
+
+/// Reads what is live now.
+fn observed(named: Option<&str>, rollback: &Rollback) -> Result<Environment, Failure> {
+    let (_, environment) = servers::ask(named, async |poller, repository| {
+        Environments::of(poller, repository.clone(), Priority::User).await?.one(&rollback.environment, LISTED).await
+    })?;
+    Ok(environment)
+}
+
+fn result(environment: &Environment, is_live: bool) -> TerminalText {
+    let name = &environment.name;
+    match (environment.live(), environment.current()) {
+        (Some(live), _) if is_live => text!("{}: {} is live", name, live.release.title()),
+        (_, Some(current)) => {
+            let state = if environment.live() == Some(current) { "live" } else { current.state.word() };
+            text!("{}: not rolled back: {} is {}", name, current.release.title(), state.replace('_', " "))
+        }
+        (_, None) => text!("{}: not rolled back: nothing is known to be live", name),
+    }
+}
+
+/// Returns what a rollback would do.
+fn shown(rollback: &Rollback, style: Style) -> TerminalText {
+    let mut shown = TerminalText::default();
+    shown.push_line(&style.bold(rollback.title()));
+    shown.push_line(&text!("{}:", rollback.summary()));
+    for commit in rollback.changes.commits.iter().take(LISTED) {
+        let short = commit.sha.get(..7).unwrap_or(&commit.sha);
+        let author = style.paint(Hue::Dim, text!("({})", commit.author));
+        shown.push_line(&text!("  {} {} {}", short, commit.subject, author));
+    }
+    let more = rollback.changes.count.unwrap_or_default().saturating_sub(LISTED as u64);
+    if more > 0 {
+        shown.push_line(&text!("  and {} more", more));
+    }
+    shown.push_line(&text!("this {}", rollback.method.text()));
+    shown.trim_end()
+}
+
+/// Lets a person confirm the rollback: by the name of a guarded environment, else by a word.
+fn confirmed(rollback: &Rollback, yes: &[String]) -> Result<(), Failure> {
+    let name = &rollback.environment;
+    if rollback.is_guarded || yes.contains(name) {
+        return confirm(name, "protected", "roll it back", yes);
+    }
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return Err(Failure::new(Exit::Usage, format!("a rollback is confirmed with --yes={name}")));
+    }
+    style::notice("Roll it back? Type `yes`:");
+    let mut typed = String::new();
+    io::stdin().read_line(&mut typed)?;
+    match typed.trim() {
+        "y" | "yes" => Ok(()),
+        _ => Err(Failure::new(Exit::Rejected, "not confirmed: nothing was sent")),
+    }
+}

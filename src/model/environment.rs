@@ -1,0 +1,352 @@
+//! Environments of a repository on a server: their rules, what is live in them, and the deployments to them.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{Conclusion, Gate, Phase, Timestamp, is_production};
+
+/// An environment of a repository on a server.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Environment {
+    /// Name.
+    pub name: String,
+    /// Rules; `None` if the server does not show them.
+    pub protection: Option<Protection>,
+    /// Where the deployments are from.
+    pub source: DeploymentSource,
+    /// Deployments, newest first. Not all of them: at least down to the one that is live, if it is among the newest.
+    pub deployments: Vec<EnvironmentDeployment>,
+    /// Why the deployments are not known, such as a missing permission.
+    pub unknown: Option<String>,
+    /// Difference between what is live and the default branch; `None` if nothing is live or the server does not know it.
+    pub drift: Option<Drift>,
+}
+
+/// Where the deployments of an environment are from.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeploymentSource {
+    /// The server records them.
+    Server,
+    /// Runs of this workflow, as the settings say.
+    Runs {
+        /// File of the workflow.
+        workflow: String,
+    },
+}
+
+/// Rules of an environment.
+#[derive(Clone, Default, PartialEq, Eq, Debug, Serialize)]
+pub struct Protection {
+    /// Users and teams of whom one must approve.
+    pub reviewers: Vec<String>,
+    /// Whether who started a run may not review it.
+    pub prevents_self_review: bool,
+    /// Wait timer in minutes; 0 without one.
+    pub wait_minutes: u64,
+    /// Branches and tags that may deploy.
+    pub branches: BranchRule,
+    /// Apps whose rules decide.
+    pub apps: Vec<String>,
+    /// Whether administrators may go past the rules; `None` if the server does not say.
+    pub admins_bypass: Option<bool>,
+}
+
+/// Branches and tags that may deploy to an environment.
+#[derive(Clone, Default, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BranchRule {
+    /// All.
+    #[default]
+    All,
+    /// Branches with a protection rule.
+    Protected,
+    /// Those that match a pattern; the patterns are empty if they are not known.
+    Patterns(Vec<String>),
+}
+
+/// What is deployed: a commit, and its names.
+#[derive(Clone, Default, PartialEq, Eq, Debug, Serialize)]
+pub struct Release {
+    /// The commit.
+    pub sha: String,
+    /// Branch, tag or commit that was named for the deployment.
+    #[serde(rename = "ref")]
+    pub reference: String,
+    /// Tag at the commit.
+    pub tag: Option<String>,
+}
+
+/// One attempt to put a release into an environment.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct EnvironmentDeployment {
+    /// What is deployed.
+    #[serde(flatten)]
+    pub release: Release,
+    /// Last observed state.
+    #[serde(serialize_with = "word")]
+    pub state: DeploymentState,
+    /// Whether it was ever observed as successful.
+    pub succeeded: bool,
+    /// Whether it began: it may have changed the environment.
+    pub began: bool,
+    /// Name of who deployed; may be empty.
+    pub creator: String,
+    /// Time of its creation.
+    pub created: Timestamp,
+    /// Time of its success or failure.
+    pub ended: Option<Timestamp>,
+    /// Description of the last state; may be empty.
+    pub description: String,
+    /// Number of the run.
+    pub run: Option<u64>,
+    /// Id of the job on the server.
+    pub job: Option<u64>,
+    /// Address of what is deployed.
+    pub url: Option<String>,
+}
+
+/// State of a deployment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum DeploymentState {
+    /// It has not begun.
+    Pending,
+    /// It waits for the rules of the environment.
+    Waiting,
+    /// It waits for a runner.
+    Queued,
+    /// It is in progress.
+    InProgress,
+    /// It succeeded, and no other took its place.
+    Success,
+    /// It failed.
+    Failure,
+    /// It could not be carried out.
+    Error,
+    /// Another took its place, or it was removed.
+    Inactive,
+    /// A word that this version does not know.
+    Other(String),
+}
+
+/// Difference between what is live and a branch.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Drift {
+    /// Name of the branch.
+    pub branch: String,
+    /// Number of commits of the branch that are not live.
+    pub behind: u64,
+    /// Number of commits that are live and not on the branch.
+    pub ahead: u64,
+}
+
+fn word<S: serde::Serializer>(state: &DeploymentState, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(state.word())
+}
+
+impl DeploymentState {
+    /// Returns the word of the state, as servers write it.
+    #[must_use]
+    pub fn word(&self) -> &str {
+        match self {
+            Self::Pending => "pending",
+            Self::Waiting => "waiting",
+            Self::Queued => "queued",
+            Self::InProgress => "in_progress",
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Error => "error",
+            Self::Inactive => "inactive",
+            Self::Other(word) => word,
+        }
+    }
+
+    /// Returns the phase with the same look.
+    #[must_use]
+    pub fn phase(&self, environment: &str) -> Phase {
+        match self {
+            Self::Pending | Self::Waiting => Phase::Waiting(Gate::Protection(environment.to_owned())),
+            Self::Queued => Phase::Queued,
+            Self::InProgress => Phase::Running,
+            Self::Success => Phase::Done(Conclusion::Success),
+            Self::Failure | Self::Error => Phase::Done(Conclusion::Failure),
+            Self::Inactive => Phase::Done(Conclusion::Skipped),
+            Self::Other(_) => Phase::Done(Conclusion::Neutral),
+        }
+    }
+
+    /// Whether the deployment has not ended.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(self, Self::Pending | Self::Waiting | Self::Queued | Self::InProgress)
+    }
+}
+
+/// Number of digits of a short commit.
+const SHORT: usize = 7;
+
+impl Release {
+    /// Returns the beginning of the commit.
+    #[must_use]
+    pub fn short(&self) -> &str {
+        self.sha.get(..SHORT).unwrap_or(&self.sha)
+    }
+
+    /// Returns the tag, or the short commit.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.tag.as_deref().unwrap_or_else(|| self.short())
+    }
+
+    /// Returns the tag and the short commit, or the commit and the branch: `v1.4.1 9093b37`, `9093b37 main`.
+    #[must_use]
+    pub fn title(&self) -> String {
+        match &self.tag {
+            Some(tag) => format!("{tag} {}", self.short()),
+            None if self.reference.is_empty() || self.sha.starts_with(&self.reference) => self.short().to_owned(),
+            None => format!("{} {}", self.short(), self.reference),
+        }
+    }
+
+    /// Whether a text names the release: its tag, or a beginning of its commit of at least four digits.
+    #[must_use]
+    pub fn is(&self, written: &str) -> bool {
+        let is_commit = written.len() >= 4 && self.sha.starts_with(&written.to_ascii_lowercase());
+        is_commit || self.tag.as_deref() == Some(written)
+    }
+}
+
+impl EnvironmentDeployment {
+    /// Time of its end, or of its beginning while it goes on.
+    #[must_use]
+    pub fn at(&self) -> Timestamp {
+        self.ended.unwrap_or(self.created)
+    }
+
+    /// Returns how long it took from its creation to its end.
+    #[must_use]
+    pub fn took(&self) -> Option<Duration> {
+        Some(self.ended?.since(self.created))
+    }
+}
+
+impl Drift {
+    /// Returns the difference in words: `12 commits behind main`.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let commits = |count: u64| if count == 1 { "1 commit".to_owned() } else { format!("{count} commits") };
+        match (self.behind, self.ahead) {
+            (0, 0) => format!("as {}", self.branch),
+            (behind, 0) => format!("{} behind {}", commits(behind), self.branch),
+            (0, ahead) => format!("{} ahead of {}", commits(ahead), self.branch),
+            (behind, ahead) => format!("{} behind and {ahead} ahead of {}", commits(behind), self.branch),
+        }
+    }
+
+    /// Returns the difference in a few columns: `12 behind`.
+    #[must_use]
+    pub fn short(&self) -> String {
+        match (self.behind, self.ahead) {
+            (0, 0) => "current".to_owned(),
+            (behind, 0) => format!("{behind} behind"),
+            (0, ahead) => format!("{ahead} ahead"),
+            (behind, ahead) => format!("{behind} behind, {ahead} ahead"),
+        }
+    }
+}
+
+impl Protection {
+    /// Whether a deployment waits for a person, a timer or an app.
+    #[must_use]
+    pub fn holds_back(&self) -> bool {
+        !self.reviewers.is_empty() || self.wait_minutes > 0 || !self.apps.is_empty()
+    }
+
+    /// Returns the rules as sentences without their full stops, in the order in which they apply.
+    #[must_use]
+    pub fn sentences(&self) -> Vec<String> {
+        let mut sentences = Vec::new();
+        match &self.branches {
+            BranchRule::All => {}
+            BranchRule::Protected => sentences.push("only protected branches may deploy".to_owned()),
+            BranchRule::Patterns(patterns) if patterns.is_empty() => {
+                sentences.push("only some branches and tags may deploy".to_owned());
+            }
+            BranchRule::Patterns(patterns) => sentences.push(format!("only {} may deploy", patterns.join(", "))),
+        }
+        if !self.reviewers.is_empty() {
+            let own = if self.prevents_self_review { ", not by who started the run" } else { "" };
+            sentences.push(format!("review by one of {}{own}", self.reviewers.join(", ")));
+        }
+        match self.wait_minutes {
+            0 => {}
+            1 => sentences.push("waits 1 minute".to_owned()),
+            minutes => sentences.push(format!("waits {minutes} minutes")),
+        }
+        sentences.extend(self.apps.iter().map(|app| format!("{app} decides")));
+        if self.admins_bypass == Some(true) && self.holds_back() {
+            sentences.push("administrators may go past these rules".to_owned());
+        }
+        sentences
+    }
+
+    /// Returns the rules in a few columns: `review, 5 min, main v*`.
+    #[must_use]
+    pub fn short(&self) -> String {
+        let review = (!self.reviewers.is_empty()).then(|| format!("review by {}", self.reviewers.join(", ")));
+        let timer = (self.wait_minutes > 0).then(|| format!("{} min", self.wait_minutes));
+        let branches = match &self.branches {
+            BranchRule::All => None,
+            BranchRule::Protected => Some("protected branches".to_owned()),
+            BranchRule::Patterns(patterns) if patterns.is_empty() => Some("some branches".to_owned()),
+            BranchRule::Patterns(patterns) => Some(format!("only {}", patterns.join(" "))),
+        };
+        let parts = review.into_iter().chain(timer).chain(self.apps.iter().cloned()).chain(branches);
+        parts.collect::<Vec<_>>().join("; ")
+    }
+}
+
+impl Environment {
+    /// Returns an environment without rules and deployments.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            protection: None,
+            source: DeploymentSource::Server,
+            deployments: Vec::new(),
+            unknown: None,
+            drift: None,
+        }
+    }
+
+    /// Returns the deployment that is live: the newest that is observed as successful, and not superseded.
+    #[must_use]
+    pub fn live(&self) -> Option<&EnvironmentDeployment> {
+        self.deployments.iter().find(|deployment| deployment.state == DeploymentState::Success)
+    }
+
+    /// Returns the newest deployment, if it is not the one that is live.
+    #[must_use]
+    pub fn pending(&self) -> Option<&EnvironmentDeployment> {
+        self.deployments.first().filter(|newest| newest.state != DeploymentState::Success)
+    }
+
+    /// Whether the environment needs its name typed before something dangerous is done: it is named like production, or
+    /// has rules that hold back deployments.
+    #[must_use]
+    pub fn is_guarded(&self) -> bool {
+        is_production(&self.name) || self.protection.as_ref().is_some_and(Protection::holds_back)
+    }
+
+    /// Returns the environment as a JSON document for programs.
+    #[must_use]
+    pub fn document(&self) -> Value {
+        json!({
+            "name": self.name, "protection": self.protection, "source": self.source, "unknown": self.unknown,
+            "live": self.live(), "pending": self.pending(), "drift": self.drift, "deployments": self.deployments,
+        })
+    }
+}

@@ -1,0 +1,300 @@
+//! Rollbacks: from what is in an environment to an earlier release that succeeded there.
+
+use indexmap::IndexMap;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::environment::{DeploymentState, Environment, EnvironmentDeployment};
+
+/// A rollback that is possible, as it is shown before it is confirmed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rollback {
+    /// Name of the environment.
+    pub environment: String,
+    /// Whether the name of the environment must be typed first.
+    pub is_guarded: bool,
+    /// The deployment that is there now: the one that is live, or a later one that began and failed.
+    pub from: EnvironmentDeployment,
+    /// The deployment whose release comes back.
+    pub to: EnvironmentDeployment,
+    /// What is undone.
+    pub changes: Changes,
+    /// How it is done.
+    pub method: RollbackMethod,
+}
+
+/// The commits between two releases.
+#[derive(Clone, Default, PartialEq, Eq, Debug, Serialize)]
+pub struct Changes {
+    /// Number of all of them; `None` if the server does not compare the releases.
+    pub count: Option<u64>,
+    /// The newest of them, newest first.
+    pub commits: Vec<ChangedCommit>,
+}
+
+/// A commit between two releases.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct ChangedCommit {
+    /// The commit.
+    pub sha: String,
+    /// First line of its message.
+    pub subject: String,
+    /// Name of its author.
+    pub author: String,
+}
+
+/// How a rollback is done.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RollbackMethod {
+    /// The workflow that deploys is started again.
+    Dispatch {
+        /// Path of its file.
+        workflow: String,
+        /// Branch or tag.
+        #[serde(rename = "ref")]
+        git_ref: String,
+        /// Its inputs.
+        inputs: IndexMap<String, String>,
+    },
+    /// The run that deployed the release runs again.
+    Rerun {
+        /// Number of the run.
+        run: u64,
+        /// Name of the job that runs again, with the jobs that need it; `None` for the whole run.
+        job: Option<String>,
+    },
+}
+
+/// Kinds of [`RollbackMethod`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RollbackBy {
+    /// [`RollbackMethod::Dispatch`].
+    Dispatch,
+    /// [`RollbackMethod::Rerun`].
+    Rerun,
+}
+
+/// What a person asks of a rollback.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct RollbackRequest {
+    /// Name of the environment.
+    pub environment: String,
+    /// Tag, beginning of a commit, or number of a run; `None` for the last release that succeeded before.
+    pub to: Option<String>,
+    /// Tag or beginning of the commit that must be there now; `None` for whatever is there.
+    pub from: Option<String>,
+    /// Reason for the record; may be empty.
+    pub reason: String,
+    /// The only method to use; `None` for the first that is possible.
+    pub by: Option<RollbackBy>,
+}
+
+/// Why a rollback has no target.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum TargetError {
+    /// No deployment is known.
+    #[error("nothing is known to be live in {0}: there is nothing to roll back")]
+    NothingLive(String),
+    /// A deployment is in progress.
+    #[error("{release} is being deployed to {environment}: wait for its end, or cancel its run")]
+    InProgress {
+        /// Name of the environment.
+        environment: String,
+        /// The release that is being deployed.
+        release: String,
+    },
+    /// Another release is there than the one that was named.
+    #[error("`{wanted}` is not in {environment}: {actual}; look at what was deployed meanwhile")]
+    Moved {
+        /// Name of the environment.
+        environment: String,
+        /// The release as given.
+        wanted: String,
+        /// What is there.
+        actual: String,
+    },
+    /// No earlier release succeeded.
+    #[error("no earlier release is known to have succeeded in {0}")]
+    NoEarlier(String),
+    /// The release never succeeded in the environment.
+    #[error("`{wanted}` is not known to have succeeded in {environment}{}", releases(.known))]
+    Unknown {
+        /// Name of the environment.
+        environment: String,
+        /// The release as given.
+        wanted: String,
+        /// The releases that succeeded.
+        known: Vec<String>,
+    },
+    /// The release is there already.
+    #[error("{release} is already what is in {environment}")]
+    Same {
+        /// Name of the environment.
+        environment: String,
+        /// The release.
+        release: String,
+    },
+}
+
+fn releases(known: &[String]) -> String {
+    if known.is_empty() { String::new() } else { format!(": there are {}", known.join(", ")) }
+}
+
+/// Maximum number of releases in a message.
+const NAMED: usize = 5;
+
+impl Environment {
+    /// Returns the deployment that is in the environment: the newest that began. It may have failed, and then what is
+    /// there is not known.
+    #[must_use]
+    pub fn current(&self) -> Option<&EnvironmentDeployment> {
+        self.deployments.iter().find(|deployment| deployment.began && deployment.state != DeploymentState::Inactive)
+    }
+
+    /// Returns the deployments from and to which a rollback goes.
+    ///
+    /// # Errors
+    /// Nothing is there, it is not what the request names, or no deployment to go back to is known.
+    pub fn rollback(
+        &self,
+        request: &RollbackRequest,
+    ) -> Result<(&EnvironmentDeployment, &EnvironmentDeployment), TargetError> {
+        let environment = || self.name.clone();
+        let from = self.current().ok_or_else(|| TargetError::NothingLive(environment()))?;
+        if from.state.is_open() {
+            return Err(TargetError::InProgress { environment: environment(), release: from.release.title() });
+        }
+        if let Some(wanted) = request.from.as_ref().filter(|wanted| !from.release.is(wanted)) {
+            let actual = match from.state {
+                DeploymentState::Success => format!("{} is live", from.release.title()),
+                _ => format!("{} was deployed, and it failed", from.release.title()),
+            };
+            return Err(TargetError::Moved { environment: environment(), wanted: wanted.clone(), actual });
+        }
+        let good = || self.deployments.iter().filter(|deployment| deployment.succeeded);
+        let is_other = |one: &&EnvironmentDeployment| one.release.sha != from.release.sha;
+        let to = match &request.to {
+            Some(wanted) => {
+                let found =
+                    good().find(|one| one.release.is(wanted) || one.run.is_some_and(|run| run.to_string() == *wanted));
+                let known = || {
+                    let mut known: Vec<String> = good().filter(is_other).map(|one| one.release.title()).collect();
+                    known.dedup();
+                    known.truncate(NAMED);
+                    known
+                };
+                let unknown =
+                    || TargetError::Unknown { environment: environment(), wanted: wanted.clone(), known: known() };
+                let found = found.ok_or_else(unknown)?;
+                if !is_other(&found) {
+                    return Err(TargetError::Same { environment: environment(), release: found.release.title() });
+                }
+                found
+            }
+            None => {
+                let mut before = self.deployments.iter().skip_while(|one| *one != from);
+                let to = before.find(|one| one.succeeded && is_other(one));
+                to.ok_or_else(|| TargetError::NoEarlier(environment()))?
+            }
+        };
+        Ok((from, to))
+    }
+}
+
+impl RollbackMethod {
+    /// Returns what is done, in words.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self {
+            Self::Dispatch { workflow, git_ref, inputs } => {
+                let file = workflow.rsplit('/').next().unwrap_or(workflow);
+                let inputs: Vec<String> = inputs.iter().map(|(name, value)| format!("{name}={value}")).collect();
+                let with = if inputs.is_empty() { String::new() } else { format!(" with {}", inputs.join(", ")) };
+                format!("starts {file} on {git_ref}{with}")
+            }
+            Self::Rerun { run, job: Some(job) } => format!("runs job {job} of run {run} again"),
+            Self::Rerun { run, job: None } => format!("runs run {run} again"),
+        }
+    }
+}
+
+impl Rollback {
+    /// Returns from and to in words: `production: from v1.4.2 d92af2e (failed) to v1.4.1 9093b37`.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let failed = if self.from.state == DeploymentState::Success { "" } else { " (failed)" };
+        format!("{}: from {}{failed} to {}", self.environment, self.from.release.title(), self.to.release.title())
+    }
+
+    /// Returns the number of commits in words, and what happens to them.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        match self.changes.count {
+            None => "the server does not compare these releases".to_owned(),
+            Some(0) => "no commit of the release is undone".to_owned(),
+            Some(1) => "1 commit is undone".to_owned(),
+            Some(count) => format!("{count} commits are undone"),
+        }
+    }
+
+    /// Returns the rollback as a JSON document for programs.
+    #[must_use]
+    pub fn document(&self) -> Value {
+        json!({
+            "environment": self.environment, "from": self.from, "to": self.to, "changes": self.changes,
+            "method": self.method,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Timestamp;
+    use crate::model::testing::deployment_of;
+
+    /// An environment with deployments of these tags, newest first.
+    fn environment(deployments: &[(&str, DeploymentState)]) -> Environment {
+        let deployments = (1..).zip(deployments);
+        let deployments = deployments.map(|(at, (tag, state))| deployment_of(tag, state.clone(), Timestamp(100 - at)));
+        Environment { deployments: deployments.collect(), ..Environment::named("production") }
+    }
+
+    fn rollback(environment: &Environment, to: Option<&str>, from: Option<&str>) -> Result<String, String> {
+        let request = RollbackRequest {
+            environment: environment.name.clone(),
+            to: to.map(str::to_owned),
+            from: from.map(str::to_owned),
+            ..RollbackRequest::default()
+        };
+        let tag = |one: &EnvironmentDeployment| one.release.tag.clone().unwrap_or_default();
+        let found = environment.rollback(&request).map_err(|error| error.to_string());
+        found.map(|(from, to)| format!("{} to {}", tag(from), tag(to)))
+    }
+
+    #[test]
+    fn a_rollback_goes_to_the_last_other_release_that_succeeded() {
+        use DeploymentState::{Failure, InProgress, Inactive, Success, Waiting};
+        let quiet = environment(&[("v3", Success), ("v3", Inactive), ("v2", Failure), ("v1", Inactive)]);
+        assert_eq!(rollback(&quiet, None, None), Ok("v3 to v1".to_owned()), "not the same release, not a failed one");
+        assert_eq!(rollback(&quiet, Some("v1"), Some("v3")), Ok("v3 to v1".to_owned()));
+        assert_eq!(rollback(&quiet, Some("96"), None), Ok("v3 to v1".to_owned()), "by the run");
+        let failed = environment(&[("v4", Waiting), ("v3", Failure), ("v2", Success), ("v1", Inactive)]);
+        assert_eq!(rollback(&failed, None, None), Ok("v3 to v2".to_owned()), "a failed deployment is undone");
+        assert_eq!(rollback(&failed, Some("v1"), Some("v3")), Ok("v3 to v1".to_owned()));
+        let going = environment(&[("v3", InProgress), ("v2", Success)]);
+        for (environment, to, from, message) in [
+            (&quiet, None, Some("v2"), "`v2` is not in production: v3 "),
+            (&failed, None, Some("v2"), "was deployed, and it failed; look at what was deployed meanwhile"),
+            (&quiet, Some("v3"), None, "is already what is in production"),
+            (&quiet, Some("v2"), None, "`v2` is not known to have succeeded in production: there are v1 "),
+            (&going, None, None, "is being deployed to production: wait for its end"),
+            (&environment(&[("v1", Success)]), None, None, "no earlier release"),
+            (&environment(&[("v1", Waiting)]), None, None, "nothing is known to be live"),
+        ] {
+            let error = rollback(environment, to, from).expect_err(message);
+            assert!(error.contains(message), "{error}");
+        }
+    }
+}

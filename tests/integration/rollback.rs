@@ -1,0 +1,111 @@
+//! `rollback` against the fake server: what is undone and how, what is refused, and what is live afterwards.
+
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use crate::project::until;
+use crate::servers::{Said, Watching};
+
+const REPOSITORY: &str = "aura/platform";
+
+/// A repository where the deployment of 1.4.2 to production failed, and 1.4.1 is the last good release.
+fn failed() -> Option<Watching> {
+    let watching = Watching::new("deploy-rollback")?;
+    watching.fake.advance(90);
+    watching.fake.control("/_fake/do", json!({"do": "approve", "environment": "production", "user": "maria"}));
+    watching.fake.advance(120);
+    Some(watching)
+}
+
+fn rollback(watching: &Watching, args: &[&str]) -> Said {
+    watching.cuelight(&[&["rollback", "production", "-R", REPOSITORY], args].concat())
+}
+
+fn newest(watching: &Watching) -> Value {
+    watching.fake.value(&format!("/repos/{REPOSITORY}/actions/runs?per_page=1"))["workflow_runs"][0].clone()
+}
+
+#[test]
+fn the_last_good_release_comes_back_by_another_attempt_of_its_job() {
+    let Some(watching) = failed() else { return };
+    let args = ["rollback", "production", "-R", REPOSITORY, "--by", "rerun", "--yes=production", "--json"];
+    let args = [&args[..], &["--from", "v1.4.2"]].concat();
+    let child = watching.command("ghp_full", &args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let child = child.expect("starts");
+    let runs = format!("/repos/{REPOSITORY}/actions/runs?per_page=100");
+    let run = until("another attempt", || {
+        let runs = watching.fake.value(&runs);
+        let again = runs["workflow_runs"].as_array()?.iter().find(|run| run["run_attempt"] == 2)?;
+        Some(again["id"].clone())
+    });
+    watching.fake.advance(30);
+    let approval = json!({"do": "approve", "run": run, "environment": "production", "user": "olu"});
+    watching.fake.control("/_fake/do", approval);
+    watching.fake.advance(120);
+    let said = Said::from(child.wait_with_output().expect("ends"));
+    assert_eq!(said.code, Some(0), "{} {}", said.out, said.error);
+    let document: Value = serde_json::from_str(&said.out).expect("JSON");
+    assert_eq!((&document["rolled_back"], &document["live"]["tag"]), (&json!(true), &json!("v1.4.1")), "{document}");
+    assert_eq!(document["rollback"]["method"]["rerun"]["job"], "Deploy to production", "{document}");
+    for part in ["production: from v1.4.2 d92af2e (failed) to v1.4.1 9093b37", "8 commits are undone", "(#417) (maria)"]
+    {
+        assert!(said.error.contains(part), "{part}: {}", said.error);
+    }
+    // Once it is live, the same is not deployed again.
+    let again = rollback(&watching, &["--to", "v1.4.1", "--yes=production"]);
+    assert_eq!(again.code, Some(4), "{}", again.error);
+    assert!(again.error.contains("v1.4.1 9093b37 is already what is in production"), "{}", again.error);
+    watching.check_stats();
+}
+
+#[test]
+fn the_workflow_that_deployed_is_started_again_at_the_tag() {
+    let Some(watching) = failed() else { return };
+    let args = ["rollback", "production", "-R", REPOSITORY, "--yes=production", "--detach", "--json"];
+    let child = watching.command("ghp_full", &args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = child.expect("starts");
+    // The server makes the run some time after it was asked for it.
+    until("the run was started", || {
+        watching.fake.advance(1);
+        child.try_wait().expect("known")
+    });
+    let said = Said::from(child.wait_with_output().expect("ends"));
+    assert_eq!(said.code, Some(0), "{}", said.error);
+    let document: Value = serde_json::from_str(&said.out).expect("JSON");
+    let method = &document["rollback"]["method"]["dispatch"];
+    assert_eq!((&method["ref"], &method["workflow"]), (&json!("v1.4.1"), &json!(".github/workflows/deploy.yml")));
+    assert_eq!(method["inputs"], json!({"environment": "production", "version": "v1.4.1"}));
+    let run = newest(&watching);
+    assert_eq!((&run["event"], &run["head_branch"]), (&json!("workflow_dispatch"), &json!("v1.4.1")), "{run}");
+}
+
+#[test]
+fn what_is_not_safe_is_refused_before_anything_is_sent() {
+    let Some(watching) = failed() else { return };
+    let before = newest(&watching)["id"].clone();
+    for (args, code, message) in [
+        (&[][..], 2, "production is protected: confirm it with --yes=production"),
+        (&["--yes=prod"], 2, "confirm it with --yes=production"),
+        (&["--from", "v1.4.1", "--yes=production"], 4, "`v1.4.1` is not in production: v1.4.2 d92af2e was deployed"),
+        (
+            &["--to", "v1.3.0", "--yes=production"],
+            3,
+            "`v1.3.0` is not known to have succeeded in production: there are",
+        ),
+        (&["--by", "magic"], 2, "must be `dispatch` or `rerun`"),
+    ] {
+        let said = rollback(&watching, args);
+        assert_eq!(said.code, Some(code), "{args:?}: {}", said.error);
+        assert!(said.error.contains(message), "{args:?}: {}", said.error);
+    }
+    let empty = watching.cuelight(&["rollback", "development", "-R", REPOSITORY, "--yes=development"]);
+    assert_eq!(empty.code, Some(4), "{}", empty.error);
+    assert!(empty.error.contains("nothing is known to be live in development"), "{}", empty.error);
+    let staging = watching.cuelight(&["rollback", "staging", "-R", REPOSITORY]);
+    assert_eq!(staging.code, Some(2), "{}", staging.error);
+    assert!(staging.error.contains("a rollback is confirmed with --yes=staging"), "{}", staging.error);
+    let read_only = watching.said("github_pat_read", &["rollback", "staging", "-R", REPOSITORY, "--yes=staging"]);
+    assert_eq!(read_only.code, Some(4), "{}", read_only.error);
+    assert_eq!(newest(&watching)["id"], before, "nothing was started");
+}
