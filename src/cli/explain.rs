@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 
 use crate::files;
 use crate::launch::expression;
+use crate::model::legs;
 use crate::model::{Conclusion, Explanation, Job, PendingReview, Phase, Run, RunId, Step, Timestamp};
 use crate::store::clock::now;
 use crate::store::history;
@@ -54,6 +55,8 @@ pub(super) fn run(args: &Args) -> Outcome {
 /// A job or a step, and the result of its condition.
 pub(super) struct Decided<'r> {
     job: &'r Job,
+    /// The job, and further legs of its matrix that were skipped for the same kind of reason.
+    legs: Vec<&'r Job>,
     step: Option<&'r Step>,
     /// The run, and the review that holds back the job.
     review: Option<(&'r RunId, &'r PendingReview)>,
@@ -80,14 +83,19 @@ impl<'r> Decided<'r> {
 
     fn as_text(&self, style: Style, now: Timestamp) -> TerminalText {
         let name = self.step.map(|step| text!(" › {} {}", step.number, step.name)).unwrap_or_default();
-        let heading = style.bold(text!("{}{}", self.job.name, name));
+        let (job, values) = legs::titled(&self.legs).unwrap_or_else(|| (self.job.name.clone(), String::new()));
+        let heading = style.bold(text!("{}{}", job, name));
         let skipped = self.phase().conclusion() == Some(Conclusion::Skipped);
-        let reason = self.reason().filter(|_| skipped).map(first_line);
+        let reason = self.step.map_or_else(|| legs::reason(&self.legs), |step| step.reason.clone());
+        let reason = reason.filter(|_| skipped);
         let word = style.word(self.phase());
-        let reason = reason.map_or_else(|| text!("{}", word), |reason| text!("{}: {}", word, reason));
+        let reason = reason.map_or_else(|| text!("{}", word), |reason| text!("{}: {}", word, first_line(&reason)));
         let mut lines = text!("{} {}  {}\n", style.glyph(self.phase()), heading, style.paint(Hue::Dim, reason));
         if let Some((run, review)) = self.review {
             lines.push_line(&text!("    {}", waiting(review, run, style, now)));
+        }
+        if !values.is_empty() {
+            lines.push_line(&style.paint(Hue::Dim, text!("    {}", values)));
         }
         for line in self.explanation().map(Explanation::lines).unwrap_or_default() {
             lines.push_line(&text!("    {}", line));
@@ -95,7 +103,11 @@ impl<'r> Decided<'r> {
         lines
     }
 
-    fn as_json(&self) -> Json {
+    fn as_json(&self) -> Vec<Json> {
+        self.legs.iter().map(|job| Self { job, legs: vec![job], ..*self }.leg_as_json()).collect()
+    }
+
+    fn leg_as_json(&self) -> Json {
         json!({
             "job": self.job.id, "step": self.step.map(|step| step.number),
             "name": self.step.map_or(&self.job.name, |step| &step.name), "status": self.phase().word(),
@@ -118,9 +130,7 @@ fn conditions(args: &Args) -> Outcome {
     }
     decided.retain(Decided::has_explanation);
     if args.json {
-        for one in &decided {
-            style::json(&one.as_json())?;
-        }
+        decided.iter().flat_map(Decided::as_json).try_for_each(|one| style::json(&one))?;
         return Ok(Exit::Success);
     }
     if decided.is_empty() {
@@ -144,11 +154,19 @@ pub(super) fn decided<'r>(
 ) -> Vec<Decided<'r>> {
     let of_job = |job: &'r Job| {
         let is_it = move |found: &&Step| step.is_none_or(|step| found.is_named(step));
-        let steps = job.steps.iter().filter(is_it).map(move |step| Decided { job, step: Some(step), review: None });
+        let steps = job.steps.iter().filter(is_it);
+        let steps = steps.map(move |step| Decided { job, legs: vec![job], step: Some(step), review: None });
         let review = run.review_of(job).map(|review| (&run.info.id, review));
-        step.is_none().then_some(Decided { job, step: None, review }).into_iter().chain(steps)
+        step.is_none().then(|| Decided { job, legs: vec![job], step: None, review }).into_iter().chain(steps)
     };
-    jobs.into_iter().flat_map(of_job).collect()
+    let of_legs = |legs: Vec<&'r Job>| {
+        let is_plain = |job: &&Job| job.steps.is_empty() && job.explanation.is_none();
+        if legs.len() > 1 && step.is_none() && legs.iter().all(is_plain) {
+            return vec![Decided { job: legs[0], legs, step: None, review: None }];
+        }
+        legs.into_iter().flat_map(of_job).collect()
+    };
+    legs::alike(jobs).into_iter().flat_map(of_legs).collect()
 }
 
 /// Formats decisions for people.

@@ -1,6 +1,8 @@
-//! Names of several jobs in one text: the legs of a matrix are named once, `test ×3 (1, 2, 3)`.
+//! Names of several jobs in one text: the legs of a matrix are named once, `test ×3 (1, 2, 3)`. So are reasons of one kind:
+//! those that differ only in the names between their backquotes, as "no runner for `macos-14`" and "no runner for
+//! `windows-2022`" do.
 
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 
 use super::{Conclusion, Job};
 
@@ -36,23 +38,71 @@ pub fn matrix(key: &str, names: &[&str]) -> (String, String) {
         _ => (key, names.to_vec()),
     };
     let between = if values.iter().any(|value| value.contains(',')) { "; " } else { ", " };
+    (format!("{title} ×{}", names.len()), first_few(&values, between))
+}
+
+fn first_few(values: &[&str], between: &str) -> String {
     let more = match values.len().saturating_sub(MAX_NAMED) {
         0 => String::new(),
         more => format!("{between}and {more} more"),
     };
     let values: Vec<_> = values.iter().take(MAX_NAMED).copied().collect();
-    (format!("{title} ×{}", names.len()), values.join(between) + &more)
+    values.join(between) + &more
 }
 
-/// Returns jobs in groups, each at the place of its first job: legs of one matrix that ended alike and for the same reason,
-/// but not well, share a group, and every other job has one for itself.
+/// Returns the parts of a reason that are not names between backquotes.
+fn kind(reason: &str) -> Vec<&str> {
+    reason.split('`').step_by(2).collect()
+}
+
+/// Returns one text for reasons of one kind, with all of their names.
+fn one_text(reasons: &[&str]) -> String {
+    let names = |part: usize| -> Vec<&str> {
+        let names: IndexSet<_> = reasons.iter().filter_map(|reason| reason.split('`').nth(part)).collect();
+        names.into_iter().collect()
+    };
+    let parts = reasons.first().map_or(0, |reason| reason.split('`').count());
+    let mut text = String::new();
+    for part in 0..parts {
+        let quote = |is_quoted| if is_quoted { "`" } else { "" };
+        let (is_name, is_closed) = (part % 2 == 1, part + 1 < parts);
+        let quoted = |name: &&str| format!("{}{name}{}", quote(is_name), quote(is_name && is_closed));
+        let quoted: Vec<_> = names(part).iter().map(quoted).collect();
+        text += &first_few(&quoted.iter().map(String::as_str).collect::<Vec<_>>(), ", ");
+    }
+    text
+}
+
+/// Returns items with their reasons in groups, each at the place of its first item: those with a reason of one kind share
+/// a group and a text.
+#[must_use]
+pub fn by_reason<'r, T>(items: impl IntoIterator<Item = (&'r str, T)>) -> Vec<(String, Vec<T>)> {
+    let mut kinds: IndexMap<_, (Vec<&str>, Vec<T>)> = IndexMap::new();
+    for (reason, item) in items {
+        let (reasons, items) = kinds.entry(kind(reason)).or_default();
+        reasons.push(reason);
+        items.push(item);
+    }
+    kinds.into_values().map(|(reasons, items)| (one_text(&reasons), items)).collect()
+}
+
+/// Returns the reason of a group of [`alike`] legs.
+#[must_use]
+pub fn reason(jobs: &[&Job]) -> Option<String> {
+    let reasons: Vec<_> = jobs.iter().filter_map(|job| job.reason.as_deref()).collect();
+    (!reasons.is_empty()).then(|| one_text(&reasons))
+}
+
+/// Returns jobs in groups, each at the place of its first job: legs of one matrix that ended alike and for reasons of one
+/// kind, but not well, share a group, and every other job has one for itself.
 #[must_use]
 pub fn alike<'r>(jobs: impl IntoIterator<Item = &'r Job>) -> Vec<Vec<&'r Job>> {
     let mut groups: IndexMap<_, Vec<&Job>> = IndexMap::new();
     for job in jobs {
         let end = job.phase.conclusion();
         let alone = (end == Some(Conclusion::Success) || job.reason.is_none()).then_some(&job.id);
-        groups.entry((&job.key, alone, end, &job.reason, job.allowed_failure)).or_default().push(job);
+        let why = job.reason.as_deref().map(kind);
+        groups.entry((&job.key, alone, end, why, job.allowed_failure)).or_default().push(job);
     }
     groups.into_values().collect()
 }
@@ -67,6 +117,24 @@ pub fn titled(jobs: &[&Job]) -> Option<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reasons_that_differ_in_names_are_one_text() {
+        let of = |reasons: &[&str]| {
+            let groups = by_reason(reasons.iter().enumerate().map(|(at, reason)| (*reason, at)));
+            groups.into_iter().map(|(text, items)| format!("{items:?} {text}")).collect::<Vec<_>>()
+        };
+        let runner = |label: &str| format!("no runner for `{label}`; `[runs-on]` does not map it");
+        let (mac, windows) = (runner("macos-14"), runner("windows-2022"));
+        assert_eq!(
+            of(&[&mac, "`needs` failed", &windows, &mac]),
+            ["[0, 2, 3] no runner for `macos-14`, `windows-2022`; `[runs-on]` does not map it", "[1] `needs` failed"]
+        );
+        assert_eq!(of(&["", "a", "b`", "b`c"]), ["[0] ", "[1] a", "[2, 3] b`, `c"]);
+        let many: Vec<_> = (1..=14).map(|at| runner(&format!("l{at}"))).collect();
+        let many = of(&many.iter().map(String::as_str).collect::<Vec<_>>());
+        assert!(many[0].ends_with("`l11`, `l12`, and 2 more; `[runs-on]` does not map it"), "{many:?}");
+    }
 
     #[test]
     fn legs_of_one_matrix_are_named_once() {

@@ -8,7 +8,7 @@ use crate::app::action::Action;
 use crate::app::msg::Effect;
 use crate::app::selection::{JobSelection, Selection, relevant_step};
 use crate::app::state::{AppState, has_failed};
-use crate::model::legs::{alike, titled};
+use crate::model::legs::{self, alike, titled};
 use crate::model::{Conclusion, EndReason, Gate, Job, JobId, Level, PendingReview, Phase, Run, RunId, Step, Timestamp};
 use crate::ui::text;
 use crate::ui::theme::Hue;
@@ -166,6 +166,7 @@ impl Pane for Jobs {
                 }
                 Row::Legs(jobs) | Row::Heading(jobs) => {
                     let (why, style) = remark(jobs[0], run, cx);
+                    let why = legs::reason(jobs).filter(|_| !jobs[0].allowed_failure).unwrap_or(why);
                     let (title, values) = titled(jobs).unwrap_or_default();
                     let title = title.replace('×', cx.theme.pick("×", "x"));
                     let remark = format!("{why}{}{values}", cx.theme.dot());

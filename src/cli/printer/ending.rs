@@ -6,7 +6,7 @@ use std::io;
 use indexmap::IndexMap;
 
 use crate::cli::style::Style;
-use crate::model::legs::{alike, titled};
+use crate::model::legs::{self, alike, titled};
 use crate::model::{Annotation, Conclusion, EndReason, Job, Level, LineRange, Run, Step, StepKind};
 use crate::store::first_error::FirstError;
 use crate::ui::terminal_text::TerminalText;
@@ -45,8 +45,8 @@ pub(crate) fn table(run: &Run, style: Style) -> TerminalText {
         let word = format!("{}{}", style.word(&job.phase), if job.allowed_failure { " (allowed)" } else { "" });
         let time = jobs.iter().filter_map(|job| Some(job.finished?.since(job.started?))).max();
         let time = time.map(duration).unwrap_or_default();
-        let reason = job.reason.as_ref().filter(|_| !succeeded(job));
-        let reason = reason.map(|reason| text!("  {}", first_line(reason))).unwrap_or_default();
+        let reason = legs::reason(&jobs).filter(|_| !succeeded(job));
+        let reason = reason.map(|reason| text!("  {}", first_line(&reason))).unwrap_or_default();
         let url = job.environment_url.as_ref().map(|url| text!("  {}", url)).unwrap_or_default();
         let (glyph, reason) = (style.glyph(&job.phase), style.paint(Hue::Dim, reason));
         let row = text!("{} {:<columns$}  {:<18}{:>8}{}{}", glyph, title, word, time, reason, url);

@@ -485,3 +485,15 @@ fn jobs_that_need_another_machine_are_named_once_and_may_be_left_out() {
         assert_eq!(machine.attempt.end(), Some(RunEnd { conclusion, reason }));
     }
 }
+
+#[test]
+fn jobs_that_need_different_machines_are_named_in_one_sentence() {
+    let jobs = "  m:\n    strategy: {matrix: {n: [1, 2]}}\n    runs-on: x\n    steps: [run: '1']\n  a: {runs-on: x, steps: [run: '1']}\n";
+    let mut machine = Machine::new(jobs);
+    machine.update(Input::Begin);
+    for (job, label) in [("m.1", "mac"), ("m.2", "windows"), ("a", "mac")] {
+        machine.ended(job, NotRunnable::Elsewhere(format!("no runner for `{label}`")).end());
+    }
+    let reason = machine.attempt.end().and_then(|end| end.reason);
+    assert_eq!(reason.as_deref(), Some("not runnable here: m ×2 (1, 2), a: no runner for `mac`, `windows`"));
+}

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 
 use crate::engine::job::end::NotRunnable;
 use crate::model::Conclusion;
-use crate::model::legs::legs;
+use crate::model::legs::{by_reason, legs};
 
 use super::RunEnd;
 
@@ -56,10 +56,10 @@ impl Verdict {
             .iter()
             .partition(|(why, _)| self.skips_unrunnable && matches!(why, NotRunnable::Elsewhere(_)));
         let named = |groups: &[(&NotRunnable, &Vec<(String, String)>)]| {
-            let named = groups.iter().map(|(why, jobs)| {
-                let jobs = jobs.iter().map(|(key, name)| (key.as_str(), name.as_str()));
-                format!("{}: {}", legs(jobs), why.text())
-            });
+            let jobs = groups
+                .iter()
+                .flat_map(|(why, jobs)| jobs.iter().map(|(key, name)| (why.text(), (key.as_str(), name.as_str()))));
+            let named = by_reason(jobs).into_iter().map(|(why, jobs)| format!("{}: {why}", legs(jobs)));
             named.collect::<Vec<_>>().join("; ")
         };
         let mut reasons = Vec::new();
