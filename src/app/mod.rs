@@ -41,7 +41,7 @@ use ratatui::style::Color;
 
 use crate::model::capabilities::Unavailable;
 use crate::model::feed::{Connection, Notice, Request};
-use crate::model::{JobId, Phase, Run, RunId, Summary, Timestamp};
+use crate::model::{JobId, Phase, RepositoryId, Run, RunId, Summary, Timestamp};
 use crate::ui::layout;
 use crate::ui::layout::{Panel, Screen, View};
 use crate::ui::theme::Theme;
@@ -130,9 +130,9 @@ impl App {
         self
     }
 
-    /// Selects the newest run of this repository first, given as `owner/name`, and shows only its deployments.
+    /// Selects the newest run of this repository first, and shows only its deployments.
     #[must_use]
-    pub fn at_home(mut self, repository: String) -> Self {
+    pub fn at_home(mut self, repository: RepositoryId) -> Self {
         self.state.home = Some(repository);
         self
     }

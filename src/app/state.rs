@@ -6,8 +6,8 @@ use crate::model::capabilities::Unavailable;
 use crate::model::feed::{BrokenWorkflow, Connection, Notice, Request, StartableWorkflow, Watching};
 use crate::model::rights::{KnownRights, Rights};
 use crate::model::{
-    Command, Conclusion, EndReason, Event, PendingReview, Phase, Record, Reply, RerunScope, Review, Run, RunId,
-    RunInfo, Summary, Timestamp,
+    Command, Conclusion, EndReason, Event, PendingReview, Phase, Record, Reply, RepositoryId, RerunScope, Review, Run,
+    RunId, RunInfo, Summary, Timestamp,
 };
 use crate::store::runs::RunStore;
 use crate::ui::text;
@@ -35,7 +35,7 @@ pub(super) struct AppState {
     /// Connection of the backend to the source of the runs.
     pub(super) connection: Connection,
     /// Repository of the working directory, `owner/name`; `None` outside of repositories.
-    pub(super) home: Option<String>,
+    pub(super) home: Option<RepositoryId>,
     /// The workflows here that have errors.
     /// Environments of repositories on servers.
     pub(super) environments: ServerEnvironments,
@@ -113,7 +113,7 @@ impl AppState {
 
     /// Whether a run is of the repository of the working directory, or there is none.
     pub(super) fn is_at_home(&self, run: &Summary) -> bool {
-        self.home.as_ref().is_none_or(|home| run.info.repository.eq_ignore_ascii_case(home))
+        self.home.as_ref().is_none_or(|home| home.has(&run.info))
     }
 
     /// A listed run.

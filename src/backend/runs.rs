@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use crate::config::{Config, ConfigError};
 use crate::launch;
 use crate::launch::commands;
-use crate::model::{Command, Conclusion, JobId, LookupError, Run, Summary};
+use crate::model::{Command, Conclusion, JobId, LookupError, RepositoryId, Run, Summary};
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::history::Filter;
 use crate::store::{StoreError, history};
@@ -149,7 +149,7 @@ impl Runs {
 
     /// Finds the folder of a run that was mirrored before.
     fn known(&self, repository: &Repository, number: u64) -> Result<Option<RunFolder>, StoreError> {
-        let of = Filter { repository: Some(repository.full_name()), ..Filter::default() };
+        let of = Filter { repository: Some(RepositoryId::named(repository.full_name())), ..Filter::default() };
         let page = history::page(&self.dir, &of, None, usize::MAX)?;
         let is_wanted = |run: &&Summary| {
             run.info.remote.as_ref().is_some_and(|remote| remote.id == number && remote.host == repository.host)

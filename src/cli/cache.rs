@@ -47,7 +47,7 @@ struct Document<'e> {
 pub(super) fn run(args: &Args) -> Outcome {
     let runs = runs_dir()?;
     let here = std::env::current_dir().ok().filter(|_| !args.all);
-    let repository = args.repository.clone().or_else(|| launch::home(&here?));
+    let repository = args.repository.clone().or_else(|| Some(launch::home(&here?)?.name));
     let entries = match &args.command {
         None | Some(Command::List) => caches::list(&runs, repository.as_deref())?,
         Some(Command::Delete { key }) => {

@@ -114,13 +114,13 @@ impl Args {
         let home = here.as_deref().and_then(launch::home);
         let waits = |folder: &RunFolder| {
             history::read(folder).is_ok_and(|run| {
-                let is_here = home.as_ref().is_none_or(|home| run.info.repository.eq_ignore_ascii_case(home));
+                let is_here = home.as_ref().is_none_or(|home| home.has(&run.info));
                 is_here && !run.reviews.is_empty()
             })
         };
         let mut unfinished = history::unfinished(&runs)?.into_iter().rev().map(|id| runs.folder(id));
         let found = unfinished.find(waits).ok_or_else(|| {
-            let of = home.map(|home| format!(" of {home}")).unwrap_or_default();
+            let of = home.map(|home| format!(" of {}", home.name)).unwrap_or_default();
             Failure::new(Exit::NotFound, format!("no run{of} waits for a review"))
         })?;
         servers::refresh(&found)?;

@@ -4,7 +4,7 @@ use std::io;
 
 use crate::backend::runs::Runs;
 use crate::launch;
-use crate::model::{Conclusion, Job, LineRange, Phase, Run, Step, Summary, Timestamp};
+use crate::model::{Conclusion, Job, LineRange, Phase, RepositoryId, Run, Step, Summary, Timestamp};
 use crate::store::clock::now;
 use crate::store::first_error;
 use crate::store::folder::RunFolder;
@@ -108,7 +108,7 @@ pub(super) fn list(args: &ListArgs) -> Outcome {
     };
     let home = std::env::current_dir().ok().filter(|_| !args.all).and_then(|folder| launch::home(&folder));
     let filter = Filter {
-        repository: named.or_else(|| home.clone()),
+        repository: named.map(RepositoryId::named).or_else(|| home.clone()),
         workflow: args.workflow.clone(),
         branch: args.branch.clone(),
         event: args.event.clone(),
@@ -131,8 +131,9 @@ pub(super) fn list(args: &ListArgs) -> Outcome {
         style::line(&match home {
             _ if filter != every || before.is_some() => "No run matches.".to_owned(),
             Some(home) => format!(
-                "There are no runs of {home} yet. `cuelight run` starts one, `cuelight runs --all` lists those of other \
-                 repositories."
+                "There are no runs of {} yet. `cuelight run` starts one, `cuelight runs --all` lists those of other \
+                 repositories.",
+                home.name
             ),
             None => "There are no runs yet. `cuelight run` starts one, `cuelight demo` shows one.".to_owned(),
         })?;

@@ -27,7 +27,7 @@ use indexmap::IndexMap;
 
 use crate::config::{Config, ConfigError};
 use crate::engine::mask::Masker;
-use crate::model::RunInfo;
+use crate::model::{RepositoryId, RunInfo};
 use crate::repo::git::{GitError, Repository};
 use crate::repo::uncommitted::Uncommitted;
 use crate::repo::workflows;
@@ -290,10 +290,10 @@ pub fn find(runs: &RunsDir, wanted: &str, folder: Option<&Path>) -> Result<RunFo
     }
 }
 
-/// Returns the repository around a folder as `owner/name`; `None` outside of repositories.
+/// Returns the repository around a folder; `None` outside of repositories.
 #[must_use]
-pub fn home(folder: &Path) -> Option<String> {
-    Repository::discover(folder).ok().map(|repository| repository.slug)
+pub fn home(folder: &Path) -> Option<RepositoryId> {
+    Repository::discover(folder).ok().map(|repository| repository.id())
 }
 
 /// Returns the state folder of the user after closing every run that lost its worker. Commands that read runs get it

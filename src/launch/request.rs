@@ -119,6 +119,7 @@ impl LaunchRequest {
         let payload = Facts { repository, slug: &slug, event, workflow, inputs: &inputs, given }.payload();
         let git_ref = git_ref(event, &payload, repository);
         let info = RunInfo {
+            folder: repository.folder_of_name().filter(|_| self.slug.is_none()).map(Path::to_owned),
             repository: slug,
             workflow: workflow.source.name.clone(),
             event: event.to_owned(),

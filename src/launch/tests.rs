@@ -7,8 +7,9 @@ use super::*;
 use crate::launch::commands::{CommandError, TrustedBy};
 use crate::launch::trust::Distrust;
 use crate::model::capabilities::Unavailable;
-use crate::model::{Command, Conclusion, EndReason, Event, RerunScope, Timestamp};
+use crate::model::{Command, Conclusion, EndReason, Event, RerunScope, RunInfo, Timestamp};
 use crate::repo::git::{Access, git};
+use crate::store::history::Filter;
 use crate::store::journal::JournalWriter;
 use crate::store::{history, lock};
 
@@ -162,6 +163,31 @@ fn runs_are_numbered_when_they_start() {
     assert_eq!(planned.spec().run_number, 3);
     drop(planned);
     assert_eq!(number(&place.run()), 3, "a plan alone takes no number");
+}
+
+#[test]
+fn runs_of_this_repository_are_not_those_of_another_without_a_remote_and_with_the_same_name() {
+    let (mine, other) = (Place::new(CI), Place::new(CI));
+    let own = mine.run();
+    let planned = plan(&mine.runs, &LaunchRequest { trust: true, ..other.request() }).expect("a plan");
+    let (newest, _held) = write(&mine.runs, planned).expect("written");
+    let latest = |place: &Place| find(&mine.runs, LATEST, Some(&place.root())).map(|folder| folder.id().clone());
+    assert_eq!((&latest(&mine).expect("a run"), &latest(&other).expect("a run")), (own.id(), newest.id()));
+    assert_eq!(find(&mine.runs, LATEST, None).expect("a run").id(), newest.id());
+    let listed = |repository| {
+        let page = history::page(&mine.runs, &Filter { repository, ..Filter::default() }, None, 9).expect("a page");
+        page.runs.into_iter().map(|run| run.info).collect::<Vec<_>>()
+    };
+    let ids = |runs: &[RunInfo]| runs.iter().map(|run| run.id.clone()).collect::<Vec<_>>();
+    assert_eq!(ids(&listed(home(&mine.root()))), [own.id().clone()]);
+    let named = listed(home(&mine.root()).map(|home| RepositoryId::named(home.name)));
+    assert_eq!(ids(&named), [newest.id().clone(), own.id().clone()], "a name alone stands for both");
+    assert_ne!(named[0].repository_key(), named[1].repository_key(), "they share no concurrency group");
+    for place in [&mine, &other] {
+        git(&place.root(), ["remote", "add", "origin", "https://github.com/octo/app.git"]).expect("a remote");
+    }
+    let error = find(&mine.runs, LATEST, Some(&mine.root())).expect_err("no run of it");
+    assert!(error.to_string().contains("octo/app"), "{error}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! State of a run, the result of folding its records (see `store::RunStore`).
 
+use std::path::PathBuf;
+
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +18,10 @@ pub struct RunInfo {
     /// Repository as `owner/name`. Empty in index lines of older versions.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub repository: String,
+    /// Folder of a repository without a remote, whose name is only that of the folder. `None` with a remote, and in runs of
+    /// older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<PathBuf>,
     /// Path of the workflow file, relative to the repository.
     pub workflow: String,
     /// Name of the event that started the run.
@@ -32,6 +38,29 @@ pub struct RunInfo {
     /// The run on a server that this run is a mirror of; `None` for a run of this machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote: Option<RemoteRun>,
+}
+
+/// A repository, among others that may have the same name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RepositoryId {
+    /// Name as `owner/name`, in any case.
+    pub name: String,
+    /// Folder, of a repository without a remote. `None` stands for all repositories of the name.
+    pub folder: Option<PathBuf>,
+}
+
+impl RepositoryId {
+    /// Returns the identity of all repositories of a name.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self { name: name.into(), folder: None }
+    }
+
+    /// Whether a run is of this repository. A run that has no folder recorded is compared by name alone.
+    #[must_use]
+    pub fn has(&self, run: &RunInfo) -> bool {
+        let folders = self.folder.as_ref().zip(run.folder.as_ref());
+        self.name.eq_ignore_ascii_case(&run.repository) && folders.is_none_or(|(wanted, folder)| wanted == folder)
+    }
 }
 
 /// Identity of a run on a server, together with the repository of its [`RunInfo`].
@@ -73,6 +102,15 @@ fn is_zero(number: &usize) -> bool {
 }
 
 impl RunInfo {
+    /// Returns a text that is the same for all runs of a repository, and for no run of another one.
+    #[must_use]
+    pub fn repository_key(&self) -> String {
+        match &self.folder {
+            Some(folder) => format!("{} in {}", self.repository, folder.display()),
+            None => self.repository.clone(),
+        }
+    }
+
     /// Returns the branch or tag; empty for a commit without either.
     #[must_use]
     pub fn branch(&self) -> &str {

@@ -69,7 +69,7 @@ impl WorkSpec {
     }
 }
 
-/// What a server says of a run once and for all, besides the [`RunInfo`]. There is no address to send requests to: a
+/// Facts about a run on a server that never change, besides the [`RunInfo`]. There is no address to send requests to: a
 /// folder may come from elsewhere, and the addresses of servers are settings of the user.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -318,7 +318,8 @@ mod tests {
     fn a_folder_of_version_1_is_read() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/screens/runs/20261126-201820-55cb");
         let spec = RunSpec::read(&RunFolder::at(folder)).expect("read");
-        let RunInfo { id, repository, workflow, event, ref_name, sha, changed: 0, created, remote: None } = &spec.info
+        let RunInfo { id, repository, workflow, event, ref_name, sha, folder: None, changed: 0, created, remote: None } =
+            &spec.info
         else {
             panic!("no changes are recorded")
         };

@@ -49,14 +49,14 @@ fn failed(error: StoreError) -> AcquireError {
 impl ConcurrencyQueue {
     pub(super) fn new(
         folder: &RunFolder,
-        repository: &str,
+        repository: String,
         (attempt, name): (u32, &str),
         outlet: &Arc<RunOutlet>,
     ) -> Arc<Self> {
         Arc::new(Self {
             state: folder.state().to_owned(),
             folder: folder.clone(),
-            repository: repository.to_owned(),
+            repository,
             attempt,
             name: name.to_owned(),
             outlet: Arc::clone(outlet),

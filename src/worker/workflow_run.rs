@@ -192,7 +192,7 @@ impl WorkflowAttempt {
             host.outlet.carry_over(&before.jobs[job], &resumed.finished);
         }
         let named = (host.attempt, prepared.name.as_str());
-        let queue = ConcurrencyQueue::new(&request.folder, &request.info.repository, named, &host.outlet);
+        let queue = ConcurrencyQueue::new(&request.folder, request.info.repository_key(), named, &host.outlet);
         // Held until the attempt has ended.
         let _group = match acquire(&queue, prepared.turn.as_ref(), host.cancelled.clone()).await {
             Ok(group) => group,

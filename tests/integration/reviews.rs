@@ -30,7 +30,7 @@ impl Waiting {
         let project = Project::of_jobs("  a: {runs-on: ubuntu-latest, steps: [{run: 'true'}]}\n");
         let (folder, lock) = RunsDir::at(project.state()).create_locked(now()).expect("made");
         let info = RunInfo {
-            repository: launch::home(&project.root()).expect("a repository"),
+            repository: launch::home(&project.root()).expect("a repository").name,
             workflow: ".github/workflows/deploy.yml".to_owned(),
             event: "push".to_owned(),
             created: now(),

@@ -196,7 +196,7 @@ fn several_repositories_are_named_and_the_home_one_comes_first() {
         run
     };
     let mut driver = Driver::new(120, 40, Theme::default());
-    driver.app = driver.app.clone().at_home("octo/app".to_owned());
+    driver.app = driver.app.clone().at_home(crate::model::RepositoryId::named("octo/app"));
     driver.feed(Feed::Listed {
         runs: vec![past("20261123-101010-aaaa", "Release", Conclusion::Success, START)],
         more: false,

@@ -38,7 +38,7 @@ pub(super) fn open(showing: Option<RunId>, read_only: bool) -> Outcome {
         app = app.refusing(Unavailable::ReadOnly);
     }
     if let Ok(repository) = Repository::discover(&folder) {
-        app = app.at_home(repository.slug);
+        app = app.at_home(repository.id());
     }
     show(app, options, Source::of_user(folder, config.github)?)
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::address::without_credentials;
 use crate::files::{self, FileError};
+use crate::model::RepositoryId;
 
 mod runner;
 
@@ -173,6 +174,19 @@ impl Repository {
         let email = value("user.email").trim().to_owned();
         let is_known_worktree = is_known_worktree(&root, &git_folder, &common);
         Ok(Self { root, common, is_known_worktree, sha, git_ref, slug, origin, actor, email })
+    }
+
+    /// Returns the folder of a repository without a remote that names it: its name is that of the folder, which other
+    /// repositories may have, too.
+    #[must_use]
+    pub fn folder_of_name(&self) -> Option<&Path> {
+        slug(&self.origin).is_none().then_some(&self.root)
+    }
+
+    /// Returns the identity of this repository, by which its runs are found.
+    #[must_use]
+    pub fn id(&self) -> RepositoryId {
+        RepositoryId { name: self.slug.clone(), folder: self.folder_of_name().map(Path::to_owned) }
     }
 }
 

@@ -1,12 +1,12 @@
 //! Filters for lists of runs.
 
-use crate::model::{Conclusion, Gate, Phase, Summary, Timestamp};
+use crate::model::{Conclusion, Gate, Phase, RepositoryId, Summary, Timestamp};
 
 /// Conditions that a run must meet; an empty filter matches every run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Repository, `owner/name` in any case. A run whose repository is unknown, as it cannot be read, matches, too.
-    pub repository: Option<String>,
+    /// Repository. A run whose repository is unknown, as it cannot be read, matches, too.
+    pub repository: Option<RepositoryId>,
     /// Workflow: its path, the name of its file, or that name without extension.
     pub workflow: Option<String>,
     /// Name of the branch or tag.
@@ -79,9 +79,7 @@ impl Filter {
         is(branch, &run.info.ref_name)
             && is(event, &run.info.event)
             && workflow.as_ref().is_none_or(|wanted| is_workflow(&run.info.workflow, wanted))
-            && (repository.as_ref()).is_none_or(|wanted| {
-                run.info.repository.is_empty() || wanted.eq_ignore_ascii_case(&run.info.repository)
-            })
+            && (repository.as_ref()).is_none_or(|wanted| run.info.repository.is_empty() || wanted.has(&run.info))
             && status.is_none_or(|status| status.matches(&run.phase))
             && since.is_none_or(|since| run.info.created >= since)
     }
@@ -105,7 +103,7 @@ pub struct NotATime;
 /// Parses a date, a time, or an age.
 ///
 /// # Errors
-/// The text is none of them.
+/// The text has another form.
 pub fn parse_since(text: &str) -> Result<Timestamp, NotATime> {
     let now = jiff::Zoned::now();
     let local = |time: jiff::civil::DateTime| time.to_zoned(now.time_zone().clone());
@@ -166,8 +164,8 @@ mod tests {
             (Filter { workflow: some("c"), ..Filter::default() }, false),
             (Filter { branch: some("feature/\"x\""), event: some("push"), ..Filter::default() }, true),
             (Filter { branch: some("feature/\"x\""), event: some("pull_request"), ..Filter::default() }, false),
-            (Filter { repository: some("octo/App"), ..Filter::default() }, true),
-            (Filter { repository: some("octo/other"), ..Filter::default() }, false),
+            (Filter { repository: Some(RepositoryId::named("octo/App")), ..Filter::default() }, true),
+            (Filter { repository: Some(RepositoryId::named("octo/other")), ..Filter::default() }, false),
             (Filter { since: Some(Timestamp(1000)), ..Filter::default() }, true),
             (Filter { since: Some(Timestamp(1001)), ..Filter::default() }, false),
             (Filter { status: StatusFilter::parse("failure"), ..Filter::default() }, true),

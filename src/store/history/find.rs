@@ -1,6 +1,6 @@
 //! Finding a run by a full or partial id.
 
-use crate::model::{RunId, RunInfo};
+use crate::model::{RepositoryId, RunId, RunInfo};
 use crate::store::StoreError;
 use crate::store::folder::{RunFolder, RunsDir, is_id_prefix, is_run_id};
 use crate::store::spec::RunSpec;
@@ -49,26 +49,26 @@ impl RunsDir {
         }
     }
 
-    /// Finds the newest run of a repository, `owner/name`, on this machine.
+    /// Finds the newest run of a repository on this machine.
     ///
     /// # Errors
     /// The repository has no run, or the state folder cannot be read.
-    pub fn newest_of(&self, repository: &str) -> Result<RunFolder, StoreError> {
+    pub fn newest_of(&self, repository: &RepositoryId) -> Result<RunFolder, StoreError> {
         let mut newest = None;
         // As it stands in the index, where the summary is JSON: the name of a folder may have any character.
-        let lower = serde_json::Value::from(repository).to_string().to_ascii_lowercase();
+        let lower = serde_json::Value::from(&*repository.name).to_string().to_ascii_lowercase();
         self.visit(None, |id, cached| {
             // The repository of a run never changes, so an outdated line is good enough to pass over a run of another one.
             if cached.is_some_and(|cached| !cached.summary.to_ascii_lowercase().contains(&lower)) {
                 return true;
             }
             let folder = self.folder(id.clone());
-            let is_of = |info: &RunInfo| info.remote.is_none() && info.repository.eq_ignore_ascii_case(repository);
+            let is_of = |info: &RunInfo| info.remote.is_none() && repository.has(info);
             let is_of = RunSpec::read(&folder).is_ok_and(|spec| is_of(&spec.info));
             newest = is_of.then_some(folder);
             !is_of
         })?;
-        newest.ok_or_else(|| StoreError::NoRunOf { repository: repository.to_owned() })
+        newest.ok_or_else(|| StoreError::NoRunOf { repository: repository.name.clone() })
     }
 
     /// Finds the newest run of this machine. Skips folders that are damaged, or are being created or removed.
