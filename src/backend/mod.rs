@@ -22,7 +22,7 @@
 //! A mirror differs from a local run in three ways, each handled in one place. The lock of a mirror is free while
 //! nothing polls, which does not mean that a worker was lost: `worker::recovery` decides by the kind of the run
 //! ([`WorkSpec`](crate::store::spec::WorkSpec)). Another attempt starts on the server: `launch::commands` sends the
-//! command to whoever watches the run. Operations that the server does not have get a reason in [`Unavailable`].
+//! command to the process that watches the run. Operations that the server does not have get a reason in [`Unavailable`].
 //!
 //! # Adding a backend
 //!

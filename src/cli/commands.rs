@@ -151,7 +151,7 @@ fn follow(folder: &RunFolder, attempt: NewAttempt, args: &AttemptArgs) -> Outcom
 }
 
 impl AttemptArgs {
-    /// Whose word counts. A person at a terminal is asked if there is no answer on record.
+    /// Where consent comes from. A person at a terminal is asked if there is no answer on record.
     fn trusted(&self, folder: &RunFolder) -> Result<TrustedBy, Failure> {
         if self.trust {
             return Ok(TrustedBy::Person);

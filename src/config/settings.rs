@@ -36,7 +36,7 @@ pub enum Layer {
 pub enum InRepository {
     /// Nothing.
     Refused,
-    /// Make it stricter: the value counts if the function says so of the configuration before and after.
+    /// Make it stricter: the value counts if the function holds for the configuration before and after.
     Tightens(fn(&Config, &Config) -> bool),
     /// Name something where the user's own settings do not. What it names is part of what a person trusts. The function
     /// checks the value and returns whether the user's settings leave it free.

@@ -69,7 +69,7 @@ fn writable(path: &Path, how: OFlags) -> io::Result<File> {
     Ok(file)
 }
 
-/// Says of a link that it is one.
+/// Error of a file that is a symbolic link.
 fn linked(error: FileError) -> io::Error {
     match error {
         FileError::Outside => FileError::NotRegular("a link").into(),

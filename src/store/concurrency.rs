@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn the_dead_are_told_once_and_hold_nobody() {
+    fn dead_holders_are_reported_once_and_block_no_waiter() {
         let state = tempfile::tempdir().expect("a folder");
         let groups = ConcurrencyGroups::at(&RunsDir::at(state.path()));
         let dead = groups.enter("o/r", "g", &member("dead")).expect("in line");

@@ -41,7 +41,7 @@ pub fn reveal(text: &str) -> String {
     text.chars().map(show).collect()
 }
 
-/// Text that is safe to print: its only special characters are newlines, tabs and colours of our own. It deliberately
+/// Text that is safe to print: its only special characters are newlines, tabs and colours that this program adds. It deliberately
 /// has no `Display`, as `format!` would turn it into a plain `String`.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct TerminalText(String);

@@ -33,7 +33,7 @@ pub fn char_width(c: char) -> usize {
     if is_sound_mark(c) { 1 } else { c.width().unwrap_or(0) }
 }
 
-/// Returns the columns of a text, as counted by whoever writes cells to the terminal.
+/// Returns the columns of a text, as counted by the code that writes cells to the terminal.
 #[must_use]
 pub fn width(text: &str) -> usize {
     // Fast path: most texts are ASCII, and are measured several times per frame.

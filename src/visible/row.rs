@@ -294,7 +294,7 @@ pub(super) fn first_c1(line: &[u8]) -> Option<usize> {
 }
 
 /// Returns the index of the first character because of which a line may be shown otherwise than it is: an escape
-/// character, or one that moves the cursor back. A carriage return at the end of a line is none.
+/// character, or one that moves the cursor back. A carriage return at the end of a line does not count.
 #[must_use]
 pub fn first_control(lines: &[u8]) -> Option<usize> {
     memchr::memchr3_iter(0x1b, b'\r', 8, lines).find(|at| {

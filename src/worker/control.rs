@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_worker_that_does_not_answer_holds_nobody() {
+    async fn a_worker_that_does_not_answer_delays_no_command() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("control.sock");
         // It takes connections, and reads nothing.

@@ -16,7 +16,7 @@ pub enum CronError {
         /// The range, as written.
         range: String,
     },
-    /// A number is none, or outside the range of its field.
+    /// Not a number, or outside the range of its field.
     #[error("invalid {field} `{number}`: the range is {least} to {most}")]
     Number {
         /// Name of the field.
@@ -28,7 +28,7 @@ pub enum CronError {
         /// Largest number of the field.
         most: u32,
     },
-    /// A step is none, or larger than the range of its field.
+    /// A step that is not a number, or larger than the range of its field.
     #[error("invalid step `/{step}` of the {field}")]
     Step {
         /// Name of the field.

@@ -34,7 +34,7 @@ impl Target {
     /// Reads the number of a run, `[HOST/]OWNER/REPO/NUMBER`, or the URL of a run, an attempt, a job or a pull request.
     ///
     /// # Errors
-    /// The text is none of these.
+    /// The text has another form.
     pub fn parse(text: &str, default_host: Option<&str>) -> Result<Self, AddressError> {
         let found = match text.split_once("://") {
             Some((scheme, rest)) if matches!(scheme.to_ascii_lowercase().as_str(), "https" | "http") => of_url(rest),

@@ -102,7 +102,7 @@ impl Inner {
         }
     }
 
-    /// A failure of the storage is no failure of the link to the API.
+    /// A failure of the storage does not count as a failure of the link to the API.
     fn storage_broken(&self, fault: Fault) -> ApiError {
         let (Fault::NotSent(reason) | Fault::Lost(reason)) = fault;
         self.storage_failed(reason)

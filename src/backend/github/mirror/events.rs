@@ -20,7 +20,7 @@ use super::{jobs, reviews};
 /// An event with its time.
 pub type Timed = (Timestamp, Event);
 
-/// What a server says of a run.
+/// A run, as a server describes it.
 #[derive(Clone, Copy, Debug)]
 pub struct Snapshot<'s> {
     /// The run, or one attempt of it.
@@ -126,7 +126,7 @@ fn has_ended(diff: &Diff, snapshot: &Snapshot<'_>) -> bool {
             .iter()
             .filter(|job| job.id.is_some())
             .all(|job| is_completed(job.status.as_ref(), job.conclusion.is_some())),
-        // The list says nothing of jobs that were open when the run was last opened.
+        // The list does not contain jobs that were open when the run was last opened.
         None => run.jobs.values().all(|job| job.attempt < run.attempt || job.phase.is_done()),
     }
 }

@@ -169,7 +169,7 @@ impl Mirror {
 /// What became of a stub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stub {
-    /// The folder has all that the list says.
+    /// The folder has everything that the list has.
     Current,
     /// The list and the folder do not agree on whether the run has ended: its jobs have to be fetched to decide. Jobs may
     /// have been open when the run was looked at last, and some servers do not count attempts in lists.

@@ -25,7 +25,7 @@ const MAX_PAGES: usize = 40;
 /// Maximum number of workflows that a run calls, and of levels of calls (GitHub allows 50 and 10).
 const MAX_CALLED: usize = 64;
 
-/// What a server says of a run.
+/// The parts of a run, as a server describes them.
 #[derive(Debug)]
 pub(super) struct Fetched {
     pub(super) run: Run,
@@ -119,7 +119,7 @@ impl Fetch<'_> {
         match self.client.get_as(Form::Raw, &path, Freshness::ANY, self.priority).await {
             Ok(answer) => Ok(Some(String::from_utf8_lossy(&answer.body).into_owned())),
             Err(error) if error.is_transient() => Err(error.into()),
-            // The file does not exist, may not be read, or its path, which a workflow names, is none.
+            // The file does not exist, may not be read, or its path, which a workflow names, is not a path.
             Err(_) => Ok(None),
         }
     }
@@ -173,7 +173,7 @@ impl Cost {
     }
 }
 
-/// Servers and tokens that do not have a resource lose only what it says.
+/// Servers and tokens that do not have a resource lose only its facts.
 fn optional<T>(result: Result<Vec<T>, PollError>) -> Result<Vec<T>, PollError> {
     match result {
         Err(PollError::Api(ApiError::Refused { status: 403 | 404 | 422, .. })) => Ok(Vec::new()),

@@ -351,7 +351,7 @@ impl Host {
         self.schedule.polled(&key, polled, now(), dice);
     }
 
-    /// Watches an opened run as often as it deserves, and forgets one that nobody waits for.
+    /// Watches an opened run as often as it deserves, and forgets one without a reader.
     fn pace(&mut self, run: &RunId) {
         let key = Key::Run(run.clone());
         let Some(opened) = self.opened.get(run) else {

@@ -59,7 +59,7 @@ struct Waiting {
     done: Loaded,
 }
 
-/// What the task of a run is told to do, and where the result goes.
+/// Requests to the task of a run, and where the result goes.
 pub(super) enum Task {
     /// Listen for commands, as a worker does.
     Listen,
@@ -110,7 +110,7 @@ pub(super) struct Mirrored {
     live: LiveLogs,
     attempt: u32,
     work: FuturesUnordered<BoxFuture<'static, Finished>>,
-    /// Told when the user has changed the run, so that it is polled soon.
+    /// Notified when the user has changed the run, so that it is polled soon.
     changed: mpsc::Sender<RunId>,
 }
 
@@ -192,7 +192,7 @@ impl Mirrored {
             }
         }
         drop((asked, commands));
-        // Those who wait for an answer hear that there is none.
+        // Senders that wait for an answer get an error.
         self.work.clear();
         if let Some(server) = server {
             // Ends with the receiver of commands.

@@ -55,7 +55,7 @@ pub enum PollError {
     /// The token of the server cannot be read.
     #[error(transparent)]
     Auth(#[from] AuthError),
-    /// The settings name a host that is none.
+    /// The settings name an invalid host.
     #[error(transparent)]
     Address(#[from] AddressError),
     /// The server is not one that is configured.
@@ -147,8 +147,8 @@ enum Ask {
     List { repositories: Vec<Repository>, answer: oneshot::Sender<Result<(), PollError>> },
     /// Find a run by its number.
     Find { repository: Repository, id: u64, answer: oneshot::Sender<Result<RunId, PollError>> },
-    /// Mirror a run from now on, and take commands for it if it `listens`. Answered once its folder has what the server says
-    /// now.
+    /// Mirror a run from now on, and take commands for it if it `listens`. Answered once its folder has the state at the
+    /// server.
     Open { spec: Box<RunSpec>, listens: bool, answer: oneshot::Sender<Result<(), PollError>> },
     /// Download the logs of these jobs of a run, which is mirrored from now on. Answered once they are there; without a job,
     /// once those that are on their way are there.
@@ -194,7 +194,7 @@ impl Poller {
     /// Returns the repository of a checkout, if it is on a known server.
     ///
     /// # Errors
-    /// The settings name a host that is none.
+    /// The settings name an invalid host.
     pub fn checkout(&self, folder: &Path) -> Result<Option<Repository>, PollError> {
         let hosts = hosts(&self.0.config)?;
         let names: Vec<&str> = hosts.iter().map(super::address::Host::name).collect();
@@ -205,7 +205,7 @@ impl Poller {
     /// user has a token for its server.
     ///
     /// # Errors
-    /// The settings name a host or repository that is none.
+    /// The settings name an invalid host or repository.
     pub async fn repositories(&self, folder: &Path) -> Result<Vec<Repository>, PollError> {
         let named = self.0.config.repositories.iter().map(|name| Repository::parse(name, None));
         let mut repositories: Vec<Repository> = named.collect::<Result<_, _>>()?;
@@ -264,8 +264,8 @@ impl Poller {
         Ok(self.0.runs.folder(found))
     }
 
-    /// Mirrors a run from now on, and takes commands for it from every process. Returns once its folder has what the server
-    /// says now; at once for a run of this machine.
+    /// Mirrors a run from now on, and takes commands for it from every process. Returns once its folder has the state at the
+    /// server; at once for a run of this machine.
     ///
     /// # Errors
     /// The server gives no answer, or the folder cannot be written.

@@ -125,6 +125,6 @@ mod tests {
         assert_eq!(environment(&[]), [&default, home]);
         assert_eq!(environment(&["HOME=/root", "A=1=2", "A=3"]), [home, "A=3", &default]);
         assert_eq!(environment(&["PATH=/usr/bin", "PATH=/own"]), ["PATH=/own", home]);
-        assert_eq!(environment(&["PATH="]), ["PATH=", home], "an empty one is what the image says");
+        assert_eq!(environment(&["PATH="]), ["PATH=", home], "an empty one comes from the image");
     }
 }

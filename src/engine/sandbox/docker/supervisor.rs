@@ -39,7 +39,7 @@ const READY: Duration = Duration::from_secs(5);
 /// Time limit for a step to start: the supervisor is idle then.
 const STARTED: Duration = Duration::from_secs(10);
 
-/// Length in bytes of the longest line that a supervisor says.
+/// Maximum length in bytes of a line from the supervisor.
 const MAX_STATE: usize = 4096;
 
 /// Maximum number of states that wait to be read. The supervisor waits when there are more.
@@ -248,7 +248,7 @@ async fn next(states: &mut mpsc::Receiver<State>, wanted: u64) -> Option<State> 
     }
 }
 
-/// Hands on what the supervisor says, until it is gone.
+/// Forwards messages of the supervisor until it ends.
 async fn listen(mut lines: BufReader<pipe::Receiver>, say: mpsc::Sender<State>) {
     let mut line = String::new();
     while read_line(&mut lines, &mut line).await.is_ok_and(|read| read > 0) {

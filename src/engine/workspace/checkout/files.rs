@@ -50,7 +50,7 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Copies a file, unless there is none.
+/// Copies a file if it exists.
 pub(super) fn copy_if_there(from: &Path, to: &Path) -> io::Result<()> {
     match fs::copy(from, to) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
