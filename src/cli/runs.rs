@@ -91,10 +91,14 @@ pub(super) struct LogsArgs {
     all_lines: bool,
 }
 
+/// A word that is neither a status nor a conclusion.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("expected one of {}", StatusFilter::words().collect::<Vec<_>>().join(", "))]
+struct NotAStatus;
+
 /// Parses a status or conclusion.
-fn status(word: &str) -> Result<StatusFilter, String> {
-    let words = || StatusFilter::words().collect::<Vec<_>>().join(", ");
-    StatusFilter::parse(word).ok_or_else(|| format!("expected one of {}", words()))
+fn status(word: &str) -> Result<StatusFilter, NotAStatus> {
+    StatusFilter::parse(word).ok_or(NotAStatus)
 }
 
 pub(super) fn list(args: &ListArgs) -> Outcome {

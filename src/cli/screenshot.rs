@@ -83,11 +83,15 @@ enum Format {
     Svg,
 }
 
+/// A text that is not a size.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("expected columns and rows, each up to 500, such as 120x40")]
+struct NotASize;
+
 /// Parses `120x40`.
-fn size(text: &str) -> Result<(u16, u16), String> {
+fn size(text: &str) -> Result<(u16, u16), NotASize> {
     let size = text.split_once('x').and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
-    size.filter(|(width, height)| (1..=500).contains(width) && (1..=500).contains(height))
-        .ok_or_else(|| "expected columns and rows, each up to 500, such as 120x40".to_owned())
+    size.filter(|(width, height)| (1..=500).contains(width) && (1..=500).contains(height)).ok_or(NotASize)
 }
 
 fn keys(text: &str) -> Result<Keys, UnknownKey> {

@@ -24,7 +24,7 @@ use crate::model::in_one_line;
 pub use github::{EnvironmentConfig, GithubConfig, HostConfig};
 pub use screen::{ColourChoice, GlyphChoice, QuietHours, ScreenConfig};
 pub use settings::{InRepository, Layer, SETTINGS, Setting};
-pub use value::SettingValue;
+pub use value::{SettingValue, ValueError};
 
 /// The configuration in effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,17 +167,18 @@ impl Config {
     fn read(&mut self, name: &str, text: &str, layer: Layer) -> Result<(), ConfigError> {
         for entry in file::entries(name, text)? {
             let wrong = |reason| ConfigError::Invalid { origin: entry.origin.clone(), reason };
-            let (key, label) = settings::find(&entry.name).map_err(wrong)?;
-            let invalid = |reason| wrong(format!("`{}` {reason}", entry.name));
+            let (key, label) = settings::find(&entry.name).map_err(|error| wrong(error.to_string()))?;
+            let invalid = |reason: &dyn std::fmt::Display| wrong(format!("`{}` {reason}", entry.name));
+            let misfit = |error: ValueError| invalid(&error);
             let before = (layer == Layer::Repository).then(|| self.clone());
             let is_free = match key.repository {
                 InRepository::Refused if before.is_some() => {
-                    return Err(invalid("cannot be set in a repository, only in the user's config.toml".to_owned()));
+                    return Err(invalid(&"cannot be set in a repository, only in the user's config.toml"));
                 }
-                InRepository::Names(check) if before.is_some() => check(self, label, &entry.value).map_err(invalid)?,
+                InRepository::Names(check) if before.is_some() => check(self, label, &entry.value).map_err(misfit)?,
                 _ => true,
             };
-            (key.set)(self, label, &entry.value).map_err(invalid)?;
+            (key.set)(self, label, &entry.value).map_err(misfit)?;
             if let Some(before) = before {
                 let reason = match key.repository {
                     InRepository::Tightens(is_tighter) if !is_tighter(&before, self) => {
@@ -207,7 +208,7 @@ impl Config {
             let Some(name) = key.variable() else { continue };
             let Some(text) = variable(&name).filter(|text| !text.is_empty()) else { continue };
             (key.set)(self, "", &SettingValue::of_text(&text))
-                .map_err(|reason| ConfigError::Invalid { origin: name.clone(), reason })?;
+                .map_err(|error| ConfigError::Invalid { origin: name.clone(), reason: error.to_string() })?;
             self.origins.insert(key.name.to_owned(), name);
         }
         Ok(())

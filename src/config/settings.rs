@@ -2,7 +2,7 @@
 
 use super::github::SERVER_KINDS;
 use super::github::is_repository;
-use super::value::{SettingValue, list, quoted, word};
+use super::value::{SettingValue, ValueError, list, quoted, word};
 use super::{ColourChoice, Config, EnvironmentConfig, GlyphChoice, HostConfig, QuietHours};
 use crate::model::ServerKind;
 
@@ -16,10 +16,22 @@ pub struct Setting {
     pub example: &'static str,
     /// What the file of a repository may do with it.
     pub repository: InRepository,
-    /// Sets the value, for the name in place of `<…>`. The error is the rest of a message that starts with the name.
-    pub(super) set: fn(&mut Config, &str, &SettingValue) -> Result<(), String>,
+    /// Sets the value, for the name in place of `<…>`.
+    pub(super) set: fn(&mut Config, &str, &SettingValue) -> Result<(), ValueError>,
     /// Current values as TOML, each with the name in place of `<…>`.
     pub(super) show: fn(&Config) -> Vec<(String, String)>,
+}
+
+/// A name that no setting has.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown setting `{name}`; {}", match near {
+    Some(near) => format!("did you mean `{near}`?"),
+    None => "`cuelight config --example` lists all settings".to_owned(),
+})]
+pub(super) struct UnknownSetting {
+    name: String,
+    /// A setting with a similar name.
+    near: Option<&'static str>,
 }
 
 /// Configuration files, in the order in which they are read. A later file overrides an earlier one.
@@ -40,7 +52,7 @@ pub enum InRepository {
     Tightens(fn(&Config, &Config) -> bool),
     /// Name something where the user's own settings do not. What it names is part of what a person trusts. The function
     /// checks the value and returns whether the user's settings leave it free.
-    Names(fn(&Config, &str, &SettingValue) -> Result<bool, String>),
+    Names(fn(&Config, &str, &SettingValue) -> Result<bool, ValueError>),
 }
 
 /// All settings. Those without a table come first, as TOML requires.
@@ -92,7 +104,7 @@ pub const SETTINGS: &[Setting] = &[
                 config.runs_on.insert(label.to_ascii_lowercase(), sandbox.clone());
                 Ok(())
             }
-            other => Err(format!("must be {}, not `{}`", super::sandbox_forms(), other.written())),
+            other => Err(other.is_not(super::sandbox_forms())),
         },
         show: |config| config.runs_on.iter().map(|(label, sandbox)| (label.clone(), quoted(sandbox))).collect(),
     },
@@ -107,7 +119,7 @@ pub const SETTINGS: &[Setting] = &[
                 config.image.clone_from(image);
                 Ok(())
             }
-            other => Err(format!("must be the name of an image, not `{}`", other.written())),
+            other => Err(other.is_not("the name of an image")),
         },
         show: |config| one(quoted(&config.image)),
     },
@@ -166,7 +178,7 @@ pub const SETTINGS: &[Setting] = &[
                 config.actions.insert(name.to_owned(), source.clone());
                 Ok(())
             }
-            other => Err(format!("must be a folder or the URL of a server, not `{}`", other.written())),
+            other => Err(other.is_not("a folder or the URL of a server")),
         },
         show: |config| config.actions.iter().map(|(name, source)| (name.clone(), quoted(source))).collect(),
     },
@@ -182,10 +194,10 @@ pub const SETTINGS: &[Setting] = &[
                     names.split([',', ' ']).filter(|name| !name.is_empty()).map(str::to_owned).collect()
                 }
                 SettingValue::List(names) => names.clone(),
-                other => return Err(format!("must be a list of repositories, not `{}`", other.written())),
+                other => return Err(other.is_not("a list of repositories")),
             };
             if let Some(wrong) = names.iter().find(|name| !is_repository(name)) {
-                return Err(format!("must be OWNER/REPO or HOST/OWNER/REPO, not `{wrong}`"));
+                return Err(SettingValue::Text(wrong.clone()).is_not("OWNER/REPO or HOST/OWNER/REPO"));
             }
             config.github.repositories = names;
             Ok(())
@@ -331,7 +343,7 @@ pub const SETTINGS: &[Setting] = &[
                 config.screen.quiet = QuietHours::parse(text);
                 Ok(())
             }
-            other => Err(format!("must be two times of the day, such as `22:00-07:00`, not `{}`", other.written())),
+            other => Err(other.is_not("two times of the day, such as `22:00-07:00`")),
         },
         show: |config| one(quoted(&config.screen.quiet.map(QuietHours::written).unwrap_or_default())),
     },
@@ -363,7 +375,7 @@ pub const SETTINGS: &[Setting] = &[
             let keys = match value {
                 SettingValue::Text(key) => vec![key.clone()],
                 SettingValue::List(keys) => keys.clone(),
-                other => return Err(format!("must be a key or a list of keys, not `{}`", other.written())),
+                other => return Err(other.is_not("a key or a list of keys")),
             };
             config.keys.insert(action.to_owned(), keys);
             Ok(())
@@ -413,24 +425,21 @@ pub(super) fn is_table(name: &[&str]) -> bool {
 /// Looks up a setting by its full name. Returns the setting and the part in place of `<…>`.
 ///
 /// # Errors
-/// A message about the unknown setting.
-pub(super) fn find(name: &str) -> Result<(&'static Setting, &str), String> {
+/// There is no such setting.
+pub(super) fn find(name: &str) -> Result<(&'static Setting, &str), UnknownSetting> {
     if let Some(found) = SETTINGS.iter().find_map(|key| Some((key, key.fits(name)?))) {
         return Ok(found);
     }
     // Typos are rare in the first letters.
     let alike = |key: &&Setting| key.name.bytes().zip(name.bytes()).take_while(|(a, b)| a == b).count();
     let near = SETTINGS.iter().max_by_key(alike).filter(|key| alike(key) >= 4 && alike(key) * 2 > name.len());
-    Err(match near {
-        Some(near) => format!("unknown setting `{name}`; did you mean `{}`?", near.name),
-        None => format!("unknown setting `{name}`; `cuelight config --example` lists all settings"),
-    })
+    Err(UnknownSetting { name: name.to_owned(), near: near.map(|near| near.name) })
 }
 
 /// Whether the user does not map this label. A repository cannot place jobs on the host: it could only loosen.
-fn free_label(config: &Config, label: &str, value: &SettingValue) -> Result<bool, String> {
+fn free_label(config: &Config, label: &str, value: &SettingValue) -> Result<bool, ValueError> {
     if matches!(value, SettingValue::Text(sandbox) if sandbox == "host") {
-        return Err("cannot be `host` in a repository, only in the user's config.toml".to_owned());
+        return Err(ValueError::HostInRepository);
     }
     Ok(!config.runs_on.contains_key(&label.to_ascii_lowercase()))
 }

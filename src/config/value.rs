@@ -1,5 +1,21 @@
 //! Values of settings: from files and variables, and as TOML.
 
+/// Why a setting cannot have a value. The message continues one that starts with the setting's name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ValueError {
+    /// The value has another type or form.
+    #[error("must be {wanted}, not `{given}`")]
+    Other {
+        /// Description of the values that the setting takes.
+        wanted: String,
+        /// The value, as it was written.
+        given: String,
+    },
+    /// Only a user may place jobs on this machine itself.
+    #[error("cannot be `host` in a repository, only in the user's config.toml")]
+    HostInRepository,
+}
+
 /// A value from a file or an environment variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SettingValue {
@@ -30,37 +46,40 @@ impl SettingValue {
         if let Self::Text(text) = self { text } else { "" }
     }
 
-    pub(super) fn number(&self, least: usize) -> Result<usize, String> {
+    /// Returns the error for a setting that takes other values.
+    pub(super) fn is_not(&self, wanted: impl Into<String>) -> ValueError {
+        ValueError::Other { wanted: wanted.into(), given: self.written() }
+    }
+
+    pub(super) fn number(&self, least: usize) -> Result<usize, ValueError> {
         let number = if let Self::Number(number) = self { usize::try_from(*number).ok() } else { None };
-        let wrong = || format!("must be a number of at least {least}, not `{}`", self.written());
+        let wrong = || self.is_not(format!("a number of at least {least}"));
         number.filter(|number| *number >= least).ok_or_else(wrong)
     }
 
-    pub(super) fn boolean(&self) -> Result<bool, String> {
-        let Self::Bool(yes) = self else { return Err(format!("must be true or false, not `{}`", self.written())) };
+    pub(super) fn boolean(&self) -> Result<bool, ValueError> {
+        let Self::Bool(yes) = self else { return Err(self.is_not("true or false")) };
         Ok(*yes)
     }
 
     /// A text without spaces around it; `None` for empty text.
-    pub(super) fn name(&self) -> Result<Option<String>, String> {
-        let Self::Text(text) = self else { return Err(format!("must be a text, not `{}`", self.written())) };
+    pub(super) fn name(&self) -> Result<Option<String>, ValueError> {
+        let Self::Text(text) = self else { return Err(self.is_not("a text")) };
         Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty()))
     }
 
     /// A command; `None` for empty text.
-    pub(super) fn command(&self) -> Result<Option<String>, String> {
-        let Self::Text(command) = self else { return Err(format!("must be a command, not `{}`", self.written())) };
+    pub(super) fn command(&self) -> Result<Option<String>, ValueError> {
+        let Self::Text(command) = self else { return Err(self.is_not("a command")) };
         Ok(Some(command.clone()).filter(|command| !command.trim().is_empty()))
     }
 
     /// Looks up the value in a list of words with their meanings.
-    pub(super) fn word<T: Copy>(&self, words: &[(&str, T)]) -> Result<T, String> {
+    pub(super) fn word<T: Copy>(&self, words: &[(&str, T)]) -> Result<T, ValueError> {
         let found = words.iter().find(|(word, _)| matches!(self, Self::Text(text) if text == word));
         let names: Vec<_> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
-        let wrong = |(last, first): (&String, &[String])| {
-            format!("must be {} or {last}, not `{}`", first.join(", "), self.written())
-        };
-        found.map(|(_, meant)| *meant).ok_or_else(|| names.split_last().map(wrong).unwrap_or_default())
+        let wanted = |(last, first): (&String, &[String])| format!("{} or {last}", first.join(", "));
+        found.map(|(_, meant)| *meant).ok_or_else(|| self.is_not(names.split_last().map(wanted).unwrap_or_default()))
     }
 
     pub(super) fn written(&self) -> String {

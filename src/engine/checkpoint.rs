@@ -9,6 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Conclusion;
 
+/// Why a job cannot resume from a checkpoint: the reason, or the place of a secret that is missing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotResumable(String);
+
 /// State of a job between two steps.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Checkpoint {
@@ -162,9 +167,9 @@ impl Checkpoint {
     ///
     /// # Errors
     /// The place of a secret that is needed and not in `secrets`, or why the job cannot resume.
-    pub fn opened(mut self, secrets: &IndexMap<String, String>) -> Result<Self, String> {
+    pub fn opened(mut self, secrets: &IndexMap<String, String>) -> Result<Self, NotResumable> {
         if let Some(reason) = self.not_resumable {
-            return Err(reason);
+            return Err(NotResumable(reason));
         }
         let mut missing = None;
         self.for_each_text(&mut |place, text| {
@@ -178,7 +183,7 @@ impl Checkpoint {
                 missing = Some(format!("{place} needs a secret that was not given"));
             }
         });
-        missing.map_or(Ok(self), Err)
+        missing.map_or(Ok(self), |reason| Err(NotResumable(reason)))
     }
 
     /// Drops the entries whose names hold a secret. Returns whether there were any that the job depends on.
@@ -232,7 +237,7 @@ mod tests {
         let forged = checkpoint("\u{1}KEY\u{1}").sealed(&secrets, &|text| text.contains("hunter2"));
         assert_eq!(forged.env["TOKEN"], "");
         let error = forged.opened(&secrets).expect_err("the job does not continue in the middle");
-        assert_eq!(error, "environment variable TOKEN holds the control character U+0001");
+        assert_eq!(error.to_string(), "environment variable TOKEN holds the control character U+0001");
     }
 
     #[test]
@@ -248,7 +253,7 @@ mod tests {
         let written = checkpoint("found-out").sealed(&IndexMap::new(), &|text| text.contains("found-out"));
         assert_eq!(written.env["TOKEN"], "");
         let error = written.opened(&IndexMap::new()).expect_err("cannot go on");
-        assert!(error.contains("TOKEN"), "{error}");
+        assert!(error.to_string().contains("TOKEN"), "{error}");
     }
 
     #[test]
@@ -263,7 +268,7 @@ mod tests {
         ] {
             let written = checkpoint.sealed(&IndexMap::new(), &|text| text.contains("found-out"));
             assert!(!serde_json::to_string(&written).expect("serialises").contains("found-out"));
-            assert_eq!(written.opened(&IndexMap::new()), Err("a name holds a secret".to_owned()));
+            assert_eq!(written.opened(&IndexMap::new()), Err(NotResumable("a name holds a secret".to_owned())));
         }
     }
 
@@ -271,6 +276,6 @@ mod tests {
     fn a_missing_secret_is_named_by_its_place() {
         let secrets: IndexMap<String, String> = [("KEY".to_owned(), "hunter2".to_owned())].into();
         let written = checkpoint("hunter2").sealed(&secrets, &|text| text.contains("hunter2"));
-        assert!(written.opened(&IndexMap::new()).expect_err("needs KEY").contains("TOKEN"));
+        assert!(written.opened(&IndexMap::new()).expect_err("needs KEY").to_string().contains("TOKEN"));
     }
 }

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 
 use crate::engine::Resumed;
 use crate::engine::attempt::CarriedJob;
-use crate::engine::checkpoint::Checkpoint;
+use crate::engine::checkpoint::{Checkpoint, NotResumable};
 use crate::engine::scheduler::Ending;
 use crate::model::{Job, JobId, RerunScope, Run, Step, StepKind, StepNumber};
 use crate::store::folder::RunFolder;
@@ -64,8 +64,8 @@ pub enum StepRerunError {
         earlier: StepNumber,
     },
     /// The state before the step needs a secret that was not given.
-    #[error("{0}")]
-    Sealed(String),
+    #[error(transparent)]
+    Sealed(NotResumable),
 }
 
 /// Returns the jobs of an earlier attempt that keep their results.

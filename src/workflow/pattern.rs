@@ -1,6 +1,26 @@
 //! Patterns of `branches`, `tags` and `paths`: GitHub's globs, as in the "filter pattern cheat sheet" of its page on
 //! workflow syntax.
 
+/// Why a text is not a filter pattern.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    /// `?` or `+` at the start, or after something that is not a character.
+    #[error("`{0}` has no character to repeat")]
+    NothingToRepeat(char),
+    /// A backslash at the end.
+    #[error("nothing follows the `\\` at the end")]
+    NothingEscaped,
+    /// A character class without `]`.
+    #[error("`[` is not closed")]
+    Unclosed,
+    /// A character class without characters.
+    #[error("`[]` has no characters")]
+    EmptyClass,
+    /// A range of characters whose end is before its start.
+    #[error("the range `{0}-{1}` is reversed")]
+    ReversedRange(char, char),
+}
+
 /// A filter pattern, without a leading `!`.
 #[derive(Debug, Clone)]
 pub struct FilterPattern {
@@ -49,7 +69,7 @@ impl FilterPattern {
     ///
     /// # Errors
     /// The first problem, in one line.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
         let mut atoms = Vec::new();
         let mut rest = text;
         // Whether `?` or `+` may follow.
@@ -73,7 +93,7 @@ impl FilterPattern {
                 }
                 '?' | '+' => {
                     let Some(Atom::One(set)) = atoms.pop_if(|_| repeatable) else {
-                        return Err(format!("`{next}` has no character to repeat"));
+                        return Err(PatternError::NothingToRepeat(next));
                     };
                     if next == '?' {
                         atoms.push(Atom::Maybe(set));
@@ -89,7 +109,7 @@ impl FilterPattern {
                     set
                 }
                 '\\' => {
-                    let escaped = rest.chars().next().ok_or("nothing follows the `\\` at the end")?;
+                    let escaped = rest.chars().next().ok_or(PatternError::NothingEscaped)?;
                     rest = &rest[escaped.len_utf8()..];
                     CharSet::Is(escaped)
                 }
@@ -142,11 +162,11 @@ impl FilterPattern {
 }
 
 /// Parses a character class after its `[`. Returns the class and the rest of the text.
-fn class(rest: &str) -> Result<(CharSet, &str), String> {
-    let end = rest.find(']').ok_or("`[` is not closed")?;
+fn class(rest: &str) -> Result<(CharSet, &str), PatternError> {
+    let end = rest.find(']').ok_or(PatternError::Unclosed)?;
     let inner: Vec<char> = rest[..end].chars().collect();
     if inner.is_empty() {
-        return Err("`[]` has no characters".to_owned());
+        return Err(PatternError::EmptyClass);
     }
     let mut ranges = Vec::new();
     let mut place = 0;
@@ -154,7 +174,7 @@ fn class(rest: &str) -> Result<(CharSet, &str), String> {
         let first = inner[place];
         match inner.get(place + 1..place + 3) {
             Some(['-', last]) if *last < first => {
-                return Err(format!("the range `{first}-{last}` is reversed"));
+                return Err(PatternError::ReversedRange(first, *last));
             }
             Some(['-', last]) => {
                 ranges.push((first, *last));
@@ -234,7 +254,7 @@ mod tests {
             ("[]", "no characters"),
             ("a\\", "follows"),
         ] {
-            let error = FilterPattern::parse(pattern).expect_err(pattern);
+            let error = FilterPattern::parse(pattern).expect_err(pattern).to_string();
             assert!(error.contains(words), "{pattern}: {error}");
         }
     }

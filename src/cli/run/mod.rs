@@ -107,9 +107,14 @@ pub(super) struct Args {
     repository: Option<String>,
 }
 
+/// A text that names no sandbox.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("write {}", config::sandbox_forms())]
+struct NotASandbox;
+
 /// Parses `--sandbox`.
-fn sandbox(text: &str) -> Result<String, String> {
-    if config::is_sandbox(text) { Ok(text.to_owned()) } else { Err(format!("write {}", config::sandbox_forms())) }
+fn sandbox(text: &str) -> Result<String, NotASandbox> {
+    if config::is_sandbox(text) { Ok(text.to_owned()) } else { Err(NotASandbox) }
 }
 
 impl Args {

@@ -18,7 +18,7 @@ impl Evaluator<'_> {
             Function::Format => self.format(&arguments[0], &arguments[1..])?,
             Function::FromJson => {
                 let text = self.value(&arguments[0])?.to_text();
-                json::read(&text).map_err(EvalError::Json)?
+                json::read(&text)?
             }
             Function::HashFiles => {
                 let patterns = self.texts(arguments)?;

@@ -1,5 +1,6 @@
 //! Errors of parsing and evaluation, with GitHub's messages.
 
+use super::json::JsonError;
 use super::node::Extent;
 use super::{HashFilesError, MAX_DEPTH, MAX_LENGTH, text};
 
@@ -111,7 +112,7 @@ pub enum EvalError {
     CasePredicate,
     /// The argument of `fromJSON` is not JSON.
     #[error("Error parsing fromJson: {0}")]
-    Json(String),
+    Json(#[from] JsonError),
     /// A value is not a mapping where one is needed; holds its kind, as [`Value::kind`](super::Value::kind).
     #[error("must be a mapping, not {0}")]
     NotMapping(&'static str),

@@ -86,17 +86,48 @@ pub(super) fn to_serde(value: &Value) -> serde_json::Value {
     }
 }
 
+/// Why a text is not JSON, and where.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{fault} at line {line}, column {column}")]
+pub struct JsonError {
+    fault: Fault,
+    line: usize,
+    column: usize,
+}
+
+/// A fault of JSON.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+enum Fault {
+    #[error("more than {MAX_DEPTH} levels")]
+    TooDeep,
+    #[error("unexpected end")]
+    End,
+    /// Another character, or the end of the text, in place of what is allowed.
+    #[error("unexpected {} instead of {wanted}", .found.map_or_else(|| "end".to_owned(), |c| format!("`{c}`")))]
+    Unexpected { found: Option<char>, wanted: String },
+    #[error("unterminated string")]
+    OpenString,
+    #[error("unterminated comment")]
+    OpenComment,
+    #[error("`\\u` without four hexadecimal digits")]
+    NotHexadecimal,
+    #[error("unknown escape `\\{0}`")]
+    UnknownEscape(char),
+    #[error("`{0}` is not a value")]
+    NotAValue(String),
+}
+
 /// Reads the first value of a text.
 ///
 /// # Errors
-/// What is wrong, with line and column.
-pub(super) fn read(text: &str) -> Result<Value, String> {
+/// The text does not begin with a value.
+pub(super) fn read(text: &str) -> Result<Value, JsonError> {
     let mut reader = Reader { text, offset: 0 };
     reader.value(0).map_err(|fault| {
         let before = &text[..reader.offset.min(text.len())];
         let line = before.matches('\n').count() + 1;
         let column = text::units(before.rsplit('\n').next().unwrap_or_default()) + 1;
-        format!("{fault} at line {line}, column {column}")
+        JsonError { fault, line, column }
     })
 }
 
@@ -106,12 +137,12 @@ struct Reader<'a> {
     offset: usize,
 }
 
-type Read<T> = Result<T, String>;
+type Read<T> = Result<T, Fault>;
 
 impl<'a> Reader<'a> {
     fn value(&mut self, depth: usize) -> Read<Value> {
         if depth > MAX_DEPTH {
-            return Err(format!("more than {MAX_DEPTH} levels"));
+            return Err(Fault::TooDeep);
         }
         self.skip_blanks()?;
         match self.peek() {
@@ -119,7 +150,7 @@ impl<'a> Reader<'a> {
             Some('{') => self.object(depth),
             Some(quote @ ('"' | '\'')) => Ok(Value::string(self.string(quote)?)),
             Some(_) => self.word(),
-            None => Err("unexpected end".to_owned()),
+            None => Err(Fault::End),
         }
     }
 
@@ -171,7 +202,7 @@ impl<'a> Reader<'a> {
         self.bump();
         let mut units: Vec<u16> = Vec::new();
         loop {
-            let c = self.bump().ok_or("unterminated string")?;
+            let c = self.bump().ok_or(Fault::OpenString)?;
             if c == quote {
                 // A Rust string cannot hold an unpaired surrogate.
                 return Ok(String::from_utf16_lossy(&units));
@@ -183,7 +214,7 @@ impl<'a> Reader<'a> {
 
     /// Reads an escape sequence after its backslash. Returns its character, or pushes a `\u` unit onto `units`.
     fn escape(&mut self, units: &mut Vec<u16>) -> Read<Option<char>> {
-        let c = self.bump().ok_or("unterminated string")?;
+        let c = self.bump().ok_or(Fault::OpenString)?;
         Ok(Some(match c {
             '"' | '\'' | '\\' | '/' => c,
             'b' => '\u{8}',
@@ -194,11 +225,11 @@ impl<'a> Reader<'a> {
             'u' => {
                 let digits = self.text.get(self.offset..self.offset + 4).filter(|d| !d.starts_with('+'));
                 let unit = digits.and_then(|digits| u16::from_str_radix(digits, 16).ok());
-                units.push(unit.ok_or("`\\u` without four hexadecimal digits")?);
+                units.push(unit.ok_or(Fault::NotHexadecimal)?);
                 self.offset += 4;
                 return Ok(None);
             }
-            _ => return Err(format!("unknown escape `\\{c}`")),
+            _ => return Err(Fault::UnknownEscape(c)),
         }))
     }
 
@@ -215,7 +246,7 @@ impl<'a> Reader<'a> {
         };
         if matches!(value, Value::Number(number) if number.is_nan()) && word != "NaN" {
             self.offset = start;
-            return Err(format!("`{word}` is not a value"));
+            return Err(Fault::NotAValue(word.to_owned()));
         }
         Ok(value)
     }
@@ -227,7 +258,7 @@ impl<'a> Reader<'a> {
             if rest.starts_with("//") {
                 self.run(|c| c != '\n');
             } else if let Some(comment) = rest.strip_prefix("/*") {
-                self.offset += comment.find("*/").ok_or("unterminated comment")? + 4;
+                self.offset += comment.find("*/").ok_or(Fault::OpenComment)? + 4;
             } else {
                 return Ok(());
             }
@@ -259,11 +290,8 @@ impl<'a> Reader<'a> {
         &rest[..length]
     }
 
-    fn unexpected(&self, wanted: &str) -> String {
-        match self.peek() {
-            Some(c) => format!("unexpected `{c}` instead of {wanted}"),
-            None => format!("unexpected end instead of {wanted}"),
-        }
+    fn unexpected(&self, wanted: &str) -> Fault {
+        Fault::Unexpected { found: self.peek(), wanted: wanted.to_owned() }
     }
 }
 
@@ -339,7 +367,7 @@ mod tests {
             ("/* a", "unterminated comment at line 1, column 1"),
             ("]", "unexpected `]` instead of a value at line 1, column 1"),
         ] {
-            assert_eq!(read(text), Err(fault.to_owned()), "{text}");
+            assert_eq!(read(text).map_err(|error| error.to_string()), Err(fault.to_owned()), "{text}");
         }
         assert!(read(&"[".repeat(20_000)).is_err());
     }

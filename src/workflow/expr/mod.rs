@@ -30,6 +30,7 @@ use crate::model::Explanation;
 
 pub use error::{EvalError, ParseError, ParseErrorKind};
 pub use functions::Function;
+pub use json::JsonError;
 pub use node::{Comparison, ExprKind, ExprNode, Extent, Logical, Name, PathKey, Reference};
 pub use object::Object;
 pub use scope::{Contexts, HashFilesError, Host, NoFiles, Scope, Status};

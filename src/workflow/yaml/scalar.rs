@@ -4,6 +4,25 @@ use std::borrow::Cow;
 
 use super::{TextStyle, YamlKind};
 
+/// Why a scalar does not fit its tag. Names of tags are those of the core schema, without `!!`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum TagError {
+    /// Quoted text with a tag of another type.
+    #[error("quoted text cannot have the tag `!!{0}`")]
+    Quoted(String),
+    /// Text that is not a value of the type.
+    #[error("`{text}` is not valid for the tag `!!{tag}`")]
+    Misfit {
+        /// The text.
+        text: String,
+        /// The tag.
+        tag: String,
+    },
+    /// A tag that the core schema does not have.
+    #[error("unknown tag `!!{0}`")]
+    Unknown(String),
+}
+
 /// Types an untagged scalar. Quoted and block scalars are always strings.
 pub(super) fn resolve(text: Cow<'_, str>, style: TextStyle) -> YamlKind<'_> {
     if style != TextStyle::Plain {
@@ -23,15 +42,15 @@ pub(super) fn resolve(text: Cow<'_, str>, style: TextStyle) -> YamlKind<'_> {
 /// Types a scalar with a tag of the core schema (`str` of `!!str`).
 ///
 /// # Errors
-/// The reason why the text does not fit the tag, in one line.
-pub(super) fn resolve_tagged<'s>(tag: &str, text: Cow<'s, str>, style: TextStyle) -> Result<YamlKind<'s>, String> {
+/// The text does not fit the tag.
+pub(super) fn resolve_tagged<'s>(tag: &str, text: Cow<'s, str>, style: TextStyle) -> Result<YamlKind<'s>, TagError> {
     if tag == "str" {
         return Ok(YamlKind::Text(text, if style == TextStyle::Plain { TextStyle::Quoted } else { style }));
     }
     if style != TextStyle::Plain {
-        return Err(format!("quoted text cannot have the tag `!!{tag}`"));
+        return Err(TagError::Quoted(tag.to_owned()));
     }
-    let misfit = || format!("`{text}` is not valid for the tag `!!{tag}`");
+    let misfit = || TagError::Misfit { text: text.to_string(), tag: tag.to_owned() };
     match tag {
         "null" if is_null(&text) => Ok(YamlKind::Null),
         "bool" => boolean(&text).map(YamlKind::Bool).ok_or_else(misfit),
@@ -44,7 +63,7 @@ pub(super) fn resolve_tagged<'s>(tag: &str, text: Cow<'s, str>, style: TextStyle
             None => Err(misfit()),
         },
         "null" => Err(misfit()),
-        _ => Err(format!("unknown tag `!!{tag}`")),
+        _ => Err(TagError::Unknown(tag.to_owned())),
     }
 }
 

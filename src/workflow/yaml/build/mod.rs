@@ -234,7 +234,11 @@ impl<'b, 's> Builder<'b, 's> {
             Some(tag) => match tag.core_suffix() {
                 Some(suffix) => {
                     let hint = || Some("remove the tag, or write a value of its type".to_owned());
-                    resolve_tagged(suffix, text, style).map_err(|message| Problem { span, message, hint: hint() })?
+                    resolve_tagged(suffix, text, style).map_err(|error| Problem {
+                        span,
+                        message: error.to_string(),
+                        hint: hint(),
+                    })?
                 }
                 None if tag.suffix().is_empty() => YamlKind::Text(text, TextStyle::Quoted),
                 None => return Err(self.unknown_tag(tag, start, end)),
