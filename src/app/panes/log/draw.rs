@@ -66,15 +66,31 @@ impl Log {
             let above = if shown.number == self.cursor { self.rows_above() } else { 0 };
             let count = if self.wrap { line.rows(text.width).saturating_sub(above) } else { 1 };
             let height = u16::try_from(count).unwrap_or(u16::MAX).min(area.bottom() - y);
-            line.draw(Rect { y, height, ..text }, self.left + above * usize::from(text.width), buffer);
-            if !self.wrap && line.mark != Mark::EndGroup && line.width() > self.left + usize::from(text.width) {
-                text::put(buffer, text.right(), y, 1, cx.theme.ellipsis(), cx.theme.style(Hue::Dim));
+            let left = self.left_of(shown.number, &line, text.width);
+            line.draw(Rect { y, height, ..text }, left + above * usize::from(text.width), buffer);
+            let cut = |x, buffer: &mut Buffer| {
+                text::put(buffer, x, y, 1, cx.theme.ellipsis(), cx.theme.style(Hue::Dim));
+            };
+            if left > self.left {
+                // The column between the gutter and the text.
+                cut(text.x.saturating_sub(1), buffer);
+            }
+            if !self.wrap && line.mark != Mark::EndGroup && line.width() > left + usize::from(text.width) {
+                cut(text.right(), buffer);
             }
             y += height;
             self.annotate(shown, cx, Rect { y: row.y, height: 1, ..text }, buffer);
             self.draw_cursor(shown.number, cx, row, gutter, buffer);
         }
         true
+    }
+
+    /// Returns the columns of a line that are left of the pane: those that the user scrolled past, and while the log is
+    /// followed, all that do not fit before the end of the line that is still being written.
+    fn left_of(&self, number: u64, line: &Line, width: u16) -> usize {
+        let is_written = self.follows && self.open > 0 && number + 1 == self.lines;
+        let end = if is_written && !self.wrap { line.width().saturating_sub(width.into()) } else { 0 };
+        end.max(self.left)
     }
 
     /// Draws the number of lines folded below a line, and the number of an error line.
