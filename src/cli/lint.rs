@@ -1,10 +1,8 @@
 //! `lint`: checks workflow files and action manifests.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use clap::ValueEnum;
 use serde_json::json;
@@ -27,9 +25,6 @@ use crate::workflow::source::Source;
 use super::printer::command;
 use super::style::{Out, Style};
 use super::{Exit, Failure, Outcome, style};
-
-/// Minimum number of files per thread: starting a thread takes as long as checking this many files of the usual size.
-const FILES_PER_THREAD: usize = 8;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -92,13 +87,15 @@ pub(super) fn run(args: &Args) -> Outcome {
     });
     let looked_up = root.is_some() || args.refs.is_some();
     let below = looked_up.then(|| Below { root, refs: args.refs.clone(), policy });
-    let linter = Linter { format: args.format, colour, below: below.as_ref() };
+    let linter = Linter { format: args.format, colour };
     let mut stdout = io::BufWriter::new(io::stdout().lock());
     let mut out = Out::new(&mut stdout);
     let mut errors = 0;
     let mut results = Vec::new();
-    for report in linter.all(&files) {
-        let report = report?;
+    for (file, checked) in files.iter().zip(lint::files(&files, below.as_ref())) {
+        let failed = |error| Failure::new(Exit::NotFound, format!("cannot read {}: {error}", file.display()));
+        let (source, checked) = checked.map_err(failed)?;
+        let report = linter.report(&source, checked);
         errors += report.errors;
         results.extend(report.results);
         if args.format == Format::Github { out.commands(&report.text) } else { out.print(&report.text) }?;
@@ -131,45 +128,13 @@ struct Report {
     errors: usize,
 }
 
-/// How files are checked and reported.
-struct Linter<'l> {
+/// How files are reported.
+struct Linter {
     format: Format,
     colour: bool,
-    below: Option<&'l Below>,
 }
 
-impl Linter<'_> {
-    /// Checks the files on all processors, and returns the reports in the order of the files.
-    fn all(&self, files: &[PathBuf]) -> Vec<Result<Report, Failure>> {
-        let threads =
-            thread::available_parallelism().map_or(1, usize::from).min(files.len().div_ceil(FILES_PER_THREAD));
-        let next = AtomicUsize::new(0);
-        let work = || {
-            let places = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
-            let mine = places.map_while(|place| Some((place, self.one(files.get(place)?))));
-            mine.collect::<Vec<_>>()
-        };
-        let mut reports = thread::scope(|scope| {
-            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-            let mut reports = work();
-            for other in others {
-                match other.join() {
-                    Ok(theirs) => reports.extend(theirs),
-                    Err(panic) => std::panic::resume_unwind(panic),
-                }
-            }
-            reports
-        });
-        reports.sort_unstable_by_key(|(place, _)| *place);
-        reports.into_iter().map(|(_, report)| report).collect()
-    }
-
-    fn one(&self, file: &Path) -> Result<Report, Failure> {
-        let failed = |error| Failure::new(Exit::NotFound, format!("cannot read {}: {error}", file.display()));
-        let (source, checked) = lint::file(file, &file.to_string_lossy(), self.below).map_err(failed)?;
-        Ok(self.report(&source, checked))
-    }
-
+impl Linter {
     fn report(&self, source: &Arc<Source>, Checked { found, is_complete, .. }: Checked) -> Report {
         let mut report = Report::default();
         for found in found {
@@ -198,9 +163,8 @@ impl Linter<'_> {
 /// What every format prints about a file, the one that GitHub's runner reads first.
 #[cfg(test)]
 pub(super) fn printed(source: &Arc<Source>) -> [TerminalText; 5] {
-    let with = |format, colour| {
-        Linter { format, colour, below: None }.report(source, check(Path::new("ci.yml"), source, None))
-    };
+    let with =
+        |format, colour| Linter { format, colour }.report(source, check(std::path::Path::new("ci.yml"), source, None));
     let log = TerminalText::json(&format!("{:#}", sarif::log(with(Format::Sarif, false).results)));
     let text = |format, colour| with(format, colour).text;
     [text(Format::Github, false), text(Format::Text, false), text(Format::Text, true), text(Format::Json, false), log]

@@ -1,23 +1,18 @@
 //! `screenshot`: a picture of the screen at any moment of a run, at any size.
 //!
-//! The picture is drawn by the code of the real screen: records are folded up to the moment, keys are pressed, and the
-//! result is written to a file. So the pictures in the README show the program as it is.
+//! The picture is drawn by the code of the real screen, so the pictures in the README show the program as it is.
 
-use std::ops::ControlFlow;
+use std::time::Duration;
 
-use crate::app::App;
 use crate::app::keymap;
-use crate::app::keymap::{Keymap, UnknownKey};
-use crate::app::msg::{Effect, Msg, RenderedPage};
-use crate::model::Timestamp;
-use crate::model::feed::Feed;
-use crate::store::history;
-use crate::store::logs::LogFiles;
-use crate::store::logs::query::{LogSearchResult, Logs, RunSearchResult};
-use crate::ui::export::Picture;
+use crate::app::keymap::UnknownKey;
+use crate::tui::offscreen;
 use crate::ui::theme::{Colours, Glyphs, Theme};
 
 use super::{Exit, Failure, Outcome, RunArg, style};
+
+/// Latest moment after the start of a run: longer than any run.
+const MAX_MOMENT: Duration = Duration::from_secs(1 << 32);
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -84,7 +79,7 @@ enum Format {
 }
 
 /// A text that is not a size.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected columns and rows, each up to 500, such as 120x40")]
 struct NotASize;
 
@@ -100,25 +95,12 @@ fn keys(text: &str) -> Result<Keys, UnknownKey> {
 
 pub(super) fn run(args: &Args) -> Outcome {
     let folder = args.run.find()?;
-    let header = history::info(&folder)?;
-    let mut records = history::records(&folder, &header)?;
-    let start = records.first().map_or(header.created, |record| record.at);
-    let end = records.last().map_or(start, |record| record.at);
-    let now = args.at.map_or(end, |seconds| Timestamp(start.0.saturating_add((seconds.max(0.0) * 1000.0) as u64)));
-    records.retain(|record| record.at <= now);
-
     let glyphs = if args.ascii { Glyphs::Ascii } else { Glyphs::Unicode };
     let theme = Theme { glyphs, colours: args.colours.into(), motion: false };
-    let mut screen = Screen { app: App::new(theme, Keymap::default()), logs: LogFiles::new(folder.runs()) };
-    screen.send(Msg::Tick(now));
-    screen.send(Msg::Resize(args.size.0, args.size.1));
-    let id = header.id.clone();
-    screen.send(Msg::Feed(Feed::Opened(header)));
-    screen.send(Msg::Feed(Feed::Records { run: id, records }));
-    for key in &args.keys.0 {
-        screen.send(Msg::Key(*key));
-    }
-    let picture = Picture::draw(args.size.0, args.size.1, |buffer| screen.app.draw(buffer));
+    let moment = args.at.map(|seconds| {
+        Duration::try_from_secs_f64(seconds.max(0.0)).map_or(MAX_MOMENT, |moment| moment.min(MAX_MOMENT))
+    });
+    let picture = offscreen::picture(&folder, moment, args.size, &args.keys.0, theme)?;
     style::print(&match args.format {
         Format::Text => picture.text(),
         Format::Ansi => picture.ansi(),
@@ -126,41 +108,6 @@ pub(super) fn run(args: &Args) -> Outcome {
     })
     .map_err(Failure::from)?;
     Ok(Exit::Success)
-}
-
-/// The screen without a terminal: its requests for logs are answered at once, and other effects are ignored.
-struct Screen {
-    app: App,
-    logs: LogFiles,
-}
-
-impl Screen {
-    fn send(&mut self, msg: Msg) {
-        let mut effects = self.app.update(msg);
-        while let Some(effect) = effects.pop() {
-            let answer = match effect {
-                Effect::LoadPage(request) => Msg::Page(RenderedPage::new(self.logs.pages(request), self.app.theme())),
-                Effect::SearchLog(search) => {
-                    let mut lines = Vec::new();
-                    let ended = self.logs.search(&search, &|| false, &mut |line| {
-                        lines.push(line);
-                        ControlFlow::Continue(())
-                    });
-                    Msg::LogSearched(LogSearchResult { search, found: ended.map(|()| lines), done: true })
-                }
-                Effect::SearchRun(search) => {
-                    let mut hits = Vec::new();
-                    let ended = self.logs.search_run(&search, &|| false, &mut |log, text| {
-                        hits.push((log, text));
-                        ControlFlow::Continue(())
-                    });
-                    Msg::RunSearched(RunSearchResult { id: search.id, hits: ended.map(|()| hits), done: true })
-                }
-                _ => continue,
-            };
-            effects.extend(self.app.update(answer));
-        }
-    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@
 //! - [`artifacts`] and [`caches`]: what steps uploaded and saved
 //! - [`clean`]: removal of old runs and leftovers
 //! - [`doctor`]: checks of the requirements of runs
-//! - [`expression`]: expressions evaluated outside of a run
+//! - [`expression`]: expressions evaluated outside of a run; [`expression_protocol`]: the same as JSON lines
 //! - [`demo`]: projects that are part of the program
 
 use std::fs::File;
@@ -49,6 +49,7 @@ pub mod doctor;
 pub mod env_file;
 pub mod event;
 pub mod expression;
+pub mod expression_protocol;
 pub mod request;
 pub mod secrets;
 pub mod shell;

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use crate::files;
 use crate::files::FileError;
@@ -12,6 +14,9 @@ use crate::workflow::source::{Source, decode};
 use crate::workflow::syntax::Workflow;
 
 use super::workflows;
+
+/// Minimum number of files per thread: starting a thread takes as long as checking this many files of the usual size.
+const FILES_PER_THREAD: usize = 8;
 
 /// The environment of the files: the repository, and called workflows of other repositories.
 #[derive(Debug, Default)]
@@ -58,6 +63,36 @@ pub fn file(file: &Path, name: &str, below: Option<&Below>) -> Result<(Arc<Sourc
         }
     };
     Ok((source, checked))
+}
+
+/// A file that was read and checked, or why it cannot be read.
+pub type CheckedFile = Result<(Arc<Source>, Checked), FileError>;
+
+/// Checks files like [`file`], under their paths, on all processors. Returns the results in the order of the files.
+pub fn files(files: &[PathBuf], below: Option<&Below>) -> Vec<CheckedFile> {
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(files.len().div_ceil(FILES_PER_THREAD));
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let places = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
+        let mine = places.map_while(|place| {
+            let path = files.get(place)?;
+            Some((place, file(path, &path.to_string_lossy(), below)))
+        });
+        mine.collect::<Vec<_>>()
+    };
+    let mut checked = thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let mut checked = work();
+        for other in others {
+            match other.join() {
+                Ok(theirs) => checked.extend(theirs),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        checked
+    });
+    checked.sort_unstable_by_key(|(place, _)| *place);
+    checked.into_iter().map(|(_, checked)| checked).collect()
 }
 
 /// What was found in a file.
