@@ -36,7 +36,7 @@ pub(super) fn entries(file: &str, text: &str) -> Result<Vec<FileSetting>, Config
     Ok(entries.into_iter().map(|(_, entry)| entry).collect())
 }
 
-/// Adds the settings of a table, and of the tables in it that have settings of ours.
+/// Adds the settings of a table, and of the tables in it that have known settings.
 fn flatten(name: &[&str], table: &DeTable<'_>, add: &mut impl FnMut(&[&str], usize, &DeValue<'_>)) {
     for (key, value) in table {
         let name = [name, &[key.get_ref()]].concat();

@@ -31,7 +31,7 @@ impl Folder {
     /// Opens a folder. Links are followed: its path must not be one that others can change.
     ///
     /// # Errors
-    /// It does not exist, is not a folder, or is not readable.
+    /// Does not exist, is not a folder, or is not readable.
     pub fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(Self(rustix::fs::open(path, flags, Mode::empty())?))
@@ -85,7 +85,7 @@ impl Folder {
     /// Opens a regular file for reading.
     ///
     /// # Errors
-    /// It does not exist, is not readable, is not a regular file, or has a link in its path that is not allowed.
+    /// Does not exist, is not readable, is not a regular file, or has a link in its path that is not allowed.
     pub fn file(&self, path: &Path, links: Links) -> Result<File, FileError> {
         readable(self.found(path, links)?)
     }
@@ -93,7 +93,7 @@ impl Folder {
     /// Returns the size in bytes of a regular file on the mount of this folder, without waiting for another file system.
     ///
     /// # Errors
-    /// It does not exist, is not a regular file, has a link or a mount point in its path, or the kernel cannot exclude one.
+    /// Does not exist, is not a regular file, has a link or a mount point in its path, or the kernel cannot exclude one.
     pub fn size_at_once(&self, path: &Path) -> Result<u64, FileError> {
         size_of(self.found(path, Links::RefuseMounts)?)
     }
@@ -117,7 +117,7 @@ impl Folder {
     /// Makes an empty file for writing. What had its name before is removed, never written.
     ///
     /// # Errors
-    /// It cannot be made; a link in the path above it.
+    /// Cannot be made; a link in the path above it.
     pub fn create(&self, path: &Path) -> io::Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
         let make = || beneath::open(self.as_fd(), path, flags, Mode::from_raw_mode(0o644), Links::Refuse);
@@ -134,7 +134,7 @@ impl Folder {
     /// Makes a FIFO that every user may read and write.
     ///
     /// # Errors
-    /// It cannot be made.
+    /// Cannot be made.
     pub fn make_fifo(&self, name: &str) -> io::Result<()> {
         mkfifoat(self, name, Mode::from_raw_mode(0o666))?;
         // Opening it for reading and writing does not wait.
@@ -145,7 +145,7 @@ impl Folder {
     /// Opens a FIFO for reading, without waiting for a writer.
     ///
     /// # Errors
-    /// It does not exist, or is not a FIFO.
+    /// Does not exist, or is not a FIFO.
     pub fn fifo_to_read(&self, name: &str) -> io::Result<File> {
         self.fifo(name, OFlags::RDONLY)
     }
@@ -170,7 +170,7 @@ impl Folder {
     /// Removes a file, or a link to one.
     ///
     /// # Errors
-    /// It does not exist, is a folder, or cannot be removed.
+    /// Does not exist, is a folder, or cannot be removed.
     pub fn remove(&self, path: &Path) -> io::Result<()> {
         let (above, name) = self.parent(path)?;
         Ok(unlinkat(above.as_ref().unwrap_or(self), name, AtFlags::empty())?)
@@ -179,7 +179,7 @@ impl Folder {
     /// Removes a folder with everything in it. Links are removed, not followed.
     ///
     /// # Errors
-    /// It does not exist, or something in it cannot be removed.
+    /// Does not exist, or something in it cannot be removed.
     pub fn remove_folder(&self, path: &Path) -> io::Result<()> {
         let (above, name) = self.parent(path)?;
         std::fs::remove_dir_all(above.as_ref().unwrap_or(self).path().join(name))

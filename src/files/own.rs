@@ -13,7 +13,7 @@ use super::regular::{LOOK, check, contents, readable};
 /// Opens a file for reading, if it is a regular file and not a link.
 ///
 /// # Errors
-/// It does not exist, is not readable, or is not a regular file.
+/// Does not exist, is not readable, or is not a regular file.
 pub fn open_own(path: &Path) -> io::Result<File> {
     let found = rustix::fs::open(path, LOOK | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
     readable(found).map_err(linked)
@@ -22,7 +22,7 @@ pub fn open_own(path: &Path) -> io::Result<File> {
 /// Reads a file of at most `limit` bytes, if it is a regular file and not a link.
 ///
 /// # Errors
-/// It does not exist, is not readable, is not a regular file, or is larger.
+/// Does not exist, is not readable, is not a regular file, or is larger.
 pub fn read_own(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     Ok(contents(open_own(path)?, limit)?)
 }
@@ -38,7 +38,7 @@ pub fn read_own_text(path: &Path, limit: u64) -> io::Result<String> {
 /// Returns the size in bytes of what is at a path, without following a link.
 ///
 /// # Errors
-/// It does not exist or cannot be looked at.
+/// Does not exist or cannot be looked at.
 pub fn own_size(path: &Path) -> io::Result<u64> {
     Ok(fs::symlink_metadata(path)?.len())
 }
@@ -46,7 +46,7 @@ pub fn own_size(path: &Path) -> io::Result<u64> {
 /// Opens a file for reading and appending. It is made, for its owner alone, if it is missing.
 ///
 /// # Errors
-/// It is not a regular file, or cannot be written.
+/// Not a regular file, or cannot be written.
 pub fn append_own(path: &Path) -> io::Result<File> {
     writable(path, OFlags::APPEND)
 }
@@ -54,7 +54,7 @@ pub fn append_own(path: &Path) -> io::Result<File> {
 /// Opens an empty file for writing, in the place of an earlier one. Only its owner may read it.
 ///
 /// # Errors
-/// It is not a regular file, or cannot be written.
+/// Not a regular file, or cannot be written.
 pub fn create_own(path: &Path) -> io::Result<File> {
     let file = writable(path, OFlags::empty())?;
     // Not by the `open`, before it is known what it is.

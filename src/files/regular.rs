@@ -12,7 +12,7 @@ use super::FileError;
 /// Opens a regular file for reading. Links are followed: where it may lie is the caller's to know.
 ///
 /// # Errors
-/// It does not exist, is not readable, or is not a regular file.
+/// Does not exist, is not readable, or is not a regular file.
 pub fn open(path: &Path) -> Result<File, FileError> {
     readable(rustix::fs::open(path, LOOK | OFlags::CLOEXEC, Mode::empty()).map_err(std::io::Error::from)?)
 }
@@ -20,7 +20,7 @@ pub fn open(path: &Path) -> Result<File, FileError> {
 /// Reads a regular file of at most `limit` bytes. Links are followed.
 ///
 /// # Errors
-/// It does not exist, is not readable, is not a regular file, or is larger.
+/// Does not exist, is not readable, is not a regular file, or is larger.
 pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
     contents(open(path)?, limit)
 }
@@ -34,7 +34,7 @@ pub(super) const LOOK: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFl
 /// Returns the size in bytes of a regular file, which is not opened. Links are followed.
 ///
 /// # Errors
-/// It does not exist, or is not a regular file.
+/// Does not exist, or is not a regular file.
 pub fn size(path: &Path) -> Result<u64, FileError> {
     regular(&rustix::fs::stat(path).map_err(std::io::Error::from)?)
 }

@@ -12,7 +12,7 @@ pub const MAX_BYTES: u64 = 16 * 1024 * 1024;
 /// Reads a file of a repository: a regular file of at most [`MAX_BYTES`]. Links are followed.
 ///
 /// # Errors
-/// It does not exist, is not readable, is not a regular file, or is larger.
+/// Does not exist, is not readable, is not a regular file, or is larger.
 pub fn read_repository(path: &Path) -> Result<Vec<u8>, FileError> {
     read(path, MAX_BYTES)
 }
@@ -29,7 +29,7 @@ pub fn read_text(path: &Path) -> Result<String, FileError> {
 /// for `<(…)`.
 ///
 /// # Errors
-/// It does not exist, is not readable, or is larger.
+/// Does not exist, is not readable, or is larger.
 pub fn read_named(path: &Path) -> Result<Vec<u8>, FileError> {
     bounded(File::open(path)?, MAX_BYTES)
 }

@@ -19,7 +19,7 @@ pub struct PreviewLine {
     pub depth: usize,
     /// Whether a person should look at it before anything else.
     pub is_dangerous: bool,
-    /// Where it is shown.
+    /// Place of the line in the preview.
     pub shown: Shown,
 }
 

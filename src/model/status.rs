@@ -61,21 +61,21 @@ pub enum Gate {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Conclusion {
-    /// It succeeded.
+    /// Succeeded.
     Success,
-    /// It failed.
+    /// Failed.
     Failure,
-    /// It was cancelled.
+    /// Cancelled.
     Cancelled,
-    /// It never started, because of its condition or because it cannot run here.
+    /// Never started, because of its condition or because it cannot run here.
     Skipped,
-    /// It reached its time limit.
+    /// Reached its time limit.
     TimedOut,
-    /// It waits for a person (remote runs).
+    /// Waits for a person (remote runs).
     ActionRequired,
-    /// It ended without a result (remote checks).
+    /// Ended without a result (remote checks).
     Neutral,
-    /// It was superseded before it ended (remote checks).
+    /// Superseded before it ended (remote checks).
     Stale,
     /// The run could not be started at all.
     StartupFailure,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 /// Why a schedule cannot be read.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum CronError {
-    /// It does not have five fields.
+    /// Does not have five fields.
     #[error("{0} {noun} instead of five", noun = if *.0 == 1 { "field" } else { "fields" })]
     Fields(usize),
     /// The last number of a range is below its first.

@@ -27,9 +27,9 @@ pub(crate) struct JobEnd {
 /// Why a job did not run on this machine.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum NotRunnable {
-    /// It needs another machine. Holds the reason.
+    /// Needs another machine. Holds the reason.
     Elsewhere(String),
-    /// It could not run on any machine, or not with this version. Holds the reason.
+    /// Could not run on any machine, or not with this version. Holds the reason.
     Nowhere(String),
 }
 

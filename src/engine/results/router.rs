@@ -1,4 +1,4 @@
-//! Who answers which request.
+//! Routes: the part of the server that answers a request.
 
 use std::sync::Arc;
 use std::time::Instant;

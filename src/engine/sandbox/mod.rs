@@ -76,7 +76,7 @@ pub trait Sandbox: Send + Sync {
     /// Reads a regular file that a process of the sandbox named, of at most `limit` bytes.
     ///
     /// # Errors
-    /// It cannot be read, or this machine does not share it with the sandbox.
+    /// Cannot be read, or this machine does not share it with the sandbox.
     fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
         files::read(path, limit)
     }

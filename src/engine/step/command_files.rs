@@ -193,7 +193,7 @@ impl CommandFiles {
     /// Replaces a file in the folder of the files that all steps of a job see.
     ///
     /// # Errors
-    /// It cannot be written, or a step put a link in the place of the folder.
+    /// Cannot be written, or a step put a link in the place of the folder.
     pub(crate) fn replace(temp: &Path, name: &str, text: &str) -> io::Result<()> {
         let (root, below) = Folder::above(temp)?;
         root.create(&below.join(FOLDER).join(name))?.write_all(text.as_bytes())

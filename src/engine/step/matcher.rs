@@ -127,7 +127,7 @@ struct PatternDefinition {
 /// Returns the owners that the text of a matcher file defines.
 ///
 /// # Errors
-/// It is not a matcher file.
+/// Not a matcher file.
 pub(super) fn owners(text: &str) -> Result<Vec<String>, MatcherError> {
     Ok(read(text)?.problem_matcher.into_iter().map(|definition| definition.owner).collect())
 }
@@ -158,7 +158,7 @@ impl Matchers {
     /// Registers what the text of a matcher file defines; a known owner is replaced.
     ///
     /// # Errors
-    /// It is not a matcher file, or one of its matchers breaks a rule. Then none of them is registered.
+    /// Not a matcher file, or one of its matchers breaks a rule. Then none of them is registered.
     pub(super) fn add(&mut self, text: &str) -> Result<(), MatcherError> {
         let new = read(text)?.problem_matcher.into_iter().map(Matcher::new).collect::<Result<Vec<_>, _>>()?;
         let mut owners = HashSet::new();

@@ -67,7 +67,7 @@ impl Consent {
     /// Whether it may run, as a result.
     ///
     /// # Errors
-    /// It is not trusted.
+    /// Not trusted.
     pub fn require(&self) -> Result<(), Untrusted> {
         match self.trust {
             Trust::Given => Ok(()),

@@ -73,7 +73,7 @@ pub enum Trust {
 /// Why a repository may not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Distrust {
-    /// It was never trusted.
+    /// Never trusted.
     #[error("it is not trusted to run on this machine")]
     Unknown,
     /// Its origin has changed since it was trusted.

@@ -49,13 +49,13 @@ pub enum AuthError {
 /// What happened to a command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum CommandFailure {
-    /// It could not be started.
+    /// Could not be started.
     #[error("cannot be started")]
     NotStarted,
-    /// It ended with a failure.
+    /// Ended with a failure.
     #[error("failed")]
     Failed,
-    /// It took too long.
+    /// Took too long.
     #[error("gave no answer within {} s", .0.as_secs())]
     TimedOut(Duration),
 }

@@ -118,7 +118,7 @@ pub struct Answer {
     pub at: Timestamp,
     /// Whether the body differs from the last one that this process got for the path; true for the first.
     pub changed: bool,
-    /// Where it is from.
+    /// Origin of the answer.
     pub source: AnswerSource,
 }
 

@@ -54,7 +54,7 @@ struct Opened {
     is_wanted: bool,
     /// Whether it takes commands.
     listens: bool,
-    /// What it was when it was polled last.
+    /// State at the last poll.
     last: RunPolled,
 }
 

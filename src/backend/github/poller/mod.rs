@@ -99,7 +99,7 @@ pub enum LogFault {
     /// The server has none, or gives no answer.
     #[error(transparent)]
     Api(ApiError),
-    /// It was downloaded, and cannot be split into the logs of the steps.
+    /// Downloaded, and cannot be split into the logs of the steps.
     #[error(transparent)]
     Split(LogError),
 }

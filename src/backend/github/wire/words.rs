@@ -59,21 +59,21 @@ words! {
 words! {
     /// How a run, job, step or check run ended.
     pub enum Ending {
-        /// It succeeded.
+        /// Succeeded.
         Success = "success",
-        /// It failed.
+        /// Failed.
         Failure = "failure",
-        /// It was cancelled.
+        /// Cancelled.
         Cancelled = "cancelled",
         /// Its condition was false, or a job that it needs failed.
         Skipped = "skipped",
-        /// It reached its time limit.
+        /// Reached its time limit.
         TimedOut = "timed_out",
-        /// It waits for an approval: the run of a fork.
+        /// Waits for an approval: the run of a fork.
         ActionRequired = "action_required",
-        /// It ended without a result.
+        /// Ended without a result.
         Neutral = "neutral",
-        /// It was superseded.
+        /// Superseded.
         Stale = "stale",
         /// The workflow file has errors.
         StartupFailure = "startup_failure",
@@ -107,25 +107,25 @@ words! {
 words! {
     /// State of a deployment, or of a review of one.
     pub enum DeploymentState {
-        /// It is to start.
+        /// Not started yet.
         Pending = "pending",
-        /// It waits for protection rules.
+        /// Waits for protection rules.
         Waiting = "waiting",
-        /// It is queued.
+        /// Queued.
         Queued = "queued",
-        /// It is in progress.
+        /// In progress.
         InProgress = "in_progress",
-        /// It succeeded.
+        /// Succeeded.
         Success = "success",
-        /// It failed.
+        /// Failed.
         Failure = "failure",
-        /// It could not be carried out.
+        /// Could not be carried out.
         Error = "error",
         /// A later deployment took its place.
         Inactive = "inactive",
-        /// It was approved.
+        /// Approved.
         Approved = "approved",
-        /// It was rejected.
+        /// Rejected.
         Rejected = "rejected",
     }
 }

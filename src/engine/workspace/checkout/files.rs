@@ -95,7 +95,7 @@ enum Entry {
     File,
     /// A folder that is a repository.
     Folder,
-    /// It does not exist, or is a FIFO or the like.
+    /// Does not exist, or is a FIFO or the like.
     None,
 }
 
