@@ -5,7 +5,7 @@ use crate::launch::commands;
 use crate::launch::commands::{CommandError, NewAttempt, TrustedBy};
 use crate::model::capabilities::Unavailable;
 use crate::model::rights::MAX_RERUNS;
-use crate::model::{Command, RerunScope};
+use crate::model::{Command, RerunScope, ServerKind};
 use crate::store::folder::RunFolder;
 use crate::store::history;
 
@@ -119,7 +119,8 @@ fn rerun_at_server(folder: &RunFolder, what: RerunScope, args: &RerunArgs) -> Ou
     let run = history::read(folder)?;
     servers::submit(folder, &Command::Rerun { what, debug: args.debug })?;
     let (id, attempt) = (folder.id(), run.attempt + 1);
-    let limit = servers::limits_reruns(&run)?.then(|| format!(" (re-run {} of {MAX_RERUNS})", attempt - 1));
+    let is_limited = run.info.remote.as_ref().is_some_and(|remote| remote.kind == ServerKind::GitHub);
+    let limit = is_limited.then(|| format!(" (re-run {} of {MAX_RERUNS})", attempt - 1));
     style::notice(&format!("{id} runs again, attempt {attempt}{}: {}", limit.unwrap_or_default(), run.info.origin()));
     if args.attempt.detach {
         style::line(id.as_str())?;

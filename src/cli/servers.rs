@@ -6,8 +6,7 @@ use crate::backend::github::address::Repository;
 use crate::backend::github::client::ApiError;
 use crate::backend::github::poller::Poller;
 use crate::backend::runs::{Found, Runs, RunsError, WithLogs};
-use crate::config::Config;
-use crate::model::{Command, Run, ServerKind};
+use crate::model::{Command, Run};
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::ui::terminal_text::text;
 
@@ -66,13 +65,6 @@ where
         let answer = ask(runs.poller().map_err(RunsError::from)?, &repository).await?;
         Ok((repository, answer))
     })?
-}
-
-/// Whether the server of a run limits how often it runs again.
-pub(super) fn limits_reruns(run: &Run) -> Result<bool, Failure> {
-    let settings = Config::load(None)?.github;
-    let host = run.info.remote.as_ref().map(|remote| remote.host.as_str());
-    Ok(host.is_some_and(|host| settings.host(host).kind == ServerKind::GitHub))
 }
 
 /// Sends a command to a run, through its worker or to its server.

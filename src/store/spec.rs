@@ -209,9 +209,9 @@ impl RunSpec {
         let identity = RemoteRun {
             host: remote.host.clone(),
             id: remote.id,
-            kind: remote.server,
             actor: remote.actor.clone(),
             fork: remote.fork.clone(),
+            kind: remote.server,
         };
         let info = RunInfo { remote: Some(identity), ..info };
         Self { version: VERSION, engine, info, work: WorkSpec::Remote(Box::new(remote)) }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::testing::{CANARY, PRODUCTION, STAGING, pending_review, two_reviews};
-use crate::model::{PendingReview, RemoteRun, RunInfo, ServerKind};
+use crate::model::{PendingReview, RemoteRun, RunInfo};
 
 /// Returns a screen that shows a run with reviews, 31 minutes after its start.
 fn waiting_with(width: u16, height: u16, theme: Theme) -> Driver {

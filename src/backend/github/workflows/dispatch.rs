@@ -189,22 +189,15 @@ impl Workflows<'_> {
         inputs: &IndexMap<String, String>,
     ) -> Result<Option<u64>, ApiError> {
         let path = self.path_of(workflow, "dispatches");
-        let mut body = json!({"ref": git_ref, "inputs": inputs});
-        let done = if self.is_gitea() {
-            let path = format!("{path}?{WANTS_ID}=true");
-            self.client.send(&Mutation { change: Change::Post, path, body: Some(body) }).await?
-        } else {
-            body[WANTS_ID] = json!(true);
-            let with_id = Mutation { change: Change::Post, path, body: Some(body) };
-            match self.client.send(&with_id).await {
-                // A server that does not know the field has started nothing.
-                Err(ApiError::Refused { status: 422, message, .. }) if message.contains(WANTS_ID) => {
-                    let mut plain = with_id;
-                    plain.body.as_mut().and_then(Value::as_object_mut).map(|fields| fields.remove(WANTS_ID));
-                    self.client.send(&plain).await?
-                }
-                sent => sent?,
+        let body = json!({"ref": git_ref, "inputs": inputs, WANTS_ID: true});
+        let mut mutation = Mutation { change: Change::Post, path, body: Some(body) };
+        let done = match self.client.send(&mutation).await {
+            // A server that does not know the field has started nothing.
+            Err(ApiError::Refused { status: 422, message, .. }) if message.contains(WANTS_ID) => {
+                mutation.body.as_mut().and_then(Value::as_object_mut).map(|fields| fields.remove(WANTS_ID));
+                self.client.send(&mutation).await?
             }
+            sent => sent?,
         };
         let answer: Option<Value> = serde_json::from_slice(&done.body).ok();
         Ok(answer.as_ref().and_then(|answer| answer.get("workflow_run_id")?.as_u64()))

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use crate::model::ServerKind;
 use crate::model::nearest;
 use crate::workflow::inputs;
 use crate::workflow::parse_partial;
@@ -316,10 +315,6 @@ impl<'c> Workflows<'c> {
 
     fn path_of(&self, workflow: &ServerWorkflow, what: &str) -> String {
         format!("{}/actions/workflows/{}/{what}", self.repository.path(), escaped(workflow.file()))
-    }
-
-    fn is_gitea(&self) -> bool {
-        self.client.host().kind() == ServerKind::Gitea
     }
 
     async fn all<T: DeserializeOwned>(
