@@ -40,7 +40,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         let environments = Environments::of(poller, repository.clone(), Priority::User).await?;
         match &args.environment {
             Some(name) => environments.one(name, args.limit.into()).await.map(|one| vec![one]),
-            None => environments.all().await,
+            None => environments.all(false).await,
         }
     })?;
     if args.json {

@@ -19,7 +19,8 @@ impl Serving {
     /// Lists the environments of a repository.
     pub(super) fn list_environments(&self, repository: String) {
         self.with_environments(repository, Priority::Visible, |_, repository, environments| {
-            let listed = async move { Ok(Feed::Environments { repository, environments: environments.all().await? }) };
+            let listed =
+                async move { Ok(Feed::Environments { repository, environments: environments.all(true).await? }) };
             listed.boxed()
         });
     }

@@ -112,15 +112,16 @@ impl Environments {
         &self.repository
     }
 
-    /// Reads all environments, each with its newest deployments. Empty if the repository has none.
+    /// Reads all environments, each with its deployments down to the one that is live, or with its `whole` newest history.
+    /// Empty if the repository has none.
     ///
     /// # Errors
     /// The server gives no answer, or does not show the repository.
-    pub async fn all(&self) -> Result<Vec<Environment>, EnvironmentError> {
+    pub async fn all(&self, whole: bool) -> Result<Vec<Environment>, EnvironmentError> {
         let common = self.common().await?;
         let named = self.named().await?;
         let read = stream::iter(named.into_iter().take(MAX_ENVIRONMENTS));
-        let read = read.map(|environment| self.fill(environment, &common, LISTED, false)).buffered(AT_ONCE);
+        let read = read.map(|environment| self.fill(environment, &common, LISTED, whole)).buffered(AT_ONCE);
         let read: Vec<Result<Environment, EnvironmentError>> = read.collect().await;
         let read: Result<Vec<_>, _> = read.into_iter().collect();
         // One that only the settings name, and whose workflow this repository does not have, is that of another.
