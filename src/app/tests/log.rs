@@ -187,16 +187,16 @@ fn the_end_of_a_line_that_is_being_written_is_shown_while_the_log_is_followed() 
         let mut driver = Driver::showing(width, 24, Glyphs::Unicode);
         let dots: String = (1..=100).map(|dot| dot.to_string() + ".").collect();
         let mut lines: Vec<_> = (1..=1204).map(|line| format!("line {line}")).collect();
-        lines.push(format!("日本語日本語{dots}"));
+        lines.push(format!("begins 日本語{dots}"));
         driver.log("security", 2, lines);
         let event = Event::LineGrew { job: JobId::new("security"), step: StepNumber(2), line: 1204, bytes: 300 };
         let record = Record { seq: records().len() as u64 + 1, at: Timestamp(START + 193_000), event };
         driver.feed(Feed::Records { run: run(), records: vec![record] });
         let screen = driver.screen();
         let row = screen.lines().find(|row| row.contains("98.99.100.")).unwrap_or_else(|| panic!("{screen}"));
-        assert!(row.contains('…') && !row.contains("日本語") && crate::ui::text::width(row) == columns, "{row}");
+        assert!(row.contains('…') && !row.contains("begins") && crate::ui::text::width(row) == columns, "{row}");
         driver.press("4k");
-        assert!(!driver.shows("98.99.100.") && driver.shows("日本語"), "a line that is read begins at its start");
+        assert!(!driver.shows("98.99.100.") && driver.shows("begins"), "{}", driver.screen());
     }
 }
 
