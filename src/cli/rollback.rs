@@ -100,9 +100,9 @@ pub(super) fn run(args: &Args) -> Outcome {
         return Ok(Exit::Success);
     }
     let ended = if args.json {
-        run::watch(&started.folder, started.attempt, &mut Silent)?
+        run::watch(&started.folder, Some(started.attempt), &mut Silent)?
     } else {
-        run::watch(&started.folder, started.attempt, &mut *run::lines())?
+        run::watch(&started.folder, Some(started.attempt), &mut *run::lines())?
     };
     let live = observed(named, &rollback)?;
     let is_live =
