@@ -118,10 +118,8 @@ impl Shown {
     }
 
     fn glyph(&self, environment: &Environment) -> TerminalText {
-        match environment.deployments.first() {
-            Some(newest) => self.style.glyph(&newest.state.phase(&environment.name)),
-            None => text!(" "),
-        }
+        let newest = environment.deployments.first();
+        newest.map_or_else(|| text!(" "), |newest| self.style.glyph(&newest.state.phase(&environment.name)))
     }
 
     /// Returns a line about the newest deployment, if it is not live, and one about what is not known.

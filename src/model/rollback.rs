@@ -174,29 +174,26 @@ impl Environment {
         }
         let good = || self.deployments.iter().filter(|deployment| deployment.succeeded);
         let is_other = |one: &&EnvironmentDeployment| one.release.sha != from.release.sha;
-        let to = match &request.to {
-            Some(wanted) => {
-                let found =
-                    good().find(|one| one.release.is(wanted) || one.run.is_some_and(|run| run.to_string() == *wanted));
-                let known = || {
-                    let mut known: Vec<String> = good().filter(is_other).map(|one| one.release.title()).collect();
-                    known.dedup();
-                    known.truncate(NAMED);
-                    known
-                };
-                let unknown =
-                    || TargetError::Unknown { environment: environment(), wanted: wanted.clone(), known: known() };
-                let found = found.ok_or_else(unknown)?;
-                if !is_other(&found) {
-                    return Err(TargetError::Same { environment: environment(), release: found.release.title() });
-                }
-                found
+        let to = if let Some(wanted) = &request.to {
+            let found =
+                good().find(|one| one.release.is(wanted) || one.run.is_some_and(|run| run.to_string() == *wanted));
+            let known = || {
+                let mut known: Vec<String> = good().filter(is_other).map(|one| one.release.title()).collect();
+                known.dedup();
+                known.truncate(NAMED);
+                known
+            };
+            let unknown =
+                || TargetError::Unknown { environment: environment(), wanted: wanted.clone(), known: known() };
+            let found = found.ok_or_else(unknown)?;
+            if !is_other(&found) {
+                return Err(TargetError::Same { environment: environment(), release: found.release.title() });
             }
-            None => {
-                let mut before = self.deployments.iter().skip_while(|one| *one != from);
-                let to = before.find(|one| one.succeeded && is_other(one));
-                to.ok_or_else(|| TargetError::NoEarlier(environment()))?
-            }
+            found
+        } else {
+            let mut before = self.deployments.iter().skip_while(|one| *one != from);
+            let to = before.find(|one| one.succeeded && is_other(one));
+            to.ok_or_else(|| TargetError::NoEarlier(environment()))?
         };
         Ok((from, to))
     }

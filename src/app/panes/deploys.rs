@@ -33,7 +33,7 @@ use super::{Cx, Pane, empty, keep_visible, motion};
 const MAX_RUNS: usize = 2_000;
 
 /// How old the environments of a server may be while the pane has the focus, and while it is only on the screen.
-const MAX_AGES: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(300)];
+const MAX_AGES: [Duration; 2] = [Duration::from_mins(1), Duration::from_mins(5)];
 
 /// The list of environments.
 #[derive(Clone, Debug, Default)]

@@ -19,7 +19,7 @@ const SEARCHED: usize = 30;
 const NOT_NEWEST: Freshness = Freshness(Duration::from_secs(15));
 
 /// Age up to which the states of a deployment that another took the place of are not asked for again.
-const SUPERSEDED: Freshness = Freshness(Duration::from_secs(3600));
+const SUPERSEDED: Freshness = Freshness(Duration::from_hours(1));
 
 impl Environments {
     /// Reads the newest deployments to an environment, down to the one that is live; if the `whole` history is wanted, at
@@ -145,12 +145,12 @@ mod tests {
         let later = "2026-01-16T09:00:00Z";
         let live = folded(&[("success", over), ("in_progress", begun)]);
         assert_eq!((&live.state, live.succeeded, live.began), (&DeploymentState::Success, true, true));
-        assert_eq!(live.took(), Some(Duration::from_secs(60)));
+        assert_eq!(live.took(), Some(Duration::from_mins(1)));
         assert_eq!((live.run, live.job, live.url.as_deref()), (Some(17_000_000_051), Some(48_000_000_197), None));
         assert_eq!((live.release.title().as_str(), live.release.tag.as_deref()), ("v2 abcdef0", Some("v2")));
         let superseded = folded(&[("inactive", later), ("success", over)]);
         assert_eq!((&superseded.state, superseded.succeeded), (&DeploymentState::Inactive, true));
-        assert_eq!(superseded.took(), Some(Duration::from_secs(60)), "it ended with its success");
+        assert_eq!(superseded.took(), Some(Duration::from_mins(1)), "it ended with its success");
         // Rejected in its review: it never began.
         let rejected = folded(&[("failure", over), ("waiting", begun)]);
         assert_eq!((&rejected.state, rejected.succeeded, rejected.began), (&DeploymentState::Failure, false, false));

@@ -42,7 +42,7 @@ const AT_ONCE: usize = 2;
 const LISTED: usize = 8;
 
 /// Age up to which names and rules, which change rarely, are not asked for again.
-const RARELY: Freshness = Freshness(Duration::from_secs(300));
+const RARELY: Freshness = Freshness(Duration::from_mins(5));
 
 /// Age up to which tags and differences are not asked for again.
 const SOON: Freshness = Freshness(Duration::from_secs(20));

@@ -35,7 +35,7 @@ const SEARCHED: usize = 30;
 const MAX_COMMITS: usize = 100;
 
 /// Age up to which servers run a run again.
-const MAX_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
+const MAX_AGE: Duration = Duration::from_hours(30 * 24);
 
 /// Maximum number of attempts of a run.
 const MAX_ATTEMPTS: u32 = 50;

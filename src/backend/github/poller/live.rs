@@ -60,7 +60,11 @@ impl LiveLogs {
         for job in jobs {
             match self.of(mirror, job) {
                 Ok(log) => {
-                    tails.push(Tail { job: job.id.clone(), number: job.remote.unwrap_or_default(), from: log.offset() })
+                    tails.push(Tail {
+                        job: job.id.clone(),
+                        number: job.remote.unwrap_or_default(),
+                        from: log.offset(),
+                    });
                 }
                 Err(error) => tracing::warn!(%error, job = %job.id, "the log of a job is not followed"),
             }
