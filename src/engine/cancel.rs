@@ -16,6 +16,8 @@ pub enum Cancellation {
     Cancel,
     /// End the job at once.
     Force,
+    /// End the job at once, as a failure: its machine is lost.
+    Lost,
 }
 
 impl Cancellation {
@@ -32,6 +34,15 @@ impl Cancellation {
     /// cancel.
     fn ends(self, ignores_cancel: bool) -> bool {
         self >= if ignores_cancel { Self::Force } else { Self::Cancel }
+    }
+
+    /// Returns why a process must end at once, if it must.
+    fn at_once(self) -> Option<KillReason> {
+        match self {
+            Self::Lost => Some(KillReason::Lost),
+            Self::Force => Some(KillReason::Forced),
+            Self::None | Self::Cancel => None,
+        }
     }
 }
 
@@ -73,6 +84,15 @@ pub(crate) enum KillReason {
     StepCancelled,
     /// The job must end at once.
     Forced,
+    /// The machine of the job is lost.
+    Lost,
+}
+
+impl KillReason {
+    /// Whether the process gets no time to end by itself.
+    pub(crate) fn is_at_once(self) -> bool {
+        matches!(self, Self::Forced | Self::Lost)
+    }
 }
 
 /// Watches the cancellation of one job, and its time limit.
@@ -126,7 +146,7 @@ impl CancelWatch {
     /// Whether no further step may start.
     pub(crate) fn is_over(&mut self) -> bool {
         let too_long = |at: Instant| at.elapsed() >= CANCEL_TIMEOUT;
-        *self.asked.borrow() == Cancellation::Force || (self.is_cancelled() && self.cancelled_at.is_some_and(too_long))
+        *self.asked.borrow() >= Cancellation::Force || (self.is_cancelled() && self.cancelled_at.is_some_and(too_long))
     }
 
     /// Whether the job's time limit ended it.
@@ -138,8 +158,8 @@ impl CancelWatch {
     /// after a `cancel` step. `deadline` is the time limit of the step.
     pub(crate) async fn must_end(&mut self, survives_cancel: bool, deadline: Option<Instant>) -> KillReason {
         loop {
-            if *self.asked.borrow() == Cancellation::Force {
-                return KillReason::Forced;
+            if let Some(why) = self.asked.borrow().at_once() {
+                return why;
             }
             if self.is_step_cancelled() {
                 return KillReason::StepCancelled;
@@ -167,9 +187,12 @@ impl CancelWatch {
         }
     }
 
-    /// Waits until the job is forced to end.
-    pub(crate) async fn forced(&mut self) {
-        while *self.asked.borrow() != Cancellation::Force {
+    /// Waits until the job must end at once, and returns why.
+    pub(crate) async fn at_once(&mut self) -> KillReason {
+        loop {
+            if let Some(why) = self.asked.borrow().at_once() {
+                return why;
+            }
             changed(&mut self.asked).await;
         }
     }
@@ -182,8 +205,29 @@ pub(crate) async fn cancelled(mut asked: watch::Receiver<Cancellation>, ignores_
     }
 }
 
+/// How long work on a lost machine may take to end by itself, with what it has logged.
+const LOST_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Carries out work of a job. Returns `None` if the machine of the job is lost and the work still waits for it.
+pub(crate) async fn unless_lost<T>(
+    mut asked: watch::Receiver<Cancellation>,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    let lost = async {
+        while *asked.borrow() != Cancellation::Lost {
+            changed(&mut asked).await;
+        }
+        tokio::time::sleep(LOST_TIMEOUT).await;
+    };
+    tokio::select! {
+        biased;
+        done = work => Some(done),
+        () = lost => None,
+    }
+}
+
 /// Waits for a change. Never returns once the sender is dropped.
-async fn changed<T>(asked: &mut watch::Receiver<T>) {
+pub(crate) async fn changed<T>(asked: &mut watch::Receiver<T>) {
     if asked.changed().await.is_err() {
         pending::<()>().await;
     }
@@ -244,6 +288,15 @@ mod tests {
         assert_eq!((why, step.is_cancelled(), step.timed_out()), (KillReason::StepCancelled, true, false));
         assert!(!job.is_cancelled() && !other.is_cancelled());
         assert_eq!(other.must_end(false, None).await, KillReason::Cancelled, "the job's time limit is for all steps");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_machine_ends_every_step_and_is_not_hidden_by_a_cancel() {
+        let (ask, mut job) = watch_of(true);
+        assert!(Cancellation::Lost.ask(&ask) && !Cancellation::Force.ask(&ask));
+        assert_eq!(job.must_end(true, None).await, KillReason::Lost);
+        assert_eq!(job.at_once().await, KillReason::Lost);
+        assert!(job.is_over());
     }
 
     #[tokio::test(start_paused = true)]

@@ -113,15 +113,32 @@ pub fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// Advice for an error of the file system, in brackets. Empty where there is none.
+/// Advice for an error of a file that cannot be written for lack of space, in brackets. Empty for other errors.
+#[must_use]
+pub fn space_hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        _ if is_full(error) => FULL,
+        io::ErrorKind::FileTooLarge => " (`ulimit -f` limits the size of files)",
+        _ => "",
+    }
+}
+
+/// The same for the message of another program, in the language of the `C` locale.
+#[must_use]
+pub fn space_hint_in(message: &str) -> &'static str {
+    let is_full = ["No space left on device", "Disk quota exceeded"].iter().any(|text| message.contains(text));
+    if is_full { FULL } else { "" }
+}
+
+const FULL: &str = " (the disk is full: `cuelight clean` removes old runs)";
+
+/// Advice for an error of a file in the state folder, in brackets. Empty where there is none.
 #[must_use]
 pub fn hint(error: &io::Error) -> &'static str {
     match error.kind() {
-        _ if is_full(error) => " (the disk is full: `cuelight clean` removes old runs)",
-        io::ErrorKind::FileTooLarge => " (`ulimit -f` limits the size of files)",
         io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
             " (set CUELIGHT_STATE_DIR to a folder that can be written)"
         }
-        _ => "",
+        _ => space_hint(error),
     }
 }

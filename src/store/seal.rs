@@ -1,4 +1,4 @@
-//! Seals: whether the document of a run was written on this machine.
+//! Seals: whether the document of a run, or a note in its folder, was written on this machine.
 //!
 //! A run can be started again from its document alone, and a folder of runs takes any folder: that of a bug report, or of
 //! an archive of a stranger, which may name a repository that is trusted here. The seal is a digest of the document under
@@ -38,6 +38,15 @@ pub fn is_valid(folder: &RunFolder) -> Result<bool, StoreError> {
     let document = files::read_own(&path, spec::MAX_BYTES).map_err(StoreError::io("read", &path))?;
     let seal = hexadecimal(&hmac_sha256(&key(&folder.runs())?, &document));
     Ok(files::read_own(&folder.seal(), 1024).is_ok_and(|written| written == seal.as_bytes()))
+}
+
+/// Returns the seal of a note in the folder of a run. It is for this folder alone: a copy of the folder has no valid one.
+///
+/// # Errors
+/// The key cannot be read or written.
+pub fn of_note(folder: &RunFolder, note: &str) -> Result<String, StoreError> {
+    let text = format!("{}\0{}\0{note}", folder.id(), folder.identity());
+    Ok(hexadecimal(&hmac_sha256(&key(&folder.runs())?, text.as_bytes())))
 }
 
 /// The key of the state folder. It is made when it is first needed; of several processes, the first one makes it.

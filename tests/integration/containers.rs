@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use crate::docker::{docker, has, nothing_left, of_run};
 use crate::project::{Project, Said, until};
+use crate::relay::Relay;
 
 #[test]
 fn steps_see_the_runners_paths_and_return_their_results() {
@@ -284,7 +285,7 @@ fn a_remote_engine_exchanges_files_as_archives() {
     if !has(&["ci-base:local"]) {
         return;
     }
-    let address = relay_to_docker();
+    let relay = Relay::remote();
     let project = Project::of_jobs(
         r#"
   a:
@@ -295,12 +296,17 @@ fn a_remote_engine_exchanges_files_as_archives() {
       - {id: s, run: 'cat .github/workflows/ci.yml | head -1; echo "x=1" >> "$GITHUB_OUTPUT"; echo "A=b" >> "$GITHUB_ENV"'}
       - run: 'test "$A" = b && test "${{ steps.s.outputs.x }}" = 1 && exit 7'"#,
     );
-    let done = project.command(&["run", "--trust"]).env("DOCKER_HOST", &address).output().expect("starts");
+    let done = project.command(&["run", "--trust"]).env("DOCKER_HOST", relay.address()).output().expect("starts");
     Said(done).expect(
         1,
         &["name: CI", "exit code 7", "Steps are started by Docker, not by a supervisor (it is on another machine)."],
     );
     nothing_left(&project.run_id());
+    let mut shell = project.command(&["shell", "latest", "a"]);
+    let mut shell = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+    shell.stdin.take().expect("piped").write_all(b"pwd; cat .github/workflows/ci.yml; exit 3\n").expect("typed");
+    Said(shell.wait_with_output().expect("ends")).expect(1, &["/__w/repository/repository", "name: CI"]);
+    project.call(&["clean", "--all"]).expect(0, &[]);
 }
 
 #[test]
@@ -308,10 +314,10 @@ fn clean_removes_snapshots_at_the_engine_of_the_run() {
     if !has(&["ci-base:local"]) {
         return;
     }
-    let address = relay_to_docker();
+    let relay = Relay::remote();
     let project =
         Project::of_jobs("  a: {runs-on: ubuntu-latest, container: 'ci-base:local', steps: [{run: exit 7}]}\n");
-    let done = project.command(&["run", "--trust"]).env("DOCKER_HOST", &address).output().expect("starts");
+    let done = project.command(&["run", "--trust"]).env("DOCKER_HOST", relay.address()).output().expect("starts");
     Said(done).expect(1, &["exit code 7"]);
     let kept = format!("cuelight-kept:{}-a", project.run_id());
     assert!(docker(&["image", "inspect", &kept]).is_some());
@@ -322,30 +328,6 @@ fn clean_removes_snapshots_at_the_engine_of_the_run() {
     clean(&["clean", "--all", "--dry-run"]).expect(0, &["1 run would be removed"]);
     clean(&["clean", "--all"]).expect(0, &["1 run removed", &format!("the image {kept} removed")]);
     assert!(docker(&["image", "inspect", &kept]).is_none());
-}
-
-/// Returns a port of this machine that leads to Docker's socket, which makes the engine look remote.
-fn relay_to_docker() -> String {
-    use std::net::TcpListener;
-    use std::os::unix::net::UnixStream;
-    let listener = TcpListener::bind("127.0.0.1:0").expect("free");
-    let address = listener.local_addr().expect("bound");
-    std::thread::spawn(move || {
-        for near in listener.incoming().flatten() {
-            let far = UnixStream::connect("/var/run/docker.sock").expect("docker listens");
-            let (mut a, mut b) = (near.try_clone().expect("a socket"), far.try_clone().expect("a socket"));
-            let (mut c, mut d) = (far, near);
-            std::thread::spawn(move || {
-                let _ = std::io::copy(&mut a, &mut b);
-                let _ = b.shutdown(std::net::Shutdown::Write);
-            });
-            std::thread::spawn(move || {
-                let _ = std::io::copy(&mut c, &mut d);
-                let _ = d.shutdown(std::net::Shutdown::Write);
-            });
-        }
-    });
-    format!("tcp://{address}")
 }
 
 #[test]

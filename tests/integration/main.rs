@@ -16,6 +16,7 @@ mod github;
 mod imports;
 mod mirror;
 mod project;
+mod relay;
 mod results;
 mod reviews;
 mod rollback;

@@ -398,7 +398,7 @@ async fn a_sandbox_that_fails_in_fetch_fails_the_step() {
     assert_eq!(run.run(PAIR).await.conclusion, Conclusion::Failure);
     let (conclusion, reason) = run.end_of("a");
     assert_eq!(conclusion, Conclusion::Failure);
-    assert_eq!(reason, "cannot fetch the step's command files: connection reset");
+    assert_eq!(reason, "GITHUB_ENV: cannot be fetched from the machine of the step: connection reset");
 }
 
 #[tokio::test(start_paused = true)]

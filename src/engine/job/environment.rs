@@ -11,6 +11,7 @@ use tokio::sync::OnceCell;
 
 use crate::files::Folder;
 use crate::model::JobId;
+use crate::store::space_hint;
 use crate::workflow::expr::{Contexts, Object, Value};
 use crate::workflow::syntax::RunDefaults;
 
@@ -149,7 +150,10 @@ impl JobEnvironment {
             }
             Ok::<_, io::Error>(())
         })();
-        prepared.map_err(|error| ProviderError::Failed(format!("cannot write the home folder of containers: {error}")))
+        prepared.map_err(|error| {
+            let hint = space_hint(&error);
+            ProviderError::Failed(format!("cannot write the home folder of containers: {error}{hint}"))
+        })
     }
 
     /// Returns the folders with the objects that the git folder of the workspace borrows, for the container of an action. On
@@ -161,26 +165,6 @@ impl JobEnvironment {
     /// Returns the machine, to run actions that are containers.
     pub(in crate::engine) fn machine(&self) -> &dyn Machine {
         &*self.machine
-    }
-
-    /// Copies files written for steps to the sandbox, readable for every user of the container.
-    ///
-    /// # Errors
-    /// The sandbox does not answer.
-    pub(in crate::engine) async fn hand_over(&self, path: &Path) -> io::Result<()> {
-        if !self.is_container() {
-            return Ok(());
-        }
-        for entry in walkdir::WalkDir::new(path).into_iter().flatten() {
-            let Ok(data) = entry.metadata() else { continue };
-            let mode = data.permissions().mode();
-            let wanted = if data.is_dir() { mode | 0o777 } else { mode | 0o666 };
-            if !data.is_symlink() && wanted != mode {
-                // Some file systems have no permission bits.
-                let _ = fs::set_permissions(entry.path(), fs::Permissions::from_mode(wanted));
-            }
-        }
-        self.sandbox.send(path).await
     }
 
     /// Whether the steps run in a container.
@@ -270,6 +254,11 @@ impl JobEnvironment {
     /// Describes services that are not healthy, for a job that failed.
     pub(in crate::engine) fn troubles(&self) -> Vec<String> {
         self.machine.troubles()
+    }
+
+    /// Waits until the machine is lost: nothing on it answers any more. Returns the reason.
+    pub(in crate::engine) async fn lost(&self) -> ProviderError {
+        self.machine.lost().await
     }
 
     /// Keeps a snapshot of the container of a failed job, for `cuelight shell`.

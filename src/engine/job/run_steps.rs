@@ -1,12 +1,14 @@
 //! Runs all steps of a job in order: `pre` phases of actions, the steps of the file, `post` phases; then evaluates the
 //! job's outputs. Background steps have ended before the first `post`.
 
+use std::pin::pin;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::engine::actions::resolve;
-use crate::engine::cancel::CancelWatch;
+use crate::engine::cancel::{CancelWatch, Cancellation, changed};
 use crate::engine::checkpoint::{Checkpoint, Status};
 use crate::engine::step::end::StepEnd;
 use crate::engine::workspace::hash_files::WorkspaceFiles;
@@ -27,14 +29,42 @@ use super::task::{JobTask, WorkEnd};
 const MAX_OUTPUTS: usize = 1024 * 1024;
 
 impl JobTask {
-    /// Runs all steps of the job.
+    /// Runs all steps of the job. A job that loses its machine meanwhile ends soon, and fails.
     pub(super) async fn run_steps(
         &self,
         body: &StepsJob,
         environment: &JobEnvironment,
         sequence: &mut StepSequence,
     ) -> WorkEnd {
-        let host = WorkspaceFiles::at(&environment.workspace).unless_forced(self.cancellation.clone());
+        let mut asked = self.cancellation.clone();
+        let (ask, own) = watch::channel(*asked.borrow_and_update());
+        let mut steps = pin!(self.all_steps(body, environment, sequence, own));
+        let mut lost = pin!(environment.lost());
+        let mut reason = None;
+        let (mut end, complete) = loop {
+            tokio::select! {
+                done = &mut steps => break done,
+                error = &mut lost, if reason.is_none() => {
+                    reason = Some(error.to_string());
+                    Cancellation::Lost.ask(&ask);
+                }
+                () = changed(&mut asked) => drop(asked.borrow_and_update().ask(&ask)),
+            }
+        };
+        if reason.is_some() {
+            end = JobEnd { conclusion: Conclusion::Failure, reason, allowed_failure: false, ..end };
+        }
+        (end, complete)
+    }
+
+    async fn all_steps(
+        &self,
+        body: &StepsJob,
+        environment: &JobEnvironment,
+        sequence: &mut StepSequence,
+        asked: watch::Receiver<Cancellation>,
+    ) -> WorkEnd {
+        let host = WorkspaceFiles::at(&environment.workspace).unless_forced(asked.clone());
         let evaluated = Scope { contexts: &environment.contexts, status: self.job.status, host: &host };
         let timeout = match Self::limit(body, &evaluated) {
             Ok(timeout) => timeout,
@@ -45,7 +75,7 @@ impl JobTask {
             Err(reason) => return (JobEnd::failed(reason), None),
         };
         let deadline = Instant::now() + timeout;
-        let cancel = CancelWatch::new(self.cancellation.clone(), self.job.ignores_cancel, deadline);
+        let cancel = CancelWatch::new(asked, self.job.ignores_cancel, deadline);
         let mut steps = Steps::new(environment, cancel, &start);
         let mut scope = StepScope { steps: start.steps, status: start.status, ..StepScope::default() };
         let all = StepRef::of_job(&self.job.definition);

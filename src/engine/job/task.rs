@@ -12,8 +12,10 @@ use crate::engine::cancel::{Cancellation, cancelled};
 use crate::engine::panics::caught;
 use crate::engine::results::oidc::JobClaims;
 use crate::engine::results::{CacheMode, Rights};
+use crate::engine::sandbox::provider::ProviderError;
 use crate::engine::step::end::StepEnd;
 use crate::model::{Conclusion, Event, LineRange, StepKind, StepNumber, StepOutline};
+use crate::store::space_hint;
 use crate::workflow::display_names;
 use crate::workflow::expr::{Scope, Value};
 use crate::workflow::outline::deployment;
@@ -87,7 +89,8 @@ impl JobTask {
 
         let folders = Folders::of(&self.run, &self.job.id);
         let made = folders.make(&self.run, self.job.resumed.is_some()).map_err(|error| {
-            RunnerStepError::Failed(format!("cannot make the job's folder {}: {error}", folders.root.display()))
+            let hint = space_hint(&error);
+            RunnerStepError::Failed(format!("cannot make the job's folder {}: {error}{hint}", folders.root.display()))
         });
         let mut step = self.start(set_up, "Set up job");
         for line in std::mem::take(&mut ready.remarks) {
@@ -185,7 +188,17 @@ impl JobTask {
             environment.stop(settled, &mut |_: &str| ()).await
         };
         if let Err(error) = stopped {
-            end.add_reason(error.to_string());
+            if matches!(error, ProviderError::Unavailable(_)) && end.conclusion == Conclusion::Success {
+                // Its services were gone before its last step may have needed them.
+                end.conclusion = Conclusion::Failure;
+            }
+            let text = error.to_string();
+            if end.reason.as_ref() != Some(&text) {
+                end.add_reason(text);
+            }
+            if matches!(error, ProviderError::Unavailable(_)) {
+                end.add_reason("`cuelight clean` removes what is left there once it answers".to_owned());
+            }
         }
     }
 

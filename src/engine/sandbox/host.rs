@@ -340,6 +340,10 @@ impl Machine for HostMachine {
         self.containers.attachments()
     }
 
+    fn lost(&self) -> BoxFuture<'_, ProviderError> {
+        self.containers.lost()
+    }
+
     fn troubles(&self) -> Vec<String> {
         self.containers.troubles()
     }

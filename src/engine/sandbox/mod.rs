@@ -98,12 +98,12 @@ pub trait Sandbox: Send + Sync {
         ready(Ok(())).boxed()
     }
 
-    /// Copies files below this path, written by processes of the sandbox, to this machine. The counterpart of
-    /// [`Sandbox::send`].
+    /// Copies a file or folder, written by processes of the sandbox, to this machine: at most `limit` bytes. The
+    /// counterpart of [`Sandbox::send`].
     ///
     /// # Errors
-    /// The sandbox does not answer.
-    fn fetch<'a>(&'a self, _path: &'a Path) -> BoxFuture<'a, io::Result<()>> {
+    /// The sandbox does not answer, there is nothing (`NotFound`), or it is larger (`FileTooLarge`).
+    fn fetch<'a>(&'a self, _path: &'a Path, _limit: u64) -> BoxFuture<'a, io::Result<()>> {
         ready(Ok(())).boxed()
     }
 

@@ -183,6 +183,10 @@ pub trait Machine: Send + Sync {
         ready(Ok(None)).boxed()
     }
 
+    /// Waits until the connection to the running machine is lost for good, and returns the reason. The job cannot
+    /// succeed then. Never resolves for a machine that cannot be lost.
+    fn lost(&self) -> BoxFuture<'_, ProviderError>;
+
     /// Describes services that are not healthy, for a job that failed.
     fn troubles(&self) -> Vec<String>;
 
@@ -196,7 +200,8 @@ pub trait Machine: Send + Sync {
     /// container may still be starting.
     ///
     /// # Errors
-    /// A resource could not be removed. [`Provider::holdings`] lists it.
+    /// A resource could not be removed. [`Provider::holdings`] lists it, as soon as the provider answers again if the
+    /// error is [`ProviderError::Unavailable`].
     fn stop<'a>(&'a mut self, settled: bool, say: &'a mut Say<'_>) -> BoxFuture<'a, Result<(), ProviderError>>;
 }
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, ready};
+use futures_util::future::{BoxFuture, pending, ready};
 
 use super::Sandbox;
 use super::container::ContainerSpec;
@@ -128,6 +128,10 @@ impl Machine for ScriptedMachine {
 
     fn attachments(&self) -> Attachments {
         Attachments::default()
+    }
+
+    fn lost(&self) -> BoxFuture<'_, ProviderError> {
+        pending().boxed()
     }
 
     fn troubles(&self) -> Vec<String> {

@@ -10,8 +10,10 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use futures_util::future::join_all;
 use indexmap::IndexMap;
 
+use crate::engine::sandbox::Sandbox;
 use crate::files::{FileError, Folder, Links};
 
 /// Values that a step sets for later steps.
@@ -42,10 +44,21 @@ pub(crate) struct CommandFileError {
     fault: CommandFileFault,
 }
 
+impl CommandFileError {
+    /// Returns the error of files that were not fetched before the job was ended.
+    pub(crate) fn ended() -> Self {
+        Self { name: "GITHUB_OUTPUT", fault: CommandFileFault::Ended }
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 enum CommandFileFault {
     #[error("cannot be read: {0}")]
     Unreadable(#[from] FileError),
+    #[error("cannot be fetched from the machine of the step: {0}")]
+    NotFetched(io::Error),
+    #[error("cannot be fetched from the machine of the step: the job was ended")]
+    Ended,
     #[error("line {line}: {fault}")]
     Line { line: usize, fault: LineFault },
 }
@@ -124,6 +137,28 @@ impl CommandFiles {
         &self.folder
     }
 
+    /// Brings the files from the machine of the sandbox. A summary that is too large is dropped there.
+    ///
+    /// # Errors
+    /// The first file that cannot be fetched, or is larger than its limit.
+    pub(crate) async fn fetch(&self, sandbox: &dyn Sandbox) -> Result<(), CommandFileError> {
+        let fetch = async |name: &'static str| {
+            let limit = match name {
+                "GITHUB_STEP_SUMMARY" => MAX_SUMMARY,
+                ARTIFACTS => MAX_ARTIFACTS,
+                _ => MAX_FILE,
+            };
+            match sandbox.fetch(&self.folder.join(self.name(name)), limit).await {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                fetched => {
+                    fetched.map_err(|error| CommandFileError { name, fault: CommandFileFault::NotFetched(error) })
+                }
+            }
+        };
+        let fetched = join_all(FILES.into_iter().chain([ARTIFACTS]).map(fetch)).await;
+        fetched.into_iter().collect()
+    }
+
     /// Returns the environment variables with the paths of the files.
     pub(crate) fn variables(&self) -> impl Iterator<Item = (String, String)> {
         let path = |name: &str| self.folder.join(self.name(name)).to_string_lossy().into_owned();
@@ -164,6 +199,21 @@ impl CommandFiles {
             if let Err(fault) = text.and_then(|text| pairs(&text, into)) {
                 first_error.get_or_insert(CommandFileError { name, fault });
             }
+        }
+        for (variable, into) in [("GITHUB_ENV", &mut left.env), ("GITHUB_STATE", &mut left.state)] {
+            into.retain(|name, value| {
+                let fits = !name.contains('\0') && !value.contains('\0');
+                if !fits {
+                    let name = name.replace('\0', "\u{fffd}");
+                    left.refused.push(format!("{variable}: `{name}` is dropped: no variable can have a NUL byte"));
+                }
+                fits
+            });
+        }
+        let known = left.path.len();
+        left.path.retain(|folder| !folder.contains('\0'));
+        if left.path.len() < known {
+            left.refused.push("GITHUB_PATH: a folder is dropped: no path can have a NUL byte".to_owned());
         }
         let known = left.env.len();
         left.env.retain(|name, _| !name.eq_ignore_ascii_case("NODE_OPTIONS"));
@@ -422,6 +472,23 @@ mod tests {
             assert_eq!(left.path, ["/a", "/b"]);
         }
         assert_eq!(decoded(b"\xff\xfea\0b"), "a\u{fffd}", "half a unit");
+    }
+
+    #[test]
+    fn what_no_environment_can_have_is_dropped_in_words() {
+        let temp = tempfile::tempdir().expect("a folder");
+        let (files, paths) = files_of(temp.path());
+        for name in ["GITHUB_ENV", "GITHUB_STATE"] {
+            fs::write(&paths[name], "a\0b=1\nc<<E\n1\0\nE\nd=2\n").expect("written");
+        }
+        fs::write(&paths["GITHUB_PATH"], "/a\0\n/b\n").expect("written");
+        let mut left = Left::default();
+        files.collect(&mut left).expect("nothing fails the step");
+        for found in [&left.env, &left.state] {
+            assert_eq!(*found, IndexMap::from([("d".to_owned(), "2".to_owned())]));
+        }
+        assert_eq!((left.path, left.refused.len()), (vec!["/b".to_owned()], 5));
+        assert_eq!(left.refused[0], "GITHUB_ENV: `a\u{fffd}b` is dropped: no variable can have a NUL byte");
     }
 
     #[test]

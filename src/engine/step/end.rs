@@ -38,6 +38,11 @@ impl StepEnd {
         Self { reason: Some("cancelled by a later step".to_owned()), ..Self::of(Conclusion::Cancelled) }
     }
 
+    /// Creates the end of a step whose job lost its machine.
+    pub(in crate::engine) fn lost() -> Self {
+        Self::failed("the connection to the machine of the job was lost")
+    }
+
     /// Returns the event that records the end.
     pub(in crate::engine) fn event(&self, job: &JobId, step: StepNumber) -> Event {
         Event::StepFinished {

@@ -13,7 +13,7 @@ use crate::engine::outlet::StepLog;
 use crate::engine::sandbox::{Child, Exit, Interrupt, Launch, Sandbox};
 use crate::model::{Conclusion, Event, Signal};
 
-use super::command_files::{CommandFiles, Left};
+use super::command_files::{CommandFileError, CommandFiles, Left};
 use super::context::StepContext;
 use super::end::StepEnd;
 use super::matcher::Matchers;
@@ -22,6 +22,9 @@ use super::output::Output;
 /// How long to wait for a killed process to end. A process that waits for a device, or whose container is paused, may
 /// never end.
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The same on a machine that is lost: no answer is expected from there.
+const LOST_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long the files that a step left may take to read.
 const COLLECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -104,7 +107,12 @@ pub(crate) async fn run(
         }
         sandbox.start(launch).await
     };
-    let child = started.await.map_err(|source| {
+    let started = tokio::select! {
+        biased;
+        started = started => started,
+        why = cancel.at_once() => return Ok(Ended { end: ended_early(why, &limits), left: Left::default() }),
+    };
+    let child = started.map_err(|source| {
         let image = sandbox.image().map(str::to_owned);
         StartError { program: launch.program.clone(), image, source }
     })?;
@@ -118,11 +126,11 @@ pub(crate) async fn run(
     let mut left = output.finish();
     let fetched = tokio::select! {
         biased;
-        fetched = sandbox.fetch(command_files.folder()) => fetched,
-        () = cancel.forced() => Ok(()),
+        fetched = command_files.fetch(sandbox) => fetched,
+        _ = cancel.at_once() => Err(CommandFileError::ended()),
     };
     if let Err(error) = fetched {
-        left.error.get_or_insert(format!("cannot fetch the step's command files: {error}"));
+        left.error.get_or_insert(error.to_string());
     }
     let (mut left, wrong) = collect(command_files, left).await;
     if let Some(reason) = wrong {
@@ -164,8 +172,7 @@ struct Observed {
 /// Waits for a reason to end the process, or to kill it once it is already being ended.
 async fn must_end(cancel: &mut CancelWatch, limits: &Limits, killed: Option<KillReason>) -> KillReason {
     if killed.is_some() {
-        cancel.forced().await;
-        return KillReason::Forced;
+        return cancel.at_once().await;
     }
     cancel.must_end(limits.survives_cancel, limits.deadline).await
 }
@@ -191,10 +198,10 @@ async fn observe(
         let signal_at = next_signal.map_or(never, |(_, at)| at);
         tokio::select! {
             biased;
-            why = must_end(cancel, limits, killed), if exited.is_none() && killed != Some(KillReason::Forced) => {
+            why = must_end(cancel, limits, killed), if exited.is_none() && !killed.is_some_and(KillReason::is_at_once) => {
                 killed = Some(why);
                 let first = match why {
-                    KillReason::Forced => Interrupt::Kill,
+                    KillReason::Forced | KillReason::Lost => Interrupt::Kill,
                     KillReason::StepCancelled => Interrupt::Term,
                     KillReason::TimedOut | KillReason::Cancelled => Interrupt::Int,
                 };
@@ -210,7 +217,7 @@ async fn observe(
                     }
                     Interrupt::Term => Some((Interrupt::Kill, at + grace.after_term)),
                     Interrupt::Kill => {
-                        lost_at = at + KILL_TIMEOUT;
+                        lost_at = at + if killed == Some(KillReason::Lost) { LOST_TIMEOUT } else { KILL_TIMEOUT };
                         None
                     }
                 };
@@ -248,7 +255,24 @@ async fn observe(
             }
         }
     }
-    Observed { exit: exited.unwrap_or(Ok(Exit::Code(0))), killed }
+    let exit = exited.unwrap_or_else(|| Err(io::Error::other("its end was not observed")));
+    Observed { exit, killed }
+}
+
+/// Returns the end of a step whose process was ended for this reason, or was not started for it.
+fn ended_early(why: KillReason, limits: &Limits) -> StepEnd {
+    match why {
+        KillReason::TimedOut => StepEnd::failed(limits.timeout.map_or_else(
+            || "timed out with the step that uses the action".to_owned(),
+            |limit| {
+                let seconds = limit.as_secs_f64();
+                format!("timed out after {} minutes ({seconds} s)", seconds / 60.0)
+            },
+        )),
+        KillReason::Cancelled | KillReason::Forced => StepEnd::cancelled(),
+        KillReason::StepCancelled => StepEnd::cancelled_by_step(),
+        KillReason::Lost => StepEnd::lost(),
+    }
 }
 
 impl Observed {
@@ -261,15 +285,7 @@ impl Observed {
             Err(_) => (None, None),
         };
         let end = match (self.killed, self.exit, error) {
-            (Some(KillReason::TimedOut), ..) => StepEnd::failed(limits.timeout.map_or_else(
-                || "timed out with the step that uses the action".to_owned(),
-                |limit| {
-                    let seconds = limit.as_secs_f64();
-                    format!("timed out after {} minutes ({seconds} s)", seconds / 60.0)
-                },
-            )),
-            (Some(KillReason::Cancelled | KillReason::Forced), ..) => StepEnd::cancelled(),
-            (Some(KillReason::StepCancelled), ..) => StepEnd::cancelled_by_step(),
+            (Some(why), ..) => ended_early(why, limits),
             (None, Err(error), _) => StepEnd::failed(format!("cannot wait for the process: {error}")),
             (None, Ok(Exit::Signal(number)), _) => StepEnd::failed(format!("killed by {}", Signal(number).name())),
             (None, Ok(Exit::OutOfMemory), _) => StepEnd::failed("killed: the container ran out of memory"),
@@ -458,6 +474,16 @@ mod tests {
         let seen = Case::of(ProcessScript::unkillable()).asked(SECOND, Cancellation::Force).run().await;
         assert_eq!(seen.took, SECOND + KILL_TIMEOUT);
         assert_eq!(seen.ended.expect("started").end.conclusion, Conclusion::Cancelled);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_step_on_a_lost_machine_fails_soon_whatever_its_process_does() {
+        for script in [ProcessScript::unkillable(), ProcessScript::until(Interrupt::Kill)] {
+            let seen = Case::of(script).surviving_cancel().asked(SECOND, Cancellation::Lost).run().await;
+            assert!(seen.took <= SECOND + LOST_TIMEOUT, "{:?}", seen.took);
+            let end = seen.ended.expect("started").end;
+            assert_eq!((end.conclusion, end.reason), (Conclusion::Failure, StepEnd::lost().reason));
+        }
     }
 
     #[tokio::test(start_paused = true)]

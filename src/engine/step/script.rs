@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use crate::files::Folder;
+use crate::store::space_hint;
 use crate::workflow::expr::Scope;
 use crate::workflow::template::{Template, TemplateError};
 
@@ -42,7 +43,7 @@ pub(crate) enum ScriptError {
     #[error(transparent)]
     Shell(#[from] ShellError),
     /// The script file cannot be written.
-    #[error("cannot write the step's script: {0}")]
+    #[error("cannot write the step's script: {}{}", .0, space_hint(.0))]
     Write(#[from] io::Error),
     /// The working directory does not exist.
     #[error("the working directory {} does not exist", .0.display())]

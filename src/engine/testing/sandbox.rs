@@ -215,7 +215,7 @@ impl Sandbox for ScriptedSandbox {
         async move { self.spawn(launch) }.boxed()
     }
 
-    fn fetch<'a>(&'a self, _path: &'a Path) -> BoxFuture<'a, io::Result<()>> {
+    fn fetch<'a>(&'a self, _path: &'a Path, _limit: u64) -> BoxFuture<'a, io::Result<()>> {
         ready(self.fetch.map_or(Ok(()), |kind| Err(kind.into()))).boxed()
     }
 

@@ -1,6 +1,7 @@
 //! Attacks: what a repository, a step or a broken machine may try. A file for each kind.
 
 mod campaign;
+mod engine;
 mod files;
 mod full_disk;
 mod git;

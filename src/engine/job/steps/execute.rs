@@ -22,6 +22,7 @@ use crate::engine::step::process;
 use crate::engine::step::process::{Ended, StepProcess};
 use crate::files::Folder;
 use crate::model::{Conclusion, StepNumber};
+use crate::store::space_hint;
 use crate::workflow::expr::Value;
 
 use super::scope::{Completed, RunningStep, StepScope};
@@ -41,7 +42,10 @@ impl Steps<'_> {
         }
         let command_files = match CommandFiles::create(&self.job.temp, self.job.is_container()) {
             Ok(files) => files,
-            Err(error) => return Completed::failed(format!("cannot make the step's command files: {error}")),
+            Err(error) => {
+                let hint = space_hint(&error);
+                return Completed::failed(format!("cannot make the step's command files: {error}{hint}"));
+            }
         };
         let own_sandbox = invocation.sandbox.take();
         let sandbox: &dyn Sandbox = own_sandbox.as_deref().unwrap_or(&*self.job.sandbox);
@@ -102,7 +106,7 @@ impl Steps<'_> {
         let place = Place { sandbox, workspace: &job.workspace, temp: &job.temp };
         let (new, all) = in_place(|| job.artifacts.declare(declared, place)).map_err(|error| error.to_string())?;
         let list = CommandFiles::replace(&job.temp, command_files::ARTIFACTS_LIST, &job.artifacts.list());
-        list.map_err(|error| format!("cannot write the list of artifacts: {error}"))?;
+        list.map_err(|error| format!("cannot write the list of artifacts: {error}{}", space_hint(&error)))?;
         let sent = job.sandbox.send(&job.temp.join(command_files::FOLDER)).await;
         sent.map_err(|error| format!("the list of artifacts cannot be brought to the container: {error}"))?;
         if new > 0 {

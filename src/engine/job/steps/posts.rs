@@ -10,6 +10,7 @@ use futures_util::future::BoxFuture;
 
 use crate::engine::actions::resolve::ResolvedAction;
 use crate::engine::actions::{Phase, inputs, resolve};
+use crate::engine::cancel::unless_lost;
 use crate::engine::outlet::StepLog;
 use crate::engine::step::end::StepEnd;
 use crate::model::{Conclusion, StepNumber};
@@ -114,7 +115,8 @@ impl Steps<'_> {
             Err(reason) => return Completed::failed(reason),
         };
         if !composite {
-            return self.phase(scope, &running, action, given, phase, log).await;
+            let done = unless_lost(self.cancel.asked(), self.phase(scope, &running, action, given, phase, log)).await;
+            return done.unwrap_or_else(|| Completed::of(StepEnd::lost()));
         }
         let inputs = match inputs::inputs(&action.action, &given, &evaluated) {
             Ok(inputs) => inputs,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use crate::engine::cancel::unless_lost;
 use crate::engine::checkpoint::{Status, StepResult};
 use crate::engine::context;
 use crate::engine::outlet::StepLog;
@@ -54,7 +55,9 @@ impl Steps<'_> {
                 let own = prepared.timeout.map(|timeout| Instant::now() + timeout);
                 let deadline = [own, scope.deadline].into_iter().flatten().min();
                 let step = RunningStep { step, prepared: &prepared, number, deadline };
-                Box::pin(self.carry_out(scope, &step, log)).await
+                let asked = self.cancel.asked();
+                let done = unless_lost(asked, Box::pin(self.carry_out(scope, &step, log))).await;
+                done.unwrap_or_else(|| Completed::of(StepEnd::lost()))
             }
         };
         self.complete(scope, step, done)

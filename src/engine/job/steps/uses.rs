@@ -20,6 +20,9 @@ use crate::workflow::syntax::{ActionRuns, StepAction};
 use super::Steps;
 use super::scope::{Completed, Post, RunningStep, StepScope};
 
+/// Maximum size in bytes of a local action on another machine, with everything below its folder.
+const MAX_LOCAL_ACTION: u64 = 2 << 30;
+
 /// The target of `uses`, with its inputs.
 enum Used {
     Checkout(IndexMap<String, String>),
@@ -118,7 +121,7 @@ impl Steps<'_> {
             Reference::Local(path) => {
                 let folder = job.workspace.join(&path);
                 // On another machine a step may have changed the action. If it is not there, the message below says so.
-                if let Err(error) = job.sandbox.fetch(&folder).await {
+                if let Err(error) = job.sandbox.fetch(&folder, MAX_LOCAL_ACTION).await {
                     tracing::debug!(%error, reference, "a local action is not on the other machine");
                 }
                 let Some(read) = resolve::read(&job.workspace, Path::new(&path)) else {
@@ -161,7 +164,7 @@ impl Steps<'_> {
             Err(error) => return Completed::failed(error.to_string()),
         };
         let Some(filled) = filled else { return Completed::of(StepEnd::of(Conclusion::Success)) };
-        if let Err(error) = job.hand_over(&filled.folder).await {
+        if let Err(error) = job.sandbox.send(&filled.folder).await {
             return Completed::failed(format!("the files cannot be brought to the job's container: {error}"));
         }
         Completed::with_outputs(filled.outputs)
@@ -180,6 +183,7 @@ async fn unless_ended<T>(
             KillReason::TimedOut => StepEnd::failed("timed out before its container started"),
             KillReason::Cancelled | KillReason::Forced => StepEnd::cancelled(),
             KillReason::StepCancelled => StepEnd::cancelled_by_step(),
+            KillReason::Lost => StepEnd::lost(),
         }),
     }
 }

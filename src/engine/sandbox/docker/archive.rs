@@ -1,15 +1,26 @@
-//! Folders as tar archives: to copy files to and from an engine on another machine, and as the context of a build.
+//! Folders as tar archives, which pass through while they are made: to copy files to and from an engine on another
+//! machine, and as the context of a build.
 
-use std::io::{self, Read};
+use std::ffi::OsStr;
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-use tokio::task::spawn_blocking;
+use bytes::{Buf, Bytes};
+use futures_util::{Stream, StreamExt};
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, spawn_blocking};
 
+use super::ignored::Ignored;
 use crate::files::{FileError, Folder, Links};
 
-/// Maximum size in bytes of the files of an archive, and of an archive of the engine. It is in memory until the other side
-/// has it.
+/// Maximum size in bytes of the files of an archive, and of an archive of the engine.
 pub(super) const MAX_BYTES: u64 = 2 << 30;
+
+/// Size in bytes of a part of an archive.
+const PART: usize = 64 * 1024;
+
+/// Maximum number of parts that wait for the other side.
+const MAX_PENDING_PARTS: usize = 8;
 
 /// Why a folder is not packed.
 #[derive(Debug, thiserror::Error)]
@@ -24,113 +35,321 @@ pub(super) enum PackError {
     Write(#[from] io::Error),
 }
 
-/// Packs the content of a folder: regular files of at most [`MAX_BYTES`] bytes together, folders, and links as links.
-pub(super) async fn pack(folder: &Path) -> Result<Vec<u8>, PackError> {
-    let folder = folder.to_owned();
-    spawn_blocking(move || archive(&folder)).await.map_err(io::Error::other)?
+/// An archive that is being made.
+pub(super) struct Packing(JoinHandle<Result<Vec<PathBuf>, PackError>>);
+
+impl Packing {
+    /// Returns the files that are not in the archive, as they are neither regular files nor folders nor links.
+    ///
+    /// # Errors
+    /// A file could not be packed, so that the archive has no end. An archive that the other side did not want to have
+    /// whole is not an error.
+    pub(super) async fn end(self) -> Result<Vec<PathBuf>, PackError> {
+        match self.0.await.map_err(io::Error::other)? {
+            Err(PackError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Vec::new()),
+            packed => packed,
+        }
+    }
 }
 
-fn archive(root: &Path) -> Result<Vec<u8>, PackError> {
+/// Packs a file under its name, or the content of a folder but for what is ignored: regular files of at most
+/// [`MAX_BYTES`] bytes together, folders, and links as links. Returns the parts of the archive.
+pub(super) fn pack(path: &Path, ignored: Ignored) -> (impl Stream<Item = io::Result<Bytes>> + Send + 'static, Packing) {
+    let path = path.to_owned();
+    let (sender, receiver) = mpsc::channel(MAX_PENDING_PARTS);
+    let packing = spawn_blocking(move || {
+        let mut parts = BufWriter::with_capacity(PART, Parts(sender.clone()));
+        let packed = if path.is_dir() { folder(&path, &ignored, &mut parts) } else { file(&path, &mut parts) };
+        if let Err(error) = &packed {
+            // Without it, the other side would take the end of the parts for that of the archive.
+            let _ = sender.blocking_send(Err(io::Error::other(error.to_string())));
+        }
+        packed
+    });
+    let parts = futures_util::stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)));
+    (parts, Packing(packing))
+}
+
+fn folder(root: &Path, ignored: &Ignored, parts: impl Write) -> Result<Vec<PathBuf>, PackError> {
     let folder = Folder::open(root)?;
-    let mut archive = tar::Builder::new(Vec::new());
+    let mut archive = tar::Builder::new(parts);
     archive.follow_symlinks(false);
     let mut left = MAX_BYTES;
-    for entry in walkdir::WalkDir::new(root).min_depth(1).sort_by_file_name() {
+    let mut skipped = Vec::new();
+    let mut entries = walkdir::WalkDir::new(root).min_depth(1).sort_by_file_name().into_iter();
+    while let Some(entry) = entries.next() {
         let entry = entry?;
         let Ok(name) = entry.path().strip_prefix(root) else { continue };
+        if ignored.has(name) {
+            if entry.file_type().is_dir() && !ignored.has_exceptions() {
+                entries.skip_current_dir();
+            }
+            continue;
+        }
         if entry.file_type().is_dir() || entry.file_type().is_symlink() {
             archive.append_path_with_name(entry.path(), name)?;
             continue;
         }
         // A step that still runs may put something else here, so that only what was opened counts.
-        let failed = |source| PackError::File { path: name.to_owned(), source };
-        let file = folder.file(name, Links::Refuse).map_err(failed)?;
-        let metadata = file.metadata()?;
-        let size = metadata.len();
-        left = left.checked_sub(size).ok_or_else(|| PackError::TooLarge { path: name.to_owned() })?;
-        let mut header = tar::Header::new_gnu();
-        header.set_metadata(&metadata);
-        // A file that becomes longer is cut, and one that becomes shorter is filled, as `tar` does.
-        archive.append_data(&mut header, name, file.chain(io::repeat(0)).take(size))?;
+        let file = match folder.file(name, Links::Refuse) {
+            Err(FileError::NotRegular(_)) => {
+                skipped.push(name.to_owned());
+                continue;
+            }
+            Err(source) => return Err(PackError::File { path: name.to_owned(), source }),
+            Ok(file) => file,
+        };
+        append(&mut archive, name, file, &mut left)?;
     }
-    Ok(archive.into_inner()?)
+    archive.into_inner()?.flush()?;
+    Ok(skipped)
 }
 
-/// Packs a file or folder under its name, relative to its parent.
-pub(super) async fn pack_one(path: &Path) -> io::Result<Vec<u8>> {
-    let path = path.to_owned();
-    let packed = spawn_blocking(move || {
-        let name = path.file_name().map_or_else(|| PathBuf::from("."), PathBuf::from);
-        let mut archive = tar::Builder::new(Vec::new());
-        archive.follow_symlinks(false);
-        if path.is_dir() {
-            archive.append_dir_all(&name, &path)?;
-        } else {
-            archive.append_path_with_name(&path, &name)?;
+fn file(path: &Path, parts: impl Write) -> Result<Vec<PathBuf>, PackError> {
+    let failed = |source| PackError::File { path: path.to_owned(), source };
+    let (above, name) = Folder::above(path).map_err(|error| failed(error.into()))?;
+    let mut archive = tar::Builder::new(parts);
+    append(&mut archive, name, above.file(name, Links::Refuse).map_err(failed)?, &mut { MAX_BYTES })?;
+    archive.into_inner()?.flush()?;
+    Ok(Vec::new())
+}
+
+/// Appends a file, whose size is taken from what is `left`.
+fn append<W: Write>(
+    archive: &mut tar::Builder<W>,
+    name: &Path,
+    file: std::fs::File,
+    left: &mut u64,
+) -> Result<(), PackError> {
+    let metadata = file.metadata()?;
+    let size = metadata.len();
+    *left = left.checked_sub(size).ok_or_else(|| PackError::TooLarge { path: name.to_owned() })?;
+    let mut header = tar::Header::new_gnu();
+    header.set_metadata(&metadata);
+    // A file that becomes longer is cut, and one that becomes shorter is filled, as `tar` does.
+    Ok(archive.append_data(&mut header, name, file.chain(io::repeat(0)).take(size))?)
+}
+
+/// Unpacks an archive of the engine that has the file or folder `path`, of at most `limit` bytes. Entries of another name
+/// are skipped, as are those that lead out of the folder above, and devices.
+///
+/// # Errors
+/// The engine does not send it whole, it is larger, or it cannot be written.
+pub(super) async fn unpack<E: Into<io::Error>>(
+    mut parts: impl Stream<Item = Result<Bytes, E>> + Unpin,
+    path: &Path,
+    limit: u64,
+) -> io::Result<()> {
+    let (sender, receiver) = mpsc::channel(MAX_PENDING_PARTS);
+    let to = path.to_owned();
+    let unpacking = spawn_blocking(move || entries(Received { receiver, part: Bytes::new() }, &to, limit));
+    // Of a small file, most of the archive are its header and its padding.
+    let (mut left, mut fault) = (limit.saturating_add(PART as u64), None);
+    while let Some(part) = parts.next().await {
+        let part = part.map_err(Into::into).and_then(|part: Bytes| {
+            left = left.checked_sub(part.len() as u64).ok_or_else(|| too_large(path, limit))?;
+            Ok(part)
+        });
+        match part {
+            Ok(part) => {
+                if sender.send(part).await.is_err() {
+                    // It has seen enough, and says why.
+                    break;
+                }
+            }
+            Err(error) => {
+                fault = Some(error);
+                break;
+            }
         }
-        archive.into_inner()
-    });
-    packed.await.map_err(io::Error::other)?
+    }
+    drop(sender);
+    let unpacked = unpacking.await.map_err(io::Error::other)?;
+    fault.map_or(unpacked, Err)
 }
 
-/// Unpacks an archive into a folder. Like `tar`, skips entries that lead out of it.
-pub(super) async fn unpack(archive: Vec<u8>, into: &Path) -> io::Result<()> {
-    let into = into.to_owned();
-    let unpacked = spawn_blocking(move || {
-        let mut archive = tar::Archive::new(io::Cursor::new(archive));
-        archive.set_preserve_permissions(true);
-        archive.set_overwrite(true);
-        archive.unpack(&into)
-    });
-    unpacked.await.map_err(io::Error::other)?
+fn entries(archive: impl Read, path: &Path, limit: u64) -> io::Result<()> {
+    let (Some(into), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    let mut archive = tar::Archive::new(archive);
+    archive.set_preserve_permissions(true);
+    let mut left = limit;
+    for entry in archive.entries()? {
+        let mut entry = entry?;
+        let kind = entry.header().entry_type();
+        let is_special = kind.is_fifo() || kind.is_character_special() || kind.is_block_special();
+        if is_special
+            || entry.path()?.components().next().map(|first| first.as_os_str().to_owned()).as_deref() != Some(name)
+        {
+            continue;
+        }
+        left = left.checked_sub(entry.size()).ok_or_else(|| too_large(path, limit))?;
+        entry.unpack_in(into)?;
+    }
+    Ok(())
+}
+
+fn too_large(path: &Path, limit: u64) -> io::Error {
+    let name = path.file_name().unwrap_or(OsStr::new("/")).display();
+    io::Error::new(io::ErrorKind::FileTooLarge, format!("{name} is larger than the limit of {limit} bytes"))
+}
+
+/// Writes the parts of an archive.
+struct Parts(mpsc::Sender<io::Result<Bytes>>);
+
+impl Write for Parts {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let sent = self.0.blocking_send(Ok(Bytes::copy_from_slice(bytes)));
+        sent.map(|()| bytes.len()).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Reads the parts of an archive.
+struct Received {
+    receiver: mpsc::Receiver<Bytes>,
+    part: Bytes,
+}
+
+impl Read for Received {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while self.part.is_empty() {
+            match self.receiver.blocking_recv() {
+                Some(part) => self.part = part,
+                None => return Ok(0),
+            }
+        }
+        let count = into.len().min(self.part.len());
+        self.part.copy_to_slice(&mut into[..count]);
+        Ok(count)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, File};
+
     use super::*;
 
+    /// Packs a file or folder, and returns the archive and the skipped files.
+    async fn packed(path: &Path, ignored: Ignored) -> Result<(Vec<u8>, Vec<PathBuf>), String> {
+        let (parts, packing) = pack(path, ignored);
+        let parts: Vec<_> = parts.collect().await;
+        let whole = parts.iter().all(Result::is_ok);
+        let skipped = packing.end().await.map_err(|error| error.to_string())?;
+        assert!(whole);
+        Ok((parts.into_iter().flat_map(|part| part.expect("whole").to_vec()).collect(), skipped))
+    }
+
+    async fn unpacked(archive: Vec<u8>, path: &Path, limit: u64) -> io::Result<()> {
+        let parts = archive.chunks(1000).map(|part| Ok::<_, io::Error>(Bytes::copy_from_slice(part)));
+        unpack(futures_util::stream::iter(parts.collect::<Vec<_>>()), path, limit).await
+    }
+
+    fn names(archive: &[u8]) -> Vec<String> {
+        let mut archive = tar::Archive::new(archive);
+        let entries = archive.entries().expect("an archive").map(|entry| entry.expect("an entry"));
+        entries.map(|entry| entry.path().expect("a path").display().to_string()).collect()
+    }
+
+    /// An archive as the engine sends one: of a file or folder, with its name.
+    fn sent(path: &Path) -> Vec<u8> {
+        let mut archive = tar::Builder::new(Vec::new());
+        archive.follow_symlinks(false);
+        let name = path.file_name().expect("a name");
+        if path.is_dir() { archive.append_dir_all(name, path) } else { archive.append_path_with_name(path, name) }
+            .expect("packed");
+        archive.into_inner().expect("packed")
+    }
+
     #[tokio::test]
-    async fn a_folder_survives_the_round_trip() {
+    async fn what_the_engine_sends_is_unpacked_at_its_place() {
         let (from, to) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
-        std::fs::create_dir(from.path().join("a")).expect("made");
-        std::fs::write(from.path().join("a/b"), "text").expect("written");
+        fs::create_dir(from.path().join("a")).expect("made");
+        fs::write(from.path().join("a/b"), "text").expect("written");
         std::os::unix::fs::symlink("b", from.path().join("a/link")).expect("linked");
-        unpack(pack(from.path()).await.expect("packed"), to.path()).await.expect("unpacked");
-        assert_eq!(std::fs::read_to_string(to.path().join("a/link")).expect("there"), "text");
-        let one = pack_one(&from.path().join("a")).await.expect("packed");
-        let other = tempfile::tempdir().expect("a folder");
-        unpack(one, other.path()).await.expect("unpacked");
-        assert_eq!(std::fs::read_to_string(other.path().join("a/b")).expect("there"), "text");
+        unpacked(sent(&from.path().join("a")), &to.path().join("a"), 1000).await.expect("unpacked");
+        assert_eq!(fs::read_to_string(to.path().join("a/link")).expect("there"), "text");
+        unpacked(sent(&from.path().join("a/b")), &to.path().join("b"), 4).await.expect("unpacked");
+        assert_eq!(fs::read_to_string(to.path().join("b")).expect("there"), "text");
+        // Another name than that which was asked for.
+        unpacked(sent(&from.path().join("a/b")), &to.path().join("c/b/x"), 4).await.expect("skipped");
+        assert!(!to.path().join("c").exists());
+    }
+
+    #[tokio::test]
+    async fn what_is_larger_than_its_limit_is_neither_kept_in_memory_nor_written() {
+        let to = tempfile::tempdir().expect("a folder");
+        let mut header = tar::Header::new_gnu();
+        header.set_path("big").expect("a path");
+        header.set_size(300 << 30);
+        header.set_cksum();
+        let refused = "big is larger than the limit of 1000 bytes";
+        // By its header, and, if that is wrong, by what arrives.
+        let announced = unpacked(header.as_bytes().to_vec(), &to.path().join("big"), 1000).await;
+        assert_eq!(announced.expect_err("too large").to_string(), refused);
+        let endless = futures_util::stream::repeat_with(|| Ok::<_, io::Error>(Bytes::from_static(&[0; 512])));
+        let endless =
+            futures_util::stream::iter([Ok(Bytes::copy_from_slice(tar::Header::new_gnu().as_bytes()))]).chain(endless);
+        let received = unpack(Box::pin(endless), &to.path().join("big"), 1000).await;
+        received.expect_err("no archive");
+        assert!(!to.path().join("big").exists());
     }
 
     #[tokio::test]
     async fn a_context_has_files_folders_and_links_and_nothing_else() {
-        use std::fs::{self, File};
         let (from, to) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
         let at = |name: &str| from.path().join(name);
         fs::create_dir_all(at("a/empty")).expect("made");
         fs::write(at("a/b"), "text").expect("written");
         fs::write(at(&"long".repeat(40)), "long").expect("written");
         std::os::unix::fs::symlink("/dev/zero", at("a/link")).expect("linked");
-        unpack(pack(from.path()).await.expect("packed"), to.path()).await.expect("unpacked");
+        let pipe = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mkfifoat(rustix::fs::CWD, at("a/queue"), pipe).expect("made");
+        let _socket = std::os::unix::net::UnixListener::bind(at("socket")).expect("bound");
+        let (archive, skipped) = packed(from.path(), Ignored::default()).await.expect("packed");
+        assert_eq!(skipped, [Path::new("a/queue"), Path::new("socket")]);
+        tar::Archive::new(archive.as_slice()).unpack(to.path()).expect("unpacked");
         assert_eq!(fs::read_to_string(to.path().join("a/b")).expect("there"), "text");
         assert_eq!(fs::read_to_string(to.path().join("long".repeat(40))).expect("there"), "long");
         assert_eq!(fs::read_link(to.path().join("a/link")).expect("a link"), Path::new("/dev/zero"));
         assert!(to.path().join("a/empty").is_dir());
 
-        let refused = async || pack(from.path()).await.expect_err("refused").to_string();
-        rustix::fs::mkfifoat(rustix::fs::CWD, at("a/queue"), rustix::fs::Mode::from_raw_mode(0o600)).expect("made");
-        assert_eq!(refused().await, "cannot pack a/queue: a FIFO, not a regular file");
-        fs::remove_file(at("a/queue")).expect("removed");
-        let socket = std::os::unix::net::UnixListener::bind(at("socket")).expect("bound");
-        assert_eq!(refused().await, "cannot pack socket: a socket, not a regular file");
-        drop(socket);
-        fs::remove_file(at("socket")).expect("removed");
+        let refused = async || packed(from.path(), Ignored::default()).await.expect_err("refused");
         for name in ["big", "bigger"] {
             File::create(at(name)).and_then(|file| file.set_len(300 << 30)).expect("made");
         }
         assert_eq!(refused().await, "its files are larger than the limit of 2147483648 bytes, from big on");
         fs::remove_file(at("big")).expect("removed");
         assert!(refused().await.ends_with("from bigger on"));
+        let (one, _) = packed(&at("a/b"), Ignored::default()).await.expect("packed");
+        assert_eq!(names(&one), ["b"]);
+    }
+
+    #[tokio::test]
+    async fn what_is_ignored_is_neither_packed_nor_counted_nor_entered() {
+        let from = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| from.path().join(name);
+        for name in ["Dockerfile", "keep", "node_modules/a", "node_modules/b/c", "docs/a.md", "docs/README.md"] {
+            fs::create_dir_all(at(name).parent().expect("a parent")).expect("made");
+            fs::write(at(name), "x").expect("written");
+        }
+        File::create(at("node_modules/big")).and_then(|file| file.set_len(300 << 30)).expect("made");
+        let context = |patterns: &str| {
+            fs::write(at(".dockerignore"), patterns).expect("written");
+            Ignored::of_context(from.path(), "Dockerfile").expect("read")
+        };
+        let (archive, _) =
+            packed(from.path(), context("node_modules\ndocs\nDockerfile\n.dockerignore")).await.expect("packed");
+        assert_eq!(names(&archive), [".dockerignore", "Dockerfile", "keep"]);
+        let (archive, _) = packed(from.path(), context("*\n!docs/README.md")).await.expect("packed");
+        assert_eq!(names(&archive), [".dockerignore", "Dockerfile", "docs/README.md"]);
+        fs::write(at("Dockerfile.dockerignore"), "node_modules\ndocs").expect("written");
+        let (archive, _) = packed(from.path(), context("keep")).await.expect("packed");
+        assert_eq!(names(&archive), [".dockerignore", "Dockerfile", "Dockerfile.dockerignore", "keep"]);
     }
 }

@@ -34,6 +34,14 @@ pub enum DockerError {
     /// No Docker engine answers.
     #[error("no container engine answers ({0}): start Docker or podman, or set DOCKER_HOST")]
     Unreachable(String),
+    /// The engine answered before and no longer does.
+    #[error("lost the connection to the Docker engine at {address}: {reason}")]
+    Lost {
+        /// Address of the engine.
+        address: String,
+        /// Last answer, or its lack.
+        reason: String,
+    },
     /// The image, container, network or volume does not exist.
     #[error("{doing}: {answer}")]
     Missing {
@@ -60,7 +68,7 @@ impl DockerError {
             Error::DockerResponseServerError { status_code: 404, message } => Self::Missing { doing, answer: message },
             Error::DockerResponseServerError { message, .. } => Self::Failed { doing, answer: message },
             Error::DockerStreamError { error } => Self::Failed { doing, answer: error },
-            other => Self::Failed { doing, answer: chain(&other) },
+            other => Self::Failed { doing, answer: reason(&other) },
         }
     }
 }
@@ -69,10 +77,19 @@ impl From<DockerError> for ProviderError {
     fn from(error: DockerError) -> Self {
         let text = error.to_string();
         match error {
-            DockerError::Unreachable(_) => Self::Unavailable(text),
+            DockerError::Unreachable(_) | DockerError::Lost { .. } => Self::Unavailable(text),
             DockerError::Missing { .. } => Self::NotFound(text),
             DockerError::Failed { .. } => Self::Failed(text),
         }
+    }
+}
+
+/// Returns an error of a call with its causes.
+pub(super) fn reason(error: &bollard::errors::Error) -> String {
+    match error {
+        // Its own text names only the library.
+        bollard::errors::Error::HyperLegacyError { err } => chain(err),
+        other => chain(other),
     }
 }
 
@@ -150,7 +167,7 @@ impl DockerClient {
                 let version = format!("{program} {}", found.version.unwrap_or_default());
                 Ok(Self { api, address: address.to_owned(), socket, version })
             }
-            Ok(Err(error)) => Err(chain(&error)),
+            Ok(Err(error)) => Err(reason(&error)),
             Err(_) => Err(format!("no answer within {} s", VERSION_TIMEOUT.as_secs())),
         }
     }

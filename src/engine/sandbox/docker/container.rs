@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bollard::errors::Error;
 use bollard::query_parameters::{DownloadFromContainerOptionsBuilder, UploadToContainerOptionsBuilder};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
@@ -19,7 +20,8 @@ use tokio::io::AsyncReadExt;
 
 use super::archive;
 use super::body::{body, environment, join, mount};
-use super::client::DockerClient;
+use super::client::{DockerClient, DockerError};
+use super::ignored::Ignored;
 use super::labels::{Labels, SHARED};
 use super::supervisor::{Control, Supervisor};
 use crate::engine::sandbox::container::ContainerSpec;
@@ -228,31 +230,27 @@ impl JobContainer {
 
     async fn upload(&self, path: &Path) -> io::Result<()> {
         let inside = self.inside(path);
-        let (archive, into) = if path.is_dir() {
-            (archive::pack(path).await.map_err(io::Error::other)?, inside)
-        } else {
-            (archive::pack_one(path).await?, inside.parent().unwrap_or(Path::new("/")).to_owned())
-        };
+        let into = if path.is_dir() { &inside } else { inside.parent().unwrap_or(Path::new("/")) };
         let options = UploadToContainerOptionsBuilder::default().path(&into.to_string_lossy()).build();
-        let sent = self.client.api.upload_to_container(&self.id, Some(options), bollard::body_full(archive.into()));
-        sent.await.map_err(io::Error::other)
+        let (parts, packing) = archive::pack(path, Ignored::default());
+        let sent = self.client.api.upload_to_container(&self.id, Some(options), bollard::body_try_stream(parts)).await;
+        packing.end().await.map_err(io::Error::other)?;
+        sent.map_err(|error| io::Error::other(DockerError::of("cannot copy files to the container", error)))
     }
 
-    async fn download(&self, path: &Path) -> io::Result<()> {
+    async fn download(&self, path: &Path, limit: u64) -> io::Result<()> {
         let inside = self.inside(path);
         let options = DownloadFromContainerOptionsBuilder::default().path(&inside.to_string_lossy()).build();
-        let mut parts = self.client.api.download_from_container(&self.id, Some(options));
-        let mut whole = Vec::new();
-        while let Some(part) = parts.next().await {
-            whole.extend_from_slice(&part.map_err(io::Error::other)?);
-            if whole.len() as u64 > archive::MAX_BYTES {
-                let limit = archive::MAX_BYTES;
-                let reason = format!("{} is larger than the limit of {limit} bytes", inside.display());
-                return Err(io::Error::new(io::ErrorKind::FileTooLarge, reason));
-            }
-        }
-        // The first entry of the archive is the folder itself.
-        archive::unpack(whole, path.parent().unwrap_or(path)).await
+        let parts = self.client.api.download_from_container(&self.id, Some(options));
+        let parts = parts.map(|part| {
+            part.map_err(|error| match error {
+                Error::DockerResponseServerError { status_code: 404, message } => {
+                    io::Error::new(io::ErrorKind::NotFound, message)
+                }
+                other => io::Error::other(DockerError::of("cannot copy files from the container", other)),
+            })
+        });
+        archive::unpack(Box::pin(parts), path, limit).await
     }
 }
 
@@ -314,8 +312,8 @@ impl Sandbox for JobContainer {
         async move { if self.is_elsewhere() { self.upload(path).await } else { Ok(()) } }.boxed()
     }
 
-    fn fetch<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, io::Result<()>> {
-        async move { if self.is_elsewhere() { self.download(path).await } else { Ok(()) } }.boxed()
+    fn fetch<'a>(&'a self, path: &'a Path, limit: u64) -> BoxFuture<'a, io::Result<()>> {
+        async move { if self.is_elsewhere() { self.download(path, limit).await } else { Ok(()) } }.boxed()
     }
 
     /// Does nothing: all processes end with the container, at the end of the job.

@@ -14,7 +14,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::oneshot;
 use tokio::time::interval;
 
-use super::client::{DockerClient, DockerError};
+use super::client::{DockerClient, DockerError, reason};
 use crate::engine::sandbox::{Child, Exit, Interrupt, Launch};
 
 /// Time between two checks whether a process has ended while its output is still open.
@@ -136,7 +136,7 @@ async fn copy(
                 // If the reader is gone, the end of the process is still awaited.
                 Some(Ok(part)) => drop(writer.write_all(part.as_ref()).await),
                 Some(Err(error)) => {
-                    tell.take().map(|tell| tell.send(Err(io::Error::other(error))));
+                    tell.take().map(|tell| tell.send(Err(io::Error::other(engine.cut(reason(&error))))));
                     break;
                 }
                 None => break,
@@ -153,8 +153,12 @@ async fn copy(
     // The reader may be gone.
     let _ = writer.shutdown().await;
     if let Some(tell) = tell {
-        let found = engine.api.inspect_exec(id).await.map_err(io::Error::other);
-        let _ = tell.send(found.and_then(|found| exit(found.exit_code)));
+        let found = match engine.api.inspect_exec(id).await {
+            Ok(found) if found.running == Some(true) => Err(io::Error::other(engine.cut("its output ended before it"))),
+            Ok(found) => exit(found.exit_code),
+            Err(error) => Err(io::Error::other(engine.cut(reason(&error)))),
+        };
+        let _ = tell.send(found);
     }
 }
 

@@ -10,7 +10,9 @@ use bollard::query_parameters::{BuildImageOptionsBuilder, CreateImageOptionsBuil
 use futures_util::StreamExt;
 use tokio::time::sleep;
 
+use super::archive;
 use super::client::{DockerClient, DockerError};
+use super::ignored::Ignored;
 use super::labels::Labels;
 use crate::engine::sandbox::provider::Progress;
 
@@ -18,6 +20,9 @@ use crate::engine::sandbox::provider::Progress;
 /// in between.
 const MAX_PULLS: u32 = 3;
 const PULL_PAUSE: Duration = Duration::from_secs(4);
+
+/// Maximum number of files that are named as left out of a build context.
+const MAX_SKIPPED: usize = 10;
 
 impl DockerClient {
     /// Returns the description of an image that exists on this engine.
@@ -95,8 +100,7 @@ impl DockerClient {
     /// Builds an image from a folder with the classic builder. `say` gets each line of its output.
     ///
     /// # Errors
-    /// The folder cannot be read, has something that is neither a file nor a folder nor a link, is too large, or the
-    /// build failed.
+    /// The folder or its `.dockerignore` cannot be read, it is too large, or the build failed.
     pub(super) async fn build(
         &self,
         context: &Path,
@@ -106,9 +110,9 @@ impl DockerClient {
         say: &mut (dyn FnMut(&str) + Send),
     ) -> Result<(), DockerError> {
         let doing = || format!("cannot build {dockerfile} of {}", context.display());
-        let archive = super::archive::pack(context)
-            .await
-            .map_err(|error| DockerError::Failed { doing: doing(), answer: error.to_string() })?;
+        let failed = |answer: String| DockerError::Failed { doing: doing(), answer };
+        let ignored = Ignored::of_context(context, dockerfile).map_err(|error| failed(error.to_string()))?;
+        let (parts, packing) = archive::pack(context, ignored);
         let options = BuildImageOptionsBuilder::default()
             .dockerfile(dockerfile)
             .t(tag)
@@ -116,9 +120,16 @@ impl DockerClient {
             .forcerm(true)
             .labels(&labels.all())
             .build();
-        let mut messages =
-            std::pin::pin!(self.api.build_image(options, None, Some(bollard::body_full(archive.into()))));
+        let mut packing = Some(packing);
+        let mut messages = std::pin::pin!(self.api.build_image(options, None, Some(bollard::body_try_stream(parts))));
         while let Some(message) = messages.next().await {
+            if let Some(packing) = packing.take() {
+                // The engine answers once it has the context.
+                for skipped in packing.end().await.map_err(|error| failed(error.to_string()))?.iter().take(MAX_SKIPPED)
+                {
+                    say(&format!("##[warning]{} is not in the context: it is not a regular file", skipped.display()));
+                }
+            }
             let message = message.map_err(|error| DockerError::of(doing(), error))?;
             if let Some(answer) = message.error_detail.and_then(|error| error.message) {
                 return Err(DockerError::Failed { doing: doing(), answer });

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, pending};
 use tokio::sync::OnceCell;
 
 use super::body;
-use super::client::{DockerClient, NAME};
+use super::client::{DockerClient, DockerError, NAME};
 use super::connection::Connection;
 use super::container::{JobContainer, Setup};
 use super::labels::Labels;
@@ -38,6 +38,8 @@ pub(super) struct DockerMachine {
     labels: Labels,
     /// Set by the first call to Docker for the job.
     client: OnceCell<DockerClient>,
+    /// Set once the engine no longer answers.
+    lost: OnceCell<DockerError>,
     network: Option<String>,
     container: Option<Arc<JobContainer>>,
     services: Option<Services>,
@@ -46,8 +48,8 @@ pub(super) struct DockerMachine {
 impl DockerMachine {
     pub(super) fn new(connection: Arc<Connection>, spec: MachineSpec) -> Self {
         let labels = Labels::new(spec.run.state(), spec.run.id().as_str(), spec.job.as_str());
-        let client = OnceCell::new();
-        Self { connection, spec, labels, client, network: None, container: None, services: None }
+        let (client, lost) = (OnceCell::new(), OnceCell::new());
+        Self { connection, spec, labels, client, lost, network: None, container: None, services: None }
     }
 
     async fn client(&self) -> Result<&DockerClient, ProviderError> {
@@ -56,6 +58,13 @@ impl DockerMachine {
 
     async fn start(&mut self, say: &mut Say<'_>) -> Result<(), ProviderError> {
         let client = self.client().await?.clone();
+        tokio::select! {
+            started = self.start_at(client.clone(), say) => started,
+            error = client.lost() => Err(error.into()),
+        }
+    }
+
+    async fn start_at(&mut self, client: DockerClient, say: &mut Say<'_>) -> Result<(), ProviderError> {
         let network = self.labels.name();
         client.create_network(&network, &self.labels).await?;
         say(&format!("Network {network}"));
@@ -134,7 +143,11 @@ impl DockerMachine {
     async fn build_image(&self, build: &ImageBuild<'_>, say: &mut Say<'_>) -> Result<(), ProviderError> {
         let labels = Labels::kept(self.spec.run.state());
         let ImageBuild { context, dockerfile, tag } = build;
-        Ok(self.client().await?.build(context, dockerfile, tag, &labels, say).await?)
+        let client = self.client().await?;
+        tokio::select! {
+            built = client.build(context, dockerfile, tag, &labels, say) => Ok(built?),
+            error = client.lost() => Err(error.into()),
+        }
     }
 
     async fn one_shot(&self, image: &str, mut shared: Vec<SharedFolder>) -> Result<OneShot, ProviderError> {
@@ -155,25 +168,39 @@ impl DockerMachine {
     async fn snapshot(&self) -> Result<(), ProviderError> {
         let (Some(container), Some(client)) = (&self.container, self.client.get()) else { return Ok(()) };
         let keep = self.spec.max_snapshots;
-        if keep == 0 {
+        if keep == 0 || self.lost.get().is_some() {
             return Ok(());
         }
+        client.answers().await?;
         let tag = snapshots::tag(self.spec.run.id().as_str(), self.spec.job.as_str());
         client.commit(container.id(), snapshots::REPOSITORY, &tag).await?;
         Ok(client.prune_snapshots(self.spec.run.state(), keep).await?)
     }
 
     async fn stop(&mut self, settled: bool, say: &mut Say<'_>) -> Result<(), ProviderError> {
+        let Some(client) = self.client.get().cloned() else { return Ok(()) };
+        // Calls to an engine that does not answer would wait much longer.
+        match self.lost.get() {
+            Some(error) if client.ping().await.is_err() => return Err(error.clone().into()),
+            Some(_) => {}
+            None => client.answers().await?,
+        }
+        tokio::select! {
+            stopped = self.stop_at(client.clone(), settled, say) => stopped,
+            error = client.lost() => Err(error.into()),
+        }
+    }
+
+    async fn stop_at(&mut self, client: DockerClient, settled: bool, say: &mut Say<'_>) -> Result<(), ProviderError> {
         if let Some(services) = self.services.take() {
             services.stop().await;
         }
         if let Some(container) = self.container.as_ref().filter(|_| self.spec.return_files) {
             container.return_files().await;
         }
-        let Some(client) = self.client.get() else { return Ok(()) };
         let (state, run) = (self.spec.run.state(), self.spec.run.id().as_str());
         let remove = async || {
-            let mut found = client.owned_patiently(state, run, self.spec.job.as_str()).await?;
+            let mut found = client.owned(state, Some(run), Some(self.spec.job.as_str())).await?;
             found.retain(|one| one.kind != HoldingKind::Image);
             client.remove_all(&found).await.map(|()| found)
         };
@@ -243,6 +270,11 @@ impl Machine for DockerMachine {
             Ok(client.network(self.network.as_deref().unwrap_or("bridge")).await?)
         }
         .boxed()
+    }
+
+    fn lost(&self) -> BoxFuture<'_, ProviderError> {
+        let Some(client) = self.client.get().filter(|_| self.network.is_some()) else { return pending().boxed() };
+        async { self.lost.get_or_init(|| client.lost()).await.clone().into() }.boxed()
     }
 
     fn troubles(&self) -> Vec<String> {

@@ -26,12 +26,14 @@ pub mod container;
 mod exec;
 mod forward;
 mod health;
+mod ignored;
 mod images;
 pub mod labels;
 mod machine;
 mod one_shot;
 mod options;
 mod owned;
+mod pulse;
 mod services;
 mod shell;
 mod snapshots;
@@ -39,7 +41,7 @@ mod states;
 mod supervisor;
 
 use client::{DockerClient, DockerError, NAME};
-use connection::{Connection, NOTE, noted};
+use connection::{Connection, noted};
 use labels::Labels;
 use machine::DockerMachine;
 use shell::ContainerShell;
@@ -69,8 +71,13 @@ impl DockerProvider {
             let address = client.address().to_owned();
             unmet.push(Unmet::NotLocal { service: service.name.clone(), address });
         }
-        let fetched = requirements.images.iter().map(|required| fetch(&client, required, progress));
-        unmet.extend(join_all(fetched).await.into_iter().filter_map(Result::err));
+        let fetched = join_all(requirements.images.iter().map(|required| fetch(&client, required, progress)));
+        tokio::select! {
+            fetched = fetched => unmet.extend(fetched.into_iter().filter_map(Result::err)),
+            error = client.lost() => {
+                unmet.push(Unmet::Provider { needed_by: needed_by.clone(), error: error.into() });
+            }
+        }
         if unmet.is_empty() { Ok(Some(client.describe())) } else { Err(unmet) }
     }
 }
@@ -174,7 +181,7 @@ async fn forget(address: &str, state: &Path, runs: &[&RunFolder]) -> Result<Vec<
     found.retain(|one| runs.iter().any(|run| run.id().as_str() == one.run));
     client.remove_all(&found).await?;
     for run in runs {
-        let _ = fs::remove_file(run.path().join(NOTE));
+        let _ = fs::remove_file(run.engine());
     }
     Ok(found)
 }
@@ -202,7 +209,7 @@ mod tests {
                 let run = RunFolder::at(home.path().join("runs").join(id));
                 fs::create_dir_all(run.path()).expect("made");
                 if let Some(address) = address {
-                    fs::write(run.path().join(NOTE), address).expect("written");
+                    connection::note(&run, address).expect("written");
                 }
                 run
             })

@@ -14,7 +14,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::oneshot;
 
 use super::body::{environment, mount};
-use super::client::{DockerClient, DockerError};
+use super::client::{DockerClient, DockerError, reason};
 use super::labels::Labels;
 use crate::engine::sandbox::shared::{self, SharedFolder};
 use crate::engine::sandbox::{Child, Exit, Interrupt, Launch, Sandbox};
@@ -107,23 +107,33 @@ async fn follow(
     mut writer: tokio::io::WriteHalf<tokio::io::SimplexStream>,
     sender: oneshot::Sender<io::Result<Exit>>,
 ) {
-    while let Some(Ok(part)) = output.next().await {
-        // The reader may be gone; the end of the container is still awaited.
-        let _ = writer.write_all(part.as_ref()).await;
-    }
-    let _ = writer.shutdown().await;
-    let waited = client.api.wait_container(&id, None).next().await;
-    let exit = match waited {
-        Some(Ok(ended)) => Ok(ended.status_code),
-        Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => Ok(code),
-        Some(Err(error)) => Err(io::Error::other(error)),
-        None => Err(io::Error::other("Docker did not report how the container ended")),
+    let ends = async {
+        while let Some(Ok(part)) = output.next().await {
+            // The reader may be gone; the end of the container is still awaited.
+            let _ = writer.write_all(part.as_ref()).await;
+        }
+        let _ = writer.shutdown().await;
+        match client.api.wait_container(&id, None).next().await {
+            Some(Ok(ended)) => Ok(ended.status_code),
+            Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => Ok(code),
+            Some(Err(error)) => Err(client.cut(reason(&error))),
+            None => Err(client.cut("it did not report how the container ended")),
+        }
     };
+    let exit = tokio::select! {
+        exit = ends => exit,
+        error = client.lost() => Err(error),
+    };
+    if let Err(error @ DockerError::Lost { .. }) = exit {
+        // The machine removes the container once the engine answers.
+        let _ = sender.send(Err(io::Error::other(error)));
+        return;
+    }
     let memory = match &exit {
         Ok(137) => client.inspect(&id).await.ok().and_then(|found| found.state?.oom_killed) == Some(true),
         _ => false,
     };
-    let exit = exit.map(|code| match code {
+    let exit = exit.map_err(io::Error::other).map(|code| match code {
         _ if memory => Exit::OutOfMemory,
         code => Exit::Code(i32::try_from(code).unwrap_or(-1)),
     });

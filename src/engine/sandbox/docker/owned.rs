@@ -14,10 +14,6 @@ use super::labels::{JOB, RUN, STATE, state_digest};
 use super::states;
 use crate::engine::sandbox::provider::{Holding, HoldingKind};
 
-/// How long to wait for a Docker engine that does not answer, and the time between two attempts.
-const RESTART_TIMEOUT: Duration = Duration::from_mins(1);
-const RESTART_POLL: Duration = Duration::from_millis(500);
-
 /// How long a container that is being removed may stay in its network, and the time between two attempts.
 const NETWORK_TIMEOUT: Duration = Duration::from_secs(10);
 const NETWORK_POLL: Duration = Duration::from_millis(100);
@@ -67,23 +63,6 @@ impl DockerClient {
             found.push(holding(HoldingKind::Image, name.clone(), name, run_of(Some(&image.labels))));
         }
         Ok(found)
-    }
-
-    /// Lists the resources of one job. Waits for an engine that is being restarted.
-    ///
-    /// # Errors
-    /// Docker does not answer within a minute.
-    pub async fn owned_patiently(&self, state: &Path, run: &str, job: &str) -> Result<Vec<Holding>, DockerError> {
-        let mut left = RESTART_TIMEOUT;
-        loop {
-            match self.owned(state, Some(run), Some(job)).await {
-                Err(_) if left > Duration::ZERO => {
-                    tokio::time::sleep(RESTART_POLL).await;
-                    left = left.saturating_sub(RESTART_POLL);
-                }
-                other => return other,
-            }
-        }
     }
 
     /// Removes resources, running or not. Resources that no longer exist are not an error.

@@ -55,7 +55,9 @@ impl DockerClient {
         let seen = found.config.and_then(|config| config.labels?.get(SHARED).cloned()).unwrap_or_default();
         let shared: Vec<SharedFolder> = serde_json::from_str(&seen).unwrap_or_default();
         // Folders that no longer exist are left out: Docker would create empty ones in their place.
-        let mounts = shared.iter().filter(|one| one.outside.exists()).map(mount).collect();
+        // An engine elsewhere has no folders of this machine: what was copied there is part of the snapshot.
+        let is_here = |one: &&SharedFolder| self.socket().is_some() && one.outside.exists();
+        let mounts = shared.iter().filter(is_here).map(mount).collect();
         let body = ContainerCreateBody {
             image: Some(image),
             entrypoint: Some(vec!["tail".to_owned()]),

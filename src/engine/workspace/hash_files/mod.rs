@@ -103,7 +103,7 @@ impl Host for WorkspaceFiles {
             if Instant::now() > deadline {
                 return Err(HashError::TimedOut);
             }
-            if self.asked.as_ref().is_some_and(|asked| *asked.borrow() == Cancellation::Force) {
+            if self.asked.as_ref().is_some_and(|asked| *asked.borrow() >= Cancellation::Force) {
                 return Err(HashError::Cancelled);
             }
             Ok(())
