@@ -1,11 +1,12 @@
 //! A folder whose contents are not trusted.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, fchmod, fstat, mkdirat, mkfifoat, unlinkat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, fchmod, fstat, mkdirat, mkfifoat, renameat, unlinkat};
 use rustix::io::Errno;
 
 use super::regular::{LOOK, contents, readable, size_of};
@@ -64,7 +65,7 @@ impl Folder {
 
     fn folder_by(&self, path: &Path, links: Links) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-        beneath::open(self.as_fd(), path, flags, Mode::empty(), links).map(Self)
+        Ok(Self(self.beneath(path, flags, Mode::empty(), links)?))
     }
 
     /// Opens a folder below this one, which is made unless it exists.
@@ -101,7 +102,11 @@ impl Folder {
     /// Looks at a file without opening it.
     fn found(&self, path: &Path, links: Links) -> Result<OwnedFd, FileError> {
         let last = if links == Links::Within { OFlags::empty() } else { OFlags::NOFOLLOW };
-        beneath::open(self.as_fd(), path, LOOK | last, Mode::empty(), links).map_err(|error| {
+        self.beneath(path, LOOK | last, Mode::empty(), links)
+    }
+
+    fn beneath(&self, path: &Path, flags: OFlags, mode: Mode, links: Links) -> Result<OwnedFd, FileError> {
+        beneath::open(self.as_fd(), path, flags, mode, links).map_err(|error| {
             if error.raw_os_error() == Some(Errno::XDEV.raw_os_error()) { FileError::Outside } else { error.into() }
         })
     }
@@ -120,7 +125,7 @@ impl Folder {
     /// Cannot be made; a link in the path above it.
     pub fn create(&self, path: &Path) -> io::Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
-        let make = || beneath::open(self.as_fd(), path, flags, Mode::from_raw_mode(0o644), Links::Refuse);
+        let make = || self.beneath(path, flags, Mode::from_raw_mode(0o644), Links::Refuse).map_err(io::Error::from);
         let made = match make() {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 self.remove(path)?;
@@ -183,6 +188,48 @@ impl Folder {
     pub fn remove_folder(&self, path: &Path) -> io::Result<()> {
         let (above, name) = self.parent(path)?;
         std::fs::remove_dir_all(above.as_ref().unwrap_or(self).path().join(name))
+    }
+
+    /// Empties this folder. Links are removed, not followed.
+    ///
+    /// # Errors
+    /// Something in it cannot be removed.
+    pub fn clear(&self) -> io::Result<()> {
+        self.names()?.iter().try_for_each(|name| self.remove_any(Path::new(name)))
+    }
+
+    /// Moves everything in this folder to another one on the same file system. Folders that both have are merged; anything
+    /// else with the same name is replaced there.
+    ///
+    /// # Errors
+    /// Something cannot be moved.
+    pub fn move_into(&self, other: &Self) -> io::Result<()> {
+        for name in self.names()? {
+            let name = Path::new(&name);
+            if let (Ok(own), Ok(others)) = (self.folder(name), other.folder(name)) {
+                own.move_into(&others)?;
+                continue;
+            }
+            other.remove_any(name)?;
+            renameat(self, name, other, name)?;
+        }
+        Ok(())
+    }
+
+    /// Removes a file, a link or a folder, if it exists.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub fn remove_any(&self, name: &Path) -> io::Result<()> {
+        match self.remove(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(_) if self.folder(name).is_ok() => self.remove_folder(name),
+            removed => removed,
+        }
+    }
+
+    fn names(&self) -> io::Result<Vec<OsString>> {
+        std::fs::read_dir(self.path())?.map(|entry| Ok(entry?.file_name())).collect()
     }
 
     /// Sets the permissions of a regular file.
@@ -278,6 +325,29 @@ mod tests {
         case.folder.remove(Path::new("up/outer")).expect_err("a link above it");
         case.folder.set_mode(Path::new("up/outer"), 0o777).expect_err("a link above it");
         assert_eq!(fs::read_to_string(case.home.path().join("outer")).expect("there"), "outer");
+    }
+
+    #[test]
+    fn a_folder_is_moved_into_another_one_and_never_through_a_link() {
+        let case = Case::new();
+        for name in ["from/a/1", "from/a/2", "from/b/3", "from/c", "from/d", "to/a/1", "to/a/4", "to/d/5", "outer/6"] {
+            fs::create_dir_all(case.at(name).parent().expect("a parent")).expect("made");
+            fs::write(case.at(name), name).expect("written");
+        }
+        symlink(case.at("outer"), case.at("to/b")).expect("linked");
+        symlink(case.at("outer/6"), case.at("to/c")).expect("linked");
+        let folder = |name: &str| case.folder.folder(Path::new(name)).expect("there");
+        folder("from").move_into(&folder("to")).expect("moved");
+        let text = |name: &str| fs::read_to_string(case.at(name)).expect(name);
+        for name in ["a/1", "a/2", "b/3", "c", "d"] {
+            assert_eq!(text(&format!("to/{name}")), format!("from/{name}"));
+        }
+        assert_eq!((text("to/a/4"), text("outer/6")), ("to/a/4".to_owned(), "outer/6".to_owned()));
+        assert_eq!(fs::read_dir(case.at("outer")).expect("there").count(), 1);
+        symlink(case.at("outer"), case.at("to/link")).expect("linked");
+        folder("to").clear().expect("emptied");
+        assert_eq!(fs::read_dir(case.at("to")).expect("there").count(), 0);
+        assert_eq!(text("outer/6"), "outer/6");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::engine::sandbox::provider::{Provider, ProviderError};
 use crate::engine::sandbox::providers::Providers;
 use crate::repo::git;
 use crate::repo::git::GitError;
-use crate::store::{hint, is_full};
+use crate::store::space_hint;
 
 use super::LaunchRequest;
 
@@ -81,7 +81,7 @@ pub enum DemoError {
     #[error("{} exists and is not the demo: remove it, or choose another folder with --into", .0.display())]
     Occupied(PathBuf),
     /// A file cannot be written.
-    #[error("cannot unpack the demo into {}: {source}{}", folder.display(), if is_full(source) { hint(source) } else { "" })]
+    #[error("cannot unpack the demo into {}: {source}{}", folder.display(), space_hint(source))]
     Write {
         /// The project's folder.
         folder: PathBuf,

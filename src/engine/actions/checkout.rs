@@ -158,8 +158,14 @@ pub(crate) async fn run(
     }
     let folder = checkout::inside(workspace, given.text("path").unwrap_or(".")).ok_or(CheckoutFailure::Outside)?;
     let request = given.request(if in_container { Objects::Borrowed } else { Objects::Linked });
-    let (repository, into) = (run.repository.clone(), folder.clone());
-    let done = spawn_blocking(move || checkout::check_out(&repository, &into, &request)).await;
+    let (repository, workspace, into) = (run.repository.clone(), workspace.to_owned(), folder.clone());
+    // Containers of the job see the folder of the job, and no other one.
+    let apart = in_container.then(|| run.work.join(format!(".checkout-{:016x}", getrandom::u64().unwrap_or_default())));
+    let done = spawn_blocking(move || match apart {
+        Some(apart) => checkout::check_out_apart(&repository, &workspace, &into, &apart, &request),
+        None => checkout::check_out(&repository, &into, &request),
+    })
+    .await;
     let done = done.map_err(|error| CheckoutFailure::Panicked(Panic::of(error)))??;
     for line in &done.lines {
         note(log, line);

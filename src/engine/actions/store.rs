@@ -24,7 +24,7 @@ use crate::engine::sandbox::host::signal_group;
 use crate::repo::address::without_credentials;
 use crate::repo::git;
 use crate::repo::git::Access;
-use crate::store::atomic;
+use crate::store::{atomic, space_hint, space_hint_in};
 
 /// Default server for actions.
 const SERVER: &str = "https://github.com";
@@ -191,7 +191,7 @@ enum Unresolved {
 /// its commit.
 async fn resolve(cache: &Path, address: &str, version: &str) -> Result<String, Unresolved> {
     let names = [format!("refs/tags/{version}^{{}}"), format!("refs/tags/{version}"), format!("refs/heads/{version}")];
-    let unreachable = |error: io::Error| Unresolved::Unreachable(error.to_string());
+    let unreachable = |error: io::Error| Unresolved::Unreachable(format!("{error}{}", space_hint(&error)));
     fs::create_dir_all(cache).map_err(unreachable)?;
     let arguments: Vec<&str> =
         ["ls-remote", "--quiet", "--", address].into_iter().chain(names.iter().map(String::as_str)).collect();
@@ -205,7 +205,7 @@ async fn resolve(cache: &Path, address: &str, version: &str) -> Result<String, U
 
 /// Fetches a commit: into a temporary folder, which is renamed when complete and then marked.
 async fn download(address: &str, commit: &str, folder: &Path, mark: &Path) -> Result<(), String> {
-    let said = |error: io::Error| error.to_string();
+    let said = |error: io::Error| format!("cannot write to the cache of actions: {error}{}", space_hint(&error));
     let partial = Partial::create(folder.parent().unwrap_or(folder), commit).map_err(said)?;
     let calls: [&[&str]; 3] = [
         &["init", "--quiet"],
@@ -263,7 +263,7 @@ async fn call(folder: &Path, arguments: &[&str], limit: Duration) -> Result<Stri
     }
     let said = String::from_utf8_lossy(&done.stderr);
     let line = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("git failed");
-    Err(line.trim_start_matches("fatal: ").to_owned())
+    Err(format!("{}{}", line.trim_start_matches("fatal: "), space_hint_in(&said)))
 }
 
 #[cfg(test)]

@@ -24,6 +24,29 @@ pub(super) const NODE: &str = "/__e/node/bin/node";
 /// Name of the folder that is the home in containers, below that of the job's temporary files.
 pub(super) const HOME: &str = "_github_home";
 
+/// Name of the folder of temporary files.
+const TEMP: &str = "_temp";
+
+/// Name of the folder for communication with the job's container.
+const CONTROL: &str = "_control";
+
+/// Name of the folder of tools that the job's containers may change.
+const TOOLS: &str = "_tools";
+
+/// Name of the folder of actions, in containers.
+const ACTIONS: &str = "_actions";
+
+/// Maximum length in bytes of the name of a workspace. GitHub's limit for the name of a repository is 100.
+const MAX_NAME: usize = 100;
+
+/// Returns the name of the workspace of a repository. The address of a remote chooses the repository's name, which may lead
+/// out of the folder of the job, or be that of another folder of it.
+fn workspace_name(repository: &str) -> &str {
+    let name = repository.rsplit('/').next().unwrap_or_default();
+    let is_taken = ["", ".", "..", TEMP, CONTROL, TOOLS, ACTIONS].contains(&name);
+    if is_taken || name.len() > MAX_NAME || name.contains('\0') { "work" } else { name }
+}
+
 /// The folders of a job, on this machine.
 pub(in crate::engine) struct Folders {
     /// Parent of the other folders, unless the job runs in the repository itself.
@@ -39,14 +62,14 @@ pub(in crate::engine) struct Folders {
 impl Folders {
     /// Returns the folders of a job. They may not exist yet.
     pub(in crate::engine) fn of(run: &RunContext, job: &JobId) -> Self {
-        let name = run.facts.repository.rsplit('/').next().unwrap_or("work");
+        let name = workspace_name(&run.facts.repository);
         let root = run.work.join(job.as_str());
         let (parent, workspace) = if run.options.in_place {
             (run.repository.parent().unwrap_or(&run.repository).to_owned(), run.repository.clone())
         } else {
             (root.join(name), root.join(name).join(name))
         };
-        Self { temp: root.join("_temp"), root, parent, workspace }
+        Self { temp: root.join(TEMP), root, parent, workspace }
     }
 
     /// Creates the folders, empty except for the file of the event. With `keep`, the workspace keeps its files.
@@ -96,7 +119,7 @@ impl Folders {
 
     /// Returns the folder for communication with the job's container.
     pub(super) fn control(&self) -> PathBuf {
-        self.root.join("_control")
+        self.root.join(CONTROL)
     }
 
     /// Returns the folder of the files through which steps talk to the runner.
@@ -107,7 +130,7 @@ impl Folders {
     /// Returns the tool cache of containers: that of this machine, whose programs other runs start, only where containers
     /// may do anything. Otherwise the job has its own.
     pub(super) fn tools(&self, run: &RunContext) -> PathBuf {
-        if run.options.docker_socket { run.tool_cache.clone() } else { self.root.join("_tools") }
+        if run.options.docker_socket { run.tool_cache.clone() } else { self.root.join(TOOLS) }
     }
 
     /// Returns the folder that is the home in containers.
@@ -147,7 +170,9 @@ impl Folders {
         roots.sort_unstable();
         roots.dedup();
         shared.extend(
-            roots.into_iter().map(|(root, name)| SharedFolder::readable(root, Path::new("/__w/_actions").join(name))),
+            roots
+                .into_iter()
+                .map(|(root, name)| SharedFolder::readable(root, Path::new("/__w").join(ACTIONS).join(name))),
         );
         shared.extend(git_objects(&run.repository));
         let node = find_program("node", search_path(&*run.host));

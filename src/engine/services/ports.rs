@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::store::folder::make_private;
-use crate::store::{StoreError, lock};
+use crate::store::{StoreError, hint, lock};
 
 /// Time between two checks of a port that is in use.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -37,7 +37,7 @@ pub(in crate::engine) enum ClaimError {
         source: io::Error,
     },
     /// The folder of the locks cannot be created.
-    #[error("cannot make {}: {source}", folder.display())]
+    #[error("cannot make {}: {source}{}", folder.display(), hint(source))]
     Folder {
         /// The folder.
         folder: PathBuf,

@@ -291,7 +291,9 @@ fn slug(url: &str) -> Option<String> {
     let path = url.trim().trim_end_matches('/').trim_end_matches(".git");
     let mut parts = path.rsplit(['/', ':']);
     let (name, owner) = (parts.next()?, parts.next()?);
-    let fine = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    let fine = |part: &str| {
+        !["", ".", ".."].contains(&part) && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    };
     (fine(name) && fine(owner) && url.contains(':')).then(|| format!("{owner}/{name}"))
 }
 
@@ -323,6 +325,9 @@ mod tests {
             ("https://github.com/aura/platform", Some("aura/platform")),
             ("ssh://git@host:22/aura/platform.git/", Some("aura/platform")),
             ("/srv/git/platform", None),
+            ("https://github.com/a/..", None),
+            ("https://github.com/../b", None),
+            ("https://github.com/a/..git", None),
             ("", None),
         ] {
             assert_eq!(slug(url).as_deref(), expected, "{url}");

@@ -141,3 +141,35 @@ fn a_disk_that_is_full_from_the_beginning_is_refused_in_words() {
     let Some(said) = on_small_disk(&project, 2, script) else { return };
     assert!(said.contains("No space left") && said.contains("code 5\n") && said.contains("code 0\n"), "{said}");
 }
+
+#[test]
+fn actions_and_workspaces_for_which_there_is_no_space_fail_with_that_reason() {
+    let big = |folder: &std::path::Path| {
+        // Blocks that git cannot compress.
+        let mut number = 1_u64;
+        let noise: Vec<u8> = std::iter::repeat_with(|| {
+            number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (number >> 56) as u8
+        })
+        .take(6_000_000)
+        .collect();
+        std::fs::write(folder.join("big"), noise).expect("written");
+    };
+    let action = Project::of_jobs("\n  a: {runs-on: ubuntu-latest, steps: [{uses: o/n@v1}]}");
+    let server = action.home().join("server/o/n");
+    std::fs::create_dir_all(&server).expect("made");
+    std::fs::write(server.join("action.yml"), "name: n\nruns: {using: composite, steps: []}\n").expect("written");
+    big(&server);
+    let git = "git init -q; git config uploadpack.allowAnySHA1InWant true; git add -A; git -c user.name=T -c user.email=t@t commit -qm x; git tag v1";
+    let made = Command::new("bash").args(["-c", git]).current_dir(&server).status().expect("starts");
+    assert!(made.success());
+    let address = action.home().join("server");
+    action.configure(&format!("[actions]\n\"o/n\" = \"file://{}\"\n", address.display()));
+    let workspace = Project::of_jobs("\n  a: {runs-on: ubuntu-latest, steps: [{uses: actions/checkout@v4}]}");
+    big(&workspace.root());
+    for (project, what) in [(action, "cannot be fetched from"), (workspace, "cannot copy big")] {
+        let script = "export XDG_CACHE_HOME=$DISK/cache; cuelight run --trust; echo code $?";
+        let Some(said) = on_small_disk(&project, 4, script) else { return };
+        assert!(said.contains(what) && said.contains("the disk is full") && said.contains("code 1\n"), "{said}");
+    }
+}

@@ -229,3 +229,21 @@ fn a_state_folder_that_is_not_utf_8_is_refused_and_other_folders_may_be() {
     let others = [("HOME", odd.as_path()), ("XDG_CACHE_HOME", &odd), ("XDG_CONFIG_HOME", &odd), ("TMPDIR", &odd)];
     call_in(&project, &project.root(), &["run", "--trust"], &others).expect(0, &["hi 1"]);
 }
+
+#[test]
+fn the_name_of_a_remote_leads_out_of_no_folder_and_to_no_other_one() {
+    let long = "x".repeat(300);
+    for name in ["..", ".", "..git", "_temp", "_control", "_tools", "_actions", &long] {
+        let project = Project::of_jobs(
+            "
+  a: {runs-on: ubuntu-latest, steps: [{run: 'touch kept; pwd; test -d \"$RUNNER_TEMP\" && test ! -e \"$RUNNER_TEMP/kept\"'}, {run: exit 1}]}
+  b: {runs-on: ubuntu-latest, needs: a, if: always(), steps: [{run: echo b ran}]}",
+        );
+        project.git(&["config", "remote.origin.url", &format!("https://github.com/owner/{name}")]);
+        project.run(&[]).expect(1, &["b ran"]);
+        let job = project.run_folder().join("work/a");
+        let workspaces = || fs::read_dir(&job).expect("there").flatten().map(|entry| entry.path());
+        let kept = workspaces().filter_map(|folder| Some(folder.join(folder.file_name()?).join("kept")));
+        assert_eq!(kept.filter(|file| file.exists()).count(), 1, "{name}: {:?}", workspaces().collect::<Vec<_>>());
+    }
+}

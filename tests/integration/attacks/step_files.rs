@@ -38,6 +38,26 @@ fn command_files_that_are_no_files_fail_their_step_and_not_the_run() {
 }
 
 #[test]
+fn what_a_step_leaves_keeps_no_later_step_from_starting() {
+    let project = Project::of_jobs(
+        r#"
+  a:
+    runs-on: ubuntu-latest
+    steps:
+      - {run: 'printf "A=1\0\nB=2\n" >> "$GITHUB_ENV"; printf "/a\0b\n" >> "$GITHUB_PATH"'}
+      - run: echo "B is $B"
+  b:
+    runs-on: ubuntu-latest
+    steps:
+      - {run: 'commands=$(dirname "$GITHUB_OUTPUT"); rm -r "$commands"; ln -s / "$commands"', continue-on-error: true}
+      - run: echo after"#,
+    );
+    let said = bounded(&project, &["run", "--trust"]);
+    said.expect(1, &["B is 2", "GITHUB_ENV: `A` is dropped", "GITHUB_PATH: a folder is dropped"]);
+    said.expect(1, &["cannot make the step's command files: the path leads out of its folder"]);
+}
+
+#[test]
 fn a_summary_that_is_no_file_is_dropped() {
     let project = Project::of_jobs(
         r#"

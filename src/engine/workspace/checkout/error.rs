@@ -4,16 +4,17 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::repo::git::GitError;
+use crate::store::{space_hint, space_hint_in};
 
 /// Why a workspace could not be filled.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::engine) enum CheckoutError {
-    #[error("{0}")]
+    #[error("{}{}", .0, space_hint_in(&.0.to_string()))]
     Git(#[from] GitError),
     #[error("`ref: {wanted}` names no commit that is in {}: fetch it first", repository.display())]
     Unknown { wanted: String, repository: PathBuf },
-    #[error("cannot copy {}: {source}", path.display())]
+    #[error("cannot copy {}: {source}{}", path.display(), space_hint(source))]
     Copy { path: PathBuf, source: io::Error },
-    #[error("cannot write {}: {source}", path.display())]
+    #[error("cannot write {}: {source}{}", path.display(), space_hint(source))]
     Write { path: PathBuf, source: io::Error },
 }

@@ -9,7 +9,9 @@
 //! as they are checked out here.
 
 use std::fs;
+use std::io;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 use std::thread;
 
@@ -17,6 +19,7 @@ use self::error::CheckoutError;
 use self::files::{Copied, clear, copy_files};
 use self::git_folder::{Depth, Objects, Origin, Wanted};
 use self::sparse::Sparse;
+use crate::files::Folder;
 use crate::repo::git;
 use crate::repo::git::{Access, GitError, git, git_with};
 
@@ -136,6 +139,52 @@ pub(in crate::engine) fn check_out(
         }
     }
     Ok(done)
+}
+
+/// Fills a folder of the workspace that processes of a container may change meanwhile. The copy is made in `apart`, which
+/// they do not see, and moved from there: whatever they put in the place of a folder or file, nothing is read or written
+/// through it. Every user of the container may change the copy.
+///
+/// # Errors
+/// Like [`check_out`]; a link is in the path of the folder.
+pub(in crate::engine) fn check_out_apart(
+    repository: &Path,
+    workspace: &Path,
+    target: &Path,
+    apart: &Path,
+    request: &Request,
+) -> Result<CheckedOut, CheckoutError> {
+    let made = check_out(repository, apart, &Request { keep_files: false, ..request.clone() });
+    let moved = made.and_then(|done| {
+        open_to_all(apart);
+        let moved = || -> io::Result<()> {
+            let root = Folder::open(workspace)?;
+            let target = root.make_folders(target.strip_prefix(workspace).map_err(io::Error::other)?)?;
+            // Some file systems have no permission bits.
+            let _ = target.set_own_mode(0o777);
+            let git = Path::new(".git");
+            if request.keep_files && target.folder(git).is_ok() { target.remove_folder(git) } else { target.clear() }?;
+            Folder::open(apart)?.move_into(&target)
+        };
+        moved().map_err(|source| CheckoutError::Write { path: target.to_owned(), source })?;
+        Ok(done)
+    });
+    // What was not moved is removed with the run.
+    let _ = fs::remove_dir_all(apart);
+    moved
+}
+
+/// Lets every user of a container change a copy.
+fn open_to_all(copy: &Path) {
+    for entry in walkdir::WalkDir::new(copy).into_iter().flatten() {
+        let Ok(data) = entry.metadata() else { continue };
+        let mode = data.permissions().mode();
+        let wanted = if data.is_dir() { mode | 0o777 } else { mode | 0o666 };
+        if !data.is_symlink() && wanted != mode {
+            // Some file systems have no permission bits.
+            let _ = fs::set_permissions(entry.path(), fs::Permissions::from_mode(wanted));
+        }
+    }
 }
 
 /// Returns lines for the log about the files that were copied, and about those that were not.
@@ -291,7 +340,7 @@ mod tests {
     use super::*;
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
-    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+    use std::os::unix::fs::{MetadataExt, symlink};
 
     /// Checks out the working tree, or a ref, and returns the lines for the log.
     fn check_out(from: &Path, to: &Path, wanted: Option<&str>) -> Result<String, CheckoutError> {
