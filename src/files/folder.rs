@@ -55,6 +55,14 @@ impl Folder {
         self.folder_by(path, Links::Refuse)
     }
 
+    /// Opens a folder below this one. Links that stay in this one are followed.
+    ///
+    /// # Errors
+    /// Like [`Folder::open`]; the path leads out of this folder.
+    pub fn folder_within(&self, path: &Path) -> io::Result<Self> {
+        self.folder_by(if path.as_os_str().is_empty() { Path::new(".") } else { path }, Links::Within)
+    }
+
     /// Opens a folder below this one, on the same mount, without waiting for another file system.
     ///
     /// # Errors
@@ -249,7 +257,8 @@ impl Folder {
     }
 
     /// Returns a path that names this folder as long as it is open, whatever became of its own path.
-    fn path(&self) -> PathBuf {
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
         Path::new("/proc/self/fd").join(self.0.as_raw_fd().to_string())
     }
 

@@ -399,3 +399,39 @@ fn an_image_without_a_path_has_that_of_the_engine_and_what_steps_add_comes_first
     said.expect(0, &expected.each_ref().map(String::as_str));
     docker(&["rmi", image]);
 }
+
+#[test]
+fn the_context_of_a_docker_action_has_what_docker_would_send() {
+    if !has(&["busybox:local"]) {
+        return;
+    }
+    let project = Project::of_jobs(
+        r#"
+  a:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - run: mkfifo action/queue; truncate -s 300G action/sub/huge; ln -s /etc/passwd action/link
+      - uses: ./action"#,
+    );
+    project.write("action/action.yml", "name: a\nruns: {using: docker, image: Dockerfile}\n");
+    let list = "for file in $(find /context -mindepth 1); do echo found=$file; done; readlink /context/link";
+    project.write(
+        "action/Dockerfile",
+        &format!("FROM busybox:local\nCOPY . /context\nENTRYPOINT [\"sh\", \"-c\", \"{list}\"]\n"),
+    );
+    project.write("action/.dockerignore", "# all but one\nsub/*\n!sub/kept\n**/*.tmp\n");
+    for name in ["action/sub/kept", "action/sub/other", "action/deep/a.tmp", "action/deep/b"] {
+        project.write(name, "x");
+    }
+    project.commit();
+    let said = project.run(&[]);
+    said.expect(0, &["queue is not in the context", "found=/context/sub/kept", "found=/context/deep/b", "/etc/passwd"]);
+    for name in ["huge", "other", "a.tmp", "context/queue"] {
+        assert!(
+            !said.out().contains(&format!("/{name}\n")) && !said.out().contains("root:x"),
+            "{name}: {}",
+            said.out()
+        );
+    }
+}

@@ -1,5 +1,7 @@
 //! Docker actions: one new container per phase, with the paths of GitHub's runner.
 
+use std::path::Path;
+
 use indexmap::IndexMap;
 
 use crate::engine::blocking::in_place;
@@ -111,17 +113,19 @@ async fn build(
     log: &mut dyn StepLog,
 ) -> Result<String, DockerActionError> {
     let file = action.folder.join(dockerfile.trim_start_matches("./"));
-    let inside = || {
+    let open = || -> Result<Folder, FileError> {
         let below = file.strip_prefix(&action.root).map_err(|_| FileError::Outside)?;
-        Folder::open(&action.root)?.file(below, Links::Within).map(drop)
+        let root = Folder::open(&action.root)?;
+        root.file(below, Links::Within)?;
+        Ok(root.folder_within(below.parent().unwrap_or(Path::new("")))?)
     };
-    // The whole folder of the Dockerfile goes to Docker.
-    in_place(inside).map_err(|source| DockerActionError::Dockerfile {
+    // The whole folder of the Dockerfile goes to Docker. A step that still runs cannot put another one in its place.
+    let context = in_place(open).map_err(|source| DockerActionError::Dockerfile {
         dockerfile: dockerfile.to_owned(),
         action: action.reference.clone(),
         source,
     })?;
-    let (Some(context), Some(name)) = (file.parent(), file.file_name()) else {
+    let (Some(place), Some(name)) = (file.parent(), file.file_name()) else {
         let (dockerfile, action) = (dockerfile.to_owned(), action.reference.clone());
         return Err(DockerActionError::NotAFile { dockerfile, action });
     };
@@ -133,7 +137,7 @@ async fn build(
         log.write(format!("{line}\n").as_bytes());
         log.flush();
     };
-    let build = ImageBuild { context, dockerfile: &name, tag: &tag };
+    let build = ImageBuild { context: &context, place, dockerfile: &name, tag: &tag };
     let built = job.machine().build_image(&build, &mut say).await;
     log.write(b"##[endgroup]\n");
     built?;

@@ -36,8 +36,9 @@ impl JobTask {
         environment: &JobEnvironment,
         sequence: &mut StepSequence,
     ) -> WorkEnd {
-        let mut asked = self.cancellation.clone();
-        let (ask, own) = watch::channel(*asked.borrow_and_update());
+        let (ask, own) = watch::channel(*self.cancellation.borrow());
+        // In another task: the steps block theirs while they hash files.
+        tokio::spawn(hand_on(self.cancellation.clone(), ask.clone()));
         let mut steps = pin!(self.all_steps(body, environment, sequence, own));
         let mut lost = pin!(environment.lost());
         let mut reason = None;
@@ -48,7 +49,6 @@ impl JobTask {
                     reason = Some(error.to_string());
                     Cancellation::Lost.ask(&ask);
                 }
-                () = changed(&mut asked) => drop(asked.borrow_and_update().ask(&ask)),
             }
         };
         if reason.is_some() {
@@ -232,6 +232,17 @@ impl JobTask {
         };
         let outlet = &self.run.outlet;
         outlet.checkpoint(&self.job.id, &now.sealed(&self.run.facts.secrets, &|text| outlet.holds_secret(text)));
+    }
+}
+
+/// Hands on what is asked of a job, until nothing receives it.
+async fn hand_on(mut asked: watch::Receiver<Cancellation>, ask: watch::Sender<Cancellation>) {
+    loop {
+        asked.borrow_and_update().ask(&ask);
+        tokio::select! {
+            () = changed(&mut asked) => {}
+            () = ask.closed() => return,
+        }
     }
 }
 

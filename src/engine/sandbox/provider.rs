@@ -15,6 +15,7 @@ use super::network::Network;
 use super::shared::SharedFolder;
 use super::terminal::{Shell, ShellRequest};
 use crate::engine::outlet::Outlet;
+use crate::files::Folder;
 use crate::model::{JobId, Service};
 use crate::store::folder::RunFolder;
 
@@ -307,8 +308,10 @@ pub struct MachineSpec {
 
 /// An image to build.
 pub struct ImageBuild<'b> {
-    /// Build context: the folder that the build sees.
-    pub context: &'b Path,
+    /// Build context: the folder that the build sees. It is open, as steps of the job may change its path.
+    pub context: &'b Folder,
+    /// Path of the context, for messages.
+    pub place: &'b Path,
     /// Name of the Dockerfile in that folder.
     pub dockerfile: &'b str,
     /// Name of the image.

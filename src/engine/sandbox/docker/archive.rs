@@ -52,14 +52,33 @@ impl Packing {
     }
 }
 
-/// Packs a file under its name, or the content of a folder but for what is ignored: regular files of at most
-/// [`MAX_BYTES`] bytes together, folders, and links as links. Returns the parts of the archive.
-pub(super) fn pack(path: &Path, ignored: Ignored) -> (impl Stream<Item = io::Result<Bytes>> + Send + 'static, Packing) {
+/// Packs a file under its name, or the content of a folder as [`pack_folder`] does.
+pub(super) fn pack(path: &Path) -> (impl Stream<Item = io::Result<Bytes>> + Send + 'static, Packing) {
     let path = path.to_owned();
+    packed(
+        move |parts| {
+            if path.is_dir() { folder(&Folder::open(&path)?, &Ignored::default(), parts) } else { file(&path, parts) }
+        },
+    )
+}
+
+/// Packs the content of a folder but for what is ignored: regular files of at most [`MAX_BYTES`] bytes together, folders,
+/// and links as links.
+pub(super) fn pack_folder(
+    root: Folder,
+    ignored: Ignored,
+) -> (impl Stream<Item = io::Result<Bytes>> + Send + 'static, Packing) {
+    packed(move |parts| folder(&root, &ignored, parts))
+}
+
+/// Returns the parts of an archive that is written in the background.
+fn packed(
+    pack: impl FnOnce(&mut BufWriter<Parts>) -> Result<Vec<PathBuf>, PackError> + Send + 'static,
+) -> (impl Stream<Item = io::Result<Bytes>> + Send + 'static, Packing) {
     let (sender, receiver) = mpsc::channel(MAX_PENDING_PARTS);
     let packing = spawn_blocking(move || {
         let mut parts = BufWriter::with_capacity(PART, Parts(sender.clone()));
-        let packed = if path.is_dir() { folder(&path, &ignored, &mut parts) } else { file(&path, &mut parts) };
+        let packed = pack(&mut parts);
         if let Err(error) = &packed {
             // Without it, the other side would take the end of the parts for that of the archive.
             let _ = sender.blocking_send(Err(io::Error::other(error.to_string())));
@@ -70,16 +89,17 @@ pub(super) fn pack(path: &Path, ignored: Ignored) -> (impl Stream<Item = io::Res
     (parts, Packing(packing))
 }
 
-fn folder(root: &Path, ignored: &Ignored, parts: impl Write) -> Result<Vec<PathBuf>, PackError> {
-    let folder = Folder::open(root)?;
+fn folder(folder: &Folder, ignored: &Ignored, parts: impl Write) -> Result<Vec<PathBuf>, PackError> {
+    // Whatever a step puts in its place meanwhile.
+    let root = folder.path();
     let mut archive = tar::Builder::new(parts);
     archive.follow_symlinks(false);
     let mut left = MAX_BYTES;
     let mut skipped = Vec::new();
-    let mut entries = walkdir::WalkDir::new(root).min_depth(1).sort_by_file_name().into_iter();
+    let mut entries = walkdir::WalkDir::new(&root).min_depth(1).sort_by_file_name().into_iter();
     while let Some(entry) = entries.next() {
         let entry = entry?;
-        let Ok(name) = entry.path().strip_prefix(root) else { continue };
+        let Ok(name) = entry.path().strip_prefix(&root) else { continue };
         if ignored.has(name) {
             if entry.file_type().is_dir() && !ignored.has_exceptions() {
                 entries.skip_current_dir();
@@ -237,7 +257,13 @@ mod tests {
 
     /// Packs a file or folder, and returns the archive and the skipped files.
     async fn packed(path: &Path, ignored: Ignored) -> Result<(Vec<u8>, Vec<PathBuf>), String> {
-        let (parts, packing) = pack(path, ignored);
+        let (parts, packing): (futures_util::stream::BoxStream<'_, _>, _) = if path.is_dir() {
+            let (parts, packing) = pack_folder(Folder::open(path).expect("a folder"), ignored);
+            (Box::pin(parts), packing)
+        } else {
+            let (parts, packing) = pack(path);
+            (Box::pin(parts), packing)
+        };
         let parts: Vec<_> = parts.collect().await;
         let whole = parts.iter().all(Result::is_ok);
         let skipped = packing.end().await.map_err(|error| error.to_string())?;
@@ -331,6 +357,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_folder_that_was_opened_is_packed_whatever_is_at_its_path_now() {
+        let home = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| home.path().join(name);
+        for name in ["context/a", "secret/b"] {
+            fs::create_dir_all(at(name).parent().expect("a parent")).expect("made");
+            fs::write(at(name), "x").expect("written");
+        }
+        let context = Folder::open(&at("context")).expect("opened");
+        fs::rename(at("context"), at("moved")).expect("moved");
+        std::os::unix::fs::symlink(at("secret"), at("context")).expect("linked");
+        let (parts, packing) = pack_folder(context, Ignored::default());
+        let parts: Vec<_> = parts.map(|part| part.expect("whole")).collect().await;
+        assert_eq!(packing.end().await.expect("packed"), Vec::<PathBuf>::new());
+        assert_eq!(names(&parts.concat()), ["a"]);
+    }
+
+    #[tokio::test]
     async fn what_is_ignored_is_neither_packed_nor_counted_nor_entered() {
         let from = tempfile::tempdir().expect("a folder");
         let at = |name: &str| from.path().join(name);
@@ -341,7 +384,7 @@ mod tests {
         File::create(at("node_modules/big")).and_then(|file| file.set_len(300 << 30)).expect("made");
         let context = |patterns: &str| {
             fs::write(at(".dockerignore"), patterns).expect("written");
-            Ignored::of_context(from.path(), "Dockerfile").expect("read")
+            Ignored::of_context(&Folder::open(from.path()).expect("a folder"), "Dockerfile").expect("read")
         };
         let (archive, _) =
             packed(from.path(), context("node_modules\ndocs\nDockerfile\n.dockerignore")).await.expect("packed");

@@ -21,7 +21,6 @@ use tokio::io::AsyncReadExt;
 use super::archive;
 use super::body::{body, environment, join, mount};
 use super::client::{DockerClient, DockerError};
-use super::ignored::Ignored;
 use super::labels::{Labels, SHARED};
 use super::supervisor::{Control, Supervisor};
 use crate::engine::sandbox::container::ContainerSpec;
@@ -232,7 +231,7 @@ impl JobContainer {
         let inside = self.inside(path);
         let into = if path.is_dir() { &inside } else { inside.parent().unwrap_or(Path::new("/")) };
         let options = UploadToContainerOptionsBuilder::default().path(&into.to_string_lossy()).build();
-        let (parts, packing) = archive::pack(path, Ignored::default());
+        let (parts, packing) = archive::pack(path);
         let sent = self.client.api.upload_to_container(&self.id, Some(options), bollard::body_try_stream(parts)).await;
         packing.end().await.map_err(io::Error::other)?;
         sent.map_err(|error| io::Error::other(DockerError::of("cannot copy files to the container", error)))

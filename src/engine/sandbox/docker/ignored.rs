@@ -44,12 +44,11 @@ impl Ignored {
     ///
     /// # Errors
     /// A file cannot be read, is not a regular file of the context, is larger than a megabyte, or has a wrong pattern.
-    pub(super) fn of_context(context: &Path, dockerfile: &str) -> Result<Self, IgnoreError> {
+    pub(super) fn of_context(context: &Folder, dockerfile: &str) -> Result<Self, IgnoreError> {
         let failed = |name: &str, source| IgnoreError::File { name: name.to_owned(), source };
-        let folder = Folder::open(context).map_err(|error| failed(".", error.into()))?;
         let always = vec![dockerfile.to_owned(), FILE.to_owned()];
         for name in [format!("{dockerfile}{FILE}"), FILE.to_owned()] {
-            match folder.read(Path::new(&name), Links::Within, MAX_FILE) {
+            match context.read(Path::new(&name), Links::Within, MAX_FILE) {
                 Err(error) if error.is_missing() => {}
                 Err(error) => return Err(failed(&name, error)),
                 Ok(text) => return Ok(Self { patterns: patterns(&name, &String::from_utf8_lossy(&text))?, always }),

@@ -14,7 +14,7 @@ use super::archive;
 use super::client::{DockerClient, DockerError};
 use super::ignored::Ignored;
 use super::labels::Labels;
-use crate::engine::sandbox::provider::Progress;
+use crate::engine::sandbox::provider::{ImageBuild, Progress};
 
 /// Maximum number of attempts to pull an image. GitHub's runner tries three times as well, and waits one to ten seconds
 /// in between.
@@ -103,16 +103,16 @@ impl DockerClient {
     /// The folder or its `.dockerignore` cannot be read, it is too large, or the build failed.
     pub(super) async fn build(
         &self,
-        context: &Path,
-        dockerfile: &str,
-        tag: &str,
+        build: &ImageBuild<'_>,
         labels: &Labels,
         say: &mut (dyn FnMut(&str) + Send),
     ) -> Result<(), DockerError> {
-        let doing = || format!("cannot build {dockerfile} of {}", context.display());
+        let ImageBuild { context, place, dockerfile, tag } = build;
+        let doing = || format!("cannot build {dockerfile} of {}", place.display());
         let failed = |answer: String| DockerError::Failed { doing: doing(), answer };
         let ignored = Ignored::of_context(context, dockerfile).map_err(|error| failed(error.to_string()))?;
-        let (parts, packing) = archive::pack(context, ignored);
+        let context = context.folder(Path::new(".")).map_err(|error| failed(error.to_string()))?;
+        let (parts, packing) = archive::pack_folder(context, ignored);
         let options = BuildImageOptionsBuilder::default()
             .dockerfile(dockerfile)
             .t(tag)

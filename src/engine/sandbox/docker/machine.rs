@@ -142,10 +142,9 @@ impl DockerMachine {
 
     async fn build_image(&self, build: &ImageBuild<'_>, say: &mut Say<'_>) -> Result<(), ProviderError> {
         let labels = Labels::kept(self.spec.run.state());
-        let ImageBuild { context, dockerfile, tag } = build;
         let client = self.client().await?;
         tokio::select! {
-            built = client.build(context, dockerfile, tag, &labels, say) => Ok(built?),
+            built = client.build(build, &labels, say) => Ok(built?),
             error = client.lost() => Err(error.into()),
         }
     }
