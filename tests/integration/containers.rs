@@ -426,7 +426,9 @@ fn the_context_of_a_docker_action_has_what_docker_would_send() {
     }
     project.commit();
     let said = project.run(&[]);
-    said.expect(0, &["queue is not in the context", "found=/context/sub/kept", "found=/context/deep/b", "/etc/passwd"]);
+    said.expect(0, &["found=/context/sub/kept", "found=/context/deep/b", "/etc/passwd"]);
+    // The printer folds the lines of the build.
+    project.call(&["logs"]).expect(0, &["queue is not in the context"]);
     for name in ["huge", "other", "a.tmp", "context/queue"] {
         assert!(
             !said.out().contains(&format!("/{name}\n")) && !said.out().contains("root:x"),
