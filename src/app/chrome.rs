@@ -1,11 +1,13 @@
 //! The lines around the panes: the header, the latest notice, the key hints.
 
+use std::time::Duration;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
 use crate::model::capabilities::Unavailable;
-use crate::model::feed::{Connection, Notice, Trouble, Waits, Watching};
+use crate::model::feed::{Connection, Notice, Polling, Trouble, Waits, Watching};
 use crate::model::{EndReason, Level, Run, Summary, Timestamp};
 use crate::ui::text;
 use crate::ui::theme::{Hue, Theme};
@@ -40,7 +42,8 @@ pub(super) fn header(
     let event = format!("{} {version}", summary.info.event);
     let short = summary.info.id.as_str().rsplit('-').next().unwrap_or_default();
     let repository = if state.has_several_repositories() { project(&summary.info.repository) } else { "" };
-    let parts = [repository, summary.name.as_str(), file_name(&summary.info.workflow), event.trim(), &attempt, short];
+    let workflow = summary.info.numbered().unwrap_or_else(|| file_name(&summary.info.workflow).to_owned());
+    let parts = [repository, summary.name.as_str(), &workflow, event.trim(), &attempt, short];
     let mut parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     parts.dedup();
     let room = usize::from(area.width).saturating_sub(right_width + 2);
@@ -63,6 +66,8 @@ fn status(
     } else if state.refusal() == Some(Unavailable::ReadOnly) {
         parts.push(("READ-ONLY".to_owned(), theme.style(Hue::Review)));
     }
+    let polling = state.polling.filter(|_| has_room_for_polling(columns) && state.connection == Connection::Live);
+    parts.extend(polling.map(|polling| (polled(polling, state.now, theme), theme.style(Hue::Dim))));
     parts.extend(connection(&state.connection, state.now).map(|text| (text, theme.style(Hue::Bad))));
     parts.extend(state.watching.as_ref().map(|watching| (watch_status(watching), theme.style(Hue::Accent))));
     match state.broken.as_slice() {
@@ -88,7 +93,10 @@ fn status(
     for command in state.pending(&summary.info.id) {
         parts.push((format!("{} asked", command_name(command)), theme.style(Hue::Review)));
     }
-    let phase = format!("{lamp} {} {}", look.word, time.unwrap_or_default());
+    let expected = run.zip(state.expected(&summary.info.id));
+    let rest = expected.and_then(|(run, expected)| expected.rest_of(run, state.now));
+    let rest = rest.map(|rest| format!(", ~{} left", text::spent(state.now, None, after(state.now, rest))));
+    let phase = format!("{lamp} {} {}{}", look.word, time.unwrap_or_default(), rest.unwrap_or_default());
     parts.push((phase.trim_end().to_owned(), theme.phase(&summary.phase)));
     let steps = run.into_iter().flat_map(|run| run.jobs.values()).flat_map(|job| &job.steps);
     let errors = steps.flat_map(|step| &step.annotations).filter(|note| note.level == Level::Error).count();
@@ -96,6 +104,22 @@ fn status(
         parts.push((format!("!{errors}"), theme.style(Hue::Bad)));
     }
     parts
+}
+
+/// Whether a header of this width says when servers are asked next.
+pub(super) fn has_room_for_polling(columns: u16) -> bool {
+    columns >= 110
+}
+
+/// Returns when servers are asked next, and how many requests are left.
+fn polled(polling: Polling, now: Timestamp, theme: Theme) -> String {
+    let next = format!("next in {}", text::spent(now, None, polling.next));
+    let budget = polling.budget.map(|(left, all)| format!("{} of {}", text::count(left), text::count(all)));
+    std::iter::once(next).chain(budget).collect::<Vec<_>>().join(theme.dot())
+}
+
+fn after(now: Timestamp, time: Duration) -> Timestamp {
+    Timestamp(now.0.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)))
 }
 
 /// Returns the state of the connection while it is not live. A replay shows its own state.

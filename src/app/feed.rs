@@ -41,6 +41,7 @@ impl App {
             }
             Feed::Opened(info) if self.state.connection == Connection::Replay => self.start_replay(info),
             Feed::Opened(info) => self.state.open(info),
+            Feed::Expected { run, expected } => self.state.expect(run, expected),
             Feed::Records { records, .. } if self.replay.is_some() => self.extend_replay(records),
             Feed::Records { run, records } => {
                 let notice = self.state.apply(&run, &records);
@@ -94,6 +95,7 @@ impl App {
                 self.overlay = Some(Overlay::Rollback(RollbackBox::new(repository, rollback)));
             }
             Feed::Watching(watching) => self.state.watching = watching,
+            Feed::Polling(polling) => self.state.polling = polling,
             Feed::Connection(connection) => self.connected(connection),
             Feed::Notice(notice) => self.notify(notice),
         }

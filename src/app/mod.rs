@@ -147,7 +147,10 @@ impl App {
     /// Whether the picture changes with time, so that ticks are needed.
     #[must_use]
     pub fn is_moving(&self) -> bool {
-        let ages = || matches!(self.state.connection, Connection::Stale { .. } | Connection::Offline { .. });
+        let ages = || {
+            let is_broken = matches!(self.state.connection, Connection::Stale { .. } | Connection::Offline { .. });
+            is_broken || (self.state.polling.is_some() && chrome::has_room_for_polling(self.area.width))
+        };
         self.replay.as_ref().map_or_else(|| self.state.active().next().is_some() || ages(), Replay::is_playing)
     }
 
@@ -208,6 +211,7 @@ impl App {
                 self.paste(&text);
                 Vec::new()
             }
+            Msg::Focus(here) => vec![Effect::Request(Request::Attend(here))],
             Msg::Mouse(event) => self.mouse(event),
             Msg::Feed(feed) => self.take_feed(feed),
             Msg::Page(page) => {

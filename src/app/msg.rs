@@ -23,6 +23,8 @@ pub enum Msg {
     Mouse(MouseEvent),
     /// New size of the terminal in columns and rows.
     Resize(u16, u16),
+    /// The terminal got or lost the keyboard.
+    Focus(bool),
     /// A backend reported something.
     Feed(Feed),
     /// Lines of a log to show, in answer to [`Effect::LoadPage`].

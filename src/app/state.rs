@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::model::capabilities::Unavailable;
-use crate::model::feed::{BrokenWorkflow, Connection, Notice, Request, StartableWorkflow, Watching};
+use crate::model::feed::{BrokenWorkflow, Connection, Notice, Polling, Request, StartableWorkflow, Watching};
 use crate::model::rights::{KnownRights, Rights};
 use crate::model::{
-    Command, Conclusion, EndReason, Event, PendingReview, Phase, Record, Reply, RepositoryId, RerunScope, Review, Run,
+    Command, Conclusion, EndReason, Event, Expected, PendingReview, Phase, Record, Reply, RepositoryId, RerunScope, Review, Run,
     RunId, RunInfo, Summary, Timestamp,
 };
 use crate::store::runs::RunStore;
@@ -32,8 +32,12 @@ pub(super) struct AppState {
     /// Whether the first page of runs has arrived. Before that, an empty list does not mean that there are no runs.
     pub(super) is_listed: bool,
     listed: Listed,
+    /// How long followed runs are expected to take.
+    expected: BTreeMap<RunId, Expected>,
     /// Connection of the backend to the source of the runs.
     pub(super) connection: Connection,
+    /// When servers are asked next.
+    pub(super) polling: Option<Polling>,
     /// Repository of the working directory, `owner/name`; `None` outside of repositories.
     pub(super) home: Option<RepositoryId>,
     /// The workflows here that have errors.
@@ -94,6 +98,16 @@ pub(super) struct EventEntry {
 }
 
 impl AppState {
+    /// Notes how long a run is expected to take.
+    pub(super) fn expect(&mut self, run: RunId, expected: Expected) {
+        self.expected.insert(run, expected);
+    }
+
+    /// Returns how long a run is expected to take, if there is a basis.
+    pub(super) fn expected(&self, run: &RunId) -> Option<&Expected> {
+        self.expected.get(run)
+    }
+
     /// Returns a followed run.
     pub(super) fn run(&self, id: &RunId) -> Option<&Run> {
         self.store.run(id)

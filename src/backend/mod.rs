@@ -5,6 +5,7 @@
 //! that can be started, watch mode, commands and their replies, the state of the connection. Log lines do not: the
 //! screen reads the visible ones through [`Backend::logs`].
 //!
+//! - [`commit_watch`]: all runs of a commit on a server
 //! - [`github`]: the runs of servers that speak the API of GitHub
 //! - [`local`]: the runs of this machine, and those of servers that [`github`] mirrors
 //! - [`replay`]: a past run, which refuses every change
@@ -40,6 +41,7 @@ use crate::model::capabilities::Unavailable;
 use crate::model::feed::{Feed, Request};
 use crate::store::logs::query::Logs;
 
+pub mod commit_watch;
 pub mod github;
 pub mod local;
 pub mod registry;

@@ -72,7 +72,7 @@ async fn serve(replay: Replay, mut requests: mpsc::Receiver<Request>, feed: mpsc
 fn answer(request: Request) -> Option<Feed> {
     match request {
         // The only run is followed from the start.
-        Request::Follow(_) | Request::LoadLog { .. } => None,
+        Request::Follow(_) | Request::LoadLog { .. } | Request::Attend(_) => None,
         Request::ListMore { .. } => Some(Feed::Listed { runs: Vec::new(), more: false }),
         Request::Submit { run, command } => {
             Some(Feed::Replied { run, command, reply: Reply::Rejected { reason: Unavailable::Replay.to_string() } })

@@ -7,11 +7,13 @@ use std::sync::OnceLock;
 use crate::config::{Config, ConfigError};
 use crate::launch;
 use crate::launch::commands;
-use crate::model::{Command, Conclusion, JobId, LookupError, RepositoryId, Run, Summary};
+use crate::model::{Command, Conclusion, JobId, LookupError, RepositoryId, Run, Summary, Wait};
+use crate::repo::git::{GitError, git};
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::history::Filter;
 use crate::store::{StoreError, history};
 
+use super::commit_watch::{Commit, CommitWatch};
 use super::github::address::{AddressError, Repository, RunAddress, Target};
 use super::github::client::ApiError;
 use super::github::poller::{PollError, Poller, SubmitError};
@@ -81,6 +83,9 @@ pub enum RunsError {
     /// No repository is named, and the folder belongs to none on a known server.
     #[error("no remote of this folder is on a known server: name the repository with -R OWNER/NAME")]
     NoRepository,
+    /// The checkout has no such commit.
+    #[error(transparent)]
+    Git(#[from] GitError),
     /// The address of a pull request.
     #[error("{repository}#{number} is a pull request: name one of its runs")]
     PullRequest {
@@ -206,6 +211,74 @@ impl Runs {
         Ok(WithLogs { run: history::read(folder)?, outdated, missing })
     }
 
+    /// Returns why a run and its jobs wait, as [`Poller::waits`] does. What only its server knows is left out if it gives no
+    /// answer.
+    ///
+    /// # Errors
+    /// The run's folder cannot be read, or the settings are invalid.
+    pub async fn waits(&self, folder: &RunFolder) -> Result<Vec<Wait>, RunsError> {
+        if !history::is_mirror(folder) {
+            return Ok(history::read(folder)?.waits());
+        }
+        match self.poller()?.waits(folder).await {
+            Err(error) if error.is_transient() => Ok(history::read(folder)?.waits()),
+            waits => Ok(waits?),
+        }
+    }
+
+    /// Finds a commit: a full id; the beginning of one in the checkout `here`; a branch, another ref or a pull request, as
+    /// `#12`, `pull/12` or its URL, on the server. Without `revision`, the commit of the checkout.
+    ///
+    /// # Errors
+    /// There is no such commit, or `here` is not a checkout of a known server and no `repository` is named.
+    pub async fn commit(
+        &self,
+        repository: Option<&str>,
+        revision: Option<&str>,
+        here: &Path,
+    ) -> Result<Commit, RunsError> {
+        let poller = self.poller()?;
+        let named = repository.map(|name| Repository::parse(name, default_host().as_deref())).transpose()?;
+        let of_url = revision.and_then(|text| Target::parse(text, default_host().as_deref()).ok());
+        if let Some(Target::PullRequest { repository, number }) = of_url {
+            let sha = poller.commit(&repository, &pull_request(number)).await?;
+            return Ok(Commit { repository, sha });
+        }
+        let is_elsewhere = named.is_some();
+        let repository = match named {
+            Some(repository) => repository,
+            None => poller.checkout(here)?.ok_or(RunsError::NoRepository)?,
+        };
+        let local = |revision: &str| {
+            let commit = format!("{revision}^{{commit}}");
+            Ok::<_, RunsError>(
+                git(here, ["rev-parse", "--verify", "--end-of-options", commit.as_str()])?.trim().to_owned(),
+            )
+        };
+        let is_hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let sha = match revision {
+            None => local("HEAD")?,
+            Some(text) if text.len() == 40 && is_hex(text) => text.to_ascii_lowercase(),
+            Some(text) => match text.strip_prefix('#').or_else(|| text.strip_prefix("pull/")).map(str::parse::<u64>) {
+                Some(Ok(number)) => poller.commit(&repository, &pull_request(number)).await?,
+                _ if !is_elsewhere && text.len() >= 7 && is_hex(text) => match local(text) {
+                    Ok(sha) => sha,
+                    Err(_) => poller.commit(&repository, text).await?,
+                },
+                _ => poller.commit(&repository, text).await?,
+            },
+        };
+        Ok(Commit { repository, sha })
+    }
+
+    /// Follows the runs of a commit.
+    ///
+    /// # Errors
+    /// The settings are invalid.
+    pub fn watch(&self, commit: Commit) -> Result<CommitWatch, ConfigError> {
+        Ok(CommitWatch::new(self.poller()?.clone(), commit))
+    }
+
     /// Sends a command to a run, through its worker or to its server.
     ///
     /// # Errors
@@ -260,6 +333,11 @@ impl Runs {
 fn target(wanted: &str) -> Option<Result<Target, AddressError>> {
     let is_number = !wanted.is_empty() && wanted.bytes().all(|byte| byte.is_ascii_digit());
     (is_number || wanted.contains('/')).then(|| Target::parse(wanted, default_host().as_deref()))
+}
+
+/// Returns the ref of the newest commit of a pull request.
+fn pull_request(number: u64) -> String {
+    format!("refs/pull/{number}/head")
 }
 
 fn default_host() -> Option<String> {

@@ -19,6 +19,8 @@ pub enum Exit {
     Rejected,
     /// The state folder or a worker's socket is not accessible.
     Unavailable,
+    /// Nothing that was waited for came in time.
+    TimedOut,
     /// A bug in cuelight.
     Internal,
     /// The run was cancelled, or Ctrl-C left it in progress.
@@ -27,13 +29,14 @@ pub enum Exit {
 
 impl Exit {
     /// All codes, for the documentation.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Success,
         Self::Failed,
         Self::Usage,
         Self::NotFound,
         Self::Rejected,
         Self::Unavailable,
+        Self::TimedOut,
         Self::Internal,
         Self::Cancelled,
     ];
@@ -48,6 +51,7 @@ impl Exit {
             Self::NotFound => 3,
             Self::Rejected => 4,
             Self::Unavailable => 5,
+            Self::TimedOut => 6,
             Self::Internal => 70,
             Self::Cancelled => 130,
         }
@@ -65,6 +69,7 @@ impl Exit {
                 "refused: the repository is not trusted, or the worker or the server rejected the command"
             }
             Self::Unavailable => "the state folder or a worker cannot be reached or written",
+            Self::TimedOut => "no run appeared in time",
             Self::Internal => "a bug in cuelight",
             Self::Cancelled => "the run was cancelled, or is no longer followed",
         }

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value as Json, json};
 
+use crate::backend::runs::Runs;
 use crate::files;
 use crate::launch::expression;
 use crate::model::legs;
-use crate::model::{Conclusion, Explanation, Job, PendingReview, Phase, Run, RunId, Step, Timestamp};
+use crate::model::{Conclusion, Explanation, Job, PendingReview, Phase, Run, RunId, Step, Timestamp, Wait};
 use crate::store::clock::now;
 use crate::store::history;
 use crate::ui::terminal_text::TerminalText;
@@ -19,7 +20,7 @@ use crate::workflow::expr::{Contexts, Value};
 use super::printer::{first_line, waiting};
 use super::style;
 use super::style::Style;
-use super::{Exit, Failure, Outcome, RunArg};
+use super::{Exit, Failure, Outcome, RunArg, block_on};
 
 /// Explains why jobs and steps ran, were skipped, or wait for a review.
 #[derive(clap::Args)]
@@ -119,29 +120,46 @@ impl<'r> Decided<'r> {
 
 /// Prints the conditions of a run.
 fn conditions(args: &Args) -> Outcome {
-    let run = history::read(&args.run.find()?)?;
+    let folder = args.run.find()?;
+    let run = history::read(&folder)?;
     let jobs = match &args.job {
         Some(wanted) => run.jobs_named(wanted)?,
         None => run.jobs.values().collect(),
     };
+    let jobs_of: Vec<_> = jobs.iter().map(|job| job.id.clone()).collect();
     let mut decided = decided(&run, jobs, args.step.as_deref());
     if let (Some(wanted), true) = (&args.step, decided.is_empty()) {
         return Err(run.no_step(wanted).into());
     }
     decided.retain(Decided::has_explanation);
+    let mut waits = block_on(Runs::new(folder.runs()).waits(&folder))??;
+    let is_wanted = |wait: &Wait| wait.job.as_ref().is_none_or(|job| jobs_of.contains(job));
+    waits.retain(|wait| args.step.is_none() && is_wanted(wait));
+    let named = run.info.address();
     if args.json {
+        for wait in &waits {
+            style::json(&json!({
+                "wait": wait, "sentence": wait.cause.to_string(), "remedy": wait.cause.remedy(&named),
+            }))?;
+        }
         decided.iter().flat_map(Decided::as_json).try_for_each(|one| style::json(&one))?;
         return Ok(Exit::Success);
     }
-    if decided.is_empty() {
+    if decided.is_empty() && waits.is_empty() {
         style::line(if run.info.remote.is_some() {
-            "No job waits for a review. A server does not say why jobs and steps were skipped."
+            "No job waits. A server does not say why jobs and steps were skipped."
         } else {
-            "No job or step has an `if`, none was skipped, and none waits for a review."
+            "No job or step has an `if`, none was skipped, and none waits."
         })?;
         return Ok(Exit::Success);
     }
     let style = Style::of_output();
+    // What a review holds back is explained with its job.
+    waits.retain(|wait| !decided.iter().any(|one| one.review.is_some() && Some(&one.job.id) == wait.job.as_ref()));
+    style::print(&style.spelled(waiting_page(&waits, &named, style)))?;
+    if !waits.is_empty() && !decided.is_empty() {
+        style::line("")?;
+    }
     style::print(&style.spelled(page(&decided, style, now())))?;
     Ok(Exit::Success)
 }
@@ -177,6 +195,18 @@ pub(super) fn page(decided: &[Decided], style: Style, now: Timestamp) -> Termina
             page.push(&text!("\n"));
         }
         page.push(&one.as_text(style, now));
+    }
+    page
+}
+
+/// Formats what jobs wait for, with the command that ends each wait. `run` is the run as commands name it.
+fn waiting_page(waits: &[Wait], run: &str, style: Style) -> TerminalText {
+    let mut page = TerminalText::default();
+    for wait in waits {
+        page.push_line(&text!("{}  {}", style.bold(&wait.name), wait.cause.to_string()));
+        if let Some(remedy) = wait.cause.remedy(run) {
+            page.push_line(&text!("    {}", style.paint(Hue::Dim, remedy)));
+        }
     }
     page
 }

@@ -10,7 +10,7 @@ use crate::config::{Config, ConfigError};
 use crate::launch::SecretError;
 use crate::launch::triggers::{TriggerDecision, TriggerError, TriggerOutcome};
 use crate::launch::trust::{Distrust, Untrusted};
-use crate::model::{Preview, PreviewLine, Shown, Summary, Timestamp};
+use crate::model::{Expected, Preview, PreviewLine, Shown, Summary, Timestamp};
 use crate::repo::git::GitError;
 use crate::repo::workflows::WorkflowFileError;
 use crate::store::StoreError;
@@ -53,9 +53,9 @@ proptest! {
                 check(&story.print(printer.as_mut()))?;
             }
             let run = story.run();
-            check(runs::shown(&run, style, Timestamp(0)).as_str())?;
+            check(runs::shown(&run, &Expected::default(), style, Timestamp(0)).as_str())?;
             check(explain::page(&explain::decided(&run, run.jobs.values(), None), style, Timestamp(0)).as_str())?;
-            let listed = runs::listed(&[Summary::from(&run)], false, style, Timestamp(0));
+            let listed = runs::listed(&[Summary::from(&run)], false, None, style, Timestamp(0));
             check(listed.as_str())?;
             prop_assert_eq!(listed.as_str().lines().count(), 1, "a name forges no line");
         }
@@ -78,7 +78,7 @@ proptest! {
         }
         let mut bytes = Vec::new();
         let mut out = style::Out::read_by_runner(&mut bytes, true);
-        out.print(&runs::shown(&story.run(), style, Timestamp(0))).expect("memory");
+        out.print(&runs::shown(&story.run(), &Expected::default(), style, Timestamp(0))).expect("memory");
         out.line(&text).expect("memory");
         prop_assert_eq!(commands(&String::from_utf8(bytes).expect("text")), Vec::<String>::new());
     }

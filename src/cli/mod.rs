@@ -33,6 +33,7 @@ mod several;
 mod shell;
 mod style;
 mod trust;
+mod watch;
 mod worker;
 
 use std::io;
@@ -73,6 +74,8 @@ enum Command {
     Demo(demo::Args),
     /// Follow a run until it ends
     Attach(commands::AttachArgs),
+    /// Follow all runs of a commit on a server, from the first after a push until the last has ended
+    Watch(watch::Args),
     /// List runs, newest first
     Runs(runs::ListArgs),
     /// Show a run: its jobs and steps and their results
@@ -281,6 +284,7 @@ fn carry_out(cli: &Cli) -> Outcome {
         Some(Command::Run(args)) => run::run(args),
         Some(Command::Demo(args)) => demo::run(args),
         Some(Command::Attach(args)) => commands::attach(args),
+        Some(Command::Watch(args)) => watch::run(args),
         Some(Command::Runs(args)) => runs::list(args),
         Some(Command::Show(args)) => runs::show(args),
         Some(Command::Logs(args)) => runs::logs(args),

@@ -4,7 +4,7 @@ use std::io;
 
 use crate::backend::runs::Runs;
 use crate::launch;
-use crate::model::{Conclusion, Job, LineRange, Phase, RepositoryId, Run, Step, Summary, Timestamp};
+use crate::model::{Conclusion, Expected, Job, LineRange, Phase, RepositoryId, Run, Step, Summary, Timestamp};
 use crate::store::clock::now;
 use crate::store::first_error;
 use crate::store::folder::RunFolder;
@@ -44,6 +44,12 @@ pub(super) struct ListArgs {
     /// Only runs with this status or conclusion
     #[arg(long, short, value_parser = status)]
     status: Option<StatusFilter>,
+    /// Only runs of this commit: its id or the beginning of it
+    #[arg(long, short, value_name = "SHA")]
+    commit: Option<String>,
+    /// Only runs on servers that this user started
+    #[arg(long, short = 'u', value_name = "USER")]
+    actor: Option<String>,
     /// Only runs created since then: a date, or an age such as `12h` or `7d`
     #[arg(long, value_parser = history::parse_since)]
     since: Option<Timestamp>,
@@ -117,6 +123,8 @@ pub(super) fn list(args: &ListArgs) -> Outcome {
         branch: args.branch.clone(),
         event: args.event.clone(),
         status: args.status,
+        commit: args.commit.clone(),
+        actor: args.actor.clone(),
         since: args.since,
     };
     let before = args.before.as_ref().map(|wanted| runs.find(wanted)).transpose()?;
@@ -143,17 +151,23 @@ pub(super) fn list(args: &ListArgs) -> Outcome {
         })?;
         return Ok(Exit::Success);
     }
-    style::print(&listed(&page.runs, page.more, Style::of_output(), now()))?;
+    style::print(&listed(&page.runs, page.more, style::columns(), Style::of_output(), now()))?;
     Ok(Exit::Success)
 }
 
-/// Lists runs, one per line, and how to see older ones if there are more.
-pub(super) fn listed(runs: &[Summary], more: bool, style: Style, now: Timestamp) -> TerminalText {
+/// Lists runs, one per line of at most this many columns, and how to see older ones if there are more.
+pub(super) fn listed(
+    runs: &[Summary],
+    more: bool,
+    columns: Option<usize>,
+    style: Style,
+    now: Timestamp,
+) -> TerminalText {
     let mut list = TerminalText::default();
     let first = runs.first().map(|run| &run.info.repository);
     let several = runs.iter().any(|run| Some(&run.info.repository) != first);
     for summary in runs {
-        list.push_line(&row(summary, several, style, now));
+        list.push_line(&row(summary, several, columns, style, now));
     }
     if let (true, Some(last)) = (more, runs.last()) {
         list.push_line(&style.paint(Hue::Dim, text!("older runs: --before {}", last.info.id)));
@@ -164,8 +178,9 @@ pub(super) fn listed(runs: &[Summary], more: bool, style: Style, now: Timestamp)
 /// Maximum width of a run's name in the list, in columns: titles of runs on servers are whole sentences.
 const MAX_NAME: usize = 40;
 
-/// Returns the line of a run, with its repository if there are runs of several.
-fn row(summary: &Summary, several: bool, style: Style, now: Timestamp) -> TerminalText {
+/// Returns the line of a run, with its repository if there are runs of several. What comes first matters most: on a narrow
+/// terminal the rest is left out.
+fn row(summary: &Summary, several: bool, columns: Option<usize>, style: Style, now: Timestamp) -> TerminalText {
     let time = summary.started.map(|started| spent(started, summary.finished, now)).unwrap_or_default();
     let reason = match summary.reviews.as_slice() {
         [] => text!("{}", first_line(&summary.why().unwrap_or_default())),
@@ -174,23 +189,24 @@ fn row(summary: &Summary, several: bool, style: Style, now: Timestamp) -> Termin
             text!("{}{}", since(first, now), more)
         }
     };
-    let attempt = if summary.attempt > 1 { text!(" attempt {}", summary.attempt) } else { text!("") };
     let info = &summary.info;
+    let attempt = if summary.attempt > 1 { format!(" attempt {}", summary.attempt) } else { String::new() };
+    let word = format!("{}{attempt}", style.word(&summary.phase));
     let repository = if several { text!("{:<20} ", info.repository) } else { text!("") };
+    let name = info.numbered().map_or_else(|| summary.name.clone(), |title| format!("{title} {}", summary.name));
     let ellipsis = style.spelled(text!("…"));
-    let row = text!(
-        "{} {}  {}{:<20} {:<20} {:<12} {:>8}  {}{}  {}",
-        style.glyph(&summary.phase),
-        info.id,
-        repository,
-        clip(&summary.name, MAX_NAME, ellipsis.as_str()),
-        info.version(),
-        info.event,
-        time,
-        style.word(&summary.phase),
-        attempt,
-        style.paint(Hue::Dim, reason)
-    );
+    let mut row = text!("{} {}  {:<15} {:>8}  {}", style.glyph(&summary.phase), info.id, word, time, repository);
+    let room = columns.map_or(MAX_NAME, |columns| columns.saturating_sub(row.width() + 1).min(MAX_NAME));
+    let name = clip(&name, room, ellipsis.as_str()).into_owned();
+    row.push(&text!("{:<20}", name));
+    for part in
+        [text!(" {:<20}", info.version()), text!(" {:<12}", info.event), text!("  {}", style.paint(Hue::Dim, reason))]
+    {
+        if columns.is_some_and(|columns| row.width() + part.clone().trim_end().width() >= columns) {
+            break;
+        }
+        row.push(&part);
+    }
     row.trim_end()
 }
 
@@ -213,12 +229,13 @@ pub(super) fn show(args: &ShowArgs) -> Outcome {
     let style = Style::of_output();
     let logs = text!("\nlogs: {}\n", folder.logs().display());
     let changes = changes(&dirty, folder.id().as_str(), style);
-    style::print(&text!("{}{}{}", style.spelled(shown(&run, style, now())), changes, logs))?;
+    let expected = history::expected(&folder.runs(), &run)?;
+    style::print(&text!("{}{}{}", style.spelled(shown(&run, &expected, style, now())), changes, logs))?;
     Ok(Exit::Success)
 }
 
 /// Shows a run, its jobs and their steps.
-pub(super) fn shown(run: &Run, style: Style, now: Timestamp) -> TerminalText {
+pub(super) fn shown(run: &Run, expected: &Expected, style: Style, now: Timestamp) -> TerminalText {
     let info = &run.info;
     let phase = run.progress();
     let mut page = text!("{} {}  {}  {}\n", style.glyph(&phase), run.name, info.id, style.word(&phase));
@@ -226,6 +243,9 @@ pub(super) fn shown(run: &Run, style: Style, now: Timestamp) -> TerminalText {
     page.push_line(&style.paint(Hue::Dim, origin));
     if let Some(reason) = run.why().filter(|_| run.reviews.is_empty()) {
         page.push_line(&TerminalText::paragraph(&reason));
+    }
+    if let Some(rest) = expected.rest_of(run, now) {
+        page.push_line(&text!("~{} left, by the last runs that succeeded", duration(rest)));
     }
     run.reviews.iter().for_each(|review| page.push_line(&waiting(review, &info.id, style, now)));
     run.reviewed.iter().for_each(|review| page.push_line(&text!("{}", review.text())));

@@ -98,6 +98,12 @@ fn moves_cursor() -> bool {
     io::stdout().is_terminal() && !std::env::var("TERM").is_ok_and(|term| term == "dumb")
 }
 
+/// Returns the number of rows of the terminal at standard output; `None` without a terminal.
+pub(super) fn rows() -> Option<usize> {
+    let size = moves_cursor().then(crossterm::terminal::size).and_then(Result::ok);
+    size.map(|(_, rows)| rows.into()).filter(|rows| *rows > 0)
+}
+
 /// Returns the number of columns of the terminal at standard output; `None` without a terminal, or for one without
 /// control sequences.
 pub(super) fn columns() -> Option<usize> {
@@ -160,6 +166,11 @@ impl<'w> Out<'w> {
     /// Erases the row of the cursor on a terminal.
     pub(super) fn erase_row(&mut self) -> io::Result<()> {
         self.stream.write_all(b"\r\x1b[K")
+    }
+
+    /// Erases this many rows above that of the cursor on a terminal.
+    pub(super) fn erase_rows(&mut self, rows: usize) -> io::Result<()> {
+        (0..rows).try_for_each(|_| self.stream.write_all(b"\x1b[1A\r\x1b[K"))
     }
 
     pub(super) fn flush(&mut self) -> io::Result<()> {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::environment::Environment;
 use super::rights::KnownRights;
 use super::rollback::{Rollback, RollbackRequest};
-use super::{Command, JobId, Preview, Record, Reply, RunId, RunInfo, Summary, Timestamp};
+use super::{Command, Expected, JobId, Preview, Record, Reply, RunId, RunInfo, Summary, Timestamp};
 
 /// A report of a backend.
 #[derive(Clone, Debug)]
@@ -31,6 +31,13 @@ pub enum Feed {
     Triggered(RunId),
     /// A run is followed from now on. Its records follow.
     Opened(RunInfo),
+    /// How long a followed run that has not ended is expected to take, if there is a basis.
+    Expected {
+        /// The run.
+        run: RunId,
+        /// The expected times.
+        expected: Expected,
+    },
     /// Records of a followed run, in order. Earlier records may be repeated.
     Records {
         /// The run.
@@ -82,8 +89,19 @@ pub enum Feed {
     },
     /// State of the connection to the source of the runs. It counts as live before the first report.
     Connection(Connection),
+    /// When servers are asked next, and how many requests are left; `None` while no server is.
+    Polling(Option<Polling>),
     /// A message to the user.
     Notice(Notice),
+}
+
+/// When a server is asked next, and what its limit of requests leaves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Polling {
+    /// Time of the next request.
+    pub next: Timestamp,
+    /// Requests that are left in this period, and all requests of a period, where the server names them.
+    pub budget: Option<(u64, u64)>,
 }
 
 /// State of the connection between a backend and the source of its runs.
@@ -354,6 +372,9 @@ pub enum Request {
     },
     /// Stop watch mode. Answered by [`Feed::Watching`].
     StopWatching,
+    /// Note whether the user is at the screen: the terminal has the keyboard. Nothing is polled for a list that is not
+    /// looked at.
+    Attend(bool),
 }
 
 #[cfg(test)]

@@ -70,6 +70,12 @@ pub struct RemoteRun {
     pub host: String,
     /// Id of the run on the server.
     pub id: u64,
+    /// Number of the run among those of its workflow; 0 if it is not known.
+    #[serde(default, skip_serializing_if = "is_no_number")]
+    pub number: u64,
+    /// Name of the workflow; empty if it is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub workflow: String,
     /// What the server is.
     #[serde(default)]
     pub kind: ServerKind,
@@ -101,6 +107,12 @@ fn is_zero(number: &usize) -> bool {
     *number == 0
 }
 
+// serde passes a reference.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
+fn is_no_number(number: &u64) -> bool {
+    *number == 0
+}
+
 impl RunInfo {
     /// Returns a text that is the same for all runs of a repository, and for no run of another one.
     #[must_use]
@@ -109,6 +121,22 @@ impl RunInfo {
             Some(folder) => format!("{} in {}", self.repository, folder.display()),
             None => self.repository.clone(),
         }
+    }
+
+    /// Returns the run as commands name it: `owner/name/17000000001` on a server, else its id.
+    #[must_use]
+    pub fn address(&self) -> String {
+        match &self.remote {
+            Some(remote) => format!("{}/{}", self.repository, remote.id),
+            None => self.id.to_string(),
+        }
+    }
+
+    /// Returns the workflow of a run on a server with the number of the run: `CI #12`. `None` if they are not known.
+    #[must_use]
+    pub fn numbered(&self) -> Option<String> {
+        let remote = self.remote.as_ref().filter(|remote| remote.number > 0 && !remote.workflow.is_empty())?;
+        Some(format!("{} #{}", remote.workflow, remote.number))
     }
 
     /// Returns the branch or tag; empty for a commit without either.
@@ -145,6 +173,14 @@ impl RunInfo {
 }
 
 impl Job {
+    /// Whether the job failed, and the run with it.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        let failed =
+            |conclusion| matches!(conclusion, Conclusion::Failure | Conclusion::TimedOut | Conclusion::StartupFailure);
+        !self.allowed_failure && self.phase.conclusion().is_some_and(failed)
+    }
+
     /// Whether the job has ended and ran steps, of which no log is here: that of a run on a server comes after its end.
     #[must_use]
     pub fn lacks_log(&self) -> bool {
@@ -182,6 +218,12 @@ pub struct Run {
 }
 
 impl Run {
+    /// Returns the short title of the run: workflow and number on a server, else its name.
+    #[must_use]
+    pub fn title(&self) -> String {
+        self.info.numbered().unwrap_or_else(|| self.name.clone())
+    }
+
     /// Returns the phase as it is shown: a run whose jobs are held back by reviews, while none runs or is queued, waits
     /// for the first of them.
     #[must_use]

@@ -209,6 +209,8 @@ impl RunSpec {
         let identity = RemoteRun {
             host: remote.host.clone(),
             id: remote.id,
+            number: remote.run_number,
+            workflow: remote.workflow_name.clone(),
             actor: remote.actor.clone(),
             fork: remote.fork.clone(),
             kind: remote.server,

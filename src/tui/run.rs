@@ -281,9 +281,10 @@ impl Loop {
             Event::FocusGained => {
                 self.canvas.forget();
                 self.dirty = true;
+                self.update(Msg::Focus(true));
             }
             Event::Paste(text) => self.update(Msg::Paste(text)),
-            Event::FocusLost => {}
+            Event::FocusLost => self.update(Msg::Focus(false)),
         }
     }
 

@@ -100,8 +100,14 @@ impl<'f> Watched<'f> {
             let path = format!("actions/concurrency_groups/{name}");
             *group = serde_json::from_value(self.fake.value(&self.path(&path))).expect("a group");
         }
-        let snapshot =
-            Snapshot { run, jobs: Some((&jobs, &layout)), pending: &pending, approvals: &[], groups: &groups };
+        let snapshot = Snapshot {
+            run,
+            jobs: Some((&jobs, &layout)),
+            pending: &pending,
+            approvals: &[],
+            groups: &groups,
+            superseded: None,
+        };
         mirror.update(&snapshot).expect("written");
         let again = graph.lay_out(&jobs, mirror.run());
         assert_eq!(again.jobs, layout.jobs, "the layout is stable");
@@ -398,7 +404,14 @@ fn answers_with_nulls_and_unknown_words_are_mirrored_too() {
             let document = spec(&watched.remote(run), run).expect("dated");
             let mut mirror = Mirror::open(&watched.runs(), &document).expect("written").expect("not held");
             let layout = Graph::new(run, None).lay_out(&jobs, mirror.run());
-            let snapshot = Snapshot { run, jobs: Some((&jobs, &layout)), pending: &[], approvals: &[], groups: &[] };
+            let snapshot = Snapshot {
+                run,
+                jobs: Some((&jobs, &layout)),
+                pending: &[],
+                approvals: &[],
+                groups: &[],
+                superseded: None,
+            };
             mirror.update(&snapshot).expect("written");
             assert_eq!(mirror.update(&snapshot).expect("written"), [], "{kind}");
             assert_eq!(mirror.run().jobs.len(), jobs.len(), "{kind}");

@@ -60,9 +60,14 @@ impl Watching {
 
     /// Returns the newest run of the server, as the list has it.
     pub(crate) fn newest(&self) -> Value {
-        let said = self.cuelight(&["runs", "-R", REPOSITORY, "-n", "1", "--json"]);
+        self.listed(REPOSITORY).remove(0)
+    }
+
+    /// Returns the runs of a repository of the server, newest first.
+    fn listed(&self, repository: &str) -> Vec<Value> {
+        let said = self.cuelight(&["runs", "-R", repository, "--json"]);
         assert_eq!(said.code, Some(0), "{}", said.error);
-        serde_json::from_str(&said.out).expect("JSON")
+        said.out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
     }
 
     /// Checks what the server counted.
@@ -268,4 +273,93 @@ fn the_screen_lists_a_repository_of_a_server_and_approves_a_deployment() {
     terminal.press("q");
     terminal.ends_restored();
     watching.check_stats();
+}
+
+#[test]
+fn all_runs_of_a_commit_are_watched_until_the_last_has_ended() {
+    let Some(watching) = Watching::new("ci-failing") else { return };
+    watching.fake.advance(30);
+    let run = watching.newest();
+    let sha = run["sha"].as_str().expect("a commit");
+    let watch = |args: &[&str]| {
+        let args = [&["watch", sha, "-R", REPOSITORY], args].concat();
+        watching.command("ghp_full", &args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts")
+    };
+    let (lines, fast) = (watch(&[]), watch(&["--fail-fast", "--json"]));
+    watching.fake.advance(600);
+    let lines = Said::from(lines.wait_with_output().expect("ends"));
+    assert_eq!(lines.code, Some(1), "{} {}", lines.out, lines.error);
+    let of = &sha[..7];
+    for part in ["› Test  failure in", "› Lint  success in", &format!("1 run of {of} of {REPOSITORY}: failure\n")] {
+        assert!(lines.out.contains(part), "{part}: {}", lines.out);
+    }
+    assert!(lines.out.lines().all(|line| !line.contains('\u{1b}')), "{}", lines.out);
+    let fast = Said::from(fast.wait_with_output().expect("ends"));
+    assert_eq!(fast.code, Some(1), "{} {}", fast.out, fast.error);
+    let failed: Vec<Value> = fast.out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert!(failed.iter().any(|line| line["job"] == "Test" && line["status"] == "failure"), "{}", fast.out);
+
+    let nothing = "0".repeat(40);
+    let none = watching.cuelight(&["watch", &nothing, "-R", REPOSITORY, "--timeout", "1s"]);
+    assert_eq!(none.code, Some(6), "{} {}", none.out, none.error);
+    assert!(none.error.contains("no run of 0000000 of aura/platform appeared in"), "{}", none.error);
+    let unknown = watching.cuelight(&["watch", "no-such-branch", "-R", REPOSITORY]);
+    assert_eq!(unknown.code, Some(3), "{}", unknown.error);
+    let here = watching.cuelight(&["watch"]);
+    assert_eq!(here.code, Some(2), "{}", here.error);
+    assert!(here.error.contains("name the repository with -R"), "{}", here.error);
+    watching.check_stats();
+}
+
+#[test]
+fn a_run_that_a_newer_one_replaced_is_not_a_failure() {
+    let Some(watching) = Watching::new("fleet-small") else { return };
+    watching.fake.advance(10);
+    let replaced = watching.listed("tide/web").remove(0);
+    let sha = replaced["sha"].as_str().expect("a commit").to_owned();
+    watching.fake.advance(600);
+    let watched = watching.cuelight(&["watch", &sha, "-R", "tide/web"]);
+    assert_eq!(watched.code, Some(0), "{} {}", watched.out, watched.error);
+    assert!(watched.out.contains("cancelled") && watched.out.contains("to a newer run"), "{}", watched.out);
+}
+
+#[test]
+fn a_run_that_waits_is_explained_with_what_holds_it() {
+    let Some(watching) = Watching::new("blocked-by-review") else { return };
+    watching.fake.advance(120);
+    let runs = watching.listed("lantern/post");
+    let explained = watching.cuelight(&["explain", id(&runs[0])]);
+    assert_eq!(explained.code, Some(0), "{}", explained.error);
+    for part in [
+        "Ship #210 holds the group ship-main (lantern/post/17000000001), since ",
+        "and waits for a review of public (olu, rosa)",
+        " lantern/post/17000000001\n",
+    ] {
+        assert!(explained.out.contains(part), "{part}: {}", explained.out);
+    }
+    let json = watching.cuelight(&["explain", id(&runs[0]), "--json"]);
+    let wait: Value = serde_json::from_str(json.out.lines().next().expect("a line")).expect("JSON");
+    assert_eq!(wait["wait"]["holder"]["reviews"].as_array().map(Vec::len), Some(0), "only olu and rosa may: {wait}");
+    watching.check_stats();
+
+    let Some(watching) = Watching::new("fleet-small") else { return };
+    watching.fake.advance(60);
+    let run = watching.listed("tide/model").remove(0);
+    let explained = watching.cuelight(&["explain", id(&run)]);
+    assert!(explained.out.contains("tpu") && explained.out.contains("is offline"), "{}", explained.out);
+    watching.check_stats();
+}
+
+#[test]
+fn a_run_in_progress_is_expected_to_take_as_long_as_the_last_good_ones() {
+    let Some(watching) = Watching::new("ci-green") else { return };
+    watching.fake.advance(40);
+    let runs = watching.listed(REPOSITORY);
+    let current = watching.cuelight(&["show", id(&runs[0])]);
+    assert!(current.out.contains("in_progress") || current.out.contains("running"), "{}", current.out);
+    let is_good = |run: &&Value| run["phase"]["done"] == "success" && run["workflow"] == runs[0]["workflow"];
+    let good = runs.iter().find(is_good).expect("a run that succeeded");
+    assert_eq!(watching.cuelight(&["show", id(good)]).code, Some(0));
+    let again = watching.cuelight(&["show", id(&runs[0])]);
+    assert!(again.out.contains(" left, by the last runs that succeeded"), "{}", again.out);
 }

@@ -9,7 +9,7 @@ use crate::app::msg::Effect;
 use crate::app::selection::{JobSelection, Selection, relevant_step};
 use crate::app::state::{AppState, has_failed};
 use crate::model::legs::{self, alike, titled};
-use crate::model::{Conclusion, EndReason, Gate, Job, JobId, Level, PendingReview, Phase, Run, RunId, Step, Timestamp};
+use crate::model::{Conclusion, EndReason, Expected, Gate, Job, JobId, Level, PendingReview, Phase, Run, RunId, Step, Timestamp};
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
@@ -156,13 +156,14 @@ impl Pane for Jobs {
         }
         let widest = run.jobs.values().map(|job| text::width(&job.name)).max().unwrap_or_default() as u16;
         let tab = (widest + 5).min(area.width / 2);
+        let expected = cx.state.expected(&run.info.id);
         for (y, row) in (area.y..area.bottom()).zip(rows.iter().skip(self.offset)) {
             let selected = row.is_selected(selection);
             let line = Rect { y, height: 1, ..area };
             match row {
                 Row::Job(job) => {
                     let (remark, style) = remark(job, run, cx);
-                    draw_job((job, &job.name), (&remark, style), (0, tab), selected, cx, line, buffer);
+                    draw_job((job, &job.name, expected), (&remark, style), (0, tab), selected, cx, line, buffer);
                 }
                 Row::Legs(jobs) | Row::Heading(jobs) => {
                     let (why, style) = remark(jobs[0], run, cx);
@@ -172,11 +173,11 @@ impl Pane for Jobs {
                     let remark = format!("{why}{}{values}", cx.theme.dot());
                     let took = |job: &&&Job| job.started.zip(job.finished).map(|(start, end)| end.since(start));
                     let longest = jobs.iter().max_by_key(took).unwrap_or(&jobs[0]);
-                    draw_job((longest, &title), (&remark, style), (0, tab), selected, cx, line, buffer);
+                    draw_job((longest, &title, expected), (&remark, style), (0, tab), selected, cx, line, buffer);
                 }
                 // The heading has the reason.
                 Row::Leg(job) => {
-                    draw_job((job, &job.name), ("", Style::new()), (LEG, tab), selected, cx, line, buffer);
+                    draw_job((job, &job.name, expected), ("", Style::new()), (LEG, tab), selected, cx, line, buffer);
                 }
                 Row::Step(_, step, indent) => draw_step(step, *indent, selected, cx, line, buffer),
             }
@@ -236,9 +237,9 @@ fn at(rows: &[Row], selection: &Selection) -> usize {
     rows.iter().position(|row| row.is_selected(selection)).unwrap_or_default()
 }
 
-/// Draws a row with the state and the time of a job.
+/// Draws a row with the state of a job, its time, and how long it is expected to take in all.
 fn draw_job(
-    (job, name): (&Job, &str),
+    (job, name, expected): (&Job, &str, Option<&Expected>),
     (remark, remark_style): (&str, Style),
     (indent, tab): (u16, u16),
     selected: bool,
@@ -246,6 +247,7 @@ fn draw_job(
     area: Rect,
     buffer: &mut Buffer,
 ) {
+    let time = took(job.started, job.finished, cx.state);
     let row = ListRow {
         indent,
         glyph: cx.theme.lamp(&job.phase, cx.state.now.0),
@@ -254,7 +256,10 @@ fn draw_job(
         tab,
         remark,
         remark_style,
-        right: &took(job.started, job.finished, cx.state),
+        right: &match expected.and_then(|expected| expected.of_job(job, cx.state.now)) {
+            Some(whole) => format!("{time} of ~{}", text::duration(whole)),
+            None => time,
+        },
         selected,
     };
     row.draw(cx, area, buffer);

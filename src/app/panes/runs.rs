@@ -113,7 +113,8 @@ impl Pane for Runs {
             let repository = if cx.state.has_several_repositories() { project(&run.info.repository) } else { "" };
             let ago = text::ago(cx.state.now.since(run.info.created));
             let version = branch(run);
-            let parts = [repository, version.as_str(), run.info.event.as_str(), &ago];
+            let numbered = run.info.numbered().unwrap_or_default();
+            let parts = [repository, &numbered, version.as_str(), run.info.event.as_str(), &ago];
             let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
             let (remark, hue) = match (&run.phase, run.reviews.len()) {
                 (Phase::Waiting(Gate::Review(_)), 1..) => (run.why().unwrap_or_default(), Hue::Review),
@@ -187,8 +188,12 @@ impl Runs {
     /// Returns the runs that match the filter.
     fn listed<'s>(&'s self, state: &'s AppState) -> impl Iterator<Item = &'s Summary> {
         let matches = |run: &&Summary| {
+            let numbered = run.info.numbered().unwrap_or_default();
+            let actor = run.info.remote.as_ref().map_or("", |remote| remote.actor.as_str());
             let texts = [
                 &run.name,
+                &numbered,
+                actor,
                 &run.info.repository,
                 &run.info.workflow,
                 &run.info.event,

@@ -6,7 +6,7 @@ use ratatui::style::Modifier;
 use super::fixture::{Driver, START, header, past, records, rest, run, script};
 use super::msg::{AlertReason, Effect, Msg};
 use super::*;
-use crate::model::feed::{Connection, Feed, Notice, Request, Trouble};
+use crate::model::feed::{Connection, Feed, Notice, Polling, Request, Trouble};
 use crate::model::testing::outline;
 use crate::model::{Command, Conclusion, Event, Explanation, JobId, Outcome, Record, Reply, RerunScope, Timestamp};
 use crate::ui::theme::{Colours, Glyphs, Theme};
@@ -335,6 +335,18 @@ fn the_deploys_pane_looks_through_a_bounded_number_of_runs() {
     assert_eq!(requests(&mut driver), 8, "2,000 runs are enough");
     driver.feed(Feed::Listed { runs: vec![run(1, "CI")], more: false });
     assert!(!driver.shows("newest"), "all runs were looked through: {}", driver.screen());
+}
+
+#[test]
+fn a_wide_header_has_the_next_poll_and_the_requests_that_are_left() {
+    let mut driver = Driver::showing(120, 24, Glyphs::Unicode);
+    let now = Timestamp(START + 200_000);
+    driver.send(Msg::Tick(now));
+    let next = Timestamp(now.0 + 12_000);
+    driver.feed(Feed::Polling(Some(Polling { next, budget: Some((4_812, 5_000)) })));
+    assert!(driver.shows("next in 12s · 4,812 of 5,000"), "{}", driver.screen());
+    driver.feed(Feed::Polling(None));
+    assert!(!driver.shows("next in"), "{}", driver.screen());
 }
 
 #[test]

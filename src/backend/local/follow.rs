@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::model::feed::{Feed, Notice};
-use crate::model::{Event, Record};
+use crate::model::{Event, Expected, Record};
 use crate::store::folder::RunFolder;
 use crate::store::journal::JournalReader;
 use crate::store::{StoreError, history, lock};
@@ -111,9 +111,19 @@ pub(super) async fn report(folder: RunFolder, feed: mpsc::Sender<Feed>) {
 async fn report_all(folder: RunFolder, feed: &mpsc::Sender<Feed>) -> Result<(), StoreError> {
     let run = folder.id().clone();
     let mut is_sent = feed.send(Feed::Opened(history::info(&folder)?)).await.is_ok();
+    if is_sent && let Some(expected) = expected(folder.clone()).await {
+        is_sent = feed.send(Feed::Expected { run: run.clone(), expected }).await.is_ok();
+    }
     let mut follower = Follower::new(folder);
     while is_sent && let Some(records) = follower.next().await? {
         is_sent = feed.send(Feed::Records { run: run.clone(), records }).await.is_ok();
     }
     Ok(())
+}
+
+/// Returns how long a run that has not ended is expected to take; `None` without a basis.
+async fn expected(folder: RunFolder) -> Option<Expected> {
+    let reading = tokio::task::spawn_blocking(move || history::expected(&folder.runs(), &history::read(&folder)?));
+    // A basis that cannot be read is none.
+    reading.await.ok()?.ok().filter(|expected| *expected != Expected::default())
 }

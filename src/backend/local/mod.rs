@@ -23,7 +23,7 @@ use tokio::time::Instant;
 
 use crate::launch;
 use crate::launch::{LaunchRequest, commands};
-use crate::model::feed::{Connection, Feed, Request, Trouble};
+use crate::model::feed::{Connection, Feed, Polling, Request, Trouble};
 use crate::model::{Command, Reply, RunId, Summary, Timestamp};
 use crate::store::clock::now;
 use crate::store::folder::RunsDir;
@@ -104,6 +104,8 @@ struct Serving {
     connection: Connection,
     /// Connection state that was reported last: that of the state folder, else of the first server that does not answer.
     reported: Connection,
+    /// What was reported last of the polls of servers.
+    polling: Option<Polling>,
     /// When the runs were last listed.
     listed_at: Option<Timestamp>,
     /// Listed runs that were not removed since.
@@ -136,6 +138,7 @@ impl Serving {
             unwatched: None,
             connection: Connection::Live,
             reported: Connection::Live,
+            polling: None,
             listed_at: None,
             listed: BTreeSet::new(),
             followed: HashSet::new(),
@@ -194,7 +197,10 @@ impl Serving {
                     self.retry_at = None;
                     self.start_pending().await;
                 }
-                () = servers::changed(&mut links) => self.report_connection().await,
+                () = servers::changed(&mut links) => {
+                    self.report_connection().await;
+                    self.report_polling().await;
+                }
                 rights = servers::learned(&mut rights) => self.report(Feed::Rights(rights)).await,
                 event = watch_event(&mut self.watch_mode) => match event {
                     WatchEvent::Written => self.report_watching().await,
@@ -260,6 +266,7 @@ impl Serving {
             Request::PlanRollback { repository, request } => self.plan_rollback(repository, request),
             Request::RollBack { repository, rollback } => self.roll_back(repository, rollback),
             Request::WatchFiles { workflow } => self.watch_files(workflow).await,
+            Request::Attend(here) => self.attend(here),
             Request::StopWatching => {
                 self.watch_mode = None;
                 self.report_watching().await;
@@ -355,6 +362,15 @@ impl Serving {
     async fn connect(&mut self, connection: Connection) {
         self.connection = connection;
         self.report_connection().await;
+    }
+
+    /// Reports when servers are asked next, if it changed.
+    async fn report_polling(&mut self) {
+        let polling = self.poller.as_ref().and_then(servers::polling);
+        if self.polling != polling {
+            self.polling = polling;
+            self.report(Feed::Polling(polling)).await;
+        }
     }
 
     async fn report_connection(&mut self) {

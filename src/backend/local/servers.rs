@@ -13,7 +13,7 @@ use crate::backend::github::address::Repository;
 use crate::backend::github::poller::{Links, PollError, Poller};
 use crate::backend::github::workflows::dispatch::Dispatch;
 use crate::backend::github::workflows::{BY_HAND, Dispatchable, file_name};
-use crate::model::feed::{Connection, Feed, Notice, StartableWorkflow, WorkflowServer};
+use crate::model::feed::{Connection, Feed, Notice, Polling, StartableWorkflow, WorkflowServer};
 use crate::model::rights::KnownRights;
 use crate::model::{Command, JobId, Reply, RunId, Summary};
 use crate::store::folder::RunFolder;
@@ -57,6 +57,13 @@ impl Serving {
                 report(feed, unless_deleted(&folder, opened)).await;
                 run
             });
+        }
+    }
+
+    /// Notes whether the user is at the screen.
+    pub(super) fn attend(&self, here: bool) {
+        if let Some(poller) = self.poller.clone() {
+            tokio::spawn(async move { poller.attend(here).await });
         }
     }
 
@@ -225,7 +232,7 @@ pub(super) async fn learned(rights: &mut Option<watch::Receiver<KnownRights>>) -
 pub(super) fn broken(poller: &Poller) -> Option<Connection> {
     let links = poller.links();
     let links = links.borrow();
-    links.iter().find_map(|(name, link)| match link.connection() {
+    links.iter().find_map(|(name, server)| match server.link.connection() {
         Connection::Stale { since, trouble, reason } => {
             Some(Connection::Stale { since, trouble, reason: format!("{name}: {reason}") })
         }
@@ -234,4 +241,14 @@ pub(super) fn broken(poller: &Poller) -> Option<Connection> {
         }
         Connection::Live | Connection::Replay => None,
     })
+}
+
+/// Returns when the first server is asked next, and what the limit of the one with the least requests left leaves.
+pub(super) fn polling(poller: &Poller) -> Option<Polling> {
+    let links = poller.links();
+    let links = links.borrow();
+    let next = links.values().filter_map(|server| server.next).min()?;
+    let rates = links.values().filter_map(|server| server.link.rate);
+    let budget = rates.min_by_key(|rate| rate.remaining).map(|rate| (rate.remaining, rate.limit));
+    Some(Polling { next, budget })
 }

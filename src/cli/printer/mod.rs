@@ -11,6 +11,7 @@ mod protocol;
 mod reviews;
 #[cfg(test)]
 pub(super) mod testing;
+mod watched;
 
 use std::io;
 
@@ -28,6 +29,7 @@ pub(super) use json::Json;
 pub(super) use lines::{Lines, ends_group, log_line};
 pub(super) use protocol::Protocol;
 pub(super) use reviews::{quoted, since, waiting};
+pub(super) use watched::{RunLines, RunTable, Watched};
 
 /// Prints one run while its records arrive.
 pub(super) trait Printer {

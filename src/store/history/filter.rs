@@ -15,6 +15,10 @@ pub struct Filter {
     pub event: Option<String>,
     /// State or conclusion of the latest attempt.
     pub status: Option<StatusFilter>,
+    /// Beginning of the id of the commit.
+    pub commit: Option<String>,
+    /// User whose action started the run on its server.
+    pub actor: Option<String>,
     /// Earliest time of creation.
     pub since: Option<Timestamp>,
 }
@@ -74,12 +78,16 @@ impl Filter {
     /// Whether a run meets all conditions.
     #[must_use]
     pub fn matches(&self, run: &Summary) -> bool {
-        let Self { repository, workflow, branch, event, status, since } = self;
+        let Self { repository, workflow, branch, event, status, commit, actor, since } = self;
         let is = |wanted: &Option<String>, is: &str| wanted.as_ref().is_none_or(|wanted| wanted == is);
         is(branch, &run.info.ref_name)
             && is(event, &run.info.event)
             && workflow.as_ref().is_none_or(|wanted| is_workflow(&run.info.workflow, wanted))
             && (repository.as_ref()).is_none_or(|wanted| run.info.repository.is_empty() || wanted.has(&run.info))
+            && commit.as_ref().is_none_or(|wanted| run.info.sha.starts_with(&wanted.to_ascii_lowercase()))
+            && actor.as_ref().is_none_or(|wanted| {
+                run.info.remote.as_ref().is_some_and(|remote| remote.actor.eq_ignore_ascii_case(wanted))
+            })
             && status.is_none_or(|status| status.matches(&run.phase))
             && since.is_none_or(|since| run.info.created >= since)
     }

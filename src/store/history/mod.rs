@@ -7,6 +7,7 @@
 //! Each run that has not ended has a marker file in the state folder, so that runs with a lost worker are found without
 //! reading all runs.
 
+mod expected;
 mod filter;
 mod find;
 mod index;
@@ -24,6 +25,7 @@ use super::runs::{RunStore, chronological};
 use super::spec::RunSpec;
 use super::{StoreError, atomic, lock};
 
+pub use expected::expected;
 pub use filter::{Filter, StatusFilter, parse_since};
 
 use index::{Cached, Index, Line, Writer, journal_length};

@@ -33,13 +33,15 @@ pub struct Snapshot<'s> {
     pub approvals: &'s [Approval],
     /// Concurrency groups of the run with their members, where they were asked for.
     pub groups: &'s [ConcurrencyGroup],
+    /// The concurrency group in which a newer run replaced this one, where that is known.
+    pub superseded: Option<&'s str>,
 }
 
 impl<'s> Snapshot<'s> {
     /// Returns a snapshot of a run that is only listed.
     #[must_use]
     pub fn listed(run: &'s WireRun) -> Self {
-        Self { run, jobs: None, pending: &[], approvals: &[], groups: &[] }
+        Self { run, jobs: None, pending: &[], approvals: &[], groups: &[], superseded: None }
     }
 }
 
@@ -113,7 +115,9 @@ pub fn events(known: &Run, snapshot: &Snapshot<'_>) -> Vec<Timed> {
             None => Some("the server gives no conclusion".to_owned()),
         };
         jobs::close_unlisted(&mut diff, conclusion, at);
-        diff.add(at, Event::RunFinished { conclusion, reason: reason.map(EndReason::Message) });
+        let replaced = snapshot.superseded.filter(|_| conclusion == Conclusion::Cancelled);
+        let replaced = replaced.map(|group| EndReason::GroupYielded { group: group.to_owned(), to: NEWER.to_owned() });
+        diff.add(at, Event::RunFinished { conclusion, reason: replaced.or(reason.map(EndReason::Message)) });
     }
     diff.events
 }
@@ -206,6 +210,21 @@ pub(super) fn concurrency(snapshot: &Snapshot<'_>, job: Option<u64>) -> Gate {
         break;
     }
     Gate::Concurrency { group, holder }
+}
+
+/// Name of the run that replaced another one in its concurrency group: the server does not name it.
+const NEWER: &str = "a newer run";
+
+/// Beginning and end of the annotation that a job gets when its run is replaced in a concurrency group, around the name of
+/// the group.
+const SUPERSEDED: (&str, &str) = ("Canceling since a higher priority waiting request for '", "' exists");
+
+/// Returns the concurrency group in which a newer run replaced the run of these annotations, given with the numbers of their
+/// jobs.
+#[must_use]
+pub fn superseded(annotations: &[(u64, Vec<WireAnnotation>)]) -> Option<&str> {
+    let messages = annotations.iter().flat_map(|(_, all)| all).filter_map(|annotation| annotation.message.as_deref());
+    messages.filter_map(|message| message.strip_prefix(SUPERSEDED.0)?.strip_suffix(SUPERSEDED.1)).next()
 }
 
 /// Path of an annotation that is about a job itself.

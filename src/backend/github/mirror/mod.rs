@@ -17,7 +17,7 @@ pub mod live;
 pub mod logs;
 
 mod jobs;
-mod reviews;
+pub(in crate::backend::github) mod reviews;
 mod scope;
 
 #[cfg(test)]

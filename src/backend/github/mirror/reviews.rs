@@ -36,7 +36,7 @@ fn is_named(pending: &PendingDeployment) -> bool {
 }
 
 /// Returns a deployment that waits. `name` is that of its environment, where the server does not name it.
-pub(super) fn review(pending: &PendingDeployment, name: &str) -> PendingReview {
+pub(in crate::backend::github) fn review(pending: &PendingDeployment, name: &str) -> PendingReview {
     let environment = pending.environment.as_ref();
     let id = environment.and_then(|environment| environment.id).unwrap_or_default();
     let name = environment.and_then(|environment| environment.name.clone()).unwrap_or_else(|| name.to_owned());

@@ -168,7 +168,8 @@ impl Folded {
     /// Applies a snapshot, and asserts that the same one adds nothing afterwards.
     fn see(&mut self, graph: &Graph, run: &WireRun, jobs: &[WireJob]) {
         let layout = graph.lay_out(jobs, self.run());
-        let snapshot = Snapshot { run, jobs: Some((jobs, &layout)), pending: &[], approvals: &[], groups: &[] };
+        let snapshot =
+            Snapshot { run, jobs: Some((jobs, &layout)), pending: &[], approvals: &[], groups: &[], superseded: None };
         self.add(events(self.run(), &snapshot));
         assert_eq!(events(self.run(), &snapshot), [], "twice");
         let layout = graph.lay_out(jobs, self.run());
@@ -254,7 +255,7 @@ proptest! {
         let graph = graph(&jobs, &run);
         let update = |mirror: &mut Mirror| {
             let layout = graph.lay_out(&listed, mirror.run());
-            let snapshot = Snapshot { run: &run, jobs: Some((&listed, &layout)), pending: &[], approvals: &[], groups: &[] };
+            let snapshot = Snapshot { run: &run, jobs: Some((&listed, &layout)), pending: &[], approvals: &[], groups: &[], superseded: None };
             mirror.update(&snapshot).expect("written");
             mirror.run().clone()
         };
@@ -307,7 +308,7 @@ async fn a_mirror_with_a_free_lock_did_not_lose_a_worker() {
 }
 
 fn snapshot_of<'s>(run: &'s WireRun, pending: &'s [PendingDeployment], groups: &'s [ConcurrencyGroup]) -> Snapshot<'s> {
-    Snapshot { run, jobs: None, pending, approvals: &[], groups }
+    Snapshot { run, jobs: None, pending, approvals: &[], groups, superseded: None }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What is asked of a server for one run.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::backend::github::address::escaped;
 use crate::backend::github::client::{Answer, AnswerSource, ApiError, Client, Form, Freshness, Priority};
 use crate::backend::github::mirror::graph::{WorkflowFiles, calls};
+use crate::backend::github::wire::checks::Annotation;
 use crate::backend::github::wire::deployments::{Approval, PendingDeployment};
 use crate::backend::github::wire::repository::ConcurrencyGroup;
 use crate::backend::github::wire::runs::{Job, Run};
@@ -25,6 +27,10 @@ const MAX_PAGES: usize = 40;
 /// Maximum number of workflows that a run calls, and of levels of calls (GitHub allows 50 and 10).
 const MAX_CALLED: usize = 64;
 
+/// Maximum number of jobs that failed whose annotations are asked for unasked, and of pages of annotations of a job.
+const MAX_ANNOTATED: usize = 20;
+const MAX_ANNOTATION_PAGES: usize = 3;
+
 /// The parts of a run, as a server describes them.
 #[derive(Debug)]
 pub(super) struct Fetched {
@@ -33,6 +39,8 @@ pub(super) struct Fetched {
     pub(super) pending: Vec<PendingDeployment>,
     pub(super) approvals: Vec<Approval>,
     pub(super) groups: Vec<ConcurrencyGroup>,
+    /// Annotations of jobs that did not succeed, by the number of the job.
+    pub(super) annotations: Vec<(u64, Vec<Annotation>)>,
     /// Whether it differs from what was fetched before.
     pub(super) changed: bool,
     /// Number of requests that were charged.
@@ -48,8 +56,8 @@ pub(super) struct Fetch<'f> {
 
 impl Fetch<'_> {
     /// Asks for the run, the jobs of its newest attempt, and what it waits for. Reviews are asked for while it waits, and at
-    /// the end of a run that `deploys`.
-    pub(super) async fn snapshot(&self, deploys: bool) -> Result<Fetched, PollError> {
+    /// the end of a run that `deploys`; annotations of jobs that did not succeed, unless they are `annotated` already.
+    pub(super) async fn snapshot(&self, deploys: bool, annotated: &HashSet<u64>) -> Result<Fetched, PollError> {
         let mut cost = Cost::default();
         let mut run: Run = self.one(&self.run_path(""), &mut cost).await?;
         let attempt = run.run_attempt.unwrap_or(1).max(1);
@@ -77,7 +85,13 @@ impl Fetch<'_> {
         } else {
             Vec::new()
         };
-        Ok(Fetched { run, jobs, pending, approvals, groups, changed: cost.changed, charged: cost.charged })
+        let mut annotations = Vec::new();
+        let bad = |job: &&Job| job.conclusion.as_ref().is_some_and(|ending| ending.conclusion().0.is_bad());
+        let bad = jobs.iter().filter(bad).filter_map(|job| job.id).filter(|id| !annotated.contains(id));
+        for job in bad.take(MAX_ANNOTATED) {
+            annotations.push((job, self.annotations_at(job, &mut cost).await?));
+        }
+        Ok(Fetched { run, jobs, pending, approvals, groups, annotations, changed: cost.changed, charged: cost.charged })
     }
 
     /// Asks for the workflow file of a run at its commit, and for the workflows of the same repository that it calls.
@@ -99,6 +113,16 @@ impl Fetch<'_> {
             }
         }
         Ok(Some(WorkflowFiles { path: path.to_owned(), text, called }))
+    }
+
+    /// Asks for the annotations of a job.
+    pub(super) async fn annotations(&self, job: u64) -> Result<Vec<Annotation>, PollError> {
+        self.annotations_at(job, &mut Cost::default()).await
+    }
+
+    async fn annotations_at(&self, job: u64, cost: &mut Cost) -> Result<Vec<Annotation>, PollError> {
+        let path = format!("{}/check-runs/{job}/annotations?per_page=100", self.repository());
+        optional(self.pages(&path, MAX_ANNOTATION_PAGES, cost).await)
     }
 
     /// Downloads the log of a job.
@@ -131,7 +155,11 @@ impl Fetch<'_> {
     }
 
     async fn all<T: DeserializeOwned>(&self, path: &str, cost: &mut Cost) -> Result<Vec<T>, PollError> {
-        let answers = self.client.pages(path, MAX_PAGES, Freshness::NOW, self.priority).await?;
+        self.pages(path, MAX_PAGES, cost).await
+    }
+
+    async fn pages<T: DeserializeOwned>(&self, path: &str, most: usize, cost: &mut Cost) -> Result<Vec<T>, PollError> {
+        let answers = self.client.pages(path, most, Freshness::NOW, self.priority).await?;
         let mut items = Vec::new();
         for answer in &answers {
             cost.add(answer);

@@ -14,14 +14,14 @@ use crate::backend::github::client::{AnswerSource, ApiError, Client, Freshness, 
 use crate::backend::github::mirror::folder::{RemoteId, Stub, spec, stub};
 use crate::backend::github::wire::Page;
 use crate::backend::github::wire::runs::Run as WireRun;
-use crate::model::RunId;
+use crate::model::{RunId, Timestamp};
 use crate::store::clock::now;
 use crate::store::folder::RunsDir;
 use crate::store::spec::RunSpec;
 
 use super::dates::Dates;
 use super::mirrored::{Mirrored, RunPolled, Task};
-use super::{Ask, PollError, order};
+use super::{Ask, PollError, Purpose, order};
 
 /// Age up to which the list that another process got is used.
 const SHARED_LIST: Freshness = Freshness(Duration::from_secs(8));
@@ -52,8 +52,8 @@ struct Opened {
     tasks: mpsc::Sender<Task>,
     /// Whether it was opened for the user.
     is_wanted: bool,
-    /// Whether it takes commands.
-    listens: bool,
+    /// What its task mirrors it for.
+    purpose: Purpose,
     /// State at the last poll.
     last: RunPolled,
 }
@@ -102,8 +102,13 @@ struct Host {
     changed: mpsc::Sender<RunId>,
 }
 
-/// Serves until the last sender of asks is dropped.
-pub(super) async fn serve(runs: RunsDir, client: Client, mut asks: mpsc::Receiver<Ask>) {
+/// Serves until the last sender of asks is dropped. `tell` gets the time of the next poll.
+pub(super) async fn serve(
+    runs: RunsDir,
+    client: Client,
+    mut asks: mpsc::Receiver<Ask>,
+    tell: impl Fn(Option<Timestamp>) + Send,
+) {
     let (changed, mut changes) = mpsc::channel(MAX_CHANGES);
     let mut host = Host {
         runs,
@@ -121,6 +126,9 @@ pub(super) async fn serve(runs: RunsDir, client: Client, mut asks: mpsc::Receive
     loop {
         host.start_due();
         let next = host.next();
+        if host.polling.is_none() {
+            tell(host.schedule.next());
+        }
         tokio::select! {
             ask = asks.recv() => match ask {
                 Some(ask) => host.answer(ask),
@@ -150,7 +158,7 @@ impl Host {
                 // The other process may have ended. If not, it has polled the run meanwhile.
                 Some(spec) => {
                     self.schedule.polled(&key, Some(Polled::default()), now(), u32::MAX / 2);
-                    return self.open(&spec, true, true, None);
+                    return self.open(&spec, true, Purpose::Logs, None);
                 }
                 None => self.poll_run(run.clone(), priority, None),
             },
@@ -185,16 +193,17 @@ impl Host {
             }
             Ask::List { repositories, answer } => self.poll_lists(repositories, Priority::User, Some(answer)),
             Ask::Find { repository, id, answer } => self.find(repository, id, answer),
-            Ask::Open { spec, listens, answer } => {
-                self.open(&spec, true, listens, Some(answer));
+            Ask::Open { spec, purpose, answer } => {
+                self.open(&spec, true, purpose, Some(answer));
             }
             Ask::LoadLogs { spec, jobs, answer } => {
                 if !self.opened.contains_key(&spec.info.id) {
-                    self.open(&spec, true, false, None);
+                    self.open(&spec, true, Purpose::State, None);
                 }
                 self.pass_on(&spec.info.id, Task::LoadLogs { jobs, done: answer });
             }
             Ask::Record { run, event, answer } => self.pass_on(&run, Task::Record { event, done: answer }),
+            Ask::Attend(attention) => self.schedule.attend(attention, now()),
             Ask::Focus(run) => {
                 let before = self.focus.replace(run.clone());
                 for run in before.iter().chain([&run]) {
@@ -219,7 +228,7 @@ impl Host {
     }
 
     /// Mirrors a run from now on, and polls it.
-    fn open(&mut self, spec: &RunSpec, is_wanted: bool, listens: bool, answer: Option<Answering>) {
+    fn open(&mut self, spec: &RunSpec, is_wanted: bool, purpose: Purpose, answer: Option<Answering>) {
         let Some(remote) = spec.work.remote() else { return };
         let run = spec.info.id.clone();
         if let Some(opened) = self.opened.get_mut(&run) {
@@ -236,8 +245,10 @@ impl Host {
                     });
                     self.held.remove(&run);
                     self.close_one();
-                    self.opened
-                        .insert(run.clone(), Opened { tasks, is_wanted, listens: false, last: RunPolled::default() });
+                    self.opened.insert(
+                        run.clone(),
+                        Opened { tasks, is_wanted, purpose: Purpose::State, last: RunPolled::default() },
+                    );
                 }
                 Ok(None) => {
                     if is_wanted {
@@ -249,9 +260,11 @@ impl Host {
                 Err(error) => return done(answer, Err(error.into())),
             }
         }
-        if let Some(opened) = self.opened.get_mut(&run).filter(|opened| listens && !opened.listens) {
+        if let Some(opened) = self.opened.get_mut(&run).filter(|opened| opened.purpose < purpose) {
             // The channel is empty or the task is busy with little: it never has as many tasks as fit.
-            opened.listens = opened.tasks.try_send(Task::Listen).is_ok();
+            if opened.tasks.try_send(Task::Serve(purpose)).is_ok() {
+                opened.purpose = purpose;
+            }
         }
         let priority = if answer.is_some() { Priority::User } else { Priority::Background };
         self.poll_run(run, priority, answer);
@@ -399,7 +412,7 @@ impl Host {
             match spec(&remote, &run) {
                 Some(spec) if self.opened.contains_key(&spec.info.id) => self.wake(spec.info.id),
                 Some(spec) => match stub(&self.runs, &remote, &run) {
-                    Ok(Stub::NeedsJobs) => self.open(&spec, false, false, None),
+                    Ok(Stub::NeedsJobs) => self.open(&spec, false, Purpose::State, None),
                     Ok(Stub::Current | Stub::Undated) => {}
                     // Another process writes into the folder, maybe an older state: it is looked at again with the next
                     // change of the list.

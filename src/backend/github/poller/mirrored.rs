@@ -17,11 +17,12 @@ use tokio::time::sleep;
 
 use crate::backend::github::client::budget::Polled;
 use crate::backend::github::client::{ApiError, Client, Priority};
-use crate::backend::github::mirror::events::{Snapshot, Timed};
+use crate::backend::github::mirror::events::{Snapshot, Timed, annotations, superseded};
 use crate::backend::github::mirror::folder::Mirror;
 use crate::backend::github::mirror::graph::Graph;
 use crate::backend::github::mirror::logs;
 use crate::backend::github::mirror::logs::LogError;
+use crate::backend::github::wire::checks::Annotation;
 use crate::files;
 use crate::model::{Command, Conclusion, Event, Job, JobId, Phase, Reply, RunId, ServerKind};
 use crate::store::StoreError;
@@ -34,7 +35,7 @@ use crate::worker::control::PendingCommand;
 
 use super::fetch::{Fetch, Fetched};
 use super::live::{LiveLogs, Tail, Tailed};
-use super::{LogFault, PollError, order};
+use super::{LogFault, PollError, Purpose, order};
 
 /// Maximum size of the log of a job that is downloaded, in bytes.
 const MAX_LOG: u64 = 1 << 30;
@@ -61,8 +62,8 @@ struct Waiting {
 
 /// Requests to the task of a run, and where the result goes.
 pub(super) enum Task {
-    /// Listen for commands, as a worker does.
-    Listen,
+    /// Mirror it for more than its state: listen for commands, as a worker does.
+    Serve(Purpose),
     /// Ask the server what the run is now.
     Poll { priority: Priority, done: oneshot::Sender<Result<RunPolled, PollError>> },
     /// Download the logs of these jobs, if they have ended and have none yet. Without a job, those that are on their way are
@@ -101,6 +102,10 @@ pub(super) struct Mirrored {
     grown: watch::Sender<u64>,
     /// The graph of the workflow file, once it is known.
     graph: Option<Graph>,
+    /// Whether the logs of jobs that have ended are loaded unasked.
+    loads_logs: bool,
+    /// Numbers of the jobs whose annotations were asked for.
+    annotated: HashSet<u64>,
     /// Logs that were asked for in this attempt.
     logs: HashSet<JobId>,
     /// Logs that are being downloaded.
@@ -132,6 +137,8 @@ enum Finished {
     Log {
         job: JobId,
         result: Result<(), ApiError>,
+        /// Number of the job, and its annotations if they were asked for.
+        annotations: (u64, Option<Vec<Annotation>>),
     },
     Split {
         job: JobId,
@@ -156,6 +163,8 @@ impl Mirrored {
             mirror,
             grown: watch::Sender::new(0),
             graph: None,
+            loads_logs: false,
+            annotated: HashSet::new(),
             logs: HashSet::new(),
             loading: HashSet::new(),
             waiting: Vec::new(),
@@ -173,8 +182,12 @@ impl Mirrored {
         loop {
             tokio::select! {
                 task = tasks.recv() => match task {
-                    Some(Task::Listen) if server.is_none() => server = Some(self.listen(asked.clone())?),
-                    Some(Task::Listen) => {}
+                    Some(Task::Serve(purpose)) => {
+                        self.loads_logs |= purpose == Purpose::Logs;
+                        if server.is_none() {
+                            server = Some(self.listen(asked.clone())?);
+                        }
+                    }
                     Some(Task::Poll { priority, done }) => self.poll(priority, done),
                     Some(Task::LoadLogs { jobs, done }) => self.load_logs(&jobs, done),
                     Some(Task::Record { event, done }) => {
@@ -213,6 +226,7 @@ impl Mirrored {
         let needs_graph = self.graph.is_none();
         let deploys = self.mirror.run().jobs.values().any(|job| job.environment.is_some());
         let followed = if self.remote.server == ServerKind::Gitea { self.live.next(&self.mirror) } else { Vec::new() };
+        let annotated = self.annotated.clone();
         let polling = async move {
             let fetch = Fetch { client: &client, remote: &remote, priority };
             // Before the snapshot, so that it has the steps of every line.
@@ -221,7 +235,7 @@ impl Mirrored {
                 tails.push(tail.ask(&fetch).await);
             }
             let fetched = async {
-                let fetched = fetch.snapshot(deploys).await?;
+                let fetched = fetch.snapshot(deploys, &annotated).await?;
                 let graph = if needs_graph {
                     Some(Graph::new(&fetched.run, fetch.workflow(&fetched.run).await?.as_ref()))
                 } else {
@@ -302,7 +316,12 @@ impl Mirrored {
                     None => self.loaded(&job, Ok(())),
                 }
             }
-            Finished::Log { job, result } => self.take_log(job, result),
+            Finished::Log { job, result, annotations: (number, annotations) } => {
+                if let Some(all) = annotations {
+                    self.annotate(number, &all)?;
+                }
+                self.take_log(job, result);
+            }
             Finished::Split { job, attempt, result } => {
                 let result = match result {
                     // The job has been repeated meanwhile.
@@ -332,8 +351,24 @@ impl Mirrored {
             pending: &fetched.pending,
             approvals: &fetched.approvals,
             groups: &fetched.groups,
+            superseded: superseded(&fetched.annotations),
         };
         if !self.mirror.update(&snapshot)?.is_empty() {
+            self.grow();
+        }
+        fetched.annotations.iter().try_for_each(|(job, all)| self.annotate(*job, all))
+    }
+
+    /// Writes the annotations of a job.
+    fn annotate(&mut self, number: u64, all: &[Annotation]) -> Result<(), StoreError> {
+        self.annotated.insert(number);
+        let run = self.mirror.run();
+        let Some(job) = run.jobs.values().find(|job| job.remote == Some(number)).map(|job| job.id.clone()) else {
+            return Ok(());
+        };
+        let events = annotations(run, &job, all);
+        if !events.is_empty() {
+            self.mirror.append(events)?;
             self.grow();
         }
         Ok(())
@@ -379,7 +414,8 @@ impl Mirrored {
         let mut wanted: Vec<_> = run.jobs.values().filter(|job| self.lacks_log(job, run.attempt)).collect();
         wanted.retain(|job| !self.logs.contains(&job.id));
         wanted.sort_by_key(|job| !job.phase.conclusion().is_some_and(Conclusion::is_bad));
-        let room = MAX_LOGS.saturating_sub(self.logs.len());
+        let most = if self.loads_logs { MAX_LOGS } else { 0 };
+        let room = most.saturating_sub(self.logs.len());
         let wanted: Vec<_> = wanted.iter().take(room).map(|job| job.id.clone()).collect();
         for job in wanted {
             self.download(job);
@@ -431,7 +467,7 @@ impl Mirrored {
         }
         self.logs.insert(id.clone());
         let (client, remote) = (self.client.clone(), Arc::clone(&self.remote));
-        let into = self.log_file(job);
+        let (into, has_annotations) = (self.log_file(job), self.annotated.contains(&job));
         let downloading = async move {
             let fetch = Fetch { client: &client, remote: &remote, priority: Priority::Visible };
             let mut result = fetch.log(job, &into, MAX_LOG).await;
@@ -443,7 +479,9 @@ impl Mirrored {
                 sleep(Duration::from_secs(delay)).await;
                 result = fetch.log(job, &into, MAX_LOG).await;
             }
-            Finished::Log { job: id, result }
+            // Those of jobs that succeeded are asked for with their logs.
+            let found = if has_annotations { None } else { fetch.annotations(job).await.ok() };
+            Finished::Log { job: id, result, annotations: (job, found) }
         };
         self.work.push(downloading.boxed());
     }

@@ -16,6 +16,7 @@
 //!
 //! [`Schedule`]: super::client::budget::Schedule
 
+mod commit;
 mod dates;
 mod fetch;
 mod host;
@@ -24,6 +25,7 @@ mod mirrored;
 mod order;
 mod rights;
 pub mod steer;
+mod waits;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -35,13 +37,14 @@ use crate::config::GithubConfig;
 use crate::launch::commands;
 use crate::launch::commands::CommandError;
 use crate::model::rights::{Denied, KnownRights};
-use crate::model::{Command, Event, JobId, RunId};
+use crate::model::{Command, Event, JobId, RunId, Timestamp};
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::spec::RunSpec;
 use crate::store::{StoreError, history};
 
 use super::address::{AddressError, Repository};
 use super::auth::AuthError;
+use super::client::budget::Attention;
 use super::client::{ApiError, Client, LinkState};
 use super::mirror::logs::LogError;
 use super::{checkout, connect, hosts};
@@ -129,8 +132,17 @@ struct Shared {
     rights: watch::Sender<KnownRights>,
 }
 
-/// The state of the link to each server, by name.
-pub type Links = BTreeMap<String, LinkState>;
+/// The state of each server, by name.
+pub type Links = BTreeMap<String, ServerState>;
+
+/// The state of a server.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ServerState {
+    /// The link to it.
+    pub link: LinkState,
+    /// Time at which it is polled next; `None` while it is not.
+    pub next: Option<Timestamp>,
+}
 
 /// The task of a server, as others see it.
 #[derive(Clone)]
@@ -147,9 +159,8 @@ enum Ask {
     List { repositories: Vec<Repository>, answer: oneshot::Sender<Result<(), PollError>> },
     /// Find a run by its number.
     Find { repository: Repository, id: u64, answer: oneshot::Sender<Result<RunId, PollError>> },
-    /// Mirror a run from now on, and take commands for it if it `listens`. Answered once its folder has the state at the
-    /// server.
-    Open { spec: Box<RunSpec>, listens: bool, answer: oneshot::Sender<Result<(), PollError>> },
+    /// Mirror a run from now on. Answered once its folder has the state at the server.
+    Open { spec: Box<RunSpec>, purpose: Purpose, answer: oneshot::Sender<Result<(), PollError>> },
     /// Download the logs of these jobs of a run, which is mirrored from now on. Answered once they are there; without a job,
     /// once those that are on their way are there.
     LoadLogs { spec: Box<RunSpec>, jobs: Vec<JobId>, answer: oneshot::Sender<Result<(), PollError>> },
@@ -157,6 +168,19 @@ enum Ask {
     Record { run: RunId, event: Box<Event>, answer: oneshot::Sender<Result<(), PollError>> },
     /// The run that the user looks at.
     Focus(RunId),
+    /// How much the user looks at the screen.
+    Attend(Attention),
+}
+
+/// What a run is mirrored for. Each of them includes those before it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Purpose {
+    /// Its state, for a process that ends soon.
+    State,
+    /// Its changes: other processes send their commands to this one.
+    Changes,
+    /// Its logs, as soon as they are there.
+    Logs,
 }
 
 /// Why a command does not reach a server.
@@ -270,23 +294,31 @@ impl Poller {
     /// # Errors
     /// The server gives no answer, or the folder cannot be written.
     pub async fn open(&self, folder: &RunFolder) -> Result<(), PollError> {
-        self.mirror(folder, true).await?;
+        self.mirror(folder, Purpose::Logs).await?;
         self.learn_of(folder).await
     }
 
-    /// Mirrors a run like [`Self::open`], for a process that ends soon: it takes no commands.
+    /// Mirrors a run like [`Self::open`], without its logs.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`].
+    pub async fn watch_run(&self, folder: &RunFolder) -> Result<(), PollError> {
+        self.mirror(folder, Purpose::Changes).await
+    }
+
+    /// Mirrors a run like [`Self::open`], for a process that ends soon: it takes no commands and loads no logs unasked.
     ///
     /// # Errors
     /// Those of [`Self::open`].
     pub async fn refresh(&self, folder: &RunFolder) -> Result<(), PollError> {
-        self.mirror(folder, false).await
+        self.mirror(folder, Purpose::State).await
     }
 
-    async fn mirror(&self, folder: &RunFolder, listens: bool) -> Result<(), PollError> {
+    async fn mirror(&self, folder: &RunFolder, purpose: Purpose) -> Result<(), PollError> {
         let spec = Box::new(RunSpec::read(folder)?);
         let Some(remote) = spec.work.remote() else { return Ok(()) };
         let host = self.host(&remote.host).await?;
-        host.ask(|answer| Ask::Open { spec, listens, answer }).await
+        host.ask(|answer| Ask::Open { spec, purpose, answer }).await
     }
 
     /// Sends a command to the server of a run, through the process that mirrors it: this one, unless another does already.
@@ -330,6 +362,16 @@ impl Poller {
         }
     }
 
+    /// Notes whether the user is at the screen. If not, only opened runs are polled, and less often.
+    pub async fn attend(&self, here: bool) {
+        let attention = if here { Attention::Here } else { Attention::Elsewhere };
+        let hosts: Vec<Host> = self.0.hosts.lock().await.values().cloned().collect();
+        for host in hosts {
+            // The task ends with the last copy of this poller.
+            let _ = host.asks.send(Ask::Attend(attention)).await;
+        }
+    }
+
     /// Returns the client of a server. All requests to the server share its queue and its limits.
     ///
     /// # Errors
@@ -357,13 +399,20 @@ impl Poller {
         let (client, _) = connect(known, &shared.config, &shared.runs, &shared.variable).await?;
         let mut link = client.link();
         let (asks, asked) = mpsc::channel(MAX_ASKS);
-        tokio::spawn(host::serve(shared.runs.clone(), client.clone(), asked));
+        let (links, of) = (Arc::clone(&shared.links), name.to_owned());
+        let tell = move |next| {
+            links.send_if_modified(|links| {
+                let server = links.entry(of.clone()).or_default();
+                std::mem::replace(&mut server.next, next) != next
+            });
+        };
+        tokio::spawn(host::serve(shared.runs.clone(), client.clone(), asked, tell));
         let (links, of) = (Arc::clone(&shared.links), name.to_owned());
         tokio::spawn(async move {
             // Ends with the client.
             loop {
                 let state = link.borrow_and_update().clone();
-                links.send_modify(|links| drop(links.insert(of.clone(), state)));
+                links.send_modify(|links| links.entry(of.clone()).or_default().link = state);
                 if link.changed().await.is_err() {
                     return;
                 }

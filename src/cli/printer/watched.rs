@@ -1,0 +1,194 @@
+//! Several runs at once: a line for each change, or a table that is drawn again.
+
+use std::collections::HashMap;
+use std::io;
+
+use serde_json::json;
+
+use crate::cli::style;
+use crate::cli::style::{Out, Style};
+use crate::model::{Conclusion, Gate, Job, JobId, Phase, Run, RunId, Timestamp};
+use crate::ui::terminal_text::TerminalText;
+use crate::ui::terminal_text::text;
+use crate::ui::text::{clip, counted, spent, width};
+use crate::ui::theme::Hue;
+
+/// Runs in the order in which they are shown.
+pub(crate) type Runs<'r> = dyn Iterator<Item = &'r Run> + 'r;
+
+/// Prints several runs while they go on.
+pub(crate) trait Watched {
+    /// Shows the runs after a change.
+    fn show(&mut self, runs: &mut Runs<'_>, now: Timestamp) -> io::Result<()>;
+
+    /// Shows the time that has passed.
+    fn tick(&mut self, _runs: &mut Runs<'_>, _now: Timestamp) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Removes what is drawn again, so that a message can be printed.
+    fn clear(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Shows the runs for the last time.
+    fn end(&mut self, runs: &mut Runs<'_>, now: Timestamp) -> io::Result<()> {
+        self.show(runs, now)
+    }
+}
+
+/// A line for each change of a run or a job.
+pub(crate) struct RunLines {
+    style: Style,
+    json: bool,
+    /// The last states that were printed.
+    shown: HashMap<(RunId, Option<JobId>), (u32, Phase)>,
+}
+
+impl RunLines {
+    pub(crate) fn new(style: Style, json: bool) -> Self {
+        Self { style, json, shown: HashMap::new() }
+    }
+
+    /// Whether a state is printed, as it differs from the one before and means something.
+    fn is_news(&mut self, run: &Run, job: Option<&JobId>, phase: &Phase) -> bool {
+        let key = (run.info.id.clone(), job.cloned());
+        let state = (run.attempt, phase.clone());
+        let is_silent = matches!(phase, Phase::Queued | Phase::Waiting(Gate::Needs));
+        let is_new = self.shown.get(&key) != Some(&state);
+        self.shown.insert(key, state);
+        is_new && !is_silent
+    }
+
+    fn line(&self, run: &Run, job: Option<&Job>, phase: &Phase) -> io::Result<TerminalText> {
+        let (name, reason) = match job {
+            Some(job) => (text!("{} › {}", run.title(), job.name), job.why()),
+            None => (text!("{}", run.title()), run.why()),
+        };
+        let (started, finished) = job.map_or((run.started, run.finished), |job| (job.started, job.finished));
+        if self.json {
+            return style::document(&json!({
+                "run": run.info.id, "remote": run.info.remote, "workflow": run.info.workflow, "attempt": run.attempt,
+                "job": job.map(|job| &job.name), "status": phase.word(), "reason": reason,
+                "started": started, "finished": finished,
+            }));
+        }
+        let time = started.zip(finished).map(|(start, end)| text!(" in {}", spent(start, Some(end), end)));
+        let reason = reason.map(|reason| text!(": {}", super::first_line(&reason))).unwrap_or_default();
+        let (glyph, word) = (self.style.glyph(phase), self.style.word(phase));
+        Ok(self.style.spelled(text!("{} {}  {}{}{}", glyph, name, word, time.unwrap_or_default(), reason)))
+    }
+}
+
+impl Watched for RunLines {
+    fn show(&mut self, runs: &mut Runs<'_>, _: Timestamp) -> io::Result<()> {
+        for run in runs {
+            let phase = run.progress();
+            // The end of a run is printed below those of its jobs.
+            let mut rows: Vec<(Option<&Job>, &Phase)> =
+                run.jobs.values().filter(|job| job.attempt == run.attempt).map(|job| (Some(job), &job.phase)).collect();
+            let at = if phase.is_done() { rows.len() } else { 0 };
+            rows.insert(at, (None, &phase));
+            for (job, phase) in rows {
+                if self.is_news(run, job.map(|job| &job.id), phase) {
+                    style::line(&self.line(run, job, phase)?)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A table with a row for each run, drawn again on every change.
+pub(crate) struct RunTable {
+    style: Style,
+    /// Number of rows that are on the terminal.
+    rows: usize,
+}
+
+impl RunTable {
+    pub(crate) fn new(style: Style) -> Self {
+        Self { style, rows: 0 }
+    }
+
+    /// Returns the row of a run: its state, its time, how many of its jobs have ended, and what goes on.
+    fn row(&self, run: &Run, name: usize, columns: usize, now: Timestamp) -> TerminalText {
+        let style = self.style;
+        let phase = run.progress();
+        let jobs = || run.jobs.values().filter(|job| job.attempt == run.attempt);
+        let ended = jobs().filter(|job| job.phase.is_done()).count();
+        let time = run.started.map(|started| spent(started, run.finished, now)).unwrap_or_default();
+        let names = |wanted: fn(&Phase) -> bool| {
+            jobs().filter(|job| wanted(&job.phase)).map(|job| job.name.as_str()).collect::<Vec<_>>().join(", ")
+        };
+        let failed = names(|phase| phase.conclusion().is_some_and(Conclusion::is_bad));
+        let going_on = if phase.is_done() {
+            if failed.is_empty() { run.why().unwrap_or_default() } else { format!("failed: {failed}") }
+        } else if matches!(phase, Phase::Waiting(_)) {
+            run.why().unwrap_or_default()
+        } else {
+            [failed, names(Phase::is_active)]
+                .into_iter()
+                .filter(|names| !names.is_empty())
+                .collect::<Vec<_>>()
+                .join("; ")
+        };
+        let ellipsis = style.spelled(text!("…"));
+        let title = clip(&run.title(), name, ellipsis.as_str()).into_owned();
+        let head = text!(
+            "{} {:<name$}  {:<12} {:>8}  {:>7}  ",
+            style.glyph(&phase),
+            title,
+            style.word(&phase),
+            time,
+            format!("{ended}/{}", jobs().count())
+        );
+        let room = columns.saturating_sub(head.width() + 1);
+        text!(
+            "{}{}",
+            head,
+            style.paint(Hue::Dim, clip(super::first_line(&going_on), room, ellipsis.as_str()).into_owned())
+        )
+    }
+
+    fn draw(&mut self, runs: &mut Runs<'_>, now: Timestamp, most: usize) -> io::Result<()> {
+        let Some(columns) = style::columns() else { return Ok(()) };
+        let runs: Vec<&Run> = runs.collect();
+        let name = runs.iter().map(|run| width(&run.title())).max().unwrap_or_default().min(columns / 3);
+        let mut stdout = io::BufWriter::new(io::stdout().lock());
+        let mut out = Out::new(&mut stdout);
+        out.erase_rows(std::mem::take(&mut self.rows))?;
+        for run in runs.iter().take(most) {
+            out.line(self.row(run, name, columns, now))?;
+            self.rows += 1;
+        }
+        if runs.len() > most {
+            let more = counted((runs.len() - most) as u64, "other run");
+            out.line(self.style.paint(Hue::Dim, text!("and {}", more)))?;
+            self.rows += 1;
+        }
+        out.flush()
+    }
+}
+
+impl Watched for RunTable {
+    fn show(&mut self, runs: &mut Runs<'_>, now: Timestamp) -> io::Result<()> {
+        let rows = style::rows().unwrap_or(24);
+        self.draw(runs, now, rows.saturating_sub(3).max(1))
+    }
+
+    fn tick(&mut self, runs: &mut Runs<'_>, now: Timestamp) -> io::Result<()> {
+        self.show(runs, now)
+    }
+
+    fn clear(&mut self) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        let mut out = Out::new(&mut stdout);
+        out.erase_rows(std::mem::take(&mut self.rows))?;
+        out.flush()
+    }
+
+    fn end(&mut self, runs: &mut Runs<'_>, now: Timestamp) -> io::Result<()> {
+        self.draw(runs, now, usize::MAX)
+    }
+}

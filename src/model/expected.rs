@@ -1,0 +1,33 @@
+//! How long a run and its jobs are expected to take.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Job, Run, Timestamp};
+
+/// How long a run and its jobs took lately when they succeeded. Empty without such runs.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Expected {
+    /// Time from the start of the run to its end, with the time in which its jobs waited for runners.
+    pub run: Option<Duration>,
+    /// Time from the start of each job to its end, without the time in which it waited, by the name of the job.
+    pub jobs: BTreeMap<String, Duration>,
+}
+
+impl Expected {
+    /// Returns how long a job that is in progress is expected to take in all. `None` without a basis, and once it has taken
+    /// longer.
+    #[must_use]
+    pub fn of_job(&self, job: &Job, now: Timestamp) -> Option<Duration> {
+        let started = job.started.filter(|_| job.phase.is_active())?;
+        self.jobs.get(&job.name).copied().filter(|whole| *whole > now.since(started))
+    }
+
+    /// Returns how long a run that is in progress is expected to go on. `None` without a basis, and once it has taken
+    /// longer.
+    #[must_use]
+    pub fn rest_of(&self, run: &Run, now: Timestamp) -> Option<Duration> {
+        let started = run.started.filter(|_| run.phase.is_active())?;
+        self.run?.checked_sub(now.since(started)).filter(|rest| !rest.is_zero())
+    }
+}
