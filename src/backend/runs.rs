@@ -1,17 +1,19 @@
 //! Runs of this machine and of servers, for a process that wants one thing of a run and ends: a command of the command
 //! line, for example. A run on a server is mirrored first, so that its folder has its state now.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use crate::config::{Config, ConfigError};
 use crate::launch;
+use crate::launch::artifacts::DownloadError;
 use crate::launch::commands;
 use crate::model::{Command, Conclusion, JobId, LookupError, RepositoryId, Run, Summary, Wait};
 use crate::repo::git::{GitError, git};
+use crate::store::artifacts::Artifact;
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::history::Filter;
-use crate::store::{StoreError, history};
+use crate::store::{StoreError, artifacts, history};
 
 use super::commit_watch::{Commit, CommitWatch};
 use super::github::address::{AddressError, Repository, RunAddress, Target};
@@ -74,6 +76,9 @@ pub enum RunsError {
     /// A command is refused, or does not arrive.
     #[error(transparent)]
     Submit(#[from] SubmitError),
+    /// An artifact is not downloaded.
+    #[error(transparent)]
+    Download(#[from] DownloadError),
     /// The run has no such job.
     #[error(transparent)]
     Lookup(#[from] LookupError),
@@ -288,6 +293,34 @@ impl Runs {
             return Ok(self.poller()?.submit(folder, command).await?);
         }
         Ok(commands::submit(folder, command).await.map_err(SubmitError::from)?)
+    }
+
+    /// Returns the artifacts of a run.
+    ///
+    /// # Errors
+    /// Its folder cannot be read, or its server refuses or gives no answer.
+    pub async fn artifacts(&self, folder: &RunFolder) -> Result<Vec<Artifact>, RunsError> {
+        if history::is_mirror(folder) {
+            return Ok(self.poller()?.artifacts(folder).await?);
+        }
+        Ok(artifacts::list(folder)?)
+    }
+
+    /// Downloads artifacts of a run into a folder, as [`launch::artifacts::download`] does. Archives are not unpacked.
+    ///
+    /// # Errors
+    /// A name is unknown or a file exists already, before anything is downloaded; or the server refuses or gives no answer.
+    pub async fn download(&self, folder: &RunFolder, names: &[String], into: &Path) -> Result<Vec<PathBuf>, RunsError> {
+        if !history::is_mirror(folder) {
+            return Ok(launch::artifacts::download(folder, names, into)?);
+        }
+        let poller = self.poller()?;
+        let wanted = launch::artifacts::prepare(poller.artifacts(folder).await?, names, into)?;
+        let mut files = Vec::new();
+        for artifact in &wanted {
+            files.push(poller.download(folder, artifact, into).await?);
+        }
+        Ok(files)
     }
 
     /// Asks for the newest runs of a repository, by `[HOST/]OWNER/NAME`. Nothing is asked for the name of a folder, which

@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use crate::launch::artifacts::{DownloadError, download};
-use crate::store::artifacts;
+use crate::backend::runs::Runs;
+use crate::launch::artifacts::DownloadError;
 use crate::store::artifacts::Artifact;
 use crate::ui::terminal_text::{TerminalText, reveal, text};
 use crate::ui::text::{bytes, counted};
 
-use super::{Exit, Failure, Outcome, RunArg, style};
+use super::{Exit, Failure, Outcome, RunArg, block_on, style};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -26,17 +26,19 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
-    let folder = args.run.find()?;
+    let folder = args.run.locate()?;
+    let runs = Runs::new(folder.runs());
     if let Some(names) = &args.download {
-        if names.is_empty() && artifacts::list(&folder)?.is_empty() {
+        let files = block_on(runs.download(&folder, names, &args.dir))??;
+        if names.is_empty() && files.is_empty() {
             style::notice(&format!("{} has no artifacts", folder.id()));
         }
-        for file in download(&folder, names, &args.dir)? {
+        for file in files {
             style::line(&reveal(&file.display().to_string()))?;
         }
         return Ok(Exit::Success);
     }
-    let artifacts = artifacts::list(&folder)?;
+    let artifacts = block_on(runs.artifacts(&folder))??;
     if args.json {
         artifacts.iter().try_for_each(style::json)?;
     } else if artifacts.is_empty() {
@@ -66,6 +68,7 @@ impl From<DownloadError> for Failure {
         match error {
             DownloadError::Store(error) => error.into(),
             DownloadError::Unknown { .. } => Self::new(Exit::NotFound, error.to_string()),
+            DownloadError::Name(_) => Self::new(Exit::Rejected, error.to_string()),
             DownloadError::Exists(_) => Self::new(Exit::Usage, error.to_string()),
         }
     }

@@ -265,7 +265,9 @@ impl From<PollError> for Failure {
             }
             PollError::UnknownHost(_) => Self::new(Exit::Usage, error.to_string()),
             PollError::Denied { .. } => Self::new(Exit::Rejected, error.to_string()),
-            PollError::Malformed { .. } | PollError::Gone => Self::new(Exit::Unavailable, error.to_string()),
+            PollError::Malformed { .. } | PollError::Digest(_) | PollError::Gone => {
+                Self::new(Exit::Unavailable, error.to_string())
+            }
         }
     }
 }
@@ -309,6 +311,7 @@ impl From<RunsError> for Failure {
             RunsError::Address(error) => error.into(),
             RunsError::Poll(error) => error.into(),
             RunsError::Submit(error) => error.into(),
+            RunsError::Download(error) => error.into(),
             RunsError::Lookup(error) => error.into(),
             RunsError::NoRepository => Self::new(Exit::Usage, error.to_string()),
             RunsError::NoCheckout(_) | RunsError::Git(_) => Self::new(Exit::NotFound, error.to_string()),

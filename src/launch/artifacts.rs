@@ -20,6 +20,9 @@ pub enum DownloadError {
         /// Names of the artifacts of the run.
         known: Vec<String>,
     },
+    /// The name of an artifact of a server cannot be that of a file.
+    #[error("`{0}` cannot be the name of a file")]
+    Name(String),
     /// A file would be replaced.
     #[error("{} exists already", .0.display())]
     Exists(PathBuf),
@@ -38,16 +41,31 @@ fn listed(names: &[String]) -> String {
 /// # Errors
 /// A name is unknown or a file exists already, before anything is copied; or the disk is full.
 pub fn download(run: &RunFolder, names: &[String], into: &Path) -> Result<Vec<PathBuf>, DownloadError> {
-    let wanted = newest(artifacts::list(run)?, names)?;
+    let wanted = prepare(artifacts::list(run)?, names, into)?;
     let files: Vec<_> = wanted.iter().map(|artifact| into.join(artifact.file_name())).collect();
-    if let Some(file) = files.iter().find(|file| file.symlink_metadata().is_ok()) {
-        return Err(DownloadError::Exists(file.clone()));
-    }
-    fs::create_dir_all(into).map_err(StoreError::io("make the folder", into))?;
     for (artifact, file) in wanted.iter().zip(&files) {
         copy(&data(run, artifact.id), file).map_err(StoreError::io("write", file))?;
     }
     Ok(files)
+}
+
+/// Returns the artifacts to download: the newest of these names, or of each name; and makes the folder for them.
+///
+/// # Errors
+/// A name is unknown or cannot be that of a file, a file exists already, or the folder cannot be made.
+pub fn prepare(all: Vec<Artifact>, names: &[String], into: &Path) -> Result<Vec<Artifact>, DownloadError> {
+    let wanted = newest(all, names)?;
+    if let Some(artifact) = wanted.iter().find(|artifact| !artifacts::is_name(&artifact.name)) {
+        return Err(DownloadError::Name(artifact.name.clone()));
+    }
+    // What an artifact of a server is shows once it is here.
+    let mut files = wanted.iter().flat_map(|artifact| [into.join(artifact.file_name()), into.join(&artifact.name)]);
+    let existing = files.find(|file| file.symlink_metadata().is_ok_and(|found| !found.is_dir()));
+    if let Some(file) = existing {
+        return Err(DownloadError::Exists(file));
+    }
+    fs::create_dir_all(into).map_err(StoreError::io("make the folder", into))?;
+    Ok(wanted)
 }
 
 /// Returns the newest artifact of each name.

@@ -1,6 +1,12 @@
 //! Digests as text: short names for long texts.
 
+use std::io;
+use std::io::Read;
+use std::path::Path;
+
 use sha2::{Digest, Sha256};
+
+use crate::files;
 
 /// Returns bytes in hexadecimal, two lower-case digits each.
 #[must_use]
@@ -15,6 +21,25 @@ pub fn hexadecimal(bytes: &[u8]) -> String {
 pub fn sha256(text: impl AsRef<[u8]>, bytes: usize) -> String {
     let digest = Sha256::digest(text);
     hexadecimal(&digest[..bytes.min(digest.len())])
+}
+
+/// Number of bytes of a file that are read at once.
+const PORTION: usize = 64 * 1024;
+
+/// Returns the SHA-256 of a file of the user's, in hexadecimal. The file is never in memory as a whole.
+///
+/// # Errors
+/// It cannot be read.
+pub fn sha256_of_file(path: &Path) -> io::Result<String> {
+    let mut file = files::open_own(path)?;
+    let mut digest = Sha256::new();
+    let mut portion = vec![0; PORTION];
+    loop {
+        match file.read(&mut portion)? {
+            0 => return Ok(hexadecimal(&digest.finalize())),
+            bytes => digest.update(&portion[..bytes]),
+        }
+    }
 }
 
 /// Bytes of a block of SHA-256, which the key of an HMAC is mixed with.

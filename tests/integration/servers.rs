@@ -363,3 +363,33 @@ fn a_run_in_progress_is_expected_to_take_as_long_as_the_last_good_ones() {
     let again = watching.cuelight(&["show", id(&runs[0])]);
     assert!(again.out.contains(" left, by the last runs that succeeded"), "{}", again.out);
 }
+
+#[test]
+fn artifacts_of_a_server_are_listed_and_downloaded_as_they_are() {
+    let Some(watching) = Watching::new("hostile") else { return };
+    watching.fake.advance(3_000);
+    let has_some = |run: &Value| {
+        let said = watching.cuelight(&["artifacts", id(run), "--json"]);
+        assert_eq!(said.code, Some(0), "{}", said.error);
+        (said.out.lines().count() > 1).then(|| id(run).to_owned())
+    };
+    let run = watching.listed("mallory/evil").iter().find_map(has_some).expect("a run with artifacts");
+    let into = watching.project.home().join("got");
+    let download =
+        |name: &str| watching.cuelight(&["artifacts", &run, "--dir", into.to_str().expect("text"), "--download", name]);
+    let slip = download("slip");
+    assert_eq!(slip.code, Some(0), "{}", slip.error);
+    assert!(fs::read(into.join("slip.zip")).expect("downloaded").starts_with(b"PK"));
+    for (name, code, message) in [
+        ("slip", 2, "exists already"),
+        ("../../name", 4, "cannot be the name of a file"),
+        ("old", 3, "410"),
+        ("none", 3, "no artifact `none`"),
+    ] {
+        let said = download(name);
+        assert_eq!(said.code, Some(code), "{name}: {}", said.error);
+        assert!(said.error.contains(message), "{name}: {}", said.error);
+    }
+    assert_eq!(fs::read_dir(&into).expect("a folder").count(), 1);
+    watching.check_stats();
+}

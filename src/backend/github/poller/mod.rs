@@ -16,6 +16,7 @@
 //!
 //! [`Schedule`]: super::client::budget::Schedule
 
+mod artifacts;
 mod commit;
 mod dates;
 mod fetch;
@@ -91,6 +92,9 @@ pub enum PollError {
         /// Why not.
         denied: Denied,
     },
+    /// The bytes of an artifact are not those of its digest.
+    #[error("the download of {0} is damaged: its digest is another one")]
+    Digest(String),
     /// The task of the server or the run ended meanwhile.
     #[error("the run is no longer watched: open it again")]
     Gone,

@@ -1,0 +1,97 @@
+//! Artifacts of runs on servers.
+
+use std::io;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use crate::backend::github::client::{Freshness, Priority};
+use crate::backend::github::wire::Page;
+use crate::backend::github::wire::repository::Artifact as WireArtifact;
+use crate::files;
+use crate::store::artifacts::Artifact;
+use crate::store::folder::RunFolder;
+use crate::store::spec::RunSpec;
+use crate::store::{StoreError, digest};
+
+use super::{PollError, Poller};
+
+/// Maximum number of pages of artifacts, a hundred each.
+const MAX_PAGES: usize = 10;
+
+/// Maximum size of an artifact that is downloaded, in bytes.
+const MAX_ARTIFACT: u64 = 1 << 30;
+
+/// Media types of archives, and of single files that were uploaded as they are: the server does not name their type.
+const ARCHIVE: &str = "application/zip";
+const SINGLE_FILE: &str = "application/octet-stream";
+
+/// First bytes of every zip archive.
+const ARCHIVE_MARK: &[u8] = b"PK";
+
+impl Poller {
+    /// Returns the artifacts of a run on a server, by id. Empty for a run of this machine. Their names are those that the
+    /// server has: not all of them can be names of files.
+    ///
+    /// # Errors
+    /// The server gives no answer, or refuses.
+    pub async fn artifacts(&self, folder: &RunFolder) -> Result<Vec<Artifact>, PollError> {
+        let spec = RunSpec::read(folder)?;
+        let Some(remote) = spec.work.remote() else { return Ok(Vec::new()) };
+        let client = self.client(&remote.host).await?;
+        let path = format!("/repos/{}/actions/runs/{}/artifacts?per_page=100", remote.repository, remote.id);
+        let mut artifacts = Vec::new();
+        for answer in client.pages(&path, MAX_PAGES, Freshness::NOW, Priority::User).await? {
+            let malformed = || PollError::Malformed { host: remote.host.clone(), what: "a list of artifacts" };
+            let body = serde_json::from_slice(&answer.body).map_err(|_| malformed())?;
+            let page = Page::<WireArtifact>::of(body).ok_or_else(malformed)?;
+            artifacts.extend(page.list.items.into_iter().filter_map(|found| {
+                Some(Artifact {
+                    id: found.id?,
+                    name: found.name?,
+                    size: found.size_in_bytes.unwrap_or_default(),
+                    media_type: ARCHIVE.to_owned(),
+                    digest: found.digest,
+                    created: found.created_at.map(|time| time.0).unwrap_or_default(),
+                    expires: found.expires_at.map(|time| time.0),
+                    job: String::new(),
+                    attempt: 1,
+                })
+            }));
+        }
+        artifacts.sort_unstable_by_key(|artifact| artifact.id);
+        Ok(artifacts)
+    }
+
+    /// Downloads an artifact into a folder, as the archive or the single file that it is, and returns the new file. It is not
+    /// unpacked. Its name must be one of a file, of which there is none.
+    ///
+    /// # Errors
+    /// The artifact has expired or is larger than a gigabyte, its bytes are not those of its digest, or the server gives no
+    /// answer.
+    pub async fn download(&self, folder: &RunFolder, artifact: &Artifact, into: &Path) -> Result<PathBuf, PollError> {
+        let spec = RunSpec::read(folder)?;
+        let remote = spec.work.remote().ok_or(PollError::Gone)?;
+        let client = self.client(&remote.host).await?;
+        let path = format!("/repos/{}/actions/artifacts/{}/zip", remote.repository, artifact.id);
+        let part = into.join(format!(".{}-{}.download", artifact.id, std::process::id()));
+        client.download(&path, &part, MAX_ARTIFACT, Priority::User).await?;
+        let is_archive = starts_with(&part, ARCHIVE_MARK).map_err(StoreError::io("read", &part))?;
+        let found = digest::sha256_of_file(&part).map_err(StoreError::io("read", &part))?;
+        let wanted = artifact.digest.as_deref().and_then(|digest| digest.strip_prefix("sha256:"));
+        if wanted.is_some_and(|wanted| !wanted.eq_ignore_ascii_case(&found)) {
+            let _ = std::fs::remove_file(&part);
+            return Err(PollError::Digest(artifact.name.clone()));
+        }
+        let media_type = if is_archive { ARCHIVE } else { SINGLE_FILE }.to_owned();
+        let file = into.join(Artifact { media_type, ..artifact.clone() }.file_name());
+        std::fs::rename(&part, &file).map_err(StoreError::io("write", &file))?;
+        Ok(file)
+    }
+}
+
+/// Whether a file starts with these bytes.
+fn starts_with(path: &Path, mark: &[u8]) -> io::Result<bool> {
+    let mut start = Vec::new();
+    files::open_own(path)?.take(mark.len() as u64).read_to_end(&mut start)?;
+    Ok(start == mark)
+}
