@@ -30,6 +30,7 @@ complete -c cuelight -n "__fish_cuelight_needs_command" -s V -l version -d 'Prin
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "run" -d 'Run a workflow of this repository'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "demo" -d 'Unpack a small project and run its pipeline: needs only git and a POSIX shell'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "attach" -d 'Follow a run until it ends'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "watch" -d 'Follow all runs of a commit on a server, from the first after a push until the last has ended'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "runs" -d 'List runs, newest first'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "show" -d 'Show a run: its jobs and steps and their results'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "logs" -d 'Print the logs of a run'
@@ -90,11 +91,18 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand demo" -s h -l help -d 
 complete -c cuelight -n "__fish_cuelight_using_subcommand attach" -l all -d 'Let `latest` be the newest run of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand attach" -l json -d 'Print the records, one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand attach" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand watch" -s R -l repository -d 'Repository on a server [default: that of this checkout]' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand watch" -l timeout -d 'How long to wait for the first run, such as `90s` or `1h`' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand watch" -l fail-fast -d 'End with the first job that fails; the runs go on'
+complete -c cuelight -n "__fish_cuelight_using_subcommand watch" -l json -d 'Print one JSON object per line for each change'
+complete -c cuelight -n "__fish_cuelight_using_subcommand watch" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s n -l limit -d 'Maximum number of runs to show [default: 20]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s w -l workflow -d 'Only runs of this workflow: its path, or the name of its file with or without extension' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s b -l branch -d 'Only runs on this branch or tag' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s e -l event -d 'Only runs of this event' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s s -l status -d 'Only runs with this status or conclusion' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s c -l commit -d 'Only runs of this commit: its id or the beginning of it' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s u -l actor -d 'Only runs on servers that this user started' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -l since -d 'Only runs created since then: a date, or an age such as `12h` or `7d`' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s R -l repository -d 'Only runs of this repository, whose server is asked for the newest [default: that of the current folder, as known]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -l before -d 'Only runs older than this one: its id, or the beginning or end of its id' -r

@@ -81,6 +81,18 @@ _arguments "${_arguments_options[@]}" : \
 '::run -- The run'\''s id, its beginning or end, `latest`\: the newest run of this repository; or a run on a server\: its number, OWNER/REPO/NUMBER or its URL:_default' \
 && ret=0
 ;;
+(watch)
+_arguments "${_arguments_options[@]}" : \
+'-R+[Repository on a server \[default\: that of this checkout\]]:[HOST/]OWNER/NAME:_default' \
+'--repository=[Repository on a server \[default\: that of this checkout\]]:[HOST/]OWNER/NAME:_default' \
+'--timeout=[How long to wait for the first run, such as \`90s\` or \`1h\`]:TIMEOUT:_default' \
+'--fail-fast[End with the first job that fails; the runs go on]' \
+'--json[Print one JSON object per line for each change]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'::revision -- Commit, branch, or pull request as `#12` or URL \[default\: the commit of this checkout\]:_default' \
+&& ret=0
+;;
 (runs)
 _arguments "${_arguments_options[@]}" : \
 '-n+[Maximum number of runs to show \[default\: 20\]]:LIMIT:_default' \
@@ -93,6 +105,10 @@ _arguments "${_arguments_options[@]}" : \
 '--event=[Only runs of this event]:EVENT:_default' \
 '-s+[Only runs with this status or conclusion]:STATUS:_default' \
 '--status=[Only runs with this status or conclusion]:STATUS:_default' \
+'-c+[Only runs of this commit\: its id or the beginning of it]:SHA:_default' \
+'--commit=[Only runs of this commit\: its id or the beginning of it]:SHA:_default' \
+'-u+[Only runs on servers that this user started]:USER:_default' \
+'--actor=[Only runs on servers that this user started]:USER:_default' \
 '--since=[Only runs created since then\: a date, or an age such as \`12h\` or \`7d\`]:SINCE:_default' \
 '-R+[Only runs of this repository, whose server is asked for the newest \[default\: that of the current folder, as known\]]:OWNER/NAME:_default' \
 '--repository=[Only runs of this repository, whose server is asked for the newest \[default\: that of the current folder, as known\]]:OWNER/NAME:_default' \
@@ -553,6 +569,7 @@ _cuelight_commands() {
 'run:Run a workflow of this repository' \
 'demo:Unpack a small project and run its pipeline\: needs only git and a POSIX shell' \
 'attach:Follow a run until it ends' \
+'watch:Follow all runs of a commit on a server, from the first after a push until the last has ended' \
 'runs:List runs, newest first' \
 'show:Show a run\: its jobs and steps and their results' \
 'logs:Print the logs of a run' \
@@ -778,6 +795,11 @@ _cuelight__subcmd__show_commands() {
 _cuelight__subcmd__trust_commands() {
     local commands; commands=()
     _describe -t commands 'cuelight trust commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__watch_commands] )) ||
+_cuelight__subcmd__watch_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight watch commands' commands "$@"
 }
 (( $+functions[_cuelight__subcmd__worker_commands] )) ||
 _cuelight__subcmd__worker_commands() {

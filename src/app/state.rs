@@ -6,8 +6,8 @@ use crate::model::capabilities::Unavailable;
 use crate::model::feed::{BrokenWorkflow, Connection, Notice, Polling, Request, StartableWorkflow, Watching};
 use crate::model::rights::{KnownRights, Rights};
 use crate::model::{
-    Command, Conclusion, EndReason, Event, Expected, PendingReview, Phase, Record, Reply, RepositoryId, RerunScope, Review, Run,
-    RunId, RunInfo, Summary, Timestamp,
+    Command, Conclusion, EndReason, Event, Expected, PendingReview, Phase, Record, Reply, RepositoryId, RerunScope,
+    Review, Run, RunId, RunInfo, Summary, Timestamp,
 };
 use crate::store::runs::RunStore;
 use crate::ui::text;

@@ -202,37 +202,26 @@ pub fn is_superseded(run: &Run) -> bool {
 /// Mirrors a run and reports its records until the watch ends.
 async fn follow(poller: Poller, folder: RunFolder, reports: mpsc::Sender<Report>) {
     let run = folder.id().clone();
-    let opening = async {
-        loop {
-            let report = match poller.watch_run(&folder).await {
-                Ok(()) => {
-                    poller.focus(&run).await;
-                    Report::Opened(run.clone())
-                }
-                Err(PollError::Api(ApiError::Refused { status: 404 | 410, .. })) => Report::Gone(run.clone()),
-                Err(error) => {
-                    // The server is asked again, also for a run that another process mirrors.
-                    tracing::debug!(%error, %run, "a run is not mirrored yet");
-                    sleep(FIRST_INTERVAL).await;
-                    continue;
-                }
-            };
-            let _ = reports.send(report).await;
+    // The server is asked again until it answers.
+    while let Err(error) = poller.watch_run(&folder).await {
+        if matches!(error, PollError::Api(ApiError::Refused { status: 404 | 410, .. })) {
+            let _ = reports.send(Report::Gone(run)).await;
             return;
         }
-    };
-    let reading = async {
-        let mut follower = Follower::new(folder.clone());
-        loop {
-            let report = match follower.next().await {
-                Ok(Some(records)) => Report::Records(run.clone(), records),
-                Ok(None) => return,
-                Err(error) => Report::Failed(error),
-            };
-            if reports.send(report).await.is_err() {
-                return;
-            }
-        }
-    };
-    tokio::join!(opening, reading);
+        tracing::debug!(%error, %run, "a run is not mirrored yet");
+        sleep(FIRST_INTERVAL).await;
+    }
+    poller.focus(&run).await;
+    let mut follower = Follower::new(folder);
+    // What the server says now counts before anything else: a run that was only listed has no jobs.
+    let known = follower.poll();
+    let mut is_watched = reports.send(report(&run, known)).await.is_ok();
+    is_watched = is_watched && reports.send(Report::Opened(run.clone())).await.is_ok();
+    while is_watched && let Some(records) = follower.next().await.transpose() {
+        is_watched = reports.send(report(&run, records)).await.is_ok();
+    }
+}
+
+fn report(run: &RunId, records: Result<Vec<Record>, StoreError>) -> Report {
+    records.map_or_else(Report::Failed, |records| Report::Records(run.clone(), records))
 }

@@ -112,8 +112,8 @@ pub struct GroupHolder {
 }
 
 impl Run {
-    /// Returns why the run and its jobs wait, as far as their records show it. Jobs whose needs have not ended are left out
-    /// while another job of the run does something: they are in their order.
+    /// Returns why the run and its jobs wait, as far as their records show it. While the run as a whole waits, its jobs are
+    /// left out.
     #[must_use]
     pub fn waits(&self) -> Vec<Wait> {
         let of_run = match &self.phase {
@@ -123,6 +123,9 @@ impl Run {
             }
             _ => None,
         };
+        if let Some(wait) = of_run {
+            return vec![wait];
+        }
         let of_jobs = self.jobs.values().filter(|job| job.attempt == self.attempt).filter_map(|job| {
             let gate = match &job.phase {
                 Phase::Waiting(gate) => gate,
@@ -132,7 +135,7 @@ impl Run {
             };
             Some(Wait { job: Some(job.id.clone()), name: job.name.clone(), cause: self.cause(gate, Some(job)) })
         });
-        of_run.into_iter().chain(of_jobs).collect()
+        of_jobs.collect()
     }
 
     fn open_needs(&self, job: &Job) -> Vec<OpenNeed> {
@@ -167,7 +170,7 @@ impl Run {
 }
 
 fn is_open(job: &Job) -> bool {
-    matches!(job.phase, Phase::Waiting(_))
+    matches!(&job.phase, Phase::Waiting(gate) if *gate != Gate::Needs)
 }
 
 impl WaitCause {

@@ -290,7 +290,8 @@ fn all_runs_of_a_commit_are_watched_until_the_last_has_ended() {
     let lines = Said::from(lines.wait_with_output().expect("ends"));
     assert_eq!(lines.code, Some(1), "{} {}", lines.out, lines.error);
     let of = &sha[..7];
-    for part in ["› Test  failure in", "› Lint  success in", &format!("1 run of {of} of {REPOSITORY}: failure\n")] {
+    for part in ["› Test  failure in", "› Lint  success in", &format!("2 runs of {of} of {REPOSITORY}: failure\n")]
+    {
         assert!(lines.out.contains(part), "{part}: {}", lines.out);
     }
     assert!(lines.out.lines().all(|line| !line.contains('\u{1b}')), "{}", lines.out);

@@ -9,7 +9,9 @@ use crate::app::msg::Effect;
 use crate::app::selection::{JobSelection, Selection, relevant_step};
 use crate::app::state::{AppState, has_failed};
 use crate::model::legs::{self, alike, titled};
-use crate::model::{Conclusion, EndReason, Expected, Gate, Job, JobId, Level, PendingReview, Phase, Run, RunId, Step, Timestamp};
+use crate::model::{
+    Conclusion, EndReason, Expected, Gate, Job, JobId, Level, PendingReview, Phase, Run, RunId, Step, Timestamp,
+};
 use crate::ui::text;
 use crate::ui::theme::Hue;
 

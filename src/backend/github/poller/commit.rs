@@ -3,13 +3,12 @@
 use crate::backend::github::address::Repository;
 use crate::backend::github::address::escaped;
 use crate::backend::github::client::{Freshness, Priority};
-use crate::backend::github::mirror::folder::{spec, stub};
+use crate::backend::github::mirror::folder::{RemoteId, spec, stub};
 use crate::backend::github::wire::Page;
 use crate::backend::github::wire::repository::ListedCommit;
 use crate::backend::github::wire::runs::Run as WireRun;
 use crate::store::folder::RunFolder;
 
-use super::host::remote_id;
 use super::{PollError, Poller};
 
 /// Maximum number of runs of one commit.
@@ -41,7 +40,14 @@ impl Poller {
         let body = serde_json::from_slice(&answer.body).map_err(|_| malformed())?;
         let mut found = Vec::new();
         for run in Page::<WireRun>::of(body).ok_or_else(malformed)?.list.items {
-            let Some(remote) = run.id.map(|id| RemoteId::of(repository, id)) else { continue };
+            let Some(remote) = run.id.map(|id| RemoteId {
+                host: repository.host.clone(),
+                repository: repository.full_name(),
+                id,
+                kind: client.host().kind(),
+            }) else {
+                continue;
+            };
             let Some(spec) = spec(&remote, &run) else { continue };
             stub(&self.0.runs, &remote, &run)?;
             found.push(self.0.runs.folder(spec.info.id));
