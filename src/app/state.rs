@@ -40,9 +40,9 @@ pub(super) struct AppState {
     pub(super) polling: Option<Polling>,
     /// Repository of the working directory, `owner/name`; `None` outside of repositories.
     pub(super) home: Option<RepositoryId>,
-    /// The workflows here that have errors.
     /// Environments of repositories on servers.
     pub(super) environments: ServerEnvironments,
+    /// The workflows here that have errors.
     pub(super) broken: Vec<BrokenWorkflow>,
     /// The workflows that can be started here.
     pub(super) startable: Vec<StartableWorkflow>,

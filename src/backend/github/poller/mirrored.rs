@@ -79,7 +79,7 @@ impl Task {
         match self {
             Self::LoadLogs { done, .. } | Self::Record { done, .. } => drop(done.send(result)),
             Self::Poll { done, .. } => drop(done.send(result.map(|()| RunPolled::default()))),
-            Self::Listen => {}
+            Self::Serve(_) => {}
         }
     }
 }
