@@ -29,7 +29,7 @@ pub(super) fn header(
 ) {
     let right = status(state, theme, summary, run, area.width);
     let right_width: usize = right.iter().map(|(text, _)| text::width(text) + 2).sum();
-    let mut x = area.right().saturating_sub(right_width as u16).max(area.x);
+    let mut x = area.right().saturating_sub(text::limited(right_width)).max(area.x);
     for (text, style) in &right {
         x = text::put(buffer, x, area.y, area.right().saturating_sub(x), text, *style) + 2;
     }

@@ -137,7 +137,7 @@ fn overview(args: &Args, repository: &Repository) -> Outcome {
     } else if decided.is_empty() {
         return Err(Failure::new(Exit::NotFound, format!("no workflow in {}", workflows::FOLDER)));
     } else {
-        let columns = decided.iter().map(|one| width(&one.name)).max().unwrap_or_default();
+        let columns = style::column(decided.iter().map(|one| width(&one.name)));
         for one in &decided {
             style::line(&text!("{:<columns$}  {:<7}  {}", one.name, one.word(), one.reason()))?;
         }

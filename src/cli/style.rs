@@ -213,6 +213,14 @@ pub(super) fn document(value: &impl Serialize) -> io::Result<TerminalText> {
     Ok(TerminalText::json(&serde_json::to_string(value)?))
 }
 
+/// Maximum width of a column of a table. A longer text moves the rest of its row.
+const MAX_COLUMN: usize = 200;
+
+/// Returns the width of a column of a table that has texts of these widths.
+pub(crate) fn column(widths: impl Iterator<Item = usize>) -> usize {
+    widths.max().unwrap_or_default().min(MAX_COLUMN)
+}
+
 /// Prints an error to standard error.
 pub(super) fn complain(message: &(impl ToTerminal + ?Sized)) {
     let style = Style::new(Glyphs::Unicode, colour_of_errors());
@@ -233,4 +241,17 @@ pub(super) fn notice(text: &(impl ToTerminal + ?Sized)) {
     let mut stderr = io::stderr().lock();
     // A closed standard error is ignored.
     let _ = Out::new(&mut stderr).line(&*text.to_terminal());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_has_a_width_that_can_be_printed() {
+        let long = "x".repeat(70_000);
+        let columns = column([3, long.len()].into_iter());
+        assert_eq!((columns, text!("{:<columns$}|", "a").width()), (200, 201));
+        assert_eq!(text!("{:<columns$}|", long).width(), 70_001);
+    }
 }

@@ -1,17 +1,19 @@
 //! The terminal's mode: raw and on the alternate screen exactly as long as a [`Guard`] lives.
 //!
 //! However the program ends, the terminal is restored, also by a panic. The panic hook restores it before the message is
-//! printed, so that the message stays readable.
+//! printed, so that the message stays readable. A panic of another thread does not end the screen, and is reported to it.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
 use crossterm::event::{DisableFocusChange, EnableFocusChange};
 use crossterm::terminal::{self, EnterAlternateScreen, LeaveAlternateScreen};
 use crossterm::{cursor, queue};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use tokio::sync::mpsc::UnboundedSender;
 
 /// Reports clicks and the wheel (mode 1000) with decimal positions (mode 1006). Movement is not reported: it would wake
 /// the program, and cost bytes on a slow line.
@@ -32,11 +34,12 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Takes the terminal, with its mouse if wanted.
+    /// Takes the terminal for the screen, which this thread draws, with its mouse if wanted. `panics` gets the message of each
+    /// panic of another thread.
     ///
     /// # Errors
     /// Input or output is not a terminal, or setting its mode fails.
-    pub fn take(mouse: bool) -> io::Result<Self> {
+    pub fn take(mouse: bool, panics: UnboundedSender<String>) -> io::Result<Self> {
         if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "input and output must be a terminal"));
         }
@@ -44,7 +47,17 @@ impl Guard {
         let guard = Self { active: Arc::new(AtomicBool::new(false)), mouse, before };
         let active = Arc::clone(&guard.active);
         let before = std::panic::take_hook();
+        let screen = thread::current().id();
         std::panic::set_hook(Box::new(move |panic| {
+            if thread::current().id() != screen && active.load(Ordering::SeqCst) {
+                let text = panic.payload_as_str().unwrap_or("a panic without a message");
+                let place = panic.location().map(|place| format!(" ({}:{})", place.file(), place.line()));
+                let message = format!("a bug in cuelight: {text}{}", place.unwrap_or_default());
+                tracing::error!("{message}");
+                // Once the screen is closed, there is no receiver.
+                let _ = panics.send(message);
+                return;
+            }
             if active.swap(false, Ordering::SeqCst) {
                 restore();
             }
@@ -80,7 +93,7 @@ impl Guard {
         }
     }
 
-    /// Whether the terminal is still taken. A panic of any thread restores it.
+    /// Whether the terminal is still taken.
     #[must_use]
     pub fn is_active(&self) -> bool {
         self.active.load(Ordering::SeqCst)

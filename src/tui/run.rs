@@ -107,7 +107,8 @@ pub async fn run(app: App, backend: Box<dyn Backend>, options: Options) -> Resul
     if std::env::var("TERM").is_ok_and(|term| term == "dumb") {
         return Err(TuiError::Unsupported { reason: "TERM is dumb".to_owned() });
     }
-    let guard = Guard::take(options.mouse).map_err(|error| match error.kind() {
+    let (panicked, panics) = mpsc::unbounded_channel();
+    let guard = Guard::take(options.mouse, panicked).map_err(|error| match error.kind() {
         io::ErrorKind::Unsupported => TuiError::Unsupported { reason: error.to_string() },
         _ => TuiError::Terminal(error),
     })?;
@@ -137,7 +138,7 @@ pub async fn run(app: App, backend: Box<dyn Backend>, options: Options) -> Resul
         alerts: options.alerts,
         ending: None,
     };
-    let ending = screen.run(size, feed, answered).await;
+    let ending = screen.run(size, feed, answered, panics).await;
     let _ = tokio::time::timeout(LAST_REQUESTS_TIMEOUT, served).await;
     ending
 }
@@ -204,6 +205,7 @@ impl Loop {
         size: (u16, u16),
         mut feed: mpsc::Receiver<Feed>,
         mut answered: mpsc::Receiver<Msg>,
+        mut panics: mpsc::UnboundedReceiver<String>,
     ) -> Result<Ending, TuiError> {
         let mut signals = Signals::new()?;
         let mut input = EventStream::new();
@@ -236,6 +238,7 @@ impl Loop {
                     Some(report) => self.update(Msg::Feed(report)),
                     None => feeds = false,
                 },
+                Some(panic) = panics.recv() => self.notify(Notice::bad(panic)),
                 () = tokio::time::sleep_until(self.next_frame.into()), if self.dirty => {}
                 () = tokio::time::sleep_until(tick.into()), if self.app.is_moving() && !self.dirty => self.dirty = true,
             }

@@ -11,6 +11,21 @@ use super::terminal_text::clean;
 use crate::model::Timestamp;
 pub use crate::visible::width;
 
+/// Maximum width that [`columns`] returns: wider than any terminal, and small enough to be added up.
+pub const MAX_COLUMNS: u16 = 2_000;
+
+/// Returns the width of a text in columns, at most [`MAX_COLUMNS`].
+#[must_use]
+pub fn columns(text: &str) -> u16 {
+    limited(width(text))
+}
+
+/// Returns a width as a number of columns, at most [`MAX_COLUMNS`].
+#[must_use]
+pub fn limited(width: usize) -> u16 {
+    u16::try_from(width).map_or(MAX_COLUMNS, |width| width.min(MAX_COLUMNS))
+}
+
 /// Clips a text to a number of columns. If anything was cut, the last column shows `ellipsis`.
 #[must_use]
 pub fn clip<'t>(text: &'t str, columns: usize, ellipsis: &str) -> Cow<'t, str> {

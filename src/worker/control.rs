@@ -83,10 +83,15 @@ async fn client(
 ) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut lines = BufReader::new(read.take(LONGEST_ORDER)).lines();
+    // The line that came while the command before it was carried out.
+    let mut early = None;
     loop {
-        let line = tokio::select! {
-            line = lines.next_line() => line?,
-            () = orders.closed() => None,
+        let line = match early.take() {
+            Some(line) => Some(line),
+            None => tokio::select! {
+                line = lines.next_line() => line?,
+                () = orders.closed() => None,
+            },
         };
         let Some(line) = line else { return Ok(()) };
         let reply = match serde_json::from_str::<Command>(&line) {
@@ -104,7 +109,19 @@ async fn client(
             // The client gave up while this process was stopped, and reported that the worker does not answer: the order
             // must not be carried out later.
             Ok(_) if has_left(lines.get_ref().get_ref().get_ref().as_ref()) => return Ok(()),
-            Ok(command) => ask(command, &orders).await,
+            Ok(command) => {
+                let mut asking = std::pin::pin!(ask(command, &orders));
+                loop {
+                    tokio::select! {
+                        reply = &mut asking => break reply,
+                        // A client that gives up takes its command back, as far as that is possible.
+                        line = lines.next_line(), if early.is_none() => match line? {
+                            Some(line) => early = Some(line),
+                            None => return Ok(()),
+                        },
+                    }
+                }
+            }
             Err(error) => Reply::Rejected { reason: format!("invalid command: {error}") },
         };
         let mut line = serde_json::to_vec(&reply).map_err(io::Error::other)?;
@@ -261,6 +278,22 @@ mod tests {
         answer.send(Reply::Accepted).expect("the client waits");
         assert_eq!(patient.await.expect("ends").expect("answered"), Reply::Accepted);
         assert!(asked.try_recv().is_err());
+        server.abort();
+    }
+
+    #[tokio::test]
+    async fn a_client_that_gives_up_takes_back_the_command_that_waits() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("control.sock");
+        let listener = bind(&path).expect("binds");
+        let (orders, mut asked) = mpsc::channel::<PendingCommand>(1);
+        let (_grow, grown) = watch::channel(0);
+        let server = tokio::spawn(serve(listener, orders, grown));
+        let impatient = tokio::spawn(async move { order(&path, &Command::Cancel, ORDER_TIMEOUT).await });
+        let (_, mut answer) = asked.recv().await.expect("an order");
+        assert!(!answer.is_closed());
+        impatient.abort();
+        answer.closed().await;
         server.abort();
     }
 

@@ -58,7 +58,7 @@ impl Prompt {
         let row = Rect { x, width: area.right().saturating_sub(x + 1), ..area };
         let x = self.text.draw(true, cx.theme, row, buffer);
         let hint = format!("{}  Enter: keep  Esc: back", self.hint());
-        let width = text::width(&hint) as u16 + 1;
+        let width = text::columns(&hint) + 1;
         if x + width + 2 < area.right() {
             text::put(buffer, area.right() - width, area.y, width, &hint, cx.theme.style(Hue::Dim));
         }

@@ -50,7 +50,7 @@ impl Question {
         let lines = self.text.iter().map(String::as_str).chain(self.choices.iter().map(|choice| choice.label.as_str()));
         let columns = lines.chain([self.title.as_str()]).map(text::width).max().unwrap_or_default();
         let rows = self.text.len() + self.choices.len() + usize::from(!self.text.is_empty());
-        (columns as u16, rows as u16)
+        (text::limited(columns), text::limited(rows))
     }
 
     pub(super) fn key(&mut self, key: KeyEvent) -> Option<Outcome> {

@@ -322,7 +322,7 @@ impl ReviewBox {
         text::put(buffer, x, area.y, names, &text::clip_middle(&name, usize::from(names), ellipsis), style);
         let waited = row.review.waited(cx.state.now);
         let waited = if waited.as_secs() == 0 { String::new() } else { text::duration(waited) };
-        let right = text::width(&waited) as u16;
+        let right = text::columns(&waited);
         let x = x + names + 2;
         let room = area.right().saturating_sub(x + right + 3);
         let shown = remark(row, cx.state.now);

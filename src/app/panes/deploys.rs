@@ -176,7 +176,7 @@ impl Deploys {
                 glyph: cx.theme.lamp(&deployment.phase, cx.state.now.0),
                 style: cx.theme.phase(&deployment.phase),
                 name: row.name,
-                tab: (widest as u16 + 5).min(area.width / 2),
+                tab: (text::limited(widest) + 5).min(area.width / 2),
                 remark: &parts.join("  "),
                 remark_style: cx.theme.style(Hue::Dim),
                 right: &ago,

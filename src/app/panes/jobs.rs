@@ -156,7 +156,7 @@ impl Pane for Jobs {
             };
             empty(text, cx, area, buffer);
         }
-        let widest = run.jobs.values().map(|job| text::width(&job.name)).max().unwrap_or_default() as u16;
+        let widest = run.jobs.values().map(|job| text::columns(&job.name)).max().unwrap_or_default();
         let tab = (widest + 5).min(area.width / 2);
         let expected = cx.state.expected(&run.info.id);
         for (y, row) in (area.y..area.bottom()).zip(rows.iter().skip(self.offset)) {

@@ -61,7 +61,7 @@ impl ListRow<'_> {
         }
         let (y, end) = (area.y, area.right());
         let ellipsis = cx.theme.ellipsis();
-        let right = text::width(self.right) as u16;
+        let right = text::columns(self.right);
         // Name and remark leave room for the time and a column on each side of it.
         let room_to = end.saturating_sub(if right == 0 { 1 } else { right + 2 });
         let x = area.x + 1 + self.indent;
@@ -99,7 +99,7 @@ pub(in crate::app) fn empty(text: &str, cx: &Cx, area: Rect, buffer: &mut Buffer
     let top = area.y + (area.height - rows.len() as u16) / 2;
     for (y, row) in (top..).zip(rows) {
         let shown = text::clip(&row, usize::from(area.width), cx.theme.ellipsis());
-        let x = area.x + (area.width - text::width(&shown) as u16) / 2;
+        let x = area.x + (area.width - text::columns(&shown)) / 2;
         text::put(buffer, x, y, area.width, &shown, cx.theme.style(Hue::Dim));
     }
 }

@@ -88,7 +88,7 @@ impl Pane for Services {
             let ports = service.ports.iter().map(|(inside, outside)| port(inside, outside, cx.theme));
             parts.extend(ports.filter(|_| !service.state.is_bad()));
             parts.extend((service.restarts > 0).then(|| format!("restarts {}", service.restarts)));
-            let tab = (widest as u16 + 5).min(area.width / 2);
+            let tab = (text::limited(widest) + 5).min(area.width / 2);
             let mut remark = parts.join(" ");
             // The name of the job is shown if it fits.
             if several

@@ -89,3 +89,19 @@ fn a_changed_state_keeps_the_layout_of_a_large_graph() {
     driver.feed(Feed::Records { run: run(), records: rest });
     assert_eq!(driver.app.panes.graph.layouts(), before);
 }
+
+#[test]
+fn names_of_any_length_are_drawn() {
+    for length in [1_000, 65_535, 70_000] {
+        let long = "x".repeat(length);
+        let mut script = script();
+        script.start(vec![outline("a", &long, &[]), outline("b", &long, &["a"])]);
+        script.job("a", &long, &[]).at(3).job_end("a", Conclusion::Failure);
+        let mut driver = Driver::new(120, 40, Theme { motion: false, ..Theme::default() });
+        driver.feed(Feed::Opened(header(run()))).feed(Feed::Records { run: run(), records: script.records });
+        for keys in ["2", "-", "3", "z"] {
+            driver.press(keys);
+            assert!(driver.shows("xxxx"), "{length} {keys}: {}", driver.screen());
+        }
+    }
+}

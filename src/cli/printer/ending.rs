@@ -5,7 +5,7 @@ use std::io;
 
 use indexmap::IndexMap;
 
-use crate::cli::style::Style;
+use crate::cli::style::{Style, column};
 use crate::model::legs::{self, alike, titled};
 use crate::model::{Annotation, Conclusion, EndReason, Job, Level, LineRange, Run, Step, StepKind};
 use crate::store::first_error::FirstError;
@@ -38,7 +38,7 @@ pub(crate) fn table(run: &Run, style: Style) -> TerminalText {
         None => (jobs[0].name.clone(), None, jobs),
     });
     let rows: Vec<_> = rows.collect();
-    let columns = rows.iter().map(|(title, ..)| width(title)).max().unwrap_or(0);
+    let columns = column(rows.iter().map(|(title, ..)| width(title)));
     let mut table = TerminalText::default();
     for (title, values, jobs) in rows {
         let job = jobs[0];

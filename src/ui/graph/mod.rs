@@ -24,6 +24,9 @@ use nets::Nets;
 const PAD: u16 = 1;
 const ARROW: u16 = 2;
 
+/// Maximum number of columns of all nodes in a row together.
+const MAX_WIDTH: u16 = 30_000;
+
 /// A node, as input of the layout.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Node {
@@ -99,7 +102,11 @@ impl Layout {
     pub fn new(nodes: &[Node]) -> Self {
         let layers = Layers::new(nodes);
         let (layers, nets) = nets::route(layers);
-        Self::draw(nodes, &layers, &nets)
+        // Names may be of any length, and so may be chains of jobs: the sum of all layers must be a number of columns.
+        let most = MAX_WIDTH / u16::try_from(layers.items.len()).unwrap_or(MAX_WIDTH).max(1);
+        let nodes: Vec<Node> =
+            nodes.iter().map(|node| Node { width: node.width.min(most.max(1)), ..node.clone() }).collect();
+        Self::draw(&nodes, &layers, &nets)
     }
 
     fn draw(nodes: &[Node], layers: &Layers, nets: &[Nets]) -> Self {

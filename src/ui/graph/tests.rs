@@ -23,6 +23,14 @@ fn picture(nodes: &[Node]) -> String {
 }
 
 #[test]
+fn a_long_chain_of_wide_nodes_has_a_layout() {
+    let chain: Vec<Node> = (0..500_usize).map(|at| node(u16::MAX, at.checked_sub(1).as_slice())).collect();
+    let layout = Layout::new(&chain);
+    assert!(layout.width < u16::MAX / 2 + 5_000, "{}", layout.width);
+    assert!(layout.places.is_sorted());
+}
+
+#[test]
 fn pictures() {
     let chain = [node(4, &[]), node(4, &[0]), node(4, &[1])];
     let fan = [node(4, &[]), node(6, &[0]), node(4, &[0]), node(5, &[0]), node(3, &[1, 2, 3])];

@@ -85,7 +85,7 @@ impl Graph {
         let label = text::clip(&label, usize::from(node.width.saturating_sub(2)), cx.theme.ellipsis());
         pen.put((x + 2, y), node.width - 2, &label, fade);
         // Columns that the time does not need continue the edge.
-        let end = x + 2 + text::width(&label) as u16;
+        let end = x + 2 + text::columns(&label);
         let goes_on = self.layout.needs.iter().any(|needs| needs.contains(&index));
         if goes_on && end + 1 < x + node.width + 1 {
             let line = if cx.theme.glyphs == Glyphs::Ascii { "-" } else { "─" };
@@ -94,7 +94,7 @@ impl Graph {
             }
         }
         if selected {
-            pen.restyle((x, y), 2 + text::width(&label) as u16, cx.theme.selected());
+            pen.restyle((x, y), 2 + text::columns(&label), cx.theme.selected());
         }
         let (wrong, more) = group.wrong(run);
         for (row, job) in (y + 1..).zip(&wrong) {

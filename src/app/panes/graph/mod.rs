@@ -33,6 +33,9 @@ const MARGIN: u16 = 1;
 /// Width of a time after a name, in columns.
 const TIME: u16 = 6;
 
+/// Maximum width of a name in columns.
+const MAX_NAME: u16 = 200;
+
 /// Maximum widths of names in columns, tried one after the other until the graph fits.
 const SHORTER: [u16; 7] = [60, 36, 26, 19, 14, 10, 6];
 
@@ -302,11 +305,12 @@ impl Graph {
 /// failed members and reviewers are listed.
 fn node(group: &Group, run: &Run, detail: Detail) -> Node {
     let needs = group.needs.clone();
-    let name = text::width(&group.name) as u16;
+    let name = text::columns(&group.name).min(MAX_NAME);
     let (wrong, more) = group.wrong(run);
-    let review = group.review(run).map(|row| text::width(&row) as u16 + 2);
+    let review = group.review(run).map(|row| text::columns(&row).min(MAX_NAME) + 2);
     let height = 1 + wrong.len() as u16 + u16::from(more > 0) + u16::from(review.is_some());
-    let members = wrong.iter().map(|job| text::width(&job.name) as u16 + 4).chain(review).max().unwrap_or_default();
+    let members =
+        wrong.iter().map(|job| text::columns(&job.name).min(MAX_NAME) + 4).chain(review).max().unwrap_or_default();
     let many = if group.folded { counted(group.members(run).len()) } else { 0 };
     match detail {
         Detail::Full => Node { width: (2 + name + many + TIME).max(members), height, needs },

@@ -106,7 +106,7 @@ impl Log {
         }
         if let Some((at, of)) = self.error_at(shown.number) {
             let note = format!(" {} error {at}/{of}", cx.theme.pick("◀", "<"));
-            let width = text::width(&note) as u16;
+            let width = text::columns(&note);
             if row.width > width + 20 {
                 text::put(buffer, row.right() - width, row.y, width, &note, cx.theme.style(Hue::Bad));
             }

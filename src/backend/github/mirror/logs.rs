@@ -27,8 +27,12 @@ const LONGEST_TIME: usize = 40;
 /// Maximum number of bytes of a line that are read at once. Longer lines are written in parts.
 const PORTION: usize = 64 * 1024;
 
-/// Minimum time of a log between two events about it, in milliseconds: replays show the log grow.
+/// Minimum time of a log between two events about it, in milliseconds: replays show the log grow. The time of a line is
+/// known to a second.
 const INTERVAL: u64 = 1000;
+
+/// Number of events about the logs of a job after which their interval is doubled: a log of days has some thousand.
+const EVENTS_PER_INTERVAL: usize = 200;
 
 /// Why a log cannot be split.
 #[derive(Debug, thiserror::Error)]
@@ -150,6 +154,8 @@ pub(super) struct StepLogs {
     /// Whether the step for lines that no step can have is in `events`.
     has_unknown: bool,
     events: Vec<Timed>,
+    /// Minimum time between two events about a log, in milliseconds.
+    interval: u64,
 }
 
 impl StepLogs {
@@ -175,6 +181,7 @@ impl StepLogs {
             at: job.started.unwrap_or_default(),
             has_unknown: false,
             events: Vec::new(),
+            interval: INTERVAL,
         })
     }
 
@@ -326,7 +333,6 @@ impl StepLogs {
             reported: at,
             last: at,
         });
-        // The time of a line is known to a second.
         if !log.buffer.is_empty() && at.0.saturating_sub(log.buffered.0) >= INTERVAL {
             self.flush(number)?;
         }
@@ -348,7 +354,7 @@ impl StepLogs {
         let lines = log.writer.append(&log.buffer, log.buffered)?;
         log.buffer.clear();
         log.extend(lines);
-        if log.last.0.saturating_sub(log.reported.0) >= INTERVAL {
+        if log.last.0.saturating_sub(log.reported.0) >= self.interval {
             self.report(number);
         }
         Ok(())
@@ -357,7 +363,8 @@ impl StepLogs {
     /// Number of the step for lines that no step can have: behind all others.
     fn unknown(&self) -> StepNumber {
         let known = self.job.steps.iter().find(|step| step.kind == StepKind::Job && step.name == UNKNOWN_STEP);
-        let next = || StepNumber(self.job.steps.last().map_or(1, |step| step.number.0 + 1));
+        let last = self.job.steps.iter().map(|step| step.number.0).max().unwrap_or_default();
+        let next = || StepNumber(last.saturating_add(1));
         known.map_or_else(next, |step| step.number)
     }
 
@@ -367,6 +374,9 @@ impl StepLogs {
             log.reported = log.last;
             let (job, output) = (self.job.id.clone(), lines);
             self.events.push((log.last, Event::Output { job, step: number, output }));
+            if self.events.len().is_multiple_of(EVENTS_PER_INTERVAL) {
+                self.interval = self.interval.saturating_mul(2);
+            }
         }
     }
 
@@ -563,5 +573,32 @@ mod tests {
         let (logs, _) = split_lines(&run, &text);
         let bytes: usize = logs.iter().map(|(_, text)| text.len()).sum();
         assert_eq!(bytes, 2 * (huge.len() + 1) + 4);
+    }
+
+    #[test]
+    fn a_step_may_have_the_largest_number() {
+        let mut run = job(&[("Run make", StepKind::Main, 10, 20)]);
+        run.jobs[0].steps[0].number = StepNumber(u32::MAX);
+        let home = tempfile::tempdir().expect("a folder");
+        let folder = RunsDir::at(home.path()).create(Timestamp(0)).expect("made");
+        let events = split(&folder, &run.jobs[0], line(1_000, "early").as_bytes()).expect("split");
+        assert!(matches!(events[..], [(_, Event::Output { step: StepNumber(u32::MAX), .. })]), "{events:?}");
+    }
+
+    #[test]
+    fn a_long_log_has_a_limited_number_of_events() {
+        let run = job(&[("Run make", StepKind::Main, 0, 200_000)]);
+        let text: String = (0..100_000)
+            .map(|number| format!("{} x\n", jiff::Timestamp::from_second(2 * number).expect("a time")))
+            .collect();
+        let home = tempfile::tempdir().expect("a folder");
+        let folder = RunsDir::at(home.path()).create(Timestamp(0)).expect("made");
+        let events = split(&folder, &run.jobs[0], text.as_bytes()).expect("split");
+        let lines = events.iter().map(|(_, event)| match event {
+            Event::Output { output, .. } => output.count,
+            _ => 0,
+        });
+        assert_eq!(lines.sum::<u64>(), 100_000);
+        assert!((200..3_000).contains(&events.len()), "{}", events.len());
     }
 }
