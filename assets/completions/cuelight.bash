@@ -112,6 +112,9 @@ _cuelight() {
             cuelight,trust)
                 cmd="cuelight__subcmd__trust"
                 ;;
+            cuelight,watch)
+                cmd="cuelight__subcmd__watch"
+                ;;
             cuelight,worker)
                 cmd="cuelight__subcmd__worker"
                 ;;
@@ -149,7 +152,7 @@ _cuelight() {
 
     case "${cmd}" in
         cuelight)
-            opts="-h -V --read-only --help --version run demo attach runs show logs artifacts cache explain cancel delete rerun dispatch workflow resume approve reject env rollback shell replay screenshot lint plan eval trust doctor auth clean keys config completions forward worker"
+            opts="-h -V --read-only --help --version run demo attach watch runs show logs artifacts cache explain cancel delete rerun dispatch workflow resume approve reject env rollback shell replay screenshot lint plan eval trust doctor auth clean keys config completions forward worker"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -919,7 +922,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__runs)
-            opts="-n -w -b -e -s -R -h --limit --workflow --branch --event --status --since --repository --all --before --json --help"
+            opts="-n -w -b -e -s -c -u -R -h --limit --workflow --branch --event --status --commit --actor --since --repository --all --before --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -962,6 +965,22 @@ _cuelight() {
                     return 0
                     ;;
                 -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --commit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --actor)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -u)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1069,6 +1088,32 @@ _cuelight() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cuelight__subcmd__watch)
+            opts="-R -h --repository --fail-fast --timeout --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --repository)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -R)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
