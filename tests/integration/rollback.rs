@@ -34,6 +34,8 @@ fn the_last_good_release_comes_back_by_another_attempt_of_its_job() {
     let child = watching.command("ghp_full", &args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let child = child.expect("starts");
     let runs = format!("/repos/{REPOSITORY}/actions/runs?per_page=100");
+    // The server counts the requests of this test as well, so it is asked once.
+    until("the change", || (watching.fake.value("/_fake/stats")["mutations"] == 1).then_some(()));
     let run = until("another attempt", || {
         let runs = watching.fake.value(&runs);
         let again = runs["workflow_runs"].as_array()?.iter().find(|run| run["run_attempt"] == 2)?;

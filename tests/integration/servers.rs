@@ -285,7 +285,7 @@ fn all_runs_of_a_commit_are_watched_until_the_last_has_ended() {
         let args = [&["watch", sha, "-R", REPOSITORY], args].concat();
         watching.command("ghp_full", &args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts")
     };
-    let (lines, fast) = (watch(&[]), watch(&["--fail-fast", "--json"]));
+    let lines = watch(&[]);
     watching.fake.advance(600);
     let lines = Said::from(lines.wait_with_output().expect("ends"));
     assert_eq!(lines.code, Some(1), "{} {}", lines.out, lines.error);
@@ -295,7 +295,7 @@ fn all_runs_of_a_commit_are_watched_until_the_last_has_ended() {
         assert!(lines.out.contains(part), "{part}: {}", lines.out);
     }
     assert!(lines.out.lines().all(|line| !line.contains('\u{1b}')), "{}", lines.out);
-    let fast = Said::from(fast.wait_with_output().expect("ends"));
+    let fast = Said::from(watch(&["--fail-fast", "--json"]).wait_with_output().expect("ends"));
     assert_eq!(fast.code, Some(1), "{} {}", fast.out, fast.error);
     let failed: Vec<Value> = fast.out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert!(failed.iter().any(|line| line["job"] == "Test" && line["status"] == "failure"), "{}", fast.out);

@@ -235,7 +235,7 @@ fn the_screen_dispatches_cancels_several_and_deletes() {
     let before = newest(&watching)["id"].clone();
     watching.fake.advance(3);
     until("the run", || (newest(&watching)["id"] != before).then_some(()));
-    terminal.wait_for("Deploy · deploy.yml");
+    terminal.wait_for("Deploy · Deploy #");
     terminal.press(",d");
     terminal.wait_for("Disable the workflow?");
     terminal.press("y");

@@ -201,7 +201,11 @@ pub(super) fn concurrency(snapshot: &Snapshot<'_>, job: Option<u64>) -> Gate {
         let is_ours = |member: &GroupMember| {
             member.run_id == snapshot.run.id && (job.is_none() || member.job_id.is_none() || member.job_id == job)
         };
-        let Some(place) = members.iter().position(is_ours).filter(|place| *place > 0) else { continue };
+        let Some(place) = members.iter().position(is_ours) else { continue };
+        // A run's own groups may list the run alone, with its position.
+        if members[place].position.unwrap_or(place as u64) == 0 {
+            continue;
+        }
         group = known.group_name.clone().unwrap_or_default();
         if let Some(first) = members.first().filter(|first| first.run_id != members[place].run_id) {
             let names = [first.run_name.clone(), first.run_id.map(|id| id.to_string()), first.job_name.clone()];
