@@ -92,6 +92,17 @@ impl Answers {
         }
     }
 
+    /// Returns the time of the newest answer.
+    pub(super) fn newest(&self) -> Option<Timestamp> {
+        let entries = fs::read_dir(&self.folder).ok()?.flatten();
+        let ours = entries.filter(|entry| {
+            let name = entry.file_name();
+            name.to_str().and_then(|name| name.strip_prefix(&self.owner)).is_some_and(|rest| rest.starts_with('-'))
+        });
+        let newest = ours.filter_map(|entry| entry.metadata().and_then(|file| file.modified()).ok()).max()?;
+        u64::try_from(newest.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok().map(Timestamp)
+    }
+
     /// Notes that an answer was still true at a time.
     pub(super) fn confirm(&self, url: &str, at: Timestamp) {
         set_time(&self.path(url), at);
@@ -142,6 +153,7 @@ mod tests {
         let read = ours.read("https://h/x").expect("stored");
         assert_eq!((&read.body[..], read.at), (b"{\"a\":\n1}".as_slice(), Timestamp(5_000)));
         assert_eq!((read.etag.as_deref(), read.next.as_deref()), (Some("W/\"1\""), Some("/x?page=2")));
+        assert_eq!((ours.newest(), theirs.newest()), (Some(Timestamp(5_000)), None));
         assert!(theirs.read("https://h/x").is_none() && ours.read("https://h/y").is_none());
         ours.confirm("https://h/x", Timestamp(9_000));
         assert_eq!(ours.read("https://h/x").expect("stored").at, Timestamp(9_000));

@@ -18,7 +18,7 @@ use crate::store::atomic;
 pub struct LinkState {
     /// Whether the server answers, else why not.
     pub condition: Condition,
-    /// Time of the last answer; `None` before the first.
+    /// Time of the last answer, also of one to an earlier process; `None` before the first.
     pub answered: Option<Timestamp>,
     /// The limit of requests, as of the last answer that named it.
     pub rate: Option<Rate>,
@@ -146,8 +146,10 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(65);
 const MAX_SHARED: u64 = 1024;
 
 impl Link {
-    pub(super) fn new(shared: PathBuf) -> Self {
-        Self { state: watch::Sender::new(LinkState::default()), counts: Mutex::default(), shared }
+    /// A link to a server that was not asked yet. `answered` is the time of what is known from it.
+    pub(super) fn new(shared: PathBuf, answered: Option<Timestamp>) -> Self {
+        let state = LinkState { answered, ..LinkState::default() };
+        Self { state: watch::Sender::new(state), counts: Mutex::default(), shared }
     }
 
     pub(super) fn watch(&self) -> watch::Receiver<LinkState> {
@@ -297,7 +299,7 @@ mod tests {
 
     fn link() -> (Link, tempfile::TempDir) {
         let folder = tempfile::tempdir().expect("a folder");
-        (Link::new(folder.path().join("pause")), folder)
+        (Link::new(folder.path().join("pause"), None), folder)
     }
 
     const NOW: Timestamp = Timestamp(1_000_000_000);
@@ -326,9 +328,12 @@ mod tests {
     #[test]
     fn limits_and_pauses_hold_also_for_other_processes_and_end() {
         let (link, _folder) = link();
-        let other = Link::new(link.shared.clone());
+        let other = Link::new(link.shared.clone(), Some(NOW));
         link.limited(NOW, None, later(NOW, Duration::from_secs(100)));
         assert_eq!((wait(&link, NOW), wait(&other, NOW)), (Some(100), Some(100)));
+        other.failed(NOW, "no answer", 0);
+        let known = other.watch().borrow().connection();
+        assert!(matches!(known, Connection::Stale { since: NOW, .. }), "the age of what is known: {known:?}");
         link.answered(NOW, None);
         assert_eq!(wait(&link, NOW), Some(100), "a late answer does not end the pause");
         let after = later(NOW, Duration::from_secs(101));

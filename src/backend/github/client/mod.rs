@@ -144,7 +144,8 @@ impl Client {
     pub fn new(host: Host, token: Option<&Token>, state: &RunsDir) -> Result<Self, ApiError> {
         let owner = token.map_or_else(|| "anonymous".to_owned(), Token::fingerprint);
         let folder = state.github_answers();
-        let answers = Answers::new(&folder, &owner).map_err(ApiError::io("make the folder", &folder))?;
+        let answers = Answers::new(&folder, &format!("{owner}.{}", host.name()))
+            .map_err(ApiError::io("make the folder", &folder))?;
         let pause = state.github_host(&format!("{}.{owner}.pause", host.name()));
         let hosts = pause.parent().unwrap_or(state.state());
         make_private(hosts).map_err(ApiError::io("make the folder", hosts))?;
@@ -152,7 +153,7 @@ impl Client {
             authorization: token.and_then(Token::header),
             transport: Transport::new()?,
             queue: Queue::new(),
-            link: Link::new(pause),
+            link: Link::new(pause, answers.newest()),
             answers,
             denials: Denials::new(state.github_host(&format!("{}.{owner}.denied", host.name()))),
             state: state.clone(),

@@ -32,6 +32,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Maximum time between two parts of an answer.
 const BODY_TIMEOUT: Duration = Duration::from_secs(20);
+/// Maximum time from the head of an answer to its end, for those that are read whole.
+const WHOLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long an unused connection is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 
@@ -128,16 +130,20 @@ impl Incoming {
         }
     }
 
-    /// Reads the whole body. `None` if it is larger than `limit` bytes.
+    /// Reads the whole body, within 30 s. `None` if it is larger than `limit` bytes.
     pub(in crate::backend::github) async fn whole(&mut self, limit: usize) -> Result<Option<Vec<u8>>, Fault> {
-        let mut whole = Vec::new();
-        while let Some(part) = self.part().await? {
-            if whole.len() + part.len() > limit {
-                return Ok(None);
+        let reading = async {
+            let mut whole = Vec::new();
+            while let Some(part) = self.part().await? {
+                if whole.len() + part.len() > limit {
+                    return Ok(None);
+                }
+                whole.extend_from_slice(&part);
             }
-            whole.extend_from_slice(&part);
-        }
-        Ok(Some(whole))
+            Ok(Some(whole))
+        };
+        let late = || Fault::Lost(format!("the answer took more than {} s", WHOLE_TIMEOUT.as_secs()));
+        timeout(WHOLE_TIMEOUT, reading).await.unwrap_or_else(|_| Err(late()))
     }
 }
 
