@@ -189,12 +189,12 @@ pub(super) fn search_path(sandbox: &dyn Sandbox) -> &OsStr {
 }
 
 /// Returns the folders with the objects of a repository, to which the git folder of a workspace in a container refers by
-/// their path. A worktree shares them with its main repository.
+/// their path. A worktree shares them with its main repository. None if the repository names a folder that has anything
+/// else: then the checkout fails with the reason.
 pub(super) fn git_objects(repository: &Path) -> Vec<SharedFolder> {
     let Ok(common) = git(repository, ["rev-parse", "--path-format=absolute", "--git-common-dir"]) else {
         return Vec::new();
     };
-    let own = Path::new(common.trim()).join("objects");
-    let folders = if own.is_dir() { objects::folders(&own) } else { Vec::new() };
+    let folders = objects::folders(&Path::new(common.trim()).join("objects")).unwrap_or_default();
     folders.into_iter().map(|folder| SharedFolder::readable(&folder, &folder)).collect()
 }

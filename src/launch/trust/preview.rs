@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::engine::actions::reference::Reference;
 use crate::engine::actions::resolve;
+use crate::engine::workspace::checkout::objects;
 use crate::model::{Preview, PreviewLine, Shown};
 use crate::workflow::display_names::provisional_job_name;
 use crate::workflow::expr::Expr;
@@ -36,6 +37,7 @@ pub(super) fn of(consent: &Consent) -> Preview {
     if consent.repository.common != consent.repository.root.join(".git") && !consent.repository.sha.is_empty() {
         lines.add(format!("its git folder is {}", consent.repository.common.display()));
     }
+    lines.objects(&consent.repository.common);
     match consent.attempt.as_deref() {
         Some((_, _, spec)) if consent.reason() == Some(Distrust::ForeignRun) => {
             let what = "its run.json sets";
@@ -78,6 +80,22 @@ impl Lines<'_> {
     fn each(&mut self, what: &str, texts: impl Iterator<Item = String>) {
         for text in texts {
             self.danger(format!("{what}: {text}"));
+        }
+    }
+
+    /// Folders of other repositories whose objects the containers of jobs see.
+    fn objects(&mut self, common: &Path) {
+        let own = common.join("objects");
+        if !own.is_dir() {
+            return;
+        }
+        match objects::folders(&own) {
+            Ok(folders) => {
+                let inside = common.canonicalize().unwrap_or_else(|_| common.to_owned());
+                let others = folders.iter().filter(|folder| !folder.starts_with(&inside));
+                self.each("jobs can read the git objects in", others.map(|folder| folder.display().to_string()));
+            }
+            Err(error) => self.danger(error.to_string()),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::thread;
@@ -63,6 +63,14 @@ pub enum GitError {
         folder: PathBuf,
         /// How long it could take.
         limit: Duration,
+    },
+    /// The index has an entry that git never makes.
+    #[error("the git index of {} names {path:?}, which is not a path in the repository: `git rm --cached` removes it", folder.display())]
+    NotInTree {
+        /// The folder that was listed.
+        folder: PathBuf,
+        /// The path.
+        path: PathBuf,
     },
     /// A call failed.
     #[error("`git {what}` failed in {}: {message}", folder.display())]
@@ -300,7 +308,7 @@ fn slug(url: &str) -> Option<String> {
 /// Returns the files that a checkout of the working tree would have: tracked ones and new ones that are not ignored.
 ///
 /// # Errors
-/// The call failed.
+/// The call failed, or the index names a path that is not in the working tree.
 pub fn files(root: &Path) -> Result<Vec<PathBuf>, GitError> {
     let list = ["ls-files", "--cached", "--others", "--exclude-standard", "--deduplicate", "-z"].map(OsString::from);
     let listed = run(root, Access::Guarded, &list)?;
@@ -308,13 +316,29 @@ pub fn files(root: &Path) -> Result<Vec<PathBuf>, GitError> {
         return Err(failed(root, &list, &listed));
     }
     let names = listed.stdout.split(|byte| *byte == 0).filter(|name| !name.is_empty());
-    Ok(names.map(|name| PathBuf::from(OsString::from_vec(name.to_vec()))).collect())
+    names.map(|name| in_tree(root, PathBuf::from(OsString::from_vec(name.to_vec())))).collect()
+}
+
+/// Returns a path that git printed of an index, if it is one below the root of the working tree and not in a git folder. An
+/// index that was not written by git may name any path.
+///
+/// # Errors
+/// It is not.
+pub fn in_tree(folder: &Path, path: PathBuf) -> Result<PathBuf, GitError> {
+    let bytes = path.as_os_str().as_bytes();
+    // Git prints a slash after a repository that is not a submodule.
+    let bytes = bytes.strip_suffix(b"/").unwrap_or(bytes);
+    let is_plain = |part: &[u8]| !matches!(part, b"" | b"." | b"..") && !part.eq_ignore_ascii_case(b".git");
+    if bytes.split(|byte| *byte == b'/').all(is_plain) {
+        Ok(path)
+    } else {
+        Err(GitError::NotInTree { folder: folder.to_owned(), path })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::ffi::OsStr;
-    use std::os::unix::ffi::OsStrExt;
 
     use super::*;
 
@@ -331,6 +355,20 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(slug(url).as_deref(), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn only_paths_of_the_working_tree_are_taken_from_an_index() {
+        let taken = |path: &str| in_tree(Path::new("/r"), PathBuf::from(path));
+        for path in ["a", "a/b", "vendor/lib/", "..a/b..", ".gitignore", "a/.github/b", "-x"] {
+            assert_eq!(taken(path).expect(path), Path::new(path));
+        }
+        for path in
+            ["", "/", "/etc/passwd", "../a", "a/../../b", "a//b", "./a", "a/..", ".git/config", "a/.GIT/x", ".gIt"]
+        {
+            let error = taken(path).expect_err(path).to_string();
+            assert!(error.contains(&format!("{path:?}")), "{error}");
         }
     }
 

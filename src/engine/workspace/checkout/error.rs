@@ -1,5 +1,6 @@
 //! Why a workspace could not be filled.
 
+use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
@@ -8,11 +9,15 @@ use crate::store::{space_hint, space_hint_in};
 
 /// Why a workspace could not be filled.
 #[derive(Debug, thiserror::Error)]
-pub(in crate::engine) enum CheckoutError {
+pub(crate) enum CheckoutError {
     #[error("{}{}", .0, space_hint_in(&.0.to_string()))]
     Git(#[from] GitError),
     #[error("`ref: {wanted}` names no commit that is in {}: fetch it first", repository.display())]
     Unknown { wanted: String, repository: PathBuf },
+    #[error("the repository has objects in {}, which is not in a git folder: git objects are taken only from there", .0.display())]
+    NotInGitFolder(PathBuf),
+    #[error("the repository has objects in {}, which also has {name:?}: git objects are taken only from a folder of objects", path.display())]
+    NotOnlyObjects { path: PathBuf, name: OsString },
     #[error("cannot copy {}: {source}{}", path.display(), space_hint(source))]
     Copy { path: PathBuf, source: io::Error },
     #[error("cannot write {}: {source}{}", path.display(), space_hint(source))]

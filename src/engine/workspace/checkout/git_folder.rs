@@ -141,13 +141,15 @@ impl Origin {
         written.map_err(|source| CheckoutError::Write { path: folder, source })
     }
 
-    /// Brings the objects into the git folder, unless it borrows them.
+    /// Brings the objects into the git folder, unless it borrows them. What the repository names as its objects must be that
+    /// in either case: containers see the folders.
     pub(super) fn bring_objects(&self, target: &Path, objects: Objects) -> Result<(), CheckoutError> {
+        let folders = objects::folders(&self.objects)?;
         if objects == Objects::Borrowed {
             return Ok(());
         }
         let folder = target.join(".git/objects");
-        let brought = objects::bring(&objects::folders(&self.objects), &folder, objects == Objects::Linked);
+        let brought = objects::bring(&folders, &folder, objects == Objects::Linked);
         brought.map_err(|source| CheckoutError::Write { path: folder, source })
     }
 

@@ -26,7 +26,7 @@ use crate::repo::git::{Access, GitError, git, git_with};
 pub(in crate::engine) mod error;
 mod files;
 pub(in crate::engine) mod git_folder;
-pub(in crate::engine) mod objects;
+pub(crate) mod objects;
 pub(in crate::engine) mod sparse;
 
 /// First line of a file that stands for another one, which Git LFS keeps.
@@ -299,9 +299,9 @@ fn submodules(target: &Path) -> Result<Vec<(PathBuf, String)>, GitError> {
     let entries = listed.split('\0').filter_map(|entry| {
         let (about, path) = entry.split_once('\t')?;
         let commit = about.strip_prefix("H 160000 ")?.split(' ').next()?;
-        Some((PathBuf::from(path), commit.to_owned()))
+        Some(git::in_tree(target, PathBuf::from(path)).map(|path| (path, commit.to_owned())))
     });
-    Ok(entries.collect())
+    entries.collect()
 }
 
 /// Returns the tracked files of a copy that only point to their content.

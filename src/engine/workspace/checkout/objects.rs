@@ -9,12 +9,18 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::error::CheckoutError;
 use super::files::copy_if_there;
 use crate::files::read_text;
 
-/// Returns the folders that have the objects of a repository: its own, and those that it borrows from.
-pub(in crate::engine) fn folders(own: &Path) -> Vec<PathBuf> {
-    let mut found = vec![own.to_owned()];
+/// Returns the folders that have the objects of a repository, without links in their paths: its own, and those that it
+/// borrows from. Containers see them, and a repository can name any folder: each must be part of a git folder and have
+/// nothing but objects.
+///
+/// # Errors
+/// One of them is another folder, or cannot be read.
+pub(crate) fn folders(own: &Path) -> Result<Vec<PathBuf>, CheckoutError> {
+    let mut found = vec![checked(own)?];
     let mut next = 0;
     while let Some(folder) = found.get(next).cloned() {
         next += 1;
@@ -22,12 +28,47 @@ pub(in crate::engine) fn folders(own: &Path) -> Vec<PathBuf> {
         // A relative path is relative to the folder of the objects.
         let others = alternates.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
         for other in others.map(|line| folder.join(line)) {
-            if other.is_dir() && !found.contains(&other) {
+            // Git ignores one that does not exist.
+            if !other.is_dir() {
+                continue;
+            }
+            let other = checked(&other)?;
+            if !found.contains(&other) {
                 found.push(other);
             }
         }
     }
-    found
+    Ok(found)
+}
+
+/// Returns the real path of a folder that has the objects of a git folder, and nothing else.
+fn checked(folder: &Path) -> Result<PathBuf, CheckoutError> {
+    let unread = |source| CheckoutError::Copy { path: folder.to_owned(), source };
+    let path = folder.canonicalize().map_err(unread)?;
+    if !path.parent().is_some_and(|above| above.join("HEAD").symlink_metadata().is_ok() && above.join("refs").is_dir())
+    {
+        return Err(CheckoutError::NotInGitFolder(path));
+    }
+    for entry in fs::read_dir(&path).map_err(unread)? {
+        let entry = entry.map_err(unread)?;
+        let (name, kind) = (entry.file_name(), entry.file_type().map_err(unread)?);
+        let name = name.as_encoded_bytes();
+        let is_temporary = name.starts_with(b"tmp_") || name.starts_with(b"incoming-") || name.ends_with(b".lock");
+        let fits = if kind.is_dir() {
+            name == b"pack" || name == b"info" || is_loose(name) || is_temporary
+        } else {
+            kind.is_file() && is_temporary
+        };
+        if !fits {
+            return Err(CheckoutError::NotOnlyObjects { path, name: entry.file_name() });
+        }
+    }
+    Ok(path)
+}
+
+/// Whether a name is that of a folder of loose objects.
+fn is_loose(name: &[u8]) -> bool {
+    name.len() == 2 && name.iter().all(u8::is_ascii_hexdigit)
 }
 
 /// Brings the objects of other folders into `target`, as hard links where that is possible, or copies them.
@@ -37,7 +78,6 @@ pub(super) fn bring(folders: &[PathBuf], target: &Path, link: bool) -> io::Resul
         for entry in fs::read_dir(folder)? {
             names.push(entry?.file_name());
         }
-        let is_loose = |name: &[u8]| name.len() == 2 && name.iter().all(u8::is_ascii_hexdigit);
         names.retain(|name| name == "pack" || is_loose(name.as_encoded_bytes()));
         // An object that is packed meanwhile is in one or the other.
         names.sort_by_key(|name| name == "pack");
@@ -51,7 +91,11 @@ pub(super) fn bring(folders: &[PathBuf], target: &Path, link: bool) -> io::Resul
 fn bring_files(from: &Path, to: &Path, link: bool) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
-        let name = entry?.file_name();
+        let entry = entry?;
+        if !entry.file_type()?.is_file() {
+            continue;
+        }
+        let name = entry.file_name();
         let bytes = name.as_encoded_bytes();
         // Files that git is still writing, and an index over packs that may be gone.
         if bytes.starts_with(b"tmp_") || bytes.ends_with(b".lock") || bytes.starts_with(b"multi-pack-index") {
