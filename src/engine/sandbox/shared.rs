@@ -51,6 +51,26 @@ pub fn is_covered(shared: &[SharedFolder], folder: &SharedFolder) -> bool {
     around.any(|(below, other)| other.inside.join(below) == folder.inside)
 }
 
+/// Adds mount points for the folders that lie in others, and for those above them. A container can put a link in the place of
+/// any other folder that it may write: containers that start later would see whatever folder of this machine it names.
+#[must_use]
+pub fn pinned(shared: Vec<SharedFolder>) -> Vec<SharedFolder> {
+    let mut pins: Vec<SharedFolder> = Vec::new();
+    for outer in shared.iter().filter(|outer| outer.writable) {
+        for below in shared.iter().filter_map(|inner| inner.outside.strip_prefix(&outer.outside).ok()) {
+            for part in below.ancestors().filter(|part| !part.as_os_str().is_empty()) {
+                let pin = SharedFolder::writable(outer.outside.join(part), outer.inside.join(part));
+                if !pins.contains(&pin) && !shared.iter().any(|one| one.inside == pin.inside) {
+                    pins.push(pin);
+                }
+            }
+        }
+    }
+    // Of two paths in the container, the last one counts.
+    pins.extend(shared);
+    pins
+}
+
 /// Reads a file by its path in the container. Links of the container are followed inside the shared folder alone.
 ///
 /// # Errors
@@ -102,6 +122,24 @@ mod tests {
             SharedFolder::writable("/r/work/test/_temp/_github_home", "/github/home"),
         ];
         assert_eq!(shared.each_ref().map(|one| is_covered(&shared, one)), [false, true, false]);
+    }
+
+    #[test]
+    fn folders_in_others_are_mount_points_wherever_they_can_be_written() {
+        let shared = vec![
+            SharedFolder::writable("/r/job", "/__w"),
+            SharedFolder::writable("/r/job/_temp", "/__w/_temp"),
+            SharedFolder::writable("/r/job/_temp/_home", "/github/home"),
+            SharedFolder::writable("/r/job/_tools", "/__t"),
+            SharedFolder::writable("/r/job/a/b", "/work"),
+            SharedFolder::readable("/cache/one", "/__w/_actions/one"),
+            SharedFolder::readable("/cache/one/node", "/node"),
+        ];
+        let pinned = pinned(shared.clone());
+        let mut pins: Vec<_> = pinned[..pinned.len() - shared.len()].iter().map(|pin| pin.inside.to_str()).collect();
+        pins.sort_unstable();
+        assert_eq!(pins, ["/__w/_temp/_home", "/__w/_tools", "/__w/a", "/__w/a/b"].map(Some));
+        assert_eq!(inside(&pinned, Path::new("/r/job/_temp/_home/x")), Path::new("/github/home/x"));
     }
 
     #[test]

@@ -187,7 +187,7 @@ fn a_container_reaches_no_file_of_this_machine_through_links() {
       - {{id: one, run: 'ln -sf {at}/secret "$GITHUB_OUTPUT"', continue-on-error: true}}
       - run: test -z '${{{{ steps.one.outputs.STOLEN }}}}'
       - run: |
-          for path in /__w/_temp /__w/_temp/_runner_file_commands /__w/_control /__w/repository /__w/repository/repository; do
+          for path in /__w/_temp /__w/_temp/_runner_file_commands /__w/_temp/_github_home /__w/_temp/_github_workflow /__w/_tools /__w/_control /__w/repository /__w/repository/repository; do
             if mv "$path" "$path.moved" 2>/dev/null; then ln -s {at}/folder "$path"; echo "replaced $path"; fi
             if rmdir "$path" 2>/dev/null; then echo "removed $path"; fi
           done

@@ -21,7 +21,7 @@ use crate::engine::sandbox::network::Network;
 use crate::engine::sandbox::provider::{
     Attachments, Base, HoldingKind, ImageBuild, Machine, MachineSpec, ProviderError, Say,
 };
-use crate::engine::sandbox::shared::SharedFolder;
+use crate::engine::sandbox::shared::{SharedFolder, pinned};
 use crate::engine::services::Services;
 use crate::engine::services::forward::routes;
 
@@ -131,7 +131,7 @@ impl DockerMachine {
             container,
             labels: self.labels.of("job"),
             network: Some(network),
-            shared,
+            shared: pinned(shared),
             workspace: self.spec.workspace.clone(),
             control: self.spec.control.clone(),
             supervised: self.spec.supervised,
@@ -161,7 +161,7 @@ impl DockerMachine {
             shared.push(SharedFolder::writable(socket, SOCKET));
         }
         let found = client.ensure_image(image, None, &|_| ()).await?;
-        Ok(OneShot::new(client, &found, image, self.labels.of("action"), self.network.clone(), shared))
+        Ok(OneShot::new(client, &found, image, self.labels.of("action"), self.network.clone(), pinned(shared)))
     }
 
     async fn snapshot(&self) -> Result<(), ProviderError> {
