@@ -12,7 +12,7 @@ mod regular;
 mod repository;
 
 pub use folder::{Folder, Links};
-pub use own::{append_own, create_own, open_own, own_size, read_own, read_own_text};
+pub use own::{append_own, create_own, open_own, own_size, read_own, read_own_text, update_own};
 pub use regular::{open, read, size};
 pub use repository::{MAX_BYTES, read_named, read_repository, read_text};
 

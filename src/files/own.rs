@@ -51,6 +51,14 @@ pub fn append_own(path: &Path) -> io::Result<File> {
     writable(path, OFlags::APPEND)
 }
 
+/// Opens a file for writing anywhere in it. It is made, for its owner alone, if it is missing.
+///
+/// # Errors
+/// It is not a regular file, or cannot be written.
+pub fn update_own(path: &Path) -> io::Result<File> {
+    writable(path, OFlags::empty())
+}
+
 /// Opens an empty file for writing, in the place of an earlier one. Only its owner may read it.
 ///
 /// # Errors
@@ -97,6 +105,7 @@ mod tests {
         for name in ["fifo", "link", "zero", "nowhere", "folder"] {
             read_own(&at(name), 100).expect_err(name);
             append_own(&at(name)).expect_err(name);
+            update_own(&at(name)).expect_err(name);
             create_own(&at(name)).expect_err(name);
         }
         assert_eq!(fs::read(at("real")).expect("there"), b"kept");

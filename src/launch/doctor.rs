@@ -2,10 +2,12 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Write;
 
 use crate::engine::sandbox::host::find_program;
 use crate::engine::sandbox::provider::{Holding, Provider};
 use crate::engine::sandbox::providers::{Providers, left_over};
+use crate::files;
 use crate::repo::git;
 use crate::store::folder::RunsDir;
 use crate::store::{StoreError, folder, hint, history};
@@ -108,7 +110,8 @@ fn left(answer: String, left: &[Holding]) -> Finding {
 fn state(runs: &RunsDir) -> Finding {
     let state = runs.state();
     let probe = state.join(format!(".probe-{}", std::process::id()));
-    let tried = fs::create_dir_all(state).and_then(|()| fs::write(&probe, "x")).and_then(|()| fs::remove_file(&probe));
+    let write = || files::create_own(&probe)?.write_all(b"x");
+    let tried = fs::create_dir_all(state).and_then(|()| write()).and_then(|()| fs::remove_file(&probe));
     match tried {
         Ok(()) => Finding::Good(format!("{} can be written", state.display())),
         Err(error) => Finding::Bad(format!("{} cannot be written: {error}{}", state.display(), hint(&error))),

@@ -1,7 +1,7 @@
 //! Outlet of a run: masks, orders and writes the engine's records and logs.
 
 use std::collections::VecDeque;
-use std::fs::{self, File};
+use std::fs;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -200,7 +200,7 @@ impl RunOutlet {
 /// Reserves disk space with a file. Returns `None` if the file system does not support it.
 fn ballast(folder: &RunFolder) -> Option<PathBuf> {
     let path = folder.ballast();
-    let file = File::create(&path).ok()?;
+    let file = files::create_own(&path).ok()?;
     let reserved = rustix::fs::fallocate(file.as_fd(), rustix::fs::FallocateFlags::empty(), 0, BALLAST);
     if reserved.is_err() {
         let _ = fs::remove_file(&path);

@@ -21,10 +21,14 @@ use super::partial::Partial;
 use super::reference::Remote;
 use crate::engine::sandbox::Interrupt;
 use crate::engine::sandbox::host::signal_group;
+use crate::files;
 use crate::repo::address::without_credentials;
 use crate::repo::git;
 use crate::repo::git::Access;
 use crate::store::{atomic, space_hint, space_hint_in};
+
+/// Maximum size in bytes of the file that remembers the commit of a version.
+const MAX_NOTE: u64 = 1024;
 
 /// Default server for actions.
 const SERVER: &str = "https://github.com";
@@ -133,7 +137,7 @@ impl Store {
         let home = self.cache.join(host).join(&action.repository);
         let noted = home.join("refs").join(action.version.replace('/', "%2F"));
         let address = format!("{server}/{}", action.repository);
-        let remembered = fs::read_to_string(&noted).ok().map(|text| text.trim().to_owned());
+        let remembered = files::read_own_text(&noted, MAX_NOTE).ok().map(|text| text.trim().to_owned());
         let (commit, remark) = match (is_commit(&action.version), self.offline) {
             (true, _) => (action.version.to_ascii_lowercase(), None),
             (false, true) => match remembered {
@@ -226,7 +230,7 @@ async fn download(address: &str, commit: &str, folder: &Path, mark: &Path) -> Re
             Err(_) if mark.exists() => {}
             renamed => renamed?,
         }
-        fs::write(mark, "")
+        files::create_own(mark).map(drop)
     };
     whole().map_err(said)
 }

@@ -17,6 +17,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use crate::engine::blocking::in_place;
+use crate::files;
 use crate::store::digest::hexadecimal;
 use crate::store::folder::make_private;
 
@@ -154,7 +155,7 @@ impl Upload {
             let mut whole = File::create_new(&part)?;
             for block in blocks {
                 // Copied by the kernel.
-                io::copy(&mut File::open(self.block(block))?, &mut whole)?;
+                io::copy(&mut files::open_own(&self.block(block))?, &mut whole)?;
             }
             fs::rename(&part, self.data())
         };
@@ -184,7 +185,7 @@ impl Upload {
         if offset >= self.limit {
             return Err(ServiceError::TooLarge(self.limit));
         }
-        let file = File::options().create(true).truncate(false).write(true).open(self.data())?;
+        let file = files::update_own(&self.data())?;
         self.receive(body, &file, offset).await.map(drop)
     }
 

@@ -155,7 +155,7 @@ fn explained(launch: &Launch, error: io::Error) -> io::Error {
 /// Returns the interpreter that the first line of a script names.
 fn interpreter(script: &Path) -> Option<String> {
     let mut start = Vec::new();
-    std::fs::File::open(script).ok()?.take(MAX_INTERPRETER).read_to_end(&mut start).ok()?;
+    crate::files::open(script).ok()?.take(MAX_INTERPRETER).read_to_end(&mut start).ok()?;
     let line = start.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
     // A script with line ends of Windows names an interpreter that ends in `\r`.
     Some(String::from_utf8_lossy(line).trim_matches([' ', '\t']).split([' ', '\t']).next()?.replace('\r', "\\r"))

@@ -1,7 +1,7 @@
 //! Fixed ports of this machine. Jobs on this machine share them, so a job waits for a port that the service of another
 //! job uses. A port is claimed with a file lock, which the kernel releases when its holder ends.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use crate::files::read_own_text;
 use crate::store::folder::make_private;
 use crate::store::{StoreError, hint, lock};
 
@@ -17,6 +18,9 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How long a port may stay in use after its lock was released: the container engine closes it slightly later.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Maximum size in bytes of the text that names the holder of a port.
+const MAX_HOLDER: u64 = 64 * 1024;
 
 /// Ports that belong to a job until this value is dropped.
 #[derive(Debug, Default)]
@@ -92,7 +96,7 @@ pub(in crate::engine) async fn claim(
 }
 
 fn holder(path: &PathBuf) -> String {
-    let who = fs::read_to_string(path).unwrap_or_default();
+    let who = read_own_text(path, MAX_HOLDER).unwrap_or_default();
     if who.is_empty() { "another job".to_owned() } else { who }
 }
 

@@ -134,9 +134,7 @@ impl Cache {
         let entry = read(&folder)?;
         let data = files::open_own(&folder.join("data")).ok()?;
         // Without the note it counts as unused for longer, nothing else.
-        let _ = File::options()
-            .append(true)
-            .open(folder.join("entry.json"))
+        let _ = files::open_own(&folder.join("entry.json"))
             .and_then(|description| description.set_modified(SystemTime::now()));
         Some((data, entry))
     }

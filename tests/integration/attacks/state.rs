@@ -41,6 +41,8 @@ fn no_command_waits_for_or_follows_what_stands_in_the_place_of_a_file() {
         "\n  a: {runs-on: ubuntu-latest, steps: [{run: 'echo hello; echo \"# hi\" >> $GITHUB_STEP_SUMMARY'}]}",
     );
     project.run(&[]).expect(0, &[]);
+    // As a run in Docker has it.
+    fs::write(project.run_folder().join("engine"), "unix:///nowhere").expect("written");
     let (state, whole) = (project.state(), project.home().join("whole"));
     copy(&state, &whole);
     let mut all = Vec::new();
@@ -48,7 +50,7 @@ fn no_command_waits_for_or_follows_what_stands_in_the_place_of_a_file() {
     assert!(all.len() >= 10, "{all:?}");
     for (number, path) in all.iter().enumerate() {
         // Each file by two of the five, and all of them for those that every command reads.
-        let often = ["run.json", "events.jsonl", "lock"].iter().any(|name| path.ends_with(name));
+        let often = ["run.json", "events.jsonl", "lock", "engine"].iter().any(|name| path.ends_with(name));
         for by in REPLACEMENTS.iter().cycle().skip(number).take(if often { 5 } else { 2 }) {
             replace(path, by);
             for command in [&["runs"][..], &["show"], &["logs"], &["attach"], &["cancel", "latest"], &["rerun"]] {
@@ -63,4 +65,33 @@ fn no_command_waits_for_or_follows_what_stands_in_the_place_of_a_file() {
     }
     replace(&project.run_folder().join("events.jsonl"), "fifo");
     bounded(&project, &["clean", "--all"]);
+}
+
+/// Files of the source that open others by their path, and why those are not made by a step.
+const OPEN_BY_PATH: [(&str, &str); 11] = [
+    ("config/mod.rs", "the user's settings"),
+    ("engine/job/folders.rs", "in a folder that was made just before"),
+    ("engine/results/oidc.rs", "made, and not opened if it exists"),
+    ("engine/sandbox/docker/address.rs", "Docker's settings of the user"),
+    ("engine/sandbox/docker/forward.rs", "of the kernel"),
+    ("engine/sandbox/host.rs", "of the kernel"),
+    ("engine/workspace/checkout/files.rs", "in a folder that no step can reach, after a look at the source"),
+    ("engine/workspace/checkout/git_folder.rs", "in a folder that no step can reach"),
+    ("engine/workspace/checkout/mod.rs", "in a folder that no step can reach"),
+    ("launch/demo.rs", "in the folder of the demo"),
+    ("worker/control.rs", "a folder"),
+];
+
+#[test]
+fn the_source_opens_files_by_their_path_in_few_places() {
+    let opens = ["fs::read(", "fs::read_to_string(", "fs::write(", "fs::copy(", "File::open(", "File::create("];
+    let code = |text: &str| text.split("#[cfg(test)]").next().unwrap_or_default().to_owned();
+    let is_known = |file: &str| OPEN_BY_PATH.iter().any(|(known, _)| *known == file);
+    let is_other = |file: &str| {
+        file.starts_with("files/") || file.contains("test") || file.ends_with("attacks.rs") || is_known(file)
+    };
+    for (file, text) in crate::source::texts().into_iter().filter(|(file, _)| !is_other(file)) {
+        let found = code(&text).lines().find(|line| opens.iter().any(|open| line.contains(open))).map(str::to_owned);
+        assert_eq!(found, None, "{file}: `crate::files` opens what may have been replaced");
+    }
 }
