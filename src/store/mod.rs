@@ -100,6 +100,12 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether a file or folder does not exist.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
     /// Returns a function that wraps an error of the file system. `what` completes "cannot …".
     pub fn io(what: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();

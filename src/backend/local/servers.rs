@@ -201,6 +201,8 @@ async fn unless_deleted(
 async fn report(feed: mpsc::Sender<Feed>, done: impl Future<Output = Result<(), PollError>>) {
     match done.await {
         Err(error) if error.is_transient() => tracing::debug!(%error, "a server gives no answer"),
+        // The run was deleted meanwhile, which was reported.
+        Err(PollError::Store(error)) if error.is_missing() => tracing::debug!(%error, "a run is gone"),
         // The screen may be closed.
         Err(error) => drop(feed.send(Feed::Notice(Notice::bad(error.to_string()))).await),
         Ok(()) => {}
