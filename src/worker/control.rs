@@ -86,12 +86,13 @@ async fn client(
     // The line that came while the command before it was carried out.
     let mut early = None;
     loop {
-        let line = match early.take() {
-            Some(line) => Some(line),
-            None => tokio::select! {
+        let line = if early.is_some() {
+            early.take()
+        } else {
+            tokio::select! {
                 line = lines.next_line() => line?,
                 () = orders.closed() => None,
-            },
+            }
         };
         let Some(line) = line else { return Ok(()) };
         let reply = match serde_json::from_str::<Command>(&line) {

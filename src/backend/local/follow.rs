@@ -103,7 +103,10 @@ impl Follower {
 
 /// Reports a run and its records, until the run has ended or the receiver of `feed` is dropped.
 pub(super) async fn report(folder: RunFolder, feed: mpsc::Sender<Feed>) {
-    if let Err(error) = report_all(folder, &feed).await {
+    if let Err(error) = report_all(folder, &feed).await
+        // The run was deleted meanwhile, which was reported.
+        && !error.is_missing()
+    {
         let _ = feed.send(Feed::Notice(Notice::bad(error.to_string()))).await;
     }
 }

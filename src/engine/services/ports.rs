@@ -95,7 +95,7 @@ pub(in crate::engine) async fn claim(
     Ok(Claimed(claimed))
 }
 
-fn holder(path: &PathBuf) -> String {
+fn holder(path: &Path) -> String {
     let who = read_own_text(path, MAX_HOLDER).unwrap_or_default();
     if who.is_empty() { "another job".to_owned() } else { who }
 }

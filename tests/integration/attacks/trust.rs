@@ -101,7 +101,7 @@ fn a_run_folder_from_elsewhere_asks_although_its_repository_is_trusted() {
     for text in [evil.clone(), evil.replace("\"any_runner\": false", "\"any_runner\": true"), document] {
         fs::write(copied.join("run.json"), text).expect("written");
         for args in [&["rerun"][..], &["rerun", "--failed"], &["rerun", "--job", "a"], &["resume"]] {
-            let said = victim.call(args);
+            let said = victim.call(&[args, &[attacker.run_id().as_str()]].concat());
             said.expect(4, &["the folder of this run was not made on this machine"]);
             assert!(!said.text().contains("evil"), "{}", said.text());
         }

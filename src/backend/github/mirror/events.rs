@@ -227,8 +227,9 @@ const SUPERSEDED: (&str, &str) = ("Canceling since a higher priority waiting req
 /// jobs.
 #[must_use]
 pub fn superseded(annotations: &[(u64, Vec<WireAnnotation>)]) -> Option<&str> {
-    let messages = annotations.iter().flat_map(|(_, all)| all).filter_map(|annotation| annotation.message.as_deref());
-    messages.filter_map(|message| message.strip_prefix(SUPERSEDED.0)?.strip_suffix(SUPERSEDED.1)).next()
+    let mut messages =
+        annotations.iter().flat_map(|(_, all)| all).filter_map(|annotation| annotation.message.as_deref());
+    messages.find_map(|message| message.strip_prefix(SUPERSEDED.0)?.strip_suffix(SUPERSEDED.1))
 }
 
 /// Path of an annotation that is about a job itself.

@@ -588,9 +588,8 @@ mod tests {
     #[test]
     fn a_long_log_has_a_limited_number_of_events() {
         let run = job(&[("Run make", StepKind::Main, 0, 200_000)]);
-        let text: String = (0..100_000)
-            .map(|number| format!("{} x\n", jiff::Timestamp::from_second(2 * number).expect("a time")))
-            .collect();
+        let lines = (0..100_000).map(|number| jiff::Timestamp::from_second(2 * number).expect("a time"));
+        let text = lines.map(|time| format!("{time} x")).collect::<Vec<_>>().join("\n");
         let home = tempfile::tempdir().expect("a folder");
         let folder = RunsDir::at(home.path()).create(Timestamp(0)).expect("made");
         let events = split(&folder, &run.jobs[0], text.as_bytes()).expect("split");
