@@ -406,13 +406,13 @@ fn the_context_of_a_docker_action_has_what_docker_would_send() {
         return;
     }
     let project = Project::of_jobs(
-        r#"
+        r"
   a:
     runs-on: ubuntu-latest
     steps:
       - uses: actions/checkout@v4
       - run: mkfifo action/queue; truncate -s 300G action/sub/huge; ln -s /etc/passwd action/link
-      - uses: ./action"#,
+      - uses: ./action",
     );
     project.write("action/action.yml", "name: a\nruns: {using: docker, image: Dockerfile}\n");
     let list = "for file in $(find /context -mindepth 1); do echo found=$file; done; readlink /context/link";

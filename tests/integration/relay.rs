@@ -107,7 +107,9 @@ impl Relay {
         self.shared.changed.notify_all();
         if now == Relaying::Cut {
             let closes = std::mem::take(&mut *self.shared.closes.lock().unwrap_or_else(PoisonError::into_inner));
-            closes.iter().for_each(|close| close());
+            for close in &closes {
+                close();
+            }
         }
     }
 }

@@ -61,14 +61,13 @@ fn a_container_that_swaps_folders_during_a_checkout_reaches_nothing_outside() {
         let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
         std::fs::set_permissions(outside.path().join(name), private).expect("set");
     }
-    let checkouts: String = (0..20)
-        .map(|number| {
-            let with = ["", ", with: {ref: main}", ", with: {clean: false}"][number % 3];
-            format!("      - {{uses: actions/checkout@v4, continue-on-error: true{with}}}\n")
-        })
-        .collect();
+    let checkouts = (0..20).map(|number| {
+        let with = ["", ", with: {ref: main}", ", with: {clean: false}"][number % 3];
+        format!("      - {{uses: actions/checkout@v4, continue-on-error: true{with}}}")
+    });
+    let checkouts = checkouts.collect::<Vec<_>>().join("\n");
     let project = Project::of_jobs(&format!(
-        r#"
+        r"
   a:
     runs-on: ubuntu-latest
     container: 'ci-base:local'
@@ -77,7 +76,7 @@ fn a_container_that_swaps_folders_during_a_checkout_reaches_nothing_outside() {
       - run: |
           setsid sh -c 'while :; do ln -sfn OUTSIDE .github; rm -rf .github; mkdir -p .github/workflows; mv .github .g; ln -s OUTSIDE .github; rm -rf .g; done' >/dev/null 2>&1 &
           setsid sh -c 'while :; do mv .git .x; ln -s OUTSIDE .git; rm -f .git; mv .x .git; rm -rf .x; done' >/dev/null 2>&1 &
-{checkouts}"#
+{checkouts}"
     )
     .replace("OUTSIDE", &outside.path().display().to_string()));
     project.run(&[]).expect(0, &[]);
