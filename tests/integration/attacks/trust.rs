@@ -106,8 +106,10 @@ fn a_run_folder_from_elsewhere_asks_although_its_repository_is_trusted() {
             assert!(!said.text().contains("evil"), "{}", said.text());
         }
     }
-    victim.call(&["rerun", "--trust"]).expect(0, &["harmless"]);
-    victim.call(&["show"]).expect(0, &["success"]);
+    // It belongs to another folder, so it is not the latest run here.
+    let id = attacker.run_id();
+    victim.call(&["rerun", "--trust", &id]).expect(0, &["harmless"]);
+    victim.call(&["show", &id]).expect(0, &["success"]);
 }
 
 #[test]
