@@ -68,7 +68,7 @@ pub fn file(file: &Path, name: &str, below: Option<&Below>) -> Result<(Arc<Sourc
 /// A file that was read and checked, or why it cannot be read.
 pub type CheckedFile = Result<(Arc<Source>, Checked), FileError>;
 
-/// Checks files like [`file`], under their paths, on all processors. Returns the results in the order of the files.
+/// Checks files like [`file`](fn@file), under their paths, on all processors. Returns the results in the order of the files.
 pub fn files(files: &[PathBuf], below: Option<&Below>) -> Vec<CheckedFile> {
     let threads = thread::available_parallelism().map_or(1, usize::from).min(files.len().div_ceil(FILES_PER_THREAD));
     let next = AtomicUsize::new(0);
