@@ -101,10 +101,7 @@ fn runs_are_listed_shown_and_read() {
     project.call(&["logs"]).expect(0, &["good / 2 Greet\n", "hidden\n", "Bad one / 2 Break\n"]);
     let failed = project.call(&["logs", "--failed"]).out();
     assert!(failed.contains("it broke") && !failed.contains("hello"), "{failed}");
-    assert_eq!(
-        project.call(&["logs", "--job", "good", "--step", "2"]).out(),
-        "##[group]Inner\nhidden\n##[endgroup]\nhello\n"
-    );
+    assert_eq!(project.call(&["logs", "--job", "good", "--step", "2"]).out(), "▸ Inner\nhidden\nhello\n");
     project.call(&["logs", "--job", "goood"]).expect(3, &["no job `goood`", "good, bad"]);
     project.call(&["logs", "--step", "9"]).expect(3, &["no step `9`", "cuelight show"]);
     let records = project.call(&["attach", "--json"]);

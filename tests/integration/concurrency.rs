@@ -86,7 +86,7 @@ fn one_run_of_a_group_runs_and_a_newer_one_replaces_the_waiting_one() {
     let gone = door.until(&second, "cancelled");
     assert_eq!(reason(&gone), format!("it gave up the group deploy-main to {third}"));
     door.until(&third, "pending");
-    door.project.call(&["runs"]).expect(0, &["pending  another run holds the group deploy-main"]);
+    door.project.call(&["runs"]).expect(0, &["another run holds the group deploy-main"]);
     door.open();
     door.until(&first, "success");
     door.until(&third, "success");
