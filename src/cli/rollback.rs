@@ -9,6 +9,7 @@ use crate::backend::github::client::Priority;
 use crate::backend::github::environments::Environments;
 use crate::model::environment::Environment;
 use crate::model::rollback::{Rollback, RollbackBy, RollbackRequest};
+use crate::model::short_sha;
 use crate::ui::terminal_text::{TerminalText, text};
 use crate::ui::theme::Hue;
 
@@ -146,12 +147,11 @@ fn shown(rollback: &Rollback, style: Style) -> TerminalText {
     let mut shown = TerminalText::default();
     shown.push_line(&style.bold(rollback.title()));
     shown.push_line(&text!("{}:", rollback.summary()));
-    for commit in rollback.changes.commits.iter().take(LISTED) {
-        let short = commit.sha.get(..7).unwrap_or(&commit.sha);
+    let (commits, more) = rollback.changes.newest(LISTED);
+    for commit in commits {
         let author = style.paint(Hue::Dim, text!("({})", commit.author));
-        shown.push_line(&text!("  {} {} {}", short, commit.subject, author));
+        shown.push_line(&text!("  {} {} {}", short_sha(&commit.sha), commit.subject, author));
     }
-    let more = rollback.changes.count.unwrap_or_default().saturating_sub(LISTED as u64);
     if more > 0 {
         shown.push_line(&text!("  and {} more", more));
     }

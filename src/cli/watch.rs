@@ -8,7 +8,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::backend::commit_watch::{Change, CommitWatch, Ending};
 use crate::backend::runs::Runs;
-use crate::model::{Job, Run};
+use crate::model::{Job, Run, short_sha};
 use crate::store::clock::now;
 use crate::ui::terminal_text::text;
 use crate::ui::text::{counted, duration};
@@ -52,7 +52,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     block_on(async {
         let here = std::env::current_dir()?;
         let commit = runs.commit(args.repository.as_deref(), args.revision.as_deref(), &here).await?;
-        let sha = commit.sha.get(..7).unwrap_or(&commit.sha).to_owned();
+        let sha = short_sha(&commit.sha);
         let of = format!("{sha} of {}", commit.repository);
         follow(args, runs.watch(commit)?, &of).await
     })?

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::short_sha;
 use super::{Conclusion, Gate, Phase, Timestamp, is_production};
 
 /// An environment of a repository on a server.
@@ -184,14 +185,11 @@ impl DeploymentState {
     }
 }
 
-/// Number of digits of a short commit.
-const SHORT: usize = 7;
-
 impl Release {
     /// Returns the beginning of the commit.
     #[must_use]
     pub fn short(&self) -> &str {
-        self.sha.get(..SHORT).unwrap_or(&self.sha)
+        short_sha(&self.sha)
     }
 
     /// Returns the tag, or the short commit.

@@ -32,6 +32,15 @@ pub struct Changes {
     pub commits: Vec<ChangedCommit>,
 }
 
+impl Changes {
+    /// Returns the newest commits, at most `most`, and the number of the others.
+    #[must_use]
+    pub fn newest(&self, most: usize) -> (&[ChangedCommit], u64) {
+        let shown = &self.commits[..self.commits.len().min(most)];
+        (shown, self.count.unwrap_or_default().saturating_sub(most as u64))
+    }
+}
+
 /// A commit between two releases.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct ChangedCommit {

@@ -98,8 +98,14 @@ pub enum ServerKind {
     Gitea,
 }
 
-/// Length of a commit's id on the screen.
+/// Number of digits of a short commit.
 const SHORT_SHA: usize = 7;
+
+/// Returns the beginning of a commit's id, as it is shown.
+#[must_use]
+pub fn short_sha(sha: &str) -> &str {
+    sha.get(..SHORT_SHA).unwrap_or(sha)
+}
 
 // serde passes a reference.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
@@ -148,7 +154,7 @@ impl RunInfo {
     /// Returns the commit as it is shown, with the number of changed files: `b835125+3`.
     #[must_use]
     pub fn commit(&self) -> String {
-        let sha = self.sha.get(..SHORT_SHA).unwrap_or(&self.sha);
+        let sha = short_sha(&self.sha);
         if self.changed == 0 { sha.to_owned() } else { format!("{sha}+{}", self.changed) }
     }
 

@@ -10,7 +10,8 @@ use crate::app::msg::Effect;
 use crate::app::panes::Cx;
 use crate::app::text_input::TextInput;
 use crate::model::feed::Request;
-use crate::model::rollback::Rollback;
+use crate::model::rollback::{ChangedCommit, Rollback};
+use crate::model::short_sha;
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
@@ -66,11 +67,10 @@ impl RollbackBox {
     /// Returns the lines above the text input.
     fn lines(&self) -> Vec<String> {
         let rollback = &self.rollback;
-        let commits = rollback.changes.commits.iter().take(MAX_COMMITS).map(|commit| {
-            let short = commit.sha.get(..7).unwrap_or(&commit.sha);
-            format!("  {short} {} ({})", commit.subject, commit.author)
-        });
-        let more = rollback.changes.count.unwrap_or_default().saturating_sub(MAX_COMMITS as u64);
+        let (commits, more) = rollback.changes.newest(MAX_COMMITS);
+        let line =
+            |commit: &ChangedCommit| format!("  {} {} ({})", short_sha(&commit.sha), commit.subject, commit.author);
+        let commits = commits.iter().map(line);
         let more = (more > 0).then(|| format!("  and {more} more"));
         let first = [rollback.title(), String::new(), format!("{}:", rollback.summary())];
         let last = [String::new(), format!("This {}.", rollback.method.text()), String::new()];

@@ -20,6 +20,25 @@ use crate::workflow::expr::Value as ExprValue;
 
 use super::token::encode;
 
+/// Claims that have the values of the `github` context.
+const FROM_CONTEXT: [&str; 15] = [
+    "ref",
+    "sha",
+    "repository",
+    "repository_owner",
+    "run_id",
+    "run_number",
+    "run_attempt",
+    "actor",
+    "workflow",
+    "workflow_ref",
+    "workflow_sha",
+    "head_ref",
+    "base_ref",
+    "event_name",
+    "ref_type",
+];
+
 /// Maximum size of the file of the key in bytes.
 const MAX_KEY: u64 = 4096;
 
@@ -129,33 +148,9 @@ impl Issuer {
 
 /// Returns the document that describes the issuer.
 pub(super) fn configuration(issuer: &str) -> Value {
-    let names = json!([
-        "sub",
-        "aud",
-        "exp",
-        "iat",
-        "iss",
-        "jti",
-        "nbf",
-        "ref",
-        "sha",
-        "repository",
-        "repository_owner",
-        "run_id",
-        "run_number",
-        "run_attempt",
-        "actor",
-        "workflow",
-        "workflow_ref",
-        "workflow_sha",
-        "head_ref",
-        "base_ref",
-        "event_name",
-        "ref_type",
-        "environment",
-        "job_workflow_ref",
-        "runner_environment"
-    ]);
+    let of_token = ["sub", "aud", "exp", "iat", "iss", "jti", "nbf"];
+    let of_job = ["environment", "job_workflow_ref", "runner_environment"];
+    let names: Vec<&str> = of_token.into_iter().chain(FROM_CONTEXT).chain(of_job).collect();
     json!({
         "issuer": issuer,
         "jwks_uri": format!("{issuer}/.well-known/jwks"),
@@ -172,23 +167,7 @@ fn claims(facts: &RunFacts, job: &JobClaims) -> Map<String, Value> {
     let github = facts.github();
     let text = |key: &str| github.get(key).map(ExprValue::to_text).unwrap_or_default();
     let mut claims = Map::new();
-    for key in [
-        "ref",
-        "sha",
-        "repository",
-        "repository_owner",
-        "run_id",
-        "run_number",
-        "run_attempt",
-        "actor",
-        "workflow",
-        "workflow_ref",
-        "workflow_sha",
-        "head_ref",
-        "base_ref",
-        "event_name",
-        "ref_type",
-    ] {
+    for key in FROM_CONTEXT {
         claims.insert(key.to_owned(), json!(text(key)));
     }
     let ids = Ids::of(facts);

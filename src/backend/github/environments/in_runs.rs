@@ -5,6 +5,7 @@ use crate::backend::github::address::{escaped, segment};
 use crate::backend::github::client::{Form, Freshness};
 use crate::backend::github::wire::runs::{Job, Run};
 use crate::backend::github::wire::words::{Ending, Status};
+use crate::backend::github::workflows::file_name;
 use crate::config::EnvironmentConfig;
 use crate::model::Timestamp;
 use crate::model::environment::{DeploymentSource, DeploymentState, Environment, EnvironmentDeployment, Release};
@@ -29,7 +30,7 @@ impl Environments {
         limit: usize,
     ) -> Result<(), EnvironmentError> {
         let Some(workflow) = &settings.workflow else { return Ok(()) };
-        let file = workflow.rsplit('/').next().unwrap_or(workflow);
+        let file = file_name(workflow);
         let path = format!("/actions/workflows/{}/runs?per_page={SEARCHED}", segment(file));
         let mut runs: Vec<Run> = match self.list(&path, Freshness::NOW).await {
             Ok(runs) => runs,
@@ -80,8 +81,7 @@ impl Environments {
 
     /// Returns the name of a job in the workflow file of a run.
     async fn name_of(&self, run: &Run, id: &str) -> Result<Option<String>, EnvironmentError> {
-        let path = run.path.as_deref().unwrap_or_default();
-        let path = path.split_once('@').map_or(path, |(path, _)| path);
+        let path = run.workflow_path();
         let sha = run.head_sha.as_deref().unwrap_or_default();
         let address = format!("{}/contents/{}?ref={}", self.repository.path(), escaped(path), escaped(sha));
         let text = match self.client.get_as(Form::Raw, &address, Freshness::ANY, self.priority).await {

@@ -13,8 +13,9 @@ use crate::backend::github::poller::steer::SteerError;
 use crate::backend::github::poller::{Poller, SubmitError};
 use crate::backend::github::wire::runs::{Job, Run};
 use crate::backend::github::workflows::dispatch::Dispatch;
-use crate::backend::github::workflows::{BY_HAND, Workflows};
+use crate::backend::github::workflows::{BY_HAND, Workflows, file_name};
 use crate::model::environment::{Environment, EnvironmentDeployment, Release};
+use crate::model::rights::{MAX_RERUN_AGE, MAX_RERUNS};
 use crate::model::rollback::{
     ChangedCommit, Changes, Rollback, RollbackBy, RollbackMethod, RollbackRequest, TargetError,
 };
@@ -35,10 +36,10 @@ const SEARCHED: usize = 30;
 const MAX_COMMITS: usize = 100;
 
 /// Age up to which servers run a run again.
-const MAX_AGE: Duration = Duration::from_hours(30 * 24);
+const MAX_AGE: Duration = Duration::from_hours(24 * MAX_RERUN_AGE);
 
 /// Maximum number of attempts of a run.
-const MAX_ATTEMPTS: u32 = 50;
+const MAX_ATTEMPTS: u32 = MAX_RERUNS;
 
 /// Names of inputs for an environment, a release and a reason.
 const FOR_ENVIRONMENT: [&str; 4] = ["environment", "env", "target", "stage"];
@@ -117,10 +118,10 @@ pub enum NoMethod {
         input: String,
     },
     /// The run is too old to be run again.
-    #[error("run {0} is older than 30 days, so it is not run again")]
+    #[error("run {0} is older than {MAX_RERUN_AGE} days, so it is not run again")]
     TooOld(u64),
     /// The run was run again too often.
-    #[error("run {0} was run again 50 times")]
+    #[error("run {0} was run again {MAX_RERUNS} times")]
     TooOften(u64),
     /// The run goes on.
     #[error("run {0} has not ended")]
@@ -246,14 +247,13 @@ impl Environments {
         run: &Run,
         request: &RollbackRequest,
     ) -> Result<Result<RollbackMethod, NoMethod>, RollbackError> {
-        let path = run.path.as_deref().unwrap_or_default();
-        let path = path.split_once('@').map_or(path, |(path, _)| path).to_owned();
+        let path = run.workflow_path().to_owned();
         let workflows = Workflows::of(&self.client, &self.repository);
         let git_ref = match &to.release.tag {
             Some(tag) => tag.clone(),
             None => workflows.default_branch().await.map_err(SteerError::Workflow)?,
         };
-        let file = path.rsplit('/').next().unwrap_or(&path).to_owned();
+        let file = file_name(&path).to_owned();
         let text = workflows.file(&path, &git_ref, Freshness::NOW).await.map_err(SteerError::Workflow)?;
         let Some(workflow) = text else { return Ok(Err(NoMethod::NoFile { file, git_ref })) };
         Ok(inputs(&workflow, &file, &environment.name, &to.release, &request.reason)

@@ -47,13 +47,12 @@ impl RemoteId {
 pub fn spec(remote: &RemoteId, run: &WireRun) -> Option<RunSpec> {
     let created = run.created_at?.0;
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    let path = run.path.as_deref().unwrap_or_default();
     let fork = run.head_repository.as_ref().and_then(|repository| repository.full_name.clone());
     let numbers = run.pull_requests.iter().flat_map(|requests| &requests.items).filter_map(|request| request.number);
     let info = RunInfo {
         id: remote.mirror(created),
         repository: remote.repository.clone(),
-        workflow: path.split_once('@').map_or(path, |(path, _)| path).to_owned(),
+        workflow: run.workflow_path().to_owned(),
         event: text(&run.event),
         ref_name: text(&run.head_branch),
         sha: text(&run.head_sha),

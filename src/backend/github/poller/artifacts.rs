@@ -42,8 +42,7 @@ impl Poller {
         let mut artifacts = Vec::new();
         for answer in client.pages(&path, MAX_PAGES, Freshness::NOW, Priority::User).await? {
             let malformed = || PollError::Malformed { host: remote.host.clone(), what: "a list of artifacts" };
-            let body = serde_json::from_slice(&answer.body).map_err(|_| malformed())?;
-            let page = Page::<WireArtifact>::of(body).ok_or_else(malformed)?;
+            let page = Page::<WireArtifact>::read(&answer.body).ok_or_else(malformed)?;
             artifacts.extend(page.list.items.into_iter().filter_map(|found| {
                 Some(Artifact {
                     id: found.id?,

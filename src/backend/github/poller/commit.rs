@@ -3,13 +3,11 @@
 use crate::backend::github::address::Repository;
 use crate::backend::github::address::escaped;
 use crate::backend::github::client::{Freshness, Priority};
-use crate::backend::github::mirror::folder::{RemoteId, spec, stub};
 use crate::backend::github::wire::Page;
 use crate::backend::github::wire::repository::ListedCommit;
-use crate::backend::github::wire::runs::Run as WireRun;
 use crate::store::folder::RunFolder;
 
-use super::{PollError, Poller};
+use super::{Ask, PollError, Poller};
 
 /// Maximum number of runs of one commit.
 const MAX_RUNS: usize = 100;
@@ -37,21 +35,9 @@ impl Poller {
         let path = format!("{}/actions/runs?head_sha={}&per_page={MAX_RUNS}", repository.path(), escaped(sha));
         let answer = client.get(&path, Freshness::NOW, Priority::Visible).await?;
         let malformed = || PollError::Malformed { host: repository.host.clone(), what: "a list of runs" };
-        let body = serde_json::from_slice(&answer.body).map_err(|_| malformed())?;
-        let mut found = Vec::new();
-        for run in Page::<WireRun>::of(body).ok_or_else(malformed)?.list.items {
-            let Some(remote) = run.id.map(|id| RemoteId {
-                host: repository.host.clone(),
-                repository: repository.full_name(),
-                id,
-                kind: client.host().kind(),
-            }) else {
-                continue;
-            };
-            let Some(spec) = spec(&remote, &run) else { continue };
-            stub(&self.0.runs, &remote, &run)?;
-            found.push(self.0.runs.folder(spec.info.id));
-        }
-        Ok(found)
+        let (repository, runs) = (repository.clone(), Page::read(&answer.body).ok_or_else(malformed)?.list.items);
+        let host = self.host(&repository.host).await?;
+        let found = host.ask(|answer| Ask::Mirror { repository, runs, answer }).await?;
+        Ok(found.into_iter().map(|run| self.0.runs.folder(run)).collect())
     }
 }

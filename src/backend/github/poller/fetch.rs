@@ -97,8 +97,7 @@ impl Fetch<'_> {
     /// Asks for the workflow file of a run at its commit, and for the workflows of the same repository that it calls.
     /// `None` if the server has no such file, or the token may not read it.
     pub(super) async fn workflow(&self, run: &Run) -> Result<Option<WorkflowFiles>, PollError> {
-        let path = run.path.as_deref().unwrap_or_default();
-        let path = path.split_once('@').map_or(path, |(path, _)| path);
+        let path = run.workflow_path();
         let (Some(sha), false) = (run.head_sha.as_deref(), path.is_empty()) else { return Ok(None) };
         let Some(text) = self.file(path, sha).await? else { return Ok(None) };
         let mut called = IndexMap::new();
@@ -127,14 +126,16 @@ impl Fetch<'_> {
 
     /// Downloads the log of a job.
     pub(super) async fn log(&self, job: u64, into: &Path, limit: u64) -> Result<(), ApiError> {
-        let path = format!("{}/actions/jobs/{job}/logs", self.repository());
-        self.client.download(&path, into, limit, self.priority).await.map(drop)
+        self.client.download(&self.log_path(job), into, limit, self.priority).await.map(drop)
     }
 
     /// Asks for what the log of a job that runs has from an offset on.
     pub(super) async fn tail(&self, job: u64, from: u64) -> Result<Bytes, ApiError> {
-        let path = format!("{}/actions/jobs/{job}/logs", self.repository());
-        self.client.tail(&path, from, self.priority).await
+        self.client.tail(&self.log_path(job), from, self.priority).await
+    }
+
+    fn log_path(&self, job: u64) -> String {
+        format!("{}/actions/jobs/{job}/logs", self.repository())
     }
 
     /// Returns the text of a file at a commit. It never changes, so that the server is asked once.
@@ -163,9 +164,8 @@ impl Fetch<'_> {
         let mut items = Vec::new();
         for answer in &answers {
             cost.add(answer);
-            let body = serde_json::from_slice(&answer.body).map_err(|_| self.malformed("a list"))?;
             let Page { list: List { items: found, unreadable }, .. } =
-                Page::of(body).ok_or_else(|| self.malformed("a list"))?;
+                Page::read(&answer.body).ok_or_else(|| self.malformed("a list"))?;
             if unreadable > 0 {
                 tracing::debug!(path, unreadable, "elements of a list cannot be read");
             }

@@ -193,6 +193,11 @@ impl Host {
             }
             Ask::List { repositories, answer } => self.poll_lists(repositories, Priority::User, Some(answer)),
             Ask::Find { repository, id, answer } => self.find(repository, id, answer),
+            Ask::Mirror { repository, runs, answer } => {
+                let found = runs.into_iter().map(|run| self.found(&repository, run));
+                // The one who asked may have left.
+                let _ = answer.send(found.filter(|run| !matches!(run, Err(PollError::Malformed { .. }))).collect());
+            }
             Ask::Open { spec, purpose, answer } => {
                 self.open(&spec, true, purpose, Some(answer));
             }
@@ -457,12 +462,7 @@ fn done(answer: Option<Answering>, result: Result<(), PollError>) {
 async fn list(client: &Client, repository: &Repository, priority: Priority) -> Result<Listed, PollError> {
     let answer = client.get(&order::list_path(&repository.full_name()), SHARED_LIST, priority).await?;
     let malformed = || PollError::Malformed { host: repository.host.clone(), what: "a list of runs" };
-    let runs = if answer.changed {
-        let body = serde_json::from_slice(&answer.body).map_err(|_| malformed())?;
-        Some(Page::of(body).ok_or_else(malformed)?.list.items)
-    } else {
-        None
-    };
+    let runs = if answer.changed { Some(Page::read(&answer.body).ok_or_else(malformed)?.list.items) } else { None };
     Ok(Listed {
         runs,
         polled: Polled { changed: answer.changed, charged: u32::from(answer.source == AnswerSource::Charged) },

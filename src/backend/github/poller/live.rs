@@ -118,20 +118,17 @@ impl LiveLogs {
                 let from = self.0.get(&id).map(LiveLog::offset);
                 (events, from.zip(job.remote).map(|(from, number)| Tail { job: id, number, from }))
             }
-            Ok(_) => {
-                let finished = self.0.remove(&id).map(|log| log.finish(job));
-                match finished {
-                    Some(Ok(events)) => {
-                        self.forget(mirror, job);
-                        (events, None)
-                    }
-                    Some(Err(error)) => {
-                        tracing::warn!(%error, job = %id, "the end of a log is lost");
-                        (Vec::new(), None)
-                    }
-                    None => (Vec::new(), None),
+            Ok(_) => match self.0.remove(&id).map(|log| log.finish(job)) {
+                Some(Ok(events)) => {
+                    self.forget(mirror, job);
+                    (events, None)
                 }
-            }
+                Some(Err(error)) => {
+                    tracing::warn!(%error, job = %id, "the end of a log is lost");
+                    (Vec::new(), None)
+                }
+                None => (Vec::new(), None),
+            },
             // The mark stays: the log is downloaded as a whole.
             Err(error) => {
                 tracing::debug!(%error, job = %id, "the end of a log is not here");

@@ -48,6 +48,7 @@ use super::auth::AuthError;
 use super::client::budget::Attention;
 use super::client::{ApiError, Client, LinkState};
 use super::mirror::logs::LogError;
+use super::wire::runs::Run as WireRun;
 use super::{checkout, connect, hosts};
 
 /// Why a run on a server cannot be opened.
@@ -161,6 +162,8 @@ enum Ask {
     Watch(Vec<Repository>),
     /// Ask for the lists of runs of these repositories now.
     List { repositories: Vec<Repository>, answer: oneshot::Sender<Result<(), PollError>> },
+    /// Mirror runs that were listed, without their jobs. Those without a number or a time are left out.
+    Mirror { repository: Repository, runs: Vec<WireRun>, answer: oneshot::Sender<Result<Vec<RunId>, PollError>> },
     /// Find a run by its number.
     Find { repository: Repository, id: u64, answer: oneshot::Sender<Result<RunId, PollError>> },
     /// Mirror a run from now on. Answered once its folder has the state at the server.

@@ -89,6 +89,12 @@ pub struct Page<T> {
 }
 
 impl<T: DeserializeOwned> Page<T> {
+    /// Parses the body of an answer. `None` if it is not JSON, or not a page.
+    #[must_use]
+    pub fn read(body: &[u8]) -> Option<Self> {
+        serde_json::from_slice(body).ok().and_then(Self::of)
+    }
+
     /// Parses a page. `None` if it is neither an array nor an object with one.
     #[must_use]
     pub fn of(body: Value) -> Option<Self> {

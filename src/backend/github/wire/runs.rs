@@ -127,3 +127,12 @@ answers! {
         completed_at: Time,
     }
 }
+
+impl Run {
+    /// Returns the path of the workflow's file, without the ref that may follow it; empty if the server names none.
+    #[must_use]
+    pub fn workflow_path(&self) -> &str {
+        let path = self.path.as_deref().unwrap_or_default();
+        path.split_once('@').map_or(path, |(path, _)| path)
+    }
+}

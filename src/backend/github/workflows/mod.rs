@@ -326,8 +326,7 @@ impl<'c> Workflows<'c> {
         let answers = self.client.pages(path, MAX_PAGES, freshness, Priority::User).await?;
         let mut items = Vec::new();
         for answer in &answers {
-            let body = self.parsed(&answer.body, what)?;
-            items.extend(Page::of(body).ok_or_else(|| self.malformed(what))?.list.items);
+            items.extend(Page::read(&answer.body).ok_or_else(|| self.malformed(what))?.list.items);
         }
         Ok(items)
     }

@@ -1,30 +1,27 @@
 //! The task of an opened run: it plays the worker of the run's folder.
+//!
+//! - [`logs`]: the logs of its jobs
+
+mod logs;
 
 use std::collections::HashSet;
 use std::fs;
-use std::io;
-use std::io::BufReader;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{JoinHandle, spawn_blocking};
-use tokio::time::sleep;
+use tokio::task::JoinHandle;
 
 use crate::backend::github::client::budget::Polled;
 use crate::backend::github::client::{ApiError, Client, Priority};
 use crate::backend::github::mirror::events::{Snapshot, Timed, annotations, superseded};
 use crate::backend::github::mirror::folder::Mirror;
 use crate::backend::github::mirror::graph::Graph;
-use crate::backend::github::mirror::logs;
 use crate::backend::github::mirror::logs::LogError;
 use crate::backend::github::wire::checks::Annotation;
-use crate::files;
-use crate::model::{Command, Conclusion, Event, Job, JobId, Phase, Reply, RunId, ServerKind};
+use crate::model::{Command, Event, JobId, Phase, Reply, RunId};
 use crate::store::StoreError;
 use crate::store::clock::now;
 use crate::store::folder::RunsDir;
@@ -34,31 +31,13 @@ use crate::worker::control;
 use crate::worker::control::PendingCommand;
 
 use super::fetch::{Fetch, Fetched};
-use super::live::{LiveLogs, Tail, Tailed};
-use super::{LogFault, PollError, Purpose, order};
+use super::live::{LiveLogs, Tailed};
+use super::{PollError, Purpose, order};
 
-/// Maximum size of the log of a job that is downloaded, in bytes.
-const MAX_LOG: u64 = 1 << 30;
-
-/// Maximum number of logs of one attempt that are downloaded unasked: those of failed jobs come first.
-const MAX_LOGS: usize = 20;
-
-/// Delays between attempts to get the log of a job that has ended: it appears a few seconds after the end.
-const LOG_DELAYS: [u64; 5] = [2, 4, 8, 15, 30];
+use logs::{Loaded, Waiting};
 
 /// Maximum number of commands that wait for an answer.
 const MAX_COMMANDS: usize = 16;
-
-/// Who waits for logs.
-type Loaded = oneshot::Sender<Result<(), PollError>>;
-
-/// Downloads that someone waits for.
-struct Waiting {
-    jobs: HashSet<JobId>,
-    /// Why the first of them that failed has no log.
-    fault: Option<PollError>,
-    done: Loaded,
-}
 
 /// Requests to the task of a run, and where the result goes.
 pub(super) enum Task {
@@ -225,7 +204,7 @@ impl Mirrored {
         let (client, remote) = (self.client.clone(), Arc::clone(&self.remote));
         let needs_graph = self.graph.is_none();
         let deploys = self.mirror.run().jobs.values().any(|job| job.environment.is_some());
-        let followed = if self.remote.server == ServerKind::Gitea { self.live.next(&self.mirror) } else { Vec::new() };
+        let followed = if self.has_live_logs() { self.live.next(&self.mirror) } else { Vec::new() };
         let annotated = self.annotated.clone();
         let polling = async move {
             let fetch = Fetch { client: &client, remote: &remote, priority };
@@ -303,40 +282,14 @@ impl Mirrored {
                 self.record(Event::Ordered { command, reply, by })?;
                 let _ = self.changed.try_send(self.mirror.folder().id().clone());
             }
-            Finished::End(tailed) => {
-                let job = tailed.job.clone();
-                let (events, next) = self.live.end(&self.mirror, tailed);
-                self.append(events)?;
-                match next {
-                    Some(tail) => self.ask_end(tail),
-                    None if self.mirror.run().jobs.get(&job).is_some_and(|job| self.lacks_log(job, job.attempt)) => {
-                        self.loading.remove(&job);
-                        self.download(job);
-                    }
-                    None => self.loaded(&job, Ok(())),
-                }
-            }
+            Finished::End(tailed) => self.take_end(tailed)?,
             Finished::Log { job, result, annotations: (number, annotations) } => {
                 if let Some(all) = annotations {
                     self.annotate(number, &all)?;
                 }
                 self.take_log(job, result);
             }
-            Finished::Split { job, attempt, result } => {
-                let result = match result {
-                    // The job has been repeated meanwhile.
-                    Ok(_) if self.mirror.run().jobs.get(&job).is_none_or(|job| job.attempt != attempt) => Ok(()),
-                    Ok(events) => {
-                        self.append(events)?;
-                        if let Some(job) = self.mirror.run().jobs.get(&job) {
-                            self.live.forget(&self.mirror, job);
-                        }
-                        Ok(())
-                    }
-                    Err(error) => Err(LogFault::Split(error)),
-                };
-                self.loaded(&job, result);
-            }
+            Finished::Split { job, attempt, result } => self.take_split(&job, attempt, result)?,
         }
         Ok(true)
     }
@@ -367,11 +320,7 @@ impl Mirrored {
             return Ok(());
         };
         let events = annotations(run, &job, all);
-        if !events.is_empty() {
-            self.mirror.append(events)?;
-            self.grow();
-        }
-        Ok(())
+        self.append(events)
     }
 
     fn record(&mut self, event: Event) -> Result<(), StoreError> {
@@ -387,148 +336,6 @@ impl Mirrored {
 
     fn grow(&self) {
         self.grown.send_modify(|grown| *grown += 1);
-    }
-
-    /// Asks for the end of a log that was followed.
-    fn ask_end(&mut self, tail: Tail) {
-        let (client, remote) = (self.client.clone(), Arc::clone(&self.remote));
-        let asking = async move {
-            let fetch = Fetch { client: &client, remote: &remote, priority: Priority::Visible };
-            Finished::End(tail.ask(&fetch).await)
-        };
-        self.work.push(asking.boxed());
-    }
-
-    /// Starts to download logs of jobs that have ended, those of failed jobs first.
-    fn want_logs(&mut self) {
-        for tail in self.live.ends(&self.mirror) {
-            if self.loading.insert(tail.job.clone()) {
-                self.ask_end(tail);
-            }
-        }
-        let run = self.mirror.run();
-        if run.attempt != self.attempt {
-            self.attempt = run.attempt;
-            self.logs.clear();
-        }
-        let mut wanted: Vec<_> = run.jobs.values().filter(|job| self.lacks_log(job, run.attempt)).collect();
-        wanted.retain(|job| !self.logs.contains(&job.id));
-        wanted.sort_by_key(|job| !job.phase.conclusion().is_some_and(Conclusion::is_bad));
-        let most = if self.loads_logs { MAX_LOGS } else { 0 };
-        let room = most.saturating_sub(self.logs.len());
-        let wanted: Vec<_> = wanted.iter().take(room).map(|job| job.id.clone()).collect();
-        for job in wanted {
-            self.download(job);
-        }
-    }
-
-    /// Downloads logs, and answers once they are there.
-    fn load_logs(&mut self, jobs: &[JobId], done: Loaded) {
-        let run = self.mirror.run();
-        let wanted = run.jobs.values().filter(|job| jobs.contains(&job.id) && self.lacks_log(job, job.attempt));
-        let wanted: Vec<JobId> = wanted.map(|job| job.id.clone()).collect();
-        for job in wanted {
-            self.download(job);
-        }
-        let is_asked = |job: &&JobId| jobs.is_empty() || jobs.contains(job);
-        let jobs = self.loading.iter().filter(is_asked).cloned().collect();
-        self.waiting.push(Waiting { jobs, fault: None, done });
-        self.answer_waiting();
-    }
-
-    /// Answers those who wait for downloads that have all ended.
-    fn answer_waiting(&mut self) {
-        let loading = &self.loading;
-        for Waiting { fault, done, .. } in self.waiting.extract_if(.., |waiting| waiting.jobs.is_disjoint(loading)) {
-            // The one who asked may have left.
-            let _ = done.send(fault.map_or(Ok(()), Err));
-        }
-    }
-
-    /// Notes that the log of a job is here, or why not.
-    fn loaded(&mut self, id: &JobId, result: Result<(), LogFault>) {
-        if let Err(fault) = result {
-            tracing::info!(%fault, job = %id, "a job has no log");
-            let (fault, run) = (Arc::new(fault), self.mirror.run());
-            let name = run.jobs.get(id).map_or_else(|| id.to_string(), |job| job.name.clone());
-            for waiting in self.waiting.iter_mut().filter(|waiting| waiting.jobs.contains(id)) {
-                let fault = || PollError::Log { job: name.clone(), fault: Arc::clone(&fault) };
-                waiting.fault.get_or_insert_with(fault);
-            }
-        }
-        self.loading.remove(id);
-        self.answer_waiting();
-    }
-
-    fn download(&mut self, id: JobId) {
-        let Some(job) = self.mirror.run().jobs.get(&id).and_then(|job| job.remote) else { return };
-        if !self.loading.insert(id.clone()) {
-            return;
-        }
-        self.logs.insert(id.clone());
-        let (client, remote) = (self.client.clone(), Arc::clone(&self.remote));
-        let (into, has_annotations) = (self.log_file(job), self.annotated.contains(&job));
-        let downloading = async move {
-            let fetch = Fetch { client: &client, remote: &remote, priority: Priority::Visible };
-            let mut result = fetch.log(job, &into, MAX_LOG).await;
-            for delay in LOG_DELAYS {
-                // The log is not there yet.
-                if !matches!(&result, Err(ApiError::Refused { status: 404, .. })) {
-                    break;
-                }
-                sleep(Duration::from_secs(delay)).await;
-                result = fetch.log(job, &into, MAX_LOG).await;
-            }
-            // Those of jobs that succeeded are asked for with their logs.
-            let found = if has_annotations { None } else { fetch.annotations(job).await.ok() };
-            Finished::Log { job: id, result, annotations: (job, found) }
-        };
-        self.work.push(downloading.boxed());
-    }
-
-    /// Whether a job of an attempt may have a log at the server that is not here, or not as a whole.
-    fn lacks_log(&self, job: &Job, attempt: u32) -> bool {
-        let is_partial = || {
-            self.remote.server == ServerKind::Gitea
-                && job.phase.is_done()
-                && !self.live.has(&job.id)
-                && LiveLogs::is_partial(&self.mirror, job)
-        };
-        job.attempt == attempt && job.remote.is_some() && (job.lacks_log() || is_partial())
-    }
-
-    /// The file of a job's log while it is downloaded, by the number of the job.
-    fn log_file(&self, job: u64) -> PathBuf {
-        self.mirror.folder().path().join(format!("{job}.download"))
-    }
-
-    /// Splits the downloaded log of a job, on another thread: it may have hundreds of megabytes.
-    fn take_log(&mut self, id: JobId, result: Result<(), ApiError>) {
-        let job = self.mirror.run().jobs.get(&id).cloned();
-        let (job, number) = match (result, job.as_ref().and_then(|job| job.remote), job) {
-            (Ok(()), Some(number), Some(job)) => (job, number),
-            (Err(error), ..) => {
-                // It is asked for again when the run is polled next.
-                if error.is_transient() {
-                    self.logs.remove(&id);
-                }
-                return self.loaded(&id, Err(LogFault::Api(error)));
-            }
-            (Ok(()), ..) => return self.loaded(&id, Ok(())),
-        };
-        let (file, folder, attempt) = (self.log_file(number), self.mirror.folder().clone(), job.attempt);
-        let splitting = spawn_blocking(move || {
-            let text = files::open_own(&file).map_err(LogError::Read)?;
-            let events = logs::split(&folder, &job, BufReader::new(text));
-            let _ = fs::remove_file(file);
-            events
-        });
-        let split = async move {
-            // A panic of the thread, which is a bug, loses the log and nothing else.
-            let result = splitting.await.unwrap_or_else(|panic| Err(LogError::Read(io::Error::other(panic))));
-            Finished::Split { job: id, attempt, result }
-        };
-        self.work.push(split.boxed());
     }
 }
 

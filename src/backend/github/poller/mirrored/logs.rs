@@ -1,0 +1,235 @@
+//! Logs of the jobs of a mirrored run: which are downloaded, who waits for them, and how they are written.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::io::BufReader;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+
+use crate::backend::github::client::{ApiError, Priority};
+use crate::backend::github::mirror::events::Timed;
+use crate::backend::github::mirror::logs;
+use crate::backend::github::mirror::logs::LogError;
+use crate::files;
+use crate::model::{Conclusion, Job, JobId, ServerKind};
+use crate::store::StoreError;
+
+use super::super::fetch::Fetch;
+use super::super::live::{LiveLogs, Tail, Tailed};
+use super::super::{LogFault, PollError};
+use super::{Finished, Mirrored};
+
+/// Maximum size of the log of a job that is downloaded, in bytes.
+const MAX_LOG: u64 = 1 << 30;
+
+/// Maximum number of logs of one attempt that are downloaded unasked: those of failed jobs come first.
+const MAX_LOGS: usize = 20;
+
+/// Delays between attempts to get the log of a job that has ended: it appears a few seconds after the end.
+const LOG_DELAYS: [u64; 5] = [2, 4, 8, 15, 30];
+
+/// Who waits for logs.
+pub(super) type Loaded = oneshot::Sender<Result<(), PollError>>;
+
+/// Downloads that someone waits for.
+pub(super) struct Waiting {
+    jobs: HashSet<JobId>,
+    /// Why the first of them that failed has no log.
+    fault: Option<PollError>,
+    done: Loaded,
+}
+
+impl Mirrored {
+    /// Asks for the end of a log that was followed.
+    fn ask_end(&mut self, tail: Tail) {
+        let (client, remote) = (self.client.clone(), Arc::clone(&self.remote));
+        let asking = async move {
+            let fetch = Fetch { client: &client, remote: &remote, priority: Priority::Visible };
+            Finished::End(tail.ask(&fetch).await)
+        };
+        self.work.push(asking.boxed());
+    }
+
+    /// Starts to download logs of jobs that have ended, those of failed jobs first.
+    pub(super) fn want_logs(&mut self) {
+        for tail in self.live.ends(&self.mirror) {
+            if self.loading.insert(tail.job.clone()) {
+                self.ask_end(tail);
+            }
+        }
+        let run = self.mirror.run();
+        if run.attempt != self.attempt {
+            self.attempt = run.attempt;
+            self.logs.clear();
+        }
+        let mut wanted: Vec<_> = run.jobs.values().filter(|job| self.lacks_log(job, run.attempt)).collect();
+        wanted.retain(|job| !self.logs.contains(&job.id));
+        wanted.sort_by_key(|job| !job.phase.conclusion().is_some_and(Conclusion::is_bad));
+        let most = if self.loads_logs { MAX_LOGS } else { 0 };
+        let room = most.saturating_sub(self.logs.len());
+        let wanted: Vec<_> = wanted.iter().take(room).map(|job| job.id.clone()).collect();
+        for job in wanted {
+            self.download(job);
+        }
+    }
+
+    /// Downloads logs, and answers once they are there.
+    pub(super) fn load_logs(&mut self, jobs: &[JobId], done: Loaded) {
+        let run = self.mirror.run();
+        let wanted = run.jobs.values().filter(|job| jobs.contains(&job.id) && self.lacks_log(job, job.attempt));
+        let wanted: Vec<JobId> = wanted.map(|job| job.id.clone()).collect();
+        for job in wanted {
+            self.download(job);
+        }
+        let is_asked = |job: &&JobId| jobs.is_empty() || jobs.contains(job);
+        let jobs = self.loading.iter().filter(is_asked).cloned().collect();
+        self.waiting.push(Waiting { jobs, fault: None, done });
+        self.answer_waiting();
+    }
+
+    /// Answers those who wait for downloads that have all ended.
+    fn answer_waiting(&mut self) {
+        let loading = &self.loading;
+        for Waiting { fault, done, .. } in self.waiting.extract_if(.., |waiting| waiting.jobs.is_disjoint(loading)) {
+            // The one who asked may have left.
+            let _ = done.send(fault.map_or(Ok(()), Err));
+        }
+    }
+
+    /// Notes that the log of a job is here, or why not.
+    fn loaded(&mut self, id: &JobId, result: Result<(), LogFault>) {
+        if let Err(fault) = result {
+            tracing::info!(%fault, job = %id, "a job has no log");
+            let (fault, run) = (Arc::new(fault), self.mirror.run());
+            let name = run.jobs.get(id).map_or_else(|| id.to_string(), |job| job.name.clone());
+            for waiting in self.waiting.iter_mut().filter(|waiting| waiting.jobs.contains(id)) {
+                let fault = || PollError::Log { job: name.clone(), fault: Arc::clone(&fault) };
+                waiting.fault.get_or_insert_with(fault);
+            }
+        }
+        self.loading.remove(id);
+        self.answer_waiting();
+    }
+
+    fn download(&mut self, id: JobId) {
+        let Some(job) = self.mirror.run().jobs.get(&id).and_then(|job| job.remote) else { return };
+        if !self.loading.insert(id.clone()) {
+            return;
+        }
+        self.logs.insert(id.clone());
+        let (client, remote) = (self.client.clone(), Arc::clone(&self.remote));
+        let (into, has_annotations) = (self.log_file(job), self.annotated.contains(&job));
+        let downloading = async move {
+            let fetch = Fetch { client: &client, remote: &remote, priority: Priority::Visible };
+            let mut result = fetch.log(job, &into, MAX_LOG).await;
+            for delay in LOG_DELAYS {
+                // The log is not there yet.
+                if !matches!(&result, Err(ApiError::Refused { status: 404, .. })) {
+                    break;
+                }
+                sleep(Duration::from_secs(delay)).await;
+                result = fetch.log(job, &into, MAX_LOG).await;
+            }
+            // Those of jobs that succeeded are asked for with their logs.
+            let found = if has_annotations { None } else { fetch.annotations(job).await.ok() };
+            Finished::Log { job: id, result, annotations: (job, found) }
+        };
+        self.work.push(downloading.boxed());
+    }
+
+    /// Whether a job of an attempt may have a log at the server that is not here, or not as a whole.
+    fn lacks_log(&self, job: &Job, attempt: u32) -> bool {
+        let is_partial = || {
+            self.has_live_logs()
+                && job.phase.is_done()
+                && !self.live.has(&job.id)
+                && LiveLogs::is_partial(&self.mirror, job)
+        };
+        job.attempt == attempt && job.remote.is_some() && (job.lacks_log() || is_partial())
+    }
+
+    /// The file of a job's log while it is downloaded, by the number of the job.
+    fn log_file(&self, job: u64) -> PathBuf {
+        self.mirror.folder().path().join(format!("{job}.download"))
+    }
+
+    /// Splits the downloaded log of a job, on another thread: it may have hundreds of megabytes.
+    pub(super) fn take_log(&mut self, id: JobId, result: Result<(), ApiError>) {
+        let job = self.mirror.run().jobs.get(&id).cloned();
+        let (job, number) = match (result, job.as_ref().and_then(|job| job.remote), job) {
+            (Ok(()), Some(number), Some(job)) => (job, number),
+            (Err(error), ..) => {
+                // It is asked for again when the run is polled next.
+                if error.is_transient() {
+                    self.logs.remove(&id);
+                }
+                return self.loaded(&id, Err(LogFault::Api(error)));
+            }
+            (Ok(()), ..) => return self.loaded(&id, Ok(())),
+        };
+        let (file, folder, attempt) = (self.log_file(number), self.mirror.folder().clone(), job.attempt);
+        let splitting = spawn_blocking(move || {
+            let text = files::open_own(&file).map_err(LogError::Read)?;
+            let events = logs::split(&folder, &job, BufReader::new(text));
+            let _ = fs::remove_file(file);
+            events
+        });
+        let split = async move {
+            // A panic of the thread, which is a bug, loses the log and nothing else.
+            let result = splitting.await.unwrap_or_else(|panic| Err(LogError::Read(io::Error::other(panic))));
+            Finished::Split { job: id, attempt, result }
+        };
+        self.work.push(split.boxed());
+    }
+
+    /// Takes an answer at the end of a job whose log was followed.
+    pub(super) fn take_end(&mut self, tailed: Tailed) -> Result<(), StoreError> {
+        let job = tailed.job.clone();
+        let (events, next) = self.live.end(&self.mirror, tailed);
+        self.append(events)?;
+        match next {
+            Some(tail) => self.ask_end(tail),
+            None if self.mirror.run().jobs.get(&job).is_some_and(|job| self.lacks_log(job, job.attempt)) => {
+                self.loading.remove(&job);
+                self.download(job);
+            }
+            None => self.loaded(&job, Ok(())),
+        }
+        Ok(())
+    }
+
+    /// Takes the events of a log that was split.
+    pub(super) fn take_split(
+        &mut self,
+        id: &JobId,
+        attempt: u32,
+        result: Result<Vec<Timed>, LogError>,
+    ) -> Result<(), StoreError> {
+        let result = match result {
+            // The job has been repeated meanwhile.
+            Ok(_) if self.mirror.run().jobs.get(id).is_none_or(|job| job.attempt != attempt) => Ok(()),
+            Ok(events) => {
+                self.append(events)?;
+                if let Some(job) = self.mirror.run().jobs.get(id) {
+                    self.live.forget(&self.mirror, job);
+                }
+                Ok(())
+            }
+            Err(error) => Err(LogFault::Split(error)),
+        };
+        self.loaded(id, result);
+        Ok(())
+    }
+
+    /// Whether the server has the logs of jobs that run: Gitea does, GitHub does not.
+    pub(super) fn has_live_logs(&self) -> bool {
+        self.remote.server == ServerKind::Gitea
+    }
+}
