@@ -15,6 +15,7 @@
 //! - [`workflow`]: text to workflow to plan, without side effects; expressions and lint
 //! - [`store`]: the run folder: journal, logs, history index, concurrency groups
 //! - [`ui`]: layout, theme, graph and log widgets, and the only way of text to a terminal ([`ui::terminal_text`])
+//! - [`report`]: runs and what else commands print, as lines, tables, JSON or GitHub's commands
 //! - [`config`]: settings in layers, with the origin of each
 //! - [`repo`]: the user's git repository, its changed files and workflows
 //! - [`engine`]: carries out a plan; floors `attempt`, `job`, `step`, `sandbox`
@@ -23,7 +24,7 @@
 //! - [`launch`]: from a request to a started run, trust, secrets, triggers, commands, shells, cleaning, diagnosis
 //! - [`backend`]: where the screen's runs come from: this machine, servers that speak GitHub's API, or a replay
 //! - [`tui`]: the terminal: event loop, canvas, effects
-//! - [`cli`]: arguments, printers, exit codes
+//! - [`cli`]: arguments, questions, exit codes
 //!
 //! # Where to add
 //!
@@ -42,7 +43,7 @@
 //! # Imports
 //!
 //! `files`, `visible`, `model` <- `workflow`, `store`, `ui`, `config`, `repo` <- `engine`, `app` <- `worker` <- `launch` <- `backend` <- `tui`
-//! <- `cli`. `repo` may also name `workflow`. `app` names only `model`, `store`, `ui` and `config`; `backend` never names
+//! <- `cli`. `repo` may also name `workflow`; `report` names `model`, `workflow`, `store`, `ui` and `repo`, and only `cli` names it. `app` names only `model`, `store`, `ui` and `config`; `backend` never names
 //! `app`. `tests/integration/imports.rs` holds this, the crates of each room, and that no more than five files import each
 //! other in a circle.
 
@@ -55,6 +56,7 @@ pub mod files;
 pub mod launch;
 pub mod model;
 pub mod repo;
+pub mod report;
 pub mod store;
 pub mod tui;
 pub mod ui;

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use crate::backend::runs::Runs;
 use crate::launch::artifacts::DownloadError;
+use crate::report::style;
 use crate::store::artifacts::Artifact;
 use crate::ui::terminal_text::{TerminalText, reveal, text};
 use crate::ui::text::{bytes, counted};
 
-use super::{Exit, Failure, Outcome, RunArg, block_on, style};
+use super::{Exit, Failure, Outcome, RunArg, block_on};
 
 #[derive(clap::Args)]
 pub(super) struct Args {

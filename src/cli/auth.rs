@@ -4,11 +4,12 @@ use crate::backend::github::address::{GITHUB, Host};
 use crate::backend::github::auth::{DeviceLogin, HostStatus, forget, keep, status};
 use crate::backend::github::{host, hosts};
 use crate::config::Config;
+use crate::report::style;
+use crate::report::style::Style;
 use crate::ui::terminal_text::{TerminalText, text};
 use crate::ui::theme::Hue;
 
-use super::style::Style;
-use super::{Exit, Failure, Outcome, block_on, config, runs_dir, style};
+use super::{Exit, Failure, Outcome, block_on, config, runs_dir};
 
 #[derive(clap::Args)]
 pub(super) struct Args {

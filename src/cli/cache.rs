@@ -4,11 +4,12 @@ use serde::Serialize;
 
 use crate::launch;
 use crate::launch::caches;
+use crate::report::style;
 use crate::store::cache::CacheEntry;
 use crate::ui::terminal_text::{TerminalText, text};
 use crate::ui::text::{bytes, count};
 
-use super::{Exit, Failure, Outcome, runs_dir, style};
+use super::{Exit, Failure, Outcome, runs_dir};
 
 #[derive(clap::Args)]
 pub(super) struct Args {

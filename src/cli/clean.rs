@@ -4,9 +4,10 @@ use crate::launch::clean;
 use crate::launch::clean::{CleanError, Keep};
 use crate::launch::request::cache_limits;
 
+use crate::report::style;
 use crate::ui::text::counted;
 
-use super::{Exit, Failure, Outcome, block_on, config, runs_dir, style};
+use super::{Exit, Failure, Outcome, block_on, config, runs_dir};
 
 #[derive(clap::Args)]
 pub(super) struct Args {

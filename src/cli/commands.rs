@@ -6,12 +6,13 @@ use crate::launch::commands::{CommandError, NewAttempt, TrustedBy};
 use crate::model::capabilities::Unavailable;
 use crate::model::rights::MAX_RERUNS;
 use crate::model::{Command, RerunScope, ServerKind};
+use crate::report::Json;
+use crate::report::style;
 use crate::store::folder::RunFolder;
 use crate::store::history;
 
-use super::printer::Json;
 use super::several::RunsArg;
-use super::{Exit, Failure, Outcome, RunArg, block_on, run, servers, several, style, trust};
+use super::{Exit, Failure, Outcome, RunArg, block_on, run, servers, several, trust};
 
 #[derive(clap::Args)]
 pub(super) struct AttachArgs {

@@ -3,9 +3,10 @@
 use clap::Command;
 use clap_complete::Shell;
 
+use crate::report::style;
 use crate::ui::terminal_text::TerminalText;
 
-use super::{Exit, Outcome, style};
+use super::{Exit, Outcome};
 
 #[derive(clap::Args)]
 pub(super) struct Args {

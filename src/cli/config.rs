@@ -6,9 +6,10 @@ use crate::app::keymap::{Keymap, KeymapError};
 use crate::config;
 use crate::config::Config;
 use crate::repo::git::Repository;
+use crate::report::style;
 use crate::ui::terminal_text::TerminalText;
 
-use super::{Exit, Failure, Outcome, style};
+use super::{Exit, Failure, Outcome};
 
 #[derive(clap::Args)]
 pub(super) struct Args {

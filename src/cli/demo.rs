@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use crate::launch::demo;
 use crate::launch::demo::{DemoError, Project, SERVICE_IMAGE};
+use crate::report::style;
 
-use super::{Exit, Failure, Outcome, block_on, run, runs_dir, screen, style};
+use super::{Exit, Failure, Outcome, block_on, run, runs_dir, screen};
 
 /// The demo projects.
 #[derive(clap::ValueEnum, Clone, Copy, Default)]

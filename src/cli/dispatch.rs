@@ -7,10 +7,11 @@ use serde_json::json;
 use crate::backend::github::address::Repository;
 use crate::backend::github::poller::Poller;
 use crate::backend::github::workflows::dispatch::Dispatch;
+use crate::report::Json;
+use crate::report::style;
 use crate::ui::terminal_text::text;
 
-use super::printer::Json;
-use super::{Exit, Outcome, run, servers, style};
+use super::{Exit, Outcome, run, servers};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:

@@ -4,11 +4,11 @@ use std::io::IsTerminal;
 
 use crate::launch::doctor;
 use crate::launch::doctor::{Check, Finding};
+use crate::report::style;
+use crate::report::style::Style;
 use crate::ui::terminal_text::{TerminalText, text};
 use crate::ui::theme::{Colours, Glyphs, Hue};
 
-use super::style;
-use super::style::Style;
 use super::{Exit, Outcome, block_on, config, screen};
 
 pub(super) fn run() -> Outcome {

@@ -2,9 +2,9 @@
 
 use std::io::{self, BufRead, Write};
 
-use super::style::document;
 use super::{Exit, Outcome};
 use crate::launch::expression_protocol::answer;
+use crate::report::style::document;
 
 /// Answers every line of standard input. Fails if a request was invalid or an expression could not be evaluated.
 pub(super) fn run() -> Outcome {

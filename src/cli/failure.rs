@@ -21,10 +21,11 @@ use crate::model::LookupError;
 use crate::model::rollback::TargetError;
 use crate::repo::git::GitError;
 use crate::repo::workflows::WorkflowFileError;
+use crate::report::style;
 use crate::store::{StoreError, hint, is_full};
 use crate::ui::terminal_text::TerminalText;
 
-use super::{Exit, style};
+use super::Exit;
 
 /// A failed command. An empty message is not printed.
 #[derive(Debug)]

@@ -2,8 +2,9 @@
 //! not.
 
 use crate::engine::services::forward::{Route, serve};
+use crate::report::style;
 
-use super::{Exit, Failure, Outcome, style};
+use super::{Exit, Failure, Outcome};
 
 #[derive(clap::Args)]
 pub(super) struct Args {

@@ -13,6 +13,12 @@ use crate::launch::trust::{Distrust, Untrusted};
 use crate::model::{Expected, Preview, PreviewLine, Shown, Summary, Timestamp};
 use crate::repo::git::GitError;
 use crate::repo::workflows::WorkflowFileError;
+use crate::report;
+use crate::report::conditions;
+use crate::report::style;
+use crate::report::style::Style;
+use crate::report::testing::Story;
+use crate::report::{GitHub, Json, Lines, Printer, Protocol};
 use crate::store::StoreError;
 use crate::ui::hostile::{any_text, check, commands};
 use crate::ui::terminal_text::TerminalText;
@@ -24,10 +30,7 @@ use crate::workflow::diagram;
 use crate::workflow::plan::{Plan, PlanContexts};
 use crate::workflow::source::Source;
 
-use super::printer::testing::Story;
-use super::printer::{GitHub, Json, Lines, Printer, Protocol};
-use super::style::Style;
-use super::{Exit, Failure, doctor, explain, lint, plan, runs, style, trust};
+use super::{Exit, Failure, doctor, plan, trust};
 
 fn planned(name: &str) -> Plan {
     let escaped = |c: char| if c.is_ascii_alphanumeric() { c.to_string() } else { format!("\\U{:08x}", u32::from(c)) };
@@ -53,9 +56,9 @@ proptest! {
                 check(&story.print(printer.as_mut()))?;
             }
             let run = story.run();
-            check(runs::shown(&run, &Expected::default(), style, Timestamp(0)).as_str())?;
-            check(explain::page(&explain::decided(&run, run.jobs.values(), None), style, Timestamp(0)).as_str())?;
-            let listed = runs::listed(&[Summary::from(&run)], false, None, style, Timestamp(0));
+            check(report::runs::shown(&run, &Expected::default(), style, Timestamp(0)).as_str())?;
+            check(conditions::page(&conditions::decided(&run, run.jobs.values(), None), style, Timestamp(0)).as_str())?;
+            let listed = report::runs::listed(&[Summary::from(&run)], false, None, style, Timestamp(0));
             check(listed.as_str())?;
             prop_assert_eq!(listed.as_str().lines().count(), 1, "a name forges no line");
         }
@@ -78,7 +81,7 @@ proptest! {
         }
         let mut bytes = Vec::new();
         let mut out = style::Out::read_by_runner(&mut bytes, true);
-        out.print(&runs::shown(&story.run(), &Expected::default(), style, Timestamp(0))).expect("memory");
+        out.print(&report::runs::shown(&story.run(), &Expected::default(), style, Timestamp(0))).expect("memory");
         out.line(&text).expect("memory");
         prop_assert_eq!(commands(&String::from_utf8(bytes).expect("text")), Vec::<String>::new());
     }
@@ -129,7 +132,7 @@ proptest! {
             out.line(finding).expect("memory");
             for job in Story::hostile(&text).run().jobs.values() {
                 for step in &job.steps {
-                    let heading = runs::heading(job, step, style);
+                    let heading = report::runs::heading(job, step, style);
                     check(heading.as_str())?;
                     prop_assert_eq!(heading.as_str().lines().count(), 1);
                     out.line(heading).expect("memory");
@@ -153,7 +156,7 @@ proptest! {
                 check(Failure::rendered(Exit::Failed, found.render(&source, colour), colour).text().as_str())?;
             }
         }
-        let [annotations, others @ ..] = lint::printed(&source);
+        let [annotations, others @ ..] = report::lint::printed(&source);
         let found = commands(annotations.as_str());
         let ours = ["notice", "warning", "error"];
         prop_assert!(found.iter().all(|name| ours.contains(&name.as_str())), "{:?}", found);

@@ -4,12 +4,13 @@ use serde_json::json;
 
 use crate::app::action::{ACTIONS, Context, Entry};
 use crate::app::keymap::Keymap;
+use crate::report::style;
+use crate::report::style::Style;
 use crate::ui::terminal_text::TerminalText;
 use crate::ui::terminal_text::text;
 use crate::ui::text::width;
 
-use super::style::Style;
-use super::{Exit, Outcome, config, style};
+use super::{Exit, Outcome, config};
 
 #[derive(clap::Args)]
 pub(super) struct Args {

@@ -1,4 +1,4 @@
-//! The command line: one file per family of subcommands, headless printers, exit codes.
+//! The command line: one file per family of subcommands, and exit codes. What they print is in [`crate::report`].
 
 mod artifacts;
 mod auth;
@@ -21,7 +21,6 @@ mod hostile;
 mod keys;
 mod lint;
 mod plan;
-mod printer;
 mod review;
 mod rollback;
 mod run;
@@ -31,7 +30,6 @@ mod screenshot;
 mod servers;
 mod several;
 mod shell;
-mod style;
 mod trust;
 mod watch;
 mod worker;
@@ -49,6 +47,7 @@ use failure::Failure;
 
 use crate::launch;
 use crate::model::nearest;
+use crate::report::style;
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::ui::terminal_text::{TerminalText, reveal, text};
 

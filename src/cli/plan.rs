@@ -14,6 +14,7 @@ use crate::model::RunInfo;
 use crate::model::{Event, Record, RunId, Timestamp};
 use crate::repo::git::{Access, Repository};
 use crate::repo::workflows;
+use crate::report::style;
 use crate::store::runs::RunStore;
 use crate::ui::export::Picture;
 use crate::ui::terminal_text::TerminalText;
@@ -31,7 +32,6 @@ use crate::workflow::source::Source;
 use crate::workflow::triggers::likely_event;
 
 use super::run::EventArgs;
-use super::style;
 use super::{Exit, Failure, Outcome, runs_dir};
 
 #[derive(clap::Args)]

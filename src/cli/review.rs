@@ -8,11 +8,12 @@ use serde_json::json;
 use crate::launch;
 use crate::model::capabilities::{Capabilities, Operation, RunState, Unavailable};
 use crate::model::{Command, PendingReview, Run};
+use crate::report::style;
 use crate::store::folder::RunFolder;
 use crate::store::history;
 use crate::ui::terminal_text::text;
 
-use super::{Exit, Failure, Outcome, runs_dir, servers, style};
+use super::{Exit, Failure, Outcome, runs_dir, servers};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:

@@ -9,18 +9,16 @@ use crate::backend::github::client::Priority;
 use crate::backend::github::environments::Environments;
 use crate::model::environment::Environment;
 use crate::model::rollback::{Rollback, RollbackBy, RollbackRequest};
-use crate::model::short_sha;
-use crate::ui::terminal_text::{TerminalText, text};
-use crate::ui::theme::Hue;
+use crate::report::Silent;
+use crate::report::environments;
+use crate::report::environments::LISTED;
+use crate::report::style;
+use crate::report::style::Style;
+use crate::ui::terminal_text::text;
 
 use super::dispatch::RepositoryArg;
-use super::printer::Silent;
 use super::review::confirm;
-use super::style::Style;
-use super::{Exit, Failure, Outcome, run, servers, style};
-
-/// Number of commits that are listed; the others are counted.
-const LISTED: usize = 10;
+use super::{Exit, Failure, Outcome, run, servers};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -85,7 +83,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         Environments::of(poller, repository.clone(), Priority::User).await?.rollback(&request).await
     })?;
     let style = Style::new(Style::of_output().glyphs(), style::colour_of_errors());
-    style::notice(&style.spelled(shown(&rollback, style)));
+    style::notice(&style.spelled(environments::rollback(&rollback, style)));
     confirmed(&rollback, &args.yes)?;
     let (_, started) = servers::ask(named, async |poller, repository| {
         Environments::of(poller, repository.clone(), Priority::User).await?.roll_back(poller, &rollback).await
@@ -114,7 +112,7 @@ pub(super) fn run(args: &Args) -> Outcome {
             "rolled_back": is_live,
         }))?;
     } else {
-        style::line(&result(&live, is_live))?;
+        style::line(&environments::rolled_back(&live, is_live))?;
     }
     Ok(match ended {
         Exit::Success if !is_live => Exit::Failed,
@@ -128,35 +126,6 @@ fn observed(named: Option<&str>, rollback: &Rollback) -> Result<Environment, Fai
         Environments::of(poller, repository.clone(), Priority::User).await?.one(&rollback.environment, LISTED).await
     })?;
     Ok(environment)
-}
-
-fn result(environment: &Environment, is_live: bool) -> TerminalText {
-    let name = &environment.name;
-    match (environment.live(), environment.current()) {
-        (Some(live), _) if is_live => text!("{}: {} is live", name, live.release.title()),
-        (_, Some(current)) => {
-            let state = if environment.live() == Some(current) { "live" } else { current.state.word() };
-            text!("{}: not rolled back: {} is {}", name, current.release.title(), state.replace('_', " "))
-        }
-        (_, None) => text!("{}: not rolled back: nothing is known to be live", name),
-    }
-}
-
-/// Returns what a rollback would do.
-fn shown(rollback: &Rollback, style: Style) -> TerminalText {
-    let mut shown = TerminalText::default();
-    shown.push_line(&style.bold(rollback.title()));
-    shown.push_line(&text!("{}:", rollback.summary()));
-    let (commits, more) = rollback.changes.newest(LISTED);
-    for commit in commits {
-        let author = style.paint(Hue::Dim, text!("({})", commit.author));
-        shown.push_line(&text!("  {} {} {}", short_sha(&commit.sha), commit.subject, author));
-    }
-    if more > 0 {
-        shown.push_line(&text!("  and {} more", more));
-    }
-    shown.push_line(&text!("this {}", rollback.method.text()));
-    shown.trim_end()
 }
 
 /// Lets a person confirm the rollback: by the name of a guarded environment, else by a word.

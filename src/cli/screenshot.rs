@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use crate::app::keymap;
 use crate::app::keymap::UnknownKey;
+use crate::report::style;
 use crate::tui::offscreen;
 use crate::ui::theme::{Colours, Glyphs, Theme};
 
-use super::{Exit, Failure, Outcome, RunArg, style};
+use super::{Exit, Failure, Outcome, RunArg};
 
 /// Latest moment after the start of a run: longer than any run.
 const MAX_MOMENT: Duration = Duration::from_secs(1 << 32);

@@ -7,10 +7,11 @@ use crate::backend::github::client::ApiError;
 use crate::backend::github::poller::Poller;
 use crate::backend::runs::{Found, Runs, RunsError, WithLogs};
 use crate::model::{Command, Run};
+use crate::report::style;
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::ui::terminal_text::text;
 
-use super::{Failure, block_on, runs_dir, style};
+use super::{Failure, block_on, runs_dir};
 
 /// Finds a run by its id here, or by its number or URL on a server, and brings it up to date.
 pub(super) fn find(runs: &RunsDir, wanted: &str, here: Option<&Path>) -> Result<RunFolder, Failure> {

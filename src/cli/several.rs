@@ -4,11 +4,12 @@ use serde_json::json;
 
 use crate::launch::commands;
 use crate::model::Command;
+use crate::report::style;
 use crate::store::folder::RunFolder;
 use crate::store::history;
 use crate::ui::terminal_text::text;
 
-use super::{Exit, Failure, Outcome, block_on, runs_dir, servers, style};
+use super::{Exit, Failure, Outcome, block_on, runs_dir, servers};
 
 /// The runs that a command is about.
 #[derive(clap::Args)]

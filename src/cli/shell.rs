@@ -3,10 +3,11 @@
 use crate::launch::ProviderError;
 use crate::launch::shell;
 use crate::launch::shell::ShellError;
+use crate::report::style;
 use crate::store::history;
 use crate::tui::shell_terminal::Console;
 
-use super::{Exit, Failure, Outcome, RunArg, style};
+use super::{Exit, Failure, Outcome, RunArg};
 
 #[derive(clap::Args)]
 #[command(after_help = "The files of a failed job in a container are kept for a day; `docker.keep_failed` in the \

@@ -9,10 +9,11 @@ use crate::launch::trust;
 use crate::launch::trust::{Consent, Trust};
 use crate::model::Preview;
 use crate::repo::git::Repository;
+use crate::report::style;
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::ui::terminal_text::{TerminalText, reveal};
 
-use super::{Exit, Failure, Outcome, runs_dir, style};
+use super::{Exit, Failure, Outcome, runs_dir};
 
 #[derive(clap::Args)]
 pub(super) struct Args {

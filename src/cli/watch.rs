@@ -9,13 +9,14 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use crate::backend::commit_watch::{Change, CommitWatch, Ending};
 use crate::backend::runs::Runs;
 use crate::model::{Job, Run, short_sha};
+use crate::report::style;
+use crate::report::style::Style;
+use crate::report::{RunLines, RunTable, Watched};
 use crate::store::clock::now;
 use crate::ui::terminal_text::text;
 use crate::ui::text::{counted, duration};
 
-use super::printer::{RunLines, RunTable, Watched};
-use super::style::Style;
-use super::{Exit, Failure, Outcome, block_on, runs_dir, style};
+use super::{Exit, Failure, Outcome, block_on, runs_dir};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:

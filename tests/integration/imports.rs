@@ -23,7 +23,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("launch", &["files", "model", "workflow", "store", "config", "repo", "engine", "rollout", "worker"]),
     ("backend", &["files", "model", "workflow", "store", "config", "repo", "engine", "rollout", "worker", "launch"]),
     ("tui", &["model", "store", "ui", "config", "app", "launch", "backend"]),
-    ("cli", &["files", "model", "workflow", "store", "ui", "config", "repo", "app", "launch", "backend", "tui"]),
+    ("report", &["model", "workflow", "store", "ui", "repo"]),
+    (
+        "cli",
+        &["files", "model", "workflow", "store", "ui", "config", "repo", "app", "launch", "backend", "tui", "report"],
+    ),
 ];
 
 /// Entries of processes that the program starts of itself. They name the code of that process, which no other face needs.
@@ -47,7 +51,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("notify", &["backend"]),
     ("vte", &["visible", "ui"]),
     ("ratatui", &["ui", "app", "tui"]),
-    ("crossterm", &["app", "tui", "cli"]),
+    ("crossterm", &["app", "tui", "report", "cli"]),
     ("tokio", &["engine", "rollout", "worker", "launch", "backend", "tui", "cli"]),
     // Runs that lost their worker are closed before anything lists runs: `launch::open` does it, and the backend.
     ("crate::store::folder::locate", &["launch", "backend"]),

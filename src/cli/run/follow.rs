@@ -10,14 +10,14 @@ use tokio::time::Instant;
 use crate::backend::local::follow::Follower;
 use crate::files;
 use crate::launch::commands;
+use crate::report::style;
+use crate::report::style::{Style, inside_actions};
+use crate::report::{GitHub, Lines, Printer, Printing};
 use crate::store::folder::RunFolder;
 use crate::store::history;
 use crate::ui::terminal_text::text;
 
-use crate::cli::printer::{GitHub, Lines, Printer, Printing};
 use crate::cli::servers;
-use crate::cli::style;
-use crate::cli::style::{Style, inside_actions};
 use crate::cli::{Exit, Failure, Outcome};
 
 /// Returns the printer for people; inside GitHub Actions, the printer of workflow commands.

@@ -8,11 +8,12 @@ use crate::config;
 use crate::launch;
 use crate::launch::event::Assignment;
 use crate::launch::{LaunchRequest, Payload, Planned, SecretSource, triggers};
+use crate::report::style;
+use crate::report::{Json, Printer, Protocol};
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::ui::terminal_text::text;
 
-use super::printer::{Json, Printer, Protocol};
-use super::{Exit, Failure, Outcome, style, trust};
+use super::{Exit, Failure, Outcome, trust};
 
 mod follow;
 

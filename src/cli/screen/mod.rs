@@ -12,12 +12,13 @@ use crate::config::{ColourChoice, Config, GlyphChoice};
 use crate::model::RunId;
 use crate::model::capabilities::Unavailable;
 use crate::repo::git::Repository;
+use crate::report::style;
 use crate::store::folder::RunFolder;
 use crate::tui;
 use crate::tui::{Alerts, Options, TuiError};
 use crate::ui::theme::{Colours, Glyphs, Theme};
 
-use super::{Exit, Failure, Outcome, config, style};
+use super::{Exit, Failure, Outcome, config};
 
 /// Whether there is a terminal that can show the screen.
 pub(super) fn is_possible() -> bool {

@@ -5,21 +5,22 @@
 
 use std::io;
 
-use crate::cli::style::{Out, Style};
 use crate::model::{Annotation, Conclusion, Event, JobId, LineRange, Record, Run, StepNumber};
+use crate::report::style::{Out, Style};
 use crate::ui::terminal_text::TerminalText;
 use crate::ui::terminal_text::text;
 
 use super::{Lines, Logs, Printer};
 
 /// Prints a group per step and annotations as commands.
-pub(crate) struct GitHub {
+pub struct GitHub {
     lines: Lines,
     style: Style,
 }
 
 impl GitHub {
-    pub(crate) fn new(style: Style) -> Self {
+    /// Prints in this style.
+    pub fn new(style: Style) -> Self {
         Self { lines: Lines::new(style), style }
     }
 
@@ -86,7 +87,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// Returns an annotation as a workflow command.
-pub(crate) fn command(annotation: &Annotation) -> TerminalText {
+pub fn command(annotation: &Annotation) -> TerminalText {
     let number = |number: Option<u32>| number.map(|number| number.to_string());
     let properties = [
         ("file", annotation.file.clone()),
@@ -108,8 +109,8 @@ pub(crate) fn command(annotation: &Annotation) -> TerminalText {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::printer::testing::Story;
     use crate::model::testing::annotation;
+    use crate::report::testing::Story;
     use crate::ui::theme::Glyphs;
 
     #[test]

@@ -3,18 +3,18 @@
 use std::collections::HashMap;
 use std::io;
 
-use crate::cli::style::Out;
 use crate::model::testing;
 use crate::model::testing::{Script, job_finished, outline, step_finished};
 use crate::model::{
     Annotation, Conclusion, Event, JobId, LineRange, Run, RunId, RunInfo, StepKind, StepNumber, StepOutline, Timestamp,
 };
+use crate::report::style::Out;
 use crate::store::runs::RunStore;
 
 use super::{LastRow, Logs, Printer, continues, joined};
 
 /// The records of a run in order, a tenth of a second apart, and its logs.
-pub(crate) struct Story {
+pub struct Story {
     info: RunInfo,
     script: Script,
     logs: Memory,
@@ -40,7 +40,7 @@ impl Logs for Memory {
 
 impl Story {
     /// Returns a run of independent jobs.
-    pub(crate) fn new(jobs: &[&str]) -> Self {
+    pub fn new(jobs: &[&str]) -> Self {
         let info =
             RunInfo { sha: "0000000".to_owned(), ..testing::info(RunId::new("20261124-000000-0001"), Timestamp(0)) };
         let mut story = Self { info, script: Script::new(Timestamp(0)).paced(100), logs: Memory::default() };
@@ -57,7 +57,7 @@ impl Story {
     }
 
     /// Adds a step that prints these lines, if possible in two portions, and exits with this code.
-    pub(crate) fn step(&mut self, job: &str, number: u32, name: &str, lines: &[&str], exit_code: i32) {
+    pub fn step(&mut self, job: &str, number: u32, name: &str, lines: &[&str], exit_code: i32) {
         let (job, step) = (JobId::new(job), StepNumber(number));
         let planned = StepOutline { number: step, name: name.to_owned(), kind: StepKind::Main, background: false };
         self.add(Event::StepsPlanned { job: job.clone(), steps: vec![planned] });
@@ -74,7 +74,7 @@ impl Story {
     }
 
     /// Adds the log of a step that has ended, as one of a job on a server comes, a record for each line.
-    pub(crate) fn late(&mut self, job: &str, step: u32, lines: &[&str]) {
+    pub fn late(&mut self, job: &str, step: u32, lines: &[&str]) {
         let (job, step) = (JobId::new(job), StepNumber(step));
         for first in 0..lines.len() {
             let output = LineRange { first: first as u64, count: 1 };
@@ -84,7 +84,7 @@ impl Story {
     }
 
     /// Adds steps that run at once and print a line in turn.
-    pub(crate) fn steps_at_once(&mut self, job: &str, steps: &[(u32, &str, &[&str])]) {
+    pub fn steps_at_once(&mut self, job: &str, steps: &[(u32, &str, &[&str])]) {
         let id = JobId::new(job);
         for (number, name, lines) in steps {
             let step = StepNumber(*number);
@@ -107,25 +107,28 @@ impl Story {
     }
 
     /// Lets a line without its end have this many bytes.
-    pub(crate) fn line_grew(&mut self, job: &str, step: u32, line: u64, bytes: u64) {
+    pub fn line_grew(&mut self, job: &str, step: u32, line: u64, bytes: u64) {
         self.add(Event::LineGrew { job: JobId::new(job), step: StepNumber(step), line, bytes });
     }
 
-    pub(crate) fn annotate(&mut self, job: &str, step: u32, annotation: Annotation) {
+    /// Adds an annotation of a step.
+    pub fn annotate(&mut self, job: &str, step: u32, annotation: Annotation) {
         self.add(Event::Annotated { job: JobId::new(job), step: StepNumber(step), annotation });
     }
 
-    pub(crate) fn finish(&mut self, job: &str, conclusion: Conclusion) {
+    /// Ends a job.
+    pub fn finish(&mut self, job: &str, conclusion: Conclusion) {
         let reason = (conclusion != Conclusion::Success).then_some("exit code 1");
         self.add(job_finished(job, conclusion, reason));
     }
 
-    pub(crate) fn end(&mut self, conclusion: Conclusion) {
+    /// Ends the run.
+    pub fn end(&mut self, conclusion: Conclusion) {
         self.script.end(conclusion);
     }
 
     /// Returns a run in which every text of every event is `text`.
-    pub(crate) fn hostile(text: &str) -> Self {
+    pub fn hostile(text: &str) -> Self {
         let (info, script) = testing::hostile(text);
         let mut story = Self { info, script, logs: Memory::default() };
         let lines = ["##[group]", text, "##[endgroup]", text, &format!("##[error]{text}")].map(str::to_owned);
@@ -134,7 +137,7 @@ impl Story {
     }
 
     /// Returns the run with every record folded.
-    pub(crate) fn run(&self) -> Run {
+    pub fn run(&self) -> Run {
         let mut store = RunStore::default();
         store.open(self.info.clone());
         self.script.records.iter().for_each(|record| store.apply(&self.info.id, record));
@@ -142,12 +145,12 @@ impl Story {
     }
 
     /// Returns the output of a printer.
-    pub(crate) fn print(&self, printer: &mut dyn Printer) -> String {
+    pub fn print(&self, printer: &mut dyn Printer) -> String {
         self.print_to(printer, false)
     }
 
     /// Returns the output of a printer for GitHub's runner, or for a terminal.
-    pub(crate) fn print_to(&self, printer: &mut dyn Printer, in_actions: bool) -> String {
+    pub fn print_to(&self, printer: &mut dyn Printer, in_actions: bool) -> String {
         let mut store = RunStore::default();
         store.open(self.info.clone());
         let mut bytes = Vec::new();
@@ -166,7 +169,7 @@ impl Story {
 }
 
 /// A terminal on which a run is printed while it happens.
-pub(crate) struct Terminal<'p> {
+pub struct Terminal<'p> {
     story: Story,
     /// What each step has printed.
     texts: HashMap<(JobId, StepNumber), String>,
@@ -179,7 +182,7 @@ pub(crate) struct Terminal<'p> {
 
 impl<'p> Terminal<'p> {
     /// Returns a terminal after the first records of a story.
-    pub(crate) fn new(story: Story, columns: u16, printer: &'p mut dyn Printer) -> Self {
+    pub fn new(story: Story, columns: u16, printer: &'p mut dyn Printer) -> Self {
         let mut store = RunStore::default();
         store.open(story.info.clone());
         let size = |length| std::num::NonZero::new(length).expect("not zero");
@@ -191,7 +194,7 @@ impl<'p> Terminal<'p> {
     }
 
     /// Starts a step.
-    pub(crate) fn step(&mut self, job: &str, number: u32, name: &str) {
+    pub fn step(&mut self, job: &str, number: u32, name: &str) {
         let (job, step) = (JobId::new(job), StepNumber(number));
         let planned = StepOutline { number: step, name: name.to_owned(), kind: StepKind::Main, background: false };
         self.story.add(Event::StepsPlanned { job: job.clone(), steps: vec![planned] });
@@ -200,7 +203,7 @@ impl<'p> Terminal<'p> {
     }
 
     /// Lets a step print a text, of any number of lines with or without their ends.
-    pub(crate) fn prints(&mut self, job: &str, number: u32, text: &str) {
+    pub fn prints(&mut self, job: &str, number: u32, text: &str) {
         let (job, step) = (JobId::new(job), StepNumber(number));
         let whole = self.texts.entry((job.clone(), step)).or_default();
         let first = whole.matches('\n').count() as u64;
@@ -237,7 +240,7 @@ impl<'p> Terminal<'p> {
     }
 
     /// Returns the last rows that show a text.
-    pub(crate) fn rows(&self, count: usize) -> Vec<String> {
+    pub fn rows(&self, count: usize) -> Vec<String> {
         let contents = self.screen.screen().contents();
         let rows: Vec<_> = contents.trim_end().lines().map(|row| row.trim_end().to_owned()).collect();
         rows[rows.len().saturating_sub(count)..].to_vec()

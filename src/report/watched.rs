@@ -5,19 +5,19 @@ use std::io;
 
 use serde_json::json;
 
-use crate::cli::style;
-use crate::cli::style::{Out, Style};
 use crate::model::{Conclusion, Gate, Job, JobId, Phase, Run, RunId, Timestamp};
+use crate::report::style;
+use crate::report::style::{Out, Style};
 use crate::ui::terminal_text::TerminalText;
 use crate::ui::terminal_text::text;
 use crate::ui::text::{clip, counted, spent, width};
 use crate::ui::theme::Hue;
 
 /// Runs in the order in which they are shown.
-pub(crate) type Runs<'r> = dyn Iterator<Item = &'r Run> + 'r;
+pub(super) type Runs<'r> = dyn Iterator<Item = &'r Run> + 'r;
 
 /// Prints several runs while they go on.
-pub(crate) trait Watched {
+pub trait Watched {
     /// Shows the runs after a change.
     fn show(&mut self, runs: &mut Runs<'_>, now: Timestamp) -> io::Result<()>;
 
@@ -38,7 +38,7 @@ pub(crate) trait Watched {
 }
 
 /// A line for each change of a run or a job.
-pub(crate) struct RunLines {
+pub struct RunLines {
     style: Style,
     json: bool,
     /// The last states that were printed.
@@ -46,7 +46,8 @@ pub(crate) struct RunLines {
 }
 
 impl RunLines {
-    pub(crate) fn new(style: Style, json: bool) -> Self {
+    /// Prints in this style, or one JSON object per change.
+    pub fn new(style: Style, json: bool) -> Self {
         Self { style, json, shown: HashMap::new() }
     }
 
@@ -100,14 +101,15 @@ impl Watched for RunLines {
 }
 
 /// A table with a row for each run, drawn again on every change.
-pub(crate) struct RunTable {
+pub struct RunTable {
     style: Style,
     /// Number of rows that are on the terminal.
     rows: usize,
 }
 
 impl RunTable {
-    pub(crate) fn new(style: Style) -> Self {
+    /// Draws in this style.
+    pub fn new(style: Style) -> Self {
         Self { style, rows: 0 }
     }
 

@@ -12,14 +12,14 @@ use crate::ui::theme::{Colours, Glyphs, Hue, Theme};
 
 /// Style of text on a stream: with the glyphs and colours of the screen's theme, or with glyphs alone.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Style {
+pub struct Style {
     theme: Theme,
 }
 
 impl Style {
     /// Returns the style for standard output: colours only on a terminal and without `NO_COLOR`; glyphs beyond ASCII
     /// only if the locale has UTF-8.
-    pub(super) fn of_output() -> Self {
+    pub fn of_output() -> Self {
         let locale =
             ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));
         let utf8 = locale.is_none_or(|locale| {
@@ -31,38 +31,38 @@ impl Style {
     }
 
     /// Returns a style with these glyphs, with or without colours.
-    pub(super) fn new(glyphs: Glyphs, colour: bool) -> Self {
+    pub fn new(glyphs: Glyphs, colour: bool) -> Self {
         let colours = if colour { Colours::Terminal } else { Colours::None };
         Self { theme: Theme { glyphs, colours, motion: false } }
     }
 
     /// Returns the colours in use.
-    pub(super) fn colours(self) -> Colours {
+    pub fn colours(self) -> Colours {
         self.theme.colours
     }
 
     /// Returns the glyphs in use.
-    pub(super) fn glyphs(self) -> Glyphs {
+    pub fn glyphs(self) -> Glyphs {
         self.theme.glyphs
     }
 
     /// Paints a text in a hue.
-    pub(super) fn paint(self, hue: Hue, text: impl ToTerminal) -> TerminalText {
+    pub fn paint(self, hue: Hue, text: impl ToTerminal) -> TerminalText {
         self.dress(text, |text| text.styled(self.theme.style(hue)))
     }
 
     /// Formats a heading.
-    pub(super) fn bold(self, text: impl ToTerminal) -> TerminalText {
+    pub fn bold(self, text: impl ToTerminal) -> TerminalText {
         self.dress(text, |text| text.styled(self.theme.heading()))
     }
 
     /// Paints a text in the colour of the job with this index in its run.
-    pub(super) fn of_job(self, place: usize, text: impl ToTerminal) -> TerminalText {
+    pub fn of_job(self, place: usize, text: impl ToTerminal) -> TerminalText {
         self.dress(text, |text| text.styled(self.theme.nth(place)))
     }
 
     /// Paints a text in the style of an annotation.
-    pub(super) fn level(self, level: Level, text: impl ToTerminal) -> TerminalText {
+    pub fn level(self, level: Level, text: impl ToTerminal) -> TerminalText {
         self.dress(text, |text| text.styled(self.theme.level(level)))
     }
 
@@ -72,23 +72,23 @@ impl Style {
     }
 
     /// Returns the glyph of a status, in its colour.
-    pub(super) fn glyph(self, phase: &Phase) -> TerminalText {
+    pub fn glyph(self, phase: &Phase) -> TerminalText {
         let look = self.theme.look(phase);
         self.paint(look.hue, look.glyph)
     }
 
     /// Returns the word of a status.
-    pub(super) fn word(self, phase: &Phase) -> &'static str {
+    pub fn word(self, phase: &Phase) -> &'static str {
         self.theme.look(phase).word
     }
 
     /// Returns the word of a service's state.
-    pub(super) fn service(self, state: ServiceState) -> &'static str {
+    pub fn service(self, state: ServiceState) -> &'static str {
         self.theme.service(state).word
     }
 
     /// Replaces characters that the terminal does not have.
-    pub(super) fn spelled(self, text: TerminalText) -> TerminalText {
+    pub fn spelled(self, text: TerminalText) -> TerminalText {
         if self.theme.glyphs == Glyphs::Ascii { text.map(|c| self.theme.spelled(c)) } else { text }
     }
 }
@@ -99,14 +99,14 @@ fn moves_cursor() -> bool {
 }
 
 /// Returns the number of rows of the terminal at standard output; `None` without a terminal.
-pub(super) fn rows() -> Option<usize> {
+pub fn rows() -> Option<usize> {
     let size = moves_cursor().then(crossterm::terminal::size).and_then(Result::ok);
     size.map(|(_, rows)| rows.into()).filter(|rows| *rows > 0)
 }
 
 /// Returns the number of columns of the terminal at standard output; `None` without a terminal, or for one without
 /// control sequences.
-pub(super) fn columns() -> Option<usize> {
+pub fn columns() -> Option<usize> {
     let size = moves_cursor().then(crossterm::terminal::size).and_then(Result::ok);
     size.map(|(columns, _)| columns.into()).filter(|columns| *columns > 0)
 }
@@ -116,36 +116,37 @@ fn wants_colour() -> bool {
 }
 
 /// Whether GitHub's runner reads the output.
-pub(super) fn inside_actions() -> bool {
+pub fn inside_actions() -> bool {
     std::env::var("GITHUB_ACTIONS").is_ok_and(|inside| inside == "true")
 }
 
 /// A stream for output. It accepts only [`TerminalText`]. If GitHub's runner reads the stream, only lines written by
 /// [`Out::command`] can be commands.
-pub(super) struct Out<'w> {
+pub struct Out<'w> {
     stream: &'w mut dyn Write,
     in_actions: bool,
 }
 
 impl<'w> Out<'w> {
-    pub(super) fn new(stream: &'w mut dyn Write) -> Self {
+    /// Prints on a stream.
+    pub fn new(stream: &'w mut dyn Write) -> Self {
         Self { stream, in_actions: inside_actions() }
     }
 
     /// A stream that GitHub's runner reads, or not, independent of the environment.
     #[cfg(test)]
-    pub(super) fn read_by_runner(stream: &'w mut dyn Write, in_actions: bool) -> Self {
+    pub fn read_by_runner(stream: &'w mut dyn Write, in_actions: bool) -> Self {
         Self { stream, in_actions }
     }
 
     /// Writes a line.
-    pub(super) fn line(&mut self, text: impl ToTerminal) -> io::Result<()> {
+    pub fn line(&mut self, text: impl ToTerminal) -> io::Result<()> {
         self.print(&text.to_terminal())?;
         self.stream.write_all(b"\n")
     }
 
     /// Writes text as it is, line ends included.
-    pub(super) fn print(&mut self, text: &TerminalText) -> io::Result<()> {
+    pub fn print(&mut self, text: &TerminalText) -> io::Result<()> {
         if !self.in_actions {
             return self.stream.write_all(text.as_str().as_bytes());
         }
@@ -153,27 +154,28 @@ impl<'w> Out<'w> {
     }
 
     /// Writes a line that may be a command for GitHub's runner.
-    pub(super) fn command(&mut self, text: &TerminalText) -> io::Result<()> {
+    pub fn command(&mut self, text: &TerminalText) -> io::Result<()> {
         self.commands(text)?;
         self.stream.write_all(b"\n")
     }
 
     /// Writes lines that may be commands for GitHub's runner.
-    pub(super) fn commands(&mut self, lines: &TerminalText) -> io::Result<()> {
+    pub fn commands(&mut self, lines: &TerminalText) -> io::Result<()> {
         self.stream.write_all(lines.as_str().as_bytes())
     }
 
     /// Erases the row of the cursor on a terminal.
-    pub(super) fn erase_row(&mut self) -> io::Result<()> {
+    pub fn erase_row(&mut self) -> io::Result<()> {
         self.stream.write_all(b"\r\x1b[K")
     }
 
     /// Erases this many rows above that of the cursor on a terminal.
-    pub(super) fn erase_rows(&mut self, rows: usize) -> io::Result<()> {
+    pub fn erase_rows(&mut self, rows: usize) -> io::Result<()> {
         (0..rows).try_for_each(|_| self.stream.write_all(b"\x1b[1A\r\x1b[K"))
     }
 
-    pub(super) fn flush(&mut self) -> io::Result<()> {
+    /// Writes what is buffered.
+    pub fn flush(&mut self) -> io::Result<()> {
         self.stream.flush()
     }
 }
@@ -191,7 +193,7 @@ fn inert(line: &str) -> Cow<'_, str> {
 }
 
 /// Prints to standard output.
-pub(super) fn print(text: &TerminalText) -> io::Result<()> {
+pub fn print(text: &TerminalText) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     let mut out = Out::new(&mut stdout);
     out.print(text)?;
@@ -199,17 +201,17 @@ pub(super) fn print(text: &TerminalText) -> io::Result<()> {
 }
 
 /// Prints a line to standard output.
-pub(super) fn line(text: &(impl ToTerminal + ?Sized)) -> io::Result<()> {
+pub fn line(text: &(impl ToTerminal + ?Sized)) -> io::Result<()> {
     print(&text!("{}\n", *text.to_terminal()))
 }
 
 /// Prints a JSON document in one line to standard output.
-pub(super) fn json(value: &impl Serialize) -> io::Result<()> {
+pub fn json(value: &impl Serialize) -> io::Result<()> {
     line(&document(value)?)
 }
 
 /// Returns a JSON document in one line.
-pub(super) fn document(value: &impl Serialize) -> io::Result<TerminalText> {
+pub fn document(value: &impl Serialize) -> io::Result<TerminalText> {
     Ok(TerminalText::json(&serde_json::to_string(value)?))
 }
 
@@ -217,12 +219,12 @@ pub(super) fn document(value: &impl Serialize) -> io::Result<TerminalText> {
 const MAX_COLUMN: usize = 200;
 
 /// Returns the width of a column of a table that has texts of these widths.
-pub(crate) fn column(widths: impl Iterator<Item = usize>) -> usize {
+pub fn column(widths: impl Iterator<Item = usize>) -> usize {
     widths.max().unwrap_or_default().min(MAX_COLUMN)
 }
 
 /// Prints an error to standard error.
-pub(super) fn complain(message: &(impl ToTerminal + ?Sized)) {
+pub fn complain(message: &(impl ToTerminal + ?Sized)) {
     let style = Style::new(Glyphs::Unicode, colour_of_errors());
     let message = message.to_terminal();
     // A rendered diagnostic has a heading already.
@@ -232,12 +234,12 @@ pub(super) fn complain(message: &(impl ToTerminal + ?Sized)) {
 }
 
 /// Whether errors are printed in colour.
-pub(super) fn colour_of_errors() -> bool {
+pub fn colour_of_errors() -> bool {
     io::stderr().is_terminal() && wants_colour()
 }
 
 /// Prints a note to standard error.
-pub(super) fn notice(text: &(impl ToTerminal + ?Sized)) {
+pub fn notice(text: &(impl ToTerminal + ?Sized)) {
     let mut stderr = io::stderr().lock();
     // A closed standard error is ignored.
     let _ = Out::new(&mut stderr).line(&*text.to_terminal());

@@ -5,9 +5,9 @@ use std::io;
 
 use indexmap::IndexMap;
 
-use crate::cli::style::{Style, column};
 use crate::model::legs::{self, alike, titled};
 use crate::model::{Annotation, Conclusion, EndReason, Job, Level, LineRange, Run, Step, StepKind};
+use crate::report::style::{Style, column};
 use crate::store::first_error::FirstError;
 use crate::ui::terminal_text::TerminalText;
 use crate::ui::terminal_text::text;
@@ -31,7 +31,7 @@ pub(super) fn ending(run: &Run, style: Style, logs: &dyn Logs) -> io::Result<Ter
 
 /// Returns a table of the jobs of a run, with their results and durations. Legs of a matrix that did not succeed for the
 /// same reason share a row.
-pub(crate) fn table(run: &Run, style: Style) -> TerminalText {
+pub fn table(run: &Run, style: Style) -> TerminalText {
     let succeeded = |job: &Job| job.phase.conclusion() == Some(Conclusion::Success);
     let rows = alike(run.jobs.values()).into_iter().map(|jobs| match titled(&jobs) {
         Some((title, values)) => (title, Some(values), jobs),
@@ -102,7 +102,7 @@ fn first_error(run: &Run, job: &Job, step: &Step, logs: &dyn Logs) -> io::Result
 }
 
 /// Searches the end of a step's log for its first error.
-pub(crate) fn search(run: &Run, job: &Job, step: &Step, logs: &dyn Logs) -> io::Result<FirstError> {
+pub fn search(run: &Run, job: &Job, step: &Step, logs: &dyn Logs) -> io::Result<FirstError> {
     let mut finder = FirstError::default();
     let mut number = step.lines.saturating_sub(LOOK_BACK);
     logs.lines(run, &job.id, step.number, LineRange { first: number, count: LOOK_BACK }, &mut |line| {
@@ -177,6 +177,6 @@ pub(super) fn took(job: &Job) -> Option<String> {
 }
 
 /// Returns the first line of a text that may have several.
-pub(crate) fn first_line(text: &str) -> &str {
+pub fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
 }

@@ -1,38 +1,43 @@
-//! Headless output of a run: the records that the screen shows, as lines, as JSON, or as GitHub's commands.
+//! What commands print for people and scripts: runs, logs, environments and diagnostics, as lines, tables, JSON or GitHub's
+//! commands.
 //!
 //! A printer turns records and log lines into text. It has no access to files, processes or terminals, so tests give it
 //! records and compare its output.
 
+pub mod conditions;
 mod ending;
+pub mod environments;
 mod github;
 mod json;
 mod lines;
+pub mod lint;
 mod protocol;
 mod reviews;
+pub mod runs;
+pub mod style;
 #[cfg(test)]
-pub(super) mod testing;
+pub mod testing;
 mod watched;
 
 use std::io;
 
-use crate::cli::style;
-use crate::cli::style::Out;
 use crate::model::{Conclusion, Event, JobId, LineRange, Record, Run, RunInfo, StepNumber};
+use crate::report::style::Out;
 use crate::store::folder::RunFolder;
 use crate::store::logs::LogReader;
 use crate::store::runs::RunStore;
 use crate::ui::terminal_text::TerminalText;
 
-pub(super) use ending::{first_line, search, table};
-pub(super) use github::{GitHub, command};
-pub(super) use json::Json;
-pub(super) use lines::{Lines, ends_group, log_line};
-pub(super) use protocol::Protocol;
-pub(super) use reviews::{quoted, since, waiting};
-pub(super) use watched::{RunLines, RunTable, Watched};
+pub use ending::{first_line, search, table};
+pub use github::{GitHub, command};
+pub use json::Json;
+pub use lines::{Lines, ends_group, log_line};
+pub use protocol::Protocol;
+pub use reviews::{quoted, since, waiting};
+pub use watched::{RunLines, RunTable, Watched};
 
 /// Prints one run while its records arrive.
-pub(super) trait Printer {
+pub trait Printer {
     /// Prints a record. `run` is the run after the record.
     fn record(&mut self, run: &Run, record: &Record, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()>;
 
@@ -52,7 +57,7 @@ pub(super) trait Printer {
 }
 
 /// Prints nothing.
-pub(super) struct Silent;
+pub struct Silent;
 
 impl Printer for Silent {
     fn record(&mut self, _: &Run, _: &Record, _: &dyn Logs, _: &mut Out<'_>) -> io::Result<()> {
@@ -65,7 +70,7 @@ impl Printer for Silent {
 }
 
 /// The logs of one run.
-pub(super) trait Logs {
+pub trait Logs {
     /// Calls `act` with each line of a range of a step's log. Missing lines are left out.
     fn lines(
         &self,
@@ -96,18 +101,18 @@ impl Logs for RunFolder {
 
 /// The last row of a terminal, which shows the line that a step has begun to print until a line is printed.
 #[derive(Default)]
-pub(super) struct LastRow {
+pub struct LastRow {
     shown: bool,
 }
 
 impl LastRow {
     /// Erases the row, so that a line can be printed in it.
-    pub(super) fn erase(&mut self, out: &mut Out<'_>) -> io::Result<()> {
+    pub fn erase(&mut self, out: &mut Out<'_>) -> io::Result<()> {
         if std::mem::take(&mut self.shown) { out.erase_row() } else { Ok(()) }
     }
 
     /// Shows a line, which must fit into the row. The row must be empty.
-    pub(super) fn show(&mut self, line: Option<TerminalText>, out: &mut Out<'_>) -> io::Result<()> {
+    pub fn show(&mut self, line: Option<TerminalText>, out: &mut Out<'_>) -> io::Result<()> {
         self.shown = line.is_some();
         line.map_or(Ok(()), |line| out.print(&line))
     }
@@ -138,7 +143,7 @@ fn joined(chunk: &[Record]) -> Record {
 }
 
 /// A run that is printed while its records arrive.
-pub(super) struct Printing<'p> {
+pub struct Printing<'p> {
     store: RunStore,
     folder: RunFolder,
     /// First attempt to print. Earlier ones are folded only.
@@ -149,13 +154,14 @@ pub(super) struct Printing<'p> {
 
 impl<'p> Printing<'p> {
     /// Returns a printing of a run from this attempt on.
-    pub(super) fn new(folder: &RunFolder, header: RunInfo, attempt: u32, printer: &'p mut dyn Printer) -> Self {
+    pub fn new(folder: &RunFolder, header: RunInfo, attempt: u32, printer: &'p mut dyn Printer) -> Self {
         let mut store = RunStore::default();
         store.open(header);
         Self { store, folder: folder.clone(), attempt, printer, last_row: LastRow::default() }
     }
 
-    pub(super) fn records(&mut self, records: &[Record]) -> io::Result<()> {
+    /// Prints records that arrived.
+    pub fn records(&mut self, records: &[Record]) -> io::Result<()> {
         let mut stdout = io::BufWriter::new(io::stdout().lock());
         let mut out = Out::new(&mut stdout);
         self.last_row.erase(&mut out)?;
@@ -176,13 +182,13 @@ impl<'p> Printing<'p> {
     }
 
     /// Whether the attempt that is printed has ended.
-    pub(super) fn has_ended(&self) -> bool {
+    pub fn has_ended(&self) -> bool {
         let run = self.store.run(self.folder.id());
         run.is_some_and(|run| run.attempt >= self.attempt && run.phase.is_done())
     }
 
     /// Erases the line that has no end yet, so that a message can be printed. The next records show it again.
-    pub(super) fn make_room(&mut self) -> io::Result<()> {
+    pub fn make_room(&mut self) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
         let mut out = Out::new(&mut stdout);
         self.last_row.erase(&mut out)?;
@@ -190,7 +196,7 @@ impl<'p> Printing<'p> {
     }
 
     /// Prints the summary and returns the conclusion; `None` if the journal has no end.
-    pub(super) fn end(mut self) -> io::Result<Option<Conclusion>> {
+    pub fn end(mut self) -> io::Result<Option<Conclusion>> {
         let run = self.store.run(self.folder.id()).expect("opened above");
         let mut stdout = io::BufWriter::new(io::stdout().lock());
         let mut out = Out::new(&mut stdout);

@@ -4,13 +4,13 @@ use std::io;
 
 use serde_json::json;
 
-use crate::cli::style::{Out, document};
 use crate::model::{Conclusion, Event, Phase, Record, Run};
+use crate::report::style::{Out, document};
 
 use super::{Logs, Printer};
 
 /// Prints `{"type":"log",…}` lines and, at the end, `{"type":"result",…}`.
-pub(crate) struct Protocol;
+pub struct Protocol;
 
 impl Printer for Protocol {
     fn record(&mut self, run: &Run, record: &Record, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()> {

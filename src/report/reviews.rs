@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::cli::style::Style;
 use crate::model::{PendingReview, RunId, Timestamp};
+use crate::report::style::Style;
 use crate::ui::terminal_text::TerminalText;
 use crate::ui::terminal_text::text;
 use crate::ui::text::duration;
@@ -11,7 +11,7 @@ use crate::ui::theme::Hue;
 
 /// Returns the line of a deployment: what it waits for and since when, and the command that approves it, or why the user
 /// may not.
-pub(crate) fn waiting(review: &PendingReview, run: &RunId, style: Style, now: Timestamp) -> TerminalText {
+pub fn waiting(review: &PendingReview, run: &RunId, style: Style, now: Timestamp) -> TerminalText {
     let answer = if let Some(refusal) = review.refusal {
         text!("{}", refusal)
     } else {
@@ -22,14 +22,14 @@ pub(crate) fn waiting(review: &PendingReview, run: &RunId, style: Style, now: Ti
 }
 
 /// Returns what a deployment waits for and, from a second on, since when.
-pub(crate) fn since(review: &PendingReview, now: Timestamp) -> TerminalText {
+pub fn since(review: &PendingReview, now: Timestamp) -> TerminalText {
     let waited = review.waited(now);
     let since = if waited < Duration::from_secs(1) { text!("") } else { text!(" for {}", duration(waited)) };
     text!("{}{}", review.reason(), since)
 }
 
 /// Returns a word for a shell.
-pub(crate) fn quoted(word: &str) -> String {
+pub fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "-_./:@".contains(c);
     if word.chars().all(is_plain) && !word.starts_with('-') {
         word.to_owned()

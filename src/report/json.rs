@@ -2,13 +2,13 @@
 
 use std::io;
 
-use crate::cli::style::{Out, document};
 use crate::model::{Record, Run};
+use crate::report::style::{Out, document};
 
 use super::{Logs, Printer};
 
 /// Prints records.
-pub(crate) struct Json;
+pub struct Json;
 
 impl Printer for Json {
     fn record(&mut self, _: &Run, record: &Record, _: &dyn Logs, out: &mut Out<'_>) -> io::Result<()> {

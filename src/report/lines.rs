@@ -5,11 +5,11 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 
-use crate::cli::style::{Out, Style};
 use crate::model::{
     Command, Conclusion, Event, Gate, JobId, LineRange, Record, Reply, RerunScope, Run, Service, ServiceState, Step,
     StepKind, StepNumber,
 };
+use crate::report::style::{Out, Style};
 use crate::store::first_error::FirstError;
 use crate::ui::log::{Mark, tag};
 use crate::ui::terminal_text::TerminalText;
@@ -31,7 +31,7 @@ const MAX_FOLDED: usize = 32;
 const MAX_UNFOLDED: u64 = 60;
 
 /// Prints lines.
-pub(crate) struct Lines {
+pub struct Lines {
     style: Style,
     /// The attempt whose start was printed last.
     announced: u32,
@@ -55,7 +55,8 @@ struct Progress {
 }
 
 impl Lines {
-    pub(crate) fn new(style: Style) -> Self {
+    /// Prints in this style.
+    pub fn new(style: Style) -> Self {
         Self { style, announced: 0, steps: HashMap::new(), pulled: HashSet::new(), grown: None }
     }
 
@@ -333,7 +334,7 @@ impl Printer for Lines {
 }
 
 /// Returns a line of a log with its tag as a word, in the tag's hue.
-pub(crate) fn log_line(line: &[u8], style: Style) -> TerminalText {
+pub fn log_line(line: &[u8], style: Style) -> TerminalText {
     match tag(line) {
         Some(tag) => {
             let rest = TerminalText::log_line(tag.rest, Colours::None);
@@ -344,7 +345,7 @@ pub(crate) fn log_line(line: &[u8], style: Style) -> TerminalText {
 }
 
 /// Whether a line only ends a group.
-pub(crate) fn ends_group(line: &[u8]) -> bool {
+pub fn ends_group(line: &[u8]) -> bool {
     tag(line).is_some_and(|tag| tag.mark == Mark::EndGroup)
 }
 
@@ -418,8 +419,8 @@ fn ending_of(step: &Step) -> TerminalText {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::printer::testing::{Story, Terminal};
     use crate::model::testing::annotation;
+    use crate::report::testing::{Story, Terminal};
     use crate::ui::theme::Glyphs;
 
     fn printed(story: &Story, glyphs: Glyphs, colour: bool) -> String {

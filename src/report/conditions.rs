@@ -1,0 +1,125 @@
+//! Why jobs and steps ran, were skipped, or wait.
+
+use serde_json::{Value as Json, json};
+
+use crate::model::legs;
+use crate::model::{Conclusion, Explanation, Job, JobId, PendingReview, Phase, Run, RunId, Step, Timestamp, Wait};
+use crate::ui::terminal_text::{TerminalText, text};
+use crate::ui::theme::Hue;
+
+use super::style::Style;
+use super::{first_line, waiting};
+
+/// A job or a step, and the result of its condition.
+pub struct Decided<'r> {
+    job: &'r Job,
+    /// The job, and further legs of its matrix that were skipped for the same kind of reason.
+    legs: Vec<&'r Job>,
+    step: Option<&'r Step>,
+    /// The run, and the review that holds back the job.
+    review: Option<(&'r RunId, &'r PendingReview)>,
+}
+
+impl<'r> Decided<'r> {
+    fn phase(&self) -> &'r Phase {
+        self.step.map_or(&self.job.phase, |step| &step.phase)
+    }
+
+    fn reason(&self) -> Option<&'r str> {
+        self.step.map_or(&self.job.reason, |step| &step.reason).as_deref()
+    }
+
+    fn explanation(&self) -> Option<&'r Explanation> {
+        self.step.map_or(&self.job.explanation, |step| &step.explanation).as_ref()
+    }
+
+    /// Whether this is a job that a review holds back.
+    pub fn names_review_of(&self, job: &JobId) -> bool {
+        self.review.is_some() && self.job.id == *job
+    }
+
+    /// Whether the condition was evaluated, the job or step was skipped without a condition, or a review holds it back.
+    pub fn has_explanation(&self) -> bool {
+        let skipped = self.phase().conclusion() == Some(Conclusion::Skipped);
+        self.explanation().is_some() || self.review.is_some() || (skipped && self.reason().is_some())
+    }
+
+    fn as_text(&self, style: Style, now: Timestamp) -> TerminalText {
+        let name = self.step.map(|step| text!(" › {} {}", step.number, step.name)).unwrap_or_default();
+        let (job, values) = legs::titled(&self.legs).unwrap_or_else(|| (self.job.name.clone(), String::new()));
+        let heading = style.bold(text!("{}{}", job, name));
+        let skipped = self.phase().conclusion() == Some(Conclusion::Skipped);
+        let reason = self.step.map_or_else(|| legs::reason(&self.legs), |step| step.reason.clone());
+        let reason = reason.filter(|_| skipped);
+        let word = style.word(self.phase());
+        let reason = reason.map_or_else(|| text!("{}", word), |reason| text!("{}: {}", word, first_line(&reason)));
+        let mut lines = text!("{} {}  {}\n", style.glyph(self.phase()), heading, style.paint(Hue::Dim, reason));
+        if let Some((run, review)) = self.review {
+            lines.push_line(&text!("    {}", waiting(review, run, style, now)));
+        }
+        if !values.is_empty() {
+            lines.push_line(&style.paint(Hue::Dim, text!("    {}", values)));
+        }
+        for line in self.explanation().map(Explanation::lines).unwrap_or_default() {
+            lines.push_line(&text!("    {}", line));
+        }
+        lines
+    }
+
+    /// Returns the JSON objects of the job and its legs.
+    pub fn documents(&self) -> Vec<Json> {
+        self.legs.iter().map(|job| Self { job, legs: vec![job], ..*self }.leg_as_json()).collect()
+    }
+
+    fn leg_as_json(&self) -> Json {
+        json!({
+            "job": self.job.id, "step": self.step.map(|step| step.number),
+            "name": self.step.map_or(&self.job.name, |step| &step.name), "status": self.phase().word(),
+            "reason": self.reason(), "explanation": self.explanation(),
+            "review": self.review.map(|(_, review)| review.document()),
+        })
+    }
+}
+
+/// Returns the decisions about these jobs and their steps, or about the step with this number or name.
+pub fn decided<'r>(run: &'r Run, jobs: impl IntoIterator<Item = &'r Job>, step: Option<&str>) -> Vec<Decided<'r>> {
+    let of_job = |job: &'r Job| {
+        let is_it = move |found: &&Step| step.is_none_or(|step| found.is_named(step));
+        let steps = job.steps.iter().filter(is_it);
+        let steps = steps.map(move |step| Decided { job, legs: vec![job], step: Some(step), review: None });
+        let review = run.review_of(job).map(|review| (&run.info.id, review));
+        step.is_none().then(|| Decided { job, legs: vec![job], step: None, review }).into_iter().chain(steps)
+    };
+    let of_legs = |legs: Vec<&'r Job>| {
+        let is_plain = |job: &&Job| job.steps.is_empty() && job.explanation.is_none();
+        if legs.len() > 1 && step.is_none() && legs.iter().all(is_plain) {
+            return vec![Decided { job: legs[0], legs, step: None, review: None }];
+        }
+        legs.into_iter().flat_map(of_job).collect()
+    };
+    legs::alike(jobs).into_iter().flat_map(of_legs).collect()
+}
+
+/// Formats decisions for people.
+pub fn page(decided: &[Decided], style: Style, now: Timestamp) -> TerminalText {
+    let mut page = TerminalText::default();
+    for (at, one) in decided.iter().enumerate() {
+        if at > 0 {
+            page.push(&text!("\n"));
+        }
+        page.push(&one.as_text(style, now));
+    }
+    page
+}
+
+/// Formats what jobs wait for, with the command that ends each wait. `run` is the run as commands name it.
+pub fn waits(waits: &[Wait], run: &str, style: Style) -> TerminalText {
+    let mut page = TerminalText::default();
+    for wait in waits {
+        page.push_line(&text!("{}  {}", style.bold(&wait.name), wait.cause.to_string()));
+        if let Some(remedy) = wait.cause.remedy(run) {
+            page.push_line(&text!("    {}", style.paint(Hue::Dim, remedy)));
+        }
+    }
+    page
+}

@@ -1,0 +1,187 @@
+//! Environments of a repository, their deployments, and a rollback of one.
+
+use crate::model::environment::{DeploymentSource, Drift, Environment, EnvironmentDeployment, Protection};
+use crate::model::rollback::Rollback;
+use crate::model::{Timestamp, short_sha};
+use crate::ui::terminal_text::{TerminalText, text};
+use crate::ui::text::{ago, clip, duration, width};
+use crate::ui::theme::Hue;
+
+use super::quoted;
+use super::style;
+use super::style::Style;
+
+/// Number of commits that are listed; the others are counted.
+pub const LISTED: usize = 10;
+
+/// What environments are shown with.
+pub struct Page {
+    /// Style of the text.
+    pub style: Style,
+    /// Repository of the environments, as commands name it.
+    pub repository: String,
+    /// Time of the page.
+    pub now: Timestamp,
+}
+
+impl Page {
+    /// Returns a row for each environment; below it, what is not live yet or failed.
+    pub fn table(&self, environments: &[Environment]) -> TerminalText {
+        let cells: Vec<[String; 4]> = environments.iter().map(|one| self.cells(one)).collect();
+        let widest = |column: usize| cells.iter().map(|row| width(&row[column])).max().unwrap_or_default();
+        let names = environments.iter().map(|one| width(&one.name)).max().unwrap_or_default().min(30);
+        let (releases, ages, people, drifts) = (widest(0), widest(1), widest(2), widest(3));
+        let mut table = TerminalText::default();
+        for (one, [release, age, by, drift]) in environments.iter().zip(&cells) {
+            let name = clip(&one.name, names, "…").into_owned();
+            let row = text!(
+                "{} {:<names$}  {:<releases$}  {:>ages$}  {:<people$}  {:<drifts$}",
+                self.glyph(one),
+                name,
+                release,
+                age,
+                by,
+                drift
+            );
+            let rules = one.protection.as_ref().map(Protection::short).unwrap_or_default();
+            let taken = 2 + names + 2 + releases + 2 + ages + 2 + people + 2 + drifts + 2;
+            let room = style::columns().map(|columns| columns.saturating_sub(taken));
+            let rules = room.map_or(rules.clone(), |room| clip(&rules, room, "…").into_owned());
+            table.push_line(&text!("{}  {}", row, self.style.paint(Hue::Dim, rules)).trim_end());
+            for line in self.remarks(one) {
+                table.push_line(&text!("    {}", line));
+            }
+        }
+        table
+    }
+
+    /// Returns what is live in an environment: its release, age, who deployed it, and the drift.
+    fn cells(&self, environment: &Environment) -> [String; 4] {
+        let Some(live) = environment.live() else {
+            let nothing = if environment.unknown.is_some() { "unknown" } else { "nothing live" };
+            return [nothing.to_owned(), String::new(), String::new(), String::new()];
+        };
+        let drift = environment.drift.as_ref().map(Drift::short).unwrap_or_default();
+        [live.release.title(), ago(self.now.since(live.at())), live.creator.clone(), drift]
+    }
+
+    /// Returns how long ago a time was.
+    fn when(&self, at: Timestamp) -> String {
+        match ago(self.now.since(at)).as_str() {
+            "now" => "just now".to_owned(),
+            age => format!("{age} ago"),
+        }
+    }
+
+    fn glyph(&self, environment: &Environment) -> TerminalText {
+        let newest = environment.deployments.first();
+        newest.map_or_else(|| text!(" "), |newest| self.style.glyph(&newest.state.phase(&environment.name)))
+    }
+
+    /// Returns a line about the newest deployment, if it is not live, and one about what is not known.
+    fn remarks(&self, environment: &Environment) -> Vec<TerminalText> {
+        let newest = environment.pending().map(|newest| self.pending(environment, newest));
+        let unknown = environment.unknown.as_ref().map(|why| self.style.paint(Hue::Dim, text!("{}", why)));
+        newest.into_iter().chain(unknown).collect()
+    }
+
+    /// Returns a line about a deployment that is not live: its state, and what to do about it.
+    fn pending(&self, environment: &Environment, deployment: &EnvironmentDeployment) -> TerminalText {
+        let state = deployment.state.word().replace('_', " ");
+        let when = self.when(deployment.at());
+        let release = deployment.release.title();
+        let has_reviewers = environment.protection.as_ref().is_some_and(|rules| !rules.reviewers.is_empty());
+        let command = match deployment.run {
+            Some(run) if deployment.state.is_open() && !deployment.began && has_reviewers => {
+                let name = quoted(&environment.name);
+                format!("cuelight approve {name} --run {}/{run}", self.repository)
+            }
+            Some(run) => format!("cuelight show {}/{run}", self.repository),
+            None => String::new(),
+        };
+        let glyph = self.style.glyph(&deployment.state.phase(&environment.name));
+        text!("{} {} {}, {}  {}", glyph, release, state, when, self.style.paint(Hue::Dim, command)).trim_end()
+    }
+
+    /// Returns all about one environment.
+    pub fn one(&self, environment: &Environment) -> TerminalText {
+        let mut all = TerminalText::default();
+        let of = text!("  {}", self.repository);
+        all.push_line(&text!("{}{}", self.style.bold(&environment.name), self.style.paint(Hue::Dim, of)));
+        match environment.live() {
+            Some(live) => {
+                let drift = environment.drift.as_ref().map(|drift| format!(", {}", drift.text())).unwrap_or_default();
+                let when = self.when(live.at());
+                let title = self.style.bold(live.release.title());
+                all.push_line(&text!("live: {}, {} by {}{}", title, when, live.creator, drift));
+                if let Some(url) = &live.url {
+                    all.push_line(&text!("      {}", url));
+                }
+            }
+            None if environment.unknown.is_some() => {}
+            None => all.push_line(&text!("live: nothing that is observed as successful")),
+        }
+        for remark in self.remarks(environment) {
+            all.push_line(&text!("      {}", remark));
+        }
+        if let DeploymentSource::Runs { workflow } = &environment.source {
+            all.push_line(&text!("deployments are found in the runs of {}, as the settings say", workflow));
+        }
+        match environment.protection.as_ref().map(Protection::sentences) {
+            None => all.push_line(&text!("rules: not shown by the server")),
+            Some(rules) if rules.is_empty() => all.push_line(&text!("rules: none")),
+            Some(rules) => rules.iter().for_each(|rule| all.push_line(&text!("rule: {}", rule))),
+        }
+        if environment.deployments.is_empty() {
+            return all;
+        }
+        let releases = environment.deployments.iter().map(|one| width(&one.release.title())).max().unwrap_or_default();
+        all.push_line(&text!("\ndeployments, newest first:"));
+        for one in &environment.deployments {
+            all.push_line(&self.deployment(environment, one, releases));
+        }
+        all
+    }
+
+    fn deployment(&self, environment: &Environment, one: &EnvironmentDeployment, releases: usize) -> TerminalText {
+        let is_live = environment.live() == Some(one);
+        let state = if is_live { "live".to_owned() } else { one.state.word().replace('_', " ") };
+        let (release, age) = (one.release.title(), ago(self.now.since(one.at())));
+        let took = one.took().map(duration).unwrap_or_default();
+        let run = one.run.map(|run| format!("{}/{run}", self.repository)).unwrap_or_default();
+        let glyph = self.style.glyph(&one.state.phase(&environment.name));
+        let run = self.style.paint(Hue::Dim, run);
+        text!("{} {:<releases$}  {:<11}  {:>4}  {:<12}  {:>7}  {}", glyph, release, state, age, one.creator, took, run)
+            .trim_end()
+    }
+}
+
+/// Returns the result of a rollback: what is live, and whether that `is_live` which was wanted.
+pub fn rolled_back(environment: &Environment, is_live: bool) -> TerminalText {
+    let name = &environment.name;
+    match (environment.live(), environment.current()) {
+        (Some(live), _) if is_live => text!("{}: {} is live", name, live.release.title()),
+        (_, Some(current)) => {
+            let state = if environment.live() == Some(current) { "live" } else { current.state.word() };
+            text!("{}: not rolled back: {} is {}", name, current.release.title(), state.replace('_', " "))
+        }
+        (_, None) => text!("{}: not rolled back: nothing is known to be live", name),
+    }
+}
+
+/// Returns what a rollback would do.
+pub fn rollback(rollback: &Rollback, style: Style) -> TerminalText {
+    let mut shown = TerminalText::default();
+    shown.push_line(&style.bold(rollback.title()));
+    shown.push_line(&text!("{}:", rollback.summary()));
+    let (commits, more) = rollback.changes.newest(LISTED);
+    for commit in commits {
+        let author = style.paint(Hue::Dim, text!("({})", commit.author));
+        shown.push_line(&text!("  {} {} {}", short_sha(&commit.sha), commit.subject, author));
+    }
+    if more > 0 {
+        shown.push_line(&text!("  and {} more", more));
+    }
+    shown.push_line(&text!("this {}", rollback.method.text()));
+    shown.trim_end()
+}

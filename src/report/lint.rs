@@ -1,0 +1,111 @@
+//! Diagnostics of workflow files, as text, JSON, GitHub's commands or SARIF.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::model::{Annotation, Level};
+use crate::repo::lint::Checked;
+#[cfg(test)]
+use crate::repo::lint::check;
+use crate::ui::terminal_text::{TerminalText, text};
+use crate::workflow::diagnostic::{Diagnostic, Severity};
+use crate::workflow::sarif;
+use crate::workflow::source::Source;
+
+use super::github::command;
+
+/// Format of reports.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Lines for people, with the part of the file.
+    Text,
+    /// One JSON object per line.
+    Json,
+    /// Workflow commands of GitHub.
+    Github,
+    /// One SARIF 2.1.0 log, for code scanning.
+    Sarif,
+}
+
+/// The report about a file.
+#[derive(Default)]
+pub struct Report {
+    /// What is printed.
+    pub text: TerminalText,
+    /// Results for a SARIF log.
+    pub results: Vec<serde_json::Value>,
+    /// Number of errors.
+    pub errors: usize,
+}
+
+/// How files are reported.
+pub struct Linter {
+    /// Format of the reports.
+    pub format: Format,
+    /// Whether text is coloured.
+    pub colour: bool,
+}
+
+impl Linter {
+    /// Returns the report about a file.
+    pub fn report(&self, source: &Arc<Source>, Checked { found, is_complete, .. }: Checked) -> Report {
+        let mut report = Report::default();
+        for found in found {
+            report.errors += usize::from(found.severity == Severity::Error);
+            match self.format {
+                Format::Text => {
+                    let rendered = found.render(source, self.colour);
+                    let rendered =
+                        if self.colour { TerminalText::coloured(&rendered) } else { TerminalText::lines(&rendered) };
+                    report.text.push_line(&text!("{}\n", rendered));
+                }
+                Format::Json => report.text.push_line(&TerminalText::json(&line(&found, source).to_string())),
+                Format::Github => report.text.push_line(&command(&annotation(&found, source))),
+                Format::Sarif => report.results.push(sarif::result(&found, source)),
+            }
+        }
+        if self.format == Format::Text && !is_complete {
+            report
+                .text
+                .push_line(&text!("{}: only the syntax was checked; fix it to see the other errors\n", source.name));
+        }
+        report
+    }
+}
+
+/// What every format prints about a file, the one that GitHub's runner reads first.
+#[cfg(test)]
+pub fn printed(source: &Arc<Source>) -> [TerminalText; 5] {
+    let with =
+        |format, colour| Linter { format, colour }.report(source, check(std::path::Path::new("ci.yml"), source, None));
+    let log = TerminalText::json(&format!("{:#}", sarif::log(with(Format::Sarif, false).results)));
+    let text = |format, colour| with(format, colour).text;
+    [text(Format::Github, false), text(Format::Text, false), text(Format::Text, true), text(Format::Json, false), log]
+}
+
+/// Returns a diagnostic as a JSON object.
+fn line(found: &Diagnostic, source: &Source) -> serde_json::Value {
+    json!({
+        "file": source.name, "line": found.span.line, "col": found.span.column,
+        "severity": found.severity.word(), "rule": found.rule, "message": found.message, "hint": found.hint,
+    })
+}
+
+/// Returns a diagnostic as an annotation of its file on GitHub.
+fn annotation(found: &Diagnostic, source: &Source) -> Annotation {
+    Annotation {
+        level: match found.severity {
+            Severity::Info => Level::Notice,
+            Severity::Warning => Level::Warning,
+            Severity::Error => Level::Error,
+        },
+        message: found.message.clone(),
+        title: None,
+        file: Some(source.name.clone()),
+        line: Some(found.span.line),
+        end_line: None,
+        column: Some(found.span.column),
+        end_column: None,
+    }
+}
