@@ -48,7 +48,7 @@ impl Batch {
         if !self.waiting.remove(run) {
             return None;
         }
-        if let Reply::Rejected { reason } = reply {
+        if let Reply::Rejected { reason } | Reply::Unanswered { reason } = reply {
             self.refused.push(format!("{name}: {reason}"));
         }
         let total = self.runs.len();

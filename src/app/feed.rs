@@ -10,7 +10,7 @@ use super::msg::Effect;
 use super::overlay::Overlay;
 use super::overlay::rollback::RollbackBox;
 use super::overlay::trust::TrustQuestion;
-use super::state::refused;
+use super::state::failed;
 
 impl App {
     /// Handles a report. Alerts the user if a run fails, or if a run or one of its jobs starts to wait.
@@ -58,9 +58,9 @@ impl App {
                 }
             }
             Feed::Replied { run, command, reply } => {
-                if let Reply::Rejected { reason } = &reply {
+                if let Some(notice) = failed(&command, &reply) {
                     self.state.confirm(&run, &command);
-                    self.notify(refused(&command, reason));
+                    self.notify(notice);
                 }
                 self.count(&run, &reply);
             }

@@ -225,9 +225,7 @@ impl AppState {
             self.store.apply(id, record);
             if let Event::Ordered { command, reply, .. } = &record.event {
                 self.confirm(id, command);
-                if let Reply::Rejected { reason } = reply {
-                    latest = Some(refused(command, reason));
-                }
+                latest = failed(command, reply).or(latest);
             }
             match record.event {
                 // A command that starts an attempt is confirmed by its start; every other command ends with the
@@ -300,9 +298,13 @@ pub(super) fn command_name(command: &Command) -> &'static str {
     }
 }
 
-/// Returns the notice of a refused command.
-pub(super) fn refused(command: &Command, reason: &str) -> Notice {
-    Notice::bad(format!("{} was refused: {reason}", command_name(command)))
+/// Returns the notice of a command that was not carried out, or may not have been. `None` if it was.
+pub(super) fn failed(command: &Command, reply: &Reply) -> Option<Notice> {
+    match reply {
+        Reply::Accepted => None,
+        Reply::Rejected { reason } => Some(Notice::bad(format!("{} was refused: {reason}", command_name(command)))),
+        Reply::Unanswered { reason } => Some(Notice::bad(format!("{} has no answer: {reason}", command_name(command)))),
+    }
 }
 
 /// Returns the notice of a record and the state it shows; `None` for records without a notice.
@@ -333,11 +335,9 @@ fn notice_of(run: &Run, record: &Record) -> Option<(Phase, Notice)> {
             let review = run.reviewed.last().map(Review::text).unwrap_or_default();
             (run.progress(), Notice::news(review))
         }
-        Event::Ordered { command, reply: Reply::Accepted, .. } => {
-            (run.phase.clone(), Notice::news(format!("{} accepted", command_name(command))))
-        }
-        Event::Ordered { command, reply: Reply::Rejected { reason }, .. } => {
-            (run.phase.clone(), refused(command, reason))
+        Event::Ordered { command, reply, .. } => {
+            let accepted = || Notice::news(format!("{} accepted", command_name(command)));
+            (run.phase.clone(), failed(command, reply).unwrap_or_else(accepted))
         }
         _ => return None,
     };

@@ -3,6 +3,9 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use crate::config::{Config, ConfigError};
 use crate::launch;
@@ -13,6 +16,7 @@ use crate::repo::git::{GitError, git};
 use crate::store::artifacts::Artifact;
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::history::Filter;
+use crate::store::spec::RunSpec;
 use crate::store::{StoreError, artifacts, history};
 
 use super::commit_watch::{Commit, CommitWatch};
@@ -25,6 +29,9 @@ const DEFAULT_HOST: &str = "GH_HOST";
 
 /// Variable with the repository of commands that name none, as `gh` reads it.
 const DEFAULT_REPOSITORY: &str = "GH_REPO";
+
+/// How long a server is waited for, for a run that is known to have ended.
+const ENDED_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Runs of this machine and of the servers in the user's settings, which are read when a server is first needed.
 pub struct Runs {
@@ -176,7 +183,28 @@ impl Runs {
         if !history::is_mirror(folder) {
             return Ok(None);
         }
-        unanswered(self.poller()?.refresh(folder).await)
+        let refreshing = self.poller()?.refresh(folder);
+        if history::read(folder).is_ok_and(|run| run.phase.is_done()) {
+            // It seldom changes: what is known is shown instead of waiting for a slow server.
+            return match timeout(ENDED_TIMEOUT, refreshing).await {
+                Ok(refreshed) => unanswered(refreshed),
+                Err(_) => Ok(Some(late(folder))),
+            };
+        }
+        unanswered(refreshing.await)
+    }
+
+    /// Checks that the server of a run answers for it, also if another process mirrors the run: what that one knows may be
+    /// old.
+    ///
+    /// # Errors
+    /// The server refuses, or gives no answer.
+    pub async fn reach(&self, folder: &RunFolder) -> Result<(), RunsError> {
+        if let Some(remote) = RunSpec::read(folder)?.work.remote() {
+            let repository = Repository::parse(&format!("{}/{}", remote.host, remote.repository), None)?;
+            self.poller()?.find(&repository, remote.id).await?;
+        }
+        Ok(())
     }
 
     /// Mirrors a run for as long as this value lives. Returns `None` for a run of this machine; otherwise the poller, and
@@ -290,7 +318,11 @@ impl Runs {
     /// The command is refused, or does not arrive.
     pub async fn submit(&self, folder: &RunFolder, command: &Command) -> Result<(), RunsError> {
         if history::is_mirror(folder) {
-            return Ok(self.poller()?.submit(folder, command).await?);
+            let poller = self.poller()?;
+            let result = poller.submit(folder, command).await;
+            // Another process may have sent a command through this one.
+            poller.close().await;
+            return Ok(result?);
         }
         Ok(commands::submit(folder, command).await.map_err(SubmitError::from)?)
     }
@@ -371,6 +403,13 @@ fn target(wanted: &str) -> Option<Result<Target, AddressError>> {
 /// Returns the ref of the newest commit of a pull request.
 fn pull_request(number: u64) -> String {
     format!("refs/pull/{number}/head")
+}
+
+/// Error of a server that takes too long for a run that has ended.
+fn late(folder: &RunFolder) -> ApiError {
+    let host = RunSpec::read(folder).ok().and_then(|spec| spec.work.remote().map(|remote| remote.host.clone()));
+    let reason = format!("no answer for {} s", ENDED_TIMEOUT.as_secs());
+    ApiError::Unreachable { host: host.unwrap_or_default(), reason }
 }
 
 fn default_host() -> Option<String> {

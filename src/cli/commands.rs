@@ -119,7 +119,7 @@ fn rerun_at_server(folder: &RunFolder, what: RerunScope, args: &RerunArgs) -> Ou
     }
     let run = history::read(folder)?;
     servers::submit(folder, &Command::Rerun { what, debug: args.debug })?;
-    let (id, attempt) = (folder.id(), run.attempt + 1);
+    let (id, attempt) = (folder.id(), run.attempt.saturating_add(1));
     let is_limited = run.info.remote.as_ref().is_some_and(|remote| remote.kind == ServerKind::GitHub);
     let limit = is_limited.then(|| format!(" (re-run {} of {MAX_RERUNS})", attempt - 1));
     style::notice(&format!("{id} runs again, attempt {attempt}{}: {}", limit.unwrap_or_default(), run.info.origin()));

@@ -17,7 +17,7 @@ pub enum Exit {
     NotFound,
     /// Refused: the repository is not trusted, or the worker or the server rejected the command.
     Rejected,
-    /// The state folder or a worker's socket is not accessible.
+    /// The state folder or a worker's socket is not accessible, or a server gives no answer.
     Unavailable,
     /// Nothing that was waited for came in time.
     TimedOut,
@@ -68,7 +68,7 @@ impl Exit {
             Self::Rejected => {
                 "refused: the repository is not trusted, or the worker or the server rejected the command"
             }
-            Self::Unavailable => "the state folder or a worker cannot be reached or written",
+            Self::Unavailable => "the state folder, a worker or a server cannot be reached or written",
             Self::TimedOut => "no run appeared in time",
             Self::Internal => "a bug in cuelight",
             Self::Cancelled => "the run was cancelled, or is no longer followed",

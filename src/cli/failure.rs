@@ -215,7 +215,7 @@ impl From<CommandError> for Failure {
             CommandError::Launch(error) => (*error).into(),
             CommandError::Store(error) => error.into(),
             CommandError::Worker(error) => error.into(),
-            CommandError::NoAnswer { .. } | CommandError::Unwatched { .. } => {
+            CommandError::NoAnswer { .. } | CommandError::Unanswered(_) | CommandError::Unwatched { .. } => {
                 Self::new(Exit::Unavailable, error.to_string())
             }
             CommandError::Refused(_)

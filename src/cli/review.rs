@@ -53,7 +53,12 @@ pub(super) fn run(args: &Args, approve: bool) -> Outcome {
     if args.environments.is_empty() && !args.all {
         return if approve { args.approve_fork(&folder, &run) } else { Err(no_environment(&run)) };
     }
-    let reviews = args.reviews(&run)?;
+    let reviews = args.reviews(&run);
+    if reviews.is_err() && run.reviews.is_empty() && !run.phase.is_done() {
+        // A review may wait that is not known here.
+        servers::reach(&folder)?;
+    }
+    let reviews = reviews?;
     let verb = if approve { "approve" } else { "reject" };
     let mut dangerous = reviews.iter().filter(|review| review.is_production());
     dangerous.try_for_each(|review| confirm(&review.environment, "named like production", verb, &args.yes))?;

@@ -32,6 +32,11 @@ pub(super) fn refresh(folder: &RunFolder) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Checks that the server of a run answers for it.
+pub(super) fn reach(folder: &RunFolder) -> Result<(), Failure> {
+    Ok(block_on(Runs::new(folder.runs()).reach(folder))??)
+}
+
 /// Mirrors a run on a server for as long as the value lives. `None` for a run of this machine.
 pub(super) async fn mirror(folder: &RunFolder) -> Result<Option<Poller>, Failure> {
     let Some((poller, outdated)) = Runs::new(folder.runs()).mirror(folder).await? else { return Ok(None) };

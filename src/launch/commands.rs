@@ -30,6 +30,9 @@ pub enum CommandError {
     /// The worker refused.
     #[error("{0}")]
     Refused(String),
+    /// The server gives no answer: the command was not sent, or whether it is carried out is not known.
+    #[error("{0}")]
+    Unanswered(String),
     /// The state of the run does not allow it.
     #[error("{run}: {reason}")]
     Unavailable {
@@ -275,6 +278,7 @@ async fn ask_watcher(folder: &RunFolder, command: &Command) -> Result<(), Comman
     match order(folder, command, SERVER_TIMEOUT).await {
         Ok(Reply::Accepted) => Ok(()),
         Ok(Reply::Rejected { reason }) => Err(CommandError::Refused(reason)),
+        Ok(Reply::Unanswered { reason }) => Err(CommandError::Unanswered(reason)),
         Err(error) if is_not_listening(&error) => Err(CommandError::Unwatched { run: run.info.id }),
         Err(source) => Err(CommandError::NoAnswer { run: run.info.id, source }),
     }
@@ -285,6 +289,7 @@ async fn ask(folder: &RunFolder, command: &Command) -> Result<(), CommandError> 
     match order(folder, command, control::ORDER_TIMEOUT).await {
         Ok(Reply::Accepted) => Ok(()),
         Ok(Reply::Rejected { reason }) => Err(CommandError::Refused(reason)),
+        Ok(Reply::Unanswered { reason }) => Err(CommandError::Unanswered(reason)),
         Err(source) => {
             if recovery::close(folder).await? {
                 return Err(CommandError::WorkerLost);

@@ -90,4 +90,9 @@ pub enum Reply {
         /// Reason, to follow "rejected: ".
         reason: String,
     },
+    /// The server gives no answer: the command was not sent, or whether it is carried out is not known.
+    Unanswered {
+        /// Cause.
+        reason: String,
+    },
 }

@@ -393,6 +393,7 @@ fn answer(reply: &Reply) -> TerminalText {
     match reply {
         Reply::Accepted => text!("accepted"),
         Reply::Rejected { reason } => text!("rejected: {}", reason),
+        Reply::Unanswered { reason } => text!("no answer: {}", reason),
     }
 }
 

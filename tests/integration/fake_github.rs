@@ -5,8 +5,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use cuelight::backend::github::wire::Page;
-use serde::de::DeserializeOwned;
+use cuelight::backend::github::wire::{Field, Page};
 use serde_json::{Value, json};
 
 use crate::docker::skip;
@@ -73,8 +72,11 @@ impl Fake {
         serde_json::from_slice(&body).expect("JSON")
     }
 
-    pub(crate) fn page<T: DeserializeOwned>(&self, path: &str) -> Vec<T> {
-        let page = Page::<T>::of(self.value(path)).expect("a page");
+    pub(crate) fn page<T: Field>(&self, path: &str) -> Vec<T> {
+        let body = self.value(path);
+        let name = body.as_object().and_then(|fields| fields.iter().find(|(_, value)| value.is_array()));
+        let name = name.map(|(name, _)| name.clone()).unwrap_or_default();
+        let page = Page::<T>::read(body.to_string().as_bytes(), &name).expect("a page");
         assert_eq!(page.list.unreadable, 0, "{path}");
         page.list.items
     }

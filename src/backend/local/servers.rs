@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
 use crate::backend::github::address::Repository;
-use crate::backend::github::poller::{Links, PollError, Poller};
+use crate::backend::github::poller::{Links, MirrorFault, PollError, Poller};
 use crate::backend::github::workflows::dispatch::Dispatch;
 use crate::backend::github::workflows::{BY_HAND, Dispatchable, file_name};
 use crate::model::feed::{Connection, Feed, Notice, Polling, StartableWorkflow, WorkflowServer};
@@ -29,6 +29,7 @@ impl Serving {
     /// Lists the runs of the settings' repositories and of this checkout from now on.
     pub(super) fn watch_servers(&self) {
         if let Some(poller) = self.poller.clone() {
+            tokio::spawn(report_faults(self.feed.clone(), poller.faults()));
             tokio::spawn(report(self.feed.clone(), watch_unasked(poller, self.folder.clone())));
         }
     }
@@ -86,6 +87,7 @@ impl Serving {
             let _turn = turn.lock().await;
             let reply = match poller.submit(&folder, &command).await {
                 Ok(()) => Reply::Accepted,
+                Err(error) if error.is_unanswered() => Reply::Unanswered { reason: error.to_string() },
                 Err(error) => Reply::Rejected { reason: error.to_string() },
             };
             // The screen may be closed.
@@ -206,6 +208,17 @@ async fn report(feed: mpsc::Sender<Feed>, done: impl Future<Output = Result<(), 
         // The screen may be closed.
         Err(error) => drop(feed.send(Feed::Notice(Notice::bad(error.to_string()))).await),
         Ok(()) => {}
+    }
+}
+
+/// Reports each run that is no longer mirrored, until the poller is dropped.
+async fn report_faults(feed: mpsc::Sender<Feed>, mut faults: watch::Receiver<Option<MirrorFault>>) {
+    while faults.changed().await.is_ok() {
+        let fault = faults.borrow_and_update().as_ref().map(ToString::to_string);
+        if let Some(fault) = fault {
+            // The screen may be closed.
+            let _ = feed.send(Feed::Notice(Notice::bad(fault))).await;
+        }
     }
 }
 

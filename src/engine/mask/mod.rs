@@ -189,7 +189,7 @@ impl Masker {
                     Command::Yield { group: text, .. } | Command::Review { comment: text, .. } => self.mask_in(text),
                     _ => {}
                 }
-                if let Reply::Rejected { reason } = reply {
+                if let Reply::Rejected { reason } | Reply::Unanswered { reason } = reply {
                     self.mask_in(reason);
                 }
             }

@@ -53,8 +53,12 @@ async fn an_unchanged_answer_is_free_and_shared_with_other_processes() {
     let charged = stranger.get(RUNS, Freshness::ANY, Priority::Background).await.expect("runs");
     assert_eq!(charged.source, AnswerSource::Charged);
 
-    let pages = client.pages(RUNS, 3, Freshness::NOW, Priority::User).await.expect("pages");
-    assert_eq!(pages.len(), 3);
+    let mut pages = client.pages(RUNS, 3, Freshness::NOW, Priority::User);
+    for page in 1..=3 {
+        assert!(!pages.is_cut(), "page {page}");
+        assert!(pages.next().await.expect("pages").is_some(), "page {page}");
+    }
+    assert!(pages.next().await.expect("the limit").is_none() && pages.is_cut());
     let file = client.get_as(
         Form::Raw,
         "/repos/aura/platform/contents/.github/workflows/ci.yml",

@@ -3,3 +3,4 @@
 mod auth;
 mod client;
 mod fake;
+mod hostile;

@@ -22,7 +22,7 @@ const MAX_ANSWERS: usize = 1000;
 /// Maximum size of all answers together, in bytes.
 const MAX_BYTES: u64 = 200 << 20;
 /// Maximum size of one file, in bytes.
-const MAX_FILE: u64 = 33 << 20;
+const MAX_FILE: u64 = 9 << 20;
 /// Number of writes between two looks at the number of files.
 const WRITES_BETWEEN_TRIMS: u32 = 64;
 

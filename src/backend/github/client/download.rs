@@ -48,7 +48,7 @@ impl Client {
         let mut failures = 0;
         loop {
             inner.wait(priority, failures == 0).await?;
-            let permit = inner.queue.enter(priority).await;
+            let permit = inner.downloads.enter(priority).await;
             let result = inner.fetch(uri.clone(), into, limit).await;
             drop(permit);
             match result {

@@ -1,6 +1,7 @@
 //! Client of one server with one token: every request to a server goes through it.
 //!
 //! - [`Client::get`]: a read, conditional, shared with the other processes of the user, retried
+//! - [`Client::pages`]: the pages of a list, one after another
 //! - [`Client::send`]: a change, one at a time per host, never sent twice
 //! - [`Client::download`]: a log or an artifact, to a file
 //! - [`Client::tail`]: the end of a log that grows
@@ -17,6 +18,7 @@ mod denials;
 mod download;
 mod error;
 mod link;
+mod pages;
 mod queue;
 mod send;
 mod tail;
@@ -53,12 +55,19 @@ use verdict::{Facts, Verdict, verdict};
 pub use download::Downloaded;
 pub use error::{ApiError, RedirectFault};
 pub use link::{Condition, LinkState, Rate};
+pub use pages::Pages;
 pub use queue::Priority;
-pub use send::{Change, Done, Mutation};
+pub use send::{Change, Done, Mutation, Ready};
 pub use tail::MAX_TAIL;
 
-/// Maximum size of an answer that is not a download, in bytes.
-const MAX_ANSWER: usize = 32 << 20;
+/// Maximum size of an answer in JSON, in bytes: a page of a hundred jobs has some hundred kilobytes.
+const MAX_ANSWER: usize = 8 << 20;
+/// Maximum size of a file that is not a download, in bytes: workflows have some kilobytes.
+const MAX_FILE: usize = 1 << 20;
+/// Maximum number of reads in flight.
+const MAX_READS: usize = 2;
+/// Maximum number of downloads in flight. They have a queue of their own, so that a slow one holds up nothing else.
+const MAX_DOWNLOADS: usize = 1;
 /// Maximum size of the body of a refusal that is read, in bytes.
 const MAX_REFUSAL: usize = 64 << 10;
 /// Maximum number of characters of a server's message.
@@ -78,7 +87,8 @@ struct Inner {
     host: Host,
     authorization: Option<HeaderValue>,
     transport: Transport,
-    queue: Arc<Queue>,
+    reads: Arc<Queue>,
+    downloads: Arc<Queue>,
     link: Link,
     answers: Answers,
     denials: Denials,
@@ -152,7 +162,8 @@ impl Client {
         let inner = Inner {
             authorization: token.and_then(Token::header),
             transport: Transport::new()?,
-            queue: Queue::new(),
+            reads: Queue::new(MAX_READS),
+            downloads: Queue::new(MAX_DOWNLOADS),
             link: Link::new(pause, answers.newest()),
             answers,
             denials: Denials::new(state.github_host(&format!("{}.{owner}.denied", host.name()))),
@@ -218,7 +229,7 @@ impl Client {
                 return Ok(inner.answer(&key, stored, AnswerSource::Stored));
             }
             inner.wait(priority, failures == 0).await?;
-            let permit = inner.queue.enter(priority).await;
+            let permit = inner.reads.enter(priority).await;
             // While this request waited, another may have got the answer, or the reason not to ask.
             if let Some(stored) = inner.fresh(&key, freshness) {
                 return Ok(inner.answer(&key, stored, AnswerSource::Stored));
@@ -237,27 +248,6 @@ impl Client {
                 result => return result,
             }
         }
-    }
-
-    /// Returns the pages of a list, from `path` on, at most `most` of them.
-    ///
-    /// # Errors
-    /// Those of [`Self::get`], for the first page that fails.
-    pub async fn pages(
-        &self,
-        path: &str,
-        most: usize,
-        freshness: Freshness,
-        priority: Priority,
-    ) -> Result<Vec<Answer>, ApiError> {
-        let mut pages = Vec::new();
-        let mut next = Some(path.to_owned());
-        while let Some(path) = next.take().filter(|_| pages.len() < most) {
-            let answer = self.get(&path, freshness, priority).await?;
-            next.clone_from(&answer.next);
-            pages.push(answer);
-        }
-        Ok(pages)
     }
 }
 
@@ -389,8 +379,12 @@ impl Inner {
                     let next = incoming.header("link").and_then(verdict::next_page);
                     let next = next.and_then(|next| self.host.path_of(next));
                     let etag = incoming.header("etag").map(str::to_owned);
-                    let body = incoming.whole(MAX_ANSWER).await.map_err(|fault| self.broken(fault))?;
-                    let mut body = body.ok_or(ApiError::TooLarge { limit: MAX_ANSWER as u64 })?;
+                    let limit = match form {
+                        Form::Json => MAX_ANSWER,
+                        Form::Raw => MAX_FILE,
+                    };
+                    let body = incoming.whole(limit).await.map_err(|fault| self.broken(fault))?;
+                    let mut body = body.ok_or(ApiError::TooLarge { limit: limit as u64 })?;
                     if form == Form::Json {
                         body = self.json(body).ok_or_else(|| self.failed("an answer that is not JSON"))?;
                     }

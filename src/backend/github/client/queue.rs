@@ -5,9 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-/// Maximum number of requests in flight.
-const MAX_IN_FLIGHT: usize = 2;
-
 /// Who waits for the answer. The first of the list comes first; requests of one priority are in the order of asking.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Priority {
@@ -35,8 +32,9 @@ pub(super) struct Permit {
 }
 
 impl Queue {
-    pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { state: Mutex::new(State { free: MAX_IN_FLIGHT, next: 0, waiting: BTreeMap::new() }) })
+    /// Makes a queue for at most `most` requests in flight.
+    pub(super) fn new(most: usize) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::new(State { free: most, next: 0, waiting: BTreeMap::new() }) })
     }
 
     /// Waits for a permit.
@@ -92,7 +90,7 @@ mod tests {
 
     #[tokio::test]
     async fn two_at_once_and_the_user_first() {
-        let queue = Queue::new();
+        let queue = Queue::new(2);
         let (first, second) = (queue.enter(Priority::Background).await, queue.enter(Priority::Background).await);
         let order = Arc::new(Mutex::new(Vec::new()));
         let mut tasks = Vec::new();
@@ -120,6 +118,6 @@ mod tests {
         }
         assert_eq!(*order.lock().expect("a list"), ["key 2", "shown", "poll"]);
         drop(second);
-        assert_eq!(queue.state().free, MAX_IN_FLIGHT);
+        assert_eq!(queue.state().free, 2);
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Method};
+use http::{HeaderValue, Method, Uri};
 use tokio::task::spawn_blocking;
 
 use crate::model::ServerKind;
@@ -52,13 +52,21 @@ pub struct Done {
 }
 
 impl Client {
-    /// Sends a change, once. Waits until the changes of all processes on this host that came first are answered, and a
-    /// second has passed since the last.
+    /// Sends a change, once, when its turn has come.
     ///
     /// # Errors
-    /// The change was not made: [`ApiError::Held`], [`ApiError::Unreachable`], [`ApiError::Refused`]. Or whether it was is
-    /// not known: [`ApiError::Doubtful`], after which the caller reads the state before it sends anything again.
+    /// Those of [`Self::ready`] and [`Ready::send`].
     pub async fn send(&self, mutation: &Mutation) -> Result<Done, ApiError> {
+        self.ready(mutation).await?.send().await
+    }
+
+    /// Waits for the turn of a change: until the changes of all processes on this host that came first are answered, a
+    /// second has passed since the last, and the server may be asked. Nothing is sent, also if this call is given up.
+    /// Reads and downloads that wait for the server hold up no change.
+    ///
+    /// # Errors
+    /// The change cannot be sent: [`ApiError::Held`], or its path is not valid.
+    pub async fn ready<'c>(&'c self, mutation: &'c Mutation) -> Result<Ready<'c>, ApiError> {
         let inner = &*self.inner;
         let (path, body) = match inner.host.kind() {
             ServerKind::GitHub => (mutation.path.clone(), mutation.body.clone()),
@@ -67,10 +75,30 @@ impl Client {
         let uri = inner.uri(&path)?;
         let turn = Turn::take(inner.state.github_host(&format!("{}.lock", inner.host.name()))).await?;
         inner.wait(Priority::User, true).await?;
-        let _permit = inner.queue.enter(Priority::User).await;
+        let body = Bytes::from(body.as_ref().map(ToString::to_string).unwrap_or_default());
+        Ok(Ready { inner, mutation, uri, body, turn })
+    }
+}
+
+/// A change whose turn has come. Other changes wait until this value is dropped.
+pub struct Ready<'c> {
+    inner: &'c Inner,
+    mutation: &'c Mutation,
+    uri: Uri,
+    body: Bytes,
+    turn: Turn,
+}
+
+impl Ready<'_> {
+    /// Sends the change, once.
+    ///
+    /// # Errors
+    /// The change was not made: [`ApiError::Held`], [`ApiError::Unreachable`], [`ApiError::Refused`]. Or whether it was is
+    /// not known: [`ApiError::Doubtful`], after which the caller reads the state before it sends anything again.
+    pub async fn send(self) -> Result<Done, ApiError> {
+        let Self { inner, mutation, uri, body, turn } = self;
         let mut headers = inner.headers(Form::Json);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let body = Bytes::from(body.as_ref().map(ToString::to_string).unwrap_or_default());
         let method = match mutation.change {
             Change::Post => Method::POST,
             Change::Put => Method::PUT,

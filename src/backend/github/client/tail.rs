@@ -20,7 +20,7 @@ impl Client {
         let inner = &*self.inner;
         let uri = inner.request(path, Form::Raw)?;
         inner.wait(priority, true).await?;
-        let _permit = inner.queue.enter(priority).await;
+        let _permit = inner.downloads.enter(priority).await;
         let mut headers = inner.headers(Form::Raw);
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
         let range = format!("bytes={from}-{}", from + MAX_TAIL as u64 - 1);

@@ -33,7 +33,7 @@ impl Environments {
     ) -> Result<Vec<EnvironmentDeployment>, EnvironmentError> {
         let most = limit.clamp(SEARCHED, 100);
         let path = format!("/deployments?environment={}&per_page={most}", segment(environment));
-        let listed: Vec<wire::deployments::Deployment> = self.list(&path, Freshness::NOW).await?;
+        let listed: Vec<wire::deployments::Deployment> = self.list("deployments", &path, Freshness::NOW).await?;
         let mut deployments = Vec::new();
         let mut is_live_known = false;
         for listed in listed {
@@ -45,7 +45,7 @@ impl Environments {
                 (false, true) => SUPERSEDED,
             };
             let states = format!("/deployments/{id}/statuses?per_page=30");
-            let states: Vec<DeploymentStatus> = self.optional_list(&states, freshness).await?;
+            let states: Vec<DeploymentStatus> = self.optional_list("statuses", &states, freshness).await?;
             let deployment = deployment(listed, &states, common);
             is_live_known |= deployment.state == DeploymentState::Success;
             deployments.push(deployment);
@@ -90,7 +90,7 @@ fn deployment(
         creator: listed.creator.and_then(|user| user.login).unwrap_or_default(),
         created: time(listed.created_at),
         ended: end.and_then(|status| status.created_at).map(|time| time.0),
-        description: newest.and_then(|status| status.description.clone()).unwrap_or_default(),
+        description: newest.and_then(|status| status.description.clone()).unwrap_or_default().0,
         run: page.and_then(|page| number_after(page, "/actions/runs/")),
         job: page.and_then(|page| number_after(page, "/job/")),
         url: states.iter().find_map(|status| status.environment_url.clone()).filter(|url| !url.is_empty()),

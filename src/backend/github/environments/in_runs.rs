@@ -32,7 +32,7 @@ impl Environments {
         let Some(workflow) = &settings.workflow else { return Ok(()) };
         let file = file_name(workflow);
         let path = format!("/actions/workflows/{}/runs?per_page={SEARCHED}", segment(file));
-        let mut runs: Vec<Run> = match self.list(&path, Freshness::NOW).await {
+        let mut runs: Vec<Run> = match self.list("workflow_runs", &path, Freshness::NOW).await {
             Ok(runs) => runs,
             Err(error) if is_missing(&error) => return Ok(()),
             Err(error) => return Err(error),
@@ -71,7 +71,7 @@ impl Environments {
         // The jobs of an attempt that has ended do not change.
         let freshness = if run.status == Some(Status::Completed) { Freshness::ANY } else { Freshness::NOW };
         let path = format!("/actions/runs/{id}/attempts/{attempt}/jobs?per_page=100");
-        let jobs: Vec<Job> = self.optional_list(&path, freshness).await?;
+        let jobs: Vec<Job> = self.optional_list("jobs", &path, freshness).await?;
         let named = |name: &str| jobs.iter().find(|job| is_named(job, name)).cloned();
         Ok(match named(wanted) {
             Some(job) => Some(job),

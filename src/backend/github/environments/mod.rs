@@ -27,10 +27,10 @@ use super::address::{Repository, escaped, segment};
 use super::client::{ApiError, Client, Freshness, Priority};
 use super::poller::{PollError, Poller};
 use super::wire;
-use super::wire::Page;
 use super::wire::deployments::{BranchPattern, ProtectionRule, Reviewer};
 use super::wire::repository::{Branch, Comparison};
 use super::wire::words::RuleKind;
+use super::wire::{Field, Page};
 
 /// Maximum number of environments that are read: preview environments of pull requests may be hundreds.
 const MAX_ENVIRONMENTS: usize = 50;
@@ -150,7 +150,7 @@ impl Environments {
 
     async fn common(&self) -> Result<Common, EnvironmentError> {
         let repository: wire::repository::Repository = self.get(&self.repository.path(), RARELY).await?;
-        let tags: Vec<Branch> = self.optional_list("/tags?per_page=100", SOON).await?;
+        let tags: Vec<Branch> = self.optional_list("tags", "/tags?per_page=100", SOON).await?;
         let mut by_commit: HashMap<String, Vec<String>> = HashMap::new();
         for tag in tags {
             if let (Some(name), Some(sha)) = (tag.name, tag.commit.and_then(|commit| commit.sha)) {
@@ -163,13 +163,13 @@ impl Environments {
     /// Returns the environments with those of their rules that the list of them has.
     async fn named(&self) -> Result<Vec<Environment>, EnvironmentError> {
         let mut named = Vec::new();
-        let listed = self.list("/environments?per_page=100", SOON).await;
+        let listed = self.list("environments", "/environments?per_page=100", SOON).await;
         match listed {
             Ok(listed) => named.extend(listed.iter().filter_map(environment)),
             // The token may still read deployments, which have the names.
             Err(error) if is_missing(&error) => {
                 let deployments: Vec<wire::deployments::Deployment> =
-                    self.optional_list("/deployments?per_page=100", SOON).await?;
+                    self.optional_list("deployments", "/deployments?per_page=100", SOON).await?;
                 for name in deployments.into_iter().filter_map(|deployment| deployment.environment) {
                     if named.iter().all(|known: &Environment| known.name != name) {
                         named.push(Environment::named(&name));
@@ -218,12 +218,14 @@ impl Environments {
         let Some(protection) = &mut environment.protection else { return Ok(()) };
         let path = format!("/environments/{}", segment(&environment.name));
         if protection.branches == BranchRule::Patterns(Vec::new()) {
-            let patterns: Vec<BranchPattern> =
-                self.optional_list(&format!("{path}/deployment-branch-policies?per_page=100"), RARELY).await?;
+            let patterns: Vec<BranchPattern> = self
+                .optional_list("branch_policies", &format!("{path}/deployment-branch-policies?per_page=100"), RARELY)
+                .await?;
             protection.branches = BranchRule::Patterns(patterns.into_iter().filter_map(|one| one.name).collect());
         }
-        let rules: Vec<ProtectionRule> =
-            self.optional_list(&format!("{path}/deployment_protection_rules"), RARELY).await?;
+        let rules: Vec<ProtectionRule> = self
+            .optional_list("custom_deployment_protection_rules", &format!("{path}/deployment_protection_rules"), RARELY)
+            .await?;
         let apps = rules.into_iter().filter(|rule| rule.enabled != Some(false)).filter_map(|rule| rule.app?.slug);
         protection.apps.extend(apps);
         Ok(())
@@ -253,19 +255,21 @@ impl Environments {
         serde_json::from_slice(&answer.body).map_err(|_| self.malformed("what was asked for"))
     }
 
-    /// Returns the first page of a list.
-    async fn list<T: DeserializeOwned>(&self, path: &str, freshness: Freshness) -> Result<Vec<T>, EnvironmentError> {
-        let body = self.get(&format!("{}{path}", self.repository.path()), freshness).await?;
-        Ok(Page::of(body).ok_or_else(|| self.malformed("a list"))?.list.items)
+    /// Returns the first page of a list whose array has this name.
+    async fn list<T: Field>(&self, name: &str, path: &str, freshness: Freshness) -> Result<Vec<T>, EnvironmentError> {
+        let path = format!("{}{path}", self.repository.path());
+        let answer = self.client.get(&path, freshness, self.priority).await?;
+        Ok(Page::read(&answer.body, name).ok_or_else(|| self.malformed("a list"))?.list.items)
     }
 
     /// Returns the first page of a list; empty where the server or the token does not have it.
-    async fn optional_list<T: DeserializeOwned>(
+    async fn optional_list<T: Field>(
         &self,
+        name: &str,
         path: &str,
         freshness: Freshness,
     ) -> Result<Vec<T>, EnvironmentError> {
-        match self.list(path, freshness).await {
+        match self.list(name, path, freshness).await {
             Err(error) if is_missing(&error) => Ok(Vec::new()),
             listed => listed,
         }

@@ -166,7 +166,7 @@ fn phase(snapshot: &Snapshot<'_>) -> Phase {
         Some(Status::Pending) => Phase::Waiting(concurrency(snapshot, None)),
         _ if has(Status::InProgress) => Phase::Running,
         Some(Status::Queued | Status::Requested) if !has(Status::Completed) => {
-            let labels = listed.iter().find_map(|job| job.labels.clone()).unwrap_or_default();
+            let labels = listed.iter().find(|job| job.labels.is_some()).map(jobs::labels).unwrap_or_default();
             Phase::Waiting(Gate::Runner(labels))
         }
         Some(Status::Other(word)) if listed.is_empty() => Phase::Waiting(Gate::Other(word.clone())),
@@ -271,7 +271,7 @@ fn of_wire(wire: &WireAnnotation) -> Annotation {
     let in_file = |place: Option<u32>| place.filter(|_| file.is_some());
     Annotation {
         level: wire.annotation_level.as_ref().map_or(Level::Notice, AnnotationLevel::level),
-        message: wire.message.clone().unwrap_or_default(),
+        message: wire.message.as_deref().unwrap_or_default().to_owned(),
         title: wire.title.clone().filter(|title| !title.is_empty()),
         line: in_file(wire.start_line),
         end_line: in_file(wire.end_line),

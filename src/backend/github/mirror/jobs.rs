@@ -125,7 +125,7 @@ fn add_job(diff: &mut Diff, snapshot: &Snapshot<'_>, wire: &WireJob, id: &JobId,
         }
         Some(Status::Pending) => Some(concurrency(snapshot, wire.id)),
         Some(Status::Other(word)) if steps.is_empty() => Some(Gate::Other(word.clone())),
-        Some(Status::Queued | Status::Requested) | None => Some(Gate::Runner(wire.labels.clone().unwrap_or_default())),
+        Some(Status::Queued | Status::Requested) | None => Some(Gate::Runner(labels(wire))),
         Some(_) => None,
     };
     if let Some(gate) = gate {
@@ -153,9 +153,14 @@ fn add_job(diff: &mut Diff, snapshot: &Snapshot<'_>, wire: &WireJob, id: &JobId,
     }
 }
 
+/// Returns the labels that the runner of a job must have.
+pub(super) fn labels(job: &WireJob) -> Vec<String> {
+    job.labels.as_ref().map(|labels| labels.items.clone()).unwrap_or_default()
+}
+
 /// Returns the runner of a job: its name, with the labels that it was chosen by.
 fn runner(job: &WireJob) -> String {
-    let labels = job.labels.as_ref().filter(|labels| !labels.is_empty()).map(|labels| labels.join(", "));
+    let labels = Some(labels(job)).filter(|labels| !labels.is_empty()).map(|labels| labels.join(", "));
     let name = job.runner_name.as_ref().filter(|name| !name.is_empty());
     match (name, labels) {
         (Some(name), Some(labels)) => format!("{name} ({labels})"),

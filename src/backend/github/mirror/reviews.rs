@@ -87,6 +87,6 @@ fn reviewed(approval: &Approval) -> Event {
         environments: environments.filter_map(|environment| environment.name.clone()).collect(),
         approved: approval.state == Some(DeploymentState::Approved),
         by: approval.user.as_ref().and_then(|user| user.login.clone()).unwrap_or_default(),
-        comment: approval.comment.clone().unwrap_or_default(),
+        comment: approval.comment.as_deref().unwrap_or_default().to_owned(),
     }
 }

@@ -7,7 +7,7 @@ use crate::backend::github::wire::checks::Annotation;
 use crate::backend::github::wire::deployments::PendingDeployment;
 use crate::backend::github::wire::repository::ConcurrencyGroup;
 use crate::backend::github::wire::runs::{Job as WireJob, Run as WireRun};
-use crate::backend::github::wire::{List, time};
+use crate::backend::github::wire::{Field, List, time};
 use crate::model::{Conclusion, Gate, Job, JobId, Level, Phase, Record, Run, RunInfo, ServerKind, Summary, Timestamp};
 use crate::store::folder::RunsDir;
 use crate::store::history;
@@ -276,6 +276,10 @@ proptest! {
     }
 }
 
+fn list<T: Field>(values: Vec<Value>) -> Vec<T> {
+    serde_json::from_value::<List<T>>(Value::Array(values)).expect("a list").items
+}
+
 #[test]
 fn a_folder_without_its_document_is_made_whole_again() {
     let home = tempfile::tempdir().expect("a folder");
@@ -316,7 +320,7 @@ fn a_run_waits_for_what_the_server_names() {
     let run = |status: &str| -> WireRun {
         serde_json::from_value(json!({"id": 7, "status": status, "created_at": at(0)})).expect("a run")
     };
-    let pending = |value: Value| -> Vec<PendingDeployment> { List::of(vec![value]).items };
+    let pending = |value: Value| -> Vec<PendingDeployment> { list(vec![value]) };
     let gate = |run: &WireRun, pending: &[PendingDeployment], groups: &[ConcurrencyGroup]| {
         let mut folded = Folded::new();
         folded.add(events(folded.run(), &snapshot_of(run, pending, groups)));
@@ -335,7 +339,7 @@ fn a_run_waits_for_what_the_server_names() {
     assert_eq!(gate(&waiting, &[], &[]), "waits for the protection rules of its environment");
     let group = json!({"group_name": "ship", "group_members": [
         {"run_id": 3, "run_name": "Ship", "position": 0}, {"run_id": 7, "position": 1}]});
-    let groups: Vec<ConcurrencyGroup> = List::of(vec![group]).items;
+    let groups: Vec<ConcurrencyGroup> = list(vec![group]);
     assert_eq!(gate(&run("pending"), &[], &groups), "another run holds the group ship: Ship 3");
     assert_eq!(gate(&run("pending"), &[], &[]), "another run holds its concurrency group");
     assert_eq!(gate(&run("queued"), &[], &[]), "waits for a runner");
@@ -347,12 +351,11 @@ fn odd_answers_are_shown_and_change_nothing_else() {
     let mut folded = Folded::new();
     let run: WireRun =
         serde_json::from_value(json!({"status": "completed", "conclusion": "brand_new"})).expect("a run");
-    let jobs: Vec<WireJob> = List::of(vec![
+    let jobs: Vec<WireJob> = list(vec![
         json!({}),
         json!({"id": 1, "name": null, "status": "completed",
         "steps": [{"number": null}, {"number": 1, "status": "completed"}]}),
-    ])
-    .items;
+    ]);
     folded.see(&Graph::new(&run, None), &run, &jobs);
     let reason = folded.run().reason.as_ref().map(|reason| reason.text().into_owned());
     assert_eq!(folded.run().phase, Phase::Done(Conclusion::Neutral));
@@ -369,11 +372,10 @@ fn annotations_come_once_and_belong_to_the_step_that_failed() {
     let (run, listed) = shown(&jobs, 1, 0, 100);
     let mut folded = Folded::new();
     folded.see(&graph(&jobs, &run), &run, &listed);
-    let all: Vec<Annotation> = List::of(vec![
+    let all: Vec<Annotation> = list(vec![
         json!({"path": ".github", "start_line": 1, "annotation_level": "failure", "message": "exit code 1"}),
         json!({"path": "src/a.rs", "start_line": 3, "annotation_level": "catastrophe", "title": "", "message": null}),
-    ])
-    .items;
+    ]);
     let job = JobId::new("j0");
     folded.add(annotations(folded.run(), &job, &all[..1]));
     folded.add(annotations(folded.run(), &job, &all));

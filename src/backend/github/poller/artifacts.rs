@@ -40,9 +40,10 @@ impl Poller {
         let client = self.client(&remote.host).await?;
         let path = format!("/repos/{}/actions/runs/{}/artifacts?per_page=100", remote.repository, remote.id);
         let mut artifacts = Vec::new();
-        for answer in client.pages(&path, MAX_PAGES, Freshness::NOW, Priority::User).await? {
+        let mut pages = client.pages(&path, MAX_PAGES, Freshness::NOW, Priority::User);
+        while let Some(answer) = pages.next().await? {
             let malformed = || PollError::Malformed { host: remote.host.clone(), what: "a list of artifacts" };
-            let page = Page::<WireArtifact>::read(&answer.body).ok_or_else(malformed)?;
+            let page = Page::<WireArtifact>::read(&answer.body, "artifacts").ok_or_else(malformed)?;
             artifacts.extend(page.list.items.into_iter().filter_map(|found| {
                 Some(Artifact {
                     id: found.id?,

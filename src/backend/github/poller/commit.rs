@@ -35,7 +35,8 @@ impl Poller {
         let path = format!("{}/actions/runs?head_sha={}&per_page={MAX_RUNS}", repository.path(), escaped(sha));
         let answer = client.get(&path, Freshness::NOW, Priority::Visible).await?;
         let malformed = || PollError::Malformed { host: repository.host.clone(), what: "a list of runs" };
-        let (repository, runs) = (repository.clone(), Page::read(&answer.body).ok_or_else(malformed)?.list.items);
+        let (repository, runs) =
+            (repository.clone(), Page::read(&answer.body, "workflow_runs").ok_or_else(malformed)?.list.items);
         let host = self.host(&repository.host).await?;
         let found = host.ask(|answer| Ask::Mirror { repository, runs, answer }).await?;
         Ok(found.into_iter().map(|run| self.0.runs.folder(run)).collect())

@@ -1,13 +1,14 @@
-//! What is asked of a server for one run.
+//! What is asked of a server for one run, and for the runs of a repository.
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::time::Duration;
 
 use bytes::Bytes;
 use indexmap::IndexMap;
-use serde::de::DeserializeOwned;
 
-use crate::backend::github::address::escaped;
+use crate::backend::github::address::{Repository, escaped};
+use crate::backend::github::client::budget::Polled;
 use crate::backend::github::client::{Answer, AnswerSource, ApiError, Client, Form, Freshness, Priority};
 use crate::backend::github::mirror::graph::{WorkflowFiles, calls};
 use crate::backend::github::wire::checks::Annotation;
@@ -15,14 +16,20 @@ use crate::backend::github::wire::deployments::{Approval, PendingDeployment};
 use crate::backend::github::wire::repository::ConcurrencyGroup;
 use crate::backend::github::wire::runs::{Job, Run};
 use crate::backend::github::wire::words::Status;
-use crate::backend::github::wire::{List, Page, gitea};
+use crate::backend::github::wire::{Field, List, Page, gitea};
 use crate::model::ServerKind;
 use crate::store::spec::RemoteSpec;
 
-use super::PollError;
+use super::{PollError, order};
 
 /// Maximum number of pages of jobs: GitHub allows 256 jobs in a matrix and a few thousand in a run.
 const MAX_PAGES: usize = 40;
+
+/// Number of runs that are listed of each repository: the newest ones.
+const LISTED: usize = 30;
+
+/// Age up to which the list that another process got is used.
+const SHARED_LIST: Freshness = Freshness(Duration::from_secs(8));
 
 /// Maximum number of workflows that a run calls, and of levels of calls (GitHub allows 50 and 10).
 const MAX_CALLED: usize = 64;
@@ -62,7 +69,7 @@ impl Fetch<'_> {
         let mut run: Run = self.one(&self.run_path(""), &mut cost).await?;
         let attempt = run.run_attempt.unwrap_or(1).max(1);
         let jobs: Vec<Job> =
-            self.all(&self.run_path(&format!("/attempts/{attempt}/jobs?per_page=100")), &mut cost).await?;
+            self.all("jobs", &self.run_path(&format!("/attempts/{attempt}/jobs?per_page=100")), &mut cost).await?;
         if self.remote.server == ServerKind::Gitea {
             gitea::complete(&mut run, &jobs);
         }
@@ -71,17 +78,17 @@ impl Fetch<'_> {
         };
         let (waits, pends) = (is(Status::Waiting), is(Status::Pending));
         let pending = if waits {
-            optional(self.all(&self.run_path("/pending_deployments"), &mut cost).await)?
+            optional(self.all("pending_deployments", &self.run_path("/pending_deployments"), &mut cost).await)?
         } else {
             Vec::new()
         };
         let approvals = if waits || (deploys && run.status == Some(Status::Completed)) {
-            optional(self.all(&self.run_path("/approvals"), &mut cost).await)?
+            optional(self.all("approvals", &self.run_path("/approvals"), &mut cost).await)?
         } else {
             Vec::new()
         };
         let groups = if pends {
-            optional(self.all(&self.run_path("/concurrency_groups"), &mut cost).await)?
+            optional(self.all("concurrency_groups", &self.run_path("/concurrency_groups"), &mut cost).await)?
         } else {
             Vec::new()
         };
@@ -121,7 +128,7 @@ impl Fetch<'_> {
 
     async fn annotations_at(&self, job: u64, cost: &mut Cost) -> Result<Vec<Annotation>, PollError> {
         let path = format!("{}/check-runs/{job}/annotations?per_page=100", self.repository());
-        optional(self.pages(&path, MAX_ANNOTATION_PAGES, cost).await)
+        optional(self.pages("annotations", &path, MAX_ANNOTATION_PAGES, cost).await)
     }
 
     /// Downloads the log of a job.
@@ -149,27 +156,44 @@ impl Fetch<'_> {
         }
     }
 
-    async fn one<T: DeserializeOwned>(&self, path: &str, cost: &mut Cost) -> Result<T, PollError> {
+    async fn one<T: Field>(&self, path: &str, cost: &mut Cost) -> Result<T, PollError> {
         let answer = self.client.get(path, Freshness::NOW, self.priority).await?;
         cost.add(&answer);
         serde_json::from_slice(&answer.body).map_err(|_| self.malformed("a run"))
     }
 
-    async fn all<T: DeserializeOwned>(&self, path: &str, cost: &mut Cost) -> Result<Vec<T>, PollError> {
-        self.pages(path, MAX_PAGES, cost).await
+    async fn all<T: Field + PartialEq>(&self, name: &str, path: &str, cost: &mut Cost) -> Result<Vec<T>, PollError> {
+        self.pages(name, path, MAX_PAGES, cost).await
     }
 
-    async fn pages<T: DeserializeOwned>(&self, path: &str, most: usize, cost: &mut Cost) -> Result<Vec<T>, PollError> {
-        let answers = self.client.pages(path, most, Freshness::NOW, self.priority).await?;
+    /// Asks for at most `most` pages of a list whose array is called `name`. A page without anything new ends the list: a
+    /// server may name a next page for ever.
+    async fn pages<T: Field + PartialEq>(
+        &self,
+        name: &str,
+        path: &str,
+        most: usize,
+        cost: &mut Cost,
+    ) -> Result<Vec<T>, PollError> {
+        let mut pages = self.client.pages(path, most, Freshness::NOW, self.priority);
         let mut items = Vec::new();
-        for answer in &answers {
-            cost.add(answer);
-            let Page { list: List { items: found, unreadable }, .. } =
-                Page::read(&answer.body).ok_or_else(|| self.malformed("a list"))?;
+        while let Some(answer) = pages.next().await? {
+            cost.add(&answer);
+            let page = Page::read(&answer.body, name).ok_or_else(|| self.malformed("a list"))?;
+            let List { items: found, unreadable, cut } = page.list;
             if unreadable > 0 {
                 tracing::debug!(path, unreadable, "elements of a list cannot be read");
             }
+            if cut > 0 {
+                tracing::warn!(path, cut, "a page of a list is cut");
+            }
+            if found.iter().all(|item| items.contains(item)) {
+                break;
+            }
             items.extend(found);
+        }
+        if pages.is_cut() {
+            tracing::warn!(path, items = items.len(), "a list has more pages than are read");
         }
         Ok(items)
     }
@@ -185,6 +209,30 @@ impl Fetch<'_> {
     fn run_path(&self, below: &str) -> String {
         format!("{}/actions/runs/{}{below}", self.repository(), self.remote.id)
     }
+}
+
+/// A list of runs.
+pub(super) struct Listed {
+    /// The runs; `None` if nothing has changed.
+    pub(super) runs: Option<Vec<Run>>,
+    pub(super) polled: Polled,
+}
+
+/// Asks for the newest runs of a repository.
+pub(super) async fn list(client: &Client, repository: &Repository, priority: Priority) -> Result<Listed, PollError> {
+    let answer = client.get(&order::list_path(&repository.full_name()), SHARED_LIST, priority).await?;
+    let malformed = || PollError::Malformed { host: repository.host.clone(), what: "a list of runs" };
+    let runs = if answer.changed {
+        let mut runs = Page::read(&answer.body, "workflow_runs").ok_or_else(malformed)?.list.items;
+        runs.truncate(LISTED);
+        Some(runs)
+    } else {
+        None
+    };
+    Ok(Listed {
+        runs,
+        polled: Polled { changed: answer.changed, charged: u32::from(answer.source == AnswerSource::Charged) },
+    })
 }
 
 /// What some answers cost, and whether they brought anything.

@@ -1,18 +1,19 @@
 //! The task of one server: what is asked when.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Duration, sleep};
 
 use crate::backend::github::address::Repository;
 use crate::backend::github::client::budget::{Kind, Polled, Schedule};
-use crate::backend::github::client::{AnswerSource, ApiError, Client, Freshness, Priority};
+use crate::backend::github::client::{ApiError, Client, Freshness, Priority};
 use crate::backend::github::mirror::folder::{RemoteId, Stub, spec, stub};
-use crate::backend::github::wire::Page;
 use crate::backend::github::wire::runs::Run as WireRun;
 use crate::model::{RunId, Timestamp};
 use crate::store::clock::now;
@@ -20,11 +21,9 @@ use crate::store::folder::RunsDir;
 use crate::store::spec::RunSpec;
 
 use super::dates::Dates;
+use super::fetch::{Listed, list};
 use super::mirrored::{Mirrored, RunPolled, Task};
-use super::{Ask, PollError, Purpose, order};
-
-/// Age up to which the list that another process got is used.
-const SHARED_LIST: Freshness = Freshness(Duration::from_secs(8));
+use super::{Ask, MirrorFault, PollError, Purpose};
 
 /// Maximum number of runs whose last listed state is remembered.
 const MAX_SEEN: usize = 10_000;
@@ -78,13 +77,6 @@ enum Done {
     },
 }
 
-/// A list of runs.
-struct Listed {
-    /// The runs; `None` if nothing has changed.
-    runs: Option<Vec<WireRun>>,
-    polled: Polled,
-}
-
 struct Host {
     runs: RunsDir,
     client: Client,
@@ -94,19 +86,24 @@ struct Host {
     held: HashMap<RunId, Box<RunSpec>>,
     focus: Option<RunId>,
     /// The listed runs as they were when their stubs were written: only changed ones are written again.
-    seen: HashMap<u64, WireRun>,
+    seen: HashMap<RunId, WireRun>,
     dates: Dates,
     /// What is being polled because it was due. One at a time: requests of the user come between them.
     polling: Option<Key>,
     work: FuturesUnordered<BoxFuture<'static, Done>>,
     changed: mpsc::Sender<RunId>,
+    /// The tasks of opened runs.
+    mirrors: JoinSet<Result<(), MirrorFault>>,
+    faults: Arc<watch::Sender<Option<MirrorFault>>>,
 }
 
-/// Serves until the last sender of asks is dropped. `tell` gets the time of the next poll.
+/// Serves until the last sender of asks is dropped, and then until the commands for opened runs are carried out. `tell`
+/// gets the time of the next poll.
 pub(super) async fn serve(
     runs: RunsDir,
     client: Client,
     mut asks: mpsc::Receiver<Ask>,
+    faults: Arc<watch::Sender<Option<MirrorFault>>>,
     tell: impl Fn(Option<Timestamp>) + Send,
 ) {
     let (changed, mut changes) = mpsc::channel(MAX_CHANGES);
@@ -122,6 +119,8 @@ pub(super) async fn serve(
         polling: None,
         work: FuturesUnordered::new(),
         changed,
+        mirrors: JoinSet::new(),
+        faults,
     };
     loop {
         host.start_due();
@@ -132,16 +131,36 @@ pub(super) async fn serve(
         tokio::select! {
             ask = asks.recv() => match ask {
                 Some(ask) => host.answer(ask),
-                None => return,
+                None => break,
             },
+            Some(ended) = host.mirrors.join_next() => host.report(ended),
             Some(done) = host.work.next() => host.finish(done),
             Some(run) = changes.recv() => host.wake(run),
             () = sleep(next.unwrap_or(Duration::MAX)), if next.is_some() => {}
         }
     }
+    // Those who wait for an answer hear that there is none.
+    host.work.clear();
+    host.opened.clear();
+    while let Some(ended) = host.mirrors.join_next().await {
+        host.report(ended);
+    }
 }
 
 impl Host {
+    /// Reports why the task of a run ended. Its callers get [`PollError::Gone`].
+    fn report(&self, ended: Result<Result<(), MirrorFault>, JoinError>) {
+        match ended {
+            Ok(Ok(())) => tracing::debug!("a run is no longer mirrored"),
+            Ok(Err(fault)) => {
+                tracing::error!(%fault, "a run is no longer mirrored");
+                self.faults.send_replace(Some(fault));
+            }
+            // The hook reports the panic itself.
+            Err(panic) => tracing::error!(%panic, "a run is no longer mirrored"),
+        }
+    }
+
     /// Starts the poll that is due, unless one is going on.
     fn start_due(&mut self) {
         if self.polling.is_some() {
@@ -243,10 +262,8 @@ impl Host {
                 Ok(Some(mirrored)) => {
                     let (tasks, asked) = mpsc::channel(MAX_TASKS);
                     let id = run.clone();
-                    tokio::spawn(async move {
-                        if let Err(error) = mirrored.serve(asked).await {
-                            tracing::error!(run = %id, %error, "a run is no longer mirrored");
-                        }
+                    self.mirrors.spawn(async move {
+                        mirrored.serve(asked).await.map_err(|error| MirrorFault { run: id, error: Arc::new(error) })
                     });
                     self.held.remove(&run);
                     self.close_one();
@@ -407,27 +424,32 @@ impl Host {
     /// Writes the stubs of listed runs.
     fn list(&mut self, repository: &Repository, Listed { runs, polled }: Listed) -> Polled {
         for mut run in runs.into_iter().flatten() {
-            let Some(id) = run.id.filter(|id| self.seen.get(id) != Some(&run)) else { continue };
-            let remote = self.remote_id(repository, id);
+            let Some(remote) = run.id.map(|id| self.remote_id(repository, id)) else { continue };
             let listed = run.clone();
             if let Err(error) = self.dates.date(&self.runs, &remote, &mut run) {
                 tracing::warn!(%repository, %error, "the mirrors of runs are not known");
                 continue;
             }
-            match spec(&remote, &run) {
-                Some(spec) if self.opened.contains_key(&spec.info.id) => self.wake(spec.info.id),
-                Some(spec) => match stub(&self.runs, &remote, &run) {
+            // A run without a time is not shown.
+            let Some(spec) = spec(&remote, &run) else { continue };
+            let id = spec.info.id.clone();
+            if self.seen.get(&id) == Some(&listed) {
+                continue;
+            }
+            if self.opened.contains_key(&id) {
+                self.wake(id.clone());
+            } else {
+                match stub(&self.runs, &remote, &run) {
                     Ok(Stub::NeedsJobs) => self.open(&spec, false, Purpose::State, None),
                     Ok(Stub::Current | Stub::Undated) => {}
                     // Another process writes into the folder, maybe an older state: it is looked at again with the next
                     // change of the list.
                     Ok(Stub::Held) => continue,
                     Err(error) => {
-                        tracing::warn!(run = %spec.info.id, %error, "a listed run is not shown");
+                        tracing::warn!(run = %id, %error, "a listed run is not shown");
                         continue;
                     }
-                },
-                None => {}
+                }
             }
             if self.seen.len() >= MAX_SEEN {
                 self.seen.clear();
@@ -457,14 +479,4 @@ fn done(answer: Option<Answering>, result: Result<(), PollError>) {
     if let Some(answer) = answer {
         let _ = answer.send(result);
     }
-}
-
-async fn list(client: &Client, repository: &Repository, priority: Priority) -> Result<Listed, PollError> {
-    let answer = client.get(&order::list_path(&repository.full_name()), SHARED_LIST, priority).await?;
-    let malformed = || PollError::Malformed { host: repository.host.clone(), what: "a list of runs" };
-    let runs = if answer.changed { Some(Page::read(&answer.body).ok_or_else(malformed)?.list.items) } else { None };
-    Ok(Listed {
-        runs,
-        polled: Polled { changed: answer.changed, charged: u32::from(answer.source == AnswerSource::Charged) },
-    })
 }

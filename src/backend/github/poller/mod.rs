@@ -33,6 +33,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 
 use crate::config::GithubConfig;
 use crate::launch::commands;
@@ -112,6 +113,17 @@ pub enum LogFault {
     Split(LogError),
 }
 
+/// Why a run is no longer mirrored.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{run} is no longer watched: {error}")]
+pub struct MirrorFault {
+    /// The run.
+    pub run: RunId,
+    /// The error of its folder.
+    #[source]
+    pub error: Arc<StoreError>,
+}
+
 impl PollError {
     /// Whether the same request may succeed later.
     #[must_use]
@@ -133,6 +145,8 @@ struct Shared {
     config: GithubConfig,
     variable: fn(&str) -> Option<String>,
     hosts: Mutex<HashMap<String, Host>>,
+    tasks: Mutex<JoinSet<()>>,
+    faults: Arc<watch::Sender<Option<MirrorFault>>>,
     links: Arc<watch::Sender<Links>>,
     rights: watch::Sender<KnownRights>,
 }
@@ -201,6 +215,17 @@ pub enum SubmitError {
     Command(#[from] CommandError),
 }
 
+impl SubmitError {
+    /// Whether the server gives no answer, so that the command was not sent or may have been carried out.
+    #[must_use]
+    pub fn is_unanswered(&self) -> bool {
+        match self {
+            Self::Poll(error) => error.is_transient(),
+            Self::Command(error) => matches!(error, CommandError::NoAnswer { .. } | CommandError::Unanswered(_)),
+        }
+    }
+}
+
 /// Maximum number of processes that may end one after another while a command is sent through them.
 const MAX_SUBMITS: u32 = 4;
 
@@ -213,13 +238,28 @@ impl Poller {
     pub fn new(runs: RunsDir, config: GithubConfig, variable: fn(&str) -> Option<String>) -> Self {
         let links = Arc::new(watch::Sender::new(Links::new()));
         let rights = watch::Sender::new(KnownRights::default());
-        Self(Arc::new(Shared { runs, config, variable, hosts: Mutex::default(), links, rights }))
+        Self(Arc::new(Shared {
+            runs,
+            config,
+            variable,
+            hosts: Mutex::default(),
+            tasks: Mutex::default(),
+            faults: Arc::default(),
+            links,
+            rights,
+        }))
     }
 
     /// Returns the state of the link to each server that was connected to.
     #[must_use]
     pub fn links(&self) -> watch::Receiver<Links> {
         self.0.links.subscribe()
+    }
+
+    /// Returns the last fault that ended the mirroring of a run, with its changes.
+    #[must_use]
+    pub fn faults(&self) -> watch::Receiver<Option<MirrorFault>> {
+        self.0.faults.subscribe()
     }
 
     /// Returns the repository of a checkout, if it is on a known server.
@@ -321,6 +361,13 @@ impl Poller {
         self.mirror(folder, Purpose::State).await
     }
 
+    /// Ends the tasks of all servers and runs once they have carried out the commands that they took, also those of other
+    /// processes.
+    pub async fn close(&self) {
+        self.0.hosts.lock().await.clear();
+        while self.0.tasks.lock().await.join_next().await.is_some() {}
+    }
+
     async fn mirror(&self, folder: &RunFolder, purpose: Purpose) -> Result<(), PollError> {
         let spec = Box::new(RunSpec::read(folder)?);
         let Some(remote) = spec.work.remote() else { return Ok(()) };
@@ -413,7 +460,8 @@ impl Poller {
                 std::mem::replace(&mut server.next, next) != next
             });
         };
-        tokio::spawn(host::serve(shared.runs.clone(), client.clone(), asked, tell));
+        let serving = host::serve(shared.runs.clone(), client.clone(), asked, Arc::clone(&shared.faults), tell);
+        shared.tasks.lock().await.spawn(serving);
         let (links, of) = (Arc::clone(&shared.links), name.to_owned());
         tokio::spawn(async move {
             // Ends with the client.

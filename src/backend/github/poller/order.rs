@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::sync::oneshot;
 
 use crate::backend::github::client::{ApiError, Change, Client, Freshness, Mutation, Priority};
 use crate::backend::github::wire::repository::User;
@@ -65,15 +66,28 @@ pub(super) fn list_path(repository: &str) -> String {
     format!("/repos/{repository}/actions/runs?per_page={LISTED}")
 }
 
-/// Sends a request, and returns the answer for the user.
-pub(super) async fn send(client: &Client, request: &Mutation) -> Reply {
-    match client.send(request).await {
+/// Sends a request when its turn has come, and returns the answer for the user. `None` if the client has left before: it takes
+/// the command for unanswered, and may send it again.
+pub(super) async fn send(client: &Client, request: &Mutation, asked: &mut oneshot::Sender<Reply>) -> Option<Reply> {
+    let ready = tokio::select! {
+        biased;
+        () = asked.closed() => return None,
+        ready = client.ready(request) => ready,
+    };
+    let sent = match ready {
+        Ok(ready) => ready.send().await,
+        Err(error) => Err(error),
+    };
+    Some(match sent {
         Ok(_) => Reply::Accepted,
         Err(error @ ApiError::Doubtful { .. }) => {
-            Reply::Rejected { reason: format!("{error}; look at the run before you do it again") }
+            Reply::Unanswered { reason: format!("{error}; look at the run before you do it again") }
         }
-        Err(error) => Reply::Rejected { reason: error.to_string() },
-    }
+        Err(
+            error @ (ApiError::Refused { .. } | ApiError::Path(_) | ApiError::TooLarge { .. } | ApiError::Redirect(_)),
+        ) => Reply::Rejected { reason: error.to_string() },
+        Err(error) => Reply::Unanswered { reason: error.to_string() },
+    })
 }
 
 #[cfg(test)]

@@ -1,16 +1,16 @@
 //! Why runs on a server wait: what the server knows beyond their records.
 
-use serde::de::DeserializeOwned;
+use bytes::Bytes;
 use tokio::time::Duration;
 
 use crate::backend::github::address::escaped;
 use crate::backend::github::client::{ApiError, Client, Freshness, Priority};
 use crate::backend::github::mirror::reviews;
-use crate::backend::github::wire::Page;
 use crate::backend::github::wire::deployments::{PendingDeployment, ProtectionRule};
 use crate::backend::github::wire::repository::{ConcurrencyGroup, Runner};
 use crate::backend::github::wire::runs::Run as WireRun;
 use crate::backend::github::wire::words::Status;
+use crate::backend::github::wire::{Field, Page};
 use crate::model::{GroupHolder, MatchingRunner, PendingReview, Run, Wait, WaitCause};
 use crate::store::folder::RunFolder;
 use crate::store::history;
@@ -63,13 +63,25 @@ struct Ask<'a> {
 
 impl Ask<'_> {
     /// Returns the answer to a path below that of the repository; `None` if the token may not read it, or there is none.
-    async fn get<T: DeserializeOwned>(&self, below: &str, freshness: Freshness) -> Result<Option<T>, PollError> {
+    async fn get(&self, below: &str, freshness: Freshness) -> Result<Option<Bytes>, PollError> {
         let path = format!("/repos/{}/{below}", self.remote.repository);
         match self.client.get(&path, freshness, Priority::User).await {
-            Ok(answer) => Ok(serde_json::from_slice(&answer.body).ok()),
+            Ok(answer) => Ok(Some(answer.body)),
             Err(ApiError::Refused { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Returns one thing, as [`Self::get`] does.
+    async fn one<T: Field>(&self, below: &str) -> Result<Option<T>, PollError> {
+        let body = self.get(below, Freshness::NOW).await?;
+        Ok(body.and_then(|body| serde_json::from_slice(&body).ok()))
+    }
+
+    /// Returns the first page of a list whose array is called `name`, as [`Self::get`] does.
+    async fn list<T: Field>(&self, name: &str, below: &str, freshness: Freshness) -> Result<Option<Vec<T>>, PollError> {
+        let body = self.get(below, freshness).await?;
+        Ok(body.and_then(|body| Page::read(&body, name)).map(|page| page.list.items))
     }
 
     /// Returns the runners of the repository that have all of these labels. `None` for labels of runners that GitHub
@@ -79,14 +91,14 @@ impl Ask<'_> {
         if labels.is_empty() || labels.iter().any(is_hosted) {
             return Ok(None);
         }
-        let body = self.get("actions/runners?per_page=100", SETTLED).await?;
-        let Some(page) = body.and_then(Page::<Runner>::of) else { return Ok(None) };
+        let found = self.list::<Runner>("runners", "actions/runners?per_page=100", SETTLED).await?;
+        let Some(found) = found else { return Ok(None) };
         let has = |runner: &Runner, wanted: &String| {
             let mut known =
                 runner.labels.iter().flat_map(|labels| &labels.items).filter_map(|label| label.name.as_ref());
             known.any(|known| known.eq_ignore_ascii_case(wanted))
         };
-        let matching = page.list.items.iter().filter(|runner| labels.iter().all(|wanted| has(runner, wanted)));
+        let matching = found.iter().filter(|runner| labels.iter().all(|wanted| has(runner, wanted)));
         let described = matching.map(|runner| MatchingRunner {
             name: runner.name.clone().unwrap_or_default(),
             online: runner.status.as_deref() == Some("online"),
@@ -107,18 +119,18 @@ impl Ask<'_> {
             None => format!("ahead_of_run={}", self.remote.id),
         };
         let path = format!("actions/concurrency_groups/{}?{before}", escaped(group).replace('/', "%2F"));
-        let Some(group) = self.get::<ConcurrencyGroup>(&path, Freshness::NOW).await? else { return Ok(None) };
+        let Some(group) = self.one::<ConcurrencyGroup>(&path).await? else { return Ok(None) };
         let members = group.group_members.map(|members| members.items).unwrap_or_default();
         let Some(id) = members.first().and_then(|first| first.run_id) else { return Ok(None) };
         let job = members.first().and_then(|first| first.job_name.as_ref());
-        let found: Option<WireRun> = self.get(&format!("actions/runs/{id}"), Freshness::NOW).await?;
+        let found: Option<WireRun> = self.one(&format!("actions/runs/{id}")).await?;
         let found = found.unwrap_or_default();
         let number = found.run_number.map(|number| format!(" #{number}")).unwrap_or_default();
         let name = format!("{}{number}", found.name.as_deref().unwrap_or("another run"));
         let name = job.map_or_else(|| name.clone(), |job| format!("{name} › {job}"));
-        let pending = if found.status == Some(Status::Waiting) {
-            let body = self.get(&format!("actions/runs/{id}/pending_deployments"), Freshness::NOW).await?;
-            body.and_then(Page::<PendingDeployment>::of).map(|page| page.list.items).unwrap_or_default()
+        let pending: Vec<PendingDeployment> = if found.status == Some(Status::Waiting) {
+            let below = format!("actions/runs/{id}/pending_deployments");
+            self.list("pending_deployments", &below, Freshness::NOW).await?.unwrap_or_default()
         } else {
             Vec::new()
         };
@@ -140,8 +152,9 @@ impl Ask<'_> {
     /// Returns the apps whose rules an environment has.
     async fn apps(&self, environment: &str) -> Result<Option<Vec<String>>, PollError> {
         let path = format!("environments/{}/deployment_protection_rules", escaped(environment).replace('/', "%2F"));
-        let Some(page) = self.get(&path, SETTLED).await?.and_then(Page::<ProtectionRule>::of) else { return Ok(None) };
-        let apps = page.list.items.into_iter().filter(|rule| rule.enabled != Some(false));
+        let found = self.list::<ProtectionRule>("custom_deployment_protection_rules", &path, SETTLED).await?;
+        let Some(rules) = found else { return Ok(None) };
+        let apps = rules.into_iter().filter(|rule| rule.enabled != Some(false));
         Ok(Some(apps.filter_map(|rule| rule.app.and_then(|app| app.slug.or(app.name))).collect()))
     }
 }

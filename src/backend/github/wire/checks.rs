@@ -1,7 +1,7 @@
 //! Annotations and check runs.
 
 use super::words::{AnnotationLevel, Ending, Status};
-use super::{Time, answers};
+use super::{Message, Time, answers};
 
 answers! {
     /// An annotation of a check run. The check run of a job has the job's id.
@@ -21,9 +21,9 @@ answers! {
         /// Title.
         title: String,
         /// Message.
-        message: String,
+        message: Message,
         /// Details.
-        raw_details: String,
+        raw_details: Message,
     }
 
     /// A check run on a commit, of any app.
@@ -67,7 +67,7 @@ answers! {
         /// Title.
         title: String,
         /// Summary, in Markdown.
-        summary: String,
+        summary: Message,
         /// Number of annotations.
         annotations_count: u64,
     }

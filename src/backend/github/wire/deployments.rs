@@ -3,7 +3,7 @@
 use super::checks::App;
 use super::repository::User;
 use super::words::{DeploymentState, RuleKind};
-use super::{List, Time, answers};
+use super::{List, Message, Time, answers};
 
 answers! {
     /// A deployment of a run that waits for protection rules.
@@ -53,7 +53,7 @@ answers! {
         /// The answer.
         state: DeploymentState,
         /// Comment.
-        comment: String,
+        comment: Message,
         /// Who reviewed.
         user: User,
         /// Environments that were reviewed.
@@ -125,7 +125,7 @@ answers! {
         /// What was done: `deploy`.
         task: String,
         /// Description.
-        description: String,
+        description: Message,
         /// Who created it.
         creator: User,
         /// Time at which it was created.
@@ -143,7 +143,7 @@ answers! {
         /// Who reported it.
         creator: User,
         /// Description.
-        description: String,
+        description: Message,
         /// Name of the environment.
         environment: String,
         /// Address of what is deployed.

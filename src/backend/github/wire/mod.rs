@@ -2,8 +2,9 @@
 //!
 //! Every field is optional, and a field with a value of another type counts as missing, so that a server can add, drop or
 //! change one without harm to the rest. Unknown words survive (see [`words`]). One odd element of a list is left out and
-//! counted, see [`List`].
+//! counted, see [`List`]. Texts are cut at [`LONGEST_NAME`] or [`LONGEST_MESSAGE`] characters.
 //!
+//! - [`lenient`]: the parsing of a field, and its limits
 //! - [`words`]: the words of states, and the table that maps them to the model
 //! - [`runs`]: runs, jobs and steps
 //! - [`checks`]: annotations and check runs
@@ -11,75 +12,122 @@
 //! - [`repository`]: workflows, runners, artifacts, caches, commits, concurrency groups, the user and its limits
 //! - [`gitea`]: what Gitea answers differently, rewritten before it is parsed
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::model::Timestamp;
 
 pub mod checks;
 pub mod deployments;
 pub mod gitea;
+mod lenient;
 pub mod repository;
 pub mod runs;
 pub mod words;
+
+use lenient::Lenient;
+pub use lenient::{Field, LONGEST_MESSAGE, LONGEST_NAME, Message};
+
+/// Maximum number of elements of one list in an answer: servers send at most 100 on a page. Others are counted and left
+/// out.
+pub const MAX_ELEMENTS: usize = 1_000;
 
 /// Defines types of answers, see the module's documentation.
 macro_rules! answers {
     ($($(#[$about:meta])* pub struct $name:ident { $($(#[$of_field:meta])* $field:ident: $type:ty,)* })*) => {$(
         $(#[$about])*
-        #[derive(Clone, Debug, Default, PartialEq, serde::Deserialize)]
-        #[serde(default)]
+        #[derive(Clone, Debug, Default, PartialEq)]
         pub struct $name {$(
             $(#[$of_field])*
-            #[serde(deserialize_with = "super::lenient")]
             pub $field: Option<$type>,
         )*}
+
+        impl super::Field for $name {}
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Fields;
+
+                impl<'de> serde::de::Visitor<'de> for Fields {
+                    type Value = $name;
+
+                    fn expecting(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        to.write_str("an object")
+                    }
+
+                    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut fields: A) -> Result<$name, A::Error> {
+                        let mut answer = $name::default();
+                        while let Some(field) = fields.next_key::<String>()? {
+                            $(if field == stringify!($field).trim_start_matches("r#") {
+                                answer.$field = fields.next_value_seed(super::lenient::Lenient::new())?;
+                                continue;
+                            })*
+                            fields.next_value::<serde::de::IgnoredAny>()?;
+                        }
+                        Ok(answer)
+                    }
+                }
+
+                deserializer.deserialize_map(Fields)
+            }
+        }
     )*};
 }
 use answers;
 
-/// Parses a value; one of another type counts as missing.
-fn lenient<'de, T: DeserializeOwned, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    let value = Value::deserialize(deserializer)?;
-    Ok(if value.is_null() { None } else { serde_json::from_value(value).ok() })
-}
-
-/// A list of objects of which single elements may be unreadable.
+/// A list of which single elements may be unreadable.
 #[derive(Clone, Debug, PartialEq)]
 pub struct List<T> {
-    /// The readable elements, in order.
+    /// The readable elements, in order: the first [`MAX_ELEMENTS`].
     pub items: Vec<T>,
-    /// Number of the others.
+    /// Number of elements that cannot be read.
     pub unreadable: usize,
+    /// Number of elements above the limit.
+    pub cut: usize,
 }
 
 impl<T> Default for List<T> {
     fn default() -> Self {
-        Self { items: Vec::new(), unreadable: 0 }
+        Self { items: Vec::new(), unreadable: 0, cut: 0 }
     }
 }
 
-impl<T: DeserializeOwned> List<T> {
-    /// Parses the elements of an array.
-    #[must_use]
-    pub fn of(values: Vec<Value>) -> Self {
-        let count = values.len();
-        let objects = values.into_iter().filter(Value::is_object);
-        let parsed = objects.filter_map(|value| serde_json::from_value(value).ok());
-        let items: Vec<T> = parsed.collect();
-        Self { unreadable: count - items.len(), items }
-    }
-}
-
-impl<'de, T: DeserializeOwned> Deserialize<'de> for List<T> {
+impl<'de, T: Field> Deserialize<'de> for List<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self::of(Vec::deserialize(deserializer)?))
+        deserializer.deserialize_seq(Elements(PhantomData))
     }
 }
 
-/// A page of a list, as servers send it: an array, or an object with the total number and the array under a name that
-/// depends on the kind of the elements.
+/// Reads a list.
+struct Elements<T>(PhantomData<T>);
+
+impl<'de, T: Field> Visitor<'de> for Elements<T> {
+    type Value = List<T>;
+
+    fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<List<T>, A::Error> {
+        let mut list = List::default();
+        while list.items.len() < MAX_ELEMENTS {
+            match elements.next_element_seed(Lenient::new())? {
+                Some(Some(item)) => list.items.push(item),
+                Some(None) => list.unreadable += 1,
+                None => return Ok(list),
+            }
+        }
+        while elements.next_element::<IgnoredAny>()?.is_some() {
+            list.cut += 1;
+        }
+        Ok(list)
+    }
+}
+
+/// A page of a list, as servers send it: an array, or an object with the total number and the array.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Page<T> {
     /// The elements.
@@ -88,30 +136,55 @@ pub struct Page<T> {
     pub total: Option<u64>,
 }
 
-impl<T: DeserializeOwned> Page<T> {
-    /// Parses the body of an answer. `None` if it is not JSON, or not a page.
+impl<T: Field> Page<T> {
+    /// Parses a page. `name` is the name of the array, where it is in an object. `None` if the page is neither an array nor
+    /// an object with that one.
     #[must_use]
-    pub fn read(body: &[u8]) -> Option<Self> {
-        serde_json::from_slice(body).ok().and_then(Self::of)
+    pub fn read(body: &[u8], name: &str) -> Option<Self> {
+        let reader = PageReader { name, of: PhantomData };
+        reader.deserialize(&mut serde_json::Deserializer::from_slice(body)).ok().flatten()
+    }
+}
+
+/// Reads a page.
+struct PageReader<'n, T> {
+    name: &'n str,
+    of: PhantomData<T>,
+}
+
+impl<'de, T: Field> DeserializeSeed<'de> for PageReader<'_, T> {
+    type Value = Option<Page<T>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, T: Field> Visitor<'de> for PageReader<'_, T> {
+    type Value = Option<Page<T>>;
+
+    fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str("a page of a list")
     }
 
-    /// Parses a page. `None` if it is neither an array nor an object with one.
-    #[must_use]
-    pub fn of(body: Value) -> Option<Self> {
-        match body {
-            Value::Array(values) => Some(Self { list: List::of(values), total: None }),
-            Value::Object(mut fields) => {
-                let total = fields.get("total_count").and_then(Value::as_u64);
-                let values = fields.values_mut().find_map(Value::as_array_mut).map(std::mem::take);
-                match (values, total) {
-                    (Some(values), total) => Some(Self { list: List::of(values), total }),
-                    // Gitea sends null for an empty list.
-                    (None, Some(0)) => Some(Self { list: List::default(), total }),
-                    (None, _) => None,
-                }
+    fn visit_seq<A: SeqAccess<'de>>(self, elements: A) -> Result<Self::Value, A::Error> {
+        Ok(Some(Page { list: Elements(PhantomData).visit_seq(elements)?, total: None }))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
+        let (mut list, mut total) = (None, None);
+        while let Some(field) = fields.next_key::<String>()? {
+            if field == self.name {
+                list = fields.next_value_seed(Lenient::new())?;
+            } else if field == "total_count" {
+                total = fields.next_value_seed(Lenient::new())?;
+            } else {
+                fields.next_value::<IgnoredAny>()?;
             }
-            _ => None,
         }
+        // Gitea sends null for an empty list.
+        let list = list.or((total == Some(0)).then(List::default));
+        Ok(list.map(|list| Page { list, total }))
     }
 }
 
@@ -137,19 +210,60 @@ pub fn time(text: &str) -> Option<Timestamp> {
 mod tests {
     use serde_json::json;
 
+    use super::checks::Annotation;
     use super::repository::User;
     use super::runs::Job;
     use super::*;
 
+    fn jobs(body: &serde_json::Value) -> Option<Page<Job>> {
+        Page::read(body.to_string().as_bytes(), "jobs")
+    }
+
     #[test]
     fn one_odd_element_does_not_fail_its_page() {
-        let page = Page::<Job>::of(json!({"total_count": 4, "jobs": [{"id": 1}, "odd", {"id": 2, "name": 7}, [1]]}));
-        let page = page.expect("a page");
+        let odd = json!({"total_count": 4, "jobs": [{"id": 1}, "odd", {"id": 2, "name": 7}, [1]]});
+        let page = jobs(&odd).expect("a page");
         assert_eq!((page.list.items.len(), page.list.unreadable, page.total), (2, 2, Some(4)));
         assert_eq!((page.list.items[1].id, page.list.items[1].name.as_ref()), (Some(2), None), "one odd field");
-        assert_eq!(Page::<Job>::of(json!([{"id": 1}])).expect("an array").list.items.len(), 1);
-        assert_eq!(Page::<Job>::of(json!({"total_count": 0, "jobs": null})).expect("none").list.items, []);
-        assert_eq!((Page::<Job>::of(json!({"message": "Not Found"})), Page::<Job>::of(json!("x"))), (None, None));
+        assert_eq!(jobs(&json!([{"id": 1}])).expect("an array").list.items.len(), 1);
+        assert_eq!(jobs(&json!({"total_count": 0, "jobs": null})).expect("none").list.items, []);
+        assert_eq!((jobs(&json!({"message": "Not Found"})), jobs(&json!("x"))), (None, None));
+    }
+
+    #[test]
+    fn an_array_of_another_name_is_not_the_list() {
+        let page = jobs(&json!({"aaa": [], "jobs": [{"id": 1}], "zzz": [{"id": 2}]})).expect("a page");
+        assert_eq!(page.list.items.iter().map(|job| job.id).collect::<Vec<_>>(), [Some(1)]);
+    }
+
+    #[test]
+    fn a_field_of_another_type_leaves_the_rest_of_the_page_readable() {
+        for odd in [json!([[1], {"a": {}}]), json!({"a": [1, {"b": null}]}), json!(-1), json!(1.5), json!(true)] {
+            let fields = ["id", "name", "status", "created_at", "steps", "labels"];
+            let mut job = json!({"run_id": 7, "z": odd});
+            fields.iter().for_each(|field| job[field] = odd.clone());
+            let page = jobs(&json!({"jobs": [job, {"id": 2}]})).unwrap_or_else(|| panic!("{odd}"));
+            let ids: Vec<_> = page.list.items.iter().map(|job| (job.id, job.run_id)).collect();
+            assert_eq!(ids, [(None, Some(7)), (Some(2), None)], "{odd}");
+        }
+        let twice: Job = serde_json::from_str(r#"{"id": 1, "id": 2, "name": "a"}"#).expect("parsed");
+        assert_eq!((twice.id, twice.name.as_deref()), (Some(2), Some("a")), "a field that comes twice");
+    }
+
+    #[test]
+    fn long_texts_and_lists_are_cut() {
+        let long = "ü".repeat(LONGEST_NAME + 1);
+        let job: Job = serde_json::from_value(json!({"name": long, "labels": [long, 1, "b"]})).expect("parsed");
+        let cut = format!("{}…", "ü".repeat(LONGEST_NAME));
+        let labels = List { items: vec![cut.clone(), "b".to_owned()], unreadable: 1, cut: 0 };
+        assert_eq!((job.name, job.labels), (Some(cut), Some(labels)));
+        let whole = "ü".repeat(LONGEST_NAME);
+        let job: Job = serde_json::from_value(json!({"name": whole})).expect("parsed");
+        assert_eq!(job.name, Some(whole));
+        let note: Annotation = serde_json::from_value(json!({"title": long, "message": long})).expect("parsed");
+        assert_eq!((note.title.expect("a title").len(), note.message.expect("a message").len()), (2003, 2002));
+        let page = jobs(&json!({"jobs": vec![json!({}); MAX_ELEMENTS + 5]})).expect("a page");
+        assert_eq!((page.list.items.len(), page.list.cut), (MAX_ELEMENTS, 5));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Workflows, runners, artifacts, caches, commits, concurrency groups, the user and its limits.
 
 use super::words::Status;
-use super::{List, Time, answers};
+use super::{List, Message, Time, answers};
 
 answers! {
     /// A user.
@@ -145,7 +145,7 @@ answers! {
         /// Commit.
         id: String,
         /// Message.
-        message: String,
+        message: Message,
         /// Author.
         author: Author,
         /// Time of the commit.
@@ -177,7 +177,7 @@ answers! {
     /// Message and author of a commit.
     pub struct CommitText {
         /// Message.
-        message: String,
+        message: Message,
         /// Author.
         author: Author,
         /// Committer.

@@ -96,7 +96,7 @@ answers! {
         /// Steps, in order; empty before the start.
         steps: List<Step>,
         /// Labels that a runner must have.
-        labels: Vec<String>,
+        labels: List<String>,
         /// Name of the runner.
         runner_name: String,
         /// Id of the runner.

@@ -27,6 +27,8 @@ macro_rules! words {
             }
         }
 
+        impl super::Field for $name {}
+
         impl From<String> for $name {
             fn from(word: String) -> Self {
                 match word.as_str() {

@@ -84,7 +84,7 @@ impl Workflows<'_> {
     async fn runs(&self, list: &str) -> Result<Vec<Run>, WorkflowError> {
         let answer = self.client.get(list, Freshness::NOW, Priority::User).await?;
         let what = "a list of runs";
-        Ok(Page::read(&answer.body).ok_or_else(|| self.malformed(what))?.list.items)
+        Ok(Page::read(&answer.body, "workflow_runs").ok_or_else(|| self.malformed(what))?.list.items)
     }
 }
 

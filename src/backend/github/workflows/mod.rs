@@ -20,7 +20,7 @@ use crate::workflow::syntax::{InputDefinition, Workflow};
 use super::address::{Repository, escaped};
 use super::client::{ApiError, Change, Client, Form, Freshness, Mutation, Priority};
 use super::wire::deployments::Environment;
-use super::wire::{Page, repository as wire};
+use super::wire::{Field, Page, repository as wire};
 
 /// The event of a dispatch.
 pub const BY_HAND: &str = "workflow_dispatch";
@@ -202,7 +202,7 @@ impl<'c> Workflows<'c> {
     /// The server gives no answer, or refuses.
     pub async fn list(&self, freshness: Freshness) -> Result<Vec<ServerWorkflow>, WorkflowError> {
         let path = format!("{}/actions/workflows?per_page=100", self.repository.path());
-        let found: Vec<wire::Workflow> = self.all(&path, freshness, "a list of workflows").await?;
+        let found: Vec<wire::Workflow> = self.all("workflows", &path, freshness, "a list of workflows").await?;
         let found = found.into_iter().filter_map(ServerWorkflow::of);
         Ok(found.filter(|workflow| !workflow.path.starts_with("dynamic/")).collect())
     }
@@ -284,7 +284,7 @@ impl<'c> Workflows<'c> {
     /// The server gives no answer.
     pub async fn environments(&self) -> Result<Option<BTreeSet<String>>, WorkflowError> {
         let path = format!("{}/environments?per_page=100", self.repository.path());
-        match self.all::<Environment>(&path, KNOWN, "a list of environments").await {
+        match self.all::<Environment>("environments", &path, KNOWN, "a list of environments").await {
             Ok(found) => Ok(Some(found.into_iter().filter_map(|environment| environment.name).collect())),
             Err(WorkflowError::Api(error)) if error.is_transient() => Err(error.into()),
             Err(_) => Ok(None),
@@ -317,16 +317,18 @@ impl<'c> Workflows<'c> {
         format!("{}/actions/workflows/{}/{what}", self.repository.path(), escaped(workflow.file()))
     }
 
-    async fn all<T: DeserializeOwned>(
+    /// Returns the elements of a list whose array has this name, of all its pages.
+    async fn all<T: Field>(
         &self,
+        name: &str,
         path: &str,
         freshness: Freshness,
         what: &'static str,
     ) -> Result<Vec<T>, WorkflowError> {
-        let answers = self.client.pages(path, MAX_PAGES, freshness, Priority::User).await?;
+        let mut pages = self.client.pages(path, MAX_PAGES, freshness, Priority::User);
         let mut items = Vec::new();
-        for answer in &answers {
-            items.extend(Page::read(&answer.body).ok_or_else(|| self.malformed(what))?.list.items);
+        while let Some(answer) = pages.next().await? {
+            items.extend(Page::read(&answer.body, name).ok_or_else(|| self.malformed(what))?.list.items);
         }
         Ok(items)
     }

@@ -26,8 +26,11 @@ use super::super::live::{LiveLogs, Tail, Tailed};
 use super::super::{LogFault, PollError};
 use super::{Finished, Mirrored};
 
-/// Maximum size of the log of a job that is downloaded, in bytes.
+/// Maximum size of the log of a job that the user asks for, in bytes.
 const MAX_LOG: u64 = 1 << 30;
+
+/// Maximum size of the log of a job that is downloaded unasked, in bytes.
+const MAX_UNASKED_LOG: u64 = 100 << 20;
 
 /// Maximum number of logs of one attempt that are downloaded unasked: those of failed jobs come first.
 const MAX_LOGS: usize = 20;
@@ -76,7 +79,7 @@ impl Mirrored {
         let room = most.saturating_sub(self.logs.len());
         let wanted: Vec<_> = wanted.iter().take(room).map(|job| job.id.clone()).collect();
         for job in wanted {
-            self.download(job);
+            self.download(job, MAX_UNASKED_LOG);
         }
     }
 
@@ -86,7 +89,7 @@ impl Mirrored {
         let wanted = run.jobs.values().filter(|job| jobs.contains(&job.id) && self.lacks_log(job, job.attempt));
         let wanted: Vec<JobId> = wanted.map(|job| job.id.clone()).collect();
         for job in wanted {
-            self.download(job);
+            self.download(job, MAX_LOG);
         }
         let is_asked = |job: &&JobId| jobs.is_empty() || jobs.contains(job);
         let jobs = self.loading.iter().filter(is_asked).cloned().collect();
@@ -118,7 +121,8 @@ impl Mirrored {
         self.answer_waiting();
     }
 
-    fn download(&mut self, id: JobId) {
+    /// Starts to download the log of a job, of at most `limit` bytes.
+    fn download(&mut self, id: JobId, limit: u64) {
         let Some(job) = self.mirror.run().jobs.get(&id).and_then(|job| job.remote) else { return };
         if !self.loading.insert(id.clone()) {
             return;
@@ -127,19 +131,20 @@ impl Mirrored {
         let (client, remote) = (self.client.clone(), Arc::clone(&self.remote));
         let (into, has_annotations) = (self.log_file(job), self.annotated.contains(&job));
         let downloading = async move {
-            let fetch = Fetch { client: &client, remote: &remote, priority: Priority::Visible };
-            let mut result = fetch.log(job, &into, MAX_LOG).await;
+            let priority = if limit == MAX_LOG { Priority::User } else { Priority::Visible };
+            let fetch = Fetch { client: &client, remote: &remote, priority };
+            let mut result = fetch.log(job, &into, limit).await;
             for delay in LOG_DELAYS {
                 // The log is not there yet.
                 if !matches!(&result, Err(ApiError::Refused { status: 404, .. })) {
                     break;
                 }
                 sleep(Duration::from_secs(delay)).await;
-                result = fetch.log(job, &into, MAX_LOG).await;
+                result = fetch.log(job, &into, limit).await;
             }
             // Those of jobs that succeeded are asked for with their logs.
             let found = if has_annotations { None } else { fetch.annotations(job).await.ok() };
-            Finished::Log { job: id, result, annotations: (job, found) }
+            Finished::Log { job: id, limit, result, annotations: (job, found) }
         };
         self.work.push(downloading.boxed());
     }
@@ -161,11 +166,17 @@ impl Mirrored {
     }
 
     /// Splits the downloaded log of a job, on another thread: it may have hundreds of megabytes.
-    pub(super) fn take_log(&mut self, id: JobId, result: Result<(), ApiError>) {
+    pub(super) fn take_log(&mut self, id: JobId, limit: u64, result: Result<(), ApiError>) {
         let job = self.mirror.run().jobs.get(&id).cloned();
         let (job, number) = match (result, job.as_ref().and_then(|job| job.remote), job) {
             (Ok(()), Some(number), Some(job)) => (job, number),
             (Err(error), ..) => {
+                // The user asks for it meanwhile.
+                let is_asked = self.waiting.iter().any(|waiting| waiting.jobs.contains(&id));
+                if matches!(error, ApiError::TooLarge { .. }) && limit < MAX_LOG && is_asked {
+                    self.loading.remove(&id);
+                    return self.download(id, MAX_LOG);
+                }
                 // It is asked for again when the run is polled next.
                 if error.is_transient() {
                     self.logs.remove(&id);
@@ -198,7 +209,7 @@ impl Mirrored {
             Some(tail) => self.ask_end(tail),
             None if self.mirror.run().jobs.get(&job).is_some_and(|job| self.lacks_log(job, job.attempt)) => {
                 self.loading.remove(&job);
-                self.download(job);
+                self.download(job, MAX_UNASKED_LOG);
             }
             None => self.loaded(&job, Ok(())),
         }

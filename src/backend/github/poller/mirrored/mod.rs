@@ -6,6 +6,7 @@ mod logs;
 
 use std::collections::HashSet;
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -94,6 +95,8 @@ pub(super) struct Mirrored {
     live: LiveLogs,
     attempt: u32,
     work: FuturesUnordered<BoxFuture<'static, Finished>>,
+    /// Number of commands in `work`.
+    sending: usize,
     /// Notified when the user has changed the run, so that it is polled soon.
     changed: mpsc::Sender<RunId>,
 }
@@ -105,9 +108,10 @@ enum Finished {
         tails: Vec<Tailed>,
         done: oneshot::Sender<Result<RunPolled, PollError>>,
     },
+    /// The reply to a command; `None` if it was not sent, as the client has left.
     Sent {
         command: Command,
-        reply: Reply,
+        reply: Option<Reply>,
         by: Option<String>,
         answer: oneshot::Sender<Reply>,
     },
@@ -115,6 +119,7 @@ enum Finished {
     End(Tailed),
     Log {
         job: JobId,
+        limit: u64,
         result: Result<(), ApiError>,
         /// Number of the job, and its annotations if they were asked for.
         annotations: (u64, Option<Vec<Annotation>>),
@@ -136,6 +141,7 @@ impl Mirrored {
         changed: mpsc::Sender<RunId>,
     ) -> Result<Option<Self>, StoreError> {
         let Some(mirror) = Mirror::open(runs, spec)? else { return Ok(None) };
+        remove_downloads(mirror.folder().path());
         Ok(Some(Self {
             client,
             remote: Arc::new(remote.clone()),
@@ -150,14 +156,16 @@ impl Mirrored {
             live: LiveLogs::default(),
             attempt: 0,
             work: FuturesUnordered::new(),
+            sending: 0,
             changed,
         }))
     }
 
-    /// Mirrors the run until the sender of `tasks` is dropped.
+    /// Mirrors the run until the sender of `tasks` is dropped. Commands that were taken until then are carried out.
     pub(super) async fn serve(mut self, mut tasks: mpsc::Receiver<Task>) -> Result<(), StoreError> {
         let (asked, mut commands) = mpsc::channel(MAX_COMMANDS);
         let mut server = None;
+        let mut is_removed = false;
         loop {
             tokio::select! {
                 task = tasks.recv() => match task {
@@ -177,19 +185,34 @@ impl Mirrored {
                 },
                 Some((command, answer)) = commands.recv() => self.obey(command, answer),
                 Some(finished) = self.work.next() => {
-                    if !self.take(finished)? {
+                    is_removed = !self.take(finished)?;
+                    if is_removed {
                         break;
                     }
                 }
             }
         }
-        drop((asked, commands));
+        drop(asked);
+        if server.is_some() && !is_removed {
+            // Another process that has a command mirrors the run itself.
+            let _ = fs::remove_file(self.mirror.folder().socket());
+        }
+        commands.close();
+        while !is_removed && let Some((command, answer)) = commands.recv().await {
+            self.obey(command, answer);
+        }
+        while !is_removed
+            && self.sending > 0
+            && let Some(finished) = self.work.next().await
+        {
+            is_removed = !self.take(finished)?;
+        }
+        drop(commands);
         // Senders that wait for an answer get an error.
         self.work.clear();
         if let Some(server) = server {
             // Ends with the receiver of commands.
             let _ = server.await;
-            let _ = fs::remove_file(self.mirror.folder().socket());
         }
         Ok(())
     }
@@ -230,15 +253,16 @@ impl Mirrored {
     fn obey(&mut self, command: Command, answer: oneshot::Sender<Reply>) {
         match order::request(&command, &self.remote, self.mirror.run()) {
             Ok(request) => {
-                let (client, remote) = (self.client.clone(), Arc::clone(&self.remote));
+                let (client, remote, mut answer) = (self.client.clone(), Arc::clone(&self.remote), answer);
                 let sending = async move {
                     let by = order::user(&client).await;
-                    let reply = order::send(&client, &request).await;
-                    if is_removal(&command, &reply) {
+                    let reply = order::send(&client, &request, &mut answer).await;
+                    if is_removal(&command, reply.as_ref()) {
                         order::renew_list(&client, &remote).await;
                     }
                     Finished::Sent { command, reply, by, answer }
                 };
+                self.sending += 1;
                 self.work.push(sending.boxed());
             }
             Err(reason) => {
@@ -271,23 +295,25 @@ impl Mirrored {
             Finished::Polled { fetched: Err(error), done, .. } => {
                 let _ = done.send(Err(error));
             }
-            Finished::Sent { command, reply, answer, .. } if is_removal(&command, &reply) => {
+            Finished::Sent { command, reply: Some(reply), answer, .. } if is_removal(&command, Some(&reply)) => {
                 let removed = history::remove(self.mirror.folder());
                 let _ = answer.send(reply);
                 removed?;
                 return Ok(false);
             }
             Finished::Sent { command, reply, by, answer } => {
+                self.sending -= 1;
+                let Some(reply) = reply else { return Ok(true) };
                 let _ = answer.send(reply.clone());
                 self.record(Event::Ordered { command, reply, by })?;
                 let _ = self.changed.try_send(self.mirror.folder().id().clone());
             }
             Finished::End(tailed) => self.take_end(tailed)?,
-            Finished::Log { job, result, annotations: (number, annotations) } => {
+            Finished::Log { job, limit, result, annotations: (number, annotations) } => {
                 if let Some(all) = annotations {
                     self.annotate(number, &all)?;
                 }
-                self.take_log(job, result);
+                self.take_log(job, limit, result);
             }
             Finished::Split { job, attempt, result } => self.take_split(&job, attempt, result)?,
         }
@@ -340,6 +366,18 @@ impl Mirrored {
 }
 
 /// Whether a command removed the run from its server.
-fn is_removal(command: &Command, reply: &Reply) -> bool {
-    (command, reply) == (&Command::Delete, &Reply::Accepted)
+fn is_removal(command: &Command, reply: Option<&Reply>) -> bool {
+    (command, reply) == (&Command::Delete, Some(&Reply::Accepted))
+}
+
+/// Removes what is left of the downloads of a process that was killed: only the process that mirrors a run downloads into
+/// its folder.
+fn remove_downloads(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let is_left = |name: &str| name.ends_with(".download") || (name.starts_with('.') && name.ends_with(".part"));
+        if name.to_str().is_some_and(is_left) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }

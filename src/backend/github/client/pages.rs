@@ -1,0 +1,55 @@
+//! The pages of a list, one after another.
+
+use std::collections::HashSet;
+
+use super::{Answer, ApiError, Client, Freshness, Priority};
+
+/// Maximum size of all pages of a list together, in bytes.
+const MAX_BYTES: usize = 32 << 20;
+
+/// The pages of a list. A page that was there before ends it, as do the limits.
+pub struct Pages<'c> {
+    client: &'c Client,
+    freshness: Freshness,
+    priority: Priority,
+    next: Option<String>,
+    seen: HashSet<String>,
+    /// Number of pages that may still be asked for.
+    left: usize,
+    bytes: usize,
+}
+
+impl Client {
+    /// Returns the pages of a list, from `path` on: at most `most` of them, and 32 MB. Nothing is asked before
+    /// [`Pages::next`].
+    #[must_use]
+    pub fn pages(&self, path: &str, most: usize, freshness: Freshness, priority: Priority) -> Pages<'_> {
+        let (next, seen) = (Some(path.to_owned()), HashSet::new());
+        Pages { client: self, freshness, priority, next, seen, left: most, bytes: 0 }
+    }
+}
+
+impl Pages<'_> {
+    /// Asks for the next page. `None` after the last.
+    ///
+    /// # Errors
+    /// Those of [`Client::get`].
+    pub async fn next(&mut self) -> Result<Option<Answer>, ApiError> {
+        if self.is_cut() {
+            return Ok(None);
+        }
+        let Some(path) = self.next.take() else { return Ok(None) };
+        let answer = self.client.get(&path, self.freshness, self.priority).await?;
+        self.seen.insert(path);
+        self.left -= 1;
+        self.bytes = self.bytes.saturating_add(answer.body.len());
+        self.next = answer.next.clone().filter(|next| !self.seen.contains(next));
+        Ok(Some(answer))
+    }
+
+    /// Whether there are more pages than the limits allow.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.next.is_some() && (self.left == 0 || self.bytes > MAX_BYTES)
+    }
+}
