@@ -47,6 +47,8 @@ pub struct Config {
     pub supervisor: bool,
     /// Whether containers of jobs and actions get Docker's socket, and the tool cache of this machine.
     pub docker_socket: bool,
+    /// Folders of other repositories whose git objects containers may read.
+    pub git_objects: Vec<PathBuf>,
     /// Number of failed jobs in Docker whose containers are kept for `cuelight shell`.
     pub keep_failed: usize,
     /// Maximum size of the cache of a repository, and of an artifact, in GB.
@@ -104,6 +106,7 @@ impl Default for Config {
             offline: false,
             supervisor: true,
             docker_socket: false,
+            git_objects: Vec::new(),
             keep_failed: 5,
             cache_max_gb: 10,
             cache_max_days: 7,

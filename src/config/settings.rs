@@ -1,5 +1,7 @@
 //! Table of all settings.
 
+use std::path::{Path, PathBuf};
+
 use super::github::SERVER_KINDS;
 use super::github::is_repository;
 use super::value::{SettingValue, ValueError, list, quoted, word};
@@ -140,6 +142,23 @@ pub const SETTINGS: &[Setting] = &[
         repository: InRepository::Refused,
         set: |config, _, value| value.boolean().map(|yes| config.docker_socket = yes),
         show: |config| one(config.docker_socket.to_string()),
+    },
+    Setting {
+        name: "docker.git_objects",
+        doc: "Folders of other repositories on this machine whose objects the containers of jobs may read, if a repository\n\
+              borrows them (`git clone --shared` or `--reference`). Default: none.",
+        example: "git_objects = [\"/srv/mirrors\"]",
+        repository: InRepository::Refused,
+        set: |config, _, value| match value {
+            SettingValue::List(folders) if folders.iter().all(|folder| Path::new(folder).is_absolute()) => {
+                config.git_objects = folders.iter().map(PathBuf::from).collect();
+                Ok(())
+            }
+            other => Err(other.is_not("a list of absolute paths")),
+        },
+        show: |config| {
+            one(list(&config.git_objects.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>()))
+        },
     },
     Setting {
         name: "docker.keep_failed",

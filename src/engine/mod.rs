@@ -53,6 +53,8 @@ pub struct Options {
     pub supervisor: bool,
     /// Whether containers get Docker's socket and the tool cache of this machine.
     pub docker_socket: bool,
+    /// Folders of other repositories whose git objects containers may read.
+    pub git_objects: Vec<PathBuf>,
     /// How many failed jobs keep their container for `cuelight shell`.
     pub keep_failed: usize,
     /// Keep `::debug::` lines and set `RUNNER_DEBUG`.

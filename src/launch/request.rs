@@ -145,6 +145,7 @@ impl LaunchRequest {
             image: config.image,
             supervisor: config.supervisor,
             docker_socket: config.docker_socket,
+            git_objects: config.git_objects,
             keep_failed: config.keep_failed,
             cache,
             actions: config.actions,

@@ -149,6 +149,9 @@ pub struct WorkflowSpec {
     /// Whether containers get Docker's socket and the tool cache of this machine.
     #[serde(default)]
     pub docker_socket: bool,
+    /// Folders of other repositories whose git objects containers may read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub git_objects: Vec<PathBuf>,
     /// Maximum number of failed jobs whose containers are kept for `cuelight shell`.
     pub keep_failed: usize,
     /// Limits of the cache of the repository. No artifact may be larger than the cache.

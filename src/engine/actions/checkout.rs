@@ -14,6 +14,7 @@ use crate::engine::workspace::checkout::git_folder::{Depth, Objects};
 use crate::engine::workspace::checkout::sparse::Sparse;
 use crate::engine::workspace::checkout::{Request, Submodules};
 use crate::model::in_one_line;
+use crate::repo::git::Abort;
 
 /// The inputs of actions/checkout.
 const INPUTS: &[&str] = &[
@@ -105,6 +106,8 @@ impl<'g> Given<'g> {
             },
             lfs: self.flag("lfs") == Some(true),
             objects,
+            git_objects: Vec::new(),
+            abort: Abort::default(),
         }
     }
 
@@ -131,15 +134,16 @@ impl<'g> Given<'g> {
 }
 
 /// Copies the repository's files to the folder that the action would use. Returns `None` if the job runs in the
-/// repository itself.
+/// repository itself. `abort` ends it within a fraction of a second.
 ///
 /// # Errors
-/// `path` leads out of the workspace, the ref is unknown, or a file could not be copied.
+/// `path` leads out of the workspace, the ref is unknown, a file could not be copied, or the checkout was interrupted.
 pub(crate) async fn run(
     run: &RunContext,
     workspace: &Path,
     in_container: bool,
     given: &IndexMap<String, String>,
+    abort: Abort,
     log: &mut dyn StepLog,
 ) -> Result<Option<Filled>, CheckoutFailure> {
     let given = Given(given);
@@ -157,7 +161,9 @@ pub(crate) async fn run(
         return Ok(None);
     }
     let folder = checkout::inside(workspace, given.text("path").unwrap_or(".")).ok_or(CheckoutFailure::Outside)?;
-    let request = given.request(if in_container { Objects::Borrowed } else { Objects::Linked });
+    let objects = if in_container { Objects::Borrowed } else { Objects::Linked };
+    let git_objects = run.options.git_objects.clone();
+    let request = Request { git_objects, abort, ..given.request(objects) };
     let (repository, workspace, into) = (run.repository.clone(), workspace.to_owned(), folder.clone());
     // Containers of the job see the folder of the job, and no other one.
     let apart = in_container.then(|| run.work.join(format!(".checkout-{:016x}", getrandom::u64().unwrap_or_default())));

@@ -159,7 +159,7 @@ impl JobEnvironment {
     /// Returns the folders with the objects that the git folder of the workspace borrows, for the container of an action. On
     /// this machine it borrows none.
     pub(in crate::engine) fn borrowed_objects(&self) -> Vec<SharedFolder> {
-        if self.is_container() { in_place(|| git_objects(&self.shared.repository)) } else { Vec::new() }
+        if self.is_container() { in_place(|| git_objects(&self.shared)) } else { Vec::new() }
     }
 
     /// Returns the machine, to run actions that are containers.

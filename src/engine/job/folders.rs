@@ -174,7 +174,7 @@ impl Folders {
                 .into_iter()
                 .map(|(root, name)| SharedFolder::readable(root, Path::new("/__w").join(ACTIONS).join(name))),
         );
-        shared.extend(git_objects(&run.repository));
+        shared.extend(git_objects(run));
         let node = find_program("node", search_path(&*run.host));
         let node = node.and_then(|node| node.canonicalize().ok()).filter(|_| !actions.is_empty());
         shared.extend(node.map(|node| SharedFolder::readable(node, NODE)));
@@ -190,11 +190,15 @@ pub(super) fn search_path(sandbox: &dyn Sandbox) -> &OsStr {
 
 /// Returns the folders with the objects of a repository, to which the git folder of a workspace in a container refers by
 /// their path. A worktree shares them with its main repository. None if the repository names a folder that has anything
-/// else: then the checkout fails with the reason.
-pub(super) fn git_objects(repository: &Path) -> Vec<SharedFolder> {
-    let Ok(common) = git(repository, ["rev-parse", "--path-format=absolute", "--git-common-dir"]) else {
+/// else, or that of another repository: then the checkout fails with the reason.
+pub(super) fn git_objects(run: &RunContext) -> Vec<SharedFolder> {
+    let Ok(common) = git(&run.repository, ["rev-parse", "--path-format=absolute", "--git-common-dir"]) else {
         return Vec::new();
     };
-    let folders = objects::folders(&Path::new(common.trim()).join("objects")).unwrap_or_default();
+    let common = Path::new(common.trim());
+    let folders = objects::folders(&common.join("objects")).unwrap_or_default();
+    if objects::of_others(&folders, common, &run.options.git_objects).is_some() {
+        return Vec::new();
+    }
     folders.into_iter().map(|folder| SharedFolder::readable(&folder, &folder)).collect()
 }

@@ -83,7 +83,7 @@ impl Lines<'_> {
         }
     }
 
-    /// Folders of other repositories whose objects the containers of jobs see.
+    /// Folders of other repositories whose objects jobs on this machine see. Containers see those that the user allows.
     fn objects(&mut self, common: &Path) {
         let own = common.join("objects");
         if !own.is_dir() {

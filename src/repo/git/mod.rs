@@ -1,7 +1,6 @@
 //! Information about a repository, from the `git` program: it applies the user's configuration, and a call costs 2 ms.
 
 use std::ffi::OsString;
-use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -12,10 +11,12 @@ use super::address::without_credentials;
 use crate::files::{self, FileError};
 use crate::model::RepositoryId;
 
+mod readable;
 mod runner;
 
-pub use runner::{Access, POINTERS, command, git, git_capped, git_with};
-use runner::{failed, run};
+use readable::{check_git_files, check_named, linked_git_folder};
+pub use runner::{Abort, Access, POINTERS, command, git, git_capped, git_until, git_with};
+use runner::{failed, run, run_until};
 
 /// Why git cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +64,14 @@ pub enum GitError {
         folder: PathBuf,
         /// How long it could take.
         limit: Duration,
+    },
+    /// A call was interrupted.
+    #[error("`git {what}` in {} was interrupted", folder.display())]
+    Interrupted {
+        /// The command.
+        what: String,
+        /// The folder in which it ran.
+        folder: PathBuf,
     },
     /// The index has an entry that git never makes.
     #[error("the git index of {} names {path:?}, which is not a path in the repository: `git rm --cached` removes it", folder.display())]
@@ -138,8 +147,7 @@ impl Repository {
         folder.ancestors().find(|folder| is_root(folder)).map_or(Ok(()), check_git_files)?;
         // In parallel, the two calls take as long as one.
         let (facts, config) = thread::scope(|scope| {
-            let config = scope
-                .spawn(|| git(folder, ["config", "-z", "--get-regexp", r"^(remote\.origin\.url|user\.(name|email))$"]));
+            let config = scope.spawn(|| git(folder, ["config", "-z", "--get-regexp", KEYS]));
             let facts = run(folder, Access::Guarded, &FACTS.map(OsString::from));
             (facts, config.join().expect("reading a configuration does not panic").unwrap_or_default())
         });
@@ -154,6 +162,11 @@ impl Repository {
         };
         let [root, common, git_folder] = folders.map(utf8_path);
         let (root, common, git_folder) = (root?, common?, git_folder?);
+        for entry in config.split('\0') {
+            if let Some(("core.excludesfile" | "core.attributesfile", path)) = entry.split_once('\n') {
+                check_named(&root, path)?;
+            }
+        }
         if linked_git_folder(&root) != git_folder.canonicalize().ok() {
             return Err(GitError::Misplaced { git_folder, root });
         }
@@ -221,6 +234,9 @@ fn text(printed: &[u8]) -> String {
     String::from_utf8_lossy(printed).into_owned()
 }
 
+/// Keys of the configuration that are read: facts, and files that git reads because of them.
+const KEYS: &str = r"^(remote\.origin\.url|user\.(name|email)|core\.(excludesfile|attributesfile))$";
+
 /// Arguments that print the folders, then commit and ref.
 const FACTS: [&str; 8] = [
     "rev-parse",
@@ -247,38 +263,6 @@ fn is_root(folder: &Path) -> bool {
 /// The command that compares files, with options of every call: no program of the repository starts, not even git in a
 /// submodule.
 pub const DIFF: [&str; 5] = ["diff", "--no-renames", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty"];
-
-/// Maximum size in bytes of a file that git reads in every call.
-const MAX_GIT_FILE: u64 = 1024 * 1024 * 1024;
-
-/// Checks the files that git reads in every call: it would wait for a FIFO, and read a device until the memory is full.
-fn check_git_files(root: &Path) -> Result<(), GitError> {
-    let Some(own) = linked_git_folder(root) else { return Ok(()) };
-    let common = files::read_text(&own.join("commondir")).ok().map(|common| own.join(common.trim()));
-    for folder in [own].into_iter().chain(common) {
-        for name in ["commondir", "config", "config.worktree", "HEAD", "index", "packed-refs", "shallow"] {
-            let path = folder.join(name);
-            let source = match files::size(&path) {
-                Ok(size) if size > MAX_GIT_FILE => FileError::TooLarge { limit: MAX_GIT_FILE },
-                Err(error @ FileError::NotRegular(_)) => error,
-                _ => continue,
-            };
-            return Err(GitError::Unreadable { path, source });
-        }
-    }
-    Ok(())
-}
-
-/// Returns the git folder that the `.git` of a root is, or points to.
-fn linked_git_folder(root: &Path) -> Option<PathBuf> {
-    let link = root.join(".git");
-    let data = fs::metadata(&link).ok()?;
-    if data.is_dir() {
-        return link.canonicalize().ok();
-    }
-    let text = files::read_text(&link).ok()?;
-    root.join(text.strip_prefix("gitdir:")?.trim()).canonicalize().ok()
-}
 
 /// Whether the folder of a worktree's git, which is in the shared folder, names the root of the worktree.
 fn is_known_worktree(root: &Path, git_folder: &Path, common: &Path) -> bool {
@@ -308,10 +292,10 @@ fn slug(url: &str) -> Option<String> {
 /// Returns the files that a checkout of the working tree would have: tracked ones and new ones that are not ignored.
 ///
 /// # Errors
-/// The call failed, or the index names a path that is not in the working tree.
-pub fn files(root: &Path) -> Result<Vec<PathBuf>, GitError> {
+/// The call failed or was interrupted, or the index names a path that is not in the working tree.
+pub fn files(root: &Path, abort: Option<&Abort>) -> Result<Vec<PathBuf>, GitError> {
     let list = ["ls-files", "--cached", "--others", "--exclude-standard", "--deduplicate", "-z"].map(OsString::from);
-    let listed = run(root, Access::Guarded, &list)?;
+    let listed = run_until(abort, root, Access::Guarded, &list)?;
     if !listed.status.success() {
         return Err(failed(root, &list, &listed));
     }
@@ -395,8 +379,8 @@ mod tests {
         assert_eq!((fresh.slug.as_str(), &fresh.common), ("local/repo", &root.join(".git")));
         std::fs::write(root.join("a b.txt"), "x").expect("written");
         std::fs::create_dir(root.join("sub")).expect("made");
-        assert_eq!(files(&root.join("sub")).expect("listed"), Vec::<PathBuf>::new());
-        assert_eq!(files(&root).expect("listed"), [PathBuf::from("a b.txt")]);
+        assert_eq!(files(&root.join("sub"), None).expect("listed"), Vec::<PathBuf>::new());
+        assert_eq!(files(&root, None).expect("listed"), [PathBuf::from("a b.txt")]);
         commit(&root);
         let known = Repository::discover(&root.join("sub")).expect("found");
         assert_eq!((known.sha.len(), known.root == root), (40, true));
@@ -441,7 +425,7 @@ mod tests {
         let (_folder, root) = repository();
         let name = PathBuf::from(OsString::from_vec(b"a\xff\nb".to_vec()));
         std::fs::write(root.join(&name), "x").expect("written");
-        assert_eq!(files(&root).expect("listed"), [name]);
+        assert_eq!(files(&root, None).expect("listed"), [name]);
     }
 
     #[test]

@@ -10,14 +10,19 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::GitError;
+use super::readable::waited_for;
 
 /// Access that git has to programs and servers named by a repository.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,6 +33,26 @@ pub enum Access {
     /// monitors stay off: no call needs them.
     Trusted,
 }
+
+/// Ends calls, and other work, that a thread waits for.
+#[derive(Clone, Debug, Default)]
+pub struct Abort(Arc<AtomicBool>);
+
+impl Abort {
+    /// Ends the calls that run, and those that start later.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the work is to end.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Time between two looks at an [`Abort`].
+const ABORT_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Settings of every call. Git before 2.38 does not know the first one: [`super::Repository::discover`] looks, too.
 const ALWAYS: [&str; 6] = [
@@ -135,8 +160,21 @@ pub fn git_with<A: AsRef<OsStr>>(
     access: Access,
     args: impl IntoIterator<Item = A>,
 ) -> Result<String, GitError> {
+    git_until(None, folder, access, args)
+}
+
+/// Runs git in a folder until it has ended or is interrupted, and returns its output.
+///
+/// # Errors
+/// Git cannot be started, the command failed, or it was interrupted.
+pub fn git_until<A: AsRef<OsStr>>(
+    abort: Option<&Abort>,
+    folder: &Path,
+    access: Access,
+    args: impl IntoIterator<Item = A>,
+) -> Result<String, GitError> {
     let args: Vec<_> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
-    let output = run(folder, access, &args)?;
+    let output = run_until(abort, folder, access, &args)?;
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     } else {
@@ -156,18 +194,59 @@ pub fn git_capped<A: AsRef<OsStr>>(
     limit: usize,
 ) -> Result<Vec<u8>, GitError> {
     let args: Vec<_> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
-    Ok(run_capped(folder, access, &args, limit)?.stdout)
+    Ok(run_capped(None, folder, access, &args, limit)?.stdout)
 }
 
 pub(super) fn run(folder: &Path, access: Access, args: &[OsString]) -> Result<Output, GitError> {
-    run_capped(folder, access, args, usize::MAX)
+    run_until(None, folder, access, args)
 }
 
-fn run_capped(folder: &Path, access: Access, args: &[OsString], most: usize) -> Result<Output, GitError> {
-    let limit = if access == Access::Guarded { GUARDED_LIMIT } else { TRUSTED_LIMIT };
-    let too_slow = || GitError::TooSlow { what: words(args), folder: folder.to_owned(), limit };
-    output(&mut prepared(folder, access, args)?, limit, most).map_err(GitError::Missing)?.ok_or_else(too_slow)
+pub(super) fn run_until(
+    abort: Option<&Abort>,
+    folder: &Path,
+    access: Access,
+    args: &[OsString],
+) -> Result<Output, GitError> {
+    run_capped(abort, folder, access, args, usize::MAX)
 }
+
+fn run_capped(
+    abort: Option<&Abort>,
+    folder: &Path,
+    access: Access,
+    args: &[OsString],
+    most: usize,
+) -> Result<Output, GitError> {
+    let is_quick = args.first().is_some_and(|first| QUICK.iter().any(|known| first == known));
+    let limit = match access {
+        _ if is_quick => QUICK_LIMIT,
+        Access::Guarded => GUARDED_LIMIT,
+        Access::Trusted => TRUSTED_LIMIT,
+    };
+    let mut culprit = None;
+    let unfinished = || {
+        let (what, folder) = (words(args), folder.to_owned());
+        if abort.is_some_and(Abort::is_set) {
+            GitError::Interrupted { what, folder }
+        } else {
+            GitError::TooSlow { what, folder, limit }
+        }
+    };
+    let mut command = prepared(abort, folder, access, args)?;
+    let mut is_stuck = || {
+        culprit = waited_for(folder);
+        culprit.is_some()
+    };
+    let ended = output(&mut command, limit, most, abort, &mut is_stuck).map_err(GitError::Missing)?;
+    ended.ok_or_else(|| culprit.unwrap_or_else(unfinished))
+}
+
+/// Commands that read the files of git alone, and how long one may take.
+const QUICK: [&str; 4] = ["--version", "config", "rev-parse", "symbolic-ref"];
+const QUICK_LIMIT: Duration = Duration::from_secs(20);
+
+/// After how long the files are looked at for which git may wait.
+const STUCK_AFTER: Duration = Duration::from_secs(2);
 
 /// How long a guarded call may take: it reads files of this machine only.
 const GUARDED_LIMIT: Duration = Duration::from_mins(1);
@@ -179,10 +258,21 @@ const TRUSTED_LIMIT: Duration = Duration::from_mins(15);
 const PORTION: usize = 64 * 1024;
 
 /// Runs a command to its end, or until it has printed `most` bytes to its standard output or a portion more. `None` if it
-/// was killed because it took longer than the limit.
-fn output(command: &mut Command, limit: Duration, most: usize) -> io::Result<Option<Output>> {
+/// was killed because it took longer than the limit, was interrupted, or `is_stuck`, which is asked once after a while.
+fn output(
+    command: &mut Command,
+    limit: Duration,
+    most: usize,
+    abort: Option<&Abort>,
+    is_stuck: &mut dyn FnMut() -> bool,
+) -> io::Result<Option<Output>> {
+    if abort.is_some() {
+        // A filter or a fetch that git has started ends with it.
+        command.process_group(0);
+    }
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let deadline = Instant::now() + limit;
+    let mut ask_at = Some(Instant::now() + STUCK_AFTER);
     let streams = [child.stdout.take().map(OwnedFd::from), child.stderr.take().map(OwnedFd::from)];
     let mut open: Vec<(usize, File)> =
         streams.into_iter().flatten().enumerate().map(|(at, pipe)| (at, File::from(pipe))).collect();
@@ -190,11 +280,16 @@ fn output(command: &mut Command, limit: Duration, most: usize) -> io::Result<Opt
     let mut portion = vec![0; PORTION];
     // Both are read as they come: a thread for each would cost more than most calls.
     while !open.is_empty() && printed[0].len() < most {
-        let left = deadline.saturating_duration_since(Instant::now());
+        let now = Instant::now();
+        let ask = ask_at.take_if(|at| *at <= now).is_some();
+        if now >= deadline || abort.is_some_and(Abort::is_set) || (ask && is_stuck()) {
+            break;
+        }
+        let left = ask_at.unwrap_or(deadline).min(deadline) - now;
+        let left = if abort.is_some() { left.min(ABORT_INTERVAL) } else { left };
         let mut pipes: Vec<_> = open.iter().map(|(_, pipe)| PollFd::new(pipe, PollFlags::IN)).collect();
         match poll(&mut pipes, Some(&Timespec::try_from(left).map_err(io::Error::other)?)) {
-            Err(Errno::INTR) => continue,
-            Ok(0) => break,
+            Err(Errno::INTR) | Ok(0) => continue,
             polled => polled?,
         };
         let ready: Vec<bool> = pipes.iter().map(|pipe| !pipe.revents().is_empty()).collect();
@@ -207,6 +302,9 @@ fn output(command: &mut Command, limit: Duration, most: usize) -> io::Result<Opt
     }
     let has_all = open.is_empty() || printed[0].len() >= most;
     if !open.is_empty() {
+        if let Some(group) = abort.and(Pid::from_raw(child.id().cast_signed())) {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
         child.kill()?;
     }
     let status = child.wait()?;
@@ -219,12 +317,12 @@ fn words(args: &[OsString]) -> String {
 }
 
 /// Returns a call with its command. A guarded one filters no files.
-fn prepared(folder: &Path, access: Access, args: &[OsString]) -> Result<Command, GitError> {
+fn prepared(abort: Option<&Abort>, folder: &Path, access: Access, args: &[OsString]) -> Result<Command, GitError> {
     let mut command = command(folder, access);
     let has_filters = !args.first().is_some_and(|first| WITHOUT_FILTERS.iter().any(|known| first == known));
     if access == Access::Guarded && has_filters {
         command.env(EMPTY, "");
-        for name in filters(folder)? {
+        for name in filters(abort, folder)? {
             let mut setting = OsString::from("--config-env=");
             setting.push(name);
             setting.push("=");
@@ -238,9 +336,9 @@ fn prepared(folder: &Path, access: Access, args: &[OsString]) -> Result<Command,
 
 /// Returns the names of the settings of all filters. An empty command filters nothing, and an empty `required` is
 /// false.
-fn filters(folder: &Path) -> Result<Vec<OsString>, GitError> {
+fn filters(abort: Option<&Abort>, folder: &Path) -> Result<Vec<OsString>, GitError> {
     let names = ["config", "-z", "--name-only", "--get-regexp", r"^filter\..*\.(clean|smudge|process|required)$"];
-    let listed = run(folder, Access::Guarded, &names.map(OsString::from))?;
+    let listed = run_until(abort, folder, Access::Guarded, &names.map(OsString::from))?;
     let names = listed.stdout.split(|byte| *byte == 0).filter(|name| !name.is_empty());
     Ok(names.map(|name| OsString::from_vec(name.to_vec())).collect())
 }
@@ -256,19 +354,46 @@ mod tests {
 
     #[test]
     fn a_call_that_does_not_end_is_killed() {
+        let output = |command: &mut Command, limit: Duration, most: usize, abort: Option<&Abort>| {
+            output(command, limit, most, abort, &mut || false).expect("starts")
+        };
         let mut command = Command::new("sh");
         command.args(["-c", "echo out; exec sleep 1000"]);
-        assert!(output(&mut command, Duration::from_millis(100), usize::MAX).expect("starts").is_none());
+        assert!(output(&mut command, Duration::from_millis(100), usize::MAX, None).is_none());
         let ended =
-            output(Command::new("sh").args(["-c", "echo out; echo err >&2; exit 3"]), GUARDED_LIMIT, usize::MAX);
-        let ended = ended.expect("starts").expect("ends");
+            output(Command::new("sh").args(["-c", "echo out; echo err >&2; exit 3"]), GUARDED_LIMIT, usize::MAX, None);
+        let ended = ended.expect("ends");
         assert_eq!((ended.status.code(), &*ended.stdout, &*ended.stderr), (Some(3), &b"out\n"[..], &b"err\n"[..]));
-        let endless = output(Command::new("yes").arg("more"), GUARDED_LIMIT, 100_000).expect("starts").expect("capped");
+        let endless = output(Command::new("yes").arg("more"), GUARDED_LIMIT, 100_000, None).expect("capped");
         assert!((100_000..100_000 + PORTION).contains(&endless.stdout.len()), "{}", endless.stdout.len());
+        let abort = Abort::default();
+        let interrupted = std::thread::scope(|scope| {
+            let waits =
+                scope.spawn(|| output(Command::new("sleep").arg("1000"), GUARDED_LIMIT, usize::MAX, Some(&abort)));
+            abort.set();
+            waits.join().expect("no panic")
+        });
+        assert!(interrupted.is_none());
         // More than a pipe holds, on both streams at once.
         let script = "head -c 300000 /dev/zero >&2 & head -c 300000 /dev/zero; wait";
-        let both = output(Command::new("sh").args(["-c", script]), GUARDED_LIMIT, usize::MAX);
-        let both = both.expect("starts").expect("ends");
+        let both = output(Command::new("sh").args(["-c", script]), GUARDED_LIMIT, usize::MAX, None).expect("ends");
         assert_eq!((both.stdout.len(), both.stderr.len()), (300_000, 300_000));
+    }
+
+    #[test]
+    fn a_call_that_is_stuck_is_killed_and_one_that_is_slow_goes_on() {
+        let mut asked = 0;
+        let mut sleep = Command::new("sleep");
+        let stuck = output(sleep.arg("1000"), GUARDED_LIMIT, usize::MAX, None, &mut || {
+            asked += 1;
+            true
+        });
+        assert!(stuck.expect("starts").is_none());
+        let slow = output(Command::new("sh").args(["-c", "sleep 3"]), GUARDED_LIMIT, usize::MAX, None, &mut || {
+            asked += 1;
+            false
+        });
+        assert!(slow.expect("starts").is_some());
+        assert_eq!(asked, 2);
     }
 }

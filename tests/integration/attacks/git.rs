@@ -239,3 +239,42 @@ fn a_file_of_git_that_never_ends_is_refused_in_words() {
         }
     }
 }
+
+#[test]
+fn a_file_of_git_for_which_it_would_wait_is_named_soon() {
+    for (name, config) in [
+        (".gitignore", None),
+        (".gitattributes", None),
+        ("sub/deep/.gitignore", None),
+        (".git/info/exclude", None),
+        (".git/info/attributes", None),
+        ("fifo", Some("core.excludesFile")),
+        ("fifo", Some("core.attributesFile")),
+    ] {
+        let project = Project::new(WORKFLOW);
+        let path = project.root().join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        let _ = fs::remove_file(&path);
+        if let Some(key) = config {
+            project.git(&["config", key, path.to_str().expect("text")]);
+        }
+        let done = Command::new("mkfifo").arg(&path).status().expect("mkfifo starts");
+        assert!(done.success());
+        let words = format!("{name}: a FIFO, not a regular file");
+        bounded(&project, &["plan"]).expect(3, &[&words]);
+        bounded(&project, &["run", "--trust"]).expect(3, &[&words]);
+    }
+}
+
+#[test]
+fn an_endless_file_that_the_configuration_names_is_refused() {
+    let project = Project::new(WORKFLOW);
+    for key in ["core.excludesFile", "core.attributesFile"] {
+        project.git(&["config", key, "/dev/zero"]);
+        bounded(&project, &["plan"]).expect(3, &["/dev/zero: a device, not a regular file"]);
+        project.git(&["config", "--unset", key]);
+    }
+    project.git(&["config", "core.excludesFile", "~/.missing"]);
+    project.git(&["config", "core.attributesFile", "missing"]);
+    bounded(&project, &["plan"]).expect(0, &[]);
+}

@@ -1,9 +1,12 @@
 //! Steps that use an action: finds the action, evaluates its inputs, and runs one of its phases.
 
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use indexmap::IndexMap;
+use tokio::time::timeout;
 
 use crate::engine::actions::docker::DockerActionError;
 use crate::engine::actions::reference::Reference;
@@ -14,6 +17,7 @@ use crate::engine::outlet::StepLog;
 use crate::engine::step::end::StepEnd;
 use crate::engine::step::process::Limits;
 use crate::model::Conclusion;
+use crate::repo::git::Abort;
 use crate::workflow::expr::Scope;
 use crate::workflow::syntax::{ActionRuns, StepAction};
 
@@ -22,6 +26,9 @@ use super::scope::{Completed, Post, RunningStep, StepScope};
 
 /// Maximum size in bytes of a local action on another machine, with everything below its folder.
 const MAX_LOCAL_ACTION: u64 = 2 << 30;
+
+/// How long an interrupted checkout may take to end.
+const ABORT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The target of `uses`, with its inputs.
 enum Used {
@@ -35,7 +42,7 @@ impl Steps<'_> {
     pub(super) async fn uses(&mut self, scope: &StepScope, step: &RunningStep<'_>, log: &mut dyn StepLog) -> Completed {
         match self.find(scope, step).await {
             Err(reason) => Completed::failed(reason),
-            Ok(Used::Checkout(given)) => self.check_out(&given, log).await,
+            Ok(Used::Checkout(given)) => self.check_out(step, &given, log).await,
             Ok(Used::Image(image, given)) => {
                 let invocation = docker::image(self.job, &image, &given);
                 match unless_ended(&mut self.cancel, step.limits(), invocation).await {
@@ -157,9 +164,25 @@ impl Steps<'_> {
     }
 
     /// Runs `actions/checkout` for the repository of the run.
-    async fn check_out(&self, given: &IndexMap<String, String>, log: &mut dyn StepLog) -> Completed {
-        let job = self.job;
-        let filled = match checkout::run(&job.shared, &job.workspace, job.is_container(), given, log).await {
+    async fn check_out(
+        &mut self,
+        step: &RunningStep<'_>,
+        given: &IndexMap<String, String>,
+        log: &mut dyn StepLog,
+    ) -> Completed {
+        let (job, limits, abort) = (self.job, step.limits(), Abort::default());
+        let work = checkout::run(&job.shared, &job.workspace, job.is_container(), given, abort.clone(), log);
+        let mut work = pin!(work);
+        let filled = tokio::select! {
+            filled = &mut work => filled,
+            why = self.cancel.must_end(limits.survives_cancel, limits.deadline) => {
+                abort.set();
+                // Nothing of it goes on when the step has ended, unless a file system does not answer.
+                let _ = timeout(ABORT_TIMEOUT, work).await;
+                return Completed::of(ended(why, "timed out before the files were checked out"));
+            }
+        };
+        let filled = match filled {
             Ok(filled) => filled,
             Err(error) => return Completed::failed(error.to_string()),
         };
@@ -179,11 +202,18 @@ async fn unless_ended<T>(
 ) -> Result<T, StepEnd> {
     tokio::select! {
         done = work => done.map_err(|error| StepEnd::failed(error.to_string())),
-        why = cancel.must_end(limits.survives_cancel, limits.deadline) => Err(match why {
-            KillReason::TimedOut => StepEnd::failed("timed out before its container started"),
-            KillReason::Cancelled | KillReason::Forced => StepEnd::cancelled(),
-            KillReason::StepCancelled => StepEnd::cancelled_by_step(),
-            KillReason::Lost => StepEnd::lost(),
-        }),
+        why = cancel.must_end(limits.survives_cancel, limits.deadline) => {
+            Err(ended(why, "timed out before its container started"))
+        }
+    }
+}
+
+/// Returns the end of a step that had to end before its work was done.
+fn ended(why: KillReason, timed_out: &str) -> StepEnd {
+    match why {
+        KillReason::TimedOut => StepEnd::failed(timed_out),
+        KillReason::Cancelled | KillReason::Forced => StepEnd::cancelled(),
+        KillReason::StepCancelled => StepEnd::cancelled_by_step(),
+        KillReason::Lost => StepEnd::lost(),
     }
 }

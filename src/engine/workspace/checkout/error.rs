@@ -18,8 +18,15 @@ pub(crate) enum CheckoutError {
     NotInGitFolder(PathBuf),
     #[error("the repository has objects in {}, which also has {name:?}: git objects are taken only from a folder of objects", path.display())]
     NotOnlyObjects { path: PathBuf, name: OsString },
+    #[error(
+        "the repository borrows git objects from {}, which is not part of it: containers read them only if \
+         `docker.git_objects` in your settings names a folder above it", .0.display()
+    )]
+    OfOthers(PathBuf),
     #[error("cannot copy {}: {source}{}", path.display(), space_hint(source))]
     Copy { path: PathBuf, source: io::Error },
     #[error("cannot write {}: {source}{}", path.display(), space_hint(source))]
     Write { path: PathBuf, source: io::Error },
+    #[error("the checkout was interrupted")]
+    Interrupted,
 }

@@ -1,16 +1,22 @@
 //! Copies the files of a working tree.
 
 use std::collections::HashSet;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use super::Request;
 use super::error::CheckoutError;
+use crate::files::open_own;
+use crate::repo::git::Abort;
 
 /// Number of files up to which one thread copies them all: starting a thread costs as much as copying one or two files.
 const FEW: usize = 64;
+
+/// Number of bytes that are copied between two looks at the interrupt.
+const PORTION: u64 = 64 * 1024 * 1024;
 
 /// What was copied of a list of files.
 #[derive(Debug, Default)]
@@ -50,22 +56,41 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Copies a file if it exists.
-pub(super) fn copy_if_there(from: &Path, to: &Path) -> io::Result<()> {
-    match fs::copy(from, to) {
+/// Copies a regular file of a git folder if it exists. A link could lead to any file of this machine.
+pub(super) fn copy_if_there(from: &Path, to: &Path, abort: &Abort) -> io::Result<()> {
+    match copy(from, to, abort) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
 }
 
-/// Copies the listed files, as far as they exist. With `replace`, the target may have files already.
-pub(super) fn copy_files(from: &Path, to: &Path, files: &[PathBuf], replace: bool) -> Result<Copied, CheckoutError> {
+/// Copies a regular file with its permissions. An interrupt is noticed between two portions.
+fn copy(from: &Path, to: &Path, abort: &Abort) -> io::Result<()> {
+    let from = open_own(from)?;
+    let mut copy = File::create(to)?;
+    // The kernel copies, and shares the blocks if the file system supports it.
+    while io::copy(&mut (&from).take(PORTION), &mut copy)? == PORTION {
+        if abort.is_set() {
+            return Err(io::Error::other(CheckoutError::Interrupted));
+        }
+    }
+    copy.set_permissions(from.metadata()?.permissions())
+}
+
+/// Copies the listed files, as far as they exist. With `keep_files`, the target may have files already.
+pub(super) fn copy_files(
+    from: &Path,
+    to: &Path,
+    files: &[PathBuf],
+    request: &Request,
+) -> Result<Copied, CheckoutError> {
     let threads = if files.len() > FEW { thread::available_parallelism().map_or(1, usize::from) } else { 1 };
     let copied = AtomicUsize::new(0);
     let copy = |portion: &[PathBuf]| {
-        let mut folders = Folders { from, to, replace, last: None, made: HashSet::new() };
+        let mut folders = Folders { from, to, request, last: None, made: HashSet::new() };
         let mut nested = Vec::new();
         for file in portion {
+            request.proceed()?;
             match folders.copy(file).map_err(|source| CheckoutError::Copy { path: file.clone(), source })? {
                 Entry::File => drop(copied.fetch_add(1, Ordering::Relaxed)),
                 Entry::Folder => nested.push(file.clone()),
@@ -103,8 +128,7 @@ enum Entry {
 struct Folders<'a> {
     from: &'a Path,
     to: &'a Path,
-    /// Whether files of the copy are replaced.
-    replace: bool,
+    request: &'a Request,
     /// Folder of the previous file, and whether it is part of the repository.
     last: Option<(PathBuf, bool)>,
     /// Folders of the copy that were seen to be folders, and no links that a step made.
@@ -131,14 +155,13 @@ impl Folders<'_> {
             }
             return Ok(Entry::Folder);
         }
-        if self.replace {
+        if self.request.keep_files {
             remove(&to)?;
         }
         if kind.is_symlink() {
             std::os::unix::fs::symlink(fs::read_link(from)?, to)?;
         } else if kind.is_file() {
-            // Shares the blocks if the file system supports it.
-            fs::copy(from, to)?;
+            copy(&from, &to, &self.request.abort)?;
         } else {
             return Ok(Entry::None);
         }
@@ -156,7 +179,7 @@ impl Folders<'_> {
         let linked = |folder: &&Path| self.from.join(folder).is_symlink();
         let ours = !folder.ancestors().filter(|folder| !folder.as_os_str().is_empty()).any(|folder| linked(&folder));
         if ours {
-            if self.replace {
+            if self.request.keep_files {
                 self.make_way(folder)?;
             }
             fs::create_dir_all(self.to.join(folder))?;

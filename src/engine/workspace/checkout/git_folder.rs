@@ -7,9 +7,9 @@ use std::thread;
 
 use super::error::CheckoutError;
 use super::files::copy_if_there;
-use super::objects;
+use super::{Request, objects};
 use crate::repo::address::without_credentials;
-use crate::repo::git::{GitError, git};
+use crate::repo::git::Abort;
 
 /// Keys of the repository's git configuration that the copy takes over: how objects are stored, how files are compared,
 /// and where `origin` is.
@@ -62,19 +62,21 @@ pub(super) struct Origin {
 }
 
 impl Origin {
-    pub(super) fn of(repository: &Path) -> Result<Self, GitError> {
+    pub(super) fn of(repository: &Path, request: &Request) -> Result<Self, CheckoutError> {
         thread::scope(|scope| {
-            let config = scope.spawn(|| git(repository, ["config", "-z", "--get-regexp", KEPT]).unwrap_or_default());
+            let config =
+                scope.spawn(|| request.git(repository, ["config", "-z", "--get-regexp", KEPT]).unwrap_or_default());
             let refs = ["for-each-ref", "--format=%(objectname) %(refname)", "refs/heads", "refs/tags"];
-            let refs = scope.spawn(move || git(repository, refs));
+            let refs = scope.spawn(move || request.git(repository, refs));
             let places = ["--git-common-dir", "--git-path", "index", "--git-path", "shallow"];
-            let places = git(repository, ["rev-parse", "--path-format=absolute"].iter().chain(&places))?;
+            let places = request.git(repository, ["rev-parse", "--path-format=absolute"].iter().chain(&places))?;
             let mut places = places.lines().map(PathBuf::from);
             let mut place = || places.next().unwrap_or_default();
             let (objects, index, shallow) = (place().join("objects"), place(), place());
             // Fails for a detached HEAD.
-            let branch = git(repository, ["symbolic-ref", "--quiet", "HEAD"]).unwrap_or_default().trim().to_owned();
-            let detached = if branch.is_empty() { Some(git(repository, ["rev-parse", "HEAD"])?) } else { None };
+            let branch = request.git(repository, ["symbolic-ref", "--quiet", "HEAD"]).unwrap_or_default();
+            let branch = branch.trim().to_owned();
+            let detached = if branch.is_empty() { Some(request.git(repository, ["rev-parse", "HEAD"])?) } else { None };
             let refs = refs.join().expect("listing does not panic")?;
             let config = config.join().expect("reading a configuration does not panic");
             let on_branch = refs.lines().filter_map(|line| line.split_once(' ')).find(|(_, name)| *name == branch);
@@ -107,13 +109,13 @@ impl Origin {
         repository: &Path,
         target: &Path,
         wanted: Option<&Wanted>,
-        depth: Option<Depth>,
-        objects: Objects,
+        request: &Request,
     ) -> Result<(), CheckoutError> {
+        let depth = request.depth;
         let folder = target.join(".git");
         let start = wanted.map(|wanted| wanted.commit.as_str()).or(self.commit());
         let cut = match (depth, start) {
-            (Some(depth), Some(start)) => boundary(repository, start, depth.commits)?,
+            (Some(depth), Some(start)) => boundary(repository, start, depth.commits, request)?,
             _ => Vec::new(),
         };
         let head = match (&self.commit, self.branch.as_str()) {
@@ -123,7 +125,7 @@ impl Origin {
         let written = (|| {
             fs::create_dir_all(folder.join("objects/info"))?;
             fs::create_dir_all(folder.join("refs"))?;
-            if objects == Objects::Borrowed {
+            if request.objects == Objects::Borrowed {
                 let mut alternates = self.objects.clone().into_os_string().into_encoded_bytes();
                 alternates.push(b'\n');
                 fs::write(folder.join("objects/info/alternates"), alternates)?;
@@ -131,7 +133,7 @@ impl Origin {
             fs::write(folder.join("HEAD"), format!("{head}\n"))?;
             fs::write(folder.join("config"), &self.config)?;
             fs::write(folder.join("packed-refs"), self.packed_refs(wanted, depth))?;
-            copy_if_there(&self.shallow, &folder.join("shallow"))?;
+            copy_if_there(&self.shallow, &folder.join("shallow"), &request.abort)?;
             if !cut.is_empty() {
                 let known = fs::read_to_string(folder.join("shallow")).unwrap_or_default();
                 fs::write(folder.join("shallow"), known + &cut.join("\n") + "\n")?;
@@ -143,14 +145,14 @@ impl Origin {
 
     /// Brings the objects into the git folder, unless it borrows them. What the repository names as its objects must be that
     /// in either case: containers see the folders.
-    pub(super) fn bring_objects(&self, target: &Path, objects: Objects) -> Result<(), CheckoutError> {
+    pub(super) fn bring_objects(&self, target: &Path, request: &Request) -> Result<(), CheckoutError> {
         let folders = objects::folders(&self.objects)?;
-        if objects == Objects::Borrowed {
-            return Ok(());
+        if request.objects == Objects::Borrowed {
+            let git_folder = self.objects.parent().unwrap_or(&self.objects);
+            let refused = objects::of_others(&folders, git_folder, &request.git_objects);
+            return refused.map_or(Ok(()), |folder| Err(CheckoutError::OfOthers(folder.to_owned())));
         }
-        let folder = target.join(".git/objects");
-        let brought = objects::bring(&folders, &folder, objects == Objects::Linked);
-        brought.map_err(|source| CheckoutError::Write { path: folder, source })
+        objects::bring(&folders, &target.join(".git/objects"), request)
     }
 
     /// Returns the refs as in a clone: branches become those of `origin`, except for the branch that is checked out. With a
@@ -174,14 +176,14 @@ impl Origin {
     }
 
     /// Copies the index. It may be split over several files.
-    pub(super) fn copy_index(&self, target: &Path) -> Result<(), CheckoutError> {
+    pub(super) fn copy_index(&self, target: &Path, abort: &Abort) -> Result<(), CheckoutError> {
         let folder = target.join(".git");
         let copied = (|| {
-            copy_if_there(&self.index, &folder.join("index"))?;
+            copy_if_there(&self.index, &folder.join("index"), abort)?;
             for entry in self.index.parent().map(fs::read_dir).transpose()?.into_iter().flatten() {
                 let name = entry?.file_name();
                 if name.to_string_lossy().starts_with("sharedindex.") {
-                    copy_if_there(&self.index.with_file_name(&name), &folder.join(&name))?;
+                    copy_if_there(&self.index.with_file_name(&name), &folder.join(&name), abort)?;
                 }
             }
             Ok(())
@@ -200,10 +202,10 @@ impl Wanted {
 
 /// Returns the commits that are `depth` commits away from one, itself included: the last ones of a history of that depth.
 /// Empty if the whole history is shorter.
-fn boundary(repository: &Path, start: &str, depth: usize) -> Result<Vec<String>, GitError> {
-    let read = |args: &[&str], commits: &[String]| -> Result<HashMap<String, Vec<String>>, GitError> {
+fn boundary(repository: &Path, start: &str, depth: usize, request: &Request) -> Result<Vec<String>, CheckoutError> {
+    let read = |args: &[&str], commits: &[String]| -> Result<HashMap<String, Vec<String>>, CheckoutError> {
         let args = ["log", "--format=%H %P"].iter().chain(args).copied().chain(commits.iter().map(String::as_str));
-        let lines = git(repository, args)?;
+        let lines = request.git(repository, args)?;
         let commits = lines.lines().filter_map(|line| {
             let mut ids = line.split(' ').filter(|id| !id.is_empty()).map(str::to_owned);
             Some((ids.next()?, ids.collect()))

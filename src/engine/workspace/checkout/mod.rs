@@ -8,6 +8,7 @@
 //! Nothing is fetched. A step gets the whole history of the repository here, unless it asks for a depth, and submodules
 //! as they are checked out here.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::io::Read;
@@ -21,13 +22,16 @@ use self::git_folder::{Depth, Objects, Origin, Wanted};
 use self::sparse::Sparse;
 use crate::files::Folder;
 use crate::repo::git;
-use crate::repo::git::{Access, GitError, git, git_with};
+use crate::repo::git::{Abort, Access, GitError, git_until};
 
 pub(in crate::engine) mod error;
 mod files;
 pub(in crate::engine) mod git_folder;
 pub(crate) mod objects;
 pub(in crate::engine) mod sparse;
+
+#[cfg(test)]
+mod attacks;
 
 /// First line of a file that stands for another one, which Git LFS keeps.
 const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
@@ -52,6 +56,27 @@ pub(in crate::engine) struct Request {
     pub(in crate::engine) lfs: bool,
     /// How the copy has the repository's objects.
     pub(in crate::engine) objects: Objects,
+    /// Folders of other repositories whose objects may be borrowed.
+    pub(in crate::engine) git_objects: Vec<PathBuf>,
+    /// Interrupts the checkout.
+    pub(in crate::engine) abort: Abort,
+}
+
+impl Request {
+    /// Runs git, guarded, until the checkout is interrupted.
+    fn git<A: AsRef<OsStr>>(&self, folder: &Path, args: impl IntoIterator<Item = A>) -> Result<String, GitError> {
+        git_until(Some(&self.abort), folder, Access::Guarded, args)
+    }
+
+    /// Runs git in the copy, with filters and fetches of the user, until the checkout is interrupted.
+    fn git_trusted<A: AsRef<OsStr>>(&self, copy: &Path, args: impl IntoIterator<Item = A>) -> Result<String, GitError> {
+        git_until(Some(&self.abort), copy, Access::Trusted, args)
+    }
+
+    /// Returns an error once the checkout is interrupted.
+    fn proceed(&self) -> Result<(), CheckoutError> {
+        if self.abort.is_set() { Err(CheckoutError::Interrupted) } else { Ok(()) }
+    }
 }
 
 /// Submodules that a checkout fills.
@@ -79,44 +104,46 @@ pub(in crate::engine) struct CheckedOut {
 /// Fills a folder with the repository's files.
 ///
 /// # Errors
-/// The ref is unknown, or a file cannot be copied.
+/// The ref is unknown, a file cannot be copied, or the checkout was interrupted.
 pub(in crate::engine) fn check_out(
     repository: &Path,
     target: &Path,
     request: &Request,
 ) -> Result<CheckedOut, CheckoutError> {
     let unwritten = |source| CheckoutError::Write { path: target.to_owned(), source };
+    request.proceed()?;
     clear(target, request.keep_files).map_err(unwritten)?;
     // Each call mostly waits for git to start, so both run in parallel.
     let (origin, files) = thread::scope(|scope| {
         let wanted = request.wanted.is_some();
-        let files = scope.spawn(move || if wanted { Ok(Vec::new()) } else { git::files(repository) });
-        (Origin::of(repository), files.join().expect("listing does not panic"))
+        let files =
+            scope.spawn(move || if wanted { Ok(Vec::new()) } else { git::files(repository, Some(&request.abort)) });
+        (Origin::of(repository, request), files.join().expect("listing does not panic"))
     });
     let (origin, files) = (origin?, files?);
-    let wanted = request.wanted.as_deref().map(|name| resolve(repository, name)).transpose()?;
-    origin.write(repository, target, wanted.as_ref(), request.depth, request.objects)?;
+    let wanted = request.wanted.as_deref().map(|name| resolve(repository, name, request)).transpose()?;
+    origin.write(repository, target, wanted.as_ref(), request)?;
     let mut done = CheckedOut {
         commit: wanted.as_ref().map(|wanted| &*wanted.commit).or(origin.commit()).unwrap_or_default().to_owned(),
         ..CheckedOut::default()
     };
     if let Some(wanted) = &wanted {
-        origin.bring_objects(target, request.objects)?;
+        origin.bring_objects(target, request)?;
         put_commit(repository, target, wanted, request)?;
         done.lines.push(format!("Checked out {} ({}).", wanted.name, wanted.commit));
     } else {
-        origin.copy_index(target)?;
-        let bring = || origin.bring_objects(target, request.objects);
+        origin.copy_index(target, &request.abort)?;
+        let bring = || origin.bring_objects(target, request);
         let copied = if let Some(sparse) = &request.sparse {
             // Git reads objects for it.
             bring()?;
-            sparse.set(target)?;
-            copy_files(repository, target, &sparse.choose(target, files)?, request.keep_files)?
+            sparse.set(target, request)?;
+            copy_files(repository, target, &sparse.choose(target, files, request)?, request)?
         } else {
             thread::scope(|scope| {
                 // Many objects take as long as many files.
                 let brought = scope.spawn(bring);
-                let copied = copy_files(repository, target, &files, request.keep_files);
+                let copied = copy_files(repository, target, &files, request);
                 brought.join().expect("linking does not panic").and(copied)
             })?
         };
@@ -129,7 +156,7 @@ pub(in crate::engine) fn check_out(
         fill_submodules(repository, target, request, &mut done)?;
     }
     if request.lfs {
-        let pointers = lfs_pointers(target)?;
+        let pointers = lfs_pointers(target, request)?;
         if !pointers.is_empty() {
             let (count, named) = (pointers.len(), named(pointers.iter().map(PathBuf::as_path)));
             done.warnings.push(format!(
@@ -157,6 +184,7 @@ pub(in crate::engine) fn check_out_apart(
     let made = check_out(repository, apart, &Request { keep_files: false, ..request.clone() });
     let moved = made.and_then(|done| {
         open_to_all(apart);
+        request.proceed()?;
         let moved = || -> io::Result<()> {
             let root = Folder::open(workspace)?;
             let target = root.make_folders(target.strip_prefix(workspace).map_err(io::Error::other)?)?;
@@ -217,12 +245,14 @@ fn named<'p>(paths: impl ExactSizeIterator<Item = &'p Path>) -> String {
 }
 
 /// Returns the commit of a ref of the repository.
-fn resolve(repository: &Path, wanted: &str) -> Result<Wanted, CheckoutError> {
+fn resolve(repository: &Path, wanted: &str, request: &Request) -> Result<Wanted, CheckoutError> {
     // No ref starts with a dash, and git would take it for an option.
     let names =
         if wanted.starts_with('-') { vec![] } else { vec![wanted.to_owned(), format!("refs/remotes/origin/{wanted}")] };
-    let found =
-        names.iter().find_map(|name| git(repository, ["rev-parse", "--verify", &format!("{name}^{{commit}}")]).ok());
+    let found = names
+        .iter()
+        .find_map(|name| request.git(repository, ["rev-parse", "--verify", &format!("{name}^{{commit}}")]).ok());
+    request.proceed()?;
     let unknown = || CheckoutError::Unknown { wanted: wanted.to_owned(), repository: repository.to_owned() };
     let commit = found.ok_or_else(unknown)?.trim().to_owned();
     Ok(Wanted { commit, name: wanted.to_owned() })
@@ -231,13 +261,13 @@ fn resolve(repository: &Path, wanted: &str) -> Result<Wanted, CheckoutError> {
 /// Checks out the files of a commit, on its branch if the step named one.
 fn put_commit(repository: &Path, target: &Path, wanted: &Wanted, request: &Request) -> Result<(), CheckoutError> {
     if let Some(sparse) = &request.sparse {
-        sparse.set(target)?;
+        sparse.set(target, request)?;
     }
     let branch = wanted.name.strip_prefix("refs/heads/").unwrap_or(&wanted.name);
-    let is_branch = git(repository, ["rev-parse", "--verify", &format!("refs/heads/{branch}")]).is_ok();
+    let is_branch = request.git(repository, ["rev-parse", "--verify", &format!("refs/heads/{branch}")]).is_ok();
     let how: &[&str] = if is_branch { &["-B", branch] } else { &["--detach"] };
     let checkout = ["checkout", "--quiet", "--force"].into_iter().chain(how.iter().copied()).chain([&*wanted.commit]);
-    git_with(target, Access::Trusted, checkout)?;
+    request.git_trusted(target, checkout)?;
     Ok(())
 }
 
@@ -250,14 +280,16 @@ fn fill_submodules(
     done: &mut CheckedOut,
 ) -> Result<(), CheckoutError> {
     let entries = ["config", "-z", "-f", ".gitmodules", "--get-regexp", r"^submodule\..*\.(path|url)$"];
-    // Fails without that file.
-    let entries = git(target, entries).unwrap_or_default();
+    // Fails without that file. Git would follow a link.
+    let has_entries = target.join(".gitmodules").symlink_metadata().is_ok_and(|data| data.is_file());
+    let entries = if has_entries { request.git(target, entries).unwrap_or_default() } else { String::new() };
     let entries: Vec<_> = entries.split('\0').filter_map(|entry| entry.split_once('\n')).collect();
     let value = |name: &str, key: &str| {
         let key = format!("submodule.{name}.{key}");
         entries.iter().find(|(known, _)| *known == key).map(|(_, value)| *value)
     };
-    for (path, commit) in submodules(target)? {
+    let own = common_folder(repository, request)?;
+    for (path, commit) in submodules(target, request)? {
         let named = entries.iter().find_map(|(key, value)| {
             let name = key.strip_prefix("submodule.")?.strip_suffix(".path")?;
             (Path::new(value) == path).then_some(name)
@@ -275,6 +307,24 @@ fn fill_submodules(
             ));
             continue;
         }
+        let git_folder = common_folder(&from, request)?;
+        let is_ours = |folder: &Path| folder.starts_with(&own) || is_below(folder, &from);
+        if has_link(repository, &path) || has_link(target, &path) || !is_ours(&git_folder) {
+            done.warnings.push(format!(
+                "the submodule {shown} is left empty: its git folder, {}, is not part of the repository",
+                git_folder.display()
+            ));
+            continue;
+        }
+        if request.objects != Objects::Linked
+            && let Some(other) = objects::folders(&git_folder.join("objects"))?.iter().find(|folder| !is_ours(folder))
+        {
+            done.warnings.push(format!(
+                "the submodule {shown} is left empty: it has objects in {}, which a container does not see",
+                other.display()
+            ));
+            continue;
+        }
         let deeper = if request.submodules == Submodules::Recursive { Submodules::Recursive } else { Submodules::None };
         let inner = Request {
             wanted: request.wanted.is_some().then_some(commit),
@@ -282,6 +332,7 @@ fn fill_submodules(
             submodules: deeper,
             lfs: request.lfs,
             objects: if request.objects == Objects::Linked { Objects::Linked } else { Objects::Copied },
+            abort: request.abort.clone(),
             ..Request::default()
         };
         let filled = check_out(&from, &to, &inner)?;
@@ -292,10 +343,27 @@ fn fill_submodules(
     Ok(())
 }
 
+/// Returns the folder of objects and refs of a repository, without links in its path.
+fn common_folder(repository: &Path, request: &Request) -> Result<PathBuf, CheckoutError> {
+    let printed = request.git(repository, ["rev-parse", "--path-format=absolute", "--git-common-dir"])?;
+    let path = Path::new(printed.trim());
+    path.canonicalize().map_err(|source| CheckoutError::Copy { path: path.to_owned(), source })
+}
+
+/// Whether a path without links is below a folder.
+fn is_below(path: &Path, folder: &Path) -> bool {
+    folder.canonicalize().is_ok_and(|folder| path.starts_with(folder))
+}
+
+/// Whether there is a link in the part of a path that is below a folder.
+fn has_link(folder: &Path, path: &Path) -> bool {
+    path.ancestors().any(|part| !part.as_os_str().is_empty() && folder.join(part).is_symlink())
+}
+
 /// Returns the submodules in the index of a copy, with their recorded commits. Those outside of a sparse checkout do not
 /// count.
-fn submodules(target: &Path) -> Result<Vec<(PathBuf, String)>, GitError> {
-    let listed = git(target, ["ls-files", "-s", "-t", "-z"])?;
+fn submodules(target: &Path, request: &Request) -> Result<Vec<(PathBuf, String)>, GitError> {
+    let listed = request.git(target, ["ls-files", "-s", "-t", "-z"])?;
     let entries = listed.split('\0').filter_map(|entry| {
         let (about, path) = entry.split_once('\t')?;
         let commit = about.strip_prefix("H 160000 ")?.split(' ').next()?;
@@ -305,7 +373,7 @@ fn submodules(target: &Path) -> Result<Vec<(PathBuf, String)>, GitError> {
 }
 
 /// Returns the tracked files of a copy that only point to their content.
-fn lfs_pointers(target: &Path) -> Result<Vec<PathBuf>, GitError> {
+fn lfs_pointers(target: &Path, request: &Request) -> Result<Vec<PathBuf>, GitError> {
     let is_pointer = |path: &PathBuf| {
         let path = target.join(path);
         let mut start = Vec::new();
@@ -315,7 +383,7 @@ fn lfs_pointers(target: &Path) -> Result<Vec<PathBuf>, GitError> {
                 .is_ok_and(|file| file.take(LFS_POINTER.len() as u64).read_to_end(&mut start).is_ok())
             && start == LFS_POINTER
     };
-    Ok(git::files(target)?.into_iter().filter(is_pointer).collect())
+    Ok(git::files(target, Some(&request.abort))?.into_iter().filter(is_pointer).collect())
 }
 
 /// Resolves a path below the workspace, or returns `None` if it leads out of it, even through a link. The folder that a
@@ -341,6 +409,8 @@ mod tests {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::{MetadataExt, symlink};
+
+    use crate::repo::git::{git, git_with};
 
     /// Checks out the working tree, or a ref, and returns the lines for the log.
     fn check_out(from: &Path, to: &Path, wanted: Option<&str>) -> Result<String, CheckoutError> {
@@ -593,7 +663,7 @@ mod tests {
         for (objects, name) in
             [(Objects::Linked, "linked"), (Objects::Copied, "copied"), (Objects::Borrowed, "borrowed")]
         {
-            let request = Request { objects, ..Request::default() };
+            let request = Request { objects, git_objects: vec![from.clone()], ..Request::default() };
             super::check_out(&near, &to.join(name), &request).expect(name);
             super::check_out(&folder.path().join("tree"), &to.join(name).join("of-tree"), &request).expect(name);
             assert_eq!(says(&to.join(name), "log --oneline").lines().count(), 3, "{name}");
@@ -668,7 +738,7 @@ mod tests {
             let sparse = Some(Sparse { patterns, cone });
             let request = Request { wanted: wanted.map(str::to_owned), sparse, ..Request::default() };
             let done = super::check_out(&from, &to, &request).expect("checked out");
-            let mut files: Vec<String> = git::files(&to)
+            let mut files: Vec<String> = git::files(&to, None)
                 .expect("listed")
                 .iter()
                 .filter(|file| to.join(file).is_file())

@@ -9,8 +9,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::Request;
 use super::error::CheckoutError;
 use super::files::copy_if_there;
+use super::git_folder::Objects;
 use crate::files::read_text;
 
 /// Returns the folders that have the objects of a repository, without links in their paths: its own, and those that it
@@ -39,6 +41,15 @@ pub(crate) fn folders(own: &Path) -> Result<Vec<PathBuf>, CheckoutError> {
         }
     }
     Ok(found)
+}
+
+/// Returns the first of some folders of objects that is neither in the git folder of the repository nor below an `allowed`
+/// one: containers may not read it.
+pub(crate) fn of_others<'f>(folders: &'f [PathBuf], git_folder: &Path, allowed: &[PathBuf]) -> Option<&'f Path> {
+    let own = [git_folder].into_iter().chain(allowed.iter().map(PathBuf::as_path));
+    let readable: Vec<PathBuf> = own.filter_map(|folder| folder.canonicalize().ok()).collect();
+    let is_readable = |folder: &Path| readable.iter().any(|allowed| folder.starts_with(allowed));
+    folders.iter().map(PathBuf::as_path).find(|folder| !is_readable(folder))
 }
 
 /// Returns the real path of a folder that has the objects of a git folder, and nothing else.
@@ -72,23 +83,26 @@ fn is_loose(name: &[u8]) -> bool {
 }
 
 /// Brings the objects of other folders into `target`, as hard links where that is possible, or copies them.
-pub(super) fn bring(folders: &[PathBuf], target: &Path, link: bool) -> io::Result<()> {
+pub(super) fn bring(folders: &[PathBuf], target: &Path, request: &Request) -> Result<(), CheckoutError> {
+    let unwritten = |source| CheckoutError::Write { path: target.to_owned(), source };
     for folder in folders {
-        let mut names = Vec::new();
-        for entry in fs::read_dir(folder)? {
-            names.push(entry?.file_name());
-        }
+        let names = fs::read_dir(folder).and_then(|entries| {
+            let names = entries.map(|entry| entry.map(|entry| entry.file_name()));
+            names.collect::<io::Result<Vec<_>>>()
+        });
+        let mut names = names.map_err(unwritten)?;
         names.retain(|name| name == "pack" || is_loose(name.as_encoded_bytes()));
         // An object that is packed meanwhile is in one or the other.
         names.sort_by_key(|name| name == "pack");
         for name in names {
-            bring_files(&folder.join(&name), &target.join(&name), link)?;
+            request.proceed()?;
+            bring_files(&folder.join(&name), &target.join(&name), request).map_err(unwritten)?;
         }
     }
     Ok(())
 }
 
-fn bring_files(from: &Path, to: &Path, link: bool) -> io::Result<()> {
+fn bring_files(from: &Path, to: &Path, request: &Request) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
@@ -102,12 +116,16 @@ fn bring_files(from: &Path, to: &Path, link: bool) -> io::Result<()> {
             continue;
         }
         let (from, to) = (from.join(&name), to.join(&name));
-        let linked = if link { fs::hard_link(&from, &to) } else { Err(io::ErrorKind::Unsupported.into()) };
+        let linked = if request.objects == Objects::Linked {
+            fs::hard_link(&from, &to)
+        } else {
+            Err(io::ErrorKind::Unsupported.into())
+        };
         match linked {
             Ok(()) => {}
             Err(error) if matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound) => {}
             // No links are wanted, or it is another file system, or a file of another user.
-            Err(_) => copy_if_there(&from, &to)?,
+            Err(_) => copy_if_there(&from, &to, &request.abort)?,
         }
     }
     Ok(())

@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+use super::Request;
 use super::error::CheckoutError;
-use crate::repo::git::{Access, git, git_with};
 
 /// Files that the copy has.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -19,19 +19,24 @@ pub(in crate::engine) struct Sparse {
 
 impl Sparse {
     /// Sets the patterns for a git folder. Of its index, entries that the patterns leave out are marked.
-    pub(super) fn set(&self, target: &Path) -> Result<(), CheckoutError> {
+    pub(super) fn set(&self, target: &Path, request: &Request) -> Result<(), CheckoutError> {
         let mode = if self.cone { "--cone" } else { "--no-cone" };
         let set = ["sparse-checkout", "set", mode, "--"].into_iter().chain(self.patterns.iter().map(String::as_str));
-        git_with(target, Access::Trusted, set)?;
+        request.git_trusted(target, set)?;
         Ok(())
     }
 
     /// Returns the files of a list that the copy has. Git decides on tracked files; new ones belong to it in cone mode by
     /// their folder, and always without it.
-    pub(super) fn choose(&self, target: &Path, files: Vec<PathBuf>) -> Result<Vec<PathBuf>, CheckoutError> {
+    pub(super) fn choose(
+        &self,
+        target: &Path,
+        files: Vec<PathBuf>,
+        request: &Request,
+    ) -> Result<Vec<PathBuf>, CheckoutError> {
         let (mut tracked, mut left_out) = (HashSet::new(), HashSet::new());
         // Names that are no text are not left out.
-        for entry in git(target, ["ls-files", "-t", "-z"])?.split('\0') {
+        for entry in request.git(target, ["ls-files", "-t", "-z"])?.split('\0') {
             let Some((tag, name)) = entry.split_once(' ') else { continue };
             let name = PathBuf::from(OsString::from_vec(name.as_bytes().to_vec()));
             if tag == "S" {
