@@ -118,6 +118,7 @@ impl Request {
                 runs_on: spec.runs_on.clone(),
                 supervisor: spec.supervisor,
                 docker_socket: spec.docker_socket,
+                git_objects: spec.git_objects.clone(),
                 keep_failed: spec.keep_failed,
                 sandbox: spec.sandbox.clone(),
                 image: spec.image.clone(),
@@ -192,7 +193,7 @@ impl WorkflowAttempt {
             host.outlet.carry_over(&before.jobs[job], &resumed.finished);
         }
         let named = (host.attempt, prepared.name.as_str());
-        let queue = ConcurrencyQueue::new(&request.folder, request.info.repository_key(), named, &host.outlet);
+        let queue = ConcurrencyQueue::new(&request.folder, request.spec.repository.clone(), named, &host.outlet);
         // Held until the attempt has ended.
         let _group = match acquire(&queue, prepared.turn.as_ref(), host.cancelled.clone()).await {
             Ok(group) => group,

@@ -2,9 +2,13 @@
 //!
 //! A matcher is one pattern, or a sequence of patterns for the lines of one message. Several sequences may be in
 //! progress at once, as a line can both continue one and start another.
+//!
+//! A step chooses its patterns, so the time of a line is bounded: by its length, by the size of patterns, by their number,
+//! and by a clock for what is still slow.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::time::{Duration, Instant};
 
 use fancy_regex::{Captures, Regex, RegexBuilder};
 use serde::Deserialize;
@@ -14,6 +18,24 @@ use crate::model::{Annotation, Level};
 /// Backtracking limit of a pattern. A pattern that reaches it gets a strike; GitHub's runner limits a pattern to one
 /// second.
 const BACKTRACK_LIMIT: usize = 100_000;
+
+/// Maximum size in bytes of a compiled pattern.
+const MAX_PATTERN_SIZE: usize = 1024 * 1024;
+
+/// Maximum number of patterns of a matcher.
+const MAX_PATTERNS: usize = 20;
+
+/// Maximum number of matchers of a job.
+const MAX_MATCHERS: usize = 100;
+
+/// How much of the start of a line is matched, in bytes.
+const MAX_MATCHED: usize = 16 * 1024;
+
+/// How long a line may be matched before the remaining matchers are left out. A matcher that takes as long gets a strike.
+const MAX_LINE_TIME: Duration = Duration::from_secs(1);
+
+/// How long the patterns of a file may take to compile.
+const MAX_COMPILE_TIME: Duration = Duration::from_secs(5);
 
 /// Number of strikes after which a matcher is removed.
 const STRIKES: u32 = 3;
@@ -27,6 +49,10 @@ pub(crate) enum MatcherError {
     NoOwner,
     #[error("the owner `{0}` has two problem matchers")]
     SameOwner(String),
+    #[error("a job may have at most {MAX_MATCHERS} problem matchers")]
+    TooMany,
+    #[error("its patterns take more than {} s to compile", MAX_COMPILE_TIME.as_secs())]
+    TooSlow,
     #[error("problem matcher `{owner}`: {fault}")]
     Matcher { owner: String, fault: MatcherFault },
 }
@@ -40,6 +66,8 @@ pub(crate) enum MatcherFault {
     Regexp { regexp: String, source: Box<fancy_regex::Error> },
     #[error("it has no pattern")]
     NoPattern,
+    #[error("it has more than {MAX_PATTERNS} patterns")]
+    TooManyPatterns,
     #[error("only the last of several patterns may have `loop`")]
     Loop,
     #[error("the pattern with `loop` needs a group for `message`")]
@@ -160,10 +188,26 @@ impl Matchers {
     /// # Errors
     /// Not a matcher file, or one of its matchers breaks a rule. Then none of them is registered.
     pub(super) fn add(&mut self, text: &str) -> Result<(), MatcherError> {
-        let new = read(text)?.problem_matcher.into_iter().map(Matcher::new).collect::<Result<Vec<_>, _>>()?;
+        let defined = read(text)?.problem_matcher;
+        if defined.len() > MAX_MATCHERS {
+            return Err(MatcherError::TooMany);
+        }
+        let began = Instant::now();
+        let mut new = Vec::new();
+        for definition in defined {
+            if began.elapsed() > MAX_COMPILE_TIME {
+                return Err(MatcherError::TooSlow);
+            }
+            new.push(Matcher::new(definition)?);
+        }
         let mut owners = HashSet::new();
         if let Some(twice) = new.iter().find(|matcher| !owners.insert(matcher.owner.to_ascii_lowercase())) {
             return Err(MatcherError::SameOwner(twice.owner.clone()));
+        }
+        let is_new = |known: &&Matcher| owners.contains(&known.owner.to_ascii_lowercase());
+        let replaced = self.known.iter().filter(is_new).count();
+        if self.known.len() - replaced + new.len() > MAX_MATCHERS {
+            return Err(MatcherError::TooMany);
         }
         for matcher in new {
             self.remove(&matcher.owner);
@@ -186,10 +230,19 @@ impl Matchers {
     /// Matches a line; `exists` returns whether a file is in the workspace. The first matcher that completes wins, and
     /// the others start over.
     pub(crate) fn scan(&mut self, line: &str, exists: &dyn Fn(&str) -> bool) -> Option<Annotation> {
-        let line = plain(line);
+        let line = plain(&line[..line.floor_char_boundary(MAX_MATCHED)]);
+        let began = Instant::now();
         let mut annotation = None;
         for place in 0..self.known.len() {
-            let Some(found) = self.known[place].scan(&line) else { continue };
+            let before = began.elapsed();
+            if before > MAX_LINE_TIME {
+                break;
+            }
+            let found = self.known[place].scan(&line);
+            if began.elapsed() - before > MAX_LINE_TIME {
+                self.known[place].strikes += 1;
+            }
+            let Some(found) = found else { continue };
             for (other, matcher) in self.known.iter_mut().enumerate() {
                 if other != place {
                     matcher.begun.fill(None);
@@ -216,6 +269,9 @@ impl Matcher {
             "" => Level::Error,
             word => level(word).ok_or_else(|| of(MatcherFault::Severity(word.to_owned())))?,
         };
+        if definition.pattern.len() > MAX_PATTERNS {
+            return Err(of(MatcherFault::TooManyPatterns));
+        }
         let patterns = definition.pattern.into_iter().map(Pattern::new).collect::<Result<Vec<_>, _>>().map_err(of)?;
         check(&patterns).map_err(of)?;
         let begun = vec![None; patterns.len() - 1];
@@ -261,7 +317,8 @@ impl Matcher {
 impl Pattern {
     fn new(definition: PatternDefinition) -> Result<Self, MatcherFault> {
         let regexp = definition.regexp;
-        let regex = RegexBuilder::new(&regexp).backtrack_limit(BACKTRACK_LIMIT).build();
+        let mut builder = RegexBuilder::new(&regexp);
+        let regex = builder.backtrack_limit(BACKTRACK_LIMIT).delegate_size_limit(MAX_PATTERN_SIZE).build();
         let regex = regex.map_err(|error| MatcherFault::Regexp { regexp, source: Box::new(error) })?;
         Ok(Self { regex, groups: definition.groups, repeats: definition.repeats })
     }
@@ -532,6 +589,39 @@ mod tests {
             assert_eq!(matchers.scan(&"a".repeat(40), &|_| true), None);
         }
         assert!(matchers.is_empty());
+    }
+
+    #[test]
+    fn a_long_line_is_matched_by_its_start() {
+        let mut matchers = with(GCC);
+        let long = format!("a.c:1:2: error: {}", "é".repeat(MAX_MATCHED));
+        let found = matchers.scan(&long, &|_| true).expect("matches");
+        assert_eq!(found.line, Some(1));
+        assert!(found.message.len() < MAX_MATCHED, "{}", found.message.len());
+    }
+
+    #[test]
+    fn patterns_have_a_size_and_a_number() {
+        let matcher = |owner: usize, patterns: &[String]| {
+            let last = serde_json::json!({ "regexp": "x", "message": 0 });
+            let patterns: Vec<_> = patterns.iter().map(|regexp| serde_json::json!({ "regexp": regexp })).collect();
+            let all = [patterns, vec![last]].concat();
+            serde_json::json!({ "owner": format!("o{owner}"), "pattern": all })
+        };
+        let file = |matchers: Vec<serde_json::Value>| serde_json::json!({ "problemMatcher": matchers }).to_string();
+        let some = |numbers: std::ops::Range<usize>| file(numbers.map(|number| matcher(number, &[])).collect());
+        let mut matchers = with(&some(0..MAX_MATCHERS - 1));
+        for (text, why) in [
+            (some(0..MAX_MATCHERS + 1), "at most 100"),
+            (some(200..202), "at most 100"),
+            (file(vec![matcher(0, &vec!["x".to_owned(); MAX_PATTERNS])]), "more than 20 patterns"),
+            (file(vec![matcher(0, &[r"(\w{100}){100}".to_owned()])]), "error building"),
+        ] {
+            let error = matchers.add(&text).expect_err(why).to_string();
+            assert!(error.contains(why), "{error}");
+        }
+        matchers.add(&some(0..MAX_MATCHERS)).expect("those that are known are replaced");
+        assert_eq!(matchers.known.len(), MAX_MATCHERS);
     }
 
     #[test]

@@ -4,6 +4,10 @@
 //! Most output is plain: a portion that cannot contain a command, while no matcher is registered, goes to the log
 //! unchanged. Only lines of up to [`MAX_LINE`] bytes are examined; a longer line is streamed as text, so that a line of
 //! 100 MB needs no memory.
+//!
+//! Matchers may be slow, so output is examined in short turns: between two of them the caller sees that the step must end.
+
+use std::time::{Duration, Instant};
 
 use crate::engine::blocking::in_place;
 use crate::engine::outlet::StepLog;
@@ -19,6 +23,9 @@ use super::workflow_command::{WorkflowCommand, may_hold_command};
 
 /// Maximum length in bytes of a line that is examined for commands and matches.
 const MAX_LINE: usize = 1024 * 1024;
+
+/// How long a turn of examining lines takes. One line may take longer.
+const TURN: Duration = Duration::from_millis(20);
 
 /// Maximum size of a file with problem matchers, in bytes.
 const MAX_MATCHER_FILE: u64 = 1024 * 1024;
@@ -43,6 +50,10 @@ pub(super) struct Output<'a> {
     /// Token of `stop-commands` that resumes commands, while they are stopped.
     stopped: Option<String>,
     unsecure: bool,
+    /// Output whose turn has not come.
+    backlog: Vec<u8>,
+    /// Whether lines are matched, if there are matchers.
+    matching: bool,
     /// Number of annotations so far, by level.
     annotations: [usize; 3],
     left: Left,
@@ -66,20 +77,51 @@ impl<'a> Output<'a> {
             overlong: false,
             stopped: None,
             unsecure,
+            backlog: Vec::new(),
+            matching: true,
             annotations: [0; 3],
             left: Left::default(),
         }
     }
 
-    /// Takes a portion of output, cut anywhere.
+    /// Takes a portion of output, cut anywhere. It is examined at once as far as that is done in one turn.
     pub(super) fn push(&mut self, bytes: &[u8]) {
-        let Some(last) = memchr::memrchr(b'\n', bytes) else { return self.hold(bytes) };
+        let examined = if self.is_behind() { 0 } else { self.examine(bytes) };
+        self.backlog.extend_from_slice(&bytes[examined..]);
+    }
+
+    /// Whether output is left for further turns.
+    pub(super) fn is_behind(&self) -> bool {
+        !self.backlog.is_empty()
+    }
+
+    /// Examines the output that is left, for one turn.
+    pub(super) fn catch_up(&mut self) {
+        let mut backlog = std::mem::take(&mut self.backlog);
+        let examined = self.examine(&backlog);
+        backlog.drain(..examined);
+        self.backlog = backlog;
+    }
+
+    /// Ends matching: the step must end, and its output is not to keep it. Output that is left becomes text.
+    pub(super) fn stop_matching(&mut self) {
+        self.matching = false;
+        while self.is_behind() {
+            self.catch_up();
+        }
+    }
+
+    /// Examines a portion for one turn, and returns how many bytes of it are done.
+    fn examine(&mut self, bytes: &[u8]) -> usize {
+        let Some(last) = memchr::memrchr(b'\n', bytes) else {
+            self.hold(bytes);
+            return bytes.len();
+        };
         let (whole, rest) = bytes.split_at(last + 1);
-        if self.line.is_empty() && !self.overlong {
-            self.lines(whole);
-        } else {
-            let first = memchr::memchr(b'\n', whole).map_or(whole.len(), |at| at + 1);
-            let (end, whole) = whole.split_at(first);
+        let mut done = 0;
+        if !self.line.is_empty() || self.overlong {
+            done = memchr::memchr(b'\n', whole).map_or(whole.len(), |at| at + 1);
+            let end = &whole[..done];
             if self.overlong {
                 self.overlong = false;
                 self.log.write(end);
@@ -90,9 +132,13 @@ impl<'a> Output<'a> {
                 line.clear();
                 self.line = line;
             }
-            self.lines(whole);
+        }
+        done += self.lines(&whole[done..]);
+        if done < whole.len() {
+            return done;
         }
         self.hold(rest);
+        bytes.len()
     }
 
     /// Writes the start of a line that is still open, if it cannot be a command, and notifies readers of the output
@@ -116,6 +162,9 @@ impl<'a> Output<'a> {
 
     /// Ends the output and returns what its commands left. A last line without a newline counts as a line.
     pub(super) fn finish(mut self) -> Left {
+        if self.is_behind() {
+            self.stop_matching();
+        }
         let line = std::mem::take(&mut self.line);
         self.lines(&line);
         self.left
@@ -136,17 +185,30 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Handles complete lines.
-    fn lines(&mut self, bytes: &[u8]) {
-        if self.matchers.is_empty() && !may_hold_command(bytes) {
+    /// Handles complete lines for one turn, and returns how many bytes of them are done.
+    fn lines(&mut self, bytes: &[u8]) -> usize {
+        if !self.is_matching() && !may_hold_command(bytes) {
             if !bytes.is_empty() {
                 self.write_rest(bytes);
             }
-            return;
+            return bytes.len();
         }
-        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-            self.one(line);
-        }
+        in_place(|| {
+            let began = Instant::now();
+            let mut done = 0;
+            for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+                self.one(line);
+                done += line.len();
+                if began.elapsed() > TURN {
+                    break;
+                }
+            }
+            done
+        })
+    }
+
+    fn is_matching(&self) -> bool {
+        self.matching && !self.matchers.is_empty()
     }
 
     /// Writes complete lines without the bytes that are in the log already.
@@ -174,7 +236,7 @@ impl<'a> Output<'a> {
             }
         }
         self.write_rest(bytes);
-        if !self.matchers.is_empty() {
+        if self.is_matching() {
             let context = self.context;
             let exists = |file: &str| {
                 let here = context.outside(file);
@@ -259,6 +321,9 @@ impl<'a> Output<'a> {
     }
 
     fn add_matcher(&mut self, file: &str) {
+        if !self.matching {
+            return;
+        }
         let added = self
             .matcher_file(file)
             .and_then(|text| self.matchers.add(&text).map_err(|error| format!("{file}: {error}")));
@@ -270,7 +335,7 @@ impl<'a> Output<'a> {
     fn matcher_file(&self, file: &str) -> Result<String, String> {
         let sandbox = self.context.sandbox;
         let path = sandbox.inside(self.context.workspace).join(file);
-        let bytes = in_place(|| sandbox.read(&path, MAX_MATCHER_FILE));
+        let bytes = sandbox.read(&path, MAX_MATCHER_FILE);
         let bytes = bytes.map_err(|error| format!("cannot read {file}: {error}"))?;
         String::from_utf8(bytes).map_err(|error| format!("cannot read {file}: {error}"))
     }
@@ -298,7 +363,7 @@ fn certain_text(line: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-    use std::sync::Arc;
+    use std::sync::{Arc, LazyLock};
 
     use super::*;
     use crate::engine::cancel::Grace;
@@ -344,24 +409,37 @@ mod tests {
         }
     }
 
-    fn read_in(workspace: &Path, portions: &[&[u8]], (unsecure, debug): (bool, bool)) -> Seen {
-        let outlet = Arc::<MemoryOutlet>::default();
-        let sandbox = ScriptedSandbox::always(ProcessScript::exits(0));
-        let context = StepContext {
-            job: &JobId::new("a"),
+    fn context<'c>(
+        outlet: &'c MemoryOutlet,
+        sandbox: &'c ScriptedSandbox,
+        workspace: &'c Path,
+        debug: bool,
+    ) -> StepContext<'c> {
+        static JOB: LazyLock<JobId> = LazyLock::new(|| JobId::new("a"));
+        StepContext {
+            job: &JOB,
             number: StepNumber(1),
-            outlet: &*outlet,
-            sandbox: &sandbox,
+            outlet,
+            sandbox,
             workspace,
             temp: workspace,
             in_container: false,
             debug,
             grace: Grace::default(),
-        };
+        }
+    }
+
+    fn read_in(workspace: &Path, portions: &[&[u8]], (unsecure, debug): (bool, bool)) -> Seen {
+        let outlet = Arc::<MemoryOutlet>::default();
+        let sandbox = ScriptedSandbox::always(ProcessScript::exits(0));
+        let context = context(&outlet, &sandbox, workspace, debug);
         let (mut matchers, mut log) = (Matchers::default(), Log::default());
         let mut output = Output::new(&context, &mut matchers, &mut log, unsecure);
         for portion in portions {
             output.push(portion);
+            while output.is_behind() {
+                output.catch_up();
+            }
             // An empty portion stands for a pause.
             if portion.is_empty() {
                 output.flush();
@@ -461,6 +539,32 @@ mod tests {
         }
         let missing = read_in(home.path(), &[b"::add-matcher::none.json\n"], (false, false));
         assert!(missing.left.error.expect("an error").starts_with("cannot read "));
+    }
+
+    #[test]
+    fn output_is_examined_in_turns_and_matching_ends_on_demand() {
+        let home = tempfile::tempdir().expect("a folder");
+        // Each line takes about a turn.
+        let pattern = serde_json::json!({ "regexp": "^(a|b|ab)*(?!x)(c|d|cd)*y$", "message": 0 });
+        let matchers: Vec<_> =
+            (0..90).map(|n| serde_json::json!({ "owner": n.to_string(), "pattern": [pattern] })).collect();
+        let text = serde_json::json!({ "problemMatcher": matchers }).to_string();
+        std::fs::write(home.path().join("m.json"), text).expect("written");
+        let outlet = Arc::<MemoryOutlet>::default();
+        let sandbox = ScriptedSandbox::always(ProcessScript::exits(0));
+        let context = context(&outlet, &sandbox, home.path(), false);
+        let (mut matchers, mut log) = (Matchers::default(), Log::default());
+        let mut output = Output::new(&context, &mut matchers, &mut log, false);
+        let lines = format!("{}\n", "ab".repeat(8000)).repeat(16);
+        output.push(format!("::add-matcher::m.json\n{lines}::set-output name=a::1\nrest").as_bytes());
+        assert!(output.is_behind());
+        output.push(b" of it");
+        output.stop_matching();
+        assert!(!output.is_behind());
+        output.push(b"\n");
+        let left = output.finish();
+        assert_eq!((left.error, left.outputs["a"].as_str()), (None, "1"));
+        assert_eq!(String::from_utf8_lossy(&log.text), format!("{lines}rest of it\n"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
-use tokio::task::spawn_blocking;
+use tokio::task::{spawn_blocking, yield_now};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::engine::cancel::{CancelWatch, Grace, KillReason};
@@ -194,11 +194,18 @@ async fn observe(
     let mut next_signal: Option<(Interrupt, Instant)> = None;
     let never = Instant::now() + Duration::from_hours(8760);
     let (mut flush_at, mut close_at, mut lost_at) = (never, never, never);
-    while exited.is_none() || open {
+    while exited.is_none() || open || output.is_behind() {
         let signal_at = next_signal.map_or(never, |(_, at)| at);
         tokio::select! {
             biased;
-            why = must_end(cancel, limits, killed), if exited.is_none() && !killed.is_some_and(KillReason::is_at_once) => {
+            why = must_end(cancel, limits, killed),
+                if (exited.is_none() || output.is_behind()) && !killed.is_some_and(KillReason::is_at_once) =>
+            {
+                if exited.is_some() {
+                    // The process has ended by itself: only its output is cut short.
+                    output.stop_matching();
+                    continue;
+                }
                 killed = Some(why);
                 let first = match why {
                     KillReason::Forced | KillReason::Lost => Interrupt::Kill,
@@ -210,6 +217,9 @@ async fn observe(
             () = sleep_until(signal_at), if next_signal.is_some() && exited.is_none() => {
                 let Some((interrupt, at)) = next_signal.take() else { continue };
                 signal(interrupt);
+                if interrupt == Interrupt::Kill {
+                    output.stop_matching();
+                }
                 next_signal = match interrupt {
                     Interrupt::Int => Some((Interrupt::Term, at + grace.after_int)),
                     Interrupt::Term if killed == Some(KillReason::StepCancelled) => {
@@ -230,22 +240,30 @@ async fn observe(
                 exited = Some(status);
                 close_at = Instant::now() + grace.after_exit;
                 if killed.is_some() {
+                    output.stop_matching();
                     // Other processes of its group end with it.
                     signal(Interrupt::Kill);
                 }
             }
-            read = stream.read(&mut portion), if open => match read {
+            () = sleep_until(flush_at), if flush_at < never => {
+                output.flush();
+                flush_at = never;
+            }
+            () = yield_now(), if output.is_behind() => {
+                let began = Instant::now();
+                output.catch_up();
+                flush_at = flush_at.min(Instant::now() + FLUSH_AFTER);
+                // Time in which nothing was read is not time in which the output stayed open.
+                close_at += if exited.is_some() { began.elapsed() } else { Duration::ZERO };
+            }
+            read = stream.read(&mut portion), if open && !output.is_behind() => match read {
                 Ok(0) | Err(_) => open = false,
                 Ok(count) => {
                     output.push(&portion[..count]);
                     flush_at = flush_at.min(Instant::now() + FLUSH_AFTER);
                 }
             },
-            () = sleep_until(flush_at), if flush_at < never => {
-                output.flush();
-                flush_at = never;
-            }
-            () = sleep_until(close_at), if exited.is_some() => {
+            () = sleep_until(close_at), if exited.is_some() && !output.is_behind() => {
                 output.warn(&format!(
                     "The step's process has ended, but a process that it started still holds its output: reading \
                      stopped after {} s.",
