@@ -8,6 +8,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
@@ -44,20 +45,34 @@ pub struct Trusted {
     pub settings: Vec<String>,
 }
 
-/// A folder and its identity on the disk.
+/// A folder and its identity on the disk. The number of a folder that was removed is soon that of a new one, so the time
+/// of its making counts, too, where the file system has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// Path of the folder.
     pub path: PathBuf,
     device: u64,
     inode: u64,
+    /// When the folder was made, in nanoseconds since 1970. An earlier version did not record it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    made: Option<u64>,
 }
 
 impl Identity {
     fn of(folder: &Path) -> Result<Self, StoreError> {
         let path = folder.canonicalize().map_err(StoreError::io("look at", folder))?;
         let data = fs::metadata(&path).map_err(StoreError::io("look at", &path))?;
-        Ok(Self { path, device: data.dev(), inode: data.ino() })
+        let made = data.created().ok().and_then(|made| made.duration_since(UNIX_EPOCH).ok());
+        let made = made.and_then(|since| u64::try_from(since.as_nanos()).ok());
+        Ok(Self { path, device: data.dev(), inode: data.ino(), made })
+    }
+
+    /// Whether an identity of an earlier version lacks what tells this folder from another one.
+    fn is_clearer_than(&self, earlier: &Self) -> bool {
+        let Self { path, device, inode, made } = self;
+        made.is_some()
+            && earlier.made.is_none()
+            && (path, *device, *inode) == (&earlier.path, earlier.device, earlier.inode)
     }
 }
 
@@ -82,6 +97,9 @@ pub enum Distrust {
     /// Another repository was trusted at its path.
     #[error("it is not the repository that was trusted at this path")]
     OtherRepository,
+    /// An earlier version did not record when its folders were made.
+    #[error("it was trusted by an earlier version of cuelight, which did not record enough to recognise it")]
+    EarlierVersion,
     /// Its git folder is that of a trusted repository with other files.
     #[error("its `.git` leads to the git folder of another folder, which is trusted")]
     OtherRoot,
@@ -137,7 +155,10 @@ pub fn of(runs: &RunsDir, repository: &Repository, settings: &[String]) -> Resul
     // A git folder in its own root belongs to it, and a known worktree to the repository that knows it.
     let is_inside = own.git.path == own.root.path.join(".git");
     let shares = repository.is_known_worktree || is_inside || known.root.path == own.root.path;
-    let reason = if known.git != own.git || (known.root.path == own.root.path && known.root != own.root) {
+    let is_earlier = own.git.is_clearer_than(&known.git) || own.root.is_clearer_than(&known.root);
+    let reason = if is_earlier {
+        Distrust::EarlierVersion
+    } else if known.git != own.git || (known.root.path == own.root.path && known.root != own.root) {
         Distrust::OtherRepository
     } else if !shares {
         Distrust::OtherRoot

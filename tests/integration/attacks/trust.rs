@@ -72,6 +72,42 @@ fn a_folder_that_was_moved_or_copied_asks_again() {
 }
 
 #[test]
+fn a_folder_with_the_number_of_a_removed_one_is_another_repository() {
+    for _ in 0..8 {
+        let project = trusted();
+        fs::remove_dir_all(project.root()).expect("removed");
+        // File systems give the numbers of removed folders to the next ones.
+        fs::create_dir_all(project.root().join(".github/workflows")).expect("made");
+        project.git(&["init", "--quiet", "--initial-branch", "main"]);
+        project.write(".github/workflows/ci.yml", &HARMLESS.replace("harmless", "evil"));
+        project.commit();
+        project.call(&["run"]).expect(4, &["not the repository that was trusted at this path"]);
+    }
+    // The git folder alone.
+    for _ in 0..8 {
+        let project = trusted();
+        fs::remove_dir_all(project.root().join(".git")).expect("removed");
+        project.git(&["init", "--quiet", "--initial-branch", "main"]);
+        project.commit();
+        project.call(&["run"]).expect(4, &["not the repository that was trusted at this path"]);
+    }
+}
+
+#[test]
+fn trust_of_an_earlier_version_asks_again() {
+    let project = trusted();
+    let list = project.state().join("trust.json");
+    let mut trusted: serde_json::Value = serde_json::from_slice(&fs::read(&list).expect("read")).expect("JSON");
+    for folder in ["root", "git"] {
+        assert!(trusted[0][folder].as_object_mut().expect("an identity").remove("made").is_some(), "{trusted}");
+    }
+    fs::write(&list, trusted.to_string()).expect("written");
+    project.call(&["run"]).expect(4, &["it was trusted by an earlier version of cuelight"]);
+    project.call(&["trust"]).expect(0, &[]);
+    project.call(&["run"]).expect(0, &["harmless"]);
+}
+
+#[test]
 fn another_attempt_asks_like_the_first_one() {
     let project = Project::new(HARMLESS);
     project.run(&["ci"]).expect(0, &["harmless"]);
