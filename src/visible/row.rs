@@ -238,6 +238,23 @@ impl<S: Clone + Default + PartialEq> Row<S> {
         }
     }
 
+    /// Returns the text that stays visible.
+    fn text(&self) -> String {
+        match &self.content {
+            Content::Spans(spans) => spans.iter().map(|(text, _)| text.as_str()).collect(),
+            Content::Cells(cells) => {
+                let mut text = String::with_capacity(cells.len());
+                // Without the blank in front of a section that stayed empty.
+                let is_empty = self.section > 0 && cells.len() == self.section;
+                for cell in &cells[..cells.len() - usize::from(is_empty)] {
+                    text.extend(cell.shown);
+                    text.push_str(&cell.marks);
+                }
+                text
+            }
+        }
+    }
+
     /// Returns the text that stays visible, as spans of one style. A tab stays a tab if nothing was overwritten.
     #[must_use]
     pub fn into_spans(self) -> Vec<(String, S)> {
@@ -278,8 +295,12 @@ fn blank_halves<S: Clone + Default>(cells: &mut [Cell<S>], from: usize, to: usiz
 /// Parses a line of terminal output. The control characters of one byte (U+0080 to U+009F) are read as the escape
 /// sequences that they stand for, as terminals do (ECMA-48, 5.3).
 pub fn parse(line: &[u8], performer: &mut impl Perform) {
-    let mut parser = Parser::new();
-    let mut rest = line;
+    feed(&mut Parser::new(), line, performer);
+}
+
+/// Parses a part of a line, as [`parse`] does with the whole.
+fn feed(parser: &mut Parser, part: &[u8], performer: &mut impl Perform) {
+    let mut rest = part;
     while let Some(at) = first_c1(rest) {
         parser.advance(performer, &rest[..at]);
         parser.advance(performer, &[0x1b, rest[at + 1] - 0x40]);
@@ -301,6 +322,22 @@ pub fn first_control(lines: &[u8]) -> Option<usize> {
         let ends_line = matches!(lines.get(at + 1), None | Some(b'\n'));
         lines[*at] != b'\r' || !ends_line
     })
+}
+
+/// Whether the cursor may move elsewhere than behind the last character in some lines. Colours and carriage returns at the
+/// end of a line do not count, unless they are cut off.
+#[must_use]
+pub fn moves(lines: &[u8]) -> bool {
+    let is_colour = |at: usize| {
+        let parameters = lines[at + 1..].strip_prefix(b"[").unwrap_or_default();
+        parameters.iter().find(|byte| !matches!(byte, b'0'..=b'9' | b';' | b':')) == Some(&b'm')
+    };
+    let moves = |at: usize| match lines[at] {
+        b'\r' => lines.get(at + 1) != Some(&b'\n'),
+        0x1b => !is_colour(at),
+        _ => true,
+    };
+    memchr::memchr3_iter(0x1b, b'\r', 8, lines).any(moves) || first_c1(lines).is_some()
 }
 
 /// Returns a line as it is searched: as a terminal shows it.
@@ -332,34 +369,67 @@ fn without_colours(line: &[u8]) -> Option<Vec<u8>> {
     Some(text)
 }
 
+/// A row without styles, of a line that arrives in parts.
+#[derive(Default)]
+pub struct PlainRow {
+    parser: Parser,
+    row: Unstyled,
+}
+
+#[derive(Default)]
+struct Unstyled(Row<()>);
+
+impl Perform for Unstyled {
+    fn print(&mut self, c: char) {
+        self.0.print(c, ());
+    }
+
+    fn execute(&mut self, byte: u8) {
+        self.0.control(byte, ());
+    }
+
+    fn csi_dispatch(&mut self, params: &Params, intermediates: &[u8], _ignore: bool, action: char) {
+        if intermediates.is_empty() {
+            self.0.sequence(params, action);
+        }
+    }
+}
+
+impl PlainRow {
+    /// Takes the next part of the line.
+    pub fn push(&mut self, part: &[u8]) {
+        feed(&mut self.parser, part, &mut self.row);
+    }
+
+    /// Returns the text that a terminal shows.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.row.0.text()
+    }
+}
+
 /// Returns the text that a terminal shows of a line, with tabs.
 #[must_use]
 pub fn plain(line: &[u8]) -> String {
-    struct Plain(Row<()>);
-    impl Perform for Plain {
-        fn print(&mut self, c: char) {
-            self.0.print(c, ());
-        }
-
-        fn execute(&mut self, byte: u8) {
-            self.0.control(byte, ());
-        }
-
-        fn csi_dispatch(&mut self, params: &Params, intermediates: &[u8], _ignore: bool, action: char) {
-            if intermediates.is_empty() {
-                self.0.sequence(params, action);
-            }
-        }
-    }
-    let mut plain = Plain(Row::default());
-    parse(line, &mut plain);
-    plain.0.into_spans().into_iter().map(|(text, ())| text).collect()
+    let mut row = PlainRow::default();
+    row.push(line);
+    row.text()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn colours_and_ends_of_lines_move_no_cursor() {
+        for lines in ["plain\ttext\n", "\u{1b}[1;31mred\u{1b}[0m\r\n\u{1b}[38:5:1mx", "é✓\n", ""] {
+            assert!(!moves(lines.as_bytes()), "{lines:?}");
+        }
+        for lines in ["a\rb", "a\r", "a\u{8}b", "\u{1b}[2Ka", "\u{1b}[1", "\u{1b}", "\u{1b}7", "\u{9b}1G"] {
+            assert!(moves(lines.as_bytes()), "{lines:?}");
+        }
+    }
 
     #[test]
     fn a_line_is_what_a_terminal_shows_of_it() {

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use crate::engine::cancel::Cancellation;
 use crate::engine::checkpoint::Checkpoint;
-use crate::engine::mask::{MaskStream, Masker};
+use crate::engine::mask::{MaskStream, Masker, RowMask};
 use crate::engine::outlet::{Outlet, StepLog};
 use crate::files;
 use crate::model::RunInfo;
@@ -232,6 +232,7 @@ impl Outlet for RunOutlet {
         Box::new(RunLog {
             writer: LogWriter::new(path),
             stream: MaskStream::default(),
+            rows: RowMask::default(),
             untold: None,
             open: 0,
             told_open: 0,
@@ -284,6 +285,7 @@ struct RunLog {
     step: StepNumber,
     writer: LogWriter,
     stream: MaskStream,
+    rows: RowMask,
     masked: Vec<u8>,
     untold: Option<LineRange>,
     /// Length in bytes of the last line while it has no newline.
@@ -298,6 +300,7 @@ impl RunLog {
         if self.masked.is_empty() {
             return;
         }
+        self.rows.cover(&self.outlet.masker.read().unwrap_or_else(PoisonError::into_inner), &mut self.masked);
         let (writer, masked) = (&mut self.writer, &self.masked);
         let first = writer.lines();
         self.outlet.write(|| writer.append(masked, now()));

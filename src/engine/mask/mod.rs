@@ -7,8 +7,10 @@
 //!
 //! A masked secret becomes `***`; matches that touch or overlap become one. A mask never covers a newline, so masking
 //! keeps the number of lines: each line of a multi-line secret is a secret by itself. Output arrives in portions that
-//! may end anywhere, so [`MaskStream`] holds back text that may be the start of a secret.
+//! may end anywhere, so [`MaskStream`] holds back text that may be the start of a secret. [`RowMask`] covers what a moving
+//! cursor assembles.
 
+mod assembled;
 mod forms;
 
 use std::collections::HashSet;
@@ -20,6 +22,7 @@ use serde_json::Value;
 use crate::model::{Command, Event, Gate, Reply};
 use crate::visible::{Visible, has_unsafe};
 
+pub use assembled::RowMask;
 use forms::forms;
 
 /// Replacement for a secret.

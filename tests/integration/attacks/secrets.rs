@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use cuelight::visible::Visible;
+use cuelight::visible::row::plain;
 
 use crate::docker::{docker, has};
 use crate::project::Project;
@@ -40,6 +41,34 @@ fn a_secret_is_masked_however_it_is_coloured() {
             let readings = Visible::readings(line);
             let is_seen = seen(line) || readings.iter().any(|reading| seen(reading.text()));
             assert!(!is_seen, "{}", line.escape_ascii());
+        }
+    }
+}
+
+#[test]
+fn a_secret_that_the_cursor_assembles_is_covered() {
+    let project = Project::of_jobs(
+        r#"
+  a:
+    runs-on: ubuntu-latest
+    steps:
+      - env: {S: '${{ secrets.TOKEN }}'}
+        run: |
+          printf 'X%.0s' {1..8}; printf '%s\r%s\n' "${S:8}" "${S:0:8}"
+          printf '%s_%s\033[9D%s\n' "${S:0:6}" "${S:7}" "${S:6:1}"
+          printf '%s\033[1G\033[8@%s\n' "${S:8}" "${S:0:8}"
+          printf '%s__%s\033[9G\033[2P\n' "${S:0:8}" "${S:8}"
+          printf '%s?\b' "${S:0:14}"; sleep 0.2; printf '%s\n' "${S:14}"
+          printf '        %s' "${S:8}"; sleep 0.2; printf '\r%s' "${S:0:8}"; sleep 0.2; printf ' done\n'"#,
+    );
+    let mut command = project.command(&["run", "--trust", "--secret", "TOKEN"]);
+    let said = command.env("TOKEN", "hunter2-hunter2").output().expect("starts");
+    assert!(said.status.success());
+    let logs = project.call(&["logs"]).0.stdout;
+    assert!(String::from_utf8_lossy(&logs).matches("***").count() >= 5, "{}", logs.escape_ascii());
+    for bytes in [said.stdout, said.stderr, project.everything_written(), logs] {
+        for line in bytes.split(|byte| *byte == b'\n') {
+            assert!(!plain(line).contains("hunter2-hunter2"), "{}", line.escape_ascii());
         }
     }
 }
