@@ -182,7 +182,6 @@ fn runs_of_this_repository_are_not_those_of_another_without_a_remote_and_with_th
     assert_eq!(ids(&listed(home(&mine.root()))), [own.id().clone()]);
     let named = listed(home(&mine.root()).map(|home| RepositoryId::named(home.name)));
     assert_eq!(ids(&named), [newest.id().clone(), own.id().clone()], "a name alone stands for both");
-    assert_ne!(named[0].repository_key(), named[1].repository_key(), "they share no concurrency group");
     for place in [&mine, &other] {
         git(&place.root(), ["remote", "add", "origin", "https://github.com/octo/app.git"]).expect("a remote");
     }

@@ -120,15 +120,6 @@ fn is_no_number(number: &u64) -> bool {
 }
 
 impl RunInfo {
-    /// Returns a text that is the same for all runs of a repository, and for no run of another one.
-    #[must_use]
-    pub fn repository_key(&self) -> String {
-        match &self.folder {
-            Some(folder) => format!("{} in {}", self.repository, folder.display()),
-            None => self.repository.clone(),
-        }
-    }
-
     /// Returns the run as commands name it: `owner/name/17000000001` on a server, else its id.
     #[must_use]
     pub fn address(&self) -> String {

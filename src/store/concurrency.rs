@@ -17,10 +17,10 @@ use super::digest;
 use super::folder::{RunsDir, private};
 use super::{StoreError, lock};
 
-/// Name of the lock file under which tickets are numbered.
 /// Maximum size of a ticket in bytes.
 const MAX_TICKET: u64 = 64 * 1024;
 
+/// Name of the lock file under which tickets are numbered.
 const NUMBERING: &str = "lock";
 
 /// Concurrency groups of one state folder.
@@ -65,11 +65,12 @@ impl ConcurrencyGroups {
         Self { folder: runs.concurrency() }
     }
 
-    /// Joins the queue of a group of a repository. Names are compared without case, as on GitHub.
+    /// Joins the queue of a group of a repository, which is known by its folder. Names of groups are compared without case,
+    /// as on GitHub.
     ///
     /// # Errors
     /// The state folder cannot be written.
-    pub fn enter(&self, repository: &str, group: &str, who: &Holder) -> Result<Ticket, StoreError> {
+    pub fn enter(&self, repository: &Path, group: &str, who: &Holder) -> Result<Ticket, StoreError> {
         private().recursive(true).create(&self.folder).map_err(StoreError::io("make the folder", &self.folder))?;
         let group = name(repository, group);
         let numbering = self.folder.join(NUMBERING);
@@ -121,8 +122,10 @@ impl Drop for Ticket {
 }
 
 /// Returns the prefix of a group's file names.
-fn name(repository: &str, group: &str) -> String {
-    let whole = format!("{}\n{}", repository.to_lowercase(), group.to_lowercase());
+fn name(repository: &Path, group: &str) -> String {
+    let mut whole = repository.as_os_str().as_encoded_bytes().to_vec();
+    whole.push(b'\n');
+    whole.extend_from_slice(group.to_lowercase().as_bytes());
     digest::sha256(whole, 12)
 }
 
@@ -156,7 +159,7 @@ mod tests {
     fn turns_come_in_order_and_groups_do_not_mix() {
         let state = tempfile::tempdir().expect("a folder");
         let groups = ConcurrencyGroups::at(&RunsDir::at(state.path()));
-        let enter = |group: &str, run: &str| groups.enter("o/r", group, &member(run)).expect("in line");
+        let enter = |group: &str, run: &str| groups.enter(Path::new("/r"), group, &member(run)).expect("in line");
         let (first, second, third) = (enter("Deploy", "1"), enter("deploy", "2"), enter("DEPLOY", "3"));
         let living = |ticket: &Ticket| ticket.ahead().expect("readable").living;
         assert_eq!(living(&first), []);
@@ -165,7 +168,7 @@ mod tests {
         assert_eq!(living(&third), [member("1")]);
         drop(first);
         assert_eq!(living(&third), []);
-        let elsewhere = groups.enter("o/other", "deploy", &member("4")).expect("in line");
+        let elsewhere = groups.enter(Path::new("/other"), "deploy", &member("4")).expect("in line");
         assert_eq!((living(&elsewhere), living(&enter("test", "5"))), (vec![], vec![]));
     }
 
@@ -173,12 +176,12 @@ mod tests {
     fn dead_holders_are_reported_once_and_block_no_waiter() {
         let state = tempfile::tempdir().expect("a folder");
         let groups = ConcurrencyGroups::at(&RunsDir::at(state.path()));
-        let dead = groups.enter("o/r", "g", &member("dead")).expect("in line");
+        let dead = groups.enter(Path::new("/r"), "g", &member("dead")).expect("in line");
         let path = dead.folder.join(file(&dead.group, dead.number));
         let left = fs::read(&path).expect("a ticket");
         drop(dead);
         fs::write(&path, left).expect("written");
-        let next = groups.enter("o/r", "g", &member("next")).expect("in line");
+        let next = groups.enter(Path::new("/r"), "g", &member("next")).expect("in line");
         assert_eq!(next.ahead().expect("readable"), Ahead { living: vec![], dead: vec![member("dead")] });
         assert_eq!(next.ahead().expect("readable"), Ahead::default());
         assert!(next.number > 1, "numbers only grow while a ticket exists");

@@ -1,7 +1,10 @@
 //! Queues the run and jobs of this worker for concurrency groups, and asks other holders to give them up.
+//!
+//! A group is that of a repository on this machine, with all its worktrees. Two clones of one origin share none: every
+//! repository can name the origin of another one, and could cancel its runs.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -12,6 +15,7 @@ use crate::engine::concurrency::{AcquireError, ConcurrencyGate, GroupRequest};
 use crate::engine::outlet::Outlet;
 use crate::engine::panics::Panic;
 use crate::model::{Command, Event, Gate, JobId};
+use crate::repo::git::git;
 use crate::store::StoreError;
 use crate::store::concurrency::{Ahead, ConcurrencyGroups, Holder, Ticket};
 use crate::store::folder::{RunFolder, RunsDir};
@@ -26,7 +30,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 pub(super) struct ConcurrencyQueue {
     state: PathBuf,
     folder: RunFolder,
-    repository: String,
+    /// Root of the repository.
+    repository: PathBuf,
+    /// Folder that stands for the repository, once a group is wanted.
+    scope: OnceLock<PathBuf>,
     attempt: u32,
     name: String,
     outlet: Arc<RunOutlet>,
@@ -49,7 +56,7 @@ fn failed(error: StoreError) -> AcquireError {
 impl ConcurrencyQueue {
     pub(super) fn new(
         folder: &RunFolder,
-        repository: String,
+        repository: PathBuf,
         (attempt, name): (u32, &str),
         outlet: &Arc<RunOutlet>,
     ) -> Arc<Self> {
@@ -57,6 +64,7 @@ impl ConcurrencyQueue {
             state: folder.state().to_owned(),
             folder: folder.clone(),
             repository,
+            scope: OnceLock::new(),
             attempt,
             name: name.to_owned(),
             outlet: Arc::clone(outlet),
@@ -66,8 +74,8 @@ impl ConcurrencyQueue {
     /// Enters the queue for a job, or for the run as a whole, and notifies those that must leave.
     pub(super) fn enter(&self, job: Option<JobId>, wanted: &GroupRequest) -> Result<Waiter, AcquireError> {
         let me = Holder { run: self.folder.id().clone(), job };
-        let ticket =
-            ConcurrencyGroups::at(&self.folder.runs()).enter(&self.repository, &wanted.group, &me).map_err(failed)?;
+        let scope = self.scope.get_or_init(|| scope(&self.repository));
+        let ticket = ConcurrencyGroups::at(&self.folder.runs()).enter(scope, &wanted.group, &me).map_err(failed)?;
         let ahead = ticket.ahead().map_err(failed)?;
         if let Some(holder) = ahead.living.iter().find(|other| waits_for(other, &me)) {
             let holder = holder.job.as_ref().map_or_else(|| "its own workflow".to_owned(), |job| format!("`{job}`"));
@@ -137,6 +145,13 @@ impl ConcurrencyGate for ConcurrencyQueue {
         let place = self.enter(Some(job), &wanted);
         async move { self.wait(place?).await }.boxed()
     }
+}
+
+/// Returns the folder of a repository's objects and refs, which its worktrees share; the root of its files without git.
+fn scope(repository: &Path) -> PathBuf {
+    let common = git(repository, ["rev-parse", "--path-format=absolute", "--git-common-dir"]).ok();
+    let common = common.and_then(|common| Path::new(common.trim_end_matches('\n')).canonicalize().ok());
+    common.unwrap_or_else(|| repository.to_owned())
 }
 
 /// Returns the name of a holder for messages.

@@ -107,6 +107,36 @@ fn cancel_in_progress_cancels_the_running_one() {
 }
 
 #[test]
+fn worktrees_share_a_group_and_clones_do_not() {
+    let door = Door::new(&workflow("{group: g, cancel-in-progress: true}"));
+    let origin = "https://github.com/octo/app.git";
+    door.project.git(&["remote", "add", "origin", origin]);
+    door.project.git(&["worktree", "add", "--quiet", "-b", "side", "../side"]);
+    let copy = door.project.home().join("copy");
+    door.project.git(&["clone", "--quiet", ".", copy.to_str().expect("text")]);
+    door.project.git(&["-C", "../copy", "remote", "set-url", "origin", origin]);
+    let start_in = |folder: &str| {
+        let mut command = door.command(&["run", "ci", "--trust", "--detach"]);
+        let said = command.current_dir(door.project.home().join(folder)).output().expect("starts");
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        String::from_utf8_lossy(&said.stdout).trim().to_owned()
+    };
+    let first = door.start(&[]);
+    door.until_inside(&first);
+    let other = start_in("copy");
+    door.until_inside(&other);
+    assert_eq!(door.show(&first)["status"], "in_progress");
+    let tree = start_in("side");
+    door.until(&first, "cancelled");
+    door.until_inside(&tree);
+    assert_eq!(door.show(&other)["status"], "in_progress");
+    door.open();
+    for run in [&other, &tree] {
+        door.until(run, "success");
+    }
+}
+
+#[test]
 fn a_killed_worker_releases_its_group_after_its_processes_are_killed() {
     let door = Door::new(&workflow("x"));
     let first = door.start(&[]);

@@ -1,6 +1,7 @@
 //! Attacks: what a repository, a step or a broken machine may try. A file for each kind.
 
 mod campaign;
+mod checkout;
 mod engine;
 mod files;
 mod full_disk;
@@ -8,6 +9,7 @@ mod git;
 mod identity;
 mod isolation;
 mod limits;
+mod matchers;
 mod names;
 mod question;
 mod secrets;

@@ -59,7 +59,8 @@ impl DockerClient {
         }
         let options = ListImagesOptionsBuilder::default().filters(&filters).build();
         for image in self.api.list_images(Some(options)).await.map_err(failed("images"))? {
-            let name = image.repo_tags.first().cloned().unwrap_or_else(|| image.id.clone());
+            // An image that lost its tag is listed with this one, or with none.
+            let name = image.repo_tags.into_iter().find(|tag| tag != "<none>:<none>").unwrap_or(image.id);
             found.push(holding(HoldingKind::Image, name.clone(), name, run_of(Some(&image.labels))));
         }
         Ok(found)

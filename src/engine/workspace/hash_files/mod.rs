@@ -148,8 +148,7 @@ fn hash_selected(
     let mut digests = Sha256::new();
     let mut found = false;
     for start in selection.starts(&workspace) {
-        for path in (Walk { selection: &selection, follow_links, ancestors: Vec::new(), waiting: vec![(start, 0)] }) {
-            go_on()?;
+        for path in Walk::new(&selection, follow_links, start, go_on) {
             let path = path?;
             let failed = |fault: FileError| HashError::file(&path, fault);
             // A link that is not followed may still be one to a folder.
@@ -172,16 +171,23 @@ struct Walk<'a> {
     ancestors: Vec<PathBuf>,
     /// Paths still to visit, the next one last, with their depth.
     waiting: Vec<(PathBuf, usize)>,
+    go_on: GoOn<'a>,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    fn new(selection: &'a Selection, follow_links: bool, start: PathBuf, go_on: GoOn<'a>) -> Self {
+        Self { selection, follow_links, ancestors: Vec::new(), waiting: vec![(start, 0)], go_on }
+    }
+
     /// Visits a path. Returns whether it is a selected file.
-    fn visit(&mut self, path: &Path, level: usize) -> io::Result<bool> {
+    fn visit(&mut self, path: &Path, level: usize) -> Result<bool, HashError> {
+        (self.go_on)()?;
+        let failed = |error: io::Error| HashError::file(path, error);
         let metadata = if self.follow_links { fs::metadata(path) } else { fs::symlink_metadata(path) };
         let metadata = match metadata {
             // A start that does not exist, or a dangling link.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            metadata => metadata?,
+            metadata => metadata.map_err(failed)?,
         };
         if !metadata.is_dir() {
             return Ok(self.selection.selects(path));
@@ -190,14 +196,18 @@ impl Walk<'_> {
             return Ok(false);
         }
         if self.follow_links {
-            let place = path.canonicalize()?;
+            let place = path.canonicalize().map_err(failed)?;
             self.ancestors.truncate(level);
             if self.ancestors.contains(&place) {
                 return Ok(false);
             }
             self.ancestors.push(place);
         }
-        let mut children = fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+        let mut children = Vec::new();
+        for entry in fs::read_dir(path).map_err(failed)? {
+            (self.go_on)()?;
+            children.push(entry.map_err(failed)?.path());
+        }
         children.sort_unstable_by(|one, other| other.file_name().cmp(&one.file_name()));
         self.waiting.extend(children.into_iter().map(|child| (child, level + 1)));
         Ok(false)
@@ -212,7 +222,7 @@ impl Iterator for Walk<'_> {
             match self.visit(&path, level) {
                 Ok(true) => return Some(Ok(path)),
                 Ok(false) => {}
-                Err(error) => return Some(Err(HashError::file(&path, error))),
+                Err(error) => return Some(Err(error)),
             }
         }
         None
@@ -264,6 +274,37 @@ mod tests {
     fn hash(folder: &Path, arguments: &[&str]) -> Result<String, String> {
         let arguments: Vec<_> = arguments.iter().map(ToString::to_string).collect();
         hash_files(folder, &arguments, &|| Ok(())).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn limits_are_noticed_while_nothing_is_selected() {
+        let names: Vec<String> = (0..200).flat_map(|n| [format!("many/{n}"), format!("deep/{n}/x")]).collect();
+        let folder = workspace(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        // Each link leads to all the others: with links followed, the walk has no end that can be waited for.
+        fs::create_dir(folder.path().join("maze")).unwrap();
+        for n in 0..12 {
+            symlink(".", folder.path().join(format!("maze/{n}"))).unwrap();
+            fs::create_dir(folder.path().join(format!("maze/d{n}"))).unwrap();
+            for other in 0..12 {
+                symlink(format!("../d{other}"), folder.path().join(format!("maze/d{n}/{other}"))).unwrap();
+            }
+        }
+        for (arguments, steps) in [
+            (&["many/none*"][..], 100),
+            (&["deep/**/none"], 100),
+            (&["deep/**/none"], 300),
+            (&["--follow-symbolic-links", "maze/**/none"], 100_000),
+        ] {
+            let left = std::cell::Cell::new(steps);
+            let go_on = || {
+                left.set(left.get() - 1);
+                if left.get() > 0 { Ok(()) } else { Err(HashError::TimedOut) }
+            };
+            let arguments: Vec<_> = arguments.iter().map(ToString::to_string).collect();
+            let error = hash_files(folder.path(), &arguments, &go_on).expect_err("a limit");
+            assert!(error.to_string().contains("did not finish within"), "{error}");
+            assert_eq!(left.get(), 0, "noticed at once");
+        }
     }
 
     #[test]
