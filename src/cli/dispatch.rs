@@ -75,9 +75,14 @@ pub(super) struct ChangeArgs {
 }
 
 /// Parses `NAME=VALUE`.
-fn input(text: &str) -> Result<(String, String), String> {
+/// An input without a name or a value.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("write NAME=VALUE")]
+struct NotAnInput;
+
+fn input(text: &str) -> Result<(String, String), NotAnInput> {
     let pair = text.split_once('=').filter(|(name, _)| !name.is_empty());
-    pair.map(|(name, value)| (name.to_owned(), value.to_owned())).ok_or_else(|| "write NAME=VALUE".to_owned())
+    pair.map(|(name, value)| (name.to_owned(), value.to_owned())).ok_or(NotAnInput)
 }
 
 /// Starts a workflow on a server, and follows its run.

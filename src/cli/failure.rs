@@ -163,14 +163,12 @@ impl From<SecretError> for Failure {
 
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
-        let exit = match refusal {
-            Refusal::Faults(_) => Exit::Failed,
-            Refusal::Request(_) => Exit::Usage,
-        };
         let colour = style::colour_of_errors();
         match refusal {
-            Refusal::Faults(_) => Self::rendered(exit, refusal.render(colour), colour),
-            Refusal::Request(reason) => Self::new(exit, reason),
+            Refusal::Faults(_) => Self::rendered(Exit::Failed, refusal.render(colour), colour),
+            Refusal::Event { .. } | Refusal::Job { .. } | Refusal::Inputs(_) => {
+                Self::new(Exit::Usage, refusal.to_string())
+            }
         }
     }
 }

@@ -113,7 +113,7 @@ proptest! {
             TriggerError::AllSkipped { event: any(), skipped: vec![skipped] }.into(),
             Untrusted { root: path(), reason: Distrust::Unknown }.into(),
             StoreError::Damaged { path: path(), reason: any() }.into(),
-            Refusal::Request(any()).into(),
+            Refusal::Event { workflow: any(), event: any(), known: vec![any()] }.into(),
             SecretError::NotInEnvironment(any()).into(),
         ];
         let mut bytes = Vec::new();

@@ -61,11 +61,16 @@ pub(super) struct Args {
     detach: bool,
 }
 
-fn method(text: &str) -> Result<RollbackBy, String> {
+/// A word that names no way to roll back.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("must be `dispatch` or `rerun`")]
+struct NotAWay;
+
+fn method(text: &str) -> Result<RollbackBy, NotAWay> {
     match text {
         "dispatch" => Ok(RollbackBy::Dispatch),
         "rerun" => Ok(RollbackBy::Rerun),
-        _ => Err("must be `dispatch` or `rerun`".to_owned()),
+        _ => Err(NotAWay),
     }
 }
 

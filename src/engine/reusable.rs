@@ -6,10 +6,75 @@ use indexmap::IndexMap;
 
 use crate::workflow::expr::{Object, Scope, Value};
 use crate::workflow::inputs;
-use crate::workflow::inputs::{empty, typed};
+use crate::workflow::inputs::{InputError, WrongInput, empty, typed};
 use crate::workflow::source::Span;
 use crate::workflow::syntax::{CallSecrets, JobBody, JobDefinition, Trigger, Workflow};
-use crate::workflow::template::Template;
+use crate::workflow::template::{Template, TemplateError};
+
+/// Reason why a called workflow does not start, or has no outputs. Positions are `line:column`, or with the file before
+/// them where it is another than the caller's.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CallError {
+    /// The job has steps.
+    #[error("the job calls no workflow")]
+    NoCall,
+    /// The called workflow is not here.
+    #[error("the workflow it calls cannot run here: only workflows of this repository can")]
+    Elsewhere,
+    /// `workflow_call` is not among the events of the called workflow.
+    #[error("{0} has no `workflow_call` among its events, so it cannot be called")]
+    NotCallable(String),
+    /// An input or its default cannot be evaluated.
+    #[error("input `{name}`: {source}")]
+    Input { name: String, source: TemplateError },
+    /// An input has a value of another type.
+    #[error("{position}: input `{name}` {source}")]
+    InputType { position: String, name: String, source: WrongInput },
+    /// The default of an input has another type.
+    #[error("default of {0}")]
+    Default(#[from] DefaultError),
+    /// A required input has no value.
+    #[error("{workflow} needs the input `{name}`")]
+    NoInput { workflow: String, name: String },
+    /// A secret cannot be evaluated.
+    #[error("secret `{name}`: {source}")]
+    Secret { name: String, source: TemplateError },
+    /// A required secret has no value.
+    #[error("{workflow} needs the secret `{name}`")]
+    NoSecret { workflow: String, name: String },
+    /// An output cannot be evaluated.
+    #[error("{position}: output `{name}`: {source}")]
+    Output { position: String, name: String, source: TemplateError },
+}
+
+/// Reason why a run that a person starts has no inputs.
+#[derive(Debug, thiserror::Error)]
+pub enum DispatchError {
+    /// The inputs do not fit the workflow.
+    #[error(transparent)]
+    Given(#[from] InputError),
+    /// A given value has another type.
+    #[error("input `{name}` {source}")]
+    Type {
+        /// Name of the input.
+        name: String,
+        /// What it takes.
+        source: WrongInput,
+    },
+    /// The default of an input has another type.
+    #[error("default of {0}")]
+    Default(#[from] DefaultError),
+}
+
+/// Default of an input that has another type than the input.
+#[derive(Debug, thiserror::Error)]
+#[error("input `{name}` {source}")]
+pub struct DefaultError {
+    /// Name of the input.
+    name: String,
+    /// What it takes.
+    source: WrongInput,
+}
 
 /// Inputs and secrets of a called workflow.
 #[derive(Debug)]
@@ -23,34 +88,33 @@ pub(super) struct Call {
 /// Matches the `with` and `secrets` of the calling job with the declarations of the called workflow.
 ///
 /// # Errors
-/// A message with its position: the workflow cannot be called, an input or secret is missing, or a value has the wrong
+/// The workflow cannot be called, an input or secret is missing, or a value has the wrong
 /// type or cannot be evaluated.
 pub(super) fn bind(
     caller: &JobDefinition,
     callee: &Arc<Workflow>,
     scope: &Scope<'_>,
     secrets: &IndexMap<String, String>,
-) -> Result<Call, String> {
+) -> Result<Call, CallError> {
     let JobBody::Call { uses, with, secrets: passed } = &caller.body else {
-        return Err("the job calls no workflow".to_owned());
+        return Err(CallError::NoCall);
     };
     let Some(interface) = interface(callee) else {
-        return Err(format!("{} has no `workflow_call` among its events, so it cannot be called", uses.value));
+        return Err(CallError::NotCallable(uses.value.clone()));
     };
     let mut inputs = Object::default();
     for input in &interface.inputs {
         let name = &input.name.value;
+        let failed = |source| CallError::Input { name: name.clone(), source };
         let given = with.iter().find(|(key, _)| key.value.eq_ignore_ascii_case(name));
         let value = match (given, &input.default) {
-            (Some((key, value)), _) => {
-                let value = value.evaluate(scope).map_err(|error| format!("input `{name}`: {error}"))?;
-                typed(&input.kind, value).map_err(|wrong| format!("{}: input `{name}` {wrong}", line(key.span)))?
+            (Some((key, value)), _) => typed(&input.kind, value.evaluate(scope).map_err(failed)?)
+                .map_err(|source| CallError::InputType { position: line(key.span), name: name.clone(), source })?,
+            (None, Some(default)) => typed(&input.kind, default.evaluate(scope).map_err(failed)?)
+                .map_err(|source| DefaultError { name: name.clone(), source })?,
+            (None, None) if input.required => {
+                return Err(CallError::NoInput { workflow: uses.value.clone(), name: name.clone() });
             }
-            (None, Some(default)) => {
-                let value = default.evaluate(scope).map_err(|error| format!("input `{name}`: {error}"))?;
-                typed(&input.kind, value).map_err(|wrong| format!("default of input `{name}` {wrong}"))?
-            }
-            (None, None) if input.required => return Err(format!("{} needs the input `{name}`", uses.value)),
             (None, None) => empty(&input.kind),
         };
         inputs.insert(name.clone(), value);
@@ -61,7 +125,8 @@ pub(super) fn bind(
         CallSecrets::Named(named) => {
             let mut own = IndexMap::new();
             for (name, value) in named {
-                let value = value.evaluate(scope).map_err(|error| format!("secret `{}`: {error}", name.value))?;
+                let failed = |source| CallError::Secret { name: name.value.clone(), source };
+                let value = value.evaluate(scope).map_err(failed)?;
                 own.insert(name.value.clone(), value.to_text());
             }
             own
@@ -70,7 +135,7 @@ pub(super) fn bind(
     own.retain(|_, value| !value.is_empty());
     for (name, required) in &interface.secrets {
         if *required && !own.keys().any(|given| given.eq_ignore_ascii_case(&name.value)) {
-            return Err(format!("{} needs the secret `{}`", uses.value, name.value));
+            return Err(CallError::NoSecret { workflow: uses.value.clone(), name: name.value.clone() });
         }
     }
     Ok(Call { inputs: Value::object(inputs), secrets: own })
@@ -79,12 +144,16 @@ pub(super) fn bind(
 /// Evaluates the outputs of the called workflow. `scope` has its `jobs` context.
 ///
 /// # Errors
-/// A message about the output that cannot be evaluated.
-pub(super) fn outputs(callee: &Arc<Workflow>, scope: &Scope<'_>) -> Result<IndexMap<String, String>, String> {
+/// An output cannot be evaluated.
+pub(super) fn outputs(callee: &Arc<Workflow>, scope: &Scope<'_>) -> Result<IndexMap<String, String>, CallError> {
     let declared = interface(callee).map(|interface| interface.outputs.as_slice()).unwrap_or_default();
     let entries = declared.iter().map(|(name, value)| match value.evaluate(scope) {
         Ok(value) => Ok((name.value.clone(), value.to_text())),
-        Err(error) => Err(format!("{}:{}: output `{}`: {error}", callee.source.name, line(name.span), name.value)),
+        Err(source) => Err(CallError::Output {
+            position: format!("{}:{}", callee.source.name, line(name.span)),
+            name: name.value.clone(),
+            source,
+        }),
     });
     entries.collect()
 }
@@ -93,18 +162,17 @@ pub(super) fn outputs(callee: &Arc<Workflow>, scope: &Scope<'_>) -> Result<Index
 /// declared types.
 ///
 /// # Errors
-/// A message about an input that is missing, unknown, or of the wrong type.
-pub fn dispatch(workflow: &Workflow, event: &str, given: &IndexMap<String, String>) -> Result<Object, String> {
-    let given = inputs::given(workflow, event, given, None).map_err(|error| error.to_string())?;
+/// An input is missing, unknown, or of the wrong type.
+pub fn dispatch(workflow: &Workflow, event: &str, given: &IndexMap<String, String>) -> Result<Object, DispatchError> {
+    let given = inputs::given(workflow, event, given, None)?;
     let mut values = Object::default();
     for input in inputs::declared(workflow, event) {
         let name = &input.name.value;
         let value = match (given.get(name), input.default.as_ref().and_then(Template::literal)) {
-            (Some(value), _) => {
-                typed(&input.kind, Value::string(value.clone())).map_err(|wrong| format!("input `{name}` {wrong}"))?
-            }
+            (Some(value), _) => typed(&input.kind, Value::string(value.clone()))
+                .map_err(|source| DispatchError::Type { name: name.clone(), source })?,
             (None, Some(default)) => typed(&input.kind, Value::string(default))
-                .map_err(|wrong| format!("default of input `{name}` {wrong}"))?,
+                .map_err(|source| DefaultError { name: name.clone(), source })?,
             (None, None) => empty(&input.kind),
         };
         values.insert(name.clone(), value);

@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 use crate::engine::concurrency::{GroupError, GroupRequest};
 use crate::engine::context::RunFacts;
 use crate::engine::reusable;
+use crate::engine::reusable::DispatchError;
 use crate::model::RunInfo;
 use crate::store::digest::hexadecimal;
 use crate::store::folder;
@@ -14,7 +15,7 @@ use crate::store::spec::WorkflowSpec;
 use crate::workflow;
 use crate::workflow::diagnostic::{Diagnostic, Severity};
 use crate::workflow::expr::{Contexts, NoFiles, Object, Scope, Status, Value};
-use crate::workflow::plan::{Callee, CalleeLookup, Plan, PlanContexts};
+use crate::workflow::plan::{Callee, CalleeLookup, Plan, PlanContexts, UnknownJob};
 use crate::workflow::source::Source;
 use crate::workflow::syntax::Workflow;
 
@@ -24,9 +25,27 @@ pub enum Refusal {
     /// The workflow files have errors.
     #[error("{}", quoted(.0, false))]
     Faults(Vec<(Arc<Source>, Diagnostic)>),
-    /// The request does not fit the workflow.
-    #[error("{0}")]
-    Request(String),
+    /// The workflow does not run on the event.
+    #[error("{workflow} does not run on `{event}`; its events are {}", .known.join(", "))]
+    Event {
+        /// Path of the workflow.
+        workflow: String,
+        /// The event.
+        event: String,
+        /// Events of the workflow.
+        known: Vec<String>,
+    },
+    /// The workflow has no such job.
+    #[error("{workflow} has {source}")]
+    Job {
+        /// Path of the workflow.
+        workflow: String,
+        /// The job.
+        source: UnknownJob,
+    },
+    /// The inputs do not fit the workflow.
+    #[error(transparent)]
+    Inputs(#[from] DispatchError),
 }
 
 impl Refusal {
@@ -34,8 +53,8 @@ impl Refusal {
     #[must_use]
     pub fn render(&self, colour: bool) -> String {
         match self {
-            Self::Request(reason) => reason.clone(),
             Self::Faults(faults) => quoted(faults, colour),
+            other => other.to_string(),
         }
     }
 }
@@ -98,15 +117,13 @@ pub fn plan(
 ) -> Result<Prepared, Refusal> {
     let source = Arc::clone(&workflow.source);
     if !workflow.triggers.iter().any(|trigger| trigger.event.value == info.event) {
-        let known: Vec<_> = workflow.triggers.iter().map(|trigger| trigger.event.value.as_str()).collect();
-        return Err(Refusal::Request(format!(
-            "{} does not run on `{}`; its events are {}",
-            info.workflow,
-            info.event,
-            known.join(", ")
-        )));
+        return Err(Refusal::Event {
+            workflow: info.workflow.clone(),
+            event: info.event.clone(),
+            known: workflow.triggers.iter().map(|trigger| trigger.event.value.clone()).collect(),
+        });
     }
-    let inputs = reusable::dispatch(&workflow, &info.event, &spec.inputs).map_err(Refusal::Request)?;
+    let inputs = reusable::dispatch(&workflow, &info.event, &spec.inputs)?;
     let name = workflow.name.as_ref().map_or_else(|| info.workflow.clone(), |name| name.value.clone());
     let facts = RunFacts {
         run_id: run_id(info),
@@ -133,7 +150,7 @@ pub fn plan(
         ..PlanContexts::default()
     };
     let plan = Plan::new(workflow, &known, called).map_err(Refusal::Faults)?;
-    let plan = plan.only(&spec.jobs).map_err(|unknown| Refusal::Request(format!("{} has {unknown}", info.workflow)))?;
+    let plan = plan.only(&spec.jobs).map_err(|source| Refusal::Job { workflow: info.workflow.clone(), source })?;
     let contexts = contexts(&known);
     let scope = Scope { contexts: &contexts, status: Status::default(), host: &NoFiles };
     let name = run_name(&plan, &scope).unwrap_or(name);

@@ -2,18 +2,16 @@
 
 use indexmap::IndexMap;
 
+use super::error::InputError;
 use crate::workflow::expr::{Object, Scope, Value};
 use crate::workflow::syntax::{Action, ActionRuns, NamedValues};
 
 /// Evaluates `with`. The keys of the result are in lower case.
 ///
 /// # Errors
-/// A message about the input that cannot be evaluated.
-pub(crate) fn given(with: &NamedValues, scope: &Scope<'_>) -> Result<IndexMap<String, String>, String> {
-    let values = with.evaluate(scope).map_err(|error| match &error.name {
-        Some(name) => format!("`with.{name}`: {error}"),
-        None => format!("`with`: {error}"),
-    })?;
+/// An input cannot be evaluated.
+pub(crate) fn given(with: &NamedValues, scope: &Scope<'_>) -> Result<IndexMap<String, String>, InputError> {
+    let values = with.evaluate(scope).map_err(|source| InputError::With { source })?;
     Ok(values.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value.to_text())).collect())
 }
 
@@ -21,19 +19,20 @@ pub(crate) fn given(with: &NamedValues, scope: &Scope<'_>) -> Result<IndexMap<St
 /// but not declared.
 ///
 /// # Errors
-/// A message about the default that cannot be evaluated.
+/// A default cannot be evaluated.
 pub(crate) fn inputs(
     action: &Action,
     given: &IndexMap<String, String>,
     scope: &Scope<'_>,
-) -> Result<IndexMap<String, String>, String> {
+) -> Result<IndexMap<String, String>, InputError> {
     let mut inputs = IndexMap::new();
     for input in &action.inputs {
         let name = input.name.value.to_ascii_lowercase();
         let value = match (given.get(&name), &input.default) {
             (Some(value), _) => value.clone(),
             (None, Some(default)) => {
-                let value = default.evaluate(scope).map_err(|error| format!("default of input `{name}`: {error}"))?;
+                let value = default.evaluate(scope);
+                let value = value.map_err(|source| InputError::Default { name: name.clone(), source })?;
                 value.to_text()
             }
             (None, None) => String::new(),

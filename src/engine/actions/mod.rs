@@ -6,6 +6,7 @@
 
 pub(super) mod checkout;
 pub(super) mod docker;
+pub(crate) mod error;
 pub(super) mod inputs;
 pub(super) mod javascript;
 pub mod partial;

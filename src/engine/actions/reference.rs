@@ -43,13 +43,18 @@ impl std::fmt::Display for Remote {
     }
 }
 
+/// Text that has none of the forms of a reference.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("invalid action `{0}`: write owner/name@ref, ./path or docker://image")]
+pub(crate) struct ReferenceError(String);
+
 impl Reference {
     /// Parses a reference.
     ///
     /// # Errors
-    /// A message if the text has none of these forms.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || format!("invalid action `{text}`: write owner/name@ref, ./path or docker://image");
+    /// The text has none of these forms.
+    pub(crate) fn parse(text: &str) -> Result<Self, ReferenceError> {
+        let wrong = || ReferenceError(text.to_owned());
         if let Some(path) = text.strip_prefix("./").or_else(|| text.strip_prefix(".\\")) {
             return Ok(Self::Local(path.trim_end_matches('/').to_owned()));
         }

@@ -16,6 +16,7 @@ use crate::workflow;
 use crate::workflow::source::Source;
 use crate::workflow::syntax::{Action, ActionRuns, LockedAction, NamedValues, Steering, StepAction, StepDefinition};
 
+use super::error::{ActionError, ManifestError, NodeError};
 use super::reference::{Reference, Remote};
 use super::store::Fetched;
 use crate::engine::RunContext;
@@ -62,11 +63,11 @@ impl ResolvedAction {
         reference: &str,
         remote: Remote,
         shared: &RunContext,
-    ) -> Result<(Self, Option<String>), String> {
+    ) -> Result<(Self, Option<String>), ActionError> {
         let Fetched { root, folder, commit, origin, remark } = shared.actions.folder(&remote).await?;
         let action = match read(&root, folder.strip_prefix(&root).unwrap_or(Path::new("."))) {
-            Some(read) => read.map_err(|reason| format!("`{reference}`: {reason}"))?,
-            None => return Err(format!("`{reference}` has no action.yml, action.yaml or Dockerfile ({origin})")),
+            Some(read) => read.map_err(|source| ActionError::Manifest { reference: reference.to_owned(), source })?,
+            None => return Err(ActionError::NoManifest { reference: reference.to_owned(), of: origin }),
         };
         let known =
             Self { reference: reference.to_owned(), action, root, folder, remote: Some(remote), commit, origin };
@@ -77,7 +78,7 @@ impl ResolvedAction {
     ///
     /// # Errors
     /// The folder has no action, or its manifest cannot be read.
-    pub(crate) fn own(path: &str, within: Option<&Self>, shared: &RunContext) -> Result<Self, String> {
+    pub(crate) fn own(path: &str, within: Option<&Self>, shared: &RunContext) -> Result<Self, ActionError> {
         let (root, remote) =
             if let Some((within, remote)) = within.and_then(|action| Some((action, action.remote.as_ref()?))) {
                 (within.root.clone(), remote.beside(path))
@@ -86,16 +87,11 @@ impl ResolvedAction {
                 (shared.repository.clone(), Remote { repository, path: path.to_owned(), version })
             };
         let folder = root.join(path);
-        let action = match read(&root, Path::new(path)) {
-            Some(read) => read.map_err(|reason| format!("`$/{path}`: {reason}"))?,
-            None => {
-                return Err(format!(
-                    "`$/{path}` of {} has no action.yml, action.yaml or Dockerfile",
-                    remote.repository
-                ));
-            }
-        };
         let origin = format!("of {}", remote.repository);
+        let action = match read(&root, Path::new(path)) {
+            Some(read) => read.map_err(|source| ActionError::Manifest { reference: format!("$/{path}"), source })?,
+            None => return Err(ActionError::NoManifest { reference: format!("$/{path}"), of: origin }),
+        };
         Ok(Self { reference: remote.to_string(), action, root, folder, remote: Some(remote), commit: None, origin })
     }
 
@@ -220,7 +216,7 @@ fn look<'a>(
                 StepAction::Run { .. } | StepAction::Steer(_) => continue,
             };
             match Reference::parse(&reference.value) {
-                Err(reason) => needs.lacks(reason),
+                Err(error) => needs.lacks(error.to_string()),
                 Ok(Reference::Image(image)) => {
                     needs.container.get_or_insert_with(|| reference.value.clone());
                     needs.images.push(image);
@@ -230,7 +226,7 @@ fn look<'a>(
                     if !needs.actions.contains_key(&key) {
                         match ResolvedAction::own(&path, within, shared) {
                             Ok(known) => add(key, known, shared, depth, needs).await,
-                            Err(reason) => needs.lacks(reason),
+                            Err(error) => needs.lacks(error.to_string()),
                         }
                     }
                 }
@@ -256,7 +252,7 @@ fn look<'a>(
 async fn find(reference: &str, remote: Remote, shared: &RunContext, depth: usize, needs: &mut Needs) {
     let (known, remark) = match ResolvedAction::fetch(reference, remote, shared).await {
         Ok(found) => found,
-        Err(reason) => return needs.lacks(reason),
+        Err(error) => return needs.lacks(error.to_string()),
     };
     needs.remarks.extend(remark);
     add(reference.to_owned(), known, shared, depth, needs).await;
@@ -306,7 +302,7 @@ pub(crate) fn is_own_checkout(remote: &Remote, with: &NamedValues, shared: &RunC
 ///
 /// # Errors
 /// What is wrong with the manifest, with its place. Links that lead out of `root` are not followed.
-pub(crate) fn read(root: &Path, below: &Path) -> Option<Result<Action, String>> {
+pub(crate) fn read(root: &Path, below: &Path) -> Option<Result<Action, ManifestError>> {
     in_place(|| {
         let folder = Folder::open(root).ok()?;
         let path = |name: &str| (below.join(name), root.join(below).join(name).to_string_lossy().into_owned());
@@ -315,7 +311,7 @@ pub(crate) fn read(root: &Path, below: &Path) -> Option<Result<Action, String>> 
             match folder.read(&below, Links::Within, MAX_MANIFEST) {
                 Ok(bytes) => return Some(parse(name, String::from_utf8_lossy(&bytes).into_owned())),
                 Err(error) if error.is_missing() => {}
-                Err(error) => return Some(Err(format!("{name} cannot be read: {error}"))),
+                Err(source) => return Some(Err(ManifestError::File { file: name, source })),
             }
         }
         let is_file = |name: &&str| folder.file(&path(name).0, Links::Within).is_ok();
@@ -325,31 +321,29 @@ pub(crate) fn read(root: &Path, below: &Path) -> Option<Result<Action, String>> 
     })
 }
 
-fn parse(name: String, text: String) -> Result<Action, String> {
-    let parsed = workflow::parse_action(&Source::new(name.clone(), text));
-    parsed.value.ok_or_else(|| {
-        let first = parsed.diagnostics.first();
-        first.map_or_else(
-            || format!("cannot read {name}"),
-            |problem| format!("{name}:{}:{}: {}", problem.span.line, problem.span.column, problem.message),
-        )
-    })
+fn parse(file: String, text: String) -> Result<Action, ManifestError> {
+    let parsed = workflow::parse_action(&Source::new(file.clone(), text));
+    parsed
+        .value
+        .ok_or_else(|| ManifestError::Syntax { file, problem: parsed.diagnostics.into_iter().next().map(Box::new) })
 }
 
 /// Returns the Node.js that runs JavaScript actions on this machine, and its version. Actions name the version that
 /// they were written for (`node16`, `node20`); version 20 and newer run them all, older ones only old actions.
 ///
 /// # Errors
-/// A message if Node.js is not installed or too old.
-pub(crate) async fn node(path: &OsStr) -> Result<(PathBuf, String), String> {
-    let program = host::find_program("node", path).ok_or("node is not on PATH: install Node.js 20 or newer")?;
-    let said = tokio::process::Command::new(&program).arg("--version").output().await;
-    let said = said.map_err(|error| format!("{} does not start: {error}", program.display()))?;
+/// Node.js is not installed, or too old.
+pub(crate) async fn node(path: &OsStr) -> Result<(PathBuf, String), NodeError> {
+    let program = host::find_program("node", path).ok_or(NodeError::NotOnPath)?;
+    let said = match tokio::process::Command::new(&program).arg("--version").output().await {
+        Ok(said) => said,
+        Err(source) => return Err(NodeError::Start { program, source }),
+    };
     let version = String::from_utf8_lossy(&said.stdout).trim().to_owned();
     let major = version.trim_start_matches('v').split('.').next().and_then(|major| major.parse::<u32>().ok());
     match major {
         Some(20..) => Ok((program, version)),
         Some(16..) => Ok((program, format!("{version}, older than what newer actions need: 20"))),
-        _ => Err(format!("{} is {version}: actions need Node.js 20 or newer", program.display())),
+        _ => Err(NodeError::TooOld { program, version }),
     }
 }

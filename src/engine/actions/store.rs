@@ -17,6 +17,7 @@ use tokio::process::Command;
 use tokio::sync::{Mutex, OnceCell};
 use tokio::time::timeout;
 
+use super::error::{FetchError, GitCallError};
 use super::partial::Partial;
 use super::reference::Remote;
 use crate::engine::sandbox::Interrupt;
@@ -25,7 +26,7 @@ use crate::files;
 use crate::repo::address::without_credentials;
 use crate::repo::git;
 use crate::repo::git::Access;
-use crate::store::{atomic, space_hint, space_hint_in};
+use crate::store::{atomic, space_hint_in};
 
 /// Maximum size in bytes of the file that remembers the commit of a version.
 const MAX_NOTE: u64 = 1024;
@@ -38,7 +39,7 @@ const ASK: Duration = Duration::from_secs(30);
 const FETCH: Duration = Duration::from_mins(5);
 
 /// Result of resolving a version, shared by all jobs that use it.
-type Resolved = Arc<OnceCell<Result<Fetched, String>>>;
+type Resolved = Arc<OnceCell<Result<Fetched, FetchError>>>;
 
 /// Resolver and cache for actions of other repositories.
 #[derive(Debug)]
@@ -102,8 +103,8 @@ impl Store {
     /// Returns the folder of an action, fetching it if necessary.
     ///
     /// # Errors
-    /// A message if the action is not in the cache and cannot be fetched.
-    pub(crate) async fn folder(&self, action: &Remote) -> Result<Fetched, String> {
+    /// The action is not in the cache and cannot be fetched.
+    pub(crate) async fn folder(&self, action: &Remote) -> Result<Fetched, FetchError> {
         let mapped = self.mapping(action);
         let server = match mapped {
             Some((value, _)) if value.contains("://") => value.trim_end_matches('/'),
@@ -117,20 +118,20 @@ impl Store {
         Ok(Fetched { folder, ..fetched })
     }
 
-    fn mapped_folder(&self, action: &Remote, value: &str, own: bool) -> Result<Fetched, String> {
+    fn mapped_folder(&self, action: &Remote, value: &str, own: bool) -> Result<Fetched, FetchError> {
         let home = || std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
         let folder = value.strip_prefix("~/").map_or_else(|| self.base.join(value), |rest| home().join(rest));
         let root = folder.clone();
         let folder = if own || action.path.is_empty() { folder } else { folder.join(&action.path) };
         if !folder.is_dir() {
-            return Err(format!("`{action}` is mapped to {} by `[actions]`, which is not a folder", folder.display()));
+            return Err(FetchError::NotAFolder { action: action.to_string(), folder });
         }
         let origin = format!("mapped to {}", folder.display());
         Ok(Fetched { commit: None, origin, root, folder, remark: None })
     }
 
     /// Resolves a version and fetches its files.
-    async fn fetch(&self, server: &str, action: &Remote) -> Result<Fetched, String> {
+    async fn fetch(&self, server: &str, action: &Remote) -> Result<Fetched, FetchError> {
         let shown = without_credentials(&format!("{server}/{}", action.repository));
         let host = without_credentials(server);
         let host = host.split_once("://").map_or(host.as_str(), |(_, rest)| rest).replace('/', "_");
@@ -142,20 +143,24 @@ impl Store {
             (true, _) => (action.version.to_ascii_lowercase(), None),
             (false, true) => match remembered {
                 Some(commit) => (commit, None),
-                None => return Err(format!("`{action}` is not in the cache, and --offline is set")),
+                None => return Err(FetchError::Offline(action.to_string())),
             },
             (false, false) => match resolve(&self.cache, &address, &action.version).await {
                 Ok(commit) => (commit, None),
                 Err(Unresolved::Nothing) => {
-                    return Err(format!("`{action}`: {shown} has no tag, branch or commit `{}`", action.version));
+                    return Err(FetchError::NoVersion {
+                        action: action.to_string(),
+                        server: shown,
+                        version: action.version.clone(),
+                    });
                 }
-                Err(Unresolved::Unreachable(reason)) => match (remembered, reason.replace(&address, &shown)) {
-                    (Some(commit), reason) => {
-                        let remark = format!("{shown} does not answer ({reason}): the commit it was last time is used");
+                Err(Unresolved::Unreachable(error)) => match (remembered, error.with_address(&address, &shown)) {
+                    (Some(commit), error) => {
+                        let remark = format!("{shown} does not answer ({error}): the commit it was last time is used");
                         (commit, Some(remark))
                     }
-                    (None, reason) => {
-                        return Err(format!("`{action}` is not kept here, and {shown} cannot be reached: {reason}"));
+                    (None, source) => {
+                        return Err(FetchError::Unreachable { action: action.to_string(), server: shown, source });
                     }
                 },
             },
@@ -164,11 +169,13 @@ impl Store {
         let mark = home.join(format!("{commit}.completed"));
         if !mark.exists() {
             if self.offline {
-                return Err(format!("`{action}` ({commit}) is not in the cache, and --offline is set"));
+                return Err(FetchError::Offline(format!("{action} ({commit})")));
             }
-            let fetched = download(&address, &commit, &folder, &mark).await;
-            let reason = |reason: String| reason.replace(&address, &shown);
-            fetched.map_err(reason).map_err(|reason| format!("`{action}` cannot be fetched from {shown}: {reason}"))?;
+            download(&address, &commit, &folder, &mark).await.map_err(|error| FetchError::Failed {
+                action: action.to_string(),
+                server: shown.clone(),
+                source: error.with_address(&address, &shown),
+            })?;
         }
         let note = || -> io::Result<()> {
             fs::create_dir_all(noted.parent().unwrap_or(&home))?;
@@ -188,15 +195,15 @@ fn is_commit(version: &str) -> bool {
 
 enum Unresolved {
     Nothing,
-    Unreachable(String),
+    Unreachable(GitCallError),
 }
 
 /// Resolves a version to a commit. Like on GitHub, tags take precedence over branches; an annotated tag is followed to
 /// its commit.
 async fn resolve(cache: &Path, address: &str, version: &str) -> Result<String, Unresolved> {
     let names = [format!("refs/tags/{version}^{{}}"), format!("refs/tags/{version}"), format!("refs/heads/{version}")];
-    let unreachable = |error: io::Error| Unresolved::Unreachable(format!("{error}{}", space_hint(&error)));
-    fs::create_dir_all(cache).map_err(unreachable)?;
+    let unwritable = |error: io::Error| Unresolved::Unreachable(GitCallError::Cache { source: Arc::new(error) });
+    fs::create_dir_all(cache).map_err(unwritable)?;
     let arguments: Vec<&str> =
         ["ls-remote", "--quiet", "--", address].into_iter().chain(names.iter().map(String::as_str)).collect();
     let said = call(cache, &arguments, ASK).await.map_err(Unresolved::Unreachable)?;
@@ -208,9 +215,9 @@ async fn resolve(cache: &Path, address: &str, version: &str) -> Result<String, U
 }
 
 /// Fetches a commit: into a temporary folder, which is renamed when complete and then marked.
-async fn download(address: &str, commit: &str, folder: &Path, mark: &Path) -> Result<(), String> {
-    let said = |error: io::Error| format!("cannot write to the cache of actions: {error}{}", space_hint(&error));
-    let partial = Partial::create(folder.parent().unwrap_or(folder), commit).map_err(said)?;
+async fn download(address: &str, commit: &str, folder: &Path, mark: &Path) -> Result<(), GitCallError> {
+    let unwritable = |error: io::Error| GitCallError::Cache { source: Arc::new(error) };
+    let partial = Partial::create(folder.parent().unwrap_or(folder), commit).map_err(unwritable)?;
     let calls: [&[&str]; 3] = [
         &["init", "--quiet"],
         &["fetch", "--quiet", "--depth", "1", "--no-tags", "--", address, commit],
@@ -232,7 +239,7 @@ async fn download(address: &str, commit: &str, folder: &Path, mark: &Path) -> Re
         }
         files::create_own(mark).map(drop)
     };
-    whole().map_err(said)
+    whole().map_err(unwritable)
 }
 
 /// Process group of a call of git. It is killed when this is dropped, as git leaves its helpers behind.
@@ -248,17 +255,17 @@ impl Drop for Group {
 
 /// Calls git in a folder of the cache, with the user's credentials and proxies. Repositories around the cache do not
 /// count, and neither does the one that the user is in: git would take their configuration.
-async fn call(folder: &Path, arguments: &[&str], limit: Duration) -> Result<String, String> {
+async fn call(folder: &Path, arguments: &[&str], limit: Duration) -> Result<String, GitCallError> {
     let mut command = Command::from(git::command(folder, Access::Trusted));
     command.args(arguments).process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.env("GIT_CEILING_DIRECTORIES", folder.parent().unwrap_or(folder));
     command.env("GIT_SSH_COMMAND", "ssh -oBatchMode=yes -oConnectTimeout=10");
-    let failed = |error: io::Error| format!("git cannot be started: {error}");
+    let failed = |error: io::Error| GitCallError::Start(Arc::new(error));
     let child = command.spawn().map_err(failed)?;
     let mut group = Group(child.id());
     let done = match timeout(limit, child.wait_with_output()).await {
         Ok(done) => done.map_err(failed)?,
-        Err(_) => return Err(format!("no answer within {} s", limit.as_secs())),
+        Err(_) => return Err(GitCallError::NoAnswer(limit.as_secs())),
     };
     // Its number may belong to other processes from now on.
     group.0 = None;
@@ -267,7 +274,7 @@ async fn call(folder: &Path, arguments: &[&str], limit: Duration) -> Result<Stri
     }
     let said = String::from_utf8_lossy(&done.stderr);
     let line = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("git failed");
-    Err(format!("{}{}", line.trim_start_matches("fatal: "), space_hint_in(&said)))
+    Err(GitCallError::Failed(format!("{}{}", line.trim_start_matches("fatal: "), space_hint_in(&said))))
 }
 
 #[cfg(test)]
@@ -319,12 +326,12 @@ mod tests {
         let branch = online.folder(&remote("o/n/sub@main")).await.expect("fetched");
         assert_eq!(fs::read_to_string(branch.folder.join("action.yml")).expect("there"), "inner");
         let error = online.folder(&remote("o/n@v9")).await.expect_err("no such version");
-        assert!(error.contains("has no tag, branch or commit `v9`"), "{error}");
+        assert!(error.to_string().contains("has no tag, branch or commit `v9`"), "{error}");
 
         let offline = store(cache.path(), &address, true);
-        assert_eq!(offline.folder(&remote("o/n@v1")).await, Ok(tag.clone()));
+        assert_eq!(offline.folder(&remote("o/n@v1")).await.expect("kept"), tag);
         let error = offline.folder(&remote("o/n@v2")).await.expect_err("not kept");
-        assert!(error.contains("--offline is set"), "{error}");
+        assert!(error.to_string().contains("--offline is set"), "{error}");
 
         // An unreachable server only adds a remark; a copy without its `.completed` marker is ignored.
         drop(server);
@@ -361,7 +368,7 @@ mod tests {
         let store = store(home.path(), "mine", true);
         let folder = |text: &'static str| {
             let store = &store;
-            async move { store.folder(&remote(text)).await.map(|found| found.folder) }
+            async move { store.folder(&remote(text)).await.map(|found| found.folder).map_err(|error| error.to_string()) }
         };
         assert_eq!(folder("o/n@v1").await, Ok(home.path().join("mine")));
         assert_eq!(folder("O/N/sub@v1").await, Ok(home.path().join("mine/sub")));

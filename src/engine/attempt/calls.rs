@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 
 use crate::engine::job::end::JobEnd;
 use crate::engine::reusable;
-use crate::engine::reusable::Call;
+use crate::engine::reusable::{Call, CallError};
 use crate::engine::scheduler::NodeId;
 use crate::model::{Conclusion, Event, JobId};
 use crate::workflow::expr::{Contexts, NoFiles, Scope, Status};
@@ -36,7 +36,7 @@ impl Attempt {
         let secrets = &self.scopes[entry.scope].secrets;
         let bound = match self.called_workflow(id) {
             Some(called) => reusable::bind(&entry.definition, &called, &scope, secrets),
-            None => Err("the workflow it calls cannot run here: only workflows of this repository can".to_owned()),
+            None => Err(CallError::Elsewhere),
         };
         match bound {
             Ok(Call { inputs, secrets }) => {
@@ -49,7 +49,7 @@ impl Attempt {
                 self.scopes.push(CallScope { caller: Some(id.clone()), inputs, secrets, nodes: IndexMap::new() });
                 self.add_nodes(self.scopes.len() - 1, Some((node, id.clone())));
             }
-            Err(reason) => self.refuse(id, Conclusion::Failure, &reason),
+            Err(error) => self.refuse(id, Conclusion::Failure, &error.to_string()),
         }
     }
 
@@ -82,7 +82,7 @@ impl Attempt {
         let called = self.called_workflow(id);
         let (outputs, reason) = match called.map(|called| reusable::outputs(&called, &evaluated)).transpose() {
             Ok(outputs) => (outputs.unwrap_or_default(), None),
-            Err(reason) => (IndexMap::new(), Some(reason)),
+            Err(error) => (IndexMap::new(), Some(error.to_string())),
         };
         let conclusion = if reason.is_some() { Conclusion::Failure } else { conclusion };
         let end = JobEnd { reason, outputs, ..JobEnd::of(conclusion) };

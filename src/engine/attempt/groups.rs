@@ -1,14 +1,26 @@
 //! Jobs that wait for their concurrency groups before they start.
 
 use crate::engine::cancel::Cancellation;
-use crate::engine::concurrency::{AcquireError, GroupRequest};
+use crate::engine::concurrency::{AcquireError, GroupError, GroupRequest};
 use crate::engine::reusable;
+use crate::engine::reusable::CallError;
 use crate::engine::scheduler::NodeId;
 use crate::model::{Conclusion, JobId};
 use crate::workflow::expr::{Contexts, NoFiles, Scope};
 use crate::workflow::syntax::{Concurrency, JobBody};
 
 use super::state::{Attempt, Effect};
+
+/// Reason why the groups of a leg are not known.
+#[derive(Debug, thiserror::Error)]
+enum RequestError {
+    /// A `concurrency`, at `file:line:column`.
+    #[error("{position}: {source}")]
+    Group { position: String, source: GroupError },
+    /// The workflow that the leg calls.
+    #[error(transparent)]
+    Call(#[from] CallError),
+}
 
 impl Attempt {
     /// Whether a leg holds all its concurrency groups. If it does not, it was refused or now waits for them.
@@ -23,19 +35,21 @@ impl Attempt {
                 self.waiting.insert(id.clone());
                 self.want(Effect::AcquireGroups(id.clone(), requests));
             }
-            Err(reason) => self.refuse(id, Conclusion::Failure, &reason),
+            Err(error) => self.refuse(id, Conclusion::Failure, &error.to_string()),
         }
         false
     }
 
     /// Returns the groups of a leg: those of the job, and that of the workflow that it calls.
-    fn requests(&self, node: NodeId, id: &JobId, contexts: &Contexts) -> Result<Vec<GroupRequest>, String> {
+    fn requests(&self, node: NodeId, id: &JobId, contexts: &Contexts) -> Result<Vec<GroupRequest>, RequestError> {
         let entry = &self.nodes[node.index()];
         let scope = Scope { contexts, status: self.status(node), host: &NoFiles };
         let evaluate = |concurrency: &Concurrency, source: &str, scope: &Scope<'_>| {
             let span = concurrency.span();
-            GroupRequest::new(concurrency, scope)
-                .map_err(|error| format!("{source}:{}:{}: {error}", span.line, span.column))
+            GroupRequest::new(concurrency, scope).map_err(|error| RequestError::Group {
+                position: format!("{source}:{}:{}", span.line, span.column),
+                source: error,
+            })
         };
         let mut requests = Vec::new();
         if let Some(concurrency) = &entry.definition.concurrency {

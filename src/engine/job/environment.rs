@@ -17,6 +17,7 @@ use crate::workflow::syntax::RunDefaults;
 
 use super::folders::{Folders, HOME, NODE, git_objects, search_path};
 use super::preflight::Ready;
+use crate::engine::actions::error::NodeError;
 use crate::engine::actions::resolve;
 use crate::engine::actions::resolve::Actions;
 use crate::engine::blocking::in_place;
@@ -181,7 +182,7 @@ impl JobEnvironment {
     ///
     /// # Errors
     /// Node.js is not installed.
-    pub(in crate::engine) async fn node(&self) -> Result<(PathBuf, String), String> {
+    pub(in crate::engine) async fn node(&self) -> Result<(PathBuf, String), NodeError> {
         let find = async || {
             let path = search_path(&*self.sandbox);
             if !self.is_container() {
@@ -192,9 +193,7 @@ impl JobEnvironment {
             }
             match self.sandbox.find(NODE, path).await {
                 Some(node) => Ok((node, "of this machine".to_owned())),
-                None => {
-                    Err("node is neither in the container nor on this machine: install Node.js 20 or newer".to_owned())
-                }
+                None => Err(NodeError::Nowhere),
             }
         };
         self.node.get_or_try_init(find).await.cloned()

@@ -16,6 +16,7 @@ use crate::workflow::lint;
 use crate::workflow::syntax::{NamedValues, StepsJob};
 
 use super::container;
+use super::container::ContainerError;
 use super::end::{JobEnd, NotRunnable};
 use super::folders::{Folders, search_path};
 use super::runs_on;
@@ -25,10 +26,12 @@ use crate::engine::actions::resolve;
 use crate::engine::actions::resolve::{Actions, Needs};
 use crate::engine::outlet::Outlet;
 use crate::engine::sandbox::container::ContainerSpec;
-use crate::engine::sandbox::provider::{Base, Machine, MachineSpec, Progress, RequiredImage, Requirements};
+use crate::engine::sandbox::provider::{
+    Base, Machine, MachineSpec, Progress, ProviderError, RequiredImage, Requirements,
+};
 use crate::engine::sandbox::providers::Placement;
 use crate::engine::services::ports;
-use crate::engine::services::ports::Claimed;
+use crate::engine::services::ports::{ClaimError, Claimed};
 
 /// Minimum time between two progress records of an image.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
@@ -58,7 +61,8 @@ pub(in crate::engine) async fn ready(run: &RunContext, job: &JobSpec, body: &Ste
         why(error.to_string()).end()
     })?;
     let folders = Folders::of(run, &job.id);
-    let (placement, container, services) = containers(run, job, body, &folders, placement).map_err(failed)?;
+    let (placement, container, services) =
+        containers(run, job, body, &folders, placement).map_err(|error| failed(error.to_string()))?;
     let mut needs = resolve::needs(&body.steps, run).await;
     resolve::check_locks(&mut needs, &job.workflow.dependencies);
     let folder = run.folder.clone();
@@ -80,13 +84,13 @@ pub(in crate::engine) async fn ready(run: &RunContext, job: &JobSpec, body: &Ste
     {
         match resolve::node(search_path(&*run.host)).await {
             Ok((program, version)) => needs.remarks.push(format!("node {version} ({})", program.display())),
-            Err(reason) => needs.missing.push(format!("`{action}` is a JavaScript action, and {reason}")),
+            Err(error) => needs.missing.push(format!("`{action}` is a JavaScript action, and {error}")),
         }
     }
     if !needs.missing.is_empty() {
         return Err(failed(format!("not started: {}", needs.missing.join("; "))));
     }
-    let ports = claim(run, job, &placement.base, &services).await.map_err(failed)?;
+    let ports = claim(run, job, &placement.base, &services).await.map_err(|error| failed(error.to_string()))?;
     let mut remarks = remarks(job, provider, &needs);
     if body.snapshot.is_some() {
         remarks.push("`snapshot` is GitHub's alone: no image is made of the runner here".to_owned());
@@ -112,6 +116,17 @@ pub(in crate::engine) async fn ready(run: &RunContext, job: &JobSpec, body: &Ste
     Ok(Ready { machine, has_containers, actions: needs.actions, remarks, ports })
 }
 
+/// Reason why the containers of a job cannot start.
+#[derive(Debug, thiserror::Error)]
+enum ContainersError {
+    /// A definition is wrong.
+    #[error(transparent)]
+    Definition(#[from] ContainerError),
+    /// The provider does not take it.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+}
+
 /// Evaluates and checks the job's container and services.
 fn containers(
     run: &RunContext,
@@ -119,16 +134,14 @@ fn containers(
     body: &StepsJob,
     folders: &Folders,
     placement: Placement,
-) -> Result<(Placement, Option<ContainerSpec>, Vec<ContainerSpec>), String> {
+) -> Result<(Placement, Option<ContainerSpec>, Vec<ContainerSpec>), ContainersError> {
     // Paths in `volumes:` are paths on this machine.
     let mut github = run.github.clone();
     github.insert("workspace", Value::string(folders.workspace.to_string_lossy().into_owned()));
     let mut contexts = job.contexts.clone();
     contexts.set("github", Value::object(github));
     let scope = Scope { contexts: &contexts, ..job.scope() };
-    let read = |name: &str, template| {
-        container::read(name, template, &scope, &job.workflow.source).map_err(|error| error.to_string())
-    };
+    let read = |name: &str, template| container::read(name, template, &scope, &job.workflow.source);
     let asked = body.container.as_ref().map(|template| read("container", template)).transpose()?.flatten();
     let (placement, container) = match (asked, &placement.base) {
         (Some(asked), _) => (run.providers.in_container(placement), Some(asked)),
@@ -142,13 +155,11 @@ fn containers(
         NamedValues::Written(services) => {
             services.iter().map(|(name, template)| read(&name.value, template)).collect::<Result<Vec<_>, _>>()?
         }
-        NamedValues::Computed(whole) => {
-            container::read_all(whole, &scope, &job.workflow.source).map_err(|error| error.to_string())?
-        }
+        NamedValues::Computed(whole) => container::read_all(whole, &scope, &job.workflow.source)?,
     };
     let services: Vec<_> = services.into_iter().flatten().collect();
     for one in container.iter().chain(&services) {
-        placement.provider.check_container(one).map_err(|error| error.to_string())?;
+        placement.provider.check_container(one)?;
     }
     Ok((placement, container, services))
 }
@@ -192,7 +203,12 @@ impl ProgressRecorder<'_> {
 
 /// Claims the fixed ports of the job's services on this machine. Jobs in containers have separate networks and need no
 /// claim.
-async fn claim(run: &RunContext, job: &JobSpec, base: &Base, services: &[ContainerSpec]) -> Result<Claimed, String> {
+async fn claim(
+    run: &RunContext,
+    job: &JobSpec,
+    base: &Base,
+    services: &[ContainerSpec],
+) -> Result<Claimed, ClaimError> {
     if *base != Base::Machine {
         return Ok(Claimed::default());
     }
@@ -202,7 +218,7 @@ async fn claim(run: &RunContext, job: &JobSpec, base: &Base, services: &[Contain
     let claimed = ports::claim(fixed, &folder, &who, |reason| {
         run.outlet.record(Event::JobWaiting { job: job.id.clone(), gate: Gate::Resource(reason) });
     });
-    claimed.await.map_err(|error| error.to_string())
+    claimed.await
 }
 
 /// Returns the lines for the log of the first step: tools of the job and missing secrets.

@@ -16,6 +16,7 @@ use crate::model::{Conclusion, StepKind};
 use crate::workflow::display_names;
 use crate::workflow::expr::Scope;
 use crate::workflow::syntax::{StepAction, StepsJob};
+use crate::workflow::template::TemplateError;
 
 use super::end::JobEnd;
 use super::environment::JobEnvironment;
@@ -27,6 +28,15 @@ use super::task::{JobTask, WorkEnd};
 
 /// Maximum size of the outputs of a job in bytes, as on GitHub.
 const MAX_OUTPUTS: usize = 1024 * 1024;
+
+/// An `env` that cannot be evaluated.
+#[derive(Debug, thiserror::Error)]
+#[error("{file}:{}:{}: `env` of the {owner}: {source}", .source.span.line, .source.span.column)]
+struct EnvError {
+    file: String,
+    owner: &'static str,
+    source: TemplateError,
+}
 
 impl JobTask {
     /// Runs all steps of the job. A job that loses its machine meanwhile ends soon, and fails.
@@ -72,7 +82,7 @@ impl JobTask {
         };
         let start = match self.starting_point(body, &evaluated) {
             Ok(start) => start,
-            Err(reason) => return (JobEnd::failed(reason), None),
+            Err(error) => return (JobEnd::failed(error.to_string()), None),
         };
         let deadline = Instant::now() + timeout;
         let cancel = CancelWatch::new(asked, self.job.ignores_cancel, deadline);
@@ -158,17 +168,15 @@ impl JobTask {
     }
 
     /// Returns the state to start from: `env` of the workflow and the job, or the checkpoint of a lost worker.
-    fn starting_point(&self, body: &StepsJob, scope: &Scope<'_>) -> Result<Checkpoint, String> {
+    fn starting_point(&self, body: &StepsJob, scope: &Scope<'_>) -> Result<Checkpoint, EnvError> {
         if let Some(resumed) = &self.job.resumed {
             return Ok(resumed.checkpoint.clone());
         }
         let mut start = Checkpoint::default();
         for (env, owner) in [(&self.job.workflow.env, "workflow"), (&body.env, "job")] {
             let Some(env) = env else { continue };
-            let texts = env.texts(scope).map_err(|error| {
-                let (file, at) = (&self.job.workflow.source.name, error.span);
-                format!("{file}:{}:{}: `env` of the {owner}: {error}", at.line, at.column)
-            })?;
+            let file = &self.job.workflow.source.name;
+            let texts = env.texts(scope).map_err(|source| EnvError { file: file.clone(), owner, source })?;
             start.env.extend(texts);
         }
         Ok(start)

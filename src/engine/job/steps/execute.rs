@@ -11,7 +11,7 @@ use crate::engine::checkpoint::FailedStep;
 use crate::engine::job::folders;
 use crate::engine::outlet::StepLog;
 use crate::engine::sandbox::{Launch, Sandbox};
-use crate::engine::step::artifacts::Place;
+use crate::engine::step::artifacts::{ArtifactError, Place};
 use crate::engine::step::command_files;
 use crate::engine::step::command_files::{CommandFiles, Left};
 use crate::engine::step::end::StepEnd;
@@ -27,6 +27,20 @@ use crate::workflow::expr::Value;
 
 use super::scope::{Completed, RunningStep, StepScope};
 use super::{Steps, Written};
+
+/// Reason why the artifacts that a step declared are not those of its job.
+#[derive(Debug, thiserror::Error)]
+enum DeclareError {
+    /// A line of the step.
+    #[error(transparent)]
+    Line(#[from] ArtifactError),
+    /// The list for later steps cannot be written.
+    #[error("cannot write the list of artifacts: {source}{}", space_hint(.source))]
+    List { source: io::Error },
+    /// The list cannot be brought to the container.
+    #[error("the list of artifacts cannot be brought to the container: {0}")]
+    Send(io::Error),
+}
 
 impl Steps<'_> {
     /// Runs a process as a step, and applies the outputs and variables that it set.
@@ -71,13 +85,13 @@ impl Steps<'_> {
             Ok(ended) => ended,
             Err(error) => return Completed::failed(error.to_string()),
         };
-        if let Err(reason) = self.declare_artifacts(&left.artifacts, sandbox, log).await {
-            log.write(format!("##[error]{reason}\n").as_bytes());
+        if let Err(error) = self.declare_artifacts(&left.artifacts, sandbox, log).await {
+            log.write(format!("##[error]{error}\n").as_bytes());
             if end.outcome == Conclusion::Success {
                 end = StepEnd {
                     outcome: Conclusion::Failure,
                     conclusion: Conclusion::Failure,
-                    reason: Some(reason),
+                    reason: Some(error.to_string()),
                     ..end
                 };
             }
@@ -92,23 +106,23 @@ impl Steps<'_> {
     /// Adds the artifacts that a step declared to those of the job, for the steps after it.
     ///
     /// # Errors
-    /// A message about the wrong line, or the list cannot be written.
+    /// A line is wrong, or the list cannot be written or sent.
     async fn declare_artifacts(
         &self,
         declared: &str,
         sandbox: &dyn Sandbox,
         log: &mut dyn StepLog,
-    ) -> Result<(), String> {
+    ) -> Result<(), DeclareError> {
         if declared.is_empty() {
             return Ok(());
         }
         let job = self.job;
         let place = Place { sandbox, workspace: &job.workspace, temp: &job.temp };
-        let (new, all) = in_place(|| job.artifacts.declare(declared, place)).map_err(|error| error.to_string())?;
+        let (new, all) = in_place(|| job.artifacts.declare(declared, place))?;
         let list = CommandFiles::replace(&job.temp, command_files::ARTIFACTS_LIST, &job.artifacts.list());
-        list.map_err(|error| format!("cannot write the list of artifacts: {error}{}", space_hint(&error)))?;
+        list.map_err(|source| DeclareError::List { source })?;
         let sent = job.sandbox.send(&job.temp.join(command_files::FOLDER)).await;
-        sent.map_err(|error| format!("the list of artifacts cannot be brought to the container: {error}"))?;
+        sent.map_err(DeclareError::Send)?;
         if new > 0 {
             log.write(format!("Captured {new} artifact subject(s) from this step (job total: {all}).\n").as_bytes());
         }

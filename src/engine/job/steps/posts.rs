@@ -112,7 +112,7 @@ impl Steps<'_> {
         let evaluated = Scope { contexts: &prepared.contexts, status: scope.functions(), host: &host };
         let given = match inputs::given(with, &evaluated) {
             Ok(given) => given,
-            Err(reason) => return Completed::failed(reason),
+            Err(error) => return Completed::failed(error.to_string()),
         };
         if !composite {
             let done = unless_lost(self.cancel.asked(), self.phase(scope, &running, action, given, phase, log)).await;
@@ -120,7 +120,7 @@ impl Steps<'_> {
         }
         let inputs = match inputs::inputs(&action.action, &given, &evaluated) {
             Ok(inputs) => inputs,
-            Err(reason) => return Completed::failed(reason),
+            Err(error) => return Completed::failed(error.to_string()),
         };
         let Some(mut inside) = self.composite_scope(scope, &running, action, &inputs) else {
             return Completed::failed("composite actions are nested too deeply");

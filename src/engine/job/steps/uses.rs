@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 use tokio::time::timeout;
 
 use crate::engine::actions::docker::DockerActionError;
+use crate::engine::actions::error::ActionError;
 use crate::engine::actions::reference::Reference;
 use crate::engine::actions::resolve::ResolvedAction;
 use crate::engine::actions::{Phase, checkout, docker, inputs, javascript, resolve};
@@ -41,7 +42,7 @@ impl Steps<'_> {
     /// Runs a step that uses an action to its end.
     pub(super) async fn uses(&mut self, scope: &StepScope, step: &RunningStep<'_>, log: &mut dyn StepLog) -> Completed {
         match self.find(scope, step).await {
-            Err(reason) => Completed::failed(reason),
+            Err(error) => Completed::failed(error.to_string()),
             Ok(Used::Checkout(given)) => self.check_out(step, &given, log).await,
             Ok(Used::Image(image, given)) => {
                 let invocation = docker::image(self.job, &image, &given);
@@ -73,7 +74,7 @@ impl Steps<'_> {
         let evaluated = Scope { contexts: &step.prepared.contexts, status: scope.functions(), host: &host };
         let inputs = match inputs::inputs(&action.action, &given, &evaluated) {
             Ok(inputs) => inputs,
-            Err(reason) => return Completed::failed(reason),
+            Err(error) => return Completed::failed(error.to_string()),
         };
         let invocation = match &action.action.runs {
             ActionRuns::Composite { .. } => return self.composite(scope, step, action, &inputs, log).await,
@@ -82,7 +83,7 @@ impl Steps<'_> {
                     javascript::invocation(action, phase, &inputs, &node, &self.context(step.number), &self.job.shared)
                         .map_err(|error| StepEnd::failed(error.to_string()))
                 }
-                Err(reason) => Err(StepEnd::failed(format!("`{}` needs {}: {reason}", action.reference, using.value))),
+                Err(error) => Err(StepEnd::failed(format!("`{}` needs {}: {error}", action.reference, using.value))),
             },
             ActionRuns::Docker { .. } => {
                 let (job, overlay) = (&self.env, &step.prepared.overlay);
@@ -112,9 +113,9 @@ impl Steps<'_> {
     }
 
     /// Resolves `uses` and evaluates the inputs.
-    async fn find(&self, scope: &StepScope, step: &RunningStep<'_>) -> Result<Used, String> {
+    async fn find(&self, scope: &StepScope, step: &RunningStep<'_>) -> Result<Used, ActionError> {
         let StepAction::Uses { reference, with } = &step.step.action else {
-            return Err("the step uses no action".to_owned());
+            return Err(ActionError::NotUsed);
         };
         let job = self.job;
         let given = {
@@ -132,9 +133,7 @@ impl Steps<'_> {
                     tracing::debug!(%error, reference, "a local action is not on the other machine");
                 }
                 let Some(read) = resolve::read(&job.workspace, Path::new(&path)) else {
-                    return Err(format!(
-                        "there is no action.yml in {reference} of the workspace; is actions/checkout missing before this step?"
-                    ));
+                    return Err(ActionError::NotInWorkspace(reference.to_owned()));
                 };
                 Ok(Used::Action(Arc::new(ResolvedAction::local(reference, read?, &job.workspace, folder)), given))
             }

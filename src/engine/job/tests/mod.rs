@@ -355,7 +355,7 @@ async fn an_action_of_the_own_repository_needs_no_checkout() {
 #[tokio::test(start_paused = true)]
 async fn an_own_action_that_does_not_exist_is_missed_before_the_first_step() {
     let ran = run("    steps: [{run: one}, {uses: $/none}]\n", exits()).await;
-    let reason = "not started: `$/none` of o/r has no action.yml, action.yaml or Dockerfile";
+    let reason = "not started: `$/none` has no action.yml, action.yaml or Dockerfile (of o/r)";
     assert_eq!(ran.end.reason.as_deref(), Some(reason));
 }
 

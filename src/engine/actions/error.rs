@@ -1,0 +1,129 @@
+//! Reasons why an action cannot be used.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::reference::ReferenceError;
+use crate::files::FileError;
+use crate::store::space_hint;
+use crate::workflow::diagnostic::Diagnostic;
+use crate::workflow::syntax::NamedValueError;
+use crate::workflow::template::TemplateError;
+
+/// Reason why what a step `uses` cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ActionError {
+    /// The text is no reference.
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
+    /// The step has no `uses`.
+    #[error("the step uses no action")]
+    NotUsed,
+    /// The files of its repository cannot be had.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// Its folder has no manifest. `of` is the origin of the files.
+    #[error("`{reference}` has no action.yml, action.yaml or Dockerfile ({of})")]
+    NoManifest { reference: String, of: String },
+    /// Its manifest is wrong.
+    #[error("`{reference}`: {source}")]
+    Manifest { reference: String, source: ManifestError },
+    /// A local action is not in the workspace.
+    #[error("there is no action.yml in {0} of the workspace; is actions/checkout missing before this step?")]
+    NotInWorkspace(String),
+    /// The manifest of a local action is wrong.
+    #[error(transparent)]
+    LocalManifest(#[from] ManifestError),
+    /// An input cannot be evaluated.
+    #[error(transparent)]
+    Input(#[from] InputError),
+}
+
+/// Reason why a manifest cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ManifestError {
+    /// The file cannot be read.
+    #[error("{file} cannot be read: {source}")]
+    File { file: String, source: FileError },
+    /// The file has errors; the first of them.
+    #[error("{}", .problem.as_ref().map_or_else(|| format!("cannot read {file}"), |problem| {
+        format!("{file}:{}:{}: {}", problem.span.line, problem.span.column, problem.message)
+    }))]
+    Syntax { file: String, problem: Option<Box<Diagnostic>> },
+}
+
+/// Input of an action that cannot be evaluated.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InputError {
+    /// One entry of `with`, or all of it.
+    #[error("`with{}`: {source}", .source.name.as_ref().map(|name| format!(".{name}")).unwrap_or_default())]
+    With { source: NamedValueError },
+    /// The default in the manifest.
+    #[error("default of input `{name}`: {source}")]
+    Default { name: String, source: TemplateError },
+}
+
+/// Reason why the files of an action are not on this machine. All jobs of a run share the result of a fetch.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum FetchError {
+    /// The settings map the action to something else than a folder.
+    #[error("`{action}` is mapped to {} by `[actions]`, which is not a folder", .folder.display())]
+    NotAFolder { action: String, folder: PathBuf },
+    /// The action is not in the cache, and nothing may be fetched.
+    #[error("`{0}` is not in the cache, and --offline is set")]
+    Offline(String),
+    /// The server has no such version.
+    #[error("`{action}`: {server} has no tag, branch or commit `{version}`")]
+    NoVersion { action: String, server: String, version: String },
+    /// The server cannot be reached, and the action was never fetched.
+    #[error("`{action}` is not kept here, and {server} cannot be reached: {source}")]
+    Unreachable { action: String, server: String, source: GitCallError },
+    /// The fetch failed.
+    #[error("`{action}` cannot be fetched from {server}: {source}")]
+    Failed { action: String, server: String, source: GitCallError },
+}
+
+/// Reason why a call of git for the cache of actions failed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum GitCallError {
+    /// The cache cannot be written.
+    #[error("cannot write to the cache of actions: {source}{}", space_hint(.source))]
+    Cache { source: Arc<io::Error> },
+    /// Git does not start.
+    #[error("git cannot be started: {0}")]
+    Start(Arc<io::Error>),
+    /// Git did not end within its limit, in seconds.
+    #[error("no answer within {0} s")]
+    NoAnswer(u64),
+    /// Git failed; its last line, without credentials of addresses.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl GitCallError {
+    /// Replaces an address in what git wrote.
+    pub(crate) fn with_address(self, address: &str, shown: &str) -> Self {
+        match self {
+            Self::Failed(line) => Self::Failed(line.replace(address, shown)),
+            other => other,
+        }
+    }
+}
+
+/// Reason why JavaScript actions cannot run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NodeError {
+    /// Node.js is not on `PATH`.
+    #[error("node is not on PATH: install Node.js 20 or newer")]
+    NotOnPath,
+    /// Node.js is in neither place.
+    #[error("node is neither in the container nor on this machine: install Node.js 20 or newer")]
+    Nowhere,
+    /// The program does not start.
+    #[error("{} does not start: {source}", .program.display())]
+    Start { program: PathBuf, source: io::Error },
+    /// The version is too old.
+    #[error("{} is {version}: actions need Node.js 20 or newer", .program.display())]
+    TooOld { program: PathBuf, version: String },
+}
