@@ -88,6 +88,7 @@ aura\t'A Python service: needs Docker, Python 3.11, Node.js, and actions from gi
 complete -c cuelight -n "__fish_cuelight_using_subcommand demo" -l into -d 'Unpack into this folder [default: `demo` or `aura` beside the runs]' -r -F
 complete -c cuelight -n "__fish_cuelight_using_subcommand demo" -l headless -d 'Print lines instead of opening the screen'
 complete -c cuelight -n "__fish_cuelight_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cuelight -n "__fish_cuelight_using_subcommand attach" -s R -l repository -d 'The repository on a server whose `latest` run, or whose run with this number is meant' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand attach" -l all -d 'Let `latest` be the newest run of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand attach" -l json -d 'Print the records, one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand attach" -s h -l help -d 'Print help'
@@ -109,16 +110,19 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -l before -d 'On
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -l all -d 'Runs of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -l json -d 'Print one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand show" -s R -l repository -d 'The repository on a server whose `latest` run, or whose run with this number is meant' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand show" -l all -d 'Let `latest` be the newest run of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand show" -l diff -d 'Print the uncommitted changes that the run used'
 complete -c cuelight -n "__fish_cuelight_using_subcommand show" -l json -d 'Print JSON'
 complete -c cuelight -n "__fish_cuelight_using_subcommand show" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -s R -l repository -d 'The repository on a server whose `latest` run, or whose run with this number is meant' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -s j -l job -d 'Only this job' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -s s -l step -d 'Only the step with this number or name' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -l all -d 'Let `latest` be the newest run of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -l failed -d 'Only what failed: the lines around the first error of each failed step, and why jobs did not start'
 complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -l all-lines -d 'With --failed, all lines of each failed step'
 complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand artifacts" -s R -l repository -d 'The repository on a server whose `latest` run, or whose run with this number is meant' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand artifacts" -l download -d 'Download these artifacts, or all of them' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand artifacts" -l dir -d 'Folder for the downloads' -r -F
 complete -c cuelight -n "__fish_cuelight_using_subcommand artifacts" -l all -d 'Let `latest` be the newest run of all repositories'
@@ -138,6 +142,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and __fish_seen
 complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and __fish_seen_subcommand_from delete" -l all -d 'Of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and __fish_seen_subcommand_from delete" -l json -d 'Print one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and __fish_seen_subcommand_from delete" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -s R -l repository -d 'The repository on a server whose `latest` run, or whose run with this number is meant' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -l expr -d 'Explain this expression instead, with or without `${{ }}`' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -l contexts -d 'Contexts of the expression: a file with a JSON object, or `-` for standard input' -r -F
 complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -l all -d 'Let `latest` be the newest run of all repositories'
@@ -179,6 +184,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand workflow; and __fish_s
 complete -c cuelight -n "__fish_cuelight_using_subcommand workflow; and __fish_seen_subcommand_from disable" -s R -l repository -d 'The repository [default: `GH_REPO`, or that of the current folder\'s remotes]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand workflow; and __fish_seen_subcommand_from disable" -l json -d 'Print JSON'
 complete -c cuelight -n "__fish_cuelight_using_subcommand workflow; and __fish_seen_subcommand_from disable" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -s R -l repository -d 'The repository on a server whose `latest` run, or whose run with this number is meant' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -s s -l secret -d 'A secret that the run had; without a value it is taken from the environment' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -l all -d 'Let `latest` be the newest run of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -l trust -d 'Trust the run\'s repository for this attempt'
@@ -210,12 +216,15 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand rollback" -s R -l repo
 complete -c cuelight -n "__fish_cuelight_using_subcommand rollback" -l json -d 'Print JSON'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rollback" -s d -l detach -d 'Print the run\'s id and leave it running'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rollback" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -s R -l repository -d 'The repository on a server whose `latest` run, or whose run with this number is meant' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -l service -d 'Open the shell in the container of this service of a running job' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -s s -l secret -d 'A secret that the run had, for the step\'s environment; without a value it is taken from the environment' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -l all -d 'Let `latest` be the newest run of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand replay" -s R -l repository -d 'The repository on a server whose `latest` run, or whose run with this number is meant' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand replay" -l all -d 'Let `latest` be the newest run of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand replay" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -s R -l repository -d 'The repository on a server whose `latest` run, or whose run with this number is meant' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -l at -d 'Seconds after the start of the run [default: its end]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -l size -d 'Size in columns and rows' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -l format -d 'Output format' -r -f -a "text\t'Plain text'

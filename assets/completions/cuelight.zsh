@@ -74,6 +74,8 @@ aura\:"A Python service\: needs Docker, Python 3.11, Node.js, and actions from g
 ;;
 (attach)
 _arguments "${_arguments_options[@]}" : \
+'(--all)-R+[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
+'(--all)--repository=[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
 '--all[Let \`latest\` be the newest run of all repositories]' \
 '--json[Print the records, one JSON object per line]' \
 '-h[Print help]' \
@@ -121,6 +123,8 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (show)
 _arguments "${_arguments_options[@]}" : \
+'(--all)-R+[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
+'(--all)--repository=[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
 '--all[Let \`latest\` be the newest run of all repositories]' \
 '(--json)--diff[Print the uncommitted changes that the run used]' \
 '--json[Print JSON]' \
@@ -131,6 +135,8 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (logs)
 _arguments "${_arguments_options[@]}" : \
+'(--all)-R+[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
+'(--all)--repository=[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
 '-j+[Only this job]:JOB:_default' \
 '--job=[Only this job]:JOB:_default' \
 '-s+[Only the step with this number or name]:STEP:_default' \
@@ -145,6 +151,8 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (artifacts)
 _arguments "${_arguments_options[@]}" : \
+'(--all)-R+[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
+'(--all)--repository=[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
 '*--download=[Download these artifacts, or all of them]::NAME:_default' \
 '--dir=[Folder for the downloads]:DIR:_files' \
 '--all[Let \`latest\` be the newest run of all repositories]' \
@@ -199,6 +207,8 @@ esac
 ;;
 (explain)
 _arguments "${_arguments_options[@]}" : \
+'(--all)-R+[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
+'(--all)--repository=[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
 '()--expr=[Explain this expression instead, with or without \`\${{ }}\`]:EXPR:_default' \
 '--contexts=[Contexts of the expression\: a file with a JSON object, or \`-\` for standard input]:FILE:_files' \
 '--all[Let \`latest\` be the newest run of all repositories]' \
@@ -311,6 +321,8 @@ esac
 ;;
 (resume)
 _arguments "${_arguments_options[@]}" : \
+'(--all)-R+[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
+'(--all)--repository=[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
 '*-s+[A secret that the run had; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
 '*--secret=[A secret that the run had; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
 '--all[Let \`latest\` be the newest run of all repositories]' \
@@ -380,6 +392,8 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (shell)
 _arguments "${_arguments_options[@]}" : \
+'(--all)-R+[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
+'(--all)--repository=[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
 '--service=[Open the shell in the container of this service of a running job]:NAME:_default' \
 '*-s+[A secret that the run had, for the step'\''s environment; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
 '*--secret=[A secret that the run had, for the step'\''s environment; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
@@ -392,6 +406,8 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (replay)
 _arguments "${_arguments_options[@]}" : \
+'(--all)-R+[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
+'(--all)--repository=[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
 '--all[Let \`latest\` be the newest run of all repositories]' \
 '-h[Print help]' \
 '--help[Print help]' \
@@ -400,6 +416,8 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (screenshot)
 _arguments "${_arguments_options[@]}" : \
+'(--all)-R+[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
+'(--all)--repository=[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
 '--at=[Seconds after the start of the run \[default\: its end\]]:SECONDS:_default' \
 '--size=[Size in columns and rows]:SIZE:_default' \
 '--format=[Output format]:FORMAT:((text\:"Plain text"

@@ -95,6 +95,9 @@ pub enum RunsError {
     /// No repository is named, and the folder belongs to none on a known server.
     #[error("no remote of this folder is on a known server: name the repository with -R OWNER/NAME")]
     NoRepository,
+    /// The repository has no runs.
+    #[error("{0} has no runs")]
+    NoRun(Repository),
     /// The checkout has no such commit.
     #[error(transparent)]
     Git(#[from] GitError),
@@ -144,6 +147,32 @@ impl Runs {
         }
     }
 
+    /// Finds a run of the repository with a name, `[HOST/]OWNER/NAME`: `latest`, the newest one that its server lists, or a
+    /// number. Other names are those of [`Self::locate`].
+    ///
+    /// # Errors
+    /// No run matches, the repository has no name of one, or its server refuses.
+    pub async fn locate_in(&self, wanted: &str, name: &str) -> Result<RunFolder, RunsError> {
+        let repository = Repository::parse(name, default_host().as_deref())?;
+        if wanted == "latest" {
+            let listed = self.poller()?.list(std::slice::from_ref(&repository)).await;
+            // What is known is the answer of a server that gives none.
+            return match (self.mirrored(&repository, |_| true)?, listed) {
+                (_, Err(error)) if !error.is_transient() => Err(error.into()),
+                (Some(folder), _) => Ok(folder),
+                (None, Err(error)) => Err(error.into()),
+                (None, Ok(())) => Err(RunsError::NoRun(repository)),
+            };
+        }
+        match target(wanted) {
+            Some(Ok(Target::Run(address @ RunAddress { repository: None, .. }))) => {
+                let address = RunAddress { repository: Some(repository.clone()), ..address };
+                self.locate_at_server(&address, None).await?.ok_or(RunsError::NoRun(repository))
+            }
+            _ => self.locate(wanted, None).await,
+        }
+    }
+
     /// Finds the folder of a run on a server, which is asked if the run is not known. `None` if only a number was given,
     /// outside of checkouts of a known server.
     async fn locate_at_server(
@@ -158,18 +187,22 @@ impl Runs {
             (None, None) => None,
         };
         let Some(repository) = repository else { return Ok(None) };
-        match self.known(&repository, address.run)? {
+        match self.mirrored(&repository, |run| run == address.run)? {
             Some(folder) => Ok(Some(folder)),
             None => Ok(Some(poller.find(&repository, address.run).await?)),
         }
     }
 
-    /// Finds the folder of a run that was mirrored before.
-    fn known(&self, repository: &Repository, number: u64) -> Result<Option<RunFolder>, StoreError> {
+    /// Finds the folder of the newest run of a repository that was mirrored before and has a wanted number.
+    fn mirrored(
+        &self,
+        repository: &Repository,
+        is_number: impl Fn(u64) -> bool,
+    ) -> Result<Option<RunFolder>, StoreError> {
         let of = Filter { repository: Some(RepositoryId::named(repository.full_name())), ..Filter::default() };
         let page = history::page(&self.dir, &of, None, usize::MAX)?;
         let is_wanted = |run: &&Summary| {
-            run.info.remote.as_ref().is_some_and(|remote| remote.id == number && remote.host == repository.host)
+            run.info.remote.as_ref().is_some_and(|remote| is_number(remote.id) && remote.host == repository.host)
         };
         Ok(page.runs.iter().find(is_wanted).map(|run| self.dir.folder(run.info.id.clone())))
     }

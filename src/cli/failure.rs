@@ -313,7 +313,9 @@ impl From<RunsError> for Failure {
             RunsError::Download(error) => error.into(),
             RunsError::Lookup(error) => error.into(),
             RunsError::NoRepository => Self::new(Exit::Usage, error.to_string()),
-            RunsError::NoCheckout(_) | RunsError::Git(_) => Self::new(Exit::NotFound, error.to_string()),
+            RunsError::NoCheckout(_) | RunsError::NoRun(_) | RunsError::Git(_) => {
+                Self::new(Exit::NotFound, error.to_string())
+            }
             RunsError::PullRequest { .. } => Self::new(Exit::Usage, error.to_string()),
         }
     }

@@ -152,6 +152,9 @@ struct RunArg {
     /// Let `latest` be the newest run of all repositories
     #[arg(long)]
     all: bool,
+    /// The repository on a server whose `latest` run, or whose run with this number is meant
+    #[arg(long, short = 'R', value_name = "[HOST/]OWNER/NAME", conflicts_with = "all")]
+    repository: Option<String>,
 }
 
 impl RunArg {
@@ -164,6 +167,9 @@ impl RunArg {
 
     /// Finds the run's folder, for commands that bring a run on a server up to date themselves.
     fn locate(&self) -> Result<RunFolder, Failure> {
+        if let Some(repository) = &self.repository {
+            return servers::locate_in(&runs_dir()?, &self.run, repository);
+        }
         let here = std::env::current_dir().ok().filter(|_| !self.all);
         servers::locate(&runs_dir()?, &self.run, here.as_deref())
     }

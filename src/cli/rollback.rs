@@ -26,7 +26,8 @@ use super::{Exit, Failure, Outcome, run, servers};
   cuelight rollback production --to v1.4.1 --from v1.4.2 --reason 'errors at checkout'
   cuelight rollback production --yes=production --json  without a question
 
-The workflow that deployed the release is started again with it; else its job is run again, within 30 days.
+The workflow that deployed the release is started again with it, unless rules of an environment that it deploys to stop it;
+else its job is run again, within 30 days.
 
 Exit codes: 0 the release is live, as observed; 1 its run failed, or it is not live; 2 not confirmed
 by --yes, without a terminal; 3 no such environment or release; 4 refused: not confirmed, another release is there, or there is

@@ -25,6 +25,11 @@ pub(super) fn locate(runs: &RunsDir, wanted: &str, here: Option<&Path>) -> Resul
     Ok(block_on(Runs::new(runs.clone()).locate(wanted, here))??)
 }
 
+/// Finds a run of the repository with a name, for a command that brings it up to date itself.
+pub(super) fn locate_in(runs: &RunsDir, wanted: &str, repository: &str) -> Result<RunFolder, Failure> {
+    Ok(block_on(Runs::new(runs.clone()).locate_in(wanted, repository))??)
+}
+
 /// Brings a run on a server up to date.
 pub(super) fn refresh(folder: &RunFolder) -> Result<(), Failure> {
     let outdated = block_on(Runs::new(folder.runs()).refresh(folder))??;

@@ -4,7 +4,7 @@
 //! carries out a command. So an operation is offered exactly where it would be accepted. The answer is a pure function
 //! of the known facts; the worker may still refuse an operation, for instance because another command came first.
 
-use super::rights::{Denied, MAX_RERUN_AGE, MAX_RERUNS, Rights};
+use super::rights::{Denied, MAX_RERUN_AGE, MAX_RERUNS, Rights, is_rerun_too_often};
 use super::{Command, Conclusion, EndReason, PendingReview, Phase, RerunScope, ReviewRefusal, Run, Summary, Timestamp};
 
 /// Length of a day.
@@ -244,7 +244,7 @@ impl<'k> Capabilities<'k> {
         match operation {
             Operation::Rerun | Operation::RerunFailed | Operation::RerunJob if rights.limits_reruns => {
                 let days = self.now.map_or(0, |now| now.since(run.created).as_secs() / SECONDS_OF_DAY);
-                check(run.attempt <= MAX_RERUNS, Unavailable::RerunTooOften)?;
+                check(!is_rerun_too_often(run.attempt), Unavailable::RerunTooOften)?;
                 check(days < MAX_RERUN_AGE, Unavailable::RerunTooLate)
             }
             _ => Ok(()),

@@ -290,19 +290,25 @@ impl Protection {
         sentences
     }
 
-    /// Returns the rules in a few columns: `review, 5 min, main v*`.
+    /// Returns what a deployment waits for, in a few columns: `review by maria; 5 min`.
     #[must_use]
-    pub fn short(&self) -> String {
+    pub fn waits(&self) -> String {
         let review = (!self.reviewers.is_empty()).then(|| format!("review by {}", self.reviewers.join(", ")));
         let timer = (self.wait_minutes > 0).then(|| format!("{} min", self.wait_minutes));
+        review.into_iter().chain(timer).chain(self.apps.iter().cloned()).collect::<Vec<_>>().join("; ")
+    }
+
+    /// Returns the rules in a few columns: `review by maria; 5 min; only main v*`.
+    #[must_use]
+    pub fn short(&self) -> String {
+        let waits = self.waits();
         let branches = match &self.branches {
             BranchRule::All => None,
             BranchRule::Protected => Some("protected branches".to_owned()),
             BranchRule::Patterns(patterns) if patterns.is_empty() => Some("some branches".to_owned()),
             BranchRule::Patterns(patterns) => Some(format!("only {}", patterns.join(" "))),
         };
-        let parts = review.into_iter().chain(timer).chain(self.apps.iter().cloned()).chain(branches);
-        parts.collect::<Vec<_>>().join("; ")
+        (!waits.is_empty()).then_some(waits).into_iter().chain(branches).collect::<Vec<_>>().join("; ")
     }
 }
 

@@ -16,6 +16,12 @@ pub struct Rights {
 /// Maximum number of times that GitHub runs a run again.
 pub const MAX_RERUNS: u32 = 50;
 
+/// Whether a run whose newest attempt has this number was run again as often as GitHub does: the first attempt is no re-run.
+#[must_use]
+pub fn is_rerun_too_often(attempt: u32) -> bool {
+    attempt > MAX_RERUNS
+}
+
 /// Age in days after which GitHub does not run a run again.
 pub const MAX_RERUN_AGE: u64 = 30;
 

@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::environment::{DeploymentState, Environment, EnvironmentDeployment};
+use super::rights::{MAX_RERUN_AGE, MAX_RERUNS};
 
 /// A rollback that is possible, as it is shown before it is confirmed.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -21,6 +22,8 @@ pub struct Rollback {
     pub changes: Changes,
     /// How it is done.
     pub method: RollbackMethod,
+    /// Why not by another method, where one comes first.
+    pub passed_over: Vec<NoMethod>,
 }
 
 /// The commits between two releases.
@@ -82,6 +85,78 @@ pub enum RollbackBy {
     Dispatch,
     /// [`RollbackMethod::Rerun`].
     Rerun,
+}
+
+/// Why a method is not used.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NoMethod {
+    /// No run is known to have deployed it.
+    #[error("no run is known that deployed it")]
+    NoRun,
+    /// The run was removed, or the token may not see it.
+    #[error("run {0}, which deployed it, is no longer there")]
+    RunGone(u64),
+    /// The workflow cannot be read at the ref.
+    #[error("{file} is not on {git_ref}")]
+    NoFile {
+        /// Name of the file.
+        file: String,
+        /// Branch or tag.
+        git_ref: String,
+    },
+    /// The workflow cannot be started by hand.
+    #[error("{0} has no `workflow_dispatch`")]
+    NotByHand(String),
+    /// The workflow does not take the environment.
+    #[error("{file} takes no environment, and deploys to others than {environment}")]
+    NoEnvironment {
+        /// Name of the file.
+        file: String,
+        /// The environment.
+        environment: String,
+    },
+    /// The workflow does not take the commit.
+    #[error("the release has no tag, and {0} takes no version")]
+    NoVersion(String),
+    /// The workflow needs an input whose value is not known.
+    #[error("{file} needs the input `{input}`")]
+    NeedsInput {
+        /// Name of the file.
+        file: String,
+        /// Name of the input.
+        input: String,
+    },
+    /// The rules of an environment that the workflow deploys to do not take the ref.
+    #[error("{file} on {git_ref} is refused by {environment}, which takes {takes}")]
+    Refused {
+        /// Name of the file.
+        file: String,
+        /// Branch or tag.
+        git_ref: String,
+        /// The environment.
+        environment: String,
+        /// The branches and tags that it takes.
+        takes: String,
+    },
+    /// Another environment that the workflow deploys to holds it back.
+    #[error("{file} is held back by {environment}: {rules}")]
+    Held {
+        /// Name of the file.
+        file: String,
+        /// The environment.
+        environment: String,
+        /// What it waits for.
+        rules: String,
+    },
+    /// The run is too old to be run again.
+    #[error("run {0} is older than {MAX_RERUN_AGE} days, so it is not run again")]
+    TooOld(u64),
+    /// The run was run again too often.
+    #[error("run {0} was run again {MAX_RERUNS} times")]
+    TooOften(u64),
+    /// The run goes on.
+    #[error("run {0} has not ended")]
+    NotEnded(u64),
 }
 
 /// What a person asks of a rollback.
@@ -244,12 +319,23 @@ impl Rollback {
         }
     }
 
+    /// Returns why it is done in this way. `None` for the method that comes first, and for one that was asked for.
+    #[must_use]
+    pub fn why(&self) -> Option<String> {
+        let reasons: Vec<String> = self.passed_over.iter().map(ToString::to_string).collect();
+        let word = match self.method {
+            RollbackMethod::Rerun { .. } => "because",
+            RollbackMethod::Dispatch { .. } => "although",
+        };
+        (!reasons.is_empty()).then(|| format!("{word} {}", reasons.join("; ")))
+    }
+
     /// Returns the rollback as a JSON document for programs.
     #[must_use]
     pub fn document(&self) -> Value {
         json!({
             "environment": self.environment, "from": self.from, "to": self.to, "changes": self.changes,
-            "method": self.method,
+            "method": self.method, "why": self.why(),
         })
     }
 }

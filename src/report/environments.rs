@@ -183,5 +183,8 @@ pub fn rollback(rollback: &Rollback, style: Style) -> TerminalText {
         shown.push_line(&text!("  and {} more", more));
     }
     shown.push_line(&text!("this {}", rollback.method.text()));
+    if let Some(why) = rollback.why() {
+        shown.push_line(&style.paint(Hue::Dim, text!("  {}", why)));
+    }
     shown.trim_end()
 }

@@ -1,9 +1,11 @@
 //! `rollback` against the fake server: what is undone and how, what is refused, and what is live afterwards.
 
+use std::fs;
 use std::process::Stdio;
 
 use serde_json::{Value, json};
 
+use crate::fake_github::material;
 use crate::project::until;
 use crate::servers::{Said, Watching};
 
@@ -11,7 +13,11 @@ const REPOSITORY: &str = "aura/platform";
 
 /// A repository where the deployment of 1.4.2 to production failed, and 1.4.1 is the last good release.
 fn failed() -> Option<Watching> {
-    let watching = Watching::new("deploy-rollback")?;
+    failed_in("deploy-rollback")
+}
+
+fn failed_in(scenario: &str) -> Option<Watching> {
+    let watching = Watching::new(scenario)?;
     watching.fake.advance(90);
     watching.fake.control("/_fake/do", json!({"do": "approve", "environment": "production", "user": "maria"}));
     watching.fake.advance(120);
@@ -29,7 +35,7 @@ fn newest(watching: &Watching) -> Value {
 #[test]
 fn the_last_good_release_comes_back_by_another_attempt_of_its_job() {
     let Some(watching) = failed() else { return };
-    let args = ["rollback", "production", "-R", REPOSITORY, "--by", "rerun", "--yes=production", "--json"];
+    let args = ["rollback", "production", "-R", REPOSITORY, "--yes=production", "--json"];
     let args = [&args[..], &["--from", "v1.4.2"]].concat();
     let child = watching.command("ghp_full", &args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let child = child.expect("starts");
@@ -50,7 +56,11 @@ fn the_last_good_release_comes_back_by_another_attempt_of_its_job() {
     let document: Value = serde_json::from_str(&said.out).expect("JSON");
     assert_eq!((&document["rolled_back"], &document["live"]["tag"]), (&json!(true), &json!("v1.4.1")), "{document}");
     assert_eq!(document["rollback"]["method"]["rerun"]["job"], "Deploy to production", "{document}");
-    for part in ["production: from v1.4.2 d92af2e (failed) to v1.4.1 9093b37", "8 commits are undone", "(#417) (maria)"]
+    // The workflow deploys to staging first.
+    let why = "because deploy.yml on v1.4.1 is refused by staging, which takes main, release/*";
+    assert_eq!(document["rollback"]["why"], why, "{document}");
+    for part in
+        ["production: from v1.4.2 d92af2e (failed) to v1.4.1 9093b37", "8 commits are undone", "(#417) (maria)", why]
     {
         assert!(said.error.contains(part), "{part}: {}", said.error);
     }
@@ -63,7 +73,15 @@ fn the_last_good_release_comes_back_by_another_attempt_of_its_job() {
 
 #[test]
 fn the_workflow_that_deployed_is_started_again_at_the_tag() {
-    let Some(watching) = failed() else { return };
+    let Some(scenarios) = material().map(|folder| folder.join("scenarios")) else { return };
+    let edited = tempfile::tempdir().expect("a folder");
+    for file in ["_platform.json", "deploy-rollback.json"] {
+        let text = fs::read_to_string(scenarios.join(file)).expect("a scenario");
+        // Staging takes tags.
+        fs::write(edited.path().join(file), text.replace("\"release/*\"", "\"v*\"")).expect("written");
+    }
+    let scenario = edited.path().join("deploy-rollback");
+    let Some(watching) = failed_in(scenario.to_str().expect("a path")) else { return };
     let args = ["rollback", "production", "-R", REPOSITORY, "--yes=production", "--detach", "--json"];
     let child = watching.command("ghp_full", &args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = child.expect("starts");
@@ -95,6 +113,7 @@ fn what_is_not_safe_is_refused_before_anything_is_sent() {
             3,
             "`v1.3.0` is not known to have succeeded in production: there are",
         ),
+        (&["--by", "dispatch", "--yes=production"], 4, "deploy.yml on v1.4.1 is refused by staging, which takes"),
         (&["--by", "magic"], 2, "must be `dispatch` or `rerun`"),
     ] {
         let said = rollback(&watching, args);

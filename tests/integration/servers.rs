@@ -99,6 +99,18 @@ fn runs_of_a_server_are_listed_shown_and_searched_by_every_name() {
             assert!(shown.out.contains(part), "{wanted}: {part}: {}", shown.out);
         }
     }
+    let bare = number.to_string();
+    for (wanted, code, message) in [
+        (["show", "latest", "-R", REPOSITORY], 0, "Test           failure"),
+        (["show", &bare, "-R", REPOSITORY], 0, "Test           failure"),
+        (["explain", "latest", "-R", REPOSITORY], 0, "No job waits."),
+        (["show", "7", "-R", REPOSITORY], 3, "404"),
+        (["show", "latest", "-R", "aura"], 2, "`aura`"),
+    ] {
+        let said = watching.cuelight(&wanted);
+        assert_eq!(said.code, Some(code), "{wanted:?}: {}", said.error);
+        assert!(said.out.contains(message) || said.error.contains(message), "{wanted:?}: {}{}", said.out, said.error);
+    }
     let failed = watching.cuelight(&["logs", &url, "--failed"]);
     assert_eq!(failed.code, Some(0), "{}", failed.error);
     assert!(failed.out.starts_with("Test / 7 Run tests\n"), "{}", failed.out);

@@ -73,7 +73,9 @@ impl RollbackBox {
         let commits = commits.iter().map(line);
         let more = (more > 0).then(|| format!("  and {more} more"));
         let first = [rollback.title(), String::new(), format!("{}:", rollback.summary())];
-        let last = [String::new(), format!("This {}.", rollback.method.text()), String::new()];
+        let method = [String::new(), format!("This {}.", rollback.method.text())];
+        let why = rollback.why().map(|why| format!("  {why}"));
+        let last = method.into_iter().chain(why).chain([String::new()]);
         first.into_iter().chain(commits).chain(more).chain(last).collect()
     }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::environment::{DeploymentState, Drift, Environment};
-use crate::model::rollback::{ChangedCommit, Changes, Rollback, RollbackMethod, RollbackRequest};
+use crate::model::rollback::{ChangedCommit, Changes, NoMethod, Rollback, RollbackMethod, RollbackRequest};
 use crate::model::testing::deployment_of;
 use crate::model::{RemoteRun, RunInfo};
 
@@ -109,6 +109,7 @@ fn a_rollback_is_shown_and_confirmed_by_the_name_of_production() {
         to: production.deployments[1].clone(),
         changes: Changes { count: Some(14), commits: (0..14).map(|at| commit(&format!("Change {at}"))).collect() },
         method: RollbackMethod::Rerun { run: 33, job: Some("Deploy to production".to_owned()) },
+        passed_over: vec![NoMethod::NotByHand("deploy.yml".to_owned())],
     };
     let planned = Feed::RollbackPlanned { repository: REPOSITORY.to_owned(), rollback: Box::new(rollback.clone()) };
     driver.feed(planned.clone());
@@ -119,6 +120,7 @@ fn a_rollback_is_shown_and_confirmed_by_the_name_of_production() {
         "Change 11 (ines)",
         "and 2 more",
         "This runs job Deploy to production of run 33 again.",
+        "  because deploy.yml has no `workflow_dispatch`",
         "type `production` and press Enter",
     ] {
         assert!(screen.contains(part), "{part}: {screen}");

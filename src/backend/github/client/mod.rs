@@ -2,6 +2,7 @@
 //!
 //! - [`Client::get`]: a read, conditional, shared with the other processes of the user, retried
 //! - [`Client::pages`]: the pages of a list, one after another
+//! - [`Client::file`]: a file at a commit
 //! - [`Client::send`]: a change, one at a time per host, never sent twice
 //! - [`Client::download`]: a log or an artifact, to a file
 //! - [`Client::tail`]: the end of a log that grows
@@ -17,6 +18,7 @@ pub mod budget;
 mod denials;
 mod download;
 mod error;
+mod file;
 mod link;
 mod pages;
 mod queue;

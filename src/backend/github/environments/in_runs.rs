@@ -1,8 +1,8 @@
 //! Deployments that are found in runs, as the settings say: for jobs that deploy and name no environment, or set
 //! `deployment: false`.
 
-use crate::backend::github::address::{escaped, segment};
-use crate::backend::github::client::{Form, Freshness};
+use crate::backend::github::address::segment;
+use crate::backend::github::client::Freshness;
 use crate::backend::github::wire::runs::{Job, Run};
 use crate::backend::github::wire::words::{Ending, Status};
 use crate::backend::github::workflows::file_name;
@@ -83,13 +83,14 @@ impl Environments {
     async fn name_of(&self, run: &Run, id: &str) -> Result<Option<String>, EnvironmentError> {
         let path = run.workflow_path();
         let sha = run.head_sha.as_deref().unwrap_or_default();
-        let address = format!("{}/contents/{}?ref={}", self.repository.path(), escaped(path), escaped(sha));
-        let text = match self.client.get_as(Form::Raw, &address, Freshness::ANY, self.priority).await {
-            Ok(answer) => String::from_utf8_lossy(&answer.body).into_owned(),
+        let found = self.client.file(&self.repository.path(), path, sha, Freshness::ANY, self.priority).await;
+        let text = match found {
             Err(error) if error.is_transient() => return Err(error.into()),
-            Err(_) => return Ok(None),
+            // It may not be read.
+            Err(_) | Ok(None) => return Ok(None),
+            Ok(Some(text)) => text,
         };
-        let Some(workflow) = parse_partial(&Source::new(path, &*text)).0 else { return Ok(None) };
+        let Some(workflow) = parse_partial(&Source::new(path, text)).0 else { return Ok(None) };
         let job = workflow.jobs.iter().find(|job| job.id.value == id);
         Ok(job.and_then(|job| match &job.name.as_ref()?.kind {
             TemplateKind::Text(name) => Some(name.to_string()),

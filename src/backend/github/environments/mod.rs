@@ -3,6 +3,7 @@
 //! - [`Environments`]: what a server records
 //! - `history`: its deployments and their states
 //! - [`rollback`]: how an earlier release comes back
+//! - `rules`: which environments a workflow deploys to, and what stops it there
 //! - `in_runs`: deployments that are found in runs, where the server records none
 //!
 //! Nothing counts as live that was not observed as successful. Every request passes the client of the server's poller,
@@ -11,6 +12,7 @@
 mod history;
 mod in_runs;
 pub mod rollback;
+mod rules;
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -1,8 +1,9 @@
 //! Rollbacks: how an earlier release comes back, and the requests that bring it.
 //!
-//! The workflow that deployed it is started again, if it takes the release and the environment; else its run is run again,
-//! which servers allow for 30 days and 50 times. Before anything is sent, the state of the environment is read again: the
-//! rollback is refused if another deployment came in between. Each request is sent once.
+//! The workflow that deployed it is started again, if it takes the release and the environment, and no rule of an
+//! environment that it deploys to stops it; else its run is run again, which servers allow for 30 days and 50 times. Before
+//! anything is sent, the state of the environment is read again: the rollback is refused if another deployment came in
+//! between. Each request is sent once.
 
 use std::time::Duration;
 
@@ -15,9 +16,9 @@ use crate::backend::github::wire::runs::{Job, Run};
 use crate::backend::github::workflows::dispatch::Dispatch;
 use crate::backend::github::workflows::{BY_HAND, Workflows, file_name};
 use crate::model::environment::{Environment, EnvironmentDeployment, Release};
-use crate::model::rights::{MAX_RERUN_AGE, MAX_RERUNS};
+use crate::model::rights::{MAX_RERUN_AGE, is_rerun_too_often};
 use crate::model::rollback::{
-    ChangedCommit, Changes, Rollback, RollbackBy, RollbackMethod, RollbackRequest, TargetError,
+    ChangedCommit, Changes, NoMethod, Rollback, RollbackBy, RollbackMethod, RollbackRequest, TargetError,
 };
 use crate::model::{Command, RerunScope};
 use crate::store::clock::now;
@@ -27,6 +28,7 @@ use crate::workflow::inputs::declared;
 use crate::workflow::syntax::{InputDefinition, InputKind, JobBody, Workflow};
 use crate::workflow::template::Template;
 
+use super::rules::{Planned, hold, refusal};
 use super::{EnvironmentError, Environments};
 
 /// Number of deployments among which the target is looked for.
@@ -37,9 +39,6 @@ const MAX_COMMITS: usize = 100;
 
 /// Age up to which servers run a run again.
 const MAX_AGE: Duration = Duration::from_hours(24 * MAX_RERUN_AGE);
-
-/// Maximum number of attempts of a run.
-const MAX_ATTEMPTS: u32 = MAX_RERUNS;
 
 /// Names of inputs for an environment, a release and a reason.
 const FOR_ENVIRONMENT: [&str; 4] = ["environment", "env", "target", "stage"];
@@ -78,56 +77,6 @@ fn joined(reasons: &[NoMethod]) -> String {
     reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// Why a method is not possible.
-#[derive(Debug, thiserror::Error)]
-pub enum NoMethod {
-    /// No run is known to have deployed it.
-    #[error("no run is known that deployed it")]
-    NoRun,
-    /// The run was removed, or the token may not see it.
-    #[error("run {0}, which deployed it, is no longer there")]
-    RunGone(u64),
-    /// The workflow cannot be read at the ref.
-    #[error("{file} is not on {git_ref}")]
-    NoFile {
-        /// Name of the file.
-        file: String,
-        /// Branch or tag.
-        git_ref: String,
-    },
-    /// The workflow cannot be started by hand.
-    #[error("{0} has no `workflow_dispatch`")]
-    NotByHand(String),
-    /// The workflow does not take the environment.
-    #[error("{file} takes no environment, and deploys to others than {environment}")]
-    NoEnvironment {
-        /// Name of the file.
-        file: String,
-        /// The environment.
-        environment: String,
-    },
-    /// The workflow does not take the commit.
-    #[error("the release has no tag, and {0} takes no version")]
-    NoVersion(String),
-    /// The workflow needs an input whose value is not known.
-    #[error("{file} needs the input `{input}`")]
-    NeedsInput {
-        /// Name of the file.
-        file: String,
-        /// Name of the input.
-        input: String,
-    },
-    /// The run is too old to be run again.
-    #[error("run {0} is older than {MAX_RERUN_AGE} days, so it is not run again")]
-    TooOld(u64),
-    /// The run was run again too often.
-    #[error("run {0} was run again {MAX_RERUNS} times")]
-    TooOften(u64),
-    /// The run goes on.
-    #[error("run {0} has not ended")]
-    NotEnded(u64),
-}
-
 /// A rollback whose run was started.
 #[derive(Debug)]
 pub struct Started {
@@ -145,7 +94,7 @@ impl Environments {
     pub async fn rollback(&self, request: &RollbackRequest) -> Result<Rollback, RollbackError> {
         let environment = self.one(&request.environment, SEARCHED).await?;
         let (from, to) = environment.rollback(request)?;
-        let method = self.method(&environment, to, request).await?;
+        let (method, passed_over) = self.method(&environment, to, request).await?;
         let changes = self.changes(&to.release, &from.release).await?;
         Ok(Rollback {
             environment: environment.name.clone(),
@@ -154,6 +103,7 @@ impl Environments {
             to: to.clone(),
             changes,
             method,
+            passed_over,
         })
     }
 
@@ -208,13 +158,13 @@ impl Environments {
         Ok(Changes { count: compared.ahead_by.or(compared.total_commits), commits: commits.collect() })
     }
 
-    /// Returns the first method that is possible.
+    /// Returns the first method that is possible, and why others are not used.
     async fn method(
         &self,
         environment: &Environment,
         to: &EnvironmentDeployment,
         request: &RollbackRequest,
-    ) -> Result<RollbackMethod, RollbackError> {
+    ) -> Result<(RollbackMethod, Vec<NoMethod>), RollbackError> {
         let no_method = |reasons| RollbackError::NoMethod { release: to.release.title(), reasons };
         let Some(id) = to.run else { return Err(no_method(vec![NoMethod::NoRun])) };
         let path = format!("{}/actions/runs/{id}", self.repository.path());
@@ -223,30 +173,37 @@ impl Environments {
             Err(error) if super::is_missing(&error) => return Err(no_method(vec![NoMethod::RunGone(id)])),
             Err(error) => return Err(error.into()),
         };
-        let mut reasons = Vec::new();
+        let (mut reasons, mut held) = (Vec::new(), None);
         if request.by != Some(RollbackBy::Rerun) {
             match self.dispatch(environment, to, &run, request).await? {
-                Ok(method) => return Ok(method),
+                Ok((method, None)) => return Ok((method, reasons)),
+                Ok((method, Some(hold))) => {
+                    held = Some(method);
+                    reasons.push(hold);
+                }
                 Err(reason) => reasons.push(reason),
             }
         }
         if request.by != Some(RollbackBy::Dispatch) {
             match self.rerun(to, &run, id).await? {
-                Ok(method) => return Ok(method),
+                Ok(method) => return Ok((method, reasons)),
                 Err(reason) => reasons.push(reason),
             }
         }
-        Err(no_method(reasons))
+        match held {
+            Some(method) => Ok((method, reasons)),
+            None => Err(no_method(reasons)),
+        }
     }
 
-    /// Decides whether the workflow that deployed a release can be started again for it.
+    /// Decides whether the workflow that deployed a release can be started again for it, and what would hold it back.
     async fn dispatch(
         &self,
         environment: &Environment,
         to: &EnvironmentDeployment,
         run: &Run,
         request: &RollbackRequest,
-    ) -> Result<Result<RollbackMethod, NoMethod>, RollbackError> {
+    ) -> Result<Result<(RollbackMethod, Option<NoMethod>), NoMethod>, RollbackError> {
         let path = run.workflow_path().to_owned();
         let workflows = Workflows::of(&self.client, &self.repository);
         let git_ref = match &to.release.tag {
@@ -256,8 +213,28 @@ impl Environments {
         let file = file_name(&path).to_owned();
         let text = workflows.file(&path, &git_ref, Freshness::NOW).await.map_err(SteerError::Workflow)?;
         let Some(workflow) = text else { return Ok(Err(NoMethod::NoFile { file, git_ref })) };
-        Ok(inputs(&workflow, &file, &environment.name, &to.release, &request.reason)
-            .map(|inputs| RollbackMethod::Dispatch { workflow: path, git_ref, inputs }))
+        let inputs = match inputs(&workflow, &file, &environment.name, &to.release, &request.reason) {
+            Ok(inputs) => inputs,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let is_tag = to.release.tag.is_some();
+        let deployed_to = Planned::new(&workflow, &inputs, &git_ref, is_tag).environments();
+        let mut held = None;
+        for mut other in self.named().await? {
+            let is_asked = other.name == environment.name;
+            if !is_asked && !deployed_to.iter().any(|name| name.eq_ignore_ascii_case(&other.name)) {
+                continue;
+            }
+            self.add_rules(&mut other).await?;
+            if let Some(reason) = refusal(&other, &file, &git_ref, is_tag) {
+                return Ok(Err(reason));
+            }
+            // The rules of the environment itself hold for every method.
+            if !is_asked && held.is_none() {
+                held = hold(&other, &file);
+            }
+        }
+        Ok(Ok((RollbackMethod::Dispatch { workflow: path, git_ref, inputs }, held)))
     }
 
     /// Decides whether the run that deployed a release can be run again.
@@ -271,7 +248,7 @@ impl Environments {
         if is_old {
             return Ok(Err(NoMethod::TooOld(id)));
         }
-        if run.run_attempt.unwrap_or(1) >= MAX_ATTEMPTS {
+        if is_rerun_too_often(run.run_attempt.unwrap_or(1)) {
             return Ok(Err(NoMethod::TooOften(id)));
         }
         if run.conclusion.is_none() {

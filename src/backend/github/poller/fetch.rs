@@ -7,9 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use indexmap::IndexMap;
 
-use crate::backend::github::address::{Repository, escaped};
+use crate::backend::github::address::Repository;
 use crate::backend::github::client::budget::Polled;
-use crate::backend::github::client::{Answer, AnswerSource, ApiError, Client, Form, Freshness, Priority};
+use crate::backend::github::client::{Answer, AnswerSource, ApiError, Client, Freshness, Priority};
 use crate::backend::github::mirror::graph::{WorkflowFiles, calls};
 use crate::backend::github::wire::checks::Annotation;
 use crate::backend::github::wire::deployments::{Approval, PendingDeployment};
@@ -147,12 +147,11 @@ impl Fetch<'_> {
 
     /// Returns the text of a file at a commit. It never changes, so that the server is asked once.
     async fn file(&self, path: &str, sha: &str) -> Result<Option<String>, PollError> {
-        let path = format!("{}/contents/{}?ref={}", self.repository(), escaped(path), escaped(sha));
-        match self.client.get_as(Form::Raw, &path, Freshness::ANY, self.priority).await {
-            Ok(answer) => Ok(Some(String::from_utf8_lossy(&answer.body).into_owned())),
+        match self.client.file(&self.repository(), path, sha, Freshness::ANY, self.priority).await {
             Err(error) if error.is_transient() => Err(error.into()),
-            // The file does not exist, may not be read, or its path, which a workflow names, is not a path.
+            // It may not be read.
             Err(_) => Ok(None),
+            found => Ok(found?),
         }
     }
 

@@ -18,7 +18,7 @@ use crate::workflow::source::Source;
 use crate::workflow::syntax::{InputDefinition, Workflow};
 
 use super::address::{Repository, escaped};
-use super::client::{ApiError, Change, Client, Form, Freshness, Mutation, Priority};
+use super::client::{ApiError, Change, Client, Freshness, Mutation, Priority};
 use super::wire::deployments::Environment;
 use super::wire::{Field, Page, repository as wire};
 
@@ -302,15 +302,8 @@ impl<'c> Workflows<'c> {
         git_ref: &str,
         freshness: Freshness,
     ) -> Result<Option<Workflow>, WorkflowError> {
-        let url = format!("{}/contents/{}?ref={}", self.repository.path(), escaped(path), escaped(git_ref));
-        match self.client.get_as(Form::Raw, &url, freshness, Priority::User).await {
-            Ok(answer) => {
-                let text = String::from_utf8_lossy(&answer.body).into_owned();
-                Ok(parse_partial(&Source::new(path, text)).0)
-            }
-            Err(error) if error.status() == Some(404) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        let text = self.client.file(&self.repository.path(), path, git_ref, freshness, Priority::User).await?;
+        Ok(text.and_then(|text| parse_partial(&Source::new(path, text)).0))
     }
 
     fn path_of(&self, workflow: &ServerWorkflow, what: &str) -> String {

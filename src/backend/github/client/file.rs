@@ -1,0 +1,28 @@
+//! Files of a repository.
+
+use super::{ApiError, Client, Form, Freshness, Priority};
+use crate::backend::github::address::escaped;
+
+impl Client {
+    /// Returns the text of a file at a commit, a branch or a tag. `repository` is its path in the API, `/repos/o/r`. `None`
+    /// if the file is not there, or its name, which a workflow may have made up, is not that of a file.
+    ///
+    /// # Errors
+    /// The server gives no answer, or refuses.
+    pub async fn file(
+        &self,
+        repository: &str,
+        path: &str,
+        git_ref: &str,
+        freshness: Freshness,
+        priority: Priority,
+    ) -> Result<Option<String>, ApiError> {
+        let address = format!("{repository}/contents/{}?ref={}", escaped(path), escaped(git_ref));
+        match self.get_as(Form::Raw, &address, freshness, priority).await {
+            Ok(answer) => Ok(Some(String::from_utf8_lossy(&answer.body).into_owned())),
+            Err(ApiError::Path(_)) => Ok(None),
+            Err(error) if error.status() == Some(404) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
