@@ -106,7 +106,7 @@ fn status(
     parts
 }
 
-/// Whether a header of this width says when servers are asked next.
+/// Whether a header of this width has room for the time of the next poll.
 pub(super) fn has_room_for_polling(columns: u16) -> bool {
     columns >= 110
 }

@@ -52,7 +52,7 @@ impl App {
                 self.state.remove(&run);
                 let shown = self.toast.take();
                 self.notify(Notice::news(format!("removed {name} {run}")));
-                // What became of several runs says more.
+                // The list of several results is more useful than one of them.
                 if self.batch.as_ref().is_some_and(|batch| batch.deletes(&run)) {
                     self.toast = shown;
                 }

@@ -58,7 +58,7 @@ pub enum Ending {
 /// Reports of the tasks.
 enum Report {
     Listed(Result<Vec<RunFolder>, PollError>),
-    /// A run is mirrored, and its folder has what the server says.
+    /// A run is mirrored, and its folder has the state at the server.
     Opened(RunId),
     /// The server no longer has the run.
     Gone(RunId),
@@ -213,7 +213,7 @@ async fn follow(poller: Poller, folder: RunFolder, reports: mpsc::Sender<Report>
     }
     poller.focus(&run).await;
     let mut follower = Follower::new(folder);
-    // What the server says now counts before anything else: a run that was only listed has no jobs.
+    // The present answer of the server counts before anything else: a run that was only listed has no jobs.
     let known = follower.poll();
     let mut is_watched = reports.send(report(&run, known)).await.is_ok();
     is_watched = is_watched && reports.send(Report::Opened(run.clone())).await.is_ok();

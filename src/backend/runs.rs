@@ -449,7 +449,7 @@ fn default_host() -> Option<String> {
     std::env::var(DEFAULT_HOST).ok()
 }
 
-/// Takes a server that gives no answer for a result: what was known before is still worth showing.
+/// Turns a server that gives no answer into a result, so that the last known state is still shown.
 fn unanswered(asked: Result<(), PollError>) -> Result<Option<ApiError>, RunsError> {
     match asked {
         Ok(()) => Ok(None),

@@ -85,8 +85,8 @@ pub(super) fn delete(args: &DeleteArgs) -> Outcome {
     })
 }
 
-/// Does something to each of some runs, one after another, and prints what was done. One that fails does not keep the
-/// others from it. `done` is what was done, for the count of several.
+/// Applies an operation to several runs, one after another, and prints the results. A failure does not stop the others.
+/// `done` is the participle of the operation, for the final count.
 pub(super) fn each(
     named: &RunsArg,
     done: &str,

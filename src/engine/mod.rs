@@ -41,7 +41,7 @@ pub mod workspace;
 pub struct Options {
     /// Run in the repository's own folder instead of a private copy per job.
     pub in_place: bool,
-    /// Run every job here, whatever its `runs-on` says.
+    /// Run every job on this machine and ignore `runs-on`.
     pub any_runner: bool,
     /// Sandboxes by label, in lower case, from the configuration: `host`, `docker`, `docker:image`.
     pub runs_on: IndexMap<String, String>,

@@ -256,7 +256,7 @@ impl Folder {
         Ok(fchmod(self, Mode::from_raw_mode(mode))?)
     }
 
-    /// Returns a path that names this folder as long as it is open, whatever became of its own path.
+    /// Returns a path that names this folder as long as it is open, even if its own path was renamed.
     #[must_use]
     pub fn path(&self) -> PathBuf {
         Path::new("/proc/self/fd").join(self.0.as_raw_fd().to_string())

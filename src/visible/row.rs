@@ -14,7 +14,7 @@ const EDGE: usize = 200;
 /// A row of a terminal whose characters have a style of type `S`.
 ///
 /// A line of a log is one row. A cursor that moves to another row begins a new section of the line, so that no text of
-/// that other row is lost, and none is overwritten that a terminal would keep.
+/// that other row is lost, and text that a terminal would keep is never overwritten.
 #[derive(Debug)]
 pub struct Row<S> {
     content: Content<S>,

@@ -10,7 +10,7 @@ pub const ACTIONS: &str = "actions";
 /// Name of the cache of tools that actions install.
 pub(super) const TOOLS: &str = "tools";
 
-/// Returns a cache that all runs share. There is none where steps could not get its path as text.
+/// Returns a cache that all runs share. `None` if its path is not valid text for a step's environment.
 #[must_use]
 pub fn shared(name: &str) -> Option<PathBuf> {
     let home = directories::ProjectDirs::from("", "", "cuelight")?;

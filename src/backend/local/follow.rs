@@ -127,6 +127,6 @@ async fn report_all(folder: RunFolder, feed: &mpsc::Sender<Feed>) -> Result<(), 
 /// Returns how long a run that has not ended is expected to take; `None` without a basis.
 async fn expected(folder: RunFolder) -> Option<Expected> {
     let reading = tokio::task::spawn_blocking(move || history::expected(&folder.runs(), &history::read(&folder)?));
-    // A basis that cannot be read is none.
+    // A basis that cannot be read is treated as missing.
     reading.await.ok()?.ok().filter(|expected| *expected != Expected::default())
 }

@@ -15,7 +15,7 @@ use super::source::Span;
 
 pub use build::{Document, read};
 
-/// Maximum nesting of a document, in levels with aliases expanded. GitHub allows 50 levels of its own objects; the rest
+/// Maximum nesting of a document, in levels with aliases expanded. GitHub allows 50 levels of its objects; the rest
 /// leaves room for the levels around them in a file.
 pub const MAX_DEPTH: usize = 100;
 

@@ -1,4 +1,4 @@
-//! Permissions that a token was found to lack. Nothing says so in advance for a fine-grained token, so a refusal is
+//! Permissions that a token was found to lack. A fine-grained token does not list them in advance, so a refusal is
 //! remembered for a while, by all processes of the user.
 
 use std::collections::BTreeMap;
@@ -56,7 +56,7 @@ impl Denials {
         refused.at(permission).is_some_and(|at| now.since(at) < MEMORY)
     }
 
-    /// Notes what a refusal of a request says of the permissions that it needs, such as `actions=write`.
+    /// Notes the permissions that a refusal names, such as `actions=write`.
     pub(super) fn note(&self, path: &str, needs: &str, now: Timestamp) {
         let mut all = self.read();
         let lacks = |permission: &Permission| {

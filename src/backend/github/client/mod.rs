@@ -68,7 +68,7 @@ const MAX_ANSWER: usize = 8 << 20;
 const MAX_FILE: usize = 1 << 20;
 /// Maximum number of reads in flight.
 const MAX_READS: usize = 2;
-/// Maximum number of downloads in flight. They have a queue of their own, so that a slow one holds up nothing else.
+/// Maximum number of downloads in flight. They have a separate queue, so that a slow one holds up nothing else.
 const MAX_DOWNLOADS: usize = 1;
 /// Maximum size of the body of a refusal that is read, in bytes.
 const MAX_REFUSAL: usize = 64 << 10;

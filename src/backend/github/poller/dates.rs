@@ -19,7 +19,7 @@ pub(super) struct Dates {
 }
 
 impl Dates {
-    /// Completes what a server says of a run.
+    /// Adds the missing dates to a server's answer about a run.
     ///
     /// # Errors
     /// The folder of runs cannot be read.

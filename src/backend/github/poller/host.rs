@@ -139,7 +139,7 @@ pub(super) async fn serve(
             () = sleep(next.unwrap_or(Duration::MAX)), if next.is_some() => {}
         }
     }
-    // Those who wait for an answer hear that there is none.
+    // Callers that wait for an answer get an error.
     host.work.clear();
     host.opened.clear();
     while let Some(ended) = host.mirrors.join_next().await {

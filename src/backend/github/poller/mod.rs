@@ -2,10 +2,10 @@
 //!
 //! There is one task per server. It asks for one thing at a time, in the order of a [`Schedule`], which keeps all requests
 //! inside the limit of the server. Each opened run has a task as well: it holds the run's lock, listens on its socket as a
-//! worker does, and writes what was polled into its folder. So readers of run folders need to know nothing of servers, and
+//! worker does, and writes what was polled into its folder. Readers of run folders need not know servers, and
 //! a second process that opens the same run only reads.
 //!
-//! - [`dates`]: when runs of servers were created that do not say so
+//! - [`dates`]: when runs were created, for servers that do not report it
 //! - [`fetch`]: what is asked of a server for one run
 //! - [`host`]: the task of a server
 //! - [`live`]: logs of jobs that run

@@ -16,7 +16,7 @@ use crate::store::history;
 
 use super::{PollError, Poller};
 
-/// Age up to which what the server says of a repository counts.
+/// Maximum age of a server's answer about a repository before it is asked again.
 const KNOWN: Freshness = Freshness(Duration::from_mins(10));
 
 /// Scope of a classic token for every change, and that for public repositories alone.

@@ -92,7 +92,7 @@ impl Poller {
     /// Starts a workflow, and makes the folder of its run.
     ///
     /// # Errors
-    /// Nothing was started, or the run was not found. The errors of the second kind say so.
+    /// Nothing was started, or the run was not found. Errors of the second kind are marked as such.
     pub async fn dispatch(
         &self,
         repository: &Repository,

@@ -2,7 +2,7 @@
 //! into GitHub's before they are parsed. Nothing else knows of it. Measured with Gitea 1.26.
 //!
 //! - There are no attempts, reviews, deployments, concurrency groups, check runs and caches, and runs cannot be cancelled.
-//! - A page has `limit` elements, and files have a path of their own in raw form.
+//! - A page has `limit` elements, and files in raw form have another path.
 //! - A dispatch has only texts as inputs, and names its run if the query asks for it.
 //! - Times that are not set are of the year 1970 or 1, never null.
 //! - A run has `started_at` and `completed_at` instead of GitHub's times, no attempt, and its ref behind the path of its

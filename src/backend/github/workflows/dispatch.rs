@@ -123,7 +123,7 @@ impl Workflows<'_> {
     /// user that appeared since, or by a marker among its inputs.
     ///
     /// # Errors
-    /// Nothing was started, or the run was not found. The errors of the second kind say so.
+    /// Nothing was started, or the run was not found. Errors of the second kind are marked as such.
     pub async fn dispatch(&self, wanted: &Dispatch) -> Result<Dispatched, DispatchError> {
         let workflow = self.find(&wanted.workflow).await?;
         let file = workflow.file().to_owned();

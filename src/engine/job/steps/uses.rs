@@ -128,7 +128,7 @@ impl Steps<'_> {
             Reference::Image(image) => Ok(Used::Image(image, given)),
             Reference::Local(path) => {
                 let folder = job.workspace.join(&path);
-                // On another machine a step may have changed the action. If it is not there, the message below says so.
+                // On another machine a step may have changed the action. If it is missing, the error below names it.
                 if let Err(error) = job.sandbox.fetch(&folder, MAX_LOCAL_ACTION).await {
                     tracing::debug!(%error, reference, "a local action is not on the other machine");
                 }

@@ -173,7 +173,7 @@ pub(super) async fn unpack<E: Into<io::Error>>(
         match part {
             Ok(part) => {
                 if sender.send(part).await.is_err() {
-                    // It has seen enough, and says why.
+                    // The engine closed the stream early; its answer has the reason.
                     break;
                 }
             }

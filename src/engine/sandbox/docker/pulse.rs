@@ -46,7 +46,7 @@ impl DockerClient {
     /// Waits for an answer of the engine, which may be restarting.
     ///
     /// # Errors
-    /// There is none within about [`RESTART_TIMEOUT`].
+    /// No engine answers within about [`RESTART_TIMEOUT`].
     pub(super) async fn answers(&self) -> Result<(), DockerError> {
         let since = Instant::now();
         loop {
