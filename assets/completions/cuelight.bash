@@ -109,6 +109,9 @@ _cuelight() {
             cuelight,show)
                 cmd="cuelight__subcmd__show"
                 ;;
+            cuelight,tools)
+                cmd="cuelight__subcmd__tools"
+                ;;
             cuelight,trust)
                 cmd="cuelight__subcmd__trust"
                 ;;
@@ -136,6 +139,15 @@ _cuelight() {
             cuelight__subcmd__cache,list)
                 cmd="cuelight__subcmd__cache__subcmd__list"
                 ;;
+            cuelight__subcmd__tools,add)
+                cmd="cuelight__subcmd__tools__subcmd__add"
+                ;;
+            cuelight__subcmd__tools,list)
+                cmd="cuelight__subcmd__tools__subcmd__list"
+                ;;
+            cuelight__subcmd__tools,remove)
+                cmd="cuelight__subcmd__tools__subcmd__remove"
+                ;;
             cuelight__subcmd__workflow,disable)
                 cmd="cuelight__subcmd__workflow__subcmd__disable"
                 ;;
@@ -152,7 +164,7 @@ _cuelight() {
 
     case "${cmd}" in
         cuelight)
-            opts="-h -V --read-only --help --version run demo attach watch runs show logs artifacts cache explain cancel delete rerun dispatch workflow resume approve reject env rollback shell replay screenshot lint plan eval trust doctor auth clean keys config completions forward worker"
+            opts="-h -V --read-only --help --version run demo attach watch runs show logs artifacts cache tools explain cancel delete rerun dispatch workflow resume approve reject env rollback shell replay screenshot lint plan eval trust doctor auth clean keys config completions forward worker"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1146,6 +1158,62 @@ _cuelight() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cuelight__subcmd__tools)
+            opts="-h --json --help list add remove"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cuelight__subcmd__tools__subcmd__add)
+            opts="-h --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cuelight__subcmd__tools__subcmd__list)
+            opts="-h --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cuelight__subcmd__tools__subcmd__remove)
+            opts="-h --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;

@@ -36,6 +36,7 @@ complete -c cuelight -n "__fish_cuelight_needs_command" -a "show" -d 'Show a run
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "logs" -d 'Print the logs of a run'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "artifacts" -d 'List the artifacts of a run, or download them'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "cache" -d 'List what steps saved with actions/cache, or delete it'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "tools" -d 'List the languages on this machine that setup actions find, or add installations'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "explain" -d 'Explain why conditions of a run\'s jobs and steps were true or false, and which reviews hold back jobs'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "cancel" -d 'Cancel runs; with --force they end at once'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "delete" -d 'Delete runs, on this machine or at their servers; with --logs only the logs at the servers'
@@ -142,6 +143,17 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and __fish_seen
 complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and __fish_seen_subcommand_from delete" -l all -d 'Of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and __fish_seen_subcommand_from delete" -l json -d 'Print one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and __fish_seen_subcommand_from delete" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand tools; and not __fish_seen_subcommand_from list add remove" -l json -d 'Print one JSON object per line'
+complete -c cuelight -n "__fish_cuelight_using_subcommand tools; and not __fish_seen_subcommand_from list add remove" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand tools; and not __fish_seen_subcommand_from list add remove" -f -a "list" -d 'List the installations: on PATH, of version managers, and those that were added'
+complete -c cuelight -n "__fish_cuelight_using_subcommand tools; and not __fish_seen_subcommand_from list add remove" -f -a "add" -d 'Add the installations in a folder'
+complete -c cuelight -n "__fish_cuelight_using_subcommand tools; and not __fish_seen_subcommand_from list add remove" -f -a "remove" -d 'Forget a folder that was added; nothing in it changes'
+complete -c cuelight -n "__fish_cuelight_using_subcommand tools; and __fish_seen_subcommand_from list" -l json -d 'Print one JSON object per line'
+complete -c cuelight -n "__fish_cuelight_using_subcommand tools; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand tools; and __fish_seen_subcommand_from add" -l json -d 'Print one JSON object per line'
+complete -c cuelight -n "__fish_cuelight_using_subcommand tools; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand tools; and __fish_seen_subcommand_from remove" -l json -d 'Print one JSON object per line'
+complete -c cuelight -n "__fish_cuelight_using_subcommand tools; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -s R -l repository -d 'The repository on a server whose `latest` run, or whose run with this number is meant' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -l expr -d 'Explain this expression instead, with or without `${{ }}`' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -l contexts -d 'Contexts of the expression: a file with a JSON object, or `-` for standard input' -r -F

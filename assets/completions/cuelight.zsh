@@ -205,6 +205,48 @@ _arguments "${_arguments_options[@]}" : \
     ;;
 esac
 ;;
+(tools)
+_arguments "${_arguments_options[@]}" : \
+'--json[Print one JSON object per line]' \
+'-h[Print help]' \
+'--help[Print help]' \
+":: :_cuelight__subcmd__tools_commands" \
+"*::: :->tools" \
+&& ret=0
+
+    case $state in
+    (tools)
+        words=($line[1] "${words[@]}")
+        (( CURRENT += 1 ))
+        curcontext="${curcontext%:*:*}:cuelight-tools-command-$line[1]:"
+        case $line[1] in
+            (list)
+_arguments "${_arguments_options[@]}" : \
+'--json[Print one JSON object per line]' \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
+(add)
+_arguments "${_arguments_options[@]}" : \
+'--json[Print one JSON object per line]' \
+'-h[Print help]' \
+'--help[Print help]' \
+':folder -- The folder that contains `bin`:_files' \
+&& ret=0
+;;
+(remove)
+_arguments "${_arguments_options[@]}" : \
+'--json[Print one JSON object per line]' \
+'-h[Print help]' \
+'--help[Print help]' \
+':folder -- The folder:_files' \
+&& ret=0
+;;
+        esac
+    ;;
+esac
+;;
 (explain)
 _arguments "${_arguments_options[@]}" : \
 '(--all)-R+[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
@@ -593,6 +635,7 @@ _cuelight_commands() {
 'logs:Print the logs of a run' \
 'artifacts:List the artifacts of a run, or download them' \
 'cache:List what steps saved with actions/cache, or delete it' \
+'tools:List the languages on this machine that setup actions find, or add installations' \
 'explain:Explain why conditions of a run'\''s jobs and steps were true or false, and which reviews hold back jobs' \
 'cancel:Cancel runs; with --force they end at once' \
 'delete:Delete runs, on this machine or at their servers; with --logs only the logs at the servers' \
@@ -808,6 +851,30 @@ _cuelight__subcmd__shell_commands() {
 _cuelight__subcmd__show_commands() {
     local commands; commands=()
     _describe -t commands 'cuelight show commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__tools_commands] )) ||
+_cuelight__subcmd__tools_commands() {
+    local commands; commands=(
+'list:List the installations\: on PATH, of version managers, and those that were added' \
+'add:Add the installations in a folder' \
+'remove:Forget a folder that was added; nothing in it changes' \
+    )
+    _describe -t commands 'cuelight tools commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__tools__subcmd__add_commands] )) ||
+_cuelight__subcmd__tools__subcmd__add_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight tools add commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__tools__subcmd__list_commands] )) ||
+_cuelight__subcmd__tools__subcmd__list_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight tools list commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__tools__subcmd__remove_commands] )) ||
+_cuelight__subcmd__tools__subcmd__remove_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight tools remove commands' commands "$@"
 }
 (( $+functions[_cuelight__subcmd__trust_commands] )) ||
 _cuelight__subcmd__trust_commands() {

@@ -30,6 +30,7 @@ mod screenshot;
 mod servers;
 mod several;
 mod shell;
+mod tools;
 mod trust;
 mod watch;
 mod worker;
@@ -85,6 +86,8 @@ enum Command {
     Artifacts(artifacts::Args),
     /// List what steps saved with actions/cache, or delete it
     Cache(cache::Args),
+    /// List the languages on this machine that setup actions find, or add installations
+    Tools(tools::Args),
     /// Explain why conditions of a run's jobs and steps were true or false, and which reviews hold back jobs
     Explain(explain::Args),
     /// Cancel runs; with --force they end at once
@@ -295,6 +298,7 @@ fn carry_out(cli: &Cli) -> Outcome {
         Some(Command::Logs(args)) => runs::logs(args),
         Some(Command::Artifacts(args)) => artifacts::run(args),
         Some(Command::Cache(args)) => cache::run(args),
+        Some(Command::Tools(args)) => tools::run(args),
         Some(Command::Explain(args)) => explain::run(args),
         Some(Command::Cancel(args)) => several::cancel(args),
         Some(Command::Delete(args)) => several::delete(args),

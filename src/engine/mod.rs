@@ -34,6 +34,7 @@ pub mod services;
 pub mod step;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod tools;
 pub mod workspace;
 
 /// Options of a run.
@@ -100,7 +101,7 @@ pub struct RunContext {
     pub repository: PathBuf,
     /// Parent of the folders of all jobs.
     pub work: PathBuf,
-    /// `RUNNER_TOOL_CACHE`.
+    /// Tools that actions downloaded, for all runs. `RUNNER_TOOL_CACHE` is a folder of the job that refers to them.
     pub tool_cache: PathBuf,
     /// Options of the run.
     pub options: Options,

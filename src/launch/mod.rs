@@ -12,6 +12,7 @@
 //! - [`commands`]: commands for a run: cancel, rerun, resume, delete
 //! - [`shell`]: a shell in the environment of a running or failed job
 //! - [`artifacts`] and [`caches`]: what steps uploaded and saved
+//! - [`tools`]: languages on this machine that setup actions find
 //! - [`clean`]: removal of old runs and leftovers
 //! - [`doctor`]: checks of the requirements of runs
 //! - [`expression`]: expressions evaluated outside of a run; [`expression_protocol`]: the same as JSON lines
@@ -53,6 +54,7 @@ pub mod expression_protocol;
 pub mod request;
 pub mod secrets;
 pub mod shell;
+pub mod tools;
 pub mod triggers;
 pub mod trust;
 

@@ -27,4 +27,5 @@ mod services;
 mod source;
 mod steer;
 mod survival;
+mod tools;
 mod user;

@@ -15,11 +15,12 @@ const LIBRARIES: &[(&str, &str)] = &[
     ("artifact-2", "@actions/artifact@2.3.2"),
     ("cache", "@actions/cache@6.3.0"),
     ("cache-4", "@actions/cache@4.1.0"),
+    ("tool-cache", "@actions/tool-cache@2.0.2"),
 ];
 
 /// Returns the folder with the libraries, in the user's cache. Without node or npm, or without the network the first time,
 /// the test is skipped.
-fn libraries() -> Option<&'static Path> {
+pub(crate) fn libraries() -> Option<&'static Path> {
     static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
         let home = directories::ProjectDirs::from("", "", "cuelight")?;

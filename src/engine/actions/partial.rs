@@ -1,5 +1,5 @@
-//! Copies of actions that are not complete yet: a folder beside that of the complete copy, with the process that fetches
-//! it in its name.
+//! Copies of actions and tools that are not complete yet: a folder beside that of the complete copy, with the process that
+//! makes it in its name.
 
 use std::fs;
 use std::io;
@@ -9,18 +9,18 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 
-/// What follows the commit in the name of a folder; a process id and a number follow.
+/// What follows the name of the copy in the name of a folder; a process id and a number follow.
 const MARK: &str = ".partial-";
 
 /// Number of folders between the cache and a copy: the server, the owner, the repository, and the copy itself.
 const DEPTH: usize = 4;
 
 /// Folder of a copy. It is removed when this is dropped, also where the fetch is cancelled.
-pub(super) struct Partial(PathBuf);
+pub(in crate::engine) struct Partial(PathBuf);
 
 impl Partial {
     /// Creates the folder of a copy, after removing what ended processes have left beside it.
-    pub(super) fn create(above: &Path, commit: &str) -> io::Result<Self> {
+    pub(in crate::engine) fn create(above: &Path, name: &str) -> io::Result<Self> {
         static CREATED: AtomicU32 = AtomicU32::new(0);
         fs::create_dir_all(above)?;
         for left in entries(above).filter(|path| is_abandoned(path)) {
@@ -28,12 +28,12 @@ impl Partial {
             let _ = fs::remove_dir_all(left);
         }
         let number = CREATED.fetch_add(1, Ordering::Relaxed);
-        let path = above.join(format!("{commit}{MARK}{}-{number}", std::process::id()));
+        let path = above.join(format!("{name}{MARK}{}-{number}", std::process::id()));
         fs::create_dir(&path)?;
         Ok(Self(path))
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(in crate::engine) fn path(&self) -> &Path {
         &self.0
     }
 }

@@ -15,7 +15,7 @@ use crate::store::space_hint;
 use crate::workflow::expr::{Contexts, Object, Value};
 use crate::workflow::syntax::RunDefaults;
 
-use super::folders::{Folders, HOME, NODE, git_objects, search_path};
+use super::folders::{Folders, HOME, NODE, TOOLS, git_objects, search_path};
 use super::preflight::Ready;
 use crate::engine::actions::error::NodeError;
 use crate::engine::actions::resolve;
@@ -28,6 +28,7 @@ use crate::engine::sandbox::provider::{Machine, ProviderError, Say};
 use crate::engine::sandbox::shared::SharedFolder;
 use crate::engine::services::ports::Claimed;
 use crate::engine::step::artifacts::Artifacts;
+use crate::engine::tools::cache as tools;
 use crate::engine::{RunContext, context};
 
 /// Folders, contexts, actions and machine of one job. Steps change nothing of it but
@@ -109,7 +110,7 @@ impl JobEnvironment {
         github.insert("job".to_owned(), job.unwrap_or_else(|| Value::string("")));
         github.insert("workspace".to_owned(), text(&self.workspace));
         github.insert("event_path".to_owned(), text(&folders.event()));
-        let tools = if self.is_container() { folders.tools(&self.shared) } else { self.shared.tool_cache.clone() };
+        let tools = if self.is_container() { folders.tools_of_container(&self.shared) } else { folders.tools() };
         let runner =
             context::runner(&inside(&self.temp), &inside(&tools), &inside(&folders.parent), self.shared.options.debug);
         self.contexts.set("github", Value::object(github.clone()));
@@ -226,6 +227,19 @@ impl JobEnvironment {
         Ok(variables)
     }
 
+    /// Prepares the tool cache of a job on this machine: links to the tools that all runs share.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub(in crate::engine) fn prepare_tools(&self) -> io::Result<()> {
+        if self.is_container() { Ok(()) } else { tools::begin(&self.tools(), &self.shared.tool_cache) }
+    }
+
+    /// Returns the tool cache of the job, on this machine.
+    pub(in crate::engine) fn tools(&self) -> PathBuf {
+        self.temp.with_file_name(TOOLS)
+    }
+
     /// Returns the `job` context, without its status.
     pub(in crate::engine) fn job_facts(&self) -> Object {
         let text = |text: &str| Value::string(text.to_owned());
@@ -281,8 +295,11 @@ impl JobEnvironment {
     pub(in crate::engine) async fn leave_nothing(&self) -> Option<String> {
         self.shared.host.reap(&self.tracking_id).await;
         self.shared.results.end_job(&self.shared.facts, &self.id);
-        let beside = |name| self.temp.with_file_name(name);
-        for folder in [self.temp.clone(), beside("_control"), beside("_tools")] {
+        let tools = self.is_container().then(|| self.tools());
+        if tools.is_none() {
+            in_place(|| tools::end(&self.tools(), &self.shared.tool_cache));
+        }
+        for folder in [Some(self.temp.clone()), Some(self.temp.with_file_name("_control")), tools].into_iter().flatten() {
             match fs::remove_dir_all(&folder) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Some(format!("cannot empty {}: {error}", folder.display()));

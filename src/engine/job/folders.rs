@@ -30,8 +30,8 @@ const TEMP: &str = "_temp";
 /// Name of the folder for communication with the job's container.
 const CONTROL: &str = "_control";
 
-/// Name of the folder of tools that the job's containers may change.
-const TOOLS: &str = "_tools";
+/// Name of the folder of tools of the job.
+pub(super) const TOOLS: &str = "_tools";
 
 /// Name of the folder of actions, in containers.
 const ACTIONS: &str = "_actions";
@@ -95,6 +95,9 @@ impl Folders {
             // Of a link, the link alone is removed.
             fs::remove_dir_all(&self.parent)?;
         }
+        if !keep && self.tools().symlink_metadata().is_ok() {
+            fs::remove_dir_all(self.tools())?;
+        }
         for folder in [self.home(), self.workflow(), self.commands(), self.control()] {
             fs::create_dir_all(folder)?;
         }
@@ -106,7 +109,7 @@ impl Folders {
             Folder::open(&self.root)?.make_folders(below)?;
         }
         // Containers mount it, even while it is empty. If it cannot be made, they report it.
-        let _ = fs::create_dir_all(self.tools(run));
+        let _ = fs::create_dir_all(self.tools());
         let _ = fs::create_dir_all(&run.tool_cache);
         fs::write(self.commands().join(command_files::ARTIFACTS_LIST), Artifacts::default().list())?;
         fs::write(self.event(), serde_json::to_vec(&run.facts.event)?)
@@ -127,10 +130,15 @@ impl Folders {
         self.temp.join(command_files::FOLDER)
     }
 
-    /// Returns the tool cache of containers: that of this machine, whose programs other runs start, only where containers
-    /// may do anything. Otherwise the job has its own.
-    pub(super) fn tools(&self, run: &RunContext) -> PathBuf {
-        if run.options.docker_socket { run.tool_cache.clone() } else { self.root.join(TOOLS) }
+    /// Returns the tool cache of the job.
+    pub(super) fn tools(&self) -> PathBuf {
+        self.root.join(TOOLS)
+    }
+
+    /// Returns the tool cache of containers: the one that all runs share, whose programs they start, only where containers
+    /// may do anything. Otherwise that of the job.
+    pub(super) fn tools_of_container(&self, run: &RunContext) -> PathBuf {
+        if run.options.docker_socket { run.tool_cache.clone() } else { self.tools() }
     }
 
     /// Returns the folder that is the home in containers.
@@ -146,7 +154,7 @@ impl Folders {
     pub(super) fn shared(&self, run: &RunContext, actions: &Actions) -> Vec<SharedFolder> {
         let mut shared = vec![
             SharedFolder::writable(&self.root, "/__w"),
-            SharedFolder::writable(self.tools(run), "/__t"),
+            SharedFolder::writable(self.tools_of_container(run), "/__t"),
             SharedFolder::writable(self.home(), "/github/home"),
             SharedFolder::writable(self.workflow(), "/github/workflow"),
         ];

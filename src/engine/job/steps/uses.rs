@@ -17,6 +17,7 @@ use crate::engine::cancel::{CancelWatch, KillReason};
 use crate::engine::outlet::StepLog;
 use crate::engine::step::end::StepEnd;
 use crate::engine::step::process::Limits;
+use crate::engine::tools::setup;
 use crate::model::Conclusion;
 use crate::repo::git::Abort;
 use crate::workflow::expr::Scope;
@@ -76,6 +77,10 @@ impl Steps<'_> {
             Ok(inputs) => inputs,
             Err(error) => return Completed::failed(error.to_string()),
         };
+        let lacks = match self.offer_tools(action, phase, &inputs, step.limits(), log).await {
+            Ok(lacks) => lacks,
+            Err(end) => return Completed::of(end),
+        };
         let invocation = match &action.action.runs {
             ActionRuns::Composite { .. } => return self.composite(scope, step, action, &inputs, log).await,
             ActionRuns::JavaScript { using, .. } => match self.job.node().await {
@@ -104,12 +109,33 @@ impl Steps<'_> {
             }
             Err(end) => Completed::of(end),
         };
+        if done.end.outcome == Conclusion::Failure {
+            done.end.add_reason(lacks);
+        }
         // The saved state is for later phases of the same step.
         self.states.entry(key.to_owned()).or_default().extend(std::mem::take(&mut done.state));
         if phase != Phase::Post && action.has_post() && self.registered.insert(key.to_owned()) {
             done.post = Some(Post::of(step.step.clone(), Arc::clone(action), step.prepared.name.clone()));
         }
         done
+    }
+
+    /// Adds the tools of this machine that an action looks for to the tool cache, if it is one that does. Returns what is
+    /// missing on this machine.
+    async fn offer_tools(
+        &mut self,
+        action: &ResolvedAction,
+        phase: Phase,
+        inputs: &IndexMap<String, String>,
+        limits: Limits,
+        log: &mut dyn StepLog,
+    ) -> Result<Option<String>, StepEnd> {
+        let job = self.job;
+        let may_look = phase == Phase::Main && matches!(action.action.runs, ActionRuns::JavaScript { .. });
+        let setup = action.remote.as_ref().filter(|_| may_look && !job.is_container()).and_then(setup::of);
+        let Some(setup) = setup else { return Ok(None) };
+        let offered = setup.offer(&job.shared, job.tools(), inputs, log);
+        unless_ended(&mut self.cancel, limits, async { Ok(offered.await) }).await
     }
 
     /// Resolves `uses` and evaluates the inputs.
@@ -202,7 +228,7 @@ async fn unless_ended<T>(
     tokio::select! {
         done = work => done.map_err(|error| StepEnd::failed(error.to_string())),
         why = cancel.must_end(limits.survives_cancel, limits.deadline) => {
-            Err(ended(why, "timed out before its container started"))
+            Err(ended(why, "timed out before its process started"))
         }
     }
 }

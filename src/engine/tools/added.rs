@@ -1,0 +1,70 @@
+//! Installations that the user added: folders in a file of the state folder, one a line.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::files;
+use crate::store::atomic;
+use crate::store::folder::make_private;
+
+/// Maximum size in bytes of the file.
+const MAX_FILE: u64 = 1024 * 1024;
+
+fn file(state: &Path) -> PathBuf {
+    state.join("tools")
+}
+
+/// Returns the folders that the user added, newest first.
+#[must_use]
+pub fn list(state: &Path) -> Vec<PathBuf> {
+    let text = files::read_own_text(&file(state), MAX_FILE).unwrap_or_default();
+    text.lines().filter(|line| !line.is_empty()).map(PathBuf::from).collect()
+}
+
+/// Adds a folder. Its path must be text without line breaks.
+///
+/// # Errors
+/// The state folder cannot be written.
+pub fn add(state: &Path, folder: &Path) -> io::Result<()> {
+    let others = list(state).into_iter().filter(|known| known != folder);
+    write(state, &[folder.to_owned()].into_iter().chain(others).collect::<Vec<_>>())
+}
+
+/// Removes a folder. Returns whether it had been added.
+///
+/// # Errors
+/// The state folder cannot be written.
+pub fn remove(state: &Path, folder: &Path) -> io::Result<bool> {
+    let all = list(state);
+    let others: Vec<_> = all.iter().filter(|known| *known != folder).cloned().collect();
+    let was_added = others.len() < all.len();
+    if was_added {
+        write(state, &others)?;
+    }
+    Ok(was_added)
+}
+
+fn write(state: &Path, folders: &[PathBuf]) -> io::Result<()> {
+    let lines: String = folders.iter().map(|folder| format!("{}\n", folder.display())).collect();
+    make_private(state)?;
+    atomic::write(&file(state), lines.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_added_once_and_removed() {
+        let state = tempfile::tempdir().expect("a folder");
+        let state = &state.path().join("new");
+        assert_eq!(list(state), Vec::<PathBuf>::new());
+        for folder in ["/a", "/b", "/a"] {
+            add(state, Path::new(folder)).expect("added");
+        }
+        assert_eq!(list(state), ["/a", "/b"].map(PathBuf::from));
+        assert!(remove(state, Path::new("/a")).expect("removed"));
+        assert!(!remove(state, Path::new("/a")).expect("unchanged"));
+        assert_eq!(list(state), [PathBuf::from("/b")]);
+    }
+}

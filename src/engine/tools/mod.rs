@@ -1,0 +1,72 @@
+//! The tool cache, and the languages on this machine that it offers to the `actions/setup-…` actions.
+//!
+//! Those actions look into `RUNNER_TOOL_CACHE` before they download anything. Each job has a [`cache`] of tools of its
+//! own: it refers to what earlier runs downloaded, and before a setup action starts, the versions that it may want are
+//! added from this machine. [`find`] is the search for them, [`added`] what the user adds to it, [`setup`] the table of the actions, [`venv`] the copies of
+//! Python. No action writes into the user's installations.
+
+pub mod added;
+pub(super) mod cache;
+pub mod find;
+pub(super) mod setup;
+mod venv;
+mod version;
+
+use std::path::PathBuf;
+
+pub use version::Version;
+
+/// A language that an `actions/setup-…` action installs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tool {
+    /// CPython.
+    Python,
+    /// Node.js.
+    Node,
+    /// Go.
+    Go,
+    /// A Java development kit.
+    Java,
+}
+
+impl Tool {
+    /// All of them, in the order of lists.
+    pub const ALL: [Self; 4] = [Self::Python, Self::Node, Self::Go, Self::Java];
+
+    /// Returns the name for users.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Python => "Python",
+            Self::Node => "Node.js",
+            Self::Go => "Go",
+            Self::Java => "Java",
+        }
+    }
+
+    /// Returns the program that an installation has in its folder `bin`.
+    #[must_use]
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::Python => "python3",
+            Self::Node => "node",
+            Self::Go => "go",
+            Self::Java => "java",
+        }
+    }
+}
+
+/// An installation of a tool on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Installation {
+    /// The tool.
+    pub tool: Tool,
+    /// Its version.
+    pub version: Version,
+    /// Folder that contains `bin`.
+    pub home: PathBuf,
+    /// The program itself, behind all links.
+    pub program: PathBuf,
+    /// Where it was found: `PATH`, `pyenv`, `added`.
+    pub source: &'static str,
+}

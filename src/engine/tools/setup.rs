@@ -1,0 +1,162 @@
+//! The actions that look into the tool cache, and what they get from this machine before they start.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use indexmap::IndexMap;
+
+use super::find::Search;
+use super::version::Prefix;
+use super::{Installation, Tool, added, cache};
+use crate::engine::RunContext;
+use crate::engine::actions::reference::Remote;
+use crate::engine::outlet::StepLog;
+
+/// An action that looks into the tool cache.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::engine) struct Setup {
+    action: &'static str,
+    tool: Tool,
+    /// Input with the version.
+    version: &'static str,
+    /// Name of the tool in the cache.
+    name: &'static str,
+}
+
+const fn setup(action: &'static str, tool: Tool, version: &'static str, name: &'static str) -> Setup {
+    Setup { action, tool, version, name }
+}
+
+/// The actions that look into the tool cache.
+const SETUPS: &[Setup] = &[
+    setup("actions/setup-python", Tool::Python, "python-version", "Python"),
+    setup("actions/setup-node", Tool::Node, "node-version", "node"),
+    setup("actions/setup-go", Tool::Go, "go-version", "go"),
+    setup("actions/setup-java", Tool::Java, "java-version", ""),
+];
+
+/// Names of the distributions of Java in the cache, by the input `distribution`.
+const DISTRIBUTIONS: &[(&str, &str)] = &[
+    ("adopt", "Adopt-Hotspot"),
+    ("adopt-hotspot", "Adopt-Hotspot"),
+    ("corretto", "Corretto"),
+    ("dragonwell", "Dragonwell"),
+    ("liberica", "Liberica"),
+    ("microsoft", "Microsoft"),
+    ("oracle", "Oracle"),
+    ("sapmachine", "SapMachine"),
+    ("temurin", "Temurin-Hotspot"),
+    ("zulu", "Zulu"),
+];
+
+/// Returns what an action looks for in the tool cache.
+pub(in crate::engine) fn of(action: &Remote) -> Option<&'static Setup> {
+    SETUPS.iter().find(|setup| action.path.is_empty() && action.repository.eq_ignore_ascii_case(setup.action))
+}
+
+impl Setup {
+    /// Returns the name of the tool in the cache. `None` for a distribution that this machine cannot stand in for.
+    fn name(&self, inputs: &IndexMap<String, String>) -> Option<String> {
+        if self.tool != Tool::Java {
+            return Some(self.name.to_owned());
+        }
+        let package = inputs.get("java-package").map_or("jdk", String::as_str);
+        let asked = inputs.get("distribution")?.to_ascii_lowercase();
+        let (_, distribution) = DISTRIBUTIONS.iter().find(|(known, _)| *known == asked)?;
+        (package == "jdk").then(|| format!("Java_{distribution}_jdk"))
+    }
+
+    /// Adds the versions to the cache of a job that the action may want: the newest one that its input matches, or all if
+    /// the input is more than the beginning of a version. Returns why the action may find nothing.
+    pub(in crate::engine) async fn offer(
+        &self,
+        run: &RunContext,
+        folder: PathBuf,
+        inputs: &IndexMap<String, String>,
+        log: &mut dyn StepLog,
+    ) -> Option<String> {
+        let wanted_arch = inputs.get("architecture").map(String::as_str).filter(|arch| !arch.is_empty());
+        if wanted_arch.is_some_and(|wanted| wanted != cache::arch()) {
+            return None;
+        }
+        let name = self.name(inputs)?;
+        let added = added::list(&run.state);
+        let search = Search { environment: run.host.environment(), added: &added };
+        let found = search.installations(self.tool).await;
+        let version = inputs.get(self.version).map(String::as_str).unwrap_or_default();
+        let prefix = Prefix::parse(version);
+        let chosen: Vec<_> = match &prefix {
+            Some(prefix) => found.iter().find(|one| prefix.matches(one.version)).into_iter().collect(),
+            None => found.iter().collect(),
+        };
+        for installation in &chosen {
+            let Installation { tool, version, home, source, .. } = installation;
+            let tool = tool.name();
+            let line = match cache::offer(installation, &name, &folder, &run.tool_cache).await {
+                Ok(()) => format!("{tool} {version} of this machine is in the tool cache ({source}: {})\n", home.display()),
+                Err(error) => format!("##[warning]{tool} {version} of this machine cannot be offered: {error}\n"),
+            };
+            log.write(line.as_bytes());
+        }
+        log.flush();
+        chosen.is_empty().then(|| missing(self.tool, version, &found))
+    }
+}
+
+/// Describes what this machine has instead of a version that it has not.
+fn missing(tool: Tool, wanted: &str, found: &[Installation]) -> String {
+    let mut text = format!("this machine has no {} {wanted}", tool.name());
+    let versions: Vec<_> = found.iter().map(|one| one.version.to_string()).collect();
+    if !versions.is_empty() {
+        let _ = write!(text, ", but {}", versions.join(", "));
+    }
+    text.push_str("; `cuelight tools add FOLDER` adds an installation");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::actions::reference::Reference;
+
+    fn setup_of(text: &str) -> Option<&'static Setup> {
+        match Reference::parse(text) {
+            Ok(Reference::Remote(remote)) => of(&remote),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn setup_actions_are_known_by_their_repository() {
+        assert_eq!(setup_of("Actions/Setup-Python@v5").map(|setup| setup.tool), Some(Tool::Python));
+        assert_eq!(setup_of("actions/setup-node/sub@v4"), None);
+        assert_eq!(setup_of("other/setup-node@v4"), None);
+    }
+
+    #[test]
+    fn a_java_stands_in_for_the_distribution_that_is_asked_for() {
+        let java = setup_of("actions/setup-java@v4").expect("known");
+        let name = |distribution: &str, package: &str| {
+            let inputs = [("distribution", distribution), ("java-package", package)];
+            java.name(&inputs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+        };
+        assert_eq!(name("temurin", "jdk").as_deref(), Some("Java_Temurin-Hotspot_jdk"));
+        assert_eq!((name("temurin", "jre"), name("graalvm", "jdk")), (None, None));
+    }
+
+    #[test]
+    fn what_is_missing_names_what_is_here_and_the_command_that_adds_more() {
+        assert_eq!(
+            missing(Tool::Node, "22", &[]),
+            "this machine has no Node.js 22; `cuelight tools add FOLDER` adds an installation"
+        );
+        let installation = Installation {
+            tool: Tool::Node,
+            version: "20.1.0".parse().expect("a version"),
+            home: "/n".into(),
+            program: "/n/bin/node".into(),
+            source: "nvm",
+        };
+        assert!(missing(Tool::Node, "22", &[installation]).starts_with("this machine has no Node.js 22, but 20.1.0; "));
+    }
+}

@@ -1,0 +1,150 @@
+//! Virtual environments: how a Python of this machine is offered, so that `pip install` changes neither it nor the
+//! environment of another job.
+//!
+//! Making one takes seconds, most of them for pip. So one is made for each Python, kept, and copied for each job. The
+//! scripts of an environment name its folder; they are changed in the copy.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use super::Installation;
+use crate::engine::actions::partial::Partial;
+use crate::files;
+use crate::store::digest::sha256;
+
+/// How long making an environment may take.
+const VENV_TIMEOUT: Duration = Duration::from_mins(2);
+
+/// Maximum size in bytes of a script that names its folder.
+const MAX_SCRIPT: u64 = 1024 * 1024;
+
+/// Why there is no environment.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::engine) enum VenvError {
+    /// `python -m venv` failed.
+    #[error("`python -m venv` failed: {0}")]
+    Python(String),
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Makes the environment of a Python at a path where nothing is, as a copy of the one in `kept`.
+///
+/// # Errors
+/// The environment cannot be made or copied.
+pub(super) async fn make(python: &Installation, kept: &Path, at: &Path) -> Result<(), VenvError> {
+    let original = original(python, kept).await?;
+    copy(&original, at)?;
+    Ok(rename_in_scripts(at, &original, at)?)
+}
+
+/// Returns the environment that is kept for a Python. It is made if it is missing.
+async fn original(python: &Installation, kept: &Path) -> Result<PathBuf, VenvError> {
+    let name = format!("{}-{}", python.version, sha256(python.program.as_os_str().as_encoded_bytes(), 8));
+    let original = kept.join(&name);
+    if original.is_dir() {
+        return Ok(original);
+    }
+    let making = Partial::create(kept, &name)?;
+    let mut command = Command::new(&python.program);
+    command.args(["-I", "-m", "venv"]).arg(making.path()).stdin(Stdio::null()).kill_on_drop(true);
+    let late = |_| VenvError::Python(format!("it takes longer than {} s", VENV_TIMEOUT.as_secs()));
+    let done = timeout(VENV_TIMEOUT, command.output()).await.map_err(late)??;
+    if !done.status.success() {
+        let said = [done.stdout, done.stderr].concat();
+        let said = String::from_utf8_lossy(&said).lines().rev().find(|line| !line.trim().is_empty()).map(str::to_owned);
+        return Err(VenvError::Python(said.unwrap_or_else(|| done.status.to_string())));
+    }
+    rename_in_scripts(making.path(), making.path(), &original)?;
+    match fs::rename(making.path(), &original) {
+        // Another job has made it meanwhile.
+        Err(_) if original.exists() => Ok(original),
+        renamed => Ok(renamed.map(|()| original)?),
+    }
+}
+
+/// Copies a folder with everything in it. Links stay links.
+pub(super) fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    for entry in walkdir::WalkDir::new(from) {
+        let entry = entry?;
+        let below = entry.path().strip_prefix(from).map_err(io::Error::other)?;
+        let target = to.join(below);
+        let kind = entry.file_type();
+        if kind.is_dir() {
+            fs::create_dir_all(&target)?;
+        } else if kind.is_symlink() {
+            std::os::unix::fs::symlink(fs::read_link(entry.path())?, &target)?;
+        } else if kind.is_file() {
+            fs::copy(entry.path(), &target)?;
+        }
+    }
+    Ok(())
+}
+
+/// Replaces a path in the scripts of an environment, and in its configuration. Programs stay as they are.
+pub(super) fn rename_in_scripts(environment: &Path, from: &Path, to: &Path) -> io::Result<()> {
+    let (from, to) = (from.to_string_lossy(), to.to_string_lossy());
+    let scripts = fs::read_dir(environment.join("bin")).into_iter().flatten().flatten().map(|entry| entry.path());
+    for file in scripts.chain([environment.join("pyvenv.cfg")]) {
+        if !file.symlink_metadata().is_ok_and(|data| data.is_file() && data.len() <= MAX_SCRIPT) {
+            continue;
+        }
+        let Ok(text) = files::read(&file, MAX_SCRIPT) else { continue };
+        if let Ok(text) = String::from_utf8(text)
+            && text.contains(&*from)
+        {
+            fs::write(&file, text.replace(&*from, &to))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::tools::Tool;
+    use crate::engine::tools::find::Search;
+
+    #[tokio::test]
+    async fn a_copy_has_its_own_pip_and_its_own_packages() {
+        let environment: Vec<_> = std::env::vars_os().collect();
+        let found = Search { environment: &environment, added: &[] }.installations(Tool::Python).await;
+        let Some(python) = found.first() else { return };
+        let home = tempfile::tempdir().expect("a folder");
+        let (kept, at) = (home.path().join("kept"), home.path().join("job/x64"));
+        make(python, &kept, &at).await.expect("made");
+        let run = |program: &str, arguments: &[&str]| {
+            let done = std::process::Command::new(at.join("bin").join(program)).args(arguments).output().expect("starts");
+            String::from_utf8_lossy(&done.stdout).trim().to_owned()
+        };
+        let prefix = run("python", &["-c", "import sys; print(sys.prefix, sys.version.split()[0])"]);
+        assert_eq!(prefix, format!("{} {}", at.display(), python.version));
+        assert!(run("pip", &["--version"]).contains(&*at.to_string_lossy()));
+        let again = home.path().join("other/x64");
+        make(python, &kept, &again).await.expect("copied");
+        assert!(again.join("bin/pip").is_file());
+        assert_eq!(fs::read_dir(&kept).expect("kept").count(), 1, "one environment is kept, and nothing unfinished");
+    }
+
+    #[tokio::test]
+    async fn an_environment_that_cannot_be_made_leaves_nothing() {
+        let home = tempfile::tempdir().expect("a folder");
+        let python = Installation {
+            tool: Tool::Python,
+            version: "3.1.0".parse().expect("a version"),
+            home: home.path().to_owned(),
+            program: "/bin/false".into(),
+            source: "PATH",
+        };
+        let error = make(&python, &home.path().join("kept"), &home.path().join("at")).await.expect_err("no Python");
+        assert!(error.to_string().starts_with("`python -m venv` failed"), "{error}");
+        assert_eq!(fs::read_dir(home.path().join("kept")).expect("made").count(), 0);
+    }
+}

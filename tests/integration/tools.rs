@@ -1,0 +1,99 @@
+//! The tool cache: what this machine has, and what actions install, found with the library of the setup actions.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use crate::project::Project;
+use crate::results::libraries;
+
+/// Returns a project whose jobs use the client of the tool cache by the names of the setup actions.
+fn project(jobs: &str) -> Project {
+    let project = Project::of_jobs(jobs);
+    let client = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/actions/setup");
+    let mapped = ["python", "node"].map(|tool| format!("'actions/setup-{tool}' = '{}'\n", client.display()));
+    project.configure(&format!("[actions]\n{}", mapped.concat()));
+    project
+}
+
+/// Makes a folder that looks like an installation of a Node.js.
+fn installation(project: &Project, version: &str) -> PathBuf {
+    let home = project.home().join(format!("node-{version}"));
+    fs::create_dir_all(home.join("bin")).expect("made");
+    let node = home.join("bin/node");
+    fs::write(&node, format!("#!/bin/sh\necho v{version}\n")).expect("written");
+    fs::set_permissions(&node, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("executable");
+    home
+}
+
+#[test]
+fn setup_actions_find_what_this_machine_has_and_what_earlier_runs_installed() {
+    let Some(npm) = libraries() else { return };
+    let npm = npm.display();
+    let project = project(&format!(
+        "  first:
+    runs-on: ubuntu-latest
+    steps:
+      - {{uses: actions/setup-node@v4, with: {{npm: '{npm}', tool: node, node-version: 77}}}}
+      - run: echo node is $(node --version) in ${{NODE_HOME:-$(dirname $(command -v node))}}
+      - {{uses: actions/setup-node@v4, with: {{npm: '{npm}', tool: mine, node-version: 1.2.3, install: '{home}/mine'}}}}
+  second:
+    needs: first
+    runs-on: ubuntu-latest
+    steps:
+      - {{uses: actions/setup-node@v4, with: {{npm: '{npm}', tool: mine, node-version: 1.2.3}}}}
+      - {{uses: actions/setup-node@v4, with: {{npm: '{npm}', tool: node, node-version: 78}}}}
+",
+        home = "HOME",
+    ));
+    let home = project.home();
+    fs::create_dir_all(home.join("mine/bin")).expect("made");
+    let text = fs::read_to_string(project.root().join(".github/workflows/ci.yml")).expect("there");
+    project.write(".github/workflows/ci.yml", &text.replace("HOME/mine", &home.join("mine").display().to_string()));
+    project.commit();
+    let added = installation(&project, "77.1.0");
+    project.call(&["tools", "add", &added.display().to_string()]).expect(0, &["Node.js", "77.1.0", "added"]);
+    let said = project.run(&[]);
+    said.expect(1, &["Node.js 77.1.0 of this machine is in the tool cache (added: ", "node is v77.1.0 in "]);
+    let failed = "exit code 1; this machine has no Node.js 78, but 77.1.0";
+    said.expect(1, &["found mine 1.2.3", failed, "`cuelight tools add FOLDER` adds an installation"]);
+    let installed = home.join("cache/cuelight/tools/mine/1.2.3");
+    assert!(installed.is_dir(), "what an action installs is kept");
+    assert!(!home.join("cache/cuelight/tools/node").exists(), "what this machine has is not copied there");
+}
+
+#[test]
+fn a_job_has_a_python_whose_packages_are_its_own() {
+    let Some(npm) = libraries() else { return };
+    let python = env::var_os("PATH").and_then(|path| {
+        let found = |name: &str| env::split_paths(&path).any(|folder| folder.join(name).exists());
+        found("python3").then_some(())
+    });
+    let project = project(&format!(
+        "  a:
+    runs-on: ubuntu-latest
+    steps:
+      - {{uses: actions/setup-python@v5, with: {{npm: '{}', tool: Python, python-version: 3.x}}}}
+      - run: |
+          python -c 'import sys; assert sys.prefix != sys.base_prefix, sys.prefix; print(\"in\", sys.prefix)'
+          test -x \"$(command -v pip)\" && pip --version
+",
+        npm.display()
+    ));
+    if python.is_none() || project.call(&["tools"]).out().lines().all(|line| !line.starts_with("Python")) {
+        return crate::docker::skip("no Python that makes virtual environments");
+    }
+    project.run(&[]).expect(0, &["found Python 3.x", "of this machine is in the tool cache", "_tools/Python/3."]);
+}
+
+#[test]
+fn folders_are_added_and_removed_by_name() {
+    let project = Project::of_jobs("  a:\n    runs-on: x\n    steps: [{run: x}]\n");
+    let home = installation(&project, "77.1.0");
+    let home = home.to_str().expect("text");
+    project.call(&["tools", "add", "/nowhere"]).expect(3, &["no Python, Node.js, Go or Java in /nowhere"]);
+    project.call(&["tools", "add", home, "--json"]).expect(0, &[r#""tool":"Node.js","version":"77.1.0""#]);
+    project.call(&["tools"]).expect(0, &["Node.js 77.1.0    added"]);
+    project.call(&["tools", "remove", home]).expect(0, &[]);
+    project.call(&["tools", "remove", home]).expect(3, &["was not added"]);
+    assert!(!project.call(&["tools"]).out().contains("77.1.0"));
+}
