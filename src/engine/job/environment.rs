@@ -299,7 +299,8 @@ impl JobEnvironment {
         if tools.is_none() {
             in_place(|| tools::end(&self.tools(), &self.shared.tool_cache));
         }
-        for folder in [Some(self.temp.clone()), Some(self.temp.with_file_name("_control")), tools].into_iter().flatten() {
+        for folder in [Some(self.temp.clone()), Some(self.temp.with_file_name("_control")), tools].into_iter().flatten()
+        {
             match fs::remove_dir_all(&folder) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Some(format!("cannot empty {}: {error}", folder.display()));

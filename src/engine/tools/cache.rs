@@ -61,7 +61,8 @@ impl Entry {
 /// Returns the complete tools of a cache.
 fn entries(cache: &Path) -> Vec<Entry> {
     let marks = walkdir::WalkDir::new(cache).min_depth(3).max_depth(3).into_iter();
-    let visible = marks.filter_entry(|entry| entry.depth() == 0 || !entry.file_name().as_encoded_bytes().starts_with(b"."));
+    let visible =
+        marks.filter_entry(|entry| entry.depth() == 0 || !entry.file_name().as_encoded_bytes().starts_with(b"."));
     let complete = visible.flatten().filter_map(|entry| {
         let path = entry.path().strip_prefix(cache).ok()?;
         let is_mark = path.extension() == Some(OsStr::new("complete"));
@@ -87,7 +88,8 @@ pub(in crate::engine) fn begin(cache: &Path, shared: &Path) -> io::Result<()> {
 pub(in crate::engine) fn end(cache: &Path, shared: &Path) {
     for entry in entries(cache) {
         let own = cache.join(&entry.folder);
-        let is_new = own.symlink_metadata().is_ok_and(|data| data.is_dir()) && !entry.beside(cache, ".offered").exists();
+        let is_new =
+            own.symlink_metadata().is_ok_and(|data| data.is_dir()) && !entry.beside(cache, ".offered").exists();
         if is_new && let Err(error) = keep(&entry, cache, shared) {
             tracing::debug!(tool = %own.display(), %error, "a tool is not kept for later runs");
         }

@@ -93,7 +93,9 @@ impl Setup {
             let Installation { tool, version, home, source, .. } = installation;
             let tool = tool.name();
             let line = match cache::offer(installation, &name, &folder, &run.tool_cache).await {
-                Ok(()) => format!("{tool} {version} of this machine is in the tool cache ({source}: {})\n", home.display()),
+                Ok(()) => {
+                    format!("{tool} {version} of this machine is in the tool cache ({source}: {})\n", home.display())
+                }
                 Err(error) => format!("##[warning]{tool} {version} of this machine cannot be offered: {error}\n"),
             };
             log.write(line.as_bytes());

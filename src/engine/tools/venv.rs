@@ -121,7 +121,8 @@ mod tests {
         let (kept, at) = (home.path().join("kept"), home.path().join("job/x64"));
         make(python, &kept, &at).await.expect("made");
         let run = |program: &str, arguments: &[&str]| {
-            let done = std::process::Command::new(at.join("bin").join(program)).args(arguments).output().expect("starts");
+            let done =
+                std::process::Command::new(at.join("bin").join(program)).args(arguments).output().expect("starts");
             String::from_utf8_lossy(&done.stdout).trim().to_owned()
         };
         let prefix = run("python", &["-c", "import sys; print(sys.prefix, sys.version.split()[0])"]);

@@ -72,7 +72,9 @@ mod tests {
 
     #[test]
     fn versions_have_three_numbers_and_an_order() {
-        for (text, expected) in [("3.12.1", "3.12.1"), ("v20.1.0", "20.1.0"), ("1.26", "1.26.0"), ("17.0.8.1", "17.0.8")] {
+        for (text, expected) in
+            [("3.12.1", "3.12.1"), ("v20.1.0", "20.1.0"), ("1.26", "1.26.0"), ("17.0.8.1", "17.0.8")]
+        {
             assert_eq!(version(text).to_string(), expected);
         }
         assert!(version("3.9.18") < version("3.10.0"));
