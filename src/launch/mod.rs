@@ -226,7 +226,7 @@ pub fn consent(runs: &RunsDir, folder: &Path) -> Result<Consent, LaunchError> {
             let known = PlanContexts { knows_every_file: true, ..PlanContexts::default() };
             Ok(Plan::new(workflow, &known, &|path| called.callee(path)).map_err(Refusal::Faults)?)
         });
-        Subject { name, plan: plan.map(Arc::new).map_err(|error| error.to_string()), sandbox: None }
+        Subject { name, plan: plan.map(Arc::new).map_err(Arc::new), sandbox: None }
     });
     let subjects = subjects.collect();
     Ok(Consent::new(repository, settings, trust, subjects))

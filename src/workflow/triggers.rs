@@ -61,8 +61,8 @@ pub fn decide(workflow: &Workflow, event: &TriggerEvent<'_>) -> Decision {
     let mut why = Vec::new();
     for check in [activity, workflow_names, git_ref, paths] {
         match check(trigger, event) {
-            Ok(reason) => why.extend(reason),
-            Err(reason) => return Decision::Skipped(reason),
+            Filtered::Passes(reason) => why.extend(reason),
+            Filtered::Stops(reason) => return Decision::Skipped(reason),
         }
     }
     if why.is_empty() {
@@ -82,10 +82,15 @@ pub fn likely_event(workflow: &Workflow) -> Option<&str> {
     LIKELY.iter().copied().find(|likely| events().any(|event| event == *likely)).or_else(|| events().next())
 }
 
-/// Result of one filter: the reason why the event passes, if worth mentioning, or the reason why it does not.
-type Passed = Result<Option<String>, String>;
+/// Result of one filter.
+enum Filtered {
+    /// The event passes; the reason, if worth mentioning.
+    Passes(Option<String>),
+    /// The event does not pass, and the reason.
+    Stops(String),
+}
 
-fn activity(trigger: &Trigger, event: &TriggerEvent<'_>) -> Passed {
+fn activity(trigger: &Trigger, event: &TriggerEvent<'_>) -> Filtered {
     let common = COMMON.iter().find(|(name, _)| *name == event.name).map(|(_, types)| types);
     let wanted: Vec<&str> = if trigger.types.is_empty() {
         common.map(|types| types.to_vec()).unwrap_or_default()
@@ -94,29 +99,31 @@ fn activity(trigger: &Trigger, event: &TriggerEvent<'_>) -> Passed {
     };
     let Some(happened) = &event.activity else {
         let unknown = format!("types ({}) not compared: the payload has no `action`", wanted.join(", "));
-        return Ok((!trigger.types.is_empty()).then_some(unknown));
+        return Filtered::Passes((!trigger.types.is_empty()).then_some(unknown));
     };
     if wanted.is_empty() {
-        return Ok(None);
+        return Filtered::Passes(None);
     }
     if wanted.contains(&happened.as_str()) {
-        Ok(Some(format!("type `{happened}` matches")))
+        Filtered::Passes(Some(format!("type `{happened}` matches")))
     } else {
-        Err(format!("type `{happened}` is not one of {}", wanted.join(", ")))
+        Filtered::Stops(format!("type `{happened}` is not one of {}", wanted.join(", ")))
     }
 }
 
-fn workflow_names(trigger: &Trigger, event: &TriggerEvent<'_>) -> Passed {
-    let Some(name) = event.workflow.as_deref().filter(|_| !trigger.workflows.is_empty()) else { return Ok(None) };
+fn workflow_names(trigger: &Trigger, event: &TriggerEvent<'_>) -> Filtered {
+    let Some(name) = event.workflow.as_deref().filter(|_| !trigger.workflows.is_empty()) else {
+        return Filtered::Passes(None);
+    };
     match deciding_pattern(texts(&trigger.workflows), name) {
-        Some((_, true)) => Ok(Some(format!("runs after `{name}`"))),
-        _ => Err(format!("does not run after `{name}`, only after {}", list(&trigger.workflows))),
+        Some((_, true)) => Filtered::Passes(Some(format!("runs after `{name}`"))),
+        _ => Filtered::Stops(format!("does not run after `{name}`, only after {}", list(&trigger.workflows))),
     }
 }
 
 /// Branch and tag filters. A workflow with filters for only one of the two does not run for the other.
-fn git_ref(trigger: &Trigger, event: &TriggerEvent<'_>) -> Passed {
-    let Some(full) = event.git_ref.as_deref() else { return Ok(None) };
+fn git_ref(trigger: &Trigger, event: &TriggerEvent<'_>) -> Filtered {
+    let Some(full) = event.git_ref.as_deref() else { return Filtered::Passes(None) };
     let (kind, name, other) = match (full.strip_prefix("refs/tags/"), full.strip_prefix("refs/heads/")) {
         (Some(tag), _) => ("tags", tag, "branches"),
         (None, Some(branch)) => ("branches", branch, "tags"),
@@ -130,52 +137,53 @@ fn git_ref(trigger: &Trigger, event: &TriggerEvent<'_>) -> Passed {
     let ignored = format!("{kind}-ignore");
     if let Some(patterns) = filter(trigger, kind) {
         return match deciding_pattern(texts(patterns), name) {
-            Some((pattern, true)) => Ok(Some(format!("{what} `{name}` matches `{pattern}`"))),
-            Some((pattern, false)) => Err(format!("{what} `{name}` is excluded by `{pattern}`")),
-            None => Err(format!("{what} `{name}` does not match `{kind}`: {}", list(patterns))),
+            Some((pattern, true)) => Filtered::Passes(Some(format!("{what} `{name}` matches `{pattern}`"))),
+            Some((pattern, false)) => Filtered::Stops(format!("{what} `{name}` is excluded by `{pattern}`")),
+            None => Filtered::Stops(format!("{what} `{name}` does not match `{kind}`: {}", list(patterns))),
         };
     }
     if let Some(patterns) = filter(trigger, &ignored) {
         return match deciding_pattern(texts(patterns), name) {
-            Some((pattern, true)) => Err(format!("{what} `{name}` matches `{pattern}` of `{ignored}`")),
-            _ => Ok(Some(format!("{what} `{name}` does not match `{ignored}`"))),
+            Some((pattern, true)) => Filtered::Stops(format!("{what} `{name}` matches `{pattern}` of `{ignored}`")),
+            _ => Filtered::Passes(Some(format!("{what} `{name}` does not match `{ignored}`"))),
         };
     }
     let others = [other.to_owned(), format!("{other}-ignore")];
     if others.iter().any(|name| filter(trigger, name).is_some()) {
-        return Err(format!("runs on {other} only, and `{name}` is a {what}"));
+        return Filtered::Stops(format!("runs on {other} only, and `{name}` is a {what}"));
     }
-    Ok(None)
+    Filtered::Passes(None)
 }
 
 /// Path filters. They do not apply to a push of a tag.
-fn paths(trigger: &Trigger, event: &TriggerEvent<'_>) -> Passed {
+fn paths(trigger: &Trigger, event: &TriggerEvent<'_>) -> Filtered {
     if event.git_ref.as_deref().is_some_and(|full| full.starts_with("refs/tags/")) {
-        return Ok(None);
+        return Filtered::Passes(None);
     }
     let (patterns, ignored) = match (filter(trigger, "paths"), filter(trigger, "paths-ignore")) {
         (Some(patterns), _) => (patterns, false),
         (None, Some(patterns)) => (patterns, true),
-        (None, None) => return Ok(None),
+        (None, None) => return Filtered::Passes(None),
     };
     let (base, files) = match &*event.changes {
         ChangedFiles::Since(base, files) => (base, files),
-        ChangedFiles::Unknown(reason) => return Ok(Some(format!("paths not compared: {reason}"))),
+        ChangedFiles::Unknown(reason) => return Filtered::Passes(Some(format!("paths not compared: {reason}"))),
     };
     let chosen = files.iter().find_map(|file| match (deciding_pattern(texts(patterns), file), ignored) {
         (Some((pattern, true)), false) => Some(format!("`{file}` matches `{pattern}`")),
         (None | Some((_, false)), true) => Some(format!("`{file}` does not match `paths-ignore`")),
         _ => None,
     });
-    chosen.map(Some).ok_or_else(|| {
-        let since = format!("since {base}");
-        match (files.len(), ignored) {
-            (0, _) => format!("no file changed {since}"),
-            (1, false) => format!("the changed file {since} does not match `paths`: {}", list(patterns)),
-            (count, false) => format!("none of {count} changed files {since} matches `paths`: {}", list(patterns)),
-            (1, true) => format!("the changed file {since} matches `paths-ignore`: {}", list(patterns)),
-            (count, true) => format!("all {count} changed files {since} match `paths-ignore`: {}", list(patterns)),
-        }
+    if let Some(chosen) = chosen {
+        return Filtered::Passes(Some(chosen));
+    }
+    let since = format!("since {base}");
+    Filtered::Stops(match (files.len(), ignored) {
+        (0, _) => format!("no file changed {since}"),
+        (1, false) => format!("the changed file {since} does not match `paths`: {}", list(patterns)),
+        (count, false) => format!("none of {count} changed files {since} matches `paths`: {}", list(patterns)),
+        (1, true) => format!("the changed file {since} matches `paths-ignore`: {}", list(patterns)),
+        (count, true) => format!("all {count} changed files {since} match `paths-ignore`: {}", list(patterns)),
     })
 }
 

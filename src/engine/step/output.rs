@@ -7,17 +7,19 @@
 //!
 //! Matchers may be slow, so output is examined in short turns: between two of them the caller sees that the step must end.
 
+use std::string::FromUtf8Error;
 use std::time::{Duration, Instant};
 
 use crate::engine::blocking::in_place;
 use crate::engine::outlet::StepLog;
 use crate::engine::workspace::checkout;
+use crate::files::FileError;
 use crate::model::{Annotation, Event, Level};
 
 use super::command_files::Left;
 use super::context::StepContext;
 use super::matcher;
-use super::matcher::Matchers;
+use super::matcher::{MatcherError, Matchers};
 use super::workflow_command;
 use super::workflow_command::{WorkflowCommand, may_hold_command};
 
@@ -324,28 +326,43 @@ impl<'a> Output<'a> {
         if !self.matching {
             return;
         }
-        let added = self
-            .matcher_file(file)
-            .and_then(|text| self.matchers.add(&text).map_err(|error| format!("{file}: {error}")));
-        if let Err(reason) = added {
-            self.fail(&reason);
+        let added = self.matcher_file(file).and_then(|text| Ok(self.matchers.add(&text)?));
+        if let Err(error) = added {
+            self.fail(&error.of(file));
         }
     }
 
-    fn matcher_file(&self, file: &str) -> Result<String, String> {
+    fn matcher_file(&self, file: &str) -> Result<String, MatcherFileError> {
         let sandbox = self.context.sandbox;
         let path = sandbox.inside(self.context.workspace).join(file);
-        let bytes = sandbox.read(&path, MAX_MATCHER_FILE);
-        let bytes = bytes.map_err(|error| format!("cannot read {file}: {error}"))?;
-        String::from_utf8(bytes).map_err(|error| format!("cannot read {file}: {error}"))
+        Ok(String::from_utf8(sandbox.read(&path, MAX_MATCHER_FILE)?)?)
     }
 
     fn remove_matchers(&mut self, file: &str) {
-        let owners =
-            self.matcher_file(file).and_then(|text| matcher::owners(&text).map_err(|error| format!("{file}: {error}")));
-        match owners {
+        match self.matcher_file(file).and_then(|text| Ok(matcher::owners(&text)?)) {
             Ok(owners) => owners.iter().for_each(|owner| self.matchers.remove(owner)),
-            Err(reason) => self.fail(&reason),
+            Err(error) => self.fail(&error.of(file)),
+        }
+    }
+}
+
+/// Reason why a file with problem matchers is not used.
+#[derive(Debug, thiserror::Error)]
+enum MatcherFileError {
+    #[error(transparent)]
+    Read(#[from] FileError),
+    #[error(transparent)]
+    Text(#[from] FromUtf8Error),
+    #[error(transparent)]
+    Matchers(#[from] MatcherError),
+}
+
+impl MatcherFileError {
+    /// Returns the message with the name of the file.
+    fn of(&self, file: &str) -> String {
+        match self {
+            Self::Read(_) | Self::Text(_) => format!("cannot read {file}: {self}"),
+            Self::Matchers(_) => format!("{file}: {self}"),
         }
     }
 }

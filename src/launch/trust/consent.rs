@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::launch::LaunchError;
 use crate::model::{Preview, RunInfo};
 use crate::repo::git::Repository;
 use crate::store::StoreError;
@@ -30,8 +31,8 @@ pub struct Consent {
 pub(in crate::launch) struct Subject {
     /// Path of its file, from the root of the repository.
     pub(in crate::launch) name: String,
-    /// Its jobs; the reason if it cannot be planned.
-    pub(in crate::launch) plan: Result<Arc<Plan>, String>,
+    /// Its jobs; the error if it cannot be planned.
+    pub(in crate::launch) plan: Result<Arc<Plan>, Arc<LaunchError>>,
     /// Where jobs without a container run, if not on this machine.
     pub(in crate::launch) sandbox: Option<String>,
 }

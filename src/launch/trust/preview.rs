@@ -110,8 +110,9 @@ impl Lines<'_> {
         self.add(String::new());
         let plan = match &subject.plan {
             Ok(plan) => plan,
-            Err(reason) => {
-                self.add(format!("{} cannot run: {}", subject.name, reason.lines().next().unwrap_or_default()));
+            Err(error) => {
+                let error = error.to_string();
+                self.add(format!("{} cannot run: {}", subject.name, error.lines().next().unwrap_or_default()));
                 return;
             }
         };
