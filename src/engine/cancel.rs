@@ -96,7 +96,7 @@ impl KillReason {
 }
 
 /// Watches the cancellation of one job, and its time limit.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct CancelWatch {
     asked: watch::Receiver<Cancellation>,
     /// For a background step: whether a `cancel` step ends it.

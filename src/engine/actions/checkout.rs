@@ -1,5 +1,6 @@
 //! `actions/checkout` of the run's repository, built in: copies the working tree in its current state.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
@@ -54,6 +55,9 @@ pub(crate) enum CheckoutFailure {
     /// A file could not be copied.
     #[error(transparent)]
     Copy(#[from] CheckoutError),
+    /// The container of the job is elsewhere, and does not take the files.
+    #[error("the files cannot be brought to the job's container: {0}")]
+    Unsent(io::Error),
     /// The copying task panicked.
     #[error("the checkout {0}")]
     Panicked(Panic),

@@ -10,8 +10,8 @@ use crate::visible::row::{PlainRow, moves};
 /// Erases the row and shows a mask.
 const COVER: &[u8] = b"\r\x1b[2K***";
 
-/// Length in bytes of a line past which it is not followed any more.
-const MAX_FOLLOWED: usize = 1024 * 1024;
+/// Length in bytes of the visible text of a line past which it is not followed any more.
+const MAX_FOLLOWED: usize = 64 * 1024;
 
 /// Covers secrets that lines show because their cursor moves.
 #[derive(Default)]
@@ -20,8 +20,8 @@ pub struct RowMask {
     begun: Vec<u8>,
     /// What the last line shows, once its cursor has moved.
     shown: Option<Box<PlainRow>>,
-    /// Length in bytes of the last line.
-    length: usize,
+    /// Whether the last line is not followed any more.
+    is_too_long: bool,
 }
 
 impl RowMask {
@@ -52,9 +52,10 @@ impl RowMask {
             }
             None => text,
         };
-        self.length += last.len();
-        if self.length <= MAX_FOLLOWED {
+        if self.begun.len() + last.len() <= MAX_FOLLOWED {
             self.begun.extend_from_slice(last);
+        } else {
+            self.is_too_long = true;
         }
     }
 
@@ -64,8 +65,7 @@ impl RowMask {
         if self.shown.is_none() && !moves(part) {
             return self.follow(part);
         }
-        self.length += part.len();
-        if self.length > MAX_FOLLOWED {
+        if self.is_too_long {
             return;
         }
         let shown = self.shown.get_or_insert_with(|| {
@@ -74,7 +74,9 @@ impl RowMask {
             row
         });
         shown.push(part);
-        if masker.finds(&shown.text()) {
+        let text = shown.text();
+        self.is_too_long = text.len() > MAX_FOLLOWED;
+        if masker.finds(&text) {
             covered.extend_from_slice(COVER);
             shown.push(COVER);
         }
@@ -150,11 +152,15 @@ mod tests {
     fn a_line_without_end_is_followed_up_to_a_length() {
         let masker = Masker::new(["hunter2"]);
         let mut rows = RowMask::default();
-        for _ in 0..3000 {
+        for _ in 0..1000 {
             let mut text = b"\r".iter().chain(&[b'x'; 999]).copied().collect::<Vec<_>>();
             rows.cover(&masker, &mut text);
         }
-        assert!(rows.length > MAX_FOLLOWED && rows.begun.len() <= MAX_FOLLOWED);
+        assert!(!rows.is_too_long, "what is visible counts");
+        for text in ["y".repeat(MAX_FOLLOWED + 1), "\n".to_owned() + &"y".repeat(MAX_FOLLOWED + 1)] {
+            rows.cover(&masker, &mut text.into_bytes());
+            assert!(rows.is_too_long && rows.begun.len() <= MAX_FOLLOWED);
+        }
         let mut text = b"\n    er2\rhunt".to_vec();
         rows.cover(&masker, &mut text);
         assert!(text.ends_with(COVER));

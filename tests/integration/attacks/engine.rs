@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use crate::docker::{has, nothing_left, of_run};
+use crate::docker::{docker, has, nothing_left, of_run};
 use crate::project::{Project, Said, copy, until};
 use crate::relay::{Relay, Relaying};
 
@@ -136,4 +136,22 @@ fn folders_of_runs_from_elsewhere_name_no_engine_that_is_asked() {
     here.call(&["doctor"]);
     here.call(&["clean", "--all"]).expect(0, &["3 runs removed"]);
     assert_eq!(listener.accept().expect_err("no connection").kind(), std::io::ErrorKind::WouldBlock);
+}
+
+#[test]
+fn an_image_that_lost_its_tag_is_removed_with_the_others() {
+    if !has(&["ci-base:local"]) {
+        return;
+    }
+    let project = Project::of_jobs(
+        "\n  a: {runs-on: ubuntu-latest, container: 'ci-base:local', steps: [{run: 'echo x > /new; false'}]}",
+    );
+    project.run(&[]).expect(1, &[]);
+    let tag = format!("cuelight-kept:{}-a", project.run_id());
+    let image = docker(&["image", "inspect", "--format", "{{.Id}}", &tag]).expect("it is kept");
+    docker(&["tag", "ci-base:local", &tag]).expect("the tag moves to another image");
+    docker(&["image", "rm", &tag]).expect("the tag is removed");
+    docker(&["image", "inspect", &image]).expect("it is there without a tag");
+    project.call(&["clean", "--all"]).expect(0, &[]);
+    assert_eq!(docker(&["image", "inspect", &image]), None);
 }

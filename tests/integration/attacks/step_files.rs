@@ -221,3 +221,31 @@ fn a_container_reaches_no_file_of_this_machine_through_links() {
     assert_eq!(fs::read_to_string(outer.path().join("secret")).expect("there"), "STOLEN=1\n");
     nothing_left(&project.run_id());
 }
+
+#[test]
+fn an_action_that_a_step_writes_and_whose_server_does_not_answer_holds_no_step() {
+    // Its connections are never accepted.
+    let server = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+    let address = format!("http://{}", server.local_addr().expect("bound"));
+    let write =
+        "mkdir a; echo 'runs: {using: composite, steps: [{uses: octo/slow@v1}]}' > a/action.yml; touch \"$DOOR\"";
+    for limit in [", timeout-minutes: 0.03", ""] {
+        let project = Project::of_jobs(&format!(
+            "\n  a: {{runs-on: ubuntu-latest, steps: [{{run: {write:?}, env: {{DOOR: '${{{{ github.workspace }}}}/door'}}}}, {{uses: ./a{limit}}}]}}"
+        ));
+        project.configure(&format!("[actions]\n'octo/slow' = '{address}'\n"));
+        if !limit.is_empty() {
+            bounded(&project, &["run", "--trust"]).expect(1, &["timed out"]);
+            continue;
+        }
+        project.run(&["--detach"]).expect(0, &[]);
+        until("the second step runs", || {
+            (project.job("a")["steps"].as_array()?.iter().any(|step| {
+                step["name"].as_str().is_some_and(|name| name.contains("./a")) && step["status"] == "in_progress"
+            }))
+            .then_some(())
+        });
+        bounded(&project, &["cancel", "latest", "--force"]).expect(0, &[]);
+        until("the run has ended", || (project.show()["status"] == "cancelled").then_some(()));
+    }
+}

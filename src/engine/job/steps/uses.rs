@@ -8,6 +8,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use tokio::time::timeout;
 
+use crate::engine::actions::checkout::CheckoutFailure;
 use crate::engine::actions::docker::DockerActionError;
 use crate::engine::actions::error::ActionError;
 use crate::engine::actions::reference::Reference;
@@ -42,7 +43,14 @@ enum Used {
 impl Steps<'_> {
     /// Runs a step that uses an action to its end.
     pub(super) async fn uses(&mut self, scope: &StepScope, step: &RunningStep<'_>, log: &mut dyn StepLog) -> Completed {
-        match self.find(scope, step).await {
+        let (limits, mut cancel) = (step.limits(), self.cancel.clone());
+        let found = tokio::select! {
+            found = self.find(scope, step) => found,
+            why = cancel.must_end(limits.survives_cancel, limits.deadline) => {
+                return Completed::of(ended(why, "timed out before its action was found"));
+            }
+        };
+        match found {
             Err(error) => Completed::failed(error.to_string()),
             Ok(Used::Checkout(given)) => self.check_out(step, &given, log).await,
             Ok(Used::Image(image, given)) => {
@@ -196,26 +204,28 @@ impl Steps<'_> {
         log: &mut dyn StepLog,
     ) -> Completed {
         let (job, limits, abort) = (self.job, step.limits(), Abort::default());
-        let work = checkout::run(&job.shared, &job.workspace, job.is_container(), given, abort.clone(), log);
+        let interrupt = abort.clone();
+        let work = async move {
+            let filled = checkout::run(&job.shared, &job.workspace, job.is_container(), given, interrupt, log).await?;
+            if let Some(filled) = &filled {
+                job.sandbox.send(&filled.folder).await.map_err(CheckoutFailure::Unsent)?;
+            }
+            Ok::<_, CheckoutFailure>(filled)
+        };
         let mut work = pin!(work);
-        let filled = tokio::select! {
-            filled = &mut work => filled,
+        tokio::select! {
+            filled = &mut work => match filled {
+                Ok(Some(filled)) => Completed::with_outputs(filled.outputs),
+                Ok(None) => Completed::of(StepEnd::of(Conclusion::Success)),
+                Err(error) => Completed::failed(error.to_string()),
+            },
             why = self.cancel.must_end(limits.survives_cancel, limits.deadline) => {
                 abort.set();
                 // Nothing of it goes on when the step has ended, unless a file system does not answer.
                 let _ = timeout(ABORT_TIMEOUT, work).await;
-                return Completed::of(ended(why, "timed out before the files were checked out"));
+                Completed::of(ended(why, "timed out before the files were checked out"))
             }
-        };
-        let filled = match filled {
-            Ok(filled) => filled,
-            Err(error) => return Completed::failed(error.to_string()),
-        };
-        let Some(filled) = filled else { return Completed::of(StepEnd::of(Conclusion::Success)) };
-        if let Err(error) = job.sandbox.send(&filled.folder).await {
-            return Completed::failed(format!("the files cannot be brought to the job's container: {error}"));
         }
-        Completed::with_outputs(filled.outputs)
     }
 }
 

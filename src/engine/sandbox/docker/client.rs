@@ -22,8 +22,11 @@ use crate::engine::sandbox::provider::ProviderError;
 /// Name of the provider.
 pub(super) const NAME: &str = "docker";
 
-/// How long a Docker engine may take to answer with its version.
-const VERSION_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a Docker engine may take to answer at all.
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long an engine that answers may take to find out its version: podman asks the package manager of its machine.
+const VERSION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Time limit for the start of an answer, in seconds.
 const CALL_TIMEOUT_SECONDS: u64 = 120;
@@ -155,8 +158,15 @@ impl DockerClient {
             }
             None => return Err("it has no scheme: write unix:///path or tcp://host:port".to_owned()),
         };
+        let api = api.map_err(|error| reason(&error))?;
+        match timeout(PING_TIMEOUT, api.ping()).await {
+            // An older engine refuses the version of the call.
+            Ok(Ok(_) | Err(bollard::errors::Error::DockerResponseServerError { .. })) => {}
+            Ok(Err(error)) => return Err(reason(&error)),
+            Err(_) => return Err(format!("no answer within {} s", PING_TIMEOUT.as_secs())),
+        }
         let greeting = async {
-            let api = api?.negotiate_version().await?;
+            let api = api.negotiate_version().await?;
             let version = api.version().await?;
             Ok::<_, bollard::errors::Error>((api, version))
         };
@@ -168,7 +178,7 @@ impl DockerClient {
                 Ok(Self { api, address: address.to_owned(), socket, version })
             }
             Ok(Err(error)) => Err(reason(&error)),
-            Err(_) => Err(format!("no answer within {} s", VERSION_TIMEOUT.as_secs())),
+            Err(_) => Err(format!("it does not answer which version it is within {} s", VERSION_TIMEOUT.as_secs())),
         }
     }
 
