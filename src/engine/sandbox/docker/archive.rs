@@ -327,6 +327,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_small_archive_of_a_large_file_with_holes_is_refused() {
+        let to = tempfile::tempdir().expect("a folder");
+        let octal = |field: &mut [u8; 12], value: u64| field[..11].copy_from_slice(format!("{value:011o}").as_bytes());
+        let mut header = tar::Header::new_gnu();
+        header.set_path("big").expect("a path");
+        header.set_entry_type(tar::EntryType::GNUSparse);
+        header.set_size(512);
+        let holes = header.as_gnu_mut().expect("of GNU");
+        octal(&mut holes.realsize, 7 << 30);
+        octal(&mut holes.sparse[0].offset, (7 << 30) - 512);
+        octal(&mut holes.sparse[0].numbytes, 512);
+        header.set_cksum();
+        let archive = [header.as_bytes(), &[b'x'; 512][..], &[0; 1024]].concat();
+        let error = unpacked(archive, &to.path().join("big"), 1 << 20).await.expect_err("too large");
+        assert_eq!(error.to_string(), "big is larger than the limit of 1048576 bytes");
+        assert!(!to.path().join("big").exists());
+    }
+
+    #[tokio::test]
     async fn a_context_has_files_folders_and_links_and_nothing_else() {
         let (from, to) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
         let at = |name: &str| from.path().join(name);
