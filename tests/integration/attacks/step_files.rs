@@ -240,10 +240,10 @@ fn an_action_that_a_step_writes_and_whose_server_does_not_answer_holds_no_step()
         }
         project.run(&["--detach"]).expect(0, &[]);
         until("the second step runs", || {
-            (project.job("a")["steps"].as_array()?.iter().any(|step| {
-                step["name"].as_str().is_some_and(|name| name.contains("./a")) && step["status"] == "in_progress"
-            }))
-            .then_some(())
+            let run = project.show();
+            let steps = run["jobs"][0]["steps"].as_array()?;
+            let is_it = |step: &&serde_json::Value| step["name"].as_str().is_some_and(|name| name.contains("./a"));
+            (steps.iter().find(is_it)?["status"] == "in_progress").then_some(())
         });
         bounded(&project, &["cancel", "latest", "--force"]).expect(0, &[]);
         until("the run has ended", || (project.show()["status"] == "cancelled").then_some(()));
