@@ -8,8 +8,9 @@ use clap::ValueEnum;
 use serde_json::json;
 
 use crate::app::panes::graph::picture as picture_of;
+use crate::config::Config;
 use crate::files;
-use crate::launch::{PUSH, request, triggers, trust};
+use crate::launch::{PUSH, called, request, triggers, trust};
 use crate::model::RunInfo;
 use crate::model::{Event, Record, RunId, Timestamp};
 use crate::repo::git::{Access, Repository};
@@ -27,7 +28,7 @@ use crate::workflow::diagram;
 use crate::workflow::document;
 use crate::workflow::document::DocumentError;
 use crate::workflow::outline::outline;
-use crate::workflow::plan::{Callee, Plan};
+use crate::workflow::plan::Plan;
 use crate::workflow::source::Source;
 use crate::workflow::triggers::likely_event;
 
@@ -100,8 +101,8 @@ pub(super) fn run(args: &Args) -> Outcome {
     let runs = workflow.triggers.iter().any(|trigger| trigger.event.value == event);
     let is_listed = path.starts_with(root.join(workflows::FOLDER));
     let known = request::contexts(&workflow, &event, facts.as_ref(), is_listed);
-    let called = |name: &str| Some(Callee::parse(Source::new(name, files::read_text(&root.join(name)).ok()?)));
-    let plan = Plan::new(workflow, &known, &called).map_err(|faults| {
+    let called = called::known(&workflow, &root, &Config::load(Some(&root))?.actions);
+    let plan = Plan::new(workflow, &known, &|name| called.callee(name)).map_err(|faults| {
         let rendered: Vec<_> = faults.iter().map(|(source, fault)| fault.render(source, false)).collect();
         Failure::rendered(Exit::Failed, rendered.join("\n\n"), false)
     })?;

@@ -9,6 +9,8 @@ use indexmap::IndexMap;
 use crate::model::Conclusion;
 use crate::workflow::expr::{Object, Value};
 
+use super::actions::reference::Reference;
+use super::actions::store::is_commit;
 use super::checkpoint::{Status, StepResult};
 
 /// Facts about a run that are known before its first job.
@@ -127,15 +129,27 @@ impl RunFacts {
     }
 
     /// What the `job` context has of the workflow that contains the job: the run's, or one that it calls. `path` is its path
-    /// in the repository.
+    /// in the repository, or `owner/name/path@ref` in another one.
     #[must_use]
     pub fn job_workflow(&self, path: &str) -> Object {
-        let texts = [
-            ("workflow_file_path", path.to_owned()),
-            ("workflow_ref", format!("{}/{path}@{}", self.repository, self.git_ref)),
-            ("workflow_repository", self.repository.clone()),
-            ("workflow_sha", self.sha.clone()),
-        ];
+        let remote = match Reference::parse(path) {
+            Ok(Reference::Remote(remote)) => Some(remote),
+            _ => None,
+        };
+        let texts = match &remote {
+            Some(remote) => [
+                ("workflow_file_path", remote.path.clone()),
+                ("workflow_ref", path.to_owned()),
+                ("workflow_repository", remote.repository.clone()),
+                ("workflow_sha", Some(&remote.version).filter(|version| is_commit(version)).cloned().unwrap_or_default()),
+            ],
+            None => [
+                ("workflow_file_path", path.to_owned()),
+                ("workflow_ref", format!("{}/{path}@{}", self.repository, self.git_ref)),
+                ("workflow_repository", self.repository.clone()),
+                ("workflow_sha", self.sha.clone()),
+            ],
+        };
         texts.into_iter().map(|(name, text)| (name.to_owned(), Value::string(text))).collect()
     }
 }

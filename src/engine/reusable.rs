@@ -19,7 +19,7 @@ pub(super) enum CallError {
     #[error("the job calls no workflow")]
     NoCall,
     /// The called workflow is not here.
-    #[error("the workflow it calls cannot run here: only workflows of this repository can")]
+    #[error("the workflow it calls is not on this machine")]
     Elsewhere,
     /// `workflow_call` is not among the events of the called workflow.
     #[error("{0} has no `workflow_call` among its events, so it cannot be called")]

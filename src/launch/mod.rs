@@ -5,6 +5,7 @@
 //! and [`start`] runs exactly that: it writes the run's folder, starts the worker, and returns a [`Started`] run.
 //!
 //! - [`request`]: the request, and the document of the run (`run.json`)
+//! - [`called`]: the workflows that a workflow calls
 //! - [`event`]: the payload of the event
 //! - [`triggers`]: the workflows that an event runs, and why
 //! - [`trust`]: whether a repository may run on this machine, and what would run
@@ -43,6 +44,7 @@ use crate::workflow::plan::{Plan, PlanContexts};
 
 pub mod artifacts;
 pub mod caches;
+pub mod called;
 pub mod clean;
 pub mod commands;
 pub mod demo;
@@ -65,6 +67,7 @@ pub use event::{Payload, PayloadError};
 pub use request::LaunchRequest;
 pub use secrets::{SecretError, SecretSource};
 
+use called::{Others, called};
 use trust::{Consent, Subject, Trust, Untrusted};
 
 /// The event of a run without a given event.
@@ -181,7 +184,9 @@ pub fn plan(runs: &RunsDir, request: &LaunchRequest) -> Result<Planned, LaunchEr
     // Secrets that do not depend on the workflow are read first: a missing one is reported before errors of the file.
     let given = secrets::given(&request.secrets)?;
     let workflow = prepare::parse(&name, &text)?;
-    let called = request::called(&workflow, &repository.root);
+    let offline = request.offline || config.offline;
+    let others = Others::fetched(&config.actions, &repository.root, offline);
+    let called = called(&workflow, &repository.root, &others, &request.jobs);
     let settings = config.named_by_repository().to_vec();
     let event = request.event.as_deref().or_else(|| workflow::triggers::likely_event(&workflow)).unwrap_or(PUSH);
     let (info, mut spec) = request.spec(&repository, config, &workflow, event, &payload);
@@ -216,13 +221,14 @@ fn uncommitted(runs: &RunsDir, repository: &Repository, secrets: &[SecretSource]
 /// There is no repository, its settings have a fault, or the state folder cannot be read.
 pub fn consent(runs: &RunsDir, folder: &Path) -> Result<Consent, LaunchError> {
     let repository = Repository::discover(folder)?;
-    let settings = Config::load(Some(&repository.root))?.named_by_repository().to_vec();
+    let config = Config::load(Some(&repository.root))?;
+    let settings = config.named_by_repository().to_vec();
     let trust = trust::of(runs, &repository, &settings)?;
     let subjects = workflows::list(&repository.root).into_iter().map(|path| {
         let name = workflows::relative(&path, &repository.root);
         let plan = workflows::read(&path).map_err(LaunchError::from).and_then(|text| {
             let workflow = prepare::parse(&name, &text)?;
-            let called = request::called(&workflow, &repository.root);
+            let called = called::known(&workflow, &repository.root, &config.actions);
             let known = PlanContexts { knows_every_file: true, ..PlanContexts::default() };
             Ok(Plan::new(workflow, &known, &|path| called.callee(path)).map_err(Refusal::Faults)?)
         });

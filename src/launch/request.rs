@@ -1,7 +1,6 @@
 //! The request for a run, and the run document that is made from it.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
@@ -10,7 +9,6 @@ use super::event::Payload;
 use super::event::derived::Facts;
 use super::secrets::SecretSource;
 use crate::config::Config;
-use crate::files;
 use crate::model::RunInfo;
 use crate::repo::git::{GitError, Repository};
 use crate::store::cache::CacheLimits;
@@ -19,9 +17,8 @@ use crate::store::spec::{WorkflowSpec, ref_name};
 use crate::workflow::expr;
 use crate::workflow::expr::Object;
 use crate::workflow::inputs::typed;
-use crate::workflow::plan::{Callee, PlanContexts};
-use crate::workflow::source::Source;
-use crate::workflow::syntax::{JobBody, Workflow, local_path};
+use crate::workflow::plan::PlanContexts;
+use crate::workflow::syntax::Workflow;
 use crate::workflow::template::Template;
 
 /// Request of a person or a program for a run.
@@ -218,51 +215,5 @@ fn git_ref(event: &str, payload: &Value, repository: &Repository) -> String {
         }
         Some(full) => full,
         None => repository.git_ref.clone(),
-    }
-}
-
-/// The workflows of the repository that another one calls, directly or not, by their paths from its root.
-pub(super) struct Called(IndexMap<String, Callee>);
-
-impl Called {
-    /// Returns the file at a path.
-    pub(super) fn callee(&self, path: &str) -> Option<Callee> {
-        self.0.get(path).cloned()
-    }
-
-    /// Returns the workflow at a path, unless it has errors.
-    pub(super) fn get(&self, path: &str) -> Option<&Workflow> {
-        self.0.get(path)?.workflow.as_deref()
-    }
-
-    /// Returns the texts, by path.
-    pub(super) fn texts(&self) -> IndexMap<String, String> {
-        self.0.iter().map(|(path, callee)| (path.clone(), callee.source.text.clone())).collect()
-    }
-}
-
-/// Reads the workflows of the repository at `root` that a workflow calls.
-pub(super) fn called(workflow: &Arc<Workflow>, root: &Path) -> Called {
-    let mut found = IndexMap::new();
-    let mut todo = vec![Arc::clone(workflow)];
-    while let Some(caller) = todo.pop() {
-        for path in caller.jobs.iter().filter_map(|job| local_call(&job.body)) {
-            if found.contains_key(path) {
-                continue;
-            }
-            let Ok(text) = files::read_text(&root.join(path)) else { continue };
-            let callee = Callee::parse(Source::new(path, text));
-            todo.extend(callee.workflow.clone());
-            found.insert(path.to_owned(), callee);
-        }
-    }
-    Called(found)
-}
-
-/// Returns the path of the workflow of this repository that a job calls.
-pub(super) fn local_call(body: &JobBody) -> Option<&str> {
-    match body {
-        JobBody::Call { uses, .. } => local_path(&uses.value),
-        JobBody::Steps(_) => None,
     }
 }

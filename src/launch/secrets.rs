@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
+use super::called::{Called, Others, call, called};
 use super::env_file;
 use super::env_file::EnvFileError;
-use super::request::{Called, called, local_call};
 use crate::files;
 use crate::files::FileError;
 use crate::store::StoreError;
@@ -17,7 +17,7 @@ use crate::store::folder::RunFolder;
 use crate::store::spec::RunSpec;
 use crate::workflow::expr::{Expr, PathKey};
 use crate::workflow::lint;
-use crate::workflow::syntax::{CallSecrets, JobBody, Workflow};
+use crate::workflow::syntax::{CallSecrets, JobBody, Workflow, callee_name};
 
 /// Name of the secret that every run has.
 const TOKEN: &str = "GITHUB_TOKEN";
@@ -167,7 +167,7 @@ pub fn of_run(folder: &RunFolder, sources: &[SecretSource]) -> Result<IndexMap<S
 /// for it, in the order of their names. `GITHUB_TOKEN` is not among them: every run has one.
 #[must_use]
 pub fn needed_by(workflow: &Arc<Workflow>, root: &Path) -> Vec<(String, bool)> {
-    let mut names = named_by(workflow, &called(workflow, root));
+    let mut names = named_by(workflow, &called(workflow, root, &Others::Unread, &[]));
     names.sort();
     names.into_iter().map(|name| (in_environment(&name).is_some(), name)).map(|(set, name)| (name, set)).collect()
 }
@@ -200,7 +200,7 @@ impl Names {
         }
     }
 
-    /// `inherited` has the paths of the called workflows that were added already.
+    /// `inherited` has the names of the called workflows that were added already.
     fn add_workflow(&mut self, workflow: &Workflow, called: &Called, inherited: &mut Vec<String>) {
         for expression in lint::outer_expressions(workflow) {
             self.add_expression(expression);
@@ -210,10 +210,10 @@ impl Names {
                 self.add_expression(expression);
             }
             if let JobBody::Call { secrets: CallSecrets::Inherit, .. } = &job.body
-                && let Some(path) = local_call(&job.body).filter(|path| !inherited.iter().any(|known| known == path))
-                && let Some(callee) = called.get(path)
+                && let Some(name) = call(job).map(|uses| callee_name(uses, &workflow.source.name))
+                && let Some(callee) = called.get(&name).filter(|_| !inherited.contains(&name))
             {
-                inherited.push(path.to_owned());
+                inherited.push(name);
                 let declared = callee.triggers.iter().flat_map(|trigger| &trigger.secrets);
                 declared.filter(|(_, required)| *required).for_each(|(name, _)| self.add(&name.value));
                 self.add_workflow(callee, called, inherited);

@@ -110,7 +110,7 @@ pub struct WorkflowSpec {
     pub repository: PathBuf,
     /// Text of the workflow file.
     pub text: String,
-    /// Texts of the repository's workflows that it calls, by path.
+    /// Texts of the workflows that it calls, by path, or by `owner/name/path@ref` for those of other repositories.
     pub called: IndexMap<String, String>,
     /// Payload of the event.
     pub payload: serde_json::Value,

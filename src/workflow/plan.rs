@@ -80,6 +80,8 @@ pub struct Callee {
     pub workflow: Option<Arc<Workflow>>,
     /// The errors of the file.
     pub errors: Vec<Diagnostic>,
+    /// Why there is no file, for a workflow of another repository.
+    pub absent: Option<String>,
 }
 
 impl Callee {
@@ -88,11 +90,17 @@ impl Callee {
     pub fn parse(source: Arc<Source>) -> Self {
         let parsed = parse(&source);
         let errors = parsed.diagnostics.into_iter().filter(|found| found.severity == Severity::Error);
-        Self { errors: errors.collect(), workflow: parsed.value.map(Arc::new), source }
+        Self { errors: errors.collect(), workflow: parsed.value.map(Arc::new), source, absent: None }
+    }
+
+    /// A workflow of another repository that cannot be had. The reason is a message about the call.
+    #[must_use]
+    pub fn absent(name: &str, reason: String) -> Self {
+        Self { source: Source::new(name, ""), workflow: None, errors: Vec::new(), absent: Some(reason) }
     }
 }
 
-/// Looks up a called workflow of this repository by its path. A plan asks for each path at most once.
+/// Looks up a called workflow by [`callee_name`](super::syntax::callee_name). A plan asks for each name at most once.
 pub type CalleeLookup<'c> = dyn Fn(&str) -> Option<Callee> + 'c;
 
 impl Plan {
@@ -135,10 +143,10 @@ impl Plan {
         Ok(jobs)
     }
 
-    /// The workflow of this repository that a job calls.
+    /// The workflow that a job of the workflow `caller` calls.
     #[must_use]
-    pub fn called(&self, uses: &str) -> Option<&Arc<Workflow>> {
-        self.called.get(uses)
+    pub fn called(&self, uses: &str, caller: &Workflow) -> Option<&Arc<Workflow>> {
+        self.called.get(uses, caller)
     }
 
     /// The planned workflow.

@@ -14,13 +14,16 @@ use super::matrix;
 use super::matrix::{Leg, Legs};
 use super::plan::{Callee, CalleeLookup, MAX_CALL_DEPTH, MAX_JOBS, PlanContexts, PlannedJob, leg_id};
 use super::source::{Source, Spanned};
-use super::syntax::{JobBody, JobDefinition, Workflow, local_path};
+use super::syntax::{JobBody, JobDefinition, Workflow, callee_name, local_path, resolve_call};
 use super::template::{Piece, Template, TemplateKind};
 use crate::model::JobId;
 
 type Errors = Vec<(Arc<Source>, Diagnostic)>;
 
-/// The workflows of this repository that a workflow calls, directly or not, by path.
+/// Maximum number of different workflows that a workflow calls, directly or not. GitHub's limit.
+const MAX_CALLED: usize = 50;
+
+/// The workflows that a workflow calls, directly or not, by [`callee_name`].
 #[derive(Clone, Debug, Default)]
 pub(super) struct Called(HashMap<String, Arc<Workflow>>);
 
@@ -33,18 +36,26 @@ impl Called {
         let mut todo = vec![Arc::clone(workflow)];
         while let Some(caller) = todo.pop() {
             for uses in caller.jobs.iter().filter_map(|job| call(job)) {
-                let Some(path) = local_path(&uses.value).filter(|path| seen.insert((*path).to_owned())) else {
+                let name = callee_name(&uses.value, &caller.source.name);
+                if !seen.insert(name.clone()) {
                     continue;
-                };
-                let Some(Callee { source, workflow, errors: found }) = files(path) else {
-                    if complete {
+                }
+                if seen.len() == MAX_CALLED + 1 {
+                    let message = format!("more than {MAX_CALLED} workflows are called");
+                    errors.push((Arc::clone(&caller.source), Diagnostic::error("workflow-call", uses.span, message)));
+                }
+                let Some(Callee { source, workflow, errors: found, absent }) = files(&name) else {
+                    // Without a network, workflows of other repositories are often not known.
+                    if complete && local_path(&resolve_call(&uses.value, &caller.source.name)).is_some() {
                         errors.push((Arc::clone(&caller.source), missing(uses)));
                     }
                     continue;
                 };
                 if let Some(callee) = workflow {
                     todo.push(Arc::clone(&callee));
-                    self.0.insert(path.to_owned(), callee);
+                    self.0.insert(name, callee);
+                } else if let Some(reason) = absent {
+                    errors.push((Arc::clone(&caller.source), Diagnostic::error("workflow-call", uses.span, reason)));
                 } else {
                     errors.extend(found.into_iter().map(|error| (Arc::clone(&source), error)));
                 }
@@ -53,8 +64,8 @@ impl Called {
         errors
     }
 
-    pub(super) fn get(&self, uses: &str) -> Option<&Arc<Workflow>> {
-        self.0.get(local_path(uses)?)
+    pub(super) fn get(&self, uses: &str, caller: &Workflow) -> Option<&Arc<Workflow>> {
+        self.0.get(&callee_name(uses, &caller.source.name))
     }
 }
 
@@ -196,7 +207,7 @@ impl<'p> Planner<'p> {
         }
     }
 
-    /// Plans the workflow of this repository that a job calls, if it calls one.
+    /// Plans the workflow that a job calls, if it calls one.
     fn add_callee(&mut self, job: &PlannedJob, known: &Known, chain: &[String]) {
         let JobBody::Call { uses, with, .. } = &job.definition.body else { return };
         let source = &job.workflow.source;
@@ -206,7 +217,7 @@ impl<'p> Planner<'p> {
         } else if job.depth + 1 >= MAX_CALL_DEPTH {
             let message = format!("called workflows are nested deeper than {MAX_CALL_DEPTH} levels");
             self.report(source, Diagnostic::error("workflow-call", uses.span, message));
-        } else if let Some(callee) = self.called.get(&uses.value) {
+        } else if let Some(callee) = self.called.get(&uses.value, &job.workflow) {
             let chain = [chain, std::slice::from_ref(&callee.source.name)].concat();
             if let Some(first) = chain[..chain.len() - 1].iter().position(|outer| *outer == callee.source.name) {
                 let message = format!("called workflows form a loop: {}", chain[first..].join(" → "));

@@ -134,6 +134,28 @@ pub fn local_path(uses: &str) -> Option<&str> {
     uses.strip_prefix("./").or_else(|| uses.strip_prefix("$/"))
 }
 
+/// Resolves the `uses` of a job in the workflow `caller`, given by its name: there, `./path` of a workflow of another
+/// repository means that repository at the same version.
+#[must_use]
+pub fn resolve_call(uses: &str, caller: &str) -> String {
+    let repository = caller.split_once('@').and_then(|(path, version)| {
+        let mut parts = path.splitn(3, '/');
+        Some((parts.next()?, parts.next()?, version))
+    });
+    match (local_path(uses), repository) {
+        (Some(path), Some((owner, name, version))) => format!("{owner}/{name}/{path}@{version}"),
+        _ => uses.to_owned(),
+    }
+}
+
+/// Name of the workflow that a job in the workflow `caller` calls: its path from the root of the repository, or
+/// `owner/name/path@ref` for a workflow of another repository.
+#[must_use]
+pub fn callee_name(uses: &str, caller: &str) -> String {
+    let resolved = resolve_call(uses, caller);
+    local_path(&resolved).map(str::to_owned).unwrap_or(resolved)
+}
+
 /// `secrets` of a calling job.
 #[derive(Debug, Default)]
 pub enum CallSecrets {

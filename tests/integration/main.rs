@@ -18,6 +18,7 @@ mod mirror;
 mod project;
 mod relay;
 mod results;
+mod reusable;
 mod reviews;
 mod rollback;
 mod run;

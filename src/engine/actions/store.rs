@@ -189,7 +189,8 @@ impl Store {
     }
 }
 
-fn is_commit(version: &str) -> bool {
+/// Whether a version is the name of a commit.
+pub(crate) fn is_commit(version: &str) -> bool {
     matches!(version.len(), 40 | 64) && version.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 

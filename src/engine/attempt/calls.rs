@@ -53,11 +53,11 @@ impl Attempt {
         }
     }
 
-    /// Returns the workflow of this repository that a leg calls.
+    /// Returns the workflow that a leg calls.
     pub(super) fn called_workflow(&self, id: &JobId) -> Option<Arc<Workflow>> {
         let node = self.nodes.iter().find(|node| node.legs.contains_key(id))?;
         match &node.definition.body {
-            JobBody::Call { uses, .. } => self.plan.called(&uses.value).cloned(),
+            JobBody::Call { uses, .. } => self.plan.called(&uses.value, &node.workflow).cloned(),
             JobBody::Steps(_) => None,
         }
     }

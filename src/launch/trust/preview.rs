@@ -146,7 +146,7 @@ impl Lines<'_> {
                     lines.env("env of its workflow", job.workflow.env.as_ref());
                     lines.defaults(&job.workflow.defaults);
                 }
-                lines.definition(&job.definition, plan, job.leg.is_none(), &mut Vec::new());
+                lines.definition((&job.definition, &job.workflow), plan, job.leg.is_none(), &mut Vec::new());
             });
         }
     }
@@ -155,7 +155,7 @@ impl Lines<'_> {
     /// `shown` has the workflows whose jobs were added already.
     fn definition<'p>(
         &mut self,
-        definition: &'p JobDefinition,
+        (definition, workflow): (&'p JobDefinition, &'p Workflow),
         plan: &'p Plan,
         is_late: bool,
         shown: &mut Vec<&'p str>,
@@ -175,13 +175,14 @@ impl Lines<'_> {
                 uses.value.as_str()
             }
         };
-        if !is_late && uses.starts_with("./") {
+        let called = plan.called(uses, workflow);
+        if !is_late && called.is_some() {
             return self.add(format!("calls {uses}, whose jobs follow"));
         }
         if shown.contains(&uses) {
             return self.add(format!("calls {uses}, which is shown above"));
         }
-        let Some(called) = plan.called(uses) else {
+        let Some(called) = called else {
             return self.danger(format!("calls {uses}, which is not shown"));
         };
         shown.push(uses);
@@ -192,7 +193,7 @@ impl Lines<'_> {
             lines.defaults(&called.defaults);
             for inner in &called.jobs {
                 lines.add(provisional_job_name(inner));
-                lines.below(|lines| lines.definition(inner, plan, true, shown));
+                lines.below(|lines| lines.definition((inner, called), plan, true, shown));
             }
         });
     }

@@ -53,16 +53,3 @@ impl<'f> Callees<'f> {
         self.files.policy()
     }
 }
-
-/// Resolves the `uses` of a job in the called workflow `within`: there, `./` means the repository of the called workflow
-/// at the same version.
-pub(super) fn resolve_call(uses: &str, within: &str) -> String {
-    let repository = within.split_once('@').and_then(|(path, version)| {
-        let mut parts = path.splitn(3, '/');
-        Some((parts.next()?, parts.next()?, version))
-    });
-    match (local_path(uses), repository) {
-        (Some(path), Some((owner, name, version))) => format!("{owner}/{name}/{path}@{version}"),
-        _ => uses.to_owned(),
-    }
-}

@@ -6,14 +6,14 @@
 use std::collections::HashSet;
 
 use super::Policy;
-use super::callees::{Callees, resolve_call};
+use super::callees::Callees;
 use crate::workflow::diagnostic::Diagnostic;
 use crate::workflow::parse::entries;
 use crate::workflow::plan::MAX_CALL_DEPTH;
 use crate::workflow::schema::workflow::SCOPES;
 use crate::workflow::schema::{Field, Shape};
 use crate::workflow::source::Spanned;
-use crate::workflow::syntax::{JobBody, JobDefinition, Workflow};
+use crate::workflow::syntax::{JobBody, JobDefinition, Workflow, resolve_call};
 use crate::workflow::template::{Template, TemplateKind};
 
 /// Maximum number of different workflows that one workflow may call, directly and indirectly.

@@ -79,7 +79,7 @@ impl Graph {
         let callee = |path: &str| {
             let source = Source::new(path, &**files.called.get(path)?);
             let workflow = parse_partial(&source).0.map(Arc::new);
-            Some(Callee { source, workflow, errors: Vec::new() })
+            Some(Callee { source, workflow, errors: Vec::new(), absent: None })
         };
         match Plan::new(Arc::clone(&workflow), &contexts(run, &workflow), &callee) {
             Ok(plan) => Self { root: Scope::of_plan(&plan, None), called: Called::of(&plan), fault: None },

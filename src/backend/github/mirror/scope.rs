@@ -31,7 +31,7 @@ impl Called {
             for job in &workflow.jobs {
                 if let JobBody::Call { uses, .. } = &job.body
                     && !called.contains_key(&uses.value)
-                    && let Some(callee) = plan.called(&uses.value)
+                    && let Some(callee) = plan.called(&uses.value, &workflow)
                 {
                     called.insert(uses.value.clone(), Arc::clone(callee));
                     todo.push(Arc::clone(callee));

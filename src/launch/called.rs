@@ -1,0 +1,210 @@
+//! The workflows that a workflow calls, of its own repository and of others.
+//!
+//! Those of other repositories come from the same place as actions: the cache, a folder or server of `[actions]`, or
+//! github.com, with the user's credentials for git.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+
+use indexmap::IndexMap;
+
+use crate::engine::actions::reference::{Reference, Remote};
+use crate::engine::actions::store::Store;
+use crate::files;
+use crate::files::{Folder, Links};
+use crate::worker::caches;
+use crate::workflow::plan::Callee;
+use crate::workflow::source::Source;
+use crate::workflow::syntax::{JobBody, JobDefinition, Workflow, callee_name};
+
+/// Maximum size in bytes of a workflow of another repository.
+const MAX_WORKFLOW: u64 = 1024 * 1024;
+
+/// Where the workflows of other repositories come from.
+pub(super) enum Others {
+    /// Nowhere: they are left out.
+    Unread,
+    /// From the cache. Those that are not there are left out.
+    Kept(Store),
+    /// From their repositories. That one cannot be had is an error of the call.
+    Fetched(Store),
+}
+
+impl Others {
+    /// Returns the ones in the cache and in folders of the configuration, for a repository at `root`.
+    pub(super) fn kept(actions: &IndexMap<String, String>, root: &Path) -> Self {
+        store(actions, root, true).map_or(Self::Unread, Self::Kept)
+    }
+
+    /// Returns the ones of their repositories, or with `offline` those in the cache alone.
+    pub(super) fn fetched(actions: &IndexMap<String, String>, root: &Path, offline: bool) -> Self {
+        store(actions, root, offline).map_or(Self::Unread, Self::Fetched)
+    }
+
+    fn read(&self, name: &str) -> Option<Callee> {
+        let text = |store: &Store| match Reference::parse(name) {
+            Ok(Reference::Remote(remote)) => read(store, remote),
+            _ => Err(format!("`{name}` does not name a workflow of another repository")),
+        };
+        match self {
+            Self::Unread => None,
+            Self::Kept(store) => text(store).ok().map(|text| Callee::parse(Source::new(name, text))),
+            Self::Fetched(store) => Some(match text(store) {
+                Ok(text) => Callee::parse(Source::new(name, text)),
+                Err(reason) => Callee::absent(name, reason),
+            }),
+        }
+    }
+}
+
+fn store(actions: &IndexMap<String, String>, root: &Path, offline: bool) -> Option<Store> {
+    Some(Store::new(caches::shared(caches::ACTIONS)?, actions.clone(), root.to_owned(), offline))
+}
+
+/// Reads a file of another repository.
+///
+/// # Errors
+/// A message: the repository cannot be had, or has no such file.
+fn read(store: &Store, remote: Remote) -> Result<String, String> {
+    let name = remote.to_string();
+    let path = PathBuf::from(&remote.path);
+    let repository = Remote { path: String::new(), ..remote };
+    let fetched = wait(store.folder(&repository)).map_err(|error| error.to_string())?;
+    let fetched = fetched.map_err(|error| error.to_string())?;
+    let read = Folder::open(&fetched.root).map_err(Into::into).and_then(|root| root.read(&path, Links::Within, MAX_WORKFLOW));
+    let bytes = read.map_err(|error| format!("workflow `{name}` cannot be read ({}): {error}", fetched.origin))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Waits for a future on another thread, as this one may be in a runtime.
+fn wait<T: Send>(future: impl Future<Output = T> + Send) -> io::Result<T> {
+    let run = || Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future));
+    let ended = thread::scope(|scope| scope.spawn(run).join());
+    ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// The workflows that another one calls, directly or not, by [`callee_name`].
+pub struct Called(IndexMap<String, Callee>);
+
+impl Called {
+    /// Returns the workflow of a name.
+    #[must_use]
+    pub fn callee(&self, name: &str) -> Option<Callee> {
+        self.0.get(name).cloned()
+    }
+
+    /// Returns the workflow of a name, unless it has errors.
+    pub(super) fn get(&self, name: &str) -> Option<&Workflow> {
+        self.0.get(name)?.workflow.as_deref()
+    }
+
+    /// Returns the texts, by name.
+    pub(super) fn texts(&self) -> IndexMap<String, String> {
+        let present = self.0.iter().filter(|(_, callee)| callee.absent.is_none());
+        present.map(|(name, callee)| (name.clone(), callee.source.text.clone())).collect()
+    }
+}
+
+/// Reads the workflows that a workflow of the repository at `root` calls, those of other repositories from the cache.
+#[must_use]
+pub fn known(workflow: &Arc<Workflow>, root: &Path, actions: &IndexMap<String, String>) -> Called {
+    called(workflow, root, &Others::kept(actions, root), &[])
+}
+
+/// Reads the workflows that a workflow of the repository at `root` calls. With names of jobs, what only other jobs call is
+/// left out as far as it is in other repositories.
+pub(super) fn called(workflow: &Arc<Workflow>, root: &Path, others: &Others, jobs: &[String]) -> Called {
+    let wanted = wanted(workflow, jobs);
+    let mut found = IndexMap::new();
+    let mut todo = vec![Arc::clone(workflow)];
+    while let Some(caller) = todo.pop() {
+        for job in &caller.jobs {
+            let is_unwanted = Arc::ptr_eq(&caller, workflow) && !wanted.contains(job.id.value.as_str());
+            let Some(uses) = call(job) else { continue };
+            let name = callee_name(uses, &caller.source.name);
+            if found.contains_key(&name) {
+                continue;
+            }
+            let is_other = matches!(Reference::parse(&name), Ok(Reference::Remote(_)));
+            let callee = if is_other {
+                Some(others).filter(|_| !is_unwanted).and_then(|others| others.read(&name))
+            } else {
+                files::read_text(&root.join(&name)).ok().map(|text| Callee::parse(Source::new(&*name, text)))
+            };
+            let Some(callee) = callee else { continue };
+            todo.extend(callee.workflow.clone());
+            found.insert(name, callee);
+        }
+    }
+    Called(found)
+}
+
+/// Returns the keys of these jobs and of those that they need. No names, or one that is no key, mean all jobs.
+fn wanted<'w>(workflow: &'w Workflow, names: &[String]) -> HashSet<&'w str> {
+    let job = |key: &str| workflow.jobs.iter().find(|job| job.id.value == key);
+    let named: Option<Vec<_>> = names.iter().map(|name| job(name)).collect();
+    let mut todo = named.filter(|jobs| !jobs.is_empty()).unwrap_or_else(|| workflow.jobs.iter().collect());
+    let mut wanted = HashSet::new();
+    while let Some(next) = todo.pop() {
+        if wanted.insert(next.id.value.as_str()) {
+            todo.extend(next.needs.iter().filter_map(|need| job(&need.value)));
+        }
+    }
+    wanted
+}
+
+/// Returns the reference of the workflow that a job calls.
+pub(super) fn call(job: &JobDefinition) -> Option<&str> {
+    match &job.body {
+        JobBody::Call { uses, .. } => Some(&uses.value),
+        JobBody::Steps(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::worker::prepare;
+
+    fn write(path: &Path, text: &str) {
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        fs::write(path, text).expect("written");
+    }
+
+    #[test]
+    fn workflows_of_other_repositories_call_others_beside_them() {
+        let home = tempfile::tempdir().expect("a folder");
+        let (root, other) = (home.path().join("own"), home.path().join("other"));
+        write(&root.join("own.yml"), "on: workflow_call\njobs: {a: {runs-on: x, steps: [{run: own}]}}\n");
+        let above = other.join(".github/workflows");
+        write(
+            &above.join("a.yml"),
+            "on: workflow_call\njobs: {b: {uses: ./.github/workflows/b.yml}, c: {uses: ./.github/workflows/none.yml}}\n",
+        );
+        write(&above.join("b.yml"), "on: workflow_call\njobs: {a: {runs-on: x, steps: [{run: x}]}}\n");
+        std::os::unix::fs::symlink(root.join("own.yml"), above.join("link.yml")).expect("linked");
+        let text = "on: push\njobs:\n  one: {uses: o/r/.github/workflows/a.yml@v1}\n  two: {uses: ./own.yml}\n  \
+                    three: {uses: o/none/.github/workflows/a.yml@v1}\n  four: {uses: o/r/.github/workflows/link.yml@v1}\n";
+        let workflow = prepare::parse("ci.yml", text).unwrap_or_else(|error| panic!("{error}"));
+        let mapped: IndexMap<_, _> = [("o/r".to_owned(), other.to_string_lossy().into_owned())].into();
+        let store = || Store::new(home.path().join("cache"), mapped.clone(), root.clone(), true);
+        let all = called(&workflow, &root, &Others::Fetched(store()), &[]);
+        let mut texts: Vec<_> = all.texts().into_keys().collect();
+        texts.sort();
+        assert_eq!(texts, ["o/r/.github/workflows/a.yml@v1", "o/r/.github/workflows/b.yml@v1", "own.yml"]);
+        let reason = |name: &str| all.callee(name).and_then(|callee| callee.absent).unwrap_or_default();
+        let missing = reason("o/r/.github/workflows/none.yml@v1");
+        assert!(missing.starts_with("workflow `o/r/.github/workflows/none.yml@v1` cannot be read (mapped to "), "{missing}");
+        assert!(reason("o/r/.github/workflows/link.yml@v1").contains("cannot be read"), "a link that leads out");
+        assert!(reason("o/none/.github/workflows/a.yml@v1").contains("is not in the cache, and --offline is set"));
+        let kept = called(&workflow, &root, &Others::Kept(store()), &[]);
+        assert!(kept.callee("o/none/.github/workflows/a.yml@v1").is_none() && kept.callee("own.yml").is_some());
+        let one = called(&workflow, &root, &Others::Fetched(store()), &["two".to_owned()]);
+        assert_eq!(one.texts().into_keys().collect::<Vec<_>>(), ["own.yml"]);
+    }
+}
