@@ -141,7 +141,10 @@ impl RunFacts {
                 ("workflow_file_path", remote.path.clone()),
                 ("workflow_ref", path.to_owned()),
                 ("workflow_repository", remote.repository.clone()),
-                ("workflow_sha", Some(&remote.version).filter(|version| is_commit(version)).cloned().unwrap_or_default()),
+                (
+                    "workflow_sha",
+                    Some(&remote.version).filter(|version| is_commit(version)).cloned().unwrap_or_default(),
+                ),
             ],
             None => [
                 ("workflow_file_path", path.to_owned()),

@@ -74,7 +74,8 @@ fn read(store: &Store, remote: Remote) -> Result<String, String> {
     let repository = Remote { path: String::new(), ..remote };
     let fetched = wait(store.folder(&repository)).map_err(|error| error.to_string())?;
     let fetched = fetched.map_err(|error| error.to_string())?;
-    let read = Folder::open(&fetched.root).map_err(Into::into).and_then(|root| root.read(&path, Links::Within, MAX_WORKFLOW));
+    let read =
+        Folder::open(&fetched.root).map_err(Into::into).and_then(|root| root.read(&path, Links::Within, MAX_WORKFLOW));
     let bytes = read.map_err(|error| format!("workflow `{name}` cannot be read ({}): {error}", fetched.origin))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
@@ -199,7 +200,10 @@ mod tests {
         assert_eq!(texts, ["o/r/.github/workflows/a.yml@v1", "o/r/.github/workflows/b.yml@v1", "own.yml"]);
         let reason = |name: &str| all.callee(name).and_then(|callee| callee.absent).unwrap_or_default();
         let missing = reason("o/r/.github/workflows/none.yml@v1");
-        assert!(missing.starts_with("workflow `o/r/.github/workflows/none.yml@v1` cannot be read (mapped to "), "{missing}");
+        assert!(
+            missing.starts_with("workflow `o/r/.github/workflows/none.yml@v1` cannot be read (mapped to "),
+            "{missing}"
+        );
         assert!(reason("o/r/.github/workflows/link.yml@v1").contains("cannot be read"), "a link that leads out");
         assert!(reason("o/none/.github/workflows/a.yml@v1").contains("is not in the cache, and --offline is set"));
         let kept = called(&workflow, &root, &Others::Kept(store()), &[]);
