@@ -64,8 +64,9 @@ pub async fn add(runs: &RunsDir, folder: &Path) -> Result<Vec<Installation>, Too
 pub fn remove(runs: &RunsDir, folder: &Path) -> Result<(), ToolsError> {
     // A folder that is gone can be removed by the path that it had.
     let home = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-    match added::remove(runs.state(), &home).map_err(StoreError::io("write", runs.state()))? {
-        true => Ok(()),
-        false => Err(ToolsError::NotAdded(folder.to_owned())),
+    if added::remove(runs.state(), &home).map_err(StoreError::io("write", runs.state()))? {
+        Ok(())
+    } else {
+        Err(ToolsError::NotAdded(folder.to_owned()))
     }
 }

@@ -102,6 +102,9 @@ fn first_error(run: &Run, job: &Job, step: &Step, logs: &dyn Logs) -> io::Result
 }
 
 /// Searches the end of a step's log for its first error.
+///
+/// # Errors
+/// The logs cannot be read.
 pub fn search(run: &Run, job: &Job, step: &Step, logs: &dyn Logs) -> io::Result<FirstError> {
     let mut finder = FirstError::default();
     let mut number = step.lines.saturating_sub(LOOK_BACK);

@@ -39,6 +39,9 @@ pub use watched::{RunLines, RunTable, Watched};
 /// Prints one run while its records arrive.
 pub trait Printer {
     /// Prints a record. `run` is the run after the record.
+    ///
+    /// # Errors
+    /// The output cannot be written.
     fn record(&mut self, run: &Run, record: &Record, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()>;
 
     /// Whether consecutive output of a step is printed as one record.
@@ -48,11 +51,17 @@ pub trait Printer {
 
     /// Returns the line that a step has begun to print, for a row of this many columns: `None` if every line has its end,
     /// or if only whole lines are printed.
+    ///
+    /// # Errors
+    /// The output cannot be written.
     fn open_line(&self, _run: &Run, _logs: &dyn Logs, _columns: usize) -> io::Result<Option<TerminalText>> {
         Ok(None)
     }
 
     /// Prints the summary after the last record.
+    ///
+    /// # Errors
+    /// The output cannot be written.
     fn end(&mut self, run: &Run, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()>;
 }
 
@@ -72,6 +81,9 @@ impl Printer for Silent {
 /// The logs of one run.
 pub trait Logs {
     /// Calls `act` with each line of a range of a step's log. Missing lines are left out.
+    ///
+    /// # Errors
+    /// The output cannot be written.
     fn lines(
         &self,
         run: &Run,
@@ -107,11 +119,17 @@ pub struct LastRow {
 
 impl LastRow {
     /// Erases the row, so that a line can be printed in it.
+    ///
+    /// # Errors
+    /// The output cannot be written.
     pub fn erase(&mut self, out: &mut Out<'_>) -> io::Result<()> {
         if std::mem::take(&mut self.shown) { out.erase_row() } else { Ok(()) }
     }
 
     /// Shows a line, which must fit into the row. The row must be empty.
+    ///
+    /// # Errors
+    /// The output cannot be written.
     pub fn show(&mut self, line: Option<TerminalText>, out: &mut Out<'_>) -> io::Result<()> {
         self.shown = line.is_some();
         line.map_or(Ok(()), |line| out.print(&line))
@@ -161,6 +179,9 @@ impl<'p> Printing<'p> {
     }
 
     /// Prints records that arrived.
+    ///
+    /// # Errors
+    /// The output cannot be written.
     pub fn records(&mut self, records: &[Record]) -> io::Result<()> {
         let mut stdout = io::BufWriter::new(io::stdout().lock());
         let mut out = Out::new(&mut stdout);
@@ -188,6 +209,9 @@ impl<'p> Printing<'p> {
     }
 
     /// Erases the line that has no end yet, so that a message can be printed. The next records show it again.
+    ///
+    /// # Errors
+    /// The output cannot be written.
     pub fn make_room(&mut self) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
         let mut out = Out::new(&mut stdout);
@@ -196,6 +220,9 @@ impl<'p> Printing<'p> {
     }
 
     /// Prints the summary and returns the conclusion; `None` if the journal has no end.
+    ///
+    /// # Errors
+    /// The output cannot be written.
     pub fn end(mut self) -> io::Result<Option<Conclusion>> {
         let run = self.store.run(self.folder.id()).expect("opened above");
         let mut stdout = io::BufWriter::new(io::stdout().lock());

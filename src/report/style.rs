@@ -140,12 +140,18 @@ impl<'w> Out<'w> {
     }
 
     /// Writes a line.
+    ///
+    /// # Errors
+    /// The output cannot be written.
     pub fn line(&mut self, text: impl ToTerminal) -> io::Result<()> {
         self.print(&text.to_terminal())?;
         self.stream.write_all(b"\n")
     }
 
     /// Writes text as it is, line ends included.
+    ///
+    /// # Errors
+    /// The output cannot be written.
     pub fn print(&mut self, text: &TerminalText) -> io::Result<()> {
         if !self.in_actions {
             return self.stream.write_all(text.as_str().as_bytes());
@@ -154,27 +160,42 @@ impl<'w> Out<'w> {
     }
 
     /// Writes a line that may be a command for GitHub's runner.
+    ///
+    /// # Errors
+    /// The output cannot be written.
     pub fn command(&mut self, text: &TerminalText) -> io::Result<()> {
         self.commands(text)?;
         self.stream.write_all(b"\n")
     }
 
     /// Writes lines that may be commands for GitHub's runner.
+    ///
+    /// # Errors
+    /// The output cannot be written.
     pub fn commands(&mut self, lines: &TerminalText) -> io::Result<()> {
         self.stream.write_all(lines.as_str().as_bytes())
     }
 
     /// Erases the row of the cursor on a terminal.
+    ///
+    /// # Errors
+    /// The output cannot be written.
     pub fn erase_row(&mut self) -> io::Result<()> {
         self.stream.write_all(b"\r\x1b[K")
     }
 
     /// Erases this many rows above that of the cursor on a terminal.
+    ///
+    /// # Errors
+    /// The output cannot be written.
     pub fn erase_rows(&mut self, rows: usize) -> io::Result<()> {
         (0..rows).try_for_each(|_| self.stream.write_all(b"\x1b[1A\r\x1b[K"))
     }
 
     /// Writes what is buffered.
+    ///
+    /// # Errors
+    /// The output cannot be written.
     pub fn flush(&mut self) -> io::Result<()> {
         self.stream.flush()
     }
@@ -193,6 +214,9 @@ fn inert(line: &str) -> Cow<'_, str> {
 }
 
 /// Prints to standard output.
+///
+/// # Errors
+/// The output cannot be written.
 pub fn print(text: &TerminalText) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     let mut out = Out::new(&mut stdout);
@@ -201,16 +225,25 @@ pub fn print(text: &TerminalText) -> io::Result<()> {
 }
 
 /// Prints a line to standard output.
+///
+/// # Errors
+/// The output cannot be written.
 pub fn line(text: &(impl ToTerminal + ?Sized)) -> io::Result<()> {
     print(&text!("{}\n", *text.to_terminal()))
 }
 
 /// Prints a JSON document in one line to standard output.
+///
+/// # Errors
+/// The output cannot be written.
 pub fn json(value: &impl Serialize) -> io::Result<()> {
     line(&document(value)?)
 }
 
 /// Returns a JSON document in one line.
+///
+/// # Errors
+/// The output cannot be written.
 pub fn document(value: &impl Serialize) -> io::Result<TerminalText> {
     Ok(TerminalText::json(&serde_json::to_string(value)?))
 }

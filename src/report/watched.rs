@@ -19,19 +19,31 @@ pub(super) type Runs<'r> = dyn Iterator<Item = &'r Run> + 'r;
 /// Prints several runs while they go on.
 pub trait Watched {
     /// Shows the runs after a change.
+    ///
+    /// # Errors
+    /// The output cannot be written.
     fn show(&mut self, runs: &mut Runs<'_>, now: Timestamp) -> io::Result<()>;
 
     /// Shows the time that has passed.
+    ///
+    /// # Errors
+    /// The output cannot be written.
     fn tick(&mut self, _runs: &mut Runs<'_>, _now: Timestamp) -> io::Result<()> {
         Ok(())
     }
 
     /// Removes what is drawn again, so that a message can be printed.
+    ///
+    /// # Errors
+    /// The output cannot be written.
     fn clear(&mut self) -> io::Result<()> {
         Ok(())
     }
 
     /// Shows the runs for the last time.
+    ///
+    /// # Errors
+    /// The output cannot be written.
     fn end(&mut self, runs: &mut Runs<'_>, now: Timestamp) -> io::Result<()> {
         self.show(runs, now)
     }

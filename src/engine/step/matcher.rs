@@ -239,7 +239,7 @@ impl Matchers {
                 break;
             }
             let found = self.known[place].scan(&line);
-            if began.elapsed() - before > MAX_LINE_TIME {
+            if began.elapsed().saturating_sub(before) > MAX_LINE_TIME {
                 self.known[place].strikes += 1;
             }
             let Some(found) = found else { continue };

@@ -45,9 +45,9 @@ pub fn remove(state: &Path, folder: &Path) -> io::Result<bool> {
 }
 
 fn write(state: &Path, folders: &[PathBuf]) -> io::Result<()> {
-    let lines: String = folders.iter().map(|folder| format!("{}\n", folder.display())).collect();
+    let lines: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
     make_private(state)?;
-    atomic::write(&file(state), lines.as_bytes())
+    atomic::write(&file(state), (lines.join("\n") + "\n").as_bytes())
 }
 
 #[cfg(test)]

@@ -240,7 +240,7 @@ mod tests {
         program(&at("volta/bin/volta-shim"), "v2.0.0");
         symlink("volta-shim", at("volta/bin/node")).expect("linked");
         program(&at("mine/bin/node"), "v21.0.0");
-        let path = ["usr/bin", "shims", "volta/bin", "missing"].map(|folder| at(folder));
+        let path = ["usr/bin", "shims", "volta/bin", "missing"].map(&at);
         let environment = [
             ("HOME".into(), home.path().into()),
             ("PATH".into(), std::env::join_paths(path).expect("a path")),

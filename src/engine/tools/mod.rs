@@ -19,7 +19,7 @@ pub use version::Version;
 /// A language that an `actions/setup-…` action installs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tool {
-    /// CPython.
+    /// `CPython`.
     Python,
     /// Node.js.
     Node,

@@ -51,7 +51,7 @@ impl<'w> Planned<'w> {
         let written = steps.environment.as_ref()?;
         let name = written.entry("name").unwrap_or(written);
         let condition = &job.condition;
-        if self.knows(&condition.expr) && condition.decide(&self.scope()).0.is_ok_and(|runs| !runs) {
+        if is_known(&condition.expr) && condition.decide(&self.scope()).0.is_ok_and(|runs| !runs) {
             return None;
         }
         let expressions: Vec<&Expr> = match &name.kind {
@@ -59,25 +59,25 @@ impl<'w> Planned<'w> {
             TemplateKind::Interpolated(pieces) => pieces.iter().filter_map(expression).collect(),
             _ => Vec::new(),
         };
-        if !expressions.into_iter().all(|expr| self.knows(expr)) {
+        if !expressions.into_iter().all(is_known) {
             return None;
         }
         let name = name.evaluate(&self.scope()).ok()?.to_text();
         (!name.is_empty()).then_some(name)
     }
 
-    /// Whether an expression reads only what is known before the run.
-    fn knows(&self, expr: &Expr) -> bool {
-        expr.roots().iter().all(|read| {
-            let context = &read.context.text;
-            context.eq_ignore_ascii_case("inputs")
-                || (context.eq_ignore_ascii_case("github") && KNOWN.iter().any(|known| read.names(known)))
-        })
-    }
-
     fn scope(&self) -> Scope<'_> {
         Scope { contexts: &self.contexts, status: Status::default(), host: &NoFiles }
     }
+}
+
+/// Whether an expression reads only what is known before the run.
+fn is_known(expr: &Expr) -> bool {
+    expr.roots().iter().all(|read| {
+        let context = &read.context.text;
+        context.eq_ignore_ascii_case("inputs")
+            || (context.eq_ignore_ascii_case("github") && KNOWN.iter().any(|known| read.names(known)))
+    })
 }
 
 fn expression(piece: &Piece) -> Option<&Expr> {

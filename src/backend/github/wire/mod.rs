@@ -241,7 +241,9 @@ mod tests {
         for odd in [json!([[1], {"a": {}}]), json!({"a": [1, {"b": null}]}), json!(-1), json!(1.5), json!(true)] {
             let fields = ["id", "name", "status", "created_at", "steps", "labels"];
             let mut job = json!({"run_id": 7, "z": odd});
-            fields.iter().for_each(|field| job[field] = odd.clone());
+            for field in fields {
+                job[field] = odd.clone();
+            }
             let page = jobs(&json!({"jobs": [job, {"id": 2}]})).unwrap_or_else(|| panic!("{odd}"));
             let ids: Vec<_> = page.list.items.iter().map(|job| (job.id, job.run_id)).collect();
             assert_eq!(ids, [(None, Some(7)), (Some(2), None)], "{odd}");

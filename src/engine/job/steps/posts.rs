@@ -115,7 +115,9 @@ impl Steps<'_> {
             Err(error) => return Completed::failed(error.to_string()),
         };
         if !composite {
-            let done = unless_lost(self.cancel.asked(), self.phase(scope, &running, action, given, phase, log)).await;
+            let asked = self.cancel.asked();
+            let run = Box::pin(self.phase(scope, &running, action, given, phase, log));
+            let done = unless_lost(asked, run).await;
             return done.unwrap_or_else(|| Completed::of(StepEnd::lost()));
         }
         let inputs = match inputs::inputs(&action.action, &given, &evaluated) {

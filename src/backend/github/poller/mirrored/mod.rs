@@ -375,7 +375,10 @@ fn is_removal(command: &Command, reply: Option<&Reply>) -> bool {
 fn remove_downloads(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let is_left = |name: &str| name.ends_with(".download") || (name.starts_with('.') && name.ends_with(".part"));
+        let is_left = |name: &str| {
+            name.ends_with(".download")
+                || (name.starts_with('.') && Path::new(name).extension().is_some_and(|end| end == "part"))
+        };
         if name.to_str().is_some_and(is_left) {
             let _ = fs::remove_file(entry.path());
         }
