@@ -19,6 +19,7 @@
 //! - [`config`]: settings in layers, with the origin of each
 //! - [`repo`]: the user's git repository, its changed files and workflows
 //! - [`engine`]: carries out a plan; floors `attempt`, `job`, `step`, `sandbox`
+//! - [`rollout`]: deployments to environments: plans, gates, checks, targets
 //! - [`app`]: the screen as a value: messages in, effects out, a frame drawn
 //! - [`worker`]: the process around the engine: outlet, journal, control socket, recovery
 //! - [`launch`]: from a request to a started run, trust, secrets, triggers, commands, shells, cleaning, diagnosis
@@ -36,13 +37,13 @@
 //! | a backend for another kind of server | `backend/mod.rs`: a folder beside it that implements [`backend::Backend`]; `backend/registry.rs`; the command line that opens it, `cli/screen/mod.rs` |
 //! | a pane | `app/panes/mod.rs`: a file beside it, and lines in it; a panel and its area in `ui/layout.rs`; `assets/keys.md` is printed by `cuelight keys` |
 //! | a Kubernetes provider | `engine/sandbox/provider.rs`: a folder beside it that implements `Provider`, `Machine` and `Sandbox`, declared in `engine/sandbox/mod.rs`; a line in `engine/sandbox/providers.rs`; its name in `config/mod.rs` |
-//! | a deploy engine | `worker/work.rs`: a room `rollout/` beside `engine/`, hosted as `Work`; a kind of [`store::spec::WorkSpec`] and a line in `worker/mod.rs`; its plan and its commands in `launch/` |
+//! | a target of deployments | `rollout/target/mod.rs`: a folder that implements `Target`; its settings in `model/deployment/settings.rs` and `config/environments/mod.rs`; a line in `worker/deployment_run.rs` |
 //! | a layer of a step's environment | `engine/step/env.rs`: a field of `Layers` and a row of its table; its value in `engine/job/steps/execute.rs` |
 //! | a job field on the screen | `model/event.rs`: `JobOutline`; `model/run.rs`: `Job`; `workflow/outline.rs`, or `engine/job/task.rs` for a value that is known only when the job starts; the fold in `store/runs`; `app/panes/jobs.rs`. A key that no workflow has yet begins in `workflow/schema/job.rs`, `workflow/syntax.rs` and `workflow/parse.rs` |
 //!
 //! # Imports
 //!
-//! `files`, `visible`, `model` <- `workflow`, `store`, `ui`, `config`, `repo` <- `engine`, `app` <- `worker` <- `launch` <- `backend` <- `tui`
+//! `files`, `visible`, `model` <- `workflow`, `store`, `ui`, `config`, `repo` <- `engine`, `rollout`, `app` <- `worker` <- `launch` <- `backend` <- `tui`
 //! <- `cli`. `repo` may also name `workflow`; `report` names `model`, `workflow`, `store`, `ui` and `repo`, and only `cli` names it. `app` names only `model`, `store`, `ui` and `config`; `backend` never names
 //! `app`. `tests/integration/imports.rs` holds this, the crates of each room, and that no more than five files import each
 //! other in a circle.
@@ -57,6 +58,7 @@ pub mod launch;
 pub mod model;
 pub mod repo;
 pub mod report;
+pub mod rollout;
 pub mod store;
 pub mod tui;
 pub mod ui;

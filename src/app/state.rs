@@ -6,8 +6,8 @@ use crate::model::capabilities::Unavailable;
 use crate::model::feed::{BrokenWorkflow, Connection, Notice, Polling, Request, StartableWorkflow, Watching};
 use crate::model::rights::{KnownRights, Rights};
 use crate::model::{
-    Command, Conclusion, EndReason, Event, Expected, PendingReview, Phase, Record, Reply, RepositoryId, RerunScope,
-    Review, Run, RunId, RunInfo, Summary, Timestamp,
+    Command, Conclusion, DeploymentOrder, EndReason, Event, Expected, PendingReview, Phase, Record, Reply,
+    RepositoryId, RerunScope, Review, Run, RunId, RunInfo, Summary, Timestamp,
 };
 use crate::store::runs::RunStore;
 use crate::ui::text;
@@ -290,6 +290,10 @@ pub(super) fn command_name(command: &Command) -> &'static str {
         Command::Review { approve: true, .. } => "approval",
         Command::Review { approve: false, .. } => "rejection",
         Command::ApproveFork => "approval of a fork's run",
+        Command::Deployment { order: DeploymentOrder::Promote { .. }, .. } => "promotion",
+        Command::Deployment { order: DeploymentOrder::Pause, .. } => "pause",
+        Command::Deployment { order: DeploymentOrder::Abort { .. }, .. } => "abort",
+        Command::Deployment { order: DeploymentOrder::Review { .. }, .. } => "review",
         Command::Dispatch { .. } => "dispatch",
         Command::Delete => "removal",
         Command::DeleteLogs => "removal of the logs",

@@ -1,4 +1,4 @@
-//! `env`: the environments of a repository on a server.
+//! `env`: the environments of a repository, on a server and of this machine.
 
 use crate::backend::github::client::Priority;
 use crate::backend::github::environments::Environments;
@@ -10,7 +10,7 @@ use crate::store::clock::now;
 use crate::ui::terminal_text::text;
 
 use super::dispatch::RepositoryArg;
-use super::{Exit, Outcome, servers};
+use super::{Exit, Failure, Outcome, deploy, servers};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -34,13 +34,52 @@ pub(super) struct Args {
 
 /// Shows the environments, or one of them.
 pub(super) fn run(args: &Args) -> Outcome {
-    let (repository, environments) = servers::ask(args.repository.name.as_deref(), async |poller, repository| {
+    let own = local(args)?;
+    if !own.is_empty() && args.environment.is_some() {
+        return show(args, &here()?, &own);
+    }
+    let asked = servers::ask(args.repository.name.as_deref(), async |poller, repository| {
         let environments = Environments::of(poller, repository.clone(), Priority::User).await?;
         match &args.environment {
             Some(name) => environments.one(name, args.limit.into()).await.map(|one| vec![one]),
             None => environments.all(false).await,
         }
-    })?;
+    });
+    let (repository, of_server) = match asked {
+        Ok((repository, environments)) => (repository.to_string(), environments),
+        Err(failure) if !own.is_empty() => {
+            style::notice(&text!("note: only the environments of this machine: {}", failure.message));
+            (here()?, Vec::new())
+        }
+        Err(failure) => return Err(failure),
+    };
+    let others = of_server.into_iter().filter(|one| !own.iter().any(|local| local.name == one.name));
+    let all: Vec<Environment> = own.iter().cloned().chain(others).collect();
+    show(args, &repository, &all)
+}
+
+/// Returns the environments of .cuelight.toml, or the one that is asked for, if no server is named.
+fn local(args: &Args) -> Result<Vec<Environment>, Failure> {
+    if args.repository.name.is_some() {
+        return Ok(Vec::new());
+    }
+    let Some(deployments) = deploy::local_if_any()? else { return Ok(Vec::new()) };
+    let names = deployments.names().filter(|name| args.environment.as_ref().is_none_or(|wanted| wanted == name));
+    let limit = if args.environment.is_some() { args.limit.into() } else { usize::MAX };
+    let environments = names.map(|name| {
+        let mut environment = deployments.environment(name)?;
+        environment.deployments.truncate(limit);
+        Ok(environment)
+    });
+    environments.collect()
+}
+
+/// Returns the name of the repository around the current folder.
+fn here() -> Result<String, Failure> {
+    Ok(deploy::local()?.repository().slug.clone())
+}
+
+fn show(args: &Args, repository: &str, environments: &[Environment]) -> Outcome {
     if args.json {
         let documents: Vec<_> = environments.iter().map(Environment::document).collect();
         match (documents.as_slice(), &args.environment) {
@@ -49,9 +88,9 @@ pub(super) fn run(args: &Args) -> Outcome {
         }
         return Ok(Exit::Success);
     }
-    let shown = Page { style: Style::of_output(), repository: repository.to_string(), now: now() };
-    let printed = match (environments.as_slice(), &args.environment) {
-        ([], _) => text!("{} has no environments\n", repository.to_string()),
+    let shown = Page { style: Style::of_output(), repository: repository.to_owned(), now: now() };
+    let printed = match (environments, &args.environment) {
+        ([], _) => text!("{} has no environments\n", repository),
         ([one], Some(_)) => shown.one(one),
         (all, _) => shown.table(all),
     };

@@ -14,6 +14,7 @@ use crate::backend::github::workflows::dispatch::DispatchError;
 use crate::backend::runs::RunsError;
 use crate::config::ConfigError;
 use crate::launch::commands::CommandError;
+use crate::launch::deploy::DeployError;
 use crate::launch::triggers::TriggerError;
 use crate::launch::trust::Untrusted;
 use crate::launch::{LaunchError, PayloadError, Refusal, SecretError, SpawnError};
@@ -201,6 +202,28 @@ impl From<LaunchError> for Failure {
             LaunchError::Untrusted(error) => error.into(),
             LaunchError::Store(error) => error.into(),
             LaunchError::Worker(error) => error.into(),
+        }
+    }
+}
+
+impl From<DeployError> for Failure {
+    fn from(error: DeployError) -> Self {
+        match error {
+            DeployError::Repository(error) => error.into(),
+            DeployError::Config(error) => error.into(),
+            DeployError::Untrusted(error) => error.into(),
+            DeployError::Store(error) => error.into(),
+            DeployError::Worker(error) => error.into(),
+            DeployError::NoEnvironments(_)
+            | DeployError::UnknownEnvironment { .. }
+            | DeployError::Release(_)
+            | DeployError::Rollback(TargetError::Unknown { .. })
+            | DeployError::NothingOpen(_) => Self::new(Exit::NotFound, error.to_string()),
+            DeployError::Rollback(_)
+            | DeployError::Closed(_)
+            | DeployError::Locked(_)
+            | DeployError::Plan(_)
+            | DeployError::Target(_) => Self::new(Exit::Rejected, error.to_string()),
         }
     }
 }

@@ -8,6 +8,8 @@ mod commands;
 mod completions;
 mod config;
 mod demo;
+mod deploy;
+mod deployments;
 mod dispatch;
 mod doctor;
 mod environments;
@@ -107,10 +109,26 @@ enum Command {
     Approve(review::Args),
     /// Reject deployments that wait for a review: their jobs fail
     Reject(review::Args),
-    /// Show the environments of a repository on a server: what is live, their rules, the deployments to one
+    /// Show the environments of a repository: what is live, their rules, the deployments to one
     Env(environments::Args),
-    /// Bring an earlier release back to an environment on a server, and follow it
+    /// Put a release into an environment of this repository, and follow it
+    Deploy(deploy::Args),
+    /// List the deployments by this machine, newest first
+    Deploys(deployments::ListArgs),
+    /// Let a deployment go on after a pause
+    Promote(deployments::PromoteArgs),
+    /// Pause a deployment before its next step
+    Pause(deployments::PauseArgs),
+    /// Stop a deployment and bring the former release back
+    Abort(deployments::AbortArgs),
+    /// Bring an earlier release back to an environment, and follow it
     Rollback(rollback::Args),
+    /// Lock an environment: nothing is deployed to it
+    Lock(deployments::LockArgs),
+    /// Unlock an environment
+    Unlock(deployments::UnlockArgs),
+    /// Print who asked, decided and did what in the environments
+    Audit(deployments::AuditArgs),
     /// Open a shell in the environment of a running or failed job
     Shell(shell::Args),
     /// Play a past run again on the screen, forward and back, at any speed
@@ -309,7 +327,15 @@ fn carry_out(cli: &Cli) -> Outcome {
         Some(Command::Approve(args)) => review::run(args, true),
         Some(Command::Reject(args)) => review::run(args, false),
         Some(Command::Env(args)) => environments::run(args),
+        Some(Command::Deploy(args)) => deploy::run(args),
+        Some(Command::Deploys(args)) => deployments::list(args),
+        Some(Command::Promote(args)) => deployments::promote(args),
+        Some(Command::Pause(args)) => deployments::pause(args),
+        Some(Command::Abort(args)) => deployments::abort(args),
         Some(Command::Rollback(args)) => rollback::run(args),
+        Some(Command::Lock(args)) => deployments::lock(args),
+        Some(Command::Unlock(args)) => deployments::unlock(args),
+        Some(Command::Audit(args)) => deployments::audit(args),
         Some(Command::Shell(args)) => shell::run(args),
         Some(Command::Replay(run)) => replay(run),
         Some(Command::Screenshot(args)) => screenshot::run(args),

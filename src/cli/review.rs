@@ -7,12 +7,13 @@ use serde_json::json;
 
 use crate::launch;
 use crate::model::capabilities::{Capabilities, Operation, RunState, Unavailable};
-use crate::model::{Command, PendingReview, Run};
+use crate::model::{Command, DeploymentOrder, PendingReview, Run};
 use crate::report::style;
 use crate::store::folder::RunFolder;
 use crate::store::history;
 use crate::ui::terminal_text::text;
 
+use super::deploy;
 use super::{Exit, Failure, Outcome, runs_dir, servers};
 
 #[derive(clap::Args)]
@@ -62,10 +63,13 @@ pub(super) fn run(args: &Args, approve: bool) -> Outcome {
     let verb = if approve { "approve" } else { "reject" };
     let mut dangerous = reviews.iter().filter(|review| review.is_production());
     dangerous.try_for_each(|review| confirm(&review.environment, "named like production", verb, &args.yes))?;
-    let command = Command::Review {
-        environments: reviews.iter().map(|review| review.id).collect(),
-        approve,
-        comment: args.comment.clone(),
+    let comment = args.comment.clone();
+    let command = match deploy::actor_of(&folder)? {
+        Some(by) => Command::Deployment { order: DeploymentOrder::Review { approve, comment }, by: Some(by) },
+        None => {
+            let environments = reviews.iter().map(|review| review.id).collect();
+            Command::Review { environments, approve, comment }
+        }
     };
     let answer = servers::submit(&folder, &command);
     let names: Vec<&str> = reviews.iter().map(|review| review.environment.as_str()).collect();

@@ -16,6 +16,7 @@ use crate::report::style;
 use crate::report::style::Style;
 use crate::ui::terminal_text::text;
 
+use super::deploy;
 use super::dispatch::RepositoryArg;
 use super::review::confirm;
 use super::{Exit, Failure, Outcome, run, servers};
@@ -26,8 +27,9 @@ use super::{Exit, Failure, Outcome, run, servers};
   cuelight rollback production --to v1.4.1 --from v1.4.2 --reason 'errors at checkout'
   cuelight rollback production --yes=production --json  without a question
 
-The workflow that deployed the release is started again with it, unless rules of an environment that it deploys to stop it;
-else its job is run again, within 30 days.
+An environment of .cuelight.toml is rolled back by this machine. On a server, the workflow that deployed the release is
+started again with it, unless rules of an environment that it deploys to stop it; else its job is run again, within 30
+days.
 
 Exit codes: 0 the release is live, as observed; 1 its run failed, or it is not live; 2 not confirmed
 by --yes, without a terminal; 3 no such environment or release; 4 refused: not confirmed, another release is there, or there is
@@ -85,6 +87,12 @@ pub(super) fn run(args: &Args) -> Outcome {
         reason: args.reason.clone(),
         by: args.by,
     };
+    if named.is_none()
+        && args.by.is_none()
+        && let Some(deployments) = deploy::local_with(&args.environment)?
+    {
+        return deploy::roll_back(&deployments, &request, &args.yes, (args.detach, args.json));
+    }
     let (_, rollback) = servers::ask(named, async |poller, repository| {
         Environments::of(poller, repository.clone(), Priority::User).await?.rollback(&request).await
     })?;

@@ -44,7 +44,7 @@ pub(super) struct Args {
 }
 
 /// Parses a length of time.
-fn length(text: &str) -> Result<Duration, jiff::Error> {
+pub(super) fn length(text: &str) -> Result<Duration, jiff::Error> {
     Duration::try_from(text.parse::<jiff::SignedDuration>()?)
 }
 

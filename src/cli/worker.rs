@@ -23,6 +23,8 @@ pub(super) struct Args {
     #[arg(long)]
     resume: bool,
     #[arg(long)]
+    abort: Option<String>,
+    #[arg(long)]
     rerun: bool,
     #[arg(long)]
     rerun_failed: bool,
@@ -58,6 +60,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     panic::set_hook(Box::new(|panic| drop(writeln!(std::io::stderr(), "{panic}"))));
     let mode = match args {
         Args { resume: true, .. } => Mode::Resume,
+        Args { abort: Some(reason), .. } => Mode::Abort { reason: reason.clone() },
         Args { rerun: true, .. } => Mode::Rerun(RerunScope::All),
         Args { rerun_failed: true, .. } => Mode::Rerun(RerunScope::Failed),
         Args { rerun_job: Some(job), from_step: Some(step), .. } => {

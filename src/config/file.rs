@@ -3,7 +3,7 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{ConfigError, SettingValue, settings};
+use super::{ConfigError, SettingValue, environments, settings};
 
 /// A setting in a file.
 pub(super) struct FileSetting {
@@ -14,14 +14,18 @@ pub(super) struct FileSetting {
     pub(super) value: SettingValue,
 }
 
-/// The settings of a file, in file order.
-pub(super) fn entries(file: &str, text: &str) -> Result<Vec<FileSetting>, ConfigError> {
-    let document = DeTable::parse(text).map_err(|error| {
+/// Parses a file.
+pub(super) fn parse<'t>(file: &str, text: &'t str) -> Result<Spanned<DeTable<'t>>, ConfigError> {
+    DeTable::parse(text).map_err(|error| {
         let start = error.span().map_or(0, |span| span.start);
         ConfigError::Invalid { origin: position(file, text, start), reason: error.message().to_owned() }
-    })?;
+    })
+}
+
+/// The settings of a file, in file order, without its environments.
+pub(super) fn entries(file: &str, text: &str, document: &DeTable<'_>) -> Vec<FileSetting> {
     let mut entries: Vec<(usize, FileSetting)> = Vec::new();
-    for (key, value) in document.get_ref() {
+    for (key, value) in document.iter().filter(|(key, _)| *key.get_ref() != environments::TABLE) {
         let mut add = |name: &[&str], start: usize, value: &DeValue<'_>| {
             let setting = FileSetting { name: name.join("."), origin: position(file, text, start), value: read(value) };
             entries.push((start, setting));
@@ -33,7 +37,7 @@ pub(super) fn entries(file: &str, text: &str) -> Result<Vec<FileSetting>, Config
     }
     // The parser sorts tables by name.
     entries.sort_by_key(|(start, _)| *start);
-    Ok(entries.into_iter().map(|(_, entry)| entry).collect())
+    entries.into_iter().map(|(_, entry)| entry).collect()
 }
 
 /// Adds the settings of a table, and of the tables in it that have known settings.
@@ -47,7 +51,8 @@ fn flatten(name: &[&str], table: &DeTable<'_>, add: &mut impl FnMut(&[&str], usi
     }
 }
 
-fn position(file: &str, text: &str, start: usize) -> String {
+/// Returns `file:line:column` of a position in bytes.
+pub(super) fn position(file: &str, text: &str, start: usize) -> String {
     let before = &text[..text.floor_char_boundary(start)];
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;

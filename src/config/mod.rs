@@ -5,6 +5,7 @@
 //! printer. Files, variables,
 //! `config.example.toml` and `cuelight config` all use this table; a test compares the example with it.
 
+mod environments;
 mod file;
 mod github;
 mod screen;
@@ -19,6 +20,7 @@ use indexmap::IndexMap;
 
 use crate::files;
 use crate::files::FileError;
+use crate::model::deployment::EnvironmentSettings;
 use crate::model::in_one_line;
 
 pub use github::{EnvironmentConfig, GithubConfig, HostConfig};
@@ -61,6 +63,8 @@ pub struct Config {
     pub screen: ScreenConfig,
     /// Keys that replace the default keys of actions, by action name. The keymap checks both names and keys.
     pub keys: IndexMap<String, Vec<String>>,
+    /// Environments that the repository is deployed to.
+    environments: environments::Environments,
     /// Origins of all settings that are not defaults, by full name.
     origins: IndexMap<String, String>,
     /// What the repository names, as lines of TOML, each with its full name.
@@ -113,6 +117,7 @@ impl Default for Config {
             github: GithubConfig::default(),
             screen: ScreenConfig::default(),
             keys: IndexMap::new(),
+            environments: environments::Environments::default(),
             origins: IndexMap::new(),
             named_by_repository: Vec::new(),
             ignored: Vec::new(),
@@ -168,7 +173,15 @@ impl Config {
 
     /// Applies the settings of a file.
     fn read(&mut self, name: &str, text: &str, layer: Layer) -> Result<(), ConfigError> {
-        for entry in file::entries(name, text)? {
+        let document = file::parse(name, text)?;
+        let environments = environments::read(name, text, document.get_ref(), layer)?;
+        let trusted = environments.lines.iter().filter(|line| line.is_trusted);
+        self.named_by_repository
+            .extend(trusted.map(|line| format!("{}.{} = {}", environments::TABLE, line.name, line.value)));
+        if !environments.all.is_empty() {
+            self.environments = environments;
+        }
+        for entry in file::entries(name, text, document.get_ref()) {
             let wrong = |reason| ConfigError::Invalid { origin: entry.origin.clone(), reason };
             let (key, label) = settings::find(&entry.name).map_err(|error| wrong(error.to_string()))?;
             let invalid = |reason: &dyn std::fmt::Display| wrong(format!("`{}` {reason}", entry.name));
@@ -229,6 +242,12 @@ impl Config {
         &self.named_by_repository
     }
 
+    /// Environments that the repository is deployed to, by name.
+    #[must_use]
+    pub fn environments(&self) -> &IndexMap<String, EnvironmentSettings> {
+        &self.environments.all
+    }
+
     /// The configuration in effect as TOML, with the origin of each setting in a comment.
     #[must_use]
     pub fn describe(&self) -> String {
@@ -246,6 +265,12 @@ impl Config {
                 let origin = in_one_line(self.origin(&full).unwrap_or("default"));
                 text.push_str(&format!("{name} = {value}  # {origin}\n"));
             }
+        }
+        if !self.environments.lines.is_empty() {
+            text.push_str(&format!("\n[{}]\n", environments::TABLE));
+        }
+        for line in &self.environments.lines {
+            text.push_str(&format!("{} = {}  # {}\n", line.name, line.value, in_one_line(&line.origin)));
         }
         if !self.ignored.is_empty() {
             text.push('\n');
@@ -293,7 +318,7 @@ pub fn example() -> String {
         }
         text.push_str(&format!("# {}\n", key.example));
     }
-    text
+    text + environments::EXAMPLE
 }
 
 #[cfg(test)]
@@ -308,8 +333,8 @@ mod tests {
     /// The settings of the example, uncommented.
     fn example_settings() -> String {
         let lines = example().lines().filter_map(|line| line.strip_prefix("# ").map(str::to_owned)).collect::<Vec<_>>();
-        let is_setting =
-            |line: &&String| line.starts_with('[') || SETTINGS.iter().any(|key| key.example == line.as_str());
+        let is_heading = |line: &str| line.starts_with('[') && !line.starts_with("[environments");
+        let is_setting = |line: &&String| is_heading(line) || SETTINGS.iter().any(|key| key.example == line.as_str());
         lines.iter().filter(is_setting).fold(String::new(), |text, line| text + line + "\n")
     }
 

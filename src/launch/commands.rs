@@ -109,15 +109,19 @@ pub enum NewAttempt {
 /// # Errors
 /// See the function of each command.
 pub async fn submit(folder: &RunFolder, command: &Command) -> Result<(), CommandError> {
-    if RunSpec::read(folder)?.work.remote().is_some() {
+    let work = RunSpec::read(folder)?.work;
+    if work.remote().is_some() {
         return ask_watcher(folder, command).await;
     }
+    let is_deployment = work.deployment().is_some();
     let unavailable = |reason| Err(CommandError::Unavailable { run: folder.id().clone(), reason });
     match command {
         Command::Rerun { debug: true, .. } => unavailable(Unavailable::KeepsDebug),
         Command::Rerun { what, .. } => rerun(folder, what.clone(), &[], TrustedBy::Record).await.map(drop),
         Command::Resume => resume(folder, &[], TrustedBy::Record).await.map(drop),
-        Command::Review { .. } => unavailable(Unavailable::NothingToReview),
+        Command::Deployment { .. } if !is_deployment => unavailable(Unavailable::NotDeployment),
+        Command::Review { .. } if !is_deployment => unavailable(Unavailable::NothingToReview),
+        Command::Deployment { .. } | Command::Review { .. } => ask(folder, command).await,
         Command::Delete => delete(&folder.runs(), folder.id()).await,
         Command::ApproveFork | Command::DeleteLogs | Command::Dispatch { .. } => unavailable(Unavailable::Local),
         Command::Cancel | Command::ForceCancel | Command::Yield { .. } | Command::Watch => ask(folder, command).await,
@@ -143,6 +147,9 @@ pub async fn rerun(
     secrets: &[SecretSource],
     trusted: TrustedBy,
 ) -> Result<NewAttempt, CommandError> {
+    if RunSpec::read(folder)?.work.deployment().is_some() {
+        return Err(CommandError::Unavailable { run: folder.id().clone(), reason: Unavailable::Deployment });
+    }
     require_local(folder)?;
     require_trust(folder, trusted)?;
     if lock::is_held(&folder.lock()) {
@@ -172,6 +179,21 @@ pub async fn resume(
     start(folder, &run, Command::Resume, Mode::Resume, secrets)
 }
 
+/// Brings back what was live before a deployment whose worker was lost.
+///
+/// # Errors
+/// The run is not trusted, it did not lose its worker, or the worker cannot be started.
+pub async fn abort_interrupted(
+    folder: &RunFolder,
+    reason: String,
+    trusted: TrustedBy,
+) -> Result<NewAttempt, CommandError> {
+    require_local(folder)?;
+    require_trust(folder, trusted)?;
+    let run = ended(folder).await?;
+    start(folder, &run, Command::Resume, Mode::Abort { reason }, &[])
+}
+
 /// Removes a run, with everything that providers hold for it: containers, networks, volumes and snapshots.
 ///
 /// # Errors
@@ -192,7 +214,7 @@ pub async fn delete(runs: &RunsDir, run: &RunId) -> Result<(), CommandError> {
 /// Checks that a run is one of this machine.
 fn require_local(folder: &RunFolder) -> Result<(), CommandError> {
     match RunSpec::read(folder)?.work {
-        WorkSpec::WorkflowRun(_) => Ok(()),
+        WorkSpec::WorkflowRun(_) | WorkSpec::Deployment(_) => Ok(()),
         WorkSpec::Remote(_) => Err(remote(folder)),
     }
 }
@@ -207,8 +229,12 @@ fn require_trust(folder: &RunFolder, trusted: TrustedBy) -> Result<(), CommandEr
         return Ok(());
     }
     let spec = RunSpec::read(folder)?;
-    let WorkSpec::WorkflowRun(workflow) = spec.work else { return Err(remote(folder)) };
-    let found = trust::of_run(folder, &spec.info, &workflow).map_err(|error| CommandError::Launch(Box::new(error)))?;
+    let found = match &spec.work {
+        WorkSpec::WorkflowRun(workflow) => trust::of_run(folder, &spec.info, workflow),
+        WorkSpec::Deployment(deployment) => trust::of_folder(folder, &deployment.repository),
+        WorkSpec::Remote(_) => return Err(remote(folder)),
+    };
+    let found = found.map_err(|error| CommandError::Launch(Box::new(error)))?;
     match found.trust {
         Trust::Given => Ok(()),
         Trust::Missing(reason) => Err(Untrusted { root: found.repository.root, reason }.into()),
@@ -237,7 +263,9 @@ fn start(
     }
     let secrets = secrets::of_run(folder, sources)?;
     // The worker checks this too, but no caller sees its answer.
-    attempts::resumed(&mode, folder, run, &secrets)?;
+    if RunSpec::read(folder)?.work.workflow().is_some() {
+        attempts::resumed(&mode, folder, run, &secrets)?;
+    }
     respawn(folder, &mode, &secrets)?;
     Ok(NewAttempt::Started(run.attempt + 1))
 }

@@ -10,6 +10,7 @@
 //! - [`triggers`]: the workflows that an event runs, and why
 //! - [`trust`]: whether a repository may run on this machine, and what would run
 //! - [`secrets`]: where secrets come from, and which ones a workflow names
+//! - [`deploy`]: deployments to environments
 //! - [`commands`]: commands for a run: cancel, rerun, resume, delete
 //! - [`shell`]: a shell in the environment of a running or failed job
 //! - [`artifacts`] and [`caches`]: what steps uploaded and saved
@@ -48,6 +49,7 @@ pub mod called;
 pub mod clean;
 pub mod commands;
 pub mod demo;
+pub mod deploy;
 pub mod doctor;
 pub mod env_file;
 pub mod event;
@@ -244,8 +246,13 @@ pub fn consent(runs: &RunsDir, folder: &Path) -> Result<Consent, LaunchError> {
 /// The run or its repository cannot be read, or its workflow has errors.
 pub fn consent_of_attempt(folder: &RunFolder) -> Result<Consent, LaunchError> {
     let spec = RunSpec::read(folder)?;
-    let WorkSpec::WorkflowRun(workflow) = spec.work else {
-        return Err(StoreError::NotLocal { path: folder.spec_path() }.into());
+    let workflow = match spec.work {
+        WorkSpec::WorkflowRun(workflow) => workflow,
+        WorkSpec::Deployment(deployment) => {
+            let trust::AttemptTrust { repository, settings, trust } = trust::of_folder(folder, &deployment.repository)?;
+            return Ok(Consent::new(repository, settings, trust, Vec::new()));
+        }
+        WorkSpec::Remote(_) => return Err(StoreError::NotLocal { path: folder.spec_path() }.into()),
     };
     let trust::AttemptTrust { repository, settings, trust } = trust::of_run(folder, &spec.info, &workflow)?;
     let plan = prepare::prepare(&spec.info, &workflow, IndexMap::new(), 1)?.plan;

@@ -61,7 +61,9 @@ impl Operation {
             Command::ApproveFork => Self::ApproveFork,
             Command::Delete => Self::Delete,
             Command::DeleteLogs => Self::DeleteLogs,
-            Command::Dispatch { .. } | Command::Yield { .. } | Command::Watch => return None,
+            Command::Dispatch { .. } | Command::Deployment { .. } | Command::Yield { .. } | Command::Watch => {
+                return None;
+            }
         })
     }
 }
@@ -108,6 +110,12 @@ pub enum Unavailable {
     /// No deployment of the run waits for a review.
     #[error("no deployment waits for a review")]
     NothingToReview,
+    /// The run is not a deployment by this machine.
+    #[error("the run is not a deployment by this machine")]
+    NotDeployment,
+    /// A deployment cannot run again.
+    #[error("a deployment does not run again: deploy the release again, or roll back")]
+    Deployment,
     /// The run is not one of a fork that waits for an approval.
     #[error("the run does not wait for an approval")]
     NothingToApprove,

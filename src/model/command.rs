@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::deployment::Actor;
 use super::{JobId, StepNumber};
 
 /// A command to the worker of a run, sent over its control socket.
@@ -30,6 +31,14 @@ pub enum Command {
         approve: bool,
         /// Comment for the other reviewers; may be empty.
         comment: String,
+    },
+    /// Steer a deployment by this machine.
+    Deployment {
+        /// What is asked of it.
+        order: DeploymentOrder,
+        /// Who asks; `None` for who started its worker.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Actor>,
     },
     /// Approve the run of a fork, which nothing of has started.
     ApproveFork,
@@ -58,6 +67,31 @@ pub enum Command {
     },
     /// Send one byte whenever the journal has grown. Keeps the connection open and has no reply.
     Watch,
+}
+
+/// What a person asks of a deployment by this machine.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeploymentOrder {
+    /// Go on after a pause.
+    Promote {
+        /// Whether all later pauses are skipped, too.
+        full: bool,
+    },
+    /// Wait before the next step.
+    Pause,
+    /// Bring the former release back.
+    Abort {
+        /// Why; may be empty.
+        reason: String,
+    },
+    /// Approve or reject it.
+    Review {
+        /// Whether to approve; else it ends before it begins.
+        approve: bool,
+        /// Comment; may be empty.
+        comment: String,
+    },
 }
 
 /// Jobs that a new attempt runs again.

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::short_sha;
-use super::{Conclusion, Gate, Phase, Timestamp, is_production};
+use super::{Conclusion, Gate, Phase, RunId, Timestamp, is_production};
 
 /// An environment of a repository on a server.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -23,6 +23,8 @@ pub struct Environment {
     pub unknown: Option<String>,
     /// Difference between what is live and the default branch; `None` if nothing is live or the server does not know it.
     pub drift: Option<Drift>,
+    /// Who locked it and why, as a sentence; `None` for an environment that is open.
+    pub locked: Option<String>,
 }
 
 /// Where the deployments of an environment are from.
@@ -36,6 +38,8 @@ pub enum DeploymentSource {
         /// File of the workflow.
         workflow: String,
     },
+    /// Deployments by this machine.
+    Local,
 }
 
 /// Rules of an environment.
@@ -69,7 +73,7 @@ pub enum BranchRule {
 }
 
 /// What is deployed: a commit, and its names.
-#[derive(Clone, Default, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Release {
     /// The commit.
     pub sha: String,
@@ -101,8 +105,11 @@ pub struct EnvironmentDeployment {
     pub ended: Option<Timestamp>,
     /// Description of the last state; may be empty.
     pub description: String,
-    /// Number of the run.
+    /// Number of the run on the server.
     pub run: Option<u64>,
+    /// Run of this machine that carried it out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub local: Option<RunId>,
     /// Id of the job on the server.
     pub job: Option<u64>,
     /// Address of what is deployed.
@@ -223,6 +230,13 @@ impl EnvironmentDeployment {
         self.ended.unwrap_or(self.created)
     }
 
+    /// Returns the run that carries it out, as commands name it. `repository` is that of the environment.
+    #[must_use]
+    pub fn address(&self, repository: &str) -> Option<String> {
+        let on_server = || self.run.map(|run| format!("{repository}/{run}"));
+        self.local.as_ref().map(ToString::to_string).or_else(on_server)
+    }
+
     /// Returns how long it took from its creation to its end.
     #[must_use]
     pub fn took(&self) -> Option<Duration> {
@@ -323,6 +337,7 @@ impl Environment {
             deployments: Vec::new(),
             unknown: None,
             drift: None,
+            locked: None,
         }
     }
 
@@ -350,7 +365,8 @@ impl Environment {
     pub fn document(&self) -> Value {
         json!({
             "name": self.name, "protection": self.protection, "source": self.source, "unknown": self.unknown,
-            "live": self.live(), "pending": self.pending(), "drift": self.drift, "deployments": self.deployments,
+            "live": self.live(), "pending": self.pending(), "drift": self.drift, "locked": self.locked,
+            "deployments": self.deployments,
         })
     }
 }

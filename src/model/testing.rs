@@ -324,6 +324,7 @@ pub fn deployment_of(tag: &str, state: DeploymentState, created: Timestamp) -> E
         ended: None,
         description: String::new(),
         run: Some(created.0),
+        local: None,
         job: None,
         url: None,
         state,

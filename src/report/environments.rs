@@ -82,7 +82,8 @@ impl Page {
     fn remarks(&self, environment: &Environment) -> Vec<TerminalText> {
         let newest = environment.pending().map(|newest| self.pending(environment, newest));
         let unknown = environment.unknown.as_ref().map(|why| self.style.paint(Hue::Dim, text!("{}", why)));
-        newest.into_iter().chain(unknown).collect()
+        let locked = environment.locked.as_ref().map(|lock| self.style.paint(Hue::Review, text!("{}", lock)));
+        locked.into_iter().chain(newest).chain(unknown).collect()
     }
 
     /// Returns a line about a deployment that is not live: its state, and what to do about it.
@@ -91,12 +92,12 @@ impl Page {
         let when = self.when(deployment.at());
         let release = deployment.release.title();
         let has_reviewers = environment.protection.as_ref().is_some_and(|rules| !rules.reviewers.is_empty());
-        let command = match deployment.run {
+        let command = match deployment.address(&self.repository) {
             Some(run) if deployment.state.is_open() && !deployment.began && has_reviewers => {
                 let name = quoted(&environment.name);
-                format!("cuelight approve {name} --run {}/{run}", self.repository)
+                format!("cuelight approve {name} --run {run}")
             }
-            Some(run) => format!("cuelight show {}/{run}", self.repository),
+            Some(run) => format!("cuelight show {run}"),
             None => String::new(),
         };
         let glyph = self.style.glyph(&deployment.state.phase(&environment.name));
@@ -148,7 +149,7 @@ impl Page {
         let state = if is_live { "live".to_owned() } else { one.state.word().replace('_', " ") };
         let (release, age) = (one.release.title(), ago(self.now.since(one.at())));
         let took = one.took().map(duration).unwrap_or_default();
-        let run = one.run.map(|run| format!("{}/{run}", self.repository)).unwrap_or_default();
+        let run = one.address(&self.repository).unwrap_or_default();
         let glyph = self.style.glyph(&one.state.phase(&environment.name));
         let run = self.style.paint(Hue::Dim, run);
         text!("{} {:<releases$}  {:<11}  {:>4}  {:<12}  {:>7}  {}", glyph, release, state, age, one.creator, took, run)

@@ -6,8 +6,8 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 
 use crate::model::{
-    Command, Conclusion, Event, Gate, JobId, LineRange, Record, Reply, RerunScope, Run, Service, ServiceState, Step,
-    StepKind, StepNumber,
+    Command, Conclusion, DeploymentOrder, Event, Gate, JobId, LineRange, Record, Reply, RerunScope, Run, Service,
+    ServiceState, Step, StepKind, StepNumber,
 };
 use crate::report::style::{Out, Style};
 use crate::store::first_error::FirstError;
@@ -378,6 +378,18 @@ fn order(command: &Command) -> TerminalText {
         Command::Rerun { what: RerunScope::Job(job), .. } => text!("run {} again", job),
         Command::Rerun { what: RerunScope::Step { job, step }, .. } => text!("run {} again from step {}", job, step),
         Command::ApproveFork => text!("approval of the fork's run"),
+        Command::Deployment { order, by } => {
+            let by = by.as_ref().map(|by| format!(" by {}", by.name())).unwrap_or_default();
+            let what = match order {
+                DeploymentOrder::Promote { full: false } => "promote",
+                DeploymentOrder::Promote { full: true } => "promote fully",
+                DeploymentOrder::Pause => "pause",
+                DeploymentOrder::Abort { .. } => "abort",
+                DeploymentOrder::Review { approve: true, .. } => "approve the deployment",
+                DeploymentOrder::Review { approve: false, .. } => "reject the deployment",
+            };
+            text!("{}{}", what, by)
+        }
         Command::Dispatch { git_ref, .. } => text!("dispatch on {}", git_ref),
         Command::Delete => text!("removal"),
         Command::DeleteLogs => text!("removal of the logs"),

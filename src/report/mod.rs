@@ -5,6 +5,7 @@
 //! records and compare its output.
 
 pub mod conditions;
+pub mod deployments;
 mod ending;
 pub mod environments;
 mod github;

@@ -42,6 +42,7 @@ pub struct RunsDir {
 /// logs/<job>/<step>   output of steps, see [`super::logs`]
 /// summary/<job>/...   job summaries in Markdown
 /// state/<job>.jsonl   checkpoints of jobs
+/// deployment.json     plan of a deployment, and its position in it
 /// work/<job>/         workspace, temporary files and control folder of a job
 /// artifacts/<id>/     artifacts that steps uploaded, see [`super::artifacts`]
 /// uploads/            unfinished uploads of artifacts and caches
@@ -116,6 +117,12 @@ impl RunsDir {
     #[must_use]
     pub fn concurrency(&self) -> PathBuf {
         self.state.join("concurrency")
+    }
+
+    /// `environments`: the ledgers of repositories, and what their targets had last.
+    #[must_use]
+    pub fn environments(&self) -> PathBuf {
+        self.state.join("environments")
     }
 
     /// `ports`: a lock file for each port that a job has claimed.
@@ -413,6 +420,12 @@ impl RunFolder {
     #[must_use]
     pub fn worker_log(&self) -> PathBuf {
         self.path.join("worker.log")
+    }
+
+    /// `deployment.json`: the plan of a deployment, and its position in it.
+    #[must_use]
+    pub fn deployment(&self) -> PathBuf {
+        self.path.join("deployment.json")
     }
 
     /// `ballast`: disk space that is freed for the last records when the disk is full.

@@ -9,6 +9,8 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::files;
+use crate::model::deployment::{Actor, Cause, EnvironmentSettings};
+use crate::model::environment::Release;
 use crate::model::{RemoteRun, RunInfo, ServerKind, Timestamp};
 
 use super::cache::CacheLimits;
@@ -44,10 +46,12 @@ pub enum WorkSpec {
     WorkflowRun(Box<WorkflowSpec>),
     /// A run on a server, which is only mirrored here.
     Remote(Box<RemoteSpec>),
+    /// A deployment to an environment, by this machine.
+    Deployment(Box<DeploymentSpec>),
 }
 
 /// Values of `kind` in `run.json`. A document of another kind was written by a newer program.
-const KINDS: &[&str] = &["workflow_run", "remote"];
+const KINDS: &[&str] = &["workflow_run", "remote", "deployment"];
 
 impl WorkSpec {
     /// Returns the workflow that runs; `None` for work of another kind.
@@ -55,7 +59,7 @@ impl WorkSpec {
     pub fn workflow(&self) -> Option<&WorkflowSpec> {
         match self {
             Self::WorkflowRun(workflow) => Some(workflow),
-            Self::Remote(_) => None,
+            Self::Remote(_) | Self::Deployment(_) => None,
         }
     }
 
@@ -64,9 +68,33 @@ impl WorkSpec {
     pub fn remote(&self) -> Option<&RemoteSpec> {
         match self {
             Self::Remote(remote) => Some(remote),
-            Self::WorkflowRun(_) => None,
+            Self::WorkflowRun(_) | Self::Deployment(_) => None,
         }
     }
+
+    /// Returns the deployment by this machine; `None` for work of another kind.
+    #[must_use]
+    pub fn deployment(&self) -> Option<&DeploymentSpec> {
+        match self {
+            Self::Deployment(deployment) => Some(deployment),
+            Self::WorkflowRun(_) | Self::Remote(_) => None,
+        }
+    }
+}
+
+/// What is deployed, besides the [`RunInfo`], with the settings of the environment at the time of the request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeploymentSpec {
+    /// Root of the repository.
+    pub repository: PathBuf,
+    /// The environment.
+    pub settings: EnvironmentSettings,
+    /// The release.
+    pub release: Release,
+    /// Why.
+    pub cause: Cause,
+    /// Who asked for it.
+    pub creator: Actor,
 }
 
 /// Facts about a run on a server that never change, besides the [`RunInfo`]. There is no address to send requests to: a
@@ -203,6 +231,13 @@ impl RunSpec {
     pub fn of_workflow(info: RunInfo, workflow: WorkflowSpec) -> Self {
         let engine = env!("CARGO_PKG_VERSION").to_owned();
         Self { version: VERSION, engine, info, work: WorkSpec::WorkflowRun(Box::new(workflow)) }
+    }
+
+    /// Returns the document of a deployment.
+    #[must_use]
+    pub fn of_deployment(info: RunInfo, deployment: DeploymentSpec) -> Self {
+        let engine = env!("CARGO_PKG_VERSION").to_owned();
+        Self { version: VERSION, engine, info, work: WorkSpec::Deployment(Box::new(deployment)) }
     }
 
     /// Returns the document of the mirror of a run on a server.
@@ -350,9 +385,9 @@ mod tests {
             error.ends_with("run.json is of version 3, and this cuelight reads up to version 2: update cuelight"),
             "{error}"
         );
-        let (_home, folder) = written(r#"{"version": 2, "run": {}, "work": {"kind": "rollout"}}"#);
+        let (_home, folder) = written(r#"{"version": 2, "run": {}, "work": {"kind": "sculpture"}}"#);
         let error = RunSpec::read(&folder).expect_err("another kind").to_string();
-        assert!(error.ends_with("run.json is a run of the unknown kind `rollout`: update cuelight"), "{error}");
+        assert!(error.ends_with("run.json is a run of the unknown kind `sculpture`: update cuelight"), "{error}");
         let (_home, folder) = written("{");
         assert!(matches!(RunSpec::read(&folder), Err(StoreError::Damaged { .. })));
     }

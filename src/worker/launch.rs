@@ -91,6 +91,7 @@ impl Mode {
         match self {
             Self::Start => Vec::new(),
             Self::Resume => vec!["--resume".to_owned()],
+            Self::Abort { reason } => vec!["--abort".to_owned(), reason.clone()],
             Self::Rerun(RerunScope::All) => vec!["--rerun".to_owned()],
             Self::Rerun(RerunScope::Failed) => vec!["--rerun-failed".to_owned()],
             Self::Rerun(RerunScope::Job(job)) => vec!["--rerun-job".to_owned(), job.to_string()],

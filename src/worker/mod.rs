@@ -8,8 +8,10 @@ use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use indexmap::IndexMap;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::engine::cancel::Cancellation;
@@ -26,6 +28,7 @@ pub mod caches;
 pub mod checkpoints;
 mod concurrency;
 pub mod control;
+mod deployment_run;
 pub mod launch;
 pub mod outlet;
 pub mod prepare;
@@ -35,6 +38,7 @@ pub mod work;
 mod workflow_run;
 
 use control::PendingCommand;
+use deployment_run::DeploymentRun;
 use outlet::RunOutlet;
 use work::{AttemptHost, Ended, Rejected, Work};
 use workflow_run::WorkflowRun;
@@ -48,6 +52,11 @@ pub enum Mode {
     Rerun(RerunScope),
     /// Another attempt that continues where a lost worker stopped.
     Resume,
+    /// Another attempt of a deployment, which brings back what was live before it.
+    Abort {
+        /// Why; may be empty.
+        reason: String,
+    },
 }
 
 /// Maximum number of commands that wait for a reply.
@@ -70,6 +79,7 @@ pub async fn carry_out(
     let RunSpec { info, work, .. } = RunSpec::read(folder)?;
     let work: Box<dyn Work> = match work {
         WorkSpec::WorkflowRun(spec) => Box::new(WorkflowRun::new(folder.clone(), info, *spec, secrets, environment)),
+        WorkSpec::Deployment(spec) => Box::new(DeploymentRun::new(folder.clone(), info, *spec, environment)),
         WorkSpec::Remote(_) => return Err(StoreError::NotLocal { path: folder.spec_path() }),
     };
     host(folder, mode, &*work).await
@@ -138,16 +148,20 @@ impl HostedRun<'_> {
             }
         };
         let (displace, displaced) = mpsc::channel(MAX_PENDING_COMMANDS);
+        let (order, orders) = mpsc::channel(MAX_PENDING_COMMANDS);
         let host = AttemptHost {
             folder: self.folder.clone(),
             attempt: number,
             outlet: Arc::clone(&outlet),
             cancelled,
             displaced,
+            orders,
         };
         let running = caught(attempt.run(host));
         let (Ended { conclusion, reason }, next) =
-            Desk { outlet: &outlet, cancel: &cancel, displace: &displace }.answer(running, commands, server).await;
+            Desk { outlet: &outlet, cancel: &cancel, displace: &displace, order: &order }
+                .answer(running, commands, server)
+                .await;
         outlet.close();
         *masker = outlet.masker();
         outlet.record(Event::RunFinished { conclusion, reason });
@@ -173,6 +187,7 @@ struct Desk<'w> {
     outlet: &'w RunOutlet,
     cancel: &'w watch::Sender<Cancellation>,
     displace: &'w mpsc::Sender<(JobId, String)>,
+    order: &'w mpsc::Sender<PendingCommand>,
 }
 
 impl Desk<'_> {
@@ -187,6 +202,7 @@ impl Desk<'_> {
     ) -> (Ended, Option<Mode>) {
         tokio::pin!(running);
         let (mut next, mut yielded, mut panicked) = (None, None, None);
+        let mut asked = FuturesUnordered::new();
         loop {
             tokio::select! {
                 ended = &mut running => {
@@ -201,9 +217,19 @@ impl Desk<'_> {
                     return (ended, next);
                 }
                 Some((command, answer)) = commands.recv() => {
+                    if let Some(replied) = self.pass_on(&command) {
+                        asked.push(async move { (command, answer, replied.await) });
+                        continue;
+                    }
                     let reply = self.reply(&command, &mut next, &mut yielded);
                     self.outlet.record(Event::Ordered { command, reply: reply.clone(), by: None });
                     // The client may be gone; all other readers get the record.
+                    let _ = answer.send(reply);
+                }
+                Some((command, answer, reply)) = asked.next() => {
+                    let ending = || Reply::Rejected { reason: "the run is about to end".to_owned() };
+                    let reply = reply.unwrap_or_else(|_| ending());
+                    self.outlet.record(Event::Ordered { command, reply: reply.clone(), by: None });
                     let _ = answer.send(reply);
                 }
                 served = &mut *server, if panicked.is_none() => {
@@ -214,6 +240,15 @@ impl Desk<'_> {
                 }
             }
         }
+    }
+
+    /// Gives a command to the work itself, if it takes commands. Returns where the reply comes from.
+    fn pass_on(&self, command: &Command) -> Option<oneshot::Receiver<Reply>> {
+        if !matches!(command, Command::Deployment { .. } | Command::Review { .. }) {
+            return None;
+        }
+        let (reply, replied) = oneshot::channel();
+        self.order.try_send((command.clone(), reply)).ok().map(|()| replied)
     }
 
     fn reply(&self, command: &Command, next: &mut Option<Mode>, yielded: &mut Option<EndReason>) -> Reply {
@@ -246,6 +281,7 @@ impl Desk<'_> {
                 Reply::Accepted
             }
             Command::Resume => rejected("the run is in progress"),
+            Command::Deployment { .. } => rejected(&Unavailable::NotDeployment.to_string()),
             Command::Review { .. } => rejected(&Unavailable::NothingToReview.to_string()),
             Command::Delete => rejected(&Unavailable::NotEnded.to_string()),
             Command::ApproveFork | Command::DeleteLogs | Command::Dispatch { .. } => {

@@ -4,11 +4,14 @@
 //! is never closed here.
 
 use crate::engine::sandbox::providers::Providers;
-use crate::model::{Conclusion, EndReason, Event};
+use crate::model::deployment::{Action, Entry, Ledger, Outcome};
+use crate::model::{Conclusion, EndReason, Event, RunInfo};
+use crate::rollout::driver::Position;
+use crate::rollout::ledger::LedgerFile;
 use crate::store::clock::now;
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::journal::JournalWriter;
-use crate::store::spec::RunSpec;
+use crate::store::spec::{DeploymentSpec, RunSpec};
 use crate::store::{StoreError, history, lock};
 
 /// Closes a run that has not ended and has no worker. Returns `false` if another process was first.
@@ -17,9 +20,11 @@ use crate::store::{StoreError, history, lock};
 /// The folder cannot be read or written.
 pub async fn close(folder: &RunFolder) -> Result<bool, StoreError> {
     // Before the lock is taken, as the process that mirrors the run would find it taken.
-    if RunSpec::read(folder)?.work.remote().is_some() && !history::read(folder)?.phase.is_done() {
+    let work = RunSpec::read(folder)?.work;
+    if work.remote().is_some() && !history::read(folder)?.phase.is_done() {
         return Ok(false);
     }
+    let deployment = work.deployment().cloned();
     let Some(_held) = lock::take(&folder.lock())? else { return Ok(false) };
     let run = history::read(folder)?;
     if run.phase.is_done() {
@@ -46,9 +51,33 @@ pub async fn close(folder: &RunFolder) -> Result<bool, StoreError> {
     let mut journal = JournalWriter::open(folder.journal())?;
     let reason = Some(EndReason::WorkerLost);
     journal.append(now(), Event::RunFinished { conclusion: Conclusion::Failure, reason })?;
+    if let Some(deployment) = &deployment {
+        interrupted(folder, &run.info, deployment);
+    }
     // The end is on disk, so the history finds it even if this fails.
     let _ = history::finish(folder, &history::read(folder)?);
     Ok(true)
+}
+
+/// Records that a deployment did not end. One that had succeeded, and only kept the former release, stays a success.
+fn interrupted(folder: &RunFolder, info: &RunInfo, deployment: &DeploymentSpec) {
+    let position = Position::read(folder).ok().flatten();
+    let text = position.map_or_else(|| "before it began".to_owned(), |position| format!("at {}", position.text()));
+    let environment = &deployment.settings.name;
+    let entry = |ledger: &Ledger| {
+        let record = ledger.deployment(environment, folder.id())?;
+        record.outcome.is_none().then(|| Entry {
+            at: now(),
+            by: deployment.creator.clone(),
+            environment: environment.clone(),
+            deployment: Some(folder.id().clone()),
+            action: Action::Ended { outcome: Outcome::Interrupted },
+            reason: format!("interrupted {text}: `cuelight resume {}` or `cuelight abort {environment}`", folder.id()),
+        })
+    };
+    if let Err(error) = LedgerFile::of(&folder.runs(), &info.repository_key()).append_if(entry) {
+        tracing::warn!(%error, "the ledger of the environment lacks an entry");
+    }
 }
 
 /// Closes every run that lost its worker. Returns the number of closed runs.

@@ -73,7 +73,7 @@ pub(super) fn kept(mode: &Mode, before: &Run) -> IndexMap<JobId, CarriedJob> {
     let scope = match mode {
         Mode::Start => return IndexMap::new(),
         Mode::Rerun(scope) => scope,
-        Mode::Resume => &RerunScope::Failed,
+        Mode::Resume | Mode::Abort { .. } => &RerunScope::Failed,
     };
     let again = before.jobs_of(scope);
     let stand = before.jobs.values().filter(|job| !again.contains(&&job.id));
@@ -95,7 +95,9 @@ pub fn resumed(
     secrets: &IndexMap<String, String>,
 ) -> Result<HashMap<JobId, Resumed>, StepRerunError> {
     match mode {
-        Mode::Start | Mode::Rerun(RerunScope::All | RerunScope::Failed | RerunScope::Job(_)) => Ok(HashMap::new()),
+        Mode::Start | Mode::Abort { .. } | Mode::Rerun(RerunScope::All | RerunScope::Failed | RerunScope::Job(_)) => {
+            Ok(HashMap::new())
+        }
         Mode::Rerun(RerunScope::Step { job, step }) => {
             let job = before.jobs.get(job).ok_or_else(|| StepRerunError::NoJob(job.clone()))?;
             let checkpoint = before_step(folder, job, *step)?.map(|checkpoint| checkpoint.opened(secrets));

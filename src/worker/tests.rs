@@ -82,13 +82,14 @@ async fn a_panic_of_the_control_server_ends_the_run() {
     let (grown, _) = watch::channel(0);
     let outlet = RunOutlet::open(&folder, info, 1, store, Masker::default(), grown, cancel.clone()).expect("opened");
     let (displace, _displaced) = mpsc::channel(1);
+    let (order, _orders) = mpsc::channel(1);
     let (_asked, mut commands) = mpsc::channel(1);
     let mut server = tokio::spawn(async { panic!("no more files") });
     let running = async {
         cancelled.wait_for(|asked| *asked == Cancellation::Force).await.expect("cancelled");
         Ok(Ended { conclusion: Conclusion::Cancelled, reason: None })
     };
-    let desk = Desk { outlet: &outlet, cancel: &cancel, displace: &displace };
+    let desk = Desk { outlet: &outlet, cancel: &cancel, displace: &displace, order: &order };
     let (ended, next) = desk.answer(running, &mut commands, &mut server).await;
     let reason = ended.reason.expect("a reason").to_string();
     assert_eq!((ended.conclusion, next), (Conclusion::Failure, None));

@@ -25,6 +25,7 @@ use crate::model::{Conclusion, EndReason, JobId, Run};
 use crate::store::folder::RunFolder;
 
 use super::Mode;
+use super::control::PendingCommand;
 use super::outlet::RunOutlet;
 
 /// The work of one run, for any number of attempts.
@@ -65,6 +66,8 @@ pub struct AttemptHost {
     pub cancelled: watch::Receiver<Cancellation>,
     /// Jobs that must give up their concurrency groups, and why.
     pub displaced: mpsc::Receiver<(JobId, String)>,
+    /// Commands that only this kind of work knows. Work without such commands drops it.
+    pub orders: mpsc::Receiver<PendingCommand>,
 }
 
 /// How an attempt ended.

@@ -5,8 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use crate::source;
 use crate::source::Source;
 
-/// Rooms that each room may import, besides itself. Lower rooms come first. `rollout`, for deployments, is planned: its
-/// place is decided here in advance.
+/// Rooms that each room may import, besides itself. Lower rooms come first.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("files", &[]),
     ("visible", &[]),

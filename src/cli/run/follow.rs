@@ -43,6 +43,15 @@ enum Interrupt {
     Detaches,
 }
 
+/// When a run is no longer followed, besides its end.
+#[derive(Clone, Copy)]
+struct Until<'u> {
+    /// What Ctrl-C means.
+    interrupt: Interrupt,
+    /// Whether what was waited for is reached, although the run goes on.
+    is_enough: &'u dyn Fn() -> bool,
+}
+
 /// Follows a run that this command started until it has ended. Ctrl-C cancels it, and Ctrl-\ leaves it in progress.
 pub(crate) fn follow(run: &RunFolder, attempt: u32, printer: &mut dyn Printer) -> Outcome {
     start_and_follow(|| Ok(run.clone()), attempt, printer)
@@ -52,7 +61,15 @@ pub(crate) fn follow(run: &RunFolder, attempt: u32, printer: &mut dyn Printer) -
 /// leaves it in progress.
 pub(crate) fn watch(run: &RunFolder, attempt: Option<u32>, printer: &mut dyn Printer) -> Outcome {
     let run = || Ok(run.clone());
-    crate::cli::block_on(async { until_end(run, attempt, printer, Interrupt::Detaches).await })?
+    let until = Until { interrupt: Interrupt::Detaches, is_enough: &|| false };
+    crate::cli::block_on(async { until_end(run, attempt, printer, until).await })?
+}
+
+/// Watches the first attempt of a run like [`watch`], until it has ended or `is_enough`.
+pub(crate) fn watch_until(run: &RunFolder, printer: &mut dyn Printer, is_enough: &dyn Fn() -> bool) -> Outcome {
+    let start = || Ok(run.clone());
+    let until = Until { interrupt: Interrupt::Detaches, is_enough };
+    crate::cli::block_on(async { until_end(start, Some(1), printer, until).await })?
 }
 
 /// Starts a run and follows it like [`follow`]. An interrupt in between is not lost.
@@ -61,14 +78,15 @@ pub(super) fn start_and_follow(
     attempt: u32,
     printer: &mut dyn Printer,
 ) -> Outcome {
-    crate::cli::block_on(async { until_end(start, Some(attempt), printer, Interrupt::Cancels).await })?
+    let until = Until { interrupt: Interrupt::Cancels, is_enough: &|| false };
+    crate::cli::block_on(async { until_end(start, Some(attempt), printer, until).await })?
 }
 
 async fn until_end(
     start: impl FnOnce() -> Result<RunFolder, Failure>,
     attempt: Option<u32>,
     printer: &mut dyn Printer,
-    interrupt: Interrupt,
+    Until { interrupt, is_enough }: Until<'_>,
 ) -> Outcome {
     // One stream of each signal for the whole time, so that no interrupt is lost while records are printed.
     let (mut interrupted, mut quit) = (signal(SignalKind::interrupt())?, signal(SignalKind::quit())?);
@@ -88,6 +106,10 @@ async fn until_end(
             records = follower.next() => {
                 let Some(records) = records? else { break };
                 printing.records(&records)?;
+                if !printing.has_ended() && is_enough() {
+                    printing.make_room()?;
+                    return Ok(Exit::Success);
+                }
                 if let Some(poller) = mirrored.as_ref().filter(|_| printing.has_ended()) {
                     // The logs of the last jobs come after the end of the run.
                     let loaded = tokio::select! {

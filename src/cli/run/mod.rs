@@ -18,7 +18,7 @@ use super::{Exit, Failure, Outcome, trust};
 mod follow;
 
 use follow::start_and_follow;
-pub(super) use follow::{follow, lines, watch};
+pub(super) use follow::{follow, lines, watch, watch_until};
 
 /// The event of a workflow.
 #[derive(clap::Args)]

@@ -19,7 +19,7 @@ use std::ops::Range;
 use aho_corasick::AhoCorasick;
 use serde_json::Value;
 
-use crate::model::{Command, Event, Gate, Reply};
+use crate::model::{Command, DeploymentOrder, Event, Gate, Reply};
 use crate::visible::{Visible, has_unsafe};
 
 pub use assembled::RowMask;
@@ -189,7 +189,12 @@ impl Masker {
             Event::ImagePulled { image, .. } => self.mask_in(image),
             Event::Ordered { command, reply, .. } => {
                 match command {
-                    Command::Yield { group: text, .. } | Command::Review { comment: text, .. } => self.mask_in(text),
+                    Command::Yield { group: text, .. }
+                    | Command::Review { comment: text, .. }
+                    | Command::Deployment {
+                        order: DeploymentOrder::Abort { reason: text } | DeploymentOrder::Review { comment: text, .. },
+                        ..
+                    } => self.mask_in(text),
                     _ => {}
                 }
                 if let Reply::Rejected { reason } | Reply::Unanswered { reason } = reply {

@@ -200,7 +200,16 @@ pub(super) fn of_run(folder: &RunFolder, info: &RunInfo, spec: &WorkflowSpec) ->
         let trust = if is_own { Trust::Given } else { Trust::Missing(Distrust::ForeignRun) };
         return Ok(AttemptTrust { repository, settings: Vec::new(), trust });
     }
-    let repository = Repository::discover(&spec.repository)?;
+    of_folder(folder, &spec.repository)
+}
+
+/// Returns whether another attempt of the run of a repository may start.
+///
+/// # Errors
+/// The repository is gone, its settings have a fault, or the state folder cannot be read.
+pub(super) fn of_folder(folder: &RunFolder, root: &Path) -> Result<AttemptTrust, LaunchError> {
+    let is_own = seal::is_valid(folder)?;
+    let repository = Repository::discover(root)?;
     let settings = Config::load(Some(&repository.root))?.named_by_repository().to_vec();
     let trust = if is_own { of(&folder.runs(), &repository, &settings)? } else { Trust::Missing(Distrust::ForeignRun) };
     Ok(AttemptTrust { repository, settings, trust })

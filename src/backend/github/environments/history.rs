@@ -92,6 +92,7 @@ fn deployment(
         ended: end.and_then(|status| status.created_at).map(|time| time.0),
         description: newest.and_then(|status| status.description.clone()).unwrap_or_default().0,
         run: page.and_then(|page| number_after(page, "/actions/runs/")),
+        local: None,
         job: page.and_then(|page| number_after(page, "/job/")),
         url: states.iter().find_map(|status| status.environment_url.clone()).filter(|url| !url.is_empty()),
     }

@@ -147,6 +147,7 @@ fn deployment(run: &Run, job: Option<&Job>, common: &Common) -> Option<Environme
         ended: ended.filter(|_| !state.is_open()).map(|time| time.0),
         description: String::new(),
         run: run.id,
+        local: None,
         job: job.and_then(|job| job.id),
         url: None,
         state,

@@ -1,0 +1,183 @@
+//! `deploy`: puts a release into an environment, and follows it; `rollback` of such an environment.
+
+use serde_json::json;
+
+use crate::launch;
+use crate::launch::deploy::{DeployRequest, Deployments, PreparedDeployment};
+use crate::model::deployment::{Actor, Cause, Outcome as DeploymentOutcome};
+use crate::model::is_production;
+use crate::model::rollback::RollbackRequest;
+use crate::report::Silent;
+use crate::report::deployments::{Preview, document};
+use crate::report::style;
+use crate::report::style::Style;
+use crate::store::folder::RunFolder;
+use crate::ui::terminal_text::text;
+
+use super::review::confirm;
+use super::{Exit, Failure, Outcome, block_on, run, runs_dir, trust};
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  cuelight deploy staging                        what is checked out
+  cuelight deploy production v1.4.2 --plan       what would be done, step by step
+  cuelight deploy production v1.4.2 --yes=production --detach
+
+The environments are those of the repository's .cuelight.toml; `cuelight config --example` shows how to write them. When a
+step fails, the former release is brought back. Ctrl-C only stops following: `cuelight abort ENV` goes back.
+
+Exit codes: 0 the release is live; 1 it is not: it failed or was rolled back; 2 not confirmed by --yes, without a terminal;
+3 no such environment or release; 4 refused by a rule of the environment, or not trusted; 130 no longer followed, or
+cancelled.")]
+pub(super) struct Args {
+    /// Name of the environment
+    #[arg(value_name = "ENV")]
+    environment: String,
+    /// The release: a tag, a branch or a commit [default: what is checked out]
+    #[arg(value_name = "RELEASE")]
+    release: Option<String>,
+    /// Print what would be done, and do nothing
+    #[arg(long)]
+    plan: bool,
+    /// Reason, for the ledger
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    reason: String,
+    /// Go past the rules of the environment; needs --reason, and is recorded
+    #[arg(long = "override", requires = "reason")]
+    overrides: bool,
+    /// Confirm an environment named like production, by its name, without a question
+    #[arg(long, value_name = "ENV")]
+    yes: Vec<String>,
+    /// Trust this repository for this deployment
+    #[arg(long)]
+    trust: bool,
+    /// Print the run's id and leave it running
+    #[arg(long, short)]
+    detach: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Deploys a release.
+pub(super) fn run(args: &Args) -> Outcome {
+    let deployments = local()?;
+    let request = DeployRequest {
+        environment: args.environment.clone(),
+        release: args.release.clone(),
+        cause: Cause::Manual,
+        reason: args.reason.clone(),
+        overrides: args.overrides,
+        trust: args.trust,
+    };
+    let mut prepared = deployments.prepare(request)?;
+    trust::ask(&runs_dir()?, prepared.consent_mut())?;
+    if args.plan {
+        let plan = block_on(deployments.plan(&prepared))??;
+        let style = Style::of_output();
+        if args.json {
+            style::json(&preview(&prepared).document(&plan))?;
+        } else {
+            style::print(&preview(&prepared).plan(&plan, style))?;
+        }
+        return Ok(Exit::Success);
+    }
+    show(&prepared);
+    if is_production(&args.environment) {
+        confirm(&args.environment, "named like production", "deploy to", &args.yes)?;
+    }
+    start(&deployments, prepared, args.detach, args.json)
+}
+
+/// Rolls an environment of this machine back.
+pub(super) fn roll_back(
+    deployments: &Deployments,
+    wanted: &RollbackRequest,
+    yes: &[String],
+    (detach, json): (bool, bool),
+) -> Outcome {
+    let (request, ..) = deployments.rollback(wanted)?;
+    let mut prepared = deployments.prepare(request)?;
+    trust::ask(&runs_dir()?, prepared.consent_mut())?;
+    show(&prepared);
+    confirm(&wanted.environment, "to be rolled back", "roll back", yes)?;
+    start(deployments, prepared, detach, json)
+}
+
+/// Reads the environments of the repository around the current folder.
+pub(super) fn local() -> Result<Deployments, Failure> {
+    Ok(Deployments::of(&runs_dir()?, &std::env::current_dir()?)?)
+}
+
+/// Reads the environments of the repository around the current folder, if it has one of this name.
+pub(super) fn local_with(name: &str) -> Result<Option<Deployments>, Failure> {
+    Ok(local_if_any()?.filter(|deployments| deployments.has(name)))
+}
+
+/// Reads the environments of the repository around the current folder; `None` outside of repositories.
+pub(super) fn local_if_any() -> Result<Option<Deployments>, Failure> {
+    match Deployments::of(&runs_dir()?, &std::env::current_dir()?) {
+        Ok(deployments) => Ok(Some(deployments)),
+        Err(error) if error.is_outside() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Returns the person at this machine, if a run is a deployment by it.
+pub(super) fn actor_of(folder: &RunFolder) -> Result<Option<Actor>, Failure> {
+    Ok(launch::deploy::actor_of(folder)?)
+}
+
+fn preview(prepared: &PreparedDeployment) -> Preview<'_> {
+    let gates = prepared.closed().iter().map(|closed| closed.sentence.as_str()).collect();
+    Preview { settings: prepared.settings(), release: prepared.release(), live: prepared.live(), gates }
+}
+
+/// Prints what is about to be done, for people.
+fn show(prepared: &PreparedDeployment) {
+    let style = Style::new(Style::of_output().glyphs(), style::colour_of_errors());
+    style::notice(&preview(prepared).title(style));
+    for closed in prepared.closed() {
+        style::notice(&text!("note: {}", closed.sentence));
+    }
+}
+
+/// Starts a deployment and follows it until its release is live or it ended otherwise.
+fn start(deployments: &Deployments, prepared: PreparedDeployment, detach: bool, json: bool) -> Outcome {
+    let environment = prepared.settings().name.clone();
+    let folder = deployments.start(prepared)?;
+    if detach {
+        if json {
+            style::json(&json!({"run": folder.id(), "environment": environment}))?;
+        } else {
+            style::line(folder.id().as_str())?;
+        }
+        return Ok(Exit::Success);
+    }
+    style::notice(&text!("{}: `cuelight abort {}` goes back; Ctrl-C only stops following", folder.id(), environment));
+    let is_live = || outcome(deployments, &environment, &folder) == Some(DeploymentOutcome::Succeeded);
+    let ended = if json {
+        run::watch_until(&folder, &mut Silent, &is_live)?
+    } else {
+        run::watch_until(&folder, &mut *run::lines(), &is_live)?
+    };
+    let ledger = deployments.ledger()?;
+    let record = ledger.deployment(&environment, folder.id());
+    let live = ledger.live(&environment);
+    if json {
+        let record = record.as_ref();
+        let is_live = record.is_some_and(|record| live.as_ref().is_some_and(|live| live.run == record.run));
+        style::json(&record.map(|record| document(record, is_live, None)))?;
+    } else {
+        let title = live.map_or_else(
+            || "nothing is known to be live".to_owned(),
+            |live| format!("{} is live", live.release.title()),
+        );
+        style::line(&text!("{}: {}", environment, title))?;
+    }
+    Ok(ended)
+}
+
+fn outcome(deployments: &Deployments, environment: &str, folder: &RunFolder) -> Option<DeploymentOutcome> {
+    deployments.ledger().ok()?.deployment(environment, folder.id())?.outcome
+}

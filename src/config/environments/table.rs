@@ -1,0 +1,154 @@
+//! A table of a TOML file that is read key by key. Keys that were not asked for are errors at the end.
+
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::super::ConfigError;
+use super::super::file::position;
+use crate::model::nearest;
+
+/// The file that a table is in.
+#[derive(Clone, Copy)]
+pub(super) struct FileText<'t> {
+    pub(super) name: &'t str,
+    pub(super) text: &'t str,
+}
+
+/// A table, and the keys that were asked for.
+pub(super) struct Table<'t> {
+    file: FileText<'t>,
+    /// Full name.
+    name: String,
+    /// Position of its name in the file, in bytes.
+    start: usize,
+    table: &'t DeTable<'t>,
+    known: Vec<&'static str>,
+}
+
+impl<'t> Table<'t> {
+    pub(super) fn new(file: FileText<'t>, name: String, start: usize, table: &'t DeTable<'t>) -> Self {
+        Self { file, name, start, table, known: Vec::new() }
+    }
+
+    /// Returns the names in the table, with their positions and values.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&'t str, usize, &'t DeValue<'t>)> + use<'t> {
+        let mut entries: Vec<_> =
+            self.table.iter().map(|(key, value)| (&**key.get_ref(), key.span().start, value.get_ref())).collect();
+        // The parser sorts by name.
+        entries.sort_by_key(|(_, start, _)| *start);
+        entries.into_iter()
+    }
+
+    fn value(&mut self, key: &'static str) -> Option<&'t DeValue<'t>> {
+        self.known.push(key);
+        self.table.get(key).map(Spanned::get_ref)
+    }
+
+    fn position(&self, start: usize) -> String {
+        position(self.file.name, self.file.text, start)
+    }
+
+    /// Returns an error about the table itself. `reason` follows its name.
+    pub(super) fn lacks(&self, reason: &str) -> ConfigError {
+        ConfigError::Invalid { origin: self.position(self.start), reason: format!("`{}` {reason}", self.name) }
+    }
+
+    /// Returns an error about a key. `reason` follows its name.
+    pub(super) fn wrong(&self, key: &str, reason: &str) -> ConfigError {
+        let found = self.table.iter().find(|(name, _)| *name.get_ref() == key);
+        let start = found.map_or(self.start, |(name, _)| name.span().start);
+        ConfigError::Invalid { origin: self.position(start), reason: format!("`{}.{key}` {reason}", self.name) }
+    }
+
+    fn is_not(&self, key: &str, wanted: &str, value: &DeValue<'_>) -> ConfigError {
+        let given = match value {
+            DeValue::String(text) => format!("`{text}`"),
+            DeValue::Integer(number) => format!("`{number}`"),
+            DeValue::Boolean(yes) => format!("`{yes}`"),
+            other => format!("a {}", other.type_str()),
+        };
+        self.wrong(key, &format!("must be {wanted}, not {given}"))
+    }
+
+    /// Whether the table has a key. It still has to be asked for.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    pub(super) fn text(&mut self, key: &'static str) -> Result<Option<&'t str>, ConfigError> {
+        match self.value(key) {
+            None => Ok(None),
+            Some(DeValue::String(text)) if !text.trim().is_empty() => Ok(Some(text)),
+            Some(DeValue::String(_)) => Err(self.wrong(key, "is empty")),
+            Some(other) => Err(self.is_not(key, "a text", other)),
+        }
+    }
+
+    /// Returns the texts of a list, or the only text.
+    pub(super) fn texts(&mut self, key: &'static str) -> Result<Vec<&'t str>, ConfigError> {
+        match self.value(key) {
+            None => Ok(Vec::new()),
+            Some(DeValue::String(text)) => Ok(vec![text]),
+            Some(DeValue::Array(items)) => {
+                let texts: Option<Vec<_>> = items.iter().map(|item| item.get_ref().as_str()).collect();
+                texts.ok_or_else(|| self.wrong(key, "must be a text or a list of texts"))
+            }
+            Some(other) => Err(self.is_not(key, "a text or a list of texts", other)),
+        }
+    }
+
+    pub(super) fn number(&mut self, key: &'static str, least: u32) -> Result<Option<u32>, ConfigError> {
+        let Some(value) = self.value(key) else { return Ok(None) };
+        let number = match value {
+            DeValue::Integer(number) => u32::from_str_radix(number.as_str(), number.radix()).ok(),
+            _ => None,
+        };
+        let wanted = || self.is_not(key, &format!("a number of at least {least}"), value);
+        number.filter(|number| *number >= least).map(Some).ok_or_else(wanted)
+    }
+
+    pub(super) fn boolean(&mut self, key: &'static str) -> Result<Option<bool>, ConfigError> {
+        match self.value(key) {
+            None => Ok(None),
+            Some(DeValue::Boolean(yes)) => Ok(Some(*yes)),
+            Some(other) => Err(self.is_not(key, "true or false", other)),
+        }
+    }
+
+    pub(super) fn length(&mut self, key: &'static str) -> Result<Option<Duration>, ConfigError> {
+        let Some(value) = self.value(key) else { return Ok(None) };
+        let length = value.as_str().and_then(length);
+        length.map(Some).ok_or_else(|| self.is_not(key, "a length of time such as `90s`, `10m` or `1h30m`", value))
+    }
+
+    pub(super) fn table(&mut self, key: &'static str) -> Result<Option<Table<'t>>, ConfigError> {
+        match self.value(key) {
+            None => Ok(None),
+            Some(DeValue::Table(table)) => {
+                let start = self.table.iter().find(|(name, _)| *name.get_ref() == key);
+                let start = start.map_or(self.start, |(name, _)| name.span().start);
+                Ok(Some(Self::new(self.file, format!("{}.{key}", self.name), start, table)))
+            }
+            Some(other) => Err(self.is_not(key, "a table", other)),
+        }
+    }
+
+    /// Checks that every key of the table was asked for.
+    pub(super) fn finish(self) -> Result<(), ConfigError> {
+        let mut entries = self.entries();
+        let Some((key, ..)) = entries.find(|(key, ..)| !self.known.contains(key)) else { return Ok(()) };
+        let hint = match nearest(key, self.known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("known here: {}", self.known.join(", ")),
+        };
+        Err(self.wrong(key, &format!("is unknown; {hint}")))
+    }
+}
+
+/// Parses a length of time that is not negative.
+pub(super) fn length(text: &str) -> Option<Duration> {
+    let text = if text.trim() == "0" { "0s" } else { text };
+    text.parse::<jiff::SignedDuration>().ok().and_then(|length| Duration::try_from(length).ok())
+}

@@ -1,0 +1,133 @@
+use super::*;
+use crate::config::Config;
+
+/// An environment with everything that it needs.
+const WHOLE: &str =
+    "[environments.staging]\n[environments.staging.target]\nstart = 'up'\nstop = 'down'\nhealthy = 'ok'\n";
+
+fn given(text: &str) -> Result<Config, ConfigError> {
+    let mut config = Config::default();
+    config.read("c", text, Layer::Repository).map(|()| config)
+}
+
+fn environment(own: &str, tables: &str) -> String {
+    format!("[environments.a]\n{own}\n[environments.a.target]\nstart = 'up'\nstop = 'down'\nhealthy = 'ok'\n{tables}")
+}
+
+#[test]
+fn the_example_is_true() {
+    let settings = EXAMPLE.lines().filter_map(|line| line.strip_prefix("# "));
+    let settings = settings
+        .filter(|line| line.starts_with('[') || line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' ')));
+    let text = settings.map(|line| format!("{line}\n")).collect::<String>() + WHOLE;
+    let config = given(&text).expect("an environment");
+    let production = &config.environments()["production"];
+    assert_eq!((production.strategy.name(), production.target.replicas), ("canary", 2));
+    assert_eq!((production.health.deadline, production.keep_old), (Duration::from_mins(6), Duration::from_mins(30)));
+    assert_eq!(production.on, [RefRule::Tag("v*".to_owned())]);
+    assert!(production.smoke.is_some() && production.analysis.is_some() && production.reviewers.len() == 2);
+    let named = config.named_by_repository();
+    assert!(named.contains(&"environments.production.target.start = \"./deploy/start\"".to_owned()), "{named:?}");
+    assert!(!named.iter().any(|line| line.contains("strategy")), "{named:?}");
+    assert!(
+        config.describe().contains("[environments]\nproduction.on = \"tag:v*\"  # c:2:1\n"),
+        "{}",
+        config.describe()
+    );
+}
+
+#[test]
+fn errors_name_the_position_and_what_to_write() {
+    for (own, tables, message) in [
+        ("stratgy = 'rolling'", "", "c:2:1: `environments.a.stratgy` is unknown; did you mean `strategy`?"),
+        (
+            "strategy = 'fast'",
+            "",
+            "c:2:1: `environments.a.strategy` must be `recreate`, `rolling`, `blue-green` or `canary`, not `fast`",
+        ),
+        (
+            "strategy = 'rolling'\nmax_surge = 0",
+            "",
+            "c:1:14: `environments.a.max_unavailable` and `max_surge` are both 0: no replica could be replaced; set one of \
+             them to 1",
+        ),
+        (
+            "max_surge = 2",
+            "",
+            "c:2:1: `environments.a.max_surge` is for the strategy `rolling`, and this one is `recreate`",
+        ),
+        (
+            "strategy = 'blue-green'",
+            "",
+            "c:2:1: `environments.a.strategy` cannot be `blue-green`: the target has no `weight` command that moves traffic",
+        ),
+        (
+            "strategy = 'canary'",
+            "weight = 'w'",
+            "c:2:1: `environments.a.strategy` is `canary` without steps: write canary.steps, such as [\"10%\", \"pause \
+             5m\", \"50%\", \"pause\"]",
+        ),
+        (
+            "strategy = 'canary'\ncanary.steps = ['50%', '10%']",
+            "weight = 'w'",
+            "c:3:8: `environments.a.canary.steps` has `10%`: shares must grow",
+        ),
+        (
+            "wait = 'ten'",
+            "",
+            "c:2:1: `environments.a.wait` must be a length of time such as `90s`, `10m` or `1h30m`, not `ten`",
+        ),
+        (
+            "on = 'tags'",
+            "",
+            "c:2:1: `environments.a.on` must be `push:BRANCH`, `tag:PATTERN` or `pull_request`, not `tags`",
+        ),
+        (
+            "after = ['stagin']",
+            WHOLE,
+            "c:2:1: `environments.a.after` names no other environment: `stagin`; did you mean `staging`?",
+        ),
+        ("after = 'a'", "", "c:2:1: `environments.a.after` names no other environment: `a`"),
+        (
+            "reviewers = ['team:ops']",
+            "",
+            "c:2:1: `environments.a.reviewers` cannot have `team:ops`: only a server knows teams; name people",
+        ),
+        (
+            "",
+            "[environments.a.health]\nhttp = 'http://x'\nstart_period = '30s'\nhealthy_for = '10s'\ndeadline = '40s'",
+            "c:11:1: `environments.a.health.deadline` of 40s is not longer than the start that it must wait for: start_period \
+             and healthy_for are 40s together",
+        ),
+        ("", "replica = 2", "c:7:1: `environments.a.target.replica` is unknown; did you mean `replicas`?"),
+        ("", "replicas = 0", "c:7:1: `environments.a.target.replicas` must be a number of at least 1, not `0`"),
+        ("", "kind = 'docke'", "c:7:1: `environments.a.target.kind` must be `script`, not `docke`"),
+        (
+            "keep_old = '5m'",
+            "",
+            "c:2:1: `environments.a.keep_old` is for the strategies `blue-green` and `canary`, which have two slots",
+        ),
+    ] {
+        let text = environment(own, tables);
+        let error = given(&text).expect_err(&text).to_string();
+        assert_eq!(error, message, "{text}");
+    }
+    for (text, message) in [
+        (
+            "[environments.a]\n",
+            "c:1:15: `environments.a` has no target: write [environments.a.target] with start and stop",
+        ),
+        (
+            "[environments.a.target]\nstart = 'up'\nstop = 'down'",
+            "c:1:15: `environments.a` has no health check: write [environments.a.health] with http, tcp or exec, or \
+             target.healthy",
+        ),
+        ("[environments.a.target]\nstart = 'up'", "c:1:17: `environments.a.target` has no `stop` command"),
+        ("environments = 3", "c:1:1: `environments` must be a table: write [environments.NAME]"),
+    ] {
+        let error = given(text).expect_err(text).to_string();
+        assert_eq!(error, message, "{text}");
+    }
+    let user = Config::default().read("c", WHOLE, Layer::User).expect_err("a user's").to_string();
+    assert_eq!(user, "c:1:2: environments belong to a repository: write them in its .cuelight.toml");
+}

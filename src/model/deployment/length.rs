@@ -1,0 +1,32 @@
+//! Lengths of time, as a person writes them.
+
+use std::time::Duration;
+
+/// Returns a length of time as it is written in settings: `90s`, `5m`, `1h30m`.
+#[must_use]
+pub fn written(length: Duration) -> String {
+    let (millis, seconds) = (length.subsec_millis(), length.as_secs());
+    let parts = [(seconds / 3600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s"), (u64::from(millis), "ms")];
+    let text: String =
+        parts.iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}")).collect();
+    if text.is_empty() { "0s".to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_are_written_as_in_settings() {
+        for (millis, expected) in [
+            (0, "0s"),
+            (250, "250ms"),
+            (90_000, "1m30s"),
+            (300_000, "5m"),
+            (5_400_000, "1h30m"),
+            (90_061_000, "25h1m1s"),
+        ] {
+            assert_eq!(written(Duration::from_millis(millis)), expected);
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! Deployments by this machine: settings of an environment, the plan of a deployment, and the ledger of a repository.
+//!
+//! These are values alone. The room `rollout` makes plans, evaluates gates and carries plans out.
+
+mod ledger;
+mod length;
+mod plan;
+mod settings;
+
+pub use ledger::{Action, Actor, Cause, DeploymentRecord, Entry, Ledger, Lock, Outcome};
+pub use length::written;
+pub use plan::{Observed, Pause, Plan, PlanStep, Slot, SlotState, Versioned};
+pub use settings::{
+    Analysis, CanaryStep, Check, EnvironmentSettings, Freeze, Probe, RefRule, ScriptCommand, ScriptSettings, Strategy,
+    Timing,
+};
+
+/// Name of the event of runs that are deployments.
+pub const DEPLOYMENT_EVENT: &str = "deployment";
+
+/// Returns the workflow name of the runs that deploy to an environment.
+#[must_use]
+pub fn workflow_name(environment: &str) -> String {
+    format!("deploy {environment}")
+}

@@ -1,0 +1,262 @@
+//! The plan of a deployment: seven kinds of steps, and what they lead to.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::written;
+use crate::model::environment::Release;
+
+/// One of the two sets of replicas of an environment. Slots take turns: a deployment fills the one that does not serve.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Slot {
+    /// The first slot that is used.
+    Blue,
+    /// The other slot.
+    Green,
+}
+
+impl Slot {
+    /// Both slots.
+    pub const ALL: [Self; 2] = [Self::Blue, Self::Green];
+
+    /// Returns the other slot.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Blue => Self::Green,
+            Self::Green => Self::Blue,
+        }
+    }
+
+    /// Returns the name of the slot.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Blue => "blue",
+            Self::Green => "green",
+        }
+    }
+}
+
+impl fmt::Display for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// What runs in a slot.
+#[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SlotState {
+    /// Commit of the release; `None` for an empty slot.
+    pub release: Option<String>,
+    /// Number of replicas that were started and not stopped.
+    pub replicas: u32,
+    /// Number of these that were last seen healthy.
+    pub healthy: u32,
+    /// Number of these that are not drained.
+    pub open: u32,
+    /// Share of the traffic in percent.
+    pub weight: u8,
+}
+
+impl SlotState {
+    /// Returns the number of replicas that can take traffic, whatever the weight.
+    #[must_use]
+    pub fn ready(&self) -> u32 {
+        self.healthy.min(self.open)
+    }
+
+    /// Returns the number of replicas that take traffic.
+    #[must_use]
+    pub fn serving(&self) -> u32 {
+        if self.weight > 0 { self.ready() } else { 0 }
+    }
+}
+
+/// What runs in an environment, as its target reports it.
+#[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Observed {
+    blue: SlotState,
+    green: SlotState,
+}
+
+impl Observed {
+    /// Returns the state of a slot.
+    #[must_use]
+    pub fn slot(&self, slot: Slot) -> &SlotState {
+        match slot {
+            Slot::Blue => &self.blue,
+            Slot::Green => &self.green,
+        }
+    }
+
+    /// Returns the state of a slot, to be changed.
+    pub fn slot_mut(&mut self, slot: Slot) -> &mut SlotState {
+        match slot {
+            Slot::Blue => &mut self.blue,
+            Slot::Green => &mut self.green,
+        }
+    }
+
+    /// Returns the slot with the most traffic; `None` if no slot gets any.
+    #[must_use]
+    pub fn live(&self) -> Option<Slot> {
+        let heaviest = if self.green.weight > self.blue.weight { Slot::Green } else { Slot::Blue };
+        Some(heaviest).filter(|slot| self.slot(*slot).weight > 0)
+    }
+
+    /// Returns what is there after a step that went well. `plan` has the releases of the slots.
+    #[must_use]
+    pub fn after(&self, step: &PlanStep, plan: &Plan) -> Self {
+        let mut next = self.clone();
+        match step {
+            PlanStep::Start { slot, replicas } => {
+                let state = next.slot_mut(*slot);
+                state.release = plan.release(*slot).map(|release| release.sha.clone());
+                state.replicas = state.replicas.max(*replicas);
+                state.open = state.open.max(*replicas);
+            }
+            PlanStep::Healthy { slot } => {
+                let state = next.slot_mut(*slot);
+                state.healthy = state.replicas;
+            }
+            PlanStep::Weight { slot, percent } => {
+                next.slot_mut(*slot).weight = *percent;
+                next.slot_mut(slot.other()).weight = 100 - percent;
+            }
+            PlanStep::Drain { slot, keep } => {
+                let state = next.slot_mut(*slot);
+                state.open = state.open.min(*keep);
+                if state.open == 0 {
+                    state.weight = 0;
+                }
+            }
+            PlanStep::Stop { slot, keep, .. } => {
+                let state = next.slot_mut(*slot);
+                state.replicas = state.replicas.min(*keep);
+                state.healthy = state.healthy.min(*keep);
+                state.open = state.open.min(*keep);
+                if state.replicas == 0 {
+                    *state = SlotState::default();
+                }
+            }
+            PlanStep::Check { .. } | PlanStep::Pause(_) => {}
+        }
+        next
+    }
+}
+
+/// A wait between two steps.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pause {
+    /// For a length of time, while the new release is watched.
+    For(Duration),
+    /// Until a person promotes the deployment.
+    Person,
+}
+
+/// A step of a plan. Every step names a state, not a change: a step that is carried out twice has the effect of one.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum PlanStep {
+    /// At least this number of replicas runs, and none of them is drained.
+    Start {
+        /// The slot.
+        slot: Slot,
+        /// Number of replicas.
+        replicas: u32,
+    },
+    /// Every replica of the slot is healthy.
+    Healthy {
+        /// The slot.
+        slot: Slot,
+    },
+    /// The smoke test of the slot succeeds.
+    Check {
+        /// The slot.
+        slot: Slot,
+    },
+    /// The slot gets this share of the traffic, the other slot the rest.
+    Weight {
+        /// The slot.
+        slot: Slot,
+        /// Share in percent.
+        percent: u8,
+    },
+    /// The deployment waits.
+    Pause(Pause),
+    /// At most this number of replicas gets new requests, and the others have finished theirs. Replicas that are not
+    /// healthy are drained first.
+    Drain {
+        /// The slot.
+        slot: Slot,
+        /// Number of replicas that are not drained.
+        keep: u32,
+    },
+    /// At most this number of replicas runs. Drained replicas are stopped first.
+    Stop {
+        /// The slot.
+        slot: Slot,
+        /// Number of replicas that keep running.
+        keep: u32,
+        /// How long they run on before they are stopped.
+        after: Duration,
+    },
+}
+
+/// A release and the slot that it runs in.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Versioned {
+    /// The slot.
+    pub slot: Slot,
+    /// The release.
+    pub release: Release,
+    /// Number of replicas that it has when it is live.
+    pub replicas: u32,
+}
+
+/// What a deployment does, in order.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Plan {
+    /// The release that is deployed.
+    pub new: Versioned,
+    /// The release that is live before; `None` for the first deployment.
+    pub old: Option<Versioned>,
+    /// The steps.
+    pub steps: Vec<PlanStep>,
+}
+
+impl Plan {
+    /// Returns the release of a slot.
+    #[must_use]
+    pub fn release(&self, slot: Slot) -> Option<&Release> {
+        let all = [Some(&self.new), self.old.as_ref()];
+        all.into_iter().flatten().find(|versioned| versioned.slot == slot).map(|versioned| &versioned.release)
+    }
+
+    /// Returns a step in words: `Start 2 replicas of v1.4.2 9093b37 in green`.
+    #[must_use]
+    pub fn describe(&self, step: &PlanStep) -> String {
+        let release = |slot: &Slot| self.release(*slot).map_or("what is there", Release::name);
+        match step {
+            PlanStep::Start { slot, replicas: 1 } => format!("Start 1 replica of {} in {slot}", release(slot)),
+            PlanStep::Start { slot, replicas } => format!("Start {replicas} replicas of {} in {slot}", release(slot)),
+            PlanStep::Healthy { slot } => format!("Wait until {slot} is healthy"),
+            PlanStep::Check { slot } => format!("Smoke test of {slot}"),
+            PlanStep::Weight { slot, percent } => format!("Send {percent} % of the traffic to {slot}"),
+            PlanStep::Pause(Pause::For(length)) => format!("Watch for {}", written(*length)),
+            PlanStep::Pause(Pause::Person) => "Wait for `cuelight promote`".to_owned(),
+            PlanStep::Drain { slot, keep: 0 } => format!("Drain {slot}"),
+            PlanStep::Drain { slot, keep } => format!("Drain {slot} to {keep}"),
+            PlanStep::Stop { slot, keep, after } => {
+                let to = if *keep == 0 { String::new() } else { format!(" to {keep}") };
+                let late = if after.is_zero() { String::new() } else { format!(" after {}", written(*after)) };
+                format!("Stop {slot}{to}{late}")
+            }
+        }
+    }
+}

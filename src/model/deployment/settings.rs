@@ -1,0 +1,342 @@
+//! Settings of an environment that this machine deploys to, as a repository's `.cuelight.toml` has them.
+
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+use super::{Pause, written};
+
+/// An environment: where releases go, with its rules. Part of the document of every deployment, so that a deployment ends
+/// under the rules under which it began.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct EnvironmentSettings {
+    /// Name.
+    pub name: String,
+    /// Releases that may be deployed; any of them. Empty for all.
+    pub on: Vec<RefRule>,
+    /// Environments in which the same commit must have succeeded.
+    pub after: Vec<String>,
+    /// People of whom one must approve: user, `user@host` or mail address.
+    pub reviewers: Vec<String>,
+    /// Whether the person who deploys may not approve.
+    pub prevent_self_review: bool,
+    /// How long a deployment waits before it begins.
+    pub wait: Duration,
+    /// Weekly times without deployments.
+    pub freeze: Vec<Freeze>,
+    /// How the old release is replaced.
+    pub strategy: Strategy,
+    /// How long the old release runs on, so that a rollback is instant.
+    pub keep_old: Duration,
+    /// Address of what is deployed.
+    pub url: Option<String>,
+    /// The commands that deploy.
+    pub target: ScriptSettings,
+    /// When a replica counts as healthy.
+    pub health: Timing,
+    /// The check of the health; `None` if the target's own command decides.
+    pub health_check: Option<Probe>,
+    /// The smoke test before the new release gets traffic.
+    pub smoke: Option<Check>,
+    /// What watches the new release during pauses; `None` for the health check.
+    pub analysis: Option<Analysis>,
+}
+
+/// A rule about the release that may be deployed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefRule {
+    /// A commit of a branch that matches the pattern.
+    Push(String),
+    /// A tag that matches the pattern.
+    Tag(String),
+    /// Any commit.
+    PullRequest,
+}
+
+impl RefRule {
+    /// Returns the rule as written in settings.
+    #[must_use]
+    pub fn written(&self) -> String {
+        match self {
+            Self::Push(pattern) => format!("push:{pattern}"),
+            Self::Tag(pattern) => format!("tag:{pattern}"),
+            Self::PullRequest => "pull_request".to_owned(),
+        }
+    }
+}
+
+/// A weekly time without deployments, in minutes after Monday 00:00. One that ends before it begins spans the end of the
+/// week.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Freeze {
+    /// First minute.
+    pub from: u16,
+    /// First minute after it.
+    pub to: u16,
+}
+
+/// Names of the days in freeze windows.
+const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+
+/// Minutes of a day.
+const DAY: u16 = 24 * 60;
+
+impl Freeze {
+    /// Parses `Fri 16:00 - Mon 08:00`. Returns `None` if the text is not two different times of the week.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let time = |text: &str| {
+            let (day, clock) = text.trim().split_once(' ')?;
+            let (hour, minute) = clock.trim().split_once(':')?;
+            let day = DAYS.iter().position(|name| name.eq_ignore_ascii_case(day))?;
+            let (hour, minute): (u16, u16) = (hour.parse().ok()?, minute.parse().ok()?);
+            (hour < 24 && minute < 60).then(|| u16::try_from(day).ok().map(|day| day * DAY + hour * 60 + minute))?
+        };
+        let (from, to) = text.split_once('-')?;
+        let freeze = Self { from: time(from)?, to: time(to)? };
+        (freeze.from != freeze.to).then_some(freeze)
+    }
+
+    /// Whether it contains a minute of the week.
+    #[must_use]
+    pub fn contains(self, minute: u16) -> bool {
+        if self.from < self.to {
+            (self.from..self.to).contains(&minute)
+        } else {
+            minute >= self.from || minute < self.to
+        }
+    }
+
+    /// Returns the window as written in settings.
+    #[must_use]
+    pub fn written(self) -> String {
+        let time =
+            |minute: u16| format!("{} {:02}:{:02}", DAYS[usize::from(minute / DAY % 7)], minute / 60 % 24, minute % 60);
+        format!("{} - {}", time(self.from), time(self.to))
+    }
+}
+
+/// How the old release is replaced.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Strategy {
+    /// The old release stops, then the new one starts: a gap without service.
+    Recreate,
+    /// Replicas are replaced in batches.
+    Rolling {
+        /// How many replicas may run beyond the number of replicas.
+        max_surge: u32,
+        /// How many replicas may be missing.
+        max_unavailable: u32,
+    },
+    /// The new release starts beside the old one, then all traffic moves at once.
+    BlueGreen {
+        /// The wait before the switch.
+        pause: Option<Pause>,
+    },
+    /// The new release gets growing shares of the traffic.
+    Canary {
+        /// The shares, and the waits between them.
+        steps: Vec<CanaryStep>,
+    },
+}
+
+impl Strategy {
+    /// Returns the name in settings.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Recreate => "recreate",
+            Self::Rolling { .. } => "rolling",
+            Self::BlueGreen { .. } => "blue-green",
+            Self::Canary { .. } => "canary",
+        }
+    }
+}
+
+/// A step of a canary.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CanaryStep {
+    /// The new release gets this share of the traffic in percent, 1 to 99.
+    Weight(u8),
+    /// The deployment waits.
+    Pause(Pause),
+}
+
+/// Commands that deploy, each for `sh`, by what they do. They run in the root of the repository, with `DEPLOY_…` variables.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ScriptSettings {
+    /// The commands.
+    pub commands: IndexMap<ScriptCommand, String>,
+    /// Number of replicas.
+    pub replicas: u32,
+    /// Time limit of each command.
+    pub timeout: Duration,
+}
+
+/// What a command of a target does.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScriptCommand {
+    /// Starts replicas.
+    Start,
+    /// Checks the health of a slot.
+    Healthy,
+    /// Moves traffic.
+    Weight,
+    /// Takes traffic from replicas.
+    Drain,
+    /// Stops replicas.
+    Stop,
+    /// Prints what runs.
+    Status,
+}
+
+impl ScriptCommand {
+    /// All commands, in the order of a deployment.
+    pub const ALL: [Self; 6] = [Self::Start, Self::Healthy, Self::Weight, Self::Drain, Self::Stop, Self::Status];
+
+    /// Returns the name in settings, and the value of `DEPLOY_ACTION`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Healthy => "healthy",
+            Self::Weight => "weight",
+            Self::Drain => "drain",
+            Self::Stop => "stop",
+            Self::Status => "status",
+        }
+    }
+}
+
+impl ScriptSettings {
+    /// Returns a command; `None` if the target does not have it.
+    #[must_use]
+    pub fn command(&self, command: ScriptCommand) -> Option<&str> {
+        self.commands.get(&command).map(String::as_str)
+    }
+}
+
+/// A question with the answer good, bad, or unknown.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Probe {
+    /// A request with `GET` to this address, which must be answered with a status below 400. `{slot}` stands for the slot.
+    Http(String),
+    /// A connection to this `host:port`.
+    Tcp(String),
+    /// A command for `sh`: exit code 0 is good, 75 is unknown, others are bad.
+    Exec(String),
+}
+
+impl Probe {
+    /// Returns the probe in words.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self {
+            Self::Http(url) => format!("GET {url}"),
+            Self::Tcp(address) => format!("connect to {address}"),
+            Self::Exec(command) => format!("`{}`", command.lines().next().unwrap_or_default()),
+        }
+    }
+}
+
+/// When and how often a probe is repeated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Timing {
+    /// Time between two probes.
+    pub interval: Duration,
+    /// Time limit of one probe.
+    pub timeout: Duration,
+    /// Number of bad answers in a row after which the check fails.
+    pub retries: u32,
+    /// How long bad answers do not count, after the start.
+    pub start_period: Duration,
+    /// How long answers must stay good.
+    pub healthy_for: Duration,
+    /// Time limit of the whole check.
+    pub deadline: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(2),
+            timeout: Duration::from_secs(5),
+            retries: 30,
+            start_period: Duration::ZERO,
+            healthy_for: Duration::ZERO,
+            deadline: Duration::from_mins(5),
+        }
+    }
+}
+
+impl Timing {
+    /// Returns the time that a healthy start may need.
+    #[must_use]
+    pub fn needed(&self) -> Duration {
+        self.start_period + self.healthy_for
+    }
+
+    /// Returns the timing in words.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let every = format!("every {}, at most {} failures in a row", written(self.interval), self.retries);
+        let stays = if self.healthy_for.is_zero() {
+            String::new()
+        } else {
+            format!(", healthy for {}", written(self.healthy_for))
+        };
+        format!("{every}{stays}, within {}", written(self.deadline))
+    }
+}
+
+/// A probe with its timing.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Check {
+    /// The probe.
+    pub probe: Probe,
+    /// Its timing.
+    pub timing: Timing,
+}
+
+/// What watches the new release during pauses.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Analysis {
+    /// The probe.
+    pub probe: Probe,
+    /// Time between two probes.
+    pub every: Duration,
+    /// Time limit of one probe.
+    pub timeout: Duration,
+    /// Number of bad answers in one pause that abort the deployment.
+    pub failures: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn freeze_windows_may_span_the_end_of_the_week() {
+        let weekend = Freeze::parse("Fri 16:00 - Mon 08:00").expect("a window");
+        assert_eq!(weekend.written(), "Fri 16:00 - Mon 08:00");
+        let minute = |day: u16, hour: u16| day * DAY + hour * 60;
+        for (at, frozen) in [
+            (minute(4, 15), false),
+            (minute(4, 16), true),
+            (minute(6, 23), true),
+            (minute(0, 7), true),
+            (minute(0, 8), false),
+        ] {
+            assert_eq!(weekend.contains(at), frozen, "{at}");
+        }
+        for wrong in ["", "Fri 16:00", "Fri 16:00 - Fri 16:00", "Fri 24:00 - Mon 08:00", "Day 1:00 - Mon 08:00"] {
+            assert_eq!(Freeze::parse(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Deployments by this machine: plans, lists of deployments, and the ledger as a table.
+
+use serde_json::{Value, json};
+
+use crate::model::Timestamp;
+use crate::model::deployment::{DeploymentRecord, Entry, EnvironmentSettings, Plan};
+use crate::model::environment::Release;
+use crate::ui::terminal_text::{TerminalText, text};
+use crate::ui::text::{ago, width};
+use crate::ui::theme::Hue;
+
+use super::style::Style;
+
+/// A deployment before it begins.
+pub struct Preview<'p> {
+    /// The environment.
+    pub settings: &'p EnvironmentSettings,
+    /// The release.
+    pub release: &'p Release,
+    /// The release that is live.
+    pub live: Option<&'p Release>,
+    /// Why it waits before it begins, a sentence for each gate that is closed.
+    pub gates: Vec<&'p str>,
+}
+
+impl Preview<'_> {
+    /// Returns from and to, and the strategy: `production: v1 9093b37 → v2 d92af2e, rolling`.
+    #[must_use]
+    pub fn title(&self, style: Style) -> TerminalText {
+        let from = self.live.map_or_else(|| "nothing".to_owned(), Release::title);
+        let strategy = self.settings.strategy.name();
+        let title = text!("{}: {} → {}", self.settings.name, from, self.release.title());
+        style.spelled(text!("{}, {}", style.bold(title), strategy))
+    }
+
+    /// Returns the plan for people.
+    #[must_use]
+    pub fn plan(&self, plan: &Plan, style: Style) -> TerminalText {
+        let mut all = TerminalText::default();
+        all.push_line(&self.title(style));
+        for (number, step) in (1..).zip(&plan.steps) {
+            all.push_line(&text!("{:>3}  {}", number, plan.describe(step)));
+        }
+        for gate in &self.gates {
+            all.push_line(&style.paint(Hue::Dim, text!("first: {}", gate)));
+        }
+        all
+    }
+
+    /// Returns the plan as a JSON document.
+    #[must_use]
+    pub fn document(&self, plan: &Plan) -> Value {
+        let steps: Vec<Value> = plan
+            .steps
+            .iter()
+            .map(|step| {
+                let mut document = serde_json::to_value(step).unwrap_or_default();
+                document["text"] = plan.describe(step).into();
+                document
+            })
+            .collect();
+        json!({
+            "environment": self.settings.name, "from": self.live, "to": self.release,
+            "strategy": self.settings.strategy.name(), "gates": self.gates, "steps": steps,
+        })
+    }
+}
+
+/// Returns a deployment as a JSON document.
+#[must_use]
+pub fn document(record: &DeploymentRecord, is_live: bool, position: Option<&str>) -> Value {
+    json!({
+        "run": record.run, "environment": record.environment, "release": record.release, "from": record.from,
+        "cause": record.cause, "creator": record.creator.name(), "created": record.created, "ended": record.ended,
+        "state": record.state(is_live).word(), "outcome": record.outcome, "live": is_live, "reason": record.reason,
+        "approved_by": record.approved.as_ref().map(crate::model::deployment::Actor::name),
+        "overridden": record.overridden, "position": position,
+    })
+}
+
+/// A row of the list of deployments.
+pub struct Row<'r> {
+    /// The deployment.
+    pub record: &'r DeploymentRecord,
+    /// Whether its release is live.
+    pub is_live: bool,
+    /// Where it is in its plan, while it goes on or was interrupted.
+    pub position: Option<String>,
+}
+
+/// Returns the list of deployments.
+#[must_use]
+pub fn table(rows: &[Row<'_>], style: Style, now: Timestamp) -> TerminalText {
+    let widest = |of: &dyn Fn(&Row<'_>) -> usize| rows.iter().map(of).max().unwrap_or_default();
+    let environments = widest(&|row| width(&row.record.environment));
+    let releases = widest(&|row| width(&row.record.release.title()));
+    let people = widest(&|row| width(&row.record.creator.user));
+    let states = widest(&|row| width(word(row)));
+    let mut table = TerminalText::default();
+    for row in rows {
+        let record = row.record;
+        let glyph = style.glyph(&record.state(row.is_live).phase(&record.environment));
+        let age = ago(now.since(record.ended.unwrap_or(record.created)));
+        let line = text!(
+            "{} {:<environments$}  {:<releases$}  {:<states$}  {:>4}  {:<people$}  {}",
+            glyph,
+            record.environment,
+            record.release.title(),
+            word(row),
+            age,
+            record.creator.user,
+            style.paint(Hue::Dim, record.run.to_string())
+        );
+        table.push_line(&line.trim_end());
+        let reason = match &row.position {
+            Some(position) if record.outcome.is_none() => position.clone(),
+            _ => record.reason.clone(),
+        };
+        if !reason.is_empty() {
+            table.push_line(&style.paint(Hue::Dim, text!("    {}", reason)));
+        }
+    }
+    table
+}
+
+/// Returns the state of a deployment as a word.
+fn word(row: &Row<'_>) -> &'static str {
+    match row.record.outcome {
+        None if row.record.began => "in progress",
+        None => "waiting",
+        Some(_) if row.is_live => "live",
+        Some(outcome) => outcome.word(),
+    }
+}
+
+/// Returns the ledger, oldest first.
+#[must_use]
+pub fn audit<'e>(entries: impl Iterator<Item = &'e Entry>, style: Style) -> TerminalText {
+    let mut table = TerminalText::default();
+    for entry in entries {
+        let run = entry.deployment.as_ref().map(ToString::to_string).unwrap_or_default();
+        let reason = if entry.reason.is_empty() { String::new() } else { format!(": {}", entry.reason) };
+        let release = requested(entry).map(|(from, to)| format!(" {from} → {to}")).unwrap_or_default();
+        let what = text!("{} {}{}{}", entry.environment, entry.action.word(), release, reason);
+        let row = text!("{}  {:<24}  {}  {}", entry.at.clock(), entry.by.name(), what, style.paint(Hue::Dim, run));
+        table.push_line(&style.spelled(row).trim_end());
+    }
+    table
+}
+
+/// Returns from and to of an entry that requests a deployment.
+fn requested(entry: &Entry) -> Option<(String, String)> {
+    let crate::model::deployment::Action::Requested { release, from, .. } = &entry.action else { return None };
+    Some((from.as_ref().map_or_else(|| "nothing".to_owned(), Release::title), release.title()))
+}
+
+/// Heading of [`csv`].
+pub const CSV_HEADING: &str = "time,user,email,environment,action,from,to,run,reason";
+
+/// Returns an entry as a line of CSV.
+#[must_use]
+pub fn csv(entry: &Entry) -> String {
+    let (from, to) = requested(entry).unwrap_or_default();
+    let run = entry.deployment.as_ref().map(ToString::to_string).unwrap_or_default();
+    let time = jiff::Timestamp::from_millisecond(i64::try_from(entry.at.0).unwrap_or_default()).unwrap_or_default();
+    let fields = [
+        time.to_string(),
+        entry.by.name(),
+        entry.by.email.clone(),
+        entry.environment.clone(),
+        entry.action.word().to_owned(),
+        from,
+        to,
+        run,
+        entry.reason.clone(),
+    ];
+    fields.map(|field| csv_field(&field)).join(",")
+}
+
+/// Quotes a field. One that a spreadsheet would take for a formula gets an apostrophe.
+fn csv_field(field: &str) -> String {
+    let field =
+        if field.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{field}") } else { field.to_owned() };
+    if field.contains([',', '"', '\n', '\r']) { format!("\"{}\"", field.replace('"', "\"\"")) } else { field }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_quoted_and_no_formulas() {
+        for (field, expected) in [
+            ("plain", "plain"),
+            ("a,b", "\"a,b\""),
+            ("say \"hi\"", "\"say \"\"hi\"\"\""),
+            ("=1+1", "'=1+1"),
+            ("a\nb", "\"a\nb\""),
+        ] {
+            assert_eq!(csv_field(field), expected);
+        }
+    }
+}

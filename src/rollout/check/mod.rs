@@ -1,0 +1,147 @@
+//! Checks: probes of health, and how often and how long their answers must be good.
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::model::deployment::{Probe, Timing};
+
+use super::outlet::Progress;
+use super::shell::Shell;
+
+mod streak;
+
+pub use streak::{CheckError, Streak, Verdict};
+
+/// Exit code of a command that does not know: `EX_TEMPFAIL` of `sysexits.h`.
+const UNKNOWN: i32 = 75;
+
+/// Answer of a probe, each with what was seen.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Answer {
+    /// Good.
+    Good(String),
+    /// Bad.
+    Bad(String),
+    /// Neither: too little is known.
+    Unknown(String),
+}
+
+impl Answer {
+    /// Returns what was seen.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Good(text) | Self::Bad(text) | Self::Unknown(text) => text,
+        }
+    }
+}
+
+/// Asks a probe once. `variables` are those of a command; `slot` replaces `{slot}`.
+pub async fn ask(
+    probe: &Probe,
+    limit: Duration,
+    shell: &Shell,
+    (slot, variables): (&str, &[(&str, String)]),
+    progress: &Progress,
+) -> Answer {
+    let filled = |text: &str| text.replace("{slot}", slot);
+    let asked = async {
+        match probe {
+            Probe::Http(url) => http(&filled(url)).await,
+            Probe::Tcp(address) => match TcpStream::connect(filled(address)).await {
+                Ok(_) => Answer::Good(format!("connected to {}", filled(address))),
+                Err(error) => Answer::Bad(format!("cannot connect to {}: {error}", filled(address))),
+            },
+            Probe::Exec(command) => match shell.run(command, variables, limit, progress).await {
+                Err(error) => Answer::Bad(format!("cannot start `sh`: {error}")),
+                Ok(ended) => match ended.status {
+                    None => Answer::Bad(format!("no end within {}", crate::model::deployment::written(limit))),
+                    Some(status) if status.success() => Answer::Good("exit code 0".to_owned()),
+                    Some(status) if status.code() == Some(UNKNOWN) => Answer::Unknown("exit code 75".to_owned()),
+                    Some(status) => Answer::Bad(status.to_string()),
+                },
+            },
+        }
+    };
+    // A command has its own limit, which ends its processes in order.
+    let late = || Answer::Bad(format!("no answer within {}", crate::model::deployment::written(limit)));
+    match probe {
+        Probe::Exec(_) => asked.await,
+        _ => timeout(limit, asked).await.unwrap_or_else(|_| late()),
+    }
+}
+
+/// Maximum length in bytes of a status line.
+const MAX_STATUS_LINE: usize = 512;
+
+/// Sends a `GET` request and reads the status line of the answer.
+async fn http(url: &str) -> Answer {
+    let rest = url.strip_prefix("http://").unwrap_or(url);
+    let (authority, path) = rest.split_once('/').map_or((rest, String::new()), |(host, path)| (host, path.to_owned()));
+    let address = if authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
+        authority.to_owned()
+    } else {
+        format!("{authority}:80")
+    };
+    let request = format!(
+        "GET /{path} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: cuelight\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+    );
+    let answered = async {
+        let mut stream = TcpStream::connect(&address).await?;
+        stream.write_all(request.as_bytes()).await?;
+        let mut line = Vec::new();
+        while line.len() < MAX_STATUS_LINE && !line.contains(&b'\n') {
+            let mut buffer = [0; 128];
+            match stream.read(&mut buffer).await? {
+                0 => break,
+                count => line.extend_from_slice(&buffer[..count]),
+            }
+        }
+        std::io::Result::Ok(line)
+    };
+    match answered.await {
+        Err(error) => Answer::Bad(format!("GET {url}: {error}")),
+        Ok(line) => {
+            let line = String::from_utf8_lossy(&line);
+            let line = line.lines().next().unwrap_or_default();
+            let status = line.strip_prefix("HTTP/").and_then(|rest| rest.split(' ').nth(1)?.parse::<u16>().ok());
+            match status {
+                Some(status @ 200..400) => Answer::Good(format!("GET {url}: {status}")),
+                Some(status) => Answer::Bad(format!("GET {url}: {status}")),
+                None => Answer::Bad(format!("GET {url}: the answer is not HTTP")),
+            }
+        }
+    }
+}
+
+/// Repeats a probe until it was good for long enough.
+///
+/// # Errors
+/// It was bad too often, or for too long.
+pub async fn until_good<'a>(
+    timing: &Timing,
+    mut ask: impl FnMut() -> BoxFuture<'a, Answer> + Send,
+    progress: &Progress,
+) -> Result<(), CheckError> {
+    let began = Instant::now();
+    let mut streak = Streak::default();
+    let mut seen: Option<Answer> = None;
+    loop {
+        let answer = ask().await;
+        if seen.as_ref() != Some(&answer) {
+            progress.say(answer.text());
+        }
+        let verdict = streak.feed(timing, &answer, began.elapsed());
+        seen = Some(answer);
+        match verdict {
+            Verdict::Passed => return Ok(()),
+            Verdict::Failed(error) => return Err(error),
+            Verdict::Open => {}
+        }
+        sleep(timing.interval.max(Duration::from_millis(10))).await;
+    }
+}

@@ -1,0 +1,121 @@
+//! What the answers of a probe add up to. Pure: times are given.
+
+use std::time::Duration;
+
+use crate::model::deployment::{Timing, written};
+
+use super::Answer;
+
+/// Why a check failed.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum CheckError {
+    /// Too many bad answers in a row.
+    #[error("bad {count} times in a row; the last answer: {last}")]
+    TooOften {
+        /// Number of bad answers.
+        count: u32,
+        /// The last answer.
+        last: String,
+    },
+    /// Not good for long enough in time.
+    #[error("not healthy within {}; the last answer: {last}", written(*deadline))]
+    TooLate {
+        /// The deadline.
+        deadline: Duration,
+        /// The last answer.
+        last: String,
+    },
+}
+
+/// Result of a check so far.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// More answers are needed.
+    Open,
+    /// Good for long enough.
+    Passed,
+    /// Failed.
+    Failed(CheckError),
+}
+
+/// The answers so far.
+#[derive(Clone, Default, Debug)]
+pub struct Streak {
+    /// Bad answers in a row.
+    bad: u32,
+    /// Time of the first of the good answers in a row.
+    good_since: Option<Duration>,
+}
+
+impl Streak {
+    /// Adds an answer that came `at` this time after the start.
+    pub fn feed(&mut self, timing: &Timing, answer: &Answer, at: Duration) -> Verdict {
+        match answer {
+            Answer::Good(_) => {
+                self.bad = 0;
+                let since = *self.good_since.get_or_insert(at);
+                if at.saturating_sub(since) >= timing.healthy_for {
+                    return Verdict::Passed;
+                }
+            }
+            Answer::Bad(_) => {
+                self.good_since = None;
+                if at >= timing.start_period {
+                    self.bad += 1;
+                }
+                if self.bad > timing.retries {
+                    return Verdict::Failed(CheckError::TooOften { count: self.bad, last: answer.text().to_owned() });
+                }
+            }
+            Answer::Unknown(_) => {}
+        }
+        if at >= timing.deadline {
+            let last = answer.text().to_owned();
+            return Verdict::Failed(CheckError::TooLate { deadline: timing.deadline, last });
+        }
+        Verdict::Open
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Feeds an answer a second: `+` good, `-` bad, `?` unknown. Returns the last verdict and the number of answers.
+    fn fed(timing: Timing, answers: &str) -> (Verdict, usize) {
+        let mut streak = Streak::default();
+        for (second, answer) in answers.chars().enumerate() {
+            let answer = match answer {
+                '+' => Answer::Good("ok".to_owned()),
+                '-' => Answer::Bad("no".to_owned()),
+                _ => Answer::Unknown("?".to_owned()),
+            };
+            let verdict = streak.feed(&timing, &answer, Duration::from_secs(second as u64));
+            if verdict != Verdict::Open {
+                return (verdict, second + 1);
+            }
+        }
+        (Verdict::Open, answers.len())
+    }
+
+    #[test]
+    fn answers_must_be_good_for_long_enough_and_not_bad_too_often() {
+        let timing = Timing { retries: 2, deadline: Duration::from_secs(20), ..Timing::default() };
+        let long = Timing { healthy_for: Duration::from_secs(2), ..timing };
+        let slow = Timing { start_period: Duration::from_secs(4), ..timing };
+        let too_often = |count| Verdict::Failed(CheckError::TooOften { count, last: "no".to_owned() });
+        for (timing, answers, expected) in [
+            (timing, "+", (Verdict::Passed, 1)),
+            (timing, "--+", (Verdict::Passed, 3)),
+            (timing, "---", (too_often(3), 3)),
+            (long, "++-+++", (Verdict::Passed, 6)),
+            (long, "++?", (Verdict::Open, 3)),
+            (slow, "----+", (Verdict::Passed, 5)),
+            (slow, "-------", (too_often(3), 7)),
+        ] {
+            assert_eq!(fed(timing, answers), expected, "{answers}");
+        }
+        let (late, _) = fed(timing, &"?".repeat(30));
+        assert_eq!(late, Verdict::Failed(CheckError::TooLate { deadline: timing.deadline, last: "?".to_owned() }));
+    }
+}

@@ -1,0 +1,189 @@
+//! What people ask of a deployment in progress.
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::model::deployment::{Action, Actor, Entry};
+use crate::model::{Command, DeploymentOrder, Reply, RunId};
+use crate::rollout::gates;
+use crate::rollout::ledger::LedgerFile;
+use crate::store::clock::now;
+
+use super::Subject;
+
+/// A command, and where its reply goes.
+pub type Asked = (Command, oneshot::Sender<Reply>);
+
+/// How a deployment is stopped from outside.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum Stop {
+    /// It is not.
+    #[default]
+    No,
+    /// It goes back to the former release.
+    Back,
+    /// It ends at once and leaves what is there.
+    AtOnce,
+}
+
+/// Why a deployment does not go on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Interrupt {
+    /// A person wants the former release back, or rejected the deployment.
+    Back(String),
+    /// The run is cancelled: the former release comes back, unless the new one has succeeded already.
+    Cancelled,
+    /// It ends at once.
+    AtOnce,
+}
+
+impl Interrupt {
+    /// Returns why the deployment does not go on.
+    pub(super) fn reason(&self) -> &str {
+        match self {
+            Self::Back(reason) => reason,
+            Self::Cancelled => "it was cancelled",
+            Self::AtOnce => "it was ended at once",
+        }
+    }
+}
+
+/// What the deployment does at the moment, as far as commands depend on it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Stage {
+    /// It waits before its gates.
+    Gates,
+    /// It carries out a step.
+    Step,
+    /// It waits until it is promoted, or for the end of a pause.
+    Pause,
+    /// It goes back.
+    Back,
+}
+
+/// Receives commands.
+pub(super) struct Controls {
+    asked: mpsc::Receiver<Asked>,
+    stop: watch::Receiver<Stop>,
+    ledger: LedgerFile,
+    run: RunId,
+    /// What the deployment does.
+    pub(super) stage: Stage,
+    /// Whether it waits before the next step.
+    pub(super) paused: bool,
+    /// Whether pauses are skipped.
+    pub(super) full: bool,
+    /// Whether the wait in progress ends.
+    pub(super) promoted: bool,
+}
+
+impl Controls {
+    pub(super) fn new(
+        asked: mpsc::Receiver<Asked>,
+        stop: watch::Receiver<Stop>,
+        ledger: LedgerFile,
+        run: RunId,
+    ) -> Self {
+        Self { asked, stop, ledger, run, stage: Stage::Gates, paused: false, full: false, promoted: false }
+    }
+
+    /// Waits for the next command, answers it, and returns the interrupt that it is, if any.
+    pub(super) async fn next(&mut self, subject: &Subject) -> Option<Interrupt> {
+        let is_back = self.stage == Stage::Back;
+        let counts = |stop: &Stop| *stop == Stop::AtOnce || (*stop == Stop::Back && !is_back);
+        let stopped = async {
+            let level = self.stop.wait_for(counts).await.map(|stop| *stop).ok();
+            match level {
+                Some(stop) => stop,
+                // The sender is gone: the deployment can no longer be stopped this way.
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            level = stopped => Some(match level {
+                Stop::AtOnce => Interrupt::AtOnce,
+                Stop::Back | Stop::No => Interrupt::Cancelled,
+            }),
+            asked = self.asked.recv() => match asked {
+                Some((command, reply)) => {
+                    let (answer, interrupt) = self.answer(&command, subject);
+                    // The desk may be gone: the attempt is about to end.
+                    let _ = reply.send(answer);
+                    interrupt
+                }
+                None => std::future::pending().await,
+            },
+        }
+    }
+
+    fn answer(&mut self, command: &Command, subject: &Subject) -> (Reply, Option<Interrupt>) {
+        match command {
+            Command::Deployment { order, by } => self.obey(order, by.as_ref().unwrap_or(&subject.worker), subject),
+            Command::Review { approve, comment, .. } => {
+                let order = DeploymentOrder::Review { approve: *approve, comment: comment.clone() };
+                self.obey(&order, &subject.worker, subject)
+            }
+            _ => rejected("it is not a command for a deployment"),
+        }
+    }
+
+    fn obey(&mut self, order: &DeploymentOrder, by: &Actor, subject: &Subject) -> (Reply, Option<Interrupt>) {
+        match (order, self.stage) {
+            (DeploymentOrder::Review { approve, comment }, Stage::Gates) => self.review(*approve, comment, by, subject),
+            (DeploymentOrder::Review { .. }, _) => rejected("it does not wait for a review"),
+            (_, Stage::Back) => rejected("it goes back to the former release already"),
+            (DeploymentOrder::Abort { reason }, _) => {
+                let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+                let interrupt = Interrupt::Back(format!("aborted by {}{why}", by.name()));
+                (self.accept(Action::Aborted, by, reason, subject), Some(interrupt))
+            }
+            (_, Stage::Gates) => rejected("it has not begun: its gates are closed"),
+            (DeploymentOrder::Promote { full: false }, Stage::Step) if !self.paused => {
+                rejected("it carries out a step and does not wait: nothing to promote")
+            }
+            (DeploymentOrder::Promote { full }, _) => {
+                self.promoted = true;
+                self.paused = false;
+                self.full |= *full;
+                (self.accept(Action::Promoted { full: *full }, by, "", subject), None)
+            }
+            (DeploymentOrder::Pause, _) if self.paused => rejected("it is paused already"),
+            (DeploymentOrder::Pause, _) => {
+                self.paused = true;
+                (self.accept(Action::Paused, by, "", subject), None)
+            }
+        }
+    }
+
+    fn review(&self, approve: bool, comment: &str, by: &Actor, subject: &Subject) -> (Reply, Option<Interrupt>) {
+        if let Some(refusal) = gates::refusal(&subject.settings, &subject.creator, by) {
+            let reviewers = subject.settings.reviewers.join(", ");
+            return rejected(&format!("{}: {refusal}; the reviewers are {reviewers}", by.name()));
+        }
+        if approve {
+            return (self.accept(Action::Approved, by, comment, subject), None);
+        }
+        let why = if comment.is_empty() { String::new() } else { format!(": {comment}") };
+        let interrupt = Interrupt::Back(format!("rejected by {}{why}", by.name()));
+        (self.accept(Action::Rejected, by, comment, subject), Some(interrupt))
+    }
+
+    /// Records a command in the ledger.
+    fn accept(&self, action: Action, by: &Actor, reason: &str, subject: &Subject) -> Reply {
+        let entry = Entry {
+            at: now(),
+            by: by.clone(),
+            environment: subject.settings.name.clone(),
+            deployment: Some(self.run.clone()),
+            action,
+            reason: reason.to_owned(),
+        };
+        match self.ledger.append(&entry) {
+            Ok(()) => Reply::Accepted,
+            Err(error) => Reply::Rejected { reason: error.to_string() },
+        }
+    }
+}
+
+fn rejected(reason: &str) -> (Reply, Option<Interrupt>) {
+    (Reply::Rejected { reason: reason.to_owned() }, None)
+}

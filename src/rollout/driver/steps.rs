@@ -1,0 +1,272 @@
+//! Carrying out one step: look, then act.
+
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::time::{Instant, sleep_until};
+
+use crate::model::deployment::{Action, Observed, Outcome, Pause, Plan, PlanStep, Slot, written};
+use crate::model::{Conclusion, Event, StepNumber};
+use crate::rollout::check::{self, Answer};
+use crate::rollout::outlet::Progress;
+
+use super::controls::{Interrupt, Stage};
+use super::{Driver, Trouble};
+
+impl Driver {
+    /// Carries out a step and records its start and, if it went well, its end. On the way back, commands cannot stop it.
+    pub(super) async fn step(
+        &mut self,
+        step: &PlanStep,
+        plan: &Plan,
+        number: StepNumber,
+        is_forward: bool,
+    ) -> Result<(), Trouble> {
+        let progress = Progress::new(&self.tools.outlet, &self.job, number);
+        self.record(Event::StepStarted { job: self.job.clone(), step: number, name: plan.describe(step) });
+        if is_forward {
+            self.wait_while_paused(&progress).await?;
+        }
+        let reason = match step {
+            PlanStep::Pause(pause) => self.pause(*pause, plan, &progress).await?,
+            PlanStep::Stop { slot, after, .. } if !after.is_zero() && is_forward => {
+                self.keep(step, *slot, *after, plan, &progress).await?
+            }
+            _ => {
+                let target = std::sync::Arc::clone(&self.tools.target);
+                let (settings, shell) = (self.subject.settings.clone(), self.tools.shell.clone());
+                let work = async {
+                    match step {
+                        PlanStep::Healthy { slot } => {
+                            let ask = || target.health(*slot, plan, &progress);
+                            check::until_good(&settings.health, ask, &progress).await?;
+                            target.act(step, plan, &progress).await?;
+                        }
+                        PlanStep::Check { slot } => {
+                            if let Some(smoke) = &settings.smoke {
+                                let variables = check_variables(plan, *slot, &settings.name);
+                                let ask = || {
+                                    let about = (slot.name(), variables.as_slice());
+                                    check::ask(&smoke.probe, smoke.timing.timeout, &shell, about, &progress).boxed()
+                                };
+                                check::until_good(&smoke.timing, ask, &progress).await?;
+                            }
+                        }
+                        _ => {
+                            if is_so(step, plan, &target.observe(&progress).await?) {
+                                progress.say("already so");
+                                return Ok(Some("already so".to_owned()));
+                            }
+                            target.act(step, plan, &progress).await?;
+                        }
+                    }
+                    Ok::<_, Trouble>(None)
+                };
+                if is_forward {
+                    self.controlled(work).await.map_err(Trouble::Interrupted)??
+                } else {
+                    self.uninterrupted(work).await?
+                }
+            }
+        };
+        self.finish_step(number, Conclusion::Success, reason);
+        Ok(())
+    }
+
+    /// Carries out a step of the way back: only an end at once stops it.
+    async fn uninterrupted<T>(&mut self, work: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                // Commands are refused with the reason.
+                interrupt = self.controls.next(&self.subject) => {
+                    if let Some(Interrupt::AtOnce) = interrupt {
+                        return Err(Trouble::Interrupted(Interrupt::AtOnce));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits while a person has paused the deployment.
+    async fn wait_while_paused(&mut self, progress: &Progress) -> Result<(), Trouble> {
+        if !self.controls.paused {
+            return Ok(());
+        }
+        progress.say("paused by a person: `cuelight promote` goes on");
+        self.wait_for_person().await?;
+        self.controls.paused = false;
+        Ok(())
+    }
+
+    /// Waits until the deployment is promoted.
+    async fn wait_for_person(&mut self) -> Result<(), Trouble> {
+        self.controls.stage = Stage::Pause;
+        self.controls.promoted = false;
+        while !self.controls.promoted {
+            if let Some(interrupt) = self.controls.next(&self.subject).await {
+                return Err(Trouble::Interrupted(interrupt));
+            }
+        }
+        self.controls.stage = Stage::Step;
+        Ok(())
+    }
+
+    /// Watches the new release for a time, or until the deployment is promoted.
+    async fn pause(&mut self, pause: Pause, plan: &Plan, progress: &Progress) -> Result<Option<String>, Trouble> {
+        if self.controls.full {
+            return Ok(Some("skipped: promoted fully".to_owned()));
+        }
+        self.controls.stage = Stage::Pause;
+        self.controls.promoted = false;
+        let end = match pause {
+            Pause::For(length) => Some(Instant::now() + length),
+            Pause::Person => {
+                progress.say(&format!("waits for a person: `cuelight promote {}`", self.subject.settings.name));
+                None
+            }
+        };
+        let analysis = self.subject.settings.analysis.clone();
+        let default = self.subject.settings.health;
+        let (every, most) = analysis
+            .as_ref()
+            .map_or((default.interval, default.retries.max(1)), |analysis| (analysis.every, analysis.failures));
+        let (mut bad, mut good, mut unknown) = (0, 0, 0);
+        let mut next = Instant::now() + every;
+        loop {
+            if self.controls.promoted {
+                self.controls.stage = Stage::Step;
+                return Ok(Some("promoted".to_owned()));
+            }
+            if end.is_some_and(|end| Instant::now() >= end) && !self.controls.paused {
+                break;
+            }
+            let wake = end.filter(|_| !self.controls.paused).map_or(next, |end| end.min(next));
+            self.controlled_until(wake).await?;
+            if Instant::now() < next || self.controls.promoted {
+                continue;
+            }
+            let answer = self.watch(plan, progress).await?;
+            progress.say(answer.text());
+            match answer {
+                Answer::Good(_) => good += 1,
+                Answer::Unknown(_) => unknown += 1,
+                Answer::Bad(last) => {
+                    bad += 1;
+                    if bad >= most {
+                        return Err(Trouble::Analysis { count: bad, last });
+                    }
+                }
+            }
+            next = Instant::now() + every;
+        }
+        if analysis.is_some() && good == 0 && unknown > 0 {
+            progress.say(&format!(
+                "all {unknown} answers are unknown: a person decides; `cuelight promote {}` or `cuelight abort {}`",
+                self.subject.settings.name, self.subject.settings.name
+            ));
+            self.wait_for_person().await?;
+        }
+        self.controls.stage = Stage::Step;
+        Ok(None)
+    }
+
+    /// Sleeps while commands are answered; returns early after each.
+    async fn controlled_until(&mut self, wake: Instant) -> Result<(), Trouble> {
+        tokio::select! {
+            () = sleep_until(wake) => Ok(()),
+            interrupt = self.controls.next(&self.subject) => interrupt.map_or(Ok(()), |interrupt| Err(Trouble::Interrupted(interrupt))),
+        }
+    }
+
+    /// Asks once how the new release does.
+    async fn watch(&mut self, plan: &Plan, progress: &Progress) -> Result<Answer, Trouble> {
+        let slot = plan.new.slot;
+        let (target, settings) = (std::sync::Arc::clone(&self.tools.target), self.subject.settings.clone());
+        let shell = self.tools.shell.clone();
+        let asked = async {
+            match &settings.analysis {
+                None => target.health(slot, plan, progress).await,
+                Some(analysis) => {
+                    let variables = check_variables(plan, slot, &settings.name);
+                    let about = (slot.name(), variables.as_slice());
+                    check::ask(&analysis.probe, analysis.timeout, &shell, about, progress).await
+                }
+            }
+        };
+        self.controlled(asked).await.map_err(Trouble::Interrupted)
+    }
+
+    /// Keeps the old release running for a time, then stops it. The deployment has succeeded already, and others may begin
+    /// meanwhile.
+    async fn keep(
+        &mut self,
+        step: &PlanStep,
+        slot: Slot,
+        after: Duration,
+        plan: &Plan,
+        progress: &Progress,
+    ) -> Result<Option<String>, Trouble> {
+        let name = &self.subject.settings.name;
+        progress.say(&format!(
+            "{slot} runs on for {}: `cuelight rollback {name}` is instant until then; `cuelight promote {name}` stops it now",
+            written(after)
+        ));
+        self.append(Action::Ended { outcome: Outcome::Succeeded }, String::new());
+        self.turn = None;
+        let end = Instant::now() + after;
+        self.controls.stage = Stage::Pause;
+        self.controls.promoted = false;
+        while Instant::now() < end && !self.controls.promoted && !self.controls.full {
+            match self.controlled_until(end).await {
+                Err(Trouble::Interrupted(Interrupt::Cancelled)) => return Ok(Some("it runs on: cancelled".to_owned())),
+                other => other?,
+            }
+        }
+        self.controls.stage = Stage::Step;
+        let queue = std::sync::Arc::clone(&self.tools.queue);
+        let turn = match self.controlled(async move { queue.wait(true).await }).await {
+            Err(Interrupt::Cancelled) => return Ok(Some("it runs on: cancelled".to_owned())),
+            other => other.map_err(Trouble::Interrupted)?,
+        };
+        self.turn = Some(turn?);
+        let observed = self.tools.target.observe(progress).await?;
+        let state = observed.slot(slot);
+        let is_ours = state.release.as_deref() == plan.release(slot).map(|release| release.sha.as_str());
+        if state.weight > 0 || !is_ours {
+            progress.say(&format!("{slot} is used by a later deployment: it is left as it is"));
+            return Ok(Some("used by a later deployment".to_owned()));
+        }
+        self.tools.target.act(step, plan, progress).await?;
+        Ok(None)
+    }
+}
+
+/// Returns the variables of checks about a slot.
+fn check_variables(plan: &Plan, slot: Slot, environment: &str) -> Vec<(&'static str, String)> {
+    let release = plan.release(slot);
+    vec![
+        ("DEPLOY_ENVIRONMENT", environment.to_owned()),
+        ("DEPLOY_SLOT", slot.name().to_owned()),
+        ("DEPLOY_SHA", release.map(|release| release.sha.clone()).unwrap_or_default()),
+        ("DEPLOY_RELEASE", release.map(|release| release.name().to_owned()).unwrap_or_default()),
+    ]
+}
+
+/// Whether what a step leads to is there already.
+fn is_so(step: &PlanStep, plan: &Plan, observed: &Observed) -> bool {
+    match step {
+        PlanStep::Start { slot, replicas } => {
+            let state = observed.slot(*slot);
+            let is_release = state.release.as_deref() == plan.release(*slot).map(|release| release.sha.as_str());
+            is_release && state.replicas >= *replicas && state.open >= *replicas
+        }
+        PlanStep::Weight { slot, percent } => {
+            observed.slot(*slot).weight == *percent && observed.slot(slot.other()).weight == 100 - percent
+        }
+        PlanStep::Drain { slot, keep } => observed.slot(*slot).open <= *keep,
+        PlanStep::Stop { slot, keep, .. } => observed.slot(*slot).replicas <= *keep,
+        PlanStep::Healthy { .. } | PlanStep::Check { .. } | PlanStep::Pause(_) => false,
+    }
+}

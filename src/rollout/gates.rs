@@ -1,0 +1,310 @@
+//! Gates: the rules that a deployment must pass before it begins, in order. All of it is pure.
+//!
+//! Each gate says why it holds and who can open it. On this machine they are a habit between people, not a protection: who
+//! can start the program can also change the settings. The ledger records everything, and nothing goes past it.
+
+use std::time::Duration;
+
+use crate::model::deployment::{
+    Actor, Cause, DeploymentRecord, EnvironmentSettings, Ledger, Outcome, RefRule, written,
+};
+use crate::model::environment::Release;
+use crate::model::{Gate, ReviewRefusal, Timestamp};
+use crate::workflow::pattern::FilterPattern;
+
+use super::release::NamedRelease;
+
+/// What a deployment may be held back by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum GateKind {
+    /// The rule about branches and tags.
+    Policy,
+    /// Another environment comes first.
+    After,
+    /// The environment is locked.
+    Lock,
+    /// A weekly time without deployments.
+    Freeze,
+    /// A person must approve.
+    Approval,
+    /// The wait timer.
+    Wait,
+}
+
+/// A gate that is closed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Closed {
+    /// The gate.
+    pub kind: GateKind,
+    /// Why it is closed, and who or what opens it.
+    pub sentence: String,
+    /// When it opens by itself.
+    pub until: Option<Timestamp>,
+}
+
+/// What the gates depend on.
+#[derive(Clone, Copy, Debug)]
+pub struct GateFacts<'f> {
+    /// The environment.
+    pub settings: &'f EnvironmentSettings,
+    /// The entries of the repository.
+    pub ledger: &'f Ledger,
+    /// The deployment; `None` before it is requested.
+    pub record: Option<&'f DeploymentRecord>,
+    /// The current time.
+    pub now: Timestamp,
+    /// The current minute of the week in local time, from Monday 00:00.
+    pub minute_of_week: u16,
+}
+
+impl Closed {
+    /// Whether a request is refused: only an override, an unlock or another release could pass.
+    #[must_use]
+    pub fn refuses(&self) -> bool {
+        matches!(self.kind, GateKind::Policy | GateKind::After | GateKind::Lock | GateKind::Freeze)
+    }
+
+    /// Whether a rollback is held back, too: what comes back passed the other gates before.
+    #[must_use]
+    pub fn holds_rollbacks(&self) -> bool {
+        self.kind == GateKind::Lock
+    }
+
+    /// Returns the gate as the state of a run has it.
+    #[must_use]
+    pub fn gate(&self, environment: &str) -> Gate {
+        match (self.kind, self.until) {
+            (GateKind::Approval, _) => Gate::Review(environment.to_owned()),
+            (GateKind::Wait, Some(until)) => Gate::Timer { environment: environment.to_owned(), until },
+            _ => Gate::Resource(self.sentence.clone()),
+        }
+    }
+}
+
+/// Returns the rules about the release that do not let it pass: its branches and tags, and the environments before.
+#[must_use]
+pub fn policy(settings: &EnvironmentSettings, ledger: &Ledger, release: &NamedRelease) -> Vec<Closed> {
+    let name = &settings.name;
+    let closed = |kind, sentence| Closed { kind, sentence, until: None };
+    let mut all = Vec::new();
+    if !settings.on.is_empty() && !settings.on.iter().any(|rule| allows(rule, release)) {
+        let rules: Vec<_> = settings.on.iter().map(RefRule::written).collect();
+        let what = match (release.tags.as_slice(), release.branches.as_slice()) {
+            ([], []) => "it has no tag and is on no branch".to_owned(),
+            ([], branches) => format!("it has no tag and is on {}", branches.join(", ")),
+            (tags, _) => format!("its tags are {}", tags.join(", ")),
+        };
+        let sentence = format!(
+            "only {} may be deployed to {name}, and {} is not: {what}",
+            rules.join(" or "),
+            release.release.title()
+        );
+        all.push(closed(GateKind::Policy, sentence));
+    }
+    for before in &settings.after {
+        if !has_succeeded(ledger, before, &release.release) {
+            let sha = release.release.short();
+            let sentence = format!(
+                "{} has not succeeded in {before}: deploy it there first with `cuelight deploy {before} {sha}`",
+                release.release.title()
+            );
+            all.push(closed(GateKind::After, sentence));
+        }
+    }
+    all
+}
+
+fn allows(rule: &RefRule, release: &NamedRelease) -> bool {
+    let fits = |pattern: &str, names: &[String]| {
+        FilterPattern::parse(pattern).is_ok_and(|pattern| names.iter().any(|name| pattern.matches(name)))
+    };
+    match rule {
+        RefRule::PullRequest => true,
+        RefRule::Push(pattern) => fits(pattern, &release.branches),
+        RefRule::Tag(pattern) => fits(pattern, &release.tags),
+    }
+}
+
+/// Whether a commit is or was live in an environment.
+fn has_succeeded(ledger: &Ledger, environment: &str, release: &Release) -> bool {
+    let of_commit = |record: &DeploymentRecord| record.release.sha == release.sha;
+    ledger.deployments(environment).iter().any(|record| of_commit(record) && record.outcome == Some(Outcome::Succeeded))
+}
+
+/// Returns the gates that hold a deployment back now, in order. Empty if it may begin. Rules about the release are those
+/// of [`policy`].
+#[must_use]
+pub fn closed(facts: &GateFacts<'_>) -> Vec<Closed> {
+    let GateFacts { settings, ledger, record, now, minute_of_week } = *facts;
+    let name = &settings.name;
+    if record.is_some_and(|record| record.overridden) {
+        return Vec::new();
+    }
+    let mut all = Vec::new();
+    if let Some(lock) = ledger.lock(name, now) {
+        let sentence = format!("{name} is {}; `cuelight unlock {name}` opens it", lock.text());
+        all.push(Closed { kind: GateKind::Lock, sentence, until: lock.until });
+    }
+    if let Some(window) = settings.freeze.iter().find(|window| window.contains(minute_of_week)) {
+        let sentence = format!("{name} is frozen ({}, local time)", window.written());
+        all.push(Closed { kind: GateKind::Freeze, sentence, until: None });
+    }
+    if !settings.reviewers.is_empty() && record.is_none_or(|record| record.approved.is_none()) {
+        let run = record.map(|record| format!(" --run {}", record.run)).unwrap_or_default();
+        let own = if settings.prevent_self_review { ", not by who deploys" } else { "" };
+        let sentence = format!(
+            "waits for an approval by one of {}{own}: `cuelight approve {name}{run}`",
+            settings.reviewers.join(", ")
+        );
+        all.push(Closed { kind: GateKind::Approval, sentence, until: None });
+    }
+    if !settings.wait.is_zero() {
+        let waited = record.map_or(Duration::ZERO, |record| now.since(record.created));
+        if waited < settings.wait {
+            let left = Duration::from_secs((settings.wait - waited).as_secs_f64().ceil() as u64);
+            let sentence = format!("waits {} of {}", written(left), written(settings.wait));
+            let until = record.map(|record| Timestamp(record.created.0 + settings.wait.as_millis() as u64));
+            all.push(Closed { kind: GateKind::Wait, sentence, until });
+        }
+    }
+    if record.is_some_and(|record| record.cause == Cause::Rollback) {
+        all.retain(Closed::holds_rollbacks);
+    }
+    all
+}
+
+/// Returns why a person may not review a deployment; `None` if the person may.
+#[must_use]
+pub fn refusal(settings: &EnvironmentSettings, creator: &Actor, by: &Actor) -> Option<ReviewRefusal> {
+    if settings.reviewers.is_empty() {
+        return Some(ReviewRefusal::NoReviewers);
+    }
+    if !settings.reviewers.iter().any(|reviewer| by.is(reviewer)) {
+        return Some(ReviewRefusal::NotReviewer);
+    }
+    (settings.prevent_self_review && by.is_same(creator)).then_some(ReviewRefusal::OwnDeployment)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::RunId;
+    use crate::model::deployment::{Action, Entry, Freeze, Strategy};
+    use crate::rollout::testing::{NO_EFFECT, release, settings};
+
+    fn person(user: &str) -> Actor {
+        Actor { user: user.to_owned(), host: "web".to_owned(), email: format!("{user}@example.com") }
+    }
+
+    fn entry(at: u64, environment: &str, action: Action) -> Entry {
+        Entry {
+            at: Timestamp(at),
+            by: person("ada"),
+            environment: environment.to_owned(),
+            deployment: Some(RunId::new("r1")),
+            action,
+            reason: "a reason".to_owned(),
+        }
+    }
+
+    fn named(tag: &str, branches: &[&str]) -> NamedRelease {
+        let branches = branches.iter().map(|branch| (*branch).to_owned()).collect();
+        NamedRelease { release: release(tag), tags: vec![tag.to_owned()], branches }
+    }
+
+    fn requested(environment: &str) -> Entry {
+        let action = Action::Requested { release: release("v1"), from: None, cause: Cause::Manual };
+        entry(1000, environment, action)
+    }
+
+    #[test]
+    fn a_release_passes_by_its_tag_or_branch_and_after_other_environments() {
+        let rules = |on: &[RefRule], after: &[&str]| EnvironmentSettings {
+            on: on.to_vec(),
+            after: after.iter().map(|name| (*name).to_owned()).collect(),
+            ..settings(Strategy::Recreate, 1, NO_EFFECT)
+        };
+        let tag = RefRule::Tag("v*".to_owned());
+        let main = RefRule::Push("main".to_owned());
+        let none = Ledger::default();
+        let closed = |settings: &EnvironmentSettings, ledger: &Ledger, release: &NamedRelease| {
+            policy(settings, ledger, release).into_iter().map(|closed| closed.sentence).collect::<Vec<_>>()
+        };
+        let empty: Vec<String> = Vec::new();
+        assert_eq!(closed(&rules(&[], &[]), &none, &named("v1", &[])), empty);
+        assert_eq!(closed(&rules(&[tag.clone()], &[]), &none, &named("v1", &[])), empty);
+        assert_eq!(closed(&rules(&[main.clone()], &[]), &none, &named("v1", &["main"])), empty);
+        let title = release("rc").title();
+        assert_eq!(
+            closed(&rules(&[tag, main], &[]), &none, &named("rc", &["topic"])),
+            [format!("only tag:v* or push:main may be deployed to production, and {title} is not: its tags are rc")]
+        );
+        let after = rules(&[], &["staging"]);
+        let waits = closed(&after, &none, &named("v1", &[]));
+        assert!(waits[0].ends_with(&format!("`cuelight deploy staging {}`", release("v1").short())), "{waits:?}");
+        let ended = |outcome| entry(2000, "staging", Action::Ended { outcome });
+        let failed = Ledger::new(vec![requested("staging"), ended(Outcome::RolledBack)]);
+        assert_eq!(closed(&after, &failed, &named("v1", &[])).len(), 1);
+        let succeeded = Ledger::new(vec![requested("staging"), ended(Outcome::Succeeded)]);
+        assert_eq!(closed(&after, &succeeded, &named("v1", &[])), empty);
+    }
+
+    #[test]
+    fn a_deployment_is_held_with_a_sentence_until_its_gates_open() {
+        let settings = EnvironmentSettings {
+            reviewers: vec!["olu".to_owned()],
+            wait: Duration::from_mins(10),
+            freeze: Freeze::parse("Mon 00:00 - Mon 01:00").into_iter().collect(),
+            ..settings(Strategy::Recreate, 1, NO_EFFECT)
+        };
+        let mut entries = vec![requested("production"), entry(1500, "production", Action::Locked { until: None })];
+        let kinds = |entries: &[Entry], now: u64, minute_of_week: u16| {
+            let ledger = Ledger::new(entries.to_vec());
+            let record = ledger.deployment("production", &RunId::new("r1"));
+            let facts = GateFacts {
+                settings: &settings,
+                ledger: &ledger,
+                record: record.as_ref(),
+                now: Timestamp(now),
+                minute_of_week,
+            };
+            closed(&facts)
+        };
+        let all = kinds(&entries, 181_000, 5);
+        let words: Vec<_> = all.iter().map(|closed| (closed.kind, closed.sentence.as_str())).collect();
+        assert_eq!(
+            words,
+            [
+                (
+                    GateKind::Lock,
+                    "production is locked by ada@web since 1970-01-01 00:00 UTC: a reason; `cuelight unlock production` opens it"
+                ),
+                (GateKind::Freeze, "production is frozen (Mon 00:00 - Mon 01:00, local time)"),
+                (GateKind::Approval, "waits for an approval by one of olu: `cuelight approve production --run r1`"),
+                (GateKind::Wait, "waits 7m of 10m"),
+            ]
+        );
+        entries.push(entry(1600, "production", Action::Unlocked));
+        entries.push(entry(1700, "production", Action::Approved));
+        let left = kinds(&entries, 181_000, 60);
+        assert_eq!(left.iter().map(|closed| closed.kind).collect::<Vec<_>>(), [GateKind::Wait]);
+        assert_eq!(left[0].until, Some(Timestamp(601_000)));
+        assert_eq!(kinds(&entries, 601_000, 60), []);
+        entries.truncate(2);
+        entries.push(entry(1800, "production", Action::Overrode));
+        assert_eq!(kinds(&entries, 2000, 5), [], "an override opens all of them");
+    }
+
+    #[test]
+    fn reviewers_are_people_and_not_who_deploys() {
+        let settings = EnvironmentSettings {
+            reviewers: vec!["ada".to_owned(), "olu@example.com".to_owned()],
+            prevent_self_review: true,
+            ..settings(Strategy::Recreate, 1, NO_EFFECT)
+        };
+        let refused = |by: &str| refusal(&settings, &person("ada"), &person(by));
+        assert_eq!(refused("olu"), None);
+        assert_eq!(refused("ada"), Some(ReviewRefusal::OwnDeployment));
+        assert_eq!(refused("eve"), Some(ReviewRefusal::NotReviewer));
+    }
+}

@@ -1,0 +1,31 @@
+//! Deployments to environments by this machine.
+//!
+//! A *release* is put into an *environment* by a *deployment*: a run whose worker carries out a
+//! [`Plan`](crate::model::deployment::Plan). A plan is a list of seven kinds of steps, and a pure function of the
+//! environment's settings, of what its target reports, and of the release; see [`plan`].
+//!
+//! - [`plan`]: the plan of each strategy, and the way back from any point of it
+//! - [`gates`]: the rules that a deployment must pass before it begins
+//! - [`ledger`]: the append-only file of what was asked, decided and done in the environments of a repository
+//! - [`release`]: from a tag, branch or commit to a release
+//! - [`check`]: probes of health, with their timing
+//! - [`target`]: where replicas run: commands
+//! - [`shell`]: the commands of settings; [`outlet`]: where records and logs go
+//! - [`driver`]: carries out a plan, step by step, and returns to the former release when a step fails
+//!
+//! # Safety
+//!
+//! Every step names a state, not a change, and is carried out only where the target does not report it yet. The position
+//! in the plan is written before each step. So a deployment whose worker was killed goes on, or back, from where it was.
+
+pub mod check;
+pub mod driver;
+pub mod gates;
+pub mod ledger;
+pub mod outlet;
+pub mod plan;
+pub mod release;
+pub mod shell;
+pub mod target;
+#[cfg(test)]
+mod testing;

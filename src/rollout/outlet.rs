@@ -1,0 +1,66 @@
+//! Destination of what a deployment records. The worker implements it over a run folder; tests keep it in memory.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::model::{Event, JobId, StepNumber};
+
+/// Receives events and log text. Masking, ordering and writing are its concern.
+pub trait Outlet: Send + Sync {
+    /// Appends an event to the journal.
+    fn record(&self, event: Event);
+
+    /// Opens the log of a step.
+    fn log(&self, job: &JobId, step: StepNumber) -> Box<dyn StepLog>;
+}
+
+/// The log of one step.
+pub trait StepLog: Send {
+    /// Appends bytes.
+    fn write(&mut self, bytes: &[u8]);
+
+    /// Ends the log.
+    fn finish(&mut self);
+}
+
+/// A step in progress: its log, and the processes that it starts.
+pub struct Progress {
+    outlet: Arc<dyn Outlet>,
+    job: JobId,
+    step: StepNumber,
+    log: Mutex<Box<dyn StepLog>>,
+}
+
+impl Progress {
+    /// Opens the log of a step.
+    #[must_use]
+    pub fn new(outlet: &Arc<dyn Outlet>, job: &JobId, step: StepNumber) -> Self {
+        let log = Mutex::new(outlet.log(job, step));
+        Self { outlet: Arc::clone(outlet), job: job.clone(), step, log }
+    }
+
+    fn log(&self) -> MutexGuard<'_, Box<dyn StepLog>> {
+        // A panic between two writes leaves no inconsistent state.
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Appends output of a process.
+    pub fn write(&self, bytes: &[u8]) {
+        self.log().write(bytes);
+    }
+
+    /// Appends a line.
+    pub fn say(&self, line: &str) {
+        self.write(format!("{line}\n").as_bytes());
+    }
+
+    /// Records a process group, which is ended if the worker dies.
+    pub fn started(&self, pgid: i32) {
+        self.outlet.record(Event::ProcessStarted { job: self.job.clone(), step: self.step, pgid });
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.log().finish();
+    }
+}

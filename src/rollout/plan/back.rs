@@ -1,0 +1,61 @@
+//! The way back from any point of a plan to the release that was live before it.
+
+use std::time::Duration;
+
+use crate::model::deployment::{EnvironmentSettings, Observed, Plan, PlanStep, Strategy};
+
+use super::Supports;
+use super::batches::{self, Batches};
+
+/// Returns the steps that bring the former release back, from what is there now: all of its replicas serve, and nothing of
+/// the new release runs. Empty if that is so already.
+#[must_use]
+pub fn back(settings: &EnvironmentSettings, plan: &Plan, observed: &Observed) -> Vec<PlanStep> {
+    let supports = Supports::of(settings);
+    let new = plan.new.slot;
+    let there = observed.slot(new);
+    let clear = |drain: bool| {
+        let drain = drain.then_some(PlanStep::Drain { slot: new, keep: 0 });
+        let stop = PlanStep::Stop { slot: new, keep: 0, after: Duration::ZERO };
+        drain.into_iter().chain([stop])
+    };
+    let is_there = there.replicas > 0;
+    let mut steps: Vec<PlanStep> = match &plan.old {
+        None if is_there => clear(there.weight > 0).collect(),
+        None => Vec::new(),
+        Some(old) => {
+            let state = observed.slot(old.slot);
+            let wanted = old.replicas;
+            let serve = PlanStep::Weight { slot: old.slot, percent: 100 };
+            let open = [PlanStep::Start { slot: old.slot, replicas: wanted }, PlanStep::Healthy { slot: old.slot }];
+            if state.ready() >= wanted || (state.healthy >= wanted && state.replicas >= wanted) {
+                let opened = open.into_iter().take(usize::from(state.open < wanted));
+                let serve = (state.weight < 100).then_some(serve);
+                let clear = is_there.then(|| clear(true)).into_iter().flatten();
+                opened.chain(serve).chain(clear).collect()
+            } else if settings.strategy == Strategy::Recreate {
+                let clear = is_there.then(|| clear(true)).into_iter().flatten();
+                clear.chain(open).chain([serve]).collect()
+            } else {
+                let (max_surge, max_unavailable) = match settings.strategy {
+                    Strategy::Rolling { max_surge, max_unavailable } => (max_surge, max_unavailable),
+                    // Both releases run beside each other in full.
+                    _ => (wanted, 0),
+                };
+                let batches = Batches {
+                    from: new,
+                    from_total: there.replicas,
+                    from_serving: supports.serving(there),
+                    to_total: state.replicas,
+                    to_serving: supports.serving(state),
+                    replicas: wanted,
+                    max_surge,
+                    max_unavailable,
+                };
+                batches::steps(batches, None)
+            }
+        }
+    };
+    steps.retain(|step| supports.has(step));
+    steps
+}

@@ -1,0 +1,144 @@
+//! Plans: what each strategy does, and the way back. All of it is pure.
+//!
+//! What holds at every point of every plan, and of the way back from it, is tested for all small environments: no slot gets
+//! more traffic than its replicas can carry if as many are missing as the strategy allows.
+
+use std::time::Duration;
+
+use crate::model::deployment::{
+    EnvironmentSettings, Observed, Plan, PlanStep, ScriptCommand, Slot, SlotState, Strategy, Versioned,
+};
+use crate::model::environment::Release;
+
+mod back;
+mod batches;
+mod strategies;
+#[cfg(test)]
+mod tests;
+
+pub use back::back;
+
+/// Why there is no plan.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum PlanError {
+    /// An earlier deployment stopped half-way.
+    #[error(
+        "{environment} is between two releases: {blue} % of the traffic goes to blue and {green} % to green; resume or \
+         abort the deployment that left it so"
+    )]
+    Between {
+        /// Name of the environment.
+        environment: String,
+        /// Share of the slot in percent.
+        blue: u8,
+        /// Share of the slot in percent.
+        green: u8,
+    },
+    /// Traffic goes to a release that this machine did not deploy.
+    #[error(
+        "{environment} serves the commit {sha}, which is not in the repository here: fetch it, so that there is a way back"
+    )]
+    UnknownRelease {
+        /// Name of the environment.
+        environment: String,
+        /// The commit.
+        sha: String,
+    },
+}
+
+/// What a target can do, as far as plans depend on it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Supports {
+    /// Whether it moves shares of the traffic.
+    pub weights: bool,
+    /// Whether it takes traffic from single replicas.
+    pub drains: bool,
+}
+
+impl Supports {
+    /// Returns what the target of an environment can do.
+    #[must_use]
+    pub fn of(settings: &EnvironmentSettings) -> Self {
+        let has = |command| settings.target.command(command).is_some();
+        Self { weights: has(ScriptCommand::Weight), drains: has(ScriptCommand::Drain) }
+    }
+
+    /// Returns the number of replicas of a slot that take traffic. Where no shares are moved, all that can take it do.
+    fn serving(self, slot: &SlotState) -> u32 {
+        if self.weights { slot.serving() } else { slot.ready() }
+    }
+
+    /// Whether a step is one that the target carries out.
+    fn has(self, step: &PlanStep) -> bool {
+        match step {
+            PlanStep::Weight { .. } => self.weights,
+            PlanStep::Drain { .. } => self.drains,
+            _ => true,
+        }
+    }
+}
+
+/// Returns the plan that puts a release into an environment. `known` returns the release of a commit.
+///
+/// If the release still runs in the slot that does not serve, the plan only moves the traffic.
+///
+/// # Errors
+/// The environment is between two releases, or serves one that is not known.
+pub fn plan(
+    settings: &EnvironmentSettings,
+    observed: &Observed,
+    release: &Release,
+    known: impl Fn(&str) -> Option<Release>,
+) -> Result<Plan, PlanError> {
+    let replicas = settings.target.replicas;
+    let supports = Supports::of(settings);
+    let live = live(observed);
+    let (slot, old) = match live {
+        None => (Slot::Blue, None),
+        Some(live) => {
+            let state = observed.slot(live);
+            let rest = observed.slot(live.other());
+            if supports.serving(rest) > 0 {
+                let (blue, green) = (observed.slot(Slot::Blue).weight, observed.slot(Slot::Green).weight);
+                return Err(PlanError::Between { environment: settings.name.clone(), blue, green });
+            }
+            let sha = state.release.clone().unwrap_or_default();
+            let unknown = || PlanError::UnknownRelease { environment: settings.name.clone(), sha: sha.clone() };
+            let release = known(&sha).ok_or_else(unknown)?;
+            (live.other(), Some(Versioned { slot: live, release, replicas: state.replicas }))
+        }
+    };
+    let new = Versioned { slot, release: release.clone(), replicas };
+    let kept = observed.slot(slot);
+    let mut steps = Vec::new();
+    let is_kept = kept.release.as_deref() == Some(release.sha.as_str())
+        && kept.replicas >= replicas
+        && kept.healthy >= replicas
+        && settings.strategy != Strategy::Recreate
+        && old.is_some();
+    if is_kept && supports.weights {
+        steps.extend(strategies::switch(&new, old.as_ref(), settings, kept.open < replicas));
+    } else {
+        if kept.replicas > 0 {
+            steps.push(PlanStep::Stop { slot, keep: 0, after: Duration::ZERO });
+        }
+        steps.extend(strategies::steps(settings, &new, old.as_ref()));
+    }
+    steps.retain(|step| supports.has(step));
+    Ok(Plan { new, old, steps })
+}
+
+/// Returns the slot that serves. Without weights, it is the one with the most replicas that can take traffic.
+fn live(observed: &Observed) -> Option<Slot> {
+    observed.live().or_else(|| {
+        let fullest = Slot::ALL.into_iter().max_by_key(|slot| observed.slot(*slot).ready())?;
+        Some(fullest).filter(|slot| observed.slot(*slot).ready() > 0)
+    })
+}
+
+/// Appends a step that changes something.
+fn push(steps: &mut Vec<PlanStep>, step: PlanStep) {
+    if steps.last() != Some(&step) {
+        steps.push(step);
+    }
+}

@@ -1,0 +1,94 @@
+//! The steps of each strategy.
+
+use std::time::Duration;
+
+use crate::model::deployment::{CanaryStep, EnvironmentSettings, PlanStep, Strategy, Versioned};
+
+use super::batches::{self, Batches};
+use super::push;
+
+/// Returns the steps that put `new` in place of `old`. The slot of `new` is empty.
+pub(super) fn steps(settings: &EnvironmentSettings, new: &Versioned, old: Option<&Versioned>) -> Vec<PlanStep> {
+    let (slot, replicas) = (new.slot, new.replicas);
+    let smoke = settings.smoke.as_ref().map(|_| PlanStep::Check { slot });
+    let start = |replicas| [PlanStep::Start { slot, replicas }, PlanStep::Healthy { slot }];
+    let Some(old) = old else {
+        let begin = start(replicas).into_iter().chain(smoke);
+        return begin.chain([PlanStep::Weight { slot, percent: 100 }]).collect();
+    };
+    let retire = [
+        PlanStep::Drain { slot: old.slot, keep: 0 },
+        PlanStep::Stop { slot: old.slot, keep: 0, after: settings.keep_old },
+    ];
+    match &settings.strategy {
+        Strategy::Recreate => {
+            let stop = PlanStep::Stop { slot: old.slot, keep: 0, after: Duration::ZERO };
+            let begin = [PlanStep::Drain { slot: old.slot, keep: 0 }, stop].into_iter().chain(start(replicas));
+            begin.chain(smoke).chain([PlanStep::Weight { slot, percent: 100 }]).collect()
+        }
+        Strategy::Rolling { max_surge, max_unavailable } => {
+            let batches = Batches {
+                from: old.slot,
+                from_total: old.replicas,
+                from_serving: old.replicas,
+                to_total: 0,
+                to_serving: 0,
+                replicas,
+                max_surge: *max_surge,
+                max_unavailable: *max_unavailable,
+            };
+            batches::steps(batches, smoke)
+        }
+        Strategy::BlueGreen { pause } => {
+            let begin = start(replicas).into_iter().chain(smoke.clone());
+            let switch = pause.map(PlanStep::Pause).into_iter().chain([PlanStep::Weight { slot, percent: 100 }]);
+            begin.chain(switch).chain(smoke).chain(retire).collect()
+        }
+        Strategy::Canary { steps: canary } => {
+            let mut steps = Vec::new();
+            let mut running = 0;
+            for step in canary {
+                match step {
+                    CanaryStep::Weight(percent) => {
+                        let wanted = share(replicas, *percent);
+                        if wanted > running {
+                            steps.extend(start(wanted));
+                            if running == 0 {
+                                steps.extend(smoke.clone());
+                            }
+                            running = wanted;
+                        }
+                        push(&mut steps, PlanStep::Weight { slot, percent: *percent });
+                    }
+                    CanaryStep::Pause(pause) => steps.push(PlanStep::Pause(*pause)),
+                }
+            }
+            if running < replicas {
+                steps.extend(start(replicas));
+            }
+            push(&mut steps, PlanStep::Weight { slot, percent: 100 });
+            steps.extend(retire);
+            steps
+        }
+    }
+}
+
+/// Returns the number of replicas that carry a share of the traffic: at least 1.
+fn share(replicas: u32, percent: u8) -> u32 {
+    (replicas * u32::from(percent)).div_ceil(100).max(1)
+}
+
+/// Returns the steps that move the traffic to a release that still runs. `drained` says whether some of its replicas are.
+pub(super) fn switch(
+    new: &Versioned,
+    old: Option<&Versioned>,
+    settings: &EnvironmentSettings,
+    drained: bool,
+) -> Vec<PlanStep> {
+    let open = drained.then_some(PlanStep::Start { slot: new.slot, replicas: new.replicas });
+    let retire = old.into_iter().flat_map(|old| {
+        let stop = PlanStep::Stop { slot: old.slot, keep: 0, after: settings.keep_old };
+        [PlanStep::Drain { slot: old.slot, keep: 0 }, stop]
+    });
+    open.into_iter().chain([PlanStep::Weight { slot: new.slot, percent: 100 }]).chain(retire).collect()
+}

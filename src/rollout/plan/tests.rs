@@ -1,0 +1,164 @@
+use super::*;
+use crate::model::deployment::{CanaryStep, Check, Pause, Probe, Timing};
+use crate::rollout::testing::{NO_EFFECT, canary, known, live, release, settings, words};
+
+fn planned(settings: &EnvironmentSettings, observed: &Observed, tag: &str) -> Plan {
+    plan(settings, observed, &release(tag), known).expect("a plan")
+}
+
+#[test]
+fn each_strategy_has_its_steps() {
+    let (v1, empty) = (live("v1", 2), Observed::default());
+    let rolling = Strategy::Rolling { max_surge: 1, max_unavailable: 0 };
+    let blue_green = Strategy::BlueGreen { pause: Some(Pause::Person) };
+    let smoke = Some(Check { probe: Probe::Exec("true".to_owned()), timing: Timing::default() });
+    let with_smoke =
+        EnvironmentSettings { smoke, keep_old: Duration::from_mins(30), ..settings(blue_green.clone(), 2, NO_EFFECT) };
+    let cases: Vec<(&str, EnvironmentSettings, &Observed)> = vec![
+        ("first", settings(blue_green, 2, NO_EFFECT), &empty),
+        ("recreate", settings(Strategy::Recreate, 2, NO_EFFECT), &v1),
+        ("rolling", settings(rolling.clone(), 2, NO_EFFECT), &v1),
+        ("rolling without router", settings(rolling, 2, &[NO_EFFECT[0], NO_EFFECT[4]]), &v1),
+        ("blue-green with smoke test", with_smoke, &v1),
+        ("canary", settings(canary(), 10, NO_EFFECT), &v1),
+    ];
+    let text = cases.into_iter().map(|(name, settings, observed)| {
+        format!("{name}:\n  {}\n", words(&planned(&settings, observed, "v2")).join("\n  "))
+    });
+    insta::assert_snapshot!(text.collect::<String>());
+}
+
+#[test]
+fn a_release_that_still_runs_only_gets_the_traffic() {
+    let settings = EnvironmentSettings { keep_old: Duration::from_mins(30), ..settings(canary(), 2, NO_EFFECT) };
+    let forward = planned(&settings, &live("v1", 2), "v2");
+    let kept =
+        forward.steps[..forward.steps.len() - 1].iter().fold(live("v1", 2), |state, step| state.after(step, &forward));
+    let mut back = planned(&settings, &kept, "v1");
+    let expected =
+        ["Start 2 replicas of v1 in blue", "Send 100 % of the traffic to blue", "Drain green", "Stop green after 30m"];
+    assert_eq!(words(&back), expected);
+    back = planned(&settings, &kept, "v3");
+    assert_eq!(words(&back)[0], "Stop blue", "another release takes the slot");
+}
+
+#[test]
+fn between_two_releases_there_is_no_plan() {
+    let settings = settings(canary(), 2, NO_EFFECT);
+    let mut between = live("v1", 2);
+    *between.slot_mut(Slot::Green) =
+        SlotState { release: Some(release("v2").sha), replicas: 1, healthy: 1, open: 1, weight: 10 };
+    between.slot_mut(Slot::Blue).weight = 90;
+    let error = plan(&settings, &between, &release("v3"), known).expect_err("between").to_string();
+    assert!(error.starts_with("production is between two releases: 90 % of the traffic goes to blue"), "{error}");
+    let error = plan(&settings, &live("unknown", 2), &release("v3"), known).expect_err("unknown").to_string();
+    assert!(error.contains("which is not in the repository here"), "{error}");
+}
+
+/// Numbers of replicas before and after, and the strategy.
+struct Case {
+    before: u32,
+    settings: EnvironmentSettings,
+}
+
+/// All small environments with all strategies that have no gap by design.
+fn cases() -> impl Iterator<Item = Case> {
+    let strategies = |replicas: u32| {
+        let pairs = (0..=3).flat_map(move |surge| (0..=replicas).map(move |unavailable| (surge, unavailable)));
+        let rolling = pairs
+            .filter(|(surge, unavailable)| surge + unavailable > 0)
+            .map(|(max_surge, max_unavailable)| Strategy::Rolling { max_surge, max_unavailable });
+        let canaries = [vec![10, 50], vec![1, 99], vec![25, 33, 75], vec![]]
+            .map(|shares| Strategy::Canary { steps: shares.into_iter().map(CanaryStep::Weight).collect() });
+        rolling.chain(canaries).chain([Strategy::BlueGreen { pause: None }])
+    };
+    (1..=5).flat_map(move |replicas| {
+        strategies(replicas).flat_map(move |strategy| {
+            let settings = settings(strategy, replicas, NO_EFFECT);
+            (1..=6).map(move |before| Case { before, settings: settings.clone() })
+        })
+    })
+}
+
+/// Checks that no slot has more traffic than it carries, and that no more replicas run than may.
+fn check(case: &Case, back_to: Option<u32>, state: &Observed, what: &dyn Fn() -> String) {
+    let replicas = back_to.unwrap_or(case.settings.target.replicas);
+    let (surge, unavailable) = match case.settings.strategy {
+        Strategy::Rolling { max_surge, max_unavailable } => (max_surge, max_unavailable),
+        _ => (case.before.max(replicas), 0),
+    };
+    let needed = case.settings.target.replicas.min(case.before).saturating_sub(unavailable);
+    let slots = Slot::ALL.map(|slot| state.slot(slot));
+    for slot in slots {
+        // Shares are rounded to whole percents.
+        let share = u32::from(slot.weight.saturating_sub(1));
+        assert!(slot.serving() * 100 >= share * needed, "{}: {state:?}", what());
+    }
+    assert!(slots.iter().map(|slot| slot.serving()).sum::<u32>() >= needed, "{}: {state:?}", what());
+    let most = (case.settings.target.replicas.max(case.before) + surge).max(replicas + surge);
+    assert!(slots.iter().map(|slot| slot.replicas).sum::<u32>() <= most, "{}: {state:?}", what());
+}
+
+#[test]
+fn never_fewer_serve_than_allowed_on_the_way_and_on_the_way_back() {
+    let mut checked = 0;
+    for case in cases() {
+        let forward = planned(&case.settings, &live("v1", case.before), "v2");
+        let mut state = live("v1", case.before);
+        for done in 0..=forward.steps.len() {
+            if done > 0 {
+                state = state.after(&forward.steps[done - 1], &forward);
+            }
+            let what = || format!("{:?} after {done} of {:?}", case.settings.strategy, forward.steps);
+            check(&case, None, &state, &what);
+            // The way back, interrupted at every point and begun again from there.
+            let way = back(&case.settings, &forward, &state);
+            for interrupted in 0..=way.len() {
+                let mut there = state.clone();
+                for step in &way[..interrupted] {
+                    there = there.after(step, &forward);
+                    check(&case, Some(case.before), &there, &|| format!("{} back by {way:?}", what()));
+                }
+                for step in back(&case.settings, &forward, &there) {
+                    there = there.after(&step, &forward);
+                    check(&case, Some(case.before), &there, &|| format!("{} back again by {way:?}", what()));
+                    checked += 1;
+                }
+                let old = there.slot(Slot::Blue);
+                let green = there.slot(Slot::Green);
+                assert_eq!((old.serving(), old.weight, green.replicas), (case.before, 100, 0), "{}: {way:?}", what());
+            }
+        }
+        let new = state.slot(Slot::Green);
+        assert_eq!((new.serving(), new.weight), (case.settings.target.replicas, 100), "{:?}", forward.steps);
+        assert_eq!(state.slot(Slot::Blue).replicas, 0, "{:?}", forward.steps);
+    }
+    assert!(checked > 10_000, "{checked}");
+}
+
+#[test]
+fn a_recreated_environment_gets_its_former_release_back() {
+    let settings = settings(Strategy::Recreate, 2, NO_EFFECT);
+    let forward = planned(&settings, &live("v1", 2), "v2");
+    let mut state = live("v1", 2);
+    for step in &forward.steps {
+        state = state.after(step, &forward);
+        let there =
+            back(&settings, &forward, &state).iter().fold(state.clone(), |there, step| there.after(step, &forward));
+        assert_eq!((there.slot(Slot::Blue).serving(), there.slot(Slot::Green).replicas), (2, 0), "{step:?}");
+    }
+}
+
+#[test]
+fn a_first_deployment_that_fails_leaves_nothing() {
+    let settings = settings(Strategy::Recreate, 2, NO_EFFECT);
+    let forward = planned(&settings, &Observed::default(), "v1");
+    let mut state = Observed::default();
+    assert_eq!(back(&settings, &forward, &state), []);
+    for step in &forward.steps {
+        state = state.after(step, &forward);
+        let there =
+            back(&settings, &forward, &state).iter().fold(state.clone(), |there, step| there.after(step, &forward));
+        assert_eq!(there, Observed::default(), "{step:?}");
+    }
+}

@@ -1,0 +1,93 @@
+//! From a tag, a branch or a commit to a release.
+
+use std::path::Path;
+
+use crate::model::environment::Release;
+use crate::repo::git::{GitError, git};
+
+/// A release, with the names that rules of environments are about.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NamedRelease {
+    /// The release.
+    pub release: Release,
+    /// Tags at the commit.
+    pub tags: Vec<String>,
+    /// Branches that contain the commit, of this repository and of its remotes, without the names of these.
+    pub branches: Vec<String>,
+}
+
+/// Why there is no release.
+#[derive(Debug, thiserror::Error)]
+pub enum ReleaseError {
+    /// The name is that of no commit.
+    #[error("`{0}` is not a tag, branch or commit of this repository")]
+    Unknown(String),
+    /// Git cannot read the repository.
+    #[error(transparent)]
+    Git(#[from] GitError),
+}
+
+/// Returns the release of a tag, a branch or a commit; `HEAD` for what is checked out.
+///
+/// # Errors
+/// There is no such commit, or git cannot read the repository.
+pub fn resolve(root: &Path, name: &str) -> Result<NamedRelease, ReleaseError> {
+    let commit = format!("{name}^{{commit}}");
+    let sha = git(root, ["rev-parse", "--verify", "--quiet", "--end-of-options", &commit])
+        .map_err(|_| ReleaseError::Unknown(name.to_owned()))?;
+    let sha = sha.trim().to_owned();
+    let tags = lines(&git(root, ["tag", "--points-at", &sha])?);
+    let format = "--format=%(refname)";
+    let refs = lines(&git(root, ["for-each-ref", format, "--contains", &sha, "refs/heads", "refs/remotes"])?);
+    let mut branches: Vec<String> = Vec::new();
+    for full in refs {
+        let remote = || full.strip_prefix("refs/remotes/").and_then(|rest| rest.split_once('/')).map(|(_, name)| name);
+        let branch = full.strip_prefix("refs/heads/").or_else(remote).filter(|branch| *branch != "HEAD");
+        if let Some(branch) = branch.filter(|branch| !branches.iter().any(|known| known == branch)) {
+            branches.push(branch.to_owned());
+        }
+    }
+    let tag = tags.iter().find(|tag| *tag == name).or_else(|| tags.last()).cloned();
+    let reference = match name {
+        "HEAD" => git(root, ["symbolic-ref", "--quiet", "--short", "HEAD"]).unwrap_or_default().trim().to_owned(),
+        name => name.to_owned(),
+    };
+    Ok(NamedRelease { release: Release { sha, reference, tag }, tags, branches })
+}
+
+fn lines(text: &str) -> Vec<String> {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_knows_its_tags_and_the_branches_that_contain_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let call = |args: &[&str]| {
+            let who = ["-c", "user.name=Ada L", "-c", "user.email=ada@example.org"];
+            git(folder.path(), who.into_iter().chain(args.iter().copied())).expect("git works").trim().to_owned()
+        };
+        call(&["init", "-q", "-b", "main"]);
+        call(&["commit", "-q", "--allow-empty", "-m", "one"]);
+        call(&["tag", "v1"]);
+        call(&["checkout", "-q", "-b", "topic"]);
+        call(&["commit", "-q", "--allow-empty", "-m", "two"]);
+        let v1 = resolve(folder.path(), "v1").expect("a tag");
+        assert_eq!(
+            (v1.release.title(), v1.tags, v1.branches),
+            (format!("v1 {}", v1.release.short()), vec!["v1".to_owned()], vec!["main".to_owned(), "topic".to_owned()])
+        );
+        let head = resolve(folder.path(), "HEAD").expect("a commit");
+        assert_eq!(
+            (head.release.reference.as_str(), head.release.tag, head.branches),
+            ("topic", None, vec!["topic".to_owned()])
+        );
+        let error = resolve(folder.path(), "v9").expect_err("unknown").to_string();
+        assert_eq!(error, "`v9` is not a tag, branch or commit of this repository");
+        let error = resolve(folder.path(), "--all").expect_err("an option").to_string();
+        assert!(error.starts_with("`--all` is not"), "{error}");
+    }
+}

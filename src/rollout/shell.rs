@@ -1,0 +1,167 @@
+//! Commands of environments: `sh`, in the root of the repository.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::Command;
+use tokio::time::{sleep, timeout};
+
+use super::outlet::Progress;
+
+/// How long a command may take to end after TERM.
+const AFTER_TERM: Duration = Duration::from_secs(5);
+
+/// How long output may stay open after a command has ended: a daemon that it started may hold the pipe.
+const AFTER_EXIT: Duration = Duration::from_secs(1);
+
+/// Maximum number of bytes of output that are kept for the caller.
+const MAX_KEPT: usize = 64 * 1024;
+
+/// Where commands run.
+#[derive(Clone, Debug)]
+pub struct Shell {
+    /// Folder.
+    pub folder: PathBuf,
+    /// Environment.
+    pub environment: Vec<(OsString, OsString)>,
+}
+
+/// How a command ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// Exit status; `None` if its time limit passed.
+    pub status: Option<ExitStatus>,
+    /// The first 64 KiB of what it printed on standard output.
+    pub output: Vec<u8>,
+}
+
+/// Why a command did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// It cannot be started.
+    #[error("cannot start `sh`: {0}")]
+    Start(io::Error),
+    /// It ended with an error.
+    #[error("the {name} command failed: {status}")]
+    Failed {
+        /// Name of the command.
+        name: &'static str,
+        /// Exit status.
+        status: ExitStatus,
+    },
+    /// Its time limit passed.
+    #[error("the {name} command did not end within {}", crate::model::deployment::written(*limit))]
+    TooSlow {
+        /// Name of the command.
+        name: &'static str,
+        /// The time limit.
+        limit: Duration,
+    },
+}
+
+impl Shell {
+    /// Runs a command and waits for its end. Its output goes to the log of the step. If the future is dropped, the processes
+    /// are killed.
+    ///
+    /// # Errors
+    /// The shell cannot be started, or waiting for it fails.
+    pub async fn run(
+        &self,
+        text: &str,
+        variables: &[(&str, String)],
+        limit: Duration,
+        progress: &Progress,
+    ) -> io::Result<Ended> {
+        let mut child = Command::new("sh")
+            .args(["-c", text])
+            .current_dir(&self.folder)
+            .env_clear()
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .envs(variables.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()?;
+        let group = Group(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw));
+        if let Some(pid) = group.0 {
+            progress.started(pid.as_raw_nonzero().get());
+        }
+        let (stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
+        let mut output = Vec::new();
+        let status = {
+            let reading =
+                async { tokio::join!(copy(stdout, progress, Some(&mut output)), copy(stderr, progress, None)) };
+            tokio::pin!(reading);
+            let waiting = async { timeout(limit, child.wait()).await };
+            tokio::pin!(waiting);
+            let mut is_read = false;
+            let status = loop {
+                tokio::select! {
+                    status = &mut waiting => break status,
+                    _ = &mut reading, if !is_read => is_read = true,
+                }
+            };
+            if status.is_ok() && !is_read {
+                let _ = timeout(AFTER_EXIT, &mut reading).await;
+            }
+            status
+        };
+        let status = match status {
+            Ok(status) => Some(status?),
+            Err(_) => {
+                group.signal(Signal::TERM);
+                tokio::select! {
+                    _ = child.wait() => {}
+                    () = sleep(AFTER_TERM) => {}
+                }
+                group.signal(Signal::KILL);
+                let _ = child.wait().await;
+                None
+            }
+        };
+        if status.is_some() {
+            // What it left in the background is meant to stay: a server that it started.
+            group.forget();
+        }
+        Ok(Ended { status, output })
+    }
+}
+
+/// A process group that is killed when it is dropped.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn signal(&self, signal: Signal) {
+        if let Some(pid) = self.0 {
+            // The processes may have ended.
+            let _ = kill_process_group(pid, signal);
+        }
+    }
+
+    fn forget(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+    }
+}
+
+async fn copy(mut from: impl AsyncRead + Unpin, progress: &Progress, mut kept: Option<&mut Vec<u8>>) {
+    let mut buffer = vec![0; 16 * 1024];
+    while let Ok(count @ 1..) = from.read(&mut buffer).await {
+        progress.write(&buffer[..count]);
+        if let Some(kept) = &mut kept {
+            let room = MAX_KEPT.saturating_sub(kept.len()).min(count);
+            kept.extend_from_slice(&buffer[..room]);
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Builders for tests of deployments.
+
+use std::time::Duration;
+
+use crate::model::deployment::{
+    CanaryStep, EnvironmentSettings, Observed, Pause, Plan, ScriptCommand, ScriptSettings, Slot, SlotState, Strategy,
+    Timing,
+};
+use crate::model::environment::Release;
+
+/// Returns the release of a tag; each tag is another commit.
+pub(crate) fn release(tag: &str) -> Release {
+    let sha = tag.bytes().map(|byte| format!("{byte:02x}")).rev().collect::<String>() + "abcdef0123456789";
+    Release { sha, reference: tag.to_owned(), tag: Some(tag.to_owned()) }
+}
+
+/// Returns the settings of an environment whose target has all of these commands.
+pub(crate) fn settings(strategy: Strategy, replicas: u32, commands: &[(ScriptCommand, &str)]) -> EnvironmentSettings {
+    EnvironmentSettings {
+        name: "production".to_owned(),
+        on: Vec::new(),
+        after: Vec::new(),
+        reviewers: Vec::new(),
+        prevent_self_review: false,
+        wait: Duration::ZERO,
+        freeze: Vec::new(),
+        strategy,
+        keep_old: Duration::ZERO,
+        url: None,
+        target: ScriptSettings {
+            commands: commands.iter().map(|(command, text)| (*command, (*text).to_owned())).collect(),
+            replicas,
+            timeout: Duration::from_secs(10),
+        },
+        health: Timing { interval: Duration::from_millis(10), retries: 3, ..Timing::default() },
+        health_check: None,
+        smoke: None,
+        analysis: None,
+    }
+}
+
+/// All commands of a target, which do nothing.
+pub(crate) const NO_EFFECT: &[(ScriptCommand, &str)] = &[
+    (ScriptCommand::Start, ":"),
+    (ScriptCommand::Healthy, ":"),
+    (ScriptCommand::Weight, ":"),
+    (ScriptCommand::Drain, ":"),
+    (ScriptCommand::Stop, ":"),
+];
+
+/// Returns a state in which a release serves from the blue slot.
+pub(crate) fn live(tag: &str, replicas: u32) -> Observed {
+    let mut observed = Observed::default();
+    *observed.slot_mut(Slot::Blue) =
+        SlotState { release: Some(release(tag).sha), replicas, healthy: replicas, open: replicas, weight: 100 };
+    observed
+}
+
+/// Returns the release of a commit of one of the tags `v1`, `v2` and `v3`.
+pub(crate) fn known(sha: &str) -> Option<Release> {
+    ["v1", "v2", "v3"].map(release).into_iter().find(|release| release.sha == sha)
+}
+
+/// A canary with two shares.
+pub(crate) fn canary() -> Strategy {
+    Strategy::Canary {
+        steps: vec![
+            CanaryStep::Weight(10),
+            CanaryStep::Pause(Pause::For(Duration::from_millis(50))),
+            CanaryStep::Weight(50),
+            CanaryStep::Pause(Pause::Person),
+        ],
+    }
+}
+
+/// Returns the steps of a plan in words, one a line.
+pub(crate) fn words(plan: &Plan) -> Vec<String> {
+    plan.steps.iter().map(|step| plan.describe(step)).collect()
+}

@@ -1,0 +1,199 @@
+//! Deployments to environments: plans carried out by the room `rollout`.
+
+use std::ffi::OsString;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
+
+use crate::engine::cancel::Cancellation;
+use crate::engine::concurrency::{AcquireError, GroupRequest};
+use crate::engine::outlet::Outlet as _;
+use crate::model::deployment::workflow_name;
+use crate::model::environment::Release;
+use crate::model::{EndReason, Event, JobId, Run, RunInfo, StepNumber};
+use crate::repo::git::Repository;
+use crate::rollout::driver::{self, Begin, Queue, QueueError, Stop, Subject, Tools, Turn};
+use crate::rollout::ledger::{self, LedgerFile};
+use crate::rollout::outlet::{Outlet, StepLog};
+use crate::rollout::release;
+use crate::rollout::shell::Shell;
+use crate::rollout::target::script::Script;
+use crate::store::clock::minute_of_week;
+use crate::store::folder::RunFolder;
+use crate::store::spec::DeploymentSpec;
+
+use super::Mode;
+use super::concurrency::ConcurrencyQueue;
+use super::outlet::RunOutlet;
+use super::work::{AttemptHost, Ended, HostedAttempt, Rejected, Work};
+
+/// The run of a deployment.
+pub(super) struct DeploymentRun(Arc<Request>);
+
+struct Request {
+    folder: RunFolder,
+    info: RunInfo,
+    spec: DeploymentSpec,
+    /// Environment of the worker process, inherited by commands.
+    environment: Vec<(OsString, OsString)>,
+}
+
+impl DeploymentRun {
+    pub(super) fn new(
+        folder: RunFolder,
+        info: RunInfo,
+        spec: DeploymentSpec,
+        environment: Vec<(OsString, OsString)>,
+    ) -> Self {
+        Self(Arc::new(Request { folder, info, spec, environment }))
+    }
+}
+
+impl Work for DeploymentRun {
+    fn secrets(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn attempt(&self, mode: &Mode, _: &Run) -> Result<Box<dyn HostedAttempt>, Rejected> {
+        let begin = match mode {
+            Mode::Start | Mode::Resume => Begin::Forward,
+            Mode::Abort { reason } if reason.is_empty() => Begin::Back("aborted after an interruption".to_owned()),
+            Mode::Abort { reason } => Begin::Back(format!("aborted after an interruption: {reason}")),
+            Mode::Rerun(_) => return Err(Rejected("a deployment does not run again: deploy or roll back".to_owned())),
+        };
+        Ok(Box::new(DeploymentAttempt { request: Arc::clone(&self.0), begin }))
+    }
+
+    fn clean_up(&self, _: &Run) {}
+}
+
+/// One attempt of a deployment.
+struct DeploymentAttempt {
+    request: Arc<Request>,
+    begin: Begin,
+}
+
+impl HostedAttempt for DeploymentAttempt {
+    fn secrets(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn run(self: Box<Self>, host: AttemptHost) -> BoxFuture<'static, Ended> {
+        async move {
+            let Self { request, begin } = *self;
+            let AttemptHost { folder, attempt, outlet, cancelled, orders, .. } = host;
+            let Request { info, spec, environment, .. } = &*request;
+            let name = workflow_name(&spec.settings.name);
+            let (settings, root) = (&spec.settings, spec.repository.clone());
+            let ledger = LedgerFile::of(&folder.runs(), &info.repository_key());
+            let shell = Shell { folder: root.clone(), environment: environment.clone() };
+            let kept = ledger.observed(&settings.name);
+            let repository = Repository::discover(&root);
+            let worker = repository.as_ref().map_or_else(|_| spec.creator.clone(), ledger::actor);
+            let queue = ConcurrencyQueue::new(&request.folder, info.repository_key(), (attempt, &name), &outlet);
+            let known = {
+                let (ledger, environment) = (ledger.clone(), settings.name.clone());
+                move |sha: &str| known(&ledger, &environment, &root, sha)
+            };
+            let tools = Tools {
+                target: Arc::new(Script::new(settings.clone(), folder.id().clone(), shell.clone(), kept)),
+                folder,
+                attempt,
+                outlet: Arc::new(Recorder(outlet)),
+                shell,
+                ledger,
+                queue: Arc::new(Turns { queue, group: name }),
+                known: Arc::new(known),
+                minute_of_week,
+            };
+            let subject = Subject {
+                settings: settings.clone(),
+                release: spec.release.clone(),
+                cause: spec.cause.clone(),
+                creator: spec.creator.clone(),
+                worker,
+            };
+            let (raise, stop) = watch::channel(Stop::No);
+            let carried = driver::carry_out(subject, tools, orders, stop, begin);
+            let end = tokio::select! {
+                end = carried => end,
+                never = translate(cancelled, raise) => match never {},
+            };
+            // The job has the reason.
+            Ended { conclusion: end.conclusion, reason: end.reason.map(EndReason::Message) }
+        }
+        .boxed()
+    }
+}
+
+/// Returns the release of a commit, from the deployments to the environment or from git.
+fn known(ledger: &LedgerFile, environment: &str, root: &std::path::Path, sha: &str) -> Option<Release> {
+    let ledger = ledger.read().ok()?;
+    let deployed = ledger.deployments(environment).into_iter().map(|record| record.release);
+    deployed.into_iter().find(|release| release.sha == sha).or_else(|| Some(release::resolve(root, sha).ok()?.release))
+}
+
+/// Passes the cancellation of the run on.
+async fn translate(
+    mut cancelled: watch::Receiver<Cancellation>,
+    stop: watch::Sender<Stop>,
+) -> std::convert::Infallible {
+    loop {
+        stop.send_replace(match *cancelled.borrow_and_update() {
+            Cancellation::None => Stop::No,
+            Cancellation::Cancel => Stop::Back,
+            Cancellation::Force | Cancellation::Lost => Stop::AtOnce,
+        });
+        if cancelled.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// The queue of an environment: a concurrency group.
+struct Turns {
+    queue: Arc<ConcurrencyQueue>,
+    group: String,
+}
+
+impl Queue for Turns {
+    fn wait(&self, is_patient: bool) -> BoxFuture<'_, Result<Turn, QueueError>> {
+        async move {
+            let wanted = GroupRequest { group: self.group.clone(), cancel_in_progress: false, queue_all: is_patient };
+            let acquired = async { self.queue.wait(self.queue.enter(None, &wanted)?).await };
+            match acquired.await {
+                Ok(ticket) => Ok(Box::new(ticket) as Turn),
+                Err(AcquireError::Deadlock(reason) | AcquireError::Failed(reason)) => Err(QueueError(reason)),
+            }
+        }
+        .boxed()
+    }
+}
+
+/// Records in the folder of the run.
+struct Recorder(Arc<RunOutlet>);
+
+impl Outlet for Recorder {
+    fn record(&self, event: Event) {
+        self.0.record(event);
+    }
+
+    fn log(&self, job: &JobId, step: StepNumber) -> Box<dyn StepLog> {
+        Box::new(Log(Arc::clone(&self.0).log(job, step)))
+    }
+}
+
+struct Log(Box<dyn crate::engine::outlet::StepLog>);
+
+impl StepLog for Log {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.write(bytes);
+        self.0.flush();
+    }
+
+    fn finish(&mut self) {
+        self.0.finish();
+    }
+}
