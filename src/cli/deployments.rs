@@ -174,7 +174,10 @@ pub(super) fn abort(args: &AbortArgs) -> Outcome {
     if args.detach || args.of.json {
         return told(&args.of, &open.record, "goes back to the former release");
     }
-    run::watch(&open.folder, Some(attempt), &mut *run::lines())
+    run::watch(&open.folder, Some(attempt), &mut *run::lines())?;
+    let ended = deployments.ledger()?.deployment(&args.of.environment, open.folder.id());
+    let is_back = |outcome| matches!(outcome, DeploymentOutcome::RolledBack | DeploymentOutcome::Cancelled);
+    Ok(if ended.and_then(|record| record.outcome).is_some_and(is_back) { Exit::Success } else { Exit::Failed })
 }
 
 pub(super) fn lock(args: &LockArgs) -> Outcome {

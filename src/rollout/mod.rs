@@ -10,6 +10,7 @@
 //! - [`release`]: from a tag, branch or commit to a release
 //! - [`check`]: probes of health, with their timing
 //! - [`target`]: where replicas run: commands
+//! - [`notify`]: a command per event
 //! - [`shell`]: the commands of settings; [`outlet`]: where records and logs go
 //! - [`driver`]: carries out a plan, step by step, and returns to the former release when a step fails
 //!
@@ -22,6 +23,7 @@ pub mod check;
 pub mod driver;
 pub mod gates;
 pub mod ledger;
+pub mod notify;
 pub mod outlet;
 pub mod plan;
 pub mod release;

@@ -77,17 +77,8 @@ impl Shell {
         limit: Duration,
         progress: &Progress,
     ) -> io::Result<Ended> {
-        let mut child = Command::new("sh")
-            .args(["-c", text])
-            .current_dir(&self.folder)
-            .env_clear()
-            .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .envs(variables.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()?;
+        let mut command = self.command(text, variables);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let group = Group(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw));
         if let Some(pid) = group.0 {
             progress.started(pid.as_raw_nonzero().get());
@@ -130,6 +121,39 @@ impl Shell {
             group.forget();
         }
         Ok(Ended { status, output })
+    }
+}
+
+impl Shell {
+    /// Runs a command whose output is not kept. Returns its exit status; `None` if its time limit passed.
+    ///
+    /// # Errors
+    /// The shell cannot be started, or waiting for it fails.
+    pub async fn run_unseen(
+        &self,
+        text: &str,
+        variables: &[(&str, String)],
+        limit: Duration,
+    ) -> io::Result<Option<ExitStatus>> {
+        let mut command = self.command(text, variables);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        let group = Group(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw));
+        let ended = timeout(limit, child.wait()).await;
+        drop(group);
+        ended.ok().transpose()
+    }
+
+    fn command(&self, text: &str, variables: &[(&str, String)]) -> Command {
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", text])
+            .current_dir(&self.folder)
+            .env_clear()
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .envs(variables.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .process_group(0);
+        command
     }
 }
 

@@ -36,6 +36,7 @@ pub(crate) fn settings(strategy: Strategy, replicas: u32, commands: &[(ScriptCom
         health_check: None,
         smoke: None,
         analysis: None,
+        notify: None,
     }
 }
 

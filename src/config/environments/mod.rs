@@ -9,8 +9,8 @@ use super::file::position;
 use super::value::{bare, list, quoted};
 use super::{ConfigError, Layer};
 use crate::model::deployment::{
-    Analysis, CanaryStep, Check, EnvironmentSettings, Freeze, Pause, Probe, RefRule, ScriptCommand, ScriptSettings,
-    Strategy, Timing, written,
+    Analysis, CanaryStep, Check, EnvironmentSettings, Freeze, Notify, NotifyEvent, Pause, Probe, RefRule,
+    ScriptCommand, ScriptSettings, Strategy, Timing, written,
 };
 use crate::model::nearest;
 
@@ -24,7 +24,7 @@ use table::{FileText, Table, length};
 pub(super) const TABLE: &str = "environments";
 
 /// Tables of an environment whose values run or reach something: they are part of what a person trusts.
-const TRUSTED: [&str; 4] = ["target", "health", "smoke", "analysis"];
+const TRUSTED: [&str; 5] = ["target", "health", "smoke", "analysis", "notify"];
 
 /// Environments of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -170,6 +170,7 @@ fn environment<'t>(name: &str, mut table: Table<'t>) -> Result<(EnvironmentSetti
     }
     let smoke = table.table("smoke")?.map(smoke).transpose()?;
     let analysis = table.table("analysis")?.map(analysis).transpose()?;
+    let notify = table.table("notify")?.map(notify).transpose()?;
     let settings = EnvironmentSettings {
         name: name.to_owned(),
         on,
@@ -186,6 +187,7 @@ fn environment<'t>(name: &str, mut table: Table<'t>) -> Result<(EnvironmentSetti
         health_check,
         smoke,
         analysis,
+        notify,
     };
     Ok((settings, table))
 }
@@ -368,6 +370,21 @@ fn analysis(mut table: Table<'_>) -> Result<Analysis, ConfigError> {
     Ok(analysis)
 }
 
+fn notify(mut table: Table<'_>) -> Result<Notify, ConfigError> {
+    let command = table.text("command")?.ok_or_else(|| table.lacks("has no `command`"))?.to_owned();
+    let mut on = Vec::new();
+    for name in table.texts("on")? {
+        let names = || NotifyEvent::ALL.map(NotifyEvent::name).join(", ");
+        let event = NotifyEvent::ALL.into_iter().find(|event| event.name() == name);
+        on.push(event.ok_or_else(|| table.wrong("on", &format!("has `{name}`: there are {}", names())))?);
+    }
+    if on.is_empty() {
+        on.extend(NotifyEvent::ALL);
+    }
+    table.finish()?;
+    Ok(Notify { command, on })
+}
+
 /// Text of the environments in `config.example.toml`.
 pub(super) const EXAMPLE: &str = r#"
 # Environments that `cuelight deploy` puts releases of the repository into. Only in .cuelight.toml; the target, the
@@ -420,4 +437,9 @@ pub(super) const EXAMPLE: &str = r#"
 # exec = "./deploy/error-rate --below 1%"
 # every = "15s"
 # failures = 3
+# A command that notifies people, with DEPLOY_EVENT, DEPLOY_MESSAGE, and DEPLOY_SLACK: the message as the body of a Slack
+# webhook. It is tried three times and never holds a deployment back. Default of on: all of these.
+# [environments.production.notify]
+# command = "curl -sf -H 'Content-Type: application/json' -d \"$DEPLOY_SLACK\" $SLACK_WEBHOOK_URL"
+# on = ["approval", "paused", "succeeded", "rolled_back", "failed"]
 "#;

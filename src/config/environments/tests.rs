@@ -48,7 +48,7 @@ fn errors_name_the_position_and_what_to_write() {
         (
             "strategy = 'rolling'\nmax_surge = 0",
             "",
-            "c:1:14: `environments.a.max_unavailable` and `max_surge` are both 0: no replica could be replaced; set one of \
+            "c:1:15: `environments.a.max_unavailable` and `max_surge` are both 0: no replica could be replaced; set one of \
              them to 1",
         ),
         (

@@ -11,8 +11,8 @@ pub use ledger::{Action, Actor, Cause, DeploymentRecord, Entry, Ledger, Lock, Ou
 pub use length::written;
 pub use plan::{Observed, Pause, Plan, PlanStep, Slot, SlotState, Versioned};
 pub use settings::{
-    Analysis, CanaryStep, Check, EnvironmentSettings, Freeze, Probe, RefRule, ScriptCommand, ScriptSettings, Strategy,
-    Timing,
+    Analysis, CanaryStep, Check, EnvironmentSettings, Freeze, Notify, NotifyEvent, Probe, RefRule, ScriptCommand,
+    ScriptSettings, Strategy, Timing,
 };
 
 /// Name of the event of runs that are deployments.

@@ -41,6 +41,9 @@ pub struct EnvironmentSettings {
     pub smoke: Option<Check>,
     /// What watches the new release during pauses; `None` for the health check.
     pub analysis: Option<Analysis>,
+    /// Notifications.
+    #[serde(default)]
+    pub notify: Option<Notify>,
 }
 
 /// A rule about the release that may be deployed.
@@ -315,6 +318,48 @@ pub struct Analysis {
     pub timeout: Duration,
     /// Number of bad answers in one pause that abort the deployment.
     pub failures: u32,
+}
+
+/// The command that notifies people, and when.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Notify {
+    /// Command for `sh`.
+    pub command: String,
+    /// The events.
+    pub on: Vec<NotifyEvent>,
+}
+
+/// What people are notified of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NotifyEvent {
+    /// A deployment waits for an approval.
+    Approval,
+    /// A deployment waits until a person promotes it.
+    Paused,
+    /// A release is live.
+    Succeeded,
+    /// The former release is live again.
+    RolledBack,
+    /// A deployment failed, and what is there is not known to be good.
+    Failed,
+}
+
+impl NotifyEvent {
+    /// All events.
+    pub const ALL: [Self; 5] = [Self::Approval, Self::Paused, Self::Succeeded, Self::RolledBack, Self::Failed];
+
+    /// Returns the name in settings, and the value of `DEPLOY_EVENT`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Approval => "approval",
+            Self::Paused => "paused",
+            Self::Succeeded => "succeeded",
+            Self::RolledBack => "rolled_back",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 #[cfg(test)]

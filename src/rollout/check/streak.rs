@@ -10,7 +10,7 @@ use super::Answer;
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum CheckError {
     /// Too many bad answers in a row.
-    #[error("bad {count} times in a row; the last answer: {last}")]
+    #[error("bad {}; the last answer: {last}", times(*count))]
     TooOften {
         /// Number of bad answers.
         count: u32,
@@ -25,6 +25,10 @@ pub enum CheckError {
         /// The last answer.
         last: String,
     },
+}
+
+fn times(count: u32) -> String {
+    if count == 1 { "once".to_owned() } else { format!("{count} times in a row") }
 }
 
 /// Result of a check so far.

@@ -9,7 +9,9 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::time::sleep;
 
-use crate::model::deployment::{Action, Actor, Cause, Entry, EnvironmentSettings, Observed, Outcome, Plan, PlanStep};
+use crate::model::deployment::{
+    Action, Actor, Cause, Entry, EnvironmentSettings, NotifyEvent, Observed, Outcome, Plan, PlanStep,
+};
 use crate::model::environment::Release;
 use crate::model::{
     Conclusion, Event, JobId, JobOutline, PendingReview, RunId, StepKind, StepNumber, StepOutline, Timestamp,
@@ -21,6 +23,7 @@ use crate::store::folder::RunFolder;
 use super::check::CheckError;
 use super::gates::{self, Closed, GateFacts, GateKind};
 use super::ledger::LedgerFile;
+use super::notify::Notifier;
 use super::outlet::{Outlet, Progress};
 use super::plan::{self, PlanError};
 use super::shell::Shell;
@@ -140,6 +143,7 @@ struct Driver {
     /// Number of steps that were announced.
     announced: Vec<StepOutline>,
     turn: Option<Turn>,
+    notifier: Notifier,
 }
 
 /// Carries out an attempt of a deployment. Records everything but the end of the run.
@@ -153,10 +157,11 @@ pub async fn carry_out(
     let run = tools.folder.id().clone();
     let controls = Controls::new(asked, stop, tools.ledger.clone(), run);
     let job = JobId::new(&subject.settings.name);
-    let mut driver = Driver { subject, tools, controls, job, announced: Vec::new(), turn: None };
+    let notifier = Notifier::new(subject.settings.notify.clone(), tools.shell.clone());
+    let mut driver = Driver { subject, tools, controls, job, announced: Vec::new(), turn: None, notifier };
     driver.announce();
     let (outcome, reason) = driver.run(begin).await;
-    driver.end(outcome, reason)
+    driver.end(outcome, reason).await
 }
 
 impl Driver {
@@ -292,8 +297,11 @@ impl Driver {
     }
 
     /// Records which gates are closed.
-    fn tell(&self, closed: &[Closed], was_held: bool) {
-        let environment = &self.subject.settings.name;
+    fn tell(&mut self, closed: &[Closed], was_held: bool) {
+        let environment = self.subject.settings.name.clone();
+        if let Some(approval) = closed.iter().find(|one| one.kind == GateKind::Approval) {
+            self.notify(NotifyEvent::Approval, &approval.sentence);
+        }
         let review = closed.iter().find(|one| one.kind == GateKind::Approval).map(|_| PendingReview {
             id: 1,
             environment: environment.clone(),
@@ -307,7 +315,7 @@ impl Driver {
             self.record(Event::ReviewsPending { environments: review.into_iter().collect() });
         }
         if let Some(first) = closed.first() {
-            self.record(Event::JobWaiting { job: self.job.clone(), gate: first.gate(environment) });
+            self.record(Event::JobWaiting { job: self.job.clone(), gate: first.gate(&environment) });
         }
     }
 
@@ -443,8 +451,9 @@ impl Driver {
     }
 
     /// Records the end.
-    fn end(self, outcome: Outcome, reason: Option<String>) -> DeploymentEnd {
+    async fn end(mut self, outcome: Outcome, reason: Option<String>) -> DeploymentEnd {
         if self.outcome() != Some(outcome) {
+            self.notify_end(outcome, reason.as_deref());
             self.append(Action::Ended { outcome }, reason.clone().unwrap_or_default());
         }
         let conclusion = match outcome {
@@ -461,6 +470,35 @@ impl Driver {
             outputs: indexmap::IndexMap::new(),
             environment_url,
         });
+        self.notifier.finish().await;
         DeploymentEnd { conclusion, reason }
+    }
+
+    /// Notifies people of the end.
+    fn notify_end(&mut self, outcome: Outcome, reason: Option<&str>) {
+        let event = match outcome {
+            Outcome::Succeeded => NotifyEvent::Succeeded,
+            Outcome::RolledBack => NotifyEvent::RolledBack,
+            Outcome::Failed => NotifyEvent::Failed,
+            Outcome::Cancelled | Outcome::Interrupted => return,
+        };
+        let what = match (event, reason) {
+            (NotifyEvent::Succeeded, _) => "is live".to_owned(),
+            (_, reason) => format!("{}: {}", outcome.word(), reason.unwrap_or_default()),
+        };
+        self.notify(event, &what);
+    }
+
+    /// Notifies people. `what` follows the release.
+    fn notify(&mut self, event: NotifyEvent, what: &str) {
+        let (environment, release) = (self.subject.settings.name.clone(), &self.subject.release);
+        let message = format!("{environment}: {} {what}", release.title());
+        let variables = [
+            ("DEPLOY_ENVIRONMENT", environment),
+            ("DEPLOY_ID", self.run_id().to_string()),
+            ("DEPLOY_RELEASE", release.name().to_owned()),
+            ("DEPLOY_SHA", release.sha.clone()),
+        ];
+        self.notifier.send(event, &message, &variables);
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::time::{Instant, sleep_until};
 
-use crate::model::deployment::{Action, Observed, Outcome, Pause, Plan, PlanStep, Slot, written};
+use crate::model::deployment::{Action, NotifyEvent, Observed, Outcome, Pause, Plan, PlanStep, Slot, written};
 use crate::model::{Conclusion, Event, StepNumber};
 use crate::rollout::check::{self, Answer};
 use crate::rollout::outlet::Progress;
@@ -123,7 +123,10 @@ impl Driver {
         let end = match pause {
             Pause::For(length) => Some(Instant::now() + length),
             Pause::Person => {
-                progress.say(&format!("waits for a person: `cuelight promote {}`", self.subject.settings.name));
+                let name = &self.subject.settings.name;
+                let waits = format!("waits for a person: `cuelight promote {name}` or `cuelight abort {name}`");
+                progress.say(&waits);
+                self.notify(NotifyEvent::Paused, &waits);
                 None
             }
         };
@@ -162,10 +165,12 @@ impl Driver {
             next = Instant::now() + every;
         }
         if analysis.is_some() && good == 0 && unknown > 0 {
-            progress.say(&format!(
-                "all {unknown} answers are unknown: a person decides; `cuelight promote {}` or `cuelight abort {}`",
-                self.subject.settings.name, self.subject.settings.name
-            ));
+            let name = &self.subject.settings.name;
+            let waits = format!(
+                "all {unknown} answers are unknown: a person decides; `cuelight promote {name}` or `cuelight abort {name}`"
+            );
+            progress.say(&waits);
+            self.notify(NotifyEvent::Paused, &waits);
             self.wait_for_person().await?;
         }
         self.controls.stage = Stage::Step;
@@ -213,7 +218,10 @@ impl Driver {
             "{slot} runs on for {}: `cuelight rollback {name}` is instant until then; `cuelight promote {name}` stops it now",
             written(after)
         ));
-        self.append(Action::Ended { outcome: Outcome::Succeeded }, String::new());
+        if self.outcome() != Some(Outcome::Succeeded) {
+            self.notify_end(Outcome::Succeeded, None);
+            self.append(Action::Ended { outcome: Outcome::Succeeded }, String::new());
+        }
         self.turn = None;
         let end = Instant::now() + after;
         self.controls.stage = Stage::Pause;

@@ -10,8 +10,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::*;
 use crate::model::deployment::{
-    Analysis, CanaryStep, Check, DeploymentRecord, Ledger, Pause, Probe, ScriptCommand, ScriptSettings, SlotState,
-    Strategy, Timing,
+    Analysis, CanaryStep, Check, DeploymentRecord, Ledger, Notify, Pause, Probe, ScriptCommand, ScriptSettings,
+    SlotState, Strategy, Timing,
 };
 use crate::model::{Command, DeploymentOrder, Reply};
 use crate::rollout::outlet::StepLog;
@@ -323,7 +323,11 @@ async fn a_smoke_test_that_fails_leaves_the_traffic() {
     let rig = Rig { settings: EnvironmentSettings { smoke: Some(smoke), ..rig.settings.clone() }, ..rig };
     let going = rig.deploy("v2");
     let end = going.end.await.expect("no panic");
-    assert!(end.reason.expect("a reason").starts_with("step 3/6 (Smoke test of green) failed: bad 1 times"));
+    let reason = end.reason.expect("a reason");
+    assert!(
+        reason.starts_with("step 3/7 (Smoke test of green) failed: bad once; the last answer: exit status: 3"),
+        "{reason}"
+    );
     assert_eq!(rig.calls(), ["start green 1", "drain green 0", "stop green 0"]);
     assert!(going.memory.log().contains("smoke"), "{}", going.memory.log());
 }
@@ -331,7 +335,9 @@ async fn a_smoke_test_that_fails_leaves_the_traffic() {
 #[tokio::test]
 async fn a_canary_waits_for_people_who_promote_pause_and_abort() {
     let steps = [CanaryStep::Weight(10), CanaryStep::Pause(Pause::Person)];
-    let rig = Rig::new(canary(&steps));
+    let command = "echo \"$DEPLOY_EVENT $DEPLOY_RELEASE\" >> events".to_owned();
+    let notify = Some(Notify { command, on: NotifyEvent::ALL.to_vec() });
+    let rig = Rig::new(EnvironmentSettings { notify, ..canary(&steps) });
     rig.deployed("v1").await;
     let going = rig.deploy("v2");
     going.memory.started(4).await;
@@ -350,6 +356,9 @@ async fn a_canary_waits_for_people_who_promote_pause_and_abort() {
         rig.ledger().entries().iter().map(|entry| (entry.by.user.clone(), entry.action.word())).collect();
     let olu = words.into_iter().filter(|(user, _)| user == "olu").map(|(_, word)| word).collect::<Vec<_>>();
     assert_eq!(olu, ["promoted", "aborted"]);
+    let mut events: Vec<_> = read(&rig.root().join("events")).lines().map(str::to_owned).collect();
+    events.sort();
+    assert_eq!(events, ["paused v2", "paused v3", "rolled_back v3", "succeeded v1", "succeeded v2"]);
 }
 
 #[tokio::test]

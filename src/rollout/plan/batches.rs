@@ -32,8 +32,8 @@ pub(super) fn steps(batches: Batches, first: Option<PlanStep>) -> Vec<PlanStep> 
     let Batches { from, mut from_total, mut from_serving, mut to_total, mut to_serving, replicas, .. } = batches;
     let to = from.other();
     let mut first = first;
-    // What serves now and is not needed later does not count: scaling down is no loss.
-    let floor = replicas.min(from_serving + to_serving).saturating_sub(batches.max_unavailable);
+    // Replicas that do not serve now cannot be missed.
+    let floor = replicas.saturating_sub(batches.max_unavailable).min(from_serving + to_serving);
     let mut steps = Vec::new();
     while from_total > 0 || to_serving < replicas {
         let room = (replicas + batches.max_surge).saturating_sub(from_total + to_total);
