@@ -145,10 +145,10 @@ fn order(args: &PauseArgs, order: DeploymentOrder, done: &str) -> Outcome {
     let deployments = local()?;
     let open = deployments.open(&args.environment)?;
     servers::submit(&open.folder, &Command::Deployment { order, by: Some(deployments.actor()) })?;
-    told(args, &open.record, done)
+    accepted(args, &open.record, done)
 }
 
-fn told(args: &PauseArgs, record: &DeploymentRecord, done: &str) -> Outcome {
+fn accepted(args: &PauseArgs, record: &DeploymentRecord, done: &str) -> Outcome {
     if args.json {
         style::json(&json!({"run": record.run, "environment": args.environment, "accepted": true}))?;
     } else {
@@ -166,13 +166,13 @@ pub(super) fn abort(args: &AbortArgs) -> Outcome {
     if open.is_running {
         let order = DeploymentOrder::Abort { reason: args.reason.clone() };
         servers::submit(&open.folder, &Command::Deployment { order, by: Some(deployments.actor()) })?;
-        return told(&args.of, &open.record, "goes back to the former release");
+        return accepted(&args.of, &open.record, "goes back to the former release");
     }
     trust::ask_again(&open.folder)?;
     let again = commands::abort_interrupted(&open.folder, args.reason.clone(), TrustedBy::Record);
     let commands::NewAttempt::Started(attempt) = block_on(again)?? else { return Ok(Exit::Success) };
     if args.detach || args.of.json {
-        return told(&args.of, &open.record, "goes back to the former release");
+        return accepted(&args.of, &open.record, "goes back to the former release");
     }
     run::watch(&open.folder, Some(attempt), &mut *run::lines())?;
     let ended = deployments.ledger()?.deployment(&args.of.environment, open.folder.id());

@@ -1,6 +1,6 @@
 //! Gates: the rules that a deployment must pass before it begins, in order. All of it is pure.
 //!
-//! Each gate says why it holds and who can open it. On this machine they are a habit between people, not a protection: who
+//! Each gate has a sentence: why it holds, and who can open it. On this machine they are a habit between people, not a protection: who
 //! can start the program can also change the settings. The ledger records everything, and nothing goes past it.
 
 use std::time::Duration;

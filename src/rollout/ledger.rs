@@ -1,6 +1,8 @@
 //! The file of a repository's ledger. It only grows: each entry is a line of JSON.
 
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::files;
@@ -15,28 +17,30 @@ const MAX_BYTES: u64 = 256 * 1024 * 1024;
 /// Length in bytes of the digest in a file name.
 const DIGEST: usize = 12;
 
-/// The ledger of one repository. `key` is [`RunInfo::repository_key`](crate::model::RunInfo::repository_key).
+/// The ledger of one repository on this machine, with all its worktrees. Two clones of one origin share none: every
+/// repository can name the origin of another one.
 #[derive(Clone, Debug)]
 pub struct LedgerFile {
     runs: RunsDir,
-    key: String,
+    /// Folder of objects and refs of the repository.
+    scope: PathBuf,
 }
 
 impl LedgerFile {
     /// Returns the ledger of a repository.
     #[must_use]
-    pub fn of(runs: &RunsDir, key: &str) -> Self {
-        Self { runs: runs.clone(), key: key.to_lowercase() }
+    pub fn of(runs: &RunsDir, scope: &Path) -> Self {
+        Self { runs: runs.clone(), scope: scope.to_owned() }
     }
 
-    fn path(&self) -> std::path::PathBuf {
-        self.runs.environments().join(format!("{}.jsonl", digest::sha256(&self.key, DIGEST)))
+    fn path(&self) -> PathBuf {
+        self.runs.environments().join(format!("{}.jsonl", digest::sha256(self.scope.as_os_str().as_bytes(), DIGEST)))
     }
 
     /// Returns the path of what a target without a `status` command had after the last step.
     #[must_use]
-    pub fn observed(&self, environment: &str) -> std::path::PathBuf {
-        let name = format!("{}\n{environment}", self.key);
+    pub fn observed(&self, environment: &str) -> PathBuf {
+        let name = format!("{}\n{environment}", self.scope.display());
         self.runs.environments().join(format!("{}.json", digest::sha256(name, DIGEST)))
     }
 
@@ -128,7 +132,7 @@ mod tests {
     #[test]
     fn entries_are_appended_and_a_torn_line_costs_itself_alone() {
         let home = tempfile::tempdir().expect("a folder");
-        let file = LedgerFile::of(&RunsDir::at(home.path()), "acme/shop");
+        let file = LedgerFile::of(&RunsDir::at(home.path()), Path::new("/shop/.git"));
         assert_eq!(file.read().expect("nothing"), Ledger::default());
         file.append(&locked(1, "a")).expect("written");
         let mut torn = OpenOptions::new().append(true).open(file.path()).expect("there");
@@ -136,14 +140,14 @@ mod tests {
         file.append(&locked(2, "b")).expect("written");
         let reasons: Vec<_> = file.read().expect("read").entries().iter().map(|entry| entry.reason.clone()).collect();
         assert_eq!(reasons, ["a", "b"]);
-        let other = LedgerFile::of(&RunsDir::at(home.path()), "acme/other");
+        let other = LedgerFile::of(&RunsDir::at(home.path()), Path::new("/other/.git"));
         assert_eq!(other.read().expect("nothing"), Ledger::default());
     }
 
     #[test]
     fn of_two_that_decide_at_once_one_is_first() {
         let home = tempfile::tempdir().expect("a folder");
-        let file = LedgerFile::of(&RunsDir::at(home.path()), "acme/shop");
+        let file = LedgerFile::of(&RunsDir::at(home.path()), Path::new("/shop/.git"));
         let lock = |reason: &str| {
             let free = |ledger: &Ledger| ledger.lock("production", Timestamp(5)).is_none().then(|| locked(3, reason));
             file.append_if(free).expect("written").is_some()

@@ -87,6 +87,8 @@ impl WorkSpec {
 pub struct DeploymentSpec {
     /// Root of the repository.
     pub repository: PathBuf,
+    /// Folder of its objects and refs, which its worktrees share: it stands for the repository in the state folder.
+    pub scope: PathBuf,
     /// The environment.
     pub settings: EnvironmentSettings,
     /// The release.

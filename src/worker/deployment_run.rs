@@ -12,7 +12,7 @@ use crate::engine::concurrency::{AcquireError, GroupRequest};
 use crate::engine::outlet::Outlet as _;
 use crate::model::deployment::workflow_name;
 use crate::model::environment::Release;
-use crate::model::{EndReason, Event, JobId, Run, RunInfo, StepNumber};
+use crate::model::{EndReason, Event, JobId, Run, StepNumber};
 use crate::repo::git::Repository;
 use crate::rollout::driver::{self, Begin, Queue, QueueError, Stop, Subject, Tools, Turn};
 use crate::rollout::ledger::{self, LedgerFile};
@@ -34,20 +34,14 @@ pub(super) struct DeploymentRun(Arc<Request>);
 
 struct Request {
     folder: RunFolder,
-    info: RunInfo,
     spec: DeploymentSpec,
     /// Environment of the worker process, inherited by commands.
     environment: Vec<(OsString, OsString)>,
 }
 
 impl DeploymentRun {
-    pub(super) fn new(
-        folder: RunFolder,
-        info: RunInfo,
-        spec: DeploymentSpec,
-        environment: Vec<(OsString, OsString)>,
-    ) -> Self {
-        Self(Arc::new(Request { folder, info, spec, environment }))
+    pub(super) fn new(folder: RunFolder, spec: DeploymentSpec, environment: Vec<(OsString, OsString)>) -> Self {
+        Self(Arc::new(Request { folder, spec, environment }))
     }
 }
 
@@ -84,15 +78,15 @@ impl HostedAttempt for DeploymentAttempt {
         async move {
             let Self { request, begin } = *self;
             let AttemptHost { folder, attempt, outlet, cancelled, orders, .. } = host;
-            let Request { info, spec, environment, .. } = &*request;
+            let Request { spec, environment, .. } = &*request;
             let name = workflow_name(&spec.settings.name);
             let (settings, root) = (&spec.settings, spec.repository.clone());
-            let ledger = LedgerFile::of(&folder.runs(), &info.repository_key());
+            let ledger = LedgerFile::of(&folder.runs(), &spec.scope);
             let shell = Shell { folder: root.clone(), environment: environment.clone() };
             let kept = ledger.observed(&settings.name);
             let repository = Repository::discover(&root);
             let worker = repository.as_ref().map_or_else(|_| spec.creator.clone(), ledger::actor);
-            let queue = ConcurrencyQueue::new(&request.folder, info.repository_key(), (attempt, &name), &outlet);
+            let queue = ConcurrencyQueue::new(&request.folder, root.clone(), (attempt, &name), &outlet);
             let known = {
                 let (ledger, environment) = (ledger.clone(), settings.name.clone());
                 move |sha: &str| known(&ledger, &environment, &root, sha)

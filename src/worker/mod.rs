@@ -79,7 +79,7 @@ pub async fn carry_out(
     let RunSpec { info, work, .. } = RunSpec::read(folder)?;
     let work: Box<dyn Work> = match work {
         WorkSpec::WorkflowRun(spec) => Box::new(WorkflowRun::new(folder.clone(), info, *spec, secrets, environment)),
-        WorkSpec::Deployment(spec) => Box::new(DeploymentRun::new(folder.clone(), info, *spec, environment)),
+        WorkSpec::Deployment(spec) => Box::new(DeploymentRun::new(folder.clone(), *spec, environment)),
         WorkSpec::Remote(_) => return Err(StoreError::NotLocal { path: folder.spec_path() }),
     };
     host(folder, mode, &*work).await

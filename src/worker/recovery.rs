@@ -5,7 +5,7 @@
 
 use crate::engine::sandbox::providers::Providers;
 use crate::model::deployment::{Action, Entry, Ledger, Outcome};
-use crate::model::{Conclusion, EndReason, Event, RunInfo};
+use crate::model::{Conclusion, EndReason, Event};
 use crate::rollout::driver::Position;
 use crate::rollout::ledger::LedgerFile;
 use crate::store::clock::now;
@@ -52,7 +52,7 @@ pub async fn close(folder: &RunFolder) -> Result<bool, StoreError> {
     let reason = Some(EndReason::WorkerLost);
     journal.append(now(), Event::RunFinished { conclusion: Conclusion::Failure, reason })?;
     if let Some(deployment) = &deployment {
-        interrupted(folder, &run.info, deployment);
+        interrupted(folder, deployment);
     }
     // The end is on disk, so the history finds it even if this fails.
     let _ = history::finish(folder, &history::read(folder)?);
@@ -60,7 +60,7 @@ pub async fn close(folder: &RunFolder) -> Result<bool, StoreError> {
 }
 
 /// Records that a deployment did not end. One that had succeeded, and only kept the former release, stays a success.
-fn interrupted(folder: &RunFolder, info: &RunInfo, deployment: &DeploymentSpec) {
+fn interrupted(folder: &RunFolder, deployment: &DeploymentSpec) {
     let position = Position::read(folder).ok().flatten();
     let text = position.map_or_else(|| "before it began".to_owned(), |position| format!("at {}", position.text()));
     let environment = &deployment.settings.name;
@@ -75,7 +75,7 @@ fn interrupted(folder: &RunFolder, info: &RunInfo, deployment: &DeploymentSpec) 
             reason: format!("interrupted {text}: `cuelight resume {}` or `cuelight abort {environment}`", folder.id()),
         })
     };
-    if let Err(error) = LedgerFile::of(&folder.runs(), &info.repository_key()).append_if(entry) {
+    if let Err(error) = LedgerFile::of(&folder.runs(), &deployment.scope).append_if(entry) {
         tracing::warn!(%error, "the ledger of the environment lacks an entry");
     }
 }

@@ -4,24 +4,16 @@
 //! begins.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use tokio::time::sleep;
 
-use crate::model::deployment::{
-    Action, Actor, Cause, Entry, EnvironmentSettings, NotifyEvent, Observed, Outcome, Plan, PlanStep,
-};
+use crate::model::deployment::{Action, Actor, Cause, EnvironmentSettings, Observed, Outcome, Plan, PlanStep};
 use crate::model::environment::Release;
-use crate::model::{
-    Conclusion, Event, JobId, JobOutline, PendingReview, RunId, StepKind, StepNumber, StepOutline, Timestamp,
-};
+use crate::model::{Conclusion, Event, JobId, JobOutline, RunId, StepKind, StepNumber, StepOutline, Timestamp};
 use crate::store::StoreError;
-use crate::store::clock::now;
 use crate::store::folder::RunFolder;
 
 use super::check::CheckError;
-use super::gates::{self, Closed, GateFacts, GateKind};
 use super::ledger::LedgerFile;
 use super::notify::Notifier;
 use super::outlet::{Outlet, Progress};
@@ -30,6 +22,8 @@ use super::shell::Shell;
 use super::target::{Target, TargetError};
 
 mod controls;
+mod end;
+mod entry;
 mod position;
 mod steps;
 #[cfg(test)]
@@ -39,9 +33,6 @@ pub use controls::{Asked, Stop};
 pub use position::Position;
 
 use controls::{Controls, Interrupt, Stage};
-
-/// Time between two looks at the ledger while a gate is closed: another process may open it.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// What is deployed where, and for whom.
 #[derive(Clone, Debug)]
@@ -109,7 +100,7 @@ pub struct DeploymentEnd {
 /// How an attempt begins.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Begin {
-    /// Where the position says, or at the gates.
+    /// At the written position, or at the gates.
     Forward,
     /// With the way back, for this reason.
     Back(String),
@@ -258,67 +249,6 @@ impl Driver {
         Ok(position)
     }
 
-    /// Waits until every gate is open.
-    async fn pass_gates(&mut self) -> Result<(), Trouble> {
-        let mut told: Option<Vec<Closed>> = None;
-        loop {
-            let closed = self.closed_gates()?;
-            let key = |all: &[Closed]| all.iter().map(|one| (one.kind, one.until)).collect::<Vec<_>>();
-            if told.as_deref().map(key) != Some(key(&closed)) {
-                self.tell(&closed, told.is_some());
-                told = Some(closed.clone());
-            }
-            if closed.is_empty() {
-                return Ok(());
-            }
-            self.controls.stage = Stage::Gates;
-            tokio::select! {
-                () = sleep(LOOK_EVERY) => {}
-                interrupt = self.controls.next(&self.subject) => {
-                    if let Some(interrupt) = interrupt {
-                        return Err(Trouble::Interrupted(interrupt));
-                    }
-                }
-            }
-        }
-    }
-
-    fn closed_gates(&self) -> Result<Vec<Closed>, StoreError> {
-        let ledger = self.tools.ledger.read()?;
-        let record = ledger.deployment(&self.subject.settings.name, self.run_id());
-        let at = now();
-        Ok(gates::closed(&GateFacts {
-            settings: &self.subject.settings,
-            ledger: &ledger,
-            record: record.as_ref(),
-            now: at,
-            minute_of_week: (self.tools.minute_of_week)(at),
-        }))
-    }
-
-    /// Records which gates are closed.
-    fn tell(&mut self, closed: &[Closed], was_held: bool) {
-        let environment = self.subject.settings.name.clone();
-        if let Some(approval) = closed.iter().find(|one| one.kind == GateKind::Approval) {
-            self.notify(NotifyEvent::Approval, &approval.sentence);
-        }
-        let review = closed.iter().find(|one| one.kind == GateKind::Approval).map(|_| PendingReview {
-            id: 1,
-            environment: environment.clone(),
-            reviewers: self.subject.settings.reviewers.clone(),
-            refusal: None,
-            wait_until: None,
-            since: None,
-            jobs: vec![self.job.clone()],
-        });
-        if was_held || review.is_some() {
-            self.record(Event::ReviewsPending { environments: review.into_iter().collect() });
-        }
-        if let Some(first) = closed.first() {
-            self.record(Event::JobWaiting { job: self.job.clone(), gate: first.gate(&environment) });
-        }
-    }
-
     /// Waits for something while commands are answered.
     async fn controlled<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Interrupt> {
         tokio::pin!(work);
@@ -395,7 +325,10 @@ impl Driver {
             return (Outcome::Failed, Some(format!("{reason}; {error}")));
         }
         let plan = position.plan.clone();
-        let steps = match self.way_back(&plan).await {
+        let begun = &plan.steps[..plan.steps.len().min(position.done + 1)];
+        let new = plan.new.slot;
+        let may_run = begun.iter().any(|step| matches!(step, PlanStep::Start { slot, .. } if *slot == new));
+        let steps = match self.way_back(&plan, may_run).await {
             Ok(steps) => steps,
             Err(error) => return (Outcome::Failed, Some(format!("{reason}; it cannot go back: {error}"))),
         };
@@ -422,83 +355,10 @@ impl Driver {
         (outcome, Some(format!("{reason}; {now}")))
     }
 
-    async fn way_back(&self, plan: &Plan) -> Result<Vec<PlanStep>, Trouble> {
+    async fn way_back(&self, plan: &Plan, may_run: bool) -> Result<Vec<PlanStep>, Trouble> {
         let number = StepNumber(self.announced.len() as u32);
         let progress = Progress::new(&self.tools.outlet, &self.job, number);
         let observed: Observed = self.tools.target.observe(&progress).await?;
-        Ok(plan::back(&self.subject.settings, plan, &observed))
-    }
-
-    /// Returns how the deployment ended, according to the ledger.
-    fn outcome(&self) -> Option<Outcome> {
-        let ledger = self.tools.ledger.read().ok()?;
-        ledger.deployment(&self.subject.settings.name, self.run_id())?.outcome
-    }
-
-    /// Adds an entry of the worker to the ledger.
-    fn append(&self, action: Action, reason: String) {
-        let entry = Entry {
-            at: now(),
-            by: self.subject.worker.clone(),
-            environment: self.subject.settings.name.clone(),
-            deployment: Some(self.run_id().clone()),
-            action,
-            reason,
-        };
-        if let Err(error) = self.tools.ledger.append(&entry) {
-            tracing::error!(%error, "the ledger of the environment lacks an entry");
-        }
-    }
-
-    /// Records the end.
-    async fn end(mut self, outcome: Outcome, reason: Option<String>) -> DeploymentEnd {
-        if self.outcome() != Some(outcome) {
-            self.notify_end(outcome, reason.as_deref());
-            self.append(Action::Ended { outcome }, reason.clone().unwrap_or_default());
-        }
-        let conclusion = match outcome {
-            Outcome::Succeeded => Conclusion::Success,
-            Outcome::Cancelled => Conclusion::Cancelled,
-            Outcome::RolledBack | Outcome::Failed | Outcome::Interrupted => Conclusion::Failure,
-        };
-        let environment_url = self.subject.settings.url.clone().filter(|_| outcome == Outcome::Succeeded);
-        self.record(Event::JobFinished {
-            job: self.job.clone(),
-            conclusion,
-            allowed_failure: false,
-            reason: reason.clone(),
-            outputs: indexmap::IndexMap::new(),
-            environment_url,
-        });
-        self.notifier.finish().await;
-        DeploymentEnd { conclusion, reason }
-    }
-
-    /// Notifies people of the end.
-    fn notify_end(&mut self, outcome: Outcome, reason: Option<&str>) {
-        let event = match outcome {
-            Outcome::Succeeded => NotifyEvent::Succeeded,
-            Outcome::RolledBack => NotifyEvent::RolledBack,
-            Outcome::Failed => NotifyEvent::Failed,
-            Outcome::Cancelled | Outcome::Interrupted => return,
-        };
-        let what = match (event, reason) {
-            (NotifyEvent::Succeeded, _) => "is live".to_owned(),
-            (_, reason) => format!("{}: {}", outcome.word(), reason.unwrap_or_default()),
-        };
-        self.notify(event, &what);
-    }
-
-    /// Notifies people. `what` follows the release.
-    fn notify(&mut self, event: NotifyEvent, what: &str) {
-        let (environment, release) = (self.subject.settings.name.clone(), &self.subject.release);
-        let message = format!("{environment}: {} {what}", release.title());
-        let variables = [
-            ("DEPLOY_ENVIRONMENT", environment),
-            ("DEPLOY_ID", self.run_id().to_string()),
-            ("DEPLOY_RELEASE", release.name().to_owned()),
-            ("DEPLOY_SHA", release.sha.clone()),
-        ];
-        self.notifier.send(event, &message, &variables);
+        Ok(plan::back(&self.subject.settings, plan, &observed, may_run))
     }
 }

@@ -53,7 +53,9 @@ impl Driver {
                             }
                         }
                         _ => {
-                            if is_so(step, plan, &target.observe(&progress).await?) {
+                            // What was interrupted may have left more than the target reports.
+                            let is_sure = is_forward || !matches!(step, PlanStep::Stop { .. });
+                            if is_sure && is_so(step, plan, &target.observe(&progress).await?) {
                                 progress.say("already so");
                                 return Ok(Some("already so".to_owned()));
                             }

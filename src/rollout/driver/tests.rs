@@ -4,19 +4,21 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::*;
 use crate::model::deployment::{
-    Analysis, CanaryStep, Check, DeploymentRecord, Ledger, Notify, Pause, Probe, ScriptCommand, ScriptSettings,
-    SlotState, Strategy, Timing,
+    Analysis, CanaryStep, Check, DeploymentRecord, Entry, Ledger, Notify, NotifyEvent, Pause, Probe, ScriptCommand,
+    ScriptSettings, SlotState, Strategy, Timing,
 };
 use crate::model::{Command, DeploymentOrder, Reply};
 use crate::rollout::outlet::StepLog;
 use crate::rollout::target::script::Script;
 use crate::rollout::testing::{release, settings};
+use crate::store::clock::now;
 use crate::store::folder::RunsDir;
 
 const START: &str = "for i in $(seq $DEPLOY_REPLICAS); do echo $DEPLOY_RELEASE > $DEPLOY_SLOT.$i; done
@@ -135,7 +137,7 @@ impl Rig {
     }
 
     fn file(&self) -> LedgerFile {
-        LedgerFile::of(&self.runs(), "acme/shop")
+        LedgerFile::of(&self.runs(), Path::new("/shop/.git"))
     }
 
     fn ledger(&self) -> Ledger {

@@ -8,9 +8,10 @@ use super::Supports;
 use super::batches::{self, Batches};
 
 /// Returns the steps that bring the former release back, from what is there now: all of its replicas serve, and nothing of
-/// the new release runs. Empty if that is so already.
+/// the new release runs. Empty if that is so already. `may_run` is whether replicas of the new release may run although the
+/// target does not report them: the command that starts them was interrupted.
 #[must_use]
-pub fn back(settings: &EnvironmentSettings, plan: &Plan, observed: &Observed) -> Vec<PlanStep> {
+pub fn back(settings: &EnvironmentSettings, plan: &Plan, observed: &Observed, may_run: bool) -> Vec<PlanStep> {
     let supports = Supports::of(settings);
     let new = plan.new.slot;
     let there = observed.slot(new);
@@ -56,6 +57,10 @@ pub fn back(settings: &EnvironmentSettings, plan: &Plan, observed: &Observed) ->
             }
         }
     };
+    let stop = PlanStep::Stop { slot: new, keep: 0, after: Duration::ZERO };
+    if may_run && !steps.contains(&stop) {
+        steps.push(stop);
+    }
     steps.retain(|step| supports.has(step));
     steps
 }

@@ -99,6 +99,11 @@ fn check(case: &Case, back_to: Option<u32>, state: &Observed, what: &dyn Fn() ->
     assert!(slots.iter().map(|slot| slot.replicas).sum::<u32>() <= most, "{}: {state:?}", what());
 }
 
+/// Whether one of the first steps starts the new release.
+fn starts(plan: &Plan, done: usize) -> bool {
+    plan.steps[..done].iter().any(|step| matches!(step, PlanStep::Start { slot, .. } if *slot == plan.new.slot))
+}
+
 #[test]
 fn never_fewer_serve_than_allowed_on_the_way_and_on_the_way_back() {
     let mut checked = 0;
@@ -112,14 +117,15 @@ fn never_fewer_serve_than_allowed_on_the_way_and_on_the_way_back() {
             let what = || format!("{:?} after {done} of {:?}", case.settings.strategy, forward.steps);
             check(&case, None, &state, &what);
             // The way back, interrupted at every point and begun again from there.
-            let way = back(&case.settings, &forward, &state);
+            let may_run = starts(&forward, done);
+            let way = back(&case.settings, &forward, &state, may_run);
             for interrupted in 0..=way.len() {
                 let mut there = state.clone();
                 for step in &way[..interrupted] {
                     there = there.after(step, &forward);
                     check(&case, Some(case.before), &there, &|| format!("{} back by {way:?}", what()));
                 }
-                for step in back(&case.settings, &forward, &there) {
+                for step in back(&case.settings, &forward, &there, may_run) {
                     there = there.after(&step, &forward);
                     check(&case, Some(case.before), &there, &|| format!("{} back again by {way:?}", what()));
                     checked += 1;
@@ -143,8 +149,9 @@ fn a_recreated_environment_gets_its_former_release_back() {
     let mut state = live("v1", 2);
     for step in &forward.steps {
         state = state.after(step, &forward);
-        let there =
-            back(&settings, &forward, &state).iter().fold(state.clone(), |there, step| there.after(step, &forward));
+        let there = back(&settings, &forward, &state, false)
+            .iter()
+            .fold(state.clone(), |there, step| there.after(step, &forward));
         assert_eq!((there.slot(Slot::Blue).serving(), there.slot(Slot::Green).replicas), (2, 0), "{step:?}");
     }
 }
@@ -154,11 +161,13 @@ fn a_first_deployment_that_fails_leaves_nothing() {
     let settings = settings(Strategy::Recreate, 2, NO_EFFECT);
     let forward = planned(&settings, &Observed::default(), "v1");
     let mut state = Observed::default();
-    assert_eq!(back(&settings, &forward, &state), []);
+    assert_eq!(back(&settings, &forward, &state, false), []);
+    assert_eq!(back(&settings, &forward, &state, true).len(), 1, "what an interrupted start left is stopped");
     for step in &forward.steps {
         state = state.after(step, &forward);
-        let there =
-            back(&settings, &forward, &state).iter().fold(state.clone(), |there, step| there.after(step, &forward));
+        let there = back(&settings, &forward, &state, false)
+            .iter()
+            .fold(state.clone(), |there, step| there.after(step, &forward));
         assert_eq!(there, Observed::default(), "{step:?}");
     }
 }

@@ -1,101 +1,40 @@
 //! Deployments to the environments of a repository: from a request to a started run, and what is known of them.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use crate::config::{Config, ConfigError};
+use crate::config::Config;
 use crate::model::deployment::{
     Action, Actor, Cause, DEPLOYMENT_EVENT, DeploymentRecord, Entry, EnvironmentSettings, Ledger, Observed, Outcome,
     Plan, RefRule, workflow_name, written,
 };
 use crate::model::environment::{BranchRule, Environment, Protection, Release};
-use crate::model::rollback::{RollbackRequest, TargetError as RollbackTargetError};
+use crate::model::rollback::RollbackRequest;
 use crate::model::{Event, JobId, RunId, RunInfo, StepNumber, Timestamp, nearest};
-use crate::repo::git::{GitError, Repository};
+use crate::repo::git::Repository;
 use crate::rollout::driver::Position;
 use crate::rollout::gates::{self, Closed, GateFacts};
 use crate::rollout::ledger::{self, LedgerFile};
 use crate::rollout::outlet::{Outlet, Progress, StepLog};
-use crate::rollout::plan::{self, PlanError};
-use crate::rollout::release::{self, NamedRelease, ReleaseError};
+use crate::rollout::plan;
+use crate::rollout::release::{self, NamedRelease};
 use crate::rollout::shell::Shell;
+use crate::rollout::target::Target;
 use crate::rollout::target::script::Script;
-use crate::rollout::target::{Target, TargetError};
 use crate::store::clock::{minute_of_week, now};
 use crate::store::folder::{RunFolder, RunsDir};
+use crate::store::lock;
 use crate::store::spec::{DeploymentSpec, RunSpec};
-use crate::store::{StoreError, lock};
 use crate::worker::Mode;
-use crate::worker::launch::{SpawnError, spawn};
+use crate::worker::launch::spawn;
 
-use super::trust::{self, Consent, Trust, Untrusted};
+use super::trust::{self, Consent, Trust};
 
-/// Why a deployment does not start, or nothing is known of one.
-#[derive(Debug, thiserror::Error)]
-pub enum DeployError {
-    /// The folder is not in a repository, or git cannot read it.
-    #[error(transparent)]
-    Repository(#[from] GitError),
-    /// The settings are invalid.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The repository has no environments.
-    #[error("{}/.cuelight.toml has no environments: `cuelight config --example` shows what to write", .0.display())]
-    NoEnvironments(PathBuf),
-    /// The repository has other environments.
-    #[error("no environment `{name}` in .cuelight.toml; {}", match near {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("there are {}", known.join(", ")),
-    })]
-    UnknownEnvironment {
-        /// The name as given.
-        name: String,
-        /// One with a similar name.
-        near: Option<String>,
-        /// All of them.
-        known: Vec<String>,
-    },
-    /// There is no such release.
-    #[error(transparent)]
-    Release(#[from] ReleaseError),
-    /// There is no release to go back to.
-    #[error(transparent)]
-    Rollback(#[from] RollbackTargetError),
-    /// Rules of the environment do not let the release pass.
-    #[error("{}", .0.iter().map(|closed| closed.sentence.as_str()).collect::<Vec<_>>().join("\n"))]
-    Closed(Vec<Closed>),
-    /// The environment is locked already, or not at all.
-    #[error("{0}")]
-    Locked(String),
-    /// No deployment to the environment is in progress.
-    #[error("no deployment to {0} is in progress")]
-    NothingOpen(String),
-    /// The repository is not trusted to run on this machine.
-    #[error(transparent)]
-    Untrusted(#[from] Untrusted),
-    /// There is no plan.
-    #[error(transparent)]
-    Plan(#[from] PlanError),
-    /// The target does not say what runs.
-    #[error("cannot find out what runs: {0}")]
-    Target(#[from] TargetError),
-    /// The state folder cannot be read or written.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The worker cannot be started.
-    #[error(transparent)]
-    Worker(#[from] SpawnError),
-}
+mod error;
 
-impl DeployError {
-    /// Whether the folder is in no repository at all.
-    #[must_use]
-    pub fn is_outside(&self) -> bool {
-        matches!(self, Self::Repository(_))
-    }
-}
+pub use error::DeployError;
 
 /// Returns the person at this machine, if a run is a deployment by it.
 ///
@@ -114,7 +53,6 @@ pub struct Deployments {
     settings: IndexMap<String, EnvironmentSettings>,
     /// What the repository's settings name, for its trust.
     named: Vec<String>,
-    key: String,
 }
 
 /// What is asked of a deployment.
@@ -152,9 +90,8 @@ impl Deployments {
     pub fn of(runs: &RunsDir, folder: &Path) -> Result<Self, DeployError> {
         let repository = Repository::discover(folder)?;
         let config = Config::load(Some(&repository.root))?;
-        let key = info(&repository).repository_key();
         let named = config.named_by_repository().to_vec();
-        Ok(Self { runs: runs.clone(), settings: config.environments().clone(), named, key, repository })
+        Ok(Self { runs: runs.clone(), settings: config.environments().clone(), named, repository })
     }
 
     /// Returns the names of the environments.
@@ -175,7 +112,7 @@ impl Deployments {
     }
 
     fn file(&self) -> LedgerFile {
-        LedgerFile::of(&self.runs, &self.key)
+        LedgerFile::of(&self.runs, &self.repository.common)
     }
 
     /// Returns what was asked, decided and done.
@@ -313,6 +250,7 @@ impl Deployments {
         };
         let spec = DeploymentSpec {
             repository: self.repository.root.clone(),
+            scope: self.repository.common.clone(),
             settings: settings.clone(),
             release: release.clone(),
             cause: request.cause.clone(),

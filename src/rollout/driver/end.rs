@@ -1,0 +1,84 @@
+//! The end of a deployment: its entry in the ledger, its records and its notifications.
+
+use indexmap::IndexMap;
+
+use crate::model::deployment::{Action, Entry, NotifyEvent, Outcome};
+use crate::model::{Conclusion, Event};
+use crate::store::clock::now;
+
+use super::{DeploymentEnd, Driver};
+
+impl Driver {
+    /// Returns how the deployment ended, according to the ledger.
+    pub(super) fn outcome(&self) -> Option<Outcome> {
+        let ledger = self.tools.ledger.read().ok()?;
+        ledger.deployment(&self.subject.settings.name, self.run_id())?.outcome
+    }
+
+    /// Adds an entry of the worker to the ledger.
+    pub(super) fn append(&self, action: Action, reason: String) {
+        let entry = Entry {
+            at: now(),
+            by: self.subject.worker.clone(),
+            environment: self.subject.settings.name.clone(),
+            deployment: Some(self.run_id().clone()),
+            action,
+            reason,
+        };
+        if let Err(error) = self.tools.ledger.append(&entry) {
+            tracing::error!(%error, "the ledger of the environment lacks an entry");
+        }
+    }
+
+    /// Records the end.
+    pub(super) async fn end(mut self, outcome: Outcome, reason: Option<String>) -> DeploymentEnd {
+        if self.outcome() != Some(outcome) {
+            self.notify_end(outcome, reason.as_deref());
+            self.append(Action::Ended { outcome }, reason.clone().unwrap_or_default());
+        }
+        let conclusion = match outcome {
+            Outcome::Succeeded => Conclusion::Success,
+            Outcome::Cancelled => Conclusion::Cancelled,
+            Outcome::RolledBack | Outcome::Failed | Outcome::Interrupted => Conclusion::Failure,
+        };
+        let environment_url = self.subject.settings.url.clone().filter(|_| outcome == Outcome::Succeeded);
+        self.record(Event::JobFinished {
+            job: self.job.clone(),
+            conclusion,
+            allowed_failure: false,
+            reason: reason.clone(),
+            outputs: IndexMap::new(),
+            environment_url,
+        });
+        self.notifier.finish().await;
+        DeploymentEnd { conclusion, reason }
+    }
+
+    /// Notifies people of the end.
+    pub(super) fn notify_end(&mut self, outcome: Outcome, reason: Option<&str>) {
+        let event = match outcome {
+            Outcome::Succeeded => NotifyEvent::Succeeded,
+            Outcome::RolledBack => NotifyEvent::RolledBack,
+            Outcome::Failed => NotifyEvent::Failed,
+            Outcome::Cancelled | Outcome::Interrupted => return,
+        };
+        let what = match (event, reason) {
+            (NotifyEvent::Succeeded, _) => "is live".to_owned(),
+            (_, reason) => format!("{}: {}", outcome.word(), reason.unwrap_or_default()),
+        };
+        self.notify(event, &what);
+    }
+
+    /// Notifies people. `what` follows the release.
+    pub(super) fn notify(&mut self, event: NotifyEvent, what: &str) {
+        let (environment, release) = (self.subject.settings.name.clone(), &self.subject.release);
+        let message = format!("{environment}: {} {what}", release.title());
+        let variables = [
+            ("DEPLOY_ENVIRONMENT", environment),
+            ("DEPLOY_ID", self.run_id().to_string()),
+            ("DEPLOY_RELEASE", release.name().to_owned()),
+            ("DEPLOY_SHA", release.sha.clone()),
+        ];
+        self.notifier.send(event, &message, &variables);
+    }
+}
