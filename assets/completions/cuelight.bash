@@ -16,6 +16,9 @@ _cuelight() {
             ",$1")
                 cmd="cuelight"
                 ;;
+            cuelight,abort)
+                cmd="cuelight__subcmd__abort"
+                ;;
             cuelight,approve)
                 cmd="cuelight__subcmd__approve"
                 ;;
@@ -24,6 +27,9 @@ _cuelight() {
                 ;;
             cuelight,attach)
                 cmd="cuelight__subcmd__attach"
+                ;;
+            cuelight,audit)
+                cmd="cuelight__subcmd__audit"
                 ;;
             cuelight,auth)
                 cmd="cuelight__subcmd__auth"
@@ -49,6 +55,12 @@ _cuelight() {
             cuelight,demo)
                 cmd="cuelight__subcmd__demo"
                 ;;
+            cuelight,deploy)
+                cmd="cuelight__subcmd__deploy"
+                ;;
+            cuelight,deploys)
+                cmd="cuelight__subcmd__deploys"
+                ;;
             cuelight,dispatch)
                 cmd="cuelight__subcmd__dispatch"
                 ;;
@@ -73,11 +85,20 @@ _cuelight() {
             cuelight,lint)
                 cmd="cuelight__subcmd__lint"
                 ;;
+            cuelight,lock)
+                cmd="cuelight__subcmd__lock"
+                ;;
             cuelight,logs)
                 cmd="cuelight__subcmd__logs"
                 ;;
+            cuelight,pause)
+                cmd="cuelight__subcmd__pause"
+                ;;
             cuelight,plan)
                 cmd="cuelight__subcmd__plan"
+                ;;
+            cuelight,promote)
+                cmd="cuelight__subcmd__promote"
                 ;;
             cuelight,reject)
                 cmd="cuelight__subcmd__reject"
@@ -114,6 +135,9 @@ _cuelight() {
                 ;;
             cuelight,trust)
                 cmd="cuelight__subcmd__trust"
+                ;;
+            cuelight,unlock)
+                cmd="cuelight__subcmd__unlock"
                 ;;
             cuelight,watch)
                 cmd="cuelight__subcmd__watch"
@@ -164,12 +188,34 @@ _cuelight() {
 
     case "${cmd}" in
         cuelight)
-            opts="-h -V --read-only --help --version run demo attach watch runs show logs artifacts cache tools explain cancel delete rerun dispatch workflow resume approve reject env rollback shell replay screenshot lint plan eval trust doctor auth clean keys config completions forward worker"
+            opts="-h -V --read-only --help --version run demo attach watch runs show logs artifacts cache tools explain cancel delete rerun dispatch workflow resume approve reject env deploy deploys promote pause abort rollback lock unlock audit shell replay screenshot lint plan eval trust doctor auth clean keys config completions forward worker"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cuelight__subcmd__abort)
+            opts="-d -h --json --reason --yes --detach --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --yes)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -252,6 +298,20 @@ _cuelight() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cuelight__subcmd__audit)
+            opts="-h --csv --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;
@@ -485,6 +545,50 @@ _cuelight() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        cuelight__subcmd__deploy)
+            opts="-d -h --plan --reason --override --yes --trust --detach --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --yes)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cuelight__subcmd__deploys)
+            opts="-n -h --limit --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --limit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         cuelight__subcmd__dispatch)
             opts="-i -R -d -h --ref --input --repository --detach --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -669,6 +773,28 @@ _cuelight() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        cuelight__subcmd__lock)
+            opts="-h --json --reason --until --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --until)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         cuelight__subcmd__logs)
             opts="-R -j -s -h --all --repository --job --step --failed --all-lines --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -707,6 +833,20 @@ _cuelight() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        cuelight__subcmd__pause)
+            opts="-h --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         cuelight__subcmd__plan)
             opts="-e -h --event --event-path --event-set --format --refs --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -738,6 +878,20 @@ _cuelight() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cuelight__subcmd__promote)
+            opts="-h --json --full --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;
@@ -1235,6 +1389,24 @@ _cuelight() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        cuelight__subcmd__unlock)
+            opts="-h --json --reason --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         cuelight__subcmd__watch)
             opts="-R -h --repository --fail-fast --timeout --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -1262,12 +1434,16 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__worker)
-            opts="-h --resume --rerun --rerun-failed --rerun-job --from-step --help"
+            opts="-h --resume --abort --rerun --rerun-failed --rerun-job --from-step --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --abort)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --rerun-job)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

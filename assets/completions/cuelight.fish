@@ -46,8 +46,16 @@ complete -c cuelight -n "__fish_cuelight_needs_command" -a "workflow" -d 'List, 
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "resume" -d 'Continue a run whose worker was lost, from the first step that had not completed'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "approve" -d 'Approve deployments that wait for a review, or the run of a fork'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "reject" -d 'Reject deployments that wait for a review: their jobs fail'
-complete -c cuelight -n "__fish_cuelight_needs_command" -a "env" -d 'Show the environments of a repository on a server: what is live, their rules, the deployments to one'
-complete -c cuelight -n "__fish_cuelight_needs_command" -a "rollback" -d 'Bring an earlier release back to an environment on a server, and follow it'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "env" -d 'Show the environments of a repository: what is live, their rules, the deployments to one'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "deploy" -d 'Put a release into an environment of this repository, and follow it'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "deploys" -d 'List the deployments by this machine, newest first'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "promote" -d 'Let a deployment go on after a pause'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "pause" -d 'Pause a deployment before its next step'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "abort" -d 'Stop a deployment and bring the former release back'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "rollback" -d 'Bring an earlier release back to an environment, and follow it'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "lock" -d 'Lock an environment: nothing is deployed to it'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "unlock" -d 'Unlock an environment'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "audit" -d 'Print who asked, decided and did what in the environments'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "shell" -d 'Open a shell in the environment of a running or failed job'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "replay" -d 'Play a past run again on the screen, forward and back, at any speed'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "screenshot" -d 'Draw the screen at a moment of a run, as text or as a picture'
@@ -219,6 +227,27 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand env" -s R -l repositor
 complete -c cuelight -n "__fish_cuelight_using_subcommand env" -s n -l limit -d 'Maximum number of deployments to show' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand env" -l json -d 'Print JSON'
 complete -c cuelight -n "__fish_cuelight_using_subcommand env" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand deploy" -l reason -d 'Reason, for the ledger' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand deploy" -l yes -d 'Confirm an environment named like production, by its name, without a question' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand deploy" -l plan -d 'Print what would be done, and do nothing'
+complete -c cuelight -n "__fish_cuelight_using_subcommand deploy" -l override -d 'Go past the rules of the environment; needs --reason, and is recorded'
+complete -c cuelight -n "__fish_cuelight_using_subcommand deploy" -l trust -d 'Trust this repository for this deployment'
+complete -c cuelight -n "__fish_cuelight_using_subcommand deploy" -s d -l detach -d 'Print the run\'s id and leave it running'
+complete -c cuelight -n "__fish_cuelight_using_subcommand deploy" -l json -d 'Print JSON'
+complete -c cuelight -n "__fish_cuelight_using_subcommand deploy" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand deploys" -s n -l limit -d 'Maximum number of deployments to an environment' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand deploys" -l json -d 'Print one JSON object per line'
+complete -c cuelight -n "__fish_cuelight_using_subcommand deploys" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand promote" -l json -d 'Print JSON'
+complete -c cuelight -n "__fish_cuelight_using_subcommand promote" -l full -d 'Past all later pauses, too'
+complete -c cuelight -n "__fish_cuelight_using_subcommand promote" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand pause" -l json -d 'Print JSON'
+complete -c cuelight -n "__fish_cuelight_using_subcommand pause" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand abort" -l reason -d 'Reason, for the ledger' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand abort" -l yes -d 'Confirm an environment named like production, by its name, without a question' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand abort" -l json -d 'Print JSON'
+complete -c cuelight -n "__fish_cuelight_using_subcommand abort" -s d -l detach -d 'Do not follow a deployment whose worker was lost on its way back'
+complete -c cuelight -n "__fish_cuelight_using_subcommand abort" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rollback" -l to -d 'The release: its tag, its commit, or the number of the run that deployed it [default: the last other release that succeeded]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand rollback" -l from -d 'The release that must be there now; else nothing is done' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand rollback" -l reason -d 'Reason, for a workflow that takes one' -r
@@ -228,6 +257,16 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand rollback" -s R -l repo
 complete -c cuelight -n "__fish_cuelight_using_subcommand rollback" -l json -d 'Print JSON'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rollback" -s d -l detach -d 'Print the run\'s id and leave it running'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rollback" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand lock" -l reason -d 'Why, for people who want to deploy' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand lock" -l until -d 'How long, such as `90m` or `2h` [default: until it is unlocked]' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand lock" -l json -d 'Print JSON'
+complete -c cuelight -n "__fish_cuelight_using_subcommand lock" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand unlock" -l reason -d 'Why, for the ledger' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand unlock" -l json -d 'Print JSON'
+complete -c cuelight -n "__fish_cuelight_using_subcommand unlock" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand audit" -l csv -d 'Print comma-separated values'
+complete -c cuelight -n "__fish_cuelight_using_subcommand audit" -l json -d 'Print one JSON object per line'
+complete -c cuelight -n "__fish_cuelight_using_subcommand audit" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -s R -l repository -d 'The repository on a server whose `latest` run, or whose run with this number is meant' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -l service -d 'Open the shell in the container of this service of a running job' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -s s -l secret -d 'A secret that the run had, for the step\'s environment; without a value it is taken from the environment' -r
@@ -296,6 +335,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand config" -l example -d 
 complete -c cuelight -n "__fish_cuelight_using_subcommand config" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand forward" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand worker" -l abort -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand worker" -l rerun-job -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand worker" -l from-step -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand worker" -l resume

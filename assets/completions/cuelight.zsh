@@ -415,6 +415,61 @@ _arguments "${_arguments_options[@]}" : \
 '::environment -- Name of an environment\: show its rules and its deployments:_default' \
 && ret=0
 ;;
+(deploy)
+_arguments "${_arguments_options[@]}" : \
+'--reason=[Reason, for the ledger]:TEXT:_default' \
+'*--yes=[Confirm an environment named like production, by its name, without a question]:ENV:_default' \
+'--plan[Print what would be done, and do nothing]' \
+'--override[Go past the rules of the environment; needs --reason, and is recorded]' \
+'--trust[Trust this repository for this deployment]' \
+'-d[Print the run'\''s id and leave it running]' \
+'--detach[Print the run'\''s id and leave it running]' \
+'--json[Print JSON]' \
+'-h[Print help]' \
+'--help[Print help]' \
+':environment -- Name of the environment:_default' \
+'::release -- The release\: a tag, a branch or a commit \[default\: what is checked out\]:_default' \
+&& ret=0
+;;
+(deploys)
+_arguments "${_arguments_options[@]}" : \
+'-n+[Maximum number of deployments to an environment]:LIMIT:_default' \
+'--limit=[Maximum number of deployments to an environment]:LIMIT:_default' \
+'--json[Print one JSON object per line]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'::environment -- Only those to this environment:_default' \
+&& ret=0
+;;
+(promote)
+_arguments "${_arguments_options[@]}" : \
+'--json[Print JSON]' \
+'--full[Past all later pauses, too]' \
+'-h[Print help]' \
+'--help[Print help]' \
+':environment -- Name of the environment:_default' \
+&& ret=0
+;;
+(pause)
+_arguments "${_arguments_options[@]}" : \
+'--json[Print JSON]' \
+'-h[Print help]' \
+'--help[Print help]' \
+':environment -- Name of the environment:_default' \
+&& ret=0
+;;
+(abort)
+_arguments "${_arguments_options[@]}" : \
+'--reason=[Reason, for the ledger]:TEXT:_default' \
+'*--yes=[Confirm an environment named like production, by its name, without a question]:ENV:_default' \
+'--json[Print JSON]' \
+'-d[Do not follow a deployment whose worker was lost on its way back]' \
+'--detach[Do not follow a deployment whose worker was lost on its way back]' \
+'-h[Print help]' \
+'--help[Print help]' \
+':environment -- Name of the environment:_default' \
+&& ret=0
+;;
 (rollback)
 _arguments "${_arguments_options[@]}" : \
 '--to=[The release\: its tag, its commit, or the number of the run that deployed it \[default\: the last other release that succeeded\]]:SHA|TAG|RUN:_default' \
@@ -430,6 +485,34 @@ _arguments "${_arguments_options[@]}" : \
 '-h[Print help]' \
 '--help[Print help]' \
 ':environment -- Name of the environment:_default' \
+&& ret=0
+;;
+(lock)
+_arguments "${_arguments_options[@]}" : \
+'--reason=[Why, for people who want to deploy]:TEXT:_default' \
+'--until=[How long, such as \`90m\` or \`2h\` \[default\: until it is unlocked\]]:TIME:_default' \
+'--json[Print JSON]' \
+'-h[Print help]' \
+'--help[Print help]' \
+':environment -- Name of the environment:_default' \
+&& ret=0
+;;
+(unlock)
+_arguments "${_arguments_options[@]}" : \
+'--reason=[Why, for the ledger]:TEXT:_default' \
+'--json[Print JSON]' \
+'-h[Print help]' \
+'--help[Print help]' \
+':environment -- Name of the environment:_default' \
+&& ret=0
+;;
+(audit)
+_arguments "${_arguments_options[@]}" : \
+'(--json)--csv[Print comma-separated values]' \
+'--json[Print one JSON object per line]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'::environment -- Only entries of this environment:_default' \
 && ret=0
 ;;
 (shell)
@@ -608,6 +691,7 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (worker)
 _arguments "${_arguments_options[@]}" : \
+'--abort=[]:ABORT:_default' \
 '--rerun-job=[]:RERUN_JOB:_default' \
 '--from-step=[]:FROM_STEP:_default' \
 '--resume[]' \
@@ -645,8 +729,16 @@ _cuelight_commands() {
 'resume:Continue a run whose worker was lost, from the first step that had not completed' \
 'approve:Approve deployments that wait for a review, or the run of a fork' \
 'reject:Reject deployments that wait for a review\: their jobs fail' \
-'env:Show the environments of a repository on a server\: what is live, their rules, the deployments to one' \
-'rollback:Bring an earlier release back to an environment on a server, and follow it' \
+'env:Show the environments of a repository\: what is live, their rules, the deployments to one' \
+'deploy:Put a release into an environment of this repository, and follow it' \
+'deploys:List the deployments by this machine, newest first' \
+'promote:Let a deployment go on after a pause' \
+'pause:Pause a deployment before its next step' \
+'abort:Stop a deployment and bring the former release back' \
+'rollback:Bring an earlier release back to an environment, and follow it' \
+'lock:Lock an environment\: nothing is deployed to it' \
+'unlock:Unlock an environment' \
+'audit:Print who asked, decided and did what in the environments' \
 'shell:Open a shell in the environment of a running or failed job' \
 'replay:Play a past run again on the screen, forward and back, at any speed' \
 'screenshot:Draw the screen at a moment of a run, as text or as a picture' \
@@ -665,6 +757,11 @@ _cuelight_commands() {
     )
     _describe -t commands 'cuelight commands' commands "$@"
 }
+(( $+functions[_cuelight__subcmd__abort_commands] )) ||
+_cuelight__subcmd__abort_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight abort commands' commands "$@"
+}
 (( $+functions[_cuelight__subcmd__approve_commands] )) ||
 _cuelight__subcmd__approve_commands() {
     local commands; commands=()
@@ -679,6 +776,11 @@ _cuelight__subcmd__artifacts_commands() {
 _cuelight__subcmd__attach_commands() {
     local commands; commands=()
     _describe -t commands 'cuelight attach commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__audit_commands] )) ||
+_cuelight__subcmd__audit_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight audit commands' commands "$@"
 }
 (( $+functions[_cuelight__subcmd__auth_commands] )) ||
 _cuelight__subcmd__auth_commands() {
@@ -752,6 +854,16 @@ _cuelight__subcmd__demo_commands() {
     local commands; commands=()
     _describe -t commands 'cuelight demo commands' commands "$@"
 }
+(( $+functions[_cuelight__subcmd__deploy_commands] )) ||
+_cuelight__subcmd__deploy_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight deploy commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__deploys_commands] )) ||
+_cuelight__subcmd__deploys_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight deploys commands' commands "$@"
+}
 (( $+functions[_cuelight__subcmd__dispatch_commands] )) ||
 _cuelight__subcmd__dispatch_commands() {
     local commands; commands=()
@@ -792,15 +904,30 @@ _cuelight__subcmd__lint_commands() {
     local commands; commands=()
     _describe -t commands 'cuelight lint commands' commands "$@"
 }
+(( $+functions[_cuelight__subcmd__lock_commands] )) ||
+_cuelight__subcmd__lock_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight lock commands' commands "$@"
+}
 (( $+functions[_cuelight__subcmd__logs_commands] )) ||
 _cuelight__subcmd__logs_commands() {
     local commands; commands=()
     _describe -t commands 'cuelight logs commands' commands "$@"
 }
+(( $+functions[_cuelight__subcmd__pause_commands] )) ||
+_cuelight__subcmd__pause_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight pause commands' commands "$@"
+}
 (( $+functions[_cuelight__subcmd__plan_commands] )) ||
 _cuelight__subcmd__plan_commands() {
     local commands; commands=()
     _describe -t commands 'cuelight plan commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__promote_commands] )) ||
+_cuelight__subcmd__promote_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight promote commands' commands "$@"
 }
 (( $+functions[_cuelight__subcmd__reject_commands] )) ||
 _cuelight__subcmd__reject_commands() {
@@ -880,6 +1007,11 @@ _cuelight__subcmd__tools__subcmd__remove_commands() {
 _cuelight__subcmd__trust_commands() {
     local commands; commands=()
     _describe -t commands 'cuelight trust commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__unlock_commands] )) ||
+_cuelight__subcmd__unlock_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight unlock commands' commands "$@"
 }
 (( $+functions[_cuelight__subcmd__watch_commands] )) ||
 _cuelight__subcmd__watch_commands() {

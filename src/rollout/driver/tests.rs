@@ -420,8 +420,9 @@ async fn a_worker_that_is_killed_at_any_step_goes_on_or_back() {
                 let going = rig.deploy("v2");
                 let mut end = going.end;
                 tokio::select! {
-                    _ = &mut end => return_if_done(&strategy, number),
+                    biased;
                     () = going.memory.started(number) => {}
+                    _ = &mut end => assert!(number as usize > steps_of(&strategy), "{strategy:?} at {number}"),
                 }
                 if end.is_finished() {
                     break;
@@ -456,11 +457,6 @@ fn steps_of(strategy: &Strategy) -> usize {
         SlotState { release: sha, replicas: 2, healthy: 2, open: 2, weight: 100 };
     let settings = settings(strategy.clone(), 2, COMMANDS);
     plan::plan(&settings, &observed, &release("v2"), crate::rollout::testing::known).expect("a plan").steps.len()
-}
-
-/// Checks that a deployment ended because it has no step of this number.
-fn return_if_done(strategy: &Strategy, number: u32) {
-    assert!(number as usize > steps_of(strategy), "{strategy:?} ended before step {number}");
 }
 
 #[tokio::test]
