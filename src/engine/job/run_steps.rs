@@ -24,7 +24,7 @@ use super::runner_steps::StepSequence;
 use super::steps::Steps;
 use super::steps::background::{Background, FINAL_WAIT, needs_final_wait};
 use super::steps::scope::{StepRef, StepScope};
-use super::task::{JobTask, WorkEnd};
+use super::task::{DEFAULT_TIMEOUT, JobTask, WorkEnd};
 
 /// Maximum size of the outputs of a job in bytes, as on GitHub.
 const MAX_OUTPUTS: usize = 1024 * 1024;
@@ -74,7 +74,9 @@ impl JobTask {
         sequence: &mut StepSequence,
         asked: watch::Receiver<Cancellation>,
     ) -> WorkEnd {
-        let host = WorkspaceFiles::at(&environment.workspace).unless_forced(asked.clone());
+        let watch = |limit| CancelWatch::new(asked.clone(), self.job.ignores_cancel, Instant::now() + limit);
+        let files = |cancel| WorkspaceFiles::at(&environment.workspace).until_cancelled(cancel);
+        let host = files(watch(DEFAULT_TIMEOUT));
         let evaluated = Scope { contexts: &environment.contexts, status: self.job.status, host: &host };
         let timeout = match Self::limit(body, &evaluated) {
             Ok(timeout) => timeout,
@@ -84,8 +86,9 @@ impl JobTask {
             Ok(start) => start,
             Err(error) => return (JobEnd::failed(error.to_string()), None),
         };
-        let deadline = Instant::now() + timeout;
-        let cancel = CancelWatch::new(asked, self.job.ignores_cancel, deadline);
+        let cancel = watch(timeout);
+        let host = files(cancel.clone());
+        let evaluated = Scope { host: &host, ..evaluated };
         let mut steps = Steps::new(environment, cancel, &start);
         let mut scope = StepScope { steps: start.steps, status: start.status, ..StepScope::default() };
         let all = StepRef::of_job(&self.job.definition);

@@ -33,7 +33,7 @@ use super::steps::background;
 use super::steps::scope::StepRef;
 
 /// Time limit of a job without `timeout-minutes`. GitHub's default.
-const DEFAULT_TIMEOUT: Duration = Duration::from_hours(6);
+pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_hours(6);
 
 /// A job that is ready to run.
 pub(crate) struct JobTask {

@@ -134,12 +134,23 @@ const ENDLESS: &str = r"
       - run: echo ${{ hashFiles('endless') }}";
 
 #[test]
-fn a_forced_cancel_ends_a_run_that_hashes_without_end() {
-    let project = Project::of_jobs(ENDLESS);
-    project.run(&["--detach"]).expect(0, &[]);
-    until("the first step has ended", || (project.show()["jobs"][0]["steps"][1]["status"] == "success").then_some(()));
-    bounded(&project, &["cancel", "--force"]).expect(0, &[]);
-    until("the run has ended", || (project.show()["status"] == "cancelled").then_some(()));
+fn a_cancel_ends_a_run_that_hashes_without_end() {
+    for cancel in [&["cancel"][..], &["cancel", "--force"]] {
+        let project = Project::of_jobs(ENDLESS);
+        project.run(&["--detach"]).expect(0, &[]);
+        until("the first step has ended", || {
+            (project.show()["jobs"][0]["steps"][1]["status"] == "success").then_some(())
+        });
+        bounded(&project, cancel).expect(0, &[]);
+        until("the run has ended", || (project.show()["status"] == "cancelled").then_some(()));
+    }
+}
+
+#[test]
+fn the_time_limit_of_a_job_ends_its_hashing() {
+    let project = Project::of_jobs(&ENDLESS.replace("    steps:", "    timeout-minutes: 0.03\n    steps:"));
+    let said = bounded(&project, &["run", "--trust"]);
+    assert!(said.code() != 0 && said.text().contains("the job exceeded its limit"), "{}", said.text());
 }
 
 #[test]

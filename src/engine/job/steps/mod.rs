@@ -116,7 +116,7 @@ impl<'j> Steps<'j> {
 
     /// Returns the files of the workspace, for expressions.
     pub(in crate::engine::job) fn files(&self) -> WorkspaceFiles {
-        let files = WorkspaceFiles::at(&self.job.workspace).unless_forced(self.cancel.asked());
+        let files = WorkspaceFiles::at(&self.job.workspace).until_cancelled(self.cancel.clone());
         files.of_machine(self.job.sandbox.is_elsewhere())
     }
 

@@ -8,16 +8,16 @@
 
 mod patterns;
 
+use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
-use tokio::sync::watch;
 
 use crate::engine::blocking::in_place;
-use crate::engine::cancel::Cancellation;
+use crate::engine::cancel::CancelWatch;
 use crate::files::{FileError, Folder, Links};
 use crate::store::digest::hexadecimal;
 use crate::workflow::expr::{HashFilesError, Host};
@@ -51,6 +51,8 @@ enum HashError {
     TimedOut,
     #[error("the job was cancelled")]
     Cancelled,
+    #[error("the time limit of the job passed")]
+    JobTimedOut,
     #[error("the files of the job are on another machine, that of its container engine")]
     Elsewhere,
 }
@@ -68,7 +70,7 @@ type GoOn<'a> = &'a dyn Fn() -> Result<(), HashError>;
 #[derive(Clone, Debug)]
 pub struct WorkspaceFiles {
     root: PathBuf,
-    asked: Option<watch::Receiver<Cancellation>>,
+    cancel: Option<CancelWatch>,
     /// Whether the job changes other files than those here, on another machine.
     elsewhere: bool,
 }
@@ -77,13 +79,14 @@ impl WorkspaceFiles {
     /// Returns the files below a folder.
     #[must_use]
     pub fn at(root: &Path) -> Self {
-        Self { root: root.to_owned(), asked: None, elsewhere: false }
+        Self { root: root.to_owned(), cancel: None, elsewhere: false }
     }
 
-    /// The same files, which are read no further once the job must end at once.
+    /// The same files, which are read no further once the job is cancelled or its time limit passes. Steps of a job that
+    /// was cancelled before may read them until the job is over.
     #[must_use]
-    pub(in crate::engine) fn unless_forced(self, asked: watch::Receiver<Cancellation>) -> Self {
-        Self { asked: Some(asked), ..self }
+    pub(in crate::engine) fn until_cancelled(self, cancel: CancelWatch) -> Self {
+        Self { cancel: Some(cancel), ..self }
     }
 
     /// The same files. If they are `elsewhere`, hashing them fails, as those here may be older.
@@ -96,6 +99,7 @@ impl WorkspaceFiles {
 impl Host for WorkspaceFiles {
     fn hash_files(&self, patterns: &[String]) -> Result<String, HashFilesError> {
         let deadline = Instant::now() + TIMEOUT;
+        let cancel = self.cancel.clone().map(|mut cancel| (cancel.is_cancelled(), RefCell::new(cancel)));
         let go_on = || {
             if self.elsewhere {
                 return Err(HashError::Elsewhere);
@@ -103,8 +107,11 @@ impl Host for WorkspaceFiles {
             if Instant::now() > deadline {
                 return Err(HashError::TimedOut);
             }
-            if self.asked.as_ref().is_some_and(|asked| *asked.borrow() >= Cancellation::Force) {
-                return Err(HashError::Cancelled);
+            if let Some((was_cancelled, cancel)) = &cancel {
+                let mut cancel = cancel.borrow_mut();
+                if cancel.is_over() || (!was_cancelled && cancel.is_cancelled()) {
+                    return Err(if cancel.timed_out() { HashError::JobTimedOut } else { HashError::Cancelled });
+                }
             }
             Ok(())
         };
@@ -246,8 +253,10 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use tempfile::TempDir;
+    use tokio::sync::watch;
 
     use super::*;
+    use crate::engine::cancel::Cancellation;
 
     fn workspace(files: &[&str]) -> TempDir {
         let folder = tempfile::tempdir().unwrap();
@@ -429,11 +438,23 @@ mod tests {
     fn a_job_that_must_end_at_once_ends_the_work() {
         let folder = workspace(&["a.txt"]);
         let (ask, asked) = watch::channel(Cancellation::Cancel);
-        let files = WorkspaceFiles::at(folder.path()).unless_forced(asked);
+        let cancel = CancelWatch::new(asked, false, tokio::time::Instant::now() + TIMEOUT);
+        let files = WorkspaceFiles::at(folder.path()).until_cancelled(cancel);
         let hash = || files.hash_files(&["*".to_owned()]);
         assert!(hash().is_ok(), "steps of a cancelled job may still run");
         ask.send(Cancellation::Force).unwrap();
         assert!(hash().unwrap_err().to_string().ends_with("the job was cancelled"));
+    }
+
+    #[test]
+    fn the_time_limit_of_the_job_ends_work_that_goes_on() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::File::create(folder.path().join("endless")).and_then(|file| file.set_len(900 << 30)).expect("made");
+        let (_ask, asked) = watch::channel(Cancellation::None);
+        let cancel = CancelWatch::new(asked, false, tokio::time::Instant::now() + Duration::from_millis(50));
+        let files = WorkspaceFiles::at(folder.path()).until_cancelled(cancel);
+        let error = files.hash_files(&["*".to_owned()]).expect_err("ended").to_string();
+        assert!(error.ends_with("the time limit of the job passed"), "{error}");
     }
 
     #[test]
