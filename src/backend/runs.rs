@@ -240,7 +240,7 @@ impl Runs {
         Ok(())
     }
 
-    /// Mirrors a run for as long as this value lives. Returns `None` for a run of this machine; otherwise the poller, and
+    /// Mirrors a run that the user follows for as long as this value lives. Returns `None` for a run of this machine; otherwise the poller, and
     /// why the server gave no answer yet.
     ///
     /// # Errors
@@ -250,7 +250,9 @@ impl Runs {
             return Ok(None);
         }
         let poller = self.poller()?;
-        Ok(Some((poller.clone(), unanswered(poller.open(folder).await)?)))
+        let outdated = unanswered(poller.open(folder).await)?;
+        poller.focus(folder.id()).await;
+        Ok(Some((poller.clone(), outdated)))
     }
 
     /// Brings a run up to date, and downloads the logs of one job, of all jobs that failed, or of all jobs. A run of this

@@ -72,7 +72,7 @@ fn of_run(args: &Args) -> Outcome {
     if args.json {
         for wait in &waits {
             style::json(&json!({
-                "wait": wait, "sentence": wait.cause.to_string(), "remedy": wait.cause.remedy(&named),
+                "wait": wait, "sentence": wait.cause.to_string(), "remedy": wait.cause.remedy(&named, run.info.server()),
             }))?;
         }
         decided.iter().flat_map(Decided::documents).try_for_each(|one| style::json(&one))?;
@@ -89,7 +89,7 @@ fn of_run(args: &Args) -> Outcome {
     let style = Style::of_output();
     // What a review holds back is explained with its job.
     waits.retain(|wait| !decided.iter().any(|one| wait.job.as_ref().is_some_and(|job| one.names_review_of(job))));
-    style::print(&style.spelled(conditions::waits(&waits, &named, style)))?;
+    style::print(&style.spelled(conditions::waits(&waits, &named, run.info.server(), style)))?;
     if !waits.is_empty() && !decided.is_empty() {
         style::line("")?;
     }

@@ -5,7 +5,10 @@
 //! of the known facts; the worker may still refuse an operation, for instance because another command came first.
 
 use super::rights::{Denied, MAX_RERUN_AGE, MAX_RERUNS, Rights, is_rerun_too_often};
-use super::{Command, Conclusion, EndReason, PendingReview, Phase, RerunScope, ReviewRefusal, Run, Summary, Timestamp};
+use super::{
+    Command, Conclusion, EndReason, PendingReview, Phase, RerunScope, ReviewRefusal, Run, ServerKind, Summary,
+    Timestamp,
+};
 
 /// Length of a day.
 const SECONDS_OF_DAY: u64 = 24 * 60 * 60;
@@ -122,6 +125,12 @@ pub enum Unavailable {
     /// The token, or its user, may not do it.
     #[error(transparent)]
     Denied(Denied),
+    /// The server cannot cancel, but on its pages.
+    #[error("Gitea's API has no cancel: cancel the run on its page")]
+    NoCancel,
+    /// The server cannot do it, but on its pages.
+    #[error("Gitea's API does not offer it")]
+    NotOffered,
     /// The run was run again as often as its server allows.
     #[error("the run was re-run {MAX_RERUNS} times, the most that its server allows")]
     RerunTooOften,
@@ -192,8 +201,9 @@ pub struct RunState<'k> {
     pub has_worker: Option<bool>,
     /// Whether [`Command::ForceCancel`] was sent but not confirmed.
     pub force_requested: bool,
-    /// Whether the run is on a server: its jobs have no shell, no job starts at a step, and only the server removes it.
-    pub is_remote: bool,
+    /// What the run's server is; `None` on this machine. On a server, jobs have no shell, no job starts at a step, and only the
+    /// server removes the run.
+    pub server: Option<ServerKind>,
     /// Number of its latest attempt.
     pub attempt: u32,
     /// Time at which it was created.
@@ -206,14 +216,14 @@ pub struct RunState<'k> {
 
 impl<'k> From<&'k Summary> for RunState<'k> {
     fn from(run: &'k Summary) -> Self {
-        let new = Self::new(&run.phase, run.reason.as_ref(), run.info.remote.is_some(), &run.reviews);
+        let new = Self::new(&run.phase, run.reason.as_ref(), run.info.server(), &run.reviews);
         Self { attempt: run.attempt, created: run.info.created, ..new }
     }
 }
 
 impl<'k> From<&'k Run> for RunState<'k> {
     fn from(run: &'k Run) -> Self {
-        let new = Self::new(&run.phase, run.reason.as_ref(), run.info.remote.is_some(), &run.reviews);
+        let new = Self::new(&run.phase, run.reason.as_ref(), run.info.server(), &run.reviews);
         Self { attempt: run.attempt, created: run.info.created, ..new }
     }
 }
@@ -239,7 +249,7 @@ impl<'k> Capabilities<'k> {
             _ => {
                 let run = self.run.ok_or(Unavailable::NoRun)?;
                 run.check(operation)?;
-                if run.is_remote { self.check_at_server(operation, &run) } else { Ok(()) }
+                if run.server.is_some() { self.check_at_server(operation, &run) } else { Ok(()) }
             }
         }
     }
@@ -250,6 +260,12 @@ impl<'k> Capabilities<'k> {
         let denied = if operation == Operation::Review { rights.deployments } else { rights.actions };
         denied.map_or(Ok(()), |denied| Err(Unavailable::Denied(denied)))?;
         match operation {
+            Operation::Cancel | Operation::ForceCancel if run.server == Some(ServerKind::Gitea) => {
+                Err(Unavailable::NoCancel)
+            }
+            Operation::ApproveFork | Operation::DeleteLogs if run.server == Some(ServerKind::Gitea) => {
+                Err(Unavailable::NotOffered)
+            }
             Operation::Rerun | Operation::RerunFailed | Operation::RerunJob if rights.limits_reruns => {
                 let days = self.now.map_or(0, |now| now.since(run.created).as_secs() / SECONDS_OF_DAY);
                 check(!is_rerun_too_often(run.attempt), Unavailable::RerunTooOften)?;
@@ -279,10 +295,15 @@ impl<'k> Capabilities<'k> {
 }
 
 impl<'k> RunState<'k> {
-    fn new(phase: &'k Phase, reason: Option<&'k EndReason>, is_remote: bool, reviews: &'k [PendingReview]) -> Self {
+    fn new(
+        phase: &'k Phase,
+        reason: Option<&'k EndReason>,
+        server: Option<ServerKind>,
+        reviews: &'k [PendingReview],
+    ) -> Self {
         let (has_worker, force_requested, review_requested) = (None, false, false);
         let (attempt, created) = (0, Timestamp(0));
-        Self { phase, reason, has_worker, force_requested, is_remote, attempt, created, reviews, review_requested }
+        Self { phase, reason, has_worker, force_requested, server, attempt, created, reviews, review_requested }
     }
 
     fn check_review(&self) -> Result<(), Unavailable> {
@@ -297,16 +318,18 @@ impl<'k> RunState<'k> {
     /// Whether nothing of the run has started, because its server waits for an approval: it is of a fork.
     #[must_use]
     pub fn waits_for_approval(&self) -> bool {
-        self.is_remote && *self.phase == Phase::Done(Conclusion::ActionRequired)
+        self.server.is_some() && *self.phase == Phase::Done(Conclusion::ActionRequired)
     }
 
     fn check(&self, operation: Operation) -> Result<(), Unavailable> {
-        let has_worker = self.has_worker.filter(|_| !self.is_remote);
+        let has_worker = self.has_worker.filter(|_| self.server.is_none());
         let has_ended = has_worker.map_or(self.phase.is_done(), |has_worker| !has_worker);
         let succeeded = *self.phase == Phase::Done(Conclusion::Success);
         match operation {
-            Operation::RerunStep | Operation::Resume | Operation::Shell if self.is_remote => Err(Unavailable::Remote),
-            Operation::ApproveFork | Operation::DeleteLogs | Operation::ChangeWorkflow if !self.is_remote => {
+            Operation::RerunStep | Operation::Resume | Operation::Shell if self.server.is_some() => {
+                Err(Unavailable::Remote)
+            }
+            Operation::ApproveFork | Operation::DeleteLogs | Operation::ChangeWorkflow if self.server.is_none() => {
                 Err(Unavailable::Local)
             }
             Operation::ApproveFork => check(self.waits_for_approval(), Unavailable::NothingToApprove),
@@ -367,7 +390,7 @@ mod tests {
     }
 
     fn state(phase: &Phase) -> RunState<'_> {
-        RunState::new(phase, None, false, &[])
+        RunState::new(phase, None, None, &[])
     }
 
     #[test]
@@ -376,13 +399,17 @@ mod tests {
             ApproveFork, Cancel, ChangeWorkflow, Delete, DeleteLogs, ForceCancel, Rerun, RerunFailed, RerunJob,
         };
         let running = Phase::Running;
-        let remote = RunState { is_remote: true, has_worker: Some(false), ..state(&running) };
+        let remote = RunState { server: Some(ServerKind::GitHub), has_worker: Some(false), ..state(&running) };
         assert_eq!(available(remote), [Cancel, ForceCancel, ChangeWorkflow]);
         let failed = Phase::Done(Conclusion::Failure);
-        let remote = RunState { is_remote: true, has_worker: Some(true), ..state(&failed) };
+        let remote = RunState { server: Some(ServerKind::GitHub), has_worker: Some(true), ..state(&failed) };
         assert_eq!(available(remote), [Rerun, RerunFailed, RerunJob, Delete, DeleteLogs, ChangeWorkflow]);
         let waits = Phase::Done(Conclusion::ActionRequired);
-        let fork = RunState { is_remote: true, ..state(&waits) };
+        let gitea = RunState { server: Some(ServerKind::Gitea), ..state(&running) };
+        let at_gitea = Capabilities { run: Some(gitea), ..Capabilities::default() };
+        assert_eq!(at_gitea.check(Operation::Cancel), Err(Unavailable::NoCancel));
+        assert_eq!(at_gitea.check(Operation::Rerun), Err(Unavailable::NotEnded));
+        let fork = RunState { server: Some(ServerKind::GitHub), ..state(&waits) };
         assert!(available(fork).contains(&ApproveFork) && !available(state(&waits)).contains(&ApproveFork));
     }
 
@@ -394,8 +421,12 @@ mod tests {
         let of = |rights: Rights, run: RunState<'static>, now: Timestamp| {
             Capabilities { rights: Some(rights), now: Some(now), ..Capabilities::of_run(run) }.check(Operation::Rerun)
         };
-        let ended_run =
-            RunState { is_remote: true, attempt: 2, created: day(100), ..state(Box::leak(Box::new(ended))) };
+        let ended_run = RunState {
+            server: Some(ServerKind::GitHub),
+            attempt: 2,
+            created: day(100),
+            ..state(Box::leak(Box::new(ended)))
+        };
         let limited = Rights { limits_reruns: true, ..Rights::default() };
         let scope = Rights { actions: Some(Denied::Scope), ..limited };
         assert_eq!(of(limited, ended_run, day(129)), Ok(()));
@@ -405,7 +436,7 @@ mod tests {
         assert_eq!(of(limited, RunState { attempt: 50, ..often }, day(100)), Ok(()));
         assert_eq!(of(limited, often, day(100)), Err(Unavailable::RerunTooOften));
         assert_eq!(of(scope, ended_run, day(100)), Err(Unavailable::Denied(Denied::Scope)));
-        let review = RunState { is_remote: true, reviews: &reviews, ..state(&waiting) };
+        let review = RunState { server: Some(ServerKind::GitHub), reviews: &reviews, ..state(&waiting) };
         let may = Capabilities { rights: Some(scope), ..Capabilities::of_run(review) };
         assert_eq!(may.check(Operation::Review), Ok(()), "another permission");
         assert_eq!(may.check(Operation::Cancel), Err(Unavailable::Denied(Denied::Scope)));

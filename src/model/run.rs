@@ -120,6 +120,12 @@ fn is_no_number(number: &u64) -> bool {
 }
 
 impl RunInfo {
+    /// Returns what the server of the run is; `None` for a run of this machine.
+    #[must_use]
+    pub fn server(&self) -> Option<ServerKind> {
+        self.remote.as_ref().map(|remote| remote.kind)
+    }
+
     /// Returns the run as commands name it: `owner/name/17000000001` on a server, else its id.
     #[must_use]
     pub fn address(&self) -> String {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{Gate, Job, JobId, Phase, Run, Timestamp};
+use super::{Gate, Job, JobId, Phase, Run, ServerKind, Timestamp};
 
 /// A run or a job that waits.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -174,18 +174,20 @@ fn is_open(job: &Job) -> bool {
 }
 
 impl WaitCause {
-    /// Returns the command that ends the wait. `run` is the run that waits, as commands name it.
+    /// Returns the command that ends the wait. `run` is the run that waits, as commands name it, and `server` what its server
+    /// is.
     #[must_use]
-    pub fn remedy(&self, run: &str) -> Option<String> {
+    pub fn remedy(&self, run: &str, server: Option<ServerKind>) -> Option<String> {
+        let cancel = |run: &str| (server != Some(ServerKind::Gitea)).then(|| format!("cuelight cancel {run}"));
         match self {
             Self::Review { environment, refusal: None, .. } => {
                 Some(format!("cuelight approve '{environment}' --run {run}"))
             }
-            Self::Group { holder: Some(holder), .. } if !holder.run.is_empty() => Some(match holder.reviews.first() {
-                Some(environment) => format!("cuelight approve '{environment}' --run {}", holder.run),
-                None => format!("cuelight cancel {}", holder.run),
-            }),
-            Self::Runner { .. } | Self::Rules { .. } | Self::Timer { .. } => Some(format!("cuelight cancel {run}")),
+            Self::Group { holder: Some(holder), .. } if !holder.run.is_empty() => match holder.reviews.first() {
+                Some(environment) => Some(format!("cuelight approve '{environment}' --run {}", holder.run)),
+                None => cancel(&holder.run),
+            },
+            Self::Runner { .. } | Self::Rules { .. } | Self::Timer { .. } => cancel(run),
             _ => None,
         }
     }
@@ -321,7 +323,7 @@ mod tests {
                 Some("cuelight cancel r"),
             ),
         ] {
-            assert_eq!((cause.to_string().as_str(), cause.remedy("r").as_deref()), (sentence, remedy));
+            assert_eq!((cause.to_string().as_str(), cause.remedy("r", None).as_deref()), (sentence, remedy));
         }
     }
 }

@@ -3,7 +3,9 @@
 use serde_json::{Value as Json, json};
 
 use crate::model::legs;
-use crate::model::{Conclusion, Explanation, Job, JobId, PendingReview, Phase, Run, RunId, Step, Timestamp, Wait};
+use crate::model::{
+    Conclusion, Explanation, Job, JobId, PendingReview, Phase, Run, RunId, ServerKind, Step, Timestamp, Wait,
+};
 use crate::ui::terminal_text::{TerminalText, text};
 use crate::ui::theme::Hue;
 
@@ -112,12 +114,13 @@ pub fn page(decided: &[Decided], style: Style, now: Timestamp) -> TerminalText {
     page
 }
 
-/// Formats what jobs wait for, with the command that ends each wait. `run` is the run as commands name it.
-pub fn waits(waits: &[Wait], run: &str, style: Style) -> TerminalText {
+/// Formats what jobs wait for, with the command that ends each wait. `run` is the run as commands name it, and `server` what
+/// its server is.
+pub fn waits(waits: &[Wait], run: &str, server: Option<ServerKind>, style: Style) -> TerminalText {
     let mut page = TerminalText::default();
     for wait in waits {
         page.push_line(&text!("{}  {}", style.bold(&wait.name), wait.cause.to_string()));
-        if let Some(remedy) = wait.cause.remedy(run) {
+        if let Some(remedy) = wait.cause.remedy(run, server) {
             page.push_line(&text!("    {}", style.paint(Hue::Dim, remedy)));
         }
     }

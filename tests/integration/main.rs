@@ -13,6 +13,7 @@ mod docs;
 mod environments;
 mod explain;
 mod fake_github;
+mod gitea;
 mod github;
 mod imports;
 mod mirror;

@@ -18,6 +18,8 @@ use super::Rate;
 /// What a resource is, which bounds its interval. In the order in which due polls are sent.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Kind {
+    /// Jobs and growing logs of the active run that the user looks at, on a server without a limit of requests.
+    LiveRun,
     /// Jobs of the active run that the user looks at.
     FocusedRun,
     /// Jobs of another active run on the screen.
@@ -37,6 +39,7 @@ impl Kind {
     #[must_use]
     pub const fn bounds(self) -> (Duration, Duration) {
         let (least, most) = match self {
+            Self::LiveRun => (1, 2),
             Self::FocusedRun => (3, 10),
             Self::VisibleRun => (10, 30),
             Self::RunList => (10, 60),
@@ -56,7 +59,7 @@ impl Kind {
         match self {
             Self::Environment | Self::Background => 0,
             Self::VisibleRun | Self::RunList | Self::Waiting => 1,
-            Self::FocusedRun => 2,
+            Self::LiveRun | Self::FocusedRun => 2,
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use super::{ApiError, Client, Form, Freshness, Priority};
 use crate::backend::github::address::escaped;
+use crate::backend::github::wire::gitea;
+use crate::model::ServerKind;
 
 impl Client {
     /// Returns the text of a file at a commit, a branch or a tag. `repository` is its path in the API, `/repos/o/r`. `None`
@@ -10,6 +12,24 @@ impl Client {
     /// # Errors
     /// The server gives no answer, or refuses.
     pub async fn file(
+        &self,
+        repository: &str,
+        path: &str,
+        git_ref: &str,
+        freshness: Freshness,
+        priority: Priority,
+    ) -> Result<Option<String>, ApiError> {
+        let read = async |path: &str| self.file_at(repository, path, git_ref, freshness, priority).await;
+        match (read(path).await?, self.host().kind()) {
+            (None, ServerKind::Gitea) => match gitea::other_path(path) {
+                Some(path) => read(&path).await,
+                None => Ok(None),
+            },
+            (found, _) => Ok(found),
+        }
+    }
+
+    async fn file_at(
         &self,
         repository: &str,
         path: &str,

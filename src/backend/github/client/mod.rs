@@ -285,13 +285,13 @@ impl Inner {
         }
     }
 
-    /// Returns a body of JSON in GitHub's form; `None` if it is not JSON.
-    fn json(&self, body: Vec<u8>) -> Option<Vec<u8>> {
+    /// Returns the body of an answer from an address in GitHub's form; `None` if it is not JSON.
+    fn json(&self, uri: &Uri, body: Vec<u8>) -> Option<Vec<u8>> {
         match self.host.kind() {
             ServerKind::GitHub => serde_json::from_slice::<IgnoredAny>(&body).is_ok().then_some(body),
             ServerKind::Gitea => {
                 let mut value = serde_json::from_slice(&body).ok()?;
-                gitea::rewrite(&mut value);
+                gitea::answer(uri.query(), &mut value);
                 serde_json::to_vec(&value).ok()
             }
         }
@@ -388,7 +388,7 @@ impl Inner {
                     let body = incoming.whole(limit).await.map_err(|fault| self.broken(fault))?;
                     let mut body = body.ok_or(ApiError::TooLarge { limit: limit as u64 })?;
                     if form == Form::Json {
-                        body = self.json(body).ok_or_else(|| self.failed("an answer that is not JSON"))?;
+                        body = self.json(&uri, body).ok_or_else(|| self.failed("an answer that is not JSON"))?;
                     }
                     let stored = Stored { etag, next, body: body.into(), at: clock::now() };
                     self.answers.write(key, &stored);

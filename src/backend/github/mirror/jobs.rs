@@ -23,8 +23,9 @@ pub(super) fn add(diff: &mut Diff, snapshot: &Snapshot<'_>, listed: &[WireJob], 
     let mut in_order: Vec<&WireJob> = listed.iter().collect();
     in_order.sort_by_key(|job| (job.started_at.or(job.created_at), job.id));
     // What a job waits for depends on the jobs that it needs.
-    let (waiting, begun): (Vec<_>, Vec<_>) =
-        in_order.into_iter().partition(|job| job.status == Some(Status::Waiting) && job.conclusion.is_none());
+    let (waiting, begun): (Vec<_>, Vec<_>) = in_order
+        .into_iter()
+        .partition(|job| matches!(job.status, Some(Status::Waiting | Status::Pending)) && job.conclusion.is_none());
     for jobs in [begun, waiting] {
         for job in jobs {
             for id in job.id.and_then(|id| layout.listed.get(&id)).into_iter().flatten() {
@@ -119,7 +120,7 @@ fn add_job(diff: &mut Diff, snapshot: &Snapshot<'_>, wire: &WireJob, id: &JobId,
     let gate = match &wire.status {
         _ if is_completed(wire.status.as_ref(), wire.conclusion.is_some()) => None,
         Some(Status::InProgress) => None,
-        Some(Status::Waiting) if has_open_needs => Some(Gate::Needs),
+        Some(Status::Waiting | Status::Pending) if has_open_needs => Some(Gate::Needs),
         Some(Status::Waiting) => {
             Some(protection(of_environment(snapshot, job.environment.as_deref()), job.environment.as_deref()))
         }

@@ -15,7 +15,7 @@ use crate::backend::github::client::budget::{Kind, Polled, Schedule};
 use crate::backend::github::client::{ApiError, Client, Freshness, Priority};
 use crate::backend::github::mirror::folder::{RemoteId, Stub, spec, stub};
 use crate::backend::github::wire::runs::Run as WireRun;
-use crate::model::{RunId, Timestamp};
+use crate::model::{RunId, ServerKind, Timestamp};
 use crate::store::clock::now;
 use crate::store::folder::RunsDir;
 use crate::store::spec::RunSpec;
@@ -406,6 +406,7 @@ impl Host {
             }
             (true, true) => Kind::Background,
             (false, _) if waits => Kind::Waiting,
+            (false, true) if self.client.host().kind() == ServerKind::Gitea => Kind::LiveRun,
             (false, true) => Kind::FocusedRun,
             (false, false) => Kind::VisibleRun,
         };

@@ -6,9 +6,10 @@ use serde_json::json;
 use tokio::sync::oneshot;
 
 use crate::backend::github::client::{ApiError, Change, Client, Freshness, Mutation, Priority};
+use crate::backend::github::wire::gitea;
 use crate::backend::github::wire::repository::User;
 use crate::model::capabilities::Unavailable;
-use crate::model::{Command, Reply, RerunScope, Run};
+use crate::model::{Command, Reply, RerunScope, Run, ServerKind};
 use crate::store::spec::RemoteSpec;
 
 /// Number of runs that are listed of each repository: the newest ones.
@@ -28,7 +29,13 @@ pub(super) fn request(command: &Command, remote: &RemoteSpec, run: &Run) -> Resu
                 RerunScope::Failed => post(of_run("/rerun-failed-jobs"), body),
                 RerunScope::Job(id) => {
                     let job = run.jobs.get(id).and_then(|job| job.remote).ok_or(Unavailable::JobNotStarted)?;
-                    post(format!("/repos/{}/actions/jobs/{job}/rerun", remote.repository), body)
+                    post(
+                        match remote.server {
+                            ServerKind::GitHub => format!("/repos/{}/actions/jobs/{job}/rerun", remote.repository),
+                            ServerKind::Gitea => gitea::rerun_of_job(&remote.repository, remote.id, job),
+                        },
+                        body,
+                    )
                 }
                 RerunScope::Step { .. } => Err(Unavailable::Remote),
             }

@@ -2,9 +2,12 @@
 //! into GitHub's before they are parsed. Nothing else knows of it. Measured with Gitea 1.26.
 //!
 //! - There are no attempts, reviews, deployments, concurrency groups, check runs and caches, and runs cannot be cancelled.
+//! - The runs of a workflow are not listed apart: they are found among those of the repository.
 //! - A page has `limit` elements, and files in raw form have another path.
 //! - A dispatch has only texts as inputs, and names its run if the query asks for it.
 //! - Times that are not set are of the year 1970 or 1, never null.
+//! - What waits for other jobs or a concurrency group is `waiting`, as is a run between two jobs, and a run with a failed job
+//!   is `completed` before its last job.
 //! - A run has `started_at` and `completed_at` instead of GitHub's times, no attempt, and its ref behind the path of its
 //!   workflow: `ci.yml@refs/heads/main`.
 //! - Steps count from 0, and version 1.26 gives every step the state of its job. The times of steps are true.
@@ -12,13 +15,21 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::backend::github::address::segment;
 use crate::model::Timestamp;
 
 use super::runs::{Job, Run};
 use super::time;
+use super::words::{Ending, Status};
+
+/// Parameter of a query that Gitea ignores: the file of the workflow whose runs are asked for.
+const WORKFLOW: &str = "workflow";
 
 /// Folder of a workflow file that is given as a name alone.
 const FOLDER: &str = ".gitea/workflows";
+
+/// Folder that is used where a repository does not have the first.
+const OTHER_FOLDER: &str = ".github/workflows";
 
 /// A path below a repository that Gitea does not have: an operation on runs, or a resource.
 const MISSING_OF_RUN: &[&str] =
@@ -39,7 +50,11 @@ pub fn request(path: &str, is_raw: bool) -> Option<String> {
         }
         ["repos", _, _, "actions", "runs", _, "attempts", ..] => return None,
         ["repos", _, _, "actions", "runs", _, what] if MISSING_OF_RUN.contains(what) => return None,
-        ["repos", _, _, "actions", "workflows", _, "runs" | "timing"] => return None,
+        ["repos", owner, name, "actions", "workflows", file, "runs"] => {
+            let query = format!("{WORKFLOW}={file}&{}", changed_query(query));
+            return Some(format!("/repos/{owner}/{name}/actions/runs?{}", query.trim_end_matches('&')));
+        }
+        ["repos", _, _, "actions", "workflows", _, "timing"] => return None,
         ["repos", _, _, "actions", what, ..] if MISSING_OF_ACTIONS.contains(what) => return None,
         ["repos", _, _, what, ..] if MISSING.contains(what) => return None,
         ["repos", _, _, "commits", _, what] if MISSING.contains(what) => return None,
@@ -49,15 +64,35 @@ pub fn request(path: &str, is_raw: bool) -> Option<String> {
         }
         _ => path.to_owned(),
     };
-    let query: Vec<String> = query
-        .split('&')
-        .filter(|parameter| !parameter.is_empty())
-        .map(|parameter| match parameter.strip_prefix("per_page=") {
-            Some(count) => format!("limit={count}"),
-            None => parameter.to_owned(),
-        })
-        .collect();
-    Some(if query.is_empty() { path } else { format!("{path}?{}", query.join("&")) })
+    let query = changed_query(query);
+    Some(if query.is_empty() { path } else { format!("{path}?{query}") })
+}
+
+fn changed_query(query: &str) -> String {
+    let parameters = query.split('&').filter(|parameter| !parameter.is_empty());
+    let changed = parameters.map(|parameter| match parameter.strip_prefix("per_page=") {
+        Some(count) => format!("limit={count}"),
+        None => parameter.to_owned(),
+    });
+    changed.collect::<Vec<_>>().join("&")
+}
+
+/// Returns the path of a re-run of one job: Gitea wants to know the run as well.
+#[must_use]
+pub fn rerun_of_job(repository: &str, run: u64, job: u64) -> String {
+    format!("/repos/{repository}/actions/runs/{run}/jobs/{job}/rerun")
+}
+
+/// Rewrites the body of an answer to a request with this query, and keeps the runs that the query asks for.
+pub fn answer(query: Option<&str>, body: &mut Value) {
+    rewrite(body);
+    let wanted =
+        query.and_then(|query| query.split('&').find_map(|part| part.strip_prefix(WORKFLOW)?.strip_prefix('=')));
+    let runs = body.get_mut("workflow_runs").and_then(Value::as_array_mut);
+    if let (Some(wanted), Some(runs)) = (wanted, runs) {
+        let file = |run: &Value| Some(segment(run.get("path")?.as_str()?.rsplit('/').next()?));
+        runs.retain(|run| file(run).as_deref() == Some(wanted));
+    }
 }
 
 /// Returns the path and the body of a change in Gitea's form; `None` if Gitea has nothing like it.
@@ -77,13 +112,32 @@ pub fn change(path: &str, body: Option<&Value>) -> Option<(String, Option<Value>
     Some((if wants_run { format!("{path}?return_run_details=true") } else { path }, body))
 }
 
-/// Completes a run by its jobs, which know their attempts. The newest is that of the run.
+/// Completes a run by its jobs, which know their attempts: the newest is that of the run. It is in progress from the start of
+/// the first job to the end of the last; the server takes it for waiting between two jobs, and for completed once one failed.
 pub fn complete(run: &mut Run, jobs: &[Job]) {
     run.run_attempt = jobs.iter().filter_map(|job| job.run_attempt).max().or(run.run_attempt);
+    let has_ended = |job: &Job| job.status == Some(Status::Completed);
+    let has_begun = |job: &Job| has_ended(job) || job.status == Some(Status::InProgress);
+    if jobs.iter().any(has_begun) && !jobs.iter().all(has_ended) && run.conclusion != Some(Ending::Cancelled) {
+        run.status = Some(Status::InProgress);
+        run.conclusion = None;
+    }
 }
 
-/// Rewrites a body, whatever it is: runs, jobs and other elements are recognised by their fields.
-pub fn rewrite(body: &mut Value) {
+/// Returns the other path that a workflow file may have: an answer names the file, not its folder.
+#[must_use]
+pub fn other_path(path: &str) -> Option<String> {
+    path.strip_prefix(FOLDER).map(|file| format!("{OTHER_FOLDER}{file}"))
+}
+
+/// Returns what a refusal for lack of a scope wants, in GitHub's form.
+#[must_use]
+pub fn needs(message: &str) -> Option<&'static str> {
+    message.contains("required=[write:repository]").then_some("actions=write")
+}
+
+/// Rewrites a body of any kind: runs, jobs and other elements are recognised by their fields.
+fn rewrite(body: &mut Value) {
     match body {
         Value::Array(values) => values.iter_mut().for_each(rewrite),
         Value::Object(fields) => {
@@ -115,6 +169,7 @@ fn rename(fields: Option<&mut Map<String, Value>>, from: &str, to: &str) {
 }
 
 fn rewrite_run(run: &mut Map<String, Value>) {
+    rewrite_wait(run);
     rename(Some(run), "trigger_actor", "triggering_actor");
     rename(Some(run), "started_at", "run_started_at");
     rename(Some(run), "completed_at", "updated_at");
@@ -132,7 +187,15 @@ fn rewrite_run(run: &mut Map<String, Value>) {
     }
 }
 
+/// A run or job that waits does so for other jobs or for its concurrency group: there are no rules of environments.
+fn rewrite_wait(fields: &mut Map<String, Value>) {
+    if fields.get("status").is_some_and(|status| status == "waiting") {
+        fields.insert("status".to_owned(), json!("pending"));
+    }
+}
+
 fn rewrite_job(job: &mut Map<String, Value>) {
+    rewrite_wait(job);
     if job.get("run_attempt").and_then(Value::as_u64) == Some(0) {
         job.insert("run_attempt".to_owned(), json!(1));
     }
@@ -216,6 +279,11 @@ mod tests {
             ("/repos/o/r/actions/jobs/5/logs", false, Some("/repos/o/r/actions/jobs/5/logs")),
             ("/repos/o/r/contents/a/b.yml?ref=main", true, Some("/repos/o/r/raw/a/b.yml?ref=main")),
             ("/repos/o/r/contents/a/b.yml?ref=main", false, Some("/repos/o/r/contents/a/b.yml?ref=main")),
+            (
+                "/repos/o/r/actions/workflows/long.yml/runs?event=push&per_page=30",
+                false,
+                Some("/repos/o/r/actions/runs?workflow=long.yml&event=push&limit=30"),
+            ),
             ("/repos/o/r/environments", false, None),
             ("/repos/o/r/commits/main/check-runs", false, None),
             ("/repos/o/r/commits/main", false, Some("/repos/o/r/git/commits/main")),
@@ -224,6 +292,35 @@ mod tests {
             ("/user", false, Some("/user")),
         ] {
             assert_eq!(request(path, raw).as_deref(), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_run_is_in_progress_from_its_first_job_to_its_last() {
+        let after = |run: &str, jobs: &[&str]| {
+            let mut run: Run = serde_json::from_str(run).expect("a run");
+            let jobs = jobs.iter().map(|status| serde_json::from_value(json!({"status": status})).expect("a job"));
+            complete(&mut run, &jobs.collect::<Vec<Job>>());
+            (run.status.expect("a status"), run.conclusion)
+        };
+        let failed = r#"{"status": "completed", "conclusion": "failure"}"#;
+        assert_eq!(after(failed, &["completed", "pending"]), (Status::InProgress, None));
+        assert_eq!(after(failed, &["completed", "completed"]), (Status::Completed, Some(Ending::Failure)));
+        assert_eq!(after(r#"{"status": "pending"}"#, &["completed", "queued"]), (Status::InProgress, None));
+        assert_eq!(after(r#"{"status": "pending"}"#, &["pending", "queued"]), (Status::Pending, None));
+        let cancelled = r#"{"status": "completed", "conclusion": "cancelled"}"#;
+        assert_eq!(after(cancelled, &["completed", "pending"]).0, Status::Completed);
+    }
+
+    #[test]
+    fn the_runs_of_a_workflow_are_found_among_those_of_the_repository() {
+        let mut others = run();
+        answer(Some("workflow=long.yml&limit=30"), &mut others);
+        assert_eq!(others["workflow_runs"], json!([]));
+        for query in [Some("workflow=failing.yml&limit=30"), Some("limit=30"), None] {
+            let mut body = run();
+            answer(query, &mut body);
+            assert_eq!(body["workflow_runs"][0]["path"], ".gitea/workflows/failing.yml", "{query:?}");
         }
     }
 
