@@ -6,6 +6,7 @@
 use std::io;
 use std::time::Duration;
 
+use indexmap::IndexMap;
 use tokio::time::{Instant, sleep};
 
 use crate::engine::sandbox::providers::Providers;
@@ -179,10 +180,10 @@ pub async fn resume(
     start(folder, &run, Command::Resume, Mode::Resume, secrets)
 }
 
-/// Brings back what was live before a deployment whose worker was lost.
+/// Brings back what was live before a deployment that ended half-way: its worker was lost, or it could not go back.
 ///
 /// # Errors
-/// The run is not trusted, it did not lose its worker, or the worker cannot be started.
+/// The run is not trusted, it goes on, or the worker cannot be started.
 pub async fn abort_interrupted(
     folder: &RunFolder,
     reason: String,
@@ -191,7 +192,11 @@ pub async fn abort_interrupted(
     require_local(folder)?;
     require_trust(folder, trusted)?;
     let run = ended(folder).await?;
-    start(folder, &run, Command::Resume, Mode::Abort { reason }, &[])
+    if !run.phase.is_done() {
+        return Err(CommandError::Unavailable { run: run.info.id, reason: Unavailable::NotEnded });
+    }
+    respawn(folder, &Mode::Abort { reason }, &IndexMap::new())?;
+    Ok(NewAttempt::Started(run.attempt + 1))
 }
 
 /// Removes a run, with everything that providers hold for it: containers, networks, volumes and snapshots.

@@ -204,6 +204,8 @@ pub struct RunState<'k> {
     /// What the run's server is; `None` on this machine. On a server, jobs have no shell, no job starts at a step, and only the
     /// server removes the run.
     pub server: Option<ServerKind>,
+    /// Whether it is a deployment by this machine, which has no jobs to run again.
+    pub is_deployment: bool,
     /// Number of its latest attempt.
     pub attempt: u32,
     /// Time at which it was created.
@@ -217,14 +219,16 @@ pub struct RunState<'k> {
 impl<'k> From<&'k Summary> for RunState<'k> {
     fn from(run: &'k Summary) -> Self {
         let new = Self::new(&run.phase, run.reason.as_ref(), run.info.server(), &run.reviews);
-        Self { attempt: run.attempt, created: run.info.created, ..new }
+        let is_deployment = run.info.is_deployment();
+        Self { attempt: run.attempt, created: run.info.created, is_deployment, ..new }
     }
 }
 
 impl<'k> From<&'k Run> for RunState<'k> {
     fn from(run: &'k Run) -> Self {
         let new = Self::new(&run.phase, run.reason.as_ref(), run.info.server(), &run.reviews);
-        Self { attempt: run.attempt, created: run.info.created, ..new }
+        let is_deployment = run.info.is_deployment();
+        Self { attempt: run.attempt, created: run.info.created, is_deployment, ..new }
     }
 }
 
@@ -302,8 +306,18 @@ impl<'k> RunState<'k> {
         reviews: &'k [PendingReview],
     ) -> Self {
         let (has_worker, force_requested, review_requested) = (None, false, false);
-        let (attempt, created) = (0, Timestamp(0));
-        Self { phase, reason, has_worker, force_requested, server, attempt, created, reviews, review_requested }
+        Self {
+            phase,
+            reason,
+            has_worker,
+            force_requested,
+            server,
+            is_deployment: false,
+            attempt: 0,
+            created: Timestamp(0),
+            reviews,
+            review_requested,
+        }
     }
 
     fn check_review(&self) -> Result<(), Unavailable> {
@@ -328,6 +342,15 @@ impl<'k> RunState<'k> {
         match operation {
             Operation::RerunStep | Operation::Resume | Operation::Shell if self.server.is_some() => {
                 Err(Unavailable::Remote)
+            }
+            Operation::Rerun
+            | Operation::RerunFailed
+            | Operation::RerunJob
+            | Operation::RerunStep
+            | Operation::Shell
+                if self.is_deployment =>
+            {
+                Err(Unavailable::Deployment)
             }
             Operation::ApproveFork | Operation::DeleteLogs | Operation::ChangeWorkflow if self.server.is_none() => {
                 Err(Unavailable::Local)

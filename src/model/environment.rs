@@ -57,6 +57,9 @@ pub struct Protection {
     pub apps: Vec<String>,
     /// Whether administrators may go past the rules; `None` if the server does not say.
     pub admins_bypass: Option<bool>,
+    /// Rules of this machine, each as a phrase: `after staging`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<String>,
 }
 
 /// Branches and tags that may deploy to an environment.
@@ -298,6 +301,7 @@ impl Protection {
             minutes => sentences.push(format!("waits {minutes} minutes")),
         }
         sentences.extend(self.apps.iter().map(|app| format!("{app} decides")));
+        sentences.extend(self.others.iter().cloned());
         if self.admins_bypass == Some(true) && self.holds_back() {
             sentences.push("administrators may go past these rules".to_owned());
         }
@@ -322,7 +326,8 @@ impl Protection {
             BranchRule::Patterns(patterns) if patterns.is_empty() => Some("some branches".to_owned()),
             BranchRule::Patterns(patterns) => Some(format!("only {}", patterns.join(" "))),
         };
-        (!waits.is_empty()).then_some(waits).into_iter().chain(branches).collect::<Vec<_>>().join("; ")
+        let parts = (!waits.is_empty()).then_some(waits).into_iter().chain(self.others.iter().cloned());
+        parts.chain(branches).collect::<Vec<_>>().join("; ")
     }
 }
 

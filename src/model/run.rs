@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use super::deployment::DEPLOYMENT_EVENT;
 use super::{
     Annotation, Conclusion, EndReason, Explanation, JobId, PendingReview, Phase, Review, RunId, Service, Signal,
     StepKind, StepNumber, Timestamp,
@@ -124,6 +125,12 @@ impl RunInfo {
     #[must_use]
     pub fn server(&self) -> Option<ServerKind> {
         self.remote.as_ref().map(|remote| remote.kind)
+    }
+
+    /// Whether the run is a deployment by this machine.
+    #[must_use]
+    pub fn is_deployment(&self) -> bool {
+        self.event == DEPLOYMENT_EVENT && self.remote.is_none()
     }
 
     /// Returns the run as commands name it: `owner/name/17000000001` on a server, else its id.

@@ -160,6 +160,8 @@ fn closing(run: &Run, style: Style) -> TerminalText {
     let mut closing = text!("\n{} {}{}\n", style.glyph(&run.phase), word, reason);
     if run.reason == Some(EndReason::WorkerLost) {
         closing.push_line(&text!("  {}", style.paint(Hue::Dim, text!("cuelight resume {}", id))));
+    } else if run.phase.conclusion().is_some_and(Conclusion::is_bad) && run.info.is_deployment() {
+        closing.push_line(&text!("  {}", style.paint(Hue::Dim, text!("cuelight logs {} · cuelight deploys", id))));
     } else if run.phase.conclusion().is_some_and(Conclusion::is_bad) {
         let mut next = text!("cuelight logs {} --failed · cuelight rerun {} --failed", id, id);
         let failed = |job: &&Job| {

@@ -101,13 +101,15 @@ fn ends_line(bytes: &[u8]) -> bool {
 #[must_use]
 pub fn actor(repository: &Repository) -> Actor {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).ok().filter(|user| !user.is_empty());
-    let user = user.unwrap_or_else(|| rustix::process::getuid().as_raw().to_string());
-    let named = Command::new("uname")
-        .arg("-n")
-        .output()
-        .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
-    let host = named.unwrap_or_default();
+    let user = user.unwrap_or_else(|| printed("id", "-un"));
+    let host = printed("uname", "-n");
     Actor { user, host, email: repository.email.clone() }
+}
+
+/// Returns what a program prints; empty if it cannot be started.
+fn printed(program: &str, argument: &str) -> String {
+    let output = Command::new(program).arg(argument).output();
+    output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
 }
 
 #[cfg(test)]

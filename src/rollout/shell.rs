@@ -12,6 +12,7 @@ use tokio::process::Command;
 use tokio::time::{sleep, timeout};
 
 use super::outlet::Progress;
+use crate::model::RunId;
 
 /// How long a command may take to end after TERM.
 const AFTER_TERM: Duration = Duration::from_secs(5);
@@ -77,6 +78,31 @@ impl Shell {
         limit: Duration,
         progress: &Progress,
     ) -> io::Result<Ended> {
+        self.carry_out(text, variables, limit, progress, Some(progress)).await
+    }
+
+    /// Runs a command like [`Self::run`] whose standard output is for the caller alone.
+    ///
+    /// # Errors
+    /// As for [`Self::run`].
+    pub async fn read(
+        &self,
+        text: &str,
+        variables: &[(&str, String)],
+        limit: Duration,
+        progress: &Progress,
+    ) -> io::Result<Ended> {
+        self.carry_out(text, variables, limit, progress, None).await
+    }
+
+    async fn carry_out(
+        &self,
+        text: &str,
+        variables: &[(&str, String)],
+        limit: Duration,
+        progress: &Progress,
+        output_log: Option<&Progress>,
+    ) -> io::Result<Ended> {
         let mut command = self.command(text, variables);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let group = Group(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw));
@@ -87,7 +113,7 @@ impl Shell {
         let mut output = Vec::new();
         let status = {
             let reading =
-                async { tokio::join!(copy(stdout, progress, Some(&mut output)), copy(stderr, progress, None)) };
+                async { tokio::join!(copy(stdout, output_log, Some(&mut output)), copy(stderr, Some(progress), None)) };
             tokio::pin!(reading);
             let waiting = async { timeout(limit, child.wait()).await };
             tokio::pin!(waiting);
@@ -179,10 +205,25 @@ impl Drop for Group {
     }
 }
 
-async fn copy(mut from: impl AsyncRead + Unpin, progress: &Progress, mut kept: Option<&mut Vec<u8>>) {
+/// Kills the process groups of the command in which the worker of a deployment died. What earlier commands left in the
+/// background stays: it may serve. A group is recognised by the `DEPLOY_ID` of its first process, as numbers are reused.
+pub fn kill_left(groups: &[i32], deployment: &RunId) {
+    let wanted = format!("DEPLOY_ID={deployment}");
+    for pid in groups.iter().filter_map(|group| Pid::from_raw(*group)) {
+        let environment = std::fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero()));
+        let is_ours = environment.is_ok_and(|text| text.split(|byte| *byte == 0).any(|one| one == wanted.as_bytes()));
+        if is_ours {
+            Group(Some(pid)).signal(Signal::KILL);
+        }
+    }
+}
+
+async fn copy(mut from: impl AsyncRead + Unpin, log: Option<&Progress>, mut kept: Option<&mut Vec<u8>>) {
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
-        progress.write(&buffer[..count]);
+        if let Some(log) = log {
+            log.write(&buffer[..count]);
+        }
         if let Some(kept) = &mut kept {
             let room = MAX_KEPT.saturating_sub(kept.len()).min(count);
             kept.extend_from_slice(&buffer[..room]);

@@ -12,7 +12,7 @@ use crate::engine::concurrency::{AcquireError, GroupRequest};
 use crate::engine::outlet::Outlet as _;
 use crate::model::deployment::workflow_name;
 use crate::model::environment::Release;
-use crate::model::{EndReason, Event, JobId, Run, StepNumber};
+use crate::model::{EndReason, Event, JobId, Phase, Run, StepNumber};
 use crate::repo::git::Repository;
 use crate::rollout::driver::{self, Begin, Queue, QueueError, Stop, Subject, Tools, Turn};
 use crate::rollout::ledger::{self, LedgerFile};
@@ -86,7 +86,15 @@ impl HostedAttempt for DeploymentAttempt {
             let kept = ledger.observed(&settings.name);
             let repository = Repository::discover(&root);
             let worker = repository.as_ref().map_or_else(|_| spec.creator.clone(), ledger::actor);
-            let queue = ConcurrencyQueue::new(&request.folder, root.clone(), (attempt, &name), &outlet);
+            let subject = Subject {
+                settings: settings.clone(),
+                release: spec.release.clone(),
+                cause: spec.cause.clone(),
+                creator: spec.creator.clone(),
+                worker,
+            };
+            let title = subject.title();
+            let queue = ConcurrencyQueue::new(&request.folder, root.clone(), (attempt, &title), &outlet);
             let known = {
                 let (ledger, environment) = (ledger.clone(), settings.name.clone());
                 move |sha: &str| known(&ledger, &environment, &root, sha)
@@ -95,19 +103,12 @@ impl HostedAttempt for DeploymentAttempt {
                 target: Arc::new(Script::new(settings.clone(), folder.id().clone(), shell.clone(), kept)),
                 folder,
                 attempt,
-                outlet: Arc::new(Recorder(outlet)),
+                outlet: Arc::new(Recorder(Arc::clone(&outlet))),
                 shell,
                 ledger,
-                queue: Arc::new(Turns { queue, group: name }),
+                queue: Arc::new(Turns { queue, group: name, outlet, attempt, title }),
                 known: Arc::new(known),
                 minute_of_week,
-            };
-            let subject = Subject {
-                settings: settings.clone(),
-                release: spec.release.clone(),
-                cause: spec.cause.clone(),
-                creator: spec.creator.clone(),
-                worker,
             };
             let (raise, stop) = watch::channel(Stop::No);
             let carried = driver::carry_out(subject, tools, orders, stop, begin);
@@ -150,6 +151,10 @@ async fn translate(
 struct Turns {
     queue: Arc<ConcurrencyQueue>,
     group: String,
+    outlet: Arc<RunOutlet>,
+    attempt: u32,
+    /// Name of the run.
+    title: String,
 }
 
 impl Queue for Turns {
@@ -158,7 +163,13 @@ impl Queue for Turns {
             let wanted = GroupRequest { group: self.group.clone(), cancel_in_progress: false, queue_all: is_patient };
             let acquired = async { self.queue.wait(self.queue.enter(None, &wanted)?).await };
             match acquired.await {
-                Ok(ticket) => Ok(Box::new(ticket) as Turn),
+                Ok(ticket) => {
+                    if matches!(self.outlet.run().phase, Phase::Waiting(_)) {
+                        // The wait for the group was recorded.
+                        self.outlet.record(Event::RunStarted { attempt: self.attempt, name: self.title.clone() });
+                    }
+                    Ok(Box::new(ticket) as Turn)
+                }
                 Err(AcquireError::Deadlock(reason) | AcquireError::Failed(reason)) => Err(QueueError(reason)),
             }
         }

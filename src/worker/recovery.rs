@@ -8,6 +8,7 @@ use crate::model::deployment::{Action, Entry, Ledger, Outcome};
 use crate::model::{Conclusion, EndReason, Event};
 use crate::rollout::driver::Position;
 use crate::rollout::ledger::LedgerFile;
+use crate::rollout::shell::kill_left;
 use crate::store::clock::now;
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::journal::JournalWriter;
@@ -38,6 +39,9 @@ pub async fn close(folder: &RunFolder) -> Result<bool, StoreError> {
     let steps = run.jobs.values().flat_map(|job| &job.steps);
     let groups: Vec<_> = steps.flat_map(|step| step.process_groups.iter().copied()).collect();
     Providers::of_this_process().abandon(folder, &groups).await;
+    if deployment.is_some() {
+        kill_left(&groups, folder.id());
+    }
     for job in run.jobs.keys() {
         // Command files and scripts may contain secrets; the workspace is kept for `resume`.
         for secret in ["_temp", "_control"] {

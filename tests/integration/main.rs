@@ -7,6 +7,7 @@ mod background;
 mod cli;
 mod concurrency;
 mod containers;
+mod deploy_docker;
 mod deployments;
 mod docker;
 mod docs;

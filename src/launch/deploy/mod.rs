@@ -385,10 +385,10 @@ fn info(repository: &Repository) -> RunInfo {
 
 /// Returns the rules of an environment in the form of those on servers.
 fn protection(settings: &EnvironmentSettings) -> Protection {
-    let mut apps: Vec<String> = settings.after.iter().map(|name| format!("after {name}")).collect();
-    apps.extend(settings.freeze.iter().map(|window| format!("frozen {}", window.written())));
+    let mut others: Vec<String> = settings.after.iter().map(|name| format!("after {name}")).collect();
+    others.extend(settings.freeze.iter().map(|window| format!("frozen {}", window.written())));
     if !settings.wait.is_zero() && settings.wait.as_secs() < 60 {
-        apps.push(format!("waits {}", written(settings.wait)));
+        others.push(format!("waits {}", written(settings.wait)));
     }
     let patterns: Vec<String> = settings.on.iter().map(RefRule::written).collect();
     Protection {
@@ -396,8 +396,9 @@ fn protection(settings: &EnvironmentSettings) -> Protection {
         prevents_self_review: settings.prevent_self_review,
         wait_minutes: settings.wait.as_secs() / 60,
         branches: if patterns.is_empty() { BranchRule::All } else { BranchRule::Patterns(patterns) },
-        apps,
+        apps: Vec::new(),
         admins_bypass: None,
+        others,
     }
 }
 

@@ -49,6 +49,18 @@ pub struct Subject {
     pub worker: Actor,
 }
 
+impl Subject {
+    /// Returns the name of the run: `Deploy v1.4.2 9093b37 to production`.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let (release, environment) = (self.release.title(), &self.settings.name);
+        match self.cause {
+            Cause::Rollback => format!("Roll {environment} back to {release}"),
+            Cause::Manual => format!("Deploy {release} to {environment}"),
+        }
+    }
+}
+
 /// The place in a queue; deployments to one environment take turns.
 pub type Turn = Box<dyn Send + Sync>;
 
@@ -166,9 +178,7 @@ impl Driver {
 
     /// Announces the deployment as a job.
     fn announce(&self) {
-        let title = format!("{} to {}", self.subject.release.title(), self.subject.settings.name);
-        let verb = if self.subject.cause == Cause::Rollback { "Roll back" } else { "Deploy" };
-        let name = format!("{verb} {title}");
+        let name = self.subject.title();
         self.record(Event::RunStarted { attempt: self.tools.attempt, name: name.clone() });
         let outline = JobOutline {
             id: self.job.clone(),

@@ -54,8 +54,7 @@ impl Driver {
                         }
                         _ => {
                             // What was interrupted may have left more than the target reports.
-                            let is_sure = is_forward || !matches!(step, PlanStep::Stop { .. });
-                            if is_sure && is_so(step, plan, &target.observe(&progress).await?) {
+                            if is_forward && is_so(step, plan, &target.observe(&progress).await?) {
                                 progress.say("already so");
                                 return Ok(Some("already so".to_owned()));
                             }
@@ -215,15 +214,16 @@ impl Driver {
         plan: &Plan,
         progress: &Progress,
     ) -> Result<Option<String>, Trouble> {
+        // Readers that see the line find the success in the ledger.
+        if self.outcome() != Some(Outcome::Succeeded) {
+            self.notify_end(Outcome::Succeeded, None);
+            self.append(Action::Ended { outcome: Outcome::Succeeded }, String::new());
+        }
         let name = &self.subject.settings.name;
         progress.say(&format!(
             "{slot} runs on for {}: `cuelight rollback {name}` is instant until then; `cuelight promote {name}` stops it now",
             written(after)
         ));
-        if self.outcome() != Some(Outcome::Succeeded) {
-            self.notify_end(Outcome::Succeeded, None);
-            self.append(Action::Ended { outcome: Outcome::Succeeded }, String::new());
-        }
         self.turn = None;
         let end = Instant::now() + after;
         self.controls.stage = Stage::Pause;

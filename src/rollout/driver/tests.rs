@@ -330,7 +330,7 @@ async fn a_smoke_test_that_fails_leaves_the_traffic() {
         reason.starts_with("step 3/7 (Smoke test of green) failed: bad once; the last answer: exit status: 3"),
         "{reason}"
     );
-    assert_eq!(rig.calls(), ["start green 1", "drain green 0", "stop green 0"]);
+    assert_eq!(rig.calls(), ["start green 1", "weight blue 100", "drain green 0", "stop green 0"]);
     assert!(going.memory.log().contains("smoke"), "{}", going.memory.log());
 }
 

@@ -8,8 +8,10 @@ use super::Supports;
 use super::batches::{self, Batches};
 
 /// Returns the steps that bring the former release back, from what is there now: all of its replicas serve, and nothing of
-/// the new release runs. Empty if that is so already. `may_run` is whether replicas of the new release may run although the
-/// target does not report them: the command that starts them was interrupted.
+/// the new release runs. Empty if that is so already.
+///
+/// `may_run` is whether replicas of the new release may run, and get traffic, although the target does not report it: a
+/// command may have been interrupted.
 #[must_use]
 pub fn back(settings: &EnvironmentSettings, plan: &Plan, observed: &Observed, may_run: bool) -> Vec<PlanStep> {
     let supports = Supports::of(settings);
@@ -22,7 +24,7 @@ pub fn back(settings: &EnvironmentSettings, plan: &Plan, observed: &Observed, ma
     };
     let is_there = there.replicas > 0;
     let mut steps: Vec<PlanStep> = match &plan.old {
-        None if is_there => clear(there.weight > 0).collect(),
+        None if is_there || may_run => clear(there.weight > 0 || may_run).collect(),
         None => Vec::new(),
         Some(old) => {
             let state = observed.slot(old.slot);
@@ -31,8 +33,8 @@ pub fn back(settings: &EnvironmentSettings, plan: &Plan, observed: &Observed, ma
             let open = [PlanStep::Start { slot: old.slot, replicas: wanted }, PlanStep::Healthy { slot: old.slot }];
             if state.ready() >= wanted || (state.healthy >= wanted && state.replicas >= wanted) {
                 let opened = open.into_iter().take(usize::from(state.open < wanted));
-                let serve = (state.weight < 100).then_some(serve);
-                let clear = is_there.then(|| clear(true)).into_iter().flatten();
+                let serve = (state.weight < 100 || may_run).then_some(serve);
+                let clear = (is_there || may_run).then(|| clear(true)).into_iter().flatten();
                 opened.chain(serve).chain(clear).collect()
             } else if settings.strategy == Strategy::Recreate {
                 let clear = is_there.then(|| clear(true)).into_iter().flatten();

@@ -162,7 +162,7 @@ fn a_first_deployment_that_fails_leaves_nothing() {
     let forward = planned(&settings, &Observed::default(), "v1");
     let mut state = Observed::default();
     assert_eq!(back(&settings, &forward, &state, false), []);
-    assert_eq!(back(&settings, &forward, &state, true).len(), 1, "what an interrupted start left is stopped");
+    assert_eq!(back(&settings, &forward, &state, true).len(), 2, "what an interrupted start left is stopped");
     for step in &forward.steps {
         state = state.after(step, &forward);
         let there = back(&settings, &forward, &state, false)

@@ -62,7 +62,11 @@ impl Script {
     ) -> Result<Option<Ended>, CommandError> {
         let Some(text) = self.settings.target.command(command) else { return Ok(None) };
         let (name, limit) = (command.name(), self.settings.target.timeout);
-        let ended = self.shell.run(text, variables, limit, progress).await.map_err(CommandError::Start)?;
+        let ended = match command {
+            ScriptCommand::Status => self.shell.read(text, variables, limit, progress).await,
+            _ => self.shell.run(text, variables, limit, progress).await,
+        };
+        let ended = ended.map_err(CommandError::Start)?;
         match ended.status {
             None => Err(CommandError::TooSlow { name, limit }),
             Some(status) if !status.success() => Err(CommandError::Failed { name, status }),
