@@ -107,8 +107,9 @@ impl Shop {
         let group: i32 = fs::read_to_string(self.path("waiting")).expect("a number").trim().parse().expect("a number");
         self.call(&["deploys"])
             .expect(0, &["interrupted", "at step 1/", "Start 1 replica of v2", "cuelight abort staging"]);
-        let left = PathBuf::from(format!("/proc/{group}"));
-        until("what the worker left is ended", || (!left.exists()).then_some(()));
+        // Of a process that has ended and is not waited for, the command line is empty.
+        let command = PathBuf::from(format!("/proc/{group}/cmdline"));
+        until("what the worker left is ended", || fs::read(&command).unwrap_or_default().is_empty().then_some(()));
         fs::remove_file(self.path("door")).expect("removed");
         run
     }

@@ -413,6 +413,7 @@ pub(super) const EXAMPLE: &str = r#"
 # url = "https://app.example.com"
 # The target: commands. start and stop are needed, weight for blue-green and canary. healthy succeeds when all replicas
 # of DEPLOY_SLOT are. status prints a line for each slot that has replicas: SLOT COMMIT REPLICAS HEALTHY WEIGHT.
+# assets/deploy/docker in cuelight's repository is such a command for Docker, with HAProxy as the router.
 # [environments.production.target]
 # start = "./deploy/start"
 # stop = "./deploy/stop"
