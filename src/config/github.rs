@@ -11,11 +11,29 @@ pub struct GithubConfig {
     pub repositories: Vec<String>,
     /// Address of the API of github.com, if it is another.
     pub api_url: Option<String>,
+    /// Where actions of a run on this machine ask GitHub's API.
+    pub api: ApiChoice,
     /// Settings of hosts, by name in lower case.
     pub hosts: IndexMap<String, HostConfig>,
     /// Where the deployments to environments are found in runs, by name of the environment in lower case.
     pub environments: IndexMap<String, EnvironmentConfig>,
 }
+
+/// Where actions of a run on this machine ask GitHub's API.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ApiChoice {
+    /// GitHub, if the run has the secret `GITHUB_TOKEN`; else this machine.
+    #[default]
+    ByToken,
+    /// This machine, about its repository and run.
+    Local,
+    /// GitHub.
+    GitHub,
+}
+
+/// The choices, as a file names them.
+pub(super) const API_CHOICES: &[(&str, ApiChoice)] =
+    &[("by-token", ApiChoice::ByToken), ("local", ApiChoice::Local), ("github", ApiChoice::GitHub)];
 
 /// Where the deployments to an environment are found in runs, for repositories whose server records none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::github::SERVER_KINDS;
+use super::github::{API_CHOICES, SERVER_KINDS};
 use super::github::is_repository;
 use super::value::{SettingValue, ValueError, list, quoted, word};
 use super::{ColourChoice, Config, EnvironmentConfig, GlyphChoice, HostConfig, QuietHours};
@@ -231,6 +231,16 @@ pub const SETTINGS: &[Setting] = &[
         repository: InRepository::Refused,
         set: |config, _, value| value.name().map(|url| config.github.api_url = url),
         show: |config| one(quoted(config.github.api_url.as_deref().unwrap_or_default())),
+    },
+    Setting {
+        name: "github.api",
+        doc: "Who answers actions that ask GitHub's API: \"local\", this machine, about the repository and the run, with\n\
+              releases as records of the run; \"github\", with the secret GITHUB_TOKEN; or \"by-token\", GitHub if the run\n\
+              has that secret. Default: \"by-token\".",
+        example: "api = \"local\"",
+        repository: InRepository::Refused,
+        set: |config, _, value| value.word(API_CHOICES).map(|choice| config.github.api = choice),
+        show: |config| one(word(API_CHOICES, config.github.api)),
     },
     Setting {
         name: "github.hosts.<host>.api_url",

@@ -38,8 +38,10 @@ pub struct RunFacts {
     pub workflow: String,
     /// Path of the workflow in the repository.
     pub workflow_path: String,
-    /// Value of `github.token`: random, and masked.
+    /// Value of `github.token`: masked, and random unless GitHub's API is asked.
     pub token: String,
+    /// Whether GitHub's API is answered on this machine for actions.
+    pub local_api: bool,
     /// Secrets by name.
     pub secrets: IndexMap<String, String>,
     /// Configuration variables by name.

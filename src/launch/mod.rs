@@ -28,7 +28,7 @@ use std::thread::JoinHandle;
 
 use indexmap::IndexMap;
 
-use crate::config::{Config, ConfigError};
+use crate::config::{ApiChoice, Config, ConfigError};
 use crate::engine::mask::Masker;
 use crate::model::{RepositoryId, RunInfo};
 use crate::repo::git::{GitError, Repository};
@@ -190,12 +190,18 @@ pub fn plan(runs: &RunsDir, request: &LaunchRequest) -> Result<Planned, LaunchEr
     let others = Others::fetched(&config.actions, &repository.root, offline);
     let called = called(&workflow, &repository.root, &others, &request.jobs);
     let settings = config.named_by_repository().to_vec();
+    let api = config.github.api;
     let event = request.event.as_deref().or_else(|| workflow::triggers::likely_event(&workflow)).unwrap_or(PUSH);
     let (info, mut spec) = request.spec(&repository, config, &workflow, event, &payload);
     let unknown = event::unknown::paths(&workflow, &info.event, &spec.payload);
     let secrets = secrets::with_named(given, &request.secrets, &workflow, &called);
     spec.called = called.texts();
     spec.secrets = secrets.keys().cloned().collect();
+    spec.local_api = match api {
+        ApiChoice::Local => true,
+        ApiChoice::GitHub => false,
+        ApiChoice::ByToken => !secrets.contains_key(prepare::TOKEN),
+    };
     spec.run_number = numbers::next(runs, &info.repository, &info.workflow)?;
     let plan = Arc::new(prepare::plan(&info, &spec, workflow, &|path| called.callee(path), secrets.clone(), 1)?.plan);
     let trust = if request.needs_trust() { trust::of(runs, &repository, &settings)? } else { Trust::Given };

@@ -15,12 +15,10 @@ use crate::files::FileError;
 use crate::store::StoreError;
 use crate::store::folder::RunFolder;
 use crate::store::spec::RunSpec;
+use crate::worker::prepare::TOKEN;
 use crate::workflow::expr::{Expr, PathKey};
 use crate::workflow::lint;
 use crate::workflow::syntax::{CallSecrets, JobBody, Workflow, callee_name};
-
-/// Name of the secret that every run has.
-const TOKEN: &str = "GITHUB_TOKEN";
 
 /// Source of a secret.
 #[derive(Clone, PartialEq, Eq)]

@@ -188,6 +188,8 @@ pub struct WorkflowSpec {
     pub cache: CacheLimits,
     /// Whether only cached actions may be used.
     pub offline: bool,
+    /// Whether GitHub's API is answered on this machine for actions.
+    pub local_api: bool,
     /// Whether debug lines are kept.
     pub debug: bool,
 }

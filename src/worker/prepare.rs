@@ -19,6 +19,9 @@ use crate::workflow::plan::{Callee, CalleeLookup, Plan, PlanContexts, UnknownJob
 use crate::workflow::source::Source;
 use crate::workflow::syntax::Workflow;
 
+/// Name of the secret with the token for GitHub.
+pub const TOKEN: &str = "GITHUB_TOKEN";
+
 /// Why a run cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
@@ -137,7 +140,8 @@ pub fn plan(
         actor: spec.actor.clone(),
         workflow: name.clone(),
         workflow_path: info.workflow.clone(),
-        token: token(),
+        token: Some(&secrets).filter(|_| !spec.local_api).and_then(|all| all.get(TOKEN)).cloned().unwrap_or_else(token),
+        local_api: spec.local_api,
         secrets,
         vars: spec.vars.clone(),
         inputs: inputs.clone(),

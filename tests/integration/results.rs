@@ -279,3 +279,26 @@ fn artifacts_and_caches_are_listed_downloaded_and_deleted() {
     project.call(&["cache", "delete", "small-1"]).expect(0, &["1 entry deleted"]);
     project.call(&["cache"]).expect(0, &["the cache is empty"]);
 }
+
+#[test]
+fn githubs_api_is_answered_from_the_repository_and_the_run() {
+    let Some(npm) = libraries() else { return };
+    let jobs = "
+  a:
+    runs-on: ubuntu-latest
+    steps:
+      - {TRY rest artifact-2, token: '${{ github.token }}'}}
+";
+    let project = project(npm, "push", jobs);
+    project.write("text.txt", "hello");
+    project.commit();
+    project.git(&["tag", "v9"]);
+    project.git(&["-c", "user.name=T", "-c", "user.email=t@t", "commit", "--quiet", "--allow-empty", "-m", "second"]);
+    project.git(&["-c", "user.name=T", "-c", "user.email=t@t", "tag", "-a", "v10", "-m", "ten"]);
+    let said = project.run(&[]);
+    said.expect(0, &["ok rest artifact-2", "GitHub's API: answered on this machine, about this repository and run"]);
+    let asset = project.run_folder().join("releases/1/assets/a.txt");
+    assert_eq!(fs::read_to_string(asset).expect("a record of the run"), "asset");
+    let real = project.run(&["--secret", "GITHUB_TOKEN=x12345678"]);
+    assert!(real.out().contains("GitHub's API: answered by GitHub"), "{}", real.text());
+}

@@ -91,7 +91,7 @@ pub(in crate::engine) async fn ready(run: &RunContext, job: &JobSpec, body: &Ste
         return Err(failed(format!("not started: {}", needs.missing.join("; "))));
     }
     let ports = claim(run, job, &placement.base, &services).await.map_err(|error| failed(error.to_string()))?;
-    let mut remarks = remarks(job, provider, &needs);
+    let mut remarks = remarks(run, job, provider, &needs);
     if body.snapshot.is_some() {
         remarks.push("`snapshot` is GitHub's alone: no image is made of the runner here".to_owned());
     }
@@ -222,12 +222,19 @@ async fn claim(
 }
 
 /// Returns the lines for the log of the first step: tools of the job and missing secrets.
-fn remarks(job: &JobSpec, provider: Option<String>, needs: &Needs) -> Vec<String> {
+fn remarks(run: &RunContext, job: &JobSpec, provider: Option<String>, needs: &Needs) -> Vec<String> {
     let mut remarks = vec![format!("cuelight {}", env!("CARGO_PKG_VERSION"))];
     remarks.extend(provider);
     let mut actions: Vec<_> = needs.actions.values().collect();
     actions.sort_unstable_by(|a, b| a.reference.cmp(&b.reference));
     remarks.extend(actions.iter().map(|action| format!("{}: {}", action.reference, action.origin)));
+    if needs.node.is_some() || needs.container.is_some() {
+        remarks.push(if run.facts.local_api {
+            "GitHub's API: answered on this machine, about this repository and run".to_owned()
+        } else {
+            "GitHub's API: answered by GitHub".to_owned()
+        });
+    }
     let missing = secrets_not_set(job);
     if !missing.is_empty() {
         remarks.push(format!("##[warning]Secrets that are not set, and empty here: {}", missing.join(", ")));

@@ -123,6 +123,11 @@ impl ArtifactService {
         state.artifacts.iter().find(|artifact| artifact.id == id).cloned().ok_or(ServiceError::NotFound("artifact"))
     }
 
+    /// Returns all artifacts, in the order of their ids.
+    pub(super) fn all(&self) -> Vec<Artifact> {
+        self.lock().artifacts.clone()
+    }
+
     fn create(&self, request: ArtifactRequest, context: &Context<'_>) -> Result<Value, ServiceError> {
         const TAKEN: ServiceError =
             ServiceError::Taken("an artifact with this name already exists on the workflow run");

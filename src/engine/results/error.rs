@@ -20,6 +20,9 @@ pub(super) enum ServiceError {
     /// No such method or path.
     #[error("no such method: {0}")]
     BadRoute(String),
+    /// The request is about what only GitHub knows.
+    #[error("{0} is not answered on this machine: with `[github] api = \"github\"` GitHub answers")]
+    OnlyGitHub(String),
     /// The artifact, cache entry or upload does not exist.
     #[error("no such {0}")]
     NotFound(&'static str),
@@ -75,7 +78,7 @@ impl ServiceError {
         match self {
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::Denied(_) => StatusCode::FORBIDDEN,
-            Self::BadRoute(_) | Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::BadRoute(_) | Self::OnlyGitHub(_) | Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Taken(_) => StatusCode::CONFLICT,
             Self::Invalid(_) | Self::Interrupted => StatusCode::BAD_REQUEST,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -89,7 +92,7 @@ impl ServiceError {
         match self {
             Self::Unauthenticated => "unauthenticated",
             Self::Denied(_) => "permission_denied",
-            Self::BadRoute(_) => "bad_route",
+            Self::BadRoute(_) | Self::OnlyGitHub(_) => "bad_route",
             Self::NotFound(_) => "not_found",
             Self::Taken(_) => "already_exists",
             Self::Invalid(_) => "invalid_argument",

@@ -7,7 +7,7 @@
 //! - [`server`]: the listeners; [`router`]: who answers which request; [`service`]: what they work on
 //! - [`token`] and [`links`]: what a job may ask for
 //! - [`artifacts`] and [`caches`], the latter by the rules of [`access`]
-//! - [`oidc`]: identity tokens
+//! - [`oidc`]: identity tokens; [`rest`]: what GitHub's API answers about the repository and the run
 //! - [`uploads`] and [`block_list`]: data on its way in; [`answer`]: and out
 
 use std::collections::HashMap;
@@ -38,6 +38,7 @@ mod error;
 mod links;
 mod numbers;
 pub(in crate::engine) mod oidc;
+pub(in crate::engine) mod rest;
 mod router;
 mod server;
 mod service;
@@ -143,6 +144,12 @@ impl Results {
                 ("ACTIONS_CACHE_URL", base),
                 ("ACTIONS_CACHE_MODE", session.cache_mode.word().to_owned()),
             ]);
+            if facts.local_api {
+                variables.extend([
+                    ("GITHUB_API_URL", format!("http://{address}{}", rest::PATH)),
+                    ("GITHUB_GRAPHQL_URL", format!("http://{address}{}", rest::GRAPHQL)),
+                ]);
+            }
         }
         if client == Client::JavaScript {
             variables.push(("ACTIONS_CACHE_SERVICE_V2", "True".to_owned()));
@@ -176,6 +183,7 @@ impl Results {
             artifacts.map_err(|error| ResultsError::Artifacts(error.to_string()))?,
             CacheService::new(cache, &facts.repository, access, self.limits),
             facts.clone(),
+            self.repository.clone(),
         ));
         Ok(Running { service, listeners: tokio::sync::Mutex::default() })
     }

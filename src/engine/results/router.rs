@@ -22,7 +22,7 @@ use super::links::{Links, Target};
 use super::oidc::Issuer;
 use super::service::Service;
 use super::token::{Scope, TokenIds};
-use super::{answer, artifacts as artifact_service, block_list, caches, oidc};
+use super::{answer, artifacts as artifact_service, block_list, caches, oidc, rest};
 
 /// Maximum size in bytes of a request that is not data.
 const MAX_REQUEST: usize = 8 * 1024 * 1024;
@@ -65,6 +65,9 @@ async fn route(service: &Service, address: &str, request: Request<Incoming>) -> 
     }
     if let Some(called) = path.strip_prefix(CACHE_V1) {
         return cache_v1(service, &links, called, request).await;
+    }
+    if let Some(called) = path.strip_prefix(rest::PATH) {
+        return rest::answer(service, &links, address, called, request).await;
     }
     if let Some(called) = path.strip_prefix(oidc::PATH) {
         return in_place(|| identity(service, address, called, &request));
@@ -234,17 +237,18 @@ fn authenticated(service: &Service, request: &Request<Incoming>, scope: Scope) -
     ids.ok_or(ServiceError::Unauthenticated)
 }
 
-fn header<'r>(request: &'r Request<Incoming>, name: &str) -> Option<&'r str> {
+pub(super) fn header<'r>(request: &'r Request<Incoming>, name: &str) -> Option<&'r str> {
     request.headers().get(name)?.to_str().ok()
 }
 
 /// Returns a parameter of an address.
-fn parameter(uri: &Uri, name: &str) -> Option<String> {
+pub(super) fn parameter(uri: &Uri, name: &str) -> Option<String> {
     let pairs = uri.query()?.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
     pairs.into_iter().find(|(known, _)| *known == name).map(|(_, value)| percent_decoded(value))
 }
 
-fn percent_decoded(text: &str) -> String {
+/// Returns a part of an address without its escapes.
+pub(super) fn percent_decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, after)) = rest.split_first() {
@@ -271,7 +275,7 @@ async fn read(request: Request<Incoming>) -> Result<Vec<u8>, ServiceError> {
     body.map(|body| body.to_bytes().to_vec()).map_err(|_| ServiceError::TooLarge(MAX_REQUEST as u64))
 }
 
-async fn read_json<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, ServiceError> {
+pub(super) async fn read_json<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, ServiceError> {
     let body = read(request).await?;
     serde_json::from_slice(&body).map_err(|error| ServiceError::Invalid(format!("not a valid request: {error}")))
 }

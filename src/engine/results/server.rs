@@ -122,6 +122,7 @@ mod tests {
             ArtifactService::new(run, 1, 1).expect("empty"),
             CacheService::new(cache, "o/r", CacheAccess::of(&facts), CacheLimits::default()),
             facts,
+            state.path().to_owned(),
         ));
         let mut tasks = JoinSet::new();
         let own = listen(&service, Network::LOOPBACK, &mut tasks).await.expect("listens");

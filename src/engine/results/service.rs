@@ -1,6 +1,7 @@
 //! What the server of an attempt works on.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::engine::context::RunFacts;
@@ -13,6 +14,7 @@ use super::artifacts::ArtifactService;
 use super::caches::CacheService;
 use super::error::ServiceError;
 use super::oidc::JobClaims;
+use super::rest::Releases;
 use super::token::{Scope, Signer, TokenIds};
 use super::uploads::Uploads;
 
@@ -23,8 +25,11 @@ pub(super) struct Service {
     pub(super) uploads: Uploads,
     pub(super) artifacts: ArtifactService,
     pub(super) caches: CacheService,
-    /// Facts about the run, for its identity tokens.
+    /// Facts about the run, for its identity tokens and the REST API.
     pub(super) facts: RunFacts,
+    /// Folder of the user's repository.
+    pub(super) repository: PathBuf,
+    pub(super) releases: Releases,
     /// The jobs in progress, by the id in their tokens.
     jobs: Mutex<HashMap<String, Arc<Session>>>,
 }
@@ -65,8 +70,10 @@ impl Service {
         artifacts: ArtifactService,
         caches: CacheService,
         facts: RunFacts,
+        repository: PathBuf,
     ) -> Self {
-        Self { run, signer, uploads, artifacts, caches, facts, jobs: Mutex::default() }
+        let releases = Releases::new(&run);
+        Self { run, signer, uploads, artifacts, caches, facts, repository, releases, jobs: Mutex::default() }
     }
 
     /// Returns the session of a job, and whether it is new.

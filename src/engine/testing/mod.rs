@@ -203,6 +203,7 @@ pub(crate) fn facts() -> RunFacts {
         workflow: "CI".to_owned(),
         workflow_path: "ci.yml".to_owned(),
         token: String::new(),
+        local_api: true,
         secrets: IndexMap::new(),
         vars: IndexMap::new(),
         inputs: Object::default(),

@@ -1,0 +1,197 @@
+//! The repository of the run, as the REST API describes it.
+
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hyper::Uri;
+use serde_json::{Value, json};
+
+use crate::repo::git::git;
+
+use super::super::answer::Answer;
+use super::super::error::ServiceError;
+use super::super::router::parameter;
+use super::{Context, json, page, plain};
+
+/// Maximum number of commits in a comparison or a list. GitHub's limit for a comparison.
+const MAX_COMMITS: usize = 250;
+
+/// Maximum size of a file in bytes. GitHub's limit for files in JSON.
+const MAX_FILE: u64 = 1024 * 1024;
+
+/// Fields of a commit, in the order in which git prints them.
+const FORMAT: &str = "--format=%H%x1f%P%x1f%T%x1f%an%x1f%ae%x1f%aI%x1f%cn%x1f%ce%x1f%cI%x1f%B";
+
+/// Answers a request about the repository; `None` if only GitHub can.
+pub(super) fn answer(context: &Context<'_>, rest: &[&str], uri: &Uri) -> Result<Option<Answer>, ServiceError> {
+    let folder = context.service.repository.as_path();
+    let Context { base, name, .. } = context;
+    let url = format!("{base}/repos/{name}");
+    let missing = |what| ServiceError::NotFound(what);
+    let answer = match rest {
+        [] => json(&described(context)),
+        ["tags"] => {
+            let tag = |(name, commit): (String, String)| {
+                json!({"name": name, "commit": {"sha": commit, "url": format!("{url}/commits/{commit}")}})
+            };
+            let tags: Vec<_> = refs(folder, "refs/tags").into_iter().map(tag).collect();
+            page(&tags, uri, base, plain)
+        }
+        ["branches"] => {
+            let branch = |(name, commit): (String, String)| json!({"name": name, "commit": {"sha": commit}, "protected": false});
+            let branches: Vec<_> = refs(folder, "refs/heads").into_iter().map(branch).collect();
+            page(&branches, uri, base, plain)
+        }
+        ["git", "ref" | "refs", kind @ ("heads" | "tags"), name @ ..] => {
+            let full = format!("refs/{kind}/{}", name.join("/"));
+            let sha = object(folder, &full).ok_or(missing("ref"))?;
+            let kind = git(folder, ["cat-file", "-t", &sha]).unwrap_or_default();
+            json(&json!({"ref": full, "object": {"sha": sha, "type": kind.trim()}}))
+        }
+        ["commits"] => {
+            let from = parameter(uri, "sha").filter(|name| !name.is_empty()).unwrap_or_else(|| context.service.facts.sha.clone());
+            let from = commit(folder, &from).ok_or(missing("commit"))?;
+            page(&commits(folder, &from, &url), uri, base, plain)
+        }
+        ["commits", _, "pulls"] | ["pulls"] => page(&[], uri, base, plain),
+        ["commits", name @ ..] => {
+            let sha = commit(folder, &name.join("/")).ok_or(missing("commit"))?;
+            let found = log(folder, &["--max-count=1", &sha], &url);
+            json(found.first().ok_or(missing("commit"))?)
+        }
+        ["compare", names @ ..] => {
+            let names = names.join("/");
+            let (first, last) = names.split_once("...").ok_or(missing("comparison"))?;
+            let (first, last) = (commit(folder, first), commit(folder, last));
+            json(&compared(folder, &first.ok_or(missing("commit"))?, &last.ok_or(missing("commit"))?, &url))
+        }
+        ["contents", path @ ..] => {
+            let at = parameter(uri, "ref").unwrap_or_else(|| context.service.facts.sha.clone());
+            let at = commit(folder, &at).ok_or(missing("commit"))?;
+            json(&file(folder, &at, &path.join("/"))?)
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(answer))
+}
+
+fn described(context: &Context<'_>) -> Value {
+    let Context { service, base, name, .. } = context;
+    let event = service.facts.event.get("repository");
+    let known = event.and_then(|repository| repository.get("default_branch")).and_then(Value::as_str);
+    let (owner, short) = name.split_once('/').unwrap_or((name, name));
+    json!({
+        "id": 1,
+        "name": short,
+        "full_name": name,
+        "private": false,
+        "owner": {"login": owner, "id": 1, "type": "User"},
+        "html_url": format!("https://github.com/{name}"),
+        "url": format!("{base}/repos/{name}"),
+        "clone_url": format!("https://github.com/{name}.git"),
+        "description": null,
+        "fork": false,
+        "license": null,
+        "topics": [],
+        "visibility": "public",
+        "default_branch": known.unwrap_or("main"),
+    })
+}
+
+/// Returns the short names of refs and the commits that they lead to, newest versions first.
+fn refs(folder: &Path, below: &str) -> Vec<(String, String)> {
+    let format = "--format=%(refname:lstrip=2)%09%(objectname)%09%(*objectname)";
+    let Ok(listed) = git(folder, ["for-each-ref", "--sort=-version:refname", format, below]) else { return Vec::new() };
+    let entry = |line: &str| {
+        let mut parts = line.split('\t');
+        let (name, own, peeled) = (parts.next()?, parts.next()?, parts.next().unwrap_or_default());
+        Some((name.to_owned(), if peeled.is_empty() { own } else { peeled }.to_owned()))
+    };
+    listed.lines().filter_map(entry).collect()
+}
+
+/// Returns the id of an object by its name. `None` if there is no such object.
+fn object(folder: &Path, name: &str) -> Option<String> {
+    let found = git(folder, ["rev-parse", "--verify", "--quiet", "--end-of-options", name]).ok()?;
+    Some(found.trim().to_owned()).filter(|id| !id.is_empty())
+}
+
+/// Returns the commit of a branch, tag, or commit.
+fn commit(folder: &Path, name: &str) -> Option<String> {
+    object(folder, &format!("{name}^{{commit}}"))
+}
+
+fn commits(folder: &Path, from: &str, url: &str) -> Vec<Value> {
+    log(folder, &[&format!("--max-count={MAX_COMMITS}"), from], url)
+}
+
+/// Returns what `git log` prints for commits that were found before.
+fn log(folder: &Path, arguments: &[&str], url: &str) -> Vec<Value> {
+    let all = ["log", "-z", FORMAT].iter().chain(arguments).copied().chain(["--"]);
+    let printed = git(folder, all.collect::<Vec<_>>()).unwrap_or_default();
+    printed.split('\0').filter_map(|fields| described_commit(fields, url)).collect()
+}
+
+fn described_commit(fields: &str, url: &str) -> Option<Value> {
+    let mut fields = fields.splitn(10, '\x1f');
+    let mut next = || fields.next();
+    let (sha, parents, tree) = (next()?, next()?, next()?);
+    let author = json!({"name": next()?, "email": next()?, "date": next()?});
+    let committer = json!({"name": next()?, "email": next()?, "date": next()?});
+    let parents: Vec<_> = parents.split_whitespace().map(|sha| json!({"sha": sha})).collect();
+    Some(json!({
+        "sha": sha,
+        "url": format!("{url}/commits/{sha}"),
+        "html_url": format!("{url}/commits/{sha}"),
+        "commit": {"author": author, "committer": committer, "message": next()?.trim_end(), "tree": {"sha": tree}},
+        "author": {"login": author["name"]},
+        "committer": {"login": committer["name"]},
+        "parents": parents,
+    }))
+}
+
+fn compared(folder: &Path, first: &str, last: &str, url: &str) -> Value {
+    let count = |range: &str| git(folder, ["rev-list", "--count", range]).ok().and_then(|count| count.trim().parse().ok());
+    let ahead: u64 = count(&format!("{first}..{last}")).unwrap_or_default();
+    let behind: u64 = count(&format!("{last}..{first}")).unwrap_or_default();
+    let status = match (ahead, behind) {
+        (0, 0) => "identical",
+        (_, 0) => "ahead",
+        (0, _) => "behind",
+        _ => "diverged",
+    };
+    let mut commits = commits(folder, &format!("{first}..{last}"), url);
+    // The oldest comes first.
+    commits.reverse();
+    let names = git(folder, ["diff", "--name-only", "-z", &format!("{first}...{last}")]).unwrap_or_default();
+    let files: Vec<_> = names.split('\0').filter(|name| !name.is_empty()).map(|name| json!({"filename": name})).collect();
+    json!({
+        "status": status,
+        "ahead_by": ahead,
+        "behind_by": behind,
+        "total_commits": ahead,
+        "commits": commits,
+        "files": files,
+    })
+}
+
+/// Describes a file, with its content in base64.
+fn file(folder: &Path, commit: &str, path: &str) -> Result<Value, ServiceError> {
+    let is_file = |sha: &String| git(folder, ["cat-file", "-t", sha]).is_ok_and(|kind| kind.trim() == "blob");
+    let sha = object(folder, &format!("{commit}:{path}")).filter(is_file).ok_or(ServiceError::NotFound("file"))?;
+    let size: u64 = git(folder, ["cat-file", "-s", &sha]).ok().and_then(|size| size.trim().parse().ok()).unwrap_or(u64::MAX);
+    if size > MAX_FILE {
+        return Err(ServiceError::TooLarge(MAX_FILE));
+    }
+    let text = git(folder, ["cat-file", "blob", &sha]).map_err(|error| ServiceError::Invalid(error.to_string()))?;
+    Ok(json!({
+        "type": "file",
+        "name": path.rsplit('/').next(),
+        "path": path,
+        "sha": sha,
+        "size": size,
+        "encoding": "base64",
+        "content": STANDARD.encode(text),
+    }))
+}
