@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::github::{API_CHOICES, SERVER_KINDS};
 use super::github::is_repository;
+use super::github::{API_CHOICES, SERVER_KINDS};
 use super::value::{SettingValue, ValueError, list, quoted, word};
 use super::{ColourChoice, Config, EnvironmentConfig, GlyphChoice, HostConfig, QuietHours};
 use crate::model::ServerKind;

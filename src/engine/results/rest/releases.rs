@@ -177,7 +177,8 @@ pub(super) async fn answer(
             let name = asset["name"].as_str().unwrap_or_default().to_owned();
             let file = files::open_own(&releases.place(release).join("assets").join(&name))?;
             let size = asset["size"].as_u64().unwrap_or_default();
-            Download { file, size, media_type: "application/octet-stream".to_owned(), name: Some(name) }.answer(None, true)
+            Download { file, size, media_type: "application/octet-stream".to_owned(), name: Some(name) }
+                .answer(None, true)
         }
         (&Method::DELETE, ["assets", id]) => {
             let (release, asset) = asset_of(&releases.lock(), number(id)?)?;

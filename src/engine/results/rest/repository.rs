@@ -32,14 +32,13 @@ pub(super) fn answer(context: &Context<'_>, rest: &[&str], uri: &Uri) -> Result<
     let answer = match rest {
         [] => json(&described(context)),
         ["tags"] => {
-            let tag = |(name, commit): (String, String)| {
-                json!({"name": name, "commit": {"sha": commit, "url": format!("{url}/commits/{commit}")}})
-            };
+            let tag = |(name, commit): (String, String)| json!({"name": name, "commit": {"sha": commit, "url": format!("{url}/commits/{commit}")}});
             let tags: Vec<_> = refs(folder, "refs/tags").into_iter().map(tag).collect();
             page(&tags, uri, base, plain)
         }
         ["branches"] => {
-            let branch = |(name, commit): (String, String)| json!({"name": name, "commit": {"sha": commit}, "protected": false});
+            let branch =
+                |(name, commit): (String, String)| json!({"name": name, "commit": {"sha": commit}, "protected": false});
             let branches: Vec<_> = refs(folder, "refs/heads").into_iter().map(branch).collect();
             page(&branches, uri, base, plain)
         }
@@ -50,7 +49,9 @@ pub(super) fn answer(context: &Context<'_>, rest: &[&str], uri: &Uri) -> Result<
             json(&json!({"ref": full, "object": {"sha": sha, "type": kind.trim()}}))
         }
         ["commits"] => {
-            let from = parameter(uri, "sha").filter(|name| !name.is_empty()).unwrap_or_else(|| context.service.facts.sha.clone());
+            let from = parameter(uri, "sha")
+                .filter(|name| !name.is_empty())
+                .unwrap_or_else(|| context.service.facts.sha.clone());
             let from = commit(folder, &from).ok_or(missing("commit"))?;
             page(&commits(folder, &from, &url), uri, base, plain)
         }
@@ -152,7 +153,8 @@ fn described_commit(fields: &str, url: &str) -> Option<Value> {
 }
 
 fn compared(folder: &Path, first: &str, last: &str, url: &str) -> Value {
-    let count = |range: &str| git(folder, ["rev-list", "--count", range]).ok().and_then(|count| count.trim().parse().ok());
+    let count =
+        |range: &str| git(folder, ["rev-list", "--count", range]).ok().and_then(|count| count.trim().parse().ok());
     let ahead: u64 = count(&format!("{first}..{last}")).unwrap_or_default();
     let behind: u64 = count(&format!("{last}..{first}")).unwrap_or_default();
     let status = match (ahead, behind) {
@@ -165,7 +167,8 @@ fn compared(folder: &Path, first: &str, last: &str, url: &str) -> Value {
     // The oldest comes first.
     commits.reverse();
     let names = git(folder, ["diff", "--name-only", "-z", &format!("{first}...{last}")]).unwrap_or_default();
-    let files: Vec<_> = names.split('\0').filter(|name| !name.is_empty()).map(|name| json!({"filename": name})).collect();
+    let files: Vec<_> =
+        names.split('\0').filter(|name| !name.is_empty()).map(|name| json!({"filename": name})).collect();
     json!({
         "status": status,
         "ahead_by": ahead,
@@ -180,7 +183,8 @@ fn compared(folder: &Path, first: &str, last: &str, url: &str) -> Value {
 fn file(folder: &Path, commit: &str, path: &str) -> Result<Value, ServiceError> {
     let is_file = |sha: &String| git(folder, ["cat-file", "-t", sha]).is_ok_and(|kind| kind.trim() == "blob");
     let sha = object(folder, &format!("{commit}:{path}")).filter(is_file).ok_or(ServiceError::NotFound("file"))?;
-    let size: u64 = git(folder, ["cat-file", "-s", &sha]).ok().and_then(|size| size.trim().parse().ok()).unwrap_or(u64::MAX);
+    let size: u64 =
+        git(folder, ["cat-file", "-s", &sha]).ok().and_then(|size| size.trim().parse().ok()).unwrap_or(u64::MAX);
     if size > MAX_FILE {
         return Err(ServiceError::TooLarge(MAX_FILE));
     }
