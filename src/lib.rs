@@ -11,14 +11,15 @@
 //!
 //! - [`files`]: regular files alone, without waiting and up to a size: for files whose maker is not trusted
 //! - [`visible`]: what a reader sees of a text: the characters that reach no terminal, and what is left without them
-//! - [`model`]: ids, events, records, commands, the state of runs, and the port between a backend and the screen
+//! - [`model`]: ids, events, records, commands, the state of runs, and the interface between a backend and the screen
 //! - [`workflow`]: text to workflow to plan, without side effects; expressions and lint
 //! - [`store`]: the run folder: journal, logs, history index, concurrency groups
-//! - [`ui`]: layout, theme, graph and log widgets, and the only way of text to a terminal ([`ui::terminal_text`])
+//! - [`ui`]: layout, theme, graph and log widgets, and the only way in which text reaches a terminal ([`ui::terminal_text`])
 //! - [`report`]: runs and what else commands print, as lines, tables, JSON or GitHub's commands
 //! - [`config`]: settings in layers, with the origin of each
 //! - [`repo`]: the user's git repository, its changed files and workflows
-//! - [`engine`]: carries out a plan; floors `attempt`, `job`, `step`, `sandbox`
+//! - [`engine`]: carries out a plan. Floors, from the top: `attempt`, `job`, `step`, `sandbox`; beside them `actions`,
+//!   `services`, `workspace`, `results` (artifacts, caches, tokens), `tools` (the tool cache) and `mask` (secrets)
 //! - [`rollout`]: deployments to environments: plans, gates, checks, targets
 //! - [`app`]: the screen as a value: messages in, effects out, a frame drawn
 //! - [`worker`]: the process around the engine: outlet, journal, control socket, recovery
@@ -30,16 +31,17 @@
 //! # Where to add
 //!
 //! The first file of each row is the place to begin; its documentation names the steps. A new room or crate is also a row
-//! of the tables in `tests/integration/imports.rs`, where those that are planned stand already.
+//! of the tables in `tests/integration/imports.rs`, which already lists the planned ones.
 //!
 //! | what | where |
 //! |---|---|
-//! | a backend for another kind of server | `backend/mod.rs`: a folder beside it that implements [`backend::Backend`]; `backend/registry.rs`; the command line that opens it, `cli/screen/mod.rs` |
+//! | a screen's worth of runs from elsewhere | `backend/mod.rs`: a folder beside it that implements [`backend::Backend`]; `backend/registry.rs`; the command line that opens it, `cli/screen/mod.rs` |
+//! | another kind of server beside GitHub | `model/run.rs`: `ServerKind`; `backend/github/wire/`: a file that translates requests and answers, as `backend/github/wire/gitea.rs` does. The poller mirrors its runs like those of GitHub |
 //! | a pane | `app/panes/mod.rs`: a file beside it, and lines in it; a panel and its area in `ui/layout.rs`; `assets/keys.md` is printed by `cuelight keys` |
-//! | a Kubernetes provider | `engine/sandbox/provider.rs`: a folder beside it that implements `Provider`, `Machine` and `Sandbox`, declared in `engine/sandbox/mod.rs`; a line in `engine/sandbox/providers.rs`; its name in `config/mod.rs` |
+//! | a Kubernetes provider | `engine/sandbox/provider.rs`: a folder beside it that implements `Provider`, `Machine` and `Sandbox`, declared in `engine/sandbox/mod.rs`; a line in `engine/sandbox/providers.rs`; its name at the same place of the list in `config/mod.rs`; a variant of `HoldingKind` for what it leaves behind |
 //! | a target of deployments | `rollout/target/mod.rs`: a folder that implements `Target`; its settings in `model/deployment/settings.rs` and `config/environments/mod.rs`; a line in `worker/deployment_run.rs` |
 //! | a layer of a step's environment | `engine/step/env.rs`: a field of `Layers` and a row of its table; its value in `engine/job/steps/execute.rs` |
-//! | a job field on the screen | `model/event.rs`: `JobOutline`; `model/run.rs`: `Job`; `workflow/outline.rs`, or `engine/job/task.rs` for a value that is known only when the job starts; the fold in `store/runs`; `app/panes/jobs.rs`. A key that no workflow has yet begins in `workflow/schema/job.rs`, `workflow/syntax.rs` and `workflow/parse.rs` |
+//! | a job field on the screen | `model/event.rs`: `JobOutline`; `model/run.rs`: `Job`; `workflow/outline.rs`, or `engine/job/task.rs` for a value that is known only when the job starts; `backend/github/mirror/graph.rs` and `backend/github/mirror/jobs.rs` for runs on servers; the fold, `store/runs/jobs.rs` or `store/runs/steps.rs`; `model/document.rs` for JSON; `engine/mask` for text; `app/panes/jobs.rs`. A key that no workflow has yet begins in `workflow/schema/job.rs`, `workflow/syntax.rs` and `workflow/parse.rs` |
 //!
 //! # Imports
 //!

@@ -213,13 +213,13 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -l json -d 'Pr
 complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand approve" -l run -d 'The run\'s id, its beginning or end, `latest`: the newest run of this repository that waits for a review, or the URL of a run on a server' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand approve" -s c -l comment -d 'Comment for the other reviewers' -r
-complete -c cuelight -n "__fish_cuelight_using_subcommand approve" -l yes -d 'Confirm an environment named like production, by its name, without a question' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand approve" -l yes -d 'Skip the question for this production environment' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand approve" -l all -d 'All environments of the run that you may review'
 complete -c cuelight -n "__fish_cuelight_using_subcommand approve" -l json -d 'Print JSON'
 complete -c cuelight -n "__fish_cuelight_using_subcommand approve" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand reject" -l run -d 'The run\'s id, its beginning or end, `latest`: the newest run of this repository that waits for a review, or the URL of a run on a server' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand reject" -s c -l comment -d 'Comment for the other reviewers' -r
-complete -c cuelight -n "__fish_cuelight_using_subcommand reject" -l yes -d 'Confirm an environment named like production, by its name, without a question' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand reject" -l yes -d 'Skip the question for this production environment' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand reject" -l all -d 'All environments of the run that you may review'
 complete -c cuelight -n "__fish_cuelight_using_subcommand reject" -l json -d 'Print JSON'
 complete -c cuelight -n "__fish_cuelight_using_subcommand reject" -s h -l help -d 'Print help'
@@ -249,10 +249,10 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand abort" -l json -d 'Pri
 complete -c cuelight -n "__fish_cuelight_using_subcommand abort" -s d -l detach -d 'Do not follow a deployment whose worker was lost on its way back'
 complete -c cuelight -n "__fish_cuelight_using_subcommand abort" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rollback" -l to -d 'The release: its tag, its commit, or the number of the run that deployed it [default: the last other release that succeeded]' -r
-complete -c cuelight -n "__fish_cuelight_using_subcommand rollback" -l from -d 'The release that must be there now; else nothing is done' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand rollback" -l from -d 'Roll back only if this release is live now' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand rollback" -l reason -d 'Reason, for a workflow that takes one' -r
-complete -c cuelight -n "__fish_cuelight_using_subcommand rollback" -l by -d 'The only way to use: start the workflow, or run the job again [default: the first that is possible]' -r
-complete -c cuelight -n "__fish_cuelight_using_subcommand rollback" -l yes -d 'Confirm the environment by its name, without a question' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand rollback" -l by -d 'How to roll back: `dispatch` the workflow again, or `rerun` the job [default: the first that is possible]' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand rollback" -l yes -d 'Skip the question for this environment' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand rollback" -s R -l repository -d 'The repository [default: `GH_REPO`, or that of the current folder\'s remotes]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand rollback" -l json -d 'Print JSON'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rollback" -s d -l detach -d 'Print the run\'s id and leave it running'
@@ -318,7 +318,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand doctor" -s h -l help -
 complete -c cuelight -n "__fish_cuelight_using_subcommand auth; and not __fish_seen_subcommand_from status login logout" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand auth; and not __fish_seen_subcommand_from status login logout" -f -a "status" -d 'Show the account at each host, where its token comes from, and what is left of the request limit'
 complete -c cuelight -n "__fish_cuelight_using_subcommand auth; and not __fish_seen_subcommand_from status login logout" -f -a "login" -d 'Log in with a code that you enter on a page of the host'
-complete -c cuelight -n "__fish_cuelight_using_subcommand auth; and not __fish_seen_subcommand_from status login logout" -f -a "logout" -d 'Remove the token of an earlier login'
+complete -c cuelight -n "__fish_cuelight_using_subcommand auth; and not __fish_seen_subcommand_from status login logout" -f -a "logout" -d 'Log out: remove the token of an earlier login'
 complete -c cuelight -n "__fish_cuelight_using_subcommand auth; and __fish_seen_subcommand_from status" -l json -d 'Print JSON: one object per host and line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand auth; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand auth; and __fish_seen_subcommand_from login" -l hostname -d 'The host' -r

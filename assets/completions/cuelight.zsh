@@ -382,7 +382,7 @@ _arguments "${_arguments_options[@]}" : \
 '--run=[The run'\''s id, its beginning or end, \`latest\`\: the newest run of this repository that waits for a review, or the URL of a run on a server]:RUN:_default' \
 '-c+[Comment for the other reviewers]:TEXT:_default' \
 '--comment=[Comment for the other reviewers]:TEXT:_default' \
-'*--yes=[Confirm an environment named like production, by its name, without a question]:ENV:_default' \
+'*--yes=[Skip the question for this production environment]:ENV:_default' \
 '()--all[All environments of the run that you may review]' \
 '--json[Print JSON]' \
 '-h[Print help]' \
@@ -395,7 +395,7 @@ _arguments "${_arguments_options[@]}" : \
 '--run=[The run'\''s id, its beginning or end, \`latest\`\: the newest run of this repository that waits for a review, or the URL of a run on a server]:RUN:_default' \
 '-c+[Comment for the other reviewers]:TEXT:_default' \
 '--comment=[Comment for the other reviewers]:TEXT:_default' \
-'*--yes=[Confirm an environment named like production, by its name, without a question]:ENV:_default' \
+'*--yes=[Skip the question for this production environment]:ENV:_default' \
 '()--all[All environments of the run that you may review]' \
 '--json[Print JSON]' \
 '-h[Print help]' \
@@ -473,10 +473,10 @@ _arguments "${_arguments_options[@]}" : \
 (rollback)
 _arguments "${_arguments_options[@]}" : \
 '--to=[The release\: its tag, its commit, or the number of the run that deployed it \[default\: the last other release that succeeded\]]:SHA|TAG|RUN:_default' \
-'--from=[The release that must be there now; else nothing is done]:SHA|TAG:_default' \
+'--from=[Roll back only if this release is live now]:SHA|TAG:_default' \
 '--reason=[Reason, for a workflow that takes one]:TEXT:_default' \
-'--by=[The only way to use\: start the workflow, or run the job again \[default\: the first that is possible\]]:dispatch|rerun:_default' \
-'*--yes=[Confirm the environment by its name, without a question]:ENV:_default' \
+'--by=[How to roll back\: \`dispatch\` the workflow again, or \`rerun\` the job \[default\: the first that is possible\]]:dispatch|rerun:_default' \
+'*--yes=[Skip the question for this environment]:ENV:_default' \
 '-R+[The repository \[default\: \`GH_REPO\`, or that of the current folder'\''s remotes\]]:[HOST/]OWNER/NAME:_default' \
 '--repository=[The repository \[default\: \`GH_REPO\`, or that of the current folder'\''s remotes\]]:[HOST/]OWNER/NAME:_default' \
 '--json[Print JSON]' \
@@ -787,7 +787,7 @@ _cuelight__subcmd__auth_commands() {
     local commands; commands=(
 'status:Show the account at each host, where its token comes from, and what is left of the request limit' \
 'login:Log in with a code that you enter on a page of the host' \
-'logout:Remove the token of an earlier login' \
+'logout:Log out\: remove the token of an earlier login' \
     )
     _describe -t commands 'cuelight auth commands' commands "$@"
 }

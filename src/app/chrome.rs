@@ -153,7 +153,7 @@ fn watch_status(watching: &Watching) -> String {
     };
     let more = if *count > 1 { format!(" +{}", count - 1) } else { String::new() };
     let waits = match watching.waits {
-        Waits::ForQuiet(quiet) => format!("starts {}s after the last", quiet.as_secs_f32()),
+        Waits::ForQuiet(quiet) => format!("starts {}s after the last change", quiet.as_secs_f32()),
         Waits::ForRun => "starts when the run has ended".to_owned(),
     };
     format!("{}{more} changed, {waits}", file_name(first))

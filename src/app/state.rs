@@ -307,7 +307,9 @@ pub(super) fn failed(command: &Command, reply: &Reply) -> Option<Notice> {
     match reply {
         Reply::Accepted => None,
         Reply::Rejected { reason } => Some(Notice::bad(format!("{} was refused: {reason}", command_name(command)))),
-        Reply::Unanswered { reason } => Some(Notice::bad(format!("{} has no answer: {reason}", command_name(command)))),
+        Reply::Unanswered { reason } => {
+            Some(Notice::bad(format!("no response to {}: {reason}", command_name(command))))
+        }
     }
 }
 

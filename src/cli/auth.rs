@@ -27,7 +27,7 @@ enum Action {
     },
     /// Log in with a code that you enter on a page of the host
     Login(HostArg),
-    /// Remove the token of an earlier login
+    /// Log out: remove the token of an earlier login
     Logout(HostArg),
 }
 
@@ -101,14 +101,14 @@ fn login(config: &Config, host: Host) -> Outcome {
         let token = login.wait().await?;
         Ok::<_, Failure>(keep(&host, &token, &state)?)
     })??;
-    style::line(&text!("Logged in at {}. The token is in {}", host.name(), path.display().to_string()))?;
+    style::line(&text!("Logged in to {}. The token is in {}", host.name(), path.display().to_string()))?;
     Ok(Exit::Success)
 }
 
 fn logout(host: &Host) -> Outcome {
     if forget(host, &runs_dir()?)? {
-        style::line(&text!("The token of {} is removed.", host.name()))?;
+        style::line(&text!("Logged out of {}.", host.name()))?;
         return Ok(Exit::Success);
     }
-    Err(Failure::new(Exit::NotFound, format!("no token of an earlier login at {}", host.name())))
+    Err(Failure::new(Exit::NotFound, format!("not logged in to {}", host.name())))
 }

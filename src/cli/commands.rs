@@ -100,21 +100,21 @@ pub(super) fn rerun(args: &RerunArgs) -> Outcome {
 /// Lets the servers of several runs start another attempt of each.
 fn rerun_several(args: &RerunArgs) -> Outcome {
     if args.job.is_some() || !args.attempt.secrets.is_empty() {
-        return Err(Failure::new(Exit::Usage, "--job and --secret are for one run"));
+        return Err(Failure::new(Exit::Usage, "--job and --secret cannot be used with several runs"));
     }
     let what = if args.failed { RerunScope::Failed } else { RerunScope::All };
     several::each(&args.runs, "run again", args.attempt.json, |folder| {
         servers::refresh(folder)?;
         let run = history::read(folder)?;
         servers::submit(folder, &Command::Rerun { what: what.clone(), debug: args.debug })?;
-        Ok(format!("{} runs again, attempt {}: {}", folder.id(), run.attempt + 1, run.info.origin()))
+        Ok(format!("Re-running {}, attempt {}: {}", folder.id(), run.attempt + 1, run.info.origin()))
     })
 }
 
 /// Lets the server of a run start another attempt, and follows it. Ctrl-C only stops following.
 fn rerun_at_server(folder: &RunFolder, what: RerunScope, args: &RerunArgs) -> Outcome {
     if !args.attempt.secrets.is_empty() {
-        let message = format!("{} is on a server, which has the secrets of its runs: leave out --secret", folder.id());
+        let message = format!("--secret cannot be used: {} runs on a server, which has its own secrets", folder.id());
         return Err(Failure::new(Exit::Usage, message));
     }
     let run = history::read(folder)?;
@@ -122,7 +122,7 @@ fn rerun_at_server(folder: &RunFolder, what: RerunScope, args: &RerunArgs) -> Ou
     let (id, attempt) = (folder.id(), run.attempt.saturating_add(1));
     let is_limited = run.info.remote.as_ref().is_some_and(|remote| remote.kind == ServerKind::GitHub);
     let limit = is_limited.then(|| format!(" (re-run {} of {MAX_RERUNS})", attempt - 1));
-    style::notice(&format!("{id} runs again, attempt {attempt}{}: {}", limit.unwrap_or_default(), run.info.origin()));
+    style::notice(&format!("Re-running {id}, attempt {attempt}{}: {}", limit.unwrap_or_default(), run.info.origin()));
     if args.attempt.detach {
         style::line(id.as_str())?;
         return Ok(Exit::Success);
@@ -140,10 +140,10 @@ pub(super) fn resume(args: &ResumeArgs) -> Outcome {
 fn follow(folder: &RunFolder, attempt: NewAttempt, args: &AttemptArgs) -> Outcome {
     let (id, origin) = (folder.id(), history::info(folder)?.origin());
     let NewAttempt::Started(attempt) = attempt else {
-        style::line(&format!("{id} will run again after the current attempt: {origin}"))?;
+        style::line(&format!("Re-running {id} after the current attempt: {origin}"))?;
         return Ok(Exit::Success);
     };
-    style::notice(&format!("{id} runs again, attempt {attempt}: {origin}"));
+    style::notice(&format!("Re-running {id}, attempt {attempt}: {origin}"));
     if args.detach {
         style::line(id.as_str())?;
         return Ok(Exit::Success);

@@ -77,7 +77,7 @@ pub(super) struct ChangeArgs {
 /// Parses `NAME=VALUE`.
 /// An input without a name or a value.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("write NAME=VALUE")]
+#[error("expected NAME=VALUE")]
 struct NotAnInput;
 
 fn input(text: &str) -> Result<(String, String), NotAnInput> {
@@ -97,7 +97,7 @@ pub(super) fn dispatch(args: &Args) -> Outcome {
     });
     let (repository, (folder, dispatched)) = asked?;
     let number = format!("{repository}/{}", dispatched.run);
-    style::notice(&text!("{} runs on {}: {}", dispatched.workflow.file(), dispatched.git_ref, number));
+    style::notice(&text!("Started {} on {}: {}", dispatched.workflow.file(), dispatched.git_ref, number));
     match (args.detach, args.json) {
         (true, true) => style::json(&json!({
             "id": folder.id(), "run": number, "workflow": dispatched.workflow.path, "ref": dispatched.git_ref,

@@ -269,7 +269,7 @@ impl From<ApiError> for Failure {
         };
         // Servers also say this of what a token may not see.
         let private = matches!(error, ApiError::Refused { status: 404, .. });
-        let hint = if private { "; what is private needs a token: see `cuelight auth status`" } else { "" };
+        let hint = if private { "; a private repository needs a token: see `cuelight auth status`" } else { "" };
         Self::new(exit, format!("{error}{hint}"))
     }
 }

@@ -304,7 +304,7 @@ fn guarded(act: impl FnOnce() -> Outcome) -> Outcome {
 
 fn carry_out(cli: &Cli) -> Outcome {
     if cli.read_only && cli.command.is_some() {
-        return Err(Failure::new(Exit::Usage, "--read-only is for the screen alone: use it without a command"));
+        return Err(Failure::new(Exit::Usage, "--read-only cannot be used with a command"));
     }
     match &cli.command {
         Some(Command::Run(args)) => run::run(args),

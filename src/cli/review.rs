@@ -39,7 +39,7 @@ pub(super) struct Args {
     /// Comment for the other reviewers
     #[arg(long, short, value_name = "TEXT", default_value = "", hide_default_value = true)]
     comment: String,
-    /// Confirm an environment named like production, by its name, without a question
+    /// Skip the question for this production environment
     #[arg(long, value_name = "ENV")]
     yes: Vec<String>,
     /// Print JSON
@@ -62,7 +62,8 @@ pub(super) fn run(args: &Args, approve: bool) -> Outcome {
     let reviews = reviews?;
     let verb = if approve { "approve" } else { "reject" };
     let mut dangerous = reviews.iter().filter(|review| review.is_production());
-    dangerous.try_for_each(|review| confirm(&review.environment, "named like production", verb, &args.yes))?;
+    dangerous
+        .try_for_each(|review| confirm(&review.environment, "a production environment by its name", verb, &args.yes))?;
     let comment = args.comment.clone();
     let command = match deploy::actor_of(&folder)? {
         Some(by) => Command::Deployment { order: DeploymentOrder::Review { approve, comment }, by: Some(by) },

@@ -42,16 +42,16 @@ pub(super) struct Args {
     /// succeeded]
     #[arg(long, value_name = "SHA|TAG|RUN")]
     to: Option<String>,
-    /// The release that must be there now; else nothing is done
+    /// Roll back only if this release is live now
     #[arg(long, value_name = "SHA|TAG")]
     from: Option<String>,
     /// Reason, for a workflow that takes one
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     reason: String,
-    /// The only way to use: start the workflow, or run the job again [default: the first that is possible]
+    /// How to roll back: `dispatch` the workflow again, or `rerun` the job [default: the first that is possible]
     #[arg(long, value_name = "dispatch|rerun", value_parser = method)]
     by: Option<RollbackBy>,
-    /// Confirm the environment by its name, without a question
+    /// Skip the question for this environment
     #[arg(long, value_name = "ENV")]
     yes: Vec<String>,
     #[command(flatten)]
@@ -103,7 +103,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         Environments::of(poller, repository.clone(), Priority::User).await?.roll_back(poller, &rollback).await
     })?;
     let id = started.folder.id().clone();
-    style::notice(&text!("{} rolls back {}", id, rollback.environment));
+    style::notice(&text!("Rolling back {} in run {}", rollback.environment, id));
     if args.detach {
         if args.json {
             style::json(&json!({"run": id, "rollback": rollback.document()}))?;
@@ -149,7 +149,7 @@ fn confirmed(rollback: &Rollback, yes: &[String]) -> Result<(), Failure> {
         return confirm(name, "protected", "roll it back", yes);
     }
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        return Err(Failure::new(Exit::Usage, format!("a rollback is confirmed with --yes={name}")));
+        return Err(Failure::new(Exit::Usage, format!("not a terminal: confirm the rollback with --yes={name}")));
     }
     style::notice("Roll it back? Type `yes`:");
     let mut typed = String::new();

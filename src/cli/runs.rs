@@ -129,7 +129,9 @@ pub(super) fn list(args: &ListArgs) -> Outcome {
     let page = history::page(&runs, &filter, before.as_ref().map(RunFolder::id), args.limit.unwrap_or(LIMIT))?;
     match unlisted {
         Some(error) if page.runs.is_empty() => return Err(error.into()),
-        Some(error) => style::notice(&text!("note: {}; these runs were known before", Failure::from(error).message)),
+        Some(error) => {
+            style::notice(&text!("note: {}; showing the runs that were fetched earlier", Failure::from(error).message))
+        }
         None => {}
     }
     if args.json {
@@ -248,11 +250,11 @@ pub(super) fn logs(args: &LogsArgs) -> Outcome {
     if cut {
         style::notice("--all-lines prints all lines of these steps");
     } else if args.failed && !printed && bad(&run.phase) {
-        style::notice(&format!("{} failed, but no log of what failed is here", run.info.id));
+        style::notice(&format!("{} failed, but the logs of its failed steps are not available", run.info.id));
     } else if args.failed && !printed {
         style::notice(&format!("nothing failed in {}", run.info.id));
     } else if !printed && run.info.remote.is_some() {
-        style::notice(&format!("no log of {} is here", run.info.id));
+        style::notice(&format!("the logs of {} are not available", run.info.id));
     }
     Ok(Exit::Success)
 }

@@ -85,6 +85,6 @@ pub(super) fn submit(folder: &RunFolder, command: &Command) -> Result<(), Failur
 
 fn note(folder: &RunFolder, outdated: Option<&ApiError>) {
     if let Some(error) = outdated {
-        style::notice(&text!("note: {}; {} is as it was known before", error.to_string(), folder.id()));
+        style::notice(&text!("note: {}; showing the last known state of {}", error.to_string(), folder.id()));
     }
 }

@@ -85,14 +85,14 @@ async fn follow(args: &Args, mut watch: CommitWatch, of: &str) -> Outcome {
                 Some(Change::Unanswered(error)) => {
                     if std::mem::take(&mut is_answered) {
                         printer.clear()?;
-                        style::notice(&text!("note: {}; it is asked again", error.to_string()));
+                        style::notice(&text!("note: {}; retrying", error.to_string()));
                     }
                 }
             },
             _ = second.tick() => printer.tick(&mut watch.runs(), now())?,
             _ = interrupted.recv() => {
                 printer.clear()?;
-                return Err(Failure::note(Exit::Cancelled, format!("no longer followed: cuelight watch, for {of}")));
+                return Err(Failure::note(Exit::Cancelled, format!("stopped watching the runs of {of}; they continue")));
             }
             () = sleep_until(since + args.timeout), if watch.runs().next().is_none() => {
                 let waited = duration(args.timeout);

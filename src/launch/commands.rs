@@ -51,7 +51,7 @@ pub enum CommandError {
         conclusion: Conclusion,
     },
     /// The worker had died, and the run was closed just now.
-    #[error("its worker is gone; the run is closed now")]
+    #[error("its worker died; the run has been marked as ended")]
     WorkerLost,
     /// The run is on a server, and no program here watches it, which could pass the command on.
     #[error("no program watches {run}: open it with `cuelight {run}` first")]

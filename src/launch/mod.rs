@@ -155,7 +155,7 @@ impl Planned {
         let paths: Vec<_> = self.unknown.iter().map(|path| format!("github.event.{path}")).collect();
         let (first, verb) = (self.unknown.first()?, if paths.len() == 1 { "is" } else { "are" });
         Some(format!(
-            "{} {verb} empty: not known on this machine; set with --event-set {first}=VALUE",
+            "{} {verb} empty: unknown on this machine; set it with --event-set {first}=VALUE",
             paths.join(", ")
         ))
     }

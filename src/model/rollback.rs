@@ -178,7 +178,7 @@ pub struct RollbackRequest {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum TargetError {
     /// No deployment is known.
-    #[error("nothing is known to be live in {0}: there is nothing to roll back")]
+    #[error("no deployment is live in {0}: there is nothing to roll back")]
     NothingLive(String),
     /// A deployment is in progress.
     #[error("{release} is being deployed to {environment}: wait for its end, or cancel its run")]
@@ -383,7 +383,7 @@ mod tests {
             (&quiet, Some("v2"), None, "`v2` is not known to have succeeded in production: there are v1 "),
             (&going, None, None, "is being deployed to production: wait for its end"),
             (&environment(&[("v1", Success)]), None, None, "no earlier release"),
-            (&environment(&[("v1", Waiting)]), None, None, "nothing is known to be live"),
+            (&environment(&[("v1", Waiting)]), None, None, "no deployment is live"),
         ] {
             let error = rollback(environment, to, from).expect_err(message);
             assert!(error.contains(message), "{error}");

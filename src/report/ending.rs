@@ -98,7 +98,7 @@ fn first_error(run: &Run, job: &Job, step: &Step, logs: &dyn Logs) -> io::Result
         (line, place)
     };
     let found = finder.best().map(in_log).or_else(|| placed(Level::Warning)).or_else(|| finder.found().map(in_log));
-    Ok(found.unwrap_or_else(|| ("it printed nothing".to_owned(), String::new())))
+    Ok(found.unwrap_or_else(|| ("no output".to_owned(), String::new())))
 }
 
 /// Searches the end of a step's log for its first error.

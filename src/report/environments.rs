@@ -120,7 +120,7 @@ impl Page {
                 }
             }
             None if environment.unknown.is_some() => {}
-            None => all.push_line(&text!("live: nothing that is observed as successful")),
+            None => all.push_line(&text!("live: no successful deployment")),
         }
         for remark in self.remarks(environment) {
             all.push_line(&text!("      {}", remark));
@@ -166,7 +166,7 @@ pub fn rolled_back(environment: &Environment, is_live: bool) -> TerminalText {
             let state = if environment.live() == Some(current) { "live" } else { current.state.word() };
             text!("{}: not rolled back: {} is {}", name, current.release.title(), state.replace('_', " "))
         }
-        (_, None) => text!("{}: not rolled back: nothing is known to be live", name),
+        (_, None) => text!("{}: not rolled back: no deployment is live", name),
     }
 }
 

@@ -141,7 +141,11 @@ fn a_review_that_is_not_possible_is_refused_in_words() {
             "no environment `qa` of ID waits for a review; it waits for staging, canary, production",
         ),
         (&["approve", "canary"], 4, "canary: you may not approve your own deployment"),
-        (&["approve", "production"], 2, "production is named like production: confirm it with --yes=production"),
+        (
+            &["approve", "production"],
+            2,
+            "production is a production environment by its name: confirm it with --yes=production",
+        ),
         (&["reject", "production", "--yes=prod"], 2, "confirm it with --yes=production"),
         (&["approve"], 2, "name the environments, or give --all"),
     ] {

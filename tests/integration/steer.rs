@@ -60,7 +60,11 @@ fn a_workflow_is_dispatched_with_checked_inputs_and_its_run_followed_to_the_end(
     watching.fake.advance(60);
     let followed = Said::from(following.wait_with_output().expect("ends"));
     assert_eq!(followed.code, Some(130), "{}{}", followed.out, followed.error);
-    assert!(followed.error.contains(&format!("deploy.yml runs on develop: {REPOSITORY}/{id}")), "{}", followed.error);
+    assert!(
+        followed.error.contains(&format!("Started deploy.yml on develop: {REPOSITORY}/{id}")),
+        "{}",
+        followed.error
+    );
     watching.check_stats();
 }
 
@@ -103,7 +107,7 @@ fn workflows_are_listed_disabled_and_enabled() {
     assert_eq!(workflow(&["disable", "Deploy"]).out, "deploy.yml of aura/platform is disabled\n");
     let refused = watching.cuelight(&["dispatch", "deploy", "-R", REPOSITORY]);
     assert_eq!(refused.code, Some(4), "{}", refused.error);
-    assert!(refused.error.contains("`cuelight workflow enable deploy.yml` lets it run"), "{}", refused.error);
+    assert!(refused.error.contains("enable it with `cuelight workflow enable deploy.yml`"), "{}", refused.error);
     let enabled = workflow(&["enable", "deploy.yml", "--json"]);
     let enabled: Value = serde_json::from_str(&enabled.out).expect("JSON");
     assert_eq!(enabled, json!({"repository": REPOSITORY, "path": ".github/workflows/deploy.yml", "enabled": true}));

@@ -169,7 +169,8 @@ impl App {
     /// Returns the question about deleting several runs.
     pub(in crate::app) fn delete_marked_question(runs: &[&Summary]) -> Overlay {
         let there = runs.iter().filter(|run| run.info.remote.is_some()).count() as u64;
-        let at_servers = if there == 0 { String::new() } else { format!(" (at their servers, too: {there})") };
+        let at_servers =
+            if there == 0 { String::new() } else { format!(" ({there} of them on their servers as well)") };
         let yes = format!("delete {}, logs included{at_servers}", text::counted(runs.len() as u64, "run"));
         let delete = runs.iter().map(|run| delete(run)).collect();
         let choices = vec![Choice::new('n', "keep them", Vec::new()), Choice::new('y', yes, delete)];
@@ -256,7 +257,10 @@ impl App {
         }
         let step = self.selection.step(&self.state).filter(|(_, step)| step.kind == StepKind::Main);
         if let Some((job, step)) = step.filter(|_| can(Operation::RerunStep)) {
-            let label = format!("from step {} on, in the files it left: {} of {}", step.number, step.name, job.name);
+            let label = format!(
+                "from step {} on, with the files of the last attempt: {} of {}",
+                step.number, step.name, job.name
+            );
             offer('s', label, RerunScope::Step { job: job.id.clone(), step: step.number });
         }
         if summary.info.remote.is_some() {

@@ -71,7 +71,7 @@ impl Help {
         let rows = self.rows(cx.state, keymap, summary);
         let dim = cx.theme.style(Hue::Dim);
         if rows.is_empty() {
-            text::put(buffer, list.x + KEYS + 2, list.y, list.width.saturating_sub(KEYS + 3), "no key does that", dim);
+            text::put(buffer, list.x + KEYS + 2, list.y, list.width.saturating_sub(KEYS + 3), "no matches", dim);
         }
         let offset = self.offset.min(rows.len().saturating_sub(usize::from(list.height)));
         for (row, y) in rows.into_iter().skip(offset).zip(list.y..list.bottom()) {

@@ -144,8 +144,7 @@ impl Picker {
         let rows = self.matching();
         if rows.is_empty() {
             let asks = self.starts && self.rows.is_empty();
-            let why =
-                if asks { "asking servers for their workflows" } else { "nothing has these letters in this order" };
+            let why = if asks { "asking servers for their workflows" } else { "no matches" };
             empty(why, cx, list, buffer);
         }
         let offset = keep_visible(0, self.selected, rows.len(), usize::from(list.height));

@@ -179,7 +179,7 @@ impl ReviewBox {
         if row.may_review() {
             row.checked = !row.checked;
         } else {
-            self.fault = Some("it cannot be chosen: its row has the reason");
+            self.fault = Some("it cannot be selected; its row has the reason");
         }
     }
 
@@ -228,7 +228,7 @@ impl ReviewBox {
     /// Compares the typed name.
     fn confirm(&mut self) -> Outcome {
         let Some(asked) = self.confirmation.take_if(|asked| asked.typed.text().trim() == asked.name) else {
-            self.fault = Some("this is not its name");
+            self.fault = Some("the name does not match");
             return Outcome::Stays;
         };
         self.ask(asked.approve, asked.rest)

@@ -93,8 +93,8 @@ impl RollbackBox {
             text::put(buffer, area.x + 1, y, area.width.saturating_sub(2), &shown, style);
             y += 1;
         }
-        let (hue, verb) = if self.is_wrong { (Hue::Bad, "Not that:") } else { (Hue::Dim, "To do it,") };
-        let prompt = format!("{verb} type `{}` and press Enter; Esc: leave it", self.expected());
+        let (hue, verb) = if self.is_wrong { (Hue::Bad, "Does not match:") } else { (Hue::Dim, "To confirm,") };
+        let prompt = format!("{verb} type `{}` and press Enter; Esc: cancel", self.expected());
         text::put(buffer, area.x + 1, y, area.width.saturating_sub(2), &prompt, cx.theme.style(hue));
         input_row(
             &self.typed,

@@ -105,7 +105,7 @@ impl Pane for Deploys {
         let rows = self.listed(cx.state, selection);
         if rows.len() == 0 {
             let is_filtered = !self.filter.is_empty();
-            let why = if is_filtered { "no environment has all of these words" } else { "no deployment in these runs" };
+            let why = if is_filtered { "no environment matches the filter" } else { "no deployment in these runs" };
             empty(why, cx, area, buffer);
         }
         let at = self.at(&rows);

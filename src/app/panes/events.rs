@@ -44,7 +44,7 @@ impl Pane for Events {
     fn draw(&self, cx: &Cx, selection: &Selection, area: Rect, buffer: &mut Buffer) {
         let mut rows = self.listed(cx.state, selection).skip(self.offset).peekable();
         if rows.peek().is_none() {
-            let why = if self.filter.is_empty() { "no events yet" } else { "no event has all of these words" };
+            let why = if self.filter.is_empty() { "no events yet" } else { "no event matches the filter" };
             empty(why, cx, area, buffer);
         }
         for (y, entry) in (area.y..area.bottom()).zip(rows) {

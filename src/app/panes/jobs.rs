@@ -150,7 +150,7 @@ impl Pane for Jobs {
         if rows.is_empty() {
             let reason = run.reason.as_ref().map(EndReason::text);
             let text = match &reason {
-                _ if !run.jobs.is_empty() => "no job has all of these words",
+                _ if !run.jobs.is_empty() => "no job matches the filter",
                 Some(reason) => reason,
                 None => "the run has not started",
             };
@@ -271,7 +271,7 @@ fn draw_step(step: &Step, indent: u16, selected: bool, cx: &Cx, area: Rect, buff
     let dim = cx.theme.style(Hue::Dim);
     let allowed = step.outcome.is_some() && step.outcome != step.phase.conclusion();
     let remark = match (&step.phase, &step.reason) {
-        (Phase::Done(Conclusion::Success), _) if allowed => "failed, and is allowed to".to_owned(),
+        (Phase::Done(Conclusion::Success), _) if allowed => "failed (allowed to fail)".to_owned(),
         (_, Some(reason)) => reason.clone(),
         (Phase::Done(Conclusion::Failure), None) => match (step.exit_code, step.signal) {
             (Some(code), _) => format!("exit code {code}"),
@@ -323,7 +323,7 @@ fn remark(job: &Job, run: &Run, cx: &Cx) -> (String, Style) {
             (steps.join(", "), dim)
         }
         Phase::Done(Conclusion::Success) | Phase::Queued => (String::new(), dim),
-        Phase::Done(_) if job.allowed_failure => ("is allowed to fail".to_owned(), dim),
+        Phase::Done(_) if job.allowed_failure => ("allowed to fail".to_owned(), dim),
         Phase::Done(_) => {
             let count = errors.clone().count() as u64;
             let place = errors.clone().find_map(|note| Some(format!(" at {}:{}", note.file.as_ref()?, note.line?)));

@@ -104,7 +104,7 @@ impl Pane for Runs {
         let rows: Vec<&Summary> = self.listed(cx.state).skip(self.offset).take(usize::from(area.height)).collect();
         if rows.is_empty() {
             let has_runs = cx.state.summaries().next().is_some();
-            let why = if has_runs { "no run has all of these words" } else { no_runs(cx.state) };
+            let why = if has_runs { "no run matches the filter" } else { no_runs(cx.state) };
             empty(why, cx, area, buffer);
         }
         let names = rows.iter().map(|run| text::width(title(run))).max().unwrap_or_default().min(24) as u16;

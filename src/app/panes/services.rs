@@ -78,7 +78,7 @@ impl Pane for Services {
         let widest = all(run).map(|(_, service)| text::width(&service.name)).max().unwrap_or_default();
         let several = run.jobs.values().filter(|job| !job.services.is_empty()).count() > 1;
         if self.listed(run).next().is_none() {
-            empty("no service has all of these words", cx, area, buffer);
+            empty("no service matches the filter", cx, area, buffer);
         }
         for (y, (job, service)) in (area.y..area.bottom()).zip(self.listed(run).skip(self.offset)) {
             let look = cx.theme.service(service.state);

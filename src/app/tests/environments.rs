@@ -126,7 +126,7 @@ fn a_rollback_is_shown_and_confirmed_by_the_name_of_production() {
         assert!(screen.contains(part), "{part}: {screen}");
     }
     driver.press("staging<enter>");
-    assert!(driver.shows("Not that: type `production`") && driver.asked().is_empty(), "{}", driver.screen());
+    assert!(driver.shows("Does not match: type `production`") && driver.asked().is_empty(), "{}", driver.screen());
     driver.press("<esc>").feed(planned).press("production<enter>");
     let expected = Request::RollBack { repository: REPOSITORY.to_owned(), rollback: Box::new(rollback) };
     assert_eq!(driver.asked(), [Effect::Request(expected)]);

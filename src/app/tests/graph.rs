@@ -65,9 +65,9 @@ fn every_list_is_filtered_by_words_and_shows_them() {
         ("2/build<enter>", "/build", "Build Docker", ""),
         ("5/healthy unh<enter>", "/healthy unh", "app", "redis"),
         ("6/production<enter>", "/production", "production", "staging"),
-        ("5/nothing<enter>", "/nothing", "no service has all of these words", "redis"),
-        ("6/nothing<enter>", "/nothing", "no environment has all of these words", "staging"),
-        ("2/nothing<enter>", "/nothing", "no job has all of these words", ""),
+        ("5/nothing<enter>", "/nothing", "no service matches the filter", "redis"),
+        ("6/nothing<enter>", "/nothing", "no environment matches the filter", "staging"),
+        ("2/nothing<enter>", "/nothing", "no job matches the filter", ""),
     ] {
         let mut driver = Driver::showing(160, 48, Glyphs::Unicode);
         driver.press(keys);

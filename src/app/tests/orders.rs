@@ -179,7 +179,7 @@ fn watch_mode_is_requested_shown_and_left() {
     driver.feed(Feed::Watching(Some(watching(None, waits))));
     assert!(driver.shows("watch ci.yml"), "{}", driver.screen());
     driver.feed(Feed::Watching(Some(watching(Some(("src/api.py", 2)), waits))));
-    assert!(driver.shows("api.py +1 changed, starts 0.5s after the last"), "{}", driver.screen());
+    assert!(driver.shows("api.py +1 changed, starts 0.5s after the last change"), "{}", driver.screen());
     driver.feed(Feed::Watching(Some(watching(Some(("src/api.py", 1)), Waits::ForRun))));
     assert!(driver.shows("api.py changed, starts when the run has ended"), "{}", driver.screen());
     driver.press("W");
@@ -324,7 +324,11 @@ fn commands_to_several_runs_show_how_far_they_are_and_what_was_refused() {
     driver.feed(Feed::Listed { runs: runs.to_vec(), more: false });
     driver.app = driver.app.clone().showing(runs[0].info.id.clone());
     driver.send(Msg::Tick(Timestamp(START + 1_000))).press("1mmd");
-    assert!(driver.shows("Delete the marked runs?") && driver.shows("at their servers, too: 2"), "{}", driver.screen());
+    assert!(
+        driver.shows("Delete the marked runs?") && driver.shows("2 of them on their servers as well"),
+        "{}",
+        driver.screen()
+    );
     driver.asked();
     driver.press("y");
     let delete =

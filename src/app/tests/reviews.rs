@@ -53,7 +53,7 @@ fn pending_reviews_are_shown_everywhere() {
         assert_eq!((cell.fg, cell.bg), (ratatui::style::Color::Reset, ratatui::style::Color::Reset));
     }
     driver.press("<esc>G");
-    let reason = "Deploy waits for a review of production (maria, olu): a approves or rejects it";
+    let reason = "Deploy waits for a review of production (maria, olu): press `a` to approve or reject it";
     assert!(driver.shows(reason), "{}", driver.screen());
 }
 
@@ -63,13 +63,13 @@ fn environments_are_chosen_with_a_comment_and_production_by_its_name() {
     driver.press("aA");
     assert!(driver.shows("choose an environment with space first") && driver.shows("0 of 3 chosen"));
     driver.press(" j ");
-    assert!(driver.shows("1 of 3 chosen") && driver.shows("it cannot be chosen"), "{}", driver.screen());
+    assert!(driver.shows("1 of 3 chosen") && driver.shows("it cannot be selected"), "{}", driver.screen());
     driver.press("j ");
     assert!(driver.shows("deploys main@3f2c1ab to production; live is 9c1f2d0 main"), "{}", driver.screen());
     driver.press("<enter>ship A jX<enter><enter>");
     assert!(driver.shows("Type production to approve it:"), "{}", driver.screen());
     driver.press("prod<enter>");
-    assert!(driver.shows("this is not its name"), "{}", driver.screen());
+    assert!(driver.shows("the name does not match"), "{}", driver.screen());
     driver.press("<esc>");
     assert!(driver.shows("> ship A jX") && !driver.shows("Type production"), "{}", driver.screen());
     driver.press("<enter>production<enter>");

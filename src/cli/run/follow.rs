@@ -154,7 +154,7 @@ async fn until_end(
         None => Err(Failure::new(
             Exit::Unavailable,
             format!(
-                "the run's end is not recorded in {}; its worker's log ends with: {}",
+                "the worker stopped before it recorded the end of the run in {}; its log ends with: {}",
                 run.path().display(),
                 last_words(run)
             ),

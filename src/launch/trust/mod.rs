@@ -101,10 +101,10 @@ pub enum Distrust {
     #[error("it was trusted by an earlier version of cuelight, which did not record enough to recognise it")]
     EarlierVersion,
     /// Its git folder is that of a trusted repository with other files.
-    #[error("its `.git` leads to the git folder of another folder, which is trusted")]
+    #[error("its `.git` points to the git folder of another repository, which is trusted")]
     OtherRoot,
     /// Its `.cuelight.toml` names something else than when it was trusted.
-    #[error("what its .cuelight.toml names has changed since it was trusted")]
+    #[error("its .cuelight.toml has changed since it was trusted")]
     OtherSettings,
     /// The folder of the run was not made here.
     #[error("the folder of this run was not made on this machine")]
@@ -115,8 +115,8 @@ impl Distrust {
     /// What a person can do about it.
     fn hint(self) -> &'static str {
         match self {
-            Self::ForeignRun => "look at its run.json, then give --trust for this attempt",
-            _ => "look at its workflows, then run `cuelight trust` there, or give --trust for this run",
+            Self::ForeignRun => "review its run.json, then pass --trust for this attempt",
+            _ => "review its workflows, then run `cuelight trust` there, or pass --trust for this run",
         }
     }
 }

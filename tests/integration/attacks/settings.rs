@@ -62,7 +62,7 @@ fn what_a_repository_names_is_part_of_what_is_trusted() {
         "[runs-on]\nself-hosted = 'docker:evil'\n",
     ] {
         project.write(".cuelight.toml", text);
-        project.call(&["run"]).expect(4, &["what its .cuelight.toml names has changed since it was trusted"]);
+        project.call(&["run"]).expect(4, &["its .cuelight.toml has changed since it was trusted"]);
         project.call(&["rerun"]).expect(4, &["has changed since it was trusted"]);
     }
     project.call(&["trust", "--ask"]).expect(4, &["!", ".cuelight.toml sets: runs-on.self-hosted = \"docker:evil\""]);

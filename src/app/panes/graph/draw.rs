@@ -32,7 +32,7 @@ impl Graph {
             return tree::draw(usize::from(self.offset.1), &self.filter, cx, run, selected, area, buffer);
         }
         if self.groups.is_empty() {
-            return empty("no job has all of these words", cx, area, buffer);
+            return empty("no job matches the filter", cx, area, buffer);
         }
         let height = self.picture_height((area.width.saturating_sub(2 * MARGIN), area.height));
         let picture = Rect { x: area.x + MARGIN, width: area.width.saturating_sub(2 * MARGIN), height, ..area };

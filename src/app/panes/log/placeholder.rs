@@ -43,13 +43,13 @@ pub(super) fn lines(state: &AppState, selection: &Selection) -> Vec<String> {
 
 /// Returns how the user answers a review, or why not.
 fn answer(review: &PendingReview) -> String {
-    review.refusal.map_or_else(|| "a approves or rejects it".to_owned(), |refusal| refusal.to_string())
+    review.refusal.map_or_else(|| "press `a` to approve or reject it".to_owned(), |refusal| refusal.to_string())
 }
 
 /// Why a step of a run on a server has no lines: its server gives the log of a job as a whole, once the job has ended.
 fn remote(name: &str, phase: &Phase, why: Option<&str>) -> String {
     match (phase, why) {
-        (Phase::Running | Phase::Stopping, _) => format!("{name} runs: its log comes once the job has ended"),
+        (Phase::Running | Phase::Stopping, _) => format!("{name} runs: its log is available when the job has ended"),
         (Phase::Done(conclusion), None) if *conclusion != Conclusion::Skipped => {
             format!("{name} printed nothing, or its log is not here yet")
         }

@@ -15,16 +15,16 @@ pub use run::{RunAddress, Target};
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum AddressError {
     /// Not the name of a host.
-    #[error("not the name of a host: `{0}`")]
+    #[error("invalid host name `{0}`")]
     Host(String),
     /// Not the name of a repository.
-    #[error("not a repository: `{0}`; it is named OWNER/REPO, HOST/OWNER/REPO or by its address")]
+    #[error("invalid repository `{0}`; expected OWNER/REPO, HOST/OWNER/REPO or a URL")]
     Repository(String),
     /// Not the name of a run.
-    #[error("not a run: `{0}`; it is named by its number, OWNER/REPO/NUMBER or the address of its page")]
+    #[error("invalid run `{0}`; expected a number, OWNER/REPO/NUMBER or a URL")]
     Run(String),
     /// Not the base address of an API.
-    #[error("not the address of an API: `{0}`; it starts with https://, or http:// on this machine")]
+    #[error("invalid API URL `{0}`; expected https://, or http:// on this machine")]
     Api(String),
 }
 

@@ -29,7 +29,7 @@ pub enum ApiError {
         reason: String,
     },
     /// A change was sent, and whether it happened is not known: the state must be read before it is sent again.
-    #[error("{host} may have done it or not: {reason}")]
+    #[error("it is unknown whether {host} carried out the request: {reason}")]
     Doubtful {
         /// Host of the server.
         host: String,
@@ -55,7 +55,7 @@ pub enum ApiError {
         limit: u64,
     },
     /// A redirect that is not followed.
-    #[error("the server redirects {0}")]
+    #[error("the server redirected {0}")]
     Redirect(RedirectFault),
     /// The path of a request is not one.
     #[error("not a path of the API: `{0}`")]
@@ -103,10 +103,10 @@ impl ApiError {
 
 fn refusal(status: u16, message: &str) -> String {
     let meaning = match status {
-        401 => "the token is not accepted",
+        401 => "the token was rejected",
         403 => "not allowed",
         404 => "not found",
-        409 => "not possible in this state",
+        409 => "conflict with its present state",
         410 => "gone",
         422 => "not valid",
         _ => "refused",

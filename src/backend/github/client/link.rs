@@ -77,9 +77,7 @@ impl fmt::Display for Condition {
             Self::Failing { reason, .. } => to.write_str(reason),
             Self::Limited { until } => write!(to, "the request limit is used up until {}", Clock(*until)),
             Self::Paused { until } => write!(to, "the server asked for a pause until {}", Clock(*until)),
-            Self::TokenRefused => {
-                to.write_str("the token is not accepted: `cuelight auth status` shows where it is from")
-            }
+            Self::TokenRefused => to.write_str("the token was rejected: `cuelight auth status` shows where it is from"),
             Self::SsoNeeded { url } if url.is_empty() => {
                 to.write_str("the organization wants the token to be authorized for single sign-on")
             }
@@ -257,7 +255,7 @@ impl Link {
         condition
     }
 
-    /// Notes that the token is not accepted.
+    /// Notes that the token was rejected.
     pub(super) fn refused(&self) -> Condition {
         self.change(|state| state.condition = Condition::TokenRefused);
         Condition::TokenRefused

@@ -115,10 +115,12 @@ impl Graph {
         layout.jobs = outlines(&nodes, &layout.legs);
         let count = apart.jobs.len();
         layout.jobs.extend(apart.jobs);
-        layout.notes.extend(self.fault.iter().map(|fault| format!("{fault}: jobs are in the order of their start")));
+        layout
+            .notes
+            .extend(self.fault.iter().map(|fault| format!("{fault}: jobs are shown in the order of their start")));
         if self.fault.is_none() && count > 0 {
             let jobs = if count == 1 { "1 job is".to_owned() } else { format!("{count} jobs are") };
-            layout.notes.push(format!("{jobs} not found in the workflow file, and drawn apart"));
+            layout.notes.push(format!("{jobs} not found in the workflow file, and shown apart"));
         }
         layout
     }
@@ -312,7 +314,7 @@ mod tests {
         let (jobs, notes) = laid_out(jobs, &[], &[(1, "production")]);
         assert_eq!(jobs.len(), 3);
         assert!(jobs[2].starts_with("production-") && jobs[2].ends_with(" | production |  | 1"), "{jobs:?}");
-        assert_eq!(notes, ["1 job is not found in the workflow file, and drawn apart"]);
+        assert_eq!(notes, ["1 job is not found in the workflow file, and shown apart"]);
     }
 
     #[test]
@@ -392,7 +394,7 @@ mod tests {
             assert_eq!(ids.len(), 3);
             assert!(ids.iter().all(|id| id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte))));
             assert_eq!(format!("{}.2", ids[0]), ids[1]);
-            assert!(layout.notes[0].ends_with(": jobs are in the order of their start"), "{:?}", layout.notes);
+            assert!(layout.notes[0].ends_with(": jobs are shown in the order of their start"), "{:?}", layout.notes);
         }
     }
 }

@@ -53,8 +53,8 @@ pub enum DispatchError {
     /// The workflow cannot be found, or the server refuses.
     #[error(transparent)]
     Workflow(#[from] WorkflowError),
-    /// The workflow does not run.
-    #[error("{file} is {}: `cuelight workflow enable {file}` lets it run", .state.text())]
+    /// The workflow is not active.
+    #[error("{file} is {}{}", .state.text(), remedy(.file, .state))]
     Disabled {
         /// Name of its file.
         file: String,
@@ -104,8 +104,18 @@ pub enum DispatchError {
         runs: Vec<u64>,
     },
     /// Whether the server took the request is not known, and no run appeared.
-    #[error("{0}; no run of it appeared: look again before you dispatch it again")]
+    #[error("{0}; no run appeared; check `cuelight runs` before you dispatch it again")]
     Doubtful(ApiError),
+}
+
+/// Returns what a person can do about a workflow that is not active.
+fn remedy(file: &str, state: &WorkflowState) -> String {
+    match state {
+        WorkflowState::Disabled | WorkflowState::Inactive | WorkflowState::Fork => {
+            format!("; enable it with `cuelight workflow enable {file}`")
+        }
+        WorkflowState::Active | WorkflowState::Deleted | WorkflowState::Other(_) => String::new(),
+    }
 }
 
 impl From<ApiError> for DispatchError {
