@@ -1054,7 +1054,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__run)
-            opts="-e -j -i -s -d -h --event --event-path --event-set --job --input --secret --secret-file --var --max-parallel --in-place --sandbox --skip-unrunnable --offline --debug --trust --detach --json --format --runner --repository --help"
+            opts="-e -j -i -s -d -h --event --event-path --event-set --job --matrix --env --input --secret --secret-file --var --max-parallel --in-place --sandbox --skip-unrunnable --offline --debug --trust --detach --json --format --runner --repository --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1081,6 +1081,14 @@ _cuelight() {
                     return 0
                     ;;
                 -j)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --matrix)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --env)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

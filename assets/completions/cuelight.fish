@@ -75,6 +75,8 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s e -l event -d 
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l event-path -d 'A file with the event\'s payload, as JSON' -r -F
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l event-set -d 'A value of the event\'s payload, such as `pull_request.number=12`' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s j -l job -d 'Only this job, by id or name, and the jobs that it needs (may be given more than once)' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l matrix -d 'Only legs with this value in their matrix (may be given more than once)' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l env -d 'A variable of all steps, over those of the workflow and its jobs' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s i -l input -d 'An input of the workflow' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s s -l secret -d 'A secret; without a value it is taken from the environment' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l secret-file -d 'A file with secrets in the form of `.env`' -r -F

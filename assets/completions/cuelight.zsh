@@ -38,6 +38,8 @@ _arguments "${_arguments_options[@]}" : \
 '*--event-set=[A value of the event'\''s payload, such as \`pull_request.number=12\`]:KEY=VALUE:_default' \
 '*-j+[Only this job, by id or name, and the jobs that it needs (may be given more than once)]:JOB:_default' \
 '*--job=[Only this job, by id or name, and the jobs that it needs (may be given more than once)]:JOB:_default' \
+'*--matrix=[Only legs with this value in their matrix (may be given more than once)]:KEY=VALUE:_default' \
+'*--env=[A variable of all steps, over those of the workflow and its jobs]:NAME=VALUE:_default' \
 '*-i+[An input of the workflow]:NAME=VALUE:_default' \
 '*--input=[An input of the workflow]:NAME=VALUE:_default' \
 '*-s+[A secret; without a value it is taken from the environment]:NAME[=VALUE]:_default' \

@@ -167,7 +167,7 @@ impl From<Refusal> for Failure {
         let colour = style::colour_of_errors();
         match refusal {
             Refusal::Faults(_) => Self::rendered(Exit::Failed, refusal.render(colour), colour),
-            Refusal::Event { .. } | Refusal::Job { .. } | Refusal::Inputs(_) => {
+            Refusal::Event { .. } | Refusal::Job { .. } | Refusal::Leg(_) | Refusal::Inputs(_) => {
                 Self::new(Exit::Usage, refusal.to_string())
             }
         }

@@ -58,6 +58,8 @@ pub struct Options {
     pub git_objects: Vec<PathBuf>,
     /// How many failed jobs keep their container for `cuelight shell`.
     pub keep_failed: usize,
+    /// Variables of all steps, over those of the workflow and its jobs.
+    pub env: IndexMap<String, String>,
     /// Keep `::debug::` lines and set `RUNNER_DEBUG`.
     pub debug: bool,
     /// Pauses between signals.

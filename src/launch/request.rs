@@ -42,6 +42,10 @@ pub struct LaunchRequest {
     pub vars: IndexMap<String, String>,
     /// Only these jobs and what they need; all jobs if empty.
     pub jobs: Vec<String>,
+    /// Only legs with these values in their matrix.
+    pub matrix: IndexMap<String, String>,
+    /// Variables of all steps, over those of the workflow and its jobs.
+    pub env: IndexMap<String, String>,
     /// Maximum number of jobs at once; `None` for the setting.
     pub max_parallel: Option<usize>,
     /// Sandbox of jobs without a `container:`: `host`, `docker` or `docker:IMAGE`.
@@ -135,6 +139,8 @@ impl LaunchRequest {
             actor: repository.actor.clone(),
             vars: self.vars.clone(),
             jobs: self.jobs.clone(),
+            matrix: self.matrix.clone(),
+            env: self.env.clone(),
             max_parallel: self.max_parallel.unwrap_or(config.max_parallel),
             skip_unrunnable: self.skip_unrunnable || config.skip_unrunnable,
             runs_on: config.runs_on,

@@ -158,6 +158,10 @@ pub struct WorkflowSpec {
     pub secrets: Vec<String>,
     /// Only these jobs, and the jobs that they need; all jobs if empty.
     pub jobs: Vec<String>,
+    /// Only legs with these values in their matrix.
+    pub matrix: IndexMap<String, String>,
+    /// Variables of all steps, over those of the workflow and its jobs.
+    pub env: IndexMap<String, String>,
     /// Maximum number of jobs at once.
     pub max_parallel: usize,
     /// Whether jobs run in the repository's folder itself.

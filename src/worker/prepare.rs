@@ -15,7 +15,7 @@ use crate::store::spec::WorkflowSpec;
 use crate::workflow;
 use crate::workflow::diagnostic::{Diagnostic, Severity};
 use crate::workflow::expr::{Contexts, NoFiles, Object, Scope, Status, Value};
-use crate::workflow::plan::{Callee, CalleeLookup, Plan, PlanContexts, UnknownJob};
+use crate::workflow::plan::{Callee, CalleeLookup, Plan, PlanContexts, UnknownJob, UnknownLeg};
 use crate::workflow::source::Source;
 use crate::workflow::syntax::Workflow;
 
@@ -46,6 +46,9 @@ pub enum Refusal {
         /// The job.
         source: UnknownJob,
     },
+    /// No leg has a value of a matrix that was asked for.
+    #[error(transparent)]
+    Leg(#[from] UnknownLeg),
     /// The inputs do not fit the workflow.
     #[error(transparent)]
     Inputs(#[from] DispatchError),
@@ -155,6 +158,7 @@ pub fn plan(
     };
     let plan = Plan::new(workflow, &known, called).map_err(Refusal::Faults)?;
     let plan = plan.only(&spec.jobs).map_err(|source| Refusal::Job { workflow: info.workflow.clone(), source })?;
+    let plan = plan.only_legs(&spec.matrix)?;
     let contexts = contexts(&known);
     let scope = Scope { contexts: &contexts, status: Status::default(), host: &NoFiles };
     let name = run_name(&plan, &scope).unwrap_or(name);

@@ -122,6 +122,7 @@ impl Request {
                 keep_failed: spec.keep_failed,
                 sandbox: spec.sandbox.clone(),
                 image: spec.image.clone(),
+                env: spec.env.clone(),
                 debug: spec.debug,
                 grace: Grace::default(),
             },

@@ -1,7 +1,10 @@
 //! Plans: the jobs of a workflow with matrices and called workflows expanded, as far as possible before the run. A run
 //! starts only from a [`Plan`], which is free of cycles and errors.
 
+use std::collections::HashSet;
 use std::sync::Arc;
+
+use indexmap::IndexMap;
 
 use super::diagnostic::{Diagnostic, Severity};
 use super::expr::{Contexts, Object};
@@ -18,6 +21,22 @@ pub const MAX_CALL_DEPTH: usize = 10;
 /// Maximum number of jobs in a run. It bounds the time for workflows that call each other many times; GitHub's own limits
 /// (256 legs, 50 called workflows) allow fewer in practice.
 pub const MAX_JOBS: usize = 20_000;
+
+/// No leg has a value of a matrix.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no job with `{value}` as the value of `{key}` in its matrix; {}", listed(.known))]
+pub struct UnknownLeg {
+    /// Key of the matrix.
+    pub key: String,
+    /// The value.
+    pub value: String,
+    /// Values that legs have.
+    pub known: Vec<String>,
+}
+
+fn listed(known: &[String]) -> String {
+    if known.is_empty() { "no matrix has this key".to_owned() } else { format!("there are {}", known.join(", ")) }
+}
 
 /// The expanded jobs of a workflow.
 #[derive(Clone, Debug)]
@@ -194,6 +213,34 @@ impl Plan {
         Ok(self)
     }
 
+    /// Restricts the plan to the legs whose matrix has these values. A job whose matrix has none of the keys, or is not known
+    /// yet, stays as it is.
+    ///
+    /// # Errors
+    /// The first value that no leg has.
+    pub fn only_legs(mut self, values: &IndexMap<String, String>) -> Result<Self, UnknownLeg> {
+        for (key, wanted) in values {
+            let value = |job: &PlannedJob| Some(job.leg.as_ref()?.matrix.get(key)?.to_text());
+            if !self.jobs.iter().any(|job| value(job).as_ref() == Some(wanted)) {
+                let mut known: Vec<_> = self.jobs.iter().filter_map(value).collect();
+                known.sort();
+                known.dedup();
+                return Err(UnknownLeg { key: key.clone(), value: wanted.clone(), known });
+            }
+            let mut removed: HashSet<JobId> = HashSet::new();
+            // The jobs of a called workflow follow the job that calls it.
+            self.jobs.retain(|job| {
+                let is_other = value(job).is_some_and(|value| value != *wanted);
+                let is_removed = is_other || job.caller.as_ref().is_some_and(|caller| removed.contains(caller));
+                if is_removed {
+                    removed.insert(job.id.clone());
+                }
+                !is_removed
+            });
+        }
+        Ok(self)
+    }
+
     /// Returns the job of the workflow itself that a job is, or that called it.
     fn outermost<'p>(&'p self, job: &'p PlannedJob) -> &'p PlannedJob {
         let caller = job.caller.as_ref().and_then(|caller| self.jobs.iter().find(|job| job.id == *caller));
@@ -352,6 +399,28 @@ mod tests {
         }
         let error: Result<_, UnknownJob> = only(&["lint", "inner"]);
         assert_eq!(error.expect_err("unknown").to_string(), "no job `inner`; it has lint, test, call, pack");
+    }
+
+    #[test]
+    fn a_plan_is_restricted_to_legs_by_values_of_their_matrices() {
+        let whole = "on: push\njobs:\n  lint: {runs-on: x}\n  \
+                     test: {needs: lint, strategy: {matrix: {os: [a, b], v: [1, 2]}}, runs-on: x}\n  \
+                     call: {strategy: {matrix: {os: [a, b]}}, uses: ./w.yml}\n";
+        let workflow = Arc::new(parse(&Source::new("ci.yml", whole)).value.expect("a workflow"));
+        let called = "on: workflow_call\njobs: {inner: {runs-on: x}}\n";
+        let file = |path: &str| (path == "w.yml").then(|| Callee::parse(Source::new(path, called)));
+        let only = |values: &[(&str, &str)]| {
+            let plan = Plan::new(Arc::clone(&workflow), &known(), &file).expect("a plan");
+            let values = values.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+            let plan = plan.only_legs(&values.collect())?;
+            Ok::<_, UnknownLeg>(plan.jobs().iter().map(|job| job.id.to_string()).collect::<Vec<_>>().join(" "))
+        };
+        assert_eq!(only(&[("os", "b")]).as_deref(), Ok("lint test.3 test.4 call.2 call.2.inner"));
+        assert_eq!(only(&[("os", "a"), ("v", "2")]).as_deref(), Ok("lint test.2 call.1 call.1.inner"));
+        let error = only(&[("v", "3")]).expect_err("no such leg").to_string();
+        assert!(error.starts_with("no job with `3` as the value of `v` in its matrix; there are 1, 2"), "{error}");
+        let error = only(&[("none", "3")]).expect_err("no such key").to_string();
+        assert!(error.ends_with("no matrix has this key"), "{error}");
     }
 
     #[test]

@@ -375,3 +375,19 @@ fn a_plan_is_drawn_like_on_the_screen() {
     let ascii = project.command(&["plan", "ci"]).env("LC_ALL", "C").output().expect("starts");
     assert!(String::from_utf8_lossy(&ascii.stdout).contains("> . test"), "{ascii:?}");
 }
+
+#[test]
+fn a_run_is_restricted_to_legs_and_gets_variables() {
+    let project = Project::of_jobs(
+        "  test:
+    strategy: {matrix: {os: [ubuntu-latest, ubuntu-22.04], v: [1, 2]}}
+    runs-on: ${{ matrix.os }}
+    env: {MODE: slow}
+    steps: [{run: 'echo v${{ matrix.v }} on ${{ matrix.os }} is $MODE ${{ env.MODE }}'}]
+",
+    );
+    let said = project.run(&["--job", "test", "--matrix", "os=ubuntu-latest", "--matrix", "v=2", "--env", "MODE=fast"]);
+    said.expect(0, &["v2 on ubuntu-latest is fast fast"]);
+    assert!(!said.out().contains("v1 on") && !said.out().contains("ubuntu-22.04"), "{}", said.text());
+    project.run(&["--matrix", "v=3"]).expect(2, &["no job with `3` as the value of `v` in its matrix; there are 1, 2"]);
+}

@@ -58,6 +58,12 @@ pub(super) struct Args {
     /// Only this job, by id or name, and the jobs that it needs (may be given more than once)
     #[arg(long = "job", short, value_name = "JOB")]
     jobs: Vec<String>,
+    /// Only legs with this value in their matrix (may be given more than once)
+    #[arg(long, value_name = "KEY=VALUE")]
+    matrix: Vec<String>,
+    /// A variable of all steps, over those of the workflow and its jobs
+    #[arg(long = "env", value_name = "NAME=VALUE")]
+    env: Vec<String>,
     /// An input of the workflow
     #[arg(long = "input", short, value_name = "NAME=VALUE")]
     inputs: Vec<String>,
@@ -131,6 +137,8 @@ impl Args {
             secrets: file.chain(self.secrets.iter().map(|text| text.as_str().into())).collect(),
             vars: pairs(&self.vars, "--var")?,
             jobs: self.jobs.clone(),
+            matrix: pairs(&self.matrix, "--matrix")?,
+            env: pairs(&self.env, "--env")?,
             max_parallel: self.max_parallel,
             sandbox: self.sandbox.clone(),
             in_place: self.in_place,

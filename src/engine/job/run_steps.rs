@@ -182,6 +182,7 @@ impl JobTask {
             let texts = env.texts(scope).map_err(|source| EnvError { file: file.clone(), owner, source })?;
             start.env.extend(texts);
         }
+        start.env.extend(self.run.options.env.clone());
         Ok(start)
     }
 
