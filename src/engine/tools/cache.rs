@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use super::venv::{VenvError, copy, rename_in_scripts};
 use super::{Installation, Tool, venv};
+use crate::files::create_own;
 
 /// Name of the folder in the shared cache with the environments of Python that jobs get a copy of.
 const ENVIRONMENTS: &str = ".environments";
@@ -54,7 +55,7 @@ impl Entry {
     }
 
     fn mark(&self, cache: &Path, ending: &str) -> io::Result<()> {
-        fs::write(self.beside(cache, ending), "")
+        create_own(&self.beside(cache, ending)).map(drop)
     }
 }
 
