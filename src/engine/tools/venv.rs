@@ -5,7 +5,7 @@
 //! scripts of an environment name its folder; they are changed in the copy.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -100,7 +100,7 @@ pub(super) fn rename_in_scripts(environment: &Path, from: &Path, to: &Path) -> i
         if let Ok(text) = String::from_utf8(text)
             && text.contains(&*from)
         {
-            fs::write(&file, text.replace(&*from, &to))?;
+            files::create_own(&file)?.write_all(text.replace(&*from, &to).as_bytes())?;
         }
     }
     Ok(())
