@@ -130,6 +130,8 @@ struct Counts {
     failures: u32,
     /// Pauses without a named end since the last answer.
     pauses: u32,
+    /// Time at which the token was last refused.
+    refused: Option<Timestamp>,
 }
 
 /// Delay before the second request after a failure. It doubles with each further failure.
@@ -138,6 +140,8 @@ const FIRST_DELAY: Duration = Duration::from_secs(2);
 const LONGEST_DELAY: Duration = Duration::from_mins(1);
 /// Pause that the server asked for without naming its length. It doubles with each further one.
 const UNNAMED_PAUSE: Duration = Duration::from_mins(1);
+/// Delay before a server is asked again that refused the token: one that is being stopped refuses every token.
+const REFUSED_DELAY: Duration = Duration::from_mins(1);
 /// Longest pause. Whatever a server names, it is asked again after it.
 const LONGEST_PAUSE: Duration = Duration::from_mins(65);
 /// Maximum size of the shared file.
@@ -163,7 +167,7 @@ impl Link {
             condition = shared;
         }
         match condition {
-            Condition::TokenRefused => Some((None, condition)),
+            Condition::TokenRefused => self.is_refused(now).then_some((None, condition)),
             Condition::Limited { until } | Condition::Paused { until } | Condition::Failing { retry: until, .. } => {
                 let left = until.since(now).min(LONGEST_PAUSE);
                 (!left.is_zero()).then_some((Some(left), condition))
@@ -186,13 +190,17 @@ impl Link {
 
     /// Notes an answer.
     pub(super) fn answered(&self, now: Timestamp, rate: Option<Rate>) {
-        *self.counts() = Counts::default();
+        let is_refused = self.is_refused(now);
+        {
+            let mut counts = self.counts();
+            *counts = Counts { refused: counts.refused, ..Counts::default() };
+        }
         self.change(|state| {
             state.answered = Some(now);
             state.rate = rate.or(state.rate);
             // A request that was sent before the token was refused or the limit reached may be answered after it.
             let stays = match &state.condition {
-                Condition::TokenRefused => true,
+                Condition::TokenRefused => is_refused,
                 Condition::Limited { until } | Condition::Paused { until } => *until > now,
                 _ => false,
             };
@@ -211,6 +219,7 @@ impl Link {
 
     /// Notes that the server cannot be reached or failed. `dice` is a random number for the jitter.
     pub(super) fn failed(&self, now: Timestamp, reason: &str, dice: u32) {
+        let is_refused = self.is_refused(now);
         let failures = {
             let mut counts = self.counts();
             counts.failures = counts.failures.saturating_add(1);
@@ -219,7 +228,7 @@ impl Link {
         let delay = delay(failures, dice);
         self.change(|state| {
             let holds = match &state.condition {
-                Condition::TokenRefused => true,
+                Condition::TokenRefused => is_refused,
                 Condition::Limited { until } | Condition::Paused { until } => *until > now,
                 _ => false,
             };
@@ -255,8 +264,14 @@ impl Link {
         condition
     }
 
+    /// Whether the token was refused a short while ago.
+    fn is_refused(&self, now: Timestamp) -> bool {
+        self.counts().refused.is_some_and(|at| now.since(at) < REFUSED_DELAY)
+    }
+
     /// Notes that the token was rejected.
-    pub(super) fn refused(&self) -> Condition {
+    pub(super) fn refused(&self, now: Timestamp) -> Condition {
+        self.counts().refused = Some(now);
         self.change(|state| state.condition = Condition::TokenRefused);
         Condition::TokenRefused
     }
@@ -347,12 +362,20 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_token_is_never_used_again() {
+    fn a_refused_token_is_used_again_after_a_while() {
         let (link, _folder) = link();
-        link.refused();
+        link.refused(NOW);
         link.answered(NOW, None);
         link.failed(NOW, "no answer", 0);
-        assert_eq!(wait(&link, later(NOW, LONGEST_PAUSE)), Some(u64::MAX));
+        let before = later(NOW, REFUSED_DELAY.saturating_sub(Duration::from_secs(1)));
+        assert_eq!(wait(&link, before), Some(u64::MAX));
         assert!(matches!(link.watch().borrow().connection(), Connection::Stale { .. }));
+        let after = later(NOW, REFUSED_DELAY);
+        assert_eq!(wait(&link, after), None);
+        link.refused(after);
+        assert_eq!(wait(&link, after), Some(u64::MAX));
+        let again = later(after, REFUSED_DELAY);
+        link.answered(again, None);
+        assert_eq!(link.watch().borrow().connection(), Connection::Live);
     }
 }

@@ -419,7 +419,7 @@ impl Inner {
             Verdict::Failed => return Err(self.failed(&format!("status {}", incoming.status))),
             Verdict::Limited(until) => self.link.limited(now, rate, until),
             Verdict::Paused(length) => self.link.paused(now, length),
-            Verdict::TokenRefused => self.link.refused(),
+            Verdict::TokenRefused => self.link.refused(now),
             Verdict::SsoNeeded(page) => self.link.sso_needed(page),
             Verdict::Refused => {
                 self.link.answered(now, rate);
