@@ -46,7 +46,7 @@
 //! # Imports
 //!
 //! `files`, `visible`, `model` <- `workflow`, `store`, `ui`, `config`, `repo` <- `engine`, `rollout`, `app` <- `worker` <- `launch` <- `backend` <- `tui`
-//! <- `cli`. `repo` may also name `workflow`; `report` names `model`, `workflow`, `store`, `ui` and `repo`, and only `cli` names it. `app` names only `model`, `store`, `ui` and `config`; `backend` never names
+//! <- `cli`. `repo` may also name `workflow`; `report` names what it prints, and only `cli` names it. `app` names only `model`, `store`, `ui` and `config`; `backend` never names
 //! `app`. `tests/integration/imports.rs` holds this, the crates of each room, and that no more than five files import each
 //! other in a circle.
 

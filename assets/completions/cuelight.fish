@@ -230,7 +230,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand env" -s n -l limit -d 
 complete -c cuelight -n "__fish_cuelight_using_subcommand env" -l json -d 'Print JSON'
 complete -c cuelight -n "__fish_cuelight_using_subcommand env" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand deploy" -l reason -d 'Reason, for the ledger' -r
-complete -c cuelight -n "__fish_cuelight_using_subcommand deploy" -l yes -d 'Confirm an environment named like production, by its name, without a question' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand deploy" -l yes -d 'Skip the question for this production environment' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand deploy" -l plan -d 'Print what would be done, and do nothing'
 complete -c cuelight -n "__fish_cuelight_using_subcommand deploy" -l override -d 'Go past the rules of the environment; needs --reason, and is recorded'
 complete -c cuelight -n "__fish_cuelight_using_subcommand deploy" -l trust -d 'Trust this repository for this deployment'
@@ -246,7 +246,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand promote" -s h -l help 
 complete -c cuelight -n "__fish_cuelight_using_subcommand pause" -l json -d 'Print JSON'
 complete -c cuelight -n "__fish_cuelight_using_subcommand pause" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand abort" -l reason -d 'Reason, for the ledger' -r
-complete -c cuelight -n "__fish_cuelight_using_subcommand abort" -l yes -d 'Confirm an environment named like production, by its name, without a question' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand abort" -l yes -d 'Skip the question for this production environment' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand abort" -l json -d 'Print JSON'
 complete -c cuelight -n "__fish_cuelight_using_subcommand abort" -s d -l detach -d 'Do not follow a deployment whose worker was lost on its way back'
 complete -c cuelight -n "__fish_cuelight_using_subcommand abort" -s h -l help -d 'Print help'

@@ -420,7 +420,7 @@ _arguments "${_arguments_options[@]}" : \
 (deploy)
 _arguments "${_arguments_options[@]}" : \
 '--reason=[Reason, for the ledger]:TEXT:_default' \
-'*--yes=[Confirm an environment named like production, by its name, without a question]:ENV:_default' \
+'*--yes=[Skip the question for this production environment]:ENV:_default' \
 '--plan[Print what would be done, and do nothing]' \
 '--override[Go past the rules of the environment; needs --reason, and is recorded]' \
 '--trust[Trust this repository for this deployment]' \
@@ -463,7 +463,7 @@ _arguments "${_arguments_options[@]}" : \
 (abort)
 _arguments "${_arguments_options[@]}" : \
 '--reason=[Reason, for the ledger]:TEXT:_default' \
-'*--yes=[Confirm an environment named like production, by its name, without a question]:ENV:_default' \
+'*--yes=[Skip the question for this production environment]:ENV:_default' \
 '--json[Print JSON]' \
 '-d[Do not follow a deployment whose worker was lost on its way back]' \
 '--detach[Do not follow a deployment whose worker was lost on its way back]' \

@@ -4,10 +4,9 @@ use std::path::PathBuf;
 
 use crate::backend::runs::Runs;
 use crate::launch::artifacts::DownloadError;
+use crate::report::lists;
 use crate::report::style;
-use crate::store::artifacts::Artifact;
-use crate::ui::terminal_text::{TerminalText, reveal, text};
-use crate::ui::text::{bytes, counted};
+use crate::ui::terminal_text::reveal;
 
 use super::{Exit, Failure, Outcome, RunArg, block_on};
 
@@ -45,23 +44,9 @@ pub(super) fn run(args: &Args) -> Outcome {
     } else if artifacts.is_empty() {
         style::notice(&format!("{} has no artifacts", folder.id()));
     } else {
-        style::print(&listed(&artifacts))?;
+        style::print(&lists::artifacts(&artifacts))?;
     }
     Ok(Exit::Success)
-}
-
-/// Lists artifacts, one per line.
-fn listed(artifacts: &[Artifact]) -> TerminalText {
-    let width = artifacts.iter().map(|artifact| artifact.name.chars().count()).max().unwrap_or_default();
-    let mut list = TerminalText::default();
-    for Artifact { name, size, job, attempt, created, .. } in artifacts {
-        let attempt = if *attempt > 1 { text!(" attempt {}", attempt) } else { text!("") };
-        let padding = " ".repeat(width.saturating_sub(name.chars().count()));
-        list.push_line(&text!("{}{}  {:>9}  {}  {}{}", name, padding, bytes(*size), created.clock(), job, attempt));
-    }
-    let total = artifacts.iter().map(|artifact| artifact.size).sum();
-    list.push_line(&text!("{}, {}", counted(artifacts.len() as u64, "artifact"), bytes(total)));
-    list
 }
 
 impl From<DownloadError> for Failure {

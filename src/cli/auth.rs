@@ -1,13 +1,13 @@
 //! `auth`: the accounts at GitHub and other servers, and where their tokens come from.
 
 use crate::backend::github::address::{GITHUB, Host};
-use crate::backend::github::auth::{DeviceLogin, HostStatus, forget, keep, status};
+use crate::backend::github::auth::{DeviceLogin, forget, keep, status};
 use crate::backend::github::{host, hosts};
 use crate::config::Config;
+use crate::report::lists;
 use crate::report::style;
 use crate::report::style::Style;
-use crate::ui::terminal_text::{TerminalText, text};
-use crate::ui::theme::Hue;
+use crate::ui::terminal_text::text;
 
 use super::{Exit, Failure, Outcome, block_on, config, runs_dir};
 
@@ -65,31 +65,10 @@ fn show(config: &Config, json: bool) -> Outcome {
         if json {
             style::json(&found)?;
         } else {
-            lines(&found).iter().try_for_each(style::line)?;
+            lists::account(&found, Style::of_output()).iter().try_for_each(style::line)?;
         }
     }
     Ok(exit)
-}
-
-fn lines(status: &HostStatus) -> Vec<TerminalText> {
-    let style = Style::of_output();
-    let account = status.account.as_deref().unwrap_or("anonymous");
-    let mut lines = vec![text!("{}", style.bold(&status.host))];
-    match &status.problem {
-        Some(problem) => lines.push(text!("  {} {}", style.paint(Hue::Bad, "!!"), problem)),
-        None => lines.push(text!("  {} {}", style.paint(Hue::Good, "ok"), account)),
-    }
-    if !status.source.is_empty() {
-        lines.push(text!("  token   {}", status.source));
-    }
-    if let Some(scopes) = &status.scopes {
-        let scopes = if scopes.is_empty() { "none".to_owned() } else { scopes.join(", ") };
-        lines.push(text!("  scopes  {}", scopes));
-    }
-    if let Some(rate) = status.rate {
-        lines.push(text!("  limit   {} of {} requests left", rate.remaining, rate.limit));
-    }
-    lines
 }
 
 fn login(config: &Config, host: Host) -> Outcome {

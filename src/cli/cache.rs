@@ -4,10 +4,9 @@ use serde::Serialize;
 
 use crate::launch;
 use crate::launch::caches;
+use crate::report::lists;
 use crate::report::style;
 use crate::store::cache::CacheEntry;
-use crate::ui::terminal_text::{TerminalText, text};
-use crate::ui::text::{bytes, count};
 
 use super::{Exit, Failure, Outcome, runs_dir};
 
@@ -69,21 +68,11 @@ pub(super) fn run(args: &Args) -> Outcome {
     } else if entries.is_empty() {
         style::notice("the cache is empty");
     } else {
-        style::print(&listed(&entries, matches!(args.command, Some(Command::Delete { .. })), repository.is_none()))?;
+        style::print(&lists::caches(
+            &entries,
+            matches!(args.command, Some(Command::Delete { .. })),
+            repository.is_none(),
+        ))?;
     }
     Ok(Exit::Success)
-}
-
-/// Lists entries, one per line.
-fn listed(entries: &[CacheEntry], deleted: bool, with_repository: bool) -> TerminalText {
-    let mut list = TerminalText::default();
-    for CacheEntry { key, scope, repository, size, used, .. } in entries {
-        let repository = if with_repository { text!("  {}", repository) } else { text!("") };
-        list.push_line(&text!("{:>9}  used {}  {}  {}{}", bytes(*size), used.clock(), key, scope, repository));
-    }
-    let total = entries.iter().map(|entry| entry.size).sum();
-    let done = if deleted { " deleted" } else { "" };
-    let noun = if entries.len() == 1 { "entry" } else { "entries" };
-    list.push_line(&text!("{} {}{}, {}", count(entries.len() as u64), noun, done, bytes(total)));
-    list
 }

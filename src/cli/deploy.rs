@@ -45,7 +45,7 @@ pub(super) struct Args {
     /// Go past the rules of the environment; needs --reason, and is recorded
     #[arg(long = "override", requires = "reason")]
     overrides: bool,
-    /// Confirm an environment named like production, by its name, without a question
+    /// Skip the question for this production environment
     #[arg(long, value_name = "ENV")]
     yes: Vec<String>,
     /// Trust this repository for this deployment
@@ -84,7 +84,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     }
     show(&prepared);
     if is_production(&args.environment) {
-        confirm(&args.environment, "named like production", "deploy to", &args.yes)?;
+        confirm(&args.environment, "a production environment by its name", "deploy to", &args.yes)?;
     }
     start(&deployments, prepared, args.detach, args.json)
 }
@@ -169,10 +169,8 @@ fn start(deployments: &Deployments, prepared: PreparedDeployment, detach: bool, 
         let is_live = record.is_some_and(|record| live.as_ref().is_some_and(|live| live.run == record.run));
         style::json(&record.map(|record| document(record, is_live, None)))?;
     } else {
-        let title = live.map_or_else(
-            || "nothing is known to be live".to_owned(),
-            |live| format!("{} is live", live.release.title()),
-        );
+        let title =
+            live.map_or_else(|| "no deployment is live".to_owned(), |live| format!("{} is live", live.release.title()));
         style::line(&text!("{}: {}", environment, title))?;
     }
     Ok(ended)

@@ -57,7 +57,7 @@ pub(super) struct AbortArgs {
     /// Reason, for the ledger
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     reason: String,
-    /// Confirm an environment named like production, by its name, without a question
+    /// Skip the question for this production environment
     #[arg(long, value_name = "ENV")]
     yes: Vec<String>,
     /// Do not follow a deployment whose worker was lost on its way back
@@ -161,7 +161,12 @@ pub(super) fn abort(args: &AbortArgs) -> Outcome {
     let deployments = local()?;
     let open = deployments.open(&args.of.environment)?;
     if crate::model::is_production(&args.of.environment) {
-        confirm(&args.of.environment, "named like production", "bring the former release back to", &args.yes)?;
+        confirm(
+            &args.of.environment,
+            "a production environment by its name",
+            "bring the former release back to",
+            &args.yes,
+        )?;
     }
     if open.is_running {
         let order = DeploymentOrder::Abort { reason: args.reason.clone() };

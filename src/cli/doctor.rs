@@ -4,10 +4,12 @@ use std::io::IsTerminal;
 
 use crate::launch::doctor;
 use crate::launch::doctor::{Check, Finding};
+use crate::report::lists;
 use crate::report::style;
 use crate::report::style::Style;
-use crate::ui::terminal_text::{TerminalText, text};
-use crate::ui::theme::{Colours, Glyphs, Hue};
+#[cfg(test)]
+use crate::ui::terminal_text::TerminalText;
+use crate::ui::theme::{Colours, Glyphs};
 
 use super::{Exit, Outcome, block_on, config, screen};
 
@@ -20,25 +22,15 @@ pub(super) fn run() -> Outcome {
         if matches!(finding, Finding::Bad(_)) {
             exit = Exit::Failed;
         }
-        style::line(&row(subject, &finding, style))?;
+        style::line(&lists::finding(subject, &finding, style))?;
     }
     Ok(exit)
-}
-
-/// A finding in one line.
-fn row(subject: &str, finding: &Finding, style: Style) -> TerminalText {
-    let (mark, hue, finding) = match finding {
-        Finding::Good(text) => ("ok", Hue::Good, text),
-        Finding::Warning(text) => ("--", Hue::Busy, text),
-        Finding::Bad(text) => ("!!", Hue::Bad, text),
-    };
-    text!("{} {:<8} {}", style.paint(hue, mark), subject, finding)
 }
 
 /// The line about settings with this fault.
 #[cfg(test)]
 pub(super) fn printed(fault: &str, style: Style) -> TerminalText {
-    row("settings", &Finding::Bad(fault.to_owned()), style)
+    lists::finding("settings", &Finding::Bad(fault.to_owned()), style)
 }
 
 fn settings() -> Finding {

@@ -30,7 +30,7 @@ use crate::workflow::diagram;
 use crate::workflow::plan::{Plan, PlanContexts};
 use crate::workflow::source::Source;
 
-use super::{Exit, Failure, doctor, plan, trust};
+use super::{Exit, Failure, doctor, trust};
 
 fn planned(name: &str) -> Plan {
     let escaped = |c: char| if c.is_ascii_alphanumeric() { c.to_string() } else { format!("\\U{:08x}", u32::from(c)) };
@@ -90,8 +90,8 @@ proptest! {
     fn no_plan_passes_on_what_a_terminal_or_a_graph_would_obey(name in any_text()) {
         prop_assume!(!name.contains("${{"));
         let plan = planned(&name);
-        check(plan::lines(&plan).as_str())?;
-        check(plan::graph(&plan).svg().as_str())?;
+        check(report::plan::lines(&plan).as_str())?;
+        check(report::plan::graph(&plan).svg().as_str())?;
         let mermaid = TerminalText::lines(&diagram::mermaid(&plan));
         check(mermaid.as_str())?;
         prop_assert_eq!(mermaid.as_str().lines().count(), 4, "a graph, two nodes, an edge");

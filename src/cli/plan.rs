@@ -1,33 +1,26 @@
 //! `plan`: shows what a workflow would run.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::ValueEnum;
 use serde_json::json;
 
-use crate::app::panes::graph::picture as picture_of;
 use crate::config::Config;
 use crate::files;
 use crate::launch::{PUSH, called, request, triggers, trust};
-use crate::model::RunInfo;
-use crate::model::{Event, Record, RunId, Timestamp};
 use crate::repo::git::{Access, Repository};
 use crate::repo::workflows;
+use crate::report::plan as report;
 use crate::report::style;
-use crate::store::runs::RunStore;
-use crate::ui::export::Picture;
 use crate::ui::terminal_text::TerminalText;
 use crate::ui::terminal_text::text;
 use crate::ui::text::width;
-use crate::ui::theme::{Colours, Theme};
 use crate::workflow;
 use crate::workflow::diagnostic::{Diagnostic, Severity};
 use crate::workflow::diagram;
 use crate::workflow::document;
 use crate::workflow::document::DocumentError;
-use crate::workflow::outline::outline;
 use crate::workflow::plan::Plan;
 use crate::workflow::source::Source;
 use crate::workflow::triggers::likely_event;
@@ -116,8 +109,8 @@ pub(super) fn run(args: &Args) -> Outcome {
         Format::Json => style::document(&document::expanded(&plan))?,
         Format::Mermaid => TerminalText::lines(&diagram::mermaid(&plan)),
         Format::Dot => TerminalText::lines(&diagram::dot(&plan)),
-        Format::Svg => graph(&plan).svg(),
-        Format::Text | Format::Template => lines(&plan),
+        Format::Svg => report::graph(&plan).svg(),
+        Format::Text | Format::Template => report::lines(&plan),
     };
     style::line(&text)?;
     Ok(Exit::Success)
@@ -144,43 +137,6 @@ fn overview(args: &Args, repository: &Repository) -> Outcome {
         }
     }
     Ok(Exit::Success)
-}
-
-/// Width of the graph in columns if the output is not a terminal.
-const COLUMNS: u16 = 500;
-
-/// Returns the graph as the screen draws it before the run starts.
-pub(super) fn graph(plan: &Plan) -> Picture {
-    let id = RunId::new("plan");
-    let mut store = RunStore::default();
-    store.open(RunInfo { id: id.clone(), ..RunInfo::default() });
-    let jobs = plan.jobs().iter().map(outline).collect();
-    store.apply(&id, &Record { seq: 1, at: Timestamp(0), event: Event::JobsPlanned { jobs, replaces: None } });
-    let style = style::Style::of_output();
-    let theme = Theme { glyphs: style.glyphs(), colours: Colours::None, motion: false };
-    let terminal = std::io::stdout().is_terminal().then(crossterm::terminal::size);
-    let columns = terminal.and_then(Result::ok).map_or(COLUMNS, |(columns, _)| columns);
-    store.run(&id).map(|run| picture_of(run, theme, columns).into()).unwrap_or_default()
-}
-
-/// Returns the graph, and a line per job.
-pub(super) fn lines(plan: &Plan) -> TerminalText {
-    let mut lines = TerminalText::default();
-    if plan.jobs().len() > 1 {
-        lines.push_line(&graph(plan).text());
-    }
-    for (at, job) in plan.jobs().iter().enumerate() {
-        let needs: Vec<_> = job.needs.iter().map(ToString::to_string).collect();
-        let needs = if needs.is_empty() { text!("") } else { text!("  needs {}", needs.join(", ")) };
-        let unknown = if job.leg.is_none() { "  (its matrix is known during the run)" } else { "" };
-        let condition = job.definition.condition.written.as_ref();
-        let condition = condition.map(|written| text!("  if {}", written.value.trim())).unwrap_or_default();
-        if at > 0 {
-            lines.push(&text!("\n"));
-        }
-        lines.push(&text!("{:<20} {}{}{}{}", job.id, job.name, needs, condition, unknown));
-    }
-    lines
 }
 
 /// The errors of a workflow file.

@@ -65,12 +65,11 @@ pub(super) fn run(args: &Args, approve: bool) -> Outcome {
     dangerous
         .try_for_each(|review| confirm(&review.environment, "a production environment by its name", verb, &args.yes))?;
     let comment = args.comment.clone();
-    let command = match deploy::actor_of(&folder)? {
-        Some(by) => Command::Deployment { order: DeploymentOrder::Review { approve, comment }, by: Some(by) },
-        None => {
-            let environments = reviews.iter().map(|review| review.id).collect();
-            Command::Review { environments, approve, comment }
-        }
+    let command = if let Some(by) = deploy::actor_of(&folder)? {
+        Command::Deployment { order: DeploymentOrder::Review { approve, comment }, by: Some(by) }
+    } else {
+        let environments = reviews.iter().map(|review| review.id).collect();
+        Command::Review { environments, approve, comment }
     };
     let answer = servers::submit(&folder, &command);
     let names: Vec<&str> = reviews.iter().map(|review| review.environment.as_str()).collect();

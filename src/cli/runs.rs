@@ -4,9 +4,8 @@ use std::io;
 
 use crate::backend::runs::Runs;
 use crate::launch;
-use crate::model::{Conclusion, LineRange, Phase, RepositoryId, Step, Timestamp};
+use crate::model::{RepositoryId, Timestamp};
 use crate::store::clock::now;
-use crate::store::first_error;
 use crate::store::folder::RunFolder;
 use crate::store::history;
 use crate::store::history::{Filter, StatusFilter};
@@ -14,11 +13,9 @@ use crate::store::history::{Filter, StatusFilter};
 use crate::report::runs as report;
 use crate::report::style;
 use crate::report::style::{Out, Style};
-use crate::report::{Logs, ends_group, log_line, search};
+use crate::report::{LogSelection, is_bad};
 use crate::ui::terminal_text::TerminalText;
 use crate::ui::terminal_text::text;
-use crate::ui::text::counted;
-use crate::ui::theme::Hue;
 
 use super::{Exit, Failure, Outcome, RunArg, block_on, runs_dir, servers};
 
@@ -130,7 +127,7 @@ pub(super) fn list(args: &ListArgs) -> Outcome {
     match unlisted {
         Some(error) if page.runs.is_empty() => return Err(error.into()),
         Some(error) => {
-            style::notice(&text!("note: {}; showing the runs that were fetched earlier", Failure::from(error).message))
+            style::notice(&text!("note: {}; showing the runs that were fetched earlier", Failure::from(error).message));
         }
         None => {}
     }
@@ -186,74 +183,33 @@ pub(super) fn logs(args: &LogsArgs) -> Outcome {
         Some(wanted) => run.jobs_named(wanted)?,
         None => run.jobs.values().collect(),
     };
-    let style = Style::of_output();
     let mut stdout = io::BufWriter::new(io::stdout().lock());
     let mut out = Out::new(&mut stdout);
-    let bad = |phase: &Phase| phase.conclusion().is_some_and(Conclusion::is_bad);
-    let wanted_step = |step: &&Step| {
-        args.step.as_ref().is_none_or(|wanted| step.is_named(wanted))
-            && (!args.failed || step.outcome == Some(Conclusion::Failure) || bad(&step.phase))
+    let selection = LogSelection {
+        jobs,
+        is_whole_run: args.job.is_none(),
+        step: args.step.as_deref(),
+        failed: args.failed,
+        all_lines: args.all_lines,
     };
-    let (mut found, mut printed, mut cut) = (false, false, false);
-    for job in jobs {
-        let mut has_lines = false;
-        for step in job.steps.iter().filter(wanted_step) {
-            found = true;
-            // One step alone is printed without a heading, so that it can be piped.
-            if args.step.is_none() && step.lines > 0 {
-                out.line(report::heading(job, step, style))?;
-            }
-            let ranges = if args.failed && !args.all_lines {
-                first_error::excerpt(search(&run, job, step, &folder)?.best().map(|(at, _)| at), step.lines)
-            } else {
-                vec![LineRange { first: 0, count: u64::MAX }]
-            };
-            let mut next = 0;
-            for range in ranges {
-                if range.first > next {
-                    cut = true;
-                    let gap = style.spelled(text!("⋮ {}", counted(range.first - next, "line")));
-                    out.line(style.paint(Hue::Dim, gap))?;
-                }
-                next = range.first.saturating_add(range.count);
-                folder.lines(&run, &job.id, step.number, range, &mut |line| {
-                    has_lines = true;
-                    if ends_group(line) { Ok(()) } else { out.line(log_line(line, style)) }
-                })?;
-            }
-        }
-        // The reason of a job without output: it may never have started.
-        let reason = job.why().filter(|_| args.step.is_none() && !has_lines && (!args.failed || bad(&job.phase)));
-        if let Some(reason) = reason {
-            out.line(style.bold(&job.name))?;
-            out.line(report::because(&job.phase, &reason, style))?;
-            has_lines = true;
-        }
-        printed |= has_lines;
-    }
-    if let (true, Some(reason)) =
-        (args.job.is_none() && args.step.is_none() && (!printed || bad(&run.phase)), run.why())
-    {
-        out.line(report::because(&run.phase, &reason, style))?;
-        printed = true;
-    }
+    let printed = selection.print(&run, &folder, Style::of_output(), &mut out)?;
     out.flush()?;
-    if let (Some(wanted), false) = (&args.step, found) {
+    if let (Some(wanted), false) = (&args.step, printed.found) {
         return Err(run.no_step(wanted).into());
     }
     if let Some(fault) = fault {
-        if !printed {
+        if !printed.any {
             return Err(fault);
         }
         style::notice(&text!("note: {}", fault.message));
     }
-    if cut {
+    if printed.cut {
         style::notice("--all-lines prints all lines of these steps");
-    } else if args.failed && !printed && bad(&run.phase) {
+    } else if args.failed && !printed.any && is_bad(&run.phase) {
         style::notice(&format!("{} failed, but the logs of its failed steps are not available", run.info.id));
-    } else if args.failed && !printed {
+    } else if args.failed && !printed.any {
         style::notice(&format!("nothing failed in {}", run.info.id));
-    } else if !printed && run.info.remote.is_some() {
+    } else if !printed.any && run.info.remote.is_some() {
         style::notice(&format!("the logs of {} are not available", run.info.id));
     }
     Ok(Exit::Success)

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::launch::tools;
 use crate::launch::tools::{Installation, ToolsError};
+use crate::report::lists;
 use crate::report::style;
-use crate::ui::terminal_text::{TerminalText, text};
 
 use super::{Exit, Failure, Outcome, block_on, runs_dir};
 
@@ -62,19 +62,9 @@ pub(super) fn run(args: &Args) -> Outcome {
     } else if found.is_empty() {
         style::notice("no Python, Node.js, Go or Java found; `cuelight tools add FOLDER` adds an installation");
     } else {
-        style::print(&listed(&found))?;
+        style::print(&lists::installations(&found))?;
     }
     Ok(Exit::Success)
-}
-
-/// Lists installations, one per line.
-fn listed(found: &[Installation]) -> TerminalText {
-    let mut list = TerminalText::default();
-    for Installation { tool, version, home, source, .. } in found {
-        let (version, home) = (version.to_string(), home.display().to_string());
-        list.push_line(&text!("{:<8}{:<10}{:<15}{}", tool.name(), version, *source, home));
-    }
-    list
 }
 
 impl From<ToolsError> for Failure {

@@ -5,7 +5,7 @@
 //! and [`start`] runs exactly that: it writes the run's folder, starts the worker, and returns a [`Started`] run.
 //!
 //! - [`request`]: the request, and the document of the run (`run.json`)
-//! - [`called`]: the workflows that a workflow calls
+//! - [`mod@called`]: the workflows that a workflow calls
 //! - [`event`]: the payload of the event
 //! - [`triggers`]: the workflows that an event runs, and why
 //! - [`trust`]: whether a repository may run on this machine, and what would run

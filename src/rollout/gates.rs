@@ -161,7 +161,7 @@ pub fn closed(facts: &GateFacts<'_>) -> Vec<Closed> {
     if !settings.wait.is_zero() {
         let waited = record.map_or(Duration::ZERO, |record| now.since(record.created));
         if waited < settings.wait {
-            let left = Duration::from_secs((settings.wait - waited).as_secs_f64().ceil() as u64);
+            let left = Duration::from_secs(settings.wait.saturating_sub(waited).as_secs_f64().ceil() as u64);
             let sentence = format!("waits {} of {}", written(left), written(settings.wait));
             let until = record.map(|record| Timestamp(record.created.0 + settings.wait.as_millis() as u64));
             all.push(Closed { kind: GateKind::Wait, sentence, until });
@@ -232,8 +232,8 @@ mod tests {
         };
         let empty: Vec<String> = Vec::new();
         assert_eq!(closed(&rules(&[], &[]), &none, &named("v1", &[])), empty);
-        assert_eq!(closed(&rules(&[tag.clone()], &[]), &none, &named("v1", &[])), empty);
-        assert_eq!(closed(&rules(&[main.clone()], &[]), &none, &named("v1", &["main"])), empty);
+        assert_eq!(closed(&rules(std::slice::from_ref(&tag), &[]), &none, &named("v1", &[])), empty);
+        assert_eq!(closed(&rules(std::slice::from_ref(&main), &[]), &none, &named("v1", &["main"])), empty);
         let title = release("rc").title();
         assert_eq!(
             closed(&rules(&[tag, main], &[]), &none, &named("rc", &["topic"])),

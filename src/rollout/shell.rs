@@ -129,18 +129,17 @@ impl Shell {
             }
             status
         };
-        let status = match status {
-            Ok(status) => Some(status?),
-            Err(_) => {
-                group.signal(Signal::TERM);
-                tokio::select! {
-                    _ = child.wait() => {}
-                    () = sleep(AFTER_TERM) => {}
-                }
-                group.signal(Signal::KILL);
-                let _ = child.wait().await;
-                None
+        let status = if let Ok(status) = status {
+            Some(status?)
+        } else {
+            group.signal(Signal::TERM);
+            tokio::select! {
+                _ = child.wait() => {}
+                () = sleep(AFTER_TERM) => {}
             }
+            group.signal(Signal::KILL);
+            let _ = child.wait().await;
+            None
         };
         if status.is_some() {
             // What it left in the background is meant to stay: a server that it started.

@@ -1,4 +1,4 @@
-//! The target of `assets/deploy`: containers behind HAProxy, under load.
+//! The target of `assets/deploy`: containers behind `HAProxy`, under load.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -91,9 +91,13 @@ impl Service {
 impl Drop for Service {
     fn drop(&mut self) {
         let list = docker(&["ps", "-aq", "--filter", &format!("name={}", self.name)]).unwrap_or_default();
-        list.lines().for_each(|container| drop(docker(&["rm", "-f", container])));
+        for container in list.lines() {
+            docker(&["rm", "-f", container]);
+        }
         docker(&["network", "rm", &self.name]);
-        ["router", "v1", "v2"].iter().for_each(|tag| drop(docker(&["rmi", &self.image(tag)])));
+        for tag in ["router", "v1", "v2"] {
+            docker(&["rmi", &self.image(tag)]);
+        }
     }
 }
 

@@ -125,7 +125,7 @@ fn a_release_goes_through_its_environments_and_back() {
     assert_eq!(steps, ["Start 2 replicas of v1 in blue", "Wait until blue is healthy"]);
     shop.call(&["deploy", "staging", "v1"]).expect(0, &["started 2 of v1", "staging: v1 "]);
     let unconfirmed = shop.call(&["deploy", "production", "v1"]);
-    unconfirmed.expect(2, &["production is named like production: confirm it with --yes=production"]);
+    unconfirmed.expect(2, &["production is a production environment by its name: confirm it with --yes=production"]);
     shop.call(&["deploy", "production", "v1", "--yes=production"]).expect(0, &["production: v1 ", "is live"]);
     shop.call(&["deploy", "staging", "v2"]).expect(0, &["is live"]);
     shop.call(&["deploy", "production", "v2", "--yes=production"]).expect(0, &["is live"]);

@@ -122,7 +122,7 @@ fn what_is_not_safe_is_refused_before_anything_is_sent() {
     }
     let empty = watching.cuelight(&["rollback", "development", "-R", REPOSITORY, "--yes=development"]);
     assert_eq!(empty.code, Some(4), "{}", empty.error);
-    assert!(empty.error.contains("nothing is known to be live in development"), "{}", empty.error);
+    assert!(empty.error.contains("no deployment is live in development"), "{}", empty.error);
     let staging = watching.cuelight(&["rollback", "staging", "-R", REPOSITORY]);
     assert_eq!(staging.code, Some(2), "{}", staging.error);
     assert!(staging.error.contains("a rollback is confirmed with --yes=staging"), "{}", staging.error);

@@ -157,7 +157,8 @@ fn environment<'t>(name: &str, mut table: Table<'t>) -> Result<(EnvironmentSetti
         return Err(table.wrong("strategy", &reason));
     }
     let keep_old = table.length("keep_old")?.unwrap_or_default();
-    if !keep_old.is_zero() && !(moves && matches!(strategy, Strategy::BlueGreen { .. } | Strategy::Canary { .. })) {
+    let has_slots = moves && matches!(strategy, Strategy::BlueGreen { .. } | Strategy::Canary { .. });
+    if !keep_old.is_zero() && !has_slots {
         return Err(table.wrong("keep_old", "is for the strategies `blue-green` and `canary`, which have two slots"));
     }
     let (health_check, health) = match table.table("health")? {

@@ -23,19 +23,19 @@ pub(super) struct Table<'t> {
     name: String,
     /// Position of its name in the file, in bytes.
     start: usize,
-    table: &'t DeTable<'t>,
+    entries: &'t DeTable<'t>,
     known: Vec<&'static str>,
 }
 
 impl<'t> Table<'t> {
     pub(super) fn new(file: FileText<'t>, name: String, start: usize, table: &'t DeTable<'t>) -> Self {
-        Self { file, name, start, table, known: Vec::new() }
+        Self { file, name, start, entries: table, known: Vec::new() }
     }
 
     /// Returns the names in the table, with their positions and values.
     pub(super) fn entries(&self) -> impl Iterator<Item = (&'t str, usize, &'t DeValue<'t>)> + use<'t> {
         let mut entries: Vec<_> =
-            self.table.iter().map(|(key, value)| (&**key.get_ref(), key.span().start, value.get_ref())).collect();
+            self.entries.iter().map(|(key, value)| (&**key.get_ref(), key.span().start, value.get_ref())).collect();
         // The parser sorts by name.
         entries.sort_by_key(|(_, start, _)| *start);
         entries.into_iter()
@@ -43,7 +43,7 @@ impl<'t> Table<'t> {
 
     fn value(&mut self, key: &'static str) -> Option<&'t DeValue<'t>> {
         self.known.push(key);
-        self.table.get(key).map(Spanned::get_ref)
+        self.entries.get(key).map(Spanned::get_ref)
     }
 
     fn position(&self, start: usize) -> String {
@@ -57,7 +57,7 @@ impl<'t> Table<'t> {
 
     /// Returns an error about a key. `reason` follows its name.
     pub(super) fn wrong(&self, key: &str, reason: &str) -> ConfigError {
-        let found = self.table.iter().find(|(name, _)| *name.get_ref() == key);
+        let found = self.entries.iter().find(|(name, _)| *name.get_ref() == key);
         let start = found.map_or(self.start, |(name, _)| name.span().start);
         ConfigError::Invalid { origin: self.position(start), reason: format!("`{}.{key}` {reason}", self.name) }
     }
@@ -74,7 +74,7 @@ impl<'t> Table<'t> {
 
     /// Whether the table has a key. It still has to be asked for.
     pub(super) fn has(&self, key: &str) -> bool {
-        self.table.contains_key(key)
+        self.entries.contains_key(key)
     }
 
     pub(super) fn text(&mut self, key: &'static str) -> Result<Option<&'t str>, ConfigError> {
@@ -127,7 +127,7 @@ impl<'t> Table<'t> {
         match self.value(key) {
             None => Ok(None),
             Some(DeValue::Table(table)) => {
-                let start = self.table.iter().find(|(name, _)| *name.get_ref() == key);
+                let start = self.entries.iter().find(|(name, _)| *name.get_ref() == key);
                 let start = start.map_or(self.start, |(name, _)| name.span().start);
                 Ok(Some(Self::new(self.file, format!("{}.{key}", self.name), start, table)))
             }

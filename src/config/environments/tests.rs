@@ -19,7 +19,7 @@ fn the_example_is_true() {
     let settings = EXAMPLE.lines().filter_map(|line| line.strip_prefix("# "));
     let settings = settings
         .filter(|line| line.starts_with('[') || line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' ')));
-    let text = settings.map(|line| format!("{line}\n")).collect::<String>() + WHOLE;
+    let text = settings.flat_map(|line| [line, "\n"]).collect::<String>() + WHOLE;
     let config = given(&text).expect("an environment");
     let production = &config.environments()["production"];
     assert_eq!((production.strategy.name(), production.target.replicas), ("canary", 2));

@@ -7,9 +7,9 @@ use std::time::Duration;
 pub fn written(length: Duration) -> String {
     let (millis, seconds) = (length.subsec_millis(), length.as_secs());
     let parts = [(seconds / 3600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s"), (u64::from(millis), "ms")];
-    let text: String =
-        parts.iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}")).collect();
-    if text.is_empty() { "0s".to_owned() } else { text }
+    let parts = parts.iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}"));
+    let parts: Vec<_> = parts.collect();
+    if parts.is_empty() { "0s".to_owned() } else { parts.concat() }
 }
 
 #[cfg(test)]

@@ -95,10 +95,13 @@ pub struct Tools {
     /// The queue of the environment.
     pub queue: Arc<dyn Queue>,
     /// Returns the release of a commit.
-    pub known: Arc<dyn Fn(&str) -> Option<Release> + Send + Sync>,
+    pub known: KnownRelease,
     /// Returns the minute of the week in local time.
     pub minute_of_week: fn(Timestamp) -> u16,
 }
+
+/// Returns the release of a commit, if it is known.
+pub type KnownRelease = Arc<dyn Fn(&str) -> Option<Release> + Send + Sync>;
 
 /// How an attempt of a deployment ended.
 #[derive(Clone, PartialEq, Eq, Debug)]

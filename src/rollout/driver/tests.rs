@@ -365,7 +365,7 @@ async fn a_canary_waits_for_people_who_promote_pause_and_abort() {
 
 #[tokio::test]
 async fn a_canary_that_turns_bad_while_it_is_watched_goes_back() {
-    let steps = [CanaryStep::Weight(10), CanaryStep::Pause(Pause::For(Duration::from_secs(60)))];
+    let steps = [CanaryStep::Weight(10), CanaryStep::Pause(Pause::For(Duration::from_mins(1)))];
     let analysis = Analysis {
         probe: Probe::Exec("test ! -e bad.v2".to_owned()),
         every: Duration::from_millis(10),
@@ -493,7 +493,7 @@ async fn a_deployment_waits_for_an_approval_by_another_person() {
 #[tokio::test]
 async fn a_kept_release_comes_back_without_a_start() {
     let settings = EnvironmentSettings {
-        keep_old: Duration::from_secs(60),
+        keep_old: Duration::from_mins(1),
         ..settings(Strategy::BlueGreen { pause: None }, 2, COMMANDS)
     };
     let rig = Rig::new(settings);
@@ -548,7 +548,7 @@ async fn a_command_that_takes_too_long_is_ended_and_an_end_at_once_leaves_everyt
     let end = rig.deploy("v1").end.await.expect("no panic");
     let reason = end.reason.expect("a reason");
     assert!(reason.contains("the start command did not end within 50ms"), "{reason}");
-    let patient = ScriptSettings { timeout: Duration::from_secs(60), ..slow };
+    let patient = ScriptSettings { timeout: Duration::from_mins(1), ..slow };
     let rig = Rig::new(EnvironmentSettings { target: patient, ..rolling() });
     let going = rig.deploy("v1");
     going.memory.recorded(|event| matches!(event, Event::ProcessStarted { .. })).await;

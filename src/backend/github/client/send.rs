@@ -118,9 +118,10 @@ impl Ready<'_> {
                 return Err(inner.doubtful(&reason));
             }
             Err(error) => {
-                if let ApiError::Refused { status: 403, needs, message, .. } = &error {
-                    let needs = needs.as_deref().or_else(|| gitea::needs(message));
-                    needs.into_iter().for_each(|needs| inner.denials.note(&mutation.path, needs, clock::now()));
+                if let ApiError::Refused { status: 403, needs, message, .. } = &error
+                    && let Some(needs) = needs.as_deref().or_else(|| gitea::needs(message))
+                {
+                    inner.denials.note(&mutation.path, needs, clock::now());
                 }
                 return Err(error);
             }

@@ -100,7 +100,7 @@ fn page(all: &[Value], uri: &Uri, base: &str, wrap: impl FnOnce(&[Value], usize)
         let path = uri.path().strip_prefix(PATH).unwrap_or_default();
         let others =
             uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("page="));
-        let query: String = others.map(|pair| format!("{pair}&")).collect();
+        let query: String = others.flat_map(|pair| [pair, "&"]).collect();
         let last = all.len().div_ceil(size);
         let to = |page: usize, name: &str| format!("<{base}{path}?{query}page={page}>; rel=\"{name}\"");
         let links = HeaderValue::from_str(&format!("{}, {}", to(page + 1, "next"), to(last, "last")));

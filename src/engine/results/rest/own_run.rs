@@ -4,7 +4,7 @@ use hyper::header::{HeaderValue, LOCATION};
 use hyper::{StatusCode, Uri};
 use serde_json::{Value, json};
 
-use crate::model::{Job, Phase, Timestamp};
+use crate::model::{Conclusion, Job, Phase, Timestamp};
 use crate::store::artifacts::Artifact;
 use crate::store::history;
 
@@ -94,7 +94,7 @@ fn job_of(context: &Context<'_>, id: usize, job: &Job) -> Value {
         "run_attempt": job.attempt,
         "name": job.name,
         "status": status,
-        "conclusion": job.phase.conclusion().map(|conclusion| conclusion.word()),
+        "conclusion": job.phase.conclusion().map(Conclusion::word),
         "started_at": time(job.started),
         "completed_at": time(job.finished),
         "html_url": format!("https://github.com/{}/actions/runs/{}", context.name, context.service.facts.run_id),

@@ -60,18 +60,17 @@ impl Releases {
     /// Adds a release, or changes the one with this id. Returns it.
     fn put(&self, id: Option<u64>, given: &Map<String, Value>) -> Result<Value, ServiceError> {
         let mut all = self.lock();
-        let mut release = match id {
-            Some(id) => find(&all, id)?.clone(),
-            None => {
-                let tag = given.get("tag_name").and_then(Value::as_str).unwrap_or_default();
-                if tag.is_empty() {
-                    return Err(ServiceError::Invalid("a release needs a `tag_name`".to_owned()));
-                }
-                let next = all.iter().filter_map(|release| release["id"].as_u64()).max().unwrap_or_default() + 1;
-                let created = written(now());
-                json!({"id": next, "name": tag, "body": "", "draft": false, "prerelease": false, "assets": [],
-                       "created_at": created, "published_at": created})
+        let mut release = if let Some(id) = id {
+            find(&all, id)?.clone()
+        } else {
+            let tag = given.get("tag_name").and_then(Value::as_str).unwrap_or_default();
+            if tag.is_empty() {
+                return Err(ServiceError::Invalid("a release needs a `tag_name`".to_owned()));
             }
+            let next = all.iter().filter_map(|release| release["id"].as_u64()).max().unwrap_or_default() + 1;
+            let created = written(now());
+            json!({"id": next, "name": tag, "body": "", "draft": false, "prerelease": false, "assets": [],
+                       "created_at": created, "published_at": created})
         };
         for field in FIELDS {
             if let Some(value) = given.get(*field) {
@@ -102,7 +101,9 @@ impl Releases {
         make_private(&folder)?;
         fs::rename(data, folder.join(name))?;
         let asset = json!({"id": next, "name": name, "size": size, "state": "uploaded", "created_at": written(now())});
-        release["assets"].as_array_mut().map(|all| all.push(asset.clone()));
+        if let Some(all) = release["assets"].as_array_mut() {
+            all.push(asset.clone());
+        }
         self.write(&release)?;
         all.retain(|other| other["id"] != release["id"]);
         all.push(release);
@@ -117,7 +118,9 @@ impl Releases {
             None => fs::remove_dir_all(self.place(id))?,
             Some(asset) => {
                 fs::remove_file(self.place(id).join("assets").join(asset["name"].as_str().unwrap_or_default()))?;
-                release["assets"].as_array_mut().map(|all| all.retain(|other| other["id"] != asset["id"]));
+                if let Some(all) = release["assets"].as_array_mut() {
+                    all.retain(|other| other["id"] != asset["id"]);
+                }
                 self.write(&release)?;
             }
         }

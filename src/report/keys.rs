@@ -1,0 +1,61 @@
+//! The keys of the screen.
+
+use crate::app::action::{ACTIONS, Context, Entry};
+use crate::app::keymap::Keymap;
+use crate::ui::terminal_text::{TerminalText, text};
+use crate::ui::text::width;
+
+use super::style::Style;
+
+/// Returns the only panel in which an action has keys; `None` if it has keys in every panel.
+pub fn panel(entry: &Entry) -> Option<Context> {
+    entry.contexts.iter().copied().find(|context| matches!(context, Context::Panel(_)))
+}
+
+/// Returns the keys of an action.
+pub fn keys(keymap: &Keymap, entry: &Entry) -> Vec<String> {
+    keymap.keys(entry.action).iter().map(ToString::to_string).collect()
+}
+
+/// Lists the actions by context.
+pub fn table(keymap: &Keymap, style: Style) -> TerminalText {
+    let rows = || ACTIONS.iter().map(|entry| (panel(entry), keys(keymap, entry).join(", "), entry));
+    let columns = rows().map(|(_, keys, _)| width(&keys)).max().unwrap_or_default();
+    let names = ACTIONS.iter().map(|entry| entry.name.len()).max().unwrap_or_default();
+    let mut panels: Vec<Option<Context>> = Vec::new();
+    for (panel, ..) in rows() {
+        if !panels.contains(&panel) {
+            panels.push(panel);
+        }
+    }
+    let mut table = TerminalText::default();
+    for shown in panels {
+        let heading = shown.map_or("In every panel", Context::name);
+        if !table.is_empty() {
+            table.push_line(&text!(""));
+        }
+        table.push_line(&style.bold(heading));
+        for (_, keys, entry) in rows().filter(|(panel, ..)| *panel == shown) {
+            table.push_line(&text!("  {:<columns$}  {:<names$}  {}", keys, entry.name, entry.doc));
+        }
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ui::theme::Glyphs;
+
+    #[test]
+    fn every_action_is_listed_with_the_keys_that_it_has() {
+        let keymap = Keymap::new([("wrap", vec!["ctrl-w".to_owned()])]).expect("no conflict");
+        let table = table(&keymap, Style::new(Glyphs::Unicode, false));
+        for entry in ACTIONS.iter() {
+            assert!(table.as_str().contains(&format!("  {}  ", entry.name)), "{}", entry.name);
+        }
+        let wrap = table.as_str().lines().find(|line| line.contains(" wrap ")).expect("a row");
+        assert!(wrap.trim_start().starts_with("ctrl-w "), "{wrap}");
+        assert!(table.as_str().starts_with("In every panel\n") && table.as_str().contains("\nLog\n"));
+    }
+}

@@ -1,0 +1,81 @@
+//! Short lists: artifacts, entries of caches, installations, findings about this machine, accounts.
+
+use crate::backend::github::auth::HostStatus;
+use crate::launch::doctor::Finding;
+use crate::launch::tools::Installation;
+use crate::store::artifacts::Artifact;
+use crate::store::cache::CacheEntry;
+use crate::ui::terminal_text::{TerminalText, text};
+use crate::ui::text::{bytes, count, counted};
+use crate::ui::theme::Hue;
+
+use super::style::Style;
+
+/// Lists artifacts, one per line.
+pub fn artifacts(artifacts: &[Artifact]) -> TerminalText {
+    let width = artifacts.iter().map(|artifact| artifact.name.chars().count()).max().unwrap_or_default();
+    let mut list = TerminalText::default();
+    for Artifact { name, size, job, attempt, created, .. } in artifacts {
+        let attempt = if *attempt > 1 { text!(" attempt {}", attempt) } else { text!("") };
+        let padding = " ".repeat(width.saturating_sub(name.chars().count()));
+        list.push_line(&text!("{}{}  {:>9}  {}  {}{}", name, padding, bytes(*size), created.clock(), job, attempt));
+    }
+    let total = artifacts.iter().map(|artifact| artifact.size).sum();
+    list.push_line(&text!("{}, {}", counted(artifacts.len() as u64, "artifact"), bytes(total)));
+    list
+}
+
+/// Lists entries of caches, one per line.
+pub fn caches(entries: &[CacheEntry], deleted: bool, with_repository: bool) -> TerminalText {
+    let mut list = TerminalText::default();
+    for CacheEntry { key, scope, repository, size, used, .. } in entries {
+        let repository = if with_repository { text!("  {}", repository) } else { text!("") };
+        list.push_line(&text!("{:>9}  used {}  {}  {}{}", bytes(*size), used.clock(), key, scope, repository));
+    }
+    let total = entries.iter().map(|entry| entry.size).sum();
+    let done = if deleted { " deleted" } else { "" };
+    let noun = if entries.len() == 1 { "entry" } else { "entries" };
+    list.push_line(&text!("{} {}{}, {}", count(entries.len() as u64), noun, done, bytes(total)));
+    list
+}
+
+/// Lists installations, one per line.
+pub fn installations(found: &[Installation]) -> TerminalText {
+    let mut list = TerminalText::default();
+    for Installation { tool, version, home, source, .. } in found {
+        let (version, home) = (version.to_string(), home.display().to_string());
+        list.push_line(&text!("{:<8}{:<10}{:<15}{}", tool.name(), version, *source, home));
+    }
+    list
+}
+
+/// Formats a finding in one line.
+pub fn finding(subject: &str, found: &Finding, style: Style) -> TerminalText {
+    let (mark, hue, finding) = match found {
+        Finding::Good(text) => ("ok", Hue::Good, text),
+        Finding::Warning(text) => ("--", Hue::Busy, text),
+        Finding::Bad(text) => ("!!", Hue::Bad, text),
+    };
+    text!("{} {:<8} {}", style.paint(hue, mark), subject, finding)
+}
+
+/// Returns the lines about the account at a server.
+pub fn account(status: &HostStatus, style: Style) -> Vec<TerminalText> {
+    let account = status.account.as_deref().unwrap_or("anonymous");
+    let mut lines = vec![text!("{}", style.bold(&status.host))];
+    match &status.problem {
+        Some(problem) => lines.push(text!("  {} {}", style.paint(Hue::Bad, "!!"), problem)),
+        None => lines.push(text!("  {} {}", style.paint(Hue::Good, "ok"), account)),
+    }
+    if !status.source.is_empty() {
+        lines.push(text!("  token   {}", status.source));
+    }
+    if let Some(scopes) = &status.scopes {
+        let scopes = if scopes.is_empty() { "none".to_owned() } else { scopes.join(", ") };
+        lines.push(text!("  scopes  {}", scopes));
+    }
+    if let Some(rate) = status.rate {
+        lines.push(text!("  limit   {} of {} requests left", rate.remaining, rate.limit));
+    }
+    lines
+}

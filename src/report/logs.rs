@@ -1,0 +1,100 @@
+//! Logs of a run, as they are stored or as far as they show what failed.
+
+use std::io;
+
+use crate::model::{Conclusion, Job, LineRange, Phase, Run, Step};
+use crate::store::first_error;
+use crate::ui::terminal_text::text;
+use crate::ui::text::counted;
+use crate::ui::theme::Hue;
+
+use super::style::{Out, Style};
+use super::{Logs, ends_group, log_line, runs, search};
+
+/// Which logs of a run are printed.
+pub struct LogSelection<'r> {
+    /// Of these jobs.
+    pub jobs: Vec<&'r Job>,
+    /// Whether these are all jobs of the run: then the run's own reason is printed, too.
+    pub is_whole_run: bool,
+    /// Of the step with this number or name alone.
+    pub step: Option<&'r str>,
+    /// Only the lines around the first error of each failed step, and why jobs did not start.
+    pub failed: bool,
+    /// All lines of each failed step.
+    pub all_lines: bool,
+}
+
+/// What was printed of logs.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Printed {
+    /// Whether a step was selected.
+    pub found: bool,
+    /// Whether anything was printed.
+    pub any: bool,
+    /// Whether lines were left out.
+    pub cut: bool,
+}
+
+/// Whether a run, a job or a step ended badly.
+pub fn is_bad(phase: &Phase) -> bool {
+    phase.conclusion().is_some_and(Conclusion::is_bad)
+}
+
+impl LogSelection<'_> {
+    /// Prints the logs.
+    ///
+    /// # Errors
+    /// The logs cannot be read, or the output cannot be written.
+    pub fn print(&self, run: &Run, logs: &dyn Logs, style: Style, out: &mut Out<'_>) -> io::Result<Printed> {
+        let wanted_step = |step: &&Step| {
+            self.step.is_none_or(|wanted| step.is_named(wanted))
+                && (!self.failed || step.outcome == Some(Conclusion::Failure) || is_bad(&step.phase))
+        };
+        let mut done = Printed::default();
+        for job in &self.jobs {
+            let mut has_lines = false;
+            for step in job.steps.iter().filter(wanted_step) {
+                done.found = true;
+                // One step alone is printed without a heading, so that it can be piped.
+                if self.step.is_none() && step.lines > 0 {
+                    out.line(runs::heading(job, step, style))?;
+                }
+                let ranges = if self.failed && !self.all_lines {
+                    first_error::excerpt(search(run, job, step, logs)?.best().map(|(at, _)| at), step.lines)
+                } else {
+                    vec![LineRange { first: 0, count: u64::MAX }]
+                };
+                let mut next = 0;
+                for range in ranges {
+                    if range.first > next {
+                        done.cut = true;
+                        let gap = style.spelled(text!("⋮ {}", counted(range.first - next, "line")));
+                        out.line(style.paint(Hue::Dim, gap))?;
+                    }
+                    next = range.first.saturating_add(range.count);
+                    logs.lines(run, &job.id, step.number, range, &mut |line| {
+                        has_lines = true;
+                        if ends_group(line) { Ok(()) } else { out.line(log_line(line, style)) }
+                    })?;
+                }
+            }
+            // The reason of a job without output: it may never have started.
+            let reason =
+                job.why().filter(|_| self.step.is_none() && !has_lines && (!self.failed || is_bad(&job.phase)));
+            if let Some(reason) = reason {
+                out.line(style.bold(&job.name))?;
+                out.line(runs::because(&job.phase, &reason, style))?;
+                has_lines = true;
+            }
+            done.any |= has_lines;
+        }
+        if let (true, Some(reason)) =
+            (self.is_whole_run && self.step.is_none() && (!done.any || is_bad(&run.phase)), run.why())
+        {
+            out.line(runs::because(&run.phase, &reason, style))?;
+            done.any = true;
+        }
+        Ok(done)
+    }
+}

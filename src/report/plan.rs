@@ -1,0 +1,51 @@
+//! What a workflow would run: its graph, and a line per job.
+
+use std::io::IsTerminal;
+
+use crate::app::panes::graph::picture as picture_of;
+use crate::model::{Event, Record, RunId, RunInfo, Timestamp};
+use crate::store::runs::RunStore;
+use crate::ui::export::Picture;
+use crate::ui::terminal_text::{TerminalText, text};
+use crate::ui::theme::{Colours, Theme};
+use crate::workflow::outline::outline;
+use crate::workflow::plan::Plan;
+
+use super::style;
+
+/// Width of the graph in columns if the output is not a terminal.
+const COLUMNS: u16 = 500;
+
+/// Returns the graph as the screen draws it before the run starts.
+pub fn graph(plan: &Plan) -> Picture {
+    let id = RunId::new("plan");
+    let mut store = RunStore::default();
+    store.open(RunInfo { id: id.clone(), ..RunInfo::default() });
+    let jobs = plan.jobs().iter().map(outline).collect();
+    store.apply(&id, &Record { seq: 1, at: Timestamp(0), event: Event::JobsPlanned { jobs, replaces: None } });
+    let style = style::Style::of_output();
+    let theme = Theme { glyphs: style.glyphs(), colours: Colours::None, motion: false };
+    let terminal = std::io::stdout().is_terminal().then(crossterm::terminal::size);
+    let columns = terminal.and_then(Result::ok).map_or(COLUMNS, |(columns, _)| columns);
+    store.run(&id).map(|run| picture_of(run, theme, columns).into()).unwrap_or_default()
+}
+
+/// Returns the graph, and a line per job.
+pub fn lines(plan: &Plan) -> TerminalText {
+    let mut lines = TerminalText::default();
+    if plan.jobs().len() > 1 {
+        lines.push_line(&graph(plan).text());
+    }
+    for (at, job) in plan.jobs().iter().enumerate() {
+        let needs: Vec<_> = job.needs.iter().map(ToString::to_string).collect();
+        let needs = if needs.is_empty() { text!("") } else { text!("  needs {}", needs.join(", ")) };
+        let unknown = if job.leg.is_none() { "  (its matrix is known during the run)" } else { "" };
+        let condition = job.definition.condition.written.as_ref();
+        let condition = condition.map(|written| text!("  if {}", written.value.trim())).unwrap_or_default();
+        if at > 0 {
+            lines.push(&text!("\n"));
+        }
+        lines.push(&text!("{:<20} {}{}{}{}", job.id, job.name, needs, condition, unknown));
+    }
+    lines
+}
