@@ -71,6 +71,9 @@ pub(super) fn run(args: &Args) -> Outcome {
         trust: args.trust,
     };
     let mut prepared = deployments.prepare(request)?;
+    if !args.plan {
+        prepared.require_open()?;
+    }
     trust::ask(&runs_dir()?, prepared.consent_mut())?;
     if args.plan {
         let plan = block_on(deployments.plan(&prepared))??;
@@ -98,6 +101,7 @@ pub(super) fn roll_back(
 ) -> Outcome {
     let (request, ..) = deployments.rollback(wanted)?;
     let mut prepared = deployments.prepare(request)?;
+    prepared.require_open()?;
     trust::ask(&runs_dir()?, prepared.consent_mut())?;
     show(&prepared);
     confirm(&wanted.environment, "to be rolled back", "roll back", yes)?;

@@ -120,6 +120,8 @@ fn a_release_goes_through_its_environments_and_back() {
     let shop = Shop::new();
     let refused = shop.call(&["deploy", "production", "v1", "--yes=production"]);
     refused.expect(4, &["has not succeeded in staging: deploy it there first with `cuelight deploy staging"]);
+    let plan = shop.json(&["deploy", "production", "v1", "--plan", "--json"]);
+    assert!(plan["gates"][0].as_str().expect("a gate").contains("has not succeeded in staging"), "{plan}");
     let plan = shop.json(&["deploy", "staging", "v1", "--plan", "--json"]);
     let steps: Vec<_> = plan["steps"].as_array().expect("steps").iter().map(|step| step["text"].clone()).collect();
     assert_eq!(steps, ["Start 2 replicas of v1 in blue", "Wait until blue is healthy"]);

@@ -167,10 +167,11 @@ impl Deployments {
         Ok((request, from, to))
     }
 
-    /// Checks a request: the release, the rules about it, and trust. Nothing is written, and nothing of the repository runs.
+    /// Reads what a request is about: the release, the rules about it, and trust. Nothing is written, and nothing of the
+    /// repository runs. Rules that do not let the release pass are among [`PreparedDeployment::closed`].
     ///
     /// # Errors
-    /// There is no such environment or release, or rules that only an override opens do not let the release pass.
+    /// There is no such environment or release, or the state or the repository cannot be read.
     pub fn prepare(&self, request: DeployRequest) -> Result<PreparedDeployment, DeployError> {
         let settings = self.settings(&request.environment)?.clone();
         let mut release = release::resolve(&self.repository.root, request.release.as_deref().unwrap_or("HEAD"))?;
@@ -191,10 +192,6 @@ impl Deployments {
         let facts = GateFacts { settings: &settings, ledger: &ledger, record: None, now: at, minute_of_week };
         let is_rollback = request.cause == Cause::Rollback;
         closed.extend(gates::closed(&facts).into_iter().filter(|one| !is_rollback || one.holds_rollbacks()));
-        let refused: Vec<Closed> = closed.iter().filter(|closed| closed.refuses()).cloned().collect();
-        if !request.overrides && !refused.is_empty() {
-            return Err(DeployError::Closed(refused));
-        }
         let trust = if request.trust { Trust::Given } else { trust::of(&self.runs, &self.repository, &self.named)? };
         let consent = Consent::new(self.repository.clone(), self.named.clone(), trust, Vec::new());
         let live = ledger.live(&settings.name).map(|live| live.release);
@@ -229,6 +226,7 @@ impl Deployments {
     /// # Errors
     /// The repository is not trusted, the state folder cannot be written, or no worker can be started.
     pub fn start(&self, prepared: PreparedDeployment) -> Result<RunFolder, DeployError> {
+        prepared.require_open()?;
         prepared.consent.require()?;
         let PreparedDeployment { request, settings, release: NamedRelease { release, .. }, live, .. } = prepared;
         let by = self.actor();
@@ -364,6 +362,15 @@ impl PreparedDeployment {
     #[must_use]
     pub fn live(&self) -> Option<&Release> {
         self.live.as_ref()
+    }
+
+    /// Checks that no gate refuses the deployment, or that it is to go past them.
+    ///
+    /// # Errors
+    /// The gates that refuse it.
+    pub fn require_open(&self) -> Result<(), DeployError> {
+        let refused: Vec<Closed> = self.closed.iter().filter(|closed| closed.refuses()).cloned().collect();
+        if self.request.overrides || refused.is_empty() { Ok(()) } else { Err(DeployError::Closed(refused)) }
     }
 
     /// Returns the gates that are closed, in order.
