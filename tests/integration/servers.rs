@@ -190,7 +190,7 @@ fn a_server_that_gives_no_answer_leaves_what_was_known() {
         let said = Said::from(project.command(args).env("GH_TOKEN", "ghp_full").output().expect("starts"));
         assert_eq!(said.code, Some(0), "{args:?}: {}", said.error);
         assert!(said.out.contains(part), "{args:?}: {}", said.out);
-        assert!(said.error.starts_with("note: ") && said.error.contains("known before"), "{args:?}: {}", said.error);
+        assert!(said.error.starts_with("note: ") && said.error.contains("; showing the "), "{args:?}: {}", said.error);
     };
     known(&["show", &id], "Test           failure");
     known(&["show", &name], "Test           failure");

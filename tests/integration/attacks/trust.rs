@@ -39,19 +39,19 @@ fn a_folder_whose_git_folder_is_a_trusted_one_is_not_trusted() {
     let project = trusted();
     let (folder, git) = (stranger(&project), project.root().join(".git"));
     fs::write(folder.join(".git"), format!("gitdir: {}\n", git.display())).expect("written");
-    run_in(&project, &folder).expect(4, &["its `.git` leads to the git folder of another folder"]);
+    run_in(&project, &folder).expect(4, &["its `.git` points to the git folder of another repository"]);
     fs::remove_file(folder.join(".git")).expect("removed");
     symlink(&git, folder.join(".git")).expect("linked");
-    run_in(&project, &folder).expect(4, &["the git folder of another folder, which is trusted"]);
+    run_in(&project, &folder).expect(4, &["the git folder of another repository, which is trusted"]);
     fs::remove_file(folder.join(".git")).expect("removed");
     // The git folder of a worktree names that worktree, and neither a file nor a link makes another folder of it.
     project.git(&["worktree", "add", "--quiet", "-b", "side", "../side"]);
     run_in(&project, &project.home().join("side")).expect(0, &["harmless"]);
     fs::write(folder.join(".git"), format!("gitdir: {}\n", git.join("worktrees/side").display())).expect("written");
-    run_in(&project, &folder).expect(4, &["the git folder of another folder, which is trusted"]);
+    run_in(&project, &folder).expect(4, &["the git folder of another repository, which is trusted"]);
     fs::remove_file(folder.join(".git")).expect("removed");
     symlink(project.home().join("side/.git"), folder.join(".git")).expect("linked");
-    run_in(&project, &folder).expect(4, &["the git folder of another folder, which is trusted"]);
+    run_in(&project, &folder).expect(4, &["the git folder of another repository, which is trusted"]);
 }
 
 #[test]
@@ -60,9 +60,9 @@ fn a_folder_that_was_moved_or_copied_asks_again() {
     let home = project.home();
     project.git(&["worktree", "add", "--quiet", "-b", "side", "../side"]);
     copy(&home.join("side"), &home.join("side-copy"));
-    run_in(&project, &home.join("side-copy")).expect(4, &["the git folder of another folder, which is trusted"]);
+    run_in(&project, &home.join("side-copy")).expect(4, &["the git folder of another repository, which is trusted"]);
     fs::rename(home.join("side"), home.join("side-moved")).expect("moved");
-    run_in(&project, &home.join("side-moved")).expect(4, &["the git folder of another folder, which is trusted"]);
+    run_in(&project, &home.join("side-moved")).expect(4, &["the git folder of another repository, which is trusted"]);
     copy(&project.root(), &home.join("copy"));
     run_in(&project, &home.join("copy")).expect(4, &["it is not trusted"]);
     fs::rename(project.root(), home.join("moved")).expect("moved");

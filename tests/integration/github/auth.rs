@@ -47,7 +47,7 @@ fn the_account_its_source_its_scopes_and_the_limit_are_shown_and_never_the_token
     assert_eq!((code, &status["account"], &status["source"]), (Some(0), &Value::Null, &"no token".into()));
     let (code, status) = shown(&[("GH_TOKEN", "ghp_wrong")]);
     assert_eq!(code, Some(5));
-    assert!(status["problem"].as_str().is_some_and(|problem| problem.contains("not accepted")), "{status}");
+    assert!(status["problem"].as_str().is_some_and(|problem| problem.contains("the token was rejected")), "{status}");
     let plain = auth(home.path(), &["status"], &[("CUELIGHT_GITHUB_API_URL", &fake.api), ("GITHUB_TOKEN", "ghp_full")]);
     let plain = String::from_utf8(plain.stdout).expect("text");
     assert!(
@@ -65,8 +65,8 @@ fn settings_of_hosts_are_checked() {
         let error = String::from_utf8_lossy(&done.stderr).into_owned();
         assert!(done.status.code() == Some(2) && error.contains(message), "{text}: {error}");
     };
-    fails("[github]\napi_url = 'http://evil.example'\n", "not the address of an API: `http://evil.example`");
-    fails("[github.hosts.'a b']\nkind = 'gitea'\n", "not the name of a host: `a b`");
+    fails("[github]\napi_url = 'http://evil.example'\n", "invalid API URL `http://evil.example`");
+    fails("[github.hosts.'a b']\nkind = 'gitea'\n", "invalid host name `a b`");
     fails("[github.hosts.'git.example']\nkind = 'gitlab'\n", "must be `github` or `gitea`, not `gitlab`");
     fails("[github]\nrepositories = ['x']\n", "config.toml:2:1");
 }

@@ -49,8 +49,9 @@ impl Client {
         loop {
             inner.wait(priority, failures == 0).await?;
             let permit = inner.downloads.enter(priority).await;
+            let sending = inner.in_flight.enter(priority).await;
             let result = inner.fetch(uri.clone(), into, limit).await;
-            drop(permit);
+            drop((sending, permit));
             match result {
                 Err(error) if priority.retries(&error, failures) => failures += 1,
                 result => return result,

@@ -68,8 +68,10 @@ const MAX_ANSWER: usize = 8 << 20;
 const MAX_FILE: usize = 1 << 20;
 /// Maximum number of reads in flight.
 const MAX_READS: usize = 2;
-/// Maximum number of downloads in flight. They have a separate queue, so that a slow one holds up nothing else.
+/// Maximum number of downloads in flight: a slow one leaves a place for other requests.
 const MAX_DOWNLOADS: usize = 1;
+/// Maximum number of requests of all kinds in flight: GitHub asks clients to send few at once.
+const MAX_IN_FLIGHT: usize = 2;
 /// Maximum size of the body of a refusal that is read, in bytes.
 const MAX_REFUSAL: usize = 64 << 10;
 /// Maximum number of characters of a server's message.
@@ -91,6 +93,7 @@ struct Inner {
     transport: Transport,
     reads: Arc<Queue>,
     downloads: Arc<Queue>,
+    in_flight: Arc<Queue>,
     link: Link,
     answers: Answers,
     denials: Denials,
@@ -166,6 +169,7 @@ impl Client {
             transport: Transport::new()?,
             reads: Queue::new(MAX_READS),
             downloads: Queue::new(MAX_DOWNLOADS),
+            in_flight: Queue::new(MAX_IN_FLIGHT),
             link: Link::new(pause, answers.newest()),
             answers,
             denials: Denials::new(state.github_host(&format!("{}.{owner}.denied", host.name()))),
@@ -243,8 +247,9 @@ impl Client {
                 }
                 continue;
             }
+            let sending = inner.in_flight.enter(priority).await;
             let result = inner.read(&key, &uri, form).await;
-            drop(permit);
+            drop((sending, permit));
             match result {
                 Err(error) if priority.retries(&error, failures) => failures += 1,
                 result => return result,

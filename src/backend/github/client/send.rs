@@ -104,6 +104,8 @@ impl Ready<'_> {
             Change::Put => Method::PUT,
             Change::Delete => Method::DELETE,
         };
+        // Ahead of reads and downloads that wait for a place.
+        let _sending = inner.in_flight.enter(Priority::User).await;
         turn.begin();
         let sent = inner.transport.send(Outgoing { method, uri, headers, body: Some(body) }).await;
         let mut incoming = match sent {

@@ -21,6 +21,7 @@ impl Client {
         let uri = inner.request(path, Form::Raw)?;
         inner.wait(priority, true).await?;
         let _permit = inner.downloads.enter(priority).await;
+        let _sending = inner.in_flight.enter(priority).await;
         let mut headers = inner.headers(Form::Raw);
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
         let range = format!("bytes={from}-{}", from + MAX_TAIL as u64 - 1);
