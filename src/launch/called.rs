@@ -13,8 +13,8 @@ use indexmap::IndexMap;
 
 use crate::engine::actions::reference::{Reference, Remote};
 use crate::engine::actions::store::Store;
-use crate::files;
 use crate::files::{Folder, Links};
+use crate::repo::workflows;
 use crate::worker::caches;
 use crate::workflow::plan::Callee;
 use crate::workflow::source::Source;
@@ -133,7 +133,7 @@ pub(super) fn called(workflow: &Arc<Workflow>, root: &Path, others: &Others, job
             let callee = if is_other {
                 Some(others).filter(|_| !is_unwanted).and_then(|others| others.read(&name))
             } else {
-                files::read_text(&root.join(&name)).ok().map(|text| Callee::parse(Source::new(&*name, text)))
+                workflows::read_called(root, &name).map(|text| Callee::parse(Source::new(&*name, text)))
             };
             let Some(callee) = callee else { continue };
             todo.extend(callee.workflow.clone());

@@ -120,6 +120,8 @@ pub struct Planned {
     unknown: Vec<String>,
     /// The uncommitted changes, which are read meanwhile.
     uncommitted: JoinHandle<Uncommitted>,
+    /// The request, if workflows of other repositories were left out as this one is not trusted.
+    incomplete: Option<Box<LaunchRequest>>,
 }
 
 /// A run with a folder and a worker.
@@ -187,9 +189,15 @@ pub fn plan(runs: &RunsDir, request: &LaunchRequest) -> Result<Planned, LaunchEr
     let given = secrets::given(&request.secrets)?;
     let workflow = prepare::parse(&name, &text)?;
     let offline = request.offline || config.offline;
-    let others = Others::fetched(&config.actions, &repository.root, offline);
-    let called = called(&workflow, &repository.root, &others, &request.jobs);
     let settings = config.named_by_repository().to_vec();
+    let trust = if request.needs_trust() { trust::of(runs, &repository, &settings)? } else { Trust::Given };
+    // Its settings and its workflows name what would be fetched, and with what program.
+    let others = match trust {
+        Trust::Given => Others::fetched(&config.actions, &repository.root, offline),
+        Trust::Missing(_) => Others::Unread,
+    };
+    let incomplete = (trust != Trust::Given).then(|| Box::new(request.clone()));
+    let called = called(&workflow, &repository.root, &others, &request.jobs);
     let api = config.github.api;
     let event = request.event.as_deref().or_else(|| workflow::triggers::likely_event(&workflow)).unwrap_or(PUSH);
     let (info, mut spec) = request.spec(&repository, config, &workflow, event, &payload);
@@ -204,10 +212,9 @@ pub fn plan(runs: &RunsDir, request: &LaunchRequest) -> Result<Planned, LaunchEr
     };
     spec.run_number = numbers::next(runs, &info.repository, &info.workflow)?;
     let plan = Arc::new(prepare::plan(&info, &spec, workflow, &|path| called.callee(path), secrets.clone(), 1)?.plan);
-    let trust = if request.needs_trust() { trust::of(runs, &repository, &settings)? } else { Trust::Given };
     let subject = Subject { name: info.workflow.clone(), plan: Ok(Arc::clone(&plan)), sandbox: spec.sandbox.clone() };
     let consent = Consent::new(repository, settings, trust, vec![subject]);
-    Ok(Planned { info, spec, plan, secrets, consent, unknown, uncommitted })
+    Ok(Planned { info, spec, plan, secrets, consent, unknown, uncommitted, incomplete })
 }
 
 /// Starts to read the uncommitted changes of a repository: git needs as long for it as everything else that is planned.
@@ -271,8 +278,14 @@ pub fn consent_of_attempt(folder: &RunFolder) -> Result<Consent, LaunchError> {
 /// Starts a planned run: writes its folder and starts its worker.
 ///
 /// # Errors
-/// The repository is not trusted, the state folder cannot be written, or no worker can be started.
+/// The repository is not trusted, a workflow of another repository cannot be fetched, the state folder cannot be written, or
+/// no worker can be started.
 pub fn start(runs: &RunsDir, planned: Planned) -> Result<Started, LaunchError> {
+    planned.consent.require()?;
+    let planned = match planned.incomplete {
+        Some(request) => plan(runs, &request)?,
+        None => planned,
+    };
     let secrets = planned.secrets.clone();
     let (folder, held) = write(runs, planned)?;
     spawn(&folder, held, &Mode::Start, &secrets)?;

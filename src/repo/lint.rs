@@ -31,7 +31,7 @@ pub struct Below {
 
 impl lint::Files for Below {
     fn read(&self, path: &str) -> Option<String> {
-        files::read_text(&self.root.as_ref()?.join(path)).ok()
+        workflows::read_called(self.root.as_ref()?, path)
     }
 
     fn is_complete(&self) -> bool {

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::files;
-use crate::files::FileError;
+use crate::files::{FileError, Folder, Links};
 use crate::model::nearest;
 use crate::workflow;
 use crate::workflow::source::{NotUtf8, Source, decode};
@@ -55,6 +55,17 @@ pub enum WorkflowFileError {
 
 fn listed(known: &[String]) -> String {
     if known.is_empty() { format!("{FOLDER} is empty") } else { format!("{FOLDER} has {}", known.join(", ")) }
+}
+
+/// Maximum size in bytes of a workflow that another one calls.
+const MAX_CALLED: u64 = 1024 * 1024;
+
+/// Reads a workflow that another one of the repository at `root` calls, by its path from there. `None` if it cannot be
+/// read, or is elsewhere: a path may have `..`, and a link may lead to any file of the user.
+#[must_use]
+pub fn read_called(root: &Path, path: &str) -> Option<String> {
+    let bytes = Folder::open(root).ok()?.read(Path::new(path), Links::Within, MAX_CALLED).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Returns the workflow files of the repository at `root`, sorted by name.

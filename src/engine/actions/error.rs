@@ -70,6 +70,9 @@ pub(crate) enum FetchError {
     /// The settings map the action to something else than a folder.
     #[error("`{action}` is mapped to {} by `[actions]`, which is not a folder", .folder.display())]
     NotAFolder { action: String, folder: PathBuf },
+    /// The settings map the action to a server that is asked by another protocol.
+    #[error("`{action}` is mapped to {server} by `[actions]`: write https://, http://, ssh:// or file://")]
+    Scheme { action: String, server: String },
     /// The action is not in the cache, and nothing may be fetched.
     #[error("`{0}` is not in the cache, and --offline is set")]
     Offline(String),

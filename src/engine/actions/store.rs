@@ -26,10 +26,13 @@ use crate::files;
 use crate::repo::address::without_credentials;
 use crate::repo::git;
 use crate::repo::git::Access;
-use crate::store::{atomic, space_hint_in};
+use crate::store::{atomic, digest, space_hint_in};
 
 /// Maximum size in bytes of the file that remembers the commit of a version.
 const MAX_NOTE: u64 = 1024;
+
+/// Protocols of servers that `[actions]` may name. Git would start a program for any other.
+const SCHEMES: &[&str] = &["https://", "http://", "ssh://", "file://"];
 
 /// Default server for actions.
 const SERVER: &str = "https://github.com";
@@ -107,7 +110,12 @@ impl Store {
     pub(crate) async fn folder(&self, action: &Remote) -> Result<Fetched, FetchError> {
         let mapped = self.mapping(action);
         let server = match mapped {
-            Some((value, _)) if value.contains("://") => value.trim_end_matches('/'),
+            Some((value, _)) if value.contains("://") => {
+                if !SCHEMES.iter().any(|scheme| value.starts_with(scheme)) {
+                    return Err(FetchError::Scheme { action: action.to_string(), server: without_credentials(value) });
+                }
+                value.trim_end_matches('/')
+            }
             Some((value, own)) => return self.mapped_folder(action, value, own),
             None => SERVER,
         };
@@ -133,9 +141,7 @@ impl Store {
     /// Resolves a version and fetches its files.
     async fn fetch(&self, server: &str, action: &Remote) -> Result<Fetched, FetchError> {
         let shown = without_credentials(&format!("{server}/{}", action.repository));
-        let host = without_credentials(server);
-        let host = host.split_once("://").map_or(host.as_str(), |(_, rest)| rest).replace('/', "_");
-        let home = self.cache.join(host).join(&action.repository);
+        let home = self.cache.join(folder_of(&without_credentials(server))).join(&action.repository);
         let noted = home.join("refs").join(action.version.replace('/', "%2F"));
         let address = format!("{server}/{}", action.repository);
         let remembered = files::read_own_text(&noted, MAX_NOTE).ok().map(|text| text.trim().to_owned());
@@ -186,6 +192,17 @@ impl Store {
         }
         let origin = format!("commit {}", &commit[..commit.len().min(12)]);
         Ok(Fetched { root: folder.clone(), folder, commit: Some(commit), origin, remark })
+    }
+}
+
+/// Returns the name of the folder of a server in the cache. Different servers have different names: the plain name is that
+/// of https alone.
+fn folder_of(server: &str) -> String {
+    let plain =
+        |host: &&str| host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':'));
+    match server.strip_prefix("https://").filter(plain) {
+        Some(host) => host.to_owned(),
+        None => format!("server-{}", digest::sha256(server.as_bytes(), 16)),
     }
 }
 
@@ -360,6 +377,15 @@ mod tests {
         let mut request = Vec::new();
         let read = tokio::io::AsyncReadExt::read_to_end(&mut helper, &mut request);
         let _ = timeout(Duration::from_mins(1), read).await.expect("the helper is ended");
+    }
+
+    #[test]
+    fn every_server_has_a_folder_of_the_cache() {
+        let servers =
+            ["https://a.example", "http://a.example", "https://a.example/b", "https://a.example_b", "file:///a"];
+        let folders: std::collections::HashSet<_> = servers.iter().map(|server| folder_of(server)).collect();
+        assert_eq!((folders.len(), folder_of("https://a.example").as_str()), (servers.len(), "a.example"));
+        assert!(folders.iter().all(|folder| !folder.contains('/')), "{folders:?}");
     }
 
     #[tokio::test]

@@ -20,6 +20,8 @@ pub struct RowMask {
     begun: Vec<u8>,
     /// What the last line shows, once its cursor has moved.
     shown: Option<Box<PlainRow>>,
+    /// The same without the mark at its beginning, such as `##[warning]`, which readers of logs do not show.
+    unmarked: Option<Box<PlainRow>>,
     /// Whether the last line is not followed any more.
     is_too_long: bool,
 }
@@ -68,19 +70,41 @@ impl RowMask {
         if self.is_too_long {
             return;
         }
-        let shown = self.shown.get_or_insert_with(|| {
-            let mut row = Box::<PlainRow>::default();
-            row.push(&self.begun);
-            row
-        });
+        if self.shown.is_none() {
+            let row = |text: &[u8]| {
+                let mut row = Box::<PlainRow>::default();
+                row.push(text);
+                row
+            };
+            self.shown = Some(row(&self.begun));
+            let start = [&self.begun, part].concat();
+            self.unmarked = mark(&start).map(|length| row(&start[length.min(self.begun.len())..self.begun.len()]));
+            if let (Some(unmarked), Some(length)) = (&mut self.unmarked, mark(&start)) {
+                // The rest of the mark is in this part.
+                unmarked.push(&part[length.saturating_sub(self.begun.len())..]);
+            }
+        } else if let Some(unmarked) = &mut self.unmarked {
+            unmarked.push(part);
+        }
+        let Some(shown) = &mut self.shown else { return };
         shown.push(part);
         let text = shown.text();
         self.is_too_long = text.len() > MAX_FOLLOWED;
-        if masker.finds(&text) {
+        if masker.finds(&text) || self.unmarked.as_ref().is_some_and(|row| masker.finds(&row.text())) {
             covered.extend_from_slice(COVER);
             shown.push(COVER);
+            if let Some(unmarked) = &mut self.unmarked {
+                unmarked.push(COVER);
+            }
         }
     }
+}
+
+/// Returns the length of the mark at the beginning of a line: `##[word]`.
+fn mark(line: &[u8]) -> Option<usize> {
+    let rest = line.strip_prefix(b"##[")?;
+    let end = rest.iter().position(|byte| !byte.is_ascii_alphabetic() && *byte != b'-')?;
+    (rest[end] == b']').then_some(3 + end + 1)
 }
 
 #[cfg(test)]
@@ -124,6 +148,24 @@ mod tests {
             let count = |text: &str| memchr::memchr_iter(b'\n', text.as_bytes()).count();
             assert_eq!(count(&all), count(&portions.concat()));
         }
+    }
+
+    #[test]
+    fn the_mark_of_a_line_is_not_part_of_what_is_shown() {
+        for portions in [
+            &["##[warning]    er2\rhunt\n"][..],
+            &["##[error]", "    er2\rhunt"],
+            &["##[gro", "up]    er2\u{1b}[1Ghunt"],
+            &["##[command]    er2", "\r", "hunt"],
+        ] {
+            let all = written("hunter2", portions);
+            let shown = plain(&all.as_bytes()[mark(all.as_bytes()).expect("a mark")..all.trim_end().len()]);
+            assert!(!shown.contains("hunter2") && shown.contains("***"), "{all:?}: {shown}");
+        }
+        let (masker, mut rows) = (Masker::new(["hunter2"]), RowMask::default());
+        let mut text = b"##[warning]10%\r20%\n".to_vec();
+        rows.cover(&masker, &mut text);
+        assert_eq!(text, b"##[warning]10%\r20%\n");
     }
 
     #[test]

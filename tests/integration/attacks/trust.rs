@@ -1,9 +1,11 @@
 //! Trust that was given for something else: another folder, another time, another machine.
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
+use std::thread;
 
 use crate::project::{Project, Said};
 
@@ -179,4 +181,46 @@ fn a_run_folder_from_elsewhere_chooses_no_shell_and_removes_nothing_elsewhere() 
     let _ = fs::remove_file(victim.state().join("index.json"));
     victim.call(&["runs", "--all"]).expect(0, &["worker lost"]);
     assert!(precious.exists());
+}
+
+#[test]
+fn nothing_is_fetched_for_a_repository_that_is_not_trusted() {
+    let project = Project::of_jobs("  call: {uses: o/shared/.github/workflows/outer.yml@v1}\n");
+    let server = TcpListener::bind("127.0.0.1:0").expect("a port");
+    server.set_nonblocking(true).expect("a listener");
+    let was_asked = || server.accept().is_ok();
+    let settings = |server: &str| {
+        project.write(".cuelight.toml", &format!("[actions]\n'o/shared' = '{server}'\n"));
+    };
+    settings(&format!("http://{}/a", server.local_addr().expect("bound")));
+    for arguments in [&["run", "ci"][..], &["run"], &["plan", "ci"], &["lint"], &["trust", "--ask"]] {
+        let said = project.call(arguments);
+        assert!(!was_asked(), "{arguments:?}: {}", said.text());
+    }
+    project.call(&["run", "ci"]).expect(4, &["is not trusted"]);
+    server.set_nonblocking(false).expect("a listener");
+    let asked = thread::spawn(move || drop(server.accept().expect("a connection")));
+    project.call(&["run", "ci", "--trust"]).expect(1, &["o/shared"]);
+    asked.join().expect("it is asked for then");
+    // A protocol of which git would start a program.
+    settings("foo::bar://x");
+    project.call(&["run", "ci", "--trust"]).expect(1, &["write https://, http://, ssh:// or file://"]);
+}
+
+#[test]
+fn workflows_that_are_called_are_files_of_the_repository() {
+    let project = Project::of_jobs("  a: {uses: ./../outer.yml}\n  b: {uses: ./.github/workflows/link.yml}\n");
+    let outer = project.home().join("outer.yml");
+    fs::write(&outer, "on: workflow_call\nsecret: [very\n").expect("written");
+    fs::write(project.root().parent().expect("a folder").join("outer.yml"), "on: workflow_call\nsecret: [very\n")
+        .expect("written");
+    symlink(&outer, project.root().join(".github/workflows/link.yml")).expect("linked");
+    for arguments in [&["plan", "ci"][..], &["lint"], &["run", "ci", "--trust"]] {
+        let said = project.call(arguments);
+        assert!(
+            !said.text().contains("very") && !said.text().contains("outer.yml:2"),
+            "{arguments:?}: {}",
+            said.text()
+        );
+    }
 }

@@ -1,7 +1,7 @@
 //! Copies the files of a working tree.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,6 +9,7 @@ use std::thread;
 
 use super::Request;
 use super::error::CheckoutError;
+use crate::files;
 use crate::files::open_own;
 use crate::repo::git::Abort;
 
@@ -67,7 +68,8 @@ pub(super) fn copy_if_there(from: &Path, to: &Path, abort: &Abort) -> io::Result
 /// Copies a regular file with its permissions. An interrupt is noticed between two portions.
 fn copy(from: &Path, to: &Path, abort: &Abort) -> io::Result<()> {
     let from = open_own(from)?;
-    let mut copy = File::create(to)?;
+    // Never a pipe that a step put there, which would hold the copy.
+    let mut copy = files::create_own(to)?;
     // The kernel copies, and shares the blocks if the file system supports it.
     while io::copy(&mut (&from).take(PORTION), &mut copy)? == PORTION {
         if abort.is_set() {
