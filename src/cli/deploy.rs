@@ -167,14 +167,17 @@ fn start(deployments: &Deployments, prepared: PreparedDeployment, detach: bool, 
     };
     let ledger = deployments.ledger()?;
     let record = ledger.deployment(&environment, folder.id());
-    let live = ledger.live(&environment);
+    let live = ledger.serving(&environment);
     if json {
         let record = record.as_ref();
         let is_live = record.is_some_and(|record| live.as_ref().is_some_and(|live| live.run == record.run));
         style::json(&record.map(|record| document(record, is_live, None)))?;
     } else {
-        let title =
-            live.map_or_else(|| "no deployment is live".to_owned(), |live| format!("{} is live", live.release.title()));
+        let title = match (ledger.unknown(&environment), live) {
+            (Some(unknown), _) => format!("{unknown}; `cuelight deploy {environment} RELEASE` puts a release there"),
+            (None, Some(live)) => format!("{} is live", live.release.title()),
+            (None, None) => "no deployment is live".to_owned(),
+        };
         style::line(&text!("{}: {}", environment, title))?;
     }
     Ok(ended)

@@ -113,7 +113,7 @@ pub(super) fn list(args: &ListArgs) -> Outcome {
         names.iter().flat_map(|name| ledger.deployments(name).into_iter().take(args.limit)).collect();
     records.sort_by_key(|record| std::cmp::Reverse(record.created));
     let rows = records.iter().map(|record| {
-        let is_live = ledger.live(&record.environment).is_some_and(|live| live.run == record.run);
+        let is_live = ledger.serving(&record.environment).is_some_and(|live| live.run == record.run);
         let goes_on = matches!(record.outcome, None | Some(DeploymentOutcome::Interrupted));
         Row { record, is_live, position: goes_on.then(|| deployments.position(&record.run)).flatten() }
     });

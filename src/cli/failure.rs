@@ -218,6 +218,7 @@ impl From<DeployError> for Failure {
             | DeployError::UnknownEnvironment { .. }
             | DeployError::Release(_)
             | DeployError::Rollback(TargetError::Unknown { .. })
+            | DeployError::Unknown { .. }
             | DeployError::NothingOpen(_) => Self::new(Exit::NotFound, error.to_string()),
             DeployError::Rollback(_)
             | DeployError::Closed(_)

@@ -3,9 +3,12 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
+use rustix::process::{Pid, getsid};
 
 use crate::files;
 use crate::model::RerunScope;
@@ -13,6 +16,9 @@ use crate::store::folder::RunFolder;
 use crate::store::{StoreError, lock};
 
 use super::Mode;
+
+/// Maximum time for a worker to leave the session of its parent.
+const SESSION_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why a worker did not start.
 #[derive(Debug, thiserror::Error)]
@@ -74,9 +80,22 @@ pub fn spawn(
     let launched = files::create_own(&folder.runs().launched());
     let _ = launched.and_then(|mut file| file.write_all(folder.id().as_str().as_bytes()));
     drop(pipe);
+    wait_for_session(&mut worker);
     // Reaps the worker, which would otherwise stay a zombie until this process ends.
-    std::thread::spawn(move || worker.wait());
+    thread::spawn(move || worker.wait());
     written
+}
+
+/// Waits until a worker leads a session, or has ended. Before that, closing the terminal of this process would end it.
+fn wait_for_session(worker: &mut Child) {
+    let pid = i32::try_from(worker.id()).ok().and_then(Pid::from_raw);
+    let until = Instant::now() + SESSION_TIMEOUT;
+    while Instant::now() < until && getsid(pid).is_ok_and(|session| Some(session) != pid) {
+        if !matches!(worker.try_wait(), Ok(None)) {
+            return;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
 }
 
 fn worker_log(folder: &RunFolder) -> Result<File, StoreError> {

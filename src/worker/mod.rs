@@ -206,6 +206,10 @@ impl Desk<'_> {
         loop {
             tokio::select! {
                 ended = &mut running => {
+                    // What the work was asked is answered by it, even if that was its end.
+                    while let Some((command, answer, reply)) = asked.next().await {
+                        self.replied(command, answer, reply);
+                    }
                     let ended = match (ended, panicked) {
                         (Err(panic), _) => failed(format!("the task of the run {panic}")),
                         (Ok(_), Some(reason)) => Ended { conclusion: Conclusion::Failure, reason: Some(reason) },
@@ -227,10 +231,7 @@ impl Desk<'_> {
                     let _ = answer.send(reply);
                 }
                 Some((command, answer, reply)) = asked.next() => {
-                    let ending = || Reply::Rejected { reason: "the run is about to end".to_owned() };
-                    let reply = reply.unwrap_or_else(|_| ending());
-                    self.outlet.record(Event::Ordered { command, reply: reply.clone(), by: None });
-                    let _ = answer.send(reply);
+                    self.replied(command, answer, reply);
                 }
                 served = &mut *server, if panicked.is_none() => {
                     // Without the server, the run could no longer be cancelled.
@@ -240,6 +241,20 @@ impl Desk<'_> {
                 }
             }
         }
+    }
+
+    /// Records and sends the reply of the work to a command.
+    fn replied(
+        &self,
+        command: Command,
+        answer: oneshot::Sender<Reply>,
+        reply: Result<Reply, oneshot::error::RecvError>,
+    ) {
+        let ending = || Reply::Rejected { reason: "the run is about to end".to_owned() };
+        let reply = reply.unwrap_or_else(|_| ending());
+        self.outlet.record(Event::Ordered { command, reply: reply.clone(), by: None });
+        // The client may be gone; all other readers get the record.
+        let _ = answer.send(reply);
     }
 
     /// Gives a command to the work itself, if it takes commands. Returns where the reply comes from.

@@ -208,3 +208,19 @@ fn what_a_repository_deploys_with_is_trusted_first() {
     shop.project.write(".cuelight.toml", "[environments.a]\nstrategi = 'rolling'\n");
     shop.call(&["deploy", "a"]).expect(2, &[".cuelight.toml:", "environments.a"]);
 }
+
+#[test]
+fn after_an_interruption_nothing_is_called_live_and_a_later_deployment_closes_it() {
+    let shop = Shop::new();
+    let run = shop.interrupted();
+    shop.call(&["env", "staging"]).expect(0, &["not known what serves: the deployment of v2 "]);
+    shop.call(&["rollback", "staging", "--yes=staging"])
+        .expect(3, &["not known what serves", "`cuelight deploy staging v1 "]);
+    shop.call(&["deploy", "staging", "v3"]).expect(0, &["staging: v3 ", "is live"]);
+    let running = shop.running("staging");
+    shop.call(&["abort", "staging"]).expect(3, &["no deployment to staging is in progress"]);
+    let resumed = shop.call(&["resume", &run]);
+    assert!(resumed.text().contains("a later deployment, of v3 "), "{}", resumed.text());
+    assert_eq!(shop.running("staging"), running, "nothing is touched");
+    shop.call(&["env", "staging"]).expect(0, &["live: v3 "]);
+}

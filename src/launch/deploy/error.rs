@@ -51,6 +51,16 @@ pub enum DeployError {
     /// The environment is locked already, or not at all.
     #[error("{0}")]
     Locked(String),
+    /// What serves in the environment is not known, so there is nothing to go back from.
+    #[error("{name}: {unknown}; `cuelight deploy {name} {last}` puts the last good release there")]
+    Unknown {
+        /// Name of the environment.
+        name: String,
+        /// Why it is not known.
+        unknown: String,
+        /// The last release that was deployed with success.
+        last: String,
+    },
     /// No deployment to the environment is in progress.
     #[error("no deployment to {0} is in progress")]
     NothingOpen(String),

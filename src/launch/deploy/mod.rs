@@ -154,6 +154,14 @@ impl Deployments {
     /// Nothing is live, another release is than the one that is named, or no earlier one is known.
     pub fn rollback(&self, wanted: &RollbackRequest) -> Result<(DeployRequest, Release, Release), DeployError> {
         let environment = self.environment(&wanted.environment)?;
+        if let Some(unknown) = &environment.unknown {
+            let last = self.ledger()?.live(&wanted.environment).map(|live| live.release.title());
+            return Err(DeployError::Unknown {
+                name: wanted.environment.clone(),
+                unknown: unknown.clone(),
+                last: last.unwrap_or_else(|| "RELEASE".to_owned()),
+            });
+        }
         let (from, to) = environment.rollback(wanted)?;
         let (from, to) = (from.release.clone(), to.release.clone());
         let request = DeployRequest {
@@ -194,7 +202,7 @@ impl Deployments {
         closed.extend(gates::closed(&facts).into_iter().filter(|one| !is_rollback || one.holds_rollbacks()));
         let trust = if request.trust { Trust::Given } else { trust::of(&self.runs, &self.repository, &self.named)? };
         let consent = Consent::new(self.repository.clone(), self.named.clone(), trust, Vec::new());
-        let live = ledger.live(&settings.name).map(|live| live.release);
+        let live = ledger.serving(&settings.name).map(|live| live.release);
         Ok(PreparedDeployment { request, settings, release, live, closed, consent })
     }
 
@@ -318,15 +326,19 @@ impl Deployments {
     /// There is no such environment or deployment, or the state folder cannot be read.
     pub fn open(&self, name: &str) -> Result<OpenDeployment, DeployError> {
         self.settings(name)?;
-        let all = self.ledger()?.deployments(name);
-        let found = all.into_iter().find_map(|record| {
+        let ledger = self.ledger()?;
+        let open = ledger.deployments(name).into_iter().filter_map(|record| {
             let folder = self.runs.folder(record.run.clone());
             let is_running = lock::is_held(&folder.lock());
-            let is_left = matches!(record.outcome, None | Some(Outcome::Interrupted | Outcome::Failed))
+            let is_left = ledger.superseded_by(name, &record.run).is_none()
+                && matches!(record.outcome, None | Some(Outcome::Interrupted | Outcome::Failed))
                 && Position::read(&folder).is_ok_and(|position| position.is_some_and(|position| !position.has_ended));
             (is_running || is_left).then_some(OpenDeployment { record, folder, is_running })
         });
-        found.ok_or_else(|| DeployError::NothingOpen(name.to_owned()))
+        // One that acts on the target comes before those that wait for their turn.
+        let mut open: Vec<_> = open.collect();
+        let at = open.iter().position(|one| one.is_running && one.record.began).unwrap_or_default();
+        if open.is_empty() { Err(DeployError::NothingOpen(name.to_owned())) } else { Ok(open.swap_remove(at)) }
     }
 }
 

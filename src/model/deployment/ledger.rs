@@ -304,23 +304,56 @@ impl Ledger {
         self.deployments(environment).into_iter().find(|record| record.run == *run)
     }
 
-    /// Returns the deployment whose release is live: the last that ended and succeeded.
+    /// Returns the last deployment that succeeded, by the order of the entries: the clock may have been set back.
     #[must_use]
     pub fn live(&self, environment: &str) -> Option<DeploymentRecord> {
         let all = self.deployments(environment);
-        all.into_iter().filter(|record| record.outcome == Some(Outcome::Succeeded)).max_by_key(|record| record.ended)
+        let ended = self.entries.iter().rev().filter(|entry| matches!(entry.action, Action::Ended { .. }));
+        let mut good = ended.filter_map(|entry| {
+            let run = entry.deployment.as_ref()?;
+            all.iter().find(|record| record.run == *run && record.outcome == Some(Outcome::Succeeded))
+        });
+        good.next().cloned()
+    }
+
+    /// Returns why the release that serves is not known: a deployment began after the last that succeeded, and left the
+    /// target in no known state.
+    #[must_use]
+    pub fn unknown(&self, environment: &str) -> Option<String> {
+        let newest = self.deployments(environment).into_iter().find(|record| record.began)?;
+        let how = match newest.outcome? {
+            Outcome::Failed => "failed",
+            Outcome::Interrupted => "was interrupted",
+            Outcome::Cancelled => "was ended",
+            Outcome::Succeeded | Outcome::RolledBack => return None,
+        };
+        Some(format!("not known what serves: the deployment of {} {how} on its way", newest.release.title()))
+    }
+
+    /// Returns the deployment whose release serves. `None` if there is none, or it is not known.
+    #[must_use]
+    pub fn serving(&self, environment: &str) -> Option<DeploymentRecord> {
+        self.live(environment).filter(|_| self.unknown(environment).is_none())
+    }
+
+    /// Returns the release of a deployment that began after this one. What this one left must not be touched then.
+    #[must_use]
+    pub fn superseded_by(&self, environment: &str, run: &RunId) -> Option<DeploymentRecord> {
+        let newer = self.deployments(environment).into_iter().take_while(|record| record.run != *run);
+        newer.into_iter().find(|record| record.began)
     }
 
     /// Returns an environment with its deployments, as those of servers are shown.
     #[must_use]
     pub fn environment(&self, name: &str, now: Timestamp) -> Environment {
-        let live = self.live(name).map(|live| live.run);
+        let live = self.serving(name).map(|live| live.run);
         let deployments = self.deployments(name).into_iter().map(|record| {
             let is_live = live.as_ref() == Some(&record.run);
             record.shown(is_live)
         });
         Environment {
             source: DeploymentSource::Local,
+            unknown: self.unknown(name),
             deployments: deployments.collect(),
             locked: self.lock(name, now).map(|lock| lock.text()),
             ..Environment::named(name)

@@ -124,6 +124,8 @@ pub enum Begin {
 /// Why a step, or what comes before the steps, did not succeed.
 #[derive(Debug, thiserror::Error)]
 enum Trouble {
+    #[error("a later deployment, of {0}, has begun: what this one left is not touched")]
+    Superseded(String),
     #[error(transparent)]
     Target(#[from] TargetError),
     #[error(transparent)]
@@ -249,7 +251,11 @@ impl Driver {
         let turn = self.controlled(async move { queue.wait(false).await }).await.map_err(Trouble::Interrupted)?;
         self.turn = Some(turn?);
         if let Some(position) = written {
-            return Ok(position);
+            let ledger = self.tools.ledger.read()?;
+            return match ledger.superseded_by(&self.subject.settings.name, self.run_id()) {
+                Some(later) => Err(Trouble::Superseded(later.release.title())),
+                None => Ok(position),
+            };
         }
         // The lock may have been taken while the deployment waited for its turn.
         self.pass_gates().await?;
