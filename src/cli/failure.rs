@@ -195,6 +195,7 @@ impl From<LaunchError> for Failure {
         match error {
             LaunchError::Repository(error) => error.into(),
             LaunchError::Config(error) => error.into(),
+            LaunchError::Changed => Self::new(Exit::Rejected, error.to_string()),
             LaunchError::Workflow(error) => error.into(),
             LaunchError::Payload(error) => error.into(),
             LaunchError::Secret(error) => error.into(),

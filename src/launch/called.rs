@@ -88,23 +88,32 @@ fn wait<T: Send>(future: impl Future<Output = T> + Send) -> io::Result<T> {
 }
 
 /// The workflows that another one calls, directly or not, by [`callee_name`].
-pub struct Called(IndexMap<String, Callee>);
+pub struct Called {
+    all: IndexMap<String, Callee>,
+    /// Whether one of another repository was left out.
+    is_incomplete: bool,
+}
 
 impl Called {
     /// Returns the workflow of a name.
     #[must_use]
     pub fn callee(&self, name: &str) -> Option<Callee> {
-        self.0.get(name).cloned()
+        self.all.get(name).cloned()
     }
 
     /// Returns the workflow of a name, unless it has errors.
     pub(super) fn get(&self, name: &str) -> Option<&Workflow> {
-        self.0.get(name)?.workflow.as_deref()
+        self.all.get(name)?.workflow.as_deref()
+    }
+
+    /// Whether workflows of other repositories were left out that are needed.
+    pub(super) fn is_incomplete(&self) -> bool {
+        self.is_incomplete
     }
 
     /// Returns the texts, by name.
     pub(super) fn texts(&self) -> IndexMap<String, String> {
-        let present = self.0.iter().filter(|(_, callee)| callee.absent.is_none());
+        let present = self.all.iter().filter(|(_, callee)| callee.absent.is_none());
         present.map(|(name, callee)| (name.clone(), callee.source.text.clone())).collect()
     }
 }
@@ -119,7 +128,7 @@ pub fn known(workflow: &Arc<Workflow>, root: &Path, actions: &IndexMap<String, S
 /// left out as far as it is in other repositories.
 pub(super) fn called(workflow: &Arc<Workflow>, root: &Path, others: &Others, jobs: &[String]) -> Called {
     let wanted = wanted(workflow, jobs);
-    let mut found = IndexMap::new();
+    let (mut found, mut is_incomplete) = (IndexMap::new(), false);
     let mut todo = vec![Arc::clone(workflow)];
     while let Some(caller) = todo.pop() {
         for job in &caller.jobs {
@@ -135,12 +144,13 @@ pub(super) fn called(workflow: &Arc<Workflow>, root: &Path, others: &Others, job
             } else {
                 workflows::read_called(root, &name).map(|text| Callee::parse(Source::new(&*name, text)))
             };
+            is_incomplete |= is_other && !is_unwanted && callee.is_none();
             let Some(callee) = callee else { continue };
             todo.extend(callee.workflow.clone());
             found.insert(name, callee);
         }
     }
-    Called(found)
+    Called { all: found, is_incomplete }
 }
 
 /// Returns the keys of these jobs and of those that they need. No names, or one that is no key, mean all jobs.

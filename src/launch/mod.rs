@@ -87,6 +87,9 @@ pub enum LaunchError {
     /// The settings are invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The workflows are not those that were shown with the question about trust.
+    #[error("the workflow was changed since it was shown: start it again")]
+    Changed,
     /// The workflow file is missing.
     #[error(transparent)]
     Workflow(#[from] WorkflowFileError),
@@ -196,8 +199,8 @@ pub fn plan(runs: &RunsDir, request: &LaunchRequest) -> Result<Planned, LaunchEr
         Trust::Given => Others::fetched(&config.actions, &repository.root, offline),
         Trust::Missing(_) => Others::Unread,
     };
-    let incomplete = (trust != Trust::Given).then(|| Box::new(request.clone()));
     let called = called(&workflow, &repository.root, &others, &request.jobs);
+    let incomplete = (trust != Trust::Given && called.is_incomplete()).then(|| Box::new(request.clone()));
     let api = config.github.api;
     let event = request.event.as_deref().or_else(|| workflow::triggers::likely_event(&workflow)).unwrap_or(PUSH);
     let (info, mut spec) = request.spec(&repository, config, &workflow, event, &payload);
@@ -283,7 +286,15 @@ pub fn consent_of_attempt(folder: &RunFolder) -> Result<Consent, LaunchError> {
 pub fn start(runs: &RunsDir, planned: Planned) -> Result<Started, LaunchError> {
     planned.consent.require()?;
     let planned = match planned.incomplete {
-        Some(request) => plan(runs, &request)?,
+        Some(request) => {
+            let whole = plan(runs, &request)?;
+            // What was shown is what runs.
+            let is_same = |(name, text): (&String, &String)| whole.spec.called.get(name) == Some(text);
+            if whole.spec.text != planned.spec.text || !planned.spec.called.iter().all(is_same) {
+                return Err(LaunchError::Changed);
+            }
+            whole
+        }
         None => planned,
     };
     let secrets = planned.secrets.clone();
