@@ -215,12 +215,12 @@ fn workflows_that_are_called_are_files_of_the_repository() {
     fs::write(project.root().parent().expect("a folder").join("outer.yml"), "on: workflow_call\nsecret: [very\n")
         .expect("written");
     symlink(&outer, project.root().join(".github/workflows/link.yml")).expect("linked");
-    for arguments in [&["plan", "ci"][..], &["lint"], &["run", "ci", "--trust"]] {
-        let said = project.call(arguments);
+    // Lint also reads the link itself, as a file of the folder of workflows.
+    for arguments in [&["plan", "ci"][..], &["run", "ci", "--trust"]] {
+        let said = project.call(arguments).text();
         assert!(
-            !said.text().contains("secret: [very") && !said.text().contains("outer.yml:2"),
-            "{arguments:?}: {}",
-            said.text()
+            said.contains("`./../outer.yml` not found") && !said.contains("secret: [very"),
+            "{arguments:?}: {said}"
         );
     }
 }
