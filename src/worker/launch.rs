@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
-use rustix::process::{Pid, getsid};
+use rustix::process::{Pid, test_kill_process_group};
 
 use crate::files;
 use crate::model::RerunScope;
@@ -87,10 +87,14 @@ pub fn spawn(
 }
 
 /// Waits until a worker leads a session, or has ended. Before that, closing the terminal of this process would end it.
+///
+/// The leader of a session leads a process group of the same number, and a worker makes no group otherwise. Asking for
+/// the group works where the number of a session cannot be asked for: in a container whose first process belongs to a
+/// session outside of it, `getsid` answers 0.
 fn wait_for_session(worker: &mut Child) {
-    let pid = i32::try_from(worker.id()).ok().and_then(Pid::from_raw);
+    let Some(pid) = i32::try_from(worker.id()).ok().and_then(Pid::from_raw) else { return };
     let until = Instant::now() + SESSION_TIMEOUT;
-    while Instant::now() < until && getsid(pid).is_ok_and(|session| Some(session) != pid) {
+    while Instant::now() < until && test_kill_process_group(pid).is_err() {
         if !matches!(worker.try_wait(), Ok(None)) {
             return;
         }

@@ -1,9 +1,9 @@
 //! Runs survive the end of their viewers, and runs whose worker died are closed and resumed.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use crate::project::{Project, until};
 
@@ -38,7 +38,7 @@ impl Waiting {
         Self { project: Project::new(WAITING), door: tempfile::tempdir().expect("a folder") }
     }
 
-    fn command(&self, args: &[&str]) -> std::process::Command {
+    fn command(&self, args: &[&str]) -> Command {
         let mut command = self.project.command(args);
         command.env("DOOR", self.door.path());
         command
@@ -80,20 +80,20 @@ pub(crate) fn pids(fits: impl Fn(&str) -> bool) -> Vec<i32> {
 }
 
 pub(crate) fn kill(pid: i32) {
-    let done = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().expect("kill starts");
+    let done = Command::new("kill").args(["-9", &pid.to_string()]).status().expect("kill starts");
     assert!(done.success());
 }
 
 /// Sends a signal to a process.
 fn signal(name: &str, pid: u32) {
-    let done = std::process::Command::new("kill").args([name, &pid.to_string()]).status().expect("kill starts");
+    let done = Command::new("kill").args([name, &pid.to_string()]).status().expect("kill starts");
     assert!(done.success());
 }
 
 #[test]
 fn killing_the_printer_leaves_the_run_running_and_attach_shows_all() {
     let waiting = Waiting::new();
-    let mut printer = waiting.command(&["run", "--trust"]).stdout(std::process::Stdio::null()).spawn().expect("starts");
+    let mut printer = waiting.command(&["run", "--trust"]).stdout(Stdio::null()).spawn().expect("starts");
     waiting.wait_for_step();
     printer.kill().expect("killed");
     printer.wait().expect("gone");
@@ -124,6 +124,39 @@ fn a_run_with_a_killed_worker_is_closed_and_resumed() {
     waiting.project.call(&["resume", "--trust"]).expect(4, &["did not lose its worker"]);
 }
 
+/// In a container that was entered from outside, the session and the process group of the first process have no number:
+/// the kernel calls both 0.
+#[test]
+fn a_run_starts_in_a_container_whose_session_is_outside() {
+    let script = "read -r _ _ _ _ group session _ < /proc/self/stat; echo $group $session";
+    let inside = |program: &str, args: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--pid", "--fork", "--mount-proc", program]).args(args);
+        command
+    };
+    let numbers = inside("bash", &["-c", script]).output().ok().filter(|done| done.status.success());
+    let Some(numbers) = numbers else {
+        let _ = writeln!(std::io::stderr(), "SKIPPED: `unshare` cannot make a container of processes here");
+        return;
+    };
+    assert_eq!(String::from_utf8_lossy(&numbers.stdout), "0 0\n");
+
+    let project = Project::new("on: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: 'sleep 99 & echo hi'}]}}\n");
+    let outside = project.command(&["run", "--trust"]);
+    let mut command = inside(env!("CARGO_BIN_EXE_cuelight"), &["run", "--trust"]);
+    command.current_dir(project.root()).stdin(Stdio::null());
+    for (name, value) in outside.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    let said = command.output().expect("starts");
+    let text = format!("{}{}", String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
+    assert_eq!(said.status.code(), Some(0), "{text}");
+    assert!(text.contains("hi") && text.contains("success"), "{text}");
+}
+
 #[test]
 fn an_unwritable_state_folder_is_reported() {
     let project = Project::new("on: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: echo hi}]}}\n");
@@ -143,7 +176,7 @@ fn a_full_disk_ends_the_run_with_the_reason_and_keeps_its_logs() {
     );
     // A limit on file sizes makes writes fail like a full disk.
     let script = format!("ulimit -f 2048; trap '' XFSZ; exec {} run --trust", env!("CARGO_BIN_EXE_cuelight"));
-    let mut command = std::process::Command::new("bash");
+    let mut command = Command::new("bash");
     command.args(["-c", &script]).current_dir(project.root()).env("CUELIGHT_STATE_DIR", project.state());
     let said = command.output().expect("starts");
     let text = format!("{}{}", String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));

@@ -195,7 +195,7 @@ async fn reap(tracking_id: &str) -> usize {
     // A killed process stays listed until the kernel has released its memory.
     const PAUSE: Duration = Duration::from_millis(2);
     let wanted = format!("RUNNER_TRACKING_ID={tracking_id}");
-    let own_group = rustix::process::getpgrp();
+    let own_group = group_of(rustix::process::getpid());
     let mut killed = HashSet::new();
     for _ in 0..ROUNDS {
         let found = carriers(wanted.as_bytes());
@@ -203,8 +203,7 @@ async fn reap(tracking_id: &str) -> usize {
             break;
         }
         for pid in found {
-            let group = rustix::process::getpgid(Some(pid)).ok().filter(|group| *group != own_group);
-            if let Some(group) = group {
+            if let Some(group) = group_of(pid).filter(|group| Some(*group) != own_group) {
                 signal_group(group.as_raw_nonzero().get(), Interrupt::Kill);
             }
             // The process may have changed its group, or have ended.
@@ -225,6 +224,16 @@ fn carriers(wanted: &[u8]) -> Vec<Pid> {
         environment.split(|byte| *byte == 0).any(|entry| entry.starts_with(wanted))
     };
     pids.filter(|pid| *pid != own).filter(carries).collect()
+}
+
+/// Returns the process group of a process, or `None` if the process has ended or its group was made outside of this
+/// container: the kernel then answers 0, which is the number of no group.
+fn group_of(pid: Pid) -> Option<Pid> {
+    let stat = std::fs::read(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
+    // The second field is the name of the program in parentheses, which can hold any byte. State, parent and group follow.
+    let after_name = stat.iter().rposition(|byte| *byte == b')')? + 1;
+    let group = stat[after_name..].split(|byte| *byte == b' ').filter(|field| !field.is_empty()).nth(2)?;
+    Pid::from_raw(str::from_utf8(group).ok()?.parse().ok()?)
 }
 
 /// Runs jobs on this machine. Another provider runs their services and Docker actions.
