@@ -125,7 +125,7 @@ impl AppState {
         names.any(|name| Some(name) != first)
     }
 
-    /// Whether a run is of the repository of the working directory, or there is none.
+    /// Whether a run is of the repository of the working directory. Always true outside of a repository.
     pub(super) fn is_at_home(&self, run: &Summary) -> bool {
         self.home.as_ref().is_none_or(|home| home.has(&run.info))
     }
@@ -165,7 +165,7 @@ impl AppState {
         self.listed.more
     }
 
-    /// Returns the request for the next page of older runs. `None` if there is no such page, or if it was requested
+    /// Returns the request for the next page of older runs. `None` if all runs are loaded, or if it was requested
     /// already.
     pub(super) fn request_older(&mut self) -> Option<Request> {
         let oldest = self.listed.oldest.as_ref().filter(|_| self.listed.more)?;

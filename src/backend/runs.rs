@@ -298,7 +298,7 @@ impl Runs {
     /// `#12`, `pull/12` or its URL, on the server. Without `revision`, the commit of the checkout.
     ///
     /// # Errors
-    /// There is no such commit, or `here` is not a checkout of a known server and no `repository` is named.
+    /// The commit does not exist, or `here` is not a checkout of a known server and no `repository` is named.
     pub async fn commit(
         &self,
         repository: Option<&str>,
@@ -408,7 +408,7 @@ impl Runs {
     /// Returns the repository with a name, else that of `GH_REPO`, else that of the checkout around a folder.
     ///
     /// # Errors
-    /// The text is not the name of a repository, or there is none.
+    /// The text is not the name of a repository, or no repository is known.
     pub fn repository(&self, name: Option<&str>, here: &Path) -> Result<Repository, RunsError> {
         match name.map(str::to_owned).or_else(|| std::env::var(DEFAULT_REPOSITORY).ok()) {
             Some(name) => Ok(Repository::parse(&name, default_host().as_deref())?),

@@ -454,7 +454,7 @@ pub(super) fn is_table(name: &[&str]) -> bool {
 /// Looks up a setting by its full name. Returns the setting and the part in place of `<…>`.
 ///
 /// # Errors
-/// There is no such setting.
+/// The setting does not exist.
 pub(super) fn find(name: &str) -> Result<(&'static Setting, &str), UnknownSetting> {
     if let Some(found) = SETTINGS.iter().find_map(|key| Some((key, key.fits(name)?))) {
         return Ok(found);

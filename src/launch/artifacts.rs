@@ -83,7 +83,7 @@ fn newest(all: Vec<Artifact>, names: &[String]) -> Result<Vec<Artifact>, Downloa
     Ok(newest)
 }
 
-/// Copies a file to a path where there is none. The file appears whole.
+/// Copies a file to a path that does not exist. The file appears whole.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
     let part = to.with_file_name(format!(".{}.part", std::process::id()));
     let copied = files::open_own(from)

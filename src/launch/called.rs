@@ -153,7 +153,7 @@ pub(super) fn called(workflow: &Arc<Workflow>, root: &Path, others: &Others, job
     Called { all: found, is_incomplete }
 }
 
-/// Returns the keys of these jobs and of those that they need. No names, or one that is no key, mean all jobs.
+/// Returns the keys of these jobs and of those that they need. Without names, or with one that is not a key, all jobs are meant.
 fn wanted<'w>(workflow: &'w Workflow, names: &[String]) -> HashSet<&'w str> {
     let job = |key: &str| workflow.jobs.iter().find(|job| job.id.value == key);
     let named: Option<Vec<_>> = names.iter().map(|name| job(name)).collect();

@@ -19,7 +19,7 @@ pub enum ShellError {
     /// A job is named that is missing or not unique.
     #[error(transparent)]
     Lookup(#[from] LookupError),
-    /// No job is named, and there is none to choose.
+    /// No job is named, and the run has none to choose.
     #[error("no job of {run} runs or has failed: name one of {}", jobs.join(", "))]
     NoJob {
         /// The run.

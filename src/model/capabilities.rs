@@ -171,7 +171,7 @@ pub enum Unavailable {
     NothingToWatch,
 }
 
-/// Facts that decide which operations are possible. By default there is no run and no workflow, and the backend accepts
+/// Facts that decide which operations are possible. By default no run and no workflow is selected, and the backend accepts
 /// requests.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Capabilities<'k> {

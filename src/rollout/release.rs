@@ -30,7 +30,7 @@ pub enum ReleaseError {
 /// Returns the release of a tag, a branch or a commit; `HEAD` for what is checked out.
 ///
 /// # Errors
-/// There is no such commit, or git cannot read the repository.
+/// The commit does not exist, or git cannot read the repository.
 pub fn resolve(root: &Path, name: &str) -> Result<NamedRelease, ReleaseError> {
     let commit = format!("{name}^{{commit}}");
     let sha = git(root, ["rev-parse", "--verify", "--quiet", "--end-of-options", &commit])

@@ -138,7 +138,7 @@ pub fn space_hint_in(message: &str) -> &'static str {
 
 const FULL: &str = " (the disk is full: `cuelight clean` removes old runs)";
 
-/// Advice for an error of a file in the state folder, in brackets. Empty where there is none.
+/// Advice for an error of a file in the state folder, in brackets. Empty where no advice is known.
 #[must_use]
 pub fn hint(error: &io::Error) -> &'static str {
     match error.kind() {

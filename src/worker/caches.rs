@@ -17,7 +17,7 @@ pub fn shared(name: &str) -> Option<PathBuf> {
     home.cache_dir().to_str().map(|cache| PathBuf::from(cache).join(name))
 }
 
-/// Returns a cache for a run: the shared one, or one of the run alone where there is none.
+/// Returns a cache for a run: the shared one, or one of the run alone without a shared one.
 pub(super) fn of_run(name: &str, folder: &RunFolder) -> PathBuf {
     let cache = shared(name).unwrap_or_else(|| folder.path().join(name));
     if let Some(home) = cache.parent() {

@@ -183,7 +183,7 @@ impl ReviewBox {
         }
     }
 
-    /// Leaves the confirmation. Returns `false` if there is none.
+    /// Leaves the confirmation. Returns `false` if none is shown.
     pub(super) fn back(&mut self) -> bool {
         self.confirmation.take().is_some()
     }
@@ -214,7 +214,7 @@ impl ReviewBox {
         self.ask(approve, names)
     }
 
-    /// Asks for the first of these names, or sends the answer if there is none.
+    /// Asks for the first of these names, or sends the answer if no name is asked for.
     fn ask(&mut self, approve: bool, mut names: Vec<String>) -> Outcome {
         self.fault = None;
         if names.is_empty() {

@@ -69,7 +69,7 @@ impl FolderWatch {
     /// Watches for workflow files that are written in the repository around `folder`.
     ///
     /// # Errors
-    /// There is no such folder, or the system cannot watch it.
+    /// The folder does not exist, or the system cannot watch it.
     pub(super) fn of_workflows(folder: &Path) -> Result<Self, WatchError> {
         let folders = folder.ancestors().map(|folder| folder.join(FOLDER));
         let found = folders.into_iter().find(|folder| folder.is_dir());

@@ -176,7 +176,7 @@ pub trait Machine: Send + Sync {
     fn attachments(&self) -> Attachments;
 
     /// Returns the network through which containers of the job reach this machine. `None` if there is no such network:
-    /// the containers run on another machine. By default, there is none.
+    /// the containers run on another machine. By default, no network leads there.
     ///
     /// # Errors
     /// The provider does not answer.

@@ -62,7 +62,7 @@ impl Providers {
     }
 
     /// Returns the placement of a job at `NAME` or `NAME:IMAGE`, such as `host` or `docker:python:3.12`. `None` if
-    /// there is no such provider, or it does not support the image. `default_image` is the image of a job that names
+    /// the provider does not exist, or it does not support the image. `default_image` is the image of a job that names
     /// none.
     #[must_use]
     pub fn place(&self, sandbox: &str, default_image: &str) -> Option<Placement> {

@@ -39,7 +39,7 @@ pub enum DeployError {
         /// All of them.
         known: Vec<String>,
     },
-    /// There is no such release.
+    /// The release does not exist.
     #[error(transparent)]
     Release(#[from] ReleaseError),
     /// There is no release to go back to.

@@ -126,7 +126,7 @@ impl Deployments {
     /// Returns the settings of an environment.
     ///
     /// # Errors
-    /// There is no such environment.
+    /// The environment does not exist.
     pub fn settings(&self, name: &str) -> Result<&EnvironmentSettings, DeployError> {
         if self.settings.is_empty() {
             return Err(DeployError::NoEnvironments(self.repository.root.clone()));
@@ -141,7 +141,7 @@ impl Deployments {
     /// Returns an environment with its rules and deployments, as those of servers are shown.
     ///
     /// # Errors
-    /// There is no such environment, or the state folder cannot be read.
+    /// The environment does not exist, or the state folder cannot be read.
     pub fn environment(&self, name: &str) -> Result<Environment, DeployError> {
         let settings = self.settings(name)?;
         let protection = Some(protection(settings));
@@ -179,7 +179,7 @@ impl Deployments {
     /// repository runs. Rules that do not let the release pass are among [`PreparedDeployment::closed`].
     ///
     /// # Errors
-    /// There is no such environment or release, or the state or the repository cannot be read.
+    /// The environment or release does not exist, or the state or the repository cannot be read.
     pub fn prepare(&self, request: DeployRequest) -> Result<PreparedDeployment, DeployError> {
         let settings = self.settings(&request.environment)?.clone();
         let mut release = release::resolve(&self.repository.root, request.release.as_deref().unwrap_or("HEAD"))?;
@@ -275,7 +275,7 @@ impl Deployments {
     /// Locks an environment.
     ///
     /// # Errors
-    /// There is no such environment, it is locked already, or the state folder cannot be written.
+    /// The environment does not exist, it is locked already, or the state folder cannot be written.
     pub fn lock(&self, name: &str, reason: &str, until: Option<Timestamp>) -> Result<(), DeployError> {
         self.settings(name)?;
         let at = now();
@@ -294,7 +294,7 @@ impl Deployments {
     /// Unlocks an environment.
     ///
     /// # Errors
-    /// There is no such environment, it is not locked, or the state folder cannot be written.
+    /// The environment does not exist, it is not locked, or the state folder cannot be written.
     pub fn unlock(&self, name: &str, reason: &str) -> Result<(), DeployError> {
         self.settings(name)?;
         let at = now();
@@ -323,7 +323,7 @@ impl Deployments {
     /// Returns the deployment to an environment that goes on, keeps the former release, or was interrupted; the newest.
     ///
     /// # Errors
-    /// There is no such environment or deployment, or the state folder cannot be read.
+    /// The environment or deployment does not exist, or the state folder cannot be read.
     pub fn open(&self, name: &str) -> Result<OpenDeployment, DeployError> {
         self.settings(name)?;
         let ledger = self.ledger()?;

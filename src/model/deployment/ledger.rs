@@ -330,7 +330,7 @@ impl Ledger {
         Some(format!("not known what serves: the deployment of {} {how} on its way", newest.release.title()))
     }
 
-    /// Returns the deployment whose release serves. `None` if there is none, or it is not known.
+    /// Returns the deployment whose release serves. `None` if nothing serves, or it is not known.
     #[must_use]
     pub fn serving(&self, environment: &str) -> Option<DeploymentRecord> {
         self.live(environment).filter(|_| self.unknown(environment).is_none())

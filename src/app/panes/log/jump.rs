@@ -89,7 +89,7 @@ impl Log {
         }
     }
 
-    /// Goes to the next or previous error line. Returns `false` if there is no such line.
+    /// Goes to the next or previous error line. Returns `false` if the log has no such line.
     pub(in crate::app) fn go_to_error(&mut self, forward: bool) -> bool {
         let known = self.errors.as_ref().filter(|errors| errors.is_done(self.size().complete()));
         let Some(errors) = known else {
@@ -131,13 +131,13 @@ impl Log {
         self.keep = pattern.and_then(|pattern| Search::new(SearchSlot::Keep, pattern));
     }
 
-    /// Goes to the next or previous group. Returns `false` if there is no such group.
+    /// Goes to the next or previous group. Returns `false` if the log has no such group.
     pub(in crate::app) fn go_to_group(&mut self, forward: bool) -> bool {
         let next = self.groups.neighbour(self.cursor, forward);
         self.go_if(next)
     }
 
-    /// Goes to the next or previous match among the visible lines. Returns `false` if there is no such match.
+    /// Goes to the next or previous match among the visible lines. Returns `false` if no such match exists.
     pub(in crate::app) fn go_to_match(&mut self, forward: bool) -> bool {
         let Some(search) = &self.search else { return false };
         let matches = std::iter::successors(Some(self.cursor), |line| search.matches.neighbour(*line, forward));

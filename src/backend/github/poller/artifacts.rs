@@ -63,7 +63,7 @@ impl Poller {
     }
 
     /// Downloads an artifact into a folder, as the archive or the single file that it is, and returns the new file. It is not
-    /// unpacked. Its name must be one of a file, of which there is none.
+    /// unpacked. Its name must be that of a file that does not exist.
     ///
     /// # Errors
     /// The artifact has expired or is larger than a gigabyte, its bytes are not those of its digest, or the server gives no

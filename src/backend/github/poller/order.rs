@@ -15,7 +15,7 @@ use crate::store::spec::RemoteSpec;
 /// Number of runs that are listed of each repository: the newest ones.
 const LISTED: usize = 30;
 
-/// Returns the request of a command for a run, or why there is none.
+/// Returns the request of a command for a run, or why it cannot be sent.
 pub(super) fn request(command: &Command, remote: &RemoteSpec, run: &Run) -> Result<Mutation, Unavailable> {
     let of_run = |below: &str| format!("/repos/{}/actions/runs/{}{below}", remote.repository, remote.id);
     let post = |path: String, body| Ok(Mutation { change: Change::Post, path, body });
@@ -152,7 +152,7 @@ mod tests {
             return Some(format!("{value} is not of the type {}", schema["type"]));
         }
         if schema["enum"].as_array().is_some_and(|words| !words.contains(value)) {
-            return Some(format!("{value} is none of {}", schema["enum"]));
+            return Some(format!("{value} is not one of {}", schema["enum"]));
         }
         let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
         let missing = required.filter(|name| value.get(name).is_none()).map(|name| format!("`{name}` is missing"));

@@ -74,7 +74,7 @@ impl Poller {
     /// Enables or disables a workflow, and returns it.
     ///
     /// # Errors
-    /// There is no such workflow, or the server refuses.
+    /// The workflow does not exist, or the server refuses.
     pub async fn enable(
         &self,
         repository: &Repository,

@@ -210,7 +210,7 @@ impl<'c> Workflows<'c> {
     /// Finds a workflow by its id, path, file name with or without extension, or name.
     ///
     /// # Errors
-    /// There is no such workflow, there are several, or the server gives no answer.
+    /// No workflow or several have this name, or the server gives no answer.
     pub async fn find(&self, wanted: &str) -> Result<ServerWorkflow, WorkflowError> {
         let mut all = self.list(Freshness::NOW).await?;
         let is_file = |workflow: &ServerWorkflow| {

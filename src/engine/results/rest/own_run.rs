@@ -46,7 +46,7 @@ pub(super) fn artifact(context: &Context<'_>, rest: &[&str]) -> Result<Answer, S
     match rest {
         [] => Ok(json(&described_artifact(context, &artifact))),
         ["zip"] => {
-            // Clients read a body with the type of JSON, and there is none.
+            // Clients would read a body with the type of JSON, and this answer has no body.
             let mut answer = empty(StatusCode::FOUND);
             let link = HeaderValue::from_str(&context.links.read(&Target::Artifact(artifact.id)));
             answer.headers_mut().insert(LOCATION, link.map_err(|_| missing())?);

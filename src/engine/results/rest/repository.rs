@@ -112,7 +112,7 @@ fn refs(folder: &Path, below: &str) -> Vec<(String, String)> {
     listed.lines().filter_map(entry).collect()
 }
 
-/// Returns the id of an object by its name. `None` if there is no such object.
+/// Returns the id of an object by its name. `None` if the object does not exist.
 fn object(folder: &Path, name: &str) -> Option<String> {
     let found = git(folder, ["rev-parse", "--verify", "--quiet", "--end-of-options", name]).ok()?;
     Some(found.trim().to_owned()).filter(|id| !id.is_empty())

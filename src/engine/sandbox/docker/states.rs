@@ -8,7 +8,7 @@ use serde_json::Value;
 /// Reads an answer once more where it cannot be read, with states that Docker has.
 ///
 /// # Errors
-/// The answer cannot be read for another reason, or there is none.
+/// The engine does not answer, or the answer cannot be read for another reason.
 pub(super) fn read_again<T: DeserializeOwned>(answer: Result<T, Error>) -> Result<T, Error> {
     answer.or_else(|error| {
         let Error::JsonDataError { contents, .. } = &error else { return Err(error) };
