@@ -1,9 +1,11 @@
 //! The fake GitHub server.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use cuelight::backend::github::wire::{Field, Page};
 use serde_json::{Value, json};
@@ -24,6 +26,83 @@ pub(crate) fn material() -> Option<PathBuf> {
 pub(crate) struct Fake {
     process: Child,
     pub(crate) api: String,
+    counter: Counter,
+}
+
+/// A way to the server of its own for the program, on which its requests are counted: those of the test are not.
+struct Counter {
+    address: String,
+    counts: Arc<Counts>,
+}
+
+#[derive(Default)]
+struct Counts {
+    in_flight: AtomicUsize,
+    most: AtomicUsize,
+    is_closed: AtomicBool,
+}
+
+impl Counter {
+    fn start(api: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let (counts, api) = (Arc::<Counts>::default(), api.to_owned());
+        let counted = Arc::clone(&counts);
+        std::thread::spawn(move || {
+            for near in listener.incoming().flatten() {
+                if counted.is_closed.load(Ordering::SeqCst) {
+                    return;
+                }
+                let (counts, api) = (Arc::clone(&counted), api.clone());
+                // A connection that fails ends here, and the program sees its end.
+                std::thread::spawn(move || counts.pass(near, &api));
+            }
+        });
+        Self { address, counts }
+    }
+}
+
+impl Drop for Counter {
+    fn drop(&mut self) {
+        self.counts.is_closed.store(true, Ordering::SeqCst);
+        // Wakes the thread that listens, which then closes the port.
+        let _ = TcpStream::connect(&self.address);
+    }
+}
+
+impl Counts {
+    /// Passes one request and its answer on. It is in flight until the answer is there.
+    fn pass(&self, mut near: TcpStream, api: &str) -> Option<()> {
+        let mut reader = BufReader::new(near.try_clone().ok()?);
+        let (mut head, mut length) = (Vec::new(), 0);
+        while !head.ends_with(b"\r\n\r\n") {
+            let start = head.len();
+            reader.read_until(b'\n', &mut head).ok().filter(|count| *count > 0)?;
+            let line = String::from_utf8_lossy(&head[start..]).to_ascii_lowercase();
+            if let Some(value) = line.strip_prefix("content-length:") {
+                length = value.trim().parse().ok()?;
+            }
+            if line.starts_with("connection:") {
+                head.truncate(start);
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).ok()?;
+        head.splice(head.len() - 2.., *b"Connection: close\r\n\r\n");
+        let now = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(now, Ordering::SeqCst);
+        let mut answer = Vec::new();
+        let answered = TcpStream::connect(api).and_then(|mut far| {
+            far.write_all(&head)?;
+            far.write_all(&body)?;
+            far.read_to_end(&mut answer)
+        });
+        self.in_flight.fetch_sub(1, Ordering::SeqCst);
+        let line = answer.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        answer.splice(line..line, *b"Connection: close\r\n");
+        let sent = answered.is_ok() || line > 0;
+        sent.then(|| near.write_all(&answer).ok()).flatten()
+    }
 }
 
 impl Drop for Fake {
@@ -58,7 +137,18 @@ impl Fake {
         BufReader::new(process.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
         let started: Value = serde_json::from_str(&line).expect("JSON");
         let api = started["api"].as_str().expect("an address").trim_start_matches("http://").to_owned();
-        Some(Self { process, api })
+        let counter = Counter::start(&api);
+        Some(Self { process, api, counter })
+    }
+
+    /// The address of the server on which requests are counted.
+    pub(crate) fn counted(&self) -> &str {
+        &self.counter.address
+    }
+
+    /// Returns the highest number of counted requests in flight at once.
+    pub(crate) fn most_at_once(&self) -> usize {
+        self.counter.counts.most.load(Ordering::SeqCst)
     }
 
     /// Sends a request, and returns status, headers and body.

@@ -68,7 +68,8 @@ async fn an_unchanged_answer_is_free_and_shared_with_other_processes() {
     assert!(file.await.expect("a file").body.starts_with(b"name"));
     let rate = client.link().borrow().rate.expect("a rate");
     assert!(rate.limit == 5000 && rate.remaining < 5000);
-    assert!(fake.stat("max_concurrent") <= 3 && fake.stat("bugs") == 0, "the control request counts too");
+    // One request after another; that of the counter, and one that the server has answered but not yet counted as done.
+    assert!(fake.stat("max_concurrent") <= 2 && fake.stat("bugs") == 0);
     for entry in fs::read_dir(home.path().join("github/answers")).expect("a folder") {
         let mode = entry.and_then(|entry| entry.metadata()).expect("a file").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);

@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -11,7 +12,11 @@ use cuelight::backend::github::address::Host;
 use cuelight::backend::github::client::{ApiError, Change, Client, Freshness, Mutation, Priority};
 use cuelight::model::ServerKind;
 use cuelight::store::folder::RunsDir;
+use futures_util::future::join_all;
 use tokio::sync::mpsc;
+
+/// Path of an answer that takes some time.
+const SLOW: &str = "/slow";
 
 /// What the server answers to a path: the path of a next page, and the body.
 type Answers = fn(&str) -> (Option<String>, String);
@@ -22,6 +27,8 @@ const ENDLESS: &str = "/endless";
 /// A server that answers with 200 and whatever it is told to.
 struct Hostile {
     client: Client,
+    /// The most requests that were in flight at once.
+    most: Arc<AtomicUsize>,
     seen: Arc<Mutex<Vec<String>>>,
     /// Each request as it arrives.
     arrived: mpsc::UnboundedReceiver<String>,
@@ -33,21 +40,30 @@ impl Hostile {
         let api = format!("http://{}", listener.local_addr().expect("an address"));
         let (seen, (arrive, arrived)) = (Arc::<Mutex<Vec<String>>>::default(), mpsc::unbounded_channel());
         let (of_thread, base) = (Arc::clone(&seen), api.clone());
+        let (in_flight, most) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+        let highest = Arc::clone(&most);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (seen, arrive, base) = (Arc::clone(&of_thread), arrive.clone(), base.clone());
+                let (in_flight, most) = (Arc::clone(&in_flight), Arc::clone(&highest));
                 thread::spawn(move || {
                     let Some((method, path)) = request(&stream) else { return };
                     seen.lock().expect("a list").push(format!("{method} {path}"));
                     // The test may have ended.
                     let _ = arrive.send(path.clone());
-                    answer(stream, &base, &path, answers);
+                    most.fetch_max(in_flight.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    if path.starts_with(SLOW) {
+                        thread::sleep(Duration::from_millis(20));
+                    }
+                    // Before the last byte of the answer, after which the client may send the next request.
+                    let done = || assert_ne!(in_flight.fetch_sub(1, Ordering::SeqCst), 0);
+                    answer(stream, &base, &path, answers, done);
                 });
             }
         });
         let host = Host::new("github.com", ServerKind::GitHub).and_then(|host| host.with_api(&api)).expect("a host");
         let client = Client::new(host, None, &RunsDir::at(state)).expect("a client");
-        Self { client, seen, arrived }
+        Self { client, most, seen, arrived }
     }
 
     fn seen(&self) -> Vec<String> {
@@ -69,19 +85,20 @@ fn request(mut stream: &TcpStream) -> Option<(String, String)> {
 }
 
 /// Answers until the client closes the connection.
-fn answer(mut stream: TcpStream, base: &str, path: &str, answers: Answers) {
+fn answer(mut stream: TcpStream, base: &str, path: &str, answers: Answers, done: impl FnOnce()) {
     if path.starts_with(ENDLESS) {
         let mut going_on = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n");
         while going_on.is_ok() {
             going_on = stream.write_all(b"x").and_then(|()| stream.flush());
             thread::sleep(Duration::from_millis(100));
         }
-        return;
+        return done();
     }
     let (next, body) = answers(path);
     let link = next.map(|next| format!("Link: <{base}{next}>; rel=\"next\"\r\n")).unwrap_or_default();
     let length = body.len();
     let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\n{link}Content-Length: {length}\r\n\r\n");
+    done();
     let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes()));
 }
 
@@ -139,6 +156,30 @@ async fn a_slow_download_holds_up_neither_reads_nor_changes() {
     assert_eq!(server.client.send(&cancel).await.expect("sent").status, 200);
     assert_eq!(server.seen(), ["GET /endless", "GET /read", "POST /change"], "one download at a time");
     downloads.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test]
+async fn no_more_than_two_requests_of_all_kinds_are_in_flight() {
+    let home = tempfile::tempdir().expect("a folder");
+    let server = Hostile::start(home.path(), |_| (None, "{}".to_owned()));
+    let reads = (0..8).map(|number| {
+        let (client, path) = (server.client.clone(), format!("{SLOW}/read/{number}"));
+        async move { client.get(&path, Freshness::NOW, Priority::Visible).await.map(drop) }
+    });
+    let downloads = (0..4).map(|number| {
+        let (client, path) = (server.client.clone(), format!("{SLOW}/log/{number}"));
+        let into = home.path().join(number.to_string());
+        async move { client.download(&path, &into, 1 << 20, Priority::User).await.map(drop) }
+    });
+    let change = Mutation { change: Change::Post, path: format!("{SLOW}/change"), body: None };
+    let (reads, downloads) = (join_all(reads), join_all(downloads));
+    let (reads, downloads, changed) = tokio::join!(reads, downloads, server.client.send(&change));
+    changed.expect("sent");
+    for done in reads.into_iter().chain(downloads) {
+        done.expect("answered");
+    }
+    assert_eq!(server.seen().len(), 13);
+    assert_eq!(server.most.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]

@@ -47,11 +47,10 @@ impl Client {
         let uri = inner.request(path, Form::Raw)?;
         let mut failures = 0;
         loop {
-            inner.wait(priority, failures == 0).await?;
-            let permit = inner.downloads.enter(priority).await;
-            let sending = inner.in_flight.enter(priority).await;
+            let turn = inner.downloads.enter(priority).await;
+            let permit = inner.place(priority, failures == 0).await?;
             let result = inner.fetch(uri.clone(), into, limit).await;
-            drop((sending, permit));
+            drop((permit, turn));
             match result {
                 Err(error) if priority.retries(&error, failures) => failures += 1,
                 result => return result,

@@ -19,30 +19,21 @@ impl Client {
         freshness: Freshness,
         priority: Priority,
     ) -> Result<Option<String>, ApiError> {
-        let read = async |path: &str| self.file_at(repository, path, git_ref, freshness, priority).await;
+        let read = async |path: &str| {
+            let address = format!("{repository}/contents/{}?ref={}", escaped(path), escaped(git_ref));
+            match self.get_as(Form::Raw, &address, freshness, priority).await {
+                Ok(answer) => Ok(Some(String::from_utf8_lossy(&answer.body).into_owned())),
+                Err(ApiError::Path(_)) => Ok(None),
+                Err(error) if error.status() == Some(404) => Ok(None),
+                Err(error) => Err(error),
+            }
+        };
         match (read(path).await?, self.host().kind()) {
             (None, ServerKind::Gitea) => match gitea::other_path(path) {
                 Some(path) => read(&path).await,
                 None => Ok(None),
             },
             (found, _) => Ok(found),
-        }
-    }
-
-    async fn file_at(
-        &self,
-        repository: &str,
-        path: &str,
-        git_ref: &str,
-        freshness: Freshness,
-        priority: Priority,
-    ) -> Result<Option<String>, ApiError> {
-        let address = format!("{repository}/contents/{}?ref={}", escaped(path), escaped(git_ref));
-        match self.get_as(Form::Raw, &address, freshness, priority).await {
-            Ok(answer) => Ok(Some(String::from_utf8_lossy(&answer.body).into_owned())),
-            Err(ApiError::Path(_)) => Ok(None),
-            Err(error) if error.status() == Some(404) => Ok(None),
-            Err(error) => Err(error),
         }
     }
 }

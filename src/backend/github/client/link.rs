@@ -70,6 +70,18 @@ pub enum Condition {
     },
 }
 
+impl Condition {
+    /// Whether it lasts whatever other requests bring: a limit, a pause or a refused token. `is_refused` tells whether the
+    /// token was refused a short while ago.
+    fn lasts(&self, now: Timestamp, is_refused: bool) -> bool {
+        match self {
+            Self::TokenRefused => is_refused,
+            Self::Limited { until } | Self::Paused { until } => *until > now,
+            Self::Live | Self::Failing { .. } | Self::SsoNeeded { .. } => false,
+        }
+    }
+}
+
 impl fmt::Display for Condition {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -199,12 +211,7 @@ impl Link {
             state.answered = Some(now);
             state.rate = rate.or(state.rate);
             // A request that was sent before the token was refused or the limit reached may be answered after it.
-            let stays = match &state.condition {
-                Condition::TokenRefused => is_refused,
-                Condition::Limited { until } | Condition::Paused { until } => *until > now,
-                _ => false,
-            };
-            if !stays {
+            if !state.condition.lasts(now, is_refused) {
                 state.condition = Condition::Live;
             }
         });
@@ -227,12 +234,7 @@ impl Link {
         };
         let delay = delay(failures, dice);
         self.change(|state| {
-            let holds = match &state.condition {
-                Condition::TokenRefused => is_refused,
-                Condition::Limited { until } | Condition::Paused { until } => *until > now,
-                _ => false,
-            };
-            if !holds {
+            if !state.condition.lasts(now, is_refused) {
                 state.condition = Condition::Failing { reason: reason.to_owned(), retry: later(now, delay) };
             }
         });

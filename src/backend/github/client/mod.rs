@@ -50,7 +50,7 @@ use super::wire::gitea;
 use answers::{Answers, Stored};
 use denials::Denials;
 use link::Link;
-use queue::Queue;
+use queue::{Permit, Queue};
 use transport::{Fault, Incoming, Outgoing, Transport};
 use verdict::{Facts, Verdict, verdict};
 
@@ -66,8 +66,6 @@ pub use tail::MAX_TAIL;
 const MAX_ANSWER: usize = 8 << 20;
 /// Maximum size of a file that is not a download, in bytes: workflows have some kilobytes.
 const MAX_FILE: usize = 1 << 20;
-/// Maximum number of reads in flight.
-const MAX_READS: usize = 2;
 /// Maximum number of downloads in flight: a slow one leaves a place for other requests.
 const MAX_DOWNLOADS: usize = 1;
 /// Maximum number of requests of all kinds in flight: GitHub asks clients to send few at once.
@@ -91,7 +89,6 @@ struct Inner {
     host: Host,
     authorization: Option<HeaderValue>,
     transport: Transport,
-    reads: Arc<Queue>,
     downloads: Arc<Queue>,
     in_flight: Arc<Queue>,
     link: Link,
@@ -167,7 +164,6 @@ impl Client {
         let inner = Inner {
             authorization: token.and_then(Token::header),
             transport: Transport::new()?,
-            reads: Queue::new(MAX_READS),
             downloads: Queue::new(MAX_DOWNLOADS),
             in_flight: Queue::new(MAX_IN_FLIGHT),
             link: Link::new(pause, answers.newest()),
@@ -235,7 +231,7 @@ impl Client {
                 return Ok(inner.answer(&key, stored, AnswerSource::Stored));
             }
             inner.wait(priority, failures == 0).await?;
-            let permit = inner.reads.enter(priority).await;
+            let permit = inner.in_flight.enter(priority).await;
             // While this request waited, another may have got the answer, or the reason not to ask.
             if let Some(stored) = inner.fresh(&key, freshness) {
                 return Ok(inner.answer(&key, stored, AnswerSource::Stored));
@@ -247,9 +243,8 @@ impl Client {
                 }
                 continue;
             }
-            let sending = inner.in_flight.enter(priority).await;
             let result = inner.read(&key, &uri, form).await;
-            drop((sending, permit));
+            drop(permit);
             match result {
                 Err(error) if priority.retries(&error, failures) => failures += 1,
                 result => return result,
@@ -338,6 +333,18 @@ impl Inner {
             tokio::time::sleep(left).await;
         }
         Ok(())
+    }
+
+    /// Waits until the server may be asked and few enough requests are in flight.
+    async fn place(&self, priority: Priority, is_first: bool) -> Result<Permit, ApiError> {
+        loop {
+            self.wait(priority, is_first).await?;
+            let permit = self.in_flight.enter(priority).await;
+            // While this request waited, the answer to another may have forbidden it.
+            if self.held(priority, is_first).is_none() {
+                return Ok(permit);
+            }
+        }
     }
 
     /// Headers of every request to the API.

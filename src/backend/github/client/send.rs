@@ -14,6 +14,7 @@ use crate::store::clock;
 use crate::store::lock;
 
 use super::super::wire::gitea;
+use super::queue::Permit;
 use super::transport::{Fault, Outgoing};
 use super::{ApiError, Client, Form, Inner, MAX_ANSWER, Priority, Verdict, not_offered};
 
@@ -61,8 +62,8 @@ impl Client {
     }
 
     /// Waits for the turn of a change: until the changes of all processes on this host that came first are answered, a
-    /// second has passed since the last, and the server may be asked. Nothing is sent, also if this call is given up.
-    /// Reads and downloads that wait for the server hold up no change.
+    /// second has passed since the last, the server may be asked, and few enough other requests are in flight. Nothing is
+    /// sent, also if this call is given up. Reads and downloads that wait for the server hold up no change.
     ///
     /// # Errors
     /// The change cannot be sent: [`ApiError::Held`], or its path is not valid.
@@ -74,19 +75,22 @@ impl Client {
         };
         let uri = inner.uri(&path)?;
         let turn = Turn::take(inner.state.github_host(&format!("{}.lock", inner.host.name()))).await?;
-        inner.wait(Priority::User, true).await?;
+        // Ahead of reads and downloads that wait for a place.
+        let permit = inner.place(Priority::User, true).await?;
         let body = Bytes::from(body.as_ref().map(ToString::to_string).unwrap_or_default());
-        Ok(Ready { inner, mutation, uri, body, turn })
+        Ok(Ready { inner, mutation, uri, body, turn, _permit: permit })
     }
 }
 
-/// A change whose turn has come. Other changes wait until this value is dropped.
+/// A change whose turn has come, and which takes one of the places of requests in flight. Other changes wait until this
+/// value is dropped.
 pub struct Ready<'c> {
     inner: &'c Inner,
     mutation: &'c Mutation,
     uri: Uri,
     body: Bytes,
     turn: Turn,
+    _permit: Permit,
 }
 
 impl Ready<'_> {
@@ -96,7 +100,7 @@ impl Ready<'_> {
     /// The change was not made: [`ApiError::Held`], [`ApiError::Unreachable`], [`ApiError::Refused`]. Or whether it was is
     /// not known: [`ApiError::Doubtful`], after which the caller reads the state before it sends anything again.
     pub async fn send(self) -> Result<Done, ApiError> {
-        let Self { inner, mutation, uri, body, turn } = self;
+        let Self { inner, mutation, uri, body, turn, _permit } = self;
         let mut headers = inner.headers(Form::Json);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let method = match mutation.change {
@@ -104,8 +108,6 @@ impl Ready<'_> {
             Change::Put => Method::PUT,
             Change::Delete => Method::DELETE,
         };
-        // Ahead of reads and downloads that wait for a place.
-        let _sending = inner.in_flight.enter(Priority::User).await;
         turn.begin();
         let sent = inner.transport.send(Outgoing { method, uri, headers, body: Some(body) }).await;
         let mut incoming = match sent {

@@ -19,9 +19,8 @@ impl Client {
     pub async fn tail(&self, path: &str, from: u64, priority: Priority) -> Result<Bytes, ApiError> {
         let inner = &*self.inner;
         let uri = inner.request(path, Form::Raw)?;
-        inner.wait(priority, true).await?;
-        let _permit = inner.downloads.enter(priority).await;
-        let _sending = inner.in_flight.enter(priority).await;
+        let _turn = inner.downloads.enter(priority).await;
+        let _permit = inner.place(priority, true).await?;
         let mut headers = inner.headers(Form::Raw);
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
         let range = format!("bytes={from}-{}", from + MAX_TAIL as u64 - 1);

@@ -13,7 +13,7 @@ use crate::model::{Command, Reply, RerunScope, Run, ServerKind};
 use crate::store::spec::RemoteSpec;
 
 /// Number of runs that are listed of each repository: the newest ones.
-const LISTED: usize = 30;
+pub(super) const LISTED: usize = 30;
 
 /// Returns the request of a command for a run, or why it cannot be sent.
 pub(super) fn request(command: &Command, remote: &RemoteSpec, run: &Run) -> Result<Mutation, Unavailable> {
@@ -104,11 +104,38 @@ mod tests {
     use std::path::Path;
 
     use serde_json::Value;
+    use tokio::net::TcpListener;
 
     use super::*;
+    use crate::backend::github::address::Host;
     use crate::model::testing;
     use crate::model::{JobId, RunId, Timestamp};
+    use crate::store::folder::RunsDir;
     use crate::store::runs::RunStore;
+
+    #[tokio::test]
+    async fn a_command_whose_sender_left_is_not_sent_after_others() {
+        let home = tempfile::tempdir().expect("a folder");
+        // Its requests are never answered.
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let api = format!("http://{}", listener.local_addr().expect("an address"));
+        let host = Host::new("github.com", ServerKind::GitHub).and_then(|host| host.with_api(&api)).expect("a host");
+        let client = Client::new(host, None, &RunsDir::at(home.path())).expect("a client");
+        let reads = ["/one", "/two"].map(|path| {
+            let client = client.clone();
+            tokio::spawn(async move { client.get(path, Freshness::NOW, Priority::Background).await.map(drop) })
+        });
+        let _in_flight = [listener.accept().await.expect("a read"), listener.accept().await.expect("a read")];
+        let (mut asked, sender) = oneshot::channel();
+        let cancel = Mutation { change: Change::Post, path: "/cancel".to_owned(), body: None };
+        let sending = send(&client, &cancel, &mut asked);
+        let (reply, ()) = tokio::join!(sending, async {
+            tokio::task::yield_now().await;
+            drop(sender);
+        });
+        assert_eq!(reply, None);
+        reads.iter().for_each(tokio::task::JoinHandle::abort);
+    }
 
     /// Returns GitHub's description of its API; `None`, with a remark, where it is not.
     fn description() -> Option<Value> {
