@@ -10,7 +10,8 @@ use crate::engine::sandbox::providers::{Providers, left_over, of_runs};
 use crate::model::Timestamp;
 use crate::store::cache::{Cache, CacheEntry, CacheLimits};
 use crate::store::clock::now;
-use crate::store::folder::{RunFolder, RunsDir, id_number};
+use crate::store::folder::{RunFolder, RunsDir};
+use crate::store::ids::id_number;
 use crate::store::{StoreError, artifacts, lock};
 use crate::worker::caches;
 

@@ -6,7 +6,7 @@
 
 use super::rights::{Denied, MAX_RERUN_AGE, MAX_RERUNS, Rights, is_rerun_too_often};
 use super::{
-    Command, Conclusion, EndReason, PendingReview, Phase, RerunScope, ReviewRefusal, Run, ServerKind, Summary,
+    Command, Conclusion, EndReason, PendingReview, Phase, RerunScope, ReviewRefusal, Run, RunInfo, ServerKind, Summary,
     Timestamp,
 };
 
@@ -218,17 +218,13 @@ pub struct RunState<'k> {
 
 impl<'k> From<&'k Summary> for RunState<'k> {
     fn from(run: &'k Summary) -> Self {
-        let new = Self::new(&run.phase, run.reason.as_ref(), run.info.server(), &run.reviews);
-        let is_deployment = run.info.is_deployment();
-        Self { attempt: run.attempt, created: run.info.created, is_deployment, ..new }
+        Self::new(&run.info, &run.phase, run.reason.as_ref(), &run.reviews, run.attempt)
     }
 }
 
 impl<'k> From<&'k Run> for RunState<'k> {
     fn from(run: &'k Run) -> Self {
-        let new = Self::new(&run.phase, run.reason.as_ref(), run.info.server(), &run.reviews);
-        let is_deployment = run.info.is_deployment();
-        Self { attempt: run.attempt, created: run.info.created, is_deployment, ..new }
+        Self::new(&run.info, &run.phase, run.reason.as_ref(), &run.reviews, run.attempt)
     }
 }
 
@@ -264,7 +260,7 @@ impl<'k> Capabilities<'k> {
         let denied = if operation == Operation::Review { rights.deployments } else { rights.actions };
         denied.map_or(Ok(()), |denied| Err(Unavailable::Denied(denied)))?;
         match operation {
-            Operation::Cancel | Operation::ForceCancel if run.server == Some(ServerKind::Gitea) => {
+            Operation::Cancel | Operation::ForceCancel if !run.server.is_none_or(ServerKind::can_cancel) => {
                 Err(Unavailable::NoCancel)
             }
             Operation::ApproveFork | Operation::DeleteLogs if run.server == Some(ServerKind::Gitea) => {
@@ -300,23 +296,23 @@ impl<'k> Capabilities<'k> {
 
 impl<'k> RunState<'k> {
     fn new(
+        info: &RunInfo,
         phase: &'k Phase,
         reason: Option<&'k EndReason>,
-        server: Option<ServerKind>,
         reviews: &'k [PendingReview],
+        attempt: u32,
     ) -> Self {
-        let (has_worker, force_requested, review_requested) = (None, false, false);
         Self {
             phase,
             reason,
-            has_worker,
-            force_requested,
-            server,
-            is_deployment: false,
-            attempt: 0,
-            created: Timestamp(0),
+            has_worker: None,
+            force_requested: false,
+            server: info.server(),
+            is_deployment: info.is_deployment(),
+            attempt,
+            created: info.created,
             reviews,
-            review_requested,
+            review_requested: false,
         }
     }
 
@@ -413,7 +409,7 @@ mod tests {
     }
 
     fn state(phase: &Phase) -> RunState<'_> {
-        RunState::new(phase, None, None, &[])
+        RunState::new(&RunInfo::default(), phase, None, &[], 0)
     }
 
     #[test]

@@ -99,6 +99,14 @@ pub enum ServerKind {
     Gitea,
 }
 
+impl ServerKind {
+    /// Whether its API cancels runs. Gitea only does on its pages.
+    #[must_use]
+    pub const fn can_cancel(self) -> bool {
+        matches!(self, Self::GitHub)
+    }
+}
+
 /// Number of digits of a short commit.
 const SHORT_SHA: usize = 7;
 

@@ -178,7 +178,7 @@ impl WaitCause {
     /// is.
     #[must_use]
     pub fn remedy(&self, run: &str, server: Option<ServerKind>) -> Option<String> {
-        let cancel = |run: &str| (server != Some(ServerKind::Gitea)).then(|| format!("cuelight cancel {run}"));
+        let cancel = |run: &str| server.is_none_or(ServerKind::can_cancel).then(|| format!("cuelight cancel {run}"));
         match self {
             Self::Review { environment, refusal: None, .. } => {
                 Some(format!("cuelight approve '{environment}' --run {run}"))

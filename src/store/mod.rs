@@ -13,6 +13,7 @@ pub mod digest;
 pub mod first_error;
 pub mod folder;
 pub mod history;
+pub mod ids;
 pub mod journal;
 pub mod lock;
 pub mod logs;

@@ -10,7 +10,7 @@ use crate::engine::reusable;
 use crate::engine::reusable::DispatchError;
 use crate::model::RunInfo;
 use crate::store::digest::hexadecimal;
-use crate::store::folder;
+use crate::store::ids;
 use crate::store::spec::WorkflowSpec;
 use crate::workflow;
 use crate::workflow::diagnostic::{Diagnostic, Severity};
@@ -190,7 +190,7 @@ fn object(texts: &IndexMap<String, String>) -> Object {
 /// Returns a decimal number, as GitHub's run ids are: the same for every attempt, and no other run's. The folder of a copy
 /// may have any name; its run has the time instead.
 fn run_id(info: &RunInfo) -> String {
-    folder::id_number(&info.id).unwrap_or(info.created.0).to_string()
+    ids::id_number(&info.id).unwrap_or(info.created.0).to_string()
 }
 
 /// Returns a stand-in for `github.token`: actions refuse an empty one, and no server accepts this one.

@@ -2,7 +2,8 @@
 
 use crate::model::{RepositoryId, RunId, RunInfo};
 use crate::store::StoreError;
-use crate::store::folder::{RunFolder, RunsDir, is_id_prefix, is_run_id};
+use crate::store::folder::{RunFolder, RunsDir};
+use crate::store::ids::{is_id_prefix, is_run_id};
 use crate::store::spec::RunSpec;
 
 use super::index::{Cached, Index};

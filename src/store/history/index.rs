@@ -19,7 +19,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::files;
 use crate::model::{RunId, Summary};
-use crate::store::folder::{RunFolder, RunsDir, is_run_id, private};
+use crate::store::folder::{RunFolder, RunsDir, private};
+use crate::store::ids::is_run_id;
 use crate::store::{StoreError, atomic, journal, lock};
 
 /// Version of the index's format. An index with any other version is rebuilt.

@@ -19,7 +19,8 @@ use std::io;
 use crate::files;
 use crate::model::{Conclusion, EndReason, Phase, Record, Run, RunId, RunInfo, Summary, Timestamp};
 
-use super::folder::{RunFolder, RunsDir, id_number, id_time, id_timestamp, is_run_id, new_id, private};
+use super::folder::{RunFolder, RunsDir, private};
+use super::ids::{id_number, id_time, id_timestamp, is_run_id, new_id};
 use super::journal::{self, JournalReader};
 use super::runs::{RunStore, chronological};
 use super::spec::RunSpec;

@@ -7,7 +7,8 @@ use std::fs::File;
 
 use crate::backend::github::wire::runs::Run as WireRun;
 use crate::model::{Event, Record, Run, RunId, RunInfo, ServerKind, Timestamp};
-use crate::store::folder::{RunFolder, RunsDir, mirror_id};
+use crate::store::folder::{RunFolder, RunsDir};
+use crate::store::ids::mirror_id;
 use crate::store::journal::JournalWriter;
 use crate::store::runs::RunStore;
 use crate::store::spec::{RemoteSpec, RunSpec};

@@ -8,7 +8,8 @@ use crate::backend::github::wire::runs::Run;
 use crate::model::{RunId, ServerKind};
 use crate::store::StoreError;
 use crate::store::clock::now;
-use crate::store::folder::{self, RunsDir};
+use crate::store::folder::RunsDir;
+use crate::store::ids;
 
 /// Gives each run of a Gitea a time of creation that never changes. Gitea only names the start of the last attempt, so
 /// the time in the id of the run's mirror counts; a run without a mirror gets that of its start, or the current one.
@@ -31,12 +32,12 @@ impl Dates {
             Some(mirrors) => mirrors,
             none => none.insert(runs.mirrors()?),
         };
-        let digest = folder::mirror_digest(&remote.name());
+        let digest = ids::mirror_digest(&remote.name());
         let mirror = mirrors.entry(digest).or_insert_with(|| {
             let created = run.run_started_at.map_or_else(now, |started| started.0);
             remote.mirror(created)
         });
-        run.created_at = Some(Time(folder::id_timestamp(mirror)));
+        run.created_at = Some(Time(ids::id_timestamp(mirror)));
         Ok(())
     }
 }

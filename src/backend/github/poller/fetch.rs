@@ -25,9 +25,6 @@ use super::{PollError, order};
 /// Maximum number of pages of jobs: GitHub allows 256 jobs in a matrix and a few thousand in a run.
 const MAX_PAGES: usize = 40;
 
-/// Number of runs that are listed of each repository: the newest ones.
-const LISTED: usize = 30;
-
 /// Age up to which the list that another process got is used.
 const SHARED_LIST: Freshness = Freshness(Duration::from_secs(8));
 
@@ -223,7 +220,7 @@ pub(super) async fn list(client: &Client, repository: &Repository, priority: Pri
     let malformed = || PollError::Malformed { host: repository.host.clone(), what: "a list of runs" };
     let runs = if answer.changed {
         let mut runs = Page::read(&answer.body, "workflow_runs").ok_or_else(malformed)?.list.items;
-        runs.truncate(LISTED);
+        runs.truncate(order::LISTED);
         Some(runs)
     } else {
         None

@@ -86,7 +86,7 @@ struct Host {
     held: HashMap<RunId, Box<RunSpec>>,
     focus: Option<RunId>,
     /// The listed runs as they were when their stubs were written: only changed ones are written again.
-    seen: HashMap<RunId, WireRun>,
+    seen: HashMap<RemoteId, WireRun>,
     dates: Dates,
     /// What is being polled because it was due. One at a time: requests of the user come between them.
     polling: Option<Key>,
@@ -426,6 +426,9 @@ impl Host {
     fn list(&mut self, repository: &Repository, Listed { runs, polled }: Listed) -> Polled {
         for mut run in runs.into_iter().flatten() {
             let Some(remote) = run.id.map(|id| self.remote_id(repository, id)) else { continue };
+            if self.seen.get(&remote) == Some(&run) {
+                continue;
+            }
             let listed = run.clone();
             if let Err(error) = self.dates.date(&self.runs, &remote, &mut run) {
                 tracing::warn!(%repository, %error, "the mirrors of runs are not known");
@@ -434,9 +437,6 @@ impl Host {
             // A run without a time is not shown.
             let Some(spec) = spec(&remote, &run) else { continue };
             let id = spec.info.id.clone();
-            if self.seen.get(&id) == Some(&listed) {
-                continue;
-            }
             if self.opened.contains_key(&id) {
                 self.wake(id.clone());
             } else {
@@ -455,7 +455,7 @@ impl Host {
             if self.seen.len() >= MAX_SEEN {
                 self.seen.clear();
             }
-            self.seen.insert(id, listed);
+            self.seen.insert(remote, listed);
         }
         polled
     }

@@ -17,6 +17,7 @@ use serde_json::{Map, Value, json};
 
 use crate::backend::github::address::segment;
 use crate::model::Timestamp;
+use crate::repo::workflows;
 
 use super::runs::{Job, Run};
 use super::time;
@@ -27,9 +28,6 @@ const WORKFLOW: &str = "workflow";
 
 /// Folder of a workflow file that is given as a name alone.
 const FOLDER: &str = ".gitea/workflows";
-
-/// Folder that is used where a repository does not have the first.
-const OTHER_FOLDER: &str = ".github/workflows";
 
 /// A path below a repository that Gitea does not have: an operation on runs, or a resource.
 const MISSING_OF_RUN: &[&str] =
@@ -127,7 +125,7 @@ pub fn complete(run: &mut Run, jobs: &[Job]) {
 /// Returns the other path that a workflow file may have: an answer names the file, not its folder.
 #[must_use]
 pub fn other_path(path: &str) -> Option<String> {
-    path.strip_prefix(FOLDER).map(|file| format!("{OTHER_FOLDER}{file}"))
+    path.strip_prefix(FOLDER).map(|file| format!("{}{file}", workflows::FOLDER))
 }
 
 /// Returns what a refusal for lack of a scope wants, in GitHub's form.
