@@ -6,11 +6,11 @@ use crate::launch::commands::{CommandError, NewAttempt, TrustedBy};
 use crate::model::capabilities::Unavailable;
 use crate::model::rights::MAX_RERUNS;
 use crate::model::{Command, RerunScope, ServerKind};
-use crate::report::Json;
 use crate::report::style;
 use crate::store::folder::RunFolder;
 use crate::store::history;
 
+use super::run::Watch;
 use super::several::RunsArg;
 use super::{Exit, Failure, Outcome, RunArg, block_on, run, servers, several, trust};
 
@@ -69,10 +69,10 @@ struct AttemptArgs {
 
 pub(super) fn attach(args: &AttachArgs) -> Outcome {
     let folder = args.run.locate()?;
-    if args.json {
-        return run::watch(&folder, Some(1), &mut Json);
-    }
-    run::watch(&folder, None, &mut *run::lines())
+    let watch = Watch::of(&folder);
+    // All records of the run, or its current attempt.
+    let watch = if args.json { watch.attempt(1) } else { watch };
+    watch.print(&mut *run::printer(args.json))
 }
 
 pub(super) fn rerun(args: &RerunArgs) -> Outcome {
@@ -127,8 +127,7 @@ fn rerun_at_server(folder: &RunFolder, what: RerunScope, args: &RerunArgs) -> Ou
         style::line(id.as_str())?;
         return Ok(Exit::Success);
     }
-    let mut printer = if args.attempt.json { Box::new(Json) } else { run::lines() };
-    run::watch(folder, Some(attempt), &mut *printer)
+    Watch::of(folder).attempt(attempt).print(&mut *run::printer(args.attempt.json))
 }
 
 pub(super) fn resume(args: &ResumeArgs) -> Outcome {
@@ -148,8 +147,7 @@ fn follow(folder: &RunFolder, attempt: NewAttempt, args: &AttemptArgs) -> Outcom
         style::line(id.as_str())?;
         return Ok(Exit::Success);
     }
-    let mut printer = if args.json { Box::new(Json) } else { run::lines() };
-    run::follow(folder, attempt, &mut *printer)
+    run::follow(folder, attempt, &mut *run::printer(args.json))
 }
 
 impl AttemptArgs {

@@ -15,6 +15,7 @@ use crate::store::folder::RunFolder;
 use crate::ui::terminal_text::text;
 
 use super::review::confirm;
+use super::run::Watch;
 use super::{Exit, Failure, Outcome, block_on, run, runs_dir, trust};
 
 #[derive(clap::Args)]
@@ -139,7 +140,7 @@ fn preview(prepared: &PreparedDeployment) -> Preview<'_> {
 
 /// Prints what is about to be done, for people.
 fn show(prepared: &PreparedDeployment) {
-    let style = Style::new(Style::of_output().glyphs(), style::colour_of_errors());
+    let style = Style::of_errors();
     style::notice(&preview(prepared).title(style));
     for closed in prepared.closed() {
         style::notice(&text!("note: {}", closed.sentence));
@@ -151,20 +152,13 @@ fn start(deployments: &Deployments, prepared: PreparedDeployment, detach: bool, 
     let environment = prepared.settings().name.clone();
     let folder = deployments.start(prepared)?;
     if detach {
-        if json {
-            style::json(&json!({"run": folder.id(), "environment": environment}))?;
-        } else {
-            style::line(folder.id().as_str())?;
-        }
+        style::answer(json, &json!({"run": folder.id(), "environment": environment}), folder.id().as_str())?;
         return Ok(Exit::Success);
     }
     style::notice(&text!("{}: `cuelight abort {}` goes back; Ctrl-C only stops following", folder.id(), environment));
     let is_live = || outcome(deployments, &environment, &folder) == Some(DeploymentOutcome::Succeeded);
-    let ended = if json {
-        run::watch_until(&folder, &mut Silent, &is_live)?
-    } else {
-        run::watch_until(&folder, &mut *run::lines(), &is_live)?
-    };
+    let watch = Watch::of(&folder).attempt(1).until(&is_live);
+    let ended = if json { watch.print(&mut Silent)? } else { watch.print(&mut *run::lines())? };
     let ledger = deployments.ledger()?;
     let record = ledger.deployment(&environment, folder.id());
     let live = ledger.serving(&environment);

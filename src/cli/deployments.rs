@@ -16,6 +16,7 @@ use crate::ui::terminal_text::{TerminalText, text};
 
 use super::deploy::local;
 use super::review::confirm;
+use super::run::Watch;
 use super::{Exit, Outcome, block_on, run, servers, trust};
 
 #[derive(clap::Args)]
@@ -149,11 +150,8 @@ fn order(args: &PauseArgs, order: DeploymentOrder, done: &str) -> Outcome {
 }
 
 fn accepted(args: &PauseArgs, record: &DeploymentRecord, done: &str) -> Outcome {
-    if args.json {
-        style::json(&json!({"run": record.run, "environment": args.environment, "accepted": true}))?;
-    } else {
-        style::line(&text!("{} to {} {}", record.release.title(), args.environment, done))?;
-    }
+    let document = json!({"run": record.run, "environment": args.environment, "accepted": true});
+    style::answer(args.json, &document, &text!("{} to {} {}", record.release.title(), args.environment, done))?;
     Ok(Exit::Success)
 }
 
@@ -179,7 +177,7 @@ pub(super) fn abort(args: &AbortArgs) -> Outcome {
     if args.detach || args.of.json {
         return accepted(&args.of, &open.record, "goes back to the former release");
     }
-    run::watch(&open.folder, Some(attempt), &mut *run::lines())?;
+    Watch::of(&open.folder).attempt(attempt).print(&mut *run::lines())?;
     let ended = deployments.ledger()?.deployment(&args.of.environment, open.folder.id());
     let is_back = |outcome| matches!(outcome, DeploymentOutcome::RolledBack | DeploymentOutcome::Cancelled);
     Ok(if ended.and_then(|record| record.outcome).is_some_and(is_back) { Exit::Success } else { Exit::Failed })
@@ -200,11 +198,9 @@ pub(super) fn unlock(args: &UnlockArgs) -> Outcome {
 }
 
 fn locked(args: &PauseArgs, locked: bool) -> Outcome {
-    if args.json {
-        style::json(&json!({"environment": args.environment, "locked": locked}))?;
-    } else {
-        style::line(&text!("{} is {}", args.environment, if locked { "locked" } else { "unlocked" }))?;
-    }
+    let document = json!({"environment": args.environment, "locked": locked});
+    let state = if locked { "locked" } else { "unlocked" };
+    style::answer(args.json, &document, &text!("{} is {}", args.environment, state))?;
     Ok(Exit::Success)
 }
 

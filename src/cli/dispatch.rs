@@ -7,10 +7,10 @@ use serde_json::json;
 use crate::backend::github::address::Repository;
 use crate::backend::github::poller::Poller;
 use crate::backend::github::workflows::dispatch::Dispatch;
-use crate::report::Json;
 use crate::report::style;
 use crate::ui::terminal_text::text;
 
+use super::run::Watch;
 use super::{Exit, Outcome, run, servers};
 
 #[derive(clap::Args)]
@@ -74,12 +74,12 @@ pub(super) struct ChangeArgs {
     json: bool,
 }
 
-/// Parses `NAME=VALUE`.
 /// An input without a name or a value.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("expected NAME=VALUE")]
 struct NotAnInput;
 
+/// Parses `NAME=VALUE`.
 fn input(text: &str) -> Result<(String, String), NotAnInput> {
     let pair = text.split_once('=').filter(|(name, _)| !name.is_empty());
     pair.map(|(name, value)| (name.to_owned(), value.to_owned())).ok_or(NotAnInput)
@@ -98,15 +98,14 @@ pub(super) fn dispatch(args: &Args) -> Outcome {
     let (repository, (folder, dispatched)) = asked?;
     let number = format!("{repository}/{}", dispatched.run);
     style::notice(&text!("Started {} on {}: {}", dispatched.workflow.file(), dispatched.git_ref, number));
-    match (args.detach, args.json) {
-        (true, true) => style::json(&json!({
-            "id": folder.id(), "run": number, "workflow": dispatched.workflow.path, "ref": dispatched.git_ref,
-            "inputs": dispatched.inputs,
-        }))?,
-        (true, false) => style::line(folder.id().as_str())?,
-        (false, true) => return run::watch(&folder, Some(1), &mut Json),
-        (false, false) => return run::watch(&folder, Some(1), &mut *run::lines()),
+    if !args.detach {
+        return Watch::of(&folder).attempt(1).print(&mut *run::printer(args.json));
     }
+    let document = json!({
+        "id": folder.id(), "run": number, "workflow": dispatched.workflow.path, "ref": dispatched.git_ref,
+        "inputs": dispatched.inputs,
+    });
+    style::answer(args.json, &document, folder.id().as_str())?;
     Ok(Exit::Success)
 }
 
@@ -140,11 +139,8 @@ fn enable(args: &ChangeArgs, enable: bool) -> Outcome {
         poller.enable(repository, &args.workflow, enable).await
     });
     let (repository, workflow) = asked?;
-    if args.json {
-        style::json(&json!({"repository": repository.to_string(), "path": workflow.path, "enabled": enable}))?;
-    } else {
-        let done = if enable { "enabled" } else { "disabled" };
-        style::line(&text!("{} of {} is {}", workflow.file(), repository.to_string(), done))?;
-    }
+    let document = json!({"repository": repository.to_string(), "path": workflow.path, "enabled": enable});
+    let done = if enable { "enabled" } else { "disabled" };
+    style::answer(args.json, &document, &text!("{} of {} is {}", workflow.file(), repository.to_string(), done))?;
     Ok(Exit::Success)
 }

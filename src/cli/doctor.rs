@@ -7,8 +7,6 @@ use crate::launch::doctor::{Check, Finding};
 use crate::report::lists;
 use crate::report::style;
 use crate::report::style::Style;
-#[cfg(test)]
-use crate::ui::terminal_text::TerminalText;
 use crate::ui::theme::{Colours, Glyphs};
 
 use super::{Exit, Outcome, block_on, config, screen};
@@ -25,12 +23,6 @@ pub(super) fn run() -> Outcome {
         style::line(&lists::finding(subject, &finding, style))?;
     }
     Ok(exit)
-}
-
-/// The line about settings with this fault.
-#[cfg(test)]
-pub(super) fn printed(fault: &str, style: Style) -> TerminalText {
-    lists::finding("settings", &Finding::Bad(fault.to_owned()), style)
 }
 
 fn settings() -> Finding {

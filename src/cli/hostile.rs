@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use crate::config::{Config, ConfigError};
 use crate::launch::SecretError;
+use crate::launch::doctor::Finding;
 use crate::launch::triggers::{TriggerDecision, TriggerError, TriggerOutcome};
 use crate::launch::trust::{Distrust, Untrusted};
 use crate::model::{Expected, Preview, PreviewLine, Shown, Summary, Timestamp};
@@ -27,10 +28,11 @@ use crate::ui::theme::Glyphs;
 use crate::worker::prepare::Refusal;
 use crate::workflow;
 use crate::workflow::diagram;
-use crate::workflow::plan::{Plan, PlanContexts};
+use crate::workflow::inputs::InputError;
+use crate::workflow::plan::{Plan, PlanContexts, UnknownJob, UnknownLeg};
 use crate::workflow::source::Source;
 
-use super::{Exit, Failure, doctor, trust};
+use super::{Exit, Failure, trust};
 
 fn planned(name: &str) -> Plan {
     let escaped = |c: char| if c.is_ascii_alphanumeric() { c.to_string() } else { format!("\\U{:08x}", u32::from(c)) };
@@ -104,7 +106,8 @@ proptest! {
     fn no_error_passes_on_what_a_terminal_or_a_runner_would_obey(text in any_text()) {
         let (any, path) = (|| text.clone(), || PathBuf::from(&text));
         let skipped = TriggerDecision { path: path(), name: any(), outcome: TriggerOutcome::Skipped(any()) };
-        let failures: [Failure; 10] = [
+        let unknown = UnknownJob { name: any(), known: vec![any()] };
+        let failures: [Failure; 13] = [
             GitError::Failed { what: any(), folder: path(), message: any() }.into(),
             GitError::Misplaced { git_folder: path(), root: path() }.into(),
             ConfigError::Invalid { origin: any(), reason: any() }.into(),
@@ -114,6 +117,9 @@ proptest! {
             Untrusted { root: path(), reason: Distrust::Unknown }.into(),
             StoreError::Damaged { path: path(), reason: any() }.into(),
             Refusal::Event { workflow: any(), event: any(), known: vec![any()] }.into(),
+            Refusal::Job { workflow: any(), source: unknown }.into(),
+            Refusal::Leg(UnknownLeg { key: any(), value: any(), known: vec![any()] }).into(),
+            Refusal::Inputs(InputError::Unknown { name: any(), event: any(), inputs: vec![any()] }.into()).into(),
             SecretError::NotInEnvironment(any()).into(),
         ];
         let mut bytes = Vec::new();
@@ -126,7 +132,7 @@ proptest! {
             out.line(printed).expect("memory");
         }
         for style in [Style::new(Glyphs::Unicode, true), Style::new(Glyphs::Ascii, false)] {
-            let finding = doctor::printed(&text, style);
+            let finding = report::lists::finding("settings", &Finding::Bad(text.clone()), style);
             check(finding.as_str())?;
             prop_assert_eq!(finding.as_str().lines().count(), 1);
             out.line(finding).expect("memory");

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use clap::builder::PossibleValue;
 
 use crate::repo::lint;
 use crate::repo::lint::Below;
@@ -25,8 +26,8 @@ pub(super) struct Args {
     /// Files to check [default: the workflows of this repository]
     files: Vec<PathBuf>,
     /// Output format
-    #[arg(long, value_enum, default_value_t = Chosen::Text)]
-    format: Chosen,
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
     /// Explain a rule: what it reports, why it matters and what to write instead
     #[arg(long, value_name = "RULE", conflicts_with = "files")]
     explain: Option<String>,
@@ -41,24 +42,18 @@ pub(super) struct Args {
     permissions_policy: Option<Granted>,
 }
 
-/// Names of the formats.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Chosen {
-    Text,
-    Json,
-    Github,
-    /// One SARIF 2.1.0 log, for code scanning
-    Sarif,
-}
+impl ValueEnum for Format {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Text, Self::Json, Self::Github, Self::Sarif]
+    }
 
-impl From<Chosen> for Format {
-    fn from(chosen: Chosen) -> Self {
-        match chosen {
-            Chosen::Text => Self::Text,
-            Chosen::Json => Self::Json,
-            Chosen::Github => Self::Github,
-            Chosen::Sarif => Self::Sarif,
-        }
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::Text => PossibleValue::new("text"),
+            Self::Json => PossibleValue::new("json"),
+            Self::Github => PossibleValue::new("github"),
+            Self::Sarif => PossibleValue::new("sarif").help("One SARIF 2.1.0 log, for code scanning"),
+        })
     }
 }
 
@@ -93,7 +88,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     });
     let looked_up = root.is_some() || args.refs.is_some();
     let below = looked_up.then(|| Below { root, refs: args.refs.clone(), policy });
-    let format = args.format.into();
+    let format = args.format;
     let linter = Linter { format, colour };
     let mut stdout = io::BufWriter::new(io::stdout().lock());
     let mut out = Out::new(&mut stdout);

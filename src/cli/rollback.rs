@@ -19,6 +19,7 @@ use crate::ui::terminal_text::text;
 use super::deploy;
 use super::dispatch::RepositoryArg;
 use super::review::confirm;
+use super::run::Watch;
 use super::{Exit, Failure, Outcome, run, servers};
 
 #[derive(clap::Args)]
@@ -96,7 +97,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     let (_, rollback) = servers::ask(named, async |poller, repository| {
         Environments::of(poller, repository.clone(), Priority::User).await?.rollback(&request).await
     })?;
-    let style = Style::new(Style::of_output().glyphs(), style::colour_of_errors());
+    let style = Style::of_errors();
     style::notice(&style.spelled(environments::rollback(&rollback, style)));
     confirmed(&rollback, &args.yes)?;
     let (_, started) = servers::ask(named, async |poller, repository| {
@@ -105,18 +106,11 @@ pub(super) fn run(args: &Args) -> Outcome {
     let id = started.folder.id().clone();
     style::notice(&text!("Rolling back {} in run {}", rollback.environment, id));
     if args.detach {
-        if args.json {
-            style::json(&json!({"run": id, "rollback": rollback.document()}))?;
-        } else {
-            style::line(id.as_str())?;
-        }
+        style::answer(args.json, &json!({"run": id, "rollback": rollback.document()}), id.as_str())?;
         return Ok(Exit::Success);
     }
-    let ended = if args.json {
-        run::watch(&started.folder, Some(started.attempt), &mut Silent)?
-    } else {
-        run::watch(&started.folder, Some(started.attempt), &mut *run::lines())?
-    };
+    let watch = Watch::of(&started.folder).attempt(started.attempt);
+    let ended = if args.json { watch.print(&mut Silent)? } else { watch.print(&mut *run::lines())? };
     let live = observed(named, &rollback)?;
     let is_live =
         live.live().is_some_and(|live| live.release.sha == rollback.to.release.sha) && live.current() == live.live();

@@ -112,10 +112,7 @@ async fn follow(args: &Args, mut watch: CommitWatch, of: &str) -> Outcome {
         Ending::Failed => (Exit::Failed, "failure"),
         Ending::Cancelled => (Exit::Cancelled, "cancelled"),
     };
-    if args.json {
-        style::json(&json!({"commit": of, "runs": watch.runs().count(), "conclusion": word}))?;
-    } else {
-        style::line(&text!("{} of {}: {}", count, of, word))?;
-    }
+    let document = json!({"commit": of, "runs": watch.runs().count(), "conclusion": word});
+    style::answer(args.json, &document, &text!("{} of {}: {}", count, of, word))?;
     Ok(exit)
 }

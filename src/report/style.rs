@@ -30,6 +30,11 @@ impl Style {
         Self::new(glyphs, moves_cursor() && wants_colour())
     }
 
+    /// Returns the style for standard error: the glyphs of standard output.
+    pub fn of_errors() -> Self {
+        Self::new(Self::of_output().glyphs(), colour_of_errors())
+    }
+
     /// Returns a style with these glyphs, with or without colours.
     pub fn new(glyphs: Glyphs, colour: bool) -> Self {
         let colours = if colour { Colours::Terminal } else { Colours::None };
@@ -240,6 +245,14 @@ pub fn json(value: &impl Serialize) -> io::Result<()> {
     line(&document(value)?)
 }
 
+/// Prints the answer of a command to standard output: a JSON document, or a line for people.
+///
+/// # Errors
+/// The output cannot be written.
+pub fn answer(as_json: bool, document: &impl Serialize, text: &(impl ToTerminal + ?Sized)) -> io::Result<()> {
+    if as_json { json(document) } else { line(text) }
+}
+
 /// Returns a JSON document in one line.
 ///
 /// # Errors
@@ -258,7 +271,7 @@ pub fn column(widths: impl Iterator<Item = usize>) -> usize {
 
 /// Prints an error to standard error.
 pub fn complain(message: &(impl ToTerminal + ?Sized)) {
-    let style = Style::new(Glyphs::Unicode, colour_of_errors());
+    let style = Style::of_errors();
     let message = message.to_terminal();
     // A rendered diagnostic has a heading already.
     let has_heading = message.plain().starts_with("error:");

@@ -12,7 +12,7 @@ use crate::files;
 use crate::launch::commands;
 use crate::report::style;
 use crate::report::style::{Style, inside_actions};
-use crate::report::{GitHub, Lines, Printer, Printing};
+use crate::report::{GitHub, Json, Lines, Printer, Printing};
 use crate::store::folder::RunFolder;
 use crate::store::history;
 use crate::ui::terminal_text::text;
@@ -24,6 +24,11 @@ use crate::cli::{Exit, Failure, Outcome};
 pub(crate) fn lines() -> Box<dyn Printer> {
     let style = Style::of_output();
     if inside_actions() { Box::new(GitHub::new(style)) } else { Box::new(Lines::new(style)) }
+}
+
+/// Returns the printer of records, one JSON object per line, or that for people.
+pub(crate) fn printer(json: bool) -> Box<dyn Printer> {
+    if json { Box::new(Json) } else { lines() }
 }
 
 /// Note after the first interrupt.
@@ -57,19 +62,36 @@ pub(crate) fn follow(run: &RunFolder, attempt: u32, printer: &mut dyn Printer) -
     start_and_follow(|| Ok(run.clone()), attempt, printer)
 }
 
-/// Watches an attempt of a run that was started elsewhere until it has ended: the current one, without a number. Ctrl-C
-/// leaves it in progress.
-pub(crate) fn watch(run: &RunFolder, attempt: Option<u32>, printer: &mut dyn Printer) -> Outcome {
-    let run = || Ok(run.clone());
-    let until = Until { interrupt: Interrupt::Detaches, is_enough: &|| false };
-    crate::cli::block_on(async { until_end(run, attempt, printer, until).await })?
+/// A run that was started elsewhere, watched until its current attempt has ended. Ctrl-C leaves it in progress.
+pub(crate) struct Watch<'w> {
+    run: &'w RunFolder,
+    attempt: Option<u32>,
+    is_enough: &'w dyn Fn() -> bool,
 }
 
-/// Watches the first attempt of a run like [`watch`], until it has ended or `is_enough`.
-pub(crate) fn watch_until(run: &RunFolder, printer: &mut dyn Printer, is_enough: &dyn Fn() -> bool) -> Outcome {
-    let start = || Ok(run.clone());
-    let until = Until { interrupt: Interrupt::Detaches, is_enough };
-    crate::cli::block_on(async { until_end(start, Some(1), printer, until).await })?
+impl<'w> Watch<'w> {
+    /// Returns a watch of the current attempt of a run.
+    pub(crate) fn of(run: &'w RunFolder) -> Self {
+        Self { run, attempt: None, is_enough: &|| false }
+    }
+
+    /// Watches from the attempt with this number on.
+    pub(crate) fn attempt(self, attempt: u32) -> Self {
+        Self { attempt: Some(attempt), ..self }
+    }
+
+    /// Ends with success as soon as `is_enough`, although the run goes on.
+    pub(crate) fn until(self, is_enough: &'w dyn Fn() -> bool) -> Self {
+        Self { is_enough, ..self }
+    }
+
+    /// Prints the run until it has ended.
+    pub(crate) fn print(self, printer: &mut dyn Printer) -> Outcome {
+        let Self { run, attempt, is_enough } = self;
+        let start = || Ok(run.clone());
+        let until = Until { interrupt: Interrupt::Detaches, is_enough };
+        crate::cli::block_on(async { until_end(start, attempt, printer, until).await })?
+    }
 }
 
 /// Starts a run and follows it like [`follow`]. An interrupt in between is not lost.

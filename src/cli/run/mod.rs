@@ -9,7 +9,7 @@ use crate::launch;
 use crate::launch::event::Assignment;
 use crate::launch::{LaunchRequest, Payload, Planned, SecretSource, triggers};
 use crate::report::style;
-use crate::report::{Json, Printer, Protocol};
+use crate::report::{Printer, Protocol};
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::ui::terminal_text::text;
 
@@ -18,7 +18,7 @@ use super::{Exit, Failure, Outcome, trust};
 mod follow;
 
 use follow::start_and_follow;
-pub(super) use follow::{follow, lines, watch, watch_until};
+pub(super) use follow::{Watch, follow, lines, printer};
 
 /// The event of a workflow.
 #[derive(clap::Args)]
@@ -205,8 +205,7 @@ fn run_one(runs: &RunsDir, args: &Args, request: &LaunchRequest) -> Outcome {
         Some(other) => {
             return Err(Failure::new(Exit::Usage, format!("unknown format `{other}`: write --format json")));
         }
-        None if args.json => Box::new(Json),
-        None => lines(),
+        None => printer(args.json),
     };
     let planned = plan(runs, request)?;
     start_and_follow(|| Ok(launch::start(runs, planned)?.folder), 1, &mut *printer)
