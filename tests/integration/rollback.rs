@@ -125,7 +125,7 @@ fn what_is_not_safe_is_refused_before_anything_is_sent() {
     assert!(empty.error.contains("no deployment is live in development"), "{}", empty.error);
     let staging = watching.cuelight(&["rollback", "staging", "-R", REPOSITORY]);
     assert_eq!(staging.code, Some(2), "{}", staging.error);
-    assert!(staging.error.contains("confirm the rollback with --yes=staging"), "{}", staging.error);
+    assert!(staging.error.contains("not a terminal: confirm the rollback with --yes=staging"), "{}", staging.error);
     let read_only = watching.said("github_pat_read", &["rollback", "staging", "-R", REPOSITORY, "--yes=staging"]);
     assert_eq!(read_only.code, Some(4), "{}", read_only.error);
     assert_eq!(newest(&watching)["id"], before, "nothing was started");

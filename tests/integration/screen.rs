@@ -70,6 +70,7 @@ impl Logs for Lines {
             let bytes = match kind.as_str() {
                 "hostile" => hostile(number),
                 "wide" => vec![b'x'; 200],
+                "panic" => format!("src/main.rs:{}:1: wrong", number + 1).into_bytes(),
                 _ => format!("this is line {}", number + 1).into_bytes(),
             };
             RawLine { number, bytes, time: None }
@@ -95,7 +96,9 @@ impl Logs for Lines {
         Ok(())
     }
 
-    fn file(&self, _: &RunId, _: &str) -> Option<PathBuf> {
+    /// Called by the thread that draws.
+    fn file(&self, _: &RunId, name: &str) -> Option<PathBuf> {
+        assert_ne!(std::env::var(CHILD).as_deref(), Ok("panic"), "{name} breaks the program");
         std::env::current_exe().ok()
     }
 }
@@ -318,6 +321,15 @@ fn a_panic_of_the_backend_is_shown_and_the_screen_stays() {
     terminal.wait_for("this request breaks the program");
     terminal.press("q");
     terminal.ends_restored();
+}
+
+#[test]
+fn a_panic_of_the_thread_that_draws_restores_the_terminal_before_its_message() {
+    let mut terminal = Terminal::with_log("panic", 24, 80);
+    terminal.wait_for("src/main.rs:5000:1: wrong");
+    terminal.press("4o");
+    let left = terminal.ends_restored();
+    assert!(left.contains("src/main.rs breaks the program"), "{left}");
 }
 
 #[test]

@@ -244,5 +244,6 @@ fn the_newest_run_is_that_of_the_repository_unless_all_are_meant() {
     assert!(!one.call(&["show", "--all"]).out().contains(&first), "the newest of the machine");
     assert_eq!(one.call(&["runs"]).out().lines().count(), 1);
     one.call(&["runs", "--all"]).expect(0, &["local/other", "local/repository"]);
-    one.call(&["rerun", "--trust"]).expect(0, &["attempt 2: .github/workflows/ci.yml of local/repository"]);
+    let again = format!("Re-running {first}, attempt 2: .github/workflows/ci.yml of local/repository");
+    one.call(&["rerun", "--trust"]).expect(0, &[&again]);
 }
