@@ -327,7 +327,8 @@ fn a_panic_of_the_backend_is_shown_and_the_screen_stays() {
 fn a_panic_of_the_thread_that_draws_restores_the_terminal_before_its_message() {
     let mut terminal = Terminal::with_log("panic", 24, 80);
     terminal.wait_for("src/main.rs:5000:1: wrong");
-    terminal.press("4o");
+    // The line at the top is the one that is meant once the log is not followed.
+    terminal.press("4ggo");
     let left = terminal.ends_restored();
     assert!(left.contains("src/main.rs breaks the program"), "{left}");
 }
