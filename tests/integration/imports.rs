@@ -44,7 +44,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("octocrab", &["backend/github/client"]),
     ("hyper", &["engine/results"]),
     ("ring", &["engine/results/oidc.rs"]),
-    ("hyper_util", &["backend/github/client", "engine/results"]),
+    ("hyper_util", &["backend/github/client", "engine/results", "engine/sandbox/docker/dial.rs"]),
     ("serde_yaml", &["backend/github/auth/hosts_file.rs"]),
     ("clap", &["cli"]),
     ("notify", &["backend"]),

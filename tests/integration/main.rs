@@ -20,6 +20,7 @@ mod imports;
 mod mirror;
 mod project;
 mod relay;
+mod remote_engines;
 mod results;
 mod reusable;
 mod reviews;

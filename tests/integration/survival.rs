@@ -80,8 +80,12 @@ pub(crate) fn pids(fits: impl Fn(&str) -> bool) -> Vec<i32> {
 }
 
 pub(crate) fn kill(pid: i32) {
-    let done = Command::new("kill").args(["-9", &pid.to_string()]).status().expect("kill starts");
-    assert!(done.success());
+    assert!(try_kill(pid));
+}
+
+/// Kills a process. Returns whether it had not ended before.
+pub(crate) fn try_kill(pid: i32) -> bool {
+    Command::new("kill").args(["-9", &pid.to_string()]).status().expect("kill starts").success()
 }
 
 /// Sends a signal to a process.

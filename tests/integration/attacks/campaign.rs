@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::bounded;
 use super::full_disk::{limited, nothing_left, on_small_disk, text};
 use crate::project::{Project, Said, copy, until};
-use crate::survival::{kill, pids};
+use crate::survival::{pids, try_kill};
 
 /// Number of killed workers.
 const KILLS: u64 = 30;
@@ -83,8 +83,8 @@ fn a_worker_killed_at_any_moment_leaves_nothing_and_its_run_is_closed_and_carrie
             let finished = memchr::memmem::find(&written, b"\"run_finished\"").is_some();
             if reached { Some(false) } else { (finished && worker().is_none()).then_some(true) }
         });
-        if !ended && let Some(worker) = worker() {
-            kill(worker);
+        // The run may end by itself at this very moment.
+        if !ended && worker().is_some_and(try_kill) {
             killed.fetch_add(1, Ordering::Relaxed);
         }
         let listed = call(&["runs"]);

@@ -1,35 +1,62 @@
-//! Addresses of Docker engines.
+//! Addresses of Docker engines, and the certificates for those that are reached over TLS.
 
 use std::path::{Path, PathBuf};
 
 use crate::store::digest;
 
-/// Returns the addresses to try, best first.
-pub(super) fn candidates() -> Vec<String> {
-    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    if let Some(host) = set("DOCKER_HOST") {
-        return vec![host];
+/// Where an engine listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Endpoint {
+    /// `unix:///path`, `tcp://host:port` or `ssh://[user@]host[:port][/path/of/the/socket]`.
+    pub(super) address: String,
+    /// Folder with `ca.pem`, `cert.pem` and `key.pem`, if the engine is reached over TLS.
+    pub(super) certificates: Option<PathBuf>,
+}
+
+impl Endpoint {
+    /// Returns the endpoint with an address: one of this user's, with its certificates, else one without certificates.
+    pub(super) fn at(address: &str) -> Self {
+        let known = candidates().into_iter().find(|endpoint| endpoint.address == address);
+        known.unwrap_or_else(|| Self { address: address.to_owned(), certificates: None })
     }
-    let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
-    if let Some(host) = home.and_then(|home| context(Path::new(&home), set("DOCKER_CONTEXT"))) {
-        return vec![host];
+}
+
+/// Returns the endpoints to try, best first.
+pub(super) fn candidates() -> Vec<Endpoint> {
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let home = std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
+    if let Some(address) = set("DOCKER_HOST") {
+        // As the docker CLI: with this variable, TCP is encrypted, and the certificates are in a folder of the user.
+        let secure = set("DOCKER_TLS_VERIFY").filter(|_| is_tcp(&address));
+        let default = || home.as_ref().map(|home| home.join(".docker"));
+        let certificates = secure.and_then(|_| set("DOCKER_CERT_PATH").map(PathBuf::from).or_else(default));
+        return vec![Endpoint { address, certificates }];
+    }
+    if let Some(endpoint) = home.and_then(|home| context(&home, set("DOCKER_CONTEXT"))) {
+        return vec![endpoint];
     }
     let own = std::env::var_os("XDG_RUNTIME_DIR").filter(|folder| !folder.is_empty()).map(PathBuf::from);
     let own = |socket: &str| own.as_ref().map(|folder| folder.join(socket));
+    let default = PathBuf::from("/var/run/docker.sock");
     let sockets = [
-        Some(PathBuf::from("/var/run/docker.sock")),
+        Some(default.clone()),
         own("docker.sock"),
         own("podman/podman.sock"),
         Some(PathBuf::from("/run/podman/podman.sock")),
     ];
-    let address = |socket: PathBuf| format!("unix://{}", socket.display());
-    let existing: Vec<_> = sockets.iter().flatten().filter(|socket| socket.exists()).cloned().map(address).collect();
-    if existing.is_empty() { vec!["unix:///var/run/docker.sock".to_owned()] } else { existing }
+    let endpoint = |socket: PathBuf| Endpoint { address: format!("unix://{}", socket.display()), certificates: None };
+    let existing: Vec<_> = sockets.into_iter().flatten().filter(|socket| socket.exists()).map(endpoint).collect();
+    if existing.is_empty() { vec![endpoint(default)] } else { existing }
 }
 
-/// Returns the address of the docker CLI's current context, unless it is the default one. The CLI stores a context in a
-/// folder named by the SHA-256 of the context's name.
-fn context(home: &Path, named: Option<String>) -> Option<String> {
+/// Whether an address is one of TCP, which can be encrypted.
+pub(super) fn is_tcp(address: &str) -> bool {
+    ["tcp://", "http://", "https://"].iter().any(|scheme| address.starts_with(scheme))
+}
+
+/// Returns the endpoint of the docker CLI's current context, unless it is the default one. The CLI stores a context and its
+/// certificates in folders named by the SHA-256 of the context's name.
+fn context(home: &Path, named: Option<String>) -> Option<Endpoint> {
     let read = |path: PathBuf| serde_json::from_slice::<serde_json::Value>(&std::fs::read(path).ok()?).ok();
     let docker = home.join(".docker");
     let named =
@@ -37,8 +64,12 @@ fn context(home: &Path, named: Option<String>) -> Option<String> {
     if named == "default" {
         return None;
     }
-    let meta = read(docker.join("contexts/meta").join(digest::sha256(named, 32)).join("meta.json"))?;
-    Some(meta.get("Endpoints")?.get("docker")?.get("Host")?.as_str()?.to_owned())
+    let folder = digest::sha256(named, 32);
+    let meta = read(docker.join("contexts/meta").join(&folder).join("meta.json"))?;
+    let address = meta.get("Endpoints")?.get("docker")?.get("Host")?.as_str()?.to_owned();
+    let certificates = docker.join("contexts/tls").join(&folder).join("docker");
+    let certificates = Some(certificates).filter(|folder| is_tcp(&address) && folder.is_dir());
+    Some(Endpoint { address, certificates })
 }
 
 #[cfg(test)]
@@ -49,13 +80,25 @@ mod tests {
     fn the_current_context_of_the_docker_cli_is_used() {
         let home = tempfile::tempdir().expect("a folder");
         let docker = home.path().join(".docker");
-        let meta = docker.join("contexts/meta").join(digest::sha256("work", 32));
+        let folder = digest::sha256("work", 32);
+        let meta = docker.join("contexts/meta").join(&folder);
         std::fs::create_dir_all(&meta).expect("made");
         std::fs::write(docker.join("config.json"), r#"{"currentContext":"work"}"#).expect("written");
-        std::fs::write(meta.join("meta.json"), r#"{"Endpoints":{"docker":{"Host":"tcp://10.0.0.1:1"}}}"#)
-            .expect("written");
-        assert_eq!(context(home.path(), None).as_deref(), Some("tcp://10.0.0.1:1"));
+        let host = |address: &str| {
+            let text = format!(r#"{{"Endpoints":{{"docker":{{"Host":"{address}"}}}}}}"#);
+            std::fs::write(meta.join("meta.json"), text).expect("written");
+        };
+        host("tcp://10.0.0.1:1");
+        let plain = Endpoint { address: "tcp://10.0.0.1:1".to_owned(), certificates: None };
+        assert_eq!(context(home.path(), None), Some(plain));
         assert_eq!(context(home.path(), Some("default".to_owned())), None);
         assert_eq!(context(home.path(), Some("other".to_owned())), None);
+
+        let certificates = docker.join("contexts/tls").join(&folder).join("docker");
+        std::fs::create_dir_all(&certificates).expect("made");
+        assert_eq!(context(home.path(), None).and_then(|found| found.certificates), Some(certificates));
+        host("ssh://build@10.0.0.1");
+        let over_ssh = Endpoint { address: "ssh://build@10.0.0.1".to_owned(), certificates: None };
+        assert_eq!(context(home.path(), None), Some(over_ssh));
     }
 }

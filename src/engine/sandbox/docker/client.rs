@@ -13,7 +13,8 @@ use bollard::query_parameters::{
 use futures_util::StreamExt;
 use tokio::time::timeout;
 
-use super::address::candidates;
+use super::address::{Endpoint, candidates};
+use super::dial::{DialError, dial};
 use super::labels::Labels;
 use super::states;
 use crate::engine::sandbox::network::Network;
@@ -22,14 +23,8 @@ use crate::engine::sandbox::provider::ProviderError;
 /// Name of the provider.
 pub(super) const NAME: &str = "docker";
 
-/// How long a Docker engine may take to answer at all.
-const PING_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// How long an engine that answers may take to find out its version: podman asks the package manager of its machine.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Time limit for the start of an answer, in seconds.
-const CALL_TIMEOUT_SECONDS: u64 = 120;
 
 /// Why a call failed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -127,10 +122,10 @@ impl DockerClient {
     /// No engine answers; the message names each address that was tried.
     pub async fn find() -> Result<Self, DockerError> {
         let mut tried = Vec::new();
-        for address in candidates() {
-            match Self::reach(&address).await {
+        for endpoint in candidates() {
+            match Self::reach(&endpoint).await {
                 Ok(client) => return Ok(client),
-                Err(reason) => tried.push(format!("{address}: {reason}")),
+                Err(reason) => tried.push(format!("{}: {reason}", endpoint.address)),
             }
         }
         Err(DockerError::Unreachable(tried.join("; ")))
@@ -141,45 +136,24 @@ impl DockerClient {
     /// # Errors
     /// No Docker engine answers there.
     pub async fn at(address: &str) -> Result<Self, DockerError> {
-        Self::reach(address).await.map_err(|reason| DockerError::Unreachable(format!("{address}: {reason}")))
+        let reached = Self::reach(&Endpoint::at(address)).await;
+        reached.map_err(|reason| DockerError::Unreachable(format!("{address}: {reason}")))
     }
 
-    async fn reach(address: &str) -> Result<Self, String> {
-        let version = bollard::API_DEFAULT_VERSION;
-        let socket = address.strip_prefix("unix://").map(PathBuf::from);
-        let api = match address.split_once("://") {
-            Some(("unix", path)) => Docker::connect_with_unix(path, CALL_TIMEOUT_SECONDS, version),
-            Some(("tcp" | "http", _)) if std::env::var_os("DOCKER_TLS_VERIFY").is_some_and(|set| !set.is_empty()) => {
-                return Err("TLS is not supported: connect through `ssh -L` and unset DOCKER_TLS_VERIFY".to_owned());
-            }
-            Some(("tcp" | "http", _)) => Docker::connect_with_http(address, CALL_TIMEOUT_SECONDS, version),
-            Some((scheme, _)) => {
-                return Err(format!("{scheme}:// is not supported: connect through `ssh -L` with unix:// or tcp://"));
-            }
-            None => return Err("it has no scheme: write unix:///path or tcp://host:port".to_owned()),
-        };
-        let api = api.map_err(|error| reason(&error))?;
-        match timeout(PING_TIMEOUT, api.ping()).await {
-            // An older engine refuses the version of the call.
-            Ok(Ok(_) | Err(bollard::errors::Error::DockerResponseServerError { .. })) => {}
-            Ok(Err(error)) => return Err(reason(&error)),
-            Err(_) => return Err(format!("no answer within {} s", PING_TIMEOUT.as_secs())),
-        }
+    async fn reach(endpoint: &Endpoint) -> Result<Self, DialError> {
+        let api = dial(endpoint).await?;
         let greeting = async {
             let api = api.negotiate_version().await?;
             let version = api.version().await?;
             Ok::<_, bollard::errors::Error>((api, version))
         };
-        match timeout(VERSION_TIMEOUT, greeting).await {
-            Ok(Ok((api, found))) => {
-                let podman = found.components.iter().flatten().any(|part| part.name.to_lowercase().contains("podman"));
-                let program = if podman { "podman" } else { "docker" };
-                let version = format!("{program} {}", found.version.unwrap_or_default());
-                Ok(Self { api, address: address.to_owned(), socket, version })
-            }
-            Ok(Err(error)) => Err(reason(&error)),
-            Err(_) => Err(format!("it does not answer which version it is within {} s", VERSION_TIMEOUT.as_secs())),
-        }
+        let greeting = timeout(VERSION_TIMEOUT, greeting).await;
+        let (api, found) = greeting.map_err(|_| DialError::Silent(VERSION_TIMEOUT))??;
+        let podman = found.components.iter().flatten().any(|part| part.name.to_lowercase().contains("podman"));
+        let program = if podman { "podman" } else { "docker" };
+        let address = endpoint.address.clone();
+        let socket = address.strip_prefix("unix://").map(PathBuf::from);
+        Ok(Self { api, address, socket, version: format!("{program} {}", found.version.unwrap_or_default()) })
     }
 
     /// Returns the name, version and address: `docker 20.10.24 at unix:///var/run/docker.sock`.

@@ -23,6 +23,7 @@ mod body;
 pub mod client;
 mod connection;
 pub mod container;
+mod dial;
 mod exec;
 mod forward;
 mod health;

@@ -1,0 +1,219 @@
+//! How an engine is reached: over its socket, TCP, TLS, or SSH.
+//!
+//! Over SSH, the user's `ssh` starts `docker system dial-stdio` on the other machine, as the docker CLI does: hosts, keys
+//! and jump hosts come from the user's own configuration. It never asks anything, because a worker has no terminal and the
+//! screen needs its own.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as StdStream;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{self, Poll};
+use std::time::Duration;
+use std::{future, io};
+
+use bollard::errors::Error;
+use bollard::{BollardRequest, Docker};
+use http::Uri;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::AsyncReadExt;
+use tokio::net::UnixStream;
+use tokio::process::Command;
+use tokio::time::timeout;
+use tower_service::Service;
+
+use super::address::{Endpoint, is_tcp};
+use super::client::reason;
+
+/// How long a Docker engine may take to answer at all.
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same over SSH, which first connects and logs in.
+const SSH_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time limit for the start of an answer, in seconds.
+const CALL_TIMEOUT_SECONDS: u64 = 120;
+/// How much of what `ssh` writes to its standard error is kept, in bytes.
+const MAX_WORDS: u64 = 4096;
+
+/// Why an engine cannot be reached.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DialError {
+    #[error("it has no scheme: write unix:///path, tcp://host:port or ssh://user@host")]
+    NoScheme,
+    #[error("{0}:// is not supported: write unix:///path, tcp://host:port or ssh://user@host")]
+    UnknownScheme(String),
+    #[error(
+        "the address does not name a host: write ssh://user@host, ssh://host:port or ssh://host/path/of/the/socket"
+    )]
+    NoHost,
+    #[error("{} is missing: TLS needs ca.pem, cert.pem and key.pem; set DOCKER_CERT_PATH to their folder, or unset DOCKER_TLS_VERIFY", .0.display())]
+    NoCertificate(PathBuf),
+    #[error("{}", reason(.0))]
+    Api(#[from] Error),
+    #[error("{words}")]
+    Ssh { words: String },
+    #[error("no answer within {} s", .0.as_secs())]
+    Silent(Duration),
+}
+
+/// Connects, and waits until the engine answers.
+///
+/// # Errors
+/// The address is not one of an engine, or no engine answers there.
+pub(super) async fn dial(endpoint: &Endpoint) -> Result<Docker, DialError> {
+    let version = bollard::API_DEFAULT_VERSION;
+    let address = endpoint.address.as_str();
+    let (scheme, rest) = address.split_once("://").ok_or(DialError::NoScheme)?;
+    let mut over_ssh = None;
+    let api = match (scheme, &endpoint.certificates) {
+        ("unix", _) => Docker::connect_with_unix(rest, CALL_TIMEOUT_SECONDS, version)?,
+        (_, Some(folder)) if is_tcp(address) => {
+            let [key, certificate, authority] = ["key.pem", "cert.pem", "ca.pem"].map(|name| folder.join(name));
+            if let Some(missing) = [&key, &certificate, &authority].into_iter().find(|path| !path.is_file()) {
+                return Err(DialError::NoCertificate(missing.clone()));
+            }
+            Docker::connect_with_ssl(address, &key, &certificate, &authority, CALL_TIMEOUT_SECONDS, version)?
+        }
+        ("tcp" | "http", None) => Docker::connect_with_http(address, CALL_TIMEOUT_SECONDS, version)?,
+        ("ssh", _) => {
+            let dialer = over_ssh.insert(Dialer::to(rest)?);
+            let client = Client::builder(TokioExecutor::new()).build(dialer.clone());
+            let send = move |request: BollardRequest| {
+                let answer = client.request(request);
+                async move { Ok(answer.await?) }
+            };
+            Docker::connect_with_custom_transport(send, Some("http://docker"), CALL_TIMEOUT_SECONDS, version)?
+        }
+        (other, _) => return Err(DialError::UnknownScheme(other.to_owned())),
+    };
+    let limit = if over_ssh.is_some() { SSH_TIMEOUT } else { PING_TIMEOUT };
+    match (timeout(limit, api.ping()).await, over_ssh) {
+        // An older engine refuses the version of the call.
+        (Ok(Ok(_) | Err(Error::DockerResponseServerError { .. })), _) => Ok(api),
+        (Ok(Err(error)), Some(dialer)) => Err(dialer.error().await.unwrap_or(DialError::Api(error))),
+        (Ok(Err(error)), None) => Err(error.into()),
+        (Err(_), _) => Err(DialError::Silent(limit)),
+    }
+}
+
+/// Starts an `ssh` for each connection. Connections are kept and used again by the client above.
+#[derive(Clone)]
+struct Dialer {
+    arguments: Arc<[String]>,
+    /// What the last `ssh` that failed wrote to its standard error.
+    words: Arc<Mutex<String>>,
+}
+
+impl Dialer {
+    /// Reads `[user@]host[:port][/path/of/the/socket]`.
+    fn to(address: &str) -> Result<Self, DialError> {
+        let (authority, socket) = match address.split_once('/') {
+            Some((authority, path)) => (authority, Some(path).filter(|path| !path.is_empty())),
+            None => (address, None),
+        };
+        // The brackets of an IPv6 address hold colons.
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) if port.parse::<u16>().is_ok() && !host.ends_with(':') => (host, Some(port)),
+            _ => (authority, None),
+        };
+        let (user, host) = host.rsplit_once('@').map_or((None, host), |(user, host)| (Some(user), host));
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        if host.is_empty() || user.is_some_and(str::is_empty) {
+            return Err(DialError::NoHost);
+        }
+        let mut arguments = ["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=20"].map(str::to_owned).to_vec();
+        arguments.extend(user.into_iter().flat_map(|user| ["-l".to_owned(), user.to_owned()]));
+        arguments.extend(port.into_iter().flat_map(|port| ["-p".to_owned(), port.to_owned()]));
+        arguments.extend(["--", host, "docker"].map(str::to_owned));
+        // The other machine's shell reads the words again.
+        let quoted = |path: &str| format!("'unix:///{}'", path.replace('\'', r"'\''"));
+        arguments.extend(socket.into_iter().flat_map(|path| ["--host".to_owned(), quoted(path)]));
+        arguments.extend(["system", "dial-stdio"].map(str::to_owned));
+        Ok(Self { arguments: arguments.into(), words: Arc::default() })
+    }
+
+    /// Starts an `ssh` whose standard input and output are the connection. It ends when the connection is closed.
+    fn connect(&self) -> io::Result<UnixStream> {
+        let (near, far) = StdStream::pair()?;
+        near.set_nonblocking(true)?;
+        let far = OwnedFd::from(far);
+        let mut child = Command::new("ssh")
+            .args(&*self.arguments)
+            .stdin(Stdio::from(far.try_clone()?))
+            .stdout(Stdio::from(far))
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let stderr = child.stderr.take();
+        let words = Arc::clone(&self.words);
+        tokio::spawn(async move {
+            let mut read = Vec::new();
+            if let Some(stderr) = stderr {
+                let _ = stderr.take(MAX_WORDS).read_to_end(&mut read).await;
+            }
+            if child.wait().await.is_ok_and(|status| !status.success()) {
+                *words.lock().unwrap_or_else(PoisonError::into_inner) = String::from_utf8_lossy(&read).into_owned();
+            }
+        });
+        UnixStream::from_std(near)
+    }
+
+    /// Returns why the last `ssh` failed, in its own words. `None` if it did not fail.
+    async fn error(&self) -> Option<DialError> {
+        // The connection can be closed a moment before `ssh` has ended.
+        const PAUSE: Duration = Duration::from_millis(20);
+        const ROUNDS: usize = 25;
+        for _ in 0..ROUNDS {
+            let words = self.words.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let said: Vec<&str> = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+            if !said.is_empty() {
+                return Some(DialError::Ssh { words: said.join("; ") });
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        None
+    }
+}
+
+impl Service<Uri> for Dialer {
+    type Response = TokioIo<UnixStream>;
+    type Error = io::Error;
+    type Future = future::Ready<io::Result<TokioIo<UnixStream>>>;
+
+    fn poll_ready(&mut self, _: &mut task::Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        future::ready(self.connect().map(TokioIo::new))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments(address: &str) -> Result<String, DialError> {
+        Dialer::to(address).map(|dialer| dialer.arguments[5..].join(" "))
+    }
+
+    #[test]
+    fn an_address_becomes_the_arguments_of_ssh() {
+        for (address, expected) in [
+            ("host", "-- host docker system dial-stdio"),
+            ("host/", "-- host docker system dial-stdio"),
+            ("build@host:2222", "-l build -p 2222 -- host docker system dial-stdio"),
+            ("host/run/user/1/docker.sock", "-- host docker --host 'unix:///run/user/1/docker.sock' system dial-stdio"),
+            ("host/a'; touch b", r"-- host docker --host 'unix:///a'\''; touch b' system dial-stdio"),
+            ("build@[::1]:22", "-l build -p 22 -- ::1 docker system dial-stdio"),
+            ("[::1]", "-- ::1 docker system dial-stdio"),
+            // An option is a host that ssh cannot find.
+            ("-oProxyCommand=touch", "-- -oProxyCommand=touch docker system dial-stdio"),
+        ] {
+            assert_eq!(arguments(address).expect(address), expected);
+        }
+        for address in ["", "/path", "@host", "user@", ":22"] {
+            assert!(matches!(arguments(address), Err(DialError::NoHost)), "{address}");
+        }
+    }
+}
