@@ -25,7 +25,7 @@ exec sh -c "$*"
 "#;
 
 /// A server that ends TLS, asks for a certificate of the client, and passes everything on to the engine's socket.
-const TLS_SERVER: &str = r#"
+const TLS_SERVER: &str = r"
 import select, socket, ssl, threading
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain('server.pem', 'server-key.pem')
@@ -58,7 +58,7 @@ def serve(raw):
 
 while True:
     threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
-"#;
+";
 
 /// Makes an authority, and certificates of it for a server and a client, in a folder.
 fn make_certificates(folder: &Path) {
