@@ -1,5 +1,7 @@
 //! Settings of the screen: appearance and alerts.
 
+use crate::model::is_within;
+
 /// The settings of the screen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScreenConfig {
@@ -107,11 +109,7 @@ impl QuietHours {
     /// Whether the range contains a minute of the day.
     #[must_use]
     pub fn contains(self, minute: u16) -> bool {
-        if self.from < self.to {
-            (self.from..self.to).contains(&minute)
-        } else {
-            minute >= self.from || minute < self.to
-        }
+        is_within(self.from, self.to, minute)
     }
 }
 

@@ -45,5 +45,5 @@ pub use run::{Job, RemoteRun, RepositoryId, Run, RunInfo, ServerKind, Step, shor
 pub use service::{Service, ServiceState};
 pub use status::{Conclusion, Gate, Phase};
 pub use summary::{Deployment, Summary};
-pub use time::Timestamp;
+pub use time::{Timestamp, is_within};
 pub use waiting::{GroupHolder, MatchingRunner, OpenNeed, Wait, WaitCause};

@@ -19,7 +19,19 @@ impl Timestamp {
     /// Returns date, hour and minute in UTC: `2026-11-24 02:15 UTC`.
     #[must_use]
     pub fn clock(self) -> String {
-        let time = jiff::Timestamp::from_millisecond(i64::try_from(self.0).unwrap_or_default()).unwrap_or_default();
-        time.strftime("%Y-%m-%d %H:%M UTC").to_string()
+        self.instant().strftime("%Y-%m-%d %H:%M UTC").to_string()
     }
+
+    /// Returns the time for a calendar; the Unix epoch if it is beyond the year 9999.
+    #[must_use]
+    pub fn instant(self) -> jiff::Timestamp {
+        i64::try_from(self.0).ok().and_then(|time| jiff::Timestamp::from_millisecond(time).ok()).unwrap_or_default()
+    }
+}
+
+/// Whether a minute of a day or a week is from `from` to before `to`. A range that ends before it begins spans the end of the
+/// day or week.
+#[must_use]
+pub fn is_within(from: u16, to: u16, minute: u16) -> bool {
+    if from < to { (from..to).contains(&minute) } else { minute >= from || minute < to }
 }

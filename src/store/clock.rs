@@ -7,8 +7,7 @@ use crate::model::Timestamp;
 /// Returns the minute of the week of a time, in local time, from Monday 00:00.
 #[must_use]
 pub fn minute_of_week(at: Timestamp) -> u16 {
-    let time = jiff::Timestamp::from_millisecond(i64::try_from(at.0).unwrap_or_default()).unwrap_or_default();
-    let local = time.to_zoned(jiff::tz::TimeZone::system());
+    let local = at.instant().to_zoned(jiff::tz::TimeZone::system());
     let day = i32::from(local.weekday().to_monday_zero_offset());
     let minute = (day * 24 + i32::from(local.hour())) * 60 + i32::from(local.minute());
     u16::try_from(minute).unwrap_or_default()

@@ -56,8 +56,7 @@ pub fn id_number(id: &RunId) -> Option<u64> {
 
 /// Returns the time part of an id, `YYYYMMDD-HHMMSS`: ids of earlier runs sort before it.
 pub(super) fn id_time(at: Timestamp) -> String {
-    let time = jiff::Timestamp::from_millisecond(i64::try_from(at.0).unwrap_or_default()).unwrap_or_default();
-    time.strftime("%Y%m%d-%H%M%S").to_string()
+    at.instant().strftime("%Y%m%d-%H%M%S").to_string()
 }
 
 /// Returns the time in an id; 1970 if the id has no time.

@@ -45,8 +45,7 @@ pub(super) fn timestamp(text: &str) -> Option<Timestamp> {
 
 /// Writes a time with exactly three digits of fraction: clients read three, six or nine.
 pub(super) fn written(time: Timestamp) -> String {
-    let time = jiff::Timestamp::from_millisecond(i64::try_from(time.0).unwrap_or_default()).unwrap_or_default();
-    time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+    time.instant().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
 
 #[cfg(test)]

@@ -103,9 +103,7 @@ struct Clock(Timestamp);
 
 impl fmt::Display for Clock {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let milliseconds = i64::try_from(self.0.0).unwrap_or(i64::MAX);
-        let time = jiff::Timestamp::from_millisecond(milliseconds).unwrap_or_default();
-        write!(to, "{}", time.to_zoned(jiff::tz::TimeZone::system()).strftime("%H:%M"))
+        write!(to, "{}", self.0.instant().to_zoned(jiff::tz::TimeZone::system()).strftime("%H:%M"))
     }
 }
 
