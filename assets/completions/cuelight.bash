@@ -638,7 +638,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__env)
-            opts="-R -n -h --repository --limit --json --help"
+            opts="-R -n -h --repository --check --limit --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -982,7 +982,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__resume)
-            opts="-R -s -d -h --all --repository --trust --secret --detach --json --help"
+            opts="-R -s -d -h --all --repository --yes --trust --secret --detach --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -993,6 +993,10 @@ _cuelight() {
                     return 0
                     ;;
                 -R)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --yes)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

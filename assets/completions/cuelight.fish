@@ -207,6 +207,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand workflow; and __fish_s
 complete -c cuelight -n "__fish_cuelight_using_subcommand workflow; and __fish_seen_subcommand_from disable" -l json -d 'Print JSON'
 complete -c cuelight -n "__fish_cuelight_using_subcommand workflow; and __fish_seen_subcommand_from disable" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -s R -l repository -d 'The repository on a server whose `latest` run, or whose run with this number is meant' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -l yes -d 'Skip the question for this production environment, of a deployment' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -s s -l secret -d 'A secret that the run had; without a value it is taken from the environment' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -l all -d 'Let `latest` be the newest run of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -l trust -d 'Trust the run\'s repository for this attempt'
@@ -227,6 +228,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand reject" -l json -d 'Pr
 complete -c cuelight -n "__fish_cuelight_using_subcommand reject" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand env" -s R -l repository -d 'The repository [default: `GH_REPO`, or that of the current folder\'s remotes]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand env" -s n -l limit -d 'Maximum number of deployments to show' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand env" -l check -d 'Show which secrets and variables of the environment are set here, and which are missing'
 complete -c cuelight -n "__fish_cuelight_using_subcommand env" -l json -d 'Print JSON'
 complete -c cuelight -n "__fish_cuelight_using_subcommand env" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand deploy" -l reason -d 'Reason, for the ledger' -r

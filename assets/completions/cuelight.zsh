@@ -367,6 +367,7 @@ esac
 _arguments "${_arguments_options[@]}" : \
 '(--all)-R+[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
 '(--all)--repository=[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
+'*--yes=[Skip the question for this production environment, of a deployment]:ENV:_default' \
 '*-s+[A secret that the run had; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
 '*--secret=[A secret that the run had; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
 '--all[Let \`latest\` be the newest run of all repositories]' \
@@ -411,6 +412,7 @@ _arguments "${_arguments_options[@]}" : \
 '--repository=[The repository \[default\: \`GH_REPO\`, or that of the current folder'\''s remotes\]]:[HOST/]OWNER/NAME:_default' \
 '-n+[Maximum number of deployments to show]:LIMIT:_default' \
 '--limit=[Maximum number of deployments to show]:LIMIT:_default' \
+'(-R --repository)--check[Show which secrets and variables of the environment are set here, and which are missing]' \
 '--json[Print JSON]' \
 '-h[Print help]' \
 '--help[Print help]' \

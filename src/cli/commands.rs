@@ -10,6 +10,7 @@ use crate::report::style;
 use crate::store::folder::RunFolder;
 use crate::store::history;
 
+use super::review::confirm;
 use super::run::Watch;
 use super::several::RunsArg;
 use super::{Exit, Failure, Outcome, RunArg, block_on, run, servers, several, trust};
@@ -47,6 +48,9 @@ pub(super) struct RerunArgs {
 pub(super) struct ResumeArgs {
     #[command(flatten)]
     run: RunArg,
+    /// Skip the question for this production environment, of a deployment
+    #[arg(long, value_name = "ENV")]
+    yes: Vec<String>,
     #[command(flatten)]
     attempt: AttemptArgs,
 }
@@ -132,6 +136,9 @@ fn rerun_at_server(folder: &RunFolder, what: RerunScope, args: &RerunArgs) -> Ou
 
 pub(super) fn resume(args: &ResumeArgs) -> Outcome {
     let folder = args.run.find()?;
+    if let Some(environment) = commands::production_of(&folder)? {
+        confirm(&environment, "a production environment by its name", "go on with the deployment to", &args.yes)?;
+    }
     let attempt = block_on(commands::resume(&folder, &args.attempt.secrets(), args.attempt.trusted(&folder)?))??;
     follow(&folder, attempt, &args.attempt)
 }

@@ -3,10 +3,13 @@
 use serde_json::json;
 
 use crate::launch;
-use crate::launch::deploy::{DeployRequest, Deployments, PreparedDeployment};
+use crate::launch::commands;
+use crate::launch::commands::TrustedBy;
+use crate::launch::deploy::{DeployRequest, Deployments, OpenDeployment, PreparedDeployment, WayBack};
 use crate::model::deployment::{Actor, Cause, Outcome as DeploymentOutcome};
-use crate::model::is_production;
+use crate::model::environment::Release;
 use crate::model::rollback::RollbackRequest;
+use crate::model::{Command, DeploymentOrder, RunId, is_production};
 use crate::report::Silent;
 use crate::report::deployments::{Preview, document};
 use crate::report::style;
@@ -16,7 +19,7 @@ use crate::ui::terminal_text::text;
 
 use super::review::confirm;
 use super::run::Watch;
-use super::{Exit, Failure, Outcome, block_on, run, runs_dir, trust};
+use super::{Exit, Failure, Outcome, block_on, run, runs_dir, servers, trust};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -75,7 +78,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     if !args.plan {
         prepared.require_open()?;
     }
-    trust::ask(&runs_dir()?, prepared.consent_mut())?;
+    trust::ask(deployments.runs(), prepared.consent_mut())?;
     if args.plan {
         let plan = block_on(deployments.plan(&prepared))??;
         let style = Style::of_output();
@@ -100,13 +103,67 @@ pub(super) fn roll_back(
     yes: &[String],
     (detach, json): (bool, bool),
 ) -> Outcome {
-    let (request, ..) = deployments.rollback(wanted)?;
+    let request = match deployments.way_back(wanted)? {
+        WayBack::Deploy(request) => request,
+        WayBack::Abort(open) => return abort(deployments, &open, wanted, yes, (detach, json)),
+    };
     let mut prepared = deployments.prepare(request)?;
     prepared.require_open()?;
-    trust::ask(&runs_dir()?, prepared.consent_mut())?;
+    trust::ask(deployments.runs(), prepared.consent_mut())?;
     show(&prepared);
     confirm(&wanted.environment, "to be rolled back", "roll back", yes)?;
     start(deployments, prepared, detach, json)
+}
+
+/// Rolls an environment back by the abort of the deployment on its way there.
+fn abort(
+    deployments: &Deployments,
+    open: &OpenDeployment,
+    wanted: &RollbackRequest,
+    yes: &[String],
+    form: (bool, bool),
+) -> Outcome {
+    let (environment, record) = (&wanted.environment, &open.record);
+    let from = record.from.as_ref().map_or_else(|| "nothing".to_owned(), Release::title);
+    let title = text!("{}: {} → {}", environment, record.release.title(), from);
+    style::notice(&Style::of_errors().spelled(text!("{}, by the abort of {}, which is on its way", title, record.run)));
+    confirm(environment, "to be rolled back", "roll back", yes)?;
+    go_back(deployments, open, &wanted.reason, form)
+}
+
+/// Brings back what was live before a deployment, and follows it. Succeeds once that serves again.
+pub(super) fn go_back(
+    deployments: &Deployments,
+    open: &OpenDeployment,
+    reason: &str,
+    (detach, json): (bool, bool),
+) -> Outcome {
+    let (environment, run) = (&open.record.environment, open.folder.id());
+    let attempt = if open.is_running {
+        let order = DeploymentOrder::Abort { reason: reason.to_owned() };
+        servers::submit(&open.folder, &Command::Deployment { order, by: Some(deployments.actor()) })?;
+        None
+    } else {
+        trust::ask_again(&open.folder)?;
+        let again = commands::abort_interrupted(&open.folder, reason.to_owned(), TrustedBy::Record);
+        let commands::NewAttempt::Started(attempt) = block_on(again)?? else { return Ok(Exit::Success) };
+        Some(attempt)
+    };
+    if detach {
+        let document = json!({"run": run, "environment": environment, "accepted": true});
+        let title = open.record.release.title();
+        style::answer(json, &document, &text!("{} to {} goes back to the former release", title, environment))?;
+        return Ok(Exit::Success);
+    }
+    let watch = attempt.into_iter().fold(Watch::of(&open.folder), Watch::attempt);
+    let ended = if json { watch.print(&mut Silent)? } else { watch.print(&mut *run::lines())? };
+    let outcome = report_end(deployments, environment, run, json)?;
+    let is_back = outcome.is_some_and(DeploymentOutcome::is_undone);
+    Ok(match ended {
+        _ if is_back => Exit::Success,
+        Exit::Success => Exit::Failed,
+        ended => ended,
+    })
 }
 
 /// Reads the environments of the repository around the current folder.
@@ -114,9 +171,10 @@ pub(super) fn local() -> Result<Deployments, Failure> {
     Ok(Deployments::of(&runs_dir()?, &std::env::current_dir()?)?)
 }
 
-/// Reads the environments of the repository around the current folder, if it has one of this name.
+/// Reads the environments of the repository around the current folder, if this machine rolls back the one of this name.
 pub(super) fn local_with(name: &str) -> Result<Option<Deployments>, Failure> {
-    Ok(local_if_any()?.filter(|deployments| deployments.has(name)))
+    let Some(deployments) = local_if_any()? else { return Ok(None) };
+    Ok(deployments.rolls_back(name)?.then_some(deployments))
 }
 
 /// Reads the environments of the repository around the current folder; `None` outside of repositories.
@@ -138,12 +196,24 @@ fn preview(prepared: &PreparedDeployment) -> Preview<'_> {
     Preview { settings: prepared.settings(), release: prepared.release(), live: prepared.live(), gates }
 }
 
+/// Warns of lines of the ledger that cannot be read.
+pub(super) fn unreadable<L: ToString>(lines: &[L]) {
+    for line in lines {
+        style::notice(&text!("warning: {}", line.to_string()));
+    }
+}
+
 /// Prints what is about to be done, for people.
 fn show(prepared: &PreparedDeployment) {
     let style = Style::of_errors();
     style::notice(&preview(prepared).title(style));
     for closed in prepared.closed() {
         style::notice(&text!("note: {}", closed.sentence));
+    }
+    unreadable(prepared.unreadable());
+    for one in prepared.missing() {
+        let what = if one.is_secret { "secret" } else { "variable" };
+        style::notice(&text!("warning: the {} {} of {} is not set", what, one.name, prepared.settings().name));
     }
 }
 
@@ -156,27 +226,36 @@ fn start(deployments: &Deployments, prepared: PreparedDeployment, detach: bool, 
         return Ok(Exit::Success);
     }
     style::notice(&text!("{}: `cuelight abort {}` goes back; Ctrl-C only stops following", folder.id(), environment));
-    let is_live = || outcome(deployments, &environment, &folder) == Some(DeploymentOutcome::Succeeded);
+    let is_live = || {
+        let state = deployments.ledger().map(|ledger| ledger.of(&environment));
+        let outcome = state.ok().and_then(|state| state.deployment(folder.id())?.outcome);
+        outcome == Some(DeploymentOutcome::Succeeded)
+    };
     let watch = Watch::of(&folder).attempt(1).until(&is_live);
     let ended = if json { watch.print(&mut Silent)? } else { watch.print(&mut *run::lines())? };
-    let ledger = deployments.ledger()?;
-    let record = ledger.deployment(&environment, folder.id());
-    let live = ledger.serving(&environment);
+    report_end(deployments, &environment, folder.id(), json)?;
+    Ok(ended)
+}
+
+/// Prints what serves after a deployment. Returns how it ended, if it did.
+fn report_end(
+    deployments: &Deployments,
+    environment: &str,
+    run: &RunId,
+    json: bool,
+) -> Result<Option<DeploymentOutcome>, Failure> {
+    let state = deployments.ledger()?.of(environment);
+    let record = state.deployment(run);
     if json {
-        let record = record.as_ref();
-        let is_live = record.is_some_and(|record| live.as_ref().is_some_and(|live| live.run == record.run));
+        let is_live = state.live().is_some_and(|live| live.run == *run);
         style::json(&record.map(|record| document(record, is_live, None)))?;
     } else {
-        let title = match (ledger.unknown(&environment), live) {
+        let title = match (state.unknown(), state.live()) {
             (Some(unknown), _) => format!("{unknown}; `cuelight deploy {environment} RELEASE` puts a release there"),
             (None, Some(live)) => format!("{} is live", live.release.title()),
             (None, None) => "no deployment is live".to_owned(),
         };
         style::line(&text!("{}: {}", environment, title))?;
     }
-    Ok(ended)
-}
-
-fn outcome(deployments: &Deployments, environment: &str, folder: &RunFolder) -> Option<DeploymentOutcome> {
-    deployments.ledger().ok()?.deployment(environment, folder.id())?.outcome
+    Ok(record.and_then(|record| record.outcome))
 }

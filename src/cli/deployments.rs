@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::launch::commands;
-use crate::launch::commands::TrustedBy;
-use crate::model::deployment::{DeploymentRecord, Outcome as DeploymentOutcome};
+use crate::model::deployment::{DeploymentRecord, EnvironmentState, Outcome as DeploymentOutcome};
 use crate::model::{Command, DeploymentOrder, Timestamp};
 use crate::report::deployments::{self as report, Row};
 use crate::report::style;
@@ -14,10 +12,9 @@ use crate::report::style::Style;
 use crate::store::clock::now;
 use crate::ui::terminal_text::{TerminalText, text};
 
-use super::deploy::local;
+use super::deploy::{go_back, local, unreadable};
 use super::review::confirm;
-use super::run::Watch;
-use super::{Exit, Outcome, block_on, run, servers, trust};
+use super::{Exit, Outcome, servers};
 
 #[derive(clap::Args)]
 pub(super) struct ListArgs {
@@ -106,19 +103,25 @@ pub(super) struct AuditArgs {
 pub(super) fn list(args: &ListArgs) -> Outcome {
     let deployments = local()?;
     let ledger = deployments.ledger()?;
-    let names: Vec<String> = match &args.environment {
-        Some(name) => vec![deployments.settings(name)?.name.clone()],
-        None => deployments.names().map(str::to_owned).collect(),
+    let names: Vec<&str> = match &args.environment {
+        Some(name) => {
+            deployments.require_known(name, &ledger)?;
+            vec![name]
+        }
+        None => deployments.all_settings()?.keys().map(String::as_str).collect(),
     };
-    let mut records: Vec<DeploymentRecord> =
-        names.iter().flat_map(|name| ledger.deployments(name).into_iter().take(args.limit)).collect();
-    records.sort_by_key(|record| std::cmp::Reverse(record.created));
-    let rows = records.iter().map(|record| {
-        let is_live = ledger.serving(&record.environment).is_some_and(|live| live.run == record.run);
+    unreadable(ledger.unreadable());
+    let states: Vec<EnvironmentState> = names.into_iter().map(|name| ledger.of(name)).collect();
+    let rows = states.iter().flat_map(|state| {
+        let live = state.live().map(|live| &live.run);
+        state.deployments().take(args.limit).map(move |record| (record, live == Some(&record.run)))
+    });
+    let rows = rows.map(|(record, is_live)| {
         let goes_on = matches!(record.outcome, None | Some(DeploymentOutcome::Interrupted));
         Row { record, is_live, position: goes_on.then(|| deployments.position(&record.run)).flatten() }
     });
-    let rows: Vec<Row<'_>> = rows.collect();
+    let mut rows: Vec<Row<'_>> = rows.collect();
+    rows.sort_by_key(|row| std::cmp::Reverse(row.record.created));
     if args.json {
         rows.iter()
             .try_for_each(|row| style::json(&report::document(row.record, row.is_live, row.position.as_deref())))?;
@@ -166,21 +169,9 @@ pub(super) fn abort(args: &AbortArgs) -> Outcome {
             &args.yes,
         )?;
     }
-    if open.is_running {
-        let order = DeploymentOrder::Abort { reason: args.reason.clone() };
-        servers::submit(&open.folder, &Command::Deployment { order, by: Some(deployments.actor()) })?;
-        return accepted(&args.of, &open.record, "goes back to the former release");
-    }
-    trust::ask_again(&open.folder)?;
-    let again = commands::abort_interrupted(&open.folder, args.reason.clone(), TrustedBy::Record);
-    let commands::NewAttempt::Started(attempt) = block_on(again)?? else { return Ok(Exit::Success) };
-    if args.detach || args.of.json {
-        return accepted(&args.of, &open.record, "goes back to the former release");
-    }
-    Watch::of(&open.folder).attempt(attempt).print(&mut *run::lines())?;
-    let ended = deployments.ledger()?.deployment(&args.of.environment, open.folder.id());
-    let is_back = |outcome| matches!(outcome, DeploymentOutcome::RolledBack | DeploymentOutcome::Cancelled);
-    Ok(if ended.and_then(|record| record.outcome).is_some_and(is_back) { Exit::Success } else { Exit::Failed })
+    // One that is followed elsewhere shows its way back there.
+    let detach = args.detach || args.of.json || open.is_running;
+    go_back(&deployments, &open, &args.reason, (detach, args.of.json))
 }
 
 pub(super) fn lock(args: &LockArgs) -> Outcome {
@@ -206,10 +197,11 @@ fn locked(args: &PauseArgs, locked: bool) -> Outcome {
 
 pub(super) fn audit(args: &AuditArgs) -> Outcome {
     let deployments = local()?;
-    if let Some(name) = &args.environment {
-        deployments.settings(name)?;
-    }
     let ledger = deployments.ledger()?;
+    if let Some(name) = &args.environment {
+        deployments.require_known(name, &ledger)?;
+    }
+    unreadable(ledger.unreadable());
     let is_wanted = |environment: &str| args.environment.as_ref().is_none_or(|wanted| wanted == environment);
     let mut entries = ledger.entries().iter().filter(|entry| is_wanted(&entry.environment));
     if args.json {

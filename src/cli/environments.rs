@@ -2,7 +2,10 @@
 
 use crate::backend::github::client::Priority;
 use crate::backend::github::environments::Environments;
+use crate::launch::deploy::Deployments;
+use crate::model::deployment::Needed;
 use crate::model::environment::Environment;
+use crate::report::deployments;
 use crate::report::environments::Page;
 use crate::report::style;
 use crate::report::style::Style;
@@ -16,14 +19,18 @@ use super::{Exit, Failure, Outcome, deploy, servers};
 #[command(after_help = "Examples:
   cuelight env                              of the repository around this folder
   cuelight env production -R aura/platform  its rules, what is live, its deployments
+  cuelight env production --check           what its commands need, before a deployment
 
-Exit codes: 0 shown; 3 no such repository or environment; 5 the server gives no answer.")]
+Exit codes: 0 shown; 1 a secret or a variable is missing; 3 no such repository or environment; 5 the server gives no answer.")]
 pub(super) struct Args {
     /// Name of an environment: show its rules and its deployments
     #[arg(value_name = "NAME")]
     environment: Option<String>,
     #[command(flatten)]
     repository: RepositoryArg,
+    /// Show which secrets and variables of the environment are set here, and which are missing
+    #[arg(long, requires = "environment", conflicts_with = "name")]
+    check: bool,
     /// Maximum number of deployments to show
     #[arg(long, short = 'n', default_value_t = 10, requires = "environment", value_parser = clap::value_parser!(u8).range(1..))]
     limit: u8,
@@ -34,9 +41,14 @@ pub(super) struct Args {
 
 /// Shows the environments, or one of them.
 pub(super) fn run(args: &Args) -> Outcome {
-    let own = local(args)?;
+    let local = if args.repository.name.is_some() { None } else { deploy::local_if_any()? };
+    let own = local.as_ref().map_or_else(|| Ok(Vec::new()), |deployments| of_this_machine(args, deployments))?;
+    if let (true, Some(name)) = (args.check, &args.environment) {
+        return check(args, &deploy::local()?.needed(name)?);
+    }
+    let here = || local.as_ref().map(|deployments| deployments.repository().slug.clone()).unwrap_or_default();
     if !own.is_empty() && args.environment.is_some() {
-        return show(args, &here()?, &own);
+        return show(args, &here(), &own);
     }
     let asked = servers::ask(args.repository.name.as_deref(), async |poller, repository| {
         let environments = Environments::of(poller, repository.clone(), Priority::User).await?;
@@ -49,7 +61,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         Ok((repository, environments)) => (repository.to_string(), environments),
         Err(failure) if !own.is_empty() => {
             style::notice(&text!("note: only the environments of this machine: {}", failure.message));
-            (here()?, Vec::new())
+            (here(), Vec::new())
         }
         Err(failure) => return Err(failure),
     };
@@ -58,25 +70,31 @@ pub(super) fn run(args: &Args) -> Outcome {
     show(args, &repository, &all)
 }
 
-/// Returns the environments of .cuelight.toml, or the one that is asked for, if no server is named.
-fn local(args: &Args) -> Result<Vec<Environment>, Failure> {
-    if args.repository.name.is_some() {
-        return Ok(Vec::new());
+/// Returns the environments of .cuelight.toml, or the one that is asked for.
+fn of_this_machine(args: &Args, deployments: &Deployments) -> Result<Vec<Environment>, Failure> {
+    let ledger = deployments.ledger()?;
+    let mut environments = deployments.shown(&ledger, args.environment.as_deref())?;
+    if !environments.is_empty() {
+        deploy::unreadable(ledger.unreadable());
     }
-    let Some(deployments) = deploy::local_if_any()? else { return Ok(Vec::new()) };
-    let names = deployments.names().filter(|name| args.environment.as_ref().is_none_or(|wanted| wanted == name));
-    let limit = if args.environment.is_some() { args.limit.into() } else { usize::MAX };
-    let environments = names.map(|name| {
-        let mut environment = deployments.environment(name)?;
-        environment.deployments.truncate(limit);
-        Ok(environment)
-    });
-    environments.collect()
+    if args.environment.is_some() {
+        for environment in &mut environments {
+            environment.deployments.truncate(args.limit.into());
+        }
+    }
+    Ok(environments)
 }
 
-/// Returns the name of the repository around the current folder.
-fn here() -> Result<String, Failure> {
-    Ok(deploy::local()?.repository().slug.clone())
+/// Shows which variables of an environment are set. Fails if one is missing.
+fn check(args: &Args, needed: &[Needed]) -> Outcome {
+    if args.json {
+        style::json(&needed)?;
+    } else if needed.is_empty() {
+        style::notice("its settings name no secrets and no variables: `cuelight config --example` shows how to");
+    } else {
+        style::print(&deployments::needed(needed, Style::of_output()))?;
+    }
+    Ok(if needed.iter().all(|one| one.is_set) { Exit::Success } else { Exit::Failed })
 }
 
 fn show(args: &Args, repository: &str, environments: &[Environment]) -> Outcome {

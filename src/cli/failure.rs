@@ -211,7 +211,7 @@ impl From<DeployError> for Failure {
     fn from(error: DeployError) -> Self {
         match error {
             DeployError::Repository(error) => error.into(),
-            DeployError::Config(error) => error.into(),
+            DeployError::Config(_) | DeployError::NoReason(_) => Self::new(Exit::Usage, error.to_string()),
             DeployError::Untrusted(error) => error.into(),
             DeployError::Store(error) => error.into(),
             DeployError::Worker(error) => error.into(),
@@ -224,6 +224,7 @@ impl From<DeployError> for Failure {
             DeployError::Rollback(_)
             | DeployError::Closed(_)
             | DeployError::Locked(_)
+            | DeployError::OnItsWay(_)
             | DeployError::Plan(_)
             | DeployError::Target(_) => Self::new(Exit::Rejected, error.to_string()),
         }
@@ -242,6 +243,7 @@ impl From<CommandError> for Failure {
                 Self::new(Exit::Unavailable, error.to_string())
             }
             CommandError::Refused(_)
+            | CommandError::Closed(_)
             | CommandError::Unavailable { .. }
             | CommandError::Ended { .. }
             | CommandError::WorkerLost

@@ -11,7 +11,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::engine::sandbox::providers::Providers;
 use crate::model::capabilities::{Capabilities, Operation, Unavailable};
-use crate::model::{Command, Conclusion, Reply, RerunScope, Run, RunId};
+use crate::model::{Command, Conclusion, Reply, RerunScope, Run, RunId, is_production};
+use crate::rollout::gates::Refused;
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::spec::{RunSpec, WorkSpec};
 use crate::store::{StoreError, history, lock};
@@ -20,6 +21,7 @@ use crate::worker::rerun::StepRerunError;
 use crate::worker::{Mode, control, recovery, rerun as attempts};
 
 use super::LaunchError;
+use super::deploy::closed_to_resume;
 use super::secrets;
 use super::secrets::{SecretError, SecretSource};
 use super::trust;
@@ -31,6 +33,9 @@ pub enum CommandError {
     /// The worker refused.
     #[error("{0}")]
     Refused(String),
+    /// Rules of the environment hold the deployment back.
+    #[error(transparent)]
+    Closed(#[from] Refused),
     /// The server gives no answer: the command was not sent, or whether it is carried out is not known.
     #[error("{0}")]
     Unanswered(String),
@@ -119,7 +124,14 @@ pub async fn submit(folder: &RunFolder, command: &Command) -> Result<(), Command
     match command {
         Command::Rerun { debug: true, .. } => unavailable(Unavailable::KeepsDebug),
         Command::Rerun { what, .. } => rerun(folder, what.clone(), &[], TrustedBy::Record).await.map(drop),
-        Command::Resume => resume(folder, &[], TrustedBy::Record).await.map(drop),
+        Command::Resume => {
+            if let Some(environment) = production_of(folder)? {
+                let (run, why) = (folder.id(), "its name must be typed");
+                let refusal = format!("{environment} is a production environment, and {why}: `cuelight resume {run}`");
+                return Err(CommandError::Refused(refusal));
+            }
+            resume(folder, &[], TrustedBy::Record).await.map(drop)
+        }
         Command::Deployment { .. } if !is_deployment => unavailable(Unavailable::NotDeployment),
         Command::Review { .. } if !is_deployment => unavailable(Unavailable::NothingToReview),
         Command::Deployment { .. } | Command::Review { .. } => ask(folder, command).await,
@@ -165,10 +177,21 @@ pub async fn rerun(
     start(folder, &run, Command::Rerun { what: scope.clone(), debug: false }, Mode::Rerun(scope), secrets)
 }
 
+/// Returns the production environment that a run deploys to, if it is such a deployment.
+///
+/// # Errors
+/// The run cannot be read.
+pub fn production_of(folder: &RunFolder) -> Result<Option<String>, CommandError> {
+    let work = RunSpec::read(folder)?.work;
+    let environment = work.deployment().map(|deployment| &deployment.settings.name);
+    Ok(environment.filter(|name| is_production(name)).cloned())
+}
+
 /// Starts another attempt of a run whose worker was lost, from the first step that had not completed.
 ///
 /// # Errors
-/// The run is not trusted, it did not lose its worker, a secret is missing, or the worker cannot be started.
+/// The run is not trusted, it did not lose its worker, a lock or a freeze holds the deployment back, a secret is missing, or
+/// the worker cannot be started.
 pub async fn resume(
     folder: &RunFolder,
     secrets: &[SecretSource],
@@ -177,6 +200,9 @@ pub async fn resume(
     require_local(folder)?;
     require_trust(folder, trusted)?;
     let run = ended(folder).await?;
+    if let Some(deployment) = RunSpec::read(folder)?.work.deployment() {
+        Refused::check(&closed_to_resume(folder, deployment)?)?;
+    }
     start(folder, &run, Command::Resume, Mode::Resume, secrets)
 }
 

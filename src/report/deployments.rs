@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::model::Timestamp;
-use crate::model::deployment::{DeploymentRecord, Entry, EnvironmentSettings, Plan};
+use crate::model::deployment::{DeploymentRecord, Entry, EnvironmentSettings, Needed, Plan};
 use crate::model::environment::Release;
 use crate::ui::terminal_text::{TerminalText, text};
 use crate::ui::text::{ago, width};
@@ -133,6 +133,19 @@ fn word(row: &Row<'_>) -> &'static str {
     }
 }
 
+/// Returns the environment variables that an environment needs, one a line.
+#[must_use]
+pub fn needed(all: &[Needed], style: Style) -> TerminalText {
+    let widest = all.iter().map(|one| width(&one.name)).max().unwrap_or_default();
+    let mut table = TerminalText::default();
+    for one in all {
+        let kind = if one.is_secret { "secret" } else { "variable" };
+        let (hue, state) = if one.is_set { (Hue::Good, "set") } else { (Hue::Bad, "missing") };
+        table.push_line(&text!("{:<widest$}  {:<8}  {}", one.name, kind, style.paint(hue, state)));
+    }
+    table
+}
+
 /// Returns the ledger, oldest first.
 #[must_use]
 pub fn audit<'e>(entries: impl Iterator<Item = &'e Entry>, style: Style) -> TerminalText {
@@ -162,9 +175,8 @@ pub const CSV_HEADING: &str = "time,user,email,environment,action,from,to,run,re
 pub fn csv(entry: &Entry) -> String {
     let (from, to) = requested(entry).unwrap_or_default();
     let run = entry.deployment.as_ref().map(ToString::to_string).unwrap_or_default();
-    let time = jiff::Timestamp::from_millisecond(i64::try_from(entry.at.0).unwrap_or_default()).unwrap_or_default();
     let fields = [
-        time.to_string(),
+        entry.at.instant().to_string(),
         entry.by.name(),
         entry.by.email.clone(),
         entry.environment.clone(),

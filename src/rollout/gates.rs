@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::model::deployment::{
-    Actor, Cause, DeploymentRecord, EnvironmentSettings, Ledger, Outcome, RefRule, written,
+    Actor, Cause, DeploymentRecord, EnvironmentSettings, EnvironmentState, Ledger, Outcome, RefRule, written,
 };
 use crate::model::environment::Release;
 use crate::model::{Gate, ReviewRefusal, Timestamp};
@@ -42,13 +42,29 @@ pub struct Closed {
     pub until: Option<Timestamp>,
 }
 
+/// Gates that refuse a request.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{}", .0.iter().map(|closed| closed.sentence.as_str()).collect::<Vec<_>>().join("\n"))]
+pub struct Refused(pub Vec<Closed>);
+
+impl Refused {
+    /// Checks that none of the gates refuses a request.
+    ///
+    /// # Errors
+    /// Those that do.
+    pub fn check(closed: &[Closed]) -> Result<(), Self> {
+        let refused: Vec<Closed> = closed.iter().filter(|closed| closed.refuses()).cloned().collect();
+        if refused.is_empty() { Ok(()) } else { Err(Self(refused)) }
+    }
+}
+
 /// What the gates depend on.
 #[derive(Clone, Copy, Debug)]
 pub struct GateFacts<'f> {
     /// The environment.
     pub settings: &'f EnvironmentSettings,
-    /// The entries of the repository.
-    pub ledger: &'f Ledger,
+    /// The environment, according to the ledger.
+    pub state: &'f EnvironmentState,
     /// The deployment; `None` before it is requested.
     pub record: Option<&'f DeploymentRecord>,
     /// The current time.
@@ -128,20 +144,21 @@ fn allows(rule: &RefRule, release: &NamedRelease) -> bool {
 /// Whether a commit is or was live in an environment.
 fn has_succeeded(ledger: &Ledger, environment: &str, release: &Release) -> bool {
     let of_commit = |record: &DeploymentRecord| record.release.sha == release.sha;
-    ledger.deployments(environment).iter().any(|record| of_commit(record) && record.outcome == Some(Outcome::Succeeded))
+    let state = ledger.of(environment);
+    state.deployments().any(|record| of_commit(record) && record.outcome == Some(Outcome::Succeeded))
 }
 
 /// Returns the gates that hold a deployment back now, in order. Empty if it may begin. Rules about the release are those
 /// of [`policy`].
 #[must_use]
 pub fn closed(facts: &GateFacts<'_>) -> Vec<Closed> {
-    let GateFacts { settings, ledger, record, now, minute_of_week } = *facts;
+    let GateFacts { settings, state, record, now, minute_of_week } = *facts;
     let name = &settings.name;
     if record.is_some_and(|record| record.overridden) {
         return Vec::new();
     }
     let mut all = Vec::new();
-    if let Some(lock) = ledger.lock(name, now) {
+    if let Some(lock) = state.lock(now) {
         let sentence = format!("{name} is {}; `cuelight unlock {name}` opens it", lock.text());
         all.push(Closed { kind: GateKind::Lock, sentence, until: lock.until });
     }
@@ -259,12 +276,11 @@ mod tests {
         };
         let mut entries = vec![requested("production"), entry(1500, "production", Action::Locked { until: None })];
         let kinds = |entries: &[Entry], now: u64, minute_of_week: u16| {
-            let ledger = Ledger::new(entries.to_vec());
-            let record = ledger.deployment("production", &RunId::new("r1"));
+            let state = Ledger::new(entries.to_vec()).of("production");
             let facts = GateFacts {
                 settings: &settings,
-                ledger: &ledger,
-                record: record.as_ref(),
+                state: &state,
+                record: state.deployment(&RunId::new("r1")),
                 now: Timestamp(now),
                 minute_of_week,
             };

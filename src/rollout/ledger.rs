@@ -1,21 +1,42 @@
-//! The file of a repository's ledger. It only grows: each entry is a line of JSON.
+//! The file of a repository's ledger. It only grows: after a line with the version, each line is an entry as JSON.
+//!
+//! What a crash left of a last line was never reported as done: readers skip it, and the next writer removes it. Other lines
+//! that are no entries are kept, and reported with their numbers. A file without a version is of version 1.
 
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
 use crate::files;
-use crate::model::deployment::{Actor, Entry, Ledger};
+use crate::model::deployment::{Actor, Entry, Ledger, UnreadableLine};
 use crate::repo::git::Repository;
 use crate::store::folder::{RunsDir, make_private};
 use crate::store::{StoreError, digest, lock};
 
+/// Version of the file that this program writes.
+const VERSION: u32 = 1;
+
 /// Maximum size of a ledger in bytes.
 const MAX_BYTES: u64 = 256 * 1024 * 1024;
 
+/// Maximum length in bytes of the line with the version.
+const MAX_HEADER: usize = 64;
+
 /// Length in bytes of the digest in a file name.
 const DIGEST: usize = 12;
+
+/// First line of the file.
+#[derive(Serialize, Deserialize)]
+struct Header {
+    #[serde(rename = "cuelight_ledger")]
+    version: u32,
+}
 
 /// The ledger of one repository on this machine, with all its worktrees. Two clones of one origin share none: every
 /// repository can name the origin of another one.
@@ -44,10 +65,10 @@ impl LedgerFile {
         self.runs.environments().join(format!("{}.json", digest::sha256(name, DIGEST)))
     }
 
-    /// Reads the entries. Without a file there are none; an incomplete line is skipped.
+    /// Reads the entries, and which lines are none. Without a file there are none; an incomplete last line is skipped.
     ///
     /// # Errors
-    /// The file cannot be read.
+    /// The file cannot be read, or is of a newer version.
     pub fn read(&self) -> Result<Ledger, StoreError> {
         let path = self.path();
         let bytes = match files::read_own(&path, MAX_BYTES) {
@@ -55,60 +76,128 @@ impl LedgerFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ledger::default()),
             Err(error) => return Err(StoreError::io("read", path)(error)),
         };
-        let lines = bytes.split(|byte| *byte == b'\n');
-        Ok(Ledger::new(lines.filter_map(|line| serde_json::from_slice(line).ok()).collect()))
+        let is_versioned = is_versioned(&bytes, &path)?;
+        let (mut entries, mut unreadable) = (Vec::new(), Vec::new());
+        for (number, line) in (1..).zip(bytes.split_inclusive(|byte| *byte == b'\n')) {
+            if line.trim_ascii().is_empty() || (number == 1 && is_versioned) {
+                continue;
+            }
+            match serde_json::from_slice(line) {
+                Ok(entry) => entries.push(entry),
+                Err(_) if !line.ends_with(b"\n") => {}
+                Err(error) => unreadable.push(UnreadableLine {
+                    position: format!("{}:{number}", path.display()),
+                    // The position in the line is of no use to a person.
+                    reason: error.to_string().split(" at line ").next().unwrap_or_default().to_owned(),
+                    environment: named_environment(line),
+                    after: entries.len(),
+                }),
+            }
+        }
+        Ok(Ledger::with_unreadable(entries, unreadable))
     }
 
     /// Appends an entry, durably.
     ///
     /// # Errors
-    /// The file cannot be written.
+    /// The file cannot be written, or is of a newer version.
     pub fn append(&self, entry: &Entry) -> Result<(), StoreError> {
-        self.append_if(|_| Some(entry.clone())).map(drop)
+        let _one_at_a_time = self.lock()?;
+        self.add(entry)
     }
 
     /// Appends the entry that a decision about the entries so far returns. No other process writes in between. Returns it.
     ///
     /// # Errors
-    /// The file cannot be read or written.
+    /// The file cannot be read or written, or is of a newer version.
     pub fn append_if(&self, decide: impl FnOnce(&Ledger) -> Option<Entry>) -> Result<Option<Entry>, StoreError> {
+        let _one_at_a_time = self.lock()?;
+        let Some(entry) = decide(&self.read()?) else { return Ok(None) };
+        self.add(&entry)?;
+        Ok(Some(entry))
+    }
+
+    fn lock(&self) -> Result<File, StoreError> {
         let folder = self.runs.environments();
         make_private(&folder).map_err(StoreError::io("make the folder", &folder))?;
+        lock::wait(&self.path().with_extension("lock"))
+    }
+
+    /// Appends an entry. The caller holds the lock.
+    fn add(&self, entry: &Entry) -> Result<(), StoreError> {
         let path = self.path();
-        let _one_at_a_time = lock::wait(&path.with_extension("lock"))?;
-        let Some(entry) = decide(&self.read()?) else { return Ok(None) };
-        let mut line = serde_json::to_vec(&entry).expect("an entry always serialises");
+        let failed = |error| StoreError::io("write", &path)(error);
+        let mut file = files::append_own(&path).map_err(failed)?;
+        let mut line = Vec::new();
+        let length = whole(&file, &path)?;
+        if length == 0 {
+            serde_json::to_writer(&mut line, &Header { version: VERSION }).expect("a number always serialises");
+            line.push(b'\n');
+        }
+        serde_json::to_writer(&mut line, entry).expect("an entry always serialises");
         line.push(b'\n');
-        let write = || {
-            let mut file = files::append_own(&path)?;
-            // What a crash left of an entry must not swallow this one.
-            if !ends_line(&files::read_own(&path, MAX_BYTES)?) {
-                file.write_all(b"\n")?;
-            }
-            file.write_all(&line)?;
-            file.sync_data()
-        };
-        write().map_err(StoreError::io("write", &path))?;
-        Ok(Some(entry))
+        let written = file.write_all(&line).and_then(|()| file.sync_data());
+        if written.is_err() {
+            // Readers skip an incomplete line, and a complete one was not reported as written.
+            let _ = file.set_len(length);
+        }
+        written.map_err(failed)
     }
 }
 
-fn ends_line(bytes: &[u8]) -> bool {
-    bytes.last().is_none_or(|last| *last == b'\n')
+/// Whether a file begins with its version, as those of earlier programs do not.
+fn is_versioned(bytes: &[u8], path: &Path) -> Result<bool, StoreError> {
+    let first = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    match serde_json::from_slice(first) {
+        Ok(Header { version }) if version > VERSION => {
+            Err(StoreError::Newer { path: path.to_owned(), version, supported: VERSION })
+        }
+        header => Ok(header.is_ok()),
+    }
+}
+
+/// Makes a file end with a whole line, and returns its length in bytes.
+fn whole(file: &File, path: &Path) -> Result<u64, StoreError> {
+    let unread = |error| StoreError::io("read", path)(error);
+    let length = file.metadata().map_err(unread)?.len();
+    let mut start = [0; MAX_HEADER];
+    let count = file.read_at(&mut start, 0).map_err(unread)?;
+    is_versioned(&start[..count], path)?;
+    let mut last = [b'\n'];
+    file.read_at(&mut last, length.saturating_sub(1)).map_err(unread)?;
+    if last == [b'\n'] {
+        return Ok(length);
+    }
+    let bytes = files::read_own(path, MAX_BYTES).map_err(unread)?;
+    let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+    let mended = if serde_json::from_slice::<Entry>(&bytes[end..]).is_ok() {
+        // Only its newline is missing: an editor removed it.
+        let mut file = file;
+        file.write_all(b"\n").map(|()| length + 1)
+    } else {
+        file.set_len(end as u64).map(|()| end as u64)
+    };
+    mended.map_err(StoreError::io("mend", path))
+}
+
+/// Returns the environment that a line names, if it is of our form at least.
+fn named_environment(line: &[u8]) -> Option<String> {
+    let document: Value = serde_json::from_slice(line).ok()?;
+    Some(document.get("environment")?.as_str()?.to_owned())
 }
 
 /// Returns the person at this machine. `email` is that of git's settings.
 #[must_use]
 pub fn actor(repository: &Repository) -> Actor {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).ok().filter(|user| !user.is_empty());
-    let user = user.unwrap_or_else(|| printed("id", "-un"));
-    let host = printed("uname", "-n");
+    let user = user.unwrap_or_else(name_of_user);
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
     Actor { user, host, email: repository.email.clone() }
 }
 
-/// Returns what a program prints; empty if it cannot be started.
-fn printed(program: &str, argument: &str) -> String {
-    let output = Command::new(program).arg(argument).output();
+/// Returns the name of the user whom the process belongs to, as `id` knows it; empty if `id` cannot be started.
+fn name_of_user() -> String {
+    let output = Command::new("id").arg("-un").output();
     output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
 }
 
@@ -131,27 +220,80 @@ mod tests {
         }
     }
 
+    fn reasons(ledger: &Ledger) -> Vec<&str> {
+        ledger.entries().iter().map(|entry| entry.reason.as_str()).collect()
+    }
+
+    fn file_in(home: &tempfile::TempDir) -> LedgerFile {
+        LedgerFile::of(&RunsDir::at(home.path()), Path::new("/shop/.git"))
+    }
+
+    fn add_text(file: &LedgerFile, text: &[u8]) {
+        let mut torn = OpenOptions::new().append(true).open(file.path()).expect("there");
+        torn.write_all(text).expect("written");
+    }
+
     #[test]
-    fn entries_are_appended_and_a_torn_line_costs_itself_alone() {
+    fn entries_are_appended_and_a_torn_last_line_is_removed_by_the_next() {
         let home = tempfile::tempdir().expect("a folder");
-        let file = LedgerFile::of(&RunsDir::at(home.path()), Path::new("/shop/.git"));
+        let file = file_in(&home);
         assert_eq!(file.read().expect("nothing"), Ledger::default());
         file.append(&locked(1, "a")).expect("written");
-        let mut torn = OpenOptions::new().append(true).open(file.path()).expect("there");
-        torn.write_all(b"{\"at\": 7, \"by").expect("written");
+        add_text(&file, b"{\"at\": 7, \"by");
+        let read = file.read().expect("read");
+        assert_eq!((reasons(&read), read.unreadable()), (vec!["a"], &[][..]));
         file.append(&locked(2, "b")).expect("written");
-        let reasons: Vec<_> = file.read().expect("read").entries().iter().map(|entry| entry.reason.clone()).collect();
-        assert_eq!(reasons, ["a", "b"]);
+        let read = file.read().expect("read");
+        assert_eq!((reasons(&read), read.unreadable()), (vec!["a", "b"], &[][..]));
+        // An editor has removed the last newline: the entry stays.
+        let text = std::fs::read(file.path()).expect("there");
+        std::fs::write(file.path(), text.trim_ascii_end()).expect("written");
+        file.append(&locked(3, "c")).expect("written");
+        assert_eq!(reasons(&file.read().expect("read")), ["a", "b", "c"]);
         let other = LedgerFile::of(&RunsDir::at(home.path()), Path::new("/other/.git"));
         assert_eq!(other.read().expect("nothing"), Ledger::default());
     }
 
     #[test]
+    fn lines_that_are_no_entries_are_reported_with_their_numbers_and_a_newer_version_is_refused() {
+        let home = tempfile::tempdir().expect("a folder");
+        let file = file_in(&home);
+        file.append(&locked(1, "a")).expect("written");
+        add_text(&file, b"<<<<<<< ours\n\n");
+        let teleported = r#"{"at":2,"by":{"user":"ada","host":"web"},"environment":"staging","action":"teleported"}"#;
+        add_text(&file, format!("{teleported}\n").as_bytes());
+        file.append(&locked(2, "b")).expect("written");
+        let read = file.read().expect("read");
+        let lines = read.unreadable().iter().map(|line| (line.to_string(), line.environment.clone(), line.after));
+        let lines: Vec<_> = lines.collect();
+        let path = file.path().display().to_string();
+        assert_eq!(reasons(&read), ["a", "b"]);
+        assert_eq!(lines[0], (format!("{path}:3 is not an entry of the ledger: expected value"), None, 1));
+        assert!(
+            lines[1].0.starts_with(&format!("{path}:5 is not an entry of the ledger: unknown variant `teleported`"))
+        );
+        assert_eq!((lines[1].1.as_deref(), lines[1].2, lines.len()), (Some("staging"), 1, 2));
+        // A file of a program that wrote no version.
+        let text = std::fs::read_to_string(file.path()).expect("there");
+        let (version, rest) = text.split_once('\n').expect("lines");
+        assert_eq!(version, r#"{"cuelight_ledger":1}"#);
+        std::fs::write(file.path(), rest).expect("written");
+        file.append(&locked(3, "c")).expect("written");
+        assert_eq!(reasons(&file.read().expect("read")), ["a", "b", "c"]);
+        std::fs::write(file.path(), "{\"cuelight_ledger\":2}\n").expect("written");
+        let refusal = "is of version 2, and this cuelight reads up to version 1: update cuelight";
+        for error in [file.read().expect_err("newer"), file.append(&locked(4, "d")).expect_err("newer")] {
+            assert!(error.to_string().ends_with(refusal), "{error}");
+        }
+    }
+
+    #[test]
     fn of_two_that_decide_at_once_one_is_first() {
         let home = tempfile::tempdir().expect("a folder");
-        let file = LedgerFile::of(&RunsDir::at(home.path()), Path::new("/shop/.git"));
+        let file = file_in(&home);
         let lock = |reason: &str| {
-            let free = |ledger: &Ledger| ledger.lock("production", Timestamp(5)).is_none().then(|| locked(3, reason));
+            let free =
+                |ledger: &Ledger| ledger.of("production").lock(Timestamp(5)).is_none().then(|| locked(3, reason));
             file.append_if(free).expect("written").is_some()
         };
         let won = std::thread::scope(|scope| {

@@ -11,6 +11,9 @@ pub trait Outlet: Send + Sync {
 
     /// Opens the log of a step.
     fn log(&self, job: &JobId, step: StepNumber) -> Box<dyn StepLog>;
+
+    /// Returns a text for other readers than those of the run, without secrets.
+    fn masked(&self, text: &str) -> String;
 }
 
 /// The log of one step.

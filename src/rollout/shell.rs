@@ -32,12 +32,21 @@ pub struct Shell {
     pub environment: Vec<(OsString, OsString)>,
 }
 
+/// Where the standard output of a command goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Output {
+    /// To the log of the step.
+    Logged,
+    /// To the caller.
+    Kept,
+}
+
 /// How a command ended.
 #[derive(Clone, Debug)]
 pub struct Ended {
     /// Exit status; `None` if its time limit passed.
     pub status: Option<ExitStatus>,
-    /// The first 64 KiB of what it printed on standard output.
+    /// The first 64 KiB of what it printed for the caller.
     pub output: Vec<u8>,
 }
 
@@ -66,8 +75,8 @@ pub enum CommandError {
 }
 
 impl Shell {
-    /// Runs a command and waits for its end. Its output goes to the log of the step. If the future is dropped, the processes
-    /// are killed.
+    /// Runs a command and waits for its end. Its standard error goes to the log of the step, and its standard output there
+    /// or to the caller. If the future is dropped, the processes are killed.
     ///
     /// # Errors
     /// The shell cannot be started, or waiting for it fails.
@@ -76,32 +85,7 @@ impl Shell {
         text: &str,
         variables: &[(&str, String)],
         limit: Duration,
-        progress: &Progress,
-    ) -> io::Result<Ended> {
-        self.carry_out(text, variables, limit, progress, Some(progress)).await
-    }
-
-    /// Runs a command like [`Self::run`] whose standard output is for the caller alone.
-    ///
-    /// # Errors
-    /// As for [`Self::run`].
-    pub async fn read(
-        &self,
-        text: &str,
-        variables: &[(&str, String)],
-        limit: Duration,
-        progress: &Progress,
-    ) -> io::Result<Ended> {
-        self.carry_out(text, variables, limit, progress, None).await
-    }
-
-    async fn carry_out(
-        &self,
-        text: &str,
-        variables: &[(&str, String)],
-        limit: Duration,
-        progress: &Progress,
-        output_log: Option<&Progress>,
+        (progress, output): (&Progress, Output),
     ) -> io::Result<Ended> {
         let mut command = self.command(text, variables);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
@@ -110,10 +94,13 @@ impl Shell {
             progress.started(pid.as_raw_nonzero().get());
         }
         let (stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
-        let mut output = Vec::new();
+        let mut kept = Vec::new();
         let status = {
-            let reading =
-                async { tokio::join!(copy(stdout, output_log, Some(&mut output)), copy(stderr, Some(progress), None)) };
+            let to = match output {
+                Output::Logged => Sink::Log(progress),
+                Output::Kept => Sink::Kept(&mut kept),
+            };
+            let reading = async { tokio::join!(copy(stdout, to), copy(stderr, Sink::Log(progress))) };
             tokio::pin!(reading);
             let waiting = async { timeout(limit, child.wait()).await };
             tokio::pin!(waiting);
@@ -145,7 +132,7 @@ impl Shell {
             // What it left in the background is meant to stay: a server that it started.
             group.forget();
         }
-        Ok(Ended { status, output })
+        Ok(Ended { status, output: kept })
     }
 }
 
@@ -217,15 +204,21 @@ pub fn kill_left(groups: &[i32], deployment: &RunId) {
     }
 }
 
-async fn copy(mut from: impl AsyncRead + Unpin, log: Option<&Progress>, mut kept: Option<&mut Vec<u8>>) {
+/// Where one stream of a command goes.
+enum Sink<'s> {
+    Log(&'s Progress),
+    Kept(&'s mut Vec<u8>),
+}
+
+async fn copy(mut from: impl AsyncRead + Unpin, mut to: Sink<'_>) {
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
-        if let Some(log) = log {
-            log.write(&buffer[..count]);
-        }
-        if let Some(kept) = &mut kept {
-            let room = MAX_KEPT.saturating_sub(kept.len()).min(count);
-            kept.extend_from_slice(&buffer[..room]);
+        match &mut to {
+            Sink::Log(log) => log.write(&buffer[..count]),
+            Sink::Kept(kept) => {
+                let room = MAX_KEPT.saturating_sub(kept.len()).min(count);
+                kept.extend_from_slice(&buffer[..room]);
+            }
         }
     }
 }

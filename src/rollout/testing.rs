@@ -37,6 +37,8 @@ pub(crate) fn settings(strategy: Strategy, replicas: u32, commands: &[(ScriptCom
         smoke: None,
         analysis: None,
         notify: None,
+        secrets: Vec::new(),
+        variables: Vec::new(),
     }
 }
 

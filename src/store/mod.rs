@@ -15,6 +15,7 @@ pub mod folder;
 pub mod history;
 pub mod ids;
 pub mod journal;
+pub mod json;
 pub mod lock;
 pub mod logs;
 pub mod numbers;

@@ -47,7 +47,9 @@ impl DeploymentRun {
 
 impl Work for DeploymentRun {
     fn secrets(&self) -> Vec<String> {
-        Vec::new()
+        let variables = self.0.environment.iter().filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)));
+        let secret = variables.filter(|(name, value)| self.0.spec.settings.is_secret(name, value));
+        secret.map(|(_, value)| value.to_owned()).collect()
     }
 
     fn attempt(&self, mode: &Mode, _: &Run) -> Result<Box<dyn HostedAttempt>, Rejected> {
@@ -72,6 +74,10 @@ struct DeploymentAttempt {
 impl HostedAttempt for DeploymentAttempt {
     fn secrets(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    fn takes_commands(&self) -> bool {
+        true
     }
 
     fn run(self: Box<Self>, host: AttemptHost) -> BoxFuture<'static, Ended> {
@@ -125,9 +131,9 @@ impl HostedAttempt for DeploymentAttempt {
 
 /// Returns the release of a commit, from the deployments to the environment or from git.
 fn known(ledger: &LedgerFile, environment: &str, root: &std::path::Path, sha: &str) -> Option<Release> {
-    let ledger = ledger.read().ok()?;
-    let deployed = ledger.deployments(environment).into_iter().map(|record| record.release);
-    deployed.into_iter().find(|release| release.sha == sha).or_else(|| Some(release::resolve(root, sha).ok()?.release))
+    let state = ledger.read().ok()?.of(environment);
+    let deployed = state.deployments().map(|record| &record.release).find(|release| release.sha == sha);
+    deployed.cloned().or_else(|| Some(release::resolve(root, sha).ok()?.release))
 }
 
 /// Passes the cancellation of the run on.
@@ -187,6 +193,10 @@ impl Outlet for Recorder {
 
     fn log(&self, job: &JobId, step: StepNumber) -> Box<dyn StepLog> {
         Box::new(Log(Arc::clone(&self.0).log(job, step)))
+    }
+
+    fn masked(&self, text: &str) -> String {
+        self.0.masker().mask_text(text)
     }
 }
 

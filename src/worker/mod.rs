@@ -157,9 +157,10 @@ impl HostedRun<'_> {
             displaced,
             orders,
         };
+        let order = attempt.takes_commands().then_some(&order);
         let running = caught(attempt.run(host));
         let (Ended { conclusion, reason }, next) =
-            Desk { outlet: &outlet, cancel: &cancel, displace: &displace, order: &order }
+            Desk { outlet: &outlet, cancel: &cancel, displace: &displace, order }
                 .answer(running, commands, server)
                 .await;
         outlet.close();
@@ -187,7 +188,7 @@ struct Desk<'w> {
     outlet: &'w RunOutlet,
     cancel: &'w watch::Sender<Cancellation>,
     displace: &'w mpsc::Sender<(JobId, String)>,
-    order: &'w mpsc::Sender<PendingCommand>,
+    order: Option<&'w mpsc::Sender<PendingCommand>>,
 }
 
 impl Desk<'_> {
@@ -259,11 +260,12 @@ impl Desk<'_> {
 
     /// Gives a command to the work itself, if it takes commands. Returns where the reply comes from.
     fn pass_on(&self, command: &Command) -> Option<oneshot::Receiver<Reply>> {
-        if !matches!(command, Command::Deployment { .. } | Command::Review { .. }) {
+        let order = self.order?;
+        if !matches!(command, Command::Deployment { .. } | Command::Review { .. } | Command::Yield { job: None, .. }) {
             return None;
         }
         let (reply, replied) = oneshot::channel();
-        self.order.try_send((command.clone(), reply)).ok().map(|()| replied)
+        order.try_send((command.clone(), reply)).ok().map(|()| replied)
     }
 
     fn reply(&self, command: &Command, next: &mut Option<Mode>, yielded: &mut Option<EndReason>) -> Reply {

@@ -53,24 +53,25 @@ pub async fn close(folder: &RunFolder) -> Result<bool, StoreError> {
     let _ = std::fs::remove_file(folder.ballast());
     let _ = std::fs::remove_file(folder.socket());
     let mut journal = JournalWriter::open(folder.journal())?;
+    if let Some(deployment) = &deployment {
+        // Before the run has ended: what cannot be written is tried again by the next command.
+        interrupted(folder, deployment)?;
+    }
     let reason = Some(EndReason::WorkerLost);
     journal.append(now(), Event::RunFinished { conclusion: Conclusion::Failure, reason })?;
-    if let Some(deployment) = &deployment {
-        interrupted(folder, deployment);
-    }
     // The end is on disk, so the history finds it even if this fails.
     let _ = history::finish(folder, &history::read(folder)?);
     Ok(true)
 }
 
 /// Records that a deployment did not end. One that had succeeded, and only kept the former release, stays a success.
-fn interrupted(folder: &RunFolder, deployment: &DeploymentSpec) {
+fn interrupted(folder: &RunFolder, deployment: &DeploymentSpec) -> Result<(), StoreError> {
     let position = Position::read(folder).ok().flatten();
     let text = position.map_or_else(|| "before it began".to_owned(), |position| format!("at {}", position.text()));
     let environment = &deployment.settings.name;
     let entry = |ledger: &Ledger| {
-        let record = ledger.deployment(environment, folder.id())?;
-        record.outcome.is_none().then(|| Entry {
+        let state = ledger.of(environment);
+        state.deployment(folder.id())?.outcome.is_none().then(|| Entry {
             at: now(),
             by: deployment.creator.clone(),
             environment: environment.clone(),
@@ -79,9 +80,7 @@ fn interrupted(folder: &RunFolder, deployment: &DeploymentSpec) {
             reason: format!("interrupted {text}: `cuelight resume {}` or `cuelight abort {environment}`", folder.id()),
         })
     };
-    if let Err(error) = LedgerFile::of(&folder.runs(), &deployment.scope).append_if(entry) {
-        tracing::warn!(%error, "the ledger of the environment lacks an entry");
-    }
+    LedgerFile::of(&folder.runs(), &deployment.scope).append_if(entry).map(drop)
 }
 
 /// Closes every run that lost its worker. Returns the number of closed runs.

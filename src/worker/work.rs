@@ -49,6 +49,11 @@ pub trait HostedAttempt: Send {
     /// Returns values to mask in this attempt only.
     fn secrets(&self) -> Vec<String>;
 
+    /// Whether the work takes commands itself, by [`AttemptHost::orders`].
+    fn takes_commands(&self) -> bool {
+        false
+    }
+
     /// Carries out the attempt. Records `RunStarted` once it may begin, and everything that follows; the host records
     /// `RunFinished`. Must end soon after a cancellation.
     fn run(self: Box<Self>, host: AttemptHost) -> BoxFuture<'static, Ended>;
@@ -66,7 +71,7 @@ pub struct AttemptHost {
     pub cancelled: watch::Receiver<Cancellation>,
     /// Jobs that must give up their concurrency groups, and why.
     pub displaced: mpsc::Receiver<(JobId, String)>,
-    /// Commands that only this kind of work knows. Work without such commands drops it.
+    /// Commands that only this kind of work knows, if it [takes commands](HostedAttempt::takes_commands).
     pub orders: mpsc::Receiver<PendingCommand>,
 }
 

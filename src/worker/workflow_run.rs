@@ -177,8 +177,6 @@ impl HostedAttempt for WorkflowAttempt {
 
 impl WorkflowAttempt {
     async fn carry_out(self, host: AttemptHost) -> Ended {
-        // A workflow takes no commands.
-        drop(host.orders);
         let reset = self.reset_checkpoints();
         let Self { request, before, carried, resumed, prepared } = self;
         let not_started = |name: String, reason: EndReason| {

@@ -21,6 +21,15 @@ replicas = 2
 interval = "10ms"
 retries = 2
 
+[environments.live]
+strategy = "canary"
+canary.steps = ["50%", "pause"]
+[environments.live.target]
+start = "./start"
+stop = "./stop"
+weight = 'echo "$DEPLOY_SLOT $DEPLOY_WEIGHT" > $LIVE/weight'
+healthy = "true"
+
 [environments.production]
 on = "tag:v*"
 after = ["staging"]
@@ -98,20 +107,47 @@ impl Shop {
     /// Starts a deployment of v2 whose first step hangs, and kills its worker.
     fn interrupted(&self) -> String {
         self.call(&["deploy", "staging", "v1"]).expect(0, &["v1", "is live"]);
+        self.interrupted_in("staging")
+    }
+
+    fn interrupted_in(&self, environment: &str) -> String {
         fs::write(self.path("door"), "").expect("written");
-        let run = self.call(&["deploy", "staging", "v2", "--detach"]).out().trim().to_owned();
+        let yes = format!("--yes={environment}");
+        let run = self.call(&["deploy", environment, "v2", &yes, "--detach"]).out().trim().to_owned();
         until("the first step runs", || self.path("waiting").exists().then_some(()));
         let workers = pids(|command| command.contains("worker") && command.contains(&run));
         assert_eq!(workers.len(), 1, "one worker");
         kill(workers[0]);
         let group: i32 = fs::read_to_string(self.path("waiting")).expect("a number").trim().parse().expect("a number");
-        self.call(&["deploys"])
-            .expect(0, &["interrupted", "at step 1/", "Start 1 replica of v2", "cuelight abort staging"]);
+        let seen = until("the death of the worker is noticed", || {
+            let seen = self.call(&["deploys"]);
+            seen.out().contains("interrupted").then_some(seen)
+        });
+        seen.expect(0, &["at step 1/", "of v2", &format!("cuelight abort {environment}")]);
         // Of a process that has ended and is not waited for, the command line is empty.
         let command = PathBuf::from(format!("/proc/{group}/cmdline"));
         until("what the worker left is ended", || fs::read(&command).unwrap_or_default().is_empty().then_some(()));
         fs::remove_file(self.path("door")).expect("removed");
         run
+    }
+
+    /// Deploys v1 to the canary environment, and v2 up to its pause. Returns the run of the canary.
+    fn canary(&self) -> String {
+        self.call(&["deploy", "live", "v1"]).expect(0, &["v1", "is live"]);
+        let run = self.call(&["deploy", "live", "v2", "--detach"]).out().trim().to_owned();
+        until("the canary waits", || {
+            self.call(&["deploys", "live"]).out().contains("Wait for `cuelight promote`").then_some(())
+        });
+        assert_eq!(self.running("live").len(), 2, "both releases run");
+        run
+    }
+
+    /// Returns the file of the ledger.
+    fn ledger(&self) -> PathBuf {
+        let files = fs::read_dir(self.project.state().join("environments")).expect("a folder").flatten();
+        let mut ledgers =
+            files.map(|file| file.path()).filter(|path| path.extension().is_some_and(|end| end == "jsonl"));
+        ledgers.next().expect("a ledger")
     }
 }
 
@@ -207,6 +243,111 @@ fn what_a_repository_deploys_with_is_trusted_first() {
     assert!(shop.running("staging").is_empty());
     shop.project.write(".cuelight.toml", "[environments.a]\nstrategi = 'rolling'\n");
     shop.call(&["deploy", "a"]).expect(2, &[".cuelight.toml:", "environments.a"]);
+}
+
+#[test]
+fn a_rollback_aborts_the_canary_on_its_way() {
+    let shop = Shop::new();
+    let run = shop.canary();
+    shop.call(&["rollback", "live", "--to", "v3", "--yes=live"])
+        .expect(4, &["v2 ", "is on its way to live (step ", "`cuelight abort live` brings v1 "]);
+    let unconfirmed = shop.call(&["rollback", "live"]);
+    unconfirmed.expect(2, &["live: v2 ", "by the abort of", &run, "confirm it with --yes=live"]);
+    shop.call(&["rollback", "live", "--reason", "errors", "--yes=live"])
+        .expect(0, &["aborted by ada@", ": errors; v1 ", "serves again", "live: v1 ", "is live"]);
+    assert_eq!(shop.running("live"), ["v1"]);
+    shop.call(&["deploys", "live"]).expect(0, &["rolled back", "live"]);
+}
+
+#[test]
+fn settings_with_a_fault_do_not_keep_anyone_from_a_deployment_that_goes_on() {
+    let shop = Shop::new();
+    shop.canary();
+    shop.project.write(".cuelight.toml", "[environments.live]\nstrategi = 'rolling'\n");
+    shop.call(&["lock", "live", "--reason", "broken"]).expect(0, &["live is locked"]);
+    shop.call(&["unlock", "live"]).expect(0, &["live is unlocked"]);
+    shop.call(&["audit", "live"]).expect(0, &["locked: broken"]);
+    shop.call(&["deploys", "live"]).expect(0, &["Wait for `cuelight promote`"]);
+    shop.call(&["pause", "live"]).expect(0, &["pauses"]);
+    shop.call(&["abort", "lve"]).expect(2, &[".cuelight.toml:"]);
+    shop.call(&["rollback", "live", "--yes=live"]).expect(0, &["v1 ", "serves again"]);
+    assert_eq!(shop.running("live"), ["v1"]);
+    shop.call(&["rollback", "live", "--yes=live"]).expect(2, &[".cuelight.toml:"]);
+}
+
+#[test]
+fn what_goes_past_rules_or_stops_others_needs_a_reason() {
+    let shop = Shop::new();
+    shop.call(&["lock", "staging", "--reason", " "]).expect(2, &["a lock needs a reason"]);
+    shop.call(&["deploy", "staging", "v1", "--override", "--reason", ""]).expect(2, &["an override needs a reason"]);
+    assert!(shop.call(&["audit"]).out().is_empty(), "nothing was recorded");
+}
+
+#[test]
+fn a_deployment_to_production_goes_on_only_by_its_name_and_past_no_lock() {
+    let shop = Shop::new();
+    for tag in ["v1", "v2"] {
+        shop.call(&["deploy", "staging", tag]).expect(0, &["is live"]);
+    }
+    shop.call(&["deploy", "production", "v1", "--yes=production"]).expect(0, &["is live"]);
+    let run = shop.interrupted_in("production");
+    shop.call(&["resume", &run])
+        .expect(2, &["production is a production environment by its name: confirm it with --yes=production"]);
+    shop.call(&["lock", "production", "--reason", "incident"]).expect(0, &[]);
+    shop.call(&["resume", &run, "--yes=production"])
+        .expect(4, &["production is locked by ada@", "incident; `cuelight unlock production` opens it"]);
+    assert_eq!(shop.running("production"), ["v1"]);
+    shop.call(&["unlock", "production"]).expect(0, &[]);
+    shop.call(&["resume", &run, "--yes=production"]).expect(0, &[]);
+    assert_eq!(shop.running("production"), ["v2"]);
+}
+
+#[test]
+fn secrets_that_commands_print_are_written_nowhere() {
+    let shop = Shop::new();
+    let healthy = "healthy = \"echo the token $REGISTRY_TOKEN and pin $PIN; test $DEPLOY_RELEASE != v3\"";
+    let notify = "[environments.staging.notify]\n\
+                  command = 'echo $REGISTRY_TOKEN; echo \"$DEPLOY_MESSAGE\" >> $LIVE/messages'\n";
+    let settings = SETTINGS.replace("healthy = \"test $DEPLOY_RELEASE != v3\"", healthy);
+    let settings = settings.replace("[environments.staging]\n", "[environments.staging]\nsecrets = ['PIN']\n") + notify;
+    shop.project.write(".cuelight.toml", &settings);
+    shop.project.call(&["trust"]).expect(0, &[]);
+    let deploy = |tag: &str| {
+        let mut command = shop.project.command(&["deploy", "staging", tag, "--reason", "the pin is 4711"]);
+        command.env("LIVE", shop.live.path()).env("USER", "ada").env("REGISTRY_TOKEN", "hunter2-hunter2");
+        Said(command.env("PIN", "4711").output().expect("the program starts"))
+    };
+    shop.call(&["env", "staging", "--check"]).expect(1, &["PIN  secret", "missing"]);
+    shop.call(&["deploy", "staging", "v9"]).expect(3, &[]);
+    deploy("v1").expect(0, &["the token *** and pin ***"]);
+    deploy("v3").expect(1, &["the token *** and pin ***"]);
+    let written = String::from_utf8_lossy(&shop.project.everything_written()).into_owned();
+    assert!(!written.contains("hunter2"), "the token is written");
+    let run = fs::read_to_string(shop.path("messages")).expect("sent");
+    assert!(run.contains("rolled back") || run.contains("rolled_back"), "{run}");
+}
+
+#[test]
+fn lines_of_the_ledger_that_cannot_be_read_are_reported_and_nothing_is_called_live_by_mistake() {
+    let shop = Shop::new();
+    shop.call(&["deploy", "staging", "v1"]).expect(0, &["is live"]);
+    let ledger = shop.ledger();
+    let whole = fs::read_to_string(&ledger).expect("there");
+    let line = whole.lines().count() + 1;
+    fs::write(&ledger, format!("{whole}<<<<<<< ours\n")).expect("written");
+    let place = format!("{}:{line} is not an entry of the ledger", ledger.display());
+    for args in [["env", "staging"], ["deploys", "staging"], ["audit", "staging"]] {
+        shop.call(&args).expect(0, &["warning: ", &place]);
+    }
+    shop.call(&["env", "staging"]).expect(0, &["not known what serves: "]);
+    shop.call(&["deploy", "staging", "v2"]).expect(0, &["warning: ", &place, "staging: v2 ", "is live"]);
+    let newer = whole.replacen("\"cuelight_ledger\":1", "\"cuelight_ledger\":2", 1);
+    fs::write(&ledger, newer).expect("written");
+    for args in [vec!["env", "staging"], vec!["deploys"], vec!["audit"], vec!["deploy", "staging", "v1"]] {
+        let said = shop.call(&args);
+        assert_ne!(said.code(), 0, "{args:?}");
+        assert!(said.text().contains("is of version 2, and this cuelight reads up to version 1"), "{}", said.text());
+    }
 }
 
 #[test]

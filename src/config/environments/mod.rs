@@ -161,17 +161,14 @@ fn environment<'t>(name: &str, mut table: Table<'t>) -> Result<(EnvironmentSetti
     if !keep_old.is_zero() && !has_slots {
         return Err(table.wrong("keep_old", "is for the strategies `blue-green` and `canary`, which have two slots"));
     }
-    let (health_check, health) = match table.table("health")? {
-        Some(inner) => health(inner)?,
-        None => (None, Timing::default()),
-    };
+    let (health_check, health) = table.optional("health", health)?.unwrap_or_default();
     if health_check.is_none() && target.command(ScriptCommand::Healthy).is_none() {
         let what = format!("write [environments.{name}.health] with http, tcp or exec, or target.healthy");
         return Err(table.lacks(&format!("has no health check: {what}")));
     }
-    let smoke = table.table("smoke")?.map(smoke).transpose()?;
-    let analysis = table.table("analysis")?.map(analysis).transpose()?;
-    let notify = table.table("notify")?.map(notify).transpose()?;
+    let smoke = table.optional("smoke", smoke)?;
+    let analysis = table.optional("analysis", analysis)?;
+    let notify = table.optional("notify", notify)?;
     let settings = EnvironmentSettings {
         name: name.to_owned(),
         on,
@@ -189,6 +186,8 @@ fn environment<'t>(name: &str, mut table: Table<'t>) -> Result<(EnvironmentSetti
         smoke,
         analysis,
         notify,
+        secrets: texts(&mut table, "secrets")?,
+        variables: texts(&mut table, "variables")?,
     };
     Ok((settings, table))
 }
@@ -292,7 +291,7 @@ fn target(mut table: Table<'_>) -> Result<ScriptSettings, ConfigError> {
         }
     }
     let replicas = table.number("replicas", 1)?.unwrap_or(1);
-    let timeout = table.length("timeout")?.unwrap_or(Duration::from_mins(10));
+    let timeout = table.length_or("timeout", Duration::from_mins(10))?;
     table.finish()?;
     Ok(ScriptSettings { commands, replicas, timeout })
 }
@@ -317,15 +316,20 @@ fn probe(table: &mut Table<'_>) -> Result<Option<Probe>, ConfigError> {
     Ok(first)
 }
 
+/// Reads the probe of a table that has no other purpose.
+fn needed_probe(table: &mut Table<'_>) -> Result<Probe, ConfigError> {
+    probe(table)?.ok_or_else(|| table.lacks("has none of http, tcp and exec"))
+}
+
 fn health(mut table: Table<'_>) -> Result<(Option<Probe>, Timing), ConfigError> {
     let probe = probe(&mut table)?;
     let default = Timing::default();
     let timing = Timing {
-        interval: table.length("interval")?.unwrap_or(default.interval),
-        timeout: table.length("timeout")?.unwrap_or(default.timeout),
+        interval: table.length_or("interval", default.interval)?,
+        timeout: table.length_or("timeout", default.timeout)?,
         retries: table.number("retries", 0)?.unwrap_or(default.retries),
-        start_period: table.length("start_period")?.unwrap_or(default.start_period),
-        healthy_for: table.length("healthy_for")?.unwrap_or(default.healthy_for),
+        start_period: table.length_or("start_period", default.start_period)?,
+        healthy_for: table.length_or("healthy_for", default.healthy_for)?,
         ..default
     };
     // By default there is time for every retry, however long it takes.
@@ -344,10 +348,10 @@ fn health(mut table: Table<'_>) -> Result<(Option<Probe>, Timing), ConfigError> 
 }
 
 fn smoke(mut table: Table<'_>) -> Result<Check, ConfigError> {
-    let probe = probe(&mut table)?.ok_or_else(|| table.lacks("has none of http, tcp and exec"))?;
+    let probe = needed_probe(&mut table)?;
     let timing = Timing {
-        interval: table.length("interval")?.unwrap_or(Duration::from_secs(1)),
-        timeout: table.length("timeout")?.unwrap_or(Duration::from_secs(30)),
+        interval: table.length_or("interval", Duration::from_secs(1))?,
+        timeout: table.length_or("timeout", Duration::from_secs(30))?,
         retries: table.number("retries", 0)?.unwrap_or(2),
         ..Timing::default()
     };
@@ -357,11 +361,11 @@ fn smoke(mut table: Table<'_>) -> Result<Check, ConfigError> {
 }
 
 fn analysis(mut table: Table<'_>) -> Result<Analysis, ConfigError> {
-    let probe = probe(&mut table)?.ok_or_else(|| table.lacks("has none of http, tcp and exec"))?;
+    let probe = needed_probe(&mut table)?;
     let analysis = Analysis {
         probe,
-        every: table.length("every")?.unwrap_or(Duration::from_secs(15)),
-        timeout: table.length("timeout")?.unwrap_or(Duration::from_secs(10)),
+        every: table.length_or("every", Duration::from_secs(15))?,
+        timeout: table.length_or("timeout", Duration::from_secs(10))?,
         failures: table.number("failures", 1)?.unwrap_or(3),
     };
     if analysis.every.is_zero() {
@@ -412,6 +416,10 @@ pub(super) const EXAMPLE: &str = r#"
 # How long the old release runs on after blue-green and canary, so that a rollback is instant. Default: "0s".
 # keep_old = "30m"
 # url = "https://app.example.com"
+# Environment variables that the commands need: `cuelight env production --check` says which are missing. Values of
+# secrets, and of variables whose names say so, such as DEPLOY_TOKEN, are masked in logs and messages. Default: none.
+# secrets = ["SLACK_WEBHOOK_URL"]
+# variables = ["SERVICE"]
 # The target: commands. start and stop are needed, weight for blue-green and canary. healthy succeeds when all replicas
 # of DEPLOY_SLOT are. status prints a line for each slot that has replicas: SLOT COMMIT REPLICAS HEALTHY WEIGHT.
 # assets/deploy/docker in cuelight's repository is such a command for Docker, with HAProxy as the router.

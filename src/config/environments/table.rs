@@ -123,6 +123,20 @@ impl<'t> Table<'t> {
         length.map(Some).ok_or_else(|| self.is_not(key, "a length of time such as `90s`, `10m` or `1h30m`", value))
     }
 
+    /// Returns a length of time, or `default` without one.
+    pub(super) fn length_or(&mut self, key: &'static str, default: Duration) -> Result<Duration, ConfigError> {
+        Ok(self.length(key)?.unwrap_or(default))
+    }
+
+    /// Reads a table if there is one.
+    pub(super) fn optional<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(Table<'t>) -> Result<T, ConfigError>,
+    ) -> Result<Option<T>, ConfigError> {
+        self.table(key)?.map(read).transpose()
+    }
+
     pub(super) fn table(&mut self, key: &'static str) -> Result<Option<Table<'t>>, ConfigError> {
         match self.value(key) {
             None => Ok(None),

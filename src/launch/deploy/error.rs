@@ -1,11 +1,12 @@
 //! Why a deployment does not start.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::config::ConfigError;
 use crate::model::rollback::TargetError as RollbackTargetError;
 use crate::repo::git::GitError;
-use crate::rollout::gates::Closed;
+use crate::rollout::gates::Refused;
 use crate::rollout::plan::PlanError;
 use crate::rollout::release::ReleaseError;
 use crate::rollout::target::TargetError;
@@ -22,7 +23,10 @@ pub enum DeployError {
     Repository(#[from] GitError),
     /// The settings are invalid.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(Arc<ConfigError>),
+    /// What goes past the rules, or stops others, is asked for without a reason.
+    #[error("{0} needs a reason, for the people who find it: give --reason TEXT")]
+    NoReason(&'static str),
     /// The repository has no environments.
     #[error("{}/.cuelight.toml has no environments: `cuelight config --example` shows what to write", .0.display())]
     NoEnvironments(PathBuf),
@@ -46,8 +50,8 @@ pub enum DeployError {
     #[error(transparent)]
     Rollback(#[from] RollbackTargetError),
     /// Rules of the environment do not let the release pass.
-    #[error("{}", .0.iter().map(|closed| closed.sentence.as_str()).collect::<Vec<_>>().join("\n"))]
-    Closed(Vec<Closed>),
+    #[error(transparent)]
+    Closed(#[from] Refused),
     /// The environment is locked already, or not at all.
     #[error("{0}")]
     Locked(String),
@@ -61,6 +65,9 @@ pub enum DeployError {
         /// The last release that was deployed with success.
         last: String,
     },
+    /// A deployment is on its way, and its end is waited for or decided first.
+    #[error("{0}")]
+    OnItsWay(String),
     /// No deployment to the environment is in progress.
     #[error("no deployment to {0} is in progress")]
     NothingOpen(String),

@@ -5,36 +5,25 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use crate::config::Config;
-use crate::model::deployment::{
-    Action, Actor, Cause, DEPLOYMENT_EVENT, DeploymentRecord, Entry, EnvironmentSettings, Ledger, Observed, Outcome,
-    Plan, RefRule, workflow_name, written,
-};
-use crate::model::environment::{BranchRule, Environment, Protection, Release};
-use crate::model::rollback::RollbackRequest;
-use crate::model::{Event, JobId, RunId, RunInfo, StepNumber, Timestamp, nearest};
+use crate::config::{Config, ConfigError};
+use crate::model::deployment::{Action, Actor, Entry, EnvironmentSettings, Ledger, Needed, RefRule, written};
+use crate::model::environment::{BranchRule, Environment, Protection};
+use crate::model::{RunId, Timestamp, nearest};
 use crate::repo::git::Repository;
 use crate::rollout::driver::Position;
-use crate::rollout::gates::{self, Closed, GateFacts};
 use crate::rollout::ledger::{self, LedgerFile};
-use crate::rollout::outlet::{Outlet, Progress, StepLog};
-use crate::rollout::plan;
-use crate::rollout::release::{self, NamedRelease};
-use crate::rollout::shell::Shell;
-use crate::rollout::target::Target;
-use crate::rollout::target::script::Script;
-use crate::store::clock::{minute_of_week, now};
+use crate::store::clock::now;
 use crate::store::folder::{RunFolder, RunsDir};
-use crate::store::lock;
-use crate::store::spec::{DeploymentSpec, RunSpec};
-use crate::worker::Mode;
-use crate::worker::launch::spawn;
-
-use super::trust::{self, Consent, Trust};
+use crate::store::spec::RunSpec;
 
 mod error;
+mod open;
+mod prepared;
 
 pub use error::DeployError;
+pub(super) use open::closed_to_resume;
+pub use open::{OpenDeployment, WayBack};
+pub use prepared::{DeployRequest, PreparedDeployment};
 
 /// Returns the person at this machine, if a run is a deployment by it.
 ///
@@ -50,65 +39,43 @@ pub fn actor_of(folder: &RunFolder) -> Result<Option<Actor>, DeployError> {
 pub struct Deployments {
     runs: RunsDir,
     repository: Repository,
-    settings: IndexMap<String, EnvironmentSettings>,
+    /// The settings; a fault in them must not block the steering of a deployment that goes on.
+    settings: Result<IndexMap<String, EnvironmentSettings>, Arc<ConfigError>>,
     /// What the repository's settings name, for its trust.
     named: Vec<String>,
 }
 
-/// What is asked of a deployment.
-#[derive(Clone, Debug)]
-pub struct DeployRequest {
-    /// Name of the environment.
-    pub environment: String,
-    /// Tag, branch or commit; `None` for what is checked out.
-    pub release: Option<String>,
-    /// Why.
-    pub cause: Cause,
-    /// Reason of the person; may be empty.
-    pub reason: String,
-    /// Whether the rules of the environment do not count.
-    pub overrides: bool,
-    /// Whether to deploy from a repository that is not trusted.
-    pub trust: bool,
-}
-
-/// A deployment that can start.
-pub struct PreparedDeployment {
-    request: DeployRequest,
-    settings: EnvironmentSettings,
-    release: NamedRelease,
-    live: Option<Release>,
-    closed: Vec<Closed>,
-    consent: Consent,
-}
-
 impl Deployments {
-    /// Reads the environments of the repository around a folder.
+    /// Reads the environments of the repository around a folder. A fault in its settings is an error of what needs them.
     ///
     /// # Errors
-    /// There is no repository, or its settings have a fault.
+    /// The folder is in no repository.
     pub fn of(runs: &RunsDir, folder: &Path) -> Result<Self, DeployError> {
         let repository = Repository::discover(folder)?;
-        let config = Config::load(Some(&repository.root))?;
-        let named = config.named_by_repository().to_vec();
-        Ok(Self { runs: runs.clone(), settings: config.environments().clone(), named, repository })
+        let config = Config::load(Some(&repository.root)).map_err(Arc::new);
+        let named = config.as_ref().map(|config| config.named_by_repository().to_vec()).unwrap_or_default();
+        let settings = config.map(|config| config.environments().clone());
+        Ok(Self { runs: runs.clone(), settings, named, repository })
     }
 
-    /// Returns the names of the environments.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.settings.keys().map(String::as_str)
+    /// Returns the settings of all environments.
+    ///
+    /// # Errors
+    /// They have a fault.
+    pub fn all_settings(&self) -> Result<&IndexMap<String, EnvironmentSettings>, DeployError> {
+        self.settings.as_ref().map_err(|error| DeployError::Config(Arc::clone(error)))
+    }
+
+    /// Returns the folder of the runs.
+    #[must_use]
+    pub fn runs(&self) -> &RunsDir {
+        &self.runs
     }
 
     /// Returns the repository.
     #[must_use]
     pub fn repository(&self) -> &Repository {
         &self.repository
-    }
-
-    /// Whether the repository has an environment.
-    #[must_use]
-    pub fn has(&self, name: &str) -> bool {
-        self.settings.contains_key(name)
     }
 
     fn file(&self) -> LedgerFile {
@@ -126,163 +93,68 @@ impl Deployments {
     /// Returns the settings of an environment.
     ///
     /// # Errors
-    /// The environment does not exist.
+    /// The environment does not exist, or the settings have a fault.
     pub fn settings(&self, name: &str) -> Result<&EnvironmentSettings, DeployError> {
-        if self.settings.is_empty() {
+        let all = self.all_settings()?;
+        if all.is_empty() {
             return Err(DeployError::NoEnvironments(self.repository.root.clone()));
         }
-        self.settings.get(name).ok_or_else(|| DeployError::UnknownEnvironment {
+        let names = || all.keys().map(String::as_str);
+        all.get(name).ok_or_else(|| DeployError::UnknownEnvironment {
             name: name.to_owned(),
-            near: nearest(name, self.names()).map(str::to_owned),
-            known: self.names().map(str::to_owned).collect(),
+            near: nearest(name, names()).map(str::to_owned),
+            known: names().map(str::to_owned).collect(),
         })
     }
 
-    /// Returns an environment with its rules and deployments, as those of servers are shown.
+    /// Returns the environment variables that the commands of an environment need, with whether they are set here.
     ///
     /// # Errors
-    /// The environment does not exist, or the state folder cannot be read.
-    pub fn environment(&self, name: &str) -> Result<Environment, DeployError> {
-        let settings = self.settings(name)?;
-        let protection = Some(protection(settings));
-        Ok(Environment { protection, ..self.ledger()?.environment(name, now()) })
+    /// The environment does not exist, or the settings have a fault.
+    pub fn needed(&self, name: &str) -> Result<Vec<Needed>, DeployError> {
+        let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        Ok(self.settings(name)?.needed(is_set))
     }
 
-    /// Returns a request for the rollback of an environment, and what it goes from and to.
+    /// Checks that an environment is or was there: it has settings, or entries in the ledger.
     ///
     /// # Errors
-    /// Nothing is live, another release is than the one that is named, or no earlier one is known.
-    pub fn rollback(&self, wanted: &RollbackRequest) -> Result<(DeployRequest, Release, Release), DeployError> {
-        let environment = self.environment(&wanted.environment)?;
-        if let Some(unknown) = &environment.unknown {
-            let last = self.ledger()?.live(&wanted.environment).map(|live| live.release.title());
-            return Err(DeployError::Unknown {
-                name: wanted.environment.clone(),
-                unknown: unknown.clone(),
-                last: last.unwrap_or_else(|| "RELEASE".to_owned()),
-            });
+    /// Those of [`Self::settings`].
+    pub fn require_known(&self, name: &str, ledger: &Ledger) -> Result<(), DeployError> {
+        match self.settings(name) {
+            Err(_) if ledger.entries().iter().any(|entry| entry.environment == name) => Ok(()),
+            known => known.map(drop),
         }
-        let (from, to) = environment.rollback(wanted)?;
-        let (from, to) = (from.release.clone(), to.release.clone());
-        let request = DeployRequest {
-            environment: wanted.environment.clone(),
-            release: Some(to.sha.clone()),
-            cause: Cause::Rollback,
-            reason: wanted.reason.clone(),
-            overrides: false,
-            trust: false,
-        };
-        Ok((request, from, to))
     }
 
-    /// Reads what a request is about: the release, the rules about it, and trust. Nothing is written, and nothing of the
-    /// repository runs. Rules that do not let the release pass are among [`PreparedDeployment::closed`].
+    /// Returns the environments, or the one of this name, with their rules and deployments, as those of servers are shown.
     ///
     /// # Errors
-    /// The environment or release does not exist, or the state or the repository cannot be read.
-    pub fn prepare(&self, request: DeployRequest) -> Result<PreparedDeployment, DeployError> {
-        let settings = self.settings(&request.environment)?.clone();
-        let mut release = release::resolve(&self.repository.root, request.release.as_deref().unwrap_or("HEAD"))?;
-        let ledger = self.ledger()?;
-        if request.cause == Cause::Rollback
-            && let Some(known) =
-                ledger.deployments(&settings.name).iter().find(|one| one.release.sha == release.release.sha)
-        {
-            // As it was named when it was deployed.
-            release.release = known.release.clone();
-        }
-        let mut closed = Vec::new();
-        if request.cause == Cause::Manual {
-            closed.extend(gates::policy(&settings, &ledger, &release));
-        }
+    /// The settings have a fault.
+    pub fn shown(&self, ledger: &Ledger, only: Option<&str>) -> Result<Vec<Environment>, DeployError> {
         let at = now();
-        let minute_of_week = minute_of_week(at);
-        let facts = GateFacts { settings: &settings, ledger: &ledger, record: None, now: at, minute_of_week };
-        let is_rollback = request.cause == Cause::Rollback;
-        closed.extend(gates::closed(&facts).into_iter().filter(|one| !is_rollback || one.holds_rollbacks()));
-        let trust = if request.trust { Trust::Given } else { trust::of(&self.runs, &self.repository, &self.named)? };
-        let consent = Consent::new(self.repository.clone(), self.named.clone(), trust, Vec::new());
-        let live = ledger.serving(&settings.name).map(|live| live.release);
-        Ok(PreparedDeployment { request, settings, release, live, closed, consent })
-    }
-
-    /// Returns the plan of a deployment, from what the target reports now.
-    ///
-    /// # Errors
-    /// The repository is not trusted, the target does not report what runs, or there is no plan from there.
-    pub async fn plan(&self, prepared: &PreparedDeployment) -> Result<Plan, DeployError> {
-        prepared.consent.require()?;
-        let file = self.file();
-        let shell = Shell { folder: self.repository.root.clone(), environment: std::env::vars_os().collect() };
-        let kept = file.observed(&prepared.settings.name);
-        let target = Script::new(prepared.settings.clone(), RunId::default(), shell, kept);
-        let outlet: Arc<dyn Outlet> = Arc::new(Unrecorded);
-        let progress = Progress::new(&outlet, &JobId::new(&prepared.settings.name), StepNumber(1));
-        let observed: Observed = target.observe(&progress).await?;
-        let ledger = file.read()?;
-        let deployed: Vec<Release> =
-            ledger.deployments(&prepared.settings.name).into_iter().map(|record| record.release).collect();
-        let known = |sha: &str| {
-            let found = deployed.iter().find(|release| release.sha == sha).cloned();
-            found.or_else(|| Some(release::resolve(&self.repository.root, sha).ok()?.release))
-        };
-        Ok(plan::plan(&prepared.settings, &observed, &prepared.release.release, known)?)
-    }
-
-    /// Starts a deployment: writes its folder and its entry, and starts its worker.
-    ///
-    /// # Errors
-    /// The repository is not trusted, the state folder cannot be written, or no worker can be started.
-    pub fn start(&self, prepared: PreparedDeployment) -> Result<RunFolder, DeployError> {
-        prepared.require_open()?;
-        prepared.consent.require()?;
-        let PreparedDeployment { request, settings, release: NamedRelease { release, .. }, live, .. } = prepared;
-        let by = self.actor();
-        let info = RunInfo {
-            workflow: workflow_name(&settings.name),
-            event: DEPLOYMENT_EVENT.to_owned(),
-            ref_name: release.tag.clone().unwrap_or_else(|| release.reference.clone()),
-            sha: release.sha.clone(),
-            ..info(&self.repository)
-        };
-        let (folder, held) = self.runs.create_locked(info.created)?;
-        let entry = |action| Entry {
-            at: now(),
-            by: by.clone(),
-            environment: settings.name.clone(),
-            deployment: Some(folder.id().clone()),
-            action,
-            reason: request.reason.clone(),
-        };
-        let spec = DeploymentSpec {
-            repository: self.repository.root.clone(),
-            scope: self.repository.common.clone(),
-            settings: settings.clone(),
-            release: release.clone(),
-            cause: request.cause.clone(),
-            creator: by.clone(),
-        };
-        RunSpec::of_deployment(info, spec).write(&folder)?;
-        let file = self.file();
-        file.append(&entry(Action::Requested { release, from: live, cause: request.cause.clone() }))?;
-        if request.overrides {
-            file.append(&entry(Action::Overrode))?;
-        }
-        spawn(&folder, held, &Mode::Start, &IndexMap::new())?;
-        Ok(folder)
+        let wanted = self.all_settings()?.values().filter(|settings| only.is_none_or(|name| name == settings.name));
+        let shown = wanted.map(|settings| {
+            let protection = Some(protection(settings));
+            Environment { protection, ..ledger.of(&settings.name).shown(at) }
+        });
+        Ok(shown.collect())
     }
 
     /// Locks an environment.
     ///
     /// # Errors
-    /// The environment does not exist, it is locked already, or the state folder cannot be written.
+    /// The reason is empty, the environment does not exist, it is locked already, or the state folder cannot be written.
     pub fn lock(&self, name: &str, reason: &str, until: Option<Timestamp>) -> Result<(), DeployError> {
-        self.settings(name)?;
+        if reason.trim().is_empty() {
+            return Err(DeployError::NoReason("a lock"));
+        }
+        self.require_known(name, &self.ledger()?)?;
         let at = now();
         let mut taken = None;
         let entry = self.entry(name, Action::Locked { until }, reason, at);
         let added = self.file().append_if(|ledger| {
-            taken = ledger.lock(name, at);
+            taken = ledger.of(name).lock(at).cloned();
             taken.is_none().then_some(entry)
         })?;
         match (added, taken) {
@@ -296,10 +168,10 @@ impl Deployments {
     /// # Errors
     /// The environment does not exist, it is not locked, or the state folder cannot be written.
     pub fn unlock(&self, name: &str, reason: &str) -> Result<(), DeployError> {
-        self.settings(name)?;
+        self.require_known(name, &self.ledger()?)?;
         let at = now();
         let entry = self.entry(name, Action::Unlocked, reason, at);
-        let added = self.file().append_if(|ledger| ledger.lock(name, at).map(|_| entry))?;
+        let added = self.file().append_if(|ledger| ledger.of(name).lock(at).map(|_| entry))?;
         added.map(drop).ok_or_else(|| DeployError::Locked(format!("{name} is not locked")))
     }
 
@@ -318,87 +190,6 @@ impl Deployments {
     #[must_use]
     pub fn position(&self, run: &RunId) -> Option<String> {
         Some(Position::read(&self.runs.folder(run.clone())).ok()??.text())
-    }
-
-    /// Returns the deployment to an environment that goes on, keeps the former release, or was interrupted; the newest.
-    ///
-    /// # Errors
-    /// The environment or deployment does not exist, or the state folder cannot be read.
-    pub fn open(&self, name: &str) -> Result<OpenDeployment, DeployError> {
-        self.settings(name)?;
-        let ledger = self.ledger()?;
-        let open = ledger.deployments(name).into_iter().filter_map(|record| {
-            let folder = self.runs.folder(record.run.clone());
-            let is_running = lock::is_held(&folder.lock());
-            let is_left = ledger.superseded_by(name, &record.run).is_none()
-                && matches!(record.outcome, None | Some(Outcome::Interrupted | Outcome::Failed))
-                && Position::read(&folder).is_ok_and(|position| position.is_some_and(|position| !position.has_ended));
-            (is_running || is_left).then_some(OpenDeployment { record, folder, is_running })
-        });
-        // One that acts on the target comes before those that wait for their turn.
-        let mut open: Vec<_> = open.collect();
-        let at = open.iter().position(|one| one.is_running && one.record.began).unwrap_or_default();
-        if open.is_empty() { Err(DeployError::NothingOpen(name.to_owned())) } else { Ok(open.swap_remove(at)) }
-    }
-}
-
-/// A deployment that goes on, or that can go on.
-pub struct OpenDeployment {
-    /// What the ledger has of it.
-    pub record: DeploymentRecord,
-    /// Folder of its run.
-    pub folder: RunFolder,
-    /// Whether its worker runs.
-    pub is_running: bool,
-}
-
-impl PreparedDeployment {
-    /// Returns the question whether the repository may run.
-    pub fn consent_mut(&mut self) -> &mut Consent {
-        &mut self.consent
-    }
-
-    /// Returns the settings of the environment.
-    #[must_use]
-    pub fn settings(&self) -> &EnvironmentSettings {
-        &self.settings
-    }
-
-    /// Returns the release.
-    #[must_use]
-    pub fn release(&self) -> &Release {
-        &self.release.release
-    }
-
-    /// Returns the release that is live.
-    #[must_use]
-    pub fn live(&self) -> Option<&Release> {
-        self.live.as_ref()
-    }
-
-    /// Checks that no gate refuses the deployment, or that it is to go past them.
-    ///
-    /// # Errors
-    /// The gates that refuse it.
-    pub fn require_open(&self) -> Result<(), DeployError> {
-        let refused: Vec<Closed> = self.closed.iter().filter(|closed| closed.refuses()).cloned().collect();
-        if self.request.overrides || refused.is_empty() { Ok(()) } else { Err(DeployError::Closed(refused)) }
-    }
-
-    /// Returns the gates that are closed, in order.
-    #[must_use]
-    pub fn closed(&self) -> &[Closed] {
-        &self.closed
-    }
-}
-
-/// Returns the identity of a run of a repository.
-fn info(repository: &Repository) -> RunInfo {
-    RunInfo {
-        repository: repository.slug.clone(),
-        folder: repository.folder_of_name().map(Path::to_owned),
-        created: now(),
-        ..RunInfo::default()
     }
 }
 
@@ -419,21 +210,4 @@ fn protection(settings: &EnvironmentSettings) -> Protection {
         admins_bypass: None,
         others,
     }
-}
-
-/// Records nothing: what runs is only looked at.
-struct Unrecorded;
-
-impl Outlet for Unrecorded {
-    fn record(&self, _: Event) {}
-
-    fn log(&self, _: &JobId, _: StepNumber) -> Box<dyn StepLog> {
-        Box::new(Self)
-    }
-}
-
-impl StepLog for Unrecorded {
-    fn write(&mut self, _: &[u8]) {}
-
-    fn finish(&mut self) {}
 }

@@ -1,9 +1,12 @@
 //! The ledger of the environments of a repository: what was asked, decided and done, and by whom. Entries are only ever
 //! added; what is live, what waits and what is locked is their fold.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
-use crate::model::environment::{DeploymentSource, DeploymentState, Environment, EnvironmentDeployment, Release};
+use super::EnvironmentState;
+use crate::model::environment::Release;
 use crate::model::{RunId, Timestamp};
 
 /// Who did something, as far as this machine knows. It is a record, not a proof.
@@ -89,6 +92,12 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Whether the environment is as it was before.
+    #[must_use]
+    pub fn is_undone(self) -> bool {
+        matches!(self, Self::RolledBack | Self::Cancelled)
+    }
+
     /// Returns the outcome as a word.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -192,48 +201,51 @@ impl Lock {
     }
 }
 
-/// A deployment, according to its entries.
+/// A line of the file of a ledger that is no entry: of another program, or damaged.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct DeploymentRecord {
-    /// The run that carries it out.
-    pub run: RunId,
-    /// The environment.
-    pub environment: String,
-    /// The release.
-    pub release: Release,
-    /// The release that was live when it was requested.
-    pub from: Option<Release>,
-    /// Why it was made.
-    pub cause: Cause,
-    /// Who asked for it.
-    pub creator: Actor,
-    /// Time of the request.
-    pub created: Timestamp,
-    /// Whether it passed its gates.
-    pub began: bool,
-    /// Who approved it.
-    pub approved: Option<Actor>,
-    /// Whether the rules of the environment do not count.
-    pub overridden: bool,
-    /// How it ended; `None` while it goes on.
-    pub outcome: Option<Outcome>,
-    /// Time of its end.
-    pub ended: Option<Timestamp>,
-    /// Why it was made, or why it ended.
+pub struct UnreadableLine {
+    /// `file:line`.
+    pub position: String,
+    /// Why it cannot be read.
     pub reason: String,
+    /// The environment that it names; `None` if it may be about any.
+    pub environment: Option<String>,
+    /// Number of entries before it.
+    pub after: usize,
+}
+
+impl UnreadableLine {
+    /// Whether it may be about an environment.
+    #[must_use]
+    pub fn is_about(&self, environment: &str) -> bool {
+        self.environment.as_deref().is_none_or(|named| named == environment)
+    }
+}
+
+impl fmt::Display for UnreadableLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is not an entry of the ledger: {}", self.position, self.reason)
+    }
 }
 
 /// The entries of a repository's environments, in order.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Ledger {
     entries: Vec<Entry>,
+    unreadable: Vec<UnreadableLine>,
 }
 
 impl Ledger {
     /// Returns the ledger with these entries, oldest first.
     #[must_use]
     pub fn new(entries: Vec<Entry>) -> Self {
-        Self { entries }
+        Self { entries, unreadable: Vec::new() }
+    }
+
+    /// Returns the ledger of a file that also has other lines, in the order of the file.
+    #[must_use]
+    pub fn with_unreadable(entries: Vec<Entry>, unreadable: Vec<UnreadableLine>) -> Self {
+        Self { entries, unreadable }
     }
 
     /// Returns the entries, oldest first.
@@ -242,155 +254,17 @@ impl Ledger {
         &self.entries
     }
 
-    /// Returns the lock of an environment.
+    /// Returns the lines of the file that are no entries, in its order.
     #[must_use]
-    pub fn lock(&self, environment: &str, now: Timestamp) -> Option<Lock> {
-        let is_lock = |entry: &&Entry| matches!(entry.action, Action::Locked { .. } | Action::Unlocked);
-        let last = self.entries.iter().rev().filter(|entry| entry.environment == environment).find(is_lock)?;
-        match &last.action {
-            Action::Locked { until } if until.is_none_or(|until| now < until) => {
-                Some(Lock { by: last.by.clone(), since: last.at, until: *until, reason: last.reason.clone() })
-            }
-            _ => None,
-        }
+    pub fn unreadable(&self) -> &[UnreadableLine] {
+        &self.unreadable
     }
 
-    /// Returns the deployments to an environment, newest first.
+    /// Returns what the entries say of an environment.
     #[must_use]
-    pub fn deployments(&self, environment: &str) -> Vec<DeploymentRecord> {
-        let mut all: Vec<DeploymentRecord> = Vec::new();
-        for entry in self.entries.iter().filter(|entry| entry.environment == environment) {
-            let Some(run) = &entry.deployment else { continue };
-            if let Action::Requested { release, from, cause } = &entry.action {
-                all.push(DeploymentRecord {
-                    run: run.clone(),
-                    environment: environment.to_owned(),
-                    release: release.clone(),
-                    from: from.clone(),
-                    cause: cause.clone(),
-                    creator: entry.by.clone(),
-                    created: entry.at,
-                    began: false,
-                    approved: None,
-                    overridden: false,
-                    outcome: None,
-                    ended: None,
-                    reason: entry.reason.clone(),
-                });
-                continue;
-            }
-            let Some(record) = all.iter_mut().find(|record| record.run == *run) else { continue };
-            match &entry.action {
-                Action::Began => {
-                    record.began = true;
-                    (record.outcome, record.ended) = (None, None);
-                }
-                Action::Approved => record.approved = Some(entry.by.clone()),
-                Action::Overrode => record.overridden = true,
-                Action::Ended { outcome } => {
-                    (record.outcome, record.ended) = (Some(*outcome), Some(entry.at));
-                    record.reason.clone_from(&entry.reason);
-                }
-                _ => {}
-            }
-        }
-        all.reverse();
-        all
-    }
-
-    /// Returns a deployment by its run.
-    #[must_use]
-    pub fn deployment(&self, environment: &str, run: &RunId) -> Option<DeploymentRecord> {
-        self.deployments(environment).into_iter().find(|record| record.run == *run)
-    }
-
-    /// Returns the last deployment that succeeded, by the order of the entries: the clock may have been set back.
-    #[must_use]
-    pub fn live(&self, environment: &str) -> Option<DeploymentRecord> {
-        let all = self.deployments(environment);
-        let ended = self.entries.iter().rev().filter(|entry| matches!(entry.action, Action::Ended { .. }));
-        let mut good = ended.filter_map(|entry| {
-            let run = entry.deployment.as_ref()?;
-            all.iter().find(|record| record.run == *run && record.outcome == Some(Outcome::Succeeded))
-        });
-        good.next().cloned()
-    }
-
-    /// Returns why the release that serves is not known: a deployment began after the last that succeeded, and left the
-    /// target in no known state.
-    #[must_use]
-    pub fn unknown(&self, environment: &str) -> Option<String> {
-        let newest = self.deployments(environment).into_iter().find(|record| record.began)?;
-        let how = match newest.outcome? {
-            Outcome::Failed => "failed",
-            Outcome::Interrupted => "was interrupted",
-            Outcome::Cancelled => "was ended",
-            Outcome::Succeeded | Outcome::RolledBack => return None,
-        };
-        Some(format!("not known what serves: the deployment of {} {how} on its way", newest.release.title()))
-    }
-
-    /// Returns the deployment whose release serves. `None` if nothing serves, or it is not known.
-    #[must_use]
-    pub fn serving(&self, environment: &str) -> Option<DeploymentRecord> {
-        self.live(environment).filter(|_| self.unknown(environment).is_none())
-    }
-
-    /// Returns the release of a deployment that began after this one. What this one left must not be touched then.
-    #[must_use]
-    pub fn superseded_by(&self, environment: &str, run: &RunId) -> Option<DeploymentRecord> {
-        let newer = self.deployments(environment).into_iter().take_while(|record| record.run != *run);
-        newer.into_iter().find(|record| record.began)
-    }
-
-    /// Returns an environment with its deployments, as those of servers are shown.
-    #[must_use]
-    pub fn environment(&self, name: &str, now: Timestamp) -> Environment {
-        let live = self.serving(name).map(|live| live.run);
-        let deployments = self.deployments(name).into_iter().map(|record| {
-            let is_live = live.as_ref() == Some(&record.run);
-            record.shown(is_live)
-        });
-        Environment {
-            source: DeploymentSource::Local,
-            unknown: self.unknown(name),
-            deployments: deployments.collect(),
-            locked: self.lock(name, now).map(|lock| lock.text()),
-            ..Environment::named(name)
-        }
-    }
-}
-
-impl DeploymentRecord {
-    /// Returns the state in GitHub's words.
-    #[must_use]
-    pub fn state(&self, is_live: bool) -> DeploymentState {
-        match self.outcome {
-            None if self.began => DeploymentState::InProgress,
-            None => DeploymentState::Waiting,
-            Some(Outcome::Succeeded) if is_live => DeploymentState::Success,
-            Some(Outcome::Succeeded | Outcome::Cancelled) => DeploymentState::Inactive,
-            Some(Outcome::RolledBack | Outcome::Failed) => DeploymentState::Failure,
-            Some(Outcome::Interrupted) => DeploymentState::Error,
-        }
-    }
-
-    fn shown(self, is_live: bool) -> EnvironmentDeployment {
-        EnvironmentDeployment {
-            state: self.state(is_live),
-            succeeded: self.outcome == Some(Outcome::Succeeded),
-            // One that was rolled back left the environment as it was.
-            began: self.began && self.outcome != Some(Outcome::RolledBack),
-            creator: self.creator.user,
-            created: self.created,
-            ended: self.ended,
-            description: self.reason,
-            run: None,
-            local: Some(self.run),
-            job: None,
-            url: None,
-            release: self.release,
-        }
+    pub fn of(&self, environment: &str) -> EnvironmentState {
+        let unreadable = self.unreadable.iter().filter(|line| line.is_about(environment));
+        EnvironmentState::fold(environment, &self.entries, unreadable)
     }
 }
 
@@ -398,61 +272,24 @@ impl DeploymentRecord {
 mod tests {
     use super::*;
 
-    fn release(tag: &str) -> Release {
-        Release { sha: format!("{tag}-sha"), reference: tag.to_owned(), tag: Some(tag.to_owned()) }
-    }
-
-    fn entry(at: u64, run: &str, action: Action) -> Entry {
-        let by = Actor { user: "ada".to_owned(), host: "web".to_owned(), email: String::new() };
-        let deployment = (!run.is_empty()).then(|| RunId::new(run));
-        Entry { at: Timestamp(at), by, environment: "production".to_owned(), deployment, action, reason: String::new() }
-    }
-
-    fn deployed(at: u64, run: &str, outcome: Option<Outcome>) -> Vec<Entry> {
-        let requested = Action::Requested { release: release(run), from: None, cause: Cause::Manual };
-        let mut entries = vec![entry(at, run, requested), entry(at + 1, run, Action::Began)];
-        entries.extend(outcome.map(|outcome| entry(at + 2, run, Action::Ended { outcome })));
-        entries
-    }
-
-    #[test]
-    fn the_last_success_is_live_whatever_failed_after_it() {
-        let entries = [
-            deployed(1, "v1", Some(Outcome::Succeeded)),
-            deployed(10, "v2", Some(Outcome::Succeeded)),
-            deployed(20, "v3", Some(Outcome::RolledBack)),
-        ];
-        let ledger = Ledger::new(entries.concat());
-        assert_eq!(ledger.live("production").map(|live| live.run), Some(RunId::new("v2")));
-        let environment = ledger.environment("production", Timestamp(99));
-        let states: Vec<_> = environment.deployments.iter().map(|one| one.state.word().to_owned()).collect();
-        assert_eq!(states, ["failure", "success", "inactive"]);
-        assert_eq!(environment.current().map(|one| one.release.name().to_owned()), Some("v2".to_owned()));
-        assert_eq!(ledger.live("staging"), None);
-    }
-
-    #[test]
-    fn an_interrupted_deployment_that_begins_again_is_open() {
-        let mut entries = deployed(1, "v1", Some(Outcome::Interrupted));
-        entries.push(entry(9, "v1", Action::Began));
-        let record = Ledger::new(entries).deployment("production", &RunId::new("v1")).expect("known");
-        assert_eq!((record.outcome, record.state(false)), (None, DeploymentState::InProgress));
-    }
-
-    #[test]
-    fn a_lock_ends_by_itself_or_by_a_person() {
-        let locked = entry(5, "", Action::Locked { until: Some(Timestamp(10)) });
-        let ledger = Ledger::new(vec![locked.clone()]);
-        assert!(
-            ledger.lock("production", Timestamp(9)).is_some() && ledger.lock("production", Timestamp(10)).is_none()
-        );
-        let unlocked = Ledger::new(vec![locked, entry(6, "", Action::Unlocked)]);
-        assert_eq!(unlocked.lock("production", Timestamp(7)), None);
-    }
-
     #[test]
     fn entries_are_read_as_they_were_written() {
-        for entry in deployed(1, "v1", Some(Outcome::Failed)) {
+        let release = Release { sha: "9093b37".to_owned(), reference: "v1".to_owned(), tag: Some("v1".to_owned()) };
+        let actions = [
+            Action::Requested { release, from: None, cause: Cause::Manual },
+            Action::Began,
+            Action::Ended { outcome: Outcome::Failed },
+            Action::Locked { until: Some(Timestamp(9)) },
+        ];
+        for action in actions {
+            let entry = Entry {
+                at: Timestamp(1),
+                by: Actor { user: "ada".to_owned(), host: "web".to_owned(), email: String::new() },
+                environment: "production".to_owned(),
+                deployment: Some(RunId::new("v1")),
+                action,
+                reason: String::new(),
+            };
             let line = serde_json::to_string(&entry).expect("written");
             assert_eq!(serde_json::from_str::<Entry>(&line).expect("read"), entry, "{line}");
         }

@@ -6,14 +6,16 @@ mod ledger;
 mod length;
 mod plan;
 mod settings;
+mod state;
 
-pub use ledger::{Action, Actor, Cause, DeploymentRecord, Entry, Ledger, Lock, Outcome};
+pub use ledger::{Action, Actor, Cause, Entry, Ledger, Lock, Outcome, UnreadableLine};
 pub use length::written;
 pub use plan::{Observed, Pause, Plan, PlanStep, Slot, SlotState, Versioned};
 pub use settings::{
-    Analysis, CanaryStep, Check, EnvironmentSettings, Freeze, Notify, NotifyEvent, Probe, RefRule, ScriptCommand,
-    ScriptSettings, Strategy, Timing,
+    Analysis, CanaryStep, Check, EnvironmentSettings, Freeze, Needed, Notify, NotifyEvent, Probe, RefRule,
+    ScriptCommand, ScriptSettings, Strategy, Timing,
 };
+pub use state::{DeploymentRecord, EnvironmentState};
 
 /// Name of the event of runs that are deployments.
 pub const DEPLOYMENT_EVENT: &str = "deployment";

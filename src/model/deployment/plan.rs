@@ -81,6 +81,9 @@ impl SlotState {
 pub struct Observed {
     blue: SlotState,
     green: SlotState,
+    /// Whether the last step was not seen to end: there may be less than this.
+    #[serde(default)]
+    is_uncertain: bool,
 }
 
 impl Observed {
@@ -101,6 +104,12 @@ impl Observed {
         }
     }
 
+    /// Whether the last step was seen to end. If it was not, it is carried out again whatever is reported.
+    #[must_use]
+    pub fn is_certain(&self) -> bool {
+        !self.is_uncertain
+    }
+
     /// Returns the slot with the most traffic; `None` if no slot gets any.
     #[must_use]
     pub fn live(&self) -> Option<Slot> {
@@ -108,10 +117,26 @@ impl Observed {
         Some(heaviest).filter(|slot| self.slot(*slot).weight > 0)
     }
 
+    /// Returns what may be there while a step is carried out, and stays so if it is interrupted: of replicas and traffic the
+    /// most, of replicas that can serve the fewest, of before and after the step.
+    #[must_use]
+    pub fn during(&self, step: &PlanStep, plan: &Plan) -> Self {
+        let mut all = Self { is_uncertain: true, ..self.after(step, plan) };
+        for slot in Slot::ALL {
+            let (before, state) = (self.slot(slot), all.slot_mut(slot));
+            state.release = state.release.take().or_else(|| before.release.clone());
+            state.replicas = state.replicas.max(before.replicas);
+            state.healthy = state.healthy.min(before.healthy);
+            state.open = state.open.min(before.open);
+            state.weight = state.weight.max(before.weight);
+        }
+        all
+    }
+
     /// Returns what is there after a step that went well. `plan` has the releases of the slots.
     #[must_use]
     pub fn after(&self, step: &PlanStep, plan: &Plan) -> Self {
-        let mut next = self.clone();
+        let mut next = Self { is_uncertain: false, ..self.clone() };
         match step {
             PlanStep::Start { slot, replicas } => {
                 let state = next.slot_mut(*slot);
@@ -228,6 +253,9 @@ pub struct Plan {
     pub old: Option<Versioned>,
     /// The steps.
     pub steps: Vec<PlanStep>,
+    /// What ran when the plan was made.
+    #[serde(default)]
+    pub found: Observed,
 }
 
 impl Plan {

@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Pause, written};
+use crate::model::is_within;
 
 /// An environment: where releases go, with its rules. Part of the document of every deployment, so that a deployment ends
 /// under the rules under which it began.
@@ -44,6 +45,48 @@ pub struct EnvironmentSettings {
     /// Notifications.
     #[serde(default)]
     pub notify: Option<Notify>,
+    /// Environment variables that its commands need and whose values are secret.
+    #[serde(default)]
+    pub secrets: Vec<String>,
+    /// Other environment variables that its commands need.
+    #[serde(default)]
+    pub variables: Vec<String>,
+}
+
+/// Words in the names of environment variables whose values are secret, although no setting names them.
+const SECRET_WORDS: [&str; 9] =
+    ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIALS", "APIKEY", "KEY", "WEBHOOK"];
+
+/// Minimum length in bytes of a value that is masked for its variable's name alone: shorter ones are often plain words.
+const MIN_GUESSED_SECRET: usize = 8;
+
+/// An environment variable that the commands of an environment need.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Needed {
+    /// Name.
+    pub name: String,
+    /// Whether its value is secret.
+    pub is_secret: bool,
+    /// Whether it has a value.
+    pub is_set: bool,
+}
+
+impl EnvironmentSettings {
+    /// Returns the environment variables that the settings name, secrets first.
+    pub fn needed(&self, is_set: impl Fn(&str) -> bool) -> Vec<Needed> {
+        let secrets = self.secrets.iter().map(|name| (name, true));
+        let all = secrets.chain(self.variables.iter().map(|name| (name, false)));
+        all.map(|(name, is_secret)| Needed { name: name.clone(), is_secret, is_set: is_set(name) }).collect()
+    }
+
+    /// Whether the value of an environment variable must not be shown: the settings name it as a secret, or its name says
+    /// so.
+    #[must_use]
+    pub fn is_secret(&self, name: &str, value: &str) -> bool {
+        let is_named = self.secrets.iter().any(|secret| secret == name);
+        let has_word = || name.split('_').any(|word| SECRET_WORDS.iter().any(|known| known.eq_ignore_ascii_case(word)));
+        is_named || (value.len() >= MIN_GUESSED_SECRET && has_word())
+    }
 }
 
 /// A rule about the release that may be deployed.
@@ -105,11 +148,7 @@ impl Freeze {
     /// Whether it contains a minute of the week.
     #[must_use]
     pub fn contains(self, minute: u16) -> bool {
-        if self.from < self.to {
-            (self.from..self.to).contains(&minute)
-        } else {
-            minute >= self.from || minute < self.to
-        }
+        is_within(self.from, self.to, minute)
     }
 
     /// Returns the window as written in settings.

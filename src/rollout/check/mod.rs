@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::model::deployment::{Probe, Timing};
 
 use super::outlet::Progress;
-use super::shell::Shell;
+use super::shell::{Output, Shell};
 
 mod streak;
 
@@ -56,7 +56,7 @@ pub async fn ask(
                 Ok(_) => Answer::Good(format!("connected to {}", filled(address))),
                 Err(error) => Answer::Bad(format!("cannot connect to {}: {error}", filled(address))),
             },
-            Probe::Exec(command) => match shell.run(command, variables, limit, progress).await {
+            Probe::Exec(command) => match shell.run(command, variables, limit, (progress, Output::Logged)).await {
                 Err(error) => Answer::Bad(format!("cannot start `sh`: {error}")),
                 Ok(ended) => match ended.status {
                     None => Answer::Bad(format!("no end within {}", crate::model::deployment::written(limit))),

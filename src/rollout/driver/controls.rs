@@ -1,5 +1,7 @@
 //! What people ask of a deployment in progress.
 
+use std::fmt;
+
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::model::deployment::{Action, Actor, Entry};
@@ -32,17 +34,20 @@ pub(super) enum Interrupt {
     Back(String),
     /// The run is cancelled: the former release comes back, unless the new one has succeeded already.
     Cancelled,
+    /// The run of a newer deployment takes its place in the queue.
+    Replaced(String),
     /// It ends at once.
     AtOnce,
 }
 
-impl Interrupt {
-    /// Returns why the deployment does not go on.
-    pub(super) fn reason(&self) -> &str {
+/// Why the deployment does not go on.
+impl fmt::Display for Interrupt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Back(reason) => reason,
-            Self::Cancelled => "it was cancelled",
-            Self::AtOnce => "it was ended at once",
+            Self::Back(reason) => f.write_str(reason),
+            Self::Cancelled => f.write_str("it was cancelled"),
+            Self::Replaced(by) => write!(f, "a newer deployment, {by}, took its place in the queue"),
+            Self::AtOnce => f.write_str("it was ended at once"),
         }
     }
 }
@@ -122,6 +127,10 @@ impl Controls {
                 let order = DeploymentOrder::Review { approve: *approve, comment: comment.clone() };
                 self.obey(&order, &subject.worker, subject)
             }
+            Command::Yield { to, .. } if self.stage == Stage::Gates => {
+                (Reply::Accepted, Some(Interrupt::Replaced(to.clone())))
+            }
+            Command::Yield { .. } => rejected("it has begun, and does not give up its turn"),
             _ => rejected("it is not a command for a deployment"),
         }
     }

@@ -4,6 +4,7 @@ use indexmap::IndexMap;
 
 use crate::model::deployment::{Action, Entry, NotifyEvent, Outcome};
 use crate::model::{Conclusion, Event};
+use crate::store::StoreError;
 use crate::store::clock::now;
 
 use super::{DeploymentEnd, Driver};
@@ -11,36 +12,37 @@ use super::{DeploymentEnd, Driver};
 impl Driver {
     /// Returns how the deployment ended, according to the ledger.
     pub(super) fn outcome(&self) -> Option<Outcome> {
-        let ledger = self.tools.ledger.read().ok()?;
-        ledger.deployment(&self.subject.settings.name, self.run_id())?.outcome
+        let state = self.tools.ledger.read().ok()?.of(&self.subject.settings.name);
+        state.deployment(self.run_id())?.outcome
     }
 
     /// Adds an entry of the worker to the ledger.
-    pub(super) fn append(&self, action: Action, reason: String) {
-        let entry = Entry {
+    pub(super) fn append(&self, action: Action, reason: String) -> Result<(), StoreError> {
+        self.tools.ledger.append(&Entry {
             at: now(),
             by: self.subject.worker.clone(),
             environment: self.subject.settings.name.clone(),
             deployment: Some(self.run_id().clone()),
             action,
-            reason,
-        };
-        if let Err(error) = self.tools.ledger.append(&entry) {
-            tracing::error!(%error, "the ledger of the environment lacks an entry");
-        }
+            reason: self.tools.outlet.masked(&reason),
+        })
     }
 
     /// Records the end.
-    pub(super) async fn end(mut self, outcome: Outcome, reason: Option<String>) -> DeploymentEnd {
+    pub(super) async fn end(mut self, outcome: Outcome, mut reason: Option<String>) -> DeploymentEnd {
+        let mut conclusion = match outcome {
+            Outcome::Succeeded if reason.is_none() => Conclusion::Success,
+            Outcome::Cancelled => Conclusion::Cancelled,
+            Outcome::Succeeded | Outcome::RolledBack | Outcome::Failed | Outcome::Interrupted => Conclusion::Failure,
+        };
         if self.outcome() != Some(outcome) {
             self.notify_end(outcome, reason.as_deref());
-            self.append(Action::Ended { outcome }, reason.clone().unwrap_or_default());
+            if let Err(error) = self.append(Action::Ended { outcome }, reason.clone().unwrap_or_default()) {
+                conclusion = Conclusion::Failure;
+                let how = reason.unwrap_or_else(|| format!("{} is live", self.subject.release.title()));
+                reason = Some(format!("{how}; the ledger lacks this end: {error}"));
+            }
         }
-        let conclusion = match outcome {
-            Outcome::Succeeded => Conclusion::Success,
-            Outcome::Cancelled => Conclusion::Cancelled,
-            Outcome::RolledBack | Outcome::Failed | Outcome::Interrupted => Conclusion::Failure,
-        };
         let environment_url = self.subject.settings.url.clone().filter(|_| outcome == Outcome::Succeeded);
         self.record(Event::JobFinished {
             job: self.job.clone(),
@@ -79,6 +81,6 @@ impl Driver {
             ("DEPLOY_RELEASE", release.name().to_owned()),
             ("DEPLOY_SHA", release.sha.clone()),
         ];
-        self.notifier.send(event, &message, &variables);
+        self.notifier.send(event, &self.tools.outlet.masked(&message), &variables);
     }
 }

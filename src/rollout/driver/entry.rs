@@ -1,24 +1,86 @@
-//! The gates of a deployment: it waits until all of them are open.
+//! What comes before the first step: gates, queue and plan.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::Instant;
 
 use crate::model::deployment::NotifyEvent;
-use crate::model::{Event, PendingReview};
+use crate::model::{Event, PendingReview, StepNumber};
 use crate::rollout::gates::{self, Closed, GateFacts, GateKind};
+use crate::rollout::outlet::Progress;
+use crate::rollout::plan;
 use crate::store::StoreError;
 use crate::store::clock::now;
 
-use super::controls::Stage;
-use super::{Driver, Trouble};
+use super::controls::{Interrupt, Stage};
+use super::{Begin, Driver, Position, Trouble};
 
 /// Time between two looks at the ledger while a gate is closed: another process may open it.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 impl Driver {
+    /// Passes the gates, waits for the turn, and makes the plan.
+    pub(super) async fn enter(&mut self, begin: Begin) -> Result<Position, Trouble> {
+        if let Begin::Back(reason) = begin {
+            return Err(Trouble::Interrupted(Interrupt::Back(reason)));
+        }
+        self.pass_gates_in_turn().await?;
+        let progress = Progress::new(&self.tools.outlet, &self.job, StepNumber(1));
+        let observed = self.tools.target.observe(&progress).await.map_err(Trouble::Unobserved)?;
+        let (settings, known) = (&self.subject.settings, Arc::clone(&self.tools.known));
+        let plan = plan::plan(settings, &observed, &self.subject.release, |sha| known(sha))?;
+        let position = Position { plan, done: 0, back: None, has_ended: false };
+        position.write(&self.tools.folder)?;
+        Ok(position)
+    }
+
+    /// Passes the gates and waits for the turn again, after an interruption. The way back needs the turn alone.
+    pub(super) async fn enter_again(&mut self, mut position: Position, begin: Begin) -> Result<Position, Trouble> {
+        if let Begin::Back(reason) = begin {
+            position.back.get_or_insert(reason);
+        }
+        if position.back.is_none() {
+            match self.pass_gates_in_turn().await {
+                // It is not before its first step: what there is of it is undone.
+                Err(Trouble::Interrupted(Interrupt::Back(reason))) => position.back = Some(reason),
+                passed => passed?,
+            }
+        }
+        if self.turn.is_none() {
+            self.controls.stage = Stage::Back;
+            self.wait_for_turn().await?;
+        }
+        let state = self.tools.ledger.read()?.of(&self.subject.settings.name);
+        match state.superseded_by(self.run_id()) {
+            Some(later) => Err(Trouble::Superseded(later.release.title())),
+            None => Ok(position),
+        }
+    }
+
+    /// Waits until every gate is open and the deployment has its turn.
+    async fn pass_gates_in_turn(&mut self) -> Result<(), Trouble> {
+        loop {
+            self.pass_gates().await?;
+            self.wait_for_turn().await?;
+            if self.closed_gates()?.is_empty() {
+                return Ok(());
+            }
+            // A gate was closed meanwhile, such as by a lock: the turn is for others until it opens.
+            self.turn = None;
+        }
+    }
+
+    async fn wait_for_turn(&mut self) -> Result<(), Trouble> {
+        let queue = Arc::clone(&self.tools.queue);
+        let turn = self.controlled(async move { queue.wait(false).await }).await.map_err(Trouble::Interrupted)?;
+        self.turn = Some(turn?);
+        Ok(())
+    }
+
     /// Waits until every gate is open.
-    pub(super) async fn pass_gates(&mut self) -> Result<(), Trouble> {
+    async fn pass_gates(&mut self) -> Result<(), Trouble> {
+        self.controls.stage = Stage::Gates;
         let mut reported: Option<Vec<Closed>> = None;
         loop {
             let closed = self.closed_gates()?;
@@ -30,26 +92,17 @@ impl Driver {
             if closed.is_empty() {
                 return Ok(());
             }
-            self.controls.stage = Stage::Gates;
-            tokio::select! {
-                () = sleep(LOOK_EVERY) => {}
-                interrupt = self.controls.next(&self.subject) => {
-                    if let Some(interrupt) = interrupt {
-                        return Err(Trouble::Interrupted(interrupt));
-                    }
-                }
-            }
+            self.controlled_until(Instant::now() + LOOK_EVERY).await?;
         }
     }
 
     fn closed_gates(&self) -> Result<Vec<Closed>, StoreError> {
-        let ledger = self.tools.ledger.read()?;
-        let record = ledger.deployment(&self.subject.settings.name, self.run_id());
+        let state = self.tools.ledger.read()?.of(&self.subject.settings.name);
         let at = now();
         Ok(gates::closed(&GateFacts {
             settings: &self.subject.settings,
-            ledger: &ledger,
-            record: record.as_ref(),
+            state: &state,
+            record: state.deployment(self.run_id()),
             now: at,
             minute_of_week: (self.tools.minute_of_week)(at),
         }))

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use crate::model::deployment::{Action, Actor, Cause, EnvironmentSettings, Observed, Outcome, Plan, PlanStep};
+use crate::model::deployment::{Action, Actor, Cause, EnvironmentSettings, Outcome, Plan, PlanStep, Slot};
 use crate::model::environment::Release;
 use crate::model::{Conclusion, Event, JobId, JobOutline, RunId, StepKind, StepNumber, StepOutline, Timestamp};
 use crate::store::StoreError;
@@ -25,6 +25,7 @@ mod controls;
 mod end;
 mod entry;
 mod position;
+mod slots;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -126,6 +127,12 @@ pub enum Begin {
 enum Trouble {
     #[error("a later deployment, of {0}, has begun: what this one left is not touched")]
     Superseded(String),
+    #[error(
+        "{slot} holds {found}, and not {expected}: something else deploys there; its traffic and replicas stay as they are"
+    )]
+    Taken { slot: Slot, found: String, expected: String },
+    #[error("cannot find out what runs: {0}")]
+    Unobserved(TargetError),
     #[error(transparent)]
     Target(#[from] TargetError),
     #[error(transparent)]
@@ -138,8 +145,25 @@ enum Trouble {
     Store(#[from] StoreError),
     #[error(transparent)]
     Queue(#[from] QueueError),
-    #[error("{}", .0.reason())]
+    #[error("{0}")]
     Interrupted(Interrupt),
+}
+
+/// Why the steps of the plan ended early, and what comes next.
+struct Halt {
+    reason: String,
+    next: AfterHalt,
+}
+
+/// What comes after steps that ended early.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum AfterHalt {
+    /// What is there is left as it is.
+    Leave,
+    /// The former release comes back, as a person wants.
+    Back,
+    /// The former release comes back, as something failed.
+    BackFromFault,
 }
 
 /// A deployment in progress.
@@ -199,31 +223,40 @@ impl Driver {
 
     /// Carries out the deployment. Returns how it ended, and why.
     async fn run(&mut self, begin: Begin) -> (Outcome, Option<String>) {
-        let mut position = match self.position(&begin).await {
-            Ok(position) => position,
-            Err(error) => return (Outcome::Cancelled, Some(error.to_string())),
+        let written = match Position::read(&self.tools.folder) {
+            Ok(written) => written,
+            Err(error) => return (Outcome::Failed, Some(error.to_string())),
         };
-        if let Begin::Back(reason) = begin {
-            position.back.get_or_insert(reason);
-        }
+        let left = written.as_ref().map(Position::text);
+        let entered = match written {
+            Some(position) => self.enter_again(position, begin).await,
+            None => self.enter(begin).await,
+        };
+        let mut position = match entered {
+            Ok(position) => position,
+            Err(trouble) => return not_begun(&trouble, left.as_deref()),
+        };
         let name = self.announced_name();
         let environment = Some(self.subject.settings.name.clone());
         self.record(Event::JobStarted { job: self.job.clone(), name, sandbox: "host".to_owned(), environment });
-        if self.outcome() != Some(Outcome::Succeeded) {
-            self.append(Action::Began, String::new());
+        if !self.has_succeeded()
+            && let Err(error) = self.append(Action::Began, String::new())
+        {
+            return not_begun(&error.into(), left.as_deref());
         }
         self.plan_steps(&position.plan.steps.clone(), &position.plan, StepKind::Main);
         for done in 1..=position.done {
             self.finish_step(StepNumber(done as u32), Conclusion::Success, Some("done before".to_owned()));
         }
-        let trouble = match position.back.clone() {
-            Some(reason) => Err((reason, true)),
+        let halt = match position.back.clone() {
+            Some(reason) => Err(Halt { reason, next: AfterHalt::BackFromFault }),
             None => self.forward(&mut position).await,
         };
-        let outcome = match trouble {
+        let outcome = match halt {
             Ok(()) => (Outcome::Succeeded, None),
-            Err((reason, false)) => (Outcome::Failed, Some(reason)),
-            Err((reason, true)) => self.back(&mut position, reason).await,
+            Err(Halt { reason, next: AfterHalt::Leave }) if self.has_succeeded() => (Outcome::Succeeded, Some(reason)),
+            Err(Halt { reason, next: AfterHalt::Leave }) => (Outcome::Failed, Some(reason)),
+            Err(Halt { reason, next }) => self.back(&mut position, reason, next).await,
         };
         if outcome.0 != Outcome::Failed {
             position.has_ended = true;
@@ -234,38 +267,13 @@ impl Driver {
         outcome
     }
 
-    fn announced_name(&self) -> String {
-        format!("{} to {}", self.subject.release.title(), self.subject.settings.name)
+    /// Whether the ledger has the success of the deployment.
+    fn has_succeeded(&self) -> bool {
+        self.outcome() == Some(Outcome::Succeeded)
     }
 
-    /// Returns where the deployment is: behind its gates, with a plan and its turn.
-    async fn position(&mut self, begin: &Begin) -> Result<Position, Trouble> {
-        let written = Position::read(&self.tools.folder)?;
-        if written.is_none() {
-            if let Begin::Back(reason) = begin {
-                return Err(Trouble::Interrupted(Interrupt::Back(reason.clone())));
-            }
-            self.pass_gates().await?;
-        }
-        let queue = Arc::clone(&self.tools.queue);
-        let turn = self.controlled(async move { queue.wait(false).await }).await.map_err(Trouble::Interrupted)?;
-        self.turn = Some(turn?);
-        if let Some(position) = written {
-            let ledger = self.tools.ledger.read()?;
-            return match ledger.superseded_by(&self.subject.settings.name, self.run_id()) {
-                Some(later) => Err(Trouble::Superseded(later.release.title())),
-                None => Ok(position),
-            };
-        }
-        // The lock may have been taken while the deployment waited for its turn.
-        self.pass_gates().await?;
-        let progress = Progress::new(&self.tools.outlet, &self.job, StepNumber(1));
-        let observed = self.tools.target.observe(&progress).await?;
-        let (settings, known) = (&self.subject.settings, Arc::clone(&self.tools.known));
-        let plan = plan::plan(settings, &observed, &self.subject.release, |sha| known(sha))?;
-        let position = Position { plan, done: 0, back: None, has_ended: false };
-        position.write(&self.tools.folder)?;
-        Ok(position)
+    fn announced_name(&self) -> String {
+        format!("{} to {}", self.subject.release.title(), self.subject.settings.name)
     }
 
     /// Waits for something while commands are answered.
@@ -297,47 +305,54 @@ impl Driver {
         self.record(Event::StepFinished { job, step, outcome, conclusion, exit_code: None, signal: None, reason });
     }
 
-    /// Carries out the steps that are left. On an error, returns why, and whether to go back.
-    async fn forward(&mut self, position: &mut Position) -> Result<(), (String, bool)> {
+    /// Carries out the steps that are left.
+    async fn forward(&mut self, position: &mut Position) -> Result<(), Halt> {
         while let Some(step) = position.plan.steps.get(position.done).cloned() {
             let number = StepNumber(position.done as u32 + 1);
-            let all = position.plan.steps.len();
             if let Err(error) = position.write(&self.tools.folder) {
-                return Err((error.to_string(), true));
+                return Err(Halt { reason: error.to_string(), next: AfterHalt::BackFromFault });
             }
             self.controls.stage = Stage::Step;
-            let result = self.step(&step, &position.plan.clone(), number, true).await;
-            match result {
-                Ok(()) => position.done += 1,
-                Err(Trouble::Interrupted(Interrupt::AtOnce)) => {
-                    self.finish_step(number, Conclusion::Cancelled, None);
-                    return Err((
-                        format!("ended at once at step {number}/{all}: what is there is left as it is"),
-                        false,
-                    ));
-                }
-                Err(Trouble::Interrupted(interrupt)) => {
-                    let reason = interrupt.reason().to_owned();
-                    self.finish_step(number, Conclusion::Cancelled, Some(reason.clone()));
-                    return Err((reason, true));
-                }
-                Err(error) => {
-                    self.finish_step(number, Conclusion::Failure, Some(error.to_string()));
-                    let name = position.plan.describe(&step);
-                    let reason = format!("step {number}/{all} ({name}) failed: {error}");
-                    if self.subject.cause == Cause::Rollback {
-                        let why = "a rollback is not undone by itself; look at what runs, then deploy or abort";
-                        return Err((format!("{reason}; {why}"), false));
-                    }
-                    return Err((reason, true));
-                }
-            }
+            let Err(error) = self.step(&step, position, number, true).await else {
+                position.done += 1;
+                continue;
+            };
+            return Err(self.halted(error, position, &step));
         }
         Ok(())
     }
 
+    /// Records that a step did not end well, and decides what comes next.
+    fn halted(&self, error: Trouble, position: &Position, step: &PlanStep) -> Halt {
+        let (number, all) = (StepNumber(position.done as u32 + 1), position.plan.steps.len());
+        if error.is_interrupt() {
+            if let Trouble::Interrupted(Interrupt::AtOnce) = error {
+                self.finish_step(number, Conclusion::Cancelled, None);
+                let reason = format!("ended at once at step {number}/{all}: what is there is left as it is");
+                return Halt { reason, next: AfterHalt::Leave };
+            }
+            let reason = error.to_string();
+            self.finish_step(number, Conclusion::Cancelled, Some(reason.clone()));
+            return Halt { reason, next: AfterHalt::Back };
+        }
+        self.finish_step(number, Conclusion::Failure, Some(error.to_string()));
+        let reason = format!("step {number}/{all} ({}) failed: {error}", position.plan.describe(step));
+        if self.has_succeeded() {
+            let release = self.subject.release.title();
+            return Halt { reason: format!("{release} is live, but {reason}"), next: AfterHalt::Leave };
+        }
+        match error {
+            Trouble::Taken { .. } => Halt { reason, next: AfterHalt::Leave },
+            _ if self.subject.cause == Cause::Rollback => {
+                let why = "a rollback is not undone by itself; look at what runs, then deploy or abort";
+                Halt { reason: format!("{reason}; {why}"), next: AfterHalt::Leave }
+            }
+            _ => Halt { reason, next: AfterHalt::BackFromFault },
+        }
+    }
+
     /// Brings the former release back.
-    async fn back(&mut self, position: &mut Position, reason: String) -> (Outcome, Option<String>) {
+    async fn back(&mut self, position: &mut Position, reason: String, after: AfterHalt) -> (Outcome, Option<String>) {
         self.controls.stage = Stage::Back;
         position.back = Some(reason.clone());
         if let Err(error) = position.write(&self.tools.folder) {
@@ -347,7 +362,7 @@ impl Driver {
         let begun = &plan.steps[..plan.steps.len().min(position.done + 1)];
         let new = plan.new.slot;
         let may_run = begun.iter().any(|step| matches!(step, PlanStep::Start { slot, .. } if *slot == new));
-        let steps = match self.way_back(&plan, may_run).await {
+        let steps = match self.way_back(position, may_run).await {
             Ok(steps) => steps,
             Err(error) => return (Outcome::Failed, Some(format!("{reason}; it cannot go back: {error}"))),
         };
@@ -360,7 +375,7 @@ impl Driver {
         self.plan_steps(&steps, &plan, StepKind::Post);
         for (at, step) in steps.iter().enumerate() {
             let number = StepNumber((first + at) as u32 + 1);
-            if let Err(error) = self.step(step, &plan, number, false).await {
+            if let Err(error) = self.step(step, position, number, false).await {
                 self.finish_step(number, Conclusion::Failure, Some(error.to_string()));
                 let name = plan.describe(step);
                 return (Outcome::Failed, Some(format!("{reason}; on the way back, {name} failed: {error}")));
@@ -370,14 +385,36 @@ impl Driver {
             Some(old) => format!("{} serves again", old.release.title()),
             None => "nothing is left of it".to_owned(),
         };
-        let outcome = if position.done == 0 && steps.is_empty() { Outcome::Cancelled } else { Outcome::RolledBack };
+        let is_untouched = after == AfterHalt::Back && position.done == 0 && steps.is_empty();
+        let outcome = if is_untouched { Outcome::Cancelled } else { Outcome::RolledBack };
         (outcome, Some(format!("{reason}; {now}")))
     }
 
-    async fn way_back(&self, plan: &Plan, may_run: bool) -> Result<Vec<PlanStep>, Trouble> {
+    async fn way_back(&self, position: &Position, may_run: bool) -> Result<Vec<PlanStep>, Trouble> {
         let number = StepNumber(self.announced.len() as u32);
         let progress = Progress::new(&self.tools.outlet, &self.job, number);
-        let observed: Observed = self.tools.target.observe(&progress).await?;
-        Ok(plan::back(&self.subject.settings, plan, &observed, may_run))
+        let observed = self.tools.target.observe(&progress).await?;
+        self.check_slots(position, &observed)?;
+        Ok(plan::back(&self.subject.settings, &position.plan, &observed, may_run))
+    }
+}
+
+/// Returns how a deployment ends that did not get to its first step or, if it was interrupted `left` in its plan, to the
+/// next one.
+fn not_begun(trouble: &Trouble, left: Option<&str>) -> (Outcome, Option<String>) {
+    let outcome = match (trouble, left) {
+        (Trouble::Superseded(_), _) => return (Outcome::Cancelled, Some(trouble.to_string())),
+        (trouble, Some(_)) if trouble.is_interrupt() => Outcome::Interrupted,
+        (trouble, None) if trouble.is_interrupt() => return (Outcome::Cancelled, Some(trouble.to_string())),
+        _ => Outcome::Failed,
+    };
+    let now = left.map_or_else(|| "nothing was changed".to_owned(), |left| format!("it is left at {left}"));
+    (outcome, Some(format!("{trouble}; {now}")))
+}
+
+impl Trouble {
+    /// Whether a person or another deployment ended it, and nothing failed.
+    fn is_interrupt(&self) -> bool {
+        matches!(self, Self::Interrupted(_))
     }
 }

@@ -1,13 +1,10 @@
 //! The plan of a deployment and the position in it, written before each step.
 
-use std::io;
-
 use serde::{Deserialize, Serialize};
 
-use crate::files;
 use crate::model::deployment::Plan;
 use crate::store::folder::RunFolder;
-use crate::store::{StoreError, atomic};
+use crate::store::{StoreError, json};
 
 /// Maximum size in bytes of the file.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
@@ -31,14 +28,7 @@ impl Position {
     /// # Errors
     /// The file cannot be read.
     pub fn read(folder: &RunFolder) -> Result<Option<Self>, StoreError> {
-        let path = folder.deployment();
-        match files::read_own(&path, MAX_BYTES) {
-            Ok(text) => serde_json::from_slice(&text)
-                .map(Some)
-                .map_err(|error| StoreError::Damaged { path, reason: error.to_string() }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(StoreError::io("read", path)(error)),
-        }
+        json::read(&folder.deployment(), MAX_BYTES)
     }
 
     /// Writes the position.
@@ -46,9 +36,7 @@ impl Position {
     /// # Errors
     /// The file cannot be written.
     pub fn write(&self, folder: &RunFolder) -> Result<(), StoreError> {
-        let path = folder.deployment();
-        let text = serde_json::to_vec_pretty(self).expect("numbers and texts always serialise");
-        atomic::write(&path, &text).map_err(StoreError::io("write", path))
+        json::write(&folder.deployment(), self)
     }
 
     /// Returns the position in words: `step 4/9, Wait until green is healthy`.

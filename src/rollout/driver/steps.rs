@@ -1,5 +1,6 @@
 //! Carrying out one step: look, then act.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -11,17 +12,18 @@ use crate::rollout::check::{self, Answer};
 use crate::rollout::outlet::Progress;
 
 use super::controls::{Interrupt, Stage};
-use super::{Driver, Trouble};
+use super::{Driver, Position, Trouble};
 
 impl Driver {
     /// Carries out a step and records its start and, if it went well, its end. On the way back, commands cannot stop it.
     pub(super) async fn step(
         &mut self,
         step: &PlanStep,
-        plan: &Plan,
+        position: &Position,
         number: StepNumber,
         is_forward: bool,
     ) -> Result<(), Trouble> {
+        let plan = &position.plan;
         let progress = Progress::new(&self.tools.outlet, &self.job, number);
         self.record(Event::StepStarted { job: self.job.clone(), step: number, name: plan.describe(step) });
         if is_forward {
@@ -32,46 +34,82 @@ impl Driver {
             PlanStep::Stop { slot, after, .. } if !after.is_zero() && is_forward => {
                 self.keep(step, *slot, *after, plan, &progress).await?
             }
-            _ => {
-                let target = std::sync::Arc::clone(&self.tools.target);
-                let (settings, shell) = (self.subject.settings.clone(), self.tools.shell.clone());
+            PlanStep::Start { .. } | PlanStep::Weight { .. } | PlanStep::Drain { .. } | PlanStep::Stop { .. } => {
+                self.change(step, position, &progress, is_forward).await?
+            }
+            PlanStep::Healthy { slot } => {
+                let (target, timing) = (Arc::clone(&self.tools.target), self.subject.settings.health);
                 let work = async {
-                    match step {
-                        PlanStep::Healthy { slot } => {
-                            let ask = || target.health(*slot, plan, &progress);
-                            check::until_good(&settings.health, ask, &progress).await?;
-                            target.act(step, plan, &progress).await?;
-                        }
-                        PlanStep::Check { slot } => {
-                            if let Some(smoke) = &settings.smoke {
-                                let variables = check_variables(plan, *slot, &settings.name);
-                                let ask = || {
-                                    let about = (slot.name(), variables.as_slice());
-                                    check::ask(&smoke.probe, smoke.timing.timeout, &shell, about, &progress).boxed()
-                                };
-                                check::until_good(&smoke.timing, ask, &progress).await?;
-                            }
-                        }
-                        _ => {
-                            // What was interrupted may have left more than the target reports.
-                            if is_forward && is_so(step, plan, &target.observe(&progress).await?) {
-                                progress.say("already so");
-                                return Ok(Some("already so".to_owned()));
-                            }
-                            target.act(step, plan, &progress).await?;
-                        }
-                    }
-                    Ok::<_, Trouble>(None)
+                    check::until_good(&timing, || target.health(*slot, plan, &progress), &progress).await?;
+                    Ok(target.act(step, plan, &progress).await?)
                 };
-                if is_forward {
-                    self.controlled(work).await.map_err(Trouble::Interrupted)??
-                } else {
-                    self.uninterrupted(work).await?
-                }
+                self.worked(work, is_forward).await.map(|()| None)?
+            }
+            PlanStep::Check { slot } => {
+                self.smoke_test(*slot, plan, &progress, is_forward).await?;
+                None
             }
         };
         self.finish_step(number, Conclusion::Success, reason);
         Ok(())
+    }
+
+    async fn smoke_test(
+        &mut self,
+        slot: Slot,
+        plan: &Plan,
+        progress: &Progress,
+        is_forward: bool,
+    ) -> Result<(), Trouble> {
+        let Some(smoke) = self.subject.settings.smoke.clone() else { return Ok(()) };
+        let shell = self.tools.shell.clone();
+        let variables = check_variables(plan, slot, &self.subject.settings.name);
+        let ask = || {
+            let about = (slot.name(), variables.as_slice());
+            check::ask(&smoke.probe, smoke.timing.timeout, &shell, about, progress).boxed()
+        };
+        let work = async { Ok(check::until_good(&smoke.timing, ask, progress).await?) };
+        self.worked(work, is_forward).await
+    }
+
+    /// Changes what is there, unless it is so already or another machine has changed it.
+    async fn change(
+        &mut self,
+        step: &PlanStep,
+        position: &Position,
+        progress: &Progress,
+        is_forward: bool,
+    ) -> Result<Option<String>, Trouble> {
+        let target = Arc::clone(&self.tools.target);
+        let observed = self.worked(async { Ok(target.observe(progress).await?) }, is_forward).await;
+        match observed {
+            Ok(observed) => {
+                self.check_slots(position, &observed)?;
+                // On the way back, what was interrupted may have left more than the target reports.
+                if is_forward && is_so(step, &position.plan, &observed) {
+                    progress.say("already so");
+                    return Ok(Some("already so".to_owned()));
+                }
+            }
+            // It was observed when the way back began: what served before matters more than a second look.
+            Err(Trouble::Target(error)) if !is_forward => progress.say(&error.to_string()),
+            Err(error) => return Err(error),
+        }
+        let work = async { Ok(target.act(step, &position.plan, progress).await?) };
+        self.worked(work, is_forward).await.map(|()| None)
+    }
+
+    /// Waits for the work of a step while commands are answered.
+    async fn worked<T>(
+        &mut self,
+        work: impl Future<Output = Result<T, Trouble>>,
+        is_forward: bool,
+    ) -> Result<T, Trouble> {
+        if is_forward {
+            self.controlled(work).await.map_err(Trouble::Interrupted)?
+        } else {
+            self.uninterrupted(work).await
+        }
     }
 
     /// Carries out a step of the way back: only an end at once stops it.
@@ -179,7 +217,7 @@ impl Driver {
     }
 
     /// Sleeps while commands are answered; returns early after each.
-    async fn controlled_until(&mut self, wake: Instant) -> Result<(), Trouble> {
+    pub(super) async fn controlled_until(&mut self, wake: Instant) -> Result<(), Trouble> {
         tokio::select! {
             () = sleep_until(wake) => Ok(()),
             interrupt = self.controls.next(&self.subject) => interrupt.map_or(Ok(()), |interrupt| Err(Trouble::Interrupted(interrupt))),
@@ -189,7 +227,7 @@ impl Driver {
     /// Asks once how the new release does.
     async fn watch(&mut self, plan: &Plan, progress: &Progress) -> Result<Answer, Trouble> {
         let slot = plan.new.slot;
-        let (target, settings) = (std::sync::Arc::clone(&self.tools.target), self.subject.settings.clone());
+        let (target, settings) = (Arc::clone(&self.tools.target), self.subject.settings.clone());
         let shell = self.tools.shell.clone();
         let asked = async {
             match &settings.analysis {
@@ -215,9 +253,12 @@ impl Driver {
         progress: &Progress,
     ) -> Result<Option<String>, Trouble> {
         // Readers that see the line find the success in the ledger.
-        if self.outcome() != Some(Outcome::Succeeded) {
+        if !self.has_succeeded() {
             self.notify_end(Outcome::Succeeded, None);
-            self.append(Action::Ended { outcome: Outcome::Succeeded }, String::new());
+            if let Err(error) = self.append(Action::Ended { outcome: Outcome::Succeeded }, String::new()) {
+                // The end tries again.
+                progress.say(&format!("the ledger lacks the success: {error}"));
+            }
         }
         let name = &self.subject.settings.name;
         progress.say(&format!(
@@ -235,7 +276,7 @@ impl Driver {
             }
         }
         self.controls.stage = Stage::Step;
-        let queue = std::sync::Arc::clone(&self.tools.queue);
+        let queue = Arc::clone(&self.tools.queue);
         let turn = match self.controlled(async move { queue.wait(true).await }).await {
             Err(Interrupt::Cancelled) => return Ok(Some("it runs on: cancelled".to_owned())),
             other => other.map_err(Trouble::Interrupted)?,
@@ -243,8 +284,8 @@ impl Driver {
         self.turn = Some(turn?);
         let observed = self.tools.target.observe(progress).await?;
         let state = observed.slot(slot);
-        let is_ours = state.release.as_deref() == plan.release(slot).map(|release| release.sha.as_str());
-        if state.weight > 0 || !is_ours {
+        let is_ours = |found: &str| plan.release(slot).is_some_and(|release| self.is_release(found, release));
+        if state.weight > 0 || !state.release.as_deref().is_some_and(is_ours) {
             progress.say(&format!("{slot} is used by a later deployment: it is left as it is"));
             return Ok(Some("used by a later deployment".to_owned()));
         }
@@ -264,8 +305,13 @@ fn check_variables(plan: &Plan, slot: Slot, environment: &str) -> Vec<(&'static 
     ]
 }
 
-/// Whether what a step leads to is there already.
+/// Whether what a step leads to is there already, for certain.
 fn is_so(step: &PlanStep, plan: &Plan, observed: &Observed) -> bool {
+    observed.is_certain() && is_reported(step, plan, observed)
+}
+
+/// Whether the target reports what a step leads to.
+fn is_reported(step: &PlanStep, plan: &Plan, observed: &Observed) -> bool {
     match step {
         PlanStep::Start { slot, replicas } => {
             let state = observed.slot(*slot);

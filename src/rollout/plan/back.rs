@@ -37,7 +37,7 @@ pub fn back(settings: &EnvironmentSettings, plan: &Plan, observed: &Observed, ma
                 let clear = (is_there || may_run).then(|| clear(true)).into_iter().flatten();
                 opened.chain(serve).chain(clear).collect()
             } else if settings.strategy == Strategy::Recreate {
-                let clear = is_there.then(|| clear(true)).into_iter().flatten();
+                let clear = (is_there || may_run).then(|| clear(true)).into_iter().flatten();
                 clear.chain(open).chain([serve]).collect()
             } else {
                 let (max_surge, max_unavailable) = match settings.strategy {

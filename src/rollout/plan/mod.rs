@@ -23,8 +23,8 @@ pub use back::back;
 pub enum PlanError {
     /// An earlier deployment stopped half-way.
     #[error(
-        "{environment} is between two releases: {blue} % of the traffic goes to blue and {green} % to green; resume or \
-         abort the deployment that left it so"
+        "{environment} is between two releases: up to {blue} % of the traffic goes to blue and up to {green} % to green; \
+         resume or abort the deployment that left it so: `cuelight abort {environment}`"
     )]
     Between {
         /// Name of the environment.
@@ -122,10 +122,19 @@ pub fn plan(
         if kept.replicas > 0 {
             steps.push(PlanStep::Stop { slot, keep: 0, after: Duration::ZERO });
         }
+        // A deployment that was interrupted may have left replicas in the other slot, too: they do not serve.
+        let left = (old.is_none() && observed.slot(slot.other()).replicas > 0).then_some(PlanStep::Stop {
+            slot: slot.other(),
+            keep: 0,
+            after: Duration::ZERO,
+        });
+        let is_recreated = settings.strategy == Strategy::Recreate;
+        steps.extend(left.clone().filter(|_| is_recreated));
         steps.extend(strategies::steps(settings, &new, old.as_ref()));
+        steps.extend(left.filter(|_| !is_recreated));
     }
     steps.retain(|step| supports.has(step));
-    Ok(Plan { new, old, steps })
+    Ok(Plan { new, old, steps, found: observed.clone() })
 }
 
 /// Returns the slot that serves. Without weights, it is the one with the most replicas that can take traffic.

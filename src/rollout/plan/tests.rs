@@ -50,7 +50,7 @@ fn between_two_releases_there_is_no_plan() {
         SlotState { release: Some(release("v2").sha), replicas: 1, healthy: 1, open: 1, weight: 10 };
     between.slot_mut(Slot::Blue).weight = 90;
     let error = plan(&settings, &between, &release("v3"), known).expect_err("between").to_string();
-    assert!(error.starts_with("production is between two releases: 90 % of the traffic goes to blue"), "{error}");
+    assert!(error.starts_with("production is between two releases: up to 90 % of the traffic goes to blue"), "{error}");
     let error = plan(&settings, &live("unknown", 2), &release("v3"), known).expect_err("unknown").to_string();
     assert!(error.contains("which is not in the repository here"), "{error}");
 }

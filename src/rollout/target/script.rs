@@ -1,24 +1,23 @@
 //! A target of commands.
 //!
-//! Without a `status` command, what runs is what the steps left: it is kept in a file of the state folder. With one, the
-//! command is the truth; only which replicas are drained, which it does not print, is taken from the file.
+//! Without a `status` command, what runs is what the steps left: it is kept in a file of the state folder, which is written
+//! before and after each command. With one, the command is the truth; only which replicas are drained, which it does not
+//! print, is taken from the file.
 
-use std::io;
 use std::path::PathBuf;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use crate::files;
 use crate::model::RunId;
 use crate::model::deployment::{EnvironmentSettings, Observed, Plan, PlanStep, ScriptCommand, Slot, SlotState};
 use crate::model::environment::Release;
-use crate::store::{StoreError, atomic};
+use crate::store::{StoreError, json};
 
 use super::{Target, TargetError};
 use crate::rollout::check::{self, Answer};
 use crate::rollout::outlet::Progress;
-use crate::rollout::shell::{CommandError, Ended, Shell};
+use crate::rollout::shell::{CommandError, Ended, Output, Shell};
 
 /// Maximum size in bytes of the file of what runs.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -62,11 +61,8 @@ impl Script {
     ) -> Result<Option<Ended>, CommandError> {
         let Some(text) = self.settings.target.command(command) else { return Ok(None) };
         let (name, limit) = (command.name(), self.settings.target.timeout);
-        let ended = match command {
-            ScriptCommand::Status => self.shell.read(text, variables, limit, progress).await,
-            _ => self.shell.run(text, variables, limit, progress).await,
-        };
-        let ended = ended.map_err(CommandError::Start)?;
+        let output = if command == ScriptCommand::Status { Output::Kept } else { Output::Logged };
+        let ended = self.shell.run(text, variables, limit, (progress, output)).await.map_err(CommandError::Start)?;
         match ended.status {
             None => Err(CommandError::TooSlow { name, limit }),
             Some(status) if !status.success() => Err(CommandError::Failed { name, status }),
@@ -76,17 +72,11 @@ impl Script {
 
     /// Reads what the steps left.
     fn read(&self) -> Result<Observed, StoreError> {
-        match files::read_own(&self.kept, MAX_BYTES) {
-            Ok(bytes) => serde_json::from_slice(&bytes)
-                .map_err(|error| StoreError::Damaged { path: self.kept.clone(), reason: error.to_string() }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Observed::default()),
-            Err(error) => Err(StoreError::io("read", &self.kept)(error)),
-        }
+        Ok(json::read(&self.kept, MAX_BYTES)?.unwrap_or_default())
     }
 
     fn write(&self, observed: &Observed) -> Result<(), StoreError> {
-        let text = serde_json::to_vec(observed).expect("numbers and texts always serialise");
-        atomic::write(&self.kept, &text).map_err(StoreError::io("write", &self.kept))
+        json::write(&self.kept, observed)
     }
 
     async fn observed(&self, progress: &Progress) -> Result<Observed, TargetError> {
@@ -132,8 +122,11 @@ impl Script {
         };
         let mut variables = self.variables(command.name(), slot, plan.release(slot));
         variables.extend(variable);
+        let before = self.read()?;
+        // A command that is interrupted may have done all of it, or nothing.
+        self.write(&before.during(step, plan))?;
         self.run(command, &variables, progress).await?;
-        Ok(self.write(&self.read()?.after(step, plan))?)
+        Ok(self.write(&before.after(step, plan))?)
     }
 
     async fn healthy(&self, slot: Slot, plan: &Plan, progress: &Progress) -> Answer {

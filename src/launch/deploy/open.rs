@@ -1,0 +1,149 @@
+//! Deployments that go on, or that can go on: found, taken up again, and undone.
+
+use super::{DeployError, DeployRequest, Deployments};
+use crate::model::deployment::{Cause, DeploymentRecord, Outcome};
+use crate::model::environment::Release;
+use crate::model::rollback::RollbackRequest;
+use crate::rollout::driver::Position;
+use crate::rollout::gates::{self, Closed, GateFacts};
+use crate::rollout::ledger::LedgerFile;
+use crate::store::clock::{minute_of_week, now};
+use crate::store::folder::RunFolder;
+use crate::store::spec::DeploymentSpec;
+use crate::store::{StoreError, lock};
+
+/// A deployment that goes on, or that can go on.
+pub struct OpenDeployment {
+    /// What the ledger has of it.
+    pub record: DeploymentRecord,
+    /// Folder of its run.
+    pub folder: RunFolder,
+    /// Whether its worker runs.
+    pub is_running: bool,
+}
+
+impl OpenDeployment {
+    /// Whether it is on its way: it acts on the target, and its release is not live yet.
+    fn is_on_its_way(&self) -> bool {
+        self.is_running && self.record.began && self.record.outcome.is_none()
+    }
+}
+
+/// How an earlier release comes back.
+pub enum WayBack {
+    /// The deployment on its way is aborted: the release that it replaces still runs.
+    Abort(Box<OpenDeployment>),
+    /// The earlier release is deployed.
+    Deploy(DeployRequest),
+}
+
+impl Deployments {
+    /// Returns the deployment to an environment that goes on, keeps the former release, or was interrupted; the newest.
+    ///
+    /// # Errors
+    /// The environment or deployment does not exist, or the state folder cannot be read.
+    pub fn open(&self, name: &str) -> Result<OpenDeployment, DeployError> {
+        let ledger = self.ledger()?;
+        self.require_known(name, &ledger)?;
+        let state = ledger.of(name);
+        let open = state.deployments().filter_map(|record| {
+            let folder = self.runs.folder(record.run.clone());
+            let is_running = lock::is_held(&folder.lock());
+            let is_left = matches!(record.outcome, None | Some(Outcome::Interrupted | Outcome::Failed))
+                && state.superseded_by(&record.run).is_none()
+                && Position::read(&folder).is_ok_and(|position| position.is_some_and(|position| !position.has_ended));
+            (is_running || is_left).then(|| OpenDeployment { record: record.clone(), folder, is_running })
+        });
+        // One that acts on the target comes before those that wait for their turn.
+        let mut open: Vec<_> = open.collect();
+        let at = open.iter().position(|one| one.is_running && one.record.began).unwrap_or_default();
+        if open.is_empty() { Err(DeployError::NothingOpen(name.to_owned())) } else { Ok(open.swap_remove(at)) }
+    }
+
+    /// Whether an environment is one of this machine, which rolls it back: it has settings, or a deployment is on its way
+    /// there.
+    ///
+    /// # Errors
+    /// The settings have a fault, and nothing is on its way.
+    pub fn rolls_back(&self, name: &str) -> Result<bool, DeployError> {
+        if self.open(name).is_ok_and(|open| open.is_on_its_way()) {
+            return Ok(true);
+        }
+        Ok(self.all_settings()?.contains_key(name))
+    }
+
+    /// Returns how an earlier release comes back to an environment. While a deployment is on its way there, it is aborted:
+    /// another one would wait for its end.
+    ///
+    /// # Errors
+    /// Nothing is live, another release is than the one that is named, no earlier one is known, or the deployment on its way
+    /// does not lead back to the one that is named.
+    pub fn way_back(&self, wanted: &RollbackRequest) -> Result<WayBack, DeployError> {
+        let name = &wanted.environment;
+        if let Ok(open) = self.open(name)
+            && open.is_on_its_way()
+        {
+            return self.way_back_from(open, wanted);
+        }
+        self.settings(name)?;
+        let state = self.ledger()?.of(name);
+        if let Some(unknown) = state.unknown() {
+            let last = state.last_success().map(|live| live.release.title());
+            return Err(DeployError::Unknown {
+                name: name.clone(),
+                unknown: unknown.to_owned(),
+                last: last.unwrap_or_else(|| "RELEASE".to_owned()),
+            });
+        }
+        let shown = state.shown(now());
+        let (_, to) = shown.rollback(wanted)?;
+        Ok(WayBack::Deploy(DeployRequest {
+            environment: name.clone(),
+            release: Some(to.release.sha.clone()),
+            cause: Cause::Rollback,
+            reason: wanted.reason.clone(),
+            overrides: false,
+            trust: false,
+        }))
+    }
+
+    fn way_back_from(&self, open: OpenDeployment, wanted: &RollbackRequest) -> Result<WayBack, DeployError> {
+        let record = &open.record;
+        let names = |named: Option<&String>, release: Option<&Release>| {
+            named.is_none_or(|named| release.is_some_and(|release| release.is(named)))
+        };
+        let leads_back = record.cause == Cause::Manual
+            && names(wanted.to.as_ref(), record.from.as_ref())
+            && names(wanted.from.as_ref(), Some(&record.release));
+        if leads_back {
+            return Ok(WayBack::Abort(Box::new(open)));
+        }
+        let at = self.position(&record.run).map(|at| format!(" ({at})")).unwrap_or_default();
+        let (title, environment) = (record.release.title(), record.environment.clone());
+        Err(DeployError::OnItsWay(match record.cause {
+            Cause::Rollback => format!(
+                "{environment} is being rolled back to {title}{at}: `cuelight attach {}` follows it",
+                record.run
+            ),
+            Cause::Manual => format!(
+                "{title} is on its way to {environment}{at}: `cuelight abort {environment}` brings {} back",
+                record.from.as_ref().map_or_else(|| "nothing".to_owned(), Release::title)
+            ),
+        }))
+    }
+}
+
+/// Returns the gates that hold back a deployment that was interrupted and is to go on.
+///
+/// # Errors
+/// The ledger cannot be read.
+pub(in crate::launch) fn closed_to_resume(
+    folder: &RunFolder,
+    deployment: &DeploymentSpec,
+) -> Result<Vec<Closed>, StoreError> {
+    let settings = &deployment.settings;
+    let state = LedgerFile::of(&folder.runs(), &deployment.scope).read()?.of(&settings.name);
+    let at = now();
+    let record = state.deployment(folder.id());
+    Ok(gates::closed(&GateFacts { settings, state: &state, record, now: at, minute_of_week: minute_of_week(at) }))
+}

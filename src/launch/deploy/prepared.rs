@@ -1,0 +1,241 @@
+//! From the request for a deployment to a started run.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use super::{DeployError, Deployments};
+use crate::launch::trust::{self, Consent, Trust};
+use crate::model::deployment::{
+    Action, Cause, DEPLOYMENT_EVENT, Entry, EnvironmentSettings, Needed, Plan, workflow_name,
+};
+use crate::model::environment::Release;
+use crate::model::{Event, JobId, RunId, RunInfo, StepNumber};
+use crate::repo::git::Repository;
+use crate::rollout::gates::{self, Closed, GateFacts, Refused};
+use crate::rollout::outlet::{Outlet, Progress, StepLog};
+use crate::rollout::plan;
+use crate::rollout::release::{self, NamedRelease};
+use crate::rollout::shell::Shell;
+use crate::rollout::target::Target;
+use crate::rollout::target::script::Script;
+use crate::store::clock::{minute_of_week, now};
+use crate::store::folder::RunFolder;
+use crate::store::spec::{DeploymentSpec, RunSpec};
+use crate::worker::Mode;
+use crate::worker::launch::spawn;
+
+/// What is asked of a deployment.
+#[derive(Clone, Debug)]
+pub struct DeployRequest {
+    /// Name of the environment.
+    pub environment: String,
+    /// Tag, branch or commit; `None` for what is checked out.
+    pub release: Option<String>,
+    /// Why.
+    pub cause: Cause,
+    /// Reason of the person; may be empty.
+    pub reason: String,
+    /// Whether the rules of the environment do not count.
+    pub overrides: bool,
+    /// Whether to deploy from a repository that is not trusted.
+    pub trust: bool,
+}
+
+/// A deployment that can start.
+pub struct PreparedDeployment {
+    request: DeployRequest,
+    settings: EnvironmentSettings,
+    release: NamedRelease,
+    live: Option<Release>,
+    closed: Vec<Closed>,
+    unreadable: Vec<String>,
+    missing: Vec<Needed>,
+    consent: Consent,
+}
+
+impl Deployments {
+    /// Reads what a request is about: the release, the rules about it, and trust. Nothing is written, and nothing of the
+    /// repository runs. Rules that do not let the release pass are among [`PreparedDeployment::closed`].
+    ///
+    /// # Errors
+    /// The environment or release does not exist, or the state or the repository cannot be read.
+    pub fn prepare(&self, request: DeployRequest) -> Result<PreparedDeployment, DeployError> {
+        if request.overrides && request.reason.trim().is_empty() {
+            return Err(DeployError::NoReason("an override"));
+        }
+        let settings = self.settings(&request.environment)?.clone();
+        let mut release = release::resolve(&self.repository.root, request.release.as_deref().unwrap_or("HEAD"))?;
+        let ledger = self.ledger()?;
+        let state = ledger.of(&settings.name);
+        if request.cause == Cause::Rollback
+            && let Some(known) = state.deployments().find(|one| one.release.sha == release.release.sha)
+        {
+            // As it was named when it was deployed.
+            release.release = known.release.clone();
+        }
+        let mut closed = Vec::new();
+        if request.cause == Cause::Manual {
+            closed.extend(gates::policy(&settings, &ledger, &release));
+        }
+        let at = now();
+        let minute_of_week = minute_of_week(at);
+        let facts = GateFacts { settings: &settings, state: &state, record: None, now: at, minute_of_week };
+        let is_rollback = request.cause == Cause::Rollback;
+        closed.extend(gates::closed(&facts).into_iter().filter(|one| !is_rollback || one.holds_rollbacks()));
+        let trust = if request.trust { Trust::Given } else { trust::of(&self.runs, &self.repository, &self.named)? };
+        let consent = Consent::new(self.repository.clone(), self.named.clone(), trust, Vec::new());
+        let live = state.live().map(|live| live.release.clone());
+        let unreadable = ledger.unreadable().iter().filter(|line| line.is_about(&settings.name));
+        let unreadable = unreadable.map(ToString::to_string).collect();
+        let missing = self.needed(&settings.name)?.into_iter().filter(|one| !one.is_set).collect();
+        Ok(PreparedDeployment { request, settings, release, live, closed, unreadable, missing, consent })
+    }
+
+    /// Returns the plan of a deployment, from what the target reports now.
+    ///
+    /// # Errors
+    /// The repository is not trusted, the target does not report what runs, or there is no plan from there.
+    pub async fn plan(&self, prepared: &PreparedDeployment) -> Result<Plan, DeployError> {
+        prepared.consent.require()?;
+        let file = self.file();
+        let shell = Shell { folder: self.repository.root.clone(), environment: std::env::vars_os().collect() };
+        let kept = file.observed(&prepared.settings.name);
+        let target = Script::new(prepared.settings.clone(), RunId::default(), shell, kept);
+        let outlet: Arc<dyn Outlet> = Arc::new(Unrecorded);
+        let progress = Progress::new(&outlet, &JobId::new(&prepared.settings.name), StepNumber(1));
+        let observed = target.observe(&progress).await?;
+        let state = file.read()?.of(&prepared.settings.name);
+        let known = |sha: &str| {
+            let found = state.deployments().map(|record| &record.release).find(|release| release.sha == sha);
+            found.cloned().or_else(|| Some(release::resolve(&self.repository.root, sha).ok()?.release))
+        };
+        Ok(plan::plan(&prepared.settings, &observed, &prepared.release.release, known)?)
+    }
+
+    /// Starts a deployment: writes its folder and its entry, and starts its worker.
+    ///
+    /// # Errors
+    /// The repository is not trusted, the state folder cannot be written, or no worker can be started.
+    pub fn start(&self, prepared: PreparedDeployment) -> Result<RunFolder, DeployError> {
+        prepared.require_open()?;
+        prepared.consent.require()?;
+        let PreparedDeployment { request, settings, release: NamedRelease { release, .. }, live, .. } = prepared;
+        let by = self.actor();
+        let info = RunInfo {
+            workflow: workflow_name(&settings.name),
+            event: DEPLOYMENT_EVENT.to_owned(),
+            ref_name: release.tag.clone().unwrap_or_else(|| release.reference.clone()),
+            sha: release.sha.clone(),
+            ..info(&self.repository)
+        };
+        let (folder, held) = self.runs.create_locked(info.created)?;
+        let entry = |action| Entry {
+            at: now(),
+            by: by.clone(),
+            environment: settings.name.clone(),
+            deployment: Some(folder.id().clone()),
+            action,
+            reason: request.reason.clone(),
+        };
+        let spec = DeploymentSpec {
+            repository: self.repository.root.clone(),
+            scope: self.repository.common.clone(),
+            settings: settings.clone(),
+            release: release.clone(),
+            cause: request.cause.clone(),
+            creator: by.clone(),
+        };
+        RunSpec::of_deployment(info, spec).write(&folder)?;
+        let file = self.file();
+        file.append(&entry(Action::Requested { release, from: live, cause: request.cause.clone() }))?;
+        if request.overrides {
+            file.append(&entry(Action::Overrode))?;
+        }
+        spawn(&folder, held, &Mode::Start, &IndexMap::new())?;
+        Ok(folder)
+    }
+}
+
+impl PreparedDeployment {
+    /// Returns the question whether the repository may run.
+    pub fn consent_mut(&mut self) -> &mut Consent {
+        &mut self.consent
+    }
+
+    /// Returns the settings of the environment.
+    #[must_use]
+    pub fn settings(&self) -> &EnvironmentSettings {
+        &self.settings
+    }
+
+    /// Returns the release.
+    #[must_use]
+    pub fn release(&self) -> &Release {
+        &self.release.release
+    }
+
+    /// Returns the release that is live.
+    #[must_use]
+    pub fn live(&self) -> Option<&Release> {
+        self.live.as_ref()
+    }
+
+    /// Checks that no gate refuses the deployment, or that it is to go past them.
+    ///
+    /// # Errors
+    /// The gates that refuse it.
+    pub fn require_open(&self) -> Result<(), DeployError> {
+        if self.request.overrides { Ok(()) } else { Ok(Refused::check(&self.closed)?) }
+    }
+
+    /// Returns the lines of the ledger that cannot be read and may be about the environment, as sentences.
+    #[must_use]
+    pub fn unreadable(&self) -> &[String] {
+        &self.unreadable
+    }
+
+    /// Returns the environment variables that the commands of the environment need, and that are not set here.
+    #[must_use]
+    pub fn missing(&self) -> &[Needed] {
+        &self.missing
+    }
+
+    /// Returns the gates that are closed, in order.
+    #[must_use]
+    pub fn closed(&self) -> &[Closed] {
+        &self.closed
+    }
+}
+
+/// Returns the identity of a run of a repository.
+fn info(repository: &Repository) -> RunInfo {
+    RunInfo {
+        repository: repository.slug.clone(),
+        folder: repository.folder_of_name().map(Path::to_owned),
+        created: now(),
+        ..RunInfo::default()
+    }
+}
+
+/// Records nothing: what runs is only looked at.
+struct Unrecorded;
+
+impl Outlet for Unrecorded {
+    fn record(&self, _: Event) {}
+
+    fn log(&self, _: &JobId, _: StepNumber) -> Box<dyn StepLog> {
+        Box::new(Self)
+    }
+
+    fn masked(&self, text: &str) -> String {
+        text.to_owned()
+    }
+}
+
+impl StepLog for Unrecorded {
+    fn write(&mut self, _: &[u8]) {}
+
+    fn finish(&mut self) {}
+}

@@ -1,0 +1,404 @@
+//! What the ledger says of one environment: its deployments, what serves, and its lock.
+
+use std::collections::HashMap;
+
+use super::{Action, Actor, Cause, Entry, Lock, Outcome, UnreadableLine};
+use crate::model::environment::{DeploymentSource, DeploymentState, Environment, EnvironmentDeployment, Release};
+use crate::model::{RunId, Timestamp};
+
+/// A deployment, according to its entries.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DeploymentRecord {
+    /// The run that carries it out.
+    pub run: RunId,
+    /// The environment.
+    pub environment: String,
+    /// The release.
+    pub release: Release,
+    /// The release that was live when it was requested.
+    pub from: Option<Release>,
+    /// Why it was made.
+    pub cause: Cause,
+    /// Who asked for it.
+    pub creator: Actor,
+    /// Time of the request.
+    pub created: Timestamp,
+    /// Whether it passed its gates.
+    pub began: bool,
+    /// Who approved it.
+    pub approved: Option<Actor>,
+    /// Whether the rules of the environment do not count.
+    pub overridden: bool,
+    /// How it ended; `None` while it goes on.
+    pub outcome: Option<Outcome>,
+    /// Time of its end.
+    pub ended: Option<Timestamp>,
+    /// Why it was made, or why it ended.
+    pub reason: String,
+}
+
+/// What serves in an environment.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+enum Serving {
+    /// No deployment succeeded yet.
+    #[default]
+    Nothing,
+    /// The release of the deployment with this index.
+    Deployment(usize),
+    /// It is not known, for this reason.
+    Unknown(String),
+}
+
+/// An environment, according to the entries of the ledger.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct EnvironmentState {
+    name: String,
+    /// Oldest first.
+    deployments: Vec<DeploymentRecord>,
+    serving: Serving,
+    /// Index of the last deployment that succeeded, by the order of the entries: the clock may have been set back.
+    last_success: Option<usize>,
+    /// The last lock, if it was not opened by a person.
+    lock: Option<Lock>,
+}
+
+/// The fold of the entries of an environment, with what is only needed on the way.
+#[derive(Default)]
+struct Fold {
+    state: EnvironmentState,
+    index: HashMap<RunId, usize>,
+    /// Index of the deployment that began last.
+    last_begun: Option<usize>,
+    /// What served before a deployment began, by its index.
+    before: HashMap<usize, Serving>,
+}
+
+impl Fold {
+    fn add(&mut self, entry: &Entry) {
+        let state = &mut self.state;
+        match &entry.action {
+            Action::Locked { until } => {
+                let (by, reason) = (entry.by.clone(), entry.reason.clone());
+                state.lock = Some(Lock { by, since: entry.at, until: *until, reason });
+            }
+            Action::Unlocked => state.lock = None,
+            _ => {}
+        }
+        let Some(run) = &entry.deployment else { return };
+        if let Action::Requested { release, from, cause } = &entry.action {
+            self.index.insert(run.clone(), state.deployments.len());
+            state.deployments.push(DeploymentRecord {
+                run: run.clone(),
+                environment: state.name.clone(),
+                release: release.clone(),
+                from: from.clone(),
+                cause: cause.clone(),
+                creator: entry.by.clone(),
+                created: entry.at,
+                began: false,
+                approved: None,
+                overridden: false,
+                outcome: None,
+                ended: None,
+                reason: entry.reason.clone(),
+            });
+            return;
+        }
+        let Some(index) = self.index.get(run).copied() else {
+            if matches!(entry.action, Action::Ended { outcome } if !outcome.is_undone()) {
+                let why = format!("not known what serves: the ledger lacks the request of {run}, which has ended");
+                state.serving = Serving::Unknown(why);
+            }
+            return;
+        };
+        let record = &mut state.deployments[index];
+        match &entry.action {
+            Action::Began => {
+                record.began = true;
+                (record.outcome, record.ended) = (None, None);
+                self.last_begun = Some(index);
+                state.serving = self.before.entry(index).or_insert_with(|| state.serving.clone()).clone();
+            }
+            Action::Approved => record.approved = Some(entry.by.clone()),
+            Action::Overrode => record.overridden = true,
+            Action::Ended { outcome } => {
+                (record.outcome, record.ended) = (Some(*outcome), Some(entry.at));
+                record.reason.clone_from(&entry.reason);
+                self.ended(index, *outcome);
+            }
+            _ => {}
+        }
+    }
+
+    /// Follows the end of a deployment.
+    fn ended(&mut self, index: usize, outcome: Outcome) {
+        let state = &mut self.state;
+        if outcome == Outcome::Succeeded {
+            state.serving = Serving::Deployment(index);
+            state.last_success = Some(index);
+            return;
+        }
+        let record = &state.deployments[index];
+        // One that never began changed nothing, and what an older one left is not touched once a later one has begun.
+        if !record.began || self.last_begun != Some(index) {
+            return;
+        }
+        if outcome.is_undone() {
+            state.serving = self.before.get(&index).cloned().unwrap_or_default();
+            return;
+        }
+        let how = if outcome == Outcome::Interrupted { "was interrupted" } else { "failed" };
+        let why = format!("not known what serves: the deployment of {} {how} on its way", record.release.title());
+        state.serving = Serving::Unknown(why);
+    }
+}
+
+impl EnvironmentState {
+    /// Folds the entries of an environment. `unreadable` has the lines that may be about it.
+    pub(super) fn fold<'l>(
+        name: &str,
+        entries: &[Entry],
+        unreadable: impl Iterator<Item = &'l UnreadableLine>,
+    ) -> Self {
+        let mut fold = Fold { state: Self { name: name.to_owned(), ..Self::default() }, ..Fold::default() };
+        let mut unreadable = unreadable.peekable();
+        for (number, entry) in entries.iter().enumerate() {
+            while let Some(line) = unreadable.next_if(|line| line.after <= number) {
+                fold.state.serving = Serving::Unknown(format!("not known what serves: {line}"));
+            }
+            if entry.environment == name {
+                fold.add(entry);
+            }
+        }
+        if let Some(line) = unreadable.last() {
+            fold.state.serving = Serving::Unknown(format!("not known what serves: {line}"));
+        }
+        fold.state
+    }
+
+    /// Returns the deployments, newest first.
+    pub fn deployments(&self) -> impl Iterator<Item = &DeploymentRecord> {
+        self.deployments.iter().rev()
+    }
+
+    /// Returns a deployment by its run.
+    #[must_use]
+    pub fn deployment(&self, run: &RunId) -> Option<&DeploymentRecord> {
+        self.deployments.iter().find(|record| record.run == *run)
+    }
+
+    /// Returns the lock.
+    #[must_use]
+    pub fn lock(&self, now: Timestamp) -> Option<&Lock> {
+        self.lock.as_ref().filter(|lock| lock.until.is_none_or(|until| now < until))
+    }
+
+    /// Returns the last deployment that succeeded.
+    #[must_use]
+    pub fn last_success(&self) -> Option<&DeploymentRecord> {
+        self.last_success.map(|index| &self.deployments[index])
+    }
+
+    /// Returns the deployment whose release serves. `None` before the first success, and while it is not known.
+    #[must_use]
+    pub fn live(&self) -> Option<&DeploymentRecord> {
+        match self.serving {
+            Serving::Deployment(index) => Some(&self.deployments[index]),
+            Serving::Nothing | Serving::Unknown(_) => None,
+        }
+    }
+
+    /// Returns why the release that serves is not known: a deployment left the target in no known state, or the ledger
+    /// has lines that cannot be read.
+    #[must_use]
+    pub fn unknown(&self) -> Option<&str> {
+        match &self.serving {
+            Serving::Unknown(why) => Some(why),
+            Serving::Nothing | Serving::Deployment(_) => None,
+        }
+    }
+
+    /// Returns the newest deployment that was requested after this one, and began. What this one left must not be touched
+    /// then.
+    #[must_use]
+    pub fn superseded_by(&self, run: &RunId) -> Option<&DeploymentRecord> {
+        self.deployments().take_while(|record| record.run != *run).find(|record| record.began)
+    }
+
+    /// Returns the environment with its deployments, as those of servers are shown.
+    #[must_use]
+    pub fn shown(&self, now: Timestamp) -> Environment {
+        let live = self.live().map(|live| &live.run);
+        let deployments = self.deployments().map(|record| record.shown(live == Some(&record.run)));
+        Environment {
+            source: DeploymentSource::Local,
+            unknown: self.unknown().map(str::to_owned),
+            deployments: deployments.collect(),
+            locked: self.lock(now).map(Lock::text),
+            ..Environment::named(&self.name)
+        }
+    }
+}
+
+impl DeploymentRecord {
+    /// Returns the state in GitHub's words.
+    #[must_use]
+    pub fn state(&self, is_live: bool) -> DeploymentState {
+        match self.outcome {
+            None if self.began => DeploymentState::InProgress,
+            None => DeploymentState::Waiting,
+            Some(Outcome::Succeeded) if is_live => DeploymentState::Success,
+            Some(Outcome::Succeeded | Outcome::Cancelled) => DeploymentState::Inactive,
+            Some(Outcome::RolledBack | Outcome::Failed) => DeploymentState::Failure,
+            Some(Outcome::Interrupted) => DeploymentState::Error,
+        }
+    }
+
+    fn shown(&self, is_live: bool) -> EnvironmentDeployment {
+        EnvironmentDeployment {
+            state: self.state(is_live),
+            succeeded: self.outcome == Some(Outcome::Succeeded),
+            // One that was undone left the environment as it was.
+            began: self.began && !self.outcome.is_some_and(Outcome::is_undone),
+            creator: self.creator.user.clone(),
+            created: self.created,
+            ended: self.ended,
+            description: self.reason.clone(),
+            run: None,
+            local: Some(self.run.clone()),
+            job: None,
+            url: None,
+            release: self.release.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::deployment::Ledger;
+
+    fn release(tag: &str) -> Release {
+        Release { sha: format!("{tag}-sha"), reference: tag.to_owned(), tag: Some(tag.to_owned()) }
+    }
+
+    fn entry(at: u64, run: &str, action: Action) -> Entry {
+        let by = Actor { user: "ada".to_owned(), host: "web".to_owned(), email: String::new() };
+        let deployment = (!run.is_empty()).then(|| RunId::new(run));
+        Entry { at: Timestamp(at), by, environment: "production".to_owned(), deployment, action, reason: String::new() }
+    }
+
+    fn ended(run: &str, outcome: Outcome) -> Entry {
+        entry(9, run, Action::Ended { outcome })
+    }
+
+    /// A deployment that began, and how it ended.
+    fn deployed(run: &str, outcome: Outcome) -> Vec<Entry> {
+        let requested = Action::Requested { release: release(run), from: None, cause: Cause::Manual };
+        vec![entry(1, run, requested), entry(2, run, Action::Began), ended(run, outcome)]
+    }
+
+    fn state(entries: &[Vec<Entry>]) -> EnvironmentState {
+        Ledger::new(entries.concat()).of("production")
+    }
+
+    /// Returns the release that serves, or why it is not known.
+    fn serving(state: &EnvironmentState) -> String {
+        let live = state.live().map(|live| live.run.to_string());
+        live.or_else(|| state.unknown().map(str::to_owned)).unwrap_or_else(|| "nothing".to_owned())
+    }
+
+    #[test]
+    fn the_last_success_is_live_whatever_was_undone_after_it() {
+        let entries = [
+            deployed("v1", Outcome::Succeeded),
+            deployed("v2", Outcome::Succeeded),
+            deployed("v3", Outcome::RolledBack),
+        ];
+        let state = state(&entries);
+        assert_eq!(serving(&state), "v2");
+        let environment = state.shown(Timestamp(99));
+        let states: Vec<_> = environment.deployments.iter().map(|one| one.state.word().to_owned()).collect();
+        assert_eq!(states, ["failure", "success", "inactive"]);
+        assert_eq!(environment.current().map(|one| one.release.name().to_owned()), Some("v2".to_owned()));
+        assert_eq!(Ledger::new(entries.concat()).of("staging").live(), None);
+    }
+
+    #[test]
+    fn what_serves_is_unknown_until_a_later_success_and_what_was_undone_restores_what_was_before() {
+        let failed = "not known what serves: the deployment of v2 v2-sha failed on its way";
+        let interrupted = "not known what serves: the deployment of v2 v2-sha was interrupted on its way";
+        let v1 = || deployed("v1", Outcome::Succeeded);
+        let again = |outcome| vec![entry(4, "v2", Action::Began), ended("v2", outcome)];
+        for (rest, expected) in [
+            (vec![], "v1"),
+            (vec![deployed("v2", Outcome::Failed)], failed),
+            (vec![deployed("v2", Outcome::Interrupted)], interrupted),
+            // It began, and ended before it changed anything.
+            (vec![deployed("v2", Outcome::Cancelled)], "v1"),
+            (vec![deployed("v2", Outcome::Failed), deployed("v3", Outcome::Cancelled)], failed),
+            // What comes back is what was there before, and that is not known.
+            (vec![deployed("v2", Outcome::Failed), deployed("v3", Outcome::RolledBack)], failed),
+            (vec![deployed("v2", Outcome::Failed), deployed("v3", Outcome::Succeeded)], "v3"),
+            (vec![deployed("v2", Outcome::Interrupted), again(Outcome::RolledBack)], "v1"),
+            (vec![deployed("v2", Outcome::Interrupted), again(Outcome::Succeeded)], "v2"),
+            // A later deployment began: how an earlier one ends changes nothing.
+            (
+                vec![
+                    deployed("v2", Outcome::Succeeded),
+                    deployed("v3", Outcome::Succeeded),
+                    vec![ended("v2", Outcome::Failed)],
+                ],
+                "v3",
+            ),
+            // Its request is not there.
+            (
+                vec![deployed("v2", Outcome::Succeeded).split_off(1)],
+                "not known what serves: the ledger lacks the request of v2, which has ended",
+            ),
+            (vec![deployed("v2", Outcome::RolledBack).split_off(1)], "v1"),
+        ] {
+            let entries: Vec<_> = [v1()].into_iter().chain(rest).collect();
+            assert_eq!(serving(&state(&entries)), expected, "{entries:?}");
+        }
+        let never_begun = vec![deployed("v2", Outcome::Failed).remove(0), ended("v2", Outcome::Failed)];
+        assert_eq!(serving(&state(&[v1(), never_begun])), "v1");
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_read_makes_what_serves_unknown_until_a_later_success() {
+        let line = |after, environment: Option<&str>| UnreadableLine {
+            position: "ledger:7".to_owned(),
+            reason: "expected value".to_owned(),
+            environment: environment.map(str::to_owned),
+            after,
+        };
+        let why = "not known what serves: ledger:7 is not an entry of the ledger: expected value";
+        let entries = [deployed("v1", Outcome::Succeeded), deployed("v2", Outcome::Succeeded)].concat();
+        for (line, expected) in [
+            (line(0, None), "v2"),
+            (line(5, None), "v2"),
+            (line(6, None), why),
+            (line(6, Some("production")), why),
+            (line(6, Some("staging")), "v2"),
+        ] {
+            let ledger = Ledger::with_unreadable(entries.clone(), vec![line.clone()]);
+            assert_eq!(serving(&ledger.of("production")), expected, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn an_interrupted_deployment_that_begins_again_is_open() {
+        let state = state(&[deployed("v1", Outcome::Interrupted), vec![entry(9, "v1", Action::Began)]]);
+        let record = state.deployment(&RunId::new("v1")).expect("known");
+        assert_eq!((record.outcome, record.state(false)), (None, DeploymentState::InProgress));
+    }
+
+    #[test]
+    fn a_lock_ends_by_itself_or_by_a_person() {
+        let locked = entry(5, "", Action::Locked { until: Some(Timestamp(10)) });
+        let locked_state = state(&[vec![locked.clone()]]);
+        assert!(locked_state.lock(Timestamp(9)).is_some() && locked_state.lock(Timestamp(10)).is_none());
+        assert_eq!(state(&[vec![locked, entry(6, "", Action::Unlocked)]]).lock(Timestamp(7)), None);
+    }
+}

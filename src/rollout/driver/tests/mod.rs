@@ -1,0 +1,279 @@
+//! Deployments with real processes: replicas are files in a folder, and every command leaves a line.
+
+mod faults;
+mod interrupted;
+mod people;
+mod strategies;
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::*;
+use crate::model::deployment::{
+    Analysis, CanaryStep, Check, DeploymentRecord, Entry, EnvironmentState, Notify, NotifyEvent, Observed, Pause,
+    Probe, ScriptCommand, ScriptSettings, SlotState, Strategy, Timing,
+};
+use crate::model::{Command, DeploymentOrder, Reply};
+use crate::rollout::outlet::StepLog;
+use crate::rollout::target::script::Script;
+use crate::rollout::testing::{release, settings};
+use crate::store::clock::now;
+use crate::store::folder::RunsDir;
+
+const START: &str = "for i in $(seq $DEPLOY_REPLICAS); do echo $DEPLOY_RELEASE > $DEPLOY_SLOT.$i; done
+echo $DEPLOY_SHA > sha.$DEPLOY_SLOT
+echo start $DEPLOY_SLOT $DEPLOY_REPLICAS >> calls";
+const HEALTHY: &str = "test ! -e bad.$DEPLOY_RELEASE && ls $DEPLOY_SLOT.* > /dev/null";
+const WEIGHT: &str = "echo $DEPLOY_SLOT $DEPLOY_WEIGHT > weight; echo weight $DEPLOY_SLOT $DEPLOY_WEIGHT >> calls";
+const DRAIN: &str = "echo drain $DEPLOY_SLOT $DEPLOY_KEEP >> calls";
+const STOP: &str = "for file in $DEPLOY_SLOT.*; do
+  test ${file##*.} -gt $DEPLOY_KEEP 2> /dev/null && rm -f $file
+done
+echo stop $DEPLOY_SLOT $DEPLOY_KEEP >> calls";
+
+/// Reports the replicas that there are, with the release of their slot.
+const STATUS: &str = "for slot in blue green; do
+  replicas=$(ls $slot.* 2> /dev/null | wc -l)
+  of=none; share=100; test -e weight && read of share < weight
+  test $of = $slot || share=$((100 - share))
+  test $replicas -eq 0 || echo $slot $(cat sha.$slot) $replicas $replicas $share
+done";
+
+const COMMANDS: &[(ScriptCommand, &str)] = &[
+    (ScriptCommand::Start, START),
+    (ScriptCommand::Healthy, HEALTHY),
+    (ScriptCommand::Weight, WEIGHT),
+    (ScriptCommand::Drain, DRAIN),
+    (ScriptCommand::Stop, STOP),
+];
+
+/// Keeps records and logs in memory, and notifies of each record.
+#[derive(Default)]
+struct Memory {
+    events: Mutex<Vec<Event>>,
+    logs: Mutex<HashMap<u32, Vec<u8>>>,
+    count: watch::Sender<usize>,
+}
+
+struct MemoryLog(Arc<Memory>, u32);
+
+struct Recorder(Arc<Memory>);
+
+impl Outlet for Recorder {
+    fn record(&self, event: Event) {
+        self.0.events.lock().expect("no panic").push(event);
+        self.0.count.send_modify(|count| *count += 1);
+    }
+
+    fn log(&self, _: &JobId, step: StepNumber) -> Box<dyn StepLog> {
+        Box::new(MemoryLog(Arc::clone(&self.0), step.0))
+    }
+
+    fn masked(&self, text: &str) -> String {
+        text.replace("hunter2", "***")
+    }
+}
+
+impl StepLog for MemoryLog {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.logs.lock().expect("no panic").entry(self.1).or_default().extend_from_slice(bytes);
+    }
+
+    fn finish(&mut self) {}
+}
+
+impl Memory {
+    async fn recorded(&self, is_it: impl Fn(&Event) -> bool) {
+        let mut count = self.count.subscribe();
+        while !self.events.lock().expect("no panic").iter().any(&is_it) {
+            count.changed().await.expect("the outlet lives");
+        }
+    }
+
+    /// Waits until a step has started.
+    async fn started(&self, number: u32) {
+        self.recorded(|event| matches!(event, Event::StepStarted { step, .. } if step.0 == number)).await;
+    }
+
+    fn log(&self) -> String {
+        let logs = self.logs.lock().expect("no panic");
+        let mut all: Vec<_> = logs.iter().collect();
+        all.sort();
+        all.into_iter().map(|(_, text)| String::from_utf8_lossy(text).into_owned()).collect()
+    }
+}
+
+/// The turns of one environment: a lock.
+struct OneAtATime(Arc<tokio::sync::Mutex<()>>);
+
+impl Queue for OneAtATime {
+    fn wait(&self, _: bool) -> BoxFuture<'_, Result<Turn, QueueError>> {
+        let lock = Arc::clone(&self.0);
+        async move { Ok(Box::new(lock.lock_owned().await) as Turn) }.boxed()
+    }
+}
+
+/// A machine with one environment.
+struct Rig {
+    home: tempfile::TempDir,
+    settings: EnvironmentSettings,
+    turns: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// A deployment that was started.
+struct Going {
+    folder: RunFolder,
+    memory: Arc<Memory>,
+    order: mpsc::Sender<Asked>,
+    stop: watch::Sender<Stop>,
+    end: tokio::task::JoinHandle<DeploymentEnd>,
+}
+
+fn person(user: &str) -> Actor {
+    Actor { user: user.to_owned(), host: "web".to_owned(), email: String::new() }
+}
+
+impl Rig {
+    fn new(settings: EnvironmentSettings) -> Self {
+        let home = tempfile::tempdir().expect("a folder");
+        fs::create_dir(home.path().join("repository")).expect("made");
+        Self { home, settings, turns: Arc::default() }
+    }
+
+    fn root(&self) -> std::path::PathBuf {
+        self.home.path().join("repository")
+    }
+
+    fn runs(&self) -> RunsDir {
+        RunsDir::at(self.home.path().join("state"))
+    }
+
+    fn file(&self) -> LedgerFile {
+        LedgerFile::of(&self.runs(), Path::new("/shop/.git"))
+    }
+
+    fn state(&self) -> EnvironmentState {
+        self.file().read().expect("read").of("production")
+    }
+
+    fn record(&self, folder: &RunFolder) -> DeploymentRecord {
+        self.state().deployment(folder.id()).expect("requested").clone()
+    }
+
+    /// Adds an entry about the environment as a whole.
+    fn add(&self, action: Action) {
+        let (at, by, environment) = (now(), person("ada"), "production".to_owned());
+        let entry = Entry { at, by, environment, deployment: None, action, reason: "hands off".to_owned() };
+        self.file().append(&entry).expect("written");
+    }
+
+    /// Requests a deployment by ada.
+    fn request(&self, tag: &str, cause: &Cause) -> RunFolder {
+        let folder = self.runs().create(Timestamp(1_700_000_000_000)).expect("made");
+        let action = Action::Requested { release: release(tag), from: None, cause: cause.clone() };
+        let (at, by, environment) = (now(), person("ada"), "production".to_owned());
+        let deployment = Some(folder.id().clone());
+        self.file().append(&Entry { at, by, environment, deployment, action, reason: String::new() }).expect("written");
+        folder
+    }
+
+    /// Starts an attempt.
+    fn begin(&self, folder: &RunFolder, tag: &str, cause: Cause, begin: Begin) -> Going {
+        let memory = Arc::new(Memory::default());
+        let environment = std::env::vars_os().filter(|(name, _)| name == "PATH").collect();
+        let shell = Shell { folder: self.root(), environment };
+        let kept = self.file().observed("production");
+        let tools = Tools {
+            folder: folder.clone(),
+            attempt: 1,
+            outlet: Arc::new(Recorder(Arc::clone(&memory))),
+            target: Arc::new(Script::new(self.settings.clone(), folder.id().clone(), shell.clone(), kept)),
+            shell,
+            ledger: self.file(),
+            queue: Arc::new(OneAtATime(Arc::clone(&self.turns))),
+            known: Arc::new(crate::rollout::testing::known),
+            minute_of_week: |_| 0,
+        };
+        let subject = Subject {
+            settings: self.settings.clone(),
+            release: release(tag),
+            cause,
+            creator: person("ada"),
+            worker: person("ada"),
+        };
+        let (order, orders) = mpsc::channel(8);
+        let (stop, stopped) = watch::channel(Stop::No);
+        let end = tokio::spawn(carry_out(subject, tools, orders, stopped, begin));
+        Going { folder: folder.clone(), memory, order, stop, end }
+    }
+
+    fn deploy(&self, tag: &str) -> Going {
+        self.begin(&self.request(tag, &Cause::Manual), tag, Cause::Manual, Begin::Forward)
+    }
+
+    /// Deploys a release without anything in its way.
+    async fn deployed(&self, tag: &str) {
+        let end = self.deploy(tag).end.await.expect("no panic");
+        assert_eq!(end, DeploymentEnd { conclusion: Conclusion::Success, reason: None });
+    }
+
+    fn calls(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.root().join("calls")).unwrap_or_default();
+        fs::remove_file(self.root().join("calls")).ok();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// Returns the releases of the replicas, by slot and number, and the traffic.
+    fn running(&self) -> String {
+        let mut all = Vec::new();
+        for entry in fs::read_dir(self.root()).expect("a folder").flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with("blue.") || name.starts_with("green.") {
+                all.push(format!("{name}={}", read(&entry.path())));
+            }
+        }
+        all.sort();
+        format!("{} weight {}", all.join(" "), read(&self.root().join("weight")))
+    }
+
+    fn spoil(&self, tag: &str) {
+        fs::write(self.root().join(format!("bad.{tag}")), "").expect("written");
+    }
+}
+
+impl Going {
+    async fn tell(&self, order: DeploymentOrder, by: &str) -> Reply {
+        self.command(Command::Deployment { order, by: Some(person(by)) }).await
+    }
+
+    async fn command(&self, command: Command) -> Reply {
+        let (reply, replied) = oneshot::channel();
+        self.order.send((command, reply)).await.expect("it goes on");
+        replied.await.expect("answered")
+    }
+
+    /// Repeats an order until it is accepted.
+    async fn accepted(&self, order: DeploymentOrder, by: &str) {
+        while self.tell(order.clone(), by).await != Reply::Accepted {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_default().trim().to_owned()
+}
+
+fn rolling() -> EnvironmentSettings {
+    settings(Strategy::Rolling { max_surge: 1, max_unavailable: 0 }, 2, COMMANDS)
+}
+
+fn canary(steps: &[CanaryStep]) -> EnvironmentSettings {
+    settings(Strategy::Canary { steps: steps.to_vec() }, 2, COMMANDS)
+}

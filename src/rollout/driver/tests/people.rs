@@ -1,0 +1,123 @@
+//! People who approve, promote, pause, abort and replace deployments.
+
+use super::*;
+
+#[tokio::test]
+async fn a_canary_waits_for_people_who_promote_pause_and_abort() {
+    let steps = [CanaryStep::Weight(10), CanaryStep::Pause(Pause::Person)];
+    let command = "echo \"$DEPLOY_EVENT $DEPLOY_RELEASE\" >> events".to_owned();
+    let notify = Some(Notify { command, on: NotifyEvent::ALL.to_vec() });
+    let rig = Rig::new(EnvironmentSettings { notify, ..canary(&steps) });
+    rig.deployed("v1").await;
+    let going = rig.deploy("v2");
+    going.memory.started(4).await;
+    assert_eq!(rig.running(), "blue.1=v1 blue.2=v1 green.1=v2 weight green 10");
+    going.accepted(DeploymentOrder::Promote { full: false }, "olu").await;
+    going.end.await.expect("no panic");
+    assert_eq!(rig.running(), "green.1=v2 green.2=v2 weight green 100");
+    let going = rig.deploy("v3");
+    going.memory.started(4).await;
+    going.accepted(DeploymentOrder::Abort { reason: "errors".to_owned() }, "olu").await;
+    let end = going.end.await.expect("no panic");
+    let title = release("v2").title();
+    assert_eq!(end.reason, Some(format!("aborted by olu@web: errors; {title} serves again")));
+    assert_eq!(rig.running(), "green.1=v2 green.2=v2 weight green 100");
+    let words: Vec<_> = rig
+        .file()
+        .read()
+        .expect("read")
+        .entries()
+        .iter()
+        .map(|entry| (entry.by.user.clone(), entry.action.word()))
+        .collect();
+    let olu = words.into_iter().filter(|(user, _)| user == "olu").map(|(_, word)| word).collect::<Vec<_>>();
+    assert_eq!(olu, ["promoted", "aborted"]);
+    let mut events: Vec<_> = read(&rig.root().join("events")).lines().map(str::to_owned).collect();
+    events.sort();
+    assert_eq!(events, ["paused v2", "paused v3", "rolled_back v3", "succeeded v1", "succeeded v2"]);
+}
+
+#[tokio::test]
+async fn an_analysis_that_knows_nothing_asks_a_person() {
+    let steps = [CanaryStep::Weight(10), CanaryStep::Pause(Pause::For(Duration::from_millis(60)))];
+    let analysis = Analysis {
+        probe: Probe::Exec("exit 75".to_owned()),
+        every: Duration::from_millis(10),
+        timeout: Duration::from_secs(5),
+        failures: 2,
+    };
+    let rig = Rig::new(canary(&steps));
+    rig.deployed("v1").await;
+    let rig = Rig { settings: EnvironmentSettings { analysis: Some(analysis), ..rig.settings.clone() }, ..rig };
+    let going = rig.deploy("v2");
+    while !going.memory.log().contains("a person decides") {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    going.accepted(DeploymentOrder::Promote { full: false }, "olu").await;
+    assert_eq!(going.end.await.expect("no panic").conclusion, Conclusion::Success);
+}
+
+#[tokio::test]
+async fn a_deployment_waits_for_an_approval_by_another_person() {
+    let rules = EnvironmentSettings {
+        reviewers: vec!["olu".to_owned(), "ada".to_owned()],
+        prevent_self_review: true,
+        ..rolling()
+    };
+    let rig = Rig::new(rules);
+    let review = |approve| DeploymentOrder::Review { approve, comment: "ship it".to_owned() };
+    let waits = |event: &Event| matches!(event, Event::ReviewsPending { environments } if environments.len() == 1);
+    let going = rig.deploy("v1");
+    going.memory.recorded(waits).await;
+    let Reply::Rejected { reason } = going.tell(review(true), "ada").await else { panic!("her own deployment") };
+    assert_eq!(reason, "ada@web: you may not approve your own deployment; the reviewers are olu, ada");
+    let Reply::Rejected { reason } = going.tell(DeploymentOrder::Promote { full: true }, "olu").await else {
+        panic!("not begun")
+    };
+    assert_eq!(reason, "it has not begun: its gates are closed");
+    assert_eq!(going.tell(review(true), "olu").await, Reply::Accepted);
+    assert_eq!(going.end.await.expect("no panic").conclusion, Conclusion::Success);
+    rig.calls();
+    let going = rig.deploy("v2");
+    going.memory.recorded(waits).await;
+    assert_eq!(going.tell(review(false), "olu").await, Reply::Accepted);
+    let end = going.end.await.expect("no panic");
+    let expected =
+        DeploymentEnd { conclusion: Conclusion::Cancelled, reason: Some("rejected by olu@web: ship it".to_owned()) };
+    assert_eq!(end, expected);
+    assert_eq!((rig.calls(), rig.record(&going.folder).outcome), (Vec::new(), Some(Outcome::Cancelled)));
+}
+
+#[tokio::test]
+async fn a_deployment_in_the_queue_gives_its_place_to_a_newer_one_and_says_so() {
+    let rig = Rig::new(canary(&[CanaryStep::Weight(10), CanaryStep::Pause(Pause::Person)]));
+    let give_way = || Command::Yield { group: "deploy production".to_owned(), job: None, to: "run-2".to_owned() };
+    let held = Arc::clone(&rig.turns).lock_owned().await;
+    let going = rig.deploy("v1");
+    assert_eq!(going.command(give_way()).await, Reply::Accepted);
+    let end = going.end.await.expect("no panic");
+    let reason = "a newer deployment, run-2, took its place in the queue";
+    assert_eq!(end, DeploymentEnd { conclusion: Conclusion::Cancelled, reason: Some(reason.to_owned()) });
+    assert_eq!(rig.record(&going.folder).reason, reason);
+    drop(held);
+    rig.deployed("v1").await;
+    let going = rig.deploy("v2");
+    going.memory.started(4).await;
+    let Reply::Rejected { reason } = going.command(give_way()).await else { panic!("it has begun") };
+    assert_eq!(reason, "it has begun, and does not give up its turn");
+    going.end.abort();
+}
+
+#[tokio::test]
+async fn a_lock_that_comes_while_a_deployment_waits_for_its_turn_holds_it_and_leaves_the_turn_to_others() {
+    let rig = Rig::new(rolling());
+    let held = Arc::clone(&rig.turns).lock_owned().await;
+    let going = rig.deploy("v1");
+    rig.add(Action::Locked { until: None });
+    drop(held);
+    going.memory.recorded(|event| matches!(event, Event::JobWaiting { .. })).await;
+    let turn = tokio::time::timeout(Duration::from_secs(10), rig.turns.lock()).await.expect("the turn is free");
+    rig.add(Action::Unlocked);
+    drop(turn);
+    assert_eq!(going.end.await.expect("no panic").conclusion, Conclusion::Success);
+}

@@ -1,0 +1,68 @@
+//! Deployments without anything in their way.
+
+use super::*;
+
+#[tokio::test]
+async fn a_rolling_deployment_replaces_replicas_one_by_one() {
+    let rig = Rig::new(rolling());
+    rig.deployed("v1").await;
+    assert_eq!(rig.calls(), ["start blue 2", "weight blue 100"]);
+    let going = rig.deploy("v2");
+    let (folder, memory) = (going.folder.clone(), Arc::clone(&going.memory));
+    going.end.await.expect("no panic");
+    assert_eq!(
+        rig.calls(),
+        [
+            "start green 1",
+            "weight green 50",
+            "drain blue 1",
+            "stop blue 1",
+            "start green 2",
+            "weight green 100",
+            "drain blue 0",
+            "stop blue 0",
+        ]
+    );
+    assert_eq!(rig.running(), "green.1=v2 green.2=v2 weight green 100");
+    assert_eq!(rig.record(&folder).outcome, Some(Outcome::Succeeded));
+    let events = memory.events.lock().expect("no panic");
+    let ends: Vec<_> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::StepFinished { step, conclusion, .. } => Some((step.0, *conclusion)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(ends, (1..=10).map(|step| (step, Conclusion::Success)).collect::<Vec<_>>());
+    assert!(events.iter().any(|event| matches!(event, Event::ProcessStarted { .. })));
+}
+
+#[tokio::test]
+async fn a_kept_release_comes_back_without_a_start() {
+    let settings = EnvironmentSettings {
+        keep_old: Duration::from_mins(1),
+        ..settings(Strategy::BlueGreen { pause: None }, 2, COMMANDS)
+    };
+    let rig = Rig::new(settings);
+    rig.deployed("v1").await;
+    let kept = rig.deploy("v2");
+    kept.memory.started(5).await;
+    while rig.record(&kept.folder).outcome.is_none() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(rig.running(), "blue.1=v1 blue.2=v1 green.1=v2 green.2=v2 weight green 100");
+    rig.calls();
+    let folder = rig.request("v1", &Cause::Rollback);
+    let back = rig.begin(&folder, "v1", Cause::Rollback, Begin::Forward);
+    while rig.record(&folder).outcome.is_none() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(rig.calls(), ["start blue 2", "weight blue 100", "drain green 0"]);
+    // The deployment that kept v1 does not stop it now that it serves.
+    kept.accepted(DeploymentOrder::Promote { full: false }, "ada").await;
+    assert_eq!(kept.end.await.expect("no panic").conclusion, Conclusion::Success);
+    assert_eq!(rig.running(), "blue.1=v1 blue.2=v1 green.1=v2 green.2=v2 weight blue 100");
+    assert_eq!(rig.state().live().map(|live| live.release.clone()), Some(release("v1")));
+    back.stop.send_replace(Stop::Back);
+    assert_eq!(back.end.await.expect("no panic").conclusion, Conclusion::Success, "a cancel ends the wait alone");
+}
