@@ -3,10 +3,13 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
+use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, fchmod, fstat, mkdirat, mkfifoat, renameat, unlinkat};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, fchmod, fstat, linkat, mkdirat, mkfifoat, renameat, symlinkat, unlinkat,
+};
 use rustix::io::Errno;
 
 use super::regular::{LOOK, contents, readable, size_of};
@@ -142,6 +145,31 @@ impl Folder {
             made => made,
         };
         Ok(File::from(made?))
+    }
+
+    /// Makes a file with a content, in place of what had its name before.
+    ///
+    /// # Errors
+    /// Like [`Folder::create`]; it cannot be written.
+    pub fn write(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        self.create(path)?.write_all(content)
+    }
+
+    /// Makes a symbolic link in this folder, in place of what had its name before.
+    ///
+    /// # Errors
+    /// It cannot be made, or a folder has its name and cannot be removed.
+    pub fn link(&self, name: &Path, target: &Path) -> io::Result<()> {
+        self.remove_any(name)?;
+        Ok(symlinkat(target, self, name)?)
+    }
+
+    /// Makes a hard link in this folder to a file elsewhere.
+    ///
+    /// # Errors
+    /// The name is taken, or it is another file system, or the system refuses it.
+    pub fn hard_link(&self, name: &Path, file: &Path) -> io::Result<()> {
+        Ok(linkat(CWD, file, self, name, AtFlags::empty())?)
     }
 
     /// Makes a FIFO that every user may read and write.

@@ -2,10 +2,13 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
-use super::git_folder::Objects;
+use super::files::{Target, copy_files};
+use super::git_folder::{Objects, Origin, add_submodule};
 use super::{Abort, CheckedOut, CheckoutError, Request, Submodules, check_out};
 use crate::repo::git::git;
 
@@ -135,4 +138,92 @@ fn a_container_reads_the_objects_of_another_repository_only_where_the_user_allow
     fs::remove_dir_all(&own).expect("removed");
     symlink(&other, &own).expect("linked");
     refused(&[]);
+}
+
+/// Puts something in the place of a file. The second path is that of a file of the user.
+type Trap = fn(&Path, &Path);
+
+const TRAPS: [Trap; 4] = [
+    |path, _| {
+        rustix::fs::mkfifoat(rustix::fs::CWD, path, rustix::fs::Mode::from_raw_mode(0o600)).expect("made");
+    },
+    |path, precious| symlink(precious, path).expect("linked"),
+    |path, precious| symlink(precious.with_file_name("new"), path).expect("linked"),
+    |path, _| symlink("/dev/full", path).expect("linked"),
+];
+
+/// Does work that must end by itself.
+fn bounded(work: impl FnOnce() + Send + 'static) {
+    let (ended, end) = mpsc::channel();
+    let worker = thread::spawn(move || {
+        work();
+        let _ = ended.send(());
+    });
+    assert_ne!(end.recv_timeout(Duration::from_mins(1)), Err(mpsc::RecvTimeoutError::Timeout), "it waits");
+    worker.join().expect("no panic");
+}
+
+#[test]
+fn what_a_process_puts_in_the_place_of_a_file_is_neither_written_nor_waited_for() {
+    const OF_GIT: [&str; 6] = ["HEAD", "config", "packed-refs", "shallow", "index", "objects/info/alternates"];
+    for trap in TRAPS {
+        bounded(move || {
+            let case = Case::new();
+            case.write("precious", "kept");
+            let commit = git(&case.at("from"), ["rev-parse", "HEAD"]).expect("git rev-parse");
+            case.write("from/.git/shallow", &commit);
+            let request = Request { objects: Objects::Borrowed, ..Request::default() };
+            let target = Target::open(&case.at("w"), false).expect("made");
+            target.git_folder().and_then(|folder| folder.make_folders(Path::new("objects/info"))).expect("made");
+            let planted = || {
+                for name in OF_GIT {
+                    let _ = fs::remove_file(case.at("w/.git").join(name));
+                    trap(&case.at("w/.git").join(name), &case.at("precious"));
+                }
+                let _ = fs::remove_file(case.at("w/file"));
+                trap(&case.at("w/file"), &case.at("precious"));
+            };
+            planted();
+            let origin = Origin::of(&case.at("from"), &request).expect("a repository");
+            origin.write(&case.at("from"), &target, None, &request).expect("written");
+            origin.copy_index(&target, &request.abort).expect("copied");
+            let copied = copy_files(&case.at("from"), target.folder(), &["file".into()], &request).expect("copied");
+            assert_eq!(copied.files, 1);
+            for name in OF_GIT.map(|name| format!(".git/{name}")).iter().map(String::as_str).chain(["file"]) {
+                let kind = case.at("w").join(name).symlink_metadata().expect(name).file_type();
+                assert!(kind.is_file(), "{name}: {kind:?}");
+            }
+            planted();
+            // It reads the file, too.
+            add_submodule(&target, "a", "x").expect_err("refused");
+            assert_eq!(fs::read_to_string(case.at("precious")).expect("there"), "kept");
+            assert!(!case.at("new").exists());
+        });
+    }
+}
+
+#[test]
+fn a_link_in_the_place_of_a_folder_leads_nowhere() {
+    let case = Case::new();
+    fs::create_dir(case.at("outer")).expect("made");
+    let request = Request::default();
+    let origin = Origin::of(&case.at("from"), &request).expect("a repository");
+    for linked in [".git", ".git/objects", ".git/refs"] {
+        let target = Target::open(&case.at("w"), false).expect("made");
+        fs::create_dir_all(case.at("w").join(linked).parent().expect("a parent")).expect("made");
+        symlink(case.at("outer"), case.at("w").join(linked)).expect("linked");
+        let written = origin.write(&case.at("from"), &target, None, &request);
+        written.and_then(|()| origin.bring_objects(&target, &request)).expect_err(linked);
+        assert_eq!(fs::read_dir(case.at("outer")).expect("there").count(), 0, "{linked}");
+    }
+    // Neither in a folder of the files, nor in place of the copy itself.
+    let target = Target::open(&case.at("w"), false).expect("made");
+    symlink(case.at("outer"), case.at("w/sub")).expect("linked");
+    fs::create_dir(case.at("from/sub")).expect("made");
+    case.write("from/sub/file", "1");
+    copy_files(&case.at("from"), target.folder(), &["sub/file".into()], &request).expect_err("a link");
+    fs::rename(case.at("w"), case.at("moved")).expect("moved");
+    symlink(case.at("outer"), case.at("w")).expect("linked");
+    copy_files(&case.at("from"), target.folder(), &["file".into()], &request).expect("copied to where it was");
+    assert!(case.at("moved/file").is_file() && fs::read_dir(case.at("outer")).expect("there").count() == 0);
 }

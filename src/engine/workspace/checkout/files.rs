@@ -1,16 +1,14 @@
-//! Copies the files of a working tree.
+//! The folder that a checkout fills, and copies of files of a working tree in it.
 
-use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use super::Request;
 use super::error::CheckoutError;
-use crate::files;
-use crate::files::open_own;
+use super::{Request, has_link};
+use crate::files::{Folder, open_own};
 use crate::repo::git::Abort;
 
 /// Number of files up to which one thread copies them all: starting a thread costs as much as copying one or two files.
@@ -30,46 +28,70 @@ pub(super) struct Copied {
     pub(super) left_out: Vec<PathBuf>,
 }
 
-/// Empties a folder but keeps it: it may be a step's working directory. With `keep_files`, only its git folder is removed,
-/// if it has one.
-pub(super) fn clear(target: &Path, keep_files: bool) -> io::Result<()> {
-    if target.is_symlink() {
-        // The target of a link must not be emptied.
-        fs::remove_file(target)?;
-    }
-    fs::create_dir_all(target)?;
-    if keep_files && target.join(".git").is_dir() {
-        return remove(&target.join(".git"));
-    }
-    for entry in fs::read_dir(target)? {
-        remove(&entry?.path())?;
-    }
-    Ok(())
+/// An open folder that a checkout fills. A process that a step left behind may put a link or a FIFO in the place of
+/// anything in it: nothing is written through its path.
+pub(super) struct Target {
+    path: PathBuf,
+    folder: Folder,
 }
 
-/// Removes a file, or a folder with everything in it. Of a link, the link alone is removed.
-fn remove(path: &Path) -> io::Result<()> {
-    match path.symlink_metadata() {
-        Ok(data) if data.is_dir() => fs::remove_dir_all(path),
-        Ok(_) => fs::remove_file(path),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
+impl Target {
+    /// Opens a folder and empties it, but keeps it: it may be a step's working directory. A file or a link in its place is
+    /// removed. With `keep_files`, only its git folder is removed, if it has one.
+    ///
+    /// # Errors
+    /// Something in its place or in it cannot be removed, or it cannot be made.
+    pub(super) fn open(path: &Path, keep_files: bool) -> io::Result<Self> {
+        let folder = match Folder::above(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::create_dir_all(path.parent().unwrap_or(path))?;
+                Folder::above(path)
+            }
+            above => above,
+        };
+        let (above, name) = folder?;
+        if above.folder(name).is_err() {
+            above.remove_any(name)?;
+        }
+        let folder = above.make_folders(name)?;
+        clear(&folder, keep_files)?;
+        Ok(Self { path: path.to_owned(), folder })
     }
+
+    /// Returns the path of the folder, for git and for messages.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// Opens the git folder, which is made unless it exists.
+    pub(super) fn git_folder(&self) -> io::Result<Folder> {
+        self.folder.make_folders(Path::new(".git"))
+    }
+}
+
+/// Empties a folder. With `keep_files`, only its git folder is removed, if it has one: without, it is no checkout.
+pub(super) fn clear(folder: &Folder, keep_files: bool) -> io::Result<()> {
+    let git = Path::new(".git");
+    if keep_files && folder.folder(git).is_ok() { folder.remove_folder(git) } else { folder.clear() }
 }
 
 /// Copies a regular file of a git folder if it exists. A link could lead to any file of this machine.
-pub(super) fn copy_if_there(from: &Path, to: &Path, abort: &Abort) -> io::Result<()> {
-    match copy(from, to, abort) {
+pub(super) fn copy_if_there(from: &Path, to: &Folder, name: &Path, abort: &Abort) -> io::Result<()> {
+    match copy(from, to, name, abort) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
 }
 
 /// Copies a regular file with its permissions. An interrupt is noticed between two portions.
-fn copy(from: &Path, to: &Path, abort: &Abort) -> io::Result<()> {
+fn copy(from: &Path, to: &Folder, name: &Path, abort: &Abort) -> io::Result<()> {
     let from = open_own(from)?;
     // Never a pipe that a step put there, which would hold the copy.
-    let mut copy = files::create_own(to)?;
+    let mut copy = to.create(name)?;
     // The kernel copies, and shares the blocks if the file system supports it.
     while io::copy(&mut (&from).take(PORTION), &mut copy)? == PORTION {
         if abort.is_set() {
@@ -82,14 +104,14 @@ fn copy(from: &Path, to: &Path, abort: &Abort) -> io::Result<()> {
 /// Copies the listed files, as far as they exist. With `keep_files`, the target may have files already.
 pub(super) fn copy_files(
     from: &Path,
-    to: &Path,
+    to: &Folder,
     files: &[PathBuf],
     request: &Request,
 ) -> Result<Copied, CheckoutError> {
     let threads = if files.len() > FEW { thread::available_parallelism().map_or(1, usize::from) } else { 1 };
     let copied = AtomicUsize::new(0);
     let copy = |portion: &[PathBuf]| {
-        let mut folders = Folders { from, to, request, last: None, made: HashSet::new() };
+        let mut folders = Folders { from, to, request, last: None };
         let mut nested = Vec::new();
         for file in portion {
             request.proceed()?;
@@ -129,18 +151,16 @@ enum Entry {
 /// Copies files, checking each folder only once for consecutive files in it.
 struct Folders<'a> {
     from: &'a Path,
-    to: &'a Path,
+    to: &'a Folder,
     request: &'a Request,
-    /// Folder of the previous file, and whether it is part of the repository.
-    last: Option<(PathBuf, bool)>,
-    /// Folders of the copy that were seen to be folders, and no links that a step made.
-    made: HashSet<PathBuf>,
+    /// Folder of the previous file, and the same in the copy if it is part of the repository.
+    last: Option<(PathBuf, Option<Folder>)>,
 }
 
 impl Folders<'_> {
     /// Copies a file or a link. A tracked file may have been deleted.
     fn copy(&mut self, file: &Path) -> io::Result<Entry> {
-        let (from, to) = (self.from.join(file), self.to.join(file));
+        let from = self.from.join(file);
         let kind = match from.symlink_metadata() {
             Ok(data) => data.file_type(),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
@@ -148,60 +168,51 @@ impl Folders<'_> {
             }
             Err(error) => return Err(error),
         };
-        if !self.enter(file.parent().unwrap_or(Path::new("")))? {
-            return Ok(Entry::None);
-        }
+        let request = self.request;
+        let (folder, name) = file.parent().zip(file.file_name()).ok_or(io::ErrorKind::InvalidInput)?;
+        let Some(to) = self.enter(folder)? else { return Ok(Entry::None) };
+        let name = Path::new(name);
         if kind.is_dir() {
             if !is_left_out(file) {
-                fs::create_dir_all(to)?;
+                to.make_folders(name)?;
             }
             return Ok(Entry::Folder);
         }
-        if self.request.keep_files {
-            remove(&to)?;
+        if request.keep_files {
+            to.remove_any(name)?;
         }
         if kind.is_symlink() {
-            std::os::unix::fs::symlink(fs::read_link(from)?, to)?;
+            to.link(name, &fs::read_link(from)?)?;
         } else if kind.is_file() {
-            copy(&from, &to, &self.request.abort)?;
+            copy(&from, to, name, &request.abort)?;
         } else {
             return Ok(Entry::None);
         }
         Ok(Entry::File)
     }
 
-    /// Creates a folder of the copy. Returns `false` if the repository has a link in its place: as in `git status`, the
-    /// files that git lists below it do not exist then.
-    fn enter(&mut self, folder: &Path) -> io::Result<bool> {
-        if let Some((last, ours)) = &self.last
-            && last == folder
-        {
-            return Ok(*ours);
+    /// Returns a folder of the copy, which is made unless it exists. `None` if the repository has a link in its place: as in
+    /// `git status`, the files that git lists below it do not exist then.
+    fn enter(&mut self, folder: &Path) -> io::Result<Option<&Folder>> {
+        if self.last.as_ref().is_none_or(|(last, _)| last != folder) {
+            let made = if has_link(self.from, folder) { None } else { Some(self.make(folder)?) };
+            self.last = Some((folder.to_owned(), made));
         }
-        let linked = |folder: &&Path| self.from.join(folder).is_symlink();
-        let ours = !folder.ancestors().filter(|folder| !folder.as_os_str().is_empty()).any(|folder| linked(&folder));
-        if ours {
-            if self.request.keep_files {
-                self.make_way(folder)?;
-            }
-            fs::create_dir_all(self.to.join(folder))?;
-        }
-        self.last = Some((folder.to_owned(), ours));
-        Ok(ours)
+        Ok(self.last.as_ref().and_then(|(_, made)| made.as_ref()))
     }
 
-    /// Removes files and links where the copy has folders: a link would lead out of the copy.
-    fn make_way(&mut self, folder: &Path) -> io::Result<()> {
-        let mut above: Vec<&Path> = folder.ancestors().filter(|folder| !folder.as_os_str().is_empty()).collect();
-        above.reverse();
-        for folder in above {
-            if self.made.insert(folder.to_owned()) {
-                let place = self.to.join(folder);
-                if place.symlink_metadata().is_ok_and(|data| !data.is_dir()) {
-                    fs::remove_file(&place)?;
-                }
-            }
+    /// Opens a folder of the copy, which is made unless it exists. Files and links that a step put in its place are removed.
+    fn make(&self, folder: &Path) -> io::Result<Folder> {
+        if !self.request.keep_files {
+            return self.to.make_folders(folder);
         }
-        Ok(())
+        let mut made = self.to.folder(Path::new("."))?;
+        for name in folder.iter().map(Path::new) {
+            if made.folder(name).is_err() {
+                made.remove_any(name)?;
+            }
+            made = made.make_folders(name)?;
+        }
+        Ok(made)
     }
 }

@@ -6,14 +6,21 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use super::error::CheckoutError;
-use super::files::copy_if_there;
+use super::files::{Target, copy_if_there};
 use super::{Request, objects};
+use crate::files::{Links, read_own_text};
 use crate::repo::address::without_credentials;
 use crate::repo::git::Abort;
 
 /// Keys of the repository's git configuration that the copy takes over: how objects are stored, how files are compared,
 /// and where `origin` is.
 const KEPT: &str = r"^(core\.(autocrlf|eol|filemode|symlinks|ignorecase)|extensions\.(objectformat|partialclone)|remote\.origin\.(url|promisor|partialclonefilter))$";
+
+/// Maximum size in bytes of the configuration of a copy.
+const MAX_CONFIG: u64 = 16 * 1024 * 1024;
+
+/// Maximum size in bytes of the file that names the commits whose parents are missing.
+const MAX_SHALLOW: u64 = 64 * 1024 * 1024;
 
 /// How the copy has the repository's objects.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -107,12 +114,11 @@ impl Origin {
     pub(super) fn write(
         &self,
         repository: &Path,
-        target: &Path,
+        target: &Target,
         wanted: Option<&Wanted>,
         request: &Request,
     ) -> Result<(), CheckoutError> {
         let depth = request.depth;
-        let folder = target.join(".git");
         let start = wanted.map(|wanted| wanted.commit.as_str()).or(self.commit());
         let cut = match (depth, start) {
             (Some(depth), Some(start)) => boundary(repository, start, depth.commits, request)?,
@@ -122,37 +128,38 @@ impl Origin {
             (Some(commit), "") => commit.clone(),
             (_, branch) => format!("ref: {branch}"),
         };
-        let written = (|| {
-            fs::create_dir_all(folder.join("objects/info"))?;
-            fs::create_dir_all(folder.join("refs"))?;
+        let written = || {
+            let folder = target.git_folder()?;
+            folder.make_folders(Path::new("refs"))?;
+            let info = folder.make_folders(Path::new("objects/info"))?;
             if request.objects == Objects::Borrowed {
                 let mut alternates = self.objects.clone().into_os_string().into_encoded_bytes();
                 alternates.push(b'\n');
-                fs::write(folder.join("objects/info/alternates"), alternates)?;
+                info.write(Path::new("alternates"), &alternates)?;
             }
-            fs::write(folder.join("HEAD"), format!("{head}\n"))?;
-            fs::write(folder.join("config"), &self.config)?;
-            fs::write(folder.join("packed-refs"), self.packed_refs(wanted, depth))?;
-            copy_if_there(&self.shallow, &folder.join("shallow"), &request.abort)?;
+            folder.write(Path::new("HEAD"), format!("{head}\n").as_bytes())?;
+            folder.write(Path::new("config"), self.config.as_bytes())?;
+            folder.write(Path::new("packed-refs"), self.packed_refs(wanted, depth).as_bytes())?;
+            copy_if_there(&self.shallow, &folder, Path::new("shallow"), &request.abort)?;
             if !cut.is_empty() {
-                let known = fs::read_to_string(folder.join("shallow")).unwrap_or_default();
-                fs::write(folder.join("shallow"), known + &cut.join("\n") + "\n")?;
+                let known = read_own_text(&self.shallow, MAX_SHALLOW).unwrap_or_default();
+                folder.write(Path::new("shallow"), (known + &cut.join("\n") + "\n").as_bytes())?;
             }
             Ok(())
-        })();
-        written.map_err(|source| CheckoutError::Write { path: folder, source })
+        };
+        written().map_err(|source| CheckoutError::Write { path: target.path().join(".git"), source })
     }
 
     /// Brings the objects into the git folder, unless it borrows them. What the repository names as its objects must be that
     /// in either case: containers see the folders.
-    pub(super) fn bring_objects(&self, target: &Path, request: &Request) -> Result<(), CheckoutError> {
+    pub(super) fn bring_objects(&self, target: &Target, request: &Request) -> Result<(), CheckoutError> {
         let folders = objects::folders(&self.objects)?;
         if request.objects == Objects::Borrowed {
             let git_folder = self.objects.parent().unwrap_or(&self.objects);
             let refused = objects::of_others(&folders, git_folder, &request.git_objects);
             return refused.map_or(Ok(()), |folder| Err(CheckoutError::OfOthers(folder.to_owned())));
         }
-        objects::bring(&folders, &target.join(".git/objects"), request)
+        objects::bring(&folders, target, request)
     }
 
     /// Returns the refs as in a clone: branches become those of `origin`, except for the branch that is checked out. With a
@@ -176,19 +183,19 @@ impl Origin {
     }
 
     /// Copies the index. It may be split over several files.
-    pub(super) fn copy_index(&self, target: &Path, abort: &Abort) -> Result<(), CheckoutError> {
-        let folder = target.join(".git");
-        let copied = (|| {
-            copy_if_there(&self.index, &folder.join("index"), abort)?;
+    pub(super) fn copy_index(&self, target: &Target, abort: &Abort) -> Result<(), CheckoutError> {
+        let copied = || {
+            let folder = target.git_folder()?;
+            copy_if_there(&self.index, &folder, Path::new("index"), abort)?;
             for entry in self.index.parent().map(fs::read_dir).transpose()?.into_iter().flatten() {
                 let name = entry?.file_name();
                 if name.to_string_lossy().starts_with("sharedindex.") {
-                    copy_if_there(&self.index.with_file_name(&name), &folder.join(&name), abort)?;
+                    copy_if_there(&self.index.with_file_name(&name), &folder, Path::new(&name), abort)?;
                 }
             }
             Ok(())
-        })();
-        copied.map_err(|source| CheckoutError::Copy { path: self.index.clone(), source })
+        };
+        copied().map_err(|source| CheckoutError::Copy { path: self.index.clone(), source })
     }
 }
 
@@ -257,12 +264,16 @@ fn configuration(kept: &str, repository: &Path) -> String {
 }
 
 /// Adds a submodule that is filled to the configuration of a copy.
-pub(super) fn add_submodule(target: &Path, name: &str, url: &str) -> Result<(), CheckoutError> {
-    let path = target.join(".git/config");
+pub(super) fn add_submodule(target: &Target, name: &str, url: &str) -> Result<(), CheckoutError> {
+    let path = Path::new("config");
     let entry =
         format!("[submodule {}]\n\tactive = true\n\turl = {}\n", quoted(name), quoted(&without_credentials(url)));
-    let known = fs::read_to_string(&path).unwrap_or_default();
-    fs::write(&path, known + &entry).map_err(|source| CheckoutError::Write { path, source })
+    let added = || {
+        let folder = target.git_folder()?;
+        let known = folder.read(path, Links::Refuse, MAX_CONFIG)?;
+        folder.write(path, &[&known[..], entry.as_bytes()].concat())
+    };
+    added().map_err(|source| CheckoutError::Write { path: target.path().join(".git/config"), source })
 }
 
 /// Quotes a value of a git configuration.

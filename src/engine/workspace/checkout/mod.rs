@@ -11,16 +11,15 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
-use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 use std::thread;
 
 use self::error::CheckoutError;
-use self::files::{Copied, clear, copy_files};
+use self::files::{Copied, Target, clear, copy_files};
 use self::git_folder::{Depth, Objects, Origin, Wanted};
 use self::sparse::Sparse;
-use crate::files::Folder;
+use crate::files::{Folder, Links};
 use crate::repo::git;
 use crate::repo::git::{Abort, Access, GitError, git_until};
 
@@ -35,6 +34,9 @@ mod attacks;
 
 /// First line of a file that stands for another one, which Git LFS keeps.
 const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
+
+/// Maximum size in bytes of such a file.
+const MAX_LFS_POINTER: u64 = 1024;
 
 /// Maximum number of paths that a message names.
 const NAMED: usize = 5;
@@ -112,7 +114,7 @@ pub(in crate::engine) fn check_out(
 ) -> Result<CheckedOut, CheckoutError> {
     let unwritten = |source| CheckoutError::Write { path: target.to_owned(), source };
     request.proceed()?;
-    clear(target, request.keep_files).map_err(unwritten)?;
+    let target = Target::open(target, request.keep_files).map_err(unwritten)?;
     // Each call mostly waits for git to start, so both run in parallel.
     let (origin, files) = thread::scope(|scope| {
         let wanted = request.wanted.is_some();
@@ -122,28 +124,28 @@ pub(in crate::engine) fn check_out(
     });
     let (origin, files) = (origin?, files?);
     let wanted = request.wanted.as_deref().map(|name| resolve(repository, name, request)).transpose()?;
-    origin.write(repository, target, wanted.as_ref(), request)?;
+    origin.write(repository, &target, wanted.as_ref(), request)?;
     let mut done = CheckedOut {
         commit: wanted.as_ref().map(|wanted| &*wanted.commit).or(origin.commit()).unwrap_or_default().to_owned(),
         ..CheckedOut::default()
     };
     if let Some(wanted) = &wanted {
-        origin.bring_objects(target, request)?;
-        put_commit(repository, target, wanted, request)?;
+        origin.bring_objects(&target, request)?;
+        put_commit(repository, target.path(), wanted, request)?;
         done.lines.push(format!("Checked out {} ({}).", wanted.name, wanted.commit));
     } else {
-        origin.copy_index(target, &request.abort)?;
-        let bring = || origin.bring_objects(target, request);
+        origin.copy_index(&target, &request.abort)?;
+        let bring = || origin.bring_objects(&target, request);
         let copied = if let Some(sparse) = &request.sparse {
             // Git reads objects for it.
             bring()?;
-            sparse.set(target, request)?;
-            copy_files(repository, target, &sparse.choose(target, files, request)?, request)?
+            sparse.set(target.path(), request)?;
+            copy_files(repository, target.folder(), &sparse.choose(target.path(), files, request)?, request)?
         } else {
             thread::scope(|scope| {
                 // Many objects take as long as many files.
                 let brought = scope.spawn(bring);
-                let copied = copy_files(repository, target, &files, request);
+                let copied = copy_files(repository, target.folder(), &files, request);
                 brought.join().expect("linking does not panic").and(copied)
             })?
         };
@@ -153,10 +155,10 @@ pub(in crate::engine) fn check_out(
         done.lines.push(format!("{} is a shallow clone: the history ends where it does.", repository.display()));
     }
     if request.submodules != Submodules::None {
-        fill_submodules(repository, target, request, &mut done)?;
+        fill_submodules(repository, &target, request, &mut done)?;
     }
     if request.lfs {
-        let pointers = lfs_pointers(target, request)?;
+        let pointers = lfs_pointers(&target, request)?;
         if !pointers.is_empty() {
             let (count, named) = (pointers.len(), named(pointers.iter().map(PathBuf::as_path)));
             done.warnings.push(format!(
@@ -190,8 +192,7 @@ pub(in crate::engine) fn check_out_apart(
             let target = root.make_folders(target.strip_prefix(workspace).map_err(io::Error::other)?)?;
             // Some file systems have no permission bits.
             let _ = target.set_own_mode(0o777);
-            let git = Path::new(".git");
-            if request.keep_files && target.folder(git).is_ok() { target.remove_folder(git) } else { target.clear() }?;
+            clear(&target, request.keep_files)?;
             Folder::open(apart)?.move_into(&target)
         };
         moved().map_err(|source| CheckoutError::Write { path: target.to_owned(), source })?;
@@ -275,21 +276,22 @@ fn put_commit(repository: &Path, target: &Path, wanted: &Wanted, request: &Reque
 /// recorded commits for a ref.
 fn fill_submodules(
     repository: &Path,
-    target: &Path,
+    target: &Target,
     request: &Request,
     done: &mut CheckedOut,
 ) -> Result<(), CheckoutError> {
+    let copy = target.path();
     let entries = ["config", "-z", "-f", ".gitmodules", "--get-regexp", r"^submodule\..*\.(path|url)$"];
     // Fails without that file. Git would follow a link.
-    let has_entries = target.join(".gitmodules").symlink_metadata().is_ok_and(|data| data.is_file());
-    let entries = if has_entries { request.git(target, entries).unwrap_or_default() } else { String::new() };
+    let has_entries = copy.join(".gitmodules").symlink_metadata().is_ok_and(|data| data.is_file());
+    let entries = if has_entries { request.git(copy, entries).unwrap_or_default() } else { String::new() };
     let entries: Vec<_> = entries.split('\0').filter_map(|entry| entry.split_once('\n')).collect();
     let value = |name: &str, key: &str| {
         let key = format!("submodule.{name}.{key}");
         entries.iter().find(|(known, _)| *known == key).map(|(_, value)| *value)
     };
     let own = common_folder(repository, request)?;
-    for (path, commit) in submodules(target, request)? {
+    for (path, commit) in submodules(copy, request)? {
         let named = entries.iter().find_map(|(key, value)| {
             let name = key.strip_prefix("submodule.")?.strip_suffix(".path")?;
             (Path::new(value) == path).then_some(name)
@@ -299,7 +301,7 @@ fn fill_submodules(
             done.warnings.push(format!("{shown} is left empty: it is a repository without an entry in .gitmodules"));
             continue;
         };
-        let (from, to) = (repository.join(&path), target.join(&path));
+        let (from, to) = (repository.join(&path), copy.join(&path));
         // Without one, git would take the folder for a part of the repository.
         if !from.join(".git").exists() {
             done.warnings.push(format!(
@@ -309,7 +311,7 @@ fn fill_submodules(
         }
         let git_folder = common_folder(&from, request)?;
         let is_ours = |folder: &Path| folder.starts_with(&own) || is_below(folder, &from);
-        if has_link(repository, &path) || has_link(target, &path) || !is_ours(&git_folder) {
+        if has_link(repository, &path) || has_link(copy, &path) || !is_ours(&git_folder) {
             done.warnings.push(format!(
                 "the submodule {shown} is left empty: its git folder, {}, is not part of the repository",
                 git_folder.display()
@@ -373,17 +375,12 @@ fn submodules(target: &Path, request: &Request) -> Result<Vec<(PathBuf, String)>
 }
 
 /// Returns the tracked files of a copy that only point to their content.
-fn lfs_pointers(target: &Path, request: &Request) -> Result<Vec<PathBuf>, GitError> {
+fn lfs_pointers(target: &Target, request: &Request) -> Result<Vec<PathBuf>, GitError> {
     let is_pointer = |path: &PathBuf| {
-        let path = target.join(path);
-        let mut start = Vec::new();
-        let small = path.symlink_metadata().is_ok_and(|data| data.is_file() && data.len() <= 1024);
-        small
-            && fs::File::open(path)
-                .is_ok_and(|file| file.take(LFS_POINTER.len() as u64).read_to_end(&mut start).is_ok())
-            && start == LFS_POINTER
+        let text = target.folder().read(path, Links::Refuse, MAX_LFS_POINTER);
+        text.is_ok_and(|text| text.starts_with(LFS_POINTER))
     };
-    Ok(git::files(target, Some(&request.abort))?.into_iter().filter(is_pointer).collect())
+    Ok(git::files(target.path(), Some(&request.abort))?.into_iter().filter(is_pointer).collect())
 }
 
 /// Resolves a path below the workspace, or returns `None` if it leads out of it, even through a link. The folder that a

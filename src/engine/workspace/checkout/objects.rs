@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 
 use super::Request;
 use super::error::CheckoutError;
-use super::files::copy_if_there;
+use super::files::{Target, copy_if_there};
 use super::git_folder::Objects;
-use crate::files::read_text;
+use crate::files::{Folder, read_text};
 
 /// Returns the folders that have the objects of a repository, without links in their paths: its own, and those that it
 /// borrows from. Containers see them, and a repository can name any folder: each must be part of a git folder and have
@@ -82,9 +82,11 @@ fn is_loose(name: &[u8]) -> bool {
     name.len() == 2 && name.iter().all(u8::is_ascii_hexdigit)
 }
 
-/// Brings the objects of other folders into `target`, as hard links where that is possible, or copies them.
-pub(super) fn bring(folders: &[PathBuf], target: &Path, request: &Request) -> Result<(), CheckoutError> {
-    let unwritten = |source| CheckoutError::Write { path: target.to_owned(), source };
+/// Brings the objects of other folders into a copy, as hard links where that is possible, or copies them.
+pub(super) fn bring(folders: &[PathBuf], target: &Target, request: &Request) -> Result<(), CheckoutError> {
+    let unwritten = |source| CheckoutError::Write { path: target.path().join(".git/objects"), source };
+    let objects =
+        target.git_folder().and_then(|folder| folder.make_folders(Path::new("objects"))).map_err(unwritten)?;
     for folder in folders {
         let names = fs::read_dir(folder).and_then(|entries| {
             let names = entries.map(|entry| entry.map(|entry| entry.file_name()));
@@ -96,14 +98,14 @@ pub(super) fn bring(folders: &[PathBuf], target: &Path, request: &Request) -> Re
         names.sort_by_key(|name| name == "pack");
         for name in names {
             request.proceed()?;
-            bring_files(&folder.join(&name), &target.join(&name), request).map_err(unwritten)?;
+            let to = objects.make_folders(Path::new(&name));
+            to.and_then(|to| bring_files(&folder.join(&name), &to, request)).map_err(unwritten)?;
         }
     }
     Ok(())
 }
 
-fn bring_files(from: &Path, to: &Path, request: &Request) -> io::Result<()> {
-    fs::create_dir_all(to)?;
+fn bring_files(from: &Path, to: &Folder, request: &Request) -> io::Result<()> {
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         if !entry.file_type()?.is_file() {
@@ -115,9 +117,9 @@ fn bring_files(from: &Path, to: &Path, request: &Request) -> io::Result<()> {
         if bytes.starts_with(b"tmp_") || bytes.ends_with(b".lock") || bytes.starts_with(b"multi-pack-index") {
             continue;
         }
-        let (from, to) = (from.join(&name), to.join(&name));
+        let (from, name) = (entry.path(), Path::new(&name));
         let linked = if request.objects == Objects::Linked {
-            fs::hard_link(&from, &to)
+            to.hard_link(name, &from)
         } else {
             Err(io::ErrorKind::Unsupported.into())
         };
@@ -125,7 +127,7 @@ fn bring_files(from: &Path, to: &Path, request: &Request) -> io::Result<()> {
             Ok(()) => {}
             Err(error) if matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound) => {}
             // No links are wanted, or it is another file system, or a file of another user.
-            Err(_) => copy_if_there(&from, &to, &request.abort)?,
+            Err(_) => copy_if_there(&from, to, name, &request.abort)?,
         }
     }
     Ok(())
