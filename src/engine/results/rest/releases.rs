@@ -65,8 +65,7 @@ impl Releases {
     pub(in crate::engine::results) fn new(run: &RunFolder) -> Self {
         let folder = run.path().join("releases");
         let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
-        let read = |path: PathBuf| serde_json::from_slice(&files::read_own(&path, MAX_DESCRIPTION).ok()?).ok();
-        let mut all: Vec<Value> = entries.filter_map(|entry| read(entry.path().join("release.json"))).collect();
+        let mut all: Vec<Value> = entries.filter_map(|entry| read(&entry.path())).collect();
         all.sort_by_key(id_of);
         let sizes = all.iter().map(|release| (id_of(release), release.to_string().len() as u64)).collect();
         let noted = files::read_own_text(&folder.join("last-id"), MAX_ID).ok().and_then(|id| id.parse().ok());
@@ -194,6 +193,15 @@ impl State {
         }
         Ok(release)
     }
+}
+
+/// Reads a release from its folder. `None` if it is not as it was written: names of files are those of paths.
+fn read(place: &Path) -> Option<Value> {
+    let text = files::read_own(&place.join("release.json"), MAX_DESCRIPTION).ok()?;
+    let release: Value = serde_json::from_slice(&text).ok()?;
+    let is_here = place.file_name().is_some_and(|name| name == id_of(&release).to_string().as_str());
+    let is_file = |asset: &Value| asset["name"].as_str().is_some_and(is_name);
+    (is_here && assets(&release).iter().all(is_file)).then_some(release)
 }
 
 fn id_of(described: &Value) -> u64 {
@@ -415,6 +423,20 @@ mod tests {
     }
 
     #[test]
+    fn a_description_that_names_another_file_is_not_read() {
+        let mut case = Case::new();
+        let (own, other) = (case.release("v1"), case.release("v2"));
+        for (name, id) in [("../../../../secret", own), ("..", own), ("fine", other)] {
+            let asset = json!({"id": 9, "name": name});
+            let text = json!({"id": id, "tag_name": "v1", "assets": [asset]}).to_string();
+            fs::write(case.releases.place(own).join("release.json"), text).expect("written");
+            case.next_attempt();
+            let state = case.releases.state();
+            assert_eq!(state.all.iter().map(id_of).collect::<Vec<_>>(), [other], "{name} {id}");
+        }
+    }
+
+    #[test]
     fn the_number_of_releases_and_of_their_files_is_bounded() {
         let case = Case::new();
         let id = case.release("v0");
@@ -423,7 +445,7 @@ mod tests {
         case.asset(id, "0").expect("the last one");
         assert_eq!(case.asset(id, "one-more").expect_err("too many"), "a release has at most 1000 files");
         assert!(case.asset(id, "0").expect_err("taken").contains("already"));
-        let many: Vec<_> = (2..MAX_RELEASES as u64 + 1).map(|id| json!({"id": id, "assets": []})).collect();
+        let many: Vec<_> = (2..=MAX_RELEASES as u64).map(|id| json!({"id": id, "assets": []})).collect();
         case.releases.state().all.extend(many);
         let error = case.put(None, &json!({"tag_name": "one-more"})).expect_err("too many");
         assert_eq!(error, "a run has at most 1000 releases");
