@@ -69,6 +69,8 @@ pub struct Config {
     origins: IndexMap<String, String>,
     /// What the repository names, as lines of TOML, each with its full name.
     named_by_repository: Vec<String>,
+    /// Names of the actions for which the repository names the source.
+    actions_of_repository: Vec<String>,
     /// Settings of the repository that have no effect, each with its origin and the reason.
     ignored: Vec<String>,
 }
@@ -120,6 +122,7 @@ impl Default for Config {
             environments: environments::Environments::default(),
             origins: IndexMap::new(),
             named_by_repository: Vec::new(),
+            actions_of_repository: Vec::new(),
             ignored: Vec::new(),
         }
     }
@@ -159,7 +162,7 @@ impl Config {
             let Some(path) = path else { continue };
             let text = match layer {
                 Layer::User => fs::read_to_string(&path).map_err(FileError::from),
-                Layer::Repository => files::read_text(&path),
+                Layer::Repository => files::read_repository_text(&path),
             };
             match text {
                 Ok(text) => config.read(&path.display().to_string(), &text, layer)?,
@@ -211,6 +214,7 @@ impl Config {
                 if matches!(key.repository, InRepository::Names(_)) {
                     let value = value::quoted(entry.value.text());
                     self.named_by_repository.push(format!("{} = {value}", entry.name));
+                    self.actions_of_repository.extend((key.name == "actions.<name>").then(|| label.to_owned()));
                 }
             }
             self.origins.insert(entry.name, entry.origin);
@@ -240,6 +244,17 @@ impl Config {
     #[must_use]
     pub fn named_by_repository(&self) -> &[String] {
         &self.named_by_repository
+    }
+
+    /// Sources of actions that the repository names and the user does not. They can be any folder of the user.
+    #[must_use]
+    pub fn actions_of_repository(&self) -> IndexMap<String, String> {
+        let is_theirs = |name: &&String| self.actions_of_repository.contains(name);
+        self.actions
+            .iter()
+            .filter(|(name, _)| is_theirs(name))
+            .map(|(name, source)| (name.clone(), source.clone()))
+            .collect()
     }
 
     /// Environments that the repository is deployed to, by name.

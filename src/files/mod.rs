@@ -14,9 +14,10 @@ mod repository;
 pub use folder::{Folder, Links};
 pub use own::{append_own, create_own, open_own, own_size, read_own, read_own_text, update_own};
 pub use regular::{open, read, size};
-pub use repository::{MAX_BYTES, read_named, read_repository, read_text};
+pub use repository::{MAX_BYTES, read_named, read_repository, read_repository_text, read_text};
 
 use std::io;
+use std::path::PathBuf;
 
 /// Why a file is not read.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +37,9 @@ pub enum FileError {
     /// Its path, or a link in it, leads out of the folder.
     #[error("the path leads out of its folder")]
     Outside,
+    /// A link in its path leads out of its repository.
+    #[error("its path has a link that is absolute or leads out of {}", .0.display())]
+    OutsideRepository(PathBuf),
 }
 
 /// For callers that report errors of the file system: what is refused is an error like any other.

@@ -1,28 +1,72 @@
 //! Files of a repository, and files that a person names.
 
 use std::fs::File;
-use std::path::Path;
+use std::io;
+use std::path::{Component, Path, PathBuf};
 
 use super::FileError;
-use super::regular::{bounded, read};
+use super::folder::{Folder, Links};
+use super::regular::{bounded, contents, open, read};
 
 /// Maximum size of a file in bytes. The largest workflow that GitHub takes has 1 MiB.
 pub const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Reads a file of a repository: a regular file of at most [`MAX_BYTES`]. Links are followed.
+/// Reads a file of a repository: a regular file of at most [`MAX_BYTES`]. Links are followed as far as they stay in the
+/// repository, which is the closest folder above the path with a `.git` or `.github`: any other link could show a file of
+/// the user.
+///
+/// # Errors
+/// Does not exist, is not readable, is not a regular file, is larger, or has a link in its path that is absolute or leads
+/// out of the repository.
+pub fn read_repository(path: &Path) -> Result<Vec<u8>, FileError> {
+    let found = match without_links(path) {
+        Err(FileError::Outside) => match root(path)? {
+            Some((root, below)) => Folder::open(&root)?.file(&below, Links::Within).map_err(|error| match error {
+                FileError::Outside => FileError::OutsideRepository(root),
+                error => error,
+            })?,
+            None => open(path)?,
+        },
+        found => found?,
+    };
+    contents(found, MAX_BYTES)
+}
+
+/// Reads a file of a repository, like [`read_repository`], as text. Bytes that are not UTF-8 become U+FFFD.
+///
+/// # Errors
+/// Those of [`read_repository`].
+pub fn read_repository_text(path: &Path) -> Result<String, FileError> {
+    read_repository(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Opens a file whose path has no links. Most have none, and then no repository is looked for.
+fn without_links(path: &Path) -> Result<File, FileError> {
+    let (start, below) = path.strip_prefix("/").map_or((".", path), |below| ("/", below));
+    Folder::open(Path::new(start))?.file(below, Links::Refuse)
+}
+
+/// Returns the root of the repository that a path is in, and the rest of the path.
+fn root(path: &Path) -> io::Result<Option<(PathBuf, PathBuf)>> {
+    let mut named = PathBuf::new();
+    for part in std::path::absolute(path)?.components() {
+        match part {
+            Component::ParentDir => _ = named.pop(),
+            part => named.push(part),
+        }
+    }
+    let is_root = |folder: &&Path| [".git", ".github"].iter().any(|name| folder.join(name).symlink_metadata().is_ok());
+    let found = named.ancestors().skip(1).find(is_root);
+    Ok(found.and_then(|root| Some((root.to_owned(), named.strip_prefix(root).ok()?.to_owned()))))
+}
+
+/// Reads a file of git's as text: a regular file of at most [`MAX_BYTES`]. Links are followed. Bytes that are not UTF-8
+/// become U+FFFD.
 ///
 /// # Errors
 /// Does not exist, is not readable, is not a regular file, or is larger.
-pub fn read_repository(path: &Path) -> Result<Vec<u8>, FileError> {
-    read(path, MAX_BYTES)
-}
-
-/// Reads a file of a repository as text. Bytes that are not UTF-8 become U+FFFD.
-///
-/// # Errors
-/// Like [`read_repository`].
 pub fn read_text(path: &Path) -> Result<String, FileError> {
-    read_repository(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    read(path, MAX_BYTES).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Reads a file that a person names on the command line, of at most [`MAX_BYTES`]. It may be a pipe, as shells make them
@@ -32,4 +76,40 @@ pub fn read_text(path: &Path) -> Result<String, FileError> {
 /// Does not exist, is not readable, or is larger.
 pub fn read_named(path: &Path) -> Result<Vec<u8>, FileError> {
     bounded(File::open(path)?, MAX_BYTES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn links_are_followed_within_the_repository() {
+        let home = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| home.path().join(name);
+        fs::create_dir_all(at("repo/.github/workflows")).expect("made");
+        fs::create_dir_all(at("repo/sub")).expect("made");
+        fs::write(at("secret.yml"), "secret").expect("written");
+        fs::write(at("repo/sub/own.yml"), "own").expect("written");
+        let workflows = at("repo/.github/workflows");
+        symlink("../../sub/own.yml", workflows.join("within.yml")).expect("linked");
+        symlink("../../../secret.yml", workflows.join("out.yml")).expect("linked");
+        symlink(at("secret.yml"), workflows.join("absolute.yml")).expect("linked");
+        symlink("nowhere", workflows.join("missing.yml")).expect("linked");
+        symlink(home.path(), at("repo/sub/up")).expect("linked");
+        symlink("repo/sub/own.yml", at("users.yml")).expect("linked");
+        let read = |path: &str| read_repository(&at(path));
+        for path in ["repo/sub/own.yml", "repo/.github/workflows/within.yml", "users.yml", "repo/sub/../sub/own.yml"] {
+            assert_eq!(read(path).expect(path), b"own", "{path}");
+        }
+        // What a person names is theirs, also if they name it from within the repository.
+        assert_eq!(read("repo/sub/../../secret.yml").expect("named"), b"secret");
+        let workflow = |name: &str| format!("repo/.github/workflows/{name}.yml");
+        for path in [workflow("out"), workflow("absolute"), "repo/sub/up/secret.yml".to_owned()] {
+            let error = read(&path).expect_err(&path).to_string();
+            assert!(error.starts_with("its path has a link that is absolute or leads out of "), "{path}: {error}");
+        }
+        assert!(read(&workflow("missing")).expect_err("missing").is_missing());
+    }
 }

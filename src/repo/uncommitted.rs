@@ -56,7 +56,7 @@ impl Uncommitted {
 /// Returns a new file as a diff.
 fn added(root: &Path, file: &str) -> String {
     let mut diff = format!("diff --git a/{file} b/{file}\nnew file\n--- /dev/null\n+++ b/{file}\n");
-    match files::read_text(&root.join(file)) {
+    match files::read_repository_text(&root.join(file)) {
         Ok(text) => {
             diff.push_str(&format!("@@ -0,0 +1,{} @@\n", text.lines().count()));
             text.lines().for_each(|line| diff.extend(["+", line, "\n"]));

@@ -19,7 +19,7 @@ type Trap = fn(&Path);
 
 /// Traps in place of a file, and what is printed about each.
 const TRAPS: [(&str, Trap); 4] = [
-    ("a device, not a regular file", |path| symlink("/dev/zero", path).expect("linked")),
+    ("a link that is absolute or leads out of", |path| symlink("/dev/zero", path).expect("linked")),
     ("a FIFO, not a regular file", |path| {
         let made = Command::new("mkfifo").arg(path).status().expect("mkfifo starts");
         assert!(made.success());
@@ -85,6 +85,54 @@ fn a_workflow_that_is_no_file_is_refused_in_words() {
 }
 
 #[test]
+fn a_link_out_of_the_repository_shows_no_line_of_its_target() {
+    let project = Project::new(GOOD);
+    project.call(&["trust"]).expect(0, &[]);
+    let outer = project.home().join("outer");
+    fs::write(&outer, "on: push\nsecret: [very\n").expect("written");
+    let above = outer.parent().and_then(|above| above.parent()).expect("folders");
+    let absolute: &dyn Fn(&Path) = &|path| symlink(&outer, path).expect("linked");
+    let through_a_folder: &dyn Fn(&Path) = &|path| {
+        let _ = fs::remove_file(project.root().join("up"));
+        symlink(above, project.root().join("up")).expect("linked");
+        let below = outer.strip_prefix(above).expect("below");
+        symlink(Path::new("../../up").join(below), path).expect("linked");
+    };
+    for trap in [absolute, through_a_folder] {
+        let path = project.root().join(".github/workflows/ci.yml");
+        fs::remove_file(&path).expect("there");
+        trap(&path);
+        let looks: [&[&str]; 9] = [
+            &["lint"],
+            &["lint", "--format", "json"],
+            &["lint", ".github/workflows/ci.yml"],
+            &["plan"],
+            &["plan", "ci"],
+            &["plan", "ci", "--format", "json"],
+            &["run", "ci", "--trust"],
+            &["run"],
+            &["explain", "ci"],
+        ];
+        for args in looks {
+            let (code, text) = call(&project, args);
+            assert!(!matches!(code, None | Some(0 | 101)), "`{}` ended with {code:?}: {text}", args.join(" "));
+            assert!(!text.contains("very"), "`{}`: {text}", args.join(" "));
+        }
+        for args in [&["lint"][..], &["plan", "ci"], &["run", "ci", "--trust"]] {
+            refused(&project, args, &["ci.yml", "a link that is absolute or leads out of"]);
+        }
+        // The settings, too.
+        let settings = project.root().join(".cuelight.toml");
+        symlink(&outer, &settings).expect("linked");
+        for args in [&["config"][..], &["run", "ci", "--trust"], &["trust"], &["env"]] {
+            refused(&project, args, &[".cuelight.toml", "a link that is absolute or leads out of"]);
+            assert!(!call(&project, args).1.contains("very"));
+        }
+        fs::remove_file(&settings).expect("there");
+    }
+}
+
+#[test]
 fn settings_that_are_no_file_are_refused_in_words() {
     let project = Project::new(GOOD);
     for (reason, trap) in TRAPS {
@@ -130,6 +178,7 @@ fn files_of_a_repository_are_read_in_one_place() {
     for (file, text) in crate::source::texts() {
         if !rooms.iter().any(|room| file.starts_with(room))
             || file.ends_with("tests.rs")
+            || file.contains("/tests/")
             || file.ends_with("testing.rs")
         {
             continue;
