@@ -328,16 +328,19 @@ pub fn first_control(lines: &[u8]) -> Option<usize> {
 /// end of a line do not count, unless they are cut off.
 #[must_use]
 pub fn moves(lines: &[u8]) -> bool {
-    let is_colour = |at: usize| {
-        let parameters = lines[at + 1..].strip_prefix(b"[").unwrap_or_default();
-        parameters.iter().find(|byte| !matches!(byte, b'0'..=b'9' | b';' | b':')) == Some(&b'm')
-    };
     let moves = |at: usize| match lines[at] {
         b'\r' => lines.get(at + 1) != Some(&b'\n'),
-        0x1b => !is_colour(at),
+        0x1b => colour(&lines[at + 1..]).is_none(),
         _ => true,
     };
     memchr::memchr3_iter(0x1b, b'\r', 8, lines).any(moves) || first_c1(lines).is_some()
+}
+
+/// Returns the length of the rest of a colour sequence that begins a text, after its escape character: `[…m`.
+fn colour(text: &[u8]) -> Option<usize> {
+    let parameters = text.strip_prefix(b"[")?;
+    let length = parameters.iter().position(|byte| !matches!(byte, b'0'..=b'9' | b';' | b':'))?;
+    (parameters[length] == b'm').then_some(length + 2)
 }
 
 /// Returns a line as it is searched: as a terminal shows it.
@@ -358,12 +361,7 @@ fn without_colours(line: &[u8]) -> Option<Vec<u8>> {
     let mut rest = line;
     while let Some(at) = memchr::memchr(0x1b, rest) {
         text.extend_from_slice(&rest[..at]);
-        let parameters = rest[at + 1..].strip_prefix(b"[")?;
-        let end = parameters.iter().position(|byte| !matches!(byte, b'0'..=b'9' | b';' | b':'))?;
-        if parameters[end] != b'm' {
-            return None;
-        }
-        rest = &parameters[end + 1..];
+        rest = &rest[at + 1 + colour(&rest[at + 1..])?..];
     }
     text.extend_from_slice(rest);
     Some(text)
@@ -396,6 +394,14 @@ impl Perform for Unstyled {
 }
 
 impl PlainRow {
+    /// Returns the row of the beginning of a line.
+    #[must_use]
+    pub fn of(start: &[u8]) -> Self {
+        let mut row = Self::default();
+        row.push(start);
+        row
+    }
+
     /// Takes the next part of the line.
     pub fn push(&mut self, part: &[u8]) {
         feed(&mut self.parser, part, &mut self.row);
@@ -405,6 +411,74 @@ impl PlainRow {
     #[must_use]
     pub fn text(&self) -> String {
         self.row.0.text()
+    }
+}
+
+/// A row that is too long to be kept: only whether its text is overwritten is known.
+#[derive(Default)]
+pub struct LongRow {
+    parser: Parser,
+    cursor: Cursor,
+    /// Whether the line so far ends in text, and not in a control sequence that may go on.
+    ends_in_text: bool,
+}
+
+/// What is known of the cursor of a long row.
+#[derive(Default)]
+struct Cursor {
+    /// Whether it is elsewhere than behind the text, so that more text overwrites what is there. A carriage return at the
+    /// end of a line is followed by none.
+    is_back: bool,
+    has_moved: bool,
+    has_printed: bool,
+}
+
+impl Perform for Cursor {
+    fn print(&mut self, _: char) {
+        self.has_moved |= self.is_back;
+        self.has_printed = true;
+    }
+
+    fn execute(&mut self, byte: u8) {
+        match byte {
+            b'\r' => self.is_back = true,
+            8 => self.has_moved = true,
+            b'\t' => self.has_moved |= self.is_back,
+            _ => {}
+        }
+    }
+
+    fn csi_dispatch(&mut self, params: &Params, intermediates: &[u8], _ignore: bool, action: char) {
+        let erases_rest = || action == 'K' && params.iter().flatten().all(|param| *param == 0);
+        match action {
+            _ if !intermediates.is_empty() => {}
+            'm' | 's' => {}
+            _ if !self.is_back && erases_rest() => {}
+            _ => self.has_moved = true,
+        }
+    }
+}
+
+/// Goes on with a row where it is, as far as its cursor is behind its text.
+impl From<PlainRow> for LongRow {
+    fn from(row: PlainRow) -> Self {
+        let cursor = Cursor { is_back: row.row.0.moved, ..Cursor::default() };
+        Self { parser: row.parser, cursor, ends_in_text: false }
+    }
+}
+
+impl LongRow {
+    /// Takes the next part of the line. Returns whether the cursor moves back in it, or something is erased or inserted.
+    pub fn is_overwritten_by(&mut self, part: &[u8]) -> bool {
+        let is_text = !moves(part);
+        // Parsing takes longer, and a line of 100 MB has nothing else.
+        if is_text && self.ends_in_text {
+            return false;
+        }
+        self.cursor.has_printed = false;
+        feed(&mut self.parser, part, &mut self.cursor);
+        self.ends_in_text = is_text && self.cursor.has_printed;
+        self.cursor.has_moved
     }
 }
 

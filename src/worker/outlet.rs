@@ -296,6 +296,14 @@ struct RunLog {
 }
 
 impl RunLog {
+    /// Takes what comes out of the stream, masked with the secrets known now, to the log.
+    fn masked(&mut self, take: impl FnOnce(&mut MaskStream, &Masker, &mut Vec<u8>)) {
+        let masker = self.outlet.masker.read().unwrap_or_else(PoisonError::into_inner);
+        take(&mut self.stream, &masker, &mut self.masked);
+        drop(masker);
+        self.append();
+    }
+
     fn append(&mut self) {
         if self.masked.is_empty() {
             return;
@@ -330,22 +338,14 @@ impl RunLog {
 
 impl StepLog for RunLog {
     fn write(&mut self, bytes: &[u8]) {
-        {
-            let masker = self.outlet.masker.read().unwrap_or_else(PoisonError::into_inner);
-            self.stream.push(&masker, bytes, &mut self.masked);
-        }
-        self.append();
+        self.masked(|stream, masker, out| stream.push(masker, bytes, out));
         if self.reported.is_none_or(|reported| reported.elapsed() >= REPORT_INTERVAL) {
             self.tell();
         }
     }
 
     fn flush(&mut self) {
-        {
-            let masker = self.outlet.masker.read().unwrap_or_else(PoisonError::into_inner);
-            self.stream.flush(&masker, &mut self.masked);
-        }
-        self.append();
+        self.masked(MaskStream::flush);
         self.tell();
         if self.open > 0 && self.open != self.told_open {
             self.told_open = self.open;
@@ -355,11 +355,7 @@ impl StepLog for RunLog {
     }
 
     fn finish(&mut self) {
-        {
-            let masker = self.outlet.masker.read().unwrap_or_else(PoisonError::into_inner);
-            self.stream.finish(&masker, &mut self.masked);
-        }
-        self.append();
+        self.masked(MaskStream::finish);
         let last = self.writer.finish();
         self.add(last);
         self.tell();

@@ -5,32 +5,42 @@
 //! masked by the text that follows it.
 
 use super::Masker;
-use crate::visible::row::{PlainRow, moves};
+use crate::visible::row::{LongRow, PlainRow, moves};
 
 /// Erases the row and shows a mask.
 const COVER: &[u8] = b"\r\x1b[2K***";
 
-/// Length in bytes of the visible text of a line past which it is not followed any more.
+/// Length in bytes of the visible text of a line past which it is not followed any more. Where the cursor moves in a longer
+/// one, the row is erased, whatever it shows.
 const MAX_FOLLOWED: usize = 64 * 1024;
 
 /// Covers secrets that lines show because their cursor moves.
-#[derive(Default)]
 pub struct RowMask {
-    /// The last line as it was written, while its cursor has not moved and it has no newline.
-    begun: Vec<u8>,
-    /// What the last line shows, once its cursor has moved.
-    shown: Option<Box<PlainRow>>,
-    /// The same without the mark at its beginning, such as `##[warning]`, which readers of logs do not show.
-    unmarked: Option<Box<PlainRow>>,
-    /// Whether the last line is not followed any more.
-    is_too_long: bool,
+    last: Last,
+}
+
+/// The last line.
+enum Last {
+    /// As it was written, while its cursor has not moved.
+    Text(Vec<u8>),
+    /// What it shows, once its cursor has moved; then the same without the mark at its beginning, such as `##[warning]`,
+    /// which readers of logs do not show.
+    Rows(Vec<PlainRow>),
+    /// Too long to be followed.
+    Long(Box<LongRow>),
+}
+
+impl Default for RowMask {
+    fn default() -> Self {
+        Self { last: Last::Text(Vec::new()) }
+    }
 }
 
 impl RowMask {
-    /// Takes masked text that is about to be written, and adds a cover behind each line that shows a secret. The number of
-    /// lines stays.
+    /// Takes masked text that is about to be written, and adds a cover to each line that shows a secret, or may show one.
+    /// The number of lines stays.
     pub fn cover(&mut self, masker: &Masker, text: &mut Vec<u8>) {
-        if masker.patterns.is_empty() || (self.shown.is_none() && !moves(text)) {
+        if masker.patterns.is_empty() || (matches!(self.last, Last::Text(_)) && !moves(text)) {
             return self.follow(text);
         }
         let mut covered = Vec::with_capacity(text.len());
@@ -47,56 +57,65 @@ impl RowMask {
 
     /// Takes text in which no cursor moves.
     fn follow(&mut self, text: &[u8]) {
-        let last = match memchr::memrchr(b'\n', text) {
-            Some(newline) => {
-                *self = Self::default();
-                &text[newline + 1..]
+        let newline = memchr::memrchr(b'\n', text);
+        if newline.is_some() {
+            *self = Self::default();
+        }
+        let end = newline.map_or(text, |newline| &text[newline + 1..]);
+        if let Last::Text(begun) = &mut self.last {
+            if begun.len() + end.len() > MAX_FOLLOWED {
+                self.last = Last::Long(Box::default());
+            } else {
+                begun.extend_from_slice(end);
             }
-            None => text,
-        };
-        if self.begun.len() + last.len() <= MAX_FOLLOWED {
-            self.begun.extend_from_slice(last);
-        } else {
-            self.is_too_long = true;
         }
     }
 
     /// Takes the whole of a line, or a part of it.
     fn line(&mut self, masker: &Masker, part: &[u8], covered: &mut Vec<u8>) {
+        let rows = match &mut self.last {
+            Last::Text(_) if !moves(part) => {
+                covered.extend_from_slice(part);
+                return self.follow(part);
+            }
+            Last::Text(begun) => {
+                let start = [begun.as_slice(), part].concat();
+                let unmarked = mark(&start).map(|length| PlainRow::of(&start[length..]));
+                [PlainRow::of(&start)].into_iter().chain(unmarked).collect()
+            }
+            Last::Rows(rows) => {
+                for row in rows.iter_mut() {
+                    row.push(part);
+                }
+                std::mem::take(rows)
+            }
+            Last::Long(row) => {
+                if !row.is_overwritten_by(part) {
+                    return covered.extend_from_slice(part);
+                }
+                covered.extend_from_slice(COVER);
+                vec![PlainRow::of(&[COVER, part].concat())]
+            }
+        };
         covered.extend_from_slice(part);
-        if self.shown.is_none() && !moves(part) {
-            return self.follow(part);
-        }
-        if self.is_too_long {
-            return;
-        }
-        if self.shown.is_none() {
-            let row = |text: &[u8]| {
-                let mut row = Box::<PlainRow>::default();
-                row.push(text);
-                row
-            };
-            self.shown = Some(row(&self.begun));
-            let start = [&self.begun, part].concat();
-            self.unmarked = mark(&start).map(|length| row(&start[length.min(self.begun.len())..self.begun.len()]));
-            if let (Some(unmarked), Some(length)) = (&mut self.unmarked, mark(&start)) {
-                // The rest of the mark is in this part.
-                unmarked.push(&part[length.saturating_sub(self.begun.len())..]);
-            }
-        } else if let Some(unmarked) = &mut self.unmarked {
-            unmarked.push(part);
-        }
-        let Some(shown) = &mut self.shown else { return };
-        shown.push(part);
-        let text = shown.text();
-        self.is_too_long = text.len() > MAX_FOLLOWED;
-        if masker.finds(&text) || self.unmarked.as_ref().is_some_and(|row| masker.finds(&row.text())) {
+        self.shows(masker, rows, covered);
+    }
+
+    /// Takes what the last line shows now.
+    fn shows(&mut self, masker: &Masker, mut rows: Vec<PlainRow>, covered: &mut Vec<u8>) {
+        let texts: Vec<_> = rows.iter().map(PlainRow::text).collect();
+        let is_long = texts.iter().any(|text| text.len() > MAX_FOLLOWED);
+        self.last = if texts.iter().any(|text| masker.finds(text)) {
             covered.extend_from_slice(COVER);
-            shown.push(COVER);
-            if let Some(unmarked) = &mut self.unmarked {
-                unmarked.push(COVER);
+            for row in &mut rows {
+                row.push(COVER);
             }
-        }
+            Last::Rows(rows)
+        } else if is_long {
+            Last::Long(Box::new(rows.swap_remove(0).into()))
+        } else {
+            Last::Rows(rows)
+        };
     }
 }
 
@@ -198,13 +217,46 @@ mod tests {
             let mut text = b"\r".iter().chain(&[b'x'; 999]).copied().collect::<Vec<_>>();
             rows.cover(&masker, &mut text);
         }
-        assert!(!rows.is_too_long, "what is visible counts");
+        assert!(matches!(rows.last, Last::Rows(_)), "what is visible counts");
         for text in ["y".repeat(MAX_FOLLOWED + 1), "\n".to_owned() + &"y".repeat(MAX_FOLLOWED + 1)] {
             rows.cover(&masker, &mut text.into_bytes());
-            assert!(rows.is_too_long && rows.begun.len() <= MAX_FOLLOWED);
+            assert!(matches!(rows.last, Last::Long(_)), "no memory is used for it");
         }
         let mut text = b"\n    er2\rhunt".to_vec();
         rows.cover(&masker, &mut text);
         assert!(text.ends_with(COVER));
+    }
+
+    #[test]
+    fn what_the_cursor_assembles_in_a_very_long_line_is_covered() {
+        let long = "x".repeat(MAX_FOLLOWED - 2);
+        let begun = format!("{long}    er2");
+        for portions in [
+            &[&*begun, "\u{1b}[7Dhunt"][..],
+            &[&long, "    er2", "\u{1b}[", "7", "Dhunt"],
+            &["a\rb", &begun, "\u{1b}[7Dhunt"],
+            &["    er2", &long, "\r", "hunt", "\u{1b}[K"],
+            &["    er2", &long, "\rhunt\u{1b}[3C\u{1b}[K"],
+            &[&long, "er2", "\u{1b}[K\u{1b}[m", "\r\u{1b}[P", "xx", "\u{1b}[65534Ghunt"],
+            &[&long, &long, "hunter", "\u{8}r2"],
+            &["##[error]", &begun, "\u{1b}[7Dhunt"],
+            &[&long, "    er2\u{9b}7Dhunt"],
+        ] {
+            let all = written("hunter2", portions);
+            let shown = plain(all.as_bytes());
+            assert!(!shown.contains("hunter2") && all.contains("\u{1b}[2K***"), "{portions:?}: {}", shown.len());
+        }
+    }
+
+    #[test]
+    fn a_very_long_line_in_which_nothing_is_overwritten_stays() {
+        let long = "x".repeat(MAX_FOLLOWED + 1);
+        for portions in [
+            &[&*long, "\r", "\nnext"][..],
+            &[&long, "\u{1b}[31mred\u{1b}[m\u{1b}[K", "\u{1b}]8;;http://x\u{1b}\\link\u{1b}]8;;\u{1b}\\", "\r\n"],
+            &["\u{1b}[K", &long, &long, "\u{1b}[", "K\tend\r\u{1b}[0m\n"],
+        ] {
+            assert_eq!(written("hunter2", portions), portions.concat());
+        }
     }
 }
