@@ -4,7 +4,7 @@
 //! progress at once, as a line can both continue one and start another.
 //!
 //! A step chooses its patterns, so the time of a line is bounded: by its length, by the size of patterns, by their number,
-//! and by a clock for what is still slow.
+//! and by a clock for what is still slow. So is their memory, by the size of all patterns of a job.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -19,8 +19,11 @@ use crate::model::{Annotation, Level};
 /// second.
 const BACKTRACK_LIMIT: usize = 100_000;
 
-/// Maximum size in bytes of a compiled pattern.
-const MAX_PATTERN_SIZE: usize = 1024 * 1024;
+/// Limits in bytes for the size of a compiled pattern. The smallest that is sufficient counts as its size.
+const PATTERN_SIZES: [usize; 5] = [1024, 16 * 1024, 64 * 1024, 256 * 1024, 1024 * 1024];
+
+/// Maximum size in bytes of all compiled patterns of a job. Those that have matched lines take up to 32 times as much memory.
+const MAX_PATTERNS_SIZE: usize = 8 * 1024 * 1024;
 
 /// Maximum number of patterns of a matcher.
 const MAX_PATTERNS: usize = 20;
@@ -64,6 +67,11 @@ pub(crate) enum MatcherFault {
     Severity(String),
     #[error("`{regexp}`: {source}")]
     Regexp { regexp: String, source: Box<fancy_regex::Error> },
+    #[error(
+        "the patterns of all problem matchers of a job may take at most {} MiB when they are compiled",
+        MAX_PATTERNS_SIZE / 1024 / 1024
+    )]
+    TooLarge,
     #[error("it has no pattern")]
     NoPattern,
     #[error("it has more than {MAX_PATTERNS} patterns")]
@@ -101,6 +109,8 @@ struct Matcher {
 #[derive(Clone, Debug)]
 struct Pattern {
     regex: Regex,
+    /// Upper bound of the size in bytes.
+    size: usize,
     groups: Groups,
     repeats: bool,
 }
@@ -189,25 +199,23 @@ impl Matchers {
     /// Not a matcher file, or one of its matchers breaks a rule. Then none of them is registered.
     pub(super) fn add(&mut self, text: &str) -> Result<(), MatcherError> {
         let defined = read(text)?.problem_matcher;
-        if defined.len() > MAX_MATCHERS {
+        let mut owners = HashSet::new();
+        if let Some(twice) = defined.iter().find(|new| !owners.insert(new.owner.to_ascii_lowercase())) {
+            return Err(MatcherError::SameOwner(twice.owner.clone()));
+        }
+        let kept = self.known.iter().filter(|known| !owners.contains(&known.owner.to_ascii_lowercase()));
+        if kept.clone().count() + defined.len() > MAX_MATCHERS {
             return Err(MatcherError::TooMany);
         }
+        let mut left =
+            MAX_PATTERNS_SIZE - kept.flat_map(|known| &known.patterns).map(|pattern| pattern.size).sum::<usize>();
         let began = Instant::now();
         let mut new = Vec::new();
         for definition in defined {
             if began.elapsed() > MAX_COMPILE_TIME {
                 return Err(MatcherError::TooSlow);
             }
-            new.push(Matcher::new(definition)?);
-        }
-        let mut owners = HashSet::new();
-        if let Some(twice) = new.iter().find(|matcher| !owners.insert(matcher.owner.to_ascii_lowercase())) {
-            return Err(MatcherError::SameOwner(twice.owner.clone()));
-        }
-        let is_new = |known: &&Matcher| owners.contains(&known.owner.to_ascii_lowercase());
-        let replaced = self.known.iter().filter(is_new).count();
-        if self.known.len() - replaced + new.len() > MAX_MATCHERS {
-            return Err(MatcherError::TooMany);
+            new.push(Matcher::new(definition, &mut left)?);
         }
         for matcher in new {
             self.remove(&matcher.owner);
@@ -232,16 +240,18 @@ impl Matchers {
     pub(crate) fn scan(&mut self, line: &str, exists: &dyn Fn(&str) -> bool) -> Option<Annotation> {
         let line = plain(&line[..line.floor_char_boundary(MAX_MATCHED)]);
         let began = Instant::now();
+        let mut before = began;
         let mut annotation = None;
         for place in 0..self.known.len() {
-            let before = began.elapsed();
-            if before > MAX_LINE_TIME {
+            if before - began > MAX_LINE_TIME {
                 break;
             }
             let found = self.known[place].scan(&line);
-            if began.elapsed().saturating_sub(before) > MAX_LINE_TIME {
+            let after = Instant::now();
+            if after - before > MAX_LINE_TIME {
                 self.known[place].strikes += 1;
             }
+            before = after;
             let Some(found) = found else { continue };
             for (other, matcher) in self.known.iter_mut().enumerate() {
                 if other != place {
@@ -259,7 +269,8 @@ impl Matchers {
 }
 
 impl Matcher {
-    fn new(definition: Definition) -> Result<Self, MatcherError> {
+    /// Compiles the patterns of a matcher, and takes their size from what is `left` for all.
+    fn new(definition: Definition, left: &mut usize) -> Result<Self, MatcherError> {
         let owner = definition.owner;
         if owner.is_empty() {
             return Err(MatcherError::NoOwner);
@@ -272,7 +283,8 @@ impl Matcher {
         if definition.pattern.len() > MAX_PATTERNS {
             return Err(of(MatcherFault::TooManyPatterns));
         }
-        let patterns = definition.pattern.into_iter().map(Pattern::new).collect::<Result<Vec<_>, _>>().map_err(of)?;
+        let patterns = definition.pattern.into_iter().map(|pattern| Pattern::new(pattern, left));
+        let patterns = patterns.collect::<Result<Vec<_>, _>>().map_err(of)?;
         check(&patterns).map_err(of)?;
         let begun = vec![None; patterns.len() - 1];
         Ok(Self { owner, severity, patterns, begun, strikes: 0 })
@@ -315,12 +327,43 @@ impl Matcher {
 }
 
 impl Pattern {
-    fn new(definition: PatternDefinition) -> Result<Self, MatcherFault> {
+    fn new(definition: PatternDefinition, left: &mut usize) -> Result<Self, MatcherFault> {
         let regexp = definition.regexp;
         let mut builder = RegexBuilder::new(&regexp);
-        let regex = builder.backtrack_limit(BACKTRACK_LIMIT).delegate_size_limit(MAX_PATTERN_SIZE).build();
-        let regex = regex.map_err(|error| MatcherFault::Regexp { regexp, source: Box::new(error) })?;
-        Ok(Self { regex, groups: definition.groups, repeats: definition.repeats })
+        builder.backtrack_limit(BACKTRACK_LIMIT);
+        let parts = parts(&regexp);
+        let mut fault = None;
+        for limit in PATTERN_SIZES {
+            let size = limit * parts;
+            *left = left.checked_sub(size).ok_or(MatcherFault::TooLarge)?;
+            match builder.delegate_size_limit(limit).build() {
+                Ok(regex) => {
+                    return Ok(Self { regex, size, groups: definition.groups, repeats: definition.repeats });
+                }
+                Err(error) => {
+                    *left += size;
+                    let is_size = matches!(error, fancy_regex::Error::CompileError(_));
+                    fault = Some(error);
+                    if !is_size {
+                        break;
+                    }
+                }
+            }
+        }
+        let source = Box::new(fault.expect("there are sizes"));
+        Err(MatcherFault::Regexp { regexp, source })
+    }
+}
+
+/// Returns an upper bound of the number of parts of a pattern that are compiled by themselves: more than one where it looks
+/// around or back, which automata cannot.
+fn parts(regexp: &str) -> usize {
+    const BEYOND: [&str; 12] = ["(?=", "(?!", "(?<=", "(?<!", "(?>", "(?(", "(?P=", "(?P>", "++", "*+", "?+", "}+"];
+    let is_reference = |pair: &[u8]| pair[0] == b'\\' && (pair[1].is_ascii_digit() || b"kgKG".contains(&pair[1]));
+    if BEYOND.iter().any(|it| regexp.contains(it)) || regexp.as_bytes().windows(2).any(is_reference) {
+        1 + regexp.bytes().filter(|byte| b"()|\\+*?{".contains(byte)).count()
+    } else {
+        1
     }
 }
 
@@ -549,6 +592,34 @@ mod tests {
             matchers.add(&text).unwrap_or_else(|error| panic!("{pattern}: {error}"));
             assert!(matchers.scan(line, &|_| true).is_some(), "{pattern}");
         }
+    }
+
+    #[test]
+    fn the_patterns_of_a_job_are_bounded_together() {
+        let matchers = |owners: std::ops::Range<usize>, regexp: &str| {
+            let pattern = serde_json::json!({ "regexp": regexp });
+            let patterns: Vec<_> = (1..20).map(|_| pattern.clone()).collect();
+            let last = [serde_json::json!({ "regexp": regexp, "message": 0 })];
+            let patterns: Vec<_> = patterns.iter().chain(&last).collect();
+            let all: Vec<_> =
+                owners.map(|owner| serde_json::json!({ "owner": owner.to_string(), "pattern": patterns })).collect();
+            serde_json::json!({ "problemMatcher": all }).to_string()
+        };
+        let refused = |text: &str| Matchers::default().add(text).expect_err("too large").to_string();
+        let is_too_large =
+            |text: &str| text.ends_with("all problem matchers of a job may take at most 8 MiB when they are compiled");
+        // 2,000 patterns: small ones, and those that take the whole size each or in parts.
+        with(&matchers(0..100, "x"));
+        let gcc = r"^(.+):(\d+):(\d+): (warning|error): (.+)$";
+        for regexp in [gcc, r"\w{9}", "x(?!y)z(?=x)", r"(x)(y)[a-z]\1", &r"\p{L}{9}(?=a)".repeat(9000)] {
+            let error = refused(&matchers(0..100, regexp));
+            assert!(is_too_large(&error), "{regexp}: {error}");
+        }
+        // What is there counts, unless it is replaced.
+        let mut some = with(&matchers(0..20, gcc));
+        some.add(&matchers(0..20, gcc)).expect("replaced");
+        let error = some.add(&matchers(20..40, gcc)).expect_err("too many").to_string();
+        assert!(is_too_large(&error) && some.known.len() == 20, "{error}");
     }
 
     #[test]
