@@ -94,7 +94,9 @@ pub(super) fn run(args: &Args) -> Outcome {
     let runs = workflow.triggers.iter().any(|trigger| trigger.event.value == event);
     let is_listed = path.starts_with(root.join(workflows::FOLDER));
     let known = request::contexts(&workflow, &event, facts.as_ref(), is_listed);
-    let called = called::known(&workflow, &root, &Config::load(Some(&root))?.actions);
+    let state = runs_dir()?;
+    let access = facts.as_ref().map_or(Access::Guarded, |repository| trust::access(&state, repository));
+    let called = called::known(&workflow, &root, &Config::load(Some(&root))?, access);
     let plan = Plan::new(workflow, &known, &|name| called.callee(name)).map_err(|faults| {
         let rendered: Vec<_> = faults.iter().map(|(source, fault)| fault.render(source, false)).collect();
         Failure::rendered(Exit::Failed, rendered.join("\n\n"), false)

@@ -5,38 +5,43 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
 use indexmap::IndexMap;
 
+use crate::config::Config;
 use crate::engine::actions::reference::{Reference, Remote};
 use crate::engine::actions::store::Store;
-use crate::files::{Folder, Links};
+use crate::repo::git::Access;
 use crate::repo::workflows;
 use crate::worker::caches;
-use crate::workflow::plan::Callee;
+use crate::workflow::plan::{Callee, MAX_CALLED};
 use crate::workflow::source::Source;
 use crate::workflow::syntax::{JobBody, JobDefinition, Workflow, callee_name};
-
-/// Maximum size in bytes of a workflow of another repository.
-const MAX_WORKFLOW: u64 = 1024 * 1024;
 
 /// Where the workflows of other repositories come from.
 pub(super) enum Others {
     /// Nowhere: they are left out.
     Unread,
-    /// From the cache. Those that are not there are left out.
-    Kept(Store),
+    /// From the cache. Those that are not there are left out, and those with a source in `hidden`.
+    Kept {
+        /// The cache.
+        store: Store,
+        /// What the settings of a repository that is not trusted name: any file of the user could be shown in an error.
+        hidden: Box<Store>,
+    },
     /// From their repositories. That one cannot be had is an error of the call.
     Fetched(Store),
 }
 
 impl Others {
     /// Returns the ones in the cache and in folders of the configuration, for a repository at `root`.
-    pub(super) fn kept(actions: &IndexMap<String, String>, root: &Path) -> Self {
-        store(actions, root, true).map_or(Self::Unread, Self::Kept)
+    pub(super) fn kept(config: &Config, root: &Path, trust: Access) -> Self {
+        let hidden = if trust == Access::Trusted { IndexMap::new() } else { config.actions_of_repository() };
+        let stores = store(&config.actions, root, true).zip(store(&hidden, root, true));
+        stores.map_or(Self::Unread, |(store, hidden)| Self::Kept { store, hidden: Box::new(hidden) })
     }
 
     /// Returns the ones of their repositories, or with `offline` those in the cache alone.
@@ -44,15 +49,12 @@ impl Others {
         store(actions, root, offline).map_or(Self::Unread, Self::Fetched)
     }
 
-    fn read(&self, name: &str) -> Option<Callee> {
-        let text = |store: &Store| match Reference::parse(name) {
-            Ok(Reference::Remote(remote)) => read(store, remote),
-            _ => Err(format!("`{name}` does not name a workflow of another repository")),
-        };
+    fn read(&self, name: &str, remote: Remote) -> Option<Callee> {
         match self {
             Self::Unread => None,
-            Self::Kept(store) => text(store).ok().map(|text| Callee::parse(Source::new(name, text))),
-            Self::Fetched(store) => Some(match text(store) {
+            Self::Kept { hidden, .. } if hidden.is_mapped(&remote) => None,
+            Self::Kept { store, .. } => read(store, remote).ok().map(|text| Callee::parse(Source::new(name, text))),
+            Self::Fetched(store) => Some(match read(store, remote) {
                 Ok(text) => Callee::parse(Source::new(name, text)),
                 Err(reason) => Callee::absent(name, reason),
             }),
@@ -70,14 +72,12 @@ fn store(actions: &IndexMap<String, String>, root: &Path, offline: bool) -> Opti
 /// A message: the repository cannot be had, or has no such file.
 fn read(store: &Store, remote: Remote) -> Result<String, String> {
     let name = remote.to_string();
-    let path = PathBuf::from(&remote.path);
+    let path = remote.path.clone();
     let repository = Remote { path: String::new(), ..remote };
     let fetched = wait(store.folder(&repository)).map_err(|error| error.to_string())?;
     let fetched = fetched.map_err(|error| error.to_string())?;
-    let read =
-        Folder::open(&fetched.root).map_err(Into::into).and_then(|root| root.read(&path, Links::Within, MAX_WORKFLOW));
-    let bytes = read.map_err(|error| format!("workflow `{name}` cannot be read ({}): {error}", fetched.origin))?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    workflows::read_called(&fetched.root, &path)
+        .map_err(|error| format!("workflow `{name}` cannot be read ({}): {error}", fetched.origin))
 }
 
 /// Waits for a future on another thread, as this one may be in a runtime.
@@ -118,10 +118,11 @@ impl Called {
     }
 }
 
-/// Reads the workflows that a workflow of the repository at `root` calls, those of other repositories from the cache.
+/// Reads the workflows that a workflow of the repository at `root` calls, those of other repositories from the cache, or
+/// where the repository says if it is trusted.
 #[must_use]
-pub fn known(workflow: &Arc<Workflow>, root: &Path, actions: &IndexMap<String, String>) -> Called {
-    called(workflow, root, &Others::kept(actions, root), &[])
+pub fn known(workflow: &Arc<Workflow>, root: &Path, config: &Config, trust: Access) -> Called {
+    called(workflow, root, &Others::kept(config, root, trust), &[])
 }
 
 /// Reads the workflows that a workflow of the repository at `root` calls. With names of jobs, what only other jobs call is
@@ -138,14 +139,20 @@ pub(super) fn called(workflow: &Arc<Workflow>, root: &Path, others: &Others, job
             if found.contains_key(&name) {
                 continue;
             }
-            let is_other = matches!(Reference::parse(&name), Ok(Reference::Remote(_)));
-            let callee = if is_other {
-                Some(others).filter(|_| !is_unwanted).and_then(|others| others.read(&name))
-            } else {
-                workflows::read_called(root, &name).map(|text| Callee::parse(Source::new(&*name, text)))
+            let callee = match Reference::parse(&name) {
+                Ok(Reference::Remote(_)) if is_unwanted => None,
+                Ok(Reference::Remote(remote)) => {
+                    let callee = others.read(&name, remote);
+                    is_incomplete |= callee.is_none();
+                    callee
+                }
+                _ => workflows::read_called(root, &name).ok().map(|text| Callee::parse(Source::new(&*name, text))),
             };
-            is_incomplete |= is_other && !is_unwanted && callee.is_none();
             let Some(callee) = callee else { continue };
+            // One more than a plan may have is the error of the plan.
+            if found.len() > MAX_CALLED {
+                break;
+            }
             todo.extend(callee.workflow.clone());
             found.insert(name, callee);
         }
@@ -204,6 +211,7 @@ mod tests {
         let workflow = prepare::parse("ci.yml", text).unwrap_or_else(|error| panic!("{error}"));
         let mapped: IndexMap<_, _> = [("o/r".to_owned(), other.to_string_lossy().into_owned())].into();
         let store = || Store::new(home.path().join("cache"), mapped.clone(), root.clone(), true);
+        let none = || Store::new(home.path().join("cache"), IndexMap::new(), root.clone(), true);
         let all = called(&workflow, &root, &Others::Fetched(store()), &[]);
         let mut texts: Vec<_> = all.texts().into_keys().collect();
         texts.sort();
@@ -216,8 +224,10 @@ mod tests {
         );
         assert!(reason("o/r/.github/workflows/link.yml@v1").contains("cannot be read"), "a link that leads out");
         assert!(reason("o/none/.github/workflows/a.yml@v1").contains("is not in the cache, and --offline is set"));
-        let kept = called(&workflow, &root, &Others::Kept(store()), &[]);
+        let kept = called(&workflow, &root, &Others::Kept { store: store(), hidden: Box::new(none()) }, &[]);
         assert!(kept.callee("o/none/.github/workflows/a.yml@v1").is_none() && kept.callee("own.yml").is_some());
+        let hidden = called(&workflow, &root, &Others::Kept { store: store(), hidden: Box::new(store()) }, &[]);
+        assert_eq!(hidden.texts().into_keys().collect::<Vec<_>>(), ["own.yml"]);
         let one = called(&workflow, &root, &Others::Fetched(store()), &["two".to_owned()]);
         assert_eq!(one.texts().into_keys().collect::<Vec<_>>(), ["own.yml"]);
     }

@@ -31,7 +31,7 @@ use indexmap::IndexMap;
 use crate::config::{ApiChoice, Config, ConfigError};
 use crate::engine::mask::Masker;
 use crate::model::{RepositoryId, RunInfo};
-use crate::repo::git::{GitError, Repository};
+use crate::repo::git::{Access, GitError, Repository};
 use crate::repo::uncommitted::Uncommitted;
 use crate::repo::workflows;
 use crate::repo::workflows::WorkflowFileError;
@@ -242,11 +242,12 @@ pub fn consent(runs: &RunsDir, folder: &Path) -> Result<Consent, LaunchError> {
     let config = Config::load(Some(&repository.root))?;
     let settings = config.named_by_repository().to_vec();
     let trust = trust::of(runs, &repository, &settings)?;
+    let access = if trust == Trust::Given { Access::Trusted } else { Access::Guarded };
     let subjects = workflows::list(&repository.root).into_iter().map(|path| {
         let name = workflows::relative(&path, &repository.root);
         let plan = workflows::read(&path).map_err(LaunchError::from).and_then(|text| {
             let workflow = prepare::parse(&name, &text)?;
-            let called = called::known(&workflow, &repository.root, &config.actions);
+            let called = called::known(&workflow, &repository.root, &config, access);
             let known = PlanContexts { knows_every_file: true, ..PlanContexts::default() };
             Ok(Plan::new(workflow, &known, &|path| called.callee(path)).map_err(Refusal::Faults)?)
         });

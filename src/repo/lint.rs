@@ -31,7 +31,7 @@ pub struct Below {
 
 impl lint::Files for Below {
     fn read(&self, path: &str) -> Option<String> {
-        workflows::read_called(self.root.as_ref()?, path)
+        workflows::read_called(self.root.as_ref()?, path).ok()
     }
 
     fn is_complete(&self) -> bool {

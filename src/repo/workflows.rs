@@ -60,12 +60,13 @@ fn listed(known: &[String]) -> String {
 /// Maximum size in bytes of a workflow that another one calls.
 const MAX_CALLED: u64 = 1024 * 1024;
 
-/// Reads a workflow that another one of the repository at `root` calls, by its path from there. `None` if it cannot be
-/// read, or is elsewhere: a path may have `..`, and a link may lead to any file of the user.
-#[must_use]
-pub fn read_called(root: &Path, path: &str) -> Option<String> {
-    let bytes = Folder::open(root).ok()?.read(Path::new(path), Links::Within, MAX_CALLED).ok()?;
-    Some(String::from_utf8_lossy(&bytes).into_owned())
+/// Reads a workflow that another one of the repository at `root` calls, by its path from there.
+///
+/// # Errors
+/// It cannot be read, or is elsewhere: a path may have `..`, and a link may lead to any file of the user.
+pub fn read_called(root: &Path, path: &str) -> Result<String, FileError> {
+    let bytes = Folder::open(root)?.read(Path::new(path), Links::Within, MAX_CALLED)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Returns the workflow files of the repository at `root`, sorted by name.

@@ -18,6 +18,9 @@ use crate::model::JobId;
 /// Maximum nesting of called workflows, in levels including the first workflow, as on GitHub.
 pub const MAX_CALL_DEPTH: usize = 10;
 
+/// Maximum number of different workflows that a workflow calls, directly or not. GitHub's limit.
+pub const MAX_CALLED: usize = 50;
+
 /// Maximum number of jobs in a run. It bounds the time for workflows that call each other many times; GitHub's own limits
 /// (256 legs, 50 called workflows) allow fewer in practice.
 pub const MAX_JOBS: usize = 20_000;

@@ -12,16 +12,13 @@ use super::expr::{Contexts, Expr, NoFiles, Object, PathKey, Scope, Status, Value
 use super::inputs;
 use super::matrix;
 use super::matrix::{Leg, Legs};
-use super::plan::{Callee, CalleeLookup, MAX_CALL_DEPTH, MAX_JOBS, PlanContexts, PlannedJob, leg_id};
+use super::plan::{Callee, CalleeLookup, MAX_CALL_DEPTH, MAX_CALLED, MAX_JOBS, PlanContexts, PlannedJob, leg_id};
 use super::source::{Source, Spanned};
 use super::syntax::{JobBody, JobDefinition, Workflow, callee_name, local_path, resolve_call};
 use super::template::{Piece, Template, TemplateKind};
 use crate::model::JobId;
 
 type Errors = Vec<(Arc<Source>, Diagnostic)>;
-
-/// Maximum number of different workflows that a workflow calls, directly or not. GitHub's limit.
-const MAX_CALLED: usize = 50;
 
 /// The workflows that a workflow calls, directly or not, by [`callee_name`].
 #[derive(Clone, Debug, Default)]

@@ -9,15 +9,12 @@ use super::Policy;
 use super::callees::Callees;
 use crate::workflow::diagnostic::Diagnostic;
 use crate::workflow::parse::entries;
-use crate::workflow::plan::MAX_CALL_DEPTH;
+use crate::workflow::plan::{MAX_CALL_DEPTH, MAX_CALLED};
 use crate::workflow::schema::workflow::SCOPES;
 use crate::workflow::schema::{Field, Shape};
 use crate::workflow::source::Spanned;
 use crate::workflow::syntax::{JobBody, JobDefinition, Workflow, resolve_call};
 use crate::workflow::template::{Template, TemplateKind};
-
-/// Maximum number of different workflows that one workflow may call, directly and indirectly.
-const MAX_CALLED_WORKFLOWS: usize = 50;
 
 /// Access to a scope.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -110,8 +107,8 @@ pub(super) fn check(workflow: &Workflow, callees: &Callees<'_>, found: &mut Vec<
         walk.call(&uses.value, given.as_ref(), 1, &job.id);
     }
     found.append(&mut walk.found);
-    if walk.different.len() > MAX_CALLED_WORKFLOWS {
-        let message = format!("too many called workflows: GitHub allows {MAX_CALLED_WORKFLOWS}");
+    if walk.different.len() > MAX_CALLED {
+        let message = format!("too many called workflows: GitHub allows {MAX_CALLED}");
         let location = workflow.jobs.first().map_or(workflow.source.span(0, 0), |job| job.id.span);
         found.push(Diagnostic::error("workflow-call", location, message));
     }
@@ -134,7 +131,7 @@ struct Walk<'w> {
 impl Walk<'_> {
     /// Visits a called workflow. Errors are reported at `job`, the job of the first file that leads to the call.
     fn call(&mut self, uses: &str, given: Option<&Grant>, depth: usize, job: &Spanned<String>) {
-        if !self.seen.insert((uses.to_owned(), given.cloned(), depth)) || self.different.len() > MAX_CALLED_WORKFLOWS {
+        if !self.seen.insert((uses.to_owned(), given.cloned(), depth)) || self.different.len() > MAX_CALLED {
             return;
         }
         if let Some(first) = self.chain.iter().position(|outer| outer == uses) {

@@ -71,3 +71,34 @@ fn what_a_repository_names_is_part_of_what_is_trusted() {
     fs::remove_file(project.root().join(".cuelight.toml")).expect("removed");
     project.call(&["run"]).expect(4, &["has changed since it was trusted"]);
 }
+
+#[test]
+fn a_source_of_actions_shows_no_file_of_the_user_before_it_is_trusted() {
+    let project = Project::new(
+        "on: push\njobs:\n  a: {uses: o/r/.github/workflows/ci.yml@v1}\n  b: {uses: o/r/passwd@v1}\n  c: {uses: O/r@v1}\n",
+    );
+    let outer = project.home().join("outer");
+    fs::create_dir_all(outer.join(".github/workflows")).expect("made");
+    for name in [".github/workflows/ci.yml", "passwd"] {
+        fs::write(outer.join(name), "secret: [hush\n").expect("written");
+    }
+    let absolute = outer.display().to_string();
+    for source in [absolute.as_str(), "../outer", "./../outer/../outer"] {
+        for name in ["o/r", "o/r@v1", "O/R"] {
+            project.write(".cuelight.toml", &format!("[actions]\n'{name}' = '{source}'\n"));
+            for args in [
+                &["plan", "ci"][..],
+                &["plan", "ci", "--format", "json"],
+                &["plan"],
+                &["trust", "--ask"],
+                &["run", "ci"],
+                &["lint"],
+            ] {
+                let said = project.call(args).text();
+                assert!(!said.contains("hush"), "{source} {args:?}: {said}");
+            }
+        }
+    }
+    project.call(&["trust"]).expect(0, &[]);
+    project.call(&["plan", "ci"]).expect(1, &["secret: [hush"]);
+}
