@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 
 use super::venv::{VenvError, copy, rename_in_scripts};
 use super::{Installation, Tool, venv};
-use crate::files::create_own;
+use crate::engine::blocking::in_place;
+use crate::files::{Folder, create_own};
 
 /// Name of the folder in the shared cache with the environments of Python that jobs get a copy of.
 const ENVIRONMENTS: &str = ".environments";
@@ -128,18 +129,23 @@ pub(super) async fn offer(
     shared: &Path,
 ) -> Result<(), OfferError> {
     let entry = Entry { folder: Path::new(name).join(installation.version.to_string()).join(arch()) };
-    if entry.is_complete(cache) {
-        return Ok(());
-    }
     let at = cache.join(&entry.folder);
-    entry.make_above(cache)?;
-    match fs::remove_dir_all(&at) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-        _ => {}
+    let is_there = in_place(|| {
+        if entry.is_complete(cache) {
+            return Ok(true);
+        }
+        entry.make_above(cache)?;
+        match fs::remove_dir_all(&at) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(false),
+        }
+    })?;
+    if is_there {
+        return Ok(());
     }
     match installation.tool {
         Tool::Python => venv::make(installation, &shared.join(ENVIRONMENTS), &at).await?,
-        Tool::Node => node(installation, &at)?,
+        Tool::Node => in_place(|| node(installation, &at))?,
         // Neither writes into its own folder.
         Tool::Go | Tool::Java => symlink(&installation.home, &at)?,
     }
@@ -157,7 +163,9 @@ fn node(node: &Installation, at: &Path) -> io::Result<()> {
     if npm.is_dir() {
         copy(&npm, &modules.join("npm"))?;
         // Otherwise it takes the folder of the program, which is behind a link.
-        fs::write(modules.join("npm/npmrc"), format!("prefix={}\n", at.display()))?;
+        // A system's npm may have a link to the settings of all users there.
+        Folder::open(&modules.join("npm"))?
+            .write(Path::new("npmrc"), format!("prefix={}\n", at.display()).as_bytes())?;
         for (program, script) in NPM {
             symlink(Path::new("../lib/node_modules").join(script), bin.join(program))?;
         }
@@ -213,6 +221,8 @@ mod tests {
             fs::create_dir_all(users.join(file).parent().expect("a folder")).expect("made");
             fs::write(users.join(file), "x").expect("written");
         }
+        fs::write(home.path().join("npmrc"), "of all users").expect("written");
+        symlink(home.path().join("npmrc"), users.join("lib/node_modules/npm/npmrc")).expect("linked");
         let installation = Installation {
             tool: Tool::Node,
             version: "20.1.0".parse().expect("a version"),
@@ -231,7 +241,7 @@ mod tests {
         assert!(npm.starts_with(job.canonicalize().expect("there")));
         let prefix = fs::read_to_string(at.join("lib/node_modules/npm/npmrc")).expect("written");
         assert_eq!(prefix, format!("prefix={}\n", at.display()));
-        assert!(!users.join("lib/node_modules/npm/npmrc").exists());
+        assert_eq!(fs::read_to_string(home.path().join("npmrc")).expect("there"), "of all users");
         end(&job, &shared);
         assert!(!shared.exists(), "what is offered stays in the job");
     }

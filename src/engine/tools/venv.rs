@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use super::Installation;
 use crate::engine::actions::partial::Partial;
+use crate::engine::blocking::in_place;
 use crate::files;
 use crate::store::digest::sha256;
 
@@ -41,8 +42,10 @@ pub(in crate::engine) enum VenvError {
 /// The environment cannot be made or copied.
 pub(super) async fn make(python: &Installation, kept: &Path, at: &Path) -> Result<(), VenvError> {
     let original = original(python, kept).await?;
-    copy(&original, at)?;
-    Ok(rename_in_scripts(at, &original, at)?)
+    Ok(in_place(|| {
+        copy(&original, at)?;
+        rename_in_scripts(at, &original, at)
+    })?)
 }
 
 /// Returns the environment that is kept for a Python. It is made if it is missing.
@@ -52,7 +55,7 @@ async fn original(python: &Installation, kept: &Path) -> Result<PathBuf, VenvErr
     if original.is_dir() {
         return Ok(original);
     }
-    let making = Partial::create(kept, &name)?;
+    let making = in_place(|| Partial::create(kept, &name))?;
     let mut command = Command::new(&python.program);
     command.args(["-I", "-m", "venv"]).arg(making.path()).stdin(Stdio::null()).kill_on_drop(true);
     let late = |_| VenvError::Python(format!("it takes longer than {} s", VENV_TIMEOUT.as_secs()));
@@ -62,7 +65,7 @@ async fn original(python: &Installation, kept: &Path) -> Result<PathBuf, VenvErr
         let said = String::from_utf8_lossy(&said).lines().rev().find(|line| !line.trim().is_empty()).map(str::to_owned);
         return Err(VenvError::Python(said.unwrap_or_else(|| done.status.to_string())));
     }
-    rename_in_scripts(making.path(), making.path(), &original)?;
+    in_place(|| rename_in_scripts(making.path(), making.path(), &original))?;
     match fs::rename(making.path(), &original) {
         // Another job has made it meanwhile.
         Err(_) if original.exists() => Ok(original),
@@ -93,13 +96,9 @@ pub(super) fn rename_in_scripts(environment: &Path, from: &Path, to: &Path) -> i
     let (from, to) = (from.to_string_lossy(), to.to_string_lossy());
     let scripts = fs::read_dir(environment.join("bin")).into_iter().flatten().flatten().map(|entry| entry.path());
     for file in scripts.chain([environment.join("pyvenv.cfg")]) {
-        if !file.symlink_metadata().is_ok_and(|data| data.is_file() && data.len() <= MAX_SCRIPT) {
-            continue;
-        }
-        let Ok(text) = files::read(&file, MAX_SCRIPT) else { continue };
-        if let Ok(text) = String::from_utf8(text)
-            && text.contains(&*from)
-        {
+        // Neither a link, nor a program.
+        let Ok(text) = files::read_own_text(&file, MAX_SCRIPT) else { continue };
+        if text.contains(&*from) {
             files::create_own(&file)?.write_all(text.replace(&*from, &to).as_bytes())?;
         }
     }
