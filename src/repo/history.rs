@@ -15,6 +15,8 @@ pub struct Commit {
     pub time: String,
     /// Ids of its parents: none for the first commit, several for a merge.
     pub parents: Vec<String>,
+    /// Time at which the change was written, in ISO 8601 with the author's time zone.
+    pub authored: String,
     /// Who wrote the change.
     pub author: Person,
     /// Who made the commit.
@@ -33,7 +35,7 @@ pub struct Person {
 }
 
 /// Fields of [`Commit`], one per line; the message, which may have several lines, is the last one.
-const FORMAT: &str = "--format=%H%n%T%n%cI%n%P%n%an%n%ae%n%cn%n%ce%n%B";
+const FORMAT: &str = "--format=%H%n%T%n%cI%n%aI%n%P%n%an%n%ae%n%cn%n%ce%n%B";
 
 /// Returns the commits that `until` has and `since` has not, oldest first: the newest `limit` of them. Without `since`, all
 /// that `until` has.
@@ -49,14 +51,14 @@ pub fn commits(root: &Path, since: Option<&str>, until: &str, limit: usize) -> R
 }
 
 fn commit(record: &str) -> Option<Commit> {
-    let mut fields = record.splitn(9, '\n').map(str::to_owned);
+    let mut fields = record.splitn(10, '\n').map(str::to_owned);
     let mut next = || fields.next();
-    let (id, tree, time) = (next()?, next()?, next()?);
+    let (id, tree, time, authored) = (next()?, next()?, next()?, next()?);
     let parents = next()?.split_whitespace().map(str::to_owned).collect();
     let author = Person { name: next()?, email: next()? };
     let committer = Person { name: next()?, email: next()? };
     let message = next()?.trim_end_matches('\n').to_owned();
-    Some(Commit { id, tree, time, parents, author, committer, message })
+    Some(Commit { id, tree, time, parents, authored, author, committer, message })
 }
 
 /// Returns a commit by its name. `None` if it is missing in this repository.

@@ -7,7 +7,9 @@ use base64::engine::general_purpose::STANDARD;
 use hyper::Uri;
 use serde_json::{Value, json};
 
-use crate::repo::git::git;
+use crate::repo::git::{Access, git, git_capped};
+use crate::repo::history;
+use crate::repo::history::{Commit, Person};
 
 use super::super::answer::Answer;
 use super::super::error::ServiceError;
@@ -19,9 +21,6 @@ const MAX_COMMITS: usize = 250;
 
 /// Maximum size of a file in bytes. GitHub's limit for files in JSON.
 const MAX_FILE: u64 = 1024 * 1024;
-
-/// Fields of a commit, in the order in which git prints them.
-const FORMAT: &str = "--format=%H%x1f%P%x1f%T%x1f%an%x1f%ae%x1f%aI%x1f%cn%x1f%ce%x1f%cI%x1f%B";
 
 /// Answers a request about the repository; `None` if only GitHub can.
 pub(super) fn answer(context: &Context<'_>, rest: &[&str], uri: &Uri) -> Result<Option<Answer>, ServiceError> {
@@ -53,13 +52,14 @@ pub(super) fn answer(context: &Context<'_>, rest: &[&str], uri: &Uri) -> Result<
                 .filter(|name| !name.is_empty())
                 .unwrap_or_else(|| context.service.facts.sha.clone());
             let from = commit(folder, &from).ok_or(missing("commit"))?;
-            page(&commits(folder, &from, &url), uri, base, plain)
+            let mut all = commits(folder, None, &from, &url);
+            all.reverse();
+            page(&all, uri, base, plain)
         }
         ["commits", _, "pulls"] | ["pulls"] => page(&[], uri, base, plain),
         ["commits", name @ ..] => {
-            let sha = commit(folder, &name.join("/")).ok_or(missing("commit"))?;
-            let found = log(folder, &["--max-count=1", &sha], &url);
-            json(found.first().ok_or(missing("commit"))?)
+            let found = commit(folder, &name.join("/")).and_then(|sha| history::newest(folder, &sha));
+            json(&described_commit(&found.ok_or(missing("commit"))?, &url))
         }
         ["compare", names @ ..] => {
             let names = names.join("/");
@@ -123,33 +123,29 @@ fn commit(folder: &Path, name: &str) -> Option<String> {
     object(folder, &format!("{name}^{{commit}}"))
 }
 
-fn commits(folder: &Path, from: &str, url: &str) -> Vec<Value> {
-    log(folder, &[&format!("--max-count={MAX_COMMITS}"), from], url)
+/// Describes the newest commits that `until` has and `since` has not, oldest first.
+fn commits(folder: &Path, since: Option<&str>, until: &str, url: &str) -> Vec<Value> {
+    let found = history::commits(folder, since, until, MAX_COMMITS).unwrap_or_default();
+    found.iter().map(|commit| described_commit(commit, url)).collect()
 }
 
-/// Returns what `git log` prints for commits that were found before.
-fn log(folder: &Path, arguments: &[&str], url: &str) -> Vec<Value> {
-    let all = ["log", "-z", FORMAT].iter().chain(arguments).copied().chain(["--"]);
-    let printed = git(folder, all.collect::<Vec<_>>()).unwrap_or_default();
-    printed.split('\0').filter_map(|fields| described_commit(fields, url)).collect()
-}
-
-fn described_commit(fields: &str, url: &str) -> Option<Value> {
-    let mut fields = fields.splitn(10, '\x1f');
-    let mut next = || fields.next();
-    let (sha, parents, tree) = (next()?, next()?, next()?);
-    let author = json!({"name": next()?, "email": next()?, "date": next()?});
-    let committer = json!({"name": next()?, "email": next()?, "date": next()?});
-    let parents: Vec<_> = parents.split_whitespace().map(|sha| json!({"sha": sha})).collect();
-    Some(json!({
-        "sha": sha,
-        "url": format!("{url}/commits/{sha}"),
-        "html_url": format!("{url}/commits/{sha}"),
-        "commit": {"author": author, "committer": committer, "message": next()?.trim_end(), "tree": {"sha": tree}},
-        "author": {"login": author["name"]},
-        "committer": {"login": committer["name"]},
-        "parents": parents,
-    }))
+fn described_commit(commit: &Commit, url: &str) -> Value {
+    let Commit { id, tree, time, parents, authored, author, committer, message } = commit;
+    let person = |person: &Person, date: &str| json!({"name": person.name, "email": person.email, "date": date});
+    json!({
+        "sha": id,
+        "url": format!("{url}/commits/{id}"),
+        "html_url": format!("{url}/commits/{id}"),
+        "commit": {
+            "author": person(author, authored),
+            "committer": person(committer, time),
+            "message": message.trim_end(),
+            "tree": {"sha": tree},
+        },
+        "author": {"login": author.name},
+        "committer": {"login": committer.name},
+        "parents": parents.iter().map(|id| json!({"sha": id})).collect::<Vec<_>>(),
+    })
 }
 
 fn compared(folder: &Path, first: &str, last: &str, url: &str) -> Value {
@@ -163,9 +159,6 @@ fn compared(folder: &Path, first: &str, last: &str, url: &str) -> Value {
         (0, _) => "behind",
         _ => "diverged",
     };
-    let mut commits = commits(folder, &format!("{first}..{last}"), url);
-    // The oldest comes first.
-    commits.reverse();
     let names = git(folder, ["diff", "--name-only", "-z", &format!("{first}...{last}")]).unwrap_or_default();
     let files: Vec<_> =
         names.split('\0').filter(|name| !name.is_empty()).map(|name| json!({"filename": name})).collect();
@@ -174,7 +167,7 @@ fn compared(folder: &Path, first: &str, last: &str, url: &str) -> Value {
         "ahead_by": ahead,
         "behind_by": behind,
         "total_commits": ahead,
-        "commits": commits,
+        "commits": commits(folder, Some(first), last, url),
         "files": files,
     })
 }
@@ -188,7 +181,8 @@ fn file(folder: &Path, commit: &str, path: &str) -> Result<Value, ServiceError> 
     if size > MAX_FILE {
         return Err(ServiceError::TooLarge(MAX_FILE));
     }
-    let text = git(folder, ["cat-file", "blob", &sha]).map_err(|error| ServiceError::Invalid(error.to_string()))?;
+    let content = git_capped(folder, Access::Guarded, ["cat-file", "blob", &sha], size as usize)
+        .map_err(|error| ServiceError::Invalid(error.to_string()))?;
     Ok(json!({
         "type": "file",
         "name": path.rsplit('/').next(),
@@ -196,6 +190,29 @@ fn file(folder: &Path, commit: &str, path: &str) -> Result<Value, ServiceError> 
         "sha": sha,
         "size": size,
         "encoding": "base64",
-        "content": STANDARD.encode(text),
+        "content": STANDARD.encode(content),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_content_of_a_file_is_whole_whatever_its_bytes() {
+        let root = tempfile::tempdir().expect("a folder");
+        let bytes: Vec<u8> = (0..=255).cycle().take(10_000).collect();
+        std::fs::write(root.path().join("image.png"), &bytes).expect("written");
+        for args in [&["init", "-q"][..], &["add", "."], &["commit", "-qm", "x"]] {
+            let who = ["-c", "user.name=Ada", "-c", "user.email=a@b"];
+            git(root.path(), who.iter().chain(args)).expect("git works");
+        }
+        let sha = commit(root.path(), "HEAD").expect("a commit");
+        let found = file(root.path(), &sha, "image.png").expect("there");
+        let content = STANDARD.decode(found["content"].as_str().expect("text")).expect("base64");
+        assert_eq!((content, found["size"].as_u64()), (bytes, Some(10_000)));
+        let described = commits(root.path(), None, &sha, "u");
+        assert_eq!((described.len(), &described[0]["commit"]["author"]["name"]), (1, &json!("Ada")));
+        assert!(described[0]["commit"]["author"]["date"].as_str().is_some_and(|date| date.len() == 25));
+    }
 }
