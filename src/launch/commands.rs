@@ -160,11 +160,11 @@ pub async fn rerun(
     secrets: &[SecretSource],
     trusted: TrustedBy,
 ) -> Result<NewAttempt, CommandError> {
-    if RunSpec::read(folder)?.work.deployment().is_some() {
+    let spec = RunSpec::read(folder)?;
+    if spec.work.deployment().is_some() {
         return Err(CommandError::Unavailable { run: folder.id().clone(), reason: Unavailable::Deployment });
     }
-    require_local(folder)?;
-    require_trust(folder, trusted)?;
+    require_trust(folder, &spec, trusted)?;
     if lock::is_held(&folder.lock()) {
         match ask(folder, &Command::Rerun { what: scope.clone(), debug: false }).await {
             Ok(()) => return Ok(NewAttempt::Queued),
@@ -174,7 +174,7 @@ pub async fn rerun(
         }
     }
     let run = ended(folder).await?;
-    start(folder, &run, Command::Rerun { what: scope.clone(), debug: false }, Mode::Rerun(scope), secrets)
+    start(folder, &spec, &run, Command::Rerun { what: scope.clone(), debug: false }, Mode::Rerun(scope), secrets)
 }
 
 /// Returns the production environment that a run deploys to, if it is such a deployment.
@@ -197,13 +197,13 @@ pub async fn resume(
     secrets: &[SecretSource],
     trusted: TrustedBy,
 ) -> Result<NewAttempt, CommandError> {
-    require_local(folder)?;
-    require_trust(folder, trusted)?;
+    let spec = RunSpec::read(folder)?;
+    require_trust(folder, &spec, trusted)?;
     let run = ended(folder).await?;
-    if let Some(deployment) = RunSpec::read(folder)?.work.deployment() {
+    if let Some(deployment) = spec.work.deployment() {
         Refused::check(&closed_to_resume(folder, deployment)?)?;
     }
-    start(folder, &run, Command::Resume, Mode::Resume, secrets)
+    start(folder, &spec, &run, Command::Resume, Mode::Resume, secrets)
 }
 
 /// Brings back what was live before a deployment that ended half-way: its worker was lost, or it could not go back.
@@ -215,8 +215,7 @@ pub async fn abort_interrupted(
     reason: String,
     trusted: TrustedBy,
 ) -> Result<NewAttempt, CommandError> {
-    require_local(folder)?;
-    require_trust(folder, trusted)?;
+    require_trust(folder, &RunSpec::read(folder)?, trusted)?;
     let run = ended(folder).await?;
     if !run.phase.is_done() {
         return Err(CommandError::Unavailable { run: run.info.id, reason: Unavailable::NotEnded });
@@ -242,28 +241,15 @@ pub async fn delete(runs: &RunsDir, run: &RunId) -> Result<(), CommandError> {
     Ok(history::remove(&folder)?)
 }
 
-/// Checks that a run is one of this machine.
-fn require_local(folder: &RunFolder) -> Result<(), CommandError> {
-    match RunSpec::read(folder)?.work {
-        WorkSpec::WorkflowRun(_) | WorkSpec::Deployment(_) => Ok(()),
-        WorkSpec::Remote(_) => Err(remote(folder)),
-    }
-}
-
-fn remote(folder: &RunFolder) -> CommandError {
-    CommandError::Unavailable { run: folder.id().clone(), reason: Unavailable::Remote }
-}
-
-/// Checks that the repository of a run is trusted, and that its folder was made here.
-fn require_trust(folder: &RunFolder, trusted: TrustedBy) -> Result<(), CommandError> {
-    if trusted == TrustedBy::Person {
-        return Ok(());
-    }
-    let spec = RunSpec::read(folder)?;
+/// Checks that a run is one of this machine whose repository is trusted, and that its folder was made here.
+fn require_trust(folder: &RunFolder, spec: &RunSpec, trusted: TrustedBy) -> Result<(), CommandError> {
     let found = match &spec.work {
+        WorkSpec::Remote(_) => {
+            return Err(CommandError::Unavailable { run: folder.id().clone(), reason: Unavailable::Remote });
+        }
+        _ if trusted == TrustedBy::Person => return Ok(()),
         WorkSpec::WorkflowRun(workflow) => trust::of_run(folder, &spec.info, workflow),
         WorkSpec::Deployment(deployment) => trust::of_folder(folder, &deployment.repository),
-        WorkSpec::Remote(_) => return Err(remote(folder)),
     };
     let found = found.map_err(|error| CommandError::Launch(Box::new(error)))?;
     match found.trust {
@@ -281,6 +267,7 @@ async fn ended(folder: &RunFolder) -> Result<Run, CommandError> {
 /// Starts a worker for another attempt, if the state of the run allows the command.
 fn start(
     folder: &RunFolder,
+    spec: &RunSpec,
     run: &Run,
     command: Command,
     mode: Mode,
@@ -292,9 +279,9 @@ fn start(
         // this one has not replaced its copy of it. The worker takes the lock itself.
         Capabilities::of_run(run).check(operation).map_err(unavailable)?;
     }
-    let secrets = secrets::of_run(folder, sources)?;
+    let secrets = secrets::of_run(spec, sources)?;
     // The worker checks this too, but no caller sees its answer.
-    if RunSpec::read(folder)?.work.workflow().is_some() {
+    if spec.work.workflow().is_some() {
         attempts::resumed(&mode, folder, run, &secrets)?;
     }
     respawn(folder, &mode, &secrets)?;

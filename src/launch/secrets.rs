@@ -13,7 +13,6 @@ use super::env_file::EnvFileError;
 use crate::files;
 use crate::files::FileError;
 use crate::store::StoreError;
-use crate::store::folder::RunFolder;
 use crate::store::spec::RunSpec;
 use crate::worker::prepare::TOKEN;
 use crate::workflow::expr::{Expr, PathKey};
@@ -148,10 +147,9 @@ fn in_environment(name: &str) -> Option<String> {
 /// environment, and any others in the sources.
 ///
 /// # Errors
-/// A secret of the run has no value, a file cannot be read, or the run's folder cannot be read.
-pub fn of_run(folder: &RunFolder, sources: &[SecretSource]) -> Result<IndexMap<String, String>, SecretError> {
+/// A secret of the run has no value, or a file cannot be read.
+pub fn of_run(spec: &RunSpec, sources: &[SecretSource]) -> Result<IndexMap<String, String>, SecretError> {
     let mut secrets = given(sources)?;
-    let spec = RunSpec::read(folder)?;
     for name in spec.work.workflow().map(|workflow| workflow.secrets.as_slice()).unwrap_or_default() {
         if !secrets.contains_key(name) {
             let value = env::var(name).map_err(|_| SecretError::NotGivenAgain(name.clone()))?;

@@ -5,6 +5,7 @@ use crate::engine::sandbox::provider::ProviderError;
 use crate::engine::sandbox::providers::Providers;
 use crate::model::{Conclusion, Job, LookupError, Run, RunId};
 use crate::store::folder::RunFolder;
+use crate::store::spec::RunSpec;
 use crate::store::{StoreError, seal};
 use crate::worker::checkpoints;
 
@@ -108,7 +109,7 @@ fn failed_step(run: &RunFolder, job: &Job, sources: &[SecretSource]) -> Result<O
     if !step.needs_secrets() {
         return Ok(Some(step));
     }
-    Ok(Some(step.opened(&secrets::of_run(run, sources)?)))
+    Ok(Some(step.opened(&secrets::of_run(&RunSpec::read(run)?, sources)?)))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::engine::step::command_files;
 use crate::engine::workspace::checkout::objects;
 use crate::files::Folder;
 use crate::model::JobId;
-use crate::repo::git::git;
+use crate::repo::git::common_folder;
 
 /// Path of this machine's node in containers, the same as in GitHub's runner.
 pub(super) const NODE: &str = "/__e/node/bin/node";
@@ -111,8 +111,13 @@ impl Folders {
         // Containers mount it, even while it is empty. If it cannot be made, they report it.
         let _ = fs::create_dir_all(self.tools());
         let _ = fs::create_dir_all(&run.tool_cache);
-        fs::write(self.commands().join(command_files::ARTIFACTS_LIST), Artifacts::default().list())?;
-        fs::write(self.event(), serde_json::to_vec(&run.facts.event)?)
+        // A step of another job may have put a FIFO or a link in the place of one of these.
+        let root = Folder::open(&self.root)?;
+        let write = |path: PathBuf, content: &[u8]| {
+            root.write(path.strip_prefix(&self.root).map_err(io::Error::other)?, content)
+        };
+        write(self.commands().join(command_files::ARTIFACTS_LIST), Artifacts::default().list().as_bytes())?;
+        write(self.event(), &serde_json::to_vec(&run.facts.event)?)
     }
 
     /// Returns the path of the event payload.
@@ -200,12 +205,9 @@ pub(super) fn search_path(sandbox: &dyn Sandbox) -> &OsStr {
 /// their path. A worktree shares them with its main repository. None if the repository names a folder that has anything
 /// else, or that of another repository: then the checkout fails with the reason.
 pub(super) fn git_objects(run: &RunContext) -> Vec<SharedFolder> {
-    let Ok(common) = git(&run.repository, ["rev-parse", "--path-format=absolute", "--git-common-dir"]) else {
-        return Vec::new();
-    };
-    let common = Path::new(common.trim());
+    let Ok(common) = common_folder(None, &run.repository) else { return Vec::new() };
     let folders = objects::folders(&common.join("objects")).unwrap_or_default();
-    if objects::of_others(&folders, common, &run.options.git_objects).is_some() {
+    if objects::of_others(&folders, &common, &run.options.git_objects).is_some() {
         return Vec::new();
     }
     folders.into_iter().map(|folder| SharedFolder::readable(&folder, &folder)).collect()

@@ -24,7 +24,7 @@ use crate::engine::context::RunFacts;
 use crate::engine::sandbox::network::Network;
 use crate::engine::sandbox::provider::ProviderError;
 use crate::model::JobId;
-use crate::repo::git::git;
+use crate::repo::git::common_folder;
 use crate::store::cache::{Cache, CacheLimits};
 use crate::store::digest::sha256;
 use crate::store::folder::RunFolder;
@@ -191,9 +191,8 @@ impl Results {
     /// Returns a name that no other repository has: repositories without a remote may share theirs. Worktrees of one
     /// repository share it, and with it their caches.
     fn identity(&self, facts: &RunFacts) -> String {
-        let common = git(&self.repository, ["rev-parse", "--path-format=absolute", "--git-common-dir"]);
-        let place = common.map_or_else(|_| self.repository.display().to_string(), |common| common.trim().to_owned());
-        format!("{}\0{place}", facts.repository)
+        let place = common_folder(None, &self.repository).unwrap_or_else(|_| self.repository.clone());
+        format!("{}\0{}", facts.repository, place.display())
     }
 }
 

@@ -194,10 +194,9 @@ pub(super) struct AttemptTrust {
 /// # Errors
 /// The repository is gone, its settings have a fault, or the state folder cannot be read.
 pub(super) fn of_run(folder: &RunFolder, info: &RunInfo, spec: &WorkflowSpec) -> Result<AttemptTrust, LaunchError> {
-    let is_own = seal::is_valid(folder)?;
     if spec.any_runner {
         let repository = Repository::unversioned(&spec.repository, &info.repository);
-        let trust = if is_own { Trust::Given } else { Trust::Missing(Distrust::ForeignRun) };
+        let trust = if seal::is_valid(folder)? { Trust::Given } else { Trust::Missing(Distrust::ForeignRun) };
         return Ok(AttemptTrust { repository, settings: Vec::new(), trust });
     }
     of_folder(folder, &spec.repository)

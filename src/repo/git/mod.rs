@@ -211,6 +211,16 @@ impl Repository {
     }
 }
 
+/// Returns the folder of objects and refs of a repository, which its worktrees share, as git prints it.
+///
+/// # Errors
+/// Those of [`git_until`].
+pub fn common_folder(abort: Option<&Abort>, folder: &Path) -> Result<PathBuf, GitError> {
+    let printed =
+        git_until(abort, folder, Access::Guarded, ["rev-parse", "--path-format=absolute", "--git-common-dir"])?;
+    Ok(PathBuf::from(printed.trim_end_matches('\n')))
+}
+
 /// Why git does not print the folders of a repository.
 fn not_discovered(folder: &Path, facts: &Output) -> GitError {
     let message = String::from_utf8_lossy(&facts.stderr);

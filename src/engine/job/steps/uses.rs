@@ -33,6 +33,9 @@ const MAX_LOCAL_ACTION: u64 = 2 << 30;
 /// How long an interrupted checkout may take to end.
 const ABORT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Reason of a step whose time is up before its process has started.
+const NOT_STARTED: &str = "timed out before its process started";
+
 /// The target of `uses`, with its inputs.
 enum Used {
     Checkout(IndexMap<String, String>),
@@ -43,19 +46,19 @@ enum Used {
 impl Steps<'_> {
     /// Runs a step that uses an action to its end.
     pub(super) async fn uses(&mut self, scope: &StepScope, step: &RunningStep<'_>, log: &mut dyn StepLog) -> Completed {
-        let (limits, mut cancel) = (step.limits(), self.cancel.clone());
-        let found = tokio::select! {
-            found = self.find(scope, step) => found,
-            why = cancel.must_end(limits.survives_cancel, limits.deadline) => {
-                return Completed::of(ended(why, "timed out before its action was found"));
-            }
+        let mut cancel = self.cancel.clone();
+        let found = self.find(scope, step);
+        let found = match unless_ended(&mut cancel, step.limits(), "timed out before its action was found", found).await
+        {
+            Ok(found) => found,
+            Err(end) => return Completed::of(end),
         };
         match found {
             Err(error) => Completed::failed(error.to_string()),
             Ok(Used::Checkout(given)) => self.check_out(step, &given, log).await,
             Ok(Used::Image(image, given)) => {
                 let invocation = docker::image(self.job, &image, &given);
-                match unless_ended(&mut self.cancel, step.limits(), invocation).await {
+                match prepared(&mut self.cancel, step.limits(), invocation).await {
                     Ok(invocation) => self.execute(scope, step, invocation, log).await,
                     Err(end) => Completed::of(end),
                 }
@@ -103,7 +106,7 @@ impl Steps<'_> {
                 let is_set = |name: &str| job.contains_key(name) || overlay.contains_key(name);
                 let inputs = docker::Inputs { given: &given, all: &inputs, is_set: &is_set };
                 let invocation = docker::invocation(self.job, action, phase, &inputs, &evaluated, log);
-                unless_ended(&mut self.cancel, step.limits(), invocation).await
+                prepared(&mut self.cancel, step.limits(), invocation).await
             }
         };
         let key = step.step.key();
@@ -143,7 +146,7 @@ impl Steps<'_> {
         let setup = action.remote.as_ref().filter(|_| may_look && !job.is_container()).and_then(setup::of);
         let Some(setup) = setup else { return Ok(None) };
         let offered = setup.offer(&job.shared, job.tools(), inputs, log);
-        unless_ended(&mut self.cancel, limits, async { Ok(offered.await) }).await
+        unless_ended(&mut self.cancel, limits, NOT_STARTED, offered).await
     }
 
     /// Resolves `uses` and evaluates the inputs.
@@ -213,42 +216,44 @@ impl Steps<'_> {
             Ok::<_, CheckoutFailure>(filled)
         };
         let mut work = pin!(work);
-        tokio::select! {
-            filled = &mut work => match filled {
-                Ok(Some(filled)) => Completed::with_outputs(filled.outputs),
-                Ok(None) => Completed::of(StepEnd::of(Conclusion::Success)),
-                Err(error) => Completed::failed(error.to_string()),
-            },
-            why = self.cancel.must_end(limits.survives_cancel, limits.deadline) => {
+        let late = "timed out before the files were checked out";
+        match unless_ended(&mut self.cancel, limits, late, &mut work).await {
+            Ok(Ok(Some(filled))) => Completed::with_outputs(filled.outputs),
+            Ok(Ok(None)) => Completed::of(StepEnd::of(Conclusion::Success)),
+            Ok(Err(error)) => Completed::failed(error.to_string()),
+            Err(end) => {
                 abort.set();
                 // Nothing of it goes on when the step has ended, unless a file system does not answer.
                 let _ = timeout(ABORT_TIMEOUT, work).await;
-                Completed::of(ended(why, "timed out before the files were checked out"))
+                Completed::of(end)
             }
         }
     }
 }
 
-/// Waits for the preparation of a step's process, unless the step must end first.
+/// Waits for work, unless the step must end first; `timed_out` is the reason if its time is up.
 async fn unless_ended<T>(
+    cancel: &mut CancelWatch,
+    limits: Limits,
+    timed_out: &str,
+    work: impl Future<Output = T>,
+) -> Result<T, StepEnd> {
+    tokio::select! {
+        done = work => Ok(done),
+        why = cancel.must_end(limits.survives_cancel, limits.deadline) => Err(match why {
+            KillReason::TimedOut => StepEnd::failed(timed_out),
+            KillReason::Cancelled | KillReason::Forced => StepEnd::cancelled(),
+            KillReason::StepCancelled => StepEnd::cancelled_by_step(),
+            KillReason::Lost => StepEnd::lost(),
+        }),
+    }
+}
+
+/// Waits for the preparation of a step's process, unless the step must end first.
+async fn prepared<T>(
     cancel: &mut CancelWatch,
     limits: Limits,
     work: impl Future<Output = Result<T, DockerActionError>>,
 ) -> Result<T, StepEnd> {
-    tokio::select! {
-        done = work => done.map_err(|error| StepEnd::failed(error.to_string())),
-        why = cancel.must_end(limits.survives_cancel, limits.deadline) => {
-            Err(ended(why, "timed out before its process started"))
-        }
-    }
-}
-
-/// Returns the end of a step that had to end before its work was done.
-fn ended(why: KillReason, timed_out: &str) -> StepEnd {
-    match why {
-        KillReason::TimedOut => StepEnd::failed(timed_out),
-        KillReason::Cancelled | KillReason::Forced => StepEnd::cancelled(),
-        KillReason::StepCancelled => StepEnd::cancelled_by_step(),
-        KillReason::Lost => StepEnd::lost(),
-    }
+    unless_ended(cancel, limits, NOT_STARTED, work).await?.map_err(|error| StepEnd::failed(error.to_string()))
 }

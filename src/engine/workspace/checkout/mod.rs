@@ -347,9 +347,8 @@ fn fill_submodules(
 
 /// Returns the folder of objects and refs of a repository, without links in its path.
 fn common_folder(repository: &Path, request: &Request) -> Result<PathBuf, CheckoutError> {
-    let printed = request.git(repository, ["rev-parse", "--path-format=absolute", "--git-common-dir"])?;
-    let path = Path::new(printed.trim());
-    path.canonicalize().map_err(|source| CheckoutError::Copy { path: path.to_owned(), source })
+    let path = git::common_folder(Some(&request.abort), repository)?;
+    path.canonicalize().map_err(|source| CheckoutError::Copy { path, source })
 }
 
 /// Whether a path without links is below a folder.
@@ -396,8 +395,7 @@ pub(in crate::engine) fn inside(workspace: &Path, path: &str) -> Option<PathBuf>
         }
     }
     let real = inside.ancestors().find_map(|folder| folder.canonicalize().ok())?;
-    let ours = workspace.canonicalize().is_ok_and(|workspace| real.starts_with(workspace));
-    ours.then_some(inside)
+    is_below(&real, workspace).then_some(inside)
 }
 
 #[cfg(test)]
