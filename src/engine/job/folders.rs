@@ -77,14 +77,19 @@ impl Folders {
     /// # Errors
     /// A folder cannot be written.
     pub(in crate::engine) fn make(&self, run: &RunContext, keep: bool) -> io::Result<()> {
-        self.make_all(run, keep).inspect_err(|_| {
+        fs::create_dir_all(&run.work)?;
+        // Refuses a link that an earlier attempt or a step of another job left in the place of one of the folders.
+        let root = self.root.strip_prefix(&run.work).map_err(io::Error::other)?;
+        let root = Folder::open(&run.work)?.make_folders(root)?;
+        self.make_all(&root, run, keep).inspect_err(|_| {
             // The job ends here, and nothing else removes what was made before a disk was full.
             let _ = fs::remove_dir_all(&self.temp);
             let _ = fs::remove_dir_all(self.control());
         })
     }
 
-    fn make_all(&self, run: &RunContext, keep: bool) -> io::Result<()> {
+    fn make_all(&self, root: &Folder, run: &RunContext, keep: bool) -> io::Result<()> {
+        let below = |path: PathBuf| path.strip_prefix(&self.root).map(Path::to_owned).map_err(io::Error::other);
         for folder in [&self.temp, &self.control()] {
             match fs::remove_dir_all(folder) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -99,25 +104,19 @@ impl Folders {
             fs::remove_dir_all(self.tools())?;
         }
         for folder in [self.home(), self.workflow(), self.commands(), self.control()] {
-            fs::create_dir_all(folder)?;
+            root.make_folders(&below(folder)?)?;
         }
         if run.options.in_place {
             fs::create_dir_all(&self.workspace)?;
         } else {
-            // Refuses a link that an earlier attempt left in the place of one of them.
-            let below = self.workspace.strip_prefix(&self.root).map_err(io::Error::other)?;
-            Folder::open(&self.root)?.make_folders(below)?;
+            root.make_folders(&below(self.workspace.clone())?)?;
         }
         // Containers mount it, even while it is empty. If it cannot be made, they report it.
         let _ = fs::create_dir_all(self.tools());
         let _ = fs::create_dir_all(&run.tool_cache);
-        // A step of another job may have put a FIFO or a link in the place of one of these.
-        let root = Folder::open(&self.root)?;
-        let write = |path: PathBuf, content: &[u8]| {
-            root.write(path.strip_prefix(&self.root).map_err(io::Error::other)?, content)
-        };
-        write(self.commands().join(command_files::ARTIFACTS_LIST), Artifacts::default().list().as_bytes())?;
-        write(self.event(), &serde_json::to_vec(&run.facts.event)?)
+        let list = self.commands().join(command_files::ARTIFACTS_LIST);
+        root.write(&below(list)?, Artifacts::default().list().as_bytes())?;
+        root.write(&below(self.event())?, &serde_json::to_vec(&run.facts.event)?)
     }
 
     /// Returns the path of the event payload.

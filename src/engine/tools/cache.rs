@@ -205,12 +205,18 @@ mod tests {
         let downloaded = add(&job, "Python/3.12.1/x64");
         add(&job, "Python/3.11.7/x64");
         Entry { folder: "Python/3.11.7/x64".into() }.mark(&job, ".offered").expect("marked");
+        // An action made a link to programs of the user.
+        let (users, linked) = (home.path().join("bin"), add(&job, "node/22.1.0/x64"));
+        fs::rename(linked.join("bin"), &users).expect("moved");
+        symlink(&users, linked.join("bin")).expect("linked");
         end(&job, &shared);
+        let own = fs::read_to_string(users.join("tool")).expect("there");
+        assert_eq!(own, format!("#!{}/bin/x\n", linked.display()), "it stays as it is");
         let kept = shared.join("Python/3.12.1/x64");
         let script = fs::read_to_string(kept.join("bin/tool")).expect("moved");
         assert_eq!(script, format!("#!{}/bin/x\n", kept.display()));
         assert_eq!(fs::read_link(&downloaded).expect("a link"), kept);
-        assert_eq!(entries(&shared).len(), 2);
+        assert_eq!(entries(&shared).len(), 3);
     }
 
     #[tokio::test]

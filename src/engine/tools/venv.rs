@@ -94,7 +94,11 @@ pub(super) fn copy(from: &Path, to: &Path) -> io::Result<()> {
 /// Replaces a path in the scripts of an environment, and in its configuration. Programs stay as they are.
 pub(super) fn rename_in_scripts(environment: &Path, from: &Path, to: &Path) -> io::Result<()> {
     let (from, to) = (from.to_string_lossy(), to.to_string_lossy());
-    let scripts = fs::read_dir(environment.join("bin")).into_iter().flatten().flatten().map(|entry| entry.path());
+    let bin = environment.join("bin");
+    // An action that installed it may have made a link to a folder of the user.
+    let is_folder = bin.symlink_metadata().is_ok_and(|data| data.is_dir());
+    let scripts =
+        is_folder.then(|| fs::read_dir(bin)).into_iter().flatten().flatten().flatten().map(|entry| entry.path());
     for file in scripts.chain([environment.join("pyvenv.cfg")]) {
         // Neither a link, nor a program.
         let Ok(text) = files::read_own_text(&file, MAX_SCRIPT) else { continue };

@@ -134,6 +134,30 @@ const ENDLESS: &str = r"
       - run: echo ${{ hashFiles('endless') }}";
 
 #[test]
+fn a_link_in_the_place_of_the_folders_of_a_later_job_fails_it_and_empties_nothing() {
+    let project = Project::of_jobs("  a: {runs-on: ubuntu-latest, steps: [{run: 'true'}]}\n");
+    let precious = project.home().join("precious");
+    let jobs = format!(
+        "on: push\njobs:\n  a: {{runs-on: ubuntu-latest, steps: [{{run: 'ln -s {precious} $RUNNER_TEMP/../../b'}}]}}\n  \
+         b: {{needs: a, runs-on: ubuntu-latest, steps: [{{run: echo reached}}]}}\n",
+        precious = precious.display()
+    );
+    project.write(".github/workflows/ci.yml", &jobs);
+    project.commit();
+    for folder in ["_temp", "_tools", "_control"] {
+        fs::create_dir_all(precious.join(folder)).expect("made");
+        fs::write(precious.join(folder).join("own"), "kept").expect("written");
+    }
+    let said = bounded(&project, &["run", "--trust"]);
+    said.expect(1, &["cannot"]);
+    assert!(!said.out().contains("reached"), "{}", said.text());
+    let left: Vec<_> =
+        walkdir::WalkDir::new(&precious).into_iter().flatten().map(|entry| entry.path().to_owned()).collect();
+    assert_eq!(left.iter().filter(|path| path.is_file()).count(), 3, "{left:?}");
+    assert_eq!(left.len(), 7, "nothing is made there: {left:?}");
+}
+
+#[test]
 fn a_cancel_ends_a_run_that_hashes_without_end() {
     for cancel in [&["cancel"][..], &["cancel", "--force"]] {
         let project = Project::of_jobs(ENDLESS);
