@@ -26,6 +26,7 @@ pub mod job;
 pub mod mask;
 pub mod outlet;
 pub(crate) mod panics;
+mod program;
 pub mod results;
 pub mod reusable;
 pub mod sandbox;

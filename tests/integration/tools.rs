@@ -97,3 +97,14 @@ fn folders_are_added_and_removed_by_name() {
     project.call(&["tools", "remove", home]).expect(3, &["was not added"]);
     assert!(!project.call(&["tools"]).out().contains("77.1.0"));
 }
+
+#[test]
+fn a_program_that_prints_without_end_is_no_tool() {
+    let project = project("  a: {runs-on: ubuntu-latest, steps: [{run: 'true'}]}\n");
+    let home = installation(&project, "20.1.0");
+    let path = home.to_str().expect("text");
+    project.call(&["tools", "add", path]).expect(0, &["20.1.0"]);
+    fs::write(home.join("bin/node"), "#!/bin/sh\nexec yes v20.1.0\n").expect("written");
+    let said = project.call(&["tools", "add", path]);
+    assert!(said.code() != 0 && said.text().contains("no Python, Node.js, Go or Java in"), "{}", said.text());
+}

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use tokio::process::Command;
 
 use crate::files::{Folder, Links};
 use crate::workflow;
@@ -21,6 +22,8 @@ use super::reference::{Reference, Remote};
 use super::store::Fetched;
 use crate::engine::RunContext;
 use crate::engine::blocking::in_place;
+use crate::engine::program;
+use crate::engine::program::VERSION_TIMEOUT;
 use crate::engine::sandbox::host;
 
 /// Maximum size of an action's manifest, in bytes.
@@ -335,11 +338,11 @@ fn parse(file: String, text: String) -> Result<Action, ManifestError> {
 /// Node.js is not installed, or too old.
 pub(crate) async fn node(path: &OsStr) -> Result<(PathBuf, String), NodeError> {
     let program = host::find_program("node", path).ok_or(NodeError::NotOnPath)?;
-    let said = match tokio::process::Command::new(&program).arg("--version").output().await {
+    let said = match program::call(Command::new(&program).arg("--version"), VERSION_TIMEOUT).await {
         Ok(said) => said,
-        Err(source) => return Err(NodeError::Start { program, source }),
+        Err(error) => return Err(NodeError::Start { program, source: error.into() }),
     };
-    let version = String::from_utf8_lossy(&said.stdout).trim().to_owned();
+    let version = String::from_utf8_lossy(&said.output).trim().to_owned();
     let major = version.trim_start_matches('v').split('.').next().and_then(|major| major.parse::<u32>().ok());
     match major {
         Some(20..) => Ok((program, version)),

@@ -8,20 +8,18 @@ use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::IndexMap;
 use tokio::process::Command;
 use tokio::sync::{Mutex, OnceCell};
-use tokio::time::timeout;
 
 use super::error::{FetchError, GitCallError};
 use super::partial::Partial;
 use super::reference::Remote;
-use crate::engine::sandbox::Interrupt;
-use crate::engine::sandbox::host::signal_group;
+use crate::engine::program;
+use crate::engine::program::CallError;
 use crate::files;
 use crate::repo::address::without_credentials;
 use crate::repo::git;
@@ -260,37 +258,21 @@ async fn download(address: &str, commit: &str, folder: &Path, mark: &Path) -> Re
     whole().map_err(unwritable)
 }
 
-/// Process group of a call of git. It is killed when this is dropped, as git leaves its helpers behind.
-struct Group(Option<u32>);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(group) = self.0.and_then(|group| i32::try_from(group).ok()) {
-            signal_group(group, Interrupt::Kill);
-        }
-    }
-}
-
 /// Calls git in a folder of the cache, with the user's credentials and proxies. Repositories around the cache do not
 /// count, and neither does the one that the user is in: git would take their configuration.
 async fn call(folder: &Path, arguments: &[&str], limit: Duration) -> Result<String, GitCallError> {
     let mut command = Command::from(git::command(folder, Access::Trusted));
-    command.args(arguments).process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.args(arguments);
     command.env("GIT_CEILING_DIRECTORIES", folder.parent().unwrap_or(folder));
     command.env("GIT_SSH_COMMAND", "ssh -oBatchMode=yes -oConnectTimeout=10");
-    let failed = |error: io::Error| GitCallError::Start(Arc::new(error));
-    let child = command.spawn().map_err(failed)?;
-    let mut group = Group(child.id());
-    let done = match timeout(limit, child.wait_with_output()).await {
-        Ok(done) => done.map_err(failed)?,
-        Err(_) => return Err(GitCallError::NoAnswer(limit.as_secs())),
-    };
-    // Its number may belong to other processes from now on.
-    group.0 = None;
+    let done = program::call(&mut command, limit).await.map_err(|error| match error {
+        CallError::Start(error) => GitCallError::Start(Arc::new(error)),
+        CallError::TooSlow(limit) => GitCallError::NoAnswer(limit.as_secs()),
+    })?;
     if done.status.success() {
-        return Ok(String::from_utf8_lossy(&done.stdout).into_owned());
+        return Ok(String::from_utf8_lossy(&done.output).into_owned());
     }
-    let said = String::from_utf8_lossy(&done.stderr);
+    let said = String::from_utf8_lossy(&done.messages);
     let line = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("git failed");
     Err(GitCallError::Failed(format!("{}{}", line.trim_start_matches("fatal: "), space_hint_in(&said))))
 }
@@ -376,7 +358,7 @@ mod tests {
         // The end of the helper closes its side of the connection.
         let mut request = Vec::new();
         let read = tokio::io::AsyncReadExt::read_to_end(&mut helper, &mut request);
-        let _ = timeout(Duration::from_mins(1), read).await.expect("the helper is ended");
+        let _ = tokio::time::timeout(Duration::from_mins(1), read).await.expect("the helper is ended");
     }
 
     #[test]

@@ -3,18 +3,14 @@
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::process::Command;
-use tokio::time::timeout;
 
 use super::{Installation, Tool, Version};
+use crate::engine::program;
+use crate::engine::program::VERSION_TIMEOUT;
 use crate::files;
-
-/// How long a program may take to print its version.
-const VERSION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Maximum size in bytes of a file with a version.
 const MAX_FILE: u64 = 64 * 1024;
@@ -189,10 +185,8 @@ async fn inspect(tool: Tool, program: PathBuf, source: &'static str) -> Option<I
 
 /// Returns the version that a program prints.
 async fn printed_version(program: &Path, arguments: &[&str]) -> Option<Version> {
-    let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-    let done = timeout(VERSION_TIMEOUT, command.output()).await.ok()?.ok()?;
-    String::from_utf8_lossy(&done.stdout).trim().parse().ok().filter(|_| done.status.success())
+    let done = program::call(Command::new(program).args(arguments), VERSION_TIMEOUT).await.ok()?;
+    String::from_utf8_lossy(&done.output).trim().parse().ok().filter(|_| done.status.success())
 }
 
 /// Returns the version of a Go, from the file `VERSION`: `go1.26.8`.

@@ -7,15 +7,15 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::process::Command;
-use tokio::time::timeout;
 
 use super::Installation;
 use crate::engine::actions::partial::Partial;
 use crate::engine::blocking::in_place;
+use crate::engine::program;
+use crate::engine::program::CallError;
 use crate::files;
 use crate::store::digest::sha256;
 
@@ -57,11 +57,13 @@ async fn original(python: &Installation, kept: &Path) -> Result<PathBuf, VenvErr
     }
     let making = in_place(|| Partial::create(kept, &name))?;
     let mut command = Command::new(&python.program);
-    command.args(["-I", "-m", "venv"]).arg(making.path()).stdin(Stdio::null()).kill_on_drop(true);
-    let late = |_| VenvError::Python(format!("it takes longer than {} s", VENV_TIMEOUT.as_secs()));
-    let done = timeout(VENV_TIMEOUT, command.output()).await.map_err(late)??;
+    command.args(["-I", "-m", "venv"]).arg(making.path());
+    let done = program::call(&mut command, VENV_TIMEOUT).await.map_err(|error| match error {
+        CallError::Start(error) => error.into(),
+        late @ CallError::TooSlow(_) => VenvError::Python(late.to_string()),
+    })?;
     if !done.status.success() {
-        let said = [done.stdout, done.stderr].concat();
+        let said = [done.output, done.messages].concat();
         let said = String::from_utf8_lossy(&said).lines().rev().find(|line| !line.trim().is_empty()).map(str::to_owned);
         return Err(VenvError::Python(said.unwrap_or_else(|| done.status.to_string())));
     }

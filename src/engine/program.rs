@@ -1,0 +1,134 @@
+//! Short calls of programs on this machine: for a version, an environment of Python, or a copy of an action.
+
+use std::io;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, copy, sink};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use super::sandbox::Interrupt;
+use super::sandbox::host::signal_group;
+
+/// How long a program may take to print its version.
+pub(in crate::engine) const VERSION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Maximum number of bytes that are kept of each stream.
+const MAX_KEPT: u64 = 64 * 1024;
+
+/// A program that has ended.
+pub(in crate::engine) struct Ended {
+    pub(in crate::engine) status: ExitStatus,
+    /// The first 64 KiB of what it printed. Its output is closed where it prints more.
+    pub(in crate::engine) output: Vec<u8>,
+    /// The first 64 KiB of its messages.
+    pub(in crate::engine) messages: Vec<u8>,
+}
+
+/// Why a program did not end by itself.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::engine) enum CallError {
+    /// It cannot be started.
+    #[error(transparent)]
+    Start(#[from] io::Error),
+    /// Its time limit passed. It was killed, with all that it had started.
+    #[error("it does not end within {} s", .0.as_secs())]
+    TooSlow(Duration),
+}
+
+impl From<CallError> for io::Error {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Start(error) => error,
+            CallError::TooSlow(_) => Self::new(io::ErrorKind::TimedOut, error),
+        }
+    }
+}
+
+/// Calls a program, without input, and waits for its end. It is killed with all that it started if that is not awaited.
+///
+/// # Errors
+/// It cannot be started, or does not end in time.
+pub(in crate::engine) async fn call(command: &mut Command, limit: Duration) -> Result<Ended, CallError> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    let mut child = command.spawn()?;
+    let mut group = Group(child.id());
+    let (output, messages) = (child.stdout.take(), child.stderr.take());
+    let ended = async {
+        let output = async { beginning(output).await.map(|(kept, _)| kept) };
+        let messages = async {
+            let (kept, mut rest) = beginning(messages).await?;
+            // Git would end where what a server says is not read.
+            copy(&mut rest, &mut sink()).await.map(|_| kept)
+        };
+        tokio::join!(output, messages, child.wait())
+    };
+    let (output, messages, status) = timeout(limit, ended).await.map_err(|_| CallError::TooSlow(limit))?;
+    // Its number may belong to other processes from now on.
+    group.0 = None;
+    Ok(Ended { status: status?, output: output?, messages: messages? })
+}
+
+/// Reads the beginning of a stream. Returns the rest of it, too.
+async fn beginning<S: AsyncRead + Unpin>(stream: Option<S>) -> io::Result<(Vec<u8>, S)> {
+    let mut stream = stream.ok_or(io::ErrorKind::BrokenPipe)?;
+    let mut kept = Vec::new();
+    (&mut stream).take(MAX_KEPT).read_to_end(&mut kept).await?;
+    Ok((kept, stream))
+}
+
+/// The process group of a program. It is killed when this is dropped, as programs leave their helpers behind.
+struct Group(Option<u32>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0.and_then(|group| i32::try_from(group).ok()) {
+            signal_group(group, Interrupt::Kill);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[tokio::test]
+    async fn what_a_program_prints_is_kept_up_to_a_size() {
+        let ended = call(&mut shell("echo out; echo message >&2; exit 3"), Duration::from_mins(1)).await.expect("ends");
+        assert_eq!(
+            (ended.status.code(), &*ended.output, &*ended.messages),
+            (Some(3), &b"out\n"[..], &b"message\n"[..])
+        );
+        // Neither output without end, nor messages of any size.
+        let ended = call(&mut shell("exec yes"), Duration::from_mins(1)).await.expect("ends");
+        assert!(ended.output.len() as u64 == MAX_KEPT && !ended.status.success());
+        let script = "head -c 3000000 /dev/zero >&2; echo done";
+        let ended = call(&mut shell(script), Duration::from_mins(1)).await.expect("ends");
+        assert!(ended.status.success() && ended.messages.len() as u64 == MAX_KEPT && ended.output == b"done\n");
+    }
+
+    #[tokio::test]
+    async fn a_program_that_does_not_end_is_killed_with_all_that_it_started() {
+        let home = tempfile::tempdir().expect("a folder");
+        let pid = home.path().join("pid");
+        let script = format!("sleep 1000 & echo $! > {}; wait", pid.display());
+        let began = Instant::now();
+        let error = call(&mut shell(&script), Duration::from_millis(500)).await.err().expect("too slow");
+        assert!(matches!(error, CallError::TooSlow(_)) && began.elapsed() < Duration::from_secs(30));
+        let pid = std::fs::read_to_string(pid).expect("started").trim().to_owned();
+        // A killed process has no command line until it is reaped.
+        let runs = || std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|command| !command.is_empty());
+        while runs() {
+            assert!(began.elapsed() < Duration::from_mins(1), "it runs");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
