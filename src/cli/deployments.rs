@@ -112,10 +112,9 @@ pub(super) fn list(args: &ListArgs) -> Outcome {
     };
     unreadable(ledger.unreadable());
     let states: Vec<EnvironmentState> = names.into_iter().map(|name| ledger.of(name)).collect();
-    let rows = states.iter().flat_map(|state| {
-        let live = state.live().map(|live| &live.run);
-        state.deployments().take(args.limit).map(move |record| (record, live == Some(&record.run)))
-    });
+    let rows = states
+        .iter()
+        .flat_map(|state| state.deployments().take(args.limit).map(|record| (record, state.is_live(record))));
     let rows = rows.map(|(record, is_live)| {
         let goes_on = matches!(record.outcome, None | Some(DeploymentOutcome::Interrupted));
         Row { record, is_live, position: goes_on.then(|| deployments.position(&record.run)).flatten() }

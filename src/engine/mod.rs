@@ -22,6 +22,7 @@ pub mod cancel;
 pub mod checkpoint;
 pub mod concurrency;
 pub mod context;
+pub mod environments;
 pub mod job;
 pub mod mask;
 pub mod outlet;
@@ -90,6 +91,8 @@ pub struct RunContext {
     pub outlet: Arc<dyn outlet::Outlet>,
     /// Where jobs acquire their concurrency groups.
     pub concurrency: Arc<dyn concurrency::ConcurrencyGate>,
+    /// Where jobs enter the environments that they deploy to.
+    pub environments: Arc<dyn environments::EnvironmentGate>,
     /// Sandbox for processes on this machine itself.
     pub host: Arc<dyn sandbox::Sandbox>,
     /// All providers of sandboxes.

@@ -22,6 +22,7 @@ use crate::worker::{Mode, control, recovery, rerun as attempts};
 
 use super::LaunchError;
 use super::deploy::closed_to_resume;
+use super::job_review::review_jobs;
 use super::secrets;
 use super::secrets::{SecretError, SecretSource};
 use super::trust;
@@ -133,7 +134,10 @@ pub async fn submit(folder: &RunFolder, command: &Command) -> Result<(), Command
             resume(folder, &[], TrustedBy::Record).await.map(drop)
         }
         Command::Deployment { .. } if !is_deployment => unavailable(Unavailable::NotDeployment),
-        Command::Review { .. } if !is_deployment => unavailable(Unavailable::NothingToReview),
+        Command::Review { environments, approve, comment } if !is_deployment => match work.workflow() {
+            Some(workflow) => review_jobs(folder, workflow, environments, (*approve, comment)),
+            None => unavailable(Unavailable::NothingToReview),
+        },
         Command::Deployment { .. } | Command::Review { .. } => ask(folder, command).await,
         Command::Delete => delete(&folder.runs(), folder.id()).await,
         Command::ApproveFork | Command::DeleteLogs | Command::Dispatch { .. } => unavailable(Unavailable::Local),

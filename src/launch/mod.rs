@@ -55,6 +55,7 @@ pub mod env_file;
 pub mod event;
 pub mod expression;
 pub mod expression_protocol;
+mod job_review;
 pub mod request;
 pub mod secrets;
 pub mod shell;

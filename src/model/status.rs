@@ -40,6 +40,8 @@ pub enum Gate {
     Capacity,
     /// A resource on this machine, such as a port, with its description.
     Resource(String),
+    /// A rule of an environment of this machine, as a sentence about it.
+    Rule(String),
     /// A review of the environment with this name.
     Review(String),
     /// The wait timer of an environment (remote runs).
@@ -128,6 +130,7 @@ impl Gate {
             Self::Concurrency { group, holder } => format!("another run holds the group {group}: {holder}"),
             Self::Capacity => "waits for a free slot".to_owned(),
             Self::Resource(resource) => format!("waits for {resource}"),
+            Self::Rule(sentence) => sentence.clone(),
             Self::Review(name) => format!("waits for a review of {name}"),
             Self::Timer { environment, until } => {
                 format!("waits for the timer of {environment} until {}", until.clock())

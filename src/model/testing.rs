@@ -168,7 +168,7 @@ pub fn hostile(text: &str) -> (RunInfo, Script) {
         .event(Event::RunWaiting { gate: gate.clone(), attempt: 1, name: any() })
         .event(Event::RunStarted { attempt: 2, name: any() })
         .event(Event::JobsPlanned { jobs: vec![outline], replaces: None });
-    for gate in [gate, Gate::Resource(any()), Gate::Review(any())] {
+    for gate in [gate, Gate::Resource(any()), Gate::Rule(any()), Gate::Review(any())] {
         script.event(Event::JobWaiting { job: job.clone(), gate });
     }
     script

@@ -92,7 +92,7 @@ impl Closed {
         match (self.kind, self.until) {
             (GateKind::Approval, _) => Gate::Review(environment.to_owned()),
             (GateKind::Wait, Some(until)) => Gate::Timer { environment: environment.to_owned(), until },
-            _ => Gate::Resource(self.sentence.clone()),
+            _ => Gate::Rule(self.sentence.clone()),
         }
     }
 }

@@ -29,6 +29,7 @@ pub mod checkpoints;
 mod concurrency;
 pub mod control;
 mod deployment_run;
+mod job_environments;
 pub mod launch;
 pub mod outlet;
 pub mod prepare;

@@ -3,9 +3,12 @@
 //! The lock of the mirror of a remote run is free while nothing asks its server, and the run goes on there: such a run
 //! is never closed here.
 
+use std::path::Path;
+
 use crate::engine::sandbox::providers::Providers;
 use crate::model::deployment::{Action, Entry, Ledger, Outcome};
 use crate::model::{Conclusion, EndReason, Event};
+use crate::repo::git::Repository;
 use crate::rollout::driver::Position;
 use crate::rollout::ledger::LedgerFile;
 use crate::rollout::shell::kill_left;
@@ -26,6 +29,7 @@ pub async fn close(folder: &RunFolder) -> Result<bool, StoreError> {
         return Ok(false);
     }
     let deployment = work.deployment().cloned();
+    let jobs_of = work.workflow().map(|workflow| workflow.repository.clone());
     let Some(_held) = lock::take(&folder.lock())? else { return Ok(false) };
     let run = history::read(folder)?;
     if run.phase.is_done() {
@@ -57,6 +61,9 @@ pub async fn close(folder: &RunFolder) -> Result<bool, StoreError> {
         // Before the run has ended: what cannot be written is tried again by the next command.
         interrupted(folder, deployment)?;
     }
+    if let Some(repository) = jobs_of.filter(|_| run.jobs.values().any(|job| job.environment.is_some())) {
+        interrupted_jobs(folder, &repository)?;
+    }
     let reason = Some(EndReason::WorkerLost);
     journal.append(now(), Event::RunFinished { conclusion: Conclusion::Failure, reason })?;
     // The end is on disk, so the history finds it even if this fails.
@@ -81,6 +88,36 @@ fn interrupted(folder: &RunFolder, deployment: &DeploymentSpec) -> Result<(), St
         })
     };
     LedgerFile::of(&folder.runs(), &deployment.scope).append_if(entry).map(drop)
+}
+
+/// Records that jobs that deploy did not end.
+fn interrupted_jobs(folder: &RunFolder, repository: &Path) -> Result<(), StoreError> {
+    // Without its repository, no command looks at the environments either.
+    let Ok(repository) = Repository::discover(repository) else { return Ok(()) };
+    let file = LedgerFile::of(&folder.runs(), &repository.common);
+    let entries = file.read()?;
+    let mut environments: Vec<&str> = Vec::new();
+    for entry in entries.entries().iter().filter(|entry| entry.deployment.as_ref() == Some(folder.id())) {
+        if !environments.contains(&entry.environment.as_str()) {
+            environments.push(&entry.environment);
+        }
+    }
+    for environment in environments {
+        file.append_if(|ledger| {
+            let state = ledger.of(environment);
+            let record = state.deployment(folder.id()).filter(|record| record.outcome.is_none())?;
+            let outcome = if record.began { Outcome::Interrupted } else { Outcome::Cancelled };
+            Some(Entry {
+                at: now(),
+                by: record.creator.clone(),
+                environment: environment.to_owned(),
+                deployment: Some(folder.id().clone()),
+                action: Action::Ended { outcome },
+                reason: format!("the worker of its run died: `cuelight resume {}`", folder.id()),
+            })
+        })?;
+    }
+    Ok(())
 }
 
 /// Closes every run that lost its worker. Returns the number of closed runs.

@@ -27,6 +27,7 @@ use crate::store::folder::RunFolder;
 use crate::store::spec::WorkflowSpec;
 
 use super::concurrency::ConcurrencyQueue;
+use super::job_environments::JobEnvironments;
 use super::outlet::RunOutlet;
 use super::prepare::{Prepared, Refusal, prepare};
 use super::work::{AttemptHost, Ended, HostedAttempt, Rejected, Work};
@@ -94,7 +95,8 @@ impl Work for WorkflowRun {
 
 impl Request {
     fn context(&self, facts: RunFacts, outlet: Arc<RunOutlet>, concurrency: Arc<ConcurrencyQueue>) -> RunContext {
-        let Self { folder, spec, .. } = self;
+        let Self { folder, spec, info, .. } = self;
+        let environments = JobEnvironments::new(folder, info, spec.repository.clone(), &outlet, &concurrency);
         let actions = caches::of_run(caches::ACTIONS, folder);
         let host = Arc::new(Host::new(self.environment.iter().cloned()));
         RunContext {
@@ -103,6 +105,7 @@ impl Request {
             facts,
             outlet,
             concurrency,
+            environments,
             providers: Providers::new(&host),
             host,
             actions: Store::new(actions, spec.actions.clone(), spec.repository.clone(), spec.offline),

@@ -365,3 +365,68 @@ fn after_an_interruption_nothing_is_called_live_and_a_later_deployment_closes_it
     assert_eq!(shop.running("staging"), running, "nothing is touched");
     shop.call(&["env", "staging"]).expect(0, &["live: v1 "]);
 }
+
+/// A shop whose workflow has a job that deploys to staging, and its run in the background.
+fn deploying_job(rules: &str) -> (Shop, String) {
+    let shop = Shop::new();
+    let settings = SETTINGS.replace("[environments.staging]\n", &format!("[environments.staging]\n{rules}\n"));
+    shop.project.write(".cuelight.toml", &settings);
+    let job = "{runs-on: ubuntu-latest, environment: staging, steps: [{run: 'echo to staging; test ! -e $LIVE/bad'}]}";
+    shop.project.write(".github/workflows/ci.yml", &format!("on: push\njobs: {{deploy: {job}}}\n"));
+    shop.project.commit();
+    let run = shop.call(&["run", "--trust", "--detach"]).out().trim().to_owned();
+    (shop, run)
+}
+
+/// Waits until the run has ended, and returns its conclusion.
+fn ended(shop: &Shop, run: &str) -> String {
+    until("the run ends", || {
+        let shown: Value = serde_json::from_str(&shop.call(&["show", run, "--json"]).out()).expect("json");
+        let status = shown["status"].as_str().unwrap_or_default().to_owned();
+        ["success", "failure", "cancelled"].contains(&status.as_str()).then_some(status)
+    })
+}
+
+#[test]
+fn a_job_that_deploys_waits_for_its_reviewer_and_is_a_deployment() {
+    let (shop, run) = deploying_job("reviewers = ['olu']");
+    let approve = |user: &str| {
+        let mut command = shop.project.command(&["approve", "staging", "--run", &run, "--comment", "ship it"]);
+        Said(command.env("USER", user).output().expect("the program starts"))
+    };
+    until("the review is asked for", || {
+        let said = approve("eve");
+        said.text().contains("you are not a reviewer; the reviewers are olu").then_some(())
+    });
+    approve("olu").expect(0, &["approved staging"]);
+    assert_eq!(ended(&shop, &run), "success");
+    shop.call(&["deploys", "staging"]).expect(0, &["live", &run]);
+    let audit = shop.call(&["audit", "staging"]).out();
+    let place = |what: &str| audit.find(what).unwrap_or_else(|| panic!("{what}: {audit}"));
+    assert!(place("requested") < place("approved: ship it") && place("approved") < place("began"), "{audit}");
+    assert!(place("began") < place("succeeded"), "{audit}");
+}
+
+#[test]
+fn a_job_that_deploys_waits_for_a_lock_and_its_failure_is_that_of_the_deployment() {
+    let (shop, first) = deploying_job("");
+    assert_eq!(ended(&shop, &first), "success");
+    shop.call(&["lock", "staging", "--reason", "migration"]).expect(0, &[]);
+    fs::write(shop.path("bad"), "").expect("written");
+    let run = shop.call(&["run", "--trust", "--detach"]).out().trim().to_owned();
+    until("the job waits for the lock", || {
+        shop.call(&["show", &run, "--json"]).out().contains("staging is locked by ada@").then_some(())
+    });
+    shop.call(&["unlock", "staging"]).expect(0, &[]);
+    assert_eq!(ended(&shop, &run), "failure");
+    shop.call(&["deploys", "staging"]).expect(0, &["failed", &run, &first]);
+    shop.call(&["env", "staging"]).expect(0, &["not known what serves"]);
+}
+
+#[test]
+fn a_job_whose_commit_an_environment_does_not_take_fails_before_it_starts() {
+    let (shop, run) = deploying_job("on = 'tag:release-*'");
+    assert_eq!(ended(&shop, &run), "failure");
+    shop.call(&["show", &run]).expect(0, &["only tag:release-* may be deployed to staging"]);
+    assert!(shop.call(&["audit", "staging"]).out().is_empty());
+}

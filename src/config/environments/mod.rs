@@ -396,6 +396,7 @@ pub(super) const EXAMPLE: &str = r#"
 # checks and the analysis are part of what is trusted. Commands run with `sh` in the root of the repository, with
 # DEPLOY_ENVIRONMENT, DEPLOY_ACTION, DEPLOY_ID, DEPLOY_SLOT (blue or green), DEPLOY_RELEASE, DEPLOY_SHA, DEPLOY_REF,
 # DEPLOY_TAG, DEPLOY_REPLICAS, DEPLOY_KEEP and DEPLOY_WEIGHT. A command that is repeated must have the same effect.
+# A job of a run on this machine with such an `environment` waits for its rules, too, and is recorded as a deployment.
 # [environments.production]
 # Releases that may be deployed: "push:BRANCH", "tag:PATTERN" or "pull_request". Default: all.
 # on = "tag:v*"

@@ -32,6 +32,12 @@ use super::spec::JobSpec;
 use super::steps::background;
 use super::steps::scope::StepRef;
 
+/// Returns the end of a job that was cancelled while it waited to start.
+fn never_started() -> JobEnd {
+    let reason = Some("cancelled before it started".to_owned());
+    JobEnd { reason, ..JobEnd::of(Conclusion::Cancelled) }
+}
+
 /// Time limit of a job without `timeout-minutes`. GitHub's default.
 pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_hours(6);
 
@@ -60,15 +66,34 @@ impl JobTask {
         // Waiting for images, actions and ports may take long, and the job has not started yet.
         let ready = tokio::select! {
             biased;
-            () = self.cancelled() => {
-                let reason = Some("cancelled before it started".to_owned());
-                Err(JobEnd { reason, ..JobEnd::of(Conclusion::Cancelled) })
-            }
+            () = self.cancelled() => Err(never_started()),
             ready = preflight::ready(&self.run, &self.job, body) => ready,
         };
         match ready {
             Err(end) => end,
-            Ok(ready) => Box::pin(self.carry_out(body, ready)).await,
+            Ok(ready) => Box::pin(self.deploy(body, ready)).await,
+        }
+    }
+
+    /// Carries the job out once the rules of the environment that it deploys to let it in.
+    async fn deploy(&self, body: &StepsJob, ready: Ready) -> JobEnd {
+        let Some(environment) = deployment(body, &self.job.scope()) else { return self.carry_out(body, ready).await };
+        let entered = tokio::select! {
+            biased;
+            () = self.cancelled() => return never_started(),
+            entered = Arc::clone(&self.run.environments).enter(self.job.id.clone(), environment) => entered,
+        };
+        match entered {
+            Err(error) => JobEnd::failed(error.to_string()),
+            Ok(None) => self.carry_out(body, ready).await,
+            Ok(Some(deployment)) => {
+                let mut end = self.carry_out(body, ready).await;
+                if let Err(error) = deployment.end(end.conclusion, end.reason.as_deref()) {
+                    end.conclusion = Conclusion::Failure;
+                    end.add_reason(error.to_string());
+                }
+                end
+            }
         }
     }
 

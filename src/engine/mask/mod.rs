@@ -217,6 +217,7 @@ impl Masker {
         match gate {
             Gate::Concurrency { group: name, .. }
             | Gate::Resource(name)
+            | Gate::Rule(name)
             | Gate::Review(name)
             | Gate::Timer { environment: name, .. }
             | Gate::Protection(name)

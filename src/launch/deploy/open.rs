@@ -38,17 +38,24 @@ pub enum WayBack {
 }
 
 impl Deployments {
-    /// Returns the deployment to an environment that goes on, keeps the former release, or was interrupted; the newest.
+    /// Returns the deployment to an environment that goes on, keeps the former release, or was interrupted; the newest. It
+    /// can be steered.
     ///
     /// # Errors
-    /// The environment or deployment does not exist, or the state folder cannot be read.
+    /// The environment or deployment does not exist, a job of a run carries it out, or the state folder cannot be read.
     pub fn open(&self, name: &str) -> Result<OpenDeployment, DeployError> {
+        let open = self.find_open(name)?;
+        if open.record.cause == Cause::Job { Err(by_job(&open.record)) } else { Ok(open) }
+    }
+
+    fn find_open(&self, name: &str) -> Result<OpenDeployment, DeployError> {
         let ledger = self.ledger()?;
         self.require_known(name, &ledger)?;
         let state = ledger.of(name);
         let open = state.deployments().filter_map(|record| {
             let folder = self.runs.folder(record.run.clone());
-            let is_running = lock::is_held(&folder.lock());
+            let is_running = lock::is_held(&folder.lock())
+                && (record.cause != Cause::Job || (record.began && record.outcome.is_none()));
             let is_left = matches!(record.outcome, None | Some(Outcome::Interrupted | Outcome::Failed))
                 && state.superseded_by(&record.run).is_none()
                 && Position::read(&folder).is_ok_and(|position| position.is_some_and(|position| !position.has_ended));
@@ -66,7 +73,7 @@ impl Deployments {
     /// # Errors
     /// The settings have a fault, and nothing is on its way.
     pub fn rolls_back(&self, name: &str) -> Result<bool, DeployError> {
-        if self.open(name).is_ok_and(|open| open.is_on_its_way()) {
+        if self.find_open(name).is_ok_and(|open| open.is_on_its_way()) {
             return Ok(true);
         }
         Ok(self.all_settings()?.contains_key(name))
@@ -80,7 +87,7 @@ impl Deployments {
     /// does not lead back to the one that is named.
     pub fn way_back(&self, wanted: &RollbackRequest) -> Result<WayBack, DeployError> {
         let name = &wanted.environment;
-        if let Ok(open) = self.open(name)
+        if let Ok(open) = self.find_open(name)
             && open.is_on_its_way()
         {
             return self.way_back_from(open, wanted);
@@ -125,12 +132,21 @@ impl Deployments {
                 "{environment} is being rolled back to {title}{at}: `cuelight attach {}` follows it",
                 record.run
             ),
+            Cause::Job => return Err(by_job(record)),
             Cause::Manual => format!(
                 "{title} is on its way to {environment}{at}: `cuelight abort {environment}` brings {} back",
                 record.from.as_ref().map_or_else(|| "nothing".to_owned(), Release::title)
             ),
         }))
     }
+}
+
+/// Returns the error about a deployment that a job of a run carries out.
+fn by_job(record: &DeploymentRecord) -> DeployError {
+    let (title, environment, run) = (record.release.title(), &record.environment, &record.run);
+    DeployError::OnItsWay(format!(
+        "a job of {run} deploys {title} to {environment}: `cuelight cancel {run}` ends it, `cuelight attach {run}` follows it"
+    ))
 }
 
 /// Returns the gates that hold back a deployment that was interrupted and is to go on.

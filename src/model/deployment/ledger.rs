@@ -73,6 +73,8 @@ pub enum Cause {
     Manual,
     /// It brings an earlier release back.
     Rollback,
+    /// A job of a workflow deploys.
+    Job,
 }
 
 /// How a deployment ended.
@@ -161,7 +163,7 @@ impl Action {
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {
-            Self::Requested { cause: Cause::Manual, .. } => "requested",
+            Self::Requested { cause: Cause::Manual | Cause::Job, .. } => "requested",
             Self::Requested { cause: Cause::Rollback, .. } => "requested rollback",
             Self::Overrode => "overrode the rules",
             Self::Approved => "approved",

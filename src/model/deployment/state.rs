@@ -27,6 +27,8 @@ pub struct DeploymentRecord {
     pub began: bool,
     /// Who approved it.
     pub approved: Option<Actor>,
+    /// Who rejected it and why, in words.
+    pub rejected: Option<String>,
     /// Whether the rules of the environment do not count.
     pub overridden: bool,
     /// How it ended; `None` while it goes on.
@@ -97,6 +99,7 @@ impl Fold {
                 created: entry.at,
                 began: false,
                 approved: None,
+                rejected: None,
                 overridden: false,
                 outcome: None,
                 ended: None,
@@ -120,6 +123,10 @@ impl Fold {
                 state.serving = self.before.entry(index).or_insert_with(|| state.serving.clone()).clone();
             }
             Action::Approved => record.approved = Some(entry.by.clone()),
+            Action::Rejected => {
+                let why = if entry.reason.is_empty() { String::new() } else { format!(": {}", entry.reason) };
+                record.rejected = Some(format!("rejected by {}{why}", entry.by.name()));
+            }
             Action::Overrode => record.overridden = true,
             Action::Ended { outcome } => {
                 (record.outcome, record.ended) = (Some(*outcome), Some(entry.at));
@@ -181,10 +188,10 @@ impl EnvironmentState {
         self.deployments.iter().rev()
     }
 
-    /// Returns a deployment by its run.
+    /// Returns a deployment by its run; the newest of its jobs, if several deploy.
     #[must_use]
     pub fn deployment(&self, run: &RunId) -> Option<&DeploymentRecord> {
-        self.deployments.iter().find(|record| record.run == *run)
+        self.deployments().find(|record| record.run == *run)
     }
 
     /// Returns the lock.
@@ -208,6 +215,12 @@ impl EnvironmentState {
         }
     }
 
+    /// Whether one of these deployments is the one whose release serves. A run has several if several of its jobs deploy.
+    #[must_use]
+    pub fn is_live(&self, record: &DeploymentRecord) -> bool {
+        self.live().is_some_and(|live| std::ptr::eq(live, record))
+    }
+
     /// Returns why the release that serves is not known: a deployment left the target in no known state, or the ledger
     /// has lines that cannot be read.
     #[must_use]
@@ -228,8 +241,7 @@ impl EnvironmentState {
     /// Returns the environment with its deployments, as those of servers are shown.
     #[must_use]
     pub fn shown(&self, now: Timestamp) -> Environment {
-        let live = self.live().map(|live| &live.run);
-        let deployments = self.deployments().map(|record| record.shown(live == Some(&record.run)));
+        let deployments = self.deployments().map(|record| record.shown(self.is_live(record)));
         Environment {
             source: DeploymentSource::Local,
             unknown: self.unknown().map(str::to_owned),

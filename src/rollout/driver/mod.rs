@@ -57,7 +57,7 @@ impl Subject {
         let (release, environment) = (self.release.title(), &self.settings.name);
         match self.cause {
             Cause::Rollback => format!("Roll {environment} back to {release}"),
-            Cause::Manual => format!("Deploy {release} to {environment}"),
+            Cause::Manual | Cause::Job => format!("Deploy {release} to {environment}"),
         }
     }
 }
