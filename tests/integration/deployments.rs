@@ -424,6 +424,27 @@ fn a_job_that_deploys_waits_for_a_lock_and_its_failure_is_that_of_the_deployment
 }
 
 #[test]
+fn a_job_that_deploys_and_loses_its_worker_is_an_interrupted_deployment() {
+    let (shop, first) = deploying_job("");
+    assert_eq!(ended(&shop, &first), "success");
+    let job = "{runs-on: ubuntu-latest, environment: staging, steps: [{run: 'touch $LIVE/in; sleep 60'}]}";
+    shop.project.write(".github/workflows/ci.yml", &format!("on: push\njobs: {{deploy: {job}}}\n"));
+    shop.project.commit();
+    let run = shop.call(&["run", "--trust", "--detach"]).out().trim().to_owned();
+    until("the step runs", || shop.path("in").exists().then_some(()));
+    shop.call(&["abort", "staging"]).expect(4, &["a job of", &format!("`cuelight cancel {run}` ends it")]);
+    shop.call(&["rollback", "staging", "--yes=staging"]).expect(4, &[&format!("`cuelight cancel {run}` ends it")]);
+    let workers = pids(|command| command.contains("worker") && command.contains(&run));
+    assert_eq!(workers.len(), 1, "one worker");
+    kill(workers[0]);
+    until("the death of the worker is noticed", || {
+        shop.call(&["deploys", "staging"]).out().contains("interrupted").then_some(())
+    });
+    shop.call(&["env", "staging"]).expect(0, &["not known what serves", "was interrupted on its way"]);
+    shop.call(&["audit", "staging"]).expect(0, &[&format!("the worker of its run died: `cuelight resume {run}`")]);
+}
+
+#[test]
 fn a_job_whose_commit_an_environment_does_not_take_fails_before_it_starts() {
     let (shop, run) = deploying_job("on = 'tag:release-*'");
     assert_eq!(ended(&shop, &run), "failure");

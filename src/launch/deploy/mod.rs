@@ -149,18 +149,12 @@ impl Deployments {
         if reason.trim().is_empty() {
             return Err(DeployError::NoReason("a lock"));
         }
-        self.require_known(name, &self.ledger()?)?;
         let at = now();
-        let mut taken = None;
         let entry = self.entry(name, Action::Locked { until }, reason, at);
-        let added = self.file().append_if(|ledger| {
-            taken = ledger.of(name).lock(at).cloned();
-            taken.is_none().then_some(entry)
-        })?;
-        match (added, taken) {
-            (None, Some(lock)) => Err(DeployError::Locked(format!("{name} is already {}", lock.text()))),
-            _ => Ok(()),
-        }
+        self.append_unless(&entry, |ledger| {
+            let state = ledger.of(name);
+            state.lock(at).map(|lock| DeployError::Locked(format!("{name} is already {}", lock.text())))
+        })
     }
 
     /// Unlocks an environment.
@@ -168,11 +162,25 @@ impl Deployments {
     /// # Errors
     /// The environment does not exist, it is not locked, or the state folder cannot be written.
     pub fn unlock(&self, name: &str, reason: &str) -> Result<(), DeployError> {
-        self.require_known(name, &self.ledger()?)?;
         let at = now();
-        let entry = self.entry(name, Action::Unlocked, reason, at);
-        let added = self.file().append_if(|ledger| ledger.of(name).lock(at).map(|_| entry))?;
-        added.map(drop).ok_or_else(|| DeployError::Locked(format!("{name} is not locked")))
+        self.append_unless(&self.entry(name, Action::Unlocked, reason, at), |ledger| {
+            let is_open = ledger.of(name).lock(at).is_none();
+            is_open.then(|| DeployError::Locked(format!("{name} is not locked")))
+        })
+    }
+
+    /// Appends an entry about an environment that is known, unless the ledger refuses it.
+    fn append_unless(
+        &self,
+        entry: &Entry,
+        refuses: impl FnOnce(&Ledger) -> Option<DeployError>,
+    ) -> Result<(), DeployError> {
+        let mut refused = None;
+        self.file().append_if(|ledger| {
+            refused = self.require_known(&entry.environment, ledger).err().or_else(|| refuses(ledger));
+            refused.is_none().then(|| entry.clone())
+        })?;
+        refused.map_or(Ok(()), Err)
     }
 
     fn entry(&self, name: &str, action: Action, reason: &str, at: Timestamp) -> Entry {
