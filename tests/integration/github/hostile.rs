@@ -18,6 +18,9 @@ use tokio::sync::mpsc;
 /// Path of an answer that takes some time.
 const SLOW: &str = "/slow";
 
+/// Path of an answer that is polled once a minute at most.
+const PACED: &str = "/paced";
+
 /// What the server answers to a path: the path of a next page, and the body.
 type Answers = fn(&str) -> (Option<String>, String);
 
@@ -95,9 +98,10 @@ fn answer(mut stream: TcpStream, base: &str, path: &str, answers: Answers, done:
         return done();
     }
     let (next, body) = answers(path);
+    let paced = if path.starts_with(PACED) { "X-Poll-Interval: 60\r\n" } else { "" };
     let link = next.map(|next| format!("Link: <{base}{next}>; rel=\"next\"\r\n")).unwrap_or_default();
     let length = body.len();
-    let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\n{link}Content-Length: {length}\r\n\r\n");
+    let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\n{link}{paced}Content-Length: {length}\r\n\r\n");
     done();
     let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes()));
 }
@@ -156,6 +160,23 @@ async fn a_slow_download_holds_up_neither_reads_nor_changes() {
     assert_eq!(server.client.send(&cancel).await.expect("sent").status, 200);
     assert_eq!(server.seen(), ["GET /endless", "GET /read", "POST /change"], "one download at a time");
     downloads.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test]
+async fn a_server_is_polled_no_more_often_than_it_asks_for_by_any_process() {
+    let home = tempfile::tempdir().expect("a folder");
+    let server = Hostile::start(home.path(), |_| (None, "{}".to_owned()));
+    let other = Client::new(server.client.host().clone(), None, &RunsDir::at(home.path())).expect("a client");
+    for _ in 0..3 {
+        for client in [&server.client, &other] {
+            client.get(PACED, Freshness::NOW, Priority::Visible).await.expect("known");
+            client.get("/plain", Freshness::NOW, Priority::Background).await.expect("answered");
+        }
+    }
+    server.client.get(PACED, Freshness::NOW, Priority::User).await.expect("answered");
+    let seen = server.seen();
+    let count = |path: &str| seen.iter().filter(|request| **request == format!("GET {path}")).count();
+    assert_eq!((count(PACED), count("/plain")), (2, 6), "once for the polls, and once for the user: {seen:?}");
 }
 
 #[tokio::test]

@@ -39,6 +39,8 @@ pub(super) struct Stored {
     pub(super) next: Option<String>,
     pub(super) body: Bytes,
     pub(super) at: Timestamp,
+    /// Shortest time between two polls, in seconds, that the server asks for.
+    pub(super) poll_interval: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -46,6 +48,8 @@ struct Head {
     url: String,
     etag: Option<String>,
     next: Option<String>,
+    #[serde(default)]
+    poll_interval: u64,
 }
 
 impl Answers {
@@ -71,12 +75,14 @@ impl Answers {
         let head: Head = serde_json::from_slice(&text[..end]).ok().filter(|head: &Head| head.url == url)?;
         let at = modified.duration_since(UNIX_EPOCH).unwrap_or_default();
         let at = Timestamp(u64::try_from(at.as_millis()).unwrap_or_default());
-        Some(Stored { etag: head.etag, next: head.next, body: Bytes::from(text).slice(end + 1..), at })
+        let body = Bytes::from(text).slice(end + 1..);
+        Some(Stored { etag: head.etag, next: head.next, body, at, poll_interval: head.poll_interval })
     }
 
     /// Stores an answer. Failures are ignored: the answer is then asked for again.
     pub(super) fn write(&self, url: &str, stored: &Stored) {
-        let head = Head { url: url.to_owned(), etag: stored.etag.clone(), next: stored.next.clone() };
+        let (etag, next) = (stored.etag.clone(), stored.next.clone());
+        let head = Head { url: url.to_owned(), etag, next, poll_interval: stored.poll_interval };
         let Ok(mut text) = serde_json::to_vec(&head) else { return };
         text.push(b'\n');
         text.extend_from_slice(&stored.body);
@@ -141,7 +147,13 @@ mod tests {
 
     fn stored(body: &str, at: u64) -> Stored {
         let body = Bytes::from(body.to_owned());
-        Stored { etag: Some("W/\"1\"".to_owned()), next: Some("/x?page=2".to_owned()), body, at: Timestamp(at) }
+        Stored {
+            etag: Some("W/\"1\"".to_owned()),
+            next: Some("/x?page=2".to_owned()),
+            body,
+            at: Timestamp(at),
+            poll_interval: 0,
+        }
     }
 
     #[test]

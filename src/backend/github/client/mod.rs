@@ -202,6 +202,7 @@ impl Client {
 
     /// Returns the JSON at a path of the API, such as `/repos/o/r/actions/runs?per_page=30`.
     ///
+    /// A poll is answered by the last answer for as long as the server asks polls of the path to wait (`x-poll-interval`).
     /// A failure is retried, twice for the user and once else. The server is not asked while it must not be: a request of
     /// the user waits up to half a minute, a poll some seconds, and is then [`ApiError::Held`].
     ///
@@ -227,13 +228,13 @@ impl Client {
         let key = format!("{uri} {form:?}");
         let mut failures = 0;
         loop {
-            if let Some(stored) = inner.fresh(&key, freshness) {
+            if let Some(stored) = inner.fresh(&key, freshness, priority) {
                 return Ok(inner.answer(&key, stored, AnswerSource::Stored));
             }
             inner.wait(priority, failures == 0).await?;
             let permit = inner.in_flight.enter(priority).await;
             // While this request waited, another may have got the answer, or the reason not to ask.
-            if let Some(stored) = inner.fresh(&key, freshness) {
+            if let Some(stored) = inner.fresh(&key, freshness, priority) {
                 return Ok(inner.answer(&key, stored, AnswerSource::Stored));
             }
             if let Some((_, condition)) = inner.held(priority, failures == 0) {
@@ -297,12 +298,16 @@ impl Inner {
         }
     }
 
-    /// Returns the stored answer if it is fresh enough.
-    fn fresh(&self, key: &str, freshness: Freshness) -> Option<Stored> {
-        if freshness == Freshness::NOW {
+    /// Returns the stored answer if it is fresh enough, or if the server must not be polled again yet.
+    fn fresh(&self, key: &str, freshness: Freshness, priority: Priority) -> Option<Stored> {
+        let is_poll = priority != Priority::User;
+        if freshness == Freshness::NOW && !is_poll {
             return None;
         }
-        self.answers.read(key).filter(|stored| clock::now().since(stored.at) < freshness.0)
+        self.answers.read(key).filter(|stored| {
+            let interval = if is_poll { Duration::from_secs(stored.poll_interval) } else { Duration::ZERO };
+            clock::now().since(stored.at) < freshness.0.max(interval)
+        })
     }
 
     fn answer(&self, key: &str, stored: Stored, source: AnswerSource) -> Answer {
@@ -380,7 +385,13 @@ impl Inner {
                 Verdict::NotModified => {
                     let Some(mut stored) = stored else { return Err(self.failed("304 without a condition")) };
                     stored.at = clock::now();
-                    self.answers.confirm(key, stored.at);
+                    match verdict::poll_interval(&incoming) {
+                        interval if interval == stored.poll_interval => self.answers.confirm(key, stored.at),
+                        interval => {
+                            stored.poll_interval = interval;
+                            self.answers.write(key, &stored);
+                        }
+                    }
                     return Ok(self.answer(key, stored, AnswerSource::Confirmed));
                 }
                 Verdict::Redirect => {
@@ -393,6 +404,7 @@ impl Inner {
                     let next = incoming.header("link").and_then(verdict::next_page);
                     let next = next.and_then(|next| self.host.path_of(next));
                     let etag = incoming.header("etag").map(str::to_owned);
+                    let poll_interval = verdict::poll_interval(&incoming);
                     let limit = match form {
                         Form::Json => MAX_ANSWER,
                         Form::Raw => MAX_FILE,
@@ -402,7 +414,7 @@ impl Inner {
                     if form == Form::Json {
                         body = self.json(&uri, body).ok_or_else(|| self.failed("an answer that is not JSON"))?;
                     }
-                    let stored = Stored { etag, next, body: body.into(), at: clock::now() };
+                    let stored = Stored { etag, next, body: body.into(), at: clock::now(), poll_interval };
                     self.answers.write(key, &stored);
                     return Ok(self.answer(key, stored, AnswerSource::Charged));
                 }

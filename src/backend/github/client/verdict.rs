@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::model::Timestamp;
 
 use super::link::Rate;
+use super::transport::Incoming;
 
 /// What an answer means for the request and for the link.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -95,6 +96,15 @@ pub(super) fn rate<'a>(header: &dyn Fn(&str) -> Option<&'a str>, now: Timestamp)
     let left = clocks.into_iter().filter(|clock| reset.abs_diff(*clock) <= LONGEST_PERIOD);
     let left = left.map(|clock| reset.saturating_sub(clock)).next().unwrap_or(LONGEST_PERIOD);
     Some(Rate { limit, remaining, reset: Timestamp(now.0.saturating_add(left)) })
+}
+
+/// Longest time between two polls that a server may ask for, in seconds.
+const LONGEST_POLL_INTERVAL: u64 = 3600;
+
+/// Returns the shortest time between two polls of the same path that the server asks for, in seconds; 0 if it names none.
+pub(super) fn poll_interval(incoming: &Incoming) -> u64 {
+    let seconds = incoming.header("x-poll-interval").and_then(|seconds| seconds.trim().parse::<u64>().ok());
+    seconds.unwrap_or_default().min(LONGEST_POLL_INTERVAL)
 }
 
 /// Returns the address of the next page in a `Link` header.
