@@ -384,7 +384,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__cache)
-            opts="-R -h --repository --all --json --help list delete"
+            opts="-R -h --repository --all --remote --json --help list delete"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -406,7 +406,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__cache__subcmd__delete)
-            opts="-R -h --repository --all --json --help"
+            opts="-R -h --repository --all --remote --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -428,7 +428,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__cache__subcmd__list)
-            opts="-R -h --repository --all --json --help"
+            opts="-R -h --repository --all --remote --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1058,7 +1058,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__run)
-            opts="-e -j -i -s -d -h --event --event-path --event-set --job --matrix --env --input --secret --secret-file --var --max-parallel --in-place --sandbox --skip-unrunnable --offline --debug --trust --detach --json --format --runner --repository --help"
+            opts="-e -j -i -s -d -h --event --event-path --event-set --job --matrix --env --input --secret --secret-file --var --remote --fail-fast --max-parallel --in-place --sandbox --skip-unrunnable --offline --debug --trust --detach --json --format --runner --repository --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -86,6 +86,8 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l sandbox -d 'Wh
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l format -d '`json`: log lines and the result as JSON lines' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l runner -d '`host`: every job on this machine and in place, for any `runs-on`' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l repository -d 'The repository\'s owner/name' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l remote -d 'Run the files of this repository, as they are, on its server: they are pushed to a temporary branch, and the workflow is started there'
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l fail-fast -d 'With --remote, cancel the run when the first job has failed'
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l in-place -d 'Run in the repository\'s folder itself instead of a private copy per job'
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l skip-unrunnable -d 'Let the run succeed without the jobs whose `runs-on` needs another machine'
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l offline -d 'Use actions of other repositories only from the cache'
@@ -141,16 +143,19 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand artifacts" -l json -d 
 complete -c cuelight -n "__fish_cuelight_using_subcommand artifacts" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and not __fish_seen_subcommand_from list delete" -s R -l repository -d 'Only of this repository [default: that of the current folder]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and not __fish_seen_subcommand_from list delete" -l all -d 'Of all repositories'
+complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and not __fish_seen_subcommand_from list delete" -l remote -d 'The entries at the server of the repository, instead of those of runs on this machine'
 complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and not __fish_seen_subcommand_from list delete" -l json -d 'Print one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and not __fish_seen_subcommand_from list delete" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and not __fish_seen_subcommand_from list delete" -f -a "list" -d 'List the entries, newest first'
 complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and not __fish_seen_subcommand_from list delete" -f -a "delete" -d 'Delete the entries of a key, in every version and of every branch'
 complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and __fish_seen_subcommand_from list" -s R -l repository -d 'Only of this repository [default: that of the current folder]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and __fish_seen_subcommand_from list" -l all -d 'Of all repositories'
+complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and __fish_seen_subcommand_from list" -l remote -d 'The entries at the server of the repository, instead of those of runs on this machine'
 complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and __fish_seen_subcommand_from list" -l json -d 'Print one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and __fish_seen_subcommand_from delete" -s R -l repository -d 'Only of this repository [default: that of the current folder]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and __fish_seen_subcommand_from delete" -l all -d 'Of all repositories'
+complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and __fish_seen_subcommand_from delete" -l remote -d 'The entries at the server of the repository, instead of those of runs on this machine'
 complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and __fish_seen_subcommand_from delete" -l json -d 'Print one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and __fish_seen_subcommand_from delete" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand tools; and not __fish_seen_subcommand_from list add remove" -l json -d 'Print one JSON object per line'

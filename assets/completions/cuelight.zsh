@@ -51,6 +51,8 @@ _arguments "${_arguments_options[@]}" : \
 '--format=[\`json\`\: log lines and the result as JSON lines]:FORMAT:_default' \
 '--runner=[\`host\`\: every job on this machine and in place, for any \`runs-on\`]:RUNNER:_default' \
 '--repository=[The repository'\''s owner/name]:REPOSITORY:_default' \
+'(-e --event --event-path --event-set -j --job --matrix --env -s --secret --secret-file --var --max-parallel --in-place --sandbox --skip-unrunnable --offline --debug -d --detach)--remote[Run the files of this repository, as they are, on its server\: they are pushed to a temporary branch, and the workflow is started there]' \
+'--fail-fast[With --remote, cancel the run when the first job has failed]' \
 '--in-place[Run in the repository'\''s folder itself instead of a private copy per job]' \
 '--skip-unrunnable[Let the run succeed without the jobs whose \`runs-on\` needs another machine]' \
 '--offline[Use actions of other repositories only from the cache]' \
@@ -169,6 +171,7 @@ _arguments "${_arguments_options[@]}" : \
 '-R+[Only of this repository \[default\: that of the current folder\]]:OWNER/NAME:_default' \
 '--repository=[Only of this repository \[default\: that of the current folder\]]:OWNER/NAME:_default' \
 '(-R --repository)--all[Of all repositories]' \
+'(--all)--remote[The entries at the server of the repository, instead of those of runs on this machine]' \
 '--json[Print one JSON object per line]' \
 '-h[Print help]' \
 '--help[Print help]' \
@@ -187,6 +190,7 @@ _arguments "${_arguments_options[@]}" : \
 '-R+[Only of this repository \[default\: that of the current folder\]]:OWNER/NAME:_default' \
 '--repository=[Only of this repository \[default\: that of the current folder\]]:OWNER/NAME:_default' \
 '(-R --repository)--all[Of all repositories]' \
+'(--all)--remote[The entries at the server of the repository, instead of those of runs on this machine]' \
 '--json[Print one JSON object per line]' \
 '-h[Print help]' \
 '--help[Print help]' \
@@ -197,6 +201,7 @@ _arguments "${_arguments_options[@]}" : \
 '-R+[Only of this repository \[default\: that of the current folder\]]:OWNER/NAME:_default' \
 '--repository=[Only of this repository \[default\: that of the current folder\]]:OWNER/NAME:_default' \
 '(-R --repository)--all[Of all repositories]' \
+'(--all)--remote[The entries at the server of the repository, instead of those of runs on this machine]' \
 '--json[Print one JSON object per line]' \
 '-h[Print help]' \
 '--help[Print help]' \

@@ -8,6 +8,7 @@
 //! - [`commit_watch`]: all runs of a commit on a server
 //! - [`github`]: the runs of servers that speak the API of GitHub
 //! - [`local`]: the runs of this machine, and those of servers that [`github`] mirrors
+//! - [`remote_run`]: runs of the working tree on a server
 //! - [`replay`]: a past run, which refuses every change
 //! - [`registry`]: the list of all backends
 //! - [`runs`]: single runs, wherever they are, for a process that wants one thing of a run and ends
@@ -45,6 +46,7 @@ pub mod commit_watch;
 pub mod github;
 pub mod local;
 pub mod registry;
+pub mod remote_run;
 pub mod replay;
 pub mod runs;
 

@@ -118,6 +118,12 @@ impl Runs {
         Self { dir, poller: OnceLock::new() }
     }
 
+    /// Returns the state folder.
+    #[must_use]
+    pub fn dir(&self) -> &RunsDir {
+        &self.dir
+    }
+
     /// Finds a run by its id here, or by its number or URL on a server, and brings it up to date. `latest` and numbers are
     /// those of the repository around `here`.
     ///
@@ -390,19 +396,22 @@ impl Runs {
         Ok(files)
     }
 
-    /// Asks for the newest runs of a repository, by `[HOST/]OWNER/NAME`. Nothing is asked for the name of a folder, which
-    /// is that of a repository without a remote.
+    /// Asks for the newest runs of a repository, by `[HOST/]OWNER/NAME`, and for the newest `most` that meet the conditions of
+    /// a filter. Nothing is asked for the name of a folder, which is that of a repository without a remote.
     ///
     /// # Errors
     /// The text is not the name of a repository, or the settings are invalid.
-    pub async fn list(&self, name: &str) -> Result<Listed, RunsError> {
+    pub async fn list(&self, name: &str, filter: &Filter, most: usize) -> Result<Listed, RunsError> {
         if name.starts_with("local/") {
             return Ok(Listed { repository: name.to_owned(), unlisted: None });
         }
         let repository = Repository::parse(name, default_host().as_deref())?;
-        let full_name = repository.full_name();
-        let unlisted = self.poller()?.list(&[repository]).await.err();
-        Ok(Listed { repository: full_name, unlisted })
+        let poller = self.poller()?;
+        let listed = match poller.list(std::slice::from_ref(&repository)).await {
+            Ok(()) => poller.list_matching(&repository, filter, most).await,
+            unlisted => unlisted,
+        };
+        Ok(Listed { repository: repository.full_name(), unlisted: listed.err() })
     }
 
     /// Returns the repository with a name, else that of `GH_REPO`, else that of the checkout around a folder.

@@ -8,7 +8,7 @@ use crate::report::lists;
 use crate::report::style;
 use crate::store::cache::CacheEntry;
 
-use super::{Exit, Failure, Outcome, runs_dir};
+use super::{Exit, Failure, Outcome, runs_dir, servers};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -20,6 +20,9 @@ pub(super) struct Args {
     /// Of all repositories
     #[arg(long, conflicts_with = "repository", global = true)]
     all: bool,
+    /// The entries at the server of the repository, instead of those of runs on this machine
+    #[arg(long, conflicts_with = "all", global = true)]
+    remote: bool,
     /// Print one JSON object per line
     #[arg(long, global = true)]
     json: bool,
@@ -45,22 +48,15 @@ struct Document<'e> {
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
-    let runs = runs_dir()?;
-    let here = std::env::current_dir().ok().filter(|_| !args.all);
-    let repository = args.repository.clone().or_else(|| Some(launch::home(&here?)?.name));
-    let entries = match &args.command {
-        None | Some(Command::List) => caches::list(&runs, repository.as_deref())?,
-        Some(Command::Delete { key }) => {
-            let deleted = caches::delete(&runs, repository.as_deref(), key)?;
-            if deleted.is_empty() {
-                return Err(Failure::new(
-                    Exit::NotFound,
-                    format!("no cache entry `{key}`; `cuelight cache` lists them"),
-                ));
-            }
-            deleted
-        }
+    let key = match &args.command {
+        None | Some(Command::List) => None,
+        Some(Command::Delete { key }) => Some(key.as_str()),
     };
+    let (entries, has_one_repository) = if args.remote { (at_server(args, key)?, true) } else { here(args, key)? };
+    if let Some(key) = key.filter(|_| entries.is_empty()) {
+        let list = if args.remote { "cuelight cache --remote" } else { "cuelight cache" };
+        return Err(Failure::new(Exit::NotFound, format!("no cache entry `{key}`; `{list}` lists them")));
+    }
     if args.json {
         for entry in &entries {
             style::json(&Document { entry, used: entry.used.0 })?;
@@ -68,11 +64,28 @@ pub(super) fn run(args: &Args) -> Outcome {
     } else if entries.is_empty() {
         style::notice("the cache is empty");
     } else {
-        style::print(&lists::caches(
-            &entries,
-            matches!(args.command, Some(Command::Delete { .. })),
-            repository.is_none(),
-        ))?;
+        style::print(&lists::caches(&entries, key.is_some(), !has_one_repository))?;
     }
     Ok(Exit::Success)
+}
+
+/// Lists the entries of this machine, or deletes those of a key. Returns them, and whether they are of one repository.
+fn here(args: &Args, key: Option<&str>) -> Result<(Vec<CacheEntry>, bool), Failure> {
+    let runs = runs_dir()?;
+    let here = std::env::current_dir().ok().filter(|_| !args.all);
+    let repository = args.repository.clone().or_else(|| Some(launch::home(&here?)?.name));
+    let entries = match key {
+        None => caches::list(&runs, repository.as_deref())?,
+        Some(key) => caches::delete(&runs, repository.as_deref(), key)?,
+    };
+    Ok((entries, repository.is_some()))
+}
+
+/// Lists the entries at a server, or deletes those of a key.
+fn at_server(args: &Args, key: Option<&str>) -> Result<Vec<CacheEntry>, Failure> {
+    let asked = servers::ask(args.repository.as_deref(), async |poller, repository| match key {
+        None => poller.caches(repository).await,
+        Some(key) => poller.delete_caches(repository, key).await,
+    });
+    Ok(asked?.1)
 }

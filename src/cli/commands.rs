@@ -154,7 +154,7 @@ fn follow(folder: &RunFolder, attempt: NewAttempt, args: &AttemptArgs) -> Outcom
         style::line(id.as_str())?;
         return Ok(Exit::Success);
     }
-    run::follow(folder, attempt, &mut *run::printer(args.json))
+    Watch::of(folder).attempt(attempt).own().print(&mut *run::printer(args.json))
 }
 
 impl AttemptArgs {

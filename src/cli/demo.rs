@@ -6,6 +6,7 @@ use crate::launch::demo;
 use crate::launch::demo::{DemoError, Project, SERVICE_IMAGE};
 use crate::report::style;
 
+use super::run::Watch;
 use super::{Exit, Failure, Outcome, block_on, run, runs_dir, screen};
 
 /// The demo projects.
@@ -44,7 +45,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     let has_service = project == Project::Tally && fetch_service()?;
     let run = run::start(&runs, &project.request(&folder, has_service))?;
     if args.headless || !screen::is_possible() {
-        return run::follow(&run, 1, &mut *run::lines());
+        return Watch::of(&run).attempt(1).own().print(&mut *run::lines());
     }
     screen::open(Some(run.id().clone()), false)
 }

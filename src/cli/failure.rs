@@ -11,8 +11,10 @@ use crate::backend::github::poller::steer::SteerError;
 use crate::backend::github::poller::{PollError, SubmitError};
 use crate::backend::github::workflows::WorkflowError;
 use crate::backend::github::workflows::dispatch::DispatchError;
+use crate::backend::remote_run::RemoteRunError;
 use crate::backend::runs::RunsError;
 use crate::config::ConfigError;
+use crate::launch::branches::BranchError;
 use crate::launch::commands::CommandError;
 use crate::launch::deploy::DeployError;
 use crate::launch::triggers::TriggerError;
@@ -21,6 +23,7 @@ use crate::launch::{LaunchError, PayloadError, Refusal, SecretError, SpawnError}
 use crate::model::LookupError;
 use crate::model::rollback::TargetError;
 use crate::repo::git::GitError;
+use crate::repo::snapshot::SnapshotError;
 use crate::repo::workflows::WorkflowFileError;
 use crate::report::style;
 use crate::store::{StoreError, hint, is_full};
@@ -344,6 +347,44 @@ impl From<RunsError> for Failure {
                 Self::new(Exit::NotFound, error.to_string())
             }
             RunsError::PullRequest { .. } => Self::new(Exit::Usage, error.to_string()),
+        }
+    }
+}
+
+impl From<SnapshotError> for Failure {
+    fn from(error: SnapshotError) -> Self {
+        match error {
+            SnapshotError::Git(error) => error.into(),
+            SnapshotError::Index(_) => Self::new(Exit::Unavailable, error.to_string()),
+        }
+    }
+}
+
+impl From<BranchError> for Failure {
+    fn from(error: BranchError) -> Self {
+        match error {
+            BranchError::Store(error) => error.into(),
+            BranchError::Git(error) => Self::new(Exit::Rejected, error.to_string()),
+        }
+    }
+}
+
+impl From<RemoteRunError> for Failure {
+    fn from(error: RemoteRunError) -> Self {
+        match error {
+            RemoteRunError::Config(error) => error.into(),
+            RemoteRunError::Git(error) => error.into(),
+            RemoteRunError::Untrusted(error) => error.into(),
+            RemoteRunError::File(error) => error.into(),
+            RemoteRunError::Snapshot(error) => error.into(),
+            RemoteRunError::Branch(error) => error.into(),
+            RemoteRunError::Poll(error) => error.into(),
+            RemoteRunError::Steer(error) => error.into(),
+            RemoteRunError::NoRemote | RemoteRunError::NoInputs(_) => Self::new(Exit::Usage, error.to_string()),
+            RemoteRunError::NotStartable(_) => Self::new(Exit::Rejected, error.to_string()),
+            RemoteRunError::NoBranch { .. } | RemoteRunError::NoRun { .. } | RemoteRunError::Interrupted => {
+                Self::new(Exit::Unavailable, error.to_string())
+            }
         }
     }
 }

@@ -104,16 +104,10 @@ fn status(word: &str) -> Result<StatusFilter, NotAStatus> {
 
 pub(super) fn list(args: &ListArgs) -> Outcome {
     let runs = runs_dir()?;
-    let (named, unlisted) = match &args.repository {
-        Some(name) => {
-            let asked = block_on(Runs::new(runs.clone()).list(name))??;
-            (Some(asked.repository), asked.unlisted)
-        }
-        None => (None, None),
-    };
+    let limit = args.limit.unwrap_or(LIMIT);
     let home = std::env::current_dir().ok().filter(|_| !args.all).and_then(|folder| launch::home(&folder));
-    let filter = Filter {
-        repository: named.map(RepositoryId::named).or_else(|| home.clone()),
+    let mut filter = Filter {
+        repository: home.clone(),
         workflow: args.workflow.clone(),
         branch: args.branch.clone(),
         event: args.event.clone(),
@@ -122,8 +116,16 @@ pub(super) fn list(args: &ListArgs) -> Outcome {
         actor: args.actor.clone(),
         since: args.since,
     };
+    let unlisted = match &args.repository {
+        Some(name) => {
+            let asked = block_on(Runs::new(runs.clone()).list(name, &filter, limit))??;
+            filter.repository = Some(RepositoryId::named(asked.repository));
+            asked.unlisted
+        }
+        None => None,
+    };
     let before = args.before.as_ref().map(|wanted| runs.find(wanted)).transpose()?;
-    let page = history::page(&runs, &filter, before.as_ref().map(RunFolder::id), args.limit.unwrap_or(LIMIT))?;
+    let page = history::page(&runs, &filter, before.as_ref().map(RunFolder::id), limit)?;
     match unlisted {
         Some(error) if page.runs.is_empty() => return Err(error.into()),
         Some(error) => {

@@ -12,6 +12,25 @@ use crate::repo::git;
 use crate::store::folder::RunsDir;
 use crate::store::{StoreError, folder, hint, history};
 
+use super::branches;
+
+/// Names the branches that processes which ended early may have left on servers; `None` if there are none.
+fn left_branches(runs: &RunsDir) -> Option<Finding> {
+    let left = branches::leftovers(runs);
+    let named: Vec<String> = left
+        .iter()
+        .take(MAX_NAMES)
+        .map(|branch| format!("{} at {} (of {})", branch.name, branch.repository, branch.root.display()))
+        .collect();
+    let more = left.len().checked_sub(named.len()).filter(|more| *more > 0).map(|more| format!(" and {more} more"));
+    let text = format!(
+        "may be left on a server: {}{}; the next `cuelight run --remote` there removes it",
+        named.join(", "),
+        more.unwrap_or_default()
+    );
+    (!left.is_empty()).then_some(Finding::Warning(text))
+}
+
 /// Maximum number of leftovers that are listed by name.
 const MAX_NAMES: usize = 3;
 
@@ -63,7 +82,10 @@ pub async fn check() -> Vec<Check> {
         }
     }
     match &runs {
-        Ok(runs) => checks.extend([("state", state(runs)), ("runs", kept(runs, closed))]),
+        Ok(runs) => {
+            checks.extend([("state", state(runs)), ("runs", kept(runs, closed))]);
+            checks.extend(left_branches(runs).map(|finding| ("branches", finding)));
+        }
         Err(error) => checks.push(("state", Finding::Bad(error.to_string()))),
     }
     checks.into_iter().map(|(subject, finding)| Check { subject, finding }).collect()

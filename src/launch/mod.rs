@@ -14,6 +14,7 @@
 //! - [`commands`]: commands for a run: cancel, rerun, resume, delete
 //! - [`shell`]: a shell in the environment of a running or failed job
 //! - [`artifacts`] and [`caches`]: what steps uploaded and saved
+//! - [`branches`]: temporary branches on servers
 //! - [`tools`]: languages on this machine that setup actions find
 //! - [`clean`]: removal of old runs and leftovers
 //! - [`doctor`]: checks of the requirements of runs
@@ -44,6 +45,7 @@ use crate::workflow;
 use crate::workflow::plan::{Plan, PlanContexts};
 
 pub mod artifacts;
+pub mod branches;
 pub mod caches;
 pub mod called;
 pub mod clean;

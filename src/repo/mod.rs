@@ -5,5 +5,6 @@ pub mod changed;
 pub mod git;
 pub mod history;
 pub mod lint;
+pub mod snapshot;
 pub mod uncommitted;
 pub mod workflows;

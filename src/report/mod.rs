@@ -26,7 +26,7 @@ mod watched;
 
 use std::io;
 
-use crate::model::{Conclusion, Event, JobId, LineRange, Record, Run, RunInfo, StepNumber};
+use crate::model::{Conclusion, Event, Job, JobId, LineRange, Record, Run, RunInfo, StepNumber};
 use crate::report::style::Out;
 use crate::store::folder::RunFolder;
 use crate::store::logs::LogReader;
@@ -212,6 +212,12 @@ impl<'p> Printing<'p> {
     pub fn has_ended(&self) -> bool {
         let run = self.store.run(self.folder.id());
         run.is_some_and(|run| run.attempt >= self.attempt && run.phase.is_done())
+    }
+
+    /// Whether a job of the attempt that is printed has failed.
+    pub fn has_failed_job(&self) -> bool {
+        let run = self.store.run(self.folder.id()).filter(|run| run.attempt >= self.attempt);
+        run.is_some_and(|run| run.jobs.values().any(Job::has_failed))
     }
 
     /// Erases the line that has no end yet, so that a message can be printed. The next records show it again.

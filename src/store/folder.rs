@@ -137,6 +137,12 @@ impl RunsDir {
         self.state.join("github")
     }
 
+    /// `github/branches`: temporary branches on servers.
+    #[must_use]
+    pub fn github_branches(&self) -> PathBuf {
+        self.github().join("branches")
+    }
+
     /// `github/answers`: answers of all servers, for conditional requests.
     #[must_use]
     pub fn github_answers(&self) -> PathBuf {

@@ -16,7 +16,8 @@ pub(super) const ID_TIME: usize = 15;
 
 /// Returns an id that is greater than `last`. If the current second is not later than that of `last` (several runs in a
 /// second, or a clock that was set back), it is the time of `last` with the next last part.
-pub(super) fn new_id(now: Timestamp, last: Option<&RunId>) -> RunId {
+#[must_use]
+pub fn new_id(now: Timestamp, last: Option<&RunId>) -> RunId {
     // In the lower half of the range, so that there is room for the runs of the same second.
     let random = getrandom::u32().unwrap_or(std::process::id()) & 0x7fff;
     let new = |time: &str, part: u32| RunId::new(format!("{time}-{part:04x}"));

@@ -128,6 +128,18 @@ pub enum JobBody {
     },
 }
 
+impl Workflow {
+    /// Returns the paths of the workflows of its own repository that its jobs call.
+    #[must_use]
+    pub fn local_calls(&self) -> Vec<String> {
+        let called = self.jobs.iter().filter_map(|job| match &job.body {
+            JobBody::Call { uses, .. } => local_path(&uses.value).map(str::to_owned),
+            JobBody::Steps(_) => None,
+        });
+        called.collect()
+    }
+}
+
 /// Path of a workflow or action of the workflow's own repository: `./path`, or `$/path`, which needs no checkout.
 #[must_use]
 pub fn local_path(uses: &str) -> Option<&str> {

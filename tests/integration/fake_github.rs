@@ -4,8 +4,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use cuelight::backend::github::wire::{Field, Page};
 use serde_json::{Value, json};
@@ -35,8 +35,21 @@ struct Counter {
     counts: Arc<Counts>,
 }
 
+/// What becomes of the requests of the program.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Way {
+    /// They are answered.
+    #[default]
+    Open,
+    /// The connection ends without an answer.
+    Dead,
+    /// The answer is not one of HTTP.
+    Garbage,
+}
+
 #[derive(Default)]
 struct Counts {
+    way: Mutex<Way>,
     in_flight: AtomicUsize,
     most: AtomicUsize,
     is_closed: AtomicBool,
@@ -88,6 +101,11 @@ impl Counts {
         }
         let mut body = vec![0; length];
         reader.read_exact(&mut body).ok()?;
+        match *self.way.lock().expect("a way") {
+            Way::Open => {}
+            Way::Dead => return None,
+            Way::Garbage => return near.write_all(b"\x15\x03\x01\0\x02\x02\x28").ok(),
+        }
         head.splice(head.len() - 2.., *b"Connection: close\r\n\r\n");
         let now = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(now, Ordering::SeqCst);
@@ -122,7 +140,7 @@ impl Fake {
         Self::start_at(scenario, &["--start", "now"])
     }
 
-    fn start_at(scenario: &str, args: &[&str]) -> Option<Self> {
+    pub(crate) fn start_at(scenario: &str, args: &[&str]) -> Option<Self> {
         let folder = material()?;
         let mut process = Command::new("python3")
             .arg(folder.join("fake_github.py"))
@@ -144,6 +162,11 @@ impl Fake {
     /// The address of the server on which requests are counted.
     pub(crate) fn counted(&self) -> &str {
         &self.counter.address
+    }
+
+    /// Sets what becomes of the program's requests from now on.
+    pub(crate) fn go(&self, way: Way) {
+        *self.counter.counts.way.lock().expect("a way") = way;
     }
 
     /// Returns the highest number of counted requests in flight at once.

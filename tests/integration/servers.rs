@@ -1,8 +1,10 @@
 //! Runs of a server on the command line and on the screen: listed, shown, followed, their logs, commands for them, and a
 //! server that is gone.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -15,7 +17,7 @@ pub(crate) const REPOSITORY: &str = "aura/platform";
 
 /// A project whose settings name a fake server in place of github.com.
 pub(crate) struct Watching {
-    pub(crate) fake: Fake,
+    pub(crate) fake: Arc<Fake>,
     pub(crate) project: Project,
 }
 
@@ -35,13 +37,22 @@ impl From<Output> for Said {
 
 impl Watching {
     pub(crate) fn new(scenario: &str) -> Option<Self> {
-        let fake = Fake::start_now(scenario)?;
+        Some(Self::of(&Arc::new(Fake::start_now(scenario)?)))
+    }
+
+    /// A project that watches a server which is started with these arguments.
+    pub(crate) fn at(scenario: &str, args: &[&str]) -> Option<Self> {
+        Some(Self::of(&Arc::new(Fake::start_at(scenario, args)?)))
+    }
+
+    /// Another project that watches a server.
+    pub(crate) fn of(fake: &Arc<Fake>) -> Self {
         let project = Project::of_jobs("  a: {runs-on: ubuntu-latest, steps: [{run: 'true'}]}\n");
         let folder = project.home().join("config/cuelight");
         fs::create_dir_all(&folder).expect("made");
         let settings = format!("[github]\napi_url = \"http://{}\"\n", fake.counted());
         fs::write(folder.join("config.toml"), settings).expect("written");
-        Some(Self { fake, project })
+        Self { fake: Arc::clone(fake), project }
     }
 
     pub(crate) fn command(&self, token: &str, args: &[&str]) -> Command {
@@ -64,7 +75,7 @@ impl Watching {
     }
 
     /// Returns the runs of a repository of the server, newest first.
-    fn listed(&self, repository: &str) -> Vec<Value> {
+    pub(crate) fn listed(&self, repository: &str) -> Vec<Value> {
         let said = self.cuelight(&["runs", "-R", repository, "--json"]);
         assert_eq!(said.code, Some(0), "{}", said.error);
         said.out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
@@ -341,6 +352,54 @@ fn a_run_that_a_newer_one_replaced_is_not_a_failure() {
     let watched = watching.cuelight(&["watch", &sha, "-R", "tide/web"]);
     assert_eq!(watched.code, Some(0), "{} {}", watched.out, watched.error);
     assert!(watched.out.contains("cancelled") && watched.out.contains("to a newer run"), "{}", watched.out);
+}
+
+#[test]
+fn runs_that_meet_conditions_are_listed_however_old_they_are() {
+    let Some(watching) = Watching::new("ci-failing") else { return };
+    watching.fake.advance(600);
+    let path = format!("/repos/{REPOSITORY}/actions/runs?per_page=100");
+    let of = |query: &str| {
+        let mut found = Vec::new();
+        for page in 1.. {
+            let answer = watching.fake.value(&format!("{path}&page={page}{query}"));
+            let runs = answer["workflow_runs"].as_array().expect("runs").clone();
+            let is_last = runs.len() < 100;
+            found.extend(runs);
+            if is_last {
+                return found;
+            }
+        }
+        unreachable!("the pages end")
+    };
+    let all = of("");
+    let oldest = all.last().expect("a run");
+    assert!(all.len() > 40, "more than are listed unasked: {}", all.len());
+    let text = |field: &str| oldest[field].as_str().expect("text");
+    let (sha, branch, actor) =
+        (text("head_sha"), text("head_branch"), oldest["actor"]["login"].as_str().expect("text"));
+    for (args, query) in [
+        (["--branch", branch], format!("&branch={branch}")),
+        (["--event", "push"], "&event=push".to_owned()),
+        (["--status", "failure"], "&status=failure".to_owned()),
+        (["--actor", actor], format!("&actor={actor}")),
+        (["--commit", sha], format!("&head_sha={sha}")),
+    ] {
+        let expected: BTreeSet<u64> = of(&query).iter().map(|run| run["id"].as_u64().expect("a number")).collect();
+        let args = [&["runs", "-R", REPOSITORY, "--json", "-n", "1000"][..], &args].concat();
+        let said = watching.cuelight(&args);
+        assert_eq!(said.code, Some(0), "{args:?}: {}", said.error);
+        let listed = said.out.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        let listed: BTreeSet<u64> = listed.map(|run| run["remote"]["id"].as_u64().expect("a number")).collect();
+        assert_eq!(listed, expected, "{args:?}");
+        assert!(!listed.is_empty(), "{args:?}");
+    }
+    let deploys =
+        watching.cuelight(&["runs", "-R", REPOSITORY, "--workflow", "deploy", "--since", "30d", "-n", "1000"]);
+    assert_eq!(deploys.code, Some(0), "{}", deploys.error);
+    let nothing = watching.cuelight(&["runs", "-R", REPOSITORY, "--actor", "nobody-at-all"]);
+    assert_eq!((nothing.code, nothing.out.as_str()), (Some(0), "No run matches.\n"), "{}", nothing.error);
+    watching.check_stats();
 }
 
 #[test]

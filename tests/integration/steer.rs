@@ -203,6 +203,38 @@ fn runs_are_force_cancelled_and_deleted_and_several_at_once() {
 }
 
 #[test]
+fn caches_of_a_server_are_listed_and_deleted() {
+    let Some(watching) = Watching::new("ci-failing") else { return };
+    let cache =
+        |token: &str, args: &[&str]| watching.said(token, &[&["cache", "--remote", "-R", REPOSITORY], args].concat());
+    let listed = cache("ghp_full", &["--json"]);
+    assert_eq!(listed.code, Some(0), "{}", listed.error);
+    let entries: Vec<Value> = listed.out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(entries.len(), 3, "{}", listed.out);
+    assert_eq!(
+        (&entries[0]["key"], &entries[0]["size"]),
+        (&json!("Linux-pip-3f1c"), &json!(48_230_111)),
+        "{}",
+        entries[0]
+    );
+    let refused = cache("github_pat_read", &["delete", "Linux-pip-3f1c"]);
+    assert_eq!(refused.code, Some(4), "{}", refused.error);
+    let unknown = cache("ghp_full", &["delete", "Linux-pip"]);
+    assert_eq!(unknown.code, Some(3), "{}", unknown.error);
+    assert!(
+        unknown.error.contains("no cache entry `Linux-pip`; `cuelight cache --remote` lists them"),
+        "{}",
+        unknown.error
+    );
+    let deleted = cache("ghp_full", &["delete", "Linux-pip-3f1c"]);
+    assert_eq!(deleted.code, Some(0), "{}", deleted.error);
+    assert!(deleted.out.contains("refs/heads/main") && deleted.out.contains("1 entry deleted"), "{}", deleted.out);
+    let left = cache("ghp_full", &[]);
+    assert!(left.out.contains("Linux-buildx-90ab") && !left.out.contains("Linux-pip-3f1c"), "{}", left.out);
+    watching.check_stats();
+}
+
+#[test]
 fn the_run_of_a_fork_is_approved() {
     let Some(watching) = Watching::new("fleet-small") else { return };
     watching.fake.advance(60);

@@ -46,6 +46,7 @@ impl Prompt {
         match self.kind {
             Kind::Search => "text, or /expression/",
             Kind::Keep => "text, or /expression/; with ! before it: lines that do not match",
+            Kind::Filter(Panel::Runs) => "words, or status: branch: event: actor: workflow: commit: repo: since:",
             Kind::Filter(_) => "words that a row must have",
         }
     }

@@ -21,6 +21,7 @@ pub mod graph;
 mod jobs;
 mod list;
 pub(super) mod log;
+mod run_filter;
 mod runs;
 mod services;
 

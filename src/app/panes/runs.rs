@@ -14,7 +14,8 @@ use crate::ui::layout::Panel;
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
-use super::list::{ListRow, filter_chip};
+use super::list::ListRow;
+use super::run_filter::RunFilter;
 use super::{Cx, Pane, empty, keep_visible, motion};
 
 /// The list of runs.
@@ -91,8 +92,8 @@ impl Pane for Runs {
         let active = Some(cx.state.active().count()).filter(|count| *count > 0).map(|count| format!("{count} running"));
         let more = cx.state.has_older().then(|| format!("{}+", text::count(cx.state.summaries().count() as u64)));
         let marked = Some(self.marked.len()).filter(|count| *count > 0).map(|count| format!("{count} marked"));
-        filter_chip(&self.filter)
-            .into_iter()
+        RunFilter::parse(&self.filter)
+            .chips()
             .chain(marked)
             .chain(active)
             .chain(more)
@@ -187,24 +188,8 @@ impl Runs {
 
     /// Returns the runs that match the filter.
     fn listed<'s>(&'s self, state: &'s AppState) -> impl Iterator<Item = &'s Summary> {
-        let matches = |run: &&Summary| {
-            let numbered = run.info.numbered().unwrap_or_default();
-            let actor = run.info.remote.as_ref().map_or("", |remote| remote.actor.as_str());
-            let texts = [
-                &run.name,
-                &numbered,
-                actor,
-                &run.info.repository,
-                &run.info.workflow,
-                &run.info.event,
-                &run.info.ref_name,
-                run.phase.word(),
-                run.info.id.as_str(),
-                &run.info.sha,
-            ];
-            text::holds(&self.filter, &texts)
-        };
-        state.summaries().filter(matches)
+        let filter = RunFilter::parse(&self.filter);
+        state.summaries().filter(move |run| filter.matches(run, state.now))
     }
 
     /// Returns the row of the selected run in the list.

@@ -246,6 +246,9 @@ fn lists_are_filtered_with_a_chip() {
     assert!(driver.shows("/rel main") && driver.shows("▌✓ Release") && !driver.shows("⊘ CI"));
     driver.press("<esc>");
     assert!(driver.shows("⊘ CI") && !driver.shows("/rel main"));
+    driver.press("1/status:canc<enter>");
+    assert!(driver.shows("status:canc") && driver.shows("⊘ CI") && !driver.shows("✓ Release"), "{}", driver.screen());
+    driver.press("<esc>");
     let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
     driver.press("3/scan<enter>");
     assert!(driver.shows("● Security Scan") && !driver.shows("✓ Test (3.12)"), "{}", driver.screen());

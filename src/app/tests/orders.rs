@@ -1,9 +1,9 @@
 //! Commands for runs: the dialogs before them, and the pending state until a record confirms them.
 
 use super::*;
-use crate::model::RemoteRun;
 use crate::model::feed::{BrokenWorkflow, WorkflowServer};
 use crate::model::rights::{Denied, KnownRights, Rights};
+use crate::model::{Phase, RemoteRun, ServerKind};
 
 fn submitted(command: Command) -> Effect {
     Effect::Request(Request::Submit { run: run(), command })
@@ -300,6 +300,22 @@ fn what_the_token_may_not_change_is_greyed_out_with_the_reason() {
     assert!(driver.shows("rerun: the token lacks the scope `repo`"), "{}", driver.screen());
     driver.press("?delete");
     assert!(driver.shows("(the token lacks the scope `repo`)"), "{}", driver.screen());
+}
+
+#[test]
+fn what_a_server_cannot_do_is_greyed_out_with_the_reason() {
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    let mut run = Summary { phase: Phase::Running, ..remote("20261124-030000-cccc", Conclusion::Failure) };
+    run.info.remote.as_mut().expect("on a server").kind = ServerKind::Gitea;
+    driver.feed(Feed::Listed { runs: vec![run.clone()], more: false });
+    driver.app = driver.app.clone().showing(run.info.id.clone());
+    driver.send(Msg::Tick(Timestamp(START + 1_000)));
+    driver.asked();
+    driver.press("s");
+    let reason = "Gitea's API has no cancel: cancel the run on its page";
+    assert!(driver.shows(&format!("stop: {reason}")) && driver.asked().is_empty(), "{}", driver.screen());
+    driver.press("?cancel");
+    assert!(driver.shows(&format!("({reason})")), "{}", driver.screen());
 }
 
 #[test]

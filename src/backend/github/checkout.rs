@@ -10,20 +10,35 @@ use super::address::{Repository, of_remotes};
 /// remote is on one of `hosts`.
 #[must_use]
 pub(super) fn repository(folder: &Path, hosts: &[&str]) -> Option<Repository> {
-    let config = git(folder, ["config", "-z", "--get-regexp", r"^remote\..*\.(url|gh-resolved)$"]).ok()?;
-    of_config(&config, hosts)
+    of_config(&config(folder)?, hosts)
 }
 
-/// `config` is what git prints: entries that end with NUL, each with its key and its value on lines of their own.
+/// Returns the name of the remote of a checkout that is a repository; `None` if none of them is.
+#[must_use]
+pub(in crate::backend) fn remote_of(folder: &Path, repository: &Repository) -> Option<String> {
+    let config = config(folder)?;
+    let is_wanted = |address: &str| Repository::of_remote(address).is_some_and(|found| found == *repository);
+    let mut remotes = entries(&config).into_iter().filter(|(_, what, address)| *what == "url" && is_wanted(address));
+    remotes.next().map(|(name, ..)| name.to_owned())
+}
+
+fn config(folder: &Path) -> Option<String> {
+    git(folder, ["config", "-z", "--get-regexp", r"^remote\..*\.(url|gh-resolved)$"]).ok()
+}
+
+/// Returns the entries of what git prints: each ends with NUL, and has its key and its value on lines of their own. An entry
+/// is the name of a remote, what is set, and the value.
+fn entries(config: &str) -> Vec<(&str, &str, &str)> {
+    let entries = config.split('\0').filter_map(|entry| {
+        let (key, value) = entry.split_once('\n')?;
+        let (name, what) = key.strip_prefix("remote.")?.rsplit_once('.')?;
+        Some((name, what, value))
+    });
+    entries.collect()
+}
+
 fn of_config(config: &str, hosts: &[&str]) -> Option<Repository> {
-    let entries: Vec<(&str, &str, &str)> = config
-        .split('\0')
-        .filter_map(|entry| {
-            let (key, value) = entry.split_once('\n')?;
-            let (name, what) = key.strip_prefix("remote.")?.rsplit_once('.')?;
-            Some((name, what, value))
-        })
-        .collect();
+    let entries = entries(config);
     // The value of a marked remote is `base`, or the name of another repository.
     let marked = entries.iter().find(|(_, what, _)| *what == "gh-resolved");
     let remotes: Vec<(&str, &str, bool)> = entries

@@ -9,7 +9,7 @@
 
 pub mod address;
 pub mod auth;
-mod checkout;
+pub(in crate::backend) mod checkout;
 pub mod client;
 pub mod environments;
 mod hosts;

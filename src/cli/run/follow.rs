@@ -55,24 +55,26 @@ struct Until<'u> {
     interrupt: Interrupt,
     /// Whether what was waited for is reached, although the run goes on.
     is_enough: &'u dyn Fn() -> bool,
+    /// Whether the first job that fails cancels the run.
+    fails_fast: bool,
 }
 
-/// Follows a run that this command started until it has ended. Ctrl-C cancels it, and Ctrl-\ leaves it in progress.
-pub(crate) fn follow(run: &RunFolder, attempt: u32, printer: &mut dyn Printer) -> Outcome {
-    start_and_follow(|| Ok(run.clone()), attempt, printer)
+impl Until<'_> {
+    /// Until its end alone.
+    const END: Self = Until { interrupt: Interrupt::Detaches, is_enough: &|| false, fails_fast: false };
 }
 
-/// A run that was started elsewhere, watched until its current attempt has ended. Ctrl-C leaves it in progress.
+/// A run that is watched until its current attempt has ended. Ctrl-C leaves it in progress.
 pub(crate) struct Watch<'w> {
     run: &'w RunFolder,
     attempt: Option<u32>,
-    is_enough: &'w dyn Fn() -> bool,
+    until: Until<'w>,
 }
 
 impl<'w> Watch<'w> {
     /// Returns a watch of the current attempt of a run.
     pub(crate) fn of(run: &'w RunFolder) -> Self {
-        Self { run, attempt: None, is_enough: &|| false }
+        Self { run, attempt: None, until: Until::END }
     }
 
     /// Watches from the attempt with this number on.
@@ -80,27 +82,36 @@ impl<'w> Watch<'w> {
         Self { attempt: Some(attempt), ..self }
     }
 
+    /// Lets Ctrl-C cancel the run, which this command started. Ctrl-\ leaves it in progress.
+    pub(crate) fn own(self) -> Self {
+        Self { until: Until { interrupt: Interrupt::Cancels, ..self.until }, ..self }
+    }
+
+    /// Cancels the run as soon as a job has failed. It has failed then.
+    pub(crate) fn fail_fast(self) -> Self {
+        Self { until: Until { fails_fast: true, ..self.until }, ..self }
+    }
+
     /// Ends with success as soon as `is_enough`, although the run goes on.
     pub(crate) fn until(self, is_enough: &'w dyn Fn() -> bool) -> Self {
-        Self { is_enough, ..self }
+        Self { until: Until { is_enough, ..self.until }, ..self }
     }
 
     /// Prints the run until it has ended.
     pub(crate) fn print(self, printer: &mut dyn Printer) -> Outcome {
-        let Self { run, attempt, is_enough } = self;
+        let Self { run, attempt, until } = self;
         let start = || Ok(run.clone());
-        let until = Until { interrupt: Interrupt::Detaches, is_enough };
         crate::cli::block_on(async { until_end(start, attempt, printer, until).await })?
     }
 }
 
-/// Starts a run and follows it like [`follow`]. An interrupt in between is not lost.
+/// Starts a run and follows it until it has ended. Ctrl-C cancels it, also in between, and Ctrl-\ leaves it in progress.
 pub(super) fn start_and_follow(
     start: impl FnOnce() -> Result<RunFolder, Failure>,
     attempt: u32,
     printer: &mut dyn Printer,
 ) -> Outcome {
-    let until = Until { interrupt: Interrupt::Cancels, is_enough: &|| false };
+    let until = Until { interrupt: Interrupt::Cancels, ..Until::END };
     crate::cli::block_on(async { until_end(start, Some(attempt), printer, until).await })?
 }
 
@@ -108,7 +119,7 @@ async fn until_end(
     start: impl FnOnce() -> Result<RunFolder, Failure>,
     attempt: Option<u32>,
     printer: &mut dyn Printer,
-    Until { interrupt, is_enough }: Until<'_>,
+    Until { interrupt, is_enough, fails_fast }: Until<'_>,
 ) -> Outcome {
     // One stream of each signal for the whole time, so that no interrupt is lost while records are printed.
     let (mut interrupted, mut quit) = (signal(SignalKind::interrupt())?, signal(SignalKind::quit())?);
@@ -119,7 +130,7 @@ async fn until_end(
     let mut printing = Printing::new(run, header, attempt, printer);
     let mut follower = Follower::new(run.clone());
     let left = || Failure::note(Exit::Cancelled, format!("still running: cuelight attach {}", run.id()));
-    let mut interrupts = 0;
+    let (mut interrupts, mut has_failed) = (0, false);
     let mut orders = FuturesUnordered::new();
     let leave = tokio::time::sleep(Duration::MAX);
     tokio::pin!(leave);
@@ -128,6 +139,13 @@ async fn until_end(
             records = follower.next() => {
                 let Some(records) = records? else { break };
                 printing.records(&records)?;
+                if fails_fast && !has_failed && printing.has_failed_job() && !printing.has_ended() {
+                    has_failed = true;
+                    interrupts = interrupts.max(1);
+                    printing.make_room()?;
+                    style::notice("a job failed: the run is cancelled");
+                    orders.push(commands::cancel(run, false));
+                }
                 if !printing.has_ended() && is_enough() {
                     printing.make_room()?;
                     return Ok(Exit::Success);
@@ -172,6 +190,7 @@ async fn until_end(
         }
     }
     match printing.end()? {
+        Some(_) if has_failed => Ok(Exit::Failed),
         Some(conclusion) => Ok(Exit::of(conclusion)),
         None => Err(Failure::new(
             Exit::Unavailable,

@@ -16,9 +16,10 @@ use crate::ui::terminal_text::text;
 use super::{Exit, Failure, Outcome, trust};
 
 mod follow;
+mod remote;
 
 use follow::start_and_follow;
-pub(super) use follow::{Watch, follow, lines, printer};
+pub(super) use follow::{Watch, lines, printer};
 
 /// The event of a workflow.
 #[derive(clap::Args)]
@@ -41,12 +42,13 @@ impl EventArgs {
     }
 }
 
-/// Runs a workflow of this repository on this machine.
+/// Runs a workflow of this repository on this machine, or on its server.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cuelight run                          the workflows that a push of this branch runs, one after another
   cuelight run ci --event pull_request
   cuelight run deploy.yml --event workflow_dispatch --input target=dev --secret TOKEN
+  cuelight run ci --remote              on the server of this checkout, with the uncommitted changes
 
 Ctrl-C cancels the run, a second one ends it at once. Ctrl-\\ leaves it in progress, as --detach does from the start;
 `cuelight attach` follows it again, and there Ctrl-C only stops following.")]
@@ -76,6 +78,13 @@ pub(super) struct Args {
     /// A configuration variable
     #[arg(long = "var", value_name = "NAME=VALUE")]
     vars: Vec<String>,
+    /// Run the files of this repository, as they are, on its server: they are pushed to a temporary branch, and the
+    /// workflow is started there
+    #[arg(long, requires = "workflow", conflicts_with_all = LOCAL)]
+    remote: bool,
+    /// With --remote, cancel the run when the first job has failed
+    #[arg(long, requires = "remote")]
+    fail_fast: bool,
     /// Maximum number of jobs at once [default: the number of processors]
     #[arg(long, value_name = "N")]
     max_parallel: Option<usize>,
@@ -113,6 +122,26 @@ pub(super) struct Args {
     #[arg(long, hide = true)]
     repository: Option<String>,
 }
+
+/// Arguments about runs on this machine.
+const LOCAL: [&str; 16] = [
+    "event",
+    "event_path",
+    "event_values",
+    "jobs",
+    "matrix",
+    "env",
+    "secrets",
+    "secret_file",
+    "vars",
+    "max_parallel",
+    "in_place",
+    "sandbox",
+    "skip_unrunnable",
+    "offline",
+    "debug",
+    "detach",
+];
 
 /// A text that names no sandbox.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -163,6 +192,9 @@ fn pairs(given: &[String], flag: &str) -> Result<IndexMap<String, String>, Failu
 
 pub(super) fn run(args: &Args) -> Outcome {
     let runs = super::runs_dir()?;
+    if let Some(workflow) = args.workflow.as_ref().filter(|_| args.remote) {
+        return remote::run(&runs, args, workflow);
+    }
     let request = args.request()?;
     if request.workflow.is_some() {
         return run_one(&runs, args, &request);

@@ -15,7 +15,7 @@ mod readable;
 mod runner;
 
 use readable::{check_git_files, check_named, linked_git_folder};
-pub use runner::{Abort, Access, POINTERS, command, git, git_capped, git_until, git_with};
+pub use runner::{Abort, Access, POINTERS, command, git, git_capped, git_on_index, git_until, git_with};
 use runner::{failed, run, run_until};
 
 /// Why git cannot be used.

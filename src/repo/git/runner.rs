@@ -194,7 +194,26 @@ pub fn git_capped<A: AsRef<OsStr>>(
     limit: usize,
 ) -> Result<Vec<u8>, GitError> {
     let args: Vec<_> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
-    Ok(run_capped(None, folder, access, &args, limit)?.stdout)
+    Ok(run_capped(None, None, folder, access, &args, limit)?.stdout)
+}
+
+/// Runs git in a folder with another index than that of its repository, and returns its output.
+///
+/// # Errors
+/// Git cannot be started, or the command failed.
+pub fn git_on_index<A: AsRef<OsStr>>(
+    index: &Path,
+    folder: &Path,
+    access: Access,
+    args: impl IntoIterator<Item = A>,
+) -> Result<String, GitError> {
+    let args: Vec<_> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
+    let output = run_capped(None, Some(index), folder, access, &args, usize::MAX)?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        Err(failed(folder, &args, &output))
+    }
 }
 
 pub(super) fn run(folder: &Path, access: Access, args: &[OsString]) -> Result<Output, GitError> {
@@ -207,11 +226,12 @@ pub(super) fn run_until(
     access: Access,
     args: &[OsString],
 ) -> Result<Output, GitError> {
-    run_capped(abort, folder, access, args, usize::MAX)
+    run_capped(abort, None, folder, access, args, usize::MAX)
 }
 
 fn run_capped(
     abort: Option<&Abort>,
+    index: Option<&Path>,
     folder: &Path,
     access: Access,
     args: &[OsString],
@@ -233,6 +253,7 @@ fn run_capped(
         }
     };
     let mut command = prepared(abort, folder, access, args)?;
+    command.envs(index.map(|index| ("GIT_INDEX_FILE", index)));
     let mut is_stuck = || {
         culprit = waited_for(folder);
         culprit.is_some()

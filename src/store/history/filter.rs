@@ -54,6 +54,15 @@ impl StatusFilter {
         state.or_else(|| conclusion().map(|conclusion| Self::Concluded(*conclusion)))
     }
 
+    /// Returns GitHub's word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Concluded(conclusion) => conclusion.word(),
+            state => STATES.iter().find(|(_, known)| *known == state).map_or("", |(word, _)| word),
+        }
+    }
+
     fn matches(self, phase: &Phase) -> bool {
         match self {
             Self::Queued => matches!(phase, Phase::Queued | Phase::Waiting(Gate::Runner(_))),
@@ -124,6 +133,18 @@ pub fn parse_since(text: &str) -> Result<Timestamp, NotATime> {
     };
     let time = time.map_err(|_| NotATime)?;
     Ok(Timestamp(u64::try_from(time.timestamp().as_millisecond()).unwrap_or_default()))
+}
+
+/// Returns the time that an age before `now`, such as `12h` or `7d`, or a date in UTC stands for. Needs no clock.
+#[must_use]
+pub fn since(text: &str, now: Timestamp) -> Option<Timestamp> {
+    let milliseconds = if let Ok(age) = text.parse::<jiff::Span>() {
+        let age = age.abs().to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok()?;
+        i64::try_from(now.0).ok()?.saturating_sub(i64::try_from(age.as_millis()).ok()?)
+    } else {
+        text.parse::<jiff::civil::DateTime>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_millisecond()
+    };
+    Some(Timestamp(u64::try_from(milliseconds).unwrap_or_default()))
 }
 
 fn is_workflow(path: &str, wanted: &str) -> bool {
@@ -198,6 +219,7 @@ mod tests {
             let fits = |word: &&str| StatusFilter::parse(word).expect("a known word").matches(&phase);
             assert_eq!(StatusFilter::words().filter(fits).collect::<Vec<_>>(), words, "{phase:?}");
         }
+        assert!(StatusFilter::words().all(|word| StatusFilter::parse(word).map(StatusFilter::word) == Some(word)));
         assert_eq!(StatusFilter::parse("red"), None);
     }
 }

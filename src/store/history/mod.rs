@@ -27,7 +27,7 @@ use super::spec::RunSpec;
 use super::{StoreError, atomic, lock};
 
 pub use expected::expected;
-pub use filter::{Filter, StatusFilter, parse_since};
+pub use filter::{Filter, StatusFilter, parse_since, since};
 
 use index::{Cached, Index, Line, Writer, journal_length};
 

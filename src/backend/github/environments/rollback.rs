@@ -218,7 +218,8 @@ impl Environments {
             Err(reason) => return Ok(Err(reason)),
         };
         let is_tag = to.release.tag.is_some();
-        let deployed_to = Planned::new(&workflow, &inputs, &git_ref, is_tag).environments();
+        let called = workflows.called(&workflow, &git_ref).await.map_err(SteerError::Workflow)?;
+        let deployed_to = Planned::new(&workflow, &inputs, &git_ref, is_tag).environments(&called);
         let mut held = None;
         for mut other in self.named().await? {
             let is_asked = other.name == environment.name;

@@ -1,5 +1,7 @@
 //! Which environments a workflow deploys to, and which rules of them stop it.
 
+use std::collections::{BTreeSet, HashMap};
+
 use indexmap::IndexMap;
 
 use crate::backend::github::workflows::BY_HAND;
@@ -8,16 +10,26 @@ use crate::model::rollback::NoMethod;
 use crate::workflow::expr::{Contexts, Expr, NoFiles, Object, Scope, Status, Value};
 use crate::workflow::inputs::{declared, empty, typed};
 use crate::workflow::pattern::deciding_pattern;
-use crate::workflow::syntax::{JobBody, JobDefinition, Workflow};
+use crate::workflow::source::Spanned;
+use crate::workflow::syntax::{JobBody, JobDefinition, Workflow, local_path};
 use crate::workflow::template::{Piece, Template, TemplateKind};
+
+/// The event of a workflow that others call.
+const CALL: &str = "workflow_call";
 
 /// Properties of the context `github` that are known before a run is started by hand.
 const KNOWN: [&str; 3] = ["event_name", "ref_name", "ref_type"];
 
-/// A workflow, as it would be started by hand.
+/// Maximum number of levels of calls, as servers allow them.
+const MAX_LEVELS: usize = 10;
+
+/// A workflow, as it would be started by hand, or called by one that is.
 pub(super) struct Planned<'w> {
     workflow: &'w Workflow,
-    contexts: Contexts,
+    inputs: Value,
+    /// The inputs whose values are known before the run; `None` if all are.
+    known: Option<Vec<&'w str>>,
+    github: Value,
 }
 
 impl<'w> Planned<'w> {
@@ -31,53 +43,92 @@ impl<'w> Planned<'w> {
             (name.clone(), value.unwrap_or_else(|| empty(&input.kind)))
         });
         let inputs = Value::object(inputs.collect());
+        let known = None;
         let kind = if is_tag { "tag" } else { "branch" };
         let github = [("event_name", BY_HAND), ("ref_name", git_ref), ("ref_type", kind)];
         let github: Object = github.into_iter().map(|(name, value)| (name, Value::string(value))).collect();
-        Self { workflow, contexts: [("inputs", inputs), ("github", Value::object(github))].into_iter().collect() }
+        Self { workflow, inputs, known, github: Value::object(github) }
     }
 
-    /// Returns the names of the environments that its jobs deploy to, without those of jobs that are skipped and of
-    /// workflows that it calls. A name that is not known before the run is left out.
-    pub(super) fn environments(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.workflow.jobs.iter().filter_map(|job| self.environment(job)).collect();
-        names.sort_unstable();
-        names.dedup();
+    /// Plans the call of a workflow by a job of this one, with its `with`.
+    fn call<'c>(&self, workflow: &'c Workflow, with: &[(Spanned<String>, Template)]) -> Planned<'c> {
+        let contexts = self.contexts();
+        let mut known = Vec::new();
+        let inputs = declared(workflow, CALL).iter().map(|input| {
+            let name = &input.name.value;
+            let given = with.iter().find(|(key, _)| key.value.eq_ignore_ascii_case(name)).map(|(_, value)| value);
+            let value = match given.or(input.default.as_ref()) {
+                Some(template) => self.value(template, &contexts).and_then(|value| typed(&input.kind, value).ok()),
+                None => Some(empty(&input.kind)),
+            };
+            known.extend(value.is_some().then_some(name.as_str()));
+            (name.clone(), value.unwrap_or_else(|| empty(&input.kind)))
+        });
+        let inputs = Value::object(inputs.collect());
+        Planned { workflow, inputs, known: Some(known), github: self.github.clone() }
+    }
+
+    /// Returns the names of the environments that its jobs deploy to, and those of the workflows that it calls, by their
+    /// paths; without those of jobs that are skipped. A name that is not known before the run is left out.
+    pub(super) fn environments(&self, called: &HashMap<String, Workflow>) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        self.add_environments(called, MAX_LEVELS, &mut names);
         names
     }
 
-    fn environment(&self, job: &JobDefinition) -> Option<String> {
-        let JobBody::Steps(steps) = &job.body else { return None };
-        let written = steps.environment.as_ref()?;
-        let name = written.entry("name").unwrap_or(written);
-        let condition = &job.condition;
-        if is_known(&condition.expr) && condition.decide(&self.scope()).0.is_ok_and(|runs| !runs) {
-            return None;
+    fn add_environments(&self, called: &HashMap<String, Workflow>, levels: usize, names: &mut BTreeSet<String>) {
+        let contexts = self.contexts();
+        for job in self.workflow.jobs.iter().filter(|job| !self.is_skipped(job, &contexts)) {
+            match &job.body {
+                JobBody::Steps(steps) => {
+                    let written = steps.environment.as_ref();
+                    let name = written.map(|written| written.entry("name").unwrap_or(written));
+                    let name = name.and_then(|name| self.value(name, &contexts)).map(|name| name.to_text());
+                    names.extend(name.filter(|name| !name.is_empty()));
+                }
+                JobBody::Call { uses, with, .. } if levels > 0 => {
+                    if let Some(workflow) = local_path(&uses.value).and_then(|path| called.get(path)) {
+                        self.call(workflow, with).add_environments(called, levels - 1, names);
+                    }
+                }
+                JobBody::Call { .. } => {}
+            }
         }
-        let expressions: Vec<&Expr> = match &name.kind {
+    }
+
+    /// Whether it is known before the run that a job is skipped.
+    fn is_skipped(&self, job: &JobDefinition, contexts: &Contexts) -> bool {
+        let condition = &job.condition;
+        self.knows(&condition.expr) && condition.decide(&scope(contexts)).0.is_ok_and(|runs| !runs)
+    }
+
+    /// Returns the value of a template; `None` if it is not known before the run.
+    fn value(&self, template: &Template, contexts: &Contexts) -> Option<Value> {
+        let expressions: Vec<&Expr> = match &template.kind {
             TemplateKind::Expression(expr) => vec![expr],
             TemplateKind::Interpolated(pieces) => pieces.iter().filter_map(expression).collect(),
             _ => Vec::new(),
         };
-        if !expressions.into_iter().all(is_known) {
-            return None;
-        }
-        let name = name.evaluate(&self.scope()).ok()?.to_text();
-        (!name.is_empty()).then_some(name)
+        let is_known = expressions.into_iter().all(|expr| self.knows(expr));
+        is_known.then(|| template.evaluate(&scope(contexts)).ok()).flatten()
     }
 
-    fn scope(&self) -> Scope<'_> {
-        Scope { contexts: &self.contexts, status: Status::default(), host: &NoFiles }
+    /// Whether an expression reads only what is known before the run.
+    fn knows(&self, expr: &Expr) -> bool {
+        expr.roots().iter().all(|read| match read.context.text.to_ascii_lowercase().as_str() {
+            "inputs" => self.known.as_ref().is_none_or(|known| known.iter().any(|input| read.names(input))),
+            "github" => KNOWN.iter().any(|known| read.names(known)),
+            _ => false,
+        })
+    }
+
+    fn contexts(&self) -> Contexts {
+        [("inputs", self.inputs.clone()), ("github", self.github.clone())].into_iter().collect()
     }
 }
 
-/// Whether an expression reads only what is known before the run.
-fn is_known(expr: &Expr) -> bool {
-    expr.roots().iter().all(|read| {
-        let context = &read.context.text;
-        context.eq_ignore_ascii_case("inputs")
-            || (context.eq_ignore_ascii_case("github") && KNOWN.iter().any(|known| read.names(known)))
-    })
+fn scope(contexts: &Contexts) -> Scope<'_> {
+    Scope { contexts, status: Status::default(), host: &NoFiles }
 }
 
 fn expression(piece: &Piece) -> Option<&Expr> {
@@ -134,10 +185,42 @@ mod tests {
         let workflow = parse_partial(&Source::new("d.yml", text)).0.expect("a workflow");
         let environments = |given: &[(&str, &str)], is_tag: bool| {
             let given = given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-            Planned::new(&workflow, &given, "v1", is_tag).environments().join(" ")
+            let called = HashMap::new();
+            let names = Planned::new(&workflow, &given, "v1", is_tag).environments(&called);
+            names.into_iter().collect::<Vec<_>>().join(" ")
         };
         assert_eq!(environments(&[], true), "canary staging tags");
         assert_eq!(environments(&[("to", "production"), ("quick", "true")], false), "canary production");
+    }
+
+    #[test]
+    fn the_environments_of_called_workflows_are_known_with_what_they_are_given() {
+        let parse = |name: &str, text: &str| parse_partial(&Source::new(name, text)).0.expect("a workflow");
+        let root = parse(
+            "d.yml",
+            "on:\n  workflow_dispatch:\n    inputs:\n      to: {type: string, default: staging}\n\
+            jobs:\n\
+            \x20 a: {uses: ./.github/workflows/one.yml, with: {target: \"${{ inputs.to }}\"}}\n\
+            \x20 b: {uses: ./.github/workflows/one.yml, with: {target: dev}, if: github.ref_type == 'branch'}\n\
+            \x20 c: {uses: ./.github/workflows/one.yml, with: {target: \"${{ vars.TARGET }}\"}}\n\
+            \x20 d: {uses: other/repo/.github/workflows/x.yml@v1}\n",
+        );
+        let one = "on:\n  workflow_call:\n    inputs:\n      target: {type: string, required: true}\n      also: {type: string, default: canary}\n\
+            jobs:\n\
+            \x20 x: {runs-on: x, environment: \"${{ inputs.target }}\", steps: [{run: 'true'}]}\n\
+            \x20 y: {uses: ./.github/workflows/two.yml, with: {name: \"${{ inputs.also }}-eu\"}}\n";
+        let two = "on:\n  workflow_call:\n    inputs:\n      name: {type: string}\n\
+            jobs:\n\
+            \x20 z: {runs-on: x, environment: {name: \"${{ inputs.name }}\"}, steps: [{run: 'true'}]}\n\
+            \x20 again: {uses: ./.github/workflows/two.yml, with: {name: again}}\n";
+        let files = [(".github/workflows/one.yml", one), (".github/workflows/two.yml", two)];
+        let called = files.map(|(path, text)| (path.to_owned(), parse(path, text))).into_iter().collect();
+        let environments = |is_tag: bool| {
+            let names = Planned::new(&root, &IndexMap::new(), "v1", is_tag).environments(&called);
+            names.into_iter().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(environments(true), "again canary-eu staging", "a circle of calls ends");
+        assert_eq!(environments(false), "again canary-eu dev staging");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::workflow::expr::{Object, Value};
 use crate::workflow::parse_partial;
 use crate::workflow::plan::{Callee, Plan, PlanContexts};
 use crate::workflow::source::Source;
-use crate::workflow::syntax::{JobBody, Workflow, local_path};
+use crate::workflow::syntax::Workflow;
 
 use super::scope::{Called, Listed, Node, Scope};
 
@@ -36,12 +36,7 @@ pub struct WorkflowFiles {
 /// that is not YAML.
 #[must_use]
 pub fn calls(path: &str, text: &str) -> Vec<String> {
-    let Some(workflow) = parse_partial(&Source::new(path, text)).0 else { return Vec::new() };
-    let called = workflow.jobs.iter().filter_map(|job| match &job.body {
-        JobBody::Call { uses, .. } => local_path(&uses.value).map(str::to_owned),
-        JobBody::Steps(_) => None,
-    });
-    called.collect()
+    parse_partial(&Source::new(path, text)).0.map(|workflow| workflow.local_calls()).unwrap_or_default()
 }
 
 /// The jobs of a run as its workflow file has them.

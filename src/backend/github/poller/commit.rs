@@ -7,7 +7,7 @@ use crate::backend::github::wire::Page;
 use crate::backend::github::wire::repository::ListedCommit;
 use crate::store::folder::RunFolder;
 
-use super::{Ask, PollError, Poller};
+use super::{Ask, PollError, Poller, folders};
 
 /// Maximum number of runs of one commit.
 const MAX_RUNS: usize = 100;
@@ -35,8 +35,9 @@ impl Poller {
         let path = format!("{}/actions/runs?head_sha={}&per_page={MAX_RUNS}", repository.path(), escaped(sha));
         let answer = client.get(&path, Freshness::NOW, Priority::Visible).await?;
         let malformed = || PollError::Malformed { host: repository.host.clone(), what: "a list of runs" };
-        let (repository, runs) =
-            (repository.clone(), Page::read(&answer.body, "workflow_runs").ok_or_else(malformed)?.list.items);
+        let mut runs = Page::read(&answer.body, "workflow_runs").ok_or_else(malformed)?.list.items;
+        folders::complete(&client, repository, &mut runs, Priority::Visible).await;
+        let repository = repository.clone();
         let host = self.host(&repository.host).await?;
         let found = host.ask(|answer| Ask::Mirror { repository, runs, answer }).await?;
         Ok(found.into_iter().map(|run| self.0.runs.folder(run)).collect())

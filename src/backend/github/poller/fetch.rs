@@ -20,7 +20,7 @@ use crate::backend::github::wire::{Field, List, Page, gitea};
 use crate::model::ServerKind;
 use crate::store::spec::RemoteSpec;
 
-use super::{PollError, order};
+use super::{PollError, folders, order};
 
 /// Maximum number of pages of jobs: GitHub allows 256 jobs in a matrix and a few thousand in a run.
 const MAX_PAGES: usize = 40;
@@ -219,8 +219,9 @@ pub(super) async fn list(client: &Client, repository: &Repository, priority: Pri
     let answer = client.get(&order::list_path(&repository.full_name()), SHARED_LIST, priority).await?;
     let malformed = || PollError::Malformed { host: repository.host.clone(), what: "a list of runs" };
     let runs = if answer.changed {
-        let mut runs = Page::read(&answer.body, "workflow_runs").ok_or_else(malformed)?.list.items;
+        let mut runs: Vec<Run> = Page::read(&answer.body, "workflow_runs").ok_or_else(malformed)?.list.items;
         runs.truncate(order::LISTED);
+        folders::complete(client, repository, &mut runs, priority).await;
         Some(runs)
     } else {
         None

@@ -22,6 +22,7 @@ use crate::store::spec::RunSpec;
 
 use super::dates::Dates;
 use super::fetch::{Listed, list};
+use super::folders;
 use super::mirrored::{Mirrored, RunPolled, Task};
 use super::{Ask, MirrorFault, PollError, Purpose};
 
@@ -213,7 +214,7 @@ impl Host {
             Ask::List { repositories, answer } => self.poll_lists(repositories, Priority::User, Some(answer)),
             Ask::Find { repository, id, answer } => self.find(repository, id, answer),
             Ask::Mirror { repository, runs, answer } => {
-                let found = runs.into_iter().map(|run| self.found(&repository, run));
+                let found = runs.into_iter().map(|run| self.listed(&repository, run));
                 // The one who asked may have left.
                 let _ = answer.send(found.filter(|run| !matches!(run, Err(PollError::Malformed { .. }))).collect());
             }
@@ -244,8 +245,15 @@ impl Host {
             let found = client.get(&path, Freshness::NOW, Priority::User).await;
             let result = found.map_err(PollError::from).and_then(|answer| {
                 let malformed = |_| PollError::Malformed { host: repository.host.clone(), what: "a run" };
-                serde_json::from_slice(&answer.body).map_err(malformed)
+                serde_json::from_slice::<Box<WireRun>>(&answer.body).map_err(malformed)
             });
+            let result = match result {
+                Ok(mut run) => {
+                    folders::complete(&client, &repository, std::slice::from_mut(&mut *run), Priority::User).await;
+                    Ok(run)
+                }
+                Err(error) => Err(error),
+            };
             Done::Found { repository, result, answer }
         };
         self.work.push(finding.boxed());
@@ -372,7 +380,7 @@ impl Host {
                 done(answer, result.map(drop));
             }
             Done::Found { repository, result, answer } => {
-                let found = result.and_then(|run| self.found(&repository, *run));
+                let found = result.and_then(|run| Ok(self.stub(&repository, *run)?.0.info.id));
                 let _ = answer.send(found);
             }
         }
@@ -460,13 +468,22 @@ impl Host {
         polled
     }
 
-    fn found(&mut self, repository: &Repository, mut run: WireRun) -> Result<RunId, PollError> {
+    /// Writes the stub of a run of a list, and asks for its jobs where they decide whether it has ended.
+    fn listed(&mut self, repository: &Repository, run: WireRun) -> Result<RunId, PollError> {
+        let (spec, stub) = self.stub(repository, run)?;
+        if stub == Stub::NeedsJobs {
+            self.open(&spec, false, Purpose::State, None);
+        }
+        Ok(spec.info.id)
+    }
+
+    fn stub(&mut self, repository: &Repository, mut run: WireRun) -> Result<(RunSpec, Stub), PollError> {
         let malformed = |what| PollError::Malformed { host: repository.host.clone(), what };
         let remote = self.remote_id(repository, run.id.ok_or_else(|| malformed("the id of a run"))?);
         self.dates.date(&self.runs, &remote, &mut run)?;
         let spec = spec(&remote, &run).ok_or_else(|| malformed("the time of a run"))?;
-        stub(&self.runs, &remote, &run)?;
-        Ok(spec.info.id)
+        let stub = stub(&self.runs, &remote, &run)?;
+        Ok((spec, stub))
     }
 
     fn remote_id(&self, repository: &Repository, id: u64) -> RemoteId {

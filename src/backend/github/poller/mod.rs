@@ -7,8 +7,10 @@
 //!
 //! - [`dates`]: when runs were created, for servers that do not report it
 //! - [`fetch`]: what is asked of a server for one run
+//! - `folders`: the folders of workflow files, where the server does not name them
 //! - [`host`]: the task of a server
 //! - [`live`]: logs of jobs that run
+//! - `matching`: runs that meet conditions
 //! - [`mirrored`]: the task of an opened run
 //! - [`order`]: commands as requests
 //! - `rights`: what the token may change
@@ -17,11 +19,14 @@
 //! [`Schedule`]: super::client::budget::Schedule
 
 mod artifacts;
+mod caches;
 mod commit;
 mod dates;
 mod fetch;
+mod folders;
 mod host;
 mod live;
+mod matching;
 mod mirrored;
 mod order;
 mod rights;

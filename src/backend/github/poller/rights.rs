@@ -45,7 +45,7 @@ impl Poller {
     ///
     /// # Errors
     /// The server gives no answer, or the token may not.
-    pub(super) async fn check_workflows(&self, repository: &Repository) -> Result<(), PollError> {
+    pub async fn check_workflows(&self, repository: &Repository) -> Result<(), PollError> {
         let denied = self.learn(repository).await?.actions;
         denied.map_or(Ok(()), |denied| Err(PollError::Denied { repository: repository.to_string(), denied }))
     }

@@ -66,8 +66,20 @@ pub fn request(path: &str, is_raw: bool) -> Option<String> {
     Some(if query.is_empty() { path } else { format!("{path}?{query}") })
 }
 
+/// Conditions on runs that Gitea does not know: it ignores a time, fails for a user whom it does not know, and refuses states
+/// of GitHub alone.
+fn is_foreign(parameter: &str) -> bool {
+    match parameter.split_once('=') {
+        Some(("created" | "actor", _)) => true,
+        Some(("status", word)) => {
+            !["queued", "waiting", "in_progress", "success", "failure", "cancelled", "skipped"].contains(&word)
+        }
+        _ => false,
+    }
+}
+
 fn changed_query(query: &str) -> String {
-    let parameters = query.split('&').filter(|parameter| !parameter.is_empty());
+    let parameters = query.split('&').filter(|parameter| !parameter.is_empty() && !is_foreign(parameter));
     let changed = parameters.map(|parameter| match parameter.strip_prefix("per_page=") {
         Some(count) => format!("limit={count}"),
         None => parameter.to_owned(),
@@ -126,6 +138,17 @@ pub fn complete(run: &mut Run, jobs: &[Job]) {
 #[must_use]
 pub fn other_path(path: &str) -> Option<String> {
     path.strip_prefix(FOLDER).map(|file| format!("{}{file}", workflows::FOLDER))
+}
+
+/// Returns the path of a run's workflow in the folder that its repository uses. `known` are the paths of its workflows on
+/// the default branch: a file that is not among them is in the folder of the others. `None` if the path is right.
+#[must_use]
+pub fn path_in(path: &str, known: &[String]) -> Option<String> {
+    let other = other_path(path)?;
+    let is_known = |wanted: &str| known.iter().any(|known| known == wanted);
+    let is_other =
+        is_known(&other) || (!is_known(path) && known.iter().any(|path| path.starts_with(workflows::FOLDER)));
+    is_other.then_some(other)
 }
 
 /// Returns what a refusal for lack of a scope wants, in GitHub's form.
@@ -269,6 +292,12 @@ mod tests {
                 false,
                 Some("/repos/o/r/actions/runs/7/jobs?limit=100"),
             ),
+            (
+                "/repos/o/r/actions/runs?actor=x&created=%3E%3D2026&status=completed&branch=a",
+                false,
+                Some("/repos/o/r/actions/runs?branch=a"),
+            ),
+            ("/repos/o/r/actions/runs?status=failure", false, Some("/repos/o/r/actions/runs?status=failure")),
             ("/repos/o/r/actions/runs/7/attempts/2/logs", false, None),
             (run, false, Some(run)),
             ("/repos/o/r/actions/runs/7/cancel", false, None),
@@ -290,6 +319,22 @@ mod tests {
             ("/user", false, Some("/user")),
         ] {
             assert_eq!(request(path, raw).as_deref(), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_run_has_the_folder_of_its_repository() {
+        let known = |paths: &[&str]| paths.iter().map(|path| (*path).to_owned()).collect::<Vec<_>>();
+        let of_github = known(&[".github/workflows/ci.yml"]);
+        for (path, known, expected) in [
+            (".gitea/workflows/ci.yml", &of_github, Some(".github/workflows/ci.yml")),
+            (".gitea/workflows/gone.yml", &of_github, Some(".github/workflows/gone.yml")),
+            (".github/workflows/ci.yml", &of_github, None),
+            (".gitea/workflows/ci.yml", &known(&[".gitea/workflows/ci.yml"]), None),
+            (".gitea/workflows/gone.yml", &known(&[".gitea/workflows/ci.yml"]), None),
+            (".gitea/workflows/ci.yml", &known(&[]), None),
+        ] {
+            assert_eq!(path_in(path, known).as_deref(), expected, "{path} {known:?}");
         }
     }
 

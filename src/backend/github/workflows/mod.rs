@@ -6,7 +6,7 @@
 mod attach;
 pub mod dispatch;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -304,6 +304,25 @@ impl<'c> Workflows<'c> {
     ) -> Result<Option<Workflow>, WorkflowError> {
         let text = self.client.file(&self.repository.path(), path, git_ref, freshness, Priority::User).await?;
         Ok(text.and_then(|text| parse_partial(&Source::new(path, text)).0))
+    }
+
+    /// Returns the workflows of the repository that a workflow calls at a ref, and those that they call, by their paths.
+    /// Files that are not there are left out.
+    ///
+    /// # Errors
+    /// The server gives no answer.
+    pub async fn called(&self, workflow: &Workflow, git_ref: &str) -> Result<HashMap<String, Workflow>, WorkflowError> {
+        let mut called = HashMap::new();
+        let mut todo = workflow.local_calls();
+        while let Some(path) = todo.pop().filter(|_| called.len() < MAX_READ) {
+            if !called.contains_key(&path)
+                && let Some(found) = self.file(&path, git_ref, Freshness::NOW).await?
+            {
+                todo.extend(found.local_calls());
+                called.insert(path, found);
+            }
+        }
+        Ok(called)
     }
 
     fn path_of(&self, workflow: &ServerWorkflow, what: &str) -> String {

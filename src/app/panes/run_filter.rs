@@ -1,0 +1,166 @@
+//! The filter of the list of runs: words, and conditions such as `branch:main` or `since:2d`.
+
+use crate::app::panes::runs::file_name;
+use crate::model::{Summary, Timestamp};
+use crate::store::history;
+use crate::ui::text;
+
+/// What a condition is about, in GitHub's words where it has them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Key {
+    Repository,
+    Workflow,
+    Branch,
+    Event,
+    Status,
+    Actor,
+    Commit,
+    Since,
+}
+
+/// The keys as they are typed.
+const KEYS: [(&str, Key); 8] = [
+    ("repo", Key::Repository),
+    ("workflow", Key::Workflow),
+    ("branch", Key::Branch),
+    ("event", Key::Event),
+    ("status", Key::Status),
+    ("actor", Key::Actor),
+    ("commit", Key::Commit),
+    ("since", Key::Since),
+];
+
+/// A filter that was typed. A condition holds as soon as its value begins to: filters apply while they are typed.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct RunFilter {
+    /// Conditions: the key, the value in lower case, and both as they were typed.
+    conditions: Vec<(Key, String, String)>,
+    /// The other words.
+    words: String,
+}
+
+impl RunFilter {
+    /// Parses the text of a filter. A word with an unknown key is a word like others.
+    pub(super) fn parse(text: &str) -> Self {
+        let mut filter = Self::default();
+        for word in text.split_whitespace() {
+            let pair = word.split_once(':');
+            match pair.and_then(|(key, value)| Some((KEYS.iter().find(|(name, _)| *name == key)?.1, value))) {
+                Some((key, value)) => filter.conditions.push((key, value.to_lowercase(), word.to_owned())),
+                None if filter.words.is_empty() => word.clone_into(&mut filter.words),
+                None => filter.words = format!("{} {word}", filter.words),
+            }
+        }
+        filter
+    }
+
+    /// Whether a run has all words and meets all conditions.
+    pub(super) fn matches(&self, run: &Summary, now: Timestamp) -> bool {
+        let actor = run.info.remote.as_ref().map_or("", |remote| remote.actor.as_str());
+        let holds = |text: &str, part: &str| text.to_lowercase().contains(part);
+        let is = |(key, value, _): &(Key, String, String)| match key {
+            Key::Repository => holds(&run.info.repository, value),
+            Key::Workflow => holds(&run.name, value) || holds(file_name(&run.info.workflow), value),
+            Key::Branch => holds(&run.info.ref_name, value),
+            Key::Event => run.info.event.starts_with(value),
+            // A run that has ended is `completed`, too.
+            Key::Status => {
+                run.phase.word().starts_with(value) || (run.phase.is_done() && "completed".starts_with(value))
+            }
+            Key::Actor => actor.to_lowercase().starts_with(value),
+            Key::Commit => run.info.sha.starts_with(value),
+            Key::Since => history::since(value, now).is_none_or(|since| run.info.created >= since),
+        };
+        self.conditions.iter().all(is) && self.has_words(run, actor)
+    }
+
+    fn has_words(&self, run: &Summary, actor: &str) -> bool {
+        if self.words.is_empty() {
+            return true;
+        }
+        let numbered = run.info.numbered().unwrap_or_default();
+        let texts = [
+            &run.name,
+            &numbered,
+            actor,
+            &run.info.repository,
+            &run.info.workflow,
+            &run.info.event,
+            &run.info.ref_name,
+            run.phase.word(),
+            run.info.id.as_str(),
+            &run.info.sha,
+        ];
+        text::holds(&self.words, &texts)
+    }
+
+    /// Returns the chips for the border: one for each condition, and one for the words.
+    pub(super) fn chips(self) -> impl Iterator<Item = String> {
+        let words = Some(self.words).filter(|words| !words.is_empty()).map(|words| format!("/{words}"));
+        self.conditions.into_iter().map(|(.., typed)| typed).chain(words)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Conclusion, Phase, RemoteRun, RunInfo};
+
+    const NOW: Timestamp = Timestamp(1_800_000_000_000);
+
+    fn run() -> Summary {
+        let info = RunInfo {
+            repository: "aura/Platform".to_owned(),
+            workflow: ".github/workflows/ci.yml".to_owned(),
+            event: "push".to_owned(),
+            ref_name: "Feature/x".to_owned(),
+            sha: "abc123".to_owned(),
+            created: Timestamp(NOW.0 - 3_600_000),
+            remote: Some(RemoteRun { actor: "Maria".to_owned(), ..RemoteRun::default() }),
+            ..RunInfo::default()
+        };
+        Summary {
+            info,
+            name: "Build".to_owned(),
+            attempt: 1,
+            phase: Phase::Done(Conclusion::Failure),
+            reason: None,
+            started: None,
+            finished: None,
+            deployments: Vec::new(),
+            reviews: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn each_condition_holds_as_soon_as_its_value_does() {
+        for (text, expected) in [
+            ("", true),
+            ("repo:platform workflow:ci branch:feat event:pu status:fail actor:mar commit:ABC since:2h build", true),
+            ("workflow:build status:completed since:", true),
+            ("status:", true),
+            ("status:success", false),
+            ("repo:docs", false),
+            ("workflow:deploy", false),
+            ("branch:main", false),
+            ("event:pull", false),
+            ("actor:olu", false),
+            ("commit:bc1", false),
+            ("since:30m", false),
+            ("since:never", true),
+            ("since:2100-01-01", false),
+            ("since:2020-01-01", true),
+            ("branch:feat deploy", false),
+            ("color:red", false),
+        ] {
+            assert_eq!(RunFilter::parse(text).matches(&run(), NOW), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_chips_are_the_conditions_and_the_words() {
+        let chips = |text| RunFilter::parse(text).chips().collect::<Vec<_>>();
+        assert_eq!(chips("rel branch:Main  main status:failure"), ["branch:Main", "status:failure", "/rel main"]);
+        assert_eq!(chips(""), [""; 0]);
+    }
+}

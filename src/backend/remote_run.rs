@@ -1,0 +1,272 @@
+//! Runs of the working tree on the server of its checkout: its files become a commit on a temporary branch, on which the
+//! workflow is started. The branch is removed once the run is no longer followed.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep};
+
+use crate::config::ConfigError;
+use crate::launch::branches::{Branch, BranchError, TemporaryBranch, new_name};
+use crate::launch::trust::{self, Distrust, Untrusted};
+use crate::model::short_sha;
+use crate::repo::git::{Access, GitError, Repository as GitRepository};
+use crate::repo::snapshot::{self, SnapshotError};
+use crate::repo::uncommitted::Uncommitted;
+use crate::repo::workflows::{self, WorkflowFileError};
+use crate::store::folder::{RunFolder, make_private};
+use crate::store::{StoreError, history};
+use crate::workflow::parse_partial;
+use crate::workflow::source::Source;
+use crate::workflow::syntax::Workflow;
+
+use super::github::address::Repository;
+use super::github::checkout;
+use super::github::client::ApiError;
+use super::github::poller::steer::SteerError;
+use super::github::poller::{PollError, Poller};
+use super::github::workflows::BY_HAND;
+use super::github::workflows::dispatch::Dispatch;
+use super::runs::Runs;
+
+/// Names of new files that often hold secrets, and are not sent to a server. Those that are tracked already are.
+const LEFT_OUT: [&str; 2] = [".secrets", ".env"];
+
+/// How long a server may take until it knows a branch that was pushed, or has the run that the push starts.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Pause between two looks.
+const BETWEEN: Duration = Duration::from_millis(500);
+
+/// A run of the working tree that a person asks for.
+#[derive(Clone, Debug)]
+pub struct RemoteRequest {
+    /// A folder of the repository.
+    pub folder: PathBuf,
+    /// The workflow: a file, or the name of one.
+    pub workflow: String,
+    /// Inputs, by name.
+    pub inputs: IndexMap<String, String>,
+    /// Whether a person trusts the repository for this run: git uses what it names.
+    pub trust: bool,
+}
+
+/// A run of the working tree that was started.
+pub struct RemoteRun {
+    /// The run's folder.
+    pub folder: RunFolder,
+    /// The repository on the server.
+    pub repository: Repository,
+    /// The branch of the run.
+    pub branch: TemporaryBranch,
+    /// Number of files that differ from the commit.
+    pub changed: usize,
+}
+
+/// Why the working tree is not run on a server.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoteRunError {
+    /// The settings are invalid.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Git failed.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The repository is not trusted: git would use filters and programs that it names.
+    #[error(transparent)]
+    Untrusted(#[from] Untrusted),
+    /// There is no such workflow here.
+    #[error(transparent)]
+    File(#[from] WorkflowFileError),
+    /// The workflow cannot be started by a push or a dispatch.
+    #[error("{0} has neither `workflow_dispatch` nor `push` among its events: a server does not start it for a branch")]
+    NotStartable(String),
+    /// Inputs are given to a workflow that takes none.
+    #[error("{0} has no `workflow_dispatch` among its events: only that takes inputs")]
+    NoInputs(String),
+    /// No remote of the repository is on a known server.
+    #[error(
+        "no remote of this folder is on a known server: add one, or name its host in the `[github.hosts]` of the settings"
+    )]
+    NoRemote,
+    /// The working tree is not committed.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// The branch is not pushed.
+    #[error(transparent)]
+    Branch(#[from] BranchError),
+    /// The server gives no answer, or refuses.
+    #[error(transparent)]
+    Poll(#[from] PollError),
+    /// The workflow is not started.
+    #[error(transparent)]
+    Steer(#[from] SteerError),
+    /// The server does not have the branch.
+    #[error("{repository} does not have the branch {branch} a minute after it was pushed")]
+    NoBranch {
+        /// The repository.
+        repository: String,
+        /// Name of the branch.
+        branch: String,
+    },
+    /// The push started no run.
+    #[error("the push of {branch} started no run of {workflow} within a minute: its `push` may not take the branch")]
+    NoRun {
+        /// Name of the branch.
+        branch: String,
+        /// Path of the workflow.
+        workflow: String,
+    },
+    /// The work was interrupted.
+    #[error("git was interrupted")]
+    Interrupted,
+}
+
+/// How the workflow is started.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Start {
+    Dispatch,
+    Push,
+}
+
+/// What is sent to the server.
+struct Sent {
+    /// Path of the workflow, relative to the root.
+    workflow: String,
+    start: Start,
+    changed: usize,
+    branch: TemporaryBranch,
+}
+
+impl Runs {
+    /// Sends the working tree to the server of its checkout, and starts a workflow on it.
+    ///
+    /// # Errors
+    /// Nothing is left on the server: the tree cannot be committed or pushed, or the workflow does not start.
+    pub async fn run_remote(&self, request: &RemoteRequest) -> Result<RemoteRun, RemoteRunError> {
+        let poller = self.poller()?;
+        let repository = poller.checkout(&request.folder)?.ok_or(RemoteRunError::NoRemote)?;
+        let remote = checkout::remote_of(&request.folder, &repository).ok_or(RemoteRunError::NoRemote)?;
+        // Before anything is pushed.
+        poller.check_workflows(&repository).await?;
+        let (runs, wanted, name) = (self.dir().clone(), request.clone(), repository.full_name());
+        let sending = spawn_blocking(move || {
+            let prepared = Prepared::new(&wanted, |git| trust::access(&runs, git))?;
+            let branch = prepared.branch(&runs.github_branches(), name, remote)?;
+            let (workflow, start, changed) = (prepared.workflow, prepared.start, prepared.changed);
+            Ok::<_, RemoteRunError>(Sent { workflow, start, changed, branch: TemporaryBranch::push(&runs, branch)? })
+        });
+        let Sent { workflow, start, changed, branch } = sending.await.map_err(|_| RemoteRunError::Interrupted)??;
+        let started = match start {
+            Start::Dispatch => dispatched(poller, &repository, &branch, workflow, request.inputs.clone()).await,
+            Start::Push => pushed(poller, &repository, &branch, workflow).await,
+        };
+        Ok(RemoteRun { folder: started?, repository, branch, changed })
+    }
+}
+
+/// A working tree whose workflow was read.
+struct Prepared {
+    git: GitRepository,
+    access: Access,
+    workflow: String,
+    start: Start,
+    changed: usize,
+}
+
+impl Prepared {
+    fn new(request: &RemoteRequest, access: impl FnOnce(&GitRepository) -> Access) -> Result<Self, RemoteRunError> {
+        let git = GitRepository::discover(&request.folder)?;
+        let access = if request.trust { Access::Trusted } else { access(&git) };
+        if access == Access::Guarded {
+            return Err(Untrusted { root: git.root, reason: Distrust::Unknown }.into());
+        }
+        let path = workflows::find(Some(&request.workflow), &request.folder, &git.root)?;
+        let workflow = workflows::relative(&path, &git.root);
+        let start = start(&workflow, parse_partial(&Source::new(&*workflow, workflows::read(&path)?)).0)?;
+        if start == Start::Push && !request.inputs.is_empty() {
+            return Err(RemoteRunError::NoInputs(workflow));
+        }
+        let changed = Uncommitted::read(&git.root, access, &git.sha, &[])?.files.len();
+        Ok(Self { git, access, workflow, start, changed })
+    }
+
+    /// Commits the working tree for a branch. `scratch` is a folder for a file of a moment.
+    fn branch(&self, scratch: &Path, repository: String, remote: String) -> Result<Branch, RemoteRunError> {
+        let name = new_name();
+        let of = self.git.git_ref.trim_start_matches("refs/heads/");
+        let title = format!("The working tree of {of} at {}", short_sha(&self.git.sha));
+        // A push for a dispatch starts nothing else.
+        let message = if self.start == Start::Dispatch { format!("{title}\n\n[skip ci]") } else { title };
+        make_private(scratch).map_err(StoreError::io("make the folder", scratch)).map_err(BranchError::from)?;
+        let index = scratch.join(format!("{}.index", name.replace('/', "-")));
+        let sha = snapshot::commit(&self.git, self.access, &index, &LEFT_OUT, &message)?;
+        Ok(Branch { name, sha, repository, root: self.git.root.clone(), remote })
+    }
+}
+
+/// Decides how a server starts a workflow for a branch.
+fn start(path: &str, workflow: Option<Workflow>) -> Result<Start, RemoteRunError> {
+    let events = workflow.map(|workflow| workflow.triggers).unwrap_or_default();
+    let has = |event: &str| events.iter().any(|trigger| trigger.event.value == event);
+    match (has(BY_HAND), has("push")) {
+        (true, _) => Ok(Start::Dispatch),
+        (false, true) => Ok(Start::Push),
+        (false, false) => Err(RemoteRunError::NotStartable(path.to_owned())),
+    }
+}
+
+/// Starts a workflow on a branch, once the server knows it.
+async fn dispatched(
+    poller: &Poller,
+    repository: &Repository,
+    branch: &TemporaryBranch,
+    workflow: String,
+    inputs: IndexMap<String, String>,
+) -> Result<RunFolder, RemoteRunError> {
+    let Branch { name, sha, .. } = branch.branch();
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match poller.commit(repository, name).await {
+            Ok(found) if found == *sha => break,
+            Ok(_) | Err(PollError::Api(ApiError::Refused { status: 404 | 422, .. })) => {}
+            Err(error) if error.is_transient() => {}
+            Err(error) => return Err(error.into()),
+        }
+        if Instant::now() > until {
+            return Err(RemoteRunError::NoBranch { repository: repository.to_string(), branch: name.clone() });
+        }
+        sleep(BETWEEN).await;
+    }
+    let wanted = Dispatch { workflow, git_ref: Some(name.clone()), inputs };
+    Ok(poller.dispatch(repository, &wanted).await?.0)
+}
+
+/// Waits for the run that the push of a branch starts.
+async fn pushed(
+    poller: &Poller,
+    repository: &Repository,
+    branch: &TemporaryBranch,
+    workflow: String,
+) -> Result<RunFolder, RemoteRunError> {
+    let Branch { name, sha, .. } = branch.branch();
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let listed = match poller.runs_of(repository, sha).await {
+            Err(error) if error.is_transient() => Vec::new(),
+            listed => listed?,
+        };
+        for folder in listed {
+            let info = history::info(&folder).map_err(PollError::from)?;
+            if info.workflow == workflow {
+                return Ok(folder);
+            }
+        }
+        if Instant::now() > until {
+            return Err(RemoteRunError::NoRun { branch: name.clone(), workflow });
+        }
+        sleep(BETWEEN).await;
+    }
+}

@@ -1,0 +1,154 @@
+//! Temporary branches on servers, for runs of the working tree there. A branch is recorded before it is pushed, and its
+//! record is removed after the branch: what a killed process left is removed by a later one.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::files;
+use crate::repo::git::{Access, GitError, Repository};
+use crate::repo::snapshot;
+use crate::store::clock::now;
+use crate::store::folder::{RunsDir, make_private};
+use crate::store::{StoreError, atomic, ids, lock};
+
+use super::trust;
+
+/// Maximum size of a record in bytes.
+const MAX_RECORD: u64 = 64 * 1024;
+
+/// A branch on a server that exists as long as its run is followed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Branch {
+    /// Name of the branch.
+    pub name: String,
+    /// The commit that it is at.
+    pub sha: String,
+    /// The repository on the server, as `OWNER/NAME`.
+    pub repository: String,
+    /// Root of the local repository.
+    pub root: PathBuf,
+    /// Name of its remote.
+    pub remote: String,
+}
+
+/// Why a temporary branch is not made or not removed.
+#[derive(Debug, thiserror::Error)]
+pub enum BranchError {
+    /// It cannot be recorded.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Git failed, or the server refuses.
+    #[error(transparent)]
+    Git(#[from] GitError),
+}
+
+/// A branch that was pushed by this process. It is removed with the value.
+#[derive(Debug)]
+pub struct TemporaryBranch {
+    branch: Branch,
+    record: PathBuf,
+    /// Held as long as the branch is needed.
+    lock: Option<File>,
+}
+
+/// Returns a name for a branch that is not in use.
+#[must_use]
+pub fn new_name() -> String {
+    format!("cuelight/{}", ids::new_id(now(), None))
+}
+
+impl TemporaryBranch {
+    /// Records a branch and pushes it.
+    ///
+    /// # Errors
+    /// The state folder cannot be written, or the server refuses.
+    pub fn push(runs: &RunsDir, branch: Branch) -> Result<Self, BranchError> {
+        let folder = runs.github_branches();
+        make_private(&folder).map_err(StoreError::io("make the folder", &folder))?;
+        let stem = branch.name.replace('/', "-");
+        let record = folder.join(format!("{stem}.json"));
+        let lock = lock::take(&record.with_extension("lock"))?;
+        let text =
+            serde_json::to_vec(&branch).map_err(|error| StoreError::io("write", &record)(io::Error::other(error)))?;
+        atomic::write(&record, &text).map_err(StoreError::io("write", &record))?;
+        let temporary = Self { branch, record, lock };
+        let Branch { root, remote, sha, name, .. } = &temporary.branch;
+        snapshot::push(root, remote, sha, name)?;
+        Ok(temporary)
+    }
+
+    /// The branch.
+    #[must_use]
+    pub fn branch(&self) -> &Branch {
+        &self.branch
+    }
+
+    /// Removes the branch from its server.
+    ///
+    /// # Errors
+    /// The server refuses or gives no answer. The branch stays recorded.
+    pub fn remove(mut self) -> Result<(), BranchError> {
+        self.take_away()
+    }
+
+    fn take_away(&mut self) -> Result<(), BranchError> {
+        let Some(lock) = self.lock.take() else { return Ok(()) };
+        remove(&self.branch, &self.record, lock)
+    }
+}
+
+impl Drop for TemporaryBranch {
+    fn drop(&mut self) {
+        if let Err(error) = self.take_away() {
+            tracing::warn!(branch = %self.branch.name, %error, "a temporary branch is left on its server");
+        }
+    }
+}
+
+/// Deletes a branch and then its record. `_lock` is that of the record.
+fn remove(branch: &Branch, record: &Path, _lock: File) -> Result<(), BranchError> {
+    snapshot::delete(&branch.root, &branch.remote, &branch.sha, &branch.name)?;
+    for file in [record.to_owned(), record.with_extension("lock")] {
+        fs::remove_file(&file).map_err(StoreError::io("remove", &file))?;
+    }
+    Ok(())
+}
+
+/// Returns the branches that processes left on servers, each with its record and the lock on it.
+fn left(runs: &RunsDir) -> Vec<(Branch, PathBuf, File)> {
+    let Ok(entries) = fs::read_dir(runs.github_branches()) else { return Vec::new() };
+    let mut records: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    records.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+    records.sort();
+    let left = records.into_iter().filter_map(|record| {
+        let lock = lock::take(&record.with_extension("lock")).ok().flatten()?;
+        // Removed by its process meanwhile, or not one of ours.
+        let branch = serde_json::from_slice(&files::read_own(&record, MAX_RECORD).ok()?).ok()?;
+        Some((branch, record, lock))
+    });
+    left.collect()
+}
+
+/// Returns the branches that processes which ended early left on servers.
+#[must_use]
+pub fn leftovers(runs: &RunsDir) -> Vec<Branch> {
+    left(runs).into_iter().map(|(branch, ..)| branch).collect()
+}
+
+/// Removes the branches that processes which ended early left on servers, where the repository is still trusted. Returns
+/// each with the reason why it is still there, if it is.
+pub fn remove_leftovers(runs: &RunsDir) -> Vec<(Branch, Option<BranchError>)> {
+    let removed = left(runs).into_iter().filter_map(|(branch, record, lock)| {
+        let removed = match Repository::discover(&branch.root) {
+            Ok(repository) if trust::access(runs, &repository) == Access::Trusted => remove(&branch, &record, lock),
+            // It is named by `doctor`.
+            Ok(_) => return None,
+            Err(error) => Err(error.into()),
+        };
+        Some((branch, removed.err()))
+    });
+    removed.collect()
+}

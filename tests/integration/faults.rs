@@ -1,0 +1,214 @@
+//! A server that fails in every way for minutes: nothing that watches ends, nothing is done twice, and what is known in the
+//! end is what is true.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::process::{Child, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::fake_github::Way;
+use crate::project::until;
+use crate::screen::Terminal;
+use crate::servers::{REPOSITORY, Said, Watching, id};
+
+/// Every kind of fault of the fake server.
+const FAULTS: [&str; 13] = [
+    "status",
+    "html",
+    "secondary",
+    "429",
+    "primary",
+    "sso",
+    "slow",
+    "slow_body",
+    "reset",
+    "reset_body",
+    "malformed",
+    "nulls",
+    "unknown",
+];
+
+/// Share of the requests that fail.
+const RATE: f64 = 0.3;
+
+/// Number of times that the server's clock is moved during each kind of fault, and by how many seconds: five minutes in all.
+const MOVES: u64 = 5;
+const SECONDS: u64 = 5;
+
+/// Time between two of them.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// How far the clocks of a server and of this machine may differ.
+const CLOCKS: Duration = Duration::from_mins(5);
+
+/// A state without times, lines and ids of this machine: name, state and steps of each job of the current attempt.
+fn outline(run: &Value) -> Value {
+    let steps = |job: &Value| {
+        let steps = job["steps"].as_array().into_iter().flatten();
+        steps.map(|step| json!([step["number"], step["name"], step["status"]])).collect::<Vec<_>>()
+    };
+    let jobs = run["jobs"].as_array().into_iter().flatten();
+    let jobs: BTreeMap<&str, Value> =
+        jobs.map(|job| (job["name"].as_str().unwrap_or(""), json!([job["status"], steps(job)]))).collect();
+    json!({"status": run["status"], "attempt": run["attempt"], "jobs": jobs})
+}
+
+/// Returns what a program with this state folder knows of a run.
+fn shown(watching: &Watching, run: &str) -> Value {
+    let said = watching.cuelight(&["show", run, "--json"]);
+    assert_eq!(said.code, Some(0), "{run}: {}", said.error);
+    serde_json::from_str(&said.out).expect("JSON")
+}
+
+/// Returns the changes that were asked for, by path, with the status of each answer.
+fn changes(watching: &Watching) -> BTreeMap<String, Vec<u64>> {
+    let journal = watching.fake.value("/_fake/requests");
+    let mut changes = BTreeMap::<String, Vec<u64>>::new();
+    for request in journal.as_array().expect("a journal").iter().filter(|request| request["method"] != "GET") {
+        let path = request["path"].as_str().expect("a path").to_owned();
+        changes.entry(path).or_default().push(request["status"].as_u64().expect("a status"));
+    }
+    changes
+}
+
+#[test]
+fn nothing_ends_and_nothing_is_done_twice_while_a_server_fails_in_every_way() {
+    let Some(watching) = Watching::at("ci-failing", &["--start", "now", "--rate-window", "2"]) else { return };
+    watching.fake.advance(5);
+    let listed = watching.listed(REPOSITORY);
+    let run = id(&listed[0]).to_owned();
+    assert_eq!(listed[0]["phase"], "running", "{}", listed[0]);
+    let mut ended = listed.iter().filter(|run| run["phase"]["done"] == "success");
+
+    let mut command = watching.project.in_terminal(&[]);
+    command.env("GH_TOKEN", "ghp_full");
+    command.env("CUELIGHT_GITHUB_REPOSITORIES", REPOSITORY);
+    let mut screen = Terminal::start(command, 40, 120);
+    screen.wait_for("● running");
+    let follower = watching.command("ghp_full", &["attach", &run]).stdout(Stdio::piped()).spawn().expect("starts");
+
+    let mut reruns: Vec<(u64, Child)> = Vec::new();
+    for kind in FAULTS {
+        let fault =
+            json!({"match": " /", "kind": kind, "rate": RATE, "status": 502, "retry_after": 1, "delay_ms": 100});
+        watching.fake.control("/_fake/faults", fault);
+        let old = ended.next().expect("runs that succeeded");
+        let mut again = watching.command("ghp_full", &["rerun", id(old), "--detach"]);
+        let again = again.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+        reruns.push((old["remote"]["id"].as_u64().expect("a number"), again));
+        for _ in 0..MOVES {
+            watching.fake.advance(SECONDS);
+            sleep(PAUSE);
+        }
+        let (status, ..) = watching.fake.send("DELETE", "/_fake/faults", "application/json", "");
+        assert!(status < 300, "{status}");
+        // The screen takes keys meanwhile.
+        screen.press("1/zz");
+        screen.wait_for("/zz");
+        screen.press("\u{1b}");
+    }
+    // One that the screen does not mirror.
+    let other = id(ended.next().expect("another run")).to_owned();
+    let answers: Vec<(u64, Said)> =
+        reruns.into_iter().map(|(run, child)| (run, child.wait_with_output().expect("ends").into())).collect();
+
+    // A connection that breaks off, then one that speaks no HTTP: the age of what is shown is on the screen. The selection of
+    // another run asks for it at once.
+    for way in [Way::Dead, Way::Garbage] {
+        watching.fake.go(way);
+        screen.press("1j");
+        screen.wait_for("stale ");
+        for (args, note) in [
+            (&["show", &other][..], "; showing the last known state of "),
+            (&["runs", "-R", REPOSITORY], "; showing the runs that were fetched earlier"),
+        ] {
+            let said = watching.cuelight(args);
+            assert_eq!(said.code, Some(0), "{way:?} {args:?}: {}", said.error);
+            assert!(said.error.contains(note), "{way:?} {args:?}: {}", said.error);
+        }
+        watching.fake.go(Way::Open);
+        screen.press("1k");
+        screen.wait_for("connected again");
+    }
+    // No name service, and a server that speaks no TLS.
+    let settings = watching.project.home().join("config/cuelight/config.toml");
+    let open = fs::read_to_string(&settings).expect("settings");
+    for (api, reason) in [
+        ("https://github.cuelight.invalid".to_owned(), "cannot reach github.cuelight.invalid: "),
+        (format!("https://{}", watching.fake.counted()), "cannot reach 127.0.0.1:"),
+    ] {
+        fs::write(&settings, format!("[github]\napi_url = \"{api}\"\n")).expect("written");
+        for (args, code, message) in [
+            (&["runs", "-R", REPOSITORY][..], 0, reason),
+            (&["show", &other], 0, "; showing the last known state of "),
+            (&["rerun", &other, "--detach"], 5, reason),
+        ] {
+            let said = watching.cuelight(args);
+            assert_eq!(said.code, Some(code), "{api} {args:?}: {}{}", said.out, said.error);
+            assert!(said.error.contains(message), "{api} {args:?}: {}", said.error);
+        }
+    }
+    fs::write(&settings, open).expect("written");
+
+    // The clock of the server is minutes ahead now, and everything ends.
+    watching.fake.advance(900);
+    let followed = Said::from(follower.wait_with_output().expect("ends"));
+    assert_eq!(followed.code, Some(1), "{}{}", followed.out, followed.error);
+    assert!(followed.out.contains("✗ failure in"), "{}", followed.out);
+    screen.wait_for("✗ failure");
+    screen.press("q");
+    screen.ends_restored();
+
+    let changes = changes(&watching);
+    assert!(changes.values().all(|answers| answers.len() == 1), "each change was sent once: {changes:?}");
+    let mut accepted = 0;
+    for (number, said) in &answers {
+        let path = format!("/repos/{REPOSITORY}/actions/runs/{number}/rerun");
+        let sent = changes.get(&path).map_or(0, |answers| answers[0]);
+        assert!(matches!(said.code, Some(0 | 5)), "{number}: {}{}", said.out, said.error);
+        assert!(said.code != Some(0) || sent == 201, "{number}: {sent} {}", said.error);
+        accepted += usize::from(said.code == Some(0));
+    }
+    assert!(accepted >= FAULTS.len() / 3, "{accepted} of {} were carried out", FAULTS.len());
+
+    // What is known here is what another user learns who comes now.
+    let newcomer = Watching::of(&watching.fake);
+    let states = |watching: &Watching| -> BTreeSet<String> {
+        let runs = watching.listed(REPOSITORY);
+        runs.iter().map(|run| json!([run["remote"]["id"], run["phase"], run["attempt"]]).to_string()).collect()
+    };
+    until("the same list", || (states(&watching) == states(&newcomer)).then_some(()));
+    let number = listed[0]["remote"]["id"].as_u64().expect("a number");
+    for number in answers.iter().map(|(number, _)| *number).chain([number]) {
+        let name = format!("{REPOSITORY}/{number}");
+        assert_eq!(outline(&shown(&watching, &name)), outline(&shown(&newcomer, &name)), "{name}");
+        let truth = watching.fake.value(&format!("/repos/{REPOSITORY}/actions/runs/{number}"));
+        assert!(truth["run_attempt"].as_u64().is_some_and(|attempt| attempt <= 2), "{truth}");
+    }
+    let stats = watching.fake.value("/_fake/stats");
+    assert!(stats["faults"].as_u64().is_some_and(|faults| faults >= 40), "{stats}");
+    assert_eq!((&stats["blob_auth_refused"], &stats["bugs"]), (&json!(0), &json!(0)), "{stats}");
+}
+
+#[test]
+fn a_server_whose_clock_is_five_minutes_off_is_followed_to_the_end() {
+    let now = jiff::Timestamp::now();
+    for start in [now - CLOCKS, now + CLOCKS] {
+        let start = start.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let Some(watching) = Watching::at("ci-green", &["--start", &start]) else { return };
+        watching.fake.advance(5);
+        let run = watching.newest();
+        assert_eq!(run["phase"], "running", "{start}: {run}");
+        let follower =
+            watching.command("ghp_full", &["attach", id(&run)]).stdout(Stdio::piped()).spawn().expect("starts");
+        watching.fake.advance(900);
+        let followed = Said::from(follower.wait_with_output().expect("ends"));
+        assert_eq!(followed.code, Some(0), "{start}: {}", followed.out);
+        let shown = watching.cuelight(&["show", id(&run)]);
+        assert!(shown.code == Some(0) && shown.error.is_empty(), "{start}: {}", shown.error);
+        watching.check_stats();
+    }
+}
