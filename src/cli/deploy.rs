@@ -1,5 +1,7 @@
 //! `deploy`: puts a release into an environment, and follows it; `rollback` of such an environment.
 
+use std::cell::Cell;
+
 use serde_json::json;
 
 use crate::launch;
@@ -226,7 +228,12 @@ fn start(deployments: &Deployments, prepared: PreparedDeployment, detach: bool, 
         return Ok(Exit::Success);
     }
     style::notice(&text!("{}: `cuelight abort {}` goes back; Ctrl-C only stops following", folder.id(), environment));
+    let size = Cell::new(0);
     let is_live = || {
+        // Most records bring no entry.
+        if size.replace(deployments.ledger_size()) == size.get() {
+            return false;
+        }
         let state = deployments.ledger().map(|ledger| ledger.of(&environment));
         let outcome = state.ok().and_then(|state| state.deployment(folder.id())?.outcome);
         outcome == Some(DeploymentOutcome::Succeeded)

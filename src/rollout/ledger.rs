@@ -97,6 +97,12 @@ impl LedgerFile {
         Ok(Ledger::with_unreadable(entries, unreadable))
     }
 
+    /// Returns the size of the file in bytes, which grows with each entry; 0 without a file.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        files::own_size(&self.path()).unwrap_or_default()
+    }
+
     /// Appends an entry, durably.
     ///
     /// # Errors

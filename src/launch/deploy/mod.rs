@@ -82,6 +82,12 @@ impl Deployments {
         LedgerFile::of(&self.runs, &self.repository.common)
     }
 
+    /// Returns the size of what is recorded, which grows with each entry: nothing was decided while it stays the same.
+    #[must_use]
+    pub fn ledger_size(&self) -> u64 {
+        self.file().size()
+    }
+
     /// Returns what was asked, decided and done.
     ///
     /// # Errors
