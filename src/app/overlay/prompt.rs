@@ -46,7 +46,7 @@ impl Prompt {
         match self.kind {
             Kind::Search => "text, or /expression/",
             Kind::Keep => "text, or /expression/; with ! before it: lines that do not match",
-            Kind::Filter(Panel::Runs) => "words, or status: branch: event: actor: workflow: commit: repo: since:",
+            Kind::Filter(Panel::Runs) => "words, or status:failure branch:main since:2d",
             Kind::Filter(_) => "words that a row must have",
         }
     }

@@ -250,7 +250,9 @@ fn lists_are_filtered_with_a_chip() {
     assert!(driver.shows("status:canc") && driver.shows("⊘ CI") && !driver.shows("✓ Release"), "{}", driver.screen());
     driver.press("<esc>");
     let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
-    driver.press("3/scan<enter>");
+    driver.press("1/");
+    assert!(driver.shows("words, or status:failure branch:main since:2d"), "{}", driver.screen());
+    driver.press("<esc>3/scan<enter>");
     assert!(driver.shows("● Security Scan") && !driver.shows("✓ Test (3.12)"), "{}", driver.screen());
 }
 
