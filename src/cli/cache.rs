@@ -1,7 +1,5 @@
 //! `cache`: what steps saved with `actions/cache`.
 
-use serde::Serialize;
-
 use crate::launch;
 use crate::launch::caches;
 use crate::report::lists;
@@ -39,14 +37,6 @@ enum Command {
     },
 }
 
-/// An entry in JSON.
-#[derive(Serialize)]
-struct Document<'e> {
-    #[serde(flatten)]
-    entry: &'e CacheEntry,
-    used: u64,
-}
-
 pub(super) fn run(args: &Args) -> Outcome {
     let key = match &args.command {
         None | Some(Command::List) => None,
@@ -58,9 +48,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         return Err(Failure::new(Exit::NotFound, format!("no cache entry `{key}`; `{list}` lists them")));
     }
     if args.json {
-        for entry in &entries {
-            style::json(&Document { entry, used: entry.used.0 })?;
-        }
+        lists::caches_json(&entries)?;
     } else if entries.is_empty() {
         style::notice("the cache is empty");
     } else {

@@ -27,8 +27,8 @@ pub(super) struct Args {
     #[arg(long = "ref", value_name = "REF")]
     git_ref: Option<String>,
     /// An input of the workflow
-    #[arg(long = "input", short, value_name = "NAME=VALUE", value_parser = input)]
-    inputs: Vec<(String, String)>,
+    #[arg(long = "input", short, value_name = "NAME=VALUE")]
+    inputs: Vec<String>,
     #[command(flatten)]
     repository: RepositoryArg,
     /// Print the run's id and leave it running
@@ -74,23 +74,12 @@ pub(super) struct ChangeArgs {
     json: bool,
 }
 
-/// An input without a name or a value.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("expected NAME=VALUE")]
-struct NotAnInput;
-
-/// Parses `NAME=VALUE`.
-fn input(text: &str) -> Result<(String, String), NotAnInput> {
-    let pair = text.split_once('=').filter(|(name, _)| !name.is_empty());
-    pair.map(|(name, value)| (name.to_owned(), value.to_owned())).ok_or(NotAnInput)
-}
-
 /// Starts a workflow on a server, and follows its run.
 pub(super) fn dispatch(args: &Args) -> Outcome {
     let wanted = Dispatch {
         workflow: args.workflow.clone(),
         git_ref: args.git_ref.clone(),
-        inputs: args.inputs.iter().cloned().collect(),
+        inputs: run::pairs(&args.inputs, "--input")?,
     };
     let asked = servers::ask(args.repository.name.as_deref(), async |poller, repository| {
         poller.dispatch(repository, &wanted).await

@@ -37,7 +37,7 @@ pub(super) struct ListArgs {
     #[arg(long, short)]
     event: Option<String>,
     /// Only runs with this status or conclusion
-    #[arg(long, short, value_parser = status)]
+    #[arg(long, short)]
     status: Option<StatusFilter>,
     /// Only runs of this commit: its id or the beginning of it
     #[arg(long, short, value_name = "SHA")]
@@ -90,16 +90,6 @@ pub(super) struct LogsArgs {
     /// With --failed, all lines of each failed step
     #[arg(long, requires = "failed")]
     all_lines: bool,
-}
-
-/// A word that is neither a status nor a conclusion.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("expected one of {}", StatusFilter::words().collect::<Vec<_>>().join(", "))]
-struct NotAStatus;
-
-/// Parses a status or conclusion.
-fn status(word: &str) -> Result<StatusFilter, NotAStatus> {
-    StatusFilter::parse(word).ok_or(NotAStatus)
 }
 
 pub(super) fn list(args: &ListArgs) -> Outcome {

@@ -1,6 +1,7 @@
 //! Temporary branches on servers, for runs of the working tree there. A branch is recorded before it is pushed, and its
 //! record is removed after the branch: what a killed process left is removed by a later one.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -90,8 +91,8 @@ impl TemporaryBranch {
     ///
     /// # Errors
     /// The server refuses or gives no answer. The branch stays recorded.
-    pub fn remove(mut self) -> Result<(), BranchError> {
-        self.take_away()
+    pub fn remove(mut self) -> Result<(), Leftover> {
+        self.take_away().map_err(|fault| Leftover { branch: self.branch.clone(), fault: Some(fault) })
     }
 
     fn take_away(&mut self) -> Result<(), BranchError> {
@@ -138,9 +139,27 @@ pub fn leftovers(runs: &RunsDir) -> Vec<Branch> {
     left(runs).into_iter().map(|(branch, ..)| branch).collect()
 }
 
-/// Removes the branches that processes which ended early left on servers, where the repository is still trusted. Returns
-/// each with the reason why it is still there, if it is.
-pub fn remove_leftovers(runs: &RunsDir) -> Vec<(Branch, Option<BranchError>)> {
+/// What became of a branch that a process left on a server. As text, a note for people.
+#[derive(Debug)]
+pub struct Leftover {
+    /// The branch.
+    pub branch: Branch,
+    /// Why it is still there; `None` if it is removed.
+    pub fault: Option<BranchError>,
+}
+
+impl fmt::Display for Leftover {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Branch { name, repository, .. } = &self.branch;
+        match &self.fault {
+            None => write!(to, "the branch {name} of {repository}, which was left, is removed"),
+            Some(fault) => write!(to, "the branch {name} is left at {repository}: {fault}"),
+        }
+    }
+}
+
+/// Removes the branches that processes which ended early left on servers, where the repository is still trusted.
+pub fn remove_leftovers(runs: &RunsDir) -> Vec<Leftover> {
     let removed = left(runs).into_iter().filter_map(|(branch, record, lock)| {
         let removed = match Repository::discover(&branch.root) {
             Ok(repository) if trust::access(runs, &repository) == Access::Trusted => remove(&branch, &record, lock),
@@ -148,7 +167,7 @@ pub fn remove_leftovers(runs: &RunsDir) -> Vec<(Branch, Option<BranchError>)> {
             Ok(_) => return None,
             Err(error) => Err(error.into()),
         };
-        Some((branch, removed.err()))
+        Some(Leftover { branch, fault: removed.err() })
     });
     removed.collect()
 }

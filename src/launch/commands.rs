@@ -10,6 +10,7 @@ use indexmap::IndexMap;
 use tokio::time::{Instant, sleep};
 
 use crate::engine::sandbox::providers::Providers;
+use crate::files;
 use crate::model::capabilities::{Capabilities, Operation, Unavailable};
 use crate::model::{Command, Conclusion, Reply, RerunScope, Run, RunId, is_production};
 use crate::rollout::gates::Refused;
@@ -351,4 +352,14 @@ async fn ask(folder: &RunFolder, command: &Command) -> Result<(), CommandError> 
             })
         }
     }
+}
+
+/// Maximum size in bytes of the log of a worker of which the last line is shown.
+const MAX_WORKER_LOG: u64 = 16 * 1024 * 1024;
+
+/// Returns the last line of the worker's log.
+#[must_use]
+pub fn last_words(run: &RunFolder) -> String {
+    let log = files::read_own_text(&run.worker_log(), MAX_WORKER_LOG).unwrap_or_default();
+    log.lines().last().unwrap_or("nothing").to_owned()
 }

@@ -1,5 +1,9 @@
 //! Short lists: artifacts, entries of caches, installations, findings about this machine, accounts.
 
+use std::io::{self, IsTerminal};
+
+use serde::Serialize;
+
 use crate::backend::github::auth::HostStatus;
 use crate::launch::doctor::Finding;
 use crate::launch::tools::Installation;
@@ -7,8 +11,9 @@ use crate::store::artifacts::Artifact;
 use crate::store::cache::CacheEntry;
 use crate::ui::terminal_text::{TerminalText, text};
 use crate::ui::text::{bytes, count, counted};
-use crate::ui::theme::Hue;
+use crate::ui::theme::{Colours, Glyphs, Hue};
 
+use super::style;
 use super::style::Style;
 
 /// Lists artifacts, one per line.
@@ -39,6 +44,20 @@ pub fn caches(entries: &[CacheEntry], deleted: bool, with_repository: bool) -> T
     list
 }
 
+/// Prints entries of caches, one JSON object per line.
+///
+/// # Errors
+/// The output cannot be written.
+pub fn caches_json(entries: &[CacheEntry]) -> io::Result<()> {
+    #[derive(Serialize)]
+    struct Document<'e> {
+        #[serde(flatten)]
+        entry: &'e CacheEntry,
+        used: u64,
+    }
+    entries.iter().try_for_each(|entry| style::json(&Document { entry, used: entry.used.0 }))
+}
+
 /// Lists installations, one per line.
 pub fn installations(found: &[Installation]) -> TerminalText {
     let mut list = TerminalText::default();
@@ -57,6 +76,22 @@ pub fn finding(subject: &str, found: &Finding, style: Style) -> TerminalText {
         Finding::Bad(text) => ("!!", Hue::Bad, text),
     };
     text!("{} {:<8} {}", style.paint(hue, mark), subject, finding)
+}
+
+/// Returns what the terminal at standard output can do. `has_screen` tells whether it can show the screen.
+pub fn terminal(has_screen: bool) -> Finding {
+    if !io::stdout().is_terminal() {
+        return Finding::Good("not a terminal: runs are printed as lines".to_owned());
+    }
+    let style = Style::of_output();
+    let colour = if style.colours() == Colours::Terminal { "colours" } else { "no colours" };
+    let signs =
+        if style.glyphs() == Glyphs::Ascii { "ASCII symbols, as the locale has no UTF-8" } else { "Unicode symbols" };
+    match crossterm::terminal::size() {
+        Ok((width, height)) if has_screen => Finding::Good(format!("{width}x{height}, {colour}, {signs}")),
+        Ok(_) => Finding::Warning("TERM is not set or `dumb`: runs are printed as lines".to_owned()),
+        Err(error) => Finding::Warning(format!("its size is unknown: {error}")),
+    }
 }
 
 /// Returns the lines about the account at a server.

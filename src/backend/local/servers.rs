@@ -190,13 +190,8 @@ fn startable(one: Dispatchable, server: &WorkflowServer, environments: &BTreeSet
 /// Removes the branches that runs of the working tree left on servers when their process was killed.
 async fn remove_branches(feed: mpsc::Sender<Feed>, runs: RunsDir) {
     let removed = spawn_blocking(move || remove_leftovers(&runs)).await.unwrap_or_default();
-    for (branch, fault) in removed {
-        let (name, repository) = (branch.name, branch.repository);
-        let notice = match fault {
-            None => Notice::news(format!("the branch {name} of {repository}, which was left, is removed")),
-            Some(error) => Notice::bad(format!("the branch {name} is left at {repository}: {error}")),
-        };
-        notify(feed.clone(), notice).await;
+    for leftover in removed {
+        notify(feed.clone(), Notice { bad: leftover.fault.is_some(), text: leftover.to_string() }).await;
     }
 }
 

@@ -8,7 +8,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
 use crate::backend::local::follow::Follower;
-use crate::files;
 use crate::launch::commands;
 use crate::report::style;
 use crate::report::style::{Style, inside_actions};
@@ -197,17 +196,8 @@ async fn until_end(
             format!(
                 "the worker stopped before it recorded the end of the run in {}; its log ends with: {}",
                 run.path().display(),
-                last_words(run)
+                commands::last_words(run)
             ),
         )),
     }
-}
-
-/// Maximum size in bytes of the log of a worker of which the last line is shown.
-const MAX_WORKER_LOG: u64 = 16 * 1024 * 1024;
-
-/// Returns the last line of the worker's log.
-fn last_words(run: &RunFolder) -> String {
-    let log = files::read_own_text(&run.worker_log(), MAX_WORKER_LOG).unwrap_or_default();
-    log.lines().last().unwrap_or("nothing").to_owned()
 }

@@ -182,7 +182,7 @@ impl Args {
 }
 
 /// Parses `NAME=VALUE` arguments.
-fn pairs(given: &[String], flag: &str) -> Result<IndexMap<String, String>, Failure> {
+pub(super) fn pairs(given: &[String], flag: &str) -> Result<IndexMap<String, String>, Failure> {
     let pairs = given.iter().map(|pair| match pair.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err(Failure::new(Exit::Usage, format!("{flag} takes NAME=VALUE, not `{pair}`"))),

@@ -4,7 +4,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::backend::remote_run::{RemoteRequest, RemoteRun};
 use crate::backend::runs::Runs;
-use crate::launch::branches::{Branch, remove_leftovers};
+use crate::launch::branches::remove_leftovers;
 use crate::report::style;
 use crate::store::folder::RunsDir;
 use crate::ui::terminal_text::text;
@@ -15,12 +15,8 @@ use crate::cli::{Exit, Failure, Outcome, block_on};
 use super::{Args, Watch, pairs, printer};
 
 pub(super) fn run(runs: &RunsDir, args: &Args, workflow: &str) -> Outcome {
-    for (branch, fault) in remove_leftovers(runs) {
-        let Branch { name, repository, .. } = branch;
-        style::notice(&match fault {
-            None => text!("the branch {} of {}, which was left, is removed", name, repository),
-            Some(error) => text!("note: the branch {} is left at {}: {}", name, repository, error.to_string()),
-        });
+    for leftover in remove_leftovers(runs) {
+        style::notice(&text!("note: {}", leftover.to_string()));
     }
     let request = RemoteRequest {
         folder: std::env::current_dir()?,
@@ -43,15 +39,8 @@ pub(super) fn run(runs: &RunsDir, args: &Args, workflow: &str) -> Outcome {
     let watch = Watch::of(&folder).attempt(1).own();
     let watch = if args.fail_fast { watch.fail_fast() } else { watch };
     let followed = watch.print(&mut *printer(args.json));
-    if let Err(error) = branch.remove() {
-        let hint = "`cuelight doctor` names it, and the next `cuelight run --remote` removes it";
-        style::notice(&text!(
-            "note: the branch {} is left at {}: {}; {}",
-            name,
-            repository.to_string(),
-            error.to_string(),
-            hint
-        ));
+    if let Err(left) = branch.remove() {
+        style::notice(&text!("note: {}; the next `cuelight run --remote` removes it", left.to_string()));
     }
     followed
 }

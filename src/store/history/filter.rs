@@ -1,5 +1,7 @@
 //! Filters for lists of runs.
 
+use std::str::FromStr;
+
 use crate::model::{Conclusion, Gate, Phase, RepositoryId, Summary, Timestamp};
 
 /// Conditions that a run must meet; an empty filter matches every run.
@@ -72,6 +74,19 @@ impl StatusFilter {
             Self::Completed => phase.is_done(),
             Self::Concluded(conclusion) => phase.conclusion() == Some(conclusion),
         }
+    }
+}
+
+/// A word that is neither a status nor a conclusion.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("expected one of {}", StatusFilter::words().collect::<Vec<_>>().join(", "))]
+pub struct NotAStatus;
+
+impl FromStr for StatusFilter {
+    type Err = NotAStatus;
+
+    fn from_str(word: &str) -> Result<Self, NotAStatus> {
+        Self::parse(word).ok_or(NotAStatus)
     }
 }
 

@@ -2,15 +2,14 @@
 //!
 //! There is one task per server. It asks for one thing at a time, in the order of a [`Schedule`], which keeps all requests
 //! inside the limit of the server. Each opened run has a task as well: it holds the run's lock, listens on its socket as a
-//! worker does, and writes what was polled into its folder. Readers of run folders need not know servers, and
-//! a second process that opens the same run only reads.
+//! worker does, and writes what was polled into its folder. A second process that opens the same run only reads.
 //!
 //! - [`dates`]: when runs were created, for servers that do not report it
 //! - [`fetch`]: what is asked of a server for one run
 //! - `folders`: the folders of workflow files, where the server does not name them
 //! - [`host`]: the task of a server
 //! - [`live`]: logs of jobs that run
-//! - `matching`: runs that meet conditions
+//! - `matching` and `caches`: runs that meet conditions; what steps saved
 //! - [`mirrored`]: the task of an opened run
 //! - [`order`]: commands as requests
 //! - `rights`: what the token may change
