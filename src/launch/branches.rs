@@ -87,12 +87,11 @@ impl TemporaryBranch {
         &self.branch
     }
 
-    /// Removes the branch from its server.
-    ///
-    /// # Errors
-    /// The server refuses or gives no answer. The branch stays recorded.
-    pub fn remove(mut self) -> Result<(), Leftover> {
-        self.take_away().map_err(|fault| Leftover { branch: self.branch.clone(), fault: Some(fault) })
+    /// Removes the branch from its server. Returns it if the server refuses or gives no answer: it stays recorded.
+    #[must_use]
+    pub fn remove(mut self) -> Option<Leftover> {
+        let fault = Some(self.take_away().err()?);
+        Some(Leftover { branch: self.branch.clone(), fault })
     }
 
     fn take_away(&mut self) -> Result<(), BranchError> {

@@ -39,7 +39,7 @@ pub(super) fn run(runs: &RunsDir, args: &Args, workflow: &str) -> Outcome {
     let watch = Watch::of(&folder).attempt(1).own();
     let watch = if args.fail_fast { watch.fail_fast() } else { watch };
     let followed = watch.print(&mut *printer(args.json));
-    if let Err(left) = branch.remove() {
+    if let Some(left) = branch.remove() {
         style::notice(&text!("note: {}; the next `cuelight run --remote` removes it", left.to_string()));
     }
     followed
