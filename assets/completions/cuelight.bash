@@ -524,7 +524,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__demo)
-            opts="-h --project --headless --into --help"
+            opts="-h --project --deploy --headless --into --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

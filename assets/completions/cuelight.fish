@@ -99,6 +99,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s h -l help -d '
 complete -c cuelight -n "__fish_cuelight_using_subcommand demo" -l project -d 'The project to unpack' -r -f -a "tally\t'In plain shell: its pipeline needs git and a POSIX shell, and shows a service if Docker answers'
 aura\t'A Python service: needs Docker, Python 3.11, Node.js, and actions from github.com'"
 complete -c cuelight -n "__fish_cuelight_using_subcommand demo" -l into -d 'Unpack into this folder [default: `demo` or `aura` beside the runs]' -r -F
+complete -c cuelight -n "__fish_cuelight_using_subcommand demo" -l deploy -d 'Deploy a service to three environments in Docker instead: rolling, blue-green, canary, and a release that fails'
 complete -c cuelight -n "__fish_cuelight_using_subcommand demo" -l headless -d 'Print lines instead of opening the screen'
 complete -c cuelight -n "__fish_cuelight_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cuelight -n "__fish_cuelight_using_subcommand attach" -s R -l repository -d 'The repository on a server whose `latest` run, or whose run with this number is meant' -r

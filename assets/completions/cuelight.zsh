@@ -71,6 +71,7 @@ _arguments "${_arguments_options[@]}" : \
 '--project=[The project to unpack]:PROJECT:((tally\:"In plain shell\: its pipeline needs git and a POSIX shell, and shows a service if Docker answers"
 aura\:"A Python service\: needs Docker, Python 3.11, Node.js, and actions from github.com"))' \
 '--into=[Unpack into this folder \[default\: \`demo\` or \`aura\` beside the runs\]]:DIR:_files' \
+'(--project)--deploy[Deploy a service to three environments in Docker instead\: rolling, blue-green, canary, and a release that fails]' \
 '--headless[Print lines instead of opening the screen]' \
 '-h[Print help (see more with '\''--help'\'')]' \
 '--help[Print help (see more with '\''--help'\'')]' \

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use crate::launch::demo;
-use crate::launch::demo::{DemoError, Project, SERVICE_IMAGE};
+use crate::launch::demo::{DemoError, Project, SERVICE_IMAGE, STOPS, Tour, TourError};
 use crate::report::style;
+use crate::store::folder::RunsDir;
 
 use super::run::Watch;
-use super::{Exit, Failure, Outcome, block_on, run, runs_dir, screen};
+use super::{Exit, Failure, Outcome, block_on, deploy, run, runs_dir, screen};
 
 /// The demo projects.
 #[derive(clap::ValueEnum, Clone, Copy, Default)]
@@ -24,6 +25,9 @@ pub(super) struct Args {
     /// The project to unpack
     #[arg(long, value_enum, default_value_t)]
     project: Choice,
+    /// Deploy a service to three environments in Docker instead: rolling, blue-green, canary, and a release that fails
+    #[arg(long, conflicts_with = "project")]
+    deploy: bool,
     /// Print lines instead of opening the screen
     #[arg(long)]
     headless: bool,
@@ -34,6 +38,9 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Outcome {
     let runs = runs_dir()?;
+    if args.deploy {
+        return deploy(args, &runs);
+    }
     let project = match args.project {
         Choice::Tally => Project::Tally,
         Choice::Aura => Project::Aura,
@@ -50,6 +57,27 @@ pub(super) fn run(args: &Args) -> Outcome {
     screen::open(Some(run.id().clone()), false)
 }
 
+/// Deploys the releases of a service, one after the other.
+fn deploy(args: &Args, runs: &RunsDir) -> Outcome {
+    let mut say = |line: &str| style::notice(line);
+    let tour = block_on(Tour::prepare(runs, args.into.as_deref(), &mut say))??;
+    std::env::set_current_dir(&tour.deployments().repository().root)?;
+    tour.open_to_visitors();
+    if args.headless || !screen::is_possible() {
+        for (environment, release) in STOPS {
+            let ended = deploy::start(tour.deployments(), tour.stop(environment, release)?, false, false)?;
+            // The last one is rolled back.
+            if ended != Exit::Success && (environment, release) != STOPS[STOPS.len() - 1] {
+                return Ok(ended);
+            }
+        }
+        return Ok(Exit::Success);
+    }
+    // The screen shows what goes wrong; deployments go on without it.
+    std::thread::spawn(move || tour.go());
+    screen::open(None, false)
+}
+
 /// Whether the demo can run its service.
 fn fetch_service() -> Result<bool, Failure> {
     let notice = || style::notice(&format!("Fetching {SERVICE_IMAGE} for the demo's service."));
@@ -63,5 +91,15 @@ impl From<DemoError> for Failure {
     fn from(error: DemoError) -> Self {
         let exit = if matches!(error, DemoError::Occupied(_)) { Exit::Usage } else { Exit::Unavailable };
         Self::new(exit, error.to_string())
+    }
+}
+
+impl From<TourError> for Failure {
+    fn from(error: TourError) -> Self {
+        match error {
+            TourError::Demo(error) => error.into(),
+            TourError::Deploy(error) => error.into(),
+            error => Self::new(Exit::Unavailable, error.to_string()),
+        }
     }
 }

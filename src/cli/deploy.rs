@@ -220,7 +220,7 @@ fn show(prepared: &PreparedDeployment) {
 }
 
 /// Starts a deployment and follows it until its release is live or it ended otherwise.
-fn start(deployments: &Deployments, prepared: PreparedDeployment, detach: bool, json: bool) -> Outcome {
+pub(super) fn start(deployments: &Deployments, prepared: PreparedDeployment, detach: bool, json: bool) -> Outcome {
     let environment = prepared.settings().name.clone();
     let folder = deployments.start(prepared)?;
     if detach {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::model::deployment::{
-    CanaryStep, EnvironmentSettings, Observed, Pause, Plan, ScriptCommand, ScriptSettings, Slot, SlotState, Strategy,
-    Timing,
+    CanaryStep, DockerSettings, EnvironmentSettings, Observed, Pause, Plan, ScriptCommand, ScriptSettings, Slot,
+    SlotState, Strategy, TargetSettings, Timing,
 };
 use crate::model::environment::Release;
 
@@ -27,11 +27,11 @@ pub(crate) fn settings(strategy: Strategy, replicas: u32, commands: &[(ScriptCom
         strategy,
         keep_old: Duration::ZERO,
         url: None,
-        target: ScriptSettings {
+        target: TargetSettings::Script(ScriptSettings {
             commands: commands.iter().map(|(command, text)| (*command, (*text).to_owned())).collect(),
             replicas,
             timeout: Duration::from_secs(10),
-        },
+        }),
         health: Timing { interval: Duration::from_millis(10), retries: 3, ..Timing::default() },
         health_check: None,
         smoke: None,
@@ -50,6 +50,22 @@ pub(crate) const NO_EFFECT: &[(ScriptCommand, &str)] = &[
     (ScriptCommand::Drain, ":"),
     (ScriptCommand::Stop, ":"),
 ];
+
+/// Returns the settings of a target in Docker.
+pub(crate) fn docker(replicas: u32) -> DockerSettings {
+    DockerSettings {
+        service: "shop".to_owned(),
+        image: "shop:{release}".to_owned(),
+        replicas,
+        port: 8080,
+        publish: 8080,
+        network: None,
+        variables: Vec::new(),
+        drain: Duration::from_secs(1),
+        router: "cuelight-router:local".to_owned(),
+        host: None,
+    }
+}
 
 /// Returns a state in which a release serves from the blue slot.
 pub(crate) fn live(tag: &str, replicas: u32) -> Observed {

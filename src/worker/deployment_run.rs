@@ -19,7 +19,7 @@ use crate::rollout::ledger::{self, LedgerFile};
 use crate::rollout::outlet::{Outlet, StepLog};
 use crate::rollout::release;
 use crate::rollout::shell::Shell;
-use crate::rollout::target::script::Script;
+use crate::rollout::target;
 use crate::store::clock::minute_of_week;
 use crate::store::folder::RunFolder;
 use crate::store::spec::DeploymentSpec;
@@ -106,7 +106,7 @@ impl HostedAttempt for DeploymentAttempt {
                 move |sha: &str| known(&ledger, &environment, &root, sha)
             };
             let tools = Tools {
-                target: Arc::new(Script::new(settings.clone(), folder.id().clone(), shell.clone(), kept)),
+                target: target::of(settings, folder.id(), shell.clone(), kept),
                 folder,
                 attempt,
                 outlet: Arc::new(Recorder(Arc::clone(&outlet))),

@@ -16,7 +16,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("config", &["files", "model"]),
     ("repo", &["files", "model", "workflow"]),
     ("engine", &["files", "visible", "model", "workflow", "store", "config", "repo"]),
-    ("rollout", &["files", "model", "workflow", "store", "config", "repo"]),
+    ("rollout", &["files", "model", "workflow", "store", "config", "repo", "engine"]),
     ("app", &["model", "store", "ui", "config"]),
     ("worker", &["files", "model", "workflow", "store", "config", "repo", "engine", "rollout"]),
     ("launch", &["files", "model", "workflow", "store", "config", "repo", "engine", "rollout", "worker"]),
@@ -39,7 +39,9 @@ const PROCESS_ENTRIES: &[(&str, &str)] = &[
 
 /// Paths that only some folders may use. The crates `kube` and `octocrab` are planned.
 const ONLY_IN: &[(&str, &[&str])] = &[
-    ("bollard", &["engine/sandbox/docker", "rollout/targets/docker"]),
+    ("bollard", &["engine/sandbox/docker", "rollout/target/docker"]),
+    // The providers, and the target that shares their connection.
+    ("crate::engine::sandbox::docker", &["engine/sandbox", "rollout/target/docker", "launch/clean.rs"]),
     ("kube", &["engine/sandbox/kubernetes", "rollout/targets/kubernetes"]),
     ("octocrab", &["backend/github/client"]),
     ("hyper", &["engine/results"]),

@@ -9,16 +9,20 @@ use super::file::position;
 use super::value::{bare, list, quoted};
 use super::{ConfigError, Layer};
 use crate::model::deployment::{
-    Analysis, CanaryStep, Check, EnvironmentSettings, Freeze, Notify, NotifyEvent, Pause, Probe, RefRule,
-    ScriptCommand, ScriptSettings, Strategy, Timing, written,
+    Analysis, CanaryStep, Check, EnvironmentSettings, Freeze, Notify, NotifyEvent, Pause, Probe, RefRule, RouterLimits,
+    Strategy, TargetSettings, Timing, written,
 };
 use crate::model::nearest;
 
+mod example;
 mod table;
+mod target;
 #[cfg(test)]
 mod tests;
 
+pub(super) use example::EXAMPLE;
 use table::{FileText, Table, length};
+use target::{probe, target};
 
 /// Name of the table.
 pub(super) const TABLE: &str = "environments";
@@ -148,10 +152,11 @@ fn environment<'t>(name: &str, mut table: Table<'t>) -> Result<(EnvironmentSetti
     }
     let strategy = strategy(&mut table)?;
     let Some(inner) = table.table("target")? else {
-        return Err(table.lacks(&format!("has no target: write [environments.{name}.target] with start and stop")));
+        let what = format!("write [environments.{name}.target] with kind = \"docker\", or with start and stop");
+        return Err(table.lacks(&format!("has no target: {what}")));
     };
     let target = target(inner)?;
-    let moves = target.command(ScriptCommand::Weight).is_some();
+    let moves = target.moves_traffic();
     if !moves && matches!(strategy, Strategy::BlueGreen { .. } | Strategy::Canary { .. }) {
         let reason = format!("cannot be `{}`: the target has no `weight` command that moves traffic", strategy.name());
         return Err(table.wrong("strategy", &reason));
@@ -161,13 +166,13 @@ fn environment<'t>(name: &str, mut table: Table<'t>) -> Result<(EnvironmentSetti
     if !keep_old.is_zero() && !has_slots {
         return Err(table.wrong("keep_old", "is for the strategies `blue-green` and `canary`, which have two slots"));
     }
-    let (health_check, health) = table.optional("health", health)?.unwrap_or_default();
-    if health_check.is_none() && target.command(ScriptCommand::Healthy).is_none() {
+    let (health_check, health) = table.optional("health", |inner| health(inner, &target))?.unwrap_or_default();
+    if health_check.is_none() && !target.knows_health() {
         let what = format!("write [environments.{name}.health] with http, tcp or exec, or target.healthy");
         return Err(table.lacks(&format!("has no health check: {what}")));
     }
-    let smoke = table.optional("smoke", smoke)?;
-    let analysis = table.optional("analysis", analysis)?;
+    let smoke = table.optional("smoke", |inner| smoke(inner, &target))?;
+    let analysis = table.optional("analysis", |inner| analysis(inner, &target))?;
     let notify = table.optional("notify", notify)?;
     let settings = EnvironmentSettings {
         name: name.to_owned(),
@@ -274,55 +279,12 @@ fn canary_steps(table: &mut Table<'_>) -> Result<Vec<CanaryStep>, ConfigError> {
     Ok(steps)
 }
 
-fn target(mut table: Table<'_>) -> Result<ScriptSettings, ConfigError> {
-    match table.text("kind")? {
-        None | Some("script") => {}
-        Some(other) => return Err(table.wrong("kind", &format!("must be `script`, not `{other}`"))),
+fn health(mut table: Table<'_>, target: &TargetSettings) -> Result<(Option<Probe>, Timing), ConfigError> {
+    let probe = probe(&mut table, target)?;
+    if matches!((&probe, target), (Some(Probe::Http(_) | Probe::Tcp(_)), TargetSettings::Docker(_))) {
+        let what = "write a path in http, such as `/health`, or exec; without them, the router connects to target.port";
+        return Err(table.lacks(&format!("cannot reach the replicas, which publish no port: {what}")));
     }
-    let mut commands = IndexMap::new();
-    for command in ScriptCommand::ALL {
-        if let Some(text) = table.text(command.name())? {
-            commands.insert(command, text.to_owned());
-        }
-    }
-    for needed in [ScriptCommand::Start, ScriptCommand::Stop] {
-        if !commands.contains_key(&needed) {
-            return Err(table.lacks(&format!("has no `{}` command", needed.name())));
-        }
-    }
-    let replicas = table.number("replicas", 1)?.unwrap_or(1);
-    let timeout = table.length_or("timeout", Duration::from_mins(10))?;
-    table.finish()?;
-    Ok(ScriptSettings { commands, replicas, timeout })
-}
-
-/// Reads the probe of a table: one of `http`, `tcp` and `exec`.
-fn probe(table: &mut Table<'_>) -> Result<Option<Probe>, ConfigError> {
-    let http = table.text("http")?.map(str::to_owned);
-    if let Some(url) = http.as_ref().filter(|url| !url.starts_with("http://")) {
-        return Err(table.wrong("http", &format!("must be an address with http://, not `{url}`")));
-    }
-    let tcp = table.text("tcp")?.map(str::to_owned);
-    let is_port = |address: &String| address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    if let Some(address) = tcp.as_ref().filter(|address| !is_port(address) && !address.contains('{')) {
-        return Err(table.wrong("tcp", &format!("must be HOST:PORT, not `{address}`")));
-    }
-    let exec = table.text("exec")?.map(str::to_owned);
-    let mut all = [http.map(Probe::Http), tcp.map(Probe::Tcp), exec.map(Probe::Exec)].into_iter().flatten();
-    let first = all.next();
-    if all.next().is_some() {
-        return Err(table.lacks("has more than one of http, tcp and exec"));
-    }
-    Ok(first)
-}
-
-/// Reads the probe of a table that has no other purpose.
-fn needed_probe(table: &mut Table<'_>) -> Result<Probe, ConfigError> {
-    probe(table)?.ok_or_else(|| table.lacks("has none of http, tcp and exec"))
-}
-
-fn health(mut table: Table<'_>) -> Result<(Option<Probe>, Timing), ConfigError> {
-    let probe = probe(&mut table)?;
     let default = Timing::default();
     let timing = Timing {
         interval: table.length_or("interval", default.interval)?,
@@ -347,8 +309,8 @@ fn health(mut table: Table<'_>) -> Result<(Option<Probe>, Timing), ConfigError> 
     Ok((probe, Timing { deadline: deadline.unwrap_or_else(|| patient.max(default.deadline)), ..timing }))
 }
 
-fn smoke(mut table: Table<'_>) -> Result<Check, ConfigError> {
-    let probe = needed_probe(&mut table)?;
+fn smoke(mut table: Table<'_>, target: &TargetSettings) -> Result<Check, ConfigError> {
+    let probe = probe(&mut table, target)?.ok_or_else(|| table.lacks("has none of http, tcp and exec"))?;
     let timing = Timing {
         interval: table.length_or("interval", Duration::from_secs(1))?,
         timeout: table.length_or("timeout", Duration::from_secs(30))?,
@@ -360,19 +322,50 @@ fn smoke(mut table: Table<'_>) -> Result<Check, ConfigError> {
     Ok(Check { probe, timing: Timing { deadline, ..timing } })
 }
 
-fn analysis(mut table: Table<'_>) -> Result<Analysis, ConfigError> {
-    let probe = needed_probe(&mut table)?;
+fn analysis(mut table: Table<'_>, target: &TargetSettings) -> Result<Analysis, ConfigError> {
+    let limits = router_limits(&mut table, target)?;
+    let asked = probe(&mut table, target)?;
+    if limits.is_some() && asked.is_some() {
+        return Err(table.wrong("errors", "is what the router saw: it cannot stand beside http, tcp and exec"));
+    }
+    let needed = || match target {
+        TargetSettings::Docker(_) => table.lacks("has none of errors, http, tcp and exec"),
+        TargetSettings::Script(_) => table.lacks("has none of http, tcp and exec"),
+    };
+    // The router is asked in no time, and what it saw does not change back.
+    let (every, failures) =
+        if limits.is_some() { (Duration::from_millis(100), 1) } else { (Duration::from_secs(15), 3) };
     let analysis = Analysis {
-        probe,
-        every: table.length_or("every", Duration::from_secs(15))?,
+        probe: limits.or(asked).ok_or_else(needed)?,
+        every: table.length_or("every", every)?,
         timeout: table.length_or("timeout", Duration::from_secs(10))?,
-        failures: table.number("failures", 1)?.unwrap_or(3),
+        failures: table.number("failures", 1)?.unwrap_or(failures),
     };
     if analysis.every.is_zero() {
         return Err(table.wrong("every", "must be longer than 0s"));
     }
     table.finish()?;
     Ok(analysis)
+}
+
+/// Reads what the router may see, which only a target with a router can tell.
+fn router_limits(table: &mut Table<'_>, target: &TargetSettings) -> Result<Option<Probe>, ConfigError> {
+    if matches!(target, TargetSettings::Script(_)) {
+        return Ok(None);
+    }
+    let (latency, min_requests) = (table.length("latency")?, table.number("min_requests", 1)?);
+    let Some(text) = table.text("errors")? else {
+        let of_errors = [("latency", latency.is_some()), ("min_requests", min_requests.is_some())];
+        return match of_errors.into_iter().find(|(_, is_set)| *is_set) {
+            Some((key, _)) => Err(table.wrong(key, "needs `errors`, such as errors = \"1%\"")),
+            None => Ok(None),
+        };
+    };
+    let percent = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
+    let percent = percent.filter(|percent| (0.0..=100.0).contains(percent));
+    let wrong = || table.wrong("errors", &format!("must be a share such as `1%` or `0.5%`, not `{text}`"));
+    let errors = (percent.ok_or_else(wrong)? * 100.0).round() as u32;
+    Ok(Some(Probe::Router(RouterLimits { errors, latency, min_requests: min_requests.unwrap_or(50) })))
 }
 
 fn notify(mut table: Table<'_>) -> Result<Notify, ConfigError> {
@@ -389,68 +382,3 @@ fn notify(mut table: Table<'_>) -> Result<Notify, ConfigError> {
     table.finish()?;
     Ok(Notify { command, on })
 }
-
-/// Text of the environments in `config.example.toml`.
-pub(super) const EXAMPLE: &str = r#"
-# Environments that `cuelight deploy` puts releases of the repository into. Only in .cuelight.toml; the target, the
-# checks and the analysis are part of what is trusted. Commands run with `sh` in the root of the repository, with
-# DEPLOY_ENVIRONMENT, DEPLOY_ACTION, DEPLOY_ID, DEPLOY_SLOT (blue or green), DEPLOY_RELEASE, DEPLOY_SHA, DEPLOY_REF,
-# DEPLOY_TAG, DEPLOY_REPLICAS, DEPLOY_KEEP and DEPLOY_WEIGHT. A command that is repeated must have the same effect.
-# A job of a run on this machine with such an `environment` waits for its rules, too, and is recorded as a deployment.
-# [environments.production]
-# Releases that may be deployed: "push:BRANCH", "tag:PATTERN" or "pull_request". Default: all.
-# on = "tag:v*"
-# The same commit must have succeeded there. Default: none.
-# after = ["staging"]
-# One of them must approve: user, user@host or mail address. Default: none. It is a habit, not a protection: who can
-# start the program can change this file.
-# reviewers = ["alice", "olu@example.com"]
-# prevent_self_review = true
-# How long a deployment waits before it begins. Default: "0s".
-# wait = "10m"
-# Weekly times without deployments, in local time. Default: none.
-# freeze = ["Fri 16:00 - Mon 08:00"]
-# How the old release is replaced: "recreate" (with a gap), "rolling" (max_surge, default 1, and max_unavailable,
-# default 0), "blue-green" (pause before the switch: "person" or a length of time) or "canary" (canary.steps).
-# strategy = "canary"
-# canary.steps = ["5%", "pause 5m", "25%", "pause"]
-# How long the old release runs on after blue-green and canary, so that a rollback is instant. Default: "0s".
-# keep_old = "30m"
-# url = "https://app.example.com"
-# Environment variables that the commands need: `cuelight env production --check` says which are missing. Values of
-# secrets, and of variables whose names say so, such as DEPLOY_TOKEN, are masked in logs and messages. Default: none.
-# secrets = ["SLACK_WEBHOOK_URL"]
-# variables = ["SERVICE"]
-# The target: commands. start and stop are needed, weight for blue-green and canary. healthy succeeds when all replicas
-# of DEPLOY_SLOT are. status prints a line for each slot that has replicas: SLOT COMMIT REPLICAS HEALTHY WEIGHT.
-# assets/deploy/docker in cuelight's repository is such a command for Docker, with HAProxy as the router.
-# [environments.production.target]
-# start = "./deploy/start"
-# stop = "./deploy/stop"
-# weight = "./deploy/weight"
-# drain = "./deploy/drain"
-# replicas = 2
-# timeout = "10m"
-# When a release counts as healthy: http (an address with http://; {slot} stands for the slot), tcp or exec.
-# [environments.production.health]
-# http = "http://{slot}.internal:8080/health"
-# interval = "10s"
-# timeout = "5s"
-# retries = 30
-# start_period = "30s"
-# healthy_for = "10s"
-# deadline = "6m"
-# A test before the new release gets traffic.
-# [environments.production.smoke]
-# exec = "./deploy/smoke-test"
-# What watches the new release while a canary pauses. Exit code 75 means unknown. Default: the health check.
-# [environments.production.analysis]
-# exec = "./deploy/error-rate --below 1%"
-# every = "15s"
-# failures = 3
-# A command that notifies people, with DEPLOY_EVENT, DEPLOY_MESSAGE, and DEPLOY_SLACK: the message as the body of a Slack
-# webhook. It is tried three times and never holds a deployment back. Default of on: all of these.
-# [environments.production.notify]
-# command = "curl -sf -H 'Content-Type: application/json' -d \"$DEPLOY_SLACK\" $SLACK_WEBHOOK_URL"
-# on = ["approval", "paused", "succeeded", "rolled_back", "failed"]
-"#;

@@ -1,3 +1,4 @@
+use super::target::ROUTER;
 use super::*;
 use crate::config::Config;
 
@@ -19,15 +20,15 @@ fn the_example_is_true() {
     let settings = EXAMPLE.lines().filter_map(|line| line.strip_prefix("# "));
     let settings = settings
         .filter(|line| line.starts_with('[') || line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' ')));
-    let text = settings.flat_map(|line| [line, "\n"]).collect::<String>() + WHOLE;
+    let text = settings.flat_map(|line| [line, "\n"]).collect::<String>();
     let config = given(&text).expect("an environment");
     let production = &config.environments()["production"];
-    assert_eq!((production.strategy.name(), production.target.replicas), ("canary", 2));
+    assert_eq!((production.strategy.name(), production.target.replicas()), ("canary", 2));
     assert_eq!((production.health.deadline, production.keep_old), (Duration::from_mins(6), Duration::from_mins(30)));
     assert_eq!(production.on, [RefRule::Tag("v*".to_owned())]);
     assert!(production.smoke.is_some() && production.analysis.is_some() && production.reviewers.len() == 2);
     let named = config.named_by_repository();
-    assert!(named.contains(&"environments.production.target.start = \"./deploy/start\"".to_owned()), "{named:?}");
+    assert!(named.contains(&"environments.production.target.service = \"shop\"".to_owned()), "{named:?}");
     assert!(!named.iter().any(|line| line.contains("strategy")), "{named:?}");
     assert!(
         config.describe().contains("[environments]\nproduction.on = \"tag:v*\"  # c:2:1\n"),
@@ -101,7 +102,11 @@ fn errors_name_the_position_and_what_to_write() {
         ),
         ("", "replica = 2", "c:7:1: `environments.a.target.replica` is unknown; did you mean `replicas`?"),
         ("", "replicas = 0", "c:7:1: `environments.a.target.replicas` must be a number of at least 1, not `0`"),
-        ("", "kind = 'docke'", "c:7:1: `environments.a.target.kind` must be `script`, not `docke`"),
+        (
+            "",
+            "kind = 'docke'",
+            "c:7:1: `environments.a.target.kind` must be `docker` or `script`, not `docke`; did you mean `docker`?",
+        ),
         (
             "keep_old = '5m'",
             "",
@@ -115,7 +120,8 @@ fn errors_name_the_position_and_what_to_write() {
     for (text, message) in [
         (
             "[environments.a]\n",
-            "c:1:15: `environments.a` has no target: write [environments.a.target] with start and stop",
+            "c:1:15: `environments.a` has no target: write [environments.a.target] with kind = \"docker\", or with start \
+             and stop",
         ),
         (
             "[environments.a.target]\nstart = 'up'\nstop = 'down'",
@@ -130,4 +136,78 @@ fn errors_name_the_position_and_what_to_write() {
     }
     let user = Config::default().read("c", WHOLE, Layer::User).expect_err("a user's").to_string();
     assert_eq!(user, "c:1:2: environments belong to a repository: write them in its .cuelight.toml");
+}
+
+/// An environment in Docker. `own` goes to the target, `tables` after it.
+fn in_docker(own: &str, tables: &str) -> String {
+    let target = "kind = 'docker'\nservice = 'shop'\nimage = 'shop:{sha}'\nport = 8080\npublish = 80";
+    let own_key = own.split(' ').next().unwrap_or_default();
+    let kept = target.lines().filter(|line| !line.starts_with(&format!("{own_key} ")));
+    let kept = kept.collect::<Vec<_>>().join("\n");
+    format!("[environments.a]\nstrategy = 'blue-green'\n[environments.a.target]\n{own}\n{kept}\n{tables}")
+}
+
+#[test]
+fn a_target_in_docker_needs_no_commands_and_its_errors_name_the_position() {
+    let config = given(&in_docker("", "")).expect("an environment");
+    let TargetSettings::Docker(docker) = &config.environments()["a"].target else { panic!("not Docker") };
+    assert_eq!((docker.replicas, docker.drain, &*docker.router), (1, Duration::from_secs(30), ROUTER));
+    let health = in_docker("", "[environments.a.health]\nhttp = '/health'\n[environments.a.analysis]\nerrors = '0.5%'");
+    let config = given(&health).expect("an environment");
+    let settings = &config.environments()["a"];
+    let limits = RouterLimits { errors: 50, latency: None, min_requests: 50 };
+    assert_eq!(settings.health_check, Some(Probe::Path("/health".to_owned())));
+    assert_eq!(settings.analysis.as_ref().map(|analysis| analysis.probe.clone()), Some(Probe::Router(limits)));
+    for (own, tables, message) in [
+        (
+            "image = 'shop:{sh}'",
+            "",
+            "c:4:1: `environments.a.target.image` has `{sh}`, which is unknown; did you mean `{sha}`?",
+        ),
+        (
+            "image = 'shop:latest'",
+            "",
+            "c:4:1: `environments.a.target.image` must have one of {sha}, {short_sha}, {tag}, {release}: a rollback needs \
+             the image of its release",
+        ),
+        ("publsh = 8", "", "c:4:1: `environments.a.target.publsh` is unknown; did you mean `publish`?"),
+        ("port = 80000", "", "c:4:1: `environments.a.target.port` must be a port from 1 to 65535, not `80000`"),
+        ("replicas = 65", "", "c:4:1: `environments.a.target.replicas` must be at most 64, not `65`"),
+        ("env = '=x'", "", "c:4:1: `environments.a.target.env` must have `NAME=VALUE` or `NAME`, not `=x`"),
+        (
+            "network = 'host'",
+            "",
+            "c:4:1: `environments.a.target.network` must be the name of a network for the service, not `host`",
+        ),
+        (
+            "host = 'web1'",
+            "",
+            "c:4:1: `environments.a.target.host` must be unix:///path, tcp://host:port or ssh://host, not `web1`",
+        ),
+        (
+            "",
+            "[environments.a.health]\nhttp = 'http://x'",
+            "c:10:17: `environments.a.health` cannot reach the replicas, which publish no port: write a path in http, such \
+             as `/health`, or exec; without them, the router connects to target.port",
+        ),
+        (
+            "",
+            "[environments.a.analysis]\nlatency = '1s'",
+            "c:11:1: `environments.a.analysis.latency` needs `errors`, such as errors = \"1%\"",
+        ),
+        (
+            "",
+            "[environments.a.analysis]\nerrors = '101%'",
+            "c:11:1: `environments.a.analysis.errors` must be a share such as `1%` or `0.5%`, not `101%`",
+        ),
+    ] {
+        let text = in_docker(own, tables);
+        let error = given(&text).expect_err(&text).to_string();
+        assert_eq!(error, message, "{text}");
+    }
+    let incomplete = "[environments.a]\n[environments.a.target]\nkind = 'docker'\nservice = 'shop'";
+    let error = given(incomplete).expect_err("no image").to_string();
+    let message = "c:2:17: `environments.a.target` has no `image`: write it, such as image = \
+                   \"registry.example.com/shop:{release}\"";
+    assert_eq!(error, message);
 }

@@ -18,8 +18,7 @@ use crate::rollout::outlet::{Outlet, Progress, StepLog};
 use crate::rollout::plan;
 use crate::rollout::release::{self, NamedRelease};
 use crate::rollout::shell::Shell;
-use crate::rollout::target::Target;
-use crate::rollout::target::script::Script;
+use crate::rollout::target;
 use crate::store::clock::{minute_of_week, now};
 use crate::store::folder::RunFolder;
 use crate::store::spec::{DeploymentSpec, RunSpec};
@@ -102,7 +101,7 @@ impl Deployments {
         let file = self.file();
         let shell = Shell { folder: self.repository.root.clone(), environment: std::env::vars_os().collect() };
         let kept = file.observed(&prepared.settings.name);
-        let target = Script::new(prepared.settings.clone(), RunId::default(), shell, kept);
+        let target = target::of(&prepared.settings, &RunId::default(), shell, kept);
         let outlet: Arc<dyn Outlet> = Arc::new(Unrecorded);
         let progress = Progress::new(&outlet, &JobId::new(&prepared.settings.name), StepNumber(1));
         let observed = target.observe(&progress).await?;

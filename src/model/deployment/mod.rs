@@ -7,15 +7,17 @@ mod length;
 mod plan;
 mod settings;
 mod state;
+mod target;
 
 pub use ledger::{Action, Actor, Cause, Entry, Ledger, Lock, Outcome, UnreadableLine};
 pub use length::written;
 pub use plan::{Observed, Pause, Plan, PlanStep, Slot, SlotState, Versioned};
 pub use settings::{
     Analysis, CanaryStep, Check, EnvironmentSettings, Freeze, Needed, Notify, NotifyEvent, Probe, RefRule,
-    ScriptCommand, ScriptSettings, Strategy, Timing,
+    RouterLimits, Strategy, Timing,
 };
 pub use state::{DeploymentRecord, EnvironmentState};
+pub use target::{DockerSettings, IMAGE_PLACES, ScriptCommand, ScriptSettings, TargetSettings};
 
 /// Name of the event of runs that are deployments.
 pub const DEPLOYMENT_EVENT: &str = "deployment";

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use super::{Pause, written};
+use super::{Pause, TargetSettings, written};
 use crate::model::is_within;
 
 /// An environment: where releases go, with its rules. Part of the document of every deployment, so that a deployment ends
@@ -32,8 +31,8 @@ pub struct EnvironmentSettings {
     pub keep_old: Duration,
     /// Address of what is deployed.
     pub url: Option<String>,
-    /// The commands that deploy.
-    pub target: ScriptSettings,
+    /// Where replicas run, and how.
+    pub target: TargetSettings,
     /// When a replica counts as healthy.
     pub health: Timing,
     /// The check of the health; `None` if the target's own command decides.
@@ -208,71 +207,31 @@ pub enum CanaryStep {
     Pause(Pause),
 }
 
-/// Commands that deploy, each for `sh`, by what they do. They run in the root of the repository, with `DEPLOY_…` variables.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct ScriptSettings {
-    /// The commands.
-    pub commands: IndexMap<ScriptCommand, String>,
-    /// Number of replicas.
-    pub replicas: u32,
-    /// Time limit of each command.
-    pub timeout: Duration,
-}
-
-/// What a command of a target does.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ScriptCommand {
-    /// Starts replicas.
-    Start,
-    /// Checks the health of a slot.
-    Healthy,
-    /// Moves traffic.
-    Weight,
-    /// Takes traffic from replicas.
-    Drain,
-    /// Stops replicas.
-    Stop,
-    /// Prints what runs.
-    Status,
-}
-
-impl ScriptCommand {
-    /// All commands, in the order of a deployment.
-    pub const ALL: [Self; 6] = [Self::Start, Self::Healthy, Self::Weight, Self::Drain, Self::Stop, Self::Status];
-
-    /// Returns the name in settings, and the value of `DEPLOY_ACTION`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::Healthy => "healthy",
-            Self::Weight => "weight",
-            Self::Drain => "drain",
-            Self::Stop => "stop",
-            Self::Status => "status",
-        }
-    }
-}
-
-impl ScriptSettings {
-    /// Returns a command; `None` if the target does not have it.
-    #[must_use]
-    pub fn command(&self, command: ScriptCommand) -> Option<&str> {
-        self.commands.get(&command).map(String::as_str)
-    }
-}
-
 /// A question with the answer good, bad, or unknown.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Probe {
     /// A request with `GET` to this address, which must be answered with a status below 400. `{slot}` stands for the slot.
     Http(String),
+    /// A request with `GET` for this path to each replica, through the network of the target.
+    Path(String),
     /// A connection to this `host:port`.
     Tcp(String),
     /// A command for `sh`: exit code 0 is good, 75 is unknown, others are bad.
     Exec(String),
+    /// What the router saw of the slot.
+    Router(RouterLimits),
+}
+
+/// What the router may see of a release, from its first request on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RouterLimits {
+    /// Maximum share of failed requests, in hundredths of a percent.
+    pub errors: u32,
+    /// Maximum mean time of an answer.
+    pub latency: Option<Duration>,
+    /// Number of requests before which a release is not good: too little is known.
+    pub min_requests: u32,
 }
 
 impl Probe {
@@ -282,7 +241,12 @@ impl Probe {
         match self {
             Self::Http(url) => format!("GET {url}"),
             Self::Tcp(address) => format!("connect to {address}"),
+            Self::Path(path) => format!("GET {path} of each replica"),
             Self::Exec(command) => format!("`{}`", command.lines().next().unwrap_or_default()),
+            Self::Router(limits) => {
+                let latency = limits.latency.map(|most| format!(" and {}", written(most))).unwrap_or_default();
+                format!("at most {} % errors{latency} at the router", f64::from(limits.errors) / 100.0)
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Checks: probes of health, and how often and how long their answers must be good.
 
+use std::io;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -7,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::model::deployment::{Probe, Timing};
+use crate::model::deployment::{Plan, Probe, Slot, Timing};
 
 use super::outlet::Progress;
 use super::shell::{Output, Shell};
@@ -40,6 +41,18 @@ impl Answer {
     }
 }
 
+/// Returns the variables of the command of a check.
+#[must_use]
+pub fn variables(environment: &str, slot: Slot, plan: &Plan) -> Vec<(&'static str, String)> {
+    let release = plan.release(slot);
+    vec![
+        ("DEPLOY_ENVIRONMENT", environment.to_owned()),
+        ("DEPLOY_SLOT", slot.name().to_owned()),
+        ("DEPLOY_SHA", release.map(|release| release.sha.clone()).unwrap_or_default()),
+        ("DEPLOY_RELEASE", release.map(|release| release.name().to_owned()).unwrap_or_default()),
+    ]
+}
+
 /// Asks a probe once. `variables` are those of a command; `slot` replaces `{slot}`.
 pub async fn ask(
     probe: &Probe,
@@ -65,6 +78,7 @@ pub async fn ask(
                     Some(status) => Answer::Bad(status.to_string()),
                 },
             },
+            Probe::Path(_) | Probe::Router(_) => Answer::Unknown("the target has no router".to_owned()),
         }
     };
     // A command has its own limit, which ends its processes in order.
@@ -78,7 +92,7 @@ pub async fn ask(
 /// Maximum length in bytes of a status line.
 const MAX_STATUS_LINE: usize = 512;
 
-/// Sends a `GET` request and reads the status line of the answer.
+/// Sends a `GET` request to an address.
 async fn http(url: &str) -> Answer {
     let rest = url.strip_prefix("http://").unwrap_or(url);
     let (authority, path) = rest.split_once('/').map_or((rest, String::new()), |(host, path)| (host, path.to_owned()));
@@ -87,9 +101,7 @@ async fn http(url: &str) -> Answer {
     } else {
         format!("{authority}:80")
     };
-    let request = format!(
-        "GET /{path} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: cuelight\r\nAccept: */*\r\nConnection: close\r\n\r\n"
-    );
+    let request = request(authority, &format!("/{path}"));
     let answered = async {
         let mut stream = TcpStream::connect(&address).await?;
         stream.write_all(request.as_bytes()).await?;
@@ -101,20 +113,29 @@ async fn http(url: &str) -> Answer {
                 count => line.extend_from_slice(&buffer[..count]),
             }
         }
-        std::io::Result::Ok(line)
+        io::Result::Ok(line)
     };
     match answered.await {
         Err(error) => Answer::Bad(format!("GET {url}: {error}")),
-        Ok(line) => {
-            let line = String::from_utf8_lossy(&line);
-            let line = line.lines().next().unwrap_or_default();
-            let status = line.strip_prefix("HTTP/").and_then(|rest| rest.split(' ').nth(1)?.parse::<u16>().ok());
-            match status {
-                Some(status @ 200..400) => Answer::Good(format!("GET {url}: {status}")),
-                Some(status) => Answer::Bad(format!("GET {url}: {status}")),
-                None => Answer::Bad(format!("GET {url}: the answer is not HTTP")),
-            }
-        }
+        Ok(line) => judge(url, &line),
+    }
+}
+
+/// Returns a `GET` request for a path, after whose answer the server closes the connection.
+pub(super) fn request(host: &str, path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: cuelight\r\nAccept: */*\r\nConnection: close\r\n\r\n")
+}
+
+/// Judges the beginning of an answer to [`request`].
+pub(super) fn judge(url: &str, answer: &[u8]) -> Answer {
+    let answer = String::from_utf8_lossy(answer);
+    let line = answer.lines().next().unwrap_or_default();
+    let status = line.strip_prefix("HTTP/").and_then(|rest| rest.split(' ').nth(1)?.parse::<u16>().ok());
+    match status {
+        Some(status @ 200..400) => Answer::Good(format!("GET {url}: {status}")),
+        Some(status) => Answer::Bad(format!("GET {url}: {status}")),
+        None if answer.is_empty() => Answer::Bad(format!("GET {url}: no answer")),
+        None => Answer::Bad(format!("GET {url}: the answer is not HTTP")),
     }
 }
 

@@ -52,6 +52,7 @@ impl Driver {
             outputs: IndexMap::new(),
             environment_url,
         });
+        self.leave().await;
         self.notifier.finish().await;
         DeploymentEnd { conclusion, reason }
     }

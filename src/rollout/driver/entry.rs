@@ -49,7 +49,7 @@ impl Driver {
         }
         if self.turn.is_none() {
             self.controls.stage = Stage::Back;
-            self.wait_for_turn().await?;
+            self.wait_for_turn(false).await?;
         }
         let state = self.tools.ledger.read()?.of(&self.subject.settings.name);
         match state.superseded_by(self.run_id()) {
@@ -62,20 +62,31 @@ impl Driver {
     async fn pass_gates_in_turn(&mut self) -> Result<(), Trouble> {
         loop {
             self.pass_gates().await?;
-            self.wait_for_turn().await?;
+            self.wait_for_turn(false).await?;
             if self.closed_gates()?.is_empty() {
                 return Ok(());
             }
             // A gate was closed meanwhile, such as by a lock: the turn is for others until it opens.
-            self.turn = None;
+            self.leave().await;
         }
     }
 
-    async fn wait_for_turn(&mut self) -> Result<(), Trouble> {
+    /// Waits for the turn among the deployments of this machine, then takes the lock that those of other machines see.
+    pub(super) async fn wait_for_turn(&mut self, is_patient: bool) -> Result<(), Trouble> {
         let queue = Arc::clone(&self.tools.queue);
-        let turn = self.controlled(async move { queue.wait(false).await }).await.map_err(Trouble::Interrupted)?;
+        let turn = self.controlled(async move { queue.wait(is_patient).await }).await.map_err(Trouble::Interrupted)?;
         self.turn = Some(turn?);
+        let by = &self.subject.worker;
+        let owner = format!("{} since {}, deployment {}", by.name(), now().clock(), self.run_id());
+        let target = Arc::clone(&self.tools.target);
+        self.controlled(async move { target.lock(&owner).await }).await.map_err(Trouble::Interrupted)??;
         Ok(())
+    }
+
+    /// Lets other deployments have their turn.
+    pub(super) async fn leave(&mut self) {
+        self.tools.target.unlock().await;
+        self.turn = None;
     }
 
     /// Waits until every gate is open.

@@ -135,9 +135,12 @@ enum Trouble {
     Unobserved(TargetError),
     #[error(transparent)]
     Target(#[from] TargetError),
-    #[error(transparent)]
-    Check(#[from] CheckError),
-    #[error("the new release was bad {count} times while it was watched; the last answer: {last}")]
+    #[error("{error}{evidence}")]
+    Check { error: CheckError, evidence: String },
+    #[error("the new release was bad {} while it was watched; the last answer: {last}", match count {
+        1 => "once".to_owned(),
+        count => format!("{count} times"),
+    })]
     Analysis { count: u32, last: String },
     #[error(transparent)]
     Plan(#[from] PlanError),

@@ -1,18 +1,22 @@
 //! Carrying out one step: look, then act.
 
+use std::mem::{Discriminant, discriminant};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use tokio::time::{Instant, sleep_until};
 
 use crate::model::deployment::{Action, NotifyEvent, Observed, Outcome, Pause, Plan, PlanStep, Slot, written};
 use crate::model::{Conclusion, Event, StepNumber};
-use crate::rollout::check::{self, Answer};
+use crate::rollout::check::{self, Answer, CheckError};
 use crate::rollout::outlet::Progress;
+use crate::rollout::target::Target;
 
 use super::controls::{Interrupt, Stage};
 use super::{Driver, Position, Trouble};
+
+/// Time between two lines of the log about answers of one kind.
+const SAY_EVERY: Duration = Duration::from_secs(5);
 
 impl Driver {
     /// Carries out a step and records its start and, if it went well, its end. On the way back, commands cannot stop it.
@@ -40,7 +44,8 @@ impl Driver {
             PlanStep::Healthy { slot } => {
                 let (target, timing) = (Arc::clone(&self.tools.target), self.subject.settings.health);
                 let work = async {
-                    check::until_good(&timing, || target.health(*slot, plan, &progress), &progress).await?;
+                    let checked = check::until_good(&timing, || target.health(*slot, plan, &progress), &progress).await;
+                    explained(checked, &*target, *slot, &progress).await?;
                     Ok(target.act(step, plan, &progress).await?)
                 };
                 self.worked(work, is_forward).await.map(|()| None)?
@@ -62,13 +67,12 @@ impl Driver {
         is_forward: bool,
     ) -> Result<(), Trouble> {
         let Some(smoke) = self.subject.settings.smoke.clone() else { return Ok(()) };
-        let shell = self.tools.shell.clone();
-        let variables = check_variables(plan, slot, &self.subject.settings.name);
-        let ask = || {
-            let about = (slot.name(), variables.as_slice());
-            check::ask(&smoke.probe, smoke.timing.timeout, &shell, about, progress).boxed()
+        let target = Arc::clone(&self.tools.target);
+        let ask = || target.check(&smoke.probe, smoke.timing.timeout, slot, plan, progress);
+        let work = async {
+            let checked = check::until_good(&smoke.timing, ask, progress).await;
+            explained(checked, &*target, slot, progress).await
         };
-        let work = async { Ok(check::until_good(&smoke.timing, ask, progress).await?) };
         self.worked(work, is_forward).await
     }
 
@@ -175,6 +179,7 @@ impl Driver {
             .as_ref()
             .map_or((default.interval, default.retries.max(1)), |analysis| (analysis.every, analysis.failures));
         let (mut bad, mut good, mut unknown) = (0, 0, 0);
+        let mut said: Option<(Discriminant<Answer>, Instant)> = None;
         let mut next = Instant::now() + every;
         loop {
             if self.controls.promoted {
@@ -190,13 +195,18 @@ impl Driver {
                 continue;
             }
             let answer = self.watch(plan, progress).await?;
-            progress.say(answer.text());
+            let kind = discriminant(&answer);
+            if said.is_none_or(|(last, at)| last != kind || at.elapsed() >= SAY_EVERY) {
+                progress.say(answer.text());
+                said = Some((kind, Instant::now()));
+            }
             match answer {
                 Answer::Good(_) => good += 1,
                 Answer::Unknown(_) => unknown += 1,
                 Answer::Bad(last) => {
                     bad += 1;
                     if bad >= most {
+                        // Requests fail until the traffic is back: nothing else is asked first.
                         return Err(Trouble::Analysis { count: bad, last });
                     }
                 }
@@ -228,15 +238,10 @@ impl Driver {
     async fn watch(&mut self, plan: &Plan, progress: &Progress) -> Result<Answer, Trouble> {
         let slot = plan.new.slot;
         let (target, settings) = (Arc::clone(&self.tools.target), self.subject.settings.clone());
-        let shell = self.tools.shell.clone();
         let asked = async {
             match &settings.analysis {
                 None => target.health(slot, plan, progress).await,
-                Some(analysis) => {
-                    let variables = check_variables(plan, slot, &settings.name);
-                    let about = (slot.name(), variables.as_slice());
-                    check::ask(&analysis.probe, analysis.timeout, &shell, about, progress).await
-                }
+                Some(analysis) => target.check(&analysis.probe, analysis.timeout, slot, plan, progress).await,
             }
         };
         self.controlled(asked).await.map_err(Trouble::Interrupted)
@@ -265,7 +270,7 @@ impl Driver {
             "{slot} runs on for {}: `cuelight rollback {name}` is instant until then; `cuelight promote {name}` stops it now",
             written(after)
         ));
-        self.turn = None;
+        self.leave().await;
         let end = Instant::now() + after;
         self.controls.stage = Stage::Pause;
         self.controls.promoted = false;
@@ -276,12 +281,10 @@ impl Driver {
             }
         }
         self.controls.stage = Stage::Step;
-        let queue = Arc::clone(&self.tools.queue);
-        let turn = match self.controlled(async move { queue.wait(true).await }).await {
-            Err(Interrupt::Cancelled) => return Ok(Some("it runs on: cancelled".to_owned())),
-            other => other.map_err(Trouble::Interrupted)?,
-        };
-        self.turn = Some(turn?);
+        match self.wait_for_turn(true).await {
+            Err(Trouble::Interrupted(Interrupt::Cancelled)) => return Ok(Some("it runs on: cancelled".to_owned())),
+            other => other?,
+        }
         let observed = self.tools.target.observe(progress).await?;
         let state = observed.slot(slot);
         let is_ours = |found: &str| plan.release(slot).is_some_and(|release| self.is_release(found, release));
@@ -294,15 +297,22 @@ impl Driver {
     }
 }
 
-/// Returns the variables of checks about a slot.
-fn check_variables(plan: &Plan, slot: Slot, environment: &str) -> Vec<(&'static str, String)> {
-    let release = plan.release(slot);
-    vec![
-        ("DEPLOY_ENVIRONMENT", environment.to_owned()),
-        ("DEPLOY_SLOT", slot.name().to_owned()),
-        ("DEPLOY_SHA", release.map(|release| release.sha.clone()).unwrap_or_default()),
-        ("DEPLOY_RELEASE", release.map(|release| release.name().to_owned()).unwrap_or_default()),
-    ]
+/// Adds what the target knows of replicas that failed a check.
+async fn explained(
+    checked: Result<(), CheckError>,
+    target: &dyn Target,
+    slot: Slot,
+    progress: &Progress,
+) -> Result<(), Trouble> {
+    match checked {
+        Ok(()) => Ok(()),
+        Err(error) => Err(Trouble::Check { error, evidence: phrase(target.evidence(slot, progress).await) }),
+    }
+}
+
+/// Returns what follows an error.
+fn phrase(evidence: Option<String>) -> String {
+    evidence.map(|evidence| format!("; {evidence}")).unwrap_or_default()
 }
 
 /// Whether what a step leads to is there already, for certain.

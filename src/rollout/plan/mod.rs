@@ -5,9 +5,7 @@
 
 use std::time::Duration;
 
-use crate::model::deployment::{
-    EnvironmentSettings, Observed, Plan, PlanStep, ScriptCommand, Slot, SlotState, Strategy, Versioned,
-};
+use crate::model::deployment::{EnvironmentSettings, Observed, Plan, PlanStep, Slot, SlotState, Strategy, Versioned};
 use crate::model::environment::Release;
 
 mod back;
@@ -59,8 +57,7 @@ impl Supports {
     /// Returns what the target of an environment can do.
     #[must_use]
     pub fn of(settings: &EnvironmentSettings) -> Self {
-        let has = |command| settings.target.command(command).is_some();
-        Self { weights: has(ScriptCommand::Weight), drains: has(ScriptCommand::Drain) }
+        Self { weights: settings.target.moves_traffic(), drains: settings.target.drains() }
     }
 
     /// Returns the number of replicas of a slot that take traffic. Where no shares are moved, all that can take it do.
@@ -90,7 +87,7 @@ pub fn plan(
     release: &Release,
     known: impl Fn(&str) -> Option<Release>,
 ) -> Result<Plan, PlanError> {
-    let replicas = settings.target.replicas;
+    let replicas = settings.target.replicas();
     let supports = Supports::of(settings);
     let live = live(observed);
     let (slot, old) = match live {

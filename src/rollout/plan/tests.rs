@@ -82,12 +82,12 @@ fn cases() -> impl Iterator<Item = Case> {
 
 /// Checks that no slot has more traffic than it carries, and that no more replicas run than may.
 fn check(case: &Case, back_to: Option<u32>, state: &Observed, what: &dyn Fn() -> String) {
-    let replicas = back_to.unwrap_or(case.settings.target.replicas);
+    let replicas = back_to.unwrap_or(case.settings.target.replicas());
     let (surge, unavailable) = match case.settings.strategy {
         Strategy::Rolling { max_surge, max_unavailable } => (max_surge, max_unavailable),
         _ => (case.before.max(replicas), 0),
     };
-    let needed = case.settings.target.replicas.min(case.before).saturating_sub(unavailable);
+    let needed = case.settings.target.replicas().min(case.before).saturating_sub(unavailable);
     let slots = Slot::ALL.map(|slot| state.slot(slot));
     for slot in slots {
         // Shares are rounded to whole percents.
@@ -95,7 +95,7 @@ fn check(case: &Case, back_to: Option<u32>, state: &Observed, what: &dyn Fn() ->
         assert!(slot.serving() * 100 >= share * needed, "{}: {state:?}", what());
     }
     assert!(slots.iter().map(|slot| slot.serving()).sum::<u32>() >= needed, "{}: {state:?}", what());
-    let most = (case.settings.target.replicas.max(case.before) + surge).max(replicas + surge);
+    let most = (case.settings.target.replicas().max(case.before) + surge).max(replicas + surge);
     assert!(slots.iter().map(|slot| slot.replicas).sum::<u32>() <= most, "{}: {state:?}", what());
 }
 
@@ -136,7 +136,7 @@ fn never_fewer_serve_than_allowed_on_the_way_and_on_the_way_back() {
             }
         }
         let new = state.slot(Slot::Green);
-        assert_eq!((new.serving(), new.weight), (case.settings.target.replicas, 100), "{:?}", forward.steps);
+        assert_eq!((new.serving(), new.weight), (case.settings.target.replicas(), 100), "{:?}", forward.steps);
         assert_eq!(state.slot(Slot::Blue).replicas, 0, "{:?}", forward.steps);
     }
     assert!(checked > 10_000, "{checked}");

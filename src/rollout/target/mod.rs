@@ -2,19 +2,39 @@
 //!
 //! # Adding a target
 //!
-//! A folder beside [`script`] that implements [`Target`]; its settings in `model/deployment/settings.rs` and
-//! `config/environments`; a line where the worker chooses the target.
+//! A folder beside [`script`] that implements [`Target`]; its settings in `model/deployment/target.rs` and
+//! `config/environments/target.rs`; a line in [`of`].
 
-use futures_util::future::BoxFuture;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::model::deployment::{Observed, Plan, PlanStep, Slot};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
+
+use crate::model::RunId;
+use crate::model::deployment::{EnvironmentSettings, Observed, Plan, PlanStep, Probe, Slot, TargetSettings};
 use crate::store::StoreError;
 
 use super::check::Answer;
 use super::outlet::Progress;
-use super::shell::CommandError;
+use super::shell::{CommandError, Shell};
 
+pub mod docker;
 pub mod script;
+
+use docker::DockerTarget;
+use script::Script;
+
+/// Returns the target of an environment, for one deployment. `kept` is the file for what the steps of commands left.
+#[must_use]
+pub fn of(settings: &EnvironmentSettings, deployment: &RunId, shell: Shell, kept: PathBuf) -> Arc<dyn Target> {
+    let (settings, deployment) = (settings.clone(), deployment.clone());
+    match settings.target.clone() {
+        TargetSettings::Script(target) => Arc::new(Script::new(settings, target, deployment, shell, kept)),
+        TargetSettings::Docker(target) => Arc::new(DockerTarget::new(settings, target, deployment, shell)),
+    }
+}
 
 /// Why a target did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +50,9 @@ pub enum TargetError {
         /// The line.
         text: String,
     },
+    /// The Docker engine, or the router, did not do it.
+    #[error(transparent)]
+    Docker(#[from] docker::DockerFault),
     /// What the target had last cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -50,4 +73,31 @@ pub trait Target: Send + Sync {
 
     /// Asks once whether all replicas of a slot are healthy.
     fn health<'t>(&'t self, slot: Slot, plan: &'t Plan, progress: &'t Progress) -> BoxFuture<'t, Answer>;
+
+    /// Asks the probe of a smoke test or an analysis once.
+    fn check<'t>(
+        &'t self,
+        probe: &'t Probe,
+        limit: Duration,
+        slot: Slot,
+        plan: &'t Plan,
+        progress: &'t Progress,
+    ) -> BoxFuture<'t, Answer>;
+
+    /// Writes what is known of the replicas of a slot that failed a check to the log of the step. Returns the most telling
+    /// of it as a phrase.
+    fn evidence<'t>(&'t self, _: Slot, _: &'t Progress) -> BoxFuture<'t, Option<String>> {
+        ready(None).boxed()
+    }
+
+    /// Takes the lock of the environment that deployments from other machines see. It is held until [`Self::unlock`], or
+    /// until this process ends. `owner` tells others who has it.
+    fn lock<'t>(&'t self, _owner: &'t str) -> BoxFuture<'t, Result<(), TargetError>> {
+        ready(Ok(())).boxed()
+    }
+
+    /// Releases the lock. Without it, this does nothing.
+    fn unlock(&self) -> BoxFuture<'_, ()> {
+        ready(()).boxed()
+    }
 }

@@ -5,12 +5,15 @@
 //! print, is taken from the file.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use crate::model::RunId;
-use crate::model::deployment::{EnvironmentSettings, Observed, Plan, PlanStep, ScriptCommand, Slot, SlotState};
+use crate::model::deployment::{
+    EnvironmentSettings, Observed, Plan, PlanStep, Probe, ScriptCommand, ScriptSettings, Slot, SlotState,
+};
 use crate::model::environment::Release;
 use crate::store::{StoreError, json};
 
@@ -25,16 +28,23 @@ const MAX_BYTES: u64 = 1024 * 1024;
 /// A target of commands, for one deployment.
 pub struct Script {
     settings: EnvironmentSettings,
+    target: ScriptSettings,
     deployment: RunId,
     shell: Shell,
     kept: PathBuf,
 }
 
 impl Script {
-    /// Returns the target of an environment. `kept` is the file of what its steps left.
+    /// Returns the target of an environment with these commands. `kept` is the file of what its steps left.
     #[must_use]
-    pub fn new(settings: EnvironmentSettings, deployment: RunId, shell: Shell, kept: PathBuf) -> Self {
-        Self { settings, deployment, shell, kept }
+    pub(super) fn new(
+        settings: EnvironmentSettings,
+        target: ScriptSettings,
+        deployment: RunId,
+        shell: Shell,
+        kept: PathBuf,
+    ) -> Self {
+        Self { settings, target, deployment, shell, kept }
     }
 
     /// Returns the variables of every command.
@@ -59,8 +69,8 @@ impl Script {
         variables: &[(&str, String)],
         progress: &Progress,
     ) -> Result<Option<Ended>, CommandError> {
-        let Some(text) = self.settings.target.command(command) else { return Ok(None) };
-        let (name, limit) = (command.name(), self.settings.target.timeout);
+        let Some(text) = self.target.command(command) else { return Ok(None) };
+        let (name, limit) = (command.name(), self.target.timeout);
         let output = if command == ScriptCommand::Status { Output::Kept } else { Output::Logged };
         let ended = self.shell.run(text, variables, limit, (progress, output)).await.map_err(CommandError::Start)?;
         match ended.status {
@@ -81,7 +91,7 @@ impl Script {
 
     async fn observed(&self, progress: &Progress) -> Result<Observed, TargetError> {
         let kept = self.read()?;
-        if self.settings.target.command(ScriptCommand::Status).is_none() {
+        if self.target.command(ScriptCommand::Status).is_none() {
             return Ok(kept);
         }
         let slot = kept.live().unwrap_or(Slot::Blue);
@@ -133,8 +143,8 @@ impl Script {
         let mut variables = self.variables(ScriptCommand::Healthy.name(), slot, plan.release(slot));
         variables.push(("DEPLOY_REPLICAS", plan.new.replicas.to_string()));
         let limit = self.settings.health.timeout;
-        if let Some(command) = self.settings.target.command(ScriptCommand::Healthy) {
-            let probe = crate::model::deployment::Probe::Exec(command.to_owned());
+        if let Some(command) = self.target.command(ScriptCommand::Healthy) {
+            let probe = Probe::Exec(command.to_owned());
             let answer = check::ask(&probe, limit, &self.shell, (slot.name(), &variables), progress).await;
             if !matches!(answer, Answer::Good(_)) || self.settings.health_check.is_none() {
                 return answer;
@@ -179,5 +189,20 @@ impl Target for Script {
 
     fn health<'t>(&'t self, slot: Slot, plan: &'t Plan, progress: &'t Progress) -> BoxFuture<'t, Answer> {
         self.healthy(slot, plan, progress).boxed()
+    }
+
+    fn check<'t>(
+        &'t self,
+        probe: &'t Probe,
+        limit: Duration,
+        slot: Slot,
+        plan: &'t Plan,
+        progress: &'t Progress,
+    ) -> BoxFuture<'t, Answer> {
+        async move {
+            let variables = check::variables(&self.settings.name, slot, plan);
+            check::ask(probe, limit, &self.shell, (slot.name(), &variables), progress).await
+        }
+        .boxed()
     }
 }

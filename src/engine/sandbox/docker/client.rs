@@ -59,7 +59,9 @@ pub enum DockerError {
 }
 
 impl DockerError {
-    pub(super) fn of(doing: impl Into<String>, error: bollard::errors::Error) -> Self {
+    /// Returns the error of a call.
+    #[must_use]
+    pub fn of(doing: impl Into<String>, error: bollard::errors::Error) -> Self {
         use bollard::errors::Error;
         let doing = doing.into();
         match error {
@@ -154,6 +156,12 @@ impl DockerClient {
         let address = endpoint.address.clone();
         let socket = address.strip_prefix("unix://").map(PathBuf::from);
         Ok(Self { api, address, socket, version: format!("{program} {}", found.version.unwrap_or_default()) })
+    }
+
+    /// Returns the calls of the engine's API.
+    #[must_use]
+    pub fn api(&self) -> &Docker {
+        &self.api
     }
 
     /// Returns the name, version and address: `docker 20.10.24 at unix:///var/run/docker.sock`.

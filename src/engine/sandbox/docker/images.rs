@@ -13,7 +13,6 @@ use tokio::time::sleep;
 use super::archive;
 use super::client::{DockerClient, DockerError};
 use super::ignored::Ignored;
-use super::labels::Labels;
 use crate::engine::sandbox::provider::{ImageBuild, Progress};
 
 /// Maximum number of attempts to pull an image. GitHub's runner tries three times as well, and waits one to ten seconds
@@ -29,7 +28,7 @@ impl DockerClient {
     ///
     /// # Errors
     /// The image does not exist ([`DockerError::Missing`]), or Docker does not answer.
-    pub(super) async fn image(&self, image: &str) -> Result<ImageInspect, DockerError> {
+    pub async fn image(&self, image: &str) -> Result<ImageInspect, DockerError> {
         self.api.inspect_image(image).await.map_err(|error| DockerError::of(format!("image {image}"), error))
     }
 
@@ -37,7 +36,7 @@ impl DockerClient {
     ///
     /// # Errors
     /// The image cannot be pulled. Broken connections are retried; refusals of the registry are not.
-    pub(super) async fn ensure_image(
+    pub async fn ensure_image(
         &self,
         image: &str,
         credentials: Option<&(String, String)>,
@@ -101,10 +100,10 @@ impl DockerClient {
     ///
     /// # Errors
     /// The folder or its `.dockerignore` cannot be read, it is too large, or the build failed.
-    pub(super) async fn build(
+    pub async fn build(
         &self,
         build: &ImageBuild<'_>,
-        labels: &Labels,
+        labels: HashMap<String, String>,
         say: &mut (dyn FnMut(&str) + Send),
     ) -> Result<(), DockerError> {
         let ImageBuild { context, place, dockerfile, tag } = build;
@@ -118,7 +117,7 @@ impl DockerClient {
             .t(tag)
             .rm(true)
             .forcerm(true)
-            .labels(&labels.all())
+            .labels(&labels)
             .build();
         let mut packing = Some(packing);
         let mut messages = std::pin::pin!(self.api.build_image(options, None, Some(bollard::body_try_stream(parts))));

@@ -144,7 +144,7 @@ impl DockerMachine {
         let labels = Labels::kept(self.spec.run.state());
         let client = self.client().await?;
         tokio::select! {
-            built = client.build(build, &labels, say) => Ok(built?),
+            built = client.build(build, labels.all(), say) => Ok(built?),
             error = client.lost() => Err(error.into()),
         }
     }

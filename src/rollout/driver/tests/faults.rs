@@ -95,12 +95,12 @@ async fn a_command_that_takes_too_long_is_ended_and_an_end_at_once_leaves_everyt
         replicas: 1,
         timeout: Duration::from_millis(50),
     };
-    let rig = Rig::new(EnvironmentSettings { target: slow.clone(), ..rolling() });
+    let rig = Rig::new(EnvironmentSettings { target: TargetSettings::Script(slow.clone()), ..rolling() });
     let end = rig.deploy("v1").end.await.expect("no panic");
     let reason = end.reason.expect("a reason");
     assert!(reason.contains("the start command did not end within 50ms"), "{reason}");
     let patient = ScriptSettings { timeout: Duration::from_mins(1), ..slow };
-    let rig = Rig::new(EnvironmentSettings { target: patient, ..rolling() });
+    let rig = Rig::new(EnvironmentSettings { target: TargetSettings::Script(patient), ..rolling() });
     let going = rig.deploy("v1");
     going.memory.recorded(|event| matches!(event, Event::ProcessStarted { .. })).await;
     going.stop.send_replace(Stop::AtOnce);

@@ -17,11 +17,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::*;
 use crate::model::deployment::{
     Analysis, CanaryStep, Check, DeploymentRecord, Entry, EnvironmentState, Notify, NotifyEvent, Observed, Pause,
-    Probe, ScriptCommand, ScriptSettings, SlotState, Strategy, Timing,
+    Probe, ScriptCommand, ScriptSettings, SlotState, Strategy, TargetSettings, Timing,
 };
 use crate::model::{Command, DeploymentOrder, Reply};
 use crate::rollout::outlet::StepLog;
-use crate::rollout::target::script::Script;
 use crate::rollout::testing::{release, settings};
 use crate::store::clock::now;
 use crate::store::folder::RunsDir;
@@ -193,7 +192,7 @@ impl Rig {
             folder: folder.clone(),
             attempt: 1,
             outlet: Arc::new(Recorder(Arc::clone(&memory))),
-            target: Arc::new(Script::new(self.settings.clone(), folder.id().clone(), shell.clone(), kept)),
+            target: crate::rollout::target::of(&self.settings, folder.id(), shell.clone(), kept),
             shell,
             ledger: self.file(),
             queue: Arc::new(OneAtATime(Arc::clone(&self.turns))),

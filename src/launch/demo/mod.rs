@@ -18,45 +18,53 @@ use crate::store::space_hint;
 
 use super::LaunchRequest;
 
+mod tour;
+
+pub use tour::{STOPS, Tour, TourError};
+
 /// A file of a project: its path, its text, and whether it can be executed.
 type File = (&'static str, &'static str, bool);
 
 /// A small project in plain shell: its pipeline needs nothing else.
 const TALLY: &[File] = &[
-    (".github/workflows/pipeline.yml", include_str!("../../assets/demo/.github/workflows/pipeline.yml"), false),
-    (".github/actions/measure/action.yml", include_str!("../../assets/demo/.github/actions/measure/action.yml"), false),
-    ("README.md", include_str!("../../assets/demo/README.md"), false),
-    ("bin/tally", include_str!("../../assets/demo/bin/tally"), true),
-    ("tests/run", include_str!("../../assets/demo/tests/run"), true),
-    ("tests/fixtures/sonnet.txt", include_str!("../../assets/demo/tests/fixtures/sonnet.txt"), false),
+    (".github/workflows/pipeline.yml", include_str!("../../../assets/demo/.github/workflows/pipeline.yml"), false),
+    (
+        ".github/actions/measure/action.yml",
+        include_str!("../../../assets/demo/.github/actions/measure/action.yml"),
+        false,
+    ),
+    ("README.md", include_str!("../../../assets/demo/README.md"), false),
+    ("bin/tally", include_str!("../../../assets/demo/bin/tally"), true),
+    ("tests/run", include_str!("../../../assets/demo/tests/run"), true),
+    ("tests/fixtures/sonnet.txt", include_str!("../../../assets/demo/tests/fixtures/sonnet.txt"), false),
     ("tests/fixtures/empty.txt", "", false),
-    ("tests/fixtures/numbers.txt", include_str!("../../assets/demo/tests/fixtures/numbers.txt"), false),
+    ("tests/fixtures/numbers.txt", include_str!("../../../assets/demo/tests/fixtures/numbers.txt"), false),
 ];
 
 /// A Python service whose pipeline has services, builds an image and uses actions of other repositories.
 const AURA: &[File] = &[
-    (".dockerignore", include_str!("../../assets/aura/.dockerignore"), false),
-    (".github/workflows/ci.yml", include_str!("../../assets/aura/.github/workflows/ci.yml"), false),
-    (".gitignore", include_str!("../../assets/aura/.gitignore"), false),
-    ("Dockerfile", include_str!("../../assets/aura/Dockerfile"), false),
-    ("README.md", include_str!("../../assets/aura/README.md"), false),
-    ("config/aura.toml", include_str!("../../assets/aura/config/aura.toml"), false),
-    ("docker-compose.yml", include_str!("../../assets/aura/docker-compose.yml"), false),
-    ("pyproject.toml", include_str!("../../assets/aura/pyproject.toml"), false),
-    ("requirements.txt", include_str!("../../assets/aura/requirements.txt"), false),
+    (".dockerignore", include_str!("../../../assets/aura/.dockerignore"), false),
+    (".github/workflows/ci.yml", include_str!("../../../assets/aura/.github/workflows/ci.yml"), false),
+    (".gitignore", include_str!("../../../assets/aura/.gitignore"), false),
+    ("Dockerfile", include_str!("../../../assets/aura/Dockerfile"), false),
+    ("README.md", include_str!("../../../assets/aura/README.md"), false),
+    ("config/aura.toml", include_str!("../../../assets/aura/config/aura.toml"), false),
+    ("docker-compose.yml", include_str!("../../../assets/aura/docker-compose.yml"), false),
+    ("pyproject.toml", include_str!("../../../assets/aura/pyproject.toml"), false),
+    ("requirements.txt", include_str!("../../../assets/aura/requirements.txt"), false),
     ("src/__init__.py", "", false),
-    ("src/config.py", include_str!("../../assets/aura/src/config.py"), false),
-    ("src/main.py", include_str!("../../assets/aura/src/main.py"), false),
-    ("src/queue.py", include_str!("../../assets/aura/src/queue.py"), false),
-    ("src/server.py", include_str!("../../assets/aura/src/server.py"), false),
-    ("src/store.py", include_str!("../../assets/aura/src/store.py"), false),
-    ("src/worker.py", include_str!("../../assets/aura/src/worker.py"), false),
+    ("src/config.py", include_str!("../../../assets/aura/src/config.py"), false),
+    ("src/main.py", include_str!("../../../assets/aura/src/main.py"), false),
+    ("src/queue.py", include_str!("../../../assets/aura/src/queue.py"), false),
+    ("src/server.py", include_str!("../../../assets/aura/src/server.py"), false),
+    ("src/store.py", include_str!("../../../assets/aura/src/store.py"), false),
+    ("src/worker.py", include_str!("../../../assets/aura/src/worker.py"), false),
     ("tests/__init__.py", "", false),
-    ("tests/conftest.py", include_str!("../../assets/aura/tests/conftest.py"), false),
-    ("tests/test_config.py", include_str!("../../assets/aura/tests/test_config.py"), false),
-    ("tests/test_server.py", include_str!("../../assets/aura/tests/test_server.py"), false),
-    ("tests/test_services.py", include_str!("../../assets/aura/tests/test_services.py"), false),
-    ("tests/test_worker.py", include_str!("../../assets/aura/tests/test_worker.py"), false),
+    ("tests/conftest.py", include_str!("../../../assets/aura/tests/conftest.py"), false),
+    ("tests/test_config.py", include_str!("../../../assets/aura/tests/test_config.py"), false),
+    ("tests/test_server.py", include_str!("../../../assets/aura/tests/test_server.py"), false),
+    ("tests/test_services.py", include_str!("../../../assets/aura/tests/test_services.py"), false),
+    ("tests/test_worker.py", include_str!("../../../assets/aura/tests/test_worker.py"), false),
 ];
 
 /// Image of the service in the plain project.
@@ -136,18 +144,10 @@ impl Project {
         }
         for (name, text, is_program) in self.files() {
             let path = folder.join(name);
-            fs::create_dir_all(path.parent().unwrap_or(folder)).map_err(failed)?;
-            fs::write(&path, text).map_err(failed)?;
-            if *is_program {
-                fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).map_err(failed)?;
-            }
+            write(&path, text, *is_program).map_err(failed)?;
         }
         git::git(folder, ["init", "--quiet", "--initial-branch", "main"])?;
-        git::git(folder, ["add", "--all"])?;
-        let author = ["-c", "user.name=cuelight", "-c", "user.email=demo@cuelight.invalid"];
-        let commit = ["commit", "--quiet", "--no-gpg-sign", "--message", "Begin"];
-        git::git(folder, author.into_iter().chain(commit))?;
-        Ok(())
+        Ok(commit(folder, "Begin")?)
     }
 
     /// Returns the request for a run of the unpacked project. The project is part of this program, so it needs no
@@ -163,6 +163,25 @@ impl Project {
         let vars: IndexMap<_, _> = service.into_iter().collect();
         LaunchRequest { vars, trust: true, ..LaunchRequest::new(folder, workflow, "push") }
     }
+}
+
+/// Writes a file, and the folders above it.
+fn write(path: &Path, text: &str, is_program: bool) -> io::Result<()> {
+    fs::create_dir_all(path.parent().unwrap_or(path))?;
+    fs::write(path, text)?;
+    if is_program {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
+    }
+    Ok(())
+}
+
+/// Commits all files of a project.
+fn commit(folder: &Path, message: &str) -> Result<(), GitError> {
+    git::git(folder, ["add", "--all"])?;
+    let author = ["-c", "user.name=cuelight", "-c", "user.email=demo@cuelight.invalid"];
+    let commit = ["commit", "--quiet", "--no-gpg-sign", "--message", message];
+    git::git(folder, author.into_iter().chain(commit))?;
+    Ok(())
 }
 
 /// Fetches the image of the plain project's service unless it exists. Returns whether a provider of containers answers at

@@ -1,0 +1,87 @@
+//! What `cuelight config --example` says about environments.
+
+/// Text of the environments in `config.example.toml`.
+pub(in crate::config) const EXAMPLE: &str = r#"
+# Environments that `cuelight deploy` puts releases of the repository into. Only in .cuelight.toml; the target, the
+# checks and the analysis are part of what is trusted. Commands run with `sh` in the root of the repository, with
+# DEPLOY_ENVIRONMENT, DEPLOY_ACTION, DEPLOY_ID, DEPLOY_SLOT (blue or green), DEPLOY_RELEASE, DEPLOY_SHA, DEPLOY_REF,
+# DEPLOY_TAG, DEPLOY_REPLICAS, DEPLOY_KEEP and DEPLOY_WEIGHT. A command that is repeated must have the same effect.
+# A job of a run on this machine with such an `environment` waits for its rules, too, and is recorded as a deployment.
+# [environments.production]
+# Releases that may be deployed: "push:BRANCH", "tag:PATTERN" or "pull_request". Default: all.
+# on = "tag:v*"
+# The same commit must have succeeded there. Default: none.
+# after = ["staging"]
+# One of them must approve: user, user@host or mail address. Default: none. It is a habit, not a protection: who can
+# start the program can change this file.
+# reviewers = ["alice", "olu@example.com"]
+# prevent_self_review = true
+# How long a deployment waits before it begins. Default: "0s".
+# wait = "10m"
+# Weekly times without deployments, in local time. Default: none.
+# freeze = ["Fri 16:00 - Mon 08:00"]
+# How the old release is replaced: "recreate" (with a gap), "rolling" (max_surge, default 1, and max_unavailable,
+# default 0), "blue-green" (pause before the switch: "person" or a length of time) or "canary" (canary.steps).
+# strategy = "canary"
+# canary.steps = ["5%", "pause 5m", "25%", "pause"]
+# How long the old release runs on after blue-green and canary, so that a rollback is instant. Default: "0s".
+# keep_old = "30m"
+# url = "https://app.example.com"
+# Environment variables that the commands need: `cuelight env production --check` says which are missing. Values of
+# secrets, and of variables whose names say so, such as DEPLOY_TOKEN, are masked in logs and messages. Default: none.
+# secrets = ["SLACK_WEBHOOK_URL"]
+# variables = ["SERVICE"]
+# The target: containers of Docker behind HAProxy, which publishes the port. In the name of the image stand {sha},
+# {short_sha}, {tag} or {release}: the tag, or the short commit. Variables without a value are those of the deployment.
+# [environments.production.target]
+# kind = "docker"
+# service = "shop"
+# image = "registry.example.com/shop:{release}"
+# replicas = 2
+# port = 8080
+# publish = 80
+# env = ["LOG=info", "DATABASE_URL"]
+# network = "shop"
+# How long requests in flight may take. Default: "30s".
+# drain = "30s"
+# Image with haproxy, nc and flock. Default: "cuelight-router:local", from assets/deploy/router.
+# router = "cuelight-router:local"
+# Default: the engine that docker uses.
+# host = "unix:///var/run/docker.sock"
+# Or commands. start and stop are needed, weight for blue-green and canary. healthy succeeds when all replicas of
+# DEPLOY_SLOT are. status prints a line for each slot that has replicas: SLOT COMMIT REPLICAS HEALTHY WEIGHT.
+# [environments.staging.target]
+# start = "./deploy/start"
+# healthy = "./deploy/healthy"
+# stop = "./deploy/stop"
+# weight = "./deploy/weight"
+# drain = "./deploy/drain"
+# replicas = 2
+# timeout = "10m"
+# When a release counts as healthy: http (a path such as /health of each replica in Docker, or an address with http://,
+# in which {slot} stands for the slot), tcp, or exec (in Docker a command in each replica).
+# [environments.production.health]
+# http = "/health"
+# interval = "10s"
+# timeout = "5s"
+# retries = 30
+# start_period = "30s"
+# healthy_for = "10s"
+# deadline = "6m"
+# A test before the new release gets traffic.
+# [environments.production.smoke]
+# exec = "./deploy/smoke-test"
+# What watches the new release while a canary pauses: what the router of Docker sees (errors, latency, min_requests), or
+# http, tcp or exec, whose exit code 75 means unknown. Default: the health check.
+# [environments.production.analysis]
+# errors = "1%"
+# latency = "500ms"
+# min_requests = 50
+# every = "100ms"
+# failures = 1
+# A command that notifies people, with DEPLOY_EVENT, DEPLOY_MESSAGE, and DEPLOY_SLACK: the message as the body of a Slack
+# webhook. It is tried three times and never holds a deployment back. Default of on: all of these.
+# [environments.production.notify]
+# command = "curl -sf -H 'Content-Type: application/json' -d \"$DEPLOY_SLACK\" $SLACK_WEBHOOK_URL"
+# on = ["approval", "paused", "succeeded", "rolled_back", "failed"]
+"#;

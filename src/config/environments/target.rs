@@ -1,0 +1,149 @@
+//! The target of an environment, and what checks ask.
+
+use std::time::Duration;
+
+use indexmap::IndexMap;
+
+use super::super::ConfigError;
+use super::table::Table;
+use crate::model::deployment::{DockerSettings, IMAGE_PLACES, Probe, ScriptCommand, ScriptSettings, TargetSettings};
+use crate::model::nearest;
+
+/// Maximum number of replicas of a release in Docker: the router has as many places for it, and asks for each.
+const MAX_REPLICAS: u32 = 64;
+
+/// Image of the router, as `assets/deploy/router` builds it.
+pub(super) const ROUTER: &str = "cuelight-router:local";
+
+/// Reads the target.
+pub(super) fn target(mut table: Table<'_>) -> Result<TargetSettings, ConfigError> {
+    match table.text("kind")? {
+        None | Some("script") => script(table).map(TargetSettings::Script),
+        Some("docker") => docker(table).map(TargetSettings::Docker),
+        Some(other) => {
+            let near = nearest(other, ["docker", "script"]);
+            let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            Err(table.wrong("kind", &format!("must be `docker` or `script`, not `{other}`{hint}")))
+        }
+    }
+}
+
+fn script(mut table: Table<'_>) -> Result<ScriptSettings, ConfigError> {
+    let mut commands = IndexMap::new();
+    for command in ScriptCommand::ALL {
+        if let Some(text) = table.text(command.name())? {
+            commands.insert(command, text.to_owned());
+        }
+    }
+    for needed in [ScriptCommand::Start, ScriptCommand::Stop] {
+        if !commands.contains_key(&needed) {
+            return Err(table.lacks(&format!("has no `{}` command", needed.name())));
+        }
+    }
+    let replicas = table.number("replicas", 1)?.unwrap_or(1);
+    let timeout = table.length_or("timeout", Duration::from_mins(10))?;
+    table.finish()?;
+    Ok(ScriptSettings { commands, replicas, timeout })
+}
+
+fn docker(mut table: Table<'_>) -> Result<DockerSettings, ConfigError> {
+    let needed = |table: &mut Table<'_>, key, example: &str| -> Result<String, ConfigError> {
+        let text = table.text(key)?.map(str::to_owned);
+        text.ok_or_else(|| table.lacks(&format!("has no `{key}`: write it, such as {key} = \"{example}\"")))
+    };
+    let service = needed(&mut table, "service", "shop")?;
+    let is_name = |name: &str| {
+        name.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
+    };
+    if !is_name(&service) {
+        let reason =
+            format!("must be letters, digits, `-`, `_` and `.`, not `{service}`: containers are named after it");
+        return Err(table.wrong("service", &reason));
+    }
+    let image = needed(&mut table, "image", "registry.example.com/shop:{release}")?;
+    check_image(&table, &image)?;
+    let replicas = table.number("replicas", 1)?.unwrap_or(1);
+    if replicas > MAX_REPLICAS {
+        return Err(table.wrong("replicas", &format!("must be at most {MAX_REPLICAS}, not `{replicas}`")));
+    }
+    let (port, publish) = (port(&mut table, "port")?, port(&mut table, "publish")?);
+    let port = port.ok_or_else(|| table.lacks("has no `port`: write the one that the service listens on"))?;
+    let publish = publish.ok_or_else(|| table.lacks("has no `publish`: write the port on which the router listens"))?;
+    let network = table.text("network")?.map(str::to_owned);
+    if let Some(name) = network.as_deref().filter(|name| !is_name(name) || ["host", "none", "bridge"].contains(name)) {
+        return Err(table.wrong("network", &format!("must be the name of a network for the service, not `{name}`")));
+    }
+    let variables: Vec<String> = table.texts("env")?.into_iter().map(str::to_owned).collect();
+    if let Some(wrong) = variables.iter().find(|line| line.is_empty() || line.starts_with('=') || line.contains('\0')) {
+        return Err(table.wrong("env", &format!("must have `NAME=VALUE` or `NAME`, not `{wrong}`")));
+    }
+    let drain = table.length_or("drain", Duration::from_secs(30))?;
+    let router = table.text("router")?.unwrap_or(ROUTER).to_owned();
+    let host = table.text("host")?.map(str::to_owned);
+    if let Some(address) = host.as_deref()
+        && !["unix://", "tcp://", "ssh://"].iter().any(|scheme| address.starts_with(scheme))
+    {
+        let reason = format!("must be unix:///path, tcp://host:port or ssh://host, not `{address}`");
+        return Err(table.wrong("host", &reason));
+    }
+    table.finish()?;
+    Ok(DockerSettings { service, image, replicas, port, publish, network, variables, drain, router, host })
+}
+
+/// Checks that every release has an image of its own.
+fn check_image(table: &Table<'_>, image: &str) -> Result<(), ConfigError> {
+    let mut rest = image;
+    while let Some((_, after)) = rest.split_once('{') {
+        let Some((name, after)) = after.split_once('}') else {
+            return Err(table.wrong("image", &format!("has a `{{` without its `}}`: `{image}`")));
+        };
+        let place = format!("{{{name}}}");
+        if !IMAGE_PLACES.contains(&&*place) {
+            let hint = match nearest(&place, IMAGE_PLACES) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("there are {}", IMAGE_PLACES.join(", ")),
+            };
+            return Err(table.wrong("image", &format!("has `{place}`, which is unknown; {hint}")));
+        }
+        rest = after;
+    }
+    if rest.len() == image.len() {
+        let reason = format!("must have one of {}: a rollback needs the image of its release", IMAGE_PLACES.join(", "));
+        return Err(table.wrong("image", &reason));
+    }
+    Ok(())
+}
+
+fn port(table: &mut Table<'_>, key: &'static str) -> Result<Option<u16>, ConfigError> {
+    let Some(number) = table.number(key, 1)? else { return Ok(None) };
+    let wrong = || table.wrong(key, &format!("must be a port from 1 to 65535, not `{number}`"));
+    u16::try_from(number).map(Some).map_err(|_| wrong())
+}
+
+/// Reads the probe of a table: one of `http`, `tcp` and `exec`.
+pub(super) fn probe(table: &mut Table<'_>, target: &TargetSettings) -> Result<Option<Probe>, ConfigError> {
+    let http = table.text("http")?.map(str::to_owned);
+    let has_network = matches!(target, TargetSettings::Docker(_));
+    let is_path = |url: &String| has_network && url.starts_with('/');
+    if let Some(url) = http.as_ref().filter(|url| !url.starts_with("http://") && !is_path(url)) {
+        let path = if has_network { "a path such as `/health`, or " } else { "" };
+        return Err(table.wrong("http", &format!("must be {path}an address with http://, not `{url}`")));
+    }
+    if let Some(url) = http.as_ref().filter(|url| url.contains(|c: char| c.is_whitespace() || c.is_control())) {
+        return Err(table.wrong("http", &format!("must not have spaces: `{}`", url.escape_debug())));
+    }
+    let tcp = table.text("tcp")?.map(str::to_owned);
+    let is_port = |address: &String| address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    if let Some(address) = tcp.as_ref().filter(|address| !is_port(address) && !address.contains('{')) {
+        return Err(table.wrong("tcp", &format!("must be HOST:PORT, not `{address}`")));
+    }
+    let exec = table.text("exec")?.map(str::to_owned);
+    let http = http.map(|url| if is_path(&url) { Probe::Path(url) } else { Probe::Http(url) });
+    let mut all = [http, tcp.map(Probe::Tcp), exec.map(Probe::Exec)].into_iter().flatten();
+    let first = all.next();
+    if all.next().is_some() {
+        return Err(table.lacks("has more than one of http, tcp and exec"));
+    }
+    Ok(first)
+}

@@ -1,0 +1,228 @@
+//! The tour of deployments: a service in Docker, whose releases go through three environments.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crate::launch::deploy::{DeployError, DeployRequest, Deployments, PreparedDeployment};
+use crate::model::deployment::{Cause, Outcome};
+use crate::repo::git::{self, GitError};
+use crate::rollout::target::docker::{DockerFault, ensure_built};
+use crate::store::folder::RunsDir;
+
+use super::{DemoError, commit, write};
+
+/// Name of the folder beside the runs.
+const NAME: &str = "demo-deploy";
+
+/// Deployments of the tour, in order: environment and release. The last one is bad, and rolled back by itself.
+pub const STOPS: [(&str, &str); 7] = [
+    ("staging", "v1"),
+    ("preview", "v1"),
+    ("production", "v1"),
+    ("staging", "v2"),
+    ("preview", "v2"),
+    ("production", "v2"),
+    ("production", "v3"),
+];
+
+/// Releases.
+const RELEASES: [&str; 3] = ["v1", "v2", "v3"];
+
+/// Ports of the environments.
+const PORTS: [u16; 3] = [18081, 18082, 18083];
+
+/// Files of all releases.
+const FILES: &[(&str, &str)] = &[
+    (".cuelight.toml", include_str!("../../../assets/deploy/demo/cuelight.toml")),
+    ("Dockerfile", include_str!("../../../assets/deploy/demo/Dockerfile")),
+    ("README.md", include_str!("../../../assets/deploy/demo/README.md")),
+    ("router/Dockerfile", include_str!("../../../assets/deploy/router/Dockerfile")),
+    ("serve", include_str!("../../../assets/deploy/demo/serve")),
+    ("www/health", "ok\n"),
+];
+
+/// The page of good releases, and what the bad one has instead.
+const PAGE: &str = "www/index.html";
+const FAULT: (&str, &str) = ("www/cgi-bin/index.cgi", include_str!("../../../assets/deploy/demo/index.cgi"));
+
+/// Image of the router, as the settings have it by default.
+const ROUTER: &str = "cuelight-router:local";
+
+/// Time between two requests of a visitor, and time limit of each.
+const VISIT_EVERY: Duration = Duration::from_millis(10);
+const VISIT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Time between two looks whether a deployment has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Why the tour cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum TourError {
+    /// The project cannot be unpacked.
+    #[error(transparent)]
+    Demo(#[from] DemoError),
+    /// Git cannot make the repository.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// No engine answers, or an image cannot be built.
+    #[error("the tour of deployments needs Docker: {0}")]
+    Docker(#[from] DockerFault),
+    /// The environments cannot be read.
+    #[error(transparent)]
+    Deploy(#[from] DeployError),
+}
+
+/// The service, ready to be deployed, and its visitors.
+pub struct Tour {
+    deployments: Deployments,
+    stop: Arc<AtomicBool>,
+}
+
+impl Tour {
+    /// Unpacks the service into a folder (by default beside the runs), and builds the images that are missing. `say` gets
+    /// the lines of the builds.
+    ///
+    /// # Errors
+    /// The folder has other content or cannot be written, git is missing, no engine answers, or an image cannot be built.
+    pub async fn prepare(
+        runs: &RunsDir,
+        into: Option<&Path>,
+        say: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<Self, TourError> {
+        let folder = into.map_or_else(|| runs.state().join(NAME), Path::to_owned);
+        unpack(&folder)?;
+        ensure_built(&folder.join("router"), ROUTER, say).await?;
+        for release in RELEASES {
+            git::git(&folder, ["checkout", "--quiet", release])?;
+            ensure_built(&folder, &format!("cuelight-demo:{release}"), say).await?;
+        }
+        git::git(&folder, ["checkout", "--quiet", "main"])?;
+        Ok(Self { deployments: Deployments::of(runs, &folder)?, stop: Arc::default() })
+    }
+
+    /// Returns the environments.
+    #[must_use]
+    pub fn deployments(&self) -> &Deployments {
+        &self.deployments
+    }
+
+    /// Returns the deployment of a release. The project is part of this program, so it needs no trust.
+    ///
+    /// # Errors
+    /// The state folder or the repository cannot be read.
+    pub fn stop(&self, environment: &str, release: &str) -> Result<PreparedDeployment, DeployError> {
+        self.deployments.prepare(DeployRequest {
+            environment: environment.to_owned(),
+            release: Some(release.to_owned()),
+            cause: Cause::Manual,
+            reason: "demo".to_owned(),
+            overrides: false,
+            trust: true,
+        })
+    }
+
+    /// Carries out all deployments, one after the other, for someone who watches the screen.
+    ///
+    /// # Errors
+    /// A deployment cannot be started, or the state folder cannot be read.
+    pub fn go(&self) -> Result<(), DeployError> {
+        for (environment, release) in STOPS {
+            let run = self.deployments.start(self.stop(environment, release)?)?;
+            loop {
+                let state = self.deployments.ledger()?.of(environment);
+                match state.deployment(run.id()).and_then(|record| record.outcome) {
+                    Some(Outcome::Succeeded | Outcome::RolledBack) => break,
+                    Some(_) => return Ok(()),
+                    None => thread::sleep(LOOK_EVERY),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends requests to every environment until the tour is dropped, so that there is traffic to move.
+    pub fn open_to_visitors(&self) {
+        for port in PORTS {
+            let stop = Arc::clone(&self.stop);
+            thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    // Nothing listens before the first release, and the router counts what fails.
+                    let _ = visit(port);
+                    thread::sleep(VISIT_EVERY);
+                }
+            });
+        }
+    }
+}
+
+impl Drop for Tour {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+fn visit(port: u16) -> io::Result<()> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    stream.set_read_timeout(Some(VISIT_TIMEOUT))?;
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: demo\r\nConnection: close\r\n\r\n")?;
+    io::copy(&mut stream.take(1 << 16), &mut io::sink())?;
+    Ok(())
+}
+
+/// Writes the project into a folder and makes it a repository with a tag for each release. An existing copy is kept.
+fn unpack(folder: &Path) -> Result<(), TourError> {
+    let failed = |source: io::Error| DemoError::Write { folder: folder.to_owned(), source };
+    let is_ours =
+        || FILES.iter().all(|(name, text)| fs::read_to_string(folder.join(name)).is_ok_and(|found| found == *text));
+    if is_ours()
+        && RELEASES.iter().all(|release| git::git(folder, ["rev-parse", "--quiet", "--verify", release]).is_ok())
+    {
+        return Ok(());
+    }
+    if folder.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
+        return Err(DemoError::Occupied(folder.to_owned()).into());
+    }
+    for (name, text) in FILES {
+        write(&folder.join(name), text, false).map_err(failed)?;
+    }
+    git::git(folder, ["init", "--quiet", "--initial-branch", "main"])?;
+    for release in RELEASES {
+        if release == "v3" {
+            fs::remove_file(folder.join(PAGE)).map_err(failed)?;
+            write(&folder.join(FAULT.0), FAULT.1, true).map_err(failed)?;
+        } else {
+            write(&folder.join(PAGE), &format!("{release}\n"), false).map_err(failed)?;
+        }
+        commit(folder, release)?;
+        git::git(folder, ["tag", release])?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_service_is_unpacked_once_with_its_releases_and_environments() {
+        let home = tempfile::tempdir().expect("a folder");
+        let folder = home.path().join("demo");
+        for _ in 0..2 {
+            unpack(&folder).expect("unpacked");
+        }
+        let file = |spec: &str| git::git(&folder, ["show", spec]).ok();
+        assert_eq!(file("v2:www/index.html").as_deref().map(str::trim), Some("v2"));
+        assert_eq!(file("v3:www/index.html"), None);
+        let runs = RunsDir::at(home.path().join("state"));
+        let deployments = Deployments::of(&runs, &folder).expect("the settings are right");
+        assert!(STOPS.iter().all(|(environment, _)| deployments.settings(environment).is_ok()));
+        fs::write(folder.join("serve"), "other").expect("written");
+        assert!(matches!(unpack(&folder), Err(TourError::Demo(DemoError::Occupied(_)))));
+    }
+}

@@ -1,0 +1,193 @@
+//! Settings of the target of an environment: where its replicas run, and how.
+
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+use crate::model::environment::Release;
+
+/// Where the replicas of an environment run, and how.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum TargetSettings {
+    /// Containers behind a router.
+    Docker(DockerSettings),
+    /// Whatever commands do.
+    Script(ScriptSettings),
+}
+
+impl TargetSettings {
+    /// Returns the number of replicas.
+    #[must_use]
+    pub fn replicas(&self) -> u32 {
+        match self {
+            Self::Docker(docker) => docker.replicas,
+            Self::Script(script) => script.replicas,
+        }
+    }
+
+    /// Whether the target moves shares of the traffic.
+    #[must_use]
+    pub fn moves_traffic(&self) -> bool {
+        match self {
+            Self::Docker(_) => true,
+            Self::Script(script) => script.command(ScriptCommand::Weight).is_some(),
+        }
+    }
+
+    /// Whether the target takes traffic from single replicas.
+    #[must_use]
+    pub fn drains(&self) -> bool {
+        match self {
+            Self::Docker(_) => true,
+            Self::Script(script) => script.command(ScriptCommand::Drain).is_some(),
+        }
+    }
+
+    /// Whether the target finds out by itself whether replicas are healthy.
+    #[must_use]
+    pub fn knows_health(&self) -> bool {
+        match self {
+            Self::Docker(_) => true,
+            Self::Script(script) => script.command(ScriptCommand::Healthy).is_some(),
+        }
+    }
+}
+
+/// Containers of a Docker engine, behind a router.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct DockerSettings {
+    /// Name of the service. With the name of the environment, it is the beginning of the names of all containers.
+    pub service: String,
+    /// Image of a release, with the places `{sha}`, `{short_sha}`, `{tag}` or `{release}`.
+    pub image: String,
+    /// Number of replicas.
+    pub replicas: u32,
+    /// Port of the service in its containers.
+    pub port: u16,
+    /// Port of the router on the machine of the engine.
+    pub publish: u16,
+    /// Network of the containers; `None` for one of their own.
+    pub network: Option<String>,
+    /// Variables of the containers: `NAME=VALUE`, or `NAME` for one of the environment of the deployment.
+    pub variables: Vec<String>,
+    /// How long requests in flight may take when a replica is drained.
+    pub drain: Duration,
+    /// Image of the router.
+    pub router: String,
+    /// Address of the engine; `None` for the one that `docker` would use.
+    pub host: Option<String>,
+}
+
+/// Places in the name of an image.
+pub const IMAGE_PLACES: [&str; 4] = ["{sha}", "{short_sha}", "{tag}", "{release}"];
+
+impl DockerSettings {
+    /// Returns the image of a release. `None` if the name has the place of a tag, and the release has no tag.
+    ///
+    /// Characters that the tag of an image cannot have become `-`.
+    #[must_use]
+    pub fn image_of(&self, release: &Release) -> Option<String> {
+        let plain = |text: &str| -> String {
+            text.chars().map(|c| if c.is_ascii_alphanumeric() || "_.-".contains(c) { c } else { '-' }).collect()
+        };
+        let values = [Some(&*release.sha), Some(release.short()), release.tag.as_deref(), Some(release.name())];
+        let mut image = self.image.clone();
+        for (place, value) in IMAGE_PLACES.into_iter().zip(values) {
+            if image.contains(place) {
+                image = image.replace(place, &plain(value?));
+            }
+        }
+        Some(image)
+    }
+}
+
+/// Commands that deploy, each for `sh`, by what they do. They run in the root of the repository, with `DEPLOY_…` variables.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ScriptSettings {
+    /// The commands.
+    pub commands: IndexMap<ScriptCommand, String>,
+    /// Number of replicas.
+    pub replicas: u32,
+    /// Time limit of each command.
+    pub timeout: Duration,
+}
+
+/// What a command of a target does.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScriptCommand {
+    /// Starts replicas.
+    Start,
+    /// Checks the health of a slot.
+    Healthy,
+    /// Moves traffic.
+    Weight,
+    /// Takes traffic from replicas.
+    Drain,
+    /// Stops replicas.
+    Stop,
+    /// Prints what runs.
+    Status,
+}
+
+impl ScriptCommand {
+    /// All commands, in the order of a deployment.
+    pub const ALL: [Self; 6] = [Self::Start, Self::Healthy, Self::Weight, Self::Drain, Self::Stop, Self::Status];
+
+    /// Returns the name in settings, and the value of `DEPLOY_ACTION`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Healthy => "healthy",
+            Self::Weight => "weight",
+            Self::Drain => "drain",
+            Self::Stop => "stop",
+            Self::Status => "status",
+        }
+    }
+}
+
+impl ScriptSettings {
+    /// Returns a command; `None` if the target does not have it.
+    #[must_use]
+    pub fn command(&self, command: ScriptCommand) -> Option<&str> {
+        self.commands.get(&command).map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_image_of_a_release_has_its_names() {
+        let release = |tag: Option<&str>| Release {
+            sha: "0123456789abcdef".to_owned(),
+            reference: "main".to_owned(),
+            tag: tag.map(str::to_owned),
+        };
+        let of = |image: &str, tag| {
+            let settings = DockerSettings {
+                service: "shop".to_owned(),
+                image: image.to_owned(),
+                replicas: 1,
+                port: 80,
+                publish: 80,
+                network: None,
+                variables: Vec::new(),
+                drain: Duration::ZERO,
+                router: "router".to_owned(),
+                host: None,
+            };
+            settings.image_of(&release(tag))
+        };
+        assert_eq!(of("r:5000/shop:{sha}", None).as_deref(), Some("r:5000/shop:0123456789abcdef"));
+        assert_eq!(of("shop:{release}", None).as_deref(), Some("shop:0123456"));
+        assert_eq!(of("shop:{release}", Some("v1+2/a")).as_deref(), Some("shop:v1-2-a"));
+        assert_eq!(of("shop:{tag}-{short_sha}", Some("v1")).as_deref(), Some("shop:v1-0123456"));
+        assert_eq!(of("shop:{tag}", None), None);
+    }
+}

@@ -1,0 +1,88 @@
+//! Configuration of the router: a place for every replica that can be, found by the name of its container.
+
+use std::fmt::Write;
+
+use crate::model::deployment::{DockerSettings, Probe, Slot};
+
+use super::names::Names;
+
+/// Port on which the router listens in its container.
+pub(super) const PORT: u16 = 8080;
+
+/// Port of its commands, in its container alone.
+pub(super) const COMMANDS: u16 = 9999;
+
+/// Name of the backend.
+pub(super) const BACKEND: &str = "app";
+
+/// File with the weights, from which a router that is started again takes them.
+pub(super) const STATE: &str = "/var/lib/cuelight-router.state";
+
+/// Places are made for this number of replicas, and in steps of it.
+const PLACES: u32 = 4;
+
+/// Returns the configuration, with places for at least `replicas` replicas in each slot.
+pub(super) fn text(settings: &DockerSettings, health: Option<&Probe>, names: &Names, replicas: u32) -> String {
+    let mut text = format!(
+        "global
+  stats socket ipv4@127.0.0.1:{COMMANDS} level admin
+  stats timeout 1h
+  server-state-file {STATE}
+  hard-stop-after {}s
+  user nobody
+  group nogroup
+resolvers docker
+  nameserver dns 127.0.0.11:53
+  timeout resolve 500ms
+  timeout retry 500ms
+  hold valid 500ms
+  hold nx 500ms
+  hold other 500ms
+defaults
+  mode http
+  load-server-state-from-file global
+  option forwardfor
+  option redispatch
+  retries 3
+  retry-on conn-failure empty-response
+  timeout connect 2s
+  timeout queue 10s
+  timeout client 5m
+  timeout server 5m
+  timeout tunnel 1h
+  timeout http-request 10s
+  timeout http-keep-alive 10s
+frontend service
+  bind :{PORT}
+  http-request disable-l7-retry unless METH_GET
+  default_backend {BACKEND}
+backend {BACKEND}
+  balance roundrobin
+",
+        settings.drain.as_secs().max(1)
+    );
+    // Infallible: it is a String.
+    if let Some(Probe::Path(path)) = health {
+        let host = &settings.service;
+        let _ = writeln!(text, "  option httpchk");
+        let _ = writeln!(text, "  http-check send meth GET uri '{path}' ver HTTP/1.1 hdr Host '{host}'");
+        let _ = writeln!(text, "  http-check expect status 200-399");
+    }
+    let _ = writeln!(
+        text,
+        "  default-server check inter 200ms fall 2 rise 1 resolvers docker resolve-prefer ipv4 init-addr last,none weight 0"
+    );
+    let places = replicas.max(1).next_multiple_of(PLACES);
+    for slot in Slot::ALL {
+        for number in 1..=places {
+            let _ =
+                writeln!(text, "  server {} {}:{}", place(slot, number), names.replica(slot, number), settings.port);
+        }
+    }
+    text
+}
+
+/// Returns the name of the place of a replica.
+pub(super) fn place(slot: Slot, number: u32) -> String {
+    format!("{slot}{number}")
+}

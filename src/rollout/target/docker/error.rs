@@ -1,0 +1,131 @@
+//! Why the target did not do what it was asked for.
+
+use std::time::Duration;
+
+use crate::engine::sandbox::docker::client::DockerError;
+use crate::model::deployment::{Slot, written};
+
+/// Why containers or the router are not as a step wants them.
+#[derive(Debug, thiserror::Error)]
+pub enum DockerFault {
+    /// The engine refused or did not answer.
+    #[error(transparent)]
+    Engine(#[from] DockerError),
+    /// The image of the router is not here, and cannot be fetched.
+    #[error(
+        "the image {image} of the router is not here ({reason}): build it with `docker build -t {image} assets/deploy/router` \
+         in cuelight's repository, or set target.router"
+    )]
+    RouterImage {
+        /// The image.
+        image: String,
+        /// Why it cannot be fetched.
+        reason: String,
+    },
+    /// The name of the image has the place of a tag.
+    #[error(
+        "{release} has no tag, and target.image is `{image}`: deploy a tag, or write {{release}} instead of {{tag}}"
+    )]
+    NoTag {
+        /// The release.
+        release: String,
+        /// The image in the settings.
+        image: String,
+    },
+    /// A variable of the containers has no value.
+    #[error(
+        "the variable {0} of target.env is not set here: set it where the deployment is started, or write {0}=VALUE"
+    )]
+    Variable(String),
+    /// A container that is not of the environment has a name that is needed.
+    #[error("a container that cuelight did not start is named {0}: remove or rename it, or set another target.service")]
+    NameTaken(String),
+    /// A container that is not the router publishes the port of the router.
+    #[error(
+        "port {port} is published by the container {container} of {image}, which cuelight did not start: until the first \
+         release is healthy the service is away, so stop it yourself with `docker stop {container}` and deploy again, or \
+         set target.publish to a free port"
+    )]
+    PortTaken {
+        /// The port.
+        port: u16,
+        /// The container that publishes it.
+        container: String,
+        /// Its image.
+        image: String,
+    },
+    /// The router cannot publish its port.
+    #[error("the router cannot listen on port {port} ({reason}): stop what listens there, or set target.publish")]
+    Port {
+        /// The port.
+        port: u16,
+        /// Answer of the engine.
+        reason: String,
+    },
+    /// The router publishes another port than the settings have.
+    #[error(
+        "the router {router} publishes port {published}, and target.publish is {wanted}: `docker rm -f {router}`, after which \
+         the service is away until the next deployment, or set target.publish to {published}"
+    )]
+    OtherPort {
+        /// Name of the router's container.
+        router: String,
+        /// Port that it publishes.
+        published: String,
+        /// Port in the settings.
+        wanted: u16,
+    },
+    /// The router does not run.
+    #[error("the router {router} ended: {lines}")]
+    RouterEnded {
+        /// Name of its container.
+        router: String,
+        /// Last lines of its log.
+        lines: String,
+    },
+    /// The router did not take a command.
+    #[error("the router {router} did not do `{command}`: {answer}")]
+    Command {
+        /// Name of its container.
+        router: String,
+        /// The command.
+        command: String,
+        /// Its answer.
+        answer: String,
+    },
+    /// The router did not answer.
+    #[error("the router {router} did not answer within {}", written(*limit))]
+    Silent {
+        /// Name of its container.
+        router: String,
+        /// Time limit.
+        limit: Duration,
+    },
+    /// The share cannot be delivered.
+    #[error(
+        "{percent} % of the traffic cannot go to {slot}: it has {here} replicas that can take it, and the other slot {there}"
+    )]
+    Share {
+        /// The slot.
+        slot: Slot,
+        /// Share in percent.
+        percent: u8,
+        /// Replicas of the slot.
+        here: u32,
+        /// Replicas of the other slot.
+        there: u32,
+    },
+    /// The slot serves another release than the plan is about.
+    #[error("{slot} gets traffic and runs {found}, not {wanted}: another deployment has filled it")]
+    OtherRelease {
+        /// The slot.
+        slot: Slot,
+        /// Commit of what runs there.
+        found: String,
+        /// Commit of the plan.
+        wanted: String,
+    },
+    /// Another deployment holds the lock.
+    #[error("another deployment to the environment goes on, {0}: wait for its end; its lock ends with its process")]
+    Locked(String),
+}

@@ -1,0 +1,69 @@
+//! The lock of an environment, which deployments from every machine take: `flock` in the container of the router.
+//!
+//! It is held by a process there whose input is a connection of this process. When this one ends, however it ends, its
+//! connection does, and with it the lock: none is left behind.
+
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+
+use super::error::DockerFault;
+use super::tunnel::Tunnel;
+use crate::engine::sandbox::docker::client::{DockerClient, DockerError};
+
+/// Takes the lock and holds it until the input ends, or prints who holds it.
+const SCRIPT: &str = r#"exec 9>>/run/cuelight.lock
+if flock -n 9; then
+  printf '%s' "$1" >/run/cuelight.owner
+  echo locked
+  exec cat
+fi
+echo "held by $(cat /run/cuelight.owner)""#;
+
+/// How long to try: the lock of a process that was killed is gone after a moment.
+const TRIES: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// How long an attempt may take.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A lock that is held.
+pub(super) struct Lock(Tunnel);
+
+impl Lock {
+    /// Takes the lock in the router's container. `owner` is what others are told.
+    pub(super) async fn take(client: &DockerClient, router: &str, owner: &str) -> Result<Self, DockerFault> {
+        let mut tries = 0;
+        loop {
+            let attempt = async {
+                let mut tunnel = Tunnel::open(client, router, &["sh", "-c", SCRIPT, "sh", owner]).await?;
+                let printed = tunnel.read(|output| output.contains(&b'\n')).await;
+                Ok::<_, DockerError>((tunnel, printed))
+            };
+            let silent = || DockerFault::Silent { router: router.to_owned(), limit: ATTEMPT_TIMEOUT };
+            let (tunnel, printed) = timeout(ATTEMPT_TIMEOUT, attempt).await.map_err(|_| silent())??;
+            let text = String::from_utf8_lossy(&printed.output);
+            let text = text.trim();
+            if text == "locked" {
+                return Ok(Self(tunnel));
+            }
+            tries += 1;
+            if tries < TRIES && text.starts_with("held by") {
+                sleep(PAUSE).await;
+                continue;
+            }
+            if !text.starts_with("held by") {
+                let answer = format!("{text} {}", String::from_utf8_lossy(&printed.errors).trim());
+                let (router, command) = (router.to_owned(), "flock".to_owned());
+                return Err(DockerFault::Command { router, command, answer: answer.trim().to_owned() });
+            }
+            return Err(DockerFault::Locked(text.to_owned()));
+        }
+    }
+
+    /// Releases the lock.
+    pub(super) async fn release(self) {
+        // If the engine does not answer, the end of the connection releases it.
+        let _ = timeout(ATTEMPT_TIMEOUT, self.0.close()).await;
+    }
+}

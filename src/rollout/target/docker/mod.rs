@@ -1,0 +1,418 @@
+//! A target of containers behind a router.
+//!
+//! Replicas are containers without published ports, and the labels of the containers are the truth: what runs is read from
+//! them and from the router each time, so that a lost state folder loses nothing. The router has a place for every replica
+//! that can be; a step moves weights, drains places, and starts and removes containers. See [`router`] for how it is
+//! spoken to, and [`lock`] for deployments from several machines.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, join, join_all, try_join_all};
+use tokio::sync::OnceCell;
+use tokio::time::{Instant, sleep};
+
+use crate::engine::sandbox::docker::client::DockerClient;
+use crate::model::RunId;
+use crate::model::deployment::{DockerSettings, EnvironmentSettings, Observed, Plan, PlanStep, Probe, Slot, written};
+use crate::rollout::check::{self, Answer};
+use crate::rollout::outlet::Progress;
+use crate::rollout::shell::Shell;
+
+use super::{Target, TargetError};
+
+mod config;
+mod error;
+mod images;
+mod lock;
+mod names;
+mod observed;
+mod probes;
+mod replicas;
+mod router;
+mod state;
+mod tunnel;
+mod weights;
+
+pub use error::DockerFault;
+pub use images::ensure_built;
+
+use self::state::Counters;
+use lock::Lock;
+use names::Names;
+use observed::Scene;
+use replicas::{Replica, Start};
+use router::Router;
+use weights::weights;
+
+/// Time between two looks at requests in flight.
+const DRAIN_POLL: Duration = Duration::from_millis(50);
+
+/// A target of containers, for one deployment.
+pub struct DockerTarget {
+    settings: EnvironmentSettings,
+    docker: DockerSettings,
+    names: Names,
+    deployment: RunId,
+    shell: Shell,
+    client: OnceCell<DockerClient>,
+    router: Router,
+    lock: tokio::sync::Mutex<Option<Lock>>,
+    /// What the new release had answered before it got traffic.
+    before: Mutex<Option<Counters>>,
+}
+
+impl DockerTarget {
+    /// Returns the target of an environment. `shell` has the variables of the containers, and runs the commands of checks.
+    #[must_use]
+    pub(super) fn new(settings: EnvironmentSettings, docker: DockerSettings, deployment: RunId, shell: Shell) -> Self {
+        let names = Names::new(&docker, &settings.name);
+        Self {
+            router: Router::new(names.clone()),
+            settings,
+            docker,
+            names,
+            deployment,
+            shell,
+            client: OnceCell::new(),
+            lock: tokio::sync::Mutex::new(None),
+            before: Mutex::new(None),
+        }
+    }
+
+    async fn client(&self) -> Result<&DockerClient, DockerFault> {
+        let connect = async || match &self.docker.host {
+            Some(address) => DockerClient::at(address).await,
+            None => DockerClient::find().await,
+        };
+        Ok(self.client.get_or_try_init(connect).await?)
+    }
+
+    /// Looks at what runs.
+    async fn scene(&self) -> Result<Scene, DockerFault> {
+        let client = self.client().await?;
+        let replicas = replicas::list(client, &self.names).await?;
+        let places = match self.router.places(client).await {
+            Ok(places) => places,
+            Err(error) if self.router.is_running(client).await? => return Err(error),
+            Err(_) => HashMap::new(),
+        };
+        Ok(Scene { replicas, places })
+    }
+
+    /// Starts the router unless it runs, with places for at least `replicas` replicas in each slot.
+    async fn ensure_router(&self, replicas: u32) -> Result<(), DockerFault> {
+        let client = self.client().await?;
+        let present = replicas::list(client, &self.names).await?;
+        let most = present.iter().map(|replica| replica.number).chain([replicas, self.docker.replicas]).max();
+        let health = self.settings.health_check.as_ref();
+        let text = config::text(&self.docker, health, &self.names, most.unwrap_or_default());
+        self.router.ensure(client, &self.docker, &text).await
+    }
+
+    async fn start(&self, slot: Slot, count: u32, plan: &Plan, progress: &Progress) -> Result<(), DockerFault> {
+        let Some(release) = plan.release(slot) else { return Ok(()) };
+        let variables = replicas::variables(&self.docker, &self.shell.environment)?;
+        let no_tag = || DockerFault::NoTag { release: release.title(), image: self.docker.image.clone() };
+        let named = self.docker.image_of(release).ok_or_else(no_tag)?;
+        self.ensure_router(count).await?;
+        let client = self.client().await?;
+        let scene = self.scene().await?;
+        let (same, other): (Vec<_>, Vec<_>) = scene.of(slot).partition(|replica| replica.sha == release.sha);
+        if let Some(foreign) = other.first().filter(|_| scene.share(slot) > 0) {
+            let (found, wanted) = (foreign.sha.clone(), release.sha.clone());
+            return Err(DockerFault::OtherRelease { slot, found, wanted });
+        }
+        let image = if let Some(first) = same.first().filter(|first| !first.image.is_empty()) {
+            first.image.clone()
+        } else {
+            let fetched = client.ensure_image(&named, None, &|_| {}).await?;
+            progress.say(&format!("{named} is {}", fetched.id.unwrap_or_default()));
+            named.clone()
+        };
+        let runs = |number: u32| same.iter().any(|replica| replica.number == number && replica.is_running());
+        let missing: Vec<u32> = (1..=count).filter(|number| !runs(*number)).collect();
+        // What an older release left in the slot, beyond the number.
+        try_join_all(other.iter().filter(|one| one.number > count).map(|one| replicas::stop(client, one))).await?;
+        let (names, deployment) = (&self.names, &self.deployment);
+        let start = Start { names, slot, release, deployment, image, variables };
+        try_join_all(missing.iter().map(|number| start.replica(client, *number))).await?;
+        for number in &missing {
+            progress.say(&format!("started {} of {named}", self.names.replica(slot, *number)));
+        }
+        // New and drained replicas are open, without traffic until their weights are set.
+        let mut commands = Vec::new();
+        for number in 1..=count {
+            let place = config::place(slot, number);
+            let is_drained = scene.places.get(&place).is_none_or(|place| place.is_drained);
+            if is_drained || missing.contains(&number) {
+                let server = format!("{}/{place}", config::BACKEND);
+                commands.push(format!("set weight {server} 0"));
+                commands.push(format!("set server {server} state ready"));
+                commands.push(format!("set server {server} health down"));
+            }
+        }
+        self.router.set(client, &commands).await?;
+        Ok(())
+    }
+
+    /// Returns the commands that give a slot its share. `is_open` is about the state that they lead to.
+    fn shares(
+        scene: &Scene,
+        slot: Slot,
+        percent: u8,
+        is_open: impl Fn(&Replica) -> bool,
+    ) -> Result<Vec<String>, DockerFault> {
+        let count = |slot| scene.of(slot).filter(|one| is_open(one)).count();
+        let number = |slot| u32::try_from(count(slot)).unwrap_or(u32::MAX);
+        let (here, there) = (number(slot), number(slot.other()));
+        let refused = || DockerFault::Share { slot, percent, here, there };
+        let (mine, theirs) = weights(percent, here, there).ok_or_else(refused)?;
+        let command = |replica: &Replica| {
+            let weight = match replica.slot {
+                _ if !is_open(replica) => 0,
+                of if of == slot => mine,
+                _ => theirs,
+            };
+            format!("set weight {}/{} {weight}", config::BACKEND, replica.place())
+        };
+        let with_place = scene.replicas.iter().filter(|replica| scene.place(replica).is_some());
+        Ok(with_place.map(command).collect())
+    }
+
+    async fn weight(&self, slot: Slot, percent: u8, plan: &Plan, progress: &Progress) -> Result<(), DockerFault> {
+        let scene = self.scene().await?;
+        if slot == plan.new.slot && scene.share(slot) == 0 {
+            *self.before.lock().unwrap_or_else(PoisonError::into_inner) = Some(state::counters(&scene.places, slot));
+        }
+        let commands = Self::shares(&scene, slot, percent, |replica| scene.is_open(replica))?;
+        let took = self.router.set(self.client().await?, &commands).await?;
+        let rest = slot.other();
+        let millis = took.as_secs_f64() * 1000.0;
+        progress.say(&format!("{slot} {percent} %, {rest} {} %, in {millis:.1} ms", 100 - percent));
+        Ok(())
+    }
+
+    /// Gives new replicas of a slot their part of its share.
+    async fn spread(&self, slot: Slot) -> Result<(), DockerFault> {
+        let scene = self.scene().await?;
+        let percent = scene.share(slot);
+        if percent == 0 {
+            return Ok(());
+        }
+        let commands = Self::shares(&scene, slot, percent, |replica| scene.is_open(replica))?;
+        self.router.set(self.client().await?, &commands).await.map(drop)
+    }
+
+    async fn drain(&self, slot: Slot, keep: u32, progress: &Progress) -> Result<(), DockerFault> {
+        let scene = self.scene().await?;
+        let mut open: Vec<&Replica> = scene.of(slot).filter(|replica| scene.is_open(replica)).collect();
+        open.sort_by_key(|replica| (!scene.is_healthy(replica), replica.number));
+        let kept: Vec<&str> = open.iter().take(keep as usize).map(|replica| replica.id.as_str()).collect();
+        let drained: Vec<&Replica> = scene.of(slot).filter(|replica| !kept.contains(&replica.id.as_str())).collect();
+        let with_place = drained.iter().filter(|replica| scene.place(replica).is_some());
+        let mut commands: Vec<String> = with_place
+            .map(|replica| format!("set server {}/{} state drain", config::BACKEND, replica.place()))
+            .collect();
+        let percent = scene.share(slot);
+        if percent > 0 && !kept.is_empty() {
+            let is_open = |replica: &Replica| {
+                scene.is_open(replica) && (replica.slot != slot || kept.contains(&replica.id.as_str()))
+            };
+            commands.extend(Self::shares(&scene, slot, percent, is_open)?);
+        }
+        let client = self.client().await?;
+        self.router.set(client, &commands).await?;
+        self.await_requests(client, &drained, progress).await
+    }
+
+    /// Waits until replicas have answered the requests in flight.
+    async fn await_requests(
+        &self,
+        client: &DockerClient,
+        drained: &[&Replica],
+        progress: &Progress,
+    ) -> Result<(), DockerFault> {
+        let end = Instant::now() + self.docker.drain;
+        loop {
+            let places = self.router.places(client).await?;
+            let sessions = |replica: &&Replica| places.get(&replica.place()).map_or(0, |place| place.sessions);
+            let left: u32 = drained.iter().map(sessions).sum();
+            if left == 0 {
+                return Ok(());
+            }
+            if Instant::now() >= end {
+                let limit = written(self.docker.drain);
+                progress.say(&format!("{left} requests have no answer after {limit}: they are cut off"));
+                return Ok(());
+            }
+            sleep(DRAIN_POLL).await;
+        }
+    }
+
+    async fn stop(&self, slot: Slot, keep: u32, progress: &Progress) -> Result<(), DockerFault> {
+        let scene = self.scene().await?;
+        let mut all: Vec<&Replica> = scene.of(slot).collect();
+        all.sort_by_key(|replica| (!scene.is_open(replica), !scene.is_healthy(replica), replica.number));
+        let stopped = all.split_off(all.len().min(keep as usize));
+        let client = self.client().await?;
+        let with_place = stopped.iter().filter(|replica| scene.place(replica).is_some());
+        let commands: Vec<String> = with_place
+            .flat_map(|replica| {
+                let server = format!("{}/{}", config::BACKEND, replica.place());
+                [format!("set server {server} state drain"), format!("set weight {server} 0")]
+            })
+            .collect();
+        self.router.set(client, &commands).await?;
+        try_join_all(stopped.iter().map(|replica| replicas::stop(client, replica))).await?;
+        for replica in stopped {
+            progress.say(&format!("stopped {}", replica.name));
+        }
+        Ok(())
+    }
+
+    async fn carry_out(&self, step: &PlanStep, plan: &Plan, progress: &Progress) -> Result<(), DockerFault> {
+        match step {
+            PlanStep::Start { slot, replicas } => self.start(*slot, *replicas, plan, progress).await,
+            PlanStep::Healthy { slot } => self.spread(*slot).await,
+            PlanStep::Weight { slot, percent } => self.weight(*slot, *percent, plan, progress).await,
+            PlanStep::Drain { slot, keep } => self.drain(*slot, *keep, progress).await,
+            PlanStep::Stop { slot, keep, .. } => self.stop(*slot, *keep, progress).await,
+            PlanStep::Check { .. } | PlanStep::Pause(_) => Ok(()),
+        }
+    }
+
+    /// Asks whether the replicas of a slot are healthy: Docker, the router, and a request of our own.
+    async fn healthy(&self, slot: Slot, progress: &Progress) -> Result<Answer, DockerFault> {
+        let scene = self.scene().await?;
+        let client = self.client().await?;
+        let replicas: Vec<&Replica> = scene.of(slot).collect();
+        if replicas.is_empty() {
+            return Ok(Answer::Bad(format!("no replica runs in {slot}")));
+        }
+        let limit = self.settings.health.timeout;
+        let probe = self.settings.health_check.as_ref();
+        let asked = replicas.iter().map(|replica| async {
+            let docker = probes::docker(replica);
+            if !matches!(docker, Answer::Good(_)) {
+                return docker;
+            }
+            let own = probes::replica(client, &self.router.name(), replica, self.docker.port, probe, limit).await;
+            if matches!(own, Answer::Good(_)) && !scene.is_healthy(replica) {
+                let place = scene.place(replica).map(|place| place.check.clone()).unwrap_or_default();
+                return Answer::Unknown(format!("{}: the router does not use it yet {place}", replica.name));
+            }
+            own
+        });
+        let answers = join_all(asked).await;
+        let is_bad = |answer: &&Answer| matches!(answer, Answer::Bad(_));
+        let is_unknown = |answer: &&Answer| matches!(answer, Answer::Unknown(_));
+        let worst = answers.iter().find(is_bad).or_else(|| answers.iter().find(is_unknown));
+        if let Some(worst) = worst {
+            progress.say(worst.text());
+            return Ok(worst.clone());
+        }
+        Ok(Answer::Good(format!("{slot}: {} of {} replicas are healthy", answers.len(), answers.len())))
+    }
+
+    async fn checked(
+        &self,
+        probe: &Probe,
+        limit: Duration,
+        slot: Slot,
+        plan: &Plan,
+        progress: &Progress,
+    ) -> Result<Answer, DockerFault> {
+        match probe {
+            Probe::Path(_) => {
+                let scene = self.scene().await?;
+                let (client, router) = (self.client().await?, self.router.name());
+                let open = scene.of(slot).filter(|replica| scene.is_open(replica));
+                let asked = open.map(|one| probes::replica(client, &router, one, self.docker.port, Some(probe), limit));
+                let answers = join_all(asked).await;
+                let bad = answers.iter().find(|answer| !matches!(answer, Answer::Good(_)));
+                let none = || Answer::Bad(format!("no replica runs in {slot}"));
+                Ok(bad.or_else(|| answers.first()).cloned().unwrap_or_else(none))
+            }
+            Probe::Router(limits) => {
+                let now = state::counters(&self.router.places(self.client().await?).await?, slot);
+                let earlier = *self.before.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(now);
+                Ok(probes::judge(slot, *limits, now.since(earlier)))
+            }
+            Probe::Http(_) | Probe::Tcp(_) | Probe::Exec(_) => {
+                let variables = check::variables(&self.settings.name, slot, plan);
+                Ok(check::ask(probe, limit, &self.shell, (slot.name(), &variables), progress).await)
+            }
+        }
+    }
+}
+
+/// Returns the answer of a check that could not be asked.
+fn answer(asked: Result<Answer, DockerFault>) -> Answer {
+    asked.unwrap_or_else(|error| Answer::Bad(error.to_string()))
+}
+
+impl Target for DockerTarget {
+    fn observe<'t>(&'t self, _: &'t Progress) -> BoxFuture<'t, Result<Observed, TargetError>> {
+        async { Ok(self.scene().await?.observed()) }.boxed()
+    }
+
+    fn act<'t>(
+        &'t self,
+        step: &'t PlanStep,
+        plan: &'t Plan,
+        progress: &'t Progress,
+    ) -> BoxFuture<'t, Result<(), TargetError>> {
+        async move { Ok(self.carry_out(step, plan, progress).await?) }.boxed()
+    }
+
+    fn health<'t>(&'t self, slot: Slot, _: &'t Plan, progress: &'t Progress) -> BoxFuture<'t, Answer> {
+        self.healthy(slot, progress).map(answer).boxed()
+    }
+
+    fn check<'t>(
+        &'t self,
+        probe: &'t Probe,
+        limit: Duration,
+        slot: Slot,
+        plan: &'t Plan,
+        progress: &'t Progress,
+    ) -> BoxFuture<'t, Answer> {
+        self.checked(probe, limit, slot, plan, progress).map(answer).boxed()
+    }
+
+    fn evidence<'t>(&'t self, slot: Slot, progress: &'t Progress) -> BoxFuture<'t, Option<String>> {
+        async move {
+            let (scene, client) = (self.scene().await.ok()?, self.client().await.ok()?);
+            let (well, ill): (Vec<_>, Vec<_>) = scene.of(slot).cloned().partition(|one| scene.is_healthy(one));
+            replicas::evidence(client, if ill.is_empty() { &well } else { &ill }, progress).await
+        }
+        .boxed()
+    }
+
+    fn lock<'t>(&'t self, owner: &'t str) -> BoxFuture<'t, Result<(), TargetError>> {
+        async move {
+            let client = self.client().await?;
+            if !self.router.is_running(client).await? {
+                self.ensure_router(0).await?;
+            }
+            // The connection to the router is opened meanwhile: the first step needs it.
+            let (taken, _) = join(Lock::take(client, &self.router.name(), owner), self.router.places(client)).await;
+            let taken = taken?;
+            *self.lock.lock().await = Some(taken);
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn unlock(&self) -> BoxFuture<'_, ()> {
+        async move {
+            if let Some(held) = self.lock.lock().await.take() {
+                held.release().await;
+            }
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,124 @@
+//! What runs, from the containers and what the router reports of them. Pure.
+
+use std::collections::HashMap;
+
+use super::replicas::Replica;
+use super::state::Place;
+use super::weights::share_of;
+use crate::model::deployment::{Observed, Slot};
+
+/// Replicas and their places at the router.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Scene {
+    /// Replicas, by slot and number.
+    pub(super) replicas: Vec<Replica>,
+    /// Places by name; empty if the router does not run.
+    pub(super) places: HashMap<String, Place>,
+}
+
+impl Scene {
+    /// Returns the replicas of a slot.
+    pub(super) fn of(&self, slot: Slot) -> impl Iterator<Item = &Replica> {
+        self.replicas.iter().filter(move |replica| replica.slot == slot)
+    }
+
+    /// Returns the place of a replica.
+    pub(super) fn place(&self, replica: &Replica) -> Option<&Place> {
+        self.places.get(&replica.place())
+    }
+
+    /// Whether a replica can take traffic.
+    pub(super) fn is_open(&self, replica: &Replica) -> bool {
+        replica.is_running() && self.place(replica).is_some_and(|place| !place.is_drained)
+    }
+
+    /// Whether a replica is healthy, for Docker and for the router.
+    pub(super) fn is_healthy(&self, replica: &Replica) -> bool {
+        let at_router = |place: &Place| place.is_up && place.address == replica.address;
+        replica.is_well() && self.place(replica).is_some_and(at_router)
+    }
+
+    /// Returns the number of replicas of a slot that can take traffic.
+    pub(super) fn open(&self, slot: Slot) -> u32 {
+        count(self.of(slot).filter(|replica| self.is_open(replica)))
+    }
+
+    /// Returns the share of a slot in percent. Two slots without traffic have none.
+    pub(super) fn share(&self, slot: Slot) -> u8 {
+        let weight = |slot| -> u32 {
+            let open = self.of(slot).filter(|replica| self.is_open(replica));
+            open.filter_map(|replica| self.place(replica)).map(|place| place.weight).sum()
+        };
+        share_of(weight(slot), weight(slot.other()))
+    }
+
+    /// Returns the state of the environment.
+    pub(super) fn observed(&self) -> Observed {
+        let mut observed = Observed::default();
+        for slot in Slot::ALL {
+            let state = observed.slot_mut(slot);
+            state.release = self.of(slot).next().map(|replica| replica.sha.clone());
+            state.replicas = count(self.of(slot));
+            state.healthy = count(self.of(slot).filter(|replica| self.is_healthy(replica)));
+            state.open = self.open(slot);
+            state.weight = self.share(slot);
+        }
+        observed
+    }
+}
+
+fn count<'r>(replicas: impl Iterator<Item = &'r Replica>) -> u32 {
+    u32::try_from(replicas.count()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::deployment::SlotState;
+
+    fn replica(slot: Slot, number: u32, status: &str) -> Replica {
+        Replica {
+            id: format!("{slot}{number}"),
+            name: format!("shop-production-{slot}-{number}"),
+            slot,
+            number,
+            sha: format!("sha of {slot}"),
+            image: String::new(),
+            address: Some(format!("10.0.0.{number}")),
+            status: status.to_owned(),
+        }
+    }
+
+    fn place(number: u32, weight: u32, is_drained: bool) -> Place {
+        let address = Some(format!("10.0.0.{number}"));
+        Place { address, is_up: true, is_drained, weight, ..Place::default() }
+    }
+
+    #[test]
+    fn labels_and_the_router_tell_the_whole_state() {
+        let (blue, green) = (Slot::Blue, Slot::Green);
+        let replicas = vec![
+            replica(blue, 1, "Up 3 minutes"),
+            replica(blue, 2, "Up 3 minutes"),
+            replica(blue, 3, "Created"),
+            replica(green, 1, "Up 1 second (health: starting)"),
+        ];
+        let places = [("blue1", place(1, 90, false)), ("blue2", place(2, 90, true)), ("green1", place(1, 10, false))];
+        let places = places.into_iter().map(|(name, place)| (name.to_owned(), place)).collect();
+        let scene = Scene { replicas, places };
+        let observed = scene.observed();
+        let expected =
+            SlotState { release: Some("sha of blue".to_owned()), replicas: 3, healthy: 2, open: 1, weight: 90 };
+        assert_eq!(observed.slot(blue), &expected);
+        let expected =
+            SlotState { release: Some("sha of green".to_owned()), replicas: 1, healthy: 0, open: 1, weight: 10 };
+        assert_eq!(observed.slot(green), &expected);
+        // The address of a container that is gone says nothing about this one.
+        let mut stale = scene.clone();
+        stale.places.get_mut("blue1").expect("there").address = Some("10.0.0.9".to_owned());
+        assert_eq!(stale.observed().slot(blue).healthy, 1);
+        // Without the router nothing gets traffic.
+        let dark = Scene { places: HashMap::new(), ..scene };
+        assert_eq!((dark.observed().slot(blue).weight, dark.observed().slot(blue).open), (0, 0));
+    }
+}

@@ -1,0 +1,131 @@
+//! Questions about a replica, and what their answers mean.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::replicas::Replica;
+use super::state::Counters;
+use super::tunnel::Tunnel;
+use crate::engine::sandbox::docker::client::{DockerClient, DockerError};
+use crate::model::deployment::{Probe, RouterLimits, Slot, written};
+use crate::rollout::check::{self, Answer};
+
+/// How long a connection that is refused may take to be: one that is open by then counts as accepted.
+const REFUSED_AFTER: Duration = Duration::from_millis(200);
+
+/// Maximum number of bytes of an answer that are read.
+const MAX_ANSWER: usize = 64 * 1024;
+
+/// Judges Docker's own state of a replica.
+pub(super) fn docker(replica: &Replica) -> Answer {
+    let text = format!("{} is {}", replica.name, replica.status);
+    match () {
+        () if replica.is_well() => Answer::Good(text),
+        () if replica.is_starting() => Answer::Unknown(text),
+        () => Answer::Bad(text),
+    }
+}
+
+/// Asks a replica through the network of the router, or in its container. Without a probe, its port must be open.
+pub(super) async fn replica(
+    client: &DockerClient,
+    router: &str,
+    replica: &Replica,
+    port: u16,
+    probe: Option<&Probe>,
+    limit: Duration,
+) -> Answer {
+    let name = &replica.name;
+    let asked = async {
+        match probe {
+            Some(Probe::Path(path)) => get(client, router, name, port, path).await,
+            Some(Probe::Exec(command)) => match client.run_quietly(&replica.id, &["sh", "-c", command]).await? {
+                (0, _) => Ok(Answer::Good(format!("{name}: exit code 0"))),
+                (75, _) => Ok(Answer::Unknown(format!("{name}: exit code 75"))),
+                (code, output) => {
+                    let last = output.trim().lines().last().unwrap_or_default();
+                    Ok(Answer::Bad(format!("{name}: exit code {code} {last}").trim_end().to_owned()))
+                }
+            },
+            _ => connect(client, router, name, port).await,
+        }
+    };
+    match timeout(limit, asked).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(error)) => Answer::Bad(DockerError::to_string(&error)),
+        Err(_) => Answer::Bad(format!("{name}: no answer within {}", written(limit))),
+    }
+}
+
+async fn get(client: &DockerClient, router: &str, name: &str, port: u16, path: &str) -> Result<Answer, DockerError> {
+    let mut tunnel = Tunnel::open(client, router, &["nc", name, &port.to_string()]).await?;
+    // A connection that is refused shows in the output.
+    let _ = tunnel.send(&check::request(name, path)).await;
+    // To its end: a service whose answer is not read may complain.
+    let printed = tunnel.read(|output| output.len() > MAX_ANSWER).await;
+    let url = format!("{name}:{port}{path}");
+    if printed.output.is_empty() && !printed.errors.is_empty() {
+        return Ok(Answer::Bad(format!("GET {url}: {}", first_line(&printed.errors))));
+    }
+    Ok(check::judge(&url, &printed.output))
+}
+
+async fn connect(client: &DockerClient, router: &str, name: &str, port: u16) -> Result<Answer, DockerError> {
+    let mut tunnel = Tunnel::open(client, router, &["nc", name, &port.to_string()]).await?;
+    match timeout(REFUSED_AFTER, tunnel.read(|output| !output.is_empty())).await {
+        Ok(printed) if printed.output.is_empty() && !printed.errors.is_empty() => {
+            Ok(Answer::Bad(format!("{name}:{port}: {}", first_line(&printed.errors))))
+        }
+        _ => Ok(Answer::Good(format!("connected to {name}:{port}"))),
+    }
+}
+
+fn first_line(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    text.lines().next().unwrap_or_default().trim_start_matches("nc: ").to_owned()
+}
+
+/// Judges what the router saw of a slot.
+pub(super) fn judge(slot: Slot, limits: RouterLimits, seen: Counters) -> Answer {
+    let Counters { requests, errors, latency } = seen;
+    let percent = (errors * 10_000).checked_div(requests).unwrap_or_default();
+    let text = format!(
+        "{slot}: {requests} requests, {}.{:02} % errors, {} ms",
+        percent / 100,
+        percent % 100,
+        latency.as_millis()
+    );
+    let least = u64::from(limits.min_requests);
+    // More than the smallest number of requests could excuse.
+    let is_faulty = errors * 10_000 > u64::from(limits.errors) * requests.max(least);
+    let is_slow = requests >= least && limits.latency.is_some_and(|most| latency > most);
+    match () {
+        () if is_faulty => Answer::Bad(text),
+        () if is_slow => Answer::Bad(format!("{text}, more than {}", written(limits.latency.unwrap_or_default()))),
+        () if requests < least => Answer::Unknown(format!("{text}: less than {least} requests")),
+        () => Answer::Good(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_is_bad_as_soon_as_its_errors_cannot_be_few_enough() {
+        let limits = RouterLimits { errors: 100, latency: Some(Duration::from_millis(500)), min_requests: 200 };
+        let judged = |requests, errors, millis| {
+            judge(Slot::Green, limits, Counters { requests, errors, latency: Duration::from_millis(millis) })
+        };
+        let text = |text: &str| format!("green: {text}");
+        assert_eq!(judged(10, 0, 1), Answer::Unknown(text("10 requests, 0.00 % errors, 1 ms: less than 200 requests")));
+        // Two errors are 1 % of 200 requests.
+        assert!(matches!(judged(10, 2, 1), Answer::Unknown(_)));
+        assert_eq!(judged(10, 3, 1), Answer::Bad(text("10 requests, 30.00 % errors, 1 ms")));
+        assert_eq!(judged(400, 4, 500), Answer::Good(text("400 requests, 1.00 % errors, 500 ms")));
+        assert!(matches!(judged(400, 5, 1), Answer::Bad(_)));
+        assert_eq!(judged(400, 0, 501), Answer::Bad(text("400 requests, 0.00 % errors, 501 ms, more than 500ms")));
+        assert!(matches!(judged(20, 0, 501), Answer::Unknown(_)));
+    }
+}

@@ -1,0 +1,250 @@
+//! Replicas: containers without a published port, in the network of the router.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+
+use bollard::models::{ContainerCreateBody, ContainerSummary, HostConfig};
+use bollard::query_parameters::ListContainersOptions;
+
+use super::error::DockerFault;
+use super::names::{self, Names};
+use super::{config, router};
+use crate::engine::sandbox::docker::client::{DockerClient, DockerError};
+use crate::model::RunId;
+use crate::model::deployment::{DockerSettings, Slot};
+use crate::model::environment::Release;
+use crate::rollout::outlet::Progress;
+
+/// Number of lines of a replica that failed that are kept.
+const LAST_LINES: usize = 50;
+
+/// Maximum length in characters of a line in a message.
+const MAX_LINE: usize = 200;
+
+/// Maximum number of replicas whose logs are kept of one failure.
+const MAX_EVIDENCE: usize = 3;
+
+/// A replica, running or not.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Replica {
+    /// Id of the container.
+    pub(super) id: String,
+    /// Name of the container.
+    pub(super) name: String,
+    /// Slot.
+    pub(super) slot: Slot,
+    /// Number in the slot, from 1.
+    pub(super) number: u32,
+    /// Commit.
+    pub(super) sha: String,
+    /// Id of the image.
+    pub(super) image: String,
+    /// Address in the network of the router.
+    pub(super) address: Option<String>,
+    /// State in the words of `docker ps`: `Up 3 seconds (healthy)`.
+    pub(super) status: String,
+}
+
+impl Replica {
+    /// Whether its process runs.
+    pub(super) fn is_running(&self) -> bool {
+        self.status.starts_with("Up")
+    }
+
+    /// Whether nothing in Docker's own state speaks against it.
+    pub(super) fn is_well(&self) -> bool {
+        self.is_running() && !self.status.contains("unhealthy") && !self.is_starting()
+    }
+
+    /// Whether the health check of its image has no result yet.
+    pub(super) fn is_starting(&self) -> bool {
+        self.status.contains("health: starting")
+    }
+
+    /// Returns the name of its place at the router.
+    pub(super) fn place(&self) -> String {
+        config::place(self.slot, self.number)
+    }
+}
+
+/// Lists the replicas of the environment, by slot and number.
+pub(super) async fn list(client: &DockerClient, names: &Names) -> Result<Vec<Replica>, DockerFault> {
+    let options =
+        ListContainersOptions { all: true, filters: Some(names.replica_filters()), ..ListContainersOptions::default() };
+    let found = client.api().list_containers(Some(options)).await;
+    let found = found.map_err(|error| DockerError::of("cannot list the replicas", error))?;
+    let mut replicas: Vec<Replica> = found.into_iter().filter_map(|one| replica(one, &names.network())).collect();
+    replicas.sort_by_key(|replica| (replica.slot == Slot::Green, replica.number));
+    Ok(replicas)
+}
+
+/// Reads a replica from its labels.
+fn replica(found: ContainerSummary, network: &str) -> Option<Replica> {
+    let labels = found.labels.unwrap_or_default();
+    let label = |name: &str| labels.get(name).map(String::as_str);
+    let networks = found.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+    let address = networks.get(network).and_then(|endpoint| endpoint.ip_address.clone());
+    Some(Replica {
+        slot: label(names::SLOT).and_then(|name| Slot::ALL.into_iter().find(|slot| slot.name() == name))?,
+        number: label(names::NUMBER)?.parse().ok()?,
+        sha: label(names::SHA)?.to_owned(),
+        name: found.names.iter().flatten().next()?.trim_start_matches('/').to_owned(),
+        id: found.id?,
+        image: found.image_id.unwrap_or_default(),
+        address: address.filter(|address| !address.is_empty()),
+        status: found.status.unwrap_or_default(),
+    })
+}
+
+/// What replicas of a slot are started from.
+pub(super) struct Start<'s> {
+    pub(super) names: &'s Names,
+    pub(super) slot: Slot,
+    pub(super) release: &'s Release,
+    pub(super) deployment: &'s RunId,
+    /// The image, or its id where replicas of the release run already.
+    pub(super) image: String,
+    /// Variables of the containers.
+    pub(super) variables: Vec<String>,
+}
+
+impl Start<'_> {
+    /// Starts a replica in place of what has its name.
+    pub(super) async fn replica(&self, client: &DockerClient, number: u32) -> Result<(), DockerFault> {
+        let name = self.names.replica(self.slot, number);
+        let body = ContainerCreateBody {
+            image: Some(self.image.clone()),
+            env: Some(self.variables.clone()),
+            labels: Some(self.names.replica_labels(self.slot, number, self.release, self.deployment)),
+            host_config: Some(HostConfig {
+                network_mode: Some(self.names.network()),
+                restart_policy: Some(router::unless_stopped()),
+                ..HostConfig::default()
+            }),
+            ..ContainerCreateBody::default()
+        };
+        while !router::create(client, &name, body.clone()).await? {
+            match client.inspect(&name).await {
+                Err(DockerError::Missing { .. }) => {}
+                Err(error) => return Err(error.into()),
+                Ok(found) => {
+                    let labels: HashMap<_, _> = found.config.and_then(|config| config.labels).unwrap_or_default();
+                    if !self.names.is_replica(&labels) {
+                        return Err(DockerFault::NameTaken(name));
+                    }
+                    client.remove(&name).await?;
+                }
+            }
+        }
+        let started = client.api().start_container(&name, None).await;
+        started.map_err(|error| DockerError::of(format!("cannot start {name} of {}", self.image), error))?;
+        Ok(())
+    }
+}
+
+/// Returns the variables of containers. Those without a value are taken from `environment`.
+pub(super) fn variables(
+    settings: &DockerSettings,
+    environment: &[(OsString, OsString)],
+) -> Result<Vec<String>, DockerFault> {
+    let of = |line: &String| {
+        if line.contains('=') {
+            return Ok(line.clone());
+        }
+        let value = environment.iter().find(|(name, _)| name == line.as_str()).and_then(|(_, value)| value.to_str());
+        value.map(|value| format!("{line}={value}")).ok_or_else(|| DockerFault::Variable(line.clone()))
+    };
+    settings.variables.iter().map(of).collect()
+}
+
+/// Stops a replica and removes it. Its image's signal and time limit count, or Docker's: TERM and 10 seconds.
+pub(super) async fn stop(client: &DockerClient, replica: &Replica) -> Result<(), DockerFault> {
+    use bollard::errors::Error;
+    match client.api().stop_container(&replica.id, None).await {
+        Ok(()) | Err(Error::DockerResponseServerError { status_code: 304 | 404, .. }) => {}
+        Err(error) => return Err(DockerError::of(format!("cannot stop {}", replica.name), error).into()),
+    }
+    Ok(client.remove(&replica.id).await?)
+}
+
+/// Writes what is known of replicas to the log of a step: state, health checks and last lines. Returns the most telling of
+/// it.
+pub(super) async fn evidence(client: &DockerClient, replicas: &[Replica], progress: &Progress) -> Option<String> {
+    let mut told = None;
+    for replica in replicas.iter().take(MAX_EVIDENCE) {
+        let Ok(found) = client.inspect(&replica.id).await else { continue };
+        let state = found.state.unwrap_or_default();
+        let mut facts = vec![replica.status.clone()];
+        let code = state.exit_code.unwrap_or_default();
+        if state.running != Some(true) || state.restarting == Some(true) || code != 0 {
+            facts.push(format!("exit code {code}"));
+        }
+        if state.oom_killed == Some(true) {
+            facts.push("out of memory".to_owned());
+        }
+        if let Some(count) = found.restart_count.filter(|count| *count > 0) {
+            facts.push(format!("restarted {count} times"));
+        }
+        facts.extend(state.error.filter(|error| !error.is_empty()));
+        progress.say(&format!("{}: {}", replica.name, facts.join(", ")));
+        for check in state.health.and_then(|health| health.log).iter().flatten() {
+            let output = check.output.as_deref().unwrap_or_default().trim();
+            progress.say(&format!("health check, exit code {}: {output}", check.exit_code.unwrap_or_default()));
+        }
+        let lines = client.last_lines(&replica.id, LAST_LINES).await.unwrap_or_default();
+        progress.say(&format!("last lines of {}:", replica.name));
+        for line in &lines {
+            progress.say(line);
+        }
+        told.get_or_insert_with(|| {
+            let last = lines.iter().rev().find(|line| !line.trim().is_empty());
+            let last: String = last.map(|line| line.trim().chars().take(MAX_LINE).collect()).unwrap_or_default();
+            let last = if last.is_empty() { String::new() } else { format!("; its last line: {last}") };
+            format!("{}: {}{last}", replica.name, facts.join(", "))
+        });
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rollout::testing::docker;
+
+    #[test]
+    fn variables_without_a_value_are_those_of_the_deployment() {
+        let settings = DockerSettings { variables: vec!["A=1=2".to_owned(), "B".to_owned()], ..docker(1) };
+        let environment = [(OsString::from("B"), OsString::from("secret"))];
+        assert_eq!(variables(&settings, &environment).expect("both"), ["A=1=2", "B=secret"]);
+        let error = variables(&settings, &[]).expect_err("B is missing").to_string();
+        assert!(error.starts_with("the variable B of target.env is not set here"), "{error}");
+    }
+
+    #[test]
+    fn the_state_is_that_of_docker() {
+        let of = |status: &str| {
+            let replica = Replica {
+                id: String::new(),
+                name: String::new(),
+                slot: Slot::Blue,
+                number: 1,
+                sha: String::new(),
+                image: String::new(),
+                address: None,
+                status: status.to_owned(),
+            };
+            (replica.is_running(), replica.is_well())
+        };
+        for (status, expected) in [
+            ("Up 3 seconds", (true, true)),
+            ("Up 3 seconds (healthy)", (true, true)),
+            ("Up 3 seconds (unhealthy)", (true, false)),
+            ("Up 1 second (health: starting)", (true, false)),
+            ("Restarting (1) 2 seconds ago", (false, false)),
+            ("Exited (0) 2 seconds ago", (false, false)),
+            ("Created", (false, false)),
+        ] {
+            assert_eq!(of(status), expected, "{status}");
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! The router of an environment: one container with `HAProxy`, which publishes the port.
+//!
+//! Commands go to its socket, which listens inside the container alone, over a process of `nc` there that is kept: a
+//! command takes about a millisecond, and works the same on another machine. After every change the router writes its
+//! weights to a file in its container, so that it comes back with them.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bollard::errors::Error;
+use bollard::models::{
+    ContainerCreateBody, ContainerInspectResponse, HostConfig, NetworkConnectRequest, NetworkCreateRequest,
+    PortBinding, RestartPolicy, RestartPolicyNameEnum,
+};
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, ListContainersOptions, UploadToContainerOptionsBuilder,
+};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::error::DockerFault;
+use super::names::Names;
+use super::tunnel::Tunnel;
+use crate::engine::sandbox::docker::client::{DockerClient, DockerError};
+use crate::model::deployment::DockerSettings;
+
+use super::state::Place;
+use super::{config, state};
+
+/// How long the router may take to answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the router may take to start.
+const START_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Time between two looks whether it has started.
+const START_POLL: Duration = Duration::from_millis(50);
+
+/// Folder and name of its configuration.
+const FOLDER: &str = "/etc";
+const CONFIGURATION: &str = "cuelight-router.cfg";
+
+/// What the socket prints after each answer.
+const PROMPT: &str = "\n> ";
+
+/// The router.
+pub(super) struct Router {
+    names: Names,
+    /// The connection to its socket.
+    session: Mutex<Option<Tunnel>>,
+}
+
+impl Router {
+    pub(super) fn new(names: Names) -> Self {
+        Self { names, session: Mutex::new(None) }
+    }
+
+    /// Returns the name of its container.
+    pub(super) fn name(&self) -> String {
+        self.names.router()
+    }
+
+    /// Sends commands, and returns the answer to each.
+    pub(super) async fn ask(&self, client: &DockerClient, commands: &[String]) -> Result<Vec<String>, DockerFault> {
+        let mut session = self.session.lock().await;
+        let silent = || DockerFault::Silent { router: self.name(), limit: ANSWER_TIMEOUT };
+        if let Some(open) = session.as_mut()
+            && let Some(answers) = timeout(ANSWER_TIMEOUT, exchange(open, commands)).await.map_err(|_| silent())?
+        {
+            return Ok(answers);
+        }
+        // There is none, or the router was started again since.
+        *session = None;
+        let port = config::COMMANDS.to_string();
+        let mut open = Tunnel::open(client, &self.name(), &["nc", "127.0.0.1", &port]).await?;
+        let asked = async {
+            exchange(&mut open, &["prompt".to_owned()]).await?;
+            exchange(&mut open, commands).await
+        };
+        let answers = timeout(ANSWER_TIMEOUT, asked).await.map_err(|_| silent())?.ok_or_else(silent)?;
+        *session = Some(open);
+        Ok(answers)
+    }
+
+    /// Returns the places by name.
+    pub(super) async fn places(&self, client: &DockerClient) -> Result<HashMap<String, Place>, DockerFault> {
+        let commands = [format!("show servers state {}", config::BACKEND), "show stat".to_owned()];
+        let answers = self.ask(client, &commands).await?;
+        state::places(&answers[0], &answers[1]).ok_or_else(|| DockerFault::Command {
+            router: self.name(),
+            command: commands[0].clone(),
+            answer: answers[0].clone(),
+        })
+    }
+
+    /// Changes the state of places. Returns how long it took.
+    pub(super) async fn set(&self, client: &DockerClient, commands: &[String]) -> Result<Duration, DockerFault> {
+        if commands.is_empty() {
+            return Ok(Duration::ZERO);
+        }
+        let began = Instant::now();
+        let answers = self.ask(client, commands).await?;
+        let took = began.elapsed();
+        if let Some((command, answer)) = commands.iter().zip(&answers).find(|(_, answer)| !answer.trim().is_empty()) {
+            let (command, answer) = (command.clone(), answer.trim().to_owned());
+            return Err(DockerFault::Command { router: self.name(), command, answer });
+        }
+        self.keep_state(client).await?;
+        Ok(took)
+    }
+
+    /// Writes the state of the places to a file in the container.
+    async fn keep_state(&self, client: &DockerClient) -> Result<(), DockerFault> {
+        let command = "show servers state".to_owned();
+        let (file, port) = (config::STATE, config::COMMANDS);
+        let script = format!("echo '{command}' | nc 127.0.0.1 {port} >{file}.new && mv {file}.new {file}");
+        match client.run_quietly(&self.name(), &["sh", "-c", &script]).await? {
+            (0, _) => Ok(()),
+            (_, answer) => Err(DockerFault::Command { router: self.name(), command, answer }),
+        }
+    }
+
+    /// Whether the router runs.
+    pub(super) async fn is_running(&self, client: &DockerClient) -> Result<bool, DockerFault> {
+        match client.inspect(&self.name()).await {
+            Ok(found) => Ok(is_running(&found)),
+            Err(DockerError::Missing { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Starts the router, with its network, unless it runs. One with another configuration is given this one: it takes no
+    /// connection away.
+    pub(super) async fn ensure(
+        &self,
+        client: &DockerClient,
+        settings: &DockerSettings,
+        configuration: &str,
+    ) -> Result<(), DockerFault> {
+        let name = self.name();
+        loop {
+            match client.inspect(&name).await {
+                Err(DockerError::Missing { .. }) => {
+                    if !self.create(client, settings).await? {
+                        // Another deployment was faster.
+                        continue;
+                    }
+                }
+                Err(error) => return Err(error.into()),
+                Ok(found) => {
+                    self.check(&found, settings)?;
+                    self.join_network(client, &found).await?;
+                    if is_running(&found) {
+                        return self.configure(client, configuration).await;
+                    }
+                }
+            }
+            self.upload(client, configuration).await?;
+            if let Err(error) = client.api().start_container(&name, None).await {
+                let error = DockerError::of(format!("cannot start the router {name}"), error);
+                let reason = error.to_string();
+                let is_port = ["already allocated", "already in use", "cannot assign"];
+                if is_port.iter().any(|words| reason.contains(words)) {
+                    return Err(DockerFault::Port { port: settings.publish, reason });
+                }
+                return Err(error.into());
+            }
+            return self.started(client).await;
+        }
+    }
+
+    /// Waits until the router answers.
+    async fn started(&self, client: &DockerClient) -> Result<(), DockerFault> {
+        let began = Instant::now();
+        loop {
+            match self.ask(client, &["show info".to_owned()]).await {
+                Ok(_) => return Ok(()),
+                Err(error) if began.elapsed() > START_TIMEOUT => return Err(error),
+                Err(_) => {}
+            }
+            if !self.is_running(client).await? {
+                let lines = client.last_lines(&self.name(), 10).await?;
+                let alerts: Vec<_> = lines.into_iter().filter(|line| line.contains("ALERT")).collect();
+                return Err(DockerFault::RouterEnded { router: self.name(), lines: alerts.join("; ") });
+            }
+            sleep(START_POLL).await;
+        }
+    }
+
+    /// Checks that a container with the name of the router is it, with the port of the settings.
+    fn check(&self, found: &ContainerInspectResponse, settings: &DockerSettings) -> Result<(), DockerFault> {
+        let labels = found.config.as_ref().and_then(|config| config.labels.as_ref());
+        if !labels.is_some_and(|labels| self.names.is_router(labels)) {
+            return Err(DockerFault::NameTaken(self.name()));
+        }
+        let bindings = found.host_config.as_ref().and_then(|host| host.port_bindings.as_ref());
+        let bindings = bindings.into_iter().flat_map(HashMap::values).flatten().flatten();
+        let published: Vec<&str> = bindings.filter_map(|binding| binding.host_port.as_deref()).collect();
+        if published != [settings.publish.to_string()] {
+            let (router, published) = (self.name(), published.join(", "));
+            return Err(DockerFault::OtherPort { router, published, wanted: settings.publish });
+        }
+        Ok(())
+    }
+
+    /// Creates the container. Returns whether there was none.
+    async fn create(&self, client: &DockerClient, settings: &DockerSettings) -> Result<bool, DockerFault> {
+        check_port(client, settings.publish).await?;
+        client
+            .ensure_image(&settings.router, None, &|_| {})
+            .await
+            .map_err(|error| DockerFault::RouterImage { image: settings.router.clone(), reason: error.to_string() })?;
+        let network = self.names.network();
+        if client.network(&network).await.is_err() {
+            let request = NetworkCreateRequest {
+                name: network.clone(),
+                driver: Some("bridge".to_owned()),
+                labels: Some(self.names.router_labels()),
+                ..NetworkCreateRequest::default()
+            };
+            let made = client.api().create_network(request).await;
+            made.map_err(|error| DockerError::of(format!("cannot create the network {network}"), error))?;
+        }
+        let inside = format!("{}/tcp", config::PORT);
+        let published = PortBinding { host_ip: None, host_port: Some(settings.publish.to_string()) };
+        let file = format!("{FOLDER}/{CONFIGURATION}");
+        let body = ContainerCreateBody {
+            image: Some(settings.router.clone()),
+            entrypoint: Some(Vec::new()),
+            cmd: Some(["haproxy", "-W", "-db", "-f", &file].map(str::to_owned).into()),
+            user: Some("0".to_owned()),
+            labels: Some(self.names.router_labels()),
+            exposed_ports: Some(vec![inside.clone()]),
+            host_config: Some(HostConfig {
+                network_mode: Some(network),
+                port_bindings: Some([(inside, Some(vec![published]))].into()),
+                restart_policy: Some(unless_stopped()),
+                // Names of replicas that do not run stay in the engine's own resolver.
+                dns_options: Some(vec!["ndots:1".to_owned()]),
+                ..HostConfig::default()
+            }),
+            ..ContainerCreateBody::default()
+        };
+        create(client, &self.name(), body).await
+    }
+
+    /// Connects the router to the network of the replicas.
+    async fn join_network(&self, client: &DockerClient, found: &ContainerInspectResponse) -> Result<(), DockerFault> {
+        let network = self.names.network();
+        let joined = found.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
+        if joined.is_some_and(|networks| networks.contains_key(&network)) {
+            return Ok(());
+        }
+        let request = NetworkConnectRequest { container: self.name(), ..NetworkConnectRequest::default() };
+        let joined = client.api().connect_network(&network, request).await;
+        joined
+            .map_err(|error| DockerError::of(format!("cannot connect the router to the network {network}"), error))?;
+        Ok(())
+    }
+
+    async fn upload(&self, client: &DockerClient, configuration: &str) -> Result<(), DockerFault> {
+        let mut archive = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(configuration.len() as u64);
+        header.set_mode(0o644);
+        let packed = archive
+            .append_data(&mut header, CONFIGURATION, configuration.as_bytes())
+            .and_then(|()| archive.into_inner())
+            .expect("a vector takes all bytes");
+        let options = UploadToContainerOptionsBuilder::default().path(FOLDER).build();
+        let sent =
+            client.api().upload_to_container(&self.name(), Some(options), bollard::body_full(packed.into())).await;
+        sent.map_err(|error| DockerError::of("cannot write the configuration of the router", error))?;
+        Ok(())
+    }
+
+    /// Gives a router that runs its configuration, if it has another one.
+    async fn configure(&self, client: &DockerClient, configuration: &str) -> Result<(), DockerFault> {
+        let file = format!("{FOLDER}/{CONFIGURATION}");
+        let (_, found) = client.run_quietly(&self.name(), &["cat", &file]).await?;
+        if found == configuration {
+            return Ok(());
+        }
+        self.keep_state(client).await?;
+        self.upload(client, configuration).await?;
+        let (status, answer) = client.run_quietly(&self.name(), &["haproxy", "-c", "-f", &file]).await?;
+        if status != 0 {
+            let command = format!("haproxy -c -f {file}");
+            self.upload(client, &found).await?;
+            return Err(DockerFault::Command { router: self.name(), command, answer });
+        }
+        client.kill(&self.name(), "USR2").await?;
+        // The old process still answers on the connection that is open.
+        *self.session.lock().await = None;
+        let wanted = configuration.matches("\n  server ").count();
+        let began = Instant::now();
+        loop {
+            // A process that was just replaced may not answer.
+            let places = self.places(client).await.map(|places| places.len()).unwrap_or_default();
+            if places == wanted {
+                return Ok(());
+            }
+            *self.session.lock().await = None;
+            if began.elapsed() > START_TIMEOUT {
+                return Err(DockerFault::Silent { router: self.name(), limit: START_TIMEOUT });
+            }
+            sleep(START_POLL).await;
+        }
+    }
+}
+
+/// Sends commands over a connection. Returns the answers; `None` if it has ended.
+async fn exchange(session: &mut Tunnel, commands: &[String]) -> Option<Vec<String>> {
+    session.send(&format!("{}\n", commands.join(";"))).await.ok()?;
+    let prompts = |output: &[u8]| memchr::memmem::find_iter(output, PROMPT).count();
+    let printed = session.read(|output| prompts(output) >= commands.len()).await;
+    let text = String::from_utf8_lossy(&printed.output).into_owned();
+    let answers: Vec<String> = text.split(PROMPT).take(commands.len()).map(str::to_owned).collect();
+    (!printed.has_ended && answers.len() == commands.len()).then_some(answers)
+}
+
+/// Whether a container runs.
+fn is_running(found: &ContainerInspectResponse) -> bool {
+    found.state.as_ref().and_then(|state| state.running) == Some(true)
+}
+
+/// The policy of all containers: the engine starts them again, also after its own restart.
+pub(super) fn unless_stopped() -> RestartPolicy {
+    RestartPolicy { name: Some(RestartPolicyNameEnum::UNLESS_STOPPED), maximum_retry_count: None }
+}
+
+/// Creates a container. Returns whether its name was free.
+pub(super) async fn create(client: &DockerClient, name: &str, body: ContainerCreateBody) -> Result<bool, DockerFault> {
+    let options = CreateContainerOptionsBuilder::default().name(name).build();
+    match client.api().create_container(Some(options), body).await {
+        Ok(_) => Ok(true),
+        Err(Error::DockerResponseServerError { status_code: 409, .. }) => Ok(false),
+        Err(error) => Err(DockerError::of(format!("cannot create the container {name}"), error).into()),
+    }
+}
+
+/// Checks that no container publishes a port.
+async fn check_port(client: &DockerClient, port: u16) -> Result<(), DockerFault> {
+    let filters: HashMap<String, Vec<String>> = [("publish".to_owned(), vec![port.to_string()])].into();
+    let options = ListContainersOptions { filters: Some(filters), ..ListContainersOptions::default() };
+    let found = client.api().list_containers(Some(options)).await;
+    let found = found.map_err(|error| DockerError::of("cannot list containers", error))?;
+    // Engines differ in what the filter counts: only ports of the machine do.
+    let publishes = |ports: &bollard::models::PortSummary| ports.public_port == Some(port);
+    let taken = found.into_iter().find(|one| one.ports.iter().flatten().any(publishes));
+    let Some(taken) = taken else { return Ok(()) };
+    let name = taken.names.iter().flatten().next().map(|name| name.trim_start_matches('/').to_owned());
+    let container = name.or(taken.id).unwrap_or_default();
+    Err(DockerFault::PortTaken { port, container, image: taken.image.unwrap_or_default() })
+}

@@ -1,0 +1,154 @@
+//! What the router reports of its places. Pure.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::model::deployment::Slot;
+
+/// Bits of the administrative state of a place that take traffic from it: drained by a command, by the configuration, or
+/// because the server on which it depends is.
+const DRAINED: u32 = 0x08 | 0x10;
+
+/// Bit of the administrative state of a place in maintenance by a command.
+const MAINTENANCE: u32 = 0x01;
+
+/// State of a place that takes traffic: `SRV_ST_RUNNING`.
+const RUNNING: u32 = 2;
+
+/// What the router reports of the place of a replica.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub(super) struct Place {
+    /// Address of the replica; `None` before the router has found it.
+    pub(super) address: Option<String>,
+    /// Whether the checks of the router are good.
+    pub(super) is_up: bool,
+    /// Whether it gets no new requests, whatever its weight.
+    pub(super) is_drained: bool,
+    /// Weight.
+    pub(super) weight: u32,
+    /// Requests in flight.
+    pub(super) sessions: u32,
+    /// Last check in words: `L7STS 503`.
+    pub(super) check: String,
+    /// What it has answered.
+    pub(super) counters: Counters,
+}
+
+/// Answers of a replica, or of several.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(super) struct Counters {
+    /// Number of answers.
+    pub(super) requests: u64,
+    /// Number of those with a status from 500 on, and of connections that failed.
+    pub(super) errors: u64,
+    /// Mean time of the last answers.
+    pub(super) latency: Duration,
+}
+
+impl Counters {
+    /// Adds those of another replica. The mean time is the longer one.
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self {
+            requests: self.requests + other.requests,
+            errors: self.errors + other.errors,
+            latency: self.latency.max(other.latency),
+        }
+    }
+
+    /// Returns what came after an earlier count. A router that was started again counts from zero.
+    pub(super) fn since(self, earlier: Self) -> Self {
+        if self.requests < earlier.requests || self.errors < earlier.errors {
+            return self;
+        }
+        Self { requests: self.requests - earlier.requests, errors: self.errors - earlier.errors, latency: self.latency }
+    }
+}
+
+/// Returns what the replicas of a slot have answered.
+pub(super) fn counters(places: &HashMap<String, Place>, slot: Slot) -> Counters {
+    let of_slot = places.iter().filter(|(name, _)| name.starts_with(slot.name()));
+    of_slot.fold(Counters::default(), |sum, (_, place)| sum.plus(place.counters))
+}
+
+/// Reads the places by name from the answers to `show servers state` and `show stat`. `None` if they are something else.
+pub(super) fn places(servers: &str, statistics: &str) -> Option<HashMap<String, Place>> {
+    let mut places = HashMap::new();
+    let rows = table(servers.lines().skip_while(|line| !line.starts_with("# ")), ' ')?;
+    for row in rows {
+        let number = |name: &str| row.get(name)?.parse::<u32>().ok();
+        let admin = number("srv_admin_state")?;
+        let place = Place {
+            address: row.get("srv_addr").filter(|address| **address != "-").map(|address| (*address).to_owned()),
+            is_up: number("srv_op_state")? == RUNNING,
+            is_drained: admin & (DRAINED | MAINTENANCE) != 0,
+            weight: number("srv_uweight")?,
+            ..Place::default()
+        };
+        places.insert((*row.get("srv_name")?).to_owned(), place);
+    }
+    let rows = table(statistics.lines().skip_while(|line| !line.starts_with("# ")), ',')?;
+    for row in rows {
+        let Some(place) = row.get("svname").and_then(|name| places.get_mut(*name)) else { continue };
+        let number = |name: &str| row.get(name).and_then(|text| text.parse::<u64>().ok()).unwrap_or_default();
+        place.sessions = u32::try_from(number("scur")).unwrap_or(u32::MAX);
+        let answers = ["hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_other"];
+        place.counters = Counters {
+            requests: answers.into_iter().map(number).sum::<u64>() + number("econ"),
+            errors: number("hrsp_5xx") + number("econ"),
+            latency: Duration::from_millis(number("ttime")),
+        };
+        let text = |name: &str| row.get(name).copied().unwrap_or_default();
+        let words = [text("check_status"), text("check_code")];
+        place.check = words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    }
+    Some(places)
+}
+
+/// Reads a table whose first line has `# ` and the names of the columns.
+fn table<'t>(mut lines: impl Iterator<Item = &'t str>, between: char) -> Option<Vec<HashMap<&'t str, &'t str>>> {
+    let names: Vec<&str> = lines.next()?.strip_prefix("# ")?.split(between).collect();
+    let rows = lines.filter(|line| !line.trim().is_empty());
+    Some(rows.map(|line| names.iter().copied().zip(line.split(between)).collect()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As `HAProxy` 2.6 prints them, without some columns.
+    const SERVERS: &str = "1
+# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight
+3 app 1 blue1 172.18.0.3 2 0 200 0
+3 app 2 blue2 172.18.0.4 2 8 56 0
+3 app 3 green1 - 0 32 0 0
+";
+    const STATISTICS: &str = "# pxname,svname,scur,econ,status,check_status,check_code,hrsp_2xx,hrsp_5xx,ttime,
+service,FRONTEND,3,,OPEN,,,9,0,,
+app,blue1,2,1,UP,L7OK,200,90,4,12,
+app,blue2,0,0,DRAIN,L7STS,503,0,0,0,
+app,green1,0,0,MAINT (resolution),,,0,0,0,
+";
+
+    #[test]
+    fn places_have_their_state_and_what_they_answered() {
+        let places = places(SERVERS, STATISTICS).expect("two tables");
+        let counters = Counters { requests: 95, errors: 5, latency: Duration::from_millis(12) };
+        let expected = Place {
+            address: Some("172.18.0.3".to_owned()),
+            is_up: true,
+            is_drained: false,
+            weight: 200,
+            sessions: 2,
+            check: "L7OK 200".to_owned(),
+            counters,
+        };
+        assert_eq!(places["blue1"], expected);
+        assert!(places["blue2"].is_drained && places["blue2"].check == "L7STS 503", "{:?}", places["blue2"]);
+        assert_eq!((places["green1"].is_up, &places["green1"].address), (false, &None));
+        assert_eq!(super::counters(&places, Slot::Blue).requests, 95);
+        let later = Counters { requests: 100, errors: 6, ..counters };
+        assert_eq!((later.since(counters).requests, later.since(counters).errors), (5, 1));
+        assert_eq!(Counters { requests: 3, errors: 0, ..counters }.since(counters).requests, 3);
+        assert_eq!(super::places("Permission denied", STATISTICS), None);
+    }
+}

@@ -1,0 +1,85 @@
+//! A process in a container, with its input and its output.
+
+use std::pin::Pin;
+
+use bollard::container::LogOutput;
+use bollard::exec::{CreateExecOptions, StartExecResults};
+use futures_util::{Stream, StreamExt};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+
+use crate::engine::sandbox::docker::client::{DockerClient, DockerError};
+
+/// Maximum number of bytes of output that are kept.
+const MAX_OUTPUT: usize = 4 * 1024 * 1024;
+
+/// A process in a container. When this is dropped, or this process ends, the input of the other one ends.
+pub(super) struct Tunnel {
+    input: Pin<Box<dyn AsyncWrite + Send>>,
+    output: Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>,
+}
+
+/// What a process printed.
+pub(super) struct Printed {
+    /// Standard output.
+    pub(super) output: Vec<u8>,
+    /// Standard error.
+    pub(super) errors: Vec<u8>,
+    /// Whether that is all.
+    pub(super) has_ended: bool,
+}
+
+impl Tunnel {
+    /// Starts a process.
+    pub(super) async fn open(client: &DockerClient, container: &str, command: &[&str]) -> Result<Self, DockerError> {
+        let doing = || format!("cannot start a process in {container}");
+        let options = CreateExecOptions {
+            cmd: Some(command.iter().map(|word| (*word).to_owned()).collect()),
+            user: Some("0".to_owned()),
+            attach_stdin: Some(true),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            ..CreateExecOptions::<String>::default()
+        };
+        let made =
+            client.api().create_exec(container, options).await.map_err(|error| DockerError::of(doing(), error))?;
+        match client.api().start_exec(&made.id, None).await.map_err(|error| DockerError::of(doing(), error))? {
+            StartExecResults::Attached { input, output } => Ok(Self { input, output }),
+            StartExecResults::Detached => {
+                Err(DockerError::Failed { doing: doing(), answer: "its output is not attached".to_owned() })
+            }
+        }
+    }
+
+    /// Writes to the input of the process.
+    pub(super) async fn send(&mut self, text: &str) -> std::io::Result<()> {
+        self.input.write_all(text.as_bytes()).await?;
+        self.input.flush().await
+    }
+
+    /// Ends the input of the process, and waits until the process has ended.
+    pub(super) async fn close(mut self) {
+        // The process may have ended already.
+        let _ = self.input.shutdown().await;
+        self.read(|_| false).await;
+    }
+
+    /// Reads until the standard output is enough, or there is no more.
+    pub(super) async fn read(&mut self, is_enough: impl Fn(&[u8]) -> bool) -> Printed {
+        let mut printed = Printed { output: Vec::new(), errors: Vec::new(), has_ended: false };
+        while !is_enough(&printed.output) {
+            match self.output.next().await {
+                Some(Ok(LogOutput::StdErr { message })) => printed.errors.extend_from_slice(&message),
+                Some(Ok(part)) => printed.output.extend_from_slice(part.as_ref()),
+                Some(Err(_)) | None => {
+                    printed.has_ended = true;
+                    break;
+                }
+            }
+            if printed.output.len() + printed.errors.len() > MAX_OUTPUT {
+                printed.has_ended = true;
+                break;
+            }
+        }
+        printed
+    }
+}

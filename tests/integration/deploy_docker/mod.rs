@@ -1,0 +1,95 @@
+//! Deployments to Docker: containers behind the router.
+
+mod load;
+mod service;
+mod steps;
+
+use std::fs;
+
+use crate::docker::docker;
+use crate::project::until;
+
+use service::{Refused, Service, kill_worker};
+
+#[test]
+fn what_runs_is_read_from_the_containers_alone() {
+    let Some(service) = Service::new("strategy = 'blue-green'", "replicas = 2") else { return };
+    service.call(&["deploy", "live", "v1"]).expect(0, &["started", "-blue-2 of", "is live"]);
+    assert_eq!((service.page().as_deref(), service.running()), (Some("v1"), service.replicas(&["blue-1", "blue-2"])));
+    // Without the state folder, the next deployment finds what runs.
+    fs::remove_dir_all(service.project.state()).expect("removed");
+    service.call(&["trust"]).expect(0, &[]);
+    service.call(&["deploy", "live", "v2"]).expect(0, &["Stop blue", "is live"]);
+    assert_eq!((service.page().as_deref(), service.running()), (Some("v2"), service.replicas(&["green-1", "green-2"])));
+    // The router comes back with its weights.
+    docker(&["restart", "-t", "1", &service.container("router")]).expect("restarted");
+    until("the router serves again", || service.page());
+    // More replicas than the router has places for: it gets another configuration.
+    service.settle("strategy = 'rolling'\nmax_surge = 5", "replicas = 5");
+    service.call(&["deploy", "live", "v1"]).expect(0, &["is live"]);
+    let all: Vec<String> = (1..=5).map(|number| format!("blue-{number}")).collect();
+    assert_eq!(service.running(), service.replicas(&all.iter().map(String::as_str).collect::<Vec<_>>()));
+    assert_eq!(service.page().as_deref(), Some("v1"));
+    // A release whose replicas are gone is started again on the way to another.
+    docker(&["rm", "-f", &service.container("blue-3")]).expect("removed");
+    service.call(&["deploy", "live", "v2"]).expect(0, &["is live"]);
+    assert_eq!((service.page().as_deref(), service.running().len()), (Some("v2"), 5));
+}
+
+#[test]
+fn a_release_that_never_is_healthy_is_explained_and_gets_no_traffic() {
+    let Some(service) = Service::new("strategy = 'blue-green'", "") else { return };
+    service.call(&["deploy", "live", "v1"]).expect(0, &["is live"]);
+    let failed = service.call(&["deploy", "live", "ends"]);
+    failed.expect(1, &["its last line: cannot open the database", "v1", "serves again"]);
+    let failed = service.call(&["deploy", "live", "sick"]);
+    failed.expect(1, &["GET", "/health: 500", "serves again"]);
+    service.call(&["logs", "--step", "2"]).expect(0, &["last lines of", "sick listens"]);
+    assert_eq!((service.page().as_deref(), service.running()), (Some("v1"), service.replicas(&["blue-1"])));
+    service.call(&["deploy", "live", "none"]).expect(1, &["none", "serves again"]);
+}
+
+#[test]
+fn a_port_of_another_container_is_not_taken_from_it() {
+    let Some(service) = Service::new("strategy = 'blue-green'", "") else { return };
+    let (port, other) = (format!("{}:80", service.port), format!("{}-by-hand", service.name));
+    docker(&["run", "-d", "--init", "--name", &other, "-p", &port, "busybox:local", "sleep", "60"]).expect("it runs");
+    let refused = service.call(&["deploy", "live", "v1"]);
+    refused.refuse(&["is published by the container", &other, &format!("docker stop {other}"), "target.publish"]);
+    assert_eq!(service.running(), service.replicas(&[]));
+    docker(&["rm", "-f", &other]).expect("removed");
+    let taken = service.container("blue-1");
+    docker(&["create", "--name", &taken, "busybox:local"]).expect("made");
+    service.call(&["deploy", "live", "v1"]).refuse(&["a container that cuelight did not start is named", &taken]);
+    docker(&["rm", &taken]).expect("removed: it was left alone");
+    service.call(&["deploy", "live", "v1"]).expect(0, &["is live"]);
+    // Another port for the router would take the service away.
+    service.settle("strategy = 'blue-green'", "publish = 1");
+    service.call(&["deploy", "live", "v2"]).refuse(&["publishes port", "and target.publish is 1"]);
+    assert_eq!(service.page().as_deref(), Some("v1"));
+}
+
+#[test]
+fn deployments_from_two_machines_do_not_meet() {
+    let steps = "strategy = 'canary'\ncanary.steps = ['10%', 'pause']";
+    let Some(service) = Service::new(steps, "") else { return };
+    service.call(&["deploy", "live", "v1"]).expect(0, &["is live"]);
+    let run = service.call(&["deploy", "live", "v2", "--detach"]).out().trim().to_owned();
+    until("the canary waits", || service.position(&run).filter(|position| position["done"] == 3));
+    let elsewhere = |args: &[&str]| {
+        let mut command = service.project.command(args);
+        command.env("CUELIGHT_STATE_DIR", service.project.home().join("elsewhere"));
+        crate::project::Said(command.output().expect("the program starts"))
+    };
+    elsewhere(&["trust"]).expect(0, &[]);
+    let refused = elsewhere(&["deploy", "live", "v1"]);
+    refused.refuse(&["another deployment to the environment goes on", &run]);
+    // The lock ends with the process that holds it.
+    kill_worker(&run);
+    let refused = elsewhere(&["deploy", "live", "v1"]);
+    refused.refuse(&["is between two releases", "10 % to green"]);
+    service.call(&["abort", "live"]).expect(0, &[]);
+    until("v1 serves alone", || (service.running() == service.replicas(&["blue-1"])).then_some(()));
+    service.settle("strategy = 'blue-green'", "");
+    elsewhere(&["deploy", "live", "v1"]).expect(0, &["is live"]);
+}

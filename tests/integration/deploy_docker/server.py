@@ -1,0 +1,42 @@
+"""A service: answers with its release, slowly below /slow, and with errors if its release says so."""
+import os, signal, sys, threading, time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+RELEASE = os.environ["RELEASE"]
+FAULT = os.environ.get("FAULT", "")
+
+if FAULT == "ends":
+    print("cannot open the database", flush=True)
+    sys.exit(3)
+
+
+class Service(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = 60
+
+    def do_GET(self):
+        if self.path == "/slow":
+            time.sleep(2)
+        is_bad = FAULT == "errors" and self.path != "/health" or FAULT == "sick" and self.path == "/health"
+        body = RELEASE.encode()
+        self.send_response(500 if is_bad else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+class Server(ThreadingHTTPServer):
+    request_queue_size = 128
+    daemon_threads = True
+
+    def handle_error(self, *_):
+        pass
+
+
+server = Server(("", 8080), Service)
+signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+print(f"{RELEASE} listens", flush=True)
+server.serve_forever()

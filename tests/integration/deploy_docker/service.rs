@@ -1,0 +1,153 @@
+//! A service with its releases, in an environment in Docker. Everything of it is removed in the end.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::docker::{docker, has};
+use crate::project::{Project, Said, until};
+use crate::survival::{kill, pids};
+
+/// Releases, and what is wrong with each.
+const RELEASES: [(&str, &str); 6] =
+    [("v1", ""), ("v2", ""), ("v3", "errors"), ("sick", "sick"), ("ends", "ends"), ("none", "no image")];
+
+pub(super) struct Service {
+    pub(super) project: Project,
+    /// Name of the service, of which no other test has one.
+    pub(super) name: String,
+    /// Port of the router.
+    pub(super) port: u16,
+}
+
+impl Service {
+    /// Makes the service, with no release deployed. `environment` and `target` are settings.
+    pub(super) fn new(environment: &str, target: &str) -> Option<Self> {
+        if !has(&["cuelight-router:local", "python:3.11-slim", "busybox:local"]) {
+            return None;
+        }
+        let project = Project::new("on: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: echo hi}]}}\n");
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
+        let service = Self { project, name: format!("cuelight-test-{port}"), port };
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/integration/deploy_docker/server.py");
+        let folder = service.project.home().join("image");
+        fs::create_dir_all(&folder).expect("made");
+        fs::copy(script, folder.join("server.py")).expect("copied");
+        for (tag, fault) in RELEASES {
+            service.project.commit();
+            service.project.git(&["tag", tag]);
+            if fault == "no image" {
+                continue;
+            }
+            let file = format!(
+                "FROM python:3.11-slim\nCOPY server.py /\nENV RELEASE={tag} FAULT={fault}\nCMD [\"python3\", \"/server.py\"]\n"
+            );
+            fs::write(folder.join("Dockerfile"), file).expect("written");
+            docker(&["build", "-q", "-t", &service.image(tag), &folder.display().to_string()]).expect("built");
+        }
+        service.settle(environment, target);
+        Some(service)
+    }
+
+    /// Writes the settings, and trusts them.
+    pub(super) fn settle(&self, environment: &str, target: &str) {
+        let publish = if target.contains("publish") { String::new() } else { format!("publish = {}\n", self.port) };
+        let (name, state) = (&self.name, "interval = '200ms'\nretries = 5");
+        let text = format!(
+            "[environments.live]\n{environment}\n[environments.live.target]\nkind = 'docker'\nservice = '{name}'\n\
+             image = '{name}:{{release}}'\nport = 8080\n{publish}{target}\n\
+             [environments.live.health]\nhttp = '/health'\n{state}\n\
+             [environments.live.analysis]\nerrors = '1%'\nmin_requests = 20\n"
+        );
+        self.project.write(".cuelight.toml", &text);
+        self.call(&["trust"]).expect(0, &[]);
+    }
+
+    fn image(&self, tag: &str) -> String {
+        format!("{}:{tag}", self.name)
+    }
+
+    /// Returns the name of a container of the environment.
+    pub(super) fn container(&self, what: &str) -> String {
+        format!("{}-live-{what}", self.name)
+    }
+
+    pub(super) fn call(&self, args: &[&str]) -> Said {
+        self.project.call(args)
+    }
+
+    /// Requests the page; `None` if the request fails.
+    pub(super) fn page(&self) -> Option<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        head.starts_with("HTTP/1.1 200").then(|| body.to_owned())
+    }
+
+    /// Returns the names of the replicas that exist, sorted.
+    pub(super) fn running(&self) -> Vec<String> {
+        let service = format!("label=dev.cuelight.service={}", self.name);
+        let filters = ["--filter", &service, "--filter", "label=dev.cuelight.role=replica"];
+        let list = docker(&[&["ps", "-a", "--format", "{{.Names}}"], &filters[..]].concat()).expect("docker answers");
+        let mut names: Vec<String> = list.lines().map(str::to_owned).collect();
+        names.sort();
+        names
+    }
+
+    /// Returns the full names of replicas.
+    pub(super) fn replicas(&self, names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| self.container(name)).collect()
+    }
+
+    /// Returns the position of a deployment in its plan.
+    pub(super) fn position(&self, run: &str) -> Option<Value> {
+        let text = fs::read(self.project.state().join("runs").join(run).join("deployment.json")).ok()?;
+        serde_json::from_slice(&text).ok()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // One that keeps a former release would start the router again.
+        let home = self.project.home().display().to_string();
+        for worker in pids(|command| command.contains("worker") && command.contains(&home)) {
+            kill(worker);
+        }
+        let list = docker(&["ps", "-aq", "--filter", &format!("name={}", self.name)]).unwrap_or_default();
+        let containers: Vec<&str> = list.lines().collect();
+        docker(&[&["rm", "-f", "-v"], &containers[..]].concat());
+        docker(&["network", "rm", &format!("{}-live", self.name)]);
+        for (tag, _) in RELEASES {
+            docker(&["rmi", &self.image(tag)]);
+        }
+    }
+}
+
+/// Asserts that the program refused, in these words.
+pub(super) trait Refused {
+    fn refuse(&self, words: &[&str]);
+}
+
+impl Refused for Said {
+    #[track_caller]
+    fn refuse(&self, words: &[&str]) {
+        assert_ne!(self.code(), 0, "{}", self.text());
+        self.expect(self.code(), words);
+    }
+}
+
+/// Kills the worker of a deployment.
+pub(super) fn kill_worker(run: &str) {
+    let workers = || pids(|command| command.contains("worker") && command.contains(run));
+    for worker in workers() {
+        kill(worker);
+    }
+    until("the worker is gone", || workers().is_empty().then_some(()));
+}

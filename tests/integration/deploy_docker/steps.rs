@@ -1,0 +1,81 @@
+//! Deployments whose worker is killed at every step, and go on or back.
+
+use std::time::{Duration, Instant};
+
+use crate::project::until;
+
+use super::service::{Service, kill_worker};
+
+/// Kills the worker of a deployment of v2 over v1 before and in each step, then resumes or aborts it.
+fn killed_at_each_step(strategy: &str, replicas: u32) {
+    let Some(service) = Service::new(strategy, &format!("replicas = {replicas}")) else { return };
+    service.call(&["deploy", "live", "v1"]).expect(0, &["is live"]);
+    let mut live = "v1";
+    let mut at = 0;
+    loop {
+        let next = if live == "v1" { "v2" } else { "v1" };
+        let run = service.call(&["deploy", "live", next, "--detach"]).out().trim().to_owned();
+        let reached = reach(&service, &run, at);
+        // Into the step, further with each.
+        std::thread::sleep(Duration::from_millis((at as u64 * 70) % 200));
+        kill_worker(&run);
+        let what = format!("{strategy}, step {at}, {next} over {live}");
+        let is_over = service.position(&run).is_some_and(|position| position["has_ended"] == true);
+        if is_over {
+            live = next;
+        } else if at % 2 == 0 {
+            service.call(&["resume", &run]).expect(0, &[]);
+            live = next;
+        } else {
+            let said = service.call(&["abort", "live"]);
+            assert!([0, 1].contains(&said.code()), "{what}: {}", said.text());
+        }
+        settled(&service, live, replicas, &what);
+        if !reached {
+            break;
+        }
+        at += 1;
+    }
+    assert!(at >= 5, "the plan has at least 5 steps, and {at} were seen");
+}
+
+/// Waits until a number of steps is done. Returns whether the deployment has that many.
+fn reach(service: &Service, run: &str, wanted: usize) -> bool {
+    let began = Instant::now();
+    loop {
+        if let Some(position) = service.position(run) {
+            let done = position["done"].as_u64().unwrap_or_default() as usize;
+            let all = position["plan"]["steps"].as_array().map_or(0, Vec::len);
+            if done >= wanted || position["has_ended"] == true {
+                return done >= wanted && wanted < all;
+            }
+        }
+        assert!(began.elapsed() < Duration::from_mins(1), "step {wanted} is not reached");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Waits until one release has its replicas, and all requests go there.
+fn settled(service: &Service, live: &str, replicas: u32, what: &str) {
+    let began = Instant::now();
+    loop {
+        let pages: Vec<_> = (0..6).map(|_| service.page()).collect();
+        let running = service.running();
+        if running.len() == replicas as usize && pages.iter().all(|page| page.as_deref() == Some(live)) {
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_secs(30), "{what}: {pages:?} of {running:?}, not {live}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    until("no deployment is open", || (service.call(&["abort", "live"]).code() != 0).then_some(()));
+}
+
+#[test]
+fn a_blue_green_deployment_that_is_killed_at_any_step_goes_on_or_back() {
+    killed_at_each_step("strategy = 'blue-green'", 1);
+}
+
+#[test]
+fn a_rolling_deployment_that_is_killed_at_any_step_goes_on_or_back() {
+    killed_at_each_step("strategy = 'rolling'", 2);
+}
