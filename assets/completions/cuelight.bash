@@ -79,6 +79,9 @@ _cuelight() {
             cuelight,forward)
                 cmd="cuelight__subcmd__forward"
                 ;;
+            cuelight,held)
+                cmd="cuelight__subcmd__held"
+                ;;
             cuelight,keys)
                 cmd="cuelight__subcmd__keys"
                 ;;
@@ -163,6 +166,18 @@ _cuelight() {
             cuelight__subcmd__cache,list)
                 cmd="cuelight__subcmd__cache__subcmd__list"
                 ;;
+            cuelight__subcmd__held,continue)
+                cmd="cuelight__subcmd__held__subcmd__continue"
+                ;;
+            cuelight__subcmd__held,list)
+                cmd="cuelight__subcmd__held__subcmd__list"
+                ;;
+            cuelight__subcmd__held,retry)
+                cmd="cuelight__subcmd__held__subcmd__retry"
+                ;;
+            cuelight__subcmd__held,skip)
+                cmd="cuelight__subcmd__held__subcmd__skip"
+                ;;
             cuelight__subcmd__tools,add)
                 cmd="cuelight__subcmd__tools__subcmd__add"
                 ;;
@@ -188,7 +203,7 @@ _cuelight() {
 
     case "${cmd}" in
         cuelight)
-            opts="-h -V --read-only --help --version run demo attach watch runs show logs artifacts cache tools explain cancel delete rerun dispatch workflow resume approve reject env deploy deploys promote pause abort rollback lock unlock audit shell replay screenshot lint plan eval trust doctor auth clean keys config completions forward worker"
+            opts="-h -V --read-only --help --version run demo attach watch runs show logs artifacts cache tools explain cancel delete rerun dispatch workflow resume approve reject env deploy deploys promote pause abort rollback lock unlock audit held shell replay screenshot lint plan eval trust doctor auth clean keys config completions forward worker"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -725,6 +740,140 @@ _cuelight() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        cuelight__subcmd__held)
+            opts="-h --help list retry skip continue"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cuelight__subcmd__held__subcmd__continue)
+            opts="-R -j -h --all --repository --job --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --repository)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -R)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --job)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -j)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cuelight__subcmd__held__subcmd__list)
+            opts="-R -j -h --all --repository --job --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --repository)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -R)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --job)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -j)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cuelight__subcmd__held__subcmd__retry)
+            opts="-R -j -h --all --repository --job --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --repository)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -R)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --job)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -j)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cuelight__subcmd__held__subcmd__skip)
+            opts="-R -j -h --all --repository --job --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --repository)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -R)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --job)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -j)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         cuelight__subcmd__keys)
             opts="-h --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -1125,6 +1274,14 @@ _cuelight() {
                     return 0
                     ;;
                 --sandbox)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --on-failure)
+                    COMPREPLY=($(compgen -W "end hold" -- "${cur}"))
+                    return 0
+                    ;;
+                --hold-minutes)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -56,6 +56,7 @@ complete -c cuelight -n "__fish_cuelight_needs_command" -a "rollback" -d 'Bring 
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "lock" -d 'Lock an environment: nothing is deployed to it'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "unlock" -d 'Unlock an environment'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "audit" -d 'Print who asked, decided and did what in the environments'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "held" -d 'Say how jobs go on whose failed step is held (`run --on-failure hold`)'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "shell" -d 'Open a shell in the environment of a running or failed job'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "replay" -d 'Play a past run again on the screen, forward and back, at any speed'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "screenshot" -d 'Draw the screen at a moment of a run, as text or as a picture'
@@ -83,6 +84,9 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l secret-file -d
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l var -d 'A configuration variable' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l max-parallel -d 'Maximum number of jobs at once [default: the number of processors]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l sandbox -d 'Where jobs without a `container:` run: host, docker, or docker:IMAGE' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l on-failure -d 'What happens when a step fails: its job ends, or holds until `cuelight held` says how it goes on' -r -f -a "end\t'The steps after it are skipped, and the job ends'
+hold\t'The job waits, with its machine, services and files'"
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l hold-minutes -d 'How long a failed step is held at most, in minutes' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l format -d '`json`: log lines and the result as JSON lines' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l runner -d '`host`: every job on this machine and in place, for any `runs-on`' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l repository -d 'The repository\'s owner/name' -r
@@ -95,7 +99,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l debug -d 'Keep
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l trust -d 'Trust this repository for this run'
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s d -l detach -d 'Print the run\'s id and leave it running'
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l json -d 'Print the records, one JSON object per line'
-complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cuelight -n "__fish_cuelight_using_subcommand demo" -l project -d 'The project to unpack' -r -f -a "tally\t'In plain shell: its pipeline needs git and a POSIX shell, and shows a service if Docker answers'
 aura\t'A Python service: needs Docker, Python 3.11, Node.js, and actions from github.com'"
 complete -c cuelight -n "__fish_cuelight_using_subcommand demo" -l into -d 'Unpack into this folder [default: `demo` or `aura` beside the runs]' -r -F
@@ -277,6 +281,31 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand unlock" -s h -l help -
 complete -c cuelight -n "__fish_cuelight_using_subcommand audit" -l csv -d 'Print comma-separated values'
 complete -c cuelight -n "__fish_cuelight_using_subcommand audit" -l json -d 'Print one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand audit" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue" -f -a "list" -d 'List the steps that are held'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue" -f -a "retry" -d 'Run the step again'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue" -f -a "skip" -d 'Count the step as a success, and run the steps after it'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue" -f -a "continue" -d 'Let the step fail, as without a hold'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from list" -s R -l repository -d 'The repository on a server whose `latest` run, or whose run with this number is meant' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from list" -s j -l job -d 'The job: its id, key or name [default: all jobs with a held step]' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from list" -l all -d 'Let `latest` be the newest run of all repositories'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from list" -l json -d 'Print one JSON object per line'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from retry" -s R -l repository -d 'The repository on a server whose `latest` run, or whose run with this number is meant' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from retry" -s j -l job -d 'The job: its id, key or name [default: all jobs with a held step]' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from retry" -l all -d 'Let `latest` be the newest run of all repositories'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from retry" -l json -d 'Print one JSON object per line'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from retry" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from skip" -s R -l repository -d 'The repository on a server whose `latest` run, or whose run with this number is meant' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from skip" -s j -l job -d 'The job: its id, key or name [default: all jobs with a held step]' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from skip" -l all -d 'Let `latest` be the newest run of all repositories'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from skip" -l json -d 'Print one JSON object per line'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from skip" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from continue" -s R -l repository -d 'The repository on a server whose `latest` run, or whose run with this number is meant' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from continue" -s j -l job -d 'The job: its id, key or name [default: all jobs with a held step]' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from continue" -l all -d 'Let `latest` be the newest run of all repositories'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from continue" -l json -d 'Print one JSON object per line'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from continue" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -s R -l repository -d 'The repository on a server whose `latest` run, or whose run with this number is meant' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -l service -d 'Open the shell in the container of this service of a running job' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -s s -l secret -d 'A secret that the run had, for the step\'s environment; without a value it is taken from the environment' -r

@@ -48,6 +48,9 @@ _arguments "${_arguments_options[@]}" : \
 '*--var=[A configuration variable]:NAME=VALUE:_default' \
 '--max-parallel=[Maximum number of jobs at once \[default\: the number of processors\]]:N:_default' \
 '--sandbox=[Where jobs without a \`container\:\` run\: host, docker, or docker\:IMAGE]:PLACE:_default' \
+'--on-failure=[What happens when a step fails\: its job ends, or holds until \`cuelight held\` says how it goes on]:WHAT:((end\:"The steps after it are skipped, and the job ends"
+hold\:"The job waits, with its machine, services and files"))' \
+'--hold-minutes=[How long a failed step is held at most, in minutes]:MINUTES:_default' \
 '--format=[\`json\`\: log lines and the result as JSON lines]:FORMAT:_default' \
 '--runner=[\`host\`\: every job on this machine and in place, for any \`runs-on\`]:RUNNER:_default' \
 '--repository=[The repository'\''s owner/name]:REPOSITORY:_default' \
@@ -61,8 +64,8 @@ _arguments "${_arguments_options[@]}" : \
 '-d[Print the run'\''s id and leave it running]' \
 '--detach[Print the run'\''s id and leave it running]' \
 '(-d --detach)--json[Print the records, one JSON object per line]' \
-'-h[Print help]' \
-'--help[Print help]' \
+'-h[Print help (see more with '\''--help'\'')]' \
+'--help[Print help (see more with '\''--help'\'')]' \
 '::workflow -- A workflow file, or the name of one in .github/workflows \[default\: those that the event runs\]:_default' \
 && ret=0
 ;;
@@ -525,6 +528,76 @@ _arguments "${_arguments_options[@]}" : \
 '::environment -- Only entries of this environment:_default' \
 && ret=0
 ;;
+(held)
+_arguments "${_arguments_options[@]}" : \
+'-h[Print help]' \
+'--help[Print help]' \
+":: :_cuelight__subcmd__held_commands" \
+"*::: :->held" \
+&& ret=0
+
+    case $state in
+    (held)
+        words=($line[1] "${words[@]}")
+        (( CURRENT += 1 ))
+        curcontext="${curcontext%:*:*}:cuelight-held-command-$line[1]:"
+        case $line[1] in
+            (list)
+_arguments "${_arguments_options[@]}" : \
+'(--all)-R+[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
+'(--all)--repository=[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
+'-j+[The job\: its id, key or name \[default\: all jobs with a held step\]]:JOB:_default' \
+'--job=[The job\: its id, key or name \[default\: all jobs with a held step\]]:JOB:_default' \
+'--all[Let \`latest\` be the newest run of all repositories]' \
+'--json[Print one JSON object per line]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'::run -- The run'\''s id, its beginning or end, `latest`\: the newest run of this repository; or a run on a server\: its number, OWNER/REPO/NUMBER or its URL:_default' \
+&& ret=0
+;;
+(retry)
+_arguments "${_arguments_options[@]}" : \
+'(--all)-R+[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
+'(--all)--repository=[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
+'-j+[The job\: its id, key or name \[default\: all jobs with a held step\]]:JOB:_default' \
+'--job=[The job\: its id, key or name \[default\: all jobs with a held step\]]:JOB:_default' \
+'--all[Let \`latest\` be the newest run of all repositories]' \
+'--json[Print one JSON object per line]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'::run -- The run'\''s id, its beginning or end, `latest`\: the newest run of this repository; or a run on a server\: its number, OWNER/REPO/NUMBER or its URL:_default' \
+&& ret=0
+;;
+(skip)
+_arguments "${_arguments_options[@]}" : \
+'(--all)-R+[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
+'(--all)--repository=[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
+'-j+[The job\: its id, key or name \[default\: all jobs with a held step\]]:JOB:_default' \
+'--job=[The job\: its id, key or name \[default\: all jobs with a held step\]]:JOB:_default' \
+'--all[Let \`latest\` be the newest run of all repositories]' \
+'--json[Print one JSON object per line]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'::run -- The run'\''s id, its beginning or end, `latest`\: the newest run of this repository; or a run on a server\: its number, OWNER/REPO/NUMBER or its URL:_default' \
+&& ret=0
+;;
+(continue)
+_arguments "${_arguments_options[@]}" : \
+'(--all)-R+[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
+'(--all)--repository=[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
+'-j+[The job\: its id, key or name \[default\: all jobs with a held step\]]:JOB:_default' \
+'--job=[The job\: its id, key or name \[default\: all jobs with a held step\]]:JOB:_default' \
+'--all[Let \`latest\` be the newest run of all repositories]' \
+'--json[Print one JSON object per line]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'::run -- The run'\''s id, its beginning or end, `latest`\: the newest run of this repository; or a run on a server\: its number, OWNER/REPO/NUMBER or its URL:_default' \
+&& ret=0
+;;
+        esac
+    ;;
+esac
+;;
 (shell)
 _arguments "${_arguments_options[@]}" : \
 '(--all)-R+[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
@@ -749,6 +822,7 @@ _cuelight_commands() {
 'lock:Lock an environment\: nothing is deployed to it' \
 'unlock:Unlock an environment' \
 'audit:Print who asked, decided and did what in the environments' \
+'held:Say how jobs go on whose failed step is held (\`run --on-failure hold\`)' \
 'shell:Open a shell in the environment of a running or failed job' \
 'replay:Play a past run again on the screen, forward and back, at any speed' \
 'screenshot:Draw the screen at a moment of a run, as text or as a picture' \
@@ -903,6 +977,36 @@ _cuelight__subcmd__explain_commands() {
 _cuelight__subcmd__forward_commands() {
     local commands; commands=()
     _describe -t commands 'cuelight forward commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__held_commands] )) ||
+_cuelight__subcmd__held_commands() {
+    local commands; commands=(
+'list:List the steps that are held' \
+'retry:Run the step again' \
+'skip:Count the step as a success, and run the steps after it' \
+'continue:Let the step fail, as without a hold' \
+    )
+    _describe -t commands 'cuelight held commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__held__subcmd__continue_commands] )) ||
+_cuelight__subcmd__held__subcmd__continue_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight held continue commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__held__subcmd__list_commands] )) ||
+_cuelight__subcmd__held__subcmd__list_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight held list commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__held__subcmd__retry_commands] )) ||
+_cuelight__subcmd__held__subcmd__retry_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight held retry commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__held__subcmd__skip_commands] )) ||
+_cuelight__subcmd__held__subcmd__skip_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight held skip commands' commands "$@"
 }
 (( $+functions[_cuelight__subcmd__keys_commands] )) ||
 _cuelight__subcmd__keys_commands() {

@@ -6,7 +6,7 @@ use crate::model::capabilities::Unavailable;
 use crate::model::feed::{BrokenWorkflow, Connection, Notice, Polling, Request, StartableWorkflow, Watching};
 use crate::model::rights::{KnownRights, Rights};
 use crate::model::{
-    Command, Conclusion, DeploymentOrder, EndReason, Event, Expected, PendingReview, Phase, Record, Reply,
+    Command, Conclusion, DeploymentOrder, EndReason, Event, Expected, HeldOrder, PendingReview, Phase, Record, Reply,
     RepositoryId, RerunScope, Review, Run, RunId, RunInfo, Summary, Timestamp,
 };
 use crate::store::runs::RunStore;
@@ -294,6 +294,9 @@ pub(super) fn command_name(command: &Command) -> &'static str {
         Command::Deployment { order: DeploymentOrder::Pause, .. } => "pause",
         Command::Deployment { order: DeploymentOrder::Abort { .. }, .. } => "abort",
         Command::Deployment { order: DeploymentOrder::Review { .. }, .. } => "review",
+        Command::Held { order: HeldOrder::Retry, .. } => "retry of the held step",
+        Command::Held { order: HeldOrder::Skip, .. } => "skip of the held step",
+        Command::Held { order: HeldOrder::Continue, .. } => "continuation after the held step",
         Command::Dispatch { .. } => "dispatch",
         Command::Delete => "removal",
         Command::DeleteLogs => "removal of the logs",

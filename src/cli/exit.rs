@@ -23,13 +23,15 @@ pub enum Exit {
     TimedOut,
     /// A bug in cuelight.
     Internal,
+    /// A failed step is held, and nobody at a terminal was there to say how its job goes on. The run is in progress.
+    Held,
     /// The run was cancelled, or Ctrl-C left it in progress.
     Cancelled,
 }
 
 impl Exit {
     /// All codes, for the documentation.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Success,
         Self::Failed,
         Self::Usage,
@@ -38,6 +40,7 @@ impl Exit {
         Self::Unavailable,
         Self::TimedOut,
         Self::Internal,
+        Self::Held,
         Self::Cancelled,
     ];
 
@@ -53,6 +56,7 @@ impl Exit {
             Self::Unavailable => 5,
             Self::TimedOut => 6,
             Self::Internal => 70,
+            Self::Held => 77,
             Self::Cancelled => 130,
         }
     }
@@ -71,6 +75,7 @@ impl Exit {
             Self::Unavailable => "the state folder, a worker or a server cannot be reached or written",
             Self::TimedOut => "no run appeared in time",
             Self::Internal => "a bug in cuelight",
+            Self::Held => "a failed step is held, and the run goes on with `cuelight held`",
             Self::Cancelled => "the run was cancelled, or is no longer followed",
         }
     }

@@ -18,6 +18,7 @@ mod exit;
 mod explain;
 mod failure;
 mod forward;
+mod held;
 #[cfg(test)]
 mod hostile;
 mod keys;
@@ -129,6 +130,8 @@ enum Command {
     Unlock(deployments::UnlockArgs),
     /// Print who asked, decided and did what in the environments
     Audit(deployments::AuditArgs),
+    /// Say how jobs go on whose failed step is held (`run --on-failure hold`)
+    Held(held::Args),
     /// Open a shell in the environment of a running or failed job
     Shell(shell::Args),
     /// Play a past run again on the screen, forward and back, at any speed
@@ -336,6 +339,7 @@ fn carry_out(cli: &Cli) -> Outcome {
         Some(Command::Lock(args)) => deployments::lock(args),
         Some(Command::Unlock(args)) => deployments::unlock(args),
         Some(Command::Audit(args)) => deployments::audit(args),
+        Some(Command::Held(args)) => held::run(args),
         Some(Command::Shell(args)) => shell::run(args),
         Some(Command::Replay(run)) => replay(run),
         Some(Command::Screenshot(args)) => screenshot::run(args),

@@ -23,6 +23,7 @@ pub mod checkpoint;
 pub mod concurrency;
 pub mod context;
 pub mod environments;
+pub mod hold;
 pub mod job;
 pub mod mask;
 pub mod outlet;
@@ -113,6 +114,8 @@ pub struct RunContext {
     pub options: Options,
     /// Services for actions: artifacts and caches.
     pub results: results::Results,
+    /// Failed steps that wait for a person.
+    pub holds: hold::Holds,
 }
 
 impl RunContext {

@@ -58,6 +58,8 @@ pub struct LaunchRequest {
     pub offline: bool,
     /// Keep debug lines and set `RUNNER_DEBUG`.
     pub debug: bool,
+    /// How many minutes a failed step is held. `None` if it is not.
+    pub hold_minutes: Option<u64>,
     /// Start this run in a repository that is not trusted.
     pub trust: bool,
     /// Run every job on this machine and in place, without regard to its `runs-on`; for tests against the runner's contract.
@@ -156,6 +158,7 @@ impl LaunchRequest {
             in_place: self.in_place || self.any_runner,
             any_runner: self.any_runner,
             debug: self.debug,
+            hold_minutes: self.hold_minutes,
             ..WorkflowSpec::default()
         };
         (info, spec)

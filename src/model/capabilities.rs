@@ -64,9 +64,11 @@ impl Operation {
             Command::ApproveFork => Self::ApproveFork,
             Command::Delete => Self::Delete,
             Command::DeleteLogs => Self::DeleteLogs,
-            Command::Dispatch { .. } | Command::Deployment { .. } | Command::Yield { .. } | Command::Watch => {
-                return None;
-            }
+            Command::Dispatch { .. }
+            | Command::Deployment { .. }
+            | Command::Held { .. }
+            | Command::Yield { .. }
+            | Command::Watch => return None,
         })
     }
 }
@@ -113,6 +115,9 @@ pub enum Unavailable {
     /// No deployment of the run waits for a review.
     #[error("no deployment waits for a review")]
     NothingToReview,
+    /// The job has no step that is held.
+    #[error("no step of the job is held")]
+    NotHeld,
     /// The run is not a deployment by this machine.
     #[error("the run is not a deployment by this machine")]
     NotDeployment,

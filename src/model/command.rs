@@ -40,6 +40,13 @@ pub enum Command {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<Actor>,
     },
+    /// Say how a job goes on whose failed step is held.
+    Held {
+        /// The job.
+        job: JobId,
+        /// How it goes on.
+        order: HeldOrder,
+    },
     /// Approve the run of a fork, which nothing of has started.
     ApproveFork,
     /// Remove the run from its server, and here.
@@ -92,6 +99,18 @@ pub enum DeploymentOrder {
         /// Comment; may be empty.
         comment: String,
     },
+}
+
+/// How a job goes on after a failed step that was held.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeldOrder {
+    /// Run the step again.
+    Retry,
+    /// Count the step as a success.
+    Skip,
+    /// Let the step fail, as without a hold.
+    Continue,
 }
 
 /// Jobs that a new attempt runs again.

@@ -8,7 +8,8 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Command, Conclusion, EndReason, Explanation, Gate, JobId, PendingReview, Reply, Service, StepNumber, Timestamp,
+    Command, Conclusion, EndReason, Explanation, Gate, HeldOrder, JobId, PendingReview, Reply, Service, StepNumber,
+    Timestamp,
 };
 
 /// An event with its sequence number and time in the journal of a run.
@@ -162,6 +163,27 @@ pub enum Event<O = LineRange> {
         step: StepNumber,
         /// The annotation.
         annotation: Annotation,
+    },
+    /// A step failed, and waits until a person says how its job goes on.
+    StepHeld {
+        /// Id of the job.
+        job: JobId,
+        /// Number of the step.
+        step: StepNumber,
+        /// Reason of the failure, as a message.
+        reason: String,
+        /// When the step fails without an order.
+        until: Timestamp,
+    },
+    /// A held step goes on.
+    StepReleased {
+        /// Id of the job.
+        job: JobId,
+        /// Number of the step.
+        step: StepNumber,
+        /// The order; `None` if the time is over, or the job was cancelled.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        order: Option<HeldOrder>,
     },
     /// A step ended.
     StepFinished {

@@ -30,7 +30,7 @@ pub mod testing;
 mod time;
 mod waiting;
 
-pub use command::{Command, DeploymentOrder, Reply, RerunScope};
+pub use command::{Command, DeploymentOrder, HeldOrder, Reply, RerunScope};
 pub use event::{Annotation, Event, JobOutline, Level, LineRange, Record, Signal, StepKind, StepOutline};
 pub use expected::Expected;
 pub use explanation::{Explanation, Outcome};

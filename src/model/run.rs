@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::deployment::DEPLOYMENT_EVENT;
 use super::{
-    Annotation, Conclusion, EndReason, Explanation, JobId, PendingReview, Phase, Review, RunId, Service, Signal,
+    Annotation, Conclusion, EndReason, Explanation, Gate, JobId, PendingReview, Phase, Review, RunId, Service, Signal,
     StepKind, StepNumber, Timestamp,
 };
 
@@ -197,6 +197,12 @@ impl Job {
         let failed =
             |conclusion| matches!(conclusion, Conclusion::Failure | Conclusion::TimedOut | Conclusion::StartupFailure);
         !self.allowed_failure && self.phase.conclusion().is_some_and(failed)
+    }
+
+    /// Returns the failed step of the job that is held.
+    #[must_use]
+    pub fn held(&self) -> Option<&Step> {
+        self.steps.iter().find(|step| matches!(step.phase, Phase::Waiting(Gate::Held { .. })))
     }
 
     /// Whether the job has ended and ran steps, of which no log is here: that of a run on a server comes after its end.

@@ -42,6 +42,13 @@ pub enum Gate {
     Resource(String),
     /// A rule of an environment of this machine, as a sentence about it.
     Rule(String),
+    /// A person, who says how a job goes on after a failed step.
+    Held {
+        /// Reason of the failure, as a message.
+        reason: String,
+        /// When the step fails without an order.
+        until: Timestamp,
+    },
     /// A review of the environment with this name.
     Review(String),
     /// The wait timer of an environment (remote runs).
@@ -131,6 +138,7 @@ impl Gate {
             Self::Capacity => "waits for a free slot".to_owned(),
             Self::Resource(resource) => format!("waits for {resource}"),
             Self::Rule(sentence) => sentence.clone(),
+            Self::Held { reason, until } => format!("failed and held until {}: {reason}", until.clock()),
             Self::Review(name) => format!("waits for a review of {name}"),
             Self::Timer { environment, until } => {
                 format!("waits for the timer of {environment} until {}", until.clock())

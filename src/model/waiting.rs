@@ -164,7 +164,7 @@ impl Run {
             },
             Gate::Timer { environment, until } => WaitCause::Timer { environment: environment.clone(), until: *until },
             Gate::Protection(environment) => WaitCause::Rules { environment: environment.clone(), apps: None },
-            Gate::Capacity | Gate::Resource(_) | Gate::Rule(_) | Gate::Other(_) => {
+            Gate::Capacity | Gate::Resource(_) | Gate::Rule(_) | Gate::Held { .. } | Gate::Other(_) => {
                 WaitCause::Other { what: gate.reason() }
             }
         }

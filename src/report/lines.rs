@@ -6,8 +6,8 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 
 use crate::model::{
-    Command, Conclusion, DeploymentOrder, Event, Gate, JobId, LineRange, Record, Reply, RerunScope, Run, Service,
-    ServiceState, Step, StepKind, StepNumber,
+    Command, Conclusion, DeploymentOrder, Event, Gate, HeldOrder, JobId, LineRange, Record, Reply, RerunScope, Run,
+    Service, ServiceState, Step, StepKind, StepNumber,
 };
 use crate::report::style::{Out, Style};
 use crate::store::first_error::FirstError;
@@ -19,7 +19,7 @@ use crate::ui::theme::{Colours, Hue};
 
 use super::ending::{ending, first_line, took};
 use super::reviews::waiting;
-use super::{Logs, Printer};
+use super::{Logs, Printer, held};
 
 /// Maximum width of the name of a job or a step before its lines, in columns.
 const MAX_PREFIX: usize = 24;
@@ -263,6 +263,11 @@ impl Printer for Lines {
                 self.grown = Some((job.clone(), *step));
                 Ok(())
             }
+            Event::StepHeld { job, step: number, .. } => {
+                let Some(step) = step(run, job, *number) else { return Ok(()) };
+                let line = held::waiting(&run.info.id, job, step, style);
+                out.line(text!("{}{} {}", self.prefix(run, job), style.glyph(&step.phase), line))
+            }
             Event::StepFinished { job, step: number, .. } => {
                 self.close(run, (job, *number), logs, out)?;
                 let Some(step) = step(run, job, *number) else { return Ok(()) };
@@ -397,6 +402,14 @@ fn order(command: &Command) -> TerminalText {
         Command::Review { approve: true, .. } => text!("approve the deployment"),
         Command::Review { approve: false, .. } => text!("reject the deployment"),
         Command::Yield { group, to, .. } => text!("release the concurrency group {} for {}", group, to),
+        Command::Held { job, order } => {
+            let what = match order {
+                HeldOrder::Retry => "retry the held step of",
+                HeldOrder::Skip => "skip the held step of",
+                HeldOrder::Continue => "let the held step fail of",
+            };
+            text!("{} {}", what, job)
+        }
         Command::Watch => text!("watch"),
     }
 }

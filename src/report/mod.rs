@@ -9,6 +9,7 @@ pub mod deployments;
 mod ending;
 pub mod environments;
 mod github;
+pub mod held;
 mod json;
 pub mod keys;
 mod lines;
@@ -218,6 +219,12 @@ impl<'p> Printing<'p> {
     pub fn has_failed_job(&self) -> bool {
         let run = self.store.run(self.folder.id()).filter(|run| run.attempt >= self.attempt);
         run.is_some_and(|run| run.jobs.values().any(Job::has_failed))
+    }
+
+    /// Whether a failed step of the run is held.
+    pub fn is_held(&self) -> bool {
+        let run = self.store.run(self.folder.id());
+        run.is_some_and(|run| run.jobs.values().any(|job| job.held().is_some()))
     }
 
     /// Erases the line that has no end yet, so that a message can be printed. The next records show it again.

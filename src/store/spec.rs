@@ -194,6 +194,9 @@ pub struct WorkflowSpec {
     pub offline: bool,
     /// Whether GitHub's API is answered on this machine for actions.
     pub local_api: bool,
+    /// How many minutes a failed step is held, until a person says how its job goes on. `None` if it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold_minutes: Option<u64>,
     /// Whether debug lines are kept.
     pub debug: bool,
 }

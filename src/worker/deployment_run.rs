@@ -12,7 +12,7 @@ use crate::engine::concurrency::{AcquireError, GroupRequest};
 use crate::engine::outlet::Outlet as _;
 use crate::model::deployment::workflow_name;
 use crate::model::environment::Release;
-use crate::model::{EndReason, Event, JobId, Phase, Run, StepNumber};
+use crate::model::{Command, EndReason, Event, JobId, Phase, Run, StepNumber};
 use crate::repo::git::Repository;
 use crate::rollout::driver::{self, Begin, Queue, QueueError, Stop, Subject, Tools, Turn};
 use crate::rollout::ledger::{self, LedgerFile};
@@ -76,8 +76,10 @@ impl HostedAttempt for DeploymentAttempt {
         Vec::new()
     }
 
-    fn takes_commands(&self) -> bool {
-        true
+    fn takes(&self) -> fn(&Command) -> bool {
+        |command| {
+            matches!(command, Command::Deployment { .. } | Command::Review { .. } | Command::Yield { job: None, .. })
+        }
     }
 
     fn run(self: Box<Self>, host: AttemptHost) -> BoxFuture<'static, Ended> {

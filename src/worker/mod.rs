@@ -158,10 +158,10 @@ impl HostedRun<'_> {
             displaced,
             orders,
         };
-        let order = attempt.takes_commands().then_some(&order);
+        let takes = attempt.takes();
         let running = caught(attempt.run(host));
         let (Ended { conclusion, reason }, next) =
-            Desk { outlet: &outlet, cancel: &cancel, displace: &displace, order }
+            Desk { outlet: &outlet, cancel: &cancel, displace: &displace, order: &order, takes }
                 .answer(running, commands, server)
                 .await;
         outlet.close();
@@ -189,7 +189,9 @@ struct Desk<'w> {
     outlet: &'w RunOutlet,
     cancel: &'w watch::Sender<Cancellation>,
     displace: &'w mpsc::Sender<(JobId, String)>,
-    order: Option<&'w mpsc::Sender<PendingCommand>>,
+    order: &'w mpsc::Sender<PendingCommand>,
+    /// Whether the work takes a command itself.
+    takes: fn(&Command) -> bool,
 }
 
 impl Desk<'_> {
@@ -259,14 +261,13 @@ impl Desk<'_> {
         let _ = answer.send(reply);
     }
 
-    /// Gives a command to the work itself, if it takes commands. Returns where the reply comes from.
+    /// Gives a command to the work itself, if it takes it. Returns where the reply comes from.
     fn pass_on(&self, command: &Command) -> Option<oneshot::Receiver<Reply>> {
-        let order = self.order?;
-        if !matches!(command, Command::Deployment { .. } | Command::Review { .. } | Command::Yield { job: None, .. }) {
+        if !(self.takes)(command) {
             return None;
         }
         let (reply, replied) = oneshot::channel();
-        order.try_send((command.clone(), reply)).ok().map(|()| replied)
+        self.order.try_send((command.clone(), reply)).ok().map(|()| replied)
     }
 
     fn reply(&self, command: &Command, next: &mut Option<Mode>, yielded: &mut Option<EndReason>) -> Reply {
@@ -301,6 +302,7 @@ impl Desk<'_> {
             Command::Resume => rejected("the run is in progress"),
             Command::Deployment { .. } => rejected(&Unavailable::NotDeployment.to_string()),
             Command::Review { .. } => rejected(&Unavailable::NothingToReview.to_string()),
+            Command::Held { .. } => rejected(&Unavailable::NotHeld.to_string()),
             Command::Delete => rejected(&Unavailable::NotEnded.to_string()),
             Command::ApproveFork | Command::DeleteLogs | Command::Dispatch { .. } => {
                 rejected(&Unavailable::Local.to_string())

@@ -89,7 +89,7 @@ async fn a_panic_of_the_control_server_ends_the_run() {
         cancelled.wait_for(|asked| *asked == Cancellation::Force).await.expect("cancelled");
         Ok(Ended { conclusion: Conclusion::Cancelled, reason: None })
     };
-    let desk = Desk { outlet: &outlet, cancel: &cancel, displace: &displace, order: Some(&order) };
+    let desk = Desk { outlet: &outlet, cancel: &cancel, displace: &displace, order: &order, takes: |_| false };
     let (ended, next) = desk.answer(running, &mut commands, &mut server).await;
     let reason = ended.reason.expect("a reason").to_string();
     assert_eq!((ended.conclusion, next), (Conclusion::Failure, None));

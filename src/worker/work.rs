@@ -21,7 +21,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 
 use crate::engine::cancel::Cancellation;
-use crate::model::{Conclusion, EndReason, JobId, Run};
+use crate::model::{Command, Conclusion, EndReason, JobId, Run};
 use crate::store::folder::RunFolder;
 
 use super::Mode;
@@ -49,9 +49,9 @@ pub trait HostedAttempt: Send {
     /// Returns values to mask in this attempt only.
     fn secrets(&self) -> Vec<String>;
 
-    /// Whether the work takes commands itself, by [`AttemptHost::orders`].
-    fn takes_commands(&self) -> bool {
-        false
+    /// Returns whether the work takes a command itself, by [`AttemptHost::orders`]. By default, it takes none.
+    fn takes(&self) -> fn(&Command) -> bool {
+        |_| false
     }
 
     /// Carries out the attempt. Records `RunStarted` once it may begin, and everything that follows; the host records
@@ -71,7 +71,7 @@ pub struct AttemptHost {
     pub cancelled: watch::Receiver<Cancellation>,
     /// Jobs that must give up their concurrency groups, and why.
     pub displaced: mpsc::Receiver<(JobId, String)>,
-    /// Commands that only this kind of work knows, if it [takes commands](HostedAttempt::takes_commands).
+    /// Commands that only this kind of work knows, if it [takes](HostedAttempt::takes) them.
     pub orders: mpsc::Receiver<PendingCommand>,
 }
 

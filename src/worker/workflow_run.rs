@@ -1,32 +1,38 @@
 //! Runs of workflows: jobs carried out by the engine.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::ffi::OsString;
 use std::fs;
+use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use indexmap::IndexMap;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::engine::actions::store::Store;
 use crate::engine::attempt::{self, AttemptStart, CarriedJob, Orders};
 use crate::engine::cancel::{Cancellation, Grace};
 use crate::engine::concurrency::{AcquireError, GroupRequest};
 use crate::engine::context::RunFacts;
+use crate::engine::hold::Holds;
 use crate::engine::outlet::Outlet;
 use crate::engine::results::Results;
 use crate::engine::sandbox::host::Host;
 use crate::engine::sandbox::providers::Providers;
 use crate::engine::{Options, Resumed, RunContext};
-use crate::model::{Conclusion, EndReason, Event, JobId, Run, RunInfo};
+use crate::model::capabilities::Unavailable;
+use crate::model::{Command, Conclusion, EndReason, Event, JobId, Reply, Run, RunInfo};
 use crate::store::StoreError;
 use crate::store::concurrency::Ticket;
 use crate::store::folder::RunFolder;
 use crate::store::spec::WorkflowSpec;
 
 use super::concurrency::ConcurrencyQueue;
+use super::control::PendingCommand;
 use super::job_environments::JobEnvironments;
 use super::outlet::RunOutlet;
 use super::prepare::{Prepared, Refusal, prepare};
@@ -113,6 +119,7 @@ impl Request {
             folder: folder.clone(),
             repository: spec.repository.clone(),
             results: Results::new(folder.clone(), spec.repository.clone(), spec.cache),
+            holds: Holds::new(spec.hold_minutes.map(Duration::from_mins)),
             work: folder.work(),
             tool_cache: caches::of_run(caches::TOOLS, folder),
             options: Options {
@@ -157,6 +164,19 @@ async fn acquire(
     }
 }
 
+/// Answers the commands for held steps.
+async fn answer(mut orders: mpsc::Receiver<PendingCommand>, holds: &Holds) -> Infallible {
+    while let Some((command, answer)) = orders.recv().await {
+        let reply = match command {
+            Command::Held { job, order } if holds.order(&job, order) => Reply::Accepted,
+            _ => Reply::Rejected { reason: Unavailable::NotHeld.to_string() },
+        };
+        // The client may be gone; the command is carried out all the same.
+        let _ = answer.send(reply);
+    }
+    pending().await
+}
+
 /// One attempt of a workflow run.
 struct WorkflowAttempt {
     request: Arc<Request>,
@@ -171,6 +191,10 @@ struct WorkflowAttempt {
 impl HostedAttempt for WorkflowAttempt {
     fn secrets(&self) -> Vec<String> {
         self.prepared.iter().map(|prepared| prepared.facts.token.clone()).collect()
+    }
+
+    fn takes(&self) -> fn(&Command) -> bool {
+        |command| matches!(command, Command::Held { .. })
     }
 
     fn run(self: Box<Self>, host: AttemptHost) -> BoxFuture<'static, Ended> {
@@ -211,9 +235,12 @@ impl WorkflowAttempt {
             slots: request.spec.max_parallel,
             skips_unrunnable: request.spec.skip_unrunnable,
         };
-        let context = request.context(prepared.facts, host.outlet, queue);
+        let context = Arc::new(request.context(prepared.facts, host.outlet, queue));
         let orders = Orders { stop: host.cancelled, displaced: host.displaced };
-        let end = attempt::run(Arc::new(context), start, orders).await;
+        let end = tokio::select! {
+            end = attempt::run(Arc::clone(&context), start, orders) => end,
+            never = answer(host.orders, &context.holds) => match never {},
+        };
         Ended { conclusion: end.conclusion, reason: end.reason.map(EndReason::Message) }
     }
 

@@ -17,6 +17,7 @@ mod fake_github;
 mod faults;
 mod gitea;
 mod github;
+mod held;
 mod imports;
 mod mirror;
 mod project;

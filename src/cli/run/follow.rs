@@ -1,5 +1,6 @@
 //! Follows a run until it ends.
 
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -144,6 +145,11 @@ async fn until_end(
                     printing.make_room()?;
                     style::notice("a job failed: the run is cancelled");
                     orders.push(commands::cancel(run, false));
+                }
+                if interrupt == Interrupt::Cancels && printing.is_held() && !io::stdout().is_terminal() {
+                    // Without a person, a script comes back with `cuelight held`.
+                    printing.make_room()?;
+                    return Ok(Exit::Held);
                 }
                 if !printing.has_ended() && is_enough() {
                     printing.make_room()?;

@@ -100,6 +100,12 @@ pub(super) struct Args {
     /// Use actions of other repositories only from the cache
     #[arg(long)]
     offline: bool,
+    /// What happens when a step fails: its job ends, or holds until `cuelight held` says how it goes on
+    #[arg(long, value_name = "WHAT", default_value = "end", hide_default_value = true)]
+    on_failure: OnFailure,
+    /// How long a failed step is held at most, in minutes
+    #[arg(long, value_name = "MINUTES", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=1440))]
+    hold_minutes: u64,
     /// Keep debug lines and set `RUNNER_DEBUG`
     #[arg(long)]
     debug: bool,
@@ -124,7 +130,7 @@ pub(super) struct Args {
 }
 
 /// Arguments about runs on this machine.
-const LOCAL: [&str; 16] = [
+const LOCAL: [&str; 18] = [
     "event",
     "event_path",
     "event_values",
@@ -139,9 +145,20 @@ const LOCAL: [&str; 16] = [
     "sandbox",
     "skip_unrunnable",
     "offline",
+    "on_failure",
+    "hold_minutes",
     "debug",
     "detach",
 ];
+
+/// What happens to a job when one of its steps fails.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+enum OnFailure {
+    /// The steps after it are skipped, and the job ends.
+    End,
+    /// The job waits, with its machine, services and files.
+    Hold,
+}
 
 /// A text that names no sandbox.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -174,6 +191,7 @@ impl Args {
             skip_unrunnable: self.skip_unrunnable,
             offline: self.offline,
             debug: self.debug,
+            hold_minutes: (self.on_failure == OnFailure::Hold).then_some(self.hold_minutes),
             trust: self.trust,
             any_runner: self.runner.is_some(),
             slug: self.repository.clone(),

@@ -172,6 +172,7 @@ impl Masker {
                 annotation.title.iter_mut().chain(&mut annotation.file).for_each(|text| self.mask_in(text));
             }
             Event::StepFinished { reason: text, .. } => reason(text),
+            Event::StepHeld { reason, .. } => self.mask_in(reason),
             Event::RunFinished { reason, .. } => {
                 if let Some(reason) = reason {
                     reason.for_each_text(&mut |text| self.mask_in(text));
@@ -209,7 +210,11 @@ impl Masker {
             Event::Reviewed { environments, comment, .. } => {
                 environments.iter_mut().chain([comment]).for_each(|text| self.mask_in(text));
             }
-            Event::ProcessStarted { .. } | Event::Output { .. } | Event::LineGrew { .. } | Event::Unknown => {}
+            Event::ProcessStarted { .. }
+            | Event::StepReleased { .. }
+            | Event::Output { .. }
+            | Event::LineGrew { .. }
+            | Event::Unknown => {}
         }
     }
 
@@ -218,6 +223,7 @@ impl Masker {
             Gate::Concurrency { group: name, .. }
             | Gate::Resource(name)
             | Gate::Rule(name)
+            | Gate::Held { reason: name, .. }
             | Gate::Review(name)
             | Gate::Timer { environment: name, .. }
             | Gate::Protection(name)

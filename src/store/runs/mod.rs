@@ -172,6 +172,8 @@ fn fold(run: &mut Run, at: Timestamp, event: &Event) {
         | Event::StepsPlanned { job, .. }
         | Event::ServiceChanged { job, .. }
         | Event::StepStarted { job, .. }
+        | Event::StepHeld { job, .. }
+        | Event::StepReleased { job, .. }
         | Event::ProcessStarted { job, .. }
         | Event::Output { job, .. }
         | Event::LineGrew { job, .. }

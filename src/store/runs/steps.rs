@@ -1,6 +1,6 @@
 //! Applies records to a job and its steps.
 
-use crate::model::{Conclusion, Event, Job, Phase, Step, StepKind, StepNumber, StepOutline, Timestamp};
+use crate::model::{Conclusion, Event, Gate, Job, Phase, Step, StepKind, StepNumber, StepOutline, Timestamp};
 
 /// Describes the download of a job's image. Sizes are in bytes.
 pub(super) fn pulling(image: &str, done: u64, total: u64) -> String {
@@ -69,6 +69,18 @@ pub(super) fn fold_job(job: &mut Job, at: Timestamp, event: &Event) {
             step.lines = step.lines.max(line.saturating_add(1));
             step.open = *bytes;
             step.printed = Some(at);
+        }
+        Event::StepHeld { step: number, reason, until, .. } => {
+            let step = step(job, *number);
+            if !step.phase.is_done() {
+                step.phase = Phase::Waiting(Gate::Held { reason: reason.clone(), until: *until });
+            }
+        }
+        Event::StepReleased { step: number, .. } => {
+            let step = step(job, *number);
+            if !step.phase.is_done() {
+                step.phase = Phase::Running;
+            }
         }
         Event::Annotated { step: number, annotation, .. } => step(job, *number).annotations.push(annotation.clone()),
         Event::StepFinished { step: number, outcome, conclusion, exit_code, signal, reason, .. } => {

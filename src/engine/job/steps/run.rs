@@ -11,13 +11,17 @@ use crate::engine::context;
 use crate::engine::outlet::StepLog;
 use crate::engine::step::end::StepEnd;
 use crate::engine::step::script::Script;
-use crate::model::{Conclusion, Event, StepNumber};
+use crate::model::{Conclusion, Event, HeldOrder, StepNumber, Timestamp};
+use crate::store::clock::now;
 use crate::workflow::display_names;
 use crate::workflow::expr::{Contexts, Scope, Status as StatusFunctions, Value};
 use crate::workflow::syntax::{RunDefaults, StepAction, StepDefinition};
 
 use super::Steps;
 use super::scope::{Completed, Condition, PreparedStep, RunningStep, StepRef, StepScope};
+
+/// Reason of a step that counts as a success because a person said so.
+const SKIPPED: &str = "failed, and skipped by a person while it was held";
 
 impl Steps<'_> {
     /// Runs a step of the job with its own record and log.
@@ -56,11 +60,58 @@ impl Steps<'_> {
                 let deadline = [own, scope.deadline].into_iter().flatten().min();
                 let step = RunningStep { step, prepared: &prepared, number, deadline };
                 let asked = self.cancel.asked();
-                let done = unless_lost(asked, Box::pin(self.carry_out(scope, &step, log))).await;
-                done.unwrap_or_else(|| Completed::of(StepEnd::lost()))
+                loop {
+                    let done = unless_lost(asked.clone(), Box::pin(self.carry_out(scope, &step, log))).await;
+                    let done = done.unwrap_or_else(|| Completed::of(StepEnd::lost()));
+                    match self.hold(scope, &step, &done, log).await {
+                        Some(HeldOrder::Retry) => {}
+                        Some(HeldOrder::Skip) => {
+                            let end = StepEnd { reason: Some(SKIPPED.to_owned()), ..StepEnd::of(Conclusion::Success) };
+                            break Completed { end, ..done };
+                        }
+                        Some(HeldOrder::Continue) | None => break done,
+                    }
+                }
             }
         };
         self.complete(scope, step, done)
+    }
+
+    /// Holds a step of the job that has failed, if the run holds failed steps, until a person says how the job goes on.
+    /// Returns the order. `None` if the step is not held, its time is over, or the job must end.
+    async fn hold(
+        &mut self,
+        scope: &StepScope,
+        running: &RunningStep<'_>,
+        done: &Completed,
+        log: &mut dyn StepLog,
+    ) -> Option<HeldOrder> {
+        let shared = &self.job.shared;
+        let limit = shared.holds.limit()?;
+        if scope.action.is_some() || done.end.outcome != Conclusion::Failure || self.cancel.is_cancelled() {
+            return None;
+        }
+        let mut allowed = done.end.clone();
+        self.allow_failure(scope, running.step, &mut allowed);
+        if allowed.conclusion == Conclusion::Success {
+            return None;
+        }
+        let (job, step) = (self.job.id.clone(), running.number);
+        let order = shared.holds.hold(&job);
+        let until = Timestamp(now().0.saturating_add(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)));
+        let reason = done.end.reason.clone().unwrap_or_else(|| match done.end.exit_code {
+            Some(code) => format!("exit code {code}"),
+            None => "failed".to_owned(),
+        });
+        log.write(format!("##[warning]The step failed and is held: {reason}\n").as_bytes());
+        log.flush();
+        shared.outlet.record(Event::StepHeld { job: job.clone(), step, reason, until });
+        let order = tokio::select! {
+            order = order => order.ok(),
+            _ = self.cancel.must_end(false, Some(Instant::now() + limit)) => None,
+        };
+        shared.outlet.record(Event::StepReleased { job, step, order });
+        order
     }
 
     /// Records that a step of the job has started.

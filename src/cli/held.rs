@@ -1,0 +1,76 @@
+//! `held`: how jobs go on whose failed step is held.
+
+use serde_json::json;
+
+use crate::model::{Command, HeldOrder, Job};
+use crate::report::held as report;
+use crate::report::style;
+use crate::store::history;
+
+use super::{Exit, Failure, Outcome, RunArg, servers};
+
+#[derive(clap::Args)]
+#[command(
+    after_help = "A run with `--on-failure hold` keeps the job of a failed step as it is: its machine, services and \
+files. Look around with `cuelight shell`, mend what is wrong there, and say how the job goes on."
+)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Subcommand,
+}
+
+#[derive(clap::Subcommand)]
+enum Subcommand {
+    /// List the steps that are held
+    List(Of),
+    /// Run the step again
+    Retry(Of),
+    /// Count the step as a success, and run the steps after it
+    Skip(Of),
+    /// Let the step fail, as without a hold
+    Continue(Of),
+}
+
+#[derive(clap::Args)]
+struct Of {
+    #[command(flatten)]
+    run: RunArg,
+    /// The job: its id, key or name [default: all jobs with a held step]
+    #[arg(long, short)]
+    job: Option<String>,
+    /// Print one JSON object per line
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> Outcome {
+    let (of, order) = match &args.command {
+        Subcommand::List(of) => (of, None),
+        Subcommand::Retry(of) => (of, Some(HeldOrder::Retry)),
+        Subcommand::Skip(of) => (of, Some(HeldOrder::Skip)),
+        Subcommand::Continue(of) => (of, Some(HeldOrder::Continue)),
+    };
+    let folder = of.run.find()?;
+    let run = history::read(&folder)?;
+    let wanted = of.job.as_deref().map(|job| run.job_named(job)).transpose()?;
+    let is_wanted = |job: &&Job| wanted.is_none_or(|wanted| wanted.id == job.id);
+    let held: Vec<_> = run.jobs.values().filter(is_wanted).filter_map(|job| Some((job, job.held()?))).collect();
+    if held.is_empty() {
+        let which = wanted.map_or_else(|| run.info.id.to_string(), |job| job.name.clone());
+        return Err(Failure::new(Exit::NotFound, format!("no step of {which} is held")));
+    }
+    for (job, step) in held {
+        if let Some(order) = order {
+            servers::submit(&folder, &Command::Held { job: job.id.clone(), order })?;
+        }
+        if of.json {
+            style::json(&json!({
+                "run": run.info.id, "job": job.id, "step": step.number, "name": step.name, "order": order,
+                "reason": report::reason(step),
+            }))?;
+        } else {
+            style::line(&report::line(job, step, order))?;
+        }
+    }
+    Ok(Exit::Success)
+}

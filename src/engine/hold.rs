@@ -1,0 +1,43 @@
+//! Failed steps that are held: the job keeps its machine, services and files until a person says how it goes on.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::model::{HeldOrder, JobId};
+
+/// Where jobs wait at a failed step. Shared by all jobs of a run.
+#[derive(Debug, Default)]
+pub struct Holds {
+    /// How long a step is held at most; `None` if failed steps are not held.
+    limit: Option<Duration>,
+    waiting: Mutex<HashMap<JobId, oneshot::Sender<HeldOrder>>>,
+}
+
+impl Holds {
+    /// Returns the holds of a run whose failed steps wait for up to `limit`; `None` if they are not held.
+    #[must_use]
+    pub fn new(limit: Option<Duration>) -> Self {
+        Self { limit, waiting: Mutex::default() }
+    }
+
+    /// How long a failed step is held at most; `None` if it is not held.
+    pub(super) fn limit(&self) -> Option<Duration> {
+        self.limit
+    }
+
+    /// Holds a step of a job. Returns where the order of a person comes from.
+    pub(super) fn hold(&self, job: &JobId) -> oneshot::Receiver<HeldOrder> {
+        let (sender, receiver) = oneshot::channel();
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(job.clone(), sender);
+        receiver
+    }
+
+    /// Gives an order to the held step of a job. Returns whether there was one.
+    pub fn order(&self, job: &JobId, order: HeldOrder) -> bool {
+        let held = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(job);
+        held.is_some_and(|held| held.send(order).is_ok())
+    }
+}

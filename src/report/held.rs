@@ -1,0 +1,32 @@
+//! What is printed of a failed step that is held.
+
+use crate::model::{Gate, HeldOrder, Job, JobId, Phase, RunId, Step};
+use crate::ui::terminal_text::{TerminalText, text};
+use crate::ui::theme::Hue;
+
+use super::style::Style;
+
+/// Returns the line of a held step in the output of its run: until when it is held, and the commands to act.
+pub fn waiting(run: &RunId, job: &JobId, step: &Step, style: Style) -> TerminalText {
+    let Phase::Waiting(gate) = &step.phase else { return text!("") };
+    let commands = text!("cuelight shell {} {} · cuelight held retry {}, skip or continue", run, job, run);
+    text!("{}  {}", gate.reason(), style.paint(Hue::Dim, style.spelled(commands)))
+}
+
+/// Returns why a held step failed.
+pub fn reason(step: &Step) -> &str {
+    match &step.phase {
+        Phase::Waiting(Gate::Held { reason, .. }) => reason,
+        _ => "",
+    }
+}
+
+/// Returns the line of a held step in a list, or of what was done with it.
+pub fn line(job: &Job, step: &Step, order: Option<HeldOrder>) -> TerminalText {
+    match order {
+        None => text!("{} › {}  {}", job.name, step.name, reason(step)),
+        Some(HeldOrder::Retry) => text!("{} › {} runs again", job.name, step.name),
+        Some(HeldOrder::Skip) => text!("{} › {} counts as a success", job.name, step.name),
+        Some(HeldOrder::Continue) => text!("{} › {} fails", job.name, step.name),
+    }
+}

@@ -1,0 +1,104 @@
+//! Failed steps that are held: retried, skipped, given up, cancelled, and over in time.
+
+use std::fs;
+use std::process::{Child, Command, Stdio};
+
+use crate::project::{Project, Said, until};
+
+/// A job whose second step fails until its workspace has a file.
+const JOB: &str = "  a:
+    runs-on: ubuntu-latest
+    steps:
+      - run: echo FIRST=kept >> $GITHUB_ENV; echo $PWD > $AT/workspace
+      - {id: second, run: 'echo tried; test -e mended && echo \"x=$FIRST\" >> $GITHUB_OUTPUT'}
+      - run: echo third ${{ steps.second.outputs.x }} ${{ steps.second.outcome }}
+      - {if: failure(), run: echo failed}
+";
+
+fn hold(project: &Project, more: &[&str]) -> Command {
+    let mut command = project.command(&[&["run", "--trust", "--on-failure", "hold"], more].concat());
+    command.env("AT", project.home());
+    command
+}
+
+/// Starts a run that is left in progress, and waits until its step is held.
+fn held(jobs: &str) -> Project {
+    let project = Project::of_jobs(jobs);
+    Said(hold(&project, &["--detach"]).output().expect("starts")).expect(0, &[]);
+    until("the step is held", || (project.call(&["held", "list"]).code() == 0).then_some(()));
+    project
+}
+
+fn attached(project: &Project) -> Child {
+    project.command(&["attach"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts")
+}
+
+#[track_caller]
+fn ends(attached: Child, code: i32, words: &[&str]) -> Said {
+    let said = Said(attached.wait_with_output().expect("ends"));
+    said.expect(code, words);
+    said
+}
+
+#[test]
+fn a_held_step_is_mended_and_retried() {
+    let project = held(JOB);
+    project.call(&["held", "list"]).expect(0, &["a › Run echo tried", "exit code 1"]);
+    let json = project.call(&["held", "list", "--json"]);
+    json.expect(0, &["\"step\":3", "\"reason\":\"exit code 1\"", "\"order\":null"]);
+    project.call(&["show"]).expect(0, &["running", "failed and held until", "exit code 1"]);
+    let watching = attached(&project);
+
+    // Nothing has changed: it is held again.
+    project.call(&["held", "retry"]).expect(0, &["runs again"]);
+    let tries = |count: usize| {
+        let tried = || project.call(&["logs", "--job", "a"]).out().matches("The step failed and is held").count();
+        until("the step is held again", || (tried() == count).then_some(()));
+        until("the step is held", || (project.call(&["held", "list"]).code() == 0).then_some(()));
+    };
+    tries(2);
+    let workspace = fs::read_to_string(project.home().join("workspace")).expect("written");
+    fs::write(format!("{}/mended", workspace.trim()), "").expect("written");
+    project.call(&["held", "retry", "--job", "a"]).expect(0, &["runs again"]);
+
+    let said = ends(watching, 0, &["third kept success", "failed and held until", "cuelight held retry"]);
+    assert_eq!(said.out().matches("tried").count() - said.out().matches("Run echo tried").count(), 3, "{}", said.out());
+    assert_eq!(project.job("a")["steps"][2]["status"], "success");
+    project.call(&["held", "retry"]).expect(3, &["no step of", "is held"]);
+}
+
+#[test]
+fn a_held_step_is_skipped_or_fails() {
+    let project = held(JOB);
+    project.call(&["held", "skip"]).expect(0, &["counts as a success"]);
+    ends(attached(&project), 0, &["third", "success"]);
+    assert_eq!(project.job("a")["steps"][2]["reason"], "failed, and skipped by a person while it was held");
+
+    let project = held(JOB);
+    project.call(&["held", "continue"]).expect(0, &["fails"]);
+    let said = ends(attached(&project), 1, &["failed", "exit code 1"]);
+    assert!(!said.out().contains("third kept"), "{}", said.out());
+}
+
+#[test]
+fn a_cancel_ends_a_hold() {
+    let project = held(JOB);
+    project.call(&["cancel"]).expect(0, &[]);
+    ends(attached(&project), 130, &["cancelled"]);
+}
+
+#[test]
+fn allowed_failures_and_legs_that_succeed_are_not_held() {
+    let jobs = "  a:\n    runs-on: ubuntu-latest\n    steps:\n      - {run: exit 1, continue-on-error: true}\n      - run: echo after\n";
+    let project = Project::of_jobs(jobs);
+    Said(hold(&project, &[]).output().expect("starts")).expect(0, &["after"]);
+}
+
+#[test]
+fn a_script_gets_an_exit_code_and_comes_back() {
+    let project = Project::of_jobs(JOB);
+    Said(hold(&project, &[]).output().expect("starts")).expect(77, &["failed and held until", "cuelight held retry"]);
+    project.call(&["held", "skip"]).expect(0, &[]);
+    ends(attached(&project), 0, &["third"]);
+    hold(&project, &["--hold-minutes", "0"]).output().map(Said).expect("starts").expect(2, &["--hold-minutes"]);
+}
