@@ -1,4 +1,4 @@
-//! `cache`: what steps saved with `actions/cache`.
+//! `cache`: entries saved by steps with `actions/cache`.
 
 use crate::launch;
 use crate::launch::caches;

@@ -74,7 +74,7 @@ struct AttemptArgs {
 pub(super) fn attach(args: &AttachArgs) -> Outcome {
     let folder = args.run.locate()?;
     let watch = Watch::of(&folder);
-    // All records of the run, or its current attempt.
+    // Either all records of the run, or those of its current attempt.
     let watch = if args.json { watch.attempt(1) } else { watch };
     watch.print(&mut *run::printer(args.json))
 }
@@ -83,7 +83,7 @@ pub(super) fn rerun(args: &RerunArgs) -> Outcome {
     if args.runs.runs.len() > 1 {
         return rerun_several(args);
     }
-    // The names of jobs and the number of the attempt are those of the run as it is now.
+    // The names of jobs and the number of the attempt must be current.
     let folder = args.runs.find()?;
     let scope = match (&args.job, args.failed) {
         (Some(job), _) => history::read(&folder)?.rerun_of(job, args.from_step.as_deref())?,
@@ -101,7 +101,7 @@ pub(super) fn rerun(args: &RerunArgs) -> Outcome {
     follow(&folder, attempt, &args.attempt)
 }
 
-/// Lets the servers of several runs start another attempt of each.
+/// Starts another attempt of several runs on their servers.
 fn rerun_several(args: &RerunArgs) -> Outcome {
     if args.job.is_some() || !args.attempt.secrets.is_empty() {
         return Err(Failure::new(Exit::Usage, "--job and --secret cannot be used with several runs"));
@@ -115,7 +115,7 @@ fn rerun_several(args: &RerunArgs) -> Outcome {
     })
 }
 
-/// Lets the server of a run start another attempt, and follows it. Ctrl-C only stops following.
+/// Starts another attempt of a run on its server, and follows it. Ctrl-C only stops following.
 fn rerun_at_server(folder: &RunFolder, what: RerunScope, args: &RerunArgs) -> Outcome {
     if !args.attempt.secrets.is_empty() {
         let message = format!("--secret cannot be used: {} runs on a server, which has its own secrets", folder.id());
@@ -158,7 +158,7 @@ fn follow(folder: &RunFolder, attempt: NewAttempt, args: &AttemptArgs) -> Outcom
 }
 
 impl AttemptArgs {
-    /// Where consent comes from. A person at a terminal is asked if there is no answer on record.
+    /// Returns the source of consent. A user at a terminal is asked if no answer is on record.
     fn trusted(&self, folder: &RunFolder) -> Result<TrustedBy, Failure> {
         if self.trust {
             return Ok(TrustedBy::Person);

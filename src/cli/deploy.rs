@@ -30,7 +30,7 @@ use super::{Exit, Failure, Outcome, block_on, run, runs_dir, servers, trust};
   cuelight deploy production v1.4.2 --yes=production --detach
 
 The environments are those of the repository's .cuelight.toml; `cuelight config --example` shows how to write them. When a
-step fails, the former release is brought back. Ctrl-C only stops following: `cuelight abort ENV` goes back.
+step fails, the previous release is restored. Ctrl-C only stops following: `cuelight abort ENV` rolls back.
 
 Exit codes: 0 the release is live; 1 it is not: it failed or was rolled back; 2 not confirmed by --yes, without a terminal;
 3 no such environment or release; 4 refused by a rule of the environment, or not trusted; 130 no longer followed, or
@@ -117,7 +117,7 @@ pub(super) fn roll_back(
     start(deployments, prepared, detach, json)
 }
 
-/// Rolls an environment back by the abort of the deployment on its way there.
+/// Rolls an environment back by aborting the deployment in progress.
 fn abort(
     deployments: &Deployments,
     open: &OpenDeployment,
@@ -128,12 +128,12 @@ fn abort(
     let (environment, record) = (&wanted.environment, &open.record);
     let from = record.from.as_ref().map_or_else(|| "nothing".to_owned(), Release::title);
     let title = text!("{}: {} → {}", environment, record.release.title(), from);
-    style::notice(&Style::of_errors().spelled(text!("{}, by the abort of {}, which is on its way", title, record.run)));
+    style::notice(&Style::of_errors().spelled(text!("{}, by aborting {}, which is in progress", title, record.run)));
     confirm(environment, "to be rolled back", "roll back", yes)?;
     go_back(deployments, open, &wanted.reason, form)
 }
 
-/// Brings back what was live before a deployment, and follows it. Succeeds once that serves again.
+/// Restores the release that was live before a deployment, and follows the rollback. Succeeds once it is live again.
 pub(super) fn go_back(
     deployments: &Deployments,
     open: &OpenDeployment,
@@ -198,14 +198,14 @@ fn preview(prepared: &PreparedDeployment) -> Preview<'_> {
     Preview { settings: prepared.settings(), release: prepared.release(), live: prepared.live(), gates }
 }
 
-/// Warns of lines of the ledger that cannot be read.
+/// Warns about unreadable lines of the ledger.
 pub(super) fn unreadable<L: ToString>(lines: &[L]) {
     for line in lines {
         style::notice(&text!("warning: {}", line.to_string()));
     }
 }
 
-/// Prints what is about to be done, for people.
+/// Prints what is about to be done, as text.
 fn show(prepared: &PreparedDeployment) {
     let style = Style::of_errors();
     style::notice(&preview(prepared).title(style));
@@ -219,7 +219,7 @@ fn show(prepared: &PreparedDeployment) {
     }
 }
 
-/// Starts a deployment and follows it until its release is live or it ended otherwise.
+/// Starts a deployment and follows it until its release is live or it has failed.
 pub(super) fn start(deployments: &Deployments, prepared: PreparedDeployment, detach: bool, json: bool) -> Outcome {
     let environment = prepared.settings().name.clone();
     let folder = deployments.start(prepared)?;
@@ -244,7 +244,7 @@ pub(super) fn start(deployments: &Deployments, prepared: PreparedDeployment, det
     Ok(ended)
 }
 
-/// Prints what serves after a deployment. Returns how it ended, if it did.
+/// Prints which release is live after a deployment. Returns how the deployment ended, if it has.
 fn report_end(
     deployments: &Deployments,
     environment: &str,

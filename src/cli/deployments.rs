@@ -1,4 +1,4 @@
-//! Deployments by this machine: lists them, steers those that go on, locks environments, and prints the ledger.
+//! Deployments by this machine: lists them, controls the active ones, locks environments, and prints the ledger.
 
 use std::time::Duration;
 
@@ -143,7 +143,7 @@ pub(super) fn pause(args: &PauseArgs) -> Outcome {
     order(args, DeploymentOrder::Pause, "pauses before its next step")
 }
 
-/// Gives an order to the deployment that goes on.
+/// Sends a command to the active deployment.
 fn order(args: &PauseArgs, order: DeploymentOrder, done: &str) -> Outcome {
     let deployments = local()?;
     let open = deployments.open(&args.environment)?;
@@ -168,7 +168,7 @@ pub(super) fn abort(args: &AbortArgs) -> Outcome {
             &args.yes,
         )?;
     }
-    // One that is followed elsewhere shows its way back there.
+    // If another process follows the deployment, that process shows the rollback.
     let detach = args.detach || args.of.json || open.is_running;
     go_back(&deployments, &open, &args.reason, (detach, args.of.json))
 }

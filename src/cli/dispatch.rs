@@ -18,8 +18,8 @@ use super::{Exit, Outcome, run, servers};
   cuelight dispatch deploy --input environment=staging
   cuelight dispatch deploy.yml -R OWNER/REPO --ref v1.4.2 --detach
 
-Exit codes: those of the run; 2 an input is not one that the workflow takes; 3 no such workflow, branch or tag; 4 it cannot
-be dispatched, or the server refused; 5 the server gives no answer. Ctrl-C only stops following.")]
+Exit codes: those of the run; 2 an input is unknown or invalid; 3 no such workflow, branch or tag; 4 it cannot
+be dispatched, or the server refused; 5 the server does not respond. Ctrl-C only stops following.")]
 pub(super) struct Args {
     /// The workflow: its file with or without extension, its path, name or id
     workflow: String,

@@ -1,4 +1,4 @@
-//! `doctor`: whether this machine has what runs need, and what the terminal can do.
+//! `doctor`: checks what runs need on this machine, and what the terminal supports.
 
 use crate::launch::doctor;
 use crate::launch::doctor::{Check, Finding};

@@ -17,11 +17,11 @@ use super::{Exit, Failure, Outcome, deploy, servers};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  cuelight env                              of the repository around this folder
+  cuelight env                              environments of the current repository
   cuelight env production -R aura/platform  its rules, what is live, its deployments
   cuelight env production --check           what its commands need, before a deployment
 
-Exit codes: 0 shown; 1 a secret or a variable is missing; 3 no such repository or environment; 5 the server gives no answer.")]
+Exit codes: 0 shown; 1 a secret or a variable is missing; 3 no such repository or environment; 5 the server does not respond.")]
 pub(super) struct Args {
     /// Name of an environment: show its rules and its deployments
     #[arg(value_name = "NAME")]
@@ -70,7 +70,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     show(args, &repository, &all)
 }
 
-/// Returns the environments of .cuelight.toml, or the one that is asked for.
+/// Returns the environments of .cuelight.toml, or the requested one.
 fn of_this_machine(args: &Args, deployments: &Deployments) -> Result<Vec<Environment>, Failure> {
     let ledger = deployments.ledger()?;
     let mut environments = deployments.shown(&ledger, args.environment.as_deref())?;
@@ -90,7 +90,7 @@ fn check(args: &Args, needed: &[Needed]) -> Outcome {
     if args.json {
         style::json(&needed)?;
     } else if needed.is_empty() {
-        style::notice("its settings name no secrets and no variables: `cuelight config --example` shows how to");
+        style::notice("the environment names no secrets or variables: see `cuelight config --example`");
     } else {
         style::print(&deployments::needed(needed, Style::of_output()))?;
     }

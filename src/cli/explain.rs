@@ -1,4 +1,5 @@
-//! `explain`: how the conditions of jobs and steps were evaluated, which reviews hold back jobs, and the values of an expression's operands.
+//! `explain`: how conditions of jobs and steps were evaluated, which reviews hold back jobs, and how an expression is
+//! evaluated.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -80,14 +81,14 @@ fn of_run(args: &Args) -> Outcome {
     }
     if decided.is_empty() && waits.is_empty() {
         style::line(if run.info.remote.is_some() {
-            "No job waits. A server does not say why jobs and steps were skipped."
+            "No job waits. Servers do not report why jobs and steps were skipped."
         } else {
             "No job or step has an `if`, none was skipped, and none waits."
         })?;
         return Ok(Exit::Success);
     }
     let style = Style::of_output();
-    // What a review holds back is explained with its job.
+    // A job that waits for a review is explained together with the review.
     waits.retain(|wait| !decided.iter().any(|one| wait.job.as_ref().is_some_and(|job| one.names_review_of(job))));
     style::print(&style.spelled(conditions::waits(&waits, &named, run.info.server(), style)))?;
     if !waits.is_empty() && !decided.is_empty() {

@@ -80,7 +80,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         args.files.clone()
     };
     let colour = Style::of_output().colours() == Colours::Terminal;
-    // The workflows of a repository are checked with what they use; any other file is looked at alone.
+    // Workflows of a repository are checked together with what they use; any other file is checked alone.
     let root = args.root.clone().or_else(|| lint::repository_of(&files)).or(args.files.is_empty().then(PathBuf::new));
     let policy = args.permissions_policy.map(|granted| match granted {
         Granted::LimitedRead => Policy::LimitedRead,

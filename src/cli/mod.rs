@@ -14,9 +14,7 @@ mod dispatch;
 mod doctor;
 mod environments;
 mod eval;
-mod exit;
 mod explain;
-mod failure;
 mod forward;
 mod held;
 #[cfg(test)]
@@ -45,13 +43,12 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-pub use exit::Exit;
-
-use failure::Failure;
+pub use crate::report::exit::Exit;
 
 use crate::launch;
 use crate::model::nearest;
-use crate::report::style;
+use crate::report::failure::Failure;
+use crate::report::{exit, style};
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::ui::terminal_text::{TerminalText, reveal, text};
 
@@ -176,20 +173,20 @@ struct RunArg {
     /// Let `latest` be the newest run of all repositories
     #[arg(long)]
     all: bool,
-    /// The repository on a server whose `latest` run, or whose run with this number is meant
+    /// The repository on a server, for `latest` or the number of a run
     #[arg(long, short = 'R', value_name = "[HOST/]OWNER/NAME", conflicts_with = "all")]
     repository: Option<String>,
 }
 
 impl RunArg {
-    /// Finds the run's folder. A run on a server is brought up to date.
+    /// Finds the run's folder. A run on a server is updated.
     fn find(&self) -> Result<RunFolder, Failure> {
         let folder = self.locate()?;
         servers::refresh(&folder)?;
         Ok(folder)
     }
 
-    /// Finds the run's folder, for commands that bring a run on a server up to date themselves.
+    /// Finds the run's folder, for commands that update a run on a server themselves.
     fn locate(&self) -> Result<RunFolder, Failure> {
         if let Some(repository) = &self.repository {
             return servers::locate_in(&runs_dir()?, &self.run, repository);
@@ -275,7 +272,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Prints what is wrong with the arguments, or the help that they ask for, and returns the exit code.
+/// Prints what is wrong with the arguments, or the requested help, and returns the exit code.
 fn misread(error: clap::Error) -> ExitCode {
     if !error.use_stderr() {
         error.exit();
@@ -292,11 +289,11 @@ fn misread(error: clap::Error) -> ExitCode {
     Exit::Usage.into()
 }
 
-/// Makes exceeding the limit on file sizes (`ulimit -f`) an error of the write, which is reported in words: without a
-/// handler, the signal ends the process. Programs that are started do not inherit the handler.
+/// Turns the signal for exceeding the file size limit (`ulimit -f`) into an error of the write, which can be reported.
+/// Without a handler, the signal ends the process. Child processes do not inherit the handler.
 fn survive_file_limit() {
     let limit = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
-    // The handler stays when the runtime is gone.
+    // The handler stays installed after the runtime is gone.
     let _ = block_on(async move { signal(limit).map(drop) });
 }
 

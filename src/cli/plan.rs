@@ -141,7 +141,7 @@ fn overview(args: &Args, repository: &Repository) -> Outcome {
     Ok(Exit::Success)
 }
 
-/// The errors of a workflow file.
+/// Returns the failure for a workflow file with errors.
 fn refused(diagnostics: &[Diagnostic], source: &Source) -> Failure {
     let errors = diagnostics.iter().filter(|found| found.severity == Severity::Error);
     let rendered: Vec<_> = errors.map(|found| found.render(source, false)).collect();

@@ -24,7 +24,7 @@ use super::{Exit, Failure, Outcome, runs_dir, servers};
   cuelight approve --run OWNER/REPO/NUMBER                the run of a fork, which waits for an approval
 
 Exit codes: 0 accepted; 3 no such run, or no such environment waits for a review; 4 you may not review it, or the server
-refused; 5 the server gives no answer.")]
+refused; 5 the server does not respond.")]
 pub(super) struct Args {
     /// Names of the environments
     #[arg(value_name = "ENV")]
@@ -56,7 +56,7 @@ pub(super) fn run(args: &Args, approve: bool) -> Outcome {
     }
     let reviews = args.reviews(&run);
     if reviews.is_err() && run.reviews.is_empty() && !run.phase.is_done() {
-        // A review may wait that is not known here.
+        // The server may have a waiting review that is not known here.
         servers::reach(&folder)?;
     }
     let reviews = reviews?;
@@ -88,14 +88,14 @@ pub(super) fn run(args: &Args, approve: bool) -> Outcome {
     Ok(Exit::Success)
 }
 
-/// The failure of a command without environments.
+/// Returns the failure of a command that names no environments.
 fn no_environment(run: &Run) -> Failure {
     let message = format!("{}: name the environments, or give --all for every one that you may review", run.info.id);
     Failure::new(Exit::Usage, message)
 }
 
 impl Args {
-    /// Approves the run of a fork, which waits for it.
+    /// Approves the run of a fork that waits for approval.
     fn approve_fork(&self, folder: &RunFolder, run: &Run) -> Outcome {
         let Some(remote) = run.info.remote.as_ref().filter(|_| RunState::from(run).waits_for_approval()) else {
             return Err(no_environment(run));
@@ -165,7 +165,7 @@ impl Args {
     }
 }
 
-/// Lets a person type the name of an environment, unless `--yes` has it. `what` it is, as a reason for that.
+/// Asks the user to type the name of an environment, unless `--yes` has it. `what` tells the user why.
 pub(super) fn confirm(name: &str, what: &str, verb: &str, yes: &[String]) -> Result<(), Failure> {
     if yes.iter().any(|given| given == name) {
         return Ok(());

@@ -1,4 +1,4 @@
-//! `rollback`: brings an earlier release back to an environment.
+//! `rollback`: restores an earlier release of an environment.
 
 use std::io;
 use std::io::IsTerminal;
@@ -29,12 +29,12 @@ use super::{Exit, Failure, Outcome, run, servers};
   cuelight rollback production --yes=production --json  without a question
 
 An environment of .cuelight.toml is rolled back by this machine. On a server, the workflow that deployed the release is
-started again with it, unless rules of an environment that it deploys to stop it; else its job is run again, within 30
+dispatched again, unless rules of one of its environments block it; else its job is re-run, which is possible for 30
 days.
 
 Exit codes: 0 the release is live, as observed; 1 its run failed, or it is not live; 2 not confirmed
-by --yes, without a terminal; 3 no such environment or release; 4 refused: not confirmed, another release is there, or there is
-no way back; 5 the server gives no answer; 130 no longer followed.")]
+by --yes, without a terminal; 3 no such environment or release; 4 not confirmed, another release is live, or a rollback is
+not possible; 5 the server does not respond; 130 no longer followed.")]
 pub(super) struct Args {
     /// Name of the environment
     #[arg(value_name = "ENV")]
@@ -65,7 +65,7 @@ pub(super) struct Args {
     detach: bool,
 }
 
-/// A word that names no way to roll back.
+/// A word that is not a rollback method.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("must be `dispatch` or `rerun`")]
 struct NotAWay;
@@ -128,7 +128,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     })
 }
 
-/// Reads what is live now.
+/// Reads which release is live now.
 fn observed(named: Option<&str>, rollback: &Rollback) -> Result<Environment, Failure> {
     let (_, environment) = servers::ask(named, async |poller, repository| {
         Environments::of(poller, repository.clone(), Priority::User).await?.one(&rollback.environment, LISTED).await
@@ -136,7 +136,7 @@ fn observed(named: Option<&str>, rollback: &Rollback) -> Result<Environment, Fai
     Ok(environment)
 }
 
-/// Lets a person confirm the rollback: by the name of a guarded environment, else by a word.
+/// Asks the user to confirm the rollback: by typing the name of a guarded environment, else `yes`.
 fn confirmed(rollback: &Rollback, yes: &[String]) -> Result<(), Failure> {
     let name = &rollback.environment;
     if rollback.is_guarded || yes.contains(name) {

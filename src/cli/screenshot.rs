@@ -1,6 +1,6 @@
 //! `screenshot`: a picture of the screen at any moment of a run, at any size.
 //!
-//! The picture is drawn by the code of the real screen, so the pictures in the README show the program as it is.
+//! The picture is drawn by the code of the real screen, so the pictures in the README always show the actual program.
 
 use std::time::Duration;
 

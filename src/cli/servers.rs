@@ -1,4 +1,4 @@
-//! Runs on servers, for commands: a server that gives no answer is noted on standard error.
+//! Runs on servers, for subcommands. If a server does not respond, a note is printed to standard error.
 
 use std::path::Path;
 
@@ -13,31 +13,31 @@ use crate::ui::terminal_text::text;
 
 use super::{Failure, block_on, runs_dir};
 
-/// Finds a run by its id here, or by its number or URL on a server, and brings it up to date.
+/// Finds a run by its id here, or by its number or URL on a server, and updates it.
 pub(super) fn find(runs: &RunsDir, wanted: &str, here: Option<&Path>) -> Result<RunFolder, Failure> {
     let Found { folder, outdated } = block_on(Runs::new(runs.clone()).find(wanted, here))??;
     note(&folder, outdated.as_ref());
     Ok(folder)
 }
 
-/// Finds a run like [`find`], for a command that brings it up to date itself.
+/// Finds a run like [`find`], for a command that updates it itself.
 pub(super) fn locate(runs: &RunsDir, wanted: &str, here: Option<&Path>) -> Result<RunFolder, Failure> {
     Ok(block_on(Runs::new(runs.clone()).locate(wanted, here))??)
 }
 
-/// Finds a run of the repository with a name, for a command that brings it up to date itself.
+/// Finds a run of a repository given by name, for a command that updates it itself.
 pub(super) fn locate_in(runs: &RunsDir, wanted: &str, repository: &str) -> Result<RunFolder, Failure> {
     Ok(block_on(Runs::new(runs.clone()).locate_in(wanted, repository))??)
 }
 
-/// Brings a run on a server up to date.
+/// Updates a run on a server.
 pub(super) fn refresh(folder: &RunFolder) -> Result<(), Failure> {
     let outdated = block_on(Runs::new(folder.runs()).refresh(folder))??;
     note(folder, outdated.as_ref());
     Ok(())
 }
 
-/// Checks that the server of a run answers for it.
+/// Checks that the server of a run responds.
 pub(super) fn reach(folder: &RunFolder) -> Result<(), Failure> {
     Ok(block_on(Runs::new(folder.runs()).reach(folder))??)
 }
@@ -49,8 +49,8 @@ pub(super) async fn mirror(folder: &RunFolder) -> Result<Option<Poller>, Failure
     Ok(Some(poller))
 }
 
-/// Brings a run up to date, and downloads the logs of one job, of all jobs that failed, or of all jobs. Returns the run, and
-/// why the first log that is missing cannot be had.
+/// Updates a run, and downloads the logs of one job, of all failed jobs, or of all jobs. Returns the run, and why the
+/// first missing log is not available.
 pub(super) fn with_logs(
     folder: &RunFolder,
     job: Option<&str>,
@@ -61,7 +61,7 @@ pub(super) fn with_logs(
     Ok((run, missing.map(Failure::from)))
 }
 
-/// Asks the server of a repository for something: the repository that a command names, else that of `GH_REPO` or of the
+/// Sends requests to the server of a repository: the repository that a command names, else that of `GH_REPO` or of the
 /// current folder.
 pub(super) fn ask<T, E>(
     name: Option<&str>,

@@ -50,7 +50,7 @@ pub(super) struct DeleteArgs {
 }
 
 impl RunsArg {
-    /// Finds the folder of the only run. A run on a server is brought up to date.
+    /// Finds the folder of the only run. A run on a server is updated.
     pub(super) fn find(&self) -> Result<RunFolder, Failure> {
         let here = std::env::current_dir().ok().filter(|_| !self.all);
         let folder = servers::locate(&runs_dir()?, &self.runs[0], here.as_deref())?;

@@ -37,7 +37,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         style::notice(&format!("A shell for {} ({origin}) in {}; leave it with exit.", job.name, shell.place()));
         Ok::<_, ShellError>(shell.run(&mut Console::default()).await?)
     });
-    // The thread that reads standard input waits for a key that may never come.
+    // The thread that reads standard input may wait forever for a key.
     runtime.shutdown_background();
     // Scripts use the exit code, though a failed command in the shell is not an error of cuelight.
     Ok(if done? == 0 { Exit::Success } else { Exit::Failed })

@@ -68,7 +68,7 @@ fn is_terminal() -> bool {
     std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
 }
 
-/// Shows a person at a terminal what would run in a repository that is not trusted, and records the answer if it is yes.
+/// Shows a user at a terminal what would run in an untrusted repository, and records the answer if it is yes.
 pub(super) fn ask(runs: &RunsDir, consent: &mut Consent) -> Result<(), Failure> {
     if *consent.trust() == Trust::Given || !is_terminal() {
         return Ok(());
@@ -118,7 +118,7 @@ fn show(text: &TerminalText) -> Result<(), Failure> {
     command.args(words).env("LESSSECURE", "1").stdin(Stdio::piped());
     let Ok(mut running) = command.spawn() else { return Ok(style::print(text)?) };
     if let Some(mut stdin) = running.stdin.take() {
-        // The reader may leave before the end.
+        // The pager may be closed before the end.
         let _ = stdin.write_all(text.as_str().as_bytes());
     }
     running.wait()?;

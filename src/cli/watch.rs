@@ -24,7 +24,7 @@ use super::{Exit, Failure, Outcome, block_on, runs_dir};
   cuelight watch main --fail-fast       those of the newest commit of a branch
   cuelight watch '#12' -R acme/shop --json
 
-A run that a newer one of its concurrency group replaced, and one that was skipped, counts as good. Ctrl-C leaves the runs
+A run that was skipped, or replaced by a newer one of its concurrency group, counts as good. Ctrl-C leaves the runs
 in progress.")]
 pub(super) struct Args {
     /// Commit, branch, or pull request as `#12` or URL [default: the commit of this checkout]
@@ -59,7 +59,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     })?
 }
 
-/// Follows the runs of a commit. `of` names it.
+/// Follows the runs of a commit. `of` is the description of the commit for messages.
 async fn follow(args: &Args, mut watch: CommitWatch, of: &str) -> Outcome {
     let mut interrupted = signal(SignalKind::interrupt())?;
     let style = Style::of_output();

@@ -1,5 +1,5 @@
 //! What commands print for people and scripts: runs, logs, environments and diagnostics, as lines, tables, JSON or GitHub's
-//! commands.
+//! commands. Also how they end: the message of a [`failure`] and its [exit code](exit).
 //!
 //! A printer turns records and log lines into text. It has no access to files, processes or terminals, so tests give it
 //! records and compare its output.
@@ -8,6 +8,8 @@ pub mod conditions;
 pub mod deployments;
 mod ending;
 pub mod environments;
+pub mod exit;
+pub mod failure;
 mod github;
 pub mod held;
 mod json;
@@ -56,8 +58,8 @@ pub trait Printer {
         true
     }
 
-    /// Returns the line that a step has begun to print, for a row of this many columns: `None` if every line has its end,
-    /// or if only whole lines are printed.
+    /// Returns the line that a step has begun to print, for a row of this many columns. `None` if every line is
+    /// complete, or if the printer only prints complete lines.
     ///
     /// # Errors
     /// The output cannot be written.
@@ -118,7 +120,7 @@ impl Logs for RunFolder {
     }
 }
 
-/// The last row of a terminal, which shows the line that a step has begun to print until a line is printed.
+/// The last row of a terminal. It shows the line that a step has begun to print, until another line is printed.
 #[derive(Default)]
 pub struct LastRow {
     shown: bool,
@@ -171,14 +173,14 @@ fn joined(chunk: &[Record]) -> Record {
 pub struct Printing<'p> {
     store: RunStore,
     folder: RunFolder,
-    /// First attempt to print. Earlier ones are folded only.
+    /// First attempt to print. Earlier attempts are only folded.
     attempt: u32,
     printer: &'p mut dyn Printer,
     last_row: LastRow,
 }
 
 impl<'p> Printing<'p> {
-    /// Returns a printing of a run from this attempt on.
+    /// Returns a printer for a run, from this attempt on.
     pub fn new(folder: &RunFolder, header: RunInfo, attempt: u32, printer: &'p mut dyn Printer) -> Self {
         let mut store = RunStore::default();
         store.open(header);
@@ -227,7 +229,7 @@ impl<'p> Printing<'p> {
         run.is_some_and(|run| run.jobs.values().any(|job| job.held().is_some()))
     }
 
-    /// Erases the line that has no end yet, so that a message can be printed. The next records show it again.
+    /// Erases the incomplete line, so that a message can be printed. The next records show it again.
     ///
     /// # Errors
     /// The output cannot be written.

@@ -22,7 +22,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("launch", &["files", "model", "workflow", "store", "config", "repo", "engine", "rollout", "worker"]),
     ("backend", &["files", "model", "workflow", "store", "config", "repo", "engine", "rollout", "worker", "launch"]),
     ("tui", &["model", "store", "ui", "config", "app", "launch", "backend"]),
-    ("report", &["model", "workflow", "store", "ui", "repo", "app", "launch", "backend"]),
+    ("report", &["model", "workflow", "store", "ui", "config", "repo", "app", "launch", "backend"]),
     (
         "cli",
         &["files", "model", "workflow", "store", "ui", "config", "repo", "app", "launch", "backend", "tui", "report"],

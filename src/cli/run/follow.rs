@@ -26,7 +26,7 @@ pub(crate) fn lines() -> Box<dyn Printer> {
     if inside_actions() { Box::new(GitHub::new(style)) } else { Box::new(Lines::new(style)) }
 }
 
-/// Returns the printer of records, one JSON object per line, or that for people.
+/// Returns the printer of records as JSON lines, or the printer for people.
 pub(crate) fn printer(json: bool) -> Box<dyn Printer> {
     if json { Box::new(Json) } else { lines() }
 }
@@ -35,25 +35,25 @@ pub(crate) fn printer(json: bool) -> Box<dyn Printer> {
 const CANCELLING: &str =
     "cancelling; Ctrl-C again ends it at once (to leave a run in progress: Ctrl-\\, or `run --detach`)";
 
-/// How long a force-cancelled run is followed.
+/// How long to wait for the end of a force-cancelled run.
 const FORCED_END_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What an interrupt means for a followed run.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Interrupt {
-    /// The first Ctrl-C cancels the run. The second one force-cancels it, and stops following if the end takes long. The
-    /// third one stops following at once.
+    /// The first Ctrl-C cancels the run. The second one force-cancels it, and stops following if the run does not end
+    /// soon. The third one stops following at once.
     Cancels,
     /// Ctrl-C stops following, and the run continues.
     Detaches,
 }
 
-/// When a run is no longer followed, besides its end.
+/// Conditions for no longer following a run, besides its end.
 #[derive(Clone, Copy)]
 struct Until<'u> {
     /// What Ctrl-C means.
     interrupt: Interrupt,
-    /// Whether what was waited for is reached, although the run goes on.
+    /// Whether following may stop although the run continues.
     is_enough: &'u dyn Fn() -> bool,
     /// Whether the first job that fails cancels the run.
     fails_fast: bool,
@@ -92,7 +92,7 @@ impl<'w> Watch<'w> {
         Self { until: Until { fails_fast: true, ..self.until }, ..self }
     }
 
-    /// Ends with success as soon as `is_enough`, although the run goes on.
+    /// Stops with success as soon as `is_enough` returns true, even if the run continues.
     pub(crate) fn until(self, is_enough: &'w dyn Fn() -> bool) -> Self {
         Self { until: Until { is_enough, ..self.until }, ..self }
     }
@@ -121,7 +121,7 @@ async fn until_end(
     printer: &mut dyn Printer,
     Until { interrupt, is_enough, fails_fast }: Until<'_>,
 ) -> Outcome {
-    // One stream of each signal for the whole time, so that no interrupt is lost while records are printed.
+    // The signal streams are created once, so that no interrupt is lost while records are printed.
     let (mut interrupted, mut quit) = (signal(SignalKind::interrupt())?, signal(SignalKind::quit())?);
     let run = &start()?;
     let mirrored = servers::mirror(run).await?;
@@ -186,7 +186,7 @@ async fn until_end(
                 }
                 orders.push(commands::cancel(run, interrupts == 2));
             }
-            // If the run cannot be cancelled it is ending, and the records of its end come next.
+            // If the run cannot be cancelled, it is ending, and the records of its end follow.
             Some(_) = orders.next() => {}
             () = &mut leave => {
                 printing.make_room()?;

@@ -36,7 +36,7 @@ pub(super) struct EventArgs {
 }
 
 impl EventArgs {
-    /// Returns what was given of the payload.
+    /// Returns the given parts of the event's payload.
     pub(super) fn payload(&self) -> Payload {
         Payload { file: self.file.clone(), values: self.values.clone(), ..Payload::default() }
     }
@@ -50,7 +50,7 @@ impl EventArgs {
   cuelight run deploy.yml --event workflow_dispatch --input target=dev --secret TOKEN
   cuelight run ci --remote              on the server of this checkout, with the uncommitted changes
 
-Ctrl-C cancels the run, a second one ends it at once. Ctrl-\\ leaves it in progress, as --detach does from the start;
+Ctrl-C cancels the run, a second one kills it. Ctrl-\\ leaves it in progress, as --detach does from the start;
 `cuelight attach` follows it again, and there Ctrl-C only stops following.")]
 pub(super) struct Args {
     /// A workflow file, or the name of one in .github/workflows [default: those that the event runs]
@@ -228,7 +228,7 @@ pub(super) fn run(args: &Args) -> Outcome {
             style::notice(&format!("{}: {}", decision.name, decision.reason()));
         }
         let workflow = Some(decision.path.to_string_lossy().into_owned());
-        // Of several runs, a later one begins when an earlier one has ended; the repository may have changed by then.
+        // With several runs, each starts after the previous one has ended, and the repository may have changed by then.
         let known = Some(repository.clone()).filter(|_| !several);
         match run_one(&runs, args, &LaunchRequest { workflow, known, event: Some(event.clone()), ..request.clone() }) {
             Ok(Exit::Success) => {}
@@ -261,7 +261,7 @@ fn run_one(runs: &RunsDir, args: &Args, request: &LaunchRequest) -> Outcome {
     start_and_follow(|| Ok(launch::start(runs, planned)?.folder), 1, &mut *printer)
 }
 
-/// Starts a run. If the repository is not trusted, a person at a terminal is asked.
+/// Starts a run. If the repository is not trusted, the user at a terminal is asked.
 pub(super) fn start(runs: &RunsDir, request: &LaunchRequest) -> Result<RunFolder, Failure> {
     Ok(launch::start(runs, plan(runs, request)?)?.folder)
 }

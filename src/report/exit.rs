@@ -15,11 +15,11 @@ pub enum Exit {
     Usage,
     /// A run, job, workflow, file or pending review does not exist.
     NotFound,
-    /// Refused: the repository is not trusted, or the worker or the server rejected the command.
+    /// The state folder or a worker's socket is not accessible, or a server does not respond.
     Rejected,
     /// The state folder or a worker's socket is not accessible, or a server gives no answer.
     Unavailable,
-    /// Nothing that was waited for came in time.
+    /// No run appeared in time.
     TimedOut,
     /// A bug in cuelight.
     Internal,
@@ -82,7 +82,7 @@ impl Exit {
 }
 
 /// List of the codes for `--help`.
-pub(super) static HELP: LazyLock<String> = LazyLock::new(|| {
+pub(crate) static HELP: LazyLock<String> = LazyLock::new(|| {
     Exit::ALL.iter().fold("Exit codes:".to_owned(), |mut text, exit| {
         // Writing to a string cannot fail.
         let _ = write!(text, "\n  {:>3}  {}", exit.code(), exit.meaning());

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::style;
 use crate::backend::github::address::AddressError;
 use crate::backend::github::auth::AuthError;
 use crate::backend::github::client::ApiError;
@@ -25,55 +26,54 @@ use crate::model::rollback::TargetError;
 use crate::repo::git::GitError;
 use crate::repo::snapshot::SnapshotError;
 use crate::repo::workflows::WorkflowFileError;
-use crate::report::style;
 use crate::store::{StoreError, hint, is_full};
 use crate::ui::terminal_text::TerminalText;
 
-use super::Exit;
+use super::exit::Exit;
 
 /// A failed command. An empty message is not printed.
 #[derive(Debug)]
-pub(super) struct Failure {
-    pub(super) exit: Exit,
-    pub(super) message: String,
+pub(crate) struct Failure {
+    pub(crate) exit: Exit,
+    pub(crate) message: String,
     form: Form,
 }
 
-/// What a message is made of.
+/// Kind of a message, which determines how it is made safe for a terminal.
 #[derive(Clone, Copy, Debug)]
 enum Form {
-    /// Words of ours, with names and messages of others among them.
+    /// Our own text, which may quote names and messages of others.
     Message,
-    /// The same, about what is not an error.
+    /// The same, but not about an error.
     Note,
     /// Rendered diagnostics.
     Plain,
-    /// Rendered diagnostics with colours of ours.
+    /// Rendered diagnostics with our own colours.
     Coloured,
 }
 
 impl Failure {
-    pub(super) fn new(exit: Exit, message: impl Into<String>) -> Self {
+    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
         Self { exit, message: message.into(), form: Form::Message }
     }
 
-    /// A failure whose message is rendered diagnostics, with or without colours of ours.
-    pub(super) fn rendered(exit: Exit, message: String, colour: bool) -> Self {
+    /// Creates a failure whose message consists of rendered diagnostics, with our own colours if `colour` is set.
+    pub(crate) fn rendered(exit: Exit, message: String, colour: bool) -> Self {
         Self { exit, message, form: if colour { Form::Coloured } else { Form::Plain } }
     }
 
-    /// An end of the command that is not an error: its message has no heading.
-    pub(super) fn note(exit: Exit, message: String) -> Self {
+    /// Creates a result that is not an error: its message has no heading.
+    pub(crate) fn note(exit: Exit, message: String) -> Self {
         Self { exit, message, form: Form::Note }
     }
 
     /// Whether the message is about an error.
-    pub(super) fn is_error(&self) -> bool {
+    pub(crate) fn is_error(&self) -> bool {
         !matches!(self.form, Form::Note)
     }
 
     /// Returns the message, safe for a terminal.
-    pub(super) fn text(&self) -> TerminalText {
+    pub(crate) fn text(&self) -> TerminalText {
         match self.form {
             Form::Message | Form::Note => TerminalText::paragraph(&self.message),
             Form::Plain => TerminalText::lines(&self.message),
@@ -109,9 +109,9 @@ impl From<LookupError> for Failure {
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            // The reader of the output has closed it: a success, without anyone to report it to.
+            // The reader has closed the output, so no message can be read. This counts as success.
             io::ErrorKind::BrokenPipe => Self::new(Exit::Success, ""),
-            // Errors of files arrive with their path, as a `StoreError`.
+            // Errors of files have their path and arrive as a `StoreError`.
             _ if is_full(&error) => Self::new(Exit::Unavailable, "cannot write to standard output: the disk is full"),
             io::ErrorKind::FileTooLarge => {
                 Self::new(Exit::Unavailable, format!("cannot write to standard output: {error}{}", hint(&error)))
@@ -274,7 +274,7 @@ impl From<ApiError> for Failure {
             ApiError::Path(_) => Exit::Usage,
             ApiError::Refused { .. } | ApiError::TooLarge { .. } | ApiError::Redirect(_) => Exit::Rejected,
         };
-        // Servers also say this of what a token may not see.
+        // Servers return the same status for resources that the token may not see.
         let private = matches!(error, ApiError::Refused { status: 404, .. });
         let hint = if private { "; a private repository needs a token: see `cuelight auth status`" } else { "" };
         Self::new(exit, format!("{error}{hint}"))
