@@ -4,18 +4,18 @@
 //!
 //! A *worker* process carries out one run. It writes every event, as a [`model::Record`], into the run's folder. Any
 //! number of readers (the screen, the headless printer, `show`, a test) follow that folder and fold the same records with
-//! [`store::runs::RunStore`]. Commands go to the worker over a socket in the folder, and their outcome is a record again.
+//! [`store::runs::RunStore`]. Commands go to the worker over a socket in the folder, and their outcome is recorded too.
 //! The run folder is the truth; everything else is derived from it.
 //!
 //! # Rooms
 //!
-//! - [`files`]: regular files alone, without waiting and up to a size: for files whose maker is not trusted
-//! - [`visible`]: what a reader sees of a text: the characters that reach no terminal, and what is left without them
+//! - [`files`]: reads files from untrusted sources: regular files only, without blocking, up to a size
+//! - [`visible`]: what a reader sees of untrusted text: which characters never reach a terminal, and what remains
 //! - [`model`]: ids, events, records, commands, the state of runs, and the interface between a backend and the screen
 //! - [`workflow`]: text to workflow to plan, without side effects; expressions and lint
 //! - [`store`]: the run folder: journal, logs, history index, concurrency groups
 //! - [`ui`]: layout, theme, graph and log widgets, and the only way in which text reaches a terminal ([`ui::terminal_text`])
-//! - [`report`]: runs and what else commands print, as lines, tables, JSON or GitHub's commands
+//! - [`report`]: what commands print: runs, lists and diagnostics, as lines, tables, JSON or GitHub's commands
 //! - [`config`]: settings in layers, with the origin of each
 //! - [`repo`]: the user's git repository, its changed files and workflows
 //! - [`engine`]: carries out a plan. Floors, from the top: `attempt`, `job`, `step`, `sandbox`; beside them `actions`,
@@ -35,7 +35,7 @@
 //!
 //! | what | where |
 //! |---|---|
-//! | a screen's worth of runs from elsewhere | `backend/mod.rs`: a folder beside it that implements [`backend::Backend`]; `backend/registry.rs`; the command line that opens it, `cli/screen/mod.rs` |
+//! | runs from another source | `backend/mod.rs`: a folder beside it that implements [`backend::Backend`]; `backend/registry.rs`; the command line that opens it, `cli/screen/mod.rs` |
 //! | another kind of server beside GitHub | `model/run.rs`: `ServerKind`; `backend/github/wire/`: a file that translates requests and answers, as `backend/github/wire/gitea.rs` does. The poller mirrors its runs like those of GitHub |
 //! | a pane | `app/panes/mod.rs`: a file beside it, and lines in it; a panel and its area in `ui/layout.rs`; `assets/keys.md` is printed by `cuelight keys` |
 //! | a Kubernetes provider | `engine/sandbox/provider.rs`: a folder beside it that implements `Provider`, `Machine` and `Sandbox`, declared in `engine/sandbox/mod.rs`; a line in `engine/sandbox/providers.rs`; its name at the same place of the list in `config/mod.rs`; a variant of `HoldingKind` for what it leaves behind |
@@ -45,10 +45,11 @@
 //!
 //! # Imports
 //!
-//! `files`, `visible`, `model` <- `workflow`, `store`, `ui`, `config`, `repo` <- `engine`, `rollout`, `app` <- `worker` <- `launch` <- `backend` <- `tui`
-//! <- `cli`. `repo` may also name `workflow`; `report` names what it prints, and only `cli` names it. `app` names only `model`, `store`, `ui` and `config`; `backend` never names
-//! `app`. `tests/integration/imports.rs` holds this, the crates of each room, and that no more than five files import each
-//! other in a circle.
+//! `files`, `visible`, `model` <- `workflow`, `store`, `ui`, `config`, `repo` <- `engine`, `rollout`, `app` <- `worker`
+//! <- `launch` <- `backend` <- `tui` <- `cli`. `repo` may also import `workflow`; `report` imports what it prints, and
+//! only `cli` imports it. `app` imports only `model`, `store`, `ui` and `config`; `backend` never imports `app`.
+//! `tests/integration/imports.rs` checks this, the crates that each room may use, and that no import cycle has more
+//! than five files.
 
 pub mod app;
 pub mod backend;

@@ -1,7 +1,7 @@
 //! The actions that keys are bound to: one table of names, help lines, keys and contexts.
 //!
-//! The keymap, the help, the hints in the footer, the configuration's `[keys]` and the table of keys in the documentation all
-//! come from [`ACTIONS`].
+//! The keymap, the help, the hints in the footer, `[keys]` in the configuration, and the table of keys in the
+//! documentation are all generated from [`ACTIONS`].
 
 use std::fmt::Write;
 use std::sync::LazyLock;
@@ -33,7 +33,7 @@ pub enum Action {
     Right,
     /// Open the selected row.
     Open,
-    /// Close the opened item.
+    /// Close what is open.
     Back,
     /// Focus a panel.
     Go(Panel),

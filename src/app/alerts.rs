@@ -1,4 +1,4 @@
-//! Alerts while the user looks at something else: when a run fails or starts to wait, and counts in the window's title.
+//! Alerts for a user who is looking at something else: a run failed or started to wait. Also sets the window's title.
 
 use crate::model::feed::Feed;
 use crate::model::{Event, Gate, JobId, PendingReview, Phase, Record, RunId, Summary, Timestamp};
@@ -11,7 +11,7 @@ use super::state::has_failed;
 /// The waiting job; `None` if the run itself waits.
 type Waiter = Option<JobId>;
 
-/// State of a run before a report about it.
+/// State of a run before a report is applied.
 pub(super) struct Before {
     run: RunId,
     failed: bool,

@@ -1,4 +1,4 @@
-//! Commands that were sent to several runs at once: how many were accepted so far.
+//! Commands sent to several runs at once, and how many of them were accepted so far.
 
 use std::collections::BTreeSet;
 
@@ -10,19 +10,19 @@ use super::msg::Effect;
 /// Commands to several runs.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Batch {
-    /// What is done to each run: `cancelled`.
+    /// Past participle of the command for messages: `cancelled`.
     done: &'static str,
     /// Whether the runs are deleted.
     is_removal: bool,
     runs: BTreeSet<RunId>,
-    /// Runs that have not answered.
+    /// Runs that have not replied.
     waiting: BTreeSet<RunId>,
-    /// The refused ones, by the names of their runs.
+    /// Name and reason of each run that refused the command.
     refused: Vec<String>,
 }
 
 impl Batch {
-    /// Returns the batch of some effects; `None` for commands to less than two runs.
+    /// Returns the batch that these effects form; `None` for commands to fewer than two runs.
     pub(super) fn of(effects: &[Effect]) -> Option<Self> {
         let commands = effects.iter().filter_map(|effect| match effect {
             Effect::Request(Request::Submit { run, command }) => Some((run, command)),
@@ -43,7 +43,7 @@ impl Batch {
         (runs.len() > 1).then(|| Self { done, is_removal, waiting: runs.clone(), runs, refused: Vec::new() })
     }
 
-    /// Takes the answer of a run, and returns how far the batch is; `None` for another run.
+    /// Records the reply of a run and returns the progress of the batch; `None` if the run is not waiting for a reply.
     pub(super) fn replied(&mut self, run: &RunId, name: &str, reply: &Reply) -> Option<Notice> {
         if !self.waiting.remove(run) {
             return None;
@@ -61,12 +61,12 @@ impl Batch {
         })
     }
 
-    /// Whether a run is one of those that are deleted.
+    /// Whether this batch deletes the run.
     pub(super) fn deletes(&self, run: &RunId) -> bool {
         self.is_removal && self.runs.contains(run)
     }
 
-    /// Whether every run has answered.
+    /// Whether every run has replied.
     pub(super) fn has_ended(&self) -> bool {
         self.waiting.is_empty()
     }

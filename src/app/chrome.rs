@@ -51,8 +51,8 @@ pub(super) fn header(
     text::put(buffer, area.x + 1, area.y, room as u16, &left, Style::new().add_modifier(Modifier::BOLD));
 }
 
-/// Returns the parts of the header's right side: replay, read-only, connection and watch mode, reviews, pending commands, the
-/// state of the run, and the number of errors.
+/// Returns the parts of the header's right side: replay, read-only, connection and watch mode, reviews, pending
+/// commands, the state of the run, and the number of errors.
 fn status(
     state: &AppState,
     theme: Theme,
@@ -175,7 +175,7 @@ fn toast_lines(notice: &Notice, area: Rect) -> Vec<String> {
     text::wrap(&notice.text, toast_columns(area))
 }
 
-/// Returns the rows of a notice: upwards from its own row, as many as its text needs.
+/// Returns the rows of a notice. A long notice grows upwards from its own row.
 pub(super) fn toast_rows(notice: &Notice, area: Rect) -> Rect {
     let height = u16::try_from(toast_lines(notice, area).len())
         .unwrap_or(MAX_TOAST_ROWS)
@@ -223,7 +223,7 @@ pub(super) fn footer(
     };
     let prefixes = PREFIXES.iter().filter(leads_on).map(|prefix| (prefix.key.to_owned(), prefix.name));
     let mut x = area.x + 1;
-    // After the hints of help and palette, which are general, too.
+    // After the hints of help and palette, because prefixes are general, too.
     for (key, hint) in actions.clone().take(2).chain(prefixes).chain(actions.skip(2)) {
         let columns = text::width(&key) + between.len() + text::width(hint);
         if usize::from(x) + columns + 1 > usize::from(area.right()) {

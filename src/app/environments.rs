@@ -1,4 +1,4 @@
-//! The environments of repositories on servers, as they were last reported.
+//! Environments of repositories on servers, as last reported.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::model::environment::Environment;
 pub(super) struct ServerEnvironments(BTreeMap<String, Vec<Environment>>);
 
 impl ServerEnvironments {
-    /// Takes what was reported of a repository.
+    /// Replaces the environments of a repository.
     pub(super) fn set(&mut self, repository: String, environments: Vec<Environment>) {
         self.0.insert(repository, environments);
     }

@@ -52,7 +52,7 @@ impl App {
                 self.state.remove(&run);
                 let shown = self.toast.take();
                 self.notify(Notice::news(format!("removed {name} {run}")));
-                // The list of several results is more useful than one of them.
+                // While a batch of deletions runs, keep its progress on the screen instead of this notice.
                 if self.batch.as_ref().is_some_and(|batch| batch.deletes(&run)) {
                     self.toast = shown;
                 }
@@ -101,7 +101,7 @@ impl App {
         }
     }
 
-    /// Counts the answer of a run to a command that was sent to several, and shows how far that is.
+    /// Counts the reply of a run to a command that was sent to several runs, and shows the progress.
     fn count(&mut self, run: &RunId, reply: &Reply) {
         let name = self.state.summary(run).map(|run| run.name.clone()).unwrap_or_default();
         let Some(notice) = self.batch.as_mut().and_then(|batch| batch.replied(run, &name, reply)) else { return };
@@ -116,7 +116,7 @@ impl App {
     fn connected(&mut self, connection: Connection) {
         let before = self.state.connection.reason();
         let notice = match connection.reason() {
-            // Only the age of the data changed.
+            // The reason is the same; only the age of the data changed.
             reason if reason == before => None,
             Some(reason) => Some(Notice::bad(reason)),
             None => Some(Notice::news("connected again: what is shown is up to date")),

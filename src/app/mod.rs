@@ -78,7 +78,7 @@ pub struct App {
     clock: Timestamp,
     /// The run for which records were last requested.
     watched: Option<RunId>,
-    /// Jobs of runs on servers whose logs were asked for, with the attempt.
+    /// Jobs of runs on servers whose logs were requested, with the attempt.
     asked_logs: HashSet<(RunId, JobId, u32)>,
     /// Text of the last search in the logs of a run.
     last_run_search: String,

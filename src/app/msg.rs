@@ -23,7 +23,7 @@ pub enum Msg {
     Mouse(MouseEvent),
     /// New size of the terminal in columns and rows.
     Resize(u16, u16),
-    /// The terminal got or lost the keyboard.
+    /// The terminal window gained or lost the focus.
     Focus(bool),
     /// A backend reported something.
     Feed(Feed),
@@ -44,7 +44,8 @@ pub enum Effect {
     Request(Request),
     /// Read lines of a log; answered by [`Msg::Page`].
     LoadPage(PageRequest),
-    /// Search a log, after cancelling the previous search in the same slot; answered by any number of [`Msg::LogSearched`].
+    /// Search a log, after cancelling the previous search in the same slot; answered by any number of
+    /// [`Msg::LogSearched`].
     SearchLog(LogSearch),
     /// Cancel the search in a slot.
     CancelSearch(SearchSlot),
@@ -73,7 +74,7 @@ pub enum Effect {
         /// Name of the service.
         service: Option<String>,
     },
-    /// Alert a user who looks at something else.
+    /// Alert a user who is looking at something else.
     Alert {
         /// The run.
         run: RunId,
@@ -103,7 +104,7 @@ pub enum AlertReason {
     Waits,
 }
 
-/// Lines of a log, parsed and ready to draw. Parsing very long lines takes a while, so it happens outside of the screen.
+/// Lines of a log, parsed and ready to draw. Parsing very long lines is slow, so it happens outside of the screen.
 #[derive(Clone, PartialEq, Debug)]
 pub struct RenderedPage {
     /// The request that the page answers.

@@ -107,7 +107,7 @@ impl App {
                     self.toast = Some(Notice::bad(format!("roll-back: {reason}")));
                     return Vec::new();
                 }
-                self.toast = Some(Notice::news("asking what a rollback would do"));
+                self.toast = Some(Notice::news("preparing the rollback"));
                 return vec![Effect::Request(Request::PlanRollback { repository, request })];
             }
             Pick::Watch(workflow) => return vec![Effect::Request(Request::WatchFiles { workflow })],

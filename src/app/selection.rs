@@ -99,8 +99,9 @@ impl Selection {
     }
 }
 
-/// Returns the most relevant step of a job: the running one, else the one that failed, else one that was cancelled, else the
-/// last one with output; of a job on a server, whose log comes as a whole, the first one of the workflow file. Of several running steps, the last one with output: background steps come before those that run beside them.
+/// Returns the most relevant step of a job. It is the last running step with output, as background steps come before
+/// the steps that run beside them; else the first running, failed or cancelled step. For a job on a server, whose log
+/// comes as a whole, it is then the first step of the workflow file; else the last step with output.
 pub(super) fn relevant_step(job: &Job) -> Option<&Step> {
     let steps = &job.steps;
     let running = || steps.iter().filter(|step| step.phase.is_active());

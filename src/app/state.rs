@@ -46,7 +46,7 @@ pub(super) struct AppState {
     pub(super) broken: Vec<BrokenWorkflow>,
     /// The workflows that can be started here.
     pub(super) startable: Vec<StartableWorkflow>,
-    /// The workflows of servers that can be dispatched, as far as they were asked for.
+    /// The workflows of servers that can be dispatched, as far as they were requested.
     pub(super) dispatchable: Vec<StartableWorkflow>,
     /// What the token may change in the repositories of servers.
     pub(super) rights: KnownRights,
@@ -64,21 +64,21 @@ pub(super) struct AppState {
     pub(super) opened: Timestamp,
 }
 
-/// The loaded part of the list of runs: all runs down to one of them.
+/// The loaded part of the list of runs: every run from the newest down to `oldest`.
 #[derive(Clone, Debug, Default)]
 struct Listed {
     oldest: Option<RunId>,
     /// Whether the backend has older runs.
     more: bool,
-    /// The run that older ones were requested for.
+    /// Run whose older ones were requested last.
     requested: Option<RunId>,
 }
 
 impl Listed {
     fn take(&mut self, page: &[Summary], more: bool) {
         let last = page.last().map(|run| &run.info.id).or(self.oldest.as_ref());
-        // A page that ends above the oldest run, such as a newer state of the first one, does not show whether older
-        // ones exist.
+        // A page that ends above the oldest loaded run, such as an update of the newest run, does not tell whether
+        // there are older runs.
         if last <= self.oldest.as_ref() || self.oldest.is_none() {
             self.oldest = last.cloned();
             self.more = more;

@@ -33,7 +33,7 @@ impl App {
                 let label = match more {
                     0 => "the selected lines".to_owned(),
                     more => {
-                        format!("the selected lines without the last {}: they are too many", text::count(more))
+                        format!("the selected lines except the last {}, which exceed the limit", text::count(more))
                     }
                 };
                 offer('v', &label, Effect::CopyLines(request));
@@ -60,7 +60,7 @@ impl App {
         Some(Overlay::Question(Question::new("Copy", Vec::new(), choices)))
     }
 
-    /// Copies the lines that were requested for it.
+    /// Copies the requested lines.
     pub(super) fn copied(&mut self, page: LogPage) -> Vec<Effect> {
         match page.lines {
             Ok(lines) => {

@@ -17,13 +17,13 @@ use super::github::client::ApiError;
 use super::github::poller::{PollError, Poller};
 use super::local::follow::Follower;
 
-/// Time between two looks for the first run of a commit.
+/// Time between two requests for the first run of a commit.
 const FIRST_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Time between two looks for further runs of a commit.
+/// Time between two requests for further runs of a commit.
 const INTERVAL: Duration = Duration::from_secs(15);
 
-/// Maximum number of reports of runs that wait to be taken.
+/// Maximum number of reports that wait to be received.
 const MAX_REPORTS: usize = 64;
 
 /// A commit of a repository on a server.
@@ -38,20 +38,20 @@ pub struct Commit {
 /// What happened to the runs of a commit. [`CommitWatch::runs`] has their states.
 #[derive(Debug)]
 pub enum Change {
-    /// A run has records that are new. They are applied already.
+    /// A run has new records. They are already applied.
     Records(RunId, Vec<Record>),
-    /// The server gives no answer. It is asked again.
+    /// The server does not respond. The request is repeated.
     Unanswered(PollError),
 }
 
-/// How the runs of a commit ended together.
+/// Combined result of the runs of a commit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ending {
-    /// None failed and none was cancelled. A run that a newer one of its concurrency group replaced counts as good.
+    /// No run failed or was cancelled. A run that was replaced by a newer one of its concurrency group counts as good.
     Good,
     /// A run failed.
     Failed,
-    /// None failed, and one was cancelled.
+    /// No run failed, and at least one was cancelled.
     Cancelled,
 }
 
@@ -76,14 +76,14 @@ pub struct CommitWatch {
     opened: HashSet<RunId>,
     tasks: JoinSet<()>,
     reports: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
-    /// Time of the next look for runs; `None` during one.
+    /// Time of the next request for the list of runs; `None` while one is in progress.
     list_at: Option<Instant>,
-    /// Whether no run was found since all that are known have ended.
+    /// Whether the list showed no further run after all known runs had ended.
     is_settled: bool,
 }
 
 impl CommitWatch {
-    /// Returns a watch that has not asked yet.
+    /// Returns a watch that has not sent a request yet.
     #[must_use]
     pub fn new(poller: Poller, commit: Commit) -> Self {
         Self {
@@ -99,12 +99,12 @@ impl CommitWatch {
         }
     }
 
-    /// Returns the runs that were found, in that order.
+    /// Returns the runs in the order in which they were found.
     pub fn runs(&self) -> impl Iterator<Item = &Run> {
         self.found.iter().filter_map(|run| self.store.run(run))
     }
 
-    /// Returns how the runs have ended so far.
+    /// Returns the combined result of the runs so far.
     #[must_use]
     pub fn ending(&self) -> Ending {
         let bad: Vec<Conclusion> = self
@@ -119,8 +119,8 @@ impl CommitWatch {
         }
     }
 
-    /// Waits for the next change; `None` once there are runs, all of them have ended, and no further one was found since. May
-    /// be cancelled at any time.
+    /// Waits for the next change. Returns `None` once all runs have ended, at least one was found, and a later look
+    /// found no further one. The future may be dropped at any time.
     ///
     /// # Errors
     /// The server refuses, or a folder cannot be read or written.
@@ -153,7 +153,7 @@ impl CommitWatch {
         let (poller, commit, reports) = (self.poller.clone(), self.commit.clone(), self.reports.0.clone());
         self.tasks.spawn(async move {
             let listed = poller.runs_of(&commit.repository, &commit.sha).await;
-            // The watch may have ended.
+            // The watch may have been dropped.
             let _ = reports.send(Report::Listed(listed)).await;
         });
     }
@@ -193,7 +193,7 @@ impl CommitWatch {
     }
 }
 
-/// Whether a newer run of its concurrency group replaced a run.
+/// Whether a run was replaced by a newer run of its concurrency group.
 #[must_use]
 pub fn is_superseded(run: &Run) -> bool {
     matches!(run.reason, Some(EndReason::GroupYielded { .. }))
@@ -202,7 +202,7 @@ pub fn is_superseded(run: &Run) -> bool {
 /// Mirrors a run and reports its records until the watch ends.
 async fn follow(poller: Poller, folder: RunFolder, reports: mpsc::Sender<Report>) {
     let run = folder.id().clone();
-    // The server is asked again until it answers.
+    // Retries until the server responds.
     while let Err(error) = poller.watch_run(&folder).await {
         if matches!(error, PollError::Api(ApiError::Refused { status: 404 | 410, .. })) {
             let _ = reports.send(Report::Gone(run)).await;
@@ -213,7 +213,7 @@ async fn follow(poller: Poller, folder: RunFolder, reports: mpsc::Sender<Report>
     }
     poller.focus(&run).await;
     let mut follower = Follower::new(folder);
-    // The present answer of the server counts before anything else: a run that was only listed has no jobs.
+    // Report the state that the server returned first: a run that was only listed has no jobs yet.
     let known = follower.poll();
     let mut is_watched = reports.send(report(&run, known)).await.is_ok();
     is_watched = is_watched && reports.send(Report::Opened(run.clone())).await.is_ok();

@@ -11,7 +11,7 @@
 //! - [`remote_run`]: runs of the working tree on a server
 //! - [`replay`]: a past run, which refuses every change
 //! - [`registry`]: the list of all backends
-//! - [`runs`]: single runs, wherever they are, for a process that wants one thing of a run and ends
+//! - [`runs`]: single runs, here or on a server, for a process that performs one operation and ends
 //!
 //! # Runs on a server
 //!
@@ -24,13 +24,13 @@
 //! A mirror differs from a local run in three ways, each handled in one place. The lock of a mirror is free while
 //! nothing polls, which does not mean that a worker was lost: `worker::recovery` decides by the kind of the run
 //! ([`WorkSpec`](crate::store::spec::WorkSpec)). Another attempt starts on the server: `launch::commands` sends the
-//! command to the process that watches the run. Operations that the server does not have get a reason in [`Unavailable`].
+//! command to the process that watches the run. Operations that the server does not support are [`Unavailable`].
 //!
 //! # Adding a backend
 //!
-//! Make a folder here and implement [`Backend`] in it. Outside of it, this file declares the module and [`registry`]
-//! gets a variant and a line; `cli/screen/mod.rs` decides when it is opened. A backend with mirrors also adds a kind of
-//! [`WorkSpec`](crate::store::spec::WorkSpec) with the server's address of the run.
+//! Create a folder here and implement [`Backend`] in it. Apart from that, declare the module in this file, and add a
+//! variant and a line to [`registry`]; `cli/screen/mod.rs` decides when to open it. A backend with mirrors also adds a
+//! kind of [`WorkSpec`](crate::store::spec::WorkSpec) that contains the server's address of the run.
 
 use std::sync::Arc;
 
@@ -50,7 +50,7 @@ pub mod remote_run;
 pub mod replay;
 pub mod runs;
 
-/// Maximum number of reports or requests in a channel. A screen takes them many times a second.
+/// Maximum number of queued reports or requests in a channel. A screen receives them many times a second.
 const CHANNEL_SIZE: usize = 64;
 
 /// A source of runs that carries out requests.
@@ -69,7 +69,7 @@ pub trait Backend: Send {
     fn serve(self: Box<Self>, requests: mpsc::Receiver<Request>, feed: mpsc::Sender<Feed>) -> BoxFuture<'static, ()>;
 }
 
-/// The screen's ends of a backend's channels.
+/// The screen's ends of the channels of a backend.
 #[derive(Debug)]
 pub struct Connected {
     /// Reports. The channel closes when the backend ends.
@@ -80,7 +80,7 @@ pub struct Connected {
     pub served: JoinHandle<()>,
 }
 
-/// Lets a backend serve in its own task.
+/// Starts a backend in its own task.
 ///
 /// # Panics
 /// Outside a tokio runtime.

@@ -21,9 +21,9 @@ pub enum Source {
 }
 
 impl Source {
-    /// Returns the runs of this user, on this machine and on servers, and the workflows of the repository around `folder`.
-    /// Runs that lost their worker are closed while the screen is shown, so that its first frame does not wait for a
-    /// provider; nor does it wait for servers.
+    /// Returns the runs of this user, on this machine and on servers, and the workflows of the repository that contains
+    /// `folder`. Runs that lost their worker are closed while the screen is shown, so that the first frame waits
+    /// neither for a provider nor for servers.
     ///
     /// # Errors
     /// There is no home folder.

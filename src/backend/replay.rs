@@ -1,6 +1,6 @@
-//! A past run: its records are reported at once, and all changes are refused.
+//! A past run: reports its records at once, and refuses all changes.
 //!
-//! Moving back and forth through the records is part of the screen.
+//! The screen itself moves back and forth through the records.
 
 use std::sync::Arc;
 
@@ -71,7 +71,7 @@ async fn serve(replay: Replay, mut requests: mpsc::Receiver<Request>, feed: mpsc
 
 fn answer(request: Request) -> Option<Feed> {
     match request {
-        // The only run is followed from the start.
+        // There is only one run, and it is followed from the start.
         Request::Follow(_) | Request::LoadLog { .. } | Request::Attend(_) => None,
         Request::ListMore { .. } => Some(Feed::Listed { runs: Vec::new(), more: false }),
         Request::Submit { run, command } => {

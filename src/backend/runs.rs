@@ -1,5 +1,5 @@
-//! Runs of this machine and of servers, for a process that wants one thing of a run and ends: a command of the command
-//! line, for example. A run on a server is mirrored first, so that its folder has its state now.
+//! Runs of this machine and of servers, for a process that performs one operation on a run and ends, such as a
+//! subcommand. A run on a server is mirrored first, so that its folder has the current state.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -24,16 +24,16 @@ use super::github::address::{AddressError, Repository, RunAddress, Target};
 use super::github::client::ApiError;
 use super::github::poller::{PollError, Poller, SubmitError};
 
-/// Variable with the host of repositories that are named without one, as `gh` reads it.
+/// Variable with the default host of repositories, as in `gh`.
 const DEFAULT_HOST: &str = "GH_HOST";
 
-/// Variable with the repository of commands that name none, as `gh` reads it.
+/// Variable with the default repository of commands, as in `gh`.
 const DEFAULT_REPOSITORY: &str = "GH_REPO";
 
-/// How long a server is waited for, for a run that is known to have ended.
+/// How long to wait for the server of a run that is known to have ended.
 const ENDED_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Runs of this machine and of the servers in the user's settings, which are read when a server is first needed.
+/// Runs of this machine and of the configured servers. The settings are read when a server is first needed.
 pub struct Runs {
     dir: RunsDir,
     poller: OnceLock<Poller>,
@@ -43,7 +43,7 @@ pub struct Runs {
 pub struct Found {
     /// The run's folder.
     pub folder: RunFolder,
-    /// Why the folder has only what was known before: the server gave no answer. `None` if it has the state now.
+    /// Why the folder only has the last known state: the server did not respond. `None` if the state is current.
     pub outdated: Option<ApiError>,
 }
 
@@ -51,21 +51,21 @@ pub struct Found {
 pub struct WithLogs {
     /// The run.
     pub run: Run,
-    /// Why the folder has only what was known before.
+    /// Why the folder only has the last known state.
     pub outdated: Option<ApiError>,
-    /// Why the first log that is missing cannot be had.
+    /// Why the first missing log is not available.
     pub missing: Option<PollError>,
 }
 
-/// The newest runs of a repository were asked for.
+/// Result of requesting the newest runs of a repository.
 pub struct Listed {
     /// Name of the repository, without the host.
     pub repository: String,
-    /// Why its server gave no list. `None` if it did.
+    /// Why its server returned no list. `None` if it did.
     pub unlisted: Option<PollError>,
 }
 
-/// Why a run is not found, or not brought up to date.
+/// Why a run is not found or cannot be updated.
 #[derive(Debug, thiserror::Error)]
 pub enum RunsError {
     /// No folder matches, or it cannot be read.
@@ -74,13 +74,13 @@ pub enum RunsError {
     /// The settings are invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The text looks like the name of a run on a server, and is not one.
+    /// The text looks like the name of a run on a server, but is invalid.
     #[error(transparent)]
     Address(#[from] AddressError),
-    /// The server refuses, or gives no answer and nothing was known before.
+    /// The server refuses, or does not respond and no state is known.
     #[error(transparent)]
     Poll(#[from] PollError),
-    /// A command is refused, or does not arrive.
+    /// A command was refused, or did not reach the run.
     #[error(transparent)]
     Submit(#[from] SubmitError),
     /// An artifact is not downloaded.
@@ -89,7 +89,7 @@ pub enum RunsError {
     /// The run has no such job.
     #[error(transparent)]
     Lookup(#[from] LookupError),
-    /// A number alone, outside of checkouts of a known server.
+    /// Only a number was given, outside of a checkout of a known server.
     #[error("{0}; a run on a server is named OWNER/REPO/NUMBER outside of its checkout")]
     NoCheckout(StoreError),
     /// No repository is named, and the folder belongs to none on a known server.
@@ -124,8 +124,8 @@ impl Runs {
         &self.dir
     }
 
-    /// Finds a run by its id here, or by its number or URL on a server, and brings it up to date. `latest` and numbers are
-    /// those of the repository around `here`.
+    /// Finds a run by its id here, or by its number or URL on a server, and updates it. `latest` and numbers refer to
+    /// the repository that contains `here`.
     ///
     /// # Errors
     /// No run matches, or its server refuses.
@@ -135,7 +135,7 @@ impl Runs {
         Ok(Found { folder, outdated })
     }
 
-    /// Finds a run like [`Self::find`], for a caller that brings it up to date itself: a server is asked only for a run that
+    /// Finds a run like [`Self::find`], for a caller that updates it itself. A server is contacted only for a run that
     /// was never listed.
     ///
     /// # Errors
@@ -153,16 +153,16 @@ impl Runs {
         }
     }
 
-    /// Finds a run of the repository with a name, `[HOST/]OWNER/NAME`: `latest`, the newest one that its server lists, or a
-    /// number. Other names are those of [`Self::locate`].
+    /// Finds a run of the repository `name` (`[HOST/]OWNER/NAME`): `latest`, the newest one that its server lists, or a
+    /// number. Other texts are handled like in [`Self::locate`].
     ///
     /// # Errors
-    /// No run matches, the repository has no name of one, or its server refuses.
+    /// No run matches, `name` is not a repository, or its server refuses.
     pub async fn locate_in(&self, wanted: &str, name: &str) -> Result<RunFolder, RunsError> {
         let repository = Repository::parse(name, default_host().as_deref())?;
         if wanted == "latest" {
             let listed = self.poller()?.list(std::slice::from_ref(&repository)).await;
-            // What is known is the answer of a server that gives none.
+            // If the server does not respond, the last known run is returned.
             return match (self.mirrored(&repository, |_| true)?, listed) {
                 (_, Err(error)) if !error.is_transient() => Err(error.into()),
                 (Some(folder), _) => Ok(folder),
@@ -179,8 +179,8 @@ impl Runs {
         }
     }
 
-    /// Finds the folder of a run on a server, which is asked if the run is not known. `None` if only a number was given,
-    /// outside of checkouts of a known server.
+    /// Finds the folder of a run on a server, which is contacted if the run is unknown. `None` if only a number was
+    /// given outside of a checkout of a known server.
     async fn locate_at_server(
         &self,
         address: &RunAddress,
@@ -199,7 +199,7 @@ impl Runs {
         }
     }
 
-    /// Finds the folder of the newest run of a repository that was mirrored before and has a wanted number.
+    /// Finds the folder of the newest mirrored run of a repository with a matching number.
     fn mirrored(
         &self,
         repository: &Repository,
@@ -213,8 +213,8 @@ impl Runs {
         Ok(page.runs.iter().find(is_wanted).map(|run| self.dir.folder(run.info.id.clone())))
     }
 
-    /// Asks the server of a run for its state now. Returns why it gave no answer: the folder has what was known before.
-    /// Nothing is asked for a run of this machine.
+    /// Updates a run from its server. Returns an error if the server did not respond, in which case the folder has the
+    /// last known state. Does nothing for a run of this machine.
     ///
     /// # Errors
     /// The server refuses, or the folder cannot be written.
@@ -224,7 +224,7 @@ impl Runs {
         }
         let refreshing = self.poller()?.refresh(folder);
         if history::read(folder).is_ok_and(|run| run.phase.is_done()) {
-            // It seldom changes: what is known is shown instead of waiting for a slow server.
+            // It rarely changes, so the last known state is shown instead of waiting for a slow server.
             return match timeout(ENDED_TIMEOUT, refreshing).await {
                 Ok(refreshed) => unanswered(refreshed),
                 Err(_) => Ok(Some(late(folder))),
@@ -233,11 +233,11 @@ impl Runs {
         unanswered(refreshing.await)
     }
 
-    /// Checks that the server of a run answers for it, also if another process mirrors the run: what that one knows may be
-    /// old.
+    /// Checks that the server of a run responds, even if another process mirrors the run: the state of that process may
+    /// be old.
     ///
     /// # Errors
-    /// The server refuses, or gives no answer.
+    /// The server refuses or does not respond.
     pub async fn reach(&self, folder: &RunFolder) -> Result<(), RunsError> {
         if let Some(remote) = RunSpec::read(folder)?.work.remote() {
             let repository = Repository::parse(&format!("{}/{}", remote.host, remote.repository), None)?;
@@ -246,8 +246,8 @@ impl Runs {
         Ok(())
     }
 
-    /// Mirrors a run that the user follows for as long as this value lives. Returns `None` for a run of this machine; otherwise the poller, and
-    /// why the server gave no answer yet.
+    /// Mirrors a run that the user follows, for as long as `self` lives. Returns `None` for a run of this machine;
+    /// otherwise the poller, and the error if the server has not responded yet.
     ///
     /// # Errors
     /// The server refuses, or the folder cannot be written.
@@ -261,8 +261,8 @@ impl Runs {
         Ok(Some((poller.clone(), outdated)))
     }
 
-    /// Brings a run up to date, and downloads the logs of one job, of all jobs that failed, or of all jobs. A run of this
-    /// machine has them. If the server gives no answer, those that are here are what there is.
+    /// Updates a run, and downloads the logs of one job, of all failed jobs, or of all jobs. The logs of a run of this
+    /// machine are already there. If the server does not respond, only the existing logs are returned.
     ///
     /// # Errors
     /// The run has no such job, or its server refuses.
@@ -285,8 +285,8 @@ impl Runs {
         Ok(WithLogs { run: history::read(folder)?, outdated, missing })
     }
 
-    /// Returns why a run and its jobs wait, as [`Poller::waits`] does. What only its server knows is left out if it gives no
-    /// answer.
+    /// Returns why a run and its jobs wait, as [`Poller::waits`] does. If the server does not respond, details that
+    /// only it knows are left out.
     ///
     /// # Errors
     /// The run's folder cannot be read, or the settings are invalid.
@@ -300,8 +300,9 @@ impl Runs {
         }
     }
 
-    /// Finds a commit: a full id; the beginning of one in the checkout `here`; a branch, another ref or a pull request, as
-    /// `#12`, `pull/12` or its URL, on the server. Without `revision`, the commit of the checkout.
+    /// Finds a commit: by its full id; by an abbreviated id in the checkout `here`; or on the server by a branch,
+    /// another ref, or a pull request given as `#12`, `pull/12` or its URL. Without `revision`, returns the commit of
+    /// the checkout.
     ///
     /// # Errors
     /// The commit does not exist, or `here` is not a checkout of a known server and no `repository` is named.
@@ -356,7 +357,7 @@ impl Runs {
     /// Sends a command to a run, through its worker or to its server.
     ///
     /// # Errors
-    /// The command is refused, or does not arrive.
+    /// The command was refused, or did not reach the run.
     pub async fn submit(&self, folder: &RunFolder, command: &Command) -> Result<(), RunsError> {
         if history::is_mirror(folder) {
             let poller = self.poller()?;
@@ -371,7 +372,7 @@ impl Runs {
     /// Returns the artifacts of a run.
     ///
     /// # Errors
-    /// Its folder cannot be read, or its server refuses or gives no answer.
+    /// Its folder cannot be read, or its server refuses or does not respond.
     pub async fn artifacts(&self, folder: &RunFolder) -> Result<Vec<Artifact>, RunsError> {
         if history::is_mirror(folder) {
             return Ok(self.poller()?.artifacts(folder).await?);
@@ -382,7 +383,8 @@ impl Runs {
     /// Downloads artifacts of a run into a folder, as [`launch::artifacts::download`] does. Archives are not unpacked.
     ///
     /// # Errors
-    /// A name is unknown or a file exists already, before anything is downloaded; or the server refuses or gives no answer.
+    /// A name is unknown or a file already exists, in which case nothing is downloaded; or the server refuses or does
+    /// not respond.
     pub async fn download(&self, folder: &RunFolder, names: &[String], into: &Path) -> Result<Vec<PathBuf>, RunsError> {
         if !history::is_mirror(folder) {
             return Ok(launch::artifacts::download(folder, names, into)?);
@@ -414,7 +416,7 @@ impl Runs {
         Ok(Listed { repository: repository.full_name(), unlisted: listed.err() })
     }
 
-    /// Returns the repository with a name, else that of `GH_REPO`, else that of the checkout around a folder.
+    /// Returns the repository `name`, else that of `GH_REPO`, else that of the checkout that contains a folder.
     ///
     /// # Errors
     /// The text is not the name of a repository, or no repository is known.
@@ -425,7 +427,7 @@ impl Runs {
         }
     }
 
-    /// Returns who asks the servers.
+    /// Returns the poller of the configured servers.
     ///
     /// # Errors
     /// The settings are invalid.
@@ -438,7 +440,7 @@ impl Runs {
     }
 }
 
-/// Reads a text as the name of a run on a server. `None` if it does not look like one.
+/// Parses a text as the name of a run on a server. `None` if it does not look like one.
 fn target(wanted: &str) -> Option<Result<Target, AddressError>> {
     let is_number = !wanted.is_empty() && wanted.bytes().all(|byte| byte.is_ascii_digit());
     (is_number || wanted.contains('/')).then(|| Target::parse(wanted, default_host().as_deref()))
@@ -449,7 +451,7 @@ fn pull_request(number: u64) -> String {
     format!("refs/pull/{number}/head")
 }
 
-/// Error of a server that takes too long for a run that has ended.
+/// Returns the error for a server that takes too long for a completed run.
 fn late(folder: &RunFolder) -> ApiError {
     let host = RunSpec::read(folder).ok().and_then(|spec| spec.work.remote().map(|remote| remote.host.clone()));
     let reason = format!("no answer for {} s", ENDED_TIMEOUT.as_secs());
@@ -460,7 +462,7 @@ fn default_host() -> Option<String> {
     std::env::var(DEFAULT_HOST).ok()
 }
 
-/// Turns a server that gives no answer into a result, so that the last known state is still shown.
+/// Turns the error of a server that does not respond into a result, so that the last known state is still shown.
 fn unanswered(asked: Result<(), PollError>) -> Result<Option<ApiError>, RunsError> {
     match asked {
         Ok(()) => Ok(None),

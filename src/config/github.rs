@@ -9,13 +9,13 @@ use crate::model::ServerKind;
 pub struct GithubConfig {
     /// Repositories whose runs are shown: `[HOST/]OWNER/REPO`.
     pub repositories: Vec<String>,
-    /// Address of the API of github.com, if it is another.
+    /// Address of the API of github.com, if it is not the usual one.
     pub api_url: Option<String>,
     /// Where actions of a run on this machine ask GitHub's API.
     pub api: ApiChoice,
     /// Settings of hosts, by name in lower case.
     pub hosts: IndexMap<String, HostConfig>,
-    /// Where the deployments to environments are found in runs, by name of the environment in lower case.
+    /// How to find the deployments to environments in runs, by the name of the environment in lower case.
     pub environments: IndexMap<String, EnvironmentConfig>,
 }
 
@@ -25,17 +25,17 @@ pub enum ApiChoice {
     /// GitHub, if the run has the secret `GITHUB_TOKEN`; else this machine.
     #[default]
     ByToken,
-    /// This machine, about its repository and run.
+    /// On this machine, for its repository and run only.
     Local,
     /// GitHub.
     GitHub,
 }
 
-/// The choices, as a file names them.
+/// The choices by the words used in a file.
 pub(super) const API_CHOICES: &[(&str, ApiChoice)] =
     &[("by-token", ApiChoice::ByToken), ("local", ApiChoice::Local), ("github", ApiChoice::GitHub)];
 
-/// Where the deployments to an environment are found in runs, for repositories whose server records none.
+/// How to find the deployments to an environment in runs, for repositories whose server records no deployments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EnvironmentConfig {
     /// File of the workflow that deploys.
@@ -61,28 +61,28 @@ pub struct HostConfig {
     pub client_id: Option<String>,
 }
 
-/// Kinds of servers, as a file names them.
+/// Kinds of servers by the words used in a file.
 pub(super) const SERVER_KINDS: &[(&str, ServerKind)] = &[("github", ServerKind::GitHub), ("gitea", ServerKind::Gitea)];
 
 impl GithubConfig {
-    /// Returns the settings of a host; those of a host that is not configured are empty.
+    /// Returns the settings of a host; empty settings if the host is not configured.
     #[must_use]
     pub fn host(&self, name: &str) -> HostConfig {
         self.hosts.get(&name.to_ascii_lowercase()).cloned().unwrap_or_default()
     }
 
-    /// Returns where the deployments to an environment are found in runs; `None` if it is not configured.
+    /// Returns how to find the deployments to an environment in runs; `None` if it is not configured.
     #[must_use]
     pub fn environment(&self, name: &str) -> Option<&EnvironmentConfig> {
         self.environments.get(&name.to_ascii_lowercase())
     }
 
-    /// Returns the settings of an environment, to be changed.
+    /// Returns the settings of an environment for modification.
     pub(super) fn environment_mut(&mut self, name: &str) -> &mut EnvironmentConfig {
         self.environments.entry(name.to_ascii_lowercase()).or_default()
     }
 
-    /// Returns the settings of a host, to be changed.
+    /// Returns the settings of a host for modification.
     pub(super) fn host_mut(&mut self, name: &str) -> &mut HostConfig {
         self.hosts.entry(name.to_ascii_lowercase()).or_default()
     }

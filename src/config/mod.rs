@@ -47,7 +47,7 @@ pub struct Config {
     pub offline: bool,
     /// Whether a supervisor inside the container starts the steps in Docker.
     pub supervisor: bool,
-    /// Whether containers of jobs and actions get Docker's socket, and the tool cache of this machine.
+    /// Whether containers of jobs and actions get Docker's socket and this machine's tool cache.
     pub docker_socket: bool,
     /// Folders of other repositories whose git objects containers may read.
     pub git_objects: Vec<PathBuf>,
@@ -240,7 +240,8 @@ impl Config {
         self.origins.get(name).map(String::as_str)
     }
 
-    /// What the repository names and the user does not: images, sandboxes and sources of actions, as lines of TOML.
+    /// Returns what the repository sets and the user does not, as lines of TOML: images, sandboxes and sources of
+    /// actions.
     #[must_use]
     pub fn named_by_repository(&self) -> &[String] {
         &self.named_by_repository

@@ -16,15 +16,15 @@ pub struct Setting {
     pub doc: &'static str,
     /// Line of a file that sets the setting, below the heading of its table.
     pub example: &'static str,
-    /// What the file of a repository may do with it.
+    /// What a repository's file may do with it.
     pub repository: InRepository,
-    /// Sets the value, for the name in place of `<…>`.
+    /// Sets the value. The name in place of `<…>` is an argument.
     pub(super) set: fn(&mut Config, &str, &SettingValue) -> Result<(), ValueError>,
     /// Current values as TOML, each with the name in place of `<…>`.
     pub(super) show: fn(&Config) -> Vec<(String, String)>,
 }
 
-/// A name that no setting has.
+/// An unknown name of a setting.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown setting `{name}`; {}", match near {
     Some(near) => format!("did you mean `{near}`?"),
@@ -50,10 +50,11 @@ pub enum Layer {
 pub enum InRepository {
     /// Nothing.
     Refused,
-    /// Make it stricter: the value counts if the function holds for the configuration before and after.
+    /// Make it stricter. The function compares the configuration before and after, and returns whether the value is
+    /// accepted.
     Tightens(fn(&Config, &Config) -> bool),
-    /// Name something where the user's own settings do not. What it names is part of what a person trusts. The function
-    /// checks the value and returns whether the user's settings leave it free.
+    /// Set names that the user's own settings leave open. The values become part of what the user trusts. The function
+    /// validates the value and returns whether the user's settings leave it open.
     Names(fn(&Config, &str, &SettingValue) -> Result<bool, ValueError>),
 }
 
@@ -430,18 +431,18 @@ impl Setting {
     }
 }
 
-/// Returns what stands before and after the `<…>` in a name.
+/// Returns the parts of a name before and after `<…>`.
 fn placeholder(name: &str) -> Option<(&str, &str)> {
     let (before, rest) = name.split_once('<')?;
     Some((before, rest.split_once('>').map_or("", |(_, after)| after)))
 }
 
-/// Returns a name with a label in place of its `<…>`.
+/// Returns a name in which `<…>` is replaced by a label.
 pub(super) fn filled(name: &str, label: &str) -> String {
     placeholder(name).map_or_else(|| name.to_owned(), |(before, after)| format!("{before}{label}{after}"))
 }
 
-/// Whether a name is that of a table inside another: settings have names below it.
+/// Whether a name is that of a nested table, which contains settings.
 pub(super) fn is_table(name: &[&str]) -> bool {
     let is_above = |key: &Setting| {
         let parts: Vec<&str> = key.name.split('.').collect();
@@ -459,13 +460,14 @@ pub(super) fn find(name: &str) -> Result<(&'static Setting, &str), UnknownSettin
     if let Some(found) = SETTINGS.iter().find_map(|key| Some((key, key.fits(name)?))) {
         return Ok(found);
     }
-    // Typos are rare in the first letters.
+    // Typos in the first letters are rare.
     let alike = |key: &&Setting| key.name.bytes().zip(name.bytes()).take_while(|(a, b)| a == b).count();
     let near = SETTINGS.iter().max_by_key(alike).filter(|key| alike(key) >= 4 && alike(key) * 2 > name.len());
     Err(UnknownSetting { name: name.to_owned(), near: near.map(|near| near.name) })
 }
 
-/// Whether the user does not map this label. A repository cannot place jobs on the host: it could only loosen.
+/// Whether the user does not map this label. A repository cannot place jobs on the host, because that would be less
+/// strict.
 fn free_label(config: &Config, label: &str, value: &SettingValue) -> Result<bool, ValueError> {
     if matches!(value, SettingValue::Text(sandbox) if sandbox == "host") {
         return Err(ValueError::HostInRepository);
@@ -473,7 +475,8 @@ fn free_label(config: &Config, label: &str, value: &SettingValue) -> Result<bool
     Ok(!config.runs_on.contains_key(&label.to_ascii_lowercase()))
 }
 
-/// Whether the user maps no action of the same repository. A mapping of one version or folder would win over that of all.
+/// Whether the user maps no action of the same repository. A mapping of one version or folder would take precedence
+/// over the user's mapping of the whole repository.
 fn is_free_action(config: &Config, name: &str) -> bool {
     let repository = |name: &str| {
         let whole = name.split('@').next().unwrap_or_default();
@@ -482,13 +485,13 @@ fn is_free_action(config: &Config, name: &str) -> bool {
     !config.actions.keys().any(|known| repository(known) == repository(name))
 }
 
-/// A value of each host that has it.
+/// Returns a value of each host that has one.
 fn of_hosts(config: &Config, value: fn(&HostConfig) -> Option<&str>) -> Vec<(String, String)> {
     let hosts = config.github.hosts.iter();
     hosts.filter_map(|(name, host)| Some((name.clone(), quoted(value(host)?)))).collect()
 }
 
-/// A value of each environment that has it.
+/// Returns a value of each environment that has one.
 fn of_environments(config: &Config, value: fn(&EnvironmentConfig) -> Option<&str>) -> Vec<(String, String)> {
     let environments = config.github.environments.iter();
     environments.filter_map(|(name, environment)| Some((name.clone(), quoted(value(environment)?)))).collect()

@@ -1,6 +1,6 @@
 //! Values of settings: from files and variables, and as TOML.
 
-/// Why a setting cannot have a value. The message continues one that starts with the setting's name.
+/// Why a value is not valid for a setting. The message continues one that starts with the setting's name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ValueError {
     /// The value has another type or form.
@@ -11,7 +11,7 @@ pub enum ValueError {
         /// The value, as it was written.
         given: String,
     },
-    /// Only a user may place jobs on this machine itself.
+    /// Only users may place jobs on the host.
     #[error("cannot be `host` in a repository, only in the user's config.toml")]
     HostInRepository,
 }
@@ -41,7 +41,7 @@ impl SettingValue {
         }
     }
 
-    /// The text of a value that is one; empty for other kinds.
+    /// Returns the text of a string; empty for any other kind of value.
     pub(super) fn text(&self) -> &str {
         if let Self::Text(text) = self { text } else { "" }
     }
@@ -62,19 +62,19 @@ impl SettingValue {
         Ok(*yes)
     }
 
-    /// A text without spaces around it; `None` for empty text.
+    /// Returns a text without surrounding spaces; `None` if it is empty.
     pub(super) fn name(&self) -> Result<Option<String>, ValueError> {
         let Self::Text(text) = self else { return Err(self.is_not("a text")) };
         Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty()))
     }
 
-    /// A command; `None` for empty text.
+    /// Returns a command; `None` if it is empty.
     pub(super) fn command(&self) -> Result<Option<String>, ValueError> {
         let Self::Text(command) = self else { return Err(self.is_not("a command")) };
         Ok(Some(command.clone()).filter(|command| !command.trim().is_empty()))
     }
 
-    /// Looks up the value in a list of words with their meanings.
+    /// Looks up the value in a table of words.
     pub(super) fn word<T: Copy>(&self, words: &[(&str, T)]) -> Result<T, ValueError> {
         let found = words.iter().find(|(word, _)| matches!(self, Self::Text(text) if text == word));
         let names: Vec<_> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
@@ -92,7 +92,7 @@ impl SettingValue {
     }
 }
 
-/// The word for a value, as TOML.
+/// Returns the word for a value, as TOML.
 pub(super) fn word<T: Copy + PartialEq>(words: &[(&str, T)], meant: T) -> String {
     words.iter().find(|(_, one)| *one == meant).map(|(word, _)| quoted(word)).unwrap_or_default()
 }
@@ -107,7 +107,8 @@ pub(super) fn quoted(text: &str) -> String {
     if !text.contains(char::is_control) {
         return toml::Value::String(text.to_owned()).to_string();
     }
-    // A text of several lines would become several lines, which a key cannot be, and which look like settings.
+    // A literal newline would continue in another line, which is not allowed in a key and could look like another
+    // setting.
     let escaped = text.chars().map(|c| match c {
         '"' | '\\' => format!("\\{c}"),
         c if c.is_control() => format!("\\u{:04X}", u32::from(c)),

@@ -73,7 +73,7 @@ impl Default for Grace {
     }
 }
 
-/// Why a process is ended before it ends by itself.
+/// Why a process is ended early.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum KillReason {
     /// The `timeout-minutes` of the step passed.
@@ -89,7 +89,7 @@ pub(crate) enum KillReason {
 }
 
 impl KillReason {
-    /// Whether the process gets no time to end by itself.
+    /// Whether the process is killed without time to end by itself.
     pub(crate) fn is_at_once(self) -> bool {
         matches!(self, Self::Forced | Self::Lost)
     }
@@ -205,10 +205,10 @@ pub(crate) async fn cancelled(mut asked: watch::Receiver<Cancellation>, ignores_
     }
 }
 
-/// How long work on a lost machine may take to end by itself, with what it has logged.
+/// How long work on a lost machine may take to finish and write its log.
 const LOST_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Carries out work of a job. Returns `None` if the machine of the job is lost and the work still waits for it.
+/// Carries out work of a job. Returns `None` if the job's machine is lost and the work does not finish.
 pub(crate) async fn unless_lost<T>(
     mut asked: watch::Receiver<Cancellation>,
     work: impl Future<Output = T>,

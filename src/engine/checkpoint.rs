@@ -19,7 +19,7 @@ pub struct NotResumable(String);
 pub struct Checkpoint {
     /// Number of the job's steps that have ended.
     pub done: usize,
-    /// `failure` or `cancelled` once the job is; steps with `always()` may still follow.
+    /// `failure` or `cancelled` once the job has failed or was cancelled; steps with `always()` may still follow.
     pub status: Status,
     /// Variables written to `GITHUB_ENV`, and those of the job.
     pub env: IndexMap<String, String>,
@@ -113,14 +113,14 @@ pub struct StepResult {
     pub conclusion: Conclusion,
 }
 
-/// Surrounds the name of a secret in a sealed value. A value that holds it already is not kept: a step could write the name
-/// of a secret that it was not given.
+/// Surrounds the name of a secret in a sealed value. A value that already contains it is not kept: otherwise a step
+/// could get a secret that it was not given by writing its name.
 const MARK: char = '\u{1}';
 
-/// Replaces the secrets in a text by their names. A text for which that is not possible is cleared.
+/// Replaces the secrets in a text by their names. A text that cannot be sealed is cleared.
 ///
 /// # Errors
-/// The reason why it is not possible, which completes "… holds".
+/// Why the text cannot be sealed. Completes the sentence "… holds".
 fn seal(
     text: &mut String,
     secrets: &IndexMap<String, String>,

@@ -23,7 +23,7 @@ pub struct GroupRequest {
     pub queue_all: bool,
 }
 
-/// Why a `concurrency` cannot be turned into a request.
+/// Why a `concurrency` is invalid.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum GroupError {
     /// An expression could not be evaluated.
@@ -35,7 +35,7 @@ pub enum GroupError {
     /// The name of the group is a mapping or a sequence.
     #[error("the group of `concurrency` must be a string, not {0}")]
     NotText(&'static str),
-    /// `queue` has another value than `single` and `max`.
+    /// `queue` is neither `single` nor `max`.
     #[error("`queue` must be `single` or `max`, not `{0}`")]
     Queue(String),
     /// `queue: max` with `cancel-in-progress: true`.
@@ -47,7 +47,7 @@ impl GroupRequest {
     /// Evaluates `concurrency`.
     ///
     /// # Errors
-    /// An expression cannot be evaluated, the name of the group is empty, or the values do not fit together.
+    /// An expression cannot be evaluated, the name of the group is empty, or the values are contradictory.
     pub fn new(concurrency: &Concurrency, scope: &Scope<'_>) -> Result<Self, GroupError> {
         let evaluate = |value: &Option<Template>| value.as_ref().map(|value| value.evaluate(scope)).transpose();
         let (group, cancel, queue) = match concurrency {

@@ -38,7 +38,7 @@ pub struct RunFacts {
     pub workflow: String,
     /// Path of the workflow in the repository.
     pub workflow_path: String,
-    /// Value of `github.token`: masked, and random unless GitHub's API is asked.
+    /// Value of `github.token`. It is masked, and random unless GitHub's API is used.
     pub token: String,
     /// Whether GitHub's API is answered on this machine for actions.
     pub local_api: bool,
@@ -130,8 +130,8 @@ impl RunFacts {
         github
     }
 
-    /// What the `job` context has of the workflow that contains the job: the run's, or one that it calls. `path` is its path
-    /// in the repository, or `owner/name/path@ref` in another one.
+    /// Returns the entries of the `job` context about the workflow that contains the job: the run's, or a called one.
+    /// `path` is its path in the repository, or `owner/name/path@ref` in another repository.
     #[must_use]
     pub fn job_workflow(&self, path: &str) -> Object {
         let remote = match Reference::parse(path) {

@@ -1,10 +1,10 @@
 //! Carries out a plan: decides which jobs may start, runs their steps, and reports every fact to an [`outlet::Outlet`].
 //!
-//! [`attempt`] is the loop: it asks the pure [`scheduler`] for decisions, evaluates conditions and matrices, and spawns
-//! a task for each job. A job sets up its environment and runs its steps in order, background steps beside the others.
-//! `step::process` runs the process of a step, and `step::output` handles what it writes.
+//! [`attempt`] is the main loop: it asks the pure [`scheduler`] for decisions, evaluates conditions and matrices, and
+//! spawns a task for each job. A job sets up its environment and runs its steps in order, with background steps beside
+//! them. `step::process` runs the process of a step, and `step::output` handles its output.
 //!
-//! The engine reports only what it has observed: it never records the end of a process that it has not seen ending.
+//! The engine reports only what it has observed: it never records the end of a process whose exit it has not seen.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -100,15 +100,15 @@ pub struct RunContext {
     pub providers: sandbox::providers::Providers,
     /// Downloaded actions of other repositories.
     pub actions: actions::store::Store,
-    /// State folder, shared by all runs of this machine. It holds the locks between them.
+    /// State folder, shared by all runs of this machine. It contains the locks that coordinate them.
     pub state: PathBuf,
-    /// Folder of the run. Docker resources are noted there before they are created.
+    /// Folder of the run. The address of the Docker engine is written there before any resource is created.
     pub folder: RunFolder,
     /// Path of the user's repository.
     pub repository: PathBuf,
     /// Parent of the folders of all jobs.
     pub work: PathBuf,
-    /// Tools that actions downloaded, for all runs. `RUNNER_TOOL_CACHE` is a folder of the job that refers to them.
+    /// Tool cache shared by all runs. `RUNNER_TOOL_CACHE` is a folder of the job with links to these tools.
     pub tool_cache: PathBuf,
     /// Options of the run.
     pub options: Options,

@@ -1,9 +1,9 @@
 //! Destination of everything that the engine observes. The worker implements it over a run folder; tests keep it in
 //! memory.
 //!
-//! Masking, ordering and writing are the outlet's concern: the engine never sees a file of the run folder. A failed
-//! write does not fail the call. The outlet remembers it, and the engine checks [`Outlet::failure`] before it starts
-//! anything new.
+//! The outlet masks, orders and writes everything: the engine never accesses a file of the run folder. A failed write
+//! does not fail the call. The outlet remembers it, and the engine checks [`Outlet::failure`] before it starts anything
+//! new.
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ pub trait Outlet: Send + Sync {
     fn failure(&self) -> Option<String>;
 }
 
-/// The log of one step. Bytes may arrive in any portions; a secret that is cut by them is still masked.
+/// The log of one step. Bytes may arrive in any portions; a secret that is split across portions is still masked.
 pub trait StepLog: Send {
     /// Appends bytes.
     fn write(&mut self, bytes: &[u8]);
@@ -43,6 +43,6 @@ pub trait StepLog: Send {
     /// Notifies readers of the bytes written since the last notification.
     fn flush(&mut self);
 
-    /// Ends the log and writes the text that was held back. A last line without a newline stays as it is.
+    /// Ends the log and writes the text that was held back. A last line without a newline stays without one.
     fn finish(&mut self);
 }

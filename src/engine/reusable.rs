@@ -11,14 +11,14 @@ use crate::workflow::source::Span;
 use crate::workflow::syntax::{CallSecrets, JobBody, JobDefinition, Trigger, Workflow};
 use crate::workflow::template::{Template, TemplateError};
 
-/// Reason why a called workflow does not start, or has no outputs. Positions are `line:column`, or with the file before
-/// them where it is another than the caller's.
+/// Why a called workflow cannot start, or has no outputs. Positions are `line:column`, preceded by the file if it
+/// differs from the caller's.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CallError {
     /// The job has steps.
     #[error("the job calls no workflow")]
     NoCall,
-    /// The called workflow is not here.
+    /// The called workflow is not on this machine.
     #[error("the workflow it calls is not on this machine")]
     Elsewhere,
     /// `workflow_call` is not among the events of the called workflow.
@@ -47,7 +47,7 @@ pub(super) enum CallError {
     Output { position: String, name: String, source: TemplateError },
 }
 
-/// Reason why a run that a person starts has no inputs.
+/// Why the inputs of a manually started run are invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum DispatchError {
     /// The inputs do not fit the workflow.
@@ -66,7 +66,7 @@ pub enum DispatchError {
     Default(#[from] DefaultError),
 }
 
-/// Default of an input that has another type than the input.
+/// The default of an input does not have the type of the input.
 #[derive(Debug, thiserror::Error)]
 #[error("input `{name}` {source}")]
 pub struct DefaultError {

@@ -36,8 +36,8 @@ pub enum Decision {
     Cancel(JobId, JobId),
     /// Every node of the workflow that the leg called has ended: evaluate its outputs, then call `finished`.
     Complete(NodeId, JobId),
-    /// The leg has not started and never will: this other leg of its matrix failed and `fail-fast` is set, or the run or
-    /// the caller was cancelled.
+    /// The leg has not started and never will: this other leg of its matrix failed and `fail-fast` is set, or the run
+    /// or the caller was cancelled.
     Drop(JobId, Option<JobId>),
 }
 
@@ -50,7 +50,7 @@ pub struct Ending {
     pub allowed_failure: bool,
 }
 
-/// Limits of a matrix on its legs.
+/// Limits that a matrix sets for its legs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
     /// Whether a failed leg cancels the others.
@@ -129,7 +129,7 @@ impl Scheduler {
         self.nodes[node.0].needs = needs;
     }
 
-    /// Adds the legs of a node, already ended, as after an earlier attempt.
+    /// Adds legs of a node that have already ended in an earlier attempt.
     pub fn add_finished(&mut self, node: NodeId, legs: Vec<(JobId, Ending)>) {
         let node = &mut self.nodes[node.0];
         node.state = if legs.iter().all(|(_, ending)| ending.conclusion == Conclusion::Skipped) {
@@ -140,7 +140,7 @@ impl Scheduler {
         node.legs = legs.into_iter().map(|(id, ending)| Leg { id, state: LegState::Done(ending) }).collect();
     }
 
-    /// Returns the next decision, or `None` while only an outside event can change anything.
+    /// Returns the next decision, or `None` until an outside event changes something.
     pub fn next_decision(&mut self) -> Option<Decision> {
         if self.turns.is_empty() {
             self.advance();
@@ -206,7 +206,7 @@ impl Scheduler {
         }
     }
 
-    /// Cancels the run: legs that have not started are dropped, and every undecided node is decided now, with
+    /// Cancels the run: legs that have not started are dropped, and all undecided nodes are decided now, with
     /// `cancelled()` true. The engine ends the running legs.
     pub fn cancel(&mut self) {
         self.cancelled = true;
@@ -376,7 +376,7 @@ mod tests {
         Ending { conclusion, allowed_failure: false }
     }
 
-    /// Takes decisions until none is left. Every `Decide` expands to the number of legs given for the node.
+    /// Collects decisions until there are none. Every `Decide` expands to the number of legs given for the node.
     fn turns(scheduler: &mut Scheduler, legs: &[usize], limits: Limits) -> Vec<Decision> {
         let mut taken = Vec::new();
         while let Some(turn) = scheduler.next_decision() {

@@ -10,11 +10,11 @@ use rustix::io::Errno;
 
 use super::folder::Links;
 
-/// How often a path is opened again that was renamed meanwhile.
+/// Maximum number of attempts to open a path that is renamed meanwhile.
 #[cfg(target_os = "linux")]
 const ATTEMPTS: usize = 8;
 
-/// Opens a path below a folder. `Errno::XDEV` means that it leads out of it, or to another mount where that is refused.
+/// Opens a path below a folder. Fails with `Errno::XDEV` if the path leads out of it, or crosses a refused mount point.
 pub(super) fn open(
     folder: BorrowedFd<'_>,
     path: &Path,
@@ -35,7 +35,7 @@ pub(super) fn open(
         for _ in 0..ATTEMPTS {
             match openat2(folder, path, flags, mode, resolve) {
                 Err(Errno::AGAIN) => {}
-                // Kernels before 5.6 do not have the call; a filter of system calls may forbid it.
+                // Kernels before 5.6 lack the call, and a seccomp filter may forbid it.
                 Err(Errno::NOSYS | Errno::PERM) => break,
                 Err(Errno::LOOP) if links != Links::Within => return Err(Errno::XDEV.into()),
                 opened => return Ok(opened?),
@@ -45,7 +45,7 @@ pub(super) fn open(
     if links == Links::RefuseMounts { Err(Errno::XDEV.into()) } else { walk(folder, path, flags, mode) }
 }
 
-/// Opens a path name by name. Links are refused, also those that stay in the folder.
+/// Opens a path name by name. Refuses links, even those that stay in the folder.
 fn walk(folder: BorrowedFd<'_>, path: &Path, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
     let mut names: Vec<&OsStr> = Vec::new();
     for part in path.components() {
@@ -67,7 +67,7 @@ fn walk(folder: BorrowedFd<'_>, path: &Path, flags: OFlags, mode: Mode) -> io::R
     Ok(opened.map_err(link)?)
 }
 
-/// A link is found where a folder or file is expected.
+/// Maps the error for a link in place of a folder or file to `Errno::XDEV`.
 fn link(error: Errno) -> Errno {
     if error == Errno::LOOP { Errno::XDEV } else { error }
 }

@@ -22,8 +22,8 @@ pub enum Links {
     Refuse,
     /// Those that stay in the folder.
     Within,
-    /// None, and no mount point either: a file system that was mounted by an untrusted process need not answer. Refuses every
-    /// path where the kernel cannot tell.
+    /// None, and no mount point either: a file system mounted by an untrusted process may never answer. Refuses every
+    /// path where the kernel cannot check this.
     RefuseMounts,
 }
 
@@ -32,7 +32,7 @@ pub enum Links {
 pub struct Folder(OwnedFd);
 
 impl Folder {
-    /// Opens a folder. Links are followed: its path must not be one that others can change.
+    /// Opens a folder. Follows links, so no other user may be able to change its path.
     ///
     /// # Errors
     /// Does not exist, is not a folder, or is not readable.
@@ -44,7 +44,7 @@ impl Folder {
     /// Opens the folder above a path, and returns it with the last name of the path.
     ///
     /// # Errors
-    /// Like [`Folder::open`]; the path has no last name.
+    /// Like [`Folder::open`]; the path has no file name.
     pub fn above(path: &Path) -> io::Result<(Self, &Path)> {
         let (above, name) = path.parent().zip(path.file_name()).ok_or(io::ErrorKind::InvalidInput)?;
         Ok((Self::open(above)?, Path::new(name)))
@@ -69,7 +69,7 @@ impl Folder {
     /// Opens a folder below this one, on the same mount, without waiting for another file system.
     ///
     /// # Errors
-    /// Like [`Folder::folder`]; a mount point in the path, or one that the kernel cannot exclude.
+    /// Like [`Folder::folder`]; the path has a mount point, or the kernel cannot rule one out.
     pub fn folder_at_once(&self, path: &Path) -> io::Result<Self> {
         self.folder_by(path, Links::RefuseMounts)
     }
@@ -79,10 +79,10 @@ impl Folder {
         Ok(Self(self.beneath(path, flags, Mode::empty(), links)?))
     }
 
-    /// Opens a folder below this one, which is made unless it exists.
+    /// Opens a folder below this one, creating it if it is missing.
     ///
     /// # Errors
-    /// Like [`Folder::folder`]; it cannot be made.
+    /// Like [`Folder::folder`]; the folder cannot be created.
     pub fn make_folders(&self, path: &Path) -> io::Result<Self> {
         let mut folder = self.folder(Path::new("."))?;
         for name in path {
@@ -105,12 +105,12 @@ impl Folder {
     /// Returns the size in bytes of a regular file on the mount of this folder, without waiting for another file system.
     ///
     /// # Errors
-    /// Does not exist, is not a regular file, has a link or a mount point in its path, or the kernel cannot exclude one.
+    /// Does not exist, is not a regular file, has a link or mount point in its path, or the kernel cannot rule one out.
     pub fn size_at_once(&self, path: &Path) -> Result<u64, FileError> {
         size_of(self.found(path, Links::RefuseMounts)?)
     }
 
-    /// Looks at a file without opening it.
+    /// Returns a handle to a file for its metadata, without opening the file itself.
     fn found(&self, path: &Path, links: Links) -> Result<OwnedFd, FileError> {
         let last = if links == Links::Within { OFlags::empty() } else { OFlags::NOFOLLOW };
         self.beneath(path, LOOK | last, Mode::empty(), links)
@@ -130,10 +130,10 @@ impl Folder {
         contents(self.file(path, links)?, limit)
     }
 
-    /// Makes an empty file for writing. What had its name before is removed, never written.
+    /// Creates an empty file for writing. An existing entry of that name is removed first, never written to.
     ///
     /// # Errors
-    /// Cannot be made; a link in the path above it.
+    /// The file cannot be created, or the path above it has a link.
     pub fn create(&self, path: &Path) -> io::Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
         let make = || self.beneath(path, flags, Mode::from_raw_mode(0o644), Links::Refuse).map_err(io::Error::from);
@@ -172,13 +172,13 @@ impl Folder {
         Ok(linkat(CWD, file, self, name, AtFlags::empty())?)
     }
 
-    /// Makes a FIFO that every user may read and write.
+    /// Creates a FIFO that every user may read and write.
     ///
     /// # Errors
-    /// Cannot be made.
+    /// The FIFO cannot be created.
     pub fn make_fifo(&self, name: &str) -> io::Result<()> {
         mkfifoat(self, name, Mode::from_raw_mode(0o666))?;
-        // Opening it for reading and writing does not wait.
+        // Opening a FIFO for both reading and writing does not block.
         fchmod(self.fifo(name, OFlags::RDWR)?, Mode::from_raw_mode(0o666))?;
         Ok(())
     }
@@ -290,7 +290,7 @@ impl Folder {
         Path::new("/proc/self/fd").join(self.0.as_raw_fd().to_string())
     }
 
-    /// Returns the folder above a path, unless it is this one, and the name in it.
+    /// Returns the parent folder of a path, or `None` if that is this folder, and the file name.
     fn parent<'p>(&self, path: &'p Path) -> io::Result<(Option<Self>, &'p Path)> {
         let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
         let above = path.parent().filter(|above| !above.as_os_str().is_empty());

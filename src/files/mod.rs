@@ -1,9 +1,9 @@
-//! Files whose maker is not trusted: those of a repository, and those that a step or a container made.
+//! Files from untrusted sources: those of a repository, and those that a step or a container created.
 //!
-//! What is at such a path may be a FIFO that never ends an `open`, a device, a file of 300 GB, or a link to a file of the
-//! user. Everything here opens regular files alone, without waiting, and reads at most a given number of bytes. A
-//! [`Folder`] also keeps every path below it: no link leads out of it. The files of the state folder count as well: a step
-//! on this machine can put anything in the place of one.
+//! Such a path may be a FIFO whose `open` never returns, a device, a file of 300 GB, or a link to a private file of the
+//! user. Everything here opens regular files only, without blocking, and reads at most a given number of bytes. A
+//! [`Folder`] also confines every path below it: no link leads out of it. The files of the state folder count as
+//! untrusted, too, because a step on this machine can replace any of them.
 
 mod beneath;
 mod folder;
@@ -22,13 +22,13 @@ use std::path::PathBuf;
 /// Why a file is not read.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// The system refuses.
+    /// The operating system returned an error.
     #[error(transparent)]
     Io(#[from] io::Error),
     /// It is a folder, a FIFO, a socket or a device.
     #[error("{0}, not a regular file")]
     NotRegular(&'static str),
-    /// It is larger than what may be read.
+    /// The file is larger than the limit.
     #[error("larger than the limit of {limit} bytes")]
     TooLarge {
         /// Maximum size in bytes.
@@ -42,7 +42,7 @@ pub enum FileError {
     OutsideRepository(PathBuf),
 }
 
-/// For callers that report errors of the file system: what is refused is an error like any other.
+/// For callers that report I/O errors: a refused file is reported like any other error.
 impl From<FileError> for io::Error {
     fn from(error: FileError) -> Self {
         match error {
@@ -53,7 +53,7 @@ impl From<FileError> for io::Error {
 }
 
 impl FileError {
-    /// Whether nothing is at the path.
+    /// Whether the path does not exist.
     #[must_use]
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::NotFound)

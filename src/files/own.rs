@@ -1,5 +1,5 @@
-//! The files that the program keeps for itself. A step on this machine runs as the same user and can put a FIFO, a link or
-//! a device in the place of one: these functions neither wait for it nor follow it.
+//! The program's own files. A step on this machine runs as the same user and can replace one of them by a FIFO, a link
+//! or a device: these functions neither block on it nor follow it.
 
 use std::fs::{self, File};
 use std::io;
@@ -38,12 +38,12 @@ pub fn read_own_text(path: &Path, limit: u64) -> io::Result<String> {
 /// Returns the size in bytes of what is at a path, without following a link.
 ///
 /// # Errors
-/// Does not exist or cannot be looked at.
+/// Does not exist, or its metadata cannot be read.
 pub fn own_size(path: &Path) -> io::Result<u64> {
     Ok(fs::symlink_metadata(path)?.len())
 }
 
-/// Opens a file for reading and appending. It is made, for its owner alone, if it is missing.
+/// Opens a file for reading and appending. A missing file is created, accessible only to its owner.
 ///
 /// # Errors
 /// Not a regular file, or cannot be written.
@@ -51,7 +51,7 @@ pub fn append_own(path: &Path) -> io::Result<File> {
     writable(path, OFlags::APPEND)
 }
 
-/// Opens a file for writing anywhere in it. It is made, for its owner alone, if it is missing.
+/// Opens a file for writing at any position. A missing file is created, accessible only to its owner.
 ///
 /// # Errors
 /// It is not a regular file, or cannot be written.
@@ -59,13 +59,13 @@ pub fn update_own(path: &Path) -> io::Result<File> {
     writable(path, OFlags::empty())
 }
 
-/// Opens an empty file for writing, in the place of an earlier one. Only its owner may read it.
+/// Opens a file for writing and discards its earlier content. Only its owner may read it.
 ///
 /// # Errors
 /// Not a regular file, or cannot be written.
 pub fn create_own(path: &Path) -> io::Result<File> {
     let file = writable(path, OFlags::empty())?;
-    // Not by the `open`, before it is known what it is.
+    // Truncated only now: `open` must not do it before the type of the file is known.
     file.set_len(0)?;
     Ok(file)
 }
@@ -77,7 +77,7 @@ fn writable(path: &Path, how: OFlags) -> io::Result<File> {
     Ok(file)
 }
 
-/// Error of a file that is a symbolic link.
+/// Converts the error of a path that leads elsewhere: here it means that the file is a symbolic link.
 fn linked(error: FileError) -> io::Error {
     match error {
         FileError::Outside => FileError::NotRegular("a link").into(),

@@ -9,7 +9,7 @@ use rustix::fs::{FileType, Mode, OFlags, Stat, fstat};
 
 use super::FileError;
 
-/// Opens a regular file for reading. Links are followed: where it may lie is the caller's to know.
+/// Opens a regular file for reading. Follows links: the caller decides whether the path can be trusted.
 ///
 /// # Errors
 /// Does not exist, is not readable, or is not a regular file.
@@ -25,13 +25,13 @@ pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
     contents(open(path)?, limit)
 }
 
-/// Flags for an `open` that neither waits nor has an effect on what is opened.
+/// Flags for an `open` that neither blocks nor affects the opened file.
 #[cfg(target_os = "linux")]
 pub(super) const LOOK: OFlags = OFlags::PATH;
 #[cfg(not(target_os = "linux"))]
 pub(super) const LOOK: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
-/// Returns the size in bytes of a regular file, which is not opened. Links are followed.
+/// Returns the size in bytes of a regular file without opening it. Follows links.
 ///
 /// # Errors
 /// Does not exist, or is not a regular file.
@@ -39,7 +39,7 @@ pub fn size(path: &Path) -> Result<u64, FileError> {
     regular(&rustix::fs::stat(path).map_err(std::io::Error::from)?)
 }
 
-/// Returns the size in bytes of what the system found, if that is a regular file.
+/// Returns the size in bytes from the metadata of a file, if it is a regular one.
 fn regular(found: &Stat) -> Result<u64, FileError> {
     Err(FileError::NotRegular(match FileType::from_raw_mode(found.st_mode) {
         FileType::RegularFile => return Ok(found.st_size.cast_unsigned()),
@@ -62,13 +62,13 @@ pub(super) fn check(found: impl AsFd) -> Result<(), FileError> {
     size_of(found).map(drop)
 }
 
-/// Turns what [`LOOK`] opened into a file for reading, if it is a regular one.
+/// Turns a handle opened with [`LOOK`] into a file for reading, if it is a regular file.
 pub(super) fn readable(found: OwnedFd) -> Result<File, FileError> {
     check(&found)?;
     #[cfg(target_os = "linux")]
     {
         use std::os::fd::AsRawFd;
-        // A device is never opened itself, as opening one can have an effect.
+        // A device is never opened, because opening one can have side effects.
         Ok(File::open(format!("/proc/self/fd/{}", found.as_raw_fd()))?)
     }
     #[cfg(not(target_os = "linux"))]
@@ -80,7 +80,7 @@ pub(super) fn contents(file: File, limit: u64) -> Result<Vec<u8>, FileError> {
     if file.metadata()?.len() > limit { Err(FileError::TooLarge { limit }) } else { bounded(file, limit) }
 }
 
-/// Reads at most `limit` bytes, whatever size a file is said to have: that is only what it had a moment ago.
+/// Reads at most `limit` bytes, whatever the reported size: the file may have grown since.
 pub(super) fn bounded(file: File, limit: u64) -> Result<Vec<u8>, FileError> {
     let mut bytes = Vec::new();
     let read = file.take(limit + 1).read_to_end(&mut bytes)?;

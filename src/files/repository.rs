@@ -1,4 +1,4 @@
-//! Files of a repository, and files that a person names.
+//! Files of a repository, and files named on the command line.
 
 use std::fs::File;
 use std::io;
@@ -8,7 +8,7 @@ use super::FileError;
 use super::folder::{Folder, Links};
 use super::regular::{bounded, contents, open, read};
 
-/// Maximum size of a file in bytes. The largest workflow that GitHub takes has 1 MiB.
+/// Maximum size of a file in bytes. GitHub accepts workflows of at most 1 MiB.
 pub const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Reads a file of a repository: a regular file of at most [`MAX_BYTES`]. Links are followed as far as they stay in the
@@ -69,8 +69,8 @@ pub fn read_text(path: &Path) -> Result<String, FileError> {
     read(path, MAX_BYTES).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Reads a file that a person names on the command line, of at most [`MAX_BYTES`]. It may be a pipe, as shells make them
-/// for `<(…)`.
+/// Reads a file that a person names on the command line, of at most [`MAX_BYTES`]. It may be a pipe, such as the one
+/// that a shell creates for `<(…)`.
 ///
 /// # Errors
 /// Does not exist, is not readable, or is larger.

@@ -20,7 +20,7 @@ pub enum DownloadError {
         /// Names of the artifacts of the run.
         known: Vec<String>,
     },
-    /// The name of an artifact of a server cannot be that of a file.
+    /// The name of an artifact on a server is not a valid file name.
     #[error("`{0}` cannot be the name of a file")]
     Name(String),
     /// A file would be replaced.
@@ -35,11 +35,11 @@ fn listed(names: &[String]) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
-/// Copies artifacts of a run into a folder, which is made if it is missing: those of these names, or all of them. Of
-/// several attempts, the newest counts. Returns the new files.
+/// Copies the artifacts of a run with these names, or all of them, into a folder, which is created if it is missing. If
+/// several attempts uploaded a name, the newest artifact is copied. Returns the new files.
 ///
 /// # Errors
-/// A name is unknown or a file exists already, before anything is copied; or the disk is full.
+/// A name is unknown or a file exists (both are checked before anything is copied), or the disk is full.
 pub fn download(run: &RunFolder, names: &[String], into: &Path) -> Result<Vec<PathBuf>, DownloadError> {
     let wanted = prepare(artifacts::list(run)?, names, into)?;
     let files: Vec<_> = wanted.iter().map(|artifact| into.join(artifact.file_name())).collect();
@@ -49,16 +49,16 @@ pub fn download(run: &RunFolder, names: &[String], into: &Path) -> Result<Vec<Pa
     Ok(files)
 }
 
-/// Returns the artifacts to download: the newest of these names, or of each name; and makes the folder for them.
+/// Returns the artifacts to download (the newest of each name; no names mean all) and creates the folder for them.
 ///
 /// # Errors
-/// A name is unknown or cannot be that of a file, a file exists already, or the folder cannot be made.
+/// A name is unknown or not a valid file name, a file exists already, or the folder cannot be created.
 pub fn prepare(all: Vec<Artifact>, names: &[String], into: &Path) -> Result<Vec<Artifact>, DownloadError> {
     let wanted = newest(all, names)?;
     if let Some(artifact) = wanted.iter().find(|artifact| !artifacts::is_name(&artifact.name)) {
         return Err(DownloadError::Name(artifact.name.clone()));
     }
-    // What an artifact of a server is shows once it is here.
+    // Whether an artifact of a server is an archive or a single file is known only after the download.
     let mut files = wanted.iter().flat_map(|artifact| [into.join(artifact.file_name()), into.join(&artifact.name)]);
     let existing = files.find(|file| file.symlink_metadata().is_ok_and(|found| !found.is_dir()));
     if let Some(file) = existing {
@@ -83,7 +83,7 @@ fn newest(all: Vec<Artifact>, names: &[String]) -> Result<Vec<Artifact>, Downloa
     Ok(newest)
 }
 
-/// Copies a file to a path that does not exist. The file appears whole.
+/// Copies a file to a path that does not exist. The new file appears only once it is complete.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
     let part = to.with_file_name(format!(".{}.part", std::process::id()));
     let copied = files::open_own(from)

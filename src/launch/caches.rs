@@ -1,4 +1,4 @@
-//! What steps saved with `actions/cache`, for commands.
+//! Lists and deletes what steps saved with `actions/cache`.
 
 use std::cmp::Reverse;
 
@@ -6,7 +6,7 @@ use crate::store::StoreError;
 use crate::store::cache::{Cache, CacheEntry};
 use crate::store::folder::RunsDir;
 
-/// Lists the entries of a repository, given as `owner/name`, or of all of them; newest first.
+/// Lists the entries of a repository, given as `owner/name`, or of all repositories, newest first.
 ///
 /// # Errors
 /// The state folder cannot be read.

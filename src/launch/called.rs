@@ -32,19 +32,19 @@ pub(super) enum Others {
         /// What the settings of a repository that is not trusted name: any file of the user could be shown in an error.
         hidden: Box<Store>,
     },
-    /// From their repositories. That one cannot be had is an error of the call.
+    /// From their repositories. A workflow that cannot be fetched is an error of the call.
     Fetched(Store),
 }
 
 impl Others {
-    /// Returns the ones in the cache and in folders of the configuration, for a repository at `root`.
+    /// Returns the source that reads the cache and the folders of the configuration, for a repository at `root`.
     pub(super) fn kept(config: &Config, root: &Path, trust: Access) -> Self {
         let hidden = if trust == Access::Trusted { IndexMap::new() } else { config.actions_of_repository() };
         let stores = store(&config.actions, root, true).zip(store(&hidden, root, true));
         stores.map_or(Self::Unread, |(store, hidden)| Self::Kept { store, hidden: Box::new(hidden) })
     }
 
-    /// Returns the ones of their repositories, or with `offline` those in the cache alone.
+    /// Returns the source that fetches from repositories, or with `offline` only reads the cache.
     pub(super) fn fetched(actions: &IndexMap<String, String>, root: &Path, offline: bool) -> Self {
         store(actions, root, offline).map_or(Self::Unread, Self::Fetched)
     }
@@ -69,7 +69,7 @@ fn store(actions: &IndexMap<String, String>, root: &Path, offline: bool) -> Opti
 /// Reads a file of another repository.
 ///
 /// # Errors
-/// A message: the repository cannot be had, or has no such file.
+/// A message: the repository cannot be fetched, or has no such file.
 fn read(store: &Store, remote: Remote) -> Result<String, String> {
     let name = remote.to_string();
     let path = remote.path.clone();
@@ -80,7 +80,7 @@ fn read(store: &Store, remote: Remote) -> Result<String, String> {
         .map_err(|error| format!("workflow `{name}` cannot be read ({}): {error}", fetched.origin))
 }
 
-/// Waits for a future on another thread, as this one may be in a runtime.
+/// Runs a future to completion on another thread, because this thread may already be inside a runtime.
 fn wait<T: Send>(future: impl Future<Output = T> + Send) -> io::Result<T> {
     let run = || Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future));
     let ended = thread::scope(|scope| scope.spawn(run).join());
@@ -90,7 +90,7 @@ fn wait<T: Send>(future: impl Future<Output = T> + Send) -> io::Result<T> {
 /// The workflows that another one calls, directly or not, by [`callee_name`].
 pub struct Called {
     all: IndexMap<String, Callee>,
-    /// Whether one of another repository was left out.
+    /// Whether a workflow of another repository was left out.
     is_incomplete: bool,
 }
 
@@ -125,8 +125,8 @@ pub fn known(workflow: &Arc<Workflow>, root: &Path, config: &Config, trust: Acce
     called(workflow, root, &Others::kept(config, root, trust), &[])
 }
 
-/// Reads the workflows that a workflow of the repository at `root` calls. With names of jobs, what only other jobs call is
-/// left out as far as it is in other repositories.
+/// Reads the workflows that a workflow of the repository at `root` calls. If there are names of jobs, workflows of
+/// other repositories that only other jobs call are left out.
 pub(super) fn called(workflow: &Arc<Workflow>, root: &Path, others: &Others, jobs: &[String]) -> Called {
     let wanted = wanted(workflow, jobs);
     let (mut found, mut is_incomplete) = (IndexMap::new(), false);
@@ -160,7 +160,7 @@ pub(super) fn called(workflow: &Arc<Workflow>, root: &Path, others: &Others, job
     Called { all: found, is_incomplete }
 }
 
-/// Returns the keys of these jobs and of those that they need. Without names, or with one that is not a key, all jobs are meant.
+/// Returns the keys of these jobs and of the jobs that they need: of all jobs without names, or if one is not a key.
 fn wanted<'w>(workflow: &'w Workflow, names: &[String]) -> HashSet<&'w str> {
     let job = |key: &str| workflow.jobs.iter().find(|job| job.id.value == key);
     let named: Option<Vec<_>> = names.iter().map(|name| job(name)).collect();

@@ -36,9 +36,9 @@ pub struct Keep {
 pub struct Cleaned {
     /// Number of runs.
     pub runs: usize,
-    /// Size of everything that was removed, but for the holdings.
+    /// Size in bytes of everything that was removed, except the holdings.
     pub bytes: u64,
-    /// Number of cache entries beyond the limits, and of artifacts whose time is over.
+    /// Number of cache entries beyond the limits, and of expired artifacts.
     pub outdated: usize,
     /// Number of incomplete copies of actions whose fetch was killed.
     pub copies: usize,
@@ -62,7 +62,7 @@ pub enum CleanError {
 /// Removes runs that are not in progress, with their resources at providers, and the leftovers of other runs.
 ///
 /// # Errors
-/// The state folder cannot be read, or a provider does not list what it holds. A single run that cannot be removed is in
+/// The state folder cannot be read, or a provider cannot list its resources. A single run that cannot be removed is in
 /// [`Cleaned::errors`].
 pub async fn clean(runs: &RunsDir, keep: Keep) -> Result<Cleaned, CleanError> {
     let providers = Providers::of_this_process();
@@ -114,7 +114,7 @@ pub async fn preview(runs: &RunsDir, keep: Keep) -> Result<Cleaned, CleanError> 
     let copies = copies();
     let folders = old.iter().map(RunFolder::path).chain(copies.iter().map(PathBuf::as_path)).map(size).sum::<u64>();
     let mut outdated = outdated(runs, keep, now())?;
-    // Those of a run that is removed go with it.
+    // The artifacts of a run that is removed are counted with the run.
     outdated
         .retain(|(saved, _)| !matches!(saved, Saved::Artifact(run, _) if old.iter().any(|old| old.id() == run.id())));
     let bytes = folders + outdated.iter().map(|(_, bytes)| bytes).sum::<u64>();
@@ -137,8 +137,8 @@ impl Saved {
     }
 }
 
-/// Returns the cache entries beyond their limits, and the artifacts whose time is over, with their sizes. A run in progress
-/// keeps its artifacts.
+/// Returns the cache entries beyond their limits and the expired artifacts, each with its size. A run in progress keeps
+/// its artifacts.
 fn outdated(runs: &RunsDir, keep: Keep, now: Timestamp) -> Result<Vec<(Saved, u64)>, StoreError> {
     let mut outdated = Vec::new();
     for cache in Cache::all(runs)? {
@@ -160,15 +160,15 @@ fn copies() -> Vec<PathBuf> {
     caches::shared(caches::ACTIONS).map(|cache| abandoned(&cache)).unwrap_or_default()
 }
 
-/// Returns all but the newest runs. Mirrors of remote runs count apart: they come by themselves, and push no run of this
-/// machine out.
+/// Returns all but the newest runs. Mirrors of remote runs appear automatically, so they are counted separately and do
+/// not push out runs of this machine.
 fn old_runs(runs: &RunsDir, keep: Keep) -> Result<Vec<RunFolder>, StoreError> {
     let (local, mirrors): (Vec<_>, Vec<_>) = runs.list()?.into_iter().partition(|id| id_number(id).is_some());
     let old = local.into_iter().skip(keep.runs).chain(mirrors.into_iter().skip(keep.runs));
     Ok(old.map(|id| runs.folder(id)).collect())
 }
 
-/// Removes those of a batch of runs that are not in progress.
+/// Removes the runs of a batch, except those in progress.
 async fn remove(providers: &Providers, batch: &[RunFolder], cleaned: &mut Cleaned) -> Result<(), StoreError> {
     // The locks are held until the folders are gone, so that no worker starts in one of them meanwhile.
     let mut locks = Vec::new();
@@ -187,7 +187,7 @@ async fn remove(providers: &Providers, batch: &[RunFolder], cleaned: &mut Cleane
     }
     match providers.forget(&folders).await {
         Ok(holdings) => cleaned.holdings.extend(holdings),
-        // The rest is removed by the next cleaning.
+        // The next `clean` removes the rest.
         Err(ProviderError::Unavailable(_)) => {}
         Err(error) => cleaned.errors.push(error.into()),
     }
@@ -204,8 +204,8 @@ async fn remove(providers: &Providers, batch: &[RunFolder], cleaned: &mut Cleane
     Ok(())
 }
 
-/// Removes a folder with its content. Retries, as another process may remove it too, and create its lock again
-/// meanwhile.
+/// Removes a folder with its content. Retries, because another process may remove it at the same time and create its
+/// lock again meanwhile.
 fn remove_folder(path: &Path) -> io::Result<()> {
     const ATTEMPTS: usize = 20;
     let mut removed = Ok(());
@@ -219,7 +219,7 @@ fn remove_folder(path: &Path) -> io::Result<()> {
     removed
 }
 
-/// Selects the leftovers of runs without a worker, and images that serve later runs if those are not kept.
+/// Selects the leftovers of runs without a worker and, unless they are kept, the images that serve later runs.
 fn unused(holdings: &[Holding], runs: &RunsDir, keep: Keep) -> Vec<Holding> {
     let mut unused = left_over(holdings.to_vec(), runs);
     let shared = holdings.iter().filter(|one| !keep.shared_images && one.run.is_empty());

@@ -38,7 +38,7 @@ pub enum CommandError {
     /// Rules of the environment hold the deployment back.
     #[error(transparent)]
     Closed(#[from] Refused),
-    /// The server gives no answer: the command was not sent, or whether it is carried out is not known.
+    /// The server did not answer: either the command was not sent, or it is unknown whether it is carried out.
     #[error("{0}")]
     Unanswered(String),
     /// The state of the run does not allow it.
@@ -58,9 +58,9 @@ pub enum CommandError {
         conclusion: Conclusion,
     },
     /// The worker had died, and the run was closed just now.
-    #[error("its worker died; the run has been marked as ended")]
+    #[error("the worker died; the run has been marked as ended")]
     WorkerLost,
-    /// The run is on a server, and no program here watches it, which could pass the command on.
+    /// The run is on a server, and no program on this machine watches it and could pass the command on.
     #[error("no program watches {run}: open it with `cuelight {run}` first")]
     Unwatched {
         /// The run.
@@ -83,7 +83,7 @@ pub enum CommandError {
     /// The repository of the run is not trusted, or the folder of the run comes from elsewhere.
     #[error(transparent)]
     Untrusted(#[from] Untrusted),
-    /// Whether the run is trusted cannot be found out.
+    /// The trust of the run cannot be determined.
     #[error(transparent)]
     Launch(Box<LaunchError>),
     /// The run's folder cannot be read or written.
@@ -94,19 +94,19 @@ pub enum CommandError {
     Worker(#[from] SpawnError),
 }
 
-/// Whose word counts when another attempt of a run starts.
+/// Who vouches for a run when another attempt of it starts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TrustedBy {
-    /// The answer on record.
+    /// The recorded answer to the trust question.
     Record,
-    /// A person who gives it for this attempt alone.
+    /// A person, for this attempt only.
     Person,
 }
 
 /// When a new attempt starts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NewAttempt {
-    /// It has started: this is its number.
+    /// It has started. Holds its number.
     Started(u32),
     /// It starts once the current one has ended.
     Queued,
@@ -211,10 +211,10 @@ pub async fn resume(
     start(folder, &spec, &run, Command::Resume, Mode::Resume, secrets)
 }
 
-/// Brings back what was live before a deployment that ended half-way: its worker was lost, or it could not go back.
+/// Rolls back a deployment that ended midway, because its worker was lost or its own rollback failed.
 ///
 /// # Errors
-/// The run is not trusted, it goes on, or the worker cannot be started.
+/// The run is not trusted, it is still in progress, or the worker cannot be started.
 pub async fn abort_interrupted(
     folder: &RunFolder,
     reason: String,
@@ -280,8 +280,8 @@ fn start(
 ) -> Result<NewAttempt, CommandError> {
     if let Some(operation) = Operation::of(&command) {
         let unavailable = |reason| CommandError::Unavailable { run: run.info.id.clone(), reason };
-        // The recorded phase decides: the lock can look taken for a moment, as long as a process that was started beside
-        // this one has not replaced its copy of it. The worker takes the lock itself.
+        // The recorded phase decides: the lock may seem to be held for a moment, while a process that was started at
+        // the same time still has a copy of it. The worker takes the lock itself.
         Capabilities::of_run(run).check(operation).map_err(unavailable)?;
     }
     let secrets = secrets::of_run(spec, sources)?;
@@ -293,7 +293,7 @@ fn start(
     Ok(NewAttempt::Started(run.attempt + 1))
 }
 
-/// Time limit for the answer to a command for a run on a server: it may wait for other changes, and for the server.
+/// Time limit for the answer to a command for a run on a server, which may wait for other changes and for the server.
 const SERVER_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Maximum time until a worker that holds the run's lock listens: it has to start and to read the run.

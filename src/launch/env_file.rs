@@ -1,4 +1,4 @@
-//! Files in the form of `.env`: a `NAME=VALUE` a line, as the shell, docker and `gh secret set --env-file` read them.
+//! Files in the `.env` format: one `NAME=VALUE` per line, as the shell, docker and `gh secret set --env-file` read it.
 //!
 //! - Empty lines and lines that start with `#` are skipped, and `export` before a name.
 //! - A value in single quotes or backquotes is taken as it is, a value in double quotes has escapes (`\n \r \t \" \' \\ \$`).
@@ -7,7 +7,7 @@
 //! - Outside single quotes and backquotes, `$NAME` and `${NAME}` stand for an earlier value of the same file. Any other `$` is
 //!   itself: a password may have one. The environment is never used.
 //!
-//! A line that has another form is an error, so that no secret gets a wrong name or value. Messages name no value.
+//! Any other line is an error, so that no secret gets a wrong name or value. Messages never contain values.
 
 use std::iter::Peekable;
 use std::str::CharIndices;

@@ -90,7 +90,7 @@ pub enum LaunchError {
     /// The settings are invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The workflows are not those that were shown with the question about trust.
+    /// The workflows have changed since they were shown with the trust question.
     #[error("the workflow was changed since it was shown: start it again")]
     Changed,
     /// The workflow file is missing.
@@ -124,9 +124,9 @@ pub struct Planned {
     secrets: IndexMap<String, String>,
     consent: Consent,
     unknown: Vec<String>,
-    /// The uncommitted changes, which are read meanwhile.
+    /// The uncommitted changes, which are read in the background.
     uncommitted: JoinHandle<Uncommitted>,
-    /// The request, if workflows of other repositories were left out as this one is not trusted.
+    /// The request, if workflows of other repositories were left out because the repository is not trusted.
     incomplete: Option<Box<LaunchRequest>>,
 }
 
@@ -138,13 +138,13 @@ pub struct Started {
 }
 
 impl Planned {
-    /// What the run is a run of. It gets its id when it starts.
+    /// Returns the identity of the run. Its id is assigned when it starts.
     #[must_use]
     pub fn info(&self) -> &RunInfo {
         &self.info
     }
 
-    /// Returns the spec of the run. It gets its number when it starts.
+    /// Returns the spec of the run. Its number is assigned when it starts.
     #[must_use]
     pub fn spec(&self) -> &WorkflowSpec {
         &self.spec
@@ -168,13 +168,13 @@ impl Planned {
         ))
     }
 
-    /// Returns whether the repository is trusted.
+    /// Returns the trust question about the repository.
     #[must_use]
     pub fn consent(&self) -> &Consent {
         &self.consent
     }
 
-    /// The same, to answer it.
+    /// Returns the trust question about the repository, to answer it.
     pub fn consent_mut(&mut self) -> &mut Consent {
         &mut self.consent
     }
@@ -197,7 +197,7 @@ pub fn plan(runs: &RunsDir, request: &LaunchRequest) -> Result<Planned, LaunchEr
     let offline = request.offline || config.offline;
     let settings = config.named_by_repository().to_vec();
     let trust = if request.needs_trust() { trust::of(runs, &repository, &settings)? } else { Trust::Given };
-    // Its settings and its workflows name what would be fetched, and with what program.
+    // The settings and workflows of the repository decide what is fetched, and with which program.
     let others = match trust {
         Trust::Given => Others::fetched(&config.actions, &repository.root, offline),
         Trust::Missing(_) => Others::Unread,
@@ -223,7 +223,7 @@ pub fn plan(runs: &RunsDir, request: &LaunchRequest) -> Result<Planned, LaunchEr
     Ok(Planned { info, spec, plan, secrets, consent, unknown, uncommitted, incomplete })
 }
 
-/// Starts to read the uncommitted changes of a repository: git needs as long for it as everything else that is planned.
+/// Starts reading the uncommitted changes of a repository, which takes git as long as the rest of the planning.
 fn uncommitted(runs: &RunsDir, repository: &Repository, secrets: &[SecretSource]) -> JoinHandle<Uncommitted> {
     let secrets: Vec<_> =
         secrets.iter().filter_map(SecretSource::file).filter_map(|path| path.canonicalize().ok()).collect();
@@ -236,10 +236,10 @@ fn uncommitted(runs: &RunsDir, repository: &Repository, secrets: &[SecretSource]
     })
 }
 
-/// Returns the question about a repository and all its workflows, as a push would run them.
+/// Returns the trust question about a repository and all its workflows, as a push would run them.
 ///
 /// # Errors
-/// There is no repository, its settings have a fault, or the state folder cannot be read.
+/// There is no repository, its settings are invalid, or the state folder cannot be read.
 pub fn consent(runs: &RunsDir, folder: &Path) -> Result<Consent, LaunchError> {
     let repository = Repository::discover(folder)?;
     let config = Config::load(Some(&repository.root))?;
@@ -260,7 +260,7 @@ pub fn consent(runs: &RunsDir, folder: &Path) -> Result<Consent, LaunchError> {
     Ok(Consent::new(repository, settings, trust, subjects))
 }
 
-/// Returns the question about another attempt of a run.
+/// Returns the trust question about another attempt of a run.
 ///
 /// # Errors
 /// The run or its repository cannot be read, or its workflow has errors.
@@ -292,7 +292,7 @@ pub fn start(runs: &RunsDir, planned: Planned) -> Result<Started, LaunchError> {
     let planned = match planned.incomplete {
         Some(request) => {
             let whole = plan(runs, &request)?;
-            // What was shown is what runs.
+            // The workflows must be those that were shown.
             let is_same = |(name, text): (&String, &String)| whole.spec.called.get(name) == Some(text);
             if whole.spec.text != planned.spec.text || !planned.spec.called.iter().all(is_same) {
                 return Err(LaunchError::Changed);
@@ -329,7 +329,7 @@ fn write(runs: &RunsDir, planned: Planned) -> Result<(RunFolder, File), LaunchEr
 }
 
 /// Finds a run by its id, the beginning or the end of its id, or `latest`: the newest run of the repository around
-/// `folder`, or of the whole machine without a folder and outside of repositories.
+/// `folder`, or of this machine if there is no folder or it is not in a repository.
 ///
 /// # Errors
 /// No run matches, or more than one.
@@ -346,8 +346,8 @@ pub fn home(folder: &Path) -> Option<RepositoryId> {
     Repository::discover(folder).ok().map(|repository| repository.id())
 }
 
-/// Returns the state folder of the user after closing every run that lost its worker. Commands that read runs get it
-/// only here.
+/// Returns the state folder of the user after closing every run that lost its worker. Commands that read runs must use
+/// this function.
 ///
 /// # Errors
 /// There is no home folder, or the state folder cannot be read.

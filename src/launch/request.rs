@@ -24,9 +24,9 @@ use crate::workflow::template::Template;
 /// Request of a person or a program for a run.
 #[derive(Clone, Debug, Default)]
 pub struct LaunchRequest {
-    /// The folder that relative paths start from; the run uses its repository.
+    /// Folder that relative paths are resolved from. The run uses the repository around it.
     pub folder: PathBuf,
-    /// That repository, if it was just read; `None` to read it.
+    /// The repository around `folder`, if it was just read; `None` to read it.
     pub known: Option<Repository>,
     /// A workflow as [`crate::repo::workflows::find`] takes it.
     pub workflow: Option<String>,
@@ -93,7 +93,7 @@ impl LaunchRequest {
         })
     }
 
-    /// Returns a payload without the inputs that are also given one by one, which count.
+    /// Returns a payload without the inputs that are also given individually, which take precedence.
     fn without_given_inputs(&self, payload: &Map<String, Value>) -> Map<String, Value> {
         let mut payload = payload.clone();
         if let Some(inputs) = payload.get_mut("inputs").and_then(Value::as_object_mut) {
@@ -165,8 +165,8 @@ impl LaunchRequest {
     }
 }
 
-/// Returns the contexts of a plan as far as they are known without a run. `is_listed` tells whether the workflow is in the
-/// folder of workflows.
+/// Returns the contexts of a plan that are known without a run. `is_listed` is whether the workflow is in the folder of
+/// workflows.
 #[must_use]
 pub fn contexts(workflow: &Workflow, event: &str, repository: Option<&Repository>, is_listed: bool) -> PlanContexts {
     let mut github = Object::default();
@@ -202,8 +202,8 @@ fn inputs(payload: &Map<String, Value>) -> Vec<(String, String)> {
     inputs.map(|(name, value)| (name.clone(), text(value))).collect()
 }
 
-/// Returns the full ref of an event: of a pull request its merge, of a release its tag, else the `ref` of the payload, which
-/// some events have in its short form.
+/// Returns the full ref of an event: the merge ref of a pull request, the tag of a release, otherwise the `ref` of the
+/// payload, which is a short name for some events.
 fn git_ref(event: &str, payload: &Value, repository: &Repository) -> String {
     let number =
         payload.get("pull_request").and_then(|request| request.get("number")).or_else(|| payload.get("number"));

@@ -168,8 +168,8 @@ pub fn needed_by(workflow: &Arc<Workflow>, root: &Path) -> Vec<(String, bool)> {
     names.into_iter().map(|name| (in_environment(&name).is_some(), name)).map(|(set, name)| (name, set)).collect()
 }
 
-/// Returns the names of the secrets that the expressions of a workflow read, once in any case, in the order of the
-/// file. A called workflow counts if its caller passes secrets on with `secrets: inherit`.
+/// Returns the names of the secrets that the expressions of a workflow read, each once regardless of case, in the order
+/// of the file. A called workflow counts if its caller passes secrets on with `secrets: inherit`.
 fn named_by(workflow: &Workflow, called: &Called) -> Vec<String> {
     let mut names = Names::default();
     names.add_workflow(workflow, called, &mut Vec::new());

@@ -20,7 +20,7 @@ pub enum ShellError {
     /// A job is named that is missing or not unique.
     #[error(transparent)]
     Lookup(#[from] LookupError),
-    /// No job is named, and the run has none to choose.
+    /// No job is named, and no job of the run is running or has failed.
     #[error("no job of {run} runs or has failed: name one of {}", jobs.join(", "))]
     NoJob {
         /// The run.
@@ -42,8 +42,8 @@ pub enum ShellError {
         /// Description of the machine in the journal.
         machine: String,
     },
-    /// The folder of the run comes from elsewhere. What it records of a step chooses the program that the shell is, and its
-    /// environment.
+    /// The folder of the run was not created on this machine. Its records of the step would choose the program of the
+    /// shell, and its environment.
     #[error("the folder of {0} was not made on this machine: its files would choose what the shell runs")]
     Foreign(RunId),
     /// The run's folder cannot be read.
@@ -73,12 +73,12 @@ pub fn job<'r>(run: &'r Run, wanted: Option<&str>) -> Result<&'r Job, ShellError
     })
 }
 
-/// Finds the place of a shell for a job: in the running job, in a container of its services, or in what its failed step
-/// left. `sources` are the sources of secrets of the failed step.
+/// Opens a shell for a job: in the running job, in a container of one of its services, or in the files that its failed
+/// step left. `sources` are the sources of the secrets of that step.
 ///
 /// # Errors
-/// The job has not started, nothing of it is left, the folder of the run comes from elsewhere, or a secret of its failed
-/// step is missing.
+/// The job has not started, nothing of it is left, the folder of the run was not created on this machine, or a secret
+/// of its failed step is missing.
 pub async fn open(
     run: &RunFolder,
     job: &Job,

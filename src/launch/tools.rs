@@ -16,7 +16,7 @@ pub enum ToolsError {
     /// The folder has no installation.
     #[error("no Python, Node.js, Go or Java in {}: its folder `bin` must have the program", .0.display())]
     Nothing(PathBuf),
-    /// The path cannot be a line of text.
+    /// The path is not UTF-8, or contains a newline.
     #[error("the path {0:?} cannot be written as a line of text")]
     Path(PathBuf),
     /// The folder was not added.

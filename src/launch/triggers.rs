@@ -196,7 +196,7 @@ fn trigger_event<'a>(
             (Some(git_ref), of_push(text(&["before"]), text(&["after"])))
         }
         "pull_request" | "pull_request_target" => {
-            // Without a base in the payload, the base is the one that the files are compared with.
+            // Without a base in the payload, use the base that the changed files are compared with.
             let base = text(&["pull_request", "base", "ref"]);
             let changes = changed::of_pull_request(root, access, base.as_deref());
             let since = changes.as_ref().ok().map(|changed| changed.since.trim_start_matches("origin/").to_owned());

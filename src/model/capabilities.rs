@@ -122,7 +122,7 @@ pub enum Unavailable {
     #[error("the run is not a deployment by this machine")]
     NotDeployment,
     /// A deployment cannot run again.
-    #[error("a deployment does not run again: deploy the release again, or roll back")]
+    #[error("a deployment cannot be rerun: deploy the release again, or roll back")]
     Deployment,
     /// The run is not one of a fork that waits for an approval.
     #[error("the run does not wait for an approval")]
@@ -130,10 +130,10 @@ pub enum Unavailable {
     /// The token, or its user, may not do it.
     #[error(transparent)]
     Denied(Denied),
-    /// The server cannot cancel, but on its pages.
+    /// The server's API cannot cancel a run, only its web pages can.
     #[error("Gitea's API has no cancel: cancel the run on its page")]
     NoCancel,
-    /// The server cannot do it, but on its pages.
+    /// The server's API does not offer the operation, only its web pages do.
     #[error("Gitea's API does not offer it")]
     NotOffered,
     /// The run was run again as often as its server allows.

@@ -34,9 +34,9 @@ pub enum Command {
     },
     /// Steer a deployment by this machine.
     Deployment {
-        /// What is asked of it.
+        /// The request.
         order: DeploymentOrder,
-        /// Who asks; `None` for who started its worker.
+        /// The person who asks; `None` for the user who started the worker.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<Actor>,
     },
@@ -47,13 +47,13 @@ pub enum Command {
         /// How it goes on.
         order: HeldOrder,
     },
-    /// Approve the run of a fork, which nothing of has started.
+    /// Approve the run of a fork, of which nothing has started yet.
     ApproveFork,
     /// Remove the run from its server, and here.
     Delete,
     /// Remove the logs of the run from its server.
     DeleteLogs,
-    /// Start this run by a dispatch of its workflow. It is only recorded: the request came before the run.
+    /// Start this run by a dispatch of its workflow. Only recorded, never sent: the request preceded the run.
     Dispatch {
         /// Branch or tag.
         git_ref: String,
@@ -76,18 +76,18 @@ pub enum Command {
     Watch,
 }
 
-/// What a person asks of a deployment by this machine.
+/// A request of a person to a deployment by this machine.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeploymentOrder {
-    /// Go on after a pause.
+    /// Continue after a pause.
     Promote {
         /// Whether all later pauses are skipped, too.
         full: bool,
     },
     /// Wait before the next step.
     Pause,
-    /// Bring the former release back.
+    /// Roll back to the previous release.
     Abort {
         /// Why; may be empty.
         reason: String,
@@ -143,7 +143,7 @@ pub enum Reply {
         /// Reason, to follow "rejected: ".
         reason: String,
     },
-    /// The server gives no answer: the command was not sent, or whether it is carried out is not known.
+    /// The server did not answer: either the command was not sent, or it is unknown whether it is carried out.
     Unanswered {
         /// Cause.
         reason: String,

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{EndReason, Gate, Job, PendingReview, Phase, Review, Run, Step, Summary};
 
 impl Phase {
-    /// Returns why a job or a run waits, or `reason`, which is why it ended.
+    /// Returns why a job or a run waits, or `reason` if it has ended.
     fn why(&self, reason: Option<String>) -> Option<String> {
         match self {
             Self::Waiting(Gate::Needs | Gate::Capacity | Gate::Resource(_)) => reason,

@@ -45,9 +45,9 @@ pub enum DeploymentSource {
 /// Rules of an environment.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize)]
 pub struct Protection {
-    /// Users and teams of whom one must approve.
+    /// Users and teams, one of whom must approve.
     pub reviewers: Vec<String>,
-    /// Whether who started a run may not review it.
+    /// Whether the user who started a run may not review it.
     pub prevents_self_review: bool,
     /// Wait timer in minutes; 0 without one.
     pub wait_minutes: u64,
@@ -55,7 +55,7 @@ pub struct Protection {
     pub branches: BranchRule,
     /// Apps whose rules decide.
     pub apps: Vec<String>,
-    /// Whether administrators may go past the rules; `None` if the server does not say.
+    /// Whether administrators may bypass the rules; `None` if the server does not say.
     pub admins_bypass: Option<bool>,
     /// Rules of this machine, each as a phrase: `after staging`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -100,7 +100,7 @@ pub struct EnvironmentDeployment {
     pub succeeded: bool,
     /// Whether it began: it may have changed the environment.
     pub began: bool,
-    /// Name of who deployed; may be empty.
+    /// Name of the user who deployed; may be empty.
     pub creator: String,
     /// Time of its creation.
     pub created: Timestamp,
@@ -227,7 +227,7 @@ impl Release {
 }
 
 impl EnvironmentDeployment {
-    /// Time of its end, or of its beginning while it goes on.
+    /// Time of its end, or of its creation while it is in progress.
     #[must_use]
     pub fn at(&self) -> Timestamp {
         self.ended.unwrap_or(self.created)
@@ -292,7 +292,7 @@ impl Protection {
             BranchRule::Patterns(patterns) => sentences.push(format!("only {} may deploy", patterns.join(", "))),
         }
         if !self.reviewers.is_empty() {
-            let own = if self.prevents_self_review { ", not by who started the run" } else { "" };
+            let own = if self.prevents_self_review { ", but not by the user who started the run" } else { "" };
             sentences.push(format!("review by one of {}{own}", self.reviewers.join(", ")));
         }
         match self.wait_minutes {
@@ -303,7 +303,7 @@ impl Protection {
         sentences.extend(self.apps.iter().map(|app| format!("{app} decides")));
         sentences.extend(self.others.iter().cloned());
         if self.admins_bypass == Some(true) && self.holds_back() {
-            sentences.push("administrators may go past these rules".to_owned());
+            sentences.push("administrators may bypass these rules".to_owned());
         }
         sentences
     }

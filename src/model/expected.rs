@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Job, Run, Timestamp};
 
-/// How long a run and its jobs took lately when they succeeded. Empty without such runs.
+/// How long recent successful runs and their jobs took. Empty if there are none.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Expected {
     /// Time from the start of the run to its end, with the time in which its jobs waited for runners.
@@ -15,7 +15,7 @@ pub struct Expected {
 }
 
 impl Expected {
-    /// Returns how long a job that is in progress is expected to take in all. `None` without a basis, and once it has taken
+    /// Returns the expected total duration of a job in progress. `None` without an estimate, or once the job has taken
     /// longer.
     #[must_use]
     pub fn of_job(&self, job: &Job, now: Timestamp) -> Option<Duration> {
@@ -23,7 +23,7 @@ impl Expected {
         self.jobs.get(&job.name).copied().filter(|whole| *whole > now.since(started))
     }
 
-    /// Returns how long a run that is in progress is expected to go on. `None` without a basis, and once it has taken
+    /// Returns the expected remaining time of a run in progress. `None` without an estimate, or once the run has taken
     /// longer.
     #[must_use]
     pub fn rest_of(&self, run: &Run, now: Timestamp) -> Option<Duration> {

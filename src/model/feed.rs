@@ -89,18 +89,18 @@ pub enum Feed {
     },
     /// State of the connection to the source of the runs. It counts as live before the first report.
     Connection(Connection),
-    /// When servers are asked next, and how many requests are left; `None` while no server is.
+    /// When servers are polled next, and how many requests are left; `None` while no server is polled.
     Polling(Option<Polling>),
     /// A message to the user.
     Notice(Notice),
 }
 
-/// When a server is asked next, and what its limit of requests leaves.
+/// When a server is polled next, and what is left of its rate limit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Polling {
     /// Time of the next request.
     pub next: Timestamp,
-    /// Requests that are left in this period, and all requests of a period, where the server names them.
+    /// Remaining and total requests of the current period, if the server reports them.
     pub budget: Option<(u64, u64)>,
 }
 
@@ -310,7 +310,7 @@ pub enum Request {
         inputs: Vec<(String, String)>,
         /// Names of the secrets to pass from the environment.
         secrets: Vec<String>,
-        /// Where jobs without a container run; `None` for the configured place.
+        /// Where jobs without a container run; `None` for the configured sandbox.
         sandbox: Option<String>,
     },
     /// List the workflows of servers that can be started by a dispatch: those of the current checkout, and of the repository
@@ -350,11 +350,11 @@ pub enum Request {
         /// The repository: `HOST/OWNER/REPO`.
         repository: String,
     },
-    /// Decide what a rollback would do. Answered by [`Feed::RollbackPlanned`].
+    /// Plan a rollback. Answered by [`Feed::RollbackPlanned`].
     PlanRollback {
         /// The repository: `HOST/OWNER/REPO`.
         repository: String,
-        /// What is asked.
+        /// The request.
         request: RollbackRequest,
     },
     /// Roll back. Answered by [`Feed::Started`].
@@ -372,8 +372,8 @@ pub enum Request {
     },
     /// Stop watch mode. Answered by [`Feed::Watching`].
     StopWatching,
-    /// Note whether the user is at the screen: the terminal has the keyboard. Nothing is polled for a list that is not
-    /// looked at.
+    /// Note whether the terminal has the keyboard focus. While the user is elsewhere, nothing is polled for
+    /// lists.
     Attend(bool),
 }
 

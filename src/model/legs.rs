@@ -1,6 +1,6 @@
-//! Names of several jobs in one text: the legs of a matrix are named once, `test ×3 (1, 2, 3)`. So are reasons of one kind:
-//! those that differ only in the names between their backquotes, as "no runner for `macos-14`" and "no runner for
-//! `windows-2022`" do.
+//! Names of several jobs in one text: the legs of a matrix are named together, `test ×3 (1, 2, 3)`. Likewise, reasons
+//! that differ only in the names between their backquotes, such as "no runner for `macos-14`" and "no runner for
+//! `windows-2022`", become one text.
 
 use indexmap::{IndexMap, IndexSet};
 
@@ -73,8 +73,8 @@ fn one_text(reasons: &[&str]) -> String {
     text
 }
 
-/// Returns items with their reasons in groups, each at the place of its first item: those with a reason of one kind share
-/// a group and a text.
+/// Groups items whose reasons are of one kind, and merges the reasons of each group into one text. The groups are in
+/// the order of their first items.
 #[must_use]
 pub fn by_reason<'r, T>(items: impl IntoIterator<Item = (&'r str, T)>) -> Vec<(String, Vec<T>)> {
     let mut kinds: IndexMap<_, (Vec<&str>, Vec<T>)> = IndexMap::new();
@@ -93,8 +93,8 @@ pub fn reason(jobs: &[&Job]) -> Option<String> {
     (!reasons.is_empty()).then(|| one_text(&reasons))
 }
 
-/// Returns jobs in groups, each at the place of its first job: legs of one matrix that ended alike and for reasons of one
-/// kind, but not well, share a group, and every other job has one for itself.
+/// Groups the legs of a matrix that did not succeed, had the same conclusion, and have reasons of one kind. Every other
+/// job is alone in its group. The groups are in the order of their first jobs.
 #[must_use]
 pub fn alike<'r>(jobs: impl IntoIterator<Item = &'r Job>) -> Vec<Vec<&'r Job>> {
     let mut groups: IndexMap<_, Vec<&Job>> = IndexMap::new();

@@ -1,7 +1,7 @@
-//! Text of others inside a line of ours.
+//! Untrusted text inside a line of our output.
 
-/// Returns a text as one line: each control character, line ends included, becomes `\u{fffd}`. Names of files and folders
-/// may contain them, and would begin a line of a message that looks like one of ours.
+/// Returns a text as one line: each control character, including line ends, becomes `\u{fffd}`. Names of files and
+/// folders may contain line ends, and could forge a line of our output.
 #[must_use]
 pub fn in_one_line(text: &str) -> String {
     text.replace(char::is_control, "\u{fffd}")

@@ -1,10 +1,10 @@
 //! What would run, for a person who is asked whether it may.
 
-/// Blanks in a row, after the first character of a line, that are replaced by their number: more than indentation and
-/// columns need.
+/// Maximum number of consecutive blanks after the first character of a line. A longer row is replaced by its length;
+/// indentation and columns need fewer.
 const MAX_BLANKS: usize = 8;
 
-/// What would run. All texts are as its files have them: a face must make them safe for its terminal.
+/// What would run. All texts are as written in the files: a front end must make them safe for its terminal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Preview {
     lines: Vec<PreviewLine>,
@@ -13,7 +13,7 @@ pub struct Preview {
 /// A line of a preview.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreviewLine {
-    /// The text, which stands below what it belongs to.
+    /// The text. Lines below it with a greater depth belong to it.
     pub text: String,
     /// Levels of indentation.
     pub depth: usize,
@@ -26,16 +26,16 @@ pub struct PreviewLine {
 /// Where a line of a preview is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shown {
-    /// In the summary and in the whole.
+    /// In the summary and in the full preview.
     Always,
-    /// In the summary, which leaves something out here.
+    /// Only in the summary, in place of lines that are left out.
     InSummary,
-    /// In the whole. A dangerous line is shown in the summary, too.
+    /// In the full preview. A dangerous line is also shown in the summary.
     InWhole,
 }
 
 impl Preview {
-    /// Columns of a line: longer ones are continued on the next, so that no terminal cuts them off.
+    /// Maximum width of a line in columns. Longer lines are wrapped, so that no terminal cuts them off.
     pub const COLUMNS: usize = 72;
 
     /// Adds a line.
@@ -43,8 +43,8 @@ impl Preview {
         self.lines.push(line);
     }
 
-    /// Returns the lines in columns: the summary, or the whole. Dangerous lines start with `!`. What a line hides behind
-    /// blanks or beyond the edge of a terminal is visible.
+    /// Returns the lines of the summary or of the full preview, wrapped. Dangerous lines start with `!`. Long rows of
+    /// blanks are replaced by their length, so that they cannot hide the rest of a line.
     #[must_use]
     pub fn lines(&self, whole: bool) -> Vec<String> {
         let is_shown = |line: &&PreviewLine| match line.shown {
@@ -66,14 +66,14 @@ impl Preview {
         lines
     }
 
-    /// Whether the whole has more than the summary.
+    /// Whether the full preview has more than the summary.
     #[must_use]
     pub fn is_cut(&self) -> bool {
         self.lines.iter().any(|line| line.shown != Shown::Always)
     }
 }
 
-/// The text with the number of blanks in place of long rows of them.
+/// Replaces each long row of blanks by its length.
 fn without_blanks(text: &str) -> String {
     // The Braille pattern without dots looks like a blank, but Unicode does not count it as one.
     let is_blank = |c: char| c.is_whitespace() || c == '\u{2800}';

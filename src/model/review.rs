@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Gate, JobId, Phase, Timestamp};
 
-/// Names of environments whose reviews need their name typed, as a word of the whole name: `prod-eu` is one of them.
+/// Words that mark an environment as production when they are a part of its name, as in `prod-eu`.
 const PRODUCTION: [&str; 2] = ["prod", "production"];
 
 /// Whether an environment is named like production.
@@ -23,7 +23,7 @@ pub struct PendingReview {
     pub id: u64,
     /// Name of the environment.
     pub environment: String,
-    /// Users and teams of whom one must approve; empty if the environment waits only for its timer or for an app.
+    /// Users and teams, one of whom must approve; empty if the environment waits only for its timer or for an app.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reviewers: Vec<String>,
     /// Why the user whose token is used may not review; `None` if the user may.

@@ -13,23 +13,23 @@ pub struct Rights {
     pub limits_reruns: bool,
 }
 
-/// Maximum number of times that GitHub runs a run again.
+/// Maximum number of reruns of a run on GitHub.
 pub const MAX_RERUNS: u32 = 50;
 
-/// Whether a run whose newest attempt has this number was run again as often as GitHub does: the first attempt is no re-run.
+/// Whether a run has reached GitHub's limit of reruns with this attempt. The first attempt is not a rerun.
 #[must_use]
 pub fn is_rerun_too_often(attempt: u32) -> bool {
     attempt > MAX_RERUNS
 }
 
-/// Age in days after which GitHub does not run a run again.
+/// Age in days after which GitHub does not rerun a run.
 pub const MAX_RERUN_AGE: u64 = 30;
 
 /// Why a token may not change something.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Denied {
     /// There is no token.
-    #[error("the server wants a token: see `cuelight auth login`")]
+    #[error("the server requires a token: see `cuelight auth login`")]
     NoToken,
     /// The token lacks a scope that every change needs.
     #[error("the token lacks the scope `repo`")]
@@ -85,7 +85,7 @@ impl KnownRights {
     }
 }
 
-/// Names of hosts and repositories are the same in any case.
+/// Returns the key of a repository. Names of hosts and repositories are compared without case.
 fn key(host: &str, repository: &str) -> (String, String) {
     (host.to_ascii_lowercase(), repository.to_ascii_lowercase())
 }

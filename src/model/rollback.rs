@@ -14,15 +14,15 @@ pub struct Rollback {
     pub environment: String,
     /// Whether the name of the environment must be typed first.
     pub is_guarded: bool,
-    /// The deployment that is there now: the one that is live, or a later one that began and failed.
+    /// The current deployment: the one that is live, or a later one that began and failed.
     pub from: EnvironmentDeployment,
-    /// The deployment whose release comes back.
+    /// The deployment whose release is restored.
     pub to: EnvironmentDeployment,
     /// What is undone.
     pub changes: Changes,
     /// How it is done.
     pub method: RollbackMethod,
-    /// Why not by another method, where one comes first.
+    /// Why the preferred methods are not possible.
     pub passed_over: Vec<NoMethod>,
 }
 
@@ -107,7 +107,7 @@ pub enum NoMethod {
     /// The workflow cannot be started by hand.
     #[error("{0} has no `workflow_dispatch`")]
     NotByHand(String),
-    /// The workflow does not take the environment.
+    /// The workflow has no input for the environment.
     #[error("{file} takes no environment, and deploys to others than {environment}")]
     NoEnvironment {
         /// Name of the file.
@@ -115,7 +115,7 @@ pub enum NoMethod {
         /// The environment.
         environment: String,
     },
-    /// The workflow does not take the commit.
+    /// The workflow has no input for the version.
     #[error("the release has no tag, and {0} takes no version")]
     NoVersion(String),
     /// The workflow needs an input whose value is not known.
@@ -126,7 +126,7 @@ pub enum NoMethod {
         /// Name of the input.
         input: String,
     },
-    /// The rules of an environment that the workflow deploys to do not take the ref.
+    /// The rules of an environment that the workflow deploys to do not accept the ref.
     #[error("{file} on {git_ref} is refused by {environment}, which takes {takes}")]
     Refused {
         /// Name of the file.
@@ -135,7 +135,7 @@ pub enum NoMethod {
         git_ref: String,
         /// The environment.
         environment: String,
-        /// The branches and tags that it takes.
+        /// The branches and tags that it accepts.
         takes: String,
     },
     /// Another environment that the workflow deploys to holds it back.
@@ -154,19 +154,19 @@ pub enum NoMethod {
     /// The run was run again too often.
     #[error("run {0} was run again {MAX_RERUNS} times")]
     TooOften(u64),
-    /// The run goes on.
+    /// The run is in progress.
     #[error("run {0} has not ended")]
     NotEnded(u64),
 }
 
-/// What a person asks of a rollback.
+/// Request for a rollback.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct RollbackRequest {
     /// Name of the environment.
     pub environment: String,
     /// Tag, beginning of a commit, or number of a run; `None` for the last release that succeeded before.
     pub to: Option<String>,
-    /// Tag or beginning of the commit that must be there now; `None` for whatever is there.
+    /// Tag or beginning of the commit that must be live now; `None` for any.
     pub from: Option<String>,
     /// Reason for the record; may be empty.
     pub reason: String,
@@ -188,7 +188,7 @@ pub enum TargetError {
         /// The release that is being deployed.
         release: String,
     },
-    /// Another release is there than the one that was named.
+    /// The current release is not the one that was named.
     #[error("`{wanted}` is not in {environment}: {actual}; look at what was deployed meanwhile")]
     Moved {
         /// Name of the environment.
@@ -222,24 +222,24 @@ pub enum TargetError {
 }
 
 fn releases(known: &[String]) -> String {
-    if known.is_empty() { String::new() } else { format!(": there are {}", known.join(", ")) }
+    if known.is_empty() { String::new() } else { format!(": the releases are {}", known.join(", ")) }
 }
 
 /// Maximum number of releases in a message.
 const NAMED: usize = 5;
 
 impl Environment {
-    /// Returns the deployment that is in the environment: the newest that began. It may have failed, and then what is
-    /// there is not known.
+    /// Returns the current deployment of the environment: the newest that began. If it failed, the state of the
+    /// environment is unknown.
     #[must_use]
     pub fn current(&self) -> Option<&EnvironmentDeployment> {
         self.deployments.iter().find(|deployment| deployment.began && deployment.state != DeploymentState::Inactive)
     }
 
-    /// Returns the deployments from and to which a rollback goes.
+    /// Returns the current deployment, and the one to roll back to.
     ///
     /// # Errors
-    /// Nothing is there, it is not what the request names, or no deployment to go back to is known.
+    /// Nothing is deployed, the current release is not the one requested, or there is no deployment to roll back to.
     pub fn rollback(
         &self,
         request: &RollbackRequest,
@@ -313,13 +313,13 @@ impl Rollback {
     pub fn summary(&self) -> String {
         match self.changes.count {
             None => "the server does not compare these releases".to_owned(),
-            Some(0) => "no commit of the release is undone".to_owned(),
+            Some(0) => "no commits are undone".to_owned(),
             Some(1) => "1 commit is undone".to_owned(),
             Some(count) => format!("{count} commits are undone"),
         }
     }
 
-    /// Returns why it is done in this way. `None` for the method that comes first, and for one that was asked for.
+    /// Returns why this method is used. `None` for the preferred method, and for one that was requested.
     #[must_use]
     pub fn why(&self) -> Option<String> {
         let reasons: Vec<String> = self.passed_over.iter().map(ToString::to_string).collect();
@@ -380,7 +380,7 @@ mod tests {
             (&quiet, None, Some("v2"), "`v2` is not in production: v3 "),
             (&failed, None, Some("v2"), "was deployed, and it failed; look at what was deployed meanwhile"),
             (&quiet, Some("v3"), None, "is already what is in production"),
-            (&quiet, Some("v2"), None, "`v2` is not known to have succeeded in production: there are v1 "),
+            (&quiet, Some("v2"), None, "`v2` is not known to have succeeded in production: the releases are v1 "),
             (&going, None, None, "is being deployed to production: wait for its end"),
             (&environment(&[("v1", Success)]), None, None, "no earlier release"),
             (&environment(&[("v1", Waiting)]), None, None, "no deployment is live"),

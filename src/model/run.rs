@@ -41,7 +41,7 @@ pub struct RunInfo {
     pub remote: Option<RemoteRun>,
 }
 
-/// A repository, among others that may have the same name.
+/// Identity of a repository. Several repositories may have the same name.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RepositoryId {
     /// Name as `owner/name`, in any case.
@@ -205,7 +205,7 @@ impl Job {
         self.steps.iter().find(|step| matches!(step.phase, Phase::Waiting(Gate::Held { .. })))
     }
 
-    /// Whether the job has ended and ran steps, of which no log is here: that of a run on a server comes after its end.
+    /// Whether the job has ended and ran steps, but its log is not here yet: on a server, the log follows the job.
     #[must_use]
     pub fn lacks_log(&self) -> bool {
         self.phase.conclusion().is_some_and(|conclusion| conclusion != Conclusion::Skipped)

@@ -33,7 +33,7 @@ pub enum ServiceState {
     Running,
     /// The health check passed.
     Healthy,
-    /// The health check failed as often as it may.
+    /// The health check has failed the maximum number of times.
     Unhealthy,
     /// The service ended.
     Exited,

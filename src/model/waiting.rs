@@ -41,14 +41,14 @@ pub enum WaitCause {
         group: String,
         /// The run that holds it.
         holder: Option<GroupHolder>,
-        /// Number of runs and jobs before this one, with the holder.
+        /// Number of runs and jobs ahead of this one, including the holder.
         ahead: Option<usize>,
     },
     /// A review of an environment.
     Review {
         /// Name of the environment.
         environment: String,
-        /// Users and teams of whom one must approve.
+        /// Users and teams, one of whom must approve.
         reviewers: Vec<String>,
         /// Why the user may not review; `None` if the user may.
         refusal: Option<String>,
@@ -226,7 +226,7 @@ impl fmt::Display for WaitCause {
                     }
                 }
                 match ahead {
-                    Some(ahead) if *ahead > 1 => write!(to, "; {ahead} are before this one"),
+                    Some(ahead) if *ahead > 1 => write!(to, "; {ahead} are ahead of this one"),
                     _ => Ok(()),
                 }
             }
@@ -314,7 +314,7 @@ mod tests {
             (group(Some(1)), held, Some("cuelight approve 'public' --run o/r/7")),
             (
                 group(Some(3)),
-                format!("{held}; 3 are before this one").as_str(),
+                format!("{held}; 3 are ahead of this one").as_str(),
                 Some("cuelight approve 'public' --run o/r/7"),
             ),
             (review(None), "waits for a review of prod (olu)", Some("cuelight approve 'prod' --run r")),

@@ -1,7 +1,7 @@
 //! Addresses of remote repositories.
 
-/// Returns an address without the credentials in it: what is written down, shown or given to steps must not hold them. The
-/// user of an SSH address stays, as it is part of where the repository is.
+/// Returns an address without its credentials, which must not be stored, shown or given to steps. The user of an SSH
+/// address stays, because it is part of the location.
 #[must_use]
 pub fn without_credentials(address: &str) -> String {
     let Some((scheme, rest)) = address.split_once("://") else { return address.to_owned() };

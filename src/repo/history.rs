@@ -37,8 +37,8 @@ pub struct Person {
 /// Fields of [`Commit`], one per line; the message, which may have several lines, is the last one.
 const FORMAT: &str = "--format=%H%n%T%n%cI%n%aI%n%P%n%an%n%ae%n%cn%n%ce%n%B";
 
-/// Returns the commits that `until` has and `since` has not, oldest first: the newest `limit` of them. Without `since`, all
-/// that `until` has.
+/// Returns the commits reachable from `until` but not from `since`, or without `since` all that are reachable from
+/// `until`: the newest `limit` of them, oldest first.
 ///
 /// # Errors
 /// A commit does not exist, or git failed.
@@ -74,8 +74,8 @@ pub fn upstream(root: &Path) -> Option<String> {
     Some(found.trim().to_owned())
 }
 
-/// Returns what a branch had before the commits that are new in it: its upstream, or the first parent of the newest
-/// commit where everything is pushed or nothing is known of a remote. `None` if the newest commit is the first.
+/// Returns the commit that a branch had before its new commits: its upstream, or the first parent of the newest commit
+/// if everything is pushed or there is no upstream. `None` if the newest commit is the first.
 #[must_use]
 pub fn before(upstream: Option<String>, newest: &Commit) -> Option<String> {
     upstream.filter(|upstream| *upstream != newest.id).or_else(|| newest.parents.first().cloned())

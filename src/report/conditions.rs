@@ -114,8 +114,8 @@ pub fn page(decided: &[Decided], style: Style, now: Timestamp) -> TerminalText {
     page
 }
 
-/// Formats what jobs wait for, with the command that ends each wait. `run` is the run as commands name it, and `server` what
-/// its server is.
+/// Formats what jobs wait for, with the command that ends each wait. `run` is the run as commands name it, and `server`
+/// the kind of its server.
 pub fn waits(waits: &[Wait], run: &str, server: Option<ServerKind>, style: Style) -> TerminalText {
     let mut page = TerminalText::default();
     for wait in waits {

@@ -19,12 +19,12 @@ pub struct Preview<'p> {
     pub release: &'p Release,
     /// The release that is live.
     pub live: Option<&'p Release>,
-    /// Why it waits before it begins, a sentence for each gate that is closed.
+    /// Sentences that say why it waits before it begins, one for each closed gate.
     pub gates: Vec<&'p str>,
 }
 
 impl Preview<'_> {
-    /// Returns from and to, and the strategy: `production: v1 9093b37 → v2 d92af2e, rolling`.
+    /// Returns the old and the new release, and the strategy: `production: v1 9093b37 → v2 d92af2e, rolling`.
     #[must_use]
     pub fn title(&self, style: Style) -> TerminalText {
         let from = self.live.map_or_else(|| "nothing".to_owned(), Release::title);
@@ -84,7 +84,7 @@ pub struct Row<'r> {
     pub record: &'r DeploymentRecord,
     /// Whether its release is live.
     pub is_live: bool,
-    /// Where it is in its plan, while it goes on or was interrupted.
+    /// Its position in its plan, while it is in progress or after an interruption.
     pub position: Option<String>,
 }
 
@@ -161,7 +161,7 @@ pub fn audit<'e>(entries: impl Iterator<Item = &'e Entry>, style: Style) -> Term
     table
 }
 
-/// Returns from and to of an entry that requests a deployment.
+/// Returns the old and the new release of an entry that requests a deployment.
 fn requested(entry: &Entry) -> Option<(String, String)> {
     let crate::model::deployment::Action::Requested { release, from, .. } = &entry.action else { return None };
     Some((from.as_ref().map_or_else(|| "nothing".to_owned(), Release::title), release.title()))

@@ -14,7 +14,7 @@ use super::style::Style;
 /// Number of commits that are listed; the others are counted.
 pub const LISTED: usize = 10;
 
-/// What environments are shown with.
+/// Context of a page about environments.
 pub struct Page {
     /// Style of the text.
     pub style: Style,
@@ -104,7 +104,7 @@ impl Page {
         text!("{} {} {}, {}  {}", glyph, release, state, when, self.style.paint(Hue::Dim, command)).trim_end()
     }
 
-    /// Returns all about one environment.
+    /// Returns the details of one environment.
     pub fn one(&self, environment: &Environment) -> TerminalText {
         let mut all = TerminalText::default();
         let of = text!("  {}", self.repository);
@@ -126,7 +126,7 @@ impl Page {
             all.push_line(&text!("      {}", remark));
         }
         if let DeploymentSource::Runs { workflow } = &environment.source {
-            all.push_line(&text!("deployments are found in the runs of {}, as the settings say", workflow));
+            all.push_line(&text!("deployments are taken from the runs of {}, as configured", workflow));
         }
         match environment.protection.as_ref().map(Protection::sentences) {
             None => all.push_line(&text!("rules: not shown by the server")),
@@ -157,7 +157,7 @@ impl Page {
     }
 }
 
-/// Returns the result of a rollback: what is live, and whether that `is_live` which was wanted.
+/// Returns the result of a rollback. `is_live` is whether the wanted release is live.
 pub fn rolled_back(environment: &Environment, is_live: bool) -> TerminalText {
     let name = &environment.name;
     match (environment.live(), environment.current()) {

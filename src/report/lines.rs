@@ -217,7 +217,7 @@ impl Printer for Lines {
     fn record(&mut self, run: &Run, record: &Record, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()> {
         let style = self.style;
         match &record.event {
-            // A run on a server that was listed first starts over when its jobs are known.
+            // A run on a server that was first listed without its jobs starts over when they are known.
             Event::RunStarted { attempt, .. } if *attempt == self.announced => Ok(()),
             Event::RunStarted { attempt, name } => {
                 self.announced = *attempt;
@@ -303,7 +303,7 @@ impl Printer for Lines {
         }
     }
 
-    /// Returns the line that grew last. Its colours follow once it has its end.
+    /// Returns the line that grew last. Its colours are shown once the line is complete.
     fn open_line(&self, run: &Run, logs: &dyn Logs, columns: usize) -> io::Result<Option<TerminalText>> {
         // Most runs have no such line, and may have thousands of steps.
         let Some(grown) = &self.grown else { return Ok(None) };
@@ -382,7 +382,7 @@ fn order(command: &Command) -> TerminalText {
         Command::Rerun { what: RerunScope::Failed, .. } => text!("run the failed jobs again"),
         Command::Rerun { what: RerunScope::Job(job), .. } => text!("run {} again", job),
         Command::Rerun { what: RerunScope::Step { job, step }, .. } => text!("run {} again from step {}", job, step),
-        Command::ApproveFork => text!("approval of the fork's run"),
+        Command::ApproveFork => text!("approve the fork's run"),
         Command::Deployment { order, by } => {
             let by = by.as_ref().map(|by| format!(" by {}", by.name())).unwrap_or_default();
             let what = match order {
@@ -397,7 +397,7 @@ fn order(command: &Command) -> TerminalText {
         }
         Command::Dispatch { git_ref, .. } => text!("dispatch on {}", git_ref),
         Command::Delete => text!("removal"),
-        Command::DeleteLogs => text!("removal of the logs"),
+        Command::DeleteLogs => text!("delete the logs"),
         Command::Resume => text!("resume"),
         Command::Review { approve: true, .. } => text!("approve the deployment"),
         Command::Review { approve: false, .. } => text!("reject the deployment"),

@@ -74,7 +74,7 @@ impl Linter {
     }
 }
 
-/// What every format prints about a file, the one that GitHub's runner reads first.
+/// Returns the output of every format for a file. The first is the one that GitHub's runner reads.
 #[cfg(test)]
 pub fn printed(source: &Arc<Source>) -> [TerminalText; 5] {
     let with =

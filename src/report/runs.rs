@@ -68,7 +68,7 @@ pub fn shown(run: &Run, expected: &Expected, style: Style, now: Timestamp) -> Te
         page.push_line(&TerminalText::paragraph(&reason));
     }
     if let Some(rest) = expected.rest_of(run, now) {
-        page.push_line(&text!("~{} left, by the last runs that succeeded", duration(rest)));
+        page.push_line(&text!("~{} left, based on the last successful runs", duration(rest)));
     }
     run.reviews.iter().for_each(|review| page.push_line(&waiting(review, &info.id, style, now)));
     run.reviewed.iter().for_each(|review| page.push_line(&text!("{}", review.text())));

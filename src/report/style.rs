@@ -30,7 +30,7 @@ impl Style {
         Self::new(glyphs, moves_cursor() && wants_colour())
     }
 
-    /// Returns the style for standard error: the glyphs of standard output.
+    /// Returns the style for standard error, with the glyphs of standard output.
     pub fn of_errors() -> Self {
         Self::new(Self::of_output().glyphs(), colour_of_errors())
     }

@@ -73,7 +73,7 @@ impl Story {
         self.add(step_finished(job.as_str(), number, conclusion, exit_code, reason.as_deref()));
     }
 
-    /// Adds the log of a step that has ended, as one of a job on a server comes, a record for each line.
+    /// Adds the log of a step that has ended, one record for each line, as for a job on a server.
     pub fn late(&mut self, job: &str, step: u32, lines: &[&str]) {
         let (job, step) = (JobId::new(job), StepNumber(step));
         for first in 0..lines.len() {
@@ -106,7 +106,7 @@ impl Story {
         }
     }
 
-    /// Lets a line without its end have this many bytes.
+    /// Sets the length of an incomplete line, in bytes.
     pub fn line_grew(&mut self, job: &str, step: u32, line: u64, bytes: u64) {
         self.add(Event::LineGrew { job: JobId::new(job), step: StepNumber(step), line, bytes });
     }
@@ -202,7 +202,7 @@ impl<'p> Terminal<'p> {
         self.print();
     }
 
-    /// Lets a step print a text, of any number of lines with or without their ends.
+    /// Lets a step print a text: any number of lines, complete or not.
     pub fn prints(&mut self, job: &str, number: u32, text: &str) {
         let (job, step) = (JobId::new(job), StepNumber(number));
         let whole = self.texts.entry((job.clone(), step)).or_default();

@@ -1,4 +1,4 @@
-//! Several runs at once: a line for each change, or a table that is drawn again.
+//! Several runs at once: a line for each change, or a table that is redrawn.
 
 use std::collections::HashMap;
 use std::io;
@@ -32,7 +32,7 @@ pub trait Watched {
         Ok(())
     }
 
-    /// Removes what is drawn again, so that a message can be printed.
+    /// Erases what is redrawn, so that a message can be printed.
     ///
     /// # Errors
     /// The output cannot be written.
@@ -63,7 +63,7 @@ impl RunLines {
         Self { style, json, shown: HashMap::new() }
     }
 
-    /// Whether a state is printed, as it differs from the one before and means something.
+    /// Whether a state is worth printing, and differs from the one that was printed last.
     fn is_news(&mut self, run: &Run, job: Option<&JobId>, phase: &Phase) -> bool {
         let key = (run.info.id.clone(), job.cloned());
         let state = (run.attempt, phase.clone());
@@ -112,7 +112,7 @@ impl Watched for RunLines {
     }
 }
 
-/// A table with a row for each run, drawn again on every change.
+/// A table with a row for each run, redrawn on every change.
 pub struct RunTable {
     style: Style,
     /// Number of rows that are on the terminal.
@@ -125,7 +125,7 @@ impl RunTable {
         Self { style, rows: 0 }
     }
 
-    /// Returns the row of a run: its state, its time, how many of its jobs have ended, and what goes on.
+    /// Returns the row of a run: its state, its time, how many of its jobs have ended, and what is in progress.
     fn row(&self, run: &Run, name: usize, columns: usize, now: Timestamp) -> TerminalText {
         let style = self.style;
         let phase = run.progress();

@@ -1,7 +1,8 @@
-//! Gates: the rules that a deployment must pass before it begins, in order. All of it is pure.
+//! Gates: the rules that a deployment must pass before it begins, in order. Pure functions.
 //!
-//! Each gate has a sentence: why it holds, and who can open it. On this machine they are a habit between people, not a protection: who
-//! can start the program can also change the settings. The ledger records everything, and nothing goes past it.
+//! Each gate has a sentence that says why it is closed and who can open it. On this machine, gates are a convention
+//! between people, not a protection: anyone who can start the program can also change the settings. The ledger records
+//! every decision and override.
 
 use std::time::Duration;
 
@@ -14,12 +15,12 @@ use crate::workflow::pattern::FilterPattern;
 
 use super::release::NamedRelease;
 
-/// What a deployment may be held back by.
+/// Kinds of gates that can hold back a deployment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum GateKind {
     /// The rule about branches and tags.
     Policy,
-    /// Another environment comes first.
+    /// The commit must first succeed in another environment.
     After,
     /// The environment is locked.
     Lock,
@@ -51,7 +52,7 @@ impl Refused {
     /// Checks that none of the gates refuses a request.
     ///
     /// # Errors
-    /// Those that do.
+    /// The gates that refuse it.
     pub fn check(closed: &[Closed]) -> Result<(), Self> {
         let refused: Vec<Closed> = closed.iter().filter(|closed| closed.refuses()).cloned().collect();
         if refused.is_empty() { Ok(()) } else { Err(Self(refused)) }
@@ -74,19 +75,19 @@ pub struct GateFacts<'f> {
 }
 
 impl Closed {
-    /// Whether a request is refused: only an override, an unlock or another release could pass.
+    /// Whether the gate refuses a request outright: only an override, an unlock or another release passes it.
     #[must_use]
     pub fn refuses(&self) -> bool {
         matches!(self.kind, GateKind::Policy | GateKind::After | GateKind::Lock | GateKind::Freeze)
     }
 
-    /// Whether a rollback is held back, too: what comes back passed the other gates before.
+    /// Whether the gate also holds back a rollback. The restored release has passed the other gates before.
     #[must_use]
     pub fn holds_rollbacks(&self) -> bool {
         self.kind == GateKind::Lock
     }
 
-    /// Returns the gate as the state of a run has it.
+    /// Returns the gate in the form used in the state of a run.
     #[must_use]
     pub fn gate(&self, environment: &str) -> Gate {
         match (self.kind, self.until) {
@@ -97,7 +98,7 @@ impl Closed {
     }
 }
 
-/// Returns the rules about the release that do not let it pass: its branches and tags, and the environments before.
+/// Returns the gates that reject the release itself, by its branches and tags or by the environments that come first.
 #[must_use]
 pub fn policy(settings: &EnvironmentSettings, ledger: &Ledger, release: &NamedRelease) -> Vec<Closed> {
     let name = &settings.name;
@@ -148,8 +149,8 @@ fn has_succeeded(ledger: &Ledger, environment: &str, release: &Release) -> bool 
     state.deployments().any(|record| of_commit(record) && record.outcome == Some(Outcome::Succeeded))
 }
 
-/// Returns the gates that hold a deployment back now, in order. Empty if it may begin. Rules about the release are those
-/// of [`policy`].
+/// Returns the gates that hold a deployment back now, in order. Empty if it may begin. Rules about the release itself
+/// are those of [`policy`].
 #[must_use]
 pub fn closed(facts: &GateFacts<'_>) -> Vec<Closed> {
     let GateFacts { settings, state, record, now, minute_of_week } = *facts;
@@ -168,7 +169,7 @@ pub fn closed(facts: &GateFacts<'_>) -> Vec<Closed> {
     }
     if !settings.reviewers.is_empty() && record.is_none_or(|record| record.approved.is_none()) {
         let run = record.map(|record| format!(" --run {}", record.run)).unwrap_or_default();
-        let own = if settings.prevent_self_review { ", not by who deploys" } else { "" };
+        let own = if settings.prevent_self_review { ", but not by the person who deploys" } else { "" };
         let sentence = format!(
             "waits for an approval by one of {}{own}: `cuelight approve {name}{run}`",
             settings.reviewers.join(", ")

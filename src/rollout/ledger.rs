@@ -1,7 +1,8 @@
-//! The file of a repository's ledger. It only grows: after a line with the version, each line is an entry as JSON.
+//! The file of a repository's ledger. It is append-only: after a line with the version, each line is an entry as JSON.
 //!
-//! What a crash left of a last line was never reported as done: readers skip it, and the next writer removes it. Other lines
-//! that are no entries are kept, and reported with their numbers. A file without a version is of version 1.
+//! An incomplete last line was left by a crash and never reported as written: readers skip it, and the next writer
+//! removes it. Other lines that are not entries are kept and reported by number. A file without a version has version
+//! 1.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -38,8 +39,8 @@ struct Header {
     version: u32,
 }
 
-/// The ledger of one repository on this machine, with all its worktrees. Two clones of one origin share none: every
-/// repository can name the origin of another one.
+/// The ledger of one repository on this machine, with all its worktrees. Two clones of one origin do not share a
+/// ledger: any repository can claim the origin of another one.
 #[derive(Clone, Debug)]
 pub struct LedgerFile {
     runs: RunsDir,
@@ -58,14 +59,14 @@ impl LedgerFile {
         self.runs.environments().join(format!("{}.jsonl", digest::sha256(self.scope.as_os_str().as_bytes(), DIGEST)))
     }
 
-    /// Returns the path of what a target without a `status` command had after the last step.
+    /// Returns the path of the file with the state of a target after the last step.
     #[must_use]
     pub fn observed(&self, environment: &str) -> PathBuf {
         let name = format!("{}\n{environment}", self.scope.display());
         self.runs.environments().join(format!("{}.json", digest::sha256(name, DIGEST)))
     }
 
-    /// Reads the entries, and which lines are none. Without a file there are none; an incomplete last line is skipped.
+    /// Reads the entries, and the other lines. A missing file has none; an incomplete last line is skipped.
     ///
     /// # Errors
     /// The file cannot be read, or is of a newer version.
@@ -87,7 +88,7 @@ impl LedgerFile {
                 Err(_) if !line.ends_with(b"\n") => {}
                 Err(error) => unreadable.push(UnreadableLine {
                     position: format!("{}:{number}", path.display()),
-                    // The position in the line is of no use to a person.
+                    // The position within the line does not help a person.
                     reason: error.to_string().split(" at line ").next().unwrap_or_default().to_owned(),
                     environment: named_environment(line),
                     after: entries.len(),
@@ -112,7 +113,8 @@ impl LedgerFile {
         self.add(entry)
     }
 
-    /// Appends the entry that a decision about the entries so far returns. No other process writes in between. Returns it.
+    /// Appends the entry that `decide` returns for the entries so far, and returns it. No other process writes
+    /// meanwhile.
     ///
     /// # Errors
     /// The file cannot be read or written, or is of a newer version.
@@ -192,7 +194,7 @@ fn named_environment(line: &[u8]) -> Option<String> {
     Some(document.get("environment")?.as_str()?.to_owned())
 }
 
-/// Returns the person at this machine. `email` is that of git's settings.
+/// Returns the local user, with the mail address of git's settings.
 #[must_use]
 pub fn actor(repository: &Repository) -> Actor {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).ok().filter(|user| !user.is_empty());
@@ -201,7 +203,7 @@ pub fn actor(repository: &Repository) -> Actor {
     Actor { user, host, email: repository.email.clone() }
 }
 
-/// Returns the name of the user whom the process belongs to, as `id` knows it; empty if `id` cannot be started.
+/// Returns the name of the user of this process, as `id` prints it; empty if `id` cannot be started.
 fn name_of_user() -> String {
     let output = Command::new("id").arg("-un").output();
     output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()

@@ -4,9 +4,9 @@
 //! [`Plan`](crate::model::deployment::Plan). A plan is a list of seven kinds of steps, and a pure function of the
 //! environment's settings, of what its target reports, and of the release; see [`plan`].
 //!
-//! - [`plan`]: the plan of each strategy, and the way back from any point of it
+//! - [`plan`]: the plan of each strategy, and the rollback from any point of it
 //! - [`gates`]: the rules that a deployment must pass before it begins
-//! - [`ledger`]: the append-only file of what was asked, decided and done in the environments of a repository
+//! - [`ledger`]: the append-only file of what was requested, decided and done in the environments of a repository
 //! - [`release`]: from a tag, branch or commit to a release
 //! - [`check`]: probes of health, with their timing
 //! - [`target`]: where replicas run: commands
@@ -16,8 +16,8 @@
 //!
 //! # Safety
 //!
-//! Every step names a state, not a change, and is carried out only where the target does not report it yet. The position
-//! in the plan is written before each step. So a deployment whose worker was killed goes on, or back, from where it was.
+//! Every step names a target state, not a change, and is skipped if the target already reports that state. The position
+//! in the plan is saved before each step. So a deployment whose worker was killed continues or rolls back from there.
 
 pub mod check;
 pub mod driver;

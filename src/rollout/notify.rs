@@ -10,13 +10,13 @@ use crate::model::deployment::{Notify, NotifyEvent};
 
 use super::shell::Shell;
 
-/// Number of tries.
+/// Maximum number of attempts to send a notification.
 const TRIES: u32 = 3;
 
-/// Time between two tries.
+/// Pause after the first attempt. Later pauses are multiples of it.
 const BETWEEN: Duration = Duration::from_secs(1);
 
-/// Time limit of one try.
+/// Time limit of one attempt.
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// How long the end of a deployment waits for notifications.
@@ -30,13 +30,13 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// Returns what sends notifications as the environment is set up.
+    /// Returns a notifier with the settings of an environment.
     #[must_use]
     pub fn new(settings: Option<Notify>, shell: Shell) -> Self {
         Self { settings, shell, sent: JoinSet::new() }
     }
 
-    /// Sends a notification, if there is one for the event. Returns at once.
+    /// Sends a notification, if there is one for the event. Does not wait for it.
     pub fn send(&mut self, event: NotifyEvent, message: &str, variables: &[(&'static str, String)]) {
         let Some(settings) = self.settings.as_ref().filter(|settings| settings.on.contains(&event)) else { return };
         let mut variables = variables.to_vec();
@@ -56,7 +56,7 @@ impl Notifier {
         });
     }
 
-    /// Waits for what was sent, for a while.
+    /// Waits for pending notifications, for a limited time.
     pub async fn finish(mut self) {
         let _ = timeout(LAST, async { while self.sent.join_next().await.is_some() {} }).await;
     }

@@ -12,7 +12,7 @@ pub trait Outlet: Send + Sync {
     /// Opens the log of a step.
     fn log(&self, job: &JobId, step: StepNumber) -> Box<dyn StepLog>;
 
-    /// Returns a text for other readers than those of the run, without secrets.
+    /// Returns a text without secrets, for readers outside of the run.
     fn masked(&self, text: &str) -> String;
 }
 

@@ -5,21 +5,21 @@ use std::path::Path;
 use crate::model::environment::Release;
 use crate::repo::git::{GitError, git};
 
-/// A release, with the names that rules of environments are about.
+/// A release, with the names that the rules of environments refer to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NamedRelease {
     /// The release.
     pub release: Release,
     /// Tags at the commit.
     pub tags: Vec<String>,
-    /// Branches that contain the commit, of this repository and of its remotes, without the names of these.
+    /// Branches of this repository and its remotes that contain the commit, without the names of the remotes.
     pub branches: Vec<String>,
 }
 
 /// Why there is no release.
 #[derive(Debug, thiserror::Error)]
 pub enum ReleaseError {
-    /// The name is that of no commit.
+    /// The name does not resolve to a commit.
     #[error("`{0}` is not a tag, branch or commit of this repository")]
     Unknown(String),
     /// Git cannot read the repository.

@@ -129,7 +129,7 @@ impl Shell {
             None
         };
         if status.is_some() {
-            // What it left in the background is meant to stay: a server that it started.
+            // Processes that it left in the background are meant to stay, such as a server.
             group.forget();
         }
         Ok(Ended { status, output: kept })
@@ -191,8 +191,9 @@ impl Drop for Group {
     }
 }
 
-/// Kills the process groups of the command in which the worker of a deployment died. What earlier commands left in the
-/// background stays: it may serve. A group is recognised by the `DEPLOY_ID` of its first process, as numbers are reused.
+/// Kills the process groups of the command that ran when the worker of a deployment died. What earlier commands left in
+/// the background stays: it may serve. Groups are recognised by the `DEPLOY_ID` of their first process, as ids are
+/// reused.
 pub fn kill_left(groups: &[i32], deployment: &RunId) {
     let wanted = format!("DEPLOY_ID={deployment}");
     for pid in groups.iter().filter_map(|group| Pid::from_raw(*group)) {

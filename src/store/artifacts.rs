@@ -117,7 +117,7 @@ pub fn publish(run: &RunFolder, artifact: &Artifact, staged: &Path) -> Result<()
 /// The folder cannot be removed.
 pub fn remove(run: &RunFolder, id: u64) -> Result<(), StoreError> {
     let folder = folder(run, id);
-    // Without its description it is gone for every reader.
+    // Readers ignore an artifact without a description.
     let removed = fs::remove_file(folder.join("artifact.json")).and_then(|()| fs::remove_dir_all(&folder));
     match removed {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io("remove", folder)(error)),

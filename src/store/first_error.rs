@@ -43,7 +43,7 @@ static PLACE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(pattern).expect("the pattern is written here")
 });
 
-/// Number of lines after the error in which its place is looked for, as rustc and pytest print it there.
+/// Number of lines after the error in which its location is searched, as rustc and pytest print it there.
 const PLACE_BEHIND: u64 = 4;
 
 /// Maximum length of the part of a line that is examined, in bytes: a message begins early.
@@ -54,7 +54,7 @@ const LONGEST: usize = 2000;
 pub struct FirstError {
     best: Option<Found>,
     last: Option<(u64, String)>,
-    /// The last place that was passed: Python prints it before the message.
+    /// The last location that was passed: Python prints it before the message.
     passed: Option<(u64, String)>,
 }
 

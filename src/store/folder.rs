@@ -1,4 +1,4 @@
-//! Paths of the state folder and of the run folders in it. All paths are defined here and nowhere else.
+//! Paths of the state folder and of the run folders in it, except `numbers.json` and `tools`, see their modules.
 //!
 //! ```text
 //! state/
@@ -14,6 +14,9 @@
 //!   oidc-key            key that signs the identity tokens of jobs
 //!   launched            id of the run whose worker was started last
 //!   last_id, ids.lock   the newest id that was given to a run
+//!   environments/       ledgers of repositories, and saved states of their deployment targets
+//!   numbers.json        last run number of every workflow, see [`super::numbers`]
+//!   tools               installations of languages that the user added
 //! ```
 
 use std::borrow::Cow;
@@ -37,12 +40,13 @@ pub struct RunsDir {
 /// The folder of one run.
 ///
 /// ```text
-/// run.json            what was asked for, see [`super::spec`]
+/// run.json            the request of the run, see [`super::spec`]
 /// events.jsonl        journal, see [`super::journal`]
 /// logs/<job>/<step>   output of steps, see [`super::logs`]
 /// summary/<job>/...   job summaries in Markdown
 /// state/<job>.jsonl   checkpoints of jobs
 /// deployment.json     plan of a deployment, and its position in it
+/// uncommitted.diff    uncommitted changes that the run used
 /// work/<job>/         workspace, temporary files and control folder of a job
 /// artifacts/<id>/     artifacts that steps uploaded, see [`super::artifacts`]
 /// uploads/            unfinished uploads of artifacts and caches
@@ -54,8 +58,8 @@ pub struct RunFolder {
     path: PathBuf,
 }
 
-/// Returns the state folder of the user: `CUELIGHT_STATE_DIR`, else `$XDG_STATE_HOME/cuelight`, else the platform's folder
-/// for state. Only rooms that close lost runs may call this, which `tests/integration/imports.rs` holds.
+/// Returns the state folder of the user: `CUELIGHT_STATE_DIR`, else `$XDG_STATE_HOME/cuelight`, else the platform's
+/// folder for state. Only rooms that close lost runs may call this, which `tests/integration/imports.rs` checks.
 ///
 /// # Errors
 /// There is no home folder, or the path is not UTF-8.
@@ -107,7 +111,7 @@ impl RunsDir {
         self.state.join("key")
     }
 
-    /// `launched`: rewritten whenever a worker starts, which wakes those who watch the state folder.
+    /// `launched`: rewritten whenever a worker starts, which wakes watchers of the state folder.
     #[must_use]
     pub fn launched(&self) -> PathBuf {
         self.state.join("launched")
@@ -119,7 +123,7 @@ impl RunsDir {
         self.state.join("concurrency")
     }
 
-    /// `environments`: the ledgers of repositories, and what their targets had last.
+    /// `environments`: the ledgers of repositories, and the saved states of their targets.
     #[must_use]
     pub fn environments(&self) -> PathBuf {
         self.state.join("environments")
@@ -131,7 +135,7 @@ impl RunsDir {
         self.state.join("ports")
     }
 
-    /// `github`: what is kept of servers: `answers/`, `hosts/` and `tokens/`.
+    /// `github`: data of servers: `answers/`, `hosts/` and `tokens/`.
     #[must_use]
     pub fn github(&self) -> PathBuf {
         self.state.join("github")
@@ -299,7 +303,7 @@ impl RunFolder {
         RunsDir::at(self.state())
     }
 
-    /// `run.json`: what was asked for.
+    /// `run.json`: the request of the run.
     #[must_use]
     pub fn spec_path(&self) -> PathBuf {
         self.path.join("run.json")

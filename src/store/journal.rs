@@ -87,8 +87,8 @@ impl JournalWriter {
         Ok(self.append_all(vec![(at, event)])?.remove(0))
     }
 
-    /// Appends events with one write, and returns their records. A reader that looks meanwhile sees the first of them or
-    /// all, and so does the next writer after a crash.
+    /// Appends events with one write, and returns their records. A concurrent reader, or the next writer after a crash,
+    /// sees all of them or only the first ones.
     ///
     /// # Errors
     /// As for [`append`](Self::append): then none of them is in the journal.

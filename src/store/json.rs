@@ -23,7 +23,7 @@ pub fn read<T: DeserializeOwned>(path: &Path, limit: u64) -> Result<Option<T>, S
     }
 }
 
-/// Writes a document durably, in the place of an earlier one. It must be of numbers and texts.
+/// Writes a document durably, replacing an earlier one. It must consist of numbers and texts.
 ///
 /// # Errors
 /// The file cannot be written.

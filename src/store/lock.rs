@@ -15,8 +15,8 @@ use rustix::fs::{FlockOperation, flock};
 use super::StoreError;
 use crate::files;
 
-/// How long [`take`] waits for processes that only check the lock: each holds it for some microseconds, or as long as the
-/// machine gives its time to others.
+/// How long [`take`] waits for processes that only check the lock. Each holds it for a few microseconds, or longer if
+/// it is not scheduled.
 const CHECKS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Pause between two attempts.

@@ -96,7 +96,7 @@ pub enum StoreError {
     /// The user has no home folder.
     #[error("no home folder to keep runs in: set CUELIGHT_STATE_DIR to a folder of yours")]
     NoHome,
-    /// The path of the state folder is not text, which steps get it as.
+    /// The path of the state folder is not UTF-8, but steps get it as text.
     #[error("the path of the state folder, {0:?}, is not UTF-8: set CUELIGHT_STATE_DIR to another folder")]
     NotUtf8(PathBuf),
 }
@@ -115,7 +115,7 @@ impl StoreError {
     }
 }
 
-/// Whether a file cannot be written as the disk, or the user's part of it, is full.
+/// Whether an error means that the disk, or the quota of the user, is full.
 #[must_use]
 pub fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
@@ -131,7 +131,7 @@ pub fn space_hint(error: &io::Error) -> &'static str {
     }
 }
 
-/// The same for the message of another program, in the language of the `C` locale.
+/// Like [`space_hint`], for the message of another program in the `C` locale.
 #[must_use]
 pub fn space_hint_in(message: &str) -> &'static str {
     let is_full = ["No space left on device", "Disk quota exceeded"].iter().any(|text| message.contains(text));

@@ -1,8 +1,8 @@
 //! Seals: whether the document of a run, or a note in its folder, was written on this machine.
 //!
-//! A run can be started again from its document alone, and a folder of runs takes any folder: that of a bug report, or of
-//! an archive of a stranger, which may name a repository that is trusted here. The seal is a digest of the document under
-//! a key that does not leave the state folder.
+//! A run can be started again from its document alone, and any folder can be copied among the runs: one from a bug
+//! report, or from an untrusted archive, which may name a repository that is trusted here. The seal is a digest of the
+//! document under a key that does not leave the state folder.
 
 use std::fs;
 use std::fs::OpenOptions;
@@ -32,7 +32,7 @@ pub(super) fn write(folder: &RunFolder, document: &[u8]) -> Result<(), StoreErro
 /// Whether the document of a run was written on this machine.
 ///
 /// # Errors
-/// The document or the key cannot be read. Without a seal it was not.
+/// The document or the key cannot be read. A missing seal is not an error: returns `false`.
 pub fn is_valid(folder: &RunFolder) -> Result<bool, StoreError> {
     let path = folder.spec_path();
     let document = files::read_own(&path, spec::MAX_BYTES).map_err(StoreError::io("read", &path))?;
@@ -40,7 +40,7 @@ pub fn is_valid(folder: &RunFolder) -> Result<bool, StoreError> {
     Ok(files::read_own(&folder.seal(), 1024).is_ok_and(|written| written == seal.as_bytes()))
 }
 
-/// Returns the seal of a note in the folder of a run. It is for this folder alone: a copy of the folder has no valid one.
+/// Returns the seal of a note in the folder of a run. It is valid for this folder only, not for a copy of it.
 ///
 /// # Errors
 /// The key cannot be read or written.
@@ -49,7 +49,7 @@ pub fn of_note(folder: &RunFolder, note: &str) -> Result<String, StoreError> {
     Ok(hexadecimal(&hmac_sha256(&key(&folder.runs())?, text.as_bytes())))
 }
 
-/// The key of the state folder. It is made when it is first needed; of several processes, the first one makes it.
+/// Returns the key of the state folder. The first process that needs it creates it.
 fn key(runs: &RunsDir) -> Result<Vec<u8>, StoreError> {
     let path = runs.key();
     let known = || files::read_own(&path, 1024).ok().filter(|key| key.len() == KEY_BYTES);

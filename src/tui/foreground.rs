@@ -113,15 +113,15 @@ pub(super) async fn run(mut child: Child, stop: &mut Signal) -> Result<(), Foreg
     Ok(())
 }
 
-/// Copies a text with tmux: to its newest buffer and, by its own setting, to the clipboard of the terminal. Returns what
-/// was done.
+/// Copies a text to the newest buffer of tmux and, if tmux is set up for it, to the clipboard of the terminal. Returns
+/// what was done.
 pub(super) async fn copy_with_tmux(text: &str) -> Notice {
     if load_into_tmux(&["-w", "-"], text).await.is_ok_and(|status| status.success()) {
         Notice::news("copied to the buffer of tmux (paste: prefix ]) and to the clipboard of its terminal")
     } else if load_into_tmux(&["-"], text).await.is_ok_and(|status| status.success()) {
         Notice::news("copied to the buffer of tmux (paste: prefix ])")
     } else {
-        Notice::bad("not copied: tmux does not take it")
+        Notice::bad("not copied: tmux refused the text")
     }
 }
 

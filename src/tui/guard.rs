@@ -1,7 +1,8 @@
 //! The terminal's mode: raw and on the alternate screen exactly as long as a [`Guard`] lives.
 //!
-//! However the program ends, the terminal is restored, also by a panic. The panic hook restores it before the message is
-//! printed, so that the message stays readable. A panic of another thread does not end the screen, and is reported to it.
+//! The terminal is restored however the program ends, even by a panic. The panic hook restores it before the message is
+//! printed, so that the message stays readable. A panic of another thread is reported to the screen and does not end
+//! it.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
@@ -34,8 +35,8 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Takes the terminal for the screen, which this thread draws, with its mouse if wanted. `panics` gets the message of each
-    /// panic of another thread.
+    /// Takes the terminal for the screen, which this thread draws, and with `mouse` captures the mouse. `panics` gets
+    /// the message of each panic of another thread.
     ///
     /// # Errors
     /// Input or output is not a terminal, or setting its mode fails.

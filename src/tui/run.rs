@@ -155,7 +155,7 @@ struct Loop {
     frame: Duration,
     next_frame: Instant,
     dirty: bool,
-    /// Number of following answers that are drawn at once, as the user may wait for them.
+    /// Number of answers to draw without delay, because the user may be waiting for them.
     awaited: u8,
     /// Whether the program is to be suspended.
     suspended: bool,

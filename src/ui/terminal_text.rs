@@ -1,4 +1,4 @@
-//! Text for a terminal: the only way of text to it. Which characters are allowed is in [`crate::visible`].
+//! Text for a terminal: all text reaches it this way. [`crate::visible`] defines which characters are allowed.
 //!
 //! Names, reasons, messages and log lines of a repository, a run or a server are untrusted: they may contain control
 //! sequences that move the cursor, write to the clipboard or hide earlier text, newlines that forge lines of our
@@ -53,7 +53,7 @@ impl TerminalText {
         Self(text.chars().filter(|c| matches!(c, '\n' | '\t') || !is_unsafe(*c)).collect())
     }
 
-    /// A message of others in which lines after the first are indented: none of them looks like a line of ours.
+    /// Cleans an untrusted message and indents its lines after the first, so that none looks like a line of ours.
     #[must_use]
     pub fn paragraph(text: &str) -> Self {
         let indented = text.lines().enumerate().map(|(number, line)| match number {

@@ -1,4 +1,4 @@
-//! What a reader sees of a text of others: which characters are dropped before it is shown, and what is left.
+//! What a reader sees of untrusted text: which characters are dropped before it is shown, and what remains.
 //!
 //! There is one table for both sides. [`crate::ui::terminal_text`] drops these characters on the way to a terminal; the
 //! engine masks secrets in what is left, so that nothing dropped can split a secret.
@@ -40,16 +40,16 @@ pub fn width(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { text.width() + text.chars().filter(|c| is_sound_mark(*c)).count() }
 }
 
-/// Whether a character is one of the half-width voiced sound marks of katakana. Unicode takes them for parts of the
-/// character before, and terminals give them a cell.
+/// Whether a character is one of the half-width voiced sound marks of katakana. Unicode treats them as part of the
+/// preceding character, but terminals give them a cell.
 fn is_sound_mark(c: char) -> bool {
     matches!(c, '\u{ff9e}' | '\u{ff9f}')
 }
 
-/// Whether some readings of the text differ from the text itself. Newlines and tabs do not count.
+/// Whether the text has characters that are dropped before it is shown. Newlines and tabs do not count.
 #[must_use]
 pub fn has_unsafe(text: &[u8]) -> bool {
-    // A portion of a log seldom has any of these bytes. Without a branch for each, sixteen and more are compared at once.
+    // Logs seldom have any of these bytes. Without a branch for each, the compiler compares sixteen or more at once.
     let is_plain = |byte: u8| matches!(byte, b' '..=b'~' | b'\n' | b'\t');
     let all_plain = |part: &[u8]| part.iter().fold(true, |all, byte| all & is_plain(*byte));
     if text.chunks(128).all(all_plain) {
@@ -58,7 +58,7 @@ pub fn has_unsafe(text: &[u8]) -> bool {
     text.utf8_chunks().any(|chunk| chunk.valid().contains(|c| is_unsafe(c) && !matches!(c, '\n' | '\t')))
 }
 
-/// What is left of a line when unsafe characters are dropped.
+/// A line without its unsafe characters.
 #[derive(Debug, Default)]
 pub struct Visible {
     text: Vec<u8>,
@@ -67,8 +67,8 @@ pub struct Visible {
 }
 
 impl Visible {
-    /// Returns every reading of a line that differs from the line: names and messages are shown without unsafe characters,
-    /// lines of logs without control sequences, too.
+    /// Returns every form in which a line is shown, if it differs from the line: names and messages are shown without
+    /// unsafe characters, lines of logs also without control sequences.
     #[must_use]
     pub fn readings(line: &[u8]) -> Vec<Self> {
         if !has_unsafe(line) {
@@ -95,8 +95,8 @@ impl Visible {
 
     /// Drops the unsafe characters and the control sequences, as a terminal does.
     fn without_sequences(line: &[u8]) -> Self {
-        /// What is shown of the last character: that character or nothing. Inside of a sequence the bytes of a character may
-        /// end the sequence, and the others are shown as replacement characters.
+        /// What is shown of the last character: the character or nothing. Inside a control sequence, the bytes of a
+        /// character may end the sequence, and the others are shown as replacement characters.
         struct Shown(String);
         impl Perform for Shown {
             fn print(&mut self, c: char) {
@@ -110,7 +110,7 @@ impl Visible {
         each_character(line, |at, bytes, c| {
             let mut shown = Shown(String::new());
             match c {
-                // These stand for escape sequences, and are read as such.
+                // C1 controls stand for escape sequences, and are read as such.
                 '\u{80}'..='\u{9f}' => parser.advance(&mut shown, &[0x1b, c as u8 - 0x40]),
                 c => parser.advance(&mut shown, c.encode_utf8(&mut [0; 4]).as_bytes()),
             }
@@ -121,7 +121,7 @@ impl Visible {
             }
             visible.push(at, bytes);
             if c == '\t' {
-                // One inside of a sequence does not end it.
+                // A tab inside a control sequence does not end it.
                 return 0;
             }
             // No sequence is open, so plain text is shown up to the next one.

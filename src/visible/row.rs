@@ -1,4 +1,4 @@
-//! What a terminal shows of one line: text over which the cursor moves back, as progress bars do, replaces what was there.
+//! What a terminal shows of one line: where the cursor moves back, as in progress bars, new text replaces the old.
 
 use vte::{Params, Parser, Perform};
 
@@ -24,7 +24,7 @@ pub struct Row<S> {
     section: usize,
     /// Column of the cursor when it was saved.
     saved: usize,
-    /// Whether the cursor is elsewhere than behind the last character.
+    /// Whether the cursor is not after the last character.
     moved: bool,
 }
 
@@ -281,7 +281,7 @@ impl<S: Clone + Default + PartialEq> Row<S> {
     }
 }
 
-/// Makes a blank of each half of a wide character that is left when the cells in between are replaced.
+/// Blanks the remaining half of each wide character whose other half is among the replaced cells.
 fn blank_halves<S: Clone + Default>(cells: &mut [Cell<S>], from: usize, to: usize) {
     if from > 0 && cells.get(from).is_some_and(|cell| cell.shown.is_none()) {
         cells[from - 1] = Cell::blank();
@@ -314,8 +314,8 @@ pub(super) fn first_c1(line: &[u8]) -> Option<usize> {
     memchr::memchr_iter(0xc2, line).find(|at| matches!(line.get(at + 1), Some(0x80..=0x9f)))
 }
 
-/// Returns the index of the first character because of which a line may be shown otherwise than it is: an escape
-/// character, or one that moves the cursor back. A carriage return at the end of a line does not count.
+/// Returns the index of the first character that can make a line look different from its bytes: an escape character, or
+/// one that moves the cursor back. A carriage return at the end of a line does not count.
 #[must_use]
 pub fn first_control(lines: &[u8]) -> Option<usize> {
     memchr::memchr3_iter(0x1b, b'\r', 8, lines).find(|at| {
@@ -324,8 +324,8 @@ pub fn first_control(lines: &[u8]) -> Option<usize> {
     })
 }
 
-/// Whether the cursor may move elsewhere than behind the last character in some lines. Colours and carriage returns at the
-/// end of a line do not count, unless they are cut off.
+/// Whether the cursor may leave the end of the text in some lines. Colours and carriage returns at the end of a line do
+/// not count, unless they are cut off.
 #[must_use]
 pub fn moves(lines: &[u8]) -> bool {
     let moves = |at: usize| match lines[at] {
@@ -350,7 +350,7 @@ pub fn shown(line: &[u8]) -> Vec<u8> {
 }
 
 /// Returns a line without its colours; `None` if it has other controls. Most logs with control sequences have only
-/// colours, and to drop them takes a tenth of the time of reading them.
+/// colours, and dropping them takes a tenth of the time of parsing them.
 fn without_colours(line: &[u8]) -> Option<Vec<u8>> {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     let line = line.strip_suffix(b"\r").unwrap_or(line);

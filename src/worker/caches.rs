@@ -1,4 +1,4 @@
-//! Folders of what is fetched for a run and kept for later ones. They may be removed at any time.
+//! Caches of what is fetched for a run and kept for later ones. They may be removed at any time.
 
 use std::path::PathBuf;
 
@@ -17,11 +17,11 @@ pub fn shared(name: &str) -> Option<PathBuf> {
     home.cache_dir().to_str().map(|cache| PathBuf::from(cache).join(name))
 }
 
-/// Returns a cache for a run: the shared one, or one of the run alone without a shared one.
+/// Returns a cache for a run: the shared one or, if there is none, one in the folder of the run.
 pub(super) fn of_run(name: &str, folder: &RunFolder) -> PathBuf {
     let cache = shared(name).unwrap_or_else(|| folder.path().join(name));
     if let Some(home) = cache.parent() {
-        // If it cannot be made, what is to be put there reports it.
+        // If this fails, writing to the cache reports the error.
         let _ = make_private(home);
     }
     cache

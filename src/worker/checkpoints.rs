@@ -43,7 +43,7 @@ pub fn begin(path: &Path, done: usize) -> io::Result<()> {
 pub fn append(path: &Path, checkpoint: &Checkpoint) -> io::Result<()> {
     let line = line(checkpoint);
     if line.len() as u64 > MOST {
-        let reason = format!("what its steps left is larger than {} MiB", MOST >> 20);
+        let reason = format!("the state that its steps left is larger than {} MiB", MOST >> 20);
         let small = Checkpoint { done: checkpoint.done, not_resumable: Some(reason), ..Checkpoint::default() };
         return replace(path, &[small]);
     }
@@ -111,7 +111,10 @@ mod tests {
         append(&path, &after(2, &"x".repeat(MOST as usize))).expect("written");
         assert!(fs::metadata(&path).expect("there").len() < 1000);
         let kept = read(&path).pop().expect("one");
-        assert_eq!((kept.done, kept.not_resumable.as_deref()), (2, Some("what its steps left is larger than 16 MiB")));
+        assert_eq!(
+            (kept.done, kept.not_resumable.as_deref()),
+            (2, Some("the state that its steps left is larger than 16 MiB"))
+        );
         append(&path, &after(3, "x")).expect("written");
         assert_eq!(done(&path), [2, 3]);
     }

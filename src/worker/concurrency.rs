@@ -1,7 +1,7 @@
 //! Queues the run and jobs of this worker for concurrency groups, and asks other holders to give them up.
 //!
-//! A group is that of a repository on this machine, with all its worktrees. Two clones of one origin share none: every
-//! repository can name the origin of another one, and could cancel its runs.
+//! A group is that of a repository on this machine, with all its worktrees. Two clones of one origin do not share
+//! groups: any repository can claim the origin of another one, and could cancel its runs.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -23,7 +23,7 @@ use crate::store::folder::{RunFolder, RunsDir};
 use super::outlet::RunOutlet;
 use super::{control, recovery};
 
-/// Time between two checks of a waiter whether it can acquire the group. A killed worker sends no notification.
+/// Time between two checks of whether a waiter can acquire its group. A killed worker sends no notification.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Queues of concurrency groups, for one attempt of a run.
@@ -32,7 +32,7 @@ pub(super) struct ConcurrencyQueue {
     folder: RunFolder,
     /// Root of the repository.
     repository: PathBuf,
-    /// Folder that stands for the repository, once a group is wanted.
+    /// Folder that stands for the repository, set when a group is first requested.
     scope: OnceLock<PathBuf>,
     attempt: u32,
     name: String,
@@ -71,7 +71,7 @@ impl ConcurrencyQueue {
         })
     }
 
-    /// Enters the queue for a job, or for the run as a whole, and notifies those that must leave.
+    /// Enters the queue for a job, or for the run as a whole, and asks the entries that it displaces to leave.
     pub(super) fn enter(&self, job: Option<JobId>, wanted: &GroupRequest) -> Result<Waiter, AcquireError> {
         let me = Holder { run: self.folder.id().clone(), job };
         let scope = self.scope.get_or_init(|| scope(&self.repository));

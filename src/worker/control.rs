@@ -33,7 +33,7 @@ const LONGEST_ADDRESS: usize = 100;
 /// Maximum length in bytes of a command, so that a client cannot fill the worker's memory.
 const LONGEST_ORDER: u64 = 64 * 1024;
 
-/// How long a worker may take to answer an order. It answers at once, unless it is stopped or its disk does not answer.
+/// Time limit for the answer of a worker. It answers at once, unless it is stopped or its disk hangs.
 pub const ORDER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Opens the socket. Replaces the socket of a dead worker: the caller holds the run's lock.
@@ -83,7 +83,7 @@ async fn client(
 ) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut lines = BufReader::new(read.take(LONGEST_ORDER)).lines();
-    // The line that came while the command before it was carried out.
+    // A line that arrived while the previous command was carried out.
     let mut early = None;
     loop {
         let line = if early.is_some() {
@@ -115,7 +115,7 @@ async fn client(
                 loop {
                     tokio::select! {
                         reply = &mut asking => break reply,
-                        // A client that gives up takes its command back, as far as that is possible.
+                        // A client that disconnects withdraws its command, as far as that is possible.
                         line = lines.next_line(), if early.is_none() => match line? {
                             Some(line) => early = Some(line),
                             None => return Ok(()),
@@ -131,9 +131,9 @@ async fn client(
     }
 }
 
-/// Whether a client has closed its end of a connection from which all that it sent was read.
+/// Whether a client has closed its end of the connection, and everything that it sent was read.
 fn has_left(client: &UnixStream) -> bool {
-    // Asked of the system: what tokio knows of the socket may be older.
+    // Asks the system: tokio's view of the socket may be older.
     let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
     rustix::net::recv(client, &mut [0], flags).is_ok_and(|(read, _)| read == 0)
 }

@@ -57,7 +57,7 @@ impl Work for DeploymentRun {
             Mode::Start | Mode::Resume => Begin::Forward,
             Mode::Abort { reason } if reason.is_empty() => Begin::Back("aborted after an interruption".to_owned()),
             Mode::Abort { reason } => Begin::Back(format!("aborted after an interruption: {reason}")),
-            Mode::Rerun(_) => return Err(Rejected("a deployment does not run again: deploy or roll back".to_owned())),
+            Mode::Rerun(_) => return Err(Rejected("a deployment cannot be rerun: deploy or roll back".to_owned())),
         };
         Ok(Box::new(DeploymentAttempt { request: Arc::clone(&self.0), begin }))
     }
@@ -124,7 +124,7 @@ impl HostedAttempt for DeploymentAttempt {
                 end = carried => end,
                 never = translate(cancelled, raise) => match never {},
             };
-            // The job has the reason.
+            // The same reason as that of the job.
             Ended { conclusion: end.conclusion, reason: end.reason.map(EndReason::Message) }
         }
         .boxed()
@@ -138,7 +138,7 @@ fn known(ledger: &LedgerFile, environment: &str, root: &std::path::Path, sha: &s
     deployed.cloned().or_else(|| Some(release::resolve(root, sha).ok()?.release))
 }
 
-/// Passes the cancellation of the run on.
+/// Passes the cancellation of the run on to the deployment.
 async fn translate(
     mut cancelled: watch::Receiver<Cancellation>,
     stop: watch::Sender<Stop>,

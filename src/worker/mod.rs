@@ -70,7 +70,8 @@ const LAST_ANSWERS_TIMEOUT: Duration = Duration::from_millis(200);
 /// run's lock. `environment` is inherited by steps on this machine.
 ///
 /// # Errors
-/// The run folder cannot be read or written, has a newer version, or is the mirror of a run on a server. Errors of the run itself are in its records.
+/// The run folder cannot be read or written, has a newer version, or is the mirror of a run on a server. Errors of the
+/// run itself are in its records.
 pub async fn carry_out(
     folder: &RunFolder,
     mode: Mode,
@@ -210,7 +211,7 @@ impl Desk<'_> {
         loop {
             tokio::select! {
                 ended = &mut running => {
-                    // What the work was asked is answered by it, even if that was its end.
+                    // Commands that were passed to the work get its replies, even if one of them ended the attempt.
                     while let Some((command, answer, reply)) = asked.next().await {
                         self.replied(command, answer, reply);
                     }

@@ -97,7 +97,7 @@ impl RunOutlet {
         self.written().store.run(self.folder.id()).expect("opened with the outlet").clone()
     }
 
-    /// Returns what knows all secrets so far.
+    /// Returns a masker for all secrets known so far.
     #[must_use]
     pub fn masker(&self) -> Masker {
         self.masker.read().unwrap_or_else(PoisonError::into_inner).clone()
@@ -130,7 +130,7 @@ impl RunOutlet {
             let path = self.folder.checkpoint(job);
             let scrubbed = checkpoints::scrub(&path, &|text| self.holds_secret(text));
             if let Err(error) = scrubbed {
-                // What has become secret does not stay, even if no job can go on from there.
+                // Text that has become secret must not stay, even if no job can resume afterwards.
                 let _ = fs::remove_file(&path);
                 self.fail(&mut self.written(), &StoreError::io("write", &path)(error));
             }
@@ -187,8 +187,8 @@ impl RunOutlet {
         }
     }
 
-    /// Writes a file of the run, unless an earlier one could not be written: what is left of a full disk is for the end of
-    /// the run.
+    /// Writes a file of the run, unless an earlier one could not be written: on a full disk, the remaining space is for
+    /// the last records of the run.
     fn write<T>(&self, write: impl FnOnce() -> Result<T, StoreError>) -> Option<T> {
         if self.written().failure.is_some() {
             return None;
@@ -290,7 +290,7 @@ struct RunLog {
     untold: Option<LineRange>,
     /// Length in bytes of the last line while it has no newline.
     open: u64,
-    /// Length of that line that readers know.
+    /// Length of that line as last reported to readers.
     told_open: u64,
     reported: Option<Instant>,
 }

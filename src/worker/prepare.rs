@@ -46,7 +46,7 @@ pub enum Refusal {
         /// The job.
         source: UnknownJob,
     },
-    /// No leg has a value of a matrix that was asked for.
+    /// No leg has a requested matrix value.
     #[error(transparent)]
     Leg(#[from] UnknownLeg),
     /// The inputs do not fit the workflow.
@@ -187,8 +187,8 @@ fn object(texts: &IndexMap<String, String>) -> Object {
     texts.iter().map(|(name, value)| (name.clone(), Value::string(value.clone()))).collect()
 }
 
-/// Returns a decimal number, as GitHub's run ids are: the same for every attempt, and no other run's. The folder of a copy
-/// may have any name; its run has the time instead.
+/// Returns the id of a run as a decimal number, like GitHub's: the same for every attempt, and unique. A copied folder
+/// may have any name; the creation time of the run is used instead.
 fn run_id(info: &RunInfo) -> String {
     ids::id_number(&info.id).unwrap_or(info.created.0).to_string()
 }

@@ -1,7 +1,7 @@
 //! Closes runs whose worker died: ends their processes, and records their end.
 //!
-//! The lock of the mirror of a remote run is free while nothing asks its server, and the run goes on there: such a run
-//! is never closed here.
+//! The lock of the mirror of a remote run is free while no process polls its server, although the run may be in
+//! progress there: such a run is never closed here.
 
 use std::path::Path;
 
@@ -23,7 +23,7 @@ use crate::store::{StoreError, history, lock};
 /// # Errors
 /// The folder cannot be read or written.
 pub async fn close(folder: &RunFolder) -> Result<bool, StoreError> {
-    // Before the lock is taken, as the process that mirrors the run would find it taken.
+    // Before the lock is taken: the process that mirrors a remote run must not find it taken.
     let work = RunSpec::read(folder)?.work;
     if work.remote().is_some() && !history::read(folder)?.phase.is_done() {
         return Ok(false);
@@ -52,7 +52,7 @@ pub async fn close(folder: &RunFolder) -> Result<bool, StoreError> {
             let _ = std::fs::remove_dir_all(folder.job_work(job).join(secret));
         }
     }
-    // Of unfinished uploads, nothing is kept.
+    // Unfinished uploads are not kept.
     let _ = std::fs::remove_dir_all(folder.uploads());
     let _ = std::fs::remove_file(folder.ballast());
     let _ = std::fs::remove_file(folder.socket());
@@ -71,7 +71,7 @@ pub async fn close(folder: &RunFolder) -> Result<bool, StoreError> {
     Ok(true)
 }
 
-/// Records that a deployment did not end. One that had succeeded, and only kept the former release, stays a success.
+/// Records that a deployment was interrupted. One that had succeeded and only kept the old release stays a success.
 fn interrupted(folder: &RunFolder, deployment: &DeploymentSpec) -> Result<(), StoreError> {
     let position = Position::read(folder).ok().flatten();
     let text = position.map_or_else(|| "before it began".to_owned(), |position| format!("at {}", position.text()));

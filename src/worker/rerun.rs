@@ -50,7 +50,7 @@ pub enum StepRerunError {
         /// Reason for which it was not kept.
         reason: String,
     },
-    /// A background step was open before the step.
+    /// A background step was still running before the step.
     #[error(
         "{job} cannot continue from step {step}: a background step before it had not been waited for; rerun it from \
          step {earlier}"
@@ -147,7 +147,7 @@ fn before_step(folder: &RunFolder, job: &Job, step: StepNumber) -> Result<Option
     let before = written.iter().map(|checkpoint| checkpoint.done).filter(|kept| *kept < done).max();
     let found = written.into_iter().find(|checkpoint| checkpoint.done == done);
     let of_file: Vec<_> = job.steps.iter().filter(|step| step.kind == StepKind::Main).collect();
-    // None is kept between the start of a background step and its wait.
+    // No checkpoint is kept between the start of a background step and its wait.
     let skipped = &of_file[before.unwrap_or(0)..done];
     if found.is_none() && skipped.iter().any(|step| step.background) {
         return Err(StepRerunError::Background { job: name(), step, earlier: skipped[0].number });

@@ -9,9 +9,10 @@
 //! 2. A variant of [`WorkSpec`], its name in `KINDS` beside it, and a line in [`super::carry_out`].
 //! 3. A function in `launch/` that plans and starts it, as `launch::plan` and `launch::start` do for workflows.
 //!
-//! Cancelling, another attempt, listing, `show`, `logs` and the screen work on it as on any run. Commands that only this
-//! kind of work knows are answered where the others are, by `Desk` in [`super`], and given to the attempt by a channel of
-//! [`AttemptHost`], as [`AttemptHost::displaced`] is. What a lost worker leaves behind is ended by [`super::recovery`].
+//! Cancelling, another attempt, listing, `show`, `logs` and the screen work on it as on any run. Commands that only
+//! this kind of work knows are received by `Desk` in [`super`] like all others, and passed to the attempt through a
+//! channel of [`AttemptHost`], like [`AttemptHost::displaced`]. What a lost worker leaves is cleaned up by
+//! [`super::recovery`].
 //!
 //! [`WorkSpec`]: crate::store::spec::WorkSpec
 

@@ -65,10 +65,10 @@ impl WorkflowRun {
     }
 }
 
-/// Minimum length in bytes of a secret that is looked for in other variables: shorter values are equal by chance.
+/// Minimum length in bytes of a secret that other variables are searched for: shorter values may match by chance.
 const MIN_SECRET: usize = 8;
 
-/// Whether a variable of this process is one of the secrets: steps get those that the workflow gives them, and only those.
+/// Whether a variable of this process is a secret. Steps get only the secrets that the workflow passes to them.
 fn is_secret((name, value): &(OsString, OsString), secrets: &IndexMap<String, String>) -> bool {
     let is_value = |secret: &String| secret.len() >= MIN_SECRET && value == secret.as_str();
     name.to_str().is_some_and(|name| secrets.contains_key(name)) || secrets.values().any(is_value)

@@ -52,7 +52,7 @@ pub enum NamedValues {
 }
 
 impl NamedValues {
-    /// The entries whose names are in the file; none if any name is an expression.
+    /// The entries whose names are in the file; empty if any name is an expression.
     pub fn iter(&self) -> std::slice::Iter<'_, (Spanned<String>, Template)> {
         match self {
             Self::Written(entries) => entries.iter(),
@@ -80,7 +80,7 @@ impl NamedValues {
         self.iter().map(|(_, value)| value).chain(self.computed())
     }
 
-    /// Evaluates the mapping. A name that is in the file is in the error.
+    /// Evaluates the mapping. An error has the name of its entry, if that is in the file.
     ///
     /// # Errors
     /// The first expression that could not be evaluated, or a whole value that is not a mapping.
@@ -128,7 +128,7 @@ pub struct RunDefaults {
     pub shell: Option<Template>,
     /// `working-directory`.
     pub working_directory: Option<Template>,
-    /// One expression for both; what it leaves out is as above.
+    /// One expression for both. A key that its value lacks has the value above.
     pub computed: Option<Template>,
 }
 

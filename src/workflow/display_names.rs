@@ -8,7 +8,7 @@ use super::template::{Template, TemplateKind};
 /// Maximum length of a job name with its matrix values, in characters; GitHub truncates longer ones.
 pub const MAX_NAME_LENGTH: usize = 100;
 
-/// Maximum length of a name that an expression computes, in characters: a plan keeps that of each leg.
+/// Maximum length of a name that an expression computes, in characters: a plan keeps the name of each leg.
 const MAX_COMPUTED_LENGTH: usize = 1000;
 
 /// Display name of a job: `name`, or the job's id if it is missing or blank. A name without expressions gets the leg's

@@ -120,8 +120,8 @@ fn marked(expression: &str) -> Json {
     json!(format!("${{{{ {} }}}}", expression.trim()))
 }
 
-/// A script. GitHub's package for workflows keeps a block text with expressions in it as the file spells it, indentation
-/// and all; what runs has none.
+/// A script. GitHub's package for workflows keeps a block scalar with expressions as spelled in the file, including its
+/// indentation; the script that runs has none.
 fn written(script: &Template, source: &Source) -> Json {
     let spelled = source.text.get(script.span.start as usize..).unwrap_or_default();
     let block = spelled.starts_with(['|', '>']) && matches!(script.kind, TemplateKind::Interpolated(_));

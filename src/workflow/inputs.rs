@@ -103,8 +103,8 @@ pub fn declared<'w>(workflow: &'w Workflow, event: &str) -> &'w [InputDefinition
     trigger.map(|trigger| trigger.inputs.as_slice()).unwrap_or_default()
 }
 
-/// Converts a value to the declared type of an input. Text that spells a boolean or a number is one, because expressions
-/// with text around them make text.
+/// Converts a value to the declared type of an input. Text that spells a boolean or a number is one, because an
+/// expression with text around it is always a string.
 ///
 /// # Errors
 /// The value is not of that type.

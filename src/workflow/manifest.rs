@@ -10,8 +10,8 @@ use super::source::{Source, Spanned};
 use super::syntax::{Action, ActionInput, ActionRuns};
 use super::template::{Template, TemplateKind};
 
-/// Parses an action manifest. The action has a value if GitHub's runner runs it; the runner ignores much that is an error
-/// for GitHub's editor, such as an unknown key, and so do we. If it has no value, the first diagnostics are the reasons.
+/// Parses an action manifest. The action has a value if GitHub's runner accepts the manifest: the runner ignores much
+/// that GitHub's editor reports as an error, such as an unknown key. Without a value, the first diagnostics say why.
 #[must_use]
 pub fn parse_action(source: &Arc<Source>) -> Parsed<Action> {
     let (root, refused) = match template(source, &schema::action::RUNNER) {

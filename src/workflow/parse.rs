@@ -28,7 +28,8 @@ pub struct Parsed<T> {
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Parses a workflow file. The errors of [`validate::check_tolerated`] are among the diagnostics of a workflow that has a value.
+/// Parses a workflow file. Errors that do not stop a run, see [`validate::check_tolerated`], are among the diagnostics
+/// of a workflow that has a value.
 #[must_use]
 pub fn parse(source: &Arc<Source>) -> Parsed<Workflow> {
     let (workflow, mut diagnostics, tolerated) = parse_parts(source);
@@ -37,8 +38,8 @@ pub fn parse(source: &Arc<Source>) -> Parsed<Workflow> {
     Parsed { value: workflow.filter(|_| !broken), diagnostics }
 }
 
-/// Parses the valid parts of a workflow: so that its callers can be checked even if it has errors, and for the graph of a
-/// run that a server started from the file all the same. The workflow is `None` if the text is not YAML.
+/// Parses the valid parts of a workflow, so that its callers can be checked even if it has errors, and for the graph of
+/// a run that a server started despite them. The workflow is `None` if the text is not YAML.
 #[must_use]
 pub fn parse_partial(source: &Arc<Source>) -> (Option<Workflow>, Vec<Diagnostic>) {
     let (workflow, mut diagnostics, tolerated) = parse_parts(source);

@@ -38,7 +38,7 @@ pub struct UnknownLeg {
 }
 
 fn listed(known: &[String]) -> String {
-    if known.is_empty() { "no matrix has this key".to_owned() } else { format!("there are {}", known.join(", ")) }
+    if known.is_empty() { "no matrix has this key".to_owned() } else { format!("the values are {}", known.join(", ")) }
 }
 
 /// The expanded jobs of a workflow.
@@ -87,7 +87,7 @@ pub struct PlanContexts {
     pub vars: Object,
     /// Names of inputs whose values are not known.
     pub unknown_inputs: Vec<String>,
-    /// Whether `github` and `vars` have only some of their values. What they lack is then unknown, not empty.
+    /// Whether `github` and `vars` have only some of their values. A missing value is then unknown, not empty.
     pub is_partial: bool,
     /// Whether the lookup of called workflows knows every file, so that a missing one is an error.
     pub knows_every_file: bool,
@@ -115,7 +115,7 @@ impl Callee {
         Self { errors: errors.collect(), workflow: parsed.value.map(Arc::new), source, absent: None }
     }
 
-    /// A workflow of another repository that cannot be had. The reason is a message about the call.
+    /// A workflow of another repository that cannot be fetched. The reason is a message about the call.
     #[must_use]
     pub fn absent(name: &str, reason: String) -> Self {
         Self { source: Source::new(name, ""), workflow: None, errors: Vec::new(), absent: Some(reason) }
@@ -421,7 +421,7 @@ mod tests {
         assert_eq!(only(&[("os", "b")]).as_deref(), Ok("lint test.3 test.4 call.2 call.2.inner"));
         assert_eq!(only(&[("os", "a"), ("v", "2")]).as_deref(), Ok("lint test.2 call.1 call.1.inner"));
         let error = only(&[("v", "3")]).expect_err("no such leg").to_string();
-        assert!(error.starts_with("no job with `3` as the value of `v` in its matrix; there are 1, 2"), "{error}");
+        assert!(error.starts_with("no job with `3` as the value of `v` in its matrix; the values are 1, 2"), "{error}");
         let error = only(&[("none", "3")]).expect_err("no such key").to_string();
         assert!(error.ends_with("no matrix has this key"), "{error}");
     }

@@ -1,7 +1,7 @@
 //! Builds a [`Plan`](super::plan::Plan): expands matrices and called workflows as far as their values are known.
 //!
-//! Before a run, the results of needed jobs are not known, and neither are the inputs that are made of them. What depends on
-//! one of these is planned as a single job, and expanded when its value is known.
+//! Before a run, the results of needed jobs are unknown, and so are the inputs computed from them. A job that depends
+//! on one of these is planned as a single job, and expanded when the value is known.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -299,7 +299,7 @@ impl Known {
         }
     }
 
-    /// The same with what one leg adds: `matrix` and `strategy`.
+    /// Adds the contexts of one leg: `matrix` and `strategy`.
     fn of_leg(&self, legs: &Legs, index: usize, leg: &Leg) -> Self {
         let mut contexts = self.contexts.clone();
         contexts.set("matrix", leg.matrix.clone());
@@ -319,7 +319,7 @@ impl Known {
         display_names::job_name(definition, leg, &self.scope())
     }
 
-    /// Whether a template reads what is not known yet.
+    /// Whether a template reads a value that is not known yet.
     fn is_unknown(&self, template: &Template) -> bool {
         match &template.kind {
             TemplateKind::Expression(expr) => self.reads_unknown(expr),

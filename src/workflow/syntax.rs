@@ -146,8 +146,8 @@ pub fn local_path(uses: &str) -> Option<&str> {
     uses.strip_prefix("./").or_else(|| uses.strip_prefix("$/"))
 }
 
-/// Resolves the `uses` of a job in the workflow `caller`, given by its name: there, `./path` of a workflow of another
-/// repository means that repository at the same version.
+/// Resolves the `uses` of a job in the workflow `caller`, given by its name. In a workflow of another repository,
+/// `./path` means that repository at the same version.
 #[must_use]
 pub fn resolve_call(uses: &str, caller: &str) -> String {
     let repository = caller.split_once('@').and_then(|(path, version)| {

@@ -41,8 +41,8 @@ pub(super) fn check(root: &Template) -> Vec<Diagnostic> {
     found
 }
 
-/// Finds what GitHub's editor refuses and its service runs: a default of `true` or `1` for an input that is text, whose
-/// value is that text, and an empty image of the job's container, which starts none.
+/// Reports what GitHub's editor refuses but its service runs: a default of `true` or `1` for an input that is text,
+/// which becomes that text, and an empty image of the job's container, which starts no container.
 pub(super) fn check_tolerated(root: &Template) -> Vec<Diagnostic> {
     let wrong = |input: &Template| {
         let kind = get(input, "type").and_then(Template::literal).unwrap_or("string");

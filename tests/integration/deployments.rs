@@ -219,7 +219,7 @@ fn a_deployment_whose_worker_is_killed_is_resumed() {
     shop.call(&["resume", &run]).expect(0, &[]);
     assert_eq!(shop.running("staging"), ["v2", "v2"]);
     assert_eq!(shop.json(&["env", "staging", "--json"])["live"]["tag"], "v2");
-    shop.call(&["rerun", &run]).expect(4, &["a deployment does not run again"]);
+    shop.call(&["rerun", &run]).expect(4, &["a deployment cannot be rerun"]);
 }
 
 #[test]
@@ -252,7 +252,7 @@ fn a_rollback_aborts_the_canary_on_its_way() {
     shop.call(&["rollback", "live", "--to", "v3", "--yes=live"])
         .expect(4, &["v2 ", "is on its way to live (step ", "`cuelight abort live` brings v1 "]);
     let unconfirmed = shop.call(&["rollback", "live"]);
-    unconfirmed.expect(2, &["live: v2 ", "by the abort of", &run, "confirm it with --yes=live"]);
+    unconfirmed.expect(2, &["live: v2 ", "by aborting", &run, "confirm it with --yes=live"]);
     shop.call(&["rollback", "live", "--reason", "errors", "--yes=live"])
         .expect(0, &["aborted by ada@", ": errors; v1 ", "serves again", "live: v1 ", "is live"]);
     assert_eq!(shop.running("live"), ["v1"]);

@@ -56,7 +56,7 @@ fn what_is_live_is_what_was_observed_to_succeed() {
         "production  aura/platform\n",
         "by ines, 8 commits behind main\n",
         "rule: only main, v* may deploy\n",
-        "rule: review by one of maria, olu, not by who started the run\n",
+        "rule: review by one of maria, olu, but not by the user who started the run\n",
         "v1.4.2 d92af2e  failure ",
         "v1.4.1 9093b37  live ",
     ] {
@@ -91,7 +91,7 @@ fn deployments_that_no_server_records_are_found_in_runs() {
     assert!(!all.to_string().contains("elsewhere"), "{all}");
     assert!(!all.to_string().contains("releases"), "no run of a tag: {all}");
     let shown = watching.cuelight(&["env", "eu", "-R", REPOSITORY]);
-    assert!(shown.out.contains("found in the runs of deploy.yml, as the settings say"), "{}", shown.out);
+    assert!(shown.out.contains("taken from the runs of deploy.yml, as configured"), "{}", shown.out);
     watching.project.configure("[github.environments.eu]\nbranch = \"main\"\n");
     let wrong = watching.cuelight(&["env"]);
     assert_eq!(wrong.code, Some(2), "{}", wrong.error);

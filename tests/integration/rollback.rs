@@ -111,7 +111,7 @@ fn what_is_not_safe_is_refused_before_anything_is_sent() {
         (
             &["--to", "v1.3.0", "--yes=production"],
             3,
-            "`v1.3.0` is not known to have succeeded in production: there are",
+            "`v1.3.0` is not known to have succeeded in production: the releases are",
         ),
         (&["--by", "dispatch", "--yes=production"], 4, "deploy.yml on v1.4.1 is refused by staging, which takes"),
         (&["--by", "magic"], 2, "must be `dispatch` or `rerun`"),

@@ -389,5 +389,7 @@ fn a_run_is_restricted_to_legs_and_gets_variables() {
     let said = project.run(&["--job", "test", "--matrix", "os=ubuntu-latest", "--matrix", "v=2", "--env", "MODE=fast"]);
     said.expect(0, &["v2 on ubuntu-latest is fast fast"]);
     assert!(!said.out().contains("v1 on") && !said.out().contains("ubuntu-22.04"), "{}", said.text());
-    project.run(&["--matrix", "v=3"]).expect(2, &["no job with `3` as the value of `v` in its matrix; there are 1, 2"]);
+    project
+        .run(&["--matrix", "v=3"])
+        .expect(2, &["no job with `3` as the value of `v` in its matrix; the values are 1, 2"]);
 }

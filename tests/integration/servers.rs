@@ -440,7 +440,7 @@ fn a_run_in_progress_is_expected_to_take_as_long_as_the_last_good_ones() {
     let good = runs.iter().find(is_good).expect("a run that succeeded");
     assert_eq!(watching.cuelight(&["show", id(good)]).code, Some(0));
     let again = watching.cuelight(&["show", id(&runs[0])]);
-    assert!(again.out.contains(" left, by the last runs that succeeded"), "{}", again.out);
+    assert!(again.out.contains(" left, based on the last successful runs"), "{}", again.out);
 }
 
 #[test]

@@ -51,7 +51,7 @@ fn submit(run: &Summary, command: Command) -> Effect {
 }
 
 impl App {
-    /// Opens the list of the workflows that can be started, and asks for those of servers.
+    /// Opens the list of startable workflows, and requests those of servers.
     pub(in crate::app) fn start_picker(&mut self) -> Vec<Effect> {
         self.overlay = Some(Overlay::Picker(Picker::new("Start a workflow", self.start_rows()).of_starts()));
         let run = self.summary().filter(|run| run.info.remote.is_some()).map(|run| run.info.id.clone());

@@ -1,4 +1,4 @@
-//! The errors of a workflow file, as `cuelight lint` prints them. They follow the file while it is mended.
+//! The errors of a workflow file, as `cuelight lint` prints them. The list is updated while the file is being edited.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -10,7 +10,7 @@ use crate::model::feed::BrokenWorkflow;
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
-/// Text in place of the errors once there are none.
+/// Text shown instead of the errors once there are none.
 const MENDED: &str = "no errors: the workflow can be started with S";
 
 /// The errors of a workflow file and the visible part of them.
@@ -28,7 +28,7 @@ impl Faults {
         Self { workflow: workflow.workflow.clone(), lines, offset: 0 }
     }
 
-    /// Takes over the errors that the file has now.
+    /// Replaces the shown errors with the current ones of the file.
     pub(in crate::app) fn refresh(&mut self, broken: &[BrokenWorkflow]) {
         let now = broken.iter().find(|one| one.workflow == self.workflow);
         self.lines = now.map_or_else(|| vec![MENDED.to_owned()], |one| one.text.lines().map(str::to_owned).collect());

@@ -35,7 +35,7 @@ pub(in crate::app) struct Form {
     secrets: Vec<(String, bool)>,
     /// Index of the focused field.
     selected: usize,
-    /// Whether the user tried to start while a field could not be sent.
+    /// Whether the user tried to start while a field was invalid.
     tried: bool,
 }
 
@@ -51,7 +51,7 @@ struct Field {
 }
 
 impl Field {
-    /// Why the value cannot be sent.
+    /// Returns why the value is invalid.
     fn fault(&self) -> Option<&'static str> {
         let value = self.value.text();
         match self.kind {
@@ -178,7 +178,7 @@ impl Form {
         Outcome::Stays
     }
 
-    /// Returns the request to start, or selects the first field that cannot be sent and returns `None`.
+    /// Returns the request to start, or selects the first invalid field and returns `None`.
     fn confirm(&mut self) -> Option<Effect> {
         self.tried = true;
         if let Some(at) = self.fields.iter().position(|field| field.fault().is_some()) {

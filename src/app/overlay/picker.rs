@@ -28,7 +28,7 @@ pub(in crate::app) struct Picker {
     filter: TextInput,
     /// Whether `grep TEXT` is accepted, too.
     commands: bool,
-    /// Whether the rows are those of workflows that can be started, of which servers may report more.
+    /// Whether the rows are startable workflows; more are added as servers report them.
     starts: bool,
     /// Label of each row, and its effect.
     rows: Vec<(String, Pick)>,
@@ -49,7 +49,7 @@ pub(in crate::app) enum Pick {
     Run(RunId),
     /// Selects the job.
     Job(JobId),
-    /// Asks what a rollback would do.
+    /// Requests a preview of a rollback.
     RollBack {
         /// The repository: `HOST/OWNER/REPO`.
         repository: String,
@@ -86,12 +86,12 @@ impl Picker {
         Self { commands: true, ..self }
     }
 
-    /// Shows the workflows that can be started, and more of them as servers report them.
+    /// Marks the rows as startable workflows, so that more are added as servers report them.
     pub(in crate::app) fn of_starts(self) -> Self {
         Self { starts: true, ..self }
     }
 
-    /// Replaces the rows of a list of workflows that can be started.
+    /// Replaces the rows if they are startable workflows.
     pub(in crate::app) fn refill(&mut self, rows: Vec<(String, Pick)>) {
         if self.starts {
             self.rows = rows;

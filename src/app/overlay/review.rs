@@ -56,13 +56,13 @@ struct Row {
     checked: bool,
 }
 
-/// An answer that needs the names of environments to be typed.
+/// A pending answer that the user confirms by typing the names of environments.
 #[derive(Clone, Debug)]
 struct Confirmation {
     approve: bool,
-    /// Name that is to be typed now.
+    /// Name to type now.
     name: String,
-    /// Names after it.
+    /// Names to type after it.
     rest: Vec<String>,
     typed: TextInput,
 }
@@ -82,7 +82,8 @@ enum Line {
 }
 
 impl ReviewBox {
-    /// Returns a box with the environments of these runs. The only one of a run that the user may review is chosen.
+    /// Returns a box with the environments of these runs. If only one environment of a run can be reviewed, it is
+    /// chosen.
     pub(in crate::app) fn new(state: &AppState, runs: Vec<RunId>) -> Self {
         let mut rows = rows(state, &runs);
         for run in &runs {
@@ -171,7 +172,7 @@ impl ReviewBox {
         }
     }
 
-    /// Chooses the focused environment, or no longer.
+    /// Chooses the focused environment, or undoes the choice.
     fn choose(&mut self) {
         self.fault = None;
         let Line::Environment(index) = self.line() else { return };
@@ -201,7 +202,7 @@ impl ReviewBox {
         Outcome::Stays
     }
 
-    /// Sends the answer, or asks for the names of environments that are named like production.
+    /// Sends the answer, or first asks the user to type the names of production environments.
     fn answer(&mut self, approve: bool) -> Outcome {
         if self.chosen().next().is_none() {
             self.fault = Some("choose an environment with space first");
@@ -214,7 +215,7 @@ impl ReviewBox {
         self.ask(approve, names)
     }
 
-    /// Asks for the first of these names, or sends the answer if no name is asked for.
+    /// Asks the user to type the first of these names; without names, sends the answer.
     fn ask(&mut self, approve: bool, mut names: Vec<String>) -> Outcome {
         self.fault = None;
         if names.is_empty() {
@@ -225,7 +226,7 @@ impl ReviewBox {
         Outcome::Stays
     }
 
-    /// Compares the typed name.
+    /// Compares the typed name with the expected one.
     fn confirm(&mut self) -> Outcome {
         let Some(asked) = self.confirmation.take_if(|asked| asked.typed.text().trim() == asked.name) else {
             self.fault = Some("the name does not match");

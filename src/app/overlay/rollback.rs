@@ -1,4 +1,4 @@
-//! A rollback as it would be done, which is confirmed by the name of the environment.
+//! The preview of a rollback, which the user confirms by typing the name of the environment.
 
 use crossterm::event::KeyEvent;
 use ratatui::buffer::Buffer;
@@ -17,19 +17,19 @@ use crate::ui::theme::Hue;
 
 use super::{Outcome, input_row};
 
-/// What is typed for an environment that is not guarded.
+/// Text that confirms a rollback of an environment that is not guarded.
 const YES: &str = "yes";
 
-/// Maximum number of commits that are shown; the others are counted.
+/// Maximum number of commits to list; further ones are only counted.
 const MAX_COMMITS: usize = 12;
 
-/// The rollback, and what was typed.
+/// The rollback and the typed confirmation.
 #[derive(Clone, Debug)]
 pub(in crate::app) struct RollbackBox {
     repository: String,
     rollback: Box<Rollback>,
     typed: TextInput,
-    /// Whether something else was typed.
+    /// Whether the last confirmation did not match.
     is_wrong: bool,
 }
 

@@ -1,8 +1,8 @@
 //! 6 Deploys: the environments of jobs, and the latest deployment to each in the listed runs. Inside a repository, only
 //! its runs count.
 //!
-//! If the selected run is on a server, the pane shows the environments of its repository as the server has them: what is
-//! live, since when, and how far behind the default branch. They are asked for while the pane is on the screen.
+//! If the selected run is on a server, the pane shows the environments of its repository as the server reports them:
+//! what is live, since when, and how far behind the default branch. They are requested while the pane is on the screen.
 //!
 //! The list of runs comes in pages. While the pane has the focus it requests further ones, up to [`MAX_RUNS`]; while
 //! there are older runs, its border shows the number of runs searched.
@@ -38,7 +38,7 @@ const MAX_AGES: [Duration; 2] = [Duration::from_mins(1), Duration::from_mins(5)]
 /// The list of environments.
 #[derive(Clone, Debug, Default)]
 pub(in crate::app) struct Deploys {
-    /// The repository whose environments were last asked for, when, and whether the selected run had ended then.
+    /// The last requested repository, the time of the request, and whether the selected run had ended by then.
     asked: Option<(String, Timestamp, bool)>,
     /// Name of the selected environment.
     selected: Option<String>,
@@ -188,7 +188,7 @@ impl Deploys {
 }
 
 impl Deploys {
-    /// Returns the request for the environments of the selected run's repository, if what is known of them is too old.
+    /// Returns the request for the environments of the selected run's repository, if the known ones are too old.
     fn ask(&mut self, cx: &Cx, selection: &Selection) -> Option<Effect> {
         let state = cx.state;
         let run = state.summary(selection.run_id()?)?;

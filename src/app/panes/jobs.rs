@@ -35,7 +35,7 @@ const STEP: u16 = 3;
 /// A row of the list.
 enum Row<'r> {
     Job(&'r Job),
-    /// Legs of a matrix that ended alike, in place of their rows.
+    /// Legs of a matrix with the same result, in place of their rows.
     Legs(Vec<&'r Job>),
     /// The heading of such legs while one of them is selected: their rows follow.
     Heading(Vec<&'r Job>),
@@ -46,7 +46,7 @@ enum Row<'r> {
 }
 
 impl Row<'_> {
-    /// Returns what is selected with this row: of several legs, the first one.
+    /// Returns the selection of this row. For a row of several legs, it is the first leg.
     fn selection(&self) -> JobSelection {
         match self {
             Self::Job(job) | Self::Leg(job) => JobSelection::whole(job.id.clone()),
@@ -101,7 +101,7 @@ impl Pane for Jobs {
                 _ => None,
             },
             _ => motion(action, at, rows.len(), cx.rows())
-                // A heading has no selection: upwards, the row above it is next.
+                // A heading cannot be selected: when moving up, continue to the row above it.
                 .map(|to| if to > 0 && to < at && rows[to].is_heading() { to - 1 } else { to })
                 .and_then(|to| rows.get(to))
                 .map(Row::selection),
@@ -204,8 +204,8 @@ impl Jobs {
         }
     }
 
-    /// Returns the jobs that match the filter, with the steps of the selected one below it. Legs of a matrix that ended alike
-    /// share a row.
+    /// Returns the jobs that match the filter, with the steps of the selected one below it. Legs of a matrix with the
+    /// same result share a row.
     fn rows<'r>(&self, run: &'r Run, selection: &Selection) -> Vec<Row<'r>> {
         let mut rows = Vec::new();
         let matches = |job: &&Job| {
@@ -336,8 +336,8 @@ fn remark(job: &Job, run: &Run, cx: &Cx) -> (String, Style) {
     }
 }
 
-/// Returns the most relevant job and step: a running one, else a failed one, else that of before, else the job that started
-/// last; the first one of a run that has ended.
+/// Returns the most relevant job and step: a running one; in a completed run a failed one; else the previous one; else
+/// the job that started last, or the first job of a completed run.
 fn current(run: &Run, previous: Option<&JobId>) -> Option<JobSelection> {
     let previous = previous.and_then(|job| run.jobs.get(job));
     let bad = |job: &&Job| job.phase.conclusion().is_some_and(Conclusion::is_bad);

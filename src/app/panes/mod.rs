@@ -1,4 +1,4 @@
-//! The panes, and the dispatch of everything that the screen asks of a pane.
+//! The panes, and the dispatch of messages and actions to them.
 //!
 //! A pane has scroll positions, its filter, and selections that no other pane shows. The [`Selection`] is shared by all
 //! panes. After every message [`Panes::sync`] updates them to the state, so that drawing changes nothing.

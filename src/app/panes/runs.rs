@@ -1,4 +1,4 @@
-//! 1 Runs: the runs on this machine, newest first.
+//! 1 Runs: the runs on this machine and on servers, newest first.
 
 use std::collections::BTreeSet;
 
@@ -65,7 +65,7 @@ impl Pane for Runs {
         !std::mem::take(&mut self.marked).is_empty()
     }
 
-    /// Less than a screenful is left below the visible rows.
+    /// Whether less than a screenful is left below the visible rows.
     fn needs_older_runs(&self, cx: &Cx) -> bool {
         self.listed(cx.state).nth(self.offset + 2 * cx.rows()).is_none()
     }

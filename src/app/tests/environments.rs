@@ -89,7 +89,7 @@ fn a_rollback_is_shown_and_confirmed_by_the_name_of_production() {
         let request = RollbackRequest { environment: "production".to_owned(), to, ..RollbackRequest::default() };
         Effect::Request(Request::PlanRollback { repository: REPOSITORY.to_owned(), request })
     };
-    // The letter is searched for: nothing has it.
+    // The letter edits the filter, which then matches nothing.
     assert_eq!(driver.asked(), []);
     driver.press("<backspace><down><down><enter>");
     assert_eq!(driver.asked(), [request(Some(chosen.clone()))]);

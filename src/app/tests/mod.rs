@@ -52,7 +52,7 @@ fn steps_that_run_at_once() {
     script.at(21).step_end("build", 4, Conclusion::Success);
     driver.feed(Feed::Records { run: run(), records: script.records[known..].to_vec() });
     assert!(driver.shows("lint 5"), "{}", driver.screen());
-    // A step that was cancelled on purpose hides none that failed.
+    // A cancelled step must not hide a failed one.
     let known = script.records.len();
     script.at(22).step_end("build", 2, Conclusion::Cancelled).step_end("build", 3, Conclusion::Success);
     script.at(22).step_end("build", 5, Conclusion::Success).step("build", 6, "Pack", 1);

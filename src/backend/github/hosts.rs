@@ -1,4 +1,4 @@
-//! The hosts of the configuration, and clients of them.
+//! The configured hosts, and their clients.
 
 use crate::config::{GithubConfig, HostConfig};
 use crate::store::folder::RunsDir;
@@ -7,10 +7,10 @@ use super::address::{AddressError, GITHUB, Host, Repository};
 use super::auth::{self, AuthError, TokenSource};
 use super::client::Client;
 
-/// Returns a host with what the configuration sets for it.
+/// Returns a host with its configured settings.
 ///
 /// # Errors
-/// The name or the configured address of the API is not one.
+/// The name, or the configured address of the API, is invalid.
 pub fn host(name: &str, config: &GithubConfig) -> Result<Host, AddressError> {
     let settings = config.host(name);
     let host = Host::new(name, settings.kind)?;
@@ -21,7 +21,7 @@ pub fn host(name: &str, config: &GithubConfig) -> Result<Host, AddressError> {
     }
 }
 
-/// Returns all hosts of the configuration: github.com, those with settings, those of repositories.
+/// Returns all hosts of the configuration: github.com, hosts with settings, and hosts of repositories.
 ///
 /// # Errors
 /// A name or an address in the configuration is not one.
@@ -40,8 +40,8 @@ pub fn hosts(config: &GithubConfig) -> Result<Vec<Host>, AddressError> {
     Ok(hosts)
 }
 
-/// Makes a client of a host, with the token that the configuration, the environment, gh or an earlier login has for it.
-/// Use one client per host: it holds the host's queue.
+/// Creates a client of a host, with the token found in the configuration, the environment, gh, or an earlier login.
+/// Create one client per host: it owns the queue of requests.
 ///
 /// # Errors
 /// A configured source has no token, or the client cannot be made.

@@ -1,9 +1,9 @@
 //! Runs of servers that speak GitHub's REST API: github.com, GitHub Enterprise, Gitea.
 //!
-//! - [`address`], [`auth`], [`client`], `hosts`: which server, as whom, and how it is asked
-//! - [`wire`]: the answers of a server as types
+//! - [`address`], [`auth`], [`client`], `hosts`: servers, accounts and requests
+//! - [`wire`]: the server's answers as types
 //! - [`mirror`]: run folders that mirror remote runs
-//! - [`poller`]: what is asked of servers when, and by whom mirrors are written
+//! - [`poller`]: decides when to request what, and writes the mirrors
 //! - [`workflows`]: the workflows of a repository: listed, enabled, started
 //! - [`environments`]: the environments of a repository, and what is live in them
 

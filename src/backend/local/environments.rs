@@ -25,7 +25,7 @@ impl Serving {
         });
     }
 
-    /// Decides what a rollback would do.
+    /// Decides what a rollback would do, and reports it.
     pub(super) fn plan_rollback(&self, repository: String, request: RollbackRequest) {
         self.with_environments(repository, Priority::User, move |_, repository, environments| {
             let planned = async move {
@@ -51,8 +51,8 @@ impl Serving {
         });
     }
 
-    /// Does something with the environments of a repository, and reports the result. Nothing waits for it: servers may be
-    /// slow.
+    /// Runs an operation on the environments of a repository in a separate task, as servers may be slow, and reports
+    /// the result.
     fn with_environments(
         &self,
         repository: String,

@@ -18,7 +18,7 @@ use crate::worker::recovery;
 /// Time between two attempts to connect to a worker that holds the lock and does not listen yet.
 const RETRY: Duration = Duration::from_millis(2);
 
-/// Time between two looks at the journal of a mirror whose poller has no socket.
+/// Polling interval for the journal of a mirror whose poller has no socket.
 const MIRROR_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Reads the records of one run while its worker writes them.
@@ -28,12 +28,12 @@ pub struct Follower {
     watch: Option<Watch>,
     /// Whether the run is on a server, and here only mirrored.
     is_mirror: bool,
-    /// Whether the last record about the run as a whole was its end.
+    /// Whether the end of the run was the last record about the run as a whole.
     has_ended: bool,
 }
 
 impl Follower {
-    /// Returns a follower before the first record of a run.
+    /// Returns a follower that starts at the first record of a run.
     #[must_use]
     pub fn new(folder: RunFolder) -> Self {
         let journal = JournalReader::new(folder.journal());
@@ -41,7 +41,7 @@ impl Follower {
         Self { folder, journal, watch: None, is_mirror, has_ended: false }
     }
 
-    /// Returns the records that were written meanwhile, without waiting.
+    /// Returns the records written since the last call, without waiting.
     ///
     /// # Errors
     /// The journal cannot be read.
@@ -124,9 +124,9 @@ async fn report_all(folder: RunFolder, feed: &mpsc::Sender<Feed>) -> Result<(), 
     Ok(())
 }
 
-/// Returns how long a run that has not ended is expected to take; `None` without a basis.
+/// Returns how long a run in progress is expected to take; `None` without data.
 async fn expected(folder: RunFolder) -> Option<Expected> {
     let reading = tokio::task::spawn_blocking(move || history::expected(&folder.runs(), &history::read(&folder)?));
-    // A basis that cannot be read is treated as missing.
+    // Data that cannot be read counts as missing.
     reading.await.ok()?.ok().filter(|expected| *expected != Expected::default())
 }

@@ -1,6 +1,6 @@
 //! Watches on folders: on the state folder, where runs appear and end, and on a repository, where files are written.
 //!
-//! Both wait in the kernel: nothing wakes up while nothing happens.
+//! Both use kernel notifications, so nothing is polled.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
@@ -35,8 +35,8 @@ pub(super) enum WatchError {
     System(#[from] notify::Error),
 }
 
-/// Returns an error of the system; where a limit is reached, with its name. The system's words for that are about files
-/// and disks.
+/// Returns the message of an error. If a system limit is reached, the message names the limit: the system's own message
+/// is misleading.
 fn explained(error: &notify::Error) -> String {
     match &error.kind {
         notify::ErrorKind::MaxFilesWatch => {
@@ -50,7 +50,7 @@ fn explained(error: &notify::Error) -> String {
     }
 }
 
-/// A watch on a few folders, without those in them, until it is dropped.
+/// A watch on a few folders, not including their subfolders. Dropping it ends the watch.
 pub(super) struct FolderWatch {
     _watcher: RecommendedWatcher,
     changed: Arc<Notify>,
@@ -66,7 +66,7 @@ impl FolderWatch {
         Self::watch(&[&state.join("runs"), state])
     }
 
-    /// Watches for workflow files that are written in the repository around `folder`.
+    /// Watches for workflow files written in the repository that contains `folder`.
     ///
     /// # Errors
     /// The folder does not exist, or the system cannot watch it.
@@ -129,7 +129,7 @@ struct Changes {
 
 impl Seen {
     fn changes(&self) -> MutexGuard<'_, Changes> {
-        // After a panic of another thread the set is still complete.
+        // The set stays consistent even if another thread panicked.
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -172,14 +172,14 @@ impl RepositoryWatch {
 
     fn add(&mut self, folder: &Path) -> notify::Result<()> {
         match self.watcher.watch(folder, RecursiveMode::NonRecursive) {
-            // The folder was removed meanwhile.
+            // The folder was removed in the meantime.
             Err(_) if !folder.is_dir() => Ok(()),
             watched => watched,
         }
     }
 
-    /// Waits until files are written, and returns their paths from the root. Files that git ignores may be among them; where
-    /// the system dropped events, it is every file.
+    /// Waits until files are written, and returns their paths relative to the root. Some of them may be ignored files.
+    /// If the system dropped events, returns every file.
     pub(super) async fn written(&mut self) -> Vec<String> {
         loop {
             self.seen.some.notified().await;
@@ -199,7 +199,7 @@ impl RepositoryWatch {
         }
     }
 
-    /// Watches folders that have appeared, with all folders in them, and returns the files that are there already.
+    /// Watches new folders including all their subfolders, and returns the files that they already contain.
     fn enter(&mut self, folders: Vec<PathBuf>) -> Vec<PathBuf> {
         let mut found = Vec::new();
         let mut todo = folders;
@@ -211,7 +211,7 @@ impl RepositoryWatch {
             todo = Vec::new();
             for name in names.iter().filter(|name| !ignored.contains(*name)) {
                 let folder = self.root.join(name);
-                // A folder over the system's limit is not watched; the files in it now are still returned.
+                // A folder beyond the system's limit is not watched, but its current files are still returned.
                 let _ = self.add(&folder);
                 for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
                     let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
@@ -236,7 +236,7 @@ fn is_folder(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|file| file.is_dir())
 }
 
-/// Whether a name is that of an editor's temporary file: vim, emacs, and many others.
+/// Whether a name is that of a temporary file of an editor, such as vim or emacs.
 fn is_temporary(name: &str) -> bool {
     let endings = ["~", ".swp", ".swx", ".tmp"];
     let emacs = name.starts_with(".#") || (name.starts_with('#') && name.ends_with('#'));
@@ -247,14 +247,14 @@ fn is_git(name: &str) -> bool {
     name == ".git" || name.starts_with(".git/")
 }
 
-/// Returns the folders that git ignores. A folder that git fails on, such as one inside a submodule, counts as ignored.
+/// Returns the ignored folders. A folder for which git fails, such as one inside a submodule, counts as ignored.
 fn ignored(root: &Path, names: &[String]) -> HashSet<String> {
     let check = ["-c", "core.quotePath=off", "check-ignore", "--"];
     let mut found = HashSet::new();
     for names in names.chunks(MAX_ARGUMENTS) {
         match git(root, check.into_iter().chain(names.iter().map(String::as_str))) {
             Ok(listed) => found.extend(listed.lines().map(str::to_owned)),
-            // Git fails without a message where it ignores none of them.
+            // If none of them is ignored, git fails without a message.
             Err(GitError::Failed { message, .. }) if message.is_empty() => {}
             // A failure of one watch does not affect the others.
             Err(_) if names.len() > 1 => {
@@ -266,7 +266,7 @@ fn ignored(root: &Path, names: &[String]) -> HashSet<String> {
     found
 }
 
-/// Returns the files that belong to the repository: git tracks them, or would if they were added. Names are paths from the
+/// Returns the files that are tracked or could be added to git. Names are paths relative to the
 /// root.
 ///
 /// # Errors
@@ -313,7 +313,7 @@ mod tests {
         ] {
             write(name);
         }
-        // A link that leads out is a file like any other, and nothing behind it is watched.
+        // A link that leads out of the repository counts as a file, and nothing behind it is watched.
         std::os::unix::fs::symlink("/", root.join("out-there")).expect("linked");
         while !seen.contains("last") || !seen.contains("src/new/deep/b.rs") {
             let written = tokio::time::timeout(std::time::Duration::from_secs(20), files.written()).await;

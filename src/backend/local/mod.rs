@@ -1,12 +1,12 @@
 //! The runs of this machine, in their folders.
 //!
-//! Runs that other programs start, and runs that end, are noticed by a watch on the state folder, so nothing is polled.
+//! A watch on the state folder notices runs that other programs start and runs that end, so nothing is polled.
 //!
 //! - [`follow`]: the records of a run as its worker writes them
 //! - `environments`: environments of repositories on servers, and rollbacks
 //! - `start`: starting runs, after the trust question
 //! - `servers`: runs on servers, which a poller writes into folders
-//! - `watch_mode`: the runs that a change of files starts
+//! - `watch_mode`: runs started by changes of files
 //! - `startable`: the workflows of the repository
 //! - `fs_watch`: watches on folders
 
@@ -50,10 +50,10 @@ mod startable;
 mod tests;
 mod watch_mode;
 
-/// Number of runs that are listed at first: a few screens. The first frame waits for them.
+/// Number of runs in the first page: a few screens. The first frame waits for it.
 const FIRST_PAGE: usize = 200;
 
-/// Files appear in bursts: time from the first change of the state folder until runs are listed.
+/// Delay from the first change of the state folder until runs are listed, because files appear in bursts.
 const LIST_DELAY: Duration = Duration::from_millis(50);
 
 /// The runs of this machine, and the workflows of one repository.
@@ -64,13 +64,13 @@ pub struct Local {
 }
 
 impl Local {
-    /// Returns the runs of a state folder. The workflows to start are those of the repository around `folder`.
+    /// Returns the runs of a state folder, and the startable workflows of the repository that contains `folder`.
     #[must_use]
     pub fn new(runs: RunsDir, folder: PathBuf) -> Self {
         Self { runs, folder, poller: None }
     }
 
-    /// Shows the runs on servers, too: those of the settings' repositories, of this checkout, and those that are opened.
+    /// Also shows runs on servers: those of the settings' repositories, of this checkout, and those that are opened.
     #[must_use]
     pub fn with_servers(self, poller: Poller) -> Self {
         Self { poller: Some(poller), ..self }
@@ -91,9 +91,9 @@ impl Backend for Local {
 struct Serving {
     runs: RunsDir,
     folder: PathBuf,
-    /// Who asks servers; `None` if only the runs of this machine are shown.
+    /// The poller of servers; `None` if only the runs of this machine are shown.
     poller: Option<Poller>,
-    /// Commands to servers are sent one after another, in the order in which the user asked for them.
+    /// Held while a command is sent to a server, so that commands are sent in the order in which the user gave them.
     turn: Arc<Mutex<()>>,
     feed: mpsc::Sender<Feed>,
     /// The task that closes runs whose worker died. No list of runs waits for it: a container engine may be slow.
@@ -102,17 +102,18 @@ struct Serving {
     unwatched: Option<WatchError>,
     /// Connection to the state folder.
     connection: Connection,
-    /// Connection state that was reported last: that of the state folder, else of the first server that does not answer.
+    /// Connection state that was reported last: that of the state folder, else of the first server that does not
+    /// respond.
     reported: Connection,
-    /// What was reported last of the polls of servers.
+    /// Polling state that was reported last.
     polling: Option<Polling>,
     /// When the runs were last listed.
     listed_at: Option<Timestamp>,
-    /// Listed runs that were not removed since.
+    /// Runs that were listed and not removed since.
     listed: BTreeSet<RunId>,
     followed: HashSet<RunId>,
     follows: JoinSet<RunId>,
-    /// Runs on servers that are being mirrored. They are followed again once that is done.
+    /// Runs on servers that are being opened. They are followed again once they are mirrored.
     opening: JoinSet<RunId>,
     /// The selected run, and the latest attempt of it that was followed.
     selected: Option<(RunId, u32)>,
@@ -120,7 +121,7 @@ struct Serving {
     questions: u64,
     /// What the open trust question is for.
     waiting: Option<(u64, Waiting)>,
-    /// Watch mode, while it is on.
+    /// Watch mode; `None` while it is off.
     watch_mode: Option<WatchMode>,
     /// Time of the next attempt to start the runs of watch mode.
     retry_at: Option<Instant>,
@@ -221,7 +222,7 @@ impl Serving {
         }
     }
 
-    /// Sends a report. Sending fails once the screen is closed, and then the report is not needed.
+    /// Sends a report. An error means that the screen is closed and does not need it.
     async fn report(&self, report: Feed) {
         let _ = self.feed.send(report).await;
     }
@@ -313,7 +314,7 @@ impl Serving {
         });
         self.connect(connection).await;
         let known: BTreeSet<RunId> = runs.iter().map(|run| run.info.id.clone()).collect();
-        // Runs below this page were listed before and are still there.
+        // Runs older than this page were listed before and still exist.
         let (gone, below): (Vec<RunId>, Vec<RunId>) =
             self.listed.difference(&known).cloned().partition(|run| !more || known.first() < Some(run));
         self.listed = known;
@@ -336,8 +337,8 @@ impl Serving {
         }
     }
 
-    /// Returns the state of runs that may have changed and are on no page: those that have not ended, as an old run may
-    /// have been started again, and the selected one.
+    /// Returns the current state of runs that are on no page but may have changed: runs in progress, as an old run may
+    /// have been re-run, and the selected run.
     fn outside(&self, listed: &BTreeSet<RunId>) -> Vec<Summary> {
         let unfinished = history::unfinished(&self.runs).unwrap_or_default();
         let selected = self.selected.iter().map(|(run, _)| run.clone());
@@ -347,7 +348,7 @@ impl Serving {
         read.map(|run| Summary::from(&run)).collect()
     }
 
-    /// Lists runs older than one.
+    /// Lists a page of runs that are older than the given one.
     async fn list_more(&mut self, before: &RunId, limit: usize) {
         match history::page(&self.runs, &Filter::default(), Some(before), limit) {
             Ok(Page { runs, more }) => {
@@ -364,7 +365,7 @@ impl Serving {
         self.report_connection().await;
     }
 
-    /// Reports when servers are asked next, if it changed.
+    /// Reports the time of the next poll if it has changed.
     async fn report_polling(&mut self) {
         let polling = self.poller.as_ref().and_then(servers::polling);
         if self.polling != polling {
@@ -400,7 +401,7 @@ async fn close_lost(runs: RunsDir) -> bool {
     }) > 0
 }
 
-/// Waits until a point in time; forever for `None`.
+/// Waits until a point in time, or forever without one.
 async fn until(moment: Option<Instant>) {
     match moment {
         Some(moment) => tokio::time::sleep_until(moment).await,
@@ -408,7 +409,7 @@ async fn until(moment: Option<Instant>) {
     }
 }
 
-/// Waits until a task ends, forgets it, and returns its result; waits forever for `None`.
+/// Waits until a task ends, removes it, and returns its result. Waits forever without a task.
 async fn finished(task: &mut Option<JoinHandle<bool>>) -> bool {
     let result = match task {
         Some(running) => running.await.unwrap_or(false),
@@ -426,7 +427,7 @@ async fn changed(watch: Option<&FolderWatch>) {
     }
 }
 
-/// Waits for a change of the files in watch mode; forever while it is off.
+/// Waits for a change of the files in watch mode, or forever while it is off.
 async fn watch_event(watch: &mut Option<WatchMode>) -> WatchEvent {
     match watch {
         Some(watch) => watch.event().await,

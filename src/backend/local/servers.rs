@@ -1,5 +1,5 @@
-//! Runs on servers. A poller writes them into run folders, so they are listed and followed like any others; what is left
-//! is to tell the poller which runs are looked at, and to pass on commands.
+//! Runs on servers. A poller writes them to run folders, so they are listed and followed like any others. This module
+//! notifies the poller which runs the user is looking at, and forwards commands.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -24,11 +24,11 @@ use crate::store::history;
 use super::Serving;
 use super::startable::input;
 
-/// How long a run is selected before its server is asked for it.
+/// How long a run must be selected before it is requested from its server.
 const REST: Duration = Duration::from_millis(150);
 
 impl Serving {
-    /// Lists the runs of the settings' repositories and of this checkout from now on.
+    /// Starts to list the runs of the settings' repositories and of this checkout.
     pub(super) fn watch_servers(&self) {
         if let Some(poller) = self.poller.clone() {
             tokio::spawn(report_faults(self.feed.clone(), poller.faults()));
@@ -42,13 +42,13 @@ impl Serving {
         self.poller.is_some() && history::is_mirror(&self.runs.folder(run.clone()))
     }
 
-    /// Mirrors a run from now on, if it is on a server, and asks for it most often.
+    /// Mirrors a run from now on if it is on a server, and polls it most often.
     pub(super) fn open_mirror(&mut self, run: &RunId) {
         if self.is_mirror(run)
             && let Some(poller) = self.poller.clone()
         {
             let (run, folder, feed) = (run.clone(), self.runs.folder(run.clone()), self.feed.clone());
-            // Runs that the selection only passes are not opened.
+            // A run is not opened if the selection moves on before [`REST`].
             self.opening.abort_all();
             self.opening.spawn(async move {
                 sleep(REST).await;
@@ -64,7 +64,7 @@ impl Serving {
         }
     }
 
-    /// Notes whether the user is at the screen.
+    /// Notifies the poller whether the user is looking at the screen.
     pub(super) fn attend(&self, here: bool) {
         if let Some(poller) = self.poller.clone() {
             tokio::spawn(async move { poller.attend(here).await });
@@ -80,8 +80,8 @@ impl Serving {
         }));
     }
 
-    /// Sends a command to the server of a run, after those that were sent before. Nothing waits for the answer: servers may
-    /// be slow.
+    /// Sends a command to the server of a run, after those that were sent before. Returns without waiting for the
+    /// answer, as servers may be slow.
     pub(super) fn ask_server(&self, run: RunId, command: Command) {
         let Some(poller) = self.poller.clone() else { return };
         let (folder, feed) = (self.runs.folder(run.clone()), self.feed.clone());
@@ -175,7 +175,7 @@ fn repository_of(folder: &RunFolder) -> Option<Repository> {
     Repository::parse(&info.repository, Some(&info.remote?.host)).ok()
 }
 
-/// Returns the form of a workflow on a server.
+/// Returns a workflow on a server as the screen shows it.
 fn startable(one: Dispatchable, server: &WorkflowServer, environments: &BTreeSet<String>) -> StartableWorkflow {
     StartableWorkflow {
         name: one.workflow.name,
@@ -195,13 +195,13 @@ async fn remove_branches(feed: mpsc::Sender<Feed>, runs: RunsDir) {
     }
 }
 
-/// Lists the runs of the settings' repositories and of a checkout from now on.
+/// Starts to list the runs of the settings' repositories and of a checkout.
 async fn watch_unasked(poller: Poller, folder: PathBuf) -> Result<(), PollError> {
     let repositories = poller.repositories(&folder).await?;
     poller.watch(&repositories).await
 }
 
-/// Returns the result of something about a run, without the error that it was deleted meanwhile.
+/// Returns the result of an operation on a run. The error that the run was deleted in the meantime counts as success.
 async fn unless_deleted(
     folder: &RunFolder,
     done: impl Future<Output = Result<(), PollError>>,
@@ -210,7 +210,7 @@ async fn unless_deleted(
     if folder.spec_path().exists() { result } else { Ok(()) }
 }
 
-/// Reports the error of something that is done for the screen. Servers that do not answer are shown as a state.
+/// Reports the error of an operation. Servers that do not respond are shown as a state of the connection instead.
 async fn report(feed: mpsc::Sender<Feed>, done: impl Future<Output = Result<(), PollError>>) {
     match done.await {
         Err(error) if error.is_transient() => tracing::debug!(%error, "a server gives no answer"),
@@ -244,7 +244,7 @@ pub(super) async fn changed(links: &mut Option<watch::Receiver<Links>>) {
     }
 }
 
-/// Waits until more is known of what tokens may change, and returns it; forever without servers.
+/// Waits until the rights of tokens change, and returns them. Waits forever without servers.
 pub(super) async fn learned(rights: &mut Option<watch::Receiver<KnownRights>>) -> KnownRights {
     if let Some(rights) = rights
         && rights.changed().await.is_ok()
@@ -269,7 +269,7 @@ pub(super) fn broken(poller: &Poller) -> Option<Connection> {
     })
 }
 
-/// Returns when the first server is asked next, and what the limit of the one with the least requests left leaves.
+/// Returns the time of the next poll of any server, and the rest of the lowest rate limit.
 pub(super) fn polling(poller: &Poller) -> Option<Polling> {
     let links = poller.links();
     let links = links.borrow();

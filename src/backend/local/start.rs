@@ -1,4 +1,4 @@
-//! Starts runs: requested ones, those of watch mode, and those that waited for the trust question.
+//! Starts runs: requested runs, those of watch mode, and those that waited for the trust question.
 //!
 //! A run is planned once. The plan that is shown with the trust question is kept and started after the answer, so
 //! nothing runs that was not shown.
@@ -97,7 +97,7 @@ impl Serving {
         self.report(Feed::Replied { run, command, reply }).await;
     }
 
-    /// Asks a person for trust. An unanswered question before this one is dropped.
+    /// Asks the user for trust. An earlier unanswered question is dropped.
     async fn ask_for_trust(&mut self, mut waiting: Waiting) {
         let preview = waiting.consent().preview();
         let question = self.questions;

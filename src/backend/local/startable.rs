@@ -1,4 +1,4 @@
-//! The workflows that can be started in a repository, and the inputs and secrets that they take.
+//! The startable workflows of a repository, with the inputs and secrets that they take.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -14,13 +14,13 @@ use crate::workflow::outline::environment_name;
 use crate::workflow::syntax::{InputDefinition, InputKind as Kind, JobBody, Workflow};
 use crate::workflow::template::Template;
 
-/// The event of a workflow that other workflows call. It is not started by a person or a change.
+/// Event of a workflow that other workflows call. Neither a user nor a change starts it.
 const CALLED: &str = "workflow_call";
 
-/// The event whose inputs a person fills in.
+/// Event whose inputs the user fills in.
 const BY_HAND: &str = "workflow_dispatch";
 
-/// The workflows of a repository: those that can be started, and those that have errors.
+/// The workflows of a repository: startable ones, and those with errors.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Listed {
     pub(super) startable: Vec<StartableWorkflow>,

@@ -1,4 +1,4 @@
-//! A scripted state folder, served by the backend.
+//! Tests of the backend with a scripted state folder.
 
 use std::fs;
 use std::path::Path;
@@ -173,7 +173,7 @@ async fn a_run_is_followed_and_so_is_a_new_attempt_of_another_program() {
     let reports = scripted.until(has_end).await;
     let opened = reports.iter().position(|report| matches!(report, Feed::Opened(info) if info.id == *folder.id()));
     assert!(opened.is_some(), "{reports:?}");
-    // Another process runs the attempt: only its records and the state folder show it.
+    // Another process runs the attempt: it is visible only in its records and in the state folder.
     append(&folder, [started(2), ended(Conclusion::Failure)]);
     fs::write(scripted.runs.state().join("launched"), folder.id().as_str()).expect("written");
     let is_second = |report: &Feed| match report {

@@ -1,7 +1,7 @@
 //! Watch mode: reruns the workflows that a push of the changed files would run.
 //!
-//! [`WatchMode`] collects changes until the files are quiet, decides which workflows run, and keeps the runs that it
-//! started, since a newer run of the same workflow replaces them. It starts no run itself.
+//! [`WatchMode`] collects changes until no file changes for a while, decides which workflows run, and remembers the
+//! runs that were started, because a newer run of the same workflow replaces them. It starts no run itself.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use crate::repo::workflows::WorkflowFileError;
 use super::fs_watch::{RepositoryWatch, WatchError, belonging};
 use super::until;
 
-/// Changes within this time of each other are decided together.
+/// How long no file must change before the changes are decided together.
 const QUIET: Duration = Duration::from_millis(500);
 
 /// Why watch mode cannot start, or cannot decide about a change.
@@ -42,21 +42,21 @@ pub(super) struct WatchMode {
     /// The only workflow to run; `None` for every workflow that a push of the change would run.
     workflow: Option<String>,
     files: RepositoryWatch,
-    /// The files of the repository that were seen, so that a removed one is known that git never had.
+    /// All files of the repository seen so far, to recognize removed files that were never tracked.
     known: HashSet<String>,
     /// Files that were written since the last decision.
     changed: BTreeSet<String>,
-    /// Files for which a workflow with errors could not be decided. They count again with the next change.
+    /// Files that could not be decided because a workflow has errors. They are added to the next change.
     undecided: Vec<String>,
-    /// Time at which the files have been quiet for long enough.
+    /// Time at which the changes are decided if no further file changes.
     quiet_at: Option<Instant>,
     /// The change whose runs start once the runs that they replace have ended.
     pub(super) pending: Option<Change>,
-    /// The runs that were started and have not ended.
+    /// The runs that were started and are still in progress.
     pub(super) started: Vec<StartedRun>,
 }
 
-/// A run that a change started.
+/// A run started by a change.
 pub(super) struct StartedRun {
     pub(super) run: RunId,
     /// Path of its workflow.
@@ -65,7 +65,7 @@ pub(super) struct StartedRun {
     pub(super) is_cancelled: bool,
 }
 
-/// Written files, and the decisions about a push of them.
+/// Written files, and the trigger decisions for a push of them.
 pub(super) struct Change {
     /// Paths from the root of the repository; at least one.
     files: Vec<String>,
@@ -111,12 +111,12 @@ impl Change {
 pub(super) enum WatchEvent {
     /// Files were written, and more may be.
     Written,
-    /// The files have been quiet for long enough to decide.
+    /// No file has changed for long enough to decide.
     Quiet,
 }
 
 impl WatchMode {
-    /// Starts watching the repository around `folder`.
+    /// Starts watching the repository that contains `folder`.
     pub(super) fn start(folder: &Path, workflow: Option<String>) -> Result<Self, WatchModeError> {
         let repository = Repository::discover(folder)?;
         let files = RepositoryWatch::watch(&repository.root)?;
@@ -139,7 +139,7 @@ impl WatchMode {
         &self.repository
     }
 
-    /// Waits until something happens to the files.
+    /// Waits for the next event of the files.
     pub(super) async fn event(&mut self) -> WatchEvent {
         tokio::select! {
             written = self.files.written() => {
@@ -154,8 +154,8 @@ impl WatchMode {
         }
     }
 
-    /// Decides which workflows the changed files run, together with those of a pending change; `None` if git ignores
-    /// all of them.
+    /// Decides which workflows run for the changed files, including those of a pending change; `None` if all of them
+    /// are ignored.
     pub(super) fn decide(&mut self) -> Result<Option<Change>, WatchModeError> {
         let changed: Vec<String> = std::mem::take(&mut self.changed).into_iter().collect();
         let mut files = belonging(&self.repository.root, &changed)?;
@@ -170,7 +170,7 @@ impl WatchMode {
         files.append(&mut self.undecided);
         files.sort();
         files.dedup();
-        // If the decision fails, all files count again with the next change.
+        // If the decision fails, all files are added to the next change.
         self.undecided.clone_from(&files);
         // The change may have switched the branch or made a commit.
         self.repository = Repository::discover(&self.repository.root)?;
@@ -243,7 +243,7 @@ mod tests {
         tokio::time::timeout(Duration::from_secs(20), watch.event()).await.expect("an event")
     }
 
-    /// Writes files, waits until watch mode has seen them and they are quiet, and decides.
+    /// Writes files, waits until watch mode is ready to decide, and decides.
     async fn change(watch: &mut WatchMode, files: &[&str]) -> Result<Option<Change>, WatchModeError> {
         let root = watch.repository.root.clone();
         for name in files {

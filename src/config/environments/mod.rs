@@ -27,7 +27,8 @@ use target::{probe, target};
 /// Name of the table.
 pub(super) const TABLE: &str = "environments";
 
-/// Tables of an environment whose values run or reach something: they are part of what a person trusts.
+/// Tables of an environment whose values start programs or contact hosts, and are therefore part of what the user
+/// trusts.
 const TRUSTED: [&str; 5] = ["target", "health", "smoke", "analysis", "notify"];
 
 /// Environments of a file.
@@ -35,7 +36,7 @@ const TRUSTED: [&str; 5] = ["target", "health", "smoke", "analysis", "notify"];
 pub(super) struct Environments {
     /// Settings by name, in the order of the file.
     pub(super) all: IndexMap<String, EnvironmentSettings>,
-    /// What is written, as full name, TOML value and position.
+    /// Values as written, each with full name, TOML value and position.
     pub(super) lines: Vec<Line>,
 }
 
@@ -48,7 +49,7 @@ pub(super) struct Line {
     pub(super) value: String,
     /// `file:line:column`.
     pub(super) origin: String,
-    /// Whether it runs or reaches something.
+    /// Whether the value starts a program or contacts a host.
     pub(super) is_trusted: bool,
 }
 
@@ -99,7 +100,7 @@ pub(super) fn read(name: &str, text: &str, document: &DeTable<'_>, layer: Layer)
     Ok(found)
 }
 
-/// Adds what is written in a table.
+/// Adds the values that are written in a table.
 fn flatten(file: FileText<'_>, name: &str, table: &DeTable<'_>, is_trusted: bool, lines: &mut Vec<Line>) {
     for (key, start, value) in Table::new(file, String::new(), 0, table).entries() {
         let full = format!("{name}.{}", bare(key));
@@ -122,7 +123,7 @@ fn flatten(file: FileText<'_>, name: &str, table: &DeTable<'_>, is_trusted: bool
     }
 }
 
-/// Reads an environment. Returns the table, too, for errors about several environments.
+/// Reads an environment. Also returns the table, for errors that involve several environments.
 fn environment<'t>(name: &str, mut table: Table<'t>) -> Result<(EnvironmentSettings, Table<'t>), ConfigError> {
     let texts = |table: &mut Table<'t>, key| -> Result<Vec<String>, ConfigError> {
         Ok(table.texts(key)?.into_iter().map(str::to_owned).collect())
@@ -294,7 +295,7 @@ fn health(mut table: Table<'_>, target: &TargetSettings) -> Result<(Option<Probe
         healthy_for: table.length_or("healthy_for", default.healthy_for)?,
         ..default
     };
-    // By default there is time for every retry, however long it takes.
+    // The default leaves enough time for every retry.
     let patient = timing.needed() + (timing.interval + timing.timeout) * (timing.retries + 1);
     let deadline = table.length("deadline")?;
     if let Some(deadline) = deadline.filter(|deadline| *deadline <= timing.needed()) {

@@ -1,4 +1,4 @@
-//! A table of a TOML file that is read key by key. Keys that were not asked for are errors at the end.
+//! A TOML table that is read key by key. Keys that were never read are reported as errors at the end.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub(super) struct FileText<'t> {
     pub(super) text: &'t str,
 }
 
-/// A table, and the keys that were asked for.
+/// A table, and the keys that were read.
 pub(super) struct Table<'t> {
     file: FileText<'t>,
     /// Full name.
@@ -50,12 +50,12 @@ impl<'t> Table<'t> {
         position(self.file.name, self.file.text, start)
     }
 
-    /// Returns an error about the table itself. `reason` follows its name.
+    /// Returns an error about the table itself. `reason` continues a message that starts with the table's name.
     pub(super) fn lacks(&self, reason: &str) -> ConfigError {
         ConfigError::Invalid { origin: self.position(self.start), reason: format!("`{}` {reason}", self.name) }
     }
 
-    /// Returns an error about a key. `reason` follows its name.
+    /// Returns an error about a key. `reason` continues a message that starts with the key's name.
     pub(super) fn wrong(&self, key: &str, reason: &str) -> ConfigError {
         let found = self.entries.iter().find(|(name, _)| *name.get_ref() == key);
         let start = found.map_or(self.start, |(name, _)| name.span().start);
@@ -72,7 +72,7 @@ impl<'t> Table<'t> {
         self.wrong(key, &format!("must be {wanted}, not {given}"))
     }
 
-    /// Whether the table has a key. It still has to be asked for.
+    /// Whether the table has a key. This does not count as reading it.
     pub(super) fn has(&self, key: &str) -> bool {
         self.entries.contains_key(key)
     }
@@ -128,7 +128,7 @@ impl<'t> Table<'t> {
         Ok(self.length(key)?.unwrap_or(default))
     }
 
-    /// Reads a table if there is one.
+    /// Reads a table if it exists.
     pub(super) fn optional<T>(
         &mut self,
         key: &'static str,
@@ -149,7 +149,7 @@ impl<'t> Table<'t> {
         }
     }
 
-    /// Checks that every key of the table was asked for.
+    /// Checks that every key of the table was read.
     pub(super) fn finish(self) -> Result<(), ConfigError> {
         let mut entries = self.entries();
         let Some((key, ..)) = entries.find(|(key, ..)| !self.known.contains(key)) else { return Ok(()) };

@@ -2,7 +2,7 @@ use super::target::ROUTER;
 use super::*;
 use crate::config::Config;
 
-/// An environment with everything that it needs.
+/// An environment with all required settings.
 const WHOLE: &str =
     "[environments.staging]\n[environments.staging.target]\nstart = 'up'\nstop = 'down'\nhealthy = 'ok'\n";
 

@@ -55,7 +55,7 @@ pub(crate) enum CheckoutFailure {
     /// A file could not be copied.
     #[error(transparent)]
     Copy(#[from] CheckoutError),
-    /// The container of the job is elsewhere, and does not take the files.
+    /// The job's container is on another machine, and the files cannot be sent to it.
     #[error("the files cannot be brought to the job's container: {0}")]
     Unsent(io::Error),
     /// The copying task panicked.
@@ -89,7 +89,8 @@ impl<'g> Given<'g> {
         lines.filter(|line| !line.is_empty()).map(str::to_owned).collect()
     }
 
-    /// Returns the depth of the history; `None` for all of it. What is not a number means all of it, as in the action.
+    /// Returns the depth of the history; `None` for all of it. As in the action, a value that is not a number means all
+    /// of it.
     fn depth(&self) -> Option<Depth> {
         let commits = self.text("fetch-depth")?.parse::<f64>().ok().filter(|depth| *depth >= 1.0)? as usize;
         Some(Depth { commits, tags: self.flag("fetch-tags") == Some(true) })
@@ -115,7 +116,7 @@ impl<'g> Given<'g> {
         }
     }
 
-    /// Returns what the step asks for in vain.
+    /// Returns warnings about inputs that have no effect.
     fn warnings(&self, in_container: bool) -> Vec<String> {
         let quoted = |names: &[&str]| names.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
         let unknown: Vec<_> = self.0.keys().map(String::as_str).filter(|name| !INPUTS.contains(name)).collect();
@@ -151,7 +152,7 @@ pub(crate) async fn run(
     log: &mut dyn StepLog,
 ) -> Result<Option<Filled>, CheckoutFailure> {
     let given = Given(given);
-    // A log is shown as a terminal would show it: control characters in the name of a file would rewrite the line.
+    // Control characters in the name of a file could rewrite the line when the log is shown in a terminal.
     let note = |log: &mut dyn StepLog, text: &str| log.write(format!("{}\n", in_one_line(text)).as_bytes());
     let warn = |log: &mut dyn StepLog, text: &str| note(log, &format!("##[warning]{text}"));
     for warning in given.warnings(in_container) {
@@ -193,7 +194,7 @@ pub(crate) async fn run(
 }
 
 /// Returns variables that make the real `actions/checkout` fetch the run's repository from this machine instead of its
-/// server, as the commit of a run may not have been pushed.
+/// server, because the commit of a run may not have been pushed.
 pub(super) fn fetch_locally(run: &RunContext) -> IndexMap<String, String> {
     let pairs = [
         (

@@ -119,7 +119,8 @@ async fn build(
         root.file(below, Links::Within)?;
         Ok(root.folder_within(below.parent().unwrap_or(Path::new("")))?)
     };
-    // The whole folder of the Dockerfile goes to Docker. A step that still runs cannot put another one in its place.
+    // Docker gets the whole folder of the Dockerfile. A step that is still running cannot replace the folder by another
+    // one.
     let context = in_place(open).map_err(|source| DockerActionError::Dockerfile {
         dockerfile: dockerfile.to_owned(),
         action: action.reference.clone(),

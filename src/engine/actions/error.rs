@@ -11,28 +11,28 @@ use crate::workflow::diagnostic::Diagnostic;
 use crate::workflow::syntax::NamedValueError;
 use crate::workflow::template::TemplateError;
 
-/// Reason why what a step `uses` cannot be used.
+/// Why the action of a step cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ActionError {
-    /// The text is no reference.
+    /// The text is not a valid reference.
     #[error(transparent)]
     Reference(#[from] ReferenceError),
     /// The step has no `uses`.
     #[error("the step uses no action")]
     NotUsed,
-    /// The files of its repository cannot be had.
+    /// The files of its repository are not available.
     #[error(transparent)]
     Fetch(#[from] FetchError),
     /// Its folder has no manifest. `of` is the origin of the files.
     #[error("`{reference}` has no action.yml, action.yaml or Dockerfile ({of})")]
     NoManifest { reference: String, of: String },
-    /// Its manifest is wrong.
+    /// Its manifest is invalid.
     #[error("`{reference}`: {source}")]
     Manifest { reference: String, source: ManifestError },
     /// A local action is not in the workspace.
     #[error("there is no action.yml in {0} of the workspace; is actions/checkout missing before this step?")]
     NotInWorkspace(String),
-    /// The manifest of a local action is wrong.
+    /// The manifest of a local action is invalid.
     #[error(transparent)]
     LocalManifest(#[from] ManifestError),
     /// An input cannot be evaluated.
@@ -40,13 +40,13 @@ pub(crate) enum ActionError {
     Input(#[from] InputError),
 }
 
-/// Reason why a manifest cannot be read.
+/// Why a manifest cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ManifestError {
     /// The file cannot be read.
     #[error("{file} cannot be read: {source}")]
     File { file: String, source: FileError },
-    /// The file has errors; the first of them.
+    /// The file has errors. Holds the first one.
     #[error("{}", .problem.as_ref().map_or_else(|| format!("cannot read {file}"), |problem| {
         format!("{file}:{}:{}: {}", problem.span.line, problem.span.column, problem.message)
     }))]
@@ -56,7 +56,7 @@ pub(crate) enum ManifestError {
 /// Input of an action that cannot be evaluated.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InputError {
-    /// One entry of `with`, or all of it.
+    /// An entry of `with`, or `with` as a whole.
     #[error("`with{}`: {source}", .source.name.as_ref().map(|name| format!(".{name}")).unwrap_or_default())]
     With { source: NamedValueError },
     /// The default in the manifest.
@@ -70,42 +70,42 @@ pub(crate) enum FetchError {
     /// The settings map the action to something else than a folder.
     #[error("`{action}` is mapped to {} by `[actions]`, which is not a folder", .folder.display())]
     NotAFolder { action: String, folder: PathBuf },
-    /// The settings map the action to a server that is asked by another protocol.
+    /// The settings map the action to a URL with an unsupported scheme.
     #[error("`{action}` is mapped to {server} by `[actions]`: write https://, http://, ssh:// or file://")]
     Scheme { action: String, server: String },
-    /// The action is not in the cache, and nothing may be fetched.
+    /// The action is not in the cache, and `--offline` is set.
     #[error("`{0}` is not in the cache, and --offline is set")]
     Offline(String),
-    /// The server has no such version.
+    /// The server does not have this version.
     #[error("`{action}`: {server} has no tag, branch or commit `{version}`")]
     NoVersion { action: String, server: String, version: String },
     /// The server cannot be reached, and the action was never fetched.
-    #[error("`{action}` is not kept here, and {server} cannot be reached: {source}")]
+    #[error("`{action}` is not in the cache, and {server} cannot be reached: {source}")]
     Unreachable { action: String, server: String, source: GitCallError },
     /// The fetch failed.
     #[error("`{action}` cannot be fetched from {server}: {source}")]
     Failed { action: String, server: String, source: GitCallError },
 }
 
-/// Reason why a call of git for the cache of actions failed.
+/// Why a git command for the cache of actions failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum GitCallError {
     /// The cache cannot be written.
     #[error("cannot write to the cache of actions: {source}{}", space_hint(.source))]
     Cache { source: Arc<io::Error> },
-    /// Git does not start.
+    /// Git cannot be started.
     #[error("git cannot be started: {0}")]
     Start(Arc<io::Error>),
-    /// Git did not end within its limit, in seconds.
+    /// Git did not finish within its time limit, in seconds.
     #[error("no answer within {0} s")]
     NoAnswer(u64),
-    /// Git failed; its last line, without credentials of addresses.
+    /// Git failed. Holds the last line of its output, without credentials.
     #[error("{0}")]
     Failed(String),
 }
 
 impl GitCallError {
-    /// Replaces an address in what git wrote.
+    /// Replaces an address in the output of git.
     pub(crate) fn with_address(self, address: &str, shown: &str) -> Self {
         match self {
             Self::Failed(line) => Self::Failed(line.replace(address, shown)),
@@ -120,10 +120,10 @@ pub(crate) enum NodeError {
     /// Node.js is not on `PATH`.
     #[error("node is not on PATH: install Node.js 20 or newer")]
     NotOnPath,
-    /// Node.js is in neither place.
+    /// Node.js is neither in the container nor on this machine.
     #[error("node is neither in the container nor on this machine: install Node.js 20 or newer")]
     Nowhere,
-    /// The program does not start.
+    /// The program cannot be started.
     #[error("{} does not start: {source}", .program.display())]
     Start { program: PathBuf, source: io::Error },
     /// The version is too old.

@@ -15,8 +15,8 @@ pub(crate) fn given(with: &NamedValues, scope: &Scope<'_>) -> Result<IndexMap<St
     Ok(values.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value.to_text())).collect())
 }
 
-/// Returns all inputs of an action: the declared ones with the given value or their default, and those that are given
-/// but not declared.
+/// Returns all inputs of an action: the declared inputs with their given value or default, and given inputs that are
+/// not declared.
 ///
 /// # Errors
 /// A default cannot be evaluated.

@@ -17,7 +17,7 @@ use super::{Phase, checkout, inputs};
 /// Why a JavaScript action cannot run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum JavaScriptError {
-    /// The action is of another kind.
+    /// The action is not a JavaScript action.
     #[error("`{0}` is not a JavaScript action")]
     OtherKind(String),
     /// The manifest has no script for the phase.

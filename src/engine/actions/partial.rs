@@ -1,5 +1,5 @@
-//! Copies of actions and tools that are not complete yet: a folder beside that of the complete copy, with the process that
-//! makes it in its name.
+//! Incomplete copies of actions and tools: each is a folder beside the complete copy, whose name contains the id of the
+//! process that makes it.
 
 use std::fs;
 use std::io;
@@ -9,13 +9,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 
-/// What follows the name of the copy in the name of a folder; a process id and a number follow.
+/// Separates the name of the copy from a process id and a number in the name of a folder.
 const MARK: &str = ".partial-";
 
-/// Number of folders between the cache and a copy: the server, the owner, the repository, and the copy itself.
+/// Depth of a copy below the cache: the server, the owner, the repository, and the copy itself.
 const DEPTH: usize = 4;
 
-/// Folder of a copy. It is removed when this is dropped, also where the fetch is cancelled.
+/// Folder of an incomplete copy. Dropping it removes the folder, even if the fetch is cancelled.
 pub(in crate::engine) struct Partial(PathBuf);
 
 impl Partial {
@@ -24,7 +24,7 @@ impl Partial {
         static CREATED: AtomicU32 = AtomicU32::new(0);
         fs::create_dir_all(above)?;
         for left in entries(above).filter(|path| is_abandoned(path)) {
-            // One that cannot be removed takes only space.
+            // A folder that cannot be removed only takes up space.
             let _ = fs::remove_dir_all(left);
         }
         let number = CREATED.fetch_add(1, Ordering::Relaxed);
@@ -67,7 +67,7 @@ fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
 fn is_abandoned(path: &Path) -> bool {
     let process = || {
         let (_, rest) = path.file_name()?.to_str()?.rsplit_once(MARK)?;
-        // Before there was a number, the process id was the last part.
+        // In folders of older versions the process id is the last part of the name.
         Pid::from_raw(rest.split('-').next()?.parse().ok().filter(|process| *process > 0)?)
     };
     process().is_some_and(|process| test_kill_process(process) == Err(Errno::SRCH))

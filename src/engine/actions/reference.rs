@@ -5,7 +5,7 @@
 pub(crate) enum Reference {
     /// `./path`: an action of the workspace.
     Local(String),
-    /// `$/path`: an action of the repository, at the commit, of the workflow or action that names it.
+    /// `$/path`: an action in the repository of the workflow or action that refers to it, at the same commit.
     Own(String),
     /// `owner/name[/path]@ref`.
     Remote(Remote),
@@ -43,7 +43,7 @@ impl std::fmt::Display for Remote {
     }
 }
 
-/// Text that has none of the forms of a reference.
+/// A text that is not a valid reference.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("invalid action `{0}`: write owner/name@ref, ./path or docker://image")]
 pub(crate) struct ReferenceError(String);

@@ -1,7 +1,7 @@
 //! Resolves the actions of a job's steps before its first step, including nested ones, and lists missing requirements.
 //!
-//! Without this check a job would fail only in its seventh step because an action does not exist. Instead it fails
-//! before the first step, with a list of everything that is missing.
+//! This check makes a job fail before its first step, with a list of everything that is missing. Without it, a missing
+//! action would fail the job only when its step runs.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -52,7 +52,7 @@ pub(crate) struct ResolvedAction {
 }
 
 impl ResolvedAction {
-    /// An action of the workspace, in a folder of it.
+    /// Returns an action in a folder of the workspace.
     pub(crate) fn local(reference: &str, action: Action, workspace: &Path, folder: PathBuf) -> Self {
         let (origin, root) = ("of the workspace".to_owned(), workspace.to_owned());
         Self { reference: reference.to_owned(), action, root, folder, remote: None, commit: None, origin }
@@ -132,7 +132,8 @@ impl ResolvedAction {
     }
 }
 
-/// Actions that are known before the first step, by [`key`].
+/// Returns the key of the action that a step uses. `within` is the repository of the action that contains the step, to
+/// which `$/path` refers.
 pub(crate) type Actions = HashMap<String, Arc<ResolvedAction>>;
 
 /// Names what a step uses. `within` is the action that the step is a step of: its `$/path` is in its own repository.
@@ -143,7 +144,7 @@ pub(crate) fn key(reference: &str, within: Option<&Remote>) -> String {
     }
 }
 
-/// Returns the action that a step uses, if that is not one of the workspace and has something to do before the first step.
+/// Returns the action that a step uses, if it is not in the workspace and has a `pre` phase.
 pub(crate) fn with_pre<'k>(
     actions: &'k Actions,
     step: &StepDefinition,
@@ -186,7 +187,7 @@ pub(crate) async fn needs(steps: &[StepDefinition], shared: &RunContext) -> Need
     needs
 }
 
-/// Reports the actions whose commits are not those that a workflow locks them to.
+/// Reports the actions whose commits differ from those that the workflow locks.
 pub(crate) fn check_locks(needs: &mut Needs, locks: &[LockedAction]) {
     let mut wrong = Vec::new();
     for (reference, action) in &needs.actions {
@@ -239,8 +240,8 @@ fn look<'a>(
                         find(&reference.value, remote, shared, depth, needs).await;
                     }
                 }
-                // A local action that an earlier step will create is not missing yet; if it does not exist then, its
-                // step fails.
+                // An earlier step may create this local action, so it does not count as missing. If it does not exist
+                // when its step runs, the step fails.
                 Ok(Reference::Local(path)) => {
                     if let Some(Ok(action)) = read(&shared.repository, Path::new(&path)) {
                         inside(&reference.value, &action, None, shared, depth, needs).await;
@@ -261,7 +262,7 @@ async fn find(reference: &str, remote: Remote, shared: &RunContext, depth: usize
     add(reference.to_owned(), known, shared, depth, needs).await;
 }
 
-/// Adds an action that is there, and what it needs itself.
+/// Adds a resolved action and its own requirements.
 async fn add(key: String, known: ResolvedAction, shared: &RunContext, depth: usize, needs: &mut Needs) {
     inside(&key, &known.action, Some(&known), shared, depth, needs).await;
     needs.actions.insert(key, Arc::new(known));
@@ -304,7 +305,7 @@ pub(crate) fn is_own_checkout(remote: &Remote, with: &NamedValues, shared: &RunC
 /// Reads the action in a folder below `root`: its manifest, or a Dockerfile alone. Returns `None` when there is neither.
 ///
 /// # Errors
-/// What is wrong with the manifest, with its place. Links that lead out of `root` are not followed.
+/// The problem in the manifest with its position. Links that lead out of `root` are not followed.
 pub(crate) fn read(root: &Path, below: &Path) -> Option<Result<Action, ManifestError>> {
     in_place(|| {
         let folder = Folder::open(root).ok()?;

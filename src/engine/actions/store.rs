@@ -29,7 +29,7 @@ use crate::store::{atomic, digest, space_hint_in};
 /// Maximum size in bytes of the file that remembers the commit of a version.
 const MAX_NOTE: u64 = 1024;
 
-/// Protocols of servers that `[actions]` may name. Git would start a program for any other.
+/// URL schemes that `[actions]` may use. For any other scheme, git would start a helper program.
 const SCHEMES: &[&str] = &["https://", "http://", "ssh://", "file://"];
 
 /// Default server for actions.
@@ -65,7 +65,7 @@ pub(crate) struct Fetched {
     pub(crate) commit: Option<String>,
     /// Origin for messages: the commit, or the mapped folder.
     pub(crate) origin: String,
-    /// Remark for the log, such as that the server does not answer.
+    /// Remark for the log, for example that the server does not respond.
     pub(crate) remark: Option<String>,
 }
 
@@ -160,7 +160,7 @@ impl Store {
                 }
                 Err(Unresolved::Unreachable(error)) => match (remembered, error.with_address(&address, &shown)) {
                     (Some(commit), error) => {
-                        let remark = format!("{shown} does not answer ({error}): the commit it was last time is used");
+                        let remark = format!("{shown} does not respond ({error}): using the last known commit");
                         (commit, Some(remark))
                     }
                     (None, source) => {
@@ -193,8 +193,8 @@ impl Store {
     }
 }
 
-/// Returns the name of the folder of a server in the cache. Different servers have different names: the plain name is that
-/// of https alone.
+/// Returns the name of a server's folder in the cache. Names are unique per server: only https servers use their plain
+/// name.
 fn folder_of(server: &str) -> String {
     let plain =
         |host: &&str| host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':'));
@@ -249,7 +249,7 @@ async fn download(address: &str, commit: &str, folder: &Path, mark: &Path) -> Re
             fs::remove_dir_all(folder)?;
         }
         match fs::rename(partial.path(), folder) {
-            // Another run has fetched it meanwhile.
+            // Another run has fetched it in the meantime.
             Err(_) if mark.exists() => {}
             renamed => renamed?,
         }
@@ -258,8 +258,8 @@ async fn download(address: &str, commit: &str, folder: &Path, mark: &Path) -> Re
     whole().map_err(unwritable)
 }
 
-/// Calls git in a folder of the cache, with the user's credentials and proxies. Repositories around the cache do not
-/// count, and neither does the one that the user is in: git would take their configuration.
+/// Runs git in a folder of the cache, with the user's credentials and proxies. Repositories that contain the cache or
+/// the current folder are ignored, so that git does not use their configuration.
 async fn call(folder: &Path, arguments: &[&str], limit: Duration) -> Result<String, GitCallError> {
     let mut command = Command::from(git::command(folder, Access::Trusted));
     command.args(arguments);
@@ -348,14 +348,14 @@ mod tests {
         let address = format!("http://{}", listener.local_addr().expect("bound"));
         let store = store(cache.path(), &address, false);
         let action = remote(&format!("o/n@{}", "a".repeat(40)));
-        // The server takes the connection of git's helper and does not answer.
+        // The server accepts the connection of git's helper but does not respond.
         let mut helper = tokio::select! {
             fetched = store.folder(&action) => panic!("{fetched:?}"),
             accepted = listener.accept() => accepted.expect("a connection").0,
         };
         let names = walkdir::WalkDir::new(cache.path()).into_iter().flatten();
         assert_eq!(names.filter(|entry| entry.path().to_string_lossy().contains("partial")).count(), 0);
-        // The end of the helper closes its side of the connection.
+        // When the helper ends, it closes its side of the connection.
         let mut request = Vec::new();
         let read = tokio::io::AsyncReadExt::read_to_end(&mut helper, &mut request);
         let _ = tokio::time::timeout(Duration::from_mins(1), read).await.expect("the helper is ended");

@@ -14,7 +14,7 @@ use crate::workflow::source::Source;
 
 use super::state::{Attempt, never_ran};
 
-/// Errors of planning, each with its source.
+/// Errors of planning, each with the source file that it is about.
 type Errors = Vec<(Arc<Source>, Diagnostic)>;
 
 impl Attempt {
@@ -63,7 +63,7 @@ impl Attempt {
         }
     }
 
-    /// Ends a node that calls a workflow which cannot be planned.
+    /// Ends a node whose called workflow cannot be planned.
     fn refuse_call(&mut self, id: NodeId, errors: &[(Arc<Source>, Diagnostic)]) {
         let shown = errors.iter().map(|(source, error)| {
             format!("{}:{}:{}: {}", source.name, error.span.line, error.span.column, error.message)

@@ -21,8 +21,8 @@ use crate::store::concurrency::Ticket;
 use super::state::{Attempt, Effect, Input};
 use super::{AttemptStart, Orders, RunEnd};
 
-/// How long jobs may take to end once they were cancelled by force. A job that a file system or a container engine holds
-/// may never end.
+/// How long jobs may take to end after a forced cancellation. A job that is blocked by a file system or a container
+/// engine may never end.
 const FORCE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Runs an attempt to its end.
@@ -55,7 +55,7 @@ struct Driver {
     waits: JoinSet<(JobId, Result<Vec<Ticket>, AcquireError>)>,
     waiting: HashMap<JobId, AbortHandle>,
     held: HashMap<JobId, Vec<Ticket>>,
-    /// When the jobs of a run that was cancelled by force are given up.
+    /// When to give up on the jobs of a run that was force-cancelled.
     give_up_at: Option<Instant>,
     /// Whether the attempt has been notified that recording fails.
     failed: bool,
@@ -145,7 +145,7 @@ impl Driver {
                     // Tasks of jobs are never aborted, so all of them return.
                     let Ok((id, end)) = ended else { continue };
                     if self.cancellations.remove(&id).is_none() {
-                        // It was given up.
+                        // The job was given up.
                         continue;
                     }
                     match end {

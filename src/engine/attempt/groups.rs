@@ -11,19 +11,19 @@ use crate::workflow::syntax::{Concurrency, JobBody};
 
 use super::state::{Attempt, Effect};
 
-/// Reason why the groups of a leg are not known.
+/// Why the groups of a leg cannot be determined.
 #[derive(Debug, thiserror::Error)]
 enum RequestError {
-    /// A `concurrency`, at `file:line:column`.
+    /// A `concurrency` is invalid, at `file:line:column`.
     #[error("{position}: {source}")]
     Group { position: String, source: GroupError },
-    /// The workflow that the leg calls.
+    /// The call of the leg's workflow is invalid.
     #[error(transparent)]
     Call(#[from] CallError),
 }
 
 impl Attempt {
-    /// Whether a leg holds all its concurrency groups. If it does not, it was refused or now waits for them.
+    /// Returns whether a leg holds all its concurrency groups. Otherwise it was refused or is now waiting for them.
     pub(super) fn holds_its_groups(&mut self, node: NodeId, id: &JobId, contexts: &Contexts) -> bool {
         if self.holding.contains(id) {
             return true;
@@ -70,7 +70,7 @@ impl Attempt {
     /// Handles the answer for a leg that waited for its groups.
     pub(super) fn groups_acquired(&mut self, id: &JobId, result: Result<(), AcquireError>) {
         if !self.waiting.remove(id) {
-            // The leg has ended meanwhile.
+            // The leg has ended in the meantime.
             return self.want(Effect::ReleaseGroups(id.clone()));
         }
         match result {
@@ -92,7 +92,7 @@ impl Attempt {
         }
     }
 
-    /// Gives up the groups of a leg.
+    /// Releases the groups of a leg.
     pub(super) fn release_groups(&mut self, id: &JobId) {
         let (held, waited) = (self.holding.remove(id), self.waiting.remove(id));
         if held || waited {

@@ -1,9 +1,9 @@
 //! One attempt of a run: which jobs start, when, and with which results.
 //!
-//! [`state`] is a state machine without a clock, a task or a file: an [`Input`](state::Input) goes in, and
-//! [`Effect`](state::Effect)s come out. It follows the [`scheduler`](super::scheduler); [`decide`] evaluates conditions and
-//! matrices, [`start`] starts jobs, [`calls`] brings the jobs of called workflows in, and [`groups`] waits for concurrency
-//! groups. [`driver`] carries the effects out: it spawns the tasks of jobs, and turns their ends into inputs.
+//! [`state`] is a state machine without a clock, tasks or files: it turns an [`Input`](state::Input) into
+//! [`Effect`](state::Effect)s. It uses the [`scheduler`](super::scheduler); [`decide`] evaluates conditions and
+//! matrices, [`start`] starts jobs, [`calls`] adds the jobs of called workflows, and [`groups`] waits for concurrency
+//! groups. [`driver`] carries out the effects: it spawns the tasks of jobs, and turns their ends into inputs.
 
 use std::collections::HashMap;
 

@@ -48,7 +48,7 @@ pub(super) enum Effect {
     Record(Event),
     /// Start the task of a job.
     StartJob(Box<JobSpec>),
-    /// Ask a job that was started to end.
+    /// Ask a running job to end.
     CancelJob(JobId, Cancellation),
     /// Acquire the concurrency groups of a job, one after the other.
     AcquireGroups(JobId, Vec<GroupRequest>),
@@ -56,13 +56,13 @@ pub(super) enum Effect {
     ReleaseGroups(JobId),
 }
 
-/// One job of one workflow file within one call of it.
+/// One job of a workflow file, within one call of that workflow.
 pub(super) struct Node {
     /// Index of its scope.
     pub(super) scope: usize,
     pub(super) definition: Arc<JobDefinition>,
     pub(super) workflow: Arc<Workflow>,
-    /// Planned legs, of a restricted run those that are wanted; a single job while the matrix is unknown.
+    /// Planned legs; in a restricted run, only the selected ones. A single job while the matrix is unknown.
     pub(super) planned: Vec<PlannedJob>,
     /// Number of all legs; 0 while the matrix is unknown.
     pub(super) total: usize,
@@ -88,7 +88,7 @@ pub(super) struct Attempt {
     pub(super) github: Value,
     /// The `vars` context.
     pub(super) vars: Value,
-    /// `secrets.GITHUB_TOKEN` where no secret has that name.
+    /// Value of `secrets.GITHUB_TOKEN` if no secret has that name.
     pub(super) token: String,
     pub(super) carried: IndexMap<JobId, CarriedJob>,
     pub(super) resumed: HashMap<JobId, Resumed>,
@@ -102,7 +102,7 @@ pub(super) struct Attempt {
     /// Jobs that hold their concurrency groups: they are about to start, run, or call a workflow that does.
     pub(super) holding: BTreeSet<JobId>,
     pub(super) verdict: Verdict,
-    /// Why running jobs were cancelled, where that is not the cancel of the run.
+    /// Why running jobs were cancelled, unless the run was cancelled.
     causes: HashMap<JobId, String>,
     /// Whether no further job may start.
     pub(super) ended: bool,
@@ -163,7 +163,7 @@ impl Attempt {
         std::mem::take(&mut self.effects)
     }
 
-    /// Returns how the attempt ended, or `None` while it goes on.
+    /// Returns how the attempt ended, or `None` while it is in progress.
     pub(super) fn end(&self) -> Option<RunEnd> {
         if !self.scheduler.is_done() || !self.running.is_empty() {
             return None;

@@ -44,7 +44,7 @@ impl Verdict {
         self.cancelled = true;
     }
 
-    /// Takes a job into account that did not run here.
+    /// Takes a job that did not run here into account.
     pub(super) fn not_runnable(&mut self, key: &str, name: &str, why: NotRunnable) {
         self.not_runnable.entry(why).or_default().push((key.to_owned(), name.to_owned()));
     }

@@ -32,7 +32,7 @@ pub(in crate::engine) fn read(
 /// Evaluates `services` that are one expression. A service is `None` if its image is empty.
 ///
 /// # Errors
-/// The expression has no value, or a value is not what its key needs.
+/// The expression cannot be evaluated, or a value is invalid for its key.
 pub(in crate::engine) fn read_all(
     whole: &Template,
     scope: &Scope<'_>,
@@ -47,7 +47,7 @@ fn failed(name: &str, error: &TemplateError, source: &Source) -> ContainerError 
     ContainerError { place, reason: format!("`{name}`: {error}") }
 }
 
-/// Reads the value of a definition. `template` is what it was written as, for positions.
+/// Reads the value of a definition. `template` is its source text, for positions.
 fn of_value(
     name: &str,
     value: &Value,

@@ -56,7 +56,7 @@ pub(in crate::engine) struct JobEnvironment {
     pub(in crate::engine) sandbox: Arc<dyn Sandbox>,
     /// Actions of other repositories that the steps use.
     pub(in crate::engine) actions: Actions,
-    /// What the job may ask of the services for actions.
+    /// What the job may request from the services for actions.
     pub(in crate::engine) rights: Rights,
     /// Artifacts that the steps have declared.
     pub(in crate::engine) artifacts: Artifacts,
@@ -134,8 +134,8 @@ impl JobEnvironment {
         started
     }
 
-    /// Prepares the home folder of containers: any user may write it, and git takes the workspace for a `safe.directory`,
-    /// whatever user owns it. A `.gitconfig` that is there stays.
+    /// Prepares the home folder of containers: any user may write to it, and git treats the workspace as a
+    /// `safe.directory`, whichever user owns it. An existing `.gitconfig` is kept.
     ///
     /// # Errors
     /// The folder cannot be written, or a step put a link in its place.
@@ -158,8 +158,8 @@ impl JobEnvironment {
         })
     }
 
-    /// Returns the folders with the objects that the git folder of the workspace borrows, for the container of an action. On
-    /// this machine it borrows none.
+    /// Returns the folders of objects that the git folder of the workspace borrows, for the container of an action.
+    /// Empty for a job on this machine.
     pub(in crate::engine) fn borrowed_objects(&self) -> Vec<SharedFolder> {
         if self.is_container() { in_place(|| git_objects(&self.shared)) } else { Vec::new() }
     }
@@ -200,7 +200,7 @@ impl JobEnvironment {
         self.node.get_or_try_init(find).await.cloned()
     }
 
-    /// Returns the variables with which a process finds the services for actions.
+    /// Returns the variables that tell a process where the services for actions are.
     ///
     /// # Errors
     /// The services cannot start.
@@ -264,12 +264,12 @@ impl JobEnvironment {
         facts
     }
 
-    /// Describes services that are not healthy, for a job that failed.
+    /// Describes unhealthy services, for a job that failed.
     pub(in crate::engine) fn troubles(&self) -> Vec<String> {
         self.machine.troubles()
     }
 
-    /// Waits until the machine is lost: nothing on it answers any more. Returns the reason.
+    /// Waits until the machine is lost, that is, it no longer responds. Returns the reason.
     pub(in crate::engine) async fn lost(&self) -> ProviderError {
         self.machine.lost().await
     }

@@ -21,7 +21,7 @@ use crate::repo::git::common_folder;
 /// Path of this machine's node in containers, the same as in GitHub's runner.
 pub(super) const NODE: &str = "/__e/node/bin/node";
 
-/// Name of the folder that is the home in containers, below that of the job's temporary files.
+/// Name of the home folder in containers, below the folder of the job's temporary files.
 pub(super) const HOME: &str = "_github_home";
 
 /// Name of the folder of temporary files.
@@ -39,8 +39,8 @@ const ACTIONS: &str = "_actions";
 /// Maximum length in bytes of the name of a workspace. GitHub's limit for the name of a repository is 100.
 const MAX_NAME: usize = 100;
 
-/// Returns the name of the workspace of a repository. The address of a remote chooses the repository's name, which may lead
-/// out of the folder of the job, or be that of another folder of it.
+/// Returns the name of the workspace of a repository. The name of the repository comes from the URL of a remote, so it
+/// could lead out of the folder of the job, or collide with another folder in it.
 fn workspace_name(repository: &str) -> &str {
     let name = repository.rsplit('/').next().unwrap_or_default();
     let is_taken = ["", ".", "..", TEMP, CONTROL, TOOLS, ACTIONS].contains(&name);
@@ -82,7 +82,7 @@ impl Folders {
         let root = self.root.strip_prefix(&run.work).map_err(io::Error::other)?;
         let root = Folder::open(&run.work)?.make_folders(root)?;
         self.make_all(&root, run, keep).inspect_err(|_| {
-            // The job ends here, and nothing else removes what was made before a disk was full.
+            // The job ends here, so nothing else would remove what was written before the disk was full.
             let _ = fs::remove_dir_all(&self.temp);
             let _ = fs::remove_dir_all(self.control());
         })
@@ -97,7 +97,7 @@ impl Folders {
             }
         }
         if !keep && !run.options.in_place && self.parent.symlink_metadata().is_ok() {
-            // Of a link, the link alone is removed.
+            // Removes a link, not its target.
             fs::remove_dir_all(&self.parent)?;
         }
         if !keep && self.tools().symlink_metadata().is_ok() {
@@ -111,7 +111,7 @@ impl Folders {
         } else {
             root.make_folders(&below(self.workspace.clone())?)?;
         }
-        // Containers mount it, even while it is empty. If it cannot be made, they report it.
+        // Containers mount it even while it is empty. If it cannot be created, they report the error.
         let _ = fs::create_dir_all(self.tools());
         let _ = fs::create_dir_all(&run.tool_cache);
         let list = self.commands().join(command_files::ARTIFACTS_LIST);
@@ -139,13 +139,13 @@ impl Folders {
         self.root.join(TOOLS)
     }
 
-    /// Returns the tool cache of containers: the one that all runs share, whose programs they start, only where containers
-    /// may do anything. Otherwise that of the job.
+    /// Returns the tool cache of containers: the shared one only with `docker.socket`, because all runs start programs
+    /// from it; otherwise that of the job.
     pub(super) fn tools_of_container(&self, run: &RunContext) -> PathBuf {
         if run.options.docker_socket { run.tool_cache.clone() } else { self.tools() }
     }
 
-    /// Returns the folder that is the home in containers.
+    /// Returns the home folder in containers.
     pub(super) fn home(&self) -> PathBuf {
         self.temp.join(HOME)
     }
@@ -162,8 +162,8 @@ impl Folders {
             SharedFolder::writable(self.home(), "/github/home"),
             SharedFolder::writable(self.workflow(), "/github/workflow"),
         ];
-        // A step cannot replace a mount point by a link, which would lead this machine, and the containers of actions, to
-        // wherever it points.
+        // A step cannot replace a mount point by a link, which would redirect this machine and the containers of
+        // actions.
         let mut pinned = vec![self.temp.clone(), self.commands(), self.control()];
         if !run.options.in_place {
             pinned.extend([self.parent.clone(), self.workspace.clone()]);
@@ -200,9 +200,9 @@ pub(super) fn search_path(sandbox: &dyn Sandbox) -> &OsStr {
     path.map_or(OsStr::new(""), |(_, path)| path)
 }
 
-/// Returns the folders with the objects of a repository, to which the git folder of a workspace in a container refers by
-/// their path. A worktree shares them with its main repository. None if the repository names a folder that has anything
-/// else, or that of another repository: then the checkout fails with the reason.
+/// Returns the folders with the objects of a repository, to which the git folder of a workspace in a container refers
+/// by path. A worktree shares them with its main repository. Empty if the repository names a folder that contains
+/// anything else, or that belongs to another repository: the checkout then fails with the reason.
 pub(super) fn git_objects(run: &RunContext) -> Vec<SharedFolder> {
     let Ok(common) = common_folder(None, &run.repository) else { return Vec::new() };
     let folders = objects::folders(&common.join("objects")).unwrap_or_default();

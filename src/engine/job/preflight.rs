@@ -1,7 +1,7 @@
 //! Finds where a job runs and everything that it needs, before it starts.
 //!
-//! Without this check a job would fail only in its seventh step because an action, an image or node is missing. Instead
-//! it fails before the first step, with a list of everything that is missing. Images and actions are fetched in
+//! This check makes a job fail before its first step, with a list of everything that is missing. Without it, a
+//! missing action, image or node would fail the job only when its step runs. Images and actions are fetched in
 //! parallel.
 
 use std::collections::HashMap;
@@ -119,10 +119,10 @@ pub(in crate::engine) async fn ready(run: &RunContext, job: &JobSpec, body: &Ste
 /// Reason why the containers of a job cannot start.
 #[derive(Debug, thiserror::Error)]
 enum ContainersError {
-    /// A definition is wrong.
+    /// A definition is invalid.
     #[error(transparent)]
     Definition(#[from] ContainerError),
-    /// The provider does not take it.
+    /// The provider does not support it.
     #[error(transparent)]
     Provider(#[from] ProviderError),
 }

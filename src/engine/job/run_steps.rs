@@ -39,7 +39,7 @@ struct EnvError {
 }
 
 impl JobTask {
-    /// Runs all steps of the job. A job that loses its machine meanwhile ends soon, and fails.
+    /// Runs all steps of the job. If its machine is lost meanwhile, the job soon ends and fails.
     pub(super) async fn run_steps(
         &self,
         body: &StepsJob,
@@ -47,7 +47,7 @@ impl JobTask {
         sequence: &mut StepSequence,
     ) -> WorkEnd {
         let (ask, own) = watch::channel(*self.cancellation.borrow());
-        // In another task: the steps block theirs while they hash files.
+        // In a separate task, because steps block their own task while they hash files.
         tokio::spawn(hand_on(self.cancellation.clone(), ask.clone()));
         let mut steps = pin!(self.all_steps(body, environment, sequence, own));
         let mut lost = pin!(environment.lost());
@@ -115,7 +115,7 @@ impl JobTask {
                     _ => background.beside(steps.top_level(&mut scope, step, number)).await,
                 };
                 keep_first(end);
-                // A job cannot resume between the start of a background step and its wait.
+                // A job cannot resume between the start of a background step and the step that waits for it.
                 if background.is_joined() {
                     self.checkpoint(index + 1, environment, &scope, &steps);
                 }
@@ -247,7 +247,7 @@ impl JobTask {
     }
 }
 
-/// Hands on what is asked of a job, until nothing receives it.
+/// Forwards cancellation requests for a job until the receiver is dropped.
 async fn hand_on(mut asked: watch::Receiver<Cancellation>, ask: watch::Sender<Cancellation>) {
     loop {
         asked.borrow_and_update().ask(&ask);

@@ -18,7 +18,7 @@ const HOST: &str = "host";
 /// Why a job cannot run here. The message fits into "not runnable here (…)".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(in crate::engine) enum PlaceError {
-    /// The labels are unknown.
+    /// The labels cannot be evaluated.
     #[error("its `runs-on` cannot be evaluated: {0}")]
     Evaluation(String),
     /// `runs-on` is empty.

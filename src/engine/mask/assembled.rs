@@ -1,8 +1,9 @@
-//! Secrets that are assembled on the screen: `er2\u{1b}[1Ghunt` shows `hunter2`, and so do backspaces and carriage returns.
+//! Secrets that are assembled by cursor movement: `er2\u{1b}[1Ghunt` shows `hunter2`. Backspaces and carriage returns
+//! have the same effect.
 //!
-//! No part of such a line is a secret, and parts of it may have been written long before the last one, as with a progress
-//! bar. Therefore what was written is followed as a reader sees it. Where a line shows a secret, the row is erased and
-//! masked by the text that follows it.
+//! No part of such a line is a secret, and some parts may have been written long before the last one, as with a
+//! progress bar. Therefore the visible content of the last line is tracked. If it shows a secret, control sequences are
+//! appended that erase the row and show a mask.
 
 use super::Masker;
 use crate::visible::row::{LongRow, PlainRow, moves};
@@ -14,7 +15,7 @@ const COVER: &[u8] = b"\r\x1b[2K***";
 /// one, the row is erased, whatever it shows.
 const MAX_FOLLOWED: usize = 64 * 1024;
 
-/// Covers secrets that lines show because their cursor moves.
+/// Covers secrets that appear on a line through cursor movement.
 pub struct RowMask {
     last: Last,
 }
@@ -55,7 +56,7 @@ impl RowMask {
         *text = covered;
     }
 
-    /// Takes text in which no cursor moves.
+    /// Tracks text without cursor movement.
     fn follow(&mut self, text: &[u8]) {
         let newline = memchr::memrchr(b'\n', text);
         if newline.is_some() {
@@ -71,7 +72,7 @@ impl RowMask {
         }
     }
 
-    /// Takes the whole of a line, or a part of it.
+    /// Tracks a line or a part of it.
     fn line(&mut self, masker: &Masker, part: &[u8], covered: &mut Vec<u8>) {
         let rows = match &mut self.last {
             Last::Text(_) if !moves(part) => {
@@ -131,7 +132,7 @@ mod tests {
     use super::*;
     use crate::visible::row::plain;
 
-    /// Returns what is written of portions.
+    /// Returns the output for these portions.
     fn written(secret: &str, portions: &[&str]) -> String {
         let (masker, mut rows) = (Masker::new([secret]), RowMask::default());
         let mut all = Vec::new();

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use crate::visible::is_unsafe;
 
-/// Minimum length in bytes of a partial match: shorter ones are too likely to be unrelated text. The runner has this
-/// limit for the halves that PowerShell makes; we use it for all forms beyond the runner's.
+/// Minimum length in bytes of a partial form: shorter ones are too likely to match unrelated text. GitHub's runner has
+/// this limit for the halves that PowerShell produces; here it applies to all forms beyond the runner's.
 const SHORTEST_PIECE: usize = 6;
 
 /// Returns every form in which a value may appear.
@@ -38,14 +38,14 @@ pub(super) fn forms(value: &str) -> Vec<String> {
         forms.push(escaped);
     }
     powershell_forms(value, &mut forms);
-    // Shown alike, without the characters that a terminal does not get.
+    // The same text without the characters that terminals do not show.
     forms.extend(Some(value.replace(is_unsafe, "")).filter(|shown| shown != value && shown.len() >= SHORTEST_PIECE));
     forms
 }
 
-/// Returns the base64 forms of a value, alone and inside a longer text. The text before it decides how the bytes fall
-/// into groups of three, so there are three alignments. For each one there is the runner's form, and the characters
-/// that depend on the secret alone.
+/// Returns the base64 forms of a value, alone and inside a longer text. The length of the text before it determines how
+/// its bytes are grouped by three, so there are three alignments. Each one has the runner's form, and the characters
+/// that depend only on the secret.
 fn base64_forms(value: &str) -> Vec<String> {
     // Widths at which common tools break lines: `openssl base64` and PEM, `base64`.
     const WIDTHS: [usize; 2] = [64, 76];

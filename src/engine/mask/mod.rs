@@ -28,11 +28,11 @@ use forms::forms;
 /// Replacement for a secret.
 const MASK: &[u8] = b"***";
 
-/// Length in bytes past which a line with control sequences is not held back any more: what begins there and ends later is
-/// found only if no sequence is in it.
+/// Length in bytes past which a line with control sequences is no longer held back. A secret that starts within it and
+/// ends later is only found if it contains no control sequence.
 const MAX_HELD: usize = 1024 * 1024;
 
-/// A set of secrets, and the search for them. A secret that is added affects only text that is masked afterwards.
+/// A set of secrets, and the search for them. Adding a secret only affects text that is masked afterwards.
 #[derive(Clone, Debug, Default)]
 pub struct Masker {
     /// All forms of all secrets.
@@ -77,7 +77,7 @@ impl Masker {
             let secret = secret.trim();
             let lines = secret.split(['\n', '\r']).map(str::trim);
             for value in lines.chain([secret]).filter(|value| !value.is_empty()) {
-                // Text that holds a newline is not met: its lines are masked before.
+                // A form with a newline never matches, because each line is masked separately.
                 let forms = forms(value).into_iter().filter(|form| !form.is_empty() && !form.contains('\n'));
                 new.extend(forms.filter(|form| self.patterns.insert(form.clone())));
             }
@@ -270,7 +270,7 @@ impl Masker {
         layers.flat_map(|layer| layer.automaton.find_overlapping_iter(text)).map(|found| found.range()).collect()
     }
 
-    /// Returns the index of the first suffix of a text that a form of a secret begins with, and that is shorter than it.
+    /// Returns the index of the first suffix of a text that is a proper prefix of a form of a secret.
     fn begins_in(&self, text: &[u8]) -> Option<usize> {
         let begins = |suffix: &[u8]| {
             let mut forms = self.patterns.iter().map(String::as_bytes);
@@ -311,8 +311,8 @@ impl MaskStream {
         self.take(masker, certain(masker, &self.held), out);
     }
 
-    /// Writes out the held text as far as no secret can begin in it, whatever follows. It is compared with every form, for
-    /// moments at which a person may wait for it: [`MaskStream::push`] holds text back by its length alone.
+    /// Writes out the held text up to where a secret could begin. It is compared with every form, so use this when a
+    /// person may be waiting for the text; [`MaskStream::push`] holds text back by length alone.
     pub fn flush(&mut self, masker: &Masker, out: &mut Vec<u8>) {
         self.take(masker, unbegun(masker, &self.held), out);
     }
@@ -349,30 +349,30 @@ impl MaskStream {
     }
 }
 
-/// Returns how much of a text can be written out: whatever follows, no secret starts before that index and ends after
-/// the text.
+/// Returns how much of a text can be written out: no secret can start before that index and end after the text,
+/// whatever follows.
 fn certain(masker: &Masker, text: &[u8]) -> usize {
     let longest = masker.longest().saturating_sub(1);
     if longest == 0 {
         return text.len();
     }
     let whole = complete(text);
-    // A newline may be far back where control sequences fill the line; all that is before it is certain.
+    // A line full of control sequences may start far back. Everything before it can be written out.
     let line = memchr::memrchr(b'\n', whole).map_or(0, |newline| newline + 1);
     let last = &whole[line..];
     let readings = if last.len() <= MAX_HELD { Visible::readings(last) } else { Vec::new() };
-    // What is dropped inside a secret makes it longer than any form.
+    // Characters that are dropped inside a secret make it longer than any form.
     let in_readings = readings.iter().map(|reading| line + reading.last(longest));
     let may_begin = in_readings.fold(whole.len().saturating_sub(longest), usize::min);
-    // Nor is the rest cut off inside a control sequence: it would be read as text.
+    // Never cut inside a control sequence, or the rest would be read as text.
     let may_begin =
         readings.iter().fold(may_begin, |index, reading| line + reading.at_or_before(index.saturating_sub(line)));
     // No form of a secret holds a newline.
     memchr::memrchr(b'\n', &text[may_begin..]).map_or(may_begin, |newline| may_begin + newline + 1)
 }
 
-/// Returns how much of the last line of a text can be written out: whatever follows, no secret begins before that index and
-/// ends after the text.
+/// Returns how much of the last line of a text can be written out: no secret can start before that index and end after
+/// the text, whatever follows.
 fn unbegun(masker: &Masker, line: &[u8]) -> usize {
     let whole = complete(line);
     if whole.len() > MAX_HELD {
@@ -384,7 +384,7 @@ fn unbegun(masker: &Masker, line: &[u8]) -> usize {
         .iter()
         .map(|reading| masker.begins_in(reading.text()).map_or(whole.len(), |at| reading.range(at..at + 1).start));
     let begun = in_readings.fold(begun, usize::min);
-    // The rest is not cut off inside a control sequence: it would be read as text.
+    // Never cut inside a control sequence: the rest would be read as text.
     readings.iter().fold(begun, |index, reading| {
         let last = reading.at_or_before(index);
         let ends_in_text = index == whole.len() && last + 1 == index && !reading.text().is_empty();
@@ -392,7 +392,7 @@ fn unbegun(masker: &Masker, line: &[u8]) -> usize {
     })
 }
 
-/// Returns a text without an incomplete character at its end, which may turn out to be one that is dropped.
+/// Returns a text without an incomplete character at its end: once complete, the character may be one that is dropped.
 fn complete(text: &[u8]) -> &[u8] {
     let begun = text.iter().rev().take(3).position(|byte| *byte >= 0xc0);
     match begun.map(|before_end| text.split_at(text.len() - before_end - 1)) {
@@ -501,7 +501,7 @@ mod tests {
                 let text = STANDARD_NO_PAD.encode(format!("{before}{secret}{after}"));
                 let masked = known.mask_text(&text);
                 let left = masked.replace("***", "").len();
-                // Base64 of the text before and after, and the two characters that mix the secret with it.
+                // Base64 of the text before and after the secret, and the two characters that mix it with the secret.
                 assert!(left <= before.len() * 4 / 3 + after.len() * 4 / 3 + 6, "{before:?} {after:?}: {masked}");
             }
         }
@@ -654,7 +654,7 @@ mod tests {
                 let is_left = if piece.contains(&0x1b) { !masker.matches(piece).is_empty() } else { masker.is_in(piece) };
                 prop_assert!(!is_left, "a secret is left");
             }
-            // `ESC ***` is another sequence than the one that was there.
+            // `ESC ***` is a different control sequence than before.
             prop_assert!(whole.contains(&0x1b) || !masker.is_in(&whole), "a secret is left");
 
             let mut cuts: Vec<_> = cuts.iter().map(|cut| (cut * text.len() as f64) as usize).collect();

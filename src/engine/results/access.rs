@@ -1,9 +1,9 @@
-//! Which caches a run may use: by its ref and its event, as GitHub decides it.
+//! Which caches a run may use, based on its ref and its event, by GitHub's rules.
 
 use crate::engine::context::RunFacts;
 
-/// Events that others than the authors of a repository can cause, and whose runs are on the default branch all the same:
-/// what they save could reach every other run.
+/// Events that anyone can trigger, not only the authors of a repository, but whose runs are on the default branch: what
+/// they save could reach every other run.
 const UNTRUSTED: &[&str] = &[
     "discussion",
     "discussion_comment",
@@ -31,7 +31,7 @@ pub(in crate::engine) enum CacheMode {
 }
 
 impl CacheMode {
-    /// Returns the mode of a word of the workflow.
+    /// Parses the mode written in a workflow.
     pub(in crate::engine) fn parse(word: &str) -> Option<Self> {
         [Self::None, Self::Read, Self::Write, Self::WriteOnly].into_iter().find(|mode| mode.word() == word)
     }
@@ -64,7 +64,7 @@ pub(super) struct CacheAccess {
     pub(super) own: String,
     /// Refs whose caches it restores, best first.
     pub(super) readable: Vec<String>,
-    /// What a job may do that has no `cache-mode`.
+    /// What a job without `cache-mode` may do.
     pub(super) mode: CacheMode,
 }
 

@@ -22,7 +22,7 @@ use super::error::ServiceError;
 /// An answer.
 pub(super) type Answer = Response<UnsyncBoxBody<Bytes, io::Error>>;
 
-/// How much of a file is read at a time, in bytes.
+/// Number of bytes of a file that are read at a time.
 const PORTION: u64 = 256 * 1024;
 
 /// Returns an answer without a body.
@@ -37,8 +37,8 @@ pub(super) fn json(status: StatusCode, value: &Value) -> Answer {
     answer
 }
 
-/// Returns the answer to a refused request: with `code` and `msg` for Twirp's clients, `message` for the others, and for
-/// those of Azure in a header.
+/// Returns the answer to a refused request: with `code` and `msg` for Twirp clients, `message` for other clients, and a
+/// header for Azure clients.
 pub(super) fn refusal(error: &ServiceError) -> Answer {
     let text = error.to_string();
     let mut answer = json(error.status(), &json!({"code": error.code(), "msg": text, "message": text}));
@@ -55,7 +55,7 @@ fn with_body(status: StatusCode, body: Bytes) -> Answer {
 
 /// A file to send.
 pub(super) struct Download {
-    /// The open file, which stays readable when it is removed meanwhile.
+    /// The open file. It stays readable if it is removed in the meantime.
     pub(super) file: File,
     /// Its size in bytes.
     pub(super) size: u64,
@@ -93,7 +93,7 @@ impl Download {
     }
 }
 
-/// Returns the header that names a file, in the form that takes any character.
+/// Returns the `Content-Disposition` header for a file name, in the form that supports any character.
 fn disposition(name: &str) -> String {
     let mut encoded = String::from("attachment; filename*=UTF-8''");
     for byte in name.bytes() {
@@ -127,14 +127,15 @@ fn stream(file: File, first: u64, end: u64) -> Answer {
 /// The range of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Range {
-    /// From the first number up to the second, inclusive; to the end without it.
+    /// From the first number to the second, inclusive; without the second, to the end of the file.
     From(u64, Option<u64>),
-    /// The last bytes.
+    /// This many bytes at the end of the file.
     Last(u64),
 }
 
 impl Range {
-    /// Parses a header: `bytes=0-99`, `bytes=100-`, `bytes=-5`. Anything else, as several ranges, is as no header.
+    /// Parses a `Range` header: `bytes=0-99`, `bytes=100-`, `bytes=-5`. `None` for anything else, including several
+    /// ranges, which are then ignored.
     pub(super) fn parse(header: &str) -> Option<Self> {
         let (first, last) = header.trim().strip_prefix("bytes=")?.split_once('-')?;
         match (first.is_empty(), last.is_empty()) {
@@ -145,7 +146,7 @@ impl Range {
         }
     }
 
-    /// Returns the first byte and the end of the range in a file. `None` if it is outside.
+    /// Returns the first byte and the end of the range in a file. `None` if it is out of bounds.
     fn bounds(self, size: u64) -> Option<(u64, u64)> {
         let (first, end) = match self {
             Self::From(first, last) => (first, last.map_or(size, |last| last.saturating_add(1).min(size))),

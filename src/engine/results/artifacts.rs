@@ -17,7 +17,7 @@ use super::numbers::{Number, timestamp, written};
 use super::token::TokenIds;
 use super::uploads::Uploads;
 
-/// Media type of an archive: what clients upload that name none.
+/// Media type of an archive: the default if clients name no type.
 const ARCHIVE: &str = "application/zip";
 
 /// The artifacts of a run.
@@ -31,13 +31,13 @@ pub(super) struct ArtifactService {
 
 struct State {
     artifacts: Vec<Artifact>,
-    /// Id of the next artifact. None is used twice, as links have them.
+    /// Id of the next artifact. Ids are never reused, because links contain them.
     next: u64,
-    /// Artifacts whose upload has begun.
+    /// Artifacts that are being uploaded.
     reserved: Vec<Reserved>,
 }
 
-/// What is known of an artifact before its data.
+/// Properties of an artifact whose data has not arrived.
 struct Reserved {
     upload: String,
     name: String,
@@ -46,7 +46,7 @@ struct Reserved {
     job_name: String,
 }
 
-/// A request of any method. Fields that are not known are ignored.
+/// A request of any method. Unknown fields are ignored.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct ArtifactRequest {
@@ -72,7 +72,7 @@ pub(super) struct Context<'c> {
 }
 
 impl ArtifactService {
-    /// Returns the service of an attempt, with the artifacts of earlier ones.
+    /// Returns the service of an attempt, including the artifacts of earlier attempts.
     ///
     /// # Errors
     /// The folder of the artifacts cannot be read.
@@ -83,7 +83,7 @@ impl ArtifactService {
         Ok(Self { run, attempt, limit, state })
     }
 
-    /// Answers a method.
+    /// Handles a method call.
     ///
     /// # Errors
     /// The token does not allow it, the name is taken or unknown, or the disk is full.
@@ -117,7 +117,7 @@ impl ArtifactService {
     /// Returns an artifact by its id.
     ///
     /// # Errors
-    /// No such artifact.
+    /// There is no such artifact.
     pub(super) fn get(&self, id: u64) -> Result<Artifact, ServiceError> {
         let state = self.lock();
         state.artifacts.iter().find(|artifact| artifact.id == id).cloned().ok_or(ServiceError::NotFound("artifact"))
@@ -139,14 +139,14 @@ impl ArtifactService {
         if state.artifacts.iter().any(|artifact| artifact.name == name && artifact.attempt == self.attempt) {
             return Err(TAKEN);
         }
-        // A step may have been killed in its upload, and another one of the job tries again.
+        // An earlier step of the job may have been killed during this upload; this one tries again.
         if let Ok((given_up, _)) = context.uploads.named(&context.ids.job, &key(&name)) {
             context.uploads.end(&given_up);
         }
         let upload = context.uploads.begin(&context.ids.job, &key(&name), self.limit);
         let upload = upload.map_err(|error| if matches!(error, ServiceError::Taken(_)) { TAKEN } else { error })?;
         let link = context.links.write(&Target::Upload(upload.clone()));
-        // Of an upload that was given up.
+        // Left by an upload that was given up.
         state.reserved.retain(|reserved| reserved.name != name);
         state.reserved.push(Reserved {
             upload,
@@ -204,7 +204,7 @@ impl ArtifactService {
         json!({"artifacts": described.collect::<Vec<_>>()})
     }
 
-    /// Returns the newest artifact of a name. A client names the job of the one that it was listed.
+    /// Returns the newest artifact with a name, preferring one of the job that the client names.
     fn find(&self, request: &ArtifactRequest) -> Result<Artifact, ServiceError> {
         let state = self.lock();
         let mut named = state.artifacts.iter().rev().filter(|artifact| artifact.name == request.name);
@@ -224,13 +224,13 @@ impl ArtifactService {
     }
 }
 
-/// Whether a text is a digest as clients send it: `sha256:`, and 64 hexadecimal digits.
+/// Whether a text has the form of a digest: `sha256:` and 64 hexadecimal digits.
 fn is_digest(text: &str) -> bool {
     let digits = text.strip_prefix("sha256:").unwrap_or_default();
     digits.len() == 64 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
 }
 
-/// Returns the name of the upload of an artifact.
+/// Returns the key under which an artifact is uploaded.
 fn key(name: &str) -> String {
     format!("artifact {name}")
 }

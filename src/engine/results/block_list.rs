@@ -1,4 +1,4 @@
-//! The list of blocks that makes up a blob, as Azure's clients send it.
+//! The list of blocks that make up a blob, as sent by Azure clients.
 
 use super::token::decode_block_id;
 
@@ -32,7 +32,7 @@ pub(super) fn block_id(text: &str) -> Result<Vec<u8>, BlockListError> {
 /// `Uncommitted` mean the same here, as a blob is written once.
 ///
 /// # Errors
-/// The text is not such a list.
+/// The text is not a valid list.
 pub(super) fn parse(text: &str) -> Result<Vec<Vec<u8>>, BlockListError> {
     let mut rest = text.trim_start_matches('\u{feff}').trim();
     if let Some(after) = rest.strip_prefix("<?xml") {

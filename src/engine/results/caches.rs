@@ -1,4 +1,4 @@
-//! The cache service, in both versions: version 2 speaks Twirp's JSON, version 1 is a REST interface.
+//! The cache service in both versions: version 2 is Twirp with JSON, version 1 is a REST API.
 
 use std::sync::Arc;
 
@@ -25,7 +25,8 @@ const MAX_KEY: usize = 512;
 /// Maximum number of keys of a lookup, as on GitHub.
 const MAX_KEYS: usize = 10;
 
-/// Why nothing is saved or restored. Clients know the first words of both, and warn with the text.
+/// Why nothing is saved or restored. Clients recognize the first words of both messages and print the text as a
+/// warning.
 const WRITE_DENIED: &str = "cache write denied: the event of the run, or `cache-mode`, does not allow it";
 const READ_DENIED: &str = "cache read denied: `cache-mode` does not allow it";
 
@@ -37,7 +38,7 @@ pub(super) struct CacheService {
     limits: CacheLimits,
 }
 
-/// A request of any method. Fields that are not known are ignored.
+/// A request of any method. Unknown fields are ignored.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct CacheRequest {
@@ -52,7 +53,7 @@ pub(super) struct CacheRequest {
     size: Option<Number>,
 }
 
-/// Who asks, and with what.
+/// The job that sent a request, and what it may do.
 pub(super) struct Context<'c> {
     /// Id of the job, see [`super::token::TokenIds`].
     pub(super) job: &'c str,
@@ -75,7 +76,7 @@ impl CacheService {
         &self.access
     }
 
-    /// Answers a method of version 2.
+    /// Handles a method call of version 2.
     ///
     /// # Errors
     /// The key is taken or invalid, or the disk is full.
@@ -149,7 +150,7 @@ impl CacheService {
         Ok(answer::json(StatusCode::OK, &json!({"totalCount": listed.len(), "artifactCaches": listed})))
     }
 
-    /// Version 1: begins an upload.
+    /// Version 1: starts an upload.
     ///
     /// # Errors
     /// The run may only restore, the key is taken or invalid, or the data is too large.
@@ -162,7 +163,7 @@ impl CacheService {
     /// Version 1: ends an upload.
     ///
     /// # Errors
-    /// The upload is not that of the job, or its size is another one.
+    /// The upload belongs to another job, or its size does not match.
     pub(super) fn end(
         &self,
         upload_id: &str,
@@ -238,7 +239,7 @@ impl CacheService {
         Ok(())
     }
 
-    /// Removes what is beyond the limits.
+    /// Removes entries that exceed the limits.
     fn evict(&self) {
         match self.cache.evict(self.limits, now()) {
             Ok(evicted) => evicted.iter().for_each(|entry| tracing::debug!(key = entry.key, "removed from the cache")),
@@ -263,7 +264,7 @@ impl CacheService {
     }
 }
 
-/// Returns an upload of the job.
+/// Returns an upload, if it belongs to the job.
 ///
 /// # Errors
 /// No such upload, or it belongs to another job.
@@ -272,10 +273,10 @@ pub(super) fn own_upload(id: &str, context: &Context<'_>) -> Result<Arc<Upload>,
     if upload.job == context.job { Ok(upload) } else { Err(ServiceError::Denied("the upload belongs to another job")) }
 }
 
-/// Separates the parts of the name of an upload. No version contains it.
+/// Separates the parts of an upload's key. A version never contains it.
 const SEPARATOR: char = '\0';
 
-/// Returns the name of the upload of an entry.
+/// Returns the key under which a cache entry is uploaded.
 fn name(entry: &CacheEntry) -> String {
     format!("cache{SEPARATOR}{}{SEPARATOR}{}", entry.version, entry.key)
 }

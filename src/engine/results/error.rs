@@ -1,4 +1,4 @@
-//! Why a request is refused, and the answer that clients understand.
+//! Reasons to refuse a request, and the statuses and codes that clients understand.
 
 use std::io;
 
@@ -12,16 +12,16 @@ use super::oidc::OidcError;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ServiceError {
     /// The request has no token of this run, or a link was not signed by it.
-    #[error("the token or signature is not of this run")]
+    #[error("the token or signature does not belong to this run")]
     Unauthenticated,
-    /// the token belongs to another job, or does not allow this.
+    /// The token belongs to another job, or does not allow the request.
     #[error("{0}")]
     Denied(&'static str),
     /// No such method or path.
     #[error("no such method: {0}")]
     BadRoute(String),
-    /// The request is about what only GitHub knows.
-    #[error("{0} is not answered on this machine: with `[github] api = \"github\"` GitHub answers")]
+    /// Only GitHub can answer the request.
+    #[error("{0} is not available on this machine: set `[github] api = \"github\"` to use GitHub")]
     OnlyGitHub(String),
     /// The artifact, cache entry or upload does not exist.
     #[error("no such {0}")]
@@ -73,7 +73,8 @@ impl From<StoreError> for ServiceError {
 }
 
 impl ServiceError {
-    /// Returns the status of the answer. Clients retry after 500 and 503, so neither is used for what a retry cannot mend.
+    /// Returns the status of the answer. Clients retry after 500 and 503, so neither is used for errors that a retry
+    /// cannot fix.
     pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,

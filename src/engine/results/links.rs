@@ -2,7 +2,7 @@
 
 use super::token::Signer;
 
-/// What a link leads to.
+/// Target of a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Target {
     /// An upload in progress, by its id.
@@ -14,7 +14,7 @@ pub(super) enum Target {
 }
 
 impl Target {
-    /// Returns the path. It has three parts, which clients of Azure need to find the name of the blob.
+    /// Returns the path. It has three parts, because Azure clients expect them to find the name of the blob.
     fn path(&self) -> String {
         match self {
             Self::Upload(id) => format!("/blobs/uploads/{id}"),
@@ -23,7 +23,7 @@ impl Target {
         }
     }
 
-    /// Reads a path.
+    /// Parses a path.
     pub(super) fn parse(path: &str) -> Option<Self> {
         let (kind, id) = path.strip_prefix("/blobs/")?.split_once('/')?;
         match kind {
@@ -35,7 +35,7 @@ impl Target {
     }
 }
 
-/// Makes links under the address that a client used, and checks them.
+/// Creates and verifies links, based on the address that the client used.
 pub(super) struct Links<'l> {
     signer: &'l Signer,
     /// `http://ADDRESS:PORT`.
@@ -43,7 +43,7 @@ pub(super) struct Links<'l> {
 }
 
 impl<'l> Links<'l> {
-    /// Returns links for a client that named `host` in its request.
+    /// Returns links for a client whose request had this `Host` header.
     pub(super) fn new(signer: &'l Signer, host: &str) -> Self {
         Self { signer, base: format!("http://{host}") }
     }

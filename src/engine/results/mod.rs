@@ -1,14 +1,14 @@
-//! The services that actions of others talk to: artifacts, caches and identity tokens, served to the jobs of one attempt.
+//! Services for third-party actions: artifacts, caches and identity tokens, served to the jobs of one attempt.
 //!
-//! The server starts with the first action that may use it, in the process of the run, and ends with the attempt. It
-//! listens on loopback, and on the addresses of this machine in networks of containers. Every request is checked
+//! The server starts in the process of the run with the first action that may need it, and stops with the attempt. It
+//! listens on loopback, and on the addresses that this machine has in container networks. Every request is checked
 //! against the token of its job; links to data are signed.
 //!
-//! - [`server`]: the listeners; [`router`]: who answers which request; [`service`]: what they work on
-//! - [`token`] and [`links`]: what a job may ask for
-//! - [`artifacts`] and [`caches`], the latter by the rules of [`access`]
+//! - [`server`]: the listeners; [`router`]: routes requests; [`service`]: the shared state
+//! - [`token`] and [`links`]: what a job may request
+//! - [`artifacts`] and [`caches`]; [`access`] has the rules for caches
 //! - [`oidc`]: identity tokens; [`rest`]: what GitHub's API answers about the repository and the run
-//! - [`uploads`] and [`block_list`]: data on its way in; [`answer`]: and out
+//! - [`uploads`] and [`block_list`]: incoming data; [`answer`]: outgoing data
 
 use std::collections::HashMap;
 use std::io;
@@ -57,7 +57,7 @@ use uploads::Uploads;
 /// Why the services cannot start.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::engine) enum ResultsError {
-    /// The system has no randomness for a key.
+    /// The system cannot generate a random key.
     #[error("no key for tokens: {0}")]
     Key(getrandom::Error),
     /// No port of this machine is free, or the folder of the uploads cannot be emptied.
@@ -66,7 +66,7 @@ pub(in crate::engine) enum ResultsError {
     /// The artifacts of earlier attempts cannot be read.
     #[error("{0}")]
     Artifacts(String),
-    /// The network of the container is not known.
+    /// The network of the container cannot be determined.
     #[error(transparent)]
     Network(#[from] ProviderError),
     /// The container runs on another machine.
@@ -85,7 +85,7 @@ pub struct Results {
     running: OnceCell<Running>,
 }
 
-/// The services in progress.
+/// The running services.
 struct Running {
     service: Arc<Service>,
     listeners: tokio::sync::Mutex<Listeners>,
@@ -98,10 +98,10 @@ struct Listeners {
     addresses: HashMap<Network, SocketAddr>,
 }
 
-/// A client of the services, by what the runner of GitHub gives it.
+/// Kind of a client, which determines the variables that GitHub's runner gives to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::engine) enum Client {
-    /// The script of a `run` step: nothing.
+    /// The script of a `run` step. It gets no variables.
     #[default]
     Script,
     /// A JavaScript action.
@@ -111,14 +111,14 @@ pub(in crate::engine) enum Client {
 }
 
 impl Results {
-    /// Returns the services of an attempt. `repository` is the folder of the user's repository; `limits` are those of its
-    /// cache. No artifact may be larger than the cache.
+    /// Returns the services of an attempt. `repository` is the folder of the user's repository; `limits` apply to its
+    /// cache. An artifact can be at most as large as the cache.
     #[must_use]
     pub fn new(folder: RunFolder, repository: PathBuf, limits: CacheLimits) -> Self {
         Self { folder, repository, limits, running: OnceCell::new() }
     }
 
-    /// Returns the variables with which a client of a job, in a network, finds the services.
+    /// Returns the variables that tell a client of a job in a network where the services are.
     ///
     /// # Errors
     /// The services cannot start.
@@ -166,7 +166,7 @@ impl Results {
         Ok(JobVariables { variables, secrets: if is_new { secrets } else { Vec::new() } })
     }
 
-    /// Ends the tokens and uploads of a job, which has ended.
+    /// Revokes the tokens and ends the uploads of a completed job.
     pub(in crate::engine) fn end_job(&self, facts: &RunFacts, job: &JobId) {
         let Some(Running { service, .. }) = self.running.get() else { return };
         service.close(&ids(&self.folder, facts.attempt, job));
@@ -216,7 +216,7 @@ impl Running {
 pub(in crate::engine) struct JobVariables {
     /// Names and values.
     pub(in crate::engine) variables: Vec<(&'static str, String)>,
-    /// Tokens among the values that the job gets for the first time: they must be masked.
+    /// Tokens among the values that are new to the job and must be masked.
     pub(in crate::engine) secrets: Vec<String>,
 }
 

@@ -1,11 +1,11 @@
-//! Values of the JSON form of protocol buffers, which has two forms of some.
+//! Values in the JSON form of Protocol Buffers, some of which have two representations.
 
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::model::Timestamp;
 
-/// A number of 64 bits: a string, or a number from clients that do not follow the form.
+/// A 64-bit number: a string, or a number from clients that do not follow the specification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Number(pub(super) u64);
 
@@ -43,7 +43,7 @@ pub(super) fn timestamp(text: &str) -> Option<Timestamp> {
     u64::try_from(time.as_millisecond()).ok().map(Timestamp)
 }
 
-/// Writes a time with exactly three digits of fraction: clients read three, six or nine.
+/// Formats a time with exactly three fractional digits: clients accept three, six or nine.
 pub(super) fn written(time: Timestamp) -> String {
     time.instant().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }

@@ -1,7 +1,7 @@
 //! Identity tokens (`OpenID` Connect): a local issuer that signs what GitHub's would, with a key of this machine.
 //!
-//! No cloud trusts it unless its public key is configured there. It lets workflows that ask for a token run to the
-//! step that uses it, and their claims be tried against a local verifier.
+//! Clouds do not trust it unless its public key is configured there. It allows workflows that request a token to run up
+//! to the step that uses it, and to test their claims with a local verifier.
 
 use std::fs;
 use std::io;
@@ -20,7 +20,7 @@ use crate::workflow::expr::Value as ExprValue;
 
 use super::token::encode;
 
-/// Claims that have the values of the `github` context.
+/// Claims whose values are those of the `github` context.
 const FROM_CONTEXT: [&str; 15] = [
     "ref",
     "sha",
@@ -39,10 +39,10 @@ const FROM_CONTEXT: [&str; 15] = [
     "ref_type",
 ];
 
-/// Maximum size of the file of the key in bytes.
+/// Maximum size of the key file in bytes.
 const MAX_KEY: u64 = 4096;
 
-/// How long an identity token is valid in seconds: GitHub's five minutes.
+/// Lifetime of an identity token in seconds. GitHub's default.
 const LIFETIME: u64 = 300;
 
 /// Path of the issuer. The paths of its documents are below it.
@@ -51,11 +51,11 @@ pub(super) const PATH: &str = "/oidc";
 /// Why no identity token is issued.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum OidcError {
-    #[error("cannot read or make the key: {0}")]
+    #[error("cannot read or create the key: {0}")]
     Key(#[from] io::Error),
-    #[error("the file of the key is damaged; remove it to make another one")]
+    #[error("the key file is damaged: remove it to create a new key")]
     Damaged,
-    #[error("the system has no randomness")]
+    #[error("the system cannot generate random numbers")]
     Randomness,
 }
 
@@ -65,7 +65,7 @@ pub(super) struct Issuer {
     random: SystemRandom,
 }
 
-/// What a job adds to the claims of its run.
+/// Claims that a job adds to those of its run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::engine) struct JobClaims {
     /// Environment of the job.
@@ -75,11 +75,11 @@ pub(in crate::engine) struct JobClaims {
 }
 
 impl Issuer {
-    /// Returns the issuer of this machine. The key is made when it is first needed; of several processes, the first one
-    /// makes it.
+    /// Returns the issuer of this machine. The key is created when it is first needed. If several processes create one,
+    /// the first key is used.
     ///
     /// # Errors
-    /// The key cannot be read or made.
+    /// The key cannot be read or created.
     pub(super) fn of_machine(path: &Path) -> Result<Self, OidcError> {
         let random = SystemRandom::new();
         let read = |document: &[u8]| {
@@ -101,7 +101,7 @@ impl Issuer {
     /// Returns a token for an audience. `issuer` is the address of the issuer, `now` is in seconds.
     ///
     /// # Errors
-    /// The system has no randomness.
+    /// The system cannot generate random numbers.
     pub(super) fn token(
         &self,
         facts: &RunFacts,
@@ -131,7 +131,7 @@ impl Issuer {
         Ok(format!("{text}.{}", encode(signature.as_ref())))
     }
 
-    /// Returns the public key as a set of JSON Web Keys.
+    /// Returns the public key as a JSON Web Key Set.
     pub(super) fn keys(&self) -> Value {
         // An uncompressed point: a byte, then both coordinates.
         let (x, y) = self.key.public_key().as_ref()[1..].split_at(32);
@@ -146,7 +146,7 @@ impl Issuer {
     }
 }
 
-/// Returns the document that describes the issuer.
+/// Returns the discovery document of the issuer.
 pub(super) fn configuration(issuer: &str) -> Value {
     let of_token = ["sub", "aud", "exp", "iat", "iss", "jti", "nbf"];
     let of_job = ["environment", "job_workflow_ref", "runner_environment"];
@@ -194,7 +194,7 @@ struct Ids {
 }
 
 impl Ids {
-    /// Returns the numbers, if the payload of the event has them.
+    /// Returns the ids, if the payload of the event contains them.
     fn of(facts: &RunFacts) -> Option<Self> {
         let repository = facts.event.get("repository")?;
         let number = |of: &Value| of.get("id").and_then(Value::as_u64).map(|id| id.to_string());
@@ -202,7 +202,7 @@ impl Ids {
     }
 }
 
-/// Returns the subject. With the numbers of the repository it is in GitHub's form of 2026, which has them behind the
+/// Returns the subject. If the ids of the repository are known, it has GitHub's form of 2026, in which they follow the
 /// names: `repo:octo@1/app@2:ref:refs/heads/main`.
 fn subject(facts: &RunFacts, job: &JobClaims, ids: Option<&Ids>) -> String {
     let (owner, name) = facts.repository.split_once('/').unwrap_or(("", &facts.repository));
@@ -218,7 +218,7 @@ fn subject(facts: &RunFacts, job: &JobClaims, ids: Option<&Ids>) -> String {
     format!("repo:{repository}:{context}")
 }
 
-/// Writes the key, unless another process did. A link appears whole.
+/// Writes the key, unless another process already did. A hard link makes the complete file appear at once.
 fn publish(path: &Path, document: &[u8]) -> io::Result<()> {
     let mut name = [0; 8];
     getrandom::fill(&mut name).map_err(io::Error::other)?;

@@ -1,4 +1,4 @@
-//! Routes: the part of the server that answers a request.
+//! Routes requests to the parts of the server.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,10 +24,10 @@ use super::service::Service;
 use super::token::{Scope, TokenIds};
 use super::{answer, artifacts as artifact_service, block_list, caches, oidc, rest};
 
-/// Maximum size in bytes of a request that is not data.
+/// Maximum size in bytes of a request without data to store.
 const MAX_REQUEST: usize = 8 * 1024 * 1024;
 
-/// Prefix of the methods that speak Twirp's JSON.
+/// Path prefix of Twirp methods.
 const TWIRP: &str = "/twirp/github.actions.results.api.v1.";
 
 /// Path of version 1 of the cache service.
@@ -39,14 +39,14 @@ pub(super) async fn answer(service: Arc<Service>, address: String, request: Requ
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let answered = route(&service, &address, request).await;
     let mut answer = answered.unwrap_or_else(|error| {
-        // Not the address, which holds a signature.
+        // Never log the full URL, which contains a signature.
         tracing::debug!(%method, path, %error, "refused");
         answer::refusal(&error)
     });
     let status = answer.status().as_u16();
     tracing::debug!(%method, path, status, took = ?began.elapsed(), "request to the results service");
     let headers = answer.headers_mut();
-    // Clients of Azure read these of every answer.
+    // Azure clients expect these headers in every answer.
     for name in ["x-ms-request-id", "x-ms-client-request-id"] {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static("cuelight"));
     }
@@ -159,7 +159,7 @@ async fn cache_v1(
             let offset = range.ok_or_else(|| ServiceError::Invalid("`Content-Range` is missing".to_owned()))?;
             upload.put_range(offset, request.into_body()).await?;
             let mut answer = answer::empty(StatusCode::NO_CONTENT);
-            // Version 3 of actions/cache waits for the end of the connection.
+            // Version 3 of actions/cache waits until the connection is closed.
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             Ok(answer)
         }
@@ -167,7 +167,7 @@ async fn cache_v1(
     }
 }
 
-/// Reads or writes data, as Azure's block blobs do.
+/// Reads or writes data, like the blob storage of Azure.
 async fn blob(
     service: &Service,
     links: &Links<'_>,
@@ -227,7 +227,7 @@ fn download(service: &Service, target: &Target) -> Result<Download, ServiceError
     }
 }
 
-/// Returns the job of the request's token.
+/// Returns the job that the request's token belongs to.
 fn authenticated(service: &Service, request: &Request<Incoming>, scope: Scope) -> Result<TokenIds, ServiceError> {
     let token = header(request, AUTHORIZATION.as_str()).and_then(|header| {
         let (kind, token) = header.split_once(' ')?;
@@ -241,13 +241,13 @@ pub(super) fn header<'r>(request: &'r Request<Incoming>, name: &str) -> Option<&
     request.headers().get(name)?.to_str().ok()
 }
 
-/// Returns a parameter of an address.
+/// Returns a query parameter of a URL.
 pub(super) fn parameter(uri: &Uri, name: &str) -> Option<String> {
     let pairs = uri.query()?.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
     pairs.into_iter().find(|(known, _)| *known == name).map(|(_, value)| percent_decoded(value))
 }
 
-/// Returns a part of an address without its escapes.
+/// Decodes percent-encoded text.
 pub(super) fn percent_decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -265,7 +265,7 @@ pub(super) fn percent_decoded(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Returns where the data of a request begins: `bytes 0-99/*`.
+/// Returns the offset of the data of a request, from its `Content-Range`: `bytes 0-99/*`.
 fn content_range(header: &str) -> Option<u64> {
     header.trim().strip_prefix("bytes ")?.split_once('-')?.0.parse().ok()
 }

@@ -1,8 +1,8 @@
 //! The listeners of the server.
 //!
-//! One listens on loopback. A container cannot reach it, so there is one more for each network of containers, on the
-//! address that this machine has in it. Each accepts only clients of its network: another machine can send to any address
-//! of this one.
+//! One listener is on loopback, which containers cannot reach. Each container network has another one, on the address
+//! that this machine has in the network. Each accepts only clients of its own network, because other machines can send
+//! packets to any address of this one.
 
 use std::io;
 use std::net::SocketAddr;
@@ -23,10 +23,10 @@ use super::service::Service;
 /// How long a client may take to send the head of a request, and a connection may be unused.
 const HEAD_TIMEOUT: Duration = Duration::from_mins(5);
 
-/// Maximum number of connections at once of a listener.
+/// Maximum number of concurrent connections of a listener.
 const MAX_CONNECTIONS: usize = 512;
 
-/// Pause after an error of the system, as of too many open files.
+/// Pause after a system error, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Starts to listen. The listener ends when `tasks` is dropped. Returns its address.
@@ -104,7 +104,7 @@ mod tests {
     async fn ask(address: SocketAddr) -> String {
         let mut stream = TcpStream::connect(address).await.expect("connected");
         let mut answer = String::new();
-        // A refused client finds the connection closed, at one call or the other.
+        // The client notices the closed connection either when it sends or when it receives.
         let sent = stream.write_all(b"GET /none HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
         let read = stream.read_to_string(&mut answer).await;
         if sent.and(read).is_ok() { answer } else { String::new() }

@@ -1,4 +1,4 @@
-//! What the server of an attempt works on.
+//! State of the server of an attempt.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -34,12 +34,12 @@ pub(super) struct Service {
     jobs: Mutex<HashMap<String, Arc<Session>>>,
 }
 
-/// What the workflow allows a job.
+/// Permissions of a job from its workflow.
 #[derive(Clone, Debug, Default)]
 pub(in crate::engine) struct Rights {
-    /// Claims of its identity tokens, if it may ask for them.
+    /// Claims of its identity tokens, if it may request them.
     pub(in crate::engine) identity: Option<JobClaims>,
-    /// `cache-mode`, if it is written.
+    /// `cache-mode`, if the workflow sets it.
     pub(in crate::engine) cache_mode: Option<CacheMode>,
 }
 
@@ -50,13 +50,13 @@ pub(super) struct Session {
     pub(super) token: String,
     /// What the job may do with caches.
     pub(super) cache_mode: CacheMode,
-    /// What the job needs to ask for identity tokens, if it may.
+    /// What the job needs to request identity tokens, if it may.
     pub(super) identity: Option<Identity>,
 }
 
-/// What a job needs to ask for identity tokens.
+/// What a job needs to request identity tokens.
 pub(super) struct Identity {
-    /// Token for these requests alone.
+    /// Token for identity requests only.
     pub(super) token: String,
     pub(super) claims: JobClaims,
 }
@@ -76,7 +76,7 @@ impl Service {
         Self { run, signer, uploads, artifacts, caches, facts, repository, releases, jobs: Mutex::default() }
     }
 
-    /// Returns the session of a job, and whether it is new.
+    /// Returns the session of a job, creating it if necessary, and whether it is new.
     pub(super) fn open(&self, ids: &TokenIds, job: &JobId, rights: &Rights) -> (Arc<Session>, bool) {
         let mut jobs = self.lock();
         if let Some(known) = jobs.get(&ids.job) {

@@ -1,7 +1,7 @@
 //! Tokens of jobs and signatures of links.
 //!
-//! Clients read the token of a job as a JSON Web Token but do not check it; the server does, by the HMAC of a key that
-//! lives as long as the server. Links to data are signed separately, because clients send no token with them.
+//! Clients parse the token of a job as a JSON Web Token but do not verify it. The server verifies it by its HMAC, whose
+//! key lives as long as the server. Links to data are signed separately, because clients send no token with them.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 
 use crate::store::digest::hmac_sha256;
 
-/// How long tokens are valid in seconds: longer than any job, as the server ends with the run.
+/// Lifetime of tokens in seconds. Longer than any job, as the server ends with the run anyway.
 const LIFETIME: u64 = 30 * 24 * 60 * 60;
 
-/// Base64 with the alphabet for addresses, with or without padding: clients strip the padding of signatures.
+/// URL-safe base64 with optional padding, as clients strip the padding of signatures.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::URL_SAFE,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
@@ -38,7 +38,7 @@ impl Scope {
     }
 }
 
-/// The job that a token belongs to. Both ids are opaque for clients, which send them back with each request.
+/// The job that a token belongs to. Clients treat both ids as opaque, and send them back with each request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TokenIds {
     /// Id of the run, the same for all its jobs and attempts.
@@ -53,7 +53,7 @@ struct Claims {
     exp: u64,
 }
 
-/// Signs and checks tokens and links.
+/// Signs and verifies tokens and links.
 pub(super) struct Signer {
     key: [u8; 32],
 }
@@ -62,15 +62,15 @@ impl Signer {
     /// Returns a signer with a random key.
     ///
     /// # Errors
-    /// The system has no randomness.
+    /// The system cannot generate random numbers.
     pub(super) fn new() -> Result<Self, getrandom::Error> {
         let mut key = [0; 32];
         getrandom::fill(&mut key)?;
         Ok(Self { key })
     }
 
-    /// Returns a token. `cache` are the refs whose caches the job may use, with 1 to read and 3 to read and write: some
-    /// clients look at it. `now` is in seconds.
+    /// Returns a token. `cache` lists the refs whose caches the job may use, each with its permissions, which some
+    /// clients check: 1 to read, 2 to write, 3 for both. `now` is in seconds.
     pub(super) fn token(&self, scope: Scope, ids: &TokenIds, cache: &[(String, u8)], now: u64) -> String {
         let access: Vec<_> =
             cache.iter().map(|(scope, permission)| json!({"Scope": scope, "Permission": permission})).collect();
@@ -104,16 +104,16 @@ impl Signer {
         encode(&hmac_sha256(&self.key, text.as_bytes()))
     }
 
-    /// Whether a signature is that of a text.
+    /// Verifies the signature of a text.
     pub(super) fn is_signed(&self, text: &str, signature: &str) -> bool {
         let Ok(given) = LENIENT.decode(signature) else { return false };
         let expected = hmac_sha256(&self.key, text.as_bytes());
-        // All bytes are compared, so that the time does not depend on where they differ.
+        // Compares all bytes, so that the time does not reveal where they differ.
         given.len() == expected.len() && given.iter().zip(&expected).fold(0, |all, (a, b)| all | (a ^ b)) == 0
     }
 }
 
-/// Returns bytes in base64 for addresses, without padding.
+/// Encodes bytes in URL-safe base64 without padding.
 pub(super) fn encode(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }

@@ -1,7 +1,7 @@
 //! Uploads in progress: blocks that arrive in any order and in parallel, and become one file.
 //!
-//! They are in the folder `uploads/` of the run, on the file system of the artifacts and caches, so that a finished upload
-//! becomes one of them by a rename. Whatever a killed worker left there is removed when the next one starts.
+//! Uploads are stored in the folder `uploads/` of the run, on the same file system as artifacts and caches, so that a
+//! finished upload becomes one of them by a rename. The next worker removes what a killed worker left there.
 
 use std::collections::HashMap;
 use std::fs;
@@ -23,10 +23,10 @@ use crate::store::folder::make_private;
 
 use super::error::ServiceError;
 
-/// How much of a body is collected in memory before it is written, in bytes.
+/// Number of bytes of a body that are buffered before they are written.
 const PORTION: usize = 1024 * 1024;
 
-/// Maximum size in bytes of data that is read although it cannot be stored: the largest block of a client.
+/// Maximum number of bytes to read and discard if data cannot be stored: the largest block of a client.
 const MAX_DISCARDED: usize = 128 * 1024 * 1024;
 
 /// Maximum number of uploads in progress.
@@ -43,12 +43,12 @@ pub(super) struct Uploads {
 pub(super) struct Upload {
     /// Id of the job that uploads, see [`super::token::TokenIds`].
     pub(super) job: String,
-    /// Key of what is uploaded, which only one upload can have at a time.
+    /// Key of the uploaded data. Only one upload can have it at a time.
     pub(super) name: String,
     folder: PathBuf,
     /// Maximum size in bytes.
     limit: u64,
-    /// Bytes received so far, blocks that were sent twice included.
+    /// Number of bytes received so far, including blocks that were sent twice.
     received: AtomicU64,
     next: AtomicU64,
 }
@@ -60,7 +60,7 @@ impl Uploads {
     /// The folder cannot be emptied.
     pub(super) fn new(folder: &Path, attempt: u32) -> io::Result<Self> {
         remove(folder)?;
-        // The last connection of an attempt may end after the next one has begun.
+        // The last connection of an attempt may end after the next attempt has started.
         let folder = folder.join(attempt.to_string());
         Ok(Self { folder, open: Mutex::default(), next: AtomicU64::new(1) })
     }
@@ -68,7 +68,7 @@ impl Uploads {
     /// Starts an upload of at most `limit` bytes. Returns its id.
     ///
     /// # Errors
-    /// `name` is being uploaded, there are too many uploads, or the folder cannot be made.
+    /// `name` is already being uploaded, there are too many uploads, or the folder cannot be created.
     pub(super) fn begin(&self, job: &str, name: &str, limit: u64) -> Result<String, ServiceError> {
         let mut open = self.lock();
         if open.values().any(|upload| upload.name == name) {
@@ -94,7 +94,7 @@ impl Uploads {
         self.lock().get(id).cloned().ok_or(ServiceError::NotFound("upload"))
     }
 
-    /// Returns the upload of a name by a job.
+    /// Returns the upload of a job with this name.
     ///
     /// # Errors
     /// No such upload.
@@ -105,7 +105,7 @@ impl Uploads {
         found.ok_or(ServiceError::NotFound("upload"))
     }
 
-    /// Ends an upload, and removes what is left of it.
+    /// Ends an upload, and removes its remaining files.
     pub(super) fn end(&self, id: &str) {
         if let Some(upload) = self.lock().remove(id)
             && let Err(error) = remove(&upload.folder)
@@ -114,7 +114,7 @@ impl Uploads {
         }
     }
 
-    /// Ends all uploads of a job, which has ended.
+    /// Ends all uploads of a completed job.
     pub(super) fn end_all(&self, job: &str) {
         let of_job: Vec<_> =
             self.lock().iter().filter(|(_, upload)| upload.job == job).map(|(id, _)| id.clone()).collect();
@@ -131,13 +131,13 @@ impl Uploads {
 impl Drop for Uploads {
     fn drop(&mut self) {
         let _ = remove(&self.folder);
-        // Unless there is another attempt.
+        // Fails if another attempt still has uploads.
         let _ = self.folder.parent().map(fs::remove_dir);
     }
 }
 
 impl Upload {
-    /// Receives a block. It replaces an earlier one of the same id, but only once it is complete.
+    /// Receives a block. It replaces an earlier block with the same id once it is complete.
     ///
     /// # Errors
     /// The client ends early, the data is too large, or the disk is full.
@@ -145,7 +145,7 @@ impl Upload {
         self.receive_file(body, &self.block(id)).await
     }
 
-    /// Makes the blocks of a list, in its order, the data of the upload.
+    /// Concatenates the listed blocks, in order, to the data of the upload.
     ///
     /// # Errors
     /// A block is missing, or the disk is full.
@@ -189,7 +189,7 @@ impl Upload {
         self.receive(body, &file, offset).await.map(drop)
     }
 
-    /// Ends the data: returns the folder with the file `data`.
+    /// Completes the upload, and returns the folder with the file `data` and its size.
     ///
     /// # Errors
     /// Nothing was received, or the size is not the one that the client names.
@@ -260,13 +260,13 @@ impl Upload {
         self.folder.join(format!("block-{}", hexadecimal(id)))
     }
 
-    /// Returns a new path for data that is not complete.
+    /// Returns a new path for incomplete data.
     fn part(&self) -> PathBuf {
         self.folder.join(format!("part-{}", self.next.fetch_add(1, Ordering::Relaxed)))
     }
 }
 
-/// Reads the rest of a body, so that the client reads the answer: it looks for it only once all is sent.
+/// Reads and discards the rest of a body: the client reads the answer only after it has sent everything.
 async fn discard(mut body: Incoming) {
     let mut left = MAX_DISCARDED;
     while left > 0

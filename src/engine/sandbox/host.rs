@@ -130,8 +130,8 @@ pub fn find_program(name: &str, path: &OsStr) -> Option<PathBuf> {
     }
 }
 
-/// Adds to the error of a start what is missing. The system reports the same error for the program, the interpreter of a
-/// script and the working directory.
+/// Adds to an error of starting a process what exactly is missing. The system reports the same error for the program,
+/// the interpreter of a script and the working directory.
 fn explained(launch: &Launch, error: io::Error) -> io::Error {
     let (cwd, program) = (launch.cwd.display(), launch.program.display());
     let text = match error.kind() {
@@ -157,7 +157,7 @@ fn interpreter(script: &Path) -> Option<String> {
     let mut start = Vec::new();
     crate::files::open(script).ok()?.take(MAX_INTERPRETER).read_to_end(&mut start).ok()?;
     let line = start.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
-    // A script with line ends of Windows names an interpreter that ends in `\r`.
+    // With Windows line endings, the name of the interpreter ends in `\r`.
     Some(String::from_utf8_lossy(line).trim_matches([' ', '\t']).split([' ', '\t']).next()?.replace('\r', "\\r"))
 }
 
@@ -176,7 +176,7 @@ pub fn signal_group(group: i32, interrupt: Interrupt) {
         Interrupt::Kill => Signal::KILL,
     };
     if let Some(pid) = Pid::from_raw(group).filter(|_| group > 1) {
-        // The group may have ended meanwhile.
+        // The group may have ended in the meantime.
         let _ = rustix::process::kill_process_group(pid, signal);
     }
 }
@@ -226,8 +226,8 @@ fn carriers(wanted: &[u8]) -> Vec<Pid> {
     pids.filter(|pid| *pid != own).filter(carries).collect()
 }
 
-/// Returns the process group of a process, or `None` if the process has ended or its group was made outside of this
-/// container: the kernel then answers 0, which is the number of no group.
+/// Returns the process group of a process. `None` if the process has ended, or if its group was created outside of this
+/// container: the kernel then reports 0, which is not the number of a group.
 fn group_of(pid: Pid) -> Option<Pid> {
     let stat = std::fs::read(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
     // The second field is the name of the program in parentheses, which can hold any byte. State, parent and group follow.

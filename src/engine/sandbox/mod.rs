@@ -41,10 +41,11 @@ pub trait Sandbox: Send + Sync {
     /// Returns a description for users: `host`, `docker ci-base:local`.
     fn describe(&self) -> String;
 
-    /// Whether processes run in a container: files written on this machine are sent to it, and its programs are its own.
+    /// Whether processes run in a container: files written on this machine are copied to it, and it has its own
+    /// programs.
     fn is_container(&self) -> bool;
 
-    /// Whether the processes run on another machine: files that they write are here only after [`Sandbox::fetch`].
+    /// Whether the processes run on another machine. Files that they write are only here after [`Sandbox::fetch`].
     fn is_elsewhere(&self) -> bool {
         false
     }
@@ -54,7 +55,7 @@ pub trait Sandbox: Send + Sync {
         None
     }
 
-    /// Returns the environment that every process starts from.
+    /// Returns the base environment of every process.
     fn environment(&self) -> &[(OsString, OsString)];
 
     /// Returns the shells for a step without `shell:`, best first.
@@ -93,7 +94,7 @@ pub trait Sandbox: Send + Sync {
     /// Copies files below this path to the sandbox. Does nothing unless the sandbox is on another machine.
     ///
     /// # Errors
-    /// The sandbox does not answer.
+    /// The sandbox does not respond.
     fn send<'a>(&'a self, _path: &'a Path) -> BoxFuture<'a, io::Result<()>> {
         ready(Ok(())).boxed()
     }
@@ -102,7 +103,7 @@ pub trait Sandbox: Send + Sync {
     /// counterpart of [`Sandbox::send`].
     ///
     /// # Errors
-    /// The sandbox does not answer, there is nothing (`NotFound`), or it is larger (`FileTooLarge`).
+    /// The sandbox does not respond, the file does not exist (`NotFound`), or it is larger (`FileTooLarge`).
     fn fetch<'a>(&'a self, _path: &'a Path, _limit: u64) -> BoxFuture<'a, io::Result<()>> {
         ready(Ok(())).boxed()
     }
@@ -122,7 +123,7 @@ pub struct Launch {
     pub cwd: PathBuf,
     /// Complete environment.
     pub env: Vec<(OsString, OsString)>,
-    /// Whether it is a background step: other steps start while it runs.
+    /// Whether it is a background step, during which other steps start.
     pub background: bool,
 }
 

@@ -2,12 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-/// An address of this machine, and the network in which it is reached.
+/// A network, with the address of this machine in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Network {
     /// Address of this machine in the network.
     pub address: IpAddr,
-    /// Number of leading bits that the addresses of the network share.
+    /// Length of the network prefix in bits.
     pub prefix: u8,
 }
 
@@ -19,7 +19,7 @@ impl Network {
     #[must_use]
     pub fn parse(gateway: &str, subnet: &str) -> Option<Self> {
         let (_, prefix) = subnet.split_once('/')?;
-        // Some engines write the prefix behind the gateway, too.
+        // Some engines append the prefix length to the gateway, too.
         let address = gateway.split('/').next()?.parse().ok()?;
         Some(Self { address, prefix: prefix.parse().ok()? })
     }

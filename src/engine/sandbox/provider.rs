@@ -175,8 +175,8 @@ pub trait Machine: Send + Sync {
     /// Returns the entries of the `job` context.
     fn attachments(&self) -> Attachments;
 
-    /// Returns the network through which containers of the job reach this machine. `None` if there is no such network:
-    /// the containers run on another machine. By default, no network leads there.
+    /// Returns the network through which containers of the job reach this machine. `None` if there is none because the
+    /// containers run on another machine. The default is `None`.
     ///
     /// # Errors
     /// The provider does not answer.
@@ -188,7 +188,7 @@ pub trait Machine: Send + Sync {
     /// succeed then. Never resolves for a machine that cannot be lost.
     fn lost(&self) -> BoxFuture<'_, ProviderError>;
 
-    /// Describes services that are not healthy, for a job that failed.
+    /// Describes unhealthy services, for a job that failed.
     fn troubles(&self) -> Vec<String>;
 
     /// Keeps a snapshot of the container of a failed job, for `cuelight shell`.
@@ -201,8 +201,8 @@ pub trait Machine: Send + Sync {
     /// container may still be starting.
     ///
     /// # Errors
-    /// A resource could not be removed. [`Provider::holdings`] lists it, as soon as the provider answers again if the
-    /// error is [`ProviderError::Unavailable`].
+    /// A resource could not be removed. [`Provider::holdings`] still lists it; after [`ProviderError::Unavailable`],
+    /// once the provider responds again.
     fn stop<'a>(&'a mut self, settled: bool, say: &'a mut Say<'_>) -> BoxFuture<'a, Result<(), ProviderError>>;
 }
 
@@ -217,7 +217,7 @@ pub enum Base {
     Container,
 }
 
-/// Requirements of a job on its provider.
+/// Requirements that a job has on its provider.
 pub struct Requirements<'r> {
     /// Folder of the run.
     pub run: &'r RunFolder,

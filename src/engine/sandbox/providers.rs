@@ -132,8 +132,8 @@ impl Providers {
     }
 
     /// Removes all resources of these runs: containers, networks, volumes, and the snapshots of failed jobs. Returns
-    /// what was removed. Must be called before the folders of the runs are removed, as they hold the addresses of
-    /// engines, and while the caller holds the locks of the runs.
+    /// what was removed. Must be called while the caller holds the locks of the runs, and before their folders are
+    /// removed, because they contain the addresses of engines.
     ///
     /// # Errors
     /// The first provider that does not answer or could not remove a resource, after trying all others. The folders may

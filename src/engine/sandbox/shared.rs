@@ -43,7 +43,7 @@ pub fn outside(shared: &[SharedFolder], path: &Path) -> PathBuf {
     translate(shared.iter().map(|one| (&one.inside, &one.outside)), path)
 }
 
-/// Whether a folder is part of another one, at the same place in it on both sides.
+/// Whether a folder is inside another one, at the same relative path on both sides.
 #[must_use]
 pub fn is_covered(shared: &[SharedFolder], folder: &SharedFolder) -> bool {
     let others = shared.iter().filter(|other| *other != folder);
@@ -51,8 +51,9 @@ pub fn is_covered(shared: &[SharedFolder], folder: &SharedFolder) -> bool {
     around.any(|(below, other)| other.inside.join(below) == folder.inside)
 }
 
-/// Adds mount points for the folders that lie in others, and for those above them. A container can put a link in the place of
-/// any other folder that it may write: containers that start later would see whatever folder of this machine it names.
+/// Adds mount points for folders that are inside others, and for their parent folders. A container can replace any
+/// other folder that it may write by a link, so that containers that start later would see an arbitrary folder of this
+/// machine.
 #[must_use]
 pub fn pinned(shared: Vec<SharedFolder>) -> Vec<SharedFolder> {
     let mut pins: Vec<SharedFolder> = Vec::new();
@@ -66,12 +67,12 @@ pub fn pinned(shared: Vec<SharedFolder>) -> Vec<SharedFolder> {
             }
         }
     }
-    // Of two paths in the container, the last one counts.
+    // If two entries have the same path in the container, the last one wins.
     pins.extend(shared);
     pins
 }
 
-/// Reads a file by its path in the container. Links of the container are followed inside the shared folder alone.
+/// Reads a file by its path in the container. Links are followed only inside the shared folder.
 ///
 /// # Errors
 /// The file cannot be read, is larger than `limit` bytes, or is in none of the folders.

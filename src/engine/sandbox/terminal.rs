@@ -24,7 +24,7 @@ pub struct ShellRequest<'r> {
 
 /// A shell that is ready to run.
 pub trait Shell: Send {
-    /// Returns a description of where the shell runs: `the container of test`, or a folder.
+    /// Returns where the shell runs, for users: `the container of test`, or a folder.
     fn place(&self) -> String;
 
     /// Runs the shell until it ends, and removes the resources made for it. Returns its exit code.

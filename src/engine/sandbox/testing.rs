@@ -14,7 +14,7 @@ use super::providers::Providers;
 use super::shared::SharedFolder;
 use super::terminal::{Shell, ShellRequest};
 
-/// Answers of a scripted provider, and the requests that it got.
+/// Behaviour of scripted providers, and the requests that they got.
 #[derive(Default)]
 pub(crate) struct Script {
     /// Requirements that cannot be met.

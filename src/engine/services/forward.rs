@@ -1,4 +1,4 @@
-//! Makes `localhost:PORT` inside a job's container lead to services, each of which has its own network namespace.
+//! Makes `localhost:PORT` in a job's container lead to services, which have separate network namespaces.
 //!
 //! [`routes`] assigns ports of `localhost` to services; [`serve`] relays the connections. `cuelight forward` runs it in
 //! a helper container that shares the network of the job's container.
@@ -85,7 +85,7 @@ async fn relay(listener: TcpListener, to: String) {
     while let Ok((mut near, _)) = listener.accept().await {
         let to = to.clone();
         tokio::spawn(async move {
-            // If the service does not listen yet, the connection is closed, like a refused connection.
+            // If the service is not listening yet, the connection is closed, as if it had been refused.
             if let Ok(mut far) = TcpStream::connect(&to).await {
                 let _ = near.set_nodelay(true);
                 let _ = far.set_nodelay(true);

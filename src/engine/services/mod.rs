@@ -21,7 +21,7 @@ use super::sandbox::provider::ProviderError;
 pub mod forward;
 pub(super) mod ports;
 
-/// Number of log lines shown of a service that failed.
+/// Number of log lines to show of a failed service.
 const LAST_LINES: usize = 20;
 
 /// Operations of a provider on services.
@@ -50,7 +50,7 @@ pub trait ServiceHost: Send + Sync {
     /// The provider does not answer.
     fn remove<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(), ProviderError>>;
 
-    /// Reports changes to the board until it is dropped. Never returns.
+    /// Reports changes to the board until the future is dropped. Never resolves.
     fn watch<'a>(&'a self, board: &'a Board) -> BoxFuture<'a, ()>;
 }
 
@@ -102,7 +102,7 @@ impl Board {
         Some(Observation { state: service.state, detail: service.detail.clone(), restarts: service.restarts })
     }
 
-    /// Reports the state of a service. A change of the detail alone is ignored: output of the health check is recorded
+    /// Reports the state of a service. A change of only the detail is ignored: the output of a health check is recorded
     /// with the state that it led to, not on every check.
     pub fn report(&self, id: &str, observation: Observation) {
         let is_news = |last: Observation| last.state != observation.state || last.restarts != observation.restarts;
@@ -111,7 +111,7 @@ impl Board {
         }
     }
 
-    /// Reports that a service was removed from outside.
+    /// Reports that something else removed a service.
     pub fn report_removed(&self, id: &str) {
         let Some(last) = self.last(id) else { return };
         let detail = Some("its container was removed".to_owned());
@@ -208,7 +208,7 @@ impl Services {
             }
             say("##[endgroup]");
             let last = lines.last().map_or("it is empty", String::as_str);
-            // As on GitHub, a service without a health check may have ended because it has finished its work.
+            // As on GitHub, a service without a health check may simply have finished its work.
             if one.has_health_check || service.state == ServiceState::Unhealthy {
                 failed.push(format!("{text}; its log ends: {last}"));
             } else {
@@ -255,7 +255,7 @@ impl Services {
     /// Stops watching, and removes all services in parallel.
     pub async fn stop(self) {
         self.watcher.abort();
-        // A service that cannot be removed now is found by its job when the machine stops.
+        // A service that cannot be removed now is removed when the machine stops.
         join_all(self.started.iter().map(|one| self.host.remove(&one.id))).await;
         let last = self.board.states.borrow().clone();
         for service in last.into_values().filter(|service| service.state != ServiceState::Exited) {

@@ -13,7 +13,7 @@ use crate::files::read_own_text;
 use crate::store::folder::make_private;
 use crate::store::{StoreError, hint, lock};
 
-/// Time between two checks of a port that is in use.
+/// Interval for checking a port that is in use.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How long a port may stay in use after its lock was released: the container engine closes it slightly later.
@@ -53,8 +53,8 @@ pub(in crate::engine) enum ClaimError {
     Lock(#[from] StoreError),
 }
 
-/// Claims ports in ascending order, so that two jobs that need the same ports cannot block each other. `who` describes
-/// this job to those that wait for it; `waiting` gets the reason for which this job waits, each time the reason
+/// Claims ports in ascending order, so that two jobs that need the same ports cannot block each other. `who`
+/// describes this job to jobs that wait for it; `waiting` is called with the reason why this job waits, whenever it
 /// changes.
 ///
 /// # Errors

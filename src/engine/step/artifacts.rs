@@ -1,7 +1,8 @@
-//! `GITHUB_ARTIFACTS`: files and images that the steps of a job declare as what it made, a line each.
+//! `GITHUB_ARTIFACTS`: files and images that the steps of a job declare as its products, one per line.
 //!
-//! A line is a path, relative to the workspace, or an image with its digest (`name@sha256:…`); `file://` and `oci://` say
-//! which. Later steps read all of them as JSON in the file that `GITHUB_ARTIFACTS_LIST` names.
+//! A line is a path relative to the workspace, or an image with its digest (`name@sha256:…`); the prefixes `file://`
+//! and `oci://` make the kind explicit. Later steps can read all of them as JSON from the file named by
+//! `GITHUB_ARTIFACTS_LIST`.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -43,7 +44,7 @@ enum Kind {
     Oci,
 }
 
-/// The list, as later steps read it.
+/// The list in the form that later steps read.
 #[derive(Serialize)]
 struct List<'l> {
     version: u32,
@@ -57,7 +58,7 @@ struct Subject<'l> {
     artifact: &'l Artifact,
 }
 
-/// A line that declares no artifact.
+/// An invalid line in a declaration of artifacts.
 #[derive(Debug, thiserror::Error)]
 #[error("GITHUB_ARTIFACTS: line {line}: {fault}")]
 pub(in crate::engine) struct ArtifactError {
@@ -104,8 +105,8 @@ impl Artifacts {
         serde_json::to_string(&List { version: 1, subjects }).unwrap_or_default()
     }
 
-    /// Adds what a step declared. Returns how many artifacts are new, and how many the job has. May block on the file
-    /// system.
+    /// Adds the artifacts that a step declared. Returns the number of new artifacts, and the total of the job. May
+    /// block on the file system.
     ///
     /// # Errors
     /// The first wrong line. Nothing is added then.
@@ -140,7 +141,7 @@ impl Artifacts {
     }
 }
 
-/// Reads a line.
+/// Parses a line.
 fn artifact(line: &str, place: Place<'_>) -> Result<(String, Artifact), ArtifactFault> {
     if line.contains('=') {
         return Err(ArtifactFault::Equals);
@@ -190,8 +191,8 @@ fn file(path: &str, place: Place<'_>) -> Result<(String, Artifact), ArtifactFaul
     Ok((name, Artifact { digest: format!("sha256:{}", hexadecimal(&hash.finalize())), kind: Kind::File }))
 }
 
-/// Opens a file that a step named. A container has only files of its folders read: a link in it may name any file of this
-/// machine.
+/// Opens a file that a step named. For a container, only files in its shared folders are read, because a link in the
+/// container may name any file of this machine.
 fn open(path: &str, place: Place<'_>) -> Result<File, ArtifactFault> {
     let fault = |source| ArtifactFault::File { path: path.to_owned(), source };
     let Place { sandbox, workspace, temp } = place;

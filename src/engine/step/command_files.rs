@@ -1,5 +1,6 @@
 //! The files through which a step passes values to the runner: `GITHUB_ENV`, `_OUTPUT`, `_STATE`, `_PATH`,
-//! `_STEP_SUMMARY` and `_ARTIFACTS`. They are new for every step, read whatever its exit code was, and removed.
+//! `_STEP_SUMMARY` and `_ARTIFACTS`. Each step gets new files, which are read after the step, whatever its exit code,
+//! and then removed.
 //!
 //! Their names differ from step to step, so that a process that outlives its step cannot write into the files of a
 //! later one.
@@ -27,11 +28,11 @@ pub(crate) struct Left {
     pub(crate) summary: String,
     /// Lines that declare artifacts.
     pub(crate) artifacts: String,
-    /// Whether it made a value secret that was not.
+    /// Whether the step masked a value that was not a secret before.
     pub(crate) masked: bool,
-    /// Values that were rejected without failing the step: messages.
+    /// Messages about values that were rejected without failing the step.
     pub(crate) refused: Vec<String>,
-    /// Why the step fails although its process may have succeeded.
+    /// Why the step fails even if its process succeeds.
     pub(crate) error: Option<String>,
 }
 
@@ -39,7 +40,7 @@ pub(crate) struct Left {
 #[derive(Debug, thiserror::Error)]
 #[error("{name}: {fault}")]
 pub(crate) struct CommandFileError {
-    /// Name of the variable that names the file.
+    /// Name of the variable that contains the path of the file.
     name: &'static str,
     fault: CommandFileFault,
 }
@@ -71,7 +72,7 @@ enum LineFault {
     NotAPair(String),
     #[error("`<<` needs a name before it and a mark after it")]
     NoMark,
-    #[error("the value of `{name}` has no end: no line is `{mark}`")]
+    #[error("the value of `{name}` is not terminated: no line is `{mark}`")]
     NoEnd { name: String, mark: String },
 }
 
@@ -81,8 +82,8 @@ const MAX_SUMMARY: u64 = 1024 * 1024;
 /// Maximum size of the declaration of artifacts in bytes. GitHub fails the step for a larger one.
 const MAX_ARTIFACTS: u64 = 1024 * 1024;
 
-/// Name of the variable of the file in which a step may declare artifacts. Few steps do, so the file is not made: writing to
-/// it makes it.
+/// Variable with the path of the file in which a step may declare artifacts. The file is not created in advance,
+/// because few steps write to it.
 const ARTIFACTS: &str = "GITHUB_ARTIFACTS";
 
 /// Name of the variable, and of the file, with the artifacts that the earlier steps of the job have declared.
@@ -91,16 +92,16 @@ pub(crate) const ARTIFACTS_LIST: &str = "GITHUB_ARTIFACTS_LIST";
 /// Maximum size of each other file in bytes. GitHub limits all outputs of a job to 1 MiB.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
 
-/// Name of the folder of the files, below that of the job's temporary files.
+/// Name of the folder of the files, below the folder of the job's temporary files.
 pub(crate) const FOLDER: &str = "_runner_file_commands";
 
 /// Names of the variables, each also the name of its file.
 const FILES: [&str; 5] = ["GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_STATE", "GITHUB_PATH", "GITHUB_STEP_SUMMARY"];
 
-/// The files of one step. The step may replace them with anything, so they are opened relative to the folder above that
-/// of the temporary files, without following links.
+/// The files of one step. A step may replace them with anything, so they are opened relative to the parent of the
+/// temporary folder, without following links.
 pub(crate) struct CommandFiles {
-    /// Folder above that of the temporary files.
+    /// Parent of the folder of temporary files.
     root: Folder,
     /// Path of the files' folder, below `root`.
     below: PathBuf,
@@ -137,7 +138,7 @@ impl CommandFiles {
         &self.folder
     }
 
-    /// Brings the files from the machine of the sandbox. A summary that is too large is dropped there.
+    /// Fetches the files from the sandbox's machine. A summary that is too large is dropped there.
     ///
     /// # Errors
     /// The first file that cannot be fetched, or is larger than its limit.
@@ -167,8 +168,8 @@ impl CommandFiles {
         files.chain([(ARTIFACTS_LIST.to_owned(), list)])
     }
 
-    /// Removes the files if the step wrote into none, and returns whether it did. Waits for no file system that a step has
-    /// mounted, so that most steps need no other thread.
+    /// Removes the files if the step did not write to any of them, and returns whether that was so. Never blocks on a
+    /// file system that a step mounted, so most steps need no other thread.
     pub(crate) fn remove_untouched(&self) -> bool {
         let Ok(folder) = self.root.folder_at_once(&self.below) else { return false };
         let is_empty = |name: &str| matches!(folder.size_at_once(Path::new(&self.name(name))), Ok(0));
@@ -181,10 +182,10 @@ impl CommandFiles {
     /// Reads what the step wrote and removes the files. May block on the file system.
     ///
     /// # Errors
-    /// The first file that breaks the grammar or cannot be read. The content of the others is taken all the same.
+    /// The first file that has a syntax error or cannot be read. The content of the other files is still used.
     pub(crate) fn collect(self, left: &mut Left) -> Result<(), CommandFileError> {
         let opened = self.root.folder(&self.below).ok();
-        // A folder that is gone or was replaced is the error of each of its files.
+        // If the folder is gone or was replaced, each of its files reports an error.
         let (folder, below) = opened.as_ref().map_or((&self.root, &*self.below), |folder| (folder, Path::new("")));
         let read = |name: &str, limit| read(folder, &below.join(self.name(name)), limit);
         let mut first_error = None;
@@ -240,10 +241,10 @@ impl CommandFiles {
         first_error.map_or(Ok(()), Err)
     }
 
-    /// Replaces a file in the folder of the files that all steps of a job see.
+    /// Replaces a file in the folder that all steps of a job share.
     ///
     /// # Errors
-    /// Cannot be written, or a step put a link in the place of the folder.
+    /// The file cannot be written, or a step replaced the folder by a link.
     pub(crate) fn replace(temp: &Path, name: &str, text: &str) -> io::Result<()> {
         let (root, below) = Folder::above(temp)?;
         root.create(&below.join(FOLDER).join(name))?.write_all(text.as_bytes())
@@ -263,8 +264,8 @@ fn read(folder: &Folder, path: &Path, limit: u64) -> Result<String, FileError> {
     }
 }
 
-/// Decodes a file as GitHub's runner does: as UTF-8, or as UTF-16 if it starts with a byte order mark of UTF-16, as Windows
-/// PowerShell writes it. Invalid bytes become U+FFFD.
+/// Decodes a file like GitHub's runner: as UTF-8, or as UTF-16 if it starts with a byte order mark, as written by
+/// Windows PowerShell. Invalid bytes become U+FFFD.
 fn decoded(bytes: &[u8]) -> String {
     match bytes {
         [0xff, 0xfe, text @ ..] => utf16(text, u16::from_le_bytes),
@@ -279,7 +280,7 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> String {
     String::from_utf16_lossy(&units)
 }
 
-/// Reads `name=value` lines and `name<<MARK … MARK` blocks. Whichever of `=` and `<<` comes first decides.
+/// Parses `name=value` lines and `name<<MARK … MARK` blocks. The first of `=` and `<<` in a line decides which it is.
 ///
 /// # Errors
 /// The first line that is neither, or a block without its end. The pairs before it are in `into`.
@@ -497,7 +498,7 @@ mod tests {
         let (first, old) = files_of(temp.path());
         first.collect(&mut Left::default()).expect("nothing was written");
         let (second, _) = files_of(temp.path());
-        // A daemon of the first step.
+        // Written by a daemon of the first step.
         fs::write(&old["GITHUB_OUTPUT"], "late=1\n").expect("written");
         let mut left = Left::default();
         second.collect(&mut left).expect("nothing was written");

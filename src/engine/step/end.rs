@@ -43,7 +43,7 @@ impl StepEnd {
         Self::failed("the connection to the machine of the job was lost")
     }
 
-    /// Adds what may be the cause to the reason.
+    /// Appends a possible cause to the reason.
     pub(in crate::engine) fn add_reason(&mut self, more: Option<String>) {
         self.reason = [self.reason.take(), more].into_iter().flatten().reduce(|all, more| format!("{all}; {more}"));
     }

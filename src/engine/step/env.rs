@@ -32,8 +32,8 @@ pub(in crate::engine) struct Layers<'l> {
     pub(in crate::engine) tracking_id: &'l str,
     /// Folders that earlier steps wrote to `GITHUB_PATH`, newest first.
     pub(in crate::engine) path: &'l [String],
-    /// Translates the values that start with a slash from paths of the job's sandbox to paths of another sandbox, for a
-    /// process that runs there.
+    /// Translates values that start with a slash from paths of the job's sandbox to paths of the sandbox in which the
+    /// process runs, if it is another one.
     pub(in crate::engine) translate: Option<&'l dyn Fn(&str) -> String>,
 }
 
@@ -46,7 +46,7 @@ pub(in crate::engine) fn environment(layers: &Layers<'_>) -> Vec<(OsString, OsSt
     let owned =
         |map: &IndexMap<String, String>| map.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     let fixed = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
-    // Weakest first: later rows override earlier ones.
+    // Lowest priority first: later rows override earlier ones.
     let services = layers.services.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
     let table: [(Paths, Vec<(String, String)>); 10] = [
         (Paths::AsTheyAre, fixed("CI", "true")),
@@ -87,7 +87,7 @@ fn host(address: &str) -> Option<&str> {
     host.rsplit_once(':').map(|(host, _)| host)
 }
 
-/// Excludes a host from the proxy, if the environment has one: it is this machine.
+/// Excludes a host from the proxy if the environment sets one, because the host is this machine.
 fn reach_directly(all: &mut IndexMap<OsString, OsString>, host: &str) {
     let has_proxy = |name: &str| all.get(OsStr::new(name)).is_some_and(|proxy| !proxy.is_empty());
     if !["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"].into_iter().any(has_proxy) {

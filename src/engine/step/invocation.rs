@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use crate::engine::results::Client;
 use crate::engine::sandbox::Sandbox;
 
-/// A process to run as a step. All paths but those of [`files`](Self::files) are paths of the sandbox.
+/// A process to run as a step. All paths except [`files`](Self::files) are paths in the sandbox.
 #[derive(Default)]
 pub(in crate::engine) struct Invocation {
     /// Program, or empty for the entrypoint of the image.
@@ -26,7 +26,7 @@ pub(in crate::engine) struct Invocation {
     pub(in crate::engine) sandbox: Option<Arc<dyn Sandbox>>,
     /// Files on this machine written for the process. They are sent to the sandbox and removed afterwards.
     pub(in crate::engine) files: Vec<PathBuf>,
-    /// Which variables of the services it gets.
+    /// Kind of the client, which determines the variables of the services that it gets.
     pub(in crate::engine) client: Client,
     /// First line of the step's log.
     pub(in crate::engine) remark: Option<String>,

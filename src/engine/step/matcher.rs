@@ -31,10 +31,11 @@ const MAX_PATTERNS: usize = 20;
 /// Maximum number of matchers of a job.
 const MAX_MATCHERS: usize = 100;
 
-/// How much of the start of a line is matched, in bytes.
+/// Number of bytes at the start of a line that are matched.
 const MAX_MATCHED: usize = 16 * 1024;
 
-/// How long a line may be matched before the remaining matchers are left out. A matcher that takes as long gets a strike.
+/// How long a line may be matched before the remaining matchers are skipped. A matcher that takes this long gets a
+/// strike.
 const MAX_LINE_TIME: Duration = Duration::from_secs(1);
 
 /// How long the patterns of a file may take to compile.
@@ -43,7 +44,7 @@ const MAX_COMPILE_TIME: Duration = Duration::from_secs(5);
 /// Number of strikes after which a matcher is removed.
 const STRIKES: u32 = 3;
 
-/// A fault in the text of a matcher file.
+/// An error in the text of a matcher file.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MatcherError {
     #[error("not a problem matcher: {0}")]
@@ -60,7 +61,7 @@ pub(crate) enum MatcherError {
     Matcher { owner: String, fault: MatcherFault },
 }
 
-/// A fault in one matcher: a rule of GitHub's runner that it breaks.
+/// An error in one matcher: a violated rule of GitHub's runner.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MatcherFault {
     #[error("unknown severity `{0}`: expected error, warning or notice")]
@@ -101,7 +102,7 @@ struct Matcher {
     owner: String,
     severity: Level,
     patterns: Vec<Pattern>,
-    /// For each pattern but the last: what the patterns up to it have found, while the line before matched it.
+    /// For each pattern but the last: what the patterns up to it have captured, if the previous line matched it.
     begun: Vec<Option<Found>>,
     strikes: u32,
 }
@@ -165,7 +166,7 @@ struct PatternDefinition {
 /// Returns the owners that the text of a matcher file defines.
 ///
 /// # Errors
-/// Not a matcher file.
+/// The text is not a matcher file.
 pub(super) fn owners(text: &str) -> Result<Vec<String>, MatcherError> {
     Ok(read(text)?.problem_matcher.into_iter().map(|definition| definition.owner).collect())
 }
@@ -184,7 +185,7 @@ impl Matchers {
         Self { known: self.known.clone(), changed: Vec::new() }
     }
 
-    /// Registers and removes what was registered and removed in a copy.
+    /// Applies the registrations and removals that were made in a copy.
     pub(crate) fn join(&mut self, branch: Self) {
         for owner in &branch.changed {
             self.remove(owner);
@@ -193,10 +194,10 @@ impl Matchers {
         self.known.splice(0..0, branch.known.into_iter().filter(is_new));
     }
 
-    /// Registers what the text of a matcher file defines; a known owner is replaced.
+    /// Registers the matchers in the text of a matcher file. An existing matcher of the same owner is replaced.
     ///
     /// # Errors
-    /// Not a matcher file, or one of its matchers breaks a rule. Then none of them is registered.
+    /// The text is not a matcher file, or one of its matchers violates a rule. Then none of them is registered.
     pub(super) fn add(&mut self, text: &str) -> Result<(), MatcherError> {
         let defined = read(text)?.problem_matcher;
         let mut owners = HashSet::new();
@@ -290,7 +291,8 @@ impl Matcher {
         Ok(Self { owner, severity, patterns, begun, strikes: 0 })
     }
 
-    /// Returns the message that the line completes. Later patterns are tried first, so that a line moves a sequence on by one.
+    /// Returns the message that the line completes. Later patterns are tried first, so that a line advances a sequence
+    /// only once.
     fn scan(&mut self, line: &str) -> Option<Found> {
         let last = self.patterns.len() - 1;
         for at in (0..=last).rev() {
@@ -406,7 +408,7 @@ fn check(patterns: &[Pattern]) -> Result<(), MatcherFault> {
 }
 
 impl Found {
-    /// Adds what another pattern captured. No two patterns of a matcher capture the same field.
+    /// Adds the captures of another pattern. No two patterns of a matcher capture the same property.
     fn and(mut self, groups: &Groups, captures: &Captures<'_>) -> Self {
         let text =
             |group: Option<usize>| Some(captures.get(group?)?.as_str().to_owned()).filter(|text| !text.is_empty());
@@ -424,7 +426,8 @@ impl Found {
         self
     }
 
-    /// `None` if there is no message, or its severity is unknown: the line is then plain output.
+    /// Returns the annotation. `None` if there is no message or the severity is unknown, so that the line is plain
+    /// output.
     fn annotation(self, severity: Level, exists: &dyn Fn(&str) -> bool) -> Option<Annotation> {
         let level = self.severity.as_deref().map_or(Some(severity), level)?;
         let message = self.message.filter(|message| !message.trim().is_empty())?;
@@ -435,7 +438,7 @@ impl Found {
             _ => file,
         });
         let file = file.filter(|file| exists(file));
-        // A line number has no meaning without its file.
+        // A line number is meaningless without a file.
         let line = number(self.line).filter(|_| file.is_some());
         Some(Annotation {
             level,

@@ -1,11 +1,12 @@
 //! Output of a step's process on its way to the log: splits it into lines, and handles workflow commands and problem
 //! matchers.
 //!
-//! Most output is plain: a portion that cannot contain a command, while no matcher is registered, goes to the log
-//! unchanged. Only lines of up to [`MAX_LINE`] bytes are examined; a longer line is streamed as text, so that a line of
+//! Most output is plain: while no matcher is registered, a portion that cannot contain a command goes to the log
+//! unchanged. Only lines of up to [`MAX_LINE`] bytes are examined. A longer line is streamed as text, so that a line of
 //! 100 MB needs no memory.
 //!
-//! Matchers may be slow, so output is examined in short turns: between two of them the caller sees that the step must end.
+//! Matchers may be slow, so output is examined in short turns, between which the caller can check whether the step must
+//! end.
 
 use std::string::FromUtf8Error;
 use std::time::{Duration, Instant};
@@ -26,7 +27,7 @@ use super::workflow_command::{WorkflowCommand, may_hold_command};
 /// Maximum length in bytes of a line that is examined for commands and matches.
 const MAX_LINE: usize = 1024 * 1024;
 
-/// How long a turn of examining lines takes. One line may take longer.
+/// Duration of a turn of examining lines. A single line may take longer.
 const TURN: Duration = Duration::from_millis(20);
 
 /// Maximum size of a file with problem matchers, in bytes.
@@ -43,18 +44,18 @@ pub(super) struct Output<'a> {
     context: &'a StepContext<'a>,
     matchers: &'a mut Matchers,
     log: &'a mut dyn StepLog,
-    /// The start of a line whose end has not arrived.
+    /// The start of an incomplete line.
     line: Vec<u8>,
-    /// Number of bytes of `line` that are in the log already.
+    /// Number of bytes of `line` that are already in the log.
     shown: usize,
-    /// Whether the current line exceeds [`MAX_LINE`], so that the rest of it is text.
+    /// Whether the current line exceeds [`MAX_LINE`], so that the rest of it is treated as text.
     overlong: bool,
     /// Token of `stop-commands` that resumes commands, while they are stopped.
     stopped: Option<String>,
     unsecure: bool,
-    /// Output whose turn has not come.
+    /// Output that waits for a later turn.
     backlog: Vec<u8>,
-    /// Whether lines are matched, if there are matchers.
+    /// Whether problem matchers are applied.
     matching: bool,
     /// Number of annotations so far, by level.
     annotations: [usize; 3],
@@ -86,18 +87,18 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Takes a portion of output, cut anywhere. It is examined at once as far as that is done in one turn.
+    /// Takes a portion of output, split anywhere, and examines it for one turn.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         let examined = if self.is_behind() { 0 } else { self.examine(bytes) };
         self.backlog.extend_from_slice(&bytes[examined..]);
     }
 
-    /// Whether output is left for further turns.
+    /// Whether some output has not been examined yet.
     pub(super) fn is_behind(&self) -> bool {
         !self.backlog.is_empty()
     }
 
-    /// Examines the output that is left, for one turn.
+    /// Examines the remaining output for one turn.
     pub(super) fn catch_up(&mut self) {
         let mut backlog = std::mem::take(&mut self.backlog);
         let examined = self.examine(&backlog);
@@ -105,7 +106,7 @@ impl<'a> Output<'a> {
         self.backlog = backlog;
     }
 
-    /// Ends matching: the step must end, and its output is not to keep it. Output that is left becomes text.
+    /// Stops matching, so that output does not delay the end of the step. The remaining output is treated as text.
     pub(super) fn stop_matching(&mut self) {
         self.matching = false;
         while self.is_behind() {
@@ -113,7 +114,7 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Examines a portion for one turn, and returns how many bytes of it are done.
+    /// Examines a portion for one turn, and returns the number of bytes that were processed.
     fn examine(&mut self, bytes: &[u8]) -> usize {
         let Some(last) = memchr::memrchr(b'\n', bytes) else {
             self.hold(bytes);
@@ -143,8 +144,8 @@ impl<'a> Output<'a> {
         bytes.len()
     }
 
-    /// Writes the start of a line that is still open, if it cannot be a command, and notifies readers of the output
-    /// written so far.
+    /// Writes the start of an incomplete line if it cannot be a command, and notifies readers of the output written so
+    /// far.
     pub(super) fn flush(&mut self) {
         let end = certain_text(&self.line);
         if end > self.shown {
@@ -154,7 +155,7 @@ impl<'a> Output<'a> {
         self.log.flush();
     }
 
-    /// Writes a warning of the runner to the log, on a line alone.
+    /// Writes a warning of the runner to the log, on a separate line.
     pub(super) fn warn(&mut self, text: &str) {
         if self.shown > 0 {
             self.log.write(b"\n");
@@ -187,7 +188,7 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Handles complete lines for one turn, and returns how many bytes of them are done.
+    /// Handles complete lines for one turn, and returns the number of bytes that were processed.
     fn lines(&mut self, bytes: &[u8]) -> usize {
         if !self.is_matching() && !may_hold_command(bytes) {
             if !bytes.is_empty() {
@@ -213,7 +214,7 @@ impl<'a> Output<'a> {
         self.matching && !self.matchers.is_empty()
     }
 
-    /// Writes complete lines without the bytes that are in the log already.
+    /// Writes complete lines, except for the bytes that are already in the log.
     fn write_rest(&mut self, bytes: &[u8]) {
         self.log.write(&bytes[std::mem::take(&mut self.shown)..]);
     }
@@ -251,7 +252,7 @@ impl<'a> Output<'a> {
     }
 
     fn obey(&mut self, command: WorkflowCommand, bytes: &[u8]) {
-        // The older form may come after text of its line that is in the log already.
+        // In the older form, the command may follow text that is already in the log.
         if std::mem::take(&mut self.shown) > 0 {
             self.log.write(b"\n");
         }
@@ -292,10 +293,10 @@ impl<'a> Output<'a> {
             }
             WorkflowCommand::Group(title) => self.log.write(format!("##[group]{title}\n").as_bytes()),
             WorkflowCommand::EndGroup => self.log.write(b"##[endgroup]\n"),
-            // Commands are never echoed, so there is nothing to switch.
+            // Commands are never echoed, so this has no effect.
             WorkflowCommand::Echo(_) => {}
             WorkflowCommand::Stop(token) => {
-                // Masked, so that text in the output which repeats the token cannot resume commands.
+                // Masked, so that text in the output that repeats the token cannot resume commands.
                 if token.len() >= MIN_MASKED_TOKEN {
                     self.context.outlet.add_mask(&token);
                 }
@@ -346,7 +347,7 @@ impl<'a> Output<'a> {
     }
 }
 
-/// Reason why a file with problem matchers is not used.
+/// Why a matcher file is not used.
 #[derive(Debug, thiserror::Error)]
 enum MatcherFileError {
     #[error(transparent)]
@@ -358,7 +359,7 @@ enum MatcherFileError {
 }
 
 impl MatcherFileError {
-    /// Returns the message with the name of the file.
+    /// Returns the message, including the name of the file.
     fn of(&self, file: &str) -> String {
         match self {
             Self::Read(_) | Self::Text(_) => format!("cannot read {file}: {self}"),
@@ -367,13 +368,13 @@ impl MatcherFileError {
     }
 }
 
-/// Returns how much of the start of a line is text, whatever follows.
+/// Returns how many bytes at the start of a line are text, whatever follows.
 fn certain_text(line: &[u8]) -> usize {
     let start = line.utf8_chunks().next().map_or("", |chunk| chunk.valid().trim_start());
     if start.is_empty() || start.starts_with(':') || memchr::memmem::find(line, b"##[").is_some() {
         return 0;
     }
-    // The end may be cut inside `##[`.
+    // The line may have been cut inside `##[`.
     line.len() - line.iter().rev().take_while(|byte| **byte == b'#').count()
 }
 
@@ -388,7 +389,7 @@ mod tests {
     use crate::engine::testing::sandbox::{ProcessScript, ScriptedSandbox};
     use crate::model::{JobId, StepNumber};
 
-    /// A log that remembers what was in it at the last pause.
+    /// A log that remembers its content at the last pause.
     #[derive(Default)]
     struct Log {
         text: Vec<u8>,
@@ -407,7 +408,7 @@ mod tests {
         fn finish(&mut self) {}
     }
 
-    /// Results of some output.
+    /// Results of processing some output.
     struct Seen {
         log: String,
         /// The log at the last pause.
@@ -457,7 +458,7 @@ mod tests {
             while output.is_behind() {
                 output.catch_up();
             }
-            // An empty portion stands for a pause.
+            // An empty portion represents a pause.
             if portion.is_empty() {
                 output.flush();
             }

@@ -23,13 +23,13 @@ use super::output::Output;
 /// never end.
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The same on a machine that is lost: no answer is expected from there.
+/// The same on a lost machine, which is not expected to respond.
 const LOST_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long the files that a step left may take to read.
+/// Time limit for reading the files that a step left.
 const COLLECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long output may be written before readers are notified.
+/// Maximum time between output and the notification of readers.
 const FLUSH_AFTER: Duration = Duration::from_millis(50);
 
 /// Size in bytes of the buffer for reading output. A pipe holds up to 1 MiB.
@@ -49,7 +49,7 @@ pub(crate) struct StepProcess<'p> {
     pub(crate) limits: Limits,
 }
 
-/// When a step is ended before it ends by itself.
+/// Limits after which a step is ended.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Limits {
     /// Whether the step continues in a cancelled job, because its condition still holds.
@@ -73,7 +73,7 @@ pub(crate) struct Ended {
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {source}", what(program, image.as_deref()))]
 pub(crate) struct StartError {
-    /// Program; empty for that of an image.
+    /// Program; empty for the entrypoint of an image.
     program: PathBuf,
     /// Image of the container, if it was to run in one.
     image: Option<String>,
@@ -144,8 +144,8 @@ pub(crate) async fn run(
     Ok(Ended { end, left })
 }
 
-/// Reads what the step left, if anything, on a thread that may wait: a file system need not answer. Returns it with what is
-/// wrong with it.
+/// Reads what the step left, if anything, on a separate thread because a file system may block. Returns it with the
+/// error, if any.
 async fn collect(files: CommandFiles, mut left: Left) -> (Left, Option<String>) {
     if files.remove_untouched() {
         return (left, None);
@@ -169,7 +169,7 @@ struct Observed {
     killed: Option<KillReason>,
 }
 
-/// Waits for a reason to end the process, or to kill it once it is already being ended.
+/// Waits for a reason to end the process, or to kill it if it is already being ended.
 async fn must_end(cancel: &mut CancelWatch, limits: &Limits, killed: Option<KillReason>) -> KillReason {
     if killed.is_some() {
         return cancel.at_once().await;
@@ -233,7 +233,7 @@ async fn observe(
                 };
             }
             () = sleep_until(lost_at), if exited.is_none() => {
-                exited = Some(Err(io::Error::other("it did not end after it was killed")));
+                exited = Some(Err(io::Error::other("the process did not end after it was killed")));
                 open = false;
             }
             status = &mut exit, if exited.is_none() => {
@@ -273,11 +273,11 @@ async fn observe(
             }
         }
     }
-    let exit = exited.unwrap_or_else(|| Err(io::Error::other("its end was not observed")));
+    let exit = exited.unwrap_or_else(|| Err(io::Error::other("the end of the process was not observed")));
     Observed { exit, killed }
 }
 
-/// Returns the end of a step whose process was ended for this reason, or was not started for it.
+/// Returns the end of a step whose process was ended, or never started, for this reason.
 fn ended_early(why: KillReason, limits: &Limits) -> StepEnd {
     match why {
         KillReason::TimedOut => StepEnd::failed(limits.timeout.map_or_else(
@@ -294,7 +294,7 @@ fn ended_early(why: KillReason, limits: &Limits) -> StepEnd {
 }
 
 impl Observed {
-    /// Returns the end of the step. `error` is a failure besides that of the process.
+    /// Returns the end of the step. `error` is a failure in addition to that of the process.
     fn end(self, limits: &Limits, error: Option<String>) -> StepEnd {
         let (exit_code, signal) = match &self.exit {
             Ok(Exit::Code(code)) => (Some(*code), None),

@@ -86,11 +86,11 @@ impl Script<'_> {
         }
         let script = context.temp.join(format!("{}-{}{}", context.number, self.id, shell.extension()));
         let (above, temp) = Folder::above(context.temp)?;
-        // An earlier step may have put a link in its place.
+        // An earlier step may have put a link here.
         let mut file = above.create(&temp.join(script.file_name().unwrap_or_default()))?;
         file.write_all(shell.script(&body).as_ref())?;
         if context.in_container {
-            // The container's user may be another one, who must be able to read it.
+            // The container may use another user, who must be able to read the file.
             file.set_permissions(Permissions::from_mode(0o644))?;
         }
         let (program, args) = shell.command(&sandbox.inside(&script));

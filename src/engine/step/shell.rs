@@ -32,7 +32,7 @@ pub(crate) enum ShellError {
     /// The step names no shell, and no default shell exists.
     #[error("no shell is on PATH{}: looked for {}", of(image.as_deref()), names.join(" and "))]
     NoDefault {
-        /// The shells that were looked for.
+        /// The shells that were tried.
         names: &'static [&'static str],
         /// Image whose programs the step sees, if any.
         image: Option<String>,
@@ -118,7 +118,7 @@ impl Shell {
     }
 }
 
-/// Returns advice on a shell that does not exist. `alternative` is whether the similar shell exists.
+/// Returns how to fix a missing shell. `alternative` is whether the similar shell exists.
 fn advice(name: &str, alternative: bool) -> String {
     match name {
         "python" if alternative => "but python3 is, so write `shell: python3 {0}`, or install python".to_owned(),

@@ -1,7 +1,7 @@
 //! Workflow commands: lines of a step's output that instruct the runner.
 //!
-//! Two forms, as GitHub's runner reads them: `::name key=value,key=value::data` after leading blanks, and the older
-//! `##[name key=value;key=value]data` anywhere in a line. A name that is not registered makes the line plain text.
+//! There are two forms, as in GitHub's runner: `::name key=value,key=value::data` after leading blanks, and the older
+//! `##[name key=value;key=value]data` anywhere in a line. A line with an unknown name is plain text.
 
 use crate::model::{Annotation, Level};
 
@@ -38,7 +38,7 @@ pub(super) enum WorkflowCommand {
     Stop(String),
 }
 
-/// Why a registered command cannot be carried out as written.
+/// Why a known command is invalid.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub(super) enum WorkflowCommandError {
     #[error("the command `{command}` needs {what}")]
@@ -70,7 +70,7 @@ const NAMES: &[&str] = &[
     "stop-commands",
 ];
 
-/// Whether bytes may contain a command at all. Portions without one are not searched line by line.
+/// Whether bytes may contain a command at all. If not, they are not searched line by line.
 #[must_use]
 pub(super) fn may_hold_command(bytes: &[u8]) -> bool {
     memchr::memmem::find(bytes, b"::").is_some() || memchr::memmem::find(bytes, b"##[").is_some()
@@ -85,7 +85,7 @@ struct Parts {
 
 impl Parts {
     fn property(&self, name: &str) -> Option<&str> {
-        // The last of several properties with the same name counts.
+        // If a property is repeated, the last one wins.
         let found = self.properties.iter().rfind(|(key, _)| key.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
@@ -99,18 +99,18 @@ impl Parts {
     }
 }
 
-/// Reads a line: `None` if it is plain text.
+/// Parses a line; `None` if it is plain text.
 ///
 /// # Errors
-/// A registered command cannot be carried out as written. The step fails.
+/// A known command is invalid, so the step fails.
 #[must_use]
 pub(super) fn parse(line: &str) -> Option<Result<WorkflowCommand, WorkflowCommandError>> {
     let parts = modern(line).or_else(|| legacy(line))?;
     Some(command(&parts))
 }
 
-/// Whether the line ends the range that `stop-commands` began with this token. Both forms do; the token stands in place
-/// of the name.
+/// Whether a line ends the section that `stop-commands` started with this token. In both forms of commands, the token
+/// takes the place of the name.
 #[must_use]
 pub(super) fn resumes(line: &str, token: &str) -> bool {
     let names = |cut: Option<Cut<'_>>| cut.is_some_and(|cut| cut.name.eq_ignore_ascii_case(token));
@@ -219,8 +219,8 @@ fn command(parts: &Parts) -> Result<WorkflowCommand, WorkflowCommandError> {
     })
 }
 
-/// Returns an annotation with its source location, as far as that is valid: an end without a start is the start, a
-/// column needs a line, columns stay within one line, and an end before the start is left out.
+/// Returns an annotation with the valid parts of its source location: an end without a start becomes the start, a
+/// column requires a line, columns only apply within one line, and an end before the start is dropped.
 fn annotation(level: Level, parts: &Parts) -> Annotation {
     let number = |name: &str| parts.property(name).and_then(|text| text.trim().parse::<u32>().ok());
     let (end_line, end_column) = (number("endLine"), number("endColumn"));

@@ -1,4 +1,4 @@
-//! Doubles and builders for tests of the engine.
+//! Test doubles and builders for tests of the engine.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -91,12 +91,12 @@ impl MemoryOutlet {
         locked(&self.kept).masks.clone()
     }
 
-    /// Makes all further recording fail.
+    /// Makes all subsequent recording fail.
     pub(crate) fn fail(&self, reason: &str) {
         locked(&self.kept).failure = Some(reason.to_owned());
     }
 
-    /// Waits until an event is recorded for which the function returns true.
+    /// Waits until an event for which the function returns true is recorded.
     pub(crate) async fn recorded(&self, is_it: impl Fn(&Event) -> bool) {
         let mut count = self.count.subscribe();
         while !locked(&self.kept).events.iter().any(&is_it) {
@@ -253,7 +253,7 @@ pub(crate) fn run_context(
     }
 }
 
-/// Creates a run below `folder` whose processes are scripted, whatever the labels of its jobs.
+/// Creates a run below `folder` in which all processes are scripted, whatever the labels of its jobs.
 pub(crate) fn scripted_run(folder: &Path, outlet: &Arc<MemoryOutlet>, sandbox: &Arc<ScriptedSandbox>) -> RunContext {
     let (_, providers) = Script::default().providers();
     RunContext {

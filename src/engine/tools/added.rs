@@ -1,4 +1,4 @@
-//! Installations that the user added: folders in a file of the state folder, one a line.
+//! Installations that the user added, stored in a file of the state folder: one folder per line.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,8 @@
 //! The tool cache of a job: `RUNNER_TOOL_CACHE`, in the layout of `@actions/tool-cache`.
 //!
-//! A tool is the folder `NAME/VERSION/ARCH`, complete once the file `ARCH.complete` is beside it. The cache of a job
-//! starts with links to the tools that all runs share. What an action downloads moves to them when the job ends. What
-//! this machine offers does not: it has the mark `ARCH.offered`.
+//! A tool is a folder `NAME/VERSION/ARCH`. It is complete once the file `ARCH.complete` exists beside it. The cache of
+//! a job starts with links to the shared tools of all runs. Tools that an action downloads become shared when the job
+//! ends, unlike tools that this machine offers, which are marked by `ARCH.offered`.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -15,7 +15,7 @@ use super::{Installation, Tool, venv};
 use crate::engine::blocking::in_place;
 use crate::files::{Folder, create_own};
 
-/// Name of the folder in the shared cache with the environments of Python that jobs get a copy of.
+/// Name of the folder in the shared cache with the Python environments that are copied for jobs.
 const ENVIRONMENTS: &str = ".environments";
 
 /// Programs of npm, and the scripts that they start. Installing packages writes beside them.
@@ -31,10 +31,10 @@ pub(super) fn arch() -> &'static str {
     }
 }
 
-/// A place in the cache for a tool.
+/// The place of a tool in the cache.
 #[derive(Debug, PartialEq, Eq)]
 struct Entry {
-    /// Folder of the tool, below that of the cache.
+    /// Folder of the tool, relative to the cache.
     folder: PathBuf,
 }
 
@@ -50,7 +50,7 @@ impl Entry {
         self.beside(cache, ".complete").is_file() && cache.join(&self.folder).is_dir()
     }
 
-    /// Makes the folder around the tool.
+    /// Creates the parent folder of the tool.
     fn make_above(&self, cache: &Path) -> io::Result<()> {
         cache.join(&self.folder).parent().map_or(Ok(()), fs::create_dir_all)
     }
@@ -73,7 +73,7 @@ fn entries(cache: &Path) -> Vec<Entry> {
     complete.collect()
 }
 
-/// Fills the cache of a job with links to the tools that all runs share.
+/// Fills the cache of a job with links to the shared tools.
 ///
 /// # Errors
 /// The folder cannot be written.
@@ -86,7 +86,7 @@ pub(in crate::engine) fn begin(cache: &Path, shared: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Moves the tools that the actions of a job installed to those that all runs share. The job refers to them from then on.
+/// Moves tools that the actions of a job installed to the shared cache, and links to them from the job.
 pub(in crate::engine) fn end(cache: &Path, shared: &Path) {
     for entry in entries(cache) {
         let own = cache.join(&entry.folder);
@@ -107,10 +107,10 @@ fn keep(entry: &Entry, cache: &Path, shared: &Path) -> io::Result<()> {
     entry.mark(shared, ".complete")
 }
 
-/// Why a tool is not offered.
+/// Why a tool cannot be offered.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::engine) enum OfferError {
-    /// No environment of the Python can be made.
+    /// The Python environment cannot be created.
     #[error(transparent)]
     Environment(#[from] VenvError),
     /// A file cannot be written.
@@ -118,7 +118,7 @@ pub(in crate::engine) enum OfferError {
     Io(#[from] io::Error),
 }
 
-/// Adds an installation of this machine to the cache of a job, below this name. What is there already stays.
+/// Adds an installation of this machine to the cache of a job under this name, unless the tool is already there.
 ///
 /// # Errors
 /// The files cannot be written.
@@ -146,14 +146,14 @@ pub(super) async fn offer(
     match installation.tool {
         Tool::Python => venv::make(installation, &shared.join(ENVIRONMENTS), &at).await?,
         Tool::Node => in_place(|| node(installation, &at))?,
-        // Neither writes into its own folder.
+        // Go and Java never write to their own folder.
         Tool::Go | Tool::Java => symlink(&installation.home, &at)?,
     }
     entry.mark(cache, ".offered")?;
     Ok(entry.mark(cache, ".complete")?)
 }
 
-/// Makes a folder with a Node.js and its own npm, which installs packages there.
+/// Creates a folder with a Node.js and a separate npm, which installs packages there.
 fn node(node: &Installation, at: &Path) -> io::Result<()> {
     let (bin, modules) = (at.join("bin"), at.join("lib/node_modules"));
     fs::create_dir_all(&bin)?;

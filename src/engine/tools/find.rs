@@ -1,4 +1,4 @@
-//! The search for installations of tools: on `PATH`, in the folders of version managers, and where the user says.
+//! Finds installations of tools: on `PATH`, in the folders of version managers, and in folders that the user added.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -12,21 +12,21 @@ use crate::engine::program;
 use crate::engine::program::VERSION_TIMEOUT;
 use crate::files;
 
-/// Maximum size in bytes of a file with a version.
+/// Maximum size in bytes of a file that contains a version.
 const MAX_FILE: u64 = 64 * 1024;
 
-/// A folder with one installation in each of its folders.
+/// A version manager, whose folder contains a folder for each installation.
 struct Manager {
     tool: Tool,
     /// Name for users.
     name: &'static str,
     /// Variable with the folder of the manager.
     variable: &'static str,
-    /// The same below the home folder, where the variable is not set.
+    /// Default folder, relative to the home folder.
     default: &'static str,
-    /// Folder of the installations below it.
+    /// Folder of the installations, relative to the folder of the manager.
     below: &'static str,
-    /// Where an installation is in its folder.
+    /// Path of an installation inside its folder.
     inner: &'static str,
 }
 
@@ -41,7 +41,7 @@ const fn manager(
     Manager { tool, name, variable, default, below, inner }
 }
 
-/// The version managers whose folders are known.
+/// The supported version managers.
 const MANAGERS: &[Manager] = &[
     manager(Tool::Python, "pyenv", "PYENV_ROOT", ".pyenv", "versions", ""),
     manager(Tool::Python, "uv", "UV_PYTHON_INSTALL_DIR", ".local/share/uv/python", "", ""),
@@ -62,16 +62,16 @@ const MANAGERS: &[Manager] = &[
     manager(Tool::Java, "asdf", "ASDF_DATA_DIR", ".asdf", "installs/java", ""),
 ];
 
-/// Variables that name an installation.
+/// Variables that point to an installation.
 const VARIABLES: &[(Tool, &str)] = &[(Tool::Go, "GOROOT"), (Tool::Java, "JAVA_HOME")];
 
-/// Folders of the system with one installation in each of their folders.
+/// System folders that contain a folder for each installation.
 const SYSTEM: &[(Tool, &str)] = &[(Tool::Java, "/usr/lib/jvm")];
 
-/// Installations of the system that may not be on `PATH`.
+/// System installations that may not be on `PATH`.
 const SYSTEM_HOMES: &[(Tool, &str)] = &[(Tool::Go, "/usr/local/go")];
 
-/// Minor versions of Python 3 whose programs are looked for on `PATH`, beside `python3`.
+/// Minor versions of Python 3 to look for on `PATH`, in addition to `python3`.
 const PYTHON_MINORS: std::ops::Range<u32> = 6..40;
 
 /// Where to search.
@@ -89,7 +89,7 @@ impl Search<'_> {
         found.map(|(_, value)| value.as_os_str()).filter(|value| !value.is_empty())
     }
 
-    /// Returns the installations of a tool, newest first: of each version, the first one found.
+    /// Returns the installations of a tool, newest first. Only the first one found of each version is returned.
     pub async fn installations(&self, tool: Tool) -> Vec<Installation> {
         let found = self.programs(tool).into_iter().map(|(program, source)| inspect(tool, program, source));
         let mut found: Vec<_> = join_all(found).await.into_iter().flatten().collect();
@@ -132,8 +132,8 @@ impl Search<'_> {
         programs
     }
 
-    /// Returns what may be programs of the tool on the search path. The scripts of version managers that choose a version
-    /// are left out: the versions themselves are found in their folders.
+    /// Returns possible programs of the tool on the search path. Wrapper scripts of version managers are skipped,
+    /// because the versions are found in the folders of the managers.
     fn on_path(&self, tool: Tool) -> Vec<PathBuf> {
         let minors = PYTHON_MINORS.filter(|_| tool == Tool::Python).map(|minor| format!("python3.{minor}"));
         let names: Vec<_> = [tool.program().to_owned()].into_iter().chain(minors).collect();
@@ -143,8 +143,8 @@ impl Search<'_> {
     }
 }
 
-/// Returns a program of the tool behind all links, if there is one. A link to a program of another name starts a version
-/// manager.
+/// Returns a program of the tool with links resolved, if it exists. A link to a program with another name leads to a
+/// version manager.
 fn real(tool: Tool, program: &Path) -> Option<PathBuf> {
     let program = program.canonicalize().ok().filter(|program| program.is_file())?;
     let name = program.file_name()?.to_str()?;
@@ -159,7 +159,7 @@ fn folders(above: &Path) -> Vec<PathBuf> {
     folders
 }
 
-/// Returns the installations in a folder that the user names.
+/// Returns the installations in a folder given by the user.
 pub async fn in_folder(home: &Path) -> Vec<Installation> {
     let programs = Tool::ALL.into_iter().filter_map(|tool| {
         let program = real(tool, &home.join("bin").join(tool.program()))?;
@@ -189,14 +189,14 @@ async fn printed_version(program: &Path, arguments: &[&str]) -> Option<Version> 
     String::from_utf8_lossy(&done.output).trim().parse().ok().filter(|_| done.status.success())
 }
 
-/// Returns the version of a Go, from the file `VERSION`: `go1.26.8`.
+/// Returns the version of a Go installation, from the file `VERSION`: `go1.26.8`.
 fn go_version(home: &Path) -> Option<Version> {
     let text = files::read(&home.join("VERSION"), MAX_FILE).ok()?;
     let text = String::from_utf8_lossy(&text).lines().next()?.strip_prefix("go")?.to_owned();
     text.split_whitespace().next()?.parse().ok()
 }
 
-/// Returns the version of a development kit for Java, from the file `release`: `JAVA_VERSION="17.0.15"`.
+/// Returns the version of a JDK, from the file `release`: `JAVA_VERSION="17.0.15"`.
 fn java_version(home: &Path) -> Option<Version> {
     let text = files::read(&home.join("release"), MAX_FILE).ok()?;
     let text = String::from_utf8_lossy(&text).into_owned();

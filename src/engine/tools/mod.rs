@@ -1,9 +1,9 @@
 //! The tool cache, and the languages on this machine that it offers to the `actions/setup-…` actions.
 //!
-//! Those actions look into `RUNNER_TOOL_CACHE` before they download anything. Each job has a [`cache`] of tools of its
-//! own: it refers to what earlier runs downloaded, and before a setup action starts, the versions that it may want are
-//! added from this machine. [`find`] is the search for them, [`added`] what the user adds to it, [`setup`] the table of the actions, [`venv`] the copies of
-//! Python. No action writes into the user's installations.
+//! These actions look into `RUNNER_TOOL_CACHE` before they download anything. Each job has a private [`cache`], which
+//! links to what earlier runs downloaded. Before a setup action starts, the versions that it may want are added from
+//! this machine. [`find`] searches for installations, [`added`] stores those that the user added, [`setup`] is the
+//! table of the actions, and [`venv`] copies Python environments. No action writes to the user's installations.
 
 pub mod added;
 pub(super) mod cache;
@@ -30,7 +30,7 @@ pub enum Tool {
 }
 
 impl Tool {
-    /// All of them, in the order of lists.
+    /// All tools, in the order of lists.
     pub const ALL: [Self; 4] = [Self::Python, Self::Node, Self::Go, Self::Java];
 
     /// Returns the name for users.
@@ -44,7 +44,7 @@ impl Tool {
         }
     }
 
-    /// Returns the program that an installation has in its folder `bin`.
+    /// Returns the name of the program in the folder `bin` of an installation.
     #[must_use]
     pub fn program(self) -> &'static str {
         match self {
@@ -65,7 +65,7 @@ pub struct Installation {
     pub version: Version,
     /// Folder that contains `bin`.
     pub home: PathBuf,
-    /// The program itself, behind all links.
+    /// The program itself, with links resolved.
     pub program: PathBuf,
     /// Where it was found: `PATH`, `pyenv`, `added`.
     pub source: &'static str,

@@ -1,4 +1,4 @@
-//! The actions that look into the tool cache, and what they get from this machine before they start.
+//! The actions that look into the tool cache, and the tools of this machine that are offered to them.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use crate::engine::outlet::StepLog;
 pub(in crate::engine) struct Setup {
     action: &'static str,
     tool: Tool,
-    /// Input with the version.
+    /// Name of the input that selects the version.
     version: &'static str,
     /// Name of the tool in the cache.
     name: &'static str,
@@ -55,7 +55,7 @@ pub(in crate::engine) fn of(action: &Remote) -> Option<&'static Setup> {
 }
 
 impl Setup {
-    /// Returns the name of the tool in the cache. `None` for a distribution that this machine cannot stand in for.
+    /// Returns the name of the tool in the cache. `None` for a distribution that this machine cannot replace.
     fn name(&self, inputs: &IndexMap<String, String>) -> Option<String> {
         if self.tool != Tool::Java {
             return Some(self.name.to_owned());
@@ -66,8 +66,8 @@ impl Setup {
         (package == "jdk").then(|| format!("Java_{distribution}_jdk"))
     }
 
-    /// Adds the versions to the cache of a job that the action may want: the newest one that its input matches, or all if
-    /// the input is more than the beginning of a version. Returns why the action may find nothing.
+    /// Adds the versions that the action may want to the cache of a job: the newest version that matches its input, or
+    /// all versions if the input is not a version prefix. Returns why the action may find nothing.
     pub(in crate::engine) async fn offer(
         &self,
         run: &RunContext,
@@ -105,7 +105,7 @@ impl Setup {
     }
 }
 
-/// Describes what this machine has instead of a version that it has not.
+/// Describes which versions this machine has instead of a missing one.
 fn missing(tool: Tool, wanted: &str, found: &[Installation]) -> String {
     let mut text = format!("this machine has no {} {wanted}", tool.name());
     let versions: Vec<_> = found.iter().map(|one| one.version.to_string()).collect();

@@ -1,8 +1,8 @@
 //! Virtual environments: how a Python of this machine is offered, so that `pip install` changes neither it nor the
 //! environment of another job.
 //!
-//! Making one takes seconds, most of them for pip. So one is made for each Python, kept, and copied for each job. The
-//! scripts of an environment name its folder; they are changed in the copy.
+//! Creating an environment takes seconds, mostly for pip. So each Python gets one, which is kept and copied for each
+//! job. The scripts of an environment contain the path of its folder, which is replaced in the copy.
 
 use std::fs;
 use std::io::{self, Write};
@@ -19,13 +19,13 @@ use crate::engine::program::CallError;
 use crate::files;
 use crate::store::digest::sha256;
 
-/// How long making an environment may take.
+/// Time limit for creating an environment.
 const VENV_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// Maximum size in bytes of a script that names its folder.
+/// Maximum size in bytes of a script that contains the path of its folder.
 const MAX_SCRIPT: u64 = 1024 * 1024;
 
-/// Why there is no environment.
+/// Why an environment cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::engine) enum VenvError {
     /// `python -m venv` failed.
@@ -36,10 +36,10 @@ pub(in crate::engine) enum VenvError {
     Io(#[from] io::Error),
 }
 
-/// Makes the environment of a Python at a path where nothing is, as a copy of the one in `kept`.
+/// Creates the environment of a Python at a path that does not exist, as a copy of the environment in `kept`.
 ///
 /// # Errors
-/// The environment cannot be made or copied.
+/// The environment cannot be created or copied.
 pub(super) async fn make(python: &Installation, kept: &Path, at: &Path) -> Result<(), VenvError> {
     let original = original(python, kept).await?;
     Ok(in_place(|| {
@@ -48,7 +48,7 @@ pub(super) async fn make(python: &Installation, kept: &Path, at: &Path) -> Resul
     })?)
 }
 
-/// Returns the environment that is kept for a Python. It is made if it is missing.
+/// Returns the kept environment of a Python, creating it if necessary.
 async fn original(python: &Installation, kept: &Path) -> Result<PathBuf, VenvError> {
     let name = format!("{}-{}", python.version, sha256(python.program.as_os_str().as_encoded_bytes(), 8));
     let original = kept.join(&name);
@@ -69,13 +69,13 @@ async fn original(python: &Installation, kept: &Path) -> Result<PathBuf, VenvErr
     }
     in_place(|| rename_in_scripts(making.path(), making.path(), &original))?;
     match fs::rename(making.path(), &original) {
-        // Another job has made it meanwhile.
+        // Another job has created it in the meantime.
         Err(_) if original.exists() => Ok(original),
         renamed => Ok(renamed.map(|()| original)?),
     }
 }
 
-/// Copies a folder with everything in it. Links stay links.
+/// Copies a folder with all its content. Links stay links.
 pub(super) fn copy(from: &Path, to: &Path) -> io::Result<()> {
     for entry in walkdir::WalkDir::new(from) {
         let entry = entry?;

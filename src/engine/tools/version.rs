@@ -1,4 +1,4 @@
-//! Versions of tools, and the requests of workflows that one can match without knowing every rule of every action.
+//! Versions of tools, and requested versions that can be matched without knowing the rules of every action.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use std::str::FromStr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version([u32; 3]);
 
-/// The text is not the version of a release.
+/// A text that is not a release version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not the version of a release")]
 pub struct NotAVersion;
@@ -15,7 +15,7 @@ pub struct NotAVersion;
 impl FromStr for Version {
     type Err = NotAVersion;
 
-    /// Parses `3.12.1`, `v20.1.0` or `1.26`. Of more than three numbers, the first three count.
+    /// Parses `3.12.1`, `v20.1.0` or `1.26`. Further numbers are ignored.
     fn from_str(text: &str) -> Result<Self, NotAVersion> {
         let mut version = [0; 3];
         let text = text.strip_prefix('v').unwrap_or(text);
@@ -36,12 +36,12 @@ impl fmt::Display for Version {
     }
 }
 
-/// The beginning of a version that a workflow asks for: `3`, `3.12`, `3.12.x`, `20.1.0`.
+/// A requested version prefix: `3`, `3.12`, `3.12.x`, `20.1.0`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Prefix(Vec<u32>);
 
 impl Prefix {
-    /// Parses a request. `None` if it is more than the beginning of a version: a range, `lts/*`, several lines.
+    /// Parses a requested version. `None` if it is not a version prefix: a range, `lts/*`, several lines.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let text = text.trim().trim_start_matches(['v', '=']);
         let mut numbers = Vec::new();
@@ -56,7 +56,7 @@ impl Prefix {
         (numbers.len() <= 3).then_some(Self(numbers))
     }
 
-    /// Whether the version begins so.
+    /// Whether the version starts with this prefix.
     pub(super) fn matches(&self, version: Version) -> bool {
         version.0.starts_with(&self.0)
     }

@@ -1,4 +1,4 @@
-//! The files of a job: the copy of the repository that it works in, and what `hashFiles` reads of it.
+//! The files of a job: its copy of the repository, and `hashFiles`.
 
 pub mod checkout;
 pub mod hash_files;

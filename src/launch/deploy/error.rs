@@ -15,7 +15,7 @@ use crate::worker::launch::SpawnError;
 
 use crate::launch::trust::Untrusted;
 
-/// Why a deployment does not start, or nothing is known of one.
+/// Why a deployment cannot be started or inspected.
 #[derive(Debug, thiserror::Error)]
 pub enum DeployError {
     /// The folder is not in a repository, or git cannot read it.
@@ -24,16 +24,16 @@ pub enum DeployError {
     /// The settings are invalid.
     #[error(transparent)]
     Config(Arc<ConfigError>),
-    /// What goes past the rules, or stops others, is asked for without a reason.
-    #[error("{0} needs a reason, for the people who find it: give --reason TEXT")]
+    /// An override or a lock was requested without a reason.
+    #[error("{0} needs a reason for others to read: give --reason TEXT")]
     NoReason(&'static str),
     /// The repository has no environments.
     #[error("{}/.cuelight.toml has no environments: `cuelight config --example` shows what to write", .0.display())]
     NoEnvironments(PathBuf),
-    /// The repository has other environments.
+    /// The repository has environments, but none with this name.
     #[error("no environment `{name}` in .cuelight.toml; {}", match near {
         Some(near) => format!("did you mean `{near}`?"),
-        None => format!("there are {}", known.join(", ")),
+        None => format!("the environments are {}", known.join(", ")),
     })]
     UnknownEnvironment {
         /// The name as given.
@@ -49,23 +49,23 @@ pub enum DeployError {
     /// There is no release to go back to.
     #[error(transparent)]
     Rollback(#[from] RollbackTargetError),
-    /// Rules of the environment do not let the release pass.
+    /// Rules of the environment reject the release.
     #[error(transparent)]
     Closed(#[from] Refused),
-    /// The environment is locked already, or not at all.
+    /// The environment is already locked, or is not locked.
     #[error("{0}")]
     Locked(String),
-    /// What serves in the environment is not known, so there is nothing to go back from.
+    /// It is unknown which release is live in the environment, so there is nothing to roll back from.
     #[error("{name}: {unknown}; `cuelight deploy {name} {last}` puts the last good release there")]
     Unknown {
         /// Name of the environment.
         name: String,
         /// Why it is not known.
         unknown: String,
-        /// The last release that was deployed with success.
+        /// The last release that was deployed successfully.
         last: String,
     },
-    /// A deployment is on its way, and its end is waited for or decided first.
+    /// A deployment is in progress, and must end or be aborted first.
     #[error("{0}")]
     OnItsWay(String),
     /// No deployment to the environment is in progress.
@@ -74,11 +74,11 @@ pub enum DeployError {
     /// The repository is not trusted to run on this machine.
     #[error(transparent)]
     Untrusted(#[from] Untrusted),
-    /// There is no plan.
+    /// No plan can be made.
     #[error(transparent)]
     Plan(#[from] PlanError),
-    /// The target does not say what runs.
-    #[error("cannot find out what runs: {0}")]
+    /// The target does not report what is running.
+    #[error("cannot determine what is running: {0}")]
     Target(#[from] TargetError),
     /// The state folder cannot be read or written.
     #[error(transparent)]
@@ -89,7 +89,7 @@ pub enum DeployError {
 }
 
 impl DeployError {
-    /// Whether the folder is in no repository at all.
+    /// Whether the folder is not in a repository.
     #[must_use]
     pub fn is_outside(&self) -> bool {
         matches!(self, Self::Repository(_))

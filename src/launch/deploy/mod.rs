@@ -25,7 +25,7 @@ pub(super) use open::closed_to_resume;
 pub use open::{OpenDeployment, WayBack};
 pub use prepared::{DeployRequest, PreparedDeployment};
 
-/// Returns the person at this machine, if a run is a deployment by it.
+/// Returns the local user if the run is a deployment by this machine.
 ///
 /// # Errors
 /// The run cannot be read, or its repository is gone.
@@ -39,17 +39,18 @@ pub fn actor_of(folder: &RunFolder) -> Result<Option<Actor>, DeployError> {
 pub struct Deployments {
     runs: RunsDir,
     repository: Repository,
-    /// The settings; a fault in them must not block the steering of a deployment that goes on.
+    /// The settings, or their error, which must not block commands to a deployment in progress.
     settings: Result<IndexMap<String, EnvironmentSettings>, Arc<ConfigError>>,
-    /// What the repository's settings name, for its trust.
+    /// The settings of the repository that its trust covers, as lines of TOML.
     named: Vec<String>,
 }
 
 impl Deployments {
-    /// Reads the environments of the repository around a folder. A fault in its settings is an error of what needs them.
+    /// Reads the environments of the repository around a folder. Invalid settings are an error only for what needs
+    /// them.
     ///
     /// # Errors
-    /// The folder is in no repository.
+    /// The folder is not in a repository.
     pub fn of(runs: &RunsDir, folder: &Path) -> Result<Self, DeployError> {
         let repository = Repository::discover(folder)?;
         let config = Config::load(Some(&repository.root)).map_err(Arc::new);
@@ -61,7 +62,7 @@ impl Deployments {
     /// Returns the settings of all environments.
     ///
     /// # Errors
-    /// They have a fault.
+    /// They are invalid.
     pub fn all_settings(&self) -> Result<&IndexMap<String, EnvironmentSettings>, DeployError> {
         self.settings.as_ref().map_err(|error| DeployError::Config(Arc::clone(error)))
     }
@@ -88,7 +89,7 @@ impl Deployments {
         self.file().size()
     }
 
-    /// Returns what was asked, decided and done.
+    /// Returns the ledger of the repository: what was requested, decided and done.
     ///
     /// # Errors
     /// The state folder cannot be read.
@@ -113,7 +114,7 @@ impl Deployments {
         })
     }
 
-    /// Returns the environment variables that the commands of an environment need, with whether they are set here.
+    /// Returns the environment variables that the commands of an environment need, and whether each is set here.
     ///
     /// # Errors
     /// The environment does not exist, or the settings have a fault.
@@ -122,7 +123,7 @@ impl Deployments {
         Ok(self.settings(name)?.needed(is_set))
     }
 
-    /// Checks that an environment is or was there: it has settings, or entries in the ledger.
+    /// Checks that an environment exists or existed: it has settings, or entries in the ledger.
     ///
     /// # Errors
     /// Those of [`Self::settings`].
@@ -133,10 +134,10 @@ impl Deployments {
         }
     }
 
-    /// Returns the environments, or the one of this name, with their rules and deployments, as those of servers are shown.
+    /// Returns all environments, or the one with this name, with rules and deployments, in the form used for servers.
     ///
     /// # Errors
-    /// The settings have a fault.
+    /// The settings are invalid.
     pub fn shown(&self, ledger: &Ledger, only: Option<&str>) -> Result<Vec<Environment>, DeployError> {
         let at = now();
         let wanted = self.all_settings()?.values().filter(|settings| only.is_none_or(|name| name == settings.name));
@@ -194,20 +195,20 @@ impl Deployments {
         Entry { at, by: self.actor(), environment, deployment: None, action, reason }
     }
 
-    /// Returns the person at this machine.
+    /// Returns the local user.
     #[must_use]
     pub fn actor(&self) -> Actor {
         ledger::actor(&self.repository)
     }
 
-    /// Returns where a deployment is in its plan, in words; `None` before its gates.
+    /// Returns the position of a deployment in its plan, in words; `None` until it has passed its gates.
     #[must_use]
     pub fn position(&self, run: &RunId) -> Option<String> {
         Some(Position::read(&self.runs.folder(run.clone())).ok()??.text())
     }
 }
 
-/// Returns the rules of an environment in the form of those on servers.
+/// Returns the rules of an environment in the form used for servers.
 fn protection(settings: &EnvironmentSettings) -> Protection {
     let mut others: Vec<String> = settings.after.iter().map(|name| format!("after {name}")).collect();
     others.extend(settings.freeze.iter().map(|window| format!("frozen {}", window.written())));

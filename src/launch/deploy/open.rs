@@ -1,4 +1,4 @@
-//! Deployments that go on, or that can go on: found, taken up again, and undone.
+//! Deployments that are in progress or can be continued: finds, resumes and undoes them.
 
 use super::{DeployError, DeployRequest, Deployments};
 use crate::model::deployment::{Cause, DeploymentRecord, Outcome};
@@ -12,9 +12,9 @@ use crate::store::folder::RunFolder;
 use crate::store::spec::DeploymentSpec;
 use crate::store::{StoreError, lock};
 
-/// A deployment that goes on, or that can go on.
+/// A deployment that is in progress, or that can be continued.
 pub struct OpenDeployment {
-    /// What the ledger has of it.
+    /// Its record in the ledger.
     pub record: DeploymentRecord,
     /// Folder of its run.
     pub folder: RunFolder,
@@ -23,17 +23,17 @@ pub struct OpenDeployment {
 }
 
 impl OpenDeployment {
-    /// Whether it is on its way: it acts on the target, and its release is not live yet.
+    /// Whether it is in progress: it acts on the target, and its release is not live yet.
     fn is_on_its_way(&self) -> bool {
         self.is_running && self.record.began && self.record.outcome.is_none()
     }
 }
 
-/// How an earlier release comes back.
+/// How an earlier release is restored.
 pub enum WayBack {
-    /// The deployment on its way is aborted: the release that it replaces still runs.
+    /// By aborting the deployment in progress: the release that it replaces still runs.
     Abort(Box<OpenDeployment>),
-    /// The earlier release is deployed.
+    /// By deploying the earlier release.
     Deploy(DeployRequest),
 }
 
@@ -61,17 +61,17 @@ impl Deployments {
                 && Position::read(&folder).is_ok_and(|position| position.is_some_and(|position| !position.has_ended));
             (is_running || is_left).then(|| OpenDeployment { record: record.clone(), folder, is_running })
         });
-        // One that acts on the target comes before those that wait for their turn.
+        // A deployment that acts on the target takes precedence over those that wait in the queue.
         let mut open: Vec<_> = open.collect();
         let at = open.iter().position(|one| one.is_running && one.record.began).unwrap_or_default();
         if open.is_empty() { Err(DeployError::NothingOpen(name.to_owned())) } else { Ok(open.swap_remove(at)) }
     }
 
-    /// Whether an environment is one of this machine, which rolls it back: it has settings, or a deployment is on its way
-    /// there.
+    /// Whether this machine rolls back an environment: the environment has settings here, or a deployment to it is in
+    /// progress here.
     ///
     /// # Errors
-    /// The settings have a fault, and nothing is on its way.
+    /// The settings are invalid, and no deployment is in progress.
     pub fn rolls_back(&self, name: &str) -> Result<bool, DeployError> {
         if self.find_open(name).is_ok_and(|open| open.is_on_its_way()) {
             return Ok(true);
@@ -79,12 +79,12 @@ impl Deployments {
         Ok(self.all_settings()?.contains_key(name))
     }
 
-    /// Returns how an earlier release comes back to an environment. While a deployment is on its way there, it is aborted:
+    /// Returns how an earlier release of an environment is restored. A deployment in progress is aborted, because
     /// another one would wait for its end.
     ///
     /// # Errors
-    /// Nothing is live, another release is than the one that is named, no earlier one is known, or the deployment on its way
-    /// does not lead back to the one that is named.
+    /// Nothing is live, the live release is not the one that is named, no earlier release is known, or the deployment
+    /// in progress does not lead back to the one that is named.
     pub fn way_back(&self, wanted: &RollbackRequest) -> Result<WayBack, DeployError> {
         let name = &wanted.environment;
         if let Ok(open) = self.find_open(name)
@@ -149,7 +149,7 @@ fn by_job(record: &DeploymentRecord) -> DeployError {
     ))
 }
 
-/// Returns the gates that hold back a deployment that was interrupted and is to go on.
+/// Returns the gates that hold back an interrupted deployment that is to be continued.
 ///
 /// # Errors
 /// The ledger cannot be read.

@@ -25,7 +25,7 @@ use crate::store::spec::{DeploymentSpec, RunSpec};
 use crate::worker::Mode;
 use crate::worker::launch::spawn;
 
-/// What is asked of a deployment.
+/// Request for a deployment.
 #[derive(Clone, Debug)]
 pub struct DeployRequest {
     /// Name of the environment.
@@ -36,7 +36,7 @@ pub struct DeployRequest {
     pub cause: Cause,
     /// Reason of the person; may be empty.
     pub reason: String,
-    /// Whether the rules of the environment do not count.
+    /// Whether to override the rules of the environment.
     pub overrides: bool,
     /// Whether to deploy from a repository that is not trusted.
     pub trust: bool,
@@ -55,8 +55,8 @@ pub struct PreparedDeployment {
 }
 
 impl Deployments {
-    /// Reads what a request is about: the release, the rules about it, and trust. Nothing is written, and nothing of the
-    /// repository runs. Rules that do not let the release pass are among [`PreparedDeployment::closed`].
+    /// Resolves a request: the release, the gates that apply to it, and the trust of the repository. Writes nothing,
+    /// and runs nothing of the repository. Gates that hold the release back are in [`PreparedDeployment::closed`].
     ///
     /// # Errors
     /// The environment or release does not exist, or the state or the repository cannot be read.
@@ -71,7 +71,7 @@ impl Deployments {
         if request.cause == Cause::Rollback
             && let Some(known) = state.deployments().find(|one| one.release.sha == release.release.sha)
         {
-            // As it was named when it was deployed.
+            // Keep the name under which the release was deployed.
             release.release = known.release.clone();
         }
         let mut closed = Vec::new();
@@ -92,10 +92,10 @@ impl Deployments {
         Ok(PreparedDeployment { request, settings, release, live, closed, unreadable, missing, consent })
     }
 
-    /// Returns the plan of a deployment, from what the target reports now.
+    /// Returns the plan of a deployment, based on what the target reports now.
     ///
     /// # Errors
-    /// The repository is not trusted, the target does not report what runs, or there is no plan from there.
+    /// The repository is not trusted, the target does not report what is running, or no plan can be made from there.
     pub async fn plan(&self, prepared: &PreparedDeployment) -> Result<Plan, DeployError> {
         prepared.consent.require()?;
         let file = self.file();
@@ -158,7 +158,7 @@ impl Deployments {
 }
 
 impl PreparedDeployment {
-    /// Returns the question whether the repository may run.
+    /// Returns the trust question about the repository, to answer it.
     pub fn consent_mut(&mut self) -> &mut Consent {
         &mut self.consent
     }
@@ -181,7 +181,7 @@ impl PreparedDeployment {
         self.live.as_ref()
     }
 
-    /// Checks that no gate refuses the deployment, or that it is to go past them.
+    /// Checks that no gate refuses the deployment, unless it overrides them.
     ///
     /// # Errors
     /// The gates that refuse it.
@@ -218,7 +218,7 @@ fn info(repository: &Repository) -> RunInfo {
     }
 }
 
-/// Records nothing: what runs is only looked at.
+/// Records nothing: the state of the target is only read.
 struct Unrecorded;
 
 impl Outlet for Unrecorded {

@@ -49,7 +49,7 @@ impl Facts<'_> {
     /// Returns the payload, its given part included.
     pub(in crate::launch) fn payload(&self) -> Value {
         let root = &self.repository.root;
-        // Each call of git takes some milliseconds, and a start waits for them.
+        // Each git call takes a few milliseconds and delays the start, so they run in parallel.
         let (default_branch, push) = thread::scope(|scope| {
             let default_branch = scope.spawn(|| history::default_branch(root));
             let push = (self.event == "push").then(|| self.push());

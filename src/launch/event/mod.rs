@@ -104,7 +104,7 @@ impl Payload {
 }
 
 impl Assignment {
-    /// Returns an object with this value alone.
+    /// Returns an object that contains only this value.
     fn object(&self) -> Map<String, Value> {
         let (first, rest) = self.path.split_first().expect("a path has a key");
         let nest = |value, key: &String| Value::Object(Map::from_iter([(key.clone(), value)]));

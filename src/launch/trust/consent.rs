@@ -12,12 +12,12 @@ use crate::workflow::plan::Plan;
 
 use super::{Distrust, Trust, Untrusted, preview};
 
-/// The question about a repository, which every way to start something asks: `run`, another attempt, watch mode and
+/// The trust question about a repository. Everything that starts a run asks it: `run`, another attempt, watch mode and
 /// `trust --ask`.
 #[derive(Clone, Debug)]
 pub struct Consent {
     pub(super) repository: Repository,
-    /// What the repository's settings name, as lines of TOML.
+    /// The settings of the repository that the answer covers, as lines of TOML.
     pub(super) settings: Vec<String>,
     pub(super) trust: Trust,
     /// What would run.
@@ -88,7 +88,7 @@ impl Consent {
     /// The state folder cannot be written.
     pub fn grant(&mut self, runs: &RunsDir) -> Result<(), StoreError> {
         if let Some((folder, info, spec)) = self.attempt.as_deref() {
-            // What was shown is what is accepted, whatever the folder has now.
+            // Accept the document that was shown, even if the folder has changed since.
             RunSpec::of_workflow(info.clone(), spec.clone()).write(folder)?;
         }
         if !self.attempt.as_deref().is_some_and(|(_, _, spec)| spec.any_runner) {

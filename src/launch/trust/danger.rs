@@ -1,4 +1,4 @@
-//! What reaches further than a script of a build does, by its words.
+//! Finds text in workflows that reaches further than a build script needs to.
 
 use crate::engine::step::shell;
 
@@ -37,7 +37,7 @@ const DANGEROUS_WORDS: &[&str] = &[
     ".git/",
 ];
 
-/// Variables with which programs load code, or find other programs.
+/// Environment variables that make programs load code or find other programs.
 const DANGEROUS_VARIABLES: &[&str] = &[
     "BASH_ENV",
     "ENV",
@@ -69,10 +69,10 @@ const DANGEROUS_VARIABLES: &[&str] = &[
     "CLASSPATH",
 ];
 
-/// Beginnings of such variables.
+/// Prefixes of such variables.
 const DANGEROUS_PREFIXES: &[&str] = &["LD_", "DYLD_", "GIT_", "BASH_FUNC_", "npm_config_", "_JAVA_"];
 
-/// Options of a container that open it towards this machine.
+/// Container options that give access to this machine.
 const DANGEROUS_OPTIONS: &[&str] = &[
     "--privileged",
     "-v",
@@ -108,14 +108,14 @@ pub(super) fn is_in(text: &str) -> bool {
     DANGEROUS_WORDS.iter().any(|word| text.contains(word))
 }
 
-/// Whether programs load code by a variable, or find other programs.
+/// Whether a variable makes programs load code or find other programs.
 pub(super) fn changes_programs(variable: &str) -> bool {
     let upper = variable.to_ascii_uppercase();
     DANGEROUS_VARIABLES.contains(&upper.as_str())
         || DANGEROUS_PREFIXES.iter().any(|prefix| upper.starts_with(&prefix.to_ascii_uppercase()))
 }
 
-/// Whether options open a container towards this machine.
+/// Whether container options give access to this machine.
 pub(super) fn opens_container(options: &str) -> bool {
     shell::cut(options).iter().any(|word| {
         let name = word.split_once('=').map_or(word.as_str(), |(name, _)| name);

@@ -40,34 +40,34 @@ pub struct Trusted {
     pub git: Identity,
     /// The address of its origin; empty without one.
     pub origin: String,
-    /// What its settings name, as lines of TOML.
+    /// The settings of the repository that were trusted, as lines of TOML.
     #[serde(default)]
     pub settings: Vec<String>,
 }
 
-/// A folder and its identity on the disk. The number of a folder that was removed is soon that of a new one, so the time
-/// of its making counts, too, where the file system has it.
+/// A folder and its identity on disk. The inode numbers of removed folders are soon reused, so the creation time is
+/// compared as well, where the file system records it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// Path of the folder.
     pub path: PathBuf,
     device: u64,
     inode: u64,
-    /// When the folder was made, in nanoseconds since 1970. An earlier version did not record it.
+    /// Creation time of the folder, in nanoseconds since 1970. An earlier version did not record it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     made: Option<u64>,
 }
 
 impl Identity {
     fn of(folder: &Path) -> Result<Self, StoreError> {
-        let path = folder.canonicalize().map_err(StoreError::io("look at", folder))?;
-        let data = fs::metadata(&path).map_err(StoreError::io("look at", &path))?;
+        let path = folder.canonicalize().map_err(StoreError::io("access", folder))?;
+        let data = fs::metadata(&path).map_err(StoreError::io("access", &path))?;
         let made = data.created().ok().and_then(|made| made.duration_since(UNIX_EPOCH).ok());
         let made = made.and_then(|since| u64::try_from(since.as_nanos()).ok());
         Ok(Self { path, device: data.dev(), inode: data.ino(), made })
     }
 
-    /// Whether an identity of an earlier version lacks what tells this folder from another one.
+    /// Whether an identity of an earlier version lacks the creation time that tells this folder from another one.
     fn is_clearer_than(&self, earlier: &Self) -> bool {
         let Self { path, device, inode, made } = self;
         made.is_some()
@@ -142,7 +142,7 @@ impl Trusted {
     }
 }
 
-/// Returns whether a repository may run. `settings` are what its own settings name.
+/// Returns whether a repository may run. `settings` are the lines of TOML that its trust covers.
 ///
 /// # Errors
 /// The list of trusted repositories or the repository cannot be read.
@@ -152,7 +152,7 @@ pub fn of(runs: &RunsDir, repository: &Repository, settings: &[String]) -> Resul
     let of_root = all.iter().find(|trusted| trusted.root.path == own.root.path);
     let of_git = || all.iter().find(|trusted| trusted.git.path == own.git.path);
     let Some(known) = of_root.or_else(of_git) else { return Ok(Trust::Missing(Distrust::Unknown)) };
-    // A git folder in its own root belongs to it, and a known worktree to the repository that knows it.
+    // A git folder inside its root belongs to it, and a known worktree belongs to the repository that lists it.
     let is_inside = own.git.path == own.root.path.join(".git");
     let shares = repository.is_known_worktree || is_inside || known.root.path == own.root.path;
     let is_earlier = own.git.is_clearer_than(&known.git) || own.root.is_clearer_than(&known.root);
@@ -175,7 +175,7 @@ pub fn of(runs: &RunsDir, repository: &Repository, settings: &[String]) -> Resul
 /// Returns whether a repository may run with the settings that it has now.
 ///
 /// # Errors
-/// Its settings have a fault, or it or the list of trusted repositories cannot be read.
+/// Its settings are invalid, or the repository or the list of trusted repositories cannot be read.
 pub fn current(runs: &RunsDir, repository: &Repository) -> Result<Trust, LaunchError> {
     let config = Config::load(Some(&repository.root))?;
     Ok(of(runs, repository, config.named_by_repository())?)
@@ -188,8 +188,8 @@ pub(super) struct AttemptTrust {
     pub(super) trust: Trust,
 }
 
-/// Returns whether another attempt of a run may start. The folder of a run may come from elsewhere and name a
-/// repository that is trusted.
+/// Returns whether another attempt of a run may start. The folder of a run may be from another machine and name a
+/// repository that is trusted here.
 ///
 /// # Errors
 /// The repository is gone, its settings have a fault, or the state folder cannot be read.
@@ -214,7 +214,7 @@ pub(super) fn of_folder(folder: &RunFolder, root: &Path) -> Result<AttemptTrust,
     Ok(AttemptTrust { repository, settings, trust })
 }
 
-/// Returns how much of what a repository names git may use. A repository whose trust cannot be read is not trusted.
+/// Returns what git may use that the repository names. A repository whose trust cannot be read is not trusted.
 #[must_use]
 pub fn access(runs: &RunsDir, repository: &Repository) -> Access {
     if matches!(current(runs, repository), Ok(Trust::Given)) { Access::Trusted } else { Access::Guarded }

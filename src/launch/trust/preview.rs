@@ -1,5 +1,5 @@
-//! What would run, as lines for a person: every script, image, option and program that the files name, with a mark on
-//! what reaches further than a script of a build does.
+//! What would run, as lines for a person: every script, image, option and program in the files, with a mark on
+//! everything that reaches further than a build script needs to.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -21,13 +21,13 @@ use crate::workflow::template::{Piece, Template, TemplateKind};
 use super::consent::{Consent, Subject};
 use super::{Distrust, danger};
 
-/// Lines of a script in the summary, and rows of each.
+/// Maximum number of lines of a script in the summary, and of rows for each line.
 const SCRIPT_LINES: usize = 3;
 
 /// Maximum nesting of composite actions that is shown.
 const MAX_DEPTH: usize = 5;
 
-/// Returns what a question is about.
+/// Returns the preview for a trust question.
 pub(super) fn of(consent: &Consent) -> Preview {
     let mut lines = Lines { root: &consent.repository.root, preview: Preview::default(), depth: 0 };
     lines.add(consent.repository.root.display().to_string());
@@ -83,7 +83,7 @@ impl Lines<'_> {
         }
     }
 
-    /// Folders of other repositories whose objects jobs on this machine see. Containers see those that the user allows.
+    /// Adds folders of other repositories whose objects jobs can read. Containers read only those that the user allows.
     fn objects(&mut self, common: &Path) {
         let own = common.join("objects");
         if !own.is_dir() {
@@ -129,7 +129,7 @@ impl Lines<'_> {
         });
     }
 
-    /// The jobs. Legs of a matrix are one entry.
+    /// Adds the jobs. Legs of a matrix share one entry.
     fn jobs(&mut self, plan: &Plan) {
         let mut seen = HashSet::new();
         for job in plan.jobs() {
@@ -151,8 +151,8 @@ impl Lines<'_> {
         }
     }
 
-    /// What a job runs. The jobs of a workflow that is called late, when the legs of the job are known, are in no plan yet.
-    /// `shown` has the workflows whose jobs were added already.
+    /// Adds what a job runs. If the called workflow is known only once the legs of the job are known, its jobs are not
+    /// in the plan yet. `shown` holds the workflows whose jobs were already added.
     fn definition<'p>(
         &mut self,
         (definition, workflow): (&'p JobDefinition, &'p Workflow),
@@ -212,7 +212,7 @@ impl Lines<'_> {
         self.values("output", &job.outputs);
     }
 
-    /// The values of inputs that a start does not give.
+    /// Adds the default values of inputs.
     fn inputs(&mut self, workflow: &Workflow) {
         for input in workflow.triggers.iter().flat_map(|trigger| &trigger.inputs) {
             if let Some(default) = &input.default {
@@ -227,12 +227,12 @@ impl Lines<'_> {
         }
     }
 
-    /// A value that a script may contain.
+    /// Adds a value that may become part of a script.
     fn value(&mut self, what: &str, value: &Template) {
         self.text(&format!("{what} "), &written(value), false);
     }
 
-    /// A text after what it is, line by line.
+    /// Adds a text line by line, after a word for what it is.
     fn text(&mut self, start: &str, text: &str, is_dangerous: bool) {
         let mut lines = text.lines();
         let first = lines.next().unwrap_or_default();
@@ -240,10 +240,10 @@ impl Lines<'_> {
         self.below(|inner| lines.for_each(|line| inner.push(line.to_owned(), danger::is_in(line), Shown::InWhole)));
     }
 
-    /// A container: its image, and everything that opens it.
+    /// Adds a container: its image, and everything that gives it access to this machine.
     fn container(&mut self, what: &str, container: &Template) {
         let image = container.entry("image").unwrap_or(container);
-        // An expression in the place of a container is all of it, with its options.
+        // An expression in place of a container computes all of it, including its options.
         let is_whole = matches!(container.kind, TemplateKind::Expression(_) | TemplateKind::Interpolated(_));
         self.push(format!("{what} {}", written(image)), is_whole, Shown::Always);
         self.below(|lines| {
@@ -289,7 +289,7 @@ impl Lines<'_> {
         self.computed("defaults", defaults.computed.as_ref());
     }
 
-    /// Values whose names are not in the file.
+    /// Adds values whose names are computed.
     fn computed(&mut self, what: &str, whole: Option<&Template>) {
         if let Some(whole) = whole {
             self.danger(format!("{what} {}", written(whole)));
@@ -335,7 +335,7 @@ impl Lines<'_> {
         }
     }
 
-    /// What an action of the repository runs. It is found as for a run.
+    /// Adds what an action of the repository runs. The action is resolved as in a run.
     fn action(&mut self, reference: &str, depth: usize) {
         let Ok(Reference::Local(folder) | Reference::Own(folder)) = Reference::parse(reference) else { return };
         if depth >= MAX_DEPTH {
@@ -370,7 +370,7 @@ impl Lines<'_> {
         }
     }
 
-    /// The lines of a script: in the summary the first ones and the dangerous ones.
+    /// Adds the lines of a script: all of them, or in the summary the first ones and the dangerous ones.
     fn script(&mut self, script: &str) {
         let written: Vec<&str> = script.lines().filter(|line| !line.trim().is_empty()).collect();
         let mut left_out = 0;
@@ -389,7 +389,7 @@ impl Lines<'_> {
     }
 }
 
-/// A value as the file has it, in one line, with its expressions. A script keeps its lines.
+/// Returns a value as written, in one line, with its expressions. A script keeps its lines.
 fn written(value: &Template) -> String {
     let expression = |expression: &Expr| format!("${{{{ {} }}}}", expression.text().trim());
     match &value.kind {

@@ -1,5 +1,5 @@
-//! The ledger of the environments of a repository: what was asked, decided and done, and by whom. Entries are only ever
-//! added; what is live, what waits and what is locked is their fold.
+//! The ledger of the environments of a repository: what was requested, decided and done, and by whom. It is
+//! append-only; what is live, waiting or locked is computed from its entries.
 
 use std::fmt;
 
@@ -71,7 +71,7 @@ pub struct Entry {
 pub enum Cause {
     /// A person asked for it.
     Manual,
-    /// It brings an earlier release back.
+    /// It rolls back to an earlier release.
     Rollback,
     /// A job of a workflow deploys.
     Job,
@@ -85,7 +85,7 @@ pub enum Outcome {
     Succeeded,
     /// The former release is live again.
     RolledBack,
-    /// It failed, and what is there now is not known to be good.
+    /// It failed, and the state of the environment is not known to be good.
     Failed,
     /// It ended before it changed anything.
     Cancelled,
@@ -132,9 +132,9 @@ pub enum Action {
     Approved,
     /// The deployment was rejected.
     Rejected,
-    /// The deployment passed its gates and begins, or goes on.
+    /// The deployment passed its gates and begins, or continues.
     Began,
-    /// The deployment was let go on after a pause; with `full`, past all pauses.
+    /// The deployment was promoted: it continues after a pause; with `full`, past all pauses.
     Promoted {
         /// Whether all pauses are skipped.
         full: bool,
@@ -203,7 +203,7 @@ impl Lock {
     }
 }
 
-/// A line of the file of a ledger that is no entry: of another program, or damaged.
+/// A line of a ledger file that is not an entry: it is damaged, or of another program.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UnreadableLine {
     /// `file:line`.
@@ -256,13 +256,13 @@ impl Ledger {
         &self.entries
     }
 
-    /// Returns the lines of the file that are no entries, in its order.
+    /// Returns the lines of the file that are not entries, in order.
     #[must_use]
     pub fn unreadable(&self) -> &[UnreadableLine] {
         &self.unreadable
     }
 
-    /// Returns what the entries say of an environment.
+    /// Returns the state of an environment according to the entries.
     #[must_use]
     pub fn of(&self, environment: &str) -> EnvironmentState {
         let unreadable = self.unreadable.iter().filter(|line| line.is_about(environment));

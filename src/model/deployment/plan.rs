@@ -1,4 +1,4 @@
-//! The plan of a deployment: seven kinds of steps, and what they lead to.
+//! The plan of a deployment: seven kinds of steps, and their effects.
 
 use std::fmt;
 use std::time::Duration;
@@ -81,7 +81,7 @@ impl SlotState {
 pub struct Observed {
     blue: SlotState,
     green: SlotState,
-    /// Whether the last step was not seen to end: there may be less than this.
+    /// Whether the end of the last step was not observed, so that less may be there than this.
     #[serde(default)]
     is_uncertain: bool,
 }
@@ -104,7 +104,7 @@ impl Observed {
         }
     }
 
-    /// Whether the last step was seen to end. If it was not, it is carried out again whatever is reported.
+    /// Whether the end of the last step was observed. If not, the step is carried out again, whatever is reported.
     #[must_use]
     pub fn is_certain(&self) -> bool {
         !self.is_uncertain
@@ -117,8 +117,8 @@ impl Observed {
         Some(heaviest).filter(|slot| self.slot(*slot).weight > 0)
     }
 
-    /// Returns what may be there while a step is carried out, and stays so if it is interrupted: of replicas and traffic the
-    /// most, of replicas that can serve the fewest, of before and after the step.
+    /// Returns what must be assumed while a step is carried out, and after an interruption: of before and after the
+    /// step, the higher numbers of replicas and traffic, and the lower number of replicas that can serve.
     #[must_use]
     pub fn during(&self, step: &PlanStep, plan: &Plan) -> Self {
         let mut all = Self { is_uncertain: true, ..self.after(step, plan) };
@@ -133,7 +133,7 @@ impl Observed {
         all
     }
 
-    /// Returns what is there after a step that went well. `plan` has the releases of the slots.
+    /// Returns the state after a successful step. `plan` has the releases of the slots.
     #[must_use]
     pub fn after(&self, step: &PlanStep, plan: &Plan) -> Self {
         let mut next = Self { is_uncertain: false, ..self.clone() };
@@ -184,7 +184,7 @@ pub enum Pause {
     Person,
 }
 
-/// A step of a plan. Every step names a state, not a change: a step that is carried out twice has the effect of one.
+/// A step of a plan. Every step names a target state, not a change, so carrying it out twice has the same effect.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
 pub enum PlanStep {

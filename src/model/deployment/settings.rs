@@ -7,17 +7,17 @@ use serde::{Deserialize, Serialize};
 use super::{Pause, TargetSettings, written};
 use crate::model::is_within;
 
-/// An environment: where releases go, with its rules. Part of the document of every deployment, so that a deployment ends
-/// under the rules under which it began.
+/// An environment: where releases go, with its rules. Part of the document of every deployment, so that a deployment
+/// ends under the rules that it began with.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct EnvironmentSettings {
     /// Name.
     pub name: String,
-    /// Releases that may be deployed; any of them. Empty for all.
+    /// Rules for releases, one of which must match. Empty if all releases may be deployed.
     pub on: Vec<RefRule>,
     /// Environments in which the same commit must have succeeded.
     pub after: Vec<String>,
-    /// People of whom one must approve: user, `user@host` or mail address.
+    /// Reviewers, one of whom must approve: user, `user@host` or mail address.
     pub reviewers: Vec<String>,
     /// Whether the person who deploys may not approve.
     pub prevent_self_review: bool,
@@ -29,13 +29,13 @@ pub struct EnvironmentSettings {
     pub strategy: Strategy,
     /// How long the old release runs on, so that a rollback is instant.
     pub keep_old: Duration,
-    /// Address of what is deployed.
+    /// URL of the deployed application.
     pub url: Option<String>,
     /// Where replicas run, and how.
     pub target: TargetSettings,
     /// When a replica counts as healthy.
     pub health: Timing,
-    /// The check of the health; `None` if the target's own command decides.
+    /// Health check; `None` if the target's own command decides.
     pub health_check: Option<Probe>,
     /// The smoke test before the new release gets traffic.
     pub smoke: Option<Check>,
@@ -52,11 +52,11 @@ pub struct EnvironmentSettings {
     pub variables: Vec<String>,
 }
 
-/// Words in the names of environment variables whose values are secret, although no setting names them.
+/// Words in the names of environment variables that mark their values as secret, even if no setting names them.
 const SECRET_WORDS: [&str; 9] =
     ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIALS", "APIKEY", "KEY", "WEBHOOK"];
 
-/// Minimum length in bytes of a value that is masked for its variable's name alone: shorter ones are often plain words.
+/// Minimum length in bytes of a value that is masked only because of its variable's name: shorter ones are often words.
 const MIN_GUESSED_SECRET: usize = 8;
 
 /// An environment variable that the commands of an environment need.
@@ -167,9 +167,9 @@ pub enum Strategy {
     Recreate,
     /// Replicas are replaced in batches.
     Rolling {
-        /// How many replicas may run beyond the number of replicas.
+        /// Maximum number of replicas beyond the configured number.
         max_surge: u32,
-        /// How many replicas may be missing.
+        /// Maximum number of missing replicas.
         max_unavailable: u32,
     },
     /// The new release starts beside the old one, then all traffic moves at once.
@@ -260,7 +260,7 @@ pub struct Timing {
     pub timeout: Duration,
     /// Number of bad answers in a row after which the check fails.
     pub retries: u32,
-    /// How long bad answers do not count, after the start.
+    /// Time after the start during which bad answers do not count.
     pub start_period: Duration,
     /// How long answers must stay good.
     pub healthy_for: Duration,
@@ -344,7 +344,7 @@ pub enum NotifyEvent {
     Succeeded,
     /// The former release is live again.
     RolledBack,
-    /// A deployment failed, and what is there is not known to be good.
+    /// A deployment failed, and the state of the environment is not known to be good.
     Failed,
 }
 

@@ -1,4 +1,4 @@
-//! What the ledger says of one environment: its deployments, what serves, and its lock.
+//! State of one environment according to the ledger: its deployments, the live release, and its lock.
 
 use std::collections::HashMap;
 
@@ -29,9 +29,9 @@ pub struct DeploymentRecord {
     pub approved: Option<Actor>,
     /// Who rejected it and why, in words.
     pub rejected: Option<String>,
-    /// Whether the rules of the environment do not count.
+    /// Whether the rules of the environment were overridden.
     pub overridden: bool,
-    /// How it ended; `None` while it goes on.
+    /// How it ended; `None` while it is in progress.
     pub outcome: Option<Outcome>,
     /// Time of its end.
     pub ended: Option<Timestamp>,
@@ -39,7 +39,7 @@ pub struct DeploymentRecord {
     pub reason: String,
 }
 
-/// What serves in an environment.
+/// Live release of an environment.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 enum Serving {
     /// No deployment succeeded yet.
@@ -47,7 +47,7 @@ enum Serving {
     Nothing,
     /// The release of the deployment with this index.
     Deployment(usize),
-    /// It is not known, for this reason.
+    /// Unknown, for this reason.
     Unknown(String),
 }
 
@@ -60,18 +60,18 @@ pub struct EnvironmentState {
     serving: Serving,
     /// Index of the last deployment that succeeded, by the order of the entries: the clock may have been set back.
     last_success: Option<usize>,
-    /// The last lock, if it was not opened by a person.
+    /// The last lock, unless a person unlocked it.
     lock: Option<Lock>,
 }
 
-/// The fold of the entries of an environment, with what is only needed on the way.
+/// The fold of the entries of an environment, with state that only the fold needs.
 #[derive(Default)]
 struct Fold {
     state: EnvironmentState,
     index: HashMap<RunId, usize>,
     /// Index of the deployment that began last.
     last_begun: Option<usize>,
-    /// What served before a deployment began, by its index.
+    /// Live release before a deployment began, by the index of that deployment.
     before: HashMap<usize, Serving>,
 }
 
@@ -137,7 +137,7 @@ impl Fold {
         }
     }
 
-    /// Follows the end of a deployment.
+    /// Applies the end of a deployment.
     fn ended(&mut self, index: usize, outcome: Outcome) {
         let state = &mut self.state;
         if outcome == Outcome::Succeeded {
@@ -146,7 +146,8 @@ impl Fold {
             return;
         }
         let record = &state.deployments[index];
-        // One that never began changed nothing, and what an older one left is not touched once a later one has begun.
+        // A deployment that never began changed nothing. The end of an older one does not matter once a later one
+        // began.
         if !record.began || self.last_begun != Some(index) {
             return;
         }
@@ -206,7 +207,7 @@ impl EnvironmentState {
         self.last_success.map(|index| &self.deployments[index])
     }
 
-    /// Returns the deployment whose release serves. `None` before the first success, and while it is not known.
+    /// Returns the deployment whose release is live. `None` before the first success, and while it is unknown.
     #[must_use]
     pub fn live(&self) -> Option<&DeploymentRecord> {
         match self.serving {
@@ -221,8 +222,8 @@ impl EnvironmentState {
         self.live().is_some_and(|live| std::ptr::eq(live, record))
     }
 
-    /// Returns why the release that serves is not known: a deployment left the target in no known state, or the ledger
-    /// has lines that cannot be read.
+    /// Returns why the live release is unknown: a deployment left the target in an unknown state, or the ledger has
+    /// lines that cannot be read.
     #[must_use]
     pub fn unknown(&self) -> Option<&str> {
         match &self.serving {
@@ -231,14 +232,14 @@ impl EnvironmentState {
         }
     }
 
-    /// Returns the newest deployment that was requested after this one, and began. What this one left must not be touched
-    /// then.
+    /// Returns the newest deployment that was requested after this one and began. What this one left must then not be
+    /// touched.
     #[must_use]
     pub fn superseded_by(&self, run: &RunId) -> Option<&DeploymentRecord> {
         self.deployments().take_while(|record| record.run != *run).find(|record| record.began)
     }
 
-    /// Returns the environment with its deployments, as those of servers are shown.
+    /// Returns the environment with its deployments, in the form used for servers.
     #[must_use]
     pub fn shown(&self, now: Timestamp) -> Environment {
         let deployments = self.deployments().map(|record| record.shown(self.is_live(record)));
@@ -314,7 +315,7 @@ mod tests {
         Ledger::new(entries.concat()).of("production")
     }
 
-    /// Returns the release that serves, or why it is not known.
+    /// Returns the live release, or why it is unknown.
     fn serving(state: &EnvironmentState) -> String {
         let live = state.live().map(|live| live.run.to_string());
         live.or_else(|| state.unknown().map(str::to_owned)).unwrap_or_else(|| "nothing".to_owned())
@@ -349,7 +350,7 @@ mod tests {
             // It began, and ended before it changed anything.
             (vec![deployed("v2", Outcome::Cancelled)], "v1"),
             (vec![deployed("v2", Outcome::Failed), deployed("v3", Outcome::Cancelled)], failed),
-            // What comes back is what was there before, and that is not known.
+            // A rollback restores the previous state, which is unknown.
             (vec![deployed("v2", Outcome::Failed), deployed("v3", Outcome::RolledBack)], failed),
             (vec![deployed("v2", Outcome::Failed), deployed("v3", Outcome::Succeeded)], "v3"),
             (vec![deployed("v2", Outcome::Interrupted), again(Outcome::RolledBack)], "v1"),

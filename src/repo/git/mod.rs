@@ -25,10 +25,10 @@ pub enum GitError {
     #[error("git cannot be started ({0}): install it, cuelight needs it to find the repository")]
     Missing(std::io::Error),
     /// The folder is not in a repository with files.
-    #[error("{} is not in a git repository with files: run `git init` there, or go to one", .0.display())]
+    #[error("{} is not in a git working tree: run `git init` there, or change to a repository", .0.display())]
     NoRepository(PathBuf),
     /// A folder on the way to the root is a git folder itself. Git would apply its configuration.
-    #[error("{} is the folder of a git repository without files: go to one with files", .0.display())]
+    #[error("{} is in a bare git repository: change to a working tree", .0.display())]
     Bare(PathBuf),
     /// The configuration of the repository places its files elsewhere.
     #[error("the configuration of {} puts its files into {}, which has no `.git`: remove `core.worktree`", git_folder.display(), root.display())]
@@ -38,8 +38,8 @@ pub enum GitError {
         /// The folder named in its configuration.
         root: PathBuf,
     },
-    /// The path of the repository or of its git folder is not a line of text: git prints it as one, and steps get it as
-    /// text.
+    /// The path of the repository or of its git folder is not UTF-8 or contains a newline: git prints it as a line, and
+    /// steps get it as text.
     #[error("the path of the repository, {path:?}, {fault}: rename the folder")]
     Unnameable {
         /// The path.
@@ -47,7 +47,7 @@ pub enum GitError {
         /// What is wrong with it.
         fault: &'static str,
     },
-    /// A file of git's is not one that can be read to its end.
+    /// A file that git reads is not a regular file, or is too large.
     #[error("git cannot read {}: {source}", path.display())]
     Unreadable {
         /// The file.
@@ -100,8 +100,8 @@ pub struct Repository {
     pub root: PathBuf,
     /// Folder of objects and refs, shared by worktrees.
     pub common: PathBuf,
-    /// Whether the shared folder names the root as one of its worktrees. That `.git` in the root names the folder is not
-    /// enough: anyone can write that.
+    /// Whether the shared folder lists the root as one of its worktrees. A `.git` file in the root that names the
+    /// folder is not enough: anyone can write one.
     pub is_known_worktree: bool,
     /// The commit; empty before the first.
     pub sha: String,
@@ -157,7 +157,9 @@ impl Repository {
             [root, common, own, sha, full, b""] if facts.status.success() => ([root, common, own], Some((sha, full))),
             // Before the first commit, HEAD does not exist: git fails after it has printed the folders.
             [root, common, own, b"HEAD", b""] | [root, common, own, b""] => ([root, common, own], None),
-            [_, _, _, _, ..] => return Err(GitError::Unnameable { path: folder.to_owned(), fault: "has a line end" }),
+            [_, _, _, _, ..] => {
+                return Err(GitError::Unnameable { path: folder.to_owned(), fault: "contains a newline" });
+            }
             _ => return Err(not_discovered(folder, &facts)),
         };
         let [root, common, git_folder] = folders.map(utf8_path);
@@ -197,8 +199,8 @@ impl Repository {
         Ok(Self { root, common, is_known_worktree, sha, git_ref, slug, origin, actor, email })
     }
 
-    /// Returns the folder of a repository without a remote that names it: its name is that of the folder, which other
-    /// repositories may have, too.
+    /// Returns the folder of a repository without a remote. The repository is named after its folder, and others may
+    /// have the same name.
     #[must_use]
     pub fn folder_of_name(&self) -> Option<&Path> {
         slug(&self.origin).is_none().then_some(&self.root)
@@ -221,7 +223,7 @@ pub fn common_folder(abort: Option<&Abort>, folder: &Path) -> Result<PathBuf, Gi
     Ok(PathBuf::from(printed.trim_end_matches('\n')))
 }
 
-/// Why git does not print the folders of a repository.
+/// Returns the reason why git found no repository.
 fn not_discovered(folder: &Path, facts: &Output) -> GitError {
     let message = String::from_utf8_lossy(&facts.stderr);
     let none = ["not a git repository", "must be run in a work tree"];
@@ -259,7 +261,7 @@ const FACTS: [&str; 8] = [
     "HEAD",
 ];
 
-/// Whether git takes a folder for the folder of a repository's git, whatever its name.
+/// Whether git accepts a folder as a git folder, whatever its name.
 fn is_git_folder(folder: &Path) -> bool {
     folder.join("HEAD").symlink_metadata().is_ok() && folder.join("objects").is_dir() && folder.join("refs").is_dir()
 }
@@ -270,18 +272,18 @@ fn is_root(folder: &Path) -> bool {
     link.is_file() || is_git_folder(&link)
 }
 
-/// The command that compares files, with options of every call: no program of the repository starts, not even git in a
+/// The `diff` command with the options of every call. It starts no program that the repository names, not even git in a
 /// submodule.
 pub const DIFF: [&str; 5] = ["diff", "--no-renames", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty"];
 
-/// Whether the folder of a worktree's git, which is in the shared folder, names the root of the worktree.
+/// Whether the git folder of a worktree is in the shared folder and names the root of the worktree.
 fn is_known_worktree(root: &Path, git_folder: &Path, common: &Path) -> bool {
     if !git_folder.starts_with(common.join("worktrees")) {
         return false;
     }
     let Ok(text) = files::read_text(&git_folder.join("gitdir")) else { return false };
     let named = git_folder.join(text.trim());
-    // The last part is not resolved: a link elsewhere to the `.git` of the worktree is not the worktree.
+    // The last component is not resolved: a link from elsewhere to the worktree's `.git` does not make a worktree.
     let is_link = root.join(".git").is_symlink();
     !is_link
         && named.ends_with(".git")
@@ -313,11 +315,11 @@ pub fn files(root: &Path, abort: Option<&Abort>) -> Result<Vec<PathBuf>, GitErro
     names.map(|name| in_tree(root, PathBuf::from(OsString::from_vec(name.to_vec())))).collect()
 }
 
-/// Returns a path that git printed of an index, if it is one below the root of the working tree and not in a git folder. An
-/// index that was not written by git may name any path.
+/// Returns a path that git listed from an index, if it is below the root of the working tree and not in a git folder.
+/// An index that was not written by git may contain any path.
 ///
 /// # Errors
-/// It is not.
+/// The path is elsewhere.
 pub fn in_tree(folder: &Path, path: PathBuf) -> Result<PathBuf, GitError> {
     let bytes = path.as_os_str().as_bytes();
     // Git prints a slash after a repository that is not a submodule.
@@ -427,7 +429,7 @@ mod tests {
         let bare = folder.path().join("bare");
         git(folder.path(), ["init", "-q", "--bare", "bare"]).expect("git init");
         let error = Repository::discover(&bare).expect_err("no files");
-        assert!(error.to_string().contains("with files"), "{error}");
+        assert!(error.to_string().contains("working tree"), "{error}");
     }
 
     #[test]
@@ -442,7 +444,9 @@ mod tests {
     fn a_path_that_is_not_a_line_of_text_is_refused() {
         let (folder, root) = repository();
         let top = folder.path().canonicalize().expect("exists");
-        for (name, fault) in [(&b"a\nb"[..], "has a line end"), (b"\n", "has a line end"), (b"a\xff", "is not UTF-8")] {
+        for (name, fault) in
+            [(&b"a\nb"[..], "contains a newline"), (b"\n", "contains a newline"), (b"a\xff", "is not UTF-8")]
+        {
             let odd = top.join(OsStr::from_bytes(name));
             std::fs::rename(&root, &odd).expect("moved");
             for committed in [false, true] {

@@ -1,4 +1,4 @@
-//! Files that git reads by itself. It would wait for a FIFO, and read a device until the memory is full.
+//! Files that git reads on its own. It would block on a FIFO, and read a device until memory is exhausted.
 
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
@@ -23,16 +23,16 @@ const ALWAYS_READ: [&str; 9] = [
     "info/attributes",
 ];
 
-/// Files in the folders of a working tree that git reads where it comes to them. It follows no link in their place.
+/// Files that git reads in every folder of a working tree that it visits. It does not follow a link in place of one.
 const READ_IN_FOLDERS: [&str; 3] = [".gitignore", ".gitattributes", ".gitmodules"];
 
-/// Maximum number of files and folders among which those that git waits for are looked for.
+/// Maximum number of files and folders to search for one that blocks git.
 const MAX_LOOKED_AT: usize = 500_000;
 
 /// Checks the files that git reads in every call.
 ///
 /// # Errors
-/// One of them is not a file that can be read to its end.
+/// One of them is not a regular file, or is too large.
 pub(super) fn check_git_files(root: &Path) -> Result<(), GitError> {
     let Some(own) = linked_git_folder(root) else { return Ok(()) };
     let common = files::read_text(&own.join("commondir")).ok().map(|common| own.join(common.trim()));
@@ -45,7 +45,7 @@ pub(super) fn check_git_files(root: &Path) -> Result<(), GitError> {
 /// Checks a file that the configuration of a repository names.
 ///
 /// # Errors
-/// It is not a file that can be read to its end.
+/// It is not a regular file, or is too large.
 pub(super) fn check_named(root: &Path, value: &str) -> Result<(), GitError> {
     match (value.strip_prefix("~/"), std::env::home_dir()) {
         (Some(below), Some(home)) => check(home.join(below)),
@@ -54,7 +54,7 @@ pub(super) fn check_named(root: &Path, value: &str) -> Result<(), GitError> {
     }
 }
 
-/// Checks a file. Git ignores one that does not exist, and a folder.
+/// Checks a file. Git ignores a missing file and a folder.
 fn check(path: PathBuf) -> Result<(), GitError> {
     let source = match files::size(&path) {
         Ok(size) if size > MAX_GIT_FILE => FileError::TooLarge { limit: MAX_GIT_FILE },
@@ -64,7 +64,7 @@ fn check(path: PathBuf) -> Result<(), GitError> {
     Err(GitError::Unreadable { path, source })
 }
 
-/// Returns an error that names the file for which git waits, if it may be one below a folder: for calls that take long.
+/// Returns an error that names the file on which git may be blocked, if there is one: for calls that take long.
 pub(super) fn waited_for(folder: &Path) -> Option<GitError> {
     let root = folder.ancestors().find(|folder| is_root(folder))?;
     let mut waiting = vec![root.to_owned()];

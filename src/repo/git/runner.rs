@@ -34,12 +34,12 @@ pub enum Access {
     Trusted,
 }
 
-/// Ends calls, and other work, that a thread waits for.
+/// Cancellation flag for git calls, and for other work that a thread waits for.
 #[derive(Clone, Debug, Default)]
 pub struct Abort(Arc<AtomicBool>);
 
 impl Abort {
-    /// Ends the calls that run, and those that start later.
+    /// Cancels the calls in progress, and those that start later.
     pub fn set(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -51,10 +51,10 @@ impl Abort {
     }
 }
 
-/// Time between two looks at an [`Abort`].
+/// Time between two checks of an [`Abort`].
 const ABORT_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Settings of every call. Git before 2.38 does not know the first one: [`super::Repository::discover`] looks, too.
+/// Settings of every call. Git before 2.38 ignores the first one, so [`super::Repository::discover`] checks as well.
 const ALWAYS: [&str; 6] = [
     "safe.bareRepository=explicit",
     "core.fsmonitor=false",
@@ -182,8 +182,8 @@ pub fn git_until<A: AsRef<OsStr>>(
     }
 }
 
-/// Runs git in a folder and returns the first `limit` bytes of its output, and at most one portion more. Git is ended when
-/// it prints more.
+/// Runs git in a folder and returns the first `limit` bytes of its output, and at most one portion more. Git is killed
+/// if it prints more.
 ///
 /// # Errors
 /// Git cannot be started, or took too long.
@@ -262,24 +262,24 @@ fn run_capped(
     ended.ok_or_else(|| culprit.unwrap_or_else(unfinished))
 }
 
-/// Commands that read the files of git alone, and how long one may take.
+/// Commands that only read git's own files, and their time limit.
 const QUICK: [&str; 4] = ["--version", "config", "rev-parse", "symbolic-ref"];
 const QUICK_LIMIT: Duration = Duration::from_secs(20);
 
-/// After how long the files are looked at for which git may wait.
+/// Time after which a call is checked for files that may block it.
 const STUCK_AFTER: Duration = Duration::from_secs(2);
 
-/// How long a guarded call may take: it reads files of this machine only.
+/// Time limit of a guarded call, which only reads files of this machine.
 const GUARDED_LIMIT: Duration = Duration::from_mins(1);
 
-/// How long a call of a trusted repository may take: it may fetch.
+/// Time limit of a call in a trusted repository, which may fetch.
 const TRUSTED_LIMIT: Duration = Duration::from_mins(15);
 
 /// Size in bytes of the portions in which output is read.
 const PORTION: usize = 64 * 1024;
 
-/// Runs a command to its end, or until it has printed `most` bytes to its standard output or a portion more. `None` if it
-/// was killed because it took longer than the limit, was interrupted, or `is_stuck`, which is asked once after a while.
+/// Runs a command until it ends or has printed at least `most` bytes to its standard output. `None` if it was killed:
+/// after the time limit, on an abort, or because `is_stuck`, which is called once after a while, returned true.
 fn output(
     command: &mut Command,
     limit: Duration,
@@ -288,7 +288,7 @@ fn output(
     is_stuck: &mut dyn FnMut() -> bool,
 ) -> io::Result<Option<Output>> {
     if abort.is_some() {
-        // A filter or a fetch that git has started ends with it.
+        // So that a filter or a fetch that git has started can be killed with it.
         command.process_group(0);
     }
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
@@ -299,7 +299,7 @@ fn output(
         streams.into_iter().flatten().enumerate().map(|(at, pipe)| (at, File::from(pipe))).collect();
     let mut printed = [Vec::new(), Vec::new()];
     let mut portion = vec![0; PORTION];
-    // Both are read as they come: a thread for each would cost more than most calls.
+    // Both streams are polled: a thread for each would cost more than most calls.
     while !open.is_empty() && printed[0].len() < most {
         let now = Instant::now();
         let ask = ask_at.take_if(|at| *at <= now).is_some();
@@ -337,7 +337,7 @@ fn words(args: &[OsString]) -> String {
     args.iter().map(|arg| arg.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 
-/// Returns a call with its command. A guarded one filters no files.
+/// Returns a complete git command. A guarded one runs no filters.
 fn prepared(abort: Option<&Abort>, folder: &Path, access: Access, args: &[OsString]) -> Result<Command, GitError> {
     let mut command = command(folder, access);
     let has_filters = !args.first().is_some_and(|first| WITHOUT_FILTERS.iter().any(|known| first == known));

@@ -1,4 +1,4 @@
-//! Checks: probes of health, and how often and how long their answers must be good.
+//! Checks: health probes, and how often and how long they must succeed.
 
 use std::io;
 use std::time::Duration;
@@ -20,19 +20,19 @@ pub use streak::{CheckError, Streak, Verdict};
 /// Exit code of a command that does not know: `EX_TEMPFAIL` of `sysexits.h`.
 const UNKNOWN: i32 = 75;
 
-/// Answer of a probe, each with what was seen.
+/// Result of a probe, with a description of what was observed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Answer {
     /// Good.
     Good(String),
     /// Bad.
     Bad(String),
-    /// Neither: too little is known.
+    /// Neither good nor bad: too little is known.
     Unknown(String),
 }
 
 impl Answer {
-    /// Returns what was seen.
+    /// Returns the description.
     #[must_use]
     pub fn text(&self) -> &str {
         match self {
@@ -53,7 +53,7 @@ pub fn variables(environment: &str, slot: Slot, plan: &Plan) -> Vec<(&'static st
     ]
 }
 
-/// Asks a probe once. `variables` are those of a command; `slot` replaces `{slot}`.
+/// Runs a probe once. `variables` are those of a command; `slot` replaces `{slot}`.
 pub async fn ask(
     probe: &Probe,
     limit: Duration,
@@ -72,7 +72,7 @@ pub async fn ask(
             Probe::Exec(command) => match shell.run(command, variables, limit, (progress, Output::Logged)).await {
                 Err(error) => Answer::Bad(format!("cannot start `sh`: {error}")),
                 Ok(ended) => match ended.status {
-                    None => Answer::Bad(format!("no end within {}", crate::model::deployment::written(limit))),
+                    None => Answer::Bad(format!("did not finish within {}", crate::model::deployment::written(limit))),
                     Some(status) if status.success() => Answer::Good("exit code 0".to_owned()),
                     Some(status) if status.code() == Some(UNKNOWN) => Answer::Unknown("exit code 75".to_owned()),
                     Some(status) => Answer::Bad(status.to_string()),
@@ -81,7 +81,7 @@ pub async fn ask(
             Probe::Path(_) | Probe::Router(_) => Answer::Unknown("the target has no router".to_owned()),
         }
     };
-    // A command has its own limit, which ends its processes in order.
+    // A command has its own time limit, after which its processes are terminated properly.
     let late = || Answer::Bad(format!("no answer within {}", crate::model::deployment::written(limit)));
     match probe {
         Probe::Exec(_) => asked.await,
@@ -139,10 +139,10 @@ pub(super) fn judge(url: &str, answer: &[u8]) -> Answer {
     }
 }
 
-/// Repeats a probe until it was good for long enough.
+/// Repeats a probe until it has succeeded for long enough.
 ///
 /// # Errors
-/// It was bad too often, or for too long.
+/// It failed too often, or for too long.
 pub async fn until_good<'a>(
     timing: &Timing,
     mut ask: impl FnMut() -> BoxFuture<'a, Answer> + Send,

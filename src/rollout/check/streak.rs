@@ -1,4 +1,4 @@
-//! What the answers of a probe add up to. Pure: times are given.
+//! Verdict on a series of probe results. Pure: times are arguments.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use super::Answer;
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum CheckError {
     /// Too many bad answers in a row.
-    #[error("bad {}; the last answer: {last}", times(*count))]
+    #[error("bad {}; last answer: {last}", times(*count))]
     TooOften {
         /// Number of bad answers.
         count: u32,
         /// The last answer.
         last: String,
     },
-    /// Not good for long enough in time.
-    #[error("not healthy within {}; the last answer: {last}", written(*deadline))]
+    /// Not healthy for long enough before the deadline.
+    #[error("not healthy within {}; last answer: {last}", written(*deadline))]
     TooLate {
         /// The deadline.
         deadline: Duration,
@@ -85,7 +85,7 @@ impl Streak {
 mod tests {
     use super::*;
 
-    /// Feeds an answer a second: `+` good, `-` bad, `?` unknown. Returns the last verdict and the number of answers.
+    /// Feeds one answer per second: `+` good, `-` bad, `?` unknown. Returns the last verdict and the number of answers.
     fn fed(timing: Timing, answers: &str) -> (Verdict, usize) {
         let mut streak = Streak::default();
         for (second, answer) in answers.chars().enumerate() {

@@ -1,4 +1,4 @@
-//! What people ask of a deployment in progress.
+//! Commands to a deployment in progress.
 
 use std::fmt;
 
@@ -18,21 +18,21 @@ pub type Asked = (Command, oneshot::Sender<Reply>);
 /// How a deployment is stopped from outside.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub enum Stop {
-    /// It is not.
+    /// It is not stopped.
     #[default]
     No,
-    /// It goes back to the former release.
+    /// It rolls back to the previous release.
     Back,
-    /// It ends at once and leaves what is there.
+    /// It ends at once and leaves the environment as it is.
     AtOnce,
 }
 
-/// Why a deployment does not go on.
+/// Why a deployment is interrupted.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Interrupt {
-    /// A person wants the former release back, or rejected the deployment.
+    /// A person aborted or rejected the deployment.
     Back(String),
-    /// The run is cancelled: the former release comes back, unless the new one has succeeded already.
+    /// The run is cancelled: it rolls back, unless the new release has already succeeded.
     Cancelled,
     /// The run of a newer deployment takes its place in the queue.
     Replaced(String),
@@ -40,28 +40,28 @@ pub(super) enum Interrupt {
     AtOnce,
 }
 
-/// Why the deployment does not go on.
+/// The reason, for messages.
 impl fmt::Display for Interrupt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Back(reason) => f.write_str(reason),
             Self::Cancelled => f.write_str("it was cancelled"),
             Self::Replaced(by) => write!(f, "a newer deployment, {by}, took its place in the queue"),
-            Self::AtOnce => f.write_str("it was ended at once"),
+            Self::AtOnce => f.write_str("it was stopped immediately"),
         }
     }
 }
 
-/// What the deployment does at the moment, as far as commands depend on it.
+/// Current activity of the deployment, as far as commands depend on it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Stage {
-    /// It waits before its gates.
+    /// It waits for its gates to open.
     Gates,
     /// It carries out a step.
     Step,
     /// It waits until it is promoted, or for the end of a pause.
     Pause,
-    /// It goes back.
+    /// It is rolling back.
     Back,
 }
 
@@ -91,7 +91,7 @@ impl Controls {
         Self { asked, stop, ledger, run, stage: Stage::Gates, paused: false, full: false, promoted: false }
     }
 
-    /// Waits for the next command, answers it, and returns the interrupt that it is, if any.
+    /// Waits for the next command and answers it. Returns an interrupt if the command is one.
     pub(super) async fn next(&mut self, subject: &Subject) -> Option<Interrupt> {
         let is_back = self.stage == Stage::Back;
         let counts = |stop: &Stop| *stop == Stop::AtOnce || (*stop == Stop::Back && !is_back);
@@ -111,7 +111,7 @@ impl Controls {
             asked = self.asked.recv() => match asked {
                 Some((command, reply)) => {
                     let (answer, interrupt) = self.answer(&command, subject);
-                    // The desk may be gone: the attempt is about to end.
+                    // The sender of the command may be gone: the attempt is about to end.
                     let _ = reply.send(answer);
                     interrupt
                 }
@@ -130,24 +130,24 @@ impl Controls {
             Command::Yield { to, .. } if self.stage == Stage::Gates => {
                 (Reply::Accepted, Some(Interrupt::Replaced(to.clone())))
             }
-            Command::Yield { .. } => rejected("it has begun, and does not give up its turn"),
-            _ => rejected("it is not a command for a deployment"),
+            Command::Yield { .. } => rejected("the deployment has begun and keeps its turn"),
+            _ => rejected("not a command for a deployment"),
         }
     }
 
     fn obey(&mut self, order: &DeploymentOrder, by: &Actor, subject: &Subject) -> (Reply, Option<Interrupt>) {
         match (order, self.stage) {
             (DeploymentOrder::Review { approve, comment }, Stage::Gates) => self.review(*approve, comment, by, subject),
-            (DeploymentOrder::Review { .. }, _) => rejected("it does not wait for a review"),
-            (_, Stage::Back) => rejected("it goes back to the former release already"),
+            (DeploymentOrder::Review { .. }, _) => rejected("the deployment does not wait for a review"),
+            (_, Stage::Back) => rejected("the deployment is already rolling back"),
             (DeploymentOrder::Abort { reason }, _) => {
                 let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
                 let interrupt = Interrupt::Back(format!("aborted by {}{why}", by.name()));
                 (self.accept(Action::Aborted, by, reason, subject), Some(interrupt))
             }
-            (_, Stage::Gates) => rejected("it has not begun: its gates are closed"),
+            (_, Stage::Gates) => rejected("the deployment has not begun: its gates are closed"),
             (DeploymentOrder::Promote { full: false }, Stage::Step) if !self.paused => {
-                rejected("it carries out a step and does not wait: nothing to promote")
+                rejected("the deployment is not paused: nothing to promote")
             }
             (DeploymentOrder::Promote { full }, _) => {
                 self.promoted = true;
@@ -155,7 +155,7 @@ impl Controls {
                 self.full |= *full;
                 (self.accept(Action::Promoted { full: *full }, by, "", subject), None)
             }
-            (DeploymentOrder::Pause, _) if self.paused => rejected("it is paused already"),
+            (DeploymentOrder::Pause, _) if self.paused => rejected("the deployment is already paused"),
             (DeploymentOrder::Pause, _) => {
                 self.paused = true;
                 (self.accept(Action::Paused, by, "", subject), None)

@@ -72,7 +72,7 @@ impl Driver {
         self.notify(event, &what);
     }
 
-    /// Notifies people. `what` follows the release.
+    /// Notifies people. `what` follows the name of the release in the message.
     pub(super) fn notify(&mut self, event: NotifyEvent, what: &str) {
         let (environment, release) = (self.subject.settings.name.clone(), &self.subject.release);
         let message = format!("{environment}: {} {what}", release.title());

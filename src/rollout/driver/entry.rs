@@ -16,7 +16,7 @@ use crate::store::clock::now;
 use super::controls::{Interrupt, Stage};
 use super::{Begin, Driver, Position, Trouble};
 
-/// Time between two looks at the ledger while a gate is closed: another process may open it.
+/// Time between two checks of the ledger while a gate is closed: another process may open it.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 impl Driver {
@@ -35,14 +35,14 @@ impl Driver {
         Ok(position)
     }
 
-    /// Passes the gates and waits for the turn again, after an interruption. The way back needs the turn alone.
+    /// Passes the gates and waits for the turn again, after an interruption. A rollback needs only the turn.
     pub(super) async fn enter_again(&mut self, mut position: Position, begin: Begin) -> Result<Position, Trouble> {
         if let Begin::Back(reason) = begin {
             position.back.get_or_insert(reason);
         }
         if position.back.is_none() {
             match self.pass_gates_in_turn().await {
-                // It is not before its first step: what there is of it is undone.
+                // It has already begun, so what it did is undone.
                 Err(Trouble::Interrupted(Interrupt::Back(reason))) => position.back = Some(reason),
                 passed => passed?,
             }
@@ -66,7 +66,7 @@ impl Driver {
             if self.closed_gates()?.is_empty() {
                 return Ok(());
             }
-            // A gate was closed meanwhile, such as by a lock: the turn is for others until it opens.
+            // A gate was closed meanwhile, for instance by a lock: others may have the turn until it opens.
             self.leave().await;
         }
     }

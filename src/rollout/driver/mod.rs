@@ -1,7 +1,7 @@
-//! Carries out a deployment: gates, queue, the steps of the plan, and the way back when one of them fails.
+//! Carries out a deployment: gates, queue, the steps of the plan, and a rollback when one of them fails.
 //!
-//! On the screen a deployment is a job with a step for each step of its plan. The steps of the way back are added when it
-//! begins.
+//! On the screen, a deployment is a job with a step for each step of its plan. The steps of a rollback are added when
+//! it begins.
 
 use std::sync::Arc;
 
@@ -62,15 +62,15 @@ impl Subject {
     }
 }
 
-/// The place in a queue; deployments to one environment take turns.
+/// Exclusive right to deploy to an environment, held until it is dropped. Deployments to one environment take turns.
 pub type Turn = Box<dyn Send + Sync>;
 
 /// The queue of an environment.
 pub trait Queue: Send + Sync {
-    /// Waits for the turn. A newer deployment replaces an older one that waits, unless it `is_patient`.
+    /// Waits for the turn. A newer deployment replaces an older one in the queue, unless the newer one `is_patient`.
     ///
     /// # Errors
-    /// The reason why it cannot be had.
+    /// The turn cannot be acquired.
     fn wait(&self, is_patient: bool) -> BoxFuture<'_, Result<Turn, QueueError>>;
 }
 
@@ -79,7 +79,7 @@ pub trait Queue: Send + Sync {
 #[error("{0}")]
 pub struct QueueError(pub String);
 
-/// What a deployment works with.
+/// Dependencies of a deployment.
 pub struct Tools {
     /// Folder of the run.
     pub folder: RunFolder,
@@ -116,28 +116,28 @@ pub struct DeploymentEnd {
 /// How an attempt begins.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Begin {
-    /// At the written position, or at the gates.
+    /// At the saved position, or at the gates.
     Forward,
-    /// With the way back, for this reason.
+    /// With a rollback, for this reason.
     Back(String),
 }
 
 /// Why a step, or what comes before the steps, did not succeed.
 #[derive(Debug, thiserror::Error)]
 enum Trouble {
-    #[error("a later deployment, of {0}, has begun: what this one left is not touched")]
+    #[error("superseded by a later deployment of {0}: the environment is left as it is")]
     Superseded(String),
     #[error(
         "{slot} holds {found}, and not {expected}: something else deploys there; its traffic and replicas stay as they are"
     )]
     Taken { slot: Slot, found: String, expected: String },
-    #[error("cannot find out what runs: {0}")]
+    #[error("cannot determine what is running: {0}")]
     Unobserved(TargetError),
     #[error(transparent)]
     Target(#[from] TargetError),
     #[error("{error}{evidence}")]
     Check { error: CheckError, evidence: String },
-    #[error("the new release was bad {} while it was watched; the last answer: {last}", match count {
+    #[error("the new release was bad {} while it was watched; last answer: {last}", match count {
         1 => "once".to_owned(),
         count => format!("{count} times"),
     })]
@@ -161,11 +161,11 @@ struct Halt {
 /// What comes after steps that ended early.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum AfterHalt {
-    /// What is there is left as it is.
+    /// The environment is left as it is.
     Leave,
-    /// The former release comes back, as a person wants.
+    /// Rollback requested by a person.
     Back,
-    /// The former release comes back, as something failed.
+    /// Rollback after a failure.
     BackFromFault,
 }
 
@@ -175,7 +175,7 @@ struct Driver {
     tools: Tools,
     controls: Controls,
     job: JobId,
-    /// Number of steps that were announced.
+    /// Steps that were announced.
     announced: Vec<StepOutline>,
     turn: Option<Turn>,
     notifier: Notifier,
@@ -249,7 +249,7 @@ impl Driver {
         }
         self.plan_steps(&position.plan.steps.clone(), &position.plan, StepKind::Main);
         for done in 1..=position.done {
-            self.finish_step(StepNumber(done as u32), Conclusion::Success, Some("done before".to_owned()));
+            self.finish_step(StepNumber(done as u32), Conclusion::Success, Some("done earlier".to_owned()));
         }
         let halt = match position.back.clone() {
             Some(reason) => Err(Halt { reason, next: AfterHalt::BackFromFault }),
@@ -270,7 +270,7 @@ impl Driver {
         outcome
     }
 
-    /// Whether the ledger has the success of the deployment.
+    /// Whether the ledger records the success of the deployment.
     fn has_succeeded(&self) -> bool {
         self.outcome() == Some(Outcome::Succeeded)
     }
@@ -279,7 +279,7 @@ impl Driver {
         format!("{} to {}", self.subject.release.title(), self.subject.settings.name)
     }
 
-    /// Waits for something while commands are answered.
+    /// Runs `work` while answering commands.
     async fn controlled<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Interrupt> {
         tokio::pin!(work);
         loop {
@@ -308,7 +308,7 @@ impl Driver {
         self.record(Event::StepFinished { job, step, outcome, conclusion, exit_code: None, signal: None, reason });
     }
 
-    /// Carries out the steps that are left.
+    /// Carries out the remaining steps.
     async fn forward(&mut self, position: &mut Position) -> Result<(), Halt> {
         while let Some(step) = position.plan.steps.get(position.done).cloned() {
             let number = StepNumber(position.done as u32 + 1);
@@ -331,7 +331,7 @@ impl Driver {
         if error.is_interrupt() {
             if let Trouble::Interrupted(Interrupt::AtOnce) = error {
                 self.finish_step(number, Conclusion::Cancelled, None);
-                let reason = format!("ended at once at step {number}/{all}: what is there is left as it is");
+                let reason = format!("stopped immediately at step {number}/{all}: the environment is left as it is");
                 return Halt { reason, next: AfterHalt::Leave };
             }
             let reason = error.to_string();
@@ -347,14 +347,14 @@ impl Driver {
         match error {
             Trouble::Taken { .. } => Halt { reason, next: AfterHalt::Leave },
             _ if self.subject.cause == Cause::Rollback => {
-                let why = "a rollback is not undone by itself; look at what runs, then deploy or abort";
+                let why = "a failed rollback is not undone automatically; check what is running, then deploy or abort";
                 Halt { reason: format!("{reason}; {why}"), next: AfterHalt::Leave }
             }
             _ => Halt { reason, next: AfterHalt::BackFromFault },
         }
     }
 
-    /// Brings the former release back.
+    /// Rolls back to the previous release.
     async fn back(&mut self, position: &mut Position, reason: String, after: AfterHalt) -> (Outcome, Option<String>) {
         self.controls.stage = Stage::Back;
         position.back = Some(reason.clone());
@@ -367,7 +367,7 @@ impl Driver {
         let may_run = begun.iter().any(|step| matches!(step, PlanStep::Start { slot, .. } if *slot == new));
         let steps = match self.way_back(position, may_run).await {
             Ok(steps) => steps,
-            Err(error) => return (Outcome::Failed, Some(format!("{reason}; it cannot go back: {error}"))),
+            Err(error) => return (Outcome::Failed, Some(format!("{reason}; cannot roll back: {error}"))),
         };
         let same = plan.old.as_ref().is_some_and(|old| old.release.sha == plan.new.release.sha);
         if same && steps.iter().any(|step| matches!(step, PlanStep::Start { .. })) {
@@ -381,12 +381,12 @@ impl Driver {
             if let Err(error) = self.step(step, position, number, false).await {
                 self.finish_step(number, Conclusion::Failure, Some(error.to_string()));
                 let name = plan.describe(step);
-                return (Outcome::Failed, Some(format!("{reason}; on the way back, {name} failed: {error}")));
+                return (Outcome::Failed, Some(format!("{reason}; during the rollback, {name} failed: {error}")));
             }
         }
         let now = match &plan.old {
             Some(old) => format!("{} serves again", old.release.title()),
-            None => "nothing is left of it".to_owned(),
+            None => "the new release was removed".to_owned(),
         };
         let is_untouched = after == AfterHalt::Back && position.done == 0 && steps.is_empty();
         let outcome = if is_untouched { Outcome::Cancelled } else { Outcome::RolledBack };
@@ -402,8 +402,8 @@ impl Driver {
     }
 }
 
-/// Returns how a deployment ends that did not get to its first step or, if it was interrupted `left` in its plan, to the
-/// next one.
+/// Returns the end of a deployment that did not reach its first step, or the next step if it was interrupted at
+/// `left`.
 fn not_begun(trouble: &Trouble, left: Option<&str>) -> (Outcome, Option<String>) {
     let outcome = match (trouble, left) {
         (Trouble::Superseded(_), _) => return (Outcome::Cancelled, Some(trouble.to_string())),

@@ -16,7 +16,7 @@ pub struct Position {
     pub plan: Plan,
     /// Number of steps that are done.
     pub done: usize,
-    /// Why the deployment goes back; `None` while it goes forward.
+    /// Why the deployment rolls back; `None` while it goes forward.
     pub back: Option<String>,
     /// Whether it ended: nothing is left to do or to undo.
     pub has_ended: bool,
@@ -44,7 +44,7 @@ impl Position {
     pub fn text(&self) -> String {
         let (at, all) = ((self.done + 1).min(self.plan.steps.len()), self.plan.steps.len());
         let step = self.plan.steps.get(at.saturating_sub(1)).map(|step| self.plan.describe(step)).unwrap_or_default();
-        let back = if self.back.is_some() { ", on its way back" } else { "" };
+        let back = if self.back.is_some() { ", rolling back" } else { "" };
         format!("step {at}/{all}{back}, {step}")
     }
 }

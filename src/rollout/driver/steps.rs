@@ -1,4 +1,4 @@
-//! Carrying out one step: look, then act.
+//! Carries out one step: observe, then act.
 
 use std::mem::{Discriminant, discriminant};
 use std::sync::Arc;
@@ -19,7 +19,8 @@ use super::{Driver, Position, Trouble};
 const SAY_EVERY: Duration = Duration::from_secs(5);
 
 impl Driver {
-    /// Carries out a step and records its start and, if it went well, its end. On the way back, commands cannot stop it.
+    /// Carries out a step and records its start and, if it succeeded, its end. Commands cannot stop a step of a
+    /// rollback.
     pub(super) async fn step(
         &mut self,
         step: &PlanStep,
@@ -76,7 +77,7 @@ impl Driver {
         self.worked(work, is_forward).await
     }
 
-    /// Changes what is there, unless it is so already or another machine has changed it.
+    /// Carries out a step that changes the target, unless it is done already or another machine changed the target.
     async fn change(
         &mut self,
         step: &PlanStep,
@@ -89,13 +90,13 @@ impl Driver {
         match observed {
             Ok(observed) => {
                 self.check_slots(position, &observed)?;
-                // On the way back, what was interrupted may have left more than the target reports.
+                // During a rollback, an interrupted command may have left more than the target reports.
                 if is_forward && is_so(step, &position.plan, &observed) {
-                    progress.say("already so");
-                    return Ok(Some("already so".to_owned()));
+                    progress.say("nothing to do");
+                    return Ok(Some("nothing to do".to_owned()));
                 }
             }
-            // It was observed when the way back began: what served before matters more than a second look.
+            // The target was observed when the rollback began: restoring service matters more than another look.
             Err(Trouble::Target(error)) if !is_forward => progress.say(&error.to_string()),
             Err(error) => return Err(error),
         }
@@ -103,7 +104,7 @@ impl Driver {
         self.worked(work, is_forward).await.map(|()| None)
     }
 
-    /// Waits for the work of a step while commands are answered.
+    /// Waits for the work of a step while answering commands.
     async fn worked<T>(
         &mut self,
         work: impl Future<Output = Result<T, Trouble>>,
@@ -116,7 +117,7 @@ impl Driver {
         }
     }
 
-    /// Carries out a step of the way back: only an end at once stops it.
+    /// Runs a step of a rollback: only an immediate stop interrupts it.
     async fn uninterrupted<T>(&mut self, work: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
         tokio::pin!(work);
         loop {
@@ -137,7 +138,7 @@ impl Driver {
         if !self.controls.paused {
             return Ok(());
         }
-        progress.say("paused by a person: `cuelight promote` goes on");
+        progress.say("paused by a person: `cuelight promote` continues");
         self.wait_for_person().await?;
         self.controls.paused = false;
         Ok(())
@@ -216,7 +217,7 @@ impl Driver {
         if analysis.is_some() && good == 0 && unknown > 0 {
             let name = &self.subject.settings.name;
             let waits = format!(
-                "all {unknown} answers are unknown: a person decides; `cuelight promote {name}` or `cuelight abort {name}`"
+                "all {unknown} answers are unknown, so a person decides: `cuelight promote {name}` or `cuelight abort {name}`"
             );
             progress.say(&waits);
             self.notify(NotifyEvent::Paused, &waits);
@@ -226,7 +227,7 @@ impl Driver {
         Ok(None)
     }
 
-    /// Sleeps while commands are answered; returns early after each.
+    /// Sleeps until `wake` while answering commands. Returns early after each command.
     pub(super) async fn controlled_until(&mut self, wake: Instant) -> Result<(), Trouble> {
         tokio::select! {
             () = sleep_until(wake) => Ok(()),
@@ -234,7 +235,7 @@ impl Driver {
         }
     }
 
-    /// Asks once how the new release does.
+    /// Probes the new release once.
     async fn watch(&mut self, plan: &Plan, progress: &Progress) -> Result<Answer, Trouble> {
         let slot = plan.new.slot;
         let (target, settings) = (Arc::clone(&self.tools.target), self.subject.settings.clone());
@@ -257,17 +258,17 @@ impl Driver {
         plan: &Plan,
         progress: &Progress,
     ) -> Result<Option<String>, Trouble> {
-        // Readers that see the line find the success in the ledger.
+        // Recorded before the line is printed: readers that see the line find the success in the ledger.
         if !self.has_succeeded() {
             self.notify_end(Outcome::Succeeded, None);
             if let Err(error) = self.append(Action::Ended { outcome: Outcome::Succeeded }, String::new()) {
-                // The end tries again.
+                // Tried again at the end of the deployment.
                 progress.say(&format!("the ledger lacks the success: {error}"));
             }
         }
         let name = &self.subject.settings.name;
         progress.say(&format!(
-            "{slot} runs on for {}: `cuelight rollback {name}` is instant until then; `cuelight promote {name}` stops it now",
+            "{slot} keeps running for {}: `cuelight rollback {name}` is instant until then; `cuelight promote {name}` stops it now",
             written(after)
         ));
         self.leave().await;
@@ -289,7 +290,7 @@ impl Driver {
         let state = observed.slot(slot);
         let is_ours = |found: &str| plan.release(slot).is_some_and(|release| self.is_release(found, release));
         if state.weight > 0 || !state.release.as_deref().is_some_and(is_ours) {
-            progress.say(&format!("{slot} is used by a later deployment: it is left as it is"));
+            progress.say(&format!("{slot} is used by a later deployment and left as it is"));
             return Ok(Some("used by a later deployment".to_owned()));
         }
         self.tools.target.act(step, plan, progress).await?;
@@ -315,12 +316,12 @@ fn phrase(evidence: Option<String>) -> String {
     evidence.map(|evidence| format!("; {evidence}")).unwrap_or_default()
 }
 
-/// Whether what a step leads to is there already, for certain.
+/// Whether the target certainly is in the state that a step leads to.
 fn is_so(step: &PlanStep, plan: &Plan, observed: &Observed) -> bool {
     observed.is_certain() && is_reported(step, plan, observed)
 }
 
-/// Whether the target reports what a step leads to.
+/// Whether the target reports the state that a step leads to.
 fn is_reported(step: &PlanStep, plan: &Plan, observed: &Observed) -> bool {
     match step {
         PlanStep::Start { slot, replicas } => {

@@ -1,4 +1,4 @@
-//! The way back from any point of a plan to the release that was live before it.
+//! The rollback from any point of a plan to the release that was live before it.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use crate::model::deployment::{EnvironmentSettings, Observed, Plan, PlanStep, St
 use super::Supports;
 use super::batches::{self, Batches};
 
-/// Returns the steps that bring the former release back, from what is there now: all of its replicas serve, and nothing of
-/// the new release runs. Empty if that is so already.
+/// Returns the steps that restore the previous release from the observed state: all of its replicas serve, and no
+/// replica of the new release runs. Empty if that is already so.
 ///
-/// `may_run` is whether replicas of the new release may run, and get traffic, although the target does not report it: a
-/// command may have been interrupted.
+/// `may_run` is whether replicas of the new release may run, and get traffic, although the target does not report them,
+/// because a command was interrupted.
 #[must_use]
 pub fn back(settings: &EnvironmentSettings, plan: &Plan, observed: &Observed, may_run: bool) -> Vec<PlanStep> {
     let supports = Supports::of(settings);

@@ -32,7 +32,7 @@ pub(super) fn steps(batches: Batches, first: Option<PlanStep>) -> Vec<PlanStep> 
     let Batches { from, mut from_total, mut from_serving, mut to_total, mut to_serving, replicas, .. } = batches;
     let to = from.other();
     let mut first = first;
-    // Replicas that do not serve now cannot be missed.
+    // Replicas that do not serve now do not count as unavailable.
     let floor = replicas.saturating_sub(batches.max_unavailable).min(from_serving + to_serving);
     let mut steps = Vec::new();
     while from_total > 0 || to_serving < replicas {

@@ -1,7 +1,7 @@
-//! Plans: what each strategy does, and the way back. All of it is pure.
+//! Plans: the steps of each strategy, and of its rollback. Pure functions.
 //!
-//! What holds at every point of every plan, and of the way back from it, is tested for all small environments: no slot gets
-//! more traffic than its replicas can carry if as many are missing as the strategy allows.
+//! Tests check at every point of every plan and rollback, for all small environments: no slot gets more traffic than
+//! its replicas can carry if as many are missing as the strategy allows.
 
 use std::time::Duration;
 
@@ -16,13 +16,13 @@ mod tests;
 
 pub use back::back;
 
-/// Why there is no plan.
+/// Why no plan can be made.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum PlanError {
     /// An earlier deployment stopped half-way.
     #[error(
         "{environment} is between two releases: up to {blue} % of the traffic goes to blue and up to {green} % to green; \
-         resume or abort the deployment that left it so: `cuelight abort {environment}`"
+         resume or abort the deployment that left it in this state: `cuelight abort {environment}`"
     )]
     Between {
         /// Name of the environment.
@@ -34,7 +34,7 @@ pub enum PlanError {
     },
     /// Traffic goes to a release that this machine did not deploy.
     #[error(
-        "{environment} serves the commit {sha}, which is not in the repository here: fetch it, so that there is a way back"
+        "{environment} serves the commit {sha}, which is not in the repository here: fetch it, so that a rollback is possible"
     )]
     UnknownRelease {
         /// Name of the environment.
@@ -60,7 +60,7 @@ impl Supports {
         Self { weights: settings.target.moves_traffic(), drains: settings.target.drains() }
     }
 
-    /// Returns the number of replicas of a slot that take traffic. Where no shares are moved, all that can take it do.
+    /// Returns the number of replicas of a slot that take traffic. Without weights, all ready replicas do.
     fn serving(self, slot: &SlotState) -> u32 {
         if self.weights { slot.serving() } else { slot.ready() }
     }

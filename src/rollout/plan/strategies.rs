@@ -78,7 +78,7 @@ fn share(replicas: u32, percent: u8) -> u32 {
     (replicas * u32::from(percent)).div_ceil(100).max(1)
 }
 
-/// Returns the steps that move the traffic to a release that still runs. `drained` is whether some of its replicas are.
+/// Returns the steps that move the traffic to a release that still runs. `drained`: whether it has drained replicas.
 pub(super) fn switch(
     new: &Versioned,
     old: Option<&Versioned>,

@@ -36,14 +36,14 @@ pub fn of(settings: &EnvironmentSettings, deployment: &RunId, shell: Shell, kept
     }
 }
 
-/// Why a target did not do what it was asked for.
+/// Why a target failed.
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
     /// A command did not succeed.
     #[error(transparent)]
     Command(#[from] CommandError),
     /// The `status` command printed something else than a status.
-    #[error("line {line} of the status command is `{text}`: write SLOT COMMIT REPLICAS HEALTHY WEIGHT")]
+    #[error("line {line} of the status command is `{text}`: expected SLOT COMMIT REPLICAS HEALTHY WEIGHT")]
     Status {
         /// Number of the line, from 1.
         line: usize,
@@ -53,17 +53,17 @@ pub enum TargetError {
     /// The Docker engine, or the router, did not do it.
     #[error(transparent)]
     Docker(#[from] docker::DockerFault),
-    /// What the target had last cannot be read or written.
+    /// The saved state of the target cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Carries out steps where replicas run. Every step names a state: one that is repeated must have the same effect.
+/// Carries out steps where replicas run. Every step names a target state and must be idempotent.
 pub trait Target: Send + Sync {
-    /// Returns what runs.
+    /// Returns the observed state.
     fn observe<'t>(&'t self, progress: &'t Progress) -> BoxFuture<'t, Result<Observed, TargetError>>;
 
-    /// Carries out a step: start, weight, drain or stop. Of other steps it only learns that they went well.
+    /// Carries out a step: start, weight, drain or stop. Of other steps, it is only notified that they succeeded.
     fn act<'t>(
         &'t self,
         step: &'t PlanStep,

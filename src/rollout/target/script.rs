@@ -1,8 +1,8 @@
 //! A target of commands.
 //!
-//! Without a `status` command, what runs is what the steps left: it is kept in a file of the state folder, which is written
-//! before and after each command. With one, the command is the truth; only which replicas are drained, which it does not
-//! print, is taken from the file.
+//! Without a `status` command, the state of the target is what the steps so far led to. It is kept in a file of the
+//! state folder, which is written before and after each command. With one, the command is authoritative; only which
+//! replicas are drained, which it does not print, is taken from the file.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::rollout::check::{self, Answer};
 use crate::rollout::outlet::Progress;
 use crate::rollout::shell::{CommandError, Ended, Output, Shell};
 
-/// Maximum size in bytes of the file of what runs.
+/// Maximum size in bytes of the file with the state of a target.
 const MAX_BYTES: u64 = 1024 * 1024;
 
 /// A target of commands, for one deployment.
@@ -62,7 +62,7 @@ impl Script {
         ]
     }
 
-    /// Runs a command of the target. One that the target does not have succeeds.
+    /// Runs a command of the target. A command that the target does not define succeeds.
     async fn run(
         &self,
         command: ScriptCommand,
@@ -80,7 +80,7 @@ impl Script {
         }
     }
 
-    /// Reads what the steps left.
+    /// Reads the saved state.
     fn read(&self) -> Result<Observed, StoreError> {
         Ok(json::read(&self.kept, MAX_BYTES)?.unwrap_or_default())
     }
@@ -133,7 +133,7 @@ impl Script {
         let mut variables = self.variables(command.name(), slot, plan.release(slot));
         variables.extend(variable);
         let before = self.read()?;
-        // A command that is interrupted may have done all of it, or nothing.
+        // An interrupted command may have done everything, or nothing.
         self.write(&before.during(step, plan))?;
         self.run(command, &variables, progress).await?;
         Ok(self.write(&before.after(step, plan))?)

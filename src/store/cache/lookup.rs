@@ -1,8 +1,8 @@
-//! Which entry a step gets for its keys.
+//! Selects the cache entry for the keys of a step.
 
 use super::CacheEntry;
 
-/// What a step looks for.
+/// Lookup of a cache entry.
 #[derive(Clone, Copy, Debug)]
 pub struct Lookup<'l> {
     /// Keys, best first: the key itself, then the restore keys.
@@ -13,8 +13,8 @@ pub struct Lookup<'l> {
     pub scopes: &'l [String],
 }
 
-/// Returns the entry for a lookup, as GitHub chooses it: scope after scope, in each of them key after key, and for a key
-/// the entry of that name before the newest whose name begins with it.
+/// Returns the entry for a lookup, as GitHub chooses it: scopes in order, within a scope keys in order, and for each
+/// key an exact match before the newest entry whose name begins with it.
 #[must_use]
 pub fn best<'e>(entries: &'e [CacheEntry], lookup: &Lookup<'_>) -> Option<&'e CacheEntry> {
     let of_scope = |scope: &'e str| {
@@ -70,7 +70,7 @@ mod tests {
             (&["npm", "npm-1"], &[MAIN], Some(2)),
             (&["none", "npm-1"], &[MAIN], Some(1)),
             (&["pip-a"], &[TOPIC], Some(5)),
-            // A prefix in the own scope comes before the whole key in another one.
+            // A prefix match in its own scope comes before an exact match in another one.
             (&["npm-2", "npm-"], &[TOPIC, MAIN], Some(4)),
             (&["npm-2"], &[TOPIC, MAIN], Some(2)),
             // Entries of other branches cannot be read.

@@ -1,9 +1,9 @@
 //! What steps saved with `actions/cache`, shared by the runs of a repository.
 //!
 //! Each entry is a folder `cache/<repository>/<id>/` of the state folder, with its description in `entry.json` and its
-//! bytes in `data`. The id is the digest of key, version and scope, and the folder appears by one rename: of two runs that
-//! save the same entry, the first one wins, and no entry is ever half there. The time of the description is that of the
-//! last use.
+//! bytes in `data`. The id is the digest of key, version and scope, and the folder appears by one rename: if two runs
+//! save the same entry, the first one wins, and no partial entry is ever visible. The modification time of the
+//! description is the time of the last use.
 
 use std::fs;
 use std::fs::File;
@@ -133,7 +133,7 @@ impl Cache {
         let folder = self.path.join(id);
         let entry = read(&folder)?;
         let data = files::open_own(&folder.join("data")).ok()?;
-        // Without the note it counts as unused for longer, nothing else.
+        // If this fails, the entry only seems to be unused for longer.
         let _ = files::open_own(&folder.join("entry.json"))
             .and_then(|description| description.set_modified(SystemTime::now()));
         Some((data, entry))
@@ -169,7 +169,7 @@ impl Cache {
     /// The folder cannot be removed.
     pub fn remove(&self, entry: &CacheEntry) -> Result<(), StoreError> {
         let folder = self.path.join(entry.id());
-        // Without its description it is gone for every reader.
+        // Readers ignore an entry without a description.
         let removed = fs::remove_file(folder.join("entry.json")).and_then(|()| fs::remove_dir_all(&folder));
         match removed {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io("remove", folder)(error)),

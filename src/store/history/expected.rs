@@ -9,7 +9,7 @@ use crate::store::folder::RunsDir;
 
 use super::{Filter, StatusFilter, page, read};
 
-/// Maximum number of runs that are read: those of a server that were never opened have no jobs.
+/// Maximum number of runs to read. Runs on servers that were never opened have no jobs.
 const READ: usize = 12;
 
 /// Returns how long a run is expected to take: the median of the last runs of its workflow in its repository that
@@ -30,7 +30,7 @@ pub fn expected(runs: &RunsDir, run: &Run) -> Result<Expected, StoreError> {
     let mut whole = Vec::new();
     let mut jobs: BTreeMap<String, Vec<Duration>> = BTreeMap::new();
     for summary in page(runs, &good, Some(&run.info.id), READ)?.runs {
-        // A run of several attempts did not take one time.
+        // The duration of a run with several attempts says nothing.
         if let (1, Some(started), Some(finished)) = (summary.attempt, summary.started, summary.finished) {
             whole.push(finished.since(started));
         }
@@ -45,7 +45,7 @@ pub fn expected(runs: &RunsDir, run: &Run) -> Result<Expected, StoreError> {
     Ok(Expected { run: median(whole), jobs })
 }
 
-/// Returns the middle of some times; `None` without any.
+/// Returns the median of durations; `None` without any.
 fn median(mut times: Vec<Duration>) -> Option<Duration> {
     times.sort_unstable();
     times.get(times.len() / 2).copied()

@@ -7,7 +7,7 @@ use crate::model::{Conclusion, Gate, Phase, RepositoryId, Summary, Timestamp};
 /// Conditions that a run must meet; an empty filter matches every run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Repository. A run whose repository is unknown, as it cannot be read, matches, too.
+    /// Repository. A run that cannot be read matches as well, because its repository is unknown.
     pub repository: Option<RepositoryId>,
     /// Workflow: its path, the name of its file, or that name without extension.
     pub workflow: Option<String>,

@@ -56,7 +56,7 @@ impl RunsDir {
     /// The repository has no run, or the state folder cannot be read.
     pub fn newest_of(&self, repository: &RepositoryId) -> Result<RunFolder, StoreError> {
         let mut newest = None;
-        // As it stands in the index, where the summary is JSON: the name of a folder may have any character.
+        // Escaped as in the index, where the summary is JSON: the name of a folder may have any character.
         let lower = serde_json::Value::from(&*repository.name).to_string().to_ascii_lowercase();
         self.visit(None, |id, cached| {
             // The repository of a run never changes, so an outdated line is good enough to pass over a run of another one.

@@ -111,7 +111,7 @@ struct Fingerprint {
     version: u32,
     /// Modification time of the folder of all runs, in seconds and nanoseconds.
     changed: (i64, i64),
-    /// Number of its links: where the file system counts entries there, two changes at one time differ in it.
+    /// Number of its links. If the file system counts entries there, it tells apart two changes at the same time.
     links: u64,
     /// Size of all segments in bytes.
     bytes: u64,

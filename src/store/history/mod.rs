@@ -93,7 +93,7 @@ pub fn dirty(folder: &RunFolder) -> Result<Vec<String>, StoreError> {
 /// Maximum size in bytes of a diff that is read: a run keeps 1 MiB, before secrets in it are masked.
 const MAX_DIFF: u64 = 16 * 1024 * 1024;
 
-/// Returns the uncommitted changes that a run used, as a diff. `None` if it ran what is in its commit.
+/// Returns the uncommitted changes that a run used, as a diff. `None` if it used exactly its commit.
 ///
 /// # Errors
 /// The file cannot be read.
@@ -339,8 +339,8 @@ impl RunsDir {
         Ok(self.create_locked(now)?.0)
     }
 
-    /// Creates the folder of a new run and takes its lock, for its worker: before others see a run that has not ended, so
-    /// that none of them closes it as a run whose worker died.
+    /// Creates the folder of a new run and takes its lock for its worker, before other processes can see the run and
+    /// close it as one whose worker died.
     ///
     /// # Errors
     /// The state folder cannot be written.

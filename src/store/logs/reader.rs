@@ -72,8 +72,8 @@ impl LogReader {
         Self { path, file, index_file: None, index: Index::new(), bytes: 0, newlines: 0, ends_open: false }
     }
 
-    /// Reads what was appended, and returns whether anything was. The cost is that of the new part: entries of the index,
-    /// and a scan behind the last one.
+    /// Reads what was appended, and returns whether anything was. The cost depends only on the new part: entries of the
+    /// index, and a scan after the last one.
     ///
     /// # Errors
     /// The log cannot be read.
@@ -168,7 +168,7 @@ impl LogReader {
         self.index.time_of(line)
     }
 
-    /// Hands over the lines from `first` on, one after the other without keeping any, until `f` breaks.
+    /// Passes the lines from `first` on to `each`, one at a time, until `each` breaks.
     ///
     /// # Errors
     /// The log cannot be read.
@@ -282,11 +282,11 @@ fn open(path: &std::path::Path) -> Result<Option<File>, StoreError> {
     }
 }
 
-/// Appends to the beginning of a line, up to the limit. Of a longer line, what is left of a carriage return is dropped: it
-/// is a progress bar, of which a terminal shows the last state.
+/// Appends to the start of a line, up to the limit. If a longer line has a carriage return, the text before it is
+/// dropped: it is a progress bar, of which a terminal shows the last state.
 fn keep(begun: &mut Vec<u8>, mut more: &[u8]) {
     if more.len() > LONGEST_SHOWN - begun.len() {
-        // One at the end of the line ends it.
+        // A carriage return at the end of the line belongs to the line end.
         let inside = &more[..more.len().saturating_sub(1)];
         if let Some(last) = memchr::memrchr(b'\r', inside) {
             begun.clear();

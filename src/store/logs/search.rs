@@ -1,7 +1,7 @@
 //! Searching a log.
 //!
 //! The log is read in blocks of 1 MiB. Lines without control sequences are searched as they are in the file; each other
-//! line is searched as it is shown. The result are lines; [`LineMatcher::ranges`] has the parts of a line that matched.
+//! line is searched as it is shown. The results are lines; [`LineMatcher::ranges`] returns the parts that matched.
 
 use std::ops::{ControlFlow, Range};
 
@@ -112,8 +112,8 @@ impl LineMatcher {
         None
     }
 
-    /// Reports the matching lines of a text. `number` returns the number of the line that contains a position in it; the
-    /// positions grow.
+    /// Reports the matching lines of a text. `number` returns the number of the line that contains a position in it,
+    /// and is called with increasing positions.
     fn search_lines(
         &self,
         text: &[u8],
@@ -121,7 +121,7 @@ impl LineMatcher {
         report: &mut impl FnMut(u64) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let mut at = 0;
-        // An expression that matches across lines would be followed to the end of the text from each of them.
+        // An expression that matches across lines would scan to the end of the text from each of them.
         let mut by_line = false;
         while at < text.len()
             && let Some(range) = if by_line { self.find_by_line(text, at) } else { self.find(text, at) }

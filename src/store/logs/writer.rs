@@ -56,7 +56,7 @@ impl LogWriter {
         }
     }
 
-    /// Appends bytes and returns the new lines. A line without its end does not count yet. `now` is when they were printed.
+    /// Appends bytes and returns the new lines. An incomplete line does not count yet. `now` is the time of the output.
     ///
     /// # Errors
     /// Some bytes could not be written. Those before them stay.

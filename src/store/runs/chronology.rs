@@ -4,9 +4,9 @@ use crate::model::{Event, Record};
 
 /// Sorts the records of a mirror by their times, and numbers them again.
 ///
-/// Records of a mirror have the times of the server, and were written when they became known: a run may have been mirrored
-/// without its jobs first, and a log is read after its job has ended. An end that was recorded before the jobs is left out,
-/// as the attempt starts over behind it.
+/// Records of a mirror have the times of the server, but were written when they became known: a run may first have been
+/// mirrored without its jobs, and a log is read after its job has ended. An end that was recorded before the jobs is
+/// left out, because the attempt starts over after it.
 #[must_use]
 pub fn chronological(records: Vec<Record>) -> Vec<Record> {
     let mut sorted: Vec<Record> = Vec::with_capacity(records.len());

@@ -160,7 +160,7 @@ fn fold(run: &mut Run, at: Timestamp, event: &Event) {
             comment: comment.clone(),
             at,
         }),
-        // The next list has those of them that still wait, for instance for a timer.
+        // The next list has those that still wait, for instance for a timer.
         Event::Ordered { command: Command::Review { environments, .. }, reply: Reply::Accepted, .. } => {
             run.reviews.retain(|review| !environments.contains(&review.id));
         }

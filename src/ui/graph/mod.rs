@@ -77,11 +77,11 @@ pub struct Cell {
 /// The needs that a piece of line represents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// All needs on a node from beyond a layer.
+    /// All needs for a node by nodes to the right of a layer.
     From {
         /// The needed node.
         node: usize,
-        /// The last layer that is not beyond.
+        /// The layer.
         layer: usize,
     },
     /// All needs of a node through one net.

@@ -1,7 +1,7 @@
 //! `action.yml`: the manifest of an action.
 //!
 //! There are two tables: [`ROOT`] is what GitHub's editor and parser accept, and [`RUNNER`] what actions/runner accepts
-//! (`action_yaml.json`), which runs many a manifest that the editor marks as wrong.
+//! (`action_yaml.json`), which includes many manifests that the editor marks as wrong.
 
 use super::availability::{ACTION_DEFAULT, ACTION_IF, ACTION_INPUTS, ACTION_OUTPUT, COMPOSITE, COMPOSITE_IF};
 use super::branding::{COLORS, ICONS};

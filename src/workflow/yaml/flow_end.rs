@@ -1,7 +1,7 @@
 //! Closing brackets and braces in the column of their key or dash.
 //!
-//! YAML 1.2 wants every line of a flow collection to be indented more than the block around it. GitHub's readers take one
-//! exception, which many workflows use: the last bracket may stand in the column of the key or dash of its collection.
+//! YAML 1.2 requires every line of a flow collection to be indented more than the block around it. GitHub's parsers
+//! accept one exception, which many workflows use: the last bracket may be in the column of its key or dash.
 //!
 //! ```yaml
 //! os: [

@@ -91,7 +91,7 @@ fn a_bare_repository_below_the_files_of_a_clone_is_not_entered() {
     let mut run = stranger.project.command(&["run", "--trust"]);
     let done = run.current_dir(&docs).output().expect("starts");
     let text = String::from_utf8_lossy(&done.stderr).into_owned();
-    assert!(text.contains("is the folder of a git repository without files") && !stranger.mark.exists(), "{text}");
+    assert!(text.contains("is in a bare git repository") && !stranger.mark.exists(), "{text}");
 }
 
 #[test]

@@ -190,8 +190,8 @@ fn a_root_that_is_not_a_line_of_utf_8_is_refused_in_words_and_is_no_other_reposi
     project.call(&["trust"]).expect(0, &[]);
     let good = project.root().canonicalize().expect("there");
     for (name, fault) in [
-        (&b"repository\nx"[..], "has a line end"),
-        (b"repository\n", "has a line end"),
+        (&b"repository\nx"[..], "contains a newline"),
+        (b"repository\n", "contains a newline"),
         (b"\xff", "is not UTF-8"),
         (b"repository\xc3", "is not UTF-8"),
         ("repository\u{fffd}".as_bytes(), ""),

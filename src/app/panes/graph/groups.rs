@@ -210,7 +210,8 @@ impl Group {
         Some(if reviewers.is_empty() { "needs review".to_owned() } else { format!("review by {reviewers}") })
     }
 
-    /// Returns the failed members and those that wait for a review, to list below the group, and the number of further ones.
+    /// Returns the failed members and those that wait for a review, to list below the group, and how many more there
+    /// are.
     pub(super) fn wrong<'r>(&self, run: &'r Run) -> (Vec<&'r Job>, usize) {
         if !self.folded {
             return (Vec::new(), 0);

@@ -47,7 +47,7 @@ impl Log {
         self.top = rows.line(rows.row(line).saturating_sub(self.height / 3));
     }
 
-    /// Goes to a line, if given. Returns whether it was.
+    /// Goes to a line if there is one. Returns whether there was.
     pub(super) fn go_if(&mut self, line: Option<u64>) -> bool {
         if let Some(line) = line {
             self.go(line);

@@ -41,7 +41,7 @@ impl Matches {
         Some(search)
     }
 
-    /// Adds results, unless they answer another search than the running one.
+    /// Adds results of the running search. Results of other searches are ignored.
     pub(super) fn take(&mut self, result: &LogSearchResult) {
         if self.running.as_ref() != Some(&result.search) {
             return;

@@ -385,13 +385,13 @@ impl Log {
         Some(request)
     }
 
-    /// Shows a page of lines, unless it answers another request than the last one.
+    /// Shows a page of lines if it answers the last request.
     pub(in crate::app) fn take_page(&mut self, page: RenderedPage) {
         let Some((_, of)) = self.requested.take_if(|(requested, _)| *requested == page.request) else { return };
         self.window = Some(Window { request: page.request, of, lines: page.lines });
     }
 
-    /// Adds results of a search, unless they answer another one than the last of its slot.
+    /// Adds results of the last search of a slot. Results of earlier searches are ignored.
     pub(in crate::app) fn take_matches(&mut self, result: &LogSearchResult) {
         let slot = result.search.slot;
         let matches = match slot {

@@ -46,7 +46,8 @@ fn answer(review: &PendingReview) -> String {
     review.refusal.map_or_else(|| "press `a` to approve or reject it".to_owned(), |refusal| refusal.to_string())
 }
 
-/// Why a step of a run on a server has no lines: its server gives the log of a job as a whole, once the job has ended.
+/// Returns why a step of a run on a server has no lines. The server sends the log of a job as a whole when the job
+/// ends.
 fn remote(name: &str, phase: &Phase, why: Option<&str>) -> String {
     match (phase, why) {
         (Phase::Running | Phase::Stopping, _) => format!("{name} runs: its log is available when the job has ended"),

@@ -106,8 +106,8 @@ impl Groups {
         &self.hidden
     }
 
-    /// Builds the groups from their first and last lines. A group also ends where the next one starts. Open groups are not
-    /// included.
+    /// Builds the groups from their first and last lines. A group also ends where the next one starts. Open groups are
+    /// not included.
     pub(super) fn set(&mut self, starts: &[u64], ends: &[u64]) {
         let mut groups = Vec::with_capacity(starts.len());
         for (at, start) in starts.iter().enumerate() {

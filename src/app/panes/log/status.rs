@@ -8,11 +8,11 @@ use crate::ui::theme::Theme;
 
 use super::Log;
 
-/// How long a step that still runs has printed nothing when the status notes it.
+/// How long a running step must have printed nothing before the status shows it.
 const QUIET: Duration = Duration::from_secs(10);
 
 impl Log {
-    /// Returns the parts of the status of a step's log that apply.
+    /// Returns the status of a step's log: only the parts that apply.
     pub(super) fn status(&self, step: Option<&Step>, now: Timestamp, theme: Theme) -> String {
         let mut parts = Vec::new();
         let active = step.filter(|step| step.phase.is_active());

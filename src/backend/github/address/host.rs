@@ -66,7 +66,7 @@ impl Host {
         &self.api
     }
 
-    /// Returns the host of the API, with its port if it has one: the one that is connected to.
+    /// Returns the host that API requests connect to, with its port if it has one.
     #[must_use]
     pub fn authority(&self) -> String {
         let api: Option<Uri> = self.api.parse().ok();
@@ -95,8 +95,8 @@ impl Host {
         }
     }
 
-    /// Returns the address of a path of the API, such as `/repos/o/r/actions/runs?per_page=1`. `None` if it is not a path:
-    /// it does not start with one slash, leads upwards, or has characters that a URL does not have.
+    /// Returns the address of a path of the API, such as `/repos/o/r/actions/runs?per_page=1`. `None` if the path does
+    /// not start with exactly one slash, contains `..`, or has characters that are not allowed in a URL.
     #[must_use]
     pub fn uri(&self, path: &str) -> Option<Uri> {
         let is_path = path.starts_with('/') && !path.starts_with("//") && !path.contains(['#', '\\']);

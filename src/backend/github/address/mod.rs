@@ -1,6 +1,6 @@
-//! Addresses: hosts, repositories on them, and runs in these, from what a person types, a git remote or a URL.
+//! Parses hosts, repositories and runs from user input, git remotes and URLs.
 //!
-//! All of it is pure: the environment and the remotes are arguments.
+//! Pure functions: the environment and the remotes are arguments.
 
 mod host;
 mod repository;

@@ -99,9 +99,9 @@ impl fmt::Display for Repository {
     }
 }
 
-/// Chooses the repository that a checkout belongs to: that of the remote which `gh repo set-default` marked, else of
-/// `upstream`, `github`, `origin`, else of the first remote, in this order. Remotes of other hosts than `hosts` do not
-/// count. Each remote is given by name, address and whether it is marked.
+/// Chooses the repository that a checkout belongs to: that of the remote marked by `gh repo set-default`, else of
+/// `upstream`, `github` or `origin` in this order, else of the first remote. Remotes of hosts that are not in `hosts`
+/// are ignored. Each remote is given as name, address, and whether it is marked.
 #[must_use]
 pub fn of_remotes(remotes: &[(&str, &str, bool)], hosts: &[&str]) -> Option<Repository> {
     let rank = |name: &str, is_marked: bool| match name {
@@ -118,13 +118,13 @@ pub fn of_remotes(remotes: &[(&str, &str, bool)], hosts: &[&str]) -> Option<Repo
     known.min_by_key(|(rank, _)| *rank).map(|(_, repository)| repository)
 }
 
-/// Whether a text can be the name of an owner or a repository, which is part of a path of the API.
+/// Whether a text is a valid name of an owner or a repository. The name becomes part of a path of the API.
 fn is_name(text: &str) -> bool {
     let is_known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     !text.is_empty() && text.len() <= MAX_NAME && !matches!(text, "." | "..") && text.bytes().all(is_known)
 }
 
-/// A text for a message: without credentials, and not longer than a line.
+/// Returns a text for a message: without credentials, and cut to one line.
 pub(super) fn shown(text: &str) -> String {
     crate::repo::address::without_credentials(text).chars().take(200).collect()
 }

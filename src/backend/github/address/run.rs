@@ -3,7 +3,7 @@
 use super::AddressError;
 use super::repository::{Repository, shown};
 
-/// What a person named: a run, or the pull request whose runs are meant.
+/// What the user named: a run, or a pull request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Target {
     /// A run.
@@ -17,7 +17,7 @@ pub enum Target {
     },
 }
 
-/// A run, and what of it was named.
+/// A run, and the attempt or job that was named with it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RunAddress {
     /// The repository; `None` if only the number was given.
@@ -58,7 +58,7 @@ fn of_url(rest: &str) -> Option<Target> {
     let path = rest.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
     let parts: Vec<&str> = path.split('/').collect();
     let [host, owner, name, page @ ..] = parts.as_slice() else { return None };
-    // The port is that of a server whose name has none in our addresses.
+    // Drops the user and the port: host names here have neither.
     let host = host.rsplit('@').next()?.split(':').next()?;
     let repository = Repository::new(host, owner, name)?;
     let run = |run: &str, attempt: Option<&str>, job: Option<&str>| {
@@ -83,7 +83,7 @@ fn of_url(rest: &str) -> Option<Target> {
     }
 }
 
-/// Reads a positive number of digits alone.
+/// Parses a positive number written in digits only.
 fn number(text: &str) -> Option<u64> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| text.parse().ok()).flatten().filter(|number| *number > 0)

@@ -14,13 +14,13 @@ use super::super::client::ApiError;
 use super::super::client::transport::{Fault, Outgoing, Transport};
 use super::{AuthError, LoginFailure, Token};
 
-/// Scopes that are asked for: private repositories and every change, and the lists of organizations.
+/// Requested scopes: all repositories, changes of workflows, and reading the user's organizations.
 const SCOPES: &str = "repo read:org workflow";
 /// Maximum size of an answer in bytes.
 const MAX_ANSWER: usize = 64 << 10;
-/// Interval between two questions if the server names none.
+/// Seconds between two polls if the server names no interval.
 const DEFAULT_INTERVAL: u64 = 5;
-/// What is added to the interval when the server asks for it without a number.
+/// Seconds to add to the interval if the server sends `slow_down` without a number.
 const SLOWER: u64 = 5;
 /// Bounds of what a server may ask for, in seconds.
 const MAX_INTERVAL: u64 = 120;
@@ -45,7 +45,7 @@ struct DeviceCode {
     interval: Option<u64>,
 }
 
-/// An answer to the question whether the code was entered.
+/// Response of a poll: whether the code was entered.
 #[derive(Deserialize)]
 struct Granted {
     access_token: Option<String>,
@@ -54,7 +54,7 @@ struct Granted {
 }
 
 impl DeviceLogin {
-    /// Asks the server for a code.
+    /// Requests a code from the server.
     ///
     /// # Errors
     /// There is no client id; or the server does not answer, or refuses the client id.
@@ -85,7 +85,7 @@ impl DeviceLogin {
         &self.code.user_code
     }
 
-    /// Returns the address of the page on which the code is entered: one of the host.
+    /// Returns the address of the page on which the code is entered. It is on the host itself.
     #[must_use]
     pub fn page(&self) -> &str {
         &self.code.verification_uri
@@ -94,7 +94,7 @@ impl DeviceLogin {
     /// Waits until the user has entered the code.
     ///
     /// # Errors
-    /// The user refused or was too slow, or the server answers nothing that can be read.
+    /// The user refused or was too slow, or the server's answer cannot be read.
     pub async fn wait(self) -> Result<Token, AuthError> {
         let expires = self.code.expires_in.unwrap_or(MAX_WAIT).min(MAX_WAIT);
         let end = Instant::now() + Duration::from_secs(expires);
@@ -105,14 +105,14 @@ impl DeviceLogin {
             "grant_type": "urn:ietf:params:oauth:grant-type:device_code",
         });
         loop {
-            // A fifth more than the server asks for, as clocks and networks differ.
+            // A fifth more than the server requires, because clocks and networks differ.
             sleep(Duration::from_millis(interval * 1200)).await;
             if Instant::now() >= end {
                 return Err(AuthError::Login(LoginFailure::Expired));
             }
             let answer = match post(&self.transport, &self.host, "/login/oauth/access_token", &request).await {
                 Ok(body) => serde_json::from_slice::<Granted>(&body),
-                // The code stays valid while the network does not.
+                // The code stays valid while the network is down.
                 Err(AuthError::Api(error)) if error.is_transient() => continue,
                 Err(error) => return Err(error),
             };
@@ -130,7 +130,7 @@ impl DeviceLogin {
     }
 }
 
-/// Meaning of an error's name.
+/// Returns the meaning of an OAuth error code.
 fn failure(error: &str) -> LoginFailure {
     match error {
         "access_denied" => LoginFailure::Denied,
@@ -158,7 +158,7 @@ async fn post(
     let mut incoming = sent.map_err(unreachable)?;
     let body = incoming.whole(MAX_ANSWER).await.map_err(unreachable)?.unwrap_or_default();
     match incoming.status {
-        // Errors of the flow come with 200, and with 400 from some servers.
+        // Errors of the flow come with status 200, or 400 from some servers.
         200 | 400 => Ok(body),
         500.. => {
             Err(ApiError::Server { host: host.name().to_owned(), reason: format!("status {}", incoming.status) }.into())

@@ -1,4 +1,4 @@
-//! Why there is no token.
+//! Errors of finding a token.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::store::StoreError;
 
 use super::super::client::ApiError;
 
-/// Why there is no token. No text in it holds one.
+/// Why there is no token. No message contains a token.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthError {
     /// The configured file cannot be read.
@@ -19,7 +19,7 @@ pub enum AuthError {
         /// The cause.
         source: FileError,
     },
-    /// What a source gave is not a token: it is empty or has several words.
+    /// A source has no valid token: its text is empty or has several words.
     #[error("{0} holds no token")]
     NoToken(String),
     /// The configured command failed. Its output is not shown, as it may hold a token.
@@ -27,7 +27,7 @@ pub enum AuthError {
     Command {
         /// Name of the host.
         host: String,
-        /// What happened to it.
+        /// How it failed.
         failure: CommandFailure,
     },
     /// The host has no client id, which `cuelight auth login` needs.
@@ -38,7 +38,7 @@ pub enum AuthError {
     /// The server refused the login.
     #[error("the login failed: {0}")]
     Login(LoginFailure),
-    /// The server has no answer.
+    /// The server does not respond, or refuses.
     #[error(transparent)]
     Api(#[from] ApiError),
     /// A file cannot be written.
@@ -46,7 +46,7 @@ pub enum AuthError {
     Store(#[from] StoreError),
 }
 
-/// What happened to a command.
+/// How a command failed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum CommandFailure {
     /// Could not be started.
@@ -56,7 +56,7 @@ pub enum CommandFailure {
     #[error("failed")]
     Failed,
     /// Took too long.
-    #[error("gave no answer within {} s", .0.as_secs())]
+    #[error("did not finish within {} s", .0.as_secs())]
     TimedOut(Duration),
 }
 
@@ -69,7 +69,7 @@ pub enum LoginFailure {
     /// The code was not entered in time.
     #[error("the code was not entered in time")]
     Expired,
-    /// Another error of the server, by its name.
+    /// Another error code of the server.
     #[error("the server answers `{0}`")]
     Other(String),
     /// The answer cannot be read.

@@ -1,4 +1,4 @@
-//! Tokens in the file `hosts.yml` of gh, which is read and never written.
+//! Tokens in gh's file `hosts.yml`, which is only read.
 
 use std::path::PathBuf;
 
@@ -11,13 +11,13 @@ use super::Token;
 /// Maximum size of the file in bytes.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// What is known of a host. Other fields do not matter.
+/// Entry of a host. Other fields are ignored.
 #[derive(Deserialize)]
 struct Entry {
     oauth_token: Option<String>,
 }
 
-/// Returns the path of the file, by gh's rules.
+/// Returns the path of the file, located as gh does.
 pub(super) fn path(variable: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
     let folder = |name: &str| variable(name).filter(|path| !path.is_empty()).map(PathBuf::from);
     let folder = folder("GH_CONFIG_DIR")
@@ -26,12 +26,12 @@ pub(super) fn path(variable: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf>
     folder.map(|folder| folder.join("hosts.yml"))
 }
 
-/// Returns the token of a host in the text of the file.
+/// Parses the file and returns the token of a host.
 pub(super) fn token(text: &str, host: &str) -> Option<Token> {
     entries(text).into_iter().find(|(name, _)| name.eq_ignore_ascii_case(host)).and_then(|(_, token)| token)
 }
 
-/// Returns the hosts in the text of the file.
+/// Parses the file and returns its hosts.
 pub(super) fn hosts(text: &str) -> Vec<String> {
     entries(text).into_iter().map(|(name, _)| name).collect()
 }
@@ -46,7 +46,7 @@ fn entries(text: &str) -> Vec<(String, Option<Token>)> {
     hosts.into_iter().filter_map(entry).collect()
 }
 
-/// Reads the file. `None` if it is not there or cannot be read.
+/// Reads the file. `None` if it does not exist or cannot be read.
 pub(super) fn read(variable: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     let text = files::read(&path(variable)?, MAX_BYTES).ok()?;
     String::from_utf8(text).ok()

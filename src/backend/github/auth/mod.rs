@@ -1,7 +1,7 @@
 //! Tokens and where they come from.
 //!
-//! A token is a [`Token`], which no text and no log can hold. [`find`] asks the sources in a fixed order; [`DeviceLogin`]
-//! gets a new one, which [`keep`] stores for its owner alone.
+//! A [`Token`] can neither be printed nor logged. [`find`] tries the sources in a fixed order; [`DeviceLogin`] obtains
+//! a new token, and [`keep`] stores it in a file that only its owner can read.
 
 mod device;
 mod error;

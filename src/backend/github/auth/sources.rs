@@ -1,4 +1,4 @@
-//! Where a token comes from, in the order in which the sources are asked.
+//! Sources of tokens, in the order in which they are tried.
 
 use std::fmt;
 use std::fs;
@@ -35,7 +35,7 @@ pub enum TokenSource {
     Variable(&'static str),
     /// The file `hosts.yml` of gh.
     GhFile,
-    /// `gh auth token`, which asks the keyring.
+    /// `gh auth token`, which reads the keyring.
     GhCommand,
     /// `cuelight auth login`.
     Login,
@@ -65,7 +65,7 @@ const SERVER_VARIABLES: &[&str] = &["GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TO
 /// Returns the token of a host and its source: from the configuration, the environment, gh, or an earlier login.
 ///
 /// # Errors
-/// A source in the configuration has no token. Other sources are passed over.
+/// A source in the configuration has no token. Other sources without a token are skipped.
 pub async fn find(
     host: &Host,
     settings: &HostConfig,
@@ -98,7 +98,7 @@ pub async fn find(
     if let Some(token) = gh_file.as_ref().and_then(|text| hosts_file::token(text, host.name())) {
         return Ok((Some(token), TokenSource::GhFile));
     }
-    // gh is only asked about hosts that it knows: starting it costs a tenth of a second.
+    // Runs gh only for hosts in its file, because starting it takes a tenth of a second.
     if gh_file.is_some_and(|text| hosts_file::hosts(&text).iter().any(|known| known == host.name()))
         && let Some(token) = ask_gh(host).await
     {

@@ -1,4 +1,4 @@
-//! What is known of the account at a host: `cuelight auth status`.
+//! Status of the account at a host, for `cuelight auth status`.
 
 use serde::Serialize;
 
@@ -20,15 +20,15 @@ pub struct HostStatus {
     pub source: String,
     /// Name of the account; `None` without a token, or if the host did not answer.
     pub account: Option<String>,
-    /// Scopes of the token; `None` if the token has none, as fine-grained tokens, or without an answer.
+    /// Scopes of the token; `None` if it has none, like fine-grained tokens, or if the host did not respond.
     pub scopes: Option<Vec<String>>,
     /// The limit of requests.
     pub rate: Option<Rate>,
-    /// Why something is missing, in one line.
+    /// Why a field is missing, in one line.
     pub problem: Option<String>,
 }
 
-/// Asks a host who the token belongs to. Without a token it is asked for the limit alone.
+/// Requests the account that a token belongs to. Without a token, requests only the limit.
 pub async fn status(
     host: &Host,
     settings: &HostConfig,

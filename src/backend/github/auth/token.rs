@@ -33,7 +33,7 @@ impl Token {
         self.0.expose_secret()
     }
 
-    /// Returns a name for the token from which it cannot be found out.
+    /// Returns a digest that identifies the token without revealing it.
     pub(in crate::backend::github) fn fingerprint(&self) -> String {
         digest::sha256(self.0.expose_secret(), 12)
     }

@@ -1,7 +1,8 @@
 //! Answers on disk, for conditional requests: one file per token and URL, shared by all processes of the user.
 //!
-//! A file holds a line of JSON (URL, `ETag`, next page) and the body. Its time of modification is the time of the data, so
-//! that an unchanged answer costs no write. Files of other tokens are never read: their names hold the token's digest.
+//! A file holds a line of JSON (URL, `ETag`, next page) and the body. Its modification time is the time of the data, so
+//! an unchanged answer needs no write. Files of other tokens are never read: the digest of the token is in the file
+//! name.
 
 use std::cmp::Reverse;
 use std::fs::{self, File};
@@ -23,7 +24,7 @@ const MAX_ANSWERS: usize = 1000;
 const MAX_BYTES: u64 = 200 << 20;
 /// Maximum size of one file, in bytes.
 const MAX_FILE: u64 = 9 << 20;
-/// Number of writes between two looks at the number of files.
+/// Number of writes between two checks of the number of files.
 const WRITES_BETWEEN_TRIMS: u32 = 64;
 
 pub(super) struct Answers {
@@ -53,7 +54,7 @@ struct Head {
 }
 
 impl Answers {
-    /// Answers in `folder` to the requests of `owner`, the digest of a token.
+    /// Opens the cache in `folder` for `owner`, the digest of a token.
     ///
     /// # Errors
     /// The folder cannot be made.
@@ -66,7 +67,7 @@ impl Answers {
         self.folder.join(format!("{}-{}", self.owner, digest::sha256(url, 16)))
     }
 
-    /// Returns the stored answer. A file that is missing or damaged has none.
+    /// Returns the stored answer. `None` if the file is missing or damaged.
     pub(super) fn read(&self, url: &str) -> Option<Stored> {
         let path = self.path(url);
         let text = files::read_own(&path, MAX_FILE).ok()?;
@@ -79,7 +80,7 @@ impl Answers {
         Some(Stored { etag: head.etag, next: head.next, body, at, poll_interval: head.poll_interval })
     }
 
-    /// Stores an answer. Failures are ignored: the answer is then asked for again.
+    /// Stores an answer. Errors are ignored: the next request then fetches the answer again.
     pub(super) fn write(&self, url: &str, stored: &Stored) {
         let (etag, next) = (stored.etag.clone(), stored.next.clone());
         let head = Head { url: url.to_owned(), etag, next, poll_interval: stored.poll_interval };
@@ -109,7 +110,7 @@ impl Answers {
         u64::try_from(newest.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok().map(Timestamp)
     }
 
-    /// Notes that an answer was still true at a time.
+    /// Records that an answer was still valid at a time.
     pub(super) fn confirm(&self, url: &str, at: Timestamp) {
         set_time(&self.path(url), at);
     }
@@ -117,11 +118,11 @@ impl Answers {
 
 fn set_time(path: &Path, at: Timestamp) {
     let time = UNIX_EPOCH + Duration::from_millis(at.0);
-    // Without it the answer is only asked for again sooner.
+    // If this fails, the answer is only fetched again sooner.
     let _ = files::append_own(path).and_then(|file: File| file.set_modified(time));
 }
 
-/// Removes the oldest answers above a number and a size.
+/// Removes the oldest answers until at most `most` files and `bytes` bytes are left.
 fn trim(folder: &Path, most: usize, bytes: u64) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     let mut found: Vec<(SystemTime, u64, PathBuf)> = Vec::new();

@@ -1,11 +1,11 @@
-//! When what is asked: polls inside the server's limit of requests.
+//! Decides when to poll what, within the server's rate limit.
 //!
-//! Every watched resource has an interval between the bounds of its kind. It falls to the lower bound when the resource
-//! changed, and grows by half when it did not. What all of them are going to cost an hour is compared with what is left of
-//! the limit, without the tenth that is kept for the user's own actions; if it is too much, the intervals of the
-//! background are stretched, then those of what is visible, and those of the focused run last.
+//! Every watched resource has an interval within the bounds of its kind. The interval drops to the lower bound when the
+//! resource has changed, and grows by half when it has not. The expected hourly cost of all polls is compared with the
+//! rest of the limit, minus a tenth that is reserved for the user's own actions. If the cost is too high, the intervals
+//! of background resources are stretched first, then those of visible ones, and those of the focused run last.
 //!
-//! The schedule reads neither clock nor dice: both are arguments.
+//! The schedule uses neither a clock nor random numbers: both are arguments.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -15,12 +15,12 @@ use crate::model::Timestamp;
 
 use super::Rate;
 
-/// What a resource is, which bounds its interval. In the order in which due polls are sent.
+/// Kind of a resource, which determines the bounds of its interval. Due polls are sent in this order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Kind {
-    /// Jobs and growing logs of the active run that the user looks at, on a server without a limit of requests.
+    /// Jobs and growing logs of the active run that the user is looking at, on a server without a rate limit.
     LiveRun,
-    /// Jobs of the active run that the user looks at.
+    /// Jobs of the active run that the user is looking at.
     FocusedRun,
     /// Jobs of another active run on the screen.
     VisibleRun,
@@ -49,12 +49,12 @@ impl Kind {
         (Duration::from_secs(least), Duration::from_secs(most))
     }
 
-    /// Whether it is polled only while the user looks at the screen.
+    /// Whether the resource is polled only while the terminal has the focus.
     const fn is_for_screen(self) -> bool {
         matches!(self, Self::RunList | Self::Environment | Self::Background)
     }
 
-    /// Group of kinds that are slowed together: 0 first.
+    /// Group of kinds that are slowed down together. Group 0 is slowed down first.
     const fn group(self) -> usize {
         match self {
             Self::Environment | Self::Background => 0,
@@ -64,19 +64,19 @@ impl Kind {
     }
 }
 
-/// How much the user looks at the screen.
+/// Whether the user is looking at the screen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Attention {
     /// The terminal has the focus.
     #[default]
     Here,
-    /// The terminal has not the focus: every interval is its longest, and lists are not polled.
+    /// The terminal does not have the focus: every interval is its longest, and only runs are polled.
     Elsewhere,
-    /// No key for half an hour: every interval is twice its longest, and lists are not polled.
+    /// No key was pressed for half an hour: every interval is twice its longest, and only runs are polled.
     Away,
 }
 
-/// What a poll brought.
+/// Result of a poll.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Polled {
     /// Whether the resource changed.
@@ -85,12 +85,12 @@ pub struct Polled {
     pub charged: u32,
 }
 
-/// Why polls are slower than they would be.
+/// Why polls are slower than usual.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Slowed {
-    /// The limit that slows them.
+    /// The rate limit that slows them down.
     pub rate: Rate,
-    /// Factor of the intervals in the background; the others are at most as large.
+    /// Factor of the intervals of background resources. The other factors are at most as large.
     pub factor: f64,
 }
 
@@ -131,7 +131,7 @@ impl<K: Clone + Eq + Hash + Ord> Default for Schedule<K> {
 }
 
 impl<K: Clone + Eq + Hash + Ord> Schedule<K> {
-    /// Watches a resource, from now on as this kind. A new one is due at once.
+    /// Watches a resource as this kind from now on. A new resource is due at once.
     pub fn watch(&mut self, key: K, kind: Kind, now: Timestamp) {
         let (least, most) = kind.bounds();
         let watched = self.watched.entry(key).or_insert(Watched {
@@ -158,7 +158,7 @@ impl<K: Clone + Eq + Hash + Ord> Schedule<K> {
         }
     }
 
-    /// Watches a resource no longer.
+    /// Stops watching a resource.
     pub fn forget(&mut self, key: &K) {
         self.watched.remove(key);
     }
@@ -168,7 +168,8 @@ impl<K: Clone + Eq + Hash + Ord> Schedule<K> {
         self.watched.keys()
     }
 
-    /// Sets how much the user looks at the screen. Back at it, everything is due within its shortest interval.
+    /// Sets whether the user is looking at the screen. When the user comes back, everything becomes due within its
+    /// shortest interval.
     pub fn attend(&mut self, attention: Attention, now: Timestamp) {
         if attention == Attention::Here && self.attention != Attention::Here {
             for watched in self.watched.values_mut() {
@@ -179,13 +180,13 @@ impl<K: Clone + Eq + Hash + Ord> Schedule<K> {
         self.balance(now);
     }
 
-    /// Notes the limit of requests that the server named last.
+    /// Records the rate limit that the server reported last.
     pub fn limit(&mut self, rate: Rate, now: Timestamp) {
         self.rate = Some(rate);
         self.balance(now);
     }
 
-    /// Returns the resource to poll now, if one is due: the most important one.
+    /// Returns the most important resource that is due now, if any.
     #[must_use]
     pub fn due(&self, now: Timestamp) -> Option<K> {
         let due = self.watched.iter().filter(|(_, watched)| self.is_polled(watched) && watched.next() <= now);
@@ -202,7 +203,7 @@ impl<K: Clone + Eq + Hash + Ord> Schedule<K> {
         self.attention == Attention::Here || !watched.kind.is_for_screen()
     }
 
-    /// Notes what a poll brought; `None` if it failed. `dice` is a random number for the jitter.
+    /// Records the result of a poll; `None` if it failed. `dice` is a random number for the jitter.
     pub fn polled(&mut self, key: &K, polled: Option<Polled>, now: Timestamp, dice: u32) {
         let attention = self.attention;
         let factors = self.factors;
@@ -224,27 +225,27 @@ impl<K: Clone + Eq + Hash + Ord> Schedule<K> {
         self.balance(now);
     }
 
-    /// Polls a resource soon, several times: the user has just changed it.
+    /// Polls a resource several times soon, because the user has just changed it.
     pub fn changed_by_user(&mut self, key: &K, now: Timestamp) {
         if let Some(watched) = self.watched.get_mut(key) {
             watched.soon = AFTER_CHANGE.iter().map(|seconds| later(now, Duration::from_secs(*seconds))).collect();
         }
     }
 
-    /// Returns why polls are slower than they would be.
+    /// Returns why polls are slower than usual.
     #[must_use]
     pub fn slowed(&self) -> Option<Slowed> {
         let factor = self.factors.iter().copied().fold(1.0, f64::max);
         self.rate.filter(|_| factor > 1.0).map(|rate| Slowed { rate, factor })
     }
 
-    /// Returns the requests an hour that are going to be charged.
+    /// Returns the expected number of charged requests per hour.
     #[must_use]
     pub fn hourly_cost(&self) -> f64 {
         self.costs().iter().zip(self.factors).map(|(cost, factor)| cost / factor).sum()
     }
 
-    /// Costs an hour of each group, without factors.
+    /// Returns the hourly cost of each group, without factors.
     fn costs(&self) -> [f64; GROUPS] {
         let mut costs = [0.0; GROUPS];
         for watched in self.watched.values().filter(|watched| self.is_polled(watched)) {
@@ -254,11 +255,11 @@ impl<K: Clone + Eq + Hash + Ord> Schedule<K> {
         costs
     }
 
-    /// Sets the factors so that the polls keep inside what is left of the limit.
+    /// Sets the factors so that the polls stay within the rest of the limit.
     fn balance(&mut self, now: Timestamp) {
         self.factors = [1.0; GROUPS];
         let Some(rate) = self.rate else { return };
-        // After the reset the limit is whole again, which the next answer confirms.
+        // After the reset the whole limit is available again, which the next answer confirms.
         let (remaining, left) = if rate.reset <= now {
             (rate.limit, Duration::from_hours(1))
         } else {
@@ -306,7 +307,7 @@ mod tests {
     const HOUR: u64 = 3_600_000;
     const LIMIT: u64 = 5000;
 
-    /// Small generator of numbers that look random (xorshift).
+    /// Small pseudorandom number generator (xorshift).
     struct Dice(u64);
 
     impl Dice {
@@ -322,7 +323,7 @@ mod tests {
         }
     }
 
-    /// What an hour at a server costs.
+    /// Cost of an hour of polling.
     #[derive(Debug, Default)]
     struct Hour {
         polls: u64,
@@ -388,7 +389,7 @@ mod tests {
         resources.extend([(Kind::FocusedRun, JOBS), (Kind::RunList, LIST)]);
         let hour = simulate(&resources, Attention::Here);
         assert!(hour.charged < LIMIT && hour.least_left > 0, "{hour:?}");
-        // Even if each poll of each finds a change, and a hundred repositories change as well.
+        // Even if every poll of every resource finds a change, including a hundred repositories.
         let mut all: Vec<_> = resources.iter().map(|(kind, _)| (*kind, 0.001)).collect();
         all.extend(vec![(Kind::Background, 0.001); 100]);
         let worst = simulate(&all, Attention::Here);

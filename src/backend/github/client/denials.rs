@@ -1,5 +1,5 @@
-//! Permissions that a token was found to lack. A fine-grained token does not list them in advance, so a refusal is
-//! remembered for a while, by all processes of the user.
+//! Permissions that a token turned out to lack. Fine-grained tokens do not list their permissions, so each refusal is
+//! remembered for a while, for all processes of the user.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,13 +12,13 @@ use crate::model::Timestamp;
 use crate::model::rights::Permission;
 use crate::store::atomic;
 
-/// How long a refusal is remembered: a token may be given more permissions.
+/// How long a refusal is remembered. The token may be granted more permissions later.
 const MEMORY: Duration = Duration::from_mins(10);
 
 /// Maximum size of the file, in bytes.
 const MAX_FILE: u64 = 64 << 10;
 
-/// Refusals of the requests of one token.
+/// Refused permissions of one token.
 pub(super) struct Denials {
     path: PathBuf,
 }
@@ -50,7 +50,8 @@ impl Denials {
         serde_json::from_slice(&text).unwrap_or_default()
     }
 
-    /// Whether a change in a repository was refused lately for lack of a permission. `path` is the repository's in the API.
+    /// Whether a change was refused recently because the permission is missing. `path` is the path of the repository in
+    /// the API.
     pub(super) fn has(&self, path: &str, permission: Permission, now: Timestamp) -> bool {
         let mut refused = self.read().get(path).copied().unwrap_or_default();
         refused.at(permission).is_some_and(|at| now.since(at) < MEMORY)
@@ -69,7 +70,7 @@ impl Denials {
             Permission::ALL.into_iter().any(|one| refused.at(one).is_some_and(|at| now.since(at) < MEMORY))
         });
         if let Ok(text) = serde_json::to_vec(&all) {
-            // Without the file, the next change is refused by the server again.
+            // If this fails, the server refuses the next change again.
             let _ = atomic::write_unsynced(&self.path, &text);
         }
     }

@@ -1,4 +1,4 @@
-//! Downloads: logs and artifacts, which lie in a storage behind a signed link.
+//! Downloads logs and artifacts, which are in a storage behind a signed link.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -17,7 +17,7 @@ use super::super::address::is_safe;
 use super::transport::{Fault, Incoming, Outgoing};
 use super::{ApiError, Client, Form, Inner, MAX_REDIRECTS, MAX_REFUSAL, Priority, RedirectFault, Verdict, refused};
 
-/// Minimum size of what arrives in [`SPEED_WINDOW`], in bytes. A slower download fails.
+/// Minimum number of bytes that must arrive within [`SPEED_WINDOW`]. A slower download fails.
 const MIN_BYTES: u64 = 60_000;
 /// Time over which the speed of a download is measured.
 const SPEED_WINDOW: Duration = Duration::from_mins(1);
@@ -30,8 +30,8 @@ pub struct Downloaded {
 }
 
 impl Client {
-    /// Downloads what is at a path of the API, such as `/repos/o/r/actions/jobs/1/logs`, to a file that only its owner
-    /// may read. The file appears when it is complete. Redirects are followed, without the token.
+    /// Downloads the content at a path of the API, such as `/repos/o/r/actions/jobs/1/logs`, to a file that only its
+    /// owner can read. The file appears once it is complete. Redirects are followed without the token.
     ///
     /// # Errors
     /// Those of [`Self::get`]; the file cannot be written or would be larger than `limit` bytes; or a link leads to an
@@ -82,7 +82,7 @@ impl Inner {
         Err(ApiError::Redirect(RedirectFault::TooMany))
     }
 
-    /// Returns the address that a redirect names, if it is safe: https, or on this machine as the API itself.
+    /// Returns the target of a redirect if it is safe: https, or on this machine if the API itself is.
     fn location(&self, incoming: &Incoming, from: &Uri) -> Option<Uri> {
         let text = incoming.header("location")?;
         let absolute = if text.starts_with('/') && !text.starts_with("//") {
@@ -94,12 +94,12 @@ impl Inner {
         absolute.parse().ok().filter(|to| is_safe(to) && (is_local || to.scheme_str() == Some("https")))
     }
 
-    /// Asks the storage: without the token, as the link holds its own permission.
+    /// Requests the file from the storage, without the token: the signed link is its own permission.
     async fn follow(&self, at: &Uri) -> Result<Incoming, ApiError> {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
         let outgoing = Outgoing { method: Method::GET, uri: at.clone(), headers, body: None };
-        // The text of the fault names the cause alone, never the link.
+        // The message names only the cause, never the link.
         let mut incoming = self.transport.send(outgoing).await.map_err(|fault| self.storage_broken(fault))?;
         match incoming.status {
             200..=399 => Ok(incoming),
@@ -144,13 +144,13 @@ impl Inner {
     }
 }
 
-/// A download that is not complete: a file beside its target, removed unless it is finished.
+/// An incomplete download: a file beside its target, removed on drop unless it was finished.
 struct Part {
     file: File,
     path: PathBuf,
 }
 
-/// How long a part of a process that is not found stays: the process may be one of a container.
+/// How long a partial file is kept if its process is not found: the process may be in a container.
 const LEFTOVER_AGE: Duration = Duration::from_mins(1);
 
 impl Part {
@@ -173,7 +173,7 @@ impl Part {
     }
 }
 
-/// Removes the parts of processes that were killed.
+/// Removes the partial files of killed processes.
 fn remove_leftovers(folder: &Path, start: &str) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
@@ -188,7 +188,7 @@ fn remove_leftovers(folder: &Path, start: &str) {
 
 impl Drop for Part {
     fn drop(&mut self) {
-        // After `finish` nothing is there.
+        // `finish` has moved the file.
         let _ = fs::remove_file(&self.path);
     }
 }

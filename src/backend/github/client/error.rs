@@ -1,4 +1,4 @@
-//! Why the client has no answer.
+//! Errors of the client.
 
 use std::io;
 
@@ -6,13 +6,13 @@ use crate::store::StoreError;
 
 use super::link::Condition;
 
-/// Why the client has no answer. No text in it holds a token, a header or a signed link.
+/// Why a request failed. No message contains a token, a header or a signed link.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// No request was sent, as the server is not to be asked now.
+    /// No request was sent, because the server must not be contacted now.
     #[error("{0}")]
     Held(Condition),
-    /// The server cannot be reached, or broke off. A change was not sent.
+    /// The server cannot be reached, or the connection broke. A change was not sent.
     #[error("cannot reach {host}: {reason}")]
     Unreachable {
         /// Host of the server.
@@ -20,7 +20,7 @@ pub enum ApiError {
         /// The cause.
         reason: String,
     },
-    /// The server has a failure: an answer of 5xx, or one that cannot be read.
+    /// The server failed: status 5xx, or an answer that cannot be read.
     #[error("{host} failed: {reason}")]
     Server {
         /// Host of the server.
@@ -28,7 +28,7 @@ pub enum ApiError {
         /// The cause.
         reason: String,
     },
-    /// A change was sent, and whether it happened is not known: the state must be read before it is sent again.
+    /// A change was sent, but it is unknown whether it took effect: read the state before sending it again.
     #[error("it is unknown whether {host} carried out the request: {reason}")]
     Doubtful {
         /// Host of the server.
@@ -57,10 +57,10 @@ pub enum ApiError {
     /// A redirect that is not followed.
     #[error("the server redirected {0}")]
     Redirect(RedirectFault),
-    /// The path of a request is not one.
+    /// The path of a request is invalid.
     #[error("not a path of the API: `{0}`")]
     Path(String),
-    /// The client cannot be made: no certificates of this machine, or a proxy that is not supported.
+    /// The client cannot be created: this machine has no certificates, or the proxy is not supported.
     #[error("{0}")]
     Setup(String),
     /// A file cannot be written.
@@ -74,7 +74,7 @@ pub enum RedirectFault {
     /// More than three in a row.
     #[error("too often")]
     TooMany,
-    /// To an address that is neither https nor on this machine, or that is not an address.
+    /// The target is neither https nor on this machine, or is not an address.
     #[error("to an address that is not safe")]
     Unsafe,
 }

@@ -6,8 +6,8 @@ use crate::backend::github::wire::gitea;
 use crate::model::ServerKind;
 
 impl Client {
-    /// Returns the text of a file at a commit, a branch or a tag. `repository` is its path in the API, `/repos/o/r`. `None`
-    /// if the file is not there, or its name, which a workflow may have made up, is not that of a file.
+    /// Returns the text of a file at a commit, a branch or a tag. `repository` is its path in the API, `/repos/o/r`.
+    /// `None` if the file does not exist, or if the path, which may come from a workflow, is invalid.
     ///
     /// # Errors
     /// The server gives no answer, or refuses.

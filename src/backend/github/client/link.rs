@@ -1,4 +1,4 @@
-//! State of the link to a server: whether it answers, and until when it must not be asked.
+//! State of the link to a server: whether the server responds, and until when no request may be sent.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -16,20 +16,20 @@ use crate::store::atomic;
 /// The state of a link and the age of its data.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct LinkState {
-    /// Whether the server answers, else why not.
+    /// Whether the server responds, and if not, why.
     pub condition: Condition,
-    /// Time of the last answer, also of one to an earlier process; `None` before the first.
+    /// Time of the last answer, including those to earlier processes; `None` before the first.
     pub answered: Option<Timestamp>,
-    /// The limit of requests, as of the last answer that named it.
+    /// The rate limit, as last reported.
     pub rate: Option<Rate>,
-    /// Scopes of the token, as the server names them; `None` if it names none, as for fine-grained tokens.
+    /// Scopes of the token, as the server reports them; `None` if it reports none, as for fine-grained tokens.
     pub scopes: Option<Vec<String>>,
 }
 
-/// The server's limit of requests.
+/// The server's rate limit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Rate {
-    /// Requests in each period.
+    /// Number of requests in each period.
     pub limit: u64,
     /// Requests that are left.
     pub remaining: u64,
@@ -37,7 +37,7 @@ pub struct Rate {
     pub reset: Timestamp,
 }
 
-/// Whether a server answers, else why not.
+/// Whether a server responds, and if not, why.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "state")]
 pub enum Condition {
@@ -51,7 +51,7 @@ pub enum Condition {
         /// Time of the next request.
         retry: Timestamp,
     },
-    /// The limit of requests is used up.
+    /// The rate limit is used up.
     Limited {
         /// Time at which the period ends.
         until: Timestamp,
@@ -61,9 +61,9 @@ pub enum Condition {
         /// End of the pause.
         until: Timestamp,
     },
-    /// The token is not accepted. It is never sent again.
+    /// The token was rejected. Requests fail at once for the next minute.
     TokenRefused,
-    /// The organization wants the token to be authorized for single sign-on.
+    /// The organization requires the token to be authorized for single sign-on.
     SsoNeeded {
         /// Address of the page for it; empty if the server named none.
         url: String,
@@ -71,8 +71,8 @@ pub enum Condition {
 }
 
 impl Condition {
-    /// Whether it lasts whatever other requests bring: a limit, a pause or a refused token. `is_refused` tells whether the
-    /// token was refused a short while ago.
+    /// Whether an answer to another request does not end the condition: a limit, a pause, or a rejected token.
+    /// `is_refused` tells whether the token was rejected recently.
     fn lasts(&self, now: Timestamp, is_refused: bool) -> bool {
         match self {
             Self::TokenRefused => is_refused,
@@ -126,11 +126,11 @@ impl LinkState {
     }
 }
 
-/// The link of a client, with the rules of when the server may be asked.
+/// The link of a client, and the rules for when a request may be sent.
 pub(super) struct Link {
     state: watch::Sender<LinkState>,
     counts: Mutex<Counts>,
-    /// File through which other processes with the same token learn of a limit or a pause.
+    /// File that tells other processes with the same token about a limit or a pause.
     shared: PathBuf,
 }
 
@@ -138,7 +138,7 @@ pub(super) struct Link {
 struct Counts {
     /// Failures since the last answer.
     failures: u32,
-    /// Pauses without a named end since the last answer.
+    /// Pauses without a given length since the last answer.
     pauses: u32,
     /// Time at which the token was last refused.
     refused: Option<Timestamp>,
@@ -150,15 +150,15 @@ const FIRST_DELAY: Duration = Duration::from_secs(2);
 const LONGEST_DELAY: Duration = Duration::from_mins(1);
 /// Pause that the server asked for without naming its length. It doubles with each further one.
 const UNNAMED_PAUSE: Duration = Duration::from_mins(1);
-/// Delay before a server is asked again that refused the token: one that is being stopped refuses every token.
+/// Delay before the next request after the token was rejected: a server that is shutting down rejects every token.
 const REFUSED_DELAY: Duration = Duration::from_mins(1);
-/// Longest pause. Whatever a server names, it is asked again after it.
+/// Maximum pause, whatever the server asks for.
 const LONGEST_PAUSE: Duration = Duration::from_mins(65);
 /// Maximum size of the shared file.
 const MAX_SHARED: u64 = 1024;
 
 impl Link {
-    /// A link to a server that was not asked yet. `answered` is the time of what is known from it.
+    /// Creates the link to a server before the first request. `answered` is the time of the newest stored answer.
     pub(super) fn new(shared: PathBuf, answered: Option<Timestamp>) -> Self {
         let state = LinkState { answered, ..LinkState::default() };
         Self { state: watch::Sender::new(state), counts: Mutex::default(), shared }
@@ -168,7 +168,7 @@ impl Link {
         self.state.subscribe()
     }
 
-    /// Returns how long the server must not be asked, and why. `None` as the time means that it is never asked again.
+    /// Returns why no request may be sent now, and how long to wait. Without a time, the request fails at once.
     pub(super) fn hold(&self, now: Timestamp) -> Option<(Option<Duration>, Condition)> {
         let mut condition = self.state.borrow().condition.clone();
         if !matches!(condition, Condition::TokenRefused)
@@ -186,7 +186,7 @@ impl Link {
         }
     }
 
-    /// A pause that another process with the same token was asked for.
+    /// Returns a pause that the server imposed on another process with the same token.
     fn shared_pause(&self, now: Timestamp) -> Option<Condition> {
         let text = files::read_own(&self.shared, MAX_SHARED).ok()?;
         let condition: Condition = serde_json::from_slice(&text).ok()?;
@@ -208,7 +208,7 @@ impl Link {
         self.change(|state| {
             state.answered = Some(now);
             state.rate = rate.or(state.rate);
-            // A request that was sent before the token was refused or the limit reached may be answered after it.
+            // An answer may arrive late: its request was sent before the token was rejected or the limit was reached.
             if !state.condition.lasts(now, is_refused) {
                 state.condition = Condition::Live;
             }
@@ -257,14 +257,14 @@ impl Link {
 
     fn pause(&self, condition: Condition) -> Condition {
         if let Ok(text) = serde_json::to_vec(&condition) {
-            // Another process then finds out by itself.
+            // If this fails, another process finds out by its own request.
             let _ = atomic::write_unsynced(&self.shared, &text);
         }
         self.change(|state| state.condition = condition.clone());
         condition
     }
 
-    /// Whether the token was refused a short while ago.
+    /// Whether the token was rejected recently.
     fn is_refused(&self, now: Timestamp) -> bool {
         self.counts().refused.is_some_and(|at| now.since(at) < REFUSED_DELAY)
     }

@@ -6,12 +6,12 @@
 //! - [`Client::send`]: a change, one at a time per host, never sent twice
 //! - [`Client::download`]: a log or an artifact, to a file
 //! - [`Client::tail`]: the end of a log that grows
-//! - [`Client::link`]: whether the server answers, else why not and until when
+//! - [`Client::link`]: whether the server responds, and if not, why and until when
 //!
-//! [`budget`] decides when what is asked.
+//! [`budget`] decides when to poll what.
 //!
-//! Below it: [`transport`] sends, [`mod@verdict`] reads the head of an answer, [`link`] holds requests back, [`queue`] orders
-//! them, [`answers`] keeps what was answered, [`denials`] what the token was found to lack.
+//! Below it: [`transport`] sends requests, [`mod@verdict`] interprets the head of an answer, [`link`] holds requests
+//! back, [`queue`] orders them, [`answers`] stores answers, and [`denials`] the permissions that the token lacks.
 
 mod answers;
 pub mod budget;
@@ -66,7 +66,7 @@ pub use tail::MAX_TAIL;
 const MAX_ANSWER: usize = 8 << 20;
 /// Maximum size of a file that is not a download, in bytes: workflows have some kilobytes.
 const MAX_FILE: usize = 1 << 20;
-/// Maximum number of downloads in flight: a slow one leaves a place for other requests.
+/// Maximum number of downloads in flight, so that a slow download does not block other requests.
 const MAX_DOWNLOADS: usize = 1;
 /// Maximum number of requests of all kinds in flight: GitHub asks clients to send few at once.
 const MAX_IN_FLIGHT: usize = 2;
@@ -104,13 +104,13 @@ struct Inner {
 pub struct Freshness(pub Duration);
 
 impl Freshness {
-    /// The server is asked.
+    /// Always sends a request.
     pub const NOW: Self = Self(Duration::ZERO);
-    /// An answer of any age. The server is asked only without one.
+    /// Accepts a stored answer of any age. Sends a request only if there is none.
     pub const ANY: Self = Self(Duration::MAX);
 }
 
-/// Form of an answer.
+/// Expected form of an answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Form {
     /// JSON. Anything else is a failure of the server.
@@ -128,16 +128,16 @@ pub struct Answer {
     pub next: Option<String>,
     /// Time of the data: when the server last gave or confirmed it.
     pub at: Timestamp,
-    /// Whether the body differs from the last one that this process got for the path; true for the first.
+    /// Whether the body differs from the previous one for this path in this process; true for the first.
     pub changed: bool,
     /// Origin of the answer.
     pub source: AnswerSource,
 }
 
-/// Where an answer is from.
+/// Origin of an answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AnswerSource {
-    /// The store: no request was sent.
+    /// The cache. No request was sent.
     Stored,
     /// The store, after the server confirmed it: the request is not charged.
     Confirmed,
@@ -146,7 +146,7 @@ pub enum AnswerSource {
 }
 
 impl Client {
-    /// Makes a client. No request is sent.
+    /// Creates a client without sending a request.
     ///
     /// # Errors
     /// The state folder cannot be written, or this machine has no certificates.
@@ -188,7 +188,7 @@ impl Client {
         self.inner.authorization.is_some()
     }
 
-    /// Whether a change in a repository, given by its path in the API, was refused lately for lack of a permission.
+    /// Whether a change was refused recently because the permission is missing. `repository` is its path in the API.
     #[must_use]
     pub fn was_denied(&self, repository: &str, permission: Permission) -> bool {
         self.inner.denials.has(repository, permission, clock::now())
@@ -207,12 +207,12 @@ impl Client {
     /// the user waits up to half a minute, a poll some seconds, and is then [`ApiError::Held`].
     ///
     /// # Errors
-    /// There is no answer. See [`ApiError::is_transient`] for whether the same request may succeed later.
+    /// The request failed. See [`ApiError::is_transient`] for whether it may succeed later.
     pub async fn get(&self, path: &str, freshness: Freshness, priority: Priority) -> Result<Answer, ApiError> {
         self.get_as(Form::Json, path, freshness, priority).await
     }
 
-    /// Returns what is at a path of the API in a form, as [`Self::get`] does.
+    /// Returns the content at a path of the API in the given form, like [`Self::get`].
     ///
     /// # Errors
     /// Those of [`Self::get`].
@@ -233,7 +233,7 @@ impl Client {
             }
             inner.wait(priority, failures == 0).await?;
             let permit = inner.in_flight.enter(priority).await;
-            // While this request waited, another may have got the answer, or the reason not to ask.
+            // While this request waited, another may have stored the answer, or reached a limit.
             if let Some(stored) = inner.fresh(&key, freshness, priority) {
                 return Ok(inner.answer(&key, stored, AnswerSource::Stored));
             }
@@ -255,7 +255,7 @@ impl Client {
 }
 
 impl Priority {
-    /// Whether a read that failed is sent again. `before` is the number of its failures before this one.
+    /// Whether to send a failed read again. `before` is the number of its earlier failures.
     fn retries(self, error: &ApiError, before: u32) -> bool {
         let most = match self {
             Self::User => 2,
@@ -264,7 +264,7 @@ impl Priority {
         before < most && matches!(error, ApiError::Unreachable { .. } | ApiError::Server { .. })
     }
 
-    /// How long a request waits for a server that must not be asked.
+    /// How long a request waits while no request may be sent.
     fn patience(self) -> Duration {
         match self {
             Self::User => Duration::from_secs(30),
@@ -278,7 +278,7 @@ impl Inner {
         self.host.uri(path).ok_or_else(|| ApiError::Path(path.chars().take(200).collect()))
     }
 
-    /// Returns the address of a read in the form of the server.
+    /// Returns the address of a read, rewritten for the kind of server.
     fn request(&self, path: &str, form: Form) -> Result<Uri, ApiError> {
         match self.host.kind() {
             ServerKind::GitHub => self.uri(path),
@@ -286,7 +286,7 @@ impl Inner {
         }
     }
 
-    /// Returns the body of an answer from an address in GitHub's form; `None` if it is not JSON.
+    /// Returns the body of an answer rewritten into GitHub's form; `None` if it is not JSON.
     fn json(&self, uri: &Uri, body: Vec<u8>) -> Option<Vec<u8>> {
         match self.host.kind() {
             ServerKind::GitHub => serde_json::from_slice::<IgnoredAny>(&body).is_ok().then_some(body),
@@ -322,14 +322,15 @@ impl Inner {
         Answer { body: stored.body, next: stored.next, at: stored.at, changed, source }
     }
 
-    /// Returns why the server must not be asked now. After a failure of another request, the user may try at once.
+    /// Returns why no request may be sent now. A request of the user is tried at once even after a failure of another
+    /// one.
     fn held(&self, priority: Priority, is_first: bool) -> Option<(Option<Duration>, Condition)> {
         let held = self.link.hold(clock::now())?;
         let is_try = is_first && priority == Priority::User && matches!(held.1, Condition::Failing { .. });
         (!is_try).then_some(held)
     }
 
-    /// Waits until the server may be asked.
+    /// Waits until a request may be sent.
     async fn wait(&self, priority: Priority, is_first: bool) -> Result<(), ApiError> {
         let mut patience = priority.patience();
         while let Some((left, condition)) = self.held(priority, is_first) {
@@ -340,7 +341,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Waits until the server may be asked and few enough requests are in flight.
+    /// Waits until a request may be sent and fewer than the maximum are in flight.
     async fn place(&self, priority: Priority, is_first: bool) -> Result<Permit, ApiError> {
         loop {
             self.wait(priority, is_first).await?;
@@ -395,7 +396,7 @@ impl Inner {
                     return Ok(self.answer(key, stored, AnswerSource::Confirmed));
                 }
                 Verdict::Redirect => {
-                    // A renamed repository: on the same server, which may have the token.
+                    // The repository was renamed. The target is on the same server, so it may get the token.
                     let location = incoming.header("location").unwrap_or_default();
                     let path = self.host.path_of(location).ok_or(ApiError::Redirect(RedirectFault::Unsafe))?;
                     uri = self.uri(&path)?;
@@ -423,8 +424,8 @@ impl Inner {
         Err(ApiError::Redirect(RedirectFault::TooMany))
     }
 
-    /// Decides what an answer of the API means, and reports it to the link. Only [`Verdict::Done`], [`Verdict::NotModified`] and
-    /// [`Verdict::Redirect`] are returned.
+    /// Interprets an answer of the API and reports it to the link. Returns only [`Verdict::Done`],
+    /// [`Verdict::NotModified`] or [`Verdict::Redirect`]; everything else is an error.
     async fn judge(&self, incoming: &mut Incoming) -> Result<Verdict, ApiError> {
         let is_refusal = (400..500).contains(&incoming.status);
         let body = match is_refusal.then(|| incoming.whole(MAX_REFUSAL)) {
@@ -457,7 +458,7 @@ impl Inner {
         Err(ApiError::Held(condition))
     }
 
-    /// Error of a request without an answer.
+    /// Returns the error of a request that got no answer.
     fn broken(&self, fault: Fault) -> ApiError {
         let (Fault::NotSent(reason) | Fault::Lost(reason)) = fault;
         let host = self.host.authority();
@@ -473,13 +474,13 @@ impl Inner {
     }
 }
 
-/// Error of a request for something that the kind of server does not have.
+/// Returns the error of a request that this kind of server does not support.
 fn not_offered() -> ApiError {
-    let message = "the server does not offer it".to_owned();
+    let message = "the server does not support this".to_owned();
     ApiError::Refused { status: 404, message, needs: None, by_storage: false }
 }
 
-/// Error of a refusal, with the message in its body: JSON of GitHub and Gitea. Pages for browsers have none.
+/// Returns the error of a refusal, with the message from its JSON body. HTML pages have no message.
 fn refused(incoming: &Incoming, body: &[u8], by_storage: bool) -> ApiError {
     let value: Option<serde_json::Value> = serde_json::from_slice(body).ok();
     let message = value.as_ref().and_then(|value| value.get("message")?.as_str()).unwrap_or_default();

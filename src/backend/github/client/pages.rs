@@ -7,20 +7,20 @@ use super::{Answer, ApiError, Client, Freshness, Priority};
 /// Maximum size of all pages of a list together, in bytes.
 const MAX_BYTES: usize = 32 << 20;
 
-/// The pages of a list. A page that was there before ends it, as do the limits.
+/// The pages of a list. The list ends at a page that was returned before, or at a limit.
 pub struct Pages<'c> {
     client: &'c Client,
     freshness: Freshness,
     priority: Priority,
     next: Option<String>,
     seen: HashSet<String>,
-    /// Number of pages that may still be asked for.
+    /// Number of pages that may still be requested.
     left: usize,
     bytes: usize,
 }
 
 impl Client {
-    /// Returns the pages of a list, from `path` on: at most `most` of them, and 32 MB. Nothing is asked before
+    /// Returns the pages of a list, starting at `path`: at most `most` pages, and 32 MB. No request is sent before
     /// [`Pages::next`].
     #[must_use]
     pub fn pages(&self, path: &str, most: usize, freshness: Freshness, priority: Priority) -> Pages<'_> {

@@ -1,18 +1,18 @@
-//! The queue in front of a server: few requests at once, the user's own actions first.
+//! The queue in front of a server: limits the requests in flight, and sends the user's own requests first.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-/// Who waits for the answer. The first of the list comes first; requests of one priority are in the order of asking.
+/// Priority of a request, highest first. Requests of one priority are sent in the order in which they were made.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Priority {
-    /// The user, who asked for it.
+    /// An action of the user.
     User,
-    /// The screen: what is on it is polled.
+    /// A poll of what is on the screen.
     Visible,
-    /// Polls of what is not on the screen.
+    /// A poll of what is not on the screen.
     Background,
 }
 
@@ -26,7 +26,7 @@ struct State {
     waiting: BTreeMap<(Priority, u64), oneshot::Sender<Permit>>,
 }
 
-/// The right to send a request, until it is dropped.
+/// Permission to send one request. Dropping it lets the next request start.
 pub(super) struct Permit {
     queue: Arc<Queue>,
 }
@@ -53,7 +53,7 @@ impl Queue {
         };
         match receiver.await {
             Ok(permit) => permit,
-            // The senders are in the queue, which this call holds.
+            // The queue, which this call keeps alive, owns the senders.
             Err(_) => unreachable!("a waiting request is dropped with the queue alone"),
         }
     }
@@ -66,7 +66,7 @@ impl Queue {
             next
         };
         if let Some((_, waiting)) = next {
-            // A permit for a request that was given up is dropped here, which passes it on.
+            // If the waiting request was dropped, the permit is dropped here and passed on.
             let _ = waiting.send(Permit { queue: Arc::clone(self) });
         }
     }

@@ -1,4 +1,4 @@
-//! Changes: one at a time per host, a second apart, and never sent twice.
+//! Sends changes: one at a time per host, at least a second apart, and never twice.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ const BETWEEN: Duration = Duration::from_secs(1);
 /// A request that changes something on the server.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Mutation {
-    /// What is done to the path.
+    /// HTTP method.
     pub change: Change,
     /// Path of the API, such as `/repos/o/r/actions/runs/1/cancel`.
     pub path: String,
@@ -32,10 +32,10 @@ pub struct Mutation {
     pub body: Option<serde_json::Value>,
 }
 
-/// What a mutation does to a path.
+/// HTTP method of a mutation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Change {
-    /// `POST`: carries something out.
+    /// `POST`: performs an action.
     Post,
     /// `PUT`: sets something.
     Put,
@@ -53,7 +53,7 @@ pub struct Done {
 }
 
 impl Client {
-    /// Sends a change, once, when its turn has come.
+    /// Waits for the turn of a change, and sends it once.
     ///
     /// # Errors
     /// Those of [`Self::ready`] and [`Ready::send`].
@@ -61,9 +61,9 @@ impl Client {
         self.ready(mutation).await?.send().await
     }
 
-    /// Waits for the turn of a change: until the changes of all processes on this host that came first are answered, a
-    /// second has passed since the last, the server may be asked, and few enough other requests are in flight. Nothing is
-    /// sent, also if this call is given up. Reads and downloads that wait for the server hold up no change.
+    /// Waits for the turn of a change: earlier changes of all processes on this host have been answered, a second has
+    /// passed since the last one, a request may be sent, and the maximum number in flight is not reached. Sends
+    /// nothing, even if the future is dropped. Waiting reads and downloads do not delay changes.
     ///
     /// # Errors
     /// The change cannot be sent: [`ApiError::Held`], or its path is not valid.
@@ -75,15 +75,15 @@ impl Client {
         };
         let uri = inner.uri(&path)?;
         let turn = Turn::take(inner.state.github_host(&format!("{}.lock", inner.host.name()))).await?;
-        // Ahead of reads and downloads that wait for a place.
+        // Ahead of waiting reads and downloads.
         let permit = inner.place(Priority::User, true).await?;
         let body = Bytes::from(body.as_ref().map(ToString::to_string).unwrap_or_default());
         Ok(Ready { inner, mutation, uri, body, turn, _permit: permit })
     }
 }
 
-/// A change whose turn has come, and which takes one of the places of requests in flight. Other changes wait until this
-/// value is dropped.
+/// A change whose turn has come. It counts as a request in flight, and other changes wait until it is
+/// dropped.
 pub struct Ready<'c> {
     inner: &'c Inner,
     mutation: &'c Mutation,
@@ -97,8 +97,8 @@ impl Ready<'_> {
     /// Sends the change, once.
     ///
     /// # Errors
-    /// The change was not made: [`ApiError::Held`], [`ApiError::Unreachable`], [`ApiError::Refused`]. Or whether it was is
-    /// not known: [`ApiError::Doubtful`], after which the caller reads the state before it sends anything again.
+    /// The change was not made: [`ApiError::Held`], [`ApiError::Unreachable`], [`ApiError::Refused`]. Or it is unknown
+    /// whether it was made: [`ApiError::Doubtful`]; then the caller must read the state before it sends anything again.
     pub async fn send(self) -> Result<Done, ApiError> {
         let Self { inner, mutation, uri, body, turn, _permit } = self;
         let mut headers = inner.headers(Form::Json);
@@ -130,7 +130,7 @@ impl Ready<'_> {
                 return Err(error);
             }
         }
-        // By its status it is done; only the body of the answer is lost.
+        // The status says that the change was made; only the body of the answer is lost.
         let body = incoming.whole(MAX_ANSWER).await.ok().flatten().unwrap_or_default();
         Ok(Done { status: incoming.status, body: body.into() })
     }
@@ -143,7 +143,8 @@ impl Inner {
     }
 }
 
-/// The right of one process to send a change to a host. The time of the file is that of the last change.
+/// Lock of one process for sending a change to a host. The modification time of the file is the time of the last
+/// change.
 struct Turn {
     lock: File,
 }

@@ -11,11 +11,11 @@ use super::{ApiError, Client, Form, Priority, Verdict};
 pub const MAX_TAIL: usize = 4 << 20;
 
 impl Client {
-    /// Returns what a server has at a path of the API from an offset on, at most [`MAX_TAIL`] bytes. Nothing if there is no
-    /// more, or nothing there yet. It is asked once, and a failure of this request says nothing about the server.
+    /// Returns the content at a path of the API from an offset on, at most [`MAX_TAIL`] bytes. Empty if there is
+    /// nothing new. The request is not retried, and its failure does not count as a failure of the server.
     ///
     /// # Errors
-    /// The server must not be asked, cannot be reached, refuses, or does not send parts of a text.
+    /// No request may be sent, the server cannot be reached or refuses, or it does not support range requests.
     pub async fn tail(&self, path: &str, from: u64, priority: Priority) -> Result<Bytes, ApiError> {
         let inner = &*self.inner;
         let uri = inner.request(path, Form::Raw)?;

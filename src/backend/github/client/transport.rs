@@ -1,7 +1,7 @@
 //! One request and its answer, over octocrab.
 //!
-//! octocrab carries requests and nothing else: it knows no token, follows no redirect, repeats nothing and parses nothing.
-//! What a request holds, and what an answer means, is decided by the modules above.
+//! octocrab only carries requests: it has no token, follows no redirects, retries nothing and parses nothing. The
+//! modules above build the requests and interpret the answers.
 
 use std::error::Error;
 use std::future::Future;
@@ -59,7 +59,7 @@ pub(in crate::backend::github) struct Incoming {
     body: BoxBody<Bytes, octocrab::Error>,
 }
 
-/// Why there is no answer.
+/// Why a request got no answer.
 pub(in crate::backend::github) enum Fault {
     /// The request was not sent.
     NotSent(String),
@@ -159,7 +159,7 @@ fn fault(error: &octocrab::Error) -> Fault {
     Fault::Lost(reason)
 }
 
-/// Text of the first cause: the others only repeat that a request failed.
+/// Returns the message of the innermost cause: the outer ones only repeat that a request failed.
 fn innermost(error: &dyn Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
@@ -185,7 +185,7 @@ impl Service<Uri> for Proxied {
     }
 
     fn call(&mut self, server: Uri) -> Self::Future {
-        // Plain http is for servers on this machine, which no proxy reaches.
+        // Plain HTTP is only for servers on this machine, which need no proxy.
         let is_https = server.scheme_str() == Some("https");
         let Some(proxy) = self.proxies.intercept(&server).filter(|_| is_https) else {
             let connecting = self.http.call(server);
@@ -204,7 +204,7 @@ impl Service<Uri> for Proxied {
     }
 }
 
-/// A proxy that is not spoken to over plain HTTP.
+/// A proxy URL with another scheme than `http`.
 #[derive(Debug, thiserror::Error)]
-#[error("a proxy with `{0}://` is not supported, only one with `http://`")]
+#[error("proxy scheme `{0}://` is not supported: use `http://`")]
 struct UnsupportedProxy(String);

@@ -1,4 +1,4 @@
-//! What the head of an answer means, before its body is looked at.
+//! Interprets the head of an answer, before its body is read.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use super::transport::Incoming;
 pub(super) enum Verdict {
     /// The request was carried out: 2xx.
     Done,
-    /// What is stored is still true: 304.
+    /// The stored answer is still valid: 304.
     NotModified,
-    /// The answer is elsewhere.
+    /// The resource is elsewhere.
     Redirect,
     /// The limit of requests is used up until this time.
     Limited(Timestamp),
-    /// The server wants a pause, of this length if it names one.
+    /// The server asks for a pause, with its length if given.
     Paused(Option<Duration>),
     /// The token is not accepted.
     TokenRefused,
@@ -26,11 +26,11 @@ pub(super) enum Verdict {
     SsoNeeded(String),
     /// The request is refused: another 4xx.
     Refused,
-    /// The server has a failure: 5xx, or a status that HTTP does not have.
+    /// The server failed: 5xx, or a status that HTTP does not define.
     Failed,
 }
 
-/// The parts of an answer that decide.
+/// The parts of an answer that determine the verdict.
 pub(super) struct Facts<'a> {
     pub(super) status: u16,
     /// Returns the value of a header.
@@ -42,10 +42,10 @@ pub(super) struct Facts<'a> {
     pub(super) now: Timestamp,
 }
 
-/// Longest period of the limit of requests: an hour, and as much as a clock may be off.
+/// Maximum period of the rate limit in milliseconds: an hour, plus a tolerance for clocks.
 const LONGEST_PERIOD: u64 = 3_700_000;
 
-/// Decides what an answer means.
+/// Returns the verdict about an answer.
 pub(super) fn verdict(facts: &Facts<'_>) -> Verdict {
     match facts.status {
         200..=299 => Verdict::Done,
@@ -84,8 +84,8 @@ fn sso_page(header: &str) -> String {
     pages.filter(is_page).map(str::to_owned).next().unwrap_or_default()
 }
 
-/// Returns the limit of requests that an answer names. The reset is a time of the server, whose clock may differ from
-/// ours by minutes: `Date` is compared, unless the two disagree by more than a period.
+/// Returns the rate limit in the headers of an answer. The reset is a time of the server's clock, which may differ from
+/// ours by minutes, so it is corrected by the `Date` header unless the two differ by more than a period.
 pub(super) fn rate<'a>(header: &dyn Fn(&str) -> Option<&'a str>, now: Timestamp) -> Option<Rate> {
     let number = |name: &str| header(name).and_then(|value| value.trim().parse::<u64>().ok());
     let (limit, remaining) = (number("x-ratelimit-limit")?, number("x-ratelimit-remaining")?);

@@ -12,18 +12,18 @@ use crate::model::environment::{DeploymentState, EnvironmentDeployment, Release}
 
 use super::{Common, EnvironmentError, Environments};
 
-/// Number of deployments among which the one that is live is looked for, at least.
+/// Minimum number of deployments that are searched for the live one.
 const SEARCHED: usize = 30;
 
-/// Age up to which the states of a deployment are not asked for again that is not the newest one.
+/// Maximum age of cached states of a deployment that is not the newest.
 const NOT_NEWEST: Freshness = Freshness(Duration::from_secs(15));
 
-/// Age up to which the states of a deployment that another took the place of are not asked for again.
+/// Maximum age of cached states of a deployment that was replaced by another one.
 const SUPERSEDED: Freshness = Freshness(Duration::from_hours(1));
 
 impl Environments {
-    /// Reads the newest deployments to an environment, down to the one that is live; if the `whole` history is wanted, at
-    /// least `limit` of them.
+    /// Fetches the newest deployments to an environment, down to the live one. With `whole`, at least `limit` of
+    /// them.
     pub(super) async fn deployments(
         &self,
         environment: &str,
@@ -55,14 +55,14 @@ impl Environments {
 }
 
 impl Common {
-    /// Returns the tag at a commit: the one that was named, else the first that the server lists.
+    /// Returns a tag at a commit: the one that the deployment names, else the first that the server lists.
     pub(super) fn tag(&self, sha: &str, reference: &str) -> Option<String> {
         let tags = self.tags.get(sha)?;
         tags.iter().find(|tag| *tag == reference).or_else(|| tags.first()).cloned()
     }
 }
 
-/// Folds the states of a deployment, which are in the order of the newest first.
+/// Folds the states of a deployment. The newest state comes first.
 fn deployment(
     listed: wire::deployments::Deployment,
     states: &[DeploymentStatus],
@@ -112,7 +112,7 @@ fn state(word: &words::DeploymentState) -> DeploymentState {
     }
 }
 
-/// Returns the number after a part of an address.
+/// Returns the number that follows `part` in an address.
 fn number_after(address: &str, part: &str) -> Option<u64> {
     let (_, rest) = address.split_once(part)?;
     let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
@@ -152,7 +152,7 @@ mod tests {
         let superseded = folded(&[("inactive", later), ("success", over)]);
         assert_eq!((&superseded.state, superseded.succeeded), (&DeploymentState::Inactive, true));
         assert_eq!(superseded.took(), Some(Duration::from_mins(1)), "it ended with its success");
-        // Rejected in its review: it never began.
+        // Rejected in its review, so it never started.
         let rejected = folded(&[("failure", over), ("waiting", begun)]);
         assert_eq!((&rejected.state, rejected.succeeded, rejected.began), (&DeploymentState::Failure, false, false));
         let removed = folded(&[("inactive", later)]);

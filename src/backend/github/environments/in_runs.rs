@@ -1,5 +1,5 @@
-//! Deployments that are found in runs, as the settings say: for jobs that deploy and name no environment, or set
-//! `deployment: false`.
+//! Finds deployments in runs, as configured in the settings: for jobs that deploy without naming an environment, or
+//! that set `deployment: false`.
 
 use crate::backend::github::address::segment;
 use crate::backend::github::client::Freshness;
@@ -20,7 +20,7 @@ use super::{Common, EnvironmentError, Environments, is_missing};
 const SEARCHED: usize = 50;
 
 impl Environments {
-    /// Adds the deployments that runs of the configured workflow made. Nothing is added if the repository does not have the
+    /// Adds the deployments made by runs of the configured workflow. Adds nothing if the repository does not have the
     /// workflow.
     pub(super) async fn add_from_runs(
         &self,
@@ -44,7 +44,7 @@ impl Environments {
             let patterns = settings.reference.as_deref().map(|patterns| patterns.split('|'));
             patterns.is_none_or(|patterns| deciding_pattern(patterns, branch).is_some_and(|(_, wanted)| wanted))
         };
-        // A former run that was run again deployed last.
+        // An older run that was re-run may have deployed last.
         runs.sort_by_key(|run| std::cmp::Reverse(run.run_started_at.or(run.created_at)));
         let deployments = &mut environment.deployments;
         for run in runs.iter().filter(is_wanted) {
@@ -64,8 +64,8 @@ impl Environments {
         Ok(())
     }
 
-    /// Finds the job that deploys in the newest attempt of a run, by its name, or by its id in the workflow file. `None`
-    /// for a run that has not come to the job.
+    /// Finds the job that deploys in the newest attempt of a run, by its name or by its id in the workflow file. `None`
+    /// if the run has not reached the job.
     async fn job(&self, run: &Run, wanted: &str) -> Result<Option<Job>, EnvironmentError> {
         let (Some(id), attempt) = (run.id, run.run_attempt.unwrap_or(1).max(1)) else { return Ok(None) };
         // The jobs of an attempt that has ended do not change.
@@ -86,7 +86,7 @@ impl Environments {
         let found = self.client.file(&self.repository.path(), path, sha, Freshness::ANY, self.priority).await;
         let text = match found {
             Err(error) if error.is_transient() => return Err(error.into()),
-            // It may not be read.
+            // The token may not read the file.
             Err(_) | Ok(None) => return Ok(None),
             Ok(Some(text)) => text,
         };
@@ -99,21 +99,21 @@ impl Environments {
     }
 }
 
-/// Orders deployments by time, and lets the newest that succeeded take the place of those before it.
+/// Sorts deployments by time. All successful ones but the newest become inactive.
 fn supersede(deployments: &mut [EnvironmentDeployment]) {
     deployments.sort_by_key(|deployment| std::cmp::Reverse(deployment.created));
     let succeeded = deployments.iter_mut().filter(|deployment| deployment.state == DeploymentState::Success);
     succeeded.skip(1).for_each(|deployment| deployment.state = DeploymentState::Inactive);
 }
 
-/// Whether a job has a name; a job of a called workflow also by the name there.
+/// Whether a job has this name. A job of a called workflow also matches by its name in that workflow.
 fn is_named(job: &Job, wanted: &str) -> bool {
     let name = job.name.as_deref().unwrap_or_default();
     let own = name.rsplit(" / ").next().unwrap_or(name);
     [name, own].iter().any(|name| name.eq_ignore_ascii_case(wanted))
 }
 
-/// Returns what a run, or one job of it, deployed. `None` if it was skipped: it deployed nothing.
+/// Returns the deployment of a run, or of one of its jobs. `None` if it was skipped, so that nothing was deployed.
 fn deployment(run: &Run, job: Option<&Job>, common: &Common) -> Option<EnvironmentDeployment> {
     let (status, ending) = match job {
         Some(job) => (&job.status, &job.conclusion),

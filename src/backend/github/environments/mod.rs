@@ -1,13 +1,13 @@
-//! Environments of a repository: their rules, what is live in them, and the deployments to them.
+//! Environments of a repository: their rules, what is live in them, and their deployments.
 //!
 //! - [`Environments`]: what a server records
 //! - `history`: its deployments and their states
-//! - [`rollback`]: how an earlier release comes back
-//! - `rules`: which environments a workflow deploys to, and what stops it there
+//! - [`rollback`]: how an earlier release is restored
+//! - `rules`: which environments a workflow deploys to, and which rules block it
 //! - `in_runs`: deployments that are found in runs, where the server records none
 //!
-//! Nothing counts as live that was not observed as successful. Every request passes the client of the server's poller,
-//! so that screens and commands share one queue, one store of answers and one limit.
+//! A release counts as live only if its success was observed. All requests go through the client of the server's
+//! poller, so that screens and commands share one queue, one cache and one rate limit.
 
 mod history;
 mod in_runs;
@@ -34,22 +34,22 @@ use super::wire::repository::{Branch, Comparison};
 use super::wire::words::RuleKind;
 use super::wire::{Field, Page};
 
-/// Maximum number of environments that are read: preview environments of pull requests may be hundreds.
+/// Maximum number of environments that are read: there may be hundreds of preview environments for pull requests.
 const MAX_ENVIRONMENTS: usize = 50;
 
-/// Number of environments that are read at once. The client sends two requests at once.
+/// Number of environments that are read in parallel: the client has at most two requests in flight.
 const AT_ONCE: usize = 2;
 
 /// Number of deployments of each environment in a list of all environments.
 const LISTED: usize = 8;
 
-/// Age up to which names and rules, which change rarely, are not asked for again.
+/// Maximum age of cached names and rules, which rarely change.
 const RARELY: Freshness = Freshness(Duration::from_mins(5));
 
-/// Age up to which tags and differences are not asked for again.
+/// Maximum age of cached tags and comparisons.
 const SOON: Freshness = Freshness(Duration::from_secs(20));
 
-/// Why environments are not known.
+/// Why environments cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvironmentError {
     /// The server gives no answer, or refuses.
@@ -91,7 +91,7 @@ pub struct Environments {
     priority: Priority,
 }
 
-/// What is asked once for all environments of a repository.
+/// Data that is fetched once for all environments of a repository.
 struct Common {
     default_branch: Option<String>,
     /// Tags by commit.
@@ -102,7 +102,7 @@ impl Environments {
     /// Returns the environments of a repository. No request is sent.
     ///
     /// # Errors
-    /// The server is not one that is configured, or cannot be connected to.
+    /// The server is not configured, or cannot be reached.
     pub async fn of(poller: &Poller, repository: Repository, priority: Priority) -> Result<Self, EnvironmentError> {
         let client = poller.client(&repository.host).await?;
         Ok(Self { client, repository, config: poller.config().clone(), priority })
@@ -114,7 +114,7 @@ impl Environments {
         &self.repository
     }
 
-    /// Reads all environments, each with its deployments down to the one that is live, or with its `whole` newest history.
+    /// Reads all environments, each with its deployments down to the live one, or with its newest history if `whole`.
     /// Empty if the repository has none.
     ///
     /// # Errors
@@ -126,7 +126,7 @@ impl Environments {
         let read = read.map(|environment| self.fill(environment, &common, LISTED, whole)).buffered(AT_ONCE);
         let read: Vec<Result<Environment, EnvironmentError>> = read.collect().await;
         let read: Result<Vec<_>, _> = read.into_iter().collect();
-        // One that only the settings name, and whose workflow this repository does not have, is that of another.
+        // An environment that only the settings name belongs to another repository if this one lacks its workflow.
         let is_here =
             |one: &Environment| one.protection.is_some() || one.unknown.is_some() || !one.deployments.is_empty();
         Ok(read?.into_iter().filter(is_here).collect())
@@ -162,13 +162,13 @@ impl Environments {
         Ok(Common { default_branch: repository.default_branch, tags: by_commit })
     }
 
-    /// Returns the environments with those of their rules that the list of them has.
+    /// Returns the environments, with the rules that the list includes.
     async fn named(&self) -> Result<Vec<Environment>, EnvironmentError> {
         let mut named = Vec::new();
         let listed = self.list("environments", "/environments?per_page=100", SOON).await;
         match listed {
             Ok(listed) => named.extend(listed.iter().filter_map(environment)),
-            // The token may still read deployments, which have the names.
+            // The token may still be allowed to read deployments, which contain the names.
             Err(error) if is_missing(&error) => {
                 let deployments: Vec<wire::deployments::Deployment> =
                     self.optional_list("deployments", "/deployments?per_page=100", SOON).await?;
@@ -188,7 +188,7 @@ impl Environments {
         Ok(named)
     }
 
-    /// Reads what the list of environments does not have.
+    /// Fetches the details that the list of environments does not include.
     async fn fill(
         &self,
         mut environment: Environment,
@@ -215,7 +215,7 @@ impl Environments {
         Ok(environment)
     }
 
-    /// Reads the patterns and the apps of an environment, which its rules do not have.
+    /// Fetches the branch patterns and apps of an environment, which its rules do not include.
     async fn add_rules(&self, environment: &mut Environment) -> Result<(), EnvironmentError> {
         let Some(protection) = &mut environment.protection else { return Ok(()) };
         let path = format!("/environments/{}", segment(&environment.name));
@@ -233,7 +233,8 @@ impl Environments {
         Ok(())
     }
 
-    /// Compares what is live with the default branch. `None` if the server does not know the commit, or does not compare.
+    /// Compares the live commit with the default branch. `None` if the server does not know the commit or cannot
+    /// compare.
     async fn drift(&self, sha: &str, branch: &str) -> Result<Option<Drift>, EnvironmentError> {
         let Some(compared) = self.compare(sha, branch, 1).await? else { return Ok(None) };
         let (Some(behind), ahead) = (compared.ahead_by, compared.behind_by.unwrap_or_default()) else {
@@ -264,7 +265,7 @@ impl Environments {
         Ok(Page::read(&answer.body, name).ok_or_else(|| self.malformed("a list"))?.list.items)
     }
 
-    /// Returns the first page of a list; empty where the server or the token does not have it.
+    /// Returns the first page of a list; empty if the server or the token has no access to it.
     async fn optional_list<T: Field>(
         &self,
         name: &str,
@@ -282,7 +283,7 @@ impl Environments {
     }
 }
 
-/// Whether the server or the token does not have a resource.
+/// Whether the server does not have a resource, or the token may not read it.
 fn is_missing(error: &EnvironmentError) -> bool {
     matches!(error, EnvironmentError::Poll(PollError::Api(error)) if is_refusal(error))
 }
@@ -291,7 +292,7 @@ fn is_refusal(error: &ApiError) -> bool {
     matches!(error.status(), Some(403 | 404 | 409 | 422))
 }
 
-/// `None` for an environment without a name.
+/// Converts a listed environment; `None` if it has no name.
 fn environment(listed: &wire::deployments::Environment) -> Option<Environment> {
     let branches = match &listed.deployment_branch_policy {
         Some(policy) if policy.protected_branches == Some(true) => BranchRule::Protected,

@@ -1,9 +1,9 @@
-//! Rollbacks: how an earlier release comes back, and the requests that bring it.
+//! Rollbacks: finds a way to restore an earlier release, and sends the requests.
 //!
-//! The workflow that deployed it is started again, if it takes the release and the environment, and no rule of an
-//! environment that it deploys to stops it; else its run is run again, which servers allow for 30 days and 50 times. Before
-//! anything is sent, the state of the environment is read again: the rollback is refused if another deployment came in
-//! between. Each request is sent once.
+//! The workflow that deployed the release is dispatched again, if it takes the release and the environment as inputs
+//! and no rule of its environments blocks it. Otherwise its run is re-run, which servers allow for 30 days and 50
+//! times. The environment is read again before anything is sent, and the rollback is refused if there was another
+//! deployment in between. Each request is sent once.
 
 use std::time::Duration;
 
@@ -31,13 +31,13 @@ use crate::workflow::template::Template;
 use super::rules::{Planned, hold, refusal};
 use super::{EnvironmentError, Environments};
 
-/// Number of deployments among which the target is looked for.
+/// Number of deployments that are searched for the target.
 const SEARCHED: usize = 30;
 
-/// Maximum number of commits that are listed.
+/// Maximum number of commits to list.
 const MAX_COMMITS: usize = 100;
 
-/// Age up to which servers run a run again.
+/// Maximum age of a run that servers re-run.
 const MAX_AGE: Duration = Duration::from_hours(24 * MAX_RERUN_AGE);
 
 /// Names of inputs for an environment, a release and a reason.
@@ -45,16 +45,16 @@ const FOR_ENVIRONMENT: [&str; 4] = ["environment", "env", "target", "stage"];
 const FOR_RELEASE: [&str; 7] = ["version", "tag", "ref", "sha", "commit", "release", "revision"];
 const FOR_REASON: [&str; 4] = ["reason", "comment", "message", "description"];
 
-/// Why there is no rollback.
+/// Why a rollback is not possible.
 #[derive(Debug, thiserror::Error)]
 pub enum RollbackError {
     /// The environment cannot be read.
     #[error(transparent)]
     Environment(#[from] EnvironmentError),
-    /// There is nothing to go back from or to.
+    /// There is no release to roll back from or to.
     #[error(transparent)]
     Target(#[from] TargetError),
-    /// No way to bring the release back.
+    /// The release cannot be restored by any method.
     #[error("{release} cannot be brought back: {}", joined(.reasons))]
     NoMethod {
         /// The release.
@@ -65,7 +65,7 @@ pub enum RollbackError {
     /// The workflow is not started.
     #[error(transparent)]
     Dispatch(#[from] SteerError),
-    /// The run is not run again.
+    /// The run was not re-run.
     #[error(transparent)]
     Rerun(#[from] SubmitError),
     /// The folder of the run cannot be read.
@@ -87,10 +87,10 @@ pub struct Started {
 }
 
 impl Environments {
-    /// Decides what a rollback would do. Nothing is changed.
+    /// Decides what a rollback would do, without changing anything.
     ///
     /// # Errors
-    /// There is nothing to go back from or to, no method is possible, or the server gives no answer.
+    /// There is no release to roll back from or to, no method is possible, or the server does not respond.
     pub async fn rollback(&self, request: &RollbackRequest) -> Result<Rollback, RollbackError> {
         let environment = self.one(&request.environment, SEARCHED).await?;
         let (from, to) = environment.rollback(request)?;
@@ -107,10 +107,11 @@ impl Environments {
         })
     }
 
-    /// Starts a rollback as it was decided, if what is in the environment has not changed since.
+    /// Starts a planned rollback, unless the environment has changed since it was planned.
     ///
     /// # Errors
-    /// Another deployment came in between, the server refuses, or whether it did it is not known.
+    /// There was another deployment in between, the server refuses, or it is unknown whether the request was carried
+    /// out.
     pub async fn roll_back(&self, poller: &Poller, rollback: &Rollback) -> Result<Started, RollbackError> {
         let environment = self.one(&rollback.environment, SEARCHED).await?;
         let (from, _) = environment.rollback(&RollbackRequest {
@@ -140,7 +141,7 @@ impl Environments {
         }
     }
 
-    /// Returns the commits of a release that another one does not have.
+    /// Returns the commits of `head` that `base` does not have.
     async fn changes(&self, base: &Release, head: &Release) -> Result<Changes, RollbackError> {
         let Some(compared) = self.compare(&base.sha, &head.sha, MAX_COMMITS).await? else {
             return Ok(Changes::default());
@@ -158,7 +159,7 @@ impl Environments {
         Ok(Changes { count: compared.ahead_by.or(compared.total_commits), commits: commits.collect() })
     }
 
-    /// Returns the first method that is possible, and why others are not used.
+    /// Returns the first possible method, and why the others are not used.
     async fn method(
         &self,
         environment: &Environment,
@@ -230,7 +231,7 @@ impl Environments {
             if let Some(reason) = refusal(&other, &file, &git_ref, is_tag) {
                 return Ok(Err(reason));
             }
-            // The rules of the environment itself hold for every method.
+            // The rules of the environment itself apply to every method.
             if !is_asked && held.is_none() {
                 held = hold(&other, &file);
             }
@@ -261,7 +262,7 @@ impl Environments {
     }
 }
 
-/// Returns the inputs with which a workflow deploys a release to an environment. Those that have a default keep it.
+/// Returns the inputs with which a workflow deploys a release to an environment. Other inputs keep their defaults.
 fn inputs(
     workflow: &Workflow,
     file: &str,

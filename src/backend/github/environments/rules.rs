@@ -1,4 +1,4 @@
-//! Which environments a workflow deploys to, and which rules of them stop it.
+//! Which environments a workflow deploys to, and which of their rules block it.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -17,7 +17,7 @@ use crate::workflow::template::{Piece, Template, TemplateKind};
 /// The event of a workflow that others call.
 const CALL: &str = "workflow_call";
 
-/// Properties of the context `github` that are known before a run is started by hand.
+/// Properties of the `github` context that are known before a workflow is dispatched.
 const KNOWN: [&str; 3] = ["event_name", "ref_name", "ref_type"];
 
 /// Maximum number of levels of calls, as servers allow them.
@@ -33,7 +33,7 @@ pub(super) struct Planned<'w> {
 }
 
 impl<'w> Planned<'w> {
-    /// Plans a start with these inputs; the others have their defaults.
+    /// Plans a dispatch with these inputs. Inputs that are not given have their defaults.
     pub(super) fn new(workflow: &'w Workflow, given: &IndexMap<String, String>, git_ref: &str, is_tag: bool) -> Self {
         let inputs = declared(workflow, BY_HAND).iter().map(|input| {
             let name = &input.name.value;
@@ -113,7 +113,7 @@ impl<'w> Planned<'w> {
         is_known.then(|| template.evaluate(&scope(contexts)).ok()).flatten()
     }
 
-    /// Whether an expression reads only what is known before the run.
+    /// Whether an expression reads only values that are known before the run.
     fn knows(&self, expr: &Expr) -> bool {
         expr.roots().iter().all(|read| match read.context.text.to_ascii_lowercase().as_str() {
             "inputs" => self.known.as_ref().is_none_or(|known| known.iter().any(|input| read.names(input))),
@@ -138,7 +138,7 @@ fn expression(piece: &Piece) -> Option<&Expr> {
     }
 }
 
-/// Returns why the rules of an environment do not take a branch or tag. `None` if they do, or are not known.
+/// Returns why the rules of an environment reject a branch or tag. `None` if they accept it, or are unknown.
 pub(super) fn refusal(environment: &Environment, file: &str, git_ref: &str, is_tag: bool) -> Option<NoMethod> {
     let takes = match &environment.protection.as_ref()?.branches {
         BranchRule::Protected if is_tag => "protected branches".to_owned(),
@@ -159,7 +159,8 @@ pub(super) fn refusal(environment: &Environment, file: &str, git_ref: &str, is_t
     })
 }
 
-/// Returns what a deployment to an environment would wait for. `None` if for nothing, or if it is not known.
+/// Returns what a deployment to an environment would wait for. `None` if it would not wait, or if the rules are
+/// unknown.
 pub(super) fn hold(environment: &Environment, file: &str) -> Option<NoMethod> {
     let rules = environment.protection.as_ref().filter(|rules| rules.holds_back())?;
     Some(NoMethod::Held { file: file.to_owned(), environment: environment.name.clone(), rules: rules.waits() })

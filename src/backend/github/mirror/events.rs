@@ -1,7 +1,7 @@
-//! What a snapshot of a remote run adds to what is known of it, as events with the server's times.
+//! Converts the differences between a snapshot of a remote run and its mirror into events with the server's times.
 //!
-//! Events are only made for differences, so that a snapshot that comes twice adds nothing. The state of a run follows from
-//! its jobs: the server's own word for it may be behind.
+//! Only differences become events, so a repeated snapshot adds nothing. The state of a run is derived from its jobs,
+//! because the server's own state of the run may lag behind.
 
 use crate::backend::github::wire::checks::Annotation as WireAnnotation;
 use crate::backend::github::wire::deployments::{Approval, PendingDeployment};
@@ -27,11 +27,11 @@ pub struct Snapshot<'s> {
     pub run: &'s WireRun,
     /// Jobs of the attempt, of all pages; `None` for a run that is only listed.
     pub jobs: Option<(&'s [WireJob], &'s Layout)>,
-    /// Deployments that wait for protection rules, where they were asked for.
+    /// Deployments that wait for protection rules, if they were requested.
     pub pending: &'s [PendingDeployment],
-    /// Reviews that were given, where they were asked for.
+    /// Completed reviews, if they were requested.
     pub approvals: &'s [Approval],
-    /// Concurrency groups of the run with their members, where they were asked for.
+    /// Concurrency groups of the run with their members, if they were requested.
     pub groups: &'s [ConcurrencyGroup],
     /// The concurrency group in which a newer run replaced this one, where that is known.
     pub superseded: Option<&'s str>,
@@ -59,7 +59,7 @@ impl Diff {
         Self { store, known: known.clone(), events: Vec::new() }
     }
 
-    /// The run with all events that were added.
+    /// Returns the run with all added events applied.
     pub(super) fn run(&self) -> &Run {
         self.store.run(&self.known.info.id).unwrap_or(&self.known)
     }
@@ -72,7 +72,7 @@ impl Diff {
     }
 }
 
-/// Returns what a snapshot adds to a run. A snapshot of an attempt before the known one adds nothing.
+/// Returns the events that a snapshot adds to a run. A snapshot of an earlier attempt than the known one adds nothing.
 #[must_use]
 pub fn events(known: &Run, snapshot: &Snapshot<'_>) -> Vec<Timed> {
     let attempt = snapshot.run.run_attempt.unwrap_or(1).max(1);
@@ -80,7 +80,7 @@ pub fn events(known: &Run, snapshot: &Snapshot<'_>) -> Vec<Timed> {
     let has_jobs = known.jobs.values().any(|job| job.attempt == known.attempt);
     let lists_jobs = snapshot.jobs.is_some_and(|(listed, _)| !listed.is_empty());
     let is_new = attempt > known.attempt;
-    // A stub of a run that has ended gets its jobs.
+    // The jobs of a completed stub have arrived.
     let starts_over = attempt == known.attempt && known.phase.is_done() && !has_jobs && lists_jobs;
     if attempt < known.attempt || (known.phase.is_done() && !is_new && !starts_over) {
         return Vec::new();
@@ -122,7 +122,7 @@ pub fn events(known: &Run, snapshot: &Snapshot<'_>) -> Vec<Timed> {
     diff.events
 }
 
-/// Whether the end of a run can be recorded: all its jobs have ended.
+/// Whether the end of a run can be recorded, which requires that all its jobs have ended.
 fn has_ended(diff: &Diff, snapshot: &Snapshot<'_>) -> bool {
     let run = diff.run();
     match snapshot.jobs {
@@ -130,7 +130,7 @@ fn has_ended(diff: &Diff, snapshot: &Snapshot<'_>) -> bool {
             .iter()
             .filter(|job| job.id.is_some())
             .all(|job| is_completed(job.status.as_ref(), job.conclusion.is_some())),
-        // The list does not contain jobs that were open when the run was last opened.
+        // A list of runs has no jobs, and some may have been in progress when the run was last fetched.
         None => run.jobs.values().all(|job| job.attempt < run.attempt || job.phase.is_done()),
     }
 }
@@ -153,7 +153,7 @@ fn updated(run: &WireRun, started: Timestamp) -> Timestamp {
     run.updated_at.map_or(started, |time| time.0).max(started)
 }
 
-/// Returns the phase of a run. Jobs in progress count more than the server's word for the run.
+/// Returns the phase of a run. Jobs in progress take precedence over the server's state of the run.
 fn phase(snapshot: &Snapshot<'_>) -> Phase {
     let run = snapshot.run;
     if is_completed(run.status.as_ref(), run.conclusion.is_some()) {
@@ -178,7 +178,8 @@ fn environment_of(pending: &PendingDeployment) -> Option<&str> {
     pending.environment.as_ref().and_then(|environment| environment.name.as_deref())
 }
 
-/// Returns the waiting deployment of a job, by its environment. Without that name, only a single one is taken for it.
+/// Returns the waiting deployment of a job by its environment. If no name matches, returns the only deployment, if
+/// there is just one.
 pub(super) fn of_environment<'s>(snapshot: &Snapshot<'s>, name: Option<&str>) -> Option<&'s PendingDeployment> {
     let named = snapshot.pending.iter().find(|pending| name.is_some() && environment_of(pending) == name);
     named.or(if let [only] = snapshot.pending { Some(only) } else { None })
@@ -192,17 +193,17 @@ pub(super) fn protection(pending: Option<&PendingDeployment>, name: Option<&str>
     )
 }
 
-/// Returns the concurrency group that a run waits for, or a job of it.
+/// Returns the concurrency group that a run or one of its jobs waits for.
 pub(super) fn concurrency(snapshot: &Snapshot<'_>, job: Option<u64>) -> Gate {
     let (mut group, mut holder) = (String::new(), String::new());
     for known in snapshot.groups {
         let members = known.group_members.as_ref().map(|members| members.items.as_slice()).unwrap_or_default();
-        // In order: the holder first.
+        // In order; the holder comes first.
         let is_ours = |member: &GroupMember| {
             member.run_id == snapshot.run.id && (job.is_none() || member.job_id.is_none() || member.job_id == job)
         };
         let Some(place) = members.iter().position(is_ours) else { continue };
-        // A run's own groups may list the run alone, with its position.
+        // The group may list only this run, with its position.
         if members[place].position.unwrap_or(place as u64) == 0 {
             continue;
         }
@@ -216,15 +217,15 @@ pub(super) fn concurrency(snapshot: &Snapshot<'_>, job: Option<u64>) -> Gate {
     Gate::Concurrency { group, holder }
 }
 
-/// Name of the run that replaced another one in its concurrency group: the server does not name it.
+/// Stands for the name of the run that replaced another one in its concurrency group, which the server does not report.
 const NEWER: &str = "a newer run";
 
-/// Beginning and end of the annotation that a job gets when its run is replaced in a concurrency group, around the name of
-/// the group.
+/// Text before and after the name of the group in the annotation that a job gets when its run is replaced in a
+/// concurrency group.
 const SUPERSEDED: (&str, &str) = ("Canceling since a higher priority waiting request for '", "' exists");
 
-/// Returns the concurrency group in which a newer run replaced the run of these annotations, given with the numbers of their
-/// jobs.
+/// Returns the concurrency group in which a run was replaced by a newer one. `annotations` are those of the run, by job
+/// id.
 #[must_use]
 pub fn superseded(annotations: &[(u64, Vec<WireAnnotation>)]) -> Option<&str> {
     let mut messages =
@@ -237,8 +238,8 @@ const NO_FILE: &str = ".github";
 
 /// Returns the annotations of a job that are not known yet. `all` are those of its check run, in order.
 ///
-/// The server does not tell the step of an annotation: they are given to the step that failed, else to the last one of the
-/// workflow file.
+/// The server does not report the step of an annotation. It is assigned to the failed step, else to the last step of
+/// the workflow file.
 #[must_use]
 pub fn annotations(known: &Run, job: &JobId, all: &[WireAnnotation]) -> Vec<Timed> {
     let Some(found) = known.jobs.get(job) else { return Vec::new() };

@@ -1,7 +1,7 @@
 //! The run folder of a mirror.
 //!
-//! The process that holds the folder's lock mirrors the run. Whatever interrupts it, the folder stays whole: the next
-//! process compares its snapshot with what the journal has, and appends the rest.
+//! The process that holds the folder's lock mirrors the run. The folder stays consistent when that process is
+//! interrupted: the next one compares its snapshot with the journal and appends the rest.
 
 use std::fs::File;
 
@@ -36,14 +36,14 @@ impl RemoteId {
         mirror_id(&self.name(), created)
     }
 
-    /// Returns the name of the run among all servers.
+    /// Returns a name that is unique among all servers.
     #[must_use]
     pub fn name(&self) -> String {
         format!("{}/{}/{}", self.host, self.repository, self.id).to_lowercase()
     }
 }
 
-/// Returns the document of the mirror of a run. `None` if the server does not name the time at which it was created.
+/// Returns the spec for the mirror of a run. `None` if the server does not report when the run was created.
 #[must_use]
 pub fn spec(remote: &RemoteId, run: &WireRun) -> Option<RunSpec> {
     let created = run.created_at?.0;
@@ -77,7 +77,7 @@ pub fn spec(remote: &RemoteId, run: &WireRun) -> Option<RunSpec> {
     Some(RunSpec::of_remote(info, remote))
 }
 
-/// A run folder that this process mirrors a run into, until the value is dropped.
+/// A run folder that this process mirrors a run into. Dropping it releases the lock.
 #[derive(Debug)]
 pub struct Mirror {
     folder: RunFolder,
@@ -87,13 +87,14 @@ pub struct Mirror {
 }
 
 impl Mirror {
-    /// Opens the folder of a mirror, and creates it if it is missing. `None` if another process mirrors the run.
+    /// Opens or creates the folder of a mirror. `None` if another process mirrors the run.
     ///
     /// # Errors
     /// The state folder cannot be read or written.
     pub fn open(runs: &RunsDir, spec: &RunSpec) -> Result<Option<Self>, StoreError> {
         let Some((folder, held)) = runs.mirror(&spec.info.id)? else { return Ok(None) };
-        // Missing after a crash, too, and written before the first record: a folder with records has its document.
+        // The document is written before the first record. It may be missing after a crash, but never if there are
+        // records.
         let info = match RunSpec::read(&folder) {
             Ok(known) => known.info,
             Err(StoreError::Newer { path, version, supported }) => {
@@ -108,7 +109,7 @@ impl Mirror {
         let store = history::replay(&folder, info)?;
         let mirror = Self { folder, journal, store, _held: held };
         if history::is_marked(&mirror.folder) {
-            // The process before was interrupted between the end of the run and its entry in the index.
+            // A previous process may have been interrupted between the end of the run and its entry in the index.
             mirror.note();
         }
         Ok(Some(mirror))
@@ -120,7 +121,7 @@ impl Mirror {
         &self.folder
     }
 
-    /// Returns the run as its journal has it.
+    /// Returns the run as recorded in its journal.
     #[must_use]
     pub fn run(&self) -> &Run {
         self.store.run(self.folder.id()).expect("the run was opened with the folder")
@@ -166,21 +167,21 @@ impl Mirror {
     }
 }
 
-/// What became of a stub.
+/// Result of writing a stub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stub {
     /// The folder has everything that the list has.
     Current,
-    /// The list and the folder do not agree on whether the run has ended: its jobs have to be fetched to decide. Jobs may
-    /// have been open when the run was looked at last, and some servers do not count attempts in lists.
+    /// The list and the folder disagree on whether the run has ended, so its jobs must be fetched. Jobs may have been
+    /// in progress when the run was last fetched, and some servers do not report attempts in lists.
     NeedsJobs,
     /// Another process mirrors the run.
     Held,
-    /// The server does not name the time at which the run was created.
+    /// The server does not report when the run was created.
     Undated,
 }
 
-/// Mirrors a run of a list, without its jobs. Reads the journal of the run, so callers leave out runs that have not
+/// Mirrors a listed run without its jobs. Reads the journal of the run, so callers should skip runs that have not
 /// changed since the last call.
 ///
 /// # Errors

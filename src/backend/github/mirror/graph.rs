@@ -1,8 +1,8 @@
 //! The graph of a remote run, from the workflow file at the run's commit.
 //!
-//! Servers list jobs without their needs, and GitHub hides a job until its needs have ended. So the file gives the jobs
-//! and needs, and the listed jobs are found in it by their names. A job whose name fits none, or several, is never
-//! guessed: it is laid out apart, and a note says so.
+//! Servers list jobs without their needs, and GitHub hides a job until its needs have ended. So the jobs and needs come
+//! from the workflow file, and listed jobs are matched to them by name. A job whose name matches no job, or several, is
+//! never guessed: it is laid out separately, and a note reports it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -39,12 +39,12 @@ pub fn calls(path: &str, text: &str) -> Vec<String> {
     parse_partial(&Source::new(path, text)).0.map(|workflow| workflow.local_calls()).unwrap_or_default()
 }
 
-/// The jobs of a run as its workflow file has them.
+/// The jobs of a run, as defined in its workflow file.
 #[derive(Debug)]
 pub struct Graph {
     root: Scope,
     called: Called,
-    /// Why there are no jobs from the file.
+    /// Why the jobs of the file are not known.
     fault: Option<String>,
 }
 
@@ -53,17 +53,17 @@ pub struct Graph {
 pub struct Layout {
     /// All jobs, in the order of the file; those that are not in the file come last.
     pub jobs: Vec<JobOutline>,
-    /// The jobs that a listed job stands for, by the listed job's id: one, or all legs of a job that was skipped as one.
+    /// The jobs that each listed job represents, by its id: one job, or all legs of a job that was skipped as a whole.
     pub listed: HashMap<u64, Vec<JobId>>,
-    /// The legs of a matrix that the file alone does not give, by the job that stood for them before.
+    /// The legs of a matrix that are not known from the file alone, by the job that represented them before.
     pub legs: IndexMap<JobId, Vec<JobId>>,
-    /// What could not be found in the file, in one line each.
+    /// What was not found in the file, one line each.
     pub notes: Vec<String>,
 }
 
 impl Graph {
-    /// Reads the workflow files of a run. Without a readable file the graph is empty. Errors in a file do not matter as far
-    /// as its jobs can be read: the server has started the run.
+    /// Reads the workflow files of a run. Without a readable file the graph is empty. Errors in a file are ignored as
+    /// long as its jobs can be read, because the server did start the run.
     #[must_use]
     pub fn new(run: &wire::runs::Run, files: Option<&WorkflowFiles>) -> Self {
         let empty = |fault: String| Self { root: Scope::default(), called: Called::default(), fault: Some(fault) };
@@ -85,12 +85,12 @@ impl Graph {
         }
     }
 
-    /// Lays out the jobs of one attempt. `known` is the run as it was laid out before: its jobs keep their ids.
+    /// Lays out the jobs of one attempt. `known` is the run with its previous layout, whose jobs keep their ids.
     #[must_use]
     pub fn lay_out(&self, listed: &[wire::runs::Job], known: &Run) -> Layout {
         let mut root = self.root.clone();
         let mut layout = Layout::default();
-        // What was found before is found again in the same order, which gives it the same id.
+        // Jobs that were matched before are matched again in the same order, so that they get the same ids.
         for job in known.jobs.values().filter(|job| job.remote.is_some()) {
             root.find(&job.name, Listed { id: None, is_skipped: false }, &self.called);
         }
@@ -149,7 +149,8 @@ impl Apart {
 /// Maximum length of the readable part of an id that is made of a name, in characters.
 const LONGEST_SLUG: usize = 40;
 
-/// Returns an id made of a name that may contain any character. No job of a file has it, since it ends in a digest.
+/// Returns an id derived from a name with arbitrary characters. It ends in a digest, so it never equals the id of a job
+/// of a file.
 pub(super) fn id_of(name: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     let slug: String = name.chars().take(LONGEST_SLUG).map(plain).collect();
@@ -158,7 +159,7 @@ pub(super) fn id_of(name: &str) -> String {
     format!("{}-{}", slug.trim_end_matches('-'), sha256(name, 3))
 }
 
-/// Returns the legs of each job whose legs the file alone does not give.
+/// Returns the legs of each job whose legs are not known from the file alone.
 fn legs(nodes: &[&Node]) -> IndexMap<JobId, Vec<JobId>> {
     let mut legs: IndexMap<JobId, Vec<JobId>> = IndexMap::new();
     for node in nodes {
@@ -169,7 +170,7 @@ fn legs(nodes: &[&Node]) -> IndexMap<JobId, Vec<JobId>> {
     legs
 }
 
-/// Returns the outlines of the jobs, without those that have legs in their stead.
+/// Returns the outlines of the jobs. Jobs whose legs are known are replaced by the legs.
 fn outlines(nodes: &[&Node], legs: &IndexMap<JobId, Vec<JobId>>) -> Vec<JobOutline> {
     let shown = nodes.iter().filter(|node| !legs.contains_key(&node.id));
     let outline = |node: &&Node| {
@@ -190,7 +191,8 @@ fn outlines(nodes: &[&Node], legs: &IndexMap<JobId, Vec<JobId>>) -> Vec<JobOutli
     shown.map(outline).collect()
 }
 
-/// Returns what is known of the contexts. The API names no inputs of a dispatch, and no variables of a run.
+/// Returns the known parts of the contexts. The API returns neither the inputs of a dispatch nor the variables of a
+/// run.
 fn contexts(run: &wire::runs::Run, workflow: &Workflow) -> PlanContexts {
     let user = |user: &Option<wire::repository::User>| user.as_ref().and_then(|user| user.login.clone());
     let repository = run.repository.as_ref().and_then(|repository| repository.full_name.clone());

@@ -1,4 +1,4 @@
-//! What a snapshot adds to the jobs of a run and their steps.
+//! Converts the differences in the jobs of a run and their steps into events.
 
 use std::collections::HashSet;
 
@@ -22,7 +22,7 @@ pub(super) fn add(diff: &mut Diff, snapshot: &Snapshot<'_>, listed: &[WireJob], 
     plan(diff, layout, &fresh, started);
     let mut in_order: Vec<&WireJob> = listed.iter().collect();
     in_order.sort_by_key(|job| (job.started_at.or(job.created_at), job.id));
-    // What a job waits for depends on the jobs that it needs.
+    // The reason why a job waits depends on the jobs that it needs.
     let (waiting, begun): (Vec<_>, Vec<_>) = in_order
         .into_iter()
         .partition(|job| matches!(job.status, Some(Status::Waiting | Status::Pending)) && job.conclusion.is_none());
@@ -38,7 +38,8 @@ pub(super) fn add(diff: &mut Diff, snapshot: &Snapshot<'_>, listed: &[WireJob], 
     }
 }
 
-/// Returns the jobs that belong to this attempt. Others are carried over: a server lists them once more, or not at all.
+/// Returns the jobs that belong to this attempt. Jobs carried over from an earlier one are listed again by some
+/// servers, and omitted by others.
 fn fresh(diff: &Diff, snapshot: &Snapshot<'_>, listed: &[WireJob], layout: &Layout) -> HashSet<JobId> {
     let run = diff.run();
     let attempt = run.attempt;
@@ -59,7 +60,8 @@ fn fresh(diff: &Diff, snapshot: &Snapshot<'_>, listed: &[WireJob], layout: &Layo
         }
     }
     fresh.extend(layout.jobs.iter().map(|job| &job.id).filter(|id| !is_earlier(id)).cloned());
-    // A job that is not listed is repeated with the jobs that it needs; a caller, with the jobs that it calls.
+    // A job that is not listed belongs to this attempt if one of its needs does; a caller, if one of the jobs that it
+    // calls does.
     loop {
         let repeated = |job: &&JobOutline| {
             !found.contains(&job.id) && !fresh.contains(&job.id) && job.needs.iter().any(|need| fresh.contains(need))
@@ -77,7 +79,7 @@ fn fresh(diff: &Diff, snapshot: &Snapshot<'_>, listed: &[WireJob], layout: &Layo
     }
 }
 
-/// Announces jobs that are not known, or are known otherwise.
+/// Announces jobs that are new or have changed.
 fn plan(diff: &mut Diff, layout: &Layout, fresh: &HashSet<JobId>, at: Timestamp) {
     let is_news = |diff: &Diff, outline: &JobOutline| {
         let run = diff.run();
@@ -100,7 +102,7 @@ fn plan(diff: &mut Diff, layout: &Layout, fresh: &HashSet<JobId>, at: Timestamp)
     }
 }
 
-/// Whether a job that has not started is announced otherwise than before.
+/// Whether a job that has not started differs from how it was announced.
 fn differs(job: &Job, outline: &JobOutline) -> bool {
     let is_open = !job.phase.is_active() && !job.phase.is_done();
     is_open
@@ -159,7 +161,7 @@ pub(super) fn labels(job: &WireJob) -> Vec<String> {
     job.labels.as_ref().map(|labels| labels.items.clone()).unwrap_or_default()
 }
 
-/// Returns the runner of a job: its name, with the labels that it was chosen by.
+/// Returns the runner of a job: its name, and the labels by which it was chosen.
 fn runner(job: &WireJob) -> String {
     let labels = Some(labels(job)).filter(|labels| !labels.is_empty()).map(|labels| labels.join(", "));
     let name = job.runner_name.as_ref().filter(|name| !name.is_empty());
@@ -171,7 +173,7 @@ fn runner(job: &WireJob) -> String {
     }
 }
 
-/// Returns how a job or step ended, with a reason where the model has no word for it.
+/// Returns how a job or step ended, with the server's word as the reason if the model has no conclusion for it.
 fn ended(ending: Option<&Ending>) -> (Conclusion, Option<String>) {
     match ending.map(Ending::conclusion) {
         Some((conclusion, word)) => (conclusion, word.map(|word| format!("it ended as `{word}`"))),
@@ -263,7 +265,7 @@ fn add_callers(diff: &mut Diff) {
     }
 }
 
-/// Returns the conclusion of a job that calls these, as GitHub has it.
+/// Returns the conclusion of a job that calls these jobs, by GitHub's rules.
 fn worst(called: &[&Job]) -> Conclusion {
     let has = |wanted: Conclusion| called.iter().any(|job| job.phase.conclusion() == Some(wanted));
     let bad = called

@@ -1,4 +1,4 @@
-//! The log of a job that runs, on servers that serve it while it grows.
+//! The log of a running job, on servers that serve it while it grows.
 
 use crate::model::Job;
 use crate::store::folder::RunFolder;
@@ -13,12 +13,12 @@ const MAX_LINE: usize = 64 * 1024;
 pub struct LiveLog {
     logs: StepLogs,
     offset: u64,
-    /// The start of a line whose end is not here yet.
+    /// The start of an incomplete line.
     rest: Vec<u8>,
 }
 
 impl LiveLog {
-    /// Begins the logs of a job. Those that were written before, or in part, are replaced.
+    /// Starts the logs of a job. Existing logs of the attempt are replaced.
     ///
     /// # Errors
     /// An earlier log cannot be removed.
@@ -38,8 +38,8 @@ impl LiveLog {
         self.offset
     }
 
-    /// Adds what follows in the text, and returns the events about it. `job` has the steps as they were after the text was
-    /// asked for. Without more text, lines that were held back are written.
+    /// Adds the next part of the text, and returns the events about it. `job` must have been fetched after the text, so
+    /// that it has the step of every line. An empty text writes the lines that were held back.
     ///
     /// # Errors
     /// A log cannot be written.

@@ -1,8 +1,9 @@
 //! The log of a job, split into the logs of its steps.
 //!
-//! A server gives one text for a job: each line has a time of seven digits, and steps have no marks. A line belongs to the
-//! step whose time it has. The times of steps have whole seconds, so at a border a group that the next step opens decides.
-//! Lines that no step can have go into the log of a step that is added for them.
+//! A server returns one text per job, in which each line starts with a time and steps are not marked. A line belongs to
+//! the step that was running at that time. The times of steps have whole seconds, so within the second in which one
+//! step ends and another starts, the lines that runners write at the start of a step decide. Lines outside of all steps
+//! go into the log of an extra step.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead};
@@ -15,10 +16,10 @@ use crate::store::logs::LogWriter;
 
 use super::events::Timed;
 
-/// Name of the step that is added for lines that no step can have.
+/// Name of the extra step for lines outside of all steps.
 const UNKNOWN_STEP: &str = "Unknown step";
 
-/// First bytes of a text in UTF-8 that some servers send.
+/// Byte order mark in UTF-8, which some servers send first.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Maximum length in bytes of a time at the start of a line, with the space behind it.
@@ -27,8 +28,8 @@ const LONGEST_TIME: usize = 40;
 /// Maximum number of bytes of a line that are read at once. Longer lines are written in parts.
 const PORTION: usize = 64 * 1024;
 
-/// Minimum time of a log between two events about it, in milliseconds: replays show the log grow. The time of a line is
-/// known to a second.
+/// Minimum interval between two events about a log, in milliseconds, so that replays show the log grow. The times of
+/// lines are exact to a second.
 const INTERVAL: u64 = 1000;
 
 /// Number of events about the logs of a job after which their interval is doubled: a log of days has some thousand.
@@ -45,8 +46,8 @@ pub enum LogError {
     Store(#[from] StoreError),
 }
 
-/// Splits the log of a job that has ended into the logs of its steps, and returns the events about them. The text is
-/// never in memory as a whole. Logs that were written before, or in part, are replaced.
+/// Splits the log of a completed job into the logs of its steps, and returns the events about them. The text is never
+/// held in memory as a whole. Existing logs of the attempt are replaced.
 ///
 /// # Errors
 /// The text cannot be read, or a log cannot be written.
@@ -67,7 +68,8 @@ struct Lines<R> {
 }
 
 impl<R: BufRead> Lines<R> {
-    /// Reads the next part of a line, with its newline. Returns whether the line ends with it; `None` at the end of the text.
+    /// Reads the next part of a line, including its newline. Returns whether the part ends the line; `None` at the end
+    /// of the text.
     fn next(&mut self, part: &mut Vec<u8>) -> io::Result<Option<bool>> {
         part.clear();
         loop {
@@ -104,10 +106,10 @@ struct Span {
 /// A log that is being written.
 struct StepLog {
     writer: LogWriter,
-    /// Text that is not written yet, and the time of its first line: a log may have millions of lines.
+    /// Text that is not written yet, to write many lines at once.
     buffer: Vec<u8>,
     buffered: Timestamp,
-    /// Lines that no event is about yet.
+    /// Lines that are not reported by an event yet.
     pending: Option<LineRange>,
     /// Time of the last event.
     reported: Timestamp,
@@ -115,7 +117,7 @@ struct StepLog {
 }
 
 impl StepLog {
-    /// Adds lines that the next report is about.
+    /// Adds lines to report with the next event.
     fn extend(&mut self, lines: LineRange) {
         self.pending = Some(match self.pending {
             Some(pending) => LineRange { first: pending.first, count: pending.count + lines.count },
@@ -131,7 +133,7 @@ const MAX_HELD: usize = 256 * 1024;
 #[derive(Default)]
 struct Held {
     second: Timestamp,
-    /// Steps that have this second, by their place.
+    /// Indices in `spans` of the steps that include this second.
     steps: Vec<usize>,
     lines: Vec<(Timestamp, Vec<u8>)>,
     bytes: usize,
@@ -146,12 +148,12 @@ pub(super) struct StepLogs {
     current: Option<usize>,
     held: Held,
     logs: BTreeMap<StepNumber, StepLog>,
-    /// Whether the last part was not the end of its line.
+    /// Whether the last part did not end its line.
     is_open: bool,
     /// The log that the last part was written to; `None` if it is held.
     last: Option<StepNumber>,
     at: Timestamp,
-    /// Whether the step for lines that no step can have is in `events`.
+    /// Whether the extra step for lines outside of all steps was announced.
     has_unknown: bool,
     events: Vec<Timed>,
     /// Minimum time between two events about a log, in milliseconds.
@@ -189,14 +191,14 @@ impl StepLogs {
         self.job.attempt
     }
 
-    /// Takes over the steps of a job that goes on. Steps that are known keep their places.
+    /// Updates the steps of a running job. Known steps keep their index.
     pub(super) fn set_job(&mut self, job: &Job) {
         self.spans = spans(job);
         self.job = job.clone();
     }
 
-    /// Returns the events about what was added since the last call. If the text pauses, lines of a second that several steps
-    /// share are written as well.
+    /// Returns the events about text added since the last call. If the text pauses, held lines are written as
+    /// well.
     pub(super) fn events(&mut self, pauses: bool) -> Result<Vec<Timed>, LogError> {
         if pauses {
             self.release(None)?;
@@ -223,11 +225,11 @@ impl StepLogs {
         Ok(())
     }
 
-    /// Adds the first part of a line, and returns the log that it was written to unless it is held.
+    /// Adds the first part of a line. Returns the log that it was written to, or `None` if it is held.
     fn add_line(&mut self, part: &[u8]) -> Result<Option<StepNumber>, LogError> {
         let (time, text) = time_of(part);
         let Some(time) = time else {
-            // A line of an output with newlines, or a text without times.
+            // A continuation of output that contains newlines, or a text without times.
             if !self.held.lines.is_empty() {
                 return self.hold_or_write(text);
             }
@@ -252,7 +254,7 @@ impl StepLogs {
                 self.spans[*only].number
             }
             [] => match self.current {
-                // Between two steps: what the step before still wrote.
+                // Between two steps: the previous step is still writing.
                 Some(current) if self.spans.get(current + 1).is_none_or(|next| second < next.first) => {
                     self.spans[current].number
                 }
@@ -267,7 +269,7 @@ impl StepLogs {
         Ok(Some(number))
     }
 
-    /// Holds a text back, or writes all that is held once that is too much.
+    /// Holds text back, or writes everything that is held once it exceeds [`MAX_HELD`].
     fn hold_or_write(&mut self, text: &[u8]) -> Result<Option<StepNumber>, LogError> {
         self.held.bytes += text.len();
         self.held.lines.push((self.at, text.to_vec()));
@@ -278,11 +280,11 @@ impl StepLogs {
         Ok(self.current.map(|current| self.spans[current].number))
     }
 
-    /// Writes what is held. `next` is the line after it with its second, if there is one.
+    /// Writes the held lines. `next` is the line after them with its second, if there is one.
     ///
-    /// The line that opens a step divides the second. Without one, the next line decides: if it opens the next step, the
-    /// second belongs to the step before; else that step opens with no line of its kind, and has the second. A line in
-    /// the second in which yet another step starts opens that one.
+    /// A line that opens a step divides the second between the steps. If there is none, the next line decides: if it
+    /// opens the next step, all held lines belong to the previous step; otherwise the next step starts without such a
+    /// line, and they belong to it. A line in the second in which a further step starts opens that further step.
     fn release(&mut self, next: Option<(Timestamp, &[u8])>) -> Result<(), LogError> {
         let Held { steps, lines, .. } = std::mem::take(&mut self.held);
         let Some(first) = steps.first().copied() else { return Ok(()) };
@@ -360,7 +362,7 @@ impl StepLogs {
         Ok(())
     }
 
-    /// Number of the step for lines that no step can have: behind all others.
+    /// Returns the number of the extra step for lines outside of all steps. It comes last.
     fn unknown(&self) -> StepNumber {
         let known = self.job.steps.iter().find(|step| step.kind == StepKind::Job && step.name == UNKNOWN_STEP);
         let last = self.job.steps.iter().map(|step| step.number.0).max().unwrap_or_default();
@@ -391,7 +393,7 @@ impl StepLogs {
             }
             self.report(number);
         }
-        // Readers that print a log as it comes print the steps one after another.
+        // Readers that print a growing log print the steps one after another.
         self.events.sort_by_key(|(_, event)| match event {
             Event::Output { step, .. } => *step,
             _ => StepNumber(0),
@@ -400,7 +402,7 @@ impl StepLogs {
     }
 }
 
-/// Returns the spans of the steps that have started. One that runs has no end yet.
+/// Returns the spans of the steps that have started. The span of a running step is open-ended.
 fn spans(job: &Job) -> Vec<Span> {
     let end = job.finished.unwrap_or(Timestamp(u64::MAX));
     let span = |step: &Step| {
@@ -410,7 +412,7 @@ fn spans(job: &Job) -> Vec<Span> {
     job.steps.iter().filter_map(span).collect()
 }
 
-/// Whether a line is the first one of a step, as runners write it.
+/// Whether a line is one that runners write at the start of a step.
 fn opens(text: &[u8], step: &Span) -> bool {
     match step.kind {
         StepKind::Main | StepKind::Pre => text.starts_with(b"##[group]Run "),
@@ -554,7 +556,7 @@ mod tests {
         assert_eq!(logs, [(1, "in it\n".to_owned()), (2, "before\n".to_owned())]);
         let Event::StepsPlanned { steps, .. } = &events[0].1 else { panic!("{events:?}") };
         assert_eq!((steps[0].number, steps[0].name.as_str()), (StepNumber(2), UNKNOWN_STEP));
-        // The events give the step its lines after the job has ended.
+        // The events report the lines of the step after the job has ended.
         let mut store = RunStore::default();
         run.phase = Phase::Running;
         store.resume(run.clone());

@@ -1,14 +1,14 @@
-//! Run folders that mirror remote runs. Nothing here sends a request: answers of the server come in as values, events and
-//! files go out.
+//! Run folders that mirror remote runs. Nothing here sends a request: the inputs are answers of the server, the outputs
+//! are events and files.
 //!
 //! - [`graph`]: the jobs of a run from its workflow file, and the listed jobs in it
-//! - [`events`]: what a snapshot of a run adds to what is known of it
+//! - [`events`]: the events that a snapshot adds to a run
 //! - [`logs`]: the log of a job, split into the logs of its steps
-//! - [`live`]: the log of a job that runs, where the server has it
+//! - [`live`]: the log of a running job, if the server provides it
 //! - [`folder`]: the run folder
 //!
-//! A run of the list is mirrored as a *stub*, without jobs. When it is opened, its jobs follow: a stub of a run that has
-//! ended then starts over.
+//! A listed run is mirrored as a *stub*, without jobs. Its jobs are added when it is opened; a stub of a completed run
+//! then starts over.
 
 pub mod events;
 pub mod folder;

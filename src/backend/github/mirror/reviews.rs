@@ -1,4 +1,4 @@
-//! Deployments of a remote run that wait for protection rules, and the reviews that were given.
+//! Deployments of a remote run that wait for protection rules, and completed reviews.
 
 use crate::backend::github::wire::deployments::{Approval, PendingDeployment, Reviewer};
 use crate::backend::github::wire::words::DeploymentState;
@@ -6,7 +6,7 @@ use crate::model::{Event, Gate, PendingReview, Phase, Review, ReviewRefusal, Run
 
 use super::events::{Diff, Snapshot};
 
-/// Adds the list of what waits, if it differs from the known one, and reviews that are not known yet.
+/// Records the waiting deployments if they have changed, and new reviews.
 pub(super) fn add(diff: &mut Diff, snapshot: &Snapshot<'_>, at: Timestamp) {
     let pending: Vec<PendingReview> = snapshot
         .pending
@@ -35,7 +35,7 @@ fn is_named(pending: &PendingDeployment) -> bool {
     environment.is_some_and(|environment| environment.id.is_some() && environment.name.is_some())
 }
 
-/// Returns a deployment that waits. `name` is that of its environment, where the server does not name it.
+/// Returns the review that a deployment waits for. `name` is used if the server does not name the environment.
 pub(in crate::backend::github) fn review(pending: &PendingDeployment, name: &str) -> PendingReview {
     let environment = pending.environment.as_ref();
     let id = environment.and_then(|environment| environment.id).unwrap_or_default();
@@ -45,7 +45,7 @@ pub(in crate::backend::github) fn review(pending: &PendingDeployment, name: &str
     let refusal = match pending.current_user_can_approve {
         Some(true) => None,
         _ if reviewers.is_empty() => Some(ReviewRefusal::NoReviewers),
-        // The server does not say why not.
+        // The server does not report the reason.
         _ => Some(ReviewRefusal::Unknown),
     };
     let (wait_until, since, jobs) = (timer_end(pending), None, Vec::new());

@@ -1,5 +1,5 @@
-//! The jobs of one workflow file of a run, and the jobs of the files that they call: a tree in which listed jobs are found
-//! by name.
+//! The jobs of a workflow file and of the files that it calls: a tree in which listed jobs are found by
+//! name.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use crate::workflow::template::{Piece, Template, TemplateKind};
 
 use super::graph::id_of;
 
-/// Between the name of a calling job and that of a job of the called workflow.
+/// Separates the name of a calling job from that of a job of the called workflow.
 const CALLS: &str = " / ";
 
-/// Maximum nesting of calls, in levels: as deep as a plan.
+/// Maximum nesting depth of calls, the same as in a plan.
 const MAX_DEPTH: usize = crate::workflow::plan::MAX_CALL_DEPTH;
 
 /// The workflows that jobs call, by the text of `uses`.
@@ -45,19 +45,19 @@ impl Called {
 /// A listed job.
 #[derive(Clone, Copy)]
 pub(super) struct Listed {
-    /// Its id; `None` for one that was found before.
+    /// Its id; `None` for a job that was matched before.
     pub(super) id: Option<u64>,
-    /// Whether it was skipped: then it may stand for all legs of a job.
+    /// Whether the job was skipped, so that it may represent all legs of a job.
     pub(super) is_skipped: bool,
 }
 
-/// The jobs of a workflow file, legs apart.
+/// The jobs of a workflow file. Each leg of a matrix is a separate node.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scope {
     nodes: Vec<Node>,
 }
 
-/// A job or a leg of one.
+/// A job, or one of its legs.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) id: JobId,
@@ -69,13 +69,13 @@ pub(super) struct Node {
     pub(super) caller: Option<JobId>,
     /// The listed job.
     pub(super) remote: Option<u64>,
-    /// The job with unknown legs that this is a leg of.
+    /// The job with unknown legs that this leg belongs to.
     pub(super) leg_of: Option<JobId>,
     name: Name,
     definition: Option<Arc<JobDefinition>>,
     /// Whether the legs of the job are not known.
     is_open: bool,
-    /// Whether a listed job was found to be this one.
+    /// Whether a listed job was matched with this one.
     is_taken: bool,
     calls: Option<Scope>,
 }
@@ -84,7 +84,7 @@ pub(super) struct Node {
 #[derive(Clone, Debug)]
 enum Name {
     Known(String),
-    /// Texts that occur in this order, from the start to the end, with anything between two of them.
+    /// Literal texts that occur in this order from start to end, with any text in between.
     Pattern(Vec<String>),
 }
 
@@ -118,13 +118,13 @@ impl Name {
         }
     }
 
-    /// Whether this is a name, which a server may have cut or not.
+    /// Whether a listed name matches this name. The server may have shortened it.
     fn is(&self, name: &str) -> bool {
         let is_whole = |cut: &str| cut.chars().count() == display_names::MAX_NAME_LENGTH - 3 && name.starts_with(cut);
         matches!(self, Self::Known(known) if known == name || known.strip_suffix("...").is_some_and(is_whole))
     }
 
-    /// Returns how much of a name is given by the pattern, in bytes; `None` if the name does not fit.
+    /// Returns the number of bytes of a name that the literal texts cover; `None` if the name does not match.
     fn fit(&self, name: &str) -> Option<usize> {
         let Self::Pattern(texts) = self else { return None };
         let [first, between @ .., last] = texts.as_slice() else { return None };
@@ -136,7 +136,7 @@ impl Name {
     }
 }
 
-/// Returns the name of a job as the file has it, which a job that was skipped with all its legs keeps.
+/// Returns the name of a job as written in the file. A job that was skipped with all its legs keeps it.
 fn raw_name(definition: &JobDefinition) -> String {
     let written = definition.name.as_ref().map(display_names::written).filter(|name| !name.is_empty());
     written.unwrap_or_else(|| definition.id.value.clone())
@@ -175,8 +175,8 @@ impl Scope {
         Self { nodes: workflow.jobs.iter().map(node).collect() }
     }
 
-    /// Finds a listed job. Returns the jobs that it stands for: one, or all legs of a job that was skipped as one, with
-    /// the jobs that they call.
+    /// Finds a listed job. Returns the jobs that it represents, with the jobs that they call: one job, or all legs of a
+    /// job that was skipped as a whole.
     pub(super) fn find(&mut self, name: &str, job: Listed, called: &Called) -> Option<Vec<JobId>> {
         self.find_at(name, job, called, 0)
     }
@@ -200,7 +200,7 @@ impl Scope {
         Some(node.take(job))
     }
 
-    /// Finds a listed job among the jobs that a job here calls.
+    /// Finds a listed job among the jobs called from here.
     fn find_callee(&mut self, name: &str, job: Listed, called: &Called, depth: usize) -> Option<Vec<JobId>> {
         if depth >= MAX_DEPTH {
             return None;
@@ -230,18 +230,19 @@ impl Scope {
         None
     }
 
-    /// Returns the only job whose pattern fits a name best, a leg that is not taken of it.
+    /// Returns the job whose pattern matches a name best, or its first leg that is not taken. `None` if several jobs
+    /// match equally well.
     fn best(&self, name: &str) -> Option<usize> {
         let fits = self.nodes.iter().enumerate().filter(|(_, node)| !node.is_taken || node.is_open);
         let fits: Vec<_> = fits.filter_map(|(place, node)| Some((node.name.fit(name)?, place))).collect();
         let best = fits.iter().map(|(bytes, _)| *bytes).max()?;
         let mut of_best = fits.iter().filter(|(bytes, _)| *bytes == best).map(|(_, place)| *place);
         let first = of_best.next()?;
-        // Legs of one job are taken in order; several jobs that fit alike are not told apart.
+        // Legs of one job are taken in order. Several jobs that match equally well are ambiguous.
         of_best.all(|other| self.nodes[other].key == self.nodes[first].key).then_some(first)
     }
 
-    /// Adds a leg of a job with unknown legs behind those that it has, and returns its place.
+    /// Adds a leg of a job with unknown legs after its existing legs, and returns its index.
     fn add_leg(&mut self, entry: usize, name: &str, called: &Called, depth: usize) -> usize {
         let id = self.nodes[entry].id.clone();
         let legs = self.nodes.iter().filter(|node| node.leg_of.as_ref() == Some(&id)).count();
@@ -260,7 +261,7 @@ impl Scope {
         place
     }
 
-    /// Forgets which listed jobs were found.
+    /// Forgets all matches with listed jobs.
     pub(super) fn free(&mut self) {
         for node in &mut self.nodes {
             (node.is_taken, node.remote) = (false, None);
@@ -320,7 +321,7 @@ impl Node {
             Some(workflow.map(|callee| Scope::of_workflow(callee, self, called, depth + 1)).unwrap_or_default());
     }
 
-    /// Gives a job, whose name had unknown parts, its name. The prefix stays.
+    /// Sets the name of a job whose name had unknown parts. The prefix stays.
     fn rename(&mut self, name: &str) {
         let prefix = match (&self.caller, self.full_name.rfind(CALLS)) {
             (Some(_), Some(end)) => self.full_name[..end + CALLS.len()].to_owned(),

@@ -1,4 +1,4 @@
-//! Snapshots of generated runs, folders that are cut off, and the shapes of odd answers.
+//! Snapshots of generated runs, truncated folders, and malformed answers.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -178,7 +178,7 @@ impl Folded {
     }
 }
 
-/// What must not depend on the snapshots between.
+/// The parts of a run that must not depend on the intermediate snapshots.
 fn outcome(run: &Run) -> (u32, Phase, Option<Timestamp>, Option<Timestamp>, Vec<Job>) {
     let jobs = run.jobs.values().cloned().map(|job| Job { remote: None, ..job });
     (run.attempt, run.phase.clone(), run.started, run.finished, jobs.collect())

@@ -21,7 +21,7 @@ const MAX_PAGES: usize = 10;
 /// Maximum size of an artifact that is downloaded, in bytes.
 const MAX_ARTIFACT: u64 = 1 << 30;
 
-/// Media types of archives, and of single files that were uploaded as they are: the server does not name their type.
+/// Media type of archives. The server does not report whether an artifact is an archive or a single file.
 const ARCHIVE: &str = "application/zip";
 const SINGLE_FILE: &str = "application/octet-stream";
 
@@ -29,8 +29,8 @@ const SINGLE_FILE: &str = "application/octet-stream";
 const ARCHIVE_MARK: &[u8] = b"PK";
 
 impl Poller {
-    /// Returns the artifacts of a run on a server, by id. Empty for a run of this machine. Their names are those that the
-    /// server has: not all of them can be names of files.
+    /// Returns the artifacts of a run on a server, by id. Empty for a run of this machine. Their names come from the
+    /// server and may not be valid file names.
     ///
     /// # Errors
     /// The server gives no answer, or refuses.
@@ -62,12 +62,12 @@ impl Poller {
         Ok(artifacts)
     }
 
-    /// Downloads an artifact into a folder, as the archive or the single file that it is, and returns the new file. It is not
-    /// unpacked. Its name must be that of a file that does not exist.
+    /// Downloads an artifact into a folder, as an archive or a single file, and returns the new file. Archives are not
+    /// unpacked. The name of the artifact must be a valid file name that does not exist yet.
     ///
     /// # Errors
-    /// The artifact has expired or is larger than a gigabyte, its bytes are not those of its digest, or the server gives no
-    /// answer.
+    /// The artifact has expired or is larger than a gigabyte, its content does not match its digest, or the server does
+    /// not respond.
     pub async fn download(&self, folder: &RunFolder, artifact: &Artifact, into: &Path) -> Result<PathBuf, PollError> {
         let spec = RunSpec::read(folder)?;
         let remote = spec.work.remote().ok_or(PollError::Gone)?;

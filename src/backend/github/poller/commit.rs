@@ -13,7 +13,7 @@ use super::{Ask, PollError, Poller, folders};
 const MAX_RUNS: usize = 100;
 
 impl Poller {
-    /// Returns the full id of the commit that a server has for a branch, a tag, the beginning of an id, or another ref.
+    /// Resolves a branch, a tag, an abbreviated id, or another ref on the server to a full commit id.
     ///
     /// # Errors
     /// The server does not know it, or gives no answer.

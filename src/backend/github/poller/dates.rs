@@ -1,4 +1,4 @@
-//! Times at which runs were created, on servers that do not name them.
+//! Creation times of runs, for servers that do not report them.
 
 use std::collections::HashMap;
 
@@ -11,16 +11,17 @@ use crate::store::clock::now;
 use crate::store::folder::RunsDir;
 use crate::store::ids;
 
-/// Gives each run of a Gitea a time of creation that never changes. Gitea only names the start of the last attempt, so
-/// the time in the id of the run's mirror counts; a run without a mirror gets that of its start, or the current one.
+/// Assigns each run of a Gitea server a creation time that never changes. Gitea reports only the start of the last
+/// attempt, so the time in the id of the run's mirror is used; without a mirror, the time of the start, or the current
+/// time.
 #[derive(Default)]
 pub(super) struct Dates {
-    /// The mirrors of this machine by the digest of their run; `None` before the first look.
+    /// The mirrors on this machine by the digest of their run; `None` before they are first listed.
     mirrors: Option<HashMap<String, RunId>>,
 }
 
 impl Dates {
-    /// Adds the missing dates to a server's answer about a run.
+    /// Adds missing dates to a run that a server returned.
     ///
     /// # Errors
     /// The folder of runs cannot be read.

@@ -1,4 +1,4 @@
-//! What is asked of a server for one run, and for the runs of a repository.
+//! Fetches the data of one run, and the list of runs of a repository.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -25,13 +25,13 @@ use super::{PollError, folders, order};
 /// Maximum number of pages of jobs: GitHub allows 256 jobs in a matrix and a few thousand in a run.
 const MAX_PAGES: usize = 40;
 
-/// Age up to which the list that another process got is used.
+/// Maximum age of a list that another process fetched.
 const SHARED_LIST: Freshness = Freshness(Duration::from_secs(8));
 
 /// Maximum number of workflows that a run calls, and of levels of calls (GitHub allows 50 and 10).
 const MAX_CALLED: usize = 64;
 
-/// Maximum number of jobs that failed whose annotations are asked for unasked, and of pages of annotations of a job.
+/// Maximum number of failed jobs whose annotations are fetched automatically, and of pages of annotations per job.
 const MAX_ANNOTATED: usize = 20;
 const MAX_ANNOTATION_PAGES: usize = 3;
 
@@ -45,13 +45,13 @@ pub(super) struct Fetched {
     pub(super) groups: Vec<ConcurrencyGroup>,
     /// Annotations of jobs that did not succeed, by the number of the job.
     pub(super) annotations: Vec<(u64, Vec<Annotation>)>,
-    /// Whether it differs from what was fetched before.
+    /// Whether anything differs from the previous fetch.
     pub(super) changed: bool,
     /// Number of requests that were charged.
     pub(super) charged: u32,
 }
 
-/// Asks for one run at its server.
+/// Fetches data of one run from its server.
 pub(super) struct Fetch<'f> {
     pub(super) client: &'f Client,
     pub(super) remote: &'f RemoteSpec,
@@ -59,8 +59,9 @@ pub(super) struct Fetch<'f> {
 }
 
 impl Fetch<'_> {
-    /// Asks for the run, the jobs of its newest attempt, and what it waits for. Reviews are asked for while it waits, and at
-    /// the end of a run that `deploys`; annotations of jobs that did not succeed, unless they are `annotated` already.
+    /// Fetches the run, the jobs of its newest attempt, and what it waits for. Reviews are fetched while it waits, and
+    /// at the end of a run that `deploys`; annotations of jobs that did not succeed, unless the jobs are in
+    /// `annotated`.
     pub(super) async fn snapshot(&self, deploys: bool, annotated: &HashSet<u64>) -> Result<Fetched, PollError> {
         let mut cost = Cost::default();
         let mut run: Run = self.one(&self.run_path(""), &mut cost).await?;
@@ -118,7 +119,7 @@ impl Fetch<'_> {
         Ok(Some(WorkflowFiles { path: path.to_owned(), text, called }))
     }
 
-    /// Asks for the annotations of a job.
+    /// Fetches the annotations of a job.
     pub(super) async fn annotations(&self, job: u64) -> Result<Vec<Annotation>, PollError> {
         self.annotations_at(job, &mut Cost::default()).await
     }
@@ -133,7 +134,7 @@ impl Fetch<'_> {
         self.client.download(&self.log_path(job), into, limit, self.priority).await.map(drop)
     }
 
-    /// Asks for what the log of a job that runs has from an offset on.
+    /// Fetches the log of a running job from an offset on.
     pub(super) async fn tail(&self, job: u64, from: u64) -> Result<Bytes, ApiError> {
         self.client.tail(&self.log_path(job), from, self.priority).await
     }
@@ -142,11 +143,11 @@ impl Fetch<'_> {
         format!("{}/actions/jobs/{job}/logs", self.repository())
     }
 
-    /// Returns the text of a file at a commit. It never changes, so that the server is asked once.
+    /// Returns the text of a file at a commit. It never changes, so it is fetched only once.
     async fn file(&self, path: &str, sha: &str) -> Result<Option<String>, PollError> {
         match self.client.file(&self.repository(), path, sha, Freshness::ANY, self.priority).await {
             Err(error) if error.is_transient() => Err(error.into()),
-            // It may not be read.
+            // The token may not read it.
             Err(_) => Ok(None),
             found => Ok(found?),
         }
@@ -162,8 +163,8 @@ impl Fetch<'_> {
         self.pages(name, path, MAX_PAGES, cost).await
     }
 
-    /// Asks for at most `most` pages of a list whose array is called `name`. A page without anything new ends the list: a
-    /// server may name a next page for ever.
+    /// Fetches at most `most` pages of a list whose array is called `name`. A page without new elements ends the list,
+    /// because a server may return links to further pages forever.
     async fn pages<T: Field + PartialEq>(
         &self,
         name: &str,
@@ -214,7 +215,7 @@ pub(super) struct Listed {
     pub(super) polled: Polled,
 }
 
-/// Asks for the newest runs of a repository.
+/// Fetches the newest runs of a repository.
 pub(super) async fn list(client: &Client, repository: &Repository, priority: Priority) -> Result<Listed, PollError> {
     let answer = client.get(&order::list_path(&repository.full_name()), SHARED_LIST, priority).await?;
     let malformed = || PollError::Malformed { host: repository.host.clone(), what: "a list of runs" };
@@ -232,7 +233,7 @@ pub(super) async fn list(client: &Client, repository: &Repository, priority: Pri
     })
 }
 
-/// What some answers cost, and whether they brought anything.
+/// Number of charged requests, and whether any answer has changed.
 #[derive(Default)]
 struct Cost {
     changed: bool,
@@ -246,7 +247,7 @@ impl Cost {
     }
 }
 
-/// Servers and tokens that do not have a resource lose only its facts.
+/// Treats a resource that the server does not have, or the token may not read, as empty.
 fn optional<T>(result: Result<Vec<T>, PollError>) -> Result<Vec<T>, PollError> {
     match result {
         Err(PollError::Api(ApiError::Refused { status: 403 | 404 | 422, .. })) => Ok(Vec::new()),

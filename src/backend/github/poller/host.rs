@@ -1,4 +1,4 @@
-//! The task of one server: what is asked when.
+//! The task of one server: decides what to request next.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -29,16 +29,16 @@ use super::{Ask, MirrorFault, PollError, Purpose};
 /// Maximum number of runs whose last listed state is remembered.
 const MAX_SEEN: usize = 10_000;
 
-/// Number of opened runs from which on those that have ended are closed: each has some open files.
+/// Number of opened runs from which on completed ones are closed, because each holds open files.
 const MAX_OPENED: usize = 32;
 
-/// Maximum number of tasks of a run that wait.
+/// Maximum number of queued tasks for a run.
 const MAX_TASKS: usize = 8;
 
-/// Maximum number of changes by the user that wait to be noticed.
+/// Maximum number of queued notifications about changes by the user.
 const MAX_CHANGES: usize = 64;
 
-/// What is polled.
+/// A polled resource.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 enum Key {
     /// The newest runs of a repository.
@@ -50,9 +50,9 @@ enum Key {
 /// An opened run.
 struct Opened {
     tasks: mpsc::Sender<Task>,
-    /// Whether it was opened for the user.
+    /// Whether the user asked to open it.
     is_wanted: bool,
-    /// What its task mirrors it for.
+    /// Purpose for which its task mirrors it.
     purpose: Purpose,
     /// State at the last poll.
     last: RunPolled,
@@ -83,13 +83,13 @@ struct Host {
     client: Client,
     schedule: Schedule<Key>,
     opened: HashMap<RunId, Opened>,
-    /// Runs that another process mirrors, until it ends.
+    /// Runs mirrored by another process, until that process ends.
     held: HashMap<RunId, Box<RunSpec>>,
     focus: Option<RunId>,
-    /// The listed runs as they were when their stubs were written: only changed ones are written again.
+    /// The listed runs as of the last write of their stubs. Only changed runs are written again.
     seen: HashMap<RemoteId, WireRun>,
     dates: Dates,
-    /// What is being polled because it was due. One at a time: requests of the user come between them.
+    /// The scheduled poll in progress. There is at most one, so that requests of the user can come in between.
     polling: Option<Key>,
     work: FuturesUnordered<BoxFuture<'static, Done>>,
     changed: mpsc::Sender<RunId>,
@@ -98,8 +98,8 @@ struct Host {
     faults: Arc<watch::Sender<Option<MirrorFault>>>,
 }
 
-/// Serves until the last sender of asks is dropped, and then until the commands for opened runs are carried out. `tell`
-/// gets the time of the next poll.
+/// Serves until the last sender of requests is dropped, and then finishes the commands for opened runs. `tell` is
+/// called with the time of the next poll.
 pub(super) async fn serve(
     runs: RunsDir,
     client: Client,
@@ -140,7 +140,7 @@ pub(super) async fn serve(
             () = sleep(next.unwrap_or(Duration::MAX)), if next.is_some() => {}
         }
     }
-    // Callers that wait for an answer get an error.
+    // Callers that still wait get an error.
     host.work.clear();
     host.opened.clear();
     while let Some(ended) = host.mirrors.join_next().await {
@@ -157,12 +157,12 @@ impl Host {
                 tracing::error!(%fault, "a run is no longer mirrored");
                 self.faults.send_replace(Some(fault));
             }
-            // The hook reports the panic itself.
+            // The panic hook prints the panic itself.
             Err(panic) => tracing::error!(%panic, "a run is no longer mirrored"),
         }
     }
 
-    /// Starts the poll that is due, unless one is going on.
+    /// Starts the poll that is due, unless one is in progress.
     fn start_due(&mut self) {
         if self.polling.is_some() {
             return;
@@ -186,7 +186,7 @@ impl Host {
         self.polling = Some(key);
     }
 
-    /// Makes room for another run: forgets one that has ended and is not looked at, if there are many.
+    /// If too many runs are open, closes a completed one that is not focused.
     fn close_one(&mut self) {
         if self.opened.len() < MAX_OPENED {
             return;
@@ -198,7 +198,7 @@ impl Host {
         }
     }
 
-    /// Returns how long nothing is due. `None` while a poll goes on, and without anything to poll.
+    /// Returns the time until the next poll is due. `None` while a poll is in progress, or if nothing is watched.
     fn next(&self) -> Option<Duration> {
         let next = self.schedule.next().filter(|_| self.polling.is_none())?;
         Some(next.since(now()).max(Duration::from_millis(1)))
@@ -215,7 +215,7 @@ impl Host {
             Ask::Find { repository, id, answer } => self.find(repository, id, answer),
             Ask::Mirror { repository, runs, answer } => {
                 let found = runs.into_iter().map(|run| self.listed(&repository, run));
-                // The one who asked may have left.
+                // The caller may be gone.
                 let _ = answer.send(found.filter(|run| !matches!(run, Err(PollError::Malformed { .. }))).collect());
             }
             Ask::Open { spec, purpose, answer } => {
@@ -329,7 +329,7 @@ impl Host {
         self.work.push(polling.boxed());
     }
 
-    /// Passes a task on to the task of an opened run.
+    /// Forwards a task to the task of an opened run.
     fn pass_on(&mut self, run: &RunId, task: Task) {
         match self.opened.get(run).map(|opened| opened.tasks.clone()) {
             Some(tasks) => drop(tokio::spawn(async move {
@@ -394,7 +394,7 @@ impl Host {
         self.schedule.polled(&key, polled, now(), dice);
     }
 
-    /// Watches an opened run as often as it deserves, and forgets one without a reader.
+    /// Sets how often an opened run is polled, and closes a completed run that the user did not open.
     fn pace(&mut self, run: &RunId) {
         let key = Key::Run(run.clone());
         let Some(opened) = self.opened.get(run) else {
@@ -421,7 +421,7 @@ impl Host {
         self.schedule.watch_known(key, kind, now());
     }
 
-    /// Polls an opened run soon: it has changed, and a run that had ended may go on.
+    /// Polls an opened run soon, because it has changed. A completed run may have been re-run.
     fn wake(&mut self, run: RunId) {
         if let Some(opened) = self.opened.get_mut(&run) {
             opened.last.has_ended = false;
@@ -451,8 +451,8 @@ impl Host {
                 match stub(&self.runs, &remote, &run) {
                     Ok(Stub::NeedsJobs) => self.open(&spec, false, Purpose::State, None),
                     Ok(Stub::Current | Stub::Undated) => {}
-                    // Another process writes into the folder, maybe an older state: it is looked at again with the next
-                    // change of the list.
+                    // Another process writes to the folder, maybe an older state. The stub is written again with the
+                    // next change of the list.
                     Ok(Stub::Held) => continue,
                     Err(error) => {
                         tracing::warn!(run = %id, %error, "a listed run is not shown");
@@ -492,7 +492,7 @@ impl Host {
     }
 }
 
-/// Gives an answer. The one who asked may have left.
+/// Sends the result to the caller, who may be gone.
 fn done(answer: Option<Answering>, result: Result<(), PollError>) {
     if let Some(answer) = answer {
         let _ = answer.send(result);

@@ -1,4 +1,4 @@
-//! Logs of jobs that run, on servers that serve them while they grow: Gitea does, GitHub does not.
+//! Logs of running jobs, on servers that serve them while they grow: Gitea does, GitHub does not.
 
 use std::collections::HashMap;
 use std::fs;
@@ -19,7 +19,7 @@ use super::fetch::Fetch;
 /// Maximum number of jobs of one run whose logs are followed: each costs a request in every poll.
 const MAX_LIVE: usize = 8;
 
-/// A part of a log to ask for.
+/// A request for a part of a log.
 #[derive(Clone, Debug)]
 pub(super) struct Tail {
     pub(super) job: JobId,
@@ -36,21 +36,21 @@ pub(super) struct Tailed {
 }
 
 impl Tail {
-    /// Asks for the part.
+    /// Sends the request.
     pub(super) async fn ask(self, fetch: &Fetch<'_>) -> Tailed {
         Tailed { result: fetch.tail(self.number, self.from).await, job: self.job }
     }
 }
 
-/// The logs of a run that grow.
+/// The growing logs of a run.
 ///
-/// A file beside the run's logs marks each of them until it is whole. If the process dies before that, the log is
-/// downloaded once more.
+/// While a log is incomplete, a marker file exists beside the run's logs. If the process dies, a log with a marker is
+/// downloaded as a whole.
 #[derive(Default)]
 pub(super) struct LiveLogs(HashMap<JobId, LiveLog>);
 
 impl LiveLogs {
-    /// Returns what to ask for: the next parts of the logs of jobs that run.
+    /// Returns the requests for the next parts of the logs of running jobs.
     pub(super) fn next(&mut self, mirror: &Mirror) -> Vec<Tail> {
         let run = mirror.run();
         let runs = |job: &&Job| job.attempt == run.attempt && job.phase.is_active() && job.started.is_some();
@@ -97,7 +97,7 @@ impl LiveLogs {
         }
     }
 
-    /// Returns what to ask for at the ends of jobs whose logs were followed.
+    /// Returns the requests for the last parts of followed logs whose jobs have ended.
     pub(super) fn ends(&self, mirror: &Mirror) -> Vec<Tail> {
         let run = mirror.run();
         let ended = self.0.iter().filter_map(|(id, log)| {
@@ -107,8 +107,8 @@ impl LiveLogs {
         ended.collect()
     }
 
-    /// Adds an answer at the end of a job. Returns the events about it, and what to ask for next; nothing once the log is
-    /// whole.
+    /// Adds an answer for a completed job. Returns the events about it, and the next request; `None` once the log is
+    /// complete.
     pub(super) fn end(&mut self, mirror: &Mirror, tailed: Tailed) -> (Vec<Timed>, Option<Tail>) {
         let (id, run) = (tailed.job.clone(), mirror.run());
         let Some(job) = run.jobs.get(&id) else { return (Vec::new(), None) };
@@ -148,17 +148,17 @@ impl LiveLogs {
         self.0.contains_key(job)
     }
 
-    /// Notes that the log of a job is whole.
+    /// Stops following the log of a job and removes its marker.
     pub(super) fn forget(&mut self, mirror: &Mirror, job: &Job) {
         self.0.remove(&job.id);
         if let Some(mark) = mark(mirror, job) {
-            // Without a mark there is nothing to remove.
+            // The marker may not exist.
             let _ = fs::remove_file(mark);
         }
     }
 }
 
-/// File that marks a log that is not whole.
+/// Returns the path of the file that marks a log as incomplete.
 fn mark(mirror: &Mirror, job: &Job) -> Option<PathBuf> {
     job.remote.map(|number| mirror.folder().path().join(format!("{number}.live")))
 }

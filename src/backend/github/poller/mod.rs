@@ -1,4 +1,4 @@
-//! Watches runs on servers: lists those of repositories, mirrors those that are opened, and sends their commands.
+//! Watches runs on servers: lists the runs of repositories, mirrors opened runs, and sends commands.
 //!
 //! There is one task per server. It asks for one thing at a time, in the order of a [`Schedule`], which keeps all requests
 //! inside the limit of the server. Each opened run has a task as well: it holds the run's lock, listens on its socket as a
@@ -11,7 +11,7 @@
 //! - [`live`]: logs of jobs that run
 //! - `matching` and `caches`: runs that meet conditions; what steps saved
 //! - [`mirrored`]: the task of an opened run
-//! - [`order`]: commands as requests
+//! - [`order`]: converts commands to requests
 //! - `rights`: what the token may change
 //! - [`steer`]: workflows: listed, enabled, dispatched
 //!
@@ -68,7 +68,7 @@ pub enum PollError {
     /// The settings name an invalid host.
     #[error(transparent)]
     Address(#[from] AddressError),
-    /// The server is not one that is configured.
+    /// The server is not configured.
     #[error("{0} is not a known server: name it in the `[github.hosts]` of the settings")]
     UnknownHost(String),
     /// The answer is not what the API describes.
@@ -76,18 +76,18 @@ pub enum PollError {
     Malformed {
         /// Name of the server.
         host: String,
-        /// What is missing.
+        /// The missing part of the answer.
         what: &'static str,
     },
     /// The run's folder cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A job has no log here.
+    /// The log of a job is not available.
     #[error("no log of {job}: {fault}")]
     Log {
         /// Name of the job.
         job: String,
-        /// The cause: of the first job, if several have none. Everyone who waits for the log gets it.
+        /// The error of the first job, if several logs are missing. Shared by all callers that wait for the log.
         fault: Arc<LogFault>,
     },
     /// The token may not change the repository.
@@ -98,21 +98,21 @@ pub enum PollError {
         /// Why not.
         denied: Denied,
     },
-    /// The bytes of an artifact are not those of its digest.
-    #[error("the download of {0} is damaged: its digest is another one")]
+    /// The content of an artifact does not match its digest.
+    #[error("the download of {0} is damaged: its digest does not match")]
     Digest(String),
     /// The task of the server or the run ended meanwhile.
     #[error("the run is no longer watched: open it again")]
     Gone,
 }
 
-/// Why the log of a job cannot be had.
+/// Why the log of a job is not available.
 #[derive(Debug, thiserror::Error)]
 pub enum LogFault {
     /// The server has none, or gives no answer.
     #[error(transparent)]
     Api(ApiError),
-    /// Downloaded, and cannot be split into the logs of the steps.
+    /// The log was downloaded, but cannot be split into the logs of the steps.
     #[error(transparent)]
     Split(LogError),
 }
@@ -140,7 +140,7 @@ impl PollError {
     }
 }
 
-/// Watches servers until its last copy is dropped. A server is connected to when it is first needed.
+/// Watches servers until its last clone is dropped. Connects to a server when it is first needed.
 #[derive(Clone)]
 pub struct Poller(Arc<Shared>);
 
@@ -163,52 +163,52 @@ pub type Links = BTreeMap<String, ServerState>;
 pub struct ServerState {
     /// The link to it.
     pub link: LinkState,
-    /// Time at which it is polled next; `None` while it is not.
+    /// Time of the next poll; `None` if none is scheduled.
     pub next: Option<Timestamp>,
 }
 
-/// The task of a server, as others see it.
+/// Handle of the task of a server.
 #[derive(Clone)]
 struct Host {
     asks: mpsc::Sender<Ask>,
     client: Client,
 }
 
-/// What the task of a server is asked for.
+/// A request to the task of a server.
 enum Ask {
     /// List the runs of these repositories from now on.
     Watch(Vec<Repository>),
     /// Ask for the lists of runs of these repositories now.
     List { repositories: Vec<Repository>, answer: oneshot::Sender<Result<(), PollError>> },
-    /// Mirror runs that were listed, without their jobs. Those without a number or a time are left out.
+    /// Mirror listed runs without their jobs. Runs without a number or a time are left out.
     Mirror { repository: Repository, runs: Vec<WireRun>, answer: oneshot::Sender<Result<Vec<RunId>, PollError>> },
     /// Find a run by its number.
     Find { repository: Repository, id: u64, answer: oneshot::Sender<Result<RunId, PollError>> },
-    /// Mirror a run from now on. Answered once its folder has the state at the server.
+    /// Mirror a run from now on. Answered once its folder has the current state.
     Open { spec: Box<RunSpec>, purpose: Purpose, answer: oneshot::Sender<Result<(), PollError>> },
-    /// Download the logs of these jobs of a run, which is mirrored from now on. Answered once they are there; without a job,
-    /// once those that are on their way are there.
+    /// Mirror a run from now on, and download the logs of these jobs. Answered once they are downloaded; without jobs,
+    /// once the downloads in progress have ended.
     LoadLogs { spec: Box<RunSpec>, jobs: Vec<JobId>, answer: oneshot::Sender<Result<(), PollError>> },
     /// Append an event to the journal of an opened run.
     Record { run: RunId, event: Box<Event>, answer: oneshot::Sender<Result<(), PollError>> },
-    /// The run that the user looks at.
+    /// Set the run that the user is looking at.
     Focus(RunId),
-    /// How much the user looks at the screen.
+    /// Set whether the user is looking at the screen.
     Attend(Attention),
 }
 
-/// What a run is mirrored for. Each of them includes those before it.
+/// Purpose of mirroring a run. Each one includes those before it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Purpose {
     /// Its state, for a process that ends soon.
     State,
-    /// Its changes: other processes send their commands to this one.
+    /// Changes, and commands that other processes send.
     Changes,
-    /// Its logs, as soon as they are there.
+    /// Logs, as soon as they are available.
     Logs,
 }
 
-/// Why a command does not reach a server.
+/// Why a command was not sent to a server.
 #[derive(Debug, thiserror::Error)]
 pub enum SubmitError {
     /// The run cannot be mirrored.
@@ -220,7 +220,7 @@ pub enum SubmitError {
 }
 
 impl SubmitError {
-    /// Whether the server gives no answer, so that the command was not sent or may have been carried out.
+    /// Whether the server did not respond, so that the command was not sent or may have been carried out.
     #[must_use]
     pub fn is_unanswered(&self) -> bool {
         match self {
@@ -230,14 +230,14 @@ impl SubmitError {
     }
 }
 
-/// Maximum number of processes that may end one after another while a command is sent through them.
+/// Maximum number of attempts to send a command, each through a process that may end meanwhile.
 const MAX_SUBMITS: u32 = 4;
 
-/// Maximum number of requests to the task of a server that wait.
+/// Maximum number of queued requests to the task of a server.
 const MAX_ASKS: usize = 64;
 
 impl Poller {
-    /// Returns a poller of the servers of the settings. `variable` reads the environment, for tokens.
+    /// Returns a poller of the configured servers. `variable` reads environment variables that contain tokens.
     #[must_use]
     pub fn new(runs: RunsDir, config: GithubConfig, variable: fn(&str) -> Option<String>) -> Self {
         let links = Arc::new(watch::Sender::new(Links::new()));
@@ -254,7 +254,7 @@ impl Poller {
         }))
     }
 
-    /// Returns the state of the link to each server that was connected to.
+    /// Returns the state of the link to each connected server, and its changes.
     #[must_use]
     pub fn links(&self) -> watch::Receiver<Links> {
         self.0.links.subscribe()
@@ -266,7 +266,7 @@ impl Poller {
         self.0.faults.subscribe()
     }
 
-    /// Returns the repository of a checkout, if it is on a known server.
+    /// Returns the repository of a checkout, if it is on a configured server.
     ///
     /// # Errors
     /// The settings name an invalid host.
@@ -276,8 +276,8 @@ impl Poller {
         Ok(checkout::repository(folder, &names))
     }
 
-    /// Returns the repositories whose runs are listed unasked: those of the settings, and that of a checkout if the
-    /// user has a token for its server.
+    /// Returns the repositories whose runs are listed automatically: those of the settings, and that of a checkout if
+    /// there is a token for its server.
     ///
     /// # Errors
     /// The settings name an invalid host or repository.
@@ -289,7 +289,7 @@ impl Poller {
             match self.host(&here.host).await {
                 Ok(host) if host.client.has_token() => repositories.push(here),
                 Ok(_) => {}
-                // The others are listed all the same.
+                // The repositories of the settings are still listed.
                 Err(error) => tracing::warn!(%error, repository = %here, "the runs of this checkout are not listed"),
             }
         }
@@ -299,7 +299,7 @@ impl Poller {
     /// Lists the runs of repositories from now on.
     ///
     /// # Errors
-    /// The first server that cannot be connected to. The others are watched all the same.
+    /// The first server that cannot be connected to. The other servers are still watched.
     pub async fn watch(&self, repositories: &[Repository]) -> Result<(), PollError> {
         let mut result = Ok(());
         for (name, repositories) in by_host(repositories) {
@@ -312,10 +312,10 @@ impl Poller {
         result
     }
 
-    /// Asks for the newest runs of repositories now.
+    /// Fetches the newest runs of repositories now.
     ///
     /// # Errors
-    /// The first server that gives no answer. The others were asked all the same.
+    /// The first server that does not respond. The others are still asked.
     pub async fn list(&self, repositories: &[Repository]) -> Result<(), PollError> {
         let mut result = Ok(());
         for (name, repositories) in by_host(repositories) {
@@ -339,8 +339,8 @@ impl Poller {
         Ok(self.0.runs.folder(found))
     }
 
-    /// Mirrors a run from now on, and takes commands for it from every process. Returns once its folder has the state at the
-    /// server; at once for a run of this machine.
+    /// Mirrors a run from now on, and accepts commands for it from every process. Returns once its folder has the
+    /// current state; at once for a run of this machine.
     ///
     /// # Errors
     /// The server gives no answer, or the folder cannot be written.
@@ -357,7 +357,8 @@ impl Poller {
         self.mirror(folder, Purpose::Changes).await
     }
 
-    /// Mirrors a run like [`Self::open`], for a process that ends soon: it takes no commands and loads no logs unasked.
+    /// Mirrors a run like [`Self::open`], for a process that ends soon: accepts no commands, and downloads no logs
+    /// automatically.
     ///
     /// # Errors
     /// Those of [`Self::open`].
@@ -365,7 +366,7 @@ impl Poller {
         self.mirror(folder, Purpose::State).await
     }
 
-    /// Ends the tasks of all servers and runs once they have carried out the commands that they took, also those of other
+    /// Ends the tasks of all servers and runs once they have finished the accepted commands, including those of other
     /// processes.
     pub async fn close(&self) {
         self.0.hosts.lock().await.clear();
@@ -379,7 +380,8 @@ impl Poller {
         host.ask(|answer| Ask::Open { spec, purpose, answer }).await
     }
 
-    /// Sends a command to the server of a run, through the process that mirrors it: this one, unless another does already.
+    /// Sends a command to the server of a run through the process that mirrors the run: this one, unless another
+    /// already does.
     ///
     /// # Errors
     /// The server gives no answer, refuses, or the state of the run does not allow the command.
@@ -391,18 +393,18 @@ impl Poller {
             let unavailable = |reason| CommandError::Unavailable { run: folder.id().clone(), reason };
             self.check(&history::read(folder).map_err(PollError::from)?, command).map_err(unavailable)?;
             match commands::submit(folder, command).await {
-                // The process that mirrored it ended before it took the command.
+                // The process that mirrored the run ended before it accepted the command.
                 Err(CommandError::Unwatched { .. }) if attempt < MAX_SUBMITS => {}
                 result => return Ok(result?),
             }
         }
     }
 
-    /// Downloads the logs of jobs that have ended. Returns once they are there; without a job, once those that are on their
-    /// way are. A run that is not opened is mirrored first.
+    /// Downloads the logs of completed jobs. Returns once they are complete; without jobs, once the downloads in
+    /// progress have ended. A run that is not opened is mirrored first.
     ///
     /// # Errors
-    /// The first log that cannot be had, after all others were tried; or the server of the run gives no answer.
+    /// The first log that is not available, after all others were tried; or the server of the run does not respond.
     pub async fn load_logs(&self, folder: &RunFolder, jobs: &[JobId]) -> Result<(), PollError> {
         let spec = Box::new(RunSpec::read(folder)?);
         let Some(remote) = spec.work.remote() else { return Ok(()) };
@@ -411,7 +413,7 @@ impl Poller {
         host.ask(|answer| Ask::LoadLogs { spec, jobs, answer }).await
     }
 
-    /// Notes which run the user looks at: it is asked for most often.
+    /// Sets the run that the user is looking at, which is polled most often.
     pub async fn focus(&self, run: &RunId) {
         let hosts: Vec<Host> = self.0.hosts.lock().await.values().cloned().collect();
         for host in hosts {

@@ -1,4 +1,4 @@
-//! Commands of the user as requests to a server.
+//! Converts commands of the user to requests.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::model::capabilities::Unavailable;
 use crate::model::{Command, Reply, RerunScope, Run, ServerKind};
 use crate::store::spec::RemoteSpec;
 
-/// Number of runs that are listed of each repository: the newest ones.
+/// Number of newest runs that are listed of each repository.
 pub(super) const LISTED: usize = 30;
 
 /// Returns the request of a command for a run, or why it cannot be sent.
@@ -54,7 +54,7 @@ pub(super) fn request(command: &Command, remote: &RemoteSpec, run: &Run) -> Resu
     }
 }
 
-/// Age up to which the name of the token's user counts.
+/// Maximum age of the cached name of the token's user.
 const KNOWN_USER: Freshness = Freshness(Duration::from_hours(24));
 
 /// Returns the name of the token's user; `None` if the server does not name one, as for the token of an app.
@@ -63,7 +63,7 @@ pub(super) async fn user(client: &Client) -> Option<String> {
     serde_json::from_slice::<User>(&answer.body).ok()?.login
 }
 
-/// Asks for the newest runs of a repository now, so that no process is given a list with a run that was removed.
+/// Fetches the list of runs now, so that no process gets a cached list with a run that was removed.
 pub(super) async fn renew_list(client: &Client, remote: &RemoteSpec) {
     if let Err(error) = client.get(&list_path(&remote.repository), Freshness::NOW, Priority::User).await {
         tracing::debug!(%error, "the list of runs is not renewed");
@@ -75,8 +75,8 @@ pub(super) fn list_path(repository: &str) -> String {
     format!("/repos/{repository}/actions/runs?per_page={LISTED}")
 }
 
-/// Sends a request when its turn has come, and returns the answer for the user. `None` if the client has left before: it takes
-/// the command for unanswered, and may send it again.
+/// Sends a request when its turn has come, and returns the reply for the user. `None` if the client is gone by then: it
+/// treats the command as unanswered, and may send it again.
 pub(super) async fn send(client: &Client, request: &Mutation, asked: &mut oneshot::Sender<Reply>) -> Option<Reply> {
     let ready = tokio::select! {
         biased;
@@ -117,7 +117,7 @@ mod tests {
     #[tokio::test]
     async fn a_command_whose_sender_left_is_not_sent_after_others() {
         let home = tempfile::tempdir().expect("a folder");
-        // Its requests are never answered.
+        // This listener never answers.
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let api = format!("http://{}", listener.local_addr().expect("an address"));
         let host = Host::new("github.com", ServerKind::GitHub).and_then(|host| host.with_api(&api)).expect("a host");
@@ -138,7 +138,7 @@ mod tests {
         reads.iter().for_each(tokio::task::JoinHandle::abort);
     }
 
-    /// Returns GitHub's description of its API; `None`, with a remark, where it is not.
+    /// Returns GitHub's description of its API. If it is not available, prints a remark and returns `None`.
     fn description() -> Option<Value> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let name = "shared/github-api/openapi-actions.json";
@@ -149,7 +149,7 @@ mod tests {
         serde_json::from_slice(&text?).ok()
     }
 
-    /// Returns the described operation of a request.
+    /// Returns the described operation that matches a request.
     fn operation<'d>(description: &'d Value, mutation: &Mutation) -> Option<&'d Value> {
         let method = match mutation.change {
             Change::Post => "post",
@@ -166,7 +166,7 @@ mod tests {
         paths.iter().find(|(path, operations)| is(path) && !operations[method].is_null()).map(|(_, all)| &all[method])
     }
 
-    /// Returns why a value is not one that a schema describes.
+    /// Returns why a value does not match a schema.
     fn fault(value: &Value, schema: &Value) -> Option<String> {
         let is_of_type = match schema["type"].as_str() {
             Some("object") => value.is_object(),

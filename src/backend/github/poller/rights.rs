@@ -1,4 +1,4 @@
-//! What the token may change in a repository: found out once, when a run of it is first opened.
+//! What the token may change in a repository, determined when a run of the repository is first opened.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ use crate::store::history;
 
 use super::{PollError, Poller};
 
-/// Maximum age of a server's answer about a repository before it is asked again.
+/// Maximum age of a cached answer about a repository.
 const KNOWN: Freshness = Freshness(Duration::from_mins(10));
 
-/// Scope of a classic token for every change, and that for public repositories alone.
+/// Scope of a classic token that allows every change, and the scope that allows them in public repositories only.
 const SCOPES: [&str; 2] = ["repo", "public_repo"];
 
 impl Poller {
@@ -32,7 +32,7 @@ impl Poller {
     /// Checks a command against the state of a run, the rights of the token and the limits of the server.
     ///
     /// # Errors
-    /// The reason why it would be refused.
+    /// Why the command would be refused.
     pub(super) fn check(&self, run: &Run, command: &Command) -> Result<(), Unavailable> {
         let Some(operation) = Operation::of(command) else { return Ok(()) };
         let host = run.info.remote.as_ref().map(|remote| remote.host.as_str()).unwrap_or_default();
@@ -41,7 +41,7 @@ impl Poller {
             .check(operation)
     }
 
-    /// Checks whether workflows of a repository may be changed and started.
+    /// Checks whether the token may change and start workflows of a repository.
     ///
     /// # Errors
     /// The server gives no answer, or the token may not.
@@ -50,7 +50,7 @@ impl Poller {
         denied.map_or(Ok(()), |denied| Err(PollError::Denied { repository: repository.to_string(), denied }))
     }
 
-    /// Finds out the rights in the repository of a run. A server that gives no answer leaves them open.
+    /// Determines the rights in the repository of a run. They stay unknown if the server does not respond.
     pub(super) async fn learn_of(&self, folder: &RunFolder) -> Result<(), PollError> {
         let info = history::info(folder)?;
         let Some(remote) = &info.remote else { return Ok(()) };
@@ -68,8 +68,8 @@ impl Poller {
     }
 }
 
-/// Finds out what the token of a client may change. A classic token has scopes, and its user a role; what a fine-grained
-/// one lacks shows once a change is refused.
+/// Determines what the token of a client may change, from the scopes of a classic token and the role of its user. A
+/// permission that a fine-grained token lacks only shows when a change is refused.
 async fn rights(client: &Client, repository: &Repository) -> Result<Rights, PollError> {
     let path = repository.path();
     let answer = client.get(&path, KNOWN, Priority::Visible).await?;

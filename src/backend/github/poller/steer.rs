@@ -1,4 +1,5 @@
-//! Workflows of servers for the faces: listed, enabled and disabled, dispatched with the mirror of the new run.
+//! Workflows of servers, for the screen and the command line: lists, enables, disables and dispatches them, and mirrors
+//! the new run.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -28,7 +29,7 @@ pub enum SteerError {
     /// The workflow is not started, or its run is not found.
     #[error(transparent)]
     Dispatch(#[from] DispatchError),
-    /// The server named the run, and does not have it yet.
+    /// The server returned the id of the run, but does not have the run yet.
     #[error(
         "{repository}/{run} was started, but the server does not have it after a minute: \
          `cuelight show {repository}/{run}` looks again"
@@ -103,7 +104,7 @@ impl Poller {
         let dispatched = Workflows::of(&client, repository).dispatch(wanted).await?;
         for delay in LOOKS {
             match self.find(repository, dispatched.run).await {
-                // Servers name the run before they have it.
+                // Servers return the id of a run before the run exists.
                 Err(PollError::Api(error)) if error.is_transient() || is_missing(&error) => {}
                 found => {
                     let folder = found?;
@@ -118,7 +119,7 @@ impl Poller {
 }
 
 impl Poller {
-    /// Notes in the journal of a run how it was started. It is started whether or not that succeeds.
+    /// Records in the journal of a run how it was dispatched. Errors are ignored, as the run has started.
     async fn record_dispatch(&self, client: &Client, folder: &RunFolder, dispatched: &Dispatched) {
         let inputs = dispatched.inputs.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         let command = Command::Dispatch { git_ref: dispatched.git_ref.clone(), inputs };

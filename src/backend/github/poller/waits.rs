@@ -1,4 +1,4 @@
-//! Why runs on a server wait: what the server knows beyond their records.
+//! Why runs on a server wait, with details that only the server knows.
 
 use bytes::Bytes;
 use tokio::time::Duration;
@@ -18,15 +18,15 @@ use crate::store::spec::{RemoteSpec, RunSpec};
 
 use super::{PollError, Poller};
 
-/// Age up to which an answer about runners and environments is used.
+/// Maximum age of cached answers about runners and environments.
 const SETTLED: Freshness = Freshness(Duration::from_secs(30));
 
-/// Beginnings of the labels of runners that GitHub provides: which of those are free is not said.
+/// Prefixes of the labels of GitHub-hosted runners, whose availability is not reported.
 const HOSTED: [&str; 3] = ["ubuntu-", "windows-", "macos-"];
 
 impl Poller {
-    /// Returns why a run and its jobs wait, with what its server knows of it. For a run of this machine, its records have
-    /// everything. What the token may not read is left out.
+    /// Returns why a run and its jobs wait, with details from its server. For a run of this machine, the records have
+    /// all details. What the token may not read is left out.
     ///
     /// # Errors
     /// The run's folder cannot be read, or its server gives no answer.
@@ -62,7 +62,7 @@ struct Ask<'a> {
 }
 
 impl Ask<'_> {
-    /// Returns the answer to a path below that of the repository; `None` if the token may not read it, or it does not exist.
+    /// Fetches a path below that of the repository; `None` if the token may not read it, or it does not exist.
     async fn get(&self, below: &str, freshness: Freshness) -> Result<Option<Bytes>, PollError> {
         let path = format!("/repos/{}/{below}", self.remote.repository);
         match self.client.get(&path, freshness, Priority::User).await {
@@ -72,7 +72,7 @@ impl Ask<'_> {
         }
     }
 
-    /// Returns one thing, as [`Self::get`] does.
+    /// Fetches one object, as [`Self::get`] does.
     async fn one<T: Field>(&self, below: &str) -> Result<Option<T>, PollError> {
         let body = self.get(below, Freshness::NOW).await?;
         Ok(body.and_then(|body| serde_json::from_slice(&body).ok()))
@@ -84,8 +84,8 @@ impl Ask<'_> {
         Ok(body.and_then(|body| Page::read(&body, name)).map(|page| page.list.items))
     }
 
-    /// Returns the runners of the repository that have all of these labels. `None` for labels of runners that GitHub
-    /// provides.
+    /// Returns the runners of the repository that have all of these labels. `None` for labels of GitHub-hosted
+    /// runners.
     async fn runners(&self, labels: &[String]) -> Result<Option<Vec<MatchingRunner>>, PollError> {
         let is_hosted = |label: &String| HOSTED.iter().any(|hosted| label.starts_with(hosted));
         if labels.is_empty() || labels.iter().any(is_hosted) {

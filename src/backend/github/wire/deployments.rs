@@ -88,13 +88,13 @@ answers! {
         r#type: RuleKind,
         /// Length of a wait timer in minutes.
         wait_timer: u64,
-        /// Whether who started a run may not review it.
+        /// Whether the user who started a run is not allowed to review it.
         prevent_self_review: bool,
         /// Users and teams that may review.
         reviewers: List<Reviewer>,
         /// App of a custom rule.
         app: App,
-        /// Whether a custom rule counts.
+        /// Whether a custom rule is enabled.
         enabled: bool,
     }
 
@@ -102,7 +102,7 @@ answers! {
     pub struct BranchPolicy {
         /// Whether only protected branches may deploy.
         protected_branches: bool,
-        /// Whether patterns decide.
+        /// Whether patterns determine which branches and tags may deploy.
         custom_branch_policies: bool,
     }
 
@@ -118,11 +118,11 @@ answers! {
         id: u64,
         /// Commit.
         sha: String,
-        /// Branch, tag or commit that was named.
+        /// Branch, tag or commit as given.
         r#ref: String,
         /// Name of the environment.
         environment: String,
-        /// What was done: `deploy`.
+        /// Task of the deployment: `deploy`.
         task: String,
         /// Description.
         description: Message,
@@ -146,9 +146,9 @@ answers! {
         description: Message,
         /// Name of the environment.
         environment: String,
-        /// Address of what is deployed.
+        /// URL of the deployed application.
         environment_url: String,
-        /// Page of the log; of a job, for deployments of runs.
+        /// URL of the log. For deployments of runs, it is the page of the job.
         log_url: String,
         /// The same in answers of earlier servers.
         target_url: String,

@@ -1,16 +1,16 @@
-//! What Gitea is asked and answers differently: requests are rewritten into its form before they are sent, and answers
-//! into GitHub's before they are parsed. Nothing else knows of it. Measured with Gitea 1.26.
+//! Differences of Gitea's API: requests are rewritten into its form before they are sent, and answers into GitHub's
+//! form before they are parsed. No other module depends on them. Verified with Gitea 1.26.
 //!
-//! - There are no attempts, reviews, deployments, concurrency groups, check runs and caches, and runs cannot be cancelled.
-//! - The runs of a workflow are not listed apart: they are found among those of the repository.
-//! - A page has `limit` elements, and files in raw form have another path.
-//! - A dispatch has only texts as inputs, and names its run if the query asks for it.
-//! - Times that are not set are of the year 1970 or 1, never null.
-//! - What waits for other jobs or a concurrency group is `waiting`, as is a run between two jobs, and a run with a failed job
-//!   is `completed` before its last job.
-//! - A run has `started_at` and `completed_at` instead of GitHub's times, no attempt, and its ref behind the path of its
-//!   workflow: `ci.yml@refs/heads/main`.
-//! - Steps count from 0, and version 1.26 gives every step the state of its job. The times of steps are true.
+//! - There are no attempts, reviews, deployments, concurrency groups, check runs and caches. Runs cannot be cancelled.
+//! - The runs of a workflow cannot be listed; they are selected from those of the repository.
+//! - The page size is called `limit`, and raw files have another path.
+//! - Inputs of a dispatch are strings. A dispatch returns the id of the run only if the query asks for it.
+//! - A missing time is a time in the year 1970 or 1, never null.
+//! - A run or job that waits for other jobs or a concurrency group is `waiting`; so is a run between two jobs. A run
+//!   with a failed job is `completed` before its last job.
+//! - A run has `started_at` and `completed_at` instead of GitHub's times, and no attempt. Its ref follows the path of
+//!   its workflow: `ci.yml@refs/heads/main`.
+//! - Steps are numbered from 0, and version 1.26 gives every step the state of its job. Their times are correct.
 //! - The id of a workflow is its file name, the commit of a branch is an `id`.
 
 use serde_json::{Map, Value, json};
@@ -23,10 +23,10 @@ use super::runs::{Job, Run};
 use super::time;
 use super::words::{Ending, Status};
 
-/// Parameter of a query that Gitea ignores: the file of the workflow whose runs are asked for.
+/// Query parameter that Gitea ignores: the file of the workflow whose runs are requested.
 const WORKFLOW: &str = "workflow";
 
-/// Folder of a workflow file that is given as a name alone.
+/// Folder of a workflow file that is given by its name only.
 const FOLDER: &str = ".gitea/workflows";
 
 /// A path below a repository that Gitea does not have: an operation on runs, or a resource.
@@ -35,8 +35,8 @@ const MISSING_OF_RUN: &[&str] =
 const MISSING: &[&str] = &["environments", "deployments", "check-runs", "check-suites"];
 const MISSING_OF_ACTIONS: &[&str] = &["caches", "cache", "concurrency_groups"];
 
-/// Returns the path of a request in Gitea's form; `None` if Gitea has nothing like it. `is_raw` asks for the bytes of a
-/// file.
+/// Returns the path of a request in Gitea's form; `None` if Gitea has no equivalent. `is_raw` requests the raw bytes of
+/// a file.
 #[must_use]
 pub fn request(path: &str, is_raw: bool) -> Option<String> {
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
@@ -87,13 +87,13 @@ fn changed_query(query: &str) -> String {
     changed.collect::<Vec<_>>().join("&")
 }
 
-/// Returns the path of a re-run of one job: Gitea wants to know the run as well.
+/// Returns the path for re-running one job. Gitea also needs the id of the run.
 #[must_use]
 pub fn rerun_of_job(repository: &str, run: u64, job: u64) -> String {
     format!("/repos/{repository}/actions/runs/{run}/jobs/{job}/rerun")
 }
 
-/// Rewrites the body of an answer to a request with this query, and keeps the runs that the query asks for.
+/// Rewrites the body of an answer into GitHub's form, and removes runs that do not match the query.
 pub fn answer(query: Option<&str>, body: &mut Value) {
     rewrite(body);
     let wanted =
@@ -105,7 +105,7 @@ pub fn answer(query: Option<&str>, body: &mut Value) {
     }
 }
 
-/// Returns the path and the body of a change in Gitea's form; `None` if Gitea has nothing like it.
+/// Returns the path and the body of a change in Gitea's form; `None` if Gitea has no equivalent.
 #[must_use]
 pub fn change(path: &str, body: Option<&Value>) -> Option<(String, Option<Value>)> {
     let path = request(path, false)?;
@@ -122,8 +122,9 @@ pub fn change(path: &str, body: Option<&Value>) -> Option<(String, Option<Value>
     Some((if wants_run { format!("{path}?return_run_details=true") } else { path }, body))
 }
 
-/// Completes a run by its jobs, which know their attempts: the newest is that of the run. It is in progress from the start of
-/// the first job to the end of the last; the server takes it for waiting between two jobs, and for completed once one failed.
+/// Completes a run from its jobs. Its attempt is the newest attempt of a job. It is in progress from the start of the
+/// first job to the end of the last, although Gitea reports it as waiting between two jobs, and as completed once a job
+/// has failed.
 pub fn complete(run: &mut Run, jobs: &[Job]) {
     run.run_attempt = jobs.iter().filter_map(|job| job.run_attempt).max().or(run.run_attempt);
     let has_ended = |job: &Job| job.status == Some(Status::Completed);
@@ -134,7 +135,7 @@ pub fn complete(run: &mut Run, jobs: &[Job]) {
     }
 }
 
-/// Returns the other path that a workflow file may have: an answer names the file, not its folder.
+/// Returns the other possible path of a workflow file: answers contain its name, but not its folder.
 #[must_use]
 pub fn other_path(path: &str) -> Option<String> {
     path.strip_prefix(FOLDER).map(|file| format!("{}{file}", workflows::FOLDER))
@@ -151,7 +152,7 @@ pub fn path_in(path: &str, known: &[String]) -> Option<String> {
     is_other.then_some(other)
 }
 
-/// Returns what a refusal for lack of a scope wants, in GitHub's form.
+/// Returns the permission that a refusal for lack of a scope requires, in GitHub's form.
 #[must_use]
 pub fn needs(message: &str) -> Option<&'static str> {
     message.contains("required=[write:repository]").then_some("actions=write")
@@ -208,7 +209,7 @@ fn rewrite_run(run: &mut Map<String, Value>) {
     }
 }
 
-/// A run or job that waits does so for other jobs or for its concurrency group: there are no rules of environments.
+/// A waiting run or job waits for other jobs or its concurrency group, because environments have no rules.
 fn rewrite_wait(fields: &mut Map<String, Value>) {
     if fields.get("status").is_some_and(|status| status == "waiting") {
         fields.insert("status".to_owned(), json!("pending"));
@@ -232,7 +233,7 @@ fn rewrite_job(job: &mut Map<String, Value>) {
             (true, false) => "in_progress",
             (false, false) => "queued",
         };
-        // Only of a running job: the steps of one that has ended have ended, even without times.
+        // Only for running jobs: in a completed job all steps have ended, even without times.
         if status == Some(json!("in_progress")) {
             step.insert("status".to_owned(), json!(by_times));
             if by_times == "completed" && !step.contains_key("conclusion") {
@@ -245,8 +246,8 @@ fn rewrite_job(job: &mut Map<String, Value>) {
     }
 }
 
-/// Repairs the steps of a failed or cancelled job, which all have its conclusion: those that never started were skipped.
-/// Which of the others failed is not in the answer.
+/// Corrects the steps of a failed or cancelled job, which all have the conclusion of the job. Steps that never started
+/// are skipped. The answer does not show which of the others failed.
 fn mend_conclusions(steps: &mut [Value]) {
     let ran: Vec<bool> = steps.iter().map(|step| step.get("started_at").is_some()).collect();
     let conclusion = |step: &Value| step.get("conclusion").and_then(Value::as_str).map(str::to_owned);

@@ -1,5 +1,5 @@
-//! Parsing of one field. Nothing of a value is kept but what the field holds, so that an answer of any shape takes no more
-//! memory than its bytes.
+//! Parses one field. Only the parts of a value that the field uses are kept, so a malformed answer needs no more memory
+//! than its own size.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -19,9 +19,10 @@ pub const LONGEST_NAME: usize = 1_000;
 /// Maximum number of characters of a [`Message`]. Longer ones end in `…`.
 pub const LONGEST_MESSAGE: usize = 20_000;
 
-/// What a field of an answer can hold.
+/// A type that a field of an answer can have.
 ///
-/// Its parsing either takes nothing of a list or an object, or all of it: the rest of the answer is read on from there.
+/// Parsing must consume a list or an object either completely or not at all, so that the rest of the answer can be
+/// parsed.
 pub trait Field: DeserializeOwned {
     /// Maximum number of characters, for texts.
     const LONGEST: usize = LONGEST_NAME;
@@ -34,7 +35,7 @@ impl Field for String {}
 impl Field for Time {}
 impl<T: Field> Field for List<T> {}
 
-/// A text of several lines: the message of a commit or an annotation, a comment, a summary.
+/// A multi-line text: the message of a commit or an annotation, a comment, a summary.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Message(pub String);

@@ -1,8 +1,8 @@
-//! The answers of a server as types.
+//! The server's answers as types.
 //!
-//! Every field is optional, and a field with a value of another type counts as missing, so that a server can add, drop or
-//! change one without harm to the rest. Unknown words survive (see [`words`]). One odd element of a list is left out and
-//! counted, see [`List`]. Texts are cut at [`LONGEST_NAME`] or [`LONGEST_MESSAGE`] characters.
+//! Every field is optional, and a value of an unexpected type counts as missing, so the server can add, drop or change
+//! a field without affecting the others. Unknown words are kept (see [`words`]). Unreadable elements of a list are
+//! dropped and counted, see [`List`]. Texts are cut to [`LONGEST_NAME`] or [`LONGEST_MESSAGE`] characters.
 //!
 //! - [`lenient`]: the parsing of a field, and its limits
 //! - [`words`]: the words of states, and the table that maps them to the model
@@ -10,7 +10,7 @@
 //! - [`checks`]: annotations and check runs
 //! - [`deployments`]: environments, deployments and reviews
 //! - [`repository`]: workflows, runners, artifacts, caches, commits, concurrency groups, the user and its limits
-//! - [`gitea`]: what Gitea answers differently, rewritten before it is parsed
+//! - [`gitea`]: rewrites Gitea's answers before they are parsed
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -31,11 +31,11 @@ pub mod words;
 use lenient::Lenient;
 pub use lenient::{Field, LONGEST_MESSAGE, LONGEST_NAME, Message};
 
-/// Maximum number of elements of one list in an answer: servers send at most 100 on a page. Others are counted and left
-/// out.
+/// Maximum number of elements of one list in an answer: servers send at most 100 per page. Further elements are counted
+/// and dropped.
 pub const MAX_ELEMENTS: usize = 1_000;
 
-/// Defines types of answers, see the module's documentation.
+/// Defines types of answers; see the documentation of this module.
 macro_rules! answers {
     ($($(#[$about:meta])* pub struct $name:ident { $($(#[$of_field:meta])* $field:ident: $type:ty,)* })*) => {$(
         $(#[$about])*
@@ -83,7 +83,7 @@ use answers;
 pub struct List<T> {
     /// The readable elements, in order: the first [`MAX_ELEMENTS`].
     pub items: Vec<T>,
-    /// Number of elements that cannot be read.
+    /// Number of unreadable elements.
     pub unreadable: usize,
     /// Number of elements above the limit.
     pub cut: usize,
@@ -132,13 +132,13 @@ impl<'de, T: Field> Visitor<'de> for Elements<T> {
 pub struct Page<T> {
     /// The elements.
     pub list: List<T>,
-    /// Number of elements on all pages, where the server names it.
+    /// Number of elements on all pages, if the server reports it.
     pub total: Option<u64>,
 }
 
 impl<T: Field> Page<T> {
-    /// Parses a page. `name` is the name of the array, where it is in an object. `None` if the page is neither an array nor
-    /// an object with that one.
+    /// Parses a page. `name` is the key of the array if the page is an object. `None` if the page is neither an array
+    /// nor an object with this key.
     #[must_use]
     pub fn read(body: &[u8], name: &str) -> Option<Self> {
         let reader = PageReader { name, of: PhantomData };
@@ -188,7 +188,7 @@ impl<'de, T: Field> Visitor<'de> for PageReader<'_, T> {
     }
 }
 
-/// A time as `2026-01-15T09:00:03Z`, with any number of digits and any zone.
+/// A time such as `2026-01-15T09:00:03Z`, with any number of fractional digits and any time zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time(pub Timestamp);
 
@@ -199,7 +199,7 @@ impl<'de> Deserialize<'de> for Time {
     }
 }
 
-/// Parses a time. `None` for one before 1970, too.
+/// Parses a time. `None` if it is before 1970 or invalid.
 #[must_use]
 pub fn time(text: &str) -> Option<Timestamp> {
     let time: jiff::Timestamp = text.parse().ok()?;

@@ -28,7 +28,7 @@ answers! {
         full_name: String,
         /// Whether it is private.
         private: bool,
-        /// Whether it takes no changes.
+        /// Whether it is archived, and therefore read-only.
         archived: bool,
         /// Name of the default branch.
         default_branch: String,
@@ -96,7 +96,7 @@ answers! {
         size_in_bytes: u64,
         /// `sha256:` and the digest.
         digest: String,
-        /// Whether its files are removed.
+        /// Whether its files have been removed.
         expired: bool,
         /// Time at which it was created.
         created_at: Time,
@@ -206,7 +206,7 @@ answers! {
         behind_by: u64,
         /// Number of commits that only the second one has, on all pages.
         total_commits: u64,
-        /// These commits, at most 250.
+        /// The commits that only the head has, at most 250.
         commits: List<ListedCommit>,
         /// Changed files.
         files: List<ChangedFile>,
@@ -230,19 +230,19 @@ answers! {
         sha: String,
     }
 
-    /// Limits of requests.
+    /// Rate limits.
     pub struct RateLimits {
         /// By kind.
         resources: RateResources,
     }
 
-    /// Limits by kind.
+    /// Rate limits by kind.
     pub struct RateResources {
-        /// The limit of all ordinary requests.
+        /// Limit of ordinary requests.
         core: RateLimit,
     }
 
-    /// A limit of requests.
+    /// A rate limit.
     pub struct RateLimit {
         /// Number of requests in a window.
         limit: u64,
@@ -256,7 +256,7 @@ answers! {
 
     /// A concurrency group.
     pub struct ConcurrencyGroup {
-        /// Name of the group.
+        /// Time at which a run or job last entered the group.
         group_name: String,
         /// Time at which something last entered the group.
         last_acquired_at: Time,
@@ -268,7 +268,7 @@ answers! {
     pub struct GroupMember {
         /// Id of the run.
         run_id: u64,
-        /// Id of the job, where a job is in the group.
+        /// Id of the job, if a job is the member.
         job_id: u64,
         /// Position, from 0 for the holder.
         position: u64,

@@ -17,7 +17,7 @@ answers! {
         path: String,
         /// Id of the workflow.
         workflow_id: u64,
-        /// Number of the run among those of its workflow.
+        /// Number of the run, counted per workflow.
         run_number: u64,
         /// Number of the attempt, from 1.
         run_attempt: u32,
@@ -65,7 +65,7 @@ answers! {
         number: u64,
     }
 
-    /// A workflow that a run calls.
+    /// A workflow called by a run.
     pub struct ReferencedWorkflow {
         /// `OWNER/REPOSITORY/PATH@REF`.
         path: String,
@@ -113,7 +113,7 @@ answers! {
 
     /// A step of a job.
     pub struct Step {
-        /// Number in the job, from 1. Some numbers are missing.
+        /// Number in the job, from 1. Numbers may have gaps.
         number: u32,
         /// Name.
         name: String,

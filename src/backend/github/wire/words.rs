@@ -1,6 +1,6 @@
-//! The words of states, and the table that maps them to the model.
+//! The words of states, and their mapping to the model.
 //!
-//! A word that this version does not know is kept and shown.
+//! Unknown words are kept and shown.
 
 use crate::model::{Conclusion, Level};
 
@@ -12,7 +12,7 @@ macro_rules! words {
         #[serde(from = "String")]
         pub enum $name {
             $($(#[$of_word])* $variant,)*
-            /// A word that this version does not know.
+            /// A word unknown to this version.
             Other(String),
         }
 
@@ -45,7 +45,7 @@ words! {
     pub enum Status {
         /// Waits for a runner.
         Queued = "queued",
-        /// Asked for, and not queued yet.
+        /// Requested, but not queued yet.
         Requested = "requested",
         /// Waits for a concurrency group.
         Pending = "pending",
@@ -123,7 +123,7 @@ words! {
         Failure = "failure",
         /// Could not be carried out.
         Error = "error",
-        /// A later deployment took its place.
+        /// Replaced by a later deployment.
         Inactive = "inactive",
         /// Approved.
         Approved = "approved",
@@ -133,7 +133,7 @@ words! {
 }
 
 impl Ending {
-    /// Returns the conclusion of the model, and the word itself where the model has none for it.
+    /// Returns the conclusion of the model, and the word itself if the model has no equivalent.
     #[must_use]
     pub fn conclusion(&self) -> (Conclusion, Option<&str>) {
         let known = match self {
@@ -153,7 +153,7 @@ impl Ending {
 }
 
 impl AnnotationLevel {
-    /// Returns the level of the model. A word that is not known counts as a notice.
+    /// Returns the level of the model. An unknown word counts as a notice.
     #[must_use]
     pub fn level(&self) -> Level {
         match self {

@@ -1,4 +1,4 @@
-//! Which run a dispatch started, where the server does not say.
+//! Finds the run that a dispatch started, if the server does not return its id.
 
 use std::collections::HashSet;
 
@@ -9,21 +9,21 @@ use crate::backend::github::wire::runs::Run;
 
 use super::{BY_HAND, KNOWN, ServerWorkflow, WorkflowError, Workflows};
 
-/// What is known of the run of a dispatch before it is sent.
+/// What identifies the run of a dispatch, collected before the dispatch is sent.
 pub(super) struct Expected {
-    /// Path of the list of runs that it appears in.
+    /// Path of the list in which the run will appear.
     list: String,
-    /// Ids of the runs that were there before.
+    /// Ids of the runs that already existed.
     before: HashSet<u64>,
     /// Branch or tag, without `refs/…/`.
     git_ref: String,
-    /// Name of the user, where the token has one.
+    /// Name of the user; `None` for the token of an app.
     user: Option<String>,
     /// Text that the title of the run may have.
     marker: Option<String>,
 }
 
-/// Runs that may be that of a dispatch.
+/// Runs that may belong to a dispatch.
 #[derive(PartialEq, Eq, Debug)]
 pub(super) enum Found {
     None,
@@ -57,7 +57,7 @@ impl Expected {
 }
 
 impl Workflows<'_> {
-    /// Notes which runs there are before a dispatch.
+    /// Collects what identifies the run of a dispatch, including the existing runs.
     pub(super) async fn expect(
         &self,
         workflow: &ServerWorkflow,

@@ -1,4 +1,4 @@
-//! Starts a workflow on a server, by a dispatch.
+//! Dispatches a workflow on a server.
 
 use std::time::Duration;
 
@@ -14,16 +14,16 @@ use crate::workflow::syntax::{InputKind, Workflow};
 use super::attach::{Expected, Found};
 use super::{BY_HAND, ServerWorkflow, WorkflowError, WorkflowState, Workflows};
 
-/// Names of inputs that a workflow has for a text by which its run is recognised: it repeats the text in its `run-name`.
+/// Names of inputs that identify a run: the workflow repeats their value in its `run-name`.
 const MARKERS: [&str; 3] = ["cuelight_id", "correlation_id", "distinct_id"];
 
-/// Field of the request that asks for the id of the run.
+/// Field of the request that asks the server to return the id of the run.
 const WANTS_ID: &str = "return_run_details";
 
-/// Delays between two looks for the run of a dispatch, in seconds: a minute together.
+/// Delays between two attempts to find the run of a dispatch, in seconds: a minute in total.
 pub(in crate::backend::github) const LOOKS: [u64; 10] = [1, 1, 2, 2, 4, 5, 8, 10, 12, 15];
 
-/// A start of a workflow.
+/// A dispatch to send.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Dispatch {
     /// Id, path, file name with or without extension, or name of the workflow.
@@ -69,7 +69,7 @@ pub enum DispatchError {
         /// The ref.
         git_ref: String,
     },
-    /// The workflow reacts to other events only.
+    /// The workflow has no `workflow_dispatch` event.
     #[error("{file} has no `workflow_dispatch` among its events on `{git_ref}`: it runs on {events}")]
     OtherEvents {
         /// Name of its file.
@@ -79,7 +79,7 @@ pub enum DispatchError {
         /// Its events, separated by commas.
         events: String,
     },
-    /// An input is not one that the workflow takes.
+    /// The workflow has no such input, or does not accept its value.
     #[error(transparent)]
     Input(#[from] InputError),
     /// The run does not appear.
@@ -103,12 +103,12 @@ pub enum DispatchError {
         /// Ids of the runs.
         runs: Vec<u64>,
     },
-    /// Whether the server took the request is not known, and no run appeared.
+    /// It is unknown whether the server accepted the request, and no run appeared.
     #[error("{0}; no run appeared; check `cuelight runs` before you dispatch it again")]
     Doubtful(ApiError),
 }
 
-/// Returns what a person can do about a workflow that is not active.
+/// Returns how to enable a workflow that is not active.
 fn remedy(file: &str, state: &WorkflowState) -> String {
     match state {
         WorkflowState::Disabled | WorkflowState::Inactive | WorkflowState::Fork => {
@@ -129,11 +129,11 @@ fn shown(runs: &[u64]) -> String {
 }
 
 impl Workflows<'_> {
-    /// Starts a workflow, and finds its run: by the id that the server returns, else as the only run of the workflow by this
-    /// user that appeared since, or by a marker among its inputs.
+    /// Dispatches a workflow, and finds its run: by the id that the server returns, else as the only new run of the
+    /// workflow by this user, or by a marker among its inputs.
     ///
     /// # Errors
-    /// Nothing was started, or the run was not found. Errors of the second kind are marked as such.
+    /// The workflow was not started, or its run was not found; the message tells which.
     pub async fn dispatch(&self, wanted: &Dispatch) -> Result<Dispatched, DispatchError> {
         let workflow = self.find(&wanted.workflow).await?;
         let file = workflow.file().to_owned();
@@ -155,7 +155,7 @@ impl Workflows<'_> {
         let run = match self.send(&workflow, &git_ref, &inputs).await {
             Ok(Some(run)) => run,
             Ok(None) => self.look_for(&expected, &file, &git_ref).await?,
-            // The request is never sent again: whether it was taken shows in the runs.
+            // The request is never repeated: the list of runs shows whether it was accepted.
             Err(error @ ApiError::Doubtful { .. }) => match self.look_for(&expected, &file, &git_ref).await {
                 Err(DispatchError::NoRun { .. }) => return Err(DispatchError::Doubtful(error)),
                 found => found?,
@@ -202,7 +202,7 @@ impl Workflows<'_> {
         let body = json!({"ref": git_ref, "inputs": inputs, WANTS_ID: true});
         let mut mutation = Mutation { change: Change::Post, path, body: Some(body) };
         let done = match self.client.send(&mutation).await {
-            // A server that does not know the field has started nothing.
+            // A server that rejects this field has not started anything.
             Err(ApiError::Refused { status: 422, message, .. }) if message.contains(WANTS_ID) => {
                 mutation.body.as_mut().and_then(Value::as_object_mut).map(|fields| fields.remove(WANTS_ID));
                 self.client.send(&mutation).await?

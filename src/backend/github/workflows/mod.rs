@@ -1,7 +1,7 @@
-//! The workflows of a repository on a server: listed, enabled and disabled, started by a dispatch.
+//! The workflows of a repository on a server: lists, enables, disables and dispatches them.
 //!
-//! - [`dispatch`]: the request that starts a run, after its inputs were checked against the file at the ref
-//! - [`attach`]: which run a dispatch started
+//! - [`dispatch`]: validates the inputs against the file at the ref, and starts a run
+//! - [`attach`]: finds the run that a dispatch started
 
 mod attach;
 pub mod dispatch;
@@ -31,7 +31,7 @@ const MAX_PAGES: usize = 10;
 /// Maximum number of workflow files that are read for a list.
 const MAX_READ: usize = 50;
 
-/// Age up to which what is known of a repository counts: its default branch, its workflows on the screen.
+/// Maximum age of cached data about a repository: its default branch, and its workflows for the screen.
 const KNOWN: Freshness = Freshness(Duration::from_mins(10));
 
 /// A workflow on a server.
@@ -41,18 +41,18 @@ pub struct ServerWorkflow {
     pub name: String,
     /// Path of the file.
     pub path: String,
-    /// Id; `None` where the server has none.
+    /// Id; `None` if the server has no ids for workflows.
     pub id: Option<u64>,
-    /// Whether it runs.
+    /// Whether the workflow is active.
     pub state: WorkflowState,
 }
 
-/// Whether the server runs a workflow.
+/// State of a workflow on a server.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum WorkflowState {
-    /// It runs.
+    /// The workflow runs on its events.
     Active,
-    /// A person disabled it.
+    /// A user disabled it.
     Disabled,
     /// The server disabled it, as the repository was not active for 60 days.
     Inactive,
@@ -60,7 +60,7 @@ pub enum WorkflowState {
     Fork,
     /// Its file was removed.
     Deleted,
-    /// A state of a later version, in the server's word.
+    /// A state unknown to this version, in the server's word.
     Other(String),
 }
 
@@ -89,7 +89,7 @@ impl WorkflowState {
         }
     }
 
-    /// Returns the state for people.
+    /// Returns a description for users.
     #[must_use]
     pub fn text(&self) -> &str {
         match self {
@@ -103,7 +103,7 @@ impl WorkflowState {
     }
 }
 
-/// A workflow that can be started by a dispatch, as its file on the default branch declares it.
+/// A workflow that can be dispatched, as declared by its file on the default branch.
 #[derive(Clone, Debug)]
 pub struct Dispatchable {
     /// The workflow.
@@ -123,10 +123,10 @@ pub enum WorkflowError {
     Malformed {
         /// Name of the server.
         host: String,
-        /// What is missing.
+        /// The missing part of the answer.
         what: &'static str,
     },
-    /// No such workflow.
+    /// The repository has no such workflow.
     #[error("{repository} has no workflow `{wanted}`{}", suggestion(.wanted, .files))]
     Unknown {
         /// The repository.
@@ -176,27 +176,27 @@ impl ServerWorkflow {
         })
     }
 
-    /// Name of its file: how every server knows it in the path of a request.
+    /// Returns the name of its file, which identifies it in request paths on every server.
     #[must_use]
     pub fn file(&self) -> &str {
         file_name(&self.path)
     }
 }
 
-/// The workflows of one repository, asked for with one client.
+/// The workflows of one repository.
 pub struct Workflows<'c> {
     client: &'c Client,
     repository: &'c Repository,
 }
 
 impl<'c> Workflows<'c> {
-    /// Names a repository. No request is sent.
+    /// Returns the workflows of a repository. No request is sent.
     #[must_use]
     pub fn of(client: &'c Client, repository: &'c Repository) -> Self {
         Self { client, repository }
     }
 
-    /// Lists the workflows. Files that only a server runs, such as those of Dependabot, are left out.
+    /// Lists the workflows. Workflows without a file in the repository, such as those of Dependabot, are left out.
     ///
     /// # Errors
     /// The server gives no answer, or refuses.
@@ -210,7 +210,7 @@ impl<'c> Workflows<'c> {
     /// Finds a workflow by its id, path, file name with or without extension, or name.
     ///
     /// # Errors
-    /// No workflow or several have this name, or the server gives no answer.
+    /// There is no such workflow or more than one, or the server does not respond.
     pub async fn find(&self, wanted: &str) -> Result<ServerWorkflow, WorkflowError> {
         let mut all = self.list(Freshness::NOW).await?;
         let is_file = |workflow: &ServerWorkflow| {
@@ -242,7 +242,7 @@ impl<'c> Workflows<'c> {
     /// Enables or disables a workflow.
     ///
     /// # Errors
-    /// The server refuses, or whether it was done is not known.
+    /// The server refuses, or it is unknown whether the change was made.
     pub async fn enable(&self, workflow: &ServerWorkflow, enable: bool) -> Result<(), WorkflowError> {
         let what = if enable { "enable" } else { "disable" };
         let mutation = Mutation { change: Change::Put, path: self.path_of(workflow, what), body: None };
@@ -250,8 +250,8 @@ impl<'c> Workflows<'c> {
         Ok(())
     }
 
-    /// Lists the workflows that can be started by a dispatch, from their files on a branch. What was read a short while ago
-    /// counts.
+    /// Lists the workflows that can be dispatched, based on their files on a branch. Recently read data is taken from
+    /// the cache.
     ///
     /// # Errors
     /// The server gives no answer, or refuses.
@@ -291,8 +291,8 @@ impl<'c> Workflows<'c> {
         }
     }
 
-    /// Returns the file of a workflow at a ref; `None` if it is not there, or is not YAML. Errors in it do not matter as far
-    /// as it can be read: the server decides whether it runs.
+    /// Returns the workflow file at a ref; `None` if it does not exist or is not YAML. Errors in it are ignored as long
+    /// as it can be read, because the server decides whether it runs.
     ///
     /// # Errors
     /// The server gives no answer.
@@ -329,7 +329,7 @@ impl<'c> Workflows<'c> {
         format!("{}/actions/workflows/{}/{what}", self.repository.path(), escaped(workflow.file()))
     }
 
-    /// Returns the elements of a list whose array has this name, of all its pages.
+    /// Returns the elements of all pages of a list whose array has this name.
     async fn all<T: Field>(
         &self,
         name: &str,

@@ -25,13 +25,13 @@ use crate::workflow::syntax::{Steering, StepAction};
 use super::Steps;
 use super::scope::{Completed, Condition, StepRef, StepScope};
 
-/// Maximum number of background steps of a job that run at once, as on GitHub. Further ones wait for their turn.
+/// Maximum number of background steps of a job that run at once, as on GitHub. Further steps are queued.
 const MAX_RUNNING: usize = 10;
 
 /// Name of the step that waits for the background steps for which no step of the file waits.
 pub(in crate::engine::job) const FINAL_WAIT: &str = "Wait for all background steps";
 
-/// Whether a background step is named by no control step after it, so that the job waits for it at its end.
+/// Whether no later control step names a background step, so that the job waits for it at the end.
 pub(in crate::engine::job) fn needs_final_wait(all: &[StepRef]) -> bool {
     let mut open: Vec<&StepRef> = Vec::new();
     for step in all {
@@ -57,7 +57,7 @@ fn names(control: &StepRef, steering: &Steering, step: &StepRef) -> bool {
 /// The background steps of a job.
 #[derive(Default)]
 pub(in crate::engine::job) struct Background<'j> {
-    /// All that were started, in the order of the file.
+    /// All started background steps, in the order of the file.
     steps: Vec<BackgroundStep<'j>>,
     running: FuturesUnordered<Branch<'j>>,
     /// Those that wait until fewer are running, with their position in `steps`.
@@ -94,7 +94,8 @@ struct Ended<'j> {
 }
 
 impl<'j> Background<'j> {
-    /// Starts a background step, or lets it wait until fewer are running. It first runs when the job waits for something.
+    /// Starts a background step, or queues it until fewer are running. It makes progress only while the job waits for
+    /// something.
     pub(in crate::engine::job) fn start(
         &mut self,
         steps: &Steps<'j>,
@@ -105,7 +106,7 @@ impl<'j> Background<'j> {
     ) {
         let (cancel, asked) = watch::channel(false);
         let mut branch = steps.branch(step, steps.cancel.for_step(asked));
-        // The post of an action with a `pre` phase is registered already.
+        // The post of an action with a `pre` phase is already registered.
         let posts_before = scope.posts.iter().position(|post| post.step.key() == step.key());
         let mut inside = StepScope {
             steps: scope.steps.clone(),
@@ -155,7 +156,7 @@ impl<'j> Background<'j> {
         }
     }
 
-    /// Waits until one of the running steps has ended, and starts one that waited for that.
+    /// Waits until one of the running steps has ended, and starts a queued one.
     async fn one_ended(&mut self) {
         let Some((at, ended)) = self.running.next().await else { return };
         self.steps[at].progress = Progress::Ended(Box::new(ended));
@@ -219,8 +220,8 @@ impl<'j> Background<'j> {
         together(&ended)
     }
 
-    /// Waits for all background steps before the first `post` of the job. Returns the result of those whose failure has
-    /// not counted yet.
+    /// Waits for all background steps before the first `post` of the job. Returns the combined result of those whose
+    /// failure was not counted yet.
     pub(in crate::engine::job) async fn finish(&mut self, steps: &mut Steps<'j>, scope: &mut StepScope) -> StepEnd {
         let open = self.select(|step| !step.counted);
         let end = together(&self.wait(steps, scope, &open).await);
@@ -235,7 +236,7 @@ impl<'j> Background<'j> {
         (0..self.steps.len()).filter(|at| wanted(&self.steps[*at])).collect()
     }
 
-    /// Cancels steps that have not ended. One that waits for its turn gets it, to end at once.
+    /// Cancels steps that have not ended. A queued step is started, so that it ends at once.
     fn cancel(&mut self, named: &[usize]) {
         for at in named {
             self.steps[*at].cancel.send_replace(true);
@@ -277,7 +278,7 @@ impl<'j> BackgroundStep<'j> {
     }
 }
 
-/// Returns the result of a step in words, as in `failure (exit code 1), allowed`.
+/// Describes the result of a step, as in `failure (exit code 1), allowed`.
 fn described(end: &StepEnd) -> String {
     let word = end.outcome.word();
     let reason = end.reason.as_deref().filter(|reason| *reason != word);
@@ -286,7 +287,7 @@ fn described(end: &StepEnd) -> String {
     format!("{word}{reason}{allowed}")
 }
 
-/// Returns the result of waiting for steps: a failure if one failed, else cancelled if one was.
+/// Returns the combined result of several steps: a failure if one failed, else cancelled if one was.
 fn together(ended: &[(String, StepEnd)]) -> StepEnd {
     for conclusion in [Conclusion::Failure, Conclusion::Cancelled] {
         let such = ended.iter().filter(|(_, end)| end.conclusion == conclusion);

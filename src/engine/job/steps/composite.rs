@@ -74,7 +74,7 @@ impl Steps<'_> {
         Completed { outputs, post: Some(composite_post(step, action, scope)), ..Completed::of(end) }
     }
 
-    /// Returns what messages call a step of a composite action: its name, or the id that its author gave it.
+    /// Returns the name of a step of a composite action for messages: its name, or its id.
     fn name_of(&self, scope: &StepScope, step: &StepRef) -> String {
         if step.name.is_none() && !step.has_generated_id() {
             return step.id.clone();

@@ -28,17 +28,17 @@ use crate::workflow::expr::Value;
 use super::scope::{Completed, RunningStep, StepScope};
 use super::{Steps, Written};
 
-/// Reason why the artifacts that a step declared are not those of its job.
+/// Why the artifacts that a step declared were not added to those of its job.
 #[derive(Debug, thiserror::Error)]
 enum DeclareError {
-    /// A line of the step.
+    /// A declared line is invalid.
     #[error(transparent)]
     Line(#[from] ArtifactError),
     /// The list for later steps cannot be written.
     #[error("cannot write the list of artifacts: {source}{}", space_hint(.source))]
     List { source: io::Error },
-    /// The list cannot be brought to the container.
-    #[error("the list of artifacts cannot be brought to the container: {0}")]
+    /// The list cannot be copied to the container.
+    #[error("cannot copy the list of artifacts to the container: {0}")]
     Send(io::Error),
 }
 
@@ -76,7 +76,8 @@ impl Steps<'_> {
         let process = StepProcess { launch: &launch, sandbox, command_files, files: &files, limits: step.limits() };
         let ran = process::run(&self.context(step.number), process, &mut self.cancel, &mut self.matchers, log).await;
         for file in &files {
-            // It may hold a secret that an expression put there. Whatever stays is removed when the job ends.
+            // An expression may have put a secret into it. If it cannot be removed now, it is removed when the job
+            // ends.
             if let Err(error) = remove(&self.job.temp, file) {
                 tracing::warn!(file = %file.display(), %error, "cannot remove a step's file");
             }
@@ -106,7 +107,7 @@ impl Steps<'_> {
     /// Adds the artifacts that a step declared to those of the job, for the steps after it.
     ///
     /// # Errors
-    /// A line is wrong, or the list cannot be written or sent.
+    /// A line is invalid, or the list cannot be written or copied.
     async fn declare_artifacts(
         &self,
         declared: &str,
@@ -181,7 +182,7 @@ impl Steps<'_> {
     }
 }
 
-/// Removes a file of the folder of temporary files, for which a step may have put a link.
+/// Removes a file in the folder of temporary files. A step may have replaced it by a link.
 fn remove(temp: &Path, file: &Path) -> io::Result<()> {
     let (above, name) = Folder::above(temp)?;
     above.remove(&name.join(file.file_name().unwrap_or_default()))

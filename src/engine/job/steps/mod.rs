@@ -42,7 +42,7 @@ pub(super) struct Steps<'j> {
     pub(super) states: IndexMap<String, IndexMap<String, String>>,
     /// Keys of the steps whose posts are registered.
     registered: HashSet<String>,
-    /// Whether a step made a value secret that was not. No other attempt knows it.
+    /// Whether a step masked a value that was not a secret before. Other attempts do not know it.
     pub(super) masked: bool,
     /// The last step that failed after its process had started.
     pub(super) failed: Option<FailedStep>,

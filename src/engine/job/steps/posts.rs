@@ -142,7 +142,7 @@ fn keep_first_failure(worst: &mut StepEnd, end: StepEnd) {
     }
 }
 
-/// Returns `pre-if` or `post-if`; without one in the manifest, the phase always runs.
+/// Returns `pre-if` or `post-if`. If the manifest has none, the phase always runs.
 fn condition(action: &Action, phase: Phase) -> Condition<'_> {
     let written = match &action.runs {
         ActionRuns::JavaScript { pre_if, post_if, .. } | ActionRuns::Docker { pre_if, post_if, .. } => {

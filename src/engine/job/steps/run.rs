@@ -234,7 +234,7 @@ impl Steps<'_> {
                     let host = self.files();
                     let contexts = &step.prepared.contexts;
                     let evaluated = Scope { contexts, status: scope.functions(), host: &host };
-                    // `defaults.run` does not reach into composite actions.
+                    // `defaults.run` does not apply to the steps of composite actions.
                     let defaults = match &scope.action {
                         Some(_) => Ok(RunDefaults::default()),
                         None => self.job.defaults.resolve(&evaluated),

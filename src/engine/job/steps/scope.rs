@@ -74,12 +74,12 @@ impl StepRef {
         (0..count).map(step).collect()
     }
 
-    /// Returns the repository of the action that this is a step of, if that is not an action of the workspace.
+    /// Returns the repository of the action that contains this step, unless it is an action of the workspace.
     pub(crate) fn within(&self) -> Option<&Remote> {
         self.action().and_then(|action| action.remote.as_ref())
     }
 
-    /// Returns the composite action that this is a step of.
+    /// Returns the composite action that contains this step.
     pub(crate) fn action(&self) -> Option<&ResolvedAction> {
         match &self.home {
             Home::Job(_) => None,
@@ -93,7 +93,7 @@ impl StepRef {
         &self.key
     }
 
-    /// Whether a key is that of this step, or of a step of the composite action that it uses.
+    /// Whether a key belongs to this step, or to a step of the composite action that it uses.
     pub(crate) fn covers(&self, key: &str) -> bool {
         key.strip_prefix(&self.key).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
@@ -138,8 +138,8 @@ pub(crate) struct StepScope {
 }
 
 impl StepScope {
-    /// Returns the results of the status functions. As on GitHub, `success()` and `failure()` look at the composite action
-    /// around the steps, and `cancelled()` at the job.
+    /// Returns the results of the status functions. As on GitHub, `success()` and `failure()` check the composite
+    /// action that contains the steps, and `cancelled()` checks the job.
     pub(crate) fn functions(&self) -> StatusFunctions {
         StatusFunctions {
             success: self.status == Status::Success,
@@ -153,7 +153,7 @@ impl StepScope {
         self.action.as_ref().map_or(self.status, |action| action.job)
     }
 
-    /// Sets the status of the job, which is also that of its phases before the first step and after the last one.
+    /// Sets the status of the job, which also applies to its phases before the first step and after the last one.
     pub(crate) fn follow_job(&mut self, status: Status) {
         self.status = status;
         if let Some(action) = &mut self.action {
@@ -161,8 +161,8 @@ impl StepScope {
         }
     }
 
-    /// Takes notice of the cancellation of the job. A composite action whose step continues in a cancelled job keeps its
-    /// status, so that its steps continue too.
+    /// Applies the cancellation of the job. If the step of a composite action continues in a cancelled job, the action
+    /// keeps its status, so that its steps continue too.
     pub(crate) fn job_cancelled(&mut self) {
         match &mut self.action {
             Some(action) if action.survives_cancel => action.job = Status::Cancelled,
@@ -170,8 +170,8 @@ impl StepScope {
         }
     }
 
-    /// Merges the end of a step. A cancelled step of a composite action cancels the action; the status of a job follows its
-    /// cancellation alone.
+    /// Merges the end of a step. A cancelled step of a composite action cancels the action; a job only becomes
+    /// cancelled by its own cancellation.
     pub(crate) fn merge(&mut self, step: Conclusion) {
         if self.action.is_some() && step == Conclusion::Cancelled && self.status == Status::Success {
             self.status = Status::Cancelled;
@@ -189,7 +189,7 @@ pub(crate) struct CompositeUse {
     pub(crate) github: Object,
     /// Nesting depth of its steps: the number of composite actions around them, including this one.
     pub(crate) depth: usize,
-    /// Status of the job, which does not change through the steps of the action.
+    /// Status of the job, which the steps of the action do not change.
     pub(crate) job: Status,
     /// Whether the step that uses the action continues in a cancelled job.
     pub(crate) survives_cancel: bool,
@@ -224,7 +224,7 @@ impl Post {
                 known.scope = self.scope;
                 known.inner.extend(self.inner);
             }
-            // A composite action whose steps have no posts.
+            // This composite action has no posts.
             None if self.scope.is_some() && self.inner.is_empty() => {}
             None => posts.push(self),
         }
@@ -293,7 +293,7 @@ pub(crate) struct Completed {
 }
 
 impl Completed {
-    /// Creates the result of a step that left nothing.
+    /// Creates the result of a step without outputs, state or post.
     pub(crate) fn of(end: StepEnd) -> Self {
         Self { end, outputs: IndexMap::new(), state: IndexMap::new(), post: None }
     }

@@ -27,7 +27,7 @@ use crate::workflow::syntax::{ActionRuns, StepAction};
 use super::Steps;
 use super::scope::{Completed, Post, RunningStep, StepScope};
 
-/// Maximum size in bytes of a local action on another machine, with everything below its folder.
+/// Maximum size in bytes of a local action that is copied from another machine, including everything in its folder.
 const MAX_LOCAL_ACTION: u64 = 2 << 30;
 
 /// How long an interrupted checkout may take to end.
@@ -131,8 +131,8 @@ impl Steps<'_> {
         done
     }
 
-    /// Adds the tools of this machine that an action looks for to the tool cache, if it is one that does. Returns what is
-    /// missing on this machine.
+    /// Adds tools of this machine to the tool cache, if the action looks for tools there. Returns what is missing on
+    /// this machine.
     async fn offer_tools(
         &mut self,
         action: &ResolvedAction,
@@ -165,7 +165,8 @@ impl Steps<'_> {
             Reference::Image(image) => Ok(Used::Image(image, given)),
             Reference::Local(path) => {
                 let folder = job.workspace.join(&path);
-                // On another machine a step may have changed the action. If it is missing, the error below names it.
+                // On another machine a step may have changed the action. If the action is missing, the error below
+                // names it.
                 if let Err(error) = job.sandbox.fetch(&folder, MAX_LOCAL_ACTION).await {
                     tracing::debug!(%error, reference, "a local action is not on the other machine");
                 }
@@ -191,8 +192,8 @@ impl Steps<'_> {
                 if let Some(known) = job.actions.get(reference) {
                     return Ok(Used::Action(Arc::clone(known), given));
                 }
-                // The preflight has fetched every other action; only one written by an earlier step can refer to an
-                // action that is not fetched.
+                // The preflight has fetched all other actions. Only an action written by an earlier step can refer to
+                // one that is not fetched yet.
                 let (action, _) = ResolvedAction::fetch(reference, remote, &job.shared).await?;
                 Ok(Used::Action(Arc::new(action), given))
             }
@@ -223,7 +224,7 @@ impl Steps<'_> {
             Ok(Err(error)) => Completed::failed(error.to_string()),
             Err(end) => {
                 abort.set();
-                // Nothing of it goes on when the step has ended, unless a file system does not answer.
+                // Wait until the work has stopped, unless a file system does not respond.
                 let _ = timeout(ABORT_TIMEOUT, work).await;
                 Completed::of(end)
             }

@@ -212,7 +212,7 @@ async fn a_cancelled_step_gets_term_and_later_kill() {
         let server = format!("{{id: s, name: s, run: {script}, background: true}}");
         let (ran, took) = timed(&[&server, "{name: a, run: sleep 2}", "{name: c, cancel: s}"]).await;
         let sent: Vec<_> = ran.sandbox.signals().into_iter().map(|(signal, _)| signal).collect();
-        // The last one is for what else is in the step's process group.
+        // The last signal kills the rest of the step's process group.
         assert_eq!((sent, took), (signals, expected), "{script}");
         assert_eq!(ran.end.conclusion, Conclusion::Success);
         let reason = ran.steps().into_iter().find(|(name, ..)| name == "s").expect("ended").2;
@@ -301,7 +301,7 @@ async fn a_composite_action_may_run_in_the_background() {
     .await;
     assert_eq!(ran.end.reason, None);
     let seen: Vec<_> = ran.sandbox.launched_with("E").into_iter().map(Option::unwrap_or_default).collect();
-    // Its own steps see the variable at once.
+    // Its own steps see the variable immediately.
     assert_eq!(seen, ["", "", "7", "7"]);
     let started = ran
         .outlet

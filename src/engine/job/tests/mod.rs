@@ -244,8 +244,8 @@ async fn the_steps_of_a_composite_action_share_the_record_of_the_step_that_uses_
     assert_eq!(ran.conclusions()[2], ("Run ./act".to_owned(), Conclusion::Success));
 }
 
-/// Runs a job whose script `make` writes local composite actions with these steps, and whose other scripts print
-/// themselves and exit with the code in their text. The script `sleep` ends when it is interrupted.
+/// Runs a job. Its script `make` writes local composite actions with these steps; all other scripts print themselves
+/// and exit with the code in their text. The script `sleep` ends when it is interrupted.
 async fn run_composites(actions: &[(&'static str, String)], job: &str, cancel_at: &'static str) -> Ran {
     let actions = actions.to_vec();
     let (stop, stopped) = watch::channel(Cancellation::None);

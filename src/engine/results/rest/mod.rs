@@ -1,10 +1,10 @@
 //! The part of GitHub's REST API that actions need about their own repository and run, answered on this machine.
 //!
 //! - [`repository`]: the repository, its refs, commits and files, from git
-//! - [`releases`]: releases that steps make, as records of the run
+//! - [`releases`]: releases created by steps, stored as records of the run
 //! - [`own_run`]: the run, its jobs and artifacts
 //!
-//! What is not among them is refused with the setting that lets GitHub answer instead.
+//! Everything else is refused with the setting that makes GitHub answer instead.
 
 mod own_run;
 mod releases;
@@ -35,11 +35,11 @@ pub(in crate::engine) const GRAPHQL: &str = "/api/graphql";
 /// Maximum number of entries on a page.
 const MAX_PAGE: usize = 100;
 
-/// Who asks, and where.
+/// The service and addresses that a request is answered with.
 struct Context<'c> {
     service: &'c Service,
     links: &'c Links<'c>,
-    /// Address of the API as the client knows it.
+    /// Base address of the API from the client's view.
     base: String,
     /// `owner/name` of the repository.
     name: &'c str,
@@ -77,7 +77,7 @@ pub(super) async fn answer(
     }
 }
 
-/// The refusal of what only GitHub can answer.
+/// Returns the error for a request that only GitHub can answer.
 fn elsewhere(called: &str) -> ServiceError {
     ServiceError::OnlyGitHub(called.to_owned())
 }
@@ -86,8 +86,8 @@ fn json(value: &Value) -> Answer {
     answer::json(StatusCode::OK, value)
 }
 
-/// Returns the page of a list that the request names, with links to the others. `wrap` makes the body of the page and the
-/// number of all entries.
+/// Returns the requested page of a list, with links to the other pages. `wrap` creates the body from the entries of the
+/// page and the total number of entries.
 fn page(all: &[Value], uri: &Uri, base: &str, wrap: impl FnOnce(&[Value], usize) -> Value) -> Answer {
     let number = |name: &str, default: usize| {
         parameter(uri, name).and_then(|text| text.parse().ok()).filter(|number| *number > 0).unwrap_or(default)
@@ -109,7 +109,7 @@ fn page(all: &[Value], uri: &Uri, base: &str, wrap: impl FnOnce(&[Value], usize)
     answer
 }
 
-/// The body of a page that is only a list.
+/// Returns the body of a page that is a plain list.
 fn plain(page: &[Value], _: usize) -> Value {
     Value::Array(page.to_vec())
 }

@@ -38,7 +38,7 @@ pub(super) fn of_run(context: &Context<'_>, rest: &[&str], uri: &Uri) -> Result<
     Ok(Some(answer))
 }
 
-/// Answers a request about an artifact, or with the address of its data.
+/// Answers a request about an artifact: with its description, or the address of its data.
 pub(super) fn artifact(context: &Context<'_>, rest: &[&str]) -> Result<Answer, ServiceError> {
     let missing = || ServiceError::NotFound("artifact");
     let (id, rest) = rest.split_first().ok_or_else(missing)?;
@@ -46,7 +46,7 @@ pub(super) fn artifact(context: &Context<'_>, rest: &[&str]) -> Result<Answer, S
     match rest {
         [] => Ok(json(&described_artifact(context, &artifact))),
         ["zip"] => {
-            // Clients would read a body with the type of JSON, and this answer has no body.
+            // Without a content type: clients would try to parse a body as JSON, but there is none.
             let mut answer = empty(StatusCode::FOUND);
             let link = HeaderValue::from_str(&context.links.read(&Target::Artifact(artifact.id)));
             answer.headers_mut().insert(LOCATION, link.map_err(|_| missing())?);

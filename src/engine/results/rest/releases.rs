@@ -1,4 +1,4 @@
-//! Releases that steps make: records in the folder of the run. Nothing is published.
+//! Releases created by steps, stored in the folder of the run. Nothing is published.
 //!
 //! Each is a folder `releases/<id>/` with its description in `release.json` and its files below `assets/`. The file
 //! `releases/last-id` has the last id that was given.
@@ -61,7 +61,7 @@ struct State {
 }
 
 impl Releases {
-    /// Returns the releases of a run, with those of its earlier attempts.
+    /// Returns the releases of a run, including those of earlier attempts.
     pub(in crate::engine::results) fn new(run: &RunFolder) -> Self {
         let folder = run.path().join("releases");
         let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
@@ -82,7 +82,7 @@ impl Releases {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a release, or changes the one with this id. Returns it.
+    /// Creates a release, or updates the one with this id. Returns the release.
     fn put(&self, id: Option<u64>, given: &Map<String, Value>) -> Result<Value, ServiceError> {
         let mut state = self.state();
         let mut release = if let Some(id) = id {
@@ -139,7 +139,7 @@ impl Releases {
         Ok(())
     }
 
-    /// Adds a file that was uploaded to a folder.
+    /// Adds an uploaded file to a release.
     fn add(&self, id: u64, name: &str, size: u64, data: &Path) -> Result<Value, ServiceError> {
         let mut state = self.state();
         let mut release = state.with_room(id, name)?.clone();
@@ -159,7 +159,7 @@ impl Releases {
         Ok(asset)
     }
 
-    /// Removes a release with its files, or the file of one.
+    /// Removes a release with its files, or one of its files.
     fn remove(&self, id: u64, asset: Option<&Value>) -> Result<(), ServiceError> {
         let mut state = self.state();
         let mut release = state.find(id)?.clone();
@@ -292,7 +292,7 @@ async fn upload(context: &Context<'_>, id: u64, name: &str, request: Request<Inc
     let uploads = &context.service.uploads;
     // Before all of it is sent; and again at its end, when others may have been faster.
     context.service.releases.state().with_room(id, name)?;
-    // The token is that of all jobs of the run.
+    // All jobs of the run share this token.
     let started = uploads.begin("", &format!("release {id} {name}"), MAX_ASSET)?;
     let received = async {
         let upload = uploads.get(&started)?;

@@ -14,7 +14,7 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
-    /// Returns the endpoint with an address: one of this user's, with its certificates, else one without certificates.
+    /// Returns the endpoint with an address. If it is one of the user's endpoints, it includes the certificates.
     pub(super) fn at(address: &str) -> Self {
         let known = candidates().into_iter().find(|endpoint| endpoint.address == address);
         known.unwrap_or_else(|| Self { address: address.to_owned(), certificates: None })
@@ -26,7 +26,7 @@ pub(super) fn candidates() -> Vec<Endpoint> {
     let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let home = std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
     if let Some(address) = set("DOCKER_HOST") {
-        // As the docker CLI: with this variable, TCP is encrypted, and the certificates are in a folder of the user.
+        // As for the docker CLI, this variable enables TLS, and the certificates are in a folder of the user.
         let secure = set("DOCKER_TLS_VERIFY").filter(|_| is_tcp(&address));
         let default = || home.as_ref().map(|home| home.join(".docker"));
         let certificates = secure.and_then(|_| set("DOCKER_CERT_PATH").map(PathBuf::from).or_else(default));
@@ -49,7 +49,7 @@ pub(super) fn candidates() -> Vec<Endpoint> {
     if existing.is_empty() { vec![endpoint(default)] } else { existing }
 }
 
-/// Whether an address is one of TCP, which can be encrypted.
+/// Whether an address uses TCP, which can be encrypted.
 pub(super) fn is_tcp(address: &str) -> bool {
     ["tcp://", "http://", "https://"].iter().any(|scheme| address.starts_with(scheme))
 }

@@ -1,5 +1,5 @@
-//! Folders as tar archives, which pass through while they are made: to copy files to and from an engine on another
-//! machine, and as the context of a build.
+//! Folders as streamed tar archives: to copy files to and from an engine on another machine, and as build
+//! contexts.
 
 use std::ffi::OsStr;
 use std::io::{self, BufWriter, Read, Write};
@@ -19,10 +19,10 @@ pub(super) const MAX_BYTES: u64 = 2 << 30;
 /// Size in bytes of a part of an archive.
 const PART: usize = 64 * 1024;
 
-/// Maximum number of parts that wait for the other side.
+/// Maximum number of parts that wait to be received.
 const MAX_PENDING_PARTS: usize = 8;
 
-/// Why a folder is not packed.
+/// Why a folder cannot be packed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PackError {
     #[error(transparent)]
@@ -35,15 +35,16 @@ pub(super) enum PackError {
     Write(#[from] io::Error),
 }
 
-/// An archive that is being made.
+/// An archive that is being written.
 pub(super) struct Packing(JoinHandle<Result<Vec<PathBuf>, PackError>>);
 
 impl Packing {
-    /// Returns the files that are not in the archive, as they are neither regular files nor folders nor links.
+    /// Waits for the end, and returns the files that were skipped because they are neither regular files nor folders
+    /// nor links.
     ///
     /// # Errors
-    /// A file could not be packed, so that the archive has no end. An archive that the other side did not want to have
-    /// whole is not an error.
+    /// A file could not be packed, so the archive is incomplete. It is not an error if the receiver stopped
+    /// reading.
     pub(super) async fn end(self) -> Result<Vec<PathBuf>, PackError> {
         match self.0.await.map_err(io::Error::other)? {
             Err(PackError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Vec::new()),
@@ -62,8 +63,8 @@ pub(super) fn pack(path: &Path) -> (impl Stream<Item = io::Result<Bytes>> + Send
     )
 }
 
-/// Packs the content of a folder but for what is ignored: regular files of at most [`MAX_BYTES`] bytes together, folders,
-/// and links as links.
+/// Packs the content of a folder except ignored files: folders, links, and regular files of at most [`MAX_BYTES`] bytes
+/// in total.
 pub(super) fn pack_folder(
     root: Folder,
     ignored: Ignored,
@@ -80,7 +81,7 @@ fn packed(
         let mut parts = BufWriter::with_capacity(PART, Parts(sender.clone()));
         let packed = pack(&mut parts);
         if let Err(error) = &packed {
-            // Without it, the other side would take the end of the parts for that of the archive.
+            // Without the error, the receiver would take the end of the parts for the end of the archive.
             let _ = sender.blocking_send(Err(io::Error::other(error.to_string())));
         }
         packed
@@ -90,7 +91,7 @@ fn packed(
 }
 
 fn folder(folder: &Folder, ignored: &Ignored, parts: impl Write) -> Result<Vec<PathBuf>, PackError> {
-    // Whatever a step puts in its place meanwhile.
+    // Through the open folder, whatever a step puts at its path in the meantime.
     let root = folder.path();
     let mut archive = tar::Builder::new(parts);
     archive.follow_symlinks(false);
@@ -110,7 +111,7 @@ fn folder(folder: &Folder, ignored: &Ignored, parts: impl Write) -> Result<Vec<P
             archive.append_path_with_name(entry.path(), name)?;
             continue;
         }
-        // A step that still runs may put something else here, so that only what was opened counts.
+        // A running step may replace this entry, so only what was opened is packed.
         let file = match folder.file(name, Links::Refuse) {
             Err(FileError::NotRegular(_)) => {
                 skipped.push(name.to_owned());
@@ -134,7 +135,7 @@ fn file(path: &Path, parts: impl Write) -> Result<Vec<PathBuf>, PackError> {
     Ok(Vec::new())
 }
 
-/// Appends a file, whose size is taken from what is `left`.
+/// Appends a file, and subtracts its size from `left`.
 fn append<W: Write>(
     archive: &mut tar::Builder<W>,
     name: &Path,
@@ -146,15 +147,15 @@ fn append<W: Write>(
     *left = left.checked_sub(size).ok_or_else(|| PackError::TooLarge { path: name.to_owned() })?;
     let mut header = tar::Header::new_gnu();
     header.set_metadata(&metadata);
-    // A file that becomes longer is cut, and one that becomes shorter is filled, as `tar` does.
+    // As in `tar`, a file that grows meanwhile is cut, and one that shrinks is padded.
     Ok(archive.append_data(&mut header, name, file.chain(io::repeat(0)).take(size))?)
 }
 
-/// Unpacks an archive of the engine that has the file or folder `path`, of at most `limit` bytes. Entries of another name
-/// are skipped, as are those that lead out of the folder above, and devices.
+/// Unpacks an archive of the engine that contains the file or folder `path`, of at most `limit` bytes. Devices, entries
+/// with another name, and entries that lead out of the parent folder are skipped.
 ///
 /// # Errors
-/// The engine does not send it whole, it is larger, or it cannot be written.
+/// The engine does not send the whole archive, it is too large, or it cannot be written.
 pub(super) async fn unpack<E: Into<io::Error>>(
     mut parts: impl Stream<Item = Result<Bytes, E>> + Unpin,
     path: &Path,
@@ -163,7 +164,7 @@ pub(super) async fn unpack<E: Into<io::Error>>(
     let (sender, receiver) = mpsc::channel(MAX_PENDING_PARTS);
     let to = path.to_owned();
     let unpacking = spawn_blocking(move || entries(Received { receiver, part: Bytes::new() }, &to, limit));
-    // Of a small file, most of the archive are its header and its padding.
+    // The archive of a small file consists mostly of its header and padding.
     let (mut left, mut fault) = (limit.saturating_add(PART as u64), None);
     while let Some(part) = parts.next().await {
         let part = part.map_err(Into::into).and_then(|part: Bytes| {
@@ -302,7 +303,7 @@ mod tests {
         assert_eq!(fs::read_to_string(to.path().join("a/link")).expect("there"), "text");
         unpacked(sent(&from.path().join("a/b")), &to.path().join("b"), 4).await.expect("unpacked");
         assert_eq!(fs::read_to_string(to.path().join("b")).expect("there"), "text");
-        // Another name than that which was asked for.
+        // The entry has another name than the requested one.
         unpacked(sent(&from.path().join("a/b")), &to.path().join("c/b/x"), 4).await.expect("skipped");
         assert!(!to.path().join("c").exists());
     }
@@ -315,7 +316,7 @@ mod tests {
         header.set_size(300 << 30);
         header.set_cksum();
         let refused = "big is larger than the limit of 1000 bytes";
-        // By its header, and, if that is wrong, by what arrives.
+        // Detected by the header, or if the header is wrong, by the received bytes.
         let announced = unpacked(header.as_bytes().to_vec(), &to.path().join("big"), 1000).await;
         assert_eq!(announced.expect_err("too large").to_string(), refused);
         let endless = futures_util::stream::repeat_with(|| Ok::<_, io::Error>(Bytes::from_static(&[0; 512])));

@@ -11,11 +11,11 @@ use crate::engine::sandbox::container::ContainerSpec;
 use crate::engine::sandbox::provider::ProviderError;
 use crate::engine::sandbox::shared::SharedFolder;
 
-/// Search path of a process whose image has none, as the engine sets it.
+/// Default search path if the image sets none, the same as the engine's.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Returns the environment of processes from `NAME=VALUE` entries, of which a later one counts. `HOME` is the home folder of
-/// GitHub's runner in a container, whose files live as long as the job.
+/// Returns the environment of processes from `NAME=VALUE` entries, of which the last one wins. `HOME` is the home
+/// folder that GitHub's runner uses in containers, whose files exist as long as the job.
 pub(super) fn environment<'e>(entries: impl IntoIterator<Item = &'e String>) -> Vec<(OsString, OsString)> {
     let pairs = entries.into_iter().filter_map(|entry| entry.split_once('='));
     let mut environment: IndexMap<&str, &str> = pairs.collect();

@@ -23,21 +23,21 @@ use crate::engine::sandbox::provider::ProviderError;
 /// Name of the provider.
 pub(super) const NAME: &str = "docker";
 
-/// How long an engine that answers may take to find out its version: podman asks the package manager of its machine.
+/// How long an engine may take to report its version: podman queries the package manager of its machine.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why a call failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum DockerError {
-    /// No Docker engine answers.
+    /// No Docker engine responds.
     #[error("no container engine answers ({0}): start Docker or podman, or set DOCKER_HOST")]
     Unreachable(String),
-    /// The engine answered before and no longer does.
+    /// The engine responded before, but no longer does.
     #[error("lost the connection to the Docker engine at {address}: {reason}")]
     Lost {
         /// Address of the engine.
         address: String,
-        /// Last answer, or its lack.
+        /// Last error of the connection.
         reason: String,
     },
     /// The image, container, network or volume does not exist.
@@ -84,16 +84,16 @@ impl From<DockerError> for ProviderError {
     }
 }
 
-/// Returns an error of a call with its causes.
+/// Returns the message of an error of a call, including its causes.
 pub(super) fn reason(error: &bollard::errors::Error) -> String {
     match error {
-        // Its own text names only the library.
+        // The message of the error itself only names the library.
         bollard::errors::Error::HyperLegacyError { err } => chain(err),
         other => chain(other),
     }
 }
 
-/// Returns an error with its causes, without repeating the same text.
+/// Returns the message of an error and its causes, without repeating a message.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -121,7 +121,7 @@ impl DockerClient {
     /// of Docker, rootless Docker, or podman.
     ///
     /// # Errors
-    /// No engine answers; the message names each address that was tried.
+    /// No engine responds; the message lists each address that was tried.
     pub async fn find() -> Result<Self, DockerError> {
         let mut tried = Vec::new();
         for endpoint in candidates() {

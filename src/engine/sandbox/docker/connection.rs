@@ -8,7 +8,7 @@ use crate::files;
 use crate::store::folder::RunFolder;
 use crate::store::{StoreError, atomic, seal};
 
-/// Maximum size of the note in bytes.
+/// Maximum size of this file in bytes.
 const MAX_NOTE: u64 = 64 * 1024;
 
 /// A connection that is opened on first use.
@@ -41,8 +41,8 @@ pub(super) fn note(run: &RunFolder, address: &str) -> Result<(), StoreError> {
     atomic::write_unsynced(&path, text.as_bytes()).map_err(StoreError::io("write", path))
 }
 
-/// Returns the address of the Docker engine that a run uses. A note without a valid seal is that of a folder from elsewhere:
-/// its address is that of a stranger, and nothing of the run is there.
+/// Returns the address of the Docker engine that a run uses. A file without a valid seal is ignored: the folder came
+/// from elsewhere, so a stranger may have chosen the address, and the engine has no resources of the run.
 pub(super) fn noted(run: &RunFolder) -> Option<String> {
     let text = files::read_own(&run.engine(), MAX_NOTE).ok()?;
     let (address, seal) = str::from_utf8(&text).ok()?.trim_end().split_once('\n')?;

@@ -2,8 +2,8 @@
 //!
 //! The container has the folder of the job, the tool cache and the actions at the paths of GitHub's runner: as mounts
 //! if the Docker engine is on this machine, else copied as archives. Steps are started by a
-//! [`supervisor`](super::supervisor) in the container, or one by one through Docker's API: without a supervisor, and
-//! those that run beside others.
+//! [`supervisor`](super::supervisor) in the container. Without a supervisor, and for steps that run beside others, they
+//! are started through Docker's API.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -99,7 +99,7 @@ impl JobContainer {
         if let Some(network) = setup.network {
             join(&mut body, network, &container.name);
         }
-        // Given to each process instead: what a container is made with stays in the images that are made of it.
+        // Passed to each process instead: the environment of a container becomes part of the images made from it.
         let given = body.env.take().unwrap_or_default();
         let id = client.start(&setup.labels.name(), body).await?;
         let control = Control { inside: inside(&setup.control), outside: setup.control };
@@ -121,7 +121,8 @@ impl JobContainer {
         Ok(started)
     }
 
-    /// Reads the environment of the image, to which the workflow adds `given`, copies files to an engine elsewhere, and starts the supervisor.
+    /// Reads the environment of the image and adds `given`, copies files to an engine on another machine, and starts
+    /// the supervisor.
     async fn set_up(&mut self, local: bool, supervised: bool, given: &[String]) -> Result<(), ProviderError> {
         let found = self.client.inspect(&self.id).await?;
         if found.state.as_ref().and_then(|state| state.running) != Some(true) {
@@ -292,7 +293,7 @@ impl Sandbox for JobContainer {
 
     fn start<'a>(&'a self, launch: &'a Launch) -> BoxFuture<'a, io::Result<Child>> {
         async move {
-            // The supervisor is for the steps that others wait for: a background step may run as long as the job.
+            // The supervisor is reserved for foreground steps, because a background step may run as long as the job.
             let idle = |supervisor: &&Supervisor| !launch.background && supervisor.is_idle();
             if let Some(supervisor) = self.supervisor.as_ref().filter(idle) {
                 return supervisor.start(launch).await;

@@ -1,8 +1,8 @@
-//! How an engine is reached: over its socket, TCP, TLS, or SSH.
+//! Connects to an engine over its socket, TCP, TLS, or SSH.
 //!
-//! Over SSH, the user's `ssh` starts `docker system dial-stdio` on the other machine, as the docker CLI does: hosts, keys
-//! and jump hosts come from the user's own configuration. It never asks anything, because a worker has no terminal and the
-//! screen needs its own.
+//! Over SSH, the user's `ssh` starts `docker system dial-stdio` on the other machine, as the docker CLI does: hosts,
+//! keys and jump hosts come from the user's own configuration. It never prompts, because a worker has no terminal and
+//! the screen needs its own.
 
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdStream;
@@ -29,11 +29,11 @@ use super::client::reason;
 
 /// How long a Docker engine may take to answer at all.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
-/// The same over SSH, which first connects and logs in.
+/// The same over SSH, which has to connect and log in first.
 const SSH_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time limit for the start of an answer, in seconds.
 const CALL_TIMEOUT_SECONDS: u64 = 120;
-/// How much of what `ssh` writes to its standard error is kept, in bytes.
+/// Maximum number of bytes of the standard error of `ssh` that are kept.
 const MAX_WORDS: u64 = 4096;
 
 /// Why an engine cannot be reached.
@@ -57,10 +57,10 @@ pub(super) enum DialError {
     Silent(Duration),
 }
 
-/// Connects, and waits until the engine answers.
+/// Connects, and waits until the engine responds.
 ///
 /// # Errors
-/// The address is not one of an engine, or no engine answers there.
+/// The address is invalid, or no engine responds there.
 pub(super) async fn dial(endpoint: &Endpoint) -> Result<Docker, DialError> {
     let version = bollard::API_DEFAULT_VERSION;
     let address = endpoint.address.as_str();
@@ -97,11 +97,11 @@ pub(super) async fn dial(endpoint: &Endpoint) -> Result<Docker, DialError> {
     }
 }
 
-/// Starts an `ssh` for each connection. Connections are kept and used again by the client above.
+/// Starts an `ssh` process for each connection. The HTTP client above keeps connections and reuses them.
 #[derive(Clone)]
 struct Dialer {
     arguments: Arc<[String]>,
-    /// What the last `ssh` that failed wrote to its standard error.
+    /// Standard error of the last `ssh` that failed.
     words: Arc<Mutex<String>>,
 }
 
@@ -112,7 +112,7 @@ impl Dialer {
             Some((authority, path)) => (authority, Some(path).filter(|path| !path.is_empty())),
             None => (address, None),
         };
-        // The brackets of an IPv6 address hold colons.
+        // An IPv6 address in brackets contains colons.
         let (host, port) = match authority.rsplit_once(':') {
             Some((host, port)) if port.parse::<u16>().is_ok() && !host.ends_with(':') => (host, Some(port)),
             _ => (authority, None),
@@ -126,7 +126,7 @@ impl Dialer {
         arguments.extend(user.into_iter().flat_map(|user| ["-l".to_owned(), user.to_owned()]));
         arguments.extend(port.into_iter().flat_map(|port| ["-p".to_owned(), port.to_owned()]));
         arguments.extend(["--", host, "docker"].map(str::to_owned));
-        // The other machine's shell reads the words again.
+        // The shell of the other machine parses the words again.
         let quoted = |path: &str| format!("'unix:///{}'", path.replace('\'', r"'\''"));
         arguments.extend(socket.into_iter().flat_map(|path| ["--host".to_owned(), quoted(path)]));
         arguments.extend(["system", "dial-stdio"].map(str::to_owned));
@@ -207,7 +207,7 @@ mod tests {
             ("host/a'; touch b", r"-- host docker --host 'unix:///a'\''; touch b' system dial-stdio"),
             ("build@[::1]:22", "-l build -p 22 -- ::1 docker system dial-stdio"),
             ("[::1]", "-- ::1 docker system dial-stdio"),
-            // An option is a host that ssh cannot find.
+            // An option is treated as a host name, which ssh cannot find.
             ("-oProxyCommand=touch", "-- -oProxyCommand=touch docker system dial-stdio"),
         ] {
             assert_eq!(arguments(address).expect(address), expected);

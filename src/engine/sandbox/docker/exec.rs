@@ -17,7 +17,7 @@ use tokio::time::interval;
 use super::client::{DockerClient, DockerError, reason};
 use crate::engine::sandbox::{Child, Exit, Interrupt, Launch};
 
-/// Time between two checks whether a process has ended while its output is still open.
+/// Interval for checking whether a process has ended while its output is still open.
 const LOOK: Duration = Duration::from_millis(250);
 
 /// Maximum size in bytes of output that waits to be read.
@@ -91,7 +91,7 @@ impl DockerClient {
         Ok(made.id)
     }
 
-    /// Whether a process that was started is still running.
+    /// Whether a started process is still running.
     pub(super) async fn is_running(&self, exec: &str) -> bool {
         self.api.inspect_exec(exec).await.is_ok_and(|found| found.running == Some(true))
     }
@@ -133,7 +133,7 @@ async fn copy(
     loop {
         tokio::select! {
             part = output.next() => match part {
-                // If the reader is gone, the end of the process is still awaited.
+                // Even if the reader is gone, wait for the end of the process.
                 Some(Ok(part)) => drop(writer.write_all(part.as_ref()).await),
                 Some(Err(error)) => {
                     tell.take().map(|tell| tell.send(Err(io::Error::other(engine.cut(reason(&error))))));

@@ -1,5 +1,5 @@
 //! Helper container that makes `localhost` in a job's container lead to services: it runs this program in the network
-//! of the job's container. It mounts the loader and libraries of this process, so it works in any image.
+//! of the job's container. It mounts this program's loader and libraries, so it works with any image.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::engine::services::forward::Route;
 /// Folder of this program and its libraries in the helper container.
 const FOLDER: &str = "/cuelight";
 
-/// Time between two checks whether the helper listens.
+/// Interval for checking whether the helper is listening.
 const READY_POLL: Duration = Duration::from_millis(20);
 
 /// Starts the helper and waits until it listens.

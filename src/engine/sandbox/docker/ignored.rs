@@ -1,7 +1,7 @@
-//! What `.dockerignore` keeps out of a build context, by the rules of Docker's documentation.
+//! Files that `.dockerignore` excludes from a build context, by the rules of Docker's documentation.
 //!
-//! They differ from those of `.gitignore`: every pattern starts at the root of the context, and the last one that matches
-//! a path or a folder above it decides. The crates for `.gitignore` therefore do not fit.
+//! The rules differ from those of `.gitignore`, so its crates cannot be used: every pattern starts at the root of the
+//! context, and the last pattern that matches a path or one of its parent folders decides.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ const FILE: &str = ".dockerignore";
 /// Maximum size of the file in bytes.
 const MAX_FILE: u64 = 1024 * 1024;
 
-/// Why the patterns of a context cannot be used.
+/// Why the ignore patterns of a context are invalid.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum IgnoreError {
     #[error("cannot read {name}: {source}")]
@@ -24,18 +24,18 @@ pub(super) enum IgnoreError {
     Pattern { name: String, line: usize, pattern: String },
 }
 
-/// Patterns of paths that are not in a context. The default ignores nothing.
+/// Patterns of paths that are excluded from a context. The default excludes nothing.
 #[derive(Debug, Default)]
 pub(super) struct Ignored {
     patterns: Vec<Pattern>,
-    /// Names that are sent in any case, as Docker reads them.
+    /// Names that are always sent, because Docker itself reads these files.
     always: Vec<String>,
 }
 
 #[derive(Debug)]
 struct Pattern {
     paths: Regex,
-    /// Whether it starts with `!`: what it matches is in the context again.
+    /// Whether the pattern starts with `!`, so that matching paths are included again.
     is_exception: bool,
 }
 
@@ -57,7 +57,7 @@ impl Ignored {
         Ok(Self { patterns: Vec::new(), always })
     }
 
-    /// Whether a path of the context is left out.
+    /// Whether a path of the context is excluded.
     pub(super) fn has(&self, path: &Path) -> bool {
         if self.always.iter().any(|name| path == Path::new(name)) {
             return false;
@@ -69,7 +69,7 @@ impl Ignored {
         last.is_some_and(|pattern| !pattern.is_exception)
     }
 
-    /// Whether something in a folder that is left out may be in the context all the same.
+    /// Whether an excluded folder may contain paths that are included again.
     pub(super) fn has_exceptions(&self) -> bool {
         self.patterns.iter().any(|pattern| pattern.is_exception)
     }
@@ -91,7 +91,7 @@ fn patterns(name: &str, text: &str) -> Result<Vec<Pattern>, IgnoreError> {
     Ok(all)
 }
 
-/// Removes `.`, `..` and slashes that have no meaning, as Go's `filepath.Clean` does. `None` if nothing is there.
+/// Normalizes a pattern like Go's `filepath.Clean`: removes `.`, `..` and redundant slashes. `None` if nothing is left.
 fn clean(pattern: &str) -> Option<String> {
     let mut parts: Vec<&str> = Vec::new();
     for part in pattern.split('/') {
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn patterns_match_as_dockers_documentation_says() {
-        // The patterns of the documentation, with paths that they match and paths that they do not.
+        // Patterns from the documentation, with paths that match and paths that do not.
         let cases: &[(&str, &[&str], &[&str])] = &[
             ("*/temp*", &["somedir/temporary.txt", "somedir/temp"], &["temp", "a/b/temp"]),
             ("*/*/temp*", &["somedir/subdir/temporary.txt"], &["somedir/temp", "a/b/c/temp"]),

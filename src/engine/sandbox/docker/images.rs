@@ -20,7 +20,7 @@ use crate::engine::sandbox::provider::{ImageBuild, Progress};
 const MAX_PULLS: u32 = 3;
 const PULL_PAUSE: Duration = Duration::from_secs(4);
 
-/// Maximum number of files that are named as left out of a build context.
+/// Maximum number of skipped files of a build context that are named in the log.
 const MAX_SKIPPED: usize = 10;
 
 impl DockerClient {

@@ -38,7 +38,7 @@ pub(super) struct DockerMachine {
     labels: Labels,
     /// Set by the first call to Docker for the job.
     client: OnceCell<DockerClient>,
-    /// Set once the engine no longer answers.
+    /// Set once the engine no longer responds.
     lost: OnceCell<DockerError>,
     network: Option<String>,
     container: Option<Arc<JobContainer>>,

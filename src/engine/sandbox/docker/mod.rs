@@ -1,4 +1,4 @@
-//! Containers of an engine with Docker's API: Docker itself, or podman.
+//! Containers of a Docker-compatible engine: Docker itself, or podman.
 //!
 //! Only the registry of providers uses types of this folder.
 

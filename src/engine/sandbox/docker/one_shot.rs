@@ -109,7 +109,7 @@ async fn follow(
 ) {
     let ends = async {
         while let Some(Ok(part)) = output.next().await {
-            // The reader may be gone; the end of the container is still awaited.
+            // The reader may be gone; still wait for the end of the container.
             let _ = writer.write_all(part.as_ref()).await;
         }
         let _ = writer.shutdown().await;

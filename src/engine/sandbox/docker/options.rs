@@ -12,7 +12,7 @@ use bollard::models::{
 
 use crate::engine::sandbox::container::{Port, PortError};
 
-/// Error of an option that cannot be used.
+/// An invalid option, with the reason.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct OptionError {
     /// The invalid word, as written.

@@ -14,7 +14,8 @@ use super::labels::{JOB, RUN, STATE, state_digest};
 use super::states;
 use crate::engine::sandbox::provider::{Holding, HoldingKind};
 
-/// How long a container that is being removed may stay in its network, and the time between two attempts.
+/// How long to wait for a container to leave its network while it is being removed, and the interval between two
+/// attempts.
 const NETWORK_TIMEOUT: Duration = Duration::from_secs(10);
 const NETWORK_POLL: Duration = Duration::from_millis(100);
 
@@ -59,7 +60,7 @@ impl DockerClient {
         }
         let options = ListImagesOptionsBuilder::default().filters(&filters).build();
         for image in self.api.list_images(Some(options)).await.map_err(failed("images"))? {
-            // An image that lost its tag is listed with this one, or with none.
+            // An image that lost its tag is listed with this placeholder, or without any tag.
             let name = image.repo_tags.into_iter().find(|tag| tag != "<none>:<none>").unwrap_or(image.id);
             found.push(holding(HoldingKind::Image, name.clone(), name, run_of(Some(&image.labels))));
         }

@@ -1,4 +1,4 @@
-//! Whether a Docker engine that has answered still does.
+//! Monitors whether a Docker engine still responds.
 
 use std::time::Duration;
 
@@ -8,19 +8,19 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::client::{DockerClient, DockerError, reason};
 
-/// Time between two questions whether the engine answers.
+/// Interval between two pings of the engine.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How long an engine may take to answer one.
+/// Time limit of a ping.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long an engine may be restarted, and the time between two questions meanwhile.
+/// How long an engine may take to restart, and the interval between two pings meanwhile.
 const RESTART_TIMEOUT: Duration = Duration::from_secs(5);
 const RESTART_POLL: Duration = Duration::from_millis(250);
 
 impl DockerClient {
-    /// Waits until the engine does not answer, and has not done so for about [`RESTART_TIMEOUT`]. A connection that ends is
-    /// noticed at once, and one that is silent after at most [`PING_INTERVAL`].
+    /// Waits until the engine has not responded for about [`RESTART_TIMEOUT`]. A closed connection is noticed at once,
+    /// an unresponsive one after at most [`PING_INTERVAL`].
     pub(super) async fn lost(&self) -> DockerError {
         loop {
             self.quiet().await;
@@ -30,23 +30,23 @@ impl DockerClient {
         }
     }
 
-    /// Waits until the engine is to be asked whether it answers.
+    /// Waits until it is time for the next ping.
     async fn quiet(&self) {
-        // No container has this label: the answer ends with its connection, and has nothing before that.
+        // No container has this label, so nothing arrives until the connection ends.
         let filters = [("label", vec!["dev.cuelight.pulse".to_owned()])].into();
         let mut events = self.api.events(Some(EventsOptionsBuilder::default().filters(&filters).build()));
         let ends = async {
             while let Some(Ok(_)) = events.next().await {}
-            // An engine without events is asked now and then.
+            // An engine without events is pinged at intervals.
             sleep(RESTART_POLL).await;
         };
         let _ = timeout(PING_INTERVAL, ends).await;
     }
 
-    /// Waits for an answer of the engine, which may be restarting.
+    /// Waits until the engine responds, as it may be restarting.
     ///
     /// # Errors
-    /// No engine answers within about [`RESTART_TIMEOUT`].
+    /// The engine does not respond within about [`RESTART_TIMEOUT`].
     pub(super) async fn answers(&self) -> Result<(), DockerError> {
         let since = Instant::now();
         loop {
@@ -58,10 +58,10 @@ impl DockerClient {
         }
     }
 
-    /// Asks the engine once whether it answers.
+    /// Pings the engine once.
     ///
     /// # Errors
-    /// It does not within [`PING_TIMEOUT`].
+    /// The engine does not respond within [`PING_TIMEOUT`].
     pub(super) async fn ping(&self) -> Result<(), DockerError> {
         match timeout(PING_TIMEOUT, self.api.ping()).await {
             Ok(Ok(_)) => Ok(()),
@@ -70,7 +70,7 @@ impl DockerClient {
         }
     }
 
-    /// Returns the error of a connection that ended, or was silent, for this reason.
+    /// Returns the error for a connection that was closed, or on which nothing arrived, with the reason.
     pub(super) fn cut(&self, reason: impl Into<String>) -> DockerError {
         DockerError::Lost { address: self.address().to_owned(), reason: reason.into() }
     }

@@ -21,7 +21,7 @@ use crate::engine::services::forward::Reached;
 use crate::engine::services::{Board, Observation, ServiceHost, StartedService};
 use crate::model::ServiceState;
 
-/// Time between two health checks that cuelight runs because the engine does not.
+/// Interval between two health checks that cuelight runs because the engine does not.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Time before events are requested again after a restart of the engine ended them.

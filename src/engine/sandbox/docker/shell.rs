@@ -94,7 +94,7 @@ impl ContainerShell {
                     None => break,
                 },
                 next = input.recv(), if typing => match next {
-                    // A shell that has ended reads no more input; the end of its output follows.
+                    // A shell that has ended reads no more input, but may still have output.
                     Some(Input::Bytes(bytes)) => typing = typed.write_all(&bytes).await.is_ok() && typed.flush().await.is_ok(),
                     Some(Input::Resized(width, height)) => {
                         self.client.api.resize_exec(&id, ResizeExecOptions { width, height }).await.ok();

@@ -1,11 +1,11 @@
-//! States of containers that podman's answers name and Docker does not have: bollard fails to read them.
+//! Container states that podman reports but Docker does not define, so that bollard fails to parse them.
 
 use bollard::errors::Error;
 use bollard::models::{ContainerStateStatusEnum as Status, HealthStatusEnum};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// Reads an answer once more where it cannot be read, with states that Docker has.
+/// If an answer cannot be parsed, replaces its unknown states and parses it again.
 ///
 /// # Errors
 /// The engine does not answer, or the answer cannot be read for another reason.
@@ -18,7 +18,7 @@ pub(super) fn read_again<T: DeserializeOwned>(answer: Result<T, Error>) -> Resul
     })
 }
 
-/// Replaces unknown states in a container's description, and leaves them out of a list of containers.
+/// Replaces unknown states in the description of a container, and removes them from a list of containers.
 fn mend(answer: &mut Value) {
     for container in answer.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
         container.remove("State");
@@ -27,7 +27,7 @@ fn mend(answer: &mut Value) {
     let Some(state) = answer.get_mut("State").and_then(Value::as_object_mut) else { return };
     let is_running = state.get("Running").and_then(Value::as_bool) == Some(true);
     if let Some(status) = state.get_mut("Status").filter(|status| !is_known::<Status>(status)) {
-        // podman's `stopped` is the time between the end of a container and the cleaning after it.
+        // podman's `stopped` is the state between the end of a container and its cleanup.
         *status = (if is_running { Status::RUNNING } else { Status::EXITED }).as_ref().into();
     }
     if let Some(health) = state.get_mut("Health").and_then(|health| health.get_mut("Status"))
@@ -48,7 +48,7 @@ mod tests {
 
     use super::*;
 
-    /// Returns what bollard makes of an answer.
+    /// Returns the result of parsing an answer with bollard.
     fn answer<T: DeserializeOwned>(contents: &Value) -> Result<T, Error> {
         let contents = contents.to_string();
         serde_json::from_str(&contents).map_err(|error: serde_json::Error| Error::JsonDataError {

@@ -1,8 +1,8 @@
 //! The fast way to start a step in a container: one shell inside it, started once, forks each step.
 //!
 //! It is controlled through FIFOs in a shared folder, without Docker: starting a step takes about a millisecond instead
-//! of 60 ms for `docker exec`, output has the speed of a pipe, and a restart of the engine while the container runs
-//! does not matter. Both sides must share a kernel; if the supervisor does not answer, `docker exec` is used instead.
+//! of 60 ms for `docker exec`, output has the speed of a pipe, and a restart of the engine does not affect running
+//! steps. Both sides must share a kernel; if the supervisor does not respond, `docker exec` is used instead.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -36,21 +36,21 @@ const SCRIPT: &str = include_str!("supervisor.sh");
 /// never listens.
 const READY: Duration = Duration::from_secs(5);
 
-/// Time limit for a step to start: the supervisor is idle then.
+/// Time limit for the idle supervisor to start a step.
 const STARTED: Duration = Duration::from_secs(10);
 
 /// Maximum length in bytes of a line from the supervisor.
 const MAX_STATE: usize = 4096;
 
-/// Maximum number of states that wait to be read. The supervisor waits when there are more.
+/// Maximum number of messages that wait to be read. Further ones block the supervisor.
 const MAX_PENDING_STATES: usize = 16;
 
-/// Maximum size of the script that starts a step, in bytes, for a shell beside it.
+/// Maximum size in bytes of the script that starts a step, when it is read for a shell.
 const MAX_LAUNCH: u64 = 16 * 1024 * 1024;
 
 /// A supervisor that is listening.
 pub(super) struct Supervisor {
-    /// The folder that both sides see. What is in it is the container's to change.
+    /// The shared folder. The container may change its content.
     control: Arc<Folder>,
     commands: Mutex<pipe::Sender>,
     signals: Arc<std::sync::Mutex<File>>,
@@ -121,21 +121,21 @@ impl Supervisor {
     /// Waits until a supervisor listens. `alive` returns whether its process still runs.
     ///
     /// # Errors
-    /// The supervisor ended or did not answer in time.
+    /// The supervisor has ended or did not respond in time.
     pub(super) async fn connect(
         control: Folder,
         alive: impl Fn() -> BoxFuture<'static, bool> + Send,
     ) -> io::Result<Self> {
         let states = pipe::Receiver::from_file(control.fifo_to_read("states")?)?;
-        // Opened for reading too, so that neither open waits for the other side. The supervisor's end of these is at its
-        // end of file once this process is gone, however it went.
+        // Also opened for reading, so that neither side blocks in open. The supervisor sees the end of its FIFO once
+        // this process is gone, however it ended.
         let commands = pipe::Sender::from_file(control.fifo_to_write("commands")?)?;
         let signals = control.fifo_to_write("signals")?;
         let deadline = Instant::now() + READY;
         let mut looked = Instant::now();
         let mut lines = BufReader::new(states);
         let mut line = String::new();
-        // A FIFO that has no writer yet looks like one at its end.
+        // A FIFO without a writer reports the end of file.
         while read_line(&mut lines, &mut line).await? == 0 || !line.ends_with('\n') {
             let now = Instant::now();
             if now > deadline {
@@ -166,7 +166,7 @@ impl Supervisor {
         })
     }
 
-    /// Whether no process runs. A supervisor runs one at a time.
+    /// Whether no process is running. A supervisor runs one process at a time.
     pub(super) fn is_idle(&self) -> bool {
         self.states.try_lock().is_ok()
     }
@@ -180,7 +180,7 @@ impl Supervisor {
         folder.set_own_mode(0o755)?;
         folder.make_fifo("out")?;
         let output = pipe::Receiver::from_file(folder.fifo_to_read("out")?)?;
-        // Only a speed is lost where the user's quota of pipe memory is used up.
+        // If the user's quota of pipe memory is used up, this only costs speed.
         let _ = rustix::pipe::fcntl_setpipe_size(&output, super::super::host::PIPE_SIZE);
         let mut file = folder.create(Path::new("launch"))?;
         file.write_all(&script(launch, number))?;
@@ -191,7 +191,7 @@ impl Supervisor {
         };
         let started: io::Result<_> = started.await;
         if !matches!(started, Ok(Ok(Some(State::Started { .. })))) {
-            // It holds the step's environment.
+            // It contains the step's environment.
             let _ = self.control.remove_folder(Path::new(&name));
         }
         let group = match started? {
@@ -205,7 +205,7 @@ impl Supervisor {
         let signals = Arc::clone(&self.signals);
         let exit = ended(states, number, Arc::clone(&self.control)).boxed();
         let signal = move |interrupt: Interrupt| {
-            // A supervisor that is gone has nothing left to signal.
+            // If the supervisor is gone, there is nothing left to signal.
             let _ = signals
                 .lock()
                 .map(|mut signals| signals.write_all(format!("{} {group}\n", interrupt.name()).as_bytes()));
@@ -237,7 +237,7 @@ fn gone() -> io::Error {
     io::Error::new(io::ErrorKind::BrokenPipe, "the container was stopped or removed, or its engine died")
 }
 
-/// The next state of a process; `None` once the supervisor is gone.
+/// Returns the next message about a process; `None` once the supervisor is gone.
 async fn next(states: &mut mpsc::Receiver<State>, wanted: u64) -> Option<State> {
     loop {
         match states.recv().await? {
@@ -261,7 +261,7 @@ async fn listen(mut lines: BufReader<pipe::Receiver>, say: mpsc::Sender<State>) 
     }
 }
 
-/// Reads a line, or as much of it as a state can have: any process of the container may write there.
+/// Reads a line up to the maximum length of a message, because any process of the container may write to the FIFO.
 async fn read_line(lines: &mut BufReader<pipe::Receiver>, line: &mut String) -> io::Result<usize> {
     lines.take(MAX_STATE.saturating_sub(line.len()) as u64).read_line(line).await
 }

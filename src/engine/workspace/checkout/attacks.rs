@@ -1,4 +1,4 @@
-//! What a repository that was not made by git, or one that holds git, may try through a checkout.
+//! Attacks through a checkout by a crafted repository, or by one that blocks git.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -63,7 +63,7 @@ fn an_interrupted_checkout_leaves_the_workspace_as_it_is() {
 #[test]
 fn a_checkout_that_copies_a_large_file_is_interrupted() {
     let case = Case::new();
-    // No disk has the place for its copy.
+    // The file is larger than any disk that could hold its copy.
     fs::File::create(case.at("from/sparse")).and_then(|file| file.set_len(1 << 42)).expect("made");
     let abort = Abort::default();
     let request = Request { abort: abort.clone(), ..Request::default() };

@@ -1,4 +1,4 @@
-//! Why a workspace could not be filled.
+//! Errors of filling a workspace.
 
 use std::ffi::OsString;
 use std::io;

@@ -14,17 +14,17 @@ use crate::repo::git::Abort;
 /// Number of files up to which one thread copies them all: starting a thread costs as much as copying one or two files.
 const FEW: usize = 64;
 
-/// Number of bytes that are copied between two looks at the interrupt.
+/// Number of bytes that are copied between two checks for an interrupt.
 const PORTION: u64 = 64 * 1024 * 1024;
 
-/// What was copied of a list of files.
+/// Result of copying a list of files.
 #[derive(Debug, Default)]
 pub(super) struct Copied {
     /// Number of files and links.
     pub(super) files: usize,
-    /// Folders that git lists as one entry: submodules, which exist and are empty in the copy.
+    /// Submodules: folders that git lists as one entry. They are created empty in the copy.
     pub(super) submodules: Vec<PathBuf>,
-    /// Repositories and worktrees below the folder that git does not follow into. The copy has nothing of them.
+    /// Repositories and worktrees inside the folder, which git does not follow. They are missing from the copy.
     pub(super) left_out: Vec<PathBuf>,
 }
 
@@ -79,7 +79,8 @@ pub(super) fn clear(folder: &Folder, keep_files: bool) -> io::Result<()> {
     if keep_files && folder.folder(git).is_ok() { folder.remove_folder(git) } else { folder.clear() }
 }
 
-/// Copies a regular file of a git folder if it exists. A link could lead to any file of this machine.
+/// Copies a regular file of a git folder if it exists. Links are not followed, because they could lead to any file of
+/// this machine.
 pub(super) fn copy_if_there(from: &Path, to: &Folder, name: &Path, abort: &Abort) -> io::Result<()> {
     match copy(from, to, name, abort) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -90,7 +91,7 @@ pub(super) fn copy_if_there(from: &Path, to: &Folder, name: &Path, abort: &Abort
 /// Copies a regular file with its permissions. An interrupt is noticed between two portions.
 fn copy(from: &Path, to: &Folder, name: &Path, abort: &Abort) -> io::Result<()> {
     let from = open_own(from)?;
-    // Never a pipe that a step put there, which would hold the copy.
+    // Never opens a FIFO that a step put there, which would block the copy.
     let mut copy = to.create(name)?;
     // The kernel copies, and shares the blocks if the file system supports it.
     while io::copy(&mut (&from).take(PORTION), &mut copy)? == PORTION {
@@ -101,7 +102,7 @@ fn copy(from: &Path, to: &Folder, name: &Path, abort: &Abort) -> io::Result<()> 
     copy.set_permissions(from.metadata()?.permissions())
 }
 
-/// Copies the listed files, as far as they exist. With `keep_files`, the target may have files already.
+/// Copies the listed files that exist. With `keep_files`, the target may already contain files.
 pub(super) fn copy_files(
     from: &Path,
     to: &Folder,
@@ -133,18 +134,18 @@ pub(super) fn copy_files(
     Ok(Copied { files: copied.into_inner(), submodules, left_out })
 }
 
-/// Git lists a submodule by its path, and any other repository with a slash at its end.
+/// Whether git lists a folder as a separate repository: with a trailing slash, unlike a submodule.
 fn is_left_out(folder: &Path) -> bool {
     folder.as_os_str().as_encoded_bytes().ends_with(b"/")
 }
 
-/// What a listed path was.
+/// Kind of a listed path.
 enum Entry {
     /// A file or a link.
     File,
     /// A folder that is a repository.
     Folder,
-    /// Does not exist, or is a FIFO or the like.
+    /// The path does not exist, or is a FIFO or another special file.
     None,
 }
 

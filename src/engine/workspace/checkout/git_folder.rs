@@ -12,8 +12,8 @@ use crate::files::{Links, read_own_text};
 use crate::repo::address::without_credentials;
 use crate::repo::git::Abort;
 
-/// Keys of the repository's git configuration that the copy takes over: how objects are stored, how files are compared,
-/// and where `origin` is.
+/// Keys of the repository's git configuration that are copied: how objects are stored, how files are compared, and the
+/// URL of `origin`.
 const KEPT: &str = r"^(core\.(autocrlf|eol|filemode|symlinks|ignorecase)|extensions\.(objectformat|partialclone)|remote\.origin\.(url|promisor|partialclonefilter))$";
 
 /// Maximum size in bytes of the configuration of a copy.
@@ -34,12 +34,12 @@ pub(in crate::engine) enum Objects {
     Borrowed,
 }
 
-/// Part of the history that the copy has.
+/// Part of the history to include in the copy.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::engine) struct Depth {
-    /// Number of commits on each path back from the one that is checked out, at least 1.
+    /// Number of commits on each path back from the checked-out commit, at least 1.
     pub(in crate::engine) commits: usize,
-    /// Whether the copy has all tags.
+    /// Whether to include all tags.
     pub(in crate::engine) tags: bool,
 }
 
@@ -47,7 +47,7 @@ pub(in crate::engine) struct Depth {
 pub(super) struct Wanted {
     /// Its id.
     pub(super) commit: String,
-    /// The name that the step gave.
+    /// The ref as given by the step.
     pub(super) name: String,
 }
 
@@ -62,7 +62,7 @@ pub(super) struct Origin {
     commit: Option<String>,
     /// Full name of the branch that is checked out; empty for a detached commit.
     branch: String,
-    /// The repository's branches and tags, a line each: id and full name.
+    /// The repository's branches and tags, one per line: id and full name.
     refs: String,
     /// Content of the `config` file.
     config: String,
@@ -105,7 +105,7 @@ impl Origin {
         self.commit.as_deref()
     }
 
-    /// Whether the repository has a part of the history alone.
+    /// Whether the repository has only a part of the history.
     pub(super) fn is_shallow(&self) -> bool {
         self.shallow.exists()
     }
@@ -150,8 +150,8 @@ impl Origin {
         written().map_err(|source| CheckoutError::Write { path: target.path().join(".git"), source })
     }
 
-    /// Brings the objects into the git folder, unless it borrows them. What the repository names as its objects must be that
-    /// in either case: containers see the folders.
+    /// Brings the objects into the git folder, unless it borrows them. Either way, the folders that the repository
+    /// names must contain nothing but objects, because containers can read them.
     pub(super) fn bring_objects(&self, target: &Target, request: &Request) -> Result<(), CheckoutError> {
         let folders = objects::folders(&self.objects)?;
         if request.objects == Objects::Borrowed {
@@ -162,8 +162,8 @@ impl Origin {
         objects::bring(&folders, target, request)
     }
 
-    /// Returns the refs as in a clone: branches become those of `origin`, except for the branch that is checked out. With a
-    /// depth, as after a fetch of one ref: that ref alone, and the tags if they are wanted.
+    /// Returns the refs as in a clone: all branches but the checked-out one become those of `origin`. With a depth, as
+    /// after fetching a single ref: only that ref, and the tags if they are requested.
     fn packed_refs(&self, wanted: Option<&Wanted>, depth: Option<Depth>) -> String {
         let fetched = |name: &str| match depth {
             None => true,
@@ -207,8 +207,8 @@ impl Wanted {
     }
 }
 
-/// Returns the commits that are `depth` commits away from one, itself included: the last ones of a history of that depth.
-/// Empty if the whole history is shorter.
+/// Returns the commits that are `depth` commits away from the start, counting the start: the oldest commits of a
+/// history of that depth. Empty if the whole history is shorter.
 fn boundary(repository: &Path, start: &str, depth: usize, request: &Request) -> Result<Vec<String>, CheckoutError> {
     let read = |args: &[&str], commits: &[String]| -> Result<HashMap<String, Vec<String>>, CheckoutError> {
         let args = ["log", "--format=%H %P"].iter().chain(args).copied().chain(commits.iter().map(String::as_str));
@@ -221,7 +221,7 @@ fn boundary(repository: &Path, start: &str, depth: usize, request: &Request) -> 
     };
     let mut level = vec![start.to_owned()];
     let mut seen: HashSet<String> = level.iter().cloned().collect();
-    // The newest commits are most of those that are wanted, in one call; all of them without merges.
+    // One call reads the newest commits, which are most of the needed ones, or all of them if there are no merges.
     let mut parents = if depth > 1 { read(&[&format!("--max-count={depth}")], &level)? } else { HashMap::new() };
     for _ in 1..depth {
         let missing: Vec<String> = level.iter().filter(|commit| !parents.contains_key(*commit)).cloned().collect();
@@ -263,7 +263,7 @@ fn configuration(kept: &str, repository: &Path) -> String {
     config
 }
 
-/// Adds a submodule that is filled to the configuration of a copy.
+/// Adds a checked-out submodule to the configuration of a copy.
 pub(super) fn add_submodule(target: &Target, name: &str, url: &str) -> Result<(), CheckoutError> {
     let path = Path::new("config");
     let entry =

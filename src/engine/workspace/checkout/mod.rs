@@ -5,8 +5,8 @@
 //! describe` and `git status` work as in the repository. A job cannot change the user's repository through it, not even
 //! with `git push`: the only remote of the copy is the repository's own `origin`.
 //!
-//! Nothing is fetched. A step gets the whole history of the repository here, unless it asks for a depth, and submodules
-//! as they are checked out here.
+//! Nothing is fetched. A step gets the whole history that the repository has here, unless it requests a depth, and
+//! submodules in their current state here.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -32,19 +32,19 @@ pub(in crate::engine) mod sparse;
 #[cfg(test)]
 mod attacks;
 
-/// First line of a file that stands for another one, which Git LFS keeps.
+/// First line of a Git LFS pointer, which stands for the actual file.
 const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
 
 /// Maximum size in bytes of such a file.
 const MAX_LFS_POINTER: u64 = 1024;
 
-/// Maximum number of paths that a message names.
+/// Maximum number of paths to name in a message.
 const NAMED: usize = 5;
 
-/// What a step wants to have checked out.
+/// What a step requests to check out.
 #[derive(Clone, Debug, Default)]
 pub(in crate::engine) struct Request {
-    /// Ref whose files are wanted, instead of those of the working tree.
+    /// Ref to check out instead of the working tree.
     pub(in crate::engine) wanted: Option<String>,
     /// Keep files that earlier steps made in the folder.
     pub(in crate::engine) keep_files: bool,
@@ -54,7 +54,7 @@ pub(in crate::engine) struct Request {
     pub(in crate::engine) sparse: Option<Sparse>,
     /// Submodules that are filled.
     pub(in crate::engine) submodules: Submodules,
-    /// Warn of files whose content Git LFS has not fetched.
+    /// Warn about files whose content Git LFS has not fetched.
     pub(in crate::engine) lfs: bool,
     /// How the copy has the repository's objects.
     pub(in crate::engine) objects: Objects,
@@ -65,12 +65,12 @@ pub(in crate::engine) struct Request {
 }
 
 impl Request {
-    /// Runs git, guarded, until the checkout is interrupted.
+    /// Runs git with guarded access until the checkout is interrupted.
     fn git<A: AsRef<OsStr>>(&self, folder: &Path, args: impl IntoIterator<Item = A>) -> Result<String, GitError> {
         git_until(Some(&self.abort), folder, Access::Guarded, args)
     }
 
-    /// Runs git in the copy, with filters and fetches of the user, until the checkout is interrupted.
+    /// Runs git in the copy, with the user's filters and fetches, until the checkout is interrupted.
     fn git_trusted<A: AsRef<OsStr>>(&self, copy: &Path, args: impl IntoIterator<Item = A>) -> Result<String, GitError> {
         git_until(Some(&self.abort), copy, Access::Trusted, args)
     }
@@ -97,7 +97,7 @@ pub(in crate::engine) enum Submodules {
 pub(in crate::engine) struct CheckedOut {
     /// Lines for the log.
     pub(in crate::engine) lines: Vec<String>,
-    /// What the step asked for and does not have.
+    /// Requests of the step that could not be fulfilled.
     pub(in crate::engine) warnings: Vec<String>,
     /// Id of the commit; empty before the first one.
     pub(in crate::engine) commit: String,
@@ -137,13 +137,13 @@ pub(in crate::engine) fn check_out(
         origin.copy_index(&target, &request.abort)?;
         let bring = || origin.bring_objects(&target, request);
         let copied = if let Some(sparse) = &request.sparse {
-            // Git reads objects for it.
+            // Git reads objects to check out a commit.
             bring()?;
             sparse.set(target.path(), request)?;
             copy_files(repository, target.folder(), &sparse.choose(target.path(), files, request)?, request)?
         } else {
             thread::scope(|scope| {
-                // Many objects take as long as many files.
+                // Many objects take as long as many files, so both are copied in parallel.
                 let brought = scope.spawn(bring);
                 let copied = copy_files(repository, target.folder(), &files, request);
                 brought.join().expect("linking does not panic").and(copied)
@@ -170,12 +170,12 @@ pub(in crate::engine) fn check_out(
     Ok(done)
 }
 
-/// Fills a folder of the workspace that processes of a container may change meanwhile. The copy is made in `apart`, which
-/// they do not see, and moved from there: whatever they put in the place of a folder or file, nothing is read or written
-/// through it. Every user of the container may change the copy.
+/// Fills a folder of the workspace that processes of a container may change in the meantime. The copy is made in
+/// `apart`, which they cannot see, and moved from there: whatever they put in place of a folder or file, nothing is
+/// read or written through it. Every user of the container may change the copy.
 ///
 /// # Errors
-/// Like [`check_out`]; a link is in the path of the folder.
+/// Like [`check_out`], or the path of the folder contains a link.
 pub(in crate::engine) fn check_out_apart(
     repository: &Path,
     workspace: &Path,
@@ -203,7 +203,7 @@ pub(in crate::engine) fn check_out_apart(
     moved
 }
 
-/// Lets every user of a container change a copy.
+/// Allows every user of a container to change a copy.
 fn open_to_all(copy: &Path) {
     for entry in walkdir::WalkDir::new(copy).into_iter().flatten() {
         let Ok(data) = entry.metadata() else { continue };
@@ -216,7 +216,7 @@ fn open_to_all(copy: &Path) {
     }
 }
 
-/// Returns lines for the log about the files that were copied, and about those that were not.
+/// Returns lines for the log about copied and skipped files.
 fn described(repository: &Path, copied: &Copied, request: &Request) -> Vec<String> {
     let count = match copied.files {
         1 => "1 file".to_owned(),
@@ -234,7 +234,7 @@ fn described(repository: &Path, copied: &Copied, request: &Request) -> Vec<Strin
     lines
 }
 
-/// Names paths in a message: the first ones, and how many more there are.
+/// Lists paths in a message: the first few, and the number of further ones.
 fn named<'p>(paths: impl ExactSizeIterator<Item = &'p Path>) -> String {
     let more = paths.len().saturating_sub(NAMED);
     let mut names: Vec<String> =
@@ -245,7 +245,7 @@ fn named<'p>(paths: impl ExactSizeIterator<Item = &'p Path>) -> String {
     names.join(", ")
 }
 
-/// Returns the commit of a ref of the repository.
+/// Resolves a ref of the repository to a commit.
 fn resolve(repository: &Path, wanted: &str, request: &Request) -> Result<Wanted, CheckoutError> {
     // No ref starts with a dash, and git would take it for an option.
     let names =
@@ -272,8 +272,8 @@ fn put_commit(repository: &Path, target: &Path, wanted: &Wanted, request: &Reque
     Ok(())
 }
 
-/// Fills the submodules of a copy with those that are checked out in the repository: with their working trees, or with the
-/// recorded commits for a ref.
+/// Fills the submodules of a copy with those checked out in the repository: with their working trees, or with the
+/// recorded commits if a ref is checked out.
 fn fill_submodules(
     repository: &Path,
     target: &Target,
@@ -282,7 +282,7 @@ fn fill_submodules(
 ) -> Result<(), CheckoutError> {
     let copy = target.path();
     let entries = ["config", "-z", "-f", ".gitmodules", "--get-regexp", r"^submodule\..*\.(path|url)$"];
-    // Fails without that file. Git would follow a link.
+    // Git fails without this file, and would follow a link.
     let has_entries = copy.join(".gitmodules").symlink_metadata().is_ok_and(|data| data.is_file());
     let entries = if has_entries { request.git(copy, entries).unwrap_or_default() } else { String::new() };
     let entries: Vec<_> = entries.split('\0').filter_map(|entry| entry.split_once('\n')).collect();
@@ -302,7 +302,7 @@ fn fill_submodules(
             continue;
         };
         let (from, to) = (repository.join(&path), copy.join(&path));
-        // Without one, git would take the folder for a part of the repository.
+        // Without a git folder, git would treat the folder as a part of the repository.
         if !from.join(".git").exists() {
             done.warnings.push(format!(
                 "the submodule {shown} is left empty: it is not checked out here, run `git submodule update --init \"{shown}\"`"
@@ -345,24 +345,24 @@ fn fill_submodules(
     Ok(())
 }
 
-/// Returns the folder of objects and refs of a repository, without links in its path.
+/// Returns the real path of the folder with the objects and refs of a repository.
 fn common_folder(repository: &Path, request: &Request) -> Result<PathBuf, CheckoutError> {
     let path = git::common_folder(Some(&request.abort), repository)?;
     path.canonicalize().map_err(|source| CheckoutError::Copy { path, source })
 }
 
-/// Whether a path without links is below a folder.
+/// Whether a path is below a folder. Both must be free of links.
 fn is_below(path: &Path, folder: &Path) -> bool {
     folder.canonicalize().is_ok_and(|folder| path.starts_with(folder))
 }
 
-/// Whether there is a link in the part of a path that is below a folder.
+/// Whether the part of a path below a folder contains a link.
 fn has_link(folder: &Path, path: &Path) -> bool {
     path.ancestors().any(|part| !part.as_os_str().is_empty() && folder.join(part).is_symlink())
 }
 
-/// Returns the submodules in the index of a copy, with their recorded commits. Those outside of a sparse checkout do not
-/// count.
+/// Returns the submodules in the index of a copy, with their recorded commits, without those outside of a sparse
+/// checkout.
 fn submodules(target: &Path, request: &Request) -> Result<Vec<(PathBuf, String)>, GitError> {
     let listed = request.git(target, ["ls-files", "-s", "-t", "-z"])?;
     let entries = listed.split('\0').filter_map(|entry| {
@@ -373,7 +373,7 @@ fn submodules(target: &Path, request: &Request) -> Result<Vec<(PathBuf, String)>
     entries.collect()
 }
 
-/// Returns the tracked files of a copy that only point to their content.
+/// Returns the tracked files of a copy that are Git LFS pointers.
 fn lfs_pointers(target: &Target, request: &Request) -> Result<Vec<PathBuf>, GitError> {
     let is_pointer = |path: &PathBuf| {
         let text = target.folder().read(path, Links::Refuse, MAX_LFS_POINTER);
@@ -382,8 +382,8 @@ fn lfs_pointers(target: &Target, request: &Request) -> Result<Vec<PathBuf>, GitE
     Ok(git::files(target.path(), Some(&request.abort))?.into_iter().filter(is_pointer).collect())
 }
 
-/// Resolves a path below the workspace, or returns `None` if it leads out of it, even through a link. The folder that a
-/// step names is emptied, so this must be strict.
+/// Resolves a path below the workspace, or returns `None` if it leads out of it, even through a link. This must be
+/// strict, because the folder that a step names is emptied.
 pub(in crate::engine) fn inside(workspace: &Path, path: &str) -> Option<PathBuf> {
     let mut inside = workspace.to_owned();
     for part in workspace.join(path).strip_prefix(workspace).ok()?.components() {
@@ -527,7 +527,7 @@ mod tests {
         check_out(&from, &to, None).expect("checked out");
         git_with(&to, Access::Trusted, ["push", "-q", "origin", "main:pushed"]).expect("git push");
         assert_eq!(says(&from, "branch --list pushed"), "");
-        // Git does not enter a bare repository by itself here.
+        // Guarded git does not enter a bare repository by itself.
         let pushed = fs::read_to_string(folder.path().join("up.git/refs/heads/pushed")).expect("a branch");
         assert_eq!(pushed.trim(), says(&from, "rev-parse HEAD"));
     }
@@ -830,7 +830,7 @@ mod tests {
         commit(&from);
         let request = Request { keep_files: true, ..Request::default() };
         super::check_out(&from, &to, &request).expect("checked out");
-        // What a step may do meanwhile.
+        // Changes that a step may make in the meantime.
         write(&to, "made", "1");
         write(&to, "a", "changed");
         write(folder.path(), "precious/b", "1");
@@ -853,7 +853,7 @@ mod tests {
         assert_eq!((text("sub/b").as_deref(), text("c").as_deref()), (Some("2"), Some("2")));
         let outer = |name: &str| fs::read_to_string(folder.path().join(name)).expect("there");
         assert_eq!((outer("precious/b").as_str(), outer("precious-file").as_str()), ("1", "1"));
-        // Without a git folder, what is there is not a checkout.
+        // A folder without a git folder is not a checkout.
         fs::remove_dir_all(to.join(".git")).expect("removed");
         super::check_out(&from, &to, &request).expect("checked out");
         assert_eq!(text("made"), None);

@@ -1,9 +1,9 @@
 //! Objects of the repository, for the git folder of a job.
 //!
-//! The git folder of a job on this machine is whole wherever it is mounted: `docker run -v $PWD:/src` does not see the
-//! repository. Git never changes an object, so the folder has hard links to them, like that of a local `git clone`. A
-//! container of a job could change them, so there the folder refers to the repository's objects, which the container has
-//! mounted at their own path and may only read.
+//! The git folder of a job on this machine is complete, so that it also works where only the workspace is mounted, as
+//! in `docker run -v $PWD:/src`. Git never changes an object, so the folder contains hard links to the objects, like a
+//! local `git clone`. A container of a job could change them, so there the folder refers to the repository's objects,
+//! which are mounted read-only at their own path.
 
 use std::fs;
 use std::io;
@@ -15,19 +15,19 @@ use super::files::{Target, copy_if_there};
 use super::git_folder::Objects;
 use crate::files::{Folder, read_text};
 
-/// Returns the folders that have the objects of a repository, without links in their paths: its own, and those that it
-/// borrows from. Containers see them, and a repository can name any folder: each must be part of a git folder and have
+/// Returns the real paths of the folders with the objects of a repository: its own, and those that it borrows from.
+/// Containers can read them, and a repository can name any folder, so each must be part of a git folder and contain
 /// nothing but objects.
 ///
 /// # Errors
-/// One of them is another folder, or cannot be read.
+/// One of them contains something else, or cannot be read.
 pub(crate) fn folders(own: &Path) -> Result<Vec<PathBuf>, CheckoutError> {
     let mut found = vec![checked(own)?];
     let mut next = 0;
     while let Some(folder) = found.get(next).cloned() {
         next += 1;
         let alternates = read_text(&folder.join("info/alternates")).unwrap_or_default();
-        // A relative path is relative to the folder of the objects.
+        // A relative path is relative to the objects folder.
         let others = alternates.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
         for other in others.map(|line| folder.join(line)) {
             // Git ignores one that does not exist.
@@ -43,8 +43,8 @@ pub(crate) fn folders(own: &Path) -> Result<Vec<PathBuf>, CheckoutError> {
     Ok(found)
 }
 
-/// Returns the first of some folders of objects that is neither in the git folder of the repository nor below an `allowed`
-/// one: containers may not read it.
+/// Returns the first objects folder that is neither in the git folder of the repository nor below an `allowed` one.
+/// Containers may not read it.
 pub(crate) fn of_others<'f>(folders: &'f [PathBuf], git_folder: &Path, allowed: &[PathBuf]) -> Option<&'f Path> {
     let own = [git_folder].into_iter().chain(allowed.iter().map(PathBuf::as_path));
     let readable: Vec<PathBuf> = own.filter_map(|folder| folder.canonicalize().ok()).collect();
@@ -94,7 +94,7 @@ pub(super) fn bring(folders: &[PathBuf], target: &Target, request: &Request) -> 
         });
         let mut names = names.map_err(unwritten)?;
         names.retain(|name| name == "pack" || is_loose(name.as_encoded_bytes()));
-        // An object that is packed meanwhile is in one or the other.
+        // Packs come last, so that an object that is packed in the meantime is found in one place or the other.
         names.sort_by_key(|name| name == "pack");
         for name in names {
             request.proceed()?;
@@ -113,7 +113,7 @@ fn bring_files(from: &Path, to: &Folder, request: &Request) -> io::Result<()> {
         }
         let name = entry.file_name();
         let bytes = name.as_encoded_bytes();
-        // Files that git is still writing, and an index over packs that may be gone.
+        // Skips files that git is still writing, and indexes over packs that may be gone.
         if bytes.starts_with(b"tmp_") || bytes.ends_with(b".lock") || bytes.starts_with(b"multi-pack-index") {
             continue;
         }
@@ -126,7 +126,7 @@ fn bring_files(from: &Path, to: &Folder, request: &Request) -> io::Result<()> {
         match linked {
             Ok(()) => {}
             Err(error) if matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound) => {}
-            // No links are wanted, or it is another file system, or a file of another user.
+            // Hard links are not allowed, or the file is on another file system or belongs to another user.
             Err(_) => copy_if_there(&from, to, name, &request.abort)?,
         }
     }

@@ -1,4 +1,4 @@
-//! `sparse-checkout`: a part of the files.
+//! `sparse-checkout`: checks out only some of the files.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::Request;
 use super::error::CheckoutError;
 
-/// Files that the copy has.
+/// Selection of the files in the copy.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(in crate::engine) struct Sparse {
     /// Folders in cone mode, else patterns like those of `.gitignore`.
@@ -18,7 +18,7 @@ pub(in crate::engine) struct Sparse {
 }
 
 impl Sparse {
-    /// Sets the patterns for a git folder. Of its index, entries that the patterns leave out are marked.
+    /// Sets the patterns of a git folder. Entries of its index that the patterns exclude are marked.
     pub(super) fn set(&self, target: &Path, request: &Request) -> Result<(), CheckoutError> {
         let mode = if self.cone { "--cone" } else { "--no-cone" };
         let set = ["sparse-checkout", "set", mode, "--"].into_iter().chain(self.patterns.iter().map(String::as_str));
@@ -26,8 +26,8 @@ impl Sparse {
         Ok(())
     }
 
-    /// Returns the files of a list that the copy has. Git decides on tracked files; new ones belong to it in cone mode by
-    /// their folder, and always without it.
+    /// Returns the files of a list that belong to the copy. Git decides about tracked files. New files belong to it if
+    /// their folder does in cone mode, and always otherwise.
     pub(super) fn choose(
         &self,
         target: &Path,
@@ -35,7 +35,7 @@ impl Sparse {
         request: &Request,
     ) -> Result<Vec<PathBuf>, CheckoutError> {
         let (mut tracked, mut left_out) = (HashSet::new(), HashSet::new());
-        // Names that are no text are not left out.
+        // Names that are not valid UTF-8 are always included.
         for entry in request.git(target, ["ls-files", "-t", "-z"])?.split('\0') {
             let Some((tag, name)) = entry.split_once(' ') else { continue };
             let name = PathBuf::from(OsString::from_vec(name.as_bytes().to_vec()));

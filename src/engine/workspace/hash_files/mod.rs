@@ -1,10 +1,10 @@
-//! `hashFiles`: a hash over the files of a workspace selected by patterns.
+//! `hashFiles`: a hash over the files of a workspace that match patterns.
 //!
-//! Follows the runner's script and `@actions/glob`. Patterns are applied in order, one per line; `!` excludes files
+//! Follows the runner's script and `@actions/glob`. Patterns, one per line, are applied in order; `!` excludes files
 //! again, `#` starts a comment, and everything below a selected folder is selected too. `*`, `?`, `[…]` and `**` are
 //! special; a leading dot is not, and case matters. Files are visited folder by folder in byte order of their names,
-//! starting at the literal prefix of the patterns. The result is the SHA-256 of the files' SHA-256 digests, or empty
-//! without files. Only files inside the workspace count.
+//! starting at the literal prefix of the patterns. The result is the SHA-256 of the files' SHA-256 digests, or an empty
+//! string if there are no files. Only files inside the workspace count.
 
 mod patterns;
 
@@ -30,7 +30,7 @@ const TIMEOUT: Duration = Duration::from_mins(2);
 /// The only option of `hashFiles`; it must be the first argument.
 const FOLLOW_LINKS: &str = "--follow-symbolic-links";
 
-/// Why files cannot be hashed. Words for faults of a pattern are those of GitHub's runner.
+/// Why files cannot be hashed. Messages about patterns are those of GitHub's runner.
 #[derive(Debug, thiserror::Error)]
 enum HashError {
     #[error("Invalid glob option {0}, available option: '{FOLLOW_LINKS}'.")]
@@ -63,7 +63,7 @@ impl HashError {
     }
 }
 
-/// Whether hashing may go on; an error is why not.
+/// Whether hashing may continue; the error tells why not.
 type GoOn<'a> = &'a dyn Fn() -> Result<(), HashError>;
 
 /// Files of a job, for expressions.
@@ -71,7 +71,7 @@ type GoOn<'a> = &'a dyn Fn() -> Result<(), HashError>;
 pub struct WorkspaceFiles {
     root: PathBuf,
     cancel: Option<CancelWatch>,
-    /// Whether the job changes other files than those here, on another machine.
+    /// Whether the files that the job changes are on another machine.
     elsewhere: bool,
 }
 
@@ -82,14 +82,14 @@ impl WorkspaceFiles {
         Self { root: root.to_owned(), cancel: None, elsewhere: false }
     }
 
-    /// The same files, which are read no further once the job is cancelled or its time limit passes. Steps of a job that
-    /// was cancelled before may read them until the job is over.
+    /// Returns the same files, which can no longer be read once the job is cancelled or its time limit passes. Steps of
+    /// a job that was already cancelled may read them until the job is over.
     #[must_use]
     pub(in crate::engine) fn until_cancelled(self, cancel: CancelWatch) -> Self {
         Self { cancel: Some(cancel), ..self }
     }
 
-    /// The same files. If they are `elsewhere`, hashing them fails, as those here may be older.
+    /// Returns the same files. If they are `elsewhere`, hashing fails, because the files here may be outdated.
     #[must_use]
     pub(in crate::engine) fn of_machine(self, elsewhere: bool) -> Self {
         Self { elsewhere, ..self }
@@ -289,7 +289,7 @@ mod tests {
     fn limits_are_noticed_while_nothing_is_selected() {
         let names: Vec<String> = (0..200).flat_map(|n| [format!("many/{n}"), format!("deep/{n}/x")]).collect();
         let folder = workspace(&names.iter().map(String::as_str).collect::<Vec<_>>());
-        // Each link leads to all the others: with links followed, the walk has no end that can be waited for.
+        // Each link leads to all the others: with links followed, the walk would practically never end.
         fs::create_dir(folder.path().join("maze")).unwrap();
         for n in 0..12 {
             symlink(".", folder.path().join(format!("maze/{n}"))).unwrap();

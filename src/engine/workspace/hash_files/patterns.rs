@@ -24,8 +24,8 @@ impl Selection {
         Ok(Self { patterns })
     }
 
-    /// Returns the folders to search, in the order of the patterns, without those below others or outside the
-    /// workspace.
+    /// Returns the folders to search, in the order of the patterns. Folders below others or outside the workspace are
+    /// omitted.
     pub(super) fn starts(&self, workspace: &Path) -> Vec<PathBuf> {
         let literal: Vec<PathBuf> =
             self.patterns.iter().filter(|pattern| !pattern.negated).map(Pattern::literal_path).collect();
@@ -67,7 +67,7 @@ fn names(path: &Path) -> Vec<String> {
 #[derive(Clone)]
 struct Pattern {
     negated: bool,
-    /// Ends in `/`, so it matches folders only, and therefore only the files below them.
+    /// Whether the pattern ends in `/`, so that it matches only folders, and thus only the files below them.
     folders_only: bool,
     segments: Vec<Segment>,
 }
@@ -194,7 +194,7 @@ impl Segment {
     }
 }
 
-/// Returns the name that a segment stands for, or `None` if it has wildcards. A set of one character counts as that
+/// Returns the literal name of a segment, or `None` if it has wildcards. A set with a single character counts as that
 /// character.
 fn literal(text: &str) -> Option<String> {
     let mut name = String::new();

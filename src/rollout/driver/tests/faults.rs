@@ -24,7 +24,7 @@ async fn a_release_that_is_never_healthy_goes_back_by_itself() {
         assert_eq!(record.outcome, Some(Outcome::RolledBack));
         let live = rig.state().last_success().map(|live| live.release.clone());
         assert_eq!(live, Some(release("v1")), "{strategy:?}");
-        // What is there is good to deploy to.
+        // The environment can be deployed to again.
         fs::remove_file(rig.root().join("bad.v2")).expect("removed");
         rig.deployed("v2").await;
     }
@@ -44,7 +44,7 @@ async fn a_smoke_test_that_fails_leaves_the_traffic() {
     let end = going.end.await.expect("no panic");
     let reason = end.reason.expect("a reason");
     assert!(
-        reason.starts_with("step 3/7 (Smoke test of green) failed: bad once; the last answer: exit status: 3"),
+        reason.starts_with("step 3/7 (Smoke test of green) failed: bad once; last answer: exit status: 3"),
         "{reason}"
     );
     assert_eq!(rig.calls(), ["start green 1", "weight blue 100", "drain green 0", "stop green 0"]);
@@ -80,7 +80,7 @@ async fn a_rollback_that_fails_is_left_to_a_person() {
     let folder = rig.request("v1", &Cause::Rollback);
     let end = rig.begin(&folder, "v1", Cause::Rollback, Begin::Forward).end.await.expect("no panic");
     let reason = end.reason.expect("a reason");
-    assert!(reason.contains("a rollback is not undone by itself"), "{reason}");
+    assert!(reason.contains("a failed rollback is not undone automatically"), "{reason}");
     assert_eq!(rig.record(&folder).outcome, Some(Outcome::Failed));
     // The person brings v2 back.
     let again = rig.begin(&folder, "v1", Cause::Rollback, Begin::Back("aborted by olu".to_owned()));
@@ -105,7 +105,7 @@ async fn a_command_that_takes_too_long_is_ended_and_an_end_at_once_leaves_everyt
     going.memory.recorded(|event| matches!(event, Event::ProcessStarted { .. })).await;
     going.stop.send_replace(Stop::AtOnce);
     let end = going.end.await.expect("no panic");
-    assert_eq!(end.reason.as_deref(), Some("ended at once at step 1/2: what is there is left as it is"));
+    assert_eq!(end.reason.as_deref(), Some("stopped immediately at step 1/2: the environment is left as it is"));
     assert_eq!(rig.record(&going.folder).outcome, Some(Outcome::Failed));
 }
 
@@ -145,7 +145,7 @@ async fn a_slot_that_another_machine_has_changed_is_left_as_it_is() {
 #[tokio::test]
 async fn what_fails_before_the_first_step_is_a_failure_that_people_are_notified_of() {
     for (status, expected) in [
-        ("exit 3", "cannot find out what runs: the status command failed: exit status: 3; nothing was changed"),
+        ("exit 3", "cannot determine what is running: the status command failed: exit status: 3; nothing was changed"),
         (
             "echo blue 0000000 2 2 100",
             "production serves the commit 0000000, which is not in the repository here: fetch it, so that there is a way \

@@ -104,7 +104,7 @@ async fn a_deployment_in_the_queue_gives_its_place_to_a_newer_one_and_says_so() 
     let going = rig.deploy("v2");
     going.memory.started(4).await;
     let Reply::Rejected { reason } = going.command(give_way()).await else { panic!("it has begun") };
-    assert_eq!(reason, "it has begun, and does not give up its turn");
+    assert_eq!(reason, "the deployment has begun and keeps its turn");
     going.end.abort();
 }
 

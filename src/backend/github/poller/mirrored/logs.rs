@@ -1,4 +1,4 @@
-//! Logs of the jobs of a mirrored run: which are downloaded, who waits for them, and how they are written.
+//! Downloads the logs of the jobs of a mirrored run, writes them, and replies to those who wait for them.
 
 use std::collections::HashSet;
 use std::fs;
@@ -26,31 +26,31 @@ use super::super::live::{LiveLogs, Tail, Tailed};
 use super::super::{LogFault, PollError};
 use super::{Finished, Mirrored};
 
-/// Maximum size of the log of a job that the user asks for, in bytes.
+/// Maximum size of the log of a job that the user requests, in bytes.
 const MAX_LOG: u64 = 1 << 30;
 
-/// Maximum size of the log of a job that is downloaded unasked, in bytes.
+/// Maximum size of the log of a job that is downloaded automatically, in bytes.
 const MAX_UNASKED_LOG: u64 = 100 << 20;
 
-/// Maximum number of logs of one attempt that are downloaded unasked: those of failed jobs come first.
+/// Maximum number of logs of one attempt that are downloaded automatically, starting with failed jobs.
 const MAX_LOGS: usize = 20;
 
 /// Delays between attempts to get the log of a job that has ended: it appears a few seconds after the end.
 const LOG_DELAYS: [u64; 5] = [2, 4, 8, 15, 30];
 
-/// Who waits for logs.
+/// Receives the result once the logs are loaded.
 pub(super) type Loaded = oneshot::Sender<Result<(), PollError>>;
 
-/// Downloads that someone waits for.
+/// Downloads that a caller waits for.
 pub(super) struct Waiting {
     jobs: HashSet<JobId>,
-    /// Why the first of them that failed has no log.
+    /// Error of the first of them that failed.
     fault: Option<PollError>,
     done: Loaded,
 }
 
 impl Mirrored {
-    /// Asks for the end of a log that was followed.
+    /// Requests the end of a followed log.
     fn ask_end(&mut self, tail: Tail) {
         let (client, remote) = (self.client.clone(), Arc::clone(&self.remote));
         let asking = async move {
@@ -60,7 +60,7 @@ impl Mirrored {
         self.work.push(asking.boxed());
     }
 
-    /// Starts to download logs of jobs that have ended, those of failed jobs first.
+    /// Starts to download the logs of completed jobs, beginning with failed ones.
     pub(super) fn want_logs(&mut self) {
         for tail in self.live.ends(&self.mirror) {
             if self.loading.insert(tail.job.clone()) {
@@ -83,7 +83,7 @@ impl Mirrored {
         }
     }
 
-    /// Downloads logs, and answers once they are there.
+    /// Downloads logs, and replies once they are complete.
     pub(super) fn load_logs(&mut self, jobs: &[JobId], done: Loaded) {
         let run = self.mirror.run();
         let wanted = run.jobs.values().filter(|job| jobs.contains(&job.id) && self.lacks_log(job, job.attempt));
@@ -97,16 +97,16 @@ impl Mirrored {
         self.answer_waiting();
     }
 
-    /// Answers those who wait for downloads that have all ended.
+    /// Replies to callers whose downloads have all ended.
     fn answer_waiting(&mut self) {
         let loading = &self.loading;
         for Waiting { fault, done, .. } in self.waiting.extract_if(.., |waiting| waiting.jobs.is_disjoint(loading)) {
-            // The one who asked may have left.
+            // The caller may be gone.
             let _ = done.send(fault.map_or(Ok(()), Err));
         }
     }
 
-    /// Notes that the log of a job is here, or why not.
+    /// Records that the log of a job was loaded, or why it was not.
     fn loaded(&mut self, id: &JobId, result: Result<(), LogFault>) {
         if let Err(fault) = result {
             tracing::info!(%fault, job = %id, "a job has no log");
@@ -135,21 +135,21 @@ impl Mirrored {
             let fetch = Fetch { client: &client, remote: &remote, priority };
             let mut result = fetch.log(job, &into, limit).await;
             for delay in LOG_DELAYS {
-                // The log is not there yet.
+                // The log is not available yet.
                 if !matches!(&result, Err(ApiError::Refused { status: 404, .. })) {
                     break;
                 }
                 sleep(Duration::from_secs(delay)).await;
                 result = fetch.log(job, &into, limit).await;
             }
-            // Those of jobs that succeeded are asked for with their logs.
+            // Annotations of successful jobs are fetched together with their logs.
             let found = if has_annotations { None } else { fetch.annotations(job).await.ok() };
             Finished::Log { job: id, limit, result, annotations: (job, found) }
         };
         self.work.push(downloading.boxed());
     }
 
-    /// Whether a job of an attempt may have a log at the server that is not here, or not as a whole.
+    /// Whether the server may have a log of this job that is missing or incomplete here.
     fn lacks_log(&self, job: &Job, attempt: u32) -> bool {
         let is_partial = || {
             self.has_live_logs()
@@ -160,7 +160,7 @@ impl Mirrored {
         job.attempt == attempt && job.remote.is_some() && (job.lacks_log() || is_partial())
     }
 
-    /// The file of a job's log while it is downloaded, by the number of the job.
+    /// Returns the path of a job's log during its download, by the number of the job.
     fn log_file(&self, job: u64) -> PathBuf {
         self.mirror.folder().path().join(format!("{job}.download"))
     }
@@ -171,13 +171,13 @@ impl Mirrored {
         let (job, number) = match (result, job.as_ref().and_then(|job| job.remote), job) {
             (Ok(()), Some(number), Some(job)) => (job, number),
             (Err(error), ..) => {
-                // The user asks for it meanwhile.
+                // The user has requested the log in the meantime.
                 let is_asked = self.waiting.iter().any(|waiting| waiting.jobs.contains(&id));
                 if matches!(error, ApiError::TooLarge { .. }) && limit < MAX_LOG && is_asked {
                     self.loading.remove(&id);
                     return self.download(id, MAX_LOG);
                 }
-                // It is asked for again when the run is polled next.
+                // The next poll requests the log again.
                 if error.is_transient() {
                     self.logs.remove(&id);
                 }
@@ -193,14 +193,14 @@ impl Mirrored {
             events
         });
         let split = async move {
-            // A panic of the thread, which is a bug, loses the log and nothing else.
+            // A panic of the thread is a bug, but only loses the log.
             let result = splitting.await.unwrap_or_else(|panic| Err(LogError::Read(io::Error::other(panic))));
             Finished::Split { job: id, attempt, result }
         };
         self.work.push(split.boxed());
     }
 
-    /// Takes an answer at the end of a job whose log was followed.
+    /// Adds the last part of a followed log.
     pub(super) fn take_end(&mut self, tailed: Tailed) -> Result<(), StoreError> {
         let job = tailed.job.clone();
         let (events, next) = self.live.end(&self.mirror, tailed);
@@ -216,7 +216,7 @@ impl Mirrored {
         Ok(())
     }
 
-    /// Takes the events of a log that was split.
+    /// Records the events of a split log.
     pub(super) fn take_split(
         &mut self,
         id: &JobId,
@@ -224,7 +224,7 @@ impl Mirrored {
         result: Result<Vec<Timed>, LogError>,
     ) -> Result<(), StoreError> {
         let result = match result {
-            // The job has been repeated meanwhile.
+            // The job was re-run in the meantime.
             Ok(_) if self.mirror.run().jobs.get(id).is_none_or(|job| job.attempt != attempt) => Ok(()),
             Ok(events) => {
                 self.append(events)?;
@@ -239,7 +239,7 @@ impl Mirrored {
         Ok(())
     }
 
-    /// Whether the server has the logs of jobs that run: Gitea does, GitHub does not.
+    /// Whether the server serves logs of running jobs: Gitea does, GitHub does not.
     pub(super) fn has_live_logs(&self) -> bool {
         self.remote.server == ServerKind::Gitea
     }

@@ -1,4 +1,4 @@
-//! The task of an opened run: it plays the worker of the run's folder.
+//! The task of an opened run. It takes the role of the worker for the run's folder.
 //!
 //! - [`logs`]: the logs of its jobs
 
@@ -40,21 +40,21 @@ use logs::{Loaded, Waiting};
 /// Maximum number of commands that wait for an answer.
 const MAX_COMMANDS: usize = 16;
 
-/// Requests to the task of a run, and where the result goes.
+/// Requests to the task of a run, with the channel for the result.
 pub(super) enum Task {
-    /// Mirror it for more than its state: listen for commands, as a worker does.
+    /// Mirror the run for this purpose, too. For more than its state, listen for commands like a worker.
     Serve(Purpose),
-    /// Ask the server what the run is now.
+    /// Fetch the current state of the run.
     Poll { priority: Priority, done: oneshot::Sender<Result<RunPolled, PollError>> },
-    /// Download the logs of these jobs, if they have ended and have none yet. Without a job, those that are on their way are
-    /// waited for.
+    /// Download the logs of these jobs, if they have ended and have no log yet. Without jobs, wait for the downloads in
+    /// progress.
     LoadLogs { jobs: Vec<JobId>, done: Loaded },
     /// Append an event to the journal.
     Record { event: Box<Event>, done: oneshot::Sender<Result<(), PollError>> },
 }
 
 impl Task {
-    /// Answers a task that is not carried out. The one who asked may have left.
+    /// Replies to a task that is not carried out. The caller may be gone.
     pub(super) fn end(self, result: Result<(), PollError>) {
         match self {
             Self::LoadLogs { done, .. } | Self::Record { done, .. } => drop(done.send(result)),
@@ -64,7 +64,7 @@ impl Task {
     }
 }
 
-/// What a poll of a run brought.
+/// Result of polling a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct RunPolled {
     pub(super) polled: Polled,
@@ -82,20 +82,20 @@ pub(super) struct Mirrored {
     grown: watch::Sender<u64>,
     /// The graph of the workflow file, once it is known.
     graph: Option<Graph>,
-    /// Whether the logs of jobs that have ended are loaded unasked.
+    /// Whether the logs of completed jobs are downloaded automatically.
     loads_logs: bool,
-    /// Numbers of the jobs whose annotations were asked for.
+    /// Numbers of the jobs whose annotations were requested.
     annotated: HashSet<u64>,
-    /// Logs that were asked for in this attempt.
+    /// Logs that were requested in this attempt.
     logs: HashSet<JobId>,
     /// Logs that are being downloaded.
     loading: HashSet<JobId>,
-    /// Who waits for downloads.
+    /// Callers that wait for downloads.
     waiting: Vec<Waiting>,
     live: LiveLogs,
     attempt: u32,
     work: FuturesUnordered<BoxFuture<'static, Finished>>,
-    /// Number of commands in `work`.
+    /// Number of commands that are being sent.
     sending: usize,
     /// Notified when the user has changed the run, so that it is polled soon.
     changed: mpsc::Sender<RunId>,
@@ -115,13 +115,13 @@ enum Finished {
         by: Option<String>,
         answer: oneshot::Sender<Reply>,
     },
-    /// An answer at the end of a job whose log was followed.
+    /// The last part of a followed log whose job has ended.
     End(Tailed),
     Log {
         job: JobId,
         limit: u64,
         result: Result<(), ApiError>,
-        /// Number of the job, and its annotations if they were asked for.
+        /// Number of the job, and its annotations if they were requested.
         annotations: (u64, Option<Vec<Annotation>>),
     },
     Split {
@@ -161,7 +161,7 @@ impl Mirrored {
         }))
     }
 
-    /// Mirrors the run until the sender of `tasks` is dropped. Commands that were taken until then are carried out.
+    /// Mirrors the run until the sender of `tasks` is dropped, and then finishes the accepted commands.
     pub(super) async fn serve(mut self, mut tasks: mpsc::Receiver<Task>) -> Result<(), StoreError> {
         let (asked, mut commands) = mpsc::channel(MAX_COMMANDS);
         let mut server = None;
@@ -194,7 +194,7 @@ impl Mirrored {
         }
         drop(asked);
         if server.is_some() && !is_removed {
-            // Another process that has a command mirrors the run itself.
+            // Another process that has a command for this run can then mirror it itself.
             let _ = fs::remove_file(self.mirror.folder().socket());
         }
         commands.close();
@@ -208,7 +208,7 @@ impl Mirrored {
             is_removed = !self.take(finished)?;
         }
         drop(commands);
-        // Senders that wait for an answer get an error.
+        // Senders that still wait get an error.
         self.work.clear();
         if let Some(server) = server {
             // Ends with the receiver of commands.
@@ -231,7 +231,7 @@ impl Mirrored {
         let annotated = self.annotated.clone();
         let polling = async move {
             let fetch = Fetch { client: &client, remote: &remote, priority };
-            // Before the snapshot, so that it has the steps of every line.
+            // Fetched before the snapshot, so that the snapshot has the step of every line.
             let mut tails = Vec::with_capacity(followed.len());
             for tail in followed {
                 tails.push(tail.ask(&fetch).await);
@@ -266,13 +266,13 @@ impl Mirrored {
                 self.work.push(sending.boxed());
             }
             Err(reason) => {
-                // The client may have left.
+                // The client may be gone.
                 let _ = answer.send(Reply::Rejected { reason: reason.to_string() });
             }
         }
     }
 
-    /// Takes the result of some work. Returns whether the run is still there.
+    /// Handles the result of some work. Returns whether the run still exists.
     fn take(&mut self, finished: Finished) -> Result<bool, StoreError> {
         match finished {
             Finished::Polled { fetched: Ok((fetched, graph)), tails, done } => {
@@ -320,7 +320,7 @@ impl Mirrored {
         Ok(true)
     }
 
-    /// Writes what was fetched.
+    /// Writes fetched data to the folder.
     fn update(&mut self, fetched: &Fetched) -> Result<(), StoreError> {
         let graph = self.graph.get_or_insert_with(|| Graph::new(&fetched.run, None));
         let layout = graph.lay_out(&fetched.jobs, self.mirror.run());
@@ -338,7 +338,7 @@ impl Mirrored {
         fetched.annotations.iter().try_for_each(|(job, all)| self.annotate(*job, all))
     }
 
-    /// Writes the annotations of a job.
+    /// Records the annotations of a job.
     fn annotate(&mut self, number: u64, all: &[Annotation]) -> Result<(), StoreError> {
         self.annotated.insert(number);
         let run = self.mirror.run();
@@ -370,8 +370,8 @@ fn is_removal(command: &Command, reply: Option<&Reply>) -> bool {
     (command, reply) == (&Command::Delete, Some(&Reply::Accepted))
 }
 
-/// Removes what is left of the downloads of a process that was killed: only the process that mirrors a run downloads into
-/// its folder.
+/// Removes partial downloads of a killed process. Only the process that mirrors a run downloads into its
+/// folder.
 fn remove_downloads(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
