@@ -1207,7 +1207,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__run)
-            opts="-e -j -i -s -d -h --event --event-path --event-set --job --matrix --env --input --secret --secret-file --var --remote --fail-fast --max-parallel --in-place --sandbox --skip-unrunnable --offline --debug --trust --detach --json --format --runner --repository --help"
+            opts="-e -j -i -s -d -h --event --event-path --event-set --job --matrix --env --input --secret --secret-file --var --remote --fail-fast --max-parallel --in-place --sandbox --skip-unrunnable --offline --on-failure --hold-minutes --debug --trust --detach --json --format --runner --repository --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -106,7 +106,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand demo" -l into -d 'Unpa
 complete -c cuelight -n "__fish_cuelight_using_subcommand demo" -l deploy -d 'Deploy a service to three environments in Docker instead: rolling, blue-green, canary, and a release that fails'
 complete -c cuelight -n "__fish_cuelight_using_subcommand demo" -l headless -d 'Print lines instead of opening the screen'
 complete -c cuelight -n "__fish_cuelight_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c cuelight -n "__fish_cuelight_using_subcommand attach" -s R -l repository -d 'The repository on a server whose `latest` run, or whose run with this number is meant' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand attach" -s R -l repository -d 'The repository on a server, for `latest` or the number of a run' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand attach" -l all -d 'Let `latest` be the newest run of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand attach" -l json -d 'Print the records, one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand attach" -s h -l help -d 'Print help'
@@ -128,19 +128,19 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -l before -d 'On
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -l all -d 'Runs of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -l json -d 'Print one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s h -l help -d 'Print help'
-complete -c cuelight -n "__fish_cuelight_using_subcommand show" -s R -l repository -d 'The repository on a server whose `latest` run, or whose run with this number is meant' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand show" -s R -l repository -d 'The repository on a server, for `latest` or the number of a run' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand show" -l all -d 'Let `latest` be the newest run of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand show" -l diff -d 'Print the uncommitted changes that the run used'
 complete -c cuelight -n "__fish_cuelight_using_subcommand show" -l json -d 'Print JSON'
 complete -c cuelight -n "__fish_cuelight_using_subcommand show" -s h -l help -d 'Print help'
-complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -s R -l repository -d 'The repository on a server whose `latest` run, or whose run with this number is meant' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -s R -l repository -d 'The repository on a server, for `latest` or the number of a run' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -s j -l job -d 'Only this job' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -s s -l step -d 'Only the step with this number or name' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -l all -d 'Let `latest` be the newest run of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -l failed -d 'Only what failed: the lines around the first error of each failed step, and why jobs did not start'
 complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -l all-lines -d 'With --failed, all lines of each failed step'
 complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -s h -l help -d 'Print help'
-complete -c cuelight -n "__fish_cuelight_using_subcommand artifacts" -s R -l repository -d 'The repository on a server whose `latest` run, or whose run with this number is meant' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand artifacts" -s R -l repository -d 'The repository on a server, for `latest` or the number of a run' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand artifacts" -l download -d 'Download these artifacts, or all of them' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand artifacts" -l dir -d 'Folder for the downloads' -r -F
 complete -c cuelight -n "__fish_cuelight_using_subcommand artifacts" -l all -d 'Let `latest` be the newest run of all repositories'
@@ -174,7 +174,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand tools; and __fish_seen
 complete -c cuelight -n "__fish_cuelight_using_subcommand tools; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand tools; and __fish_seen_subcommand_from remove" -l json -d 'Print one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand tools; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help'
-complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -s R -l repository -d 'The repository on a server whose `latest` run, or whose run with this number is meant' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -s R -l repository -d 'The repository on a server, for `latest` or the number of a run' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -l expr -d 'Explain this expression instead, with or without `${{ }}`' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -l contexts -d 'Contexts of the expression: a file with a JSON object, or `-` for standard input' -r -F
 complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -l all -d 'Let `latest` be the newest run of all repositories'
@@ -216,7 +216,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand workflow; and __fish_s
 complete -c cuelight -n "__fish_cuelight_using_subcommand workflow; and __fish_seen_subcommand_from disable" -s R -l repository -d 'The repository [default: `GH_REPO`, or that of the current folder\'s remotes]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand workflow; and __fish_seen_subcommand_from disable" -l json -d 'Print JSON'
 complete -c cuelight -n "__fish_cuelight_using_subcommand workflow; and __fish_seen_subcommand_from disable" -s h -l help -d 'Print help'
-complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -s R -l repository -d 'The repository on a server whose `latest` run, or whose run with this number is meant' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -s R -l repository -d 'The repository on a server, for `latest` or the number of a run' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -l yes -d 'Skip the question for this production environment, of a deployment' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -s s -l secret -d 'A secret that the run had; without a value it is taken from the environment' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -l all -d 'Let `latest` be the newest run of all repositories'
@@ -286,35 +286,35 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_s
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue" -f -a "retry" -d 'Run the step again'
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue" -f -a "skip" -d 'Count the step as a success, and run the steps after it'
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue" -f -a "continue" -d 'Let the step fail, as without a hold'
-complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from list" -s R -l repository -d 'The repository on a server whose `latest` run, or whose run with this number is meant' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from list" -s R -l repository -d 'The repository on a server, for `latest` or the number of a run' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from list" -s j -l job -d 'The job: its id, key or name [default: all jobs with a held step]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from list" -l all -d 'Let `latest` be the newest run of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from list" -l json -d 'Print one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
-complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from retry" -s R -l repository -d 'The repository on a server whose `latest` run, or whose run with this number is meant' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from retry" -s R -l repository -d 'The repository on a server, for `latest` or the number of a run' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from retry" -s j -l job -d 'The job: its id, key or name [default: all jobs with a held step]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from retry" -l all -d 'Let `latest` be the newest run of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from retry" -l json -d 'Print one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from retry" -s h -l help -d 'Print help'
-complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from skip" -s R -l repository -d 'The repository on a server whose `latest` run, or whose run with this number is meant' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from skip" -s R -l repository -d 'The repository on a server, for `latest` or the number of a run' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from skip" -s j -l job -d 'The job: its id, key or name [default: all jobs with a held step]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from skip" -l all -d 'Let `latest` be the newest run of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from skip" -l json -d 'Print one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from skip" -s h -l help -d 'Print help'
-complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from continue" -s R -l repository -d 'The repository on a server whose `latest` run, or whose run with this number is meant' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from continue" -s R -l repository -d 'The repository on a server, for `latest` or the number of a run' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from continue" -s j -l job -d 'The job: its id, key or name [default: all jobs with a held step]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from continue" -l all -d 'Let `latest` be the newest run of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from continue" -l json -d 'Print one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from continue" -s h -l help -d 'Print help'
-complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -s R -l repository -d 'The repository on a server whose `latest` run, or whose run with this number is meant' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -s R -l repository -d 'The repository on a server, for `latest` or the number of a run' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -l service -d 'Open the shell in the container of this service of a running job' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -s s -l secret -d 'A secret that the run had, for the step\'s environment; without a value it is taken from the environment' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -l all -d 'Let `latest` be the newest run of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -s h -l help -d 'Print help'
-complete -c cuelight -n "__fish_cuelight_using_subcommand replay" -s R -l repository -d 'The repository on a server whose `latest` run, or whose run with this number is meant' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand replay" -s R -l repository -d 'The repository on a server, for `latest` or the number of a run' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand replay" -l all -d 'Let `latest` be the newest run of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand replay" -s h -l help -d 'Print help'
-complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -s R -l repository -d 'The repository on a server whose `latest` run, or whose run with this number is meant' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -s R -l repository -d 'The repository on a server, for `latest` or the number of a run' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -l at -d 'Seconds after the start of the run [default: its end]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -l size -d 'Size in columns and rows' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand screenshot" -l format -d 'Output format' -r -f -a "text\t'Plain text'

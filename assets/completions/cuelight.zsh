@@ -54,7 +54,7 @@ hold\:"The job waits, with its machine, services and files"))' \
 '--format=[\`json\`\: log lines and the result as JSON lines]:FORMAT:_default' \
 '--runner=[\`host\`\: every job on this machine and in place, for any \`runs-on\`]:RUNNER:_default' \
 '--repository=[The repository'\''s owner/name]:REPOSITORY:_default' \
-'(-e --event --event-path --event-set -j --job --matrix --env -s --secret --secret-file --var --max-parallel --in-place --sandbox --skip-unrunnable --offline --debug -d --detach)--remote[Run the files of this repository, as they are, on its server\: they are pushed to a temporary branch, and the workflow is started there]' \
+'(-e --event --event-path --event-set -j --job --matrix --env -s --secret --secret-file --var --max-parallel --in-place --sandbox --skip-unrunnable --offline --on-failure --hold-minutes --debug -d --detach)--remote[Run the files of this repository, as they are, on its server\: they are pushed to a temporary branch, and the workflow is started there]' \
 '--fail-fast[With --remote, cancel the run when the first job has failed]' \
 '--in-place[Run in the repository'\''s folder itself instead of a private copy per job]' \
 '--skip-unrunnable[Let the run succeed without the jobs whose \`runs-on\` needs another machine]' \
@@ -82,8 +82,8 @@ aura\:"A Python service\: needs Docker, Python 3.11, Node.js, and actions from g
 ;;
 (attach)
 _arguments "${_arguments_options[@]}" : \
-'(--all)-R+[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
-'(--all)--repository=[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
+'(--all)-R+[The repository on a server, for \`latest\` or the number of a run]:[HOST/]OWNER/NAME:_default' \
+'(--all)--repository=[The repository on a server, for \`latest\` or the number of a run]:[HOST/]OWNER/NAME:_default' \
 '--all[Let \`latest\` be the newest run of all repositories]' \
 '--json[Print the records, one JSON object per line]' \
 '-h[Print help]' \
@@ -131,8 +131,8 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (show)
 _arguments "${_arguments_options[@]}" : \
-'(--all)-R+[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
-'(--all)--repository=[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
+'(--all)-R+[The repository on a server, for \`latest\` or the number of a run]:[HOST/]OWNER/NAME:_default' \
+'(--all)--repository=[The repository on a server, for \`latest\` or the number of a run]:[HOST/]OWNER/NAME:_default' \
 '--all[Let \`latest\` be the newest run of all repositories]' \
 '(--json)--diff[Print the uncommitted changes that the run used]' \
 '--json[Print JSON]' \
@@ -143,8 +143,8 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (logs)
 _arguments "${_arguments_options[@]}" : \
-'(--all)-R+[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
-'(--all)--repository=[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
+'(--all)-R+[The repository on a server, for \`latest\` or the number of a run]:[HOST/]OWNER/NAME:_default' \
+'(--all)--repository=[The repository on a server, for \`latest\` or the number of a run]:[HOST/]OWNER/NAME:_default' \
 '-j+[Only this job]:JOB:_default' \
 '--job=[Only this job]:JOB:_default' \
 '-s+[Only the step with this number or name]:STEP:_default' \
@@ -159,8 +159,8 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (artifacts)
 _arguments "${_arguments_options[@]}" : \
-'(--all)-R+[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
-'(--all)--repository=[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
+'(--all)-R+[The repository on a server, for \`latest\` or the number of a run]:[HOST/]OWNER/NAME:_default' \
+'(--all)--repository=[The repository on a server, for \`latest\` or the number of a run]:[HOST/]OWNER/NAME:_default' \
 '*--download=[Download these artifacts, or all of them]::NAME:_default' \
 '--dir=[Folder for the downloads]:DIR:_files' \
 '--all[Let \`latest\` be the newest run of all repositories]' \
@@ -260,8 +260,8 @@ esac
 ;;
 (explain)
 _arguments "${_arguments_options[@]}" : \
-'(--all)-R+[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
-'(--all)--repository=[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
+'(--all)-R+[The repository on a server, for \`latest\` or the number of a run]:[HOST/]OWNER/NAME:_default' \
+'(--all)--repository=[The repository on a server, for \`latest\` or the number of a run]:[HOST/]OWNER/NAME:_default' \
 '()--expr=[Explain this expression instead, with or without \`\${{ }}\`]:EXPR:_default' \
 '--contexts=[Contexts of the expression\: a file with a JSON object, or \`-\` for standard input]:FILE:_files' \
 '--all[Let \`latest\` be the newest run of all repositories]' \
@@ -374,8 +374,8 @@ esac
 ;;
 (resume)
 _arguments "${_arguments_options[@]}" : \
-'(--all)-R+[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
-'(--all)--repository=[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
+'(--all)-R+[The repository on a server, for \`latest\` or the number of a run]:[HOST/]OWNER/NAME:_default' \
+'(--all)--repository=[The repository on a server, for \`latest\` or the number of a run]:[HOST/]OWNER/NAME:_default' \
 '*--yes=[Skip the question for this production environment, of a deployment]:ENV:_default' \
 '*-s+[A secret that the run had; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
 '*--secret=[A secret that the run had; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
@@ -544,8 +544,8 @@ _arguments "${_arguments_options[@]}" : \
         case $line[1] in
             (list)
 _arguments "${_arguments_options[@]}" : \
-'(--all)-R+[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
-'(--all)--repository=[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
+'(--all)-R+[The repository on a server, for \`latest\` or the number of a run]:[HOST/]OWNER/NAME:_default' \
+'(--all)--repository=[The repository on a server, for \`latest\` or the number of a run]:[HOST/]OWNER/NAME:_default' \
 '-j+[The job\: its id, key or name \[default\: all jobs with a held step\]]:JOB:_default' \
 '--job=[The job\: its id, key or name \[default\: all jobs with a held step\]]:JOB:_default' \
 '--all[Let \`latest\` be the newest run of all repositories]' \
@@ -557,8 +557,8 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (retry)
 _arguments "${_arguments_options[@]}" : \
-'(--all)-R+[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
-'(--all)--repository=[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
+'(--all)-R+[The repository on a server, for \`latest\` or the number of a run]:[HOST/]OWNER/NAME:_default' \
+'(--all)--repository=[The repository on a server, for \`latest\` or the number of a run]:[HOST/]OWNER/NAME:_default' \
 '-j+[The job\: its id, key or name \[default\: all jobs with a held step\]]:JOB:_default' \
 '--job=[The job\: its id, key or name \[default\: all jobs with a held step\]]:JOB:_default' \
 '--all[Let \`latest\` be the newest run of all repositories]' \
@@ -570,8 +570,8 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (skip)
 _arguments "${_arguments_options[@]}" : \
-'(--all)-R+[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
-'(--all)--repository=[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
+'(--all)-R+[The repository on a server, for \`latest\` or the number of a run]:[HOST/]OWNER/NAME:_default' \
+'(--all)--repository=[The repository on a server, for \`latest\` or the number of a run]:[HOST/]OWNER/NAME:_default' \
 '-j+[The job\: its id, key or name \[default\: all jobs with a held step\]]:JOB:_default' \
 '--job=[The job\: its id, key or name \[default\: all jobs with a held step\]]:JOB:_default' \
 '--all[Let \`latest\` be the newest run of all repositories]' \
@@ -583,8 +583,8 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (continue)
 _arguments "${_arguments_options[@]}" : \
-'(--all)-R+[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
-'(--all)--repository=[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
+'(--all)-R+[The repository on a server, for \`latest\` or the number of a run]:[HOST/]OWNER/NAME:_default' \
+'(--all)--repository=[The repository on a server, for \`latest\` or the number of a run]:[HOST/]OWNER/NAME:_default' \
 '-j+[The job\: its id, key or name \[default\: all jobs with a held step\]]:JOB:_default' \
 '--job=[The job\: its id, key or name \[default\: all jobs with a held step\]]:JOB:_default' \
 '--all[Let \`latest\` be the newest run of all repositories]' \
@@ -600,8 +600,8 @@ esac
 ;;
 (shell)
 _arguments "${_arguments_options[@]}" : \
-'(--all)-R+[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
-'(--all)--repository=[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
+'(--all)-R+[The repository on a server, for \`latest\` or the number of a run]:[HOST/]OWNER/NAME:_default' \
+'(--all)--repository=[The repository on a server, for \`latest\` or the number of a run]:[HOST/]OWNER/NAME:_default' \
 '--service=[Open the shell in the container of this service of a running job]:NAME:_default' \
 '*-s+[A secret that the run had, for the step'\''s environment; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
 '*--secret=[A secret that the run had, for the step'\''s environment; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
@@ -614,8 +614,8 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (replay)
 _arguments "${_arguments_options[@]}" : \
-'(--all)-R+[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
-'(--all)--repository=[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
+'(--all)-R+[The repository on a server, for \`latest\` or the number of a run]:[HOST/]OWNER/NAME:_default' \
+'(--all)--repository=[The repository on a server, for \`latest\` or the number of a run]:[HOST/]OWNER/NAME:_default' \
 '--all[Let \`latest\` be the newest run of all repositories]' \
 '-h[Print help]' \
 '--help[Print help]' \
@@ -624,8 +624,8 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (screenshot)
 _arguments "${_arguments_options[@]}" : \
-'(--all)-R+[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
-'(--all)--repository=[The repository on a server whose \`latest\` run, or whose run with this number is meant]:[HOST/]OWNER/NAME:_default' \
+'(--all)-R+[The repository on a server, for \`latest\` or the number of a run]:[HOST/]OWNER/NAME:_default' \
+'(--all)--repository=[The repository on a server, for \`latest\` or the number of a run]:[HOST/]OWNER/NAME:_default' \
 '--at=[Seconds after the start of the run \[default\: its end\]]:SECONDS:_default' \
 '--size=[Size in columns and rows]:SIZE:_default' \
 '--format=[Output format]:FORMAT:((text\:"Plain text"
