@@ -361,7 +361,7 @@ fn after_an_interruption_nothing_is_called_live_and_a_later_deployment_closes_it
     let running = shop.running("staging");
     shop.call(&["abort", "staging"]).expect(3, &["no deployment to staging is in progress"]);
     let resumed = shop.call(&["resume", &run]);
-    assert!(resumed.text().contains("a later deployment, of v1 "), "{}", resumed.text());
+    assert!(resumed.text().contains("superseded by a later deployment of v1 "), "{}", resumed.text());
     assert_eq!(shop.running("staging"), running, "nothing is touched");
     shop.call(&["env", "staging"]).expect(0, &["live: v1 "]);
 }

@@ -336,7 +336,7 @@ mod tests {
         // An unreachable server only adds a remark; a copy without its `.completed` marker is ignored.
         drop(server);
         let again = store(cache.path(), &address, false).folder(&remote("o/n@v1")).await.expect("kept");
-        assert!(again.remark.expect("a remark").contains("does not answer"));
+        assert!(again.remark.expect("a remark").contains("does not respond"));
         fs::remove_file(format!("{}.completed", tag.folder.display())).expect("there");
         assert!(store(cache.path(), &address, true).folder(&remote("o/n@v1")).await.is_err());
     }
