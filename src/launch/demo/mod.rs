@@ -135,8 +135,8 @@ impl Project {
     /// The folder has other content or cannot be written, or git is missing.
     pub fn unpack(self, folder: &Path) -> Result<(), DemoError> {
         let failed = |source: io::Error| DemoError::Write { folder: folder.to_owned(), source };
-        let is_ours = |(name, text, _): &File| fs::read_to_string(folder.join(name)).is_ok_and(|found| found == *text);
-        if self.files().iter().all(is_ours) && folder.join(".git").exists() {
+        if self.files().iter().all(|(name, text, _)| is_there(&folder.join(name), text)) && folder.join(".git").exists()
+        {
             return Ok(());
         }
         if folder.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
@@ -163,6 +163,11 @@ impl Project {
         let vars: IndexMap<_, _> = service.into_iter().collect();
         LaunchRequest { vars, trust: true, ..LaunchRequest::new(folder, workflow, "push") }
     }
+}
+
+/// Whether a file has this text.
+fn is_there(path: &Path, text: &str) -> bool {
+    fs::read_to_string(path).is_ok_and(|found| found == text)
 }
 
 /// Writes a file, and the folders above it.

@@ -15,7 +15,7 @@ use crate::repo::git::{self, GitError};
 use crate::rollout::target::docker::{DockerFault, ensure_built};
 use crate::store::folder::RunsDir;
 
-use super::{DemoError, commit, write};
+use super::{DemoError, commit, is_there, write};
 
 /// Name of the folder beside the runs.
 const NAME: &str = "demo-deploy";
@@ -178,9 +178,7 @@ fn visit(port: u16) -> io::Result<()> {
 /// Writes the project into a folder and makes it a repository with a tag for each release. An existing copy is kept.
 fn unpack(folder: &Path) -> Result<(), TourError> {
     let failed = |source: io::Error| DemoError::Write { folder: folder.to_owned(), source };
-    let is_ours =
-        || FILES.iter().all(|(name, text)| fs::read_to_string(folder.join(name)).is_ok_and(|found| found == *text));
-    if is_ours()
+    if FILES.iter().all(|(name, text)| is_there(&folder.join(name), text))
         && RELEASES.iter().all(|release| git::git(folder, ["rev-parse", "--quiet", "--verify", release]).is_ok())
     {
         return Ok(());

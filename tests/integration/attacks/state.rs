@@ -68,19 +68,14 @@ fn no_command_waits_for_or_follows_what_stands_in_the_place_of_a_file() {
 }
 
 /// Files of the source that open others by their path, and why those are not made by a step.
-const OPEN_BY_PATH: [(&str, &str); 14] = [
+const OPEN_BY_PATH: [(&str, &str); 9] = [
     ("config/mod.rs", "the user's settings"),
-    ("engine/job/folders.rs", "in a folder that was made just before"),
-    ("engine/results/oidc.rs", "made, and not opened if it exists"),
     ("engine/sandbox/docker/address.rs", "Docker's settings of the user"),
     ("engine/sandbox/docker/forward.rs", "of the kernel"),
     ("engine/sandbox/host.rs", "of the kernel"),
-    ("engine/tools/cache.rs", "in a folder that was made just before"),
     ("engine/tools/venv.rs", "in a folder that was made just before, after a look at the source"),
-    ("engine/workspace/checkout/files.rs", "in a folder that no step can reach, after a look at the source"),
-    ("engine/workspace/checkout/git_folder.rs", "in a folder that no step can reach"),
-    ("engine/workspace/checkout/mod.rs", "in a folder that no step can reach"),
-    ("launch/demo.rs", "in the folder of the demo"),
+    ("launch/demo/mod.rs", "in the folder of the demo"),
+    ("rollout/ledger.rs", "of the kernel"),
     ("rollout/shell.rs", "of the kernel"),
     ("worker/control.rs", "a folder"),
 ];
