@@ -29,8 +29,9 @@
 //! # Adding a backend
 //!
 //! Create a folder here and implement [`Backend`] in it. Apart from that, declare the module in this file, and add a
-//! variant and a line to [`registry`]; `cli/screen/mod.rs` decides when to open it. A backend with mirrors also adds a
-//! kind of [`WorkSpec`](crate::store::spec::WorkSpec) that contains the server's address of the run.
+//! variant and a line to [`registry`]; `cli/screen/mod.rs` decides when to open it. A server whose
+//! runs are mirrored needs no backend of its own: it is a kind of server of [`github`], and its runs are a
+//! [`WorkSpec::Remote`](crate::store::spec::WorkSpec::Remote).
 
 use std::sync::Arc;
 

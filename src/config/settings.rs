@@ -36,7 +36,7 @@ pub(super) struct UnknownSetting {
     near: Option<&'static str>,
 }
 
-/// Configuration files, in the order in which they are read. A later file overrides an earlier one.
+/// Configuration files, in the order in which they are read. [`InRepository`] limits what the second may change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Layer {
     /// The user's `config.toml`.

@@ -37,12 +37,12 @@ const PROCESS_ENTRIES: &[(&str, &str)] = &[
     ("cli/forward.rs", "crate::engine::services::forward"),
 ];
 
-/// Paths that only some folders may use. The crates `kube` and `octocrab` are planned.
+/// Paths that only some folders may use. The crate `kube` is planned.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("bollard", &["engine/sandbox/docker", "rollout/target/docker"]),
     // The providers, and the target that shares their connection.
     ("crate::engine::sandbox::docker", &["engine/sandbox", "rollout/target/docker", "launch/clean.rs"]),
-    ("kube", &["engine/sandbox/kubernetes", "rollout/targets/kubernetes"]),
+    ("kube", &["engine/sandbox/kubernetes", "rollout/target/kubernetes"]),
     ("octocrab", &["backend/github/client"]),
     ("hyper", &["engine/results"]),
     ("ring", &["engine/results/oidc.rs"]),

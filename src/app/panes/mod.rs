@@ -8,12 +8,12 @@
 //! Three files:
 //!
 //! 1. A file of this folder: a type that implements [`Pane`]. Only `act` and `draw` have no default.
-//! 2. `ui/layout.rs`: a variant of [`Panel`], a row of `PANELS` (name, key, help line), and the area of the panel on each
+//! 2. `ui/layout.rs`: a variant of [`Panel`], a row of `PANELS` (name, action, key, help line), and the area of the panel on each
 //!    size of screen.
 //! 3. This file: the module, a field of [`Panes`], and a line in [`Panes::get`] and [`Panes::get_mut`].
 //!
-//! Keys, mouse, filter prompt, borders, help and the table of keys follow from these (`cuelight keys` prints
-//! `assets/keys.md`). What the pane shows comes from [`AppState`].
+//! Keys, mouse, filter prompt, borders, help and `cuelight keys` follow from these; the table in `assets/keys.md` is that of
+//! a test, which prints it if it differs. What the pane shows comes from [`AppState`].
 
 mod deploys;
 mod events;

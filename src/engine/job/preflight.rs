@@ -36,7 +36,7 @@ use crate::engine::services::ports::{ClaimError, Claimed};
 /// Minimum time between two progress records of an image.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Everything that a job runs with.
+/// A job that can start: its machine, actions and ports.
 pub(in crate::engine) struct Ready {
     /// Machine of the job, not started yet.
     pub(in crate::engine) machine: Box<dyn Machine>,

@@ -2,6 +2,12 @@
 //!
 //! Everything that differs between kinds of machines is behind [`Provider`], implemented once for each kind, and the
 //! [`Machine`] that it creates for a job. The code that uses them names neither Docker nor any other product.
+//!
+//! # Adding a provider
+//!
+//! A folder here with types that implement [`Provider`], [`Machine`], [`Sandbox`] and, for `cuelight shell`, [`Shell`];
+//! its module in `mod.rs`; a line in [`Providers::new`](super::providers::Providers::new); its name at the same place of
+//! `SANDBOXES` in `config/mod.rs`. What it leaves behind is a [`Holding`].
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

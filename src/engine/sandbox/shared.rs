@@ -83,7 +83,7 @@ pub fn read(shared: &[SharedFolder], path: &Path, limit: u64) -> Result<Vec<u8>,
     Folder::open(&folder.outside)?.read(below, Links::Within, limit)
 }
 
-/// Replaces the prefix of a path: of the pairs whose first folder contains the path, the longest one applies.
+/// Replaces the longest matching prefix of a path. Returns the path unchanged if no prefix matches.
 fn translate<'s>(pairs: impl Iterator<Item = (&'s PathBuf, &'s PathBuf)>, path: &Path) -> PathBuf {
     let below = pairs.filter(|(from, _)| path.starts_with(from));
     let Some((from, to)) = below.max_by_key(|(from, _)| from.components().count()) else { return path.to_owned() };

@@ -27,7 +27,7 @@ use super::workflow_command::{WorkflowCommand, may_hold_command};
 /// Maximum length in bytes of a line that is examined for commands and matches.
 const MAX_LINE: usize = 1024 * 1024;
 
-/// Duration of a turn of examining lines. A single line may take longer.
+/// How long lines are examined before other tasks run. A single line may exceed it.
 const TURN: Duration = Duration::from_millis(20);
 
 /// Maximum size of a file with problem matchers, in bytes.

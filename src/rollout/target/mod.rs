@@ -2,8 +2,9 @@
 //!
 //! # Adding a target
 //!
-//! A folder beside [`script`] that implements [`Target`]; its settings in `model/deployment/target.rs` and
-//! `config/environments/target.rs`; a line in [`of`].
+//! A folder beside [`script`] that implements [`Target`], and a line in [`of`]; its settings in
+//! `model/deployment/target.rs`, `config/environments/target.rs` and the `match` over kinds in `config/environments/mod.rs`.
+//! Stored settings are read by their fields, so a new kind needs a field that no other kind has.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
 //! Differences of Gitea's API: requests are rewritten into its form before they are sent, and answers into GitHub's
-//! form before they are parsed. No other module depends on them. Verified with Gitea 1.26.
+//! form before they are parsed. Verified with Gitea 1.26.
 //!
 //! - There are no attempts, reviews, deployments, concurrency groups, check runs and caches. Runs cannot be cancelled.
 //! - The runs of a workflow cannot be listed; they are selected from those of the repository.

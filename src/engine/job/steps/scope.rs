@@ -180,7 +180,7 @@ impl StepScope {
     }
 }
 
-/// A use of a composite action: the contexts that its steps see in addition to those of the job.
+/// One use of a composite action: the contexts, nesting depth and status that its steps share.
 #[derive(Clone, Debug)]
 pub(crate) struct CompositeUse {
     /// The `inputs` context.
