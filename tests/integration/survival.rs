@@ -83,9 +83,15 @@ pub(crate) fn kill(pid: i32) {
     assert!(try_kill(pid));
 }
 
-/// Kills a process. Returns whether it had not ended before.
+/// Kills a process and waits until it is dead: until then it holds its locks. Returns whether it had not ended before.
 pub(crate) fn try_kill(pid: i32) -> bool {
-    Command::new("kill").args(["-9", &pid.to_string()]).status().expect("kill starts").success()
+    let killed = Command::new("kill").args(["-9", &pid.to_string()]).status().expect("kill starts").success();
+    let is_dead = || {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_none_or(|(_, state)| state.starts_with(['Z', 'X']))
+    };
+    until("the process is dead", || is_dead().then_some(()));
+    killed
 }
 
 /// Sends a signal to a process.
