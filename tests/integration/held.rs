@@ -1,6 +1,7 @@
 //! Failed steps that are held: retried, skipped, given up, cancelled, and over in time.
 
 use std::fs;
+use std::io::Write;
 use std::process::{Child, Command, Stdio};
 
 use crate::project::{Project, Said, until};
@@ -48,6 +49,10 @@ fn a_held_step_is_mended_and_retried() {
     json.expect(0, &["\"step\":3", "\"reason\":\"exit code 1\"", "\"order\":null"]);
     project.call(&["show"]).expect(0, &["running", "failed and held until", "exit code 1"]);
     let watching = attached(&project);
+    let mut shell = project.command(&["shell"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("starts");
+    shell.stdin.take().expect("a pipe").write_all(b"echo in $PWD with $FIRST").expect("written");
+    let workspace = fs::read_to_string(project.home().join("workspace")).expect("written").trim().to_owned();
+    Said(shell.wait_with_output().expect("ends")).expect(0, &[&format!("in {workspace} with kept")]);
 
     // Nothing has changed: it is held again.
     project.call(&["held", "retry"]).expect(0, &["runs again"]);
@@ -57,8 +62,7 @@ fn a_held_step_is_mended_and_retried() {
         until("the step is held", || (project.call(&["held", "list"]).code() == 0).then_some(()));
     };
     tries(2);
-    let workspace = fs::read_to_string(project.home().join("workspace")).expect("written");
-    fs::write(format!("{}/mended", workspace.trim()), "").expect("written");
+    fs::write(format!("{workspace}/mended"), "").expect("written");
     project.call(&["held", "retry", "--job", "a"]).expect(0, &["runs again"]);
 
     let said = ends(watching, 0, &["third kept success", "failed and held until", "cuelight held retry"]);

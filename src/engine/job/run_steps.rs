@@ -103,6 +103,7 @@ impl JobTask {
         for (index, step) in all.iter().enumerate() {
             let name = display_names::step_name(step, &evaluated);
             let number = sequence.add_of_file(&name, step.is_background());
+            steps.done = index;
             if index < start.done {
                 steps.register_post_again(&mut scope, step);
             } else if step.is_background() {
@@ -116,8 +117,9 @@ impl JobTask {
                 };
                 keep_first(end);
                 // A job cannot resume between the start of a background step and the step that waits for it.
+                steps.done = index + 1;
                 if background.is_joined() {
-                    self.checkpoint(index + 1, environment, &scope, &steps);
+                    steps.checkpoint(&scope);
                 }
             }
         }
@@ -224,26 +226,6 @@ impl JobTask {
             end.reason.get_or_insert(wrong);
         }
         (end, Some(complete))
-    }
-
-    /// Stores a checkpoint after `done` steps, so that the job can resume if the worker is lost.
-    fn checkpoint(&self, done: usize, environment: &JobEnvironment, scope: &StepScope, steps: &Steps<'_>) {
-        let lost = [
-            (environment.has_containers(), "its containers and services are gone"),
-            (steps.masked, "a value was masked while the job ran, and only its steps know it"),
-        ];
-        let now = Checkpoint {
-            done,
-            status: scope.status,
-            env: steps.env.clone(),
-            path: steps.path.clone(),
-            steps: scope.steps.clone(),
-            states: steps.states.clone(),
-            failed: steps.failed.clone(),
-            not_resumable: lost.into_iter().find(|(lost, _)| *lost).map(|(_, reason)| reason.to_owned()),
-        };
-        let outlet = &self.run.outlet;
-        outlet.checkpoint(&self.job.id, &now.sealed(&self.run.facts.secrets, &|text| outlet.holds_secret(text)));
     }
 }
 

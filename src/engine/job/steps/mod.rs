@@ -10,6 +10,7 @@ use std::collections::HashSet;
 
 use indexmap::IndexMap;
 
+use crate::engine::RunContext;
 use crate::engine::cancel::CancelWatch;
 use crate::engine::checkpoint::{Checkpoint, FailedStep};
 use crate::engine::step::context::StepContext;
@@ -17,7 +18,7 @@ use crate::engine::step::matcher::Matchers;
 use crate::engine::workspace::hash_files::WorkspaceFiles;
 use crate::model::StepNumber;
 
-use self::scope::StepRef;
+use self::scope::{StepRef, StepScope};
 use super::environment::JobEnvironment;
 
 pub(super) mod background;
@@ -46,6 +47,8 @@ pub(super) struct Steps<'j> {
     pub(super) masked: bool,
     /// The last step that failed after its process had started.
     pub(super) failed: Option<FailedStep>,
+    /// Number of steps of the job that have ended.
+    pub(super) done: usize,
     /// In the branch of a background step: the variables and folders that it wrote, for the steps after its wait.
     written: Option<Written>,
 }
@@ -70,6 +73,7 @@ impl<'j> Steps<'j> {
             registered: HashSet::new(),
             masked: false,
             failed: None,
+            done: start.done,
             written: None,
         }
     }
@@ -87,6 +91,7 @@ impl<'j> Steps<'j> {
             registered: self.registered.clone(),
             masked: false,
             failed: None,
+            done: self.done,
             written: Some(Written::default()),
         }
     }
@@ -112,6 +117,30 @@ impl<'j> Steps<'j> {
             self.path.retain(|known| *known != folder);
             self.path.insert(0, folder);
         }
+    }
+
+    /// Stores a checkpoint after the steps that have ended, so that the job can resume if the worker is lost, and so that a
+    /// shell finds the step that failed. The branch of a background step has none: its state is not that of the job.
+    pub(in crate::engine::job) fn checkpoint(&self, scope: &StepScope) {
+        if self.written.is_some() {
+            return;
+        }
+        let lost = [
+            (self.job.has_containers(), "its containers and services are gone"),
+            (self.masked, "a value was masked while the job ran, and only its steps know it"),
+        ];
+        let now = Checkpoint {
+            done: self.done,
+            status: scope.status,
+            env: self.env.clone(),
+            path: self.path.clone(),
+            steps: scope.steps.clone(),
+            states: self.states.clone(),
+            failed: self.failed.clone(),
+            not_resumable: lost.into_iter().find(|(lost, _)| *lost).map(|(_, reason)| reason.to_owned()),
+        };
+        let RunContext { outlet, facts, .. } = &*self.job.shared;
+        outlet.checkpoint(&self.job.id, &now.sealed(&facts.secrets, &|text| outlet.holds_secret(text)));
     }
 
     /// Returns the files of the workspace, for expressions.

@@ -96,6 +96,7 @@ impl Steps<'_> {
         if allowed.conclusion == Conclusion::Success {
             return None;
         }
+        self.checkpoint(scope);
         let (job, step) = (self.job.id.clone(), running.number);
         let order = shared.holds.hold(&job);
         let until = Timestamp(now().0.saturating_add(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)));
