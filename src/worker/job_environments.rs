@@ -163,7 +163,10 @@ impl EnvironmentGate for JobEnvironments {
     fn enter(self: Arc<Self>, job: JobId, environment: String) -> BoxFuture<'static, Entered> {
         async move {
             let config = Config::load(Some(&self.repository)).map_err(failed)?;
-            match config.environments().get(&environment) {
+            // As on GitHub, the case of a name does not matter: another spelling must not lead past the rules.
+            let wanted = environment.trim().to_lowercase();
+            let found = config.environments().values().find(|settings| settings.name.to_lowercase() == wanted);
+            match found {
                 Some(settings) => self.admit(job, settings.clone()).await.map(Some),
                 None => Ok(None),
             }

@@ -367,11 +367,12 @@ fn after_an_interruption_nothing_is_called_live_and_a_later_deployment_closes_it
 }
 
 /// A shop whose workflow has a job that deploys to staging, and its run in the background.
+/// The case of the name of its environment is another one than that of the settings.
 fn deploying_job(rules: &str) -> (Shop, String) {
     let shop = Shop::new();
     let settings = SETTINGS.replace("[environments.staging]\n", &format!("[environments.staging]\n{rules}\n"));
     shop.project.write(".cuelight.toml", &settings);
-    let job = "{runs-on: ubuntu-latest, environment: staging, steps: [{run: 'echo to staging; test ! -e $LIVE/bad'}]}";
+    let job = "{runs-on: ubuntu-latest, environment: Staging, steps: [{run: 'echo to staging; test ! -e $LIVE/bad'}]}";
     shop.project.write(".github/workflows/ci.yml", &format!("on: push\njobs: {{deploy: {job}}}\n"));
     shop.project.commit();
     let run = shop.call(&["run", "--trust", "--detach"]).out().trim().to_owned();
