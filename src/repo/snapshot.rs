@@ -27,7 +27,8 @@ impl From<io::Error> for SnapshotError {
 
 /// Makes a commit of the files of a working tree that are tracked, or new and not ignored, on top of its commit, and returns
 /// its id. No ref names it. `index` is the path of a file that does not exist: it becomes a copy of the index, and is
-/// removed. New files called one of `left_out`, in any folder, are not committed.
+/// removed. Files that its commit does not have and that are called one of `left_out`, in any folder and case, are not
+/// committed.
 ///
 /// # Errors
 /// Git failed, or the index cannot be copied.
@@ -60,11 +61,25 @@ pub fn commit(
 
 /// Writes the tree of the files.
 fn tree(root: &Path, access: Access, index: &Path, left_out: &[&str]) -> Result<String, GitError> {
-    let patterns: Vec<String> = left_out.iter().map(|name| format!(":(exclude,top,glob)**/{name}")).collect();
-    // What is tracked already stays, whatever it is called.
+    let patterns: Vec<String> = left_out.iter().map(|name| format!(":(exclude,top,icase,glob)**/{name}")).collect();
     git_on_index(index, root, access, ["add", "--update", "--", ":(top)"])?;
     let all = ["add", "--all", "--", ":(top)"].into_iter().chain(patterns.iter().map(String::as_str));
     git_on_index(index, root, access, all)?;
+    // What the last commit has is on servers already, whatever it is called. What is only in the index is not.
+    let added = match git_on_index(index, root, access, ["rev-parse", "--quiet", "--verify", "HEAD"]) {
+        Ok(_) => {
+            git_on_index(index, root, access, ["diff", "--cached", "--name-only", "--diff-filter=A", "-z", "HEAD"])?
+        }
+        Err(_) => git_on_index(index, root, access, ["ls-files", "-z", ":(top)"])?,
+    };
+    let is_left_out = |path: &&str| {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        left_out.iter().any(|secret| name.eq_ignore_ascii_case(secret))
+    };
+    for path in added.split('\0').filter(is_left_out) {
+        let path = format!(":(top,literal){path}");
+        git_on_index(index, root, access, ["rm", "--quiet", "--cached", "--force", "--", &path])?;
+    }
     Ok(git_on_index(index, root, access, ["write-tree"])?.trim().to_owned())
 }
 
@@ -79,7 +94,12 @@ fn email(repository: &Repository) -> &str {
 pub fn push(root: &Path, remote: &str, commit: &str, branch: &str) -> Result<(), GitError> {
     // An expected value that is empty is a branch that does not exist.
     let (lease, refs) = (format!("--force-with-lease=refs/heads/{branch}:"), format!("{commit}:refs/heads/{branch}"));
-    git_with(root, Access::Trusted, ["push", "--quiet", "--no-verify", &lease, remote, &refs]).map(drop)
+    git_with(root, Access::Trusted, push_of(&lease, remote, &refs)).map(drop)
+}
+
+/// Returns the arguments of a push of one ref and nothing else, whatever the user's settings add to other pushes.
+fn push_of<'a>(lease: &'a str, remote: &'a str, refs: &'a str) -> [&'a str; 9] {
+    ["push", "--quiet", "--no-verify", "--no-follow-tags", "--no-signed", lease, "--", remote, refs]
 }
 
 /// Deletes a branch of a remote, if it is still at a commit. Does nothing if the remote has no such branch.
@@ -89,7 +109,7 @@ pub fn push(root: &Path, remote: &str, commit: &str, branch: &str) -> Result<(),
 pub fn delete(root: &Path, remote: &str, commit: &str, branch: &str) -> Result<(), GitError> {
     let full = format!("refs/heads/{branch}");
     let (lease, refs) = (format!("--force-with-lease={full}:{commit}"), format!(":{full}"));
-    let deleted = git_with(root, Access::Trusted, ["push", "--quiet", "--no-verify", &lease, remote, &refs]);
+    let deleted = git_with(root, Access::Trusted, push_of(&lease, remote, &refs));
     let Err(error) = deleted else { return Ok(()) };
     // A remote may be fetched from elsewhere.
     let address = git_with(root, Access::Trusted, ["remote", "get-url", "--push", remote]);
@@ -128,9 +148,14 @@ mod tests {
         git(&root, ["add", "staged"]).expect("git add");
         write("staged", "three\n");
         write("deep/.secrets", "tracked\n");
-        for name in ["new", "ignored", ".secrets"] {
+        for name in ["new", "ignored", ".secrets", ".Secrets", "deep/.SECRETS"] {
             write(name, "new\n");
         }
+        // What is only in the index is on no server.
+        git(&root, ["add", "--intent-to-add", ".secrets"]).expect("git add");
+        git(&root, ["add", "deep/.SECRETS"]).expect("git add");
+        git(&root, ["config", "push.followTags", "true"]).expect("git config");
+        git(&root, ["-c", "user.name=A", "-c", "user.email=a@b", "tag", "-a", "v9", "-m", "x"]).expect("git tag");
         fs::remove_file(root.join("gone")).expect("removed");
 
         let state = || {
