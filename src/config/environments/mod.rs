@@ -27,9 +27,9 @@ use target::{probe, target};
 /// Name of the table.
 pub(super) const TABLE: &str = "environments";
 
-/// Tables of an environment whose values start programs or contact hosts, and are therefore part of what the user
-/// trusts.
-const TRUSTED: [&str; 5] = ["target", "health", "smoke", "analysis", "notify"];
+/// Tables and values of an environment that start programs, contact hosts or name what is masked, and are therefore part of
+/// what the user trusts.
+const TRUSTED: [&str; 6] = ["target", "health", "smoke", "analysis", "notify", "secrets"];
 
 /// Environments of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub(super) struct Line {
     pub(super) value: String,
     /// `file:line:column`.
     pub(super) origin: String,
-    /// Whether the value starts a program or contacts a host.
+    /// Whether the value starts a program, contacts a host or names what is masked.
     pub(super) is_trusted: bool,
 }
 
@@ -104,8 +104,9 @@ pub(super) fn read(name: &str, text: &str, document: &DeTable<'_>, layer: Layer)
 fn flatten(file: FileText<'_>, name: &str, table: &DeTable<'_>, is_trusted: bool, lines: &mut Vec<Line>) {
     for (key, start, value) in Table::new(file, String::new(), 0, table).entries() {
         let full = format!("{name}.{}", bare(key));
+        let is_trusted = is_trusted || TRUSTED.contains(&key);
         if let DeValue::Table(inner) = value {
-            flatten(file, &full, inner, is_trusted || TRUSTED.contains(&key), lines);
+            flatten(file, &full, inner, is_trusted, lines);
             continue;
         }
         let value = match value {
