@@ -54,14 +54,15 @@ pub(super) fn run(args: &Args) -> Outcome {
     let run = history::read(&folder)?;
     let wanted = of.job.as_deref().map(|job| run.job_named(job)).transpose()?;
     let is_wanted = |job: &&Job| wanted.is_none_or(|wanted| wanted.id == job.id);
-    let held: Vec<_> = run.jobs.values().filter(is_wanted).filter_map(|job| Some((job, job.held()?))).collect();
+    let held: Vec<_> =
+        run.jobs.values().filter(is_wanted).flat_map(|job| job.held().map(move |step| (job, step))).collect();
     if held.is_empty() {
         let which = wanted.map_or_else(|| run.info.id.to_string(), |job| job.name.clone());
         return Err(Failure::new(Exit::NotFound, format!("no step of {which} is held")));
     }
     for (job, step) in held {
         if let Some(order) = order {
-            servers::submit(&folder, &Command::Held { job: job.id.clone(), order })?;
+            servers::submit(&folder, &Command::Held { job: job.id.clone(), step: step.number, order })?;
         }
         if of.json {
             style::json(&json!({

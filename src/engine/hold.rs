@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::model::{HeldOrder, JobId};
+use crate::model::{HeldOrder, JobId, StepNumber};
 
 /// Where jobs wait at a failed step. Shared by all jobs of a run.
 #[derive(Debug, Default)]
 pub struct Holds {
     /// How long a step is held at most; `None` if failed steps are not held.
     limit: Option<Duration>,
-    waiting: Mutex<HashMap<JobId, oneshot::Sender<HeldOrder>>>,
+    waiting: Mutex<HashMap<(JobId, StepNumber), oneshot::Sender<HeldOrder>>>,
 }
 
 impl Holds {
@@ -29,15 +29,15 @@ impl Holds {
     }
 
     /// Holds a step of a job. Returns where the order of a person comes from.
-    pub(super) fn hold(&self, job: &JobId) -> oneshot::Receiver<HeldOrder> {
+    pub(super) fn hold(&self, job: &JobId, step: StepNumber) -> oneshot::Receiver<HeldOrder> {
         let (sender, receiver) = oneshot::channel();
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(job.clone(), sender);
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert((job.clone(), step), sender);
         receiver
     }
 
-    /// Gives an order to the held step of a job. Returns whether there was one.
-    pub fn order(&self, job: &JobId, order: HeldOrder) -> bool {
-        let held = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(job);
+    /// Gives an order to a held step. Returns whether there was one.
+    pub fn order(&self, job: &JobId, step: StepNumber, order: HeldOrder) -> bool {
+        let held = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&(job.clone(), step));
         held.is_some_and(|held| held.send(order).is_ok())
     }
 }

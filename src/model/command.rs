@@ -44,6 +44,8 @@ pub enum Command {
     Held {
         /// The job.
         job: JobId,
+        /// The step.
+        step: StepNumber,
         /// How it goes on.
         order: HeldOrder,
     },

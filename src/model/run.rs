@@ -199,10 +199,9 @@ impl Job {
         !self.allowed_failure && self.phase.conclusion().is_some_and(failed)
     }
 
-    /// Returns the failed step of the job that is held.
-    #[must_use]
-    pub fn held(&self) -> Option<&Step> {
-        self.steps.iter().find(|step| matches!(step.phase, Phase::Waiting(Gate::Held { .. })))
+    /// Returns the failed steps of the job that are held: several if some run in the background.
+    pub fn held(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(|step| matches!(step.phase, Phase::Waiting(Gate::Held { .. })))
     }
 
     /// Whether the job has ended and ran steps, but its log is not here yet: on a server, the log follows the job.

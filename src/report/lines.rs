@@ -402,13 +402,13 @@ fn order(command: &Command) -> TerminalText {
         Command::Review { approve: true, .. } => text!("approve the deployment"),
         Command::Review { approve: false, .. } => text!("reject the deployment"),
         Command::Yield { group, to, .. } => text!("release the concurrency group {} for {}", group, to),
-        Command::Held { job, order } => {
+        Command::Held { job, step, order } => {
             let what = match order {
-                HeldOrder::Retry => "retry the held step of",
-                HeldOrder::Skip => "skip the held step of",
-                HeldOrder::Continue => "let the held step fail of",
+                HeldOrder::Retry => "retry",
+                HeldOrder::Skip => "skip",
+                HeldOrder::Continue => "end the hold of",
             };
-            text!("{} {}", what, job)
+            text!("{} step {} of {}", what, step, job)
         }
         Command::Watch => text!("watch"),
     }

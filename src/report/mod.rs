@@ -226,7 +226,7 @@ impl<'p> Printing<'p> {
     /// Whether a failed step of the run is held.
     pub fn is_held(&self) -> bool {
         let run = self.store.run(self.folder.id());
-        run.is_some_and(|run| run.jobs.values().any(|job| job.held().is_some()))
+        run.is_some_and(|run| run.jobs.values().any(|job| job.held().next().is_some()))
     }
 
     /// Erases the incomplete line, so that a message can be printed. The next records show it again.

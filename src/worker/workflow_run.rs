@@ -168,7 +168,7 @@ async fn acquire(
 async fn answer(mut orders: mpsc::Receiver<PendingCommand>, holds: &Holds) -> Infallible {
     while let Some((command, answer)) = orders.recv().await {
         let reply = match command {
-            Command::Held { job, order } if holds.order(&job, order) => Reply::Accepted,
+            Command::Held { job, step, order } if holds.order(&job, step, order) => Reply::Accepted,
             _ => Reply::Rejected { reason: Unavailable::NotHeld.to_string() },
         };
         // The client may be gone; the command is carried out all the same.

@@ -85,6 +85,23 @@ fn a_held_step_is_skipped_or_fails() {
 }
 
 #[test]
+fn steps_that_fail_beside_each_other_are_held_apart() {
+    let jobs = "  a:
+    runs-on: ubuntu-latest
+    steps:
+      - {id: beside, background: true, run: 'exit 4'}
+      - run: exit 5
+      - {wait: beside}
+      - run: echo after
+";
+    let project = held(jobs);
+    let listed = || project.call(&["held", "list"]).out().lines().count();
+    until("both are held", || (listed() == 2).then_some(()));
+    project.call(&["held", "skip"]).expect(0, &["Run exit 4 counts as a success", "Run exit 5 counts as a success"]);
+    ends(attached(&project), 0, &["after"]);
+}
+
+#[test]
 fn a_cancel_ends_a_hold() {
     let project = held(JOB);
     project.call(&["cancel"]).expect(0, &[]);

@@ -98,7 +98,7 @@ impl Steps<'_> {
         }
         self.checkpoint(scope);
         let (job, step) = (self.job.id.clone(), running.number);
-        let order = shared.holds.hold(&job);
+        let order = shared.holds.hold(&job, step);
         let until = Timestamp(now().0.saturating_add(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)));
         let reason = done.end.reason.clone().unwrap_or_else(|| match done.end.exit_code {
             Some(code) => format!("exit code {code}"),
