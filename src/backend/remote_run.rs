@@ -112,7 +112,7 @@ pub enum RemoteRunError {
         branch: String,
     },
     /// The push started no run.
-    #[error("the push of {branch} started no run of {workflow} within a minute: its `push` may not take the branch")]
+    #[error("the push of {branch} started no run of {workflow} within a minute: its `push` filters may exclude it")]
     NoRun {
         /// Name of the branch.
         branch: String,

@@ -28,7 +28,7 @@ impl Holds {
         self.limit
     }
 
-    /// Holds a step of a job. Returns where the order of a person comes from.
+    /// Holds a failed step of a job. Returns the receiver of the order that ends the hold.
     pub(super) fn hold(&self, job: &JobId, step: StepNumber) -> oneshot::Receiver<HeldOrder> {
         let (sender, receiver) = oneshot::channel();
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert((job.clone(), step), sender);

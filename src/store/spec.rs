@@ -93,7 +93,7 @@ pub struct DeploymentSpec {
     pub settings: EnvironmentSettings,
     /// The release.
     pub release: Release,
-    /// Why.
+    /// Why the deployment was made.
     pub cause: Cause,
     /// Who asked for it.
     pub creator: Actor,

@@ -414,7 +414,7 @@ impl PlainRow {
     }
 }
 
-/// A row that is too long to be kept: only whether its text is overwritten is known.
+/// A row that is too long to keep: tracks only whether its text is overwritten.
 #[derive(Default)]
 pub struct LongRow {
     parser: Parser,

@@ -98,8 +98,8 @@ impl Attempt {
         }
     }
 
-    /// Replaces a job whose legs were not known by its legs and the jobs of the workflows that they call, and announces
-    /// them.
+    /// Replaces a job whose legs were unknown with these legs and the jobs of the workflows that they call, and
+    /// announces them.
     fn plan_legs(&mut self, id: NodeId, contexts: &Contexts, legs: &matrix::Legs) -> Result<(), Errors> {
         let placeholder = self.nodes[id.index()].planned[0].clone();
         let of_leg = |index: usize, leg: &Leg| {

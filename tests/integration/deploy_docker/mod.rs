@@ -83,7 +83,7 @@ fn deployments_from_two_machines_do_not_meet() {
     };
     elsewhere(&["trust"]).expect(0, &[]);
     let refused = elsewhere(&["deploy", "live", "v1"]);
-    refused.refuse(&["another deployment to the environment goes on", &run]);
+    refused.refuse(&["another deployment to the environment is in progress", &run]);
     // The lock ends with the process that holds it.
     kill_worker(&run);
     let refused = elsewhere(&["deploy", "live", "v1"]);

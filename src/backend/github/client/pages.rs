@@ -7,7 +7,7 @@ use super::{Answer, ApiError, Client, Freshness, Priority};
 /// Maximum size of all pages of a list together, in bytes.
 const MAX_BYTES: usize = 32 << 20;
 
-/// The pages of a list. The list ends at a page that was returned before, or at a limit.
+/// The pages of a list. They end after the last page, before a page that was already returned, or at a limit.
 pub struct Pages<'c> {
     client: &'c Client,
     freshness: Freshness,

@@ -153,7 +153,7 @@ impl StepScope {
         self.action.as_ref().map_or(self.status, |action| action.job)
     }
 
-    /// Sets the status of the job, which also applies to its phases before the first step and after the last one.
+    /// Sets the status of the scope and of the job, which are the same in the `pre` and `post` phases of an action.
     pub(crate) fn follow_job(&mut self, status: Status) {
         self.status = status;
         if let Some(action) = &mut self.action {

@@ -2,8 +2,8 @@
 //!
 //! Follows the runner's script and `@actions/glob`. Patterns, one per line, are applied in order; `!` excludes files
 //! again, `#` starts a comment, and everything below a selected folder is selected too. `*`, `?`, `[…]` and `**` are
-//! special; a leading dot is not, and case matters. Files are visited folder by folder in byte order of their names,
-//! starting at the literal prefix of the patterns. The result is the SHA-256 of the files' SHA-256 digests, or an empty
+//! special; a leading dot is not, and case matters. Files are visited depth-first, in byte order of their names,
+//! starting at the literal prefix of each pattern. The result is the SHA-256 of the files' SHA-256 digests, or an empty
 //! string if there are no files. Only files inside the workspace count.
 
 mod patterns;

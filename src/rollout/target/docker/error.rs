@@ -126,6 +126,6 @@ pub enum DockerFault {
         wanted: String,
     },
     /// Another deployment holds the lock.
-    #[error("another deployment to the environment goes on, {0}: wait for its end; its lock ends with its process")]
+    #[error("another deployment to the environment is in progress ({0}): wait until it ends, which releases its lock")]
     Locked(String),
 }
