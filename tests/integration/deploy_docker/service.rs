@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::docker::{docker, has};
 use crate::project::{Project, Said, until};
-use crate::survival::{kill, pids};
+use crate::survival::{pids, try_kill};
 
 /// Releases, and what is wrong with each.
 const RELEASES: [(&str, &str); 6] =
@@ -118,7 +118,7 @@ impl Drop for Service {
         // One that keeps a former release would start the router again.
         let home = self.project.home().display().to_string();
         for worker in pids(|command| command.contains("worker") && command.contains(&home)) {
-            kill(worker);
+            try_kill(worker);
         }
         let list = docker(&["ps", "-aq", "--filter", &format!("name={}", self.name)]).unwrap_or_default();
         let containers: Vec<&str> = list.lines().collect();
@@ -147,7 +147,8 @@ impl Refused for Said {
 pub(super) fn kill_worker(run: &str) {
     let workers = || pids(|command| command.contains("worker") && command.contains(run));
     for worker in workers() {
-        kill(worker);
+        // It may end by itself at this very moment.
+        try_kill(worker);
     }
     until("the worker is gone", || workers().is_empty().then_some(()));
 }
