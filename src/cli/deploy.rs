@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::launch;
 use crate::launch::commands;
-use crate::launch::commands::TrustedBy;
+use crate::launch::commands::{CommandError, TrustedBy};
 use crate::launch::deploy::{DeployRequest, Deployments, OpenDeployment, PreparedDeployment, WayBack};
 use crate::model::deployment::{Actor, Cause, Outcome as DeploymentOutcome};
 use crate::model::environment::Release;
@@ -21,7 +21,7 @@ use crate::ui::terminal_text::text;
 
 use super::review::confirm;
 use super::run::Watch;
-use super::{Exit, Failure, Outcome, block_on, run, runs_dir, servers, trust};
+use super::{Exit, Failure, Outcome, block_on, run, runs_dir, trust};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -141,9 +141,16 @@ pub(super) fn go_back(
     (detach, json): (bool, bool),
 ) -> Outcome {
     let (environment, run) = (&open.record.environment, open.folder.id());
-    let attempt = if open.is_running {
+    let is_asked = open.is_running && {
         let order = DeploymentOrder::Abort { reason: reason.to_owned() };
-        servers::submit(&open.folder, &Command::Deployment { order, by: Some(deployments.actor()) })?;
+        let command = Command::Deployment { order, by: Some(deployments.actor()) };
+        match block_on(commands::submit(&open.folder, &command))? {
+            // It died a moment ago, and is undone as any deployment that lost its worker.
+            Err(CommandError::WorkerLost) => false,
+            answered => answered.map(|()| true)?,
+        }
+    };
+    let attempt = if is_asked {
         None
     } else {
         trust::ask_again(&open.folder)?;
