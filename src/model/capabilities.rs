@@ -145,7 +145,7 @@ pub enum Unavailable {
     /// The run is on this machine.
     #[error("the run is on this machine")]
     Local,
-    /// Another attempt of a run on this machine has the debug setting of the run.
+    /// A new attempt of a run on this machine keeps the debug setting of the run.
     #[error(
         "another attempt on this machine keeps the debug setting of its run: start a run with `cuelight run --debug`"
     )]
@@ -176,8 +176,8 @@ pub enum Unavailable {
     NothingToWatch,
 }
 
-/// Facts that decide which operations are possible. By default no run and no workflow is selected, and the backend accepts
-/// requests.
+/// Facts that decide which operations are possible. By default no run and no workflow is selected, and the backend
+/// accepts requests.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Capabilities<'k> {
     /// Why the backend or the screen refuses every operation.
@@ -201,13 +201,13 @@ pub struct RunState<'k> {
     pub phase: &'k Phase,
     /// Reason for the end of the attempt.
     pub reason: Option<&'k EndReason>,
-    /// Whether a worker holds the run's lock, if known. It overrides the phase: a worker may have ended, or be lost,
-    /// before that is recorded. It counts for runs of this machine only.
+    /// Whether a worker holds the run's lock, if known. Overrides the phase, because a worker may have ended or been
+    /// lost before a record says so. Only used for runs of this machine.
     pub has_worker: Option<bool>,
     /// Whether [`Command::ForceCancel`] was sent but not confirmed.
     pub force_requested: bool,
-    /// What the run's server is; `None` on this machine. On a server, jobs have no shell, no job starts at a step, and only the
-    /// server removes the run.
+    /// Kind of the run's server; `None` on this machine. On a server, jobs have no shell and cannot start at a given
+    /// step, and only the server removes the run.
     pub server: Option<ServerKind>,
     /// Whether it is a deployment by this machine, which has no jobs to run again.
     pub is_deployment: bool,
@@ -330,7 +330,7 @@ impl<'k> RunState<'k> {
         }
     }
 
-    /// Whether nothing of the run has started, because its server waits for an approval: it is of a fork.
+    /// Whether the run of a fork has not started because its server waits for an approval.
     #[must_use]
     pub fn waits_for_approval(&self) -> bool {
         self.server.is_some() && *self.phase == Phase::Done(Conclusion::ActionRequired)

@@ -51,11 +51,12 @@ pub enum Command {
     },
     /// Approve the run of a fork, of which nothing has started yet.
     ApproveFork,
-    /// Remove the run from its server, and here.
+    /// Remove the run from its server and from this machine.
     Delete,
     /// Remove the logs of the run from its server.
     DeleteLogs,
-    /// Start this run by a dispatch of its workflow. Only recorded, never sent: the request preceded the run.
+    /// Start this run by a dispatch of its workflow. This command is recorded but never sent, because the run exists
+    /// only after the dispatch.
     Dispatch {
         /// Branch or tag.
         git_ref: String,

@@ -17,11 +17,13 @@ pub struct Environment {
     pub protection: Option<Protection>,
     /// Where the deployments are from.
     pub source: DeploymentSource,
-    /// Deployments, newest first. Not all of them: at least down to the one that is live, if it is among the newest.
+    /// Deployments, newest first. Deployments older than the live one may be missing, and so may the live one if it is
+    /// not among the newest.
     pub deployments: Vec<EnvironmentDeployment>,
     /// Why the deployments are not known, such as a missing permission.
     pub unknown: Option<String>,
-    /// Difference between what is live and the default branch; `None` if nothing is live or the server does not know it.
+    /// Difference between what is live and the default branch; `None` if nothing is live or the server does not know
+    /// it.
     pub drift: Option<Drift>,
     /// Who locked it and why, as a sentence; `None` for an environment that is open.
     pub locked: Option<String>,
@@ -33,7 +35,7 @@ pub struct Environment {
 pub enum DeploymentSource {
     /// The server records them.
     Server,
-    /// Runs of this workflow, as the settings say.
+    /// Runs of this workflow count as deployments, according to the settings.
     Runs {
         /// File of the workflow.
         workflow: String,
@@ -66,12 +68,12 @@ pub struct Protection {
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BranchRule {
-    /// All.
+    /// All branches and tags.
     #[default]
     All,
     /// Branches with a protection rule.
     Protected,
-    /// Those that match a pattern; the patterns are empty if they are not known.
+    /// Branches and tags that match a pattern; the list is empty if the patterns are not known.
     Patterns(Vec<String>),
 }
 
@@ -130,15 +132,15 @@ pub enum DeploymentState {
     Queued,
     /// It is in progress.
     InProgress,
-    /// It succeeded, and no other took its place.
+    /// It succeeded, and no other deployment took its place.
     Success,
     /// It failed.
     Failure,
     /// It could not be carried out.
     Error,
-    /// Another took its place, or it was removed.
+    /// Another deployment took its place, or it was removed.
     Inactive,
-    /// A word that this version does not know.
+    /// A state that this version does not know, in the server's word.
     Other(String),
 }
 
@@ -196,7 +198,7 @@ impl DeploymentState {
 }
 
 impl Release {
-    /// Returns the beginning of the commit.
+    /// Returns the short id of the commit.
     #[must_use]
     pub fn short(&self) -> &str {
         short_sha(&self.sha)
@@ -233,7 +235,8 @@ impl EnvironmentDeployment {
         self.ended.unwrap_or(self.created)
     }
 
-    /// Returns the run that carries it out, as commands name it. `repository` is that of the environment.
+    /// Returns the address of the run that carries it out, as commands take it. `repository` is the repository of the
+    /// environment.
     #[must_use]
     pub fn address(&self, repository: &str) -> Option<String> {
         let on_server = || self.run.map(|run| format!("{repository}/{run}"));
@@ -358,8 +361,8 @@ impl Environment {
         self.deployments.first().filter(|newest| newest.state != DeploymentState::Success)
     }
 
-    /// Whether the environment needs its name typed before something dangerous is done: it is named like production, or
-    /// has rules that hold back deployments.
+    /// Whether a person must type the name of the environment to confirm a dangerous operation: it is named like
+    /// production, or has rules that hold back deployments.
     #[must_use]
     pub fn is_guarded(&self) -> bool {
         is_production(&self.name) || self.protection.as_ref().is_some_and(Protection::holds_back)

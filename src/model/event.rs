@@ -144,7 +144,8 @@ pub enum Event<O = LineRange> {
         /// The output.
         output: O,
     },
-    /// The last line of a step's log, which has no newline yet, has grown. Its end is an [`Event::Output`].
+    /// The last line of a step's log, which has no newline yet, has grown. An [`Event::Output`] reports the line once
+    /// it is complete.
     LineGrew {
         /// Id of the job.
         job: JobId,
@@ -259,7 +260,7 @@ pub enum Event<O = LineRange> {
         #[serde(flatten)]
         reason: Option<EndReason>,
     },
-    /// An event of a later version. Readers keep it without effect.
+    /// An event of a later version, which readers ignore.
     #[serde(other)]
     Unknown,
 }

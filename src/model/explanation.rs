@@ -39,8 +39,8 @@ impl Explanation {
         self.operands.iter_mut().for_each(|operand| operand.for_each_text(change));
     }
 
-    /// Shortens every text to one line of limited length. Secrets must be masked before, as a truncated one would not
-    /// be found.
+    /// Shortens every text to one line of limited length. Secrets must be masked first, because a truncated secret
+    /// would not be recognized.
     pub fn shorten(&mut self) {
         self.for_each_text(&mut |text| *text = one_line(text));
     }

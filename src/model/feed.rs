@@ -31,7 +31,7 @@ pub enum Feed {
     Triggered(RunId),
     /// A run is followed from now on. Its records follow.
     Opened(RunInfo),
-    /// How long a followed run that has not ended is expected to take, if there is a basis.
+    /// How long a followed run that has not ended is expected to take, if earlier runs allow an estimate.
     Expected {
         /// The run.
         run: RunId,
@@ -313,8 +313,8 @@ pub enum Request {
         /// Where jobs without a container run; `None` for the configured sandbox.
         sandbox: Option<String>,
     },
-    /// List the workflows of servers that can be started by a dispatch: those of the current checkout, and of the repository
-    /// of a run. Answered by [`Feed::Dispatchable`].
+    /// List the workflows of servers that can be started by a dispatch: those of the current checkout, and of the
+    /// repository of a run. Answered by [`Feed::Dispatchable`].
     ListDispatchable {
         /// The run.
         run: Option<RunId>,
@@ -372,8 +372,7 @@ pub enum Request {
     },
     /// Stop watch mode. Answered by [`Feed::Watching`].
     StopWatching,
-    /// Note whether the terminal has the keyboard focus. While the user is elsewhere, nothing is polled for
-    /// lists.
+    /// Note whether the terminal has the keyboard focus. Lists are not polled while it has none.
     Attend(bool),
 }
 

@@ -75,7 +75,8 @@ impl Run {
         }
     }
 
-    /// Returns the scope of a rerun of a job, or of all legs of it, and with `step` of one job from that step on.
+    /// Returns the scope that reruns a job, or all legs of a matrix. With `step`, the scope reruns one job from that
+    /// step on.
     ///
     /// # Errors
     /// The job or the step is missing, or several jobs have the name and a step is given.
@@ -89,8 +90,8 @@ impl Run {
         Ok(RerunScope::Step { job: job.id.clone(), step: found.number })
     }
 
-    /// Returns the jobs that a rerun carries out: those of its scope, everything that needs them, their callers, and the
-    /// jobs that they call.
+    /// Returns the jobs that a rerun carries out: those of its scope, everything that needs them, their callers, and
+    /// the jobs that they call.
     #[must_use]
     pub fn jobs_of(&self, scope: &RerunScope) -> Vec<&JobId> {
         let is_chosen = |job: &&Job| match scope {
@@ -120,7 +121,7 @@ impl Run {
         })
     }
 
-    /// Returns the error about a step that does not exist.
+    /// Returns the error for a step that does not exist.
     #[must_use]
     pub fn no_step(&self, wanted: &str) -> LookupError {
         LookupError::NoStep { run: self.info.id.clone(), wanted: wanted.to_owned() }

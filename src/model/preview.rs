@@ -4,7 +4,8 @@
 /// indentation and columns need fewer.
 const MAX_BLANKS: usize = 8;
 
-/// What would run. All texts are as written in the files: a front end must make them safe for its terminal.
+/// What would run. The texts are copied from the files without change, so a front end must make them safe for its
+/// terminal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Preview {
     lines: Vec<PreviewLine>,

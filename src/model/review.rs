@@ -32,7 +32,7 @@ pub struct PendingReview {
     /// End of the environment's wait timer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait_until: Option<Timestamp>,
-    /// Time since which it waits. In an event: if the server reports it; in the state of a run: always.
+    /// Time since which it waits. In an event it is set only if the server reports it; in the state of a run, always.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
     /// Jobs that wait.
@@ -84,7 +84,7 @@ impl PendingReview {
         self.refusal.is_none()
     }
 
-    /// Whether the environment is named like production, so that a review of it must be confirmed by its name.
+    /// Whether the environment is named like production, so that a review must be confirmed by typing the name.
     #[must_use]
     pub fn is_production(&self) -> bool {
         is_production(&self.environment)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// What a token may change in a repository. By default everything, as far as is known.
+/// What a token may change in a repository. The default allows everything, as long as nothing else is known.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Rights {
     /// Why it may not change runs and workflows.
@@ -48,9 +48,9 @@ pub enum Denied {
 /// A permission of a token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Permission {
-    /// Of runs and workflows.
+    /// The permission to change runs and workflows.
     Actions,
-    /// Of deployments.
+    /// The permission to review deployments.
     Deployments,
 }
 
@@ -58,7 +58,7 @@ impl Permission {
     /// All permissions.
     pub const ALL: [Self; 2] = [Self::Actions, Self::Deployments];
 
-    /// Returns the name that the server has for it.
+    /// Returns the server's name of the permission.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {

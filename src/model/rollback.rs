@@ -1,4 +1,4 @@
-//! Rollbacks: from what is in an environment to an earlier release that succeeded there.
+//! Rollbacks: replacing the release in an environment by an earlier one that succeeded there.
 
 use indexmap::IndexMap;
 use serde::Serialize;
@@ -29,7 +29,7 @@ pub struct Rollback {
 /// The commits between two releases.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize)]
 pub struct Changes {
-    /// Number of all of them; `None` if the server does not compare the releases.
+    /// Number of all commits; `None` if the server does not compare the releases.
     pub count: Option<u64>,
     /// The newest of them, newest first.
     pub commits: Vec<ChangedCommit>,
@@ -90,7 +90,7 @@ pub enum RollbackBy {
 /// Why a method is not used.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum NoMethod {
-    /// No run is known to have deployed it.
+    /// No run is known to have deployed the release.
     #[error("no run is known that deployed it")]
     NoRun,
     /// The run was removed, or the token may not see it.
@@ -177,7 +177,7 @@ pub struct RollbackRequest {
 /// Why a rollback has no target.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum TargetError {
-    /// No deployment is known.
+    /// No deployment to the environment is known to have begun.
     #[error("no deployment is live in {0}: there is nothing to roll back")]
     NothingLive(String),
     /// A deployment is in progress.
@@ -284,7 +284,7 @@ impl Environment {
 }
 
 impl RollbackMethod {
-    /// Returns what is done, in words.
+    /// Describes the method in words.
     #[must_use]
     pub fn text(&self) -> String {
         match self {
@@ -301,7 +301,7 @@ impl RollbackMethod {
 }
 
 impl Rollback {
-    /// Returns from and to in words: `production: from v1.4.2 d92af2e (failed) to v1.4.1 9093b37`.
+    /// Returns both releases in words: `production: from v1.4.2 d92af2e (failed) to v1.4.1 9093b37`.
     #[must_use]
     pub fn title(&self) -> String {
         let failed = if self.from.state == DeploymentState::Success { "" } else { " (failed)" };

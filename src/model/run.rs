@@ -19,8 +19,8 @@ pub struct RunInfo {
     /// Repository as `owner/name`. Empty in index lines of older versions.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub repository: String,
-    /// Folder of a repository without a remote, whose name is only that of the folder. `None` with a remote, and in runs of
-    /// older versions.
+    /// Folder of a repository without a remote, whose name is only that of the folder. `None` with a remote, and in
+    /// runs of older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<PathBuf>,
     /// Path of the workflow file, relative to the repository.
@@ -77,7 +77,7 @@ pub struct RemoteRun {
     /// Name of the workflow; empty if it is not known.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub workflow: String,
-    /// What the server is.
+    /// Kind of the server.
     #[serde(default)]
     pub kind: ServerKind,
     /// User who started the run; empty if the server named none.
@@ -88,7 +88,7 @@ pub struct RemoteRun {
     pub fork: Option<String>,
 }
 
-/// What a server with runs is. It decides what can be asked of it.
+/// Kind of a server with runs. It decides which operations the server offers.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ServerKind {
@@ -100,7 +100,7 @@ pub enum ServerKind {
 }
 
 impl ServerKind {
-    /// Whether its API cancels runs. Gitea only does on its pages.
+    /// Whether its API can cancel runs. Gitea offers this only on its web pages.
     #[must_use]
     pub const fn can_cancel(self) -> bool {
         matches!(self, Self::GitHub)
@@ -116,20 +116,18 @@ pub fn short_sha(sha: &str) -> &str {
     sha.get(..SHORT_SHA).unwrap_or(sha)
 }
 
-// serde passes a reference.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
 fn is_zero(number: &usize) -> bool {
     *number == 0
 }
 
-// serde passes a reference.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
 fn is_no_number(number: &u64) -> bool {
     *number == 0
 }
 
 impl RunInfo {
-    /// Returns what the server of the run is; `None` for a run of this machine.
+    /// Returns the kind of the run's server; `None` for a run of this machine.
     #[must_use]
     pub fn server(&self) -> Option<ServerKind> {
         self.remote.as_ref().map(|remote| remote.kind)
@@ -191,7 +189,7 @@ impl RunInfo {
 }
 
 impl Job {
-    /// Whether the job failed, and the run with it.
+    /// Whether the job failed and made the run fail.
     #[must_use]
     pub fn has_failed(&self) -> bool {
         let failed =
@@ -204,7 +202,8 @@ impl Job {
         self.steps.iter().filter(|step| matches!(step.phase, Phase::Waiting(Gate::Held { .. })))
     }
 
-    /// Whether the job has ended and ran steps, but its log is not here yet: on a server, the log follows the job.
+    /// Whether the job has ended and ran steps, but its log has not been loaded. Logs on a server are loaded after the
+    /// job.
     #[must_use]
     pub fn lacks_log(&self) -> bool {
         self.phase.conclusion().is_some_and(|conclusion| conclusion != Conclusion::Skipped)
@@ -339,7 +338,7 @@ pub struct Step {
     pub finished: Option<Timestamp>,
     /// Number of lines in the log. A last line without its newline counts.
     pub lines: u64,
-    /// Length in bytes of the last line so far while it has no newline; 0 when all lines have their end.
+    /// Length in bytes of the last line so far while it has no newline; 0 if the log ends with a newline.
     pub open: u64,
     /// Time of the last output.
     pub printed: Option<Timestamp>,

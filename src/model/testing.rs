@@ -91,7 +91,7 @@ pub fn annotation(file: &str, line: u32, message: &str) -> Annotation {
     }
 }
 
-/// A review of an environment that no job waits for yet. The user may give it.
+/// A review of an environment that no job waits for yet. The user may review it.
 #[must_use]
 pub fn pending_review(id: u64, environment: &str, reviewers: &[&str]) -> PendingReview {
     PendingReview {
@@ -233,13 +233,13 @@ pub struct Script {
 }
 
 impl Script {
-    /// A script whose records are of the time `start`, until [`Script::at`] sets another.
+    /// Creates a script. Its records have the time `start` until [`Script::at`] sets another.
     #[must_use]
     pub fn new(start: Timestamp) -> Self {
         Self { start, now: start, pace: 0, records: Vec::new() }
     }
 
-    /// Lets each record be this many milliseconds later than the previous one; the first is that much after the start.
+    /// Sets the time between two records, in milliseconds. The first record is that much after the start.
     #[must_use]
     pub fn paced(self, pace: u64) -> Self {
         Self { pace, ..self }
@@ -306,11 +306,11 @@ impl Script {
     }
 }
 
-/// Returns a deployment of a tag that was created at a time, with what its state implies: one that is or was live
-/// succeeded, and all but those that wait began.
+/// Returns a deployment of a tag that was created at a time. Its state decides the other fields: it succeeded if it is
+/// or was live, and it began unless it waits.
 #[must_use]
 pub fn deployment_of(tag: &str, state: DeploymentState, created: Timestamp) -> EnvironmentDeployment {
-    // Each tag is another commit.
+    // Each tag gets a different commit.
     let sha = tag.bytes().map(|byte| format!("{byte:02x}")).rev().collect::<String>() + "abcdef0123456789";
     let release = Release { sha, reference: "main".to_owned(), tag: Some(tag.to_owned()) };
     let succeeded = matches!(state, DeploymentState::Success | DeploymentState::Inactive);

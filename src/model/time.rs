@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub struct Timestamp(pub u64);
 
 impl Timestamp {
-    /// Returns the time since `earlier`, or zero if it is in the future (clocks can step back).
+    /// Returns the time since `earlier`, or zero if `earlier` is later than this time (clocks can step back).
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
@@ -22,7 +22,7 @@ impl Timestamp {
         self.instant().strftime("%Y-%m-%d %H:%M UTC").to_string()
     }
 
-    /// Returns the time for a calendar; the Unix epoch if it is beyond the year 9999.
+    /// Returns the time as a timestamp of `jiff`; the Unix epoch if it is beyond the year 9999.
     #[must_use]
     pub fn instant(self) -> jiff::Timestamp {
         i64::try_from(self.0).ok().and_then(|time| jiff::Timestamp::from_millisecond(time).ok()).unwrap_or_default()

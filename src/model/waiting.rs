@@ -112,8 +112,8 @@ pub struct GroupHolder {
 }
 
 impl Run {
-    /// Returns why the run and its jobs wait, as far as their records show it. While the run as a whole waits, its jobs are
-    /// left out.
+    /// Returns why the run and its jobs wait, as far as their records show it. While the run as a whole waits, its jobs
+    /// are left out.
     #[must_use]
     pub fn waits(&self) -> Vec<Wait> {
         let of_run = match &self.phase {
@@ -176,8 +176,8 @@ fn is_open(job: &Job) -> bool {
 }
 
 impl WaitCause {
-    /// Returns the command that ends the wait. `run` is the run that waits, as commands name it, and `server` what its server
-    /// is.
+    /// Returns the command that ends the wait. `run` is the waiting run, as commands name it, and `server` the kind of
+    /// its server.
     #[must_use]
     pub fn remedy(&self, run: &str, server: Option<ServerKind>) -> Option<String> {
         let cancel = |run: &str| server.is_none_or(ServerKind::can_cancel).then(|| format!("cuelight cancel {run}"));

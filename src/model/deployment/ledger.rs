@@ -203,21 +203,21 @@ impl Lock {
     }
 }
 
-/// A line of a ledger file that is not an entry: it is damaged, or of another program.
+/// A line of a ledger file that is not an entry: it is damaged, or another program wrote it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UnreadableLine {
-    /// `file:line`.
+    /// Position in the file, as `file:line`.
     pub position: String,
     /// Why it cannot be read.
     pub reason: String,
-    /// The environment that it names; `None` if it may be about any.
+    /// The environment that the line names; `None` if the line may be about any.
     pub environment: Option<String>,
     /// Number of entries before it.
     pub after: usize,
 }
 
 impl UnreadableLine {
-    /// Whether it may be about an environment.
+    /// Whether the line may be about an environment.
     #[must_use]
     pub fn is_about(&self, environment: &str) -> bool {
         self.environment.as_deref().is_none_or(|named| named == environment)

@@ -1,6 +1,6 @@
 //! Deployments by this machine: settings of an environment, the plan of a deployment, and the ledger of a repository.
 //!
-//! Values only. The room `rollout` makes plans, evaluates gates and carries plans out.
+//! This module holds only data. The module `rollout` makes plans, evaluates gates and carries plans out.
 
 mod ledger;
 mod length;

@@ -54,9 +54,9 @@ pub struct SlotState {
     pub release: Option<String>,
     /// Number of replicas that were started and not stopped.
     pub replicas: u32,
-    /// Number of these that were last seen healthy.
+    /// Number of these replicas that were last seen healthy.
     pub healthy: u32,
-    /// Number of these that are not drained.
+    /// Number of these replicas that are not drained.
     pub open: u32,
     /// Share of the traffic in percent.
     pub weight: u8,
@@ -81,7 +81,7 @@ impl SlotState {
 pub struct Observed {
     blue: SlotState,
     green: SlotState,
-    /// Whether the end of the last step was not observed, so that less may be there than this.
+    /// Whether the end of the last step was not observed, so that fewer replicas may run than this state says.
     #[serde(default)]
     is_uncertain: bool,
 }
@@ -104,7 +104,8 @@ impl Observed {
         }
     }
 
-    /// Whether the end of the last step was observed. If not, the step is carried out again, whatever is reported.
+    /// Whether the end of the last step was observed. If not, the step must be carried out again, whatever the target
+    /// reports.
     #[must_use]
     pub fn is_certain(&self) -> bool {
         !self.is_uncertain
@@ -117,8 +118,9 @@ impl Observed {
         Some(heaviest).filter(|slot| self.slot(*slot).weight > 0)
     }
 
-    /// Returns what must be assumed while a step is carried out, and after an interruption: of before and after the
-    /// step, the higher numbers of replicas and traffic, and the lower number of replicas that can serve.
+    /// Returns the state to assume while a step is carried out, and after an interruption. It combines the states
+    /// before and after the step: the larger numbers of replicas and shares of traffic, and the smaller numbers of
+    /// replicas that can serve.
     #[must_use]
     pub fn during(&self, step: &PlanStep, plan: &Plan) -> Self {
         let mut all = Self { is_uncertain: true, ..self.after(step, plan) };
@@ -133,7 +135,7 @@ impl Observed {
         all
     }
 
-    /// Returns the state after a successful step. `plan` has the releases of the slots.
+    /// Returns the state after a successful step. The plan contains the release of each slot.
     #[must_use]
     pub fn after(&self, step: &PlanStep, plan: &Plan) -> Self {
         let mut next = Self { is_uncertain: false, ..self.clone() };
@@ -178,9 +180,9 @@ impl Observed {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pause {
-    /// For a length of time, while the new release is watched.
+    /// A length of time during which the new release is watched.
     For(Duration),
-    /// Until a person promotes the deployment.
+    /// A wait until a person promotes the deployment.
     Person,
 }
 

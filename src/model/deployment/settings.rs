@@ -39,7 +39,7 @@ pub struct EnvironmentSettings {
     pub health_check: Option<Probe>,
     /// The smoke test before the new release gets traffic.
     pub smoke: Option<Check>,
-    /// What watches the new release during pauses; `None` for the health check.
+    /// How the new release is watched during pauses; `None` to repeat the health check.
     pub analysis: Option<Analysis>,
     /// Notifications.
     #[serde(default)]
@@ -56,7 +56,8 @@ pub struct EnvironmentSettings {
 const SECRET_WORDS: [&str; 9] =
     ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIALS", "APIKEY", "KEY", "WEBHOOK"];
 
-/// Minimum length in bytes of a value that is masked only because of its variable's name: shorter ones are often words.
+/// Minimum length in bytes of a value that is masked only because of its variable's name. Shorter values are often
+/// ordinary words.
 const MIN_GUESSED_SECRET: usize = 8;
 
 /// An environment variable that the commands of an environment need.
@@ -78,8 +79,8 @@ impl EnvironmentSettings {
         all.map(|(name, is_secret)| Needed { name: name.clone(), is_secret, is_set: is_set(name) }).collect()
     }
 
-    /// Whether the value of an environment variable must not be shown: the settings name it as a secret, or its name says
-    /// so.
+    /// Whether the value of an environment variable must not be shown: the settings name the variable as a secret, or
+    /// its name contains a word such as `TOKEN`.
     #[must_use]
     pub fn is_secret(&self, name: &str, value: &str) -> bool {
         let is_named = self.secrets.iter().any(|secret| secret == name);
@@ -112,8 +113,8 @@ impl RefRule {
     }
 }
 
-/// A weekly time without deployments, in minutes after Monday 00:00. One that ends before it begins spans the end of the
-/// week.
+/// A weekly time without deployments, in minutes after Monday 00:00. A window whose end is before its start spans the
+/// end of the week.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Freeze {
     /// First minute.
@@ -144,7 +145,7 @@ impl Freeze {
         (freeze.from != freeze.to).then_some(freeze)
     }
 
-    /// Whether it contains a minute of the week.
+    /// Whether the window contains a minute of the week.
     #[must_use]
     pub fn contains(self, minute: u16) -> bool {
         is_within(self.from, self.to, minute)
@@ -207,11 +208,12 @@ pub enum CanaryStep {
     Pause(Pause),
 }
 
-/// A question with the answer good, bad, or unknown.
+/// A check whose result is good, bad or unknown.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Probe {
-    /// A request with `GET` to this address, which must be answered with a status below 400. `{slot}` stands for the slot.
+    /// A request with `GET` to this address, which must be answered with a status below 400. `{slot}` stands for the
+    /// slot.
     Http(String),
     /// A request with `GET` for this path to each replica, through the network of the target.
     Path(String),
@@ -219,18 +221,19 @@ pub enum Probe {
     Tcp(String),
     /// A command for `sh`: exit code 0 is good, 75 is unknown, others are bad.
     Exec(String),
-    /// What the router saw of the slot.
+    /// Requests to the slot, as the router counted them.
     Router(RouterLimits),
 }
 
-/// What the router may see of a release, from its first request on.
+/// Limits for the requests to a release that the router counts, from the first request on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RouterLimits {
     /// Maximum share of failed requests, in hundredths of a percent.
     pub errors: u32,
     /// Maximum mean time of an answer.
     pub latency: Option<Duration>,
-    /// Number of requests before which a release is not good: too little is known.
+    /// Minimum number of requests for a good result. With fewer, the result is unknown unless there are already too
+    /// many errors.
     pub min_requests: u32,
 }
 
@@ -310,7 +313,7 @@ pub struct Check {
     pub timing: Timing,
 }
 
-/// What watches the new release during pauses.
+/// How the new release is watched during pauses.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Analysis {
     /// The probe.

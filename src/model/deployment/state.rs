@@ -146,8 +146,8 @@ impl Fold {
             return;
         }
         let record = &state.deployments[index];
-        // A deployment that never began changed nothing. The end of an older one does not matter once a later one
-        // began.
+        // A deployment that never began changed nothing. The end of an older deployment does not matter once a later
+        // one began.
         if !record.began || self.last_begun != Some(index) {
             return;
         }
@@ -189,13 +189,13 @@ impl EnvironmentState {
         self.deployments.iter().rev()
     }
 
-    /// Returns a deployment by its run; the newest of its jobs, if several deploy.
+    /// Returns the deployment of a run; the newest one, if several jobs of the run deploy.
     #[must_use]
     pub fn deployment(&self, run: &RunId) -> Option<&DeploymentRecord> {
         self.deployments().find(|record| record.run == *run)
     }
 
-    /// Returns the lock.
+    /// Returns the lock, unless it has ended at `now`.
     #[must_use]
     pub fn lock(&self, now: Timestamp) -> Option<&Lock> {
         self.lock.as_ref().filter(|lock| lock.until.is_none_or(|until| now < until))
@@ -207,7 +207,8 @@ impl EnvironmentState {
         self.last_success.map(|index| &self.deployments[index])
     }
 
-    /// Returns the deployment whose release is live. `None` before the first success, and while it is unknown.
+    /// Returns the deployment whose release is live. `None` before the first success, and while the live release is
+    /// unknown.
     #[must_use]
     pub fn live(&self) -> Option<&DeploymentRecord> {
         match self.serving {
@@ -216,7 +217,8 @@ impl EnvironmentState {
         }
     }
 
-    /// Whether one of these deployments is the one whose release serves. A run has several if several of its jobs deploy.
+    /// Whether the release of `record`, one of these deployments, is live. The id of its run does not decide, because a
+    /// run has several deployments if several of its jobs deploy.
     #[must_use]
     pub fn is_live(&self, record: &DeploymentRecord) -> bool {
         self.live().is_some_and(|live| std::ptr::eq(live, record))
@@ -232,8 +234,8 @@ impl EnvironmentState {
         }
     }
 
-    /// Returns the newest deployment that was requested after this one and began. What this one left must then not be
-    /// touched.
+    /// Returns the newest deployment that was requested after the deployment of `run` and began. What the older one
+    /// left behind must then not be touched.
     #[must_use]
     pub fn superseded_by(&self, run: &RunId) -> Option<&DeploymentRecord> {
         self.deployments().take_while(|record| record.run != *run).find(|record| record.began)
@@ -271,7 +273,7 @@ impl DeploymentRecord {
         EnvironmentDeployment {
             state: self.state(is_live),
             succeeded: self.outcome == Some(Outcome::Succeeded),
-            // One that was undone left the environment as it was.
+            // A deployment that was undone left the environment as it was.
             began: self.began && !self.outcome.is_some_and(Outcome::is_undone),
             creator: self.creator.user.clone(),
             created: self.created,
@@ -347,7 +349,7 @@ mod tests {
             (vec![], "v1"),
             (vec![deployed("v2", Outcome::Failed)], failed),
             (vec![deployed("v2", Outcome::Interrupted)], interrupted),
-            // It began, and ended before it changed anything.
+            // The deployment began, and ended before it changed anything.
             (vec![deployed("v2", Outcome::Cancelled)], "v1"),
             (vec![deployed("v2", Outcome::Failed), deployed("v3", Outcome::Cancelled)], failed),
             // A rollback restores the previous state, which is unknown.
@@ -355,7 +357,7 @@ mod tests {
             (vec![deployed("v2", Outcome::Failed), deployed("v3", Outcome::Succeeded)], "v3"),
             (vec![deployed("v2", Outcome::Interrupted), again(Outcome::RolledBack)], "v1"),
             (vec![deployed("v2", Outcome::Interrupted), again(Outcome::Succeeded)], "v2"),
-            // A later deployment began: how an earlier one ends changes nothing.
+            // Once a later deployment began, the end of an earlier one changes nothing.
             (
                 vec![
                     deployed("v2", Outcome::Succeeded),
@@ -364,7 +366,7 @@ mod tests {
                 ],
                 "v3",
             ),
-            // Its request is not there.
+            // The request of the deployment is missing.
             (
                 vec![deployed("v2", Outcome::Succeeded).split_off(1)],
                 "not known what serves: the ledger lacks the request of v2, which has ended",

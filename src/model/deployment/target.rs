@@ -13,7 +13,7 @@ use crate::model::environment::Release;
 pub enum TargetSettings {
     /// Containers behind a router.
     Docker(DockerSettings),
-    /// Whatever commands do.
+    /// Commands of the user.
     Script(ScriptSettings),
 }
 
@@ -27,7 +27,7 @@ impl TargetSettings {
         }
     }
 
-    /// Whether the target moves shares of the traffic.
+    /// Whether the target can move shares of the traffic.
     #[must_use]
     pub fn moves_traffic(&self) -> bool {
         match self {
@@ -36,7 +36,7 @@ impl TargetSettings {
         }
     }
 
-    /// Whether the target takes traffic from single replicas.
+    /// Whether the target can take traffic away from single replicas.
     #[must_use]
     pub fn drains(&self) -> bool {
         match self {
@@ -60,7 +60,7 @@ impl TargetSettings {
 pub struct DockerSettings {
     /// Name of the service. With the name of the environment, it is the beginning of the names of all containers.
     pub service: String,
-    /// Image of a release, with the places `{sha}`, `{short_sha}`, `{tag}` or `{release}`.
+    /// Image of a release, with the placeholders `{sha}`, `{short_sha}`, `{tag}` or `{release}`.
     pub image: String,
     /// Number of replicas.
     pub replicas: u32,
@@ -68,9 +68,9 @@ pub struct DockerSettings {
     pub port: u16,
     /// Port of the router on the machine of the engine.
     pub publish: u16,
-    /// Network of the containers; `None` for one of their own.
+    /// Network of the containers; `None` for a private one.
     pub network: Option<String>,
-    /// Variables of the containers: `NAME=VALUE`, or `NAME` for one of the environment of the deployment.
+    /// Variables of the containers: `NAME=VALUE`, or `NAME` to pass on a variable of the deployment's environment.
     pub variables: Vec<String>,
     /// How long requests in flight may take when a replica is drained.
     pub drain: Duration,
@@ -80,13 +80,13 @@ pub struct DockerSettings {
     pub host: Option<String>,
 }
 
-/// Places in the name of an image.
+/// Placeholders in the name of an image.
 pub const IMAGE_PLACES: [&str; 4] = ["{sha}", "{short_sha}", "{tag}", "{release}"];
 
 impl DockerSettings {
-    /// Returns the image of a release. `None` if the name has the place of a tag, and the release has no tag.
+    /// Returns the image of a release. `None` if the name has the placeholder of a tag, and the release has no tag.
     ///
-    /// Characters that the tag of an image cannot have become `-`.
+    /// Characters that are invalid in an image tag become `-`.
     #[must_use]
     pub fn image_of(&self, release: &Release) -> Option<String> {
         let plain = |text: &str| -> String {
@@ -103,10 +103,10 @@ impl DockerSettings {
     }
 }
 
-/// Commands that deploy, each for `sh`, by what they do. They run in the root of the repository, with `DEPLOY_…` variables.
+/// Commands that carry out a deployment, run by `sh` in the root of the repository, with `DEPLOY_…` variables.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ScriptSettings {
-    /// The commands.
+    /// The commands, by what they do.
     pub commands: IndexMap<ScriptCommand, String>,
     /// Number of replicas.
     pub replicas: u32,
