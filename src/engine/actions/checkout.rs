@@ -139,7 +139,7 @@ impl<'g> Given<'g> {
 }
 
 /// Copies the repository's files to the folder that the action would use. Returns `None` if the job runs in the
-/// repository itself. `abort` ends it within a fraction of a second.
+/// repository itself. Setting `abort` stops the copy within a fraction of a second.
 ///
 /// # Errors
 /// `path` leads out of the workspace, the ref is unknown, a file could not be copied, or the checkout was interrupted.
@@ -170,7 +170,7 @@ pub(crate) async fn run(
     let git_objects = run.options.git_objects.clone();
     let request = Request { git_objects, abort, ..given.request(objects) };
     let (repository, workspace, into) = (run.repository.clone(), workspace.to_owned(), folder.clone());
-    // Containers of the job see the folder of the job, and no other one.
+    // A container of the job sees only the job's folder. The copy is made outside that folder and then moved into it.
     let apart = in_container.then(|| run.work.join(format!(".checkout-{:016x}", getrandom::u64().unwrap_or_default())));
     let done = spawn_blocking(move || match apart {
         Some(apart) => checkout::check_out_apart(&repository, &workspace, &into, &apart, &request),

@@ -42,7 +42,7 @@ pub(crate) struct Inputs<'i> {
     pub(crate) given: &'i IndexMap<String, String>,
     /// All inputs, including defaults.
     pub(crate) all: &'i IndexMap<String, String>,
-    /// Whether `env` of the job or the step sets a variable. It overrides `env` of the manifest.
+    /// Whether `env` of the job or the step sets a variable. Such a variable overrides `env` of the manifest.
     pub(crate) is_set: &'i (dyn Fn(&str) -> bool + Sync),
 }
 
@@ -119,8 +119,8 @@ async fn build(
         root.file(below, Links::Within)?;
         Ok(root.folder_within(below.parent().unwrap_or(Path::new("")))?)
     };
-    // Docker gets the whole folder of the Dockerfile. A step that is still running cannot replace the folder by another
-    // one.
+    // Docker gets the whole folder of the Dockerfile. The folder is held open, so that a step that is still running
+    // cannot replace it.
     let context = in_place(open).map_err(|source| DockerActionError::Dockerfile {
         dockerfile: dockerfile.to_owned(),
         action: action.reference.clone(),
@@ -145,7 +145,7 @@ async fn build(
     Ok(tag)
 }
 
-/// Returns a container of an image, fetching the image if necessary.
+/// Returns the process of a container. Fetches the image if necessary.
 async fn container(
     job: &JobEnvironment,
     image: &str,

@@ -53,7 +53,7 @@ pub(crate) enum ManifestError {
     Syntax { file: String, problem: Option<Box<Diagnostic>> },
 }
 
-/// Input of an action that cannot be evaluated.
+/// Why an input of an action cannot be evaluated.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InputError {
     /// An entry of `with`, or `with` as a whole.
@@ -67,7 +67,7 @@ pub(crate) enum InputError {
 /// Reason why the files of an action are not on this machine. All jobs of a run share the result of a fetch.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum FetchError {
-    /// The settings map the action to something else than a folder.
+    /// The settings map the action to a path that is not a folder.
     #[error("`{action}` is mapped to {} by `[actions]`, which is not a folder", .folder.display())]
     NotAFolder { action: String, folder: PathBuf },
     /// The settings map the action to a URL with an unsupported scheme.

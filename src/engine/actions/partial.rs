@@ -1,5 +1,5 @@
-//! Incomplete copies of actions and tools: each is a folder beside the complete copy, whose name contains the id of the
-//! process that makes it.
+//! Incomplete copies of actions and tools. Each one is a folder next to the complete copy, and the name of the folder
+//! contains the id of the process that makes the copy.
 
 use std::fs;
 use std::io;
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 
-/// Separates the name of the copy from a process id and a number in the name of a folder.
+/// Separates the name of the copy from the process id and a number, in the name of the folder.
 const MARK: &str = ".partial-";
 
 /// Depth of a copy below the cache: the server, the owner, the repository, and the copy itself.
@@ -19,7 +19,7 @@ const DEPTH: usize = 4;
 pub(in crate::engine) struct Partial(PathBuf);
 
 impl Partial {
-    /// Creates the folder of a copy, after removing what ended processes have left beside it.
+    /// Creates the folder of a copy. First removes the incomplete copies next to it whose processes have ended.
     pub(in crate::engine) fn create(above: &Path, name: &str) -> io::Result<Self> {
         static CREATED: AtomicU32 = AtomicU32::new(0);
         fs::create_dir_all(above)?;
@@ -52,7 +52,7 @@ impl Drop for Partial {
     }
 }
 
-/// Returns the incomplete copies in a cache whose process has ended.
+/// Returns the incomplete copies in a cache whose processes have ended.
 #[must_use]
 pub fn abandoned(cache: &Path) -> Vec<PathBuf> {
     let folders = walkdir::WalkDir::new(cache).min_depth(DEPTH).max_depth(DEPTH).into_iter().flatten();

@@ -30,7 +30,7 @@ impl Remote {
         Self { path: path.to_owned(), ..self.clone() }
     }
 
-    /// Whether it is `actions/checkout`, which cuelight handles itself for the run's repository.
+    /// Whether this is `actions/checkout`, which cuelight handles itself for the run's repository.
     pub(crate) fn is_checkout(&self) -> bool {
         self.repository.eq_ignore_ascii_case("actions/checkout") && self.path.is_empty()
     }
@@ -52,7 +52,7 @@ impl Reference {
     /// Parses a reference.
     ///
     /// # Errors
-    /// The text has none of these forms.
+    /// The text has none of the forms of [`Reference`].
     pub(crate) fn parse(text: &str) -> Result<Self, ReferenceError> {
         let wrong = || ReferenceError(text.to_owned());
         if let Some(path) = text.strip_prefix("./").or_else(|| text.strip_prefix(".\\")) {

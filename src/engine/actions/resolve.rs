@@ -47,7 +47,7 @@ pub(crate) struct ResolvedAction {
     pub(crate) remote: Option<Remote>,
     /// Commit of the action, if it was fetched.
     pub(crate) commit: Option<String>,
-    /// Origin for messages: the commit, or the folder that it is mapped to.
+    /// Origin of the files, for messages: the commit, or the folder that the configuration names.
     pub(crate) origin: String,
 }
 
@@ -77,7 +77,8 @@ impl ResolvedAction {
         Ok((known, remark))
     }
 
-    /// Reads an action of the repository of the run, or of the action `within` which names it.
+    /// Reads the action at `path` in the repository of the action `within`. If `within` is `None` or an action of the
+    /// workspace, reads it in the run's repository.
     ///
     /// # Errors
     /// The folder has no action, or its manifest cannot be read.
@@ -132,11 +133,11 @@ impl ResolvedAction {
     }
 }
 
-/// Returns the key of the action that a step uses. `within` is the repository of the action that contains the step, to
-/// which `$/path` refers.
+/// Actions by their keys; see [`key`].
 pub(crate) type Actions = HashMap<String, Arc<ResolvedAction>>;
 
-/// Names what a step uses. `within` is the action that the step is a step of: its `$/path` is in its own repository.
+/// Returns the key of the action that a step uses. `within` is the repository of the action that contains the step, to
+/// which `$/path` refers.
 pub(crate) fn key(reference: &str, within: Option<&Remote>) -> String {
     match (Reference::parse(reference), within) {
         (Ok(Reference::Own(path)), Some(within)) => within.beside(&path).to_string(),
@@ -302,10 +303,10 @@ pub(crate) fn is_own_checkout(remote: &Remote, with: &NamedValues, shared: &RunC
     remote.is_checkout() && own && !shared.actions.is_mapped(remote)
 }
 
-/// Reads the action in a folder below `root`: its manifest, or a Dockerfile alone. Returns `None` when there is neither.
+/// Reads the action in a folder below `root`: its manifest, or a Dockerfile alone. Returns `None` if there is neither.
 ///
 /// # Errors
-/// The problem in the manifest with its position. Links that lead out of `root` are not followed.
+/// The manifest cannot be read, or is invalid. Links that lead out of `root` are not followed.
 pub(crate) fn read(root: &Path, below: &Path) -> Option<Result<Action, ManifestError>> {
     in_place(|| {
         let folder = Folder::open(root).ok()?;
@@ -332,8 +333,8 @@ fn parse(file: String, text: String) -> Result<Action, ManifestError> {
         .ok_or_else(|| ManifestError::Syntax { file, problem: parsed.diagnostics.into_iter().next().map(Box::new) })
 }
 
-/// Returns the Node.js that runs JavaScript actions on this machine, and its version. Actions name the version that
-/// they were written for (`node16`, `node20`); version 20 and newer run them all, older ones only old actions.
+/// Returns the Node.js that runs JavaScript actions on this machine, and its version. An action names the version that
+/// it was written for (`node16`, `node20`). Version 20 and newer run all actions; older versions run only old actions.
 ///
 /// # Errors
 /// Node.js is not installed, or too old.

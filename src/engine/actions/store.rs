@@ -26,7 +26,7 @@ use crate::repo::git;
 use crate::repo::git::Access;
 use crate::store::{atomic, digest, space_hint_in};
 
-/// Maximum size in bytes of the file that remembers the commit of a version.
+/// Maximum size in bytes of the file that stores the commit of a version.
 const MAX_NOTE: u64 = 1024;
 
 /// URL schemes that `[actions]` may use. For any other scheme, git would start a helper program.
@@ -204,7 +204,7 @@ fn folder_of(server: &str) -> String {
     }
 }
 
-/// Whether a version is the name of a commit.
+/// Whether a version is a commit id.
 pub(crate) fn is_commit(version: &str) -> bool {
     matches!(version.len(), 40 | 64) && version.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

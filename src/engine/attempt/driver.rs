@@ -37,7 +37,7 @@ pub async fn run(run: Arc<RunContext>, start: AttemptStart, orders: Orders) -> R
             (None, Some(end)) => return end,
             (None, None) => driver.next().await,
         };
-        // Checked first, so that a job which ends because of the failure does not start another one.
+        // Checked before the next input, so that a job which ends because of the failure does not start another job.
         if let Some(reason) = driver.failure() {
             attempt.update(Input::OutletFailed(reason)).into_iter().for_each(|effect| driver.carry_out(effect));
         }
@@ -145,7 +145,7 @@ impl Driver {
                     // Tasks of jobs are never aborted, so all of them return.
                     let Ok((id, end)) = ended else { continue };
                     if self.cancellations.remove(&id).is_none() {
-                        // The job was given up.
+                        // The driver gave up on this job earlier.
                         continue;
                     }
                     match end {

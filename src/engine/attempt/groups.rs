@@ -23,7 +23,7 @@ enum RequestError {
 }
 
 impl Attempt {
-    /// Returns whether a leg holds all its concurrency groups. Otherwise it was refused or is now waiting for them.
+    /// Returns whether a leg holds all its concurrency groups. Otherwise the leg was refused, or now waits for them.
     pub(super) fn holds_its_groups(&mut self, node: NodeId, id: &JobId, contexts: &Contexts) -> bool {
         if self.holding.contains(id) {
             return true;

@@ -67,6 +67,6 @@ pub struct Orders {
 pub struct RunEnd {
     /// Conclusion of the run.
     pub conclusion: Conclusion,
-    /// Reason, where no job explains it.
+    /// Reason of the conclusion, if no job explains it.
     pub reason: Option<String>,
 }

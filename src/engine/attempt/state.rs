@@ -99,7 +99,7 @@ pub(super) struct Attempt {
     pub(super) running: BTreeSet<JobId>,
     /// Jobs that wait for their concurrency groups.
     pub(super) waiting: BTreeSet<JobId>,
-    /// Jobs that hold their concurrency groups: they are about to start, run, or call a workflow that does.
+    /// Jobs that hold their concurrency groups. Such a job is about to start, is running, or has called a workflow.
     pub(super) holding: BTreeSet<JobId>,
     pub(super) verdict: Verdict,
     /// Why running jobs were cancelled, unless the run was cancelled.
@@ -248,7 +248,7 @@ impl Attempt {
         self.nodes.iter().flat_map(|node| &node.planned).find(|job| job.id == *id)
     }
 
-    /// Records the end of a job, and takes it into account.
+    /// Records the end of a job, and updates the attempt.
     pub(super) fn job_ended(&mut self, id: &JobId, mut end: JobEnd) {
         self.running.remove(id);
         if let (Conclusion::Cancelled, Some(cause)) = (end.conclusion, self.causes.remove(id)) {
@@ -270,7 +270,7 @@ impl Attempt {
         self.leg_ended(id, end.conclusion, end.allowed_failure);
     }
 
-    /// Takes the end of a leg into account. The end itself is recorded elsewhere.
+    /// Updates the attempt after the end of a leg. The caller records the end itself.
     pub(super) fn leg_ended(&mut self, id: &JobId, conclusion: Conclusion, allowed_failure: bool) {
         self.release_groups(id);
         self.verdict.count(conclusion, allowed_failure);

@@ -249,7 +249,7 @@ fn a_job_that_cannot_acquire_its_groups_ends_with_the_reason() {
         expected.extend(waits.then(|| Seen::Release("a".to_owned())));
         assert_eq!(machine.update(input), expected);
         assert_eq!(machine.conclusion(), Some(conclusion));
-        // An answer that was already in flight.
+        // This answer was already on its way when the job ended.
         assert_eq!(machine.update(Input::GroupsAcquired(id(), Ok(()))), [Seen::Release("a".to_owned())]);
     }
 }

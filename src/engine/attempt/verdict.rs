@@ -16,17 +16,18 @@ pub(super) struct Verdict {
     succeeded: bool,
     /// Keys and names of the jobs that did not run here, by the reason.
     not_runnable: IndexMap<NotRunnable, Vec<(String, String)>>,
-    /// Whether jobs that need another machine let the run succeed.
+    /// Whether the run can succeed without the jobs that need another machine.
     skips_unrunnable: bool,
 }
 
 impl Verdict {
-    /// Returns a verdict without jobs. With `skips_unrunnable`, jobs that need another machine let the run succeed.
+    /// Returns a verdict without jobs. With `skips_unrunnable`, the run can succeed without the jobs that need another
+    /// machine.
     pub(super) fn new(skips_unrunnable: bool) -> Self {
         Self { skips_unrunnable, ..Self::default() }
     }
 
-    /// Takes the end of a job into account.
+    /// Counts the end of a job.
     pub(super) fn count(&mut self, conclusion: Conclusion, allowed_failure: bool) {
         match conclusion {
             _ if allowed_failure => self.succeeded = true,
@@ -39,12 +40,12 @@ impl Verdict {
         }
     }
 
-    /// Takes the cancel of the run into account.
+    /// Counts the cancellation of the run.
     pub(super) fn cancel(&mut self) {
         self.cancelled = true;
     }
 
-    /// Takes a job that did not run here into account.
+    /// Counts a job that did not run here.
     pub(super) fn not_runnable(&mut self, key: &str, name: &str, why: NotRunnable) {
         self.not_runnable.entry(why).or_default().push((key.to_owned(), name.to_owned()));
     }
