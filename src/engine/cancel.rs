@@ -30,8 +30,8 @@ impl Cancellation {
         })
     }
 
-    /// Whether this level ends a job. A job that started after its run was cancelled (`if: always()`) ignores that
-    /// cancel.
+    /// Whether this level ends a job. A job that started after its run was cancelled (`if: always()`) ignores
+    /// [`Self::Cancel`].
     fn ends(self, ignores_cancel: bool) -> bool {
         self >= if ignores_cancel { Self::Force } else { Self::Cancel }
     }
@@ -123,13 +123,13 @@ impl CancelWatch {
         self.of_step.as_ref().is_some_and(|asked| *asked.borrow())
     }
 
-    /// Returns the cancellation that was requested for the job, and its changes.
+    /// Returns a receiver of the cancellation requested for the job.
     pub(crate) fn asked(&self) -> watch::Receiver<Cancellation> {
         self.asked.clone()
     }
 
-    /// Whether the job or this background step was cancelled, or the job's time limit passed. Never goes back to
-    /// `false`.
+    /// Whether the job or this background step was cancelled, or the job's time limit has passed. Once `true`, it stays
+    /// `true`.
     pub(crate) fn is_cancelled(&mut self) -> bool {
         let now = Instant::now();
         if self.cancelled_at.is_none() {

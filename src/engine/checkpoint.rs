@@ -58,7 +58,7 @@ impl FailedStep {
         self.env.values().chain([&self.cwd]).any(|text| text.contains(MARK))
     }
 
-    /// Returns a copy with the sealed secrets put back. Values with a secret that is not in `secrets` are left out.
+    /// Returns a copy with the sealed secrets put back. Secrets that are not in `secrets` stay sealed.
     #[must_use]
     pub fn opened(mut self, secrets: &IndexMap<String, String>) -> Self {
         for text in self.texts() {
@@ -113,14 +113,14 @@ pub struct StepResult {
     pub conclusion: Conclusion,
 }
 
-/// Surrounds the name of a secret in a sealed value. A value that already contains it is not kept: otherwise a step
-/// could get a secret that it was not given by writing its name.
+/// Surrounds the name of a secret in a sealed value. A value that already contains this character is not stored:
+/// otherwise a step could write the name of a secret that was not passed to it, and get the secret on `resume`.
 const MARK: char = '\u{1}';
 
 /// Replaces the secrets in a text by their names. A text that cannot be sealed is cleared.
 ///
 /// # Errors
-/// Why the text cannot be sealed. Completes the sentence "… holds".
+/// The text cannot be sealed; the error completes the sentence "… holds".
 fn seal(
     text: &mut String,
     secrets: &IndexMap<String, String>,
@@ -166,7 +166,7 @@ impl Checkpoint {
     /// Reverses [`Self::sealed`], given the secrets.
     ///
     /// # Errors
-    /// The place of a secret that is needed and not in `secrets`, or why the job cannot resume.
+    /// The job cannot resume from this checkpoint, or it needs a secret that is not in `secrets`.
     pub fn opened(mut self, secrets: &IndexMap<String, String>) -> Result<Self, NotResumable> {
         if let Some(reason) = self.not_resumable {
             return Err(NotResumable(reason));
@@ -186,7 +186,7 @@ impl Checkpoint {
         missing.map_or(Ok(self), |reason| Err(NotResumable(reason)))
     }
 
-    /// Drops the entries whose names hold a secret. Returns whether there were any that the job depends on.
+    /// Drops the entries whose names hold a secret. Returns whether the job depends on any of them.
     fn drop_names(&mut self, holds_secret: &dyn Fn(&str) -> bool) -> bool {
         let mut dropped = false;
         let mut drop_from = |texts: &mut IndexMap<String, String>| {

@@ -19,7 +19,7 @@ pub struct GroupRequest {
     pub group: String,
     /// Whether to cancel the run or job that holds the group.
     pub cancel_in_progress: bool,
-    /// Whether others that wait for the group keep waiting. By default they are cancelled.
+    /// Whether the other requests that wait for the group keep waiting. By default they are cancelled.
     pub queue_all: bool,
 }
 

@@ -6,24 +6,26 @@ use futures_util::future::BoxFuture;
 
 use crate::model::{Conclusion, JobId};
 
-/// Why a job may not enter an environment, or its end there cannot be recorded.
+/// Why a job may not enter an environment, or why its end cannot be recorded.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct EnvironmentError(pub String);
 
-/// A job in an environment; `None` for an environment without rules on this machine.
+/// Result of entering an environment; `None` if the environment has no rules on this machine.
 pub type Entered = Result<Option<Box<dyn JobDeployment>>, EnvironmentError>;
 
 /// The environments of this machine.
 pub trait EnvironmentGate: Send + Sync {
-    /// Waits until the rules of an environment let a job in. Records what the job waits for. Dropping the future gives the wait up.
+    /// Waits until the rules of an environment admit a job. Records what the job waits for. Dropping the future ends
+    /// the wait.
     ///
     /// # Errors
     /// The rules do not let the job pass, or they cannot be read.
     fn enter(self: Arc<Self>, job: JobId, environment: String) -> BoxFuture<'static, Entered>;
 }
 
-/// A job that deploys to an environment of this machine. One that is dropped before its end counts as interrupted.
+/// A job that deploys to an environment of this machine. If it is dropped without `end`, the deployment counts as
+/// interrupted.
 pub trait JobDeployment: Send {
     /// Records how the job ended.
     ///

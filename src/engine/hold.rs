@@ -1,4 +1,4 @@
-//! Failed steps that are held: the job keeps its machine, services and files until a person says how it goes on.
+//! Holds of failed steps: the job keeps its machine, services and files until a person decides how to continue.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -11,19 +11,19 @@ use crate::model::{HeldOrder, JobId, StepNumber};
 /// Where jobs wait at a failed step. Shared by all jobs of a run.
 #[derive(Debug, Default)]
 pub struct Holds {
-    /// How long a step is held at most; `None` if failed steps are not held.
+    /// Maximum time for which a step is held; `None` if failed steps are not held.
     limit: Option<Duration>,
     waiting: Mutex<HashMap<(JobId, StepNumber), oneshot::Sender<HeldOrder>>>,
 }
 
 impl Holds {
-    /// Returns the holds of a run whose failed steps wait for up to `limit`; `None` if they are not held.
+    /// Returns the holds of a run. A failed step waits for up to `limit`; with `None`, failed steps are not held.
     #[must_use]
     pub fn new(limit: Option<Duration>) -> Self {
         Self { limit, waiting: Mutex::default() }
     }
 
-    /// How long a failed step is held at most; `None` if it is not held.
+    /// Returns the maximum time for which a failed step is held; `None` if failed steps are not held.
     pub(super) fn limit(&self) -> Option<Duration> {
         self.limit
     }
@@ -35,7 +35,7 @@ impl Holds {
         receiver
     }
 
-    /// Gives an order to a held step. Returns whether there was one.
+    /// Gives an order to a held step. Returns whether the step was still held.
     pub fn order(&self, job: &JobId, step: StepNumber, order: HeldOrder) -> bool {
         let held = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&(job.clone(), step));
         held.is_some_and(|held| held.send(order).is_ok())

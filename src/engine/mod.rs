@@ -61,7 +61,7 @@ pub struct Options {
     pub git_objects: Vec<PathBuf>,
     /// How many failed jobs keep their container for `cuelight shell`.
     pub keep_failed: usize,
-    /// Variables of all steps, over those of the workflow and its jobs.
+    /// Variables of all steps. They override those of the workflow and its jobs.
     pub env: IndexMap<String, String>,
     /// Keep `::debug::` lines and set `RUNNER_DEBUG`.
     pub debug: bool,
@@ -119,7 +119,7 @@ pub struct RunContext {
 }
 
 impl RunContext {
-    /// Marks the processes of a job. Ends in a slash, so that no mark is a prefix of another.
+    /// Returns the text that marks the processes of a job. It ends in a slash, so that no mark is a prefix of another.
     #[must_use]
     pub fn tracking_id(&self, job: &JobId) -> String {
         format!("{}{job}/", sandbox::run_tracking_id(&self.folder))

@@ -28,7 +28,7 @@ pub trait Outlet: Send + Sync {
     /// Adds a secret to mask. From now on the text is never written, in any encoding that the masker knows.
     fn add_mask(&self, secret: &str);
 
-    /// Whether the text contains a secret. Job outputs that do are dropped, as on GitHub.
+    /// Whether the text contains a secret. Job outputs that contain one are dropped, as on GitHub.
     fn holds_secret(&self, text: &str) -> bool;
 
     /// Returns why nothing more can be recorded, after a write has failed.

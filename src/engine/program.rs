@@ -20,19 +20,19 @@ const MAX_KEPT: u64 = 64 * 1024;
 /// A program that has ended.
 pub(in crate::engine) struct Ended {
     pub(in crate::engine) status: ExitStatus,
-    /// The first 64 KiB of what it printed. Its output is closed where it prints more.
+    /// The first 64 KiB of its standard output. After that, its standard output is closed.
     pub(in crate::engine) output: Vec<u8>,
-    /// The first 64 KiB of its messages.
+    /// The first 64 KiB of its standard error. The rest is discarded.
     pub(in crate::engine) messages: Vec<u8>,
 }
 
-/// Why a program did not end by itself.
+/// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::engine) enum CallError {
-    /// It cannot be started.
+    /// The program cannot be started.
     #[error(transparent)]
     Start(#[from] io::Error),
-    /// Its time limit passed. It was killed, with all that it had started.
+    /// The time limit passed. The program and all processes that it started were killed.
     #[error("it does not end within {} s", .0.as_secs())]
     TooSlow(Duration),
 }
@@ -46,10 +46,11 @@ impl From<CallError> for io::Error {
     }
 }
 
-/// Calls a program, without input, and waits for its end. It is killed with all that it started if that is not awaited.
+/// Calls a program without input, and waits for its end. Dropping the future kills the program and all processes that
+/// it started.
 ///
 /// # Errors
-/// It cannot be started, or does not end in time.
+/// The program cannot be started, or does not end in time.
 pub(in crate::engine) async fn call(command: &mut Command, limit: Duration) -> Result<Ended, CallError> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let mut child = command.spawn()?;
@@ -59,18 +60,18 @@ pub(in crate::engine) async fn call(command: &mut Command, limit: Duration) -> R
         let output = async { beginning(output).await.map(|(kept, _)| kept) };
         let messages = async {
             let (kept, mut rest) = beginning(messages).await?;
-            // Git would end where what a server says is not read.
+            // Reads the rest, because git fails if it cannot write the messages of the server.
             copy(&mut rest, &mut sink()).await.map(|_| kept)
         };
         tokio::join!(output, messages, child.wait())
     };
     let (output, messages, status) = timeout(limit, ended).await.map_err(|_| CallError::TooSlow(limit))?;
-    // Its number may belong to other processes from now on.
+    // The system may reuse the id of the group from now on.
     group.0 = None;
     Ok(Ended { status: status?, output: output?, messages: messages? })
 }
 
-/// Reads the beginning of a stream. Returns the rest of it, too.
+/// Reads the beginning of a stream. Returns it with the rest of the stream.
 async fn beginning<S: AsyncRead + Unpin>(stream: Option<S>) -> io::Result<(Vec<u8>, S)> {
     let mut stream = stream.ok_or(io::ErrorKind::BrokenPipe)?;
     let mut kept = Vec::new();
@@ -78,7 +79,7 @@ async fn beginning<S: AsyncRead + Unpin>(stream: Option<S>) -> io::Result<(Vec<u
     Ok((kept, stream))
 }
 
-/// The process group of a program. It is killed when this is dropped, as programs leave their helpers behind.
+/// The process group of a program. Dropping this value kills the group, as programs leave helper processes behind.
 struct Group(Option<u32>);
 
 impl Drop for Group {
@@ -107,7 +108,7 @@ mod tests {
             (ended.status.code(), &*ended.output, &*ended.messages),
             (Some(3), &b"out\n"[..], &b"message\n"[..])
         );
-        // Neither output without end, nor messages of any size.
+        // Endless output and long messages are cut off.
         let ended = call(&mut shell("exec yes"), Duration::from_mins(1)).await.expect("ends");
         assert!(ended.output.len() as u64 == MAX_KEPT && !ended.status.success());
         let script = "head -c 3000000 /dev/zero >&2; echo done";

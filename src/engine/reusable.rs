@@ -58,7 +58,7 @@ pub enum DispatchError {
     Type {
         /// Name of the input.
         name: String,
-        /// What it takes.
+        /// The type that the input takes, and the wrong value.
         source: WrongInput,
     },
     /// The default of an input has another type.
@@ -72,7 +72,7 @@ pub enum DispatchError {
 pub struct DefaultError {
     /// Name of the input.
     name: String,
-    /// What it takes.
+    /// The type that the input takes, and the wrong value.
     source: WrongInput,
 }
 
@@ -88,8 +88,7 @@ pub(super) struct Call {
 /// Matches the `with` and `secrets` of the calling job with the declarations of the called workflow.
 ///
 /// # Errors
-/// The workflow cannot be called, an input or secret is missing, or a value has the wrong
-/// type or cannot be evaluated.
+/// The workflow cannot be called, an input or secret is missing, or a value has the wrong type or cannot be evaluated.
 pub(super) fn bind(
     caller: &JobDefinition,
     callee: &Arc<Workflow>,
@@ -141,7 +140,7 @@ pub(super) fn bind(
     Ok(Call { inputs: Value::object(inputs), secrets: own })
 }
 
-/// Evaluates the outputs of the called workflow. `scope` has its `jobs` context.
+/// Evaluates the outputs of the called workflow. `scope` must contain the `jobs` context of that workflow.
 ///
 /// # Errors
 /// An output cannot be evaluated.
@@ -158,7 +157,7 @@ pub(super) fn outputs(callee: &Arc<Workflow>, scope: &Scope<'_>) -> Result<Index
     entries.collect()
 }
 
-/// Returns the `inputs` context of a run that a person starts: the given values, else the defaults, converted to the
+/// Returns the `inputs` context of a run that a person starts: the given values or the defaults, converted to the
 /// declared types.
 ///
 /// # Errors

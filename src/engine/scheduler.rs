@@ -41,7 +41,7 @@ pub enum Decision {
     Drop(JobId, Option<JobId>),
 }
 
-/// How a leg ended, as it counts for the graph.
+/// How a leg ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Ending {
     /// Conclusion of the leg.
@@ -110,8 +110,8 @@ impl Scheduler {
         Self { nodes: Vec::new(), slots: slots.max(1), cancelled: false, turns: VecDeque::new() }
     }
 
-    /// Adds a node. `needs` are nodes that were added before it; needs within one workflow may be set later with
-    /// [`Self::set_needs`]. `calls` means that its legs call a workflow; `caller` is the leg that called this workflow.
+    /// Adds a node. [`Self::set_needs`] sets its needs. `calls` means that its legs call a workflow; `caller` is the
+    /// leg that called the workflow of the node.
     pub fn add(&mut self, calls: bool, caller: Option<(NodeId, JobId)>) -> NodeId {
         self.nodes.push(Node {
             needs: Vec::new(),
@@ -376,7 +376,7 @@ mod tests {
         Ending { conclusion, allowed_failure: false }
     }
 
-    /// Collects decisions until there are none. Every `Decide` expands to the number of legs given for the node.
+    /// Collects all decisions. Every `Decide` expands to the number of legs given for the node.
     fn turns(scheduler: &mut Scheduler, legs: &[usize], limits: Limits) -> Vec<Decision> {
         let mut taken = Vec::new();
         while let Some(turn) = scheduler.next_decision() {
@@ -521,8 +521,8 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Whatever the graph, the matrices and the order in which legs end: everything ends, never more legs run than
-        /// there are slots, and nothing starts before its needs have ended.
+        /// For any graph, matrices and order in which legs end: every leg ends, at most as many legs run at once as
+        /// there are slots, and no leg starts before its needs have ended.
         #[test]
         fn every_graph_ends(
             widths in proptest::collection::vec(0_usize..4, 1..12),
