@@ -29,7 +29,7 @@ pub(in crate::engine) fn read(
     of_value(name, &value, template, source)
 }
 
-/// Evaluates `services` that are one expression. A service is `None` if its image is empty.
+/// Evaluates `services` that is a single expression. A service is `None` if its image is empty.
 ///
 /// # Errors
 /// The expression cannot be evaluated, or a value is invalid for its key.

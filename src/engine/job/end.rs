@@ -20,7 +20,7 @@ pub(crate) struct JobEnd {
     pub(crate) outputs: IndexMap<String, String>,
     /// `environment.url`.
     pub(crate) environment_url: Option<String>,
-    /// Why the job did not run on this machine. If set, the run does not succeed.
+    /// Why the job did not run on this machine. If set, the run succeeds only if it may skip the job.
     pub(crate) not_runnable: Option<NotRunnable>,
 }
 
@@ -71,7 +71,7 @@ impl JobEnd {
         Self::failed(format!("internal error: the job's task {panic}"))
     }
 
-    /// Creates the failure of a job that did not end in time after it was force-cancelled.
+    /// Creates the end of a job that did not end in time after it was force-cancelled.
     pub(crate) fn given_up(after: Duration) -> Self {
         let reason = format!("given up: it did not end within {} s after it was cancelled by force", after.as_secs());
         Self { reason: Some(reason), ..Self::of(Conclusion::Cancelled) }

@@ -31,8 +31,7 @@ use crate::engine::step::artifacts::Artifacts;
 use crate::engine::tools::cache as tools;
 use crate::engine::{RunContext, context};
 
-/// Folders, contexts, actions and machine of one job. Steps change nothing of it but
-/// [`Self::artifacts`].
+/// Folders, contexts, actions and machine of one job. Steps change only [`Self::artifacts`].
 pub(in crate::engine) struct JobEnvironment {
     /// State of the run.
     pub(in crate::engine) shared: Arc<RunContext>,
@@ -46,9 +45,10 @@ pub(in crate::engine) struct JobEnvironment {
     pub(in crate::engine) github: Object,
     /// The `runner` context.
     pub(in crate::engine) runner: Object,
-    /// `github needs strategy matrix secrets vars inputs runner`, and of `job` what is known before it starts.
+    /// `github needs strategy matrix secrets vars inputs runner`, and the entries of `job` that are known before it
+    /// starts.
     pub(in crate::engine) contexts: Contexts,
-    /// `defaults.run` of the job, else of the workflow.
+    /// `defaults.run` of the job or of the workflow.
     pub(in crate::engine) defaults: RunDefaults,
     /// `RUNNER_TRACKING_ID`, used to find the processes of the job.
     pub(in crate::engine) tracking_id: String,
@@ -62,7 +62,7 @@ pub(in crate::engine) struct JobEnvironment {
     pub(in crate::engine) artifacts: Artifacts,
     machine: Box<dyn Machine>,
     node: OnceCell<(PathBuf, String)>,
-    /// Through which containers of the job reach this machine.
+    /// Network through which the containers of the job reach this machine.
     network: OnceCell<Network>,
     /// Ports of this machine, held until the job has ended.
     _ports: Claimed,
@@ -121,8 +121,7 @@ impl JobEnvironment {
     /// Starts the container of the job and its services, and waits until the services are healthy.
     ///
     /// # Errors
-    /// A container cannot start or a service is not healthy. Call [`JobEnvironment::stop`] in any
-    /// case.
+    /// A container cannot start or a service is not healthy. Call [`JobEnvironment::stop`] in any case.
     pub(in crate::engine) async fn start(&mut self, folders: &Folders, say: &mut Say<'_>) -> Result<(), ProviderError> {
         self.prepare_home()?;
         let started = self.machine.start(say).await;
@@ -138,7 +137,7 @@ impl JobEnvironment {
     /// `safe.directory`, whichever user owns it. An existing `.gitconfig` is kept.
     ///
     /// # Errors
-    /// The folder cannot be written, or a step put a link in its place.
+    /// The folder cannot be written, or a step replaced it by a link.
     pub(in crate::engine) fn prepare_home(&self) -> Result<(), ProviderError> {
         let prepared = (|| {
             let (above, temp) = Folder::above(&self.temp)?;
@@ -158,7 +157,7 @@ impl JobEnvironment {
         })
     }
 
-    /// Returns the folders of objects that the git folder of the workspace borrows, for the container of an action.
+    /// Returns the folders of git objects that the workspace borrows, to share them with the container of an action.
     /// Empty for a job on this machine.
     pub(in crate::engine) fn borrowed_objects(&self) -> Vec<SharedFolder> {
         if self.is_container() { in_place(|| git_objects(&self.shared)) } else { Vec::new() }
@@ -182,7 +181,7 @@ impl JobEnvironment {
     /// Returns the Node.js for JavaScript actions, and its version.
     ///
     /// # Errors
-    /// Node.js is not installed.
+    /// Node.js is not installed, or too old.
     pub(in crate::engine) async fn node(&self) -> Result<(PathBuf, String), NodeError> {
         let find = async || {
             let path = search_path(&*self.sandbox);
@@ -200,7 +199,7 @@ impl JobEnvironment {
         self.node.get_or_try_init(find).await.cloned()
     }
 
-    /// Returns the variables that tell a process where the services for actions are.
+    /// Returns the variables that contain the addresses of the services for actions.
     ///
     /// # Errors
     /// The services cannot start.
@@ -282,10 +281,10 @@ impl JobEnvironment {
     }
 
     /// Removes everything that was created for the job outside its folders. `settled` is false if the job was
-    /// cancelled, so that a container may still be starting.
+    /// cancelled: then a container may still be starting.
     ///
     /// # Errors
-    /// Some resource could not be removed. `cuelight clean` removes it later.
+    /// A resource could not be removed. `cuelight clean` removes it later.
     pub(in crate::engine) async fn stop(&mut self, settled: bool, say: &mut Say<'_>) -> Result<(), ProviderError> {
         self.machine.stop(settled, say).await
     }

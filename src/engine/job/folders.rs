@@ -18,7 +18,7 @@ use crate::files::Folder;
 use crate::model::JobId;
 use crate::repo::git::common_folder;
 
-/// Path of this machine's node in containers, the same as in GitHub's runner.
+/// Path of this machine's Node.js in containers, the same as in GitHub's runner.
 pub(super) const NODE: &str = "/__e/node/bin/node";
 
 /// Name of the home folder in containers, below the folder of the job's temporary files.
@@ -72,7 +72,8 @@ impl Folders {
         Self { temp: root.join(TEMP), root, parent, workspace }
     }
 
-    /// Creates the folders, empty except for the file of the event. With `keep`, the workspace keeps its files.
+    /// Creates the folders, with the event payload and an empty list of artifacts. With `keep`, the workspace and the
+    /// tools keep their files.
     ///
     /// # Errors
     /// A folder cannot be written.
@@ -82,7 +83,7 @@ impl Folders {
         let root = self.root.strip_prefix(&run.work).map_err(io::Error::other)?;
         let root = Folder::open(&run.work)?.make_folders(root)?;
         self.make_all(&root, run, keep).inspect_err(|_| {
-            // The job ends here, so nothing else would remove what was written before the disk was full.
+            // The job ends here, so nothing else would remove the files that were already written.
             let _ = fs::remove_dir_all(&self.temp);
             let _ = fs::remove_dir_all(self.control());
         })
@@ -111,7 +112,7 @@ impl Folders {
         } else {
             root.make_folders(&below(self.workspace.clone())?)?;
         }
-        // Containers mount it even while it is empty. If it cannot be created, they report the error.
+        // Containers mount these folders even if they are empty. If a folder cannot be created, they report the error.
         let _ = fs::create_dir_all(self.tools());
         let _ = fs::create_dir_all(&run.tool_cache);
         let list = self.commands().join(command_files::ARTIFACTS_LIST);
@@ -162,8 +163,8 @@ impl Folders {
             SharedFolder::writable(self.home(), "/github/home"),
             SharedFolder::writable(self.workflow(), "/github/workflow"),
         ];
-        // A step cannot replace a mount point by a link, which would redirect this machine and the containers of
-        // actions.
+        // Each of these folders is a mount point, which a step cannot replace by a link. Such a link would redirect
+        // this machine and the containers of actions.
         let mut pinned = vec![self.temp.clone(), self.commands(), self.control()];
         if !run.options.in_place {
             pinned.extend([self.parent.clone(), self.workspace.clone()]);
@@ -200,9 +201,9 @@ pub(super) fn search_path(sandbox: &dyn Sandbox) -> &OsStr {
     path.map_or(OsStr::new(""), |(_, path)| path)
 }
 
-/// Returns the folders with the objects of a repository, to which the git folder of a workspace in a container refers
-/// by path. A worktree shares them with its main repository. Empty if the repository names a folder that contains
-/// anything else, or that belongs to another repository: the checkout then fails with the reason.
+/// Returns the folders with the git objects of the run's repository, to which the git folder of a workspace in a
+/// container refers by path. A worktree shares them with its main repository. Empty if one of the folders contains
+/// other files or belongs to another repository: the checkout then fails with the reason.
 pub(super) fn git_objects(run: &RunContext) -> Vec<SharedFolder> {
     let Ok(common) = common_folder(None, &run.repository) else { return Vec::new() };
     let folders = objects::folders(&common.join("objects")).unwrap_or_default();

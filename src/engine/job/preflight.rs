@@ -53,7 +53,7 @@ pub(in crate::engine) struct Ready {
 /// Finds where a job runs, and fetches everything that it needs.
 ///
 /// # Errors
-/// The end of a job that cannot start.
+/// The job cannot start; the error is its end.
 pub(in crate::engine) async fn ready(run: &RunContext, job: &JobSpec, body: &StepsJob) -> Result<Ready, JobEnd> {
     let failed = |reason: String| JobEnd { reason: Some(reason), ..JobEnd::of(Conclusion::Failure) };
     let placement = runs_on::place(body, &job.scope(), &run.options, &run.providers).map_err(|error| {
@@ -122,7 +122,7 @@ enum ContainersError {
     /// A definition is invalid.
     #[error(transparent)]
     Definition(#[from] ContainerError),
-    /// The provider does not support it.
+    /// The provider does not support the container.
     #[error(transparent)]
     Provider(#[from] ProviderError),
 }

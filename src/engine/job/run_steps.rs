@@ -39,7 +39,7 @@ struct EnvError {
 }
 
 impl JobTask {
-    /// Runs all steps of the job. If its machine is lost meanwhile, the job soon ends and fails.
+    /// Runs all steps of the job. If the machine of the job is lost, its steps end within seconds and the job fails.
     pub(super) async fn run_steps(
         &self,
         body: &StepsJob,
@@ -197,7 +197,7 @@ impl JobTask {
         let mut wrong = None;
         for (name, value) in &body.outputs {
             match value.evaluate(&evaluated).map(|value| value.to_text()) {
-                // As on GitHub: an output that may hold a secret is dropped.
+                // As on GitHub, an output that may hold a secret is dropped.
                 Ok(text) if outlet.holds_secret(&text) => {}
                 Ok(text) => drop(end.outputs.insert(name.value.clone(), text)),
                 Err(error) => wrong = Some(format!("output `{}`: {error}", name.value)),

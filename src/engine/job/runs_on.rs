@@ -1,7 +1,7 @@
 //! Where a job runs: matches its `runs-on` labels with this machine and the configuration.
 //!
 //! A job that cannot run here never silently runs somewhere else: it is skipped with the reason, and the run does not
-//! succeed.
+//! succeed unless the configuration allows it to skip such jobs.
 
 use crate::workflow::expr::{Scope, Value};
 use crate::workflow::syntax::StepsJob;

@@ -63,7 +63,7 @@ impl JobTask {
         let JobBody::Steps(body) = &definition.body else {
             return JobEnd::failed("a job that calls a workflow runs no steps");
         };
-        // The job has not started yet, and waiting for images, actions and ports may take long.
+        // A job that has not started can be cancelled: waiting for images, actions and ports may take long.
         let ready = tokio::select! {
             biased;
             () = self.cancelled() => Err(never_started()),
@@ -75,7 +75,7 @@ impl JobTask {
         }
     }
 
-    /// Carries the job out once the rules of the environment that it deploys to let it in.
+    /// Runs the job. If it deploys to an environment, waits first until the rules of the environment admit it.
     async fn deploy(&self, body: &StepsJob, ready: Ready) -> JobEnd {
         let Some(environment) = deployment(body, &self.job.scope()) else { return self.carry_out(body, ready).await };
         let entered = tokio::select! {
@@ -185,7 +185,7 @@ impl JobTask {
                 started = environment.start(folders, &mut say) => {
                     started.map_err(|error| RunnerStepError::Failed(error.to_string()))
                 }
-                // `stop` finds containers that were started in the meantime.
+                // `stop` removes containers that were started in the meantime.
                 () = self.cancelled() => Err(RunnerStepError::Cancelled),
                 () = tokio::time::sleep(limit) => {
                     Err(RunnerStepError::Failed("the job timed out before its first step".to_owned()))
@@ -218,7 +218,7 @@ impl JobTask {
         };
         if let Err(error) = stopped {
             if matches!(error, ProviderError::Unavailable(_)) && end.conclusion == Conclusion::Success {
-                // Its services were gone, maybe before its last step needed them.
+                // The services of the job are gone. They may have been gone before its last step needed them.
                 end.conclusion = Conclusion::Failure;
             }
             let text = error.to_string();
@@ -269,7 +269,7 @@ impl JobTask {
         sequence.all()
     }
 
-    /// Records the steps that an earlier attempt finished again, because the records of each attempt must be complete.
+    /// Records again the steps that an earlier attempt finished, because the records of each attempt must be complete.
     fn record_finished(&self) {
         let Some(resumed) = &self.job.resumed else { return };
         let outlet = &self.run.outlet;
@@ -294,8 +294,8 @@ impl JobTask {
         }
     }
 
-    /// Returns the claims of identity tokens if the job has `permissions: id-token: write`, the only permission that is
-    /// never granted by default.
+    /// Returns the claims of identity tokens if the job has `permissions: id-token: write`. Unlike other permissions,
+    /// it is never granted by default.
     fn identity(&self) -> Option<JobClaims> {
         let JobSpec { definition, workflow, .. } = &self.job;
         let scope = self.job.scope();

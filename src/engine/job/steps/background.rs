@@ -5,7 +5,7 @@
 //! at once.
 //!
 //! All steps run in the task of the job: [`Background::beside`] polls the background steps while another step runs. A
-//! job without background steps pays nothing for them.
+//! job without background steps has no extra cost.
 
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -28,10 +28,10 @@ use super::scope::{Completed, Condition, StepRef, StepScope};
 /// Maximum number of background steps of a job that run at once, as on GitHub. Further steps are queued.
 const MAX_RUNNING: usize = 10;
 
-/// Name of the step that waits for the background steps for which no step of the file waits.
+/// Name of the step at the end of a job that waits for the background steps for which no step of the file waits.
 pub(in crate::engine::job) const FINAL_WAIT: &str = "Wait for all background steps";
 
-/// Whether no later control step names a background step, so that the job waits for it at the end.
+/// Whether the job must wait at its end, because no later control step names one of its background steps.
 pub(in crate::engine::job) fn needs_final_wait(all: &[StepRef]) -> bool {
     let mut open: Vec<&StepRef> = Vec::new();
     for step in all {
@@ -60,7 +60,7 @@ pub(in crate::engine::job) struct Background<'j> {
     /// All started background steps, in the order of the file.
     steps: Vec<BackgroundStep<'j>>,
     running: FuturesUnordered<Branch<'j>>,
-    /// Those that wait until fewer are running, with their position in `steps`.
+    /// Background steps that wait until fewer are running, with their position in `steps`.
     queued: VecDeque<(usize, Branch<'j>)>,
 }
 
@@ -76,7 +76,7 @@ struct BackgroundStep<'j> {
     /// Number of posts that were registered before it started.
     posts_before: usize,
     progress: Progress<'j>,
-    /// Whether its failure has counted for the job, or was forgiven by the step that waited for it.
+    /// Whether a step has waited for it and counted its failure, which `continue-on-error` of that step may allow.
     counted: bool,
 }
 
@@ -94,8 +94,8 @@ struct Ended<'j> {
 }
 
 impl<'j> Background<'j> {
-    /// Starts a background step, or queues it until fewer are running. It makes progress only while the job waits for
-    /// something.
+    /// Starts a background step, or queues it until fewer are running. The step makes progress only while the task of
+    /// the job waits.
     pub(in crate::engine::job) fn start(
         &mut self,
         steps: &Steps<'j>,
@@ -168,7 +168,7 @@ impl<'j> Background<'j> {
         self.steps.iter().all(|step| matches!(step.progress, Progress::Joined(_)))
     }
 
-    /// Runs a control step of the job, with its own record and log.
+    /// Runs a control step of the job, with a separate record and log.
     pub(in crate::engine::job) async fn control(
         &mut self,
         steps: &mut Steps<'j>,

@@ -76,8 +76,8 @@ impl Steps<'_> {
         let process = StepProcess { launch: &launch, sandbox, command_files, files: &files, limits: step.limits() };
         let ran = process::run(&self.context(step.number), process, &mut self.cancel, &mut self.matchers, log).await;
         for file in &files {
-            // An expression may have put a secret into it. If it cannot be removed now, it is removed when the job
-            // ends.
+            // An expression may have put a secret into the file. If the file cannot be removed now, it is removed when
+            // the job ends.
             if let Err(error) = remove(&self.job.temp, file) {
                 tracing::warn!(file = %file.display(), %error, "cannot remove a step's file");
             }
@@ -188,7 +188,7 @@ fn remove(temp: &Path, file: &Path) -> io::Result<()> {
     above.remove(&name.join(file.file_name().unwrap_or_default()))
 }
 
-/// Returns the environment and folder of the process, for `cuelight shell`.
+/// Returns the environment and working directory of the process, for `cuelight shell`.
 fn failed_step(launch: &Launch, sandbox: &[(OsString, OsString)]) -> FailedStep {
     let text = |text: &OsStr| text.to_string_lossy().into_owned();
     let own = launch.env.iter().filter(|entry| !sandbox.contains(entry));

@@ -43,7 +43,7 @@ pub(super) struct Steps<'j> {
     pub(super) states: IndexMap<String, IndexMap<String, String>>,
     /// Keys of the steps whose posts are registered.
     registered: HashSet<String>,
-    /// Whether a step masked a value that was not a secret before. Other attempts do not know it.
+    /// Whether a step masked a value that was not a secret before. Other attempts do not know that value.
     pub(super) masked: bool,
     /// The last step that failed after its process had started.
     pub(super) failed: Option<FailedStep>,
@@ -119,8 +119,9 @@ impl<'j> Steps<'j> {
         }
     }
 
-    /// Stores a checkpoint after the steps that have ended, so that the job can resume if the worker is lost, and so that a
-    /// shell finds the step that failed. The branch of a background step has none: its state is not that of the job.
+    /// Stores a checkpoint after the steps that have ended, so that the job can resume if the worker is lost, and so
+    /// that a shell finds the step that failed. The branch of a background step stores none, because its state is not
+    /// the job's.
     pub(in crate::engine::job) fn checkpoint(&self, scope: &StepScope) {
         if self.written.is_some() {
             return;

@@ -86,7 +86,7 @@ impl Steps<'_> {
         .boxed()
     }
 
-    /// Runs a phase without a step in the file: with the environment and inputs of the step that uses the action,
+    /// Runs a `pre` or `post` phase with the environment and inputs of the step that uses the action, which are
     /// evaluated now.
     async fn around(
         &mut self,

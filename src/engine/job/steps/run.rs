@@ -20,7 +20,7 @@ use crate::workflow::syntax::{RunDefaults, StepAction, StepDefinition};
 use super::Steps;
 use super::scope::{Completed, Condition, PreparedStep, RunningStep, StepRef, StepScope};
 
-/// Reason of a step that counts as a success because a person said so.
+/// Reason of a failed step that a person skipped while it was held. Such a step counts as a success.
 const SKIPPED: &str = "failed, and skipped by a person while it was held";
 
 impl Steps<'_> {
@@ -77,8 +77,8 @@ impl Steps<'_> {
         self.complete(scope, step, done)
     }
 
-    /// Holds a step of the job that has failed, if the run holds failed steps, until a person says how the job goes on.
-    /// Returns the order. `None` if the step is not held, its time is over, or the job must end.
+    /// Holds a failed step of the job until a person decides how to continue, if the run holds failed steps. Returns
+    /// the order, or `None` if the step is not held, the time limit has passed, or the job must end.
     async fn hold(
         &mut self,
         scope: &StepScope,
@@ -202,7 +202,7 @@ impl Steps<'_> {
         let in_cancelled_job = StatusFunctions { success: false, failure: false, cancelled: true };
         let survives_cancel = match condition {
             Condition::Always => true,
-            // Its condition holds in a cancelled job already.
+            // The condition held although the job was already cancelled.
             Condition::Written(_) if scope.job_status() == Status::Cancelled => true,
             Condition::Written(condition) => {
                 condition.expr.evaluate(&under(in_cancelled_job)).is_ok_and(|value| value.is_truthy())

@@ -170,8 +170,8 @@ impl StepScope {
         }
     }
 
-    /// Merges the end of a step. A cancelled step of a composite action cancels the action; a job only becomes
-    /// cancelled by its own cancellation.
+    /// Merges the end of a step. A cancelled step of a composite action cancels the action. A cancelled step of a job
+    /// does not cancel the job.
     pub(crate) fn merge(&mut self, step: Conclusion) {
         if self.action.is_some() && step == Conclusion::Cancelled && self.status == Status::Success {
             self.status = Status::Cancelled;
@@ -250,7 +250,7 @@ pub(crate) enum Condition<'c> {
 pub(crate) struct PreparedStep {
     /// Contexts for its expressions, including its `env`.
     pub(crate) contexts: Contexts,
-    /// `env` of the step over that of the steps around it.
+    /// `env` of the step, merged over `env` of the steps around it.
     pub(crate) overlay: IndexMap<String, String>,
     /// Name of the step.
     pub(crate) name: String,

@@ -33,7 +33,7 @@ const MAX_LOCAL_ACTION: u64 = 2 << 30;
 /// How long an interrupted checkout may take to end.
 const ABORT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reason of a step whose time is up before its process has started.
+/// Reason of a step that timed out before its process started.
 const NOT_STARTED: &str = "timed out before its process started";
 
 /// The target of `uses`, with its inputs.
@@ -131,8 +131,8 @@ impl Steps<'_> {
         done
     }
 
-    /// Adds tools of this machine to the tool cache, if the action looks for tools there. Returns what is missing on
-    /// this machine.
+    /// Adds tools of this machine to the tool cache, if the action looks for tools there. Returns a message about the
+    /// tools that this machine does not have.
     async fn offer_tools(
         &mut self,
         action: &ResolvedAction,
@@ -165,8 +165,8 @@ impl Steps<'_> {
             Reference::Image(image) => Ok(Used::Image(image, given)),
             Reference::Local(path) => {
                 let folder = job.workspace.join(&path);
-                // On another machine a step may have changed the action. If the action is missing, the error below
-                // names it.
+                // If the job runs on another machine, a step may have changed the action there. If the action is
+                // missing, the error below names it.
                 if let Err(error) = job.sandbox.fetch(&folder, MAX_LOCAL_ACTION).await {
                     tracing::debug!(%error, reference, "a local action is not on the other machine");
                 }
@@ -232,7 +232,7 @@ impl Steps<'_> {
     }
 }
 
-/// Waits for work, unless the step must end first; `timed_out` is the reason if its time is up.
+/// Waits for work, unless the step must end first. `timed_out` is the reason if its time limit passes.
 async fn unless_ended<T>(
     cancel: &mut CancelWatch,
     limits: Limits,

@@ -159,7 +159,7 @@ async fn a_failure_counts_at_the_wait() {
             &[("bad", Failure), ("w", Success), ("late", Success)],
             Success,
         ),
-        // It had failed before it could be cancelled.
+        // `bad` had failed before it could be cancelled.
         (
             &[bad, late, "{name: c, cancel: bad}", late],
             &[("bad", Failure), ("late", Success), ("c", Success), ("late", Success)],
@@ -301,7 +301,7 @@ async fn a_composite_action_may_run_in_the_background() {
     .await;
     assert_eq!(ran.end.reason, None);
     let seen: Vec<_> = ran.sandbox.launched_with("E").into_iter().map(Option::unwrap_or_default).collect();
-    // Its own steps see the variable immediately.
+    // The steps of the action see the variable immediately.
     assert_eq!(seen, ["", "", "7", "7"]);
     let started = ran
         .outlet
