@@ -18,7 +18,7 @@ use super::{StoreError, atomic};
 /// Maximum size of a description in bytes.
 const MAX_DESCRIPTION: u64 = 64 * 1024;
 
-/// Maximum length of a name in bytes, so that it is also the name of a file.
+/// Maximum length of a name in bytes. A name must also be valid as the name of a file.
 const MAX_NAME: usize = 240;
 
 /// An artifact of a run.
@@ -26,13 +26,13 @@ const MAX_NAME: usize = 240;
 pub struct Artifact {
     /// Number within the run, from 1 in the order of the uploads.
     pub id: u64,
-    /// Name. An attempt has each name once.
+    /// Name, which is unique within an attempt.
     pub name: String,
     /// Size of the data in bytes.
     pub size: u64,
-    /// Media type: `application/zip`, or another one if a single file was uploaded as it is.
+    /// Media type: `application/zip`, or another type if a single file was uploaded without an archive.
     pub media_type: String,
-    /// Digest of the data, `sha256:…`, if the client named it.
+    /// Digest of the data, `sha256:…`, if the client sent one.
     pub digest: Option<String>,
     /// Time of the upload.
     pub created: Timestamp,
@@ -51,21 +51,21 @@ impl Artifact {
         self.media_type == "application/zip"
     }
 
-    /// Returns the name of the file for a download: the name of the archive, or that of the single file.
+    /// Returns the file name for a download: the name of the archive, or of the single file.
     #[must_use]
     pub fn file_name(&self) -> String {
         if self.is_archive() { format!("{}.zip", self.name) } else { self.name.clone() }
     }
 }
 
-/// Whether a text can be the name of an artifact: it is also the name of a file.
+/// Whether a text can be the name of an artifact, which must also be valid as the name of a file.
 #[must_use]
 pub fn is_name(name: &str) -> bool {
     let forbidden = |c: char| c.is_control() || "\"<>|*?:/\\".contains(c);
     !name.is_empty() && name.len() <= MAX_NAME && name != "." && name != ".." && !name.contains(forbidden)
 }
 
-/// Lists the artifacts of a run by id. One whose folder is damaged is left out.
+/// Lists the artifacts of a run by id. Artifacts with a damaged folder are left out.
 ///
 /// # Errors
 /// The folder cannot be read. A run without artifacts is not an error.
@@ -111,7 +111,7 @@ pub fn publish(run: &RunFolder, artifact: &Artifact, staged: &Path) -> Result<()
     make_private(&run.artifacts()).and_then(|()| fs::rename(staged, &folder)).map_err(StoreError::io("write", folder))
 }
 
-/// Removes an artifact. One that does not exist is not an error.
+/// Removes an artifact. A missing artifact is not an error.
 ///
 /// # Errors
 /// The folder cannot be removed.

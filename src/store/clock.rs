@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use crate::model::Timestamp;
 
-/// Returns the minute of the week of a time, in local time, from Monday 00:00.
+/// Returns the number of minutes from Monday 00:00 to a time, in local time.
 #[must_use]
 pub fn minute_of_week(at: Timestamp) -> u16 {
     let local = at.instant().to_zoned(jiff::tz::TimeZone::system());

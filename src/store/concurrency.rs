@@ -1,8 +1,9 @@
 //! Concurrency groups of this machine: one holder of a group runs, and the others queue behind it.
 //!
 //! A run or job that needs a group puts a ticket into one folder of the state folder: a file named by the group and a
-//! number, whose content is the [`Holder`]. Its process holds the kernel's lock on that file as long as it lives, so the
-//! ticket of a killed process is recognised, and removed by the next one that looks. The lowest number of a group runs.
+//! number, whose content is the [`Holder`]. Its process holds the kernel's lock on that file as long as it lives, so
+//! the ticket of a killed process is recognised, and removed by the next one that looks. The lowest number of a group
+//! runs.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -39,7 +40,7 @@ pub struct Holder {
     pub job: Option<JobId>,
 }
 
-/// Position in the queue of a group, given up when it is dropped.
+/// Position in the queue of a group. Dropping the ticket gives up the position.
 #[derive(Debug)]
 pub struct Ticket {
     folder: PathBuf,
@@ -65,8 +66,8 @@ impl ConcurrencyGroups {
         Self { folder: runs.concurrency() }
     }
 
-    /// Joins the queue of a group of a repository, which is known by its folder. Names of groups are compared without case,
-    /// as on GitHub.
+    /// Joins the queue of a group of a repository, which is known by its folder. Names of groups are compared without
+    /// case, as on GitHub.
     ///
     /// # Errors
     /// The state folder cannot be written.
@@ -80,7 +81,8 @@ impl ConcurrencyGroups {
         let path = self.folder.join(file(&group, number));
         let text = serde_json::to_vec(who).expect("texts always serialise");
         files::create_own(&path).and_then(|mut file| file.write_all(&text)).map_err(StoreError::io("write", &path))?;
-        // A ticket is not read before it is locked: the tickets behind it get their numbers after this.
+        // No other process reads this ticket before it is locked, because later tickets get their numbers only
+        // afterwards.
         match lock::take(&path)? {
             Some(held) => Ok(Ticket { folder: self.folder.clone(), group, number, _held: held }),
             None => Err(StoreError::Damaged { path, reason: "another process locked it".to_owned() }),
@@ -98,7 +100,7 @@ impl Ticket {
         for number in tickets(&self.folder, &self.group)?.into_iter().filter(|number| *number < self.number) {
             let path = self.folder.join(file(&self.group, number));
             let alive = lock::is_held(&path);
-            // A ticket that was given up meanwhile has no file.
+            // The file of a ticket that was given up meanwhile is gone.
             let Some(member) =
                 files::read_own(&path, MAX_TICKET).ok().and_then(|text| serde_json::from_slice(&text).ok())
             else {
@@ -116,7 +118,8 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        // A ticket that cannot be removed counts as a dead process's once its lock is gone, which has the same effect.
+        // A ticket that cannot be removed counts as the ticket of a dead process once its lock is released, which has
+        // the same effect.
         let _ = fs::remove_file(self.folder.join(file(&self.group, self.number)));
     }
 }

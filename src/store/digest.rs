@@ -26,7 +26,7 @@ pub fn sha256(text: impl AsRef<[u8]>, bytes: usize) -> String {
 /// Number of bytes of a file that are read at once.
 const PORTION: usize = 64 * 1024;
 
-/// Returns the SHA-256 of a file of the user's, in hexadecimal. The file is never in memory as a whole.
+/// Returns the SHA-256 of a file that the user owns, in hexadecimal. The file is read in portions.
 ///
 /// # Errors
 /// It cannot be read.

@@ -1,7 +1,7 @@
 //! The first line of a failed log that describes the error.
 //!
-//! The last `##[error]` of a step is mostly its exit code. The useful line is what a compiler or a test printed: such
-//! lines are ranked, the first line of the best rank wins, and an exit code never does.
+//! The last `##[error]` of a step is mostly its exit code. The useful line is one that a compiler or a test printed.
+//! Such lines are ranked, and the first line of the best rank is chosen. An exit code is never chosen.
 
 use std::ops::{ControlFlow, Range};
 use std::sync::LazyLock;
@@ -46,7 +46,7 @@ static PLACE: LazyLock<Regex> = LazyLock::new(|| {
 /// Number of lines after the error in which its location is searched, as rustc and pytest print it there.
 const PLACE_BEHIND: u64 = 4;
 
-/// Maximum length of the part of a line that is examined, in bytes: a message begins early.
+/// Maximum length of the part of a line that is examined, in bytes. Messages begin near the start of a line.
 const LONGEST: usize = 2000;
 
 /// Finds the line while the log is read: call [`look`](Self::look) with every line in order.
@@ -54,7 +54,7 @@ const LONGEST: usize = 2000;
 pub struct FirstError {
     best: Option<Found>,
     last: Option<(u64, String)>,
-    /// The last location that was passed: Python prints it before the message.
+    /// The last location before the current line: Python prints the location before the message.
     passed: Option<(u64, String)>,
 }
 
@@ -100,7 +100,7 @@ impl FirstError {
         self.best.as_ref().map(|best| (best.number, best.line.clone()))
     }
 
-    /// The best line, else the last one with any text.
+    /// Returns the best line, else the last line with any text, and its number.
     #[must_use]
     pub fn found(&self) -> Option<(u64, String)> {
         self.best().or_else(|| self.last.clone())
@@ -173,7 +173,7 @@ fn place(text: &str) -> Option<String> {
     Some(parts.collect::<Vec<_>>().join(":"))
 }
 
-/// Returns the first [`LONGEST`] bytes of a line at most.
+/// Returns at most the first [`LONGEST`] bytes of a line.
 fn cut(line: &str) -> &str {
     &line[..line.floor_char_boundary(LONGEST)]
 }
@@ -203,8 +203,8 @@ const FROM: u64 = 20;
 /// Number of lines of an excerpt at the end of the log.
 const LAST: u64 = 10;
 
-/// Returns the lines to show of a failed step whose log has `lines` lines: those around the first error, whose number is
-/// `error` if it is known, and the last ones. A short log is shown whole.
+/// Returns the lines to show of a failed step whose log has `lines` lines: those around the first error, whose number
+/// is `error` if it is known, and the last ones. A short log is shown whole.
 #[must_use]
 pub fn excerpt(error: Option<u64>, lines: u64) -> Vec<LineRange> {
     let range = |first: u64, end: u64| LineRange { first, count: end - first };

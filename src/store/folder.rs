@@ -59,7 +59,7 @@ pub struct RunFolder {
 }
 
 /// Returns the state folder of the user: `CUELIGHT_STATE_DIR`, else `$XDG_STATE_HOME/cuelight`, else the platform's
-/// folder for state. Only rooms that close lost runs may call this, which `tests/integration/imports.rs` checks.
+/// folder for state. Only modules that close lost runs may call this, which `tests/integration/imports.rs` checks.
 ///
 /// # Errors
 /// There is no home folder, or the path is not UTF-8.
@@ -230,19 +230,20 @@ impl RunsDir {
         Ok(ids)
     }
 
-    /// Returns the mirrors of runs on servers by their [digest](super::ids::mirror_digest); of several mirrors of one run, the
-    /// first.
+    /// Returns the mirrors of runs on servers by their [digest](super::ids::mirror_digest). If a run has several
+    /// mirrors, the oldest is returned.
     ///
     /// # Errors
     /// The folder cannot be read.
     pub fn mirrors(&self) -> Result<HashMap<String, RunId>, StoreError> {
         let ids = self.list()?.into_iter().filter(|id| id.as_str().len() == MIRROR_ID_FORM.len());
-        // Newest first: the first mirror of a run comes last, and stays.
+        // The ids are sorted newest first, so the oldest mirror of a run comes last and replaces the others in the map.
         Ok(ids.map(|id| (id.as_str()[ID_TIME + 1..].to_owned(), id)).collect())
     }
 }
 
-/// Returns a builder for folders that only their owner may enter: logs may contain more than their author expects.
+/// Returns a builder for folders that only their owner may enter, because logs may contain more than their author
+/// expects.
 pub(super) fn private() -> DirBuilder {
     let mut builder = DirBuilder::new();
     builder.mode(0o700);
@@ -278,8 +279,8 @@ impl RunFolder {
         &self.id
     }
 
-    /// Returns the identity of the folder on the disk: a moved folder keeps it, a copy has another one. Empty if the
-    /// folder does not exist.
+    /// Returns the identity of the folder on the disk. A moved folder keeps its identity; a copy has a different one.
+    /// Empty if the folder does not exist.
     #[must_use]
     pub fn identity(&self) -> String {
         fs::metadata(&self.path).map(|folder| format!("{:x}-{:x}", folder.dev(), folder.ino())).unwrap_or_default()
@@ -380,7 +381,7 @@ impl RunFolder {
         self.path.join("artifacts")
     }
 
-    /// `uploads`: unfinished uploads of the attempt in progress. Whatever an earlier attempt left in it is removed.
+    /// `uploads`: unfinished uploads of the attempt in progress. The remains of earlier attempts are removed.
     #[must_use]
     pub fn uploads(&self) -> PathBuf {
         self.path.join("uploads")
@@ -422,8 +423,8 @@ fn of_attempt(job: &JobId, attempt: u32) -> String {
     if attempt <= 1 { name.into_owned() } else { format!("{name}@{attempt}") }
 }
 
-/// Returns a job's id as a file name. Ids of a plan are safe as they are; a journal from elsewhere may contain one that
-/// leads out of the folder.
+/// Returns a job's id as a file name. Ids of a plan are always safe, but a journal from elsewhere may contain an id
+/// that leads out of the folder.
 fn file_name(job: &JobId) -> Cow<'_, str> {
     let id = job.as_str();
     if !id.is_empty() && !id.starts_with('.') && !id.contains(['/', '\0']) {

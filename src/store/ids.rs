@@ -4,8 +4,8 @@ use crate::model::{RunId, Timestamp};
 
 use super::digest::sha256;
 
-/// Form of the id of a run of this machine: `YYYYMMDD-HHMMSS-xxxx` in UTC. These ids only grow within a state folder, so
-/// that sorting ids sorts runs by the order in which they were created.
+/// Form of the id of a run of this machine: `YYYYMMDD-HHMMSS-xxxx` in UTC. These ids only grow within a state folder,
+/// so that sorting ids sorts runs by the order in which they were created.
 const ID_FORM: &[u8] = b"00000000-000000-xxxx";
 
 /// Form of the id of a mirror, see [`mirror_id`].
@@ -15,10 +15,10 @@ pub(super) const MIRROR_ID_FORM: &[u8] = b"00000000-000000-xxxxxxxxxxxx";
 pub(super) const ID_TIME: usize = 15;
 
 /// Returns an id that is greater than `last`. If the current second is not later than that of `last` (several runs in a
-/// second, or a clock that was set back), it is the time of `last` with the next last part.
+/// second, or a clock that was set back), the id has the time of `last`, and its last part is increased by one.
 #[must_use]
 pub fn new_id(now: Timestamp, last: Option<&RunId>) -> RunId {
-    // In the lower half of the range, so that there is room for the runs of the same second.
+    // The number is in the lower half of the range, which leaves room for more runs in the same second.
     let random = getrandom::u32().unwrap_or(std::process::id()) & 0x7fff;
     let new = |time: &str, part: u32| RunId::new(format!("{time}-{part:04x}"));
     let time = id_time(now);
@@ -32,9 +32,9 @@ pub fn new_id(now: Timestamp, last: Option<&RunId>) -> RunId {
     }
 }
 
-/// Returns the id of the mirror of a run on a server. It depends on its arguments alone, so that every process finds the
-/// folder of a remote run without an index. `name` is the run's name among all servers, `HOST/OWNER/REPOSITORY/ID`; its
-/// digest has 48 bits, and only runs of the same second can share it.
+/// Returns the id of the mirror of a run on a server. It depends on its arguments alone, so that every process finds
+/// the folder of a remote run without an index. `name` is the run's name among all servers, `HOST/OWNER/REPOSITORY/ID`;
+/// its digest has 48 bits, and only runs of the same second can share it.
 #[must_use]
 pub fn mirror_id(name: &str, created: Timestamp) -> RunId {
     RunId::new(format!("{}-{}", id_time(created), mirror_digest(name)))
@@ -55,7 +55,7 @@ pub fn id_number(id: &RunId) -> Option<u64> {
     Some((id_timestamp(id).0 / 1000) << 16 | part)
 }
 
-/// Returns the time part of an id, `YYYYMMDD-HHMMSS`: ids of earlier runs sort before it.
+/// Returns the time part of an id, `YYYYMMDD-HHMMSS`. Ids of earlier runs sort before this text.
 pub(super) fn id_time(at: Timestamp) -> String {
     at.instant().strftime("%Y%m%d-%H%M%S").to_string()
 }
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn ids_and_their_numbers_only_grow_whatever_the_clock_does() {
         let mut last = new_id(Timestamp(1_700_000_000_000), None);
-        // Within one second, back by an hour and by 50 years, and on again.
+        // The clock stays within one second, is set back by an hour and by 50 years, and then advances again.
         let clock = [0, 0, 400, 999, -3_600_000, -1_500_000_000_000, -1, 1_000, 0, 5_000_000];
         for ahead in clock {
             let now = Timestamp(1_700_000_000_000_u64.saturating_add_signed(ahead));

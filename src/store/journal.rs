@@ -1,7 +1,7 @@
 //! The journal of a run: one record per line, appended and never changed.
 //!
-//! The first line contains the version. Every later line is a [`Record`]. A line is written with one system call; a
-//! crash leaves at worst a last line without its newline, which readers wait for and the next writer cuts off.
+//! The first line contains the version. Every later line is a [`Record`]. A line is written with one system call. A
+//! crash leaves at worst an incomplete last line: readers wait for the rest of it, and the next writer cuts it off.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
@@ -52,8 +52,8 @@ pub struct JournalWriter {
 }
 
 impl JournalWriter {
-    /// Opens the journal, creates it if it is missing, and cuts off a last line that was never finished. The caller holds
-    /// the run's lock: there is one writer at a time.
+    /// Opens the journal, creates it if it is missing, and cuts off a last line that was never finished. The caller
+    /// holds the run's lock: there is one writer at a time.
     ///
     /// # Errors
     /// The file cannot be read or written, or is of a newer version.
@@ -91,7 +91,7 @@ impl JournalWriter {
     /// sees all of them or only the first ones.
     ///
     /// # Errors
-    /// As for [`append`](Self::append): then none of them is in the journal.
+    /// As for [`append`](Self::append). The journal then contains none of the events.
     pub fn append_all(&mut self, events: Vec<(Timestamp, Event)>) -> Result<Vec<Record>, StoreError> {
         let (mut records, mut lines, mut seq) = (Vec::with_capacity(events.len()), Vec::new(), self.seq);
         for (at, event) in events {
@@ -118,8 +118,8 @@ impl JournalWriter {
             }
             Err(error) => {
                 self.torn = true;
-                // If this fails too, it is repeated before the next line, and readers wait for the end of the partial
-                // one.
+                // If this fails too, it is repeated before the next line is written. Until then, readers wait for the
+                // rest of the partial line.
                 let _ = self.take_back();
                 Err(StoreError::io("write", &self.path)(error))
             }
@@ -138,8 +138,8 @@ impl JournalWriter {
 /// Number of bytes that are read from the file at a time.
 const PORTION: usize = 64 * 1024;
 
-/// Number of bytes after which [`JournalReader::poll`] returns the records so far, so that the memory does not depend on
-/// the size of the journal.
+/// Number of bytes after which [`JournalReader::poll`] returns the records so far, so that the memory does not depend
+/// on the size of the journal.
 const BATCH: u64 = 4 * 1024 * 1024;
 
 /// Maximum size in bytes of a journal that is read.
@@ -149,7 +149,7 @@ const MAX_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 const MAX_LINE: usize = 64 * 1024 * 1024;
 
 /// Reads a line without its newline, and returns its length in the file in bytes. A line that is too long for a record
-/// is cut, so that it cannot be parsed. `None` if the line has not ended.
+/// is truncated, so that parsing it fails. `None` if the line has no newline yet.
 fn read_line(lines: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Option<u64>> {
     let mut length = 0;
     loop {
@@ -401,7 +401,7 @@ mod tests {
         let error = writer.append(Timestamp(3), event(3)).expect_err("it cannot be written to");
         assert!(error.to_string().starts_with("cannot write "), "{error}");
         writer.file = good;
-        // A full disk: a part of the line was written, and could not be removed.
+        // As on a full disk, a part of the line was written and could not be removed.
         writer.file.write_all(b"{\"seq\":3,\"at\":3,\"ev").expect("written");
         let mut reader = JournalReader::new(&path);
         assert_eq!(reader.poll().expect("read").len(), 2);

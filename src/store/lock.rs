@@ -35,7 +35,7 @@ pub fn take(path: &Path) -> Result<Option<File>, StoreError> {
     };
     let started = Instant::now();
     while !try_lock(FlockOperation::NonBlockingLockExclusive)? {
-        // A worker excludes shared locks; a check does not, and must not be taken for a worker.
+        // A worker excludes shared locks. A check does not, so it is not mistaken for a worker.
         if !try_lock(FlockOperation::NonBlockingLockShared)? || started.elapsed() > CHECKS_TIMEOUT {
             return Ok(None);
         }
@@ -72,7 +72,7 @@ pub fn shared(path: &Path) -> Result<File, StoreError> {
 #[must_use]
 pub fn is_held(path: &Path) -> bool {
     let Ok(file) = files::open_own(path) else { return false };
-    // A shared lock is enough for the check, and two simultaneous checks do not mistake each other for a worker.
+    // The check takes a shared lock, so that two simultaneous checks do not mistake each other for a worker.
     matches!(flock(file.as_fd(), FlockOperation::NonBlockingLockShared), Err(rustix::io::Errno::WOULDBLOCK))
 }
 

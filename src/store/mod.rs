@@ -121,7 +121,8 @@ pub fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// Advice for an error of a file that cannot be written for lack of space, in brackets. Empty for other errors.
+/// Returns advice, in brackets, for an error of a file that cannot be written for lack of space. Empty for other
+/// errors.
 #[must_use]
 pub fn space_hint(error: &io::Error) -> &'static str {
     match error.kind() {
@@ -140,7 +141,7 @@ pub fn space_hint_in(message: &str) -> &'static str {
 
 const FULL: &str = " (the disk is full: `cuelight clean` removes old runs)";
 
-/// Advice for an error of a file in the state folder, in brackets. Empty where no advice is known.
+/// Returns advice, in brackets, for an error of a file in the state folder. Empty if no advice is known.
 #[must_use]
 pub fn hint(error: &io::Error) -> &'static str {
     match error.kind() {

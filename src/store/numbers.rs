@@ -1,8 +1,8 @@
-//! Run numbers (`github.run_number`): from 1 for each workflow of a repository, and never reused.
+//! Run numbers (`github.run_number`), counted from 1 for each workflow of a repository and never reused.
 //!
-//! The last number of every workflow is in `numbers.json` of the state folder, so removing runs frees no number. The file
-//! is written under a lock, so runs that start at once get different numbers. If it is missing or damaged, the highest
-//! numbers in the run folders take its place; that reads every `run.json`, once.
+//! The last number of every workflow is in `numbers.json` of the state folder, so removing runs frees no number. The
+//! file is written under a lock, so runs that start at the same time get different numbers. If the file is missing or
+//! damaged, every `run.json` is read once to find the highest numbers.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -69,8 +69,8 @@ fn in_folders(runs: &RunsDir) -> Result<Numbers, StoreError> {
     Ok(numbers)
 }
 
-/// Synced to disk before the number is used: a step may have published it (`github.run_number` in a tag or a version) when
-/// the power fails, and then it must not be given again.
+/// Writes the numbers and syncs them to disk before a number is used. A step may publish the number in a tag or a
+/// version, so it must not be assigned again after a power failure.
 fn write(runs: &RunsDir, numbers: &Numbers) -> Result<(), StoreError> {
     let path = path(runs);
     let text = serde_json::to_vec_pretty(numbers).expect("texts and numbers always serialise");

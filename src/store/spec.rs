@@ -87,7 +87,7 @@ impl WorkSpec {
 pub struct DeploymentSpec {
     /// Root of the repository.
     pub repository: PathBuf,
-    /// Folder of its objects and refs, which its worktrees share: it stands for the repository in the state folder.
+    /// Folder of its objects and refs, which its worktrees share. It identifies the repository in the state folder.
     pub scope: PathBuf,
     /// The environment.
     pub settings: EnvironmentSettings,
@@ -106,7 +106,7 @@ pub struct DeploymentSpec {
 pub struct RemoteSpec {
     /// Host name of the server, with its port if it has one.
     pub host: String,
-    /// What the server is.
+    /// Kind of the server.
     pub server: ServerKind,
     /// Repository as `owner/name`.
     pub repository: String,
@@ -156,11 +156,11 @@ pub struct WorkflowSpec {
     pub vars: IndexMap<String, String>,
     /// Names of the secrets that were given.
     pub secrets: Vec<String>,
-    /// Only these jobs, and the jobs that they need; all jobs if empty.
+    /// The only jobs to run, together with the jobs that they need; all jobs if empty.
     pub jobs: Vec<String>,
-    /// Only legs with these values in their matrix.
+    /// Values in the matrix of the only legs to run; all legs if empty.
     pub matrix: IndexMap<String, String>,
-    /// Variables of all steps, over those of the workflow and its jobs.
+    /// Variables of all steps. They override those of the workflow and its jobs.
     pub env: IndexMap<String, String>,
     /// Maximum number of jobs at once.
     pub max_parallel: usize,
@@ -176,9 +176,9 @@ pub struct WorkflowSpec {
     pub sandbox: Option<String>,
     /// Image of jobs in Docker that name none.
     pub image: String,
-    /// Where actions come from, by name: a folder or a server.
+    /// Sources of actions, by name: a folder or a server.
     pub actions: IndexMap<String, String>,
-    /// Whether steps in containers are started by a supervisor inside.
+    /// Whether steps in containers are started by a supervisor process inside the container.
     pub supervisor: bool,
     /// Whether containers get Docker's socket and the tool cache of this machine.
     #[serde(default)]
@@ -194,7 +194,8 @@ pub struct WorkflowSpec {
     pub offline: bool,
     /// Whether GitHub's API is answered on this machine for actions.
     pub local_api: bool,
-    /// How many minutes a failed step is held, until a person says how its job goes on. `None` if it is not.
+    /// Number of minutes for which a failed step is held until a person decides how its job goes on. `None` if steps
+    /// are not held.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hold_minutes: Option<u64>,
     /// Whether debug lines are kept.

@@ -1,7 +1,7 @@
-//! What a reader sees of untrusted text: which characters are dropped before it is shown, and what remains.
+//! What a reader sees of untrusted text: which characters are dropped before the text is shown, and which remain.
 //!
-//! There is one table for both sides. [`crate::ui::terminal_text`] drops these characters on the way to a terminal; the
-//! engine masks secrets in what is left, so that nothing dropped can split a secret.
+//! Two users share one table. [`crate::ui::terminal_text`] drops these characters on the way to a terminal; the engine
+//! masks secrets in the remaining text, so that a dropped character cannot split a secret.
 
 pub mod row;
 
@@ -27,13 +27,13 @@ pub fn is_unsafe(c: char) -> bool {
         || matches!(c, '\u{1f3fb}'..='\u{1f3ff}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Returns the columns of a character.
+/// Returns the number of columns of a character.
 #[must_use]
 pub fn char_width(c: char) -> usize {
     if is_sound_mark(c) { 1 } else { c.width().unwrap_or(0) }
 }
 
-/// Returns the columns of a text, as counted by the code that writes cells to the terminal.
+/// Returns the number of columns of a text, as counted by the code that writes cells to the terminal.
 #[must_use]
 pub fn width(text: &str) -> usize {
     // Fast path: most texts are ASCII, and are measured several times per frame.
@@ -49,7 +49,8 @@ fn is_sound_mark(c: char) -> bool {
 /// Whether the text has characters that are dropped before it is shown. Newlines and tabs do not count.
 #[must_use]
 pub fn has_unsafe(text: &[u8]) -> bool {
-    // Logs seldom have any of these bytes. Without a branch for each, the compiler compares sixteen or more at once.
+    // Logs seldom contain other bytes. Because the loop has no branches, the compiler compares sixteen or more bytes at
+    // once.
     let is_plain = |byte: u8| matches!(byte, b' '..=b'~' | b'\n' | b'\t');
     let all_plain = |part: &[u8]| part.iter().fold(true, |all, byte| all & is_plain(*byte));
     if text.chunks(128).all(all_plain) {
@@ -138,7 +139,7 @@ impl Visible {
         self.places.extend(at..at + bytes.len());
     }
 
-    /// The text of this reading.
+    /// Returns the text of this reading.
     #[must_use]
     pub fn text(&self) -> &[u8] {
         &self.text
@@ -164,8 +165,8 @@ impl Visible {
     }
 }
 
-/// Visits each character with its index and its bytes; invalid bytes are replacement characters. `visit` returns how many
-/// bytes after the character are skipped.
+/// Visits each character with its index and its bytes; invalid bytes are replacement characters. `visit` returns how
+/// many bytes after the character are skipped.
 fn each_character(line: &[u8], mut visit: impl FnMut(usize, &[u8], char) -> usize) {
     let (mut at, mut next) = (0, 0);
     for chunk in line.utf8_chunks() {

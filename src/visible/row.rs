@@ -1,4 +1,4 @@
-//! What a terminal shows of one line: where the cursor moves back, as in progress bars, new text replaces the old.
+//! What a terminal shows of one line. Where the cursor moves back, as in progress bars, new text replaces the old text.
 
 use vte::{Params, Parser, Perform};
 
@@ -7,8 +7,8 @@ use super::{char_width, is_unsafe};
 /// Columns between tab stops.
 pub const TAB: usize = 8;
 
-/// The column at which a cursor that moves to the right stops, as at the edge of a wide terminal. Programs that want the
-/// edge move by 999 or more.
+/// The column at which a cursor that moves to the right stops, like the right edge of a wide terminal. Programs move by
+/// 999 columns or more to reach the edge.
 const EDGE: usize = 200;
 
 /// A row of a terminal whose characters have a style of type `S`.
@@ -30,7 +30,7 @@ pub struct Row<S> {
 
 #[derive(Debug)]
 enum Content<S> {
-    /// Nothing was overwritten so far: spans of text, tabs included.
+    /// Spans of text with tabs, as long as nothing was overwritten.
     Spans(Vec<(String, S)>),
     Cells(Vec<Cell<S>>),
 }
@@ -74,7 +74,7 @@ impl<S: Clone + Default + PartialEq> Row<S> {
         (self.column, self.saved, self.moved) = (0, 0, false);
     }
 
-    /// Takes what was printed so far as a label in front of the line.
+    /// Makes the text printed so far a label in front of the line.
     pub fn end_label(&mut self) {
         (self.section, self.column) = (self.column, 0);
     }
@@ -141,8 +141,8 @@ impl<S: Clone + Default + PartialEq> Row<S> {
         }
     }
 
-    /// Carries out a control sequence without a private marker. Those that do not move the cursor within a row and do not
-    /// erase a part of it are ignored.
+    /// Carries out a control sequence without a private marker. Ignores sequences that neither move the cursor within a
+    /// row nor erase a part of it.
     pub fn sequence(&mut self, params: &Params, action: char) {
         let first = params.iter().next().and_then(|param| param.first()).copied().unwrap_or(0);
         let count = usize::from(first.max(1));
@@ -244,7 +244,7 @@ impl<S: Clone + Default + PartialEq> Row<S> {
             Content::Spans(spans) => spans.iter().map(|(text, _)| text.as_str()).collect(),
             Content::Cells(cells) => {
                 let mut text = String::with_capacity(cells.len());
-                // Without the blank in front of a section that stayed empty.
+                // Leave out the blank in front of a section that stayed empty.
                 let is_empty = self.section > 0 && cells.len() == self.section;
                 for cell in &cells[..cells.len() - usize::from(is_empty)] {
                     text.extend(cell.shown);
@@ -262,7 +262,7 @@ impl<S: Clone + Default + PartialEq> Row<S> {
             Content::Spans(spans) => return spans,
             Content::Cells(cells) => cells,
         };
-        // The blank in front of a section that stayed empty.
+        // Leave out the blank in front of a section that stayed empty.
         if self.section > 0 && cells.len() == self.section {
             cells.pop();
         }
@@ -298,7 +298,7 @@ pub fn parse(line: &[u8], performer: &mut impl Perform) {
     feed(&mut Parser::new(), line, performer);
 }
 
-/// Parses a part of a line, as [`parse`] does with the whole.
+/// Parses a part of a line like [`parse`].
 fn feed(parser: &mut Parser, part: &[u8], performer: &mut impl Perform) {
     let mut rest = part;
     while let Some(at) = first_c1(rest) {
@@ -343,7 +343,7 @@ fn colour(text: &[u8]) -> Option<usize> {
     (parameters[length] == b'm').then_some(length + 2)
 }
 
-/// Returns a line as it is searched: as a terminal shows it.
+/// Returns a line as a search sees it, which is as a terminal shows it.
 #[must_use]
 pub fn shown(line: &[u8]) -> Vec<u8> {
     without_colours(line).unwrap_or_else(|| plain(line).into_bytes())
@@ -419,15 +419,15 @@ impl PlainRow {
 pub struct LongRow {
     parser: Parser,
     cursor: Cursor,
-    /// Whether the line so far ends in text, and not in a control sequence that may go on.
+    /// Whether the line so far ends in text, not in a control sequence that may continue.
     ends_in_text: bool,
 }
 
 /// What is known of the cursor of a long row.
 #[derive(Default)]
 struct Cursor {
-    /// Whether it is elsewhere than behind the text, so that more text overwrites what is there. A carriage return at the
-    /// end of a line is followed by none.
+    /// Whether the cursor is before the end of the text, so that more text would overwrite text. No text follows a
+    /// carriage return at the end of a line.
     is_back: bool,
     has_moved: bool,
     has_printed: bool,
@@ -459,7 +459,7 @@ impl Perform for Cursor {
     }
 }
 
-/// Goes on with a row where it is, as far as its cursor is behind its text.
+/// Continues a row that has become too long to keep.
 impl From<PlainRow> for LongRow {
     fn from(row: PlainRow) -> Self {
         let cursor = Cursor { is_back: row.row.0.moved, ..Cursor::default() };
@@ -468,10 +468,10 @@ impl From<PlainRow> for LongRow {
 }
 
 impl LongRow {
-    /// Takes the next part of the line. Returns whether the cursor moves back in it, or something is erased or inserted.
+    /// Takes the next part of the line. Returns whether this part moves the cursor back, erases or inserts.
     pub fn is_overwritten_by(&mut self, part: &[u8]) -> bool {
         let is_text = !moves(part);
-        // Parsing takes longer, and a line of 100 MB has nothing else.
+        // Parsing takes longer, and a line of 100 MB may contain only such text.
         if is_text && self.ends_in_text {
             return false;
         }

@@ -7,9 +7,10 @@ use super::CacheEntry;
 pub struct Lookup<'l> {
     /// Keys, best first: the key itself, then the restore keys.
     pub keys: &'l [String],
-    /// Version: entries of other versions have other paths or another compression.
+    /// Version, a digest of the cached paths and the compression. Entries of other versions do not match.
     pub version: &'l str,
-    /// Refs whose entries may be read, best first: the ref of the run, the base of its pull request, the default branch.
+    /// Refs whose entries may be read, best first: the ref of the run, the base of its pull request, the default
+    /// branch.
     pub scopes: &'l [String],
 }
 
@@ -64,7 +65,7 @@ mod tests {
             (&["npm-2"], &[MAIN], Some(2)),
             // Entries of other versions do not count.
             (&["npm-3"], &[MAIN], None),
-            // The newest of several whose names begin with the key.
+            // The newest of several entries whose names begin with the key.
             (&["npm-"], &[MAIN], Some(2)),
             // A key is tried as a prefix before the next key.
             (&["npm", "npm-1"], &[MAIN], Some(2)),

@@ -49,7 +49,7 @@ pub struct CacheEntry {
 }
 
 impl CacheEntry {
-    /// Returns the id: two entries of the same key, version and scope have the same.
+    /// Returns the id, which is the same for all entries with the same key, version and scope.
     #[must_use]
     pub fn id(&self) -> String {
         sha256(format!("{}\0{}\0{}", self.scope, self.version, self.key), 16)
@@ -66,7 +66,7 @@ pub struct CacheLimits {
 }
 
 impl Default for CacheLimits {
-    /// Returns GitHub's limits: 10 GiB for a repository, and a week.
+    /// Returns GitHub's limits: 10 GiB per repository, and one week.
     fn default() -> Self {
         Self { bytes: 10 << 30, days: 7 }
     }
@@ -98,7 +98,7 @@ impl Cache {
         }
     }
 
-    /// Lists the entries, newest first. A damaged one is left out.
+    /// Lists the entries, newest first. Damaged entries are left out.
     ///
     /// # Errors
     /// The folder cannot be read.
@@ -127,20 +127,20 @@ impl Cache {
         read(&self.path.join(entry.id())).is_some()
     }
 
-    /// Opens the data of an entry, and notes its use. `None` if it was removed meanwhile.
+    /// Opens the data of an entry, and records the time of this use. `None` if the entry was removed meanwhile.
     #[must_use]
     pub fn open(&self, id: &str) -> Option<(File, CacheEntry)> {
         let folder = self.path.join(id);
         let entry = read(&folder)?;
         let data = files::open_own(&folder.join("data")).ok()?;
-        // If this fails, the entry only seems to be unused for longer.
+        // If this fails, the recorded time of the last use is only too old.
         let _ = files::open_own(&folder.join("entry.json"))
             .and_then(|description| description.set_modified(SystemTime::now()));
         Some((data, entry))
     }
 
-    /// Adds an entry. `staged` is a folder of the same file system with the file `data`; it becomes the folder of the entry.
-    /// Returns `false` if there is such an entry already.
+    /// Adds an entry. `staged` is a folder of the same file system with the file `data`; it becomes the folder of the
+    /// entry. Returns `false` if there is such an entry already.
     ///
     /// # Errors
     /// The folder cannot be written.
@@ -163,7 +163,7 @@ impl Cache {
         }
     }
 
-    /// Removes an entry. One that does not exist is not an error.
+    /// Removes an entry. A missing entry is not an error.
     ///
     /// # Errors
     /// The folder cannot be removed.
@@ -185,7 +185,7 @@ impl Cache {
         Ok(beyond(self.entries()?, limits, now))
     }
 
-    /// Removes what is [beyond](Self::beyond) the limits, and returns it.
+    /// Removes the entries [beyond](Self::beyond) the limits, and returns them.
     ///
     /// # Errors
     /// The folder cannot be read, or an entry cannot be removed.
@@ -237,7 +237,7 @@ mod tests {
         }
     }
 
-    /// Publishes an entry with its data.
+    /// Publishes an entry with its data. Returns whether it is new.
     fn published(cache: &Cache, state: &Path, entry: &CacheEntry, data: &str) -> bool {
         let staged = state.join("staged");
         fs::create_dir_all(&staged).expect("made");

@@ -1,4 +1,4 @@
-//! How long a run is expected to take, by the last runs of its workflow that succeeded.
+//! How long a run is expected to take, according to the last successful runs of its workflow.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use super::{Filter, StatusFilter, page, read};
 /// Maximum number of runs to read. Runs on servers that were never opened have no jobs.
 const READ: usize = 12;
 
-/// Returns how long a run is expected to take: the median of the last runs of its workflow in its repository that
-/// succeeded. Empty for a run that has ended, and without such runs.
+/// Returns how long a run is expected to take: the median of the last successful runs of its workflow in its
+/// repository. Empty for a run that has ended, and if there are no such runs.
 ///
 /// # Errors
 /// The state folder cannot be read.
@@ -30,7 +30,7 @@ pub fn expected(runs: &RunsDir, run: &Run) -> Result<Expected, StoreError> {
     let mut whole = Vec::new();
     let mut jobs: BTreeMap<String, Vec<Duration>> = BTreeMap::new();
     for summary in page(runs, &good, Some(&run.info.id), READ)?.runs {
-        // The duration of a run with several attempts says nothing.
+        // The times of a run with several attempts do not show how long one attempt takes.
         if let (1, Some(started), Some(finished)) = (summary.attempt, summary.started, summary.finished) {
             whole.push(finished.since(started));
         }

@@ -28,7 +28,7 @@ pub struct Filter {
 /// A state or conclusion, in GitHub's words for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StatusFilter {
-    /// Not started, and waiting for nothing but a free slot.
+    /// Not started, and waiting only for a free slot.
     Queued,
     /// Waiting.
     Waiting,
@@ -77,7 +77,7 @@ impl StatusFilter {
     }
 }
 
-/// A word that is neither a status nor a conclusion.
+/// Error for a word that is neither a status nor a conclusion.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("expected one of {}", StatusFilter::words().collect::<Vec<_>>().join(", "))]
 pub struct NotAStatus;
@@ -150,7 +150,8 @@ pub fn parse_since(text: &str) -> Result<Timestamp, NotATime> {
     Ok(Timestamp(u64::try_from(time.timestamp().as_millisecond()).unwrap_or_default()))
 }
 
-/// Returns the time that an age before `now`, such as `12h` or `7d`, or a date in UTC stands for. Needs no clock.
+/// Returns the time that a text stands for: an age before `now`, such as `12h` or `7d`, or a date in UTC. Reads no
+/// clock.
 #[must_use]
 pub fn since(text: &str, now: Timestamp) -> Option<Timestamp> {
     let milliseconds = if let Ok(age) = text.parse::<jiff::Span>() {

@@ -15,8 +15,8 @@ const CANDIDATES: usize = 5;
 const MIN_SHARED: usize = 4;
 
 impl RunsDir {
-    /// Finds a run by its id, the beginning or the end of its id, or `latest`. The time does not depend on the number
-    /// of runs, but for the end of an id, which is searched for in all of them.
+    /// Finds a run by its id, the beginning or the end of its id, or `latest`. Only a search for the end of an id
+    /// visits all runs; the others take the same time for any number of runs.
     ///
     /// # Errors
     /// No run matches, or more than one.
@@ -59,7 +59,8 @@ impl RunsDir {
         // Escaped as in the index, where the summary is JSON: the name of a folder may have any character.
         let lower = serde_json::Value::from(&*repository.name).to_string().to_ascii_lowercase();
         self.visit(None, |id, cached| {
-            // The repository of a run never changes, so an outdated line is good enough to pass over a run of another one.
+            // The repository of a run never changes, so even an outdated line shows that a run belongs to another
+            // repository.
             if cached.is_some_and(|cached| !cached.summary.to_ascii_lowercase().contains(&lower)) {
                 return true;
             }

@@ -91,7 +91,8 @@ impl Line {
 /// The lines of one segment, the last one of each run.
 pub(super) type Segment = BTreeMap<RunId, Option<Cached>>;
 
-/// Parses a segment. `None` if a line is damaged or missing: a power failure leaves truncated or zeroed text.
+/// Parses a segment. `None` if a line is damaged or missing, because a power failure can leave truncated or zeroed
+/// text.
 fn parse(text: &str) -> Option<Segment> {
     let mut segment = Segment::new();
     if !text.ends_with('\n') || text.contains('\0') {
@@ -111,7 +112,8 @@ struct Fingerprint {
     version: u32,
     /// Modification time of the folder of all runs, in seconds and nanoseconds.
     changed: (i64, i64),
-    /// Number of its links. If the file system counts entries there, it tells apart two changes at the same time.
+    /// Number of links of that folder. Some file systems count its entries there, which tells apart two changes at the
+    /// same time.
     links: u64,
     /// Size of all segments in bytes.
     bytes: u64,
@@ -195,7 +197,7 @@ impl Index {
             let folder = runs.folder(id.clone());
             let is_up_to_date = cached.as_ref().is_some_and(|cached| cached.journal == journal_length(&folder));
             if !is_up_to_date && !journal::has_ended(&folder.journal()) {
-                // Lists do not need the mark. It only makes a lost worker visible to the next command.
+                // Lists work without the mark, which only lets the next command find a run whose worker was lost.
                 let _ = mark_active(runs, &id);
             }
             made.insert(id, cached);
@@ -340,7 +342,7 @@ impl<'r> Writer<'r> {
         let recorded = Fingerprint::recorded(self.runs);
         let complete = match (recorded, Fingerprint::of(self.runs, 0)) {
             (Some(recorded), Ok(now)) => (Fingerprint { bytes: 0, ..recorded } == now).then_some(recorded.bytes),
-            // The first run ever.
+            // The first run of the state folder.
             (None, Err(_)) => Some(0),
             _ => None,
         };
@@ -355,7 +357,7 @@ impl<'r> Writer<'r> {
         Ok(done)
     }
 
-    /// Adds lines, each to its segment. Returns by how many bytes the segments have grown.
+    /// Adds each line to its segment. Returns the number of bytes by which the segments have grown.
     ///
     /// # Errors
     /// A segment cannot be written.
@@ -393,7 +395,8 @@ impl<'r> Writer<'r> {
         Ok(text.len() >= SEGMENT_BYTES || memchr::memchr_iter(b'\n', &text).count() >= 2 * SEGMENT_RUNS)
     }
 
-    /// Removes all lines about a run. Returns by how many bytes the segments have grown: a negative number.
+    /// Removes all lines about a run. Returns the number of bytes by which the segments have grown, which is not
+    /// positive.
     ///
     /// # Errors
     /// A segment cannot be written.
@@ -437,7 +440,7 @@ impl<'r> Writer<'r> {
 
     /// Replaces all lines. `before` is the fingerprint of the folder that they were read from.
     fn replace_all(&self, lines: &Segment, before: Fingerprint) -> io::Result<()> {
-        // Incomplete from now on, even if the next step fails.
+        // Without this file the index is incomplete, even if one of the next steps fails.
         let _ = fs::remove_file(self.runs.index_state());
         for name in segment_names(self.runs)? {
             fs::remove_file(self.runs.index().join(name))?;

@@ -62,7 +62,7 @@ pub fn records(folder: &RunFolder, info: &RunInfo) -> Result<Vec<Record>, StoreE
     Ok(if info.remote.is_some() { chronological(records) } else { records })
 }
 
-/// Returns a store with one run in its current state, to continue from.
+/// Returns a store that contains one run in its current state. Later records can be applied to it.
 ///
 /// # Errors
 /// Its folder cannot be read.
@@ -90,7 +90,7 @@ pub fn dirty(folder: &RunFolder) -> Result<Vec<String>, StoreError> {
     Ok(spec.work.workflow().map(|workflow| workflow.dirty.clone()).unwrap_or_default())
 }
 
-/// Maximum size in bytes of a diff that is read: a run keeps 1 MiB, before secrets in it are masked.
+/// Maximum size in bytes of a diff that is read. A run keeps 1 MiB, but masking secrets may lengthen it.
 const MAX_DIFF: u64 = 16 * 1024 * 1024;
 
 /// Returns the uncommitted changes that a run used, as a diff. `None` if it used exactly its commit.
@@ -151,7 +151,7 @@ impl Pager<'_> {
             if oldest.as_ref().is_some_and(|oldest| id.as_str() < oldest.as_str()) {
                 return false;
             }
-            // The filtered fields of a run never change, so an outdated line is good enough here.
+            // The filtered fields of a run never change, so even an outdated line decides.
             if cached.is_some_and(|cached| !needles.iter().all(|needle| cached.summary.contains(needle))) {
                 return true;
             }
@@ -173,7 +173,7 @@ impl Pager<'_> {
     /// Returns a run's summary: from the index if that is up to date, else from the journal.
     fn summary(&self, id: &RunId, cached: Option<&Cached>, learned: &mut Learned) -> Option<Summary> {
         let folder = self.runs.folder(id.clone());
-        // Before the journal is read: if it grows meanwhile, the line is outdated at once.
+        // The length is taken before the journal is read: if the journal grows meanwhile, the line is outdated at once.
         let journal = journal_length(&folder);
         if let Some(cached) = cached.filter(|cached| cached.journal == journal)
             && let Ok(run) = serde_json::from_str(&cached.summary)
@@ -247,7 +247,7 @@ pub fn unfinished(runs: &RunsDir) -> Result<Vec<RunId>, StoreError> {
     };
     let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
     let mut ids: Vec<_> = names.filter(|name| is_run_id(name)).map(RunId::new).collect();
-    // A mark is made after its folder: a mark without a folder is stale.
+    // A mark is created after the folder of its run, so a mark without a folder is stale.
     ids.retain(|id| {
         let exists = runs.folder(id.clone()).path().exists();
         if !exists {
@@ -298,7 +298,7 @@ fn unmark(runs: &RunsDir, id: &RunId) {
 pub fn remove(folder: &RunFolder) -> Result<(), StoreError> {
     let failed = || StoreError::io("remove", folder.path());
     let runs = folder.runs();
-    // Removed first: the rest of an interrupted removal then no longer counts as a run.
+    // These files are removed first, so that the remains of an interrupted removal do not count as a run.
     let spec = fs::remove_file(folder.spec_path());
     spec.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }).map_err(failed())?;
     let _ = fs::remove_file(folder.journal());
@@ -380,8 +380,8 @@ impl RunsDir {
         })
     }
 
-    /// Creates the folder of a mirror with this id, or opens it, and takes its lock. `None` if another process mirrors the
-    /// run.
+    /// Creates or opens the folder of the mirror with this id, and takes its lock. `None` if another process mirrors
+    /// the run.
     ///
     /// # Errors
     /// The state folder cannot be written.

@@ -22,7 +22,7 @@ const BYTES_BEFORE_MATCH: usize = 100;
 #[derive(Debug)]
 pub struct LogFiles {
     runs: RunsDir,
-    /// Reader that returned the last page: most requests are for the same log.
+    /// Reader that returned the last page. It is kept because most requests are for the same log.
     page: CachedReader,
     /// Reader of the last search. Searches and pages do not wait for each other.
     search: CachedReader,
@@ -122,7 +122,7 @@ impl Logs for LogFiles {
             if cancelled() || left == 0 {
                 break;
             }
-            // Not cached: the cached readers belong to the log on the screen.
+            // These readers are not cached, because the cached ones belong to the log on the screen.
             let open = || self.open(key);
             let (reader, mut pages) = match open().and_then(|reader| Ok((reader, open()?))) {
                 Ok((Some(reader), Some(pages))) => (reader, pages),

@@ -24,8 +24,8 @@ impl Pattern {
         (!text.is_empty()).then_some(Self { text, is_regex, inverted })
     }
 
-    /// Returns the matcher. An invalid expression is searched for as text and its error is returned beside. The search
-    /// is case-sensitive if the pattern has a capital letter.
+    /// Returns the matcher. An invalid expression is searched for as plain text, and its error is returned together
+    /// with the matcher. The search is case-sensitive if the pattern has a capital letter.
     ///
     /// # Errors
     /// The text is empty.

@@ -12,7 +12,7 @@ use super::pattern::Pattern;
 /// Maximum number of lines that a search in the logs of a run finds.
 pub const MAX_RUN_HITS: usize = 1000;
 
-/// Names the log of a step.
+/// Identifies the log of a step.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LogKey {
     /// The run.
@@ -57,7 +57,7 @@ pub struct RawLine {
 /// A search in one log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LogSearch {
-    /// Unique number: a search may be repeated.
+    /// Unique number, because the same search may be repeated.
     pub id: u64,
     /// Slot that the search runs in.
     pub slot: SearchSlot,
@@ -81,17 +81,17 @@ pub enum Query {
 /// Purpose of a search. One search runs in each slot at a time.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum SearchSlot {
-    /// Lines to go to.
+    /// Search for lines to jump to.
     Search,
-    /// The only lines to show.
+    /// Search for the only lines to show.
     Keep,
-    /// Starts of groups.
+    /// Search for starts of groups.
     Groups,
-    /// Ends of groups.
+    /// Search for ends of groups.
     GroupEnds,
-    /// Lines that describe the failure.
+    /// Search for lines that describe the failure.
     Errors,
-    /// Lines of all logs of the run, for a list.
+    /// Search in all logs of the run, for a list.
     Run,
 }
 
@@ -128,7 +128,7 @@ pub struct RunSearchResult {
     pub done: bool,
 }
 
-/// Why lines of a log cannot be shown. It holds text, as it travels in values that are copied and compared.
+/// Why lines of a log cannot be shown. The reasons are text, because values that contain them are copied and compared.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum LogError {
     /// The log cannot be read.
@@ -153,7 +153,7 @@ impl From<LineMatcherError> for LogError {
 
 /// Access to logs. All methods may block on the disk.
 pub trait Logs: Send + Sync + 'static {
-    /// Returns lines of a log, fewer at its end.
+    /// Returns the lines of a range, or fewer at the end of the log.
     ///
     /// # Errors
     /// The log cannot be read.
@@ -190,6 +190,7 @@ pub trait Logs: Send + Sync + 'static {
         found: &mut dyn FnMut(usize, RawLine) -> ControlFlow<()>,
     ) -> Result<(), LogError>;
 
-    /// Returns the path on this machine of a file that a log names; `None` if the run's repository has no such file here.
+    /// Returns the path on this machine of a file that a log names; `None` if the run's repository has no such file
+    /// here.
     fn file(&self, run: &RunId, name: &str) -> Option<PathBuf>;
 }

@@ -176,7 +176,7 @@ impl LogReader {
         let Some(mut start) = self.seek(first)? else { return Ok(()) };
         let mut number = first;
         let mut offset = start;
-        // The beginning of a line that is longer than one read.
+        // The beginning of a line that continues in the next read.
         let mut begun: Vec<u8> = Vec::new();
         let mut buffer = vec![0; SPACING as usize];
         while offset < self.bytes {
@@ -283,7 +283,7 @@ fn open(path: &std::path::Path) -> Result<Option<File>, StoreError> {
 }
 
 /// Appends to the start of a line, up to the limit. If a longer line has a carriage return, the text before it is
-/// dropped: it is a progress bar, of which a terminal shows the last state.
+/// dropped, because the line is a progress bar and a terminal shows only its last state.
 fn keep(begun: &mut Vec<u8>, mut more: &[u8]) {
     if more.len() > LONGEST_SHOWN - begun.len() {
         // A carriage return at the end of the line belongs to the line end.

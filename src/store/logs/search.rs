@@ -16,8 +16,8 @@ use crate::visible::row;
 /// Number of bytes that are read at a time. A match must lie within this many bytes of its line.
 const BLOCK: usize = 1024 * 1024;
 
-/// Number of bytes of a block that are searched again with the next one, in a line longer than a block, so that a regular
-/// expression finds a match across the border.
+/// Number of bytes of a block that are searched again with the next one, in a line longer than a block, so that a
+/// regular expression finds a match across the border.
 const OVERLAP: usize = 4 * 1024;
 
 /// A compiled search pattern.
@@ -121,7 +121,8 @@ impl LineMatcher {
         report: &mut impl FnMut(u64) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let mut at = 0;
-        // An expression that matches across lines would scan to the end of the text from each of them.
+        // Whether to search line by line. An expression that matches across lines would scan to the end of the text
+        // from each line.
         let mut by_line = false;
         while at < text.len()
             && let Some(range) = if by_line { self.find_by_line(text, at) } else { self.find(text, at) }
@@ -237,7 +238,7 @@ impl LineNumbers<'_> {
         {
             (self.offset, self.line) = (entry.offset, entry.line);
         }
-        // A match may lie where the next block begins, in the overlap of a long line.
+        // The position may be before the last one: a match in a long line may lie in the overlap of two blocks.
         if offset > self.offset {
             let from = usize::try_from(self.offset - start).unwrap_or(position);
             self.line += memchr::memchr_iter(b'\n', &text[from..position]).count() as u64;

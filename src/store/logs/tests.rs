@@ -269,7 +269,7 @@ fn matches_across_the_border_of_two_blocks_are_found() {
 fn a_search_numbers_lines_the_same_with_and_without_an_index() {
     let (_folder, path) = place();
     let mut writer = LogWriter::new(&path);
-    // Lines of 1 to 3,000 bytes, some of them matching, some in colours; several blocks in all.
+    // Lines of 1 to 3,000 bytes that fill several blocks. Some match, and some are coloured.
     let mut seed = 7u64;
     let mut matching = Vec::new();
     for line in 0..4000u64 {

@@ -11,8 +11,8 @@ use crate::files;
 use crate::model::{LineRange, Timestamp};
 use crate::store::StoreError;
 
-/// Appends to one step's log. There must be one writer at a time. The file is created, or opened and continued, with
-/// the first byte.
+/// Appends to one step's log. There must be only one writer at a time. The first append creates the file, or continues
+/// an existing one.
 #[derive(Debug)]
 pub struct LogWriter {
     path: PathBuf,
@@ -32,7 +32,7 @@ pub struct LogWriter {
 /// State of the index file.
 #[derive(Debug)]
 enum IndexFile {
-    /// Not created yet: the first entry is held back until there is a second, as most logs never need one.
+    /// Not created yet: the first entry is held back until there is a second one, which most logs never need.
     Unneeded,
     /// Created.
     Open(File),
@@ -59,7 +59,7 @@ impl LogWriter {
     /// Appends bytes and returns the new lines. An incomplete line does not count yet. `now` is the time of the output.
     ///
     /// # Errors
-    /// Some bytes could not be written. Those before them stay.
+    /// Some bytes could not be written. The bytes before them stay in the log.
     pub fn append(&mut self, bytes: &[u8], now: Timestamp) -> Result<LineRange, StoreError> {
         if bytes.is_empty() {
             return Ok(LineRange { first: self.lines, count: 0 });
@@ -104,7 +104,8 @@ impl LogWriter {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         let append = || files::append_own(&self.path);
         let file = append().or_else(|error| match error.kind() {
-            // The first log of its job. Creating the folder only now saves a system call for all the others.
+            // This is the first log of its job. Creating the folder only on failure saves a system call for every other
+            // log.
             io::ErrorKind::NotFound => fs::create_dir_all(folder).and_then(|()| append()),
             _ => Err(error),
         });
@@ -123,7 +124,8 @@ impl LogWriter {
         self.open_line = reader.ends_open();
         self.last = reader.index().last();
         self.pending = reader.index().to_bytes();
-        // The file may have been torn, missing or behind, so it is rewritten. A reader that has it open scans from here.
+        // The file may have been torn, missing or behind, so it is rewritten. A reader that has it open scans from
+        // here.
         let _ = fs::remove_file(index::path_of(&self.path));
         self.write_index();
     }

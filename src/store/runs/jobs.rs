@@ -7,8 +7,7 @@ use crate::model::{Gate, Job, JobId, JobOutline, Phase, Run};
 /// Adds jobs, or starts them over in a new attempt. With `replaces`, they are the legs of that job and take its place.
 pub(super) fn plan(run: &mut Run, outlines: &[JobOutline], replaces: Option<&JobId>) {
     let entry = replaces.and_then(|id| run.jobs.get_full(id));
-    // The first leg may have the id of the replaced entry, which then stays: as that leg, or as an earlier attempt's
-    // result.
+    // The replaced entry stays if it is the result of an earlier attempt, or if one of the legs has its id.
     let stays =
         entry.is_some_and(|(_, id, job)| job.attempt < run.attempt || outlines.iter().any(|outline| outline.id == *id));
     let place = entry.map(|(place, ..)| place);

@@ -1,10 +1,10 @@
 //! The fold of records into the state of runs.
 //!
 //! [`RunStore::apply`] is total and idempotent: it cannot fail, and a record that was folded already changes nothing.
-//! In whatever order a crash leaves the records, no phase moves backwards within an attempt: what has ended stays ended.
-//! There are two exceptions, both for mirrors of remote runs. A run that is in progress may wait again, as GitHub has it
-//! while a job waits for a review. And a run that ended without any job starts over when the same attempt starts again:
-//! the list of runs on a server shows that a run has ended, but not which jobs it had.
+//! In whatever order a crash leaves the records, no phase moves backwards within an attempt: what has ended stays
+//! ended. There are two exceptions, both for mirrors of remote runs. A run that is in progress may wait again, as
+//! GitHub has it while a job waits for a review. And a run that ended without any job starts over when the same attempt
+//! starts again: the list of runs on a server shows that a run has ended, but not which jobs it had.
 //!
 //! - `chronology`: records of mirrors in the order of their times
 //! - `jobs`: the jobs of a run
@@ -48,7 +48,7 @@ impl RunStore {
         });
     }
 
-    /// Adds a run in a state that records led to before.
+    /// Adds a run in the state to which its earlier records led.
     pub fn resume(&mut self, run: Run) {
         self.runs.insert(run.info.id.clone(), run);
     }
@@ -160,7 +160,7 @@ fn fold(run: &mut Run, at: Timestamp, event: &Event) {
             comment: comment.clone(),
             at,
         }),
-        // The next list has those that still wait, for instance for a timer.
+        // The next list contains those that still wait, for instance for a timer.
         Event::Ordered { command: Command::Review { environments, .. }, reply: Reply::Accepted, .. } => {
             run.reviews.retain(|review| !environments.contains(&review.id));
         }

@@ -97,8 +97,8 @@ pub(super) fn fold_job(job: &mut Job, at: Timestamp, event: &Event) {
     }
 }
 
-/// Applies an event of a job that has ended. Log and annotations of a job on a server are read after its end, and some of
-/// the log may belong to none of its steps.
+/// Applies an event of a job that has ended. Log and annotations of a job on a server are read after its end, and some
+/// of the log may belong to none of its steps.
 fn fold_ended(job: &mut Job, at: Timestamp, event: &Event) {
     match event {
         Event::StepsPlanned { steps, .. } => {
@@ -126,7 +126,7 @@ fn fold_ended(job: &mut Job, at: Timestamp, event: &Event) {
     }
 }
 
-/// Ends a job, with those of its steps whose end was not recorded.
+/// Ends a job and those of its steps whose end was not recorded.
 pub(super) fn close_job(job: &mut Job, conclusion: Conclusion, at: Timestamp) {
     if job.phase.is_done() {
         return;
@@ -135,7 +135,7 @@ pub(super) fn close_job(job: &mut Job, conclusion: Conclusion, at: Timestamp) {
     for step in &mut job.steps {
         let end = match conclusion {
             _ if !step.phase.is_active() => Conclusion::Skipped,
-            // Success was never recorded for it.
+            // The step did not record a success.
             Conclusion::Success | Conclusion::Skipped => Conclusion::Failure,
             other => other,
         };

@@ -326,7 +326,7 @@ fn moves_forward(before: &Phase, after: &Phase) -> bool {
     rank(before) <= rank(after) && (!before.is_done() || before == after)
 }
 
-/// Whether no phase of the same attempt moved backwards, but for a run that waits again or had no jobs.
+/// Whether no phase of the same attempt moved backwards, except for a run that waits again or had no jobs.
 fn only_forward(before: &Run, after: &Run) -> bool {
     let jobs = before.jobs.values().all(|job| {
         let Some(now) = after.jobs.get(&job.id).filter(|now| now.attempt == job.attempt) else { return true };
