@@ -11,8 +11,8 @@ use crate::visible::row::{LongRow, PlainRow, moves};
 /// Erases the row and shows a mask.
 const COVER: &[u8] = b"\r\x1b[2K***";
 
-/// Length in bytes of the visible text of a line past which it is not followed any more. Where the cursor moves in a longer
-/// one, the row is erased, whatever it shows.
+/// Maximum length in bytes of the visible text that is tracked for a line. If the cursor moves in a longer line, the
+/// row is erased whatever it shows.
 const MAX_FOLLOWED: usize = 64 * 1024;
 
 /// Covers secrets that appear on a line through cursor movement.
@@ -22,12 +22,12 @@ pub struct RowMask {
 
 /// The last line.
 enum Last {
-    /// As it was written, while its cursor has not moved.
+    /// The line as it was written, as long as the cursor has not moved.
     Text(Vec<u8>),
-    /// What it shows, once its cursor has moved; then the same without the mark at its beginning, such as `##[warning]`,
-    /// which readers of logs do not show.
+    /// The visible row, once the cursor has moved. If the line begins with a mark such as `##[warning]`, which readers
+    /// of logs do not show, a second row without the mark follows.
     Rows(Vec<PlainRow>),
-    /// Too long to be followed.
+    /// A line that is too long to be tracked.
     Long(Box<LongRow>),
 }
 
@@ -38,8 +38,8 @@ impl Default for RowMask {
 }
 
 impl RowMask {
-    /// Takes masked text that is about to be written, and adds a cover to each line that shows a secret, or may show one.
-    /// The number of lines stays.
+    /// Adds a cover to each line of `text` that shows a secret, or may show one. `text` is already masked and about to
+    /// be written. The number of lines does not change.
     pub fn cover(&mut self, masker: &Masker, text: &mut Vec<u8>) {
         if masker.patterns.is_empty() || (matches!(self.last, Last::Text(_)) && !moves(text)) {
             return self.follow(text);
@@ -72,7 +72,7 @@ impl RowMask {
         }
     }
 
-    /// Tracks a line or a part of it.
+    /// Tracks a line or a part of a line.
     fn line(&mut self, masker: &Masker, part: &[u8], covered: &mut Vec<u8>) {
         let rows = match &mut self.last {
             Last::Text(_) if !moves(part) => {
@@ -102,7 +102,7 @@ impl RowMask {
         self.shows(masker, rows, covered);
     }
 
-    /// Takes what the last line shows now.
+    /// Tracks `rows`, which the last line shows now, and covers the line if one of them shows a secret.
     fn shows(&mut self, masker: &Masker, mut rows: Vec<PlainRow>, covered: &mut Vec<u8>) {
         let texts: Vec<_> = rows.iter().map(PlainRow::text).collect();
         let is_long = texts.iter().any(|text| text.len() > MAX_FOLLOWED);

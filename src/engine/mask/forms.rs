@@ -44,8 +44,8 @@ pub(super) fn forms(value: &str) -> Vec<String> {
 }
 
 /// Returns the base64 forms of a value, alone and inside a longer text. The length of the text before it determines how
-/// its bytes are grouped by three, so there are three alignments. Each one has the runner's form, and the characters
-/// that depend only on the secret.
+/// its bytes are grouped by three, so there are three alignments. Each one gives the runner's form, and a form of the
+/// characters that depend only on the secret.
 fn base64_forms(value: &str) -> Vec<String> {
     // Widths at which common tools break lines: `openssl base64` and PEM, `base64`.
     const WIDTHS: [usize; 2] = [64, 76];
@@ -73,7 +73,8 @@ fn base64_forms(value: &str) -> Vec<String> {
     forms
 }
 
-/// Adds the forms inside a JSON string: of the runner (Newtonsoft), of most other encoders, and in pure ASCII.
+/// Adds the forms inside a JSON string: as the runner (Newtonsoft) and most other encoders write them, and in pure
+/// ASCII.
 fn json_forms(value: &str, forms: &mut Vec<String>) {
     let quoted = Value::from(value).to_string();
     let escaped = &quoted[1..quoted.len() - 1];

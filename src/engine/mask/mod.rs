@@ -7,8 +7,8 @@
 //!
 //! A masked secret becomes `***`; matches that touch or overlap become one. A mask never covers a newline, so masking
 //! keeps the number of lines: each line of a multi-line secret is a secret by itself. Output arrives in portions that
-//! may end anywhere, so [`MaskStream`] holds back text that may be the start of a secret. [`RowMask`] covers what a moving
-//! cursor assembles.
+//! may end anywhere, so [`MaskStream`] holds back text that may be the start of a secret. [`RowMask`] covers what a
+//! moving cursor assembles.
 
 mod assembled;
 mod forms;
@@ -37,12 +37,12 @@ const MAX_HELD: usize = 1024 * 1024;
 pub struct Masker {
     /// All forms of all secrets.
     patterns: HashSet<String>,
-    /// The same in automata, the largest first. Each is at least twice as large as the next, so that adding secrets one by
-    /// one takes little more time than adding them all at once.
+    /// The same forms in automata, the largest first. Each is at least twice as large as the next, so that adding
+    /// secrets one by one takes little more time than adding them all at once.
     layers: Vec<Layer>,
 }
 
-/// Some forms of secrets.
+/// Some of the forms, with their automaton.
 #[derive(Clone, Debug)]
 struct Layer {
     patterns: Vec<String>,
@@ -70,7 +70,7 @@ impl Masker {
         self.add_all([secret]);
     }
 
-    /// Makes secrets known, like [`Masker::add`].
+    /// Adds several secrets, like [`Masker::add`].
     pub fn add_all<'s>(&mut self, secrets: impl IntoIterator<Item = &'s str>) {
         let mut new = Vec::new();
         for secret in secrets {
@@ -288,7 +288,7 @@ impl Masker {
 /// Masks text that arrives in portions, cut anywhere.
 ///
 /// The output is always what [`Masker::mask`] makes of the whole text. At most a part of the last line is held back,
-/// shorter than the longest form of a secret.
+/// with less visible text than the longest form of a secret.
 #[derive(Debug, Default)]
 pub struct MaskStream {
     /// Input that has not been written out.
@@ -311,8 +311,8 @@ impl MaskStream {
         self.take(masker, certain(masker, &self.held), out);
     }
 
-    /// Writes out the held text up to where a secret could begin. It is compared with every form, so use this when a
-    /// person may be waiting for the text; [`MaskStream::push`] holds text back by length alone.
+    /// Writes out the held text up to where a secret could begin. The text is compared with every form of a secret, so
+    /// use this when a person may be waiting for it. [`MaskStream::push`] holds text back by length alone.
     pub fn flush(&mut self, masker: &Masker, out: &mut Vec<u8>) {
         self.take(masker, unbegun(masker, &self.held), out);
     }
@@ -331,7 +331,7 @@ impl MaskStream {
             match open {
                 // Continues the mask that was written last.
                 Some(end) if range.start <= end => open = Some(end.max(range.end)),
-                // Its start is not certain yet.
+                // The start of this secret cannot be written out yet.
                 _ if range.start >= certain => break,
                 _ => {
                     out.extend_from_slice(&self.held[open.unwrap_or(0)..range.start]);
@@ -401,7 +401,7 @@ fn complete(text: &[u8]) -> &[u8] {
     }
 }
 
-/// Returns the readings of each line that differ from it, with the index at which the line begins.
+/// Returns the readings of each line that differ from the line itself, with the index at which the line begins.
 fn readings(text: &[u8]) -> impl Iterator<Item = (usize, Visible)> {
     let lines = has_unsafe(text).then(|| text.split_inclusive(|byte| *byte == b'\n')).into_iter().flatten();
     let with_start = lines.scan(0, |next, line| {

@@ -2,8 +2,8 @@
 
 use crate::engine::context::RunFacts;
 
-/// Events that anyone can trigger, not only the authors of a repository, but whose runs are on the default branch: what
-/// they save could reach every other run.
+/// Events that anyone can trigger, not only the authors of a repository, but whose runs are on the default branch. A
+/// cache that such a run saves could reach every other run.
 const UNTRUSTED: &[&str] = &[
     "discussion",
     "discussion_comment",
@@ -60,9 +60,9 @@ impl CacheMode {
 /// The caches of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CacheAccess {
-    /// Ref whose caches the run saves.
+    /// Ref under which the run saves caches.
     pub(super) own: String,
-    /// Refs whose caches it restores, best first.
+    /// Refs whose caches the run may restore, best first.
     pub(super) readable: Vec<String>,
     /// What a job without `cache-mode` may do.
     pub(super) mode: CacheMode,

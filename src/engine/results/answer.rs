@@ -19,7 +19,7 @@ use crate::engine::blocking::in_place;
 
 use super::error::ServiceError;
 
-/// An answer.
+/// An answer to a request.
 pub(super) type Answer = Response<UnsyncBoxBody<Bytes, io::Error>>;
 
 /// Number of bytes of a file that are read at a time.
@@ -134,8 +134,8 @@ pub(super) enum Range {
 }
 
 impl Range {
-    /// Parses a `Range` header: `bytes=0-99`, `bytes=100-`, `bytes=-5`. `None` for anything else, including several
-    /// ranges, which are then ignored.
+    /// Parses a `Range` header: `bytes=0-99`, `bytes=100-`, `bytes=-5`. Returns `None` for any other header, which is
+    /// then ignored, including one with several ranges.
     pub(super) fn parse(header: &str) -> Option<Self> {
         let (first, last) = header.trim().strip_prefix("bytes=")?.split_once('-')?;
         match (first.is_empty(), last.is_empty()) {

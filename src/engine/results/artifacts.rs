@@ -61,9 +61,9 @@ pub(super) struct ArtifactRequest {
     id_filter: Option<Number>,
 }
 
-/// Who asks, and with what.
+/// The job that sent a request, and what the answer is made with.
 pub(super) struct Context<'c> {
-    /// The job of the token.
+    /// Ids of the job, from its token.
     pub(super) ids: &'c TokenIds,
     /// Id of the job in the workflow.
     pub(super) job: &'c str,
@@ -139,14 +139,14 @@ impl ArtifactService {
         if state.artifacts.iter().any(|artifact| artifact.name == name && artifact.attempt == self.attempt) {
             return Err(TAKEN);
         }
-        // An earlier step of the job may have been killed during this upload; this one tries again.
+        // An earlier step of the job may have been killed during an upload of this name. This upload replaces it.
         if let Ok((given_up, _)) = context.uploads.named(&context.ids.job, &key(&name)) {
             context.uploads.end(&given_up);
         }
         let upload = context.uploads.begin(&context.ids.job, &key(&name), self.limit);
         let upload = upload.map_err(|error| if matches!(error, ServiceError::Taken(_)) { TAKEN } else { error })?;
         let link = context.links.write(&Target::Upload(upload.clone()));
-        // Left by an upload that was given up.
+        // Removes the entry of an upload that was given up.
         state.reserved.retain(|reserved| reserved.name != name);
         state.reserved.push(Reserved {
             upload,

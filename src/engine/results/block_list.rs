@@ -22,7 +22,7 @@ pub(super) enum BlockListError {
 /// Decodes the id of a block.
 ///
 /// # Errors
-/// Not base64, empty or too long.
+/// The text is not base64, or the id is empty or too long.
 pub(super) fn block_id(text: &str) -> Result<Vec<u8>, BlockListError> {
     let id = decode_block_id(text).filter(|id| (1..=MAX_BLOCK_ID).contains(&id.len()));
     id.ok_or(BlockListError::Id)

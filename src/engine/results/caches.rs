@@ -64,7 +64,7 @@ pub(super) struct Context<'c> {
 }
 
 impl CacheService {
-    /// Returns the service of a run. Removes the entries that were not used for too long.
+    /// Returns the service of a run. Removes entries that exceed the limits.
     pub(super) fn new(cache: Cache, repository: &str, access: CacheAccess, limits: CacheLimits) -> Self {
         let service = Self { cache, repository: repository.to_owned(), access, limits };
         service.evict();
@@ -153,7 +153,7 @@ impl CacheService {
     /// Version 1: starts an upload.
     ///
     /// # Errors
-    /// The run may only restore, the key is taken or invalid, or the data is too large.
+    /// The job may not save, the key is taken or invalid, or the data is too large.
     pub(super) fn begin(&self, request: &CacheRequest, context: &Context<'_>) -> Result<Answer, ServiceError> {
         let upload = self.reserve(request, request.cache_size, context)?;
         let number: u64 = upload.parse().unwrap_or_default();

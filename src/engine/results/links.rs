@@ -14,7 +14,7 @@ pub(super) enum Target {
 }
 
 impl Target {
-    /// Returns the path. It has three parts, because Azure clients expect them to find the name of the blob.
+    /// Returns the path. It has three parts, because Azure clients need them to find the name of the blob.
     fn path(&self) -> String {
         match self {
             Self::Upload(id) => format!("/blobs/uploads/{id}"),
@@ -43,17 +43,17 @@ pub(super) struct Links<'l> {
 }
 
 impl<'l> Links<'l> {
-    /// Returns links for a client whose request had this `Host` header.
+    /// Returns links for a client that connected to the address `host`.
     pub(super) fn new(signer: &'l Signer, host: &str) -> Self {
         Self { signer, base: format!("http://{host}") }
     }
 
-    /// Returns a link to read.
+    /// Returns a link that allows a client to read the target.
     pub(super) fn read(&self, target: &Target) -> String {
         self.link("read", target)
     }
 
-    /// Returns a link to write.
+    /// Returns a link that allows a client to write the target.
     pub(super) fn write(&self, target: &Target) -> String {
         self.link("write", target)
     }

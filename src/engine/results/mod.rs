@@ -118,7 +118,7 @@ impl Results {
         Self { folder, repository, limits, running: OnceCell::new() }
     }
 
-    /// Returns the variables that tell a client of a job in a network where the services are.
+    /// Returns the variables with the addresses and tokens of the services, for a client of a job in a network.
     ///
     /// # Errors
     /// The services cannot start.
@@ -188,8 +188,9 @@ impl Results {
         Ok(Running { service, listeners: tokio::sync::Mutex::default() })
     }
 
-    /// Returns a name that no other repository has: repositories without a remote may share theirs. Worktrees of one
-    /// repository share it, and with it their caches.
+    /// Returns a name that no other repository of this machine has. It contains the folder, because repositories
+    /// without a remote may have the same `owner/name`. Worktrees of one repository have the same name, so they share
+    /// their caches.
     fn identity(&self, facts: &RunFacts) -> String {
         let place = common_folder(None, &self.repository).unwrap_or_else(|_| self.repository.clone());
         format!("{}\0{}", facts.repository, place.display())
@@ -220,7 +221,8 @@ pub(in crate::engine) struct JobVariables {
     pub(in crate::engine) secrets: Vec<String>,
 }
 
-/// Returns the ids of a job in its tokens. Clients cut them at colons, and the name of a job may have any character.
+/// Returns the ids of a job in its tokens. The id of the job is hashed: clients split the ids at colons, and the name
+/// of a job may contain any character.
 fn ids(run: &RunFolder, attempt: u32, job: &JobId) -> TokenIds {
     TokenIds { run: run.id().to_string(), job: sha256(format!("{attempt} {job}"), 16) }
 }

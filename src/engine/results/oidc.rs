@@ -1,7 +1,8 @@
-//! Identity tokens (`OpenID` Connect): a local issuer that signs what GitHub's would, with a key of this machine.
+//! Identity tokens (`OpenID` Connect): a local issuer that signs the claims of GitHub's issuer with a key of this
+//! machine.
 //!
-//! Clouds do not trust it unless its public key is configured there. It allows workflows that request a token to run up
-//! to the step that uses it, and to test their claims with a local verifier.
+//! Cloud providers do not trust this issuer unless its public key is configured there. With it, a workflow that
+//! requests a token runs up to the step that uses the token, and a local verifier can test the claims.
 
 use std::fs;
 use std::io;
@@ -70,7 +71,7 @@ pub(super) struct Issuer {
 pub(in crate::engine) struct JobClaims {
     /// Environment of the job.
     pub(in crate::engine) environment: Option<String>,
-    /// Workflow with the job, as `owner/name/path@ref`.
+    /// Workflow that contains the job, as `owner/name/path@ref`.
     pub(in crate::engine) workflow_ref: String,
 }
 
@@ -218,7 +219,7 @@ fn subject(facts: &RunFacts, job: &JobClaims, ids: Option<&Ids>) -> String {
     format!("repo:{repository}:{context}")
 }
 
-/// Writes the key, unless another process already did. A hard link makes the complete file appear at once.
+/// Writes the key, unless another process already did. A hard link makes the complete file appear in one step.
 fn publish(path: &Path, document: &[u8]) -> io::Result<()> {
     let mut name = [0; 8];
     getrandom::fill(&mut name).map_err(io::Error::other)?;

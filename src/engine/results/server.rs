@@ -20,7 +20,7 @@ use crate::engine::sandbox::network::Network;
 use super::router;
 use super::service::Service;
 
-/// How long a client may take to send the head of a request, and a connection may be unused.
+/// Maximum time for a client to send the head of a request, and for a connection to be unused.
 const HEAD_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// Maximum number of concurrent connections of a listener.
@@ -29,7 +29,7 @@ const MAX_CONNECTIONS: usize = 512;
 /// Pause after a system error, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Starts to listen. The listener ends when `tasks` is dropped. Returns its address.
+/// Starts a listener, which ends when `tasks` is dropped. Returns its address.
 ///
 /// # Errors
 /// The address is not one of this machine, or no port is free.
@@ -68,7 +68,7 @@ async fn accept(service: Arc<Service>, listener: TcpListener, address: SocketAdd
 }
 
 async fn serve(service: Arc<Service>, stream: TcpStream, address: SocketAddr) {
-    // Answers are small, and clients wait for them.
+    // Answers are small, and clients wait for them, so they are sent without delay.
     let _ = stream.set_nodelay(true);
     let answer = service_fn(move |request| {
         let answered = router::answer(Arc::clone(&service), address.to_string(), request);

@@ -37,7 +37,7 @@ pub(super) struct Service {
 /// Permissions of a job from its workflow.
 #[derive(Clone, Debug, Default)]
 pub(in crate::engine) struct Rights {
-    /// Claims of its identity tokens, if it may request them.
+    /// Claims of the job's identity tokens, if the job may request them.
     pub(in crate::engine) identity: Option<JobClaims>,
     /// `cache-mode`, if the workflow sets it.
     pub(in crate::engine) cache_mode: Option<CacheMode>,
@@ -50,7 +50,7 @@ pub(super) struct Session {
     pub(super) token: String,
     /// What the job may do with caches.
     pub(super) cache_mode: CacheMode,
-    /// What the job needs to request identity tokens, if it may.
+    /// What the job needs to request identity tokens, if it may request them.
     pub(super) identity: Option<Identity>,
 }
 

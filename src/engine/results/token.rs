@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::store::digest::hmac_sha256;
 
-/// Lifetime of tokens in seconds. Longer than any job, as the server ends with the run anyway.
+/// Lifetime of tokens in seconds: longer than any job. The server ends with the run anyway.
 const LIFETIME: u64 = 30 * 24 * 60 * 60;
 
 /// URL-safe base64 with optional padding, as clients strip the padding of signatures.

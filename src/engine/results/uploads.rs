@@ -54,7 +54,7 @@ pub(super) struct Upload {
 }
 
 impl Uploads {
-    /// Returns the uploads of an attempt, which are empty. Removes what earlier attempts left in the folder.
+    /// Returns the empty list of uploads of an attempt. Removes what earlier attempts left in the folder.
     ///
     /// # Errors
     /// The folder cannot be emptied.

@@ -46,7 +46,7 @@ pub(super) fn artifact(context: &Context<'_>, rest: &[&str]) -> Result<Answer, S
     match rest {
         [] => Ok(json(&described_artifact(context, &artifact))),
         ["zip"] => {
-            // Without a content type: clients would try to parse a body as JSON, but there is none.
+            // The answer has no content type: with one, clients would try to parse its empty body as JSON.
             let mut answer = empty(StatusCode::FOUND);
             let link = HeaderValue::from_str(&context.links.read(&Target::Artifact(artifact.id)));
             answer.headers_mut().insert(LOCATION, link.map_err(|_| missing())?);

@@ -1,7 +1,7 @@
 //! Releases created by steps, stored in the folder of the run. Nothing is published.
 //!
-//! Each is a folder `releases/<id>/` with its description in `release.json` and its files below `assets/`. The file
-//! `releases/last-id` has the last id that was given.
+//! Each release is a folder `releases/<id>/` with its description in `release.json` and its files below `assets/`. The
+//! file `releases/last-id` has the last id that was given.
 
 use std::collections::HashMap;
 use std::fs;
@@ -31,7 +31,7 @@ const MAX_RELEASES: usize = 1000;
 /// Maximum number of files of a release. GitHub's limit.
 const MAX_ASSETS: usize = 1000;
 
-/// Maximum size in bytes of the description of a release, with those of its files.
+/// Maximum size in bytes of the description of a release, including the descriptions of its files.
 const MAX_DESCRIPTION: u64 = 1024 * 1024;
 
 /// Maximum size in bytes of the descriptions of all releases of a run.
@@ -56,7 +56,7 @@ struct State {
     all: Vec<Value>,
     /// Sizes in bytes of the descriptions, by id.
     sizes: HashMap<u64, u64>,
-    /// The last id of a release or a file. None is given twice, not even that of something removed.
+    /// The last id of a release or a file. No id is used twice, not even after its release or file was removed.
     last_id: u64,
 }
 
@@ -117,7 +117,7 @@ impl Releases {
         Ok(next)
     }
 
-    /// Writes a release, and puts it in the place of what it was before.
+    /// Writes a release, and replaces its earlier version.
     fn replace(&self, state: &mut State, release: Value) -> Result<(), ServiceError> {
         let (id, text) = (id_of(&release), release.to_string());
         let size = text.len() as u64;
@@ -150,7 +150,7 @@ impl Releases {
         if let Some(all) = release["assets"].as_array_mut() {
             all.push(asset.clone());
         }
-        // The file first: without it, its description would be wrong.
+        // Moves the file before its description is written: a description without the file would be wrong.
         fs::rename(data, folder.join(name))?;
         if let Err(error) = self.replace(&mut state, release) {
             fs::remove_file(folder.join(name))?;
@@ -195,7 +195,8 @@ impl State {
     }
 }
 
-/// Reads a release from its folder. `None` if it is not as it was written: names of files are those of paths.
+/// Reads a release from its folder. Returns `None` if the id is not that of the folder, or if the name of a file is
+/// invalid, because the name becomes part of a path.
 fn read(place: &Path) -> Option<Value> {
     let text = files::read_own(&place.join("release.json"), MAX_DESCRIPTION).ok()?;
     let release: Value = serde_json::from_slice(&text).ok()?;
@@ -290,9 +291,9 @@ pub(super) async fn answer(
 /// Receives a file of a release.
 async fn upload(context: &Context<'_>, id: u64, name: &str, request: Request<Incoming>) -> Result<Value, ServiceError> {
     let uploads = &context.service.uploads;
-    // Before all of it is sent; and again at its end, when others may have been faster.
+    // Checked before the data is received, and again by `add`, because another upload may end first.
     context.service.releases.state().with_room(id, name)?;
-    // All jobs of the run share this token.
+    // The upload belongs to no single job, because all jobs of the run share this token.
     let started = uploads.begin("", &format!("release {id} {name}"), MAX_ASSET)?;
     let received = async {
         let upload = uploads.get(&started)?;
@@ -405,7 +406,7 @@ mod tests {
         case.put(Some(id), &json!({"name": large})).expect_err("too large, too");
         let fits = &large[..large.len() - 1000];
         case.put(Some(id), &json!({"body": fits})).expect("fits");
-        // The descriptions of files count.
+        // The descriptions of files count towards the limit.
         let mut names = (0..).map(|number| format!("{number}{}", "n".repeat(200)));
         let error = names.find_map(|name| case.asset(id, &name).err()).expect("too large");
         assert!(error.starts_with("the description of a release has at most"), "{error}");

@@ -118,7 +118,7 @@ fn object(folder: &Path, name: &str) -> Option<String> {
     Some(found.trim().to_owned()).filter(|id| !id.is_empty())
 }
 
-/// Returns the commit of a branch, tag, or commit.
+/// Returns the id of the commit that a branch, tag or commit names.
 fn commit(folder: &Path, name: &str) -> Option<String> {
     object(folder, &format!("{name}^{{commit}}"))
 }
