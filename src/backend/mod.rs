@@ -15,11 +15,11 @@
 //!
 //! # Runs on a server
 //!
-//! A remote run is mirrored into a run folder of the same layout as a local one (`run.json`, `events.jsonl`, `logs/`), by
-//! a [poller](github::poller) that plays the worker: it holds the run's lock while the run is watched, appends the
-//! difference between two snapshots as events, and answers commands on `control.sock`, where it turns them into requests
-//! to the server. So `show`, `logs`, the search in logs, `replay`, `screenshot`, the history and every reader that follows
-//! a folder work on it unchanged, and the [`local`] backend lists and follows mirrors like any other runs.
+//! A remote run is mirrored into a run folder of the same layout as a local one (`run.json`, `events.jsonl`, `logs/`),
+//! by a [poller](github::poller) that plays the worker: it holds the run's lock while the run is watched, appends the
+//! difference between two snapshots as events, and answers commands on `control.sock`, where it turns them into
+//! requests to the server. So `show`, `logs`, the search in logs, `replay`, `screenshot`, the history and every reader
+//! that follows a folder work on it unchanged, and the [`local`] backend lists and follows mirrors like any other runs.
 //!
 //! A mirror differs from a local run in three ways, each handled in one place. The lock of a mirror is free while
 //! nothing polls, which does not mean that a worker was lost: `worker::recovery` decides by the kind of the run

@@ -1,5 +1,5 @@
-//! Runs of the working tree on the server of its checkout: its files become a commit on a temporary branch, on which the
-//! workflow is started. The branch is removed once the run is no longer followed.
+//! Runs of the working tree on the server of its checkout: its files become a commit on a temporary branch, on which
+//! the workflow is started. The branch is removed once the run is no longer followed.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -398,8 +398,9 @@ impl Runs {
         Ok(files)
     }
 
-    /// Asks for the newest runs of a repository, by `[HOST/]OWNER/NAME`, and for the newest `most` that meet the conditions of
-    /// a filter. Nothing is asked for the name of a folder, which is that of a repository without a remote.
+    /// Asks for the newest runs of a repository, by `[HOST/]OWNER/NAME`, and for the newest `most` that meet the
+    /// conditions of a filter. Nothing is asked for the name of a folder, which is that of a repository without a
+    /// remote.
     ///
     /// # Errors
     /// The text is not the name of a repository, or the settings are invalid.

@@ -25,7 +25,7 @@ pub enum ApiChoice {
     /// GitHub, if the run has the secret `GITHUB_TOKEN`; else this machine.
     #[default]
     ByToken,
-    /// On this machine, for its repository and run only.
+    /// This machine, which answers only about the repository and the run.
     Local,
     /// GitHub.
     GitHub,
@@ -51,7 +51,7 @@ pub struct EnvironmentConfig {
 pub struct HostConfig {
     /// Address of the API, if it is not the usual one.
     pub api_url: Option<String>,
-    /// What the server is.
+    /// Kind of the server.
     pub kind: ServerKind,
     /// File with the token.
     pub token_file: Option<String>,

@@ -2,8 +2,8 @@
 //! overrides an earlier one, and command-line flags, which `cli` handles, override all of them.
 //!
 //! Every setting is declared once, in [`SETTINGS`]: name, description, what a repository may do with it, parser and
-//! printer. Files, variables,
-//! `config.example.toml` and `cuelight config` all use this table; a test compares the example with it.
+//! printer. Files, variables, `config.example.toml` and `cuelight config` all use this table; a test compares the
+//! example with it.
 
 mod environments;
 mod file;
@@ -67,7 +67,7 @@ pub struct Config {
     environments: environments::Environments,
     /// Origins of all settings that are not defaults, by full name.
     origins: IndexMap<String, String>,
-    /// What the repository names, as lines of TOML, each with its full name.
+    /// Values of the repository that are part of what the user trusts, as lines of TOML with full names.
     named_by_repository: Vec<String>,
     /// Names of the actions for which the repository names the source.
     actions_of_repository: Vec<String>,
@@ -240,8 +240,8 @@ impl Config {
         self.origins.get(name).map(String::as_str)
     }
 
-    /// Returns what the repository sets and the user does not, as lines of TOML: images, sandboxes and sources of
-    /// actions.
+    /// Returns the values of the repository that are part of what the user trusts, as lines of TOML: images, sandboxes
+    /// and sources of actions that the user does not set, and values of environments.
     #[must_use]
     pub fn named_by_repository(&self) -> &[String] {
         &self.named_by_repository

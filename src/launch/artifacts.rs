@@ -1,4 +1,4 @@
-//! Artifacts of runs of this machine, and their downloads.
+//! Downloads artifacts: copies those of runs on this machine, and prepares downloads from servers.
 
 use std::fs;
 use std::io;
@@ -75,7 +75,7 @@ fn newest(all: Vec<Artifact>, names: &[String]) -> Result<Vec<Artifact>, Downloa
         return Err(DownloadError::Unknown { name: name.clone(), known });
     }
     let mut newest: Vec<Artifact> = Vec::new();
-    // By id, so a later one replaces an earlier one.
+    // The list is sorted by id, so a later artifact replaces an earlier one.
     for artifact in all.into_iter().filter(|artifact| names.is_empty() || names.contains(&artifact.name)) {
         newest.retain(|earlier| earlier.name != artifact.name);
         newest.push(artifact);

@@ -1,5 +1,5 @@
 //! Temporary branches on servers, for runs of the working tree there. A branch is recorded before it is pushed, and its
-//! record is removed after the branch: what a killed process left is removed by a later one.
+//! record is removed after the branch, so that a later process can remove what a killed one left.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -25,20 +25,20 @@ const MAX_RECORD: u64 = 64 * 1024;
 pub struct Branch {
     /// Name of the branch.
     pub name: String,
-    /// The commit that it is at.
+    /// The commit that the branch points to.
     pub sha: String,
     /// The repository on the server, as `OWNER/NAME`.
     pub repository: String,
     /// Root of the local repository.
     pub root: PathBuf,
-    /// Name of its remote.
+    /// Name of the remote that the branch is pushed to.
     pub remote: String,
 }
 
 /// Why a temporary branch is not made or not removed.
 #[derive(Debug, thiserror::Error)]
 pub enum BranchError {
-    /// It cannot be recorded.
+    /// The branch cannot be recorded.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Git failed, or the server refuses.
@@ -46,16 +46,16 @@ pub enum BranchError {
     Git(#[from] GitError),
 }
 
-/// A branch that was pushed by this process. It is removed with the value.
+/// A branch that this process pushed. Dropping the value removes the branch.
 #[derive(Debug)]
 pub struct TemporaryBranch {
     branch: Branch,
     record: PathBuf,
-    /// Held as long as the branch is needed.
+    /// Lock on the record, held as long as the branch is needed.
     lock: Option<File>,
 }
 
-/// Returns a name for a branch that is not in use.
+/// Returns an unused name for a branch.
 #[must_use]
 pub fn new_name() -> String {
     format!("cuelight/{}", ids::new_id(now(), None))
@@ -87,7 +87,8 @@ impl TemporaryBranch {
         &self.branch
     }
 
-    /// Removes the branch from its server. Returns it if the server refuses or gives no answer: it stays recorded.
+    /// Removes the branch from its server. Returns the branch if the server refuses or gives no answer; it then stays
+    /// recorded.
     #[must_use]
     pub fn remove(mut self) -> Option<Leftover> {
         let fault = Some(self.take_away().err()?);
@@ -125,7 +126,7 @@ fn left(runs: &RunsDir) -> Vec<(Branch, PathBuf, File)> {
     records.sort();
     let left = records.into_iter().filter_map(|record| {
         let lock = lock::take(&record.with_extension("lock")).ok().flatten()?;
-        // Removed by its process meanwhile, or not one of ours.
+        // The record was removed by its process meanwhile, or is not one of ours.
         let branch = serde_json::from_slice(&files::read_own(&record, MAX_RECORD).ok()?).ok()?;
         Some((branch, record, lock))
     });
@@ -138,7 +139,7 @@ pub fn leftovers(runs: &RunsDir) -> Vec<Branch> {
     left(runs).into_iter().map(|(branch, ..)| branch).collect()
 }
 
-/// What became of a branch that a process left on a server. As text, a note for people.
+/// Result of removing a branch that a process left on a server. Its text is a note for people.
 #[derive(Debug)]
 pub struct Leftover {
     /// The branch.
@@ -162,7 +163,7 @@ pub fn remove_leftovers(runs: &RunsDir) -> Vec<Leftover> {
     let removed = left(runs).into_iter().filter_map(|(branch, record, lock)| {
         let removed = match Repository::discover(&branch.root) {
             Ok(repository) if trust::access(runs, &repository) == Access::Trusted => remove(&branch, &record, lock),
-            // It is named by `doctor`.
+            // `doctor` names this branch.
             Ok(_) => return None,
             Err(error) => Err(error.into()),
         };

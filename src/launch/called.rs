@@ -25,11 +25,11 @@ use crate::workflow::syntax::{JobBody, JobDefinition, Workflow, callee_name};
 pub(super) enum Others {
     /// Nowhere: they are left out.
     Unread,
-    /// From the cache. Those that are not there are left out, and those with a source in `hidden`.
+    /// From the cache. Workflows that are not there, and those with a source in `hidden`, are left out.
     Kept {
         /// The cache.
         store: Store,
-        /// What the settings of a repository that is not trusted name: any file of the user could be shown in an error.
+        /// Sources that the settings of an untrusted repository name: an error could show any file of the user.
         hidden: Box<Store>,
     },
     /// From their repositories. A workflow that cannot be fetched is an error of the call.
@@ -87,7 +87,7 @@ fn wait<T: Send>(future: impl Future<Output = T> + Send) -> io::Result<T> {
     ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// The workflows that another one calls, directly or not, by [`callee_name`].
+/// The workflows that another one calls, directly or indirectly, by [`callee_name`].
 pub struct Called {
     all: IndexMap<String, Callee>,
     /// Whether a workflow of another repository was left out.
@@ -106,27 +106,27 @@ impl Called {
         self.all.get(name)?.workflow.as_deref()
     }
 
-    /// Whether workflows of other repositories were left out that are needed.
+    /// Whether a needed workflow of another repository was left out.
     pub(super) fn is_incomplete(&self) -> bool {
         self.is_incomplete
     }
 
-    /// Returns the texts, by name.
+    /// Returns the texts of the workflows that were found, by name.
     pub(super) fn texts(&self) -> IndexMap<String, String> {
         let present = self.all.iter().filter(|(_, callee)| callee.absent.is_none());
         present.map(|(name, callee)| (name.clone(), callee.source.text.clone())).collect()
     }
 }
 
-/// Reads the workflows that a workflow of the repository at `root` calls, those of other repositories from the cache, or
-/// where the repository says if it is trusted.
+/// Reads the workflows that a workflow of the repository at `root` calls, those of other repositories from the cache or
+/// from sources of the configuration. The sources that an untrusted repository configures are left out.
 #[must_use]
 pub fn known(workflow: &Arc<Workflow>, root: &Path, config: &Config, trust: Access) -> Called {
     called(workflow, root, &Others::kept(config, root, trust), &[])
 }
 
-/// Reads the workflows that a workflow of the repository at `root` calls. If there are names of jobs, workflows of
-/// other repositories that only other jobs call are left out.
+/// Reads the workflows that a workflow of the repository at `root` calls. If `jobs` is not empty, this leaves out
+/// workflows of other repositories that are called neither by these jobs nor by the jobs that they need.
 pub(super) fn called(workflow: &Arc<Workflow>, root: &Path, others: &Others, jobs: &[String]) -> Called {
     let wanted = wanted(workflow, jobs);
     let (mut found, mut is_incomplete) = (IndexMap::new(), false);
@@ -149,7 +149,7 @@ pub(super) fn called(workflow: &Arc<Workflow>, root: &Path, others: &Others, job
                 _ => workflows::read_called(root, &name).ok().map(|text| Callee::parse(Source::new(&*name, text))),
             };
             let Some(callee) = callee else { continue };
-            // One more than a plan may have is the error of the plan.
+            // One workflow more than a plan may have is kept, so that planning reports the error.
             if found.len() > MAX_CALLED {
                 break;
             }
@@ -160,7 +160,8 @@ pub(super) fn called(workflow: &Arc<Workflow>, root: &Path, others: &Others, job
     Called { all: found, is_incomplete }
 }
 
-/// Returns the keys of these jobs and of the jobs that they need: of all jobs without names, or if one is not a key.
+/// Returns the keys of the named jobs and of the jobs that they need. Returns the keys of all jobs if `names` is empty
+/// or contains an unknown key.
 fn wanted<'w>(workflow: &'w Workflow, names: &[String]) -> HashSet<&'w str> {
     let job = |key: &str| workflow.jobs.iter().find(|job| job.id.value == key);
     let named: Option<Vec<_>> = names.iter().map(|name| job(name)).collect();

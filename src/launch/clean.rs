@@ -1,4 +1,5 @@
-//! Removal of old runs, of resources without a run at the providers, and of incomplete copies of actions.
+//! Removes old runs, outdated caches and artifacts, incomplete copies of actions, and resources of sandbox providers
+//! that no run uses.
 
 use std::fs;
 use std::io;
@@ -15,7 +16,8 @@ use crate::store::ids::id_number;
 use crate::store::{StoreError, artifacts, lock};
 use crate::worker::caches;
 
-/// Number of runs that are removed at a time. The lock of each is an open file, and a process may have about a thousand.
+/// Number of runs that are removed at a time. The lock of each is an open file, and a process may have about a thousand
+/// of them.
 const BATCH: usize = 100;
 
 /// Limits of what is kept.
@@ -122,7 +124,7 @@ pub async fn preview(runs: &RunsDir, keep: Keep) -> Result<Cleaned, CleanError> 
     Ok(Cleaned { runs, bytes, outdated, copies, holdings, errors: Vec::new() })
 }
 
-/// Something that a step saved for later.
+/// A cache entry or an artifact that a step saved.
 enum Saved {
     Cache(Cache, CacheEntry),
     Artifact(RunFolder, u64),

@@ -41,12 +41,12 @@ pub enum CommandError {
     /// The server did not answer: either the command was not sent, or it is unknown whether it is carried out.
     #[error("{0}")]
     Unanswered(String),
-    /// The state of the run does not allow it.
+    /// The state of the run does not allow the command.
     #[error("{run}: {reason}")]
     Unavailable {
         /// The run.
         run: RunId,
-        /// Why not.
+        /// The reason.
         reason: Unavailable,
     },
     /// The run has ended.
@@ -60,7 +60,7 @@ pub enum CommandError {
     /// The worker had died, and the run was closed just now.
     #[error("the worker died; the run has been marked as ended")]
     WorkerLost,
-    /// The run is on a server, and no program on this machine watches it and could pass the command on.
+    /// The run is on a server, and no program on this machine watches it. Only such a program can pass the command on.
     #[error("no program watches {run}: open it with `cuelight {run}` first")]
     Unwatched {
         /// The run.
@@ -106,9 +106,9 @@ pub enum TrustedBy {
 /// When a new attempt starts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NewAttempt {
-    /// It has started. Holds its number.
+    /// The attempt has started. Holds its number.
     Started(u32),
-    /// It starts once the current one has ended.
+    /// The attempt starts once the current one has ended.
     Queued,
 }
 
@@ -195,8 +195,8 @@ pub fn production_of(folder: &RunFolder) -> Result<Option<String>, CommandError>
 /// Starts another attempt of a run whose worker was lost, from the first step that had not completed.
 ///
 /// # Errors
-/// The run is not trusted, it did not lose its worker, a lock or a freeze holds the deployment back, a secret is missing, or
-/// the worker cannot be started.
+/// The run is not trusted, it did not lose its worker, a lock or a freeze holds the deployment back, a secret is
+/// missing, or the worker cannot be started.
 pub async fn resume(
     folder: &RunFolder,
     secrets: &[SecretSource],
@@ -246,7 +246,8 @@ pub async fn delete(runs: &RunsDir, run: &RunId) -> Result<(), CommandError> {
     Ok(history::remove(&folder)?)
 }
 
-/// Checks that a run is one of this machine whose repository is trusted, and that its folder was made here.
+/// Checks that a run is one of this machine and, unless a person vouches for it, that its repository is trusted and its
+/// folder was made here.
 fn require_trust(folder: &RunFolder, spec: &RunSpec, trusted: TrustedBy) -> Result<(), CommandError> {
     let found = match &spec.work {
         WorkSpec::Remote(_) => {
@@ -354,7 +355,7 @@ async fn ask(folder: &RunFolder, command: &Command) -> Result<(), CommandError> 
     }
 }
 
-/// Maximum size in bytes of the log of a worker of which the last line is shown.
+/// Maximum size in bytes of a worker's log from which the last line is read.
 const MAX_WORKER_LOG: u64 = 16 * 1024 * 1024;
 
 /// Returns the last line of the worker's log.

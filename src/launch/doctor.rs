@@ -46,7 +46,7 @@ pub struct Check {
 /// Result of a check, with a sentence for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
-    /// As it should be.
+    /// Nothing is wrong.
     Good(String),
     /// Some runs cannot do all of their work.
     Warning(String),

@@ -1,11 +1,11 @@
 //! Files in the `.env` format: one `NAME=VALUE` per line, as the shell, docker and `gh secret set --env-file` read it.
 //!
-//! - Empty lines and lines that start with `#` are skipped, and `export` before a name.
-//! - A value in single quotes or backquotes is taken as it is, a value in double quotes has escapes (`\n \r \t \" \' \\ \$`).
-//!   Both may span several lines, and nothing but a comment may follow them.
+//! - Empty lines, lines that start with `#`, and `export` before a name are skipped.
+//! - A value in single quotes or backquotes is taken as it is. A value in double quotes may have the escapes `\n \r \t
+//!   \" \' \\ \$`. Both may span several lines, and nothing but a comment may follow them.
 //! - A value without quotes ends with its line, or where a blank and `#` start a comment.
-//! - Outside single quotes and backquotes, `$NAME` and `${NAME}` stand for an earlier value of the same file. Any other `$` is
-//!   itself: a password may have one. The environment is never used.
+//! - Outside single quotes and backquotes, `$NAME` and `${NAME}` stand for an earlier value of the same file. Any other
+//!   `$` is an ordinary character, because a password may contain one. References never lead to the environment.
 //!
 //! Any other line is an error, so that no secret gets a wrong name or value. Messages never contain values.
 
@@ -146,7 +146,7 @@ impl<'t> Reader<'t> {
     fn unquoted(&mut self) -> String {
         let start = self.offset();
         let line = self.line();
-        // Text up to the `#` of a comment ends with a blank.
+        // A `#` starts a comment only after a blank.
         let is_comment = |at: &usize| self.text[..start + at].ends_with([' ', '\t']);
         let end = line.match_indices('#').map(|(at, _)| at).find(is_comment).unwrap_or(line.len());
         self.resolved(line[..end].trim_end())
@@ -170,7 +170,7 @@ impl<'t> Reader<'t> {
                         '"' | '\'' | '\\' | '$' => escaped,
                         other => return Err(at(self.text, offset, EnvFileFault::Escape(other))),
                     };
-                    // An escaped `$` refers to nothing.
+                    // An escaped `$` starts no reference.
                     value += &self.resolved(&std::mem::take(&mut plain));
                     value.push(meant);
                 }

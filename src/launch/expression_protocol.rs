@@ -1,4 +1,4 @@
-//! Expressions as a protocol of JSON lines, for `cuelight eval` and test data of other programs.
+//! Evaluates expressions in a protocol of JSON lines, for `cuelight eval` and test data of other programs.
 //!
 //! A request is `{"id", "expr", "contexts", "workspace"}`; only the given contexts are defined, and `hashFiles` is
 //! available if a workspace is given. The answer is `{"id", "kind", "value"}` or `{"id", "error": {"kind",
@@ -38,7 +38,7 @@ pub fn answer(line: &str) -> serde_json::Value {
     }
 }
 
-/// Name of the part that found an error.
+/// Returns the phase in which an error was found.
 fn kind(error: &ExpressionError) -> &'static str {
     match error {
         ExpressionError::Parse(error) if error.kind == ParseErrorKind::InvalidSymbol => "lexing",

@@ -13,11 +13,11 @@ use crate::store::folder::RunFolder;
 use crate::store::history;
 use crate::store::spec::WorkflowSpec;
 
-/// Records the review of environments that jobs of a run wait for; `ids` are those of the pending reviews. The run sees it
-/// in the ledger.
+/// Records a review of the environments that jobs of a run wait for. `ids` are the ids of the pending reviews. The run
+/// reads the review from the ledger.
 ///
 /// # Errors
-/// No job waits for one of them, or the person at this machine may not review it.
+/// None of these reviews is pending, or the local user may not review one of the environments.
 pub(super) fn review_jobs(
     folder: &RunFolder,
     workflow: &WorkflowSpec,

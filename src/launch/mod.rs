@@ -1,8 +1,8 @@
-//! From a request to a started run, for every front end: no command line and no terminal is needed here.
+//! Plans and starts runs, for every front end: this module uses neither the command line nor the terminal.
 //!
 //! A [`LaunchRequest`] describes a run. [`plan`] reads the repository, the workflow, the settings and the secrets once
-//! and returns a [`Planned`] run; nothing is written yet. Its [`Consent`] is the trust question,
-//! and [`start`] runs exactly that: it writes the run's folder, starts the worker, and returns a [`Started`] run.
+//! and returns a [`Planned`] run; nothing is written yet. Its [`Consent`] is the trust question. [`start`] runs exactly
+//! what was planned: it writes the run's folder, starts the worker, and returns a [`Started`] run.
 //!
 //! - [`request`]: the request, and the document of the run (`run.json`)
 //! - [`mod@called`]: the workflows that a workflow calls
@@ -156,8 +156,8 @@ impl Planned {
         &self.plan
     }
 
-    /// Returns a note about the paths of its event that the workflow reads and this machine cannot know, for the start
-    /// of the run. `None` if all of them are known.
+    /// Returns a note, for the start of the run, about paths of the event that the workflow reads and that this machine
+    /// cannot fill in. `None` if there are no such paths.
     #[must_use]
     pub fn unknown(&self) -> Option<String> {
         let paths: Vec<_> = self.unknown.iter().map(|path| format!("github.event.{path}")).collect();
@@ -285,8 +285,8 @@ pub fn consent_of_attempt(folder: &RunFolder) -> Result<Consent, LaunchError> {
 /// Starts a planned run: writes its folder and starts its worker.
 ///
 /// # Errors
-/// The repository is not trusted, a workflow of another repository cannot be fetched, the state folder cannot be written, or
-/// no worker can be started.
+/// The repository is not trusted, a workflow of another repository cannot be fetched, the state folder cannot be
+/// written, or no worker can be started.
 pub fn start(runs: &RunsDir, planned: Planned) -> Result<Started, LaunchError> {
     planned.consent.require()?;
     let planned = match planned.incomplete {

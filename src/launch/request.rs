@@ -28,7 +28,7 @@ pub struct LaunchRequest {
     pub folder: PathBuf,
     /// The repository around `folder`, if it was just read; `None` to read it.
     pub known: Option<Repository>,
-    /// A workflow as [`crate::repo::workflows::find`] takes it.
+    /// The workflow, in a form that [`crate::repo::workflows::find`] accepts.
     pub workflow: Option<String>,
     /// The event; `None` for the one that the workflow most likely runs on.
     pub event: Option<String>,
@@ -58,11 +58,12 @@ pub struct LaunchRequest {
     pub offline: bool,
     /// Keep debug lines and set `RUNNER_DEBUG`.
     pub debug: bool,
-    /// How many minutes a failed step is held. `None` if it is not.
+    /// How many minutes a failed step is held; `None` to hold no step.
     pub hold_minutes: Option<u64>,
     /// Start this run in a repository that is not trusted.
     pub trust: bool,
-    /// Run every job on this machine and in place, without regard to its `runs-on`; for tests against the runner's contract.
+    /// Run every job on this machine and in place, without regard to its `runs-on`; for tests against the runner's
+    /// contract.
     pub any_runner: bool,
     /// The repository's `owner/name`; `None` for the one that git knows.
     pub slug: Option<String>,
@@ -87,7 +88,7 @@ impl LaunchRequest {
     /// The folder is not in a repository, or git cannot read it.
     pub fn repository(&self) -> Result<Repository, GitError> {
         self.known.clone().map_or_else(|| Repository::discover(&self.folder), Ok).or_else(|error| match &self.slug {
-            // A request that names the runner and the repository needs no git.
+            // A request with `any_runner` that names the repository needs no git.
             Some(slug) if self.any_runner => Ok(Repository::unversioned(&self.folder, slug)),
             _ => Err(error),
         })

@@ -17,7 +17,7 @@ pub use crate::engine::sandbox::terminal::{Input, Shell, ShellRequest, Terminal}
 /// Why a shell cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum ShellError {
-    /// A job is named that is missing or not unique.
+    /// The named job is missing or not unique.
     #[error(transparent)]
     Lookup(#[from] LookupError),
     /// No job is named, and no job of the run is running or has failed.

@@ -27,7 +27,7 @@ pub enum ToolsError {
     Store(#[from] StoreError),
 }
 
-/// Returns the installations on this machine, by tool and then the newest first.
+/// Returns the installations on this machine, grouped by tool, the newest of each first.
 pub async fn list(runs: &RunsDir) -> Vec<Installation> {
     let environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
     let added = added::list(runs.state());

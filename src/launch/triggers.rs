@@ -106,8 +106,8 @@ pub fn all(
     decisions(repository, None, &trigger_event(repository, access, event, payload))
 }
 
-/// Decides about one workflow, or about every one, when a push changes exactly these files. Branch filters do not apply
-/// to a workflow that is named explicitly.
+/// Decides about one workflow, or about all workflows, for a push that changes exactly these files. Branch filters do
+/// not apply to a workflow that is named explicitly.
 ///
 /// # Errors
 /// A workflow file cannot be read.
@@ -126,7 +126,7 @@ pub fn by_change(
     decisions(repository, workflow, &event)
 }
 
-/// Returns the workflows that run or are broken, as GitHub fails the latter at once.
+/// Returns the workflows that run, and the broken ones, which GitHub fails at once.
 ///
 /// # Errors
 /// There are no workflows, all are skipped, or a workflow file cannot be read.

@@ -13,9 +13,10 @@ pub struct Changed {
     pub files: Vec<String>,
 }
 
-/// Returns the files that a push would change: everything since the event's `before`, else since the upstream of the
-/// branch, and if that has no changes, since the parent commit. Includes uncommitted changes and new files, as runs on
-/// this machine use them, unless the event names the commit `after` it.
+/// Returns the files that a push would change. They are compared with the event's `before`; without one, with the
+/// upstream of the branch; if nothing differs from that, with the parent commit; and for a first commit, with an empty
+/// tree. Includes uncommitted changes and new files, which runs on this machine use, unless the event has a commit
+/// `after` the push.
 ///
 /// # Errors
 /// Git failed to compare.

@@ -30,7 +30,7 @@ pub struct Commit {
 pub struct Person {
     /// Name.
     pub name: String,
-    /// Address.
+    /// Email address.
     pub email: String,
 }
 
@@ -104,8 +104,8 @@ pub fn default_branch(root: &Path) -> Option<String> {
     ["refs/remotes/origin/", "refs/heads/"].iter().find_map(|prefix| full.strip_prefix(prefix)).map(str::to_owned)
 }
 
-/// Returns the number of the pull request that the branch was fetched from, as `gh pr checkout` notes it: its upstream is
-/// `refs/pull/N/head`.
+/// Returns the number of the pull request that the branch was fetched from, as `gh pr checkout` records it: its
+/// upstream is `refs/pull/N/head`.
 #[must_use]
 pub fn pull_request(root: &Path, branch: &str) -> Option<u64> {
     let merge = git(root, ["config", "--get", &format!("branch.{branch}.merge")]).ok()?;

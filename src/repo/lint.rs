@@ -1,4 +1,4 @@
-//! Checks of files: workflows with what they use of their repository, and action manifests.
+//! Checks workflow files, with the local actions and workflows that they use, and action manifests.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,12 +18,12 @@ use super::workflows;
 /// Minimum number of files per thread: starting a thread takes as long as checking this many files of the usual size.
 const FILES_PER_THREAD: usize = 8;
 
-/// The environment of the files: the repository, and called workflows of other repositories.
+/// Where checked files find the actions and workflows that they use.
 #[derive(Debug, Default)]
 pub struct Below {
     /// Root of the repository: local actions and workflows are looked up below it.
     pub root: Option<PathBuf>,
-    /// Folder of called workflows of other repositories, as `owner/repo/path@ref` below it.
+    /// Folder with called workflows of other repositories, each at `owner/repo/path@ref`.
     pub refs: Option<PathBuf>,
     /// Default permissions of the token.
     pub policy: Option<lint::Policy>,
@@ -47,7 +47,7 @@ impl lint::Files for Below {
     }
 }
 
-/// Reads a file and checks it under a name for its diagnostics. A file that is not UTF-8 has one error.
+/// Reads a file and checks it. Diagnostics call the file `name`. If it is not UTF-8, that is the only error.
 ///
 /// # Errors
 /// The file cannot be read.
@@ -68,7 +68,8 @@ pub fn file(file: &Path, name: &str, below: Option<&Below>) -> Result<(Arc<Sourc
 /// A file that was read and checked, or why it cannot be read.
 pub type CheckedFile = Result<(Arc<Source>, Checked), FileError>;
 
-/// Checks files like [`file`](fn@file), under their paths, on all processors. Returns the results in the order of the files.
+/// Checks files in parallel, like [`file`](fn@file) with their paths as names. Returns the results in the order of the
+/// files.
 pub fn files(files: &[PathBuf], below: Option<&Below>) -> Vec<CheckedFile> {
     let threads = thread::available_parallelism().map_or(1, usize::from).min(files.len().div_ceil(FILES_PER_THREAD));
     let next = AtomicUsize::new(0);

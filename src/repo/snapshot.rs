@@ -1,4 +1,5 @@
-//! Commits of the working tree as it is, on branches of servers alone: the user's branch, index and stash stay as they are.
+//! Commits the working tree as it is, and pushes the commit to a branch of a server. The user's branch, index and stash
+//! do not change.
 
 use std::fs;
 use std::io;
@@ -25,10 +26,10 @@ impl From<io::Error> for SnapshotError {
     }
 }
 
-/// Makes a commit of the files of a working tree that are tracked, or new and not ignored, on top of its commit, and returns
-/// its id. No ref names it. `index` is the path of a file that does not exist: it becomes a copy of the index, and is
-/// removed. Files that its commit does not have and that are called one of `left_out`, in any folder and case, are not
-/// committed.
+/// Commits the tracked files of a working tree, and the new ones that are not ignored, on top of its current commit.
+/// Returns the id of the new commit, which no ref names. `index` is the path of a temporary file that must not exist:
+/// it becomes a copy of the index, and is removed. Files with a name in `left_out`, in any folder and case, are
+/// committed only if the current commit has them.
 ///
 /// # Errors
 /// Git failed, or the index cannot be copied.
@@ -47,7 +48,7 @@ pub fn commit(
         Err(error) => return Err(error.into()),
     }
     let tree = tree(root, access, index, left_out);
-    // It is a copy.
+    // This removes only the copy.
     let _ = fs::remove_file(index);
     let tree = tree?;
     let (name, email) = (format!("user.name={}", repository.actor), format!("user.email={}", email(repository)));
@@ -59,13 +60,14 @@ pub fn commit(
     Ok(git_with(root, access, args)?.trim().to_owned())
 }
 
-/// Writes the tree of the files.
+/// Writes the tree of the files and returns its id.
 fn tree(root: &Path, access: Access, index: &Path, left_out: &[&str]) -> Result<String, GitError> {
     let patterns: Vec<String> = left_out.iter().map(|name| format!(":(exclude,top,icase,glob)**/{name}")).collect();
     git_on_index(index, root, access, ["add", "--update", "--", ":(top)"])?;
     let all = ["add", "--all", "--", ":(top)"].into_iter().chain(patterns.iter().map(String::as_str));
     git_on_index(index, root, access, all)?;
-    // What the last commit has is on servers already, whatever it is called. What is only in the index is not.
+    // A file of the last commit stays, whatever its name, because it is on servers already. A file that is only in the
+    // index is not.
     let added = match git_on_index(index, root, access, ["rev-parse", "--quiet", "--verify", "HEAD"]) {
         Ok(_) => {
             git_on_index(index, root, access, ["diff", "--cached", "--name-only", "--diff-filter=A", "-z", "HEAD"])?
@@ -92,7 +94,7 @@ fn email(repository: &Repository) -> &str {
 /// # Errors
 /// The branch exists, or the server refuses or gives no answer.
 pub fn push(root: &Path, remote: &str, commit: &str, branch: &str) -> Result<(), GitError> {
-    // An expected value that is empty is a branch that does not exist.
+    // An empty expected value means that the branch must not exist.
     let (lease, refs) = (format!("--force-with-lease=refs/heads/{branch}:"), format!("{commit}:refs/heads/{branch}"));
     git_with(root, Access::Trusted, push_of(&lease, remote, &refs)).map(drop)
 }
@@ -111,7 +113,7 @@ pub fn delete(root: &Path, remote: &str, commit: &str, branch: &str) -> Result<(
     let (lease, refs) = (format!("--force-with-lease={full}:{commit}"), format!(":{full}"));
     let deleted = git_with(root, Access::Trusted, push_of(&lease, remote, &refs));
     let Err(error) = deleted else { return Ok(()) };
-    // A remote may be fetched from elsewhere.
+    // A remote may have another address for fetches.
     let address = git_with(root, Access::Trusted, ["remote", "get-url", "--push", remote]);
     let found =
         address.and_then(|address| git_with(root, Access::Trusted, ["ls-remote", "--quiet", address.trim(), &full]));

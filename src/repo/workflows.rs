@@ -60,10 +60,11 @@ fn listed(known: &[String]) -> String {
 /// Maximum size in bytes of a workflow that another one calls.
 const MAX_CALLED: u64 = 1024 * 1024;
 
-/// Reads a workflow that another one of the repository at `root` calls, by its path from there.
+/// Reads a called workflow of the repository at `root`. `path` is relative to `root`.
 ///
 /// # Errors
-/// It cannot be read, or is elsewhere: a path may have `..`, and a link may lead to any file of the user.
+/// The file cannot be read, or is outside the repository: a path may contain `..`, and a link may lead to any file of
+/// the user.
 pub fn read_called(root: &Path, path: &str) -> Result<String, FileError> {
     let bytes = Folder::open(root)?.read(Path::new(path), Links::Within, MAX_CALLED)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())

@@ -75,8 +75,8 @@ pub enum CommandError {
 }
 
 impl Shell {
-    /// Runs a command and waits for its end. Its standard error goes to the log of the step, and its standard output there
-    /// or to the caller. If the future is dropped, the processes are killed.
+    /// Runs a command and waits for its end. Its standard error goes to the log of the step, and its standard output
+    /// there or to the caller. If the future is dropped, the processes are killed.
     ///
     /// # Errors
     /// The shell cannot be started, or waiting for it fails.

@@ -10,7 +10,8 @@ pub const ACTIONS: &str = "actions";
 /// Name of the cache of tools that actions install.
 pub(super) const TOOLS: &str = "tools";
 
-/// Returns a cache that all runs share. `None` if its path is not valid text for a step's environment.
+/// Returns a cache that all runs share. `None` without a home folder, or if the path is not UTF-8, because steps get it
+/// as text.
 #[must_use]
 pub fn shared(name: &str) -> Option<PathBuf> {
     let home = directories::ProjectDirs::from("", "", "cuelight")?;

@@ -107,8 +107,8 @@ async fn client(
                     }
                 }
             }
-            // The client gave up while this process was stopped, and reported that the worker does not answer: the order
-            // must not be carried out later.
+            // The client gave up while this process was stopped, and reported that the worker does not answer: the
+            // order must not be carried out later.
             Ok(_) if has_left(lines.get_ref().get_ref().get_ref().as_ref()) => return Ok(()),
             Ok(command) => {
                 let mut asking = std::pin::pin!(ask(command, &orders));

@@ -26,8 +26,8 @@ fn config(folder: &Path) -> Option<String> {
     git(folder, ["config", "-z", "--get-regexp", r"^remote\..*\.(url|gh-resolved)$"]).ok()
 }
 
-/// Returns the entries of what git prints: each ends with NUL, and has its key and its value on lines of their own. An entry
-/// is the name of a remote, what is set, and the value.
+/// Returns the entries of what git prints: each ends with NUL, and has its key and its value on lines of their own. An
+/// entry is the name of a remote, what is set, and the value.
 fn entries(config: &str) -> Vec<(&str, &str, &str)> {
     let entries = config.split('\0').filter_map(|entry| {
         let (key, value) = entry.split_once('\n')?;

@@ -27,8 +27,8 @@ use target::{probe, target};
 /// Name of the table.
 pub(super) const TABLE: &str = "environments";
 
-/// Tables and values of an environment that start programs, contact hosts or name what is masked, and are therefore part of
-/// what the user trusts.
+/// Tables and values of an environment that start programs, contact hosts or name what is masked, and are therefore
+/// part of what the user trusts.
 const TRUSTED: [&str; 6] = ["target", "health", "smoke", "analysis", "notify", "secrets"];
 
 /// Environments of a file.
@@ -209,7 +209,7 @@ fn ref_rule(text: &str) -> Option<RefRule> {
     }
 }
 
-/// Reads the strategy and its own keys. Those of another strategy are errors.
+/// Reads the strategy and its keys. Keys of another strategy are errors.
 fn strategy(table: &mut Table<'_>) -> Result<Strategy, ConfigError> {
     let name = table.text("strategy")?.unwrap_or("recreate");
     let (max_surge, max_unavailable) = (table.number("max_surge", 0)?, table.number("max_unavailable", 0)?);
@@ -334,7 +334,7 @@ fn analysis(mut table: Table<'_>, target: &TargetSettings) -> Result<Analysis, C
         TargetSettings::Docker(_) => table.lacks("has none of errors, http, tcp and exec"),
         TargetSettings::Script(_) => table.lacks("has none of http, tcp and exec"),
     };
-    // The router is asked in no time, and what it saw does not change back.
+    // Asking the router takes almost no time, and its count of failed requests never shrinks, so one failure is enough.
     let (every, failures) =
         if limits.is_some() { (Duration::from_millis(100), 1) } else { (Duration::from_secs(15), 3) };
     let analysis = Analysis {
@@ -350,7 +350,7 @@ fn analysis(mut table: Table<'_>, target: &TargetSettings) -> Result<Analysis, C
     Ok(analysis)
 }
 
-/// Reads what the router may see, which only a target with a router can tell.
+/// Reads the limits for requests that the router counts. A target of commands has no router.
 fn router_limits(table: &mut Table<'_>, target: &TargetSettings) -> Result<Option<Probe>, ConfigError> {
     if matches!(target, TargetSettings::Script(_)) {
         return Ok(None);

@@ -86,7 +86,7 @@ impl<'t> Table<'t> {
         }
     }
 
-    /// Returns the texts of a list, or the only text.
+    /// Returns the texts of a list. A single text counts as a list of one.
     pub(super) fn texts(&mut self, key: &'static str) -> Result<Vec<&'t str>, ConfigError> {
         match self.value(key) {
             None => Ok(Vec::new()),

@@ -1,4 +1,4 @@
-//! The target of an environment, and what checks ask.
+//! Reads the target of an environment, and the probes of its checks.
 
 use std::time::Duration;
 
@@ -91,7 +91,7 @@ fn docker(mut table: Table<'_>) -> Result<DockerSettings, ConfigError> {
     Ok(DockerSettings { service, image, replicas, port, publish, network, variables, drain, router, host })
 }
 
-/// Checks that every release has an image of its own.
+/// Checks that the name of the image depends on the release.
 fn check_image(table: &Table<'_>, image: &str) -> Result<(), ConfigError> {
     let mut rest = image;
     while let Some((_, after)) = rest.split_once('{') {

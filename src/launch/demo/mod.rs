@@ -107,7 +107,7 @@ pub enum ServiceError {
     /// The image cannot be fetched.
     #[error(transparent)]
     Provider(#[from] ProviderError),
-    /// The image is not here in time.
+    /// The image was not fetched in time.
     #[error("{SERVICE_IMAGE} could not be fetched within {} s", FETCH_TIMEOUT.as_secs())]
     Timeout,
 }
@@ -189,8 +189,8 @@ fn commit(folder: &Path, message: &str) -> Result<(), GitError> {
     Ok(())
 }
 
-/// Fetches the image of the plain project's service unless it exists. Returns whether a provider of containers answers at
-/// all. `on_download` is called at most once, when a download begins.
+/// Fetches the image of the plain project's service unless it exists. Returns whether a provider of containers answers
+/// at all. `on_download` is called at most once, when a download begins.
 ///
 /// # Errors
 /// The provider answers, and the image cannot be fetched in time.

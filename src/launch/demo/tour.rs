@@ -20,7 +20,8 @@ use super::{DemoError, commit, is_there, write};
 /// Name of the folder beside the runs.
 const NAME: &str = "demo-deploy";
 
-/// Deployments of the tour, in order: environment and release. The last one is bad, and rolled back by itself.
+/// Deployments of the tour, in order: environment and release. The last release is faulty and is rolled back
+/// automatically.
 pub const STOPS: [(&str, &str); 7] = [
     ("staging", "v1"),
     ("preview", "v1"),
@@ -31,7 +32,7 @@ pub const STOPS: [(&str, &str); 7] = [
     ("production", "v3"),
 ];
 
-/// Releases.
+/// Tags of the releases.
 const RELEASES: [&str; 3] = ["v1", "v2", "v3"];
 
 /// Ports of the environments.
@@ -47,18 +48,18 @@ const FILES: &[(&str, &str)] = &[
     ("www/health", "ok\n"),
 ];
 
-/// The page of good releases, and what the bad one has instead.
+/// The page of good releases, and the program that replaces it in the faulty one.
 const PAGE: &str = "www/index.html";
 const FAULT: (&str, &str) = ("www/cgi-bin/index.cgi", include_str!("../../../assets/deploy/demo/index.cgi"));
 
-/// Image of the router, as the settings have it by default.
+/// Image of the router: the default of the settings.
 const ROUTER: &str = "cuelight-router:local";
 
 /// Time between two requests of a visitor, and time limit of each.
 const VISIT_EVERY: Duration = Duration::from_millis(10);
 const VISIT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Time between two looks whether a deployment has ended.
+/// Time between two checks whether a deployment has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Why the tour cannot begin.
@@ -85,11 +86,12 @@ pub struct Tour {
 }
 
 impl Tour {
-    /// Unpacks the service into a folder (by default beside the runs), and builds the images that are missing. `say` gets
-    /// the lines of the builds.
+    /// Unpacks the service into a folder (by default beside the runs), and builds the images that are missing. `say`
+    /// gets the lines of the builds.
     ///
     /// # Errors
-    /// The folder has other content or cannot be written, git is missing, no engine answers, or an image cannot be built.
+    /// The folder has other content or cannot be written, git is missing, no engine answers, or an image cannot be
+    /// built.
     pub async fn prepare(
         runs: &RunsDir,
         into: Option<&Path>,
@@ -127,7 +129,8 @@ impl Tour {
         })
     }
 
-    /// Carries out all deployments, one after the other, for someone who watches the screen.
+    /// Carries out all deployments one after the other, while a person watches the screen. Stops early if one neither
+    /// succeeds nor is rolled back.
     ///
     /// # Errors
     /// A deployment cannot be started, or the state folder cannot be read.
@@ -152,7 +155,8 @@ impl Tour {
             let stop = Arc::clone(&self.stop);
             thread::spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
-                    // Nothing listens before the first release, and the router counts what fails.
+                    // Errors are ignored: nothing listens before the first release, and the router itself counts failed
+                    // requests.
                     let _ = visit(port);
                     thread::sleep(VISIT_EVERY);
                 }

@@ -38,9 +38,9 @@ pub enum DeployError {
     UnknownEnvironment {
         /// The name as given.
         name: String,
-        /// One with a similar name.
+        /// A known name that is similar.
         near: Option<String>,
-        /// All of them.
+        /// Names of all environments.
         known: Vec<String>,
     },
     /// The release does not exist.

@@ -62,7 +62,7 @@ impl Deployments {
     /// Returns the settings of all environments.
     ///
     /// # Errors
-    /// They are invalid.
+    /// The settings are invalid.
     pub fn all_settings(&self) -> Result<&IndexMap<String, EnvironmentSettings>, DeployError> {
         self.settings.as_ref().map_err(|error| DeployError::Config(Arc::clone(error)))
     }
@@ -83,7 +83,8 @@ impl Deployments {
         LedgerFile::of(&self.runs, &self.repository.common)
     }
 
-    /// Returns the size of what is recorded, which grows with each entry: nothing was decided while it stays the same.
+    /// Returns the size of the ledger in bytes. It grows with each entry, so the ledger has not changed while its size
+    /// stays the same.
     #[must_use]
     pub fn ledger_size(&self) -> u64 {
         self.file().size()
@@ -151,7 +152,8 @@ impl Deployments {
     /// Locks an environment.
     ///
     /// # Errors
-    /// The reason is empty, the environment does not exist, it is locked already, or the state folder cannot be written.
+    /// The reason is empty, the environment does not exist, it is locked already, or the state folder cannot be
+    /// written.
     pub fn lock(&self, name: &str, reason: &str, until: Option<Timestamp>) -> Result<(), DeployError> {
         if reason.trim().is_empty() {
             return Err(DeployError::NoReason("a lock"));
@@ -176,7 +178,7 @@ impl Deployments {
         })
     }
 
-    /// Appends an entry about an environment that is known, unless the ledger refuses it.
+    /// Appends an entry about a known environment, unless `refuses` returns an error for the ledger.
     fn append_unless(
         &self,
         entry: &Entry,

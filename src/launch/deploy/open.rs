@@ -1,4 +1,4 @@
-//! Deployments that are in progress or can be continued: finds, resumes and undoes them.
+//! Finds deployments that are in progress or can be continued, and the way back to an earlier release.
 
 use super::{DeployError, DeployRequest, Deployments};
 use crate::model::deployment::{Cause, DeploymentRecord, Outcome};
@@ -38,8 +38,9 @@ pub enum WayBack {
 }
 
 impl Deployments {
-    /// Returns the deployment to an environment that goes on, keeps the former release, or was interrupted; the newest. It
-    /// can be steered.
+    /// Returns the newest deployment to an environment that is in progress, keeps the former release, or was
+    /// interrupted. A deployment that acts on the target takes precedence over newer ones that wait. Commands can steer
+    /// the result.
     ///
     /// # Errors
     /// The environment or deployment does not exist, a job of a run carries it out, or the state folder cannot be read.
@@ -83,8 +84,8 @@ impl Deployments {
     /// another one would wait for its end.
     ///
     /// # Errors
-    /// Nothing is live, the live release is not the one that is named, no earlier release is known, or the deployment
-    /// in progress does not lead back to the one that is named.
+    /// Nothing is live, the live release is not the one that is named, no earlier release is known, or aborting the
+    /// deployment in progress would not restore the release that is named.
     pub fn way_back(&self, wanted: &RollbackRequest) -> Result<WayBack, DeployError> {
         let name = &wanted.environment;
         if let Ok(open) = self.find_open(name)

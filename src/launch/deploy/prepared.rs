@@ -1,4 +1,4 @@
-//! From the request for a deployment to a started run.
+//! Prepares, plans and starts deployments.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -32,9 +32,9 @@ pub struct DeployRequest {
     pub environment: String,
     /// Tag, branch or commit; `None` for what is checked out.
     pub release: Option<String>,
-    /// Why.
+    /// What caused the deployment.
     pub cause: Cause,
-    /// Reason of the person; may be empty.
+    /// Reason that the person gave; may be empty.
     pub reason: String,
     /// Whether to override the rules of the environment.
     pub overrides: bool,

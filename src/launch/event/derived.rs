@@ -136,7 +136,7 @@ impl Facts<'_> {
         })
     }
 
-    /// The branch of a tag that is pushed.
+    /// Returns the branch of a pushed tag, as a full ref.
     fn base_ref(&self, default_branch: Option<&str>) -> Option<String> {
         self.tag()?;
         self.branch().or(default_branch).map(|name| format!("refs/heads/{name}"))
@@ -343,7 +343,7 @@ fn short(full: &str) -> &str {
     crate::store::spec::ref_name(full)
 }
 
-/// Returns the start of a commit's id, as long as in the addresses of GitHub's comparisons.
+/// Returns the first 12 digits of a commit's id, as in the addresses of GitHub's comparisons.
 fn start(sha: &str) -> &str {
     sha.get(..12).unwrap_or(sha)
 }

@@ -1,7 +1,7 @@
 //! The payload of an event: `github.event`, and the file at `GITHUB_EVENT_PATH`.
 //!
 //! [`derived`] fills in the parts that git knows, as GitHub does. A file and single values ([`Payload`]) override them.
-//! [`unknown`] finds the paths that a workflow reads and this machine cannot know.
+//! [`unknown`] finds the paths that a workflow reads and that this machine cannot fill in.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -77,7 +77,7 @@ impl FromStr for Assignment {
 
     fn from_str(text: &str) -> Result<Self, AssignmentError> {
         let (path, value) = text.split_once('=').ok_or(AssignmentError::NoValue)?;
-        // Expressions have the path with `github.event.`, and users copy it from there.
+        // In expressions the path starts with `github.event.`, and users copy it from there.
         let path = path.trim().strip_prefix("github.event.").unwrap_or(path.trim());
         let path: Vec<_> = path.split('.').map(str::to_owned).collect();
         if path.iter().any(String::is_empty) {

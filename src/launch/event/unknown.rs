@@ -1,4 +1,4 @@
-//! The paths of its event that a workflow reads and this machine cannot know.
+//! Finds the paths of the event that a workflow reads and that this machine cannot fill in.
 
 use serde_json::Value;
 
@@ -6,7 +6,8 @@ use crate::workflow::expr::{Expr, PathKey};
 use crate::workflow::lint;
 use crate::workflow::syntax::Workflow;
 
-/// Keys of payloads that only GitHub fills in, by event. Source: "Webhook events and payloads" of GitHub's documentation.
+/// Keys of payloads that only GitHub fills in, by event. Source: "Webhook events and payloads" of GitHub's
+/// documentation.
 const KEYS: &[(&str, &[&str])] = &[
     ("check_run", &["check_run"]),
     ("check_suite", &["check_suite"]),

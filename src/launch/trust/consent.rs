@@ -59,16 +59,16 @@ impl Consent {
         &self.repository
     }
 
-    /// Whether it may run.
+    /// Whether the repository may run.
     #[must_use]
     pub fn trust(&self) -> &Trust {
         &self.trust
     }
 
-    /// Whether it may run, as a result.
+    /// Checks that the repository may run.
     ///
     /// # Errors
-    /// Not trusted.
+    /// The repository is not trusted.
     pub fn require(&self) -> Result<(), Untrusted> {
         match self.trust {
             Trust::Given => Ok(()),
@@ -98,7 +98,7 @@ impl Consent {
         Ok(())
     }
 
-    /// Why it may not run; `None` if it may.
+    /// Returns why the repository may not run; `None` if it may.
     pub(super) fn reason(&self) -> Option<Distrust> {
         match self.trust {
             Trust::Given => None,

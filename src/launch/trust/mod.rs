@@ -1,9 +1,10 @@
-//! Trust: a workflow is a program, and on the host it can do everything that its user can.
+//! Trust in repositories. A workflow is a program, and on the host it can do everything that the user can do.
 //!
 //! The answer to the trust question is bound to what it was given for: the root of the repository and its git folder,
-//! with the identity of both on the disk (another clone at the same path is another repository), the address of its origin,
-//! and what its own settings name. A worktree shares the trust of its repository if the repository knows it: that the
-//! worktree names the repository is not enough. [`Consent`] is the question.
+//! with the identity of both on the disk (another clone at the same path is another repository), the address of its
+//! origin, and the settings of the repository that start programs or choose what runs. A worktree shares the trust of
+//! its repository only if the repository lists the worktree; it is not enough that the worktree names the repository.
+//! [`Consent`] is the question.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -32,7 +33,7 @@ pub(super) use consent::Subject;
 /// A trusted repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trusted {
-    /// The root of its files. An earlier version did not record it: such an entry trusts nothing.
+    /// The root of its files. Entries of an earlier version lack it and trust nothing.
     #[serde(default)]
     pub root: Identity,
     /// The folder of its objects and refs.
@@ -67,7 +68,7 @@ impl Identity {
         Ok(Self { path, device: data.dev(), inode: data.ino(), made })
     }
 
-    /// Whether an identity of an earlier version lacks the creation time that tells this folder from another one.
+    /// Whether `earlier` was recorded by a version that did not record the creation time, and is otherwise equal.
     fn is_clearer_than(&self, earlier: &Self) -> bool {
         let Self { path, device, inode, made } = self;
         made.is_some()
@@ -79,16 +80,16 @@ impl Identity {
 /// Whether a repository may run on this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trust {
-    /// It may.
+    /// The repository may run.
     Given,
-    /// It may not.
+    /// The repository may not run.
     Missing(Distrust),
 }
 
 /// Why a repository may not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Distrust {
-    /// Never trusted.
+    /// The repository was never trusted.
     #[error("it is not trusted to run on this machine")]
     Unknown,
     /// Its origin has changed since it was trusted.
@@ -100,10 +101,10 @@ pub enum Distrust {
     /// An earlier version did not record when its folders were made.
     #[error("it was trusted by an earlier version of cuelight, which did not record enough to recognise it")]
     EarlierVersion,
-    /// Its git folder is that of a trusted repository with other files.
+    /// Its git folder is that of a trusted repository with another root.
     #[error("its `.git` points to the git folder of another repository, which is trusted")]
     OtherRoot,
-    /// Its `.cuelight.toml` names something else than when it was trusted.
+    /// The trusted settings of its `.cuelight.toml` have changed.
     #[error("its .cuelight.toml has changed since it was trusted")]
     OtherSettings,
     /// The folder of the run was not made here.
@@ -127,7 +128,7 @@ impl Distrust {
 pub struct Untrusted {
     /// The root of the repository.
     pub root: PathBuf,
-    /// Why.
+    /// Why it may not run.
     pub reason: Distrust,
 }
 
@@ -188,7 +189,7 @@ pub(super) struct AttemptTrust {
     pub(super) trust: Trust,
 }
 
-/// Returns whether another attempt of a run may start. The folder of a run may be from another machine and name a
+/// Returns whether another attempt of a run may start. A folder from another machine is not trusted, even if it names a
 /// repository that is trusted here.
 ///
 /// # Errors
@@ -214,13 +215,14 @@ pub(super) fn of_folder(folder: &RunFolder, root: &Path) -> Result<AttemptTrust,
     Ok(AttemptTrust { repository, settings, trust })
 }
 
-/// Returns what git may use that the repository names. A repository whose trust cannot be read is not trusted.
+/// Returns the access that git has to programs and servers named by the repository. A repository whose trust cannot be
+/// read is not trusted.
 #[must_use]
 pub fn access(runs: &RunsDir, repository: &Repository) -> Access {
     if matches!(current(runs, repository), Ok(Trust::Given)) { Access::Trusted } else { Access::Guarded }
 }
 
-/// Records that a repository is trusted from now on, with what its settings name.
+/// Records that a repository is trusted from now on, with these settings.
 ///
 /// # Errors
 /// The state folder cannot be read or written.

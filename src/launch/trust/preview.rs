@@ -21,7 +21,7 @@ use crate::workflow::template::{Piece, Template, TemplateKind};
 use super::consent::{Consent, Subject};
 use super::{Distrust, danger};
 
-/// Maximum number of lines of a script in the summary, and of rows for each line.
+/// Number of lines at the start of a script that the summary always shows.
 const SCRIPT_LINES: usize = 3;
 
 /// Maximum nesting of composite actions that is shown.
@@ -76,7 +76,7 @@ impl Lines<'_> {
         self.push(text, true, Shown::Always);
     }
 
-    /// Adds a dangerous line for each of these.
+    /// Adds a dangerous line for each text, with `what` before it.
     fn each(&mut self, what: &str, texts: impl Iterator<Item = String>) {
         for text in texts {
             self.danger(format!("{what}: {text}"));
@@ -232,7 +232,7 @@ impl Lines<'_> {
         self.text(&format!("{what} "), &written(value), false);
     }
 
-    /// Adds a text line by line, after a word for what it is.
+    /// Adds a text line by line, with `start` before the first line.
     fn text(&mut self, start: &str, text: &str, is_dangerous: bool) {
         let mut lines = text.lines();
         let first = lines.next().unwrap_or_default();

@@ -1,4 +1,5 @@
-//! Information about a repository, from the `git` program: it applies the user's configuration, and a call costs 2 ms.
+//! Reads information about a repository with the `git` program, which applies the user's configuration. A call takes
+//! about 2 ms.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -24,10 +25,10 @@ pub enum GitError {
     /// Git is not installed or cannot be started.
     #[error("git cannot be started ({0}): install it, cuelight needs it to find the repository")]
     Missing(std::io::Error),
-    /// The folder is not in a repository with files.
+    /// The folder is not in a git working tree.
     #[error("{} is not in a git working tree: run `git init` there, or change to a repository", .0.display())]
     NoRepository(PathBuf),
-    /// A folder on the way to the root is a git folder itself. Git would apply its configuration.
+    /// A folder between the current one and the root is itself a git folder, whose configuration git would apply.
     #[error("{} is in a bare git repository: change to a working tree", .0.display())]
     Bare(PathBuf),
     /// The configuration of the repository places its files elsewhere.
@@ -52,17 +53,17 @@ pub enum GitError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What is there instead.
+        /// Why git cannot read it.
         source: FileError,
     },
-    /// A call did not end.
+    /// A call did not end within its time limit.
     #[error("`git {what}` in {} did not end within {} s: is a FIFO or a device among the files there?", folder.display(), limit.as_secs())]
     TooSlow {
         /// The command.
         what: String,
         /// The folder in which it ran.
         folder: PathBuf,
-        /// How long it could take.
+        /// The time limit.
         limit: Duration,
     },
     /// A call was interrupted.
@@ -73,7 +74,7 @@ pub enum GitError {
         /// The folder in which it ran.
         folder: PathBuf,
     },
-    /// The index has an entry that git never makes.
+    /// The index has an entry that git itself would never write.
     #[error("the git index of {} names {path:?}, which is not a path in the repository: `git rm --cached` removes it", folder.display())]
     NotInTree {
         /// The folder that was listed.
@@ -118,7 +119,7 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// Returns a folder without git in place of a repository.
+    /// Returns the state of a folder that is not in a git repository.
     #[must_use]
     pub fn unversioned(folder: &Path, slug: &str) -> Self {
         Self {
@@ -137,7 +138,7 @@ impl Repository {
     /// Reads the repository that contains a folder.
     ///
     /// # Errors
-    /// Git is missing, the folder is not in a repository with files, or git refuses to read it.
+    /// Git is missing, the folder is not in a working tree, or git refuses to read the repository.
     pub fn discover(folder: &Path) -> Result<Self, GitError> {
         if let Some(bare) =
             folder.ancestors().take_while(|folder| !is_root(folder)).find(|folder| is_git_folder(folder))
@@ -199,7 +200,7 @@ impl Repository {
         Ok(Self { root, common, is_known_worktree, sha, git_ref, slug, origin, actor, email })
     }
 
-    /// Returns the folder of a repository without a remote. The repository is named after its folder, and others may
+    /// Returns the root if the repository has no remote. The repository is then named after this folder, and others may
     /// have the same name.
     #[must_use]
     pub fn folder_of_name(&self) -> Option<&Path> {
@@ -246,7 +247,7 @@ fn text(printed: &[u8]) -> String {
     String::from_utf8_lossy(printed).into_owned()
 }
 
-/// Keys of the configuration that are read: facts, and files that git reads because of them.
+/// Keys of the configuration that are read: those of facts, and those that name files for git to read.
 const KEYS: &str = r"^(remote\.origin\.url|user\.(name|email)|core\.(excludesfile|attributesfile))$";
 
 /// Arguments that print the folders, then commit and ref.

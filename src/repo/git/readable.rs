@@ -1,4 +1,4 @@
-//! Files that git reads on its own. It would block on a FIFO, and read a device until memory is exhausted.
+//! Checks files that git reads unasked. It would block on a FIFO, and would read a device until memory is exhausted.
 
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
@@ -23,7 +23,8 @@ const ALWAYS_READ: [&str; 9] = [
     "info/attributes",
 ];
 
-/// Files that git reads in every folder of a working tree that it visits. It does not follow a link in place of one.
+/// Files that git reads in every folder of a working tree that it visits. Git does not follow a symbolic link in their
+/// place.
 const READ_IN_FOLDERS: [&str; 3] = [".gitignore", ".gitattributes", ".gitmodules"];
 
 /// Maximum number of files and folders to search for one that blocks git.
@@ -64,7 +65,7 @@ fn check(path: PathBuf) -> Result<(), GitError> {
     Err(GitError::Unreadable { path, source })
 }
 
-/// Returns an error that names the file on which git may be blocked, if there is one: for calls that take long.
+/// Returns an error that names the file on which a long git call may be blocked, if there is one.
 pub(super) fn waited_for(folder: &Path) -> Option<GitError> {
     let root = folder.ancestors().find(|folder| is_root(folder))?;
     let mut waiting = vec![root.to_owned()];

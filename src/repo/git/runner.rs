@@ -1,9 +1,9 @@
 //! Starts git. No other module does.
 //!
 //! The configuration of a repository can name programs: a file system monitor, hooks, filters of files, the server side
-//! of a fetch. A clone does not include its configuration, but an archive does, and so does a bare repository among the
-//! files of a clone, which git enters where it finds one. Therefore each call overrides every setting that could start
-//! a program.
+//! of a fetch. Cloning does not copy the configuration. An archive of a repository contains it, however, and so does a
+//! bare repository among the files of a clone, which git uses when it runs in that folder. Therefore each call
+//! overrides every setting that could start a program.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -29,8 +29,8 @@ use super::readable::waited_for;
 pub enum Access {
     /// Git starts no program that the repository names, and fetches nothing.
     Guarded,
-    /// The repository is trusted: git filters files and fetches objects, as in the user's own calls. Hooks and file system
-    /// monitors stay off: no call needs them.
+    /// The repository is trusted: git filters files and fetches objects, as in the user's own calls. Hooks and file
+    /// system monitors stay off: no call needs them.
     Trusted,
 }
 
@@ -44,7 +44,7 @@ impl Abort {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the work is to end.
+    /// Whether the work was cancelled.
     #[must_use]
     pub fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
@@ -64,8 +64,8 @@ const ALWAYS: [&str; 6] = [
     "log.showSignature=false",
 ];
 
-/// Settings of guarded calls. No protocol is allowed, so nothing is fetched and no program of a transport starts; the
-/// programs are named in case a protocol gets past that.
+/// Settings of guarded calls. No protocol is allowed, so git fetches nothing and starts no program of a transport. The
+/// programs are disabled as well, in case a protocol is still used.
 const GUARDED: [&str; 12] = [
     "protocol.allow=never",
     "core.sshCommand=false",
@@ -81,7 +81,7 @@ const GUARDED: [&str; 12] = [
     "maintenance.auto=false",
 ];
 
-/// Variables of guarded calls. Git before 2.44 ignores the first one; the second one makes its fetch fail before a
+/// Variables of guarded calls. Git before 2.44 ignores the first one; the second one then makes a fetch fail before a
 /// program starts.
 const GUARDED_VARIABLES: [(&str, &str); 4] = [
     ("GIT_NO_LAZY_FETCH", "1"),
@@ -104,7 +104,8 @@ const WITHOUT_FILTERS: [&str; 10] = [
     "rev-parse",
 ];
 
-/// Name of an always empty variable for the settings of filters. `-c` would split a name at its `=`.
+/// Name of an environment variable that is always empty: the value of all settings of filters. They are passed with
+/// `--config-env`, because `-c` would split a setting's name at a `=`.
 const EMPTY: &str = "CUELIGHT_EMPTY";
 
 /// Variables that point git at a repository, as git sets them for its hooks. They are removed from calls about another
@@ -143,7 +144,7 @@ pub fn command(folder: &Path, access: Access) -> Command {
     command
 }
 
-/// Runs git in a folder, guarded, and returns its output.
+/// Runs git in a folder with [`Access::Guarded`], and returns its output.
 ///
 /// # Errors
 /// Git cannot be started, or the command failed.
@@ -197,7 +198,7 @@ pub fn git_capped<A: AsRef<OsStr>>(
     Ok(run_capped(None, None, folder, access, &args, limit)?.stdout)
 }
 
-/// Runs git in a folder with another index than that of its repository, and returns its output.
+/// Runs git in a folder with `index` in place of the repository's index, and returns its output.
 ///
 /// # Errors
 /// Git cannot be started, or the command failed.
@@ -279,7 +280,7 @@ const TRUSTED_LIMIT: Duration = Duration::from_mins(15);
 const PORTION: usize = 64 * 1024;
 
 /// Runs a command until it ends or has printed at least `most` bytes to its standard output. `None` if it was killed:
-/// after the time limit, on an abort, or because `is_stuck`, which is called once after a while, returned true.
+/// after the time limit, on an abort, or because `is_stuck`, which is called once after [`STUCK_AFTER`], returned true.
 fn output(
     command: &mut Command,
     limit: Duration,
@@ -288,7 +289,7 @@ fn output(
     is_stuck: &mut dyn FnMut() -> bool,
 ) -> io::Result<Option<Output>> {
     if abort.is_some() {
-        // So that a filter or a fetch that git has started can be killed with it.
+        // In a separate process group, a filter or a fetch that git has started can be killed with it.
         command.process_group(0);
     }
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
@@ -355,8 +356,8 @@ fn prepared(abort: Option<&Abort>, folder: &Path, access: Access, args: &[OsStri
     Ok(command)
 }
 
-/// Returns the names of the settings of all filters. An empty command filters nothing, and an empty `required` is
-/// false.
+/// Returns the names of the settings of all filters. Empty values disable them: an empty command filters nothing, and
+/// an empty `required` is false.
 fn filters(abort: Option<&Abort>, folder: &Path) -> Result<Vec<OsString>, GitError> {
     let names = ["config", "-z", "--name-only", "--get-regexp", r"^filter\..*\.(clean|smudge|process|required)$"];
     let listed = run_until(abort, folder, Access::Guarded, &names.map(OsString::from))?;

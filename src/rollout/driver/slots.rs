@@ -6,8 +6,8 @@ use crate::model::environment::Release;
 use super::{Driver, Position, Trouble};
 
 impl Driver {
-    /// Checks that no slot holds another release than the one that the plan has for it, or that it had when the plan was
-    /// made and the slot was not filled yet.
+    /// Checks that no slot holds another release than the one that the plan has for it, or that it had when the plan
+    /// was made and the slot was not filled yet.
     pub(super) fn check_slots(&self, position: &Position, observed: &Observed) -> Result<(), Trouble> {
         let plan = &position.plan;
         let done = &plan.steps[..position.done.min(plan.steps.len())];

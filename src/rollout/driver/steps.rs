@@ -248,8 +248,8 @@ impl Driver {
         self.controlled(asked).await.map_err(Trouble::Interrupted)
     }
 
-    /// Keeps the old release running for a time, then stops it. The deployment has succeeded already, and others may begin
-    /// meanwhile.
+    /// Keeps the old release running for a time, then stops it. The deployment has succeeded already, and others may
+    /// begin meanwhile.
     async fn keep(
         &mut self,
         step: &PlanStep,

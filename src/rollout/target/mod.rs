@@ -3,8 +3,9 @@
 //! # Adding a target
 //!
 //! A folder beside [`script`] that implements [`Target`], and a line in [`of`]; its settings in
-//! `model/deployment/target.rs`, `config/environments/target.rs` and the `match` over kinds in `config/environments/mod.rs`.
-//! Stored settings are read by their fields, so a new kind needs a field that no other kind has.
+//! `model/deployment/target.rs`, `config/environments/target.rs` and the `match` over kinds in
+//! `config/environments/mod.rs`. Stored settings are read by their fields, so a new kind needs a field that no other
+//! kind has.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -85,14 +86,14 @@ pub trait Target: Send + Sync {
         progress: &'t Progress,
     ) -> BoxFuture<'t, Answer>;
 
-    /// Writes what is known of the replicas of a slot that failed a check to the log of the step. Returns the most telling
-    /// of it as a phrase.
+    /// Writes what is known of the replicas of a slot that failed a check to the log of the step. Returns the most
+    /// telling of it as a phrase.
     fn evidence<'t>(&'t self, _: Slot, _: &'t Progress) -> BoxFuture<'t, Option<String>> {
         ready(None).boxed()
     }
 
-    /// Takes the lock of the environment that deployments from other machines see. It is held until [`Self::unlock`], or
-    /// until this process ends. `owner` tells others who has it.
+    /// Takes the lock of the environment that deployments from other machines see. It is held until [`Self::unlock`],
+    /// or until this process ends. `owner` tells others who has it.
     fn lock<'t>(&'t self, _owner: &'t str) -> BoxFuture<'t, Result<(), TargetError>> {
         ready(Ok(())).boxed()
     }

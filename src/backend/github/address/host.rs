@@ -23,8 +23,8 @@ pub const GITHUB: &str = "github.com";
 const MAX_NAME: usize = 253;
 
 impl Host {
-    /// Returns the host with its usual API: `https://api.github.com`, `https://api.TENANT.ghe.com`, else `/api/v3` on an
-    /// Enterprise Server and `/api/v1` on a Gitea.
+    /// Returns the host with its usual API: `https://api.github.com`, `https://api.TENANT.ghe.com`, else `/api/v3` on
+    /// an Enterprise Server and `/api/v1` on a Gitea.
     ///
     /// # Errors
     /// `name` is not the name of a host. It has neither a scheme nor a port.

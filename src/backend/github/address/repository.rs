@@ -40,8 +40,8 @@ impl Repository {
     }
 
     /// Reads the address of a git remote: `https://HOST/OWNER/REPO.git`, `ssh://git@HOST/…`, `git://HOST/…`, or
-    /// `git@HOST:OWNER/REPO.git`. `None` for a path and for other addresses. `www.` and the port of the host are left out,
-    /// and `ssh.github.com` is github.com.
+    /// `git@HOST:OWNER/REPO.git`. `None` for a path and for other addresses. `www.` and the port of the host are left
+    /// out, and `ssh.github.com` is github.com.
     #[must_use]
     pub fn of_remote(address: &str) -> Option<Self> {
         let address = address.trim();

@@ -202,9 +202,10 @@ impl Client {
 
     /// Returns the JSON at a path of the API, such as `/repos/o/r/actions/runs?per_page=30`.
     ///
-    /// A poll is answered by the last answer for as long as the server asks polls of the path to wait (`x-poll-interval`).
-    /// A failure is retried, twice for the user and once else. The server is not asked while it must not be: a request of
-    /// the user waits up to half a minute, a poll some seconds, and is then [`ApiError::Held`].
+    /// A poll is answered by the last answer for as long as the server asks polls of the path to wait
+    /// (`x-poll-interval`). A failure is retried, twice for the user and once else. The server is not asked while it
+    /// must not be: a request of the user waits up to half a minute, a poll some seconds, and is then
+    /// [`ApiError::Held`].
     ///
     /// # Errors
     /// The request failed. See [`ApiError::is_transient`] for whether it may succeed later.

@@ -101,7 +101,8 @@ pub(super) fn rate<'a>(header: &dyn Fn(&str) -> Option<&'a str>, now: Timestamp)
 /// Longest time between two polls that a server may ask for, in seconds.
 const LONGEST_POLL_INTERVAL: u64 = 3600;
 
-/// Returns the shortest time between two polls of the same path that the server asks for, in seconds; 0 if it names none.
+/// Returns the shortest time between two polls of the same path that the server asks for, in seconds; 0 if it names
+/// none.
 pub(super) fn poll_interval(incoming: &Incoming) -> u64 {
     let seconds = incoming.header("x-poll-interval").and_then(|seconds| seconds.trim().parse::<u64>().ok());
     seconds.unwrap_or_default().min(LONGEST_POLL_INTERVAL)

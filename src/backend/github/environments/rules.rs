@@ -68,8 +68,8 @@ impl<'w> Planned<'w> {
         Planned { workflow, inputs, known: Some(known), github: self.github.clone() }
     }
 
-    /// Returns the names of the environments that its jobs deploy to, and those of the workflows that it calls, by their
-    /// paths; without those of jobs that are skipped. A name that is not known before the run is left out.
+    /// Returns the names of the environments that its jobs deploy to, and those of the workflows that it calls, by
+    /// their paths; without those of jobs that are skipped. A name that is not known before the run is left out.
     pub(super) fn environments(&self, called: &HashMap<String, Workflow>) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
         self.add_environments(called, MAX_LEVELS, &mut names);

@@ -42,8 +42,8 @@ impl Poller {
         Ok(entries)
     }
 
-    /// Deletes the entries of a key at the server of a repository, of every branch, and returns them. Without such an entry
-    /// nothing is sent.
+    /// Deletes the entries of a key at the server of a repository, of every branch, and returns them. Without such an
+    /// entry nothing is sent.
     ///
     /// # Errors
     /// The server refuses, or whether they were deleted is not known.

@@ -12,8 +12,8 @@ use crate::model::ServerKind;
 /// Age up to which the folder of a repository's workflows is known.
 const KNOWN: Freshness = Freshness(Duration::from_mins(10));
 
-/// Completes the paths of runs by the folder that their repository has its workflows in. A server that does not name them
-/// leaves the paths as they are.
+/// Completes the paths of runs by the folder that their repository has its workflows in. A server that does not name
+/// them leaves the paths as they are.
 pub(super) async fn complete(client: &Client, repository: &Repository, runs: &mut [Run], priority: Priority) {
     if client.host().kind() != ServerKind::Gitea || runs.is_empty() {
         return;

@@ -107,8 +107,8 @@ impl LiveLogs {
         ended.collect()
     }
 
-    /// Adds an answer about a job that has ended. Returns its events and the next request; `None` if the log is complete or
-    /// the request failed.
+    /// Adds an answer about a job that has ended. Returns its events and the next request; `None` if the log is
+    /// complete or the request failed.
     pub(super) fn end(&mut self, mirror: &Mirror, tailed: Tailed) -> (Vec<Timed>, Option<Tail>) {
         let (id, run) = (tailed.job.clone(), mirror.run());
         let Some(job) = run.jobs.get(&id) else { return (Vec::new(), None) };

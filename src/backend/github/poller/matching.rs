@@ -18,8 +18,8 @@ const MAX_PAGES: usize = 10;
 const SHA: usize = 40;
 
 impl Poller {
-    /// Asks for the newest `most` runs of a repository that meet the conditions of a filter, and mirrors them without their
-    /// jobs. Nothing is asked without a condition that the server knows.
+    /// Asks for the newest `most` runs of a repository that meet the conditions of a filter, and mirrors them without
+    /// their jobs. Nothing is asked without a condition that the server knows.
     ///
     /// # Errors
     /// The server gives no answer, or a folder cannot be written.

@@ -1,8 +1,9 @@
 //! Watches runs on servers: lists the runs of repositories, mirrors opened runs, and sends commands.
 //!
-//! There is one task per server. It asks for one thing at a time, in the order of a [`Schedule`], which keeps all requests
-//! inside the limit of the server. Each opened run has a task as well: it holds the run's lock, listens on its socket as a
-//! worker does, and writes what was polled into its folder. A second process that opens the same run only reads.
+//! There is one task per server. It asks for one thing at a time, in the order of a [`Schedule`], which keeps all
+//! requests inside the limit of the server. Each opened run has a task as well: it holds the run's lock, listens on its
+//! socket as a worker does, and writes what was polled into its folder. A second process that opens the same run only
+//! reads.
 //!
 //! - [`dates`]: when runs were created, for servers that do not report it
 //! - [`fetch`]: what is asked of a server for one run

@@ -52,8 +52,8 @@ impl Poller {
         Ok(Workflows::of(&client, repository).list(Freshness::NOW).await?)
     }
 
-    /// Lists the workflows of a repository that can be started by a dispatch, with its default branch and the names of its
-    /// environments.
+    /// Lists the workflows of a repository that can be started by a dispatch, with its default branch and the names of
+    /// its environments.
     ///
     /// # Errors
     /// The server gives no answer, or the token may not start any.

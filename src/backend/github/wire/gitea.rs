@@ -66,8 +66,8 @@ pub fn request(path: &str, is_raw: bool) -> Option<String> {
     Some(if query.is_empty() { path } else { format!("{path}?{query}") })
 }
 
-/// Conditions on runs that Gitea does not know: it ignores a time, fails for a user whom it does not know, and refuses states
-/// of GitHub alone.
+/// Conditions on runs that Gitea does not know: it ignores a time, fails for a user whom it does not know, and refuses
+/// states of GitHub alone.
 fn is_foreign(parameter: &str) -> bool {
     match parameter.split_once('=') {
         Some(("created" | "actor", _)) => true,
@@ -141,8 +141,8 @@ pub fn other_path(path: &str) -> Option<String> {
     path.strip_prefix(FOLDER).map(|file| format!("{}{file}", workflows::FOLDER))
 }
 
-/// Returns the path of a run's workflow in the folder that its repository uses. `known` are the paths of its workflows on
-/// the default branch: a file that is not among them is in the folder of the others. `None` if the path is right.
+/// Returns the path of a run's workflow in the folder that its repository uses. `known` are the paths of its workflows
+/// on the default branch: a file that is not among them is in the folder of the others. `None` if the path is right.
 #[must_use]
 pub fn path_in(path: &str, known: &[String]) -> Option<String> {
     let other = other_path(path)?;

@@ -306,8 +306,8 @@ impl<'c> Workflows<'c> {
         Ok(text.and_then(|text| parse_partial(&Source::new(path, text)).0))
     }
 
-    /// Returns the workflows of the repository that a workflow calls at a ref, and those that they call, by their paths.
-    /// Files that are not there are left out.
+    /// Returns the workflows of the repository that a workflow calls at a ref, and those that they call, by their
+    /// paths. Files that are not there are left out.
     ///
     /// # Errors
     /// The server gives no answer.

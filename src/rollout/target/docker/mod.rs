@@ -1,9 +1,9 @@
 //! A target of containers behind a router.
 //!
-//! Replicas are containers without published ports, and the labels of the containers are the truth: what runs is read from
-//! them and from the router each time, so that a lost state folder loses nothing. The router has a place for every replica
-//! that can be; a step moves weights, drains places, and starts and removes containers. See [`router`] for how it is
-//! spoken to, and [`lock`] for deployments from several machines.
+//! Replicas are containers without published ports, and the labels of the containers are the truth: what runs is read
+//! from them and from the router each time, so that a lost state folder loses nothing. The router has a place for every
+//! replica that can be; a step moves weights, drains places, and starts and removes containers. See [`router`] for how
+//! it is spoken to, and [`lock`] for deployments from several machines.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -65,7 +65,8 @@ pub struct DockerTarget {
 }
 
 impl DockerTarget {
-    /// Returns the target of an environment. `shell` has the variables of the containers, and runs the commands of checks.
+    /// Returns the target of an environment. `shell` has the variables of the containers, and runs the commands of
+    /// checks.
     #[must_use]
     pub(super) fn new(settings: EnvironmentSettings, docker: DockerSettings, deployment: RunId, shell: Shell) -> Self {
         let names = Names::new(&docker, &settings.name);

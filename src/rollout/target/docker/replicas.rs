@@ -167,8 +167,8 @@ pub(super) async fn stop(client: &DockerClient, replica: &Replica) -> Result<(),
     Ok(client.remove(&replica.id).await?)
 }
 
-/// Writes what is known of replicas to the log of a step: state, health checks and last lines. Returns the most telling of
-/// it.
+/// Writes what is known of replicas to the log of a step: state, health checks and last lines. Returns the most telling
+/// of it.
 pub(super) async fn evidence(client: &DockerClient, replicas: &[Replica], progress: &Progress) -> Option<String> {
     let mut told = None;
     for replica in replicas.iter().take(MAX_EVIDENCE) {

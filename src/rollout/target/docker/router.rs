@@ -129,8 +129,8 @@ impl Router {
         }
     }
 
-    /// Starts the router, with its network, unless it runs. One with another configuration is given this one: it takes no
-    /// connection away.
+    /// Starts the router, with its network, unless it runs. One with another configuration is given this one: it takes
+    /// no connection away.
     pub(super) async fn ensure(
         &self,
         client: &DockerClient,

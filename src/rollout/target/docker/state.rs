@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::model::deployment::Slot;
 
-/// Bits of the administrative state of a place that take traffic from it: drained by a command, by the configuration, or
-/// because the server on which it depends is.
+/// Bits of the administrative state of a place that take traffic from it: drained by a command, by the configuration,
+/// or because the server on which it depends is.
 const DRAINED: u32 = 0x08 | 0x10;
 
 /// Bit of the administrative state of a place in maintenance by a command.
@@ -70,7 +70,8 @@ pub(super) fn counters(places: &HashMap<String, Place>, slot: Slot) -> Counters 
     of_slot.fold(Counters::default(), |sum, (_, place)| sum.plus(place.counters))
 }
 
-/// Reads the places by name from the answers to `show servers state` and `show stat`. `None` if they are something else.
+/// Reads the places by name from the answers to `show servers state` and `show stat`. `None` if they are something
+/// else.
 pub(super) fn places(servers: &str, statistics: &str) -> Option<HashMap<String, Place>> {
     let mut places = HashMap::new();
     let rows = table(servers.lines().skip_while(|line| !line.starts_with("# ")), ' ')?;
