@@ -3,27 +3,30 @@
 //! # How it works
 //!
 //! A *worker* process carries out one run. It writes every event, as a [`model::Record`], into the run's folder. Any
-//! number of readers (the screen, the headless printer, `show`, a test) follow that folder and fold the same records with
-//! [`store::runs::RunStore`]. Commands go to the worker over a socket in the folder, and their outcome is recorded too.
-//! The run folder is the truth; everything else is derived from it.
+//! number of readers (the screen, the headless printer, `show`, a test) follow that folder and fold the same records
+//! with [`store::runs::RunStore`]. Commands go to the worker over a socket in the folder, and their outcome is recorded
+//! too. The run folder is authoritative; everything else is derived from it.
 //!
 //! # Rooms
 //!
-//! - [`files`]: reads files from untrusted sources: regular files only, without blocking, up to a size
-//! - [`visible`]: what a reader sees of untrusted text: which characters never reach a terminal, and what remains
+//! The top-level modules are called *rooms*, and the modules inside a room *floors*.
+//!
+//! - [`files`]: reads files from untrusted sources: only regular files, without blocking, up to a maximum size
+//! - [`visible`]: what a reader sees of untrusted text: which characters never reach a terminal, and which remain
 //! - [`model`]: ids, events, records, commands, the state of runs, and the interface between a backend and the screen
-//! - [`workflow`]: text to workflow to plan, without side effects; expressions and lint
+//! - [`workflow`]: parses the text of a workflow and plans its jobs, without side effects; expressions and lint
 //! - [`store`]: the run folder: journal, logs, history index, concurrency groups
-//! - [`ui`]: layout, theme, graph and log widgets, and the only way in which text reaches a terminal ([`ui::terminal_text`])
+//! - [`ui`]: layout, theme, graph and log widgets, and the only way in which text reaches a terminal
+//! ([`ui::terminal_text`])
 //! - [`report`]: what commands print: runs, lists and diagnostics, as lines, tables, JSON or GitHub's commands
 //! - [`config`]: settings in layers, with the origin of each
 //! - [`repo`]: the user's git repository, its changed files and workflows
 //! - [`engine`]: carries out a plan. Floors, from the top: `attempt`, `job`, `step`, `sandbox`; beside them `actions`,
 //!   `services`, `workspace`, `results` (artifacts, caches, tokens), `tools` (the tool cache) and `mask` (secrets)
 //! - [`rollout`]: deployments to environments: plans, gates, checks, targets
-//! - [`app`]: the screen as a value: messages in, effects out, a frame drawn
+//! - [`app`]: the screen as a value: takes messages, returns effects, draws a frame
 //! - [`worker`]: the process around the engine: outlet, journal, control socket, recovery
-//! - [`launch`]: from a request to a started run, trust, secrets, triggers, commands, shells, cleaning, diagnosis
+//! - [`launch`]: turns a request into a started run; trust, secrets, triggers, commands, shells, cleaning, diagnosis
 //! - [`backend`]: where the screen's runs come from: this machine, servers that speak GitHub's API, or a replay
 //! - [`tui`]: the terminal: event loop, canvas, effects
 //! - [`cli`]: arguments, questions, exit codes
@@ -35,19 +38,35 @@
 //!
 //! | what | where |
 //! |---|---|
-//! | runs from another source | `backend/mod.rs`: a folder beside it that implements [`backend::Backend`]; `backend/registry.rs`; the command line that opens it, `cli/screen/mod.rs` |
-//! | another kind of server beside GitHub | `model/run.rs`: `ServerKind`, and every comparison with one of its kinds; `backend/github/wire/`: a file that translates requests and answers, as `backend/github/wire/gitea.rs` does; `config/github.rs`: `SERVER_KINDS`. The poller mirrors its runs like those of GitHub |
-//! | a pane | `app/panes/mod.rs`: a file beside it, and lines in it; a panel and its area in `ui/layout.rs`; the table in `assets/keys.md`, which the test `the_keys_page_matches_the_screen` prints |
-//! | a Kubernetes provider | `engine/sandbox/provider.rs`: a folder beside it that implements `Provider`, `Machine`, `Sandbox` and `Shell`, declared in `engine/sandbox/mod.rs`; a line in `engine/sandbox/providers.rs`; its name at the same place of `SANDBOXES` in `config/mod.rs` |
-//! | a target of deployments | `rollout/target/mod.rs`: a folder beside it that implements `Target`, and a line in `of`; its settings in `model/deployment/target.rs`, `config/environments/target.rs` and `config/environments/mod.rs`, with an example in `config/environments/example.rs` |
-//! | a layer of a step's environment | `engine/step/env.rs`: a field of `Layers` and a row of its table; its value in `engine/job/steps/execute.rs` |
-//! | a job field on the screen | `model/event.rs`: `JobOutline`; `model/run.rs`: `Job`; `workflow/outline.rs`, or `engine/job/task.rs` for a value that is known only when the job starts; a field of `Event::JobStarted` then; `backend/github/mirror/graph.rs`, `backend/github/mirror/jobs.rs` (with `differs`) and `backend/github/mirror/scope.rs` for runs on servers; `rollout/driver/mod.rs` for deployments; the fold, `store/runs/jobs.rs` or `store/runs/steps.rs`; `model/document.rs` for JSON; `Masker::mask_event` in `engine/mask/mod.rs` for text, as nothing else keeps secrets out of it; `app/panes/jobs.rs`. A key that no workflow has yet begins in `workflow/schema/job.rs`, `workflow/syntax.rs` and `workflow/parse.rs` |
+//! | runs from another source | `backend/mod.rs`: a folder beside it that implements [`backend::Backend`];
+//! `backend/registry.rs`; the command line that opens it, `cli/screen/mod.rs` |
+//! | another kind of server beside GitHub | `model/run.rs`: `ServerKind`, and every comparison with one of its kinds;
+//! `backend/github/wire/`: a file that translates requests and answers, as `backend/github/wire/gitea.rs` does;
+//! `config/github.rs`: `SERVER_KINDS`. The poller mirrors its runs like those of GitHub |
+//! | a pane | `app/panes/mod.rs`: a file beside it, and lines in it; a panel and its area in `ui/layout.rs`; the table
+//! in `assets/keys.md`, which the test `the_keys_page_matches_the_screen` prints |
+//! | a Kubernetes provider | `engine/sandbox/provider.rs`: a folder beside it that implements `Provider`, `Machine`,
+//! `Sandbox` and `Shell`, declared in `engine/sandbox/mod.rs`; a line in `engine/sandbox/providers.rs`; its name at the
+//! same place of `SANDBOXES` in `config/mod.rs` |
+//! | a target of deployments | `rollout/target/mod.rs`: a folder beside it that implements `Target`, and a line in
+//! `of`; its settings in `model/deployment/target.rs`, `config/environments/target.rs` and
+//! `config/environments/mod.rs`, with an example in `config/environments/example.rs` |
+//! | a layer of a step's environment | `engine/step/env.rs`: a field of `Layers` and a row of its table; its value in
+//! `engine/job/steps/execute.rs` |
+//! | a job field on the screen | `model/event.rs`: `JobOutline`; `model/run.rs`: `Job`; `workflow/outline.rs`, or
+//! `engine/job/task.rs` for a value that is known only when the job starts; a field of `Event::JobStarted` then;
+//! `backend/github/mirror/graph.rs`, `backend/github/mirror/jobs.rs` (with `differs`) and
+//! `backend/github/mirror/scope.rs` for runs on servers; `rollout/driver/mod.rs` for deployments; the fold,
+//! `store/runs/jobs.rs` or `store/runs/steps.rs`; `model/document.rs` for JSON; `Masker::mask_event` in
+//! `engine/mask/mod.rs` for text, as nothing else keeps secrets out of it; `app/panes/jobs.rs`. A key that no workflow
+//! has yet begins in `workflow/schema/job.rs`, `workflow/syntax.rs` and `workflow/parse.rs` |
 //!
 //! # Imports
 //!
 //! `files`, `visible`, `model` <- `workflow`, `store`, `ui`, `config`, `repo` <- `engine`, `rollout`, `app` <- `worker`
-//! <- `launch` <- `backend` <- `tui` <- `cli`. `repo` may also import `workflow`, `rollout` also `engine`; `report` imports what it prints, and
-//! only `cli` imports it. `app` imports only `model`, `store`, `ui` and `config`; `backend` never imports `app`.
+//! <- `launch` <- `backend` <- `tui` <- `cli`. An arrow points from the importing rooms to the imported ones. `repo`
+//! may also import `workflow`, `rollout` also `engine`; `report` imports what it prints, and only `cli` imports it.
+//! `app` imports only `model`, `store`, `ui` and `config`; `backend` never imports `app`.
 //! `tests/integration/imports.rs` checks this, the crates that each room may use, and that no import cycle has more
 //! than five files.
 

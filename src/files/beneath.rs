@@ -1,4 +1,4 @@
-//! Opens paths below a folder: in one call where the kernel can, name by name elsewhere.
+//! Opens paths below a folder: in one system call where the kernel supports it, otherwise component by component.
 
 use std::ffi::OsStr;
 use std::io;
@@ -45,7 +45,7 @@ pub(super) fn open(
     if links == Links::RefuseMounts { Err(Errno::XDEV.into()) } else { walk(folder, path, flags, mode) }
 }
 
-/// Opens a path name by name. Refuses links, even those that stay in the folder.
+/// Opens a path component by component. Refuses links, even those that stay in the folder.
 fn walk(folder: BorrowedFd<'_>, path: &Path, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
     let mut names: Vec<&OsStr> = Vec::new();
     for part in path.components() {

@@ -18,16 +18,16 @@ use super::{FileError, beneath};
 /// Which links a path may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Links {
-    /// None.
+    /// No links.
     Refuse,
-    /// Those that stay in the folder.
+    /// Links that stay in the folder.
     Within,
-    /// None, and no mount point either: a file system mounted by an untrusted process may never answer. Refuses every
-    /// path where the kernel cannot check this.
+    /// No links and no mount points, because a file system that an untrusted process mounted may never answer. Refuses
+    /// every path where the kernel cannot check this.
     RefuseMounts,
 }
 
-/// An open folder, for access to what is below it. All paths are relative to it.
+/// An open folder, through which the files below it are accessed. All paths are relative to it.
 #[derive(Debug)]
 pub struct Folder(OwnedFd);
 
@@ -35,7 +35,7 @@ impl Folder {
     /// Opens a folder. Follows links, so no other user may be able to change its path.
     ///
     /// # Errors
-    /// Does not exist, is not a folder, or is not readable.
+    /// The folder does not exist, is not a folder, or is not readable.
     pub fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(Self(rustix::fs::open(path, flags, Mode::empty())?))
@@ -44,7 +44,7 @@ impl Folder {
     /// Opens the folder above a path, and returns it with the last name of the path.
     ///
     /// # Errors
-    /// Like [`Folder::open`]; the path has no file name.
+    /// Like [`Folder::open`], or the path has no file name.
     pub fn above(path: &Path) -> io::Result<(Self, &Path)> {
         let (above, name) = path.parent().zip(path.file_name()).ok_or(io::ErrorKind::InvalidInput)?;
         Ok((Self::open(above)?, Path::new(name)))
@@ -53,15 +53,15 @@ impl Folder {
     /// Opens a folder below this one.
     ///
     /// # Errors
-    /// Like [`Folder::open`]; a link in the path.
+    /// Like [`Folder::open`], or the path has a link.
     pub fn folder(&self, path: &Path) -> io::Result<Self> {
         self.folder_by(path, Links::Refuse)
     }
 
-    /// Opens a folder below this one. Links that stay in this one are followed.
+    /// Opens a folder below this one. Follows links that stay in this folder.
     ///
     /// # Errors
-    /// Like [`Folder::open`]; the path leads out of this folder.
+    /// Like [`Folder::open`], or the path leads out of this folder.
     pub fn folder_within(&self, path: &Path) -> io::Result<Self> {
         self.folder_by(if path.as_os_str().is_empty() { Path::new(".") } else { path }, Links::Within)
     }
@@ -69,7 +69,7 @@ impl Folder {
     /// Opens a folder below this one, on the same mount, without waiting for another file system.
     ///
     /// # Errors
-    /// Like [`Folder::folder`]; the path has a mount point, or the kernel cannot rule one out.
+    /// Like [`Folder::folder`], or the path has a mount point, or the kernel cannot rule one out.
     pub fn folder_at_once(&self, path: &Path) -> io::Result<Self> {
         self.folder_by(path, Links::RefuseMounts)
     }
@@ -82,7 +82,7 @@ impl Folder {
     /// Opens a folder below this one, creating it if it is missing.
     ///
     /// # Errors
-    /// Like [`Folder::folder`]; the folder cannot be created.
+    /// Like [`Folder::folder`], or the folder cannot be created.
     pub fn make_folders(&self, path: &Path) -> io::Result<Self> {
         let mut folder = self.folder(Path::new("."))?;
         for name in path {
@@ -97,15 +97,17 @@ impl Folder {
     /// Opens a regular file for reading.
     ///
     /// # Errors
-    /// Does not exist, is not readable, is not a regular file, or has a link in its path that is not allowed.
+    /// The file does not exist, is not readable, is not a regular file, or has a link in its path that is not allowed.
     pub fn file(&self, path: &Path, links: Links) -> Result<File, FileError> {
         readable(self.found(path, links)?)
     }
 
-    /// Returns the size in bytes of a regular file on the mount of this folder, without waiting for another file system.
+    /// Returns the size in bytes of a regular file on the mount of this folder, without waiting for another file
+    /// system.
     ///
     /// # Errors
-    /// Does not exist, is not a regular file, has a link or mount point in its path, or the kernel cannot rule one out.
+    /// The file does not exist, is not a regular file, or has a link or mount point in its path; or the kernel cannot
+    /// rule one out.
     pub fn size_at_once(&self, path: &Path) -> Result<u64, FileError> {
         size_of(self.found(path, Links::RefuseMounts)?)
     }
@@ -125,12 +127,12 @@ impl Folder {
     /// Reads a regular file of at most `limit` bytes.
     ///
     /// # Errors
-    /// Like [`Folder::file`]; it is larger.
+    /// Like [`Folder::file`], or the file is larger.
     pub fn read(&self, path: &Path, links: Links, limit: u64) -> Result<Vec<u8>, FileError> {
         contents(self.file(path, links)?, limit)
     }
 
-    /// Creates an empty file for writing. An existing entry of that name is removed first, never written to.
+    /// Creates an empty file for writing. An existing entry with that name is removed first; nothing is written to it.
     ///
     /// # Errors
     /// The file cannot be created, or the path above it has a link.
@@ -147,27 +149,27 @@ impl Folder {
         Ok(File::from(made?))
     }
 
-    /// Makes a file with a content, in place of what had its name before.
+    /// Creates a file with a content, and replaces an existing entry with that name.
     ///
     /// # Errors
-    /// Like [`Folder::create`]; it cannot be written.
+    /// Like [`Folder::create`], or the file cannot be written.
     pub fn write(&self, path: &Path, content: &[u8]) -> io::Result<()> {
         self.create(path)?.write_all(content)
     }
 
-    /// Makes a symbolic link in this folder, in place of what had its name before.
+    /// Creates a symbolic link in this folder, and replaces an existing entry with that name.
     ///
     /// # Errors
-    /// It cannot be made, or a folder has its name and cannot be removed.
+    /// The link cannot be created, or a folder has its name and cannot be removed.
     pub fn link(&self, name: &Path, target: &Path) -> io::Result<()> {
         self.remove_any(name)?;
         Ok(symlinkat(target, self, name)?)
     }
 
-    /// Makes a hard link in this folder to a file elsewhere.
+    /// Creates a hard link in this folder to a file elsewhere.
     ///
     /// # Errors
-    /// The name is taken, or it is another file system, or the system refuses it.
+    /// The name is taken, the file is on another file system, or the system refuses the link.
     pub fn hard_link(&self, name: &Path, file: &Path) -> io::Result<()> {
         Ok(linkat(CWD, file, self, name, AtFlags::empty())?)
     }
@@ -186,7 +188,7 @@ impl Folder {
     /// Opens a FIFO for reading, without waiting for a writer.
     ///
     /// # Errors
-    /// Does not exist, or is not a FIFO.
+    /// The FIFO does not exist, or the entry is not a FIFO.
     pub fn fifo_to_read(&self, name: &str) -> io::Result<File> {
         self.fifo(name, OFlags::RDONLY)
     }
@@ -211,7 +213,7 @@ impl Folder {
     /// Removes a file, or a link to one.
     ///
     /// # Errors
-    /// Does not exist, is a folder, or cannot be removed.
+    /// The file does not exist, is a folder, or cannot be removed.
     pub fn remove(&self, path: &Path) -> io::Result<()> {
         let (above, name) = self.parent(path)?;
         Ok(unlinkat(above.as_ref().unwrap_or(self), name, AtFlags::empty())?)
@@ -220,7 +222,7 @@ impl Folder {
     /// Removes a folder with everything in it. Links are removed, not followed.
     ///
     /// # Errors
-    /// Does not exist, or something in it cannot be removed.
+    /// The folder does not exist, or something in it cannot be removed.
     pub fn remove_folder(&self, path: &Path) -> io::Result<()> {
         let (above, name) = self.parent(path)?;
         std::fs::remove_dir_all(above.as_ref().unwrap_or(self).path().join(name))
@@ -234,8 +236,8 @@ impl Folder {
         self.names()?.iter().try_for_each(|name| self.remove_any(Path::new(name)))
     }
 
-    /// Moves everything in this folder to another one on the same file system. Folders that both have are merged; anything
-    /// else with the same name is replaced there.
+    /// Moves everything in this folder to another one on the same file system. Folders that exist in both are merged;
+    /// any other entry of the other folder with the same name is replaced.
     ///
     /// # Errors
     /// Something cannot be moved.
@@ -255,7 +257,7 @@ impl Folder {
     /// Removes a file, a link or a folder, if it exists.
     ///
     /// # Errors
-    /// It cannot be removed.
+    /// The entry cannot be removed.
     pub fn remove_any(&self, name: &Path) -> io::Result<()> {
         match self.remove(name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -271,7 +273,7 @@ impl Folder {
     /// Sets the permissions of a regular file.
     ///
     /// # Errors
-    /// Like [`Folder::file`] without links; they cannot be set.
+    /// Like [`Folder::file`] without links, or the permissions cannot be set.
     pub fn set_mode(&self, path: &Path, mode: u32) -> Result<(), FileError> {
         Ok(fchmod(self.file(path, Links::Refuse)?, Mode::from_raw_mode(mode)).map_err(io::Error::from)?)
     }
@@ -279,7 +281,7 @@ impl Folder {
     /// Sets the permissions of this folder.
     ///
     /// # Errors
-    /// They cannot be set.
+    /// The permissions cannot be set.
     pub fn set_own_mode(&self, mode: u32) -> io::Result<()> {
         Ok(fchmod(self, Mode::from_raw_mode(mode))?)
     }
@@ -290,7 +292,7 @@ impl Folder {
         Path::new("/proc/self/fd").join(self.0.as_raw_fd().to_string())
     }
 
-    /// Returns the parent folder of a path, or `None` if that is this folder, and the file name.
+    /// Returns the parent folder of a path, and the file name. The parent is `None` if it is this folder.
     fn parent<'p>(&self, path: &'p Path) -> io::Result<(Option<Self>, &'p Path)> {
         let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
         let above = path.parent().filter(|above| !above.as_os_str().is_empty());

@@ -34,10 +34,10 @@ pub enum FileError {
         /// Maximum size in bytes.
         limit: u64,
     },
-    /// Its path, or a link in it, leads out of the folder.
+    /// The path, or a link in it, leads out of the folder.
     #[error("the path leads out of its folder")]
     Outside,
-    /// A link in its path leads out of its repository.
+    /// A link in the path leads out of the file's repository.
     #[error("its path has a link that is absolute or leads out of {}", .0.display())]
     OutsideRepository(PathBuf),
 }

@@ -13,7 +13,7 @@ use super::regular::{LOOK, check, contents, readable};
 /// Opens a file for reading, if it is a regular file and not a link.
 ///
 /// # Errors
-/// Does not exist, is not readable, or is not a regular file.
+/// The file does not exist, is not readable, or is not a regular file.
 pub fn open_own(path: &Path) -> io::Result<File> {
     let found = rustix::fs::open(path, LOOK | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
     readable(found).map_err(linked)
@@ -22,23 +22,23 @@ pub fn open_own(path: &Path) -> io::Result<File> {
 /// Reads a file of at most `limit` bytes, if it is a regular file and not a link.
 ///
 /// # Errors
-/// Does not exist, is not readable, is not a regular file, or is larger.
+/// The file does not exist, is not readable, is not a regular file, or is larger.
 pub fn read_own(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     Ok(contents(open_own(path)?, limit)?)
 }
 
-/// Reads a text of at most `limit` bytes, as [`read_own`] does.
+/// Reads a text of at most `limit` bytes, like [`read_own`].
 ///
 /// # Errors
-/// Those of [`read_own`], or it is not UTF-8.
+/// Those of [`read_own`], or the text is not UTF-8.
 pub fn read_own_text(path: &Path, limit: u64) -> io::Result<String> {
     String::from_utf8(read_own(path, limit)?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
-/// Returns the size in bytes of what is at a path, without following a link.
+/// Returns the size in bytes of the entry at a path, without following a link.
 ///
 /// # Errors
-/// Does not exist, or its metadata cannot be read.
+/// The entry does not exist, or its metadata cannot be read.
 pub fn own_size(path: &Path) -> io::Result<u64> {
     Ok(fs::symlink_metadata(path)?.len())
 }
@@ -46,7 +46,7 @@ pub fn own_size(path: &Path) -> io::Result<u64> {
 /// Opens a file for reading and appending. A missing file is created, accessible only to its owner.
 ///
 /// # Errors
-/// Not a regular file, or cannot be written.
+/// The file is not a regular file, or cannot be written.
 pub fn append_own(path: &Path) -> io::Result<File> {
     writable(path, OFlags::APPEND)
 }
@@ -54,7 +54,7 @@ pub fn append_own(path: &Path) -> io::Result<File> {
 /// Opens a file for writing at any position. A missing file is created, accessible only to its owner.
 ///
 /// # Errors
-/// It is not a regular file, or cannot be written.
+/// The file is not a regular file, or cannot be written.
 pub fn update_own(path: &Path) -> io::Result<File> {
     writable(path, OFlags::empty())
 }
@@ -62,10 +62,10 @@ pub fn update_own(path: &Path) -> io::Result<File> {
 /// Opens a file for writing and discards its earlier content. Only its owner may read it.
 ///
 /// # Errors
-/// Not a regular file, or cannot be written.
+/// The file is not a regular file, or cannot be written.
 pub fn create_own(path: &Path) -> io::Result<File> {
     let file = writable(path, OFlags::empty())?;
-    // Truncated only now: `open` must not do it before the type of the file is known.
+    // The file is truncated here because `open` must not do it before the type of the file is known.
     file.set_len(0)?;
     Ok(file)
 }
@@ -77,7 +77,7 @@ fn writable(path: &Path, how: OFlags) -> io::Result<File> {
     Ok(file)
 }
 
-/// Converts the error of a path that leads elsewhere: here it means that the file is a symbolic link.
+/// Converts the error of a path that leads elsewhere: for these files it means that the file is a symbolic link.
 fn linked(error: FileError) -> io::Error {
     match error {
         FileError::Outside => FileError::NotRegular("a link").into(),

@@ -12,15 +12,15 @@ use super::FileError;
 /// Opens a regular file for reading. Follows links: the caller decides whether the path can be trusted.
 ///
 /// # Errors
-/// Does not exist, is not readable, or is not a regular file.
+/// The file does not exist, is not readable, or is not a regular file.
 pub fn open(path: &Path) -> Result<File, FileError> {
     readable(rustix::fs::open(path, LOOK | OFlags::CLOEXEC, Mode::empty()).map_err(std::io::Error::from)?)
 }
 
-/// Reads a regular file of at most `limit` bytes. Links are followed.
+/// Reads a regular file of at most `limit` bytes. Follows links.
 ///
 /// # Errors
-/// Does not exist, is not readable, is not a regular file, or is larger.
+/// The file does not exist, is not readable, is not a regular file, or is larger.
 pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
     contents(open(path)?, limit)
 }
@@ -34,7 +34,7 @@ pub(super) const LOOK: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFl
 /// Returns the size in bytes of a regular file without opening it. Follows links.
 ///
 /// # Errors
-/// Does not exist, or is not a regular file.
+/// The file does not exist, or is not a regular file.
 pub fn size(path: &Path) -> Result<u64, FileError> {
     regular(&rustix::fs::stat(path).map_err(std::io::Error::from)?)
 }
@@ -57,7 +57,7 @@ pub(super) fn size_of(found: impl AsFd) -> Result<u64, FileError> {
     regular(&fstat(found).map_err(std::io::Error::from)?)
 }
 
-/// Checks that an open file is a regular one.
+/// Checks that an open file is a regular file.
 pub(super) fn check(found: impl AsFd) -> Result<(), FileError> {
     size_of(found).map(drop)
 }

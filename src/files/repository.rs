@@ -11,13 +11,13 @@ use super::regular::{bounded, contents, open, read};
 /// Maximum size of a file in bytes. GitHub accepts workflows of at most 1 MiB.
 pub const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Reads a file of a repository: a regular file of at most [`MAX_BYTES`]. Links are followed as far as they stay in the
-/// repository, which is the closest folder above the path with a `.git` or `.github`: any other link could show a file of
-/// the user.
+/// Reads a file of a repository: a regular file of at most [`MAX_BYTES`]. Follows only links that stay in the
+/// repository, because any other link could show a private file of the user. The repository is the closest folder above
+/// the path with a `.git` or `.github`.
 ///
 /// # Errors
-/// Does not exist, is not readable, is not a regular file, is larger, or has a link in its path that is absolute or leads
-/// out of the repository.
+/// The file does not exist, is not readable, is not a regular file, is larger, or has a link in its path that is
+/// absolute or leads out of the repository.
 pub fn read_repository(path: &Path) -> Result<Vec<u8>, FileError> {
     let found = match without_links(path) {
         Err(FileError::Outside) => match root(path)? {
@@ -40,7 +40,7 @@ pub fn read_repository_text(path: &Path) -> Result<String, FileError> {
     read_repository(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Opens a file whose path has no links. Most have none, and then no repository is looked for.
+/// Opens a file whose path has no links. Most paths have none, so their repository need not be found.
 fn without_links(path: &Path) -> Result<File, FileError> {
     let (start, below) = path.strip_prefix("/").map_or((".", path), |below| ("/", below));
     Folder::open(Path::new(start))?.file(below, Links::Refuse)
@@ -60,11 +60,11 @@ fn root(path: &Path) -> io::Result<Option<(PathBuf, PathBuf)>> {
     Ok(found.and_then(|root| Some((root.to_owned(), named.strip_prefix(root).ok()?.to_owned()))))
 }
 
-/// Reads a file of git's as text: a regular file of at most [`MAX_BYTES`]. Links are followed. Bytes that are not UTF-8
-/// become U+FFFD.
+/// Reads a file that belongs to git as text: a regular file of at most [`MAX_BYTES`]. Follows links. Bytes that are not
+/// UTF-8 become U+FFFD.
 ///
 /// # Errors
-/// Does not exist, is not readable, is not a regular file, or is larger.
+/// The file does not exist, is not readable, is not a regular file, or is larger.
 pub fn read_text(path: &Path) -> Result<String, FileError> {
     read(path, MAX_BYTES).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
@@ -73,7 +73,7 @@ pub fn read_text(path: &Path) -> Result<String, FileError> {
 /// that a shell creates for `<(…)`.
 ///
 /// # Errors
-/// Does not exist, is not readable, or is larger.
+/// The file does not exist, is not readable, or is larger.
 pub fn read_named(path: &Path) -> Result<Vec<u8>, FileError> {
     bounded(File::open(path)?, MAX_BYTES)
 }
@@ -103,7 +103,7 @@ mod tests {
         for path in ["repo/sub/own.yml", "repo/.github/workflows/within.yml", "users.yml", "repo/sub/../sub/own.yml"] {
             assert_eq!(read(path).expect(path), b"own", "{path}");
         }
-        // What a person names is theirs, also if they name it from within the repository.
+        // A file that a person names is read even if the path starts within the repository.
         assert_eq!(read("repo/sub/../../secret.yml").expect("named"), b"secret");
         let workflow = |name: &str| format!("repo/.github/workflows/{name}.yml");
         for path in [workflow("out"), workflow("absolute"), "repo/sub/up/secret.yml".to_owned()] {

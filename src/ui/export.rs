@@ -36,7 +36,7 @@ fn rows(buffer: &Buffer) -> impl Iterator<Item = Vec<Run<'_>>> {
         let mut runs: Vec<Run> = Vec::new();
         let mut next = 0;
         for (column, cell) in row.iter().enumerate() {
-            // The second cell of a wide character.
+            // Skip the second cell of a wide character.
             if column < next {
                 continue;
             }
@@ -140,7 +140,7 @@ fn svg(buffer: &Buffer) -> String {
             let fg = fg.unwrap_or_else(|| INK.to_owned());
             let bold = if run.cell.modifier.contains(Modifier::BOLD) { " font-weight=\"bold\"" } else { "" };
             let dim = if run.cell.modifier.contains(Modifier::DIM) { " opacity=\"0.6\"" } else { "" };
-            // Fixes the width to the columns, whatever font is used.
+            // `textLength` fixes the width to the columns, whatever font is used.
             let length = super::text::width(text) as f32 * CELL.0;
             let base = top + CELL.1 * 0.74;
             let text = escaped(text);

@@ -73,7 +73,8 @@ fn border(area: Rect, mut mark: impl FnMut(u16, u16, u8)) {
     mark(right, bottom, UP | LEFT);
 }
 
-/// Draws a box on top of what is in the buffer: clears its area, draws its border, and calls `content` with the area inside.
+/// Draws a box over the contents of the buffer: clears its area, draws its border, and calls `content` with the area
+/// inside.
 pub fn popup(framed: Framed, theme: Theme, buffer: &mut Buffer, content: impl FnOnce(Rect, &mut Buffer)) {
     let area = framed.area.intersection(buffer.area);
     for y in area.top()..area.bottom() {
@@ -81,7 +82,7 @@ pub fn popup(framed: Framed, theme: Theme, buffer: &mut Buffer, content: impl Fn
             buffer[(x, y)].reset();
         }
     }
-    // A buffer for the box alone, so that its border is not joined to those below it.
+    // The box gets a separate buffer, so that its border is not joined to borders below it.
     let mut top = Buffer::empty(area);
     draw(&[Framed { area, ..framed }], theme, &mut top);
     content(inside(area), &mut top);

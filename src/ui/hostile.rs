@@ -1,4 +1,4 @@
-//! Hostile texts, and checks of what is made of them, for the property tests of everything that prints.
+//! Hostile texts, and checks of what the program prints for them. Used by the property tests of everything that prints.
 
 use proptest::prelude::*;
 

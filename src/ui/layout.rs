@@ -1,7 +1,7 @@
 //! Layout of the screen.
 //!
-//! The log always takes whole rows of the screen, so that the terminal can scroll a followed log itself, which needs a
-//! twentieth of the bytes of redrawing it. Neighbouring panes share a border, so their areas overlap by one cell.
+//! The log always takes whole rows of the screen. The terminal can then scroll a followed log, which needs a twentieth
+//! of the bytes of redrawing it. Neighbouring panes share a border, so their areas overlap by one cell.
 
 use ratatui::layout::{Position, Rect};
 
@@ -129,7 +129,7 @@ const TWO_COLUMNS: u16 = 100;
 /// Minimum columns to show three panels in the upper row.
 const THREE_COLUMNS: u16 = 160;
 
-/// Rows of two panels on top of each other, with one row inside each.
+/// Minimum number of rows for two panels on top of each other, with one row inside each.
 const TWO_BOXES: u16 = 5;
 
 /// Divides a screen into areas. `None` if it is smaller than [`SMALLEST`].
@@ -158,8 +158,9 @@ pub fn screen(area: Rect, view: View) -> Option<Screen> {
     })
 }
 
-/// Two panels side by side, three below them, and the log. A very wide screen has services and deployments on the
-/// right, and events below; on a narrower screen, events replace them while focused.
+/// Places two panels side by side, three below them, and the log at the bottom. A very wide screen has services and
+/// deployments on the right, and events below. On a narrower screen, events take the place of these two while
+/// `view.above` is the events panel.
 fn wide(body: Rect, view: View) -> Vec<(Panel, Rect)> {
     let log = if view.focus == Panel::Log { 75 } else { 33 };
     let (above, below) = rows(body, share(view.zoom, 45, log));
@@ -203,14 +204,14 @@ fn share(zoom: Zoom, normal: u16, half: u16) -> u16 {
     if zoom == Zoom::Half { half } else { normal }
 }
 
-/// Splits an area into an upper and a lower part, which gets `lower` percent. The parts share a border.
+/// Splits an area into an upper and a lower part. The lower part gets `lower` percent. The parts share a border.
 fn rows(area: Rect, lower: u16) -> (Rect, Rect) {
     let below = (area.height * lower / 100).clamp(3, area.height.saturating_sub(2).max(3));
     let above = area.height - below + 1;
     (Rect { height: above, ..area }, Rect { y: area.y + above - 1, height: below, ..area })
 }
 
-/// Splits an area into a left part, which gets `left` percent, and a right part. The parts share a border.
+/// Splits an area into a left and a right part. The left part gets `left` percent. The parts share a border.
 fn columns(area: Rect, left: u16) -> (Rect, Rect) {
     let width = (area.width * left / 100).max(3);
     (Rect { width, ..area }, Rect { x: area.x + width - 1, width: area.width - width + 1, ..area })

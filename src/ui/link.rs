@@ -1,8 +1,8 @@
-//! Hyperlinks in text (OSC 8): a cell stores a number that stands for the address, and the address is written out when
-//! cells are sent to a terminal.
+//! Hyperlinks in text (OSC 8). A cell stores a number in place of the address, and the address is written when the cell
+//! is sent to a terminal.
 //!
-//! The number is stored as the underline colour of a cell, which is not used otherwise. A cell whose link changes
-//! therefore differs and is redrawn.
+//! The number is stored as the underline colour of a cell, which has no other use. A cell whose link changes is
+//! therefore a different cell and is redrawn.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;

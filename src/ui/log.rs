@@ -194,7 +194,7 @@ fn command(line: &[u8]) -> Option<(&str, &[u8])> {
         if let Some(rest) = line.strip_prefix(b"##[") { (rest, b"]") } else { (line.strip_prefix(b"::")?, b"::") };
     let at = rest.windows(end.len()).take(512).position(|window| window == end)?;
     let head = std::str::from_utf8(&rest[..at]).ok()?;
-    // Properties such as `file=` are shown elsewhere.
+    // Properties such as `file=` are dropped here, because they are shown elsewhere.
     Some((head.split(' ').next().unwrap_or_default(), &rest[at + end.len()..]))
 }
 

@@ -1,4 +1,5 @@
-//! Reads a line of terminal output into spans of harmless text with a style. All printers of logs and the screen use it.
+//! Reads a line of terminal output into spans of harmless text with a style. All printers of logs and the screen use
+//! it.
 
 use ratatui::style::{Color, Style};
 use vte::{Params, Perform};
@@ -13,7 +14,7 @@ use crate::visible::row::Row;
 pub(super) struct LogReader {
     row: Row<Style>,
     style: Style,
-    /// Style without a colour of the output.
+    /// Style of text to which the output gives no colour.
     base: Style,
     links: Vec<Link>,
     /// Mark of the current link.

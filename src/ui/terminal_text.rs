@@ -1,4 +1,5 @@
-//! Text for a terminal: all text reaches it this way. [`crate::visible`] defines which characters are allowed.
+//! Text for a terminal. All text reaches a terminal through this module. [`crate::visible`] defines which characters
+//! are allowed.
 //!
 //! Names, reasons, messages and log lines of a repository, a run or a server are untrusted: they may contain control
 //! sequences that move the cursor, write to the clipboard or hide earlier text, newlines that forge lines of our
@@ -29,8 +30,8 @@ pub fn clean(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(blank).filter(|c| !is_unsafe(*c)).collect())
 }
 
-/// Returns the text as one line with `�` for every unsafe character except tabs. Used for confirmations, which must
-/// show everything.
+/// Returns the text as one line with `�` for every unsafe character except tabs. Used for confirmations, which must not
+/// hide any character.
 #[must_use]
 pub fn reveal(text: &str) -> String {
     let show = |c: char| match c {
@@ -41,8 +42,8 @@ pub fn reveal(text: &str) -> String {
     text.chars().map(show).collect()
 }
 
-/// Text that is safe to print: its only special characters are newlines, tabs and colours that this program adds. It deliberately
-/// has no `Display`, as `format!` would turn it into a plain `String`.
+/// Text that is safe to print. Its only special characters are newlines, tabs and colours that this program adds. It
+/// has no `Display` on purpose, because `format!` would turn it into a plain `String`.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct TerminalText(String);
 
@@ -53,7 +54,8 @@ impl TerminalText {
         Self(text.chars().filter(|c| matches!(c, '\n' | '\t') || !is_unsafe(*c)).collect())
     }
 
-    /// Cleans an untrusted message and indents its lines after the first, so that none looks like a line of ours.
+    /// Cleans an untrusted message and indents all lines after the first, so that none of them looks like a line of
+    /// this program.
     #[must_use]
     pub fn paragraph(text: &str) -> Self {
         let indented = text.lines().enumerate().map(|(number, line)| match number {
@@ -64,15 +66,15 @@ impl TerminalText {
         Self::lines(&indented.collect::<String>())
     }
 
-    /// Cleans text of several lines with our own colours, such as a rendered diagnostic. Newlines, tabs and colours
-    /// stay.
+    /// Cleans text of several lines that this program coloured, such as a rendered diagnostic. Newlines, tabs and
+    /// colours stay.
     #[must_use]
     pub fn coloured(text: &str) -> Self {
         Self(Cleaner::read(text, true))
     }
 
-    /// Returns a line of a log in the form that a terminal would show: colours stay unless disabled, other control
-    /// sequences are dropped, and text that a cursor moved over shows what replaced it.
+    /// Returns a line of a log in the form that a terminal would show. Colours stay unless they are disabled, other
+    /// control sequences are dropped, and overwritten text is replaced by the text that overwrote it.
     #[must_use]
     pub fn log_line(line: &[u8], colours: Colours) -> Self {
         let mut text = Self::default();
@@ -82,7 +84,7 @@ impl TerminalText {
 
     /// Appends a line of a log, as [`TerminalText::log_line`] returns it.
     pub fn push_log_line(&mut self, line: &[u8], colours: Colours) {
-        // Most lines are plain, and a log may have millions of them: nothing is allocated for such a line.
+        // Most lines are plain, and a log may have millions of them, so a plain line causes no allocation.
         if let (Ok(text), false) = (std::str::from_utf8(line), has_unsafe(line)) {
             self.0.push_str(text);
             return;
@@ -97,8 +99,8 @@ impl TerminalText {
         painter.finish();
     }
 
-    /// Escapes unsafe characters of a JSON document, which only its strings can contain. `##[` is escaped as well, as
-    /// GitHub's runner takes it for a command anywhere in a line.
+    /// Escapes the unsafe characters of a JSON document, which occur only in its strings. Also escapes `##[`, which
+    /// GitHub's runner takes for a command anywhere in a line.
     #[must_use]
     pub fn json(document: &str) -> Self {
         let mut text = String::with_capacity(document.len());
@@ -237,7 +239,7 @@ impl<T: ToTerminal + ?Sized> fmt::Display for Argument<'_, T> {
     }
 }
 
-/// Whether a format has no inline arguments, as `{name}` would bypass the cleaning.
+/// Whether a format has no inline arguments such as `{name}`, which would bypass the cleaning.
 #[doc(hidden)]
 #[must_use]
 pub const fn takes_all_arguments(format: &str) -> bool {
@@ -255,7 +257,7 @@ pub const fn takes_all_arguments(format: &str) -> bool {
     true
 }
 
-/// Like `format!`, but returns [`TerminalText`]: the format is trusted, every argument is cleaned. Arguments must
+/// Like `format!`, but returns [`TerminalText`]. The format is trusted, and every argument is cleaned. Arguments must
 /// follow the format; only widths may be inline.
 macro_rules! text {
     ($format:literal $(, $argument:expr)* $(,)?) => {{
@@ -295,7 +297,7 @@ impl Painter<'_> {
     }
 }
 
-/// Parses text with our own colours, keeping newlines, tabs and optionally the colours.
+/// Parses text that this program coloured. Keeps newlines, tabs and optionally the colours.
 struct Cleaner<'t> {
     painter: Painter<'t>,
     colours: bool,

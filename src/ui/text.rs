@@ -11,7 +11,7 @@ use super::terminal_text::clean;
 use crate::model::Timestamp;
 pub use crate::visible::width;
 
-/// Maximum width that [`columns`] returns: wider than any terminal, and small enough to be added up.
+/// Maximum width that [`columns`] returns. It is wider than any terminal, and sums of such widths do not overflow.
 pub const MAX_COLUMNS: u16 = 2_000;
 
 /// Returns the width of a text in columns, at most [`MAX_COLUMNS`].
@@ -49,7 +49,7 @@ pub fn clip<'t>(text: &'t str, columns: usize, ellipsis: &str) -> Cow<'t, str> {
     Cow::Owned(clipped)
 }
 
-/// Clips a text in the middle: names with a common prefix differ at their ends.
+/// Clips a text in the middle, because names with a common prefix differ at their ends.
 #[must_use]
 pub fn clip_middle<'t>(text: &'t str, columns: usize, ellipsis: &str) -> Cow<'t, str> {
     let text = clean(text);
@@ -64,7 +64,7 @@ pub fn clip_middle<'t>(text: &'t str, columns: usize, ellipsis: &str) -> Cow<'t,
     Cow::Owned(head + ellipsis + tail(&text, room / 2))
 }
 
-/// Clips a text at its start: a line that grows is read at its end.
+/// Clips a text at its start, because the end of a growing line is the part to read.
 #[must_use]
 pub fn clip_start<'t>(text: &'t str, columns: usize, ellipsis: &str) -> Cow<'t, str> {
     let text = clean(text);
@@ -142,8 +142,8 @@ pub fn duration(time: Duration) -> String {
     }
 }
 
-/// Formats the time from `started` to `finished`. Without `finished`, to `now` in whole seconds, so that the text
-/// changes once a second.
+/// Formats the time from `started` to `finished`. Without `finished`, formats the time up to `now` in whole seconds, so
+/// that the text changes once a second.
 #[must_use]
 pub fn spent(started: Timestamp, finished: Option<Timestamp>, now: Timestamp) -> String {
     match finished {

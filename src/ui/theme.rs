@@ -14,7 +14,7 @@ pub enum Glyphs {
     /// All characters.
     #[default]
     Unicode,
-    /// ASCII only, for a locale that is not UTF-8 and for terminals that draw ambiguous characters wide.
+    /// ASCII only, for locales other than UTF-8 and for terminals that draw ambiguous characters wide.
     Ascii,
 }
 
@@ -52,7 +52,7 @@ impl Default for Theme {
 pub enum Hue {
     /// Ordinary text.
     Plain,
-    /// Of less interest.
+    /// Text of less interest.
     Dim,
     /// The current position.
     Accent,
@@ -60,9 +60,9 @@ pub enum Hue {
     Good,
     /// Failure.
     Bad,
-    /// In progress.
+    /// Work in progress.
     Busy,
-    /// Waiting for a person.
+    /// A wait for a person.
     Review,
 }
 
@@ -77,7 +77,7 @@ pub struct Look {
     pub hue: Hue,
 }
 
-/// Animation frames of a running row, four per second. None is the glyph of another state.
+/// Animation frames of a running row, four per second. No frame is the glyph of another state.
 const LAMP: [&str; 4] = ["●", "◉", "◎", "◉"];
 
 /// Returns glyph, ASCII glyph, word and hue of a state. This is the only table of them.

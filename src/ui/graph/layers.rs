@@ -26,7 +26,7 @@ pub(super) struct Layers {
     pub(super) items: Vec<Vec<Item>>,
     /// Layer of each node.
     pub(super) layer: Vec<usize>,
-    /// Needs of each node, without those implied by others.
+    /// Needs of each node, without those that other needs imply.
     pub(super) needs: Vec<Vec<usize>>,
 }
 
@@ -57,7 +57,7 @@ impl Layers {
         }
         for (source, targets) in dependants.iter().enumerate() {
             let Some(last) = targets.iter().map(|target| self.layer[*target]).max() else { continue };
-            // A source has one line to all its targets, which ends at the farthest.
+            // A source has one line to all its targets. The line ends at the farthest target.
             let mut at = (self.layer[source], place[source]);
             for layer in self.layer[source] + 1..=last {
                 for target in targets.iter().filter(|target| self.layer[**target] == layer) {
@@ -73,7 +73,7 @@ impl Layers {
         }
     }
 
-    /// Sorts each layer by the median position of connected items in the previous (or next) layer. Ties keep their
+    /// Sorts each layer by the median position of the connected items in the previous (or next) layer. Ties keep their
     /// order.
     fn sweep(&mut self, forth: bool) {
         let count = self.items.len();
@@ -118,7 +118,8 @@ impl Layers {
         }
     }
 
-    /// Assigns each item a row near its connected items, in the order of its layer, so that chains are straight.
+    /// Assigns each item a row near its connected items, in the order of its layer. Chains of items become straight
+    /// lines.
     fn assign_rows(&mut self) {
         for layer in &mut self.items {
             let mut row = 0;
@@ -174,10 +175,10 @@ impl Layers {
     }
 }
 
-/// Returns rows as close as possible to the wanted ones without overlap: neighbours that want the same rows are pooled
+/// Returns rows as close as possible to the wanted ones without overlap. Neighbours that want the same rows are grouped
 /// around their median.
 fn fitted(wanted: &[i32], heights: &[i32]) -> Vec<i32> {
-    // After subtracting the heights of the items above, rows only have to be non-decreasing.
+    // Once the heights of the items above are subtracted, the rows only have to be non-decreasing.
     let before: Vec<i32> = heights
         .iter()
         .scan(0, |sum, height| {
@@ -226,7 +227,7 @@ fn order(nodes: &[Node]) -> Vec<usize> {
     order
 }
 
-/// Returns the needs of each node without those implied by other needs (the transitive reduction).
+/// Returns the needs of each node without those that other needs imply (the transitive reduction).
 fn reduced(nodes: &[Node], order: &[usize]) -> Vec<Vec<usize>> {
     let words = nodes.len().div_ceil(64);
     let mut above = vec![vec![0_u64; words]; nodes.len()];
@@ -238,7 +239,7 @@ fn reduced(nodes: &[Node], order: &[usize]) -> Vec<Vec<usize>> {
     for node in order {
         let mut own: Vec<usize> = nodes[*node].needs.clone();
         own.retain(|need| *need < nodes.len() && place[*need] < place[*node]);
-        // Latest first, as it may imply the others.
+        // Sort the latest need first, because it may imply the others.
         own.sort_unstable_by_key(|need| std::cmp::Reverse(place[*need]));
         own.dedup();
         let mut reached = vec![0_u64; words];
@@ -268,8 +269,8 @@ fn dependants(needs: &[Vec<usize>]) -> Vec<Vec<usize>> {
     dependants
 }
 
-/// Returns the layer of each node: the one after its last need, or further right, up to its dependants, if that
-/// shortens more lines than it lengthens.
+/// Returns the layer of each node: the layer after its last need. A node moves further right, towards its dependants,
+/// if that shortens more lines than it lengthens.
 fn layered(needs: &[Vec<usize>], dependants: &[Vec<usize>], order: &[usize]) -> Vec<usize> {
     let mut layer = vec![0; needs.len()];
     for node in order {

@@ -53,7 +53,7 @@ pub struct Layout {
     pub width: u16,
     /// Total number of rows.
     pub height: u16,
-    /// Needs of each node, without those implied by others.
+    /// Needs of each node, without those that other needs imply.
     pub needs: Vec<Vec<usize>>,
     /// Sources of each net, and the layer that they are in.
     pub nets: Vec<(Vec<usize>, usize)>,
@@ -77,7 +77,7 @@ pub struct Cell {
 /// The needs that a piece of line represents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// All needs for a node by nodes to the right of a layer.
+    /// All needs for `node` by nodes to the right of `layer`.
     From {
         /// The needed node.
         node: usize,
@@ -102,7 +102,7 @@ impl Layout {
     pub fn new(nodes: &[Node]) -> Self {
         let layers = Layers::new(nodes);
         let (layers, nets) = nets::route(layers);
-        // Names may be of any length, and so may be chains of jobs: the sum of all layers must be a number of columns.
+        // Names and chains of jobs may be of any length, but the total width of all layers must fit into a `u16`.
         let most = MAX_WIDTH / u16::try_from(layers.items.len()).unwrap_or(MAX_WIDTH).max(1);
         let nodes: Vec<Node> =
             nodes.iter().map(|node| Node { width: node.width.min(most.max(1)), ..node.clone() }).collect();
@@ -151,8 +151,8 @@ impl Layout {
         let gap = PAD + 1 + tracks + u16::from(tracks == 0) + ARROW + PAD;
         let first = x + width + PAD + 1;
         let end = x + width + gap;
-        // Direction masks by position, so that pieces of one net join. The last piece determines the part, and heads
-        // take precedence.
+        // The cells by position, with the directions of all pieces in a cell, so that pieces of one net join. The first
+        // piece in a cell determines its part.
         let mut cells: std::collections::BTreeMap<(u16, u16), Cell> = std::collections::BTreeMap::new();
         let mut mark = |x: u16, y: u16, directions: u8, part: Part| {
             let cell = cells.entry((y, x)).or_insert(Cell { x, y, directions: 0, head: false, part });

@@ -50,7 +50,7 @@ pub(super) fn route(mut layers: Layers) -> (Layers, Vec<Nets>) {
         return (layers, nets);
     }
     layers.interleave();
-    // No row is used by two neighbouring layers now, so lines cannot collide.
+    // Two neighbouring layers now never use the same row, so lines cannot collide.
     let nets = all(&layers).unwrap_or_default();
     (layers, nets)
 }
@@ -71,7 +71,7 @@ fn between(left: &[Item], right: &[Item]) -> Option<Nets> {
     let mut nets: Vec<Net> =
         by_targets.into_iter().map(|(targets, sources)| Net { sources, targets, track: None }).collect();
     nets.sort_by_key(|net| net.sources.first().copied());
-    // The line of a source must have left its row before another net's line to a target in that row starts.
+    // The line of a source must leave its row before another net's line to a target in that row starts.
     let owner: BTreeMap<u16, usize> = nets
         .iter()
         .enumerate()
@@ -94,7 +94,7 @@ fn between(left: &[Item], right: &[Item]) -> Option<Nets> {
     while let Some(net) = open.pop() {
         done += 1;
         let (top, bottom) = nets[net].rows(left, right)?;
-        // A straight line is alone in its row: its target is the only one there.
+        // A straight line has its row for itself, because its target is the only one there.
         if top < bottom {
             let mut track = least[net];
             while spans.iter().any(|(taken, from, to)| *taken == track && top <= to + 1 && *from <= bottom + 1) {

@@ -64,7 +64,8 @@ fn traced(layout: &Layout, nodes: &[Node], from: usize) -> BTreeSet<usize> {
     let first = x + nodes[from].width + PAD;
     let mut reached = BTreeSet::new();
     let mut seen = BTreeSet::new();
-    // A position, and the direction of the line: at a crossing, an interrupted line continues straight.
+    // Each entry is a position and the direction of the line, because a line that is interrupted at a crossing
+    // continues straight.
     let mut todo = vec![((first, y), RIGHT)];
     while let Some(((x, y), towards)) = todo.pop() {
         if !seen.insert((x, y, towards)) {
@@ -75,7 +76,7 @@ fn traced(layout: &Layout, nodes: &[Node], from: usize) -> BTreeSet<usize> {
             continue;
         }
         let Some(cell) = cells.get(&(x, y)) else {
-            // The column between an arrow head and its node.
+            // This is the column between an arrow head and its node.
             if towards == RIGHT && cells.get(&(x.wrapping_sub(1), y)).is_some_and(|cell| cell.head) {
                 todo.push(((x + 1, y), RIGHT));
             }
