@@ -79,7 +79,7 @@ pub enum Action {
     Select,
     /// Open the file that a line names in an editor.
     Edit,
-    /// Show groups of the graph as one node each, or every job of them.
+    /// Switch between one node for each group of the graph and one node for each job.
     Unfold,
     /// Show only failed nodes of the graph, with the nodes that lead to them or that they block.
     FailedOnly,
@@ -115,9 +115,9 @@ pub enum Action {
     Delete,
     /// Delete the logs of the run on its server.
     DeleteLogs,
-    /// Let the workflow of the run run on its server.
+    /// Enable the workflow of the run on its server.
     EnableWorkflow,
-    /// Stop the workflow of the run from running on its server.
+    /// Disable the workflow of the run on its server.
     DisableWorkflow,
     /// Open a shell where the job runs or failed.
     Shell,

@@ -16,7 +16,7 @@ use super::state::has_failed;
 use super::{App, cx};
 
 impl App {
-    /// Carries out an action, or shows why it is not available.
+    /// Carries out an action, or shows why the action is not available.
     pub(super) fn act(&mut self, action: Action) -> Vec<Effect> {
         let is_for_marked = matches!(action, Action::Review | Action::Stop | Action::Rerun | Action::Delete);
         if is_for_marked && self.panes.runs.has_marks() {
@@ -104,7 +104,7 @@ impl App {
         Vec::new()
     }
 
-    /// Opens the question about those of the marked runs for which the action is available.
+    /// Opens the question about an action on the marked runs for which it is available.
     fn act_on_marked(&mut self, action: Action) {
         let marked: Vec<&Summary> = self.panes.runs.marked(&self.state).collect();
         let reasons: Vec<_> = marked.iter().map(|run| unavailable(action, &self.state, Some(run))).collect();
@@ -143,7 +143,8 @@ impl App {
         }
     }
 
-    /// Goes one step back: unzooms, clears the filter, closes what is open in the pane, then goes to the parent pane.
+    /// Does the first of these that applies: unzooms, clears the filter, closes what is open in the pane, goes to the
+    /// parent pane.
     fn back(&mut self) {
         if self.view.zoom != Zoom::Normal {
             self.view.zoom = Zoom::Normal;
@@ -159,7 +160,8 @@ impl App {
         }
     }
 
-    /// Goes to the next or previous error line in the log of a failed step, and after the last to the next failed step.
+    /// Goes to the next or previous error line in the log of a failed step. After the last one, goes to the next failed
+    /// step.
     fn go_to_failure(&mut self, forward: bool) {
         let failed = self.selection.step(&self.state).is_some_and(|(_, step)| has_failed(&step.phase));
         if failed && self.panes.log.go_to_error(forward) {

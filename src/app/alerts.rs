@@ -1,4 +1,5 @@
-//! Alerts for a user who is looking at something else: a run failed or started to wait. Also sets the window's title.
+//! Alerts for a user who is looking at another window: a run failed or started to wait. Also sets the title of the
+//! terminal's window.
 
 use crate::model::feed::Feed;
 use crate::model::{Event, Gate, JobId, PendingReview, Phase, Record, RunId, Summary, Timestamp};
@@ -32,7 +33,7 @@ impl App {
         })
     }
 
-    /// Returns the alert for a state that is new since `before`.
+    /// Returns the alert for a failure or wait that is new since `before`.
     pub(super) fn alert(&self, before: Option<Before>) -> Option<Effect> {
         let before = before?;
         let is_new = |waiter: &Waiter| before.reported.contains(waiter) && !before.waiting.contains(waiter);

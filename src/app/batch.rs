@@ -1,4 +1,4 @@
-//! Commands sent to several runs at once, and how many of them were accepted so far.
+//! Commands sent to several runs at once, and the number of them that were accepted so far.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// Returns the batch that these effects form; `None` for commands to fewer than two runs.
+    /// Returns the batch of the commands among these effects; `None` for commands to fewer than two runs.
     pub(super) fn of(effects: &[Effect]) -> Option<Self> {
         let commands = effects.iter().filter_map(|effect| match effect {
             Effect::Request(Request::Submit { run, command }) => Some((run, command)),

@@ -111,7 +111,7 @@ pub(super) fn has_room_for_polling(columns: u16) -> bool {
     columns >= 110
 }
 
-/// Returns when servers are asked next, and how many requests are left.
+/// Returns when servers are polled next, and how many requests are left.
 fn polled(polling: Polling, now: Timestamp, theme: Theme) -> String {
     let next = format!("next in {}", text::spent(now, None, polling.next));
     let budget = polling.budget.map(|(left, all)| format!("{} of {}", text::count(left), text::count(all)));
@@ -122,7 +122,7 @@ fn after(now: Timestamp, time: Duration) -> Timestamp {
     Timestamp(now.0.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)))
 }
 
-/// Returns the state of the connection while it is not live. A replay shows its own state.
+/// Describes the connection while it is not live. A replay shows its own state.
 fn connection(connection: &Connection, now: Timestamp) -> Option<String> {
     match connection {
         Connection::Live | Connection::Replay => None,
@@ -136,7 +136,7 @@ fn connection(connection: &Connection, now: Timestamp) -> Option<String> {
     }
 }
 
-/// Returns what is wrong with a connection; `None` if there is just no answer.
+/// Describes what is wrong with a connection; `None` if there is simply no answer.
 fn trouble_word(trouble: Trouble, now: Timestamp) -> Option<String> {
     match trouble {
         Trouble::NoAnswer => None,
@@ -159,7 +159,7 @@ fn watch_status(watching: &Watching) -> String {
     format!("{}{more} changed, {waits}", file_name(first))
 }
 
-/// Maximum number of rows of a notice. They cover the rows above its own.
+/// Maximum number of rows of a notice. A long notice covers the rows above its own row.
 const MAX_TOAST_ROWS: u16 = 5;
 
 /// Number of columns for the text of a notice, without its glyph.
@@ -223,7 +223,7 @@ pub(super) fn footer(
     };
     let prefixes = PREFIXES.iter().filter(leads_on).map(|prefix| (prefix.key.to_owned(), prefix.name));
     let mut x = area.x + 1;
-    // After the hints of help and palette, because prefixes are general, too.
+    // The hints of prefixes come after those of help and palette, because prefixes are general, too.
     for (key, hint) in actions.clone().take(2).chain(prefixes).chain(actions.skip(2)) {
         let columns = text::width(&key) + between.len() + text::width(hint);
         if usize::from(x) + columns + 1 > usize::from(area.right()) {

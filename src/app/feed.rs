@@ -27,13 +27,14 @@ impl App {
         match feed {
             Feed::Listed { runs, more } => self.state.list(runs, more),
             Feed::Updated(runs) => self.state.update(runs),
-            // An open overlay keeps the keyboard and the selection behind it.
+            // An open overlay keeps the keyboard, and the selection behind it does not change.
             Feed::Started(_) if self.overlay.is_some() => {}
             Feed::Started(run) => {
                 self.selection.select_run(Some(run));
                 self.focus(Panel::Jobs);
             }
-            // The selection stays, as the user may be reading; the run is added to the list.
+            // With an open overlay the selection stays, because the user may be reading. The run is only added to the
+            // list.
             Feed::Triggered(run) => {
                 if self.overlay.is_none() {
                     self.selection.select_run(Some(run));

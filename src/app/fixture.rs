@@ -1,4 +1,4 @@
-//! A scripted run for tests: lint succeeded, one leg of a test matrix failed, security runs, build waits.
+//! A scripted run for tests: lint succeeded, one leg of a test matrix failed, the security job runs, the build waits.
 
 use std::collections::HashMap;
 
@@ -143,7 +143,7 @@ pub(crate) fn past(id: &str, name: &str, conclusion: Conclusion, created: u64) -
     }
 }
 
-/// The screen with a keyboard, and with logs in memory.
+/// The screen with a simulated keyboard, and with logs in memory.
 pub(crate) struct Driver {
     pub(crate) app: App,
     /// Effects that the driver does not carry out.

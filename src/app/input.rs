@@ -41,12 +41,12 @@ impl App {
         }
     }
 
-    /// Returns the context of keys.
+    /// Returns the context in which keys are looked up.
     pub(super) fn context(&self) -> Context {
         if self.overlay.is_some() { Context::Overlay } else { Context::Panel(self.view.focus) }
     }
 
-    /// Cancels a sequence that is not bound. The keys that go back or quit do so without a notice.
+    /// Cancels a sequence that is not bound. Shows a notice, unless the last key means to go back or to quit.
     fn cancel_sequence(&mut self, pressed: &[Key]) {
         let last = pressed.last().and_then(|key| self.keymap.action(Context::Panel(self.view.focus), *key));
         if !matches!(last, Some(Action::Back | Action::Quit)) {
@@ -55,8 +55,8 @@ impl App {
         }
     }
 
-    /// Passes a key to the open overlay. `None` if there is no overlay, or if the overlay does not handle the key by
-    /// itself.
+    /// Passes a key to the open overlay. `None` if there is no overlay, or if the overlay leaves the key to the key
+    /// bindings.
     fn overlay_key(&mut self, event: KeyEvent) -> Option<Vec<Effect>> {
         let overlay = self.overlay.as_mut()?;
         if let Overlay::Prompt(prompt) = overlay
@@ -86,7 +86,7 @@ impl App {
         Vec::new()
     }
 
-    /// Closes the overlay on the key that quits. In the dialog about quitting, the key quits.
+    /// Handles the key that quits: closes the overlay. In the dialog about quitting, it quits.
     fn quit_overlay(&mut self) -> Vec<Effect> {
         let effects = match &self.overlay {
             Some(Overlay::Prompt(_)) => {

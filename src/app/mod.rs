@@ -1,8 +1,8 @@
-//! The screen as a value: messages in, effects out, and a function that draws the state.
+//! The screen as a value. It takes messages and returns effects, and a function draws its state.
 //!
-//! [`App::update`] is the only function that changes it. It has no access to files, clock or terminal; everything to be
-//! done outside is returned as [`Effect`]s. [`App::draw`] changes nothing. So every behaviour of the screen is tested
-//! without a terminal, and the same messages always give the same picture.
+//! [`App::update`] is the only function that changes the screen. It has no access to files, clock or terminal;
+//! everything to be done outside is returned as [`Effect`]s. [`App::draw`] changes nothing. So every behaviour of the
+//! screen can be tested without a terminal, and the same messages always give the same picture.
 
 pub mod action;
 mod actions;
@@ -74,7 +74,7 @@ pub struct App {
     toast: Option<Notice>,
     /// Time at which the notice appeared.
     toast_at: Timestamp,
-    /// Time of the last tick, also in a replay.
+    /// Time of the last tick, which is the real time in a replay, too.
     clock: Timestamp,
     /// The run for which records were last requested.
     watched: Option<RunId>,
@@ -123,21 +123,21 @@ impl App {
         }
     }
 
-    /// Refuses every operation, with this reason.
+    /// Makes the screen refuse every operation, with this reason.
     #[must_use]
     pub fn refusing(mut self, reason: Unavailable) -> Self {
         self.state.refusal = Some(reason);
         self
     }
 
-    /// Selects the newest run of this repository first, and shows only its deployments.
+    /// Makes the screen select the newest run of this repository first, and show only its deployments.
     #[must_use]
     pub fn at_home(mut self, repository: RepositoryId) -> Self {
         self.state.home = Some(repository);
         self
     }
 
-    /// Selects this run first.
+    /// Makes the screen select this run first.
     #[must_use]
     pub fn showing(mut self, run: RunId) -> Self {
         self.selection.select_run(Some(run));
@@ -163,7 +163,7 @@ impl App {
         self.theme.motion && self.state.active().any(|run| run.phase == Phase::Running)
     }
 
-    /// Summary of the selected run.
+    /// Returns the summary of the selected run.
     #[must_use]
     pub fn summary(&self) -> Option<&Summary> {
         self.state.summary(self.selection.run_id()?)
@@ -286,7 +286,7 @@ impl App {
         effects
     }
 
-    /// Asks for the log of the selected job of a run on a server, once it has ended.
+    /// Requests the log of the selected job of a run on a server, once the job has ended.
     fn missing_log(&mut self) -> Option<Effect> {
         let (run, job) = (self.selection.run(&self.state)?, self.selection.job(&self.state)?);
         if run.info.remote.is_none() || !job.lacks_log() {

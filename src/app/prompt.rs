@@ -1,6 +1,6 @@
 //! The text prompt at the bottom of the screen: searches the log, keeps matching lines, or filters a list.
 //!
-//! The text takes effect with every key. Enter keeps it, Esc undoes it.
+//! The text takes effect with every key. Enter keeps it; Esc undoes it.
 
 use crate::model::feed::Notice;
 use crate::store::logs::pattern::Pattern;
@@ -34,7 +34,7 @@ impl App {
         match prompt.kind {
             Kind::Search => {
                 self.panes.log.return_to(prompt.log_position);
-                // An error in an expression is shown once it is confirmed.
+                // An error in the expression is shown only when the user confirms it.
                 self.panes.log.search_for(Pattern::parse(&text, false));
             }
             Kind::Keep => self.panes.log.keep_matching(Pattern::parse(&text, true)),

@@ -1,4 +1,4 @@
-//! Replay of a past run: its records are folded up to a moment that moves forward or back at any speed.
+//! Replay of a past run. Its records are folded up to a moment that moves forward or back at any speed.
 
 use crate::model::RunInfo;
 use crate::model::{Event, Record, Timestamp};
@@ -131,7 +131,7 @@ impl App {
         }
     }
 
-    /// Folds all records up to the moment, from the first one on.
+    /// Folds all records from the first one up to the moment.
     fn rewind(&mut self) {
         let Some(replay) = &self.replay else { return };
         self.state.remove(&replay.info.id);
@@ -140,7 +140,7 @@ impl App {
         self.fold_replay();
     }
 
-    /// Folds the records up to the moment that were not folded yet.
+    /// Folds the records up to the moment, except those that are already folded.
     fn fold_replay(&mut self) {
         let Some(replay) = &self.replay else { return };
         let count = replay.records.partition_point(|record| record.at <= replay.at);

@@ -34,7 +34,7 @@ impl Default for Selection {
 }
 
 impl Selection {
-    /// Id of the selected run.
+    /// Returns the id of the selected run.
     pub(super) fn run_id(&self) -> Option<&RunId> {
         self.run.as_ref()
     }
@@ -44,17 +44,17 @@ impl Selection {
         state.run(self.run.as_ref()?)
     }
 
-    /// The selected job or step by its ids.
+    /// Returns the ids of the selected job or step.
     pub(super) fn job_selection(&self) -> Option<&JobSelection> {
         self.job.as_ref()
     }
 
-    /// Id of the selected job, or of the job of the selected step.
+    /// Returns the id of the selected job, or of the job of the selected step.
     pub(super) fn job_id(&self) -> Option<&JobId> {
         self.job.as_ref().map(|selection| &selection.job)
     }
 
-    /// The selected job, or the job of the selected step.
+    /// Returns the selected job, or the job of the selected step.
     pub(super) fn job<'s>(&self, state: &'s AppState) -> Option<&'s Job> {
         self.run(state)?.jobs.get(self.job_id()?)
     }
@@ -70,19 +70,19 @@ impl Selection {
         Some((job, step?))
     }
 
-    /// Whether the selection follows the running job and step. Selecting another one ends that.
+    /// Whether the selection follows the running job and step. It stops when the user selects another job or step.
     pub(super) fn follows(&self) -> bool {
         self.follows
     }
 
-    /// Selects a run. In a different run, no job is selected and the running step is followed.
+    /// Selects a run. If it is a different one, no job is selected and the running step is followed.
     pub(super) fn select_run(&mut self, run: Option<RunId>) {
         if run != self.run {
             *self = Self { run, ..Self::default() };
         }
     }
 
-    /// Selects a job or a step of the selected run and stays there.
+    /// Selects a job or a step of the selected run, and stops following the running step.
     pub(super) fn select(&mut self, job: JobSelection) {
         self.job = Some(job);
         self.follows = false;
@@ -99,9 +99,10 @@ impl Selection {
     }
 }
 
-/// Returns the most relevant step of a job. It is the last running step with output, as background steps come before
-/// the steps that run beside them; else the first running, failed or cancelled step. For a job on a server, whose log
-/// comes as a whole, it is then the first step of the workflow file; else the last step with output.
+/// Returns the most relevant step of a job. This is the last running step with output, because background steps come
+/// before the steps that run beside them; else the first running, failed or cancelled step; else the last step with
+/// output. For a job on a server, the first step of the workflow file comes before the last one with output, because
+/// the log of such a job arrives as a whole.
 pub(super) fn relevant_step(job: &Job) -> Option<&Step> {
     let steps = &job.steps;
     let running = || steps.iter().filter(|step| step.phase.is_active());

@@ -1,4 +1,5 @@
-//! State of the screen: all records that arrived, folded, and the commands that no record has confirmed yet.
+//! State of the screen: the state that results from all records so far, and the commands that no record has confirmed
+//! yet.
 
 use std::collections::BTreeMap;
 
@@ -38,7 +39,7 @@ pub(super) struct AppState {
     pub(super) connection: Connection,
     /// When servers are asked next.
     pub(super) polling: Option<Polling>,
-    /// Repository of the working directory, `owner/name`; `None` outside of repositories.
+    /// Repository of the working directory; `None` outside of repositories.
     pub(super) home: Option<RepositoryId>,
     /// Environments of repositories on servers.
     pub(super) environments: ServerEnvironments,
@@ -70,7 +71,7 @@ struct Listed {
     oldest: Option<RunId>,
     /// Whether the backend has older runs.
     more: bool,
-    /// Run whose older ones were requested last.
+    /// The oldest run at the time of the last request for older runs.
     requested: Option<RunId>,
 }
 
@@ -103,7 +104,7 @@ impl AppState {
         self.expected.insert(run, expected);
     }
 
-    /// Returns how long a run is expected to take, if there is a basis.
+    /// Returns how long a run is expected to take, if earlier runs allow an estimate.
     pub(super) fn expected(&self, run: &RunId) -> Option<&Expected> {
         self.expected.get(run)
     }
@@ -130,7 +131,7 @@ impl AppState {
         self.home.as_ref().is_none_or(|home| home.has(&run.info))
     }
 
-    /// A listed run.
+    /// Returns a listed run.
     pub(super) fn summary(&self, id: &RunId) -> Option<&Summary> {
         self.summaries.get(id)
     }
@@ -165,8 +166,8 @@ impl AppState {
         self.listed.more
     }
 
-    /// Returns the request for the next page of older runs. `None` if all runs are loaded, or if it was requested
-    /// already.
+    /// Returns the request for the next page of older runs. `None` if all runs are loaded, or if the page was already
+    /// requested.
     pub(super) fn request_older(&mut self) -> Option<Request> {
         let oldest = self.listed.oldest.as_ref().filter(|_| self.listed.more)?;
         if self.listed.requested.as_ref() == Some(oldest) {
@@ -176,8 +177,8 @@ impl AppState {
         Some(Request::ListMore { before: oldest.clone(), limit: PAGE })
     }
 
-    /// Adds a page of runs to the list. Summaries of followed runs are not replaced. `more`: whether there are runs
-    /// older than the last of the page.
+    /// Adds a page of runs to the list. Summaries of followed runs are not replaced. `more` tells whether there are
+    /// runs older than the last run of the page.
     pub(super) fn list(&mut self, page: Vec<Summary>, more: bool) {
         self.is_listed = true;
         self.listed.take(&page, more);

@@ -14,7 +14,7 @@ use crate::ui::theme::Theme;
 /// Maximum number of characters of a text.
 const MAX_TEXT: usize = 1000;
 
-/// Modifiers with which a key is not typed text.
+/// Modifiers of keys that do not type text.
 pub(super) const MODIFIERS: KeyModifiers = KeyModifiers::CONTROL.union(KeyModifiers::ALT);
 
 /// A text with a cursor.

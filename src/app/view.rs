@@ -79,7 +79,7 @@ impl App {
     pub fn moving_rows(&self) -> Range<u16> {
         let screen = self.screen().filter(|_| self.overlay.is_none() && self.pressed.is_empty());
         let log = screen.as_ref().and_then(|screen| screen.panel(Panel::Log)).map(frame::inside).unwrap_or_default();
-        // A long notice covers the last of them.
+        // A long notice covers the last of these rows.
         let notice = screen.zip(self.toast.as_ref()).map(|(screen, notice)| chrome::toast_rows(notice, screen.toast));
         let end = notice.map_or(log.bottom(), |notice| notice.y.min(log.bottom()));
         log.top()..end.max(log.top())

@@ -17,7 +17,7 @@ use crate::store::logs::query::LogPage;
 /// Number of lines copied on each side of an error line.
 const AROUND: u64 = 5;
 
-/// Number of lines below the cursor that are searched for a file name: compilers print it below the message.
+/// Number of lines below the cursor that are searched for a file name, because compilers print it below the message.
 const LINES_BELOW: usize = 4;
 
 impl App {
@@ -83,7 +83,7 @@ impl App {
         self.toast = Some(Notice::news(text));
     }
 
-    /// Opens the file named in the line at the cursor, else the one of an annotation of the step or job.
+    /// Opens the file named in the line at the cursor, else the file of an annotation of the step or job.
     pub(super) fn edit(&mut self) -> Vec<Effect> {
         let (Some(run), Some((file, line))) = (self.selection.run_id().cloned(), self.named_place()) else {
             self.toast = Some(Notice::bad("edit: no line or annotation here names a file"));
@@ -109,7 +109,7 @@ impl App {
         run.zip(job).map(|(run, job)| Effect::Shell { run, job, service }).into_iter().collect()
     }
 
-    /// Returns the file and line named nearest to the cursor.
+    /// Returns the file and line that are named nearest to the cursor.
     fn named_place(&self) -> Option<(String, Option<u32>)> {
         if self.view.focus == Panel::Log && !self.panes.log.follows() {
             let named = self.panes.log.texts().take(LINES_BELOW + 1).find_map(|line| place_in(&line));

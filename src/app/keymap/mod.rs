@@ -202,7 +202,7 @@ fn is_heard(binding: Context, context: Context) -> bool {
     binding == context || (binding == Context::Everywhere && matches!(context, Context::Panel(_)))
 }
 
-/// Returns why two bindings cannot both exist.
+/// Returns why two bindings cannot both exist; `None` if they can.
 fn conflict(one: &Binding, other: &Binding) -> Option<KeymapError> {
     if one.action == other.action && one.keys == other.keys {
         return None;

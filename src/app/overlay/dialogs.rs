@@ -30,7 +30,7 @@ fn names(runs: &[&Summary]) -> Vec<String> {
     lines
 }
 
-/// Returns the name of a run for questions: its number at its server, or its id here.
+/// Returns the name of a run for questions: its number on its server, or its id on this machine.
 fn address(run: &Summary) -> String {
     match &run.info.remote {
         Some(remote) => format!("{}/{}", run.info.repository, remote.id),
@@ -38,7 +38,7 @@ fn address(run: &Summary) -> String {
     }
 }
 
-/// Returns the request to delete a run, at its server if it is on one.
+/// Returns the request to delete a run. A run on a server is deleted there, too.
 fn delete(run: &Summary) -> Effect {
     match run.info.remote {
         Some(_) => submit(run, Command::Delete),
@@ -51,7 +51,7 @@ fn submit(run: &Summary, command: Command) -> Effect {
 }
 
 impl App {
-    /// Opens the list of startable workflows, and requests those of servers.
+    /// Opens the list of startable workflows, and requests the workflows of servers.
     pub(in crate::app) fn start_picker(&mut self) -> Vec<Effect> {
         self.overlay = Some(Overlay::Picker(Picker::new("Start a workflow", self.start_rows()).of_starts()));
         let run = self.summary().filter(|run| run.info.remote.is_some()).map(|run| run.info.id.clone());
@@ -64,7 +64,7 @@ impl App {
         self.starts("").chain(self.broken()).collect()
     }
 
-    /// Returns a picker of the workflow that watch mode runs, or all.
+    /// Returns a picker of the workflow that watch mode runs, with a row for all workflows.
     pub(in crate::app) fn watch_picker(&self) -> Overlay {
         let on_push = |workflow: &&StartableWorkflow| workflow.events.iter().any(|event| event == "push");
         let one = |workflow: &StartableWorkflow| {

@@ -1,4 +1,4 @@
-//! A form with the inputs of a workflow that is started.
+//! A form with the inputs of a workflow that is to be started.
 
 use crossterm::event::{KeyCode, KeyEvent};
 use ratatui::buffer::Buffer;
@@ -16,7 +16,7 @@ use crate::ui::theme::Hue;
 
 use super::Outcome;
 
-/// Choice of the sandbox that leaves it to the settings.
+/// Choice of the sandbox that uses the one from the settings.
 const AS_CONFIGURED: &str = "as configured";
 
 /// Maximum width of field names in columns.
@@ -35,7 +35,7 @@ pub(in crate::app) struct Form {
     secrets: Vec<(String, bool)>,
     /// Index of the focused field.
     selected: usize,
-    /// Whether the user tried to start while a field was invalid.
+    /// Whether the user tried to start the workflow while a field was invalid.
     tried: bool,
 }
 
@@ -178,7 +178,8 @@ impl Form {
         Outcome::Stays
     }
 
-    /// Returns the request to start, or selects the first invalid field and returns `None`.
+    /// Returns the request to start the workflow. If a field is invalid, selects the first such field and returns
+    /// `None`.
     fn confirm(&mut self) -> Option<Effect> {
         self.tried = true;
         if let Some(at) = self.fields.iter().position(|field| field.fault().is_some()) {

@@ -67,7 +67,7 @@ impl Question {
         Outcome::Stays
     }
 
-    /// Returns the effects of the answer that only quits, if there is one.
+    /// Returns the effects of the answer that quits and does nothing else, if there is such an answer.
     pub(in crate::app) fn quits(&self) -> Option<Vec<Effect>> {
         let quits = self.choices.iter().find(|choice| choice.effects == [Effect::Quit]);
         quits.map(|choice| choice.effects.clone())

@@ -17,7 +17,7 @@ use crate::ui::theme::Hue;
 
 use super::{Outcome, input_row, mark_selected};
 
-/// Key that approves. Enter alone does not: it is pressed too easily.
+/// Key that approves. Enter alone does not approve, because it is pressed too easily.
 const APPROVE: char = 'A';
 
 /// Key that rejects.
@@ -96,7 +96,7 @@ impl ReviewBox {
         Self { runs, rows, comment: TextInput::default(), selected, confirmation: None, fault: None }
     }
 
-    /// Updates the environments: others may have answered, or a timer may have ended.
+    /// Updates the environments, because another person may have answered, or a timer may have ended.
     pub(in crate::app) fn refresh(&mut self, state: &AppState) {
         let at = self.line();
         let before = std::mem::replace(&mut self.rows, rows(state, &self.runs));

@@ -20,7 +20,7 @@ use super::{Outcome, input_row};
 /// Text that confirms a rollback of an environment that is not guarded.
 const YES: &str = "yes";
 
-/// Maximum number of commits to list; further ones are only counted.
+/// Maximum number of commits to list. The others are only counted.
 const MAX_COMMITS: usize = 12;
 
 /// The rollback and the typed confirmation.

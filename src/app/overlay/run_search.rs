@@ -1,4 +1,4 @@
-//! A search in all logs of a run: lines are found while the text is typed, and Enter goes to the selected one.
+//! A search in all logs of a run. Lines are found while the text is typed, and Enter goes to the selected line.
 
 use crossterm::event::{KeyCode, KeyEvent};
 use ratatui::buffer::Buffer;
@@ -28,7 +28,7 @@ const MAX_HIGHLIGHTS: usize = 8;
 #[derive(Clone, Debug)]
 pub(in crate::app) struct RunSearchBox {
     input: TextInput,
-    /// Whether the text is that of the previous search: the first typed character replaces it.
+    /// Whether the text is that of the previous search. The first typed character then replaces it.
     is_previous: bool,
     /// The logs to search in order: their lengths, and the names of their jobs and steps.
     logs: Vec<(LogKey, u64, String)>,
@@ -50,7 +50,7 @@ struct Hit {
 }
 
 impl RunSearchBox {
-    /// Returns a search in the output of a run's steps up to now.
+    /// Returns a search in the output that the steps of a run have printed so far.
     pub(in crate::app) fn new(run: &Run, text: String, theme: Theme) -> Self {
         let steps = run.jobs.values().flat_map(|job| job.steps.iter().map(move |step| (job, step)));
         let with_output = steps.filter(|(_, step)| step.lines > 0);

@@ -1,4 +1,4 @@
-//! The trust question: whether a repository may run on this machine, with everything that would run.
+//! The trust question: whether a repository may run on this machine. Shows everything that would run.
 
 use crossterm::event::{KeyCode, KeyEvent};
 use ratatui::buffer::Buffer;
@@ -17,13 +17,13 @@ use crate::ui::theme::Hue;
 
 use super::Outcome;
 
-/// Key that trusts the repository. Enter does not: it is pressed too easily.
+/// Key that trusts the repository. Enter does not, because it is pressed too easily.
 const YES: char = 'y';
 
 /// Key that refuses.
 const NO: char = 'n';
 
-/// The key that shows everything, or only the summary again.
+/// Key that switches between the summary and the full preview.
 const WHOLE: char = 'v';
 
 /// Rows of the answers, and the empty row above them.

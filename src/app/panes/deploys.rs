@@ -1,5 +1,5 @@
-//! 6 Deploys: the environments of jobs, and the latest deployment to each in the listed runs. Inside a repository, only
-//! its runs count.
+//! Panel 6, Deploys: the environments of jobs, and the latest deployment to each of them in the listed runs. Inside a
+//! repository, only the runs of that repository count.
 //!
 //! If the selected run is on a server, the pane shows the environments of its repository as the server reports them:
 //! what is live, since when, and how far behind the default branch. They are requested while the pane is on the screen.
@@ -28,11 +28,11 @@ use crate::ui::theme::Hue;
 use super::list::{ListRow, filter_chip};
 use super::{Cx, Pane, empty, keep_visible, motion};
 
-/// Maximum number of runs that are searched for deployments. Older ones are left out, as each page of runs takes
+/// Maximum number of runs that are searched for deployments. Older runs are left out, because each page of runs takes
 /// memory.
 const MAX_RUNS: usize = 2_000;
 
-/// How old the environments of a server may be while the pane has the focus, and while it is only on the screen.
+/// Maximum age of the environments of a server while the pane has the focus, and while it is only on the screen.
 const MAX_AGES: [Duration; 2] = [Duration::from_mins(1), Duration::from_mins(5)];
 
 /// The list of environments.
@@ -123,7 +123,7 @@ impl Deploys {
         for (y, (number, row)) in (area.y..area.bottom()).zip(rows.iter().enumerate().skip(self.offset)) {
             let newest = row.deployments.first();
             let phase = newest.map_or(Phase::Done(Conclusion::Neutral), |newest| newest.state.phase(&row.name));
-            // First, as it is what to act on.
+            // The pending deployment comes first, because the user may act on it.
             let pending = row
                 .pending()
                 .map(|newest| format!("{} {}", newest.release.name(), newest.state.word().replace('_', " ")));
@@ -161,7 +161,7 @@ impl Deploys {
                     let reviewers = run.reviews.iter().find(is_here).map(|review| review.reviewers.join(", "));
                     let reviewers = reviewers.filter(|names| !names.is_empty());
                     let review = reviewers.map_or("needs review".to_owned(), |names| format!("review by {names}"));
-                    // First, as it is what to act on.
+                    // The review comes first, because the user may act on it.
                     parts.insert(0, review);
                     parts.extend(live.map(|(live, _)| format!("live {}", version(live))));
                 }
@@ -220,7 +220,7 @@ impl Deploys {
         Some((repository, *known.get(self.at(&rows))?))
     }
 
-    /// Returns the environments that match the filter: those of the server if it has reported them, else those in runs.
+    /// Returns the environments that match the filter: those of the server if it has reported any, else those in runs.
     fn listed<'s>(&self, state: &'s AppState, selection: &Selection) -> Rows<'s> {
         if let Some((_, known)) = on_server(state, selection) {
             let holds = |row: &&ServerEnvironment| {

@@ -1,4 +1,4 @@
-//! 7 Events: events of the selected run and those outside of any run, newest first.
+//! Panel 7, Events: events of the selected run and events outside of any run, newest first.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -64,7 +64,7 @@ impl Pane for Events {
 }
 
 impl Events {
-    /// Returns the events of the selected run and those outside of any run that match the filter, newest first.
+    /// Returns the events that match the filter and belong to the selected run or to no run, newest first.
     fn listed<'s>(&'s self, state: &'s AppState, selection: &'s Selection) -> impl Iterator<Item = &'s EventEntry> {
         let run = selection.run_id();
         let matches = move |entry: &&EventEntry| {

@@ -1,4 +1,4 @@
-//! 3 Jobs: the jobs of the selected run, and the steps of the selected job below it.
+//! Panel 3, Jobs: the jobs of the selected run, and the steps of the selected job below it.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -28,20 +28,20 @@ pub(in crate::app) struct Jobs {
     offset: usize,
 }
 
-/// Indents of a leg below its heading, and of a step below its job, in columns.
+/// Indent in columns of a leg below its heading, and of a step below its job.
 const LEG: u16 = 2;
 const STEP: u16 = 3;
 
 /// A row of the list.
 enum Row<'r> {
     Job(&'r Job),
-    /// Legs of a matrix with the same result, in place of their rows.
+    /// Legs of a matrix with the same result, which share this row.
     Legs(Vec<&'r Job>),
-    /// The heading of such legs while one of them is selected: their rows follow.
+    /// The heading of such legs while one of them is selected. The rows of the legs follow.
     Heading(Vec<&'r Job>),
     /// One of the legs below a heading.
     Leg(&'r Job),
-    /// A step of a job in a row with this indent.
+    /// A step of a job, and the indent of its row in columns.
     Step(&'r Job, &'r Step, u16),
 }
 
@@ -177,7 +177,7 @@ impl Pane for Jobs {
                     let longest = jobs.iter().max_by_key(took).unwrap_or(&jobs[0]);
                     draw_job((longest, &title, expected), (&remark, style), (0, tab), selected, cx, line, buffer);
                 }
-                // The heading has the reason.
+                // The heading already shows the reason.
                 Row::Leg(job) => {
                     draw_job((job, &job.name, expected), ("", Style::new()), (LEG, tab), selected, cx, line, buffer);
                 }
@@ -188,7 +188,7 @@ impl Pane for Jobs {
 }
 
 impl Jobs {
-    /// Shows all jobs again.
+    /// Removes the filter, so that all jobs are shown.
     pub(in crate::app) fn clear_filter(&mut self) {
         self.filter.clear();
     }
@@ -204,7 +204,7 @@ impl Jobs {
         }
     }
 
-    /// Returns the jobs that match the filter, with the steps of the selected one below it. Legs of a matrix with the
+    /// Returns the jobs that match the filter, and the steps of the selected job below it. Legs of a matrix with the
     /// same result share a row.
     fn rows<'r>(&self, run: &'r Run, selection: &Selection) -> Vec<Row<'r>> {
         let mut rows = Vec::new();
@@ -234,12 +234,12 @@ impl Jobs {
     }
 }
 
-/// The selected row.
+/// Returns the index of the selected row.
 fn at(rows: &[Row], selection: &Selection) -> usize {
     rows.iter().position(|row| row.is_selected(selection)).unwrap_or_default()
 }
 
-/// Draws a row with the state of a job, its time, and how long it is expected to take in all.
+/// Draws a row with the state of a job, its time, and its expected total duration.
 fn draw_job(
     (job, name, expected): (&Job, &str, Option<&Expected>),
     (remark, remark_style): (&str, Style),
@@ -294,7 +294,7 @@ fn draw_step(step: &Step, indent: u16, selected: bool, cx: &Cx, area: Rect, buff
     row.draw(cx, area, buffer);
 }
 
-/// Returns the time from start to end, or to now before the end.
+/// Returns the time from start to end, or up to now before the end.
 fn took(started: Option<Timestamp>, finished: Option<Timestamp>, state: &AppState) -> String {
     started.map(|started| text::spent(started, finished, state.now)).unwrap_or_default()
 }
@@ -336,12 +336,12 @@ fn remark(job: &Job, run: &Run, cx: &Cx) -> (String, Style) {
     }
 }
 
-/// Returns the most relevant job and step: a running one; in a completed run a failed one; else the previous one; else
+/// Returns the most relevant job and step: a running one; in a completed run, a failed one; else the previous one; else
 /// the job that started last, or the first job of a completed run.
 fn current(run: &Run, previous: Option<&JobId>) -> Option<JobSelection> {
     let previous = previous.and_then(|job| run.jobs.get(job));
     let bad = |job: &&Job| job.phase.conclusion().is_some_and(Conclusion::is_bad);
-    // A job that calls a workflow has no steps: the jobs that it calls do its work.
+    // A job that calls a workflow has no steps of its own, because the called jobs do the work.
     let runs = |job: &&Job| job.phase.is_active() && !job.steps.is_empty();
     let job = previous
         .filter(|job| runs(job))
@@ -360,7 +360,7 @@ pub(in crate::app) fn any_failed(run: &Run) -> bool {
     run.jobs.values().any(|job| has_failed(&job.phase) || job.steps.iter().any(|step| has_failed(&step.phase)))
 }
 
-/// Returns the failed step after or before the selection, or the job that failed without one. Wraps around.
+/// Returns the failed step after or before the selection, or a job that failed without a failed step. Wraps around.
 pub(in crate::app) fn next_failed(run: &Run, from: Option<&JobSelection>, forward: bool) -> Option<JobSelection> {
     let mut failed = Vec::new();
     let mut before = 0;

@@ -1,19 +1,20 @@
 //! The panes, and the dispatch of messages and actions to them.
 //!
-//! A pane has scroll positions, its filter, and selections that no other pane shows. The [`Selection`] is shared by all
-//! panes. After every message [`Panes::sync`] updates them to the state, so that drawing changes nothing.
+//! A pane has scroll positions, a filter, and selections that no other pane shows. All panes share the [`Selection`].
+//! After every message, [`Panes::sync`] updates the panes to the state, so that drawing changes nothing.
 //!
 //! # Adding a pane
 //!
-//! Three files:
+//! A new pane changes three files:
 //!
 //! 1. A file of this folder: a type that implements [`Pane`]. Only `act` and `draw` have no default.
-//! 2. `ui/layout.rs`: a variant of [`Panel`], a row of `PANELS` (name, action, key, help line), and the area of the panel on each
+//! 2. `ui/layout.rs`: a variant of [`Panel`], a row of `PANELS` (name, action, key, help line), and the area of the
+//! panel on each
 //!    size of screen.
 //! 3. This file: the module, a field of [`Panes`], and a line in [`Panes::get`] and [`Panes::get_mut`].
 //!
-//! Keys, mouse, filter prompt, borders, help and `cuelight keys` follow from these; the table in `assets/keys.md` is that of
-//! a test, which prints it if it differs. What the pane shows comes from [`AppState`].
+//! Keys, mouse, filter prompt, borders, help and `cuelight keys` follow from these. A test prints the new table for
+//! `assets/keys.md`. The pane shows data from [`AppState`].
 
 mod deploys;
 mod events;
@@ -100,7 +101,7 @@ pub(super) trait Pane {
         false
     }
 
-    /// Returns the panel that `back` leads to.
+    /// Returns the panel that the action "back" leads to.
     fn parent(&self) -> Option<Panel> {
         Some(Panel::Runs)
     }
@@ -171,7 +172,8 @@ impl Panes {
         PANELS.iter().any(|info| self.get(info.panel).needs_older_runs(&cx(info.panel)))
     }
 
-    /// Updates every pane after a change. Runs and Jobs come first: they move the selection that the others show.
+    /// Updates every pane after a change. Runs and Jobs come first, because they move the selection that the other
+    /// panes show.
     pub(super) fn sync<'a>(&mut self, cx: impl Fn(Panel) -> Cx<'a>, selection: &mut Selection) -> Vec<Effect> {
         const FIRST: [Panel; 2] = [Panel::Runs, Panel::Jobs];
         let others = PANELS.iter().map(|info| info.panel).filter(|panel| !FIRST.contains(panel));

@@ -30,7 +30,8 @@ const KEYS: [(&str, Key); 8] = [
     ("since", Key::Since),
 ];
 
-/// A filter that was typed. A condition holds as soon as its value begins to: filters apply while they are typed.
+/// A filter that the user typed. A value also matches if it is only a part or the beginning of what the run has,
+/// because filters apply while they are typed.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct RunFilter {
     /// Conditions: the key, the value in lower case, and both as they were typed.
@@ -40,7 +41,7 @@ pub(super) struct RunFilter {
 }
 
 impl RunFilter {
-    /// Parses the text of a filter. A word with an unknown key is a word like others.
+    /// Parses the text of a filter. A word with an unknown key is treated like any other word.
     pub(super) fn parse(text: &str) -> Self {
         let mut filter = Self::default();
         for word in text.split_whitespace() {
@@ -54,7 +55,7 @@ impl RunFilter {
         filter
     }
 
-    /// Whether a run has all words and meets all conditions.
+    /// Whether a run contains all words and meets all conditions.
     pub(super) fn matches(&self, run: &Summary, now: Timestamp) -> bool {
         let actor = run.info.remote.as_ref().map_or("", |remote| remote.actor.as_str());
         let holds = |text: &str, part: &str| text.to_lowercase().contains(part);
@@ -63,7 +64,7 @@ impl RunFilter {
             Key::Workflow => holds(&run.name, value) || holds(file_name(&run.info.workflow), value),
             Key::Branch => holds(&run.info.ref_name, value),
             Key::Event => run.info.event.starts_with(value),
-            // A run that has ended is `completed`, too.
+            // A run that has ended also counts as `completed`.
             Key::Status => {
                 run.phase.word().starts_with(value) || (run.phase.is_done() && "completed".starts_with(value))
             }

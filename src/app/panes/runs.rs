@@ -1,4 +1,4 @@
-//! 1 Runs: the runs on this machine and on servers, newest first.
+//! Panel 1, Runs: the runs on this machine and on servers, newest first.
 
 use std::collections::BTreeSet;
 
@@ -65,7 +65,7 @@ impl Pane for Runs {
         !std::mem::take(&mut self.marked).is_empty()
     }
 
-    /// Whether less than a screenful is left below the visible rows.
+    /// Whether fewer rows than a screenful are left below the visible ones.
     fn needs_older_runs(&self, cx: &Cx) -> bool {
         self.listed(cx.state).nth(self.offset + 2 * cx.rows()).is_none()
     }
@@ -87,7 +87,8 @@ impl Pane for Runs {
         }
     }
 
-    /// Returns the numbers of marked and of active runs, and the number of listed ones while there are older ones.
+    /// Returns the numbers of marked and of active runs. While there are older runs, also returns the number of listed
+    /// ones.
     fn title_suffix(&self, cx: &Cx, _: &Selection) -> String {
         let active = Some(cx.state.active().count()).filter(|count| *count > 0).map(|count| format!("{count} running"));
         let more = cx.state.has_older().then(|| format!("{}+", text::count(cx.state.summaries().count() as u64)));
@@ -168,7 +169,7 @@ impl Runs {
 
     /// Returns the run to select while no run is selected, or after the selected one was removed.
     fn replacement(&self, state: &AppState, removed: Option<&RunId>) -> Option<RunId> {
-        // The run that moved into the row of the removed one, or the last.
+        // This is the run that moved into the row of the removed one, or the last run.
         let listed: Vec<&Summary> = self.listed(state).collect();
         let next = listed.get(self.row.min(listed.len().saturating_sub(1))).map(|run| run.info.id.clone());
         let newest = || {

@@ -1,4 +1,4 @@
-//! 5 Services: the service containers of the selected run's jobs.
+//! Panel 5, Services: the service containers of the selected run's jobs.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

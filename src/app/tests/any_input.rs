@@ -41,7 +41,7 @@ fn anything() -> impl Strategy<Value = Msg> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
-    /// Drawing never panics, whatever the messages, their order and the size.
+    /// Drawing never panics, whatever the messages, their order and the size of the screen.
     #[test]
     fn there_is_always_a_picture(messages in prop::collection::vec(anything(), 1..60), ascii in any::<bool>()) {
         let glyphs = if ascii { Glyphs::Ascii } else { Glyphs::Unicode };

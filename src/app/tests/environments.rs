@@ -50,7 +50,7 @@ fn asks(driver: &mut Driver) -> usize {
 #[test]
 fn the_environments_of_the_selected_runs_server_are_asked_for_and_shown() {
     let mut driver = on_server(120, 40, Glyphs::Unicode);
-    // Once at the start, and once when the panel got the focus minutes later.
+    // The environments were requested at the start, and again when the panel got the focus minutes later.
     assert_eq!(asks(&mut driver), 2);
     driver.press(",b");
     assert!(driver.shows("roll-back: no environment on a server is selected"), "{}", driver.screen());
@@ -67,7 +67,7 @@ fn the_environments_of_the_selected_runs_server_are_asked_for_and_shown() {
             }
         }
     }
-    // They are asked for again when they are old, and when the run has ended.
+    // They are requested again when they are old, and when the run has ended.
     driver.send(Msg::Tick(Timestamp(START + 230_000)));
     assert_eq!(asks(&mut driver), 0);
     driver.send(Msg::Tick(Timestamp(START + 270_000)));

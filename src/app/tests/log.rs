@@ -31,7 +31,7 @@ fn a_hostile_log_stays_in_its_pane() {
     lines.push("\x1b[?1049l\x1bc\x1b[6n\r\rshort".to_owned());
     lines.push("\u{0}\u{7}\u{8}\u{9b}31m".to_owned());
     driver.log("security", 2, lines);
-    // To another step and back, so that the log is loaded again.
+    // Go to another step and back, so that the log is loaded again.
     driver.press("kj");
     let after = driver.screen();
     let outside = |screen: &str| {

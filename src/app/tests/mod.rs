@@ -307,7 +307,7 @@ fn older_runs_are_requested_once_the_list_is_shown_to_its_end() {
     assert_eq!(requested(&mut driver), [older(300)]);
     driver.feed(page(250..300, false)).press("ggG");
     assert_eq!(requested(&mut driver), [], "there are no older runs");
-    // A filter that matches few rows needs all runs.
+    // A filter that matches few rows requires all runs.
     let mut driver = Driver::new(80, 24, Theme::default());
     driver.feed(page(500..700, true)).press("1/nothing");
     assert_eq!(requested(&mut driver), [older(500)]);

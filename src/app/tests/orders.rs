@@ -245,7 +245,7 @@ fn an_untrusted_repository_is_shown_before_anything_starts() {
     assert!(!driver.shows("Not trusted"));
     driver.feed(untrusted(8)).press("y");
     assert_eq!(driver.asked(), [Effect::Request(Request::Trust { question: 8 })]);
-    // An open overlay is not interrupted.
+    // A question does not interrupt an open overlay.
     driver.press(":");
     driver.feed(untrusted(9));
     assert!(driver.shows("Do or go to") && driver.shows("not started:"), "{}", driver.screen());

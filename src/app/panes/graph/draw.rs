@@ -56,10 +56,10 @@ impl Graph {
     }
 
     /// Returns the highlighted nodes and edges: the critical path, or everything connected to the selected node. `None`
-    /// if nothing is highlighted, so that nothing is dimmed.
+    /// if nothing is highlighted; then nothing is dimmed either.
     fn lit(&self, run: &Run, at: Option<usize>, now: Timestamp) -> Option<Lit> {
         if self.critical {
-            // The path also goes through groups that are not shown.
+            // The path also leads through groups that are not shown.
             let shown = |node: usize| {
                 let job = self.all[node].jobs.first()?;
                 self.groups.iter().position(|group| group.jobs.contains(job))
@@ -84,7 +84,7 @@ impl Graph {
         let label = label(group, run, self.detail, cx);
         let label = text::clip(&label, usize::from(node.width.saturating_sub(2)), cx.theme.ellipsis());
         pen.put((x + 2, y), node.width - 2, &label, fade);
-        // Columns that the time does not need continue the edge.
+        // The edge continues through columns that the time does not need.
         let end = x + 2 + text::columns(&label);
         let goes_on = self.layout.needs.iter().any(|needs| needs.contains(&index));
         if goes_on && end + 1 < x + node.width + 1 {
@@ -113,7 +113,7 @@ impl Graph {
         }
     }
 
-    /// Draws one glyph for each layer, of the worst state in it, with those on the screen in brackets.
+    /// Draws one glyph for each layer, for the worst state in it. Brackets enclose the layers that are on the screen.
     fn map(&self, cx: &Cx, run: &Run, area: Rect, buffer: &mut Buffer) {
         let shown = |layer: usize| {
             let first = self.layout.columns[layer];

@@ -22,7 +22,8 @@ pub(super) struct Group {
     pub(super) folded: bool,
 }
 
-/// Returns the groups of a run, in the order of the file. Unfolded, every job but the callers is a separate group.
+/// Returns the groups of a run, in the order of the file. Without folding, every job except callers is a separate
+/// group.
 pub(super) fn groups(run: &Run, folded: bool) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     let mut of_job: HashMap<&JobId, usize> = HashMap::new();
@@ -31,7 +32,7 @@ pub(super) fn groups(run: &Run, folded: bool) -> Vec<Group> {
     let mut of_legs = HashMap::new();
     let callers: HashSet<&JobId> = run.jobs.values().filter_map(|job| job.caller.as_ref()).collect();
     for job in run.jobs.values() {
-        // Unfolded, the called jobs replace their caller.
+        // Without folding, the called jobs replace their caller.
         if !folded && callers.contains(&job.id) {
             continue;
         }
@@ -64,7 +65,7 @@ pub(super) fn groups(run: &Run, folded: bool) -> Vec<Group> {
     groups
 }
 
-/// Resolves needs to groups. Unfolded, the caller of a workflow has no group.
+/// Resolves needs to groups. Without folding, the caller of a workflow has no group.
 struct Needed<'r> {
     run: &'r Run,
     folded: bool,
@@ -72,7 +73,7 @@ struct Needed<'r> {
 }
 
 impl Needed<'_> {
-    /// Returns the groups that a job needs. Jobs of a called workflow without needs have those of their caller.
+    /// Returns the groups that a job needs. A job of a called workflow without needs has the needs of its caller.
     fn by(&self, job: &Job) -> Vec<usize> {
         let mut needs: Vec<usize> = job.needs.iter().flat_map(|need| self.groups_of(need)).collect();
         let caller = job.caller.as_ref().filter(|_| !self.folded && needs.is_empty());
@@ -95,8 +96,8 @@ impl Needed<'_> {
 /// Minimum number of siblings that are joined into one node.
 const MIN_SIBLINGS: usize = 4;
 
-/// Returns the groups with siblings joined: those with the same needs and the same dependants. `None` if there are no
-/// siblings.
+/// Returns the groups after joining siblings, which are groups with the same needs and the same dependants. `None` if
+/// there are no siblings.
 pub(super) fn with_siblings(groups: &[Group]) -> Option<Vec<Group>> {
     let mut dependants = vec![Vec::new(); groups.len()];
     for (index, group) in groups.iter().enumerate() {
@@ -150,7 +151,7 @@ impl Group {
         if called.is_empty() { jobs } else { called }
     }
 
-    /// Returns the state of the group: the worst of its jobs, else a running or waiting one.
+    /// Returns the state of the group: the worst conclusion of its jobs, else the state of a running or waiting job.
     pub(super) fn phase(&self, run: &Run) -> Phase {
         let members = self.members(run);
         let all = |wanted: &dyn Fn(&Phase) -> bool| members.iter().all(|job| wanted(&job.phase));
@@ -162,7 +163,7 @@ impl Group {
             return phase.clone();
         }
         if let Some(phase) = any(&Phase::is_active).or_else(|| any(&|phase| !phase.is_done())) {
-            // A group that has completed in part is running.
+            // A group of which some jobs have ended is running.
             let begun = any(&Phase::is_done).is_some();
             return if begun && !phase.is_active() { Phase::Running } else { phase.clone() };
         }
@@ -175,7 +176,7 @@ impl Group {
         }
     }
 
-    /// Whether the group has failed. A cancelled group has not.
+    /// Whether the group has failed. A cancelled group has not failed.
     pub(super) fn has_failed(&self, run: &Run) -> bool {
         has_failed(&self.phase(run))
     }
@@ -191,10 +192,10 @@ impl Group {
         self.members(run).iter().any(|job| job.attempt == attempt)
     }
 
-    /// Returns the start of the first member, and the end of the last once all have ended. `None` before a member has
-    /// started.
+    /// Returns the start of the first member. If all members have ended, also returns the end of the last one. `None`
+    /// before a member has started.
     pub(super) fn times(&self, run: &Run) -> Option<(Timestamp, Option<Timestamp>)> {
-        // Members kept from an earlier attempt took no time in this one.
+        // Members kept from an earlier attempt did not run in this one.
         let mut members = self.members(run);
         let latest = members.iter().map(|job| job.attempt).max();
         members.retain(|job| Some(job.attempt) == latest);
@@ -203,15 +204,14 @@ impl Group {
         Some((started, members.iter().filter_map(|job| job.finished).max().filter(|_| done)))
     }
 
-    /// Returns the row below a single job that waits for a review: who reviews it.
+    /// Returns the row with the reviewers below a single job that waits for a review.
     pub(super) fn review(&self, run: &Run) -> Option<String> {
         let review = run.review_of(self.jobs.first().and_then(|job| run.jobs.get(job)).filter(|_| !self.folded)?)?;
         let reviewers = review.reviewers.join(", ");
         Some(if reviewers.is_empty() { "needs review".to_owned() } else { format!("review by {reviewers}") })
     }
 
-    /// Returns the failed members and those that wait for a review, to list below the group, and how many more there
-    /// are.
+    /// Returns the members to list below the group, which failed or wait for a review, and the number of further ones.
     pub(super) fn wrong<'r>(&self, run: &'r Run) -> (Vec<&'r Job>, usize) {
         if !self.folded {
             return (Vec::new(), 0);

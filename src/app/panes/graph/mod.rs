@@ -1,7 +1,8 @@
-//! 2 Graph: the jobs of the selected run as a graph of their needs.
+//! Panel 2, Graph: the jobs of the selected run as a graph of their needs.
 //!
-//! The layout depends on structure alone and is cached until that changes; states only change colours. The node of the
-//! job selected in the Jobs pane is selected: everything connected to it is highlighted, and the rest is dimmed.
+//! The layout depends only on the structure and is cached until the structure changes; a state only changes colours.
+//! The node of the job selected in the Jobs pane is selected: everything connected to it is highlighted, and the rest
+//! is dimmed.
 
 mod draw;
 mod groups;
@@ -23,8 +24,8 @@ use super::{Cx, Pane, keep_visible, motion};
 pub use draw::picture;
 use groups::{Group, groups, with_siblings};
 
-/// Minimum width of the graph in columns. In a narrower pane the jobs are an indented list. On a screen of 100 columns
-/// the pane is wider than this.
+/// Minimum width of the graph in columns. A narrower pane shows the jobs as an indented list. On a screen of 100
+/// columns, the pane is wider than this.
 const GRAPH_FROM: u16 = 56;
 
 /// Columns left free on both sides.
@@ -39,7 +40,7 @@ const MAX_NAME: u16 = 200;
 /// Maximum widths of names in columns, tried one after the other until the graph fits.
 const SHORTER: [u16; 7] = [60, 36, 26, 19, 14, 10, 6];
 
-/// Maximum number of nodes of a graph that is shown in full although jobs have failed.
+/// Maximum number of nodes of a graph that is still shown in full after a job has failed.
 const MANY: usize = 100;
 
 /// Detail of a node.
@@ -54,7 +55,8 @@ enum Detail {
     Glyph,
 }
 
-/// Input of a layout: all nodes in full detail, the same with siblings joined, and the available columns and rows.
+/// Input of a layout: all nodes in full detail, the same nodes with siblings joined, and the available columns and
+/// rows.
 type Shape = (Vec<Node>, Option<Vec<Node>>, (u16, u16));
 
 /// The view of the graph.
@@ -63,7 +65,7 @@ pub(in crate::app) struct Graph {
     filter: String,
     offset: (u16, u16),
     unfolded: bool,
-    /// The user's choice to show only failed nodes. Until then it depends on the number of nodes.
+    /// The user's choice to show only failed nodes; `None` before the user chose, when the number of nodes decides.
     failed_only: Option<bool>,
     /// Whether the critical path is highlighted instead of the nodes connected to the selected job.
     critical: bool,
@@ -112,7 +114,7 @@ impl Pane for Graph {
         Some(&mut self.filter)
     }
 
-    /// Returns what is left out, and the duration of the critical path.
+    /// Describes what is left out, and the duration of the critical path.
     fn title_suffix(&self, cx: &Cx, selection: &Selection) -> String {
         let Some(run) = selection.run(cx.state) else { return String::new() };
         // If only glyphs fit, the border shows the name of the selected job.
@@ -138,7 +140,7 @@ impl Pane for Graph {
 }
 
 impl Graph {
-    /// Returns the target of a motion.
+    /// Returns the job that a motion leads to.
     fn motion(&self, action: Action, run: &Run, selected: Option<&JobId>, rows: usize) -> Option<JobId> {
         if self.is_list() {
             let jobs = tree::jobs(run, &self.filter);
@@ -201,7 +203,7 @@ impl Graph {
         self.groups[hit].jobs.first().cloned()
     }
 
-    /// Updates the picture after a change of the run. `size` is the available columns and rows.
+    /// Updates the picture after a change of the run. `size` is the number of available columns and rows.
     fn show(&mut self, run: Option<&Run>, selected: Option<&JobId>, size: (u16, u16)) {
         let size = (size.0.saturating_sub(2 * MARGIN), size.1);
         self.area = size;
@@ -232,8 +234,8 @@ impl Graph {
         self.scroll(selected, size);
     }
 
-    /// Updates the layout if the nodes have changed, in the most detail that fits. Siblings are joined into one node if
-    /// the picture would be higher than the pane otherwise.
+    /// Updates the layout if the nodes have changed, with the most detail that fits. Siblings are joined into one node
+    /// if the picture would otherwise be higher than the pane.
     fn lay_out(&mut self, run: &Run) {
         let folded = if self.unfolded { None } else { with_siblings(&self.groups) };
         let whole = |groups: &[Group]| groups.iter().map(|group| node(group, run, Detail::Full)).collect::<Vec<_>>();
@@ -251,7 +253,7 @@ impl Graph {
         }
     }
 
-    /// Computes the layout in the most detail that fits.
+    /// Computes the layout with the most detail that fits.
     fn draw_nodes(&mut self, run: &Run) {
         let short = SHORTER.iter().map(|columns| Detail::Short(*columns));
         for detail in std::iter::once(Detail::Full).chain(short).chain([Detail::Glyph]) {
@@ -270,8 +272,8 @@ impl Graph {
         (self.layout.places.as_ptr(), self.layout.places.len())
     }
 
-    /// Whether only failed nodes are shown, with the nodes that lead to them or that they block: the user's choice, or
-    /// by default a large graph with failures.
+    /// Whether only failed nodes are shown, with the nodes that lead to them or that they block. The user's choice
+    /// decides; by default, this is the case for a large graph with failures.
     fn wants_failed_only(&self) -> bool {
         self.failed_only.unwrap_or(self.all.len() > MANY && self.failed)
     }

@@ -26,7 +26,7 @@ pub(super) struct Critical {
 }
 
 impl Critical {
-    /// Returns the visible nodes, as `shown` maps them, and the edges between them.
+    /// Returns the visible nodes of the path, as `shown` maps them, and the edges between them.
     pub(super) fn lit(&self, shown: impl Fn(usize) -> Option<usize>) -> Lit {
         let nodes: Vec<usize> = self.nodes.iter().filter_map(|node| shown(*node)).collect();
         let needs = nodes.windows(2).map(|pair| (pair[0], pair[1])).collect();
@@ -34,16 +34,16 @@ impl Critical {
     }
 }
 
-/// Returns the critical path by measured time: from the node that ended last (a running one ends now) back to its need
-/// that ended last, and so on. `None` before a node has started.
+/// Returns the critical path by measured time. It leads from the node that ended last (a running node ends now) back to
+/// the need of that node that ended last, and so on. `None` before a node has started.
 pub(super) fn critical(groups: &[Group], run: &Run, now: Timestamp) -> Option<Critical> {
-    // Nodes kept from an earlier attempt took no time in this one.
+    // Nodes kept from an earlier attempt did not run in this one.
     let times: Vec<_> = groups.iter().map(|group| group.times(run).filter(|_| group.is_of(run.attempt, run))).collect();
     let end = |node: &usize| times[*node].map(|(_, end)| end.unwrap_or(now));
     let last = |nodes: &mut dyn Iterator<Item = usize>| {
         nodes.filter(|node| times[*node].is_some()).min_by_key(|node| Reverse(end(node)))
     };
-    // A node that never started delayed nothing itself, but its needs did.
+    // A node that never started delayed nothing itself, but its needs may have.
     let needs = |node: usize| {
         let (mut found, mut todo, mut seen) = (Vec::new(), groups[node].needs.clone(), HashSet::new());
         while let Some(need) = todo.pop() {
@@ -56,7 +56,7 @@ pub(super) fn critical(groups: &[Group], run: &Run, now: Timestamp) -> Option<Cr
     };
     let mut nodes = vec![last(&mut (0..groups.len()))?];
     while let Some(before) = nodes.last().and_then(|at| last(&mut needs(*at).into_iter())) {
-        // A cycle of needs would never end.
+        // Without this check, a cycle of needs would never end.
         if nodes.contains(&before) {
             break;
         }

@@ -1,4 +1,4 @@
-//! The graph in a narrow pane: every job once, below the first job that it needs.
+//! The graph in a narrow pane: each job appears once, below the first job that it needs.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

@@ -1,10 +1,10 @@
-//! Lines to copy.
+//! Requests for the lines that the user copies.
 
 use crate::store::logs::query::PageRequest;
 
 use super::Log;
 
-/// Maximum number of lines that are copied at once: terminals accept a clipboard of about 100 KB.
+/// Maximum number of lines that are copied at once, because terminals accept a clipboard of about 100 KB.
 pub(super) const MAX_COPIED: u64 = 2000;
 
 impl Log {
@@ -22,8 +22,8 @@ impl Log {
         Some((PageRequest { key: self.key.clone()?, lines }, (end - first).saturating_sub(MAX_COPIED)))
     }
 
-    /// Returns a request for the error line at or after the cursor, else the last one, with `around` lines on each
-    /// side. `None` while no error line is known.
+    /// Returns a request for the error line at or after the cursor, or for the last error line, with `around` lines on
+    /// each side. `None` while no error line is known.
     pub(in crate::app) fn excerpt(&self, around: u64) -> Option<PageRequest> {
         let errors = &self.errors.as_ref()?.found;
         let line = errors.get(errors.partition_point(|line| *line < self.cursor)).or(errors.last())?;

@@ -72,7 +72,7 @@ impl Log {
                 text::put(buffer, x, y, 1, cx.theme.ellipsis(), cx.theme.style(Hue::Dim));
             };
             if left > self.left {
-                // The column between the gutter and the text.
+                // The mark of the cut is drawn in the column between the gutter and the text.
                 cut(text.x.saturating_sub(1), buffer);
             }
             if !self.wrap && line.mark != Mark::EndGroup && line.width() > left + usize::from(text.width) {
@@ -85,8 +85,9 @@ impl Log {
         true
     }
 
-    /// Returns the columns of a line that are left of the pane: those that the user scrolled past, and while the log is
-    /// followed, all that do not fit before the end of the line that is still being written.
+    /// Returns the number of columns of a line that are left of the pane. These are the columns that the user scrolled
+    /// past. While the log is followed, the start of the line that is still being written is left out as well, if its
+    /// end would not fit.
     fn left_of(&self, number: u64, line: &Line, width: u16) -> usize {
         let is_written = self.follows && self.open > 0 && number + 1 == self.lines;
         let end = if is_written && !self.wrap { line.width().saturating_sub(width.into()) } else { 0 };
@@ -140,8 +141,8 @@ impl Log {
         Cow::Owned(line.marked(&ranges, Style::new().add_modifier(Modifier::REVERSED)))
     }
 
-    /// Returns the index of the first loaded line to draw: the top line, or the first of those that end at the last
-    /// row.
+    /// Returns the index of the first loaded line to draw: the top line or, while the log is followed, the first of the
+    /// lines that end at the last row.
     fn first_drawn(&self, lines: &[&RenderedLine], area: Rect) -> usize {
         let height = usize::from(area.height);
         let fitting = |lines: &[&RenderedLine]| {

@@ -17,11 +17,11 @@ pub(super) struct Search {
 /// A jump whose target is not known yet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Jump {
-    /// To the first error line, or the last.
+    /// Jump to the first error line, or to the last.
     Error { last: bool },
-    /// To the first match from this line on.
+    /// Jump to the first match from this line on.
     Match { from: u64 },
-    /// To this line.
+    /// Jump to this line.
     Line(u64),
 }
 
@@ -47,7 +47,7 @@ impl Log {
         self.top = rows.line(rows.row(line).saturating_sub(self.height / 3));
     }
 
-    /// Goes to a line if there is one. Returns whether there was.
+    /// Goes to a line, if there is one. Returns whether there is one.
     pub(super) fn go_if(&mut self, line: Option<u64>) -> bool {
         if let Some(line) = line {
             self.go(line);
@@ -106,12 +106,12 @@ impl Log {
         self.go_if(next.copied())
     }
 
-    /// Goes to the first or last error line of the log that is shown next.
+    /// Goes to the first or last error line of the next log that is shown.
     pub(in crate::app) fn jump_to_error(&mut self, forward: bool) {
         self.jump = Some(Jump::Error { last: !forward });
     }
 
-    /// Goes to a line of the log that is shown next, and searches that log for the pattern it matched.
+    /// Goes to a line of the next log that is shown, and searches that log for the pattern that the line matched.
     pub(in crate::app) fn jump_to_line(&mut self, line: u64, pattern: Pattern) {
         self.search_for(Some(pattern));
         self.jump = Some(Jump::Line(line));

@@ -1,10 +1,10 @@
-//! Numbers of the lines that match a query. They arrive in parts from another thread, and more as the log grows.
+//! Numbers of the lines that match a query. They arrive in parts from another thread, and more arrive as the log grows.
 
 use crate::app::msg::Effect;
 use crate::store::logs::query::{LogKey, LogSearch, LogSearchResult, Query, SearchSlot};
 use crate::ui::text;
 
-/// Maximum number of matches that are kept. The count of a log with more gets a `+`.
+/// Maximum number of matches that are kept. If a log has more, its count is shown with a `+`.
 const MAX_MATCHES: usize = 500_000;
 
 /// A query and the lines that match it, as far as the log was searched.

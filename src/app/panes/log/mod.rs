@@ -1,8 +1,8 @@
-//! 4 Log: the output of a step. The pane holds one window of lines, however long the log is.
+//! Panel 4, Log: the output of a step. The pane holds one window of lines, however long the log is.
 //!
-//! The reading position never moves by itself: the end of the log is followed until the user moves up, and from then on
-//! the border counts the new lines. While a window is loading the previous one stays on the screen. Searches (text,
-//! groups, errors) run on other threads; only line numbers come back.
+//! The reading position never moves by itself. The pane follows the end of the log until the user moves up; from then
+//! on, the border counts the new lines. While a window is loading, the previous one stays on the screen. Searches for
+//! text, groups and errors run on other threads, which return only line numbers.
 
 mod copy;
 mod draw;
@@ -55,7 +55,7 @@ pub(in crate::app) struct Log {
     /// Length in bytes of the last line while it has no newline.
     open: u64,
     window: Option<Window>,
-    /// The open request, and the size of the log at that time.
+    /// The unanswered request, and the size of the log at that time.
     requested: Option<(PageRequest, Size)>,
     /// First line on the screen, unless the end is followed.
     top: u64,
@@ -75,7 +75,7 @@ pub(in crate::app) struct Log {
     columns: u16,
     /// Rows of the line at the cursor that are above the pane, if it is wrapped and taller than the pane.
     skipped: usize,
-    /// Whether a match in the line at the cursor is to be brought into view.
+    /// Whether to bring the match in the line at the cursor into view.
     reveal: bool,
     group_starts: Matches,
     group_ends: Matches,
@@ -174,7 +174,7 @@ impl Pane for Log {
         None
     }
 
-    /// Clears the selection of lines, else the pattern of visible lines, else the search.
+    /// Clears the selection of lines or, without one, the pattern of visible lines or, without one, the search.
     fn close(&mut self) -> bool {
         if self.anchor.take().is_some() {
             return true;
@@ -262,7 +262,7 @@ impl Log {
                 if (to as u64) < at {
                     self.unfollow();
                 } else if to as u64 + 1 == count && self.anchor.is_none() {
-                    // A user who moves down to the end wants to stay there.
+                    // A user who moves down to the end wants to follow the log.
                     self.follows = true;
                 }
             }
@@ -319,7 +319,7 @@ impl Log {
     /// Shows a log of this size in a pane of this height, and returns the effects that fetch missing lines.
     fn show(&mut self, key: Option<LogKey>, size: Size, (columns, height): (u16, u16)) -> Vec<Effect> {
         let mut effects = std::mem::take(&mut self.cancellations);
-        // A replay that steps back makes a log shorter.
+        // When a replay steps back, a log becomes shorter.
         if key != self.key || size.lines < self.lines {
             let searches = [&self.search, &self.keep].into_iter().flatten().map(|search| &search.matches);
             let others = [Some(&self.group_starts), Some(&self.group_ends), self.errors.as_ref()];
@@ -372,7 +372,7 @@ impl Log {
         };
         let wanted = rows.lines(top..top + height);
         let around = rows.lines(top.saturating_sub(height)..top + 2 * height);
-        // The reading position is kept while a pattern has no match.
+        // While the pattern has no match, the reading position does not change.
         if count > 0 {
             (self.top, self.cursor) = (rows.line(top), rows.line(cursor));
         }

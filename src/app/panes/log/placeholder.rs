@@ -41,13 +41,12 @@ pub(super) fn lines(state: &AppState, selection: &Selection) -> Vec<String> {
     std::iter::once(why).chain(tree).collect()
 }
 
-/// Returns how the user answers a review, or why not.
+/// Returns how the user can answer a review, or why the user cannot.
 fn answer(review: &PendingReview) -> String {
     review.refusal.map_or_else(|| "press `a` to approve or reject it".to_owned(), |refusal| refusal.to_string())
 }
 
-/// Returns why a step of a run on a server has no lines. The server sends the log of a job as a whole when the job
-/// ends.
+/// Returns why a step of a run on a server has no lines. The server sends the whole log of a job when the job ends.
 fn remote(name: &str, phase: &Phase, why: Option<&str>) -> String {
     match (phase, why) {
         (Phase::Running | Phase::Stopping, _) => format!("{name} runs: its log is available when the job has ended"),
@@ -69,7 +68,7 @@ fn reason(name: &str, phase: &Phase, reason: Option<&str>) -> String {
     }
 }
 
-/// Draws the reason alone in the middle, or the reason and the evaluation below it from the top.
+/// Draws the reason alone in the middle, or the reason at the top with the evaluation below it.
 pub(super) fn draw(lines: &[String], cx: &Cx, area: Rect, buffer: &mut Buffer) {
     let [why, tree @ ..] = lines else { return };
     if tree.is_empty() || area.height < 3 {

@@ -1,4 +1,4 @@
-//! The visible lines of a log: all but those of folded groups, or those that match a pattern.
+//! The visible lines of a log: all lines except those of folded groups, or only those that match a pattern.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -6,7 +6,7 @@ use std::ops::Range;
 /// Visible lines, in order.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Rows<'l> {
-    /// All lines but those of folded groups.
+    /// All lines except those of folded groups.
     Folded {
         /// Length of the log in lines.
         lines: u64,
@@ -42,7 +42,7 @@ impl Rows<'_> {
         }
     }
 
-    /// Returns the number of the line in a row; of the last line if there are fewer rows.
+    /// Returns the number of the line in a row. If there are fewer rows, returns the number of the last line.
     pub(super) fn line(&self, row: u64) -> u64 {
         let row = row.min(self.count().saturating_sub(1));
         match self {
@@ -54,7 +54,7 @@ impl Rows<'_> {
         }
     }
 
-    /// Returns the row of a line; for a hidden line, that of the nearest visible line before it.
+    /// Returns the row of a line. For a hidden line, returns the row of the nearest visible line before it.
     pub(super) fn row(&self, line: u64) -> u64 {
         match self {
             Self::Folded { hidden, .. } => {
@@ -90,7 +90,7 @@ pub(super) struct Groups {
     known: Vec<Range<u64>>,
     /// Whether groups are folded by default.
     pub(super) folded: bool,
-    /// First lines of the groups that differ from `folded`.
+    /// First lines of the groups whose state differs from `folded`.
     toggled: BTreeSet<u64>,
     hidden: Vec<Hidden>,
 }
@@ -106,8 +106,8 @@ impl Groups {
         &self.hidden
     }
 
-    /// Builds the groups from their first and last lines. A group also ends where the next one starts. Open groups are
-    /// not included.
+    /// Builds the groups from their first and last lines. A group also ends where the next one starts. Groups that have
+    /// not ended are not included.
     pub(super) fn set(&mut self, starts: &[u64], ends: &[u64]) {
         let mut groups = Vec::with_capacity(starts.len());
         for (at, start) in starts.iter().enumerate() {

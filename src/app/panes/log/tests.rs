@@ -122,7 +122,7 @@ fn folded_groups_are_one_row_and_what_is_sought_opens_them() {
     assert_eq!(shown(&log), (0..10).collect::<Vec<_>>());
     assert!(log.go_to_group(true) && log.cursor == 10);
     log.search_for(Pattern::parse("x", false));
-    // First the search is requested, then the jump to its matches is carried out.
+    // The first call requests the search, and the second carries out the jump to its match.
     settle(&mut log, 1, 30);
     settle(&mut log, 1, 30);
     assert_eq!(log.cursor, 14);
@@ -202,7 +202,7 @@ fn a_jump_is_to_a_line_that_is_shown() {
     log.keep_matching(Pattern::parse("x", true));
     settle(&mut log, 1, 100);
     log.handle(Action::Top);
-    // Matches of the search are the kept lines here, so the next is one of them.
+    // The kept lines include the matches of the search here, so the next match is one of them.
     log.search_for(Pattern::parse("y", false));
     settle(&mut log, 1, 100);
     assert!(log.go_to_match(true) && log.cursor == 7 && log.keep.is_some());

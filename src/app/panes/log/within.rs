@@ -1,4 +1,5 @@
-//! Reading within one line that is longer than the pane: further rows of a wrapped line, and the columns of a match.
+//! Reading within one line that is longer than the pane: moving through the rows of a wrapped line, and scrolling to
+//! the columns of a match.
 
 use std::ops::Range;
 
@@ -38,14 +39,15 @@ impl Log {
         pane.saturating_sub(self.gutter(pane).width + 1)
     }
 
-    /// Returns the rows of the line at the cursor that do not fit into the pane. 0 if the line fits or is not loaded.
+    /// Returns the number of rows of the line at the cursor that do not fit into the pane. 0 if the line fits or is not
+    /// loaded.
     fn rows_below(&self) -> usize {
         let line = self.window.as_ref().filter(|_| self.wrap).and_then(|window| window.line(self.cursor));
         let rows = line.map_or(0, |line| line.line.rows(self.text_columns(self.columns)));
         rows.saturating_sub(self.height as usize)
     }
 
-    /// Returns the rows of the line at the cursor that are above the pane.
+    /// Returns the number of rows of the line at the cursor that are above the pane.
     pub(super) fn rows_above(&self) -> usize {
         let below = self.rows_below();
         if self.follows { below } else { self.skipped.min(below) }
@@ -86,14 +88,14 @@ impl Log {
         let (start, end) = (width(&text[..start]), width(&text[..end]));
         let columns = usize::from(self.text_columns(self.columns)).max(1);
         if self.wrap {
-            // Wide characters may begin a row earlier than their column says, so a row is left free.
+            // Wide characters may move text to an earlier row than its column suggests, so one row is left free.
             let row = start / columns;
             let height = self.height as usize;
             if !(self.skipped..self.skipped.saturating_add(height.saturating_sub(1))).contains(&row) {
                 self.skipped = row.saturating_sub(height / 3);
             }
         } else if start < self.left || end > self.left + columns {
-            // A match that fits beside the start of the line leaves the line where it begins.
+            // If the match is visible from the start of the line, the line is not scrolled.
             self.left = if end <= columns { 0 } else { start.saturating_sub(BEFORE_MATCH.min(columns / 3)) };
         }
     }
