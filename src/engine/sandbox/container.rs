@@ -25,7 +25,7 @@ pub struct ContainerSpec {
     pub entrypoint: Vec<String>,
     /// `command`, split into words.
     pub command: Vec<String>,
-    /// Position of the image in the workflow: `file:line:column`. Empty if it comes from elsewhere.
+    /// Position of the image in the workflow: `file:line:column`. Empty if the workflow does not name the image.
     pub place: String,
     /// Position of the options in the workflow.
     pub options_source: Option<OptionsSource>,

@@ -53,8 +53,8 @@ pub struct Host {
 
 impl Host {
     /// Returns a host whose processes start from the given environment, without the variables that a runner does not
-    /// have: the user's tokens, variables of an outer run and of cuelight, and `GIT_DIR` and the like. Git sets those
-    /// for hooks, so if a hook ran `cuelight`, the `git commit` of a step would end up in the user's repository.
+    /// have: the user's tokens, variables of an outer run and of cuelight, and variables such as `GIT_DIR`. Git sets
+    /// those for hooks, so if a hook ran `cuelight`, the `git commit` of a step would end up in the user's repository.
     #[must_use]
     pub fn new(inherited: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let kept = inherited.into_iter().filter(|(name, _)| {
@@ -117,7 +117,7 @@ fn spawn(launch: &Launch) -> io::Result<Child> {
 }
 
 /// Finds the first executable file with the given name on a search path. An absolute path is returned as it is.
-/// Relative names and folders are skipped, as their meaning depends on where the step runs.
+/// Relative names and folders are skipped, because their meaning depends on the folder in which the step runs.
 #[must_use]
 pub fn find_program(name: &str, path: &OsStr) -> Option<PathBuf> {
     let executable =
@@ -130,8 +130,8 @@ pub fn find_program(name: &str, path: &OsStr) -> Option<PathBuf> {
     }
 }
 
-/// Adds to an error of starting a process what exactly is missing. The system reports the same error for the program,
-/// the interpreter of a script and the working directory.
+/// Adds the name of what is missing to an error of starting a process. The system reports the same error for the
+/// program, the interpreter of a script and the working directory.
 fn explained(launch: &Launch, error: io::Error) -> io::Error {
     let (cwd, program) = (launch.cwd.display(), launch.program.display());
     let text = match error.kind() {
@@ -230,7 +230,8 @@ fn carriers(wanted: &[u8]) -> Vec<Pid> {
 /// container: the kernel then reports 0, which is not the number of a group.
 fn group_of(pid: Pid) -> Option<Pid> {
     let stat = std::fs::read(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
-    // The second field is the name of the program in parentheses, which can hold any byte. State, parent and group follow.
+    // The second field is the name of the program in parentheses, which can hold any byte. State, parent and group
+    // follow.
     let after_name = stat.iter().rposition(|byte| *byte == b')')? + 1;
     let group = stat[after_name..].split(|byte| *byte == b' ').filter(|field| !field.is_empty()).nth(2)?;
     Pid::from_raw(str::from_utf8(group).ok()?.parse().ok()?)

@@ -77,7 +77,7 @@ pub trait Sandbox: Send + Sync {
     /// Reads a regular file that a process of the sandbox named, of at most `limit` bytes.
     ///
     /// # Errors
-    /// Cannot be read, or this machine does not share it with the sandbox.
+    /// The file cannot be read, is larger than `limit`, or this machine does not share it with the sandbox.
     fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
         files::read(path, limit)
     }

@@ -5,9 +5,10 @@
 //!
 //! # Adding a provider
 //!
-//! A folder here with types that implement [`Provider`], [`Machine`], [`Sandbox`] and, for `cuelight shell`, [`Shell`];
-//! its module in `mod.rs`; a line in [`Providers::new`](super::providers::Providers::new); its name at the same place of
-//! `SANDBOXES` in `config/mod.rs`. What it leaves behind is a [`Holding`].
+//! A provider is a folder beside this file with types that implement [`Provider`], [`Machine`], [`Sandbox`] and, for
+//! `cuelight shell`, [`Shell`]. `mod.rs` declares the folder, [`Providers::new`](super::providers::Providers::new)
+//! creates the provider, and `SANDBOXES` in `config/mod.rs` lists its name at the same position. A resource that the
+//! provider leaves behind is a [`Holding`].
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -181,8 +182,8 @@ pub trait Machine: Send + Sync {
     /// Returns the entries of the `job` context.
     fn attachments(&self) -> Attachments;
 
-    /// Returns the network through which containers of the job reach this machine. `None` if there is none because the
-    /// containers run on another machine. The default is `None`.
+    /// Returns the network through which containers of the job reach this machine. `None` if the containers run on
+    /// another machine, which is the default.
     ///
     /// # Errors
     /// The provider does not answer.
@@ -203,12 +204,12 @@ pub trait Machine: Send + Sync {
     /// The provider refuses or does not answer.
     fn snapshot(&self) -> BoxFuture<'_, Result<(), ProviderError>>;
 
-    /// Removes all resources of the job except its snapshot. `settled` is false if the job was cancelled, so that a
+    /// Removes all resources of the job except its snapshot. `settled` is false if the job was cancelled: then a
     /// container may still be starting.
     ///
     /// # Errors
-    /// A resource could not be removed. [`Provider::holdings`] still lists it; after [`ProviderError::Unavailable`],
-    /// once the provider responds again.
+    /// A resource could not be removed. [`Provider::holdings`] still lists it. After [`ProviderError::Unavailable`],
+    /// this requires that the provider responds again.
     fn stop<'a>(&'a mut self, settled: bool, say: &'a mut Say<'_>) -> BoxFuture<'a, Result<(), ProviderError>>;
 }
 
@@ -302,7 +303,7 @@ pub struct MachineSpec {
     pub control: PathBuf,
     /// Whether a supervisor in the container may start the steps.
     pub supervised: bool,
-    /// Whether containers get the socket of the provider's engine, and with it everything that the engine can do.
+    /// Whether containers get the socket of the provider's engine, and with it all rights of the engine.
     pub socket: bool,
     /// Whether files written by a container are given to the user of this process when the machine stops.
     pub return_files: bool,
@@ -314,7 +315,7 @@ pub struct MachineSpec {
 
 /// An image to build.
 pub struct ImageBuild<'b> {
-    /// Build context: the folder that the build sees. It is open, as steps of the job may change its path.
+    /// Build context: the folder that the build sees. It is open, because steps of the job may change its path.
     pub context: &'b Folder,
     /// Path of the context, for messages.
     pub place: &'b Path,

@@ -34,7 +34,7 @@ pub trait Shell: Send {
     fn run(self: Box<Self>, terminal: &mut dyn Terminal) -> BoxFuture<'_, Result<i32, ProviderError>>;
 }
 
-/// The user's terminal. A shell on this machine inherits it; for any other, the bytes are passed on.
+/// The user's terminal. A shell on this machine inherits it; for any other shell, the bytes are passed on.
 pub trait Terminal: Send {
     /// Whether standard input and output are a terminal.
     fn is_terminal(&self) -> bool;

@@ -54,8 +54,8 @@ pub(super) fn is_tcp(address: &str) -> bool {
     ["tcp://", "http://", "https://"].iter().any(|scheme| address.starts_with(scheme))
 }
 
-/// Returns the endpoint of the docker CLI's current context, unless it is the default one. The CLI stores a context and its
-/// certificates in folders named by the SHA-256 of the context's name.
+/// Returns the endpoint of the docker CLI's current context, unless it is the default one. The CLI stores a context and
+/// its certificates in folders named by the SHA-256 of the context's name.
 fn context(home: &Path, named: Option<String>) -> Option<Endpoint> {
     let read = |path: PathBuf| serde_json::from_slice::<serde_json::Value>(&std::fs::read(path).ok()?).ok();
     let docker = home.join(".docker");

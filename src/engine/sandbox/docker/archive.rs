@@ -13,7 +13,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use super::ignored::Ignored;
 use crate::files::{FileError, Folder, Links};
 
-/// Maximum size in bytes of the files of an archive, and of an archive of the engine.
+/// Maximum size in bytes of the files in an archive, for archives that are sent and received.
 pub(super) const MAX_BYTES: u64 = 2 << 30;
 
 /// Size in bytes of a part of an archive.
@@ -91,7 +91,7 @@ fn packed(
 }
 
 fn folder(folder: &Folder, ignored: &Ignored, parts: impl Write) -> Result<Vec<PathBuf>, PackError> {
-    // Through the open folder, whatever a step puts at its path in the meantime.
+    // Reads through the open folder, because a step may replace the folder at its path in the meantime.
     let root = folder.path();
     let mut archive = tar::Builder::new(parts);
     archive.follow_symlinks(false);
@@ -164,7 +164,7 @@ pub(super) async fn unpack<E: Into<io::Error>>(
     let (sender, receiver) = mpsc::channel(MAX_PENDING_PARTS);
     let to = path.to_owned();
     let unpacking = spawn_blocking(move || entries(Received { receiver, part: Bytes::new() }, &to, limit));
-    // The archive of a small file consists mostly of its header and padding.
+    // Leaves room for headers and padding, which make up most of the archive of a small file.
     let (mut left, mut fault) = (limit.saturating_add(PART as u64), None);
     while let Some(part) = parts.next().await {
         let part = part.map_err(Into::into).and_then(|part: Bytes| {
@@ -174,7 +174,7 @@ pub(super) async fn unpack<E: Into<io::Error>>(
         match part {
             Ok(part) => {
                 if sender.send(part).await.is_err() {
-                    // The engine closed the stream early; its answer has the reason.
+                    // The unpacking has failed, and its result has the reason.
                     break;
                 }
             }

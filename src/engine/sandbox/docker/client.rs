@@ -23,7 +23,8 @@ use crate::engine::sandbox::provider::ProviderError;
 /// Name of the provider.
 pub(super) const NAME: &str = "docker";
 
-/// How long an engine may take to report its version: podman queries the package manager of its machine.
+/// How long an engine may take to report its version. podman is slow, because it queries the package manager of its
+/// machine.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why a call failed.
@@ -117,8 +118,8 @@ pub struct DockerClient {
 }
 
 impl DockerClient {
-    /// Connects to `DOCKER_HOST`, else to the current context of the docker CLI, else to the first socket that answers:
-    /// of Docker, rootless Docker, or podman.
+    /// Connects to `DOCKER_HOST`, or to the current context of the docker CLI, or to the first socket that answers: of
+    /// Docker, rootless Docker, or podman.
     ///
     /// # Errors
     /// No engine responds; the message lists each address that was tried.
@@ -238,7 +239,7 @@ impl DockerClient {
     /// Creates and starts a container. Returns its id.
     ///
     /// # Errors
-    /// Docker refuses; the container does not exist then.
+    /// Docker refuses. In that case the container is removed again.
     pub async fn start(&self, name: &str, body: ContainerCreateBody) -> Result<String, DockerError> {
         let image = body.image.clone().unwrap_or_default();
         let id = self.create(name, body).await?;
@@ -310,8 +311,7 @@ impl DockerClient {
         }
     }
 
-    /// Creates an image from the files of a container. The given variables, which may contain secrets, are emptied in
-    /// it.
+    /// Creates an image from the files of a container.
     ///
     /// # Errors
     /// Docker refuses.

@@ -8,7 +8,7 @@ use crate::files;
 use crate::store::folder::RunFolder;
 use crate::store::{StoreError, atomic, seal};
 
-/// Maximum size of this file in bytes.
+/// Maximum size in bytes of the file with the address of the engine.
 const MAX_NOTE: u64 = 64 * 1024;
 
 /// A connection that is opened on first use.

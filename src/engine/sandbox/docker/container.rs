@@ -45,7 +45,7 @@ pub struct Setup<'s> {
     pub labels: Labels,
     /// Network of the job, if it has one.
     pub network: Option<&'s str>,
-    /// Folders of this machine that it sees.
+    /// Folders of this machine that the container sees.
     pub shared: Vec<SharedFolder>,
     /// Working directory, on this machine.
     pub workspace: PathBuf,
@@ -99,7 +99,8 @@ impl JobContainer {
         if let Some(network) = setup.network {
             join(&mut body, network, &container.name);
         }
-        // Passed to each process instead: the environment of a container becomes part of the images made from it.
+        // The variables are passed to each process instead, because the environment of a container becomes part of the
+        // images made from it.
         let given = body.env.take().unwrap_or_default();
         let id = client.start(&setup.labels.name(), body).await?;
         let control = Control { inside: inside(&setup.control), outside: setup.control };
@@ -138,7 +139,7 @@ impl JobContainer {
             self.client.run_quietly(&self.id, &made).await?;
             "it is on another machine".clone_into(&mut self.unsupervised);
             for shared in self.shared.clone() {
-                // A folder inside another one came with it.
+                // A folder inside another one was copied with that one.
                 if shared::is_covered(&self.shared, &shared) {
                     continue;
                 }

@@ -1,8 +1,8 @@
 //! Connects to an engine over its socket, TCP, TLS, or SSH.
 //!
 //! Over SSH, the user's `ssh` starts `docker system dial-stdio` on the other machine, as the docker CLI does: hosts,
-//! keys and jump hosts come from the user's own configuration. It never prompts, because a worker has no terminal and
-//! the screen needs its own.
+//! keys and jump hosts come from the user's own configuration. `ssh` never prompts, because a worker has no terminal
+//! and the screen uses the terminal itself.
 
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdStream;
@@ -27,9 +27,9 @@ use tower_service::Service;
 use super::address::{Endpoint, is_tcp};
 use super::client::reason;
 
-/// How long a Docker engine may take to answer at all.
+/// How long a Docker engine may take to answer for the first time.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
-/// The same over SSH, which has to connect and log in first.
+/// How long an engine may take to answer over SSH, which has to connect and log in first.
 const SSH_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time limit for the start of an answer, in seconds.
 const CALL_TIMEOUT_SECONDS: u64 = 120;
@@ -158,7 +158,7 @@ impl Dialer {
         UnixStream::from_std(near)
     }
 
-    /// Returns why the last `ssh` failed, in its own words. `None` if it did not fail.
+    /// Returns why the last `ssh` failed, in the words of `ssh`. `None` if it did not fail.
     async fn error(&self) -> Option<DialError> {
         // The connection can be closed a moment before `ssh` has ended.
         const PAUSE: Duration = Duration::from_millis(20);

@@ -23,8 +23,9 @@ const LOOK: Duration = Duration::from_millis(250);
 /// Maximum size in bytes of output that waits to be read.
 const BUFFER: usize = 256 * 1024;
 
-/// Writes its process group to a file, as Docker cannot signal the process of an `exec`, then runs the program. If the
-/// file cannot be written, the process cannot be signalled.
+/// Writes the process group of the shell to a file, and then runs the program. The group is needed to signal the
+/// process, because Docker cannot signal the process of an `exec`. If the file cannot be written, signals have no
+/// effect.
 const WRAPPER: &str = r#"(echo $$ >"$0") 2>/dev/null; exec "$@""#;
 
 type Output = Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>;

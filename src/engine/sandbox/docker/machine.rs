@@ -135,7 +135,7 @@ impl DockerMachine {
             workspace: self.spec.workspace.clone(),
             control: self.spec.control.clone(),
             supervised: self.spec.supervised,
-            // As on GitHub: an image that stands for the machine has bash, any other image may have only `sh`.
+            // As on GitHub, an image in place of the machine has bash. Any other image may only have `sh`.
             shells: if self.spec.base == Base::Container { &["sh"] } else { &["bash", "sh"] },
         }
     }
@@ -178,7 +178,7 @@ impl DockerMachine {
 
     async fn stop(&mut self, settled: bool, say: &mut Say<'_>) -> Result<(), ProviderError> {
         let Some(client) = self.client.get().cloned() else { return Ok(()) };
-        // Calls to an engine that does not answer would wait much longer.
+        // Checks first whether the engine answers: otherwise the calls below would wait much longer.
         match self.lost.get() {
             Some(error) if client.ping().await.is_err() => return Err(error.clone().into()),
             Some(_) => {}

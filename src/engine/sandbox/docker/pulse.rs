@@ -37,7 +37,7 @@ impl DockerClient {
         let mut events = self.api.events(Some(EventsOptionsBuilder::default().filters(&filters).build()));
         let ends = async {
             while let Some(Ok(_)) = events.next().await {}
-            // An engine without events is pinged at intervals.
+            // Pauses, so that an engine without events is not pinged all the time.
             sleep(RESTART_POLL).await;
         };
         let _ = timeout(PING_INTERVAL, ends).await;

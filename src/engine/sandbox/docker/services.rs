@@ -71,7 +71,8 @@ impl ServiceContainers {
             for port in &service.ports {
                 let inside = port.inside();
                 body.exposed_ports.get_or_insert_default().push(inside.clone());
-                // Docker's default would be all addresses; only this machine may connect to a test database.
+                // Docker would publish the port on all addresses. A service, such as a test database, is only for this
+                // machine.
                 let address = port.address.clone().unwrap_or_else(|| "127.0.0.1".to_owned());
                 let outside = port.outside.map(|number| number.to_string()).unwrap_or_default();
                 let binding = PortBinding { host_ip: Some(address), host_port: Some(outside) };
@@ -108,7 +109,7 @@ impl ServiceContainers {
     }
 
     async fn report(&self, id: &str, board: &Board) {
-        // The engine may be restarting; the next event follows.
+        // Ignores errors: the engine may be restarting, and a later event reports the state again.
         if let Ok(observation) = self.inspect(id).await {
             board.report(id, observation);
         }

@@ -54,8 +54,8 @@ impl DockerClient {
         let found = self.image(&image).await?;
         let seen = found.config.and_then(|config| config.labels?.get(SHARED).cloned()).unwrap_or_default();
         let shared: Vec<SharedFolder> = serde_json::from_str(&seen).unwrap_or_default();
-        // Folders that no longer exist are left out: Docker would create empty ones in their place.
-        // An engine elsewhere has no folders of this machine: what was copied there is part of the snapshot.
+        // Folders that no longer exist are left out, because Docker would create empty ones in their place.
+        // An engine on another machine has no folders of this machine. The files copied there are part of the snapshot.
         let is_here = |one: &&SharedFolder| self.socket().is_some() && one.outside.exists();
         let mounts = shared.iter().filter(is_here).map(mount).collect();
         let body = ContainerCreateBody {

@@ -32,8 +32,8 @@ const PROGRAM: &str = "# program\n";
 /// Script that runs inside the container.
 const SCRIPT: &str = include_str!("supervisor.sh");
 
-/// Time limit for a supervisor to start listening. Docker needs 60 to 100 ms to start its process; on another kernel it
-/// never listens.
+/// Time limit for a supervisor to start listening. Docker needs 60 to 100 ms to start the process of the supervisor. If
+/// the container has another kernel, the supervisor never listens.
 const READY: Duration = Duration::from_secs(5);
 
 /// Time limit for the idle supervisor to start a step.
@@ -127,8 +127,8 @@ impl Supervisor {
         alive: impl Fn() -> BoxFuture<'static, bool> + Send,
     ) -> io::Result<Self> {
         let states = pipe::Receiver::from_file(control.fifo_to_read("states")?)?;
-        // Also opened for reading, so that neither side blocks in open. The supervisor sees the end of its FIFO once
-        // this process is gone, however it ended.
+        // These FIFOs are opened for reading, too, so that neither side blocks in open. The supervisor sees the end of
+        // its FIFO once this process has ended for any reason.
         let commands = pipe::Sender::from_file(control.fifo_to_write("commands")?)?;
         let signals = control.fifo_to_write("signals")?;
         let deadline = Instant::now() + READY;
@@ -191,7 +191,7 @@ impl Supervisor {
         };
         let started: io::Result<_> = started.await;
         if !matches!(started, Ok(Ok(Some(State::Started { .. })))) {
-            // It contains the step's environment.
+            // The folder contains the step's environment.
             let _ = self.control.remove_folder(Path::new(&name));
         }
         let group = match started? {
