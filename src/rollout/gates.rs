@@ -98,7 +98,8 @@ impl Closed {
     }
 }
 
-/// Returns the gates that reject the release itself, by its branches and tags or by the environments that come first.
+/// Returns the gates that reject the release itself: because of its branches and tags, or because it has not succeeded
+/// in an environment that comes first.
 #[must_use]
 pub fn policy(settings: &EnvironmentSettings, ledger: &Ledger, release: &NamedRelease) -> Vec<Closed> {
     let name = &settings.name;
@@ -149,8 +150,8 @@ fn has_succeeded(ledger: &Ledger, environment: &str, release: &Release) -> bool 
     state.deployments().any(|record| of_commit(record) && record.outcome == Some(Outcome::Succeeded))
 }
 
-/// Returns the gates that hold a deployment back now, in order. Empty if it may begin. Rules about the release itself
-/// are those of [`policy`].
+/// Returns the gates that hold a deployment back now, in order. Returns no gates if it may begin. [`policy`] checks the
+/// rules about the release itself.
 #[must_use]
 pub fn closed(facts: &GateFacts<'_>) -> Vec<Closed> {
     let GateFacts { settings, state, record, now, minute_of_week } = *facts;

@@ -1,8 +1,8 @@
 //! The file of a repository's ledger. It is append-only: after a line with the version, each line is an entry as JSON.
 //!
-//! An incomplete last line was left by a crash and never reported as written: readers skip it, and the next writer
-//! removes it. Other lines that are not entries are kept and reported by number. A file without a version has version
-//! 1.
+//! An incomplete last line was left by a crash and was never reported as written, so readers skip it, and the next
+//! writer removes it. Other lines that are not entries are kept and reported by number. A file without a version has
+//! version 1.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -66,7 +66,8 @@ impl LedgerFile {
         self.runs.environments().join(format!("{}.json", digest::sha256(name, DIGEST)))
     }
 
-    /// Reads the entries, and the other lines. A missing file has none; an incomplete last line is skipped.
+    /// Reads the entries, and the lines that are not entries. A missing file counts as empty, and an incomplete last
+    /// line is skipped.
     ///
     /// # Errors
     /// The file cannot be read, or is of a newer version.
@@ -104,7 +105,7 @@ impl LedgerFile {
         files::own_size(&self.path()).unwrap_or_default()
     }
 
-    /// Appends an entry, durably.
+    /// Appends an entry, and returns once it is on the disk.
     ///
     /// # Errors
     /// The file cannot be written, or is of a newer version.
@@ -153,7 +154,7 @@ impl LedgerFile {
     }
 }
 
-/// Whether a file begins with its version, as those of earlier programs do not.
+/// Whether a file begins with its version. Files of earlier programs do not.
 fn is_versioned(bytes: &[u8], path: &Path) -> Result<bool, StoreError> {
     let first = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
     match serde_json::from_slice(first) {
@@ -188,7 +189,7 @@ fn whole(file: &File, path: &Path) -> Result<u64, StoreError> {
     mended.map_err(StoreError::io("mend", path))
 }
 
-/// Returns the environment that a line names, if it is of our form at least.
+/// Returns the environment that an unreadable line names, if the line is a JSON object.
 fn named_environment(line: &[u8]) -> Option<String> {
     let document: Value = serde_json::from_slice(line).ok()?;
     Some(document.get("environment")?.as_str()?.to_owned())

@@ -7,10 +7,10 @@
 //! - [`plan`]: the plan of each strategy, and the rollback from any point of it
 //! - [`gates`]: the rules that a deployment must pass before it begins
 //! - [`ledger`]: the append-only file of what was requested, decided and done in the environments of a repository
-//! - [`release`]: from a tag, branch or commit to a release
+//! - [`release`]: the release of a tag, branch or commit
 //! - [`check`]: probes of health, with their timing
-//! - [`target`]: where replicas run: commands
-//! - [`notify`]: a command per event
+//! - [`target`]: where replicas run: in Docker, or wherever commands start them
+//! - [`notify`]: notifications of people: a command for each event
 //! - [`shell`]: the commands of settings; [`outlet`]: where records and logs go
 //! - [`driver`]: carries out a plan, step by step, and returns to the former release when a step fails
 //!

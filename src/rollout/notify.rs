@@ -36,7 +36,7 @@ impl Notifier {
         Self { settings, shell, sent: JoinSet::new() }
     }
 
-    /// Sends a notification, if there is one for the event. Does not wait for it.
+    /// Starts to send a notification, if the settings have one for the event. Returns at once.
     pub fn send(&mut self, event: NotifyEvent, message: &str, variables: &[(&'static str, String)]) {
         let Some(settings) = self.settings.as_ref().filter(|settings| settings.on.contains(&event)) else { return };
         let mut variables = variables.to_vec();

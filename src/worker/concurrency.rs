@@ -1,6 +1,6 @@
-//! Queues the run and jobs of this worker for concurrency groups, and asks other holders to give them up.
+//! Queues the run and jobs of this worker for concurrency groups, and asks other holders to give up their groups.
 //!
-//! A group is that of a repository on this machine, with all its worktrees. Two clones of one origin do not share
+//! A group belongs to one repository on this machine, with all its worktrees. Two clones of one origin do not share
 //! groups: any repository can claim the origin of another one, and could cancel its runs.
 
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ pub(super) struct ConcurrencyQueue {
     folder: RunFolder,
     /// Root of the repository.
     repository: PathBuf,
-    /// Folder that stands for the repository, set when a group is first requested.
+    /// Folder that identifies the repository, set when a group is first requested.
     scope: OnceLock<PathBuf>,
     attempt: u32,
     name: String,
@@ -100,7 +100,7 @@ impl ConcurrencyQueue {
         let mut reported = None;
         loop {
             for dead in &ahead.dead {
-                // Processes that it left running must not interfere with those that start now.
+                // Processes that a dead holder left running must not interfere with those that start now.
                 let _ = recovery::close(&RunsDir::at(&self.state).folder(dead.run.clone())).await;
             }
             let Some(holder) = ahead.living.first() else { return Ok(ticket) };
@@ -119,7 +119,7 @@ impl ConcurrencyQueue {
         }
     }
 
-    /// Asks another run or job to give up its group. It may take a while, or have ended.
+    /// Asks another run or job to give up its group. The other one may need a while, or may have ended.
     fn displace(&self, other: &Holder, group: &str, me: &Holder) -> impl Future<Output = ()> + use<> {
         let socket = RunsDir::at(&self.state).folder(other.run.clone()).socket();
         let order = Command::Yield { group: group.to_owned(), job: other.job.clone(), to: name(me) };
@@ -147,7 +147,8 @@ impl ConcurrencyGate for ConcurrencyQueue {
     }
 }
 
-/// Returns the folder of a repository's objects and refs, which its worktrees share; the root of its files without git.
+/// Returns the folder of a repository's objects and refs, which its worktrees share. Without git, returns the root of
+/// its files.
 fn scope(repository: &Path) -> PathBuf {
     let common = git(repository, ["rev-parse", "--path-format=absolute", "--git-common-dir"]).ok();
     let common = common.and_then(|common| Path::new(common.trim_end_matches('\n')).canonicalize().ok());

@@ -1,4 +1,4 @@
-//! Control socket of a run: commands in, replies out, and a wake-up for readers of the journal.
+//! Control socket of a run: receives commands, sends replies, and wakes readers of the journal.
 //!
 //! A client sends one [`Command`] as a line of JSON. Every command except `Watch` is answered with one [`Reply`] line.
 //! `Watch` keeps the connection open and receives one byte whenever the journal has grown; the byte only means that the
@@ -36,7 +36,7 @@ const LONGEST_ORDER: u64 = 64 * 1024;
 /// Time limit for the answer of a worker. It answers at once, unless it is stopped or its disk hangs.
 pub const ORDER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Opens the socket. Replaces the socket of a dead worker: the caller holds the run's lock.
+/// Opens the socket. Replaces the socket of a dead worker, which is safe because the caller holds the run's lock.
 ///
 /// # Errors
 /// The folder cannot be written.
@@ -254,7 +254,7 @@ mod tests {
     async fn a_worker_that_does_not_answer_delays_no_command() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("control.sock");
-        // It takes connections, and reads nothing.
+        // Clients can connect, but nothing reads what they send.
         let _listener = bind(&path).expect("binds");
         let error = order(&path, &Command::Cancel, ORDER_TIMEOUT).await.expect_err("no answer");
         assert_eq!(error.to_string(), "no answer within 10 s");
@@ -264,7 +264,7 @@ mod tests {
     async fn an_order_that_was_given_up_is_not_carried_out_later() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("control.sock");
-        // Stopped: what is sent waits in the socket.
+        // As with a stopped worker, what is sent waits in the socket.
         let listener = bind(&path).expect("binds");
         let mut gone = UnixStream::connect(&path).await.expect("connects");
         let line = serde_json::to_string(&Command::ForceCancel).expect("JSON") + "\n";

@@ -1,4 +1,4 @@
-//! Deployments to environments: plans carried out by the room `rollout`.
+//! Runs of deployments to environments, which `rollout` carries out.
 
 use std::ffi::OsString;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! Jobs of a run that deploy to environments of this machine: their rules, and their entries in the ledger.
+//! Jobs of a run that deploy to environments of this machine: applies the rules of the environments, and records the
+//! deployments in the ledger.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,7 +30,7 @@ use crate::store::folder::RunFolder;
 use super::concurrency::ConcurrencyQueue;
 use super::outlet::RunOutlet;
 
-/// Time between two looks at the ledger while a gate is closed: another process may open it.
+/// Time between two checks of the ledger while a gate is closed: another process may open it.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// The environments of the repository of a run, for one attempt.
@@ -62,7 +63,7 @@ impl JobEnvironments {
         })
     }
 
-    /// Lets a job into an environment of the settings.
+    /// Admits a job to an environment: waits for its gates and for its turn, and records the deployment.
     async fn admit(
         &self,
         job: JobId,
@@ -97,7 +98,7 @@ impl JobEnvironments {
                 visit.turn = Some(turn);
                 break;
             }
-            // A gate was closed meanwhile, such as by a lock: the turn is for others until it opens.
+            // A gate was closed meanwhile, for instance by a lock: others may have the turn until it opens.
         }
         visit.append(Action::Began, "").map_err(failed)?;
         visit.has_begun = true;
@@ -163,7 +164,7 @@ impl EnvironmentGate for JobEnvironments {
     fn enter(self: Arc<Self>, job: JobId, environment: String) -> BoxFuture<'static, Entered> {
         async move {
             let config = Config::load(Some(&self.repository)).map_err(failed)?;
-            // As on GitHub, the case of a name does not matter: another spelling must not lead past the rules.
+            // As on GitHub, the case of a name does not matter: another spelling must not bypass the rules.
             let wanted = environment.trim().to_lowercase();
             let found = config.environments().values().find(|settings| settings.name.to_lowercase() == wanted);
             match found {
@@ -175,7 +176,7 @@ impl EnvironmentGate for JobEnvironments {
     }
 }
 
-/// The wait of a job for a review, which ends with it.
+/// A job's wait for a review. Dropping the value ends the wait.
 struct Pending<'p> {
     environments: &'p JobEnvironments,
     job: &'p JobId,
@@ -202,7 +203,7 @@ fn failed(error: impl std::fmt::Display) -> EnvironmentError {
     EnvironmentError(error.to_string())
 }
 
-/// A job in an environment, from its request on.
+/// Deployment of a job to an environment, from its request to its end.
 struct Visit {
     ledger: LedgerFile,
     by: Actor,

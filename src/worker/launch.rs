@@ -76,7 +76,7 @@ pub fn spawn(
     let mut pipe = worker.stdin.take().expect("standard input was asked for");
     let secrets = serde_json::to_vec(secrets).expect("texts always serialise");
     let written = pipe.write_all(&secrets).map_err(failed);
-    // Wakes readers that watch the state folder. Nothing depends on it: a list is right whenever it is read.
+    // Wakes readers that watch the state folder. A failure does no harm: a list of runs is correct whenever it is read.
     let launched = files::create_own(&folder.runs().launched());
     let _ = launched.and_then(|mut file| file.write_all(folder.id().as_str().as_bytes()));
     drop(pipe);
@@ -88,9 +88,9 @@ pub fn spawn(
 
 /// Waits until a worker leads a session, or has ended. Before that, closing the terminal of this process would end it.
 ///
-/// The leader of a session leads a process group of the same number, and a worker makes no group otherwise. Asking for
-/// the group works where the number of a session cannot be asked for: in a container whose first process belongs to a
-/// session outside of it, `getsid` answers 0.
+/// The leader of a session also leads a process group with the same number, and a worker creates no other group. This
+/// function checks the group, because `getsid` does not work everywhere: in a container whose first process belongs to
+/// a session outside of it, `getsid` returns 0.
 fn wait_for_session(worker: &mut Child) {
     let Some(pid) = i32::try_from(worker.id()).ok().and_then(Pid::from_raw) else { return };
     let until = Instant::now() + SESSION_TIMEOUT;

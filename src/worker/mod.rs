@@ -53,9 +53,9 @@ pub enum Mode {
     Rerun(RerunScope),
     /// Another attempt that continues where a lost worker stopped.
     Resume,
-    /// Another attempt of a deployment, which brings back what was live before it.
+    /// Another attempt of a deployment, which restores the release that was live before it.
     Abort {
-        /// Why; may be empty.
+        /// Reason that the person gave; may be empty.
         reason: String,
     },
 }
@@ -95,7 +95,7 @@ async fn host(folder: &RunFolder, mode: Mode, work: &dyn Work) -> Result<Conclus
     let mut server = tokio::spawn(control::serve(listener, asked, growing));
     let mut mode = Some(mode);
     let mut conclusion = Conclusion::Success;
-    // What became secret in one attempt is secret in the next.
+    // Text that became secret in one attempt stays secret in the next.
     let mut masker = Masker::default();
     while let Some(now) = mode.take() {
         let attempt = HostedRun { folder, work, grown: &grown };
@@ -262,7 +262,7 @@ impl Desk<'_> {
         let _ = answer.send(reply);
     }
 
-    /// Gives a command to the work itself, if it takes it. Returns where the reply comes from.
+    /// Passes a command to the work, if the work takes it. Returns the receiver of the reply.
     fn pass_on(&self, command: &Command) -> Option<oneshot::Receiver<Reply>> {
         if !(self.takes)(command) {
             return None;

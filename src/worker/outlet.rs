@@ -27,11 +27,12 @@ use crate::store::runs::RunStore;
 
 use super::checkpoints;
 
-/// Minimum time between two notifications about a step's output. Memory and journal are bounded by the number of steps
-/// and time, not by lines.
+/// Minimum time between two notifications about a step's output, so that memory and journal grow with time and not with
+/// the number of lines.
 const REPORT_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Size in bytes of a file that is removed for the last records of a run whose disk is full.
+/// Size in bytes of a file that reserves space. Removing it makes room for the last records of a run whose disk is
+/// full.
 const BALLAST: u64 = 256 * 1024;
 
 /// Maximum length in bytes of annotation messages. GitHub truncates longer ones.
@@ -57,7 +58,8 @@ struct Written {
     store: RunStore,
     ballast: Option<PathBuf>,
     failure: Option<String>,
-    /// What could not be written to the journal yet, in order. The end of the run is in here if its disk is full.
+    /// Events that could not be written to the journal yet, in order. They include the end of the run if the disk is
+    /// full.
     unwritten: VecDeque<(Timestamp, Event)>,
 }
 
@@ -296,7 +298,7 @@ struct RunLog {
 }
 
 impl RunLog {
-    /// Takes what comes out of the stream, masked with the secrets known now, to the log.
+    /// Appends to the log what `take` gets out of the stream, masked with the secrets that are known now.
     fn masked(&mut self, take: impl FnOnce(&mut MaskStream, &Masker, &mut Vec<u8>)) {
         let masker = self.outlet.masker.read().unwrap_or_else(PoisonError::into_inner);
         take(&mut self.stream, &masker, &mut self.masked);
@@ -312,7 +314,7 @@ impl RunLog {
         let (writer, masked) = (&mut self.writer, &self.masked);
         let first = writer.lines();
         self.outlet.write(|| writer.append(masked, now()));
-        // Also where not all of it could be written.
+        // The writer counts lines even if not all of the text could be written.
         let count = writer.lines() - first;
         let begun = memchr::memrchr(b'\n', masked).map(|newline| masked.len() - newline - 1);
         self.open = begun.map_or(self.open + masked.len() as u64, |begun| begun as u64);

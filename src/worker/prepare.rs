@@ -99,7 +99,7 @@ pub fn prepare(
 /// Parses a workflow under its file name.
 ///
 /// # Errors
-/// The errors of the file.
+/// The file has errors.
 pub fn parse(name: &str, text: &str) -> Result<Arc<Workflow>, Refusal> {
     let source = Source::new(name, text);
     let parsed = workflow::parse(&source);

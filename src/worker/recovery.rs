@@ -18,12 +18,13 @@ use crate::store::journal::JournalWriter;
 use crate::store::spec::{DeploymentSpec, RunSpec};
 use crate::store::{StoreError, history, lock};
 
-/// Closes a run that has not ended and has no worker. Returns `false` if another process was first.
+/// Closes a run that has not ended and has no worker. Returns `false` if there is nothing to close, or if another
+/// process closes it.
 ///
 /// # Errors
 /// The folder cannot be read or written.
 pub async fn close(folder: &RunFolder) -> Result<bool, StoreError> {
-    // Before the lock is taken: the process that mirrors a remote run must not find it taken.
+    // Checked before the lock is taken, because the process that mirrors a remote run must not find it taken.
     let work = RunSpec::read(folder)?.work;
     if work.remote().is_some() && !history::read(folder)?.phase.is_done() {
         return Ok(false);
@@ -58,7 +59,7 @@ pub async fn close(folder: &RunFolder) -> Result<bool, StoreError> {
     let _ = std::fs::remove_file(folder.socket());
     let mut journal = JournalWriter::open(folder.journal())?;
     if let Some(deployment) = &deployment {
-        // Before the run has ended: what cannot be written is tried again by the next command.
+        // Recorded before the end of the run, so that the next command tries again if writing fails.
         interrupted(folder, deployment)?;
     }
     if let Some(repository) = jobs_of.filter(|_| run.jobs.values().any(|job| job.environment.is_some())) {
@@ -90,7 +91,7 @@ fn interrupted(folder: &RunFolder, deployment: &DeploymentSpec) -> Result<(), St
     LedgerFile::of(&folder.runs(), &deployment.scope).append_if(entry).map(drop)
 }
 
-/// Records that jobs that deploy did not end.
+/// Records the deployments of jobs that did not end.
 fn interrupted_jobs(folder: &RunFolder, repository: &Path) -> Result<(), StoreError> {
     // Without its repository, no command looks at the environments either.
     let Ok(repository) = Repository::discover(repository) else { return Ok(()) };

@@ -47,7 +47,7 @@ pub enum StepRerunError {
         job: String,
         /// Number of the step.
         step: StepNumber,
-        /// Reason for which it was not kept.
+        /// Why it was not kept.
         reason: String,
     },
     /// A background step was still running before the step.

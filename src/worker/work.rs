@@ -10,9 +10,8 @@
 //! 3. A function in `launch/` that plans and starts it, as `launch::plan` and `launch::start` do for workflows.
 //!
 //! Cancelling, another attempt, listing, `show`, `logs` and the screen work on it as on any run. Commands that only
-//! this kind of work knows are received by `Desk` in [`super`] like all others, and passed to the attempt through a
-//! channel of [`AttemptHost`], like [`AttemptHost::displaced`]. What a lost worker leaves is cleaned up by
-//! [`super::recovery`].
+//! this kind of work knows are received by `Desk` in [`super`] like all others, and passed to the attempt through
+//! [`AttemptHost::orders`]. What a lost worker leaves is cleaned up by [`super::recovery`].
 //!
 //! [`WorkSpec`]: crate::store::spec::WorkSpec
 
@@ -50,7 +49,8 @@ pub trait HostedAttempt: Send {
     /// Returns values to mask in this attempt only.
     fn secrets(&self) -> Vec<String>;
 
-    /// Returns whether the work takes a command itself, by [`AttemptHost::orders`]. By default, it takes none.
+    /// Returns a function that decides whether the work takes a command itself, through [`AttemptHost::orders`]. By
+    /// default, the work takes no commands.
     fn takes(&self) -> fn(&Command) -> bool {
         |_| false
     }

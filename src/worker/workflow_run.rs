@@ -1,4 +1,4 @@
-//! Runs of workflows: jobs carried out by the engine.
+//! Runs of workflows, whose jobs the engine carries out.
 
 use std::collections::HashMap;
 use std::convert::Infallible;

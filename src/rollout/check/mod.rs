@@ -17,15 +17,15 @@ mod streak;
 
 pub use streak::{CheckError, Streak, Verdict};
 
-/// Exit code of a command that does not know: `EX_TEMPFAIL` of `sysexits.h`.
+/// Exit code of a command that cannot tell good from bad: `EX_TEMPFAIL` of `sysexits.h`.
 const UNKNOWN: i32 = 75;
 
 /// Result of a probe, with a description of what was observed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Answer {
-    /// Good.
+    /// The probe succeeded.
     Good(String),
-    /// Bad.
+    /// The probe failed.
     Bad(String),
     /// Neither good nor bad: too little is known.
     Unknown(String),

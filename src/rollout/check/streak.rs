@@ -1,4 +1,4 @@
-//! Verdict on a series of probe results. Pure: times are arguments.
+//! Verdict on a series of probe results. The functions are pure: times are arguments.
 
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ pub struct Streak {
 }
 
 impl Streak {
-    /// Adds an answer that came `at` this time after the start.
+    /// Adds an answer that came at the time `at` after the start of the check.
     pub fn feed(&mut self, timing: &Timing, answer: &Answer, at: Duration) -> Verdict {
         match answer {
             Answer::Good(_) => {

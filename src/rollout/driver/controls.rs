@@ -12,7 +12,7 @@ use crate::store::clock::now;
 
 use super::Subject;
 
-/// A command, and where its reply goes.
+/// A command with the sender for its reply.
 pub type Asked = (Command, oneshot::Sender<Reply>);
 
 /// How a deployment is stopped from outside.
@@ -71,13 +71,13 @@ pub(super) struct Controls {
     stop: watch::Receiver<Stop>,
     ledger: LedgerFile,
     run: RunId,
-    /// What the deployment does.
+    /// Current activity of the deployment.
     pub(super) stage: Stage,
     /// Whether it waits before the next step.
     pub(super) paused: bool,
     /// Whether pauses are skipped.
     pub(super) full: bool,
-    /// Whether the wait in progress ends.
+    /// Whether a command has ended the wait in progress.
     pub(super) promoted: bool,
 }
 

@@ -28,7 +28,7 @@ impl Driver {
         })
     }
 
-    /// Records the end.
+    /// Records the end of the deployment, and sends and awaits its notifications.
     pub(super) async fn end(mut self, outcome: Outcome, mut reason: Option<String>) -> DeploymentEnd {
         let mut conclusion = match outcome {
             Outcome::Succeeded if reason.is_none() => Conclusion::Success,

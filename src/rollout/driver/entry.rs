@@ -71,7 +71,8 @@ impl Driver {
         }
     }
 
-    /// Waits for the turn among the deployments of this machine, then takes the lock that those of other machines see.
+    /// Waits for the turn among the deployments of this machine, then takes the lock that also holds back deployments
+    /// from other machines.
     pub(super) async fn wait_for_turn(&mut self, is_patient: bool) -> Result<(), Trouble> {
         let queue = Arc::clone(&self.tools.queue);
         let turn = self.controlled(async move { queue.wait(is_patient).await }).await.map_err(Trouble::Interrupted)?;

@@ -42,11 +42,11 @@ pub struct Subject {
     pub settings: EnvironmentSettings,
     /// The release.
     pub release: Release,
-    /// Why.
+    /// What caused the deployment.
     pub cause: Cause,
     /// Who asked for it.
     pub creator: Actor,
-    /// The person of the worker process.
+    /// Person who runs the worker process.
     pub worker: Actor,
 }
 
@@ -91,7 +91,7 @@ pub struct Tools {
     pub target: Arc<dyn Target>,
     /// Where the commands of checks run.
     pub shell: Shell,
-    /// The entries of the repository.
+    /// Ledger of the repository.
     pub ledger: LedgerFile,
     /// The queue of the environment.
     pub queue: Arc<dyn Queue>,

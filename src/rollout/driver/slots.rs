@@ -1,4 +1,4 @@
-//! Whether the slots hold what the plan expects. Another machine may deploy to the same target.
+//! Checks that the slots hold what the plan expects, because another machine may deploy to the same target.
 
 use crate::model::deployment::{Observed, PlanStep, Slot};
 use crate::model::environment::Release;
@@ -6,8 +6,8 @@ use crate::model::environment::Release;
 use super::{Driver, Position, Trouble};
 
 impl Driver {
-    /// Checks that no slot holds another release than the one that the plan has for it, or that it had when the plan
-    /// was made and the slot was not filled yet.
+    /// Checks that each slot with replicas holds the release that the plan has for it. A slot that the plan has not
+    /// filled yet may also hold the release that it held when the plan was made.
     pub(super) fn check_slots(&self, position: &Position, observed: &Observed) -> Result<(), Trouble> {
         let plan = &position.plan;
         let done = &plan.steps[..position.done.min(plan.steps.len())];

@@ -1,4 +1,4 @@
-//! Carries out one step: observe, then act.
+//! Carries out single steps: observes the target, then changes it.
 
 use std::mem::{Discriminant, discriminant};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::rollout::target::Target;
 use super::controls::{Interrupt, Stage};
 use super::{Driver, Position, Trouble};
 
-/// Time between two lines of the log about answers of one kind.
+/// Minimum time between two log lines about answers of the same kind.
 const SAY_EVERY: Duration = Duration::from_secs(5);
 
 impl Driver {
@@ -96,7 +96,8 @@ impl Driver {
                     return Ok(Some("nothing to do".to_owned()));
                 }
             }
-            // The target was observed when the rollback began: restoring service matters more than another look.
+            // The target was observed when the rollback began. Restoring the service matters more than observing the
+            // target again.
             Err(Trouble::Target(error)) if !is_forward => progress.say(&error.to_string()),
             Err(error) => return Err(error),
         }
@@ -123,7 +124,7 @@ impl Driver {
         loop {
             tokio::select! {
                 done = &mut work => return done,
-                // Commands are refused with the reason.
+                // The driver refuses other commands, with the reason.
                 interrupt = self.controls.next(&self.subject) => {
                     if let Some(Interrupt::AtOnce) = interrupt {
                         return Err(Trouble::Interrupted(Interrupt::AtOnce));
@@ -207,7 +208,7 @@ impl Driver {
                 Answer::Bad(last) => {
                     bad += 1;
                     if bad >= most {
-                        // Requests fail until the traffic is back: nothing else is asked first.
+                        // Requests fail until the traffic is moved back, so the rollback begins without another check.
                         return Err(Trouble::Analysis { count: bad, last });
                     }
                 }
@@ -262,7 +263,7 @@ impl Driver {
         if !self.has_succeeded() {
             self.notify_end(Outcome::Succeeded, None);
             if let Err(error) = self.append(Action::Ended { outcome: Outcome::Succeeded }, String::new()) {
-                // Tried again at the end of the deployment.
+                // The driver tries again at the end of the deployment.
                 progress.say(&format!("the ledger lacks the success: {error}"));
             }
         }
@@ -298,7 +299,7 @@ impl Driver {
     }
 }
 
-/// Adds what the target knows of replicas that failed a check.
+/// Adds to the error of a check what the target knows about the replicas.
 async fn explained(
     checked: Result<(), CheckError>,
     target: &dyn Target,
@@ -311,7 +312,7 @@ async fn explained(
     }
 }
 
-/// Returns what follows an error.
+/// Returns the evidence as the end of an error message.
 fn phrase(evidence: Option<String>) -> String {
     evidence.map(|evidence| format!("; {evidence}")).unwrap_or_default()
 }

@@ -109,7 +109,7 @@ async fn a_command_that_takes_too_long_is_ended_and_an_end_at_once_leaves_everyt
     assert_eq!(rig.record(&going.folder).outcome, Some(Outcome::Failed));
 }
 
-/// All commands, and one that notes down what people are notified of.
+/// Settings with these commands, and with one that records the notifications.
 fn with(strategy: Strategy, more: &[(ScriptCommand, &str)]) -> EnvironmentSettings {
     let command = "echo \"$DEPLOY_EVENT $DEPLOY_MESSAGE\" >> events".to_owned();
     let notify = Some(Notify { command, on: NotifyEvent::ALL.to_vec() });

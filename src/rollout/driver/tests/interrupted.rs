@@ -66,8 +66,8 @@ enum Next {
     Replace,
 }
 
-/// Kills the deployment of v2 while its command for an action has done its work and not ended. `None` if it has no such
-/// command.
+/// Kills the deployment of v2 when its command for an action has done its work but has not ended. `None` if the
+/// deployment never runs that command.
 async fn killed_in(rig: &Rig, action: &str) -> Option<RunFolder> {
     let hang = rig.root().join(format!("hang.{action}"));
     fs::write(&hang, "").expect("written");

@@ -36,7 +36,7 @@ const STOP: &str = "for file in $DEPLOY_SLOT.*; do
 done
 echo stop $DEPLOY_SLOT $DEPLOY_KEEP >> calls";
 
-/// Reports the replicas that there are, with the release of their slot.
+/// Script that reports the existing replicas, with the release of their slot.
 const STATUS: &str = "for slot in blue green; do
   replicas=$(ls $slot.* 2> /dev/null | wc -l)
   of=none; share=100; test -e weight && read of share < weight
@@ -216,7 +216,7 @@ impl Rig {
         self.begin(&self.request(tag, &Cause::Manual), tag, Cause::Manual, Begin::Forward)
     }
 
-    /// Deploys a release without anything in its way.
+    /// Deploys a release that nothing holds back.
     async fn deployed(&self, tag: &str) {
         let end = self.deploy(tag).end.await.expect("no panic");
         assert_eq!(end, DeploymentEnd { conclusion: Conclusion::Success, reason: None });

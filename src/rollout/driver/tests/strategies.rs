@@ -1,4 +1,4 @@
-//! Deployments without anything in their way.
+//! Deployments that nothing holds back.
 
 use super::*;
 
