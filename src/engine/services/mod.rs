@@ -111,7 +111,7 @@ impl Board {
         }
     }
 
-    /// Reports that something else removed a service.
+    /// Reports that a service was removed, but not by [`Services::stop`].
     pub fn report_removed(&self, id: &str) {
         let Some(last) = self.last(id) else { return };
         let detail = Some("its container was removed".to_owned());
@@ -144,7 +144,8 @@ impl Services {
     /// Starts and watches all services, in parallel.
     ///
     /// # Errors
-    /// A service cannot be started. The provider must remove the others, which it finds by their job.
+    /// A service cannot be started. The provider must then remove the services that did start; it finds them by their
+    /// job.
     pub async fn start(
         host: Arc<dyn ServiceHost>,
         job: &JobId,

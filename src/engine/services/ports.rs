@@ -53,8 +53,8 @@ pub(in crate::engine) enum ClaimError {
     Lock(#[from] StoreError),
 }
 
-/// Claims ports in ascending order, so that two jobs that need the same ports cannot block each other. `who`
-/// describes this job to jobs that wait for it; `waiting` is called with the reason why this job waits, whenever it
+/// Claims ports in ascending order, so that two jobs that need the same ports cannot block each other. `who` describes
+/// this job to jobs that wait for it. `waiting` is called with the reason why this job waits, whenever the reason
 /// changes.
 ///
 /// # Errors

@@ -109,7 +109,7 @@ impl Artifacts {
     /// block on the file system.
     ///
     /// # Errors
-    /// The first wrong line. Nothing is added then.
+    /// A line is invalid; the error names the first one. In this case no artifact is added.
     pub(in crate::engine) fn declare(&self, text: &str, place: Place<'_>) -> Result<(usize, usize), ArtifactError> {
         let lines = text.lines().map(str::trim).enumerate();
         let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));

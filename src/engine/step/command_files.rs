@@ -138,7 +138,7 @@ impl CommandFiles {
         &self.folder
     }
 
-    /// Fetches the files from the sandbox's machine. A summary that is too large is dropped there.
+    /// Fetches the files from the sandbox's machine, each up to its maximum size.
     ///
     /// # Errors
     /// The first file that cannot be fetched, or is larger than its limit.
@@ -168,8 +168,8 @@ impl CommandFiles {
         files.chain([(ARTIFACTS_LIST.to_owned(), list)])
     }
 
-    /// Removes the files if the step did not write to any of them, and returns whether that was so. Never blocks on a
-    /// file system that a step mounted, so most steps need no other thread.
+    /// Removes the files if the step did not write to any of them, and returns whether it removed them. Never blocks on
+    /// a file system that a step mounted, so most steps need no other thread.
     pub(crate) fn remove_untouched(&self) -> bool {
         let Ok(folder) = self.root.folder_at_once(&self.below) else { return false };
         let is_empty = |name: &str| matches!(folder.size_at_once(Path::new(&self.name(name))), Ok(0));
@@ -235,7 +235,8 @@ impl CommandFiles {
             Err(error) => drop(first_error.get_or_insert(CommandFileError { name: ARTIFACTS, fault: error.into() })),
         }
         for name in FILES {
-            // The step may have removed it; a file that cannot be removed goes with the job's temp folder.
+            // The step may have removed the file. A file that cannot be removed now is removed with the job's temporary
+            // folder.
             let _ = folder.remove(&below.join(self.name(name)));
         }
         first_error.map_or(Ok(()), Err)
@@ -280,10 +281,10 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> String {
     String::from_utf16_lossy(&units)
 }
 
-/// Parses `name=value` lines and `name<<MARK … MARK` blocks. The first of `=` and `<<` in a line decides which it is.
+/// Parses `name=value` lines and `name<<MARK … MARK` blocks. The first `=` or `<<` in a line decides between them.
 ///
 /// # Errors
-/// The first line that is neither, or a block without its end. The pairs before it are in `into`.
+/// A line has neither form, or a block has no end. The pairs before it are in `into`.
 fn pairs(text: &str, into: &mut IndexMap<String, String>) -> Result<(), CommandFileFault> {
     let mut rest = text;
     let mut number = 0;
@@ -498,7 +499,7 @@ mod tests {
         let (first, old) = files_of(temp.path());
         first.collect(&mut Left::default()).expect("nothing was written");
         let (second, _) = files_of(temp.path());
-        // Written by a daemon of the first step.
+        // As a daemon of the first step would write.
         fs::write(&old["GITHUB_OUTPUT"], "late=1\n").expect("written");
         let mut left = Left::default();
         second.collect(&mut left).expect("nothing was written");

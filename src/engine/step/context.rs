@@ -23,7 +23,7 @@ pub(in crate::engine) struct StepContext<'j> {
     pub(in crate::engine) workspace: &'j Path,
     /// `RUNNER_TEMP`, on this machine.
     pub(in crate::engine) temp: &'j Path,
-    /// Whether the sandbox is a container, whose user may differ from ours.
+    /// Whether the sandbox is a container, whose user may differ from the user of this process.
     pub(in crate::engine) in_container: bool,
     /// Whether `::debug::` lines are kept.
     pub(in crate::engine) debug: bool,

@@ -16,7 +16,7 @@ pub(in crate::engine) struct Layers<'l> {
     pub(in crate::engine) sandbox: &'l [(OsString, OsString)],
     /// `env` of the workflow and the job, and variables that earlier steps wrote to `GITHUB_ENV`.
     pub(in crate::engine) job: &'l IndexMap<String, String>,
-    /// `env` of the step, over that of the steps around it.
+    /// `env` of the step, merged over `env` of the steps around it.
     pub(in crate::engine) step: &'l IndexMap<String, String>,
     /// Variables that the action adds: `INPUT_…`, `STATE_…`.
     pub(in crate::engine) action: &'l IndexMap<String, String>,

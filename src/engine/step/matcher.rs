@@ -3,8 +3,9 @@
 //! A matcher is one pattern, or a sequence of patterns for the lines of one message. Several sequences may be in
 //! progress at once, as a line can both continue one and start another.
 //!
-//! A step chooses its patterns, so the time of a line is bounded: by its length, by the size of patterns, by their number,
-//! and by a clock for what is still slow. So is their memory, by the size of all patterns of a job.
+//! A step chooses its patterns, so the time to match a line must be bounded. The length of a line, the size of a
+//! pattern and the number of patterns are limited, and a time limit stops whatever is still too slow. The size of all
+//! patterns of a job is limited to bound their memory.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -19,10 +20,11 @@ use crate::model::{Annotation, Level};
 /// second.
 const BACKTRACK_LIMIT: usize = 100_000;
 
-/// Limits in bytes for the size of a compiled pattern. The smallest that is sufficient counts as its size.
+/// Limits in bytes for the size of a compiled pattern. The smallest limit under which a pattern compiles is its size.
 const PATTERN_SIZES: [usize; 5] = [1024, 16 * 1024, 64 * 1024, 256 * 1024, 1024 * 1024];
 
-/// Maximum size in bytes of all compiled patterns of a job. Those that have matched lines take up to 32 times as much memory.
+/// Maximum size in bytes of all compiled patterns of a job. Patterns that have matched lines take up to 32 times as
+/// much memory.
 const MAX_PATTERNS_SIZE: usize = 8 * 1024 * 1024;
 
 /// Maximum number of patterns of a matcher.
@@ -102,7 +104,7 @@ struct Matcher {
     owner: String,
     severity: Level,
     patterns: Vec<Pattern>,
-    /// For each pattern but the last: what the patterns up to it have captured, if the previous line matched it.
+    /// For each pattern but the last: the captures of the patterns up to this one, if the previous line matched it.
     begun: Vec<Option<Found>>,
     strikes: u32,
 }
@@ -270,7 +272,7 @@ impl Matchers {
 }
 
 impl Matcher {
-    /// Compiles the patterns of a matcher, and takes their size from what is `left` for all.
+    /// Compiles the patterns of a matcher, and subtracts their size from `left`, which all patterns of the job share.
     fn new(definition: Definition, left: &mut usize) -> Result<Self, MatcherError> {
         let owner = definition.owner;
         if owner.is_empty() {
@@ -357,8 +359,8 @@ impl Pattern {
     }
 }
 
-/// Returns an upper bound of the number of parts of a pattern that are compiled by themselves: more than one where it looks
-/// around or back, which automata cannot.
+/// Returns an upper bound of the number of parts of a pattern that are compiled separately. A pattern with look-around
+/// or back-references has several parts, because automata do not support them.
 fn parts(regexp: &str) -> usize {
     const BEYOND: [&str; 12] = ["(?=", "(?!", "(?<=", "(?<!", "(?>", "(?(", "(?P=", "(?P>", "++", "*+", "?+", "}+"];
     let is_reference = |pair: &[u8]| pair[0] == b'\\' && (pair[1].is_ascii_digit() || b"kgKG".contains(&pair[1]));
@@ -611,14 +613,15 @@ mod tests {
         let refused = |text: &str| Matchers::default().add(text).expect_err("too large").to_string();
         let is_too_large =
             |text: &str| text.ends_with("all problem matchers of a job may take at most 8 MiB when they are compiled");
-        // 2,000 patterns: small ones, and those that take the whole size each or in parts.
+        // 2,000 small patterns fit. The same number of large ones does not, whether they are compiled in one part or
+        // several.
         with(&matchers(0..100, "x"));
         let gcc = r"^(.+):(\d+):(\d+): (warning|error): (.+)$";
         for regexp in [gcc, r"\w{9}", "x(?!y)z(?=x)", r"(x)(y)[a-z]\1", &r"\p{L}{9}(?=a)".repeat(9000)] {
             let error = refused(&matchers(0..100, regexp));
             assert!(is_too_large(&error), "{regexp}: {error}");
         }
-        // What is there counts, unless it is replaced.
+        // Registered patterns count towards the limit, unless they are replaced.
         let mut some = with(&matchers(0..20, gcc));
         some.add(&matchers(0..20, gcc)).expect("replaced");
         let error = some.add(&matchers(20..40, gcc)).expect_err("too many").to_string();

@@ -5,7 +5,7 @@
 //! [`workflow_command`]s and applies problem [`matcher`]s, and [`command_files`] reads the results that it wrote to
 //! files.
 //!
-//! Modules here know nothing of the job's other steps: a step needs only [`StepContext`](context::StepContext).
+//! Modules here do not use the job's other steps: a step needs only [`StepContext`](context::StepContext).
 
 pub(super) mod artifacts;
 pub(super) mod command_files;

@@ -296,7 +296,7 @@ impl<'a> Output<'a> {
             // Commands are never echoed, so this has no effect.
             WorkflowCommand::Echo(_) => {}
             WorkflowCommand::Stop(token) => {
-                // Masked, so that text in the output that repeats the token cannot resume commands.
+                // The token is masked in the log, so that text copied from the log cannot resume commands.
                 if token.len() >= MIN_MASKED_TOKEN {
                     self.context.outlet.add_mask(&token);
                 }

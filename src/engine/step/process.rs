@@ -23,7 +23,7 @@ use super::output::Output;
 /// never end.
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The same on a lost machine, which is not expected to respond.
+/// How long to wait for a killed process on a lost machine, which is not expected to respond.
 const LOST_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Time limit for reading the files that a step left.
@@ -241,7 +241,7 @@ async fn observe(
                 close_at = Instant::now() + grace.after_exit;
                 if killed.is_some() {
                     output.stop_matching();
-                    // Other processes of its group end with it.
+                    // Ends the other processes of its group.
                     signal(Interrupt::Kill);
                 }
             }
@@ -253,7 +253,8 @@ async fn observe(
                 let began = Instant::now();
                 output.catch_up();
                 flush_at = flush_at.min(Instant::now() + FLUSH_AFTER);
-                // Time in which nothing was read is not time in which the output stayed open.
+                // No output was read during this time, so it does not count towards the time for which output may stay
+                // open.
                 close_at += if exited.is_some() { began.elapsed() } else { Duration::ZERO };
             }
             read = stream.read(&mut portion), if open && !output.is_behind() => match read {

@@ -173,7 +173,7 @@ fn pairs(text: &str, between: char, decode: impl Fn(&str) -> String) -> Vec<(Str
     pairs.map(|(key, value)| (key.trim().to_owned(), decode(value))).collect()
 }
 
-/// Decodes `escapes`, `%25` last so that an escaped escape stays text.
+/// Decodes `escapes` and then `%25`, so that an escaped escape stays text.
 fn unescape(text: &str, escapes: &[(&str, &str)]) -> String {
     if !text.contains('%') {
         return text.to_owned();

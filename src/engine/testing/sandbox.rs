@@ -1,4 +1,4 @@
-//! A sandbox without processes: a function scripts the behaviour of each.
+//! A sandbox without processes: a function scripts the behaviour of each process.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -74,7 +74,7 @@ impl ProcessScript {
 /// Behaviour of each process.
 type Behaviour = dyn Fn(&Launch) -> io::Result<ProcessScript> + Send + Sync;
 
-/// A sandbox without processes: a function scripts the behaviour of each.
+/// A sandbox without processes: a function scripts the behaviour of each process.
 pub(crate) struct ScriptedSandbox {
     environment: Vec<(OsString, OsString)>,
     script: Box<Behaviour>,
