@@ -18,7 +18,7 @@ use crate::files::{Folder, create_own};
 /// Name of the folder in the shared cache with the Python environments that are copied for jobs.
 const ENVIRONMENTS: &str = ".environments";
 
-/// Programs of npm, and the scripts that they start. Installing packages writes beside them.
+/// Programs of npm, and the scripts that they start. Installed packages are written next to the scripts.
 const NPM: &[(&str, &str)] = &[("npm", "npm/bin/npm-cli.js"), ("npx", "npm/bin/npx-cli.js")];
 
 /// Returns the name of this machine's processor in the tool cache.
@@ -162,8 +162,8 @@ fn node(node: &Installation, at: &Path) -> io::Result<()> {
     let npm = node.home.join("lib/node_modules/npm");
     if npm.is_dir() {
         copy(&npm, &modules.join("npm"))?;
-        // Otherwise it takes the folder of the program, which is behind a link.
-        // A system's npm may have a link to the settings of all users there.
+        // Without a prefix, npm uses the folder of the program, which is behind a link. The npm of a system may have a
+        // link to the settings of all users in place of this file.
         Folder::open(&modules.join("npm"))?
             .write(Path::new("npmrc"), format!("prefix={}\n", at.display()).as_bytes())?;
         for (program, script) in NPM {

@@ -99,7 +99,7 @@ impl Search<'_> {
         found
     }
 
-    /// Returns the programs of a tool behind all links, and where they were found; best first.
+    /// Returns the programs of a tool with links resolved, and where they were found; best first.
     fn programs(&self, tool: Tool) -> Vec<(PathBuf, &'static str)> {
         let mut programs: Vec<(PathBuf, &'static str)> = Vec::new();
         let mut add = |program: PathBuf, source| {
@@ -144,7 +144,7 @@ impl Search<'_> {
 }
 
 /// Returns a program of the tool with links resolved, if it exists. A link to a program with another name leads to a
-/// version manager.
+/// version manager, so it is ignored.
 fn real(tool: Tool, program: &Path) -> Option<PathBuf> {
     let program = program.canonicalize().ok().filter(|program| program.is_file())?;
     let name = program.file_name()?.to_str()?;
@@ -168,7 +168,7 @@ pub async fn in_folder(home: &Path) -> Vec<Installation> {
     join_all(programs).await.into_iter().flatten().collect()
 }
 
-/// Returns the installation that a program belongs to. `None` if it does not start, or is no release.
+/// Returns the installation that a program belongs to. `None` if the program does not start, or is not a release.
 async fn inspect(tool: Tool, program: PathBuf, source: &'static str) -> Option<Installation> {
     let home = program.parent()?.parent()?.to_owned();
     let version = match tool {

@@ -1,8 +1,8 @@
-//! Virtual environments: how a Python of this machine is offered, so that `pip install` changes neither it nor the
-//! environment of another job.
+//! Virtual environments of the Pythons of this machine. A job gets such an environment, so that `pip install` changes
+//! neither the Python itself nor the environment of another job.
 //!
-//! Creating an environment takes seconds, mostly for pip. So each Python gets one, which is kept and copied for each
-//! job. The scripts of an environment contain the path of its folder, which is replaced in the copy.
+//! Creating an environment takes seconds, mostly for pip. So one environment of each Python is kept, and copied for
+//! each job. The scripts of an environment contain the path of its folder, which is replaced in the copy.
 
 use std::fs;
 use std::io::{self, Write};
@@ -97,12 +97,12 @@ pub(super) fn copy(from: &Path, to: &Path) -> io::Result<()> {
 pub(super) fn rename_in_scripts(environment: &Path, from: &Path, to: &Path) -> io::Result<()> {
     let (from, to) = (from.to_string_lossy(), to.to_string_lossy());
     let bin = environment.join("bin");
-    // An action that installed it may have made a link to a folder of the user.
+    // The action that installed the environment may have put a link to a folder of the user here.
     let is_folder = bin.symlink_metadata().is_ok_and(|data| data.is_dir());
     let scripts =
         is_folder.then(|| fs::read_dir(bin)).into_iter().flatten().flatten().flatten().map(|entry| entry.path());
     for file in scripts.chain([environment.join("pyvenv.cfg")]) {
-        // Neither a link, nor a program.
+        // Skips links and programs.
         let Ok(text) = files::read_own_text(&file, MAX_SCRIPT) else { continue };
         if text.contains(&*from) {
             files::create_own(&file)?.write_all(text.replace(&*from, &to).as_bytes())?;

@@ -127,9 +127,10 @@ fn a_container_reads_the_objects_of_another_repository_only_where_the_user_allow
     for allowed in ["private", "private/.git/objects", ""] {
         case.check_out(&request(Objects::Borrowed, &[case.at(allowed)])).expect(allowed);
     }
-    // A job on this machine reads them anyway.
+    // A job on this machine can read the objects anyway.
     case.check_out(&request(Objects::Linked, &[])).expect("linked");
-    // By a link in place of the repository's objects, and through a chain.
+    // Objects of others are also found through a chain of repositories, and behind a link in place of the objects
+    // folder.
     fs::remove_file(own.join("info/alternates")).expect("there");
     case.repository("middle", "file");
     case.write("middle/.git/objects/info/alternates", &format!("{}\n", other.display()));
@@ -140,7 +141,7 @@ fn a_container_reads_the_objects_of_another_repository_only_where_the_user_allow
     refused(&[]);
 }
 
-/// Puts something in the place of a file. The second path is that of a file of the user.
+/// Puts a FIFO or a link in the place of a file. The second path is that of a file of the user.
 type Trap = fn(&Path, &Path);
 
 const TRAPS: [Trap; 4] = [
@@ -194,7 +195,7 @@ fn what_a_process_puts_in_the_place_of_a_file_is_neither_written_nor_waited_for(
                 assert!(kind.is_file(), "{name}: {kind:?}");
             }
             planted();
-            // It reads the file, too.
+            // `add_submodule` reads the file, too.
             add_submodule(&target, "a", "x").expect_err("refused");
             assert_eq!(fs::read_to_string(case.at("precious")).expect("there"), "kept");
             assert!(!case.at("new").exists());
@@ -216,7 +217,7 @@ fn a_link_in_the_place_of_a_folder_leads_nowhere() {
         written.and_then(|()| origin.bring_objects(&target, &request)).expect_err(linked);
         assert_eq!(fs::read_dir(case.at("outer")).expect("there").count(), 0, "{linked}");
     }
-    // Neither in a folder of the files, nor in place of the copy itself.
+    // The same for a link in a folder of the files, and for a link in place of the copy itself.
     let target = Target::open(&case.at("w"), false).expect("made");
     symlink(case.at("outer"), case.at("w/sub")).expect("linked");
     fs::create_dir(case.at("from/sub")).expect("made");

@@ -28,19 +28,19 @@ pub(super) struct Copied {
     pub(super) left_out: Vec<PathBuf>,
 }
 
-/// An open folder that a checkout fills. A process that a step left behind may put a link or a FIFO in the place of
-/// anything in it: nothing is written through its path.
+/// An open folder that a checkout fills. A process that a step left behind may replace any file or folder in it by a
+/// link or a FIFO, so no file is written through its path.
 pub(super) struct Target {
     path: PathBuf,
     folder: Folder,
 }
 
 impl Target {
-    /// Opens a folder and empties it, but keeps it: it may be a step's working directory. A file or a link in its place is
-    /// removed. With `keep_files`, only its git folder is removed, if it has one.
+    /// Opens a folder and empties it. The folder itself is kept, because it may be a step's working directory. A file
+    /// or a link in its place is removed. With `keep_files`, only its git folder is removed, if it has one.
     ///
     /// # Errors
-    /// Something in its place or in it cannot be removed, or it cannot be made.
+    /// The folder cannot be created, or an entry in it or in its place cannot be removed.
     pub(super) fn open(path: &Path, keep_files: bool) -> io::Result<Self> {
         let folder = match Folder::above(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -67,13 +67,14 @@ impl Target {
         &self.folder
     }
 
-    /// Opens the git folder, which is made unless it exists.
+    /// Opens the git folder, and creates it if necessary.
     pub(super) fn git_folder(&self) -> io::Result<Folder> {
         self.folder.make_folders(Path::new(".git"))
     }
 }
 
-/// Empties a folder. With `keep_files`, only its git folder is removed, if it has one: without, it is no checkout.
+/// Empties a folder. With `keep_files`, only its git folder is removed. A folder without a git folder is not a
+/// checkout, so it is emptied in any case.
 pub(super) fn clear(folder: &Folder, keep_files: bool) -> io::Result<()> {
     let git = Path::new(".git");
     if keep_files && folder.folder(git).is_ok() { folder.remove_folder(git) } else { folder.clear() }
@@ -154,7 +155,7 @@ struct Folders<'a> {
     from: &'a Path,
     to: &'a Folder,
     request: &'a Request,
-    /// Folder of the previous file, and the same in the copy if it is part of the repository.
+    /// Folder of the previous file, and the same folder in the copy, unless the repository has a link in its place.
     last: Option<(PathBuf, Option<Folder>)>,
 }
 
@@ -192,8 +193,8 @@ impl Folders<'_> {
         Ok(Entry::File)
     }
 
-    /// Returns a folder of the copy, which is made unless it exists. `None` if the repository has a link in its place: as in
-    /// `git status`, the files that git lists below it do not exist then.
+    /// Returns a folder of the copy, and creates it if necessary. `None` if the repository has a link in its place: in
+    /// that case the files that git lists below it do not exist, as in `git status`.
     fn enter(&mut self, folder: &Path) -> io::Result<Option<&Folder>> {
         if self.last.as_ref().is_none_or(|(last, _)| last != folder) {
             let made = if has_link(self.from, folder) { None } else { Some(self.make(folder)?) };
@@ -202,7 +203,8 @@ impl Folders<'_> {
         Ok(self.last.as_ref().and_then(|(_, made)| made.as_ref()))
     }
 
-    /// Opens a folder of the copy, which is made unless it exists. Files and links that a step put in its place are removed.
+    /// Opens a folder of the copy, and creates it if necessary. Files and links that a step put in its place are
+    /// removed.
     fn make(&self, folder: &Path) -> io::Result<Folder> {
         if !self.request.keep_files {
             return self.to.make_folders(folder);

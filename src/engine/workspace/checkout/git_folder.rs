@@ -22,7 +22,7 @@ const MAX_CONFIG: u64 = 16 * 1024 * 1024;
 /// Maximum size in bytes of the file that names the commits whose parents are missing.
 const MAX_SHALLOW: u64 = 64 * 1024 * 1024;
 
-/// How the copy has the repository's objects.
+/// How the copy gets the repository's objects.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(in crate::engine) enum Objects {
     /// In its git folder, as hard links.

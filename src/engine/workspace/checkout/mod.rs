@@ -35,7 +35,7 @@ mod attacks;
 /// First line of a Git LFS pointer, which stands for the actual file.
 const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
 
-/// Maximum size in bytes of such a file.
+/// Maximum size in bytes of a Git LFS pointer.
 const MAX_LFS_POINTER: u64 = 1024;
 
 /// Maximum number of paths to name in a message.
@@ -86,9 +86,9 @@ impl Request {
 pub(in crate::engine) enum Submodules {
     #[default]
     None,
-    /// Those of the repository.
+    /// Submodules of the repository.
     Direct,
-    /// Also those of submodules.
+    /// Submodules of the repository, and their submodules.
     Recursive,
 }
 
@@ -171,8 +171,8 @@ pub(in crate::engine) fn check_out(
 }
 
 /// Fills a folder of the workspace that processes of a container may change in the meantime. The copy is made in
-/// `apart`, which they cannot see, and moved from there: whatever they put in place of a folder or file, nothing is
-/// read or written through it. Every user of the container may change the copy.
+/// `apart`, which they cannot see, and moved from there. So no file is read or written through a link that they put in
+/// place of a file or folder. Every user of the container may change the copy.
 ///
 /// # Errors
 /// Like [`check_out`], or the path of the folder contains a link.
@@ -198,7 +198,7 @@ pub(in crate::engine) fn check_out_apart(
         moved().map_err(|source| CheckoutError::Write { path: target.to_owned(), source })?;
         Ok(done)
     });
-    // What was not moved is removed with the run.
+    // If this fails, the rest is removed with the run.
     let _ = fs::remove_dir_all(apart);
     moved
 }

@@ -20,7 +20,7 @@ use crate::files::{Folder, read_text};
 /// nothing but objects.
 ///
 /// # Errors
-/// One of them contains something else, or cannot be read.
+/// A folder is not part of a git folder, contains other files, or cannot be read.
 pub(crate) fn folders(own: &Path) -> Result<Vec<PathBuf>, CheckoutError> {
     let mut found = vec![checked(own)?];
     let mut next = 0;
@@ -30,7 +30,7 @@ pub(crate) fn folders(own: &Path) -> Result<Vec<PathBuf>, CheckoutError> {
         // A relative path is relative to the objects folder.
         let others = alternates.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
         for other in others.map(|line| folder.join(line)) {
-            // Git ignores one that does not exist.
+            // Git ignores a folder that does not exist.
             if !other.is_dir() {
                 continue;
             }
@@ -43,7 +43,7 @@ pub(crate) fn folders(own: &Path) -> Result<Vec<PathBuf>, CheckoutError> {
     Ok(found)
 }
 
-/// Returns the first objects folder that is neither in the git folder of the repository nor below an `allowed` one.
+/// Returns the first objects folder that is neither in the git folder of the repository nor below an `allowed` folder.
 /// Containers may not read it.
 pub(crate) fn of_others<'f>(folders: &'f [PathBuf], git_folder: &Path, allowed: &[PathBuf]) -> Option<&'f Path> {
     let own = [git_folder].into_iter().chain(allowed.iter().map(PathBuf::as_path));

@@ -26,8 +26,8 @@ impl Sparse {
         Ok(())
     }
 
-    /// Returns the files of a list that belong to the copy. Git decides about tracked files. New files belong to it if
-    /// their folder does in cone mode, and always otherwise.
+    /// Returns the files of a list that belong to the copy. Git decides about tracked files. In cone mode, a new file
+    /// belongs to the copy if its folder does. Without cone mode, all new files belong to it.
     pub(super) fn choose(
         &self,
         target: &Path,

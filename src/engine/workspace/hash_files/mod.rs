@@ -63,7 +63,7 @@ impl HashError {
     }
 }
 
-/// Whether hashing may continue; the error tells why not.
+/// Returns an error with the reason if hashing must stop.
 type GoOn<'a> = &'a dyn Fn() -> Result<(), HashError>;
 
 /// Files of a job, for expressions.
@@ -158,7 +158,7 @@ fn hash_selected(
         for path in Walk::new(&selection, follow_links, start, go_on) {
             let path = path?;
             let failed = |fault: FileError| HashError::file(&path, fault);
-            // A link that is not followed may still be one to a folder.
+            // A link that is not followed may still lead to a folder.
             if fs::metadata(&path).map_err(|error| failed(error.into()))?.is_dir() {
                 continue;
             }
