@@ -1,4 +1,4 @@
-//! All runs of a commit on a server, from the first after a push until the last has ended.
+//! Follows all runs of a commit on a server, from the first after a push until the last has ended.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -119,7 +119,7 @@ impl CommitWatch {
         }
     }
 
-    /// Waits for the next change. Returns `None` once all runs have ended, at least one was found, and a later look
+    /// Waits for the next change. Returns `None` once all runs have ended, at least one was found, and a later request
     /// found no further one. The future may be dropped at any time.
     ///
     /// # Errors

@@ -9,8 +9,8 @@
 //! - [`ledger`]: the append-only file of what was requested, decided and done in the environments of a repository
 //! - [`release`]: the release of a tag, branch or commit
 //! - [`check`]: probes of health, with their timing
-//! - [`target`]: where replicas run: in Docker, or wherever commands start them
-//! - [`notify`]: notifications of people: a command for each event
+//! - [`target`]: the targets on which replicas run: containers of Docker, or commands
+//! - [`notify`]: notifications, sent by a command
 //! - [`shell`]: the commands of settings; [`outlet`]: where records and logs go
 //! - [`driver`]: carries out a plan, step by step, and returns to the former release when a step fails
 //!

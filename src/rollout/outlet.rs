@@ -1,10 +1,11 @@
-//! Destination of what a deployment records. The worker implements it over a run folder; tests keep it in memory.
+//! Interface through which a deployment writes its records. The worker writes them to a run folder; tests keep them in
+//! memory.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::model::{Event, JobId, StepNumber};
 
-/// Receives events and log text. Masking, ordering and writing are its concern.
+/// Receives events and log text. The implementation masks, orders and writes them.
 pub trait Outlet: Send + Sync {
     /// Appends an event to the journal.
     fn record(&self, event: Event);

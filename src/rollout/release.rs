@@ -1,4 +1,4 @@
-//! From a tag, a branch or a commit to a release.
+//! Resolves a tag, a branch or a commit to a release.
 
 use std::path::Path;
 

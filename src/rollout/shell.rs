@@ -1,4 +1,4 @@
-//! Commands of environments: `sh`, in the root of the repository.
+//! Runs the commands of environments with `sh`, in the root of the repository.
 
 use std::ffi::OsString;
 use std::io;
@@ -129,7 +129,7 @@ impl Shell {
             None
         };
         if status.is_some() {
-            // Processes that it left in the background are meant to stay, such as a server.
+            // Processes that the command left in the background, such as a server, are meant to stay.
             group.forget();
         }
         Ok(Ended { status, output: kept })
@@ -191,9 +191,9 @@ impl Drop for Group {
     }
 }
 
-/// Kills the process groups of the command that ran when the worker of a deployment died. What earlier commands left in
-/// the background stays: it may serve. Groups are recognised by the `DEPLOY_ID` of their first process, as ids are
-/// reused.
+/// Kills the process groups of the command that ran when the worker of a deployment died. Processes that earlier
+/// commands left in the background keep running, because they may serve. Ids of groups are reused, so groups are
+/// recognised by the `DEPLOY_ID` of their first process.
 pub fn kill_left(groups: &[i32], deployment: &RunId) {
     let wanted = format!("DEPLOY_ID={deployment}");
     for pid in groups.iter().filter_map(|group| Pid::from_raw(*group)) {

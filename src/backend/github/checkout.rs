@@ -1,4 +1,4 @@
-//! The repository of a checkout.
+//! Finds the repository of a checkout.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ pub(super) fn repository(folder: &Path, hosts: &[&str]) -> Option<Repository> {
     of_config(&config(folder)?, hosts)
 }
 
-/// Returns the name of the remote of a checkout that is a repository; `None` if none of them is.
+/// Returns the name of the remote of a checkout that points to a repository; `None` if no remote does.
 #[must_use]
 pub(in crate::backend) fn remote_of(folder: &Path, repository: &Repository) -> Option<String> {
     let config = config(folder)?;
@@ -26,8 +26,8 @@ fn config(folder: &Path) -> Option<String> {
     git(folder, ["config", "-z", "--get-regexp", r"^remote\..*\.(url|gh-resolved)$"]).ok()
 }
 
-/// Returns the entries of what git prints: each ends with NUL, and has its key and its value on lines of their own. An
-/// entry is the name of a remote, what is set, and the value.
+/// Parses the entries that git prints: each ends with NUL, and has its key and its value on separate lines. Returns for
+/// each the name of the remote, the name of its setting, and the value.
 fn entries(config: &str) -> Vec<(&str, &str, &str)> {
     let entries = config.split('\0').filter_map(|entry| {
         let (key, value) = entry.split_once('\n')?;

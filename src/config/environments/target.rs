@@ -9,7 +9,7 @@ use super::table::Table;
 use crate::model::deployment::{DockerSettings, IMAGE_PLACES, Probe, ScriptCommand, ScriptSettings, TargetSettings};
 use crate::model::nearest;
 
-/// Maximum number of replicas of a release in Docker: the router has as many places for it, and asks for each.
+/// Maximum number of replicas of a release in Docker. The router resolves and checks a place for each of them.
 const MAX_REPLICAS: u32 = 64;
 
 /// Image of the router, as `assets/deploy/router` builds it.

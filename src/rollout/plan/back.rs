@@ -7,8 +7,8 @@ use crate::model::deployment::{EnvironmentSettings, Observed, Plan, PlanStep, St
 use super::Supports;
 use super::batches::{self, Batches};
 
-/// Returns the steps that restore the previous release from the observed state: all of its replicas serve, and no
-/// replica of the new release runs. Empty if that is already so.
+/// Returns the steps that lead from the observed state back to the previous release: all of its replicas serve, and no
+/// replica of the new release runs. Returns no steps if this is already so.
 ///
 /// `may_run` is whether replicas of the new release may run, and get traffic, although the target does not report them,
 /// because a command was interrupted.
@@ -42,7 +42,7 @@ pub fn back(settings: &EnvironmentSettings, plan: &Plan, observed: &Observed, ma
             } else {
                 let (max_surge, max_unavailable) = match settings.strategy {
                     Strategy::Rolling { max_surge, max_unavailable } => (max_surge, max_unavailable),
-                    // Both releases run beside each other in full.
+                    // All replicas of both releases may run beside each other.
                     _ => (wanted, 0),
                 };
                 let batches = Batches {

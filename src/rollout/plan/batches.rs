@@ -1,4 +1,4 @@
-//! Replacing replicas of one slot by those of the other, in batches.
+//! Replaces replicas of one slot by replicas of the other, in batches.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use super::push;
 pub(super) struct Batches {
     /// The slot that is emptied.
     pub from: Slot,
-    /// Its replicas.
+    /// Number of its replicas.
     pub from_total: u32,
     /// Those of them that take traffic.
     pub from_serving: u32,
-    /// Replicas of the other slot.
+    /// Number of replicas of the other slot.
     pub to_total: u32,
     /// Those of them that take traffic.
     pub to_serving: u32,
@@ -27,7 +27,7 @@ pub(super) struct Batches {
     pub max_unavailable: u32,
 }
 
-/// Returns the steps. `first` is added when the first new replicas are healthy, before they get traffic.
+/// Returns the steps. The step `first` is added after the first new replicas are healthy, before they get traffic.
 pub(super) fn steps(batches: Batches, first: Option<PlanStep>) -> Vec<PlanStep> {
     let Batches { from, mut from_total, mut from_serving, mut to_total, mut to_serving, replicas, .. } = batches;
     let to = from.other();

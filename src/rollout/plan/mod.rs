@@ -1,7 +1,7 @@
 //! Plans: the steps of each strategy, and of its rollback. Pure functions.
 //!
-//! Tests check at every point of every plan and rollback, for all small environments: no slot gets more traffic than
-//! its replicas can carry if as many are missing as the strategy allows.
+//! Tests check every point of every plan and rollback, for all small environments: no slot gets more traffic than its
+//! replicas can carry, even if as many are missing as the strategy allows.
 
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ impl Supports {
         if self.weights { slot.serving() } else { slot.ready() }
     }
 
-    /// Whether a step is one that the target carries out.
+    /// Whether the target can carry out a step.
     fn has(self, step: &PlanStep) -> bool {
         match step {
             PlanStep::Weight { .. } => self.weights,
@@ -119,7 +119,7 @@ pub fn plan(
         if kept.replicas > 0 {
             steps.push(PlanStep::Stop { slot, keep: 0, after: Duration::ZERO });
         }
-        // A deployment that was interrupted may have left replicas in the other slot, too: they do not serve.
+        // An interrupted deployment may have left replicas that do not serve in the other slot, too.
         let left = (old.is_none() && observed.slot(slot.other()).replicas > 0).then_some(PlanStep::Stop {
             slot: slot.other(),
             keep: 0,
@@ -142,7 +142,7 @@ fn live(observed: &Observed) -> Option<Slot> {
     })
 }
 
-/// Appends a step that changes something.
+/// Appends a step, unless it repeats the last one.
 fn push(steps: &mut Vec<PlanStep>, step: PlanStep) {
     if steps.last() != Some(&step) {
         steps.push(step);

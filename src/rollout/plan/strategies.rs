@@ -78,7 +78,8 @@ fn share(replicas: u32, percent: u8) -> u32 {
     (replicas * u32::from(percent)).div_ceil(100).max(1)
 }
 
-/// Returns the steps that move the traffic to a release that still runs. `drained`: whether it has drained replicas.
+/// Returns the steps that move the traffic to a release that still runs. `drained` is whether that release has drained
+/// replicas.
 pub(super) fn switch(
     new: &Versioned,
     old: Option<&Versioned>,

@@ -61,7 +61,7 @@ struct Case {
     settings: EnvironmentSettings,
 }
 
-/// All small environments with all strategies that have no gap by design.
+/// All small environments with all strategies that are designed to serve without a gap.
 fn cases() -> impl Iterator<Item = Case> {
     let strategies = |replicas: u32| {
         let pairs = (0..=3).flat_map(move |surge| (0..=replicas).map(move |unavailable| (surge, unavailable)));
@@ -80,7 +80,7 @@ fn cases() -> impl Iterator<Item = Case> {
     })
 }
 
-/// Checks that no slot has more traffic than it carries, and that no more replicas run than may.
+/// Checks that no slot gets more traffic than its replicas can carry, and that no more replicas run than allowed.
 fn check(case: &Case, back_to: Option<u32>, state: &Observed, what: &dyn Fn() -> String) {
     let replicas = back_to.unwrap_or(case.settings.target.replicas());
     let (surge, unavailable) = match case.settings.strategy {

@@ -28,7 +28,8 @@ pub mod script;
 use docker::DockerTarget;
 use script::Script;
 
-/// Returns the target of an environment, for one deployment. `kept` is the file for what the steps of commands left.
+/// Returns the target of an environment, for one deployment. `kept` is the file with the saved state of a target of
+/// commands.
 #[must_use]
 pub fn of(settings: &EnvironmentSettings, deployment: &RunId, shell: Shell, kept: PathBuf) -> Arc<dyn Target> {
     let (settings, deployment) = (settings.clone(), deployment.clone());
@@ -52,7 +53,7 @@ pub enum TargetError {
         /// The line.
         text: String,
     },
-    /// The Docker engine, or the router, did not do it.
+    /// The Docker engine or the router failed.
     #[error(transparent)]
     Docker(#[from] docker::DockerFault),
     /// The saved state of the target cannot be read or written.
@@ -65,7 +66,8 @@ pub trait Target: Send + Sync {
     /// Returns the observed state.
     fn observe<'t>(&'t self, progress: &'t Progress) -> BoxFuture<'t, Result<Observed, TargetError>>;
 
-    /// Carries out a step: start, weight, drain or stop. Of other steps, it is only notified that they succeeded.
+    /// Carries out a step: start, weight, drain or stop. For a step of another kind, this is called once the step has
+    /// succeeded.
     fn act<'t>(
         &'t self,
         step: &'t PlanStep,
@@ -86,19 +88,19 @@ pub trait Target: Send + Sync {
         progress: &'t Progress,
     ) -> BoxFuture<'t, Answer>;
 
-    /// Writes what is known of the replicas of a slot that failed a check to the log of the step. Returns the most
-    /// telling of it as a phrase.
+    /// Writes what is known about the replicas of a slot that failed a check to the log of the step. Returns a summary
+    /// as a phrase.
     fn evidence<'t>(&'t self, _: Slot, _: &'t Progress) -> BoxFuture<'t, Option<String>> {
         ready(None).boxed()
     }
 
-    /// Takes the lock of the environment that deployments from other machines see. It is held until [`Self::unlock`],
-    /// or until this process ends. `owner` tells others who has it.
+    /// Takes the lock of the environment, which also holds back deployments from other machines. It is held until
+    /// [`Self::unlock`], or until this process ends. `owner` tells others who holds the lock.
     fn lock<'t>(&'t self, _owner: &'t str) -> BoxFuture<'t, Result<(), TargetError>> {
         ready(Ok(())).boxed()
     }
 
-    /// Releases the lock. Without it, this does nothing.
+    /// Releases the lock. Does nothing if the lock is not held.
     fn unlock(&self) -> BoxFuture<'_, ()> {
         ready(()).boxed()
     }

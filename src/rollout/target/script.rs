@@ -1,8 +1,8 @@
 //! A target of commands.
 //!
 //! Without a `status` command, the state of the target is what the steps so far led to. It is kept in a file of the
-//! state folder, which is written before and after each command. With one, the command is authoritative; only which
-//! replicas are drained, which it does not print, is taken from the file.
+//! state folder, which is written before and after each command. With a `status` command, its output is the state. Only
+//! the number of replicas that are not drained, which it does not print, comes from the file.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub struct Script {
 }
 
 impl Script {
-    /// Returns the target of an environment with these commands. `kept` is the file of what its steps left.
+    /// Returns the target of an environment with these commands. `kept` is the file with its saved state.
     #[must_use]
     pub(super) fn new(
         settings: EnvironmentSettings,

@@ -16,7 +16,7 @@ pub struct Host {
     kind: ServerKind,
 }
 
-/// The host of repositories that name none.
+/// Host of repositories that are named without a host.
 pub const GITHUB: &str = "github.com";
 
 /// Maximum length of a host's name.
@@ -27,7 +27,7 @@ impl Host {
     /// an Enterprise Server and `/api/v1` on a Gitea.
     ///
     /// # Errors
-    /// `name` is not the name of a host. It has neither a scheme nor a port.
+    /// `name` is not the name of a host, which has neither a scheme nor a port.
     pub fn new(name: &str, kind: ServerKind) -> Result<Self, AddressError> {
         let name = host_name(name).ok_or_else(|| AddressError::Host(name.to_owned()))?;
         let api = match kind {
@@ -73,7 +73,7 @@ impl Host {
         api.and_then(|api| api.into_parts().authority).map_or_else(|| self.name.clone(), |found| found.to_string())
     }
 
-    /// Returns what the server is.
+    /// Returns the kind of the server.
     #[must_use]
     pub fn kind(&self) -> ServerKind {
         self.kind
@@ -85,7 +85,8 @@ impl Host {
         self.name != GITHUB && !is_tenant(&self.name)
     }
 
-    /// Returns the address of the web pages, without a slash at its end. That of an API on this machine is the API's.
+    /// Returns the address of the web pages, without a slash at its end. For an http API on this machine, it has the
+    /// host and port of the API.
     #[must_use]
     pub fn web(&self) -> String {
         let api: Option<Uri> = self.api.parse().ok();
@@ -136,7 +137,8 @@ fn has_dots(path: &str) -> bool {
     path.split('/').any(|segment| matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | ".."))
 }
 
-/// Returns the name in lower case if it can be one: letters, digits, hyphens and dots, without an empty part.
+/// Returns the name in lower case if it is a valid name: letters, digits, hyphens, underscores and dots, without an
+/// empty part.
 pub(super) fn host_name(text: &str) -> Option<String> {
     let is_part = |part: &str| {
         !part.is_empty()

@@ -22,9 +22,9 @@ const MAX_ANSWER: usize = 64 << 10;
 const DEFAULT_INTERVAL: u64 = 5;
 /// Seconds to add to the interval if the server sends `slow_down` without a number.
 const SLOWER: u64 = 5;
-/// Bounds of what a server may ask for, in seconds.
+/// Maximum interval that a server may ask for, in seconds.
 const MAX_INTERVAL: u64 = 120;
-/// Longest time that a code is waited for, in seconds.
+/// Maximum time to wait until the user has entered the code, in seconds.
 const MAX_WAIT: u64 = 1800;
 
 /// A login that waits for the user.

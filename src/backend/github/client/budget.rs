@@ -149,7 +149,8 @@ impl<K: Clone + Eq + Hash + Ord> Schedule<K> {
         self.balance(now);
     }
 
-    /// Watches a resource like [`Self::watch`], whose state is known: a new one is due after its shortest interval.
+    /// Watches a resource whose state is known. Unlike with [`Self::watch`], a new resource is due only after its
+    /// shortest interval.
     pub fn watch_known(&mut self, key: K, kind: Kind, now: Timestamp) {
         let is_new = !self.watched.contains_key(&key);
         self.watch(key.clone(), kind, now);
@@ -370,7 +371,8 @@ mod tests {
         assert_eq!(away.polls, 0, "{away:?}");
     }
 
-    // Reported: an active run's jobs changed on 11 of 18 polls 10 s apart, the list of runs on 1 of 18.
+    // Measured: the jobs of an active run changed in 11 of 18 polls that were 10 s apart, and the list of runs in 1 of
+    // 18.
     const JOBS: f64 = 10.6;
     const LIST: f64 = 175.0;
 
@@ -378,7 +380,7 @@ mod tests {
     fn an_hour_of_one_active_run_costs_at_most_440_requests() {
         let hour = simulate(&[(Kind::FocusedRun, JOBS), (Kind::RunList, LIST)], Attention::Here);
         assert!(hour.charged <= 440, "{hour:?}");
-        // Every poll a change, at the longest interval.
+        // Every poll finds a change, and every interval is the longest.
         let worst = simulate(&[(Kind::FocusedRun, 0.001), (Kind::RunList, LIST)], Attention::Elsewhere);
         assert!(worst.charged <= 440, "{worst:?}");
     }

@@ -1,4 +1,5 @@
-//! Configuration of the router: a place for every replica that can be, found by the name of its container.
+//! Configuration of the router. It has a place (a `server` of HAProxy) for every possible replica, whose container the
+//! router finds by name.
 
 use std::fmt::Write;
 
@@ -9,16 +10,16 @@ use super::names::Names;
 /// Port on which the router listens in its container.
 pub(super) const PORT: u16 = 8080;
 
-/// Port of its commands, in its container alone.
+/// Port of the router's command socket, which is reachable only inside its container.
 pub(super) const COMMANDS: u16 = 9999;
 
 /// Name of the backend.
 pub(super) const BACKEND: &str = "app";
 
-/// File with the weights, from which a router that is started again takes them.
+/// File with the weights, which a restarted router reads.
 pub(super) const STATE: &str = "/var/lib/cuelight-router.state";
 
-/// Places are made for this number of replicas, and in steps of it.
+/// The number of places of a slot is a multiple of this.
 const PLACES: u32 = 4;
 
 /// Returns the configuration, with places for at least `replicas` replicas in each slot.
@@ -61,7 +62,7 @@ backend {BACKEND}
 ",
         settings.drain.as_secs().max(1)
     );
-    // Infallible: it is a String.
+    // Writing to a `String` cannot fail.
     if let Some(Probe::Path(path)) = health {
         let host = &settings.service;
         let _ = writeln!(text, "  option httpchk");

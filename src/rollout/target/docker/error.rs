@@ -1,17 +1,17 @@
-//! Why the target did not do what it was asked for.
+//! Errors of the target in Docker.
 
 use std::time::Duration;
 
 use crate::engine::sandbox::docker::client::DockerError;
 use crate::model::deployment::{Slot, written};
 
-/// Why containers or the router are not as a step wants them.
+/// Why containers or the router are not in the state that a step requires.
 #[derive(Debug, thiserror::Error)]
 pub enum DockerFault {
     /// The engine refused or did not answer.
     #[error(transparent)]
     Engine(#[from] DockerError),
-    /// The image of the router is not here, and cannot be fetched.
+    /// The engine does not have the image of the router, and cannot fetch it.
     #[error(
         "the image {image} of the router is not here ({reason}): build it with `docker build -t {image} assets/deploy/router` \
          in cuelight's repository, or set target.router"
@@ -22,7 +22,7 @@ pub enum DockerFault {
         /// Why it cannot be fetched.
         reason: String,
     },
-    /// The name of the image has the place of a tag.
+    /// The name of the image contains `{tag}`, and the release has no tag.
     #[error(
         "{release} has no tag, and target.image is `{image}`: deploy a tag, or write {{release}} instead of {{tag}}"
     )]
@@ -37,7 +37,7 @@ pub enum DockerFault {
         "the variable {0} of target.env is not set here: set it where the deployment is started, or write {0}=VALUE"
     )]
     Variable(String),
-    /// A container that is not of the environment has a name that is needed.
+    /// A container that does not belong to the environment has a name that the target needs.
     #[error("a container that cuelight did not start is named {0}: remove or rename it, or set another target.service")]
     NameTaken(String),
     /// A container that is not the router publishes the port of the router.
@@ -115,7 +115,7 @@ pub enum DockerFault {
         /// Replicas of the other slot.
         there: u32,
     },
-    /// The slot serves another release than the plan is about.
+    /// The slot serves another release than the one in the plan.
     #[error("{slot} gets traffic and runs {found}, not {wanted}: another deployment has filled it")]
     OtherRelease {
         /// The slot.

@@ -1,7 +1,7 @@
-//! The lock of an environment, which deployments from every machine take: `flock` in the container of the router.
+//! Lock of an environment against deployments from other machines: `flock` in the container of the router.
 //!
-//! It is held by a process there whose input is a connection of this process. When this one ends, however it ends, its
-//! connection does, and with it the lock: none is left behind.
+//! A process in that container holds the lock, and its input is a connection of this process. When this process ends,
+//! for whatever reason, the connection closes and the lock is released. No stale lock remains.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::error::DockerFault;
 use super::tunnel::Tunnel;
 use crate::engine::sandbox::docker::client::{DockerClient, DockerError};
 
-/// Takes the lock and holds it until the input ends, or prints who holds it.
+/// Script that takes the lock and holds it until its input ends, or prints who holds the lock.
 const SCRIPT: &str = r#"exec 9>>/run/cuelight.lock
 if flock -n 9; then
   printf '%s' "$1" >/run/cuelight.owner
@@ -20,7 +20,7 @@ if flock -n 9; then
 fi
 echo "held by $(cat /run/cuelight.owner)""#;
 
-/// How long to try: the lock of a process that was killed is gone after a moment.
+/// Maximum number of attempts. The lock of a killed process is released only after a moment.
 const TRIES: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -31,7 +31,7 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
 pub(super) struct Lock(Tunnel);
 
 impl Lock {
-    /// Takes the lock in the router's container. `owner` is what others are told.
+    /// Takes the lock in the router's container. `owner` is shown to others who want the lock.
     pub(super) async fn take(client: &DockerClient, router: &str, owner: &str) -> Result<Self, DockerFault> {
         let mut tries = 0;
         loop {

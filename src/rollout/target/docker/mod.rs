@@ -1,9 +1,9 @@
 //! A target of containers behind a router.
 //!
-//! Replicas are containers without published ports, and the labels of the containers are the truth: what runs is read
-//! from them and from the router each time, so that a lost state folder loses nothing. The router has a place for every
-//! replica that can be; a step moves weights, drains places, and starts and removes containers. See [`router`] for how
-//! it is spoken to, and [`lock`] for deployments from several machines.
+//! Replicas are containers without published ports. What runs is read each time from the labels of the containers and
+//! from the router, so nothing is lost with the state folder. The router has a place for every possible replica. Steps
+//! move weights, drain places, and start and remove containers. See [`router`] for the connection to the router, and
+//! [`lock`] for deployments from several machines.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -47,7 +47,7 @@ use replicas::{Replica, Start};
 use router::Router;
 use weights::weights;
 
-/// Time between two looks at requests in flight.
+/// Time between two checks for requests in flight.
 const DRAIN_POLL: Duration = Duration::from_millis(50);
 
 /// A target of containers, for one deployment.
@@ -60,7 +60,7 @@ pub struct DockerTarget {
     client: OnceCell<DockerClient>,
     router: Router,
     lock: tokio::sync::Mutex<Option<Lock>>,
-    /// What the new release had answered before it got traffic.
+    /// Counters of the new release from before it got traffic.
     before: Mutex<Option<Counters>>,
 }
 
@@ -91,7 +91,7 @@ impl DockerTarget {
         Ok(self.client.get_or_try_init(connect).await?)
     }
 
-    /// Looks at what runs.
+    /// Reads what runs from the engine and the router.
     async fn scene(&self) -> Result<Scene, DockerFault> {
         let client = self.client().await?;
         let replicas = replicas::list(client, &self.names).await?;
@@ -135,7 +135,7 @@ impl DockerTarget {
         };
         let runs = |number: u32| same.iter().any(|replica| replica.number == number && replica.is_running());
         let missing: Vec<u32> = (1..=count).filter(|number| !runs(*number)).collect();
-        // What an older release left in the slot, beyond the number.
+        // Replicas that another release left in the slot, with numbers above `count`.
         try_join_all(other.iter().filter(|one| one.number > count).map(|one| replicas::stop(client, one))).await?;
         let (names, deployment) = (&self.names, &self.deployment);
         let start = Start { names, slot, release, deployment, image, variables };
@@ -143,7 +143,7 @@ impl DockerTarget {
         for number in &missing {
             progress.say(&format!("started {} of {named}", self.names.replica(slot, *number)));
         }
-        // New and drained replicas are open, without traffic until their weights are set.
+        // Opens new and drained replicas. They get no traffic until their weights are set.
         let mut commands = Vec::new();
         for number in 1..=count {
             let place = config::place(slot, number);
@@ -159,7 +159,8 @@ impl DockerTarget {
         Ok(())
     }
 
-    /// Returns the commands that give a slot its share. `is_open` is about the state that they lead to.
+    /// Returns the commands that give a slot its share. `is_open` returns whether a replica can take traffic once the
+    /// commands are carried out.
     fn shares(
         scene: &Scene,
         slot: Slot,
@@ -196,7 +197,7 @@ impl DockerTarget {
         Ok(())
     }
 
-    /// Gives new replicas of a slot their part of its share.
+    /// Gives new replicas of a slot their part of the slot's share.
     async fn spread(&self, slot: Slot) -> Result<(), DockerFault> {
         let scene = self.scene().await?;
         let percent = scene.share(slot);
@@ -285,7 +286,7 @@ impl DockerTarget {
         }
     }
 
-    /// Asks whether the replicas of a slot are healthy: Docker, the router, and a request of our own.
+    /// Checks whether the replicas of a slot are healthy: according to Docker, the router, and a probe by this process.
     async fn healthy(&self, slot: Slot, progress: &Progress) -> Result<Answer, DockerFault> {
         let scene = self.scene().await?;
         let client = self.client().await?;
@@ -350,7 +351,7 @@ impl DockerTarget {
     }
 }
 
-/// Returns the answer of a check that could not be asked.
+/// Returns the answer of a check. An error of asking is a bad answer.
 fn answer(asked: Result<Answer, DockerFault>) -> Answer {
     asked.unwrap_or_else(|error| Answer::Bad(error.to_string()))
 }
@@ -399,7 +400,7 @@ impl Target for DockerTarget {
             if !self.router.is_running(client).await? {
                 self.ensure_router(0).await?;
             }
-            // The connection to the router is opened meanwhile: the first step needs it.
+            // The connection to the router is opened at the same time, because the first step needs it.
             let (taken, _) = join(Lock::take(client, &self.router.name(), owner), self.router.places(client)).await;
             let taken = taken?;
             *self.lock.lock().await = Some(taken);

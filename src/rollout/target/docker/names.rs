@@ -1,4 +1,4 @@
-//! Names and labels of the containers of an environment. The labels are the truth: what runs is read from them alone.
+//! Names and labels of the containers of an environment. What runs is read from the labels alone.
 
 use std::collections::HashMap;
 
@@ -45,7 +45,8 @@ impl Names {
         }
     }
 
-    /// Returns the beginning of all names: `shop-production`. Docker's resolver takes lower case alone.
+    /// Returns the beginning of all names: `shop-production`. It is in lower case, because Docker's resolver finds no
+    /// other names.
     fn prefix(&self) -> String {
         let plain = |c: char| if c.is_ascii_alphanumeric() || "_-".contains(c) { c.to_ascii_lowercase() } else { '-' };
         format!("{}-{}", self.service, self.environment).chars().map(plain).collect()

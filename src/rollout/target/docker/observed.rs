@@ -1,4 +1,4 @@
-//! What runs, from the containers and what the router reports of them. Pure.
+//! Determines what runs, from the containers and the report of the router. The functions are pure.
 
 use std::collections::HashMap;
 
@@ -32,7 +32,7 @@ impl Scene {
         replica.is_running() && self.place(replica).is_some_and(|place| !place.is_drained)
     }
 
-    /// Whether a replica is healthy, for Docker and for the router.
+    /// Whether a replica is healthy according to Docker and to the router.
     pub(super) fn is_healthy(&self, replica: &Replica) -> bool {
         let at_router = |place: &Place| place.is_up && place.address == replica.address;
         replica.is_well() && self.place(replica).is_some_and(at_router)
@@ -43,7 +43,7 @@ impl Scene {
         count(self.of(slot).filter(|replica| self.is_open(replica)))
     }
 
-    /// Returns the share of a slot in percent. Two slots without traffic have none.
+    /// Returns the share of a slot in percent. It is 0 if neither slot has traffic.
     pub(super) fn share(&self, slot: Slot) -> u8 {
         let weight = |slot| -> u32 {
             let open = self.of(slot).filter(|replica| self.is_open(replica));

@@ -1,4 +1,4 @@
-//! Questions about a replica, and what their answers mean.
+//! Probes of a replica, and the meaning of their answers.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::engine::sandbox::docker::client::{DockerClient, DockerError};
 use crate::model::deployment::{Probe, RouterLimits, Slot, written};
 use crate::rollout::check::{self, Answer};
 
-/// How long a connection that is refused may take to be: one that is open by then counts as accepted.
+/// Time within which a refused connection is expected to fail. A connection that is still open then counts as accepted.
 const REFUSED_AFTER: Duration = Duration::from_millis(200);
 
 /// Maximum number of bytes of an answer that are read.
@@ -60,9 +60,9 @@ pub(super) async fn replica(
 
 async fn get(client: &DockerClient, router: &str, name: &str, port: u16, path: &str) -> Result<Answer, DockerError> {
     let mut tunnel = Tunnel::open(client, router, &["nc", name, &port.to_string()]).await?;
-    // A connection that is refused shows in the output.
+    // The output tells whether the connection was refused.
     let _ = tunnel.send(&check::request(name, path)).await;
-    // To its end: a service whose answer is not read may complain.
+    // Reads the whole answer, because a service may report an error if its answer is not read.
     let printed = tunnel.read(|output| output.len() > MAX_ANSWER).await;
     let url = format!("{name}:{port}{path}");
     if printed.output.is_empty() && !printed.errors.is_empty() {
@@ -86,7 +86,7 @@ fn first_line(text: &[u8]) -> String {
     text.lines().next().unwrap_or_default().trim_start_matches("nc: ").to_owned()
 }
 
-/// Judges what the router saw of a slot.
+/// Judges what the router counted for a slot.
 pub(super) fn judge(slot: Slot, limits: RouterLimits, seen: Counters) -> Answer {
     let Counters { requests, errors, latency } = seen;
     let percent = (errors * 10_000).checked_div(requests).unwrap_or_default();
@@ -97,7 +97,7 @@ pub(super) fn judge(slot: Slot, limits: RouterLimits, seen: Counters) -> Answer 
         latency.as_millis()
     );
     let least = u64::from(limits.min_requests);
-    // More than the smallest number of requests could excuse.
+    // The errors are too many even for the minimum number of requests.
     let is_faulty = errors * 10_000 > u64::from(limits.errors) * requests.max(least);
     let is_slow = requests >= least && limits.latency.is_some_and(|most| latency > most);
     match () {

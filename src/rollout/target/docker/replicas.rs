@@ -15,13 +15,13 @@ use crate::model::deployment::{DockerSettings, Slot};
 use crate::model::environment::Release;
 use crate::rollout::outlet::Progress;
 
-/// Number of lines of a replica that failed that are kept.
+/// Number of log lines that are kept of a failed replica.
 const LAST_LINES: usize = 50;
 
 /// Maximum length in characters of a line in a message.
 const MAX_LINE: usize = 200;
 
-/// Maximum number of replicas whose logs are kept of one failure.
+/// Maximum number of replicas whose logs are kept for one failure.
 const MAX_EVIDENCE: usize = 3;
 
 /// A replica, running or not.
@@ -51,7 +51,7 @@ impl Replica {
         self.status.starts_with("Up")
     }
 
-    /// Whether nothing in Docker's own state speaks against it.
+    /// Whether the replica is well according to Docker.
     pub(super) fn is_well(&self) -> bool {
         self.is_running() && !self.status.contains("unhealthy") && !self.is_starting()
     }
@@ -96,20 +96,20 @@ fn replica(found: ContainerSummary, network: &str) -> Option<Replica> {
     })
 }
 
-/// What replicas of a slot are started from.
+/// Parameters for starting replicas of a slot.
 pub(super) struct Start<'s> {
     pub(super) names: &'s Names,
     pub(super) slot: Slot,
     pub(super) release: &'s Release,
     pub(super) deployment: &'s RunId,
-    /// The image, or its id where replicas of the release run already.
+    /// Name of the image, or its id if replicas of the release already run.
     pub(super) image: String,
     /// Variables of the containers.
     pub(super) variables: Vec<String>,
 }
 
 impl Start<'_> {
-    /// Starts a replica in place of what has its name.
+    /// Starts a replica. An existing replica of the same name is replaced.
     pub(super) async fn replica(&self, client: &DockerClient, number: u32) -> Result<(), DockerFault> {
         let name = self.names.replica(self.slot, number);
         let body = ContainerCreateBody {
@@ -157,7 +157,8 @@ pub(super) fn variables(
     settings.variables.iter().map(of).collect()
 }
 
-/// Stops a replica and removes it. Its image's signal and time limit count, or Docker's: TERM and 10 seconds.
+/// Stops a replica and removes it. The signal and the time limit are those of its image, by default TERM and 10
+/// seconds.
 pub(super) async fn stop(client: &DockerClient, replica: &Replica) -> Result<(), DockerFault> {
     use bollard::errors::Error;
     match client.api().stop_container(&replica.id, None).await {
@@ -167,8 +168,8 @@ pub(super) async fn stop(client: &DockerClient, replica: &Replica) -> Result<(),
     Ok(client.remove(&replica.id).await?)
 }
 
-/// Writes what is known of replicas to the log of a step: state, health checks and last lines. Returns the most telling
-/// of it.
+/// Writes what is known about replicas to the log of a step: state, health checks and last lines. Returns a summary for
+/// the first replica.
 pub(super) async fn evidence(client: &DockerClient, replicas: &[Replica], progress: &Progress) -> Option<String> {
     let mut told = None;
     for replica in replicas.iter().take(MAX_EVIDENCE) {

@@ -1,8 +1,8 @@
 //! The router of an environment: one container with `HAProxy`, which publishes the port.
 //!
-//! Commands go to its socket, which listens inside the container alone, over a process of `nc` there that is kept: a
-//! command takes about a millisecond, and works the same on another machine. After every change the router writes its
-//! weights to a file in its container, so that it comes back with them.
+//! The command socket of the router listens only inside the container. Commands reach it through an `nc` process there
+//! that is kept running, so a command takes about a millisecond, also on an engine on another machine. After every
+//! change the weights are written to a file in the container, which a restarted router reads.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -33,7 +33,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the router may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Time between two looks whether it has started.
+/// Time between two checks whether the router has started.
 const START_POLL: Duration = Duration::from_millis(50);
 
 /// Folder and name of its configuration.
@@ -69,7 +69,7 @@ impl Router {
         {
             return Ok(answers);
         }
-        // There is none, or the router was started again since.
+        // There is no connection, or the router was restarted since.
         *session = None;
         let port = config::COMMANDS.to_string();
         let mut open = Tunnel::open(client, &self.name(), &["nc", "127.0.0.1", &port]).await?;
@@ -129,8 +129,8 @@ impl Router {
         }
     }
 
-    /// Starts the router, with its network, unless it runs. One with another configuration is given this one: it takes
-    /// no connection away.
+    /// Starts the router, with its network, unless it runs. A running router with another configuration gets this one,
+    /// without losing connections.
     pub(super) async fn ensure(
         &self,
         client: &DockerClient,
@@ -187,7 +187,7 @@ impl Router {
         }
     }
 
-    /// Checks that a container with the name of the router is it, with the port of the settings.
+    /// Checks that a container with the name of the router is the router, and publishes the port of the settings.
     fn check(&self, found: &ContainerInspectResponse, settings: &DockerSettings) -> Result<(), DockerFault> {
         let labels = found.config.as_ref().and_then(|config| config.labels.as_ref());
         if !labels.is_some_and(|labels| self.names.is_router(labels)) {
@@ -203,7 +203,7 @@ impl Router {
         Ok(())
     }
 
-    /// Creates the container. Returns whether there was none.
+    /// Creates the container. Returns whether its name was free.
     async fn create(&self, client: &DockerClient, settings: &DockerSettings) -> Result<bool, DockerFault> {
         check_port(client, settings.publish).await?;
         client
@@ -235,7 +235,7 @@ impl Router {
                 network_mode: Some(network),
                 port_bindings: Some([(inside, Some(vec![published]))].into()),
                 restart_policy: Some(unless_stopped()),
-                // Names of replicas that do not run stay in the engine's own resolver.
+                // With this option, the engine's resolver does not pass on the names of replicas that do not run.
                 dns_options: Some(vec!["ndots:1".to_owned()]),
                 ..HostConfig::default()
             }),
@@ -274,7 +274,7 @@ impl Router {
         Ok(())
     }
 
-    /// Gives a router that runs its configuration, if it has another one.
+    /// Gives a running router this configuration, if it has another one.
     async fn configure(&self, client: &DockerClient, configuration: &str) -> Result<(), DockerFault> {
         let file = format!("{FOLDER}/{CONFIGURATION}");
         let (_, found) = client.run_quietly(&self.name(), &["cat", &file]).await?;
@@ -290,7 +290,7 @@ impl Router {
             return Err(DockerFault::Command { router: self.name(), command, answer });
         }
         client.kill(&self.name(), "USR2").await?;
-        // The old process still answers on the connection that is open.
+        // The open connection still leads to the old process.
         *self.session.lock().await = None;
         let wanted = configuration.matches("\n  server ").count();
         let began = Instant::now();
@@ -309,7 +309,7 @@ impl Router {
     }
 }
 
-/// Sends commands over a connection. Returns the answers; `None` if it has ended.
+/// Sends commands over a connection. Returns the answers; `None` if the connection has ended.
 async fn exchange(session: &mut Tunnel, commands: &[String]) -> Option<Vec<String>> {
     session.send(&format!("{}\n", commands.join(";"))).await.ok()?;
     let prompts = |output: &[u8]| memchr::memmem::find_iter(output, PROMPT).count();
@@ -324,7 +324,7 @@ fn is_running(found: &ContainerInspectResponse) -> bool {
     found.state.as_ref().and_then(|state| state.running) == Some(true)
 }
 
-/// The policy of all containers: the engine starts them again, also after its own restart.
+/// Returns the restart policy of all containers: the engine restarts them, also after its own restart.
 pub(super) fn unless_stopped() -> RestartPolicy {
     RestartPolicy { name: Some(RestartPolicyNameEnum::UNLESS_STOPPED), maximum_retry_count: None }
 }
@@ -345,7 +345,7 @@ async fn check_port(client: &DockerClient, port: u16) -> Result<(), DockerFault>
     let options = ListContainersOptions { filters: Some(filters), ..ListContainersOptions::default() };
     let found = client.api().list_containers(Some(options)).await;
     let found = found.map_err(|error| DockerError::of("cannot list containers", error))?;
-    // Engines differ in what the filter counts: only ports of the machine do.
+    // Engines differ in which ports the filter includes. Only published ports of the machine count here.
     let publishes = |ports: &bollard::models::PortSummary| ports.public_port == Some(port);
     let taken = found.into_iter().find(|one| one.ports.iter().flatten().any(publishes));
     let Some(taken) = taken else { return Ok(()) };

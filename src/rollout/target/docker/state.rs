@@ -1,12 +1,11 @@
-//! What the router reports of its places. Pure.
+//! Parses the router's report about its places. The functions are pure.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::model::deployment::Slot;
 
-/// Bits of the administrative state of a place that take traffic from it: drained by a command, by the configuration,
-/// or because the server on which it depends is.
+/// Bits of the administrative state of a drained place: by a command, or because the server that it tracks is drained.
 const DRAINED: u32 = 0x08 | 0x10;
 
 /// Bit of the administrative state of a place in maintenance by a command.
@@ -20,7 +19,7 @@ const RUNNING: u32 = 2;
 pub(super) struct Place {
     /// Address of the replica; `None` before the router has found it.
     pub(super) address: Option<String>,
-    /// Whether the checks of the router are good.
+    /// Whether the checks of the router succeed.
     pub(super) is_up: bool,
     /// Whether it gets no new requests, whatever its weight.
     pub(super) is_drained: bool,
@@ -30,11 +29,11 @@ pub(super) struct Place {
     pub(super) sessions: u32,
     /// Last check in words: `L7STS 503`.
     pub(super) check: String,
-    /// What it has answered.
+    /// Counters of its answers.
     pub(super) counters: Counters,
 }
 
-/// Answers of a replica, or of several.
+/// Counters of the answers of one or more replicas.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub(super) struct Counters {
     /// Number of answers.
@@ -46,7 +45,7 @@ pub(super) struct Counters {
 }
 
 impl Counters {
-    /// Adds those of another replica. The mean time is the longer one.
+    /// Adds the counters of another replica. The latency is the longer one of both.
     pub(super) fn plus(self, other: Self) -> Self {
         Self {
             requests: self.requests + other.requests,
@@ -55,7 +54,7 @@ impl Counters {
         }
     }
 
-    /// Returns what came after an earlier count. A router that was started again counts from zero.
+    /// Returns what came after an earlier count. A restarted router counts from zero.
     pub(super) fn since(self, earlier: Self) -> Self {
         if self.requests < earlier.requests || self.errors < earlier.errors {
             return self;
@@ -64,14 +63,14 @@ impl Counters {
     }
 }
 
-/// Returns what the replicas of a slot have answered.
+/// Returns the counters of all replicas of a slot together.
 pub(super) fn counters(places: &HashMap<String, Place>, slot: Slot) -> Counters {
     let of_slot = places.iter().filter(|(name, _)| name.starts_with(slot.name()));
     of_slot.fold(Counters::default(), |sum, (_, place)| sum.plus(place.counters))
 }
 
-/// Reads the places by name from the answers to `show servers state` and `show stat`. `None` if they are something
-/// else.
+/// Reads the places by name from the answers to `show servers state` and `show stat`. `None` if the answers have
+/// another form.
 pub(super) fn places(servers: &str, statistics: &str) -> Option<HashMap<String, Place>> {
     let mut places = HashMap::new();
     let rows = table(servers.lines().skip_while(|line| !line.starts_with("# ")), ' ')?;

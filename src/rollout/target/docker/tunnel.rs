@@ -12,7 +12,7 @@ use crate::engine::sandbox::docker::client::{DockerClient, DockerError};
 /// Maximum number of bytes of output that are kept.
 const MAX_OUTPUT: usize = 4 * 1024 * 1024;
 
-/// A process in a container. When this is dropped, or this process ends, the input of the other one ends.
+/// A process in a container. Its input ends when the value is dropped, or when the current process ends.
 pub(super) struct Tunnel {
     input: Pin<Box<dyn AsyncWrite + Send>>,
     output: Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>,
@@ -24,7 +24,7 @@ pub(super) struct Printed {
     pub(super) output: Vec<u8>,
     /// Standard error.
     pub(super) errors: Vec<u8>,
-    /// Whether that is all.
+    /// Whether no more follows: the output has ended, or is too long.
     pub(super) has_ended: bool,
 }
 
@@ -63,7 +63,7 @@ impl Tunnel {
         self.read(|_| false).await;
     }
 
-    /// Reads until the standard output is enough, or there is no more.
+    /// Reads until `is_enough` accepts the standard output, or no more follows.
     pub(super) async fn read(&mut self, is_enough: impl Fn(&[u8]) -> bool) -> Printed {
         let mut printed = Printed { output: Vec::new(), errors: Vec::new(), has_ended: false };
         while !is_enough(&printed.output) {

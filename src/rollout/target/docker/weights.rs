@@ -1,10 +1,10 @@
-//! Weights of replicas at the router. Pure.
+//! Calculates the weights of replicas at the router. The functions are pure.
 
 /// Largest weight of a replica.
 const MOST: u32 = 256;
 
-/// Returns the weights of each replica of a slot and of each of the other slot, so that the slot gets `percent` of the
-/// traffic. `None` if no weights give it that share, rounded to a percent.
+/// Returns the weight of each replica of a slot, and the weight of each replica of the other slot, so that the slot
+/// gets `percent` of the traffic. `None` if no weights give it that share, rounded to a percent.
 pub(super) fn weights(percent: u8, here: u32, there: u32) -> Option<(u32, u32)> {
     match percent {
         0 => return (there > 0).then_some((0, MOST)),
@@ -59,7 +59,7 @@ mod tests {
                 }
             }
         }
-        // One of 64 replicas cannot be told apart finely enough from a weight of 256.
+        // 64 replicas with the smallest weight, 1, get more than 1 % beside one with the largest, 256.
         assert!(weights(1, 64, 1).is_none(), "64 replicas cannot have 1 % beside a single one");
         assert!(refused < 99 * 64 * 64 / 100, "{refused} shares are refused");
     }
