@@ -74,7 +74,7 @@ struct AttemptArgs {
 pub(super) fn attach(args: &AttachArgs) -> Outcome {
     let folder = args.run.locate()?;
     let watch = Watch::of(&folder);
-    // Either all records of the run, or those of its current attempt.
+    // JSON has all records of the run, other output only those of its current attempt.
     let watch = if args.json { watch.attempt(1) } else { watch };
     watch.print(&mut *run::printer(args.json))
 }
@@ -158,7 +158,7 @@ fn follow(folder: &RunFolder, attempt: NewAttempt, args: &AttemptArgs) -> Outcom
 }
 
 impl AttemptArgs {
-    /// Returns the source of consent. A user at a terminal is asked if no answer is on record.
+    /// Returns the source of consent. Asks the user at a terminal if no answer is on record.
     fn trusted(&self, folder: &RunFolder) -> Result<TrustedBy, Failure> {
         if self.trust {
             return Ok(TrustedBy::Person);

@@ -45,7 +45,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         Choice::Tally => Project::Tally,
         Choice::Aura => Project::Aura,
     };
-    // The project is kept: its run can be rerun, and a run that outlives the screen still needs it.
+    // The project is kept, because its run can be rerun, and a run that outlives the screen still needs it.
     let folder = args.into.clone().unwrap_or_else(|| runs.state().join(project.name()));
     project.unpack(&folder)?;
     std::env::set_current_dir(&folder)?;
@@ -66,14 +66,15 @@ fn deploy(args: &Args, runs: &RunsDir) -> Outcome {
     if args.headless || !screen::is_possible() {
         for (environment, release) in STOPS {
             let ended = deploy::start(tour.deployments(), tour.stop(environment, release)?, false, false)?;
-            // The last one is rolled back.
+            // The last release is the one that is rolled back.
             if ended != Exit::Success && (environment, release) != STOPS[STOPS.len() - 1] {
                 return Ok(ended);
             }
         }
         return Ok(Exit::Success);
     }
-    // The screen shows what goes wrong; deployments go on without it.
+    // The result is not needed, because the screen shows what goes wrong. A deployment in progress continues after the
+    // screen is closed.
     std::thread::spawn(move || tour.go());
     screen::open(None, false)
 }

@@ -145,7 +145,7 @@ pub(super) fn go_back(
         let order = DeploymentOrder::Abort { reason: reason.to_owned() };
         let command = Command::Deployment { order, by: Some(deployments.actor()) };
         match block_on(commands::submit(&open.folder, &command))? {
-            // It died a moment ago, and is undone as any deployment that lost its worker.
+            // The worker died a moment ago. The deployment is then undone like any other that lost its worker.
             Err(CommandError::WorkerLost) => false,
             answered => answered.map(|()| true)?,
         }
@@ -180,7 +180,8 @@ pub(super) fn local() -> Result<Deployments, Failure> {
     Ok(Deployments::of(&runs_dir()?, &std::env::current_dir()?)?)
 }
 
-/// Reads the environments of the repository around the current folder, if this machine rolls back the one of this name.
+/// Reads the environments of the repository around the current folder. `None` if this machine does not roll back an
+/// environment of this name.
 pub(super) fn local_with(name: &str) -> Result<Option<Deployments>, Failure> {
     let Some(deployments) = local_if_any()? else { return Ok(None) };
     Ok(deployments.rolls_back(name)?.then_some(deployments))
@@ -195,7 +196,7 @@ pub(super) fn local_if_any() -> Result<Option<Deployments>, Failure> {
     }
 }
 
-/// Returns the person at this machine, if a run is a deployment by it.
+/// Returns the person at this machine, if the run is a deployment by this machine.
 pub(super) fn actor_of(folder: &RunFolder) -> Result<Option<Actor>, Failure> {
     Ok(launch::deploy::actor_of(folder)?)
 }
@@ -212,7 +213,7 @@ pub(super) fn unreadable<L: ToString>(lines: &[L]) {
     }
 }
 
-/// Prints what is about to be done, as text.
+/// Prints what the deployment is about to do, as text.
 fn show(prepared: &PreparedDeployment) {
     let style = Style::of_errors();
     style::notice(&preview(prepared).title(style));
@@ -237,7 +238,7 @@ pub(super) fn start(deployments: &Deployments, prepared: PreparedDeployment, det
     style::notice(&text!("{}: `cuelight abort {}` goes back; Ctrl-C only stops following", folder.id(), environment));
     let size = Cell::new(0);
     let is_live = || {
-        // Most records bring no entry.
+        // Most records add no entry to the ledger.
         if size.replace(deployments.ledger_size()) == size.get() {
             return false;
         }
@@ -251,7 +252,7 @@ pub(super) fn start(deployments: &Deployments, prepared: PreparedDeployment, det
     Ok(ended)
 }
 
-/// Prints which release is live after a deployment. Returns how the deployment ended, if it has.
+/// Prints which release is live after a deployment. Returns how the deployment ended; `None` if it has not ended.
 fn report_end(
     deployments: &Deployments,
     environment: &str,

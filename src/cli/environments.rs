@@ -70,7 +70,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     show(args, &repository, &all)
 }
 
-/// Returns the environments of .cuelight.toml, or the requested one.
+/// Returns all environments of .cuelight.toml, or the requested one.
 fn of_this_machine(args: &Args, deployments: &Deployments) -> Result<Vec<Environment>, Failure> {
     let ledger = deployments.ledger()?;
     let mut environments = deployments.shown(&ledger, args.environment.as_deref())?;

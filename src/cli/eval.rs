@@ -12,7 +12,7 @@ pub(super) fn run() -> Outcome {
     Ok(if all { Exit::Success } else { Exit::Failed })
 }
 
-/// Answers all requests. Returns whether every request has a value.
+/// Answers all requests. Returns whether all of them succeeded.
 fn answer_all(requests: impl BufRead, mut answers: impl Write) -> io::Result<bool> {
     let mut all = true;
     for line in requests.lines() {

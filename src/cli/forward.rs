@@ -1,5 +1,5 @@
-//! `forward`: forwards ports of `localhost` in a container to services. A job's helper container calls it; users do
-//! not.
+//! `forward`: forwards ports of `localhost` in a container to services. The helper container of a job calls it, not the
+//! user.
 
 use crate::engine::services::forward::{Route, serve};
 use crate::report::style;

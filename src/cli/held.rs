@@ -1,4 +1,4 @@
-//! `held`: how jobs go on whose failed step is held.
+//! `held`: lists held steps, and decides how their jobs go on.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Hostile names, reasons and logs: they reach a terminal, a graph format or GitHub's runner only as plain text.
+//! Tests that hostile names, reasons and logs reach a terminal, a graph format or GitHub's runner only as plain text.
 
 use std::path::PathBuf;
 use std::sync::Arc;

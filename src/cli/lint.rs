@@ -80,7 +80,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         args.files.clone()
     };
     let colour = Style::of_output().colours() == Colours::Terminal;
-    // Workflows of a repository are checked together with what they use; any other file is checked alone.
+    // Workflows of a repository are checked together with the files that they use. Any other file is checked alone.
     let root = args.root.clone().or_else(|| lint::repository_of(&files)).or(args.files.is_empty().then(PathBuf::new));
     let policy = args.permissions_policy.map(|granted| match granted {
         Granted::LimitedRead => Policy::LimitedRead,
@@ -112,7 +112,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     Ok(if errors == 0 { Exit::Success } else { Exit::Failed })
 }
 
-/// Prints the page of a rule.
+/// Prints the explanation of a rule.
 fn explain(name: &str) -> Outcome {
     let Some(rule) = RULES.iter().find(|rule| rule.name == name) else {
         let names: Vec<_> = RULES.iter().map(|rule| rule.name).collect();

@@ -1,4 +1,4 @@
-//! The command line: one file per family of subcommands, and exit codes. What they print is in [`crate::report`].
+//! The command line: one file per family of subcommands, and exit codes. [`crate::report`] formats what they print.
 
 mod artifacts;
 mod auth;
@@ -166,8 +166,8 @@ enum Command {
 /// The run that a command is about.
 #[derive(clap::Args)]
 struct RunArg {
-    /// The run's id, its beginning or end, `latest`: the newest run of this repository; or a run on a server: its number,
-    /// OWNER/REPO/NUMBER or its URL
+    /// The run's id, its beginning or end, `latest`: the newest run of this repository; or a run on a server: its
+    /// number, OWNER/REPO/NUMBER or its URL
     #[arg(default_value = "latest")]
     run: String,
     /// Let `latest` be the newest run of all repositories
@@ -196,7 +196,8 @@ impl RunArg {
     }
 }
 
-/// Returns the state folder after closing every run that lost its worker. Every command that reads runs starts here.
+/// Returns the state folder after closing every run that lost its worker. Every command that reads runs calls this
+/// first.
 fn runs_dir() -> Result<RunsDir, Failure> {
     Ok(block_on(launch::open())??)
 }
@@ -233,7 +234,7 @@ fn other_event(workflow: &str, event: &str) -> String {
     format!("{workflow} does not run on `push`: using its event `{event}`; --event chooses another")
 }
 
-/// Returns the error for an unknown run, which may be a misspelt command.
+/// Returns the error for an unknown run. The name may be a mistyped command.
 fn no_run(wanted: &str, mut failure: Failure) -> Failure {
     let command = Cli::command();
     let names = command.get_subcommands().filter(|known| !known.is_hide_set()).map(clap::Command::get_name);
@@ -272,7 +273,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Prints what is wrong with the arguments, or the requested help, and returns the exit code.
+/// Prints what is wrong with the arguments, or the requested help. Returns the exit code.
 fn misread(error: clap::Error) -> ExitCode {
     if !error.use_stderr() {
         error.exit();
@@ -293,11 +294,11 @@ fn misread(error: clap::Error) -> ExitCode {
 /// Without a handler, the signal ends the process. Child processes do not inherit the handler.
 fn survive_file_limit() {
     let limit = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
-    // The handler stays installed after the runtime is gone.
+    // The handler stays installed after the runtime has ended.
     let _ = block_on(async move { signal(limit).map(drop) });
 }
 
-/// Runs a command and turns a panic, which is a bug, into its exit code. The panic hook has printed it already.
+/// Runs a command. Turns a panic, which is a bug, into an exit code; the panic hook has already printed it.
 fn guarded(act: impl FnOnce() -> Outcome) -> Outcome {
     panic::catch_unwind(AssertUnwindSafe(act)).unwrap_or(Ok(Exit::Internal))
 }

@@ -56,7 +56,7 @@ pub(super) fn run(args: &Args, approve: bool) -> Outcome {
     }
     let reviews = args.reviews(&run);
     if reviews.is_err() && run.reviews.is_empty() && !run.phase.is_done() {
-        // The server may have a waiting review that is not known here.
+        // The server may know a waiting review that this machine does not.
         servers::reach(&folder)?;
     }
     let reviews = reviews?;
@@ -165,7 +165,7 @@ impl Args {
     }
 }
 
-/// Asks the user to type the name of an environment, unless `--yes` has it. `what` tells the user why.
+/// Asks the user to type the name of an environment, unless `--yes` names it. `what` tells the user why.
 pub(super) fn confirm(name: &str, what: &str, verb: &str, yes: &[String]) -> Result<(), Failure> {
     if yes.iter().any(|given| given == name) {
         return Ok(());

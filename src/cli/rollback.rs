@@ -39,8 +39,8 @@ pub(super) struct Args {
     /// Name of the environment
     #[arg(value_name = "ENV")]
     environment: String,
-    /// The release: its tag, its commit, or the number of the run that deployed it [default: the last other release that
-    /// succeeded]
+    /// The release: its tag, its commit, or the number of the run that deployed it [default: the last other release
+    /// that succeeded]
     #[arg(long, value_name = "SHA|TAG|RUN")]
     to: Option<String>,
     /// Roll back only if this release is live now
@@ -65,7 +65,7 @@ pub(super) struct Args {
     detach: bool,
 }
 
-/// A word that is not a rollback method.
+/// Error for a word that is not a rollback method.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("must be `dispatch` or `rerun`")]
 struct NotAWay;
@@ -136,7 +136,7 @@ fn observed(named: Option<&str>, rollback: &Rollback) -> Result<Environment, Fai
     Ok(environment)
 }
 
-/// Asks the user to confirm the rollback: by typing the name of a guarded environment, else `yes`.
+/// Asks the user to confirm the rollback: by typing the name of a guarded environment, or `yes` for any other.
 fn confirmed(rollback: &Rollback, yes: &[String]) -> Result<(), Failure> {
     let name = &rollback.environment;
     if rollback.is_guarded || yes.contains(name) {

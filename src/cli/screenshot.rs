@@ -12,7 +12,7 @@ use crate::ui::theme::{Colours, Glyphs, Theme};
 
 use super::{Exit, Failure, Outcome, RunArg};
 
-/// Latest moment after the start of a run: longer than any run.
+/// Latest moment after the start of a run. No run takes longer.
 const MAX_MOMENT: Duration = Duration::from_secs(1 << 32);
 
 #[derive(clap::Args)]
@@ -79,7 +79,7 @@ enum Format {
     Svg,
 }
 
-/// A text that is not a size.
+/// Error for a text that is not a size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected columns and rows, each up to 500, such as 120x40")]
 struct NotASize;

@@ -1,4 +1,4 @@
-//! Runs on servers, for subcommands. If a server does not respond, a note is printed to standard error.
+//! Runs on servers, for subcommands. If a server does not respond, prints a note to standard error.
 
 use std::path::Path;
 
@@ -13,19 +13,19 @@ use crate::ui::terminal_text::text;
 
 use super::{Failure, block_on, runs_dir};
 
-/// Finds a run by its id here, or by its number or URL on a server, and updates it.
+/// Finds a run by its id on this machine, or by its number or URL on a server, and updates it.
 pub(super) fn find(runs: &RunsDir, wanted: &str, here: Option<&Path>) -> Result<RunFolder, Failure> {
     let Found { folder, outdated } = block_on(Runs::new(runs.clone()).find(wanted, here))??;
     note(&folder, outdated.as_ref());
     Ok(folder)
 }
 
-/// Finds a run like [`find`], for a command that updates it itself.
+/// Finds a run like [`find`] without updating it, for a command that does so itself.
 pub(super) fn locate(runs: &RunsDir, wanted: &str, here: Option<&Path>) -> Result<RunFolder, Failure> {
     Ok(block_on(Runs::new(runs.clone()).locate(wanted, here))??)
 }
 
-/// Finds a run of a repository given by name, for a command that updates it itself.
+/// Finds a run of a repository given by name without updating it, for a command that does so itself.
 pub(super) fn locate_in(runs: &RunsDir, wanted: &str, repository: &str) -> Result<RunFolder, Failure> {
     Ok(block_on(Runs::new(runs.clone()).locate_in(wanted, repository))??)
 }

@@ -87,7 +87,7 @@ pub(super) fn ask(runs: &RunsDir, consent: &mut Consent) -> Result<(), Failure> 
     }
 }
 
-/// Asks the same before another attempt of a run.
+/// Asks the trust question before another attempt of a run.
 pub(super) fn ask_again(folder: &RunFolder) -> Result<(), Failure> {
     if !is_terminal() {
         return Ok(());
@@ -95,7 +95,7 @@ pub(super) fn ask_again(folder: &RunFolder) -> Result<(), Failure> {
     ask(&folder.runs(), &mut launch::consent_of_attempt(folder)?)
 }
 
-/// The question below the preview.
+/// Returns the question below the preview.
 fn question(preview: &Preview) -> &'static str {
     if preview.is_cut() {
         "\nTrust this repository? [y/N, v shows everything] "
@@ -104,7 +104,8 @@ fn question(preview: &Preview) -> &'static str {
     }
 }
 
-/// The preview as text. No control sequence of a file reaches the terminal: it could hide the rest.
+/// Returns the preview as text. No control sequence of a file reaches the terminal, because it could hide the rest of
+/// the text.
 pub(super) fn text(preview: &Preview, whole: bool) -> String {
     preview.lines(whole).iter().map(|line| reveal(line) + "\n").collect()
 }
@@ -118,7 +119,7 @@ fn show(text: &TerminalText) -> Result<(), Failure> {
     command.args(words).env("LESSSECURE", "1").stdin(Stdio::piped());
     let Ok(mut running) = command.spawn() else { return Ok(style::print(text)?) };
     if let Some(mut stdin) = running.stdin.take() {
-        // The pager may be closed before the end.
+        // The user may close the pager before the end of the text.
         let _ = stdin.write_all(text.as_str().as_bytes());
     }
     running.wait()?;

@@ -59,7 +59,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     })?
 }
 
-/// Follows the runs of a commit. `of` is the description of the commit for messages.
+/// Follows the runs of a commit. `of` describes the commit in messages.
 async fn follow(args: &Args, mut watch: CommitWatch, of: &str) -> Outcome {
     let mut interrupted = signal(SignalKind::interrupt())?;
     let style = Style::of_output();

@@ -1,4 +1,4 @@
-//! `worker`: the process that carries out one run. `run`, `rerun` and `resume` start it; users do not.
+//! `worker`: the process that carries out one run. `run`, `rerun` and `resume` start it, not the user.
 
 use std::io::{Read, Write};
 use std::panic;
@@ -54,7 +54,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     for talkative in ["bollard=warn", "hyper=warn", "hyper_util=warn", "h2=warn"] {
         filter = filter.add_directive(talkative.parse().expect("a directive"));
     }
-    // The worker's log may be on a full disk. Then only log lines are lost.
+    // The worker's log may be on a full disk, in which case only log lines are lost.
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
     log.log_internal_errors(false).init();
     panic::set_hook(Box::new(|panic| drop(writeln!(std::io::stderr(), "{panic}"))));

@@ -12,7 +12,7 @@ use crate::ui::theme::Hue;
 use super::style::Style;
 use super::{first_line, waiting};
 
-/// A job or a step, and the result of its condition.
+/// A job or a step, with the result of its condition.
 pub struct Decided<'r> {
     job: &'r Job,
     /// The job, and further legs of its matrix that were skipped for the same kind of reason.
@@ -35,7 +35,7 @@ impl<'r> Decided<'r> {
         self.step.map_or(&self.job.explanation, |step| &step.explanation).as_ref()
     }
 
-    /// Whether this is a job that a review holds back.
+    /// Whether this is the decision about `job`, and a review holds the job back.
     pub fn names_review_of(&self, job: &JobId) -> bool {
         self.review.is_some() && self.job.id == *job
     }
@@ -83,7 +83,8 @@ impl<'r> Decided<'r> {
     }
 }
 
-/// Returns the decisions about these jobs and their steps, or about the step with this number or name.
+/// Returns the decisions about these jobs and their steps. With `step`, returns only those about the step with this
+/// number or name.
 pub fn decided<'r>(run: &'r Run, jobs: impl IntoIterator<Item = &'r Job>, step: Option<&str>) -> Vec<Decided<'r>> {
     let of_job = |job: &'r Job| {
         let is_it = move |found: &&Step| step.is_none_or(|step| found.is_named(step));

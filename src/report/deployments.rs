@@ -19,7 +19,7 @@ pub struct Preview<'p> {
     pub release: &'p Release,
     /// The release that is live.
     pub live: Option<&'p Release>,
-    /// Sentences that say why it waits before it begins, one for each closed gate.
+    /// One sentence for each closed gate, which tells why the deployment waits before it begins.
     pub gates: Vec<&'p str>,
 }
 
@@ -133,7 +133,7 @@ fn word(row: &Row<'_>) -> &'static str {
     }
 }
 
-/// Returns the environment variables that an environment needs, one a line.
+/// Returns the environment variables that an environment needs, one per line.
 #[must_use]
 pub fn needed(all: &[Needed], style: Style) -> TerminalText {
     let widest = all.iter().map(|one| width(&one.name)).max().unwrap_or_default();
@@ -146,7 +146,7 @@ pub fn needed(all: &[Needed], style: Style) -> TerminalText {
     table
 }
 
-/// Returns the ledger, oldest first.
+/// Returns the entries of the ledger as a table, oldest first.
 #[must_use]
 pub fn audit<'e>(entries: impl Iterator<Item = &'e Entry>, style: Style) -> TerminalText {
     let mut table = TerminalText::default();
@@ -189,7 +189,7 @@ pub fn csv(entry: &Entry) -> String {
     fields.map(|field| csv_field(&field)).join(",")
 }
 
-/// Quotes a field. One that a spreadsheet would take for a formula gets an apostrophe.
+/// Quotes a field. A field that a spreadsheet would take for a formula gets an apostrophe in front.
 fn csv_field(field: &str) -> String {
     let field =
         if field.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{field}") } else { field.to_owned() };

@@ -16,8 +16,8 @@ use crate::ui::theme::{Colours, Hue};
 
 use super::Logs;
 
-/// Number of lines before a failed step's end in which its first error is searched: more than anyone reads, and read
-/// quickly.
+/// Number of lines at the end of a failed step's log in which its first error is searched. Nobody reads more lines, and
+/// these are searched quickly.
 const LOOK_BACK: u64 = 100_000;
 
 /// Maximum number of annotations that are listed; the others are counted.
@@ -29,8 +29,8 @@ pub(super) fn ending(run: &Run, style: Style, logs: &dyn Logs) -> io::Result<Ter
     Ok(style.spelled(text!("\n{}{}{}{}", table(run, style), failures, annotations(run, style), closing(run, style))))
 }
 
-/// Returns a table of the jobs of a run, with their results and durations. Legs of a matrix that did not succeed for the
-/// same reason share a row.
+/// Returns a table of the jobs of a run, with their results and durations. Legs of a matrix that did not succeed for
+/// the same reason share a row.
 pub fn table(run: &Run, style: Style) -> TerminalText {
     let succeeded = |job: &Job| job.phase.conclusion() == Some(Conclusion::Success);
     let rows = alike(run.jobs.values()).into_iter().map(|jobs| match titled(&jobs) {
@@ -58,7 +58,7 @@ pub fn table(run: &Run, style: Style) -> TerminalText {
     table
 }
 
-/// Returns, for each failed job, the line that best describes the failure, and its location. Legs of a matrix that failed
+/// Returns the line that best describes the failure of each failed job, and its location. Legs of a matrix that failed
 /// in the same step with the same line are named together.
 fn failures(run: &Run, style: Style, logs: &dyn Logs) -> io::Result<TerminalText> {
     let bad = |conclusion| matches!(conclusion, Some(Conclusion::Failure | Conclusion::TimedOut));
@@ -82,8 +82,8 @@ fn failures(run: &Run, style: Style, logs: &dyn Logs) -> io::Result<TerminalText
     Ok(failures)
 }
 
-/// Returns the error of a failed step, and its location: an annotation with a location, a line that looks like an
-/// error, a warning with a location, or the last lines.
+/// Returns the error of a failed step, and its location. It is the first that exists of: an annotation with a location,
+/// a line that looks like an error, a warning with a location, the last lines.
 fn first_error(run: &Run, job: &Job, step: &Step, logs: &dyn Logs) -> io::Result<(String, String)> {
     let placed = |level: Level| {
         let found = step.annotations.iter().find(|found| found.level == level && found.file.is_some())?;

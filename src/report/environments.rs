@@ -1,4 +1,4 @@
-//! Environments of a repository, their deployments, and a rollback of one.
+//! Environments of a repository, their deployments, and rollbacks.
 
 use crate::model::environment::{DeploymentSource, Drift, Environment, EnvironmentDeployment, Protection};
 use crate::model::rollback::Rollback;
@@ -25,7 +25,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// Returns a row for each environment; below it, what is not live yet or failed.
+    /// Returns a table with a row for each environment. Remarks below a row tell what is not live yet, or failed.
     pub fn table(&self, environments: &[Environment]) -> TerminalText {
         let cells: Vec<[String; 4]> = environments.iter().map(|one| self.cells(one)).collect();
         let widest = |column: usize| cells.iter().map(|row| width(&row[column])).max().unwrap_or_default();
@@ -55,7 +55,7 @@ impl Page {
         table
     }
 
-    /// Returns what is live in an environment: its release, age, who deployed it, and the drift.
+    /// Returns the cells for the live release of an environment: the release, its age, who deployed it, and the drift.
     fn cells(&self, environment: &Environment) -> [String; 4] {
         let Some(live) = environment.live() else {
             let nothing = if environment.unknown.is_some() { "unknown" } else { "nothing live" };
@@ -65,7 +65,7 @@ impl Page {
         [live.release.title(), ago(self.now.since(live.at())), live.creator.clone(), drift]
     }
 
-    /// Returns how long ago a time was.
+    /// Returns how long ago a time was, in words.
     fn when(&self, at: Timestamp) -> String {
         match ago(self.now.since(at)).as_str() {
             "now" => "just now".to_owned(),
@@ -78,7 +78,8 @@ impl Page {
         newest.map_or_else(|| text!(" "), |newest| self.style.glyph(&newest.state.phase(&environment.name)))
     }
 
-    /// Returns a line about the newest deployment, if it is not live, and one about what is not known.
+    /// Returns the lines below an environment: its lock, the newest deployment if it is not live, and what is not
+    /// known.
     fn remarks(&self, environment: &Environment) -> Vec<TerminalText> {
         let newest = environment.pending().map(|newest| self.pending(environment, newest));
         let unknown = environment.unknown.as_ref().map(|why| self.style.paint(Hue::Dim, text!("{}", why)));
@@ -157,7 +158,7 @@ impl Page {
     }
 }
 
-/// Returns the result of a rollback. `is_live` is whether the wanted release is live.
+/// Returns the result of a rollback. `is_live` tells whether the wanted release is live.
 pub fn rolled_back(environment: &Environment, is_live: bool) -> TerminalText {
     let name = &environment.name;
     match (environment.live(), environment.current()) {

@@ -15,15 +15,15 @@ pub enum Exit {
     Usage,
     /// A run, job, workflow, file or pending review does not exist.
     NotFound,
-    /// The state folder or a worker's socket is not accessible, or a server does not respond.
+    /// The repository is not trusted, or the worker or the server refused the command.
     Rejected,
-    /// The state folder or a worker's socket is not accessible, or a server gives no answer.
+    /// The state folder or a worker's socket is not accessible, or a server does not respond.
     Unavailable,
     /// No run appeared in time.
     TimedOut,
     /// A bug in cuelight.
     Internal,
-    /// A failed step is held, and nobody at a terminal was there to say how its job goes on. The run is in progress.
+    /// A failed step is held, and no person at a terminal could decide how its job goes on. The run is in progress.
     Held,
     /// The run was cancelled, or Ctrl-C left it in progress.
     Cancelled,

@@ -39,16 +39,16 @@ pub(crate) struct Failure {
     form: Form,
 }
 
-/// Kind of a message, which determines how it is made safe for a terminal.
+/// Kind of a message, which determines how the message is made safe for a terminal.
 #[derive(Clone, Copy, Debug)]
 enum Form {
-    /// Our own text, which may quote names and messages of others.
+    /// Text of this program, which may quote foreign names and messages.
     Message,
-    /// The same, but not about an error.
+    /// Like `Message`, but not about an error.
     Note,
     /// Rendered diagnostics.
     Plain,
-    /// Rendered diagnostics with our own colours.
+    /// Rendered diagnostics that this program has coloured.
     Coloured,
 }
 
@@ -57,7 +57,8 @@ impl Failure {
         Self { exit, message: message.into(), form: Form::Message }
     }
 
-    /// Creates a failure whose message consists of rendered diagnostics, with our own colours if `colour` is set.
+    /// Creates a failure whose message consists of rendered diagnostics. `colour` tells whether this program has
+    /// coloured them.
     pub(crate) fn rendered(exit: Exit, message: String, colour: bool) -> Self {
         Self { exit, message, form: if colour { Form::Coloured } else { Form::Plain } }
     }
@@ -111,7 +112,7 @@ impl From<io::Error> for Failure {
         match error.kind() {
             // The reader has closed the output, so no message can be read. This counts as success.
             io::ErrorKind::BrokenPipe => Self::new(Exit::Success, ""),
-            // Errors of files have their path and arrive as a `StoreError`.
+            // Errors of files have a path and are converted from a `StoreError`.
             _ if is_full(&error) => Self::new(Exit::Unavailable, "cannot write to standard output: the disk is full"),
             io::ErrorKind::FileTooLarge => {
                 Self::new(Exit::Unavailable, format!("cannot write to standard output: {error}{}", hint(&error)))

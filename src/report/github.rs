@@ -1,7 +1,7 @@
 //! Output inside GitHub Actions: annotations and groups as workflow commands, so that GitHub's page shows them.
 //!
-//! Groups cannot nest there and jobs print at the same time, so a step is printed as a whole once it has ended: in a
-//! group if it succeeded, ungrouped if it did not. Commands in the step's output are not executed again.
+//! Groups cannot nest on that page, and jobs print at the same time. So a step is printed as a whole once it has ended:
+//! in a group if it succeeded, ungrouped if it did not. Commands in the step's output are not executed again.
 
 use std::io;
 
@@ -19,7 +19,7 @@ pub struct GitHub {
 }
 
 impl GitHub {
-    /// Prints in this style.
+    /// Returns a printer with this style.
     pub fn new(style: Style) -> Self {
         Self { lines: Lines::new(style), style }
     }
@@ -46,7 +46,7 @@ impl GitHub {
         } else {
             out.line(title)?;
         }
-        // The step that printed these lines could not know the token that enables commands again.
+        // The token that enables commands again is random, so the step that printed these lines could not know it.
         let token = format!("{:016x}", getrandom::u64().map_err(io::Error::other)?);
         out.command(&text!("::stop-commands::{}", token))?;
         logs.lines(run, job, number, range, &mut |line| {
@@ -66,7 +66,7 @@ impl Printer for GitHub {
     fn record(&mut self, run: &Run, record: &Record, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()> {
         match &record.event {
             Event::Annotated { annotation, .. } => out.command(&command(annotation)),
-            // A step is printed once it has ended. The log of a job on a server comes after that.
+            // A step is printed once it has ended. The log of a job on a server arrives after that.
             Event::StepStarted { .. } => Ok(()),
             Event::Output { job, step, output } => self.step(run, (job, *step), Some(*output), logs, out),
             Event::StepFinished { job, step, .. } => {

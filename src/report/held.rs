@@ -1,4 +1,4 @@
-//! What is printed of a failed step that is held.
+//! Lines about failed steps that are held.
 
 use crate::model::{Gate, HeldOrder, Job, JobId, Phase, RunId, Step};
 use crate::ui::terminal_text::{TerminalText, text};
@@ -6,7 +6,8 @@ use crate::ui::theme::Hue;
 
 use super::style::Style;
 
-/// Returns the line of a held step in the output of its run: until when it is held, and the commands to act.
+/// Returns the line about a held step in the output of its run: until when it is held, and the commands that end the
+/// hold.
 pub fn waiting(run: &RunId, job: &JobId, step: &Step, style: Style) -> TerminalText {
     let Phase::Waiting(gate) = &step.phase else { return text!("") };
     let commands = text!("cuelight shell {} {} · cuelight held retry {}, skip or continue", run, job, run);
@@ -21,7 +22,7 @@ pub fn reason(step: &Step) -> &str {
     }
 }
 
-/// Returns the line of a held step in a list, or of what was done with it.
+/// Returns the line about a held step in a list. With `order`, tells what was decided about it.
 pub fn line(job: &Job, step: &Step, order: Option<HeldOrder>) -> TerminalText {
     match order {
         None => text!("{} › {}  {}", job.name, step.name, reason(step)),

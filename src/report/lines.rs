@@ -24,10 +24,11 @@ use super::{Logs, Printer, held};
 /// Maximum width of the name of a job or a step before its lines, in columns.
 const MAX_PREFIX: usize = 24;
 
-/// Maximum number of folded groups of a step that are remembered, the latest ones, in case the step fails.
+/// Maximum number of folded groups of a step that are remembered in case the step fails. Only the latest groups are
+/// kept.
 const MAX_FOLDED: usize = 32;
 
-/// Maximum number of lines of a group that are shown when it is unfolded: those around its error.
+/// Maximum number of lines that are shown of an unfolded group. They are the lines around its error.
 const MAX_UNFOLDED: u64 = 60;
 
 /// Prints lines.
@@ -39,7 +40,7 @@ pub struct Lines {
     steps: HashMap<(JobId, StepNumber), Progress>,
     /// Images whose pull was printed: one line per job and image is enough.
     pulled: HashSet<(JobId, String)>,
-    /// Step whose last line, without its newline, was the last to grow.
+    /// The step whose incomplete last line grew most recently.
     grown: Option<(JobId, StepNumber)>,
 }
 
@@ -55,7 +56,7 @@ struct Progress {
 }
 
 impl Lines {
-    /// Prints in this style.
+    /// Returns a printer with this style.
     pub fn new(style: Style) -> Self {
         Self { style, announced: 0, steps: HashMap::new(), pulled: HashSet::new(), grown: None }
     }
@@ -67,7 +68,8 @@ impl Lines {
         self.style.spelled(self.style.of_job(place, text!("{:<columns$} │ ", clip(name, columns, "…"))))
     }
 
-    /// Returns the prefix of a step's lines: that of its job and, while other steps of the job run, the step's name.
+    /// Returns the prefix of a step's lines: the prefix of its job and, while other steps of the job run, the name of
+    /// the step.
     fn step_prefix(&self, run: &Run, job: &JobId, number: StepNumber) -> TerminalText {
         let prefix = self.prefix(run, job);
         let steps = run.jobs.get(job).map_or(&[][..], |job| &job.steps);
@@ -82,7 +84,7 @@ impl Lines {
         text!("{}{}", prefix, self.style.paint(Hue::Dim, name))
     }
 
-    /// Prints the name of a step, unless it is printed already.
+    /// Prints the name of a step, unless it has already been printed.
     fn heading(&mut self, run: &Run, (job, number): (&JobId, StepNumber), out: &mut Out<'_>) -> io::Result<()> {
         let key = (job.clone(), number);
         if self.steps.contains_key(&key) {
@@ -115,7 +117,7 @@ impl Lines {
             let at = progress.lines;
             progress.lines += 1;
             let found = tag(line);
-            // A group that starts inside another ends it, as on GitHub's page.
+            // A group that starts inside another one ends it, as on GitHub's page.
             if let Some(found) = found.filter(|tag| matches!(tag.mark, Mark::Group | Mark::EndGroup)) {
                 if let Some((title, first)) = progress.open.take() {
                     let range = LineRange { first, count: at - first };
@@ -144,8 +146,8 @@ impl Lines {
         printed
     }
 
-    /// Ends the printed part of a step that has ended: a group that is still open ends with it, and if it failed, the lines
-    /// of its groups that matter are shown.
+    /// Ends the output of a step that has ended. A group that is still open ends with the step. If the step failed, the
+    /// important lines of its groups are shown.
     fn close(
         &mut self,
         run: &Run,
@@ -167,7 +169,8 @@ impl Lines {
         }
     }
 
-    /// Prints the hidden lines of a failed step's groups: of the group that it ended in, and of those with an error.
+    /// Prints the hidden lines of a failed step: those of the group that was open at its end, and those of groups with
+    /// an error.
     fn unfold(
         &self,
         run: &Run,
@@ -217,7 +220,7 @@ impl Printer for Lines {
     fn record(&mut self, run: &Run, record: &Record, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()> {
         let style = self.style;
         match &record.event {
-            // A run on a server that was first listed without its jobs starts over when they are known.
+            // A run on a server may first be listed without its jobs. It starts over when the jobs become known.
             Event::RunStarted { attempt, .. } if *attempt == self.announced => Ok(()),
             Event::RunStarted { attempt, name } => {
                 self.announced = *attempt;
@@ -245,7 +248,7 @@ impl Printer for Lines {
                 let hue = if service.state.is_bad() { Hue::Bad } else { Hue::Dim };
                 out.line(text!("{}{}", self.prefix(run, job), style.paint(hue, state_of(service, style))))
             }
-            // The runner's own two steps have a heading once they print.
+            // The runner's own two steps get a heading only once they print something.
             Event::StepStarted { job, step: number, .. }
                 if step(run, job, *number).is_some_and(|step| step.kind != StepKind::Job) =>
             {
@@ -253,7 +256,7 @@ impl Printer for Lines {
             }
             Event::Output { job, step: number, output } => {
                 self.output(run, (job, *number), *output, logs, out)?;
-                // The log of a job on a server comes after the end of its steps.
+                // The log of a job on a server arrives after the end of its steps.
                 if step(run, job, *number).is_some_and(|step| step.phase.is_done()) {
                     self.close(run, (job, *number), logs, out)?;
                 }
@@ -303,9 +306,9 @@ impl Printer for Lines {
         }
     }
 
-    /// Returns the line that grew last. Its colours are shown once the line is complete.
+    /// Returns the incomplete line that grew most recently. Its colours are shown once the line is complete.
     fn open_line(&self, run: &Run, logs: &dyn Logs, columns: usize) -> io::Result<Option<TerminalText>> {
-        // Most runs have no such line, and may have thousands of steps.
+        // This check is cheap: most runs have no such line, but may have thousands of steps.
         let Some(grown) = &self.grown else { return Ok(None) };
         let steps = run.jobs.values().flat_map(|job| job.steps.iter().map(move |step| (job, step)));
         let open = || steps.clone().filter(|(_, step)| step.open > 0 && step.phase.is_active());
@@ -327,7 +330,7 @@ impl Printer for Lines {
         })?;
         let Some(text) = text else { return Ok(None) };
         let margin = text!("{}  ", self.step_prefix(run, &job.id, step.number));
-        // The cursor stands after the line.
+        // The cursor needs a column after the line.
         let room = columns.saturating_sub(margin.width() + 1);
         let ellipsis = self.style.spelled(text!("…"));
         Ok(Some(text!("{}{}", margin, clip_start(text.as_str(), room, ellipsis.as_str()))))
@@ -360,7 +363,7 @@ fn folded(style: Style, title: &TerminalText, range: LineRange) -> TerminalText 
     style.paint(Hue::Dim, line)
 }
 
-/// Returns a service and its state, with its ports while it is up and its problem, if any.
+/// Returns a service and its state, with its ports while it is up, and with its problem, if any.
 fn state_of(service: &Service, style: Style) -> TerminalText {
     let up = matches!(service.state, ServiceState::Running | ServiceState::Healthy);
     let reached = service.ports.iter().filter(|_| up).map(|(inside, outside)| {
@@ -549,7 +552,7 @@ mod tests {
         assert_eq!(terminal.rows(3), ["a │ ▸ Test", "a │   one", "a │   .."]);
         terminal.prints("a", 2, "...");
         assert_eq!(terminal.rows(2), ["a │   one", "a │   ....."]);
-        // Lines of another job stand above it, and the one that grew last is shown.
+        // Lines of another job appear above the incomplete line, and the line that grew last is shown.
         terminal.step("b", 2, "Fetch");
         assert_eq!(terminal.rows(3), ["a │   one", "b │ ▸ Fetch", "a │   ....."]);
         terminal.prints("b", 2, "begin\n\r10 %\r20 %");

@@ -31,7 +31,7 @@ pub enum Format {
 /// The report about a file.
 #[derive(Default)]
 pub struct Report {
-    /// What is printed.
+    /// The text to print.
     pub text: TerminalText,
     /// Results for a SARIF log.
     pub results: Vec<serde_json::Value>,
@@ -39,7 +39,7 @@ pub struct Report {
     pub errors: usize,
 }
 
-/// How files are reported.
+/// Settings for reports about files.
 pub struct Linter {
     /// Format of the reports.
     pub format: Format,
@@ -74,7 +74,7 @@ impl Linter {
     }
 }
 
-/// Returns the output of every format for a file. The first is the one that GitHub's runner reads.
+/// Returns the output of every format for a file. GitHub's runner reads the first one.
 #[cfg(test)]
 pub fn printed(source: &Arc<Source>) -> [TerminalText; 5] {
     let with =

@@ -1,4 +1,4 @@
-//! Logs of a run, as they are stored or as far as they show what failed.
+//! Logs of a run: complete, or only the parts that show what failed.
 
 use std::io;
 
@@ -13,19 +13,19 @@ use super::{Logs, ends_group, log_line, runs, search};
 
 /// Which logs of a run are printed.
 pub struct LogSelection<'r> {
-    /// Of these jobs.
+    /// The jobs whose logs are printed.
     pub jobs: Vec<&'r Job>,
-    /// Whether these are all jobs of the run: then the run's own reason is printed, too.
+    /// Whether these are all jobs of the run. The run's own reason is then printed, too.
     pub is_whole_run: bool,
-    /// Of the step with this number or name alone.
+    /// The only step to print, by its number or name.
     pub step: Option<&'r str>,
-    /// Only the lines around the first error of each failed step, and why jobs did not start.
+    /// Whether to print only the lines around the first error of each failed step, and why jobs did not start.
     pub failed: bool,
-    /// All lines of each failed step.
+    /// Whether to print all lines of each failed step.
     pub all_lines: bool,
 }
 
-/// What was printed of logs.
+/// Result of printing logs.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Printed {
     /// Whether a step was selected.
@@ -79,7 +79,7 @@ impl LogSelection<'_> {
                     })?;
                 }
             }
-            // The reason of a job without output: it may never have started.
+            // A job without output may never have started, so its reason is printed.
             let reason =
                 job.why().filter(|_| self.step.is_none() && !has_lines && (!self.failed || is_bad(&job.phase)));
             if let Some(reason) = reason {

@@ -1,5 +1,5 @@
-//! What commands print for people and scripts: runs, logs, environments and diagnostics, as lines, tables, JSON or GitHub's
-//! commands. Also how they end: the message of a [`failure`] and its [exit code](exit).
+//! What commands print for people and scripts: runs, logs, environments and diagnostics, as lines, tables, JSON or
+//! GitHub's commands. Also how commands end: the message of a [`failure`] and its [exit code](exit).
 //!
 //! A printer turns records and log lines into text. It has no access to files, processes or terminals, so tests give it
 //! records and compare its output.
@@ -58,7 +58,7 @@ pub trait Printer {
         true
     }
 
-    /// Returns the line that a step has begun to print, for a row of this many columns. `None` if every line is
+    /// Returns the incomplete line that a step is printing, for a row of this many columns. `None` if every line is
     /// complete, or if the printer only prints complete lines.
     ///
     /// # Errors
@@ -120,7 +120,7 @@ impl Logs for RunFolder {
     }
 }
 
-/// The last row of a terminal. It shows the line that a step has begun to print, until another line is printed.
+/// The last row of a terminal. It shows the incomplete line that a step is printing, until another line is printed.
 #[derive(Default)]
 pub struct LastRow {
     shown: bool,
@@ -145,7 +145,7 @@ impl LastRow {
     }
 }
 
-/// Whether a record is output that follows that of another one in the same log.
+/// Whether `next` is output that follows the output of `record` in the same log.
 fn continues(record: &Record, next: &Record) -> bool {
     match (&record.event, &next.event) {
         (Event::Output { job, step, output }, Event::Output { job: of, step: number, output: more }) => {
@@ -155,7 +155,7 @@ fn continues(record: &Record, next: &Record) -> bool {
     }
 }
 
-/// Returns the last of records that continue each other, with the lines of all of them.
+/// Joins records that continue each other: returns the last one with the lines of all of them.
 ///
 /// # Panics
 /// There is no record.
@@ -240,7 +240,7 @@ impl<'p> Printing<'p> {
         out.flush()
     }
 
-    /// Prints the summary and returns the conclusion; `None` if the journal has no end.
+    /// Prints the summary and returns the conclusion; `None` if the journal does not contain the end of the run.
     ///
     /// # Errors
     /// The output cannot be written.

@@ -1,4 +1,4 @@
-//! What a workflow would run: its graph, and a line per job.
+//! What a workflow would run: its graph, and one line per job.
 
 use std::io::IsTerminal;
 

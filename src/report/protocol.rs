@@ -1,4 +1,4 @@
-//! Log lines and the result as JSON lines, for programs that test a runner.
+//! Prints log lines and the result as JSON lines, for programs that test a runner.
 
 use std::io;
 

@@ -9,8 +9,8 @@ use crate::ui::terminal_text::text;
 use crate::ui::text::duration;
 use crate::ui::theme::Hue;
 
-/// Returns the line of a deployment: what it waits for and since when, and the command that approves it, or why the user
-/// may not.
+/// Returns the line about a deployment: what it waits for and since when, and the command that approves it, or why the
+/// user may not approve it.
 pub fn waiting(review: &PendingReview, run: &RunId, style: Style, now: Timestamp) -> TerminalText {
     let answer = if let Some(refusal) = review.refusal {
         text!("{}", refusal)
@@ -21,14 +21,14 @@ pub fn waiting(review: &PendingReview, run: &RunId, style: Style, now: Timestamp
     text!("{} {}  {}", glyph, since(review, now), style.paint(Hue::Dim, answer))
 }
 
-/// Returns what a deployment waits for and, from a second on, since when.
+/// Returns what a deployment waits for. After the first second, also returns how long it has waited.
 pub fn since(review: &PendingReview, now: Timestamp) -> TerminalText {
     let waited = review.waited(now);
     let since = if waited < Duration::from_secs(1) { text!("") } else { text!(" for {}", duration(waited)) };
     text!("{}{}", review.reason(), since)
 }
 
-/// Returns a word for a shell.
+/// Returns a word quoted for a shell, if it needs quotes.
 pub fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "-_./:@".contains(c);
     if word.chars().all(is_plain) && !word.starts_with('-') {

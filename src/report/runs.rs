@@ -8,7 +8,7 @@ use crate::ui::theme::Hue;
 use super::style::Style;
 use super::{first_line, since, table, waiting};
 
-/// Lists runs, one per line of at most this many columns, and how to see older ones if there are more.
+/// Lists runs, one per line of at most this many columns. If there are more runs, tells how to see older ones.
 pub fn listed(runs: &[Summary], more: bool, columns: Option<usize>, style: Style, now: Timestamp) -> TerminalText {
     let mut list = TerminalText::default();
     let first = runs.first().map(|run| &run.info.repository);
@@ -22,11 +22,11 @@ pub fn listed(runs: &[Summary], more: bool, columns: Option<usize>, style: Style
     list
 }
 
-/// Maximum width of a run's name in the list, in columns: titles of runs on servers are whole sentences.
+/// Maximum width of a run's name in the list, in columns. Titles of runs on servers are whole sentences.
 const MAX_NAME: usize = 40;
 
-/// Returns the line of a run, with its repository if there are runs of several. What comes first matters most: on a narrow
-/// terminal the rest is left out.
+/// Returns the line of a run, with its repository if the list has runs of several. The most important parts come first,
+/// because a narrow terminal leaves out the rest.
 fn row(summary: &Summary, several: bool, columns: Option<usize>, style: Style, now: Timestamp) -> TerminalText {
     let time = summary.started.map(|started| spent(started, summary.finished, now)).unwrap_or_default();
     let reason = match summary.reviews.as_slice() {
@@ -117,7 +117,7 @@ pub fn because(phase: &Phase, reason: &str, style: Style) -> TerminalText {
     text!("{} {}: {}", style.glyph(phase), style.word(phase), TerminalText::paragraph(reason))
 }
 
-/// The line above the log of a step.
+/// Returns the line above the log of a step.
 pub fn heading(job: &Job, step: &Step, style: Style) -> TerminalText {
     style.bold(text!("{} / {} {}", job.name, step.number, step.name))
 }

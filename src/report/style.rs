@@ -10,7 +10,7 @@ use crate::ui::terminal_text::text;
 use crate::ui::terminal_text::{TerminalText, ToTerminal};
 use crate::ui::theme::{Colours, Glyphs, Hue, Theme};
 
-/// Style of text on a stream: with the glyphs and colours of the screen's theme, or with glyphs alone.
+/// Style of text on a stream: the glyphs of the screen's theme, with or without its colours.
 #[derive(Clone, Copy, Debug)]
 pub struct Style {
     theme: Theme,
@@ -30,7 +30,7 @@ impl Style {
         Self::new(glyphs, moves_cursor() && wants_colour())
     }
 
-    /// Returns the style for standard error, with the glyphs of standard output.
+    /// Returns the style for standard error, which has the glyphs of standard output.
     pub fn of_errors() -> Self {
         Self::new(Self::of_output().glyphs(), colour_of_errors())
     }
@@ -133,12 +133,13 @@ pub struct Out<'w> {
 }
 
 impl<'w> Out<'w> {
-    /// Prints on a stream.
+    /// Returns the output to a stream.
     pub fn new(stream: &'w mut dyn Write) -> Self {
         Self { stream, in_actions: inside_actions() }
     }
 
-    /// A stream that GitHub's runner reads, or not, independent of the environment.
+    /// Returns the output to a stream. `in_actions` tells whether GitHub's runner reads it, independent of the
+    /// environment.
     #[cfg(test)]
     pub fn read_by_runner(stream: &'w mut dyn Write, in_actions: bool) -> Self {
         Self { stream, in_actions }
@@ -189,7 +190,7 @@ impl<'w> Out<'w> {
         self.stream.write_all(b"\r\x1b[K")
     }
 
-    /// Erases this many rows above that of the cursor on a terminal.
+    /// Erases this many rows above the row of the cursor on a terminal.
     ///
     /// # Errors
     /// The output cannot be written.
@@ -206,8 +207,8 @@ impl<'w> Out<'w> {
     }
 }
 
-/// Escapes a line that GitHub's runner would take for a command: it reads `::` after leading blanks, and `##[`
-/// anywhere.
+/// Escapes a line that GitHub's runner would take for a command. The runner reads `::` after leading blanks, and `##[`
+/// anywhere in a line.
 fn inert(line: &str) -> Cow<'_, str> {
     let line = if line.contains("##[") { Cow::Owned(line.replace("##[", "## [")) } else { Cow::Borrowed(line) };
     let blanks = line.len() - line.trim_start().len();
@@ -261,10 +262,10 @@ pub fn document(value: &impl Serialize) -> io::Result<TerminalText> {
     Ok(TerminalText::json(&serde_json::to_string(value)?))
 }
 
-/// Maximum width of a column of a table. A longer text moves the rest of its row.
+/// Maximum width of a column of a table. A longer text moves the rest of its row to the right.
 const MAX_COLUMN: usize = 200;
 
-/// Returns the width of a column of a table that has texts of these widths.
+/// Returns the width of a column of a table with texts of these widths.
 pub fn column(widths: impl Iterator<Item = usize>) -> usize {
     widths.max().unwrap_or_default().min(MAX_COLUMN)
 }
@@ -273,7 +274,7 @@ pub fn column(widths: impl Iterator<Item = usize>) -> usize {
 pub fn complain(message: &(impl ToTerminal + ?Sized)) {
     let style = Style::of_errors();
     let message = message.to_terminal();
-    // A rendered diagnostic has a heading already.
+    // A rendered diagnostic already has a heading.
     let has_heading = message.plain().starts_with("error:");
     let heading = if has_heading { TerminalText::default() } else { text!("{}: ", style.paint(Hue::Bad, "error")) };
     notice(&text!("{}{}", heading, *message));

@@ -56,7 +56,7 @@ impl Story {
         self.script.event(event);
     }
 
-    /// Adds a step that prints these lines, if possible in two portions, and exits with this code.
+    /// Adds a step that prints these lines, in two portions if possible, and exits with this code.
     pub fn step(&mut self, job: &str, number: u32, name: &str, lines: &[&str], exit_code: i32) {
         let (job, step) = (JobId::new(job), StepNumber(number));
         let planned = StepOutline { number: step, name: name.to_owned(), kind: StepKind::Main, background: false };
@@ -73,7 +73,7 @@ impl Story {
         self.add(step_finished(job.as_str(), number, conclusion, exit_code, reason.as_deref()));
     }
 
-    /// Adds the log of a step that has ended, one record for each line, as for a job on a server.
+    /// Adds the log of a step that has ended, one record for each line, like the log of a job on a server.
     pub fn late(&mut self, job: &str, step: u32, lines: &[&str]) {
         let (job, step) = (JobId::new(job), StepNumber(step));
         for first in 0..lines.len() {
@@ -83,7 +83,7 @@ impl Story {
         self.logs.0.insert((job, step), lines.iter().map(ToString::to_string).collect());
     }
 
-    /// Adds steps that run at once and print a line in turn.
+    /// Adds steps that run at the same time and print their lines in turn.
     pub fn steps_at_once(&mut self, job: &str, steps: &[(u32, &str, &[&str])]) {
         let id = JobId::new(job);
         for (number, name, lines) in steps {
@@ -168,7 +168,7 @@ impl Story {
     }
 }
 
-/// A terminal on which a run is printed while it happens.
+/// A terminal to which a run is printed while it happens.
 pub struct Terminal<'p> {
     story: Story,
     /// What each step has printed.
@@ -202,7 +202,7 @@ impl<'p> Terminal<'p> {
         self.print();
     }
 
-    /// Lets a step print a text: any number of lines, complete or not.
+    /// Makes a step print a text: any number of lines, complete or not.
     pub fn prints(&mut self, job: &str, number: u32, text: &str) {
         let (job, step) = (JobId::new(job), StepNumber(number));
         let whole = self.texts.entry((job.clone(), step)).or_default();
@@ -239,7 +239,7 @@ impl<'p> Terminal<'p> {
         self.screen.process(String::from_utf8(bytes).expect("text").replace('\n', "\r\n").as_bytes());
     }
 
-    /// Returns the last rows that show a text.
+    /// Returns the last rows that contain text.
     pub fn rows(&self, count: usize) -> Vec<String> {
         let contents = self.screen.screen().contents();
         let rows: Vec<_> = contents.trim_end().lines().map(|row| row.trim_end().to_owned()).collect();

@@ -1,4 +1,4 @@
-//! Several runs at once: a line for each change, or a table that is redrawn.
+//! Prints several runs at once: as a line for each change, or as a table that is redrawn.
 
 use std::collections::HashMap;
 use std::io;
@@ -16,7 +16,7 @@ use crate::ui::theme::Hue;
 /// Runs in the order in which they are shown.
 pub(super) type Runs<'r> = dyn Iterator<Item = &'r Run> + 'r;
 
-/// Prints several runs while they go on.
+/// Prints several runs while they are in progress.
 pub trait Watched {
     /// Shows the runs after a change.
     ///
@@ -24,7 +24,7 @@ pub trait Watched {
     /// The output cannot be written.
     fn show(&mut self, runs: &mut Runs<'_>, now: Timestamp) -> io::Result<()>;
 
-    /// Shows the time that has passed.
+    /// Updates the times that are shown.
     ///
     /// # Errors
     /// The output cannot be written.
@@ -32,7 +32,7 @@ pub trait Watched {
         Ok(())
     }
 
-    /// Erases what is redrawn, so that a message can be printed.
+    /// Erases the rows that are redrawn, so that a message can be printed.
     ///
     /// # Errors
     /// The output cannot be written.
@@ -58,7 +58,7 @@ pub struct RunLines {
 }
 
 impl RunLines {
-    /// Prints in this style, or one JSON object per change.
+    /// Returns a printer with this style, or one that prints a JSON object per change.
     pub fn new(style: Style, json: bool) -> Self {
         Self { style, json, shown: HashMap::new() }
     }
@@ -97,7 +97,7 @@ impl Watched for RunLines {
     fn show(&mut self, runs: &mut Runs<'_>, _: Timestamp) -> io::Result<()> {
         for run in runs {
             let phase = run.progress();
-            // The end of a run is printed below those of its jobs.
+            // The end of a run is printed below the ends of its jobs.
             let mut rows: Vec<(Option<&Job>, &Phase)> =
                 run.jobs.values().filter(|job| job.attempt == run.attempt).map(|job| (Some(job), &job.phase)).collect();
             let at = if phase.is_done() { rows.len() } else { 0 };
@@ -120,12 +120,12 @@ pub struct RunTable {
 }
 
 impl RunTable {
-    /// Draws in this style.
+    /// Returns a table with this style.
     pub fn new(style: Style) -> Self {
         Self { style, rows: 0 }
     }
 
-    /// Returns the row of a run: its state, its time, how many of its jobs have ended, and what is in progress.
+    /// Returns the row of a run: its state, its time, the number of its jobs that have ended, and what is in progress.
     fn row(&self, run: &Run, name: usize, columns: usize, now: Timestamp) -> TerminalText {
         let style = self.style;
         let phase = run.progress();

@@ -61,7 +61,7 @@ mod tests {
         let loud = alerts("");
         assert_eq!((loud.bytes("x").is_some(), loud.command(AlertReason::Waits)), (true, Some("true")));
         assert_eq!(loud.command(AlertReason::Failed), None);
-        // Together they are the whole day.
+        // Together, the two ranges are the whole day.
         let halves = [alerts("00:00-12:00"), alerts("12:00-00:00")];
         let sequences = halves.iter().filter(|alerts| alerts.bytes("x").is_some()).count();
         let commands = halves.iter().filter(|alerts| alerts.command(AlertReason::Waits).is_some()).count();

@@ -1,9 +1,9 @@
 //! Updates the terminal from one frame to the next with few bytes, in one write.
 //!
 //! A frame is compared with the previous one, and only cells that differ are sent, with as few cursor moves and style
-//! changes as possible. Rows that only moved, such as those of a followed log, are scrolled by the terminal (in a scroll
-//! region), which costs about two hundred bytes a line instead of several thousand. Each frame is a synchronized update, so
-//! that terminals that support it never show half a frame.
+//! changes as possible. Rows that only moved, such as those of a followed log, are scrolled by the terminal in a scroll
+//! region. This costs about two hundred bytes a line instead of several thousand. Each frame is a synchronized update,
+//! so that terminals with support for it never show half a frame.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
@@ -19,13 +19,13 @@ use crate::ui::{link, sgr, text};
 const BEGIN: &[u8] = b"\x1b[?2026h";
 const END: &[u8] = b"\x1b[?2026l";
 
-/// Minimum difference between moved and unmoved rows for a scroll to cost less than drawing.
+/// Minimum difference between moved and unmoved rows for which scrolling costs less than drawing.
 const MIN_MOVED_ROWS: usize = 3;
 
 /// Maximum number of unchanged cells that are written again instead of moving the cursor over them.
 const MAX_REWRITTEN_CELLS: usize = 5;
 
-/// Attributes that are visible on a space. They have the foreground colour.
+/// Attributes that are visible on a space, in the foreground colour.
 const VISIBLE_ON_SPACES: Modifier = Modifier::UNDERLINED.union(Modifier::REVERSED).union(Modifier::CROSSED_OUT);
 
 /// A frame to draw into, and the frame that the terminal shows.
@@ -172,7 +172,8 @@ impl Pen {
         next: &[Cell],
         address: &impl Fn(Color) -> Option<&'a str>,
     ) {
-        // Ends of the cells that an overwritten wide character cleared, and of those that a new wide character covers.
+        // `lost` is the end of the cells that an overwritten wide character cleared, and `covered` the end of the cells
+        // that a new wide character covers.
         let (mut lost, mut covered) = (0, 0);
         for (x, (old, new)) in shown.iter().zip(next).enumerate() {
             if x >= covered && (old != new || x < lost) {
@@ -191,8 +192,8 @@ impl Pen {
         }
     }
 
-    /// Moves the cursor. A few cells to the right that have the current style are written again instead, which takes fewer
-    /// bytes than a move.
+    /// Moves the cursor. If it moves right by a few cells that have the current style, these cells are written again,
+    /// which takes fewer bytes than a move.
     fn go(&mut self, bytes: &mut Vec<u8>, x: u16, y: u16, row: &[Cell]) {
         match self.at {
             Some((from, same)) if same == y && from <= x => {
@@ -209,8 +210,8 @@ impl Pen {
         }
     }
 
-    /// Whether a cell looks the same in the current style. Of a space only the background is visible, unless it is reversed
-    /// or has a line.
+    /// Whether a cell looks the same in the current style. Of a space only the background is visible, unless the space
+    /// is reversed or has a line.
     fn can_write(&self, cell: &Cell) -> bool {
         let style = (cell.fg, cell.bg, cell.modifier);
         let is_bare = |(_, _, modifier): (Color, Color, Modifier)| !modifier.intersects(VISIBLE_ON_SPACES);
@@ -227,7 +228,7 @@ impl Pen {
             select(bytes, style);
         }
         bytes.extend_from_slice(cell.symbol().as_bytes());
-        // After a character of doubtful width the position is unknown, and at the edge the terminal may wrap.
+        // After a character of doubtful width, the position is unknown. At the right edge, the terminal may wrap.
         self.at = is_one_column(cell.symbol()).then_some((x + 1, y));
     }
 
@@ -241,8 +242,8 @@ impl Pen {
     }
 }
 
-/// Whether a text has one column on every terminal: a character of ASCII, of the scripts next to it, or a line, arrow
-/// or sign. Terminals disagree about the width of other characters.
+/// Whether a text has one column on every terminal: an ASCII character, a character of a similar script, or a line,
+/// arrow or sign. Terminals disagree about the width of other characters.
 fn is_one_column(symbol: &str) -> bool {
     let mut characters = symbol.chars();
     let plain = matches!(
@@ -261,7 +262,7 @@ fn is_one_column(symbol: &str) -> bool {
     plain && characters.next().is_none() && text::width(symbol) == 1
 }
 
-/// Selects a style from the default one, which mostly takes fewer bytes than undoing the previous one.
+/// Selects a style, starting from the default style. This mostly takes fewer bytes than undoing the previous style.
 fn select(bytes: &mut Vec<u8>, (fg, bg, modifier): (Color, Color, Modifier)) {
     bytes.extend_from_slice(b"\x1b[");
     bytes.extend_from_slice(sgr::parameters(fg, bg, modifier).as_bytes());
@@ -289,8 +290,8 @@ mod tests {
         parser
     }
 
-    /// Every cell of a terminal's screen in words. A cell that was never written equals a space, and a space has only its
-    /// visible attributes.
+    /// Describes every cell of a terminal's screen in words. A cell that was never written equals a space, and a space
+    /// has only its visible attributes.
     fn cells(terminal: &vt100::Parser) -> Vec<String> {
         let screen = terminal.screen();
         let places = (0..SIZE.1).flat_map(|y| (0..SIZE.0).map(move |x| (y, x)));
@@ -342,7 +343,7 @@ mod tests {
 
     #[test]
     fn no_space_is_written_in_a_style_that_shows() {
-        // A word in red and reversed, a space that is only reversed and stays, and a word that changes.
+        // The picture has a word in red and reversed, a space that is only reversed and stays, and a word that changes.
         let picture = |word: &'static str| {
             move |buffer: &mut Buffer| {
                 let reversed = Style::new().add_modifier(Modifier::REVERSED);
@@ -380,7 +381,7 @@ mod tests {
         assert!(!String::from_utf8(canvas.terminal.clone()).expect("text").contains("https"));
     }
 
-    /// The budget for a line of a followed log on a screen of 120 columns and 40 rows, in bytes.
+    /// Maximum number of bytes for a line of a followed log on a screen of 120 columns and 40 rows.
     const FOLLOWED_LINE: usize = 250;
 
     #[test]
@@ -447,7 +448,7 @@ mod tests {
             let mut stepwise = canvas(true);
             for picture in &pictures {
                 stepwise.paint(1..7, |_| None, |buffer| draw(picture, buffer)).expect("memory");
-                // The same picture moved up by some rows.
+                // This is the same picture, moved up by some rows.
                 let moved: Vec<_> = picture
                     .iter()
                     .filter(|(_, y, ..)| usize::from(*y) >= by)

@@ -16,7 +16,7 @@ use crate::store::logs::query::{
 /// Time between two parts of a search's result, so that the first matches in a large log are shown at once.
 const RESULT_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Number of matches between two readings of the clock: in a large log most lines may match.
+/// Number of matches after which the clock is read again. In a large log, most lines may match.
 const MATCHES_PER_CLOCK: usize = 64;
 
 /// Reads lines and sends them as a message.
@@ -28,7 +28,7 @@ pub(super) fn load_page(
 ) {
     let (logs, answers) = (Arc::clone(logs), answers.clone());
     tokio::task::spawn_blocking(move || {
-        // Sending fails once the screen is closed, and then the lines are not needed.
+        // Sending fails once the screen is closed, when the lines are not needed any more.
         let _ = answers.blocking_send(answer(logs.pages(request)));
     });
 }

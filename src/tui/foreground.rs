@@ -18,7 +18,7 @@ use crate::model::{JobId, RunId};
 pub(super) struct Child {
     command: Command,
     /// Whether the program prints its own errors. The screen then does not report them, and waits for a key before it
-    /// covers them.
+    /// covers the printed errors.
     prints_errors: bool,
 }
 
@@ -36,7 +36,7 @@ pub(super) enum ForegroundError {
     Failed { program: String, status: ExitStatus },
 }
 
-/// A program that fails within this time has just printed an error that the user has not read yet.
+/// If a program fails within this time, it has just printed an error that the user has not read yet.
 const EARLY_FAILURE: Duration = Duration::from_secs(2);
 
 /// Returns a shell in a job's environment, opened by this program's `shell` command.
@@ -75,8 +75,8 @@ fn file_arguments(program: &str, path: &str, line: Option<u32>) -> Vec<String> {
     }
 }
 
-/// Runs a program in the terminal and waits for its end. If the program stops itself, this program stops too, as the shell
-/// expects of a job.
+/// Runs a program in the terminal and waits for its end. If the program stops itself, this program stops too, as job
+/// control of the shell requires.
 ///
 /// # Errors
 /// The program cannot be started, or it failed without printing why.
@@ -103,7 +103,7 @@ pub(super) async fn run(mut child: Child, stop: &mut Signal) -> Result<(), Foreg
         return Err(ForegroundError::Failed { program, status });
     }
     if started.elapsed() < EARLY_FAILURE {
-        // If the terminal is gone, the screen ends anyway.
+        // If this fails, the terminal is gone and the screen ends anyway.
         let _ = tokio::task::spawn_blocking(|| {
             io::stderr().write_all(b"Press Enter to return to the screen. ")?;
             io::stdin().read_line(&mut String::new())

@@ -1,8 +1,7 @@
-//! The terminal's mode: raw and on the alternate screen exactly as long as a [`Guard`] lives.
+//! The terminal's mode. The terminal is raw and on the alternate screen exactly as long as a [`Guard`] lives.
 //!
 //! The terminal is restored however the program ends, even by a panic. The panic hook restores it before the message is
-//! printed, so that the message stays readable. A panic of another thread is reported to the screen and does not end
-//! it.
+//! printed, so that the message stays readable. A panic of another thread is only reported to the screen.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
@@ -16,8 +15,8 @@ use crossterm::{cursor, queue};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use tokio::sync::mpsc::UnboundedSender;
 
-/// Reports clicks and the wheel (mode 1000) with decimal positions (mode 1006). Movement is not reported: it would wake
-/// the program, and cost bytes on a slow line.
+/// Reports clicks and the wheel (mode 1000) with decimal positions (mode 1006). Movement is not reported, because it
+/// would wake the program and cost bytes on a slow line.
 const MOUSE: &[u8] = b"\x1b[?1000h\x1b[?1006h";
 const NO_MOUSE: &[u8] = b"\x1b[?1006l\x1b[?1000l";
 
@@ -30,13 +29,13 @@ const RESTORE_TITLE: &[u8] = b"\x1b[23;2t";
 pub struct Guard {
     active: Arc<AtomicBool>,
     mouse: bool,
-    /// The terminal's mode before.
+    /// The mode of the terminal before the screen took it.
     before: Termios,
 }
 
 impl Guard {
-    /// Takes the terminal for the screen, which this thread draws, and with `mouse` captures the mouse. `panics` gets
-    /// the message of each panic of another thread.
+    /// Takes the terminal for the screen, which this thread must draw. With `mouse`, also captures the mouse. `panics`
+    /// gets the message of each panic of another thread.
     ///
     /// # Errors
     /// Input or output is not a terminal, or setting its mode fails.
@@ -55,7 +54,7 @@ impl Guard {
                 let place = panic.location().map(|place| format!(" ({}:{})", place.file(), place.line()));
                 let message = format!("a bug in cuelight: {text}{}", place.unwrap_or_default());
                 tracing::error!("{message}");
-                // Once the screen is closed, there is no receiver.
+                // The receiver is gone once the screen is closed.
                 let _ = panics.send(message);
                 return;
             }
@@ -73,7 +72,7 @@ impl Guard {
     /// # Errors
     /// Setting the mode of the terminal fails.
     pub fn enter(&self) -> io::Result<()> {
-        // The other program may have died in raw mode, which must not become the mode to restore.
+        // The other program may have died in raw mode, so the mode from before is set again first.
         tcsetattr(io::stdin(), OptionalActions::Now, &self.before)?;
         terminal::enable_raw_mode()?;
         self.active.store(true, Ordering::SeqCst);
@@ -113,8 +112,8 @@ impl Drop for Guard {
     }
 }
 
-/// Undoes everything that [`Guard::enter`] and drawing do, in one write. Errors are ignored: there is no way left to
-/// report them.
+/// Undoes everything that [`Guard::enter`] and drawing do, in one write. Errors are ignored, because nothing is left to
+/// report them with.
 fn restore() {
     // An unfinished frame, a scroll region and a style may be left over.
     let mut bytes = b"\x1b[?2026l\x1b[r\x1b[m".to_vec();

@@ -1,4 +1,4 @@
-//! The terminal: the loop that turns keys and records into messages, carries out effects, and draws.
+//! The terminal: the loop that turns input and reports into messages, carries out effects, and draws.
 //!
 //! [`run()`] owns the terminal until it returns. It waits for the next signal, key, page of a log or report of the
 //! backend, passes all that has arrived to [`App::update`](crate::app::App::update), and draws at most once per frame.

@@ -1,4 +1,4 @@
-//! The screen without a terminal: records are folded up to a moment, keys are pressed, and the frame is a picture.
+//! The screen without a terminal: folds records up to a moment, presses keys, and returns the frame as a picture.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -17,8 +17,8 @@ use crate::store::{StoreError, history};
 use crate::ui::export::Picture;
 use crate::ui::theme::Theme;
 
-/// Returns a picture of a run at a moment after its start, or at its end, after keys were pressed. `size` is in columns
-/// and rows.
+/// Returns a picture of a run at a moment after its start, or at its end. `keys` are pressed first. `size` is in
+/// columns and rows.
 ///
 /// # Errors
 /// The run's folder cannot be read.

@@ -82,10 +82,10 @@ pub fn diagnostics<S>() -> impl Layer<S>
 where
     S: tracing::Subscriber + for<'span> LookupSpan<'span>,
 {
-    // `tui_logger`'s initialisation would start a thread that wakes a hundred times a second. Here events are moved
-    // when they are drawn.
+    // The usual initialisation of `tui_logger` would start a thread that wakes a hundred times a second. Here events
+    // are moved when they are drawn.
     tui_logger::set_default_level(tui_logger::LevelFilter::Debug);
-    // Their events hold addresses of requests, which may be signed.
+    // Events of these crates contain addresses of requests, which may be signed.
     let is_ours = |metadata: &tracing::Metadata<'_>| {
         let of = metadata.target().split("::").next().unwrap_or_default();
         !matches!(of, "bollard" | "h2" | "hyper" | "hyper_rustls" | "hyper_util" | "octocrab" | "rustls" | "tower_http")
@@ -95,7 +95,7 @@ where
 
 /// Shows the screen until the user quits or the terminal is closed.
 ///
-/// If the backend ends, the screen stays with what was reported. After the screen is closed, the backend has
+/// If the backend ends, the screen stays open with the reports so far. After the screen is closed, the backend has
 /// [`LAST_REQUESTS_TIMEOUT`] for the last requests.
 ///
 /// # Errors
@@ -157,7 +157,7 @@ struct Loop {
     dirty: bool,
     /// Number of answers to draw without delay, because the user may be waiting for them.
     awaited: u8,
-    /// Whether the program is to be suspended.
+    /// Whether to suspend the program.
     suspended: bool,
     /// The next program that takes over the terminal.
     child: Option<Child>,
@@ -173,7 +173,8 @@ struct Signals {
     hang_up: Signal,
     stop: Signal,
     go_on: Signal,
-    /// Never awaited: the handler keeps this program alive when keys interrupt the program that has the terminal.
+    /// This stream is never awaited. Its handler keeps this program alive when keys interrupt the program that has the
+    /// terminal.
     _interrupt: Signal,
 }
 
@@ -271,7 +272,7 @@ impl Loop {
     }
 
     fn input(&mut self, event: Event) {
-        // The effect of an input is drawn without waiting for the next frame.
+        // The effect of an input is drawn at once instead of with the next frame.
         self.next_frame = Instant::now();
         self.awaited = AWAITED;
         match event {
@@ -326,7 +327,8 @@ impl Loop {
                 Some(path) => self.child = Some(foreground::editor(&path, line)),
                 None => self.notify(Notice::bad(format!("{file} is not in the repository of this run"))),
             },
-            // tmux drops what programs send to the clipboard unless it is set up for it, and has a buffer that works.
+            // Unless tmux is set up for it, tmux drops text that programs send to the clipboard. Its own buffer always
+            // works.
             Effect::Copy(text) if std::env::var_os("TMUX").is_some() => {
                 let answers = self.answers.clone();
                 tokio::spawn(async move {
@@ -364,7 +366,8 @@ impl Loop {
         self.update(Msg::Feed(Feed::Notice(notice)));
     }
 
-    /// Sends control sequences. An error is only logged: if the terminal is gone, drawing the next frame fails.
+    /// Sends control sequences. An error is only logged, because drawing the next frame fails anyway if the terminal is
+    /// gone.
     fn send(&mut self, bytes: &[u8]) {
         if let Err(error) = self.canvas.send(bytes) {
             tracing::warn!(%error, "cannot write to the terminal");

@@ -1,5 +1,5 @@
-//! The terminal, or the pipes, of a shell in a job's environment: keys go to the shell unchanged, and so do changes of the
-//! size.
+//! The terminal, or the pipes, of a shell in a job's environment. Keys and changes of the size are passed on to the
+//! shell unchanged.
 
 use std::io::{self, IsTerminal, Read, Write};
 

@@ -48,7 +48,7 @@ enum Interrupt {
     Detaches,
 }
 
-/// Conditions for no longer following a run, besides its end.
+/// When to stop following a run before its end.
 #[derive(Clone, Copy)]
 struct Until<'u> {
     /// What Ctrl-C means.
@@ -60,7 +60,7 @@ struct Until<'u> {
 }
 
 impl Until<'_> {
-    /// Until its end alone.
+    /// Follow the run to its end.
     const END: Self = Until { interrupt: Interrupt::Detaches, is_enough: &|| false, fails_fast: false };
 }
 
@@ -77,22 +77,22 @@ impl<'w> Watch<'w> {
         Self { run, attempt: None, until: Until::END }
     }
 
-    /// Watches from the attempt with this number on.
+    /// Makes the watch begin with the attempt of this number.
     pub(crate) fn attempt(self, attempt: u32) -> Self {
         Self { attempt: Some(attempt), ..self }
     }
 
-    /// Lets Ctrl-C cancel the run, which this command started. Ctrl-\ leaves it in progress.
+    /// Makes Ctrl-C cancel the run, which this command started. Ctrl-\ leaves it in progress.
     pub(crate) fn own(self) -> Self {
         Self { until: Until { interrupt: Interrupt::Cancels, ..self.until }, ..self }
     }
 
-    /// Cancels the run as soon as a job has failed. It has failed then.
+    /// Cancels the run as soon as a job has failed. The run then counts as failed.
     pub(crate) fn fail_fast(self) -> Self {
         Self { until: Until { fails_fast: true, ..self.until }, ..self }
     }
 
-    /// Stops with success as soon as `is_enough` returns true, even if the run continues.
+    /// Stops following, with success, as soon as `is_enough` returns true, even if the run continues.
     pub(crate) fn until(self, is_enough: &'w dyn Fn() -> bool) -> Self {
         Self { until: Until { is_enough, ..self.until }, ..self }
     }
@@ -105,7 +105,8 @@ impl<'w> Watch<'w> {
     }
 }
 
-/// Starts a run and follows it until it has ended. Ctrl-C cancels it, also in between, and Ctrl-\ leaves it in progress.
+/// Starts a run and follows it until it has ended. Ctrl-C cancels the run, even while it is being started; Ctrl-\
+/// leaves it in progress.
 pub(super) fn start_and_follow(
     start: impl FnOnce() -> Result<RunFolder, Failure>,
     attempt: u32,
@@ -147,7 +148,8 @@ async fn until_end(
                     orders.push(commands::cancel(run, false));
                 }
                 if interrupt == Interrupt::Cancels && printing.is_held() && !io::stdout().is_terminal() {
-                    // Without a person, a script comes back with `cuelight held`.
+                    // Without a person at a terminal, the command ends here. A script can answer later with `cuelight
+                    // held`.
                     printing.make_room()?;
                     return Ok(Exit::Held);
                 }
@@ -156,7 +158,7 @@ async fn until_end(
                     return Ok(Exit::Success);
                 }
                 if let Some(poller) = mirrored.as_ref().filter(|_| printing.has_ended()) {
-                    // The logs of the last jobs come after the end of the run.
+                    // The logs of the last jobs arrive after the end of the run.
                     let loaded = tokio::select! {
                         loaded = poller.load_logs(run, &[]) => loaded,
                         _ = interrupted.recv() => Ok(()),
@@ -186,7 +188,7 @@ async fn until_end(
                 }
                 orders.push(commands::cancel(run, interrupts == 2));
             }
-            // If the run cannot be cancelled, it is ending, and the records of its end follow.
+            // If the cancel command fails, the run is just ending, and the records of its end follow.
             Some(_) = orders.next() => {}
             () = &mut leave => {
                 printing.make_room()?;

@@ -160,7 +160,7 @@ enum OnFailure {
     Hold,
 }
 
-/// A text that names no sandbox.
+/// Error for a text that names no sandbox.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("write {}", config::sandbox_forms())]
 struct NotASandbox;
@@ -228,7 +228,7 @@ pub(super) fn run(args: &Args) -> Outcome {
             style::notice(&format!("{}: {}", decision.name, decision.reason()));
         }
         let workflow = Some(decision.path.to_string_lossy().into_owned());
-        // With several runs, each starts after the previous one has ended, and the repository may have changed by then.
+        // Each of several runs starts after the previous one has ended, and the repository may have changed by then.
         let known = Some(repository.clone()).filter(|_| !several);
         match run_one(&runs, args, &LaunchRequest { workflow, known, event: Some(event.clone()), ..request.clone() }) {
             Ok(Exit::Success) => {}
@@ -261,7 +261,7 @@ fn run_one(runs: &RunsDir, args: &Args, request: &LaunchRequest) -> Outcome {
     start_and_follow(|| Ok(launch::start(runs, planned)?.folder), 1, &mut *printer)
 }
 
-/// Starts a run. If the repository is not trusted, the user at a terminal is asked.
+/// Starts a run. If the repository is not trusted, asks the user at a terminal.
 pub(super) fn start(runs: &RunsDir, request: &LaunchRequest) -> Result<RunFolder, Failure> {
     Ok(launch::start(runs, plan(runs, request)?)?.folder)
 }

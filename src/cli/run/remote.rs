@@ -1,4 +1,4 @@
-//! `run --remote`: the working tree on the server of its checkout.
+//! `run --remote`: runs a workflow with the files of the working tree on a server.
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -29,7 +29,7 @@ pub(super) fn run(runs: &RunsDir, args: &Args, workflow: &str) -> Outcome {
         let mut interrupted = signal(SignalKind::interrupt())?;
         tokio::select! {
             started = sources.run_remote(&request) => Ok(started?),
-            // What was begun is undone with the dropped future.
+            // Dropping the future undoes the steps that were already taken.
             _ = interrupted.recv() => Err(Failure::note(Exit::Cancelled, "cancelled before the run started".to_owned())),
         }
     })??;

@@ -50,7 +50,7 @@ pub(super) fn replay(run: RunFolder) -> Outcome {
     show(app, options, Source::Replay(run))
 }
 
-/// Lets the screen keep the program's own log, and reads the settings.
+/// Makes the screen collect the log of this program, and reads the settings.
 fn settings() -> Result<Config, Failure> {
     tracing_subscriber::registry().with(tui::diagnostics()).init();
     config::load(None)
