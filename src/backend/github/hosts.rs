@@ -24,7 +24,7 @@ pub fn host(name: &str, config: &GithubConfig) -> Result<Host, AddressError> {
 /// Returns all hosts of the configuration: github.com, hosts with settings, and hosts of repositories.
 ///
 /// # Errors
-/// A name or an address in the configuration is not one.
+/// A name or an address in the configuration is invalid.
 pub fn hosts(config: &GithubConfig) -> Result<Vec<Host>, AddressError> {
     let mut names = vec![GITHUB.to_owned()];
     names.extend(config.hosts.keys().map(|name| name.to_ascii_lowercase()));

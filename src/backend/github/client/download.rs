@@ -35,7 +35,7 @@ impl Client {
     ///
     /// # Errors
     /// Those of [`Self::get`]; the file cannot be written or would be larger than `limit` bytes; or a link leads to an
-    /// address that is not safe. An [`ApiError::Refused`] has whether the storage refused.
+    /// address that is not safe. An [`ApiError::Refused`] tells whether it was the storage that refused.
     pub async fn download(
         &self,
         path: &str,
@@ -94,7 +94,7 @@ impl Inner {
         absolute.parse().ok().filter(|to| is_safe(to) && (is_local || to.scheme_str() == Some("https")))
     }
 
-    /// Requests the file from the storage, without the token: the signed link is its own permission.
+    /// Requests the file from the storage, without the token, because the signed link grants access by itself.
     async fn follow(&self, at: &Uri) -> Result<Incoming, ApiError> {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
@@ -188,7 +188,7 @@ fn remove_leftovers(folder: &Path, start: &str) {
 
 impl Drop for Part {
     fn drop(&mut self) {
-        // `finish` has moved the file.
+        // Fails after `finish`, which has moved the file.
         let _ = fs::remove_file(&self.path);
     }
 }

@@ -71,7 +71,7 @@ pub enum ApiError {
 /// Why a redirect is not followed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum RedirectFault {
-    /// More than three in a row.
+    /// There were more than three redirects in a row.
     #[error("too often")]
     TooMany,
     /// The target is neither https nor on this machine, or is not an address.

@@ -71,7 +71,7 @@ pub enum Condition {
 }
 
 impl Condition {
-    /// Whether an answer to another request does not end the condition: a limit, a pause, or a rejected token.
+    /// Whether the condition continues after an answer to another request, as a limit, a pause and a rejected token do.
     /// `is_refused` tells whether the token was rejected recently.
     fn lasts(&self, now: Timestamp, is_refused: bool) -> bool {
         match self {
@@ -146,9 +146,9 @@ struct Counts {
 
 /// Delay before the second request after a failure. It doubles with each further failure.
 const FIRST_DELAY: Duration = Duration::from_secs(2);
-/// Longest delay between two requests of which the first failed.
+/// Longest delay before the next request after a failure.
 const LONGEST_DELAY: Duration = Duration::from_mins(1);
-/// Pause that the server asked for without naming its length. It doubles with each further one.
+/// Length of a pause for which the server names no length. It doubles with each further such pause.
 const UNNAMED_PAUSE: Duration = Duration::from_mins(1);
 /// Delay before the next request after the token was rejected: a server that is shutting down rejects every token.
 const REFUSED_DELAY: Duration = Duration::from_mins(1);
@@ -168,7 +168,7 @@ impl Link {
         self.state.subscribe()
     }
 
-    /// Returns why no request may be sent now, and how long to wait. Without a time, the request fails at once.
+    /// Returns why no request may be sent now, and how long to wait. If there is no time, the request fails at once.
     pub(super) fn hold(&self, now: Timestamp) -> Option<(Option<Duration>, Condition)> {
         let mut condition = self.state.borrow().condition.clone();
         if !matches!(condition, Condition::TokenRefused)

@@ -1,17 +1,18 @@
 //! Client of one server with one token: every request to a server goes through it.
 //!
-//! - [`Client::get`]: a read, conditional, shared with the other processes of the user, retried
+//! - [`Client::get`]: a read: conditional, retried, and shared with the other processes of the user
 //! - [`Client::pages`]: the pages of a list, one after another
 //! - [`Client::file`]: a file at a commit
-//! - [`Client::send`]: a change, one at a time per host, never sent twice
+//! - [`Client::send`]: a change: sent one at a time per host, and never twice
 //! - [`Client::download`]: a log or an artifact, to a file
 //! - [`Client::tail`]: the end of a log that grows
 //! - [`Client::link`]: whether the server responds, and if not, why and until when
 //!
 //! [`budget`] decides when to poll what.
 //!
-//! Below it: [`transport`] sends requests, [`mod@verdict`] interprets the head of an answer, [`link`] holds requests
-//! back, [`queue`] orders them, [`answers`] stores answers, and [`denials`] the permissions that the token lacks.
+//! The modules below: [`transport`] sends requests, [`mod@verdict`] interprets the head of an answer, [`link`] holds
+//! requests back, [`queue`] orders them, [`answers`] stores answers, and [`denials`] remembers the permissions that the
+//! token lacks.
 
 mod answers;
 pub mod budget;
@@ -139,7 +140,7 @@ pub struct Answer {
 pub enum AnswerSource {
     /// The cache. No request was sent.
     Stored,
-    /// The store, after the server confirmed it: the request is not charged.
+    /// The cache, after the server confirmed the answer: the request is not charged.
     Confirmed,
     /// The server: the request is charged.
     Charged,
@@ -202,10 +203,9 @@ impl Client {
 
     /// Returns the JSON at a path of the API, such as `/repos/o/r/actions/runs?per_page=30`.
     ///
-    /// A poll is answered by the last answer for as long as the server asks polls of the path to wait
-    /// (`x-poll-interval`). A failure is retried, twice for the user and once else. The server is not asked while it
-    /// must not be: a request of the user waits up to half a minute, a poll some seconds, and is then
-    /// [`ApiError::Held`].
+    /// A poll gets the stored answer until the time has passed that the server asks polls of the path to wait
+    /// (`x-poll-interval`). A failed request is sent again: twice for the user, once for a poll. While no request may
+    /// be sent, a request of the user waits up to 30 s, and a poll up to 5 s, before it fails with [`ApiError::Held`].
     ///
     /// # Errors
     /// The request failed. See [`ApiError::is_transient`] for whether it may succeed later.

@@ -75,7 +75,7 @@ impl Client {
         };
         let uri = inner.uri(&path)?;
         let turn = Turn::take(inner.state.github_host(&format!("{}.lock", inner.host.name()))).await?;
-        // Ahead of waiting reads and downloads.
+        // This priority puts the change ahead of waiting reads and downloads.
         let permit = inner.place(Priority::User, true).await?;
         let body = Bytes::from(body.as_ref().map(ToString::to_string).unwrap_or_default());
         Ok(Ready { inner, mutation, uri, body, turn, _permit: permit })

@@ -1,4 +1,4 @@
-//! The end of a log that grows at the server.
+//! Reads the end of a log that grows at the server.
 
 use bytes::Bytes;
 use http::header::{ACCEPT, RANGE};

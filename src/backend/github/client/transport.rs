@@ -1,4 +1,4 @@
-//! One request and its answer, over octocrab.
+//! Sends one request and receives its answer, over octocrab.
 //!
 //! octocrab only carries requests: it has no token, follows no redirects, retries nothing and parses nothing. The
 //! modules above build the requests and interpret the answers.
@@ -32,7 +32,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Maximum time between two parts of an answer.
 const BODY_TIMEOUT: Duration = Duration::from_secs(20);
-/// Maximum time from the head of an answer to its end, for those that are read whole.
+/// Maximum time from the head of an answer to its end, for answers that are read whole.
 const WHOLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long an unused connection is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);

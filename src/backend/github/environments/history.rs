@@ -62,7 +62,7 @@ impl Common {
     }
 }
 
-/// Folds the states of a deployment. The newest state comes first.
+/// Combines the states of a deployment. The newest state comes first.
 fn deployment(
     listed: wire::deployments::Deployment,
     states: &[DeploymentStatus],

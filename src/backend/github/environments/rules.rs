@@ -23,7 +23,7 @@ const KNOWN: [&str; 3] = ["event_name", "ref_name", "ref_type"];
 /// Maximum number of levels of calls, as servers allow them.
 const MAX_LEVELS: usize = 10;
 
-/// A workflow, as it would be started by hand, or called by one that is.
+/// A workflow that would be started by hand, or called by such a workflow.
 pub(super) struct Planned<'w> {
     workflow: &'w Workflow,
     inputs: Value,
@@ -68,8 +68,9 @@ impl<'w> Planned<'w> {
         Planned { workflow, inputs, known: Some(known), github: self.github.clone() }
     }
 
-    /// Returns the names of the environments that its jobs deploy to, and those of the workflows that it calls, by
-    /// their paths; without those of jobs that are skipped. A name that is not known before the run is left out.
+    /// Returns the names of the environments to which the jobs of the workflow deploy, and those of the workflows that
+    /// it calls, which are in `called` by their paths. Jobs that are skipped, and names that are not known before the
+    /// run, are left out.
     pub(super) fn environments(&self, called: &HashMap<String, Workflow>) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
         self.add_environments(called, MAX_LEVELS, &mut names);

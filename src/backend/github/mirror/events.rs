@@ -45,7 +45,7 @@ impl<'s> Snapshot<'s> {
     }
 }
 
-/// What is known of a run, and the events that were added to it.
+/// What is known about a run, and the events that were added to it.
 pub(super) struct Diff {
     store: RunStore,
     known: Run,
@@ -80,7 +80,7 @@ pub fn events(known: &Run, snapshot: &Snapshot<'_>) -> Vec<Timed> {
     let has_jobs = known.jobs.values().any(|job| job.attempt == known.attempt);
     let lists_jobs = snapshot.jobs.is_some_and(|(listed, _)| !listed.is_empty());
     let is_new = attempt > known.attempt;
-    // The jobs of a completed stub have arrived.
+    // The run had been mirrored without jobs, and now they have arrived.
     let starts_over = attempt == known.attempt && known.phase.is_done() && !has_jobs && lists_jobs;
     if attempt < known.attempt || (known.phase.is_done() && !is_new && !starts_over) {
         return Vec::new();
@@ -198,7 +198,7 @@ pub(super) fn concurrency(snapshot: &Snapshot<'_>, job: Option<u64>) -> Gate {
     let (mut group, mut holder) = (String::new(), String::new());
     for known in snapshot.groups {
         let members = known.group_members.as_ref().map(|members| members.items.as_slice()).unwrap_or_default();
-        // In order; the holder comes first.
+        // The members are in order, and the holder comes first.
         let is_ours = |member: &GroupMember| {
             member.run_id == snapshot.run.id && (job.is_none() || member.job_id.is_none() || member.job_id == job)
         };

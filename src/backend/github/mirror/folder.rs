@@ -25,7 +25,7 @@ pub struct RemoteId {
     pub repository: String,
     /// Id of the run.
     pub id: u64,
-    /// What the server is.
+    /// Kind of the server.
     pub kind: ServerKind,
 }
 
@@ -156,7 +156,8 @@ impl Mirror {
         Ok(records)
     }
 
-    /// Adds the run to the index once it has ended. The journal has its end, so lists are right even if this fails.
+    /// Adds the run to the index once it has ended. The journal already has the end of the run, so lists are correct
+    /// even if this fails.
     fn note(&self) {
         let run = self.run();
         if run.phase.is_done()

@@ -1,8 +1,8 @@
 //! The graph of a remote run, from the workflow file at the run's commit.
 //!
 //! Servers list jobs without their needs, and GitHub hides a job until its needs have ended. So the jobs and needs come
-//! from the workflow file, and listed jobs are matched to them by name. A job whose name matches no job, or several, is
-//! never guessed: it is laid out separately, and a note reports it.
+//! from the workflow file, and listed jobs are matched to them by name. A listed job whose name matches no job or
+//! several jobs of the file is not assigned to any of them: it is laid out separately, and a note reports it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub struct WorkflowFiles {
     pub path: String,
     /// Text of the workflow file.
     pub text: String,
-    /// Texts of the workflows of the same repository that it calls, directly or not, by path.
+    /// Texts of the workflows of the same repository that it calls, directly or indirectly, by path.
     pub called: IndexMap<String, String>,
 }
 

@@ -13,7 +13,7 @@ use crate::model::{
 use super::events::{Diff, Snapshot, concurrency, is_completed, of_environment, protection};
 use super::graph::Layout;
 
-/// Where a job that calls a workflow runs.
+/// Shown in place of the machine of a job that calls a workflow.
 const CALLER: &str = "called workflow";
 
 /// Adds the jobs of an attempt and what happened in them.
@@ -239,7 +239,8 @@ fn kind(name: &str) -> StepKind {
     }
 }
 
-/// Starts and ends the jobs that call workflows with the jobs that they call: servers do not list them.
+/// Starts and ends the jobs that call workflows together with the jobs that they call, because servers do not list
+/// callers.
 fn add_callers(diff: &mut Diff) {
     let of_attempt = |job: &&Job| job.attempt == diff.run().attempt;
     // Callers come before the jobs that they call.
