@@ -52,7 +52,7 @@ impl FailedStep {
         self.env.values_mut().chain([&mut self.cwd])
     }
 
-    /// Whether it contains sealed secrets.
+    /// Whether the environment or the working directory contains sealed secrets.
     #[must_use]
     pub fn needs_secrets(&self) -> bool {
         self.env.values().chain([&self.cwd]).any(|text| text.contains(MARK))

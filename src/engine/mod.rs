@@ -49,7 +49,7 @@ pub struct Options {
     pub any_runner: bool,
     /// Sandboxes by label, in lower case, from the configuration: `host`, `docker`, `docker:image`.
     pub runs_on: IndexMap<String, String>,
-    /// Sandbox of every job without a `container`, whatever its `runs-on`.
+    /// Sandbox of every job without a `container`, regardless of its `runs-on`.
     pub sandbox: Option<String>,
     /// Image of jobs in Docker that name no image.
     pub image: String,
@@ -72,7 +72,7 @@ pub struct Options {
 /// A job that resumes in the middle of its steps.
 #[derive(Clone, Debug)]
 pub struct Resumed {
-    /// State after its last finished step.
+    /// State after the job's last finished step.
     pub checkpoint: checkpoint::Checkpoint,
     /// Steps that had ended, as they were recorded.
     pub finished: Vec<Step>,

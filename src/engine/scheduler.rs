@@ -167,7 +167,7 @@ impl Scheduler {
         node.legs = legs.into_iter().map(|id| Leg { id, state: LegState::Queued }).collect();
     }
 
-    /// Makes a leg that was about to start wait for a concurrency group. It takes no slot meanwhile.
+    /// Makes a leg that was about to start wait for a concurrency group. The leg takes no slot while it waits.
     pub fn hold(&mut self, id: &JobId) {
         self.change(id, LegState::Running, LegState::Held);
     }

@@ -20,13 +20,13 @@ pub(crate) enum ActionError {
     /// The step has no `uses`.
     #[error("the step uses no action")]
     NotUsed,
-    /// The files of its repository are not available.
+    /// The files of the action's repository are not available.
     #[error(transparent)]
     Fetch(#[from] FetchError),
-    /// Its folder has no manifest. `of` is the origin of the files.
+    /// The folder of the action has no manifest. `of` is the origin of the files.
     #[error("`{reference}` has no action.yml, action.yaml or Dockerfile ({of})")]
     NoManifest { reference: String, of: String },
-    /// Its manifest is invalid.
+    /// The manifest of the action is invalid.
     #[error("`{reference}`: {source}")]
     Manifest { reference: String, source: ManifestError },
     /// A local action is not in the workspace.

@@ -87,7 +87,7 @@ impl Attempt {
         let conclusion = if reason.is_some() { Conclusion::Failure } else { conclusion };
         let end = JobEnd { reason, outputs, ..JobEnd::of(conclusion) };
         self.record(end.event(id));
-        // As for the legs of a job with steps, an empty output never replaces another one.
+        // As for the legs of a job with steps, an empty output does not replace a value.
         self.nodes[node.index()].outputs.extend(end.outputs.into_iter().filter(|(_, value)| !value.is_empty()));
         self.leg_ended(id, conclusion, false);
     }

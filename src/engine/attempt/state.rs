@@ -58,7 +58,7 @@ pub(super) enum Effect {
 
 /// One job of a workflow file, within one call of that workflow.
 pub(super) struct Node {
-    /// Index of its scope.
+    /// Index of the job's scope.
     pub(super) scope: usize,
     pub(super) definition: Arc<JobDefinition>,
     pub(super) workflow: Arc<Workflow>,
@@ -77,7 +77,7 @@ pub(super) struct CallScope {
     pub(super) caller: Option<JobId>,
     pub(super) inputs: Value,
     pub(super) secrets: IndexMap<String, String>,
-    /// Its jobs by key.
+    /// Jobs of the workflow, by key.
     pub(super) nodes: IndexMap<String, NodeId>,
 }
 
@@ -238,7 +238,7 @@ impl Attempt {
         }
     }
 
-    /// Returns why a leg is cancelled after another one of its matrix failed.
+    /// Returns the reason for cancelling a leg after another leg of its matrix failed.
     fn failed_fast(&self, failed: &JobId) -> String {
         format!("fail-fast: {} failed", self.planned(failed).map_or(failed.as_str(), |job| &job.name))
     }

@@ -15,7 +15,7 @@ pub(in crate::engine) struct ContainerError {
     reason: String,
 }
 
-/// Evaluates the definition of a container. Returns `None` if the image is empty: GitHub starts no container then.
+/// Evaluates the definition of a container. Returns `None` for an empty image: as on GitHub, no container is started.
 ///
 /// # Errors
 /// An expression cannot be evaluated, or a value is invalid for its key.

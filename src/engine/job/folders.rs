@@ -130,7 +130,7 @@ impl Folders {
         self.root.join(CONTROL)
     }
 
-    /// Returns the folder of the files through which steps talk to the runner.
+    /// Returns the folder of the files through which steps pass values to the runner.
     fn commands(&self) -> PathBuf {
         self.temp.join(command_files::FOLDER)
     }

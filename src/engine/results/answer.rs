@@ -57,7 +57,7 @@ fn with_body(status: StatusCode, body: Bytes) -> Answer {
 pub(super) struct Download {
     /// The open file. It stays readable if it is removed in the meantime.
     pub(super) file: File,
-    /// Its size in bytes.
+    /// Size of the file in bytes.
     pub(super) size: u64,
     /// Media type.
     pub(super) media_type: String,
@@ -129,7 +129,7 @@ fn stream(file: File, first: u64, end: u64) -> Answer {
 pub(super) enum Range {
     /// From the first number to the second, inclusive; without the second, to the end of the file.
     From(u64, Option<u64>),
-    /// This many bytes at the end of the file.
+    /// The last bytes of the file, as many as this number.
     Last(u64),
 }
 

@@ -1,4 +1,4 @@
-//! The artifact service, version 4: Twirp's JSON, as `@actions/artifact` speaks it.
+//! The artifact service, version 4: Twirp with JSON, the protocol of `@actions/artifact`.
 
 use std::sync::{Mutex, PoisonError};
 

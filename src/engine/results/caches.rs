@@ -267,7 +267,7 @@ impl CacheService {
 /// Returns an upload, if it belongs to the job.
 ///
 /// # Errors
-/// No such upload, or it belongs to another job.
+/// There is no such upload, or it belongs to another job.
 pub(super) fn own_upload(id: &str, context: &Context<'_>) -> Result<Arc<Upload>, ServiceError> {
     let upload = context.uploads.get(id)?;
     if upload.job == context.job { Ok(upload) } else { Err(ServiceError::Denied("the upload belongs to another job")) }

@@ -17,7 +17,7 @@ pub(super) enum ServiceError {
     /// The token belongs to another job, or does not allow the request.
     #[error("{0}")]
     Denied(&'static str),
-    /// No such method or path.
+    /// The method or path does not exist.
     #[error("no such method: {0}")]
     BadRoute(String),
     /// Only GitHub can answer the request.

@@ -1,8 +1,8 @@
 //! The listeners of the server.
 //!
-//! One listener is on loopback, which containers cannot reach. Each container network has another one, on the address
-//! that this machine has in the network. Each accepts only clients of its own network, because other machines can send
-//! packets to any address of this one.
+//! One listener is on loopback, which containers cannot reach. Each container network has another listener, on the
+//! address that this machine has in the network. A listener accepts only clients of its network, because other machines
+//! can send packets to any address of this machine.
 
 use std::io;
 use std::net::SocketAddr;
@@ -32,7 +32,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Starts a listener, which ends when `tasks` is dropped. Returns its address.
 ///
 /// # Errors
-/// The address is not one of this machine, or no port is free.
+/// The address does not belong to this machine, or no port is free.
 pub(super) async fn listen(
     service: &Arc<Service>,
     network: Network,

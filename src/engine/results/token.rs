@@ -1,7 +1,8 @@
 //! Tokens of jobs and signatures of links.
 //!
-//! Clients parse the token of a job as a JSON Web Token but do not verify it. The server verifies it by its HMAC, whose
-//! key lives as long as the server. Links to data are signed separately, because clients send no token with them.
+//! Clients parse the token of a job as a JSON Web Token but do not verify it. The server verifies its HMAC with a key
+//! that is created when the server starts. Links to data are signed separately, because clients send no token with
+//! them.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

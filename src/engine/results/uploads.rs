@@ -89,7 +89,7 @@ impl Uploads {
     /// Returns an upload by its id.
     ///
     /// # Errors
-    /// No such upload.
+    /// There is no such upload.
     pub(super) fn get(&self, id: &str) -> Result<Arc<Upload>, ServiceError> {
         self.lock().get(id).cloned().ok_or(ServiceError::NotFound("upload"))
     }
@@ -97,7 +97,7 @@ impl Uploads {
     /// Returns the upload of a job with this name.
     ///
     /// # Errors
-    /// No such upload.
+    /// There is no such upload.
     pub(super) fn named(&self, job: &str, name: &str) -> Result<(String, Arc<Upload>), ServiceError> {
         let open = self.lock();
         let mut found = open.iter().filter(|(_, upload)| upload.job == job && upload.name == name);

@@ -188,8 +188,8 @@ pub fn signal_group(group: i32, interrupt: Interrupt) {
 /// The whole process group is killed: a group belongs to a step or was created by one, so members that dropped the
 /// variable belong to the step too. This process and its group are spared.
 ///
-/// Processes can be forked meanwhile, so the search is repeated until it finds none, at most 50 times. Without `/proc`
-/// no process is found.
+/// Processes can fork in the meantime, so the search is repeated until it finds no process, at most 50 times. Without
+/// `/proc` no process is found.
 async fn reap(tracking_id: &str) -> usize {
     const ROUNDS: usize = 50;
     // A killed process stays listed until the kernel has released its memory.

@@ -123,7 +123,7 @@ pub struct Launch {
     pub cwd: PathBuf,
     /// Complete environment.
     pub env: Vec<(OsString, OsString)>,
-    /// Whether it is a background step, during which other steps start.
+    /// Whether the process belongs to a background step, during which other steps start.
     pub background: bool,
 }
 

@@ -88,7 +88,7 @@ pub trait Provider: Send + Sync {
     /// The job has no container or folder left, or the provider does not answer.
     fn shell<'a>(&'a self, request: &'a ShellRequest<'a>) -> BoxFuture<'a, Result<Box<dyn Shell>, ProviderError>>;
 
-    /// Lists the resources of the runs of a state folder, containers first. By default, none.
+    /// Lists the resources of the runs of a state folder, containers first. Returns none by default.
     ///
     /// # Errors
     /// The provider does not answer.
@@ -113,8 +113,8 @@ pub trait Provider: Send + Sync {
         ready(Ok(())).boxed()
     }
 
-    /// Removes all resources of these runs, including snapshots, and returns them. The runs must have no worker, and
-    /// their folders must still exist, as they hold the address of the engine.
+    /// Removes all resources of these runs, including snapshots, and returns them. The runs must have no worker. Their
+    /// folders must still exist, because they contain the address of the engine.
     ///
     /// # Errors
     /// The provider does not answer, or a resource could not be removed.
@@ -192,7 +192,7 @@ pub trait Machine: Send + Sync {
     }
 
     /// Waits until the connection to the running machine is lost for good, and returns the reason. The job cannot
-    /// succeed then. Never resolves for a machine that cannot be lost.
+    /// succeed after that. Never resolves for a machine that cannot be lost.
     fn lost(&self) -> BoxFuture<'_, ProviderError>;
 
     /// Describes unhealthy services, for a job that failed.

@@ -57,13 +57,13 @@ pub trait ServiceHost: Send + Sync {
 /// A service that was started.
 #[derive(Clone, Debug)]
 pub struct StartedService {
-    /// Id of its container at the provider.
+    /// Id of the service's container at the provider.
     pub id: String,
-    /// Ports at which the job's steps reach it on `localhost`, by port of the container.
+    /// Ports at which the job's steps reach the service on `localhost`, by port of the container.
     pub ports: IndexMap<String, String>,
-    /// Whether it has a health check.
+    /// Whether the service has a health check.
     pub has_health_check: bool,
-    /// Its initial state.
+    /// Initial state of the service.
     pub observation: Observation,
 }
 
@@ -74,7 +74,7 @@ pub struct Observation {
     pub state: ServiceState,
     /// Last output of the health check, or how the service ended.
     pub detail: Option<String>,
-    /// Number of restarts of its container.
+    /// Number of restarts of the service's container.
     pub restarts: u64,
 }
 

@@ -98,8 +98,8 @@ pub(crate) const FOLDER: &str = "_runner_file_commands";
 /// Names of the variables, each also the name of its file.
 const FILES: [&str; 5] = ["GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_STATE", "GITHUB_PATH", "GITHUB_STEP_SUMMARY"];
 
-/// The files of one step. A step may replace them with anything, so they are opened relative to the parent of the
-/// temporary folder, without following links.
+/// The files of one step. A step may replace them by links or other files, so they are opened relative to the parent of
+/// the temporary folder, without following links.
 pub(crate) struct CommandFiles {
     /// Parent of the folder of temporary files.
     root: Folder,

@@ -32,8 +32,8 @@ pub(in crate::engine) struct Layers<'l> {
     pub(in crate::engine) tracking_id: &'l str,
     /// Folders that earlier steps wrote to `GITHUB_PATH`, newest first.
     pub(in crate::engine) path: &'l [String],
-    /// Translates values that start with a slash from paths of the job's sandbox to paths of the sandbox in which the
-    /// process runs, if it is another one.
+    /// Translates values that start with a slash from paths of the job's sandbox to paths of the process's sandbox, if
+    /// the process runs in another sandbox.
     pub(in crate::engine) translate: Option<&'l dyn Fn(&str) -> String>,
 }
 

@@ -1,7 +1,7 @@
 //! Problem matchers: patterns that turn lines of output into annotations.
 //!
 //! A matcher is one pattern, or a sequence of patterns for the lines of one message. Several sequences may be in
-//! progress at once, as a line can both continue one and start another.
+//! progress at once, because a line can continue one sequence and start another.
 //!
 //! A step chooses its patterns, so the time to match a line must be bounded. The length of a line, the size of a
 //! pattern and the number of patterns are limited, and a time limit stops whatever is still too slow. The size of all

@@ -39,7 +39,7 @@ const PORTION: usize = 256 * 1024;
 pub(crate) struct StepProcess<'p> {
     /// Program, arguments, working directory, environment.
     pub(crate) launch: &'p Launch,
-    /// Where it runs: the job's sandbox, or the action's own container.
+    /// Where the process runs: in the job's sandbox, or in a separate container of the action.
     pub(crate) sandbox: &'p dyn Sandbox,
     /// Files through which the process passes outputs and variables to later steps.
     pub(crate) command_files: CommandFiles,
@@ -144,8 +144,8 @@ pub(crate) async fn run(
     Ok(Ended { end, left })
 }
 
-/// Reads what the step left, if anything, on a separate thread because a file system may block. Returns it with the
-/// error, if any.
+/// Reads the values that the step left in its files, on a separate thread because a file system may block. Returns them
+/// with the error, if any.
 async fn collect(files: CommandFiles, mut left: Left) -> (Left, Option<String>) {
     if files.remove_untouched() {
         return (left, None);

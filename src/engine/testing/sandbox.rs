@@ -20,9 +20,9 @@ use crate::engine::sandbox::{Child, Exit, Interrupt, Launch, Sandbox};
 pub(crate) struct ProcessScript {
     /// Output written at the start.
     output: Vec<u8>,
-    /// Duration until it exits, and how; `None` runs until a signal ends it.
+    /// Time until the process exits, and how it exits; with `None`, the process runs until a signal ends it.
     exit: Option<(Duration, Exit)>,
-    /// Weakest signal that ends it; `None` ignores all signals.
+    /// Weakest signal that ends the process; with `None`, the process ignores all signals.
     ends_on: Option<Interrupt>,
     /// How long the output stays open after the end.
     holds_output: Duration,

@@ -61,12 +61,12 @@ impl Tool {
 pub struct Installation {
     /// The tool.
     pub tool: Tool,
-    /// Its version.
+    /// Version of the tool.
     pub version: Version,
     /// Folder that contains `bin`.
     pub home: PathBuf,
     /// The program itself, with links resolved.
     pub program: PathBuf,
-    /// Where it was found: `PATH`, `pyenv`, `added`.
+    /// Where the installation was found: `PATH`, `pyenv`, `added`.
     pub source: &'static str,
 }

@@ -287,7 +287,7 @@ fn described(end: &StepEnd) -> String {
     format!("{word}{reason}{allowed}")
 }
 
-/// Returns the combined result of several steps: a failure if one failed, else cancelled if one was.
+/// Returns the combined result of several steps: a failure if one of them failed, or cancelled if one was cancelled.
 fn together(ended: &[(String, StepEnd)]) -> StepEnd {
     for conclusion in [Conclusion::Failure, Conclusion::Cancelled] {
         let such = ended.iter().filter(|(_, end)| end.conclusion == conclusion);

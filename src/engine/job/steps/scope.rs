@@ -248,13 +248,13 @@ pub(crate) enum Condition<'c> {
 
 /// A step that is evaluated and about to run.
 pub(crate) struct PreparedStep {
-    /// Contexts for its expressions, including its `env`.
+    /// Contexts for the step's expressions, including its `env`.
     pub(crate) contexts: Contexts,
     /// `env` of the step, merged over `env` of the steps around it.
     pub(crate) overlay: IndexMap<String, String>,
     /// Name of the step.
     pub(crate) name: String,
-    /// Whether its condition would also hold in a cancelled job.
+    /// Whether the step's condition would also hold in a cancelled job.
     pub(crate) survives_cancel: bool,
     /// `timeout-minutes`.
     pub(crate) timeout: Option<Duration>,
@@ -264,7 +264,7 @@ pub(crate) struct PreparedStep {
 pub(crate) struct RunningStep<'s> {
     /// Definition of the step.
     pub(crate) step: &'s StepRef,
-    /// Values evaluated before it started.
+    /// Values evaluated before the step started.
     pub(crate) prepared: &'s PreparedStep,
     /// Number of the step of the job whose record and log it uses.
     pub(crate) number: StepNumber,

@@ -147,7 +147,7 @@ fn append<W: Write>(
     *left = left.checked_sub(size).ok_or_else(|| PackError::TooLarge { path: name.to_owned() })?;
     let mut header = tar::Header::new_gnu();
     header.set_metadata(&metadata);
-    // As in `tar`, a file that grows meanwhile is cut, and one that shrinks is padded.
+    // As in `tar`, a file that grows in the meantime is cut, and a file that shrinks is padded.
     Ok(archive.append_data(&mut header, name, file.chain(io::repeat(0)).take(size))?)
 }
 

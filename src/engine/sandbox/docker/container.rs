@@ -1,7 +1,7 @@
 //! The container of a job: one container for all steps, which exists as long as the job.
 //!
-//! The container has the folder of the job, the tool cache and the actions at the paths of GitHub's runner: as mounts
-//! if the Docker engine is on this machine, else copied as archives. Steps are started by a
+//! The container has the folder of the job, the tool cache and the actions at the paths of GitHub's runner. They are
+//! mounted if the Docker engine is on this machine, and copied as archives otherwise. Steps are started by a
 //! [`supervisor`](super::supervisor) in the container. Without a supervisor, and for steps that run beside others, they
 //! are started through Docker's API.
 

@@ -40,7 +40,7 @@ struct Pattern {
 }
 
 impl Ignored {
-    /// Reads the patterns of a context: `DOCKERFILE.dockerignore` if it exists, else `.dockerignore`.
+    /// Reads the patterns of a context: `DOCKERFILE.dockerignore` if it exists, or `.dockerignore`.
     ///
     /// # Errors
     /// A file cannot be read, is not a regular file of the context, is larger than a megabyte, or has a wrong pattern.

@@ -69,7 +69,7 @@ pub(super) fn service_role(name: &str) -> String {
     format!("service.{name}")
 }
 
-/// Returns a short name for a state folder, as its path may be long and private.
+/// Returns a short name for a state folder, because its path may be long and private.
 pub(super) fn state_digest(state: &Path) -> String {
     let path = state.canonicalize().unwrap_or_else(|_| state.to_owned());
     digest::sha256(path.as_os_str().as_encoded_bytes(), 6)

@@ -14,7 +14,7 @@ const PING_INTERVAL: Duration = Duration::from_secs(5);
 /// Time limit of a ping.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long an engine may take to restart, and the interval between two pings meanwhile.
+/// How long an engine may take to restart, and the interval between two pings during this time.
 const RESTART_TIMEOUT: Duration = Duration::from_secs(5);
 const RESTART_POLL: Duration = Duration::from_millis(250);
 
@@ -43,7 +43,7 @@ impl DockerClient {
         let _ = timeout(PING_INTERVAL, ends).await;
     }
 
-    /// Waits until the engine responds, as it may be restarting.
+    /// Waits until the engine responds, because it may be restarting.
     ///
     /// # Errors
     /// The engine does not respond within about [`RESTART_TIMEOUT`].

@@ -1,8 +1,8 @@
 //! The fast way to start a step in a container: one shell inside it, started once, forks each step.
 //!
-//! It is controlled through FIFOs in a shared folder, without Docker: starting a step takes about a millisecond instead
-//! of 60 ms for `docker exec`, output has the speed of a pipe, and a restart of the engine does not affect running
-//! steps. Both sides must share a kernel; if the supervisor does not respond, `docker exec` is used instead.
+//! The shell is controlled through FIFOs in a shared folder, without Docker. Starting a step takes about a millisecond
+//! instead of 60 ms for `docker exec`, output has the speed of a pipe, and a restart of the engine does not affect
+//! running steps. Both sides must share a kernel; if the supervisor does not respond, `docker exec` is used instead.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -283,8 +283,8 @@ pub(super) fn surroundings(control: &Path) -> Option<String> {
     Some(place.splitn(3, '\n').nth(2)?.to_owned())
 }
 
-/// Returns the script that becomes the process. Names that a shell can export are exported; others
-/// (`INPUT_FETCH-DEPTH`) are passed through `env`, as a shell would drop them.
+/// Returns the script that becomes the process. Names that a shell can export are exported. Other names
+/// (`INPUT_FETCH-DEPTH`) are passed through `env`, because a shell would drop them.
 fn script(launch: &Launch, number: u64) -> Vec<u8> {
     let mut text = format!("echo \"started {number} $$\" >&9\nexec 9>&-\n").into_bytes();
     let mut odd = Vec::new();

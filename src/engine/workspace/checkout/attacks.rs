@@ -1,4 +1,4 @@
-//! Attacks through a checkout by a crafted repository, or by one that blocks git.
+//! Attacks on a checkout by a crafted repository, or by a repository that blocks git.
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -1,4 +1,4 @@
-//! The git folder of a copy, written directly: `git clone` would take longer than everything else together.
+//! The git folder of a copy, written directly: `git clone` would take longer than the rest of the checkout.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -25,12 +25,12 @@ const MAX_SHALLOW: u64 = 64 * 1024 * 1024;
 /// How the copy gets the repository's objects.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(in crate::engine) enum Objects {
-    /// In its git folder, as hard links.
+    /// In the git folder of the copy, as hard links.
     #[default]
     Linked,
-    /// In its git folder, as separate files.
+    /// In the git folder of the copy, as separate files.
     Copied,
-    /// At their path in the repository.
+    /// In the repository: the copy refers to them by their path.
     Borrowed,
 }
 
@@ -45,7 +45,7 @@ pub(in crate::engine) struct Depth {
 
 /// A commit to check out.
 pub(super) struct Wanted {
-    /// Its id.
+    /// Id of the commit.
     pub(super) commit: String,
     /// The ref as given by the step.
     pub(super) name: String,

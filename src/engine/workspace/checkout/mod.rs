@@ -645,7 +645,7 @@ mod tests {
         let (folder, from, to) = repository();
         write(&from, "a", "1");
         commit(&from);
-        // Objects in a pack, loose ones, and those of a repository that this one borrows from.
+        // Objects in a pack, loose objects, and objects of another repository from which this one borrows.
         git(&from, ["gc", "-q"]).expect("git gc");
         write(&from, "b", "1");
         commit(&from);

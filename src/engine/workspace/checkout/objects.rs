@@ -94,7 +94,7 @@ pub(super) fn bring(folders: &[PathBuf], target: &Target, request: &Request) -> 
         });
         let mut names = names.map_err(unwritten)?;
         names.retain(|name| name == "pack" || is_loose(name.as_encoded_bytes()));
-        // Packs come last, so that an object that is packed in the meantime is found in one place or the other.
+        // Packs come last: if an object is packed in the meantime, it is found as a loose object or in a pack.
         names.sort_by_key(|name| name == "pack");
         for name in names {
             request.proceed()?;
