@@ -1,4 +1,4 @@
-//! The log of a job, split into the logs of its steps.
+//! Splits the log of a job into the logs of its steps.
 //!
 //! A server returns one text per job, in which each line starts with a time and steps are not marked. A line belongs to
 //! the step that was running at that time. The times of steps have whole seconds, so within the second in which one
@@ -32,7 +32,8 @@ const PORTION: usize = 64 * 1024;
 /// lines are exact to a second.
 const INTERVAL: u64 = 1000;
 
-/// Number of events about the logs of a job after which their interval is doubled: a log of days has some thousand.
+/// Number of events about the logs of a job after which their interval is doubled, so that a log of several days has
+/// only some thousand events.
 const EVENTS_PER_INTERVAL: usize = 200;
 
 /// Why a log cannot be split.
@@ -144,7 +145,7 @@ pub(super) struct StepLogs {
     folder: RunFolder,
     job: Job,
     spans: Vec<Span>,
-    /// Place in `spans` of the step that the last line belonged to.
+    /// Index in `spans` of the step that the last line belonged to.
     current: Option<usize>,
     held: Held,
     logs: BTreeMap<StepNumber, StepLog>,
@@ -282,9 +283,10 @@ impl StepLogs {
 
     /// Writes the held lines. `next` is the line after them with its second, if there is one.
     ///
-    /// A line that opens a step divides the second between the steps. If there is none, the next line decides: if it
-    /// opens the next step, all held lines belong to the previous step; otherwise the next step starts without such a
-    /// line, and they belong to it. A line in the second in which a further step starts opens that further step.
+    /// A line that opens a step divides the second between the steps. If there is no such line, the next line decides:
+    /// if it opens the next step, all held lines belong to the previous step. Otherwise the next step starts without
+    /// such a line, and the held lines belong to that step. A line in the second in which a further step starts opens
+    /// that further step.
     fn release(&mut self, next: Option<(Timestamp, &[u8])>) -> Result<(), LogError> {
         let Held { steps, lines, .. } = std::mem::take(&mut self.held);
         let Some(first) = steps.first().copied() else { return Ok(()) };

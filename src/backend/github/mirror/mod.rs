@@ -1,7 +1,7 @@
 //! Run folders that mirror remote runs. Nothing here sends a request: the inputs are answers of the server, the outputs
 //! are events and files.
 //!
-//! - [`graph`]: the jobs of a run from its workflow file, and the listed jobs in it
+//! - [`graph`]: the jobs of a run, from its workflow file and from the server's list
 //! - [`events`]: the events that a snapshot adds to a run
 //! - [`logs`]: the log of a job, split into the logs of its steps
 //! - [`live`]: the log of a running job, if the server provides it

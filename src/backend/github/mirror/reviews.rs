@@ -29,7 +29,7 @@ pub(super) fn add(diff: &mut Diff, snapshot: &Snapshot<'_>, at: Timestamp) {
     }
 }
 
-/// Whether the server names the environment of a deployment: else it cannot be reviewed.
+/// Whether the server names the environment of a deployment. A deployment without it cannot be reviewed.
 fn is_named(pending: &PendingDeployment) -> bool {
     let environment = pending.environment.as_ref();
     environment.is_some_and(|environment| environment.id.is_some() && environment.name.is_some())

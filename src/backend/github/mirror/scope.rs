@@ -336,7 +336,7 @@ impl Node {
         }
     }
 
-    /// Marks a job as found, and all that it calls if it was skipped as one. Returns their ids.
+    /// Marks a job as found and, if it was skipped as a whole, the jobs that it calls. Returns their ids.
     fn take(&mut self, job: Listed) -> Vec<JobId> {
         (self.is_taken, self.remote) = (true, job.id);
         let mut ids = vec![self.id.clone()];

@@ -42,11 +42,11 @@ impl Poller {
         Ok(entries)
     }
 
-    /// Deletes the entries of a key at the server of a repository, of every branch, and returns them. Without such an
-    /// entry nothing is sent.
+    /// Deletes the entries of a key, of all branches, at the server of a repository, and returns them. Sends nothing if
+    /// there is no such entry.
     ///
     /// # Errors
-    /// The server refuses, or whether they were deleted is not known.
+    /// The server refuses, or it is unknown whether the entries were deleted.
     pub async fn delete_caches(&self, repository: &Repository, key: &str) -> Result<Vec<CacheEntry>, PollError> {
         self.check_workflows(repository).await?;
         let mut entries = self.caches(repository).await?;

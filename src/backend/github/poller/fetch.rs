@@ -28,7 +28,7 @@ const MAX_PAGES: usize = 40;
 /// Maximum age of a list that another process fetched.
 const SHARED_LIST: Freshness = Freshness(Duration::from_secs(8));
 
-/// Maximum number of workflows that a run calls, and of levels of calls (GitHub allows 50 and 10).
+/// Maximum number of called workflows that are fetched for a run. GitHub allows 50.
 const MAX_CALLED: usize = 64;
 
 /// Maximum number of failed jobs whose annotations are fetched automatically, and of pages of annotations per job.
@@ -60,7 +60,7 @@ pub(super) struct Fetch<'f> {
 
 impl Fetch<'_> {
     /// Fetches the run, the jobs of its newest attempt, and what it waits for. Reviews are fetched while it waits, and
-    /// at the end of a run that `deploys`; annotations of jobs that did not succeed, unless the jobs are in
+    /// at the end of a run that `deploys`. Annotations are fetched for jobs that did not succeed and are not in
     /// `annotated`.
     pub(super) async fn snapshot(&self, deploys: bool, annotated: &HashSet<u64>) -> Result<Fetched, PollError> {
         let mut cost = Cost::default();

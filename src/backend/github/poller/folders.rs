@@ -1,4 +1,4 @@
-//! Folders of workflow files, where a server names the file of a run alone.
+//! Folders of workflow files, for servers that report a run's workflow by its file name alone.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use crate::backend::github::wire::runs::Run;
 use crate::backend::github::wire::{Page, gitea};
 use crate::model::ServerKind;
 
-/// Age up to which the folder of a repository's workflows is known.
+/// Maximum age of the cached list of a repository's workflows.
 const KNOWN: Freshness = Freshness(Duration::from_mins(10));
 
-/// Completes the paths of runs by the folder that their repository has its workflows in. A server that does not name
-/// them leaves the paths as they are.
+/// Completes the workflow paths of runs with the folder that their repository uses for workflows. If the server does
+/// not list the workflows, the paths stay as they are.
 pub(super) async fn complete(client: &Client, repository: &Repository, runs: &mut [Run], priority: Priority) {
     if client.host().kind() != ServerKind::Gitea || runs.is_empty() {
         return;

@@ -291,7 +291,7 @@ impl Host {
             }
         }
         if let Some(opened) = self.opened.get_mut(&run).filter(|opened| opened.purpose < purpose) {
-            // The channel is empty or the task is busy with little: it never has as many tasks as fit.
+            // The channel has room: only a few tasks of a run are queued at a time.
             if opened.tasks.try_send(Task::Serve(purpose)).is_ok() {
                 opened.purpose = purpose;
             }
@@ -451,7 +451,7 @@ impl Host {
                 match stub(&self.runs, &remote, &run) {
                     Ok(Stub::NeedsJobs) => self.open(&spec, false, Purpose::State, None),
                     Ok(Stub::Current | Stub::Undated) => {}
-                    // Another process writes to the folder, maybe an older state. The stub is written again with the
+                    // Another process writes to the folder, perhaps an older state. The stub is written again with the
                     // next change of the list.
                     Ok(Stub::Held) => continue,
                     Err(error) => {
@@ -468,7 +468,7 @@ impl Host {
         polled
     }
 
-    /// Writes the stub of a run of a list, and asks for its jobs where they decide whether it has ended.
+    /// Writes the stub of a listed run, and fetches its jobs if only they show whether the run has ended.
     fn listed(&mut self, repository: &Repository, run: WireRun) -> Result<RunId, PollError> {
         let (spec, stub) = self.stub(repository, run)?;
         if stub == Stub::NeedsJobs {

@@ -82,7 +82,8 @@ impl LiveLogs {
         Ok(&self.0[&job.id])
     }
 
-    /// Adds an answer, and returns the events about it. The mirror has the state of the job from after the question.
+    /// Adds an answer, and returns the events about it. The mirror must have a state of the job that was fetched after
+    /// the answer.
     pub(super) fn add(&mut self, mirror: &Mirror, tailed: Tailed) -> Vec<Timed> {
         let (Some(log), Some(job)) = (self.0.get_mut(&tailed.job), mirror.run().jobs.get(&tailed.job)) else {
             return Vec::new();
@@ -129,7 +130,7 @@ impl LiveLogs {
                 }
                 None => (Vec::new(), None),
             },
-            // The mark stays: the log is downloaded as a whole.
+            // The marker stays, so that the whole log is downloaded.
             Err(error) => {
                 tracing::debug!(%error, job = %id, "the end of a log is not here");
                 self.0.remove(&id);
@@ -138,7 +139,7 @@ impl LiveLogs {
         }
     }
 
-    /// Whether the log of a job was followed, by this process or another, and is not whole.
+    /// Whether the log of a job was followed, by this process or another, and is incomplete.
     pub(super) fn is_partial(mirror: &Mirror, job: &Job) -> bool {
         mark(mirror, job).is_some_and(|mark| mark.exists())
     }

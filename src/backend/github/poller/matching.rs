@@ -1,4 +1,4 @@
-//! The runs of a repository that meet conditions, also those that are older than the listed ones.
+//! Finds the runs of a repository that meet conditions, including runs that are older than the listed ones.
 
 use crate::backend::github::address::{Repository, escaped, segment};
 use crate::backend::github::client::{Client, Freshness, Priority};
@@ -8,18 +8,18 @@ use crate::store::history::Filter;
 
 use super::{Ask, PollError, Poller, folders};
 
-/// Number of runs of a page.
+/// Number of runs per page.
 const PAGE: usize = 100;
 
-/// Maximum number of pages: a server gives a thousand runs that meet conditions.
+/// Maximum number of pages: a server returns at most a thousand runs that meet conditions.
 const MAX_PAGES: usize = 10;
 
-/// Number of digits of a commit's whole id.
+/// Number of digits of a full commit id.
 const SHA: usize = 40;
 
 impl Poller {
     /// Asks for the newest `most` runs of a repository that meet the conditions of a filter, and mirrors them without
-    /// their jobs. Nothing is asked without a condition that the server knows.
+    /// their jobs. Sends no request if the filter has no condition that the server supports.
     ///
     /// # Errors
     /// The server gives no answer, or a folder cannot be written.
@@ -43,7 +43,8 @@ impl Poller {
     }
 }
 
-/// Returns the list to ask for: the runs of the repository, or of one workflow. `None` if it has no such workflow.
+/// Returns the path of the list to request: the runs of the repository, or of one workflow. `None` if the repository
+/// has no such workflow.
 async fn below(client: &Client, repository: &Repository, filter: &Filter) -> Result<Option<String>, PollError> {
     let Some(wanted) = &filter.workflow else { return Ok(Some("runs".to_owned())) };
     match Workflows::of(client, repository).find(wanted).await {
@@ -54,7 +55,8 @@ async fn below(client: &Client, repository: &Repository, filter: &Filter) -> Res
     }
 }
 
-/// Returns the conditions as parameters. The beginning of a commit's id is no condition of a server.
+/// Returns the conditions as query parameters. An abbreviated commit id is left out, because servers do not search for
+/// it.
 fn query(filter: &Filter) -> String {
     let text = |name: &str, value: &Option<String>| value.as_ref().map(|value| format!("&{name}={}", segment(value)));
     let commit = filter.commit.clone().filter(|commit| commit.len() == SHA);

@@ -1,16 +1,16 @@
 //! Watches runs on servers: lists the runs of repositories, mirrors opened runs, and sends commands.
 //!
-//! There is one task per server. It asks for one thing at a time, in the order of a [`Schedule`], which keeps all
-//! requests inside the limit of the server. Each opened run has a task as well: it holds the run's lock, listens on its
+//! There is one task per server. It polls one resource at a time, in the order of a [`Schedule`], which keeps all
+//! requests within the limit of the server. Each opened run has a task as well: it holds the run's lock, listens on its
 //! socket as a worker does, and writes what was polled into its folder. A second process that opens the same run only
 //! reads.
 //!
 //! - [`dates`]: when runs were created, for servers that do not report it
-//! - [`fetch`]: what is asked of a server for one run
+//! - [`fetch`]: the requests for one run
 //! - `folders`: the folders of workflow files, where the server does not name them
 //! - [`host`]: the task of a server
 //! - [`live`]: logs of jobs that run
-//! - `matching` and `caches`: runs that meet conditions; what steps saved
+//! - `matching`: runs that meet conditions; `caches`: what steps saved
 //! - [`mirrored`]: the task of an opened run
 //! - [`order`]: converts commands to requests
 //! - `rights`: what the token may change
@@ -96,7 +96,7 @@ pub enum PollError {
     Denied {
         /// The repository.
         repository: String,
-        /// Why not.
+        /// Why the token may not change it.
         denied: Denied,
     },
     /// The content of an artifact does not match its digest.
@@ -436,7 +436,7 @@ impl Poller {
     /// Returns the client of a server. All requests to the server share its queue and its limits.
     ///
     /// # Errors
-    /// The server is not one that is configured, or cannot be connected to.
+    /// The server is not configured, or cannot be connected to.
     pub async fn client(&self, host: &str) -> Result<Client, PollError> {
         Ok(self.host(host).await?.client)
     }

@@ -93,7 +93,7 @@ impl Poller {
     /// Starts a workflow, and makes the folder of its run.
     ///
     /// # Errors
-    /// Nothing was started, or the run was not found. Errors of the second kind are marked as such.
+    /// Nothing was started, or the run was started but not found. The error tells which of the two happened.
     pub async fn dispatch(
         &self,
         repository: &Repository,

@@ -72,7 +72,7 @@ answers! {
         protection_rules: List<ProtectionRule>,
         /// Restriction of branches and tags.
         deployment_branch_policy: BranchPolicy,
-        /// Whether administrators may go past the rules.
+        /// Whether administrators may bypass the rules.
         can_admins_bypass: bool,
         /// Time at which the environment was created.
         created_at: Time,

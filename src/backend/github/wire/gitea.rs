@@ -11,7 +11,7 @@
 //! - A run has `started_at` and `completed_at` instead of GitHub's times, and no attempt. Its ref follows the path of
 //!   its workflow: `ci.yml@refs/heads/main`.
 //! - Steps are numbered from 0, and version 1.26 gives every step the state of its job. Their times are correct.
-//! - The id of a workflow is its file name, the commit of a branch is an `id`.
+//! - The id of a workflow is its file name. The commit of a branch has its hash in `id` instead of `sha`.
 
 use serde_json::{Map, Value, json};
 
@@ -29,7 +29,7 @@ const WORKFLOW: &str = "workflow";
 /// Folder of a workflow file that is given by its name only.
 const FOLDER: &str = ".gitea/workflows";
 
-/// A path below a repository that Gitea does not have: an operation on runs, or a resource.
+/// Parts of paths that Gitea does not support: below a run, below a repository, and below its `actions`.
 const MISSING_OF_RUN: &[&str] =
     &["pending_deployments", "approvals", "concurrency_groups", "approve", "cancel", "force-cancel", "timing", "logs"];
 const MISSING: &[&str] = &["environments", "deployments", "check-runs", "check-suites"];
@@ -66,8 +66,8 @@ pub fn request(path: &str, is_raw: bool) -> Option<String> {
     Some(if query.is_empty() { path } else { format!("{path}?{query}") })
 }
 
-/// Conditions on runs that Gitea does not know: it ignores a time, fails for a user whom it does not know, and refuses
-/// states of GitHub alone.
+/// Whether a parameter is a condition on runs that Gitea does not support: it ignores a time, fails for an unknown
+/// user, and refuses states that only GitHub has.
 fn is_foreign(parameter: &str) -> bool {
     match parameter.split_once('=') {
         Some(("created" | "actor", _)) => true,
@@ -142,7 +142,8 @@ pub fn other_path(path: &str) -> Option<String> {
 }
 
 /// Returns the path of a run's workflow in the folder that its repository uses. `known` are the paths of its workflows
-/// on the default branch: a file that is not among them is in the folder of the others. `None` if the path is right.
+/// on the default branch: a file that is not among them is assumed to be in the same folder. `None` if the path is
+/// already right.
 #[must_use]
 pub fn path_in(path: &str, known: &[String]) -> Option<String> {
     let other = other_path(path)?;

@@ -78,7 +78,7 @@ macro_rules! answers {
 }
 use answers;
 
-/// A list of which single elements may be unreadable.
+/// A list in which single elements may be unreadable.
 #[derive(Clone, Debug, PartialEq)]
 pub struct List<T> {
     /// The readable elements, in order: the first [`MAX_ELEMENTS`].

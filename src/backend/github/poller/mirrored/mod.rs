@@ -42,7 +42,7 @@ const MAX_COMMANDS: usize = 16;
 
 /// Requests to the task of a run, with the channel for the result.
 pub(super) enum Task {
-    /// Mirror the run for this purpose, too. For more than its state, listen for commands like a worker.
+    /// Mirror the run for this purpose as well, and listen for commands like a worker.
     Serve(Purpose),
     /// Fetch the current state of the run.
     Poll { priority: Priority, done: oneshot::Sender<Result<RunPolled, PollError>> },
