@@ -16,10 +16,11 @@
 //! # Runs on a server
 //!
 //! A remote run is mirrored into a run folder of the same layout as a local one (`run.json`, `events.jsonl`, `logs/`),
-//! by a [poller](github::poller) that plays the worker: it holds the run's lock while the run is watched, appends the
-//! difference between two snapshots as events, and answers commands on `control.sock`, where it turns them into
-//! requests to the server. So `show`, `logs`, the search in logs, `replay`, `screenshot`, the history and every reader
-//! that follows a folder work on it unchanged, and the [`local`] backend lists and follows mirrors like any other runs.
+//! by a [poller](github::poller) that takes the role of the worker: it holds the run's lock while the run is watched,
+//! appends the difference between two snapshots as events, and answers commands on `control.sock`, where it turns them
+//! into requests to the server. So `show`, `logs`, the search in logs, `replay`, `screenshot`, the history and every
+//! reader that follows a folder work on it unchanged, and the [`local`] backend lists and follows mirrors like any
+//! other runs.
 //!
 //! A mirror differs from a local run in three ways, each handled in one place. The lock of a mirror is free while
 //! nothing polls, which does not mean that a worker was lost: `worker::recovery` decides by the kind of the run
@@ -29,8 +30,8 @@
 //! # Adding a backend
 //!
 //! Create a folder here and implement [`Backend`] in it. Apart from that, declare the module in this file, and add a
-//! variant and a line to [`registry`]; `cli/screen/mod.rs` decides when to open it. A server whose
-//! runs are mirrored needs no backend of its own: it is a kind of server of [`github`], and its runs are a
+//! variant and a line to [`registry`]; `cli/screen/mod.rs` decides when to open it. A server whose runs are mirrored
+//! needs no separate backend: it is a kind of server of [`github`], and its runs are a
 //! [`WorkSpec::Remote`](crate::store::spec::WorkSpec::Remote).
 
 use std::sync::Arc;

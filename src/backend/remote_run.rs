@@ -31,25 +31,26 @@ use super::github::workflows::BY_HAND;
 use super::github::workflows::dispatch::Dispatch;
 use super::runs::Runs;
 
-/// Names of new files that often hold secrets, and are not sent to a server. Those that are tracked already are.
+/// Names of new files that often hold secrets, and are not sent to a server. Files with these names that are in the
+/// current commit are sent.
 const LEFT_OUT: [&str; 2] = [".secrets", ".env"];
 
 /// How long a server may take until it knows a branch that was pushed, or has the run that the push starts.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Pause between two looks.
+/// Pause between two requests.
 const BETWEEN: Duration = Duration::from_millis(500);
 
-/// A run of the working tree that a person asks for.
+/// Request for a run of the working tree.
 #[derive(Clone, Debug)]
 pub struct RemoteRequest {
     /// A folder of the repository.
     pub folder: PathBuf,
-    /// The workflow: a file, or the name of one.
+    /// The workflow: its file or its name.
     pub workflow: String,
     /// Inputs, by name.
     pub inputs: IndexMap<String, String>,
-    /// Whether a person trusts the repository for this run: git uses what it names.
+    /// Whether a person trusts the repository for this run, so that git may use the programs that it names.
     pub trust: bool,
 }
 
@@ -131,7 +132,7 @@ enum Start {
     Push,
 }
 
-/// What is sent to the server.
+/// What was sent to the server.
 struct Sent {
     /// Path of the workflow, relative to the root.
     workflow: String,
@@ -144,12 +145,13 @@ impl Runs {
     /// Sends the working tree to the server of its checkout, and starts a workflow on it.
     ///
     /// # Errors
-    /// Nothing is left on the server: the tree cannot be committed or pushed, or the workflow does not start.
+    /// The tree cannot be committed or pushed, or the workflow does not start. The branch is then removed from the
+    /// server.
     pub async fn run_remote(&self, request: &RemoteRequest) -> Result<RemoteRun, RemoteRunError> {
         let poller = self.poller()?;
         let repository = poller.checkout(&request.folder)?.ok_or(RemoteRunError::NoRemote)?;
         let remote = checkout::remote_of(&request.folder, &repository).ok_or(RemoteRunError::NoRemote)?;
-        // Before anything is pushed.
+        // Checked before anything is pushed.
         poller.check_workflows(&repository).await?;
         let (runs, wanted, name) = (self.dir().clone(), request.clone(), repository.full_name());
         let sending = spawn_blocking(move || {
@@ -193,12 +195,12 @@ impl Prepared {
         Ok(Self { git, access, workflow, start, changed })
     }
 
-    /// Commits the working tree for a branch. `scratch` is a folder for a file of a moment.
+    /// Commits the working tree for a branch. `scratch` is a folder for a temporary file.
     fn branch(&self, scratch: &Path, repository: String, remote: String) -> Result<Branch, RemoteRunError> {
         let name = new_name();
         let of = self.git.git_ref.trim_start_matches("refs/heads/");
         let title = format!("The working tree of {of} at {}", short_sha(&self.git.sha));
-        // A push for a dispatch starts nothing else.
+        // The push of a branch for a dispatch must not start any workflow.
         let message = if self.start == Start::Dispatch { format!("{title}\n\n[skip ci]") } else { title };
         make_private(scratch).map_err(StoreError::io("make the folder", scratch)).map_err(BranchError::from)?;
         let index = scratch.join(format!("{}.index", name.replace('/', "-")));

@@ -398,9 +398,8 @@ impl Runs {
         Ok(files)
     }
 
-    /// Asks for the newest runs of a repository, by `[HOST/]OWNER/NAME`, and for the newest `most` that meet the
-    /// conditions of a filter. Nothing is asked for the name of a folder, which is that of a repository without a
-    /// remote.
+    /// Requests the newest runs of a repository, given as `[HOST/]OWNER/NAME`, and the newest `most` runs that meet the
+    /// conditions of a filter. Sends no request for a name `local/…`, which belongs to a repository without a remote.
     ///
     /// # Errors
     /// The text is not the name of a repository, or the settings are invalid.

@@ -1,4 +1,4 @@
-//! Environments of repositories on servers: listed, and rolled back.
+//! Lists the environments of repositories on servers, and rolls them back.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;

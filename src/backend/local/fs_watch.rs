@@ -203,7 +203,7 @@ impl RepositoryWatch {
     fn enter(&mut self, folders: Vec<PathBuf>) -> Vec<PathBuf> {
         let mut found = Vec::new();
         let mut todo = folders;
-        // Level by level, with one git call for each.
+        // Visits the folders level by level, with one git call per level.
         while !todo.is_empty() {
             let inside = |path: &PathBuf| path.strip_prefix(&self.root).ok()?.to_str().map(str::to_owned);
             let names: Vec<String> = todo.iter().filter_map(inside).filter(|name| !is_git(name)).collect();
@@ -256,7 +256,7 @@ fn ignored(root: &Path, names: &[String]) -> HashSet<String> {
             Ok(listed) => found.extend(listed.lines().map(str::to_owned)),
             // If none of them is ignored, git fails without a message.
             Err(GitError::Failed { message, .. }) if message.is_empty() => {}
-            // A failure of one watch does not affect the others.
+            // One name can make git fail for all names, so each name is checked alone.
             Err(_) if names.len() > 1 => {
                 found.extend(names.iter().flat_map(|name| ignored(root, std::slice::from_ref(name))));
             }

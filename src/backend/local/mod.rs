@@ -96,7 +96,8 @@ struct Serving {
     /// Held while a command is sent to a server, so that commands are sent in the order in which the user gave them.
     turn: Arc<Mutex<()>>,
     feed: mpsc::Sender<Feed>,
-    /// The task that closes runs whose worker died. No list of runs waits for it: a container engine may be slow.
+    /// The task that closes runs whose worker died. Lists of runs do not wait for it, because a container engine may be
+    /// slow.
     closing: Option<JoinHandle<bool>>,
     /// Why the state folder is not watched.
     unwatched: Option<WatchError>,

@@ -165,7 +165,7 @@ impl Serving {
                 }
             }
             Ok(Some(change)) => {
-                // The decision is about the files of the pending change too.
+                // The new decision also covers the files of the pending change.
                 watch.pending = None;
                 self.report(Feed::Notice(Notice::news(change.why_nothing()))).await;
             }
@@ -175,7 +175,7 @@ impl Serving {
         self.report_watching().await;
     }
 
-    /// Starts the runs of the pending change once the runs that they replace have ended, and cancels those.
+    /// Cancels the runs that the pending change replaces, and starts its runs once those have ended.
     pub(super) async fn start_pending(&mut self) {
         let Some(watch) = &mut self.watch_mode else { return };
         watch.started.retain(|started| self.followed.contains(&started.run));
@@ -209,7 +209,7 @@ impl Serving {
             };
             match started {
                 Ok(run) => {
-                    // The first of several is shown.
+                    // The screen shows the first of several runs.
                     if number == 0 {
                         self.report(Feed::Triggered(run.clone())).await;
                     }

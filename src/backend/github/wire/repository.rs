@@ -160,7 +160,7 @@ answers! {
         date: Time,
     }
 
-    /// A commit of a list.
+    /// A commit in a list.
     pub struct ListedCommit {
         /// Commit.
         sha: String,
@@ -232,7 +232,7 @@ answers! {
 
     /// Rate limits.
     pub struct RateLimits {
-        /// By kind.
+        /// The limits, by kind.
         resources: RateResources,
     }
 
@@ -256,9 +256,9 @@ answers! {
 
     /// A concurrency group.
     pub struct ConcurrencyGroup {
-        /// Time at which a run or job last entered the group.
+        /// Name of the group.
         group_name: String,
-        /// Time at which something last entered the group.
+        /// Time at which a run or job last entered the group.
         last_acquired_at: Time,
         /// Runs and jobs in the group: the holder first.
         group_members: List<GroupMember>,

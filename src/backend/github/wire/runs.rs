@@ -55,7 +55,7 @@ answers! {
         referenced_workflows: List<ReferencedWorkflow>,
         /// Id of the check suite.
         check_suite_id: u64,
-        /// Address of the attempt before.
+        /// Address of the previous attempt.
         previous_attempt_url: String,
     }
 

@@ -75,7 +75,7 @@ words! {
         ActionRequired = "action_required",
         /// Ended without a result.
         Neutral = "neutral",
-        /// Superseded.
+        /// Marked as stale by the server, because it took too long.
         Stale = "stale",
         /// The workflow file has errors.
         StartupFailure = "startup_failure",

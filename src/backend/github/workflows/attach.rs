@@ -19,7 +19,7 @@ pub(super) struct Expected {
     git_ref: String,
     /// Name of the user; `None` for the token of an app.
     user: Option<String>,
-    /// Text that the title of the run may have.
+    /// Text that the title of the run may contain.
     marker: Option<String>,
 }
 

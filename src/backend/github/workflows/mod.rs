@@ -278,7 +278,7 @@ impl<'c> Workflows<'c> {
         repository.default_branch.ok_or_else(|| self.malformed("a default branch"))
     }
 
-    /// Returns the names of the environments; `None` where the token may not read them.
+    /// Returns the names of the environments; `None` if the token may not read them.
     ///
     /// # Errors
     /// The server gives no answer.
