@@ -94,7 +94,7 @@ impl Status {
         }
     }
 
-    /// Takes the result of a step into account: only a failure counts, and `cancelled` stays.
+    /// Updates the status after a step: a failed step changes `success` to `failure`. Other results change nothing.
     pub fn merge(&mut self, step: Conclusion) {
         if *self == Self::Success && step == Conclusion::Failure {
             *self = Self::Failure;
@@ -156,7 +156,7 @@ impl Checkpoint {
             }
         });
         copy.not_resumable = copy.not_resumable.or(unsealable);
-        // Used by `cuelight shell` only, so a value that cannot be sealed is just left out.
+        // The failed step is only for `cuelight shell`, so a value that cannot be sealed is cleared.
         for text in copy.failed.iter_mut().flat_map(FailedStep::texts) {
             let _ = seal(text, secrets, holds_secret);
         }

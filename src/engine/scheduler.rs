@@ -32,12 +32,12 @@ pub enum Decision {
     Decide(NodeId),
     /// Start the leg.
     Start(NodeId, JobId),
-    /// End the first leg: the second one, of the same matrix, failed and `fail-fast` is set.
+    /// End the first leg, because the second leg, of the same matrix, failed and `fail-fast` is set.
     Cancel(JobId, JobId),
     /// Every node of the workflow that the leg called has ended: evaluate its outputs, then call `finished`.
     Complete(NodeId, JobId),
-    /// The leg has not started and never will: this other leg of its matrix failed and `fail-fast` is set, or the run
-    /// or the caller was cancelled.
+    /// The first leg will not start, because the second leg, of the same matrix, failed and `fail-fast` is set. Without
+    /// a second leg, the run or the caller was cancelled.
     Drop(JobId, Option<JobId>),
 }
 

@@ -59,7 +59,7 @@ pub(crate) async fn image(
     container(job, image, given.get("entrypoint").cloned(), args, inputs::variables(given)).await
 }
 
-/// Returns the process of one phase of an action. Builds its image if the action is a Dockerfile.
+/// Returns the process of one phase of an action. Builds the image if the action has a Dockerfile.
 ///
 /// # Errors
 /// No container engine answers, the image cannot be fetched or built, or an expression of the manifest cannot be

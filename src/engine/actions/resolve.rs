@@ -43,7 +43,7 @@ pub(crate) struct ResolvedAction {
     pub(crate) root: PathBuf,
     /// Folder of the action in the repository.
     pub(crate) folder: PathBuf,
-    /// Repository of the action, unless it is the run's.
+    /// Repository of the action; `None` for an action of the workspace.
     pub(crate) remote: Option<Remote>,
     /// Commit of the action, if it was fetched.
     pub(crate) commit: Option<String>,
@@ -125,7 +125,7 @@ impl ResolvedAction {
         }
     }
 
-    /// Returns the path of its repository in containers, below the folder of all actions.
+    /// Returns the path of the action's repository in containers, below the folder of all actions.
     pub(crate) fn place(&self) -> PathBuf {
         let remote = self.remote.as_ref();
         let name = remote.map(|remote| format!("{}/{}", remote.repository, remote.version.replace(':', "_")));

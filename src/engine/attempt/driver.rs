@@ -1,4 +1,4 @@
-//! Carries out the effects of an attempt: tasks of jobs, waits for concurrency groups, records.
+//! Carries out the effects of an attempt: spawns the tasks of jobs, waits for concurrency groups, and records events.
 
 use std::collections::HashMap;
 use std::sync::Arc;

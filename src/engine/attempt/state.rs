@@ -1,4 +1,4 @@
-//! The state of an attempt: inputs in, effects out.
+//! The state of an attempt: a state machine that turns inputs into effects.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -28,9 +28,9 @@ use super::{AttemptStart, CarriedJob, RunEnd};
 pub(super) enum Input {
     /// The attempt begins. The first input.
     Begin,
-    /// The task of a job has ended, and has recorded the end.
+    /// The task of a job has ended. Its end is not recorded yet.
     JobEnded(JobId, JobEnd),
-    /// The task of a job panicked. Nothing was recorded.
+    /// The task of a job panicked. Its end is not recorded yet.
     JobPanicked(JobId, Panic),
     /// The wait of a job for its concurrency groups has ended.
     GroupsAcquired(JobId, Result<(), AcquireError>),

@@ -140,8 +140,8 @@ impl Folders {
         self.root.join(TOOLS)
     }
 
-    /// Returns the tool cache of containers: the shared one only with `docker.socket`, because all runs start programs
-    /// from it; otherwise that of the job.
+    /// Returns the tool cache of containers: that of the job, or the shared one with `docker.socket`. All runs start
+    /// programs from the shared one, so other containers must not be able to write to it.
     pub(super) fn tools_of_container(&self, run: &RunContext) -> PathBuf {
         if run.options.docker_socket { run.tool_cache.clone() } else { self.tools() }
     }

@@ -47,7 +47,7 @@ impl JobTask {
         sequence: &mut StepSequence,
     ) -> WorkEnd {
         let (ask, own) = watch::channel(*self.cancellation.borrow());
-        // In a separate task, because steps block their own task while they hash files.
+        // Forwards cancellations in a separate task, because steps block the task of the job while they hash files.
         tokio::spawn(hand_on(self.cancellation.clone(), ask.clone()));
         let mut steps = pin!(self.all_steps(body, environment, sequence, own));
         let mut lost = pin!(environment.lost());

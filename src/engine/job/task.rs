@@ -48,7 +48,7 @@ pub(crate) struct JobTask {
     pub(super) cancellation: watch::Receiver<Cancellation>,
 }
 
-/// How the job ended, and the end of its step "Complete job": `None` if no step of the file could start.
+/// How the job ended, and the end of its step "Complete job". The latter is `None` if no step of the file could start.
 pub(super) type WorkEnd = (JobEnd, Option<StepEnd>);
 
 impl JobTask {
@@ -210,7 +210,7 @@ impl JobTask {
             if let Err(error) = &stopped {
                 step.say(&format!("##[warning]{error}"));
             }
-            // The steps have ended; the provider logs what it removes.
+            // This step succeeds even if a resource could not be removed, because the steps of the file have ended.
             step.close(&StepEnd::of(Conclusion::Success));
             stopped
         } else {

@@ -293,8 +293,8 @@ impl Masker {
 pub struct MaskStream {
     /// Input that has not been written out.
     held: Vec<u8>,
-    /// If the last output was a mask that ends at, or reaches into, `held`: the number of bytes of `held` that it
-    /// covers.
+    /// Number of bytes at the start of `held` that the last mask in the output covers; 0 if the mask ends there. `None`
+    /// if the last output was not a mask.
     covered: Option<usize>,
 }
 

@@ -129,7 +129,7 @@ fn stream(file: File, first: u64, end: u64) -> Answer {
 pub(super) enum Range {
     /// From the first number to the second, inclusive; without the second, to the end of the file.
     From(u64, Option<u64>),
-    /// The last bytes of the file, as many as this number.
+    /// This number of bytes at the end of the file.
     Last(u64),
 }
 

@@ -61,7 +61,7 @@ pub(super) struct ArtifactRequest {
     id_filter: Option<Number>,
 }
 
-/// The job that sent a request, and what the answer is made with.
+/// The job that sent a request, and the parts of the server that are needed to answer it.
 pub(super) struct Context<'c> {
     /// Ids of the job, from its token.
     pub(super) ids: &'c TokenIds,

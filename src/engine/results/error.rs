@@ -11,7 +11,7 @@ use super::oidc::OidcError;
 /// Why a request is refused. The message reaches the log of the step, through the client.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ServiceError {
-    /// The request has no token of this run, or a link was not signed by it.
+    /// The request has no token of this run, or its link was not signed by this run.
     #[error("the token or signature does not belong to this run")]
     Unauthenticated,
     /// The token belongs to another job, or does not allow the request.

@@ -1,7 +1,7 @@
 //! Makes `localhost:PORT` in a job's container lead to services, which have separate network namespaces.
 //!
-//! [`routes`] assigns ports of `localhost` to services; [`serve`] relays the connections. `cuelight forward` runs it in
-//! a helper container that shares the network of the job's container.
+//! [`routes`] assigns ports of `localhost` to services; [`serve`] relays the connections. `cuelight forward` calls
+//! [`serve`] in a helper container that shares the network of the job's container.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, Ipv6Addr};

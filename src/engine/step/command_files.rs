@@ -499,7 +499,7 @@ mod tests {
         let (first, old) = files_of(temp.path());
         first.collect(&mut Left::default()).expect("nothing was written");
         let (second, _) = files_of(temp.path());
-        // As a daemon of the first step would write.
+        // A daemon of the first step writes to the old file.
         fs::write(&old["GITHUB_OUTPUT"], "late=1\n").expect("written");
         let mut left = Left::default();
         second.collect(&mut left).expect("nothing was written");

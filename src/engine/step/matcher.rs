@@ -238,8 +238,8 @@ impl Matchers {
         self.changed.push(owner.to_ascii_lowercase());
     }
 
-    /// Matches a line; `exists` returns whether a file is in the workspace. The first matcher that completes wins, and
-    /// the others start over.
+    /// Matches a line; `exists` returns whether a file is in the workspace. The first matcher that completes a message
+    /// is used, and the other matchers start over.
     pub(crate) fn scan(&mut self, line: &str, exists: &dyn Fn(&str) -> bool) -> Option<Annotation> {
         let line = plain(&line[..line.floor_char_boundary(MAX_MATCHED)]);
         let began = Instant::now();

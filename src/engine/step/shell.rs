@@ -64,7 +64,7 @@ fn names() -> String {
 
 impl Shell {
     /// Finds the shell of a step: a built-in one by name, or a command line in which `{0}` stands for the script. A
-    /// step without `shell` gets the first default shell of the sandbox, usually bash, with `-e` alone.
+    /// step without `shell` gets the first default shell of the sandbox, usually bash, with only the option `-e`.
     ///
     /// # Errors
     /// `asked` is not a shell or the shell does not exist.

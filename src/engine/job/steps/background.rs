@@ -28,7 +28,7 @@ use super::scope::{Completed, Condition, StepRef, StepScope};
 /// Maximum number of background steps of a job that run at once, as on GitHub. Further steps are queued.
 const MAX_RUNNING: usize = 10;
 
-/// Name of the step at the end of a job that waits for the background steps for which no step of the file waits.
+/// Name of a step that the runner adds. It waits for the background steps for which no step of the file waits.
 pub(in crate::engine::job) const FINAL_WAIT: &str = "Wait for all background steps";
 
 /// Whether the job must wait at its end, because no later control step names one of its background steps.
@@ -73,10 +73,11 @@ struct BackgroundStep<'j> {
     name: String,
     /// Becomes true once a `cancel` step names it.
     cancel: watch::Sender<bool>,
-    /// Number of posts that were registered before it started.
+    /// Number of posts that were registered before the step started.
     posts_before: usize,
     progress: Progress<'j>,
-    /// Whether a step has waited for it and counted its failure, which `continue-on-error` of that step may allow.
+    /// Whether a control step has waited for this step. Its failure was then counted, or `continue-on-error` of the
+    /// control step allowed it.
     counted: bool,
 }
 

@@ -3,8 +3,9 @@
 //! Background steps run beside the others, each on a [`branch`](Steps::branch) of the state.
 //!
 //! [`run`] has the rules for every step: environment, condition, timeout, `continue-on-error`. A step that uses an
-//! action goes through [`uses`]; a [`composite`] action runs steps inside a step, and [`posts`] run before the first
-//! step and after the last one, so these modules call each other. [`execute`] runs the process of a step.
+//! action goes through [`uses`]. A [`composite`] action runs steps inside a step, and [`posts`] runs the phases of
+//! actions before the first step and after the last one, so these modules call each other. [`execute`] runs the process
+//! of a step.
 
 use std::collections::HashSet;
 

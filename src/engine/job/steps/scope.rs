@@ -125,7 +125,8 @@ impl Deref for StepRef {
 pub(crate) struct StepScope {
     /// The `steps` context.
     pub(crate) steps: IndexMap<String, StepResult>,
-    /// `job.status`; inside a composite action `github.action_status`, and `job.status` in the phases around it.
+    /// `job.status` for the steps of a job. For the steps of a composite action, `github.action_status`; in its `pre`
+    /// and `post` phases, `job.status`.
     pub(crate) status: Status,
     /// `env` of the step that uses the composite action. It overrides the job's.
     pub(crate) overlay: IndexMap<String, String>,
@@ -266,7 +267,7 @@ pub(crate) struct RunningStep<'s> {
     pub(crate) step: &'s StepRef,
     /// Values evaluated before the step started.
     pub(crate) prepared: &'s PreparedStep,
-    /// Number of the step of the job whose record and log it uses.
+    /// Number of the step of the job whose record and log this step uses.
     pub(crate) number: StepNumber,
     /// Time limit: `timeout-minutes` of the step or, inside a composite action, the remaining time of the outer step.
     pub(crate) deadline: Option<Instant>,

@@ -29,7 +29,7 @@ use crate::engine::sandbox::shared::{self, SharedFolder};
 use crate::engine::sandbox::{Child, Launch, Sandbox};
 use crate::files::FileError;
 
-/// Prints the path of a program on `PATH`. Not `command -v`, which also finds shell builtins.
+/// Shell script that prints the path of a program on `PATH`. `command -v` would also find shell builtins.
 const FIND_PROGRAM: &str = r#"
 case $1 in /*) [ -x "$1" ] && echo "$1"; exit;; esac
 IFS=:
@@ -139,7 +139,7 @@ impl JobContainer {
             self.client.run_quietly(&self.id, &made).await?;
             "it is on another machine".clone_into(&mut self.unsupervised);
             for shared in self.shared.clone() {
-                // A folder inside another one was copied with that one.
+                // A folder inside another folder was copied with it.
                 if shared::is_covered(&self.shared, &shared) {
                     continue;
                 }

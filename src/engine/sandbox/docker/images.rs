@@ -99,7 +99,7 @@ impl DockerClient {
     /// Builds an image from a folder with the classic builder. `say` gets each line of its output.
     ///
     /// # Errors
-    /// The folder or its `.dockerignore` cannot be read, it is too large, or the build failed.
+    /// The folder or its `.dockerignore` cannot be read, the folder is too large, or the build failed.
     pub async fn build(
         &self,
         build: &ImageBuild<'_>,

@@ -32,7 +32,7 @@ const EVENTS_PAUSE: Duration = Duration::from_secs(1);
 pub(super) enum Reach {
     /// From this machine: ports are published.
     Machine,
-    /// From a container that stands for the machine, at these ports of its `localhost`.
+    /// From a container in place of the machine, at these ports of its `localhost`.
     Localhost(Reached),
     /// From the container of the job, by name.
     Name,

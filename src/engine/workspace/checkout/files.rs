@@ -29,7 +29,7 @@ pub(super) struct Copied {
 }
 
 /// An open folder that a checkout fills. A process that a step left behind may replace any file or folder in it by a
-/// link or a FIFO, so no file is written through its path.
+/// link or a FIFO, so no entry is opened by its path.
 pub(super) struct Target {
     path: PathBuf,
     folder: Folder,

@@ -162,8 +162,8 @@ impl Origin {
         objects::bring(&folders, target, request)
     }
 
-    /// Returns the refs as in a clone: all branches but the checked-out one become those of `origin`. With a depth, as
-    /// after fetching a single ref: only that ref, and the tags if they are requested.
+    /// Returns the refs that a clone would have: all branches but the checked-out one become branches of `origin`. With
+    /// a depth, returns only the ref that is checked out, and the tags if they are requested.
     fn packed_refs(&self, wanted: Option<&Wanted>, depth: Option<Depth>) -> String {
         let fetched = |name: &str| match depth {
             None => true,
