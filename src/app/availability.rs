@@ -63,7 +63,7 @@ fn has_environments(state: &AppState, summary: Option<&Summary>) -> Result<(), U
     if state.environments.of(&repository).is_empty() { Err(Unavailable::NoEnvironment) } else { Ok(()) }
 }
 
-/// A run that is being cancelled can only be force-cancelled.
+/// Returns the operation that stops a run. A run that is being cancelled can only be force-cancelled.
 fn stop(run: Option<RunState<'_>>) -> Operation {
     match run {
         Some(run) if run.force_requested || *run.phase == Phase::Stopping => Operation::ForceCancel,

@@ -162,7 +162,7 @@ fn watch_status(watching: &Watching) -> String {
 /// Maximum number of rows of a notice. A long notice covers the rows above its own row.
 const MAX_TOAST_ROWS: u16 = 5;
 
-/// Number of columns for the text of a notice, without its glyph.
+/// Returns the number of columns for the text of a notice, without its glyph.
 fn toast_columns(area: Rect) -> usize {
     usize::from(area.width.saturating_sub(4).max(1))
 }

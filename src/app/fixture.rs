@@ -156,7 +156,7 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    /// A screen of this size without any run.
+    /// Returns a screen of this size without any run.
     pub(crate) fn new(width: u16, height: u16, theme: Theme) -> Self {
         let app = App::new(theme, Keymap::default());
         let mut driver =
@@ -165,7 +165,7 @@ impl Driver {
         driver
     }
 
-    /// A screen that shows the fixture, three minutes after its start.
+    /// Returns a screen that shows the fixture, three minutes after its start.
     pub(crate) fn showing(width: u16, height: u16, glyphs: Glyphs) -> Self {
         let mut driver = Self::new(width, height, Theme { glyphs, motion: false, ..Theme::default() });
         let day = 86_400_000;

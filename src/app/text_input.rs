@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(input.text().len(), MAX_TEXT);
     }
 
-    /// The text in a row of 6 columns, with the cursor's cells in brackets.
+    /// Draws the text in a row of 6 columns, and returns it with the cursor's cells in brackets.
     fn drawn(input: &TextInput) -> String {
         let mut buffer = Buffer::empty(Rect::new(0, 0, 6, 1));
         input.draw(true, Theme::default(), buffer.area, &mut buffer);

@@ -346,7 +346,7 @@ mod tests {
     use crate::model::Timestamp;
     use crate::model::testing::deployment_of;
 
-    /// An environment with deployments of these tags, newest first.
+    /// Returns an environment with deployments of these tags, newest first.
     fn environment(deployments: &[(&str, DeploymentState)]) -> Environment {
         let deployments = (1..).zip(deployments);
         let deployments = deployments.map(|(at, (tag, state))| deployment_of(tag, state.clone(), Timestamp(100 - at)));

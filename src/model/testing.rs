@@ -12,7 +12,7 @@ use super::{
 /// Name of the step that belongs to the job itself, as the runner calls it.
 const SET_UP: &str = "Set up job";
 
-/// A run that a push to `main` of `octo/app` started.
+/// Returns a run that a push to `main` of `octo/app` started.
 #[must_use]
 pub fn info(id: RunId, created: Timestamp) -> RunInfo {
     RunInfo {
@@ -29,7 +29,7 @@ pub fn info(id: RunId, created: Timestamp) -> RunInfo {
     }
 }
 
-/// A job without an environment that needs these jobs.
+/// Returns a job without an environment that needs these jobs.
 #[must_use]
 pub fn outline(id: &str, name: &str, needs: &[&str]) -> JobOutline {
     JobOutline {
@@ -43,13 +43,13 @@ pub fn outline(id: &str, name: &str, needs: &[&str]) -> JobOutline {
     }
 }
 
-/// The start of an attempt of a run named `CI`.
+/// Returns the start of an attempt of a run named `CI`.
 #[must_use]
 pub fn run_started(attempt: u32) -> Event {
     Event::RunStarted { attempt, name: "CI".to_owned() }
 }
 
-/// The end of a step. A failed one exits with `exit_code`, any other with 0.
+/// Returns the end of a step. A failed one exits with `exit_code`, any other with 0.
 #[must_use]
 pub fn step_finished(job: &str, step: u32, conclusion: Conclusion, exit_code: i32, reason: Option<&str>) -> Event {
     Event::StepFinished {
@@ -63,7 +63,7 @@ pub fn step_finished(job: &str, step: u32, conclusion: Conclusion, exit_code: i3
     }
 }
 
-/// The end of a job without outputs.
+/// Returns the end of a job without outputs.
 #[must_use]
 pub fn job_finished(job: &str, conclusion: Conclusion, reason: Option<&str>) -> Event {
     Event::JobFinished {
@@ -76,7 +76,7 @@ pub fn job_finished(job: &str, conclusion: Conclusion, reason: Option<&str>) -> 
     }
 }
 
-/// An error with a location.
+/// Returns an error with a location.
 #[must_use]
 pub fn annotation(file: &str, line: u32, message: &str) -> Annotation {
     Annotation {
@@ -91,7 +91,7 @@ pub fn annotation(file: &str, line: u32, message: &str) -> Annotation {
     }
 }
 
-/// A review of an environment that no job waits for yet. The user may review it.
+/// Returns a review of an environment that no job waits for yet. The user may review it.
 #[must_use]
 pub fn pending_review(id: u64, environment: &str, reviewers: &[&str]) -> PendingReview {
     PendingReview {
@@ -114,8 +114,8 @@ pub const CANARY: u64 = 17_000_000_002;
 /// Id of the environment `staging` in [`two_reviews`].
 pub const STAGING: u64 = 17_000_000_003;
 
-/// A run that waits for reviews after its build: of `staging` and `production` by maria or olu, and of `canary`, which
-/// the user may not review and which also has a timer of one hour.
+/// Returns a run that waits for reviews after its build: of `staging` and `production` by maria or olu, and of
+/// `canary`, which the user may not review and which also has a timer of one hour.
 #[must_use]
 pub fn two_reviews(start: Timestamp) -> Script {
     let deploy = |id: &str, name: &str, environment: &str| JobOutline {
@@ -155,8 +155,8 @@ pub fn two_reviews(start: Timestamp) -> Script {
     script
 }
 
-/// A run in which every text of every event is `text`, for tests of what an attacker could write. Its step prints five
-/// lines.
+/// Returns a run in which every text of every event is `text`, for tests of what an attacker could write. Its step
+/// prints five lines.
 #[must_use]
 pub fn hostile(text: &str) -> (RunInfo, Script) {
     let any = || text.to_owned();

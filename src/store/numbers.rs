@@ -93,7 +93,7 @@ mod tests {
         (home, runs)
     }
 
-    /// A run that took its number.
+    /// Creates a run, and returns its number.
     fn run(runs: &RunsDir, workflow: &str) -> u64 {
         let run_number = take(runs, "o/r", workflow).expect("a number");
         folder(runs, workflow, run_number);

@@ -281,7 +281,7 @@ mod tests {
         Canvas::new(Vec::new(), SIZE.0, SIZE.1, scrolls)
     }
 
-    /// A terminal that received these bytes.
+    /// Returns a terminal that received these bytes.
     fn terminal(bytes: &[u8]) -> vt100::Parser {
         let size = |size| std::num::NonZero::new(size).expect("not zero");
         let (rows, columns) = (size(SIZE.1), size(SIZE.0));

@@ -21,7 +21,7 @@ pub struct Framed {
     pub focused: bool,
 }
 
-/// The area inside the borders.
+/// Returns the area inside the borders.
 #[must_use]
 pub fn inside(area: Rect) -> Rect {
     Rect { x: area.x + 1, y: area.y + 1, width: area.width.saturating_sub(2), height: area.height.saturating_sub(2) }

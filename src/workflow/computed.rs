@@ -1,4 +1,4 @@
-//! Mappings that one expression may replace as a whole.
+//! Mappings that a single expression may replace as a whole.
 
 use super::expr::{Scope, Value};
 use super::source::{Span, Spanned};
@@ -30,7 +30,7 @@ impl Strategy {
         }
     }
 
-    /// The values of all keys, or the expression for all of them.
+    /// Returns the values of all keys, or the expression for the whole strategy.
     pub fn values(&self) -> impl Iterator<Item = &Template> {
         let values = match self {
             Self::Written { matrix, fail_fast, max_parallel } => {
@@ -52,7 +52,7 @@ pub enum NamedValues {
 }
 
 impl NamedValues {
-    /// The entries whose names are in the file; empty if any name is an expression.
+    /// Returns the entries; none if any name is an expression.
     pub fn iter(&self) -> std::slice::Iter<'_, (Spanned<String>, Template)> {
         match self {
             Self::Written(entries) => entries.iter(),
@@ -66,7 +66,7 @@ impl NamedValues {
         matches!(self, Self::Written(_))
     }
 
-    /// The expression for the whole mapping, or the mapping with expressions as names.
+    /// Returns the expression for the whole mapping, or the mapping whose names contain expressions.
     #[must_use]
     pub fn computed(&self) -> Option<&Template> {
         match self {
@@ -75,15 +75,15 @@ impl NamedValues {
         }
     }
 
-    /// The values of all entries, or the expression for all of them.
+    /// Returns the values of all entries, or the expression for the whole mapping.
     pub fn values(&self) -> impl Iterator<Item = &Template> {
         self.iter().map(|(_, value)| value).chain(self.computed())
     }
 
-    /// Evaluates the mapping. An error has the name of its entry, if that is in the file.
+    /// Evaluates the mapping. The error contains the name of its entry, if the file contains that name.
     ///
     /// # Errors
-    /// The first expression that could not be evaluated, or a whole value that is not a mapping.
+    /// The first expression that could not be evaluated, or a value for the whole mapping that is not a mapping.
     pub fn evaluate(&self, scope: &Scope<'_>) -> Result<Vec<(String, Value)>, NamedValueError> {
         match self {
             Self::Written(entries) => {
@@ -128,12 +128,12 @@ pub struct RunDefaults {
     pub shell: Option<Template>,
     /// `working-directory`.
     pub working_directory: Option<Template>,
-    /// One expression for both. A key that its value lacks has the value above.
+    /// One expression for both keys. A key that is missing in its value has the value above.
     pub computed: Option<Template>,
 }
 
 impl RunDefaults {
-    /// Evaluates [`RunDefaults::computed`]. Returns the defaults without it.
+    /// Evaluates [`RunDefaults::computed`], and returns the defaults with the values of its keys.
     ///
     /// # Errors
     /// The expression could not be evaluated, or its value is not a mapping.
@@ -170,7 +170,7 @@ pub enum Concurrency {
 }
 
 impl Concurrency {
-    /// Span of the group.
+    /// Returns the span of the group.
     #[must_use]
     pub fn span(&self) -> Span {
         match self {
@@ -179,7 +179,7 @@ impl Concurrency {
         }
     }
 
-    /// The values of all keys.
+    /// Returns the values of all keys.
     pub fn values(&self) -> impl Iterator<Item = &Template> {
         let values = match self {
             Self::Written { group, cancel_in_progress, queue } => {

@@ -1,11 +1,12 @@
-//! `cron` of a schedule: five fields, as in GitHub's page on the `schedule` event and its published parser.
+//! `cron` of a schedule: five fields, as described on GitHub's page on the `schedule` event and read by its published
+//! parser.
 
 use std::collections::BTreeSet;
 
 /// Why a schedule cannot be read.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum CronError {
-    /// Does not have five fields.
+    /// The schedule does not have five fields.
     #[error("{0} {noun} instead of five", noun = if *.0 == 1 { "field" } else { "fields" })]
     Fields(usize),
     /// The last number of a range is below its first.
@@ -16,7 +17,7 @@ pub enum CronError {
         /// The range, as written.
         range: String,
     },
-    /// Not a number, or outside the range of its field.
+    /// A number is invalid, or outside the range of its field.
     #[error("invalid {field} `{number}`: the range is {least} to {most}")]
     Number {
         /// Name of the field.
@@ -28,7 +29,7 @@ pub enum CronError {
         /// Largest number of the field.
         most: u32,
     },
-    /// A step that is not a number, or larger than the range of its field.
+    /// The step is not a number, or larger than the range of its field.
     #[error("invalid step `/{step}` of the {field}")]
     Step {
         /// Name of the field.
@@ -38,7 +39,7 @@ pub enum CronError {
     },
 }
 
-/// Names of the numbers of a field, the first for its minimum.
+/// Names of the numbers of a field. The first name stands for the smallest number.
 const MONTHS: &[&str] = &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 const DAYS: &[&str] = &["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
@@ -61,7 +62,7 @@ const FIELDS: [CronField; 5] = [
 /// Checks the syntax of a schedule.
 ///
 /// # Errors
-/// The first fault.
+/// The first fault of the schedule.
 pub fn check(cron: &str) -> Result<(), CronError> {
     let written: Vec<&str> = cron.split(' ').filter(|field| !field.is_empty()).collect();
     if written.len() != FIELDS.len() {
@@ -70,8 +71,8 @@ pub fn check(cron: &str) -> Result<(), CronError> {
     written.iter().zip(&FIELDS).try_for_each(|(written, field)| field.numbers(written).map(drop))
 }
 
-/// Shortest time between two runs in the same or in successive hours, in minutes. `None` if there are no such runs, or
-/// the first two fields are invalid.
+/// Returns the shortest time between two runs in the same hour or in successive hours, in minutes. `None` if there are
+/// no such runs, or the first two fields are invalid.
 #[must_use]
 pub fn interval(cron: &str) -> Option<u32> {
     let mut written = cron.split(' ').filter(|field| !field.is_empty());

@@ -18,7 +18,7 @@ pub enum Severity {
 }
 
 impl Severity {
-    /// The severity as lower-case text.
+    /// Returns the severity as lower-case text.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -69,13 +69,14 @@ impl Diagnostic {
             Severity::Warning => Level::WARNING,
             Severity::Error => Level::ERROR,
         };
-        // The marker ends with the first line: underlining a whole job would not help.
+        // The marker ends with the first line, because underlining a whole job would not help.
         let length = source.text.len();
         let start = (self.span.start as usize).min(length);
         let line_end = source.text[start..].find('\n').map_or(length, |at| start + at);
         let end = (self.span.end as usize).clamp(start, line_end.max(start));
         let mark = AnnotationKind::Primary.span(start..end);
-        // The renderer replaces controls in every text but the path, and leaves line ends. A name of a file may have them.
+        // The renderer replaces control characters in all texts except the path, and leaves line ends. The name of a
+        // file may contain both.
         let snippet = Snippet::source(&source.text).path(in_one_line(&source.name)).annotation(mark);
         let title = format!("{} [{}]", self.message, self.rule);
         let mut group = level.primary_title(in_one_line(&title)).element(snippet);

@@ -11,8 +11,8 @@ fn in_one_line(name: &str) -> String {
     name.replace(char::is_control, " ")
 }
 
-/// Returns the name of a job's node in Mermaid. Different jobs have different names, and none is a word of the language,
-/// such as `end`. Every character but a letter or digit is its code point between two `_`.
+/// Returns the name of a job's node in Mermaid. Different jobs have different names, and no name is a word of the
+/// language, such as `end`. Every character except letters and digits is replaced by its code point between two `_`.
 fn node(id: &JobId) -> String {
     let plain = |sign: char| sign.is_ascii_alphanumeric();
     let signs = id.as_str().chars();

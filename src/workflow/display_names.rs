@@ -8,11 +8,12 @@ use super::template::{Template, TemplateKind};
 /// Maximum length of a job name with its matrix values, in characters; GitHub truncates longer ones.
 pub const MAX_NAME_LENGTH: usize = 100;
 
-/// Maximum length of a name that an expression computes, in characters: a plan keeps the name of each leg.
+/// Maximum length of a name that an expression computes, in characters. It bounds the size of a plan, which keeps the
+/// name of each leg.
 const MAX_COMPUTED_LENGTH: usize = 1000;
 
-/// Display name of a job: `name`, or the job's id if it is missing or blank. A name without expressions gets the leg's
-/// values as a suffix.
+/// Returns the display name of a job: `name`, or the job's id if it is missing or blank. A name without expressions
+/// gets the leg's values as a suffix.
 #[must_use]
 pub fn job_name(job: &JobDefinition, leg: &Leg, scope: &Scope<'_>) -> String {
     match &job.name {
@@ -31,7 +32,7 @@ fn with_suffix(name: &str, leg: &Leg) -> String {
     cut(format!("{name}{}", leg.suffix), MAX_NAME_LENGTH)
 }
 
-/// Cuts a longer name, so that it ends in `...`.
+/// Truncates a name that is longer than `length`, so that it ends in `...`.
 fn cut(name: String, length: usize) -> String {
     if name.len() <= length || name.chars().nth(length).is_none() {
         return name;
@@ -39,15 +40,15 @@ fn cut(name: String, length: usize) -> String {
     name.chars().take(length - 3).chain("...".chars()).collect()
 }
 
-/// Display name of a job whose `name` or matrix cannot be evaluated yet.
+/// Returns the display name of a job whose `name` or matrix cannot be evaluated yet.
 #[must_use]
 pub fn provisional_job_name(job: &JobDefinition) -> String {
     let literal = job.name.as_ref().and_then(Template::literal).filter(|name| !name.trim().is_empty());
     literal.unwrap_or(&job.id.value).to_owned()
 }
 
-/// Display name of a step: `name`, or `Run` and the action or the first line of the script. An expression that cannot be
-/// evaluated yet is shown as written.
+/// Returns the display name of a step: `name`, or `Run` and the action or the first line of the script. An expression
+/// that cannot be evaluated yet is shown as written.
 #[must_use]
 pub fn step_name(step: &StepDefinition, scope: &Scope<'_>) -> String {
     let shown = |template: &Template| match template.evaluate(scope) {
@@ -70,7 +71,7 @@ pub fn step_name(step: &StepDefinition, scope: &Scope<'_>) -> String {
     }
 }
 
-/// The text of a name as written, with its expressions.
+/// Returns the text of a name as written, with its expressions.
 #[must_use]
 pub fn written(template: &Template) -> String {
     match &template.kind {

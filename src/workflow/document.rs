@@ -23,7 +23,7 @@ pub enum DocumentError {
         /// Its errors, and warnings.
         diagnostics: Vec<Diagnostic>,
     },
-    /// More than [`MAX_CALL_DEPTH`] workflows call each other. The last one is named.
+    /// More than [`MAX_CALL_DEPTH`] workflows call each other. Contains the name of the last one.
     #[error("{0}: more than {MAX_CALL_DEPTH} workflows call each other")]
     TooDeep(String),
 }
@@ -49,8 +49,8 @@ fn kind(body: &JobBody) -> &'static str {
     }
 }
 
-/// Returns the jobs as converted: names, conditions and ids that the parser adds, nothing expanded. A called workflow that
-/// `read` finds is included with its jobs.
+/// Returns the jobs as the parser converts them: with added names, conditions and ids, but without expansion. If `read`
+/// finds a called workflow, its jobs are included.
 ///
 /// # Errors
 /// A called workflow has errors, or more than [`MAX_CALL_DEPTH`] workflows call each other.
@@ -120,13 +120,13 @@ fn marked(expression: &str) -> Json {
     json!(format!("${{{{ {} }}}}", expression.trim()))
 }
 
-/// A script. GitHub's package for workflows keeps a block scalar with expressions as spelled in the file, including its
-/// indentation; the script that runs has none.
+/// Returns a script as JSON. GitHub's package for workflows keeps a block scalar with expressions as spelled in the
+/// file, including its indentation; the script that runs has no indentation.
 fn written(script: &Template, source: &Source) -> Json {
     let spelled = source.text.get(script.span.start as usize..).unwrap_or_default();
     let block = spelled.starts_with(['|', '>']) && matches!(script.kind, TemplateKind::Interpolated(_));
     let Some((_, body)) = spelled.split_once('\n').filter(|_| block) else { return token(script) };
-    // The block ends where a line is indented less than its first.
+    // The block ends at a line that is indented less than its first line.
     let indentation = |line: &str| line.len() - line.trim_start_matches(' ').len();
     let blank = |line: &str| line.trim().is_empty();
     let least = body.lines().find(|line| !blank(line)).map(indentation).unwrap_or_default();

@@ -12,7 +12,7 @@ use super::yaml::YamlKind;
 /// Maximum number of keys listed in a hint.
 const MAX_LISTED_KEYS: usize = 8;
 
-/// Hint for a value of the wrong type.
+/// Returns the hint for a value of the wrong type.
 pub(super) fn for_shape(schema: &Schema, written: &YamlKind<'_>) -> String {
     match &schema.shape {
         Shape::Bool => "write `true` or `false` without quotes, or an expression".to_owned(),
@@ -30,7 +30,7 @@ pub(super) fn for_shape(schema: &Schema, written: &YamlKind<'_>) -> String {
     }
 }
 
-/// Hint for a missing required key. `outer` is the schema with all its alternatives.
+/// Returns the hint for a missing required key. `outer` is the schema with all its alternatives.
 pub(super) fn for_missing(key: &str, outer: &'static Schema) -> String {
     let mut required: Vec<&str> = Vec::new();
     for schema in outer.alternatives() {
@@ -45,8 +45,8 @@ pub(super) fn for_missing(key: &str, outer: &'static Schema) -> String {
     }
 }
 
-/// Hint for an unknown key. `outer` is the schema with all its alternatives, `chosen` the alternative that the other keys
-/// selected.
+/// Returns the hint for an unknown key. `outer` is the schema with all its alternatives, `chosen` the alternative that
+/// the other keys selected.
 pub(super) fn for_unknown(key: &str, chosen: &Schema, outer: &'static Schema) -> String {
     let names = |schema: &Schema| match &schema.shape {
         Shape::Mapping(fields) => fields.known.iter().map(|field| field.name).collect(),
@@ -74,7 +74,7 @@ pub(super) fn for_unknown(key: &str, chosen: &Schema, outer: &'static Schema) ->
     }
 }
 
-/// Hint for an expression that does not parse.
+/// Returns the hint for an expression that does not parse.
 pub(super) fn for_expression(error: &ParseError, availability: &Availability) -> Option<String> {
     let symbol = error.symbol();
     let here = if availability.contexts.is_empty() { "none".to_owned() } else { availability.contexts.join(", ") };

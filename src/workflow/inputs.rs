@@ -1,4 +1,4 @@
-//! Values of inputs: their declared types, and what a person may give.
+//! Values of inputs: their declared types, and the values that a person may give.
 
 use std::collections::BTreeSet;
 
@@ -14,16 +14,16 @@ use super::template::Template;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be {wanted}, not `{value}`")]
 pub struct WrongInput {
-    /// What the input takes, with an article.
+    /// Description of the values that the input accepts, with an article.
     pub wanted: String,
     /// The value as text.
     pub value: String,
 }
 
-/// Inputs that a person gave and the workflow does not take.
+/// Errors of the inputs that a person gave.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InputError {
-    /// No such input.
+    /// The workflow has no input of this name.
     #[error("the workflow has no input `{name}` for the event `{event}`: {}", known(.inputs, .name))]
     Unknown {
         /// The name as it was given.
@@ -41,7 +41,7 @@ pub enum InputError {
     Wrong {
         /// Name of the input.
         name: String,
-        /// What it takes.
+        /// The values that it accepts, and the given one.
         wrong: WrongInput,
     },
 }
@@ -54,8 +54,8 @@ fn known(inputs: &[String], name: &str) -> String {
     }
 }
 
-/// Checks the inputs that a person gives for an event, and returns them under their declared names. `environments` are the
-/// environments of the repository, where they are known.
+/// Checks the inputs that a person gives for an event, and returns them under their declared names. `environments` are
+/// the environments of the repository, if known.
 ///
 /// # Errors
 /// An input is unknown, missing, or of the wrong type.
@@ -103,7 +103,7 @@ pub fn declared<'w>(workflow: &'w Workflow, event: &str) -> &'w [InputDefinition
     trigger.map(|trigger| trigger.inputs.as_slice()).unwrap_or_default()
 }
 
-/// Converts a value to the declared type of an input. Text that spells a boolean or a number is one, because an
+/// Converts a value to the declared type of an input. Text that spells a boolean or a number is accepted, because an
 /// expression with text around it is always a string.
 ///
 /// # Errors
@@ -133,7 +133,7 @@ pub fn typed(kind: &InputKind, value: Value) -> Result<Value, WrongInput> {
     }
 }
 
-/// Value of an input that is not given and has no default.
+/// Returns the value of an input that is not given and has no default.
 #[must_use]
 pub fn empty(kind: &InputKind) -> Value {
     match kind {

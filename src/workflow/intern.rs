@@ -14,7 +14,7 @@ pub(super) struct Interner {
 }
 
 impl Interner {
-    /// Compiles an expression or a condition, or returns the one compiled before from the same text.
+    /// Compiles an expression or a condition, or returns the one that was already compiled from the same text.
     pub(super) fn expression(
         &mut self,
         text: &str,
@@ -34,14 +34,14 @@ impl Interner {
         Ok(expr)
     }
 
-    /// A known key as shared text.
+    /// Returns a known key as shared text.
     pub(super) fn key(&mut self, name: &'static str) -> Arc<str> {
         Arc::clone(self.keys.entry(name).or_insert_with(|| Arc::from(name)))
     }
 }
 
 fn vocabulary(availability: &Availability) -> Vocabulary<'_> {
-    // Only the `if` of a job accepts job names: it has status functions, but not the contexts of a step.
+    // Only the `if` of a job accepts job names. It is the only availability with status functions and without `env`.
     let jobs_named = availability.functions.contains(&Function::Success) && !availability.contexts.contains(&"env");
     Vocabulary { contexts: Some(availability.contexts), functions: availability.functions, jobs_named }
 }

@@ -1,5 +1,5 @@
 //! `${{ 'text' }}`: an expression that is exactly one string literal is plain text, wherever text is allowed, as in
-//! actions/runner (`TemplateReader.ParseScalar`). It is the way to write text that contains `${{`.
+//! actions/runner (`TemplateReader.ParseScalar`). This is the way to write text that contains `${{`.
 
 use std::borrow::Cow;
 
@@ -23,7 +23,7 @@ pub(super) fn resolve(node: &mut YamlNode<'_>) {
     }
 }
 
-/// The text of a string literal between `${{` and `}}`, in which `''` is a quote.
+/// Returns the text of a string literal between `${{` and `}}`, in which `''` is a quote.
 fn literal(text: &str) -> Option<String> {
     let inside = text.strip_prefix("${{")?.strip_suffix("}}")?.trim();
     let quoted = inside.strip_prefix('\'')?.strip_suffix('\'')?;

@@ -25,7 +25,7 @@ impl LockedAction {
     }
 }
 
-/// Reads an entry. `None` if it has another form.
+/// Reads an entry. `None` if the text has another form.
 fn entry(text: &str) -> Option<LockedAction> {
     let (action, digest) = text.rsplit_once(':')?;
     let commit = digest.strip_prefix("sha1-").filter(|commit| is_commit(commit))?;
@@ -43,7 +43,7 @@ fn is_commit(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// The entries of a workflow that can be read.
+/// Returns the entries of a workflow that can be read.
 pub(super) fn read(root: &Template) -> Vec<LockedAction> {
     written(root).filter_map(|text| entry(text.value)).collect()
 }
@@ -56,7 +56,8 @@ fn written(root: &Template) -> impl Iterator<Item = Spanned<&str>> {
     items.iter().filter_map(|item| Some(Spanned::new(item.literal()?, item.span)))
 }
 
-/// Reports entries of another form, two commits for one action, and a `uses` with a commit other than its lock.
+/// Reports entries that are not locked actions, two commits for one action, and a `uses` with a commit other than its
+/// lock.
 pub(super) fn check(root: &Template, found: &mut Vec<Diagnostic>) {
     let mut known: Vec<LockedAction> = Vec::new();
     for text in written(root).filter(|text| !text.value.is_empty()) {

@@ -1,4 +1,4 @@
-//! Text → typed action manifest.
+//! Parses action manifests.
 
 use std::sync::Arc;
 
@@ -10,8 +10,9 @@ use super::source::{Source, Spanned};
 use super::syntax::{Action, ActionInput, ActionRuns};
 use super::template::{Template, TemplateKind};
 
-/// Parses an action manifest. The action has a value if GitHub's runner accepts the manifest: the runner ignores much
-/// that GitHub's editor reports as an error, such as an unknown key. Without a value, the first diagnostics say why.
+/// Parses an action manifest. The action has a value if GitHub's runner accepts the manifest. The runner ignores much
+/// that GitHub's editor reports as an error, such as an unknown key. If there is no value, the first diagnostics tell
+/// why.
 #[must_use]
 pub fn parse_action(source: &Arc<Source>) -> Parsed<Action> {
     let (root, refused) = match template(source, &schema::action::RUNNER) {
@@ -30,8 +31,8 @@ pub fn parse_action(source: &Arc<Source>) -> Parsed<Action> {
     Parsed { value, diagnostics }
 }
 
-/// The valid parts of an action manifest, so that its users can be checked even if it has errors. `None` if the text is not
-/// YAML.
+/// Returns the valid parts of an action manifest, so that its users can be checked even if it has errors. `None` if the
+/// text is not YAML.
 pub(super) fn parse_action_partial(source: &Arc<Source>) -> Option<Action> {
     template(source, &schema::action::RUNNER).ok().map(|(root, _)| action(source, &root))
 }
@@ -58,7 +59,7 @@ fn check_runs(runs: &Template) -> Option<Diagnostic> {
     get(runs, needed).is_none().then(missing)
 }
 
-/// Reports missing keys that a published action needs, but the runner does not, and keys of inputs that GitHub ignores.
+/// Reports missing keys that only a published action needs, and keys of inputs that GitHub ignores.
 fn check_published(root: &Template) -> Vec<Diagnostic> {
     const INPUT_KEYS: &[&str] = &["description", "required", "default", "deprecationMessage"];
     let missing = ["name", "description"].into_iter().filter(|key| !entries(root).any(|(name, _)| name.value == *key));

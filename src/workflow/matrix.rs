@@ -1,8 +1,8 @@
 //! `strategy`: the legs of a matrix job.
 //!
-//! The legs are the product of the matrix keys in file order, with the last key varying fastest, without the combinations
-//! that an `exclude` matches. An `include` adds its other keys to every original combination that it matches, and becomes
-//! a separate leg if it matches none. The algorithm is that of actions/runner (`MatrixBuilder`).
+//! The legs are the product of the matrix keys in file order, with the last key varying fastest, without the
+//! combinations that an `exclude` matches. An `include` adds its other keys to every original combination that it
+//! matches, and becomes a separate leg if it matches none. The algorithm is that of actions/runner (`MatrixBuilder`).
 
 use super::expr::{Object, Scope, Value};
 use super::source::Span;
@@ -12,7 +12,7 @@ use super::template::{Template, TemplateError, TemplateKind};
 /// Maximum number of legs of a job, as on GitHub.
 pub const MAX_LEGS: usize = 256;
 
-/// Maximum length in bytes of a value in the name of a leg: more than GitHub shows of the whole name.
+/// Maximum length in bytes of a value in the name of a leg. GitHub shows fewer bytes of the whole name.
 const MAX_LEAF_BYTES: usize = 1000;
 
 /// Error of expanding a matrix.
@@ -42,7 +42,7 @@ pub struct Legs {
     pub legs: Vec<Leg>,
 }
 
-/// One leg: an instance of a job with one combination of matrix values.
+/// A leg: an instance of a job with one combination of matrix values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Leg {
     /// The `matrix` context: an object, or null without a matrix.
@@ -54,7 +54,7 @@ pub struct Leg {
 /// Expands a strategy. The scope needs the contexts `github`, `inputs`, `vars` and `needs`.
 ///
 /// # Errors
-/// An expression that cannot be evaluated, or an invalid matrix, with its position.
+/// An expression cannot be evaluated, or the matrix is invalid. The error has its position.
 pub fn expand(strategy: Option<&Strategy>, scope: &Scope<'_>) -> Result<Legs, MatrixError> {
     let Some(strategy) = strategy else { return Ok(Legs::single()) };
     let evaluate = |value: &Option<Template>| value.as_ref().map(|value| value.evaluate(scope)).transpose();
@@ -77,7 +77,7 @@ pub fn expand(strategy: Option<&Strategy>, scope: &Scope<'_>) -> Result<Legs, Ma
 }
 
 impl Legs {
-    /// The `strategy` context of a leg.
+    /// Returns the `strategy` context of a leg.
     #[must_use]
     pub fn strategy(&self, index: usize) -> Value {
         let number = |count: usize| Value::Number(count as f64);
@@ -104,7 +104,7 @@ struct Combination {
     added: Vec<(String, Value)>,
 }
 
-/// Expands the value of a matrix. `matrix` is what it was written as, for positions.
+/// Expands the value of a matrix. `matrix` is the template of the value, for positions.
 fn combinations(value: &Value, matrix: &Template) -> Result<Vec<Leg>, MatrixError> {
     let refuse = |span: Span, message: String| MatrixError { span, message };
     let Value::Object(object) = value else {
@@ -138,7 +138,8 @@ fn combinations(value: &Value, matrix: &Template) -> Result<Vec<Leg>, MatrixErro
         }
     };
     let size = vectors.iter().map(|(_, values)| values.len()).fold(1, usize::saturating_mul);
-    // `exclude` can bring a product back under the limit; this bounds the memory of the product itself.
+    // This limit bounds the memory of the product itself. It is higher than the maximum number of legs, because
+    // `exclude` can bring the product back under that number.
     if size > MAX_LEGS * 64 {
         return Err(refuse(matrix.span, format!("the matrix has {size} combinations; at most {MAX_LEGS} are allowed")));
     }
@@ -195,7 +196,7 @@ fn keys(value: &Value) -> impl Iterator<Item = &str> {
     object.into_iter().flat_map(|object| object.iter().map(|(key, _)| key))
 }
 
-/// All combinations of the keys; empty for a matrix that has only `include`.
+/// Returns all combinations of the keys. Empty for a matrix that has only `include`.
 fn product(vectors: &[(String, Vec<Value>)]) -> Vec<Combination> {
     if vectors.is_empty() {
         return Vec::new();
@@ -240,7 +241,7 @@ impl Combination {
         let mut leaves = Vec::new();
         self.original.iter().for_each(|(_, value)| scalars(value, &mut leaves));
         leaves.retain(|leaf| !leaf.is_empty());
-        // A display name has only the beginning of it.
+        // A display name shows only the beginning of a value.
         for leaf in &mut leaves {
             leaf.truncate(leaf.floor_char_boundary(MAX_LEAF_BYTES));
         }

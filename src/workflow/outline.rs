@@ -21,7 +21,7 @@ pub fn outline(job: &PlannedJob) -> JobOutline {
     }
 }
 
-/// Returns the environment that a job deploys to, as written. `None` without one, or if its name is an expression.
+/// Returns the environment that a job deploys to, as written. `None` if there is none, or if its name is an expression.
 #[must_use]
 pub fn written_deployment(job: &JobDefinition) -> Option<String> {
     let is_deployment =
@@ -32,8 +32,8 @@ pub fn written_deployment(job: &JobDefinition) -> Option<String> {
     }
 }
 
-/// Returns the environment that a job deploys to, with its expressions evaluated. `None` without one, or if an expression
-/// fails, which the job reports elsewhere.
+/// Returns the environment that a job deploys to, with its expressions evaluated. `None` if there is none, or if an
+/// expression fails; the job reports such a failure elsewhere.
 #[must_use]
 pub fn deployment(body: &StepsJob, scope: &Scope<'_>) -> Option<String> {
     let environment = body.environment.as_ref()?;

@@ -1,4 +1,4 @@
-//! Text → typed workflow or action.
+//! Parses the text of workflows and actions into typed values.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -28,8 +28,8 @@ pub struct Parsed<T> {
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Parses a workflow file. Errors that do not stop a run, see [`validate::check_tolerated`], are among the diagnostics
-/// of a workflow that has a value.
+/// Parses a workflow file. The diagnostics of a workflow that has a value may contain errors that do not stop a run,
+/// see [`validate::check_tolerated`].
 #[must_use]
 pub fn parse(source: &Arc<Source>) -> Parsed<Workflow> {
     let (workflow, mut diagnostics, tolerated) = parse_parts(source);
@@ -38,8 +38,8 @@ pub fn parse(source: &Arc<Source>) -> Parsed<Workflow> {
     Parsed { value: workflow.filter(|_| !broken), diagnostics }
 }
 
-/// Parses the valid parts of a workflow, so that its callers can be checked even if it has errors, and for the graph of
-/// a run that a server started despite them. The workflow is `None` if the text is not YAML.
+/// Parses the valid parts of a workflow. Its callers can then be checked even if it has errors, and the graph of a run
+/// can be shown that a server started despite the errors. The workflow is `None` if the text is not YAML.
 #[must_use]
 pub fn parse_partial(source: &Arc<Source>) -> (Option<Workflow>, Vec<Diagnostic>) {
     let (workflow, mut diagnostics, tolerated) = parse_parts(source);
@@ -47,7 +47,7 @@ pub fn parse_partial(source: &Arc<Source>) -> (Option<Workflow>, Vec<Diagnostic>
     (workflow, diagnostics)
 }
 
-/// The valid parts of a workflow, what is wrong, and errors that do not stop a run.
+/// Returns the valid parts of a workflow, its errors, and errors that do not stop a run.
 fn parse_parts(source: &Arc<Source>) -> (Option<Workflow>, Vec<Diagnostic>, Vec<Diagnostic>) {
     let (root, mut diagnostics) = match template(source, &schema::workflow::ROOT) {
         Ok(read) => read,
@@ -74,7 +74,7 @@ pub(super) fn template(
     Ok((template, elaborator.diagnostics))
 }
 
-/// The value of a key, unless it is null.
+/// Returns the value of a key, unless it is null.
 pub(super) fn get<'t>(template: &'t Template, key: &str) -> Option<&'t Template> {
     let TemplateKind::Mapping(entries) = &template.kind else { return None };
     let matches = |(name, value): &&(Template, Template)| {
@@ -99,7 +99,7 @@ pub(super) fn text(template: &Template) -> Spanned<String> {
     Spanned::new(template.literal().unwrap_or_default().to_owned(), template.span)
 }
 
-/// A string, or a sequence of strings.
+/// Reads a string, or a sequence of strings.
 pub(super) fn texts(template: Option<&Template>) -> Vec<Spanned<String>> {
     match template.map(|template| (&template.kind, template)) {
         None | Some((TemplateKind::Null, _)) => Vec::new(),
@@ -112,7 +112,7 @@ fn pairs(template: Option<&Template>) -> Vec<(Spanned<String>, Template)> {
     template.map(|template| entries(template).map(|(key, value)| (key, value.clone())).collect()).unwrap_or_default()
 }
 
-/// A mapping with names as keys, or one expression for it.
+/// Reads a mapping with names as keys, or one expression for the mapping.
 fn named_values(template: Option<&Template>) -> NamedValues {
     match template {
         Some(whole) if is_computed(whole) => NamedValues::Computed(whole.clone()),
@@ -304,7 +304,7 @@ pub(super) fn condition(written: Option<&Template>) -> Condition {
     Condition { expr, written }
 }
 
-/// A condition as written, without what GitHub adds to it.
+/// Returns a condition as written, without what GitHub adds to it.
 fn unwrapped(expr: &Expr) -> &str {
     let text = expr.text();
     if expr.prefix() == 0 { text } else { text[expr.prefix()..].strip_suffix(')').unwrap_or(text) }
@@ -368,8 +368,8 @@ fn steering(item: &Template, diagnostics: &mut Vec<Diagnostic>) -> Option<Steeri
     })
 }
 
-/// Generates the id of a step: `__run`, `__actions_checkout` or `__self`, with the suffix `_2`, `_3`, … if taken.
-/// `counts` holds the last suffix of each id.
+/// Generates the id of a step: `__run`, `__actions_checkout` or `__self`, with the suffix `_2`, `_3`, … if that id is
+/// taken. `counts` holds the last suffix of each id.
 fn generated_id(
     action: &StepAction,
     span: Span,
@@ -393,7 +393,7 @@ fn generated_id(
             format!("__{name}")
         }
     };
-    // GitHub truncates generated ids at 100 characters; all characters here are ASCII.
+    // GitHub truncates generated ids to 100 characters. All characters here are ASCII.
     let mut id = base[..base.len().min(100)].to_owned();
     let count = counts.entry(id.to_ascii_lowercase()).or_insert(1);
     while taken.contains_key(&id.to_ascii_lowercase()) {
@@ -409,8 +409,8 @@ fn is_id_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == '-'
 }
 
-/// Checks an id: fewer than 100 characters, letters, digits, `-` and `_` only, starting with a letter or `_`, but not
-/// with `__`, which is reserved for generated ids.
+/// Checks an id. It must have fewer than 100 characters, only letters, digits, `-` and `_`, and start with a letter or
+/// `_`, but not with `__`, which is reserved for generated ids.
 fn check_id(id: &Spanned<String>, what: &str, diagnostics: &mut Vec<Diagnostic>) {
     let text = id.value.as_str();
     let first = text.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');

@@ -1,5 +1,5 @@
-//! Patterns of `branches`, `tags` and `paths`: GitHub's globs, as in the "filter pattern cheat sheet" of its page on
-//! workflow syntax.
+//! Patterns of `branches`, `tags` and `paths`: GitHub's globs, as described in the "filter pattern cheat sheet" of its
+//! page on workflow syntax.
 
 /// Why a text is not a filter pattern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,9 +36,9 @@ enum Atom {
     Maybe(CharSet),
     /// Any number of characters.
     Any(CharSet),
-    /// `**/` at the start of a path segment: any number of folders. [`Atom::Inside`] follows it.
+    /// `**/` at the start of a path segment: any number of folders. It is followed by [`Atom::Inside`].
     Folders,
-    /// Within folders: any character repeats the state, and `/` also leaves it.
+    /// The state within folders: any character keeps it, and `/` also leaves it.
     Inside,
 }
 
@@ -64,8 +64,8 @@ impl CharSet {
 }
 
 impl FilterPattern {
-    /// Parses a pattern: `*` matches anything except `/`, `**` anything, `?` zero or one and `+` one or more of the
-    /// preceding character, `[…]` one of the characters, and `\` escapes the next character.
+    /// Parses a pattern. `*` matches anything except `/`, and `**` anything. `?` matches zero or one of the preceding
+    /// character, and `+` one or more. `[…]` matches one of its characters, and `\` escapes the next character.
     ///
     /// # Errors
     /// The first problem, in one line.
@@ -148,7 +148,7 @@ impl FilterPattern {
         states[end]
     }
 
-    /// Enters a state and all states that follow it without another character.
+    /// Enters a state and all states that can be reached from it without another character.
     fn enter(&self, states: &mut [bool], place: usize) {
         let mut place = place;
         while !std::mem::replace(&mut states[place], true) {
@@ -189,8 +189,8 @@ fn class(rest: &str) -> Result<(CharSet, &str), PatternError> {
     Ok((CharSet::In(ranges), &rest[end + 1..]))
 }
 
-/// The pattern of a list that decides about a name: the last one that matches it, with `false` for a leading `!`.
-/// Invalid patterns match nothing; lint reports them.
+/// Returns the pattern of a list that decides about a name: the last one that matches it, with `false` for a leading
+/// `!`. Invalid patterns match nothing; lint reports them.
 #[must_use]
 pub fn deciding_pattern<'p>(patterns: impl IntoIterator<Item = &'p str>, name: &str) -> Option<(&'p str, bool)> {
     let mut found = None;

@@ -1,5 +1,5 @@
-//! Plans: the jobs of a workflow with matrices and called workflows expanded, as far as possible before the run. A run
-//! starts only from a [`Plan`], which is free of cycles and errors.
+//! Plans: the jobs of a workflow with matrices and called workflows expanded, as far as this is possible before the
+//! run. A run starts only from a [`Plan`], which has no cycles and no errors.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -18,11 +18,11 @@ use crate::model::JobId;
 /// Maximum nesting of called workflows, in levels including the first workflow, as on GitHub.
 pub const MAX_CALL_DEPTH: usize = 10;
 
-/// Maximum number of different workflows that a workflow calls, directly or not. GitHub's limit.
+/// Maximum number of different workflows that a workflow calls directly or indirectly. This is GitHub's limit.
 pub const MAX_CALLED: usize = 50;
 
-/// Maximum number of jobs in a run. It bounds the time for workflows that call each other many times; GitHub's own limits
-/// (256 legs, 50 called workflows) allow fewer in practice.
+/// Maximum number of jobs in a run. It bounds the time for workflows that call each other many times. GitHub's own
+/// limits (256 legs, 50 called workflows) allow fewer jobs in practice.
 pub const MAX_JOBS: usize = 20_000;
 
 /// No leg has a value of a matrix.
@@ -70,9 +70,9 @@ pub struct PlannedJob {
     pub caller: Option<JobId>,
     /// Prefix of the name: the names of the calling jobs.
     pub name_prefix: String,
-    /// Whether the name has its final form, without the prefix: neither the leg nor a value in it is unknown.
+    /// Whether the name, without the prefix, has its final form: the leg and all values in the name are known.
     pub is_named: bool,
-    /// Number of calls around the job.
+    /// Number of nested calls that contain the job.
     pub depth: usize,
 }
 
@@ -102,7 +102,7 @@ pub struct Callee {
     pub workflow: Option<Arc<Workflow>>,
     /// The errors of the file.
     pub errors: Vec<Diagnostic>,
-    /// Why there is no file, for a workflow of another repository.
+    /// Why the file of a workflow of another repository is missing.
     pub absent: Option<String>,
 }
 
@@ -115,7 +115,8 @@ impl Callee {
         Self { errors: errors.collect(), workflow: parsed.value.map(Arc::new), source, absent: None }
     }
 
-    /// A workflow of another repository that cannot be fetched. The reason is a message about the call.
+    /// Returns the entry of a workflow of another repository that cannot be fetched. The reason is a message about the
+    /// call.
     #[must_use]
     pub fn absent(name: &str, reason: String) -> Self {
         Self { source: Source::new(name, ""), workflow: None, errors: Vec::new(), absent: Some(reason) }
@@ -144,9 +145,9 @@ impl Plan {
         if errors.is_empty() { Ok(Self { workflow, jobs, called: files }) } else { Err(errors) }
     }
 
-    /// Adds the jobs of the workflow that a job calls, for a job whose leg was not known before. Returns them in file order.
-    /// `contexts` are what the expressions of the calling job see: `github`, `vars`, `inputs`, `needs`, `strategy` and
-    /// `matrix`.
+    /// Adds the jobs of the workflow that a job calls, for a job whose leg was not known before. Returns them in file
+    /// order. `contexts` contains the contexts that the expressions of the calling job see: `github`, `vars`, `inputs`,
+    /// `needs`, `strategy` and `matrix`.
     ///
     /// # Errors
     /// Errors of matrices and calls, each with its source.
@@ -165,26 +166,27 @@ impl Plan {
         Ok(jobs)
     }
 
-    /// The workflow that a job of the workflow `caller` calls.
+    /// Returns the workflow that a job of the workflow `caller` calls.
     #[must_use]
     pub fn called(&self, uses: &str, caller: &Workflow) -> Option<&Arc<Workflow>> {
         self.called.get(uses, caller)
     }
 
-    /// The planned workflow.
+    /// Returns the planned workflow.
     #[must_use]
     pub fn workflow(&self) -> &Arc<Workflow> {
         &self.workflow
     }
 
-    /// Jobs in file order; the jobs of a called workflow follow the job that calls it.
+    /// Returns the jobs in file order. The jobs of a called workflow follow the job that calls it.
     #[must_use]
     pub fn jobs(&self) -> &[PlannedJob] {
         &self.jobs
     }
 
-    /// Restricts the plan to some jobs of the workflow and the jobs that they need. A job is named by its key, which stands for
-    /// all its legs, or by its id or name; a job of a called workflow stands for the whole call. No names mean all jobs.
+    /// Restricts the plan to some jobs of the workflow and the jobs that they need. A job is named by its key, which
+    /// stands for all its legs, or by its id or name. A job of a called workflow stands for the whole call. If `names`
+    /// is empty, all jobs stay.
     ///
     /// # Errors
     /// The first unknown name.
@@ -216,8 +218,8 @@ impl Plan {
         Ok(self)
     }
 
-    /// Restricts the plan to the legs whose matrix has these values. A job whose matrix has none of the keys, or is not known
-    /// yet, stays as it is.
+    /// Restricts the plan to the legs whose matrix has these values. A job stays as it is if its matrix has none of the
+    /// keys, or is not known yet.
     ///
     /// # Errors
     /// The first value that no leg has.
@@ -244,7 +246,7 @@ impl Plan {
         Ok(self)
     }
 
-    /// Returns the job of the workflow itself that a job is, or that called it.
+    /// Returns the job of the workflow itself that a job is, or that directly or indirectly called it.
     fn outermost<'p>(&'p self, job: &'p PlannedJob) -> &'p PlannedJob {
         let caller = job.caller.as_ref().and_then(|caller| self.jobs.iter().find(|job| job.id == *caller));
         caller.map_or(job, |caller| self.outermost(caller))
@@ -262,15 +264,15 @@ pub struct UnknownJob {
 }
 
 impl PlannedJob {
-    /// Index of the leg among all legs of the job; 0 if it is the only one.
+    /// Returns the index of the leg among all legs of the job; 0 if it is the only one.
     #[must_use]
     pub fn place(&self) -> usize {
         let number = self.id.as_str().rsplit('.').next().and_then(|last| last.parse::<usize>().ok());
         number.map_or(0, |number| number.saturating_sub(1))
     }
 
-    /// The instances of this job, whose matrix was not known, for the legs of the matrix. `name` returns the display name
-    /// of a leg without its prefix.
+    /// Returns the instances of this job for the legs of its matrix, which was not known before. `name` returns the
+    /// display name of a leg without its prefix.
     #[must_use]
     pub fn expand(&self, legs: &[Leg], name: impl Fn(usize, &Leg) -> String) -> Vec<Self> {
         let entries = legs.iter().enumerate().map(|(place, leg)| Self {
@@ -284,8 +286,8 @@ impl PlannedJob {
     }
 }
 
-/// Id of a leg: that of the job for a single leg, otherwise with a number from 1. No job id starts with a digit, so the
-/// id of a leg never equals that of a job in a called workflow.
+/// Returns the id of a leg: the id of the job for a single leg, otherwise with a number from 1. No job id starts with a
+/// digit, so the id of a leg never equals that of a job in a called workflow.
 pub(super) fn leg_id(job: &JobId, place: usize, legs: usize) -> JobId {
     if legs == 1 { job.clone() } else { JobId::new(format!("{job}.{}", place + 1)) }
 }
@@ -296,7 +298,7 @@ mod tests {
     use crate::workflow::expr::Value;
     use crate::workflow::parse;
 
-    /// Ids and names of the jobs, a missing leg marked with `?`; or the messages of all errors.
+    /// Returns ids and names of the jobs, with `?` for a leg that is not known, or the messages of all errors.
     fn planned(whole: &str, files: &[(&str, &str)], known: &PlanContexts) -> Result<Vec<String>, Vec<String>> {
         let parsed = parse(&Source::new("ci.yml", whole));
         let workflow = parsed.value.unwrap_or_else(|| panic!("{:#?}", parsed.diagnostics));

@@ -1,7 +1,7 @@
 //! Builds a [`Plan`](super::plan::Plan): expands matrices and called workflows as far as their values are known.
 //!
 //! Before a run, the results of needed jobs are unknown, and so are the inputs computed from them. A job that depends
-//! on one of these is planned as a single job, and expanded when the value is known.
+//! on such a value is planned as a single job, and expanded when the value is known.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -20,13 +20,13 @@ use crate::model::JobId;
 
 type Errors = Vec<(Arc<Source>, Diagnostic)>;
 
-/// The workflows that a workflow calls, directly or not, by [`callee_name`].
+/// The workflows that a workflow calls directly or indirectly, by [`callee_name`].
 #[derive(Clone, Debug, Default)]
 pub(super) struct Called(HashMap<String, Arc<Workflow>>);
 
 impl Called {
-    /// Reads everything that a workflow calls. Returns the errors of these files and, if `complete`, an error
-    /// for each missing one.
+    /// Reads all workflows that a workflow calls. Returns the errors of these files and, if `complete`, an error for
+    /// each missing file.
     pub(super) fn read(&mut self, workflow: &Arc<Workflow>, files: &CalleeLookup<'_>, complete: bool) -> Errors {
         let mut errors = Errors::new();
         let mut seen: HashSet<String> = HashSet::new();
@@ -66,7 +66,7 @@ impl Called {
     }
 }
 
-/// The error about a called workflow that does not exist.
+/// Returns the error for a called workflow that does not exist.
 pub(super) fn missing(uses: &Spanned<String>) -> Diagnostic {
     let message = format!("workflow `{}` not found", uses.value);
     let hint = "called workflows are in `.github/workflows`: `./.github/workflows/file.yml`";
@@ -80,17 +80,17 @@ fn call(job: &JobDefinition) -> Option<&Spanned<String>> {
     }
 }
 
-/// What the expressions of one workflow see, and which of its inputs have no value yet.
+/// The contexts that the expressions of one workflow see, and the inputs that have no value yet.
 struct Known {
     contexts: Contexts,
-    /// Names in lower case.
+    /// Names of inputs without a value, in lower case.
     unknown_inputs: HashSet<String>,
     needs: bool,
     /// Whether values that `github` and `vars` lack are unknown.
     is_partial: bool,
 }
 
-/// Where the jobs of a workflow are in the run.
+/// Position of the jobs of a workflow in the run.
 struct Place<'p> {
     caller: Option<&'p JobId>,
     id_prefix: &'p str,
@@ -116,7 +116,7 @@ impl<'p> Planner<'p> {
         Self { github, vars, called, before: 0, jobs: Vec::new(), errors: Errors::new() }
     }
 
-    /// A planner for jobs that are added to a run. `contexts` has `github` and `vars`.
+    /// Returns a planner for jobs that are added during a run. `contexts` contains `github` and `vars`.
     pub(super) fn during_run(contexts: &Contexts, called: &'p Called, before: usize) -> Self {
         let context = |name: &str| contexts.get(name).cloned().unwrap_or(Value::Null);
         let (github, vars) = (context("github"), context("vars"));
@@ -145,7 +145,7 @@ impl<'p> Planner<'p> {
         );
     }
 
-    /// Plans the workflow that a job calls. `contexts` are all that its expressions see.
+    /// Plans the workflow that a job calls. `contexts` contains all contexts that its expressions see.
     pub(super) fn add_call(&mut self, job: &PlannedJob, contexts: &Contexts) {
         let known =
             Known { contexts: contexts.clone(), unknown_inputs: HashSet::new(), needs: true, is_partial: false };
@@ -233,8 +233,8 @@ impl<'p> Planner<'p> {
         }
     }
 
-    /// What a called workflow sees: its inputs, as far as their values are known. A value that cannot be evaluated is an
-    /// error only when the job starts.
+    /// Returns the contexts of a called workflow: its inputs, as far as their values are known. A value that cannot be
+    /// evaluated is an error only when the job starts.
     fn inputs(&self, callee: &Workflow, with: &[(Spanned<String>, Template)], caller: &Known) -> Known {
         let interface = callee.triggers.iter().find(|trigger| trigger.event.value == "workflow_call");
         let mut values = Object::default();
@@ -263,7 +263,7 @@ impl<'p> Planner<'p> {
         known
     }
 
-    /// Records an error, once for each position, however often the workflow is called.
+    /// Records an error. Each position is reported only once, however often the workflow is called.
     fn report(&mut self, source: &Arc<Source>, error: Diagnostic) {
         if !self.errors.iter().any(|(_, known)| *known == error) {
             self.errors.push((Arc::clone(source), error));
@@ -282,12 +282,12 @@ impl Known {
         Scope { contexts: &self.contexts, status: Status::default(), host: &NoFiles }
     }
 
-    /// The value of a template; `None` if it is not known or cannot be evaluated.
+    /// Returns the value of a template; `None` if it is not known or cannot be evaluated.
     fn evaluate(&self, template: &Template) -> Option<Value> {
         (!self.is_unknown(template)).then(|| template.evaluate(&self.scope()).ok()).flatten()
     }
 
-    /// The legs of a job; `None` if they are not known.
+    /// Returns the legs of a job; `None` if they are not known.
     fn legs(&self, definition: &JobDefinition) -> Result<Option<Legs>, Diagnostic> {
         let strategy = definition.strategy.as_ref();
         if strategy.is_some_and(|strategy| strategy.values().any(|value| self.is_unknown(value))) {

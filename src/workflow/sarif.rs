@@ -1,4 +1,4 @@
-//! Diagnostics as SARIF 2.1.0 of OASIS, the format that GitHub's code scanning reads.
+//! Diagnostics as SARIF 2.1.0 (OASIS), the format that GitHub's code scanning reads.
 
 use serde_json::{Value as Json, json};
 
@@ -6,7 +6,7 @@ use super::diagnostic::{Diagnostic, Severity};
 use super::lint::RULES;
 use super::source::Source;
 
-/// Returns a log of one run with these results, and with the pages of all rules.
+/// Returns a log of one run with these results, and with the descriptions of all rules.
 #[must_use]
 pub fn log(results: Vec<Json>) -> Json {
     let rules = RULES.iter().map(

@@ -13,7 +13,7 @@ pub struct Source {
     lines: OnceLock<Vec<usize>>,
 }
 
-/// A byte that is not UTF-8, in which GitHub reads workflow files.
+/// A byte that is not UTF-8. GitHub reads workflow files as UTF-8.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("line {line}, column {column}: the byte 0x{byte:02X} is not UTF-8: save the file as UTF-8")]
 pub struct NotUtf8 {
@@ -48,7 +48,7 @@ impl Source {
         Arc::new(Self { name: name.into(), text: text.into(), lines: OnceLock::new() })
     }
 
-    /// Span of `length` bytes from the byte offset `start`.
+    /// Returns the span of `length` bytes from the byte offset `start`.
     ///
     /// # Panics
     /// If `start` is not on a character boundary of the text.

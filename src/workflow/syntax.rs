@@ -140,14 +140,15 @@ impl Workflow {
     }
 }
 
-/// Path of a workflow or action of the workflow's own repository: `./path`, or `$/path`, which needs no checkout.
+/// Returns the path of a workflow or action of the workflow's own repository: `./path`, or `$/path`, which needs no
+/// checkout.
 #[must_use]
 pub fn local_path(uses: &str) -> Option<&str> {
     uses.strip_prefix("./").or_else(|| uses.strip_prefix("$/"))
 }
 
-/// Resolves the `uses` of a job in the workflow `caller`, given by its name. In a workflow of another repository,
-/// `./path` means that repository at the same version.
+/// Resolves the `uses` of a job in the workflow with the name `caller`. In a workflow of another repository, `./path`
+/// means that repository at the same version.
 #[must_use]
 pub fn resolve_call(uses: &str, caller: &str) -> String {
     let repository = caller.split_once('@').and_then(|(path, version)| {
@@ -160,8 +161,8 @@ pub fn resolve_call(uses: &str, caller: &str) -> String {
     }
 }
 
-/// Name of the workflow that a job in the workflow `caller` calls: its path from the root of the repository, or
-/// `owner/name/path@ref` for a workflow of another repository.
+/// Returns the name of the workflow that a job in the workflow `caller` calls: its path from the root of the
+/// repository, or `owner/name/path@ref` for a workflow of another repository.
 #[must_use]
 pub fn callee_name(uses: &str, caller: &str) -> String {
     let resolved = resolve_call(uses, caller);
@@ -221,7 +222,8 @@ pub struct Snapshot {
 /// `if` of a job or step.
 #[derive(Debug, Clone)]
 pub struct Condition {
-    /// The whole condition: `success()` by default, and `success() && (…)` if the written text calls no status function.
+    /// The whole condition: `success()` by default, and `success() && (…)` if the written text calls no status
+    /// function.
     pub expr: Expr,
     /// The written text, without `${{ }}`.
     pub written: Option<Spanned<String>>,
@@ -245,7 +247,7 @@ impl Condition {
 pub struct StepDefinition {
     /// Span of the step.
     pub span: Span,
-    /// `id`, or a generated one such as `__run_2` or `__actions_checkout`.
+    /// `id`, or a generated id such as `__run_2` or `__actions_checkout`.
     pub id: String,
     /// `name`.
     pub name: Option<Template>,
@@ -308,7 +310,7 @@ pub enum Steering {
 }
 
 impl Steering {
-    /// The key of the step.
+    /// Returns the key of the step that has this action.
     #[must_use]
     pub fn key(&self) -> &'static str {
         match self {

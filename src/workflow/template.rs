@@ -67,18 +67,18 @@ pub enum MinutesError {
     NotPositive(String),
 }
 
-/// Longest time limit in minutes, a year: far past any real limit, and safe for the arithmetic on instants.
+/// Longest time limit in minutes: a year. It exceeds any real limit, and arithmetic on instants does not overflow.
 const MAX_MINUTES: f64 = 525_600.0;
 
 impl Template {
-    /// Value of one key of a mapping, as written. `None` if this is not a mapping.
+    /// Returns the value of one key of a mapping, as written. `None` if this is not a mapping.
     #[must_use]
     pub fn entry(&self, key: &str) -> Option<&Self> {
         let TemplateKind::Mapping(entries) = &self.kind else { return None };
         entries.iter().find(|(name, _)| name.literal() == Some(key)).map(|(_, value)| value)
     }
 
-    /// Evaluates a mapping of texts, as `env` is.
+    /// Evaluates a mapping of texts such as `env`.
     ///
     /// # Errors
     /// The first expression that could not be evaluated, with its position, or a value that is not a mapping.
@@ -115,7 +115,7 @@ impl Template {
         }
     }
 
-    /// The text of a scalar without expressions, as written.
+    /// Returns the text of a scalar without expressions, as written.
     #[must_use]
     pub fn literal(&self) -> Option<&str> {
         match &self.kind {

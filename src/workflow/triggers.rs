@@ -7,7 +7,7 @@ use super::pattern::deciding_pattern;
 use super::source::Spanned;
 use super::syntax::{Trigger, Workflow};
 
-/// An event, as far as filters use it.
+/// The parts of an event that filters use.
 pub struct TriggerEvent<'a> {
     /// Name of the event.
     pub name: String,
@@ -18,8 +18,8 @@ pub struct TriggerEvent<'a> {
     pub git_ref: Option<String>,
     /// Name of the workflow of a `workflow_run`.
     pub workflow: Option<String>,
-    /// Files for path filters. They are compared when the first path filter asks for them: that starts git several
-    /// times, and most workflows have no such filter.
+    /// Files for path filters. They are compared when the first path filter needs them, because the comparison starts
+    /// git several times and most workflows have no path filter.
     pub changes: LazyCell<ChangedFiles, Comparison<'a>>,
 }
 
@@ -75,7 +75,8 @@ pub fn decide(workflow: &Workflow, event: &TriggerEvent<'_>) -> Decision {
 const LIKELY: &[&str] =
     &["push", "pull_request", "workflow_dispatch", "pull_request_target", "schedule", "release", "workflow_call"];
 
-/// The event that most likely starts a workflow: `push` if it has that; otherwise another common one, or its first.
+/// Returns the event that most likely starts a workflow: `push` if the workflow has it; otherwise another common event,
+/// or its first one.
 #[must_use]
 pub fn likely_event(workflow: &Workflow) -> Option<&str> {
     let events = || workflow.triggers.iter().map(|trigger| trigger.event.value.as_str());
@@ -84,9 +85,9 @@ pub fn likely_event(workflow: &Workflow) -> Option<&str> {
 
 /// Result of one filter.
 enum Filtered {
-    /// The event passes; the reason, if worth mentioning.
+    /// The event passes. Holds the reason, if it is worth mentioning.
     Passes(Option<String>),
-    /// The event does not pass, and the reason.
+    /// The event does not pass, for this reason.
     Stops(String),
 }
 
@@ -121,7 +122,7 @@ fn workflow_names(trigger: &Trigger, event: &TriggerEvent<'_>) -> Filtered {
     }
 }
 
-/// Branch and tag filters. A workflow with filters for only one of the two does not run for the other.
+/// Applies the branch and tag filters. A workflow with filters for only one of the two does not run for the other.
 fn git_ref(trigger: &Trigger, event: &TriggerEvent<'_>) -> Filtered {
     let Some(full) = event.git_ref.as_deref() else { return Filtered::Passes(None) };
     let (kind, name, other) = match (full.strip_prefix("refs/tags/"), full.strip_prefix("refs/heads/")) {
@@ -155,7 +156,7 @@ fn git_ref(trigger: &Trigger, event: &TriggerEvent<'_>) -> Filtered {
     Filtered::Passes(None)
 }
 
-/// Path filters. They do not apply to a push of a tag.
+/// Applies the path filters, which do not concern a push of a tag.
 fn paths(trigger: &Trigger, event: &TriggerEvent<'_>) -> Filtered {
     if event.git_ref.as_deref().is_some_and(|full| full.starts_with("refs/tags/")) {
         return Filtered::Passes(None);

@@ -1,6 +1,6 @@
-//! Validation after the schema: values of the right type that GitHub still rejects.
+//! Validation after the schema: reports values of the right type that GitHub still rejects.
 //!
-//! A workflow in which [`check`] finds something does not run. What [`check_tolerated`] finds never stops a run.
+//! A workflow with errors from [`check`] does not run. Errors from [`check_tolerated`] never stop a run.
 
 use super::cron;
 use super::diagnostic::Diagnostic;
@@ -41,8 +41,8 @@ pub(super) fn check(root: &Template) -> Vec<Diagnostic> {
     found
 }
 
-/// Reports what GitHub's editor refuses but its service runs: a default of `true` or `1` for an input that is text,
-/// which becomes that text, and an empty image of the job's container, which starts no container.
+/// Reports errors that GitHub's editor refuses although its service runs them: a default of `true` or `1` for an input
+/// that is text, which becomes that text, and an empty image of the job's container, which starts no container.
 pub(super) fn check_tolerated(root: &Template) -> Vec<Diagnostic> {
     let wrong = |input: &Template| {
         let kind = get(input, "type").and_then(Template::literal).unwrap_or("string");
@@ -63,7 +63,7 @@ pub(super) fn check_tolerated(root: &Template) -> Vec<Diagnostic> {
     inputs(root).filter_map(wrong).chain(empty).collect()
 }
 
-/// All inputs of `workflow_dispatch` and `workflow_call`.
+/// Returns all inputs of `workflow_dispatch` and `workflow_call`.
 fn inputs(root: &Template) -> impl Iterator<Item = &Template> {
     let events = get(root, "on").into_iter().flat_map(entries);
     let events = events.filter(|(event, _)| matches!(event.value.as_str(), "workflow_dispatch" | "workflow_call"));
@@ -133,8 +133,8 @@ fn check_group(group: &Template, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Checks the image of a container. An empty one starts no container; GitHub accepts that of a service only if `services`
-/// has an expression.
+/// Checks the image of a container. An empty image starts no container. GitHub accepts an empty image of a service only
+/// if `services` has an expression.
 fn check_container(container: &Template, may_be_empty: bool, found: &mut Vec<Diagnostic>) {
     let image = match &container.kind {
         TemplateKind::Mapping(_) if is_computed(container) => return,
@@ -175,7 +175,7 @@ fn has_expression(template: &Template) -> bool {
     }
 }
 
-/// Checks references of actions, and the rules of background steps: `wait` and `cancel` name steps before them.
+/// Checks references of actions, and the rules of background steps: `wait` and `cancel` must name earlier steps.
 fn check_steps(steps: &[Template], found: &mut Vec<Diagnostic>) {
     let mut before: Vec<&str> = Vec::new();
     for step in steps {
@@ -196,7 +196,7 @@ fn check_steps(steps: &[Template], found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Checks the steps of a `parallel` group, which run at once.
+/// Checks the steps of a `parallel` group, which run at the same time.
 fn check_parallel(steps: &[Template], found: &mut Vec<Diagnostic>) {
     const CONTROL: &[&str] = &["wait", "wait-all", "cancel", "parallel", "background"];
     for (key, _) in steps.iter().flat_map(entries).filter(|(key, _)| CONTROL.contains(&key.value.as_str())) {
@@ -228,7 +228,7 @@ fn check_target(target: &Template, own: Option<&str>, before: &[&str], found: &m
     found.push(error(target.span, message).hint(hint));
 }
 
-/// The items of a sequence, or the value itself.
+/// Returns the items of a sequence, or the value itself.
 fn items(value: &Template) -> &[Template] {
     match &value.kind {
         TemplateKind::Sequence(items) => items,

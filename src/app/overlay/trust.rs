@@ -106,7 +106,7 @@ impl TrustQuestion {
     }
 }
 
-/// The lines of a preview, with control and invisible characters made visible.
+/// Returns the lines of a preview, with control and invisible characters made visible.
 fn revealed(preview: &Preview, whole: bool) -> Vec<String> {
     preview.lines(whole).iter().map(|line| terminal_text::reveal(line)).collect()
 }

@@ -323,7 +323,7 @@ mod tests {
     use crate::model::testing;
     use crate::model::{RunId, Timestamp};
 
-    /// A completed run with deployments to `prod` that ended at these times.
+    /// Returns a completed run with deployments to `prod` that ended at these times.
     fn run(id: &str, ends: &[(Conclusion, u64)]) -> Summary {
         let deployment = |(end, at): &(Conclusion, u64)| Deployment {
             environment: "prod".to_owned(),

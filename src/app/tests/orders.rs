@@ -270,7 +270,7 @@ fn a_workflow_with_errors_is_listed_and_its_errors_follow_the_file() {
     assert!(driver.shows("no errors: the workflow can be started with S"), "{}", driver.screen());
 }
 
-/// A run of a server.
+/// Returns a run of a server.
 fn remote(id: &str, conclusion: Conclusion) -> Summary {
     let mut run = past(id, "CI", conclusion, START);
     let fork = Some("passerby/docs".to_owned());

@@ -307,7 +307,7 @@ mod tests {
         entry(9, run, Action::Ended { outcome })
     }
 
-    /// A deployment that began, and how it ended.
+    /// Returns a deployment that began, and how it ended.
     fn deployed(run: &str, outcome: Outcome) -> Vec<Entry> {
         let requested = Action::Requested { release: release(run), from: None, cause: Cause::Manual };
         vec![entry(1, run, requested), entry(2, run, Action::Began), ended(run, outcome)]

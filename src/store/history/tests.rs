@@ -21,7 +21,7 @@ impl Home {
         Self { runs: RunsDir::at(folder.path()), _folder: folder }
     }
 
-    /// A run that was created this many minutes after the first one and is in progress.
+    /// Creates a run this many minutes after the first one. The run is in progress.
     fn start(&self, minute: u64) -> RunFolder {
         let at = Timestamp(START + minute * 60_000);
         let folder = self.runs.create(at).expect("made");
@@ -52,7 +52,7 @@ impl Home {
         before.is_some() && before == fs::read(self.runs.index_state()).ok()
     }
 
-    /// All segments of the index.
+    /// Returns all segments of the index.
     fn segments(&self) -> Vec<std::path::PathBuf> {
         let entries = fs::read_dir(self.runs.index()).expect("there").flatten().map(|entry| entry.path());
         let mut segments: Vec<_> = entries.filter(|path| !path.ends_with("lock")).collect();

@@ -31,7 +31,7 @@ pub(super) struct Elaborator<'s> {
     source: &'s Source,
     pub(super) diagnostics: Vec<Diagnostic>,
     interner: Interner,
-    /// The key whose value is read, for messages.
+    /// The key whose value is being read, for messages.
     key: String,
 }
 
@@ -40,7 +40,7 @@ impl<'s> Elaborator<'s> {
         Self { source, diagnostics: Vec::new(), interner: Interner::default(), key: String::new() }
     }
 
-    /// Elaborates a node that must follow the schema. Reports errors, and returns what is valid of the node.
+    /// Elaborates a node that must follow the schema. Reports errors, and returns the valid parts of the node.
     pub(super) fn read(
         &mut self,
         node: &YamlNode<'_>,
@@ -76,7 +76,7 @@ impl<'s> Elaborator<'s> {
         }
     }
 
-    /// Elaborates the items of a sequence, each under its index.
+    /// Elaborates the items of a sequence. The index of each item is part of its key in messages.
     fn items(&mut self, items: &[YamlNode<'_>], read: impl Fn(&mut Self, &YamlNode<'_>) -> Template) -> Vec<Template> {
         let key = self.key.clone();
         let items = items.iter().enumerate().map(|(index, node)| {
@@ -88,7 +88,7 @@ impl<'s> Elaborator<'s> {
         items
     }
 
-    /// Selects the alternative of the schema that the node was written as.
+    /// Selects the alternative of the schema that fits the form of the node.
     fn choose(node: &YamlNode<'_>, schema: &'static Schema) -> &'static Schema {
         let Shape::OneOf(_) = schema.shape else { return schema };
         let alternatives = schema.alternatives();
@@ -118,7 +118,8 @@ impl<'s> Elaborator<'s> {
                 if let Some(selected) = fitting.iter().find(is_selected) {
                     return selected;
                 }
-                // As on GitHub, each key in turn narrows the choice to the alternatives that have it, if any has it.
+                // As on GitHub, each key in turn narrows the choice to the alternatives that have this key, if any
+                // alternative has it.
                 let mut left = fitting;
                 for name in entries.iter().filter_map(|(key, _)| text_of(key)) {
                     let knows = |schema: &&'static Schema| match &schema.shape {
@@ -216,7 +217,7 @@ impl<'s> Elaborator<'s> {
         self.error(node.span, message, hints::for_shape(schema, &node.kind));
     }
 
-    /// What a message about a value is about: its key, or the name of its schema at the root of the file.
+    /// Returns the subject of a message about a value: its key, or the name of its schema at the root of the file.
     fn subject<'m>(&'m self, schema: &'m Schema) -> &'m str {
         if self.key.is_empty() { schema.name } else { &self.key }
     }
@@ -267,7 +268,7 @@ impl<'s> Elaborator<'s> {
                 continue;
             }
             let known = fields.known.iter().find(|field| field.name == name);
-            // As on GitHub, a key may be an expression wherever the whole mapping may be one.
+            // As on GitHub, a key may be an expression if one expression may replace the whole mapping.
             let computed = known.is_none() && name.contains("${{") && !availability.contexts.is_empty();
             has_computed_key |= computed;
             let others = fields.others.or(computed.then_some(&ANY));
@@ -302,7 +303,7 @@ impl<'s> Elaborator<'s> {
 
     /// Reports duplicate keys. GitHub compares keys without regard to case.
     fn duplicates(&mut self, entries: &[(YamlNode<'_>, YamlNode<'_>)]) {
-        // For small mappings, comparing all pairs is cheaper than a map of lower-case keys.
+        // In a small mapping, comparing all pairs is cheaper than building a map of lower-case keys.
         let names: Vec<_> = entries.iter().map(|(key, _)| text_of(key)).collect();
         let same = |one: &str| names.iter().flatten().filter(|other| other.eq_ignore_ascii_case(one)).count() > 1;
         if names.len() <= 8 && !names.iter().flatten().any(|name| same(name)) {
@@ -332,10 +333,10 @@ impl<'s> Elaborator<'s> {
 /// YAML's merge key.
 const MERGE: &str = "<<";
 
-/// Availability at the root of a file: no expressions.
+/// Availability at the root of a file, which allows no expressions.
 pub(super) static NO_EXPRESSIONS: &Availability = &NONE;
 
-/// A key as plain text.
+/// Returns a key as plain text.
 fn plain_key(key: &YamlNode<'_>) -> Template {
     let text = text_of(key).unwrap_or_default();
     Template { span: key.span, kind: TemplateKind::Text(Arc::from(text.as_ref())) }
@@ -347,7 +348,7 @@ fn is_insert(key: &str) -> bool {
     inside.is_some_and(|directive| directive.trim() == "insert")
 }
 
-/// A scalar as text, whatever its type; `None` for a mapping or sequence.
+/// Returns a scalar as text, whatever its type; `None` for a mapping or sequence.
 fn text_of<'n>(node: &'n YamlNode<'_>) -> Option<std::borrow::Cow<'n, str>> {
     match &node.kind {
         YamlKind::Text(text, _) | YamlKind::Number(_, text) => Some(std::borrow::Cow::Borrowed(text.as_ref())),

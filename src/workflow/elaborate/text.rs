@@ -49,7 +49,8 @@ impl Elaborator<'_> {
         Template { span: node.span, kind }
     }
 
-    /// Compiles a condition of text with expressions to `format(…)`, as GitHub does. Its value is always true.
+    /// Compiles a condition that consists of text with expressions to `format(…)`, as GitHub does. Its value is always
+    /// true.
     fn always_text(
         &mut self,
         node: &YamlNode<'_>,
@@ -115,14 +116,14 @@ impl Elaborator<'_> {
                     let hint = "write an expression, or remove the `${{ }}`";
                     self.report(Diagnostic::error(EXPRESSION, place, message).hint(hint));
                 }
-                // A string literal is plain text: `${{ '${{' }}` is the escape for `${{`.
+                // A string literal is plain text: `${{ '${{' }}` is the way to write `${{`.
                 Ok(expr) => pieces.push(match expr.tree().map(|tree| &tree.kind) {
                     Some(ExprKind::Literal(Value::String(text))) => Piece::Text(Arc::clone(text)),
                     _ => Piece::Expression(expr),
                 }),
                 Err(error) => self.expression_error(node, (count, true), expression, &error, availability),
             }
-            // `{0}` in the text, and the expression after a comma.
+            // Each expression adds `{0}` to the text, and itself after a comma.
             joined += format!("{{{count}}}, ").len() + units(expression.trim());
             count += 1;
             rest = &inside[end + 2..];
@@ -144,8 +145,8 @@ impl Elaborator<'_> {
         Template { span: node.span, kind }
     }
 
-    /// Span of the `${{` number `count` (from 0) of a node. Block and quoted scalars differ from the source in
-    /// whitespace and escapes, but not in the order of their expressions.
+    /// Returns the span of the `${{` with this number (from 0) in a node. Block and quoted scalars differ from the
+    /// source in whitespace and escapes, but not in the order of their expressions.
     fn nth_expression(&self, node: &YamlNode<'_>, count: usize) -> Span {
         let (start, end) = (node.span.start as usize, (node.span.end as usize).min(self.source.text.len()));
         let written = self.source.text.get(start..end).unwrap_or_default();
@@ -165,7 +166,7 @@ impl Elaborator<'_> {
     ) {
         let base = if marked { self.nth_expression(node, count) } else { node.span };
         let mut span = base;
-        // The position within the expression is known only if the source spells it the same.
+        // The position within the expression is known only if the source spells the expression in the same way.
         let from = base.start as usize;
         let ahead = self.source.text.get(from..).unwrap_or_default();
         let trimmed = text.trim();
@@ -176,34 +177,34 @@ impl Elaborator<'_> {
                 span = self.source.span(from + place + at.start - lead, at.end - at.start);
             }
         }
-        // A message is one line, even for an expression of several lines.
+        // A message has one line, even for an expression of several lines.
         let message = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
         let hint = hints::for_expression(error, availability);
         self.report(Diagnostic { hint, ..Diagnostic::error(EXPRESSION, span, message) });
     }
 }
 
-/// What GitHub puts around text with expressions: `format('text {0}', expression)`.
+/// The code that GitHub adds around text with expressions: `format('text {0}', expression)`.
 const JOINED_FRAME: &str = "format('')";
 
-/// Length of text inside the string literal of [`JOINED_FRAME`], in which quotes and braces are doubled.
+/// Returns the length of text inside the string literal of [`JOINED_FRAME`], in which quotes and braces are doubled.
 fn joined_length(text: &str) -> usize {
     units(text) + text.matches(['\'', '{', '}']).count()
 }
 
-/// Length in UTF-16 units.
+/// Returns the length in UTF-16 units.
 fn units(text: &str) -> usize {
     text.encode_utf16().count()
 }
 
-/// The text between `${{` and `}}`, if the whole text is one expression.
+/// Returns the text between `${{` and `}}`, if the whole text is one expression.
 pub(super) fn one_expression(text: &str) -> Option<&str> {
     let rest = text.strip_prefix("${{")?;
     let inside = rest.strip_suffix("}}")?;
     (end_of_expression(rest) == Some(inside.len())).then_some(inside)
 }
 
-/// Offset of the `}}` that closes an expression; a `}}` in a string literal does not count.
+/// Returns the offset of the `}}` that closes an expression; a `}}` in a string literal does not count.
 fn end_of_expression(text: &str) -> Option<usize> {
     let mut quoted = false;
     let bytes = text.as_bytes();

@@ -1,4 +1,4 @@
-//! The functions of the language. `case` is part of the evaluator because it returns one of its arguments unchanged.
+//! The functions of the language. `case` is part of the evaluator, because it returns one of its arguments unchanged.
 
 use super::error::EvalError;
 use super::evaluate::{Evaluated, Evaluator, text_size};
@@ -115,7 +115,7 @@ impl Evaluator<'_> {
         Ok(draft.finish())
     }
 
-    /// Without arguments, the status of the scope; otherwise whether all the named jobs in `needs` succeeded.
+    /// Returns the status of the scope. With arguments, returns whether all of these jobs in `needs` succeeded.
     fn success(&mut self, jobs: &[ExprNode]) -> Evaluated<bool> {
         if jobs.is_empty() {
             return Ok(self.scope.status.success);
@@ -123,7 +123,7 @@ impl Evaluator<'_> {
         Ok(self.results(jobs)?.iter().all(|result| result == "success"))
     }
 
-    /// Without arguments, the status of the scope; otherwise whether any of the named jobs in `needs` failed.
+    /// Returns the status of the scope. With arguments, returns whether any of these jobs in `needs` failed.
     fn failure(&mut self, jobs: &[ExprNode]) -> Evaluated<bool> {
         if jobs.is_empty() {
             return Ok(self.scope.status.failure);
@@ -169,7 +169,7 @@ impl FormatItem {
     }
 }
 
-/// A string under construction, abandoned as soon as it exceeds [`MAX_MEMORY`].
+/// A string that is being built. Building stops as soon as the string exceeds [`MAX_MEMORY`].
 struct Draft<'a> {
     expression: &'a str,
     text: String,

@@ -29,9 +29,9 @@ pub enum ParseErrorKind {
     UnexpectedSymbol,
     /// The text ends where a symbol is required.
     UnexpectedEnd,
-    /// A context that the [`Vocabulary`](super::Vocabulary) does not have.
+    /// A context that is not part of the [`Vocabulary`](super::Vocabulary).
     UnrecognizedNamedValue,
-    /// A function that the [`Vocabulary`](super::Vocabulary) does not have.
+    /// A function that is not part of the [`Vocabulary`](super::Vocabulary).
     UnrecognizedFunction,
     /// A call with fewer arguments than the function requires.
     TooFewParameters,
@@ -62,13 +62,13 @@ impl ParseErrorKind {
 }
 
 impl ParseError {
-    /// The offending symbol as written; empty for an error of the whole expression.
+    /// Returns the offending symbol as written; empty for an error of the whole expression.
     #[must_use]
     pub fn symbol(&self) -> &str {
         self.at.map_or("", |at| &self.expression[at.start..at.end])
     }
 
-    /// Position of the offending symbol, in UTF-16 units from 1, as GitHub counts.
+    /// Returns the position of the offending symbol, in UTF-16 units from 1, as GitHub counts.
     #[must_use]
     pub fn position(&self) -> Option<usize> {
         self.at.map(|at| text::units(&self.expression[..at.start]) + 1)
@@ -93,13 +93,13 @@ pub enum EvalError {
     /// The values in use would exceed [`MAX_MEMORY`](super::MAX_MEMORY).
     #[error("The maximum allowed memory size was exceeded while evaluating the following expression: {0}")]
     Memory(String),
-    /// The first argument of `format` has an unmatched brace, or something other than an index in braces.
+    /// The first argument of `format` has an unmatched brace, or braces with anything but an index.
     #[error("The following format string is invalid: {0}")]
     FormatString(String),
     /// The first argument of `format` refers to an argument that is missing.
     #[error("The following format string references more arguments than were supplied: {0}")]
     FormatArguments(String),
-    /// The first argument of `format` has a specifier (`{0:x}`); GitHub supports none.
+    /// The first argument of `format` has a specifier (`{0:x}`), which GitHub does not support.
     #[error("The format specifiers '{specifiers}' are not valid for objects of type '{kind}'")]
     FormatSpecifiers {
         /// The text after the colon.
@@ -113,7 +113,7 @@ pub enum EvalError {
     /// The argument of `fromJSON` is not JSON.
     #[error("Error parsing fromJson: {0}")]
     Json(#[from] JsonError),
-    /// A value is not a mapping where one is needed; holds its kind, as [`Value::kind`](super::Value::kind).
+    /// A value must be a mapping and is not. Holds its kind, as [`Value::kind`](super::Value::kind).
     #[error("must be a mapping, not {0}")]
     NotMapping(&'static str),
     /// The files could not be hashed.

@@ -1,8 +1,8 @@
-//! Tree → value.
+//! Evaluates the tree of an expression.
 //!
-//! Operands are evaluated only when needed: `&&`, `||` and `case` stop at the operand that decides, and `format`
-//! evaluates only the arguments that its text refers to. Memory is estimated as in the runner: a value counts until the
-//! primitive computed from it is known.
+//! Operands are evaluated only when needed. `&&`, `||` and `case` stop at the operand that decides, and `format`
+//! evaluates only the arguments to which its text refers. Memory is estimated as in the runner: a value counts until
+//! the primitive computed from it is known.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -40,7 +40,8 @@ pub(super) fn trace(root: &ExprNode, text: &str, scope: &Scope<'_>) -> (Evaluate
 #[derive(Clone)]
 pub(super) struct Operand {
     pub(super) value: Value,
-    /// Whether the value is an array made by `.*`: a following property or index applies to each of its items.
+    /// Whether the value is an array that `.*` returned. A following property or index then applies to each of its
+    /// items.
     filtered: bool,
 }
 
@@ -69,7 +70,7 @@ impl<'a> Evaluator<'a> {
     pub(super) fn evaluate(&mut self, node: &ExprNode) -> Evaluated<Operand> {
         let before = self.memory;
         let result = self.compute(node).and_then(|operand| {
-            // A primitive does not keep its operands alive.
+            // A primitive does not keep its operands in memory.
             let held = if operand.value.is_primitive() { before } else { self.memory };
             self.memory = held + size(&operand);
             if self.memory > MAX_MEMORY { Err(EvalError::Memory(self.text.to_owned())) } else { Ok(operand) }
@@ -80,7 +81,7 @@ impl<'a> Evaluator<'a> {
         result
     }
 
-    /// The value of a node, without its filter flag.
+    /// Returns the value of a node, without its filter flag.
     pub(super) fn value(&mut self, node: &ExprNode) -> Evaluated<Value> {
         Ok(self.evaluate(node)?.value)
     }
@@ -146,7 +147,8 @@ fn compare(operator: Comparison, left: &Value, right: &Value) -> bool {
     }
 }
 
-/// `object[at]`; null if missing. For a filtered array, the values of the items that have `at`.
+/// Returns `object[at]`, or null if it is missing. For a filtered array, returns the values of the items that have
+/// `at`.
 fn index(object: &Operand, at: &Value) -> Operand {
     match &object.value {
         Value::Array(items) if object.filtered => {
@@ -162,14 +164,14 @@ fn item_at(value: &Value, at: &Value) -> Option<Value> {
         Value::Object(object) if at.is_primitive() => object.get(&at.to_text()).cloned(),
         Value::Array(items) => {
             let position = at.to_number().floor();
-            // The cast would turn a negative position into 0.
+            // Without this check, the cast would turn a negative position into 0.
             if position >= 0.0 { items.get(position as usize).cloned() } else { None }
         }
         _ => None,
     }
 }
 
-/// `object.*`: all values; for a filtered array, all values of all its items.
+/// Returns `object.*`, which is all values. For a filtered array, returns all values of all its items.
 fn filter(object: &Operand) -> Operand {
     let found = match &object.value {
         Value::Array(items) if object.filtered => items.iter().flat_map(values).collect(),

@@ -21,7 +21,7 @@ pub enum Function {
     StartsWith,
     /// `toJSON(value)`
     ToJson,
-    /// `always()`: true; a condition with it also holds after a failure or a cancellation.
+    /// `always()` is true. A condition that calls it also holds after a failure or a cancellation.
     Always,
     /// `cancelled()`
     Cancelled,
@@ -49,7 +49,7 @@ impl Function {
     /// Functions that only some keys of a workflow allow, as GitHub's workflow schema lists them.
     pub const EXTRA: &'static [Self] = &[Self::Always, Self::Cancelled, Self::Failure, Self::Success, Self::HashFiles];
 
-    /// The name as GitHub's documentation spells it. Function names are case-insensitive.
+    /// Returns the name as GitHub's documentation spells it. Function names are case-insensitive.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -69,19 +69,20 @@ impl Function {
         }
     }
 
-    /// The function with a name, in any case, of all functions.
+    /// Returns the function with a name, in any case.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::BUILT_IN.iter().chain(Self::EXTRA).copied().find(|function| text::equal(function.name(), name))
     }
 
-    /// Whether this is a status function: a condition that calls one gets no implicit `success()`.
+    /// Whether this is a status function. A condition that calls one gets no implicit `success()`.
     #[must_use]
     pub fn is_status(self) -> bool {
         matches!(self, Self::Always | Self::Cancelled | Self::Failure | Self::Success)
     }
 
-    /// Minimum and maximum number of arguments. `success` and `failure` accept arguments only if `jobs_named`.
+    /// Returns the minimum and maximum number of arguments. `success` and `failure` accept arguments only if
+    /// `jobs_named`.
     #[must_use]
     pub fn arity(self, jobs_named: bool) -> (usize, usize) {
         const MANY: usize = u8::MAX as usize;

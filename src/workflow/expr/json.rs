@@ -102,7 +102,7 @@ enum Fault {
     TooDeep,
     #[error("unexpected end")]
     End,
-    /// Another character, or the end of the text, in place of what is allowed.
+    /// The text ends, or has a character that is not allowed here.
     #[error("unexpected {} instead of {wanted}", .found.map_or_else(|| "end".to_owned(), |c| format!("`{c}`")))]
     Unexpected { found: Option<char>, wanted: String },
     #[error("unterminated string")]
@@ -189,7 +189,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What follows an item: a comma, or the closing bracket, which is left to be read.
+    /// Reads what follows an item: a comma, or the closing bracket, which is not consumed.
     fn comma_before(&mut self, close: char) -> Read<()> {
         self.skip_blanks()?;
         if self.take(',') || self.peek() == Some(close) {

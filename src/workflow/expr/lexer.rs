@@ -1,7 +1,7 @@
 //! Splits the text of an expression into symbols.
 //!
-//! One symbol depends on its context: a `.` starts a number where an operand is due (`1 < .5`) and is a dereference
-//! elsewhere (`github.ref`). The parser passes in which of the two applies.
+//! The meaning of a `.` depends on its context: it starts a number where an operand is expected (`1 < .5`), and is a
+//! dereference elsewhere (`github.ref`). The parser passes in whether an operand is expected.
 
 use super::node::{Comparison, Extent};
 use super::number;
@@ -50,7 +50,7 @@ impl<'a> Lexer<'a> {
         Self { text, offset: 0 }
     }
 
-    /// Returns the next symbol, or `None` at the end. `operand_due`: whether an operand may start here.
+    /// Returns the next symbol, or `None` at the end. `operand_due` tells whether an operand may start here.
     pub(super) fn next(&mut self, operand_due: bool) -> Option<Token> {
         self.skip_blanks();
         let start = self.offset;
@@ -129,7 +129,8 @@ fn word(rest: &str) -> (TokenKind, usize) {
     (if is_name(&rest[..length]) { TokenKind::Name } else { TokenKind::Invalid }, length)
 }
 
-/// Length of a symbol in bytes: its first character, then up to the first character for which `ends` holds.
+/// Returns the length of a symbol in bytes. The symbol ends before the first character, except its own first one, for
+/// which `ends` holds.
 fn symbol_length(rest: &str, ends: impl Fn(char) -> bool) -> usize {
     rest.char_indices().skip(1).find(|(_, c)| ends(*c)).map_or(rest.len(), |(at, _)| at)
 }

@@ -4,9 +4,9 @@
 //! number of times, without files, clock or environment. [`Expr::explain`] also records the value of every operand, so
 //! that a user sees why a condition was true or false. [`Expr::tree`] and [`Expr::roots`] serve static checks.
 //!
-//! The reference is the C# implementation in `actions/runner` (`src/Sdk/DTExpressions2`), which GitHub itself uses; its
-//! messages and limits are kept. Where it differs from the TypeScript package `@actions/expressions`, C# wins, with one
-//! exception: a wrong number of arguments is reported at the function's name, as in the package.
+//! The reference is the C# implementation in `actions/runner` (`src/Sdk/DTExpressions2`), which GitHub itself uses. Its
+//! messages and limits are kept. Where it differs from the TypeScript package `@actions/expressions`, this module
+//! follows C#, with one exception: like the package, it reports a wrong number of arguments at the function's name.
 
 mod call;
 mod error;
@@ -58,7 +58,7 @@ pub struct Vocabulary<'a> {
 }
 
 impl Vocabulary<'_> {
-    /// Every context and every function: only the syntax is checked.
+    /// Every context and every function, so that only the syntax is checked.
     pub const ANY: Vocabulary<'static> = Vocabulary { contexts: None, functions: Function::EXTRA, jobs_named: true };
 
     fn knows_context(&self, name: &str) -> bool {
@@ -78,13 +78,13 @@ pub struct Expr {
 
 struct Inner {
     text: String,
-    /// Length in bytes of what GitHub's rule for conditions puts in front of the written text.
+    /// Length in bytes of the text that GitHub's rule for conditions adds in front of the written text.
     prefix: usize,
     root: Option<ExprNode>,
 }
 
 impl Expr {
-    /// Parses the text between `${{` and `}}`. Text of whitespace alone is an expression with the value null.
+    /// Parses the text between `${{` and `}}`. If it is only whitespace, the value of the expression is null.
     ///
     /// # Errors
     /// Unknown names, wrong numbers of arguments, invalid symbols and exceeded limits, with GitHub's messages.
@@ -97,8 +97,8 @@ impl Expr {
     /// `success() &&` in front.
     ///
     /// # Errors
-    /// As [`Expr::parse`], with positions in `text`. A condition that exceeds a limit only because of the added
-    /// `success()` is refused too.
+    /// Like [`Expr::parse`], with positions in `text`. A condition that exceeds a limit only because of the added
+    /// `success()` is refused, too.
     pub fn condition(text: &str, vocabulary: &Vocabulary<'_>) -> Result<Self, ParseError> {
         const PREFIX: &str = "success() && (";
         let written = Self::parse(text, vocabulary)?;
@@ -112,20 +112,20 @@ impl Expr {
         Ok(Self { inner: Arc::new(Inner { text, prefix, root }) })
     }
 
-    /// The text of the expression. For a condition, this includes what GitHub adds to it.
+    /// Returns the text of the expression. For a condition, this includes what GitHub adds to it.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.inner.text
     }
 
-    /// Number of bytes at the start of [`Expr::text`] that the user did not write. Extents count from the start of the
-    /// text.
+    /// Returns the number of bytes at the start of [`Expr::text`] that the user did not write. Extents count from the
+    /// start of the text.
     #[must_use]
     pub fn prefix(&self) -> usize {
         self.inner.prefix
     }
 
-    /// The root of the tree; `None` for an empty expression.
+    /// Returns the root of the tree; `None` for an empty expression.
     #[must_use]
     pub fn tree(&self) -> Option<&ExprNode> {
         self.inner.root.as_ref()
@@ -140,7 +140,8 @@ impl Expr {
         evaluate::evaluate(self, scope)
     }
 
-    /// Computes the value and records that of every operand. The explanation is not masked: it may contain secrets.
+    /// Computes the value and records the value of every operand. The explanation is not masked, so it may contain
+    /// secrets.
     pub fn explain(&self, scope: &Scope<'_>) -> (Result<Value, EvalError>, Explanation) {
         explain::explain(self, scope)
     }
@@ -155,7 +156,7 @@ impl Expr {
         found
     }
 
-    /// The contexts that the expression reads, each with the path read from it, in written order.
+    /// Returns the contexts that the expression reads, each with the path read from it, in written order.
     #[must_use]
     pub fn roots(&self) -> Vec<Reference<'_>> {
         let mut found = Vec::new();

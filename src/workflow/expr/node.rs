@@ -14,7 +14,7 @@ pub struct Extent {
 
 /// A node of the syntax tree.
 ///
-/// Parentheses have no node; they show only in the extents of the nodes around them. A tree is never deeper than
+/// Parentheses have no node; they only affect the extents of the nodes around them. A tree is never deeper than
 /// [`MAX_DEPTH`](super::MAX_DEPTH), so recursion over it is safe.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ExprNode {
@@ -70,7 +70,7 @@ pub enum ExprKind {
         /// Right operand.
         right: Box<ExprNode>,
     },
-    /// `a && b && …` or `a || b || …`: the first operand that decides, else the last.
+    /// `a && b && …` or `a || b || …`. Its value is the first operand that decides, or the last operand.
     Logical {
         /// The operator.
         operator: Logical,
@@ -106,7 +106,7 @@ pub enum Comparison {
 }
 
 impl Comparison {
-    /// The operator as written.
+    /// Returns the operator as written.
     #[must_use]
     pub fn symbol(self) -> &'static str {
         match self {
@@ -130,7 +130,7 @@ pub enum Logical {
 }
 
 impl ExprNode {
-    /// The operands in written order.
+    /// Returns the operands in written order.
     #[must_use]
     pub fn children(&self) -> Vec<&Self> {
         match &self.kind {
@@ -183,14 +183,14 @@ impl<'a> Reference<'a> {
         matches!(self.path.first(), Some(PathKey::Name(first, _)) if first.eq_ignore_ascii_case(name))
     }
 
-    /// The computed indexes of the path.
+    /// Returns the computed indexes of the path.
     pub fn computed(&self) -> impl Iterator<Item = &'a ExprNode> {
         self.path.iter().filter_map(|key| if let PathKey::Computed(index) = key { Some(*index) } else { None })
     }
 }
 
 impl ExprNode {
-    /// The context and path that this node reads, if it is a context or a chain of keys on one.
+    /// Returns the context and path that this node reads, if it is a context or a chain of keys on one.
     #[must_use]
     pub fn reference(&self) -> Option<Reference<'_>> {
         let (object, key) = match &self.kind {

@@ -1,12 +1,12 @@
 //! Conversion between numbers and text.
 //!
-//! GitHub has doubles only. Parsing follows JavaScript's `Number()`; formatting follows .NET's `G15`: at most 15
+//! GitHub has only doubles. Parsing follows JavaScript's `Number()`; formatting follows .NET's `G15`: at most 15
 //! significant digits, and an exponent of at least two digits for magnitudes from 1e15 on and below 1e-4.
 
 /// Parses a number. Whitespace around it is ignored; empty text is 0; text that is not a number is NaN.
 ///
-/// Besides decimal numbers there are `0x` and `0o` numbers, without sign and of 32 bits. They are two's complement
-/// (`0xFFFFFFFF` is -1), as GitHub parses them as `Int32`; longer ones are NaN.
+/// `0x` and `0o` numbers have no sign and 32 bits. They are two's complement (`0xFFFFFFFF` is -1), because GitHub
+/// parses them as `Int32`; longer ones are NaN.
 pub(super) fn parse(text: &str) -> f64 {
     let text = text.trim();
     if let Some(digits) = text.strip_prefix("0x") {

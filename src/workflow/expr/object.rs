@@ -34,7 +34,7 @@ impl Object {
         self.entries.entry(key).or_insert_with(|| (name, Value::Null)).1 = value;
     }
 
-    /// The value under a name.
+    /// Returns the value under a name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {
         let entry =
@@ -42,12 +42,12 @@ impl Object {
         entry.map(|(_, value)| value)
     }
 
-    /// Names and values in order.
+    /// Returns the names and values in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> {
         self.entries.values().map(|(name, value)| (name.as_str(), value))
     }
 
-    /// Number of names.
+    /// Returns the number of names.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -60,7 +60,7 @@ impl Object {
     }
 }
 
-/// Two objects are equal if they have the same names, under their own rule for case, with equal values in any order.
+/// Two objects are equal if they have the same names, compared by their rule for case, with equal values in any order.
 impl PartialEq for Object {
     fn eq(&self, other: &Self) -> bool {
         self.len() == other.len() && self.iter().all(|(name, value)| other.get(name) == Some(value))

@@ -1,8 +1,8 @@
-//! Text → tree, by operator precedence over explicit stacks.
+//! Parses the text of an expression into a tree, by operator precedence with explicit stacks.
 //!
-//! Parsing takes linear time and constant space on the call stack, whatever the text. GitHub limits the depth of the
-//! tree, where parentheses do not count and a chain of `&&` or `||` is one level; the limit is checked as nodes are
-//! made, so no tree is ever deeper.
+//! Parsing takes linear time and constant space on the call stack for any text. GitHub limits the depth of the tree, in
+//! which parentheses do not count and a chain of `&&` or `||` is one level. The limit is checked when a node is
+//! created, so no tree is ever deeper.
 
 use super::error::{ParseError, ParseErrorKind};
 use super::functions::Function;
@@ -36,9 +36,9 @@ struct Operand {
     node: ExprNode,
     /// Depth of the tree in nodes; 1 for a leaf.
     depth: usize,
-    /// The node's extent with the parentheses around it.
+    /// The extent of the node including the parentheses around it.
     outer: Extent,
-    /// Whether `.` and `[` may follow: not after a bare literal, `!x` or a comparison.
+    /// Whether `.` and `[` may follow. They may not follow a bare literal, `!x` or a comparison.
     dereferences: bool,
 }
 
@@ -93,7 +93,7 @@ impl Parser<'_> {
         Ok(self.operands.pop().map(|operand| operand.node))
     }
 
-    /// Consumes a symbol where an operand is due. Returns whether an operand is still due.
+    /// Consumes a symbol where an operand is expected. Returns whether an operand is still expected.
     fn operand(&mut self, token: Token) -> ParseResult<bool> {
         let extent = token.extent;
         match token.kind {
@@ -113,7 +113,7 @@ impl Parser<'_> {
         Ok(false)
     }
 
-    /// Consumes a name where an operand is due: a literal, a context or the start of a call.
+    /// Consumes a name where an operand is expected: a literal, a context or the start of a call.
     fn word(&mut self, extent: Extent) -> ParseResult<bool> {
         let word = &self.text[extent.start..extent.end];
         let literal = match word {
@@ -156,7 +156,7 @@ impl Parser<'_> {
         Ok(true)
     }
 
-    /// Consumes a symbol after an operand. Returns whether another operand is due.
+    /// Consumes a symbol after an operand. Returns whether another operand is expected.
     fn after_operand(&mut self, token: &Token) -> ParseResult<bool> {
         let operator = match token.kind {
             TokenKind::And => Operator::Logical(Logical::And),
@@ -235,7 +235,7 @@ impl Parser<'_> {
         self.push(ExprKind::Call { function, name, arguments }, extent, depth, true)
     }
 
-    /// Parses what follows a `.`: the name of a property or `*`.
+    /// Parses the text after a `.`: the name of a property or `*`.
     fn property(&mut self) -> ParseResult<()> {
         let Some(token) = self.read(false) else {
             return Err(self.error(ParseErrorKind::UnexpectedEnd, self.last));
@@ -259,7 +259,7 @@ impl Parser<'_> {
         self.push(ExprKind::Filter { object: Box::new(object.node) }, extent, 1 + object.depth, true)
     }
 
-    /// Parses what follows a `[`: `*]` or an operand. Returns whether an operand is due.
+    /// Parses the text after a `[`: `*]` or an operand. Returns whether an operand is expected.
     fn index(&mut self) -> ParseResult<bool> {
         let mut after = self.lexer.clone();
         if !matches!(after.next(true), Some(Token { kind: TokenKind::Star, .. })) {
@@ -353,8 +353,8 @@ impl Parser<'_> {
     }
 }
 
-/// The operands that `operand` adds to a chain of `operator`, and the depth of that chain. A chain of the same operator
-/// is flattened.
+/// Returns the operands that `operand` adds to a chain of `operator`, and the depth of that chain. If `operand` is
+/// itself a chain of the same operator, it is flattened.
 fn chain(operator: Logical, operand: Operand) -> (Vec<ExprNode>, usize) {
     match operand.node.kind {
         ExprKind::Logical { operator: inner, operands } if inner == operator => (operands, operand.depth),

@@ -34,13 +34,13 @@ impl Contexts {
         Arc::make_mut(&mut self.by_name).insert(name, value);
     }
 
-    /// The context with a name, in any case.
+    /// Returns the context with a name, in any case.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.by_name.get(name)
     }
 
-    /// Names and values in order.
+    /// Returns the names and values in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> {
         self.by_name.iter()
     }
@@ -55,22 +55,22 @@ impl<N: Into<String>> FromIterator<(N, Value)> for Contexts {
 /// Results of `success()`, `failure()` and `cancelled()`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Status {
-    /// No earlier step or needed job has failed or was cancelled.
+    /// Whether no earlier step or needed job has failed or was cancelled.
     pub success: bool,
-    /// An earlier step or needed job has failed.
+    /// Whether an earlier step or needed job has failed.
     pub failure: bool,
-    /// The run is being cancelled.
+    /// Whether the run is being cancelled.
     pub cancelled: bool,
 }
 
 impl Default for Status {
-    /// The status before the first failure.
+    /// Returns the status before the first failure.
     fn default() -> Self {
         Self { success: true, failure: false, cancelled: false }
     }
 }
 
-/// Why files cannot be hashed: a message of one line.
+/// Why files cannot be hashed, as a message in one line.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct HashFilesError(pub String);

@@ -1,7 +1,8 @@
-//! Case-insensitive comparison of text, character by character, as .NET's `OrdinalIgnoreCase`.
+//! Case-insensitive comparison of text, character by character, like .NET's `OrdinalIgnoreCase`.
 //!
-//! Every character is folded to upper case. A character whose upper case has several letters (`ß`) is unchanged, and so
-//! is a character outside ASCII whose upper case is an ASCII letter (`ı`, `ſ`): it never equals an ASCII letter.
+//! Every character is folded to upper case. Two kinds of characters are unchanged: those whose upper case has several
+//! letters (`ß`), and those outside ASCII whose upper case is an ASCII letter (`ı`, `ſ`). So they never equal an ASCII
+//! letter.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -19,13 +20,13 @@ pub(super) fn equal(left: &str, right: &str) -> bool {
     left.chars().map(upper_case).eq(right.chars().map(upper_case))
 }
 
-/// Compares two texts without regard to case, by the UTF-16 units of their upper case: `_` follows `Z`, and an emoji
+/// Compares two texts without regard to case, by the UTF-16 units of their upper case. So `_` follows `Z`, and an emoji
 /// comes before U+FFFD, as on GitHub.
 pub(super) fn compare(left: &str, right: &str) -> Ordering {
     fold(left).encode_utf16().cmp(fold(right).encode_utf16())
 }
 
-/// Number of UTF-16 units of a text: the unit in which GitHub counts lengths, positions and memory.
+/// Returns the number of UTF-16 units of a text, the unit in which GitHub counts lengths, positions and memory.
 pub(super) fn units(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { text.encode_utf16().count() }
 }

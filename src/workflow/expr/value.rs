@@ -16,7 +16,7 @@ pub enum Value {
     Null,
     /// A boolean.
     Bool(bool),
-    /// A number; the language has doubles only.
+    /// A number; the language has only doubles.
     Number(f64),
     /// A string.
     String(Arc<str>),
@@ -63,7 +63,7 @@ impl Value {
         !matches!(self, Self::Array(_) | Self::Object(_))
     }
 
-    /// Whether a condition with this value holds. Falsy are null, false, 0, NaN and the empty string.
+    /// Whether a condition with this value holds. Null, false, 0, NaN and the empty string are falsy.
     #[must_use]
     pub fn is_truthy(&self) -> bool {
         match self {
@@ -75,7 +75,7 @@ impl Value {
         }
     }
 
-    /// The names of an object and its values as text, as in `env`; empty for other values.
+    /// Returns the names of an object and its values as text, as in `env`; empty for other values.
     #[must_use]
     pub fn texts(&self) -> Vec<(String, String)> {
         match self {
@@ -110,7 +110,7 @@ impl Value {
         }
     }
 
-    /// The property of an object; `None` for other values.
+    /// Returns the property of an object; `None` for other values.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Self> {
         match self {
@@ -119,7 +119,8 @@ impl Value {
         }
     }
 
-    /// The language's `==`: strings without regard to case, arrays and objects by identity, everything else as numbers.
+    /// Compares like the language's `==`: strings without regard to case, arrays and objects by identity, and
+    /// everything else as numbers.
     #[must_use]
     pub fn loosely_equals(&self, other: &Self) -> bool {
         match (self, other) {
@@ -131,8 +132,8 @@ impl Value {
         }
     }
 
-    /// The order of the language's `<` and `>`: strings without regard to case, everything else as numbers. `None` for
-    /// two nulls and if a number is NaN.
+    /// Compares like the language's `<` and `>`: strings without regard to case, and everything else as numbers. `None`
+    /// for two nulls, and if a number is NaN.
     #[must_use]
     pub fn loosely_compares(&self, other: &Self) -> Option<Ordering> {
         match (self, other) {
@@ -142,8 +143,8 @@ impl Value {
         }
     }
 
-    /// The value as a literal of the language: strings in quotes, other primitives plain, and the words `Array` and
-    /// `Object` for arrays and objects.
+    /// Returns the value as a literal of the language: strings in quotes, other primitives plain, and the words `Array`
+    /// and `Object` for arrays and objects.
     #[must_use]
     pub fn to_literal(&self) -> String {
         match self {

@@ -1,4 +1,4 @@
-//! Called workflows, read and parsed once.
+//! Called workflows, each read and parsed only once.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -30,7 +30,7 @@ impl<'f> Callees<'f> {
         Self { files, called: RefCell::default() }
     }
 
-    /// The workflow named by the `uses` of a job; `None` if it is not available.
+    /// Returns the workflow named by the `uses` of a job; `None` if it is not available.
     pub(super) fn workflow(&self, uses: &str) -> Option<Rc<Callee>> {
         let known = self.called.borrow().get(uses).cloned();
         known.unwrap_or_else(|| {
@@ -48,7 +48,7 @@ impl<'f> Callees<'f> {
         })
     }
 
-    /// Default permissions of the token, if known.
+    /// Returns the default permissions of the token, if known.
     pub(super) fn policy(&self) -> Option<Policy> {
         self.files.policy()
     }

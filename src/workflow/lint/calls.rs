@@ -29,7 +29,7 @@ pub(super) fn names(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Checks calls of workflows: existence, errors of the file, inputs and secrets.
+/// Checks calls of workflows: that the file exists, its errors, the inputs and the secrets.
 pub(super) fn workflows(workflow: &Workflow, callees: &Callees<'_>, found: &mut Vec<Diagnostic>) {
     for (uses, with, secrets) in calls(workflow) {
         let Some(called) = callees.workflow(&uses.value) else {
@@ -66,7 +66,7 @@ fn inputs(
         };
         let (wanted, given) = (typed::of_input(&input.kind), types::of_template(value, &|_| Type::Any));
         let fits = match &wanted {
-            // Numbers and booleans are accepted for a string.
+            // A string accepts numbers and booleans, too.
             Type::Text => given != Type::Null && !given.is_collection(),
             wanted => given == Type::Any || given == *wanted,
         };
@@ -108,7 +108,7 @@ fn passed(uses: &Spanned<String>, secrets: &CallSecrets, interface: &Trigger, fo
     }
 }
 
-/// Checks the inputs of actions in this repository. These are warnings: GitHub runs an action with any inputs.
+/// Checks the inputs of actions in this repository. Faults are warnings, because GitHub runs an action with any inputs.
 pub(super) fn actions(workflow: &Workflow, callees: &Callees<'_>, found: &mut Vec<Diagnostic>) {
     let files = callees.files;
     for step in steps(workflow) {
@@ -156,7 +156,7 @@ pub(super) fn actions(workflow: &Workflow, callees: &Callees<'_>, found: &mut Ve
         for (name, _) in with {
             match action.inputs.iter().find(|input| same(&input.name, name)) {
                 Some(input) => {
-                    // The caller has no choice about a required input.
+                    // The caller cannot omit a required input.
                     let needed = input.required && input.default.is_none();
                     if let Some(instead) = input.deprecation.as_ref().filter(|_| !needed) {
                         let instead = instead.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -184,7 +184,7 @@ pub(super) fn actions(workflow: &Workflow, callees: &Callees<'_>, found: &mut Ve
     }
 }
 
-/// Messages and hints about files of an action that do not exist, and about conditions without a script.
+/// Returns messages and hints about files of an action that do not exist, and about conditions without a script.
 fn broken_files(runs: &ActionRuns, is_there: &dyn Fn(&str) -> bool) -> Vec<(String, String)> {
     let mut found = Vec::new();
     if let ActionRuns::Docker { image, .. } = runs
@@ -217,7 +217,7 @@ fn broken_files(runs: &ActionRuns, is_there: &dyn Fn(&str) -> bool) -> Vec<(Stri
 
 /// Reports undefined outputs of needed jobs that call a workflow.
 pub(super) fn outputs(workflow: &Workflow, callees: &Callees<'_>, found: &mut Vec<Diagnostic>) {
-    // Computed once per job: many expressions may read the same job.
+    // The outputs are computed once per job, because many expressions may read the same job.
     let called: Vec<_> = workflow.jobs.iter().map(|job| (&job.id, called_outputs(job, callees))).collect();
     let outputs = |needed: &JobDefinition| called.iter().find(|(id, _)| **id == needed.id)?.1.clone();
     for job in &workflow.jobs {
@@ -225,7 +225,7 @@ pub(super) fn outputs(workflow: &Workflow, callees: &Callees<'_>, found: &mut Ve
     }
 }
 
-/// Outputs of a job that calls an available workflow; `None` for other jobs.
+/// Returns the outputs of a job that calls an available workflow; `None` for other jobs.
 fn called_outputs(job: &JobDefinition, callees: &Callees<'_>) -> Option<Vec<String>> {
     let JobBody::Call { uses, .. } = &job.body else { return None };
     let called = callees.workflow(&uses.value)?;
@@ -245,7 +245,8 @@ fn calls(workflow: &Workflow) -> impl Iterator<Item = Call<'_>> {
     })
 }
 
-/// Reports the errors of a file where the file is used: as errors if it is `broken`, that is, cannot be used at all.
+/// Reports the errors of a file at the place where the file is used. They are errors there if `broken` is set, that is,
+/// if the file cannot be used at all.
 fn report_file_errors(
     rule: &'static str,
     uses: &Spanned<String>,

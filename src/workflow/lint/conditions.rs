@@ -52,7 +52,7 @@ fn has_literal_text(text: &str) -> bool {
     !rest.is_empty()
 }
 
-/// The value of a condition that is the same in every run; `None` if it varies.
+/// Returns the value of a condition that is the same in every run; `None` if it varies.
 fn constant(text: &str) -> Option<bool> {
     let expr = Expr::parse(text, &Vocabulary::ANY).ok()?;
     expr.tree()?;

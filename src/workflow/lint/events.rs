@@ -49,7 +49,7 @@ pub(super) fn check(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Areas of the IANA time zone database. Names without an area (`UTC`, `Japan`) also start with a capital.
+/// Areas of the IANA time zone database. Names without an area (`UTC`, `Japan`) also start with a capital letter.
 const AREAS: &[&str] = &[
     "Africa",
     "America",

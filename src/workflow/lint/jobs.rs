@@ -26,7 +26,7 @@ pub(super) fn credentials(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Reports jobs that have nothing to do. GitHub's schema allows them, and GitHub refuses to run the workflow.
+/// Reports jobs that have nothing to do. GitHub's schema allows them, but GitHub refuses to run the workflow.
 pub(super) fn without_steps(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     for job in &workflow.jobs {
         if matches!(&job.body, JobBody::Steps(steps) if steps.steps.is_empty()) {
@@ -70,7 +70,7 @@ pub(super) fn matrices(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
             mixed_types(&key, values, found);
             let mut seen = HashSet::new();
             for value in items(Some(values)) {
-                // The kind is part of the key: `true` and `'true'` are different values.
+                // The kind is part of the key, because `true` and `'true'` are different values.
                 let literal = value.literal().map(|text| (text, std::mem::discriminant(&value.kind)));
                 if let Some((text, _)) = literal.filter(|literal| !seen.insert(*literal)) {
                     let first = text.lines().find(|line| !line.is_empty()).unwrap_or_default();
@@ -125,7 +125,7 @@ fn items(sequence: Option<&Template>) -> impl Iterator<Item = &Template> {
     items.iter()
 }
 
-/// The values of a matrix key, from its list and from `include`.
+/// Returns the values of a matrix key, from its list and from `include`.
 pub(super) fn values_of<'t>(matrix: &'t Template, key: &str) -> Vec<&'t Template> {
     let vector = if matches!(key, "include" | "exclude") { None } else { get(matrix, key) };
     let included = items(get(matrix, "include")).filter_map(|item| get(item, key));
@@ -188,7 +188,7 @@ pub(super) fn labels(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// The values of the matrix keys that are labels of a job as they are.
+/// Returns the values of the matrix keys that a job uses as labels without change.
 fn from_matrix<'w>(job: &'w JobDefinition, runs_on: &'w Template) -> Vec<&'w Template> {
     let Some(matrix) = job.strategy.as_ref().and_then(Strategy::matrix) else { return Vec::new() };
     let labels = match get(runs_on, "labels").unwrap_or(runs_on) {
@@ -207,7 +207,8 @@ fn from_matrix<'w>(job: &'w JobDefinition, runs_on: &'w Template) -> Vec<&'w Tem
     keys.flat_map(|key| values_of(matrix, &key)).collect()
 }
 
-/// Reports a label that looks like a GitHub-hosted runner but does not exist. Returns the operating system that it names.
+/// Reports a label that looks like a GitHub-hosted runner but does not exist. Returns the operating system that it
+/// names.
 fn hosted(label: &Template, found: &mut Vec<Diagnostic>) -> Option<&'static str> {
     let (family, version) = label.literal()?.split_once('-')?;
     let (family, versions) = HOSTED.iter().find(|(name, _)| name.eq_ignore_ascii_case(family))?;

@@ -1,4 +1,4 @@
-//! Action manifests: what the runner accepts, but is most likely a mistake.
+//! Action manifests: likely mistakes that the runner accepts.
 
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ pub fn check(source: &Arc<Source>) -> Vec<Diagnostic> {
     found
 }
 
-/// `using` of an action for a version of Node.js that GitHub's runner no longer has.
+/// Returns `using` of an action for a version of Node.js that GitHub's runner no longer has.
 pub(super) fn old_node(runs: &ActionRuns) -> Option<&Spanned<String>> {
     match runs {
         ActionRuns::JavaScript { using, .. } => {

@@ -1,7 +1,7 @@
 //! Lint: rules that find likely mistakes in workflows that GitHub accepts.
 //!
-//! Errors that GitHub rejects are found while a file is parsed. [`RULES`] has an entry for them as well, so that
-//! `--explain` knows the name in every diagnostic.
+//! Errors for which GitHub rejects a file are found while the file is parsed. [`RULES`] has an entry for each of them
+//! as well, so that `--explain` knows the name in every diagnostic.
 
 mod callees;
 mod calls;
@@ -34,7 +34,7 @@ pub struct Rule {
     pub summary: &'static str,
     /// Why it matters and what to write instead.
     pub help: &'static str,
-    /// Checks the workflow alone. `None` if only the parser reports under this name.
+    /// Checks the workflow alone. `None` if only the parser reports errors under this name.
     check: Option<Check>,
     /// Checks the workflow against other files of the repository.
     look_up: Option<LookUp>,
@@ -53,12 +53,13 @@ pub trait Files {
         true
     }
 
-    /// Text of a workflow in another repository by the `uses` of a job; `None` if it is not available.
+    /// Returns the text of the workflow of another repository that the `uses` of a job names; `None` if it is not
+    /// available.
     fn called(&self, _uses: &str) -> Option<String> {
         None
     }
 
-    /// Default permissions of the token, if known.
+    /// Returns the default permissions of the token, if known.
     fn policy(&self) -> Option<Policy> {
         None
     }
@@ -279,7 +280,7 @@ pub fn check(workflow: &Workflow, files: Option<&dyn Files>) -> Vec<Diagnostic> 
     found
 }
 
-/// The jobs that run steps, as opposed to calling a workflow.
+/// Returns the jobs that run steps, as opposed to calling a workflow.
 fn jobs_with_steps(workflow: &Workflow) -> impl Iterator<Item = &StepsJob> {
     workflow.jobs.iter().filter_map(|job| match &job.body {
         JobBody::Steps(body) => Some(&**body),
@@ -287,7 +288,7 @@ fn jobs_with_steps(workflow: &Workflow) -> impl Iterator<Item = &StepsJob> {
     })
 }
 
-/// All steps, including those inside `parallel`.
+/// Returns all steps, including those inside `parallel`.
 fn steps(workflow: &Workflow) -> impl Iterator<Item = &StepDefinition> {
     let mut found = Vec::new();
     jobs_with_steps(workflow).for_each(|job| add_steps(&job.steps, &mut found));
@@ -303,20 +304,20 @@ fn add_steps<'s>(steps: &'s [StepDefinition], found: &mut Vec<&'s StepDefinition
     }
 }
 
-/// Span of the first occurrence of `text` in the source within `span`; `span` itself if the source spells it
-/// differently.
+/// Returns the span of the first occurrence of `text` in the source within `span`, or `span` itself if the source
+/// spells the text differently.
 fn span_of(source: &Source, span: Span, text: &str) -> Span {
     let whole = source.text.get(span.start as usize..(span.end as usize).min(source.text.len())).unwrap_or_default();
     whole.find(text).map_or(span, |at| source.span(span.start as usize + at, text.len()))
 }
 
-/// All expressions of a job.
+/// Returns all expressions of a job.
 #[must_use]
 pub fn expressions(job: &super::syntax::JobDefinition) -> Vec<&super::expr::Expr> {
     references::of_job(job).into_iter().map(|(expr, _)| expr).collect()
 }
 
-/// Every expression of a workflow outside its jobs and events.
+/// Returns every expression of a workflow outside its jobs and events.
 #[must_use]
 pub fn outer_expressions(workflow: &Workflow) -> Vec<&super::expr::Expr> {
     references::of_workflow(workflow).into_iter().map(|(expr, _)| expr).collect()
@@ -328,7 +329,8 @@ mod tests {
     use crate::workflow::parse;
     use crate::workflow::source::Source;
 
-    /// Rule and line of each diagnostic, sorted by line. Most jobs of the tests have no steps, which is not reported here.
+    /// Returns rule and line of each diagnostic, sorted by line. Most jobs of the tests have no steps; that is not
+    /// reported here.
     fn found(text: &str) -> Vec<(&'static str, u32)> {
         all(text).into_iter().filter(|(rule, _)| *rule != "job-steps").collect()
     }

@@ -55,12 +55,12 @@ fn check_shell(shell: &Template, system: Option<&str>, found: &mut Vec<Diagnosti
     }
 }
 
-/// Whether an operating system does not have a shell that runners know by name.
+/// Whether an operating system lacks a shell that runners know by name.
 fn is_missing(shell: &str, system: &str) -> bool {
     if system == "windows" { shell == "sh" } else { WINDOWS_SHELLS.contains(&shell) }
 }
 
-/// Operating system of a job, if its labels name one.
+/// Returns the operating system of a job, if its labels name one.
 fn system(job: &StepsJob) -> Option<&'static str> {
     let labels = match &job.runs_on.kind {
         TemplateKind::Sequence(labels) => labels.as_slice(),

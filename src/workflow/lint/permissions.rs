@@ -1,7 +1,7 @@
 //! Permissions and nesting of called workflows.
 //!
-//! From GitHub's page on reusing workflows: permissions can be kept or reduced from caller to called workflow, and both
-//! the nesting depth and the number of called workflows are limited.
+//! GitHub's page on reusing workflows has these rules: a called workflow can have the permissions of its caller or
+//! fewer, and both the nesting depth and the number of called workflows are limited.
 
 use std::collections::HashSet;
 
@@ -47,7 +47,7 @@ impl Access {
 struct Grant(Vec<Access>);
 
 impl Grant {
-    /// The highest access of every scope, limited to `most`.
+    /// Returns the highest access of every scope, limited to `most`.
     fn all(most: Access) -> Self {
         let highest = |field: &Field| {
             let Shape::Word { allowed, .. } = field.schema.shape else { return Access::None };
@@ -67,7 +67,7 @@ impl Grant {
         Self(wanted.0.into_iter().zip(possible.0).map(|(wanted, possible)| wanted.min(possible)).collect())
     }
 
-    /// The written permissions; scopes that are not listed have no access. `None` for an invalid value.
+    /// Returns the written permissions; scopes that are not listed have no access. `None` for an invalid value.
     fn written(permissions: &Template) -> Option<Self> {
         match (&permissions.kind, permissions.literal()) {
             (TemplateKind::Mapping(_), _) => {
@@ -83,7 +83,8 @@ impl Grant {
         }
     }
 
-    /// The scopes in which `self` exceeds `given`: the wanted and the given permissions of these scopes as text.
+    /// Returns the permissions in which `self` exceeds `given`, as text: those of `self`, then those of `given`. `None`
+    /// if there are none.
     fn beyond(&self, given: &Self) -> Option<(String, String)> {
         let beyond = SCOPES.iter().zip(self.0.iter().zip(&given.0)).filter(|(_, (wanted, given))| wanted > given);
         let (wanted, given): (Vec<_>, Vec<_>) = beyond

@@ -12,13 +12,13 @@ use crate::workflow::syntax::{
 };
 use crate::workflow::template::{Piece, Template, TemplateKind};
 
-/// Secrets that GitHub provides by itself.
+/// Secrets that GitHub always provides.
 const PREDEFINED_SECRETS: &[&str] = &["GITHUB_TOKEN", "ACTIONS_RUNNER_DEBUG", "ACTIONS_STEP_DEBUG"];
 
 /// An expression and the span of the value that contains it.
 pub(super) type SpannedExpr<'w> = (&'w Expr, Span);
 
-/// Reports names that the file does not define: their value is empty on GitHub.
+/// Reports names that the file does not define. Their value is empty on GitHub.
 pub(super) fn check(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     let mut everywhere = of_workflow(workflow);
     let mut results = Vec::new();
@@ -78,7 +78,7 @@ pub(super) fn calls(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// The numbers of `{0}`, `{1}`, … in a format string; `{{` is a literal brace.
+/// Returns the numbers of `{0}`, `{1}`, … in a format string; `{{` is a literal brace.
 fn placeholders(text: &str) -> Vec<usize> {
     let plain = text.replace("{{", "").replace("}}", "");
     let inside = plain.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
@@ -154,7 +154,7 @@ fn output(
     }
 }
 
-/// Outputs of a job with steps; `None` for a job that calls a workflow, whose outputs are in another file.
+/// Returns the outputs of a job with steps; `None` for a job that calls a workflow, whose outputs are in another file.
 fn own_outputs(job: &JobDefinition) -> Option<Vec<String>> {
     match &job.body {
         JobBody::Steps(body) => Some(body.outputs.iter().map(|(name, _)| name.value.clone()).collect()),
@@ -227,7 +227,7 @@ fn earlier_steps<'w>(
 ) {
     for step in steps {
         if let StepAction::Steer(Steering::Parallel(inner)) = &step.action {
-            // They run at once, so none sees another. The group waits for all of them.
+            // The steps run at the same time, so none of them sees another. The group waits for all of them.
             for one in inner {
                 step_reads(workflow, one, all, earlier, found);
             }
@@ -275,7 +275,7 @@ fn may_have(strategy: Option<&Strategy>, key: &str) -> bool {
     }
 }
 
-/// Name of the context in lower case, and the first name read from it.
+/// Returns the name of the context in lower case, and the first name read from it.
 fn first<'r>(reference: &'r Reference<'_>) -> Option<(&'static str, &'r str)> {
     const CONTEXTS: &[&str] = &["inputs", "secrets", "jobs", "needs", "steps", "matrix"];
     let context = CONTEXTS.iter().find(|name| name.eq_ignore_ascii_case(&reference.context.text))?;
@@ -321,7 +321,7 @@ fn for_each<'e>(expressions: &[SpannedExpr<'e>], mut visit: impl FnMut(&'e Expr,
     }
 }
 
-/// All expressions outside jobs and events.
+/// Returns all expressions outside jobs and events.
 pub(super) fn of_workflow(workflow: &Workflow) -> Vec<SpannedExpr<'_>> {
     let mut found = Vec::new();
     workflow.run_name.iter().chain(&workflow.env).for_each(|template| collect(template, &mut found));
@@ -333,7 +333,7 @@ fn concurrency<'w>(concurrency: &'w Concurrency, found: &mut Vec<SpannedExpr<'w>
     concurrency.values().for_each(|value| collect(value, found));
 }
 
-/// All expressions of a job.
+/// Returns all expressions of a job.
 pub(super) fn of_job(job: &JobDefinition) -> Vec<SpannedExpr<'_>> {
     let mut found = Vec::new();
     job.name.iter().for_each(|name| collect(name, &mut found));

@@ -1,4 +1,4 @@
-//! Contents of scripts.
+//! Lint rules for the contents of scripts.
 
 use super::references::collect;
 use super::{span_of, steps};
@@ -75,7 +75,7 @@ pub(super) fn deprecated_commands(workflow: &Workflow, found: &mut Vec<Diagnosti
     }
 }
 
-/// The script of a step: that of `run`, or of `actions/github-script`.
+/// Returns the script of a step: that of `run`, or that of `actions/github-script`.
 fn script(step: &StepDefinition) -> Option<&Template> {
     match &step.action {
         StepAction::Run { script, .. } => Some(script),
@@ -98,7 +98,8 @@ fn texts(template: &Template) -> impl Iterator<Item = &str> {
     template.literal().into_iter().chain(between)
 }
 
-/// Collects the untrusted references whose text can be part of the value. A boolean result does not contain it.
+/// Collects the untrusted references whose text can become part of the value. A boolean result does not contain any
+/// text.
 fn reaching<'e>(node: &'e ExprNode, found: &mut Vec<Reference<'e>>) {
     match &node.kind {
         ExprKind::Compare { .. } | ExprKind::Not(_) => return,

@@ -71,7 +71,7 @@ impl ContextTypes {
         let mut github: Vec<_> = GITHUB.iter().map(|name| ((*name).to_owned(), Type::Text)).collect();
         github.push(("ref_protected".to_owned(), Type::Any));
         let form = workflow.triggers.iter().find(|trigger| trigger.event.value == "workflow_dispatch");
-        // In the payload, inputs of `workflow_dispatch` are strings whatever their type.
+        // In the payload, inputs of `workflow_dispatch` are strings, whatever their type.
         let answers = form.map_or(Type::Any, |form| {
             Type::object(form.inputs.iter().map(|input| (input.name.value.as_str(), Type::Text)))
         });
@@ -83,7 +83,7 @@ impl ContextTypes {
         }
     }
 
-    /// Type of a context, in a job whose matrix has the type `matrix`.
+    /// Returns the type of a context, in a job whose matrix has the type `matrix`.
     fn context(&self, name: &str, matrix: &Type) -> Type {
         match name.to_ascii_lowercase().as_str() {
             "github" => self.github.clone(),
@@ -128,7 +128,7 @@ fn inputs<'i>(inputs: impl Iterator<Item = &'i super::super::syntax::InputDefini
     Type::Object(named, Some(Box::new(Type::Any)))
 }
 
-/// Type of an input.
+/// Returns the type of an input.
 pub(super) fn of_input(kind: &InputKind) -> Type {
     match kind {
         InputKind::Boolean => Type::Bool,
@@ -137,7 +137,7 @@ pub(super) fn of_input(kind: &InputKind) -> Type {
     }
 }
 
-/// Reports expressions of a type that can never be right.
+/// Reports expressions whose type is always wrong.
 pub(super) fn check(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     let known = ContextTypes::of(workflow);
     let no_matrix = Type::of_names(Type::Any);
@@ -159,7 +159,7 @@ pub(super) fn check(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Reports an expression for a whole mapping whose value is never one. GitHub fails such a job.
+/// Reports an expression for a whole mapping whose value is never a mapping. GitHub fails such a job.
 fn must_be_mapping(key: &str, value: &Template, context: &dyn Fn(&str) -> Type, found: &mut Vec<Diagnostic>) {
     let of = of_template(value, context);
     if matches!(value.kind, TemplateKind::Expression(_)) && !matches!(of, Type::Any | Type::Object(..)) {
@@ -169,7 +169,7 @@ fn must_be_mapping(key: &str, value: &Template, context: &dyn Fn(&str) -> Type, 
     }
 }
 
-/// Type of the `matrix` context in a job.
+/// Returns the type of the `matrix` context in a job.
 fn matrix(job: &JobDefinition, context: &dyn Fn(&str) -> Type) -> Type {
     let matrix = job.strategy.as_ref().and_then(Strategy::matrix);
     let Some(matrix) = matrix.filter(|matrix| is_known(matrix)) else { return Type::of_names(Type::Any) };
@@ -211,7 +211,7 @@ fn type_errors(
     }
 }
 
-/// Span of an expression within its value.
+/// Returns the span of an expression within its value.
 fn whole(workflow: &Workflow, expr: &Expr, span: Span) -> Span {
     span_of(&workflow.source, span, expr.text().trim())
 }

@@ -1,7 +1,7 @@
 //! Type inference for expressions, from the file alone.
 //!
-//! GitHub accepts any type: a property of a string is empty, an object never equals a string. Type errors are therefore
-//! warnings, and a type that is not known for sure is [`Type::Any`], which fits everywhere.
+//! GitHub accepts any type: a property of a string is empty, and an object never equals a string. Type errors are
+//! therefore warnings, and a type that is not known for sure is [`Type::Any`], which is valid everywhere.
 
 use crate::model::nearest;
 use crate::workflow::expr::{Comparison, ExprKind, ExprNode, Extent, Function, Logical, Name, Value};
@@ -24,27 +24,27 @@ pub(super) enum Type {
 }
 
 impl Type {
-    /// An object with any names, all of the same type.
+    /// Returns an object with any names, all of the same type.
     pub(super) fn of_names(value: Self) -> Self {
         Self::Object(Vec::new(), Some(Box::new(value)))
     }
 
-    /// An object with exactly these names.
+    /// Returns an object with exactly these names.
     pub(super) fn object<'n>(names: impl IntoIterator<Item = (&'n str, Self)>) -> Self {
         Self::Object(names.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(), None)
     }
 
-    /// Type of a value that has one of two types.
+    /// Returns the type of a value that has one of two types.
     pub(super) fn or(self, other: Self) -> Self {
         if self == other { self } else { Self::Any }
     }
 
-    /// Type of a value that has one of several types; `Any` if `types` is empty.
+    /// Returns the type of a value that has one of several types; `Any` if `types` is empty.
     pub(super) fn one_of(types: impl IntoIterator<Item = Self>) -> Self {
         types.into_iter().reduce(Self::or).unwrap_or(Self::Any)
     }
 
-    /// Name for messages, with an article.
+    /// Returns the name for messages, with an article.
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Any => "anything",
@@ -128,7 +128,7 @@ impl<'t> Typing<'t> {
             ExprKind::Logical { operator, operands } => {
                 let types: Vec<_> = operands.iter().map(|operand| self.of(operand)).collect();
                 match operator {
-                    // An operand before the last is the value only if it is falsy.
+                    // An operand before the last one is the value only if it is falsy.
                     Logical::And if types.iter().any(|one| *one != Type::Bool) => Type::Any,
                     Logical::And | Logical::Or => Type::one_of(types),
                 }
@@ -187,7 +187,7 @@ impl<'t> Typing<'t> {
                 }
                 "the index of an array must be a number"
             }
-            // The index applies to each value, of any type.
+            // The index applies to each of the values, whose types are not known.
             Type::Filtered(_) => return Type::Filtered(Box::new(Type::Any)),
             Type::Any => return Type::Any,
             scalar => {
@@ -273,7 +273,7 @@ impl<'t> Typing<'t> {
     }
 }
 
-/// Type of a value of the file.
+/// Returns the type of a value of the file.
 pub(super) fn of_template(template: &Template, context: &dyn Fn(&str) -> Type) -> Type {
     match &template.kind {
         TemplateKind::Null => Type::Null,

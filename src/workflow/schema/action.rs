@@ -62,7 +62,7 @@ static RUNNER_INPUT: Schema = Schema::new(
     }),
 );
 
-/// The runner selects one of these by its keys, and looks at `using` afterwards.
+/// The runner selects one of these by its keys, and looks at `using` only afterwards.
 static RUNNER_RUNS: Schema = one_of("runs", &[&RUNNER_DOCKER, &RUNNER_JAVASCRIPT, &RUNNER_COMPOSITE]);
 
 static RUNNER_DOCKER: Schema = mapping(

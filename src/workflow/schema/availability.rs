@@ -37,7 +37,7 @@ pub static STRATEGY: Availability = contexts(&["github", "inputs", "vars", "need
 /// `if` of a job.
 pub static JOB_IF: Availability = Availability { contexts: &["github", "inputs", "vars", "needs"], functions: STATUS };
 
-/// Most of a job.
+/// Most keys of a job.
 pub static JOB: Availability = contexts(&["github", "inputs", "vars", "needs", "strategy", "matrix"]);
 
 /// `env` of a job, `secrets` of a calling job.
@@ -59,7 +59,7 @@ pub static ENVIRONMENT_URL: Availability =
 pub static JOB_OUTPUT: Availability =
     contexts(&["github", "inputs", "vars", "needs", "strategy", "matrix", "secrets", "steps", "job", "runner", "env"]);
 
-/// Most of a step.
+/// Most keys of a step.
 pub static STEP: Availability = Availability { contexts: JOB_OUTPUT.contexts, functions: &[Function::HashFiles] };
 
 /// `if` of a step.
@@ -85,7 +85,7 @@ pub static ACTION_IF: Availability = Availability {
 /// `args` and `env` of a Docker action.
 pub static ACTION_INPUTS: Availability = contexts(&["inputs"]);
 
-/// Most of a step of a composite action.
+/// Most keys of a step of a composite action.
 pub static COMPOSITE: Availability = Availability {
     contexts: &["github", "inputs", "strategy", "matrix", "steps", "job", "runner", "env"],
     functions: &[Function::HashFiles],

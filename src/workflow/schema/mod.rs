@@ -1,7 +1,7 @@
 //! The grammar of workflows and action manifests as one table.
 //!
-//! A [`Schema`] describes a value: its shape and, with [`Schema::with`], the contexts and functions that are available in
-//! expressions. Each file of this folder has one part of the table: [`workflow`] (the top level), [`events`] (`on`),
+//! A [`Schema`] describes a value: its shape and, with [`Schema::with`], the contexts and functions that are available
+//! in expressions. Each file of this folder has one part of the table: [`workflow`] (the top level), [`events`] (`on`),
 //! [`job`], [`step`] and [`action`]. Elaboration, hints about unknown keys, and lint all use this table.
 //!
 //! The table follows GitHub's documentation of the workflow syntax, of events and of the metadata syntax, and GitHub's
@@ -22,13 +22,13 @@ use availability::Availability;
 pub struct Schema {
     /// Name for messages: `job`, `step`, `services`.
     pub name: &'static str,
-    /// Contexts and functions available in this value and below. `None`: those of the enclosing value.
+    /// Contexts and functions available in this value and below; `None` for those of the enclosing value.
     pub availability: Option<&'static Availability>,
     /// Shape of the value.
     pub shape: Shape,
-    /// Whether a single expression may replace the whole value. Only mappings ever forbid it.
+    /// Whether a single expression may replace the whole value. Only mappings can forbid this.
     pub accepts_expression: bool,
-    /// A key, and those of its values that select this schema among several alternatives.
+    /// A key and the values of it that select this schema among several alternatives.
     pub selected_by: Option<(&'static str, &'static [&'static str])>,
 }
 
@@ -74,7 +74,7 @@ pub enum Shape {
 pub struct Fields {
     /// Known keys.
     pub known: &'static [Field],
-    /// Schema of all other keys. `None` if other keys are not allowed.
+    /// Schema of all other keys; `None` if other keys are not allowed.
     pub others: Option<&'static Schema>,
     /// Whether the mapping may be empty.
     pub optional: bool,
@@ -114,7 +114,7 @@ impl Schema {
         Self { selected_by: Some((key, values)), ..self }
     }
 
-    /// The alternatives of this schema, nested ones included; the schema itself if it has none.
+    /// Returns the alternatives of this schema, nested ones included; the schema itself if it has none.
     pub fn alternatives(&'static self) -> Vec<&'static Schema> {
         match self.shape {
             Shape::OneOf(schemas) => schemas.iter().flat_map(|schema| schema.alternatives()).collect(),
@@ -131,17 +131,17 @@ const fn required(name: &'static str, schema: &'static Schema) -> Field {
     Field { name, schema, required: true }
 }
 
-/// A mapping with known keys only.
+/// Returns the schema of a mapping that has only known keys.
 const fn mapping(name: &'static str, known: &'static [Field]) -> Schema {
     Schema::new(name, Shape::Mapping(Fields { known, others: None, optional: false }))
 }
 
-/// A mapping with known keys only, or an empty value.
+/// Returns the schema of a mapping that has only known keys, or of an empty value.
 const fn optional_mapping(name: &'static str, known: &'static [Field]) -> Schema {
     Schema::new(name, Shape::Mapping(Fields { known, others: None, optional: true }))
 }
 
-/// A mapping with user-defined names as keys.
+/// Returns the schema of a mapping with user-defined names as keys.
 const fn names(name: &'static str, others: &'static Schema) -> Schema {
     Schema::new(name, Shape::Mapping(Fields { known: &[], others: Some(others), optional: false }))
 }
@@ -162,7 +162,7 @@ const fn non_empty(name: &'static str) -> Schema {
     Schema::new(name, Shape::Text { empty: false, many: false })
 }
 
-/// A non-empty string, or a sequence of them.
+/// Returns the schema of a non-empty string, or of a sequence of such strings.
 const fn list(name: &'static str) -> Schema {
     Schema::new(name, Shape::Text { empty: false, many: true })
 }

@@ -38,10 +38,10 @@ pub(super) fn shift(body: &str, mut options: Options) -> Option<Shifted> {
 }
 
 /// Finds the brackets with a parser that does not check the indentation of flow collections. Its first error ends the
-/// search: the strict parser reports it.
+/// search, because the strict parser reports that error.
 fn find(body: &str, options: Options) -> Vec<usize> {
     let mut found = Vec::new();
-    // The columns of the open block collections.
+    // Columns of the open block collections.
     let mut blocks: Vec<usize> = Vec::new();
     let mut flows = 0;
     for (event, span) in Parser::new_from_str_with_options(body, options).map_while(Result::ok) {

@@ -1,4 +1,4 @@
-//! YAML as GitHub reads it: text → a tree of [`YamlNode`]s with positions.
+//! YAML as GitHub reads it: turns text into a tree of [`YamlNode`]s with positions.
 //!
 //! The parser emits events; this module builds the tree, expands aliases within a budget, limits the depth, and types
 //! plain scalars by the YAML 1.2 core schema. Errors of the text itself (tabs as indentation, unknown anchors, a second
@@ -15,12 +15,12 @@ use super::source::Span;
 
 pub use build::{Document, read};
 
-/// Maximum nesting of a document, in levels with aliases expanded. GitHub allows 50 levels of its objects; the rest
-/// leaves room for the levels around them in a file.
+/// Maximum nesting of a document, in levels with aliases expanded. GitHub allows 50 levels of its objects. The other
+/// levels are for the parts of a file around them.
 pub const MAX_DEPTH: usize = 100;
 
-/// Maximum number of nodes that all aliases of a file may add. Each alias counts the whole size of its anchor, which
-/// bounds the expansion of a small file.
+/// Maximum number of nodes that all aliases of a file may add. Each alias counts with the whole size of its anchor,
+/// which bounds the expansion of a small file.
 pub const MAX_ALIASED_NODES: usize = 20_000;
 
 /// Maximum size of a text, in bytes. GitHub already rejects workflow files of more than 512 KiB.
@@ -94,7 +94,7 @@ impl YamlNode<'_> {
         YamlNode { span: self.span, kind }
     }
 
-    /// Name of the kind for messages, with an article.
+    /// Returns the name of the kind for messages, with an article.
     #[must_use]
     pub fn kind_name(&self) -> &'static str {
         match self.kind {

@@ -1,10 +1,10 @@
-//! Types of scalars: the core schema of YAML 1.2.2, chapter 10.3, with the explicit tags of the same chapter.
+//! Types of scalars: the core schema of YAML 1.2.2, chapter 10.3, and the explicit tags of the same chapter.
 
 use std::borrow::Cow;
 
 use super::{TextStyle, YamlKind};
 
-/// Why a scalar does not fit its tag. Names of tags are those of the core schema, without `!!`.
+/// Why a scalar does not fit its tag. Tags have the names of the core schema, without `!!`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum TagError {
     /// Quoted text with a tag of another type.

@@ -16,7 +16,7 @@ pub(super) struct Size {
 }
 
 impl Size {
-    /// Number of lines that do not change any more.
+    /// Returns the number of lines that do not change any more.
     pub(super) fn complete(self) -> u64 {
         self.lines - u64::from(self.open > 0 && self.lines > 0)
     }

@@ -1,4 +1,4 @@
-//! Parser events → tree, with anchors, limits and positions.
+//! Builds a tree from the events of the parser, with anchors, limits and positions.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -55,7 +55,7 @@ pub fn read(text: &str) -> Result<Document<'_>, Problem> {
     }
 }
 
-/// A problem, with the parser's own kind if the parser found it.
+/// A problem, with the kind that the parser gave it if the parser found it.
 struct Failure {
     problem: Problem,
     kind: Option<ErrorKind>,
@@ -90,7 +90,7 @@ struct Open<'s> {
     start: Position,
     anchor: usize,
     items: Items<'s>,
-    /// Number of nodes, itself included: the cost of an alias.
+    /// Number of nodes including this one, which is the cost of an alias.
     size: usize,
     /// Levels of nesting below this one.
     height: usize,
@@ -113,12 +113,12 @@ struct Builder<'b, 's> {
     body: &'b str,
     /// Length in bytes of the byte order mark, which is not passed to the parser.
     shift: usize,
-    /// Byte offsets of spaces that the parser sees in addition to the body (see [`flow_end`]).
+    /// Byte offsets of spaces that only the parser sees, not the body (see [`flow_end`]).
     added: &'b [usize],
     open: Vec<Open<'s>>,
     anchors: HashMap<usize, Anchored<'s>>,
     budget: usize,
-    /// End of the last token: an empty scalar is right after the `:` or `-` that follows.
+    /// End of the last token. An empty scalar is right after the `:` or `-` that follows.
     last: Position,
 }
 
@@ -135,7 +135,7 @@ impl<'b, 's> Builder<'b, 's> {
         }
     }
 
-    /// Position in the body of a position of the parser.
+    /// Returns the position in the body for a position of the parser.
     fn position(&self, mark: &Marker) -> Position {
         let (seen, line, column) = (mark.byte_offset().unwrap_or_default(), mark.line(), mark.col() + 1);
         let before = self.added.partition_point(|space| *space < seen);
@@ -294,7 +294,7 @@ impl<'b, 's> Builder<'b, 's> {
                 (YamlKind::Mapping(items), last)
             }
         };
-        // The content of an alias is elsewhere in the file.
+        // The content of an alias is elsewhere in the file, so it does not determine the end.
         if end.is_none() {
             let here = u32::try_from(self.last.byte + self.shift).unwrap_or(u32::MAX);
             span.end = if last >= span.start && last <= here { last } else { here.max(span.start) };
@@ -322,7 +322,7 @@ impl<'b, 's> Builder<'b, 's> {
         Ok(found)
     }
 
-    /// Span of the `&name` of a node: before the node, or at its position if the node is empty.
+    /// Returns the span of the `&name` of a node: before the node, or at its position if the node is empty.
     fn anchor_of(&self, node: &YamlNode<'_>) -> Span {
         let here = (node.span.start as usize).saturating_sub(self.shift);
         let (before, after) = self.body.split_at_checked(here).unwrap_or_default();
@@ -343,7 +343,7 @@ impl<'b, 's> Builder<'b, 's> {
         Err(self.problem(start, end, &format!("nested deeper than {MAX_DEPTH} levels"), None))
     }
 
-    /// Position of an empty scalar: after the `:`, `-` or `?` that should precede a value.
+    /// Returns the position of an empty scalar: after the `:`, `-` or `?` that should precede a value.
     fn empty_scalar(&self, reported: Position) -> Position {
         self.find_after_last([':', '-', '?']).map_or(reported, |mut place| {
             place.byte += 1;
@@ -352,7 +352,8 @@ impl<'b, 's> Builder<'b, 's> {
         })
     }
 
-    /// Position of the first wanted indicator after the last token, if only spaces, comments and indicators precede it.
+    /// Returns the position of the first wanted indicator after the last token, if only spaces, comments and indicators
+    /// precede it.
     fn find_after_last(&self, wanted: [char; 3]) -> Option<Position> {
         let mut place = self.last;
         let mut comment = false;
@@ -509,7 +510,7 @@ mod tests {
         }
     }
 
-    /// The content without positions.
+    /// Returns the content without positions.
     fn kinds(node: &YamlNode<'_>) -> String {
         match &node.kind {
             YamlKind::Sequence(items) => format!("[{}]", items.iter().map(kinds).collect::<Vec<_>>().join(",")),

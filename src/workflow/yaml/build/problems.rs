@@ -1,4 +1,4 @@
-//! Errors of the parser, reported at their cause.
+//! Reports errors of the parser at their cause.
 
 use granit_parser::{ErrorKind, ScanError};
 
@@ -7,8 +7,8 @@ use crate::workflow::hints;
 use crate::workflow::yaml::Problem;
 
 impl Builder<'_, '_> {
-    /// Position of a value that YAML continues on a following, more indented line: `runs-on: x` before an indented
-    /// `steps:`.
+    /// Returns the position of a value that YAML continues on a following, more indented line: `runs-on: x` before an
+    /// indented `steps:`.
     fn value_continued_at(&self, line: usize) -> Option<Position> {
         let indent = |text: &str| text.len() - text.trim_start_matches([' ', '-']).len();
         let lines: Vec<_> = self.body.split_inclusive('\n').take(line).collect();
@@ -21,7 +21,7 @@ impl Builder<'_, '_> {
         (indent(too_deep) > indent(before[above])).then_some(Position { byte, line: above + 1, column })
     }
 
-    /// Start of the next line, if it is indented with a tab.
+    /// Returns the start of the next line, if it is indented with a tab.
     fn tab_below(&self, line: usize) -> Option<Position> {
         let mut lines = self.body.split_inclusive('\n');
         let byte = lines.by_ref().take(line).map(str::len).sum();
@@ -30,8 +30,8 @@ impl Builder<'_, '_> {
         blank.contains('\t').then_some(Position { byte, line: line + 1, column: 1 })
     }
 
-    /// Position of a `${{` in unquoted text of a flow collection, at or before an error: in its line, or in the line above,
-    /// as a quote after the braces may hide the end of the line from the parser.
+    /// Returns the position of a `${{` in unquoted text of a flow collection, at or before an error. Searches the line
+    /// of the error and the line above, because a quote after the braces may hide the end of the line from the parser.
     fn expression_in_flow(&self, error: Position) -> Option<Position> {
         let before = &self.body[..error.byte.min(self.body.len())];
         let here = before.rfind('\n').map_or(0, |at| at + 1);
@@ -71,7 +71,7 @@ impl Builder<'_, '_> {
     }
 }
 
-/// Whether text after this part of a line is in a flow collection, and not in quotes.
+/// Whether text after this part of a line is in a flow collection and not in quotes.
 fn is_unquoted_in_flow(before: &str) -> bool {
     let Some(scalar) = before.rfind(['{', '[', ',']).max(before.rfind(": ").map(|colon| colon + 1)) else {
         return false;
