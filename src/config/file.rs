@@ -40,7 +40,7 @@ pub(super) fn entries(file: &str, text: &str, document: &DeTable<'_>) -> Vec<Fil
     entries.into_iter().map(|(_, entry)| entry).collect()
 }
 
-/// Adds the settings of a table, and of the tables in it that have known settings.
+/// Adds the settings of a table and of its nested tables. A nested table without known settings is added as one value.
 fn flatten(name: &[&str], table: &DeTable<'_>, add: &mut impl FnMut(&[&str], usize, &DeValue<'_>)) {
     for (key, value) in table {
         let name = [name, &[key.get_ref()]].concat();

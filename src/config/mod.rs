@@ -247,7 +247,7 @@ impl Config {
         &self.named_by_repository
     }
 
-    /// Sources of actions that the repository names and the user does not. They can be any folder of the user.
+    /// Sources of actions that the repository names and the user does not. A source can be any folder of the user.
     #[must_use]
     pub fn actions_of_repository(&self) -> IndexMap<String, String> {
         let is_theirs = |name: &&String| self.actions_of_repository.contains(name);

@@ -1,4 +1,4 @@
-//! Values of settings: from files and variables, and as TOML.
+//! Values of settings: parses them from files and variables, and formats them as TOML.
 
 /// Why a value is not valid for a setting. The message continues one that starts with the setting's name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -107,8 +107,7 @@ pub(super) fn quoted(text: &str) -> String {
     if !text.contains(char::is_control) {
         return toml::Value::String(text.to_owned()).to_string();
     }
-    // A literal newline would continue in another line, which is not allowed in a key and could look like another
-    // setting.
+    // A literal newline is not allowed in a key, and the text after it could look like another setting.
     let escaped = text.chars().map(|c| match c {
         '"' | '\\' => format!("\\{c}"),
         c if c.is_control() => format!("\\u{:04X}", u32::from(c)),

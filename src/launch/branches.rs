@@ -109,7 +109,7 @@ impl Drop for TemporaryBranch {
     }
 }
 
-/// Deletes a branch and then its record. `_lock` is that of the record.
+/// Deletes a branch and then its record. `_lock` is the lock on the record.
 fn remove(branch: &Branch, record: &Path, _lock: File) -> Result<(), BranchError> {
     snapshot::delete(&branch.root, &branch.remote, &branch.sha, &branch.name)?;
     for file in [record.to_owned(), record.with_extension("lock")] {
@@ -133,7 +133,7 @@ fn left(runs: &RunsDir) -> Vec<(Branch, PathBuf, File)> {
     left.collect()
 }
 
-/// Returns the branches that processes which ended early left on servers.
+/// Returns the branches on servers that were left by processes that ended early.
 #[must_use]
 pub fn leftovers(runs: &RunsDir) -> Vec<Branch> {
     left(runs).into_iter().map(|(branch, ..)| branch).collect()
@@ -158,7 +158,7 @@ impl fmt::Display for Leftover {
     }
 }
 
-/// Removes the branches that processes which ended early left on servers, where the repository is still trusted.
+/// Removes the branches on servers that were left by processes that ended early, if their repository is still trusted.
 pub fn remove_leftovers(runs: &RunsDir) -> Vec<Leftover> {
     let removed = left(runs).into_iter().filter_map(|(branch, record, lock)| {
         let removed = match Repository::discover(&branch.root) {

@@ -1,4 +1,4 @@
-//! The workflows that a workflow calls, of its own repository and of others.
+//! The workflows that a workflow calls, from its repository and from others.
 //!
 //! Those of other repositories come from the same place as actions: the cache, a folder or server of `[actions]`, or
 //! github.com, with the user's credentials for git.
@@ -32,7 +32,7 @@ pub(super) enum Others {
         /// Sources that the settings of an untrusted repository name: an error could show any file of the user.
         hidden: Box<Store>,
     },
-    /// From their repositories. A workflow that cannot be fetched is an error of the call.
+    /// From their repositories. A workflow that cannot be fetched is reported as an error of the call.
     Fetched(Store),
 }
 
@@ -95,13 +95,13 @@ pub struct Called {
 }
 
 impl Called {
-    /// Returns the workflow of a name.
+    /// Returns the workflow with a name.
     #[must_use]
     pub fn callee(&self, name: &str) -> Option<Callee> {
         self.all.get(name).cloned()
     }
 
-    /// Returns the workflow of a name, unless it has errors.
+    /// Returns the workflow with a name, unless it has errors.
     pub(super) fn get(&self, name: &str) -> Option<&Workflow> {
         self.all.get(name)?.workflow.as_deref()
     }

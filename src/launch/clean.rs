@@ -23,7 +23,7 @@ const BATCH: usize = 100;
 /// Limits of what is kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Keep {
-    /// Number of the newest runs. A run in progress is always kept.
+    /// Number of newest runs to keep. A run in progress is always kept.
     pub runs: usize,
     /// Number of failed jobs whose snapshots are kept for `cuelight shell`.
     pub snapshots: usize,

@@ -14,7 +14,7 @@ use crate::store::{StoreError, folder, hint, history};
 
 use super::branches;
 
-/// Names the branches that processes which ended early may have left on servers; `None` if there are none.
+/// Names the branches that processes may have left on servers when they ended early; `None` if there are none.
 fn left_branches(runs: &RunsDir) -> Option<Finding> {
     let left = branches::leftovers(runs);
     let named: Vec<String> = left

@@ -307,7 +307,7 @@ pub fn start(runs: &RunsDir, planned: Planned) -> Result<Started, LaunchError> {
     Ok(Started { folder })
 }
 
-/// Writes the folder of a planned run, which gives the run its number. Returns it with its lock, for a worker.
+/// Assigns the number of a planned run and writes its folder. Returns the folder with its lock, for a worker.
 ///
 /// # Errors
 /// The repository is not trusted, or the state folder cannot be written.

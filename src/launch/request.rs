@@ -196,7 +196,7 @@ pub fn contexts(workflow: &Workflow, event: &str, repository: Option<&Repository
     PlanContexts { github, inputs, unknown_inputs, knows_every_file: is_listed, ..PlanContexts::default() }
 }
 
-/// Returns the inputs in a payload, as a dispatched event has them.
+/// Returns the inputs in the payload of a dispatch, as text.
 fn inputs(payload: &Map<String, Value>) -> Vec<(String, String)> {
     let inputs = payload.get("inputs").and_then(Value::as_object).into_iter().flatten();
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);

@@ -47,7 +47,7 @@ impl SecretSource {
     }
 }
 
-/// Values stay out of logs and panics.
+/// Leaves out the values, so that they do not get into logs and panics.
 impl fmt::Debug for SecretSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -93,7 +93,7 @@ impl TriggerDecision {
     }
 }
 
-/// Decides about every workflow of the repository, in the order of their names.
+/// Returns the decisions about all workflows of the repository, sorted by name.
 ///
 /// # Errors
 /// A workflow file cannot be read.

@@ -37,8 +37,8 @@ pub struct Person {
 /// Fields of [`Commit`], one per line; the message, which may have several lines, is the last one.
 const FORMAT: &str = "--format=%H%n%T%n%cI%n%aI%n%P%n%an%n%ae%n%cn%n%ce%n%B";
 
-/// Returns the commits reachable from `until` but not from `since`, or without `since` all that are reachable from
-/// `until`: the newest `limit` of them, oldest first.
+/// Returns the commits that are reachable from `until` but not from `since`. Without `since`, these are all commits
+/// that are reachable from `until`. Returns only the newest `limit` of them, oldest first.
 ///
 /// # Errors
 /// A commit does not exist, or git failed.

@@ -123,7 +123,7 @@ pub fn check(file: &Path, source: &Arc<Source>, files: Option<&dyn lint::Files>)
     Checked { found, is_complete, workflow }
 }
 
-/// Returns the root of the repository in which all files are workflows.
+/// Returns the root of a repository if all files are workflows of this one repository.
 #[must_use]
 pub fn repository_of(files: &[PathBuf]) -> Option<PathBuf> {
     let root = |file: &PathBuf| {

@@ -66,8 +66,8 @@ fn tree(root: &Path, access: Access, index: &Path, left_out: &[&str]) -> Result<
     git_on_index(index, root, access, ["add", "--update", "--", ":(top)"])?;
     let all = ["add", "--all", "--", ":(top)"].into_iter().chain(patterns.iter().map(String::as_str));
     git_on_index(index, root, access, all)?;
-    // A file of the last commit stays, whatever its name, because it is on servers already. A file that is only in the
-    // index is not.
+    // A file of the last commit stays, whatever its name, because servers already have it. They do not have a file that
+    // is only in the index.
     let added = match git_on_index(index, root, access, ["rev-parse", "--quiet", "--verify", "HEAD"]) {
         Ok(_) => {
             git_on_index(index, root, access, ["diff", "--cached", "--name-only", "--diff-filter=A", "-z", "HEAD"])?
@@ -153,7 +153,7 @@ mod tests {
         for name in ["new", "ignored", ".secrets", ".Secrets", "deep/.SECRETS"] {
             write(name, "new\n");
         }
-        // What is only in the index is on no server.
+        // Servers do not have a file that is only in the index.
         git(&root, ["add", "--intent-to-add", ".secrets"]).expect("git add");
         git(&root, ["add", "deep/.SECRETS"]).expect("git add");
         git(&root, ["config", "push.followTags", "true"]).expect("git config");

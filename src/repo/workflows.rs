@@ -1,4 +1,4 @@
-//! Workflow files of a repository: listing, finding and reading them.
+//! Lists, finds and reads the workflow files of a repository.
 
 use std::fs;
 use std::io;

@@ -46,7 +46,7 @@ pub enum Output {
 pub struct Ended {
     /// Exit status; `None` if its time limit passed.
     pub status: Option<ExitStatus>,
-    /// The first 64 KiB of what it printed for the caller.
+    /// The first 64 KiB of its output, if the output is kept for the caller.
     pub output: Vec<u8>,
 }
 

@@ -127,7 +127,7 @@ impl JobEnvironments {
         }
     }
 
-    /// Records that a job waits for a review of an environment, or for none.
+    /// Records that a job waits for a review of an environment or, without one, that it no longer waits.
     fn set_review(&self, job: &JobId, of: Option<&EnvironmentSettings>) {
         let environments = {
             let mut reviews = self.reviews.lock().unwrap_or_else(PoisonError::into_inner);

@@ -93,7 +93,7 @@ fn interrupted(folder: &RunFolder, deployment: &DeploymentSpec) -> Result<(), St
 
 /// Records the deployments of jobs that did not end.
 fn interrupted_jobs(folder: &RunFolder, repository: &Path) -> Result<(), StoreError> {
-    // Without its repository, no command looks at the environments either.
+    // Without the repository, no command can read its environments, so their entries are not needed.
     let Ok(repository) = Repository::discover(repository) else { return Ok(()) };
     let file = LedgerFile::of(&folder.runs(), &repository.common);
     let entries = file.read()?;

@@ -1,4 +1,4 @@
-//! Another attempt of a run: which jobs keep their results, and which resume in the middle.
+//! Decides for another attempt of a run which jobs keep their results, and which resume in the middle.
 
 use std::collections::HashMap;
 

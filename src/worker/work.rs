@@ -5,7 +5,7 @@
 //!
 //! # Adding a kind of work
 //!
-//! 1. An implementation of [`Work`], in a file beside this one; what it does belongs to a room below.
+//! 1. An implementation of [`Work`], in a file beside this one; what it does belongs to a module below `worker`.
 //! 2. A variant of [`WorkSpec`], its name in `KINDS` beside it, and a line in [`super::carry_out`].
 //! 3. A function in `launch/` that plans and starts it, as `launch::plan` and `launch::start` do for workflows.
 //!

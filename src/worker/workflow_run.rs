@@ -65,7 +65,8 @@ impl WorkflowRun {
     }
 }
 
-/// Minimum length in bytes of a secret that other variables are searched for: shorter values may match by chance.
+/// Minimum length in bytes of a secret that is also searched for in the values of other variables: a shorter one may
+/// match by chance.
 const MIN_SECRET: usize = 8;
 
 /// Whether a variable of this process is a secret. Steps get only the secrets that the workflow passes to them.

@@ -1,4 +1,4 @@
-//! What `cuelight config --example` says about environments.
+//! The part of `cuelight config --example` about environments.
 
 /// Text of the environments in `config.example.toml`.
 pub(in crate::config) const EXAMPLE: &str = r#"

@@ -1,4 +1,4 @@
-//! Deployments to the environments of a repository: from a request to a started run, and what is known of them.
+//! Deployments to the environments of a repository: plans and starts them, and reads what is recorded about them.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -46,8 +46,8 @@ pub struct Deployments {
 }
 
 impl Deployments {
-    /// Reads the environments of the repository around a folder. Invalid settings are an error only for what needs
-    /// them.
+    /// Reads the environments of the repository around a folder. Only functions that need the settings report invalid
+    /// settings.
     ///
     /// # Errors
     /// The folder is not in a repository.

@@ -1,8 +1,8 @@
 //! The parts of an event's payload that git knows, under the names of GitHub's webhooks.
 //!
-//! Source of the fields: "Webhook events and payloads" of GitHub's documentation; a commit of a `push` has no lists of
-//! files, as GitHub leaves them out of the payload that workflows see. A field that is not known here is left out, so
-//! that [`super::unknown`] finds it.
+//! The fields are those of "Webhook events and payloads" in GitHub's documentation. A commit of a `push` has no lists
+//! of files, because GitHub leaves them out of the payload that workflows see. A field that is not known here is left
+//! out, so that [`super::unknown`] finds it.
 
 use std::thread;
 
@@ -284,7 +284,7 @@ impl Facts<'_> {
         })
     }
 
-    /// Returns the first schedule of the workflow; a real event has the one that was due.
+    /// Returns the first schedule of the workflow. A real event has the schedule that was due.
     fn cron(&self) -> Option<&str> {
         self.trigger()?.schedules.first().map(|(cron, _)| cron.value.as_str())
     }

@@ -121,7 +121,7 @@ fn read_file(path: &Path) -> Result<Map<String, Value>, PayloadError> {
     }
 }
 
-/// Merges `over` into an object: objects are merged key by key, any other value is replaced.
+/// Merges `over` into an object: objects are merged key by key, and any other value is replaced.
 pub(super) fn merge(object: &mut Map<String, Value>, over: Map<String, Value>) {
     for (key, over) in over {
         match (object.get_mut(&key), over) {

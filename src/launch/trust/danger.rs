@@ -2,7 +2,7 @@
 
 use crate::engine::step::shell;
 
-/// Parts of a script that fetch or run what is not in the repository, or reach out of it.
+/// Parts of a script that fetch or run what is not in the repository, or that access anything outside of it.
 const DANGEROUS_WORDS: &[&str] = &[
     "curl",
     "wget",
@@ -103,7 +103,7 @@ const DANGEROUS_OPTIONS: &[&str] = &[
 /// Shells that the runner knows.
 pub(super) const KNOWN_SHELLS: &[&str] = &["bash", "sh", "python", "pwsh", "powershell", "cmd"];
 
-/// Whether a part of a script fetches or runs what is not in the repository, or reaches out of it.
+/// Whether a part of a script fetches or runs what is not in the repository, or accesses anything outside of it.
 pub(super) fn is_in(text: &str) -> bool {
     DANGEROUS_WORDS.iter().any(|word| text.contains(word))
 }

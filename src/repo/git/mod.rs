@@ -316,8 +316,8 @@ pub fn files(root: &Path, abort: Option<&Abort>) -> Result<Vec<PathBuf>, GitErro
     names.map(|name| in_tree(root, PathBuf::from(OsString::from_vec(name.to_vec())))).collect()
 }
 
-/// Returns a path that git listed from an index, if it is below the root of the working tree and not in a git folder.
-/// An index that was not written by git may contain any path.
+/// Checks that a path from an index is below the root of the working tree and not in a git folder, and returns the
+/// path. An index that was not written by git may contain any path.
 ///
 /// # Errors
 /// The path is elsewhere.

@@ -1,4 +1,5 @@
-//! Checks files that git reads unasked. It would block on a FIFO, and would read a device until memory is exhausted.
+//! Checks the files that git reads in every call. Git would block on a FIFO, and would read a device until memory is
+//! exhausted.
 
 use std::fs;
 use std::os::unix::fs::FileTypeExt;

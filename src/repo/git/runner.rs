@@ -1,4 +1,4 @@
-//! Starts git. No other module does.
+//! Starts git. This is the only module that does.
 //!
 //! The configuration of a repository can name programs: a file system monitor, hooks, filters of files, the server side
 //! of a fetch. Cloning does not copy the configuration. An archive of a repository contains it, however, and so does a
@@ -90,7 +90,7 @@ const GUARDED_VARIABLES: [(&str, &str); 4] = [
     ("GIT_ASKPASS", "false"),
 ];
 
-/// Commands that do not read files of the working tree, at least not through filters.
+/// Commands that read no files of the working tree through filters.
 const WITHOUT_FILTERS: [&str; 10] = [
     "--version",
     "check-ignore",
@@ -396,7 +396,7 @@ mod tests {
             waits.join().expect("no panic")
         });
         assert!(interrupted.is_none());
-        // More than a pipe holds, on both streams at once.
+        // Prints more than a pipe holds, on both streams at once.
         let script = "head -c 300000 /dev/zero >&2 & head -c 300000 /dev/zero; wait";
         let both = output(Command::new("sh").args(["-c", script]), GUARDED_LIMIT, usize::MAX, None).expect("ends");
         assert_eq!((both.stdout.len(), both.stderr.len()), (300_000, 300_000));

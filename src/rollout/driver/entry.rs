@@ -1,4 +1,4 @@
-//! What comes before the first step: gates, queue and plan.
+//! Prepares the first step: passes the gates, waits in the queue, and makes the plan.
 
 use std::sync::Arc;
 use std::time::Duration;

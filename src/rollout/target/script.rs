@@ -1,6 +1,6 @@
 //! A target of commands.
 //!
-//! Without a `status` command, the state of the target is what the steps so far led to. It is kept in a file of the
+//! Without a `status` command, the state of the target is the result of the steps so far. It is kept in a file of the
 //! state folder, which is written before and after each command. With a `status` command, its output is the state. Only
 //! the number of replicas that are not drained, which it does not print, comes from the file.
 

@@ -86,7 +86,7 @@ struct Host {
     /// Runs mirrored by another process, until that process ends.
     held: HashMap<RunId, Box<RunSpec>>,
     focus: Option<RunId>,
-    /// The listed runs as of the last write of their stubs. Only changed runs are written again.
+    /// The listed runs as they were when their stubs were last written. Only changed runs are written again.
     seen: HashMap<RemoteId, WireRun>,
     dates: Dates,
     /// The scheduled poll in progress. There is at most one, so that requests of the user can come in between.

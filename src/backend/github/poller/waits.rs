@@ -107,7 +107,7 @@ impl Ask<'_> {
         Ok(Some(described.collect()))
     }
 
-    /// Returns the holder of a concurrency group, and the number of members before a run or a job of it.
+    /// Returns the holder of a concurrency group, and the number of members before the run or one of its jobs.
     async fn holder(
         &self,
         group: &str,
