@@ -61,7 +61,7 @@ pub struct WithLogs {
 pub struct Listed {
     /// Name of the repository, without the host.
     pub repository: String,
-    /// Why its server returned no list. `None` if it did.
+    /// Why its server returned no list; `None` if it returned one.
     pub unlisted: Option<PollError>,
 }
 
@@ -92,7 +92,7 @@ pub enum RunsError {
     /// Only a number was given, outside of a checkout of a known server.
     #[error("{0}; a run on a server is named OWNER/REPO/NUMBER outside of its checkout")]
     NoCheckout(StoreError),
-    /// No repository is named, and the folder belongs to none on a known server.
+    /// No repository is named, and the folder is not a checkout of a repository on a known server.
     #[error("no remote of this folder is on a known server: name the repository with -R OWNER/NAME")]
     NoRepository,
     /// The repository has no runs.

@@ -1,6 +1,6 @@
-//! Gates: the rules that a deployment must pass before it begins, in order. Pure functions.
+//! Gates: the rules that a deployment must pass before it begins, in order. The functions are pure.
 //!
-//! Each gate has a sentence that says why it is closed and who can open it. On this machine, gates are a convention
+//! Each gate has a sentence that explains why it is closed and who can open it. On this machine, gates are a convention
 //! between people, not a protection: anyone who can start the program can also change the settings. The ledger records
 //! every decision and override.
 

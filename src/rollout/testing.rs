@@ -8,7 +8,7 @@ use crate::model::deployment::{
 };
 use crate::model::environment::Release;
 
-/// Returns the release of a tag; each tag is another commit.
+/// Returns the release of a tag. Each tag has a different commit.
 pub(crate) fn release(tag: &str) -> Release {
     let sha = tag.bytes().map(|byte| format!("{byte:02x}")).rev().collect::<String>() + "abcdef0123456789";
     Release { sha, reference: tag.to_owned(), tag: Some(tag.to_owned()) }

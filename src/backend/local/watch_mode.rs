@@ -19,7 +19,7 @@ use crate::repo::workflows::WorkflowFileError;
 use super::fs_watch::{RepositoryWatch, WatchError, belonging};
 use super::until;
 
-/// How long no file must change before the changes are decided together.
+/// Time without a change of any file after which the changes are decided together.
 const QUIET: Duration = Duration::from_millis(500);
 
 /// Why watch mode cannot start, or cannot decide about a change.

@@ -121,7 +121,7 @@ async fn http(url: &str) -> Answer {
     }
 }
 
-/// Returns a `GET` request for a path, after whose answer the server closes the connection.
+/// Returns a `GET` request for a path. It asks the server to close the connection after the answer.
 pub(super) fn request(host: &str, path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: cuelight\r\nAccept: */*\r\nConnection: close\r\n\r\n")
 }

@@ -1,4 +1,4 @@
-//! The end of a deployment: its entry in the ledger, its records and its notifications.
+//! Ends a deployment: writes its entry in the ledger and its records, and sends its notifications.
 
 use indexmap::IndexMap;
 

@@ -42,7 +42,7 @@ impl Driver {
         }
         if position.back.is_none() {
             match self.pass_gates_in_turn().await {
-                // It has already begun, so what it did is undone.
+                // The deployment has already begun, so its changes are undone.
                 Err(Trouble::Interrupted(Interrupt::Back(reason))) => position.back = Some(reason),
                 passed => passed?,
             }

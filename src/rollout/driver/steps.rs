@@ -77,7 +77,8 @@ impl Driver {
         self.worked(work, is_forward).await
     }
 
-    /// Carries out a step that changes the target, unless it is done already or another machine changed the target.
+    /// Carries out a step that changes the target, unless it is done already. Fails if another machine has changed the
+    /// target.
     async fn change(
         &mut self,
         step: &PlanStep,
@@ -90,7 +91,7 @@ impl Driver {
         match observed {
             Ok(observed) => {
                 self.check_slots(position, &observed)?;
-                // During a rollback, an interrupted command may have left more than the target reports.
+                // A rollback skips no step, because an interrupted command may have left more than the target reports.
                 if is_forward && is_so(step, &position.plan, &observed) {
                     progress.say("nothing to do");
                     return Ok(Some("nothing to do".to_owned()));

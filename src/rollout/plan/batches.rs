@@ -13,11 +13,11 @@ pub(super) struct Batches {
     pub from: Slot,
     /// Number of its replicas.
     pub from_total: u32,
-    /// Those of them that take traffic.
+    /// How many of these replicas take traffic.
     pub from_serving: u32,
     /// Number of replicas of the other slot.
     pub to_total: u32,
-    /// Those of them that take traffic.
+    /// How many of these replicas take traffic.
     pub to_serving: u32,
     /// Number of replicas that the other slot has in the end.
     pub replicas: u32,

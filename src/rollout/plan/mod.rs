@@ -1,4 +1,4 @@
-//! Plans: the steps of each strategy, and of its rollback. Pure functions.
+//! Plans: the steps of each strategy, and of its rollback. The functions are pure.
 //!
 //! Tests check every point of every plan and rollback, for all small environments: no slot gets more traffic than its
 //! replicas can carry, even if as many are missing as the strategy allows.

@@ -116,7 +116,7 @@ fn never_fewer_serve_than_allowed_on_the_way_and_on_the_way_back() {
             }
             let what = || format!("{:?} after {done} of {:?}", case.settings.strategy, forward.steps);
             check(&case, None, &state, &what);
-            // The way back, interrupted at every point and begun again from there.
+            // The rollback is interrupted at every point and started again from there.
             let may_run = starts(&forward, done);
             let way = back(&case.settings, &forward, &state, may_run);
             for interrupted in 0..=way.len() {

@@ -1,6 +1,6 @@
 //! Parses hosts, repositories and runs from user input, git remotes and URLs.
 //!
-//! Pure functions: the environment and the remotes are arguments.
+//! The functions are pure: the environment and the remotes are arguments.
 
 mod host;
 mod repository;

@@ -1,4 +1,4 @@
-//! Answers on disk, for conditional requests: one file per token and URL, shared by all processes of the user.
+//! Stores answers on disk, for conditional requests: one file per token and URL, shared by all processes of the user.
 //!
 //! A file holds a line of JSON (URL, `ETag`, next page) and the body. Its modification time is the time of the data, so
 //! an unchanged answer needs no write. Files of other tokens are never read: the digest of the token is in the file

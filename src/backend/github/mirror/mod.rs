@@ -1,5 +1,5 @@
-//! Run folders that mirror remote runs. Nothing here sends a request: the inputs are answers of the server, the outputs
-//! are events and files.
+//! Run folders that mirror remote runs. Nothing here sends a request: the inputs are answers of the server, and the
+//! outputs are events and files.
 //!
 //! - [`graph`]: the jobs of a run, from its workflow file and from the server's list
 //! - [`events`]: the events that a snapshot adds to a run

@@ -108,7 +108,7 @@ impl Memory {
     }
 }
 
-/// The turns of one environment: a lock.
+/// Queue of one environment, implemented by a lock.
 struct OneAtATime(Arc<tokio::sync::Mutex<()>>);
 
 impl Queue for OneAtATime {

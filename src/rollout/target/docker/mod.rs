@@ -135,7 +135,7 @@ impl DockerTarget {
         };
         let runs = |number: u32| same.iter().any(|replica| replica.number == number && replica.is_running());
         let missing: Vec<u32> = (1..=count).filter(|number| !runs(*number)).collect();
-        // Replicas that another release left in the slot, with numbers above `count`.
+        // Stops replicas that another release left in the slot, with numbers above `count`.
         try_join_all(other.iter().filter(|one| one.number > count).map(|one| replicas::stop(client, one))).await?;
         let (names, deployment) = (&self.names, &self.deployment);
         let start = Start { names, slot, release, deployment, image, variables };
@@ -351,7 +351,7 @@ impl DockerTarget {
     }
 }
 
-/// Returns the answer of a check. An error of asking is a bad answer.
+/// Returns the answer of a check. An error counts as a bad answer.
 fn answer(asked: Result<Answer, DockerFault>) -> Answer {
     asked.unwrap_or_else(|error| Answer::Bad(error.to_string()))
 }

@@ -60,7 +60,7 @@ pub(super) async fn replica(
 
 async fn get(client: &DockerClient, router: &str, name: &str, port: u16, path: &str) -> Result<Answer, DockerError> {
     let mut tunnel = Tunnel::open(client, router, &["nc", name, &port.to_string()]).await?;
-    // The output tells whether the connection was refused.
+    // Errors are ignored here, because the output tells whether the connection was refused.
     let _ = tunnel.send(&check::request(name, path)).await;
     // Reads the whole answer, because a service may report an error if its answer is not read.
     let printed = tunnel.read(|output| output.len() > MAX_ANSWER).await;

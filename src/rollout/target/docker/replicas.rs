@@ -51,7 +51,7 @@ impl Replica {
         self.status.starts_with("Up")
     }
 
-    /// Whether the replica is well according to Docker.
+    /// Whether its process runs and Docker's health check, if it has one, succeeds.
     pub(super) fn is_well(&self) -> bool {
         self.is_running() && !self.status.contains("unhealthy") && !self.is_starting()
     }

@@ -38,7 +38,7 @@ pub(super) struct Place {
 pub(super) struct Counters {
     /// Number of answers.
     pub(super) requests: u64,
-    /// Number of those with a status from 500 on, and of connections that failed.
+    /// Number of answers with a status of 500 or more, and of failed connections.
     pub(super) errors: u64,
     /// Mean time of the last answers.
     pub(super) latency: Duration,
