@@ -1,5 +1,5 @@
-//! Configuration of the router. It has a place (a `server` of `HAProxy`) for every possible replica, whose container the
-//! router finds by name.
+//! Configuration of the router. It has a place (a `server` of `HAProxy`) for every possible replica, whose container
+//! the router finds by name.
 
 use std::fmt::Write;
 
