@@ -1,6 +1,6 @@
 //! Speed of steps in containers, compared with `docker exec` in the same container and the same run.
 //!
-//! `cargo bench --bench docker` prints a table; it needs a Docker engine and the image `ci-base:local` (`.ci/images`).
+//! `cargo bench --bench docker` prints a table. It needs a Docker engine and the image `ci-base:local` (`.ci/images`).
 //! Nothing is asserted, because machines differ: compare the ratios.
 
 use std::ffi::OsString;
@@ -90,7 +90,7 @@ fn main() {
         let each = steps(&fast, 200).await;
         row("step with the supervisor", &format!("{:.2} ms", ms(each)), "at most 5 ms");
 
-        // As in act, for each step: two archives in, the step, five archives out.
+        // Like act, this does for each step: two archives in, the step, five archives out.
         let file = folder.path().join("file");
         std::fs::write(&file, "x").expect("written");
         let into = format!("{}:/tmp/file", compatible.id());

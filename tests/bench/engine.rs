@@ -1,4 +1,4 @@
-//! Speed of runs, compared with the shell alone for the same work in the same run.
+//! Speed of runs, compared with running the same work by the shell alone in the same benchmark.
 //!
 //! `cargo bench --bench engine` prints a table. Nothing is asserted, because machines differ: compare the ratios.
 
@@ -83,7 +83,7 @@ fn intake() {
         timed(shell)
     });
     let mut peak = 0;
-    // Detached, so that the printer is not part of the measurement.
+    // The run is detached, so that the printer is not part of the measurement.
     let run = times(3, || {
         let started = Instant::now();
         let output = place.cuelight(&["run", "--trust", "--detach"]).stdout(Stdio::piped()).output().expect("starts");

@@ -50,7 +50,7 @@ fn plan(text: &str) -> Option<usize> {
     Some(plan.jobs().len())
 }
 
-/// Measures a pipeline of typical size: a generated one, and the seed's if it is next to the repository.
+/// Measures a pipeline of typical size: a generated one, and the one of the seed if that is next to the repository.
 fn pipeline() {
     let own = "name: CI
 on:
@@ -126,7 +126,7 @@ fn large() {
     );
 }
 
-/// Measures files of ten kilobytes that try to take long.
+/// Measures files of ten kilobytes that are made to take long.
 fn hostile() {
     const SIZE: usize = 10_000;
     let fill = |piece: &str| piece.repeat(SIZE / piece.len());
@@ -193,7 +193,7 @@ fn vs_actionlint() {
         let time = times(21, || run(ours()));
         return row(&what, &format!("{:.1} ms, actionlint SKIPPED: not on PATH", ms(time)), "");
     }
-    // Alternating, so that both run under the same load.
+    // The programs alternate, so that both run under the same load.
     let mut pairs: Vec<_> = (0..41)
         .map(|_| {
             let measure = |command: Command| {

@@ -10,7 +10,7 @@ use cuelight::store::history;
 use cuelight::store::journal::JournalWriter;
 use cuelight::store::spec::{RunSpec, WorkflowSpec};
 
-/// A finished run of 8 jobs with 10 steps each.
+/// Creates a finished run of 8 jobs with 10 steps each.
 pub(crate) fn finished_run(runs: &RunsDir, at: Timestamp) -> RunFolder {
     let folder = runs.create(at).expect("made");
     let info = testing::info(folder.id().clone(), at);
@@ -34,10 +34,10 @@ pub(crate) fn finished_run(runs: &RunsDir, at: Timestamp) -> RunFolder {
     folder
 }
 
-/// How many runs the lists are measured with.
+/// Number of runs with which the lists are measured.
 pub(crate) const RUNS: u64 = 100_000;
 
-/// A history of small finished runs of several workflows and branches, one a minute.
+/// Creates a history of small finished runs of several workflows and branches, one per minute.
 pub(crate) fn long_history(runs: &RunsDir) {
     let template = |workflow: &str, branch: &str| {
         let folder = finished_run(runs, Timestamp(1));
@@ -49,7 +49,7 @@ pub(crate) fn long_history(runs: &RunsDir) {
         };
         RunSpec::of_workflow(info, WorkflowSpec::default()).write(&folder).expect("written");
         let mut journal = fs::read_to_string(folder.journal()).expect("text");
-        // A header, the start and the end: the journals need not be large to be found.
+        // The journal keeps the header, the start and the end. It need not be large to be listed.
         let lines: Vec<&str> = journal.lines().collect();
         journal = [lines[0], lines[1], lines[lines.len() - 1], ""].join("\n");
         let files = (fs::read(folder.spec_path()).expect("read"), journal);

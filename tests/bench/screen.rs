@@ -23,7 +23,7 @@ fn layout(what: &str, nodes: &[Node], budget: &str) {
     row(what, &format!("{:.2} ms", ms(median((0..15).map(timed).collect()))), budget);
 }
 
-/// Jobs in layers of `width`; each job needs a few of the previous layer.
+/// Returns jobs in layers of `width` jobs. Each job needs a few of the previous layer.
 fn layers(count: usize, width: usize) -> Vec<Node> {
     let needs = |job: usize| -> Vec<usize> {
         if job < width {

@@ -1,5 +1,5 @@
-//! Speed of the store: appending output (compared with writing the same bytes to a plain file), reading pages of a large
-//! log, searching it, and listing 100,000 runs.
+//! Speed of the store: appending output (compared with writing the same bytes to a plain file), reading pages of a
+//! large log, searching it, and listing 100,000 runs.
 
 use std::fs::{self, File};
 use std::hint::black_box;
@@ -24,7 +24,7 @@ use past_runs::{RUNS, finished_run, long_history};
 /// Size of one read from a pipe, in bytes.
 const PORTION: usize = 64 * 1024;
 
-/// Output of `seq 1 count`.
+/// Returns the output of `seq 1 count`.
 fn seq(count: u32) -> Vec<u8> {
     (1..=count).fold(Vec::new(), |mut text, number| {
         writeln!(text, "{number}").expect("memory takes everything");
@@ -142,10 +142,10 @@ fn reading(c: &mut Criterion) {
     group.finish();
 }
 
-/// How many runs a list shows.
+/// Number of runs that a list shows.
 const PAGE: usize = 50;
 
-/// Runs the program on a state folder and reads all that it prints.
+/// Runs the program on a state folder and returns its output.
 fn cuelight(state: &Path, arguments: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cuelight"));
     let done = command.args(arguments).env("CUELIGHT_STATE_DIR", state).output().expect("started");

@@ -1,7 +1,7 @@
 //! Cost of the screen in a real terminal: time to the first frame, latency from key to frame, bytes, wake-ups, memory.
 //!
-//! The program runs in a pseudo-terminal. `cargo bench --bench terminal` prints a table; `wrkflw` is measured the same way
-//! if it is installed (`CUELIGHT_BENCH_WRKFLW`, or on `PATH`). Nothing is asserted, because machines differ.
+//! The program runs in a pseudo-terminal. `cargo bench --bench terminal` prints a table; `wrkflw` is measured the same
+//! way if it is installed (`CUELIGHT_BENCH_WRKFLW`, or on `PATH`). Nothing is asserted, because machines differ.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -221,7 +221,8 @@ fn first_frame() {
     row("the same with 100,000 past runs", &format!("{:.1} ms, {:.1} ms", ms(first), ms(whole)), "25 ms");
 }
 
-/// Time from the start of the program to its first frame, and to the one that shows a run. The median of 15 starts.
+/// Returns the time from the start of the program to its first frame, and to the frame that shows a run. Both are the
+/// median of 15 starts.
 fn frames(place: &Place) -> (Duration, Duration) {
     let frame = || {
         let mut terminal = Terminal::cuelight(place, &[]);
@@ -246,17 +247,17 @@ fn idle() {
     terminal.end();
 }
 
-/// Cost of ten seconds without a key: bytes, wake-ups and processor time.
+/// Returns the cost of ten seconds without a key: bytes, wake-ups and processor time.
 fn quiet(terminal: &mut Terminal) -> (usize, u64, Duration) {
     let before = terminal.process();
     let bytes = terminal.listen(Duration::from_secs(10));
     let after = terminal.process();
-    // A thread that ended meanwhile counts as one wake-up.
+    // A thread that has ended meanwhile counts as one wake-up.
     let more = |(thread, count): (&OsString, &u64)| after.waits.get(thread).map_or(1, |now| now - count);
     (bytes, before.waits.iter().map(more).sum(), after.processor.saturating_sub(before.processor))
 }
 
-/// A project whose only step writes lines at a fixed rate.
+/// Creates a project whose only step writes lines at a fixed rate.
 fn writing(count: u64, pace: u64) -> Place {
     let me = std::env::current_exe().expect("this program");
     let step = format!("{LINES}='{count} {pace}' '{}'", me.display());
@@ -316,7 +317,7 @@ fn followed(pace: u64, count: u64, budget: &str) {
     terminal.end();
 }
 
-/// Measures a run whose only step wrote ten million lines; only the last but one contains `needle`.
+/// Measures a run whose only step wrote ten million lines. Only the line before the last contains `needle`.
 fn large_log() {
     const COUNT: u64 = 10_000_000;
     let place = Place::new("name: CI\non: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: 'true'}]}}\n");
@@ -340,7 +341,7 @@ fn large_log() {
             portion.clear();
         }
     }
-    // No partial line is left: every portion ends with a newline.
+    // Every portion ends with a newline, so no partial line is left.
     let _ = writer.finish();
     let bytes = fs::metadata(&path).expect("there").len();
     let mut script = Script::new(Timestamp(1_795_487_000_000));
@@ -402,7 +403,7 @@ fn measure_large_log(place: &Place, run: &RunId, bytes: u64) {
     terminal.end();
 }
 
-/// Measures `wrkflw` in the same terminal: first frame and cost while idle.
+/// Measures `wrkflw` in the same terminal: its first frame, and its cost while idle.
 fn wrkflw() {
     let named = std::env::var_os("CUELIGHT_BENCH_WRKFLW").map(PathBuf::from);
     let on_path = || {

@@ -1,4 +1,4 @@
-//! Mutates seeds and runs the cases for some time, with a watchdog for hangs.
+//! Mutates seeds and runs the cases for some time. A watchdog reports hangs.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -104,7 +104,7 @@ const WORDS: &[&str] = &[
 pub(crate) struct Target {
     name: &'static str,
     seeds: Vec<String>,
-    /// Makes a case without a seed.
+    /// Generates a case without a seed.
     generate: Option<fn(&mut Dice) -> String>,
 }
 
@@ -112,7 +112,7 @@ pub(crate) struct Target {
 pub(crate) struct Dice(u64);
 
 impl Dice {
-    /// Returns a number below another one; 0 for 0.
+    /// Returns a random number below `below`, or 0 if `below` is 0.
     pub(crate) fn roll(&mut self, below: usize) -> usize {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -182,7 +182,7 @@ impl Target {
                     text.insert_str(at, &other[from..end]);
                 }
                 6 => {
-                    // Moves a line.
+                    // Move a line.
                     let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
                     if !lines.is_empty() {
                         let line = lines.remove(dice.roll(lines.len()));
@@ -203,12 +203,12 @@ impl Target {
     }
 }
 
-/// The last character boundary at or before a byte offset.
+/// Returns the last character boundary at or before a byte offset.
 fn boundary(text: &str, byte: usize) -> usize {
     text.floor_char_boundary(byte)
 }
 
-/// Exits the process if a case hangs, because a thread cannot be stopped.
+/// Exits the process if a case hangs. A thread cannot be stopped.
 fn watch(name: &'static str, watched: &Arc<Mutex<Option<(Instant, String)>>>) -> std::thread::JoinHandle<()> {
     let watched = Arc::downgrade(watched);
     std::thread::spawn(move || {
@@ -244,14 +244,14 @@ fn corpus() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance")
 }
 
-/// Names and texts of the seeds in a folder.
+/// Returns the names and texts of the seeds in a folder.
 pub(crate) fn own(folder: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     gather(&seeds().join(folder), "yml", &mut found);
     found.into_iter().map(|(path, text)| (path.display().to_string(), text)).collect()
 }
 
-/// The seeds in a folder, and the files of some groups of the conformance corpus.
+/// Returns the seeds in a folder, and the files of some groups of the conformance corpus.
 pub(crate) fn files(folder: &str, groups: &[&str], ending: &str) -> Vec<String> {
     let mut found = Vec::new();
     gather(&seeds().join(folder), ending, &mut found);
@@ -261,7 +261,7 @@ pub(crate) fn files(folder: &str, groups: &[&str], ending: &str) -> Vec<String> 
     found.into_iter().map(|(_, text)| text).collect()
 }
 
-/// The lines of a seed file, and the expressions of a group of the conformance corpus.
+/// Returns the lines of a seed file, and the expressions of a group of the conformance corpus.
 pub(crate) fn lines(file: &str, group: &str) -> Vec<String> {
     let own = fs::read_to_string(seeds().join(file)).expect("the seeds are in the repository");
     let mut found: Vec<String> = own.lines().map(str::to_owned).collect();

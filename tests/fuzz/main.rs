@@ -1,9 +1,9 @@
-//! Fuzz tests: mutated files, expressions and patterns must cause neither a panic nor a hang, and generated workflows run by
-//! the rules.
+//! Fuzz tests. Mutated files, expressions and patterns must cause neither a panic nor a hang, and runs of generated
+//! workflows must follow the rules.
 //!
 //! Seeds are in this folder and, if it is next to the repository, in the conformance corpus. Each target runs for
-//! `CUELIGHT_FUZZ_SECONDS` (default: 1). A failing case is written to the file in the message. `CUELIGHT_FUZZ_SEED`
-//! selects another sequence of cases.
+//! `CUELIGHT_FUZZ_SECONDS` (default: 1). A failing case is written to a file that the message names.
+//! `CUELIGHT_FUZZ_SEED` selects another sequence of cases.
 
 mod drive;
 mod run;

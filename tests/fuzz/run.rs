@@ -1,7 +1,7 @@
-//! Runs generated workflows on this machine. Their scripts do nothing but succeed, fail and print.
+//! Runs generated workflows on this machine. Their scripts only succeed, fail and print.
 //!
-//! Whatever the workflow: its run ends, its journal can be read, no job runs whose need failed, and no step without a
-//! condition runs after one that failed.
+//! For every workflow, the run ends and its journal can be read. No job runs if one of its needs failed, and no step
+//! without a condition runs after a failed step.
 
 use std::collections::HashSet;
 use std::fmt::Write;
@@ -18,7 +18,7 @@ use cuelight::workflow::syntax::{Condition, JobBody, StepAction, Workflow};
 
 use super::drive::{Dice, Target};
 
-/// Functions that let a job or step run although another one failed.
+/// Functions with which a job or step runs although another one failed.
 const STATUS_FUNCTIONS: [&str; 3] = ["always()", "failure()", "cancelled()"];
 
 const CONDITIONS: [&str; 12] = [

@@ -1,11 +1,11 @@
-//! JavaScript, Docker and composite actions, and their phases before the first and after the last step.
+//! JavaScript, Docker and composite actions, including their phases before the first and after the last step of a job.
 
 use std::path::Path;
 
 use crate::docker::{has, skip};
 use crate::project::{Project, until};
 
-/// A workflow with one job that has these steps, in a repository that uses the probe actions.
+/// Creates a repository with a workflow of one job that has these steps. They can use the probe actions.
 fn steps(steps: &str) -> Project {
     let project = Project::new(&format!("on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n{steps}"));
     let probes = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/actions/probe");
@@ -15,7 +15,7 @@ fn steps(steps: &str) -> Project {
     project
 }
 
-/// Returns the positions of texts in the output, which must contain them in this order.
+/// Asserts that the output contains texts in this order.
 #[track_caller]
 fn in_order(text: &str, words: &[&str]) {
     let mut at = 0;

@@ -1,7 +1,7 @@
 //! The unmodified CI of the AURA platform, with real services and a real image.
 //!
-//! The actions are small stand-ins that do real work (tests/fixtures/actions); only the `[actions]` of this test
-//! selects them. It needs Docker, node, python 3.11 and the Python package index.
+//! The actions are small stand-ins that do real work (tests/fixtures/actions). Only the `[actions]` setting of this
+//! test selects them. The test needs Docker, node, python 3.11 and the Python package index.
 
 use std::fs;
 use std::path::PathBuf;
@@ -65,7 +65,7 @@ fn the_ci_runs_unmodified() {
     let sha = project.show()["sha"].as_str().expect("a commit").to_owned();
     assert!(docker(&["image", "inspect", &format!("aura-platform:{sha}")]).is_some(), "the image is really there");
 
-    // A broken test: the run names it, skips dependent jobs, and still runs the others.
+    // With a broken test, the run names it, skips dependent jobs, and still runs the others.
     project.write("tests/test_broken.py", "\"\"\"Broken on purpose.\"\"\"\n\n\ndef test_broken() -> None:\n    \"\"\"Fails.\"\"\"\n    assert 1 + 1 == 3\n");
     project.commit();
     let said = project.run(&workflow);

@@ -1,4 +1,4 @@
-//! Jobs with background steps: several processes of a job at once, on this machine and in containers.
+//! Jobs with background steps: several processes of a job at the same time, on this machine and in containers.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use crate::docker::{has, nothing_left};
 use crate::project::{Project, Said, until};
 use crate::survival::{kill, pids};
 
-/// Steps that end only if they run at once, and a server that ends by a `cancel`.
+/// Steps that end only if they run at the same time, and a server that a `cancel` ends.
 const STEPS: &str = r#"
     outputs: {o: '${{ steps.left.outputs.o }}${{ steps.right.outputs.o }}'}
     steps:
@@ -98,7 +98,7 @@ fn a_job_continues_from_steps_where_no_background_step_was_open() {
       - {name: last, run: 'test ${{ steps.server.conclusion }} = cancelled && test $A = 1 && exit 3'}
 ",
     );
-    // The files of a job that succeeded would be gone.
+    // The run fails, because the files of a job that succeeded would be removed.
     project.run(&[]).expect(1, &["exit code 3"]);
     let from = |step: &str| project.call(&["rerun", "--trust", "--job", "a", "--from-step", step]);
     let refusal = "a background step before it had not been waited for; rerun it from step 3";

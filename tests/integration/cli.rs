@@ -66,7 +66,7 @@ fn cleaning_removes_copies_of_actions_whose_fetch_was_killed() {
     let project = Project::new(MIXED);
     let mut ended = std::process::Command::new("true").spawn().expect("starts");
     ended.wait().expect("ends");
-    // The cache of the tests' `XDG_CACHE_HOME`, and below it the server, the owner and the repository.
+    // This path is in the cache of the tests' `XDG_CACHE_HOME`; server, owner and repository are folders of it.
     let copies = project.home().join("cache/cuelight/actions/github.com/o/n");
     let copy = copies.join(format!("aa.partial-{}-0", ended.id()));
     fs::create_dir_all(&copy).expect("made");
@@ -164,7 +164,7 @@ fn trust_is_bound_to_the_repository_and_its_origin() {
     project.call(&["run"]).expect(4, &["its origin has changed since it was trusted"]);
     fs::write(git.join("config"), config).expect("written");
     project.call(&["run"]).expect(0, &["hi"]);
-    // Another clone at the same path is another repository.
+    // Another clone at the same path is a different repository.
     let (aside, again) = (git.with_file_name("aside"), git.with_file_name("again"));
     fs::rename(&git, &aside).expect("moved");
     let copied = std::process::Command::new("cp").arg("-r").args([&aside, &again]).status().expect("cp starts");

@@ -163,7 +163,7 @@ fn waiting_runs_can_be_cancelled_and_reruns_wait_too() {
     door.until(&second, "pending");
     door.project.call(&["cancel", &second]).expect(0, &[]);
     door.until(&second, "cancelled");
-    // Its worker may still be ending.
+    // The worker of the run may still be ending.
     until("it can run again", || {
         let said = door.command(&["rerun", "--trust", &second, "--detach"]).output().expect("starts");
         said.status.success().then_some(())

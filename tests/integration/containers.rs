@@ -371,7 +371,7 @@ fn an_image_without_a_path_has_that_of_the_engine_and_what_steps_add_comes_first
     if !has(&["busybox:local"]) {
         return;
     }
-    // What is imported has no configuration.
+    // An imported image has no configuration.
     let image = "cuelight-test-without-path:local";
     let made = "id=$(docker create busybox:local true) && docker export $id | docker import - \"$0\"; docker rm $id";
     assert!(Command::new("sh").args(["-c", made, image]).stdout(Stdio::null()).status().expect("starts").success());

@@ -41,7 +41,7 @@ weight = 'echo "$DEPLOY_SLOT $DEPLOY_WEIGHT" > $LIVE/weight'
 healthy = "true"
 "#;
 
-/// Waits for the file `open` if there is a file `door`.
+/// Script that starts replicas. It waits for the file `open` if there is a file `door`.
 const START: &str = r#"#!/bin/sh
 if [ -e "$LIVE/door" ]; then
   echo $$ > "$LIVE/waiting"
@@ -124,7 +124,7 @@ impl Shop {
             seen.out().contains("interrupted").then_some(seen)
         });
         seen.expect(0, &["at step 1/", "of v2", &format!("cuelight abort {environment}")]);
-        // Of a process that has ended and is not waited for, the command line is empty.
+        // The command line of a process that has ended but was not awaited is empty.
         let command = PathBuf::from(format!("/proc/{group}/cmdline"));
         until("what the worker left is ended", || fs::read(&command).unwrap_or_default().is_empty().then_some(()));
         fs::remove_file(self.path("door")).expect("removed");
@@ -366,8 +366,8 @@ fn after_an_interruption_nothing_is_called_live_and_a_later_deployment_closes_it
     shop.call(&["env", "staging"]).expect(0, &["live: v1 "]);
 }
 
-/// A shop whose workflow has a job that deploys to staging, and its run in the background.
-/// The case of the name of its environment is another one than that of the settings.
+/// Creates a shop whose workflow has a job that deploys to staging, and starts its run in the background. The name of
+/// the environment differs in case from that of the settings.
 fn deploying_job(rules: &str) -> (Shop, String) {
     let shop = Shop::new();
     let settings = SETTINGS.replace("[environments.staging]\n", &format!("[environments.staging]\n{rules}\n"));

@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::process::Command;
 
-/// Whether an engine with these images is available. Otherwise the test is skipped, which CI counts as a failure.
+/// Whether an engine with these images is available. If not, reports that the test is skipped, which is a failure in
+/// CI.
 pub(crate) fn has(images: &[&str]) -> bool {
     let missing = if docker(&["version"]).is_none() {
         Some("no Docker engine answers: .ci/docker starts one".to_owned())

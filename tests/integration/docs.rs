@@ -1,4 +1,5 @@
-//! Generated files match those in the repository, and the README mentions only existing commands and files.
+//! Checks that generated files match those in the repository, and that the README mentions only existing commands and
+//! files.
 
 use std::fs;
 use std::path::Path;
@@ -68,10 +69,10 @@ fn the_example_config_is_the_printed_default() {
     assert_eq!(read("config.example.toml"), program(&["config", "--example"]));
 }
 
-/// The pictures match a stored run as drawn by the program.
+/// The pictures show a stored run as the program draws it.
 #[test]
 fn the_pictures_match_the_program() {
-    // A copy: the program writes the index of its runs into the state folder.
+    // The run is copied, because the program writes the index of its runs into the state folder.
     let state = tempfile::tempdir().expect("a folder");
     copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/screens"), state.path());
     for (name, args) in [
@@ -92,7 +93,7 @@ fn the_pictures_match_the_program() {
     }
 }
 
-/// The first command of the README, without its screen.
+/// Runs the first command of the README without its screen.
 #[test]
 fn the_demo_of_the_readme_runs() {
     let readme = read("README.md");

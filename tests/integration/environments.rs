@@ -1,5 +1,5 @@
-//! `env` against the fake server: rules, what is live, deployments, what the settings find in runs, and what a token may
-//! not see.
+//! `env` against the fake server: rules, what is live, deployments, environments that the settings find in runs, and
+//! what a token may not see.
 
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ fn of<'v>(environments: &'v Value, name: &str) -> &'v Value {
 fn what_is_live_is_what_was_observed_to_succeed() {
     let Some(watching) = Watching::new("deploy-rollback") else { return };
     watching.fake.advance(90);
-    // 1.4.2 waits for a review of production: 1.4.1 is live.
+    // 1.4.2 waits for a review of production, so 1.4.1 is live.
     let all = document(&watching, "ghp_full", &[]);
     let (staging, production) = (of(&all, "staging"), of(&all, "production"));
     assert_eq!((&staging["live"]["tag"], &staging["pending"]), (&json!("v1.4.2"), &Value::Null));
@@ -42,7 +42,7 @@ fn what_is_live_is_what_was_observed_to_succeed() {
     let approve = format!("cuelight approve production --run {REPOSITORY}/{run}");
     assert!(shown.out.contains(&approve), "{}", shown.out);
 
-    // Its health check fails: it is not live, and 1.4.1 still is.
+    // The health check of 1.4.2 fails, so it is not live, and 1.4.1 still is.
     watching.fake.control("/_fake/do", json!({"do": "approve", "environment": "production", "user": "maria"}));
     watching.fake.advance(120);
     let one = document(&watching, "ghp_full", &["Production"]);
@@ -67,7 +67,7 @@ fn what_is_live_is_what_was_observed_to_succeed() {
     assert_eq!(unknown.code, Some(3), "{}", unknown.error);
     assert!(unknown.error.contains("no environment `prodction`; did you mean `production`?"), "{}", unknown.error);
     watching.check_stats();
-    // What did not change is asked for conditionally, or not at all.
+    // Unchanged data is requested conditionally, or not at all.
     let before = watching.fake.value("/_fake/stats")["not_modified"].as_u64();
     document(&watching, "ghp_full", &[]);
     assert!(watching.fake.value("/_fake/stats")["not_modified"].as_u64() > before);

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::docker::skip;
 
-/// Returns the folder of the fake server; `None`, with a remark, where it is not.
+/// Returns the folder of the fake server; `None`, with a remark, if it does not exist.
 pub(crate) fn material() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let found = root.ancestors().map(|above| above.join("shared/github-api")).find(|folder| folder.is_dir());
@@ -22,28 +22,28 @@ pub(crate) fn material() -> Option<PathBuf> {
     found
 }
 
-/// A fake server whose clock stands still until it is moved.
+/// A fake server whose clock stands still until a test moves it.
 pub(crate) struct Fake {
     process: Child,
     pub(crate) api: String,
     counter: Counter,
 }
 
-/// A way to the server of its own for the program, on which its requests are counted: those of the test are not.
+/// A proxy between the program and the server that counts the program's requests. Requests of the test do not use it.
 struct Counter {
     address: String,
     counts: Arc<Counts>,
 }
 
-/// What becomes of the requests of the program.
+/// What happens to the requests of the program.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) enum Way {
-    /// They are answered.
+    /// Requests are answered.
     #[default]
     Open,
     /// The connection ends without an answer.
     Dead,
-    /// The answer is not one of HTTP.
+    /// The answer is not HTTP.
     Garbage,
 }
 
@@ -78,13 +78,13 @@ impl Counter {
 impl Drop for Counter {
     fn drop(&mut self) {
         self.counts.is_closed.store(true, Ordering::SeqCst);
-        // Wakes the thread that listens, which then closes the port.
+        // This wakes the thread that listens, which then closes the port.
         let _ = TcpStream::connect(&self.address);
     }
 }
 
 impl Counts {
-    /// Passes one request and its answer on. It is in flight until the answer is there.
+    /// Passes one request and its answer on. The request is in flight until its answer has arrived.
     fn pass(&self, mut near: TcpStream, api: &str) -> Option<()> {
         let mut reader = BufReader::new(near.try_clone().ok()?);
         let (mut head, mut length) = (Vec::new(), 0);
@@ -135,7 +135,7 @@ impl Fake {
         Self::start_at(scenario, &[])
     }
 
-    /// Starts with the time of this machine, for what depends on the age of runs.
+    /// Starts the server with the time of this machine, for tests that depend on the age of runs.
     pub(crate) fn start_now(scenario: &str) -> Option<Self> {
         Self::start_at(scenario, &["--start", "now"])
     }
@@ -159,17 +159,17 @@ impl Fake {
         Some(Self { process, api, counter })
     }
 
-    /// The address of the server on which requests are counted.
+    /// Returns the address at which requests are counted.
     pub(crate) fn counted(&self) -> &str {
         &self.counter.address
     }
 
-    /// Sets what becomes of the program's requests from now on.
+    /// Sets what happens to the program's requests from now on.
     pub(crate) fn go(&self, way: Way) {
         *self.counter.counts.way.lock().expect("a way") = way;
     }
 
-    /// Returns the highest number of counted requests in flight at once.
+    /// Returns the highest number of counted requests that were in flight at the same time.
     pub(crate) fn most_at_once(&self) -> usize {
         self.counter.counts.most.load(Ordering::SeqCst)
     }

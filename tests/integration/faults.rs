@@ -1,5 +1,5 @@
-//! A server that fails in every way for minutes: nothing that watches ends, nothing is done twice, and what is known in the
-//! end is what is true.
+//! A server that fails in every way for minutes. No command that watches it may end, nothing may be done twice, and the
+//! final state must be true.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -34,17 +34,19 @@ const FAULTS: [&str; 13] = [
 /// Share of the requests that fail.
 const RATE: f64 = 0.3;
 
-/// Number of times that the server's clock is moved during each kind of fault, and by how many seconds: five minutes in all.
+/// Number of times that the server's clock is moved during each kind of fault. The next constant is the number of
+/// seconds. Together they are five minutes.
 const MOVES: u64 = 5;
 const SECONDS: u64 = 5;
 
-/// Time between two of them.
+/// Time between two moves of the clock.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// How far the clocks of a server and of this machine may differ.
+/// Maximum difference between the clocks of a server and of this machine.
 const CLOCKS: Duration = Duration::from_mins(5);
 
-/// A state without times, lines and ids of this machine: name, state and steps of each job of the current attempt.
+/// Returns a state without times, lines and ids of this machine: name, state and steps of each job of the current
+/// attempt.
 fn outline(run: &Value) -> Value {
     let steps = |job: &Value| {
         let steps = job["steps"].as_array().into_iter().flatten();
@@ -56,14 +58,14 @@ fn outline(run: &Value) -> Value {
     json!({"status": run["status"], "attempt": run["attempt"], "jobs": jobs})
 }
 
-/// Returns what a program with this state folder knows of a run.
+/// Returns the state of a run that a program with this state folder shows.
 fn shown(watching: &Watching, run: &str) -> Value {
     let said = watching.cuelight(&["show", run, "--json"]);
     assert_eq!(said.code, Some(0), "{run}: {}", said.error);
     serde_json::from_str(&said.out).expect("JSON")
 }
 
-/// Returns the changes that were asked for, by path, with the status of each answer.
+/// Returns the requested changes by path, each with the status of its answer.
 fn changes(watching: &Watching) -> BTreeMap<String, Vec<u64>> {
     let journal = watching.fake.value("/_fake/requests");
     let mut changes = BTreeMap::<String, Vec<u64>>::new();
@@ -105,19 +107,19 @@ fn nothing_ends_and_nothing_is_done_twice_while_a_server_fails_in_every_way() {
         }
         let (status, ..) = watching.fake.send("DELETE", "/_fake/faults", "application/json", "");
         assert!(status < 300, "{status}");
-        // The screen takes keys meanwhile.
+        // The screen accepts keys meanwhile.
         screen.press("1/zz");
         screen.wait_for("/zz");
-        // Cleared and kept: an escape would be taken together with the key after it.
+        // The filter is cleared and confirmed. Escape would be read together with the next key.
         screen.press("\u{15}\r");
     }
-    // One that the screen does not mirror.
+    // This is a run that the screen does not mirror.
     let other = id(ended.next().expect("another run")).to_owned();
     let answers: Vec<(u64, Said)> =
         reruns.into_iter().map(|(run, child)| (run, child.wait_with_output().expect("ends").into())).collect();
 
-    // A connection that breaks off, then one that speaks no HTTP: the age of what is shown is on the screen. The selection of
-    // another run asks for it at once.
+    // First the connection breaks off, then the server does not speak HTTP. The screen shows the age of its data.
+    // Selecting another run requests that run at once.
     for way in [Way::Dead, Way::Garbage] {
         watching.fake.go(way);
         screen.press("1j");
@@ -126,7 +128,7 @@ fn nothing_ends_and_nothing_is_done_twice_while_a_server_fails_in_every_way() {
             (&["show", &other][..], "; showing the last known state of "),
             (&["runs", "-R", REPOSITORY], "; showing the runs that were fetched earlier"),
         ] {
-            // What the screen was told a moment ago counts until the server may be asked again.
+            // Data that the screen received a moment ago is used until the server may be asked again.
             until(note, || {
                 let said = watching.cuelight(args);
                 assert_eq!(said.code, Some(0), "{way:?} {args:?}: {}", said.error);
@@ -137,7 +139,7 @@ fn nothing_ends_and_nothing_is_done_twice_while_a_server_fails_in_every_way() {
         screen.press("1k");
         screen.wait_for("connected again");
     }
-    // No name service, and a server that speaks no TLS.
+    // The name of the first server cannot be resolved, and the second does not speak TLS.
     let settings = watching.project.home().join("config/cuelight/config.toml");
     let open = fs::read_to_string(&settings).expect("settings");
     for (api, reason) in [
@@ -157,7 +159,7 @@ fn nothing_ends_and_nothing_is_done_twice_while_a_server_fails_in_every_way() {
     }
     fs::write(&settings, open).expect("written");
 
-    // The clock of the server is minutes ahead now, and everything ends.
+    // The clock of the server is now minutes ahead, and everything ends.
     watching.fake.advance(900);
     let followed = Said::from(follower.wait_with_output().expect("ends"));
     assert_eq!(followed.code, Some(1), "{}{}", followed.out, followed.error);
@@ -178,7 +180,7 @@ fn nothing_ends_and_nothing_is_done_twice_while_a_server_fails_in_every_way() {
     }
     assert!(accepted >= FAULTS.len() / 3, "{accepted} of {} were carried out", FAULTS.len());
 
-    // What is known here is what another user learns who comes now.
+    // The known state is the same as the state that a new user sees.
     let newcomer = Watching::of(&watching.fake);
     let states = |watching: &Watching| -> BTreeSet<String> {
         let runs = watching.listed(REPOSITORY);

@@ -1,8 +1,8 @@
-//! A real Gitea server with a runner that executes its jobs: runs listed, followed with their growing logs, started, run again
-//! and deleted; tokens that may not; the server stopped and started in between.
+//! A real Gitea server with a runner that executes its jobs. Runs are listed, followed with their growing logs,
+//! started, run again and deleted. Tokens lack rights, and the server is stopped and started in between.
 //!
-//! The programs are those that `../shared/gitea/build.sh` made, in the folder that `CUELIGHT_GITEA` names.
-//! A folder `fixture` beside them, with the data of a server that was stopped, saves the first start.
+//! `../shared/gitea/build.sh` built the programs, in the folder that `CUELIGHT_GITEA` names. A folder `fixture` beside
+//! them contains the data of a stopped server, which saves the first start.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -35,14 +35,14 @@ impl Drop for Rig {
 }
 
 impl Rig {
-    /// Starts the server. `None`, with a remark, where its programs are not.
+    /// Starts the server. `None`, with a remark, if its programs do not exist.
     fn start() -> Option<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let scripts = root.ancestors().map(|above| above.join("shared/gitea")).find(|folder| folder.is_dir());
         let programs = std::env::var_os("CUELIGHT_GITEA").map(PathBuf::from);
         let programs = programs.filter(|folder| folder.join("bin/gitea").is_file());
         let (Some(scripts), Some(programs)) = (scripts, programs) else {
-            // Not a failure of `.ci/run` either: the server takes minutes to build.
+            // This is not a failure of `.ci/run` either, because building the server takes minutes.
             let _ = writeln!(std::io::stderr(), "SKIPPED: CUELIGHT_GITEA names no folder that ../shared/gitea built");
             return None;
         };
@@ -67,7 +67,8 @@ impl Rig {
         Some(rig)
     }
 
-    /// Starts the programs, and returns the description of the server. The runs of the first pushes are waited for.
+    /// Starts the programs, and returns the description of the server. For a new server, waits for the runs of the
+    /// first pushes.
     fn up(&self, is_new: bool) -> Value {
         let mut up = Command::new(self.scripts.join("up.sh"));
         up.arg(self.data.path()).env("BUILT", &self.programs).stderr(Stdio::null());
@@ -104,7 +105,7 @@ impl Rig {
         found.unwrap_or_else(|| panic!("{started}")).1.to_owned()
     }
 
-    /// Returns the lines of the server's journal of requests that have a text.
+    /// Returns the number of lines with this text in the server's journal of requests.
     fn requests(&self, part: &str) -> usize {
         let journal = fs::read_to_string(self.data.path().join("log/gitea.log")).expect("a journal");
         journal.lines().filter(|line| line.contains(part)).count()
@@ -115,7 +116,7 @@ fn part(text: &str, wanted: &str) -> usize {
     text.find(wanted).unwrap_or_else(|| panic!("{wanted}: {text}"))
 }
 
-/// A server that has one run in progress, in the words of Gitea 1.26, and the requests that it got.
+/// Starts a server with one run in progress, which answers like Gitea 1.26. Also returns the requests that it got.
 fn small() -> (Project, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let api = format!("http://{}/api/v1", listener.local_addr().expect("an address"));
@@ -152,7 +153,7 @@ fn small() -> (Project, Arc<Mutex<Vec<String>>>) {
             let status = if body.is_null() { "404 Not Found" } else { "200 OK" };
             let body = body.to_string();
             let length = body.len();
-            // The program may have left.
+            // The program may have closed the connection.
             let _ = write!(stream, "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}");
         }
     });
@@ -187,7 +188,7 @@ fn runs_of_a_gitea_server_are_followed_and_steered() {
     let listed = rig.expect(0, &["runs", "-R", REPOSITORY]);
     assert!(listed.lines().count() >= 13 && listed.contains("Fix the answer"), "{listed}");
 
-    // The log of a job that runs.
+    // The log of a running job.
     let long = rig.expect(0, &["dispatch", "long.yml", "-R", REPOSITORY, "--input", "seconds=30"]);
     assert!(part(&long, "tick 1 of 30") < part(&long, "✓ Count"), "it grows while the step runs: {long}");
     assert!(part(&long, "tick 30 of 30") < part(&long, "✓ Next"), "{long}");
@@ -220,7 +221,7 @@ fn runs_of_a_gitea_server_are_followed_and_steered() {
     part(&rig.expect(4, &["cancel", &stuck]), "Gitea's API has no cancel");
     assert_eq!(rig.requests("/cancel"), before, "it is not asked");
 
-    // Tokens and users that may not.
+    // Tokens and users without the rights.
     let refused = rig.said("maria_read", &["rerun", &name, "--detach"]);
     assert!(refused.code == Some(4) && refused.error.contains("required=[write:repository]"), "{}", refused.error);
     let before = rig.requests("/rerun");

@@ -1,4 +1,4 @@
-//! Failed steps that are held: retried, skipped, given up, cancelled, and over in time.
+//! Failed steps that are held: they are retried, skipped, given up or cancelled, or the time runs out.
 
 use std::fs;
 use std::io::Write;
@@ -22,7 +22,7 @@ fn hold(project: &Project, more: &[&str]) -> Command {
     command
 }
 
-/// Starts a run that is left in progress, and waits until its step is held.
+/// Starts a run in the background, and waits until its step is held.
 fn held(jobs: &str) -> Project {
     let project = Project::of_jobs(jobs);
     Said(hold(&project, &["--detach"]).output().expect("starts")).expect(0, &[]);
@@ -54,7 +54,7 @@ fn a_held_step_is_mended_and_retried() {
     let workspace = fs::read_to_string(project.home().join("workspace")).expect("written").trim().to_owned();
     Said(shell.wait_with_output().expect("ends")).expect(0, &[&format!("in {workspace} with kept")]);
 
-    // Nothing has changed: it is held again.
+    // The step fails again, because nothing has changed, and is held again.
     project.call(&["held", "retry"]).expect(0, &["runs again"]);
     let tries = |count: usize| {
         let tried = || project.call(&["logs", "--job", "a"]).out().matches("The step failed and is held").count();

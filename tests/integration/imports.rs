@@ -1,4 +1,4 @@
-//! Import rules: which modules and crates each room may use, and no import circles among files.
+//! Import rules: which modules and crates each room (top-level module) may use, and the maximum size of import cycles.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -29,7 +29,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Entries of processes that the program starts of itself. They name the code of that process, which no other face needs.
+/// Entry points of processes that the program starts. They name the code of that process, which no other command needs.
 const PROCESS_ENTRIES: &[(&str, &str)] = &[
     // The worker of a run.
     ("cli/worker.rs", "crate::worker"),
@@ -54,11 +54,11 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("ratatui", &["ui", "app", "tui"]),
     ("crossterm", &["app", "tui", "report", "cli"]),
     ("tokio", &["engine", "rollout", "worker", "launch", "backend", "tui", "cli"]),
-    // Runs that lost their worker are closed before anything lists runs: `launch::open` does it, and the backend.
+    // Runs that lost their worker must be closed before anything lists runs. `launch::open` and the backend do that.
     ("crate::store::folder::locate", &["launch", "backend"]),
 ];
 
-/// Paths that these rooms must not use: their results depend on arguments only.
+/// Paths that these rooms must not use, because their results may depend only on arguments.
 const PURE: (&[&str], &[&str]) = (
     &["visible", "model", "workflow", "app", "ui"],
     &[
@@ -76,7 +76,7 @@ const PURE: (&[&str], &[&str]) = (
     ],
 );
 
-/// Maximum number of files in an import circle.
+/// Maximum number of files in an import cycle.
 const LARGEST_CIRCLE: usize = 5;
 
 #[test]
@@ -130,8 +130,8 @@ fn few_files_import_each_other_in_a_circle() {
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }
 
-/// Returns the files that each file imports, by index. A `mod.rs` that refers to files of its folder does not count: it
-/// declares them.
+/// Returns the files that each file imports, by index. The references of a `mod.rs` to files of its folder do not
+/// count, because it declares them.
 fn imports(sources: &[Source]) -> Vec<Vec<usize>> {
     let places: HashMap<&[String], usize> =
         sources.iter().enumerate().map(|(at, source)| (source.module.as_slice(), at)).collect();

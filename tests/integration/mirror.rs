@@ -23,7 +23,7 @@ struct Watched<'f> {
     fake: &'f Fake,
     repository: &'f str,
     home: tempfile::TempDir,
-    /// Notes of the layouts, by the run's id.
+    /// Notes of the layouts, by the id of the run.
     notes: BTreeMap<u64, Vec<String>>,
 }
 
@@ -84,7 +84,7 @@ impl<'f> Watched<'f> {
         Some(files)
     }
 
-    /// Mirrors a run with its jobs, and returns it. A second time with the same answers adds nothing.
+    /// Mirrors a run with its jobs, and returns it. Doing it again with the same answers adds nothing.
     fn open(&mut self, run: &Run) -> cuelight::model::Run {
         let (remote, document) = (self.remote(run), spec(&self.remote(run), run).expect("dated"));
         let mut mirror = Mirror::open(&self.runs(), &document).expect("written").expect("not held");
@@ -173,7 +173,7 @@ fn shape(run: &cuelight::model::Run) -> Vec<String> {
     run.jobs.values().map(line).collect()
 }
 
-/// Asserts that a mirror that sees a run only after its end has the same jobs as one that followed it.
+/// Asserts that a mirror created after the end of a run has the same jobs as one that followed the run.
 fn assert_same_when_late(fake: &Fake, repository: &str, followed: &cuelight::model::Run, id: u64) {
     let mut late = Watched::new(fake, repository);
     let listed = late.run(id);

@@ -1,4 +1,4 @@
-//! A temporary repository and state folder for each test, and the program to run on them.
+//! A temporary repository and state folder for each test, and functions that run the program on them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ impl Project {
         project
     }
 
-    /// Creates a project with these jobs in a workflow on push.
+    /// Creates a project with a workflow that has these jobs and runs on push.
     pub(crate) fn of_jobs(jobs: &str) -> Self {
         Self::new(&format!("name: CI\non: push\njobs:\n{jobs}"))
     }
@@ -38,7 +38,7 @@ impl Project {
         self.folder.path().join("state")
     }
 
-    /// The folder of the project, around the repository and the state.
+    /// Returns the folder of the project, which contains the repository and the state folder.
     pub(crate) fn home(&self) -> PathBuf {
         self.folder.path().to_owned()
     }
@@ -59,13 +59,13 @@ impl Project {
         assert!(done.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&done.stderr));
     }
 
-    /// Returns the program, in this repository and with its state folder.
+    /// Returns a command that runs the program in this repository and with its state folder.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cuelight"));
         command.args(args).current_dir(self.root()).env("CUELIGHT_STATE_DIR", self.state());
         // Ignores the settings of the user who runs the tests.
         command.env("XDG_CONFIG_HOME", self.folder.path().join("config"));
-        // As on a machine where it never ran before.
+        // The cache is empty, as on a machine where the program never ran before.
         command.env("XDG_CACHE_HOME", self.folder.path().join("cache"));
         for account in
             ["GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN", "GH_HOST", "GH_CONFIG_DIR"]

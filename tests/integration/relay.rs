@@ -1,4 +1,4 @@
-//! A relay between the program and Docker's socket, which can be cut and stalled as an engine can.
+//! A relay between the program and Docker's socket. A test can cut or stall it, as an engine may do.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener};
@@ -29,11 +29,11 @@ pub(crate) struct Relay {
 struct Shared {
     now: Mutex<Relaying>,
     changed: Condvar,
-    /// Closes the connections that were made.
+    /// Functions that close the connections made so far.
     closes: Mutex<Vec<Box<dyn Fn() + Send>>>,
 }
 
-/// A stream of which both directions are copied by a thread each.
+/// A stream. Each of its two directions is copied by a thread.
 trait Connection: Read + Write + Send + Sized + 'static {
     fn twin(&self) -> Self;
     fn end(&self, how: Shutdown);
@@ -60,14 +60,14 @@ impl Connection for std::net::TcpStream {
 }
 
 impl Relay {
-    /// A port of this machine, which makes the engine look remote.
+    /// Returns a relay on a port of this machine, which makes the engine look remote.
     pub(crate) fn remote() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("free");
         let address = format!("tcp://{}", listener.local_addr().expect("bound"));
         Self::of(address, move || listener.accept().map(|(near, _)| near))
     }
 
-    /// A socket in a folder.
+    /// Returns a relay on a socket in a folder.
     pub(crate) fn local(folder: &Path) -> Self {
         let socket = folder.join("relay.sock");
         let listener = UnixListener::bind(&socket).expect("bound");
@@ -97,7 +97,7 @@ impl Relay {
         relay
     }
 
-    /// `DOCKER_HOST`.
+    /// Returns the value for `DOCKER_HOST`.
     pub(crate) fn address(&self) -> &str {
         &self.address
     }

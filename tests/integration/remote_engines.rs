@@ -11,10 +11,10 @@ use crate::project::{Project, Said};
 
 const IMAGES: &[&str] = &["ci-base:local"];
 
-/// A job whose process writes and reads, in a container.
+/// A job with a process in a container that writes and reads.
 const JOB: &str = "  a:\n    runs-on: ubuntu-latest\n    container: ci-base:local\n    steps:\n      - uses: actions/checkout@v4\n      - run: seq 20000 | tail -n 1; cat file\n      - run: exit 3\n        continue-on-error: true\n";
 
-/// An `ssh` that runs the command here, as the shell of the other machine would, and writes down its arguments.
+/// An `ssh` that runs the command on this machine, as the shell of the other machine would, and records its arguments.
 const SSH: &str = r#"#!/bin/sh
 echo "$@" >> "$SSH_LOG"
 [ -z "$SSH_FAILS" ] || { echo "$SSH_FAILS" >&2; exit 255; }
@@ -24,7 +24,7 @@ unset DOCKER_HOST
 exec sh -c "$*"
 "#;
 
-/// A server that ends TLS, asks for a certificate of the client, and passes everything on to the engine's socket.
+/// A server that terminates TLS, requires a certificate of the client, and passes everything on to the engine's socket.
 const TLS_SERVER: &str = r"
 import select, socket, ssl, threading
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -60,7 +60,7 @@ while True:
     threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
 ";
 
-/// Makes an authority, and certificates of it for a server and a client, in a folder.
+/// Creates an authority, and its certificates for a server and a client, in a folder.
 fn make_certificates(folder: &Path) {
     let openssl = |arguments: &[&str]| {
         let done = Command::new("openssl").current_dir(folder).args(arguments).output().expect("openssl starts");
@@ -131,8 +131,8 @@ fn a_job_runs_in_a_container_of_an_engine_behind_ssh() {
     let asked = fs::read_to_string(&log).expect("written");
     let expected = "-T -o BatchMode=yes -o ConnectTimeout=20 -l build -p 2222 -- far docker system dial-stdio";
     assert!(asked.lines().all(|line| line == expected), "{asked}");
-    // Connections are used again: the streams of the three steps and of the archives need one each, and few are beside
-    // them. Without, it would be one for each of more than 40 requests.
+    // Connections are used again. The streams of the three steps and of the archives need one each, and there are few
+    // others. Otherwise, each of more than 40 requests would need one.
     assert!(asked.lines().count() <= 20, "{asked}");
 
     let second = project();

@@ -1,4 +1,5 @@
-//! `run --remote`: the working tree on a server, with a repository on this machine in the place of the server's.
+//! `run --remote`: the working tree on a server. A repository on this machine takes the place of the server's
+//! repository.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -10,7 +11,7 @@ use serde_json::json;
 use crate::project::until;
 use crate::servers::{REPOSITORY, Said, Watching};
 
-/// A checkout of the fake server's repository with changes that are not committed, and the repository that it pushes to.
+/// A checkout of the fake server's repository with uncommitted changes, and the repository to which it pushes.
 struct Checkout {
     watching: Watching,
     server: PathBuf,
@@ -59,7 +60,8 @@ impl Checkout {
             .collect()
     }
 
-    /// Waits for the branch of a run, and lets the fake server know it as GitHub does. Returns its name and its commit.
+    /// Waits for the branch of a run, and announces it to the fake server, as a push does on GitHub. Returns its name
+    /// and its commit.
     fn pushed(&self) -> (String, String) {
         let (name, sha) = until("the branch", || self.branches().pop());
         let push = json!({"do": "push", "branch": name, "sha": sha, "message": "The working tree"});
@@ -67,7 +69,7 @@ impl Checkout {
         (name, sha)
     }
 
-    /// Lets time pass until a command has ended.
+    /// Moves the server's clock until a command has ended.
     fn end(&self, mut child: Child) -> Said {
         until("its end", || {
             self.watching.fake.advance(5);
@@ -77,7 +79,7 @@ impl Checkout {
         child.wait_with_output().expect("ends").into()
     }
 
-    /// What a run must leave as it is: branch, index, stash and files.
+    /// Returns the state that a run must not change: branch, index, stash and files.
     fn state(&self) -> String {
         let root = self.watching.project.root();
         let of = |args: &[&str]| git(&root, args);
@@ -140,7 +142,7 @@ fn what_is_not_run_leaves_nothing_on_the_server() {
         assert_eq!(said.code, Some(code), "{args:?}: {}", said.error);
         assert!(said.error.contains(message), "{args:?}: {}", said.error);
     }
-    // What the server refuses after the push is removed again.
+    // If the server refuses the workflow after the push, the branch is removed again.
     let inputs = ["rollback", "--input", "environment=staging", "--input", "version=v1"];
     let child = checkout.start_as("github_pat_read", &inputs);
     checkout.pushed();
@@ -152,7 +154,7 @@ fn what_is_not_run_leaves_nothing_on_the_server() {
     let unreachable = said(&["ci"]);
     assert_eq!(unreachable.code, Some(4), "{}", unreachable.error);
     assert!(unreachable.error.contains("/does/not/exist"), "{}", unreachable.error);
-    // Whether a push arrived whose end is not known is looked at again.
+    // It is not known whether the push arrived, so `doctor` reports the branch, and the next run checks it.
     assert!(checkout.watching.cuelight(&["doctor"]).out.contains("may be left on a server"));
     push_to(checkout.server.to_str().expect("text"));
     let again = said(&["nightly"]);
@@ -170,7 +172,7 @@ fn the_branch_of_a_killed_process_is_named_and_removed_by_the_next() {
     let Some(checkout) = Checkout::new() else { return };
     let mut child = checkout.start(&["rollback"]);
     let (name, _) = until("the branch", || checkout.branches().pop());
-    // One that runs still needs it.
+    // A running run still needs its branch.
     assert!(!checkout.watching.cuelight(&["doctor"]).out.contains("left on a server"));
     child.kill().expect("killed");
     child.wait().expect("ended");

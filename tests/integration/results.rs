@@ -1,4 +1,4 @@
-//! The services for actions of others, used by the libraries of npm that those actions use.
+//! The services for foreign actions, used by the npm libraries of those actions.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use crate::docker::{has, skip};
 use crate::project::{Project, until};
 use crate::survival::{kill, pids};
 
-/// The libraries, by the name under which the trials know them: the newest, and those of the actions of 2024.
+/// The libraries, by the names that the trials use: the newest ones, and those of the actions of 2024.
 const LIBRARIES: &[(&str, &str)] = &[
     ("artifact", "@actions/artifact@6.2.1"),
     ("artifact-2", "@actions/artifact@2.3.2"),
@@ -18,8 +18,8 @@ const LIBRARIES: &[(&str, &str)] = &[
     ("tool-cache", "@actions/tool-cache@2.0.2"),
 ];
 
-/// Returns the folder with the libraries, in the user's cache. Without node or npm, or without the network the first time,
-/// the test is skipped.
+/// Returns the folder with the libraries, in the user's cache. The test is skipped without node or npm, or if the
+/// network is missing the first time.
 pub(crate) fn libraries() -> Option<&'static Path> {
     static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
@@ -48,8 +48,8 @@ pub(crate) fn libraries() -> Option<&'static Path> {
     folder.as_deref().filter(|_| node)
 }
 
-/// Returns a project with these jobs, in which `trial/client@v1` is the client. `TRY` in them stands for the beginning of
-/// its inputs.
+/// Returns a project with these jobs, in which `trial/client@v1` is the client. `TRY` stands for the beginning of its
+/// inputs.
 fn project(npm: &Path, events: &str, jobs: &str) -> Project {
     let step = format!("uses: trial/client@v1, with: {{npm: '{}', try:", npm.display());
     let project = Project::new(&format!("on: {events}\njobs:\n{}", jobs.replace("TRY", &step)));
@@ -108,7 +108,7 @@ fn caches_are_saved_once_and_restored_by_later_runs() {
 ";
     let project = project(npm, "[push, issue_comment]", jobs);
     project.run(&[]).expect(0, &["ok save cache", "ok restore cache", "ok save cache-4", "ok restore cache-4"]);
-    // Another run finds them; one of an untrusted event saves nothing.
+    // Another run finds the entries. A run of an untrusted event saves nothing.
     let step = |text: &str| format!("uses: trial/client@v1, with: {{npm: '{}', try: {text}}}", npm.display());
     project.write(
         ".github/workflows/ci.yml",
@@ -237,7 +237,7 @@ fn a_full_disk_is_reported_to_the_client() {
     let project = project(npm, "push", jobs);
     let limited = project.command(&["run", "--trust"]);
     let mut shell = Command::new("bash");
-    // A limit on the size of files stands for a full disk. The worker inherits it.
+    // A limit on the size of files takes the place of a full disk. The worker inherits it.
     shell.args(["-c", "ulimit -f 4096; exec \"$0\" \"$@\""]).arg(limited.get_program()).args(limited.get_args());
     shell.current_dir(project.root());
     for (name, value) in limited.get_envs() {

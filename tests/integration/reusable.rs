@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::project::Project;
 
-/// Makes the repository `o/shared` below `home`, with a workflow that calls another one beside it, and the tag `v1`.
+/// Creates the repository `o/shared` below `home`, with a workflow that calls another one beside it, and the tag `v1`.
 fn server(home: &Path) {
     let root = home.join("server/o/shared");
     let folder = root.join(".github/workflows");
@@ -68,7 +68,7 @@ fn a_workflow_of_another_repository_is_called_with_inputs_secrets_and_outputs() 
     let said = project.run(&["--secret", "KEY=x1234"]);
     said.expect(0, &["got hello world", "call / inner / say"]);
     said.expect(0, &["of o/shared/.github/workflows/inner.yml@v1 in "]);
-    // What was fetched serves without a network, and in plans and questions.
+    // Fetched workflows are also used without a network, and in plans and questions.
     project.run(&["--offline", "--secret", "KEY=x1234"]).expect(0, &["got hello world"]);
     project.call(&["plan", "ci"]).expect(0, &["call / inner / say"]);
     project.run(&[]).expect(1, &["needs the secret `KEY`"]);

@@ -1,4 +1,5 @@
-//! `approve` and `reject` on a run of a server that another program mirrors: it answers on a real control socket.
+//! `approve` and `reject` on a run of a server that another program mirrors. That program answers on a real control
+//! socket.
 
 use std::fs::File;
 use std::process::Output;
@@ -51,7 +52,8 @@ impl Waiting {
         Self { project, folder, lock }
     }
 
-    /// Plays the program that watches the run: answers one command, and records it with the answer. Returns the command.
+    /// Acts as the program that watches the run: answers one command, and records it with the answer. Returns the
+    /// command.
     fn answer(&self, reply: &Reply) -> thread::JoinHandle<Command> {
         let (folder, reply) = (self.folder.clone(), reply.clone());
         let (listening, listens) = std::sync::mpsc::channel();
@@ -81,7 +83,7 @@ impl Waiting {
         self.project.command(args).output().expect("starts")
     }
 
-    /// Returns exit code and standard error of a command.
+    /// Runs a command, and returns its exit code and standard error.
     fn fails(&self, args: &[&str]) -> (Option<i32>, String) {
         let done = self.cuelight(args);
         (done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned())
@@ -167,7 +169,7 @@ fn a_review_that_is_not_possible_is_refused_in_words() {
     assert_eq!((&canary["environment"], &canary["may_review"]), (&json!("canary"), &json!(false)));
     assert_eq!(canary["refusal"], "you may not approve your own deployment");
 
-    // Without a run that waits.
+    // Now no run waits.
     let Waiting { project, folder, lock } = run;
     let ended = Event::RunFinished { conclusion: cuelight::model::Conclusion::Success, reason: None };
     JournalWriter::open(folder.journal()).expect("opened").append(now(), ended).expect("written");

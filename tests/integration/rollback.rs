@@ -1,4 +1,4 @@
-//! `rollback` against the fake server: what is undone and how, what is refused, and what is live afterwards.
+//! `rollback` against the fake server: what it undoes and how, what is refused, and what is live afterwards.
 
 use std::fs;
 use std::process::Stdio;
@@ -11,7 +11,7 @@ use crate::servers::{Said, Watching};
 
 const REPOSITORY: &str = "aura/platform";
 
-/// A repository where the deployment of 1.4.2 to production failed, and 1.4.1 is the last good release.
+/// Returns a repository where the deployment of 1.4.2 to production failed, and 1.4.1 is the last good release.
 fn failed() -> Option<Watching> {
     failed_in("deploy-rollback")
 }
@@ -40,7 +40,7 @@ fn the_last_good_release_comes_back_by_another_attempt_of_its_job() {
     let child = watching.command("ghp_full", &args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let child = child.expect("starts");
     let runs = format!("/repos/{REPOSITORY}/actions/runs?per_page=100");
-    // The server counts the requests of this test as well, so it is asked once.
+    // The server counts the requests of this test as well, so the run is requested only once.
     until("the change", || (watching.fake.value("/_fake/stats")["mutations"] == 1).then_some(()));
     let run = until("another attempt", || {
         let runs = watching.fake.value(&runs);
@@ -64,7 +64,7 @@ fn the_last_good_release_comes_back_by_another_attempt_of_its_job() {
     {
         assert!(said.error.contains(part), "{part}: {}", said.error);
     }
-    // Once it is live, the same is not deployed again.
+    // Once the release is live, it is not deployed again.
     let again = rollback(&watching, &["--to", "v1.4.1", "--yes=production"]);
     assert_eq!(again.code, Some(4), "{}", again.error);
     assert!(again.error.contains("v1.4.1 9093b37 is already what is in production"), "{}", again.error);
@@ -77,7 +77,7 @@ fn the_workflow_that_deployed_is_started_again_at_the_tag() {
     let edited = tempfile::tempdir().expect("a folder");
     for file in ["_platform.json", "deploy-rollback.json"] {
         let text = fs::read_to_string(scenarios.join(file)).expect("a scenario");
-        // Staging takes tags.
+        // Staging accepts tags.
         fs::write(edited.path().join(file), text.replace("\"release/*\"", "\"v*\"")).expect("written");
     }
     let scenario = edited.path().join("deploy-rollback");
@@ -85,7 +85,7 @@ fn the_workflow_that_deployed_is_started_again_at_the_tag() {
     let args = ["rollback", "production", "-R", REPOSITORY, "--yes=production", "--detach", "--json"];
     let child = watching.command("ghp_full", &args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = child.expect("starts");
-    // The server makes the run some time after it was asked for it.
+    // The server creates the run some time after the request.
     until("the run was started", || {
         watching.fake.advance(1);
         child.try_wait().expect("known")

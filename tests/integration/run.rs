@@ -1,15 +1,15 @@
-//! Runs report the results of jobs and steps in messages, exit codes and files.
+//! Runs and their reports: results of jobs and steps in messages, exit codes and files.
 
 use std::fs;
 
 use crate::project::{Project, Said, until};
 
-/// A workflow on push with these jobs.
+/// Returns a workflow on push with these jobs.
 fn workflow(jobs: &str) -> String {
     format!("name: CI\non: [push, workflow_dispatch]\njobs:\n{jobs}")
 }
 
-/// A job `a` with these steps.
+/// Creates a project with a job `a` that has these steps.
 fn steps(steps: &str) -> Project {
     Project::new(&workflow(&format!("  a:\n    runs-on: ubuntu-latest\n    steps:\n{steps}")))
 }
@@ -263,7 +263,7 @@ fn a_job_is_rerun_from_a_step_with_its_files() {
     let job = project.job("a");
     assert_eq!(job["steps"][1]["reason"], "kept from attempt 1");
     project.call(&["logs", "--job", "a"]).expect(0, &["begun", "got one two"]);
-    // It succeeded, so its files were removed.
+    // The job succeeded, so its files were removed.
     project.call(&again).expect(4, &["the files of its jobs were removed"]);
 }
 

@@ -28,7 +28,8 @@ use tokio::sync::mpsc;
 
 use crate::project::Project;
 
-/// Hostile log lines: they clear, move, rename, copy, reset, query, reverse the direction, and are extremely wide.
+/// Returns a hostile log line. Such lines clear, move, rename, copy, reset, query, reverse the direction, or are
+/// extremely wide.
 fn hostile(number: u64) -> Vec<u8> {
     let lines: [&[u8]; 16] = [
         b"\x1b[2J\x1b[Hcleared \x1b]0;renamed\x07\x1b]2;renamed\x1b\\",
@@ -49,7 +50,7 @@ fn hostile(number: u64) -> Vec<u8> {
         b"x",
     ];
     let line = lines[number as usize % lines.len()];
-    // Extremely wide lines, and every width that ends at an edge.
+    // There are extremely wide lines, and lines of every width that may end at an edge.
     let times = if number.is_multiple_of(5) { 90_000 / line.len() } else { number as usize % 60 + 1 };
     line.repeat(times)
 }
@@ -96,14 +97,14 @@ impl Logs for Lines {
         Ok(())
     }
 
-    /// Called by the thread that draws.
+    /// Panics on the thread that draws, if the test wants that.
     fn file(&self, _: &RunId, name: &str) -> Option<PathBuf> {
         assert_ne!(std::env::var(CHILD).as_deref(), Ok("panic"), "{name} breaks the program");
         std::env::current_exe().ok()
     }
 }
 
-/// A run that goes on until it is cancelled. Any other command panics.
+/// A backend with a run that continues until it is cancelled. Any other command panics.
 struct Scripted;
 
 impl Backend for Scripted {
@@ -148,7 +149,7 @@ fn records(now: Timestamp) -> Vec<Record> {
     script.records
 }
 
-/// The program in the terminal: a run that goes on until it is cancelled. Starting a workflow panics a task.
+/// The program in the terminal: shows a run that continues until it is cancelled. Starting a workflow panics a task.
 #[test]
 fn child() {
     if std::env::var_os(CHILD).is_none() {
@@ -327,7 +328,7 @@ fn a_panic_of_the_backend_is_shown_and_the_screen_stays() {
 fn a_panic_of_the_thread_that_draws_restores_the_terminal_before_its_message() {
     let mut terminal = Terminal::with_log("panic", 24, 80);
     terminal.wait_for("src/main.rs:5000:1: wrong");
-    // The line at the top is the one that is meant once the log is not followed.
+    // Once the log is not followed, the key applies to the line at the top.
     terminal.press("4ggo");
     let left = terminal.ends_restored();
     assert!(left.contains("src/main.rs breaks the program"), "{left}");
@@ -410,7 +411,7 @@ fn changed_files_start_only_matching_workflows() {
     assert_eq!((runs.matches("success").count(), runs.matches("cancelled").count()), (1, 1), "{runs}");
 }
 
-/// Returns the screen outside the log pane, with all digits replaced, as clocks change.
+/// Returns the screen outside the log pane. All digits are replaced, because clocks change.
 fn around_the_log(screen: &vt100::Screen) -> Vec<String> {
     let (rows, columns) = screen.size();
     let title = (0..rows.get()).rev().find(|row| {
@@ -442,15 +443,15 @@ fn around_the_log(screen: &vt100::Screen) -> Vec<String> {
 
 #[test]
 fn a_hostile_log_changes_nothing_outside_its_pane() {
-    // First away from the end, so that both runs show the same state of the log; then down, sideways, wrapped, and back
-    // to the end.
+    // The keys first leave the end of the log, so that both runs show the same state of the log. Then they go down,
+    // sideways, wrap lines, and return to the end.
     const KEYS: [&str; 7] = ["4gg", "jjjjj", "\x04\x04", "llll", "hhhhw", "\x06\x06kkkk", "w\x15ggG"];
     for (rows, columns) in [(24, 80), (40, 120)] {
         let mut plain = Terminal::with_log("wide", rows, columns);
         let mut hostile = Terminal::with_log("hostile", rows, columns);
         for terminal in [&mut plain, &mut hostile] {
             terminal.wait_for("FOLLOW");
-            // A notice is dismissed by the first key after it was readable.
+            // Once a notice has been readable, the next key dismisses it.
             while terminal.screen.screen().contents().contains("Build started") {
                 terminal.press("4");
                 if let Ok(bytes) = terminal.output.recv_timeout(Duration::from_millis(100)) {

@@ -1,5 +1,5 @@
-//! Runs of a server on the command line and on the screen: listed, shown, followed, their logs, commands for them, and a
-//! server that is gone.
+//! Runs of a server on the command line and on the screen: they are listed, shown and followed, with their logs and
+//! commands. Also a server that is gone.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -21,7 +21,7 @@ pub(crate) struct Watching {
     pub(crate) project: Project,
 }
 
-/// What a command printed, and its exit code.
+/// Output and exit code of a command.
 pub(crate) struct Said {
     pub(crate) code: Option<i32>,
     pub(crate) out: String,
@@ -40,12 +40,12 @@ impl Watching {
         Some(Self::of(&Arc::new(Fake::start_now(scenario)?)))
     }
 
-    /// A project that watches a server which is started with these arguments.
+    /// Creates a project that watches a server started with these arguments.
     pub(crate) fn at(scenario: &str, args: &[&str]) -> Option<Self> {
         Some(Self::of(&Arc::new(Fake::start_at(scenario, args)?)))
     }
 
-    /// Another project that watches a server.
+    /// Creates another project that watches a server.
     pub(crate) fn of(fake: &Arc<Fake>) -> Self {
         let project = Project::of_jobs("  a: {runs-on: ubuntu-latest, steps: [{run: 'true'}]}\n");
         let folder = project.home().join("config/cuelight");
@@ -69,7 +69,7 @@ impl Watching {
         self.said("ghp_full", args)
     }
 
-    /// Returns the newest run of the server, as the list has it.
+    /// Returns the newest run of the server, as the list shows it.
     pub(crate) fn newest(&self) -> Value {
         self.listed(REPOSITORY).remove(0)
     }
@@ -81,7 +81,7 @@ impl Watching {
         said.out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
     }
 
-    /// Checks what the server counted.
+    /// Checks the counters of the server.
     pub(crate) fn check_stats(&self) {
         let stats = self.fake.value("/_fake/stats");
         for name in ["blob_auth_refused", "bugs", "bad_token"] {
@@ -132,7 +132,7 @@ fn runs_of_a_server_are_listed_shown_and_searched_by_every_name() {
     let attached = watching.cuelight(&["attach", id]);
     assert_eq!(attached.code, Some(1), "{}", attached.error);
     assert!(attached.out.contains("✗ failure in"), "{}", attached.out);
-    // Each line stands below the heading of its step, as `logs` has it.
+    // Each line is below the heading of its step, as in the output of `logs`.
     let lint: Vec<&str> = attached.out.lines().filter_map(|line| line.strip_prefix("Lint          │ ")).collect();
     let at =
         |text: &str| lint.iter().rposition(|line| line.contains(text)).unwrap_or_else(|| panic!("{text}: {lint:?}"));
@@ -140,7 +140,7 @@ fn runs_of_a_server_are_listed_shown_and_searched_by_every_name() {
     assert!(at("Current runner version") < at("▸ Complete job"), "{lint:?}");
     assert!(at("▸ Complete job") < at("Cleaning up orphan processes"), "{lint:?}");
 
-    // Names that are none.
+    // Names that stand for no run.
     for (wanted, code, message) in [
         ("17000000999", 3, "OWNER/REPO/NUMBER"),
         ("aura/platform/17999999999", 3, "404"),
@@ -232,7 +232,7 @@ fn runs_on_a_server_are_cancelled_and_run_again() {
     assert!(early.error.contains("the run has not ended"), "{}", early.error);
     let refused = watching.said("github_pat_read", &["cancel", id]);
     assert_eq!(refused.code, Some(4), "{} {}", refused.out, refused.error);
-    // Followed until its end by another process meanwhile.
+    // Meanwhile, another process follows the run until its end.
     let follower = watching.command("ghp_full", &["attach", id]).stdout(Stdio::piped()).spawn().expect("starts");
     let cancelled = watching.cuelight(&["cancel", id]);
     assert_eq!(cancelled.code, Some(0), "{}", cancelled.error);

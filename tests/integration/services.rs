@@ -1,4 +1,4 @@
-//! Services: healthy before the first step, reachable from steps, and recorded as they change.
+//! Services: they are healthy before the first step, steps can reach them, and their changes are recorded.
 
 use crate::docker::{docker, has, nothing_left};
 use crate::project::{Project, Said, until};

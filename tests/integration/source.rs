@@ -45,7 +45,7 @@ pub(crate) fn all() -> Vec<Source> {
     sources
 }
 
-/// The text of every file of the program, by its path below `src`.
+/// Returns the text of every file of the program, by its path below `src`.
 pub(crate) fn texts() -> Vec<(String, String)> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let inside = |file: &Path| file.strip_prefix(&src).expect("below src").to_string_lossy().replace('\\', "/");
@@ -177,7 +177,7 @@ fn starts_test_item(tokens: &[(usize, Token)]) -> bool {
     tokens.len() >= attribute.len() && tokens.iter().zip(&attribute).all(|((_, token), wanted)| token == wanted)
 }
 
-/// Whether these tokens end in `(in` of `pub(in crate::room)`: its path imports nothing.
+/// Whether these tokens end in `(in` of `pub(in crate::room)`, whose path imports nothing.
 fn is_visibility(tokens: &[(usize, Token)]) -> bool {
     matches!(tokens, [.., (_, Token::Sign('(')), (_, Token::Word(word))] if word == "in")
 }

@@ -1,4 +1,4 @@
-//! Runs and workflows of a server are started, changed and removed, from the command line and from the screen.
+//! Starts, changes and removes runs and workflows of a server, from the command line and from the screen.
 
 use std::process::Stdio;
 
@@ -79,7 +79,7 @@ fn a_run_is_found_where_the_answer_to_its_dispatch_is_lost() {
         let sent = watching.command("ghp_full", &args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let sent = sent.expect("starts");
         if kind == "reset" {
-            // The request was lost: the run of another program's dispatch is not taken for a second one.
+            // The request was lost. The run that another program dispatches must not be mistaken for it.
             until("the fault", || (watching.fake.value("/_fake/stats")["faults"] == 2).then_some(()));
             let body = json!({"ref": "main"}).to_string();
             let path = format!("/repos/{REPOSITORY}/actions/workflows/deploy.yml/dispatches");
@@ -134,7 +134,7 @@ fn what_a_token_may_not_change_is_refused_before_it_is_sent() {
     for (token, code, message) in [
         ("ghp_noscope", 3, private),
         ("github_pat_docs", 3, private),
-        // The first refusal is the server's; from then on it is known.
+        // The first refusal comes from the server. From then on, the missing right is known.
         ("github_pat_read", 4, "Resource not accessible"),
         ("github_pat_read", 4, lacks),
     ] {

@@ -68,7 +68,7 @@ impl Waiting {
     }
 }
 
-/// Returns the processes whose command line matches.
+/// Returns the ids of the processes whose command line matches.
 pub(crate) fn pids(fits: impl Fn(&str) -> bool) -> Vec<i32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
@@ -83,7 +83,8 @@ pub(crate) fn kill(pid: i32) {
     assert!(try_kill(pid));
 }
 
-/// Kills a process and waits until it is dead: until then it holds its locks. Returns whether it had not ended before.
+/// Kills a process and waits until it is dead, because it holds its locks until then. Returns whether it was still
+/// running.
 pub(crate) fn try_kill(pid: i32) -> bool {
     let killed = Command::new("kill").args(["-9", &pid.to_string()]).status().expect("kill starts").success();
     let is_dead = || {
@@ -134,8 +135,8 @@ fn a_run_with_a_killed_worker_is_closed_and_resumed() {
     waiting.project.call(&["resume", "--trust"]).expect(4, &["did not lose its worker"]);
 }
 
-/// In a container that was entered from outside, the session and the process group of the first process have no number:
-/// the kernel calls both 0.
+/// In a container that was entered from outside, the session and the process group of the first process have no number.
+/// The kernel calls both 0.
 #[test]
 fn a_run_starts_in_a_container_whose_session_is_outside() {
     let script = "read -r _ _ _ _ group session _ < /proc/self/stat; echo $group $session";

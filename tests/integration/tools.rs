@@ -1,4 +1,4 @@
-//! The tool cache: what this machine has, and what actions install, found with the library of the setup actions.
+//! The tool cache: installations of this machine and of actions, found with the library of the setup actions.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -15,7 +15,7 @@ fn project(jobs: &str) -> Project {
     project
 }
 
-/// Makes a folder that looks like an installation of a Node.js.
+/// Creates a folder that looks like an installation of Node.js.
 fn installation(project: &Project, version: &str) -> PathBuf {
     let home = project.home().join(format!("node-{version}"));
     fs::create_dir_all(home.join("bin")).expect("made");

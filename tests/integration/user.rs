@@ -1,8 +1,8 @@
-//! What a user reads: nothing that misleads, and nothing twice.
+//! Output that a user reads: nothing is misleading, and nothing appears twice.
 
 use crate::project::Project;
 
-/// A matrix that fails for one reason, one that needs another machine, and jobs that do not start.
+/// A matrix that fails for one reason, a matrix that needs another machine, and jobs that do not start.
 const LEGS: &str = r"
   test:
     strategy: {fail-fast: false, matrix: {n: [1, 2, 3]}}

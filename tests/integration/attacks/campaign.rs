@@ -1,5 +1,5 @@
-//! Campaigns with seeded chances: workers killed at many moments, run folders damaged in many ways, and disks that fill
-//! up. The number of a case is its seed, and its failure names it.
+//! Campaigns of random cases: workers killed at many moments, run folders damaged in many ways, and disks that fill up.
+//! The number of a case is its seed, and is part of the message if the case fails.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,11 +22,11 @@ const FULL_DISKS: u64 = 15;
 /// Number of threads that share the cases of a campaign.
 const THREADS: u64 = 2;
 
-/// A seeded sequence of numbers (`SplitMix64`).
+/// A random number generator with a seed (`SplitMix64`).
 struct Chance(u64);
 
 impl Chance {
-    /// Returns a number below `limit`, which is not zero.
+    /// Returns a random number below `limit`, which must not be zero.
     fn below(&mut self, limit: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -56,7 +56,7 @@ const JOB: &str = r#"
       - {run: 'test "$(cat file)${{ steps.one.outputs.x }}" = here1'}
 "#;
 
-/// Number of records of a run of [`JOB`], roughly: a worker is killed after one of them.
+/// Approximate number of records of a run of [`JOB`]. A worker is killed after one of them.
 const RECORDS: usize = 28;
 
 #[test]
@@ -79,11 +79,12 @@ fn a_worker_killed_at_any_moment_leaves_nothing_and_its_run_is_closed_and_carrie
         let ended = until("the moment comes or the run ends", || {
             let written = fs::read(folder.join("events.jsonl")).unwrap_or_default();
             let reached = memchr::memchr_iter(b'\n', &written).count() >= records;
-            // A process that has just been started has no command line for a moment: that none is found is not enough.
+            // For a moment, a process that has just been started has no command line. So it is not enough that no
+            // worker is found.
             let finished = memchr::memmem::find(&written, b"\"run_finished\"").is_some();
             if reached { Some(false) } else { (finished && worker().is_none()).then_some(true) }
         });
-        // The run may end by itself at this very moment.
+        // The run may have ended by itself at this very moment.
         if !ended && worker().is_some_and(try_kill) {
             killed.fetch_add(1, Ordering::Relaxed);
         }
@@ -98,7 +99,7 @@ fn a_worker_killed_at_any_moment_leaves_nothing_and_its_run_is_closed_and_carrie
         let status = project.show()["status"].clone();
         assert!(status == "failure" || status == "success", "{shown}: {status}");
         if status == "success" {
-            // A worker that is killed after the end of its run leaves the socket that it no longer answers.
+            // A worker that is killed after the end of its run leaves a socket that no process answers.
             let _ = fs::remove_file(folder.join("control.sock"));
         }
         gone();
@@ -119,7 +120,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     entries.into_iter().flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
-/// Damages a file in one of six ways, which is returned.
+/// Damages a file in one of six ways. Returns a description of the way.
 fn damage(path: &Path, chance: &mut Chance) -> &'static str {
     let mut bytes = fs::read(path).expect("read");
     let at = chance.below(bytes.len() + 1);
@@ -156,7 +157,7 @@ fn damage(path: &Path, chance: &mut Chance) -> &'static str {
             "with swapped lines"
         }
         _ => {
-            // The number at or after the place becomes larger than any integer.
+            // The next number in the file becomes larger than any integer.
             let digit = bytes[at..].iter().position(u8::is_ascii_digit).map_or(at, |found| at + found);
             bytes.splice(digit..digit, b"99999999999999999999".iter().copied());
             "with a huge number"
@@ -194,13 +195,13 @@ fn a_damaged_run_folder_is_shown_or_refused_in_words() {
             let said = bounded(project, command);
             let shown = format!("case {case}, {} {what}, {command:?}: {}", file.display(), said.text());
             assert!(matches!(said.0.status.code(), Some(0..=9)) && !said.text().contains("panicked"), "{shown}");
-            // A damaged run is passed over in the list.
+            // The list skips a damaged run.
             assert!(command[0] != "runs" || said.code() == 0, "{shown}");
         }
     });
 }
 
-/// Steps that print until the disk is full, and write files, outputs and summaries before.
+/// Steps that write files, outputs and summaries, and then print until the disk is full.
 const FILLING: &str = r##"
   a:
     runs-on: ubuntu-latest
@@ -211,7 +212,7 @@ const FILLING: &str = r##"
       - run: 'echo more; yes'
 "##;
 
-/// Number of records of a run of [`FILLING`] until its last step prints, roughly.
+/// Approximate number of records of a run of [`FILLING`] before its last step prints.
 const RECORDS_UNTIL_FULL: usize = 40;
 
 #[test]
@@ -257,7 +258,7 @@ fn a_disk_that_fills_up_at_any_moment_is_the_reason_and_nothing_is_left() {
         for word in ["code 1\n", "show 0\n", "\"status\": \"failure\""] {
             assert!(said.contains(word), "`{word}` is not in {shown}");
         }
-        // The reason of the run, or of the job whose step could not be prepared.
+        // This is the reason of the run, or of the job whose step could not be prepared.
         assert!(said.contains("the disk is full") || said.contains("No space left on device"), "{shown}");
     });
     let started = started.into_inner();

@@ -1,4 +1,4 @@
-//! Repositories and steps that hold or mislead `actions/checkout`.
+//! Repositories and steps that block or mislead `actions/checkout`.
 
 use std::fs;
 use std::path::Path;
@@ -8,8 +8,8 @@ use crate::docker::has;
 use crate::project::{Project, until};
 use crate::survival::pids;
 
-/// A project whose checkout of a commit starts a filter of the user's that does not end. Returns the file that the filter
-/// makes, too.
+/// Creates a project in which checking out a commit starts a filter of the user that does not end. Also returns the
+/// file that the filter creates.
 fn filtered(step: &str) -> (Project, std::path::PathBuf) {
     let project = Project::of_jobs(&format!(
         "\n  a: {{runs-on: ubuntu-latest, steps: [{{uses: actions/checkout@v4, with: {{ref: main}}{step}}}]}}"

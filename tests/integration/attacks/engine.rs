@@ -1,4 +1,4 @@
-//! Container engines that die, or no longer answer, while a job runs: the job fails soon, and nothing stays.
+//! Container engines that die or stop answering while a job runs. The job must fail soon, and no resource may stay.
 
 use std::process::Stdio;
 
@@ -8,7 +8,7 @@ use crate::relay::{Relay, Relaying};
 
 const QUICK: &str = "\n  a: {runs-on: ubuntu-latest, steps: [{run: echo hi}]}";
 
-/// Runs the workflow until `started` is in a log, lets the engine fail, and returns what the run ended with.
+/// Runs the workflow until `started` is in a log, and makes the engine fail. Returns the output of the run.
 fn fails(project: &Project, relay: &Relay, how: Relaying, started: &str) -> Said {
     let child = project
         .command(&["run", "--trust"])
@@ -118,7 +118,8 @@ fn folders_of_runs_from_elsewhere_name_no_engine_that_is_asked() {
     for project in [&here, &there] {
         project.run(&[]).expect(0, &[]);
     }
-    // As a bug report: of another machine, and of this one, sent back with another address and without its end.
+    // Two run folders arrive as in a bug report: one from another machine, and one from this machine that was sent back
+    // with another address and without its end.
     let runs = here.state().join("runs");
     for (from, id) in [(there.run_folder(), "20200101-000000-0001"), (here.run_folder(), "20200101-000000-0002")] {
         let folder = runs.join(id);

@@ -11,13 +11,13 @@ use crate::project::Project;
 
 const GOOD: &str = "on: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: echo hi}]}}\n";
 
-/// How long a look at a file may take. Reading what never ends takes longer, and more memory than there is.
+/// Maximum time for reading a file. Reading an endless file takes longer, and more memory than there is.
 const LIMIT: Duration = Duration::from_mins(1);
 
-/// Puts a trap at a path.
+/// Creates a trap at a path.
 type Trap = fn(&Path);
 
-/// Traps in place of a file, and what is printed about each.
+/// Traps in place of a file, each with the message about it.
 const TRAPS: [(&str, Trap); 4] = [
     ("a link that is absolute or leads out of", |path| symlink("/dev/zero", path).expect("linked")),
     ("a FIFO, not a regular file", |path| {
@@ -30,7 +30,7 @@ const TRAPS: [(&str, Trap); 4] = [
     ("symbolic links", |path| symlink(path.file_name().expect("a name"), path).expect("linked")),
 ];
 
-/// Runs the program with little memory, and returns its exit code and what it printed.
+/// Runs the program with little memory. Returns its exit code and output.
 fn call(project: &Project, args: &[&str]) -> (Option<i32>, String) {
     let mut command = project.command(args);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
@@ -121,7 +121,7 @@ fn a_link_out_of_the_repository_shows_no_line_of_its_target() {
         for args in [&["lint"][..], &["plan", "ci"], &["run", "ci", "--trust"]] {
             refused(&project, args, &["ci.yml", "a link that is absolute or leads out of"]);
         }
-        // The settings, too.
+        // The settings are another such file.
         let settings = project.root().join(".cuelight.toml");
         symlink(&outer, &settings).expect("linked");
         for args in [&["config"][..], &["run", "ci", "--trust"], &["trust"], &["env"]] {
@@ -170,7 +170,7 @@ fn git_links_that_are_no_files_are_not_read() {
 
 #[test]
 fn files_of_a_repository_are_read_in_one_place() {
-    // How many files of the program itself, or named by a person, a file reads.
+    // Number of times that each source file may read a file of the program itself, or a file that a person names.
     const ALLOWED: [(&str, usize); 4] =
         [("launch/demo/mod.rs", 1), ("cli/run/follow.rs", 1), ("config/mod.rs", 1), ("launch/trust/mod.rs", 1)];
     let rooms = ["backend/", "cli/", "config/", "launch/", "repo/"];

@@ -1,4 +1,5 @@
-//! Disks that fill up: the run ends with the reason, what was logged stays, and nothing of it is left running.
+//! Disks that fill up. The run must end with the reason, its logs must stay, and none of its processes may be left
+//! running.
 
 use std::process::{Command, Output};
 
@@ -6,7 +7,7 @@ use crate::docker::skip;
 use crate::project::Project;
 use crate::survival::pids;
 
-/// Calls the program with a limit on the size of files, which fails writes as a full disk does.
+/// Calls the program with a limit on the size of files. Beyond the limit, writes fail as on a full disk.
 pub(super) fn limited(project: &Project, kilobytes: u32, args: &str) -> Output {
     let script = format!("ulimit -f {kilobytes}; exec {} {args}", env!("CARGO_BIN_EXE_cuelight"));
     let mut command = Command::new("bash");
@@ -20,7 +21,7 @@ pub(super) fn text(said: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr))
 }
 
-/// Nothing of the run is left: no process of its state folder, no ballast, no temporary files.
+/// Asserts that nothing of the run is left: no process with its state folder, no ballast, no temporary files.
 #[track_caller]
 pub(super) fn nothing_left(project: &Project) {
     let state = project.state().to_string_lossy().into_owned();
@@ -53,7 +54,7 @@ fn a_log_at_its_limit_ends_the_run_and_what_was_logged_stays() {
 
 #[test]
 fn a_worker_whose_own_log_cannot_be_written_goes_on() {
-    // Everything that the worker logs is over the limit, as its log is there already.
+    // The log of the worker already exceeds the limit, so every write to it fails.
     let project = Project::of_jobs("\n  a: {runs-on: ubuntu-latest, steps: [{run: echo hi}]}");
     let script = format!("exec env CUELIGHT_LOG=trace {} run --trust 2>&1", env!("CARGO_BIN_EXE_cuelight"));
     let state = project.state();
@@ -80,7 +81,7 @@ fn a_command_at_the_limit_ends_in_words_and_not_by_a_signal() {
     }
 }
 
-/// Runs a script in a mount namespace in which `$DISK` is a small disk; `None` where that is not allowed.
+/// Runs a script in a mount namespace in which `$DISK` is a small disk. `None` if that is not allowed.
 pub(super) fn on_small_disk(project: &Project, megabytes: u32, script: &str) -> Option<String> {
     let disk = project.root().parent().expect("a parent").join("disk");
     std::fs::create_dir_all(&disk).expect("made");
@@ -145,7 +146,7 @@ fn a_disk_that_is_full_from_the_beginning_is_refused_in_words() {
 #[test]
 fn actions_and_workspaces_for_which_there_is_no_space_fail_with_that_reason() {
     let big = |folder: &std::path::Path| {
-        // Blocks that git cannot compress.
+        // Random blocks, which git cannot compress.
         let mut number = 1_u64;
         let noise: Vec<u8> = std::iter::repeat_with(|| {
             number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -167,7 +168,7 @@ fn actions_and_workspaces_for_which_there_is_no_space_fail_with_that_reason() {
     action.configure(&format!("[actions]\n\"o/n\" = \"file://{}\"\n", address.display()));
     let workspace = Project::of_jobs("\n  a: {runs-on: ubuntu-latest, steps: [{uses: actions/checkout@v4}]}");
     big(&workspace.root());
-    // The reason is that of the step or, if that fills the disk to the end, that of the run.
+    // The reason is that of the step or, if the step fills the disk completely, that of the run.
     for project in [action, workspace] {
         let script = "export XDG_CACHE_HOME=$DISK/cache; cuelight run --trust; echo code $?";
         let Some(said) = on_small_disk(&project, 4, script) else { return };

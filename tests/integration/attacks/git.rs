@@ -1,4 +1,4 @@
-//! Programs that a repository names to git. None of them starts before the repository is trusted.
+//! Programs that a repository makes git start. None of them may start before the repository is trusted.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -22,7 +22,7 @@ const LOOKS: [&[&str]; 8] = [
     &["doctor"],
 ];
 
-/// A repository of a stranger, and a program that leaves a mark when it runs.
+/// A repository of a stranger, and a program that creates a file when it runs.
 struct Stranger {
     project: Project,
     program: PathBuf,
@@ -30,7 +30,7 @@ struct Stranger {
 }
 
 impl Stranger {
-    /// A repository with three commits and a file that is not as it was committed.
+    /// Creates a repository with three commits and a file that has changed since its commit.
     fn new() -> Self {
         let project = Project::new(WORKFLOW);
         for text in ["one", "two"] {
@@ -51,7 +51,7 @@ impl Stranger {
         self.project.git(&["config", name, value]);
     }
 
-    /// Checks that nothing that is looked at leaves a mark, from this folder below the root.
+    /// Checks that no command of [`LOOKS`] starts the program. The commands run in this folder below the root.
     #[track_caller]
     fn runs_nothing(&self, folder: &str, what: &str) {
         for args in LOOKS {
@@ -124,7 +124,7 @@ fn filters_and_programs_that_compare_files_do_not_start() {
         stranger.config(name, stranger.program());
     }
     stranger.runs_nothing("", "filters");
-    // The same from a file that the configuration includes, and for all files.
+    // The same setting, now in a file that the configuration includes, and for all files.
     let aside = stranger.project.root().join(".git/aside");
     fs::write(&aside, format!("[filter \"z\"]\n\tprocess = {0}\n\tclean = {0}\n", stranger.program()))
         .expect("written");

@@ -1,4 +1,5 @@
-//! Clocks, parallel starts and damaged folders: `latest` is the newest run, and no id or number is given twice.
+//! Clocks, parallel starts and damaged folders. `latest` must be the newest run, and no id or number may be assigned
+//! twice.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -83,7 +84,7 @@ fn lists_that_are_read_meanwhile_stop_no_start() {
         }
         ended.store(true, Ordering::Relaxed);
     });
-    // A run that was taken for lost has failed.
+    // A run that was mistaken for a lost one would have failed.
     until("all have passed", || {
         let listed = project.call(&["runs", "--json"]).out();
         assert!(!listed.contains("\"failure\""), "{listed}");
@@ -132,7 +133,7 @@ fn a_clock_that_is_set_back_changes_no_order() {
     for offset in ["+0", "-1h", "-20y", "+1h", "-3d"] {
         let mut command: Command = project.command(&["run", "--trust", "--detach"]);
         command.env("LD_PRELOAD", library).env("FAKETIME", offset);
-        // A person sets the clock of the wall. With the other one, every wait of the process would be wrong.
+        // A person sets the wall clock. If the monotonic clock changed too, every wait of the process would be wrong.
         command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env("DONT_FAKE_MONOTONIC", "1");
         Said(command.output().expect("starts")).expect(0, &[]);
         let newest = until("it is listed", || ids(&project).into_iter().find(|id| !started.contains(id)));

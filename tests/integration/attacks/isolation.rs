@@ -1,4 +1,5 @@
-//! Containers of jobs and actions: they get neither Docker's socket nor the tools of other runs unless that is asked for.
+//! Containers of jobs and actions: unless it is requested, they get neither Docker's socket nor the tools of other
+//! runs.
 
 use crate::docker::{has, nothing_left};
 use crate::project::Project;

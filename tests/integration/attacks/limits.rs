@@ -1,4 +1,4 @@
-//! Moments and sizes that nobody plans for: orders before the worker listens, copies, and what grows without end.
+//! Unusual moments and sizes: commands before the worker listens, copied folders, and data that grows without end.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -27,7 +27,7 @@ fn an_interrupt_right_after_the_start_cancels_the_run() {
         let before = fs::read_dir(project.state().join("runs")).into_iter().flatten().count();
         let mut command = project.command(&["run"]);
         let mut printer = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts");
-        // The folder of the run is made just before its worker starts.
+        // The folder of the run is created just before its worker starts.
         until("the run is there", || {
             (fs::read_dir(project.state().join("runs")).into_iter().flatten().count() > before).then_some(())
         });
@@ -35,7 +35,7 @@ fn an_interrupt_right_after_the_start_cancels_the_run() {
         let done = Command::new("kill").args(["-INT", &printer.id().to_string()]).status().expect("kill starts");
         assert!(done.success());
         let ended = until("the printer ends", || printer.try_wait().expect("a child"));
-        // The interrupt came before the start, or it was kept and cancelled the run.
+        // The interrupt either came before the start, or it was kept and cancelled the run.
         let run = project.show();
         assert!(ended.code() == Some(130) || ended.code().is_none(), "{ended:?}");
         if ended.code().is_some() {
@@ -56,14 +56,14 @@ fn a_copied_state_folder_does_not_end_the_originals_processes() {
     until("the step runs", || door.path().join("waiting").exists().then_some(()));
     let copy = door.path().join("copy");
     let copied = Command::new("cp").arg("-a").arg(project.state()).arg(&copy).status().expect("cp starts");
-    // The socket of the worker cannot be copied by every `cp`.
+    // Some versions of `cp` cannot copy the socket of the worker, so the exit code does not matter.
     assert!(copy.join("runs").exists(), "{copied}");
     let said = project.command(&["runs"]).env("CUELIGHT_STATE_DIR", &copy).output().expect("starts");
     assert!(String::from_utf8_lossy(&said.stdout).contains("worker lost"), "{}", String::from_utf8_lossy(&said.stdout));
     let sleeper = door.path().join("sleeper").display().to_string();
     assert_eq!(pids(|command| command.starts_with(&sleeper)).len(), 1, "the original goes on");
     assert_eq!(project.show()["status"], "in_progress");
-    // The original's own end is found by itself.
+    // The end of the original run is noticed as usual.
     let folder = project.run_folder();
     kill(pids(|command| command.contains(" worker ") && command.contains(&*folder.to_string_lossy()))[0]);
     project.call(&["runs"]).expect(0, &["worker lost"]);

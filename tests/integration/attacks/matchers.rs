@@ -1,13 +1,13 @@
-//! Problem matchers that are slow: neither the time limit of a step nor a cancel waits for them.
+//! Problem matchers that are slow. Neither the time limit of a step nor a cancellation may wait for them.
 
 use serde_json::json;
 
 use super::bounded;
 use crate::project::{Project, until};
 
-/// A step that registers 90 matchers of a slow pattern, and prints long lines without end.
+/// Creates a project with a step that registers 90 slow matchers, and prints long lines without end.
 fn slow(limit: &str) -> Project {
-    // Neither backtracks beyond its limit: each line takes long, and no matcher is removed.
+    // The pattern stays within the limit on backtracking: each line takes long, but no matcher is removed.
     let pattern = json!({ "regexp": "^(a|b|ab)*(?!x)(c|d|cd)*y$", "message": 0 });
     let matchers: Vec<_> = (0..90).map(|owner| json!({ "owner": owner.to_string(), "pattern": [pattern] })).collect();
     let project = Project::of_jobs(&format!(

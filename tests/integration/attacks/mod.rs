@@ -1,4 +1,4 @@
-//! Attacks: what a repository, a step or a broken machine may try. A file for each kind.
+//! Attacks: what a repository, a step or a broken machine may do. Each kind has a file.
 
 mod campaign;
 mod checkout;
@@ -23,7 +23,7 @@ use std::process::Stdio;
 
 use crate::project::{Project, Said, until};
 
-/// Calls the program, which must end by itself within the patience of [`until`].
+/// Calls the program. It must end by itself within the time limit of [`until`].
 #[track_caller]
 fn bounded(project: &Project, args: &[&str]) -> Said {
     let mut child =

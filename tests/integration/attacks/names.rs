@@ -1,5 +1,5 @@
-//! Names of folders and files that are not a line of plain text: they forge no line, reach no terminal as more than text,
-//! and name no other repository.
+//! Names of folders and files that are not one line of plain text. They must not forge a line, reach a terminal as
+//! anything but text, or stand for another repository.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::project::{Project, Said};
 
-/// What a name may contain. Each has `FORGED` where a line would begin if the name were printed as it is.
+/// Texts that a name may contain. Each has `FORGED` at the start of a line if the name is printed without change.
 const NAMES: [&str; 6] = [
     "a\n::error::FORGED\nFORGED",
     "a\r\n##[error]FORGED",
@@ -18,18 +18,18 @@ const NAMES: [&str; 6] = [
     "a\n  FORGED\n\tFORGED",
 ];
 
-/// The same name as a line of plain text.
+/// Returns the name as a line of plain text.
 fn plain(name: &str) -> String {
     name.chars().map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{202e}') { 'x' } else { c }).collect()
 }
 
-/// A name as a quoted text of YAML and TOML, in which control characters beyond those of JSON must be escaped, too.
+/// Returns a name as quoted text for YAML and TOML, which require escapes for more control characters than JSON.
 fn quoted(name: &str) -> String {
     let text = serde_json::to_string(name).expect("text");
     text.chars().map(|c| if c.is_control() { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() }).collect()
 }
 
-/// Commands that print names of the repository, of its files and of what was run.
+/// Commands that print names of the repository, of its files and of its runs.
 const COMMANDS: &[&[&str]] = &[
     &["lint"],
     &["lint", "--format", "github"],
@@ -79,7 +79,7 @@ const COMMANDS: &[&[&str]] = &[
     &["trust", "--revoke"],
 ];
 
-/// A repository in a folder, with a workflow, a called workflow, an action and a job's files that have all this name.
+/// A repository in a folder, with a workflow, a called workflow, an action and a job's files that all have this name.
 struct Named {
     project: Project,
     root: std::path::PathBuf,
@@ -136,8 +136,8 @@ impl Named {
     }
 }
 
-/// Whether a line is forged: it begins with what a name contains, or GitHub's runner takes it for a command. The runner looks
-/// for `##[` anywhere in a line, but not in one that begins with `::` (`ActionCommandManager.TryProcessCommand`).
+/// Whether a line is forged: it begins with a part of a name, or GitHub's runner takes it for a command. The runner
+/// looks for `##[` anywhere in a line, except in lines that begin with `::` (`ActionCommandManager.TryProcessCommand`).
 fn is_forged(line: &str, in_actions: bool) -> bool {
     let begins = |start| line.trim_start().starts_with(start);
     let is_command = begins("::error::FORGED") || (!begins("::") && line.contains("##[error]FORGED"));
@@ -165,7 +165,7 @@ fn no_name_forges_a_line_or_reaches_the_terminal_as_more_than_text() {
                 assert_eq!(bad, None, "{shown}");
                 assert!(!said.text().contains(['\u{2028}', '\u{202e}']), "{shown}");
                 assert!(!said.text().lines().any(|line| is_forged(line, in_actions)), "{shown}");
-                // Of a message of several lines, those after the first are indented.
+                // In a message of several lines, all lines after the first are indented.
                 let is_ours = |line: &&str| !line.starts_with("  ");
                 let ours = |said: &Said| said.text().lines().filter(is_ours).count();
                 assert_eq!(ours(&said), ours(&plain), "{shown}");
@@ -174,7 +174,7 @@ fn no_name_forges_a_line_or_reaches_the_terminal_as_more_than_text() {
     }
 }
 
-/// What is printed for a command in a folder with another environment.
+/// Calls the program in a folder with these additional environment variables.
 fn call_in(project: &Project, folder: &Path, args: &[&str], set: &[(&str, &Path)]) -> Said {
     let mut command = project.command(args);
     command.current_dir(folder);

@@ -1,13 +1,13 @@
-//! A trust question that leaves out what a person should see.
+//! Trust questions that might leave out something that a person should see.
 
 use crate::project::Project;
 
-/// The whole question, with its marks.
+/// Returns the whole question, including its marks.
 fn question(project: &Project) -> String {
     project.call(&["trust", "--ask"]).expect(4, &[]).out()
 }
 
-/// Checks that a dangerous line has each of these texts.
+/// Checks that each of these texts is in a line marked as dangerous.
 #[track_caller]
 fn marked(question: &str, texts: &[&str]) {
     for text in texts {

@@ -1,4 +1,4 @@
-//! Secrets: whatever is printed, kept or handed on does not hold them.
+//! Secrets: nothing that is printed, stored or passed on may contain them.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -152,7 +152,7 @@ fn credentials_in_the_address_of_a_remote_are_written_nowhere() {
     }
 }
 
-/// Everything below a folder that others could read: what is not in a private folder.
+/// Collects all files below a folder that other users could read, because no private folder contains them.
 fn open_to_others(folder: &Path, found: &mut Vec<String>) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let data = entry.metadata().expect("there");

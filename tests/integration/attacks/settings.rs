@@ -1,4 +1,4 @@
-//! Settings of a repository that would loosen what the user set, or change after they were trusted.
+//! Settings of a repository that would loosen the settings of the user, or that change after they were trusted.
 
 use std::fs;
 

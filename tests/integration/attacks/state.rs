@@ -1,4 +1,4 @@
-//! Files of the state folder that a step on this machine has replaced: no command waits for them or follows them.
+//! Files of the state folder that a step on this machine has replaced. No command may wait for them or follow them.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -8,7 +8,7 @@ use std::process::Command;
 use super::bounded;
 use crate::project::{Project, copy};
 
-/// What a step may put in the place of a file.
+/// Entries that a step may put in the place of a file.
 const REPLACEMENTS: [&str; 5] = ["fifo", "zero", "link", "sparse", "folder"];
 
 fn replace(path: &Path, by: &str) {
@@ -41,7 +41,7 @@ fn no_command_waits_for_or_follows_what_stands_in_the_place_of_a_file() {
         "\n  a: {runs-on: ubuntu-latest, steps: [{run: 'echo hello; echo \"# hi\" >> $GITHUB_STEP_SUMMARY'}]}",
     );
     project.run(&[]).expect(0, &[]);
-    // As a run in Docker has it.
+    // A run in Docker has this file.
     fs::write(project.run_folder().join("engine"), "unix:///nowhere").expect("written");
     let (state, whole) = (project.state(), project.home().join("whole"));
     copy(&state, &whole);
@@ -49,7 +49,7 @@ fn no_command_waits_for_or_follows_what_stands_in_the_place_of_a_file() {
     files(&state, &mut all);
     assert!(all.len() >= 10, "{all:?}");
     for (number, path) in all.iter().enumerate() {
-        // Each file by two of the five, and all of them for those that every command reads.
+        // Each file is replaced by two of the five entries, and files that every command reads by all of them.
         let often = ["run.json", "events.jsonl", "lock", "engine"].iter().any(|name| path.ends_with(name));
         for by in REPLACEMENTS.iter().cycle().skip(number).take(if often { 5 } else { 2 }) {
             replace(path, by);
@@ -67,7 +67,7 @@ fn no_command_waits_for_or_follows_what_stands_in_the_place_of_a_file() {
     bounded(&project, &["clean", "--all"]);
 }
 
-/// Files of the source that open others by their path, and why those are not made by a step.
+/// Source files that open other files by their path, and the reason why a step cannot create these.
 const OPEN_BY_PATH: [(&str, &str); 9] = [
     ("config/mod.rs", "the user's settings"),
     ("engine/sandbox/docker/address.rs", "Docker's settings of the user"),

@@ -1,5 +1,5 @@
-//! Steps that put something else where the program expects a file: nothing waits for it, fills up, or reaches another
-//! file through it.
+//! Steps that replace a file that the program expects. The program must not wait for the replacement, fill up, or reach
+//! another file through it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -125,7 +125,7 @@ fn scripts_are_not_written_through_a_link() {
     assert_eq!(fs::read_to_string(file).expect("there"), "precious\n");
 }
 
-/// A job that hashes more than can be hashed.
+/// A job whose `hashFiles` would never end.
 const ENDLESS: &str = r"
   a:
     runs-on: ubuntu-latest
@@ -193,7 +193,7 @@ fn interrupts_leave_a_run_whose_worker_does_not_answer() {
     };
     signal("-STOP", worker as u32);
     signal("-INT", printer.id());
-    // Signals of one kind are merged while they are pending.
+    // Signals of the same kind are merged while they are pending.
     std::thread::sleep(std::time::Duration::from_millis(300));
     signal("-INT", printer.id());
     let ended = until("the printer leaves", || printer.try_wait().expect("a child"));
@@ -259,7 +259,7 @@ fn a_container_reaches_no_file_of_this_machine_through_links() {
 
 #[test]
 fn an_action_that_a_step_writes_and_whose_server_does_not_answer_holds_no_step() {
-    // Its connections are never accepted.
+    // The server never accepts a connection.
     let server = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
     let address = format!("http://{}", server.local_addr().expect("bound"));
     let write =

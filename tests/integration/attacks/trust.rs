@@ -1,4 +1,4 @@
-//! Trust that was given for something else: another folder, another time, another machine.
+//! Trust that was given for something else: for another folder, at another time, or on another machine.
 
 use std::fs;
 use std::net::TcpListener;
@@ -11,19 +11,19 @@ use crate::project::{Project, Said};
 
 const HARMLESS: &str = "on: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: echo harmless}]}}\n";
 
-/// A project that is trusted.
+/// Creates a project that is trusted.
 fn trusted() -> Project {
     let project = Project::new(HARMLESS);
     project.call(&["trust"]).expect(0, &["is trusted"]);
     project
 }
 
-/// What `run` prints in a folder, with the state of the project.
+/// Runs a workflow in a folder, with the state of the project, and returns the output.
 fn run_in(project: &Project, folder: &Path) -> Said {
     Said(project.command(&["run", "ci"]).current_dir(folder).output().expect("the program starts"))
 }
 
-/// A folder with a workflow and no `.git`.
+/// Creates a folder with a workflow and no `.git`.
 fn stranger(project: &Project) -> std::path::PathBuf {
     let folder = project.home().join("stranger");
     fs::create_dir_all(folder.join(".github/workflows")).expect("made");
@@ -46,7 +46,7 @@ fn a_folder_whose_git_folder_is_a_trusted_one_is_not_trusted() {
     symlink(&git, folder.join(".git")).expect("linked");
     run_in(&project, &folder).expect(4, &["the git folder of another repository, which is trusted"]);
     fs::remove_file(folder.join(".git")).expect("removed");
-    // The git folder of a worktree names that worktree, and neither a file nor a link makes another folder of it.
+    // The git folder of a worktree names that worktree. Neither a file nor a link turns another folder into it.
     project.git(&["worktree", "add", "--quiet", "-b", "side", "../side"]);
     run_in(&project, &project.home().join("side")).expect(0, &["harmless"]);
     fs::write(folder.join(".git"), format!("gitdir: {}\n", git.join("worktrees/side").display())).expect("written");
@@ -78,14 +78,14 @@ fn a_folder_with_the_number_of_a_removed_one_is_another_repository() {
     for _ in 0..8 {
         let project = trusted();
         fs::remove_dir_all(project.root()).expect("removed");
-        // File systems give the numbers of removed folders to the next ones.
+        // File systems give the inode numbers of removed folders to new ones.
         fs::create_dir_all(project.root().join(".github/workflows")).expect("made");
         project.git(&["init", "--quiet", "--initial-branch", "main"]);
         project.write(".github/workflows/ci.yml", &HARMLESS.replace("harmless", "evil"));
         project.commit();
         project.call(&["run"]).expect(4, &["not the repository that was trusted at this path"]);
     }
-    // The git folder alone.
+    // Here only the git folder is replaced.
     for _ in 0..8 {
         let project = trusted();
         fs::remove_dir_all(project.root().join(".git")).expect("removed");
@@ -144,7 +144,7 @@ fn a_run_folder_from_elsewhere_asks_although_its_repository_is_trusted() {
             assert!(!said.text().contains("evil"), "{}", said.text());
         }
     }
-    // It belongs to another folder, so it is not the latest run here.
+    // The run belongs to another folder, so it is not the latest run here.
     let id = attacker.run_id();
     victim.call(&["rerun", "--trust", &id]).expect(0, &["harmless"]);
     victim.call(&["show", &id]).expect(0, &["success"]);
@@ -170,7 +170,7 @@ fn a_run_folder_from_elsewhere_chooses_no_shell_and_removes_nothing_elsewhere() 
     assert!(work > 0);
     victim.call(&["shell", &attacker.run_id(), "a"]).expect(4, &["was not made on this machine"]);
     assert!(!was_here.exists());
-    // A run that has not ended, with a job whose name leads elsewhere.
+    // A run that has not ended, and has a job whose name leads out of the folder.
     let precious = victim.home().join("precious/_temp");
     fs::create_dir_all(&precious).expect("made");
     let journal = fs::read_to_string(copied.join("events.jsonl")).expect("text");
@@ -202,7 +202,7 @@ fn nothing_is_fetched_for_a_repository_that_is_not_trusted() {
     let asked = thread::spawn(move || drop(server.accept().expect("a connection")));
     project.call(&["run", "ci", "--trust"]).expect(1, &["o/shared"]);
     asked.join().expect("it is asked for then");
-    // A protocol of which git would start a program.
+    // For this protocol, git would start a program.
     settings("foo::bar://x");
     project.call(&["run", "ci", "--trust"]).expect(1, &["write https://, http://, ssh:// or file://"]);
 }

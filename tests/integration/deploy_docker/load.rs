@@ -1,4 +1,5 @@
-//! Deployments under load: eight clients, half of them with connections that are kept, and requests of two seconds.
+//! Deployments under load: eight clients, half of which keep their connections open, and requests that take two
+//! seconds.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::service::Service;
 
-/// What the clients saw.
+/// Answers and failures that the clients saw.
 #[derive(Default)]
 struct Load {
     stop: AtomicBool,
@@ -17,7 +18,7 @@ struct Load {
 }
 
 impl Load {
-    /// Sends requests until it is stopped.
+    /// Sends requests until the load is stopped.
     fn client(&self, port: u16, path: &str, is_kept: bool) {
         let mut open = None;
         while !self.stop.load(Ordering::Relaxed) {
@@ -32,7 +33,7 @@ impl Load {
     }
 }
 
-/// Sends a request on the connection, or on a new one.
+/// Sends a request on the open connection, or on a new one.
 fn request(open: &mut Option<BufReader<TcpStream>>, port: u16, path: &str, is_kept: bool) -> Result<(), String> {
     let text = |error: std::io::Error| error.to_string();
     if open.is_none() {
@@ -66,7 +67,7 @@ fn request(open: &mut Option<BufReader<TcpStream>>, port: u16, path: &str, is_ke
     if status.starts_with("HTTP/1.1 200") { Ok(()) } else { Err(status.trim().to_owned()) }
 }
 
-/// Runs the clients while something is done. Returns the number of answers and of failures.
+/// Runs the clients while `work` runs. Returns the number of answers and the failures.
 fn under_load(service: &Service, work: impl FnOnce()) -> (usize, Vec<String>) {
     let load = Load::default();
     std::thread::scope(|scope| {
@@ -144,7 +145,7 @@ fn a_bad_canary_is_aborted_by_its_errors() {
         failed.expect(1, &["the new release was bad once", "% errors", "v1", "serves again"]);
     });
     eprintln!("bad canary: {requests} requests, {} failed: {:?}", failures.len(), failures.first());
-    // How many fail depends on the speed of the machine: 8 to 12 in a thousand on two busy processors.
+    // The number of failures depends on the speed of the machine: 8 to 12 in a thousand on two busy processors.
     assert!(!failures.is_empty() && failures.len() * 20 <= requests, "{} of {requests} failed", failures.len());
     assert_eq!((service.page().as_deref(), service.running().len()), (Some("v1"), 2));
 }

@@ -16,21 +16,21 @@ fn what_runs_is_read_from_the_containers_alone() {
     let Some(service) = Service::new("strategy = 'blue-green'", "replicas = 2") else { return };
     service.call(&["deploy", "live", "v1"]).expect(0, &["started", "-blue-2 of", "is live"]);
     assert_eq!((service.page().as_deref(), service.running()), (Some("v1"), service.replicas(&["blue-1", "blue-2"])));
-    // Without the state folder, the next deployment finds what runs.
+    // Even without the state folder, the next deployment finds out what runs.
     fs::remove_dir_all(service.project.state()).expect("removed");
     service.call(&["trust"]).expect(0, &[]);
     service.call(&["deploy", "live", "v2"]).expect(0, &["Stop blue", "is live"]);
     assert_eq!((service.page().as_deref(), service.running()), (Some("v2"), service.replicas(&["green-1", "green-2"])));
-    // The router comes back with its weights.
+    // After a restart, the router has its weights again.
     docker(&["restart", "-t", "1", &service.container("router")]).expect("restarted");
     until("the router serves again", || service.page());
-    // More replicas than the router has places for: it gets another configuration.
+    // There are more replicas than the router has places for, so it gets another configuration.
     service.settle("strategy = 'rolling'\nmax_surge = 5", "replicas = 5");
     service.call(&["deploy", "live", "v1"]).expect(0, &["is live"]);
     let all: Vec<String> = (1..=5).map(|number| format!("blue-{number}")).collect();
     assert_eq!(service.running(), service.replicas(&all.iter().map(String::as_str).collect::<Vec<_>>()));
     assert_eq!(service.page().as_deref(), Some("v1"));
-    // A release whose replicas are gone is started again on the way to another.
+    // If replicas of the live release are gone, the next deployment starts them again before it replaces them.
     docker(&["rm", "-f", &service.container("blue-3")]).expect("removed");
     service.call(&["deploy", "live", "v2"]).expect(0, &["is live"]);
     assert_eq!((service.page().as_deref(), service.running().len()), (Some("v2"), 5));
@@ -63,7 +63,7 @@ fn a_port_of_another_container_is_not_taken_from_it() {
     service.call(&["deploy", "live", "v1"]).refuse(&["a container that cuelight did not start is named", &taken]);
     docker(&["rm", &taken]).expect("removed: it was left alone");
     service.call(&["deploy", "live", "v1"]).expect(0, &["is live"]);
-    // Another port for the router would take the service away.
+    // Another port for the router would interrupt the service.
     service.settle("strategy = 'blue-green'", "publish = 1");
     service.call(&["deploy", "live", "v2"]).refuse(&["publishes port", "and target.publish is 1"]);
     assert_eq!(service.page().as_deref(), Some("v1"));

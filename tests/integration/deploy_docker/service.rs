@@ -1,4 +1,4 @@
-//! A service with its releases, in an environment in Docker. Everything of it is removed in the end.
+//! A service with its releases, in an environment in Docker. All its resources are removed at the end of the test.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -12,20 +12,20 @@ use crate::docker::{docker, has};
 use crate::project::{Project, Said, until};
 use crate::survival::{pids, try_kill};
 
-/// Releases, and what is wrong with each.
+/// Releases, each with its fault.
 const RELEASES: [(&str, &str); 6] =
     [("v1", ""), ("v2", ""), ("v3", "errors"), ("sick", "sick"), ("ends", "ends"), ("none", "no image")];
 
 pub(super) struct Service {
     pub(super) project: Project,
-    /// Name of the service, of which no other test has one.
+    /// Name of the service. No other test uses it.
     pub(super) name: String,
     /// Port of the router.
     pub(super) port: u16,
 }
 
 impl Service {
-    /// Makes the service, with no release deployed. `environment` and `target` are settings.
+    /// Creates the service without a deployed release. `environment` and `target` are settings.
     pub(super) fn new(environment: &str, target: &str) -> Option<Self> {
         if !has(&["cuelight-router:local", "python:3.11-slim", "busybox:local"]) {
             return None;
@@ -115,7 +115,7 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        // One that keeps a former release would start the router again.
+        // A worker that keeps a former release would start the router again.
         let home = self.project.home().display().to_string();
         for worker in pids(|command| command.contains("worker") && command.contains(&home)) {
             try_kill(worker);
@@ -130,7 +130,7 @@ impl Drop for Service {
     }
 }
 
-/// Asserts that the program refused, in these words.
+/// Asserts that the program refused a command with these words.
 pub(super) trait Refused {
     fn refuse(&self, words: &[&str]);
 }
@@ -147,7 +147,7 @@ impl Refused for Said {
 pub(super) fn kill_worker(run: &str) {
     let workers = || pids(|command| command.contains("worker") && command.contains(run));
     for worker in workers() {
-        // It may end by itself at this very moment.
+        // The worker may end by itself at this very moment.
         try_kill(worker);
     }
     until("the worker is gone", || workers().is_empty().then_some(()));

@@ -1,4 +1,4 @@
-//! Deployments whose worker is killed at every step, and go on or back.
+//! Deployments whose worker is killed at every step. They are then resumed or aborted.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ fn killed_at_each_step(strategy: &str, replicas: u32) {
         let next = if live == "v1" { "v2" } else { "v1" };
         let run = service.call(&["deploy", "live", next, "--detach"]).out().trim().to_owned();
         let reached = reach(&service, &run, at);
-        // Into the step, further with each.
+        // Wait into the step, for a different time in each.
         std::thread::sleep(Duration::from_millis((at as u64 * 70) % 200));
         kill_worker(&run);
         let what = format!("{strategy}, step {at}, {next} over {live}");
@@ -39,7 +39,7 @@ fn killed_at_each_step(strategy: &str, replicas: u32) {
     assert!(at >= 5, "the plan has at least 5 steps, and {at} were seen");
 }
 
-/// Waits until a number of steps is done. Returns whether the deployment has that many.
+/// Waits until this number of steps is done. Returns whether the deployment has as many steps.
 fn reach(service: &Service, run: &str, wanted: usize) -> bool {
     let began = Instant::now();
     loop {
@@ -55,7 +55,7 @@ fn reach(service: &Service, run: &str, wanted: usize) -> bool {
     }
 }
 
-/// Waits until one release has its replicas, and all requests go there.
+/// Waits until one release has all its replicas and gets all requests.
 fn settled(service: &Service, live: &str, replicas: u32, what: &str) {
     let began = Instant::now();
     loop {

@@ -1,4 +1,4 @@
-//! `cuelight auth`: accounts, where tokens come from, and the login with a code.
+//! `cuelight auth`: accounts, origins of tokens, and the login with a code.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::fake::Fake;
 
-/// Runs `cuelight auth` with an environment of its own.
+/// Runs `cuelight auth` with only these environment variables.
 fn auth(home: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cuelight"));
     command.arg("auth").args(arguments).current_dir(home).env_clear();
@@ -71,7 +71,7 @@ fn settings_of_hosts_are_checked() {
     fails("[github]\nrepositories = ['x']\n", "config.toml:2:1");
 }
 
-/// A server that plays the login: what it answers to each request, in order.
+/// Starts a server for the login, which gives these answers in order. Returns its address and the requests that it got.
 fn login_server(answers: Vec<&'static str>) -> (String, thread::JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = format!("http://{}", listener.local_addr().expect("an address"));
@@ -90,7 +90,7 @@ fn login_server(answers: Vec<&'static str>) -> (String, thread::JoinHandle<Vec<S
     (address, thread::spawn(serve))
 }
 
-/// Reads a request to its end.
+/// Reads a whole request.
 fn request(stream: &mut TcpStream) -> String {
     let mut text = Vec::new();
     let mut part = [0; 4096];

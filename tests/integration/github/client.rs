@@ -43,12 +43,12 @@ async fn an_unchanged_answer_is_free_and_shared_with_other_processes() {
     assert_eq!(again.next, first.next, "a 304 has no Link header");
     assert_eq!((fake.stat("requests"), fake.stat("not_modified")), (2, 1));
 
-    // Another process of the user: what is fresh costs no request, what is not is asked with the same ETag.
+    // Another process of the user: fresh answers cost no request, and others are requested with the same ETag.
     let other = fake.client("ghp_full", home.path());
     let fresh = other.get(RUNS, Freshness(Duration::from_mins(1)), Priority::Background).await.expect("runs");
     assert_eq!((fresh.changed, fresh.source, fake.stat("requests")), (true, AnswerSource::Stored, 2));
     assert_eq!(poll(&other, RUNS).await.expect("runs").source, AnswerSource::Confirmed);
-    // Another token shares nothing.
+    // A different token shares no answers.
     let stranger = fake.client("ghp_ines", home.path());
     let charged = stranger.get(RUNS, Freshness::ANY, Priority::Background).await.expect("runs");
     assert_eq!(charged.source, AnswerSource::Charged);
@@ -68,7 +68,8 @@ async fn an_unchanged_answer_is_free_and_shared_with_other_processes() {
     assert!(file.await.expect("a file").body.starts_with(b"name"));
     let rate = client.link().borrow().rate.expect("a rate");
     assert!(rate.limit == 5000 && rate.remaining < 5000);
-    // One request after another; that of the counter, and one that the server has answered but not yet counted as done.
+    // Requests are sent one after another. The request for the counter may be in flight too, together with one that the
+    // server has answered but not yet counted as done.
     assert!(fake.stat("max_concurrent") <= 2 && fake.stat("bugs") == 0);
     for entry in fs::read_dir(home.path().join("github/answers")).expect("a folder") {
         let mode = entry.and_then(|entry| entry.metadata()).expect("a file").permissions().mode();
@@ -131,7 +132,7 @@ async fn a_poll_gets_the_reason_instead_of_waiting_for_ever() {
         let error = poll(&client, RUNS).await.expect_err("held");
         assert!(error.is_transient() && format!("{error:?}").contains(held), "{fault}: {error:?}");
         fake.heal();
-        // The whole host waits, the user's own requests and other processes too.
+        // All requests to the host wait, including the user's own requests and those of other processes.
         let before = fake.stat("requests");
         let other = fake.client("ghp_full", home.path());
         for result in [user(&client, RUNS).await, poll(&client, "/user").await, user(&other, RUNS).await] {
@@ -214,13 +215,13 @@ async fn a_change_is_sent_once_whatever_happens_and_a_second_after_the_last() {
         fake.fault(&json!({"kind": fault, "status": 502, "match": "PUT ", "count": 1}));
         let before = fake.requests("PUT").len();
         let result = client.send(&change("disable")).await;
-        // The answer of this change has no body that could break.
+        // The answer of this change has no body that could break off.
         let is_doubtful = matches!(result, Err(ApiError::Doubtful { .. }));
         assert!(is_doubtful || (fault == "reset_body" && result.is_ok()), "{fault}: {result:?}");
         assert_eq!(fake.requests("PUT").len(), before + 1, "{fault}: {:?}", fake.requests("PUT"));
         fake.heal();
     }
-    // Two processes: one change after the other, a second apart by the clock of the journal of this machine.
+    // With two processes, changes are sent one after the other, a second apart by the clock of this machine.
     let other = fake.client("ghp_full", home.path());
     let started = std::time::Instant::now();
     let (disable, enable) = (change("disable"), change("enable"));

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::docker::skip;
 
-/// The fake server, ended when it is dropped.
+/// The fake server. It ends when this value is dropped.
 pub(crate) struct Fake {
     process: Child,
     /// Base address of its API.
@@ -22,14 +22,14 @@ pub(crate) struct Fake {
     address: String,
 }
 
-/// Where the fake server is: in the folder `shared` beside the repository, or beside a folder around it.
+/// Returns the folder of the fake server: `shared` beside the repository, or beside a folder around it.
 fn folder() -> Option<PathBuf> {
     let around = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().skip(1);
     around.map(|folder| folder.join("shared/github-api")).find(|folder| folder.join("fake_github.py").exists())
 }
 
 impl Fake {
-    /// Starts a scenario. `None` if the fake server or python3 is not here; the test is then skipped.
+    /// Starts a scenario. `None` if the fake server or python3 does not exist; the test is then skipped.
     pub(crate) fn start(scenario: &str, flags: &[&str]) -> Option<Self> {
         let Some(folder) = folder() else {
             skip("the fake server of GitHub's API is not here");
@@ -60,7 +60,7 @@ impl Fake {
         Client::new(self.host(), Token::new(token).as_ref(), &RunsDir::at(state)).expect("a client")
     }
 
-    /// Asks a control endpoint.
+    /// Sends a request to a control endpoint.
     pub(crate) fn control(&self, method: &str, what: &str, body: &Value) -> Value {
         let mut stream = TcpStream::connect(&self.address).expect("it listens");
         let body = body.to_string();

@@ -18,19 +18,19 @@ use tokio::sync::mpsc;
 /// Path of an answer that takes some time.
 const SLOW: &str = "/slow";
 
-/// Path of an answer that is polled once a minute at most.
+/// Path of an answer that is polled at most once a minute.
 const PACED: &str = "/paced";
 
-/// What the server answers to a path: the path of a next page, and the body.
+/// Returns the answer of the server to a path: the path of a next page, and the body.
 type Answers = fn(&str) -> (Option<String>, String);
 
 /// Path of an answer that never ends.
 const ENDLESS: &str = "/endless";
 
-/// A server that answers with 200 and whatever it is told to.
+/// A server that answers each request with 200 and a given body.
 struct Hostile {
     client: Client,
-    /// The most requests that were in flight at once.
+    /// Highest number of requests that were in flight at the same time.
     most: Arc<AtomicUsize>,
     seen: Arc<Mutex<Vec<String>>>,
     /// Each request as it arrives.
@@ -58,7 +58,8 @@ impl Hostile {
                     if path.starts_with(SLOW) {
                         thread::sleep(Duration::from_millis(20));
                     }
-                    // Before the last byte of the answer, after which the client may send the next request.
+                    // This is called before the last byte of the answer, because the client may send the next request
+                    // after that byte.
                     let done = || assert_ne!(in_flight.fetch_sub(1, Ordering::SeqCst), 0);
                     answer(stream, &base, &path, answers, done);
                 });
@@ -74,7 +75,7 @@ impl Hostile {
     }
 }
 
-/// Reads the head of a request.
+/// Reads the head of a request. Returns the method and the path.
 fn request(mut stream: &TcpStream) -> Option<(String, String)> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -106,7 +107,7 @@ fn answer(mut stream: TcpStream, base: &str, path: &str, answers: Answers, done:
     let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes()));
 }
 
-/// Asks for all pages, and returns how many there were, and whether the list was cut.
+/// Requests all pages. Returns the number of pages, and whether the list was cut.
 async fn pages(client: &Client, path: &str, most: usize) -> (usize, bool) {
     let mut pages = client.pages(path, most, Freshness::NOW, Priority::User);
     let mut count = 0;
