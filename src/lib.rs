@@ -17,7 +17,7 @@
 //! - [`workflow`]: parses the text of a workflow and plans its jobs, without side effects; expressions and lint
 //! - [`store`]: the run folder: journal, logs, history index, concurrency groups
 //! - [`ui`]: layout, theme, graph and log widgets, and the only way in which text reaches a terminal
-//! ([`ui::terminal_text`])
+//!   ([`ui::terminal_text`])
 //! - [`report`]: what commands print: runs, lists and diagnostics, as lines, tables, JSON or GitHub's commands
 //! - [`config`]: settings in layers, with the origin of each
 //! - [`repo`]: the user's git repository, its changed files and workflows

@@ -124,7 +124,7 @@ pub enum Unavailable {
     /// A deployment cannot run again.
     #[error("a deployment cannot be rerun: deploy the release again, or roll back")]
     Deployment,
-    /// The run is not one of a fork that waits for an approval.
+    /// The run is not a run of a fork that waits for an approval.
     #[error("the run does not wait for an approval")]
     NothingToApprove,
     /// The token, or its user, may not do it.

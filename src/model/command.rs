@@ -88,16 +88,16 @@ pub enum DeploymentOrder {
         /// Whether all later pauses are skipped, too.
         full: bool,
     },
-    /// Wait before the next step.
+    /// Pause before the next step.
     Pause,
     /// Roll back to the previous release.
     Abort {
-        /// Why; may be empty.
+        /// Reason; may be empty.
         reason: String,
     },
-    /// Approve or reject it.
+    /// Approve or reject the deployment.
     Review {
-        /// Whether to approve; else it ends before it begins.
+        /// Whether to approve the deployment; else it ends before it begins.
         approve: bool,
         /// Comment; may be empty.
         comment: String,

@@ -77,7 +77,7 @@ pub enum BranchRule {
     Patterns(Vec<String>),
 }
 
-/// What is deployed: a commit, and its names.
+/// A release, which can be deployed: a commit, and its names.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Release {
     /// The commit.

@@ -18,7 +18,7 @@ pub struct Rollback {
     pub from: EnvironmentDeployment,
     /// The deployment whose release is restored.
     pub to: EnvironmentDeployment,
-    /// What is undone.
+    /// The commits that are undone.
     pub changes: Changes,
     /// How it is done.
     pub method: RollbackMethod,
@@ -195,7 +195,7 @@ pub enum TargetError {
         environment: String,
         /// The release as given.
         wanted: String,
-        /// What is there.
+        /// The current release, in words.
         actual: String,
     },
     /// No earlier release succeeded.

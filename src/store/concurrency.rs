@@ -1,9 +1,9 @@
 //! Concurrency groups of this machine: one holder of a group runs, and the others queue behind it.
 //!
-//! A run or job that needs a group puts a ticket into one folder of the state folder: a file named by the group and a
-//! number, whose content is the [`Holder`]. Its process holds the kernel's lock on that file as long as it lives, so
-//! the ticket of a killed process is recognised, and removed by the next one that looks. The lowest number of a group
-//! runs.
+//! A run or job that needs a group puts a ticket into one folder of the state folder. The ticket is a file named by the
+//! group and a number, and contains the [`Holder`]. Its process holds the kernel's lock on the file as long as it
+//! lives. So the ticket of a killed process is recognised, and the next process that looks removes it. The ticket with
+//! the lowest number of its group runs.
 
 use std::fs::{self, File};
 use std::io::{self, Write};

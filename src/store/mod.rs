@@ -1,4 +1,4 @@
-//! The run folder: what is written during a run, and what readers make of it.
+//! The run folder: the files that are written during a run, and the state that readers compute from them.
 //!
 //! A folder can be read with `less`, copied into a bug report, and removed with `rm`. Its journal is authoritative:
 //! [`runs::RunStore`] folds the records of any number of runs into their current state, without access to clock or

@@ -111,7 +111,7 @@ impl Visible {
         each_character(line, |at, bytes, c| {
             let mut shown = Shown(String::new());
             match c {
-                // C1 controls stand for escape sequences, and are read as such.
+                // C1 controls stand for escape sequences, and are read like those.
                 '\u{80}'..='\u{9f}' => parser.advance(&mut shown, &[0x1b, c as u8 - 0x40]),
                 c => parser.advance(&mut shown, c.encode_utf8(&mut [0; 4]).as_bytes()),
             }

@@ -20,7 +20,7 @@ use super::review::ReviewBox;
 /// Maximum number of runs that a question names; the others are counted.
 const MAX_NAMED: usize = 8;
 
-/// Returns the names of some runs, one in a line.
+/// Returns the names of some runs, one per line.
 fn names(runs: &[&Summary]) -> Vec<String> {
     let mut lines: Vec<String> =
         runs.iter().take(MAX_NAMED).map(|run| format!("{}  {}", run.name, run.info.version())).collect();

@@ -73,7 +73,7 @@ impl Row {
     }
 }
 
-/// What a line of the box is.
+/// Kind of a line of the box.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Line {
     Environment(usize),

@@ -9,8 +9,7 @@
 //!
 //! 1. A file of this folder: a type that implements [`Pane`]. Only `act` and `draw` have no default.
 //! 2. `ui/layout.rs`: a variant of [`Panel`], a row of `PANELS` (name, action, key, help line), and the area of the
-//! panel on each
-//!    size of screen.
+//!    panel on each size of screen.
 //! 3. This file: the module, a field of [`Panes`], and a line in [`Panes::get`] and [`Panes::get_mut`].
 //!
 //! Keys, mouse, filter prompt, borders, help and `cuelight keys` follow from these. A test prints the new table for

@@ -5,7 +5,7 @@ use crate::model::{Summary, Timestamp};
 use crate::store::history;
 use crate::ui::text;
 
-/// What a condition is about, in GitHub's words where it has them.
+/// Subject of a condition. Its name is GitHub's word for it, if GitHub has one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Key {
     Repository,
@@ -30,8 +30,8 @@ const KEYS: [(&str, Key); 8] = [
     ("since", Key::Since),
 ];
 
-/// A filter that the user typed. A value also matches if it is only a part or the beginning of what the run has,
-/// because filters apply while they are typed.
+/// A filter that the user typed. A condition also matches if its value is only a part or the beginning of the run's
+/// value, because filters apply while they are typed.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct RunFilter {
     /// Conditions: the key, the value in lower case, and both as they were typed.

@@ -25,9 +25,9 @@ pub enum Function {
     Always,
     /// `cancelled()`
     Cancelled,
-    /// `failure()`, in the condition of a job also `failure('job', …)`
+    /// `failure()`; in the condition of a job, also `failure('job', …)`
     Failure,
-    /// `success()`, in the condition of a job also `success('job', …)`
+    /// `success()`; in the condition of a job, also `success('job', …)`
     Success,
     /// `hashFiles(pattern, …)`
     HashFiles,

@@ -124,7 +124,7 @@ struct Walk<'w> {
     /// Visited calls, each with its permissions and depth.
     seen: HashSet<(String, Option<Grant>, usize)>,
     different: HashSet<String>,
-    /// The calls around the one that is visited, outermost first.
+    /// The calls that contain the visited one, outermost first.
     chain: Vec<String>,
     found: Vec<Diagnostic>,
 }
