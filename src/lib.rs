@@ -38,28 +38,13 @@
 //!
 //! | what | where |
 //! |---|---|
-//! | runs from another source | `backend/mod.rs`: a folder beside it that implements [`backend::Backend`];
-//! `backend/registry.rs`; the command line that opens it, `cli/screen/mod.rs` |
-//! | another kind of server beside GitHub | `model/run.rs`: `ServerKind`, and every comparison with one of its kinds;
-//! `backend/github/wire/`: a file that translates requests and answers, as `backend/github/wire/gitea.rs` does;
-//! `config/github.rs`: `SERVER_KINDS`. The poller mirrors its runs like those of GitHub |
-//! | a pane | `app/panes/mod.rs`: a file beside it, and lines in it; a panel and its area in `ui/layout.rs`; the table
-//! in `assets/keys.md`, which the test `the_keys_page_matches_the_screen` prints |
-//! | a Kubernetes provider | `engine/sandbox/provider.rs`: a folder beside it that implements `Provider`, `Machine`,
-//! `Sandbox` and `Shell`, declared in `engine/sandbox/mod.rs`; a line in `engine/sandbox/providers.rs`; its name at the
-//! same place of `SANDBOXES` in `config/mod.rs` |
-//! | a target of deployments | `rollout/target/mod.rs`: a folder beside it that implements `Target`, and a line in
-//! `of`; its settings in `model/deployment/target.rs`, `config/environments/target.rs` and
-//! `config/environments/mod.rs`, with an example in `config/environments/example.rs` |
-//! | a layer of a step's environment | `engine/step/env.rs`: a field of `Layers` and a row of its table; its value in
-//! `engine/job/steps/execute.rs` |
-//! | a job field on the screen | `model/event.rs`: `JobOutline`; `model/run.rs`: `Job`; `workflow/outline.rs`, or
-//! `engine/job/task.rs` for a value that is known only when the job starts; a field of `Event::JobStarted` then;
-//! `backend/github/mirror/graph.rs`, `backend/github/mirror/jobs.rs` (with `differs`) and
-//! `backend/github/mirror/scope.rs` for runs on servers; `rollout/driver/mod.rs` for deployments; the fold,
-//! `store/runs/jobs.rs` or `store/runs/steps.rs`; `model/document.rs` for JSON; `Masker::mask_event` in
-//! `engine/mask/mod.rs` for text, as nothing else keeps secrets out of it; `app/panes/jobs.rs`. A key that no workflow
-//! has yet begins in `workflow/schema/job.rs`, `workflow/syntax.rs` and `workflow/parse.rs` |
+//! | runs from another source | `backend/mod.rs`: a folder beside it that implements [`backend::Backend`]; `backend/registry.rs`; the command line that opens it, `cli/screen/mod.rs` |
+//! | another kind of server beside GitHub | `model/run.rs`: `ServerKind`, and every comparison with one of its kinds; `backend/github/wire/`: a file that translates requests and answers, as `backend/github/wire/gitea.rs` does; `config/github.rs`: `SERVER_KINDS`. The poller mirrors its runs like those of GitHub |
+//! | a pane | `app/panes/mod.rs`: a file beside it, and lines in it; a panel and its area in `ui/layout.rs`; the table in `assets/keys.md`, which the test `the_keys_page_matches_the_screen` prints |
+//! | a Kubernetes provider | `engine/sandbox/provider.rs`: a folder beside it that implements `Provider`, `Machine`, `Sandbox` and `Shell`, declared in `engine/sandbox/mod.rs`; a line in `engine/sandbox/providers.rs`; its name at the same place of `SANDBOXES` in `config/mod.rs` |
+//! | a target of deployments | `rollout/target/mod.rs`: a folder beside it that implements `Target`, and a line in `of`; its settings in `model/deployment/target.rs`, `config/environments/target.rs` and `config/environments/mod.rs`, with an example in `config/environments/example.rs` |
+//! | a layer of a step's environment | `engine/step/env.rs`: a field of `Layers` and a row of its table; its value in `engine/job/steps/execute.rs` |
+//! | a job field on the screen | `model/event.rs`: `JobOutline`; `model/run.rs`: `Job`; `workflow/outline.rs`, or `engine/job/task.rs` for a value that is known only when the job starts; a field of `Event::JobStarted` then; `backend/github/mirror/graph.rs`, `backend/github/mirror/jobs.rs` (with `differs`) and `backend/github/mirror/scope.rs` for runs on servers; `rollout/driver/mod.rs` for deployments; the fold, `store/runs/jobs.rs` or `store/runs/steps.rs`; `model/document.rs` for JSON; `Masker::mask_event` in `engine/mask/mod.rs` for text, as nothing else keeps secrets out of it; `app/panes/jobs.rs`. A key that no workflow has yet begins in `workflow/schema/job.rs`, `workflow/syntax.rs` and `workflow/parse.rs` |
 //!
 //! # Imports
 //!

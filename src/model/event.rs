@@ -182,7 +182,7 @@ pub enum Event<O = LineRange> {
         job: JobId,
         /// Number of the step.
         step: StepNumber,
-        /// The order; `None` if the time is over, or the job was cancelled.
+        /// The order; `None` if the time ran out or the job was cancelled.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         order: Option<HeldOrder>,
     },

@@ -138,7 +138,7 @@ pub enum NoMethod {
         /// The branches and tags that it accepts.
         takes: String,
     },
-    /// Another environment that the workflow deploys to holds it back.
+    /// The workflow also deploys to another environment, which holds it back.
     #[error("{file} is held back by {environment}: {rules}")]
     Held {
         /// Name of the file.

@@ -19,8 +19,8 @@ pub struct RunInfo {
     /// Repository as `owner/name`. Empty in index lines of older versions.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub repository: String,
-    /// Folder of a repository without a remote, whose name is only that of the folder. `None` with a remote, and in
-    /// runs of older versions.
+    /// Folder of a repository without a remote, because the name of such a repository is only that of its folder.
+    /// `None` with a remote, and in runs of older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<PathBuf>,
     /// Path of the workflow file, relative to the repository.

@@ -1,4 +1,4 @@
-//! Builds runs for tests and benches, with defaults for what does not matter to them.
+//! Builds runs for tests and benchmarks. Values that do not matter to a test have defaults.
 
 use indexmap::IndexMap;
 

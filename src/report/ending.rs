@@ -82,8 +82,8 @@ fn failures(run: &Run, style: Style, logs: &dyn Logs) -> io::Result<TerminalText
     Ok(failures)
 }
 
-/// Returns the error of a failed step, and its location. It is the first that exists of: an annotation with a location,
-/// a line that looks like an error, a warning with a location, the last lines.
+/// Returns the error of a failed step, and its location. The error is an annotation with a location, else a line that
+/// looks like an error, else a warning with a location, else the last lines.
 fn first_error(run: &Run, job: &Job, step: &Step, logs: &dyn Logs) -> io::Result<(String, String)> {
     let placed = |level: Level| {
         let found = step.annotations.iter().find(|found| found.level == level && found.file.is_some())?;

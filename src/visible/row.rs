@@ -292,8 +292,8 @@ fn blank_halves<S: Clone + Default>(cells: &mut [Cell<S>], from: usize, to: usiz
     }
 }
 
-/// Parses a line of terminal output. The control characters of one byte (U+0080 to U+009F) are read as the escape
-/// sequences that they stand for, as terminals do (ECMA-48, 5.3).
+/// Parses a line of terminal output. The C1 control characters (U+0080 to U+009F) are read like the escape sequences
+/// that they stand for, as terminals do (ECMA-48, 5.3).
 pub fn parse(line: &[u8], performer: &mut impl Perform) {
     feed(&mut Parser::new(), line, performer);
 }
@@ -309,7 +309,7 @@ fn feed(parser: &mut Parser, part: &[u8], performer: &mut impl Perform) {
     parser.advance(performer, rest);
 }
 
-/// Returns the index of the first control character of U+0080 to U+009F.
+/// Returns the index of the first C1 control character (U+0080 to U+009F).
 pub(super) fn first_c1(line: &[u8]) -> Option<usize> {
     memchr::memchr_iter(0xc2, line).find(|at| matches!(line.get(at + 1), Some(0x80..=0x9f)))
 }

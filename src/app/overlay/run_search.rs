@@ -148,7 +148,7 @@ impl RunSearchBox {
         Some(Pick::Line { log, line: hit.number, pattern })
     }
 
-    /// Returns the number of lines found and of their logs, for the border.
+    /// Returns the number of found lines and the number of their logs, for the border.
     pub(super) fn status(&self) -> String {
         if self.search.is_none() {
             return text::counted(self.logs.len() as u64, "log");

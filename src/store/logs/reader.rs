@@ -15,8 +15,8 @@ use crate::store::StoreError;
 /// Number of lines that [`LogReader::for_each_line`] holds in memory at once.
 const PORTION: usize = 10_000;
 
-/// Maximum number of bytes that are read of one line. The rest of a longer line stays in the file: no screen shows it,
-/// and a line may have 100 MB. Of a progress bar, the part after its last carriage return is read.
+/// Maximum number of bytes that are read of one line. The rest of a longer line is not read, because no screen shows it
+/// and a line may have 100 MB. If the line is a progress bar, the part after its last carriage return is read.
 pub const LONGEST_SHOWN: usize = 64 * 1024;
 
 /// A line of a log.

@@ -42,7 +42,7 @@ pub enum ParseErrorKind {
 }
 
 impl ParseErrorKind {
-    /// GitHub's message without the symbol and its position.
+    /// Returns GitHub's message without the symbol and its position.
     #[must_use]
     pub fn description(self) -> String {
         match self {

@@ -44,7 +44,7 @@ impl Value {
         Self::Object(Arc::new(object))
     }
 
-    /// GitHub's name of the kind: `Null`, `Boolean`, `Number`, `String`, `Array` or `Object`.
+    /// Returns GitHub's name of the kind: `Null`, `Boolean`, `Number`, `String`, `Array` or `Object`.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
