@@ -163,13 +163,13 @@ pub enum Context {
 pub struct Entry {
     /// The action.
     pub action: Action,
-    /// Its name in the configuration.
+    /// Name of the action in the configuration.
     pub name: &'static str,
     /// Description for the help.
     pub doc: &'static str,
     /// One or two words for the footer; empty for an action that needs no hint.
     pub hint: &'static str,
-    /// Its default keys.
+    /// Default keys of the action.
     pub keys: &'static [&'static str],
     /// Contexts in which the keys are active.
     pub contexts: &'static [Context],

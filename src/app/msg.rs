@@ -116,9 +116,9 @@ pub struct RenderedPage {
 /// A line that is ready to draw.
 #[derive(Clone, PartialEq, Debug)]
 pub struct RenderedLine {
-    /// Its number, from 0.
+    /// Number of the line, from 0.
     pub number: u64,
-    /// Its text and styles.
+    /// Text and styles of the line.
     pub line: Line,
     /// Time at which it was written, if known.
     pub time: Option<Timestamp>,

@@ -25,7 +25,7 @@ pub enum FileError {
     /// The operating system returned an error.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// It is a folder, a FIFO, a socket or a device.
+    /// The path is a folder, a FIFO, a socket or a device.
     #[error("{0}, not a regular file")]
     NotRegular(&'static str),
     /// The file is larger than the limit.

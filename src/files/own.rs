@@ -30,7 +30,7 @@ pub fn read_own(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 /// Reads a text of at most `limit` bytes, like [`read_own`].
 ///
 /// # Errors
-/// Those of [`read_own`], or the text is not UTF-8.
+/// Errors of [`read_own`], or the text is not UTF-8.
 pub fn read_own_text(path: &Path, limit: u64) -> io::Result<String> {
     String::from_utf8(read_own(path, limit)?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }

@@ -35,7 +35,7 @@ pub fn read_repository(path: &Path) -> Result<Vec<u8>, FileError> {
 /// Reads a file of a repository, like [`read_repository`], as text. Bytes that are not UTF-8 become U+FFFD.
 ///
 /// # Errors
-/// Those of [`read_repository`].
+/// Errors of [`read_repository`].
 pub fn read_repository_text(path: &Path) -> Result<String, FileError> {
     read_repository(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }

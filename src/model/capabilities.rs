@@ -209,7 +209,7 @@ pub struct RunState<'k> {
     /// Kind of the run's server; `None` on this machine. On a server, jobs have no shell and cannot start at a given
     /// step, and only the server removes the run.
     pub server: Option<ServerKind>,
-    /// Whether it is a deployment by this machine, which has no jobs to run again.
+    /// Whether the run is a deployment by this machine, which has no jobs to run again.
     pub is_deployment: bool,
     /// Number of its latest attempt.
     pub attempt: u32,

@@ -46,7 +46,7 @@ pub enum Command {
         job: JobId,
         /// The step.
         step: StepNumber,
-        /// How it goes on.
+        /// How the job goes on.
         order: HeldOrder,
     },
     /// Approve the run of a fork, of which nothing has started yet.

@@ -25,7 +25,7 @@ pub struct Environment {
     /// Difference between what is live and the default branch; `None` if nothing is live or the server does not know
     /// it.
     pub drift: Option<Drift>,
-    /// Who locked it and why, as a sentence; `None` for an environment that is open.
+    /// Who locked the environment and why, as a sentence; `None` for an environment that is not locked.
     pub locked: Option<String>,
 }
 
@@ -98,15 +98,15 @@ pub struct EnvironmentDeployment {
     /// Last observed state.
     #[serde(serialize_with = "word")]
     pub state: DeploymentState,
-    /// Whether it was ever observed as successful.
+    /// Whether the deployment was ever observed as successful.
     pub succeeded: bool,
-    /// Whether it began: it may have changed the environment.
+    /// Whether the deployment began. It may then have changed the environment.
     pub began: bool,
     /// Name of the user who deployed; may be empty.
     pub creator: String,
-    /// Time of its creation.
+    /// Time at which the deployment was created.
     pub created: Timestamp,
-    /// Time of its success or failure.
+    /// Time of the success or failure.
     pub ended: Option<Timestamp>,
     /// Description of the last state; may be empty.
     pub description: String,
@@ -124,21 +124,21 @@ pub struct EnvironmentDeployment {
 /// State of a deployment.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum DeploymentState {
-    /// It has not begun.
+    /// The deployment has not begun.
     Pending,
-    /// It waits for the rules of the environment.
+    /// The deployment waits for the rules of the environment.
     Waiting,
-    /// It waits for a runner.
+    /// The deployment waits for a runner.
     Queued,
-    /// It is in progress.
+    /// The deployment is in progress.
     InProgress,
-    /// It succeeded, and no other deployment took its place.
+    /// The deployment succeeded, and no other one took its place.
     Success,
-    /// It failed.
+    /// The deployment failed.
     Failure,
-    /// It could not be carried out.
+    /// The deployment could not be carried out.
     Error,
-    /// Another deployment took its place, or it was removed.
+    /// Another deployment took its place, or the deployment was removed.
     Inactive,
     /// A state that this version does not know, in the server's word.
     Other(String),
@@ -229,7 +229,7 @@ impl Release {
 }
 
 impl EnvironmentDeployment {
-    /// Time of its end, or of its creation while it is in progress.
+    /// Returns the time of the end, or of the creation while the deployment is in progress.
     #[must_use]
     pub fn at(&self) -> Timestamp {
         self.ended.unwrap_or(self.created)

@@ -46,7 +46,7 @@ pub enum Event<O = LineRange> {
     },
     /// The run as a whole waits.
     RunWaiting {
-        /// What it waits for.
+        /// What the run waits for.
         gate: Gate,
         /// Number of the attempt that is about to start.
         attempt: u32,
@@ -66,7 +66,7 @@ pub enum Event<O = LineRange> {
     JobWaiting {
         /// Id of the job.
         job: JobId,
-        /// What it waits for.
+        /// What the job waits for.
         gate: Gate,
     },
     /// The condition of a job or step was evaluated.
@@ -153,7 +153,7 @@ pub enum Event<O = LineRange> {
         step: StepNumber,
         /// Number of the line, from 0.
         line: u64,
-        /// Its length so far, in bytes.
+        /// Length of the line so far, in bytes.
         bytes: u64,
     },
     /// A command or a problem matcher reported a notice, warning or error.
@@ -234,7 +234,7 @@ pub enum Event<O = LineRange> {
     Reviewed {
         /// Names of the environments.
         environments: Vec<String>,
-        /// Whether it was approved.
+        /// Whether the deployment was approved.
         approved: bool,
         /// Name of the reviewer.
         by: String,

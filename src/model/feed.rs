@@ -77,7 +77,7 @@ pub enum Feed {
     Environments {
         /// The repository, as requested.
         repository: String,
-        /// Its environments.
+        /// The environments of the repository.
         environments: Vec<Environment>,
     },
     /// What a rollback would do: answer to [`Request::PlanRollback`].
@@ -255,7 +255,7 @@ pub enum InputKind {
 /// A message to the user.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Notice {
-    /// Whether it reports a failure.
+    /// Whether the message reports a failure.
     pub bad: bool,
     /// Text, in one line.
     pub text: String,

@@ -20,7 +20,7 @@ pub struct Rollback {
     pub to: EnvironmentDeployment,
     /// The commits that are undone.
     pub changes: Changes,
-    /// How it is done.
+    /// How the rollback is done.
     pub method: RollbackMethod,
     /// Why the preferred methods are not possible.
     pub passed_over: Vec<NoMethod>,
@@ -66,7 +66,7 @@ pub enum RollbackMethod {
         /// Branch or tag.
         #[serde(rename = "ref")]
         git_ref: String,
-        /// Its inputs.
+        /// Inputs of the workflow.
         inputs: IndexMap<String, String>,
     },
     /// The run that deployed the release runs again.
@@ -145,7 +145,7 @@ pub enum NoMethod {
         file: String,
         /// The environment.
         environment: String,
-        /// What it waits for.
+        /// What the workflow waits for.
         rules: String,
     },
     /// The run is too old to be run again.

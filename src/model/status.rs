@@ -100,13 +100,13 @@ impl Phase {
         }
     }
 
-    /// Whether it has ended.
+    /// Whether the run, job or step has ended.
     #[must_use]
     pub fn is_done(&self) -> bool {
         matches!(self, Self::Done(_))
     }
 
-    /// Whether it has started and not ended.
+    /// Whether the run, job or step has started and not ended.
     #[must_use]
     pub fn is_active(&self) -> bool {
         matches!(self, Self::Running | Self::Stopping)
@@ -198,7 +198,7 @@ impl Conclusion {
         }
     }
 
-    /// Whether it keeps a run from succeeding.
+    /// Whether this conclusion keeps a run from succeeding.
     #[must_use]
     pub fn is_bad(self) -> bool {
         matches!(self, Self::Failure | Self::TimedOut | Self::StartupFailure | Self::Cancelled | Self::ActionRequired)

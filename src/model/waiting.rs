@@ -14,7 +14,7 @@ pub struct Wait {
     pub job: Option<JobId>,
     /// Name of the job or the run.
     pub name: String,
-    /// What it waits for.
+    /// Reason for which the run or job waits.
     #[serde(flatten)]
     pub cause: WaitCause,
 }
@@ -25,7 +25,7 @@ pub struct Wait {
 pub enum WaitCause {
     /// Jobs that have not ended.
     Needs {
-        /// These jobs, with their states.
+        /// The jobs, with their states.
         jobs: Vec<OpenNeed>,
     },
     /// A runner.
@@ -71,7 +71,7 @@ pub enum WaitCause {
     },
     /// Something else, in words.
     Other {
-        /// What it waits for.
+        /// What the run or job waits for.
         what: String,
     },
 }
@@ -90,9 +90,9 @@ pub struct OpenNeed {
 pub struct MatchingRunner {
     /// Name of the runner.
     pub name: String,
-    /// Whether it is connected to the server.
+    /// Whether the runner is connected to the server.
     pub online: bool,
-    /// Whether it runs another job.
+    /// Whether the runner runs another job.
     pub busy: bool,
 }
 

@@ -82,9 +82,9 @@ pub fn document(record: &DeploymentRecord, is_live: bool, position: Option<&str>
 pub struct Row<'r> {
     /// The deployment.
     pub record: &'r DeploymentRecord,
-    /// Whether its release is live.
+    /// Whether the release of the deployment is live.
     pub is_live: bool,
-    /// Its position in its plan, while it is in progress or after an interruption.
+    /// Position of the deployment in its plan, while it is in progress or after an interruption.
     pub position: Option<String>,
 }
 

@@ -29,7 +29,7 @@ const PORTION: usize = 64 * 1024;
 /// Returns the SHA-256 of a file that the user owns, in hexadecimal. The file is read in portions.
 ///
 /// # Errors
-/// It cannot be read.
+/// The file cannot be read.
 pub fn sha256_of_file(path: &Path) -> io::Result<String> {
     let mut file = files::open_own(path)?;
     let mut digest = Sha256::new();

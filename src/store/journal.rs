@@ -197,7 +197,7 @@ pub fn has_ended(path: &Path) -> bool {
 /// Returns all records of a journal.
 ///
 /// # Errors
-/// Those of [`JournalReader::poll`].
+/// Errors of [`JournalReader::poll`].
 pub fn read(path: &Path) -> Result<Vec<Record>, StoreError> {
     let mut reader = JournalReader::new(path);
     let mut all = Vec::new();

@@ -1,7 +1,7 @@
 //! `run.json`: the complete request of a run, so that it can be planned again from its folder alone.
 //!
-//! It contains names of secrets, never their values. Version 2 names the kind of work; version 1, which earlier
-//! programs wrote, is always a run of a workflow.
+//! The document contains names of secrets, never their values. Version 2 names the kind of work; version 1, which
+//! earlier programs wrote, is always a run of a workflow.
 
 use std::path::PathBuf;
 
@@ -95,7 +95,7 @@ pub struct DeploymentSpec {
     pub release: Release,
     /// Why the deployment was made.
     pub cause: Cause,
-    /// Who asked for it.
+    /// Who asked for the deployment.
     pub creator: Actor,
 }
 

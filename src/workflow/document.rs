@@ -20,7 +20,7 @@ pub enum DocumentError {
     Refused {
         /// The called workflow.
         file: Arc<Source>,
-        /// Its errors, and warnings.
+        /// Errors and warnings of the called workflow.
         diagnostics: Vec<Diagnostic>,
     },
     /// More than [`MAX_CALL_DEPTH`] workflows call each other. Contains the name of the last one.

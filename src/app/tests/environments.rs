@@ -67,7 +67,7 @@ fn the_environments_of_the_selected_runs_server_are_asked_for_and_shown() {
             }
         }
     }
-    // They are requested again when they are old, and when the run has ended.
+    // The environments are requested again when they are old, and when the run has ended.
     driver.send(Msg::Tick(Timestamp(START + 230_000)));
     assert_eq!(asks(&mut driver), 0);
     driver.send(Msg::Tick(Timestamp(START + 270_000)));

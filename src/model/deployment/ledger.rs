@@ -50,7 +50,7 @@ impl Actor {
 pub struct Entry {
     /// Time of the entry.
     pub at: Timestamp,
-    /// Who did it.
+    /// Who did what the entry records.
     pub by: Actor,
     /// The environment.
     pub environment: String,
@@ -71,7 +71,7 @@ pub struct Entry {
 pub enum Cause {
     /// A person asked for it.
     Manual,
-    /// It rolls back to an earlier release.
+    /// The deployment rolls back to an earlier release.
     Rollback,
     /// A job of a workflow deploys.
     Job,
@@ -85,11 +85,11 @@ pub enum Outcome {
     Succeeded,
     /// The former release is live again.
     RolledBack,
-    /// It failed, and the state of the environment is not known to be good.
+    /// The deployment failed, and the state of the environment is not known to be good.
     Failed,
-    /// It ended before it changed anything.
+    /// The deployment ended before it changed anything.
     Cancelled,
-    /// Its worker died.
+    /// The worker of the deployment died.
     Interrupted,
 }
 
@@ -183,11 +183,11 @@ impl Action {
 /// A lock of an environment.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Lock {
-    /// Who locked it.
+    /// Who locked the environment.
     pub by: Actor,
     /// When.
     pub since: Timestamp,
-    /// Its end; `None` until it is unlocked.
+    /// End of the lock; `None` until the environment is unlocked.
     pub until: Option<Timestamp>,
     /// Why.
     pub reason: String,
@@ -208,7 +208,7 @@ impl Lock {
 pub struct UnreadableLine {
     /// Position in the file, as `file:line`.
     pub position: String,
-    /// Why it cannot be read.
+    /// Why the line cannot be read.
     pub reason: String,
     /// The environment that the line names; `None` if the line may be about any.
     pub environment: Option<String>,

@@ -65,9 +65,9 @@ const MIN_GUESSED_SECRET: usize = 8;
 pub struct Needed {
     /// Name.
     pub name: String,
-    /// Whether its value is secret.
+    /// Whether the value of the variable is secret.
     pub is_secret: bool,
-    /// Whether it has a value.
+    /// Whether the variable has a value.
     pub is_set: bool,
 }
 
@@ -309,7 +309,7 @@ impl Timing {
 pub struct Check {
     /// The probe.
     pub probe: Probe,
-    /// Its timing.
+    /// Timing of the probe.
     pub timing: Timing,
 }
 

@@ -17,25 +17,25 @@ pub struct DeploymentRecord {
     pub release: Release,
     /// The release that was live when it was requested.
     pub from: Option<Release>,
-    /// Why it was made.
+    /// Why the deployment was made.
     pub cause: Cause,
-    /// Who asked for it.
+    /// Who asked for the deployment.
     pub creator: Actor,
     /// Time of the request.
     pub created: Timestamp,
-    /// Whether it passed its gates.
+    /// Whether the deployment passed its gates.
     pub began: bool,
-    /// Who approved it.
+    /// Who approved the deployment.
     pub approved: Option<Actor>,
-    /// Who rejected it and why, in words.
+    /// Who rejected the deployment and why, in words.
     pub rejected: Option<String>,
     /// Whether the rules of the environment were overridden.
     pub overridden: bool,
-    /// How it ended; `None` while it is in progress.
+    /// How the deployment ended; `None` while it is in progress.
     pub outcome: Option<Outcome>,
-    /// Time of its end.
+    /// Time at which the deployment ended.
     pub ended: Option<Timestamp>,
-    /// Why it was made, or why it ended.
+    /// Why the deployment was made, or why it ended.
     pub reason: String,
 }
 

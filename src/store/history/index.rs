@@ -333,7 +333,7 @@ impl<'r> Writer<'r> {
     /// lines about it. The index stays complete if it was, and incomplete otherwise.
     ///
     /// # Errors
-    /// Those of `change`. An index that cannot be written is left incomplete.
+    /// Errors of `change`. An index that cannot be written is left incomplete.
     pub(super) fn change<T, E>(
         &self,
         change: impl FnOnce() -> Result<T, E>,

@@ -34,7 +34,7 @@ use index::{Cached, Index, Line, Writer, journal_length};
 /// Returns the state of a run before its first record.
 ///
 /// # Errors
-/// Its `run.json` cannot be read.
+/// The `run.json` of the run cannot be read.
 pub fn info(folder: &RunFolder) -> Result<RunInfo, StoreError> {
     Ok(RunSpec::read(folder)?.info)
 }
@@ -48,7 +48,7 @@ pub fn is_mirror(folder: &RunFolder) -> bool {
 /// Returns a run as its journal describes it now.
 ///
 /// # Errors
-/// Its folder cannot be read.
+/// The folder of the run cannot be read.
 pub fn read(folder: &RunFolder) -> Result<Run, StoreError> {
     Ok(replay(folder, info(folder)?)?.run(folder.id()).expect("it was replayed").clone())
 }
@@ -65,7 +65,7 @@ pub fn records(folder: &RunFolder, info: &RunInfo) -> Result<Vec<Record>, StoreE
 /// Returns a store that contains one run in its current state. Later records can be applied to it.
 ///
 /// # Errors
-/// Its folder cannot be read.
+/// The folder of the run cannot be read.
 pub fn replay(folder: &RunFolder, info: RunInfo) -> Result<RunStore, StoreError> {
     let mut store = RunStore::default();
     store.open(info);
@@ -84,7 +84,7 @@ pub fn replay(folder: &RunFolder, info: RunInfo) -> Result<RunStore, StoreError>
 /// Returns the files that differed from the commit of a run, or were new, when it started.
 ///
 /// # Errors
-/// Its `run.json` cannot be read.
+/// The `run.json` of the run cannot be read.
 pub fn dirty(folder: &RunFolder) -> Result<Vec<String>, StoreError> {
     let spec = RunSpec::read(folder)?;
     Ok(spec.work.workflow().map(|workflow| workflow.dirty.clone()).unwrap_or_default())
@@ -302,7 +302,7 @@ pub fn remove(folder: &RunFolder) -> Result<(), StoreError> {
     let spec = fs::remove_file(folder.spec_path());
     spec.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }).map_err(failed())?;
     let _ = fs::remove_file(folder.journal());
-    // This may take a while, and the index is not locked during it.
+    // Removing the files may take a while, so the index is not locked during it.
     for entry in fs::read_dir(folder.path()).map_err(failed())?.flatten() {
         let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
         let removed = if is_folder { fs::remove_dir_all(entry.path()) } else { fs::remove_file(entry.path()) };

@@ -7,7 +7,7 @@ use super::{LineMatcher, LineMatcherError};
 pub struct Pattern {
     /// The text or regular expression.
     pub text: String,
-    /// Whether it is a regular expression.
+    /// Whether the text is a regular expression.
     pub is_regex: bool,
     /// Whether the pattern matches the lines that do not contain it.
     pub inverted: bool,

@@ -46,9 +46,9 @@ pub struct LogPage {
 /// A line of a log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RawLine {
-    /// Its number, from 0.
+    /// Number of the line, from 0.
     pub number: u64,
-    /// Its bytes, without the newline.
+    /// Bytes of the line, without the newline.
     pub bytes: Vec<u8>,
     /// Time at which it was written; `None` where the index has none.
     pub time: Option<Timestamp>,

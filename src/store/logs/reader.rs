@@ -22,11 +22,11 @@ pub const LONGEST_SHOWN: usize = 64 * 1024;
 /// A line of a log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Line<'a> {
-    /// Its number, from 0.
+    /// Number of the line, from 0.
     pub number: u64,
-    /// Its bytes without the newline, cut at [`LONGEST_SHOWN`], with control sequences as they were printed.
+    /// Bytes of the line without the newline, cut at [`LONGEST_SHOWN`], with control sequences as they were printed.
     pub bytes: &'a [u8],
-    /// Its length in the file, in bytes.
+    /// Length of the line in the file, in bytes.
     pub length: u64,
 }
 

@@ -68,7 +68,7 @@ pub struct Cell {
     pub y: u16,
     /// Directions in which the line continues: [`UP`], [`DOWN`], [`LEFT`], [`RIGHT`].
     pub directions: u8,
-    /// Whether it is an arrow head.
+    /// Whether the cell is an arrow head.
     pub head: bool,
     /// The needs that it represents.
     pub part: Part,
