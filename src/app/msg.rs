@@ -120,7 +120,7 @@ pub struct RenderedLine {
     pub number: u64,
     /// Text and styles of the line.
     pub line: Line,
-    /// Time at which it was written, if known.
+    /// Time at which the line was written, if known.
     pub time: Option<Timestamp>,
 }
 

@@ -211,9 +211,9 @@ pub struct RunState<'k> {
     pub server: Option<ServerKind>,
     /// Whether the run is a deployment by this machine, which has no jobs to run again.
     pub is_deployment: bool,
-    /// Number of its latest attempt.
+    /// Number of the latest attempt.
     pub attempt: u32,
-    /// Time at which it was created.
+    /// Time at which the run was created.
     pub created: Timestamp,
     /// Environments that wait for a review.
     pub reviews: &'k [PendingReview],

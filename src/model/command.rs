@@ -40,7 +40,7 @@ pub enum Command {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<Actor>,
     },
-    /// Say how a job goes on whose failed step is held.
+    /// Decide how a job goes on after a failed step that is held.
     Held {
         /// The job.
         job: JobId,

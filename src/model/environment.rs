@@ -49,7 +49,7 @@ pub enum DeploymentSource {
 pub struct Protection {
     /// Users and teams, one of whom must approve.
     pub reviewers: Vec<String>,
-    /// Whether the user who started a run may not review it.
+    /// Whether the user who started a run may not review its deployments.
     pub prevents_self_review: bool,
     /// Wait timer in minutes; 0 without one.
     pub wait_minutes: u64,

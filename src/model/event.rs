@@ -296,7 +296,7 @@ pub struct StepOutline {
     pub name: String,
     /// Origin of the step.
     pub kind: StepKind,
-    /// Whether the steps after it do not wait for it.
+    /// Whether later steps do not wait for the step to end.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub background: bool,
 }

@@ -32,7 +32,8 @@ pub struct PendingReview {
     /// End of the environment's wait timer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait_until: Option<Timestamp>,
-    /// Time since which it waits. In an event it is set only if the server reports it; in the state of a run, always.
+    /// Time since which the environment waits. In an event it is set only if the server reports the time; in the state
+    /// of a run, always.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
     /// Jobs that wait.
@@ -73,12 +74,12 @@ pub struct Review {
     pub by: String,
     /// Comment of the reviewer; may be empty.
     pub comment: String,
-    /// Time at which it was recorded.
+    /// Time at which the review was recorded.
     pub at: Timestamp,
 }
 
 impl PendingReview {
-    /// Whether the user may review it.
+    /// Whether the user may review the environment.
     #[must_use]
     pub fn may_review(&self) -> bool {
         self.refusal.is_none()

@@ -83,7 +83,7 @@ pub struct RemoteRun {
     /// User who started the run; empty if the server named none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub actor: String,
-    /// Repository of the commit as `owner/name`, where it is a fork.
+    /// Repository of the commit as `owner/name`, if it is a fork.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fork: Option<String>,
 }
@@ -246,8 +246,8 @@ impl Run {
         self.info.numbered().unwrap_or_else(|| self.name.clone())
     }
 
-    /// Returns the phase as it is shown: a run whose jobs are held back by reviews, while none runs or is queued, waits
-    /// for the first of them.
+    /// Returns the phase that is shown. If reviews hold back jobs and no job runs or is queued, the run waits for the
+    /// first of these reviews.
     #[must_use]
     pub fn progress(&self) -> Phase {
         let is_busy = |phase: &Phase| phase.is_active() || *phase == Phase::Queued;
@@ -318,7 +318,7 @@ pub struct Step {
     pub name: String,
     /// Origin of the step.
     pub kind: StepKind,
-    /// Whether the steps after it do not wait for it.
+    /// Whether later steps do not wait for the step to end.
     pub background: bool,
     /// Progress of the step; `Done` holds the conclusion after `continue-on-error`.
     pub phase: Phase,

@@ -52,7 +52,7 @@ pub enum WaitCause {
         reviewers: Vec<String>,
         /// Why the user may not review; `None` if the user may.
         refusal: Option<String>,
-        /// Time since which it waits.
+        /// Time since which the review is pending.
         since: Option<Timestamp>,
     },
     /// The wait timer of an environment.
@@ -103,7 +103,7 @@ pub struct GroupHolder {
     pub run: String,
     /// Name of the run, with the name of the job that holds the group, if it is a job.
     pub name: String,
-    /// Time since which it runs.
+    /// Time since which the holder runs.
     pub since: Option<Timestamp>,
     /// What the holder itself waits for.
     pub waits_for: Option<String>,

@@ -1,4 +1,4 @@
-//! Exit codes: `cuelight --help` prints this enum, and a test compares the README with it.
+//! Exit codes. `cuelight --help` prints them, and a test compares the README with them.
 
 use std::fmt::Write;
 use std::process::ExitCode;

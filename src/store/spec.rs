@@ -124,7 +124,7 @@ pub struct RemoteSpec {
     pub title: String,
     /// User who started the run.
     pub actor: String,
-    /// Repository of the commit as `owner/name`, where it is a fork.
+    /// Repository of the commit as `owner/name`, if it is a fork.
     pub fork: Option<String>,
     /// Numbers of the pull requests of the run.
     pub pull_requests: Vec<u64>,

@@ -242,7 +242,7 @@ pub struct Versioned {
     pub slot: Slot,
     /// The release.
     pub release: Release,
-    /// Number of replicas that it has when it is live.
+    /// Number of replicas of the release when it is live.
     pub replicas: u32,
 }
 
@@ -251,7 +251,7 @@ pub struct Versioned {
 pub struct Plan {
     /// The release that is deployed.
     pub new: Versioned,
-    /// The release that is live before; `None` for the first deployment.
+    /// The release that was live before the deployment; `None` for the first deployment.
     pub old: Option<Versioned>,
     /// The steps.
     pub steps: Vec<PlanStep>,

@@ -15,7 +15,7 @@ pub struct DeploymentRecord {
     pub environment: String,
     /// The release.
     pub release: Release,
-    /// The release that was live when it was requested.
+    /// The release that was live when the deployment was requested.
     pub from: Option<Release>,
     /// Why the deployment was made.
     pub cause: Cause,

@@ -14,8 +14,8 @@ pub struct Lookup<'l> {
     pub scopes: &'l [String],
 }
 
-/// Returns the entry for a lookup, as GitHub chooses it: scopes in order, within a scope keys in order, and for each
-/// key an exact match before the newest entry whose name begins with it.
+/// Returns the entry for a lookup, as GitHub chooses it. Scopes are tried in order, and within a scope keys in order.
+/// For each key, an exact match is preferred to the newest entry whose name begins with the key.
 #[must_use]
 pub fn best<'e>(entries: &'e [CacheEntry], lookup: &Lookup<'_>) -> Option<&'e CacheEntry> {
     let of_scope = |scope: &'e str| {

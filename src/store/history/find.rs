@@ -56,7 +56,8 @@ impl RunsDir {
     /// The repository has no run, or the state folder cannot be read.
     pub fn newest_of(&self, repository: &RepositoryId) -> Result<RunFolder, StoreError> {
         let mut newest = None;
-        // Escaped as in the index, where the summary is JSON: the name of a folder may have any character.
+        // The name is escaped like the JSON of the summaries in the index, because the name of a folder may have any
+        // character.
         let lower = serde_json::Value::from(&*repository.name).to_string().to_ascii_lowercase();
         self.visit(None, |id, cached| {
             // The repository of a run never changes, so even an outdated line shows that a run belongs to another

@@ -140,7 +140,7 @@ impl Fingerprint {
 pub(super) struct Index {
     runs: RunsDir,
     segments: Segments,
-    /// Shared with other readers; writers wait for it.
+    /// Lock that is shared with other readers. Writers wait until it is released.
     _lock: Option<File>,
 }
 

@@ -39,7 +39,7 @@ pub struct PageRequest {
 pub struct LogPage {
     /// The request.
     pub request: PageRequest,
-    /// The lines in order, fewer than requested where the log has no more.
+    /// The lines in order; fewer than requested if the log ends before.
     pub lines: Result<Vec<RawLine>, LogError>,
 }
 
@@ -50,7 +50,7 @@ pub struct RawLine {
     pub number: u64,
     /// Bytes of the line, without the newline.
     pub bytes: Vec<u8>,
-    /// Time at which it was written; `None` where the index has none.
+    /// Time at which the line was written; `None` if the index does not contain it.
     pub time: Option<Timestamp>,
 }
 

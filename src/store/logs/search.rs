@@ -248,7 +248,7 @@ impl LineNumbers<'_> {
     }
 }
 
-/// A part of a text, as a range in it: lines that are shown as they are, or one line that is not.
+/// A range of a text: either lines that are shown without change, or one line that is shown differently.
 enum Stretch {
     Plain(Range<usize>),
     Line(Range<usize>),

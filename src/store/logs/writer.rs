@@ -124,8 +124,8 @@ impl LogWriter {
         self.open_line = reader.ends_open();
         self.last = reader.index().last();
         self.pending = reader.index().to_bytes();
-        // The file may have been torn, missing or behind, so it is rewritten. A reader that has it open scans from
-        // here.
+        // The file may have been torn, missing or behind, so it is rewritten. A reader that has the old file open scans
+        // the log from here.
         let _ = fs::remove_file(index::path_of(&self.path));
         self.write_index();
     }
