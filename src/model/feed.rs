@@ -286,7 +286,7 @@ pub enum Request {
     /// Follow a run: send [`Feed::Opened`] and all its records, then new records as they arrive. Sent for each run that
     /// the user selects; runs that were followed before may stay followed.
     Follow(RunId),
-    /// Load the log of a job of a followed run on a server, which has ended. Its lines follow as records.
+    /// Load the log of an ended job of a followed run on a server. The lines of the log follow as records.
     LoadLog {
         /// The run.
         run: RunId,

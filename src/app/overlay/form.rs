@@ -16,7 +16,7 @@ use crate::ui::theme::Hue;
 
 use super::Outcome;
 
-/// Choice of the sandbox that uses the one from the settings.
+/// Choice that leaves the sandbox to the settings.
 const AS_CONFIGURED: &str = "as configured";
 
 /// Maximum width of field names in columns.

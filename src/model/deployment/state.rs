@@ -162,7 +162,7 @@ impl Fold {
 }
 
 impl EnvironmentState {
-    /// Folds the entries of an environment. `unreadable` has the lines that may be about it.
+    /// Folds the entries of an environment. `unreadable` contains the lines that may be about the environment.
     pub(super) fn fold<'l>(
         name: &str,
         entries: &[Entry],

@@ -114,7 +114,7 @@ impl RunsDir {
         before: Option<&str>,
         mut visit: impl FnMut(&RunId, Option<&Cached>) -> bool,
     ) -> Result<(), StoreError> {
-        // In a separate statement, so that the index is closed before it is rebuilt.
+        // The separate statement closes the index before it is rebuilt.
         let visited = Index::open(self)?.visit(before, &mut visit);
         match visited {
             Err(StoreError::Damaged { .. }) => Index::remake(self, true)?.visit(before, &mut visit),
