@@ -4,8 +4,8 @@
 //! outputs, variables, `PATH`, matchers and posts of the step exist for the job only from then on. Secrets are masked
 //! at once.
 //!
-//! All steps run in the task of the job: [`Background::beside`] polls the background steps while another step runs. A
-//! job without background steps has no extra cost.
+//! All steps run in the task of the job: [`Background::beside`] polls the background steps while another step runs. It
+//! costs nothing in a job without background steps.
 
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -31,7 +31,7 @@ const MAX_RUNNING: usize = 10;
 /// Name of a step that the runner adds. It waits for the background steps for which no step of the file waits.
 pub(in crate::engine::job) const FINAL_WAIT: &str = "Wait for all background steps";
 
-/// Whether the job must wait at its end, because no later control step names one of its background steps.
+/// Whether the job must wait at its end, because at least one background step is named by no control step after it.
 pub(in crate::engine::job) fn needs_final_wait(all: &[StepRef]) -> bool {
     let mut open: Vec<&StepRef> = Vec::new();
     for step in all {
@@ -44,7 +44,7 @@ pub(in crate::engine::job) fn needs_final_wait(all: &[StepRef]) -> bool {
     !open.is_empty()
 }
 
-/// Whether a control step names a background step.
+/// Whether a control step waits for a background step or cancels it.
 fn names(control: &StepRef, steering: &Steering, step: &StepRef) -> bool {
     match steering {
         Steering::WaitAll => true,
@@ -57,27 +57,27 @@ fn names(control: &StepRef, steering: &Steering, step: &StepRef) -> bool {
 /// The background steps of a job.
 #[derive(Default)]
 pub(in crate::engine::job) struct Background<'j> {
-    /// All started background steps, in the order of the file.
+    /// All background steps that were started or queued, in the order of the file.
     steps: Vec<BackgroundStep<'j>>,
     running: FuturesUnordered<Branch<'j>>,
     /// Background steps that wait until fewer are running, with their position in `steps`.
     queued: VecDeque<(usize, Branch<'j>)>,
 }
 
-/// A running background step; returns its position and its results.
+/// Future of a background step. Its output is the step's position in [`Background::steps`], and its results.
 type Branch<'j> = BoxFuture<'j, (usize, Ended<'j>)>;
 
 /// A background step.
 struct BackgroundStep<'j> {
     step: StepRef,
     name: String,
-    /// Becomes true once a `cancel` step names it.
+    /// Becomes true once a `cancel` step names this step.
     cancel: watch::Sender<bool>,
-    /// Number of posts that were registered before the step started.
+    /// Position among the posts of the job at which the posts of this step are inserted.
     posts_before: usize,
     progress: Progress<'j>,
-    /// Whether a control step has waited for this step. Its failure was then counted, or `continue-on-error` of the
-    /// control step allowed it.
+    /// Whether a `wait`, `wait-all` or `parallel` step has waited for this step. If so, the end of that step includes
+    /// its failure, and the end of the job does not count it again.
     counted: bool,
 }
 
@@ -95,8 +95,8 @@ struct Ended<'j> {
 }
 
 impl<'j> Background<'j> {
-    /// Starts a background step, or queues it until fewer are running. The step makes progress only while the task of
-    /// the job waits.
+    /// Starts a background step, or queues it until fewer are running. The step makes progress only during
+    /// [`Self::beside`], [`Self::control`] and [`Self::finish`].
     pub(in crate::engine::job) fn start(
         &mut self,
         steps: &Steps<'j>,
@@ -142,7 +142,7 @@ impl<'j> Background<'j> {
         }
     }
 
-    /// Does other work of the job while background steps run.
+    /// Waits for other work of the job, and lets the background steps run meanwhile.
     pub(in crate::engine::job) async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
         if self.running.is_empty() {
             return work.await;
@@ -157,7 +157,7 @@ impl<'j> Background<'j> {
         }
     }
 
-    /// Waits until one of the running steps has ended, and starts a queued one.
+    /// Waits until one of the running steps has ended, and starts a queued one. Returns at once if none is running.
     async fn one_ended(&mut self) {
         let Some((at, ended)) = self.running.next().await else { return };
         self.steps[at].progress = Progress::Ended(Box::new(ended));
@@ -169,7 +169,8 @@ impl<'j> Background<'j> {
         self.steps.iter().all(|step| matches!(step.progress, Progress::Joined(_)))
     }
 
-    /// Runs a control step of the job, with a separate record and log.
+    /// Runs a control step of the job: cancels the background steps that it names if it is a `cancel` step, waits for
+    /// them, and joins them. Writes their results to a separate log, and records how the control step ended.
     pub(in crate::engine::job) async fn control(
         &mut self,
         steps: &mut Steps<'j>,
@@ -221,8 +222,8 @@ impl<'j> Background<'j> {
         together(&ended)
     }
 
-    /// Waits for all background steps before the first `post` of the job. Returns the combined result of those whose
-    /// failure was not counted yet.
+    /// Waits for all background steps before the first `post` of the job, joins them, and updates the job's status.
+    /// Returns the combined result of those that no `wait`, `wait-all` or `parallel` step has waited for.
     pub(in crate::engine::job) async fn finish(&mut self, steps: &mut Steps<'j>, scope: &mut StepScope) -> StepEnd {
         let open = self.select(|step| !step.counted);
         let end = together(&self.wait(steps, scope, &open).await);
@@ -288,7 +289,8 @@ fn described(end: &StepEnd) -> String {
     format!("{word}{reason}{allowed}")
 }
 
-/// Returns the combined result of several steps: a failure if one of them failed, or cancelled if one was cancelled.
+/// Returns the combined result of several steps: a failure if any of them failed; otherwise cancelled if any was
+/// cancelled; otherwise a success.
 fn together(ended: &[(String, StepEnd)]) -> StepEnd {
     for conclusion in [Conclusion::Failure, Conclusion::Cancelled] {
         let such = ended.iter().filter(|(_, end)| end.conclusion == conclusion);

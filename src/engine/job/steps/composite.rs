@@ -18,7 +18,8 @@ use super::Steps;
 use super::scope::{Completed, CompositeUse, Post, RunningStep, StepRef, StepScope};
 
 impl Steps<'_> {
-    /// Returns the scope for the steps of a composite action, or `None` if it is nested too deeply.
+    /// Returns the scope for the steps of a composite action, or `None` if the action is nested deeper than
+    /// [`MAX_DEPTH`].
     pub(super) fn composite_scope(
         &self,
         outer: &StepScope,
@@ -84,7 +85,8 @@ impl Steps<'_> {
         display_names::step_name(step, &Scope { contexts: &contexts, status: scope.functions(), host: &host })
     }
 
-    /// Evaluates the outputs of a composite action. The second value is the error of an output, if any.
+    /// Evaluates the outputs of a composite action. The second value describes the last output that cannot be
+    /// evaluated; `None` if all can.
     fn composite_outputs(
         &self,
         scope: &StepScope,

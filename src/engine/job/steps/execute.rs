@@ -28,7 +28,7 @@ use crate::workflow::expr::Value;
 use super::scope::{Completed, RunningStep, StepScope};
 use super::{Steps, Written};
 
-/// Why the artifacts that a step declared were not added to those of its job.
+/// An error while adding the artifacts that a step declared to those of its job.
 #[derive(Debug, thiserror::Error)]
 enum DeclareError {
     /// A declared line is invalid.
@@ -37,13 +37,14 @@ enum DeclareError {
     /// The list for later steps cannot be written.
     #[error("cannot write the list of artifacts: {source}{}", space_hint(.source))]
     List { source: io::Error },
-    /// The list cannot be copied to the container.
+    /// The list cannot be copied to the sandbox of the job.
     #[error("cannot copy the list of artifacts to the container: {0}")]
     Send(io::Error),
 }
 
 impl Steps<'_> {
-    /// Runs a process as a step, and applies the outputs and variables that it set.
+    /// Runs the process of a step. Applies the variables, folders, summary and artifacts that it left to the job, and
+    /// returns its outputs and saved state. Removes the files that were written for the process.
     pub(super) async fn execute(
         &mut self,
         scope: &StepScope,
@@ -104,7 +105,8 @@ impl Steps<'_> {
         Completed { outputs: left.outputs, state: left.state, ..Completed::of(end) }
     }
 
-    /// Adds the artifacts that a step declared to those of the job, for the steps after it.
+    /// Adds the artifacts that a step declared to those of the job, and writes the list of all of them for the steps
+    /// after it.
     ///
     /// # Errors
     /// A line is invalid, or the list cannot be written or copied.
@@ -182,13 +184,14 @@ impl Steps<'_> {
     }
 }
 
-/// Removes a file in the folder of temporary files. A step may have replaced it by a link.
+/// Removes a file in the folder `temp`, without following a link by which a step may have replaced the folder.
 fn remove(temp: &Path, file: &Path) -> io::Result<()> {
     let (above, name) = Folder::above(temp)?;
     above.remove(&name.join(file.file_name().unwrap_or_default()))
 }
 
-/// Returns the environment and working directory of the process, for `cuelight shell`.
+/// Returns the working directory of the process, and the variables that it has in addition to those of the sandbox, for
+/// `cuelight shell`.
 fn failed_step(launch: &Launch, sandbox: &[(OsString, OsString)]) -> FailedStep {
     let text = |text: &OsStr| text.to_string_lossy().into_owned();
     let own = launch.env.iter().filter(|entry| !sandbox.contains(entry));

@@ -2,10 +2,10 @@
 //!
 //! Background steps run beside the others, each on a [`branch`](Steps::branch) of the state.
 //!
-//! [`run`] has the rules for every step: environment, condition, timeout, `continue-on-error`. A step that uses an
-//! action goes through [`uses`]. A [`composite`] action runs steps inside a step, and [`posts`] runs the phases of
-//! actions before the first step and after the last one, so these modules call each other. [`execute`] runs the process
-//! of a step.
+//! [`run`] does what every step needs: it evaluates the environment, the condition and the timeout, and applies
+//! `continue-on-error`. [`uses`] runs steps that use an action. A [`composite`] action runs steps inside a step, and
+//! [`posts`] runs the phases of actions before the first step and after the last one, so these modules call each other.
+//! [`execute`] runs the process of a step and applies its results.
 
 use std::collections::HashSet;
 
@@ -46,11 +46,13 @@ pub(super) struct Steps<'j> {
     registered: HashSet<String>,
     /// Whether a step masked a value that was not a secret before. Other attempts do not know that value.
     pub(super) masked: bool,
-    /// The last step that failed after its process had started.
+    /// Environment and working directory of the last step that failed after its process had started, unless it ran in
+    /// the container of an action. `None` if there is no such step.
     pub(super) failed: Option<FailedStep>,
     /// Number of steps of the job that have ended.
     pub(super) done: usize,
-    /// In the branch of a background step: the variables and folders that it wrote, for the steps after its wait.
+    /// In the branch of a background step: the variables and folders that the step wrote, to be applied to the job by
+    /// [`Self::join`]. `None` in the job's own state.
     written: Option<Written>,
 }
 
@@ -62,7 +64,7 @@ struct Written {
 }
 
 impl<'j> Steps<'j> {
-    /// Returns the steps of a job in the state of the checkpoint `start`.
+    /// Creates the state of a job's steps from the checkpoint `start`.
     pub(super) fn new(job: &'j JobEnvironment, cancel: CancelWatch, start: &Checkpoint) -> Self {
         Self {
             job,
@@ -79,7 +81,8 @@ impl<'j> Steps<'j> {
         }
     }
 
-    /// Returns a copy of the state for a background step. Its changes take effect when it is [joined](Self::join).
+    /// Returns a copy of the state, in which a background step runs. The step's changes apply to the job once the copy
+    /// is [joined](Self::join).
     fn branch(&self, step: &StepRef, cancel: CancelWatch) -> Self {
         let states = self.states.iter().filter(|(key, _)| step.covers(key));
         Self {
@@ -120,9 +123,9 @@ impl<'j> Steps<'j> {
         }
     }
 
-    /// Stores a checkpoint after the steps that have ended, so that the job can resume if the worker is lost, and so
-    /// that a shell finds the step that failed. The branch of a background step stores none, because its state is not
-    /// the job's.
+    /// Stores the current state as a checkpoint, so that the job can resume if the worker is lost, and so that
+    /// `cuelight shell` finds the step that failed. Does nothing in the branch of a background step, because its state
+    /// is not the job's.
     pub(in crate::engine::job) fn checkpoint(&self, scope: &StepScope) {
         if self.written.is_some() {
             return;
@@ -145,7 +148,7 @@ impl<'j> Steps<'j> {
         outlet.checkpoint(&self.job.id, &now.sealed(&facts.secrets, &|text| outlet.holds_secret(text)));
     }
 
-    /// Returns the files of the workspace, for expressions.
+    /// Returns the files of the workspace, for `hashFiles` in expressions.
     pub(in crate::engine::job) fn files(&self) -> WorkspaceFiles {
         let files = WorkspaceFiles::at(&self.job.workspace).until_cancelled(self.cancel.clone());
         files.of_machine(self.job.sandbox.is_elsewhere())

@@ -1,7 +1,7 @@
 //! Phases of actions before the first step (`pre`) and after the last one (`post`).
 //!
-//! The post of an action is registered once per step, when the action starts. Posts run in reverse order. Posts inside
-//! a composite action run within the post of the step that uses it.
+//! The post of an action is registered once per step, after the action's `pre` or main phase. Posts run in the reverse
+//! order of registration. Posts inside a composite action run within the post of the step that uses it.
 
 use std::sync::Arc;
 
@@ -22,8 +22,8 @@ use super::composite::composite_post;
 use super::scope::{Completed, Condition, Post, RunningStep, StepRef, StepScope};
 
 impl Steps<'_> {
-    /// Registers the post of a step that ran in an earlier worker. Posts inside composite actions are lost with that
-    /// worker.
+    /// Registers the post of a step whose action started in an earlier worker. Does nothing if the action did not start
+    /// there or has no post. Posts inside composite actions are lost with that worker.
     pub(in crate::engine::job) fn register_post_again(&mut self, scope: &mut StepScope, step: &StepRef) {
         let StepAction::Uses { reference, .. } = &step.action else { return };
         let action = self
@@ -38,7 +38,7 @@ impl Steps<'_> {
         }
     }
 
-    /// Runs the `pre` phase of a step's action. Posts that it registers are added to the scope.
+    /// Runs the `pre` phase of a step's action, if it has one, and adds the post that it registers to the scope.
     pub(in crate::engine::job) fn pre<'a>(
         &'a mut self,
         scope: &'a mut StepScope,
@@ -60,7 +60,8 @@ impl Steps<'_> {
         .boxed()
     }
 
-    /// Runs the `post` phase of an action.
+    /// Runs the `post` phase of an action. For a composite action, runs the posts of its steps, the last registered one
+    /// first.
     pub(in crate::engine::job) fn post<'a>(
         &'a mut self,
         scope: &'a mut StepScope,
@@ -87,7 +88,7 @@ impl Steps<'_> {
     }
 
     /// Runs a `pre` or `post` phase with the environment and inputs of the step that uses the action, which are
-    /// evaluated now.
+    /// evaluated now. For a composite action, runs the `pre` phases of its steps.
     async fn around(
         &mut self,
         scope: &mut StepScope,

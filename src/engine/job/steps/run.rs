@@ -1,5 +1,5 @@
-//! Rules of one step: environment, condition, timeout, the step itself, `continue-on-error`, and steps that run in a
-//! cancelled job.
+//! Runs one step: evaluates its environment, condition and timeout, carries it out, holds it if it failed and failed
+//! steps are held, and applies `continue-on-error`.
 
 use std::sync::Arc;
 
@@ -20,11 +20,11 @@ use crate::workflow::syntax::{RunDefaults, StepAction, StepDefinition};
 use super::Steps;
 use super::scope::{Completed, Condition, PreparedStep, RunningStep, StepRef, StepScope};
 
-/// Reason of a failed step that a person skipped while it was held. Such a step counts as a success.
+/// Reason recorded for a failed step that a person skipped while it was held. Such a step counts as a success.
 const SKIPPED: &str = "failed, and skipped by a person while it was held";
 
 impl Steps<'_> {
-    /// Runs a step of the job with its own record and log.
+    /// Runs a step of the job, writes its output to a separate log, and records how it ended.
     pub(in crate::engine::job) async fn top_level(
         &mut self,
         scope: &mut StepScope,
@@ -39,7 +39,8 @@ impl Steps<'_> {
         end
     }
 
-    /// Runs a step. Steps of composite actions share the record and the log of the step that uses the action.
+    /// Runs a step to its end, and again if a person retries it while it is held. A skipped step ends without being
+    /// carried out. A step of a composite action shares the record and the log of the step that uses the action.
     pub(super) async fn step(
         &mut self,
         scope: &mut StepScope,
@@ -77,8 +78,10 @@ impl Steps<'_> {
         self.complete(scope, step, done)
     }
 
-    /// Holds a failed step of the job until a person decides how to continue, if the run holds failed steps. Returns
-    /// the order, or `None` if the step is not held, the time limit has passed, or the job must end.
+    /// Holds a failed step of the job until a person decides how to continue, if the run holds failed steps. Steps of
+    /// composite actions, and steps that `continue-on-error` allows to fail, are not held. Stores a checkpoint before
+    /// the wait. Returns the order, or `None` if the step is not held, the time limit has passed, or the step was
+    /// cancelled.
     async fn hold(
         &mut self,
         scope: &StepScope,
@@ -121,7 +124,8 @@ impl Steps<'_> {
         self.job.shared.outlet.record(Event::StepStarted { job, step: number, name });
     }
 
-    /// Applies the results of a step to its scope. Returns the end of the step, after `continue-on-error`.
+    /// Applies the results of a step to its scope: registers its post, adds it to the `steps` context if it has an id,
+    /// and updates the status. Returns the end of the step, after `continue-on-error`.
     pub(super) fn complete(&mut self, scope: &mut StepScope, step: &StepRef, done: Completed) -> StepEnd {
         let Completed { mut end, outputs, post, .. } = done;
         if let Some(post) = post {
@@ -158,8 +162,11 @@ impl Steps<'_> {
         contexts
     }
 
-    /// Evaluates everything that precedes the step: environment, condition, name, timeout. Records the explanation of
-    /// the condition for the step `number`.
+    /// Evaluates the environment, condition, timeout and name of a step. If `number` is given and the step is not in a
+    /// composite action, records the explanation of the condition.
+    ///
+    /// # Errors
+    /// The end of a step that does not run: it is skipped, or an expression cannot be evaluated.
     pub(super) fn prepare(
         &mut self,
         scope: &StepScope,

@@ -17,12 +17,13 @@ use crate::workflow::expr::{Contexts, Object, Status as StatusFunctions, Value};
 use crate::workflow::syntax;
 use crate::workflow::syntax::{ActionRuns, JobBody, JobDefinition, Steering, StepAction, StepDefinition};
 
-/// A step of a job or of a composite action. It is kept after the step has ended, for the action's `post`.
+/// Reference to a step of a job or of a composite action. It keeps the definition of the step alive for the action's
+/// `post`.
 #[derive(Clone)]
 pub(crate) struct StepRef {
     home: Home,
     index: usize,
-    /// Position in the `parallel` group at `index`.
+    /// Position in the `parallel` group at `index`; `None` if the step is not in a group.
     in_group: Option<usize>,
     key: String,
 }
@@ -52,7 +53,7 @@ impl StepRef {
         (0..steps.len()).flat_map(with_group).collect()
     }
 
-    /// Whether later steps of the job do not wait for this one.
+    /// Whether the next step of the job starts before this one has ended.
     pub(crate) fn is_background(&self) -> bool {
         self.in_group.is_some() || self.background
     }
@@ -62,7 +63,7 @@ impl StepRef {
         self.in_group.is_some() && self.index == group.index
     }
 
-    /// Returns the steps of a composite action that a step uses.
+    /// Returns the steps of the composite action that the step `user` uses. Empty for other kinds of actions.
     pub(crate) fn of_action(action: &Arc<ResolvedAction>, user: &Self) -> Vec<Self> {
         let count = match &action.action.runs {
             ActionRuns::Composite { steps } => steps.len(),
@@ -74,12 +75,13 @@ impl StepRef {
         (0..count).map(step).collect()
     }
 
-    /// Returns the repository of the action that contains this step, unless it is an action of the workspace.
+    /// Returns the reference of the composite action that contains this step, with its repository. `None` for a step of
+    /// the job, or of an action in the workspace.
     pub(crate) fn within(&self) -> Option<&Remote> {
         self.action().and_then(|action| action.remote.as_ref())
     }
 
-    /// Returns the composite action that contains this step.
+    /// Returns the composite action that contains this step; `None` for a step of the job.
     pub(crate) fn action(&self) -> Option<&ResolvedAction> {
         match &self.home {
             Home::Job(_) => None,
@@ -87,8 +89,8 @@ impl StepRef {
         }
     }
 
-    /// Unique key of this use of the step in its job: the indexes of the steps around it, outermost first, and its
-    /// index.
+    /// Returns the unique key of this use of the step in its job: the indexes of the steps around it, outermost first,
+    /// and its own index, separated by slashes.
     pub(crate) fn key(&self) -> &str {
         &self.key
     }
@@ -132,7 +134,7 @@ pub(crate) struct StepScope {
     pub(crate) overlay: IndexMap<String, String>,
     /// The composite action, if the steps belong to one.
     pub(crate) action: Option<CompositeUse>,
-    /// Time limit of the step that uses the composite action.
+    /// Time limit of the step that uses the composite action; `None` if it has none.
     pub(crate) deadline: Option<Instant>,
     /// Posts to run after the last step, in the order of registration.
     pub(crate) posts: Vec<Post>,
@@ -154,7 +156,7 @@ impl StepScope {
         self.action.as_ref().map_or(self.status, |action| action.job)
     }
 
-    /// Sets the status of the scope and of the job, which are the same in the `pre` and `post` phases of an action.
+    /// Sets the status of the scope to that of the job.
     pub(crate) fn follow_job(&mut self, status: Status) {
         self.status = status;
         if let Some(action) = &mut self.action {
@@ -171,8 +173,8 @@ impl StepScope {
         }
     }
 
-    /// Merges the end of a step. A cancelled step of a composite action cancels the action. A cancelled step of a job
-    /// does not cancel the job.
+    /// Updates the status after a step. A cancelled step of a composite action cancels the action. A cancelled step of
+    /// a job does not cancel the job.
     pub(crate) fn merge(&mut self, step: Conclusion) {
         if self.action.is_some() && step == Conclusion::Cancelled && self.status == Status::Success {
             self.status = Status::Cancelled;
@@ -204,20 +206,20 @@ pub(crate) struct Post {
     pub(crate) name: String,
     /// Action of the step.
     pub(crate) action: Arc<ResolvedAction>,
-    /// Scope of the steps, for a composite action.
+    /// Scope of the steps of a composite action; `None` for other actions.
     pub(crate) scope: Option<StepScope>,
     /// Posts of the steps of a composite action, in the order of registration.
     pub(crate) inner: Vec<Post>,
 }
 
 impl Post {
-    /// Creates the post of an action that is not composite.
+    /// Creates a post without a scope or inner posts, as for an action that is not composite.
     pub(crate) fn of(step: StepRef, action: Arc<ResolvedAction>, name: String) -> Self {
         Self { step, name, action, scope: None, inner: Vec::new() }
     }
 
-    /// Registers the post. If a composite action registered it before the first step, it is updated with the current
-    /// state of the steps.
+    /// Adds the post to `posts`. If a composite action registered a post in its `pre` phase, that post is updated
+    /// instead. A composite action without inner posts is not added.
     pub(crate) fn register(self, posts: &mut Vec<Self>) {
         match posts.iter_mut().find(|known| known.step.key() == self.step.key()) {
             Some(known) => {
@@ -225,7 +227,6 @@ impl Post {
                 known.scope = self.scope;
                 known.inner.extend(self.inner);
             }
-            // This composite action has no posts.
             None if self.scope.is_some() && self.inner.is_empty() => {}
             None => posts.push(self),
         }
@@ -238,7 +239,7 @@ impl std::fmt::Debug for Post {
     }
 }
 
-/// When a phase runs.
+/// When a step, or a phase of an action, runs.
 #[derive(Clone, Copy)]
 pub(crate) enum Condition<'c> {
     /// Always.
@@ -257,7 +258,7 @@ pub(crate) struct PreparedStep {
     pub(crate) name: String,
     /// Whether the step's condition would also hold in a cancelled job.
     pub(crate) survives_cancel: bool,
-    /// `timeout-minutes`.
+    /// `timeout-minutes`; `None` if the step has no limit.
     pub(crate) timeout: Option<Duration>,
 }
 
@@ -269,7 +270,8 @@ pub(crate) struct RunningStep<'s> {
     pub(crate) prepared: &'s PreparedStep,
     /// Number of the step of the job whose record and log this step uses.
     pub(crate) number: StepNumber,
-    /// Time limit: `timeout-minutes` of the step or, inside a composite action, the remaining time of the outer step.
+    /// When the step must end: by its own `timeout-minutes`, or earlier if the composite action around it must end
+    /// earlier. `None` if there is no limit.
     pub(crate) deadline: Option<Instant>,
 }
 
@@ -289,7 +291,7 @@ pub(crate) struct Completed {
     pub(crate) outputs: IndexMap<String, String>,
     /// State saved for later phases.
     pub(crate) state: IndexMap<String, String>,
-    /// Post to run after the last step.
+    /// Post to run after the last step; `None` if the step has none, or its post is already registered.
     pub(crate) post: Option<Post>,
 }
 

@@ -1,4 +1,4 @@
-//! Steps that use an action: finds the action, evaluates its inputs, and runs one of its phases.
+//! Runs steps that use an action: finds the action, evaluates its inputs, and runs one of its phases.
 
 use std::path::Path;
 use std::pin::pin;
@@ -33,7 +33,7 @@ const MAX_LOCAL_ACTION: u64 = 2 << 30;
 /// How long an interrupted checkout may take to end.
 const ABORT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reason of a step that timed out before its process started.
+/// Reason recorded for a step that timed out before its process started.
 const NOT_STARTED: &str = "timed out before its process started";
 
 /// The target of `uses`, with its inputs.
@@ -44,7 +44,7 @@ enum Used {
 }
 
 impl Steps<'_> {
-    /// Runs a step that uses an action to its end.
+    /// Runs the main phase of the action that a step uses, or the checkout or image that it names.
     pub(super) async fn uses(&mut self, scope: &StepScope, step: &RunningStep<'_>, log: &mut dyn StepLog) -> Completed {
         let mut cancel = self.cancel.clone();
         let found = self.find(scope, step);
@@ -72,7 +72,7 @@ impl Steps<'_> {
         }
     }
 
-    /// Runs one phase of an action.
+    /// Runs one phase of an action, and keeps the state that it saves for the later phases.
     pub(super) async fn phase(
         &mut self,
         scope: &StepScope,
@@ -132,7 +132,7 @@ impl Steps<'_> {
     }
 
     /// Adds tools of this machine to the tool cache, if the action looks for tools there. Returns a message about the
-    /// tools that this machine does not have.
+    /// tools that this machine does not have; `None` if nothing is missing.
     async fn offer_tools(
         &mut self,
         action: &ResolvedAction,
@@ -149,7 +149,8 @@ impl Steps<'_> {
         unless_ended(&mut self.cancel, limits, NOT_STARTED, offered).await
     }
 
-    /// Resolves `uses` and evaluates the inputs.
+    /// Finds what `uses` names, and evaluates the inputs in `with`. An action that is not on this machine yet is
+    /// fetched.
     async fn find(&self, scope: &StepScope, step: &RunningStep<'_>) -> Result<Used, ActionError> {
         let StepAction::Uses { reference, with } = &step.step.action else {
             return Err(ActionError::NotUsed);
@@ -192,8 +193,8 @@ impl Steps<'_> {
                 if let Some(known) = job.actions.get(reference) {
                     return Ok(Used::Action(Arc::clone(known), given));
                 }
-                // The preflight has fetched all other actions. Only an action written by an earlier step can refer to
-                // one that is not fetched yet.
+                // The preflight has fetched every action that it could find. Only an action written by an earlier step
+                // can refer to one that is not fetched yet.
                 let (action, _) = ResolvedAction::fetch(reference, remote, &job.shared).await?;
                 Ok(Used::Action(Arc::new(action), given))
             }
@@ -232,7 +233,8 @@ impl Steps<'_> {
     }
 }
 
-/// Waits for work, unless the step must end first. `timed_out` is the reason if its time limit passes.
+/// Waits for `work`, unless the step must end first. `timed_out` is the reason of the end if the step's time limit
+/// passes.
 async fn unless_ended<T>(
     cancel: &mut CancelWatch,
     limits: Limits,
