@@ -39,7 +39,7 @@ fn entries(config: &str) -> Vec<(&str, &str, &str)> {
 
 fn of_config(config: &str, hosts: &[&str]) -> Option<Repository> {
     let entries = entries(config);
-    // The value of a marked remote is `base`, or the name of another repository.
+    // The value of `gh-resolved` is `base` for the repository of the remote itself, or the name of another repository.
     let marked = entries.iter().find(|(_, what, _)| *what == "gh-resolved");
     let remotes: Vec<(&str, &str, bool)> = entries
         .iter()

@@ -44,7 +44,7 @@ pub fn hosts(config: &GithubConfig) -> Result<Vec<Host>, AddressError> {
 /// Create one client per host: it owns the queue of requests.
 ///
 /// # Errors
-/// A configured source has no token, or the client cannot be made.
+/// A configured source of a token cannot be read or has no token, or the client cannot be made.
 ///
 /// # Panics
 /// Outside a tokio runtime.

@@ -94,7 +94,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Whether the environment is as it was before.
+    /// Whether the environment is as it was before the deployment.
     #[must_use]
     pub fn is_undone(self) -> bool {
         matches!(self, Self::RolledBack | Self::Cancelled)
@@ -121,7 +121,7 @@ pub enum Action {
     Requested {
         /// The release.
         release: Release,
-        /// The release that was live.
+        /// The release that was live at that time; `None` if there was none, or if it was not known.
         from: Option<Release>,
         /// Why.
         cause: Cause,
@@ -150,7 +150,7 @@ pub enum Action {
     },
     /// The environment was locked.
     Locked {
-        /// End of the lock; `None` until it is unlocked.
+        /// End of the lock; `None` if it lasts until a person unlocks the environment.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<Timestamp>,
     },
@@ -187,7 +187,7 @@ pub struct Lock {
     pub by: Actor,
     /// When.
     pub since: Timestamp,
-    /// End of the lock; `None` until the environment is unlocked.
+    /// End of the lock; `None` if it lasts until a person unlocks the environment.
     pub until: Option<Timestamp>,
     /// Why.
     pub reason: String,
@@ -230,7 +230,7 @@ impl fmt::Display for UnreadableLine {
     }
 }
 
-/// The entries of a repository's environments, in order.
+/// The ledger of a repository's environments: its entries and its unreadable lines, both in the order of the file.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Ledger {
     entries: Vec<Entry>,

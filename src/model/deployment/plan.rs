@@ -76,7 +76,7 @@ impl SlotState {
     }
 }
 
-/// What runs in an environment, as its target reports it.
+/// What runs in an environment, as its target reports it or as the steps of a plan predict it.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Observed {
     blue: SlotState,
@@ -96,7 +96,7 @@ impl Observed {
         }
     }
 
-    /// Returns the state of a slot, to be changed.
+    /// Returns a mutable reference to the state of a slot.
     pub fn slot_mut(&mut self, slot: Slot) -> &mut SlotState {
         match slot {
             Slot::Blue => &mut self.blue,
@@ -230,7 +230,7 @@ pub enum PlanStep {
         slot: Slot,
         /// Number of replicas that keep running.
         keep: u32,
-        /// How long they run on before they are stopped.
+        /// How long the other replicas run on before they are stopped.
         after: Duration,
     },
 }
@@ -261,7 +261,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Returns the release of a slot.
+    /// Returns the release that the plan has in a slot; `None` if it has none there.
     #[must_use]
     pub fn release(&self, slot: Slot) -> Option<&Release> {
         let all = [Some(&self.new), self.old.as_ref()];

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::{Pause, TargetSettings, written};
 use crate::model::is_within;
 
-/// An environment: where releases go, with its rules. Part of the document of every deployment, so that a deployment
-/// ends under the rules that it began with.
+/// Settings of an environment: its rules, and where its releases go. The `run.json` of every deployment contains a
+/// copy, so that the deployment ends under the rules that it began with.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct EnvironmentSettings {
     /// Name.
@@ -41,13 +41,13 @@ pub struct EnvironmentSettings {
     pub smoke: Option<Check>,
     /// How the new release is watched during pauses; `None` to repeat the health check.
     pub analysis: Option<Analysis>,
-    /// Notifications.
+    /// The command that notifies people; `None` if nobody is notified.
     #[serde(default)]
     pub notify: Option<Notify>,
-    /// Environment variables that its commands need and whose values are secret.
+    /// Names of environment variables that its commands need and whose values are secret.
     #[serde(default)]
     pub secrets: Vec<String>,
-    /// Other environment variables that its commands need.
+    /// Names of other environment variables that its commands need.
     #[serde(default)]
     pub variables: Vec<String>,
 }
@@ -80,7 +80,7 @@ impl EnvironmentSettings {
     }
 
     /// Whether the value of an environment variable must not be shown: the settings name the variable as a secret, or
-    /// its name contains a word such as `TOKEN`.
+    /// its name contains a word such as `TOKEN` and the value has at least eight bytes.
     #[must_use]
     pub fn is_secret(&self, name: &str, value: &str) -> bool {
         let is_named = self.secrets.iter().any(|secret| secret == name);
@@ -117,9 +117,9 @@ impl RefRule {
 /// end of the week.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Freeze {
-    /// First minute.
+    /// First minute of the window.
     pub from: u16,
-    /// First minute after it.
+    /// First minute after the window.
     pub to: u16,
 }
 
@@ -175,7 +175,7 @@ pub enum Strategy {
     },
     /// The new release starts beside the old one, then all traffic moves at once.
     BlueGreen {
-        /// The wait before the switch.
+        /// The wait before the switch; `None` to switch at once.
         pause: Option<Pause>,
     },
     /// The new release gets growing shares of the traffic.
@@ -230,7 +230,7 @@ pub enum Probe {
 pub struct RouterLimits {
     /// Maximum share of failed requests, in hundredths of a percent.
     pub errors: u32,
-    /// Maximum mean time of an answer.
+    /// Maximum mean response time; `None` if there is no limit.
     pub latency: Option<Duration>,
     /// Minimum number of requests for a good result. With fewer, the result is unknown unless there are already too
     /// many errors.
@@ -355,7 +355,7 @@ impl NotifyEvent {
     /// All events.
     pub const ALL: [Self; 5] = [Self::Approval, Self::Paused, Self::Succeeded, Self::RolledBack, Self::Failed];
 
-    /// Returns the name in settings, and the value of `DEPLOY_EVENT`.
+    /// Returns the name in settings, which is also the value of `DEPLOY_EVENT`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

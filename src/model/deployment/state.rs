@@ -31,11 +31,11 @@ pub struct DeploymentRecord {
     pub rejected: Option<String>,
     /// Whether the rules of the environment were overridden.
     pub overridden: bool,
-    /// How the deployment ended; `None` while it is in progress.
+    /// How the deployment ended; `None` if it has not ended.
     pub outcome: Option<Outcome>,
     /// Time at which the deployment ended.
     pub ended: Option<Timestamp>,
-    /// Why the deployment was made, or why it ended.
+    /// Why the deployment was made or, after its end, why it ended. May be empty.
     pub reason: String,
 }
 
@@ -224,8 +224,8 @@ impl EnvironmentState {
         self.live().is_some_and(|live| std::ptr::eq(live, record))
     }
 
-    /// Returns why the live release is unknown: a deployment left the target in an unknown state, or the ledger has
-    /// lines that cannot be read.
+    /// Returns why the live release is unknown; `None` if it is known. Either a deployment left the target in an
+    /// unknown state, or the ledger lacks the request of a deployment or has lines that cannot be read.
     #[must_use]
     pub fn unknown(&self) -> Option<&str> {
         match &self.serving {

@@ -60,7 +60,7 @@ impl TargetSettings {
 pub struct DockerSettings {
     /// Name of the service. With the name of the environment, it is the beginning of the names of all containers.
     pub service: String,
-    /// Image of a release, with the placeholders `{sha}`, `{short_sha}`, `{tag}` or `{release}`.
+    /// Image of a release. It can contain the placeholders `{sha}`, `{short_sha}`, `{tag}` and `{release}`.
     pub image: String,
     /// Number of replicas.
     pub replicas: u32,
@@ -86,7 +86,7 @@ pub const IMAGE_PLACES: [&str; 4] = ["{sha}", "{short_sha}", "{tag}", "{release}
 impl DockerSettings {
     /// Returns the image of a release. `None` if the name has the placeholder of a tag, and the release has no tag.
     ///
-    /// Characters that are invalid in an image tag become `-`.
+    /// Characters of the inserted values that are invalid in an image tag become `-`.
     #[must_use]
     pub fn image_of(&self, release: &Release) -> Option<String> {
         let plain = |text: &str| -> String {
@@ -136,7 +136,7 @@ impl ScriptCommand {
     /// All commands, in the order of a deployment.
     pub const ALL: [Self; 6] = [Self::Start, Self::Healthy, Self::Weight, Self::Drain, Self::Stop, Self::Status];
 
-    /// Returns the name in settings, and the value of `DEPLOY_ACTION`.
+    /// Returns the name in settings, which is also the value of `DEPLOY_ACTION`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

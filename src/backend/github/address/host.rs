@@ -16,7 +16,7 @@ pub struct Host {
     kind: ServerKind,
 }
 
-/// Host of repositories that are named without a host.
+/// Name of github.com, the host of repositories that are named without a host if no other default is set.
 pub const GITHUB: &str = "github.com";
 
 /// Maximum length of a host's name.
@@ -42,7 +42,8 @@ impl Host {
     /// Returns the host with another API.
     ///
     /// # Errors
-    /// `api` is not an https address, or an http address on this machine; or it has a user, a query or a fragment.
+    /// `api` is neither an https address nor an http address on this machine; or it has a user, a query, a fragment, or
+    /// a `.` or `..` segment.
     pub fn with_api(self, api: &str) -> Result<Self, AddressError> {
         let wrong = || AddressError::Api(crate::repo::address::without_credentials(api));
         let base = api.trim_end_matches('/');
@@ -79,7 +80,8 @@ impl Host {
         self.kind
     }
 
-    /// Whether the server is a GitHub Enterprise Server: tokens of github.com are never sent to it.
+    /// Whether the server is neither github.com nor a tenant of ghe.com, but a GitHub Enterprise Server or a Gitea.
+    /// Tokens of github.com are never sent to it.
     #[must_use]
     pub fn is_enterprise_server(&self) -> bool {
         self.name != GITHUB && !is_tenant(&self.name)
@@ -97,7 +99,8 @@ impl Host {
     }
 
     /// Returns the address of a path of the API, such as `/repos/o/r/actions/runs?per_page=1`. `None` if the path does
-    /// not start with exactly one slash, contains `..`, or has characters that are not allowed in a URL.
+    /// not start with exactly one slash, contains a `.` or `..` segment, or has a fragment or characters that are not
+    /// allowed in a URL.
     #[must_use]
     pub fn uri(&self, path: &str) -> Option<Uri> {
         let is_path = path.starts_with('/') && !path.starts_with("//") && !path.contains(['#', '\\']);
@@ -108,7 +111,8 @@ impl Host {
         format!("{}{path}", self.api).parse().ok()
     }
 
-    /// Returns the path of an address of this API, as [`Self::uri`] takes it. `None` if it belongs to another server.
+    /// Returns the path of an address of this API, as [`Self::uri`] takes it. `None` if it belongs to another server or
+    /// is invalid.
     #[must_use]
     pub fn path_of(&self, address: &str) -> Option<String> {
         let path = address.strip_prefix(&self.api)?;
@@ -116,7 +120,7 @@ impl Host {
     }
 }
 
-/// Whether a request may go to an address: https, or http on this machine.
+/// Whether a request may go to an address: https, or http on this machine, without a user name.
 pub(in crate::backend::github) fn is_safe(address: &Uri) -> bool {
     let Some(host) = address.host().filter(|host| !host.is_empty()) else { return false };
     let has_user = address.authority().is_some_and(|authority| authority.as_str().contains('@'));
@@ -137,8 +141,8 @@ fn has_dots(path: &str) -> bool {
     path.split('/').any(|segment| matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | ".."))
 }
 
-/// Returns the name in lower case if it is a valid name: letters, digits, hyphens, underscores and dots, without an
-/// empty part.
+/// Returns the name in lower case. `None` if it is invalid: it may have at most 253 bytes, and its parts between dots
+/// are letters, digits, hyphens and underscores, not empty, and do not start with a hyphen.
 pub(super) fn host_name(text: &str) -> Option<String> {
     let is_part = |part: &str| {
         !part.is_empty()

@@ -64,7 +64,7 @@ impl Repository {
         Self::new(host, owner, name.strip_suffix(".git").unwrap_or(name))
     }
 
-    /// Returns the repository with these names. `None` if one cannot be a name.
+    /// Returns the repository with these names. `None` if one of them is invalid.
     pub(super) fn new(host: &str, owner: &str, name: &str) -> Option<Self> {
         let host = host_name(host)?;
         let host = host.strip_prefix("www.").unwrap_or(&host);
@@ -124,7 +124,7 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_NAME && !matches!(text, "." | "..") && text.bytes().all(is_known)
 }
 
-/// Returns a text for a message: without credentials, and cut to one line.
+/// Returns a text for a message: without credentials, and cut to 200 characters.
 pub(super) fn shown(text: &str) -> String {
     crate::repo::address::without_credentials(text).chars().take(200).collect()
 }

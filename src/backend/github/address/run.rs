@@ -1,4 +1,4 @@
-//! A run on a host, named by its number or by a URL.
+//! A run on a host, named by its id or by a URL.
 
 use super::AddressError;
 use super::repository::{Repository, shown};
@@ -20,18 +20,19 @@ pub enum Target {
 /// A run, and the attempt or job that was named with it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RunAddress {
-    /// The repository; `None` if only the number was given.
+    /// The repository; `None` if only the id of the run was given.
     pub repository: Option<Repository>,
-    /// Number of the run.
+    /// Id of the run.
     pub run: u64,
-    /// Number of the attempt.
+    /// Number of the attempt; `None` if none was named.
     pub attempt: Option<u32>,
-    /// Number of the job.
+    /// Id of the job; `None` if none was named.
     pub job: Option<u64>,
 }
 
 impl Target {
-    /// Reads the number of a run, `[HOST/]OWNER/REPO/NUMBER`, or the URL of a run, an attempt, a job or a pull request.
+    /// Reads the id of a run, `[HOST/]OWNER/REPO/ID`, or the URL of a run, an attempt, a job or a pull request.
+    /// `default_host` is the host of a repository that is named without one.
     ///
     /// # Errors
     /// The text has another form.

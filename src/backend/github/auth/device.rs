@@ -57,7 +57,8 @@ impl DeviceLogin {
     /// Requests a code from the server.
     ///
     /// # Errors
-    /// There is no client id; or the server does not answer, or refuses the client id.
+    /// There is no client id; or the server does not answer, refuses the client id, or sends an answer that cannot be
+    /// read or names a page of another host.
     pub async fn start(host: Host, client_id: Option<&str>) -> Result<Self, AuthError> {
         let client_id = client_id.ok_or_else(|| AuthError::NoClientId(host.name().to_owned()))?;
         let transport = Transport::new()?;
@@ -94,7 +95,8 @@ impl DeviceLogin {
     /// Waits until the user has entered the code.
     ///
     /// # Errors
-    /// The user refused or was too slow, or the server's answer cannot be read.
+    /// The user refused or was too slow, or the server refuses or sends an answer that cannot be read. Failures that
+    /// may pass, such as a lost connection, only lead to the next poll.
     pub async fn wait(self) -> Result<Token, AuthError> {
         let expires = self.code.expires_in.unwrap_or(MAX_WAIT).min(MAX_WAIT);
         let end = Instant::now() + Duration::from_secs(expires);

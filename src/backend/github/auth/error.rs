@@ -1,4 +1,4 @@
-//! Errors of finding a token.
+//! Errors while finding a token or logging in.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::super::client::ApiError;
 /// Why there is no token. No message contains a token.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthError {
-    /// The configured file cannot be read.
+    /// The configured token file cannot be read.
     #[error("cannot read the token in {}: {source}", path.display())]
     Unreadable {
         /// The file.
@@ -19,7 +19,8 @@ pub enum AuthError {
         /// The cause.
         source: FileError,
     },
-    /// A source has no valid token: its text is empty or has several words.
+    /// A source has no valid token: its text is empty, too long, or has spaces or characters that are not printable
+    /// ASCII.
     #[error("{0} holds no token")]
     NoToken(String),
     /// The configured command failed. Its output is not shown, as it may hold a token.
@@ -38,7 +39,7 @@ pub enum AuthError {
     /// The server refused the login.
     #[error("the login failed: {0}")]
     Login(LoginFailure),
-    /// The server does not respond, or refuses.
+    /// A request failed, or the client could not be created.
     #[error(transparent)]
     Api(#[from] ApiError),
     /// A file cannot be written.
@@ -52,7 +53,7 @@ pub enum CommandFailure {
     /// Could not be started.
     #[error("cannot be started")]
     NotStarted,
-    /// Ended with a failure.
+    /// Ended with a failure, or printed more than 16 KiB.
     #[error("failed")]
     Failed,
     /// Took too long.
@@ -69,7 +70,7 @@ pub enum LoginFailure {
     /// The code was not entered in time.
     #[error("the code was not entered in time")]
     Expired,
-    /// Another error code of the server.
+    /// Another error code or status of the server.
     #[error("the server answers `{0}`")]
     Other(String),
     /// The answer cannot be read.

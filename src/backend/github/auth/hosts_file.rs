@@ -17,7 +17,7 @@ struct Entry {
     oauth_token: Option<String>,
 }
 
-/// Returns the path of the file, located as gh does.
+/// Returns the path of the file, located as gh does. `None` if not even `HOME` is set.
 pub(super) fn path(variable: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
     let folder = |name: &str| variable(name).filter(|path| !path.is_empty()).map(PathBuf::from);
     let folder = folder("GH_CONFIG_DIR")

@@ -57,15 +57,15 @@ impl fmt::Display for TokenSource {
     }
 }
 
-/// Variables of github.com and its tenants, in gh's order.
+/// Variables with tokens for github.com and tenants of ghe.com, in gh's order.
 const VARIABLES: &[&str] = &["GH_TOKEN", "GITHUB_TOKEN"];
-/// Variables of Enterprise Servers. Those of github.com are never sent to one.
+/// Variables with tokens for all other servers, which never get a token of [`VARIABLES`].
 const SERVER_VARIABLES: &[&str] = &["GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN"];
 
 /// Returns the token of a host and its source: from the configuration, the environment, gh, or an earlier login.
 ///
 /// # Errors
-/// A source in the configuration has no token. Other sources without a token are skipped.
+/// A source in the configuration cannot be read or has no token. Other sources without a token are skipped.
 pub async fn find(
     host: &Host,
     settings: &HostConfig,
@@ -116,7 +116,7 @@ async fn ask_gh(host: &Host) -> Option<Token> {
     Token::new(&output(gh, GH_TIMEOUT).await.ok()?)
 }
 
-/// Returns the standard output of a command.
+/// Runs a command and returns its standard output.
 async fn output(mut command: Command, limit: Duration) -> Result<String, CommandFailure> {
     command.stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
     let done = tokio::time::timeout(limit, command.output()).await.map_err(|_| CommandFailure::TimedOut(limit))?;
@@ -130,7 +130,7 @@ async fn output(mut command: Command, limit: Duration) -> Result<String, Command
 /// Keeps the token of a login, in a file that only its owner may read. Returns its path.
 ///
 /// # Errors
-/// The file cannot be written.
+/// The folder cannot be made, or the file cannot be written.
 pub fn keep(host: &Host, token: &Token, state: &RunsDir) -> Result<PathBuf, StoreError> {
     let path = state.github_token(host.name());
     let folder = path.parent().unwrap_or(state.state());
@@ -159,7 +159,7 @@ mod tests {
     use super::*;
     use crate::model::ServerKind;
 
-    /// Sources of a host, with a folder for everything.
+    /// Settings and variables for the token of a host, with a temporary home folder.
     struct Sources {
         home: tempfile::TempDir,
         settings: HostConfig,

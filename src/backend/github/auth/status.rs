@@ -16,19 +16,20 @@ pub struct HostStatus {
     pub host: String,
     /// Base address of its API.
     pub api: String,
-    /// Where the token comes from.
+    /// Where the token comes from; empty if looking for it failed.
     pub source: String,
     /// Name of the account; `None` without a token, or if the host did not answer.
     pub account: Option<String>,
     /// Scopes of the token; `None` if it has none, like fine-grained tokens, or if the host did not respond.
     pub scopes: Option<Vec<String>>,
-    /// The limit of requests.
+    /// The rate limit; `None` if the server did not report it.
     pub rate: Option<Rate>,
     /// Why a field is missing, in one line.
     pub problem: Option<String>,
 }
 
-/// Requests the account that a token belongs to. Without a token, requests only the limit.
+/// Finds the token of a host and requests the account that it belongs to; without a token, requests only the rate
+/// limit. An error is reported in [`HostStatus::problem`].
 pub async fn status(
     host: &Host,
     settings: &HostConfig,

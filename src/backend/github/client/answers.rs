@@ -24,7 +24,7 @@ const MAX_ANSWERS: usize = 1000;
 const MAX_BYTES: u64 = 200 << 20;
 /// Maximum size of one file, in bytes.
 const MAX_FILE: u64 = 9 << 20;
-/// Number of writes between two checks of the number of files.
+/// Number of writes between two checks of the number and size of the files.
 const WRITES_BETWEEN_TRIMS: u32 = 64;
 
 pub(super) struct Answers {
@@ -80,7 +80,8 @@ impl Answers {
         Some(Stored { etag: head.etag, next: head.next, body, at, poll_interval: head.poll_interval })
     }
 
-    /// Stores an answer. Errors are ignored: the next request then fetches the answer again.
+    /// Stores an answer that is not larger than [`MAX_FILE`], and removes the oldest answers after some writes. Errors
+    /// are ignored: the next request then fetches the answer again.
     pub(super) fn write(&self, url: &str, stored: &Stored) {
         let (etag, next) = (stored.etag.clone(), stored.next.clone());
         let head = Head { url: url.to_owned(), etag, next, poll_interval: stored.poll_interval };
@@ -99,7 +100,7 @@ impl Answers {
         }
     }
 
-    /// Returns the time of the newest answer.
+    /// Returns the time of the newest answer for this owner; `None` if there are no answers.
     pub(super) fn newest(&self) -> Option<Timestamp> {
         let entries = fs::read_dir(&self.folder).ok()?.flatten();
         let ours = entries.filter(|entry| {

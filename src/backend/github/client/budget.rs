@@ -70,9 +70,11 @@ pub enum Attention {
     /// The terminal has the focus.
     #[default]
     Here,
-    /// The terminal does not have the focus: every interval is its longest, and only runs are polled.
+    /// The terminal does not have the focus: every interval is its longest, and only runs, and what they wait for, are
+    /// polled.
     Elsewhere,
-    /// No key was pressed for half an hour: every interval is twice its longest, and only runs are polled.
+    /// No key was pressed for half an hour: every interval is twice its longest, and only runs, and what they wait for,
+    /// are polled.
     Away,
 }
 
@@ -90,7 +92,7 @@ pub struct Polled {
 pub struct Slowed {
     /// The rate limit that slows them down.
     pub rate: Rate,
-    /// Factor of the intervals of background resources. The other factors are at most as large.
+    /// Largest of the factors by which intervals are stretched.
     pub factor: f64,
 }
 
@@ -110,7 +112,7 @@ struct Watched {
     due: Timestamp,
     /// Moving average of the charged requests of a poll.
     charged: f64,
-    /// Extra polls after a change by the user.
+    /// Times of the extra polls after a change by the user.
     soon: Vec<Timestamp>,
 }
 
@@ -204,7 +206,8 @@ impl<K: Clone + Eq + Hash + Ord> Schedule<K> {
         self.attention == Attention::Here || !watched.kind.is_for_screen()
     }
 
-    /// Records the result of a poll; `None` if it failed. `dice` is a random number for the jitter.
+    /// Records the result of a poll, `None` if it failed, and schedules the next poll. `dice` is a random number for
+    /// the jitter.
     pub fn polled(&mut self, key: &K, polled: Option<Polled>, now: Timestamp, dice: u32) {
         let attention = self.attention;
         let factors = self.factors;
@@ -226,14 +229,14 @@ impl<K: Clone + Eq + Hash + Ord> Schedule<K> {
         self.balance(now);
     }
 
-    /// Polls a resource several times soon, because the user has just changed it.
+    /// Schedules extra polls of a resource within the next seconds, because the user has just changed it.
     pub fn changed_by_user(&mut self, key: &K, now: Timestamp) {
         if let Some(watched) = self.watched.get_mut(key) {
             watched.soon = AFTER_CHANGE.iter().map(|seconds| later(now, Duration::from_secs(*seconds))).collect();
         }
     }
 
-    /// Returns why polls are slower than usual.
+    /// Returns why polls are slower than usual; `None` if they are not.
     #[must_use]
     pub fn slowed(&self) -> Option<Slowed> {
         let factor = self.factors.iter().copied().fold(1.0, f64::max);

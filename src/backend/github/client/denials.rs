@@ -57,7 +57,7 @@ impl Denials {
         refused.at(permission).is_some_and(|at| now.since(at) < MEMORY)
     }
 
-    /// Records the permissions that a refusal names, such as `actions=write`.
+    /// Records the permissions that a refusal names, such as `actions=write`, and drops refusals that are too old.
     pub(super) fn note(&self, path: &str, needs: &str, now: Timestamp) {
         let mut all = self.read();
         let lacks = |permission: &Permission| {

@@ -35,7 +35,8 @@ impl Client {
     ///
     /// # Errors
     /// Those of [`Self::get`]; the file cannot be written or would be larger than `limit` bytes; or a link leads to an
-    /// address that is not safe. An [`ApiError::Refused`] tells whether it was the storage that refused.
+    /// address that is not safe, or through more than three redirects. An [`ApiError::Refused`] tells whether it was
+    /// the storage that refused.
     pub async fn download(
         &self,
         path: &str,
@@ -150,7 +151,8 @@ struct Part {
     path: PathBuf,
 }
 
-/// How long a partial file is kept if its process is not found: the process may be in a container.
+/// Minimum age of a partial file that is removed because its process is not found. The process of a younger file may be
+/// in a container, where this process cannot see it.
 const LEFTOVER_AGE: Duration = Duration::from_mins(1);
 
 impl Part {

@@ -12,7 +12,7 @@ pub enum ApiError {
     /// No request was sent, because the server must not be contacted now.
     #[error("{0}")]
     Held(Condition),
-    /// The server cannot be reached, or the connection broke. A change was not sent.
+    /// The server cannot be reached, or the connection broke. If the request was a change, it was not sent.
     #[error("cannot reach {host}: {reason}")]
     Unreachable {
         /// Host of the server.
@@ -86,7 +86,7 @@ impl ApiError {
         matches!(self, Self::Held(_) | Self::Unreachable { .. } | Self::Server { .. })
     }
 
-    /// Returns the status of a refusal.
+    /// Returns the status of a refusal; `None` for other errors.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         match self {

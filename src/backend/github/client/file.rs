@@ -1,4 +1,4 @@
-//! Files of a repository.
+//! Reads files of a repository.
 
 use super::{ApiError, Client, Form, Freshness, Priority};
 use crate::backend::github::address::escaped;
@@ -7,7 +7,8 @@ use crate::model::ServerKind;
 
 impl Client {
     /// Returns the text of a file at a commit, a branch or a tag. `repository` is its path in the API, `/repos/o/r`.
-    /// `None` if the file does not exist, or if the path, which may come from a workflow, is invalid.
+    /// `None` if the file does not exist, or if the path, which may come from a workflow, is invalid. On a Gitea, a
+    /// workflow file may be in either of the two folders for workflows.
     ///
     /// # Errors
     /// The server gives no answer, or refuses.

@@ -136,15 +136,15 @@ pub(super) struct Link {
 
 #[derive(Default)]
 struct Counts {
-    /// Failures since the last answer.
+    /// Number of failures since the last answer.
     failures: u32,
-    /// Pauses without a given length since the last answer.
+    /// Number of pauses without a given length since the last answer.
     pauses: u32,
     /// Time at which the token was last refused.
     refused: Option<Timestamp>,
 }
 
-/// Delay before the second request after a failure. It doubles with each further failure.
+/// Delay before the next request after the first failure. It doubles with each further failure.
 const FIRST_DELAY: Duration = Duration::from_secs(2);
 /// Longest delay before the next request after a failure.
 const LONGEST_DELAY: Duration = Duration::from_mins(1);
@@ -154,7 +154,7 @@ const UNNAMED_PAUSE: Duration = Duration::from_mins(1);
 const REFUSED_DELAY: Duration = Duration::from_mins(1);
 /// Maximum pause, whatever the server asks for.
 const LONGEST_PAUSE: Duration = Duration::from_mins(65);
-/// Maximum size of the shared file.
+/// Maximum size of the shared file, in bytes.
 const MAX_SHARED: u64 = 1024;
 
 impl Link {
@@ -168,7 +168,8 @@ impl Link {
         self.state.subscribe()
     }
 
-    /// Returns why no request may be sent now, and how long to wait. If there is no time, the request fails at once.
+    /// Returns why no request may be sent now, and how long that lasts; `None` if one may be sent. Without a length,
+    /// the request fails at once instead of waiting. A pause that another process noted applies, too.
     pub(super) fn hold(&self, now: Timestamp) -> Option<(Option<Duration>, Condition)> {
         let mut condition = self.state.borrow().condition.clone();
         if !matches!(condition, Condition::TokenRefused)
@@ -186,7 +187,8 @@ impl Link {
         }
     }
 
-    /// Returns a pause that the server imposed on another process with the same token.
+    /// Returns a pause that the server imposed on another process with the same token, and makes it the condition of
+    /// this link.
     fn shared_pause(&self, now: Timestamp) -> Option<Condition> {
         let text = files::read_own(&self.shared, MAX_SHARED).ok()?;
         let condition: Condition = serde_json::from_slice(&text).ok()?;
@@ -198,7 +200,7 @@ impl Link {
         })
     }
 
-    /// Notes an answer.
+    /// Notes an answer. It ends a failure, but not a limit, a pause or a rejection of the token that still lasts.
     pub(super) fn answered(&self, now: Timestamp, rate: Option<Rate>) {
         let is_refused = self.is_refused(now);
         {
@@ -238,14 +240,15 @@ impl Link {
         });
     }
 
-    /// Notes that the limit is used up.
+    /// Notes that the limit is used up, also for other processes with the same token. Returns the new condition.
     pub(super) fn limited(&self, now: Timestamp, rate: Option<Rate>, until: Timestamp) -> Condition {
         let condition = Condition::Limited { until: later(now, until.since(now).clamp(FIRST_DELAY, LONGEST_PAUSE)) };
         self.change(|state| state.rate = rate.or(state.rate));
         self.pause(condition)
     }
 
-    /// Notes that the server asked for a pause.
+    /// Notes that the server asked for a pause, also for other processes with the same token. Returns the new
+    /// condition.
     pub(super) fn paused(&self, now: Timestamp, length: Option<Duration>) -> Condition {
         let length = length.unwrap_or_else(|| {
             let mut counts = self.counts();

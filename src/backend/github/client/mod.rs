@@ -10,9 +10,8 @@
 //!
 //! [`budget`] decides when to poll what.
 //!
-//! The modules below: [`transport`] sends requests, [`mod@verdict`] interprets the head of an answer, [`link`] holds
-//! requests back, [`queue`] orders them, [`answers`] stores answers, and [`denials`] remembers the permissions that the
-//! token lacks.
+//! The modules below: [`transport`] sends requests, [`mod@verdict`] interprets an answer, [`link`] holds requests back,
+//! [`queue`] orders them, [`answers`] stores answers, and [`denials`] remembers the permissions that the token lacks.
 
 mod answers;
 pub mod budget;
@@ -67,7 +66,7 @@ pub use tail::MAX_TAIL;
 const MAX_ANSWER: usize = 8 << 20;
 /// Maximum size of a file that is not a download, in bytes: workflows have some kilobytes.
 const MAX_FILE: usize = 1 << 20;
-/// Maximum number of downloads in flight, so that a slow download does not block other requests.
+/// Maximum number of downloads and tails in flight, so that a slow one does not block other requests.
 const MAX_DOWNLOADS: usize = 1;
 /// Maximum number of requests of all kinds in flight: GitHub asks clients to send few at once.
 const MAX_IN_FLIGHT: usize = 2;
@@ -77,7 +76,7 @@ const MAX_REFUSAL: usize = 64 << 10;
 const MAX_MESSAGE: usize = 500;
 /// Maximum number of redirects of one request.
 const MAX_REDIRECTS: usize = 3;
-/// Maximum number of addresses whose last answer is remembered.
+/// Maximum number of URLs in [`Inner::seen`]. All are forgotten when a further one is added.
 const MAX_SEEN: usize = 4096;
 
 /// A client of one host with one token. Clones share everything.
@@ -105,7 +104,7 @@ struct Inner {
 pub struct Freshness(pub Duration);
 
 impl Freshness {
-    /// Always sends a request.
+    /// Sends a request, unless it is a poll and the server asked polls of the path to wait.
     pub const NOW: Self = Self(Duration::ZERO);
     /// Accepts a stored answer of any age. Sends a request only if there is none.
     pub const ANY: Self = Self(Duration::MAX);
@@ -120,7 +119,7 @@ pub enum Form {
     Raw,
 }
 
-/// An answer to a read: status 200.
+/// An answer to a read.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// The body. In the JSON form it is well-formed.
@@ -195,17 +194,18 @@ impl Client {
         self.inner.denials.has(repository, permission, clock::now())
     }
 
-    /// Returns the state of the link, with its changes.
+    /// Returns a receiver of the state of the link and of its changes.
     #[must_use]
     pub fn link(&self) -> watch::Receiver<LinkState> {
         self.inner.link.watch()
     }
 
-    /// Returns the JSON at a path of the API, such as `/repos/o/r/actions/runs?per_page=30`.
+    /// Returns the JSON at a path of the API, such as `/repos/o/r/actions/runs?per_page=30`: the stored answer if it is
+    /// fresh enough, else the server's answer, which is then stored.
     ///
-    /// A poll gets the stored answer until the time has passed that the server asks polls of the path to wait
-    /// (`x-poll-interval`). A failed request is sent again: twice for the user, once for a poll. While no request may
-    /// be sent, a request of the user waits up to 30 s, and a poll up to 5 s, before it fails with [`ApiError::Held`].
+    /// A poll gets the stored answer for as long as the server asks polls of the path to wait (`x-poll-interval`). A
+    /// failed request is sent again: twice for the user, once for a poll. While no request may be sent, a request of
+    /// the user waits up to 30 s, and a poll up to 5 s, before it fails with [`ApiError::Held`].
     ///
     /// # Errors
     /// The request failed. See [`ApiError::is_transient`] for whether it may succeed later.
@@ -323,15 +323,16 @@ impl Inner {
         Answer { body: stored.body, next: stored.next, at: stored.at, changed, source }
     }
 
-    /// Returns why no request may be sent now. A request of the user is tried at once even after a failure of another
-    /// one.
+    /// Returns why no request may be sent now, and how long that lasts; `None` if one may be sent. The failure of
+    /// another request does not delay the first try of a request of the user.
     fn held(&self, priority: Priority, is_first: bool) -> Option<(Option<Duration>, Condition)> {
         let held = self.link.hold(clock::now())?;
         let is_try = is_first && priority == Priority::User && matches!(held.1, Condition::Failing { .. });
         (!is_try).then_some(held)
     }
 
-    /// Waits until a request may be sent.
+    /// Waits until a request may be sent. Fails if that takes too long for its priority, and at once if the token was
+    /// rejected.
     async fn wait(&self, priority: Priority, is_first: bool) -> Result<(), ApiError> {
         let mut patience = priority.patience();
         while let Some((left, condition)) = self.held(priority, is_first) {
@@ -354,7 +355,7 @@ impl Inner {
         }
     }
 
-    /// Headers of every request to the API.
+    /// Returns the headers of every request to the API.
     fn headers(&self, form: Form) -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.insert(
@@ -459,7 +460,7 @@ impl Inner {
         Err(ApiError::Held(condition))
     }
 
-    /// Returns the error of a request that got no answer.
+    /// Reports to the link that a request got no answer, and returns its error.
     fn broken(&self, fault: Fault) -> ApiError {
         let (Fault::NotSent(reason) | Fault::Lost(reason)) = fault;
         let host = self.host.authority();
@@ -467,7 +468,7 @@ impl Inner {
         ApiError::Unreachable { host, reason }
     }
 
-    /// Error of an answer that shows a failure of the server.
+    /// Reports to the link that an answer shows a failure of the server, and returns the error.
     fn failed(&self, reason: &str) -> ApiError {
         let host = self.host.name().to_owned();
         self.link.failed(clock::now(), &format!("{host} failed: {reason}"), dice());
@@ -495,7 +496,7 @@ fn refused(incoming: &Incoming, body: &[u8], by_storage: bool) -> ApiError {
     }
 }
 
-/// A random number for the jitter.
+/// Returns a random number for the jitter.
 fn dice() -> u32 {
     getrandom::u32().unwrap_or(u32::MAX / 2)
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{Answer, ApiError, Client, Freshness, Priority};
 
-/// Maximum size of all pages of a list together, in bytes.
+/// Total size of pages, in bytes, after which no more are requested.
 const MAX_BYTES: usize = 32 << 20;
 
 /// The pages of a list. They end after the last page, before a page that was already returned, or at a limit.
@@ -20,8 +20,8 @@ pub struct Pages<'c> {
 }
 
 impl Client {
-    /// Returns the pages of a list, starting at `path`: at most `most` pages, and 32 MB. No request is sent before
-    /// [`Pages::next`].
+    /// Returns the pages of a list, starting at `path`: at most `most` pages, and no more after 32 MiB. No request is
+    /// sent before [`Pages::next`].
     #[must_use]
     pub fn pages(&self, path: &str, most: usize, freshness: Freshness, priority: Priority) -> Pages<'_> {
         let (next, seen) = (Some(path.to_owned()), HashSet::new());
@@ -30,7 +30,7 @@ impl Client {
 }
 
 impl Pages<'_> {
-    /// Asks for the next page. `None` after the last.
+    /// Requests the next page. `None` after the last one, or if a limit is reached.
     ///
     /// # Errors
     /// Those of [`Client::get`].

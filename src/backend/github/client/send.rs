@@ -66,7 +66,8 @@ impl Client {
     /// nothing, even if the future is dropped. Waiting reads and downloads do not delay changes.
     ///
     /// # Errors
-    /// The change cannot be sent: [`ApiError::Held`], or its path is not valid.
+    /// The change cannot be sent: [`ApiError::Held`]; its path is not valid; this kind of server does not support it;
+    /// or the lock file cannot be opened.
     pub async fn ready<'c>(&'c self, mutation: &'c Mutation) -> Result<Ready<'c>, ApiError> {
         let inner = &*self.inner;
         let (path, body) = match inner.host.kind() {
@@ -97,8 +98,9 @@ impl Ready<'_> {
     /// Sends the change, once.
     ///
     /// # Errors
-    /// The change was not made: [`ApiError::Held`], [`ApiError::Unreachable`], [`ApiError::Refused`]. Or it is unknown
-    /// whether it was made: [`ApiError::Doubtful`]; then the caller must read the state before it sends anything again.
+    /// The change was not made: [`ApiError::Held`], [`ApiError::Unreachable`], [`ApiError::Refused`]. A missing
+    /// permission is remembered for [`Client::was_denied`]. Or it is unknown whether the change was made:
+    /// [`ApiError::Doubtful`]; then the caller must read the state before it sends anything again.
     pub async fn send(self) -> Result<Done, ApiError> {
         let Self { inner, mutation, uri, body, turn, _permit } = self;
         let mut headers = inner.headers(Form::Json);
@@ -143,8 +145,8 @@ impl Inner {
     }
 }
 
-/// Lock of one process for sending a change to a host. The modification time of the file is the time of the last
-/// change.
+/// The lock that a process holds while it sends a change to a host. The modification time of the lock file is the time
+/// of the last change.
 struct Turn {
     lock: File,
 }

@@ -12,10 +12,10 @@ pub const MAX_TAIL: usize = 4 << 20;
 
 impl Client {
     /// Returns the content at a path of the API from an offset on, at most [`MAX_TAIL`] bytes. Empty if there is
-    /// nothing new. The request is not retried, and its failure does not count as a failure of the server.
+    /// nothing new, and if the server answers with status 404, 416 or 500. The request is not retried.
     ///
     /// # Errors
-    /// No request may be sent, the server cannot be reached or refuses, or it does not support range requests.
+    /// No request may be sent, the server cannot be reached or refuses, or it answers without the requested range.
     pub async fn tail(&self, path: &str, from: u64, priority: Priority) -> Result<Bytes, ApiError> {
         let inner = &*self.inner;
         let uri = inner.request(path, Form::Raw)?;

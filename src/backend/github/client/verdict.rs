@@ -1,4 +1,4 @@
-//! Interprets the head of an answer, before its body is read.
+//! Interprets the status and the headers of an answer, and the body of a refusal.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ pub(super) struct Facts<'a> {
     pub(super) status: u16,
     /// Returns the value of a header.
     pub(super) header: &'a dyn Fn(&str) -> Option<&'a str>,
-    /// Start of the body; empty for answers that are not refusals.
+    /// Body of a refusal; empty if it is too large, and for other answers.
     pub(super) body: &'a [u8],
     /// Whether the request had a token.
     pub(super) has_token: bool,
@@ -84,8 +84,9 @@ fn sso_page(header: &str) -> String {
     pages.filter(is_page).map(str::to_owned).next().unwrap_or_default()
 }
 
-/// Returns the rate limit in the headers of an answer. The reset is a time of the server's clock, which may differ from
-/// ours by minutes, so it is corrected by the `Date` header unless the two differ by more than a period.
+/// Returns the rate limit in the headers of an answer; `None` if one of them is missing. The reset is a time of the
+/// server's clock, which may differ from ours by minutes, so the time until then is measured from the `Date` header;
+/// from our clock if that header is missing or more than a period away from the reset.
 pub(super) fn rate<'a>(header: &dyn Fn(&str) -> Option<&'a str>, now: Timestamp) -> Option<Rate> {
     let number = |name: &str| header(name).and_then(|value| value.trim().parse::<u64>().ok());
     let (limit, remaining) = (number("x-ratelimit-limit")?, number("x-ratelimit-remaining")?);

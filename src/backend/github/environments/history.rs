@@ -15,15 +15,15 @@ use super::{Common, EnvironmentError, Environments};
 /// Minimum number of deployments that are searched for the live one.
 const SEARCHED: usize = 30;
 
-/// Maximum age of cached states of a deployment that is not the newest.
+/// Maximum age of cached states of a deployment that is neither the newest nor older than the live one.
 const NOT_NEWEST: Freshness = Freshness(Duration::from_secs(15));
 
-/// Maximum age of cached states of a deployment that was replaced by another one.
+/// Maximum age of cached states of a deployment that is older than the live one.
 const SUPERSEDED: Freshness = Freshness(Duration::from_hours(1));
 
 impl Environments {
-    /// Fetches the newest deployments to an environment, down to the live one. With `whole`, at least `limit` of
-    /// them.
+    /// Fetches the newest deployments to an environment, down to the live one, at most 100. With `whole`, also fetches
+    /// older ones until there are `limit`.
     pub(super) async fn deployments(
         &self,
         environment: &str,
@@ -62,7 +62,7 @@ impl Common {
     }
 }
 
-/// Combines the states of a deployment. The newest state comes first.
+/// Combines a deployment that the server lists with its states, newest first.
 fn deployment(
     listed: wire::deployments::Deployment,
     states: &[DeploymentStatus],

@@ -20,8 +20,8 @@ use super::{Common, EnvironmentError, Environments, is_missing};
 const SEARCHED: usize = 50;
 
 impl Environments {
-    /// Adds the deployments made by runs of the configured workflow. Adds nothing if the repository does not have the
-    /// workflow.
+    /// Adds the deployments made by runs of the configured workflow until the environment has `limit`, and records the
+    /// workflow as their source. Changes nothing if the repository does not have the workflow.
     pub(super) async fn add_from_runs(
         &self,
         environment: &mut Environment,
@@ -65,7 +65,7 @@ impl Environments {
     }
 
     /// Finds the job that deploys in the newest attempt of a run, by its name or by its id in the workflow file. `None`
-    /// if the run has not reached the job.
+    /// if the run has no such job, or has not reached it.
     async fn job(&self, run: &Run, wanted: &str) -> Result<Option<Job>, EnvironmentError> {
         let (Some(id), attempt) = (run.id, run.run_attempt.unwrap_or(1).max(1)) else { return Ok(None) };
         // The jobs of an attempt that has ended do not change.
@@ -79,7 +79,8 @@ impl Environments {
         })
     }
 
-    /// Returns the name of a job in the workflow file of a run.
+    /// Returns the name of a job in the workflow file of a run. `None` if the file cannot be read, or if the job has no
+    /// name or an expression as its name.
     async fn name_of(&self, run: &Run, id: &str) -> Result<Option<String>, EnvironmentError> {
         let path = run.workflow_path();
         let sha = run.head_sha.as_deref().unwrap_or_default();
@@ -99,7 +100,7 @@ impl Environments {
     }
 }
 
-/// Sorts deployments by time. All successful ones but the newest become inactive.
+/// Sorts deployments, newest first. All successful ones but the newest become inactive.
 fn supersede(deployments: &mut [EnvironmentDeployment]) {
     deployments.sort_by_key(|deployment| std::cmp::Reverse(deployment.created));
     let succeeded = deployments.iter_mut().filter(|deployment| deployment.state == DeploymentState::Success);
@@ -113,7 +114,8 @@ fn is_named(job: &Job, wanted: &str) -> bool {
     [name, own].iter().any(|name| name.eq_ignore_ascii_case(wanted))
 }
 
-/// Returns the deployment of a run, or of one of its jobs. `None` if it was skipped, so that nothing was deployed.
+/// Returns the deployment of a run, or of one of its jobs. `None` if it was skipped, has only been requested, or has no
+/// status.
 fn deployment(run: &Run, job: Option<&Job>, common: &Common) -> Option<EnvironmentDeployment> {
     let (status, ending) = match job {
         Some(job) => (&job.status, &job.conclusion),
