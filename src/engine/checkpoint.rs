@@ -1,15 +1,17 @@
 //! State of a job between two steps, from which it can resume after its worker was lost.
 //!
-//! A checkpoint is written after every step. Values that came from a named secret are *sealed*: the file holds the
-//! secret's name in place of its value, and `resume` puts the value back. A value masked at run time (`::add-mask::`)
-//! has no name, so it is not written at all; the job is marked as not resumable, with the reason.
+//! A checkpoint is written after every step that leaves no background step running, and before a failed step is held.
+//! Values that came from a named secret are *sealed*: the file holds the secret's name in place of its value, and
+//! `resume` puts the value back. A value masked at run time (`::add-mask::`) has no name, so it is not written at all;
+//! the job is marked as not resumable, with the reason.
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::model::Conclusion;
 
-/// Why a job cannot resume from a checkpoint: the reason, or the place of a secret that is missing.
+/// Why a job cannot resume from a checkpoint, as a message. If a secret is missing, the message names the variable,
+/// output or state that needs it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NotResumable(String);
@@ -19,9 +21,9 @@ pub struct NotResumable(String);
 pub struct Checkpoint {
     /// Number of the job's steps that have ended.
     pub done: usize,
-    /// `failure` or `cancelled` once the job has failed or was cancelled; steps with `always()` may still follow.
+    /// Status of the job after these steps. Steps with `if: always()` may still follow a failure or a cancellation.
     pub status: Status,
-    /// Variables written to `GITHUB_ENV`, and those of the job.
+    /// `env` of the workflow and the job, and variables that steps wrote to `GITHUB_ENV`.
     pub env: IndexMap<String, String>,
     /// Folders written to `GITHUB_PATH`, newest first.
     pub path: Vec<String>,
@@ -30,10 +32,11 @@ pub struct Checkpoint {
     /// State that phases of an action saved for later phases (`GITHUB_STATE`), by step.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub states: IndexMap<String, IndexMap<String, String>>,
-    /// Where the last failed step ran, for `cuelight shell`.
+    /// Environment and working directory of the last failed step, for `cuelight shell`. `None` if no process of a step
+    /// failed in the job's sandbox.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<FailedStep>,
-    /// Why the job cannot resume from here, naming the step. It can only start over.
+    /// Why the job cannot resume from here and can only start over; `None` if it can resume.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_resumable: Option<String>,
 }
@@ -117,7 +120,7 @@ pub struct StepResult {
 /// otherwise a step could write the name of a secret that was not passed to it, and get the secret on `resume`.
 const MARK: char = '\u{1}';
 
-/// Replaces the secrets in a text by their names. A text that cannot be sealed is cleared.
+/// Replaces the secrets in a text by their names, each between two [`MARK`]s. A text that cannot be sealed is cleared.
 ///
 /// # Errors
 /// The text cannot be sealed; the error completes the sentence "… holds".
@@ -186,7 +189,8 @@ impl Checkpoint {
         missing.map_or(Ok(self), |reason| Err(NotResumable(reason)))
     }
 
-    /// Drops the entries whose names hold a secret. Returns whether the job depends on any of them.
+    /// Drops the variables, states and outputs whose names contain a secret. Returns whether any were dropped that the
+    /// job needs to resume.
     fn drop_names(&mut self, holds_secret: &dyn Fn(&str) -> bool) -> bool {
         let mut dropped = false;
         let mut drop_from = |texts: &mut IndexMap<String, String>| {

@@ -49,7 +49,7 @@ pub struct Options {
     pub any_runner: bool,
     /// Sandboxes by label, in lower case, from the configuration: `host`, `docker`, `docker:image`.
     pub runs_on: IndexMap<String, String>,
-    /// Sandbox of every job without a `container`, regardless of its `runs-on`.
+    /// Sandbox of every job without a `container`, regardless of its `runs-on`. `None` if `runs-on` decides.
     pub sandbox: Option<String>,
     /// Image of jobs in Docker that name no image.
     pub image: String,
@@ -98,7 +98,7 @@ pub struct RunContext {
     pub host: Arc<dyn sandbox::Sandbox>,
     /// All providers of sandboxes.
     pub providers: sandbox::providers::Providers,
-    /// Downloaded actions of other repositories.
+    /// Resolver and cache for actions of other repositories.
     pub actions: actions::store::Store,
     /// State folder, shared by all runs of this machine. It contains the locks that coordinate them.
     pub state: PathBuf,

@@ -29,7 +29,7 @@ pub(in crate::engine) fn read(
     of_value(name, &value, template, source)
 }
 
-/// Evaluates `services` that is a single expression. A service is `None` if its image is empty.
+/// Evaluates `services` whose names are known only after evaluation. A service is `None` if its image is empty.
 ///
 /// # Errors
 /// The expression cannot be evaluated, or a value is invalid for its key.
@@ -47,7 +47,8 @@ fn failed(name: &str, error: &TemplateError, source: &Source) -> ContainerError 
     ContainerError { place, reason: format!("`{name}`: {error}") }
 }
 
-/// Reads the value of a definition. `template` is its source text, for positions.
+/// Reads an evaluated definition. `template` is the definition as it is written, for positions. Returns `None` if the
+/// image is empty.
 fn of_value(
     name: &str,
     value: &Value,

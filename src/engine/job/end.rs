@@ -12,7 +12,7 @@ use crate::model::{Conclusion, Event, JobId};
 pub(crate) struct JobEnd {
     /// Conclusion of the job.
     pub(crate) conclusion: Conclusion,
-    /// Whether `continue-on-error` lets the run continue.
+    /// Whether the job failed, but `continue-on-error` lets the run continue as if it had succeeded.
     pub(crate) allowed_failure: bool,
     /// Reason, as a message.
     pub(crate) reason: Option<String>,
@@ -20,16 +20,17 @@ pub(crate) struct JobEnd {
     pub(crate) outputs: IndexMap<String, String>,
     /// `environment.url`.
     pub(crate) environment_url: Option<String>,
-    /// Why the job did not run on this machine. If set, the run succeeds only if it may skip the job.
+    /// Why the job did not run on this machine, or `None` if it could run. A run that may not skip the job fails.
     pub(crate) not_runnable: Option<NotRunnable>,
 }
 
 /// Why a job did not run on this machine.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum NotRunnable {
-    /// Needs another machine. Holds the reason.
+    /// The job needs another machine. Holds the reason.
     Elsewhere(String),
-    /// Could not run on any machine, or not with this version. Holds the reason.
+    /// The job cannot run on any machine: its `runs-on` is invalid, or it or an option names an unknown sandbox. Holds
+    /// the reason.
     Nowhere(String),
 }
 
@@ -41,7 +42,7 @@ impl NotRunnable {
         }
     }
 
-    /// Returns the end of the job.
+    /// Returns the end of the job: it is skipped for this reason.
     pub(crate) fn end(self) -> JobEnd {
         let reason = Some(format!("not runnable here ({})", self.text()));
         JobEnd { reason, not_runnable: Some(self), ..JobEnd::of(Conclusion::Skipped) }

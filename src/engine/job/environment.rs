@@ -45,8 +45,8 @@ pub(in crate::engine) struct JobEnvironment {
     pub(in crate::engine) github: Object,
     /// The `runner` context.
     pub(in crate::engine) runner: Object,
-    /// `github needs strategy matrix secrets vars inputs runner`, and the entries of `job` that are known before it
-    /// starts.
+    /// The contexts `github needs strategy matrix secrets vars inputs runner`, and the entries of `job` that are known
+    /// before the job starts.
     pub(in crate::engine) contexts: Contexts,
     /// `defaults.run` of the job or of the workflow.
     pub(in crate::engine) defaults: RunDefaults,
@@ -54,7 +54,7 @@ pub(in crate::engine) struct JobEnvironment {
     pub(in crate::engine) tracking_id: String,
     /// Where the steps run.
     pub(in crate::engine) sandbox: Arc<dyn Sandbox>,
-    /// Actions of other repositories that the steps use.
+    /// Actions that the steps use, except those in the workspace.
     pub(in crate::engine) actions: Actions,
     /// What the job may request from the services for actions.
     pub(in crate::engine) rights: Rights,
@@ -101,7 +101,7 @@ impl JobEnvironment {
         environment
     }
 
-    /// Sets the paths in the contexts to those inside the sandbox.
+    /// Sets the `github` and `runner` contexts, with the paths inside the sandbox.
     fn name_paths(&mut self, folders: &Folders) {
         let inside = |path: &Path| self.sandbox.inside(path);
         let text = |path: &Path| Value::string(inside(path).to_string_lossy().into_owned());
@@ -118,10 +118,12 @@ impl JobEnvironment {
         (self.github, self.runner) = (github, runner);
     }
 
-    /// Starts the container of the job and its services, and waits until the services are healthy.
+    /// Prepares the home folder of containers, starts the container of the job and its services, and waits until the
+    /// services are healthy.
     ///
     /// # Errors
-    /// A container cannot start or a service is not healthy. Call [`JobEnvironment::stop`] in any case.
+    /// The home folder cannot be written, a container cannot start, or a service is not healthy. Call
+    /// [`JobEnvironment::stop`] in any case.
     pub(in crate::engine) async fn start(&mut self, folders: &Folders, say: &mut Say<'_>) -> Result<(), ProviderError> {
         self.prepare_home()?;
         let started = self.machine.start(say).await;
@@ -133,8 +135,8 @@ impl JobEnvironment {
         started
     }
 
-    /// Prepares the home folder of containers: any user may write to it, and git treats the workspace as a
-    /// `safe.directory`, whichever user owns it. An existing `.gitconfig` is kept.
+    /// Prepares the home folder of containers: any user may write to it, and git treats every folder as a
+    /// `safe.directory`, whichever user owns it. A folder that already has a `.gitconfig` is left as it is.
     ///
     /// # Errors
     /// The folder cannot be written, or a step replaced it by a link.
@@ -178,10 +180,11 @@ impl JobEnvironment {
         self.machine.attachments().network.is_some()
     }
 
-    /// Returns the Node.js for JavaScript actions, and its version.
+    /// Returns the path of the Node.js program for JavaScript actions, and its version. For a job in a container, the
+    /// second value is not a version: it tells whether the program is of the container or of this machine.
     ///
     /// # Errors
-    /// Node.js is not installed, or too old.
+    /// Node.js is not installed or, outside a container, does not start or is too old.
     pub(in crate::engine) async fn node(&self) -> Result<(PathBuf, String), NodeError> {
         let find = async || {
             let path = search_path(&*self.sandbox);
@@ -199,10 +202,11 @@ impl JobEnvironment {
         self.node.get_or_try_init(find).await.cloned()
     }
 
-    /// Returns the variables that contain the addresses of the services for actions.
+    /// Returns the variables that contain the addresses and tokens of the services for actions. Starts the services if
+    /// they are not running, and masks the tokens.
     ///
     /// # Errors
-    /// The services cannot start.
+    /// The services cannot start, or the sandbox is a container that cannot reach this machine.
     pub(in crate::engine) async fn services(
         &self,
         client: Client,
@@ -226,7 +230,8 @@ impl JobEnvironment {
         Ok(variables)
     }
 
-    /// Prepares the tool cache of a job on this machine: links to the tools that all runs share.
+    /// Prepares the tool cache of a job on this machine: links to the tools that all runs share. Does nothing for a job
+    /// in a container.
     ///
     /// # Errors
     /// The folder cannot be written.
@@ -239,7 +244,7 @@ impl JobEnvironment {
         self.temp.with_file_name(TOOLS)
     }
 
-    /// Returns the `job` context, without its status.
+    /// Returns the entries of the `job` context, except `status`.
     pub(in crate::engine) fn job_facts(&self) -> Object {
         let text = |text: &str| Value::string(text.to_owned());
         let object = |pairs: Vec<(&str, Value)>| {
@@ -273,7 +278,7 @@ impl JobEnvironment {
         self.machine.lost().await
     }
 
-    /// Keeps a snapshot of the container of a failed job, for `cuelight shell`.
+    /// Keeps a snapshot of the container of a failed job, for `cuelight shell`. A failure is only logged.
     pub(in crate::engine) async fn keep(&self) {
         if let Err(error) = self.machine.snapshot().await {
             tracing::warn!(%error, "no snapshot is kept for a shell");
@@ -289,8 +294,9 @@ impl JobEnvironment {
         self.machine.stop(settled, say).await
     }
 
-    /// Ends every process of the job that still runs, and removes the folders that may contain secrets. Returns the
-    /// error, if any.
+    /// Kills every process of the job that still runs on this machine, ends its access to the services for actions,
+    /// moves tools that it installed on this machine to the shared cache, and removes the folders that may contain
+    /// secrets. Returns the message if a folder cannot be removed.
     pub(in crate::engine) async fn leave_nothing(&self) -> Option<String> {
         self.shared.host.reap(&self.tracking_id).await;
         self.shared.results.end_job(&self.shared.facts, &self.id);

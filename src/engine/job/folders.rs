@@ -30,7 +30,7 @@ const TEMP: &str = "_temp";
 /// Name of the folder for communication with the job's container.
 const CONTROL: &str = "_control";
 
-/// Name of the folder of tools of the job.
+/// Name of the folder of the job's tool cache.
 pub(super) const TOOLS: &str = "_tools";
 
 /// Name of the folder of actions, in containers.
@@ -39,8 +39,8 @@ const ACTIONS: &str = "_actions";
 /// Maximum length in bytes of the name of a workspace. GitHub's limit for the name of a repository is 100.
 const MAX_NAME: usize = 100;
 
-/// Returns the name of the workspace of a repository. The name of the repository comes from the URL of a remote, so it
-/// could lead out of the folder of the job, or collide with another folder in it.
+/// Returns the name for the workspace of a repository: the repository's name, or `work` if that name could lead out of
+/// the folder of the job or collide with another folder in it. It is checked because it comes from the URL of a remote.
 fn workspace_name(repository: &str) -> &str {
     let name = repository.rsplit('/').next().unwrap_or_default();
     let is_taken = ["", ".", "..", TEMP, CONTROL, TOOLS, ACTIONS].contains(&name);
@@ -49,7 +49,7 @@ fn workspace_name(repository: &str) -> &str {
 
 /// The folders of a job, on this machine.
 pub(in crate::engine) struct Folders {
-    /// Parent of the other folders, unless the job runs in the repository itself.
+    /// Parent of the other folders. If the job runs in the repository itself, only `temp` is below it.
     pub(in crate::engine) root: PathBuf,
     /// `RUNNER_WORKSPACE`.
     pub(in crate::engine) parent: PathBuf,
@@ -72,11 +72,11 @@ impl Folders {
         Self { temp: root.join(TEMP), root, parent, workspace }
     }
 
-    /// Creates the folders, with the event payload and an empty list of artifacts. With `keep`, the workspace and the
-    /// tools keep their files.
+    /// Creates the folders, with the event payload and an empty list of artifacts. Empties folders that exist; with
+    /// `keep`, the workspace and the tool cache keep their files. The repository itself is never emptied.
     ///
     /// # Errors
-    /// A folder cannot be written.
+    /// A folder cannot be emptied or written, or a link is in its place.
     pub(in crate::engine) fn make(&self, run: &RunContext, keep: bool) -> io::Result<()> {
         fs::create_dir_all(&run.work)?;
         // Refuses a link that an earlier attempt or a step of another job left in the place of one of the folders.
@@ -98,7 +98,7 @@ impl Folders {
             }
         }
         if !keep && !run.options.in_place && self.parent.symlink_metadata().is_ok() {
-            // Removes a link, not its target.
+            // If the folder was replaced by a link, this removes the link, not its target.
             fs::remove_dir_all(&self.parent)?;
         }
         if !keep && self.tools().symlink_metadata().is_ok() {
@@ -140,8 +140,8 @@ impl Folders {
         self.root.join(TOOLS)
     }
 
-    /// Returns the tool cache of containers: that of the job, or the shared one with `docker.socket`. All runs start
-    /// programs from the shared one, so other containers must not be able to write to it.
+    /// Returns the tool cache of containers: that of the job, or the shared one if containers get Docker's socket. All
+    /// runs start programs from the shared one, so other containers must not be able to write to it.
     pub(super) fn tools_of_container(&self, run: &RunContext) -> PathBuf {
         if run.options.docker_socket { run.tool_cache.clone() } else { self.tools() }
     }
@@ -195,7 +195,7 @@ impl Folders {
     }
 }
 
-/// Returns the `PATH` of a sandbox.
+/// Returns the `PATH` of a sandbox; empty if it has none.
 pub(super) fn search_path(sandbox: &dyn Sandbox) -> &OsStr {
     let path = sandbox.environment().iter().find(|(name, _)| name == "PATH");
     path.map_or(OsStr::new(""), |(_, path)| path)
@@ -203,7 +203,8 @@ pub(super) fn search_path(sandbox: &dyn Sandbox) -> &OsStr {
 
 /// Returns the folders with the git objects of the run's repository, to which the git folder of a workspace in a
 /// container refers by path. A worktree shares them with its main repository. Empty if one of the folders contains
-/// other files or belongs to another repository: the checkout then fails with the reason.
+/// other files, or belongs to another repository whose objects the options do not share: the checkout then fails with
+/// the reason.
 pub(super) fn git_objects(run: &RunContext) -> Vec<SharedFolder> {
     let Ok(common) = common_folder(None, &run.repository) else { return Vec::new() };
     let folders = objects::folders(&common.join("objects")).unwrap_or_default();

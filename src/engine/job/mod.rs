@@ -1,8 +1,8 @@
 //! One job, from preparation to end.
 //!
-//! [`task`] runs the whole job: [`preflight`] finds everything that the job needs, [`environment`] creates its folders
-//! and starts its machine, [`run_steps`] runs its [`steps`] in order, and everything created is removed afterwards.
-//! [`runner_steps`] are the steps that the runner adds to those of the file.
+//! [`task`] runs the whole job: [`preflight`] finds and fetches everything that the job needs, [`folders`] creates its
+//! folders, [`environment`] starts its machine, [`run_steps`] runs its [`steps`] in order, and everything created is
+//! removed afterwards. [`runner_steps`] are the steps that the runner adds to those of the file.
 
 pub mod container;
 pub(super) mod end;

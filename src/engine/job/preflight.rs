@@ -1,8 +1,8 @@
-//! Finds where a job runs and everything that it needs, before it starts.
+//! Finds where a job runs, and fetches everything that it needs, before it starts.
 //!
-//! This check makes a job fail before its first step, with a list of everything that is missing. Without it, a
-//! missing action, image or node would fail the job only when its step runs. Images and actions are fetched in
-//! parallel.
+//! This check makes a job fail before its first step, with a list of everything that is missing. Without it, a missing
+//! action, image or node would fail the job only when its step runs. Actions are fetched one after the other, and then
+//! all images in parallel.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -42,15 +42,16 @@ pub(in crate::engine) struct Ready {
     pub(in crate::engine) machine: Box<dyn Machine>,
     /// Whether the machine starts a container for the job, or services.
     pub(in crate::engine) has_containers: bool,
-    /// Actions of other repositories that the job uses.
+    /// Actions that the job uses, except those in the workspace.
     pub(in crate::engine) actions: Actions,
-    /// Lines for the log of the first step.
+    /// Lines for the log of the step "Set up job".
     pub(in crate::engine) remarks: Vec<String>,
     /// Ports of this machine, held until the job has ended.
     pub(in crate::engine) ports: Claimed,
 }
 
-/// Finds where a job runs, and fetches everything that it needs.
+/// Finds where a job runs, and fetches everything that it needs. Waits until the fixed ports of its services are free,
+/// and claims them.
 ///
 /// # Errors
 /// The job cannot start; the error is its end.
@@ -116,7 +117,7 @@ pub(in crate::engine) async fn ready(run: &RunContext, job: &JobSpec, body: &Ste
     Ok(Ready { machine, has_containers, actions: needs.actions, remarks, ports })
 }
 
-/// Reason why the containers of a job cannot start.
+/// Why the definition of a job's container or of a service is rejected.
 #[derive(Debug, thiserror::Error)]
 enum ContainersError {
     /// A definition is invalid.
@@ -127,7 +128,8 @@ enum ContainersError {
     Provider(#[from] ProviderError),
 }
 
-/// Evaluates and checks the job's container and services.
+/// Evaluates and checks the job's container and services. Returns them with the place where the job runs, which depends
+/// on whether it has a container.
 fn containers(
     run: &RunContext,
     job: &JobSpec,
@@ -135,7 +137,7 @@ fn containers(
     folders: &Folders,
     placement: Placement,
 ) -> Result<(Placement, Option<ContainerSpec>, Vec<ContainerSpec>), ContainersError> {
-    // Paths in `volumes:` are paths on this machine.
+    // `github.workspace` in `volumes:` must be a path on this machine.
     let mut github = run.github.clone();
     github.insert("workspace", Value::string(folders.workspace.to_string_lossy().into_owned()));
     let mut contexts = job.contexts.clone();
@@ -164,7 +166,7 @@ fn containers(
     Ok((placement, container, services))
 }
 
-/// Describes the first part of the job that needs containers.
+/// Describes the first part of the job that needs containers; `None` if no part does.
 fn needs_containers(container: Option<&ContainerSpec>, services: &[ContainerSpec], needs: &Needs) -> Option<String> {
     container
         .map(|container| format!("its container ({})", container.image))
@@ -201,8 +203,8 @@ impl ProgressRecorder<'_> {
     }
 }
 
-/// Claims the fixed ports of the job's services on this machine. Jobs in containers have separate networks and need no
-/// claim.
+/// Claims the fixed ports of the job's services on this machine, and records what the job waits for while a port is in
+/// use. Jobs in containers have separate networks and need no claim.
 async fn claim(
     run: &RunContext,
     job: &JobSpec,
@@ -221,7 +223,8 @@ async fn claim(
     claimed.await
 }
 
-/// Returns the lines for the log of the first step: tools of the job and missing secrets.
+/// Returns the lines for the log of the step "Set up job": the versions of cuelight, the provider and the actions,
+/// where GitHub's API is answered, and the missing secrets.
 fn remarks(run: &RunContext, job: &JobSpec, provider: Option<String>, needs: &Needs) -> Vec<String> {
     let mut remarks = vec![format!("cuelight {}", env!("CARGO_PKG_VERSION"))];
     remarks.extend(provider);
@@ -242,7 +245,7 @@ fn remarks(run: &RunContext, job: &JobSpec, provider: Option<String>, needs: &Ne
     remarks
 }
 
-/// Returns the secrets that the job's expressions use and that were not given.
+/// Returns the names of the secrets that the job's expressions use and that were not given.
 fn secrets_not_set(job: &JobSpec) -> Vec<String> {
     let secrets = job.contexts.get("secrets");
     let mut missing = Vec::new();

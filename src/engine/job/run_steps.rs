@@ -116,7 +116,8 @@ impl JobTask {
                     _ => background.beside(steps.top_level(&mut scope, step, number)).await,
                 };
                 keep_first(end);
-                // A job cannot resume between the start of a background step and the step that waits for it.
+                // A job cannot resume between the start of a background step and the step that waits for it, so no
+                // checkpoint is stored there.
                 steps.done = index + 1;
                 if background.is_joined() {
                     steps.checkpoint(&scope);
@@ -148,7 +149,8 @@ impl JobTask {
         self.complete(body, &steps, &scope, end)
     }
 
-    /// Runs the `pre` phases of actions of other repositories. Returns the reason of the first failure.
+    /// Runs the `pre` phases of actions that are not in the workspace. Returns the reason of the first failure; `None`
+    /// if all succeeded.
     async fn run_pres(
         &self,
         all: &[StepRef],
@@ -172,7 +174,8 @@ impl JobTask {
         reason
     }
 
-    /// Returns the state to start from: `env` of the workflow and the job, or the checkpoint of a lost worker.
+    /// Returns the state to start from: `env` of the workflow, the job and the run's options, or the checkpoint of a
+    /// lost worker.
     fn starting_point(&self, body: &StepsJob, scope: &Scope<'_>) -> Result<Checkpoint, EnvError> {
         if let Some(resumed) = &self.job.resumed {
             return Ok(resumed.checkpoint.clone());
@@ -188,7 +191,8 @@ impl JobTask {
         Ok(start)
     }
 
-    /// Evaluates the results of the job: outputs, environment URL, `continue-on-error`.
+    /// Evaluates the outputs, environment URL and `continue-on-error` of the job. The job fails if one of them is
+    /// invalid. Returns the end of the job and of its step "Complete job".
     fn complete(&self, body: &StepsJob, steps: &Steps<'_>, scope: &StepScope, mut end: JobEnd) -> WorkEnd {
         let outlet = &self.run.outlet;
         let contexts = steps.contexts(scope);

@@ -18,7 +18,7 @@ pub(super) struct RunnerStep {
 /// Why a step of the runner did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum RunnerStepError {
-    /// The job was cancelled.
+    /// The job was cancelled while the step ran.
     #[error("cancelled before its first step")]
     Cancelled,
     /// The step failed; holds the reason.
@@ -37,7 +37,7 @@ impl RunnerStepError {
 }
 
 impl RunnerStep {
-    /// Records that the step has started.
+    /// Records that the step has started, and opens its log.
     pub(super) fn start(outlet: &Arc<dyn Outlet>, job: &JobId, number: StepNumber, name: &str) -> Self {
         outlet.record(Event::StepStarted { job: job.clone(), step: number, name: name.to_owned() });
         let log = Arc::clone(outlet).log(job, number);
@@ -60,13 +60,13 @@ impl RunnerStep {
         self.log.flush();
     }
 
-    /// Records the end of the step.
+    /// Ends the log, and records the end of the step.
     pub(super) fn close(mut self, end: &StepEnd) {
         self.log.finish();
         self.outlet.record(end.event(&self.job, self.number));
     }
 
-    /// Ends the step according to `result`, and returns `result`.
+    /// Ends the step according to `result`, and returns `result`. An error is also written to the log.
     pub(super) fn end<T>(mut self, result: Result<T, RunnerStepError>) -> Result<T, RunnerStepError> {
         let end = match &result {
             Ok(_) => StepEnd::of(Conclusion::Success),
@@ -87,12 +87,12 @@ pub(super) struct StepSequence {
 }
 
 impl StepSequence {
-    /// Adds a step of the runner at the end.
+    /// Adds a step of the runner at the end, and returns its number.
     pub(super) fn add(&mut self, name: &str, kind: StepKind) -> StepNumber {
         self.push(name, kind, false)
     }
 
-    /// Adds a step of the file at the end.
+    /// Adds a step of the file at the end, and returns its number.
     pub(super) fn add_of_file(&mut self, name: &str, background: bool) -> StepNumber {
         self.push(name, StepKind::Main, background)
     }
@@ -108,7 +108,7 @@ impl StepSequence {
         self.steps
     }
 
-    /// Returns only the newest step, for the event that announces it.
+    /// Returns only the newest step, for the event that lists it before it starts.
     pub(super) fn last(&self) -> Vec<StepOutline> {
         self.steps.last().cloned().into_iter().collect()
     }

@@ -9,7 +9,8 @@ use crate::workflow::syntax::StepsJob;
 use crate::engine::Options;
 use crate::engine::sandbox::providers::{Placement, Providers};
 
-/// Labels that mean this machine, in addition to those of GitHub's Linux runners (`ubuntu-` and a version).
+/// Labels that mean this machine, in addition to its operating system, its architecture, and the labels of GitHub's
+/// runners with the same system (such as `ubuntu-24.04`).
 const OWN_LABELS: &[&str] = &["self-hosted", "host"];
 
 /// Name of the provider for this machine.
@@ -24,7 +25,7 @@ pub(in crate::engine) enum PlaceError {
     /// `runs-on` is empty.
     #[error("its `runs-on` names no label")]
     NoLabel,
-    /// A label belongs to another machine.
+    /// A label is neither one of this machine nor mapped by the configuration.
     #[error(
         "no runner for `{0}`; this machine is {machine}, and `[runs-on]` in the configuration does not map the label",
         machine = this_machine()
@@ -36,13 +37,13 @@ pub(in crate::engine) enum PlaceError {
 }
 
 impl PlaceError {
-    /// Whether the job runs on another machine.
+    /// Whether the job needs another machine.
     pub(in crate::engine) fn is_elsewhere(&self) -> bool {
         matches!(self, Self::UnknownLabel(_))
     }
 }
 
-/// Returns where a job without a `container` runs.
+/// Returns where a job without a `container` runs, by its labels or by the options that override them.
 ///
 /// # Errors
 /// The job cannot run here.
@@ -80,7 +81,7 @@ fn labels(value: &Value) -> Vec<String> {
     }
 }
 
-/// Returns where jobs with a label run, or `None` if they cannot run here.
+/// Returns the name of the sandbox in which jobs with a label run, or `None` if they cannot run here.
 fn of_label<'o>(label: &str, options: &'o Options) -> Option<&'o str> {
     let label = label.to_ascii_lowercase();
     if let Some(sandbox) = options.runs_on.get(&label) {
@@ -96,7 +97,7 @@ fn of_label<'o>(label: &str, options: &'o Options) -> Option<&'o str> {
         "aarch64" => "arm64",
         other => other,
     };
-    // The labels of GitHub's Linux runners on ARM are `ubuntu-24.04-arm`.
+    // The labels of GitHub's Linux runners on ARM end in `-arm`, as in `ubuntu-24.04-arm`.
     let right_arch = !label.ends_with("-arm") || arch == "arm64";
     let here = (label.starts_with(hosted) && right_arch)
         || label == os

@@ -17,13 +17,13 @@ pub(in crate::engine) struct JobSpec {
     pub(in crate::engine) definition: Arc<JobDefinition>,
     /// Workflow of the job.
     pub(in crate::engine) workflow: Arc<Workflow>,
-    /// `github needs strategy matrix secrets vars inputs`.
+    /// The contexts `github needs strategy matrix secrets vars inputs`.
     pub(in crate::engine) contexts: Contexts,
     /// Results of the status functions at the time when `if` was evaluated.
     pub(in crate::engine) status: Status,
     /// Whether the run was cancelled before the job started (`if: always()`). The job ignores that cancellation.
     pub(in crate::engine) ignores_cancel: bool,
-    /// Checkpoint of the job, if it does not start with its first step.
+    /// State from which the job resumes; `None` if it starts with its first step.
     pub(in crate::engine) resumed: Option<Resumed>,
 }
 

@@ -57,7 +57,7 @@ impl JobTask {
         Self { run, job, cancellation }
     }
 
-    /// Runs the job. The attempt records its end.
+    /// Runs the job and returns its end, which the attempt records.
     pub(crate) async fn run(self) -> JobEnd {
         let definition = Arc::clone(&self.job.definition);
         let JobBody::Steps(body) = &definition.body else {
@@ -75,7 +75,8 @@ impl JobTask {
         }
     }
 
-    /// Runs the job. If it deploys to an environment, waits first until the rules of the environment admit it.
+    /// Runs the job. If it deploys to an environment with rules, first waits until they admit it, and afterwards
+    /// records how the deployment ended.
     async fn deploy(&self, body: &StepsJob, ready: Ready) -> JobEnd {
         let Some(environment) = deployment(body, &self.job.scope()) else { return self.carry_out(body, ready).await };
         let entered = tokio::select! {
@@ -168,7 +169,7 @@ impl JobTask {
         end
     }
 
-    /// Runs "Initialize containers": starts the job's container and services.
+    /// Runs "Initialize containers": starts the job's container and services, within the time limit of the job.
     async fn initialize(
         &self,
         body: &StepsJob,
@@ -177,7 +178,7 @@ impl JobTask {
         number: StepNumber,
     ) -> Result<(), RunnerStepError> {
         let mut step = self.start(number, "Initialize containers");
-        // An invalid time limit is reported before the first step.
+        // An invalid time limit is reported later, when the steps are about to run.
         let limit = Self::limit(body, &self.job.scope()).unwrap_or(DEFAULT_TIMEOUT);
         let started = {
             let mut say = |line: &str| step.say(line);
@@ -253,7 +254,7 @@ impl JobTask {
         self.run.outlet.record(Event::StepsPlanned { job: self.job.id.clone(), steps });
     }
 
-    /// Returns the steps that are known before the first one starts. `post` steps are added once they are registered.
+    /// Returns the steps that are known before the first one starts. Each `post` step is added when it starts.
     fn outline(&self, actions: &Actions, mut sequence: StepSequence) -> Vec<StepOutline> {
         let scope = self.job.scope();
         let all = StepRef::of_job(&self.job.definition);
