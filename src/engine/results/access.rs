@@ -2,8 +2,8 @@
 
 use crate::engine::context::RunFacts;
 
-/// Events that anyone can trigger, not only the authors of a repository, but whose runs are on the default branch. A
-/// cache that such a run saves could reach every other run.
+/// Events that people without write access to the repository can trigger. Unless `cache-mode` says otherwise, their
+/// runs only restore caches: most of them run on the default branch, where a saved cache would reach every other run.
 const UNTRUSTED: &[&str] = &[
     "discussion",
     "discussion_comment",
@@ -31,7 +31,7 @@ pub(in crate::engine) enum CacheMode {
 }
 
 impl CacheMode {
-    /// Parses the mode written in a workflow.
+    /// Parses the mode written in a workflow. `None` if it is none of the four words.
     pub(in crate::engine) fn parse(word: &str) -> Option<Self> {
         [Self::None, Self::Read, Self::Write, Self::WriteOnly].into_iter().find(|mode| mode.word() == word)
     }
@@ -57,19 +57,19 @@ impl CacheMode {
     }
 }
 
-/// The caches of a run.
+/// The caches that a run may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CacheAccess {
     /// Ref under which the run saves caches.
     pub(super) own: String,
-    /// Refs whose caches the run may restore, best first.
+    /// Refs whose caches the run may restore, in the order of preference.
     pub(super) readable: Vec<String>,
     /// What a job without `cache-mode` may do.
     pub(super) mode: CacheMode,
 }
 
 impl CacheAccess {
-    /// Returns the caches of a run.
+    /// Determines the caches of a run from its ref, the base branch of its pull request and the default branch.
     pub(super) fn of(facts: &RunFacts) -> Self {
         let own = facts.git_ref.clone();
         let text = |value: Option<&serde_json::Value>| value.and_then(|value| value.as_str()).map(str::to_owned);
@@ -87,7 +87,8 @@ impl CacheAccess {
         Self { own, readable, mode }
     }
 
-    /// Returns the refs with their permissions for a mode, as tokens list them: 1 to read, 2 to write, 3 for both.
+    /// Returns the refs with their permissions for a mode, as tokens list them: 1 to read, 2 to write, 3 for both. Refs
+    /// without a permission are left out.
     pub(super) fn permissions(&self, mode: CacheMode) -> Vec<(String, u8)> {
         let permission = |scope: &String| u8::from(mode.reads()) + 2 * u8::from(mode.writes() && *scope == self.own);
         let permissions = self.readable.iter().map(|scope| (scope.clone(), permission(scope)));

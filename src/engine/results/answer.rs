@@ -61,12 +61,13 @@ pub(super) struct Download {
     pub(super) size: u64,
     /// Media type.
     pub(super) media_type: String,
-    /// Name under which a client saves it.
+    /// Name under which a client saves the file. `None` if the client chooses the name.
     pub(super) name: Option<String>,
 }
 
 impl Download {
-    /// Returns the answer with the file, or with a range of it. Without `with_data`, only the headers.
+    /// Returns the answer with the file or a range of it, or status 416 if the range is out of bounds. Without
+    /// `with_data`, the answer has only headers.
     pub(super) fn answer(self, range: Option<Range>, with_data: bool) -> Answer {
         let bounds = range.map(|range| range.bounds(self.size));
         let (status, first, end) = match bounds {
@@ -106,7 +107,7 @@ fn disposition(name: &str) -> String {
     encoded
 }
 
-/// Streams the bytes of a file from `first` up to `end`.
+/// Returns an answer that streams the bytes of a file from offset `first` up to, but not including, `end`.
 fn stream(file: File, first: u64, end: u64) -> Answer {
     let file = Arc::new(file);
     let portions = stream::unfold(first, move |offset| {
@@ -124,7 +125,7 @@ fn stream(file: File, first: u64, end: u64) -> Answer {
     Response::new(UnsyncBoxBody::new(StreamBody::new(portions)))
 }
 
-/// The range of a request.
+/// The range of bytes that a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Range {
     /// From the first number to the second, inclusive; without the second, to the end of the file.
@@ -146,7 +147,8 @@ impl Range {
         }
     }
 
-    /// Returns the first byte and the end of the range in a file. `None` if it is out of bounds.
+    /// Returns the offset of the first byte and the end (exclusive) of the range in a file of `size` bytes. `None` if
+    /// the range is out of bounds.
     fn bounds(self, size: u64) -> Option<(u64, u64)> {
         let (first, end) = match self {
             Self::From(first, last) => (first, last.map_or(size, |last| last.saturating_add(1).min(size))),

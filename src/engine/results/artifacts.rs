@@ -17,10 +17,10 @@ use super::numbers::{Number, timestamp, written};
 use super::token::TokenIds;
 use super::uploads::Uploads;
 
-/// Media type of an archive: the default if clients name no type.
+/// Media type of a ZIP archive. It is assumed if a client names no type.
 const ARCHIVE: &str = "application/zip";
 
-/// The artifacts of a run.
+/// The artifact service of an attempt.
 pub(super) struct ArtifactService {
     run: RunFolder,
     attempt: u32,
@@ -86,7 +86,8 @@ impl ArtifactService {
     /// Handles a method call.
     ///
     /// # Errors
-    /// The token does not allow it, the name is taken or unknown, or the disk is full.
+    /// The method does not exist, the token does not allow it, the name is invalid, taken or unknown, the size is not
+    /// that of the upload, or the file system returns an error.
     pub(super) fn call(
         &self,
         method: &str,
@@ -139,7 +140,8 @@ impl ArtifactService {
         if state.artifacts.iter().any(|artifact| artifact.name == name && artifact.attempt == self.attempt) {
             return Err(TAKEN);
         }
-        // An earlier step of the job may have been killed during an upload of this name. This upload replaces it.
+        // An earlier step of the job may have been killed during an upload of this name. The new upload replaces that
+        // one.
         if let Ok((given_up, _)) = context.uploads.named(&context.ids.job, &key(&name)) {
             context.uploads.end(&given_up);
         }

@@ -28,11 +28,11 @@ pub(super) fn block_id(text: &str) -> Result<Vec<u8>, BlockListError> {
     id.ok_or(BlockListError::Id)
 }
 
-/// Returns the ids of the blocks in their order: `<BlockList><Latest>ID</Latest>…</BlockList>`. `Committed` and
-/// `Uncommitted` mean the same here, as a blob is written once.
+/// Parses a list of blocks, `<BlockList><Latest>ID</Latest>…</BlockList>`, and returns the decoded ids in their order.
+/// `Latest`, `Committed` and `Uncommitted` mean the same here, because a blob is written once.
 ///
 /// # Errors
-/// The text is not a valid list.
+/// The text is not a valid list, or lists too many blocks.
 pub(super) fn parse(text: &str) -> Result<Vec<Vec<u8>>, BlockListError> {
     let mut rest = text.trim_start_matches('\u{feff}').trim();
     if let Some(after) = rest.strip_prefix("<?xml") {

@@ -25,12 +25,12 @@ const MAX_KEY: usize = 512;
 /// Maximum number of keys of a lookup, as on GitHub.
 const MAX_KEYS: usize = 10;
 
-/// Why nothing is saved or restored. Clients recognize the first words of both messages and print the text as a
+/// Messages with which a save or a restore is refused. Clients recognize their first words and print the text as a
 /// warning.
 const WRITE_DENIED: &str = "cache write denied: the event of the run, or `cache-mode`, does not allow it";
 const READ_DENIED: &str = "cache read denied: `cache-mode` does not allow it";
 
-/// The caches that a run uses.
+/// The cache service of a run.
 pub(super) struct CacheService {
     cache: Cache,
     repository: String,
@@ -46,10 +46,10 @@ pub(super) struct CacheRequest {
     restore_keys: Vec<String>,
     version: String,
     size_bytes: Option<Number>,
-    /// Version 1: size in a reservation.
+    /// Version 1: size in bytes, sent when an upload begins.
     #[serde(rename = "cacheSize")]
     cache_size: Option<Number>,
-    /// Version 1: size at the end of the upload.
+    /// Version 1: size in bytes, sent when the upload ends.
     size: Option<Number>,
 }
 
@@ -64,14 +64,14 @@ pub(super) struct Context<'c> {
 }
 
 impl CacheService {
-    /// Returns the service of a run. Removes entries that exceed the limits.
+    /// Returns the service of a run, after removing cache entries that exceed the limits.
     pub(super) fn new(cache: Cache, repository: &str, access: CacheAccess, limits: CacheLimits) -> Self {
         let service = Self { cache, repository: repository.to_owned(), access, limits };
         service.evict();
         service
     }
 
-    /// Returns what the run may do.
+    /// Returns the caches that the run may use.
     pub(super) fn access(&self) -> &CacheAccess {
         &self.access
     }
@@ -79,7 +79,9 @@ impl CacheService {
     /// Handles a method call of version 2.
     ///
     /// # Errors
-    /// The key is taken or invalid, or the disk is full.
+    /// The method does not exist, the job may not restore, a key or version is invalid, the entry exists or is being
+    /// uploaded, there is no such upload, its size does not match, or the file system returns an error. A save that the
+    /// mode of the job does not allow is no error, but is answered with `ok: false`.
     pub(super) fn call(
         &self,
         method: &str,
@@ -108,17 +110,17 @@ impl CacheService {
                 let entry = self.entry(request)?;
                 let (id, upload) = context.uploads.named(context.job, &name(&entry))?;
                 self.publish(entry, request.size_bytes, &id, &upload, context)?;
-                // A stable number for clients that print it.
+                // Clients only print this number. An entry has none, so the number of the upload is sent.
                 Ok(json!({"ok": true, "entry_id": id, "message": ""}))
             }
             _ => Err(ServiceError::BadRoute(method.to_owned())),
         }
     }
 
-    /// Version 1: answers a lookup.
+    /// Version 1: answers a lookup, with status 204 if no entry matches.
     ///
     /// # Errors
-    /// The keys are invalid, or the cache cannot be read.
+    /// The job may not restore, the keys are invalid, or the cache cannot be read.
     pub(super) fn look_up(
         &self,
         keys: &[String],
@@ -136,7 +138,7 @@ impl CacheService {
         Ok(answer::json(StatusCode::OK, &found))
     }
 
-    /// Version 1: lists entries by the beginning of their keys.
+    /// Version 1: lists the entries that the run may restore and whose keys begin with `prefix`.
     ///
     /// # Errors
     /// The cache cannot be read.
@@ -153,7 +155,8 @@ impl CacheService {
     /// Version 1: starts an upload.
     ///
     /// # Errors
-    /// The job may not save, the key is taken or invalid, or the data is too large.
+    /// The job may not save, the key or version is taken or invalid, the data is too large, or the file system returns
+    /// an error.
     pub(super) fn begin(&self, request: &CacheRequest, context: &Context<'_>) -> Result<Answer, ServiceError> {
         let upload = self.reserve(request, request.cache_size, context)?;
         let number: u64 = upload.parse().unwrap_or_default();
@@ -163,7 +166,8 @@ impl CacheService {
     /// Version 1: ends an upload.
     ///
     /// # Errors
-    /// The upload belongs to another job, or its size does not match.
+    /// There is no such upload, it belongs to another job, its size does not match, another run has saved the same
+    /// entry meanwhile, or the file system returns an error.
     pub(super) fn end(
         &self,
         upload_id: &str,
@@ -184,7 +188,7 @@ impl CacheService {
     /// Opens the data of an entry.
     ///
     /// # Errors
-    /// The entry was removed.
+    /// There is no such entry, or it cannot be opened.
     pub(super) fn download(&self, id: &str) -> Result<Download, ServiceError> {
         let (file, entry) = self.cache.open(id).ok_or(ServiceError::NotFound("cache entry"))?;
         Ok(Download { file, size: entry.size, media_type: "application/octet-stream".to_owned(), name: None })

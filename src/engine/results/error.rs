@@ -14,7 +14,7 @@ pub(super) enum ServiceError {
     /// The request has no token of this run, or its link was not signed by this run.
     #[error("the token or signature does not belong to this run")]
     Unauthenticated,
-    /// The token belongs to another job, or does not allow the request.
+    /// The token belongs to another job or does not allow the request, or there are too many uploads.
     #[error("{0}")]
     Denied(&'static str),
     /// The method or path does not exist.
@@ -44,10 +44,10 @@ pub(super) enum ServiceError {
     /// No identity token can be issued.
     #[error(transparent)]
     Identity(OidcError),
-    /// The file system returned an error.
+    /// The store of runs returned an error.
     #[error("{0}")]
     Store(StoreError),
-    /// The file system returned another error.
+    /// The file system returned an error.
     #[error("the data cannot be read or written: {0}")]
     Io(io::Error),
 }
@@ -73,8 +73,8 @@ impl From<StoreError> for ServiceError {
 }
 
 impl ServiceError {
-    /// Returns the status of the answer. Clients retry after 500 and 503, so neither is used for errors that a retry
-    /// cannot fix.
+    /// Returns the status of the answer. Clients retry after 500 and 503: 500 is used only for errors of this machine,
+    /// which may be temporary, and 503 is not used.
     pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,

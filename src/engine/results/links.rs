@@ -23,7 +23,7 @@ impl Target {
         }
     }
 
-    /// Parses a path.
+    /// Returns the target that a path leads to. `None` if the path is not that of a target.
     pub(super) fn parse(path: &str) -> Option<Self> {
         let (kind, id) = path.strip_prefix("/blobs/")?.split_once('/')?;
         match kind {

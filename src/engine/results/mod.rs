@@ -1,4 +1,5 @@
-//! Services for third-party actions: artifacts, caches and identity tokens, served to the jobs of one attempt.
+//! Services for third-party actions: artifacts, caches, identity tokens and a part of GitHub's API, served to the jobs
+//! of one attempt.
 //!
 //! The server starts in the process of the run with the first action that may need it, and stops with the attempt. It
 //! listens on loopback, and on the addresses that this machine has in container networks. Every request is checked
@@ -60,7 +61,7 @@ pub(in crate::engine) enum ResultsError {
     /// The system cannot generate a random key.
     #[error("no key for tokens: {0}")]
     Key(getrandom::Error),
-    /// No port of this machine is free, or the folder of the uploads cannot be emptied.
+    /// The folder of the uploads cannot be emptied.
     #[error(transparent)]
     Io(#[from] io::Error),
     /// The artifacts of earlier attempts cannot be read.
@@ -72,7 +73,7 @@ pub(in crate::engine) enum ResultsError {
     /// The container runs on another machine.
     #[error("the container runs on another machine, which cannot reach this one")]
     Elsewhere,
-    /// The address of this machine in the network of the container cannot be used.
+    /// No listener can be opened at the address of this machine in the network of the client.
     #[error("containers cannot reach this machine at {0}: {1}")]
     Unreachable(IpAddr, io::Error),
 }
@@ -101,7 +102,7 @@ struct Listeners {
 /// Kind of a client, which determines the variables that GitHub's runner gives to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::engine) enum Client {
-    /// The script of a `run` step. It gets no variables.
+    /// The script of a `run` step. It gets only the variables for identity tokens.
     #[default]
     Script,
     /// A JavaScript action.
@@ -118,10 +119,11 @@ impl Results {
         Self { folder, repository, limits, running: OnceCell::new() }
     }
 
-    /// Returns the variables with the addresses and tokens of the services, for a client of a job in a network.
+    /// Returns the variables with the addresses and tokens of the services, for a client of a job in a network. Starts
+    /// the services, their listener in the network and the session of the job, unless they exist.
     ///
     /// # Errors
-    /// The services cannot start.
+    /// The services cannot start, or cannot listen in the network.
     pub(in crate::engine) async fn variables(
         &self,
         facts: &RunFacts,
@@ -198,7 +200,8 @@ impl Results {
 }
 
 impl Running {
-    /// Returns the address at which clients in a network reach the services, and listens there.
+    /// Returns the address at which clients in a network reach the services. Opens a listener there, unless there is
+    /// one.
     async fn address(&self, network: Network) -> Result<SocketAddr, ResultsError> {
         let mut listeners = self.listeners.lock().await;
         if let Some(known) = listeners.addresses.get(&network) {

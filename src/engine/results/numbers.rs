@@ -37,13 +37,13 @@ impl<'de> Deserialize<'de> for Number {
     }
 }
 
-/// Reads a time: `2026-11-29T12:00:00Z`.
+/// Parses a time such as `2026-11-29T12:00:00Z`. `None` if the text is not a time, or is one before 1970.
 pub(super) fn timestamp(text: &str) -> Option<Timestamp> {
     let time: jiff::Timestamp = text.parse().ok()?;
     u64::try_from(time.as_millisecond()).ok().map(Timestamp)
 }
 
-/// Formats a time with exactly three fractional digits: clients accept three, six or nine.
+/// Formats a time with three fractional digits, because clients accept only three, six or nine.
 pub(super) fn written(time: Timestamp) -> String {
     time.instant().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }

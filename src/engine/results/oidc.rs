@@ -76,11 +76,11 @@ pub(in crate::engine) struct JobClaims {
 }
 
 impl Issuer {
-    /// Returns the issuer of this machine. The key is created when it is first needed. If several processes create one,
-    /// the first key is used.
+    /// Returns the issuer of this machine, whose key is the file `path`. Creates the key if the file does not exist. If
+    /// several processes create one, they all use the first.
     ///
     /// # Errors
-    /// The key cannot be read or created.
+    /// The key cannot be read or created, or is damaged.
     pub(super) fn of_machine(path: &Path) -> Result<Self, OidcError> {
         let random = SystemRandom::new();
         let read = |document: &[u8]| {
@@ -99,7 +99,8 @@ impl Issuer {
         Ok(Self { key, random })
     }
 
-    /// Returns a token for an audience. `issuer` is the address of the issuer, `now` is in seconds.
+    /// Returns a token. `None` as the `audience` stands for the URL of the repository's owner. `issuer` is the address
+    /// of the issuer, and `now` is in seconds since 1970.
     ///
     /// # Errors
     /// The system cannot generate random numbers.
@@ -195,7 +196,7 @@ struct Ids {
 }
 
 impl Ids {
-    /// Returns the ids, if the payload of the event contains them.
+    /// Returns the ids. `None` if the payload of the event does not contain them.
     fn of(facts: &RunFacts) -> Option<Self> {
         let repository = facts.event.get("repository")?;
         let number = |of: &Value| of.get("id").and_then(Value::as_u64).map(|id| id.to_string());

@@ -24,7 +24,7 @@ use super::service::Service;
 use super::token::{Scope, TokenIds};
 use super::{answer, artifacts as artifact_service, block_list, caches, oidc, rest};
 
-/// Maximum size in bytes of a request without data to store.
+/// Maximum size in bytes of the body of a request, unless the body is data to store.
 const MAX_REQUEST: usize = 8 * 1024 * 1024;
 
 /// Path prefix of Twirp methods.
@@ -241,13 +241,13 @@ pub(super) fn header<'r>(request: &'r Request<Incoming>, name: &str) -> Option<&
     request.headers().get(name)?.to_str().ok()
 }
 
-/// Returns a query parameter of a URL.
+/// Returns the decoded value of a query parameter. `None` if the URL does not have the parameter.
 pub(super) fn parameter(uri: &Uri, name: &str) -> Option<String> {
     let pairs = uri.query()?.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
     pairs.into_iter().find(|(known, _)| *known == name).map(|(_, value)| percent_decoded(value))
 }
 
-/// Decodes percent-encoded text.
+/// Decodes percent-encoded text in which `+` stands for a space. Invalid sequences stay as they are.
 pub(super) fn percent_decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -265,7 +265,8 @@ pub(super) fn percent_decoded(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Returns the offset of the data of a request, from its `Content-Range`: `bytes 0-99/*`.
+/// Returns the offset of the data of a request, from its `Content-Range`: `bytes 0-99/*`. `None` if the header is
+/// invalid.
 fn content_range(header: &str) -> Option<u64> {
     header.trim().strip_prefix("bytes ")?.split_once('-')?.0.parse().ok()
 }

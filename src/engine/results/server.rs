@@ -68,7 +68,7 @@ async fn accept(service: Arc<Service>, listener: TcpListener, address: SocketAdd
 }
 
 async fn serve(service: Arc<Service>, stream: TcpStream, address: SocketAddr) {
-    // Answers are small, and clients wait for them, so they are sent without delay.
+    // Most answers are small, and clients wait for them, so they are sent without delay.
     let _ = stream.set_nodelay(true);
     let answer = service_fn(move |request| {
         let answered = router::answer(Arc::clone(&service), address.to_string(), request);

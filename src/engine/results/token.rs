@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::store::digest::hmac_sha256;
 
-/// Lifetime of tokens in seconds: longer than any job. The server ends with the run anyway.
+/// Lifetime of tokens in seconds, longer than any job takes. The server refuses a token as soon as its job has ended.
 const LIFETIME: u64 = 30 * 24 * 60 * 60;
 
 /// URL-safe base64 with optional padding, as clients strip the padding of signatures.
@@ -87,7 +87,8 @@ impl Signer {
         format!("{text}.{signature}")
     }
 
-    /// Returns the job of a token. `None` if it was not signed here, has expired, or has another scope.
+    /// Returns the job of a token. `None` if the token was not signed here, has expired, or has another scope. `now` is
+    /// in seconds.
     pub(super) fn ids(&self, token: &str, scope: Scope, now: u64) -> Option<TokenIds> {
         let (text, signature) = token.rsplit_once('.')?;
         if !self.is_signed(text, signature) {
@@ -100,12 +101,12 @@ impl Signer {
         (word == scope.word() && now < claims.exp).then(|| TokenIds { run: run.to_owned(), job: job.to_owned() })
     }
 
-    /// Returns the signature of a text for a link, without padding.
+    /// Returns the signature of a text in URL-safe base64 without padding.
     pub(super) fn sign(&self, text: &str) -> String {
         encode(&hmac_sha256(&self.key, text.as_bytes()))
     }
 
-    /// Verifies the signature of a text.
+    /// Whether the signature of a text is valid.
     pub(super) fn is_signed(&self, text: &str, signature: &str) -> bool {
         let Ok(given) = LENIENT.decode(signature) else { return false };
         let expected = hmac_sha256(&self.key, text.as_bytes());

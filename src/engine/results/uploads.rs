@@ -32,7 +32,7 @@ const MAX_DISCARDED: usize = 128 * 1024 * 1024;
 /// Maximum number of uploads in progress.
 const MAX_UPLOADS: usize = 1024;
 
-/// All uploads of an attempt.
+/// The uploads of an attempt that are in progress.
 pub(super) struct Uploads {
     folder: PathBuf,
     open: Mutex<HashMap<String, Arc<Upload>>>,
@@ -60,7 +60,8 @@ impl Uploads {
     /// The folder cannot be emptied.
     pub(super) fn new(folder: &Path, attempt: u32) -> io::Result<Self> {
         remove(folder)?;
-        // The last connection of an attempt may end after the next attempt has started.
+        // Each attempt has a subfolder, because the last connection of an attempt may end after the next attempt has
+        // started.
         let folder = folder.join(attempt.to_string());
         Ok(Self { folder, open: Mutex::default(), next: AtomicU64::new(1) })
     }
@@ -145,10 +146,10 @@ impl Upload {
         self.receive_file(body, &self.block(id)).await
     }
 
-    /// Concatenates the listed blocks, in order, to the data of the upload.
+    /// Joins the listed blocks, in their order, to form the data of the upload, and then removes the blocks.
     ///
     /// # Errors
-    /// A block is missing, or the disk is full.
+    /// A block is missing, or the file system returns an error.
     pub(super) fn commit(&self, blocks: &[Vec<u8>]) -> Result<(), ServiceError> {
         let part = self.part();
         let joined = || {
@@ -189,10 +190,11 @@ impl Upload {
         self.receive(body, &file, offset).await.map(drop)
     }
 
-    /// Completes the upload, and returns the folder with the file `data` and its size.
+    /// Compares the number of received bytes with `size`, if the client names it. Returns the folder with the file
+    /// `data`, and the size of the file in bytes.
     ///
     /// # Errors
-    /// Nothing was received, or the size is not the one that the client names.
+    /// Nothing was received, the data cannot be read, or its size is not `size`.
     pub(super) fn finish(&self, size: Option<u64>) -> Result<(&Path, u64), ServiceError> {
         let received = match fs::metadata(self.data()) {
             Ok(data) => data.len(),
@@ -266,7 +268,8 @@ impl Upload {
     }
 }
 
-/// Reads and discards the rest of a body: the client reads the answer only after it has sent everything.
+/// Reads and discards the rest of a body, at most [`MAX_DISCARDED`] bytes, because a client reads the answer only after
+/// it has sent everything.
 async fn discard(mut body: Incoming) {
     let mut left = MAX_DISCARDED;
     while left > 0

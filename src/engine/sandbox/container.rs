@@ -27,7 +27,7 @@ pub struct ContainerSpec {
     pub command: Vec<String>,
     /// Position of the image in the workflow: `file:line:column`. Empty if the workflow does not name the image.
     pub place: String,
-    /// Position of the options in the workflow.
+    /// Position of the options in the workflow. `None` if it is not known.
     pub options_source: Option<OptionsSource>,
 }
 
@@ -52,7 +52,7 @@ impl ContainerSpec {
     }
 
     /// Returns the position of a word of the options: `file:line:column`. For a word that came from an expression,
-    /// returns the position of the options.
+    /// returns the position of the options, and without [`Self::options_source`] that of the image.
     #[must_use]
     pub fn place_of(&self, word: &str) -> String {
         let Some(source) = &self.options_source else { return self.place.clone() };
@@ -70,7 +70,7 @@ impl ContainerSpec {
 /// A port of a container, and the port outside that leads to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Port {
-    /// Address to listen on, if given.
+    /// Address to listen on. `None` if the workflow does not name one.
     pub address: Option<String>,
     /// Port outside the container, or `None` for any free port.
     pub outside: Option<u16>,
@@ -107,7 +107,7 @@ impl fmt::Display for Protocol {
 pub struct PortError(String);
 
 impl Port {
-    /// Parses `8080`, `80:8080` or `127.0.0.1:80:8080`, each also with `/udp` or `/sctp`.
+    /// Parses `8080`, `80:8080`, `127.0.0.1:80:8080` or `127.0.0.1::8080`, each also with `/tcp`, `/udp` or `/sctp`.
     ///
     /// # Errors
     /// The text has none of these forms.

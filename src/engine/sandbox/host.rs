@@ -36,7 +36,7 @@ use crate::store::folder::RunFolder;
 /// (`/proc/sys/fs/pipe-max-size`); with a large pipe, heavy output is read in large portions.
 pub(super) const PIPE_SIZE: usize = 1024 * 1024;
 
-/// Maximum length in bytes of the first line of a script that is read.
+/// Maximum number of bytes of a script that are read to find its interpreter.
 const MAX_INTERPRETER: u64 = 256;
 
 /// Variables of the user's shell that a runner does not have: they grant access that the workflow was not given.
@@ -116,8 +116,9 @@ fn spawn(launch: &Launch) -> io::Result<Child> {
     Ok(Child { group: Some(group), output, exit, signal })
 }
 
-/// Finds the first executable file with the given name on a search path. An absolute path is returned as it is.
-/// Relative names and folders are skipped, because their meaning depends on the folder in which the step runs.
+/// Finds the first executable file with the given name on a search path. An absolute path is returned as it is, if it
+/// is an executable file. Relative paths and folders are skipped, because their meaning depends on the folder in which
+/// the step runs.
 #[must_use]
 pub fn find_program(name: &str, path: &OsStr) -> Option<PathBuf> {
     let executable =
@@ -152,7 +153,7 @@ fn explained(launch: &Launch, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), text)
 }
 
-/// Returns the interpreter that the first line of a script names.
+/// Returns the interpreter that the first line of a script names. `None` if it names none.
 fn interpreter(script: &Path) -> Option<String> {
     let mut start = Vec::new();
     crate::files::open(script).ok()?.take(MAX_INTERPRETER).read_to_end(&mut start).ok()?;
@@ -430,7 +431,7 @@ impl Shell for HostShell {
     }
 }
 
-/// Returns the environment and folder of the leader of a process group.
+/// Returns the environment and folder of the leader of a process group. `None` if they cannot be read.
 fn of_process(group: i32) -> Option<(Vec<(String, String)>, PathBuf)> {
     let process = Path::new("/proc").join(group.to_string());
     let environ = std::fs::read(process.join("environ")).ok()?;

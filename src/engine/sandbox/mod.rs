@@ -41,8 +41,8 @@ pub trait Sandbox: Send + Sync {
     /// Returns a description for users: `host`, `docker ci-base:local`.
     fn describe(&self) -> String;
 
-    /// Whether processes run in a container: files written on this machine are copied to it, and it has its own
-    /// programs.
+    /// Whether the processes run in a container, which has its own programs and sees only shared folders of this
+    /// machine.
     fn is_container(&self) -> bool;
 
     /// Whether the processes run on another machine. Files that they write are only here after [`Sandbox::fetch`].
@@ -58,7 +58,7 @@ pub trait Sandbox: Send + Sync {
     /// Returns the base environment of every process.
     fn environment(&self) -> &[(OsString, OsString)];
 
-    /// Returns the shells for a step without `shell:`, best first.
+    /// Returns the shells for a step without `shell:`, in the order of preference.
     fn shells(&self) -> &'static [&'static str] {
         &["bash", "sh"]
     }
@@ -68,8 +68,8 @@ pub trait Sandbox: Send + Sync {
         path.to_owned()
     }
 
-    /// Translates a path that a process of the sandbox named to a path of this machine. A path that does not exist here
-    /// is returned unchanged.
+    /// Translates a path that a process of the sandbox named to a path of this machine. A path outside the shared
+    /// folders is returned unchanged.
     fn outside(&self, path: &Path) -> PathBuf {
         path.to_owned()
     }
@@ -82,7 +82,8 @@ pub trait Sandbox: Send + Sync {
         files::read(path, limit)
     }
 
-    /// Finds a program on a search path of the sandbox. An absolute path is returned as it is.
+    /// Finds a program on a search path of the sandbox. An absolute path is returned as it is, if the program exists.
+    /// `None` if there is no such program.
     fn find<'a>(&'a self, program: &'a str, path: &'a OsStr) -> BoxFuture<'a, Option<PathBuf>>;
 
     /// Starts a process in a new process group.
@@ -94,7 +95,7 @@ pub trait Sandbox: Send + Sync {
     /// Copies files below this path to the sandbox. Does nothing unless the sandbox is on another machine.
     ///
     /// # Errors
-    /// The sandbox does not respond.
+    /// A file cannot be read, or the sandbox does not respond.
     fn send<'a>(&'a self, _path: &'a Path) -> BoxFuture<'a, io::Result<()>> {
         ready(Ok(())).boxed()
     }
@@ -108,7 +109,8 @@ pub trait Sandbox: Send + Sync {
         ready(Ok(())).boxed()
     }
 
-    /// Kills every process with this `RUNNER_TRACKING_ID`. Returns the number of killed processes.
+    /// Kills every process whose `RUNNER_TRACKING_ID` starts with this id. Returns the number of killed processes. Does
+    /// nothing in a container, whose processes end with it.
     fn reap<'a>(&'a self, tracking_id: &'a str) -> BoxFuture<'a, usize>;
 }
 

@@ -15,7 +15,8 @@ impl Network {
     /// This machine itself.
     pub const LOOPBACK: Self = Self { address: IpAddr::V4(Ipv4Addr::LOCALHOST), prefix: 8 };
 
-    /// Returns the network of a gateway, given as an address, and a subnet: `172.18.0.1`, `172.18.0.0/16`.
+    /// Returns the network with a gateway and a subnet, such as `172.18.0.1` and `172.18.0.0/16`. `None` if one of them
+    /// is invalid.
     #[must_use]
     pub fn parse(gateway: &str, subnet: &str) -> Option<Self> {
         let (_, prefix) = subnet.split_once('/')?;

@@ -69,7 +69,8 @@ pub trait Provider: Send + Sync {
     fn check_container(&self, container: &ContainerSpec) -> Result<(), ProviderError>;
 
     /// Connects if the job needs it, and fetches all images of the job in parallel. `progress` is called with the name
-    /// of an image while it downloads. Returns the same description as [`Provider::check`].
+    /// of an image while it downloads. Returns the same description as [`Provider::check`], or `None` if the job needs
+    /// no containers.
     ///
     /// # Errors
     /// All requirements that cannot be met.
@@ -88,7 +89,7 @@ pub trait Provider: Send + Sync {
     /// The job has no container or folder left, or the provider does not answer.
     fn shell<'a>(&'a self, request: &'a ShellRequest<'a>) -> BoxFuture<'a, Result<Box<dyn Shell>, ProviderError>>;
 
-    /// Lists the resources of the runs of a state folder, containers first. Returns none by default.
+    /// Lists the resources of the runs of a state folder, containers first. By default, the list is empty.
     ///
     /// # Errors
     /// The provider does not answer.
@@ -198,7 +199,8 @@ pub trait Machine: Send + Sync {
     /// Describes unhealthy services, for a job that failed.
     fn troubles(&self) -> Vec<String>;
 
-    /// Keeps a snapshot of the container of a failed job, for `cuelight shell`.
+    /// Creates a snapshot of the container of a failed job, for `cuelight shell`, and removes snapshots that exceed the
+    /// limits. Does nothing if the job has no container, or if snapshots are disabled.
     ///
     /// # Errors
     /// The provider refuses or does not answer.

@@ -51,9 +51,9 @@ pub fn is_covered(shared: &[SharedFolder], folder: &SharedFolder) -> bool {
     around.any(|(below, other)| other.inside.join(below) == folder.inside)
 }
 
-/// Adds mount points for folders that are inside others, and for their parent folders. A container could put a link in
-/// place of any other folder that it may write to. Containers that start later would then see the target of the link,
-/// which can be any folder of this machine.
+/// Adds mount points for folders that are inside others, and for their parent folders, because a container cannot
+/// replace a mount point. In place of any other folder that it may write to, it could put a link. Containers that start
+/// later would then see the target of the link, which can be any folder of this machine.
 #[must_use]
 pub fn pinned(shared: Vec<SharedFolder>) -> Vec<SharedFolder> {
     let mut pins: Vec<SharedFolder> = Vec::new();

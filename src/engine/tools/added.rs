@@ -14,14 +14,14 @@ fn file(state: &Path) -> PathBuf {
     state.join("tools")
 }
 
-/// Returns the folders that the user added, newest first.
+/// Returns the folders that the user added, newest first. Empty if the file cannot be read.
 #[must_use]
 pub fn list(state: &Path) -> Vec<PathBuf> {
     let text = files::read_own_text(&file(state), MAX_FILE).unwrap_or_default();
     text.lines().filter(|line| !line.is_empty()).map(PathBuf::from).collect()
 }
 
-/// Adds a folder. Its path must be text without line breaks.
+/// Adds a folder at the beginning of the list. Its path must be text without line breaks.
 ///
 /// # Errors
 /// The state folder cannot be written.

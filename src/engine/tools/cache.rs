@@ -18,7 +18,7 @@ use crate::files::{Folder, create_own};
 /// Name of the folder in the shared cache with the Python environments that are copied for jobs.
 const ENVIRONMENTS: &str = ".environments";
 
-/// Programs of npm, and the scripts that they start. Installed packages are written next to the scripts.
+/// Programs of npm, each with its script relative to `lib/node_modules`.
 const NPM: &[(&str, &str)] = &[("npm", "npm/bin/npm-cli.js"), ("npx", "npm/bin/npx-cli.js")];
 
 /// Returns the name of this machine's processor in the tool cache.
@@ -31,7 +31,7 @@ pub(super) fn arch() -> &'static str {
     }
 }
 
-/// The place of a tool in the cache.
+/// Location of a tool in a cache.
 #[derive(Debug, PartialEq, Eq)]
 struct Entry {
     /// Folder of the tool, relative to the cache.
@@ -73,7 +73,7 @@ fn entries(cache: &Path) -> Vec<Entry> {
     complete.collect()
 }
 
-/// Fills the cache of a job with links to the shared tools.
+/// Adds links to the shared tools to the cache of a job, except for tools that it has already.
 ///
 /// # Errors
 /// The folder cannot be written.
@@ -121,7 +121,7 @@ pub(in crate::engine) enum OfferError {
 /// Adds an installation of this machine to the cache of a job under this name, unless the tool is already there.
 ///
 /// # Errors
-/// The files cannot be written.
+/// The Python environment cannot be created, or a file cannot be written.
 pub(super) async fn offer(
     installation: &Installation,
     name: &str,

@@ -20,7 +20,7 @@ struct Manager {
     tool: Tool,
     /// Name for users.
     name: &'static str,
-    /// Variable with the folder of the manager.
+    /// Variable with the folder of the manager. Empty if there is none.
     variable: &'static str,
     /// Default folder, relative to the home folder.
     default: &'static str,
@@ -99,7 +99,7 @@ impl Search<'_> {
         found
     }
 
-    /// Returns the programs of a tool with links resolved, and where they were found; best first.
+    /// Returns the programs of a tool with links resolved, and where they were found, in the order of preference.
     fn programs(&self, tool: Tool) -> Vec<(PathBuf, &'static str)> {
         let mut programs: Vec<(PathBuf, &'static str)> = Vec::new();
         let mut add = |program: PathBuf, source| {
@@ -151,7 +151,7 @@ fn real(tool: Tool, program: &Path) -> Option<PathBuf> {
     name.starts_with(tool.program()).then_some(program)
 }
 
-/// Returns the folders in a folder, by name.
+/// Returns the folders in a folder, sorted by name. Empty if the folder cannot be read.
 fn folders(above: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(above).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut folders: Vec<_> = entries.filter(|path| path.is_dir()).collect();
@@ -168,7 +168,8 @@ pub async fn in_folder(home: &Path) -> Vec<Installation> {
     join_all(programs).await.into_iter().flatten().collect()
 }
 
-/// Returns the installation that a program belongs to. `None` if the program does not start, or is not a release.
+/// Returns the installation that a program belongs to. `None` if its version cannot be determined or is not that of a
+/// release, if a Python cannot create virtual environments, or if a Java has no compiler.
 async fn inspect(tool: Tool, program: PathBuf, source: &'static str) -> Option<Installation> {
     let home = program.parent()?.parent()?.to_owned();
     let version = match tool {
@@ -183,7 +184,7 @@ async fn inspect(tool: Tool, program: PathBuf, source: &'static str) -> Option<I
     Some(Installation { tool, version, home, program, source })
 }
 
-/// Returns the version that a program prints.
+/// Returns the version that a program prints. `None` if the program fails or prints something else.
 async fn printed_version(program: &Path, arguments: &[&str]) -> Option<Version> {
     let done = program::call(Command::new(program).args(arguments), VERSION_TIMEOUT).await.ok()?;
     String::from_utf8_lossy(&done.output).trim().parse().ok().filter(|_| done.status.success())

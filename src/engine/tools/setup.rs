@@ -19,7 +19,7 @@ pub(in crate::engine) struct Setup {
     tool: Tool,
     /// Name of the input that selects the version.
     version: &'static str,
-    /// Name of the tool in the cache.
+    /// Name of the tool in the cache. Empty for Java, where it depends on the distribution.
     name: &'static str,
 }
 
@@ -49,13 +49,14 @@ const DISTRIBUTIONS: &[(&str, &str)] = &[
     ("zulu", "Zulu"),
 ];
 
-/// Returns what an action looks for in the tool cache.
+/// Returns the entry of an action in the table. `None` if the action does not look into the tool cache.
 pub(in crate::engine) fn of(action: &Remote) -> Option<&'static Setup> {
     SETUPS.iter().find(|setup| action.path.is_empty() && action.repository.eq_ignore_ascii_case(setup.action))
 }
 
 impl Setup {
-    /// Returns the name of the tool in the cache. `None` for a distribution that this machine cannot replace.
+    /// Returns the name of the tool in the cache. `None` for a distribution of Java that is not in the table, and for a
+    /// package other than the JDK.
     fn name(&self, inputs: &IndexMap<String, String>) -> Option<String> {
         if self.tool != Tool::Java {
             return Some(self.name.to_owned());
@@ -67,7 +68,9 @@ impl Setup {
     }
 
     /// Adds the versions that the action may want to the cache of a job: the newest version that matches its input, or
-    /// all versions if the input is not a version prefix. Returns why the action may find nothing.
+    /// all versions if the input is not a version prefix. Writes to the log what was added. Returns a message if this
+    /// machine has no matching version; `None` also if the action requests another architecture, distribution or
+    /// package.
     pub(in crate::engine) async fn offer(
         &self,
         run: &RunContext,

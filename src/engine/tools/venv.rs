@@ -93,7 +93,8 @@ pub(super) fn copy(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Replaces a path in the scripts of an environment, and in its configuration. Programs stay as they are.
+/// Replaces a path in the scripts of an environment, and in its configuration. Files that are not text stay as they
+/// are, as do links and scripts above [`MAX_SCRIPT`].
 pub(super) fn rename_in_scripts(environment: &Path, from: &Path, to: &Path) -> io::Result<()> {
     let (from, to) = (from.to_string_lossy(), to.to_string_lossy());
     let bin = environment.join("bin");

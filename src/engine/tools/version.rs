@@ -15,7 +15,7 @@ pub struct NotAVersion;
 impl FromStr for Version {
     type Err = NotAVersion;
 
-    /// Parses `3.12.1`, `v20.1.0` or `1.26`. Further numbers are ignored.
+    /// Parses `3.12.1`, `v20.1.0` or `1.26`. Missing numbers are 0, and further numbers are ignored.
     fn from_str(text: &str) -> Result<Self, NotAVersion> {
         let mut version = [0; 3];
         let text = text.strip_prefix('v').unwrap_or(text);

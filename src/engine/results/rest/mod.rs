@@ -4,7 +4,7 @@
 //! - [`releases`]: releases created by steps, stored as records of the run
 //! - [`own_run`]: the run, its jobs and artifacts
 //!
-//! Everything else is refused with the setting that makes GitHub answer instead.
+//! Every other request is refused with a message that names the setting with which GitHub answers instead.
 
 mod own_run;
 mod releases;
@@ -86,8 +86,8 @@ fn json(value: &Value) -> Answer {
     answer::json(StatusCode::OK, value)
 }
 
-/// Returns the requested page of a list, with links to the other pages. `wrap` creates the body from the entries of the
-/// page and the total number of entries.
+/// Returns the requested page of a list, with links to the next and the last page if it is not the last. `wrap` creates
+/// the body from the entries of the page and the total number of entries.
 fn page(all: &[Value], uri: &Uri, base: &str, wrap: impl FnOnce(&[Value], usize) -> Value) -> Answer {
     let number = |name: &str, default: usize| {
         parameter(uri, name).and_then(|text| text.parse().ok()).filter(|number| *number > 0).unwrap_or(default)

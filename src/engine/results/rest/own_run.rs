@@ -15,7 +15,7 @@ use super::super::numbers::written;
 use super::super::router::parameter;
 use super::{Context, json, page};
 
-/// Answers a request about the run; `None` if only GitHub can.
+/// Answers a request about the run. `None` if only GitHub can answer it.
 pub(super) fn of_run(context: &Context<'_>, rest: &[&str], uri: &Uri) -> Result<Option<Answer>, ServiceError> {
     let Context { service, base, .. } = context;
     let answer = match rest {
@@ -38,7 +38,7 @@ pub(super) fn of_run(context: &Context<'_>, rest: &[&str], uri: &Uri) -> Result<
     Ok(Some(answer))
 }
 
-/// Answers a request about an artifact: with its description, or the address of its data.
+/// Answers a request about an artifact with its description, or with a redirect to its data.
 pub(super) fn artifact(context: &Context<'_>, rest: &[&str]) -> Result<Answer, ServiceError> {
     let missing = || ServiceError::NotFound("artifact");
     let (id, rest) = rest.split_first().ok_or_else(missing)?;

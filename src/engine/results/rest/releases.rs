@@ -1,7 +1,7 @@
 //! Releases created by steps, stored in the folder of the run. Nothing is published.
 //!
 //! Each release is a folder `releases/<id>/` with its description in `release.json` and its files below `assets/`. The
-//! file `releases/last-id` has the last id that was given.
+//! file `releases/last-id` contains the last id that was assigned.
 
 use std::collections::HashMap;
 use std::fs;
@@ -61,7 +61,7 @@ struct State {
 }
 
 impl Releases {
-    /// Returns the releases of a run, including those of earlier attempts.
+    /// Reads the releases of a run, including those of earlier attempts. Skips releases that cannot be read.
     pub(in crate::engine::results) fn new(run: &RunFolder) -> Self {
         let folder = run.path().join("releases");
         let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
@@ -82,7 +82,7 @@ impl Releases {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Creates a release, or updates the one with this id. Returns the release.
+    /// Creates a release, or updates the one with `id` if it is given. Returns the release.
     fn put(&self, id: Option<u64>, given: &Map<String, Value>) -> Result<Value, ServiceError> {
         let mut state = self.state();
         let mut release = if let Some(id) = id {
@@ -139,7 +139,7 @@ impl Releases {
         Ok(())
     }
 
-    /// Adds an uploaded file to a release.
+    /// Moves the uploaded file `data` into a release. Returns the description of the file.
     fn add(&self, id: u64, name: &str, size: u64, data: &Path) -> Result<Value, ServiceError> {
         let mut state = self.state();
         let mut release = state.with_room(id, name)?.clone();
@@ -182,7 +182,7 @@ impl State {
         self.all.iter().find(|release| id_of(release) == id).ok_or(ServiceError::NotFound("release"))
     }
 
-    /// Returns a release that can have another file of this name.
+    /// Returns a release, provided that a file of this name can be added to it.
     fn with_room(&self, id: u64, name: &str) -> Result<&Value, ServiceError> {
         let release = self.find(id)?;
         if assets(release).iter().any(|asset| asset["name"] == name) {
@@ -195,8 +195,8 @@ impl State {
     }
 }
 
-/// Reads a release from its folder. Returns `None` if the id is not that of the folder, or if the name of a file is
-/// invalid, because the name becomes part of a path.
+/// Reads a release from its folder. Returns `None` if it cannot be read, if its id is not the name of the folder, or if
+/// the name of one of its files is invalid: such a name must not become part of a path.
 fn read(place: &Path) -> Option<Value> {
     let text = files::read_own(&place.join("release.json"), MAX_DESCRIPTION).ok()?;
     let release: Value = serde_json::from_slice(&text).ok()?;
@@ -213,7 +213,7 @@ fn assets(release: &Value) -> &[Value] {
     release["assets"].as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
-/// Answers a request about releases; `None` if only GitHub can.
+/// Answers a request about releases. `None` if only GitHub can answer it.
 pub(super) async fn answer(
     context: &Context<'_>,
     rest: &[&str],
@@ -288,7 +288,7 @@ pub(super) async fn answer(
     Ok(Some(answer))
 }
 
-/// Receives a file of a release.
+/// Receives a file and adds it to a release. Returns the description of the file.
 async fn upload(context: &Context<'_>, id: u64, name: &str, request: Request<Incoming>) -> Result<Value, ServiceError> {
     let uploads = &context.service.uploads;
     // Checked before the data is received, and again by `add`, because another upload may end first.
@@ -314,7 +314,7 @@ fn asset_of(all: &[Value], id: u64) -> Result<(u64, Value), ServiceError> {
     found.ok_or(ServiceError::NotFound("file of a release"))
 }
 
-/// Adds the addresses, which depend on the network of the client.
+/// Returns a copy of the release with its URLs, which depend on the network of the client.
 fn linked(context: &Context<'_>, release: &Value) -> Value {
     let (mut release, id) = (release.clone(), id_of(release));
     let place = context.service.releases.place(id);

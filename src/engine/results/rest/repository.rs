@@ -22,7 +22,7 @@ const MAX_COMMITS: usize = 250;
 /// Maximum size of a file in bytes. GitHub's limit for files in JSON.
 const MAX_FILE: u64 = 1024 * 1024;
 
-/// Answers a request about the repository; `None` if only GitHub can.
+/// Answers a request about the repository. `None` if only GitHub can answer it.
 pub(super) fn answer(context: &Context<'_>, rest: &[&str], uri: &Uri) -> Result<Option<Answer>, ServiceError> {
     let folder = context.service.repository.as_path();
     let Context { base, name, .. } = context;
@@ -100,7 +100,8 @@ fn described(context: &Context<'_>) -> Value {
     })
 }
 
-/// Returns the short names of refs and the commits that they lead to, newest versions first.
+/// Returns the short names of the refs below `below` and the commits that they lead to, the highest version first.
+/// Empty if git fails.
 fn refs(folder: &Path, below: &str) -> Vec<(String, String)> {
     let format = "--format=%(refname:lstrip=2)%09%(objectname)%09%(*objectname)";
     let Ok(listed) = git(folder, ["for-each-ref", "--sort=-version:refname", format, below]) else { return Vec::new() };
@@ -118,12 +119,13 @@ fn object(folder: &Path, name: &str) -> Option<String> {
     Some(found.trim().to_owned()).filter(|id| !id.is_empty())
 }
 
-/// Returns the id of the commit that a branch, tag or commit names.
+/// Returns the id of the commit that a branch, a tag or an id names. `None` if there is no such commit.
 fn commit(folder: &Path, name: &str) -> Option<String> {
     object(folder, &format!("{name}^{{commit}}"))
 }
 
-/// Describes the newest commits that `until` has and `since` has not, oldest first.
+/// Describes the commits that are reachable from `until` but not from `since`, oldest first: the newest [`MAX_COMMITS`]
+/// of them.
 fn commits(folder: &Path, since: Option<&str>, until: &str, url: &str) -> Vec<Value> {
     let found = history::commits(folder, since, until, MAX_COMMITS).unwrap_or_default();
     found.iter().map(|commit| described_commit(commit, url)).collect()
@@ -172,7 +174,7 @@ fn compared(folder: &Path, first: &str, last: &str, url: &str) -> Value {
     })
 }
 
-/// Describes a file, with its content in base64.
+/// Describes a file, with its content in base64. Returns an error if the file is larger than [`MAX_FILE`].
 fn file(folder: &Path, commit: &str, path: &str) -> Result<Value, ServiceError> {
     let is_file = |sha: &String| git(folder, ["cat-file", "-t", sha]).is_ok_and(|kind| kind.trim() == "blob");
     let sha = object(folder, &format!("{commit}:{path}")).filter(is_file).ok_or(ServiceError::NotFound("file"))?;

@@ -21,12 +21,12 @@ impl Endpoint {
     }
 }
 
-/// Returns the endpoints to try, best first.
+/// Returns the endpoints to try, in the order of preference.
 pub(super) fn candidates() -> Vec<Endpoint> {
     let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let home = std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
     if let Some(address) = set("DOCKER_HOST") {
-        // As for the docker CLI, this variable enables TLS, and the certificates are in a folder of the user.
+        // As in the docker CLI, `DOCKER_TLS_VERIFY` enables TLS, and the certificates are in `~/.docker` by default.
         let secure = set("DOCKER_TLS_VERIFY").filter(|_| is_tcp(&address));
         let default = || home.as_ref().map(|home| home.join(".docker"));
         let certificates = secure.and_then(|_| set("DOCKER_CERT_PATH").map(PathBuf::from).or_else(default));

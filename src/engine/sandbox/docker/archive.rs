@@ -151,8 +151,9 @@ fn append<W: Write>(
     Ok(archive.append_data(&mut header, name, file.chain(io::repeat(0)).take(size))?)
 }
 
-/// Unpacks an archive of the engine that contains the file or folder `path`, of at most `limit` bytes. Devices, entries
-/// with another name, and entries that lead out of the parent folder are skipped.
+/// Unpacks an archive of the engine that contains the file or folder `path`, of at most `limit` bytes, into the parent
+/// folder of `path`. FIFOs, devices, entries with another name, and entries that lead out of the parent folder are
+/// skipped.
 ///
 /// # Errors
 /// The engine does not send the whole archive, it is too large, or it cannot be written.
@@ -316,7 +317,7 @@ mod tests {
         header.set_size(300 << 30);
         header.set_cksum();
         let refused = "big is larger than the limit of 1000 bytes";
-        // Detected by the header, or if the header is wrong, by the received bytes.
+        // The size is detected from the header or, if the header is wrong, from the number of received bytes.
         let announced = unpacked(header.as_bytes().to_vec(), &to.path().join("big"), 1000).await;
         assert_eq!(announced.expect_err("too large").to_string(), refused);
         let endless = futures_util::stream::repeat_with(|| Ok::<_, io::Error>(Bytes::from_static(&[0; 512])));

@@ -159,7 +159,7 @@ impl DockerClient {
         Ok(Self { api, address, socket, version: format!("{program} {}", found.version.unwrap_or_default()) })
     }
 
-    /// Returns the calls of the engine's API.
+    /// Returns the client of the engine's API.
     #[must_use]
     pub fn api(&self) -> &Docker {
         &self.api
@@ -189,8 +189,8 @@ impl DockerClient {
         &self.address
     }
 
-    /// Returns the socket of an engine on this machine. Its containers can mount files of this machine; for any other
-    /// engine, files are copied as archives.
+    /// Returns the socket of the engine. `None` if the engine is reached in another way: its containers cannot mount
+    /// files of this machine, so files are copied as archives.
     #[must_use]
     pub fn socket(&self) -> Option<&Path> {
         self.socket.as_deref()
@@ -211,7 +211,7 @@ impl DockerClient {
         made.map(drop).map_err(|error| DockerError::of(format!("cannot create the network {name}"), error))
     }
 
-    /// Returns the address of this machine in a network, if the engine gave it one.
+    /// Returns the address of this machine in a network. `None` if the network has no gateway.
     ///
     /// # Errors
     /// The network does not exist, or Docker does not answer.
@@ -284,7 +284,7 @@ impl DockerClient {
         Ok(String::from_utf8_lossy(&text).lines().map(str::to_owned).collect())
     }
 
-    /// Sends a signal to the main process of a container. A container that has ended is not an error.
+    /// Sends a signal to the main process of a container. A container that has ended or does not exist is not an error.
     ///
     /// # Errors
     /// Docker does not answer.

@@ -51,7 +51,7 @@ pub struct Setup<'s> {
     pub workspace: PathBuf,
     /// Folder of the supervisor, on this machine, below one of the shared folders.
     pub control: PathBuf,
-    /// Shells for steps without `shell:`, best first.
+    /// Shells for steps without `shell:`, in the order of preference.
     pub shells: &'static [&'static str],
     /// Whether a supervisor in the container may start the steps.
     pub supervised: bool,
@@ -71,7 +71,7 @@ pub struct JobContainer {
     /// Why there is no supervisor, for messages.
     unsupervised: String,
     shells: &'static [&'static str],
-    /// Paths of programs, by name and search path.
+    /// Paths of programs, by name and search path. `None` for a program that was not found.
     found: Mutex<HashMap<(String, OsString), Option<PathBuf>>>,
 }
 
@@ -79,7 +79,7 @@ impl JobContainer {
     /// Creates and starts the container of a job.
     ///
     /// # Errors
-    /// An option is invalid, Docker refuses, or the container ends at once.
+    /// An option is invalid, Docker refuses, the container ends at once, or files cannot be copied to it.
     pub async fn start(client: &DockerClient, setup: Setup<'_>) -> Result<Self, ProviderError> {
         let container = setup.container;
         let mut body = body(container, &setup.labels)?;
@@ -93,7 +93,7 @@ impl JobContainer {
         if local {
             host.mounts.get_or_insert_default().extend(setup.shared.iter().map(mount));
         }
-        // A shell in a snapshot of the container mounts the same folders.
+        // This label has the folders that a shell in a snapshot of the container mounts as well.
         let folders = serde_json::to_string(&setup.shared).unwrap_or_default();
         body.labels.get_or_insert_default().insert(SHARED.to_owned(), folders);
         if let Some(network) = setup.network {
@@ -123,7 +123,7 @@ impl JobContainer {
     }
 
     /// Reads the environment of the image and adds `given`, copies files to an engine on another machine, and starts
-    /// the supervisor.
+    /// the supervisor. Returns an error if the container has ended, but not if the supervisor cannot start.
     async fn set_up(&mut self, local: bool, supervised: bool, given: &[String]) -> Result<(), ProviderError> {
         let found = self.client.inspect(&self.id).await?;
         if found.state.as_ref().and_then(|state| state.running) != Some(true) {

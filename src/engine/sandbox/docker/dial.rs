@@ -106,7 +106,7 @@ struct Dialer {
 }
 
 impl Dialer {
-    /// Reads `[user@]host[:port][/path/of/the/socket]`.
+    /// Parses `[user@]host[:port][/path/of/the/socket]`.
     fn to(address: &str) -> Result<Self, DialError> {
         let (authority, socket) = match address.split_once('/') {
             Some((authority, path)) => (authority, Some(path).filter(|path| !path.is_empty())),
@@ -158,7 +158,7 @@ impl Dialer {
         UnixStream::from_std(near)
     }
 
-    /// Returns why the last `ssh` failed, in the words of `ssh`. `None` if it did not fail.
+    /// Returns the message of the last `ssh` that failed. `None` if there is no message within half a second.
     async fn error(&self) -> Option<DialError> {
         // The connection can be closed a moment before `ssh` has ended.
         const PAUSE: Duration = Duration::from_millis(20);

@@ -23,9 +23,9 @@ const LOOK: Duration = Duration::from_millis(250);
 /// Maximum size in bytes of output that waits to be read.
 const BUFFER: usize = 256 * 1024;
 
-/// Writes the process group of the shell to a file, and then runs the program. The group is needed to signal the
-/// process, because Docker cannot signal the process of an `exec`. If the file cannot be written, signals have no
-/// effect.
+/// Shell script that writes its process group to the file `$0`, and then runs the program. The group is needed to
+/// signal the process, because Docker cannot signal the process of an `exec`. If the file cannot be written, signals
+/// have no effect.
 const WRAPPER: &str = r#"(echo $$ >"$0") 2>/dev/null; exec "$@""#;
 
 type Output = Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>;
@@ -92,12 +92,13 @@ impl DockerClient {
         Ok(made.id)
     }
 
-    /// Whether a started process is still running.
+    /// Whether a started process is still running. `false` if Docker does not answer.
     pub(super) async fn is_running(&self, exec: &str) -> bool {
         self.api.inspect_exec(exec).await.is_ok_and(|found| found.running == Some(true))
     }
 
-    /// Runs a short command in a container as root, and returns its exit code and output.
+    /// Runs a short command in a container as root, and returns its exit code and output. The exit code is -1 if Docker
+    /// does not report one.
     ///
     /// # Errors
     /// The container no longer exists, or Docker does not answer.
@@ -120,8 +121,8 @@ impl DockerClient {
     }
 }
 
-/// Copies output until it ends, and sends the exit as soon as Docker reports it: a daemon started by the process may
-/// keep the output open longer.
+/// Copies output until it ends, and sends the exit of the process as soon as Docker reports it, because a daemon
+/// started by the process may keep the output open longer.
 async fn copy(
     engine: &DockerClient,
     id: &str,

@@ -58,7 +58,8 @@ pub(super) async fn probe(
     (probe.failed >= allowed.unwrap_or(DEFAULT_RETRIES)).then_some((ServiceState::Unhealthy, output))
 }
 
-/// Returns the command of a check: `CMD` is followed by its words, `CMD-SHELL` by a shell command.
+/// Returns the command of a check: `CMD` is followed by its words, `CMD-SHELL` by a shell command. `None` if there is
+/// no check.
 fn command(test: &[String]) -> Option<Vec<String>> {
     match test.split_first() {
         Some((kind, words)) if kind == "CMD" => Some(words.to_vec()),

@@ -91,7 +91,8 @@ fn patterns(name: &str, text: &str) -> Result<Vec<Pattern>, IgnoreError> {
     Ok(all)
 }
 
-/// Normalizes a pattern like Go's `filepath.Clean`: removes `.`, `..` and redundant slashes. `None` if nothing is left.
+/// Normalizes a pattern like Go's `filepath.Clean`: removes `.`, redundant slashes, and each `..` with the folder
+/// before it. Returns `.` if nothing is left, and `None` if the pattern is empty.
 fn clean(pattern: &str) -> Option<String> {
     let mut parts: Vec<&str> = Vec::new();
     for part in pattern.split('/') {

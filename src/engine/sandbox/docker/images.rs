@@ -96,7 +96,8 @@ impl DockerClient {
         Ok(())
     }
 
-    /// Builds an image from a folder with the classic builder. `say` gets each line of its output.
+    /// Builds an image from a folder with the classic builder. `say` is called with each line of its output that is not
+    /// blank, and with a warning for each skipped file, up to [`MAX_SKIPPED`].
     ///
     /// # Errors
     /// The folder or its `.dockerignore` cannot be read, the folder is too large, or the build failed.

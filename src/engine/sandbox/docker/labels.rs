@@ -5,7 +5,8 @@ use std::path::Path;
 
 use crate::store::digest;
 
-/// Label with the state folder. State folders that share a Docker engine never remove each other's resources.
+/// Label with the digest of the state folder. By this label, state folders that share a Docker engine never remove each
+/// other's resources.
 pub(super) const STATE: &str = "dev.cuelight.state";
 /// Label with the id of the run.
 pub(super) const RUN: &str = "dev.cuelight.run";
@@ -23,7 +24,7 @@ pub struct Labels {
     state: String,
     /// Id of the run; empty for a resource that serves all runs.
     run: String,
-    /// Id of the job.
+    /// Id of the job; empty for a resource that serves all runs.
     job: String,
     /// Purpose, such as `job`; empty for a resource of the whole job.
     role: String,
@@ -48,7 +49,8 @@ impl Labels {
         Self { role: role.to_owned(), ..self.clone() }
     }
 
-    /// Returns the name. It contains the id of the run; characters that Docker does not allow in names become dashes.
+    /// Returns the name of the resource. It contains the id of the run; characters that Docker does not allow in names
+    /// become dashes.
     #[must_use]
     pub fn name(&self) -> String {
         let of = if self.role.is_empty() { String::new() } else { format!(".{}", self.role) };

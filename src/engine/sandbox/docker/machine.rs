@@ -265,7 +265,7 @@ impl Machine for DockerMachine {
             if client.socket().is_none() {
                 return Ok(None);
             }
-            // Without services, a Docker action is in the network of all containers.
+            // Without a network of the job, its Docker actions are in Docker's default network.
             Ok(client.network(self.network.as_deref().unwrap_or("bridge")).await?)
         }
         .boxed()

@@ -174,7 +174,7 @@ impl Provider for DockerProvider {
     }
 }
 
-/// Removes all resources of runs that used one Docker engine.
+/// Removes all resources of runs that used one Docker engine, and the files with its address. Returns the resources.
 async fn forget(address: &str, state: &Path, runs: &[&RunFolder]) -> Result<Vec<Holding>, DockerError> {
     let client = DockerClient::at(address).await?;
     let only = if let [run] = runs { Some(run.id().as_str()) } else { None };

@@ -99,7 +99,8 @@ impl OneShot {
     }
 }
 
-/// Copies the output of a container until its end, sends its exit, and removes it.
+/// Copies the output of a container until its end, removes the container, and sends its exit. Does not remove it if the
+/// connection to the engine is lost.
 async fn follow(
     client: DockerClient,
     id: String,

@@ -21,7 +21,7 @@ use crate::engine::services::forward::Reached;
 use crate::engine::services::{Board, Observation, ServiceHost, StartedService};
 use crate::model::ServiceState;
 
-/// Interval between two health checks that cuelight runs because the engine does not.
+/// Interval at which cuelight looks for health checks that are due, if the engine does not run them itself.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Time before events are requested again after a restart of the engine ended them.
@@ -125,7 +125,7 @@ impl ServiceContainers {
         let mut probes = HashMap::new();
         loop {
             let mut events = self.client.api.events(Some(EventsOptionsBuilder::default().filters(&filters).build()));
-            // Covers changes before the events were requested.
+            // Reports changes from before the events were requested.
             for id in board.ids() {
                 self.report(id, board).await;
             }
@@ -184,7 +184,7 @@ impl ServiceHost for ServiceContainers {
     }
 }
 
-/// Returns the ports of this machine that lead to the ports of a container.
+/// Returns the ports of this machine that lead to the ports of a container, by port of the container.
 fn published(found: &ContainerInspectResponse) -> IndexMap<String, String> {
     let ports = found.network_settings.as_ref().and_then(|settings| settings.ports.as_ref());
     let mut all: Vec<_> = ports

@@ -35,7 +35,8 @@ pub(super) fn image(run: &str, job: &str) -> String {
 }
 
 impl DockerClient {
-    /// Removes all snapshots except the newest `keep`, and those that are too old.
+    /// Removes the snapshots of runs that started more than [`MAX_AGE_HOURS`] ago, and all but the newest `keep` of the
+    /// others.
     ///
     /// # Errors
     /// Docker does not answer.
@@ -45,7 +46,8 @@ impl DockerClient {
         self.remove_all(&superfluous(found, keep, &oldest.strftime("%Y%m%d-%H%M%S").to_string())).await
     }
 
-    /// Starts a container from the snapshot of a job, with the same folders as the container of the job.
+    /// Starts a container from the snapshot of a job, with those folders of the job's container that still exist.
+    /// Returns the id of the container.
     ///
     /// # Errors
     /// The snapshot does not exist, or Docker refuses.
@@ -70,8 +72,8 @@ impl DockerClient {
     }
 }
 
-/// Selects the snapshots to remove: all except the newest `keep`, and those of runs that started before `oldest`. Run
-/// ids sort by age.
+/// Selects the snapshots to remove: those beyond the newest `keep`, and those of runs that started before `oldest`. Run
+/// ids sort by time.
 fn superfluous(found: Vec<Holding>, keep: usize, oldest: &str) -> Vec<Holding> {
     let mut kept: Vec<_> = found
         .into_iter()

@@ -18,7 +18,7 @@ pub(super) fn read_again<T: DeserializeOwned>(answer: Result<T, Error>) -> Resul
     })
 }
 
-/// Replaces unknown states in the description of a container, and removes them from a list of containers.
+/// Replaces unknown states in the description of one container. From a list of containers, removes the state of each.
 fn mend(answer: &mut Value) {
     for container in answer.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
         container.remove("State");

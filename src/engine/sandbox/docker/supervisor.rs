@@ -180,7 +180,7 @@ impl Supervisor {
         folder.set_own_mode(0o755)?;
         folder.make_fifo("out")?;
         let output = pipe::Receiver::from_file(folder.fifo_to_read("out")?)?;
-        // If the user's quota of pipe memory is used up, this only costs speed.
+        // This fails if the user's quota of pipe memory is used up, which only costs speed.
         let _ = rustix::pipe::fcntl_setpipe_size(&output, super::super::host::PIPE_SIZE);
         let mut file = folder.create(Path::new("launch"))?;
         file.write_all(&script(launch, number))?;
@@ -270,7 +270,8 @@ async fn read_line(lines: &mut BufReader<pipe::Receiver>, line: &mut String) -> 
 const RESERVED: &[&[u8]] =
     &[b"UID", b"EUID", b"PPID", b"GROUPS", b"SHELLOPTS", b"BASHOPTS", b"BASH_VERSINFO", b"OPTIND"];
 
-/// Returns shell commands that set the environment and folder of the job's newest step.
+/// Returns shell commands that set the environment and folder of the job's newest running step. `None` if no step is
+/// running, or its script cannot be read.
 #[must_use]
 pub(super) fn surroundings(control: &Path) -> Option<String> {
     let steps =

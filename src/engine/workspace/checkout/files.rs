@@ -146,7 +146,7 @@ enum Entry {
     File,
     /// A folder that is a repository.
     Folder,
-    /// The path does not exist, or is a FIFO or another special file.
+    /// The path does not exist, is below a link, or is a FIFO or another special file.
     None,
 }
 
@@ -160,7 +160,7 @@ struct Folders<'a> {
 }
 
 impl Folders<'_> {
-    /// Copies a file or a link. A tracked file may have been deleted.
+    /// Copies a file or a link. A folder, which is a submodule, is created empty.
     fn copy(&mut self, file: &Path) -> io::Result<Entry> {
         let from = self.from.join(file);
         let kind = match from.symlink_metadata() {

@@ -25,7 +25,7 @@ const MAX_SHALLOW: u64 = 64 * 1024 * 1024;
 /// How the copy gets the repository's objects.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(in crate::engine) enum Objects {
-    /// In the git folder of the copy, as hard links.
+    /// In the git folder of the copy, as hard links, or as separate files where links are not possible.
     #[default]
     Linked,
     /// In the git folder of the copy, as separate files.
@@ -100,7 +100,7 @@ impl Origin {
         })
     }
 
-    /// Returns the commit that is checked out in the repository.
+    /// Returns the commit that is checked out in the repository. `None` before the first one.
     pub(super) fn commit(&self) -> Option<&str> {
         self.commit.as_deref()
     }
@@ -162,8 +162,9 @@ impl Origin {
         objects::bring(&folders, target, request)
     }
 
-    /// Returns the refs that a clone would have: all branches but the checked-out one become branches of `origin`. With
-    /// a depth, returns only the ref that is checked out, and the tags if they are requested.
+    /// Returns the content of `packed-refs` with the refs that a clone would have: all tags, all branches as branches
+    /// of `origin`, and the checked-out branch. With a depth, returns only the ref that is checked out, and the tags if
+    /// they are requested.
     fn packed_refs(&self, wanted: Option<&Wanted>, depth: Option<Depth>) -> String {
         let fetched = |name: &str| match depth {
             None => true,

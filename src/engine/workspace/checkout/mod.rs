@@ -46,7 +46,7 @@ const NAMED: usize = 5;
 pub(in crate::engine) struct Request {
     /// Ref to check out instead of the working tree.
     pub(in crate::engine) wanted: Option<String>,
-    /// Keep files that earlier steps made in the folder.
+    /// Whether to keep files that earlier steps made in the folder.
     pub(in crate::engine) keep_files: bool,
     /// Part of the history, instead of all of it.
     pub(in crate::engine) depth: Option<Depth>,
@@ -54,7 +54,7 @@ pub(in crate::engine) struct Request {
     pub(in crate::engine) sparse: Option<Sparse>,
     /// Submodules that are filled.
     pub(in crate::engine) submodules: Submodules,
-    /// Warn about files whose content Git LFS has not fetched.
+    /// Whether to warn about files whose content Git LFS has not fetched.
     pub(in crate::engine) lfs: bool,
     /// How the copy has the repository's objects.
     pub(in crate::engine) objects: Objects,
@@ -106,7 +106,8 @@ pub(in crate::engine) struct CheckedOut {
 /// Fills a folder with the repository's files.
 ///
 /// # Errors
-/// The ref is unknown, a file cannot be copied, or the checkout was interrupted.
+/// The ref is unknown, git fails, a file cannot be copied or written, the repository has objects that it must not use,
+/// or the checkout was interrupted.
 pub(in crate::engine) fn check_out(
     repository: &Path,
     target: &Path,
@@ -247,7 +248,7 @@ fn named<'p>(paths: impl ExactSizeIterator<Item = &'p Path>) -> String {
 
 /// Resolves a ref of the repository to a commit.
 fn resolve(repository: &Path, wanted: &str, request: &Request) -> Result<Wanted, CheckoutError> {
-    // No ref starts with a dash, and git would take it for an option.
+    // No ref starts with a dash, and git would take such a name for an option.
     let names =
         if wanted.starts_with('-') { vec![] } else { vec![wanted.to_owned(), format!("refs/remotes/origin/{wanted}")] };
     let found = names

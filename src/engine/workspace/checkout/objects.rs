@@ -44,7 +44,7 @@ pub(crate) fn folders(own: &Path) -> Result<Vec<PathBuf>, CheckoutError> {
 }
 
 /// Returns the first objects folder that is neither in the git folder of the repository nor below an `allowed` folder.
-/// Containers may not read it.
+/// Containers may not read it. `None` if they may read all folders.
 pub(crate) fn of_others<'f>(folders: &'f [PathBuf], git_folder: &Path, allowed: &[PathBuf]) -> Option<&'f Path> {
     let own = [git_folder].into_iter().chain(allowed.iter().map(PathBuf::as_path));
     let readable: Vec<PathBuf> = own.filter_map(|folder| folder.canonicalize().ok()).collect();
@@ -82,7 +82,8 @@ fn is_loose(name: &[u8]) -> bool {
     name.len() == 2 && name.iter().all(u8::is_ascii_hexdigit)
 }
 
-/// Brings the objects of other folders into a copy, as hard links where that is possible, or copies them.
+/// Brings the objects of other folders into a copy: as hard links if they are requested and possible, and as copies
+/// otherwise.
 pub(super) fn bring(folders: &[PathBuf], target: &Target, request: &Request) -> Result<(), CheckoutError> {
     let unwritten = |source| CheckoutError::Write { path: target.path().join(".git/objects"), source };
     let objects =

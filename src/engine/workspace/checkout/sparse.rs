@@ -35,7 +35,7 @@ impl Sparse {
         request: &Request,
     ) -> Result<Vec<PathBuf>, CheckoutError> {
         let (mut tracked, mut left_out) = (HashSet::new(), HashSet::new());
-        // Names that are not valid UTF-8 are always included.
+        // Names that are not valid UTF-8 differ from those in the list, so their files count as new.
         for entry in request.git(target, ["ls-files", "-t", "-z"])?.split('\0') {
             let Some((tag, name)) = entry.split_once(' ') else { continue };
             let name = PathBuf::from(OsString::from_vec(name.as_bytes().to_vec()));

@@ -63,7 +63,7 @@ impl HashError {
     }
 }
 
-/// Returns an error with the reason if hashing must stop.
+/// Check that returns an error with the reason once hashing must stop.
 type GoOn<'a> = &'a dyn Fn() -> Result<(), HashError>;
 
 /// Files of a job, for expressions.
@@ -122,7 +122,8 @@ impl Host for WorkspaceFiles {
 /// Returns the hash over the files below `workspace` that the arguments of `hashFiles` select, in hexadecimal; empty
 /// without files.
 ///
-/// Fails for an unknown option, a pattern that leaves its folder, an unreadable file, and after two minutes.
+/// Fails for an unknown option, a pattern that leaves its folder, an unreadable file, after two minutes, and if `go_on`
+/// returns an error.
 fn hash_files(workspace: &Path, arguments: &[String], go_on: GoOn<'_>) -> Result<String, HashFilesError> {
     let (follow_links, patterns) = match arguments.split_first() {
         Some((first, rest)) if first.starts_with("--") => {
