@@ -52,7 +52,7 @@ const SOON: Freshness = Freshness(Duration::from_secs(20));
 /// Why environments cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvironmentError {
-    /// The server gives no answer, or refuses.
+    /// The server gives no answer that can be read, or refuses.
     #[error(transparent)]
     Poll(#[from] PollError),
     /// The repository has no environment with this name.
@@ -102,7 +102,7 @@ impl Environments {
     /// Returns the environments of a repository. No request is sent.
     ///
     /// # Errors
-    /// The server is not configured, or cannot be reached.
+    /// The host's name or settings are invalid, or its client cannot be made.
     pub async fn of(poller: &Poller, repository: Repository, priority: Priority) -> Result<Self, EnvironmentError> {
         let client = poller.client(&repository.host).await?;
         Ok(Self { client, repository, config: poller.config().clone(), priority })
@@ -114,8 +114,8 @@ impl Environments {
         &self.repository
     }
 
-    /// Reads all environments, each with its deployments down to the live one, or with its newest history if `whole`.
-    /// Empty if the repository has none.
+    /// Reads the environments, at most 50, each with its deployments down to the live one; if `whole`, with at least
+    /// its newest eight. Empty if the repository has none.
     ///
     /// # Errors
     /// The server gives no answer, or does not show the repository.
@@ -132,7 +132,8 @@ impl Environments {
         Ok(read?.into_iter().filter(is_here).collect())
     }
 
-    /// Reads one environment with all of its rules, and its newest `limit` deployments.
+    /// Reads one environment with all of its rules, and its deployments: at least the newest `limit`, and all down to
+    /// the live one.
     ///
     /// # Errors
     /// The server gives no answer, or the repository has no such environment.
@@ -162,7 +163,8 @@ impl Environments {
         Ok(Common { default_branch: repository.default_branch, tags: by_commit })
     }
 
-    /// Returns the environments, with the rules that the list includes.
+    /// Fetches the environments, with the rules that the list includes, and adds those that only the settings name. If
+    /// the list is not accessible, the names come from the deployments.
     async fn named(&self) -> Result<Vec<Environment>, EnvironmentError> {
         let mut named = Vec::new();
         let listed = self.list("environments", "/environments?per_page=100", SOON).await;
@@ -188,7 +190,7 @@ impl Environments {
         Ok(named)
     }
 
-    /// Fetches the details that the list of environments does not include.
+    /// Fetches the details that the list of environments does not include: rules, deployments, and the drift.
     async fn fill(
         &self,
         mut environment: Environment,
@@ -258,14 +260,14 @@ impl Environments {
         serde_json::from_slice(&answer.body).map_err(|_| self.malformed("what was asked for"))
     }
 
-    /// Returns the first page of a list whose array has this name.
+    /// Fetches the first page of a list whose array has this name.
     async fn list<T: Field>(&self, name: &str, path: &str, freshness: Freshness) -> Result<Vec<T>, EnvironmentError> {
         let path = format!("{}{path}", self.repository.path());
         let answer = self.client.get(&path, freshness, self.priority).await?;
         Ok(Page::read(&answer.body, name).ok_or_else(|| self.malformed("a list"))?.list.items)
     }
 
-    /// Returns the first page of a list; empty if the server or the token has no access to it.
+    /// Fetches the first page of a list; empty if the server does not have it, or the token may not read it.
     async fn optional_list<T: Field>(
         &self,
         name: &str,

@@ -1,9 +1,10 @@
 //! Rollbacks: finds a way to restore an earlier release, and sends the requests.
 //!
-//! The workflow that deployed the release is dispatched again, if it takes the release and the environment as inputs
-//! and no rule of its environments blocks it. Otherwise its run is re-run, which servers allow for 30 days and 50
-//! times. The environment is read again before anything is sent, and the rollback is refused if there was another
-//! deployment in between. Each request is sent once.
+//! The workflow that deployed the release is dispatched again, if its inputs or its tag can select the release and the
+//! environment, and no rule of another environment that it deploys to delays it. Otherwise its run is re-run, which
+//! servers allow for 30 days and 50 times. If it cannot be re-run, a dispatch that will be delayed is used after all.
+//! The environment is read again before anything is sent, and the rollback is refused if there was another deployment
+//! in between. Each request is sent once.
 
 use std::time::Duration;
 
@@ -62,7 +63,7 @@ pub enum RollbackError {
         /// Why each method is not possible.
         reasons: Vec<NoMethod>,
     },
-    /// The workflow is not started.
+    /// The workflow cannot be read or started.
     #[error(transparent)]
     Dispatch(#[from] SteerError),
     /// The run was not re-run.
@@ -141,7 +142,7 @@ impl Environments {
         }
     }
 
-    /// Returns the commits of `head` that `base` does not have.
+    /// Returns the commits of `head` that `base` does not have, newest first; empty if the server cannot compare them.
     async fn changes(&self, base: &Release, head: &Release) -> Result<Changes, RollbackError> {
         let Some(compared) = self.compare(&base.sha, &head.sha, MAX_COMMITS).await? else {
             return Ok(Changes::default());
@@ -262,7 +263,8 @@ impl Environments {
     }
 }
 
-/// Returns the inputs with which a workflow deploys a release to an environment. Other inputs keep their defaults.
+/// Returns the inputs with which a workflow deploys a release to an environment, or why there are none. Other inputs
+/// keep their defaults.
 fn inputs(
     workflow: &Workflow,
     file: &str,
@@ -314,7 +316,7 @@ fn inputs(
     Ok(given)
 }
 
-/// Whether all jobs of a workflow that name an environment name this one.
+/// Whether all jobs of a workflow that name an environment name this one, and no job calls another workflow.
 fn deploys_only_to(workflow: &Workflow, environment: &str) -> bool {
     let mut named = workflow.jobs.iter().filter_map(|job| match &job.body {
         JobBody::Steps(steps) => steps.environment.as_ref(),

@@ -1,4 +1,4 @@
-//! Which environments a workflow deploys to, and which of their rules block it.
+//! Determines which environments a workflow deploys to, and which of their rules block it.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -20,7 +20,7 @@ const CALL: &str = "workflow_call";
 /// Properties of the `github` context that are known before a workflow is dispatched.
 const KNOWN: [&str; 3] = ["event_name", "ref_name", "ref_type"];
 
-/// Maximum number of levels of calls, as servers allow them.
+/// Maximum depth of nested calls of workflows that are followed. It also ends cycles of calls.
 const MAX_LEVELS: usize = 10;
 
 /// A workflow that would be started by hand, or called by such a workflow.
@@ -50,7 +50,7 @@ impl<'w> Planned<'w> {
         Self { workflow, inputs, known, github: Value::object(github) }
     }
 
-    /// Plans the call of a workflow by a job of this one, with its `with`.
+    /// Plans the call of a workflow by a job of this one, with the inputs in the job's `with`.
     fn call<'c>(&self, workflow: &'c Workflow, with: &[(Spanned<String>, Template)]) -> Planned<'c> {
         let contexts = self.contexts();
         let mut known = Vec::new();
@@ -69,8 +69,8 @@ impl<'w> Planned<'w> {
     }
 
     /// Returns the names of the environments to which the jobs of the workflow deploy, and those of the workflows that
-    /// it calls, which are in `called` by their paths. Jobs that are skipped, and names that are not known before the
-    /// run, are left out.
+    /// it calls, which are in `called` by their paths. Jobs that are known to be skipped, and names that are not known
+    /// before the run, are left out.
     pub(super) fn environments(&self, called: &HashMap<String, Workflow>) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
         self.add_environments(called, MAX_LEVELS, &mut names);

@@ -33,7 +33,7 @@ pub struct Snapshot<'s> {
     pub approvals: &'s [Approval],
     /// Concurrency groups of the run with their members, if they were requested.
     pub groups: &'s [ConcurrencyGroup],
-    /// The concurrency group in which a newer run replaced this one, where that is known.
+    /// The concurrency group in which a newer run replaced this one; `None` if none did, or if it is not known.
     pub superseded: Option<&'s str>,
 }
 
@@ -73,6 +73,7 @@ impl Diff {
 }
 
 /// Returns the events that a snapshot adds to a run. A snapshot of an earlier attempt than the known one adds nothing.
+/// Nor does one of an attempt that has already ended, unless it was mirrored without jobs until now.
 #[must_use]
 pub fn events(known: &Run, snapshot: &Snapshot<'_>) -> Vec<Timed> {
     let attempt = snapshot.run.run_attempt.unwrap_or(1).max(1);
@@ -153,7 +154,8 @@ fn updated(run: &WireRun, started: Timestamp) -> Timestamp {
     run.updated_at.map_or(started, |time| time.0).max(started)
 }
 
-/// Returns the phase of a run. Jobs in progress take precedence over the server's state of the run.
+/// Returns the phase of a run. A job in progress takes precedence over the server's state of the run, unless that is
+/// `completed`, `waiting` or `pending`.
 fn phase(snapshot: &Snapshot<'_>) -> Phase {
     let run = snapshot.run;
     if is_completed(run.status.as_ref(), run.conclusion.is_some()) {
@@ -193,7 +195,8 @@ pub(super) fn protection(pending: Option<&PendingDeployment>, name: Option<&str>
     )
 }
 
-/// Returns the concurrency group that a run or one of its jobs waits for.
+/// Returns the gate of a run, or of one of its jobs, that waits for a concurrency group. The names of the group and its
+/// holder are empty if they are not known.
 pub(super) fn concurrency(snapshot: &Snapshot<'_>, job: Option<u64>) -> Gate {
     let (mut group, mut holder) = (String::new(), String::new());
     for known in snapshot.groups {
@@ -239,7 +242,7 @@ const NO_FILE: &str = ".github";
 /// Returns the annotations of a job that are not known yet. `all` are those of its check run, in order.
 ///
 /// The server does not report the step of an annotation. It is assigned to the failed step, else to the last step of
-/// the workflow file.
+/// the workflow file that started, else to the first step. A job without steps gets an extra one.
 #[must_use]
 pub fn annotations(known: &Run, job: &JobId, all: &[WireAnnotation]) -> Vec<Timed> {
     let Some(found) = known.jobs.get(job) else { return Vec::new() };

@@ -130,7 +130,7 @@ impl Mirror {
     /// Appends what a snapshot adds, and returns the records.
     ///
     /// # Errors
-    /// The journal cannot be written.
+    /// The journal or the state folder cannot be written.
     pub fn update(&mut self, snapshot: &Snapshot<'_>) -> Result<Vec<Record>, StoreError> {
         let events = events(self.run(), snapshot);
         self.append(events)
@@ -139,7 +139,7 @@ impl Mirror {
     /// Appends events with one write, and returns their records.
     ///
     /// # Errors
-    /// The journal cannot be written.
+    /// The journal or the state folder cannot be written.
     pub fn append(&mut self, events: Vec<Timed>) -> Result<Vec<Record>, StoreError> {
         if events.is_empty() {
             return Ok(Vec::new());

@@ -1,8 +1,10 @@
-//! The graph of a remote run, from the workflow file at the run's commit.
+//! The graph of a remote run: its jobs and their needs, from the workflow files at the run's commit and the server's
+//! list of jobs.
 //!
 //! Servers list jobs without their needs, and GitHub hides a job until its needs have ended. So the jobs and needs come
-//! from the workflow file, and listed jobs are matched to them by name. A listed job whose name matches no job or
-//! several jobs of the file is not assigned to any of them: it is laid out separately, and a note reports it.
+//! from the workflow files, and listed jobs are matched to them by name. Jobs with the same name are matched in order.
+//! A listed job that matches no job of the files, or the name patterns of several jobs equally well, is laid out
+//! separately, without needs. A note reports the number of such jobs, or why the files cannot be used.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -32,8 +34,8 @@ pub struct WorkflowFiles {
     pub called: IndexMap<String, String>,
 }
 
-/// Returns the paths of the workflows of the same repository that a workflow file calls. Empty for a text
-/// that is not YAML.
+/// Returns the paths of the workflows of the same repository that a workflow file calls. Empty if the text cannot be
+/// parsed.
 #[must_use]
 pub fn calls(path: &str, text: &str) -> Vec<String> {
     parse_partial(&Source::new(path, text)).0.map(|workflow| workflow.local_calls()).unwrap_or_default()
@@ -44,7 +46,7 @@ pub fn calls(path: &str, text: &str) -> Vec<String> {
 pub struct Graph {
     root: Scope,
     called: Called,
-    /// Why the jobs of the file are not known.
+    /// Why the jobs of the file are not known; `None` if they are.
     fault: Option<String>,
 }
 
@@ -55,15 +57,17 @@ pub struct Layout {
     pub jobs: Vec<JobOutline>,
     /// The jobs that each listed job represents, by its id: one job, or all legs of a job that was skipped as a whole.
     pub listed: HashMap<u64, Vec<JobId>>,
-    /// The legs of a matrix that are not known from the file alone, by the job that represented them before.
+    /// Legs of matrices that the file alone does not determine, by the id of the job that stands for the whole matrix
+    /// until its legs are listed.
     pub legs: IndexMap<JobId, Vec<JobId>>,
-    /// What was not found in the file, one line each.
+    /// Remarks for the user, one line each: why the file cannot be used, or how many jobs are not in it.
     pub notes: Vec<String>,
 }
 
 impl Graph {
-    /// Reads the workflow files of a run. Without a readable file the graph is empty. Errors in a file are ignored as
-    /// long as its jobs can be read, because the server did start the run.
+    /// Plans the jobs of a run from its workflow files. The graph is empty if there is no file, or if it cannot be
+    /// parsed or planned. Errors in a file are ignored as long as its jobs can be read, because the server did start
+    /// the run.
     #[must_use]
     pub fn new(run: &wire::runs::Run, files: Option<&WorkflowFiles>) -> Self {
         let empty = |fault: String| Self { root: Scope::default(), called: Called::default(), fault: Some(fault) };
@@ -149,8 +153,8 @@ impl Apart {
 /// Maximum length of the readable part of an id that is made of a name, in characters.
 const LONGEST_SLUG: usize = 40;
 
-/// Returns an id derived from a name with arbitrary characters. It ends in a digest, so it never equals the id of a job
-/// of a file.
+/// Returns an id derived from a name with arbitrary characters. It ends in a digest, so that it differs from the ids of
+/// the jobs of a file.
 pub(super) fn id_of(name: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     let slug: String = name.chars().take(LONGEST_SLUG).map(plain).collect();

@@ -79,7 +79,7 @@ fn fresh(diff: &Diff, snapshot: &Snapshot<'_>, listed: &[WireJob], layout: &Layo
     }
 }
 
-/// Announces jobs that are new or have changed.
+/// Adds [`Event::JobsPlanned`] for jobs that are new or have changed.
 fn plan(diff: &mut Diff, layout: &Layout, fresh: &HashSet<JobId>, at: Timestamp) {
     let is_news = |diff: &Diff, outline: &JobOutline| {
         let run = diff.run();
@@ -102,7 +102,7 @@ fn plan(diff: &mut Diff, layout: &Layout, fresh: &HashSet<JobId>, at: Timestamp)
     }
 }
 
-/// Whether a job that has not started differs from how it was announced.
+/// Whether a job has not started and differs from its outline.
 fn differs(job: &Job, outline: &JobOutline) -> bool {
     let is_open = !job.phase.is_active() && !job.phase.is_done();
     is_open
@@ -229,7 +229,7 @@ fn add_steps(diff: &mut Diff, id: &JobId, wire: &[WireStep], job_started: Timest
     }
 }
 
-/// Returns the origin of a step by the names that runners give.
+/// Returns the kind of a step, which its name shows: runners name their own steps in a fixed way.
 fn kind(name: &str) -> StepKind {
     match name {
         "Set up job" | "Complete job" | "Initialize containers" | "Stop containers" => StepKind::Job,

@@ -2,8 +2,8 @@
 //!
 //! A server returns one text per job, in which each line starts with a time and steps are not marked. A line belongs to
 //! the step that was running at that time. The times of steps have whole seconds, so within the second in which one
-//! step ends and another starts, the lines that runners write at the start of a step decide. Lines outside of all steps
-//! go into the log of an extra step.
+//! step ends and another starts, the lines that runners write at the start of a step decide. Lines between two steps
+//! belong to the earlier one. Lines outside of all steps go into the log of an extra step.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead};
@@ -28,8 +28,8 @@ const LONGEST_TIME: usize = 40;
 /// Maximum number of bytes of a line that are read at once. Longer lines are written in parts.
 const PORTION: usize = 64 * 1024;
 
-/// Minimum interval between two events about a log, in milliseconds, so that replays show the log grow. The times of
-/// lines are exact to a second.
+/// Minimum interval between two events about a log, in milliseconds, so that replays show the log grow. All lines
+/// within the interval get the time of the first, so the times of lines are exact to a second.
 const INTERVAL: u64 = 1000;
 
 /// Number of events about the logs of a job after which their interval is doubled, so that a log of several days has
@@ -96,7 +96,7 @@ impl<R: BufRead> Lines<R> {
     }
 }
 
-/// The span of a step.
+/// The time from the start of a step to its end.
 struct Span {
     number: StepNumber,
     kind: StepKind,
@@ -154,7 +154,7 @@ pub(super) struct StepLogs {
     /// The log that the last part was written to; `None` if it is held.
     last: Option<StepNumber>,
     at: Timestamp,
-    /// Whether the extra step for lines outside of all steps was announced.
+    /// Whether the extra step for lines outside of all steps has been planned.
     has_unknown: bool,
     events: Vec<Timed>,
     /// Minimum time between two events about a log, in milliseconds.
@@ -198,8 +198,8 @@ impl StepLogs {
         self.job = job.clone();
     }
 
-    /// Returns the events about text added since the last call. If the text pauses, held lines are written as
-    /// well.
+    /// Writes the buffered lines, and returns the events about text added since the last call. If the text pauses, held
+    /// lines are written as well.
     pub(super) fn events(&mut self, pauses: bool) -> Result<Vec<Timed>, LogError> {
         if pauses {
             self.release(None)?;

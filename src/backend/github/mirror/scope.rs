@@ -45,7 +45,7 @@ impl Called {
 /// A listed job.
 #[derive(Clone, Copy)]
 pub(super) struct Listed {
-    /// Its id; `None` for a job that was matched before.
+    /// Its id; `None` for a job of an earlier layout.
     pub(super) id: Option<u64>,
     /// Whether the job was skipped, so that it may represent all legs of a job.
     pub(super) is_skipped: bool,
@@ -67,9 +67,9 @@ pub(super) struct Node {
     pub(super) needs: Vec<JobId>,
     pub(super) environment: Option<String>,
     pub(super) caller: Option<JobId>,
-    /// The listed job.
+    /// Id of the listed job; `None` if none was matched with this one.
     pub(super) remote: Option<u64>,
-    /// The job with unknown legs that this leg belongs to.
+    /// The job with unknown legs that this leg belongs to; `None` for other jobs.
     pub(super) leg_of: Option<JobId>,
     name: Name,
     definition: Option<Arc<JobDefinition>>,
@@ -89,7 +89,7 @@ enum Name {
 }
 
 impl Name {
-    /// Returns the pattern of a job's name.
+    /// Returns the name of a job: a pattern if it contains expressions, or if the job has legs.
     fn pattern(definition: &JobDefinition) -> Self {
         let has_legs = definition.strategy.is_some();
         let suffix = |text: &str| {
@@ -118,7 +118,7 @@ impl Name {
         }
     }
 
-    /// Whether a listed name matches this name. The server may have shortened it.
+    /// Whether this name is known and equals a listed name, which the server may have shortened.
     fn is(&self, name: &str) -> bool {
         let is_whole = |cut: &str| cut.chars().count() == display_names::MAX_NAME_LENGTH - 3 && name.starts_with(cut);
         matches!(self, Self::Known(known) if known == name || known.strip_suffix("...").is_some_and(is_whole))
@@ -175,8 +175,9 @@ impl Scope {
         Self { nodes: workflow.jobs.iter().map(node).collect() }
     }
 
-    /// Finds a listed job. Returns the jobs that it represents, with the jobs that they call: one job, or all legs of a
-    /// job that was skipped as a whole.
+    /// Finds the job that a listed job represents, marks it as matched, and adds the leg if it was not known. Returns
+    /// its id. If the job was skipped as a whole, returns the ids of all its legs and of the jobs that they call.
+    /// `None` if no job matches, or if several match equally well.
     pub(super) fn find(&mut self, name: &str, job: Listed, called: &Called) -> Option<Vec<JobId>> {
         self.find_at(name, job, called, 0)
     }
@@ -200,7 +201,7 @@ impl Scope {
         Some(node.take(job))
     }
 
-    /// Finds a listed job among the jobs called from here.
+    /// Finds the job that a listed job represents among the jobs called from here.
     fn find_callee(&mut self, name: &str, job: Listed, called: &Called, depth: usize) -> Option<Vec<JobId>> {
         if depth >= MAX_DEPTH {
             return None;
@@ -261,7 +262,7 @@ impl Scope {
         place
     }
 
-    /// Forgets all matches with listed jobs.
+    /// Forgets all matches with listed jobs. Legs and names that were learnt from them stay.
     pub(super) fn free(&mut self) {
         for node in &mut self.nodes {
             (node.is_taken, node.remote) = (false, None);

@@ -21,7 +21,8 @@ const MAX_PAGES: usize = 10;
 /// Maximum size of an artifact that is downloaded, in bytes.
 const MAX_ARTIFACT: u64 = 1 << 30;
 
-/// Media type of archives. The server does not report whether an artifact is an archive or a single file.
+/// Media type of archives. A listed artifact has it until it is downloaded, because the server does not report whether
+/// an artifact is an archive or a single file.
 const ARCHIVE: &str = "application/zip";
 const SINGLE_FILE: &str = "application/octet-stream";
 
@@ -29,8 +30,8 @@ const SINGLE_FILE: &str = "application/octet-stream";
 const ARCHIVE_MARK: &[u8] = b"PK";
 
 impl Poller {
-    /// Returns the artifacts of a run on a server, by id. Empty for a run of this machine. Their names come from the
-    /// server and may not be valid file names.
+    /// Fetches the list of the artifacts of a run on a server, at most 1000, sorted by id. Empty for a run of this
+    /// machine. The names come from the server and may not be valid file names.
     ///
     /// # Errors
     /// The server gives no answer, or refuses.
@@ -66,8 +67,8 @@ impl Poller {
     /// unpacked. The name of the artifact must be a valid file name that does not exist yet.
     ///
     /// # Errors
-    /// The artifact has expired or is larger than a gigabyte, its content does not match its digest, or the server does
-    /// not respond.
+    /// The run is not on a server; the artifact has expired or is larger than 1 GiB; its content does not match its
+    /// digest; the server does not respond; or the file cannot be written.
     pub async fn download(&self, folder: &RunFolder, artifact: &Artifact, into: &Path) -> Result<PathBuf, PollError> {
         let spec = RunSpec::read(folder)?;
         let remote = spec.work.remote().ok_or(PollError::Gone)?;

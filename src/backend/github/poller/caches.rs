@@ -14,7 +14,8 @@ use super::{PollError, Poller};
 const MAX_PAGES: usize = 20;
 
 impl Poller {
-    /// Lists what steps saved with `actions/cache` at the server of a repository, newest first.
+    /// Fetches the list of what steps saved with `actions/cache` at the server of a repository, newest first. At most
+    /// 2000 entries are read.
     ///
     /// # Errors
     /// The server gives no answer, or refuses.
@@ -42,11 +43,12 @@ impl Poller {
         Ok(entries)
     }
 
-    /// Deletes the entries of a key, of all branches, at the server of a repository, and returns them. Sends nothing if
-    /// there is no such entry.
+    /// Deletes the entries of a key, of all branches, at the server of a repository, and returns them. Sends no
+    /// deletion if there is no such entry.
     ///
     /// # Errors
-    /// The server refuses, or it is unknown whether the entries were deleted.
+    /// The user may not change workflows, the server gives no answer or refuses, or it is unknown whether the entries
+    /// were deleted.
     pub async fn delete_caches(&self, repository: &Repository, key: &str) -> Result<Vec<CacheEntry>, PollError> {
         self.check_workflows(repository).await?;
         let mut entries = self.caches(repository).await?;

@@ -26,7 +26,8 @@ impl Poller {
         found.and_then(|commit| commit.sha).ok_or_else(malformed)
     }
 
-    /// Asks for the runs of a commit, newest first, and mirrors them without their jobs.
+    /// Fetches the runs of a commit, newest first and at most 100, mirrors them without their jobs, and returns their
+    /// folders.
     ///
     /// # Errors
     /// The server gives no answer, or a folder cannot be written.

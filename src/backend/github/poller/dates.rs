@@ -21,7 +21,7 @@ pub(super) struct Dates {
 }
 
 impl Dates {
-    /// Adds missing dates to a run that a server returned.
+    /// Adds the creation time to a run of a Gitea server that lacks it.
     ///
     /// # Errors
     /// The folder of runs cannot be read.

@@ -22,7 +22,8 @@ use crate::store::spec::RemoteSpec;
 
 use super::{PollError, folders, order};
 
-/// Maximum number of pages of jobs: GitHub allows 256 jobs in a matrix and a few thousand in a run.
+/// Maximum number of pages of a list. The longest is that of the jobs: GitHub allows 256 in a matrix and a few thousand
+/// in a run.
 const MAX_PAGES: usize = 40;
 
 /// Maximum age of a list that another process fetched.
@@ -43,7 +44,7 @@ pub(super) struct Fetched {
     pub(super) pending: Vec<PendingDeployment>,
     pub(super) approvals: Vec<Approval>,
     pub(super) groups: Vec<ConcurrencyGroup>,
-    /// Annotations of jobs that did not succeed, by the number of the job.
+    /// Annotations of jobs that did not succeed, by the id of the job.
     pub(super) annotations: Vec<(u64, Vec<Annotation>)>,
     /// Whether anything differs from the previous fetch.
     pub(super) changed: bool,
@@ -60,8 +61,8 @@ pub(super) struct Fetch<'f> {
 
 impl Fetch<'_> {
     /// Fetches the run, the jobs of its newest attempt, and what it waits for. Reviews are fetched while it waits, and
-    /// at the end of a run that `deploys`. Annotations are fetched for jobs that did not succeed and are not in
-    /// `annotated`.
+    /// at the end of a run that `deploys`. Annotations are fetched for at most 20 jobs that did not succeed and are not
+    /// in `annotated`.
     pub(super) async fn snapshot(&self, deploys: bool, annotated: &HashSet<u64>) -> Result<Fetched, PollError> {
         let mut cost = Cost::default();
         let mut run: Run = self.one(&self.run_path(""), &mut cost).await?;
@@ -99,7 +100,7 @@ impl Fetch<'_> {
         Ok(Fetched { run, jobs, pending, approvals, groups, annotations, changed: cost.changed, charged: cost.charged })
     }
 
-    /// Asks for the workflow file of a run at its commit, and for the workflows of the same repository that it calls.
+    /// Fetches the workflow file of a run at its commit, and at most 64 workflows of the same repository that it calls.
     /// `None` if the server has no such file, or the token may not read it.
     pub(super) async fn workflow(&self, run: &Run) -> Result<Option<WorkflowFiles>, PollError> {
         let path = run.workflow_path();
@@ -143,7 +144,8 @@ impl Fetch<'_> {
         format!("{}/actions/jobs/{job}/logs", self.repository())
     }
 
-    /// Returns the text of a file at a commit. It never changes, so it is fetched only once.
+    /// Returns the text of a file at a commit. It never changes, so it is fetched only once. `None` if it does not
+    /// exist, or if the token may not read it.
     async fn file(&self, path: &str, sha: &str) -> Result<Option<String>, PollError> {
         match self.client.file(&self.repository(), path, sha, Freshness::ANY, self.priority).await {
             Err(error) if error.is_transient() => Err(error.into()),
