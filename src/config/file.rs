@@ -22,7 +22,7 @@ pub(super) fn parse<'t>(file: &str, text: &'t str) -> Result<Spanned<DeTable<'t>
     })
 }
 
-/// The settings of a file, in file order, without its environments.
+/// Returns the settings of a file, in file order, without its environments.
 pub(super) fn entries(file: &str, text: &str, document: &DeTable<'_>) -> Vec<FileSetting> {
     let mut entries: Vec<(usize, FileSetting)> = Vec::new();
     for (key, value) in document.iter().filter(|(key, _)| *key.get_ref() != environments::TABLE) {
@@ -35,7 +35,7 @@ pub(super) fn entries(file: &str, text: &str, document: &DeTable<'_>) -> Vec<Fil
             other => add(&[key.get_ref()], key.span().start, other),
         }
     }
-    // The parser sorts tables by name.
+    // Restores the order of the file, because the parser sorts keys by name.
     entries.sort_by_key(|(start, _)| *start);
     entries.into_iter().map(|(_, entry)| entry).collect()
 }

@@ -11,7 +11,7 @@ pub struct GithubConfig {
     pub repositories: Vec<String>,
     /// Address of the API of github.com, if it is not the usual one.
     pub api_url: Option<String>,
-    /// Which server answers the calls of actions in a local run to GitHub's API.
+    /// Which server answers the requests that actions of a local run send to GitHub's API.
     pub api: ApiChoice,
     /// Settings of hosts, by name in lower case.
     pub hosts: IndexMap<String, HostConfig>,
@@ -19,7 +19,7 @@ pub struct GithubConfig {
     pub environments: IndexMap<String, EnvironmentConfig>,
 }
 
-/// Which server answers the calls of actions in a local run to GitHub's API.
+/// Which server answers the requests that actions of a local run send to GitHub's API.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ApiChoice {
     /// GitHub, if the run has the secret `GITHUB_TOKEN`; else this machine.

@@ -1,5 +1,6 @@
 //! Configuration in layers: defaults, the user's file, the repository's file, environment variables. A later layer
-//! overrides an earlier one, and command-line flags, which `cli` handles, override all of them.
+//! overrides an earlier one, but [`InRepository`] limits what the repository's file may change. Command-line flags,
+//! which `cli` handles, override all layers.
 //!
 //! Every setting is declared once, in [`SETTINGS`]: name, description, what a repository may do with it, parser and
 //! printer. Files, variables, `config.example.toml` and `cuelight config` all use this table; a test compares the
@@ -128,7 +129,7 @@ impl Default for Config {
     }
 }
 
-/// Error of reading the configuration.
+/// An error while reading the configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A file cannot be read.
@@ -150,7 +151,8 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Loads the configuration of the user and, if given, of a repository.
+    /// Loads the configuration from the user's file, the file of the repository if one is given, and the environment
+    /// variables.
     ///
     /// # Errors
     /// An existing file cannot be read or is invalid, or an environment variable has an invalid value.
@@ -234,7 +236,7 @@ impl Config {
         Ok(())
     }
 
-    /// Origin of a setting by its full name: `file:line:column` or a variable; `None` for a default.
+    /// Returns the origin of a setting by its full name: `file:line:column` or a variable. `None` for a default.
     #[must_use]
     pub fn origin(&self, name: &str) -> Option<&str> {
         self.origins.get(name).map(String::as_str)
@@ -247,7 +249,8 @@ impl Config {
         &self.named_by_repository
     }
 
-    /// Sources of actions that the repository names and the user does not. A source can be any folder of the user.
+    /// Returns the sources of actions that the repository names and the user does not. A source can be any folder of
+    /// the user.
     #[must_use]
     pub fn actions_of_repository(&self) -> IndexMap<String, String> {
         let is_theirs = |name: &&String| self.actions_of_repository.contains(name);
@@ -258,13 +261,13 @@ impl Config {
             .collect()
     }
 
-    /// Environments that the repository is deployed to, by name.
+    /// Returns the environments that the repository is deployed to, by name.
     #[must_use]
     pub fn environments(&self) -> &IndexMap<String, EnvironmentSettings> {
         &self.environments.all
     }
 
-    /// The configuration in effect as TOML, with the origin of each setting in a comment.
+    /// Returns the configuration in effect as TOML, with the origin of each setting in a comment.
     #[must_use]
     pub fn describe(&self) -> String {
         let mut table = "";
@@ -298,7 +301,7 @@ impl Config {
     }
 }
 
-/// Text of `config.example.toml`: all settings, documented and commented out.
+/// Returns the text of `config.example.toml`: all settings, documented and commented out.
 #[must_use]
 pub fn example() -> String {
     let mut text = String::from(

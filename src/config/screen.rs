@@ -15,11 +15,11 @@ pub struct ScreenConfig {
     pub scroll_region: bool,
     /// Whether an alert rings the terminal's bell and sends a terminal notification.
     pub bell: bool,
-    /// Shell command for a failed run.
+    /// Shell command that is started when a run fails.
     pub on_failure: Option<String>,
-    /// Shell command for a run or job that starts to wait, for an approval or for a concurrency group.
+    /// Shell command that is started when a run or job starts to wait, for an approval or for a concurrency group.
     pub on_wait: Option<String>,
-    /// Hours without alerts.
+    /// Hours of the day without bell, terminal notifications and commands. The screen still shows alerts.
     pub quiet: Option<QuietHours>,
 }
 
@@ -99,7 +99,7 @@ impl QuietHours {
         (quiet.from != quiet.to).then_some(quiet)
     }
 
-    /// The range as written in a file.
+    /// Returns the range as it is written in a file.
     #[must_use]
     pub fn written(self) -> String {
         let time = |minutes: u16| format!("{:02}:{:02}", minutes / 60, minutes % 60);

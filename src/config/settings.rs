@@ -415,14 +415,15 @@ pub const SETTINGS: &[Setting] = &[
 ];
 
 impl Setting {
-    /// Name of the environment variable of this setting; `None` if the name has a `<…>`.
+    /// Returns the name of the environment variable of this setting. `None` if the name of the setting has a `<…>`.
     #[must_use]
     pub fn variable(&self) -> Option<String> {
         let name = self.name.to_ascii_uppercase().replace(['.', '-'], "_");
         (!name.contains('<')).then(|| format!("CUELIGHT_{name}"))
     }
 
-    /// Matches a full name. Returns the part in place of `<…>`, or empty text if there is no `<…>`.
+    /// Matches a full name. Returns the part in place of `<…>`, or empty text if there is no `<…>`. `None` if the name
+    /// does not match.
     fn fits<'n>(&self, name: &'n str) -> Option<&'n str> {
         match placeholder(self.name) {
             Some((before, after)) => name.strip_prefix(before)?.strip_suffix(after).filter(|label| !label.is_empty()),
@@ -460,14 +461,14 @@ pub(super) fn find(name: &str) -> Result<(&'static Setting, &str), UnknownSettin
     if let Some(found) = SETTINGS.iter().find_map(|key| Some((key, key.fits(name)?))) {
         return Ok(found);
     }
-    // Typos in the first letters are rare.
+    // Compares beginnings, because typos in the first letters are rare.
     let alike = |key: &&Setting| key.name.bytes().zip(name.bytes()).take_while(|(a, b)| a == b).count();
     let near = SETTINGS.iter().max_by_key(alike).filter(|key| alike(key) >= 4 && alike(key) * 2 > name.len());
     Err(UnknownSetting { name: name.to_owned(), near: near.map(|near| near.name) })
 }
 
-/// Whether the user does not map this label. A repository cannot place jobs on the host, because that would be less
-/// strict.
+/// Whether the user does not map this label. Returns an error for `host`: a repository cannot place jobs on the host,
+/// because that would be less strict.
 fn free_label(config: &Config, label: &str, value: &SettingValue) -> Result<bool, ValueError> {
     if matches!(value, SettingValue::Text(sandbox) if sandbox == "host") {
         return Err(ValueError::HostInRepository);

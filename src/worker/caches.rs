@@ -10,15 +10,16 @@ pub const ACTIONS: &str = "actions";
 /// Name of the cache of tools that actions install.
 pub(super) const TOOLS: &str = "tools";
 
-/// Returns a cache that all runs share. `None` without a home folder, or if the path is not UTF-8, because steps get it
-/// as text.
+/// Returns the folder of a cache that all runs share. `None` if there is no home folder, or if the path is not UTF-8,
+/// because steps get it as text.
 #[must_use]
 pub fn shared(name: &str) -> Option<PathBuf> {
     let home = directories::ProjectDirs::from("", "", "cuelight")?;
     home.cache_dir().to_str().map(|cache| PathBuf::from(cache).join(name))
 }
 
-/// Returns a cache for a run: the shared one or, if there is none, one in the folder of the run.
+/// Returns the folder of a cache for a run: the shared one or, if there is none, one in the folder of the run. Creates
+/// its parent folder.
 pub(super) fn of_run(name: &str, folder: &RunFolder) -> PathBuf {
     let cache = shared(name).unwrap_or_else(|| folder.path().join(name));
     if let Some(home) = cache.parent() {

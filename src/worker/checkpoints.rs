@@ -36,7 +36,8 @@ pub fn begin(path: &Path, done: usize) -> io::Result<()> {
     replace(path, &kept)
 }
 
-/// Appends a checkpoint.
+/// Appends a checkpoint. If the file would become larger than [`MOST`], the checkpoint replaces all earlier ones. In
+/// place of a checkpoint that is larger by itself, writes one from which the job cannot resume.
 ///
 /// # Errors
 /// The file cannot be written.
@@ -54,7 +55,7 @@ pub fn append(path: &Path, checkpoint: &Checkpoint) -> io::Result<()> {
     files::append_own(path)?.write_all(&line)
 }
 
-/// Removes checkpoints that contain text that has become secret since; the job cannot resume from them.
+/// Replaces checkpoints that contain text that has become secret since by checkpoints from which the job cannot resume.
 ///
 /// # Errors
 /// The file cannot be written.

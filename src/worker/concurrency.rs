@@ -23,7 +23,8 @@ use crate::store::folder::{RunFolder, RunsDir};
 use super::outlet::RunOutlet;
 use super::{control, recovery};
 
-/// Time between two checks of whether a waiter can acquire its group. A killed worker sends no notification.
+/// Interval at which a waiter checks whether it can acquire its group. It polls because a killed holder could not
+/// notify it.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Queues of concurrency groups, for one attempt of a run.
@@ -71,7 +72,8 @@ impl ConcurrencyQueue {
         })
     }
 
-    /// Enters the queue for a job, or for the run as a whole, and asks the entries that it displaces to leave.
+    /// Enters the queue for a job, or for the run as a whole, and asks the entries that it displaces to leave. Returns
+    /// an error if the job or run would wait for itself.
     pub(super) fn enter(&self, job: Option<JobId>, wanted: &GroupRequest) -> Result<Waiter, AcquireError> {
         let me = Holder { run: self.folder.id().clone(), job };
         let scope = self.scope.get_or_init(|| scope(&self.repository));
@@ -94,7 +96,7 @@ impl ConcurrencyQueue {
         Ok(Waiter { me, group: wanted.group.clone(), ticket, ahead, requests })
     }
 
-    /// Waits for the group, and records which run or job is ahead.
+    /// Waits for the group, and records which run or job is ahead. Closes the runs of holders whose worker died.
     pub(super) async fn wait(&self, place: Waiter) -> Result<Ticket, AcquireError> {
         let Waiter { me, group, ticket, mut ahead, mut requests } = place;
         let mut reported = None;
@@ -119,7 +121,7 @@ impl ConcurrencyQueue {
         }
     }
 
-    /// Asks another run or job to give up its group. The other one may need a while, or may have ended.
+    /// Asks another run or job to give up its group. A failure is only logged, because the other one may have ended.
     fn displace(&self, other: &Holder, group: &str, me: &Holder) -> impl Future<Output = ()> + use<> {
         let socket = RunsDir::at(&self.state).folder(other.run.clone()).socket();
         let order = Command::Yield { group: group.to_owned(), job: other.job.clone(), to: name(me) };

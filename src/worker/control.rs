@@ -30,7 +30,8 @@ pub type PendingCommand = (Command, oneshot::Sender<Reply>);
 /// Maximum length in bytes of a socket path. Linux allows 107 bytes, macOS 103.
 const LONGEST_ADDRESS: usize = 100;
 
-/// Maximum length in bytes of a command, so that a client cannot fill the worker's memory.
+/// Maximum number of bytes to read from a connection: all commands of a client, or a reply. A client cannot fill the
+/// worker's memory.
 const LONGEST_ORDER: u64 = 64 * 1024;
 
 /// Time limit for the answer of a worker. It answers at once, unless it is stopped or its disk hangs.
@@ -108,7 +109,7 @@ async fn client(
                 }
             }
             // The client gave up while this process was stopped, and reported that the worker does not answer: the
-            // order must not be carried out later.
+            // command must not be carried out later.
             Ok(_) if has_left(lines.get_ref().get_ref().get_ref().as_ref()) => return Ok(()),
             Ok(command) => {
                 let mut asking = std::pin::pin!(ask(command, &orders));
@@ -150,7 +151,7 @@ async fn ask(command: Command, orders: &mpsc::Sender<PendingCommand>) -> Reply {
 /// Sends a command to the worker of a run and waits for the reply.
 ///
 /// # Errors
-/// No worker listens, or the worker ended before it answered.
+/// No worker listens, or it does not answer within `limit`, or ended before it answered.
 pub async fn order(path: &Path, command: &Command, limit: Duration) -> io::Result<Reply> {
     let late = || io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", limit.as_secs()));
     timeout(limit, exchange(path, command)).await.unwrap_or_else(|_| Err(late()))

@@ -124,21 +124,21 @@ impl HostedAttempt for DeploymentAttempt {
                 end = carried => end,
                 never = translate(cancelled, raise) => match never {},
             };
-            // The same reason as that of the job.
+            // The run ends for the same reason as the deployment.
             Ended { conclusion: end.conclusion, reason: end.reason.map(EndReason::Message) }
         }
         .boxed()
     }
 }
 
-/// Returns the release of a commit, from the deployments to the environment or from git.
+/// Returns the release of a commit, from the deployments to the environment or from git. `None` if it is in neither.
 fn known(ledger: &LedgerFile, environment: &str, root: &std::path::Path, sha: &str) -> Option<Release> {
     let state = ledger.read().ok()?.of(environment);
     let deployed = state.deployments().map(|record| &record.release).find(|release| release.sha == sha);
     deployed.cloned().or_else(|| Some(release::resolve(root, sha).ok()?.release))
 }
 
-/// Passes the cancellation of the run on to the deployment.
+/// Passes the cancellation of the run on to the deployment, forever.
 async fn translate(
     mut cancelled: watch::Receiver<Cancellation>,
     stop: watch::Sender<Stop>,
@@ -185,7 +185,7 @@ impl Queue for Turns {
     }
 }
 
-/// Records in the folder of the run.
+/// Outlet that writes the events and logs of a deployment to the folder of its run.
 struct Recorder(Arc<RunOutlet>);
 
 impl Outlet for Recorder {

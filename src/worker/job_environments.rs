@@ -30,7 +30,7 @@ use crate::store::folder::RunFolder;
 use super::concurrency::ConcurrencyQueue;
 use super::outlet::RunOutlet;
 
-/// Time between two checks of the ledger while a gate is closed: another process may open it.
+/// Interval between two checks of the ledger while a gate is closed, because another process may open the gate.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// The environments of the repository of a run, for one attempt.
@@ -63,7 +63,8 @@ impl JobEnvironments {
         })
     }
 
-    /// Admits a job to an environment: waits for its gates and for its turn, and records the deployment.
+    /// Admits a job to an environment: waits for its gates and for its turn, and records the deployment. Returns an
+    /// error if the rules of the environment refuse the release, or a reviewer rejects it.
     async fn admit(
         &self,
         job: JobId,
@@ -105,7 +106,8 @@ impl JobEnvironments {
         Ok(Box::new(visit))
     }
 
-    /// Waits until every gate is open.
+    /// Waits until every gate is open, and records which gate the job waits for. Returns an error once a reviewer
+    /// rejects the deployment.
     async fn pass_gates(
         &self,
         job: &JobId,
@@ -188,7 +190,7 @@ impl Drop for Pending<'_> {
     }
 }
 
-/// Returns the gates that hold a job back now.
+/// Returns the gates that hold a job back now, or an error if a reviewer has rejected its deployment.
 fn closed(settings: &EnvironmentSettings, visit: &Visit) -> Result<Vec<Closed>, EnvironmentError> {
     let state = visit.ledger.read().map_err(failed)?.of(&settings.name);
     let record: Option<&DeploymentRecord> = state.deployment(&visit.run);

@@ -262,7 +262,8 @@ impl Desk<'_> {
         let _ = answer.send(reply);
     }
 
-    /// Passes a command to the work, if the work takes it. Returns the receiver of the reply.
+    /// Passes a command to the work, if the work takes it. Returns the receiver of the reply. `None` if the work does
+    /// not take the command, or already has too many.
     fn pass_on(&self, command: &Command) -> Option<oneshot::Receiver<Reply>> {
         if !(self.takes)(command) {
             return None;

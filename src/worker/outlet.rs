@@ -64,7 +64,8 @@ struct Written {
 }
 
 impl RunOutlet {
-    /// Creates the outlet for the next attempt of a run. Raises `stop` when nothing more can be written.
+    /// Creates the outlet for the next attempt of a run. It sends [`Cancellation::Force`] to `stop` once a file cannot
+    /// be written.
     ///
     /// # Errors
     /// The journal cannot be opened.
@@ -139,7 +140,8 @@ impl RunOutlet {
         }
     }
 
-    /// Removes files that are only needed while the run is in progress.
+    /// Removes checkpoints with text that has become secret, frees the reserved disk space, and writes the events that
+    /// could not be written before.
     pub fn close(&self) {
         self.scrub();
         let mut written = self.written();

@@ -78,11 +78,12 @@ pub struct Prepared {
     pub facts: RunFacts,
     /// `run-name`, or the name of the workflow.
     pub name: String,
-    /// Concurrency group of the run as a whole.
+    /// Concurrency group of the run as a whole. `None` if the workflow does not request one.
     pub turn: Option<GroupRequest>,
 }
 
-/// Plans a run from its `run.json`. `secrets` are by name; the token of the run is added.
+/// Plans a run from its `run.json`. `secrets` are by name. If `GITHUB_TOKEN` is not among them, or GitHub's API is
+/// answered on this machine, the token of the run is a random one that no server accepts.
 ///
 /// # Errors
 /// The workflow has errors, or the request does not fit it.

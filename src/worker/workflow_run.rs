@@ -245,7 +245,7 @@ impl WorkflowAttempt {
         Ended { conclusion: end.conclusion, reason: end.reason.map(EndReason::Message) }
     }
 
-    /// Removes the checkpoints of earlier attempts, except those that this attempt resumes from.
+    /// Removes the checkpoints of the jobs that run again, except those that this attempt resumes from.
     fn reset_checkpoints(&self) -> Result<(), StoreError> {
         for job in self.before.jobs.keys().filter(|job| !self.carried.contains_key(*job)) {
             let path = self.request.folder.checkpoint(job);

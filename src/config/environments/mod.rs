@@ -53,7 +53,7 @@ pub(super) struct Line {
     pub(super) is_trusted: bool,
 }
 
-/// Reads the environments of a file.
+/// Reads the environments of a file. Environments in the user's file are an error, because they belong to a repository.
 pub(super) fn read(name: &str, text: &str, document: &DeTable<'_>, layer: Layer) -> Result<Environments, ConfigError> {
     let file = FileText { name, text };
     let Some((key, value)) = document.iter().find(|(key, _)| *key.get_ref() == TABLE) else {
@@ -100,7 +100,7 @@ pub(super) fn read(name: &str, text: &str, document: &DeTable<'_>, layer: Layer)
     Ok(found)
 }
 
-/// Adds the values that are written in a table.
+/// Adds the values of a table and of its nested tables to `lines`, as they are written.
 fn flatten(file: FileText<'_>, name: &str, table: &DeTable<'_>, is_trusted: bool, lines: &mut Vec<Line>) {
     for (key, start, value) in Table::new(file, String::new(), 0, table).entries() {
         let full = format!("{name}.{}", bare(key));
@@ -350,7 +350,8 @@ fn analysis(mut table: Table<'_>, target: &TargetSettings) -> Result<Analysis, C
     Ok(analysis)
 }
 
-/// Reads the limits for requests that the router counts. A target of commands has no router.
+/// Reads the limits for requests that the router counts. `None` if there are none, or if the target consists of
+/// commands, because it has no router then.
 fn router_limits(table: &mut Table<'_>, target: &TargetSettings) -> Result<Option<Probe>, ConfigError> {
     if matches!(target, TargetSettings::Script(_)) {
         return Ok(None);

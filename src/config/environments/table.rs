@@ -36,7 +36,7 @@ impl<'t> Table<'t> {
     pub(super) fn entries(&self) -> impl Iterator<Item = (&'t str, usize, &'t DeValue<'t>)> + use<'t> {
         let mut entries: Vec<_> =
             self.entries.iter().map(|(key, value)| (&**key.get_ref(), key.span().start, value.get_ref())).collect();
-        // The parser sorts by name.
+        // Restores the order of the file, because the parser sorts keys by name.
         entries.sort_by_key(|(_, start, _)| *start);
         entries.into_iter()
     }

@@ -9,7 +9,7 @@ use super::table::Table;
 use crate::model::deployment::{DockerSettings, IMAGE_PLACES, Probe, ScriptCommand, ScriptSettings, TargetSettings};
 use crate::model::nearest;
 
-/// Maximum number of replicas of a release in Docker. The router resolves and checks a place for each of them.
+/// Maximum number of replicas of a release in Docker. The router resolves and checks a server entry for each of them.
 const MAX_REPLICAS: u32 = 64;
 
 /// Image of the router, as `assets/deploy/router` builds it.
@@ -91,7 +91,7 @@ fn docker(mut table: Table<'_>) -> Result<DockerSettings, ConfigError> {
     Ok(DockerSettings { service, image, replicas, port, publish, network, variables, drain, router, host })
 }
 
-/// Checks that the name of the image depends on the release.
+/// Checks that the name of the image depends on the release, and that its placeholders are known.
 fn check_image(table: &Table<'_>, image: &str) -> Result<(), ConfigError> {
     let mut rest = image;
     while let Some((_, after)) = rest.split_once('{') {
@@ -121,7 +121,7 @@ fn port(table: &mut Table<'_>, key: &'static str) -> Result<Option<u16>, ConfigE
     u16::try_from(number).map(Some).map_err(|_| wrong())
 }
 
-/// Reads the probe of a table: one of `http`, `tcp` and `exec`.
+/// Reads the probe of a table: one of `http`, `tcp` and `exec`. `None` if the table has none of them.
 pub(super) fn probe(table: &mut Table<'_>, target: &TargetSettings) -> Result<Option<Probe>, ConfigError> {
     let http = table.text("http")?.map(str::to_owned);
     let has_network = matches!(target, TargetSettings::Docker(_));
