@@ -8,7 +8,7 @@ use crate::model::ServerKind;
 impl Client {
     /// Returns the text of a file at a commit, a branch or a tag. `repository` is its path in the API, `/repos/o/r`.
     /// `None` if the file does not exist, or if the path, which may come from a workflow, is invalid. On a Gitea, a
-    /// workflow file may be in either of the two folders for workflows.
+    /// file that is not in `.gitea/workflows` is looked for in `.github/workflows`.
     ///
     /// # Errors
     /// The server gives no answer, or refuses.

@@ -29,7 +29,7 @@ use super::{Ask, MirrorFault, PollError, Purpose};
 /// Maximum number of runs whose last listed state is remembered.
 const MAX_SEEN: usize = 10_000;
 
-/// Number of opened runs from which on completed ones are closed, because each holds open files.
+/// Number of opened runs from which on opening another one closes a completed one, because each keeps files open.
 const MAX_OPENED: usize = 32;
 
 /// Maximum number of queued tasks for a run.
@@ -98,8 +98,8 @@ struct Host {
     faults: Arc<watch::Sender<Option<MirrorFault>>>,
 }
 
-/// Serves until the last sender of requests is dropped, and then finishes the commands for opened runs. `tell` is
-/// called with the time of the next poll.
+/// Serves requests until their last sender is dropped, and then finishes the commands for opened runs. `tell` is called
+/// with the time of the next poll.
 pub(super) async fn serve(
     runs: RunsDir,
     client: Client,
@@ -259,7 +259,8 @@ impl Host {
         self.work.push(finding.boxed());
     }
 
-    /// Mirrors a run from now on, and polls it.
+    /// Mirrors a run from now on, and polls it. If another process mirrors the run, only checks from time to time
+    /// whether that process has ended.
     fn open(&mut self, spec: &RunSpec, is_wanted: bool, purpose: Purpose, answer: Option<Answering>) {
         let Some(remote) = spec.work.remote() else { return };
         let run = spec.info.id.clone();
@@ -430,7 +431,8 @@ impl Host {
         }
     }
 
-    /// Writes the stubs of listed runs.
+    /// Writes the stubs of listed runs that have changed. Opened ones are polled soon instead, and the jobs of a run
+    /// are fetched if only they show whether it has ended.
     fn list(&mut self, repository: &Repository, Listed { runs, polled }: Listed) -> Polled {
         for mut run in runs.into_iter().flatten() {
             let Some(remote) = run.id.map(|id| self.remote_id(repository, id)) else { continue };

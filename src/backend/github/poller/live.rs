@@ -23,7 +23,7 @@ const MAX_LIVE: usize = 8;
 #[derive(Clone, Debug)]
 pub(super) struct Tail {
     pub(super) job: JobId,
-    /// Number of the job on the server.
+    /// Id of the job on the server.
     number: u64,
     from: u64,
 }
@@ -50,7 +50,8 @@ impl Tail {
 pub(super) struct LiveLogs(HashMap<JobId, LiveLog>);
 
 impl LiveLogs {
-    /// Returns the requests for the next parts of the logs of running jobs.
+    /// Returns the requests for the next parts of the logs of running jobs, at most [`MAX_LIVE`]. Starts the logs that
+    /// are not followed yet, with their markers.
     pub(super) fn next(&mut self, mirror: &Mirror) -> Vec<Tail> {
         let run = mirror.run();
         let runs = |job: &&Job| job.attempt == run.attempt && job.phase.is_active() && job.started.is_some();

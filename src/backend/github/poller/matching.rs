@@ -18,8 +18,9 @@ const MAX_PAGES: usize = 10;
 const SHA: usize = 40;
 
 impl Poller {
-    /// Asks for the newest `most` runs of a repository that meet the conditions of a filter, and mirrors them without
-    /// their jobs. Sends no request if the filter has no condition that the server supports.
+    /// Fetches the newest runs of a repository that meet the conditions of a filter, and mirrors them without their
+    /// jobs: `most` runs rounded up to whole pages, but at most 1000. Sends no request if the filter has no condition
+    /// that the server supports, and mirrors nothing if the repository has no such workflow.
     ///
     /// # Errors
     /// The server gives no answer, or a folder cannot be written.

@@ -57,7 +57,7 @@ use super::mirror::logs::LogError;
 use super::wire::runs::Run as WireRun;
 use super::{checkout, connect, hosts};
 
-/// Why a run on a server cannot be opened.
+/// Why data of a server cannot be fetched, mirrored or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum PollError {
     /// The server gives no answer, or refuses.
@@ -66,7 +66,7 @@ pub enum PollError {
     /// The token of the server cannot be read.
     #[error(transparent)]
     Auth(#[from] AuthError),
-    /// The settings name an invalid host.
+    /// The settings name an invalid host or repository.
     #[error(transparent)]
     Address(#[from] AddressError),
     /// The server is not configured.
@@ -181,9 +181,9 @@ enum Ask {
     Watch(Vec<Repository>),
     /// Ask for the lists of runs of these repositories now.
     List { repositories: Vec<Repository>, answer: oneshot::Sender<Result<(), PollError>> },
-    /// Mirror listed runs without their jobs. Runs without a number or a time are left out.
+    /// Mirror listed runs without their jobs. Runs without an id or a time are left out.
     Mirror { repository: Repository, runs: Vec<WireRun>, answer: oneshot::Sender<Result<Vec<RunId>, PollError>> },
-    /// Find a run by its number.
+    /// Find a run by its id.
     Find { repository: Repository, id: u64, answer: oneshot::Sender<Result<RunId, PollError>> },
     /// Mirror a run from now on. Answered once its folder has the current state.
     Open { spec: Box<RunSpec>, purpose: Purpose, answer: oneshot::Sender<Result<(), PollError>> },
@@ -255,13 +255,13 @@ impl Poller {
         }))
     }
 
-    /// Returns the state of the link to each connected server, and its changes.
+    /// Returns a receiver of the state of the link to each connected server and of its changes.
     #[must_use]
     pub fn links(&self) -> watch::Receiver<Links> {
         self.0.links.subscribe()
     }
 
-    /// Returns the last fault that ended the mirroring of a run, with its changes.
+    /// Returns a receiver of the last fault that ended the mirroring of a run; `None` if there was none yet.
     #[must_use]
     pub fn faults(&self) -> watch::Receiver<Option<MirrorFault>> {
         self.0.faults.subscribe()
@@ -297,7 +297,7 @@ impl Poller {
         Ok(repositories)
     }
 
-    /// Lists the runs of repositories from now on.
+    /// Polls the lists of the runs of repositories from now on.
     ///
     /// # Errors
     /// The first server that cannot be connected to. The other servers are still watched.
@@ -313,7 +313,8 @@ impl Poller {
         result
     }
 
-    /// Fetches the newest runs of repositories now.
+    /// Fetches the newest runs of repositories now, and mirrors them without their jobs. A list that is less than 8 s
+    /// old is not fetched again.
     ///
     /// # Errors
     /// The first server that does not respond. The others are still asked.
@@ -329,10 +330,10 @@ impl Poller {
         result
     }
 
-    /// Finds a run by its number, and makes its folder.
+    /// Fetches a run by its id, mirrors it without its jobs, and returns its folder.
     ///
     /// # Errors
-    /// The server does not know it, or gives no answer.
+    /// The server does not know the run or gives no answer, or the folder cannot be written.
     pub async fn find(&self, repository: &Repository, id: u64) -> Result<RunFolder, PollError> {
         let repository = repository.clone();
         let host = self.host(&repository.host).await?;
@@ -340,8 +341,9 @@ impl Poller {
         Ok(self.0.runs.folder(found))
     }
 
-    /// Mirrors a run from now on, and accepts commands for it from every process. Returns once its folder has the
-    /// current state; at once for a run of this machine.
+    /// Mirrors a run from now on, and accepts commands for it from every process. Also downloads its logs, and
+    /// determines what the token may change. Returns once its folder has the current state; at once for a run of this
+    /// machine, or if another process mirrors the run.
     ///
     /// # Errors
     /// The server gives no answer, or the folder cannot be written.
@@ -381,8 +383,8 @@ impl Poller {
         host.ask(|answer| Ask::Open { spec, purpose, answer }).await
     }
 
-    /// Sends a command to the server of a run through the process that mirrors the run: this one, unless another
-    /// already does.
+    /// Opens a run like [`Self::open`], and sends a command to its server through the process that mirrors the run:
+    /// this one, unless another already does.
     ///
     /// # Errors
     /// The server gives no answer, refuses, or the state of the run does not allow the command.
@@ -402,7 +404,8 @@ impl Poller {
     }
 
     /// Downloads the logs of completed jobs. Returns once they are complete; without jobs, once the downloads in
-    /// progress have ended. A run that is not opened is mirrored first.
+    /// progress have ended. A run that is not opened is mirrored first. Returns at once if another process mirrors the
+    /// run.
     ///
     /// # Errors
     /// The first log that is not available, after all others were tried; or the server of the run does not respond.
@@ -433,7 +436,8 @@ impl Poller {
         }
     }
 
-    /// Returns the client of a server. All requests to the server share its queue and its limits.
+    /// Returns the client of a server, and connects to the server first if need be. All requests to the server share
+    /// its queue and its limits.
     ///
     /// # Errors
     /// The server is not configured, or cannot be connected to.

@@ -57,7 +57,8 @@ pub(super) fn request(command: &Command, remote: &RemoteSpec, run: &Run) -> Resu
 /// Maximum age of the cached name of the token's user.
 const KNOWN_USER: Freshness = Freshness(Duration::from_hours(24));
 
-/// Returns the name of the token's user; `None` if the server does not name one, as for the token of an app.
+/// Returns the name of the token's user; `None` if the server does not name one, as for the token of an app, or does
+/// not answer.
 pub(super) async fn user(client: &Client) -> Option<String> {
     let answer = client.get("/user", KNOWN_USER, Priority::User).await.ok()?;
     serde_json::from_slice::<User>(&answer.body).ok()?.login
@@ -75,8 +76,8 @@ pub(super) fn list_path(repository: &str) -> String {
     format!("/repos/{repository}/actions/runs?per_page={LISTED}")
 }
 
-/// Sends a request when its turn has come, and returns the reply for the user. `None` if the client is gone by then: it
-/// treats the command as unanswered, and may send it again.
+/// Sends a request when its turn has come, and returns the reply for the user. `None` if the client that sent the
+/// command is gone by then: it treats the command as unanswered, and may send it again.
 pub(super) async fn send(client: &Client, request: &Mutation, asked: &mut oneshot::Sender<Reply>) -> Option<Reply> {
     let ready = tokio::select! {
         biased;

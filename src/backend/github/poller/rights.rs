@@ -1,4 +1,5 @@
-//! What the token may change in a repository, determined when a run of the repository is first opened.
+//! What the token may change in a repository, determined when a run of the repository is opened, and before its
+//! workflows or caches are changed.
 
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ const KNOWN: Freshness = Freshness(Duration::from_mins(10));
 const SCOPES: [&str; 2] = ["repo", "public_repo"];
 
 impl Poller {
-    /// Returns the rights in each repository of which a run was opened, with their changes.
+    /// Returns a receiver of the rights in each repository for which they have been determined, and of their changes.
     #[must_use]
     pub fn rights(&self) -> watch::Receiver<KnownRights> {
         self.0.rights.subscribe()

@@ -52,8 +52,8 @@ impl Poller {
         Ok(Workflows::of(&client, repository).list(Freshness::NOW).await?)
     }
 
-    /// Lists the workflows of a repository that can be started by a dispatch, with its default branch and the names of
-    /// its environments.
+    /// Lists the workflows of a repository that can be started by a dispatch, with its default branch. Also returns the
+    /// names of its environments, if the token may read them and an input of a workflow is an environment.
     ///
     /// # Errors
     /// The server gives no answer, or the token may not start any.
@@ -75,7 +75,7 @@ impl Poller {
     /// Enables or disables a workflow, and returns it.
     ///
     /// # Errors
-    /// The workflow does not exist, or the server refuses.
+    /// The workflow does not exist, the token may not change it, or the server gives no answer or refuses.
     pub async fn enable(
         &self,
         repository: &Repository,

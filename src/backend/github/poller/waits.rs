@@ -25,8 +25,8 @@ const SETTLED: Freshness = Freshness(Duration::from_secs(30));
 const HOSTED: [&str; 3] = ["ubuntu-", "windows-", "macos-"];
 
 impl Poller {
-    /// Returns why a run and its jobs wait, with details from its server. For a run of this machine, the records have
-    /// all details. What the token may not read is left out.
+    /// Returns why a run and its jobs wait, with details from its server. For a run of this machine, nothing is
+    /// fetched, because its records have all details. What the token may not read is left out.
     ///
     /// # Errors
     /// The run's folder cannot be read, or its server gives no answer.
@@ -78,14 +78,14 @@ impl Ask<'_> {
         Ok(body.and_then(|body| serde_json::from_slice(&body).ok()))
     }
 
-    /// Returns the first page of a list whose array is called `name`, as [`Self::get`] does.
+    /// Fetches the first page of a list whose array is called `name`, as [`Self::get`] does.
     async fn list<T: Field>(&self, name: &str, below: &str, freshness: Freshness) -> Result<Option<Vec<T>>, PollError> {
         let body = self.get(below, freshness).await?;
         Ok(body.and_then(|body| Page::read(&body, name)).map(|page| page.list.items))
     }
 
-    /// Returns the runners of the repository that have all of these labels. `None` for labels of GitHub-hosted
-    /// runners.
+    /// Returns the runners of the repository that have all of these labels. `None` if there are no labels, for labels
+    /// of GitHub-hosted runners, or if the token may not read the runners.
     async fn runners(&self, labels: &[String]) -> Result<Option<Vec<MatchingRunner>>, PollError> {
         let is_hosted = |label: &String| HOSTED.iter().any(|hosted| label.starts_with(hosted));
         if labels.is_empty() || labels.iter().any(is_hosted) {
@@ -107,7 +107,8 @@ impl Ask<'_> {
         Ok(Some(described.collect()))
     }
 
-    /// Returns the holder of a concurrency group, and the number of members before the run or one of its jobs.
+    /// Returns the holder of a concurrency group, and the number of members before the run or one of its jobs. `None`
+    /// if the token may not read the group, or if it has no holder.
     async fn holder(
         &self,
         group: &str,
@@ -149,7 +150,7 @@ impl Ask<'_> {
         Ok(Some((holder, members.len())))
     }
 
-    /// Returns the apps whose rules an environment has.
+    /// Returns the apps whose rules an environment has. `None` if the token may not read them.
     async fn apps(&self, environment: &str) -> Result<Option<Vec<String>>, PollError> {
         let path = format!("environments/{}/deployment_protection_rules", escaped(environment).replace('/', "%2F"));
         let found = self.list::<ProtectionRule>("custom_deployment_protection_rules", &path, SETTLED).await?;

@@ -50,7 +50,7 @@ answers! {
 
     /// A review of deployments of a run.
     pub struct Approval {
-        /// The answer.
+        /// Whether the deployments were approved or rejected.
         state: DeploymentState,
         /// Comment.
         comment: Message,

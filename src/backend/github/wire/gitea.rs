@@ -1,7 +1,8 @@
 //! Differences of Gitea's API: requests are rewritten into its form before they are sent, and answers into GitHub's
 //! form before they are parsed. Verified with Gitea 1.26.
 //!
-//! - There are no attempts, reviews, deployments, concurrency groups, check runs and caches. Runs cannot be cancelled.
+//! - There are no endpoints for attempts, reviews, deployments, concurrency groups, check runs and caches. Runs cannot
+//!   be cancelled.
 //! - The runs of a workflow cannot be listed; they are selected from those of the repository.
 //! - The page size is called `limit`, and raw files have another path.
 //! - Inputs of a dispatch are strings. A dispatch returns the id of the run only if the query asks for it.
@@ -122,9 +123,9 @@ pub fn change(path: &str, body: Option<&Value>) -> Option<(String, Option<Value>
     Some((if wants_run { format!("{path}?return_run_details=true") } else { path }, body))
 }
 
-/// Completes a run from its jobs. Its attempt is the newest attempt of a job. It is in progress from the start of the
-/// first job to the end of the last, although Gitea reports it as waiting between two jobs, and as completed once a job
-/// has failed.
+/// Completes a run from its jobs. Its attempt is the newest attempt of a job. Unless it was cancelled, it is in
+/// progress from the start of the first job to the end of the last, although Gitea reports it as waiting between two
+/// jobs, and as completed once a job has failed.
 pub fn complete(run: &mut Run, jobs: &[Job]) {
     run.run_attempt = jobs.iter().filter_map(|job| job.run_attempt).max().or(run.run_attempt);
     let has_ended = |job: &Job| job.status == Some(Status::Completed);
@@ -135,7 +136,8 @@ pub fn complete(run: &mut Run, jobs: &[Job]) {
     }
 }
 
-/// Returns the other possible path of a workflow file: answers contain its name, but not its folder.
+/// Returns the path of a workflow file in `.github/workflows` instead of `.gitea/workflows`, because answers do not
+/// contain the folder. `None` if the path is not in `.gitea/workflows`.
 #[must_use]
 pub fn other_path(path: &str) -> Option<String> {
     path.strip_prefix(FOLDER).map(|file| format!("{}{file}", workflows::FOLDER))
@@ -153,7 +155,7 @@ pub fn path_in(path: &str, known: &[String]) -> Option<String> {
     is_other.then_some(other)
 }
 
-/// Returns the permission that a refusal for lack of a scope requires, in GitHub's form.
+/// Returns the permission whose lack caused a refusal, in GitHub's form. `None` if the message names no known scope.
 #[must_use]
 pub fn needs(message: &str) -> Option<&'static str> {
     message.contains("required=[write:repository]").then_some("actions=write")
@@ -210,7 +212,8 @@ fn rewrite_run(run: &mut Map<String, Value>) {
     }
 }
 
-/// A waiting run or job waits for other jobs or its concurrency group, because environments have no rules.
+/// Changes the status `waiting` to `pending`: environments have no rules, so a waiting run or job waits for other jobs
+/// or its concurrency group.
 fn rewrite_wait(fields: &mut Map<String, Value>) {
     if fields.get("status").is_some_and(|status| status == "waiting") {
         fields.insert("status".to_owned(), json!("pending"));

@@ -32,7 +32,8 @@ pub(super) enum Found {
 }
 
 impl Expected {
-    /// Chooses among the newest runs of the workflow.
+    /// Chooses from the newest runs of the workflow: the new run with the marker, else all new runs of the ref and the
+    /// user.
     fn among(&self, runs: &[Run]) -> Found {
         let is_new = |run: &&Run| {
             let has =
@@ -76,7 +77,7 @@ impl Workflows<'_> {
         Ok(Expected { list, before, git_ref: plain.unwrap_or(git_ref).to_owned(), user, marker })
     }
 
-    /// Looks for the run of a dispatch.
+    /// Fetches the newest runs of the workflow, and looks for that of a dispatch.
     pub(super) async fn appeared(&self, expected: &Expected) -> Result<Found, WorkflowError> {
         Ok(expected.among(&self.runs(&expected.list).await?))
     }

@@ -129,8 +129,8 @@ fn shown(runs: &[u64]) -> String {
 }
 
 impl Workflows<'_> {
-    /// Dispatches a workflow, and finds its run: by the id that the server returns, else as the only new run of the
-    /// workflow by this user, or by a marker among its inputs.
+    /// Dispatches a workflow, and finds its run: by the id that the server returns, else by a marker among its inputs,
+    /// or as the only new run of the workflow by this user. Waits up to a minute for the run to appear.
     ///
     /// # Errors
     /// The workflow was not started, or its run was not found; the message tells which.

@@ -250,8 +250,8 @@ impl<'c> Workflows<'c> {
         Ok(())
     }
 
-    /// Lists the workflows that can be dispatched, based on their files on a branch. Recently read data is taken from
-    /// the cache.
+    /// Lists the workflows that can be dispatched, based on their files on a branch. Only the first 50 active workflows
+    /// are read. Recently read data is taken from the cache.
     ///
     /// # Errors
     /// The server gives no answer, or refuses.
@@ -291,11 +291,11 @@ impl<'c> Workflows<'c> {
         }
     }
 
-    /// Returns the workflow file at a ref; `None` if it does not exist or is not YAML. Errors in it are ignored as long
-    /// as it can be read, because the server decides whether it runs.
+    /// Returns the workflow file at a ref; `None` if it does not exist or cannot be parsed. Errors in it are ignored as
+    /// long as it can be read, because the server decides whether it runs.
     ///
     /// # Errors
-    /// The server gives no answer.
+    /// The server gives no answer, or refuses.
     pub async fn file(
         &self,
         path: &str,
@@ -307,10 +307,10 @@ impl<'c> Workflows<'c> {
     }
 
     /// Returns the workflows of the repository that a workflow calls at a ref, and those that they call, by their
-    /// paths. Files that are not there are left out.
+    /// paths: at most 50. Files that do not exist are left out.
     ///
     /// # Errors
-    /// The server gives no answer.
+    /// The server gives no answer, or refuses.
     pub async fn called(&self, workflow: &Workflow, git_ref: &str) -> Result<HashMap<String, Workflow>, WorkflowError> {
         let mut called = HashMap::new();
         let mut todo = workflow.local_calls();

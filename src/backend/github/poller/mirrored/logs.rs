@@ -35,7 +35,7 @@ const MAX_UNASKED_LOG: u64 = 100 << 20;
 /// Maximum number of logs of one attempt that are downloaded automatically, starting with failed jobs.
 const MAX_LOGS: usize = 20;
 
-/// Delays between attempts to get the log of a job that has ended: it appears a few seconds after the end.
+/// Delays in seconds between attempts to get the log of a job that has ended: it appears a few seconds after the end.
 const LOG_DELAYS: [u64; 5] = [2, 4, 8, 15, 30];
 
 /// Receives the result once the logs are loaded.
@@ -44,7 +44,7 @@ pub(super) type Loaded = oneshot::Sender<Result<(), PollError>>;
 /// Downloads that a caller waits for.
 pub(super) struct Waiting {
     jobs: HashSet<JobId>,
-    /// Error of the first of them that failed.
+    /// Error of the first download that failed; `None` if none has failed.
     fault: Option<PollError>,
     done: Loaded,
 }
@@ -60,7 +60,8 @@ impl Mirrored {
         self.work.push(asking.boxed());
     }
 
-    /// Starts to download the logs of completed jobs, beginning with failed ones.
+    /// Requests the ends of followed logs whose jobs have ended. If logs are downloaded automatically, starts to
+    /// download those of completed jobs, beginning with failed ones.
     pub(super) fn want_logs(&mut self) {
         for tail in self.live.ends(&self.mirror) {
             if self.loading.insert(tail.job.clone()) {
@@ -83,7 +84,8 @@ impl Mirrored {
         }
     }
 
-    /// Downloads logs, and replies once they are complete.
+    /// Starts to download the logs of jobs, and replies once they are complete; without jobs, once the downloads in
+    /// progress have ended.
     pub(super) fn load_logs(&mut self, jobs: &[JobId], done: Loaded) {
         let run = self.mirror.run();
         let wanted = run.jobs.values().filter(|job| jobs.contains(&job.id) && self.lacks_log(job, job.attempt));
@@ -121,7 +123,8 @@ impl Mirrored {
         self.answer_waiting();
     }
 
-    /// Starts to download the log of a job, of at most `limit` bytes.
+    /// Starts to download the log of a job, of at most `limit` bytes, and its annotations unless they have been
+    /// fetched. Does nothing if the log is being downloaded.
     fn download(&mut self, id: JobId, limit: u64) {
         let Some(job) = self.mirror.run().jobs.get(&id).and_then(|job| job.remote) else { return };
         if !self.loading.insert(id.clone()) {
@@ -160,12 +163,13 @@ impl Mirrored {
         job.attempt == attempt && job.remote.is_some() && (job.lacks_log() || is_partial())
     }
 
-    /// Returns the path of a job's log during its download, by the number of the job.
+    /// Returns the path of a job's log during its download, by the id of the job.
     fn log_file(&self, job: u64) -> PathBuf {
         self.mirror.folder().path().join(format!("{job}.download"))
     }
 
-    /// Splits the downloaded log of a job, on another thread: it may have hundreds of megabytes.
+    /// Takes the result of a download. Splits a downloaded log on another thread, because it may have hundreds of
+    /// megabytes. Downloads a log again if it is larger than the automatic limit and a caller waits for it.
     pub(super) fn take_log(&mut self, id: JobId, limit: u64, result: Result<(), ApiError>) {
         let job = self.mirror.run().jobs.get(&id).cloned();
         let (job, number) = match (result, job.as_ref().and_then(|job| job.remote), job) {
@@ -200,7 +204,8 @@ impl Mirrored {
         self.work.push(split.boxed());
     }
 
-    /// Adds the last part of a followed log.
+    /// Adds an answer about the end of a followed log. Then requests the next part, or downloads the whole log if its
+    /// end could not be added.
     pub(super) fn take_end(&mut self, tailed: Tailed) -> Result<(), StoreError> {
         let job = tailed.job.clone();
         let (events, next) = self.live.end(&self.mirror, tailed);

@@ -70,7 +70,7 @@ pub(super) struct RunPolled {
     pub(super) polled: Polled,
     /// Whether the run has ended.
     pub(super) has_ended: bool,
-    /// Whether it only waits: for a review, a timer or another run.
+    /// Whether it waits, such as for a review, a runner or another run.
     pub(super) waits: bool,
 }
 
@@ -84,7 +84,7 @@ pub(super) struct Mirrored {
     graph: Option<Graph>,
     /// Whether the logs of completed jobs are downloaded automatically.
     loads_logs: bool,
-    /// Numbers of the jobs whose annotations were requested.
+    /// Ids of the jobs on the server whose annotations were recorded.
     annotated: HashSet<u64>,
     /// Logs that were requested in this attempt.
     logs: HashSet<JobId>,
@@ -121,7 +121,7 @@ enum Finished {
         job: JobId,
         limit: u64,
         result: Result<(), ApiError>,
-        /// Number of the job, and its annotations if they were requested.
+        /// Id of the job on the server, and its annotations if they were fetched.
         annotations: (u64, Option<Vec<Annotation>>),
     },
     Split {
@@ -161,7 +161,8 @@ impl Mirrored {
         }))
     }
 
-    /// Mirrors the run until the sender of `tasks` is dropped, and then finishes the accepted commands.
+    /// Mirrors the run until the sender of `tasks` is dropped, and then finishes the accepted commands. Ends at once if
+    /// the run is deleted.
     pub(super) async fn serve(mut self, mut tasks: mpsc::Receiver<Task>) -> Result<(), StoreError> {
         let (asked, mut commands) = mpsc::channel(MAX_COMMANDS);
         let mut server = None;
