@@ -172,6 +172,12 @@ _cuelight() {
             cuelight__subcmd__held,list)
                 cmd="cuelight__subcmd__held__subcmd__list"
                 ;;
+            cuelight__subcmd__held,off)
+                cmd="cuelight__subcmd__held__subcmd__off"
+                ;;
+            cuelight__subcmd__held,on)
+                cmd="cuelight__subcmd__held__subcmd__on"
+                ;;
             cuelight__subcmd__held,retry)
                 cmd="cuelight__subcmd__held__subcmd__retry"
                 ;;
@@ -741,7 +747,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__held)
-            opts="-h --help list retry skip continue"
+            opts="-h --help list retry skip continue on off"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -804,6 +810,50 @@ _cuelight() {
                     return 0
                     ;;
                 -j)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cuelight__subcmd__held__subcmd__off)
+            opts="-R -h --all --repository --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --repository)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -R)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cuelight__subcmd__held__subcmd__on)
+            opts="-R -h --all --repository --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --repository)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -R)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -281,11 +281,13 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand unlock" -s h -l help -
 complete -c cuelight -n "__fish_cuelight_using_subcommand audit" -l csv -d 'Print comma-separated values'
 complete -c cuelight -n "__fish_cuelight_using_subcommand audit" -l json -d 'Print one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand audit" -s h -l help -d 'Print help'
-complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue" -s h -l help -d 'Print help'
-complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue" -f -a "list" -d 'List the steps that are held'
-complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue" -f -a "retry" -d 'Run the step again'
-complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue" -f -a "skip" -d 'Count the step as a success, and run the steps after it'
-complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue" -f -a "continue" -d 'Let the step fail, as without a hold'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue on off" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue on off" -f -a "list" -d 'List the steps that are held'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue on off" -f -a "retry" -d 'Run the step again'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue on off" -f -a "skip" -d 'Count the step as a success, and run the steps after it'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue on off" -f -a "continue" -d 'Let the step fail, as without a hold'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue on off" -f -a "on" -d 'Hold steps of the run that fail from now on'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue on off" -f -a "off" -d 'Let steps of the run fail from now on; those that are held stay held'
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from list" -s R -l repository -d 'The repository on a server, for `latest` or the number of a run' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from list" -s j -l job -d 'The job: its id, key or name [default: all jobs with a held step]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from list" -l all -d 'Let `latest` be the newest run of all repositories'
@@ -306,6 +308,12 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from continue" -l all -d 'Let `latest` be the newest run of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from continue" -l json -d 'Print one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from continue" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from on" -s R -l repository -d 'The repository on a server, for `latest` or the number of a run' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from on" -l all -d 'Let `latest` be the newest run of all repositories'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from on" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from off" -s R -l repository -d 'The repository on a server, for `latest` or the number of a run' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from off" -l all -d 'Let `latest` be the newest run of all repositories'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from off" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -s R -l repository -d 'The repository on a server, for `latest` or the number of a run' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -l service -d 'Open the shell in the container of this service of a running job' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -s s -l secret -d 'A secret that the run had, for the step\'s environment; without a value it is taken from the environment' -r

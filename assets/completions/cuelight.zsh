@@ -594,6 +594,26 @@ _arguments "${_arguments_options[@]}" : \
 '::run -- The run'\''s id, its beginning or end, `latest`\: the newest run of this repository; or a run on a server\: its number, OWNER/REPO/NUMBER or its URL:_default' \
 && ret=0
 ;;
+(on)
+_arguments "${_arguments_options[@]}" : \
+'(--all)-R+[The repository on a server, for \`latest\` or the number of a run]:[HOST/]OWNER/NAME:_default' \
+'(--all)--repository=[The repository on a server, for \`latest\` or the number of a run]:[HOST/]OWNER/NAME:_default' \
+'--all[Let \`latest\` be the newest run of all repositories]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'::run -- The run'\''s id, its beginning or end, `latest`\: the newest run of this repository; or a run on a server\: its number, OWNER/REPO/NUMBER or its URL:_default' \
+&& ret=0
+;;
+(off)
+_arguments "${_arguments_options[@]}" : \
+'(--all)-R+[The repository on a server, for \`latest\` or the number of a run]:[HOST/]OWNER/NAME:_default' \
+'(--all)--repository=[The repository on a server, for \`latest\` or the number of a run]:[HOST/]OWNER/NAME:_default' \
+'--all[Let \`latest\` be the newest run of all repositories]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'::run -- The run'\''s id, its beginning or end, `latest`\: the newest run of this repository; or a run on a server\: its number, OWNER/REPO/NUMBER or its URL:_default' \
+&& ret=0
+;;
         esac
     ;;
 esac
@@ -985,6 +1005,8 @@ _cuelight__subcmd__held_commands() {
 'retry:Run the step again' \
 'skip:Count the step as a success, and run the steps after it' \
 'continue:Let the step fail, as without a hold' \
+'on:Hold steps of the run that fail from now on' \
+'off:Let steps of the run fail from now on; those that are held stay held' \
     )
     _describe -t commands 'cuelight held commands' commands "$@"
 }
@@ -997,6 +1019,16 @@ _cuelight__subcmd__held__subcmd__continue_commands() {
 _cuelight__subcmd__held__subcmd__list_commands() {
     local commands; commands=()
     _describe -t commands 'cuelight held list commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__held__subcmd__off_commands] )) ||
+_cuelight__subcmd__held__subcmd__off_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight held off commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__held__subcmd__on_commands] )) ||
+_cuelight__subcmd__held__subcmd__on_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight held on commands' commands "$@"
 }
 (( $+functions[_cuelight__subcmd__held__subcmd__retry_commands] )) ||
 _cuelight__subcmd__held__subcmd__retry_commands() {

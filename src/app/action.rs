@@ -109,6 +109,14 @@ pub enum Action {
     Stop,
     /// Re-run the run.
     Rerun,
+    /// Run the held step again.
+    RetryStep,
+    /// Count the held step as a success.
+    SkipStep,
+    /// Let the held step fail.
+    ContinueStep,
+    /// Hold steps that fail, or stop that.
+    HoldFailures,
     /// Resume a run whose worker died.
     Resume,
     /// Delete the run.
@@ -262,7 +270,25 @@ const TABLE: &[Entry] = &[
         "",
         "show the deployments to the environment on a server, to go back to one of them",
     ),
-    entry(Action::Stop, "stop", &["s"], EVERYWHERE, "stop", "cancel the run; while it stops: kill it"),
+    entry(Action::RetryStep, "retry-step", &["c r"], EVERYWHERE, "", "run the held step again"),
+    entry(
+        Action::SkipStep,
+        "skip-step",
+        &["c s"],
+        EVERYWHERE,
+        "",
+        "count the held step as a success, and run the steps after it",
+    ),
+    entry(Action::ContinueStep, "continue-step", &["c c"], EVERYWHERE, "", "let the held step fail, as without a hold"),
+    entry(
+        Action::HoldFailures,
+        "hold-failures",
+        &["H"],
+        EVERYWHERE,
+        "",
+        "hold steps of the run that fail from now on; again: let them fail",
+    ),
+    entry(Action::Stop, "stop", &["s", "c a"], EVERYWHERE, "stop", "cancel the run; while it stops: kill it"),
     entry(
         Action::Rerun,
         "rerun",
@@ -271,7 +297,7 @@ const TABLE: &[Entry] = &[
         "re-run",
         "re-run failed jobs, all jobs, this job, or this job from a step on",
     ),
-    entry(Action::Shell, "shell", &["x"], EVERYWHERE, "shell", "open a shell where the job runs or failed"),
+    entry(Action::Shell, "shell", &["x", "c x"], EVERYWHERE, "shell", "open a shell where the job runs or failed"),
     entry(Action::Delete, "delete", &["d"], RUNS, "delete", "delete the run and its logs"),
     entry(Action::DeleteLogs, "delete-logs", &[", l"], EVERYWHERE, "", "delete the logs of the run on its server"),
     entry(
@@ -373,7 +399,8 @@ pub struct Prefix {
 }
 
 /// The prefixes of the default keys.
-pub static PREFIXES: &[Prefix] = &[Prefix { key: "g", name: "go to" }, Prefix { key: ",", name: "server" }];
+pub static PREFIXES: &[Prefix] =
+    &[Prefix { key: "c", name: "held step" }, Prefix { key: "g", name: "go to" }, Prefix { key: ",", name: "server" }];
 
 impl Action {
     /// Whether the action is available in a replay only.

@@ -2,7 +2,7 @@
 
 use crate::model::capabilities::Unavailable;
 use crate::model::feed::{Notice, Request};
-use crate::model::{Command, Summary};
+use crate::model::{Command, HeldOrder, Job, Step, Summary};
 use crate::ui::layout::{PANELS, Panel, Zoom};
 
 use super::action::{Action, Context};
@@ -74,6 +74,13 @@ impl App {
             }
             Action::Shell => return self.shell(),
             Action::Resume => return self.submit(Command::Resume),
+            Action::RetryStep => return self.order_held(HeldOrder::Retry),
+            Action::SkipStep => return self.order_held(HeldOrder::Skip),
+            Action::ContinueStep => return self.order_held(HeldOrder::Continue),
+            Action::HoldFailures => {
+                let on = self.run().is_some_and(|run| !run.holds);
+                return self.submit(Command::Hold { on });
+            }
             Action::Yank => self.overlay = self.yank_menu(),
             Action::Edit => return self.edit(),
             Action::Find => self.find(),
@@ -200,6 +207,21 @@ impl App {
     fn neighbour(&self, steps: usize) -> Panel {
         let at = PANELS.iter().position(|info| info.panel == self.view.focus).unwrap_or_default();
         PANELS[(at + steps) % PANELS.len()].panel
+    }
+
+    /// Says how a job goes on whose step is held: the selected step or job, else the first of the run.
+    fn order_held(&mut self, order: HeldOrder) -> Vec<Effect> {
+        let selected = self.selection.job_selection().and_then(|selection| selection.step);
+        let here = self.selection.job(&self.state);
+        let jobs = here.into_iter().chain(self.run().into_iter().flat_map(|run| run.jobs.values()));
+        let held = || jobs.clone().flat_map(|job| job.held().map(move |step| (job, step)));
+        let is_selected =
+            |(job, step): &(&Job, &Step)| Some(step.number) == selected && here.is_some_and(|here| here.id == job.id);
+        let Some((job, step)) = held().find(is_selected).or_else(|| held().next()) else {
+            self.toast = Some(Notice::bad(Unavailable::NotHeld.to_string()));
+            return Vec::new();
+        };
+        self.submit(Command::Held { job: job.id.clone(), step: step.number, order })
     }
 
     /// Sends a command to the selected run.

@@ -54,18 +54,21 @@ impl App {
         self.state.summary(run).is_some_and(|run| self.failed_here(run))
     }
 
-    /// Returns the jobs of a run that wait for a review or in a concurrency group, or the run itself, each with the
-    /// reason.
+    /// Returns the jobs of a run that wait for a review, in a concurrency group or at a held step, or the run itself, each
+    /// with the reason.
     fn waits(&self, run: &RunId) -> Vec<(Waiter, String)> {
         let Some(run) = self.state.run(run).filter(|run| !run.phase.is_done()) else { return Vec::new() };
         let gate = |phase: &Phase| match phase {
-            Phase::Waiting(gate @ (Gate::Review(_) | Gate::Concurrency { .. })) => Some(gate.reason()),
+            Phase::Waiting(gate @ (Gate::Review(_) | Gate::Concurrency { .. } | Gate::Held { .. })) => {
+                Some(gate.reason())
+            }
             _ => None,
         };
         let own = gate(&run.phase).map(|reason| (None, reason));
         let jobs = run.jobs.values().filter_map(|job| {
             let reason = run.review_of(job).map(PendingReview::reason);
-            Some((Some(job.id.clone()), reason.or_else(|| gate(&job.phase))?))
+            let held = || job.held().next().and_then(|step| gate(&step.phase));
+            Some((Some(job.id.clone()), reason.or_else(held).or_else(|| gate(&job.phase))?))
         });
         own.into_iter().chain(jobs).collect()
     }
@@ -100,7 +103,7 @@ impl App {
 /// Returns the waits that these records start, not counting those before `since`.
 fn reported_waits(records: &[Record], since: Timestamp) -> Vec<Waiter> {
     let waits = records.iter().filter(|record| record.at >= since).flat_map(|record| match &record.event {
-        Event::JobWaiting { job, .. } => vec![Some(job.clone())],
+        Event::JobWaiting { job, .. } | Event::StepHeld { job, .. } => vec![Some(job.clone())],
         Event::RunWaiting { .. } => vec![None],
         Event::ReviewsPending { environments } => {
             environments.iter().flat_map(|review| review.jobs.iter().cloned().map(Some)).collect()

@@ -87,6 +87,10 @@ fn status(
     if summary.reason == Some(EndReason::WorkerLost) {
         parts.push(("worker lost: u resumes".to_owned(), theme.style(Hue::Bad)));
     }
+    if run.is_some_and(|run| run.holds && !run.phase.is_done()) {
+        let words = if columns < 100 { "holds" } else { "holds failures" };
+        parts.push((words.to_owned(), theme.style(Hue::Accent)));
+    }
     let look = theme.look(&summary.phase);
     let lamp = theme.lamp(&summary.phase, state.now.0);
     let time = summary.started.map(|started| text::spent(started, summary.finished, state.now));
@@ -219,7 +223,13 @@ pub(super) fn footer(
         let Some(Lookup::Prefix(rest)) = Key::parse(prefix.key).map(|key| keymap.lookup(context, &[key])) else {
             return false;
         };
-        rest.iter().any(|one| unavailable(one.action, state, summary).is_none())
+        // An action with a key of its own has its own hint.
+        let is_shown = |action| {
+            let first = keymap.keys(action).first();
+            first.is_some_and(|keys| keys.to_string().starts_with(prefix.key))
+                && unavailable(action, state, summary).is_none()
+        };
+        rest.iter().any(|one| is_shown(one.action))
     };
     let prefixes = PREFIXES.iter().filter(leads_on).map(|prefix| (prefix.key.to_owned(), prefix.name));
     let mut x = area.x + 1;

@@ -100,9 +100,9 @@ impl Selection {
 }
 
 /// Returns the most relevant step of a job. This is the last running step with output, because background steps come
-/// before the steps that run beside them; else the first running, failed or cancelled step; else the last step with
-/// output. For a job on a server, the first step of the workflow file comes before the last one with output, because
-/// the log of such a job arrives as a whole.
+/// before the steps that run beside them; else the first running, failed (also if it is held) or cancelled step; else the
+/// last step with output. For a job on a server, the first step of the workflow file comes before the last one with
+/// output, because the log of such a job arrives as a whole.
 pub(super) fn relevant_step(job: &Job) -> Option<&Step> {
     let steps = &job.steps;
     let running = || steps.iter().filter(|step| step.phase.is_active());

@@ -268,9 +268,10 @@ impl AppState {
     }
 }
 
-/// Whether a run, job or step failed. Cancelled ones did not.
+/// Whether a run, job or step failed, or is held because it did. Cancelled ones did not.
 pub(super) fn has_failed(phase: &Phase) -> bool {
-    phase.conclusion().is_some_and(|conclusion| conclusion.is_bad() && conclusion != Conclusion::Cancelled)
+    phase.is_held()
+        || phase.conclusion().is_some_and(|conclusion| conclusion.is_bad() && conclusion != Conclusion::Cancelled)
 }
 
 /// Whether a command starts another attempt.
@@ -298,6 +299,8 @@ pub(super) fn command_name(command: &Command) -> &'static str {
         Command::Held { order: HeldOrder::Retry, .. } => "retry of the held step",
         Command::Held { order: HeldOrder::Skip, .. } => "skip of the held step",
         Command::Held { order: HeldOrder::Continue, .. } => "continuation after the held step",
+        Command::Hold { on: true } => "hold at failures",
+        Command::Hold { on: false } => "end of holds at failures",
         Command::Dispatch { .. } => "dispatch",
         Command::Delete => "removal",
         Command::DeleteLogs => "removal of the logs",
@@ -331,6 +334,11 @@ fn notice_of(run: &Run, record: &Record) -> Option<(Phase, Notice)> {
             let took = run.jobs.get(job).and_then(|job| Some(job.finished?.since(job.started?)));
             let bad = has_failed(&phase);
             (phase, Notice { bad, text: ended(&name(job), *conclusion, took, reason.as_deref()) })
+        }
+        Event::StepHeld { job, step, reason, .. } => {
+            let job = run.jobs.get(job)?;
+            let step = job.steps.iter().find(|held| held.number == *step)?;
+            (step.phase.clone(), Notice::bad(format!("{} › {} is held: {reason}", job.name, step.name)))
         }
         Event::RunFinished { conclusion, reason } => {
             let took = run.finished.and_then(|end| Some(end.since(run.started?)));

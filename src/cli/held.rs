@@ -29,6 +29,10 @@ enum Subcommand {
     Skip(Of),
     /// Let the step fail, as without a hold
     Continue(Of),
+    /// Hold steps of the run that fail from now on
+    On(RunArg),
+    /// Let steps of the run fail from now on; those that are held stay held
+    Off(RunArg),
 }
 
 #[derive(clap::Args)]
@@ -43,8 +47,18 @@ struct Of {
     json: bool,
 }
 
+/// Switches whether steps of a run that fail are held.
+fn turn(run: &RunArg, on: bool) -> Outcome {
+    let folder = run.find()?;
+    servers::submit(&folder, &Command::Hold { on })?;
+    style::line(&report::turned(folder.id(), on))?;
+    Ok(Exit::Success)
+}
+
 pub(super) fn run(args: &Args) -> Outcome {
     let (of, order) = match &args.command {
+        Subcommand::On(run) => return turn(run, true),
+        Subcommand::Off(run) => return turn(run, false),
         Subcommand::List(of) => (of, None),
         Subcommand::Retry(of) => (of, Some(HeldOrder::Retry)),
         Subcommand::Skip(of) => (of, Some(HeldOrder::Skip)),

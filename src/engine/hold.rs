@@ -1,31 +1,54 @@
 //! Holds of failed steps: the job keeps its machine, services and files until a person decides how to continue.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use crate::model::{HeldOrder, JobId, StepNumber};
+use crate::store::spec::DEFAULT_HOLD_MINUTES;
 
 /// Where jobs wait at a failed step. Shared by all jobs of a run.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Holds {
-    /// Maximum time for which a step is held; `None` if failed steps are not held.
-    limit: Option<Duration>,
+    /// Whether steps that fail are held.
+    on: AtomicBool,
+    /// Maximum time for which a step is held.
+    limit: Duration,
     waiting: Mutex<HashMap<(JobId, StepNumber), oneshot::Sender<HeldOrder>>>,
 }
 
+impl Default for Holds {
+    fn default() -> Self {
+        Self::new(None)
+    }
+}
+
 impl Holds {
-    /// Returns the holds of a run. A failed step waits for up to `limit`; with `None`, failed steps are not held.
+    /// Returns the holds of a run whose failed steps wait for up to `limit`; `None` if they are not held until that is
+    /// [turned on](Self::turn).
     #[must_use]
     pub fn new(limit: Option<Duration>) -> Self {
-        Self { limit, waiting: Mutex::default() }
+        let (on, limit) = (limit.is_some(), limit.unwrap_or(Duration::from_mins(DEFAULT_HOLD_MINUTES)));
+        Self { on: AtomicBool::new(on), limit, waiting: Mutex::default() }
+    }
+
+    /// Whether steps that fail are held.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.on.load(Ordering::Relaxed)
+    }
+
+    /// Holds steps that fail from now on, or lets them fail. Steps that are held already stay held.
+    pub fn turn(&self, on: bool) {
+        self.on.store(on, Ordering::Relaxed);
     }
 
     /// Returns the maximum time for which a failed step is held; `None` if failed steps are not held.
     pub(super) fn limit(&self) -> Option<Duration> {
-        self.limit
+        self.is_on().then_some(self.limit)
     }
 
     /// Holds a failed step of a job. Returns the receiver of the order that ends the hold.

@@ -115,7 +115,7 @@ pub struct RunContext {
     /// Services for actions: artifacts and caches.
     pub results: results::Results,
     /// Failed steps that wait for a person.
-    pub holds: hold::Holds,
+    pub holds: Arc<hold::Holds>,
 }
 
 impl RunContext {

@@ -139,7 +139,10 @@ pub async fn submit(folder: &RunFolder, command: &Command) -> Result<(), Command
             Some(workflow) => review_jobs(folder, workflow, environments, (*approve, comment)),
             None => unavailable(Unavailable::NothingToReview),
         },
-        Command::Deployment { .. } | Command::Review { .. } | Command::Held { .. } => ask(folder, command).await,
+        Command::Hold { .. } if is_deployment => unavailable(Unavailable::HoldsJobs),
+        Command::Deployment { .. } | Command::Review { .. } | Command::Held { .. } | Command::Hold { .. } => {
+            ask(folder, command).await
+        }
         Command::Delete => delete(&folder.runs(), folder.id()).await,
         Command::ApproveFork | Command::DeleteLogs | Command::Dispatch { .. } => unavailable(Unavailable::Local),
         Command::Cancel | Command::ForceCancel | Command::Yield { .. } | Command::Watch => ask(folder, command).await,

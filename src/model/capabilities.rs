@@ -46,6 +46,10 @@ pub enum Operation {
     ChangeWorkflow,
     /// Open a shell in a running or failed job.
     Shell,
+    /// Say how a job goes on whose step is held.
+    Held,
+    /// Hold steps that fail, or stop that.
+    Hold,
 }
 
 impl Operation {
@@ -64,11 +68,11 @@ impl Operation {
             Command::ApproveFork => Self::ApproveFork,
             Command::Delete => Self::Delete,
             Command::DeleteLogs => Self::DeleteLogs,
-            Command::Dispatch { .. }
-            | Command::Deployment { .. }
-            | Command::Held { .. }
-            | Command::Yield { .. }
-            | Command::Watch => return None,
+            Command::Held { .. } => Self::Held,
+            Command::Hold { .. } => Self::Hold,
+            Command::Dispatch { .. } | Command::Deployment { .. } | Command::Yield { .. } | Command::Watch => {
+                return None;
+            }
         })
     }
 }
@@ -118,6 +122,14 @@ pub enum Unavailable {
     /// The job has no step that is held.
     #[error("no step of the job is held")]
     NotHeld,
+    /// Failed steps are held on this machine only.
+    #[error("the run is on a server, where failed steps are not held: run the workflow on this machine for that")]
+    HoldsHere,
+    /// The run is a deployment, which has no jobs.
+    #[error(
+        "a deployment has no jobs whose failed steps could be held: `cuelight pause` holds it before its next step"
+    )]
+    HoldsJobs,
     /// The run is not a deployment by this machine.
     #[error("the run is not a deployment by this machine")]
     NotDeployment,
@@ -215,6 +227,8 @@ pub struct RunState<'k> {
     pub attempt: u32,
     /// Time at which the run was created.
     pub created: Timestamp,
+    /// Whether one of its steps is held.
+    pub has_held: bool,
     /// Environments that wait for a review.
     pub reviews: &'k [PendingReview],
     /// Whether a review of every environment that the user may review was sent but not confirmed.
@@ -223,13 +237,15 @@ pub struct RunState<'k> {
 
 impl<'k> From<&'k Summary> for RunState<'k> {
     fn from(run: &'k Summary) -> Self {
-        Self::new(&run.info, &run.phase, run.reason.as_ref(), &run.reviews, run.attempt)
+        let has_held = run.phase.is_held();
+        Self { has_held, ..Self::new(&run.info, &run.phase, run.reason.as_ref(), &run.reviews, run.attempt) }
     }
 }
 
 impl<'k> From<&'k Run> for RunState<'k> {
     fn from(run: &'k Run) -> Self {
-        Self::new(&run.info, &run.phase, run.reason.as_ref(), &run.reviews, run.attempt)
+        let has_held = run.progress().is_held();
+        Self { has_held, ..Self::new(&run.info, &run.phase, run.reason.as_ref(), &run.reviews, run.attempt) }
     }
 }
 
@@ -316,6 +332,7 @@ impl<'k> RunState<'k> {
             is_deployment: info.is_deployment(),
             attempt,
             created: info.created,
+            has_held: false,
             reviews,
             review_requested: false,
         }
@@ -344,6 +361,11 @@ impl<'k> RunState<'k> {
             Operation::RerunStep | Operation::Resume | Operation::Shell if self.server.is_some() => {
                 Err(Unavailable::Remote)
             }
+            Operation::Hold | Operation::Held if self.server.is_some() => Err(Unavailable::HoldsHere),
+            Operation::Hold | Operation::Held if self.is_deployment => Err(Unavailable::HoldsJobs),
+            Operation::Hold if *self.phase == Phase::Stopping => Err(Unavailable::Cancelling),
+            Operation::Hold if has_ended => Err(Unavailable::Ended),
+            Operation::Held => check(self.has_held && !has_ended, Unavailable::NotHeld),
             Operation::Rerun
             | Operation::RerunFailed
             | Operation::RerunJob
@@ -389,7 +411,7 @@ mod tests {
     use super::*;
     use crate::model::testing;
 
-    const ALL: [Operation; 15] = [
+    const ALL: [Operation; 17] = [
         Operation::Start,
         Operation::WatchFiles,
         Operation::Cancel,
@@ -405,6 +427,8 @@ mod tests {
         Operation::DeleteLogs,
         Operation::ChangeWorkflow,
         Operation::Shell,
+        Operation::Held,
+        Operation::Hold,
     ];
 
     /// Returns the possible operations on a run.
@@ -470,14 +494,24 @@ mod tests {
 
     #[test]
     fn the_state_of_a_run_decides() {
-        use Operation::{Cancel, Delete, ForceCancel, Rerun, RerunFailed, RerunJob, RerunStep, Resume, Shell};
+        use Operation::{
+            Cancel, Delete, ForceCancel, Held, Hold, Rerun, RerunFailed, RerunJob, RerunStep, Resume, Shell,
+        };
         let failed = Phase::Done(Conclusion::Failure);
         let succeeded = Phase::Done(Conclusion::Success);
-        assert_eq!(available(state(&Phase::Queued)), [Cancel, ForceCancel, Shell]);
-        assert_eq!(available(state(&Phase::Running)), [Cancel, ForceCancel, Shell]);
+        assert_eq!(available(state(&Phase::Queued)), [Cancel, ForceCancel, Shell, Hold]);
+        assert_eq!(available(state(&Phase::Running)), [Cancel, ForceCancel, Shell, Hold]);
         assert_eq!(available(state(&Phase::Stopping)), [ForceCancel, Shell]);
         assert_eq!(available(state(&failed)), [Rerun, RerunFailed, RerunJob, RerunStep, Delete, Shell]);
         assert_eq!(available(state(&succeeded)), [Rerun, RerunJob, Delete, Shell]);
+        let held = RunState { has_held: true, ..state(&Phase::Running) };
+        assert_eq!(available(held), [Cancel, ForceCancel, Shell, Held, Hold]);
+        let deployment = RunState { is_deployment: true, ..held };
+        let there = RunState { server: Some(ServerKind::GitHub), ..held };
+        for operation in [Held, Hold] {
+            assert_eq!(Capabilities::of_run(deployment).check(operation), Err(Unavailable::HoldsJobs));
+            assert_eq!(Capabilities::of_run(there).check(operation), Err(Unavailable::HoldsHere));
+        }
         let lost = RunState { reason: Some(&EndReason::WorkerLost), ..state(&failed) };
         assert_eq!(available(lost), [Rerun, RerunFailed, RerunJob, RerunStep, Resume, Delete, Shell]);
         let forced = RunState { force_requested: true, ..state(&Phase::Stopping) };

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::deployment::DEPLOYMENT_EVENT;
 use super::{
-    Annotation, Conclusion, EndReason, Explanation, Gate, JobId, PendingReview, Phase, Review, RunId, Service, Signal,
+    Annotation, Conclusion, EndReason, Explanation, JobId, PendingReview, Phase, Review, RunId, Service, Signal,
     StepKind, StepNumber, Timestamp,
 };
 
@@ -199,7 +199,14 @@ impl Job {
 
     /// Returns the failed steps of the job that are held: several if some run in the background.
     pub fn held(&self) -> impl Iterator<Item = &Step> {
-        self.steps.iter().filter(|step| matches!(step.phase, Phase::Waiting(Gate::Held { .. })))
+        self.steps.iter().filter(|step| step.phase.is_held())
+    }
+
+    /// Returns the phase that is shown. A job with a held step waits for a person, unless another of its steps runs.
+    #[must_use]
+    pub fn progress(&self) -> &Phase {
+        let is_busy = self.phase != Phase::Running || self.steps.iter().any(|step| step.phase.is_active());
+        self.held().next().filter(|_| !is_busy).map_or(&self.phase, |step| &step.phase)
     }
 
     /// Whether the job has ended and ran steps, but its log has not been loaded. Logs on a server are loaded after the
@@ -231,6 +238,8 @@ pub struct Run {
     pub finished: Option<Timestamp>,
     /// Jobs, in the order of the file.
     pub jobs: IndexMap<JobId, Job>,
+    /// Whether steps that fail are held.
+    pub holds: bool,
     /// Environments that hold back jobs of the current attempt.
     pub reviews: Vec<PendingReview>,
     /// Reviews of all attempts, in the order in which they were recorded.
@@ -246,10 +255,13 @@ impl Run {
         self.info.numbered().unwrap_or_else(|| self.name.clone())
     }
 
-    /// Returns the phase that is shown. If reviews hold back jobs and no job runs or is queued, the run waits for the
-    /// first of these reviews.
+    /// Returns the phase that is shown. A run with a held step waits for a person. If reviews hold back jobs and no job runs
+    /// or is queued, the run waits for the first of these reviews.
     #[must_use]
     pub fn progress(&self) -> Phase {
+        if let Some(step) = self.jobs.values().flat_map(Job::held).next().filter(|_| self.phase == Phase::Running) {
+            return step.phase.clone();
+        }
         let is_busy = |phase: &Phase| phase.is_active() || *phase == Phase::Queued;
         match self.reviews.first() {
             Some(review) if self.phase == Phase::Running && !self.jobs.values().any(|job| is_busy(&job.phase)) => {

@@ -112,6 +112,12 @@ impl Phase {
         matches!(self, Self::Running | Self::Stopping)
     }
 
+    /// Whether a step is held: it waits for a person.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        matches!(self, Self::Waiting(Gate::Held { .. }))
+    }
+
     /// Returns the word for users and scripts.
     #[must_use]
     pub fn word(&self) -> &'static str {

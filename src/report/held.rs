@@ -22,6 +22,11 @@ pub fn reason(step: &Step) -> &str {
     }
 }
 
+/// Returns the line about a run whose failed steps are held from now on, or are not.
+pub fn turned(run: &RunId, on: bool) -> TerminalText {
+    if on { text!("steps of {} that fail are held", run) } else { text!("steps of {} that fail end their jobs", run) }
+}
+
 /// Returns the line about a held step in a list. With `order`, tells what was decided about it.
 pub fn line(job: &Job, step: &Step, order: Option<HeldOrder>) -> TerminalText {
     match order {

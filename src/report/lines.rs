@@ -413,6 +413,8 @@ fn order(command: &Command) -> TerminalText {
             };
             text!("{} step {} of {}", what, step, job)
         }
+        Command::Hold { on: true } => text!("hold steps that fail"),
+        Command::Hold { on: false } => text!("let steps that fail end their jobs"),
         Command::Watch => text!("watch"),
     }
 }

@@ -74,7 +74,7 @@ pub fn shown(run: &Run, expected: &Expected, style: Style, now: Timestamp) -> Te
     run.reviewed.iter().for_each(|review| page.push_line(&text!("{}", review.text())));
     page.push(&text!("\n{}", table(run, style)));
     for job in run.jobs.values().filter(|job| !job.steps.is_empty()) {
-        page.push_line(&text!("\n{} {}", style.glyph(&job.phase), style.bold(&job.name)));
+        page.push_line(&text!("\n{} {}", style.glyph(job.progress()), style.bold(&job.name)));
         for step in &job.steps {
             page.push_line(&step_row(step, style));
         }

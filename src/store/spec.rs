@@ -202,6 +202,9 @@ pub struct WorkflowSpec {
     pub debug: bool,
 }
 
+/// How many minutes a failed step is held at most, unless the run has its own limit.
+pub const DEFAULT_HOLD_MINUTES: u64 = 30;
+
 /// The fields of version 1 that are in [`RunInfo`] now. The others are those of [`WorkflowSpec`].
 #[derive(Default, Deserialize)]
 #[serde(default)]

@@ -86,6 +86,7 @@ fn row(phase: &Phase) -> (&'static str, &'static str, &'static str, Hue) {
     match phase {
         Phase::Queued | Phase::Waiting(Gate::Runner(_)) => ("○", "o", "queued", Hue::Dim),
         Phase::Waiting(Gate::Review(_)) => ("◆", "?", "needs review", Hue::Review),
+        Phase::Waiting(Gate::Held { .. }) => ("‖", "H", "held", Hue::Review),
         Phase::Waiting(Gate::Concurrency { .. }) => ("·", ".", "pending", Hue::Dim),
         Phase::Waiting(_) => ("·", ".", "waiting", Hue::Dim),
         Phase::Running => ("●", "*", "running", Hue::Busy),
@@ -252,7 +253,7 @@ impl Theme {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Gate;
+    use crate::model::{Gate, Timestamp};
     use crate::ui::text::width;
 
     fn phases() -> Vec<Phase> {
@@ -261,7 +262,8 @@ mod tests {
         };
         let ends = [Success, Failure, Cancelled, Skipped, TimedOut, ActionRequired, Neutral, Stale, StartupFailure];
         let mut phases = vec![Phase::Queued, Phase::Running, Phase::Stopping];
-        phases.extend([Gate::Needs, Gate::Capacity, Gate::Review("prod".to_owned())].map(Phase::Waiting));
+        let held = Gate::Held { reason: "exit code 1".to_owned(), until: Timestamp(0) };
+        phases.extend([Gate::Needs, Gate::Capacity, Gate::Review("prod".to_owned()), held].map(Phase::Waiting));
         phases.extend(ends.map(Phase::Done));
         phases
     }

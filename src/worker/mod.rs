@@ -305,6 +305,7 @@ impl Desk<'_> {
             Command::Deployment { .. } => rejected(&Unavailable::NotDeployment.to_string()),
             Command::Review { .. } => rejected(&Unavailable::NothingToReview.to_string()),
             Command::Held { .. } => rejected(&Unavailable::NotHeld.to_string()),
+            Command::Hold { .. } => rejected(&Unavailable::HoldsJobs.to_string()),
             Command::Delete => rejected(&Unavailable::NotEnded.to_string()),
             Command::ApproveFork | Command::DeleteLogs | Command::Dispatch { .. } => {
                 rejected(&Unavailable::Local.to_string())

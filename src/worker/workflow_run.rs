@@ -101,7 +101,13 @@ impl Work for WorkflowRun {
 }
 
 impl Request {
-    fn context(&self, facts: RunFacts, outlet: Arc<RunOutlet>, concurrency: Arc<ConcurrencyQueue>) -> RunContext {
+    fn context(
+        &self,
+        facts: RunFacts,
+        outlet: Arc<RunOutlet>,
+        concurrency: Arc<ConcurrencyQueue>,
+        holds: Arc<Holds>,
+    ) -> RunContext {
         let Self { folder, spec, info, .. } = self;
         let environments = JobEnvironments::new(folder, info, spec.repository.clone(), &outlet, &concurrency);
         let actions = caches::of_run(caches::ACTIONS, folder);
@@ -120,7 +126,7 @@ impl Request {
             folder: folder.clone(),
             repository: spec.repository.clone(),
             results: Results::new(folder.clone(), spec.repository.clone(), spec.cache),
-            holds: Holds::new(spec.hold_minutes.map(Duration::from_mins)),
+            holds,
             work: folder.work(),
             tool_cache: caches::of_run(caches::TOOLS, folder),
             options: Options {
@@ -165,11 +171,15 @@ async fn acquire(
     }
 }
 
-/// Answers the commands for held steps.
+/// Answers the commands about held steps.
 async fn answer(mut orders: mpsc::Receiver<PendingCommand>, holds: &Holds) -> Infallible {
     while let Some((command, answer)) = orders.recv().await {
         let reply = match command {
             Command::Held { job, step, order } if holds.order(&job, step, order) => Reply::Accepted,
+            Command::Hold { on } => {
+                holds.turn(on);
+                Reply::Accepted
+            }
             _ => Reply::Rejected { reason: Unavailable::NotHeld.to_string() },
         };
         // The client may be gone; the command is carried out all the same.
@@ -195,7 +205,7 @@ impl HostedAttempt for WorkflowAttempt {
     }
 
     fn takes(&self) -> fn(&Command) -> bool {
-        |command| matches!(command, Command::Held { .. })
+        |command| matches!(command, Command::Held { .. } | Command::Hold { .. })
     }
 
     fn run(self: Box<Self>, host: AttemptHost) -> BoxFuture<'static, Ended> {
@@ -204,7 +214,17 @@ impl HostedAttempt for WorkflowAttempt {
 }
 
 impl WorkflowAttempt {
-    async fn carry_out(self, host: AttemptHost) -> Ended {
+    async fn carry_out(self, mut host: AttemptHost) -> Ended {
+        let holds = Arc::new(Holds::new(self.request.spec.hold_minutes.map(Duration::from_mins)));
+        // Also while the run waits for its concurrency group.
+        let orders = std::mem::replace(&mut host.orders, mpsc::channel(1).1);
+        tokio::select! {
+            end = self.run_jobs(host, &holds) => end,
+            never = answer(orders, &holds) => match never {},
+        }
+    }
+
+    async fn run_jobs(self, host: AttemptHost, holds: &Arc<Holds>) -> Ended {
         let reset = self.reset_checkpoints();
         let Self { request, before, carried, resumed, prepared } = self;
         let not_started = |name: String, reason: EndReason| {
@@ -229,6 +249,10 @@ impl WorkflowAttempt {
             Err(end) => return end,
         };
         host.outlet.record(Event::RunStarted { attempt: host.attempt, name: prepared.name.clone() });
+        if holds.is_on() {
+            let command = Command::Hold { on: true };
+            host.outlet.record(Event::Ordered { command, reply: Reply::Accepted, by: None });
+        }
         let start = AttemptStart {
             plan: prepared.plan,
             carried,
@@ -236,12 +260,9 @@ impl WorkflowAttempt {
             slots: request.spec.max_parallel,
             skips_unrunnable: request.spec.skip_unrunnable,
         };
-        let context = Arc::new(request.context(prepared.facts, host.outlet, queue));
+        let context = Arc::new(request.context(prepared.facts, host.outlet, queue, Arc::clone(holds)));
         let orders = Orders { stop: host.cancelled, displaced: host.displaced };
-        let end = tokio::select! {
-            end = attempt::run(Arc::clone(&context), start, orders) => end,
-            never = answer(host.orders, &context.holds) => match never {},
-        };
+        let end = attempt::run(context, start, orders).await;
         Ended { conclusion: end.conclusion, reason: end.reason.map(EndReason::Message) }
     }
 

@@ -47,7 +47,7 @@ fn a_held_step_is_mended_and_retried() {
     project.call(&["held", "list"]).expect(0, &["a › Run echo tried", "exit code 1"]);
     let json = project.call(&["held", "list", "--json"]);
     json.expect(0, &["\"step\":3", "\"reason\":\"exit code 1\"", "\"order\":null"]);
-    project.call(&["show"]).expect(0, &["running", "failed and held until", "exit code 1"]);
+    project.call(&["show"]).expect(0, &["‖", "held", "failed and held until", "exit code 1"]);
     let watching = attached(&project);
     let mut shell = project.command(&["shell"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("starts");
     shell.stdin.take().expect("a pipe").write_all(b"echo in $PWD with $FIRST").expect("written");
@@ -99,6 +99,31 @@ fn steps_that_fail_beside_each_other_are_held_apart() {
     until("both are held", || (listed() == 2).then_some(()));
     project.call(&["held", "skip"]).expect(0, &["Run exit 4 counts as a success", "Run exit 5 counts as a success"]);
     ends(attached(&project), 0, &["after"]);
+}
+
+#[test]
+fn the_hold_of_failed_steps_is_turned_on_and_off_while_the_run_goes_on() {
+    let jobs = "  a:
+    runs-on: ubuntu-latest
+    steps:
+      - run: until test -e $AT/first; do sleep 0.01; done; exit 3
+      - run: echo second
+      - run: until test -e $AT/third; do sleep 0.01; done; exit 4
+      - {if: failure(), run: echo failed}
+";
+    let project = Project::of_jobs(jobs);
+    let mut run = project.command(&["run", "--trust", "--detach"]);
+    Said(run.env("AT", project.home()).output().expect("starts")).expect(0, &[]);
+    until("the run has started", || (project.call(&["held", "on"]).code() == 0).then_some(()));
+    project.call(&["held", "on"]).expect(0, &["that fail are held"]);
+    fs::write(project.home().join("first"), "").expect("written");
+    until("the step is held", || (project.call(&["held", "list"]).code() == 0).then_some(()));
+    project.call(&["held", "off"]).expect(0, &["end their jobs"]);
+    // The step that is held stays held.
+    project.call(&["held", "skip"]).expect(0, &["counts as a success"]);
+    fs::write(project.home().join("third"), "").expect("written");
+    ends(attached(&project), 1, &["second", "exit code 4", "failed"]);
+    project.call(&["held", "on"]).expect(4, &["has ended"]);
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::ui::theme::Hue;
 
 use super::list::{ListRow, filter_chip};
 use super::runs::no_runs;
-use super::{Cx, Pane, empty, keep_visible, motion};
+use super::{Cx, Pane, empty, keep_visible, motion, waits};
 
 /// The list of jobs.
 #[derive(Clone, Debug, Default)]
@@ -125,7 +125,7 @@ impl Pane for Jobs {
     /// Returns the number of jobs in each state.
     fn title_suffix(&self, cx: &Cx, selection: &Selection) -> String {
         let Some(run) = selection.run(cx.state) else { return String::new() };
-        let count = |wanted: fn(&Phase) -> bool| run.jobs.values().filter(|job| wanted(&job.phase)).count();
+        let count = |wanted: fn(&Phase) -> bool| run.jobs.values().filter(|job| wanted(job.progress())).count();
         let failed = |phase: &Phase| {
             matches!(phase.conclusion(), Some(Conclusion::Failure | Conclusion::TimedOut | Conclusion::StartupFailure))
         };
@@ -133,8 +133,9 @@ impl Pane for Jobs {
         let counts = [
             (count(good), "ok"),
             (count(Phase::is_active), "running"),
+            (count(Phase::is_held), "held"),
             (count(failed), "failed"),
-            (count(|phase| !phase.is_done() && !phase.is_active()), "waiting"),
+            (count(|phase| !phase.is_done() && !phase.is_active() && !phase.is_held()), "waiting"),
         ];
         let counts = counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}"));
         filter_chip(&self.filter).into_iter().chain(counts).collect::<Vec<_>>().join(cx.theme.dot())
@@ -252,8 +253,8 @@ fn draw_job(
     let time = took(job.started, job.finished, cx.state);
     let row = ListRow {
         indent,
-        glyph: cx.theme.lamp(&job.phase, cx.state.now.0),
-        style: cx.theme.phase(&job.phase),
+        glyph: cx.theme.lamp(job.progress(), cx.state.now.0),
+        style: cx.theme.phase(job.progress()),
         name,
         tab,
         remark,
@@ -268,9 +269,10 @@ fn draw_job(
 }
 
 fn draw_step(step: &Step, indent: u16, selected: bool, cx: &Cx, area: Rect, buffer: &mut Buffer) {
-    let dim = cx.theme.style(Hue::Dim);
+    let style = cx.theme.style(if step.phase.is_held() { Hue::Review } else { Hue::Dim });
     let allowed = step.outcome.is_some() && step.outcome != step.phase.conclusion();
     let remark = match (&step.phase, &step.reason) {
+        (Phase::Waiting(gate @ Gate::Held { .. }), _) => waits(gate, cx.state),
         (Phase::Done(Conclusion::Success), _) if allowed => "failed (allowed to fail)".to_owned(),
         (_, Some(reason)) => reason.clone(),
         (Phase::Done(Conclusion::Failure), None) => match (step.exit_code, step.signal) {
@@ -287,7 +289,7 @@ fn draw_step(step: &Step, indent: u16, selected: bool, cx: &Cx, area: Rect, buff
         name: &format!("{} {}", step.number, step.name),
         tab: 0,
         remark: &remark,
-        remark_style: dim,
+        remark_style: style,
         right: &took(step.started, step.finished, cx.state),
         selected,
     };
@@ -304,7 +306,7 @@ fn remark(job: &Job, run: &Run, cx: &Cx) -> (String, Style) {
     let dim = cx.theme.style(Hue::Dim);
     let name = |id: &JobId| run.jobs.get(id).map_or_else(|| id.to_string(), |job| job.name.clone());
     let errors = job.steps.iter().flat_map(|step| &step.annotations).filter(|note| note.level == Level::Error);
-    match &job.phase {
+    match job.progress() {
         Phase::Waiting(Gate::Needs) => {
             let open = |id: &&JobId| run.jobs.get(*id).is_none_or(|job| !job.phase.is_done());
             let names: Vec<String> = job.needs.iter().filter(open).map(name).collect();
@@ -316,6 +318,7 @@ fn remark(job: &Job, run: &Run, cx: &Cx) -> (String, Style) {
             let reason = run.review_of(job).map_or_else(|| gate.reason(), PendingReview::reason);
             (reason, cx.theme.style(Hue::Review))
         }
+        Phase::Waiting(gate @ Gate::Held { .. }) => (waits(gate, cx.state), cx.theme.style(Hue::Review)),
         Phase::Waiting(gate) => (gate.reason(), dim),
         Phase::Running | Phase::Stopping => {
             let steps = job.steps.iter().filter(|step| step.phase.is_active());

@@ -28,8 +28,10 @@ mod services;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use crate::model::Gate;
 use crate::ui::frame;
 use crate::ui::layout::{PANELS, Panel, Screen};
+use crate::ui::text;
 use crate::ui::theme::Theme;
 
 use super::action::Action;
@@ -184,4 +186,13 @@ impl Panes {
 pub(super) fn size(screen: Option<&Screen>, panel: Panel) -> (u16, u16) {
     let area = screen.and_then(|screen| screen.panel(panel)).map(frame::inside).unwrap_or_default();
     (area.width, area.height.max(1))
+}
+/// Returns why something waits, with the time that is left of a hold.
+fn waits(gate: &Gate, state: &AppState) -> String {
+    match gate {
+        Gate::Held { reason, until } => {
+            format!("held, {} left: {reason}", text::spent(state.now, None, *until))
+        }
+        _ => gate.reason(),
+    }
 }

@@ -16,7 +16,7 @@ use crate::ui::theme::Hue;
 
 use super::list::ListRow;
 use super::run_filter::RunFilter;
-use super::{Cx, Pane, empty, keep_visible, motion};
+use super::{Cx, Pane, empty, keep_visible, motion, waits};
 
 /// The list of runs.
 #[derive(Clone, Debug, Default)]
@@ -120,6 +120,7 @@ impl Pane for Runs {
             let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
             let (remark, hue) = match (&run.phase, run.reviews.len()) {
                 (Phase::Waiting(Gate::Review(_)), 1..) => (run.why().unwrap_or_default(), Hue::Review),
+                (Phase::Waiting(gate @ Gate::Held { .. }), _) => (waits(gate, cx.state), Hue::Review),
                 (Phase::Waiting(gate), _) => (gate.reason(), Hue::Dim),
                 (_, 0) => (parts.join("  "), Hue::Dim),
                 (_, reviews) => (format!("{}{reviews}  {}", cx.theme.pick("◆", "?"), parts.join("  ")), Hue::Review),

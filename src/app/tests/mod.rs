@@ -13,6 +13,7 @@ use crate::ui::theme::{Colours, Glyphs, Theme};
 mod any_input;
 mod environments;
 mod graph;
+mod held;
 mod jobs;
 mod keys;
 mod log;

@@ -11,6 +11,7 @@ use crate::launch::{LaunchRequest, Payload, Planned, SecretSource, triggers};
 use crate::report::style;
 use crate::report::{Printer, Protocol};
 use crate::store::folder::{RunFolder, RunsDir};
+use crate::store::spec::DEFAULT_HOLD_MINUTES;
 use crate::ui::terminal_text::text;
 
 use super::{Exit, Failure, Outcome, trust};
@@ -104,7 +105,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "WHAT", default_value = "end", hide_default_value = true)]
     on_failure: OnFailure,
     /// How long a failed step is held at most, in minutes
-    #[arg(long, value_name = "MINUTES", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=1440))]
+    #[arg(long, value_name = "MINUTES", default_value_t = DEFAULT_HOLD_MINUTES, value_parser = clap::value_parser!(u64).range(1..=1440))]
     hold_minutes: u64,
     /// Keep debug lines and set `RUNNER_DEBUG`
     #[arg(long)]

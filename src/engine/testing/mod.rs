@@ -22,7 +22,6 @@ use super::sandbox::host::Host;
 use super::sandbox::providers::Providers;
 use super::sandbox::testing::Script;
 use super::{Options, RunContext};
-use crate::engine::hold::Holds;
 use crate::model::{Event, JobId, StepNumber};
 use crate::store::cache::CacheLimits;
 use crate::store::concurrency::Ticket;
@@ -249,7 +248,7 @@ pub(crate) fn run_context(
         work: folder.join("work"),
         tool_cache: folder.join("tools"),
         options: Options::default(),
-        holds: Holds::default(),
+        holds: Arc::default(),
     }
 }
 

@@ -43,6 +43,7 @@ impl RunStore {
             finished: None,
             jobs: IndexMap::new(),
             reviews: Vec::new(),
+            holds: false,
             reviewed: Vec::new(),
             seq: 0,
         });
@@ -94,6 +95,7 @@ fn fold(run: &mut Run, at: Timestamp, event: &Event) {
             if is_new || waited {
                 if is_new {
                     run.reviews.clear();
+                    run.holds = false;
                 }
                 run.attempt = *attempt;
                 run.name.clone_from(name);
@@ -109,6 +111,7 @@ fn fold(run: &mut Run, at: Timestamp, event: &Event) {
                 run.started = run.started.filter(|_| !is_new);
                 if is_new {
                     run.reviews.clear();
+                    run.holds = false;
                 }
                 run.attempt = run.attempt.max(*attempt);
                 run.name.clone_from(name);
@@ -127,6 +130,7 @@ fn fold(run: &mut Run, at: Timestamp, event: &Event) {
                 run.phase = Phase::Stopping;
             }
         }
+        Event::Ordered { command: Command::Hold { on }, reply: Reply::Accepted, .. } => run.holds = *on,
         Event::RunFinished { conclusion, reason } => {
             if !run.phase.is_done() {
                 run.phase = Phase::Done(*conclusion);

@@ -134,7 +134,7 @@ pub(super) fn close_job(job: &mut Job, conclusion: Conclusion, at: Timestamp) {
     let began = job.phase.is_active();
     for step in &mut job.steps {
         let end = match conclusion {
-            _ if !step.phase.is_active() => Conclusion::Skipped,
+            _ if !has_begun(&step.phase) => Conclusion::Skipped,
             // The step did not record a success.
             Conclusion::Success | Conclusion::Skipped => Conclusion::Failure,
             other => other,
@@ -147,6 +147,11 @@ pub(super) fn close_job(job: &mut Job, conclusion: Conclusion, at: Timestamp) {
         job.finished = Some(at);
     }
     job.phase = Phase::Done(conclusion);
+}
+
+/// Whether a step has started and not ended.
+fn has_begun(phase: &Phase) -> bool {
+    phase.is_active() || phase.is_held()
 }
 
 /// Returns the step with this number. It is added if it was not planned.
@@ -192,7 +197,7 @@ impl Step {
     }
 
     fn close(&mut self, conclusion: Conclusion, at: Timestamp) {
-        if self.phase.is_active() {
+        if has_begun(&self.phase) {
             self.finished = Some(at);
         }
         self.phase = Phase::Done(conclusion);

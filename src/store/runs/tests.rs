@@ -134,6 +134,26 @@ fn a_step_without_a_recorded_end_did_not_succeed() {
 }
 
 #[test]
+fn a_held_step_of_a_dead_worker_failed_and_the_hold_of_failed_steps_is_that_of_the_attempt() {
+    let (job, step) = (JobId::new("a"), StepNumber(1));
+    let start =
+        Event::JobStarted { job: job.clone(), name: "a".to_owned(), sandbox: "host".to_owned(), environment: None };
+    let step_started = Event::StepStarted { job: job.clone(), step, name: "x".to_owned() };
+    let held = Event::StepHeld { job, step, reason: "exit code 1".to_owned(), until: Timestamp(99) };
+    let hold = Event::Ordered { command: Command::Hold { on: true }, reply: Reply::Accepted, by: None };
+    let mut events = vec![started(1), hold, planned(vec![outline("a", &[])]), start, step_started, held];
+    let run = folded(&events);
+    assert!(run.holds && run.progress().is_held() && run.jobs[0].progress().is_held());
+    assert_eq!(run.progress(), Summary::from(&run).phase);
+    events.push(Event::RunFinished { conclusion: Conclusion::Failure, reason: Some(EndReason::WorkerLost) });
+    let run = folded(&events);
+    let step = &run.jobs[0].steps[0];
+    assert_eq!((&step.phase, step.finished), (&Phase::Done(Conclusion::Failure), Some(Timestamp(70))));
+    events.push(started(2));
+    assert!(!folded(&events).holds);
+}
+
+#[test]
 fn a_run_that_ended_without_jobs_starts_over_and_gets_its_jobs() {
     let stub = [started(1), Event::RunFinished { conclusion: Conclusion::Failure, reason: None }];
     let opened = [

@@ -98,7 +98,7 @@ impl Graph {
         }
         let (wrong, more) = group.wrong(run);
         for (row, job) in (y + 1..).zip(&wrong) {
-            pen.put((x + 2, row), 1, cx.theme.look(&job.phase).glyph, cx.theme.phase(&job.phase));
+            pen.put((x + 2, row), 1, cx.theme.look(job.progress()).glyph, cx.theme.phase(job.progress()));
             let name = text::clip_middle(&job.name, usize::from(node.width.saturating_sub(4)), cx.theme.ellipsis());
             pen.put((x + 4, row), node.width.saturating_sub(4), &name, fade);
         }

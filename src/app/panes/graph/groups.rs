@@ -154,10 +154,11 @@ impl Group {
     /// Returns the state of the group: the worst conclusion of its jobs, else the state of a running or waiting job.
     pub(super) fn phase(&self, run: &Run) -> Phase {
         let members = self.members(run);
-        let all = |wanted: &dyn Fn(&Phase) -> bool| members.iter().all(|job| wanted(&job.phase));
-        let any = |wanted: &dyn Fn(&Phase) -> bool| members.iter().map(|job| &job.phase).find(|phase| wanted(phase));
+        let all = |wanted: &dyn Fn(&Phase) -> bool| members.iter().all(|job| wanted(job.progress()));
+        let any =
+            |wanted: &dyn Fn(&Phase) -> bool| members.iter().map(|job| job.progress()).find(|phase| wanted(phase));
         if let [only] = members.as_slice() {
-            return only.phase.clone();
+            return only.progress().clone();
         }
         if let Some(phase) = any(&has_failed) {
             return phase.clone();
@@ -216,7 +217,7 @@ impl Group {
         if !self.folded {
             return (Vec::new(), 0);
         }
-        let bad = |job: &&Job| !job.allowed_failure && has_failed(&job.phase);
+        let bad = |job: &&Job| !job.allowed_failure && has_failed(job.progress());
         let listed = |job: &&Job| bad(job) || run.review_of(job).is_some();
         let mut wrong: Vec<&Job> = self.members(run).into_iter().filter(listed).collect();
         let more = wrong.len().saturating_sub(MAX_LISTED);

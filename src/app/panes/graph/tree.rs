@@ -35,8 +35,8 @@ pub(super) fn draw(
         };
         let line = ListRow {
             indent: row.depth * 2,
-            glyph: cx.theme.lamp(&row.job.phase, cx.state.now.0),
-            style: cx.theme.phase(&row.job.phase),
+            glyph: cx.theme.lamp(row.job.progress(), cx.state.now.0),
+            style: cx.theme.phase(row.job.progress()),
             name: &row.job.name,
             tab: 0,
             remark: &also,
