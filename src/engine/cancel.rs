@@ -36,7 +36,7 @@ impl Cancellation {
         self >= if ignores_cancel { Self::Force } else { Self::Cancel }
     }
 
-    /// Returns why a process must end at once, if it must.
+    /// Returns why a process must end at once; `None` if it need not.
     fn at_once(self) -> Option<KillReason> {
         match self {
             Self::Lost => Some(KillReason::Lost),
@@ -99,7 +99,7 @@ impl KillReason {
 #[derive(Clone, Debug)]
 pub(crate) struct CancelWatch {
     asked: watch::Receiver<Cancellation>,
-    /// For a background step: whether a `cancel` step ends it.
+    /// For a background step: whether a `cancel` step ends it. `None` for other steps.
     of_step: Option<watch::Receiver<bool>>,
     ignores_cancel: bool,
     deadline: Instant,
@@ -154,8 +154,9 @@ impl CancelWatch {
         self.timed_out
     }
 
-    /// Waits until the running step must be ended. A step that `survives_cancel` continues in a cancelled job, but not
-    /// after a `cancel` step. `deadline` is the time limit of the step.
+    /// Waits until the running step must be ended, and returns why. A step that `survives_cancel` continues in a
+    /// cancelled job for up to [`CANCEL_TIMEOUT`], but not after a `cancel` step. `deadline` is the time limit of the
+    /// step; `None` if it has none.
     pub(crate) async fn must_end(&mut self, survives_cancel: bool, deadline: Option<Instant>) -> KillReason {
         loop {
             if let Some(why) = self.asked.borrow().at_once() {
@@ -198,7 +199,7 @@ impl CancelWatch {
     }
 }
 
-/// Waits for the cancellation of a job that has no [`CancelWatch`] yet.
+/// Waits until a job that has no [`CancelWatch`] yet is cancelled.
 pub(crate) async fn cancelled(mut asked: watch::Receiver<Cancellation>, ignores_cancel: bool) {
     while !asked.borrow().ends(ignores_cancel) {
         changed(&mut asked).await;
@@ -208,7 +209,8 @@ pub(crate) async fn cancelled(mut asked: watch::Receiver<Cancellation>, ignores_
 /// How long work on a lost machine may take to finish and write its log.
 const LOST_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Carries out work of a job. Returns `None` if the job's machine is lost and the work does not finish.
+/// Carries out work of a job. Returns `None` if the job's machine is lost and the work does not finish within
+/// [`LOST_TIMEOUT`] after that.
 pub(crate) async fn unless_lost<T>(
     mut asked: watch::Receiver<Cancellation>,
     work: impl Future<Output = T>,

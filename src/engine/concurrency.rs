@@ -47,7 +47,8 @@ impl GroupRequest {
     /// Evaluates `concurrency`.
     ///
     /// # Errors
-    /// An expression cannot be evaluated, the name of the group is empty, or the values are contradictory.
+    /// An expression cannot be evaluated, the name of the group is empty or not a string, `queue` has another value
+    /// than `single` or `max`, or `queue: max` is combined with `cancel-in-progress: true`.
     pub fn new(concurrency: &Concurrency, scope: &Scope<'_>) -> Result<Self, GroupError> {
         let evaluate = |value: &Option<Template>| value.as_ref().map(|value| value.evaluate(scope)).transpose();
         let (group, cancel, queue) = match concurrency {
@@ -88,7 +89,7 @@ pub enum AcquireError {
     /// The job would wait for itself.
     #[error("{0}")]
     Deadlock(String),
-    /// The state folder cannot be used.
+    /// The state folder cannot be used, or the wait for the group panicked.
     #[error("{0}")]
     Failed(String),
 }

@@ -178,7 +178,7 @@ pub fn github_variables(github: &Object) -> Vec<(String, String)> {
     exported.collect()
 }
 
-/// Returns the `runner` context of a job on this machine.
+/// Returns the `runner` context of a job. The paths are those that its steps see.
 #[must_use]
 pub fn runner(temp: &Path, tool_cache: &Path, workspace: &Path, debug: bool) -> Object {
     let os = match std::env::consts::OS {

@@ -10,7 +10,8 @@ use tokio::sync::oneshot;
 use crate::model::{HeldOrder, JobId, StepNumber};
 use crate::store::spec::DEFAULT_HOLD_MINUTES;
 
-/// Where jobs wait at a failed step. Shared by all jobs of a run.
+/// The failed steps of a run that are held, each with the sender of the order that ends its hold. All jobs of the run
+/// share this value.
 #[derive(Debug)]
 pub struct Holds {
     /// Whether steps that fail are held.

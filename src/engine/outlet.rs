@@ -31,7 +31,7 @@ pub trait Outlet: Send + Sync {
     /// Whether the text contains a secret. Job outputs that contain one are dropped, as on GitHub.
     fn holds_secret(&self, text: &str) -> bool;
 
-    /// Returns why nothing more can be recorded, after a write has failed.
+    /// Returns why nothing more can be recorded; `None` if no write has failed.
     fn failure(&self) -> Option<String>;
 }
 

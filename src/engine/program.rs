@@ -1,4 +1,4 @@
-//! Short calls of programs on this machine: for a version, an environment of Python, or a copy of an action.
+//! Runs programs on this machine that end soon: for a version, an environment of Python, or a copy of an action.
 
 use std::io;
 use std::process::{ExitStatus, Stdio};
@@ -29,7 +29,7 @@ pub(in crate::engine) struct Ended {
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::engine) enum CallError {
-    /// The program cannot be started.
+    /// The program cannot be started, or its output cannot be read.
     #[error(transparent)]
     Start(#[from] io::Error),
     /// The time limit passed. The program and all processes that it started were killed.
@@ -50,7 +50,7 @@ impl From<CallError> for io::Error {
 /// it started.
 ///
 /// # Errors
-/// The program cannot be started, or does not end in time.
+/// The program cannot be started, its output cannot be read, or it does not end within `limit`.
 pub(in crate::engine) async fn call(command: &mut Command, limit: Duration) -> Result<Ended, CallError> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let mut child = command.spawn()?;
@@ -71,7 +71,7 @@ pub(in crate::engine) async fn call(command: &mut Command, limit: Duration) -> R
     Ok(Ended { status: status?, output: output?, messages: messages? })
 }
 
-/// Reads the beginning of a stream. Returns it with the rest of the stream.
+/// Reads up to [`MAX_KEPT`] bytes of a stream. Returns them with the rest of the stream.
 async fn beginning<S: AsyncRead + Unpin>(stream: Option<S>) -> io::Result<(Vec<u8>, S)> {
     let mut stream = stream.ok_or(io::ErrorKind::BrokenPipe)?;
     let mut kept = Vec::new();

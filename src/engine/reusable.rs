@@ -1,4 +1,4 @@
-//! Inputs, secrets and outputs of called workflows.
+//! Inputs, secrets and outputs of called workflows, and inputs of runs that a person starts.
 
 use std::sync::Arc;
 
@@ -85,7 +85,8 @@ pub(super) struct Call {
     pub(super) secrets: IndexMap<String, String>,
 }
 
-/// Matches the `with` and `secrets` of the calling job with the declarations of the called workflow.
+/// Evaluates the `with` and `secrets` of the calling job, and checks them against the declarations of the called
+/// workflow.
 ///
 /// # Errors
 /// The workflow cannot be called, an input or secret is missing, or a value has the wrong type or cannot be evaluated.

@@ -2,10 +2,10 @@
 //!
 //! A *node* is one job of one workflow file, within one call of that workflow. A *leg* is one job of a node's matrix.
 //! Once all the needs of a node have ended, the scheduler asks the engine to decide about it ([`Decision::Decide`]),
-//! because its `if` and its matrix are expressions. The engine answers with [`Scheduler::skip`] or
-//! [`Scheduler::expand`], and the legs then start one by one as the slots of the machine and the matrix's
-//! `max-parallel` allow: there are no stages. A leg that calls a workflow holds no slot; the nodes of the called
-//! workflow do, and the leg ends after them.
+//! because its `if` and its matrix are expressions. The engine answers with [`Scheduler::expand`], or with
+//! [`Scheduler::add_finished`] if no leg starts. The legs then start one by one as the slots of the machine and the
+//! matrix's `max-parallel` allow: there are no stages. A leg that calls a workflow holds no slot; the nodes of the
+//! called workflow do, and the leg ends after them.
 //!
 //! Nothing here reads a clock or evaluates an expression, so every rule is tested by a table.
 
@@ -18,7 +18,7 @@ use crate::model::{Conclusion, JobId};
 pub struct NodeId(usize);
 
 impl NodeId {
-    /// Index of the node, in the order in which nodes were added.
+    /// Returns the index of the node, in the order in which nodes were added.
     #[must_use]
     pub fn index(self) -> usize {
         self.0
@@ -28,16 +28,17 @@ impl NodeId {
 /// What the engine must do next.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Decision {
-    /// All needs of the node have ended: evaluate its `if` and matrix, then call `skip` or `expand`.
+    /// All needs of the node have ended: evaluate its `if` and matrix, then call `expand`, or `add_finished` if no leg
+    /// starts.
     Decide(NodeId),
     /// Start the leg.
     Start(NodeId, JobId),
-    /// End the first leg, because the second leg, of the same matrix, failed and `fail-fast` is set.
+    /// End the first leg: the second leg, of the same matrix, failed and `fail-fast` is set.
     Cancel(JobId, JobId),
     /// Every node of the workflow that the leg called has ended: evaluate its outputs, then call `finished`.
     Complete(NodeId, JobId),
-    /// The first leg will not start, because the second leg, of the same matrix, failed and `fail-fast` is set. Without
-    /// a second leg, the run or the caller was cancelled.
+    /// The first leg will not start: the second leg, of the same matrix, failed and `fail-fast` is set. `None` if the
+    /// run or the calling leg was cancelled instead.
     Drop(JobId, Option<JobId>),
 }
 
@@ -129,7 +130,7 @@ impl Scheduler {
         self.nodes[node.0].needs = needs;
     }
 
-    /// Adds legs of a node that have already ended in an earlier attempt.
+    /// Ends a node with legs that start no more: they ended in an earlier attempt, or the node is skipped or failed.
     pub fn add_finished(&mut self, node: NodeId, legs: Vec<(JobId, Ending)>) {
         let node = &mut self.nodes[node.0];
         node.state = if legs.iter().all(|(_, ending)| ending.conclusion == Conclusion::Skipped) {
@@ -154,7 +155,7 @@ impl Scheduler {
         self.turns.is_empty() && (0..self.nodes.len()).all(|node| self.result(NodeId(node)).is_some())
     }
 
-    /// Skips a node: its condition was false, or it cannot run here.
+    /// Skips a node without any legs.
     pub fn skip(&mut self, node: NodeId) {
         self.nodes[node.0].state = State::Skipped;
     }
@@ -184,7 +185,8 @@ impl Scheduler {
         }
     }
 
-    /// Records the end of a leg.
+    /// Updates the graph after the end of a leg. If it failed and `fail-fast` is set, the other legs of the matrix are
+    /// cancelled or dropped.
     pub fn finished(&mut self, id: &JobId, ending: Ending) {
         let Some(node) = self.nodes.iter_mut().find(|node| node.legs.iter().any(|leg| leg.id == *id)) else { return };
         for leg in node.legs.iter_mut().filter(|leg| leg.id == *id) {
@@ -206,14 +208,14 @@ impl Scheduler {
         }
     }
 
-    /// Cancels the run: legs that have not started are dropped, and all undecided nodes are decided now, with
-    /// `cancelled()` true. The engine ends the running legs.
+    /// Cancels the run: legs that have not started are dropped, and nodes that are decided later see `cancelled()` as
+    /// true. The engine ends the running legs.
     pub fn cancel(&mut self) {
         self.cancelled = true;
         self.drop_waiting(|_| true);
     }
 
-    /// Cancels a leg that calls a workflow: jobs of that workflow that have not started never will.
+    /// Cancels a leg that calls a workflow: drops the legs of that workflow's nodes that have not started.
     pub fn cancel_called(&mut self, caller: &JobId) {
         self.drop_waiting(|node| node.caller.as_ref().is_some_and(|(_, id)| id == caller));
     }

@@ -1,4 +1,5 @@
-//! `actions/checkout` of the run's repository, built in: copies the working tree in its current state.
+//! `actions/checkout` of the run's repository, built in: copies the working tree in its current state, or checks out
+//! the `ref` that the step names.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -79,7 +80,8 @@ impl<'g> Given<'g> {
         self.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
 
-    /// As in the action, any text but `true` means false.
+    /// Returns the value of a boolean input; `None` if it is not given or empty. As in the action, any text but `true`
+    /// means false.
     fn flag(&self, name: &str) -> Option<bool> {
         self.text(name).map(|value| value.eq_ignore_ascii_case("true"))
     }
@@ -89,8 +91,8 @@ impl<'g> Given<'g> {
         lines.filter(|line| !line.is_empty()).map(str::to_owned).collect()
     }
 
-    /// Returns the depth of the history; `None` for all of it. As in the action, a value that is not a number means all
-    /// of it.
+    /// Returns the depth of the history; `None` for all of it, which is the default here. As in the action, a value
+    /// that is not a number, or is less than 1, means all of it.
     fn depth(&self) -> Option<Depth> {
         let commits = self.text("fetch-depth")?.parse::<f64>().ok().filter(|depth| *depth >= 1.0)? as usize;
         Some(Depth { commits, tags: self.flag("fetch-tags") == Some(true) })
@@ -138,8 +140,9 @@ impl<'g> Given<'g> {
     }
 }
 
-/// Copies the repository's files to the folder that the action would use. Returns `None` if the job runs in the
-/// repository itself. Setting `abort` stops the copy within a fraction of a second.
+/// Copies the repository's files to the folder that the action would use, and writes what it did to the log. If the job
+/// runs in the repository itself, copies nothing and returns `None`. Setting `abort` stops the copy within a fraction
+/// of a second.
 ///
 /// # Errors
 /// `path` leads out of the workspace, the ref is unknown, a file could not be copied, or the checkout was interrupted.
@@ -170,7 +173,8 @@ pub(crate) async fn run(
     let git_objects = run.options.git_objects.clone();
     let request = Request { git_objects, abort, ..given.request(objects) };
     let (repository, workspace, into) = (run.repository.clone(), workspace.to_owned(), folder.clone());
-    // A container of the job sees only the job's folder. The copy is made outside that folder and then moved into it.
+    // Processes of a container may change the job's folder while it is filled, so the copy is made outside that folder,
+    // which is all that they see, and then moved into it.
     let apart = in_container.then(|| run.work.join(format!(".checkout-{:016x}", getrandom::u64().unwrap_or_default())));
     let done = spawn_blocking(move || match apart {
         Some(apart) => checkout::check_out_apart(&repository, &workspace, &into, &apart, &request),

@@ -36,7 +36,7 @@ pub(crate) enum DockerActionError {
     Provider(#[from] ProviderError),
 }
 
-/// Inputs of an action.
+/// Inputs of an action, evaluated.
 pub(crate) struct Inputs<'i> {
     /// `with` of the step.
     pub(crate) given: &'i IndexMap<String, String>,
@@ -46,10 +46,11 @@ pub(crate) struct Inputs<'i> {
     pub(crate) is_set: &'i (dyn Fn(&str) -> bool + Sync),
 }
 
-/// Returns the process of a `docker://` step.
+/// Returns the invocation of a `docker://` step: a process in a new container of `image`. Fetches the image if
+/// necessary.
 ///
 /// # Errors
-/// No container engine answers, or the image cannot be fetched.
+/// No container engine answers, the image cannot be fetched, or the home folder of containers cannot be written.
 pub(crate) async fn image(
     job: &JobEnvironment,
     image: &str,
@@ -59,11 +60,12 @@ pub(crate) async fn image(
     container(job, image, given.get("entrypoint").cloned(), args, inputs::variables(given)).await
 }
 
-/// Returns the process of one phase of an action. Builds the image if the action has a Dockerfile.
+/// Returns the invocation of one phase of an action: a process in a new container. Fetches the image, or builds it if
+/// the action has a Dockerfile.
 ///
 /// # Errors
-/// No container engine answers, the image cannot be fetched or built, or an expression of the manifest cannot be
-/// evaluated.
+/// The action is not a Docker action, no container engine answers, the image cannot be fetched or built, an expression
+/// of the manifest cannot be evaluated, or the home folder of containers cannot be written.
 pub(crate) async fn invocation(
     job: &JobEnvironment,
     action: &ResolvedAction,
@@ -104,8 +106,9 @@ pub(crate) async fn invocation(
     container(job, &image, entrypoint.cloned(), args, variables).await
 }
 
-/// Builds the image of an action from its Dockerfile. As in GitHub's runner, the folder of the Dockerfile is the build
-/// context. The tag is derived from the path, so that two concurrent builds do not interfere.
+/// Builds the image of an action from its Dockerfile, and returns the tag of the image. As in GitHub's runner, the
+/// folder of the Dockerfile is the build context. The tag is derived from the path of the Dockerfile, so that
+/// concurrent builds of different actions do not interfere.
 async fn build(
     job: &JobEnvironment,
     action: &ResolvedAction,
@@ -145,7 +148,8 @@ async fn build(
     Ok(tag)
 }
 
-/// Returns the process of a container. Fetches the image if necessary.
+/// Returns the invocation of a process in a new container of `image`. Fetches the image if necessary, and prepares the
+/// home folder of containers.
 async fn container(
     job: &JobEnvironment,
     image: &str,

@@ -26,13 +26,13 @@ pub(crate) enum ActionError {
     /// The folder of the action has no manifest. `of` is the origin of the files.
     #[error("`{reference}` has no action.yml, action.yaml or Dockerfile ({of})")]
     NoManifest { reference: String, of: String },
-    /// The manifest of the action is invalid.
+    /// The manifest of the action cannot be read or is invalid.
     #[error("`{reference}`: {source}")]
     Manifest { reference: String, source: ManifestError },
     /// A local action is not in the workspace.
     #[error("there is no action.yml in {0} of the workspace; is actions/checkout missing before this step?")]
     NotInWorkspace(String),
-    /// The manifest of a local action is invalid.
+    /// The manifest of a local action cannot be read or is invalid.
     #[error(transparent)]
     LocalManifest(#[from] ManifestError),
     /// An input cannot be evaluated.
@@ -64,7 +64,8 @@ pub(crate) enum InputError {
     Default { name: String, source: TemplateError },
 }
 
-/// Reason why the files of an action are not on this machine. All jobs of a run share the result of a fetch.
+/// Reason why the files of an action are not on this machine. The error can be cloned because all jobs of a run share
+/// the result of a fetch.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum FetchError {
     /// The settings map the action to a path that is not a folder.
@@ -79,7 +80,7 @@ pub(crate) enum FetchError {
     /// The server does not have this version.
     #[error("`{action}`: {server} has no tag, branch or commit `{version}`")]
     NoVersion { action: String, server: String, version: String },
-    /// The server cannot be reached, and the action was never fetched.
+    /// The server cannot be reached, and no earlier run has resolved this version.
     #[error("`{action}` is not in the cache, and {server} cannot be reached: {source}")]
     Unreachable { action: String, server: String, source: GitCallError },
     /// The fetch failed.
@@ -96,16 +97,16 @@ pub(crate) enum GitCallError {
     /// Git cannot be started.
     #[error("git cannot be started: {0}")]
     Start(Arc<io::Error>),
-    /// Git did not finish within its time limit, in seconds.
+    /// Git did not finish within its time limit. Holds the limit in seconds.
     #[error("no answer within {0} s")]
     NoAnswer(u64),
-    /// Git failed. Holds the last line of its output, without credentials.
+    /// Git failed. Holds the last line of its messages, from which [`Self::with_address`] removes credentials.
     #[error("{0}")]
     Failed(String),
 }
 
 impl GitCallError {
-    /// Replaces an address in the output of git.
+    /// Replaces `address`, which may contain credentials, with `shown` in the messages of git.
     pub(crate) fn with_address(self, address: &str, shown: &str) -> Self {
         match self {
             Self::Failed(line) => Self::Failed(line.replace(address, shown)),

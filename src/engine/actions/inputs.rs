@@ -15,8 +15,8 @@ pub(crate) fn given(with: &NamedValues, scope: &Scope<'_>) -> Result<IndexMap<St
     Ok(values.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value.to_text())).collect())
 }
 
-/// Returns all inputs of an action: the declared inputs with their given value or default, and given inputs that are
-/// not declared.
+/// Returns all inputs of an action: the declared inputs with their given value or default, which may be empty, and
+/// given inputs that are not declared.
 ///
 /// # Errors
 /// A default cannot be evaluated.
@@ -60,7 +60,7 @@ pub(crate) fn variables(inputs: &IndexMap<String, String>) -> IndexMap<String, S
     inputs.iter().map(|(name, value)| (named(name), value.clone())).collect()
 }
 
-/// Returns the warnings of GitHub's runner: for unknown, deprecated and missing inputs.
+/// Returns the warnings of GitHub's runner: for unknown and deprecated inputs, and for required ones that are missing.
 pub(crate) fn warnings(action: &Action, given: &IndexMap<String, String>) -> Vec<String> {
     let mut warnings = Vec::new();
     let docker = matches!(action.runs, ActionRuns::Docker { .. });

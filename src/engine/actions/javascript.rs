@@ -35,10 +35,10 @@ pub(crate) enum JavaScriptError {
     },
 }
 
-/// Returns the process of one phase of the action. `node` is the program and its version.
+/// Returns the invocation of one phase of the action. `node` is the path of the program, and its version.
 ///
 /// # Errors
-/// The action has no script for the phase.
+/// The action is not a JavaScript action, has no script for the phase, or the script does not exist.
 pub(crate) fn invocation(
     action: &ResolvedAction,
     phase: Phase,

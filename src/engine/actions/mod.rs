@@ -1,6 +1,6 @@
-//! Actions: references in `uses:`, their inputs, and their processes.
+//! Actions that steps use: references in `uses:`, inputs, and the processes that run them.
 //!
-//! [`resolve`] finds every action before the job's first step, and [`store`] fetches actions of other repositories.
+//! [`resolve`] finds the actions of a job before its first step, and [`store`] fetches actions of other repositories.
 //! [`javascript`] and [`docker`] build the process of an action. [`checkout`] is the built-in `actions/checkout` for
 //! the run's repository. Composite actions are steps inside a step, so they are part of `job::steps`.
 

@@ -15,7 +15,8 @@ const MARK: &str = ".partial-";
 /// Depth of a copy below the cache: the server, the owner, the repository, and the copy itself.
 const DEPTH: usize = 4;
 
-/// Folder of an incomplete copy. Dropping it removes the folder, even if the fetch is cancelled.
+/// Folder of an incomplete copy. Dropping this value removes the folder unless it was renamed, so a cancelled fetch
+/// leaves no files.
 pub(in crate::engine) struct Partial(PathBuf);
 
 impl Partial {
@@ -40,7 +41,7 @@ impl Partial {
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        // A killed git may still be writing.
+        // A killed git may still be writing into the folder, so its removal is tried again.
         const ATTEMPTS: usize = 20;
         for _ in 0..ATTEMPTS {
             match fs::remove_dir_all(&self.0) {

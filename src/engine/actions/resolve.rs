@@ -35,19 +35,20 @@ pub(crate) const MAX_DEPTH: usize = 9;
 /// An action whose files are on this machine.
 #[derive(Debug)]
 pub(crate) struct ResolvedAction {
-    /// Reference in the workflow.
+    /// Reference to the action: as `uses` writes it, or `owner/name/path@ref` if `uses` writes `$/path`.
     pub(crate) reference: String,
     /// Manifest of the action.
     pub(crate) action: Action,
-    /// Root of the files of its repository.
+    /// Root of the files of its repository, or the folder to which the configuration maps the action.
     pub(crate) root: PathBuf,
-    /// Folder of the action in the repository.
+    /// Folder of the action, in `root`.
     pub(crate) folder: PathBuf,
-    /// Repository of the action; `None` for an action of the workspace.
+    /// Repository, path and version of the action; `None` for an action in the workspace.
     pub(crate) remote: Option<Remote>,
-    /// Commit of the action, if it was fetched.
+    /// Commit of the files. `None` for an action in the workspace, a mapped action, and a `$/path`.
     pub(crate) commit: Option<String>,
-    /// Origin of the files, for messages: the commit, or the folder that the configuration names.
+    /// Origin of the files, for messages: the commit, the folder to which the action is mapped, the workspace, or the
+    /// repository of a `$/path`.
     pub(crate) origin: String,
 }
 
@@ -58,7 +59,8 @@ impl ResolvedAction {
         Self { reference: reference.to_owned(), action, root, folder, remote: None, commit: None, origin }
     }
 
-    /// Fetches the action of another repository. Returns it with a remark for the job's log.
+    /// Reads the action of another repository, fetching its files if they are not in the cache. Returns it with a
+    /// remark for the job's log, if there is one.
     ///
     /// # Errors
     /// The action cannot be fetched or read.
@@ -81,7 +83,7 @@ impl ResolvedAction {
     /// workspace, reads it in the run's repository.
     ///
     /// # Errors
-    /// The folder has no action, or its manifest cannot be read.
+    /// The folder has no action, or its manifest cannot be read or is invalid.
     pub(crate) fn own(path: &str, within: Option<&Self>, shared: &RunContext) -> Result<Self, ActionError> {
         let (root, remote) =
             if let Some((within, remote)) = within.and_then(|action| Some((action, action.remote.as_ref()?))) {
@@ -105,7 +107,7 @@ impl ResolvedAction {
         vec![("action_repository", remote.repository.clone()), ("action_ref", remote.version.clone())]
     }
 
-    /// Whether the action has a `post` phase. The steps of a composite action have separate posts.
+    /// Whether the action itself has a `post` phase. A composite action has none: only its steps have posts.
     pub(crate) fn has_post(&self) -> bool {
         match &self.action.runs {
             ActionRuns::JavaScript { post, .. } => post.is_some(),
@@ -136,8 +138,8 @@ impl ResolvedAction {
 /// Actions by their keys; see [`key`].
 pub(crate) type Actions = HashMap<String, Arc<ResolvedAction>>;
 
-/// Returns the key of the action that a step uses. `within` is the repository of the action that contains the step, to
-/// which `$/path` refers.
+/// Returns the key of the action that a step uses: its reference as written, but for `$/path` in an action,
+/// `owner/name/path@ref`. `within` is the action that contains the step, in whose repository `$/path` is.
 pub(crate) fn key(reference: &str, within: Option<&Remote>) -> String {
     match (Reference::parse(reference), within) {
         (Ok(Reference::Own(path)), Some(within)) => within.beside(&path).to_string(),
@@ -159,17 +161,17 @@ pub(crate) fn with_pre<'k>(
 /// Requirements of a job's steps.
 #[derive(Default)]
 pub(crate) struct Needs {
-    /// Actions of other repositories, by reference.
+    /// Actions that the steps use, by [`key`], except those in the workspace and built-in checkouts.
     pub(crate) actions: Actions,
-    /// Images of Docker actions.
+    /// Images of `docker://` steps, and of Docker actions that have no Dockerfile.
     pub(crate) images: Vec<String>,
-    /// Remarks for the log of the job's first step.
+    /// Remarks for the log of the step "Set up job".
     pub(crate) remarks: Vec<String>,
     /// Missing requirements, as messages.
     pub(crate) missing: Vec<String>,
-    /// First JavaScript action.
+    /// Reference of the first JavaScript action; `None` if there is none.
     pub(crate) node: Option<String>,
-    /// First Docker action.
+    /// Reference of the first Docker action or `docker://` step; `None` if there is none.
     pub(crate) container: Option<String>,
 }
 
@@ -181,14 +183,14 @@ impl Needs {
     }
 }
 
-/// Collects the requirements of steps.
+/// Collects the requirements of steps and of the actions that they use, and fetches these actions.
 pub(crate) async fn needs(steps: &[StepDefinition], shared: &RunContext) -> Needs {
     let mut needs = Needs::default();
     look(steps, None, shared, 0, &mut needs).await;
     needs
 }
 
-/// Reports the actions whose commits differ from those that the workflow locks.
+/// Adds to [`Needs::missing`] the actions whose commits differ from those that the workflow locks.
 pub(crate) fn check_locks(needs: &mut Needs, locks: &[LockedAction]) {
     let mut wrong = Vec::new();
     for (reference, action) in &needs.actions {
@@ -303,10 +305,11 @@ pub(crate) fn is_own_checkout(remote: &Remote, with: &NamedValues, shared: &RunC
     remote.is_checkout() && own && !shared.actions.is_mapped(remote)
 }
 
-/// Reads the action in a folder below `root`: its manifest, or a Dockerfile alone. Returns `None` if there is neither.
+/// Reads the action in the folder `below` of `root`: its manifest, or a Dockerfile alone. Returns `None` if there is
+/// neither.
 ///
 /// # Errors
-/// The manifest cannot be read, or is invalid. Links that lead out of `root` are not followed.
+/// The manifest cannot be read, for example because a link leads out of `root`, or it is invalid.
 pub(crate) fn read(root: &Path, below: &Path) -> Option<Result<Action, ManifestError>> {
     in_place(|| {
         let folder = Folder::open(root).ok()?;
@@ -334,10 +337,11 @@ fn parse(file: String, text: String) -> Result<Action, ManifestError> {
 }
 
 /// Returns the Node.js that runs JavaScript actions on this machine, and its version. An action names the version that
-/// it was written for (`node16`, `node20`). Version 20 and newer run all actions; older versions run only old actions.
+/// it was written for (`node16`, `node20`). Version 20 and newer run all actions; 16 to 19 run only old actions, and
+/// then the second value says so.
 ///
 /// # Errors
-/// Node.js is not installed, or too old.
+/// Node.js is not installed, does not start, or is older than version 16.
 pub(crate) async fn node(path: &OsStr) -> Result<(PathBuf, String), NodeError> {
     let program = host::find_program("node", path).ok_or(NodeError::NotOnPath)?;
     let said = match program::call(Command::new(&program).arg("--version"), VERSION_TIMEOUT).await {

@@ -57,7 +57,7 @@ pub struct Store {
 /// Files of a repository at a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fetched {
-    /// Root of the repository's files.
+    /// Root of the repository's files, or the mapped folder.
     pub(crate) root: PathBuf,
     /// Folder of the action.
     pub(crate) folder: PathBuf,
@@ -65,12 +65,13 @@ pub(crate) struct Fetched {
     pub(crate) commit: Option<String>,
     /// Origin for messages: the commit, or the mapped folder.
     pub(crate) origin: String,
-    /// Remark for the log, for example that the server does not respond.
+    /// Remark for the log that the server does not respond and the last known commit is used; `None` otherwise.
     pub(crate) remark: Option<String>,
 }
 
 impl Store {
-    /// Creates a store with a cache folder.
+    /// Creates a store with a cache folder. `mapped` is `[actions]` of the configuration, and `base` the folder to
+    /// which its paths are relative.
     #[must_use]
     pub fn new(cache: PathBuf, mapped: IndexMap<String, String>, base: PathBuf, offline: bool) -> Self {
         Self { cache, mapped, base, offline, known: Mutex::default() }
@@ -104,7 +105,7 @@ impl Store {
     /// Returns the folder of an action, fetching it if necessary.
     ///
     /// # Errors
-    /// The action is not in the cache and cannot be fetched.
+    /// The action is not in the cache and cannot be fetched, or its mapping in the configuration is invalid.
     pub(crate) async fn folder(&self, action: &Remote) -> Result<Fetched, FetchError> {
         let mapped = self.mapping(action);
         let server = match mapped {
@@ -136,7 +137,8 @@ impl Store {
         Ok(Fetched { commit: None, origin, root, folder, remark: None })
     }
 
-    /// Resolves a version and fetches its files.
+    /// Resolves a version to a commit, fetches the files of the commit unless the cache has them, and stores the commit
+    /// for later runs that are offline.
     async fn fetch(&self, server: &str, action: &Remote) -> Result<Fetched, FetchError> {
         let shown = without_credentials(&format!("{server}/{}", action.repository));
         let home = self.cache.join(folder_of(&without_credentials(server))).join(&action.repository);

@@ -1,4 +1,4 @@
-//! Jobs that call a workflow: adding its jobs to the graph, and ending the caller.
+//! Jobs that call a workflow: adds the jobs of the called workflow to the graph, and ends the caller after them.
 
 use std::sync::Arc;
 
@@ -29,7 +29,8 @@ impl Attempt {
         }
     }
 
-    /// Adds the jobs of a called workflow to the graph.
+    /// Starts a leg that calls a workflow: adds the jobs of that workflow to the graph. If the call is invalid, the leg
+    /// fails.
     pub(super) fn start_call(&mut self, node: NodeId, id: &JobId, name: String, contexts: &Contexts) {
         let entry = &self.nodes[node.index()];
         let scope = Scope { contexts, status: self.status(node), host: &NoFiles };
@@ -53,7 +54,7 @@ impl Attempt {
         }
     }
 
-    /// Returns the workflow that a leg calls.
+    /// Returns the workflow that a leg calls. `None` if the leg has steps, or the plan does not have the workflow.
     pub(super) fn called_workflow(&self, id: &JobId) -> Option<Arc<Workflow>> {
         let node = self.nodes.iter().find(|node| node.legs.contains_key(id))?;
         match &node.definition.body {
@@ -62,7 +63,8 @@ impl Attempt {
         }
     }
 
-    /// Ends a leg once every job of the workflow that it called has ended.
+    /// Ends a leg after every job of the workflow that it called has ended: evaluates the outputs of that workflow and
+    /// records the end. The leg fails if an output cannot be evaluated.
     pub(super) fn complete_call(&mut self, node: NodeId, id: &JobId) {
         let Some(scope) = self.scopes.iter().find(|scope| scope.caller.as_ref() == Some(id)) else { return };
         let results: Vec<_> = scope.nodes.values().filter_map(|node| self.scheduler.result(*node)).collect();

@@ -1,4 +1,4 @@
-//! Contexts for the expressions of a job before it runs, and explanations of their results.
+//! Contexts for the expressions of a job before it runs, and the reason why a job was skipped.
 
 use crate::engine::context::texts;
 use crate::engine::scheduler::NodeId;
@@ -30,7 +30,7 @@ impl Attempt {
         contexts
     }
 
-    /// Adds the contexts of one leg: `matrix strategy secrets`.
+    /// Returns the contexts for the expressions of one leg: those of its job, and `matrix strategy secrets`.
     pub(super) fn leg_contexts(&self, id: NodeId, job: &JobId) -> Contexts {
         let node = &self.nodes[id.index()];
         let mut contexts = self.contexts(id);

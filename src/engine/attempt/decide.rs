@@ -18,7 +18,8 @@ use super::state::{Attempt, never_ran};
 type Errors = Vec<(Arc<Source>, Diagnostic)>;
 
 impl Attempt {
-    /// Evaluates a node's `if` and matrix.
+    /// Evaluates a node's `if` and matrix, and adds its legs or skips it. If all its jobs are carried over, their
+    /// results apply without an evaluation.
     pub(super) fn decide(&mut self, id: NodeId) {
         let node = &self.nodes[id.index()];
         if node.planned.iter().all(|job| self.carried.contains_key(&job.id)) {
@@ -54,7 +55,7 @@ impl Attempt {
         }
     }
 
-    /// Records the explanation of a node's condition, for each of its legs.
+    /// Records the explanation of a node's condition for each of its legs, except those that are carried over.
     fn explain(&mut self, id: NodeId, explanation: Option<Explanation>) {
         let Some(explanation) = explanation else { return };
         let fresh = self.nodes[id.index()].planned.iter().filter(|job| !self.carried.contains_key(&job.id));
@@ -63,7 +64,7 @@ impl Attempt {
         }
     }
 
-    /// Ends a node whose called workflow cannot be planned.
+    /// Ends a node as a failure because the workflow that it calls cannot be planned.
     fn refuse_call(&mut self, id: NodeId, errors: &[(Arc<Source>, Diagnostic)]) {
         let shown = errors.iter().map(|(source, error)| {
             format!("{}:{}:{}: {}", source.name, error.span.line, error.span.column, error.message)
@@ -98,8 +99,8 @@ impl Attempt {
         }
     }
 
-    /// Replaces a job whose legs were unknown with these legs and the jobs of the workflows that they call, and
-    /// announces them.
+    /// Replaces a job whose legs were unknown with these legs and the jobs of the workflows that they call, and records
+    /// the new jobs, except those that are carried over.
     fn plan_legs(&mut self, id: NodeId, contexts: &Contexts, legs: &matrix::Legs) -> Result<(), Errors> {
         let placeholder = self.nodes[id.index()].planned[0].clone();
         let of_leg = |index: usize, leg: &Leg| {

@@ -44,7 +44,7 @@ pub async fn run(run: Arc<RunContext>, start: AttemptStart, orders: Orders) -> R
     }
 }
 
-/// The tasks of an attempt.
+/// The tasks of an attempt, and the orders that it receives.
 struct Driver {
     run: Arc<RunContext>,
     orders: Orders,
@@ -55,7 +55,7 @@ struct Driver {
     waits: JoinSet<(JobId, Result<Vec<Ticket>, AcquireError>)>,
     waiting: HashMap<JobId, AbortHandle>,
     held: HashMap<JobId, Vec<Ticket>>,
-    /// When to give up on the jobs of a run that was force-cancelled.
+    /// When to give up on the jobs of a run that was force-cancelled; `None` if it was not.
     give_up_at: Option<Instant>,
     /// Whether the attempt has been notified that recording fails.
     failed: bool,
@@ -130,7 +130,7 @@ impl Driver {
         self.waiting.insert(id, wait);
     }
 
-    /// Returns why recording fails, the first time only.
+    /// Returns why recording fails, but only once; `None` before and after that.
     fn failure(&mut self) -> Option<String> {
         let failure = if self.failed { None } else { self.run.outlet.failure() };
         self.failed |= failure.is_some();
@@ -142,7 +142,7 @@ impl Driver {
         loop {
             tokio::select! {
                 Some(ended) = self.jobs.join_next() => {
-                    // Tasks of jobs are never aborted, so all of them return.
+                    // Tasks of jobs are never aborted and catch panics, so all of them return a result.
                     let Ok((id, end)) = ended else { continue };
                     if self.cancellations.remove(&id).is_none() {
                         // The driver gave up on this job earlier.

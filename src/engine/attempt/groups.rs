@@ -1,4 +1,4 @@
-//! Jobs that wait for their concurrency groups before they start.
+//! Requests the concurrency groups of legs, which a leg must hold before it starts.
 
 use crate::engine::cancel::Cancellation;
 use crate::engine::concurrency::{AcquireError, GroupError, GroupRequest};
@@ -23,7 +23,8 @@ enum RequestError {
 }
 
 impl Attempt {
-    /// Returns whether a leg holds all its concurrency groups. Otherwise the leg was refused, or now waits for them.
+    /// Returns whether a leg holds all its concurrency groups. If not, requests them and makes the leg wait; if they
+    /// cannot be determined, ends the leg as a failure.
     pub(super) fn holds_its_groups(&mut self, node: NodeId, id: &JobId, contexts: &Contexts) -> bool {
         if self.holding.contains(id) {
             return true;
@@ -67,7 +68,7 @@ impl Attempt {
         Ok(requests)
     }
 
-    /// Handles the answer for a leg that waited for its groups.
+    /// Lets a leg that waited for its groups start, or ends it if they cannot be acquired.
     pub(super) fn groups_acquired(&mut self, id: &JobId, result: Result<(), AcquireError>) {
         if !self.waiting.remove(id) {
             // The leg has ended in the meantime.
@@ -83,7 +84,7 @@ impl Attempt {
         }
     }
 
-    /// Cancels a leg because another run or job takes a group that it holds or waits for.
+    /// Cancels a leg because another run or job takes a group that the leg holds or waits for.
     pub(super) fn displace(&mut self, id: &JobId, reason: String) {
         if self.scheduler.running().any(|(_, leg)| leg == id) {
             self.cancel_leg(id, Cancellation::Cancel, &reason);

@@ -2,7 +2,7 @@
 //!
 //! [`state`] is a state machine without a clock, tasks or files: it turns an [`Input`](state::Input) into
 //! [`Effect`](state::Effect)s. It uses the [`scheduler`](super::scheduler); [`decide`] evaluates conditions and
-//! matrices, [`start`] starts jobs, [`calls`] adds the jobs of called workflows, and [`groups`] waits for concurrency
+//! matrices, [`start`] starts jobs, [`calls`] adds the jobs of called workflows, and [`groups`] requests concurrency
 //! groups. [`driver`] carries out the effects: it spawns the tasks of jobs, and turns their ends into inputs.
 
 use std::collections::HashMap;
@@ -67,6 +67,6 @@ pub struct Orders {
 pub struct RunEnd {
     /// Conclusion of the run.
     pub conclusion: Conclusion,
-    /// Reason of the conclusion, if no job explains it.
+    /// Reason of the conclusion, and which jobs were left out; `None` if the ends of the jobs explain the conclusion.
     pub reason: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Starts legs: evaluates the name and builds the spec of the task.
+//! Starts legs: evaluates the name of a leg, and builds the [`JobSpec`] for its task.
 
 use std::sync::Arc;
 
@@ -12,7 +12,8 @@ use crate::workflow::syntax::JobBody;
 use super::state::{Attempt, Effect};
 
 impl Attempt {
-    /// Starts a leg, or lets it wait for its concurrency groups.
+    /// Starts a leg, or lets it wait for its concurrency groups. After a forced cancellation, ends the leg as
+    /// cancelled.
     pub(super) fn start(&mut self, node: NodeId, id: JobId) {
         if self.ended {
             return self.refuse(&id, Conclusion::Cancelled, "cancelled before it started");

@@ -73,7 +73,7 @@ pub(super) struct Node {
 
 /// A workflow of the run: the one that was started, or one that a leg called.
 pub(super) struct CallScope {
-    /// The leg that calls the workflow.
+    /// The leg that calls the workflow; `None` for the workflow that was started.
     pub(super) caller: Option<JobId>,
     pub(super) inputs: Value,
     pub(super) secrets: IndexMap<String, String>,
@@ -102,7 +102,7 @@ pub(super) struct Attempt {
     /// Jobs that hold their concurrency groups. Such a job is about to start, is running, or has called a workflow.
     pub(super) holding: BTreeSet<JobId>,
     pub(super) verdict: Verdict,
-    /// Why running jobs were cancelled, unless the run was cancelled.
+    /// Why single running jobs were cancelled, by job. The cancellation of the whole run is not a cause here.
     causes: HashMap<JobId, String>,
     /// Whether no further job may start.
     pub(super) ended: bool,
@@ -182,7 +182,8 @@ impl Attempt {
         self.effects.push(effect);
     }
 
-    /// Announces the jobs. Jobs whose results are carried over were announced in the earlier attempt.
+    /// Records the planned jobs, except those whose results are carried over, and adds the jobs of the workflow that
+    /// was started to the graph.
     fn begin(&mut self) {
         let fresh = self.plan.jobs().iter().filter(|job| !self.carried.contains_key(&job.id));
         let jobs: Vec<_> = fresh.map(outline).collect();
@@ -243,12 +244,12 @@ impl Attempt {
         format!("fail-fast: {} failed", self.planned(failed).map_or(failed.as_str(), |job| &job.name))
     }
 
-    /// Returns a job of the plan.
+    /// Returns the planned job with an id; `None` if it is not in the graph.
     fn planned(&self, id: &JobId) -> Option<&PlannedJob> {
         self.nodes.iter().flat_map(|node| &node.planned).find(|job| job.id == *id)
     }
 
-    /// Records the end of a job, and updates the attempt.
+    /// Records the end of a job, keeps its outputs, and updates the attempt.
     pub(super) fn job_ended(&mut self, id: &JobId, mut end: JobEnd) {
         self.running.remove(id);
         if let (Conclusion::Cancelled, Some(cause)) = (end.conclusion, self.causes.remove(id)) {
@@ -270,14 +271,15 @@ impl Attempt {
         self.leg_ended(id, end.conclusion, end.allowed_failure);
     }
 
-    /// Updates the attempt after the end of a leg. The caller records the end itself.
+    /// Updates the attempt after the end of a leg, and releases its concurrency groups. The caller records the end
+    /// itself.
     pub(super) fn leg_ended(&mut self, id: &JobId, conclusion: Conclusion, allowed_failure: bool) {
         self.release_groups(id);
         self.verdict.count(conclusion, allowed_failure);
         self.scheduler.finished(id, Ending { conclusion, allowed_failure });
     }
 
-    /// Ends a leg that was about to start.
+    /// Ends a leg that was about to start, and the jobs of the workflow that it calls.
     pub(super) fn refuse(&mut self, id: &JobId, conclusion: Conclusion, reason: &str) {
         self.record(never_ran(id, conclusion, reason));
         self.skip_called(id, "the job that calls its workflow did not start");
@@ -296,7 +298,8 @@ impl Attempt {
         }
     }
 
-    /// Cancels a leg and, if it calls a workflow, the jobs of that workflow. `cause` becomes the reason of their ends.
+    /// Cancels a leg and, if it calls a workflow, the jobs of that workflow. `cause` becomes a part of the reason of
+    /// each running job.
     pub(super) fn cancel_leg(&mut self, id: &JobId, asked: Cancellation, cause: &str) {
         if self.running.contains(id) {
             self.causes.entry(id.clone()).or_insert_with(|| cause.to_owned());

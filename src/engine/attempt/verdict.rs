@@ -21,8 +21,8 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
-    /// Returns a verdict without jobs. With `skips_unrunnable`, the run can succeed without the jobs that need another
-    /// machine.
+    /// Creates a verdict that has counted no jobs. With `skips_unrunnable`, the run can succeed without the jobs that
+    /// need another machine.
     pub(super) fn new(skips_unrunnable: bool) -> Self {
         Self { skips_unrunnable, ..Self::default() }
     }
@@ -64,7 +64,8 @@ impl Verdict {
             named.collect::<Vec<_>>().join("; ")
         };
         let mut reasons = Vec::new();
-        // The failure of one job is not explained by another job that could not run, so both are named.
+        // The jobs that could not run are not the only cause of the failure, so the reason also mentions the failed
+        // job.
         reasons.extend((self.failed && !missed.is_empty()).then(|| "a job failed".to_owned()));
         reasons.extend((!missed.is_empty()).then(|| format!("not runnable here: {}", named(&missed))));
         reasons.extend(

@@ -41,7 +41,7 @@ impl Route {
 pub type Reached = HashMap<(String, u16), u16>;
 
 /// Assigns the ports of `localhost` for services. A fixed port keeps its number; any other port gets the number of the
-/// container's port, or the next free one. Only TCP is supported.
+/// container's port, or the next free one. Only TCP ports get a route.
 #[must_use]
 pub fn routes(services: &[ContainerSpec]) -> (Vec<Route>, Reached) {
     let ports = services.iter().flat_map(|service| service.ports.iter().map(move |port| (service, port)));

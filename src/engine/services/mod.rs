@@ -1,7 +1,7 @@
-//! Services of a job: containers that are running and healthy before its first step.
+//! Services of a job: containers that are started, and healthy if they have a health check, before its first step.
 //!
-//! This code is the same for every provider: it starts all services at once, waits for their states, and records every
-//! change. The provider implements [`ServiceHost`].
+//! This code is the same for every provider: it starts all services at once, waits until they are healthy, and records
+//! every change of their states. The provider implements [`ServiceHost`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,7 +78,7 @@ pub struct Observation {
     pub restarts: u64,
 }
 
-/// States of the services of one job. Records every change.
+/// States of the services of one job. A change of state is recorded as an event.
 pub struct Board {
     job: JobId,
     outlet: Arc<dyn Outlet>,
@@ -94,7 +94,7 @@ impl Board {
         self.names.keys().map(String::as_str)
     }
 
-    /// Returns the last reported state of a service.
+    /// Returns the last reported state of a service; `None` for an unknown id.
     #[must_use]
     pub fn last(&self, id: &str) -> Option<Observation> {
         let states = self.states.borrow();
@@ -141,7 +141,7 @@ pub struct Services {
 }
 
 impl Services {
-    /// Starts and watches all services, in parallel.
+    /// Starts all services in parallel, records their states, and watches them in a new task.
     ///
     /// # Errors
     /// A service cannot be started. The provider must then remove the services that did start; it finds them by their
@@ -175,10 +175,10 @@ impl Services {
         Ok(Self { host, started, board, watcher })
     }
 
-    /// Waits until each service is healthy, or has no health check. `say` gets the last log lines of failed services.
+    /// Waits until no service is starting. `say` gets the last log lines of services that are unhealthy or have ended.
     ///
     /// # Errors
-    /// A service is unhealthy, or ended before it was healthy.
+    /// A service is unhealthy, a service with a health check has ended, or the state of a service cannot be read.
     pub async fn ready(&self, say: &mut (dyn FnMut(&str) + Send)) -> Result<(), ProviderError> {
         let mut states = self.board.states.subscribe();
         let mut round = 0;
@@ -253,7 +253,7 @@ impl Services {
         .collect()
     }
 
-    /// Stops watching, and removes all services in parallel.
+    /// Stops watching, removes all services in parallel, and records those that were still running as stopped.
     pub async fn stop(self) {
         self.watcher.abort();
         // A service that cannot be removed now is removed when the machine stops.

@@ -1,5 +1,6 @@
-//! Fixed ports of this machine. Jobs on this machine share them, so a job waits for a port that the service of another
-//! job uses. A port is claimed with a file lock, which the kernel releases when its holder ends.
+//! Claims fixed ports of this machine for the services of a job. Jobs on this machine share the ports, so a job waits
+//! for a port that the service of another job uses. A port is claimed with a file lock, which the kernel releases when
+//! its holder ends.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -54,11 +55,11 @@ pub(in crate::engine) enum ClaimError {
 }
 
 /// Claims ports in ascending order, so that two jobs that need the same ports cannot block each other. `who` describes
-/// this job to jobs that wait for it. `waiting` is called with the reason why this job waits, whenever the reason
-/// changes.
+/// this job to jobs that wait for it. `waiting` is called with the reason why this job waits, whenever the holder of
+/// the awaited port changes.
 ///
 /// # Errors
-/// Another program listens on a port, or the folder cannot be written.
+/// Another program listens on a port, or a lock in the folder cannot be created.
 pub(in crate::engine) async fn claim(
     ports: impl IntoIterator<Item = u16>,
     folder: &Path,
@@ -87,7 +88,7 @@ pub(in crate::engine) async fn claim(
             }
             sleep(POLL_INTERVAL).await;
         };
-        // The text is only for messages.
+        // The text is only for messages, so an error is ignored.
         let _ = file.set_len(0).and_then(|()| (&file).write_all(who.as_bytes()));
         wait_until_free(port).await?;
         claimed.push(file);
