@@ -102,7 +102,7 @@ fn folder(run: &RunFolder, id: u64) -> PathBuf {
 /// Adds an artifact. `staged` is a folder of the run with the file `data`; it becomes the folder of the artifact.
 ///
 /// # Errors
-/// The folder cannot be written, or the id is taken.
+/// The folder cannot be written, or the run has an artifact with this id.
 pub fn publish(run: &RunFolder, artifact: &Artifact, staged: &Path) -> Result<(), StoreError> {
     let text = serde_json::to_vec(artifact).expect("strings and numbers always serialise");
     let description = staged.join("artifact.json");

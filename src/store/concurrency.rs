@@ -91,7 +91,7 @@ impl ConcurrencyGroups {
 }
 
 impl Ticket {
-    /// Returns the owners of the tickets before this one.
+    /// Returns the owners of the tickets before this one, and removes the tickets of dead ones.
     ///
     /// # Errors
     /// The state folder cannot be read.

@@ -42,7 +42,7 @@ pub fn sha256_of_file(path: &Path) -> io::Result<String> {
     }
 }
 
-/// Bytes of a block of SHA-256, which the key of an HMAC is mixed with.
+/// Number of bytes in a block of SHA-256, to which the key of an HMAC is padded.
 const BLOCK_BYTES: usize = 64;
 
 /// Returns the HMAC with SHA-256 of a text, as RFC 2104 defines it, under a key of at most 64 bytes.

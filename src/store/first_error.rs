@@ -1,4 +1,4 @@
-//! The first line of a failed log that describes the error.
+//! Finds the first line of a failed log that describes the error.
 //!
 //! The last `##[error]` of a step is mostly its exit code. The useful line is one that a compiler or a test printed.
 //! Such lines are ranked, and the first line of the best rank is chosen. An exit code is never chosen.
@@ -34,7 +34,7 @@ static QUERIES: LazyLock<Vec<LineMatcher>> = LazyLock::new(|| {
     RANKED.iter().map(query).collect()
 });
 
-/// Maximum number of lines that are ranked.
+/// Maximum number of lines of one rank that [`lines`] examines.
 const MOST: usize = 1000;
 
 /// A source location: at the start of a line, after the arrow of rustc, or as Python and Rust's panics print it.
@@ -43,13 +43,14 @@ static PLACE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(pattern).expect("the pattern is written here")
 });
 
-/// Number of lines after the error in which its location is searched, as rustc and pytest print it there.
+/// Maximum distance in lines between an error and its location, which rustc and pytest print after the error, and
+/// Python before it.
 const PLACE_BEHIND: u64 = 4;
 
 /// Maximum length of the part of a line that is examined, in bytes. Messages begin near the start of a line.
 const LONGEST: usize = 2000;
 
-/// Finds the line while the log is read: call [`look`](Self::look) with every line in order.
+/// Finds the line that describes the error while the log is read: call [`look`](Self::look) with every line in order.
 #[derive(Debug, Default)]
 pub struct FirstError {
     best: Option<Found>,
@@ -94,7 +95,7 @@ impl FirstError {
         }
     }
 
-    /// Returns the best line that looks like an error, and its number.
+    /// Returns the best line that looks like an error, and its number; `None` if no line does.
     #[must_use]
     pub fn best(&self) -> Option<(u64, String)> {
         self.best.as_ref().map(|best| (best.number, best.line.clone()))
@@ -106,7 +107,7 @@ impl FirstError {
         self.best().or_else(|| self.last.clone())
     }
 
-    /// Returns the file, line and column that the best line or its neighbours contain.
+    /// Returns the source location that the best line or its neighbours contain, as `file:line` or `file:line:column`.
     #[must_use]
     pub fn place(&self) -> Option<String> {
         self.best.as_ref()?.place.clone()
@@ -114,7 +115,8 @@ impl FirstError {
 }
 
 /// Returns the lines of a log that best describe the failure, in order: the lines of the best rank that occurs. Of
-/// adjacent lines only the first counts. `stop` is polled between blocks.
+/// adjacent lines only the first counts. If `stop` returns `true`, which is checked before every block of the log, only
+/// the lines found by then are returned.
 ///
 /// # Errors
 /// The log cannot be read.
@@ -146,7 +148,7 @@ pub fn lines(log: &LogReader, lines: Range<u64>, stop: &dyn Fn() -> bool) -> Res
     Ok(Vec::new())
 }
 
-/// Returns the file, line and column that a line contains.
+/// Returns the file and the line number that a line of a log names; `None` if it contains no source location.
 #[must_use]
 pub fn place_in(line: &str) -> Option<(String, Option<u32>)> {
     let found = PLACE.captures(line)?;

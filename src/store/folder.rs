@@ -153,7 +153,8 @@ impl RunsDir {
         self.github().join("answers")
     }
 
-    /// `github/hosts/<name>`: the lock and the time of the last change on a server.
+    /// `github/hosts/<name>`: a file about a server: the lock for changes, a pause that the server asked for, or
+    /// permissions that a token lacks.
     #[must_use]
     pub fn github_host(&self, name: &str) -> PathBuf {
         self.github().join("hosts").join(name)
@@ -393,7 +394,8 @@ impl RunFolder {
         self.path.join("logs")
     }
 
-    /// Returns the path of a step's log. Later attempts have separate folders, so no log is ever overwritten.
+    /// Returns the path of a step's log. Every attempt has its own folder, so it does not overwrite the logs of earlier
+    /// ones.
     #[must_use]
     pub fn log(&self, job: &JobId, attempt: u32, step: StepNumber) -> PathBuf {
         self.logs().join(of_attempt(job, attempt)).join(format!("{:03}.log", step.0))

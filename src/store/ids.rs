@@ -15,7 +15,8 @@ pub(super) const MIRROR_ID_FORM: &[u8] = b"00000000-000000-xxxxxxxxxxxx";
 pub(super) const ID_TIME: usize = 15;
 
 /// Returns an id that is greater than `last`. If the current second is not later than that of `last` (several runs in a
-/// second, or a clock that was set back), the id has the time of `last`, and its last part is increased by one.
+/// second, or a clock that was set back), the id has the time of `last`, and its last part is increased by one. If that
+/// part is at its maximum, the id has the next second.
 #[must_use]
 pub fn new_id(now: Timestamp, last: Option<&RunId>) -> RunId {
     // The number is in the lower half of the range, which leaves room for more runs in the same second.
@@ -34,7 +35,8 @@ pub fn new_id(now: Timestamp, last: Option<&RunId>) -> RunId {
 
 /// Returns the id of the mirror of a run on a server. It depends on its arguments alone, so that every process finds
 /// the folder of a remote run without an index. `name` is the run's name among all servers, `HOST/OWNER/REPOSITORY/ID`;
-/// its digest has 48 bits, and only runs of the same second can share it.
+/// its digest has 48 bits, so two runs have the same id only if they were created in the same second and their digests
+/// collide.
 #[must_use]
 pub fn mirror_id(name: &str, created: Timestamp) -> RunId {
     RunId::new(format!("{}-{}", id_time(created), mirror_digest(name)))

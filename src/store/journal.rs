@@ -91,7 +91,8 @@ impl JournalWriter {
     /// sees all of them or only the first ones.
     ///
     /// # Errors
-    /// As for [`append`](Self::append). The journal then contains none of the events.
+    /// As for [`append`](Self::append). The journal then contains none of the events, unless removing the written part
+    /// fails as well; the next append repeats the removal first.
     pub fn append_all(&mut self, events: Vec<(Timestamp, Event)>) -> Result<Vec<Record>, StoreError> {
         let (mut records, mut lines, mut seq) = (Vec::with_capacity(events.len()), Vec::new(), self.seq);
         for (at, event) in events {

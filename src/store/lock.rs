@@ -22,7 +22,7 @@ const CHECKS_TIMEOUT: Duration = Duration::from_secs(2);
 /// Pause between two attempts.
 const BETWEEN: Duration = Duration::from_micros(200);
 
-/// Takes the lock. `None` if a worker holds it.
+/// Takes the lock. `None` if a worker holds it, or if checks hold it for two seconds without a gap.
 ///
 /// # Errors
 /// The file cannot be created or locked.

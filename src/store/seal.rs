@@ -1,4 +1,4 @@
-//! Seals: whether the document of a run, or a note in its folder, was written on this machine.
+//! Seals, which prove that the document of a run, or a note in its folder, was written on this machine.
 //!
 //! A run can be started again from its document alone, and any folder can be copied among the runs: one from a bug
 //! report, or from an untrusted archive, which may name a repository that is trusted here. The seal is a digest of the
@@ -32,7 +32,8 @@ pub(super) fn write(folder: &RunFolder, document: &[u8]) -> Result<(), StoreErro
 /// Whether the document of a run was written on this machine.
 ///
 /// # Errors
-/// The document or the key cannot be read. A missing seal is not an error: returns `false`.
+/// The document cannot be read, or the key can neither be read nor made. A missing seal is not an error: returns
+/// `false`.
 pub fn is_valid(folder: &RunFolder) -> Result<bool, StoreError> {
     let path = folder.spec_path();
     let document = files::read_own(&path, spec::MAX_BYTES).map_err(StoreError::io("read", &path))?;

@@ -82,7 +82,8 @@ impl WorkSpec {
     }
 }
 
-/// What is deployed, besides the [`RunInfo`], with the settings of the environment at the time of the request.
+/// The request of a deployment, besides the [`RunInfo`]. It contains the settings of the environment as they were at
+/// that time, so that later changes do not affect the deployment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DeploymentSpec {
     /// Root of the repository.
@@ -99,8 +100,8 @@ pub struct DeploymentSpec {
     pub creator: Actor,
 }
 
-/// Facts about a run on a server that never change, besides the [`RunInfo`]. There is no address to send requests to: a
-/// folder may come from elsewhere, and the addresses of servers are settings of the user.
+/// Facts about a run on a server that never change, besides the [`RunInfo`]. They do not include the address of the
+/// server's API, which comes from the user's settings, because the folder of a run may come from another person.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RemoteSpec {
@@ -315,7 +316,7 @@ impl RunSpec {
     /// Writes the document of a run, and its seal.
     ///
     /// # Errors
-    /// The folder cannot be written.
+    /// The folder of the run cannot be written, or the key of the state folder cannot be read or made.
     pub fn write(&self, folder: &RunFolder) -> Result<(), StoreError> {
         let path = folder.spec_path();
         let info = RunInfo { id: folder.id().clone(), ..self.info.clone() };

@@ -61,7 +61,7 @@ impl CacheEntry {
 pub struct CacheLimits {
     /// Maximum size of all entries in bytes.
     pub bytes: u64,
-    /// Days after which an entry that was not used is removed.
+    /// Number of days without use after which an entry is removed; 0 counts as 1.
     pub days: u64,
 }
 
@@ -127,7 +127,8 @@ impl Cache {
         read(&self.path.join(entry.id())).is_some()
     }
 
-    /// Opens the data of an entry, and records the time of this use. `None` if the entry was removed meanwhile.
+    /// Opens the data of an entry, and records the time of this use. `None` if the entry was removed meanwhile, or is
+    /// damaged.
     #[must_use]
     pub fn open(&self, id: &str) -> Option<(File, CacheEntry)> {
         let folder = self.path.join(id);

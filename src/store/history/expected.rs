@@ -9,11 +9,12 @@ use crate::store::folder::RunsDir;
 
 use super::{Filter, StatusFilter, page, read};
 
-/// Maximum number of runs to read. Runs on servers that were never opened have no jobs.
+/// Maximum number of successful runs that are read. Some of them may not help: mirrors of runs that were never opened
+/// have no jobs.
 const READ: usize = 12;
 
 /// Returns how long a run is expected to take: the median of the last successful runs of its workflow in its
-/// repository. Empty for a run that has ended, and if there are no such runs.
+/// repository. Empty if there are no such runs, for a run that has ended, and for a run without a repository.
 ///
 /// # Errors
 /// The state folder cannot be read.

@@ -19,7 +19,7 @@ pub struct Filter {
     pub status: Option<StatusFilter>,
     /// Beginning of the id of the commit.
     pub commit: Option<String>,
-    /// User whose action started the run on its server.
+    /// User whose action started the run on its server. A run of this machine never matches.
     pub actor: Option<String>,
     /// Earliest time of creation.
     pub since: Option<Timestamp>,
@@ -28,9 +28,9 @@ pub struct Filter {
 /// A state or conclusion, in GitHub's words for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StatusFilter {
-    /// Not started, and waiting only for a free slot.
+    /// Not started, and waiting only for a free slot or a runner.
     Queued,
-    /// Waiting.
+    /// Waiting for anything other than a runner.
     Waiting,
     /// Waiting for a concurrency group.
     Pending,
@@ -56,7 +56,7 @@ impl StatusFilter {
         state.or_else(|| conclusion().map(|conclusion| Self::Concluded(*conclusion)))
     }
 
-    /// Returns GitHub's word for it.
+    /// Returns GitHub's word for the state or conclusion.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -150,8 +150,8 @@ pub fn parse_since(text: &str) -> Result<Timestamp, NotATime> {
     Ok(Timestamp(u64::try_from(time.timestamp().as_millisecond()).unwrap_or_default()))
 }
 
-/// Returns the time that a text stands for: an age before `now`, such as `12h` or `7d`, or a date in UTC. Reads no
-/// clock.
+/// Returns the time that a text stands for: an age before `now`, such as `12h` or `7d`, or a date in UTC. `None` if the
+/// text has another form. Reads no clock.
 #[must_use]
 pub fn since(text: &str, now: Timestamp) -> Option<Timestamp> {
     let milliseconds = if let Ok(age) = text.parse::<jiff::Span>() {

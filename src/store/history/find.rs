@@ -15,11 +15,11 @@ const CANDIDATES: usize = 5;
 const MIN_SHARED: usize = 4;
 
 impl RunsDir {
-    /// Finds a run by its id, the beginning or the end of its id, or `latest`. Only a search for the end of an id
-    /// visits all runs; the others take the same time for any number of runs.
+    /// Finds a run by its id, or the beginning or the end of its id. `latest` is the newest run of this machine. Only a
+    /// search for the end of an id visits all runs; the others take the same time for any number of runs.
     ///
     /// # Errors
-    /// No run matches, or more than one.
+    /// No run matches, more than one does, or the state folder cannot be read.
     pub fn find(&self, wanted: &str) -> Result<RunFolder, StoreError> {
         let none = |nearest: Option<&RunId>| StoreError::NoSuchRun {
             wanted: wanted.to_owned(),
@@ -90,7 +90,7 @@ impl RunsDir {
         Ok(newest)
     }
 
-    /// Returns the newest runs whose ids begin with this text.
+    /// Returns the newest runs whose ids begin with this text, at most [`CANDIDATES`].
     fn with_prefix(&self, prefix: &str) -> Result<Vec<RunId>, StoreError> {
         let mut found = Vec::new();
         // `~` sorts after every character of an id.

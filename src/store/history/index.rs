@@ -1,8 +1,8 @@
 //! The index over all runs: their ids in order, and a line with the summary of each finished run.
 //!
 //! The index is only a cache. It is split into segments of some hundred runs. A segment is a file named by its first
-//! id; it contains every line about the runs from there up to the next segment. So any page of a hundred thousand runs
-//! is read from one file.
+//! id; it contains every line about the runs from there up to the next segment. So a page is read from one or two
+//! files, even among a hundred thousand runs.
 //!
 //! `index.json` contains the fingerprint of a complete index: modification time and number of entries of the folder of
 //! all runs, and the size of the segments in bytes. Any change that bypasses the index (a run copied or removed by
@@ -170,8 +170,8 @@ impl Index {
         Some(Self { runs: runs.clone(), segments, _lock: Some(lock) })
     }
 
-    /// Rebuilds the index from the folder of all runs. Existing lines are kept. `force` rebuilds it even if it seems to
-    /// be complete.
+    /// Rebuilds the index from the folder of all runs. Existing lines are kept. Runs without an up-to-date line that
+    /// have not ended are marked as active. `force` rebuilds the index even if it seems to be complete.
     ///
     /// # Errors
     /// The folder of all runs cannot be read. If the index cannot be written, it is used by this reader alone.
@@ -214,7 +214,7 @@ impl Index {
     /// with the newest run that is older than `before`.
     ///
     /// # Errors
-    /// A segment is damaged and the folder of all runs cannot be read.
+    /// A segment is damaged or cannot be read.
     pub(super) fn visit(
         &self,
         before: Option<&str>,

@@ -1,8 +1,9 @@
 //! Past and present runs: single runs, and pages of runs from the newest to the oldest.
 //!
-//! The cost of a page does not depend on the number of runs: ids sort by age, and an [index] has the summaries of
-//! finished runs. The index is a cache: a summary is valid only while the run's journal has the length that it had when
-//! the summary was made; any other run is read from its journal. So a page is correct whatever happened to the index.
+//! The cost of a page without a filter does not depend on the number of runs: ids sort by age, and an [index] has the
+//! summaries of finished runs. The index is a cache: a summary is valid only while the run's journal has the length
+//! that it had when the summary was made; any other run is read from its journal. So a page is correct whatever
+//! happened to the index.
 //!
 //! Each run that has not ended has a marker file in the state folder, so that runs with a lost worker are found without
 //! reading all runs.
@@ -31,7 +32,7 @@ pub use filter::{Filter, StatusFilter, parse_since, since};
 
 use index::{Cached, Index, Line, Writer, journal_length};
 
-/// Returns the state of a run before its first record.
+/// Returns the [`RunInfo`] in the `run.json` of a run.
 ///
 /// # Errors
 /// The `run.json` of the run cannot be read.
@@ -115,7 +116,8 @@ pub struct Page {
 }
 
 /// Returns the newest runs that match a filter, at most `limit`; with `before`, those older than that run. Folders
-/// without a run are ignored.
+/// without a run are ignored. An incomplete index is rebuilt, and summaries that had to be read from journals are added
+/// to it.
 ///
 /// # Errors
 /// The state folder cannot be read.
@@ -234,6 +236,7 @@ fn note(runs: &RunsDir, lines: &[Line]) -> Result<(), StoreError> {
 }
 
 /// Returns the runs that are marked as not ended, oldest first: those in progress, and those whose worker was lost.
+/// Rebuilds an incomplete index first, and removes the marks of runs that no longer exist.
 ///
 /// # Errors
 /// The state folder cannot be read.
@@ -274,7 +277,8 @@ pub fn is_marked(folder: &RunFolder) -> bool {
     folder.runs().active_mark(folder.id()).exists()
 }
 
-/// Adds an ended attempt to the index, after its last record. The caller holds the run's lock.
+/// Adds an ended attempt to the index, after its last record, and removes the run's mark. The caller holds the run's
+/// lock.
 ///
 /// # Errors
 /// The state folder cannot be written.
@@ -291,7 +295,8 @@ fn unmark(runs: &RunsDir, id: &RunId) {
     let _ = fs::remove_file(runs.active_mark(id));
 }
 
-/// Removes a run's folder. The caller holds the run's lock, so that no worker starts in it meanwhile.
+/// Removes a run: its folder, its lines in the index, and its mark. The caller holds the run's lock, so that no worker
+/// starts in the folder meanwhile.
 ///
 /// # Errors
 /// The folder cannot be removed completely.

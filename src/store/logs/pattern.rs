@@ -14,7 +14,7 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// Parses `text` or `/expression/`. If `invertible`, a leading `!` inverts the pattern.
+    /// Parses `text` or `/expression/`. If `invertible`, a leading `!` inverts the pattern. `None` if there is no text.
     #[must_use]
     pub fn parse(typed: &str, invertible: bool) -> Option<Self> {
         let inverted = invertible && typed.starts_with('!');

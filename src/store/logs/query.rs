@@ -159,7 +159,7 @@ pub trait Logs: Send + Sync + 'static {
     /// The log cannot be read.
     fn page(&self, key: &LogKey, lines: Range<u64>) -> Result<Vec<RawLine>, LogError>;
 
-    /// Returns all lines of a request, or none.
+    /// Returns all lines of a request, or the error of the first range that cannot be read.
     fn pages(&self, request: PageRequest) -> LogPage {
         let pages = request.lines.iter().map(|lines| self.page(&request.key, lines.clone()));
         let lines = pages.collect::<Result<Vec<_>, _>>().map(|pages| pages.into_iter().flatten().collect());
@@ -170,7 +170,7 @@ pub trait Logs: Send + Sync + 'static {
     /// `true` or `found` breaks.
     ///
     /// # Errors
-    /// The log cannot be read.
+    /// The log cannot be read, or the pattern is invalid.
     fn search(
         &self,
         search: &LogSearch,
@@ -182,7 +182,7 @@ pub trait Logs: Send + Sync + 'static {
     /// times. Ends early once `cancelled` returns `true` or `found` breaks.
     ///
     /// # Errors
-    /// A log cannot be read. All others were searched.
+    /// The pattern is invalid, or a log cannot be read. All other logs were searched.
     fn search_run(
         &self,
         search: &RunSearch,

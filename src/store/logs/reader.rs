@@ -127,7 +127,8 @@ impl LogReader {
         Ok(self.known_lines())
     }
 
-    /// Calls `act` with each line of a range. Lines past the end of the log are left out.
+    /// Calls `act` with each line of a range, without its newline and cut at [`LONGEST_SHOWN`]. Lines past the end of
+    /// the log are left out.
     ///
     /// # Errors
     /// The log cannot be read, or `act` fails.

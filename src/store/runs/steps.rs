@@ -2,7 +2,7 @@
 
 use crate::model::{Conclusion, Event, Gate, Job, Phase, Step, StepKind, StepNumber, StepOutline, Timestamp};
 
-/// Describes the download of a job's image. Sizes are in bytes.
+/// Describes the download of a job's image. Sizes are in bytes; a `total` of 0 is unknown.
 pub(super) fn pulling(image: &str, done: u64, total: u64) -> String {
     let megabytes = |bytes: u64| bytes as f64 / 1e6;
     match total {
@@ -97,8 +97,8 @@ pub(super) fn fold_job(job: &mut Job, at: Timestamp, event: &Event) {
     }
 }
 
-/// Applies an event of a job that has ended. Log and annotations of a job on a server are read after its end, and some
-/// of the log may belong to none of its steps.
+/// Applies an event of a job that has ended: output and annotations of its steps, and new steps. A job on a server gets
+/// them after its end, when its log is read. A new step holds the lines that belong to no other step.
 fn fold_ended(job: &mut Job, at: Timestamp, event: &Event) {
     match event {
         Event::StepsPlanned { steps, .. } => {
