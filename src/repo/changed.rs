@@ -15,8 +15,8 @@ pub struct Changed {
 
 /// Returns the files that a push would change. They are compared with the event's `before`; without one, with the
 /// upstream of the branch; if nothing differs from that, with the parent commit; and for a first commit, with an empty
-/// tree. Includes uncommitted changes and new files, which runs on this machine use, unless the event has a commit
-/// `after` the push.
+/// tree. Includes uncommitted changes and new files, which runs on this machine use, unless `after`, the commit after
+/// the push, exists here.
 ///
 /// # Errors
 /// Git failed to compare.
@@ -41,7 +41,7 @@ pub fn of_push(root: &Path, access: Access, before: Option<&str>, after: Option<
 }
 
 /// Returns the files that a pull request into `base` would change: everything since the merge base. Without a base, the
-/// remote's main branch is used.
+/// default branch of `origin` is used or, if that is unknown, a branch `main` or `master`.
 ///
 /// # Errors
 /// Git failed to compare.

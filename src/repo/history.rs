@@ -67,7 +67,8 @@ pub fn newest(root: &Path, name: &str) -> Option<Commit> {
     commits(root, None, name, 1).ok()?.pop()
 }
 
-/// Returns the commit that the upstream of the branch had when it was fetched or pushed last.
+/// Returns the commit that the upstream of the current branch had when it was fetched or pushed last. `None` if the
+/// branch has no upstream.
 #[must_use]
 pub fn upstream(root: &Path) -> Option<String> {
     let found = git(root, ["rev-parse", "--verify", "--quiet", "--end-of-options", "@{upstream}^{commit}"]).ok()?;
@@ -81,13 +82,15 @@ pub fn before(upstream: Option<String>, newest: &Commit) -> Option<String> {
     upstream.filter(|upstream| *upstream != newest.id).or_else(|| newest.parents.first().cloned())
 }
 
-/// Whether `old` is an ancestor of `new`, so that moving a branch from one to the other loses nothing.
+/// Whether `old` is an ancestor of `new`, so that moving a branch from one to the other loses nothing. `false` if git
+/// fails.
 #[must_use]
 pub fn is_ancestor(root: &Path, old: &str, new: &str) -> bool {
     git(root, ["merge-base", "--is-ancestor", "--end-of-options", old, new]).is_ok()
 }
 
 /// Returns the short name of the repository's default branch: the one that `origin` names, else `main` or `master`.
+/// `None` if none of them exists.
 #[must_use]
 pub fn default_branch(root: &Path) -> Option<String> {
     let candidates = [
@@ -105,7 +108,7 @@ pub fn default_branch(root: &Path) -> Option<String> {
 }
 
 /// Returns the number of the pull request that the branch was fetched from, as `gh pr checkout` records it: its
-/// upstream is `refs/pull/N/head`.
+/// upstream is `refs/pull/N/head`. `None` for any other upstream.
 #[must_use]
 pub fn pull_request(root: &Path, branch: &str) -> Option<u64> {
     let merge = git(root, ["config", "--get", &format!("branch.{branch}.merge")]).ok()?;

@@ -66,8 +66,8 @@ fn tree(root: &Path, access: Access, index: &Path, left_out: &[&str]) -> Result<
     git_on_index(index, root, access, ["add", "--update", "--", ":(top)"])?;
     let all = ["add", "--all", "--", ":(top)"].into_iter().chain(patterns.iter().map(String::as_str));
     git_on_index(index, root, access, all)?;
-    // A file of the last commit stays, whatever its name, because servers already have it. They do not have a file that
-    // is only in the index.
+    // A file of the last commit stays, whatever its name, because servers already have it. A file that is only in the
+    // index is not on servers yet.
     let added = match git_on_index(index, root, access, ["rev-parse", "--quiet", "--verify", "HEAD"]) {
         Ok(_) => {
             git_on_index(index, root, access, ["diff", "--cached", "--name-only", "--diff-filter=A", "-z", "HEAD"])?
@@ -113,7 +113,7 @@ pub fn delete(root: &Path, remote: &str, commit: &str, branch: &str) -> Result<(
     let (lease, refs) = (format!("--force-with-lease={full}:{commit}"), format!(":{full}"));
     let deleted = git_with(root, Access::Trusted, push_of(&lease, remote, &refs));
     let Err(error) = deleted else { return Ok(()) };
-    // A remote may have another address for fetches.
+    // Looks for the branch at the address for pushes, because fetches may use another address.
     let address = git_with(root, Access::Trusted, ["remote", "get-url", "--push", remote]);
     let found =
         address.and_then(|address| git_with(root, Access::Trusted, ["ls-remote", "--quiet", address.trim(), &full]));

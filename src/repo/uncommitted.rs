@@ -14,8 +14,8 @@ const MAX_DIFF: usize = 1024 * 1024;
 pub struct Uncommitted {
     /// Paths relative to the root, sorted.
     pub files: Vec<String>,
-    /// Their changes in the format of `git diff`, with the content of new files; empty without changes. A long diff is
-    /// truncated.
+    /// Their changes in the format of `git diff`, with the content of new files; empty without changes. A diff of more
+    /// than 1 MiB is truncated.
     pub diff: String,
 }
 

@@ -70,7 +70,7 @@ pub fn read_called(root: &Path, path: &str) -> Result<String, FileError> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Returns the workflow files of the repository at `root`, sorted by name.
+/// Returns the workflow files of the repository at `root`, sorted by name. Empty if the folder cannot be read.
 #[must_use]
 pub fn list(root: &Path) -> Vec<PathBuf> {
     files_in(&root.join(FOLDER)).unwrap_or_default()
@@ -118,7 +118,7 @@ pub fn find(wanted: Option<&str>, folder: &Path, root: &Path) -> Result<PathBuf,
     Err(WorkflowFileError::Unknown { wanted: wanted.to_owned(), known: known(), nearest })
 }
 
-/// Returns the `name` of a workflow file.
+/// Returns the `name` of a workflow file. `None` if it has none, or is not a valid workflow.
 fn name(path: &Path) -> Option<String> {
     let workflow = workflow::parse(&Source::new("", read(path).ok()?)).value?;
     workflow.name.map(|name| name.value)

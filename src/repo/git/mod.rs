@@ -200,8 +200,8 @@ impl Repository {
         Ok(Self { root, common, is_known_worktree, sha, git_ref, slug, origin, actor, email })
     }
 
-    /// Returns the root if the repository has no remote. The repository is then named after this folder, and others may
-    /// have the same name.
+    /// Returns the root if `origin` does not name the repository: it is then named after this folder, and others may
+    /// have the same name. `None` if `origin` names it.
     #[must_use]
     pub fn folder_of_name(&self) -> Option<&Path> {
         slug(&self.origin).is_none().then_some(&self.root)
@@ -291,7 +291,7 @@ fn is_known_worktree(root: &Path, git_folder: &Path, common: &Path) -> bool {
         && named.parent().and_then(|folder| folder.canonicalize().ok()).as_deref() == Some(root)
 }
 
-/// `owner/name` of an address such as `git@host:owner/name.git`.
+/// Returns `owner/name` of an address such as `git@host:owner/name.git`. `None` if the address has another form.
 fn slug(url: &str) -> Option<String> {
     let path = url.trim().trim_end_matches('/').trim_end_matches(".git");
     let mut parts = path.rsplit(['/', ':']);

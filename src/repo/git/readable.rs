@@ -89,7 +89,7 @@ pub(super) fn waited_for(folder: &Path) -> Option<GitError> {
     check_git_files(root).err()
 }
 
-/// Returns the git folder that the `.git` of a root is, or points to.
+/// Returns the git folder that the `.git` of a root is, or points to. `None` if there is none.
 pub(super) fn linked_git_folder(root: &Path) -> Option<PathBuf> {
     let link = root.join(".git");
     let data = fs::metadata(&link).ok()?;

@@ -2,7 +2,7 @@
 //!
 //! The configuration of a repository can name programs: a file system monitor, hooks, filters of files, the server side
 //! of a fetch. Cloning does not copy the configuration. An archive of a repository contains it, however, and so does a
-//! bare repository among the files of a clone, which git uses when it runs in that folder. Therefore each call
+//! bare repository among the files of a clone, which git uses when it runs in that folder. Therefore each guarded call
 //! overrides every setting that could start a program.
 
 use std::ffi::{OsStr, OsString};
@@ -147,7 +147,7 @@ pub fn command(folder: &Path, access: Access) -> Command {
 /// Runs git in a folder with [`Access::Guarded`], and returns its output.
 ///
 /// # Errors
-/// Git cannot be started, or the command failed.
+/// Git cannot be started, or the command failed or took too long.
 pub fn git<A: AsRef<OsStr>>(folder: &Path, args: impl IntoIterator<Item = A>) -> Result<String, GitError> {
     git_with(folder, Access::Guarded, args)
 }
@@ -155,7 +155,7 @@ pub fn git<A: AsRef<OsStr>>(folder: &Path, args: impl IntoIterator<Item = A>) ->
 /// Runs git in a folder and returns its output.
 ///
 /// # Errors
-/// Git cannot be started, or the command failed.
+/// Git cannot be started, or the command failed or took too long.
 pub fn git_with<A: AsRef<OsStr>>(
     folder: &Path,
     access: Access,
@@ -167,7 +167,7 @@ pub fn git_with<A: AsRef<OsStr>>(
 /// Runs git in a folder until it has ended or is interrupted, and returns its output.
 ///
 /// # Errors
-/// Git cannot be started, the command failed, or it was interrupted.
+/// Git cannot be started, or the command failed, took too long or was interrupted.
 pub fn git_until<A: AsRef<OsStr>>(
     abort: Option<&Abort>,
     folder: &Path,
@@ -184,7 +184,7 @@ pub fn git_until<A: AsRef<OsStr>>(
 }
 
 /// Runs git in a folder and returns the first `limit` bytes of its output, and at most one portion more. Git is killed
-/// if it prints more.
+/// if it prints more. A failed command is not an error.
 ///
 /// # Errors
 /// Git cannot be started, or took too long.
@@ -201,7 +201,7 @@ pub fn git_capped<A: AsRef<OsStr>>(
 /// Runs git in a folder with `index` in place of the repository's index, and returns its output.
 ///
 /// # Errors
-/// Git cannot be started, or the command failed.
+/// Git cannot be started, or the command failed or took too long.
 pub fn git_on_index<A: AsRef<OsStr>>(
     index: &Path,
     folder: &Path,
