@@ -39,7 +39,8 @@ fn listed(names: &[String]) -> String {
 /// several attempts uploaded a name, the newest artifact is copied. Returns the new files.
 ///
 /// # Errors
-/// A name is unknown or a file exists (both are checked before anything is copied), or the disk is full.
+/// A name is unknown or a file exists (both are checked before anything is copied), or a file cannot be read or
+/// written.
 pub fn download(run: &RunFolder, names: &[String], into: &Path) -> Result<Vec<PathBuf>, DownloadError> {
     let wanted = prepare(artifacts::list(run)?, names, into)?;
     let files: Vec<_> = wanted.iter().map(|artifact| into.join(artifact.file_name())).collect();

@@ -35,10 +35,10 @@ pub struct Branch {
     pub remote: String,
 }
 
-/// Why a temporary branch is not made or not removed.
+/// An error while creating or removing a temporary branch.
 #[derive(Debug, thiserror::Error)]
 pub enum BranchError {
-    /// The branch cannot be recorded.
+    /// The record of the branch cannot be written or removed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Git failed, or the server refuses.
@@ -46,7 +46,7 @@ pub enum BranchError {
     Git(#[from] GitError),
 }
 
-/// A branch that this process pushed. Dropping the value removes the branch.
+/// A branch that this process pushed. Dropping the value removes the branch from its server.
 #[derive(Debug)]
 pub struct TemporaryBranch {
     branch: Branch,
@@ -81,14 +81,14 @@ impl TemporaryBranch {
         Ok(temporary)
     }
 
-    /// The branch.
+    /// Returns the branch.
     #[must_use]
     pub fn branch(&self) -> &Branch {
         &self.branch
     }
 
-    /// Removes the branch from its server. Returns the branch if the server refuses or gives no answer; it then stays
-    /// recorded.
+    /// Removes the branch from its server. Returns the branch with the error if that fails, for instance because the
+    /// server gives no answer. Its record then stays.
     #[must_use]
     pub fn remove(mut self) -> Option<Leftover> {
         let fault = Some(self.take_away().err()?);
@@ -126,7 +126,7 @@ fn left(runs: &RunsDir) -> Vec<(Branch, PathBuf, File)> {
     records.sort();
     let left = records.into_iter().filter_map(|record| {
         let lock = lock::take(&record.with_extension("lock")).ok().flatten()?;
-        // The record was removed by its process meanwhile, or is not one of ours.
+        // Skips a record that its process has removed meanwhile, and a file that is no record.
         let branch = serde_json::from_slice(&files::read_own(&record, MAX_RECORD).ok()?).ok()?;
         Some((branch, record, lock))
     });

@@ -19,7 +19,7 @@ pub fn list(runs: &RunsDir, repository: Option<&str>) -> Result<Vec<CacheEntry>,
     Ok(listed)
 }
 
-/// Deletes the entries of a key, and returns them.
+/// Deletes the entries of a key in a repository, given as `owner/name`, or in all repositories. Returns the entries.
 ///
 /// # Errors
 /// The state folder cannot be read, or an entry cannot be removed.

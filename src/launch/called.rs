@@ -1,6 +1,6 @@
 //! The workflows that a workflow calls, from its repository and from others.
 //!
-//! Those of other repositories come from the same place as actions: the cache, a folder or server of `[actions]`, or
+//! Those of other repositories come from the same sources as actions: the cache, a folder or server of `[actions]`, or
 //! github.com, with the user's credentials for git.
 
 use std::collections::HashSet;
@@ -23,7 +23,7 @@ use crate::workflow::syntax::{JobBody, JobDefinition, Workflow, callee_name};
 
 /// Where the workflows of other repositories come from.
 pub(super) enum Others {
-    /// Nowhere: they are left out.
+    /// They are not read, so they are left out.
     Unread,
     /// From the cache. Workflows that are not there, and those with a source in `hidden`, are left out.
     Kept {
@@ -95,13 +95,13 @@ pub struct Called {
 }
 
 impl Called {
-    /// Returns the workflow with a name.
+    /// Returns the workflow with a name. `None` if it was not found or left out.
     #[must_use]
     pub fn callee(&self, name: &str) -> Option<Callee> {
         self.all.get(name).cloned()
     }
 
-    /// Returns the workflow with a name, unless it has errors.
+    /// Returns the workflow with a name. `None` if it was not found, was left out, or has errors.
     pub(super) fn get(&self, name: &str) -> Option<&Workflow> {
         self.all.get(name)?.workflow.as_deref()
     }
@@ -175,7 +175,7 @@ fn wanted<'w>(workflow: &'w Workflow, names: &[String]) -> HashSet<&'w str> {
     wanted
 }
 
-/// Returns the reference of the workflow that a job calls.
+/// Returns the reference of the workflow that a job calls. `None` for a job with steps.
 pub(super) fn call(job: &JobDefinition) -> Option<&str> {
     match &job.body {
         JobBody::Call { uses, .. } => Some(&uses.value),

@@ -44,7 +44,7 @@ pub struct Cleaned {
     pub outdated: usize,
     /// Number of incomplete copies of actions whose fetch was killed.
     pub copies: usize,
-    /// Containers, networks, volumes and images.
+    /// Containers, networks, volumes and images. Snapshots that only exceed their limits are not included.
     pub holdings: Vec<Holding>,
     /// Errors of single removals. Everything else was removed.
     pub errors: Vec<CleanError>,
@@ -61,11 +61,12 @@ pub enum CleanError {
     Provider(#[from] ProviderError),
 }
 
-/// Removes runs that are not in progress, with their resources at providers, and the leftovers of other runs.
+/// Removes all but the newest runs, unless they are in progress, with their resources at providers. Also removes
+/// outdated cache entries and artifacts, incomplete copies of actions, and leftovers and old snapshots at providers.
 ///
 /// # Errors
-/// The state folder cannot be read, or a provider cannot list its resources. A single run that cannot be removed is in
-/// [`Cleaned::errors`].
+/// The state folder cannot be read, or a provider cannot list or remove leftovers. A single run that cannot be removed
+/// is in [`Cleaned::errors`].
 pub async fn clean(runs: &RunsDir, keep: Keep) -> Result<Cleaned, CleanError> {
     let providers = Providers::of_this_process();
     let mut cleaned = Cleaned::default();

@@ -112,10 +112,12 @@ pub enum NewAttempt {
     Queued,
 }
 
-/// Sends a person's command, with the run's secrets from the environment.
+/// Carries out a person's command for a run: starts another attempt, deletes the run, records a review, or sends the
+/// command to the worker or, for a run on a server, to the program that watches it. Secrets come from the environment.
 ///
 /// # Errors
-/// See the function of each command.
+/// Those of the function of each command. The state of the run does not allow the command, or its worker refuses it or
+/// does not answer.
 pub async fn submit(folder: &RunFolder, command: &Command) -> Result<(), CommandError> {
     let work = RunSpec::read(folder)?.work;
     if work.remote().is_some() {
@@ -361,7 +363,7 @@ async fn ask(folder: &RunFolder, command: &Command) -> Result<(), CommandError> 
 /// Maximum size in bytes of a worker's log from which the last line is read.
 const MAX_WORKER_LOG: u64 = 16 * 1024 * 1024;
 
-/// Returns the last line of the worker's log.
+/// Returns the last line of the worker's log, or `nothing` if the log is empty or cannot be read.
 #[must_use]
 pub fn last_words(run: &RunFolder) -> String {
     let log = files::read_own_text(&run.worker_log(), MAX_WORKER_LOG).unwrap_or_default();

@@ -54,7 +54,8 @@ pub enum Finding {
     Bad(String),
 }
 
-/// Checks programs, providers, the state folder and its runs. Runs that lost their worker are closed first.
+/// Checks programs, providers, the state folder and its runs. Closes runs that lost their worker first, creates the
+/// state folder if it is missing, and rebuilds the index of runs.
 pub async fn check() -> Vec<Check> {
     let runs = folder::locate();
     let closed = match &runs {
@@ -128,7 +129,7 @@ fn left(answer: String, left: &[Holding]) -> Finding {
     Finding::Warning(format!("{answer}; {count} left over ({names}{more}): `cuelight clean` removes them"))
 }
 
-/// Checks that the state folder can be written.
+/// Creates the state folder if it is missing, and checks that it can be written.
 fn state(runs: &RunsDir) -> Finding {
     let state = runs.state();
     let probe = state.join(format!(".probe-{}", std::process::id()));
@@ -140,7 +141,7 @@ fn state(runs: &RunsDir) -> Finding {
     }
 }
 
-/// Counts the runs. `closed` is the number of runs that had lost their worker.
+/// Rebuilds the index of runs, and counts the runs. `closed` is the number of runs that had lost their worker.
 fn kept(runs: &RunsDir, closed: Result<usize, StoreError>) -> Finding {
     let counted = closed.and_then(|closed| Ok((closed, history::rebuild(runs)?, history::unfinished(runs)?.len())));
     match counted {

@@ -17,7 +17,8 @@ use crate::store::spec::WorkflowSpec;
 /// reads the review from the ledger.
 ///
 /// # Errors
-/// None of these reviews is pending, or the local user may not review one of the environments.
+/// None of these reviews is pending, the local user may not review one of the environments, the settings of the
+/// repository cannot be read, or the ledger cannot be read or written.
 pub(super) fn review_jobs(
     folder: &RunFolder,
     workflow: &WorkflowSpec,

@@ -1,8 +1,8 @@
 //! Plans and starts runs, for every front end: this module uses neither the command line nor the terminal.
 //!
 //! A [`LaunchRequest`] describes a run. [`plan`] reads the repository, the workflow, the settings and the secrets once
-//! and returns a [`Planned`] run; nothing is written yet. Its [`Consent`] is the trust question. [`start`] runs exactly
-//! what was planned: it writes the run's folder, starts the worker, and returns a [`Started`] run.
+//! and returns a [`Planned`] run, which has no folder yet. Its [`Consent`] is the trust question. [`start`] runs
+//! exactly what was planned: it writes the run's folder, starts the worker, and returns a [`Started`] run.
 //!
 //! - [`request`]: the request, and the document of the run (`run.json`)
 //! - [`mod@called`]: the workflows that a workflow calls
@@ -116,7 +116,7 @@ pub enum LaunchError {
     Worker(#[from] SpawnError),
 }
 
-/// A run that can start: its inputs were read, and nothing is written yet.
+/// A run that can start: its inputs were read, and its folder is not written yet.
 pub struct Planned {
     info: RunInfo,
     spec: WorkflowSpec,
@@ -144,7 +144,7 @@ impl Planned {
         &self.info
     }
 
-    /// Returns the spec of the run. Its number is assigned when it starts.
+    /// Returns the spec of the run. Its number is provisional until the run starts.
     #[must_use]
     pub fn spec(&self) -> &WorkflowSpec {
         &self.spec
@@ -180,7 +180,8 @@ impl Planned {
     }
 }
 
-/// Plans a run: reads its inputs and checks that it can start. Nothing is written.
+/// Plans a run: reads its inputs and checks that it can start. Writes no folder, but fetches the called workflows of
+/// other repositories into the cache if the repository is trusted.
 ///
 /// # Errors
 /// See [`LaunchError`]. A repository that is not trusted is not an error here: [`start`] refuses it.
@@ -236,7 +237,8 @@ fn uncommitted(runs: &RunsDir, repository: &Repository, secrets: &[SecretSource]
     })
 }
 
-/// Returns the trust question about a repository and all its workflows, as a push would run them.
+/// Returns the trust question about a repository and all its workflows, whatever event triggers them. Reads called
+/// workflows of other repositories only from the cache and from sources of the configuration.
 ///
 /// # Errors
 /// There is no repository, its settings are invalid, or the state folder cannot be read.
@@ -282,11 +284,12 @@ pub fn consent_of_attempt(folder: &RunFolder) -> Result<Consent, LaunchError> {
     Ok(consent.of_attempt(folder.clone(), spec.info, *workflow))
 }
 
-/// Starts a planned run: writes its folder and starts its worker.
+/// Starts a planned run: writes its folder and starts its worker. If workflows of other repositories were left out of
+/// the plan, first fetches them and plans the run again.
 ///
 /// # Errors
-/// The repository is not trusted, a workflow of another repository cannot be fetched, the state folder cannot be
-/// written, or no worker can be started.
+/// The repository is not trusted, a workflow of another repository cannot be fetched, the workflows have changed since
+/// the run was planned, the state folder cannot be written, or no worker can be started.
 pub fn start(runs: &RunsDir, planned: Planned) -> Result<Started, LaunchError> {
     planned.consent.require()?;
     let planned = match planned.incomplete {

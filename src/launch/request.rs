@@ -28,11 +28,11 @@ pub struct LaunchRequest {
     pub folder: PathBuf,
     /// The repository around `folder`, if it was just read; `None` to read it.
     pub known: Option<Repository>,
-    /// The workflow, in a form that [`crate::repo::workflows::find`] accepts.
+    /// The workflow, in a form that [`crate::repo::workflows::find`] accepts; `None` for the only one.
     pub workflow: Option<String>,
     /// The event; `None` for the one that the workflow most likely runs on.
     pub event: Option<String>,
-    /// The event's payload.
+    /// The given parts of the event's payload.
     pub payload: Payload,
     /// Inputs of the workflow.
     pub inputs: IndexMap<String, String>,
@@ -50,20 +50,20 @@ pub struct LaunchRequest {
     pub max_parallel: Option<usize>,
     /// Sandbox of jobs without a `container:`: `host`, `docker` or `docker:IMAGE`.
     pub sandbox: Option<String>,
-    /// Run in the repository's folder itself instead of a private copy per job.
+    /// Whether to run in the repository's folder itself instead of a private copy per job.
     pub in_place: bool,
-    /// Let the run succeed without the jobs that need another machine.
+    /// Whether the run can succeed without the jobs that need another machine.
     pub skip_unrunnable: bool,
-    /// Take actions of other repositories only from the cache.
+    /// Whether to use actions and workflows of other repositories only from the cache.
     pub offline: bool,
-    /// Keep debug lines and set `RUNNER_DEBUG`.
+    /// Whether to keep debug lines and set `RUNNER_DEBUG`.
     pub debug: bool,
     /// How many minutes a failed step is held; `None` to hold no step.
     pub hold_minutes: Option<u64>,
-    /// Start this run in a repository that is not trusted.
+    /// Whether to start this run even if the repository is not trusted.
     pub trust: bool,
-    /// Run every job on this machine and in place, without regard to its `runs-on`; for tests against the runner's
-    /// contract.
+    /// Whether to run every job on this machine and in place, without regard to its `runs-on`; for tests against the
+    /// runner's contract.
     pub any_runner: bool,
     /// The repository's `owner/name`; `None` for the one that git knows.
     pub slug: Option<String>,
@@ -204,7 +204,7 @@ fn inputs(payload: &Map<String, Value>) -> Vec<(String, String)> {
 }
 
 /// Returns the full ref of an event: the merge ref of a pull request, the tag of a release, otherwise the `ref` of the
-/// payload, which is a short name for some events.
+/// payload, which is a short name for some events. If none of these exists, it is the ref that is checked out.
 fn git_ref(event: &str, payload: &Value, repository: &Repository) -> String {
     let number =
         payload.get("pull_request").and_then(|request| request.get("number")).or_else(|| payload.get("number"));

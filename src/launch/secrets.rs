@@ -38,7 +38,7 @@ pub enum SecretSource {
 }
 
 impl SecretSource {
-    /// Returns the file of secrets.
+    /// Returns the path of a file with secrets. `None` for any other source.
     pub(super) fn file(&self) -> Option<&Path> {
         match self {
             Self::File(path) => Some(path),
@@ -99,7 +99,7 @@ pub enum SecretError {
     Store(#[from] StoreError),
 }
 
-/// Reads all sources but [`SecretSource::Named`].
+/// Reads all sources but [`SecretSource::Named`]. A later source overrides an earlier one.
 pub(super) fn given(sources: &[SecretSource]) -> Result<IndexMap<String, String>, SecretError> {
     let mut secrets = IndexMap::new();
     for source in sources {
@@ -196,7 +196,7 @@ impl Names {
         }
     }
 
-    /// `inherited` has the names of the called workflows that were added already.
+    /// Adds the secrets of a workflow. `inherited` has the names of the called workflows that were added already.
     fn add_workflow(&mut self, workflow: &Workflow, called: &Called, inherited: &mut Vec<String>) {
         for expression in lint::outer_expressions(workflow) {
             self.add_expression(expression);

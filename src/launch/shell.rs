@@ -102,7 +102,8 @@ pub async fn open(
     Ok(provider.shell(&ShellRequest { run, job, service, failed }).await?)
 }
 
-/// Returns environment and folder of the last failed step, with the secrets that it needs.
+/// Returns environment and folder of the last failed step, with the secrets that it needs. `None` if they were not
+/// kept.
 fn failed_step(run: &RunFolder, job: &Job, sources: &[SecretSource]) -> Result<Option<FailedStep>, SecretError> {
     let last = checkpoints::read(&run.checkpoint(&job.id)).pop();
     let Some(step) = last.and_then(|last| last.failed) else { return Ok(None) };

@@ -42,7 +42,7 @@ pub async fn list(runs: &RunsDir) -> Vec<Installation> {
 /// Adds the installations in a folder, which contains `bin`. Returns them.
 ///
 /// # Errors
-/// The folder has none, or the state folder cannot be written.
+/// The folder has none, its path is not a line of UTF-8 text, or the state folder cannot be written.
 pub async fn add(runs: &RunsDir, folder: &Path) -> Result<Vec<Installation>, ToolsError> {
     let nothing = || ToolsError::Nothing(folder.to_owned());
     let home = folder.canonicalize().map_err(|_| nothing())?;

@@ -59,7 +59,7 @@ const ROUTER: &str = "cuelight-router:local";
 const VISIT_EVERY: Duration = Duration::from_millis(10);
 const VISIT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Time between two checks whether a deployment has ended.
+/// Interval at which the tour checks whether a deployment has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Why the tour cannot begin.
@@ -114,7 +114,7 @@ impl Tour {
         &self.deployments
     }
 
-    /// Returns the deployment of a release. The project is part of this program, so it needs no trust.
+    /// Prepares the deployment of a release. The project is part of this program, so it needs no trust.
     ///
     /// # Errors
     /// The state folder or the repository cannot be read.
@@ -149,7 +149,8 @@ impl Tour {
         Ok(())
     }
 
-    /// Sends requests to every environment until the tour is dropped, so that there is traffic to move.
+    /// Sends requests to every environment in the background, until the tour is dropped, so that there is traffic to
+    /// move.
     pub fn open_to_visitors(&self) {
         for port in PORTS {
             let stop = Arc::clone(&self.stop);

@@ -24,7 +24,7 @@ const API: &str = "https://api.github.com";
 /// Maximum number of commits in the payload of a push; the limit of GitHub's webhooks.
 const MAX_COMMITS: usize = 2048;
 
-/// The null id: the id of a branch before it existed.
+/// The null id, which stands for the commit of a branch or tag that does not exist.
 const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
 
 /// Number of a pull request that does not exist yet. GitHub's numbers begin at 1, so it never equals the number of
@@ -46,7 +46,7 @@ pub(in crate::launch) struct Facts<'f> {
 }
 
 impl Facts<'_> {
-    /// Returns the payload, its given part included.
+    /// Returns the payload: what is derived from these facts, overridden by the given part.
     pub(in crate::launch) fn payload(&self) -> Value {
         let root = &self.repository.root;
         // Each git call takes a few milliseconds and delays the start, so they run in parallel.
@@ -136,7 +136,7 @@ impl Facts<'_> {
         })
     }
 
-    /// Returns the branch of a pushed tag, as a full ref.
+    /// Returns the branch of a pushed tag, as a full ref. `None` if a branch was pushed, or no branch is known.
     fn base_ref(&self, default_branch: Option<&str>) -> Option<String> {
         self.tag()?;
         self.branch().or(default_branch).map(|name| format!("refs/heads/{name}"))
@@ -148,7 +148,7 @@ impl Facts<'_> {
         let after = text("after").or(self.sha()).unwrap_or(NO_COMMIT);
         let is_tag = self.tag().is_some();
         let (upstream, newest) = thread::scope(|scope| {
-            // A tag is new: there was no commit before.
+            // A tag counts as new, so no earlier commit is needed.
             let needs_upstream = !is_tag && text("before").is_none() && after != NO_COMMIT;
             let upstream = needs_upstream.then(|| scope.spawn(|| history::upstream(root)));
             let newest = Some(after).filter(|after| *after != NO_COMMIT).and_then(|after| history::newest(root, after));
@@ -268,7 +268,7 @@ impl Facts<'_> {
         })
     }
 
-    /// Returns the release of the tag that is checked out, or that is given as `ref`.
+    /// Returns the release of the tag that is checked out, or that is given as `ref`. Empty without a tag.
     fn release(&self) -> Value {
         let Some(tag) = self.tag() else { return json!({}) };
         json!({
@@ -284,13 +284,13 @@ impl Facts<'_> {
         })
     }
 
-    /// Returns the first schedule of the workflow. A real event has the schedule that was due.
+    /// Returns the first schedule of the workflow, because it is unknown which one is due. `None` if there is none.
     fn cron(&self) -> Option<&str> {
         self.trigger()?.schedules.first().map(|(cron, _)| cron.value.as_str())
     }
 
-    /// Returns the activity type of the event: the given one, else the first one that the workflow names, else the
-    /// usual one.
+    /// Returns the activity type of the event: the given one, else the usual one or, if the workflow names only others,
+    /// the first of these. `None` for an event without a usual activity type.
     fn activity(&self) -> Option<&str> {
         let usual = match self.event {
             "pull_request" | "pull_request_target" | "issues" => "opened",
@@ -315,7 +315,8 @@ impl Facts<'_> {
         self.given.get("action").and_then(Value::as_str).or(first).or(Some(usual))
     }
 
-    /// Returns every input of the workflow as text, as GitHub sends them: the given value, else the default.
+    /// Returns the inputs that the workflow declares, each as text, which is the form that GitHub sends: the given
+    /// value, else the default of the input, else the default of its type.
     fn dispatch_inputs(&self) -> Value {
         let declared = self.trigger().map(|trigger| trigger.inputs.as_slice()).unwrap_or_default();
         let value = |input: &InputDefinition| {
@@ -329,7 +330,7 @@ impl Facts<'_> {
     }
 }
 
-/// Returns the text of an input without a default that was not given.
+/// Returns the text of an input that is not given and has no default: `false`, the first option, or empty text.
 fn default_text(kind: &InputKind) -> String {
     match kind {
         InputKind::Boolean => "false".to_owned(),

@@ -89,7 +89,7 @@ impl FromStr for Assignment {
 }
 
 impl Payload {
-    /// Returns the given part of the payload.
+    /// Reads the file, and merges it with the other given parts.
     ///
     /// # Errors
     /// The file cannot be read, or is not a JSON object.

@@ -22,7 +22,7 @@ pub struct Consent {
     pub(super) trust: Trust,
     /// What would run.
     pub(super) subjects: Vec<Subject>,
-    /// The folder of the run that gets another attempt, and its document.
+    /// The folder of the run that gets another attempt, and its document. `None` if the question is about no attempt.
     pub(super) attempt: Option<Box<(RunFolder, RunInfo, WorkflowSpec)>>,
 }
 
@@ -38,7 +38,7 @@ pub(in crate::launch) struct Subject {
 }
 
 impl Consent {
-    /// The question about a repository.
+    /// Returns the question about a repository.
     pub(in crate::launch) fn new(
         repository: Repository,
         settings: Vec<String>,
@@ -48,7 +48,7 @@ impl Consent {
         Self { repository, settings, trust, subjects, attempt: None }
     }
 
-    /// The question about another attempt of a run. An answer also accepts the folder of the run.
+    /// Returns the question about another attempt of a run. Granting it also accepts the folder of the run.
     pub(in crate::launch) fn of_attempt(self, folder: RunFolder, info: RunInfo, spec: WorkflowSpec) -> Self {
         Self { attempt: Some(Box::new((folder, info, spec))), ..self }
     }
@@ -82,7 +82,8 @@ impl Consent {
         preview::of(self)
     }
 
-    /// Records that the repository is trusted from now on.
+    /// Records that the repository is trusted from now on. For another attempt of a run, also writes the document that
+    /// was shown to the folder of the run. A run with `any_runner` accepts only its own folder.
     ///
     /// # Errors
     /// The state folder cannot be written.

@@ -69,7 +69,7 @@ const DANGEROUS_VARIABLES: &[&str] = &[
     "CLASSPATH",
 ];
 
-/// Prefixes of such variables.
+/// Prefixes of variables that make programs load code or find other programs.
 const DANGEROUS_PREFIXES: &[&str] = &["LD_", "DYLD_", "GIT_", "BASH_FUNC_", "npm_config_", "_JAVA_"];
 
 /// Container options that give access to this machine.

@@ -113,7 +113,7 @@ pub enum Distrust {
 }
 
 impl Distrust {
-    /// What a person can do about it.
+    /// Returns what a person can do about it.
     fn hint(self) -> &'static str {
         match self {
             Self::ForeignRun => "review its run.json, then pass --trust for this attempt",
@@ -122,7 +122,7 @@ impl Distrust {
     }
 }
 
-/// A repository may not run, and why.
+/// The error that a repository may not run, with the reason.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {reason}: {}", root.display(), reason.hint())]
 pub struct Untrusted {
@@ -182,7 +182,7 @@ pub fn current(runs: &RunsDir, repository: &Repository) -> Result<Trust, LaunchE
     Ok(of(runs, repository, config.named_by_repository())?)
 }
 
-/// What another attempt of a run depends on.
+/// The trust in another attempt of a run, with the repository and the settings that it is about.
 pub(super) struct AttemptTrust {
     pub(super) repository: Repository,
     pub(super) settings: Vec<String>,

@@ -56,7 +56,7 @@ pub(super) fn of(consent: &Consent) -> Preview {
     lines.preview
 }
 
-/// The lines so far.
+/// The preview so far.
 struct Lines<'r> {
     root: &'r Path,
     preview: Preview,
@@ -335,7 +335,8 @@ impl Lines<'_> {
         }
     }
 
-    /// Adds what an action of the repository runs. The action is resolved as in a run.
+    /// Adds what an action of the repository runs. The action is resolved as in a run. Adds nothing for an action of
+    /// another repository.
     fn action(&mut self, reference: &str, depth: usize) {
         let Ok(Reference::Local(folder) | Reference::Own(folder)) = Reference::parse(reference) else { return };
         if depth >= MAX_DEPTH {
