@@ -11,8 +11,8 @@ use crate::visible::row::{LongRow, PlainRow, moves};
 /// Erases the row and shows a mask.
 const COVER: &[u8] = b"\r\x1b[2K***";
 
-/// Maximum length in bytes of the visible text that is tracked for a line. If the cursor moves in a longer line, the
-/// row is erased whatever it shows.
+/// Maximum length in bytes of the visible text that is tracked for a line. If a part of a longer line is overwritten,
+/// the row is erased, whatever it shows.
 const MAX_FOLLOWED: usize = 64 * 1024;
 
 /// Covers secrets that appear on a line through cursor movement.
@@ -120,7 +120,7 @@ impl RowMask {
     }
 }
 
-/// Returns the length of the mark at the beginning of a line: `##[word]`.
+/// Returns the length in bytes of the mark `##[word]` at the beginning of a line; `None` if there is none.
 fn mark(line: &[u8]) -> Option<usize> {
     let rest = line.strip_prefix(b"##[")?;
     let end = rest.iter().position(|byte| !byte.is_ascii_alphabetic() && *byte != b'-')?;

@@ -8,8 +8,9 @@ use serde_json::Value;
 
 use crate::visible::is_unsafe;
 
-/// Minimum length in bytes of a partial form: shorter ones are too likely to match unrelated text. GitHub's runner has
-/// this limit for the halves that PowerShell produces; here it applies to all forms beyond the runner's.
+/// Minimum length of a form that is a part of the value or of an encoding: shorter ones are too likely to match
+/// unrelated text. GitHub's runner has this limit, in UTF-16 units, for the halves that PowerShell produces. Here it
+/// also applies, in bytes, to pieces of base64 and to the value without the characters that terminals do not show.
 const SHORTEST_PIECE: usize = 6;
 
 /// Returns every form in which a value may appear.

@@ -7,8 +7,8 @@
 //!
 //! A masked secret becomes `***`; matches that touch or overlap become one. A mask never covers a newline, so masking
 //! keeps the number of lines: each line of a multi-line secret is a secret by itself. Output arrives in portions that
-//! may end anywhere, so [`MaskStream`] holds back text that may be the start of a secret. [`RowMask`] covers what a
-//! moving cursor assembles.
+//! may end anywhere, so [`MaskStream`] holds back text that may be the start of a secret. [`RowMask`] covers secrets
+//! that cursor movement assembles on a line.
 
 mod assembled;
 mod forms;
@@ -28,8 +28,8 @@ use forms::forms;
 /// Replacement for a secret.
 const MASK: &[u8] = b"***";
 
-/// Length in bytes past which a line with control sequences is no longer held back. A secret that starts within it and
-/// ends later is only found if it contains no control sequence.
+/// Length in bytes past which a line with control sequences is no longer held back. A secret that starts before this
+/// length is reached and ends after it is only found if it contains no control sequence.
 const MAX_HELD: usize = 1024 * 1024;
 
 /// A set of secrets, and the search for them. Adding a secret only affects text that is masked afterwards.
@@ -97,8 +97,8 @@ impl Masker {
         self.is_in(text.as_bytes())
     }
 
-    /// Returns the text with every secret replaced, or `None` if it contains no secret. The text is taken as complete:
-    /// the start of a secret at its end is not masked.
+    /// Returns the text with every secret replaced, or `None` if it contains no secret. The text is treated as
+    /// complete: the start of a secret at its end is not masked.
     #[must_use]
     pub fn mask(&self, text: &[u8]) -> Option<Vec<u8>> {
         if !self.is_in(text) {
@@ -270,7 +270,8 @@ impl Masker {
         layers.flat_map(|layer| layer.automaton.find_overlapping_iter(text)).map(|found| found.range()).collect()
     }
 
-    /// Returns the index of the first suffix of a text that is a proper prefix of a form of a secret.
+    /// Returns the index of the first suffix of a text that is a proper prefix of a form of a secret; `None` if there
+    /// is none.
     fn begins_in(&self, text: &[u8]) -> Option<usize> {
         let begins = |suffix: &[u8]| {
             let mut forms = self.patterns.iter().map(String::as_bytes);
@@ -279,7 +280,7 @@ impl Masker {
         (text.len().saturating_sub(self.longest())..text.len()).find(|at| begins(&text[*at..]))
     }
 
-    /// Length in bytes of the longest form of a secret.
+    /// Returns the length in bytes of the longest form of a secret; 0 without secrets.
     fn longest(&self) -> usize {
         self.layers.iter().map(|layer| layer.automaton.max_pattern_len()).max().unwrap_or_default()
     }
@@ -299,7 +300,7 @@ pub struct MaskStream {
 }
 
 impl MaskStream {
-    /// Takes a portion and appends to `out` the text that can no longer be part of a longer secret.
+    /// Adds a portion, and appends to `out` the text, masked, that can no longer be part of a longer secret.
     pub fn push(&mut self, masker: &Masker, portion: &[u8], out: &mut Vec<u8>) {
         if self.held.is_empty() && self.covered.is_none() && !masker.is_in(portion) {
             let (clear, rest) = portion.split_at(certain(masker, portion));
@@ -311,19 +312,21 @@ impl MaskStream {
         self.take(masker, certain(masker, &self.held), out);
     }
 
-    /// Writes out the held text up to where a secret could begin. The text is compared with every form of a secret, so
-    /// use this when a person may be waiting for it. [`MaskStream::push`] holds text back by length alone.
+    /// Appends to `out` the held text, masked, up to where a secret could begin. The text is compared with every form
+    /// of a secret, so use this when a person may be waiting for it. [`MaskStream::push`] holds text back by length
+    /// alone.
     pub fn flush(&mut self, masker: &Masker, out: &mut Vec<u8>) {
         self.take(masker, unbegun(masker, &self.held), out);
     }
 
-    /// Writes out the held text as the end of the input. The stream can be used again.
+    /// Appends to `out` the held text, masked, as the end of the input. The stream can be used again.
     pub fn finish(&mut self, masker: &Masker, out: &mut Vec<u8>) {
         self.take(masker, self.held.len(), out);
         *self = Self::default();
     }
 
-    /// Writes out `held[..certain]`. Every secret that starts there lies within `held`.
+    /// Appends to `out` the text `held[..certain]`, masked, and drops it. Every secret that starts there must end
+    /// within `held`.
     fn take(&mut self, masker: &Masker, certain: usize, out: &mut Vec<u8>) {
         let mut open = self.covered;
         let ranges = if masker.is_in(&self.held) { masker.ranges(&self.held) } else { Vec::new() };
@@ -349,8 +352,8 @@ impl MaskStream {
     }
 }
 
-/// Returns how much of a text can be written out: no secret can start before that index and end after the text,
-/// whatever follows.
+/// Returns the number of bytes of a text that can be written out: no secret can start before that index and end after
+/// the text, whatever follows.
 fn certain(masker: &Masker, text: &[u8]) -> usize {
     let longest = masker.longest().saturating_sub(1);
     if longest == 0 {
@@ -364,15 +367,15 @@ fn certain(masker: &Masker, text: &[u8]) -> usize {
     // Characters that are dropped inside a secret make it longer than any form.
     let in_readings = readings.iter().map(|reading| line + reading.last(longest));
     let may_begin = in_readings.fold(whole.len().saturating_sub(longest), usize::min);
-    // Never cut inside a control sequence, or the rest would be read as text.
+    // Never cut inside a control sequence: the rest would be read as text.
     let may_begin =
         readings.iter().fold(may_begin, |index, reading| line + reading.at_or_before(index.saturating_sub(line)));
     // No form of a secret holds a newline.
     memchr::memrchr(b'\n', &text[may_begin..]).map_or(may_begin, |newline| may_begin + newline + 1)
 }
 
-/// Returns how much of the last line of a text can be written out: no secret can start before that index and end after
-/// the text, whatever follows.
+/// Returns the number of bytes of an incomplete line that can be written out: no secret can start before that index and
+/// end after the text, whatever follows. Unlike [`certain`], compares the line with every form of a secret.
 fn unbegun(masker: &Masker, line: &[u8]) -> usize {
     let whole = complete(line);
     if whole.len() > MAX_HELD {
@@ -401,7 +404,8 @@ fn complete(text: &[u8]) -> &[u8] {
     }
 }
 
-/// Returns the readings of each line that differ from the line itself, with the index at which the line begins.
+/// Returns the [`Visible`] forms of each line that differ from the line itself, with the index at which the line
+/// begins.
 fn readings(text: &[u8]) -> impl Iterator<Item = (usize, Visible)> {
     let lines = has_unsafe(text).then(|| text.split_inclusive(|byte| *byte == b'\n')).into_iter().flatten();
     let with_start = lines.scan(0, |next, line| {

@@ -58,7 +58,7 @@ struct Subject<'l> {
     artifact: &'l Artifact,
 }
 
-/// An invalid line in a declaration of artifacts.
+/// A line in a declaration of artifacts that cannot be accepted.
 #[derive(Debug, thiserror::Error)]
 #[error("GITHUB_ARTIFACTS: line {line}: {fault}")]
 pub(in crate::engine) struct ArtifactError {
@@ -109,7 +109,7 @@ impl Artifacts {
     /// block on the file system.
     ///
     /// # Errors
-    /// A line is invalid; the error names the first one. In this case no artifact is added.
+    /// A line is invalid, contradicts an earlier declaration, or exceeds the limit of a job. No artifact is added then.
     pub(in crate::engine) fn declare(&self, text: &str, place: Place<'_>) -> Result<(usize, usize), ArtifactError> {
         let lines = text.lines().map(str::trim).enumerate();
         let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
@@ -141,7 +141,7 @@ impl Artifacts {
     }
 }
 
-/// Parses a line.
+/// Parses a line, and hashes the file that it names. Returns the name of the artifact with its digest.
 fn artifact(line: &str, place: Place<'_>) -> Result<(String, Artifact), ArtifactFault> {
     if line.contains('=') {
         return Err(ArtifactFault::Equals);
@@ -165,7 +165,7 @@ fn is_scheme(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(rest)
 }
 
-/// Reads an image with its digest.
+/// Parses an image with its digest; `None` if the text is something else.
 fn image(text: &str) -> Option<(String, Artifact)> {
     let (name, digest) = text.rsplit_once('@').filter(|(name, _)| !name.is_empty())?;
     let (algorithm, digits) = digest.split_once(':')?;
@@ -175,7 +175,7 @@ fn image(text: &str) -> Option<(String, Artifact)> {
     valid.then(|| (name.to_owned(), Artifact { digest, kind: Kind::Oci }))
 }
 
-/// Hashes a file.
+/// Hashes a file. The name of the artifact is the last part of the path.
 fn file(path: &str, place: Place<'_>) -> Result<(String, Artifact), ArtifactFault> {
     let fault = |source| ArtifactFault::File { path: path.to_owned(), source };
     let mut opened = open(path, place)?;

@@ -1,5 +1,5 @@
 //! The files through which a step passes values to the runner: `GITHUB_ENV`, `_OUTPUT`, `_STATE`, `_PATH`,
-//! `_STEP_SUMMARY` and `_ARTIFACTS`. Each step gets new files, which are read after the step, whatever its exit code,
+//! `_STEP_SUMMARY` and `_ARTIFACTS`. Each step gets new files. They are read after the step, whatever its exit code,
 //! and then removed.
 //!
 //! Their names differ from step to step, so that a process that outlives its step cannot write into the files of a
@@ -32,7 +32,7 @@ pub(crate) struct Left {
     pub(crate) masked: bool,
     /// Messages about values that were rejected without failing the step.
     pub(crate) refused: Vec<String>,
-    /// Why the step fails even if its process succeeds.
+    /// Why the step fails even if its process succeeds; `None` if it does not.
     pub(crate) error: Option<String>,
 }
 
@@ -86,7 +86,8 @@ const MAX_ARTIFACTS: u64 = 1024 * 1024;
 /// because few steps write to it.
 const ARTIFACTS: &str = "GITHUB_ARTIFACTS";
 
-/// Name of the variable, and of the file, with the artifacts that the earlier steps of the job have declared.
+/// Name of the variable with the path of the list of artifacts that the earlier steps of the job have declared. The
+/// file has the same name.
 pub(crate) const ARTIFACTS_LIST: &str = "GITHUB_ARTIFACTS_LIST";
 
 /// Maximum size of each other file in bytes. GitHub limits all outputs of a job to 1 MiB.
@@ -95,7 +96,8 @@ const MAX_FILE: u64 = 16 * 1024 * 1024;
 /// Name of the folder of the files, below the folder of the job's temporary files.
 pub(crate) const FOLDER: &str = "_runner_file_commands";
 
-/// Names of the variables, each also the name of its file.
+/// Names of the variables with the paths of files that are created before the step. The names of the files begin with
+/// them.
 const FILES: [&str; 5] = ["GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_STATE", "GITHUB_PATH", "GITHUB_STEP_SUMMARY"];
 
 /// The files of one step. A step may replace them by links or other files, so they are opened relative to the parent of
@@ -111,7 +113,8 @@ pub(crate) struct CommandFiles {
 }
 
 impl CommandFiles {
-    /// Creates the files, empty. With `any_user`, every user of a container may write them.
+    /// Creates the files, empty, except that of `GITHUB_ARTIFACTS`. With `any_user`, every user of a container may
+    /// write them.
     ///
     /// # Errors
     /// The folder of temporary files cannot be written or is a link, or no random numbers are available.
@@ -138,10 +141,11 @@ impl CommandFiles {
         &self.folder
     }
 
-    /// Fetches the files from the sandbox's machine, each up to its maximum size.
+    /// Copies the files from the sandbox to this machine, each up to its maximum size. A file that the step removed is
+    /// not an error.
     ///
     /// # Errors
-    /// The first file that cannot be fetched, or is larger than its limit.
+    /// A file cannot be copied, or is larger than its limit; the error names the first one.
     pub(crate) async fn fetch(&self, sandbox: &dyn Sandbox) -> Result<(), CommandFileError> {
         let fetch = async |name: &'static str| {
             let limit = match name {
@@ -182,7 +186,8 @@ impl CommandFiles {
     /// Reads what the step wrote and removes the files. May block on the file system.
     ///
     /// # Errors
-    /// The first file that has a syntax error or cannot be read. The content of the other files is still used.
+    /// A file has a syntax error or cannot be read; the error names the first one. The content of the other files is
+    /// still used. A summary that cannot be read is only noted in [`Left::refused`].
     pub(crate) fn collect(self, left: &mut Left) -> Result<(), CommandFileError> {
         let opened = self.root.folder(&self.below).ok();
         // If the folder is gone or was replaced, each of its files reports an error.
@@ -284,7 +289,7 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> String {
 /// Parses `name=value` lines and `name<<MARK … MARK` blocks. The first `=` or `<<` in a line decides between them.
 ///
 /// # Errors
-/// A line has neither form, or a block has no end. The pairs before it are in `into`.
+/// A line has neither form or no name, or a block has no end. The pairs before it are in `into`.
 fn pairs(text: &str, into: &mut IndexMap<String, String>) -> Result<(), CommandFileFault> {
     let mut rest = text;
     let mut number = 0;
@@ -317,7 +322,8 @@ fn pairs(text: &str, into: &mut IndexMap<String, String>) -> Result<(), CommandF
     Ok(())
 }
 
-/// Splits a text at the first line that is the mark. The first part has no last newline.
+/// Splits a text at the first line that is the mark, and returns the parts before and after that line; `None` if there
+/// is no such line. The newline before the mark belongs to neither part.
 fn block<'t>(text: &'t str, mark: &str) -> Option<(&'t str, &'t str)> {
     let mut rest = text;
     while !rest.is_empty() {

@@ -23,7 +23,7 @@ pub(in crate::engine) struct StepContext<'j> {
     pub(in crate::engine) workspace: &'j Path,
     /// `RUNNER_TEMP`, on this machine.
     pub(in crate::engine) temp: &'j Path,
-    /// Whether the sandbox is a container, whose user may differ from the user of this process.
+    /// Whether the sandbox is a container. The user of its processes may differ from the user of this process.
     pub(in crate::engine) in_container: bool,
     /// Whether `::debug::` lines are kept.
     pub(in crate::engine) debug: bool,
@@ -32,7 +32,7 @@ pub(in crate::engine) struct StepContext<'j> {
 }
 
 impl StepContext<'_> {
-    /// Converts a path that the step named, relative to the workspace, to a path on this machine.
+    /// Converts a path that the step named to a path on this machine. A relative path starts at the workspace.
     pub(in crate::engine) fn outside(&self, file: &str) -> PathBuf {
         self.sandbox.outside(&self.sandbox.inside(self.workspace).join(file))
     }

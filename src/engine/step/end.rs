@@ -9,11 +9,11 @@ pub(in crate::engine) struct StepEnd {
     pub(in crate::engine) outcome: Conclusion,
     /// Result after `continue-on-error`.
     pub(in crate::engine) conclusion: Conclusion,
-    /// Exit code of the process, if it exited.
+    /// Exit code of the process; `None` if it did not exit by itself, for example because a signal killed it.
     pub(in crate::engine) exit_code: Option<i32>,
     /// Signal that killed the process, if any.
     pub(in crate::engine) signal: Option<Signal>,
-    /// Reason, as a message.
+    /// Reason of the result, as a message; `None` for a step that simply succeeded.
     pub(in crate::engine) reason: Option<String>,
 }
 

@@ -32,12 +32,12 @@ pub(in crate::engine) struct Layers<'l> {
     pub(in crate::engine) tracking_id: &'l str,
     /// Folders that earlier steps wrote to `GITHUB_PATH`, newest first.
     pub(in crate::engine) path: &'l [String],
-    /// Translates values that start with a slash from paths of the job's sandbox to paths of the process's sandbox, if
-    /// the process runs in another sandbox.
+    /// Translates a value that starts with a slash from a path of the job's sandbox to a path of the process's sandbox.
+    /// `None` if the process runs in the job's sandbox.
     pub(in crate::engine) translate: Option<&'l dyn Fn(&str) -> String>,
 }
 
-/// Returns the complete environment of a step's process.
+/// Returns the complete environment of a step's process, without variables that the operating system would reject.
 ///
 /// The variables are passed to the process directly, never through a shell, which may drop names such as
 /// `INPUT_FETCH-DEPTH`.
@@ -81,7 +81,7 @@ pub(in crate::engine) fn environment(layers: &Layers<'_>) -> Vec<(OsString, OsSt
     all.into_iter().collect()
 }
 
-/// Returns the host of an address.
+/// Returns the host of the address of a service; `None` if the text is not an `http` address.
 fn host(address: &str) -> Option<&str> {
     let (host, _) = address.strip_prefix("http://")?.split_once('/')?;
     host.rsplit_once(':').map(|(host, _)| host)

@@ -1,4 +1,4 @@
-//! The command of a step.
+//! The process that a step runs.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -28,6 +28,6 @@ pub(in crate::engine) struct Invocation {
     pub(in crate::engine) files: Vec<PathBuf>,
     /// Kind of the client, which determines the variables of the services that it gets.
     pub(in crate::engine) client: Client,
-    /// First line of the step's log.
+    /// First line of the step's log; `None` if there is no remark.
     pub(in crate::engine) remark: Option<String>,
 }

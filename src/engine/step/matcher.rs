@@ -16,11 +16,12 @@ use serde::Deserialize;
 
 use crate::model::{Annotation, Level};
 
-/// Backtracking limit of a pattern. A pattern that reaches it gets a strike; GitHub's runner limits a pattern to one
-/// second.
+/// Backtracking limit of a pattern. A matcher whose pattern reaches it gets a strike. GitHub's runner limits the time
+/// of a pattern to one second instead.
 const BACKTRACK_LIMIT: usize = 100_000;
 
-/// Limits in bytes for the size of a compiled pattern. The smallest limit under which a pattern compiles is its size.
+/// Limits in bytes for the size of each compiled part of a pattern. The smallest limit under which all parts compile
+/// counts as the size of each.
 const PATTERN_SIZES: [usize; 5] = [1024, 16 * 1024, 64 * 1024, 256 * 1024, 1024 * 1024];
 
 /// Maximum size in bytes of all compiled patterns of a job. Patterns that have matched lines take up to 32 times as
@@ -95,7 +96,7 @@ pub(crate) enum MatcherFault {
 #[derive(Debug, Default)]
 pub(crate) struct Matchers {
     known: Vec<Matcher>,
-    /// Owners whose matchers were registered or removed.
+    /// Owners, in lower case, whose matchers were registered or removed.
     changed: Vec<String>,
 }
 
@@ -199,7 +200,8 @@ impl Matchers {
     /// Registers the matchers in the text of a matcher file. An existing matcher of the same owner is replaced.
     ///
     /// # Errors
-    /// The text is not a matcher file, or one of its matchers violates a rule. Then none of them is registered.
+    /// The text is not a matcher file, or one of its matchers violates a rule or exceeds a limit. Then none of them is
+    /// registered.
     pub(super) fn add(&mut self, text: &str) -> Result<(), MatcherError> {
         let defined = read(text)?.problem_matcher;
         let mut owners = HashSet::new();
@@ -227,7 +229,7 @@ impl Matchers {
         Ok(())
     }
 
-    /// Drops the sequences in progress: they do not continue in another step.
+    /// Drops the sequences in progress, because they do not continue in another step.
     pub(crate) fn start_over(&mut self) {
         self.known.iter_mut().for_each(|matcher| matcher.begun.fill(None));
     }
@@ -238,8 +240,9 @@ impl Matchers {
         self.changed.push(owner.to_ascii_lowercase());
     }
 
-    /// Matches a line; `exists` returns whether a file is in the workspace. The first matcher that completes a message
-    /// is used, and the other matchers start over.
+    /// Returns the annotation of the first matcher for which a line completes a message; the other matchers then start
+    /// over. `exists` returns whether a file is in the workspace. Removes matchers that were too slow [`STRIKES`]
+    /// times.
     pub(crate) fn scan(&mut self, line: &str, exists: &dyn Fn(&str) -> bool) -> Option<Annotation> {
         let line = plain(&line[..line.floor_char_boundary(MAX_MATCHED)]);
         let began = Instant::now();
@@ -293,8 +296,8 @@ impl Matcher {
         Ok(Self { owner, severity, patterns, begun, strikes: 0 })
     }
 
-    /// Returns the message that the line completes. Later patterns are tried first, so that a line advances a sequence
-    /// only once.
+    /// Returns the captures of the message that the line completes; `None` if it completes none. Later patterns are
+    /// tried first, so that a line advances a sequence only once.
     fn scan(&mut self, line: &str) -> Option<Found> {
         let last = self.patterns.len() - 1;
         for at in (0..=last).rev() {

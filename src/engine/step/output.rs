@@ -39,7 +39,7 @@ const MAX_ANNOTATIONS: usize = 10;
 /// Minimum length in bytes of a `stop-commands` token that is masked.
 const MIN_MASKED_TOKEN: usize = 7;
 
-/// Reads the output of one step's process.
+/// Processes the output of one step's process.
 pub(super) struct Output<'a> {
     context: &'a StepContext<'a>,
     matchers: &'a mut Matchers,
@@ -50,20 +50,21 @@ pub(super) struct Output<'a> {
     shown: usize,
     /// Whether the current line exceeds [`MAX_LINE`], so that the rest of it is treated as text.
     overlong: bool,
-    /// Token of `stop-commands` that resumes commands, while they are stopped.
+    /// The token that resumes workflow commands; `None` unless `stop-commands` has stopped them.
     stopped: Option<String>,
     unsecure: bool,
     /// Output that waits for a later turn.
     backlog: Vec<u8>,
     /// Whether problem matchers are applied.
     matching: bool,
-    /// Number of annotations so far, by level.
+    /// Number of annotations so far, by level, including those that were not recorded.
     annotations: [usize; 3],
     left: Left,
 }
 
 impl<'a> Output<'a> {
-    /// Returns a reader for the output of a new process. `unsecure` allows the commands `set-env` and `add-path`.
+    /// Returns an [`Output`] for a new process, and drops the matchers' sequences that earlier output began. `unsecure`
+    /// allows the commands `set-env` and `add-path`.
     pub(super) fn new(
         context: &'a StepContext<'a>,
         matchers: &'a mut Matchers,
@@ -87,7 +88,7 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Takes a portion of output, split anywhere, and examines it for one turn.
+    /// Adds a portion of output, split anywhere, and examines it for one turn unless earlier output still waits.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         let examined = if self.is_behind() { 0 } else { self.examine(bytes) };
         self.backlog.extend_from_slice(&bytes[examined..]);
@@ -144,8 +145,8 @@ impl<'a> Output<'a> {
         bytes.len()
     }
 
-    /// Writes the start of an incomplete line if it cannot be a command, and notifies readers of the output written so
-    /// far.
+    /// Writes the part of an incomplete line that cannot belong to a command, and notifies readers of the output
+    /// written so far.
     pub(super) fn flush(&mut self) {
         let end = certain_text(&self.line);
         if end > self.shown {
@@ -163,7 +164,8 @@ impl<'a> Output<'a> {
         self.log.write(format!("##[warning]{text}\n").as_bytes());
     }
 
-    /// Ends the output and returns what its commands left. A last line without a newline counts as a line.
+    /// Ends the output and returns the values that its commands set for later steps. A last line without a newline
+    /// counts as a line.
     pub(super) fn finish(mut self) -> Left {
         if self.is_behind() {
             self.stop_matching();
@@ -347,7 +349,7 @@ impl<'a> Output<'a> {
     }
 }
 
-/// Why a matcher file is not used.
+/// Why a file with problem matchers is not used.
 #[derive(Debug, thiserror::Error)]
 enum MatcherFileError {
     #[error(transparent)]
@@ -368,7 +370,7 @@ impl MatcherFileError {
     }
 }
 
-/// Returns how many bytes at the start of a line are text, whatever follows.
+/// Returns how many bytes at the start of an incomplete line cannot belong to a command, whatever follows.
 fn certain_text(line: &[u8]) -> usize {
     let start = line.utf8_chunks().next().map_or("", |chunk| chunk.valid().trim_start());
     if start.is_empty() || start.starts_with(':') || memchr::memmem::find(line, b"##[").is_some() {

@@ -32,7 +32,7 @@ const COLLECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum time between output and the notification of readers.
 const FLUSH_AFTER: Duration = Duration::from_millis(50);
 
-/// Size in bytes of the buffer for reading output. A pipe holds up to 1 MiB.
+/// Size in bytes of the buffer for reading output.
 const PORTION: usize = 256 * 1024;
 
 /// The process of a step, ready to start.
@@ -54,9 +54,10 @@ pub(crate) struct StepProcess<'p> {
 pub(crate) struct Limits {
     /// Whether the step continues in a cancelled job, because its condition still holds.
     pub(crate) survives_cancel: bool,
-    /// `timeout-minutes` of the step.
+    /// `timeout-minutes` of the step, for messages; `None` if it has no limit.
     pub(crate) timeout: Option<Duration>,
-    /// Time limit of the step or, inside a composite action, of a step around it.
+    /// When the step must end, by its own time limit or that of a composite action around it; `None` if there is no
+    /// limit.
     pub(crate) deadline: Option<Instant>,
 }
 
@@ -65,7 +66,7 @@ pub(crate) struct Limits {
 pub(crate) struct Ended {
     /// How the step ended.
     pub(crate) end: StepEnd,
-    /// Outputs and variables for later steps.
+    /// Values that the step set for later steps.
     pub(crate) left: Left,
 }
 
@@ -89,7 +90,7 @@ fn what(program: &Path, image: Option<&str>) -> String {
     }
 }
 
-/// Runs a step's process to its end.
+/// Runs a step's process to its end, and reads and removes its command files.
 ///
 /// # Errors
 /// The process could not be started.
@@ -145,7 +146,7 @@ pub(crate) async fn run(
 }
 
 /// Reads the values that the step left in its files, on a separate thread because a file system may block. Returns them
-/// with the error, if any.
+/// with the error, if any. If it takes longer than [`COLLECT_TIMEOUT`], everything that the step left is dropped.
 async fn collect(files: CommandFiles, mut left: Left) -> (Left, Option<String>) {
     if files.remove_untouched() {
         return (left, None);

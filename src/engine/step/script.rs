@@ -1,4 +1,4 @@
-//! `run:` steps: script file, shell and working directory.
+//! Prepares `run:` steps: writes the script file, finds the shell, and checks the working directory.
 
 use std::ffi::OsStr;
 use std::fs::Permissions;
@@ -39,7 +39,7 @@ pub(crate) enum ScriptError {
         /// Cause of the failure.
         source: TemplateError,
     },
-    /// The step has no shell.
+    /// No shell can be found for the step.
     #[error(transparent)]
     Shell(#[from] ShellError),
     /// The script file cannot be written.
@@ -54,7 +54,7 @@ pub(crate) enum ScriptError {
 }
 
 impl Script<'_> {
-    /// Writes the script file and returns the process that runs it. `path` is the search path for shells.
+    /// Writes the script file and returns the invocation that runs it. `path` is the search path for shells.
     ///
     /// # Errors
     /// See [`ScriptError`].
@@ -79,14 +79,15 @@ impl Script<'_> {
         let shell = Shell::find(shell.as_deref(), sandbox, path).await?;
         let inside = sandbox.inside(context.workspace);
         let cwd = folder.map_or_else(|| inside.clone(), |folder| inside.join(folder));
-        // A folder that exists only inside the container cannot be checked here.
+        // In a container, only folders of the workspace can be checked here: others may exist only inside the
+        // container.
         let outside = sandbox.outside(&cwd);
         if (!context.in_container || outside.starts_with(context.workspace)) && !outside.is_dir() {
             return Err(if outside.exists() { ScriptError::FileInPlace(cwd) } else { ScriptError::NoFolder(cwd) });
         }
         let script = context.temp.join(format!("{}-{}{}", context.number, self.id, shell.extension()));
         let (above, temp) = Folder::above(context.temp)?;
-        // An earlier step may have put a link here.
+        // An earlier step may have put a link here, which must not be followed.
         let mut file = above.create(&temp.join(script.file_name().unwrap_or_default()))?;
         file.write_all(shell.script(&body).as_ref())?;
         if context.in_container {

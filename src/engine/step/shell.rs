@@ -26,10 +26,10 @@ pub(crate) struct Shell {
     arguments: String,
 }
 
-/// Why a step has no shell.
+/// Why no shell can be found for a step.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ShellError {
-    /// The step names no shell, and no default shell exists.
+    /// The step names no shell, and none of the default shells is on the search path.
     #[error("no shell is on PATH{}: looked for {}", of(image.as_deref()), names.join(" and "))]
     NoDefault {
         /// The shells that were tried.
@@ -37,10 +37,10 @@ pub(crate) enum ShellError {
         /// Image whose programs the step sees, if any.
         image: Option<String>,
     },
-    /// The step's shell is neither built in nor a command line.
+    /// The step's shell is neither the name of a built-in shell nor a command line with `{0}`.
     #[error("unknown shell `{0}`: use one of {known}, or a command line with `{{0}}` for the script", known = names())]
     Unknown(String),
-    /// The step's shell does not exist.
+    /// The program of the step's shell is not on the search path.
     #[error("the shell `{name}` is not on PATH{}: {advice}", of(image.as_deref()))]
     Missing {
         /// Name of the shell.
@@ -52,7 +52,7 @@ pub(crate) enum ShellError {
     },
 }
 
-/// Returns the part of a message that names the image.
+/// Returns the part of a message that names the image; empty if there is no image.
 fn of(image: Option<&str>) -> String {
     image.map(|image| format!(" of the image {image}")).unwrap_or_default()
 }
@@ -67,7 +67,8 @@ impl Shell {
     /// step without `shell` gets the first default shell of the sandbox, usually bash, with only the option `-e`.
     ///
     /// # Errors
-    /// `asked` is not a shell or the shell does not exist.
+    /// `asked` is neither the name of a built-in shell nor a command line with `{0}`, or its program is not on the
+    /// search path `path`.
     pub(crate) async fn find(asked: Option<&str>, sandbox: &dyn Sandbox, path: &OsStr) -> Result<Self, ShellError> {
         let Some(asked) = asked.map(str::trim).filter(|asked| !asked.is_empty()) else {
             for name in sandbox.shells() {
@@ -93,13 +94,13 @@ impl Shell {
         Ok(Self { program, name: name.to_owned(), arguments })
     }
 
-    /// Returns the extension of the script's file, with its dot.
+    /// Returns the extension of the script's file, with its dot; empty if the shell is not one of the built-in shells.
     pub(crate) fn extension(&self) -> &'static str {
         let name = Path::new(&self.name).file_stem().and_then(OsStr::to_str).unwrap_or_default();
         built_in(name).map_or("", |(_, _, extension)| extension)
     }
 
-    /// Returns the text of the script's file.
+    /// Returns the text of the script's file: `body`, with the additions that PowerShell and cmd need.
     pub(crate) fn script(&self, body: &str) -> String {
         match self.extension() {
             ".ps1" => format!(

@@ -220,7 +220,8 @@ fn command(parts: &Parts) -> Result<WorkflowCommand, WorkflowCommandError> {
 }
 
 /// Returns an annotation with the valid parts of its source location: an end without a start becomes the start, a
-/// column requires a line, columns only apply within one line, and an end before the start is dropped.
+/// column requires a line, columns only apply within one line, and a start and an end in the wrong order are both
+/// dropped.
 fn annotation(level: Level, parts: &Parts) -> Annotation {
     let number = |name: &str| parts.property(name).and_then(|text| text.trim().parse::<u32>().ok());
     let (end_line, end_column) = (number("endLine"), number("endColumn"));

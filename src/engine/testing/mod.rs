@@ -252,7 +252,7 @@ pub(crate) fn run_context(
     }
 }
 
-/// Creates a run below `folder` in which all processes are scripted, whatever the labels of its jobs.
+/// Creates a run below `folder` in which every job runs in the scripted `sandbox`, whatever its labels.
 pub(crate) fn scripted_run(folder: &Path, outlet: &Arc<MemoryOutlet>, sandbox: &Arc<ScriptedSandbox>) -> RunContext {
     let (_, providers) = Script::default().providers();
     RunContext {
