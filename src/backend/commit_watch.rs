@@ -199,7 +199,7 @@ pub fn is_superseded(run: &Run) -> bool {
     matches!(run.reason, Some(EndReason::GroupYielded { .. }))
 }
 
-/// Mirrors a run and reports its records until the watch ends.
+/// Mirrors a run and reports its records until the run or the watch ends.
 async fn follow(poller: Poller, folder: RunFolder, reports: mpsc::Sender<Report>) {
     let run = folder.id().clone();
     // Retries until the server responds.

@@ -26,7 +26,7 @@ impl Source {
     /// neither for a provider nor for servers.
     ///
     /// # Errors
-    /// There is no home folder.
+    /// There is no home folder, or the path of the state folder is not UTF-8.
     pub fn of_user(folder: PathBuf, config: GithubConfig) -> Result<Self, StoreError> {
         let runs = locate()?;
         let poller = Poller::new(runs.clone(), config, |name| std::env::var(name).ok());

@@ -92,16 +92,16 @@ pub enum RemoteRunError {
         "no remote of this folder is on a known server: add one, or name its host in the `[github.hosts]` of the settings"
     )]
     NoRemote,
-    /// The working tree is not committed.
+    /// The working tree cannot be committed.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
-    /// The branch is not pushed.
+    /// The branch cannot be pushed.
     #[error(transparent)]
     Branch(#[from] BranchError),
     /// The server gives no answer, or refuses.
     #[error(transparent)]
     Poll(#[from] PollError),
-    /// The workflow is not started.
+    /// The workflow cannot be started.
     #[error(transparent)]
     Steer(#[from] SteerError),
     /// The server does not have the branch.
@@ -142,7 +142,8 @@ struct Sent {
 }
 
 impl Runs {
-    /// Sends the working tree to the server of its checkout, and starts a workflow on it.
+    /// Commits the working tree, pushes it to a temporary branch on the server of its checkout, and starts a workflow
+    /// on it. Waits up to a minute until the server knows the branch, and up to a minute for the run.
     ///
     /// # Errors
     /// The tree cannot be committed or pushed, or the workflow does not start. The branch is then removed from the

@@ -51,9 +51,9 @@ pub struct Found {
 pub struct WithLogs {
     /// The run.
     pub run: Run,
-    /// Why the folder only has the last known state.
+    /// Why the folder only has the last known state; `None` if the state is current.
     pub outdated: Option<ApiError>,
-    /// Why the first missing log is not available.
+    /// Why the first missing log is not available; `None` if no requested log is missing.
     pub missing: Option<PollError>,
 }
 
@@ -89,7 +89,7 @@ pub enum RunsError {
     /// The run has no such job.
     #[error(transparent)]
     Lookup(#[from] LookupError),
-    /// Only a number was given, outside of a checkout of a known server.
+    /// Only the id of a run was given, outside of a checkout of a known server.
     #[error("{0}; a run on a server is named OWNER/REPO/NUMBER outside of its checkout")]
     NoCheckout(StoreError),
     /// No repository is named, and the folder is not a checkout of a repository on a known server.
@@ -124,8 +124,8 @@ impl Runs {
         &self.dir
     }
 
-    /// Finds a run by its id here, or by its number or URL on a server, and updates it. `latest` and numbers refer to
-    /// the repository that contains `here`.
+    /// Finds a run by its id on this machine, or by its id or URL on a server, and updates it. `latest` and ids on a
+    /// server refer to the repository that contains `here`.
     ///
     /// # Errors
     /// No run matches, or its server refuses.
@@ -153,8 +153,8 @@ impl Runs {
         }
     }
 
-    /// Finds a run of the repository `name` (`[HOST/]OWNER/NAME`): `latest`, the newest one that its server lists, or a
-    /// number. Other texts are handled like in [`Self::locate`].
+    /// Finds a run of the repository `name` (`[HOST/]OWNER/NAME`): `latest`, the newest one that its server lists, or
+    /// the id of a run on the server. Other texts are handled like in [`Self::locate`].
     ///
     /// # Errors
     /// No run matches, `name` is not a repository, or its server refuses.
@@ -179,8 +179,8 @@ impl Runs {
         }
     }
 
-    /// Finds the folder of a run on a server, which is contacted if the run is unknown. `None` if only a number was
-    /// given outside of a checkout of a known server.
+    /// Finds the folder of a run on a server, which is contacted if the run is unknown. `None` if only an id was given
+    /// outside of a checkout of a known server.
     async fn locate_at_server(
         &self,
         address: &RunAddress,
@@ -199,7 +199,7 @@ impl Runs {
         }
     }
 
-    /// Finds the folder of the newest mirrored run of a repository with a matching number.
+    /// Finds the folder of the newest mirrored run of a repository whose id on the server matches.
     fn mirrored(
         &self,
         repository: &Repository,
@@ -213,8 +213,8 @@ impl Runs {
         Ok(page.runs.iter().find(is_wanted).map(|run| self.dir.folder(run.info.id.clone())))
     }
 
-    /// Updates a run from its server. Returns an error if the server did not respond, in which case the folder has the
-    /// last known state. Does nothing for a run of this machine.
+    /// Updates a run from its server; does nothing for a run of this machine. If the server does not respond, returns
+    /// its error, and the folder has the last known state. For a run that has ended, the server has 5 s to respond.
     ///
     /// # Errors
     /// The server refuses, or the folder cannot be written.
@@ -354,7 +354,8 @@ impl Runs {
         Ok(CommitWatch::new(self.poller()?.clone(), commit))
     }
 
-    /// Sends a command to a run, through its worker or to its server.
+    /// Sends a command to a run, through its worker or to its server. After a command to a server, all mirroring of
+    /// this process has ended.
     ///
     /// # Errors
     /// The command was refused, or did not reach the run.

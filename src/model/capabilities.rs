@@ -10,7 +10,7 @@ use super::{
     Timestamp,
 };
 
-/// Length of a day.
+/// Number of seconds in a day.
 const SECONDS_OF_DAY: u64 = 24 * 60 * 60;
 
 /// An operation that a user can request.
@@ -53,7 +53,8 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// Returns the operation of a command; `None` for commands between programs.
+    /// Returns the operation of a command. `None` for commands that are not checked here: those to a deployment or a
+    /// held step, and those that only programs give.
     #[must_use]
     pub fn of(command: &Command) -> Option<Self> {
         Some(match command {
@@ -139,7 +140,7 @@ pub enum Unavailable {
     /// The run is not a run of a fork that waits for an approval.
     #[error("the run does not wait for an approval")]
     NothingToApprove,
-    /// The token, or its user, may not do it.
+    /// The token, or its user, may not perform the operation.
     #[error(transparent)]
     Denied(Denied),
     /// The server's API cannot cancel a run, only its web pages can.
@@ -168,7 +169,7 @@ pub enum Unavailable {
     /// The job has not started.
     #[error("the job has not started")]
     JobNotStarted,
-    /// The job ended without a failure, so its environment was removed.
+    /// The job succeeded, was skipped or was cancelled, so its environment was removed.
     #[error("the job did not fail")]
     JobNotFailed,
     /// Services are removed at the end of their job.

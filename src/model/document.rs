@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use super::{EndReason, Gate, Job, PendingReview, Phase, Review, Run, Step, Summary};
 
 impl Phase {
-    /// Returns why a job or a run waits, or `reason` if it has ended.
+    /// Returns why a job or a run waits. Returns `reason` if it does not wait, or only for needed jobs, a free slot or
+    /// a resource.
     fn why(&self, reason: Option<String>) -> Option<String> {
         match self {
             Self::Waiting(Gate::Needs | Gate::Capacity | Gate::Resource(_)) => reason,

@@ -1,4 +1,5 @@
-//! Environments of a repository on a server: their rules, what is live in them, and the deployments to them.
+//! Environments of a repository, on a server or of this machine: their rules, what is live in them, and the deployments
+//! to them.
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 use super::short_sha;
 use super::{Conclusion, Gate, Phase, RunId, Timestamp, is_production};
 
-/// An environment of a repository on a server.
+/// An environment of a repository, on a server or of this machine.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Environment {
     /// Name.
@@ -110,7 +111,7 @@ pub struct EnvironmentDeployment {
     pub ended: Option<Timestamp>,
     /// Description of the last state; may be empty.
     pub description: String,
-    /// Number of the run on the server.
+    /// Id of the run on the server.
     pub run: Option<u64>,
     /// Run of this machine that carried it out.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -176,7 +177,7 @@ impl DeploymentState {
         }
     }
 
-    /// Returns the phase with the same look.
+    /// Returns the phase that looks like this state on the screen.
     #[must_use]
     pub fn phase(&self, environment: &str) -> Phase {
         match self {

@@ -17,7 +17,7 @@ use super::{
 pub struct Record {
     /// Sequence number: counts from 1 within a journal, without gaps.
     pub seq: u64,
-    /// Time of writing.
+    /// Time of the event: in a mirror that of the server, else that of writing.
     pub at: Timestamp,
     /// The event.
     #[serde(flatten)]
@@ -53,8 +53,8 @@ pub enum Event<O = LineRange> {
         /// Name of the run.
         name: String,
     },
-    /// Announces jobs. With `replaces`, they are the legs of a matrix (or the jobs of a called workflow) that was
-    /// announced as one job before its values were known.
+    /// Jobs were planned. With `replaces`, they are the legs of a matrix (or the jobs of a called workflow) that was
+    /// planned as one job before its values were known.
     JobsPlanned {
         /// Jobs in the order of the workflow file.
         jobs: Vec<JobOutline>,
@@ -62,7 +62,7 @@ pub enum Event<O = LineRange> {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         replaces: Option<JobId>,
     },
-    /// A job waits although all its needs have ended.
+    /// A job waits before its start.
     JobWaiting {
         /// Id of the job.
         job: JobId,
@@ -91,8 +91,8 @@ pub enum Event<O = LineRange> {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         environment: Option<String>,
     },
-    /// Announces the steps of a job. Sent once before the first step, and again when steps are added; numbers of known
-    /// steps do not change.
+    /// The steps of a job were planned. This is recorded once before the first step, and again when steps are added;
+    /// numbers of known steps do not change.
     StepsPlanned {
         /// Id of the job.
         job: JobId,
@@ -107,7 +107,7 @@ pub enum Event<O = LineRange> {
         image: String,
         /// Bytes downloaded so far.
         done: u64,
-        /// Total number of bytes, as far as it is known.
+        /// Total number of bytes; 0 if it is not known.
         total: u64,
     },
     /// The state of a service changed.
@@ -165,7 +165,7 @@ pub enum Event<O = LineRange> {
         /// The annotation.
         annotation: Annotation,
     },
-    /// A step failed, and waits until a person says how its job goes on.
+    /// A step failed, and waits until a person decides how its job goes on.
     StepHeld {
         /// Id of the job.
         job: JobId,
@@ -173,7 +173,7 @@ pub enum Event<O = LineRange> {
         step: StepNumber,
         /// Reason of the failure, as a message.
         reason: String,
-        /// When the step fails without an order.
+        /// Time at which the step fails if nobody decides.
         until: Timestamp,
     },
     /// A held step goes on.
@@ -210,7 +210,7 @@ pub enum Event<O = LineRange> {
     JobFinished {
         /// Id of the job.
         job: JobId,
-        /// Result after `continue-on-error`, as it counts for the run.
+        /// Result of the job, whatever its own `continue-on-error`.
         conclusion: Conclusion,
         /// Whether `continue-on-error` lets the run succeed although this job failed.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -265,7 +265,7 @@ pub enum Event<O = LineRange> {
     Unknown,
 }
 
-/// A job as it is announced, before it runs.
+/// Outline of a job, which is shown before the job runs.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct JobOutline {
     /// Id of the job in the run.
@@ -287,7 +287,7 @@ pub struct JobOutline {
     pub remote: Option<u64>,
 }
 
-/// A step as it is announced, before it runs.
+/// Outline of a step, which is shown before the step runs.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct StepOutline {
     /// Number of the step in the job.
@@ -315,7 +315,7 @@ pub enum StepKind {
     Post,
 }
 
-/// A message about a position in a file.
+/// A message about a job, or about a position in a file.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Annotation {
     /// Severity.

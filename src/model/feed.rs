@@ -157,7 +157,7 @@ impl Connection {
         }
     }
 
-    /// Returns why data is missing.
+    /// Returns why data is missing or outdated; `None` if it is neither.
     #[must_use]
     pub fn reason(&self) -> Option<&str> {
         match self {

@@ -3,7 +3,7 @@
 
 use super::{Job, JobId, PendingReview, RerunScope, Run, RunId, Step, nearest};
 
-/// Why a name of a job or step cannot be used.
+/// Why a name does not identify a job, a step or an environment.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LookupError {
     /// No job has the name.

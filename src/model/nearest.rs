@@ -18,7 +18,8 @@ pub fn nearest<'n>(written: &str, names: impl IntoIterator<Item = &'n str>) -> O
         .map(|(_, name)| name)
 }
 
-/// Returns the number of single edits (insert, remove, replace, swap of neighbours) between two texts.
+/// Returns the number of single edits (insert, remove, replace, swap of neighbours) between the first 64 characters of
+/// two texts.
 fn distance(from: &str, to: &str) -> usize {
     let (from, to): (Vec<char>, Vec<char>) = (from.chars().take(64).collect(), to.chars().take(64).collect());
     let mut before = vec![0; to.len() + 1];

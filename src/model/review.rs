@@ -57,7 +57,7 @@ pub enum ReviewRefusal {
     /// The token lacks the permission.
     #[error("the token may not review deployments")]
     Token,
-    /// A reason of a later version.
+    /// A reason that the server does not report, or that only later versions know.
     #[error("the server does not allow it")]
     #[serde(other)]
     Unknown,

@@ -22,7 +22,7 @@ pub struct Rollback {
     pub changes: Changes,
     /// How the rollback is done.
     pub method: RollbackMethod,
-    /// Why the preferred methods are not possible.
+    /// Why the preferred methods are not possible, and what holds back the chosen one.
     pub passed_over: Vec<NoMethod>,
 }
 
@@ -71,7 +71,7 @@ pub enum RollbackMethod {
     },
     /// The run that deployed the release runs again.
     Rerun {
-        /// Number of the run.
+        /// Id of the run on the server.
         run: u64,
         /// Name of the job that runs again, with the jobs that need it; `None` for the whole run.
         job: Option<String>,
@@ -107,7 +107,7 @@ pub enum NoMethod {
     /// The workflow cannot be started by hand.
     #[error("{0} has no `workflow_dispatch`")]
     NotByHand(String),
-    /// The workflow has no input for the environment.
+    /// The workflow has no input for the environment, and its jobs may also deploy to others.
     #[error("{file} takes no environment, and deploys to others than {environment}")]
     NoEnvironment {
         /// Name of the file.
@@ -115,7 +115,7 @@ pub enum NoMethod {
         /// The environment.
         environment: String,
     },
-    /// The workflow has no input for the version.
+    /// The release has no tag, and the workflow has no input for the version.
     #[error("the release has no tag, and {0} takes no version")]
     NoVersion(String),
     /// The workflow needs an input whose value is not known.
@@ -164,7 +164,7 @@ pub enum NoMethod {
 pub struct RollbackRequest {
     /// Name of the environment.
     pub environment: String,
-    /// Tag, beginning of a commit, or number of a run; `None` for the last release that succeeded before.
+    /// Tag, beginning of a commit, or id of a run; `None` for the last release that succeeded before.
     pub to: Option<String>,
     /// Tag or beginning of the commit that must be live now; `None` for any.
     pub from: Option<String>,
@@ -229,8 +229,8 @@ fn releases(known: &[String]) -> String {
 const NAMED: usize = 5;
 
 impl Environment {
-    /// Returns the current deployment of the environment: the newest that began. If it failed, the state of the
-    /// environment is unknown.
+    /// Returns the current deployment of the environment: the newest that began and is not inactive. If it failed, the
+    /// state of the environment is unknown.
     #[must_use]
     pub fn current(&self) -> Option<&EnvironmentDeployment> {
         self.deployments.iter().find(|deployment| deployment.began && deployment.state != DeploymentState::Inactive)
@@ -239,7 +239,8 @@ impl Environment {
     /// Returns the current deployment, and the one to roll back to.
     ///
     /// # Errors
-    /// Nothing is deployed, the current release is not the one requested, or there is no deployment to roll back to.
+    /// Nothing is deployed, a deployment is in progress, the current release is not the one requested, or there is no
+    /// deployment to roll back to.
     pub fn rollback(
         &self,
         request: &RollbackRequest,
@@ -319,7 +320,8 @@ impl Rollback {
         }
     }
 
-    /// Returns why this method is used. `None` for the preferred method, and for one that was requested.
+    /// Returns why other methods are not used, and what holds back this one. `None` for a preferred or requested method
+    /// that nothing holds back.
     #[must_use]
     pub fn why(&self) -> Option<String> {
         let reasons: Vec<String> = self.passed_over.iter().map(ToString::to_string).collect();

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
 
-/// Progress of a run, job or step. `Done` is final: later events do not change it.
+/// Progress of a run, job or step. `Done` is final within an attempt.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, Default)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
@@ -42,11 +42,11 @@ pub enum Gate {
     Resource(String),
     /// A rule of an environment of this machine, as a sentence about it.
     Rule(String),
-    /// A person, who says how a job goes on after a failed step.
+    /// A person, who decides how a job goes on after a failed step.
     Held {
         /// Reason of the failure, as a message.
         reason: String,
-        /// When the step fails without an order.
+        /// Time at which the step fails if nobody decides.
         until: Timestamp,
     },
     /// A review of the environment with this name.
@@ -84,7 +84,7 @@ pub enum Conclusion {
     ActionRequired,
     /// Ended without a result (remote checks).
     Neutral,
-    /// Superseded before it ended (remote checks).
+    /// Marked as stale by the server, because it took too long (remote checks).
     Stale,
     /// The run could not be started at all.
     StartupFailure,

@@ -34,7 +34,7 @@ pub struct Summary {
 /// Deployment of a job to an environment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deployment {
-    /// Name of the environment, as written in the workflow.
+    /// Name of the environment: as written in the workflow, and evaluated once the job has started.
     pub environment: String,
     /// URL of the environment, once known.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -99,7 +99,7 @@ pub struct MatchingRunner {
 /// The run that holds a concurrency group.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct GroupHolder {
-    /// The run as commands name it: `owner/name/17000000001`, or its id on this machine.
+    /// The run as commands name it: `owner/name/17000000001`, or its id on this machine. Empty if it is not known.
     pub run: String,
     /// Name of the run, with the name of the job that holds the group, if it is a job.
     pub name: String,
@@ -112,8 +112,8 @@ pub struct GroupHolder {
 }
 
 impl Run {
-    /// Returns why the run and its jobs wait, as far as their records show it. While the run as a whole waits, its jobs
-    /// are left out.
+    /// Returns why the run and its jobs wait, as far as their records show it. If the run as a whole waits, and no job
+    /// for anything but needed jobs, only the run is returned.
     #[must_use]
     pub fn waits(&self) -> Vec<Wait> {
         let of_run = match &self.phase {
@@ -176,8 +176,8 @@ fn is_open(job: &Job) -> bool {
 }
 
 impl WaitCause {
-    /// Returns the command that ends the wait. `run` is the waiting run, as commands name it, and `server` the kind of
-    /// its server.
+    /// Returns the command that ends the wait; `None` if there is none. `run` is the waiting run, as commands name it,
+    /// and `server` the kind of its server.
     #[must_use]
     pub fn remedy(&self, run: &str, server: Option<ServerKind>) -> Option<String> {
         let cancel = |run: &str| server.is_none_or(ServerKind::can_cancel).then(|| format!("cuelight cancel {run}"));

@@ -79,7 +79,7 @@ pub enum StoreError {
         /// The most similar id.
         nearest: Option<String>,
     },
-    /// The repository has no run.
+    /// No run of the repository was carried out on this machine. Mirrors of runs on servers do not count.
     #[error("there is no run of {repository} yet; --all takes the newest run of all repositories")]
     NoRunOf {
         /// The repository, `owner/name`.

@@ -27,7 +27,7 @@ pub(super) enum WatchError {
     /// Git cannot list the files of the repository.
     #[error(transparent)]
     Git(#[from] GitError),
-    /// The state folder cannot be created.
+    /// The state folder cannot be created, or there is no folder of workflows.
     #[error(transparent)]
     Io(#[from] io::Error),
     /// The system does not support watching, or too many folders are watched.
@@ -135,7 +135,7 @@ impl Seen {
 }
 
 impl RepositoryWatch {
-    /// Watches every folder that has a file which git does not ignore.
+    /// Watches every folder with a file that git does not ignore, and the folders above it.
     ///
     /// # Errors
     /// Git cannot list the files, or the system cannot watch that many folders.
@@ -178,8 +178,8 @@ impl RepositoryWatch {
         }
     }
 
-    /// Waits until files are written, and returns their paths relative to the root. Some of them may be ignored files.
-    /// If the system dropped events, returns every file.
+    /// Waits until files are written or removed, and returns their paths relative to the root, without git's files and
+    /// temporary files of editors. Some of them may be ignored files. If the system dropped events, returns every file.
     pub(super) async fn written(&mut self) -> Vec<String> {
         loop {
             self.seen.some.notified().await;
@@ -266,8 +266,7 @@ fn ignored(root: &Path, names: &[String]) -> HashSet<String> {
     found
 }
 
-/// Returns the files that are tracked or could be added to git. Names are paths relative to the
-/// root.
+/// Returns those of the named files that git tracks or that could be added to it. Names are paths relative to the root.
 ///
 /// # Errors
 /// Git cannot list the files.

@@ -212,7 +212,7 @@ impl Serving {
         }
     }
 
-    /// Lists the workflows of the repository.
+    /// Reports the workflows of the repository.
     async fn list_workflows(&self) {
         match startable::list(&self.folder) {
             Ok(Listed { startable, broken }) => {
@@ -291,7 +291,8 @@ impl Serving {
         }
     }
 
-    /// Lists the newest runs, as many as were listed before, and reports removed ones.
+    /// Reports the newest runs, as many as were listed before, and removed ones. Follows a new attempt of the selected
+    /// run, and closes runs whose worker died.
     async fn list(&mut self) {
         let limit = self.listed.len().max(FIRST_PAGE);
         let Page { runs, more } = match history::page(&self.runs, &Filter::default(), None, limit) {
@@ -360,7 +361,7 @@ impl Serving {
         }
     }
 
-    /// Reports the state of the connection, if it changed.
+    /// Sets the state of the connection to the state folder, and reports it if it has changed.
     async fn connect(&mut self, connection: Connection) {
         self.connection = connection;
         self.report_connection().await;

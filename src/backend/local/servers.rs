@@ -28,7 +28,8 @@ use super::startable::input;
 const REST: Duration = Duration::from_millis(150);
 
 impl Serving {
-    /// Starts to list the runs of the settings' repositories and of this checkout.
+    /// Starts to list the runs of the settings' repositories and of this checkout. Also removes temporary branches that
+    /// killed processes left on servers.
     pub(super) fn watch_servers(&self) {
         if let Some(poller) = self.poller.clone() {
             tokio::spawn(report_faults(self.feed.clone(), poller.faults()));
@@ -42,7 +43,7 @@ impl Serving {
         self.poller.is_some() && history::is_mirror(&self.runs.folder(run.clone()))
     }
 
-    /// Mirrors a run from now on if it is on a server, and polls it most often.
+    /// Mirrors a run from now on if it is on a server and still selected after [`REST`], and polls it most often.
     pub(super) fn open_mirror(&mut self, run: &RunId) {
         if self.is_mirror(run)
             && let Some(poller) = self.poller.clone()
@@ -269,7 +270,8 @@ pub(super) fn broken(poller: &Poller) -> Option<Connection> {
     })
 }
 
-/// Returns the time of the next poll of any server, and the rest of the lowest rate limit.
+/// Returns the time of the next poll of any server, and the rest of the lowest rate limit. `None` if no poll is
+/// scheduled.
 pub(super) fn polling(poller: &Poller) -> Option<Polling> {
     let links = poller.links();
     let links = links.borrow();

@@ -73,7 +73,8 @@ impl Serving {
         }
     }
 
-    /// Carries out a command. One that starts another attempt asks for trust first.
+    /// Submits a command to a run, and reports the reply. If the command starts another attempt and the repository is
+    /// not trusted, asks for trust.
     pub(super) async fn command(&mut self, run: RunId, command: Command) {
         let reply = match commands::submit(&self.runs.folder(run.clone()), &command).await {
             Ok(()) => Reply::Accepted,
@@ -106,7 +107,7 @@ impl Serving {
         self.report(Feed::Untrusted { question, preview }).await;
     }
 
-    /// Trusts the repository and starts what the question was for.
+    /// Trusts the repository and starts what the question was for. An outdated question only leads to a message.
     pub(super) async fn trust(&mut self, question: u64) {
         let Some((_, mut waiting)) = self.waiting.take_if(|(waiting, _)| *waiting == question) else {
             let notice = Notice::bad("another start was requested meanwhile: try again");

@@ -90,8 +90,8 @@ fn environment(body: &JobBody) -> Option<&Template> {
     }
 }
 
-/// Returns the form field of an input. The choices for an environment are those that the repository's workflows name,
-/// with the default first.
+/// Returns the form field of an input. An input for an environment offers `environments`, with the default first; if
+/// there are none, it is a text field.
 pub(super) fn input(definition: &InputDefinition, environments: &BTreeSet<String>) -> Input {
     let default = definition.default.as_ref().and_then(|default| default.literal()).unwrap_or_default().to_owned();
     Input {

@@ -1,4 +1,4 @@
-//! Watch mode: reruns the workflows that a push of the changed files would run.
+//! Watch mode: runs the workflows that a push of the changed files would run.
 //!
 //! [`WatchMode`] collects changes until no file changes for a while, decides which workflows run, and remembers the
 //! runs that were started, because a newer run of the same workflow replaces them. It starts no run itself.
@@ -44,7 +44,7 @@ pub(super) struct WatchMode {
     files: RepositoryWatch,
     /// All files of the repository seen so far, to recognize removed files that were never tracked.
     known: HashSet<String>,
-    /// Files that were written since the last decision.
+    /// Files that were written or removed since the last decision.
     changed: BTreeSet<String>,
     /// Files that could not be decided because a workflow has errors. They are added to the next change.
     undecided: Vec<String>,
