@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-/// Cancellation requested for a job. The level only ever rises.
+/// Level of cancellation requested for a job. It only ever rises.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub enum Cancellation {
     /// No cancellation was requested.
@@ -143,13 +143,14 @@ impl CancelWatch {
         self.cancelled_at.is_some()
     }
 
-    /// Whether no further step may start.
+    /// Whether no further step may start: the job must end at once, or at least [`CANCEL_TIMEOUT`] has passed since it
+    /// was cancelled.
     pub(crate) fn is_over(&mut self) -> bool {
         let too_long = |at: Instant| at.elapsed() >= CANCEL_TIMEOUT;
         *self.asked.borrow() >= Cancellation::Force || (self.is_cancelled() && self.cancelled_at.is_some_and(too_long))
     }
 
-    /// Whether the job's time limit ended it.
+    /// Whether the job was cancelled because its time limit passed.
     pub(crate) fn timed_out(&self) -> bool {
         self.timed_out
     }

@@ -41,10 +41,10 @@ pub struct Checkpoint {
     pub not_resumable: Option<String>,
 }
 
-/// Environment and working directory of a failed step. Paths are those of the job's environment.
+/// Environment and working directory of a failed step. Paths are paths inside the job's sandbox.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FailedStep {
-    /// Variables that the step had in addition to the job's environment.
+    /// Variables of the step that differ from the environment of the sandbox.
     pub env: IndexMap<String, String>,
     /// Working directory.
     pub cwd: String,
@@ -73,7 +73,7 @@ impl FailedStep {
     }
 }
 
-/// `job.status`.
+/// Status of a job, as in `job.status`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {

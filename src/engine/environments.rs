@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 
 use crate::model::{Conclusion, JobId};
 
-/// Why a job may not enter an environment, or why its end cannot be recorded.
+/// Why a job may not enter an environment, or why the end of its deployment cannot be recorded.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct EnvironmentError(pub String);

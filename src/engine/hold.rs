@@ -42,7 +42,8 @@ impl Holds {
         self.on.load(Ordering::Relaxed)
     }
 
-    /// Holds steps that fail from now on, or lets them fail. Steps that are held already stay held.
+    /// With `on`, holds the steps that fail from now on; otherwise, lets them fail. Steps that are already held stay
+    /// held.
     pub fn turn(&self, on: bool) {
         self.on.store(on, Ordering::Relaxed);
     }

@@ -43,9 +43,9 @@ pub mod workspace;
 /// Options of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Run in the repository's own folder instead of a private copy per job.
+    /// Whether jobs run in the repository's own folder instead of a private copy per job.
     pub in_place: bool,
-    /// Run every job on this machine and ignore `runs-on`.
+    /// Whether `runs-on` is ignored, so that jobs run on this machine or in `sandbox`.
     pub any_runner: bool,
     /// Sandboxes by label, in lower case, from the configuration: `host`, `docker`, `docker:image`.
     pub runs_on: IndexMap<String, String>,
@@ -63,7 +63,7 @@ pub struct Options {
     pub keep_failed: usize,
     /// Variables of all steps. They override those of the workflow and its jobs.
     pub env: IndexMap<String, String>,
-    /// Keep `::debug::` lines and set `RUNNER_DEBUG`.
+    /// Whether to keep `::debug::` lines and set `RUNNER_DEBUG`.
     pub debug: bool,
     /// Pauses between signals.
     pub grace: cancel::Grace,

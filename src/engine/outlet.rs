@@ -1,7 +1,7 @@
 //! Destination of everything that the engine observes. The worker implements it over a run folder; tests keep it in
 //! memory.
 //!
-//! The outlet masks, orders and writes everything: the engine never accesses a file of the run folder. A failed write
+//! The outlet masks, orders and writes everything: the engine itself never opens the journal or a log. A failed write
 //! does not fail the call. The outlet remembers it, and the engine checks [`Outlet::failure`] before it starts anything
 //! new.
 
@@ -40,7 +40,7 @@ pub trait StepLog: Send {
     /// Appends bytes.
     fn write(&mut self, bytes: &[u8]);
 
-    /// Notifies readers of the bytes written since the last notification.
+    /// Writes out the held text that cannot be the start of a secret, and notifies readers of the new bytes.
     fn flush(&mut self);
 
     /// Ends the log and writes the text that was held back. A last line without a newline stays without one.

@@ -1,4 +1,5 @@
-//! Runs programs on this machine that end soon: for a version, an environment of Python, or a copy of an action.
+//! Runs short-lived programs on this machine and collects their output: for a version, an environment of Python, or a
+//! copy of an action.
 
 use std::io;
 use std::process::{ExitStatus, Stdio};

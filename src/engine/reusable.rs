@@ -15,7 +15,7 @@ use crate::workflow::template::{Template, TemplateError};
 /// differs from the caller's.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CallError {
-    /// The job has steps.
+    /// The job has steps instead of calling a workflow.
     #[error("the job calls no workflow")]
     NoCall,
     /// The called workflow is not on this machine.

@@ -4,8 +4,8 @@
 //! Once all the needs of a node have ended, the scheduler asks the engine to decide about it ([`Decision::Decide`]),
 //! because its `if` and its matrix are expressions. The engine answers with [`Scheduler::expand`], or with
 //! [`Scheduler::add_finished`] if no leg starts. The legs then start one by one as the slots of the machine and the
-//! matrix's `max-parallel` allow: there are no stages. A leg that calls a workflow holds no slot; the nodes of the
-//! called workflow do, and the leg ends after them.
+//! matrix's `max-parallel` allow: there are no stages. A leg that calls a workflow holds no slot; the legs of the
+//! called workflow do, and the calling leg ends after them.
 //!
 //! Nothing here reads a clock or evaluates an expression, so every rule is tested by a table.
 
@@ -130,7 +130,7 @@ impl Scheduler {
         self.nodes[node.0].needs = needs;
     }
 
-    /// Ends a node with legs that start no more: they ended in an earlier attempt, or the node is skipped or failed.
+    /// Ends a node without starting a leg: each of `legs` has ended in an earlier attempt, or is skipped or failed.
     pub fn add_finished(&mut self, node: NodeId, legs: Vec<(JobId, Ending)>) {
         let node = &mut self.nodes[node.0];
         node.state = if legs.iter().all(|(_, ending)| ending.conclusion == Conclusion::Skipped) {
@@ -141,7 +141,7 @@ impl Scheduler {
         node.legs = legs.into_iter().map(|(id, ending)| Leg { id, state: LegState::Done(ending) }).collect();
     }
 
-    /// Returns the next decision, or `None` until an outside event changes something.
+    /// Returns the next decision; `None` if there is none until another method changes the graph.
     pub fn next_decision(&mut self) -> Option<Decision> {
         if self.turns.is_empty() {
             self.advance();
@@ -155,7 +155,7 @@ impl Scheduler {
         self.turns.is_empty() && (0..self.nodes.len()).all(|node| self.result(NodeId(node)).is_some())
     }
 
-    /// Skips a node without any legs.
+    /// Skips a node, which then has no legs.
     pub fn skip(&mut self, node: NodeId) {
         self.nodes[node.0].state = State::Skipped;
     }

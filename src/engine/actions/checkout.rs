@@ -53,7 +53,7 @@ pub(crate) enum CheckoutFailure {
     /// `path` leads out of the workspace.
     #[error("the `path` of a checkout must be inside the workspace: its folder is emptied first")]
     Outside,
-    /// A file could not be copied.
+    /// The ref is unknown, a file could not be copied, or the checkout was interrupted.
     #[error(transparent)]
     Copy(#[from] CheckoutError),
     /// The job's container is on another machine, and the files cannot be sent to it.
@@ -173,8 +173,8 @@ pub(crate) async fn run(
     let git_objects = run.options.git_objects.clone();
     let request = Request { git_objects, abort, ..given.request(objects) };
     let (repository, workspace, into) = (run.repository.clone(), workspace.to_owned(), folder.clone());
-    // Processes of a container may change the job's folder while it is filled, so the copy is made outside that folder,
-    // which is all that they see, and then moved into it.
+    // Processes of a container see the job's folder, and may change it while it is filled. The copy is therefore made
+    // outside that folder and then moved into it.
     let apart = in_container.then(|| run.work.join(format!(".checkout-{:016x}", getrandom::u64().unwrap_or_default())));
     let done = spawn_blocking(move || match apart {
         Some(apart) => checkout::check_out_apart(&repository, &workspace, &into, &apart, &request),

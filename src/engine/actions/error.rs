@@ -23,7 +23,7 @@ pub(crate) enum ActionError {
     /// The files of the action's repository are not available.
     #[error(transparent)]
     Fetch(#[from] FetchError),
-    /// The folder of the action has no manifest. `of` is the origin of the files.
+    /// The folder of the action has neither a manifest nor a Dockerfile. `of` is the origin of the files.
     #[error("`{reference}` has no action.yml, action.yaml or Dockerfile ({of})")]
     NoManifest { reference: String, of: String },
     /// The manifest of the action cannot be read or is invalid.
@@ -68,10 +68,10 @@ pub(crate) enum InputError {
 /// the result of a fetch.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum FetchError {
-    /// The settings map the action to a path that is not a folder.
+    /// The configuration maps the action to a path that is not a folder.
     #[error("`{action}` is mapped to {} by `[actions]`, which is not a folder", .folder.display())]
     NotAFolder { action: String, folder: PathBuf },
-    /// The settings map the action to a URL with an unsupported scheme.
+    /// The configuration maps the action to a URL with an unsupported scheme.
     #[error("`{action}` is mapped to {server} by `[actions]`: write https://, http://, ssh:// or file://")]
     Scheme { action: String, server: String },
     /// The action is not in the cache, and `--offline` is set.

@@ -138,8 +138,8 @@ impl ResolvedAction {
 /// Actions by their keys; see [`key`].
 pub(crate) type Actions = HashMap<String, Arc<ResolvedAction>>;
 
-/// Returns the key of the action that a step uses: its reference as written, but for `$/path` in an action,
-/// `owner/name/path@ref`. `within` is the action that contains the step, in whose repository `$/path` is.
+/// Returns the key of the action that a step uses: its reference as written, except that `$/path` in a step of the
+/// action `within` becomes `owner/name/path@ref` in the repository of that action.
 pub(crate) fn key(reference: &str, within: Option<&Remote>) -> String {
     match (Reference::parse(reference), within) {
         (Ok(Reference::Own(path)), Some(within)) => within.beside(&path).to_string(),

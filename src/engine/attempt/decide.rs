@@ -18,8 +18,8 @@ use super::state::{Attempt, never_ran};
 type Errors = Vec<(Arc<Source>, Diagnostic)>;
 
 impl Attempt {
-    /// Evaluates a node's `if` and matrix, and adds its legs or skips it. If all its jobs are carried over, their
-    /// results apply without an evaluation.
+    /// Evaluates a node's `if` and matrix, and then adds its legs or ends the node without them. If all its jobs are
+    /// carried over, their results apply without an evaluation.
     pub(super) fn decide(&mut self, id: NodeId) {
         let node = &self.nodes[id.index()];
         if node.planned.iter().all(|job| self.carried.contains_key(&job.id)) {

@@ -403,8 +403,8 @@ async fn a_sandbox_that_fails_in_fetch_fails_the_step() {
 
 #[tokio::test(start_paused = true)]
 async fn a_cancel_between_starting_and_started_ends_the_job_before_its_first_step() {
-    // The cancel is requested while the jobs are announced: the task of `a` is spawned afterwards, and has not run when
-    // the cancel is handled.
+    // The cancel is requested while the planned jobs are recorded: the task of `a` is spawned afterwards, and has not
+    // run when the cancel is handled.
     let stop = watch::channel(Cancellation::None).0;
     let asks = stop.clone();
     let outlet = MemoryOutlet::observed(move |event| {

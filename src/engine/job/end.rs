@@ -18,7 +18,7 @@ pub(crate) struct JobEnd {
     pub(crate) reason: Option<String>,
     /// Outputs of the job.
     pub(crate) outputs: IndexMap<String, String>,
-    /// `environment.url`.
+    /// `environment.url`, evaluated; `None` if it is not set or empty.
     pub(crate) environment_url: Option<String>,
     /// Why the job did not run on this machine, or `None` if it could run. A run that may not skip the job fails.
     pub(crate) not_runnable: Option<NotRunnable>,

@@ -139,7 +139,7 @@ impl JobEnvironment {
     /// `safe.directory`, whichever user owns it. A folder that already has a `.gitconfig` is left as it is.
     ///
     /// # Errors
-    /// The folder cannot be written, or a step replaced it by a link.
+    /// The folder cannot be written, or a step replaced it with a link.
     pub(in crate::engine) fn prepare_home(&self) -> Result<(), ProviderError> {
         let prepared = (|| {
             let (above, temp) = Folder::above(&self.temp)?;

@@ -98,7 +98,7 @@ impl Folders {
             }
         }
         if !keep && !run.options.in_place && self.parent.symlink_metadata().is_ok() {
-            // If the folder was replaced by a link, this removes the link, not its target.
+            // If the folder was replaced with a link, this removes the link, not its target.
             fs::remove_dir_all(&self.parent)?;
         }
         if !keep && self.tools().symlink_metadata().is_ok() {
@@ -163,8 +163,8 @@ impl Folders {
             SharedFolder::writable(self.home(), "/github/home"),
             SharedFolder::writable(self.workflow(), "/github/workflow"),
         ];
-        // Each of these folders is a mount point, which a step cannot replace by a link. Such a link would redirect
-        // this machine and the containers of actions.
+        // Each of these folders is a mount point, so a step cannot replace it with a link, which would redirect this
+        // machine and the containers of actions.
         let mut pinned = vec![self.temp.clone(), self.commands(), self.control()];
         if !run.options.in_place {
             pinned.extend([self.parent.clone(), self.workspace.clone()]);

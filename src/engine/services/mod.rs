@@ -72,7 +72,7 @@ pub struct StartedService {
 pub struct Observation {
     /// State of the service.
     pub state: ServiceState,
-    /// Last output of the health check, or how the service ended.
+    /// Last output of the health check, or how the service ended; `None` if there is neither.
     pub detail: Option<String>,
     /// Number of restarts of the service's container.
     pub restarts: u64,

@@ -17,7 +17,7 @@ use indexmap::IndexMap;
 use crate::engine::sandbox::Sandbox;
 use crate::files::{FileError, Folder, Links};
 
-/// Values that a step sets for later steps.
+/// Values that a step sets for later steps, and errors in them.
 #[derive(Debug, Default)]
 pub(crate) struct Left {
     pub(crate) outputs: IndexMap<String, String>,
@@ -100,8 +100,8 @@ pub(crate) const FOLDER: &str = "_runner_file_commands";
 /// them.
 const FILES: [&str; 5] = ["GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_STATE", "GITHUB_PATH", "GITHUB_STEP_SUMMARY"];
 
-/// The files of one step. A step may replace them by links or other files, so they are opened relative to the parent of
-/// the temporary folder, without following links.
+/// The files of one step. A step may replace them with links or other files, so they are opened relative to the parent
+/// of the temporary folder, without following links.
 pub(crate) struct CommandFiles {
     /// Parent of the folder of temporary files.
     root: Folder,
@@ -250,7 +250,7 @@ impl CommandFiles {
     /// Replaces a file in the folder that all steps of a job share.
     ///
     /// # Errors
-    /// The file cannot be written, or a step replaced the folder by a link.
+    /// The file cannot be written, or a step replaced the folder with a link.
     pub(crate) fn replace(temp: &Path, name: &str, text: &str) -> io::Result<()> {
         let (root, below) = Folder::above(temp)?;
         root.create(&below.join(FOLDER).join(name))?.write_all(text.as_bytes())

@@ -7,7 +7,7 @@ use crate::engine::outlet::Outlet;
 use crate::engine::sandbox::Sandbox;
 use crate::model::{JobId, StepNumber};
 
-/// The parts of a job that its steps depend on: where they run, and where their reports go.
+/// The parts of a job that its steps depend on: where they run, and where their events and logs go.
 #[derive(Clone, Copy)]
 pub(in crate::engine) struct StepContext<'j> {
     /// Id of the job.
@@ -15,7 +15,7 @@ pub(in crate::engine) struct StepContext<'j> {
     /// Number of the step whose log and record are used. Steps of a composite action share those of the step around
     /// them.
     pub(in crate::engine) number: StepNumber,
-    /// Receives the reports of the step.
+    /// Receives the events and the log of the step.
     pub(in crate::engine) outlet: &'j dyn Outlet,
     /// Where the job's steps run. Paths in the step's output are paths of this sandbox.
     pub(in crate::engine) sandbox: &'j dyn Sandbox,
@@ -25,7 +25,7 @@ pub(in crate::engine) struct StepContext<'j> {
     pub(in crate::engine) temp: &'j Path,
     /// Whether the sandbox is a container. The user of its processes may differ from the user of this process.
     pub(in crate::engine) in_container: bool,
-    /// Whether `::debug::` lines are kept.
+    /// Whether `::debug::` lines are written to the log.
     pub(in crate::engine) debug: bool,
     /// Pauses between signals.
     pub(in crate::engine) grace: Grace,

@@ -463,7 +463,7 @@ fn level(word: &str) -> Option<Level> {
     known.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(word)).map(|(_, level)| level)
 }
 
-/// Returns the line without colours.
+/// Returns the line without the control sequences for colours, and without the start of other `ESC [` sequences.
 fn plain(line: &str) -> Cow<'_, str> {
     const BEGIN: &str = "\u{1b}[";
     if !line.contains(BEGIN) {

@@ -391,7 +391,7 @@ mod tests {
     use crate::engine::testing::sandbox::{ProcessScript, ScriptedSandbox};
     use crate::model::{JobId, StepNumber};
 
-    /// A log that remembers its content at the last pause.
+    /// A log that remembers its length at the last flush.
     #[derive(Default)]
     struct Log {
         text: Vec<u8>,
@@ -413,7 +413,7 @@ mod tests {
     /// Results of processing some output.
     struct Seen {
         log: String,
-        /// The log at the last pause.
+        /// The log as it was at the last flush.
         paused: String,
         left: Left,
         outlet: Arc<MemoryOutlet>,
@@ -460,7 +460,7 @@ mod tests {
             while output.is_behind() {
                 output.catch_up();
             }
-            // An empty portion represents a pause.
+            // An empty portion stands for a pause in the output, which flushes the log.
             if portion.is_empty() {
                 output.flush();
             }

@@ -136,7 +136,7 @@ pub(crate) fn cut(line: &str) -> Vec<String> {
     parts(line).0
 }
 
-/// A double quote of a command line is not closed.
+/// A command line with a double quote that is not closed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a double quote is not closed in `{0}`")]
 pub(crate) struct OpenQuote(String);

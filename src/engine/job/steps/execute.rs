@@ -43,8 +43,8 @@ enum DeclareError {
 }
 
 impl Steps<'_> {
-    /// Runs the process of a step. Applies the variables, folders, summary and artifacts that it left to the job, and
-    /// returns its outputs and saved state. Removes the files that were written for the process.
+    /// Runs the process of a step. Adds the variables, folders, summary and artifacts that it wrote to those of the
+    /// job, and returns its outputs and saved state. Removes the files that were written for the process.
     pub(super) async fn execute(
         &mut self,
         scope: &StepScope,
@@ -184,7 +184,7 @@ impl Steps<'_> {
     }
 }
 
-/// Removes a file in the folder `temp`, without following a link by which a step may have replaced the folder.
+/// Removes a file in the folder `temp`, without following a link with which a step may have replaced the folder.
 fn remove(temp: &Path, file: &Path) -> io::Result<()> {
     let (above, name) = Folder::above(temp)?;
     above.remove(&name.join(file.file_name().unwrap_or_default()))

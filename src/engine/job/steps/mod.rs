@@ -32,7 +32,7 @@ mod uses;
 
 /// Runs the steps of one job, and keeps the state that they pass to each other.
 pub(super) struct Steps<'j> {
-    /// Where the steps run.
+    /// Environment of the job: its folders, contexts, actions and machine.
     job: &'j JobEnvironment,
     pub(super) cancel: CancelWatch,
     /// `env` of the workflow and the job, and variables that steps wrote to `GITHUB_ENV`.

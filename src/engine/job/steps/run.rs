@@ -1,5 +1,5 @@
-//! Runs one step: evaluates its environment, condition and timeout, carries it out, holds it if it failed and failed
-//! steps are held, and applies `continue-on-error`.
+//! Runs one step: evaluates its environment, condition and timeout, carries it out, applies `continue-on-error`, and
+//! holds a failed step if the run holds them.
 
 use std::sync::Arc;
 

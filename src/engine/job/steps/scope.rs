@@ -75,7 +75,7 @@ impl StepRef {
         (0..count).map(step).collect()
     }
 
-    /// Returns the reference of the composite action that contains this step, with its repository. `None` for a step of
+    /// Returns the repository, path and version of the composite action that contains this step. `None` for a step of
     /// the job, or of an action in the workspace.
     pub(crate) fn within(&self) -> Option<&Remote> {
         self.action().and_then(|action| action.remote.as_ref())
