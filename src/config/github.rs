@@ -31,7 +31,7 @@ pub enum ApiChoice {
     GitHub,
 }
 
-/// The choices by the words used in a file.
+/// Values of the setting `api`, with the choices that they mean.
 pub(super) const API_CHOICES: &[(&str, ApiChoice)] =
     &[("by-token", ApiChoice::ByToken), ("local", ApiChoice::Local), ("github", ApiChoice::GitHub)];
 
@@ -61,7 +61,7 @@ pub struct HostConfig {
     pub client_id: Option<String>,
 }
 
-/// Kinds of servers by the words used in a file.
+/// Values of the setting `kind`, with the kinds of servers that they mean.
 pub(super) const SERVER_KINDS: &[(&str, ServerKind)] = &[("github", ServerKind::GitHub), ("gitea", ServerKind::Gitea)];
 
 impl GithubConfig {

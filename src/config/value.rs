@@ -74,7 +74,7 @@ impl SettingValue {
         Ok(Some(command.clone()).filter(|command| !command.trim().is_empty()))
     }
 
-    /// Looks up the value in a table of words.
+    /// Returns the choice that the value names in a table. The error lists all names.
     pub(super) fn word<T: Copy>(&self, words: &[(&str, T)]) -> Result<T, ValueError> {
         let found = words.iter().find(|(word, _)| matches!(self, Self::Text(text) if text == word));
         let names: Vec<_> = words.iter().map(|(word, _)| format!("`{word}`")).collect();

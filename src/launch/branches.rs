@@ -126,7 +126,7 @@ fn left(runs: &RunsDir) -> Vec<(Branch, PathBuf, File)> {
     records.sort();
     let left = records.into_iter().filter_map(|record| {
         let lock = lock::take(&record.with_extension("lock")).ok().flatten()?;
-        // Skips a record that its process has removed meanwhile, and a file that is no record.
+        // Skips a record that its process has removed meanwhile, and a file that is not a record.
         let branch = serde_json::from_slice(&files::read_own(&record, MAX_RECORD).ok()?).ok()?;
         Some((branch, record, lock))
     });

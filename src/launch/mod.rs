@@ -224,7 +224,8 @@ pub fn plan(runs: &RunsDir, request: &LaunchRequest) -> Result<Planned, LaunchEr
     Ok(Planned { info, spec, plan, secrets, consent, unknown, uncommitted, incomplete })
 }
 
-/// Starts reading the uncommitted changes of a repository, which takes git as long as the rest of the planning.
+/// Starts to read the uncommitted changes of a repository on another thread, because git takes as long for this as for
+/// the rest of the planning.
 fn uncommitted(runs: &RunsDir, repository: &Repository, secrets: &[SecretSource]) -> JoinHandle<Uncommitted> {
     let secrets: Vec<_> =
         secrets.iter().filter_map(SecretSource::file).filter_map(|path| path.canonicalize().ok()).collect();

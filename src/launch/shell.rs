@@ -119,7 +119,7 @@ mod tests {
     use crate::model::{Event, JobId, Record, RunInfo, Timestamp, testing};
     use crate::store::runs::RunStore;
 
-    /// A job that has started on a machine, or waits.
+    /// Returns a job that has started on a machine, or a waiting job without one.
     fn job(machine: Option<&str>) -> Job {
         let mut store = RunStore::default();
         let info = RunInfo::default();

@@ -24,7 +24,7 @@ use crate::store::{StoreError, history, lock};
 /// # Errors
 /// The folder cannot be read or written.
 pub async fn close(folder: &RunFolder) -> Result<bool, StoreError> {
-    // Checked before the lock is taken, because the process that mirrors a remote run must not find it taken.
+    // Checks this before taking the lock, because the process that mirrors a remote run must always find the lock free.
     let work = RunSpec::read(folder)?.work;
     if work.remote().is_some() && !history::read(folder)?.phase.is_done() {
         return Ok(false);

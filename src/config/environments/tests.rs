@@ -138,7 +138,7 @@ fn errors_name_the_position_and_what_to_write() {
     assert_eq!(user, "c:1:2: environments belong to a repository: write them in its .cuelight.toml");
 }
 
-/// An environment in Docker. `own` goes to the target, `tables` after it.
+/// Returns an environment in Docker. `own` is added to the target, and `tables` after it.
 fn in_docker(own: &str, tables: &str) -> String {
     let target = "kind = 'docker'\nservice = 'shop'\nimage = 'shop:{sha}'\nport = 8080\npublish = 80";
     let own_key = own.split(' ').next().unwrap_or_default();

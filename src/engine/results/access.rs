@@ -31,7 +31,7 @@ pub(in crate::engine) enum CacheMode {
 }
 
 impl CacheMode {
-    /// Parses the mode written in a workflow. `None` if it is none of the four words.
+    /// Parses the mode written in a workflow. `None` if it is not one of the four words.
     pub(in crate::engine) fn parse(word: &str) -> Option<Self> {
         [Self::None, Self::Read, Self::Write, Self::WriteOnly].into_iter().find(|mode| mode.word() == word)
     }

@@ -148,7 +148,7 @@ impl ArtifactService {
         let upload = context.uploads.begin(&context.ids.job, &key(&name), self.limit);
         let upload = upload.map_err(|error| if matches!(error, ServiceError::Taken(_)) { TAKEN } else { error })?;
         let link = context.links.write(&Target::Upload(upload.clone()));
-        // Removes the entry of an upload that was given up.
+        // Removes the entry of an abandoned upload of this name.
         state.reserved.retain(|reserved| reserved.name != name);
         state.reserved.push(Reserved {
             upload,

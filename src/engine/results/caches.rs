@@ -117,7 +117,7 @@ impl CacheService {
         }
     }
 
-    /// Version 1: answers a lookup, with status 204 if no entry matches.
+    /// Answers a lookup of version 1, with status 204 if no entry matches.
     ///
     /// # Errors
     /// The job may not restore, the keys are invalid, or the cache cannot be read.
@@ -138,7 +138,7 @@ impl CacheService {
         Ok(answer::json(StatusCode::OK, &found))
     }
 
-    /// Version 1: lists the entries that the run may restore and whose keys begin with `prefix`.
+    /// Lists, for version 1, the entries that the run may restore and whose keys begin with `prefix`.
     ///
     /// # Errors
     /// The cache cannot be read.
@@ -152,7 +152,7 @@ impl CacheService {
         Ok(answer::json(StatusCode::OK, &json!({"totalCount": listed.len(), "artifactCaches": listed})))
     }
 
-    /// Version 1: starts an upload.
+    /// Starts an upload of version 1.
     ///
     /// # Errors
     /// The job may not save, the key or version is taken or invalid, the data is too large, or the file system returns
@@ -163,7 +163,7 @@ impl CacheService {
         Ok(answer::json(StatusCode::CREATED, &json!({"cacheId": number})))
     }
 
-    /// Version 1: ends an upload.
+    /// Ends an upload of version 1, and saves the entry.
     ///
     /// # Errors
     /// There is no such upload, it belongs to another job, its size does not match, another run has saved the same

@@ -21,7 +21,7 @@ use crate::workflow::expr::Value as ExprValue;
 
 use super::token::encode;
 
-/// Claims whose values are those of the `github` context.
+/// Claims whose values come from the `github` context.
 const FROM_CONTEXT: [&str; 15] = [
     "ref",
     "sha",
@@ -99,8 +99,8 @@ impl Issuer {
         Ok(Self { key, random })
     }
 
-    /// Returns a token. `None` as the `audience` stands for the URL of the repository's owner. `issuer` is the address
-    /// of the issuer, and `now` is in seconds since 1970.
+    /// Returns a token. Without an `audience`, the token is for the URL of the repository's owner. `issuer` is the
+    /// address of the issuer, and `now` is in seconds since 1970.
     ///
     /// # Errors
     /// The system cannot generate random numbers.

@@ -141,7 +141,8 @@ impl Upload {
     /// Receives a block. It replaces an earlier block with the same id once it is complete.
     ///
     /// # Errors
-    /// The client ends early, the data is too large, or the disk is full.
+    /// The client closes the connection before the end of the data, the data is too large, or the file system returns
+    /// an error.
     pub(super) async fn put_block(&self, id: &[u8], body: Incoming) -> Result<(), ServiceError> {
         self.receive_file(body, &self.block(id)).await
     }

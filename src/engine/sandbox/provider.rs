@@ -1,4 +1,4 @@
-//! The interface of a kind of machine.
+//! The interface that every kind of machine implements.
 //!
 //! Everything that differs between kinds of machines is behind [`Provider`], implemented once for each kind, and the
 //! [`Machine`] that it creates for a job. The code that uses them names neither Docker nor any other product.
@@ -48,7 +48,8 @@ pub enum ProviderError {
 
 /// A kind of machine that jobs run on, such as this machine itself, or containers of a Docker engine.
 pub trait Provider: Send + Sync {
-    /// Name in the configuration, and the first word of the description of its machines (`docker ci-base:local`).
+    /// Returns the name in the configuration, which is also the first word of the description of its machines (`docker
+    /// ci-base:local`).
     fn name(&self) -> &'static str;
 
     /// Connects, and returns a description of the engine (`docker 20.10.24 at unix:///var/run/docker.sock`). `None` if

@@ -86,7 +86,8 @@ pub(in crate::engine) fn begin(cache: &Path, shared: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Moves tools that the actions of a job installed to the shared cache, and links to them from the job.
+/// Shares the tools that the actions of a job have installed: moves them to the shared cache, and leaves links to them
+/// in the cache of the job. A tool that cannot be moved stays there.
 pub(in crate::engine) fn end(cache: &Path, shared: &Path) {
     for entry in entries(cache) {
         let own = cache.join(&entry.folder);

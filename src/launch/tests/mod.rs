@@ -23,7 +23,7 @@ struct Place {
 }
 
 impl Place {
-    /// A repository with one workflow, not trusted, and an empty state folder.
+    /// Creates a repository with one workflow, which is not trusted, and an empty state folder.
     fn new(workflow: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let runs = RunsDir::at(folder.path().join("state"));
@@ -51,7 +51,7 @@ impl Place {
         plan(&self.runs, request).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// The folder of a run that was never started.
+    /// Returns the folder of a run that was never started.
     fn run(&self) -> RunFolder {
         let planned = self.plan(&LaunchRequest { trust: true, ..self.request() });
         let (folder, held) = write(&self.runs, planned).expect("written");
@@ -63,7 +63,7 @@ impl Place {
         folder
     }
 
-    /// The folder of a run with this conclusion.
+    /// Returns the folder of a run with this conclusion.
     fn ended(&self, conclusion: Conclusion, reason: Option<EndReason>) -> RunFolder {
         let folder = self.run();
         let mut journal = JournalWriter::open(folder.journal()).expect("made");

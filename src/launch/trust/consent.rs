@@ -53,7 +53,7 @@ impl Consent {
         Self { attempt: Some(Box::new((folder, info, spec))), ..self }
     }
 
-    /// The repository.
+    /// Returns the repository.
     #[must_use]
     pub fn repository(&self) -> &Repository {
         &self.repository

@@ -56,7 +56,7 @@ pub(super) fn of(consent: &Consent) -> Preview {
     lines.preview
 }
 
-/// The preview so far.
+/// The preview that is being built.
 struct Lines<'r> {
     root: &'r Path,
     preview: Preview,

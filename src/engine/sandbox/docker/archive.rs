@@ -284,7 +284,7 @@ mod tests {
         entries.map(|entry| entry.path().expect("a path").display().to_string()).collect()
     }
 
-    /// An archive as the engine sends one: of a file or folder, with its name.
+    /// Returns an archive of a file or folder with its name, as the engine sends it.
     fn sent(path: &Path) -> Vec<u8> {
         let mut archive = tar::Builder::new(Vec::new());
         archive.follow_symlinks(false);
@@ -304,7 +304,7 @@ mod tests {
         assert_eq!(fs::read_to_string(to.path().join("a/link")).expect("there"), "text");
         unpacked(sent(&from.path().join("a/b")), &to.path().join("b"), 4).await.expect("unpacked");
         assert_eq!(fs::read_to_string(to.path().join("b")).expect("there"), "text");
-        // The entry has another name than the requested one.
+        // The name of the entry differs from the requested one.
         unpacked(sent(&from.path().join("a/b")), &to.path().join("c/b/x"), 4).await.expect("skipped");
         assert!(!to.path().join("c").exists());
     }

@@ -126,7 +126,7 @@ impl Dialer {
         arguments.extend(user.into_iter().flat_map(|user| ["-l".to_owned(), user.to_owned()]));
         arguments.extend(port.into_iter().flat_map(|port| ["-p".to_owned(), port.to_owned()]));
         arguments.extend(["--", host, "docker"].map(str::to_owned));
-        // The shell of the other machine parses the words again.
+        // The shell of the other machine parses the arguments again, so the path is quoted.
         let quoted = |path: &str| format!("'unix:///{}'", path.replace('\'', r"'\''"));
         arguments.extend(socket.into_iter().flat_map(|path| ["--host".to_owned(), quoted(path)]));
         arguments.extend(["system", "dial-stdio"].map(str::to_owned));

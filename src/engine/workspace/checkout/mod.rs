@@ -32,7 +32,7 @@ pub(in crate::engine) mod sparse;
 #[cfg(test)]
 mod attacks;
 
-/// First line of a Git LFS pointer, which stands for the actual file.
+/// First line of a Git LFS pointer, which git stores in place of the actual file.
 const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
 
 /// Maximum size in bytes of a Git LFS pointer.
