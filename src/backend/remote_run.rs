@@ -60,7 +60,7 @@ pub struct RemoteRun {
     pub folder: RunFolder,
     /// The repository on the server.
     pub repository: Repository,
-    /// The branch of the run.
+    /// The branch of the run. Dropping it removes the branch from the server.
     pub branch: TemporaryBranch,
     /// Number of files that differ from the commit.
     pub changed: usize,

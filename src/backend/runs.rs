@@ -214,7 +214,8 @@ impl Runs {
     }
 
     /// Updates a run from its server; does nothing for a run of this machine. If the server does not respond, returns
-    /// its error, and the folder has the last known state. For a run that has ended, the server has 5 s to respond.
+    /// its error, and the folder has the last known state; else returns `None`. For a run that has ended, the server
+    /// has 5 s to respond.
     ///
     /// # Errors
     /// The server refuses, or the folder cannot be written.

@@ -195,7 +195,7 @@ pub enum Unavailable {
 pub struct Capabilities<'k> {
     /// Why the backend or the screen refuses every operation.
     pub refusal: Option<Unavailable>,
-    /// State of the run.
+    /// State of the run; `None` if no run is selected.
     pub run: Option<RunState<'k>>,
     /// Whether there are workflows to start.
     pub has_startable: bool,
@@ -212,7 +212,7 @@ pub struct Capabilities<'k> {
 pub struct RunState<'k> {
     /// State of its latest attempt.
     pub phase: &'k Phase,
-    /// Reason for the end of the attempt.
+    /// Reason for the end of the attempt; `None` before the end, and if a job explains it.
     pub reason: Option<&'k EndReason>,
     /// Whether a worker holds the run's lock, if known. Overrides the phase, because a worker may have ended or been
     /// lost before a record says so. Only used for runs of this machine.

@@ -128,7 +128,8 @@ pub enum HeldOrder {
 pub enum RerunScope {
     /// Every job.
     All,
-    /// Jobs that did not succeed, and the jobs that need them.
+    /// Jobs that failed, were cancelled or have not ended, and the jobs that need them. Failures that
+    /// `continue-on-error` allows do not count.
     Failed,
     /// This job, and the jobs that need it.
     Job(JobId),

@@ -107,18 +107,18 @@ pub struct EnvironmentDeployment {
     pub creator: String,
     /// Time at which the deployment was created.
     pub created: Timestamp,
-    /// Time of the success or failure.
+    /// Time of the success or failure; `None` before it.
     pub ended: Option<Timestamp>,
     /// Description of the last state; may be empty.
     pub description: String,
-    /// Id of the run on the server.
+    /// Id of the run on the server; `None` if it is not known, or if this machine deployed.
     pub run: Option<u64>,
-    /// Run of this machine that carried it out.
+    /// Run of this machine that carried it out; `None` for a deployment by a server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub local: Option<RunId>,
-    /// Id of the job on the server.
+    /// Id of the job on the server; `None` if it is not known.
     pub job: Option<u64>,
-    /// Address of what is deployed.
+    /// Address of what is deployed; `None` if the deployment names none.
     pub url: Option<String>,
 }
 
@@ -237,14 +237,14 @@ impl EnvironmentDeployment {
     }
 
     /// Returns the address of the run that carries it out, as commands take it. `repository` is the repository of the
-    /// environment.
+    /// environment. `None` if no run is known.
     #[must_use]
     pub fn address(&self, repository: &str) -> Option<String> {
         let on_server = || self.run.map(|run| format!("{repository}/{run}"));
         self.local.as_ref().map(ToString::to_string).or_else(on_server)
     }
 
-    /// Returns how long it took from its creation to its end.
+    /// Returns how long it took from its creation to its end; `None` before the end.
     #[must_use]
     pub fn took(&self) -> Option<Duration> {
         Some(self.ended?.since(self.created))
@@ -350,7 +350,8 @@ impl Environment {
         }
     }
 
-    /// Returns the deployment that is live: the newest that is observed as successful, and not superseded.
+    /// Returns the deployment that is live: the newest that is observed as successful, and not superseded. `None` if
+    /// there is none among the known deployments.
     #[must_use]
     pub fn live(&self) -> Option<&EnvironmentDeployment> {
         self.deployments.iter().find(|deployment| deployment.state == DeploymentState::Success)

@@ -58,7 +58,7 @@ pub enum Event<O = LineRange> {
     JobsPlanned {
         /// Jobs in the order of the workflow file.
         jobs: Vec<JobOutline>,
-        /// Job that is replaced by these.
+        /// Job that is replaced by these; `None` if they are additional jobs.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         replaces: Option<JobId>,
     },
@@ -87,7 +87,8 @@ pub enum Event<O = LineRange> {
         name: String,
         /// Where the job runs: `host`, `docker ci-base:local`.
         sandbox: String,
-        /// Environment that the job deploys to, with all expressions evaluated.
+        /// Environment that the job deploys to, with all expressions evaluated; `None` if it does not deploy, or in a
+        /// mirror.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         environment: Option<String>,
     },
@@ -199,7 +200,7 @@ pub enum Event<O = LineRange> {
         /// Exit code of the process, if it ran and exited.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         exit_code: Option<i32>,
-        /// Signal that killed the process.
+        /// Signal that killed the process; `None` if none did.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         signal: Option<Signal>,
         /// Reason, as a message, if the step did not succeed or was skipped.
@@ -276,10 +277,10 @@ pub struct JobOutline {
     pub name: String,
     /// Needed jobs, one id for each leg.
     pub needs: Vec<JobId>,
-    /// Environment that the job deploys to, as written.
+    /// Environment that the job deploys to, as written; `None` if it does not deploy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
-    /// Id of the job that calls the workflow of this job.
+    /// Id of the job that calls the workflow of this job; `None` for a job of the run's own workflow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caller: Option<JobId>,
     /// Id of the job on its server, for a run on a server that lists the job.
@@ -325,7 +326,7 @@ pub struct Annotation {
     /// Title.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// Path relative to the workspace.
+    /// Path relative to the workspace; `None` if the message is not about a file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
     /// First line, from 1.

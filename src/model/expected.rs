@@ -8,7 +8,8 @@ use super::{Job, Run, Timestamp};
 /// How long recent successful runs and their jobs took. Empty if there are none.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Expected {
-    /// Time from the start of the run to its end, with the time in which its jobs waited for runners.
+    /// Time from the start of the run to its end, with the time in which its jobs waited for runners; `None` if no
+    /// earlier run shows it.
     pub run: Option<Duration>,
     /// Time from the start of each job to its end, without the time in which it waited, by the name of the job.
     pub jobs: BTreeMap<String, Duration>,

@@ -316,7 +316,7 @@ pub enum Request {
     /// List the workflows of servers that can be started by a dispatch: those of the current checkout, and of the
     /// repository of a run. Answered by [`Feed::Dispatchable`].
     ListDispatchable {
-        /// The run.
+        /// The run; `None` for the current checkout alone.
         run: Option<RunId>,
     },
     /// Start a workflow on a server. Answered by [`Feed::Started`] once the server has the run.

@@ -86,7 +86,7 @@ pub fn by_reason<'r, T>(items: impl IntoIterator<Item = (&'r str, T)>) -> Vec<(S
     kinds.into_values().map(|(reasons, items)| (one_text(&reasons), items)).collect()
 }
 
-/// Returns the reason of a group of [`alike`] legs.
+/// Returns the reason of a group of [`alike`] legs; `None` if they have none.
 #[must_use]
 pub fn reason(jobs: &[&Job]) -> Option<String> {
     let reasons: Vec<_> = jobs.iter().filter_map(|job| job.reason.as_deref()).collect();

@@ -29,7 +29,7 @@ pub struct PendingReview {
     /// Why the user whose token is used may not review; `None` if the user may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<ReviewRefusal>,
-    /// End of the environment's wait timer.
+    /// End of the environment's wait timer; `None` without a timer, or before it has started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait_until: Option<Timestamp>,
     /// Time since which the environment waits. In an event it is set only if the server reports the time; in the state

@@ -230,7 +230,7 @@ const NAMED: usize = 5;
 
 impl Environment {
     /// Returns the current deployment of the environment: the newest that began and is not inactive. If it failed, the
-    /// state of the environment is unknown.
+    /// state of the environment is unknown. `None` if there is no such deployment.
     #[must_use]
     pub fn current(&self) -> Option<&EnvironmentDeployment> {
         self.deployments.iter().find(|deployment| deployment.began && deployment.state != DeploymentState::Inactive)

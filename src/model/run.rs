@@ -232,9 +232,9 @@ pub struct Run {
     pub phase: Phase,
     /// Reason for the end, where no job explains it.
     pub reason: Option<EndReason>,
-    /// Start of the current attempt.
+    /// Start of the current attempt; `None` before it.
     pub started: Option<Timestamp>,
-    /// End of the current attempt.
+    /// End of the current attempt; `None` before it.
     pub finished: Option<Timestamp>,
     /// Jobs, in the order of the file.
     pub jobs: IndexMap<JobId, Job>,
@@ -271,7 +271,7 @@ impl Run {
         }
     }
 
-    /// Returns the review that holds back a job.
+    /// Returns the review that holds back a job; `None` if none does.
     #[must_use]
     pub fn review_of(&self, job: &Job) -> Option<&PendingReview> {
         self.reviews.iter().find(|review| review.jobs.contains(&job.id))
@@ -289,11 +289,11 @@ pub struct Job {
     pub name: String,
     /// Needed jobs.
     pub needs: Vec<JobId>,
-    /// Environment that the job deploys to.
+    /// Environment that the job deploys to; `None` if it does not deploy.
     pub environment: Option<String>,
     /// URL of the environment, once known.
     pub environment_url: Option<String>,
-    /// Job that calls the workflow of this job.
+    /// Job that calls the workflow of this job; `None` for a job of the run's own workflow.
     pub caller: Option<JobId>,
     /// Where the job runs, once it has started.
     pub sandbox: Option<String>,
@@ -336,9 +336,9 @@ pub struct Step {
     pub phase: Phase,
     /// Result before `continue-on-error`, once the step has ended.
     pub outcome: Option<Conclusion>,
-    /// Exit code of the process.
+    /// Exit code of the process; `None` if it did not run or exit.
     pub exit_code: Option<i32>,
-    /// Signal that killed the process.
+    /// Signal that killed the process; `None` if none did.
     pub signal: Option<Signal>,
     /// Reason for the end.
     pub reason: Option<String>,
@@ -352,7 +352,7 @@ pub struct Step {
     pub lines: u64,
     /// Length in bytes of the last line so far while it has no newline; 0 if the log ends with a newline.
     pub open: u64,
-    /// Time of the last output.
+    /// Time of the last output; `None` if there was none.
     pub printed: Option<Timestamp>,
     /// Annotations, in order.
     pub annotations: Vec<Annotation>,

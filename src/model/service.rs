@@ -15,7 +15,7 @@ pub struct Service {
     /// Addresses at which the job's steps reach its ports, by port of the container.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub ports: IndexMap<String, String>,
-    /// Last output of the health check, or how the service ended.
+    /// Last output of the health check, or how the service ended; `None` if neither is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// Number of restarts by the container engine.

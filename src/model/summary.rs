@@ -19,9 +19,9 @@ pub struct Summary {
     /// Reason for the end of the attempt, where no job explains it.
     #[serde(flatten)]
     pub reason: Option<EndReason>,
-    /// Start of the attempt.
+    /// Start of the attempt; `None` before it.
     pub started: Option<Timestamp>,
-    /// End of the attempt.
+    /// End of the attempt; `None` before it.
     pub finished: Option<Timestamp>,
     /// Deployments of its jobs. Missing in index lines of older versions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -41,7 +41,7 @@ pub struct Deployment {
     pub url: Option<String>,
     /// State of the job.
     pub phase: Phase,
-    /// End of the job, or its start while it runs.
+    /// End of the job, or its start while it runs; `None` before its start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
 }

@@ -103,9 +103,9 @@ pub struct GroupHolder {
     pub run: String,
     /// Name of the run, with the name of the job that holds the group, if it is a job.
     pub name: String,
-    /// Time since which the holder runs.
+    /// Time since which the holder runs; `None` if it is not known.
     pub since: Option<Timestamp>,
-    /// What the holder itself waits for.
+    /// What the holder itself waits for; `None` if it does not wait, or if it is not known.
     pub waits_for: Option<String>,
     /// Names of the environments of which it waits for a review.
     pub reviews: Vec<String>,

@@ -101,13 +101,14 @@ impl FirstError {
         self.best.as_ref().map(|best| (best.number, best.line.clone()))
     }
 
-    /// Returns the best line, else the last line with any text, and its number.
+    /// Returns the best line, else the last line with any text, and its number; `None` for a log without either.
     #[must_use]
     pub fn found(&self) -> Option<(u64, String)> {
         self.best().or_else(|| self.last.clone())
     }
 
-    /// Returns the source location that the best line or its neighbours contain, as `file:line` or `file:line:column`.
+    /// Returns the source location that the best line or its neighbours contain, as `file:line` or `file:line:column`;
+    /// `None` if there is none.
     #[must_use]
     pub fn place(&self) -> Option<String> {
         self.best.as_ref()?.place.clone()

@@ -117,7 +117,7 @@ pub struct RemoteSpec {
     pub url: String,
     /// Number of the run among those of its workflow.
     pub run_number: u64,
-    /// Id of the workflow on the server.
+    /// Id of the workflow on the server; `None` if the server has none.
     pub workflow_id: Option<u64>,
     /// Name of the workflow; empty if the server named none.
     pub workflow_name: String,

@@ -108,7 +108,7 @@ struct Serving {
     reported: Connection,
     /// Polling state that was reported last.
     polling: Option<Polling>,
-    /// When the runs were last listed.
+    /// When the runs were last listed; `None` if that has not succeeded yet.
     listed_at: Option<Timestamp>,
     /// Runs that were listed and not removed since.
     listed: BTreeSet<RunId>,

@@ -54,7 +54,7 @@ pub struct Entry {
     pub by: Actor,
     /// The environment.
     pub environment: String,
-    /// The run of the deployment that the entry is about.
+    /// The run of the deployment that the entry is about; `None` for an entry about the environment, such as a lock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment: Option<RunId>,
     /// What was done.

@@ -29,7 +29,7 @@ pub struct EnvironmentSettings {
     pub strategy: Strategy,
     /// How long the old release runs on, so that a rollback is instant.
     pub keep_old: Duration,
-    /// URL of the deployed application.
+    /// URL of the deployed application; `None` if it is not configured.
     pub url: Option<String>,
     /// Where replicas run, and how.
     pub target: TargetSettings,
@@ -37,7 +37,7 @@ pub struct EnvironmentSettings {
     pub health: Timing,
     /// Health check; `None` if the target's own command decides.
     pub health_check: Option<Probe>,
-    /// The smoke test before the new release gets traffic.
+    /// The smoke test before the new release gets traffic; `None` to skip it.
     pub smoke: Option<Check>,
     /// How the new release is watched during pauses; `None` to repeat the health check.
     pub analysis: Option<Analysis>,

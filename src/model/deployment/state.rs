@@ -15,7 +15,7 @@ pub struct DeploymentRecord {
     pub environment: String,
     /// The release.
     pub release: Release,
-    /// The release that was live when the deployment was requested.
+    /// The release that was live when the deployment was requested; `None` if there was none, or if it was not known.
     pub from: Option<Release>,
     /// Why the deployment was made.
     pub cause: Cause,
@@ -25,15 +25,15 @@ pub struct DeploymentRecord {
     pub created: Timestamp,
     /// Whether the deployment passed its gates.
     pub began: bool,
-    /// Who approved the deployment.
+    /// Who approved the deployment; `None` if nobody has.
     pub approved: Option<Actor>,
-    /// Who rejected the deployment and why, in words.
+    /// Who rejected the deployment and why, in words; `None` if nobody has.
     pub rejected: Option<String>,
     /// Whether the rules of the environment were overridden.
     pub overridden: bool,
     /// How the deployment ended; `None` if it has not ended.
     pub outcome: Option<Outcome>,
-    /// Time at which the deployment ended.
+    /// Time at which the deployment ended; `None` if it has not.
     pub ended: Option<Timestamp>,
     /// Why the deployment was made or, after its end, why it ended. May be empty.
     pub reason: String,
@@ -201,7 +201,7 @@ impl EnvironmentState {
         self.lock.as_ref().filter(|lock| lock.until.is_none_or(|until| now < until))
     }
 
-    /// Returns the last deployment that succeeded.
+    /// Returns the last deployment that succeeded; `None` if none has.
     #[must_use]
     pub fn last_success(&self) -> Option<&DeploymentRecord> {
         self.last_success.map(|index| &self.deployments[index])
@@ -235,7 +235,7 @@ impl EnvironmentState {
     }
 
     /// Returns the newest deployment that was requested after the deployment of `run` and began. What the older one
-    /// left behind must then not be touched.
+    /// left behind must then not be touched. `None` if there is no newer one.
     #[must_use]
     pub fn superseded_by(&self, run: &RunId) -> Option<&DeploymentRecord> {
         self.deployments().take_while(|record| record.run != *run).find(|record| record.began)

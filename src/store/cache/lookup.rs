@@ -15,7 +15,8 @@ pub struct Lookup<'l> {
 }
 
 /// Returns the entry for a lookup, as GitHub chooses it. Scopes are tried in order, and within a scope keys in order.
-/// For each key, an exact match is preferred to the newest entry whose name begins with the key.
+/// For each key, an exact match is preferred to the newest entry whose name begins with the key. `None` if no entry
+/// matches.
 #[must_use]
 pub fn best<'e>(entries: &'e [CacheEntry], lookup: &Lookup<'_>) -> Option<&'e CacheEntry> {
     let of_scope = |scope: &'e str| {

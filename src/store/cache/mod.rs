@@ -113,7 +113,7 @@ impl Cache {
         Ok(entries)
     }
 
-    /// Returns the entry for a lookup.
+    /// Returns the entry for a lookup; `None` if no entry matches.
     ///
     /// # Errors
     /// The folder cannot be read.

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use crate::model::{Conclusion, Gate, Phase, RepositoryId, Summary, Timestamp};
 
-/// Conditions that a run must meet; an empty filter matches every run.
+/// Conditions that a run must meet. A field that is `None` sets no condition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Repository. A run that cannot be read matches as well, because its repository is unknown.

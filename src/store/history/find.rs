@@ -74,7 +74,8 @@ impl RunsDir {
         newest.ok_or_else(|| StoreError::NoRunOf { repository: repository.name.clone() })
     }
 
-    /// Finds the newest run of this machine. Skips folders that are damaged, or are being created or removed.
+    /// Finds the newest run of this machine. Skips folders that are damaged, or are being created or removed. `None` if
+    /// there is no run.
     fn newest(&self) -> Result<Option<RunFolder>, StoreError> {
         let mut newest = None;
         self.visit(None, |id, _| {

@@ -172,7 +172,8 @@ impl Pager<'_> {
         Ok(page)
     }
 
-    /// Returns a run's summary: from the index if that is up to date, else from the journal.
+    /// Returns a run's summary: from the index if that is up to date, else from the journal. `None` if the folder
+    /// contains no run.
     fn summary(&self, id: &RunId, cached: Option<&Cached>, learned: &mut Learned) -> Option<Summary> {
         let folder = self.runs.folder(id.clone());
         // The length is taken before the journal is read: if the journal grows meanwhile, the line is outdated at once.
@@ -198,8 +199,8 @@ impl Pager<'_> {
     }
 }
 
-/// Returns a summary of a run that a newer version wrote, or whose files are damaged. A folder with neither `run.json`
-/// nor a journal contains no run: it is being created or removed.
+/// Returns a summary of a run that a newer version wrote, or whose files are damaged. `None` for a folder with neither
+/// `run.json` nor a journal, which contains no run: it is being created or removed.
 fn unreadable(folder: &RunFolder, error: &StoreError) -> Option<Summary> {
     let is_run =
         matches!(error, StoreError::Newer { .. } | StoreError::UnknownKind { .. } | StoreError::Damaged { .. })

@@ -25,7 +25,8 @@ impl Pattern {
     }
 
     /// Returns the matcher. An invalid expression is searched for as plain text, and its error is returned together
-    /// with the matcher. The search is case-sensitive if the pattern has a capital letter.
+    /// with the matcher; `None` if there was no such error. The search is case-sensitive if the pattern has a capital
+    /// letter.
     ///
     /// # Errors
     /// The text is empty.

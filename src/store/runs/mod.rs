@@ -60,7 +60,7 @@ impl RunStore {
         self.runs.shift_remove(id);
     }
 
-    /// Returns a run.
+    /// Returns a run; `None` if it was not added.
     #[must_use]
     pub fn run(&self, id: &RunId) -> Option<&Run> {
         self.runs.get(id)

@@ -62,7 +62,8 @@ const VARIABLES: &[&str] = &["GH_TOKEN", "GITHUB_TOKEN"];
 /// Variables with tokens for all other servers, which never get a token of [`VARIABLES`].
 const SERVER_VARIABLES: &[&str] = &["GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN"];
 
-/// Returns the token of a host and its source: from the configuration, the environment, gh, or an earlier login.
+/// Returns the token of a host and its source: from the configuration, the environment, gh, or an earlier login. The
+/// token is `None` if there is none.
 ///
 /// # Errors
 /// A source in the configuration cannot be read or has no token. Other sources without a token are skipped.

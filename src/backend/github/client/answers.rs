@@ -36,7 +36,7 @@ pub(super) struct Answers {
 /// A stored answer.
 pub(super) struct Stored {
     pub(super) etag: Option<String>,
-    /// Path of the next page.
+    /// Path of the next page; `None` on the last one.
     pub(super) next: Option<String>,
     pub(super) body: Bytes,
     pub(super) at: Timestamp,

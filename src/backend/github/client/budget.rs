@@ -196,7 +196,7 @@ impl<K: Clone + Eq + Hash + Ord> Schedule<K> {
         due.min_by_key(|(key, watched)| (watched.kind, watched.next(), *key)).map(|(key, _)| key.clone())
     }
 
-    /// Returns when the next resource is due.
+    /// Returns when the next resource is due; `None` if none is polled.
     #[must_use]
     pub fn next(&self) -> Option<Timestamp> {
         self.watched.values().filter(|watched| self.is_polled(watched)).map(Watched::next).min()

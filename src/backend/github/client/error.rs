@@ -43,7 +43,7 @@ pub enum ApiError {
         status: u16,
         /// Message of the server, in one line, of at most 500 characters; or empty.
         message: String,
-        /// Permissions that the server names for the request, such as `actions=write`.
+        /// Permissions that the server names for the request, such as `actions=write`; `None` if it names none.
         needs: Option<String>,
         /// Whether it was the storage behind a link that refused, not the server itself.
         by_storage: bool,

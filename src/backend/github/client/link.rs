@@ -20,7 +20,7 @@ pub struct LinkState {
     pub condition: Condition,
     /// Time of the last answer, including those to earlier processes; `None` before the first.
     pub answered: Option<Timestamp>,
-    /// The rate limit, as last reported.
+    /// The rate limit, as last reported; `None` if none was reported.
     pub rate: Option<Rate>,
     /// Scopes of the token, as the server reports them; `None` if it reports none, as for fine-grained tokens.
     pub scopes: Option<Vec<String>>,

@@ -124,7 +124,7 @@ pub enum Form {
 pub struct Answer {
     /// The body. In the JSON form it is well-formed.
     pub body: Bytes,
-    /// Path of the next page, for [`Client::get`].
+    /// Path of the next page, for [`Client::get`]; `None` on the last one.
     pub next: Option<String>,
     /// Time of the data: when the server last gave or confirmed it.
     pub at: Timestamp,
@@ -299,7 +299,7 @@ impl Inner {
         }
     }
 
-    /// Returns the stored answer if it is fresh enough, or if the server must not be polled again yet.
+    /// Returns the stored answer if it is fresh enough, or if the server must not be polled again yet; else `None`.
     fn fresh(&self, key: &str, freshness: Freshness, priority: Priority) -> Option<Stored> {
         let is_poll = priority != Priority::User;
         if freshness == Freshness::NOW && !is_poll {

@@ -28,7 +28,7 @@ pub struct Mutation {
     pub change: Change,
     /// Path of the API, such as `/repos/o/r/actions/runs/1/cancel`.
     pub path: String,
-    /// Body of the request.
+    /// Body of the request; `None` for an empty one.
     pub body: Option<serde_json::Value>,
 }
 

@@ -228,7 +228,7 @@ const NEWER: &str = "a newer run";
 const SUPERSEDED: (&str, &str) = ("Canceling since a higher priority waiting request for '", "' exists");
 
 /// Returns the concurrency group in which a run was replaced by a newer one. `annotations` are those of the run, by job
-/// id.
+/// id. `None` if none of them says so.
 #[must_use]
 pub fn superseded(annotations: &[(u64, Vec<WireAnnotation>)]) -> Option<&str> {
     let mut messages =
