@@ -159,7 +159,8 @@ impl Checkpoint {
             }
         });
         copy.not_resumable = copy.not_resumable.or(unsealable);
-        // The failed step is only for `cuelight shell`, so a value that cannot be sealed is cleared.
+        // The failed step is only for `cuelight shell`, so a value that cannot be sealed is cleared and the job can
+        // still resume.
         for text in copy.failed.iter_mut().flat_map(FailedStep::texts) {
             let _ = seal(text, secrets, holds_secret);
         }

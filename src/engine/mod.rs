@@ -108,7 +108,8 @@ pub struct RunContext {
     pub repository: PathBuf,
     /// Parent of the folders of all jobs.
     pub work: PathBuf,
-    /// Tool cache shared by all runs. `RUNNER_TOOL_CACHE` is a folder of the job with links to these tools.
+    /// Tool cache shared by all runs. `RUNNER_TOOL_CACHE` of a job on this machine is a folder with links to these
+    /// tools.
     pub tool_cache: PathBuf,
     /// Options of the run.
     pub options: Options,

@@ -232,7 +232,8 @@ async fn resolve(cache: &Path, address: &str, version: &str) -> Result<String, U
     names.iter().find_map(|name| found(name)).ok_or(Unresolved::Nothing)
 }
 
-/// Fetches a commit: into a temporary folder, which is renamed when complete and then marked.
+/// Fetches a commit into a temporary folder, renames it to `folder` once it is complete, and then creates the marker
+/// `mark`.
 async fn download(address: &str, commit: &str, folder: &Path, mark: &Path) -> Result<(), GitCallError> {
     let unwritable = |error: io::Error| GitCallError::Cache { source: Arc::new(error) };
     let partial = Partial::create(folder.parent().unwrap_or(folder), commit).map_err(unwritable)?;

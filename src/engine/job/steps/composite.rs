@@ -35,8 +35,8 @@ impl Steps<'_> {
             job: outer.job_status(),
             survives_cancel: step.prepared.survives_cancel,
         };
-        // `env` of the using step applies inside the action only; variables that its steps write to `GITHUB_ENV` apply
-        // to the whole job.
+        // `env` of the step that uses the action applies only inside the action; variables that the action's steps
+        // write to `GITHUB_ENV` apply to the whole job.
         let overlay = step.prepared.overlay.clone();
         (depth <= MAX_DEPTH).then(|| StepScope {
             overlay,
