@@ -57,7 +57,7 @@ const CHANNEL_SIZE: usize = 64;
 
 /// A source of runs that carries out requests.
 pub trait Backend: Send {
-    /// Why the backend refuses all operations; `None` if the state of a run decides (see
+    /// Returns why the backend refuses all operations; `None` if the state of a run decides (see
     /// [`Capabilities`](crate::model::capabilities::Capabilities)).
     fn refusal(&self) -> Option<Unavailable> {
         None

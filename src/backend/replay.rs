@@ -103,7 +103,7 @@ mod tests {
     use crate::store::logs::query::LogKey;
     use crate::store::spec::{RunSpec, WorkflowSpec};
 
-    /// A run with one line in a log, which has ended.
+    /// Creates a run that has ended, with a log of one line.
     fn past(home: &std::path::Path) -> RunFolder {
         let folder = RunsDir::at(home).create(Timestamp(7)).expect("made");
         let info = RunInfo { workflow: "ci.yml".to_owned(), ..RunInfo::default() };

@@ -49,8 +49,8 @@ pub enum Command {
         /// How the job goes on.
         order: HeldOrder,
     },
-    /// Hold steps that fail from now on, or let them fail. Steps that are held already stay held. Also recorded, without
-    /// being sent, at the start of an attempt that holds failed steps.
+    /// Hold steps that fail from now on, or let them fail. Steps that are held already stay held. Also recorded,
+    /// without being sent, at the start of an attempt that holds failed steps.
     Hold {
         /// Whether to hold them.
         on: bool,

@@ -50,7 +50,7 @@ impl Run {
     /// Returns the jobs with this id, key or name.
     ///
     /// # Errors
-    /// No job has it.
+    /// No job has this id, key or name.
     pub fn jobs_named(&self, wanted: &str) -> Result<Vec<&Job>, LookupError> {
         let jobs: Vec<_> = self.jobs.values().filter(|job| job.is_named(wanted)).collect();
         if jobs.is_empty() {
@@ -63,7 +63,7 @@ impl Run {
     /// Returns the only job with this id, key or name.
     ///
     /// # Errors
-    /// No job has it, or several have.
+    /// No job has this id, key or name, or several do.
     pub fn job_named(&self, wanted: &str) -> Result<&Job, LookupError> {
         let jobs = self.jobs_named(wanted)?;
         match jobs.as_slice() {

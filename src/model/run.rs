@@ -255,8 +255,8 @@ impl Run {
         self.info.numbered().unwrap_or_else(|| self.name.clone())
     }
 
-    /// Returns the phase that is shown. A run with a held step waits for a person. If reviews hold back jobs and no job runs
-    /// or is queued, the run waits for the first of these reviews.
+    /// Returns the phase that is shown. A run with a held step waits for a person. If reviews hold back jobs and no job
+    /// runs or is queued, the run waits for the first of these reviews.
     #[must_use]
     pub fn progress(&self) -> Phase {
         if let Some(step) = self.jobs.values().flat_map(Job::held).next().filter(|_| self.phase == Phase::Running) {

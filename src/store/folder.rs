@@ -87,7 +87,7 @@ impl RunsDir {
         &self.state
     }
 
-    /// `runs`: a folder per run.
+    /// Returns the path of `runs`: a folder per run.
     #[must_use]
     pub fn runs(&self) -> PathBuf {
         self.state.join("runs")
@@ -100,115 +100,115 @@ impl RunsDir {
         RunFolder { id, path }
     }
 
-    /// `trust.json`: repositories that may run workflows on this machine.
+    /// Returns the path of `trust.json`: repositories that may run workflows on this machine.
     #[must_use]
     pub fn trust(&self) -> PathBuf {
         self.state.join("trust.json")
     }
 
-    /// `key`: the secret that seals the documents of runs, see [`super::seal`].
+    /// Returns the path of `key`: the secret that seals the documents of runs, see [`super::seal`].
     pub(super) fn key(&self) -> PathBuf {
         self.state.join("key")
     }
 
-    /// `launched`: rewritten whenever a worker starts, which wakes watchers of the state folder.
+    /// Returns the path of `launched`: rewritten whenever a worker starts, which wakes watchers of the state folder.
     #[must_use]
     pub fn launched(&self) -> PathBuf {
         self.state.join("launched")
     }
 
-    /// `concurrency`: tickets of the concurrency groups.
+    /// Returns the path of `concurrency`: tickets of the concurrency groups.
     #[must_use]
     pub fn concurrency(&self) -> PathBuf {
         self.state.join("concurrency")
     }
 
-    /// `environments`: the ledgers of repositories, and the saved states of their targets.
+    /// Returns the path of `environments`: the ledgers of repositories, and the saved states of their targets.
     #[must_use]
     pub fn environments(&self) -> PathBuf {
         self.state.join("environments")
     }
 
-    /// `ports`: a lock file for each port that a job has claimed.
+    /// Returns the path of `ports`: a lock file for each port that a job has claimed.
     #[must_use]
     pub fn ports(&self) -> PathBuf {
         self.state.join("ports")
     }
 
-    /// `github`: data of servers: `answers/`, `hosts/` and `tokens/`.
+    /// Returns the path of `github`: data of servers: `answers/`, `hosts/` and `tokens/`.
     #[must_use]
     pub fn github(&self) -> PathBuf {
         self.state.join("github")
     }
 
-    /// `github/branches`: temporary branches on servers.
+    /// Returns the path of `github/branches`: temporary branches on servers.
     #[must_use]
     pub fn github_branches(&self) -> PathBuf {
         self.github().join("branches")
     }
 
-    /// `github/answers`: answers of all servers, for conditional requests.
+    /// Returns the path of `github/answers`: answers of all servers, for conditional requests.
     #[must_use]
     pub fn github_answers(&self) -> PathBuf {
         self.github().join("answers")
     }
 
-    /// `github/hosts/<name>`: a file about a server: the lock for changes, a pause that the server asked for, or
-    /// permissions that a token lacks.
+    /// Returns the path of `github/hosts/<name>`: a file about a server: the lock for changes, a pause that the
+    /// server asked for, or permissions that a token lacks.
     #[must_use]
     pub fn github_host(&self, name: &str) -> PathBuf {
         self.github().join("hosts").join(name)
     }
 
-    /// `github/tokens/<name>`: the token that `cuelight auth login` got from a server.
+    /// Returns the path of `github/tokens/<name>`: the token that `cuelight auth login` got from a server.
     #[must_use]
     pub fn github_token(&self, name: &str) -> PathBuf {
         self.github().join("tokens").join(name)
     }
 
-    /// `cache`: a folder per repository, see [`super::cache`].
+    /// Returns the path of `cache`: a folder per repository, see [`super::cache`].
     #[must_use]
     pub fn cache(&self) -> PathBuf {
         self.state.join("cache")
     }
 
-    /// `oidc-key`: the key that signs the identity tokens of jobs.
+    /// Returns the path of `oidc-key`: the key that signs the identity tokens of jobs.
     #[must_use]
     pub fn oidc_key(&self) -> PathBuf {
         self.state.join("oidc-key")
     }
 
-    /// `last_id`: the newest id that was assigned to a run.
+    /// Returns the path of `last_id`: the newest id that was assigned to a run.
     pub(super) fn last_id(&self) -> PathBuf {
         self.state.join("last_id")
     }
 
-    /// `ids.lock`: locked while an id is assigned.
+    /// Returns the path of `ids.lock`: locked while an id is assigned.
     pub(super) fn ids_lock(&self) -> PathBuf {
         self.state.join("ids.lock")
     }
 
-    /// `active`: an empty file for each run that has not ended.
+    /// Returns the path of `active`: an empty file for each run that has not ended.
     pub(super) fn active(&self) -> PathBuf {
         self.state.join("active")
     }
 
-    /// `active/<run id>`.
+    /// Returns the path of `active/<run id>`.
     pub(super) fn active_mark(&self, id: &RunId) -> PathBuf {
         self.active().join(id.as_str())
     }
 
-    /// `index`: segments of the index over all runs.
+    /// Returns the path of `index`: segments of the index over all runs.
     pub(super) fn index(&self) -> PathBuf {
         self.state.join("index")
     }
 
-    /// `index.json`: fingerprint of the runs and segments at the time the index was complete.
+    /// Returns the path of `index.json`: fingerprint of the runs and segments at the time the index was complete.
     pub(super) fn index_state(&self) -> PathBuf {
         self.state.join("index.json")
     }
 
-    /// `index.jsonl`: the index of earlier versions.
+    /// Returns the path of `index.jsonl`: the index of earlier versions.
     pub(super) fn old_index(&self) -> PathBuf {
         self.state.join("index.jsonl")
     }
@@ -305,66 +305,67 @@ impl RunFolder {
         RunsDir::at(self.state())
     }
 
-    /// `run.json`: the request of the run.
+    /// Returns the path of `run.json`: the request of the run.
     #[must_use]
     pub fn spec_path(&self) -> PathBuf {
         self.path.join("run.json")
     }
 
-    /// `seal`: proof that `run.json` was written on this machine, see [`super::seal`].
+    /// Returns the path of `seal`: proof that `run.json` was written on this machine, see [`super::seal`].
     pub(super) fn seal(&self) -> PathBuf {
         self.path.join("seal")
     }
 
-    /// `events.jsonl`: the journal.
+    /// Returns the path of `events.jsonl`: the journal.
     #[must_use]
     pub fn journal(&self) -> PathBuf {
         self.path.join("events.jsonl")
     }
 
-    /// `control.sock`: the worker's socket.
+    /// Returns the path of `control.sock`: the worker's socket.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
         self.path.join("control.sock")
     }
 
-    /// `lock`: locked by the worker as long as it lives.
+    /// Returns the path of `lock`: locked by the worker as long as it lives.
     #[must_use]
     pub fn lock(&self) -> PathBuf {
         self.path.join("lock")
     }
 
-    /// Diff of the uncommitted changes that the run used, if there were any.
+    /// Returns the path of `uncommitted.diff`: the uncommitted changes that the run used. The file exists only if there
+    /// were any.
     #[must_use]
     pub fn diff(&self) -> PathBuf {
         self.path.join("uncommitted.diff")
     }
 
-    /// `worker.log`: diagnostics of the worker.
+    /// Returns the path of `worker.log`: diagnostics of the worker.
     #[must_use]
     pub fn worker_log(&self) -> PathBuf {
         self.path.join("worker.log")
     }
 
-    /// `deployment.json`: the plan of a deployment, and its position in it.
+    /// Returns the path of `deployment.json`: the plan of a deployment, and its position in it.
     #[must_use]
     pub fn deployment(&self) -> PathBuf {
         self.path.join("deployment.json")
     }
 
-    /// `ballast`: disk space that is freed for the last records when the disk is full.
+    /// Returns the path of `ballast`: disk space that is freed for the last records when the disk is full.
     #[must_use]
     pub fn ballast(&self) -> PathBuf {
         self.path.join("ballast")
     }
 
-    /// `engine`: address of the container engine that the run uses, if any.
+    /// Returns the path of `engine`: address of the container engine that the run uses, if any.
     #[must_use]
     pub fn engine(&self) -> PathBuf {
         self.path.join("engine")
     }
 
-    /// `work`: a folder per job.
+    /// Returns the path of `work`: a folder per job.
     #[must_use]
     pub fn work(&self) -> PathBuf {
         self.path.join("work")
@@ -376,19 +377,20 @@ impl RunFolder {
         self.work().join(&*file_name(job))
     }
 
-    /// `artifacts`: a folder per artifact, see [`super::artifacts`].
+    /// Returns the path of `artifacts`: a folder per artifact, see [`super::artifacts`].
     #[must_use]
     pub fn artifacts(&self) -> PathBuf {
         self.path.join("artifacts")
     }
 
-    /// `uploads`: unfinished uploads of the attempt in progress. The remains of earlier attempts are removed.
+    /// Returns the path of `uploads`: unfinished uploads of the attempt in progress. The remains of earlier
+    /// attempts are removed.
     #[must_use]
     pub fn uploads(&self) -> PathBuf {
         self.path.join("uploads")
     }
 
-    /// `logs`: a folder per job and attempt.
+    /// Returns the path of `logs`: a folder per job and attempt.
     #[must_use]
     pub fn logs(&self) -> PathBuf {
         self.path.join("logs")
@@ -407,7 +409,7 @@ impl RunFolder {
         self.path.join("summary").join(of_attempt(job, attempt)).join(format!("{:03}.md", step.0))
     }
 
-    /// `state`: checkpoints of all jobs.
+    /// Returns the path of `state`: checkpoints of all jobs.
     #[must_use]
     pub fn checkpoints(&self) -> PathBuf {
         self.path.join("state")

@@ -132,7 +132,7 @@ pub fn space_hint(error: &io::Error) -> &'static str {
     }
 }
 
-/// Like [`space_hint`], for the message of another program in the `C` locale.
+/// Returns the advice of [`space_hint`] for the message of another program in the `C` locale.
 #[must_use]
 pub fn space_hint_in(message: &str) -> &'static str {
     let is_full = ["No space left on device", "Disk quota exceeded"].iter().any(|text| message.contains(text));

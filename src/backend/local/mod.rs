@@ -70,7 +70,7 @@ impl Local {
         Self { runs, folder, poller: None }
     }
 
-    /// Also shows runs on servers: those of the settings' repositories, of this checkout, and those that are opened.
+    /// Adds runs on servers: those of the settings' repositories, of this checkout, and those that are opened.
     #[must_use]
     pub fn with_servers(self, poller: Poller) -> Self {
         Self { poller: Some(poller), ..self }

@@ -52,7 +52,7 @@ impl Scripted {
         self
     }
 
-    /// A run that was created at a time and has these records.
+    /// Creates a run at a time, with records of these events.
     fn run(&self, at: u64, events: impl IntoIterator<Item = Event>) -> RunFolder {
         let folder = self.runs.create(Timestamp(at)).expect("made");
         let info = testing::info(folder.id().clone(), Timestamp(at));
@@ -90,7 +90,7 @@ impl Scripted {
         }
     }
 
-    /// The text of the next notice.
+    /// Returns the text of the next notice.
     async fn notice(&mut self) -> String {
         match self.until(|report| matches!(report, Feed::Notice(_))).await.pop() {
             Some(Feed::Notice(Notice { text, .. })) => text,
@@ -114,7 +114,7 @@ fn success() -> [Event; 2] {
     [started(1), ended(Conclusion::Success)]
 }
 
-/// The ids of the runs in the last page, newest first, and whether there are more.
+/// Returns the ids of the runs in the last page, newest first, and whether there are more.
 fn page_of(reports: &[Feed]) -> (Vec<RunId>, bool) {
     let page = reports.iter().rev().find_map(|report| match report {
         Feed::Listed { runs, more } => Some((runs.iter().map(|run| run.info.id.clone()).collect(), *more)),
@@ -123,7 +123,7 @@ fn page_of(reports: &[Feed]) -> (Vec<RunId>, bool) {
     page.expect("a page")
 }
 
-/// A worker that holds a run's lock and accepts every command.
+/// Starts a worker that holds a run's lock and accepts every command.
 fn worker(folder: &RunFolder) -> (fs::File, mpsc::Receiver<control::PendingCommand>, JoinHandle<()>) {
     let lock = lock::take(&folder.lock()).expect("taken").expect("free");
     let (orders, ordered) = mpsc::channel(4);

@@ -207,7 +207,7 @@ mod tests {
     use crate::repo::git::git;
     use crate::repo::workflows;
 
-    /// A repository with two workflows: `code.yml` for `src`, `docs.yml` for `docs`.
+    /// Creates a repository with two workflows: `code.yml` for `src`, `docs.yml` for `docs`.
     fn repository() -> (tempfile::TempDir, PathBuf) {
         let home = tempfile::tempdir().expect("a folder");
         let root = home.path().canonicalize().expect("there");

@@ -9,7 +9,7 @@ use super::EnvironmentState;
 use crate::model::environment::Release;
 use crate::model::{RunId, Timestamp};
 
-/// Who did something, as far as this machine knows. It is a record, not a proof.
+/// The person who did something, according to the system and git. It is not verified.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Actor {
     /// User of the operating system.

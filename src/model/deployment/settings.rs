@@ -1,4 +1,4 @@
-//! Settings of an environment that this machine deploys to, as a repository's `.cuelight.toml` has them.
+//! Settings of an environment that this machine deploys to, as in the `.cuelight.toml` of a repository.
 
 use std::time::Duration;
 

@@ -25,7 +25,7 @@ pub struct Filter {
     pub since: Option<Timestamp>,
 }
 
-/// A state or conclusion, in GitHub's words for them.
+/// A state or a conclusion, as GitHub names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StatusFilter {
     /// Not started, and waiting only for a free slot or a runner.

@@ -176,7 +176,8 @@ impl Pager<'_> {
     /// contains no run.
     fn summary(&self, id: &RunId, cached: Option<&Cached>, learned: &mut Learned) -> Option<Summary> {
         let folder = self.runs.folder(id.clone());
-        // The length is taken before the journal is read: if the journal grows meanwhile, the line is outdated at once.
+        // The length is determined before the journal is read: if the journal grows meanwhile, the line is outdated at
+        // once.
         let journal = journal_length(&folder);
         if let Some(cached) = cached.filter(|cached| cached.journal == journal)
             && let Ok(run) = serde_json::from_str(&cached.summary)

@@ -82,7 +82,7 @@ impl Index {
             let batch = buffer[..filled].chunks_exact(Entry::SIZE).map(Entry::from_bytes);
             for (place, entry) in batch.enumerate() {
                 if entry.offset > len {
-                    // The entry is newer than `len`, which was taken before the index was read.
+                    // The entry is newer than `len`, which was determined before the index was read.
                     self.read = Some(offset + (place * Entry::SIZE) as u64);
                     return Ok(());
                 }

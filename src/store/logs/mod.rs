@@ -1,4 +1,4 @@
-//! The logs of steps: plain files, a sparse index beside each, and reading by line number.
+//! The logs of steps: plain files with a sparse index beside each, which are read by line number.
 //!
 //! A log contains exactly the bytes that were written to it, so `less` and `grep` work on it. A [`LogWriter`] appends
 //! with one system call per portion and keeps nothing in memory; a [`LogReader`] reads windows by line number and its

@@ -100,7 +100,8 @@ impl LineMatcher {
         }
     }
 
-    /// Like [`LineMatcher::find`] from the start of a line, but never matches across the end of a line.
+    /// Finds the first match from the start of a line on, like [`LineMatcher::find`], but never across the end of a
+    /// line.
     fn find_by_line(&self, text: &[u8], mut at: usize) -> Option<Range<usize>> {
         while at < text.len() {
             let end = memchr::memchr(b'\n', &text[at..]).map_or(text.len(), |newline| at + newline);

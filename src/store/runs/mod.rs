@@ -3,9 +3,9 @@
 //! [`RunStore::apply`] is total and idempotent: it cannot fail, and a record that was folded already changes nothing.
 //! In whatever order a crash leaves the records, no phase moves backwards within an attempt: what has ended stays
 //! ended. There are three exceptions. A failed step that is held waits, and is in progress again once it is released.
-//! The other two are for mirrors of remote runs. A run that is in progress may wait again, as GitHub has it while a job
-//! waits for a review. And a run that ended without any job starts over when the same attempt starts again: the list of
-//! runs on a server shows that a run has ended, but not which jobs it had.
+//! The other two are for mirrors of remote runs. A run that is in progress may wait again: GitHub reports so while a
+//! job waits for a review. And a run that ended without any job starts over when the same attempt starts again: the
+//! list of runs on a server shows that a run has ended, but not which jobs it had.
 //!
 //! - `chronology`: records of mirrors in the order of their times
 //! - `jobs`: the jobs of a run

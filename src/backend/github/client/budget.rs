@@ -54,7 +54,8 @@ impl Kind {
         matches!(self, Self::RunList | Self::Environment | Self::Background)
     }
 
-    /// Group of kinds that are slowed down together. Group 0 is slowed down first.
+    /// Returns the number of the group of kinds that is slowed down together with this one. Group 0 is slowed down
+    /// first.
     const fn group(self) -> usize {
         match self {
             Self::Environment | Self::Background => 0,

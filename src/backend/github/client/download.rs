@@ -112,7 +112,8 @@ impl Inner {
         }
     }
 
-    /// A failure of the storage does not count as a failure of the link to the API.
+    /// Returns the error of a download whose storage failed. It is not reported to the link, because the API did not
+    /// fail.
     fn storage_broken(&self, fault: Fault) -> ApiError {
         let (Fault::NotSent(reason) | Fault::Lost(reason)) = fault;
         self.storage_failed(reason)

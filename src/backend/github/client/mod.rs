@@ -265,7 +265,7 @@ impl Priority {
         before < most && matches!(error, ApiError::Unreachable { .. } | ApiError::Server { .. })
     }
 
-    /// How long a request waits while no request may be sent.
+    /// Returns how long a request waits, in total, while no request may be sent.
     fn patience(self) -> Duration {
         match self {
             Self::User => Duration::from_secs(30),

@@ -68,6 +68,8 @@ pub(in crate::backend::github) enum Fault {
 }
 
 impl Transport {
+    /// Prepares connections. None is opened before the first request.
+    ///
     /// # Errors
     /// This machine has no certificates.
     pub(in crate::backend::github) fn new() -> Result<Self, ApiError> {

@@ -4,7 +4,7 @@
 //! environment, and no rule of another environment that it deploys to delays it. Otherwise its run is re-run, which
 //! servers allow for 30 days and 50 times. If it cannot be re-run, a dispatch that will be delayed is used after all.
 //! The environment is read again before anything is sent, and the rollback is refused if there was another deployment
-//! in between. Each request is sent once.
+//! since it was planned. Each request is sent once.
 
 use std::time::Duration;
 
@@ -111,8 +111,8 @@ impl Environments {
     /// Starts a planned rollback, unless the environment has changed since it was planned.
     ///
     /// # Errors
-    /// There was another deployment in between, the server refuses, or it is unknown whether the request was carried
-    /// out.
+    /// There was another deployment since the rollback was planned, the server refuses, or it is unknown whether the
+    /// request was carried out.
     pub async fn roll_back(&self, poller: &Poller, rollback: &Rollback) -> Result<Started, RollbackError> {
         let environment = self.one(&rollback.environment, SEARCHED).await?;
         let (from, _) = environment.rollback(&RollbackRequest {

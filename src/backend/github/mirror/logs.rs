@@ -445,7 +445,7 @@ mod tests {
 
     const SECOND: u64 = 1000;
 
-    /// A job with steps that start and end at these seconds.
+    /// Returns a run of one job with steps that start and end at these seconds.
     fn job(steps: &[(&str, StepKind, u64, u64)]) -> Run {
         let id = JobId::new("a");
         let outlines = (1..).zip(steps).map(|(number, (name, kind, ..))| StepOutline {

@@ -231,15 +231,15 @@ impl Scope {
         None
     }
 
-    /// Returns the job whose pattern matches a name best, or its first leg that is not taken. `None` if several jobs
-    /// match equally well.
+    /// Returns the index of the job whose pattern matches a name best, or of its first leg that is not matched yet.
+    /// `None` if several jobs match equally well.
     fn best(&self, name: &str) -> Option<usize> {
         let fits = self.nodes.iter().enumerate().filter(|(_, node)| !node.is_taken || node.is_open);
         let fits: Vec<_> = fits.filter_map(|(place, node)| Some((node.name.fit(name)?, place))).collect();
         let best = fits.iter().map(|(bytes, _)| *bytes).max()?;
         let mut of_best = fits.iter().filter(|(bytes, _)| *bytes == best).map(|(_, place)| *place);
         let first = of_best.next()?;
-        // Legs of one job are taken in order. Several jobs that match equally well are ambiguous.
+        // Legs of one job are matched in order. Several jobs that match equally well are ambiguous.
         of_best.all(|other| self.nodes[other].key == self.nodes[first].key).then_some(first)
     }
 

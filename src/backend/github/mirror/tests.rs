@@ -17,7 +17,7 @@ use super::events::{Snapshot, Timed, annotations, events};
 use super::folder::{Mirror, RemoteId, Stub, spec, stub};
 use super::graph::{Graph, WorkflowFiles};
 
-/// Time in seconds from the start of a run, as servers write it.
+/// Returns the time a number of seconds after the start of a run, as servers write it.
 fn at(seconds: u64) -> String {
     format!("2026-01-15T09:{:02}:{:02}Z", seconds / 60, seconds % 60)
 }
@@ -178,7 +178,7 @@ impl Folded {
     }
 }
 
-/// The parts of a run that must not depend on the intermediate snapshots.
+/// Returns the parts of a run that must not depend on the intermediate snapshots.
 fn outcome(run: &Run) -> (u32, Phase, Option<Timestamp>, Option<Timestamp>, Vec<Job>) {
     let jobs = run.jobs.values().cloned().map(|job| Job { remote: None, ..job });
     (run.attempt, run.phase.clone(), run.started, run.finished, jobs.collect())

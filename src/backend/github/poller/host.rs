@@ -89,7 +89,8 @@ struct Host {
     /// The listed runs as they were when their stubs were last written. Only changed runs are written again.
     seen: HashMap<RemoteId, WireRun>,
     dates: Dates,
-    /// The scheduled poll in progress. There is at most one, so that requests of the user can come in between.
+    /// The scheduled poll in progress. There is at most one, so that requests of the user need not wait for several
+    /// polls.
     polling: Option<Key>,
     work: FuturesUnordered<BoxFuture<'static, Done>>,
     changed: mpsc::Sender<RunId>,

@@ -273,7 +273,7 @@ mod tests {
     use super::super::words::{Ending, Status};
     use super::*;
 
-    /// The run of the compatibility notes, shortened.
+    /// Returns the run of the compatibility notes, shortened.
     fn run() -> Value {
         json!({"total_count": 1, "workflow_runs": [{
             "id": 12, "html_url": "http://127.0.0.1:30364/aura/platform/actions/runs/12", "display_title": "Log everything",

@@ -251,7 +251,7 @@ impl<'c> Workflows<'c> {
     }
 
     /// Lists the workflows that can be dispatched, based on their files on a branch. Only the first 50 active workflows
-    /// are read. Recently read data is taken from the cache.
+    /// are read. The data may be up to ten minutes old.
     ///
     /// # Errors
     /// The server gives no answer, or refuses.
