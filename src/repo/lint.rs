@@ -18,7 +18,7 @@ use super::workflows;
 /// Minimum number of files per thread: starting a thread takes as long as checking this many files of the usual size.
 const FILES_PER_THREAD: usize = 8;
 
-/// Where checked files find the actions and workflows that they use.
+/// Sources of the actions and workflows that checked files use.
 #[derive(Debug, Default)]
 pub struct Below {
     /// Root of the repository: local actions and workflows are looked up below it.
@@ -123,7 +123,7 @@ pub fn check(file: &Path, source: &Arc<Source>, files: Option<&dyn lint::Files>)
     Checked { found, is_complete, workflow }
 }
 
-/// Returns the root of a repository if all files are workflows of this one repository.
+/// Returns the root of a repository if all files are workflows of this one repository. `None` if they are not.
 #[must_use]
 pub fn repository_of(files: &[PathBuf]) -> Option<PathBuf> {
     let root = |file: &PathBuf| {

@@ -185,7 +185,7 @@ impl HostedRun<'_> {
     }
 }
 
-/// Answers commands during an attempt.
+/// What is needed to answer commands during an attempt.
 struct Desk<'w> {
     outlet: &'w RunOutlet,
     cancel: &'w watch::Sender<Cancellation>,

@@ -38,7 +38,7 @@ const BALLAST: u64 = 256 * 1024;
 /// Maximum length in bytes of annotation messages. GitHub truncates longer ones.
 const LONGEST_MESSAGE: usize = 4096;
 
-/// Writes one attempt of a run to its folder.
+/// Outlet that writes one attempt of a run to the folder of the run.
 pub struct RunOutlet {
     folder: RunFolder,
     attempt: u32,

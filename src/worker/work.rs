@@ -66,7 +66,7 @@ pub struct AttemptHost {
     pub folder: RunFolder,
     /// Number of the attempt, counted from 1.
     pub attempt: u32,
-    /// Receives records, logs and checkpoints.
+    /// Outlet for records, logs and checkpoints.
     pub outlet: Arc<RunOutlet>,
     /// Cancellation of the attempt.
     pub cancelled: watch::Receiver<Cancellation>,

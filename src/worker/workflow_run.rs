@@ -216,7 +216,7 @@ impl HostedAttempt for WorkflowAttempt {
 impl WorkflowAttempt {
     async fn carry_out(self, mut host: AttemptHost) -> Ended {
         let holds = Arc::new(Holds::new(self.request.spec.hold_minutes.map(Duration::from_mins)));
-        // Also while the run waits for its concurrency group.
+        // Commands are also answered while the run waits for its concurrency group.
         let orders = std::mem::replace(&mut host.orders, mpsc::channel(1).1);
         tokio::select! {
             end = self.run_jobs(host, &holds) => end,

@@ -35,7 +35,7 @@ impl Target {
     }
 }
 
-/// Creates and verifies links, based on the address that the client used.
+/// Creator and verifier of links, which lead to the address that the client used.
 pub(super) struct Links<'l> {
     signer: &'l Signer,
     /// `http://ADDRESS:PORT`.

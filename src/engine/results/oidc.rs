@@ -60,7 +60,7 @@ pub(super) enum OidcError {
     Randomness,
 }
 
-/// Signs identity tokens.
+/// Issuer of identity tokens, which it signs with its key.
 pub(super) struct Issuer {
     key: EcdsaKeyPair,
     random: SystemRandom,

@@ -54,7 +54,7 @@ struct Claims {
     exp: u64,
 }
 
-/// Signs and verifies tokens and links.
+/// Key that signs and verifies tokens and links.
 pub(super) struct Signer {
     key: [u8; 32],
 }

@@ -45,7 +45,7 @@ const TOKENS: &[&str] = &["GH_TOKEN", "GH_ENTERPRISE_TOKEN"];
 /// Prefixes of variables that belong to cuelight itself, or to an outer run in which cuelight was started.
 const OUTER: &[&str] = &["GITHUB_", "RUNNER_", "ACTIONS_", "INPUT_", "STATE_", "CUELIGHT_"];
 
-/// Runs processes on this machine.
+/// Sandbox that runs processes on this machine.
 #[derive(Debug)]
 pub struct Host {
     environment: Vec<(OsString, OsString)>,
@@ -238,7 +238,7 @@ fn group_of(pid: Pid) -> Option<Pid> {
     Pid::from_raw(str::from_utf8(group).ok()?.parse().ok()?)
 }
 
-/// Runs jobs on this machine. Another provider runs their services and Docker actions.
+/// Provider that runs jobs on this machine. Another provider runs their services and Docker actions.
 pub struct HostProvider {
     host: Arc<Host>,
     containers: Arc<dyn Provider>,

@@ -36,7 +36,7 @@ pub fn run_tracking_id(run: &RunFolder) -> String {
     format!("cuelight/{}@{}/", run.id(), run.identity())
 }
 
-/// Where the processes of a job run.
+/// Environment in which processes of a job run: this machine, or a container.
 pub trait Sandbox: Send + Sync {
     /// Returns a description for users: `host`, `docker ci-base:local`.
     fn describe(&self) -> String;

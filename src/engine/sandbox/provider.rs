@@ -26,7 +26,7 @@ use crate::files::Folder;
 use crate::model::{JobId, Service};
 use crate::store::folder::RunFolder;
 
-/// Receives lines for the log of a step.
+/// Function that is called with lines for the log of a step.
 pub type Say<'s> = dyn FnMut(&str) + Send + 's;
 
 /// Why a provider refused or failed. The message names the operation and the provider's answer.
@@ -312,7 +312,7 @@ pub struct MachineSpec {
     pub return_files: bool,
     /// Maximum number of snapshots of failed jobs; 0 disables snapshots.
     pub max_snapshots: usize,
-    /// Receives the states of services.
+    /// Outlet that receives the states of services.
     pub outlet: Arc<dyn Outlet>,
 }
 

@@ -11,7 +11,7 @@ use crate::model::RunId;
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::lock;
 
-/// Where a job runs.
+/// Provider and base of the machine that a job runs on.
 #[derive(Clone)]
 pub struct Placement {
     /// Provider of the machine.

@@ -163,8 +163,8 @@ fn node(node: &Installation, at: &Path) -> io::Result<()> {
     let npm = node.home.join("lib/node_modules/npm");
     if npm.is_dir() {
         copy(&npm, &modules.join("npm"))?;
-        // Without a prefix, npm uses the folder of the program, which is behind a link. The npm of a system may have a
-        // link to the settings of all users in place of this file.
+        // Without a prefix, npm uses the folder of the program, which is behind a link. In the npm of a system, this
+        // file may be a link to the settings of all users, which must not change.
         Folder::open(&modules.join("npm"))?
             .write(Path::new("npmrc"), format!("prefix={}\n", at.display()).as_bytes())?;
         for (program, script) in NPM {

@@ -74,7 +74,7 @@ const SYSTEM_HOMES: &[(Tool, &str)] = &[(Tool::Go, "/usr/local/go")];
 /// Minor versions of Python 3 to look for on `PATH`, in addition to `python3`.
 const PYTHON_MINORS: std::ops::Range<u32> = 6..40;
 
-/// Where to search.
+/// Where installations are searched for.
 #[derive(Debug)]
 pub struct Search<'s> {
     /// Environment of the user.
@@ -93,7 +93,7 @@ impl Search<'_> {
     pub async fn installations(&self, tool: Tool) -> Vec<Installation> {
         let found = self.programs(tool).into_iter().map(|(program, source)| inspect(tool, program, source));
         let mut found: Vec<_> = join_all(found).await.into_iter().flatten().collect();
-        // Stable: of equal versions the first one found comes first.
+        // The sort is stable: of equal versions, the first one found comes first.
         found.sort_by_key(|installation| std::cmp::Reverse(installation.version));
         found.dedup_by_key(|installation| installation.version);
         found

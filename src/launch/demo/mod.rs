@@ -25,7 +25,7 @@ pub use tour::{STOPS, Tour, TourError};
 /// A file of a project: its path, its text, and whether it can be executed.
 type File = (&'static str, &'static str, bool);
 
-/// A small project in plain shell: its pipeline needs nothing else.
+/// A small project whose pipeline needs only a shell.
 const TALLY: &[File] = &[
     (".github/workflows/pipeline.yml", include_str!("../../../assets/demo/.github/workflows/pipeline.yml"), false),
     (

@@ -86,8 +86,8 @@ pub struct Tour {
 }
 
 impl Tour {
-    /// Unpacks the service into a folder (by default beside the runs), and builds the images that are missing. `say`
-    /// gets the lines of the builds.
+    /// Unpacks the service into a folder (by default beside the runs), and builds the images that are missing. `say` is
+    /// called with the lines of the builds.
     ///
     /// # Errors
     /// The folder has other content or cannot be written, git is missing, no engine answers, or an image cannot be

@@ -19,9 +19,9 @@ pub(super) mod unknown;
 pub struct Payload {
     /// A file with a JSON object.
     pub file: Option<PathBuf>,
-    /// An object.
+    /// A JSON object, which overrides the file.
     pub given: Map<String, Value>,
-    /// Single values.
+    /// Single values, which override the file and the object.
     pub values: Vec<Assignment>,
 }
 

@@ -83,7 +83,8 @@ impl Consent {
     }
 
     /// Records that the repository is trusted from now on. For another attempt of a run, also writes the document that
-    /// was shown to the folder of the run. A run with `any_runner` accepts only its own folder.
+    /// was shown to the folder of the run. For a run with `any_runner`, which needs no trusted repository, writes only
+    /// the document.
     ///
     /// # Errors
     /// The state folder cannot be written.

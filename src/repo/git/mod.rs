@@ -104,7 +104,7 @@ pub struct Repository {
     /// Whether the shared folder lists the root as one of its worktrees. A `.git` file in the root that names the
     /// folder is not enough: anyone can write one.
     pub is_known_worktree: bool,
-    /// The commit; empty before the first.
+    /// The commit; empty before the first, and zeros outside of a git repository.
     pub sha: String,
     /// Full ref: the branch that is checked out, or a tag on a detached commit, or the commit itself.
     pub git_ref: String,

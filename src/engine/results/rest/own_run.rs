@@ -1,4 +1,4 @@
-//! The run and its artifacts, as the REST API describes them.
+//! The run, its jobs and its artifacts, as the REST API describes them.
 
 use hyper::header::{HeaderValue, LOCATION};
 use hyper::{StatusCode, Uri};

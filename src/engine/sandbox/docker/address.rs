@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::store::digest;
 
-/// Where an engine listens.
+/// Address of a Docker engine, with its certificates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Endpoint {
     /// `unix:///path`, `tcp://host:port` or `ssh://[user@]host[:port][/path/of/the/socket]`.

@@ -217,7 +217,7 @@ fn too_large(path: &Path, limit: u64) -> io::Error {
     io::Error::new(io::ErrorKind::FileTooLarge, format!("{name} is larger than the limit of {limit} bytes"))
 }
 
-/// Writes the parts of an archive.
+/// Writer that sends what is written to the receiver of an archive.
 struct Parts(mpsc::Sender<io::Result<Bytes>>);
 
 impl Write for Parts {
@@ -231,7 +231,7 @@ impl Write for Parts {
     }
 }
 
-/// Reads the parts of an archive.
+/// Reader of the received parts of an archive.
 struct Received {
     receiver: mpsc::Receiver<Bytes>,
     part: Bytes,

@@ -97,7 +97,8 @@ pub(super) async fn dial(endpoint: &Endpoint) -> Result<Docker, DialError> {
     }
 }
 
-/// Starts an `ssh` process for each connection. The HTTP client above keeps connections and reuses them.
+/// Connector that starts an `ssh` process for each connection. The HTTP client in [`dial`] keeps connections and reuses
+/// them.
 #[derive(Clone)]
 struct Dialer {
     arguments: Arc<[String]>,

@@ -12,7 +12,7 @@ use crate::model::ServiceState;
 /// Number of failures before a service is unhealthy. Docker's default.
 const DEFAULT_RETRIES: u32 = 3;
 
-/// Time between two checks, and time limit of a check. Docker's default.
+/// Docker's default for both the interval between two checks and the time limit of a check.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Progress of the checks of one service.

@@ -66,7 +66,7 @@ impl Labels {
     }
 }
 
-/// Returns the role of a service's container, which no other container has.
+/// Returns the role of a service's container, which no other container of the job has.
 pub(super) fn service_role(name: &str) -> String {
     format!("service.{name}")
 }

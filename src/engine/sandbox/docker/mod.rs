@@ -1,6 +1,6 @@
 //! Containers of a Docker-compatible engine: Docker itself, or podman.
 //!
-//! Only the registry of providers uses types of this folder.
+//! In the engine, only the registry of providers uses types of this folder. Deployments to Docker use the client.
 
 use std::collections::BTreeMap;
 use std::fs;

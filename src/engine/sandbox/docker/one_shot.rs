@@ -23,7 +23,7 @@ use crate::files::FileError;
 /// Maximum size in bytes of output that waits to be read.
 const BUFFER: usize = 256 * 1024;
 
-/// Runs each process in a new container.
+/// Sandbox that runs each process in a new container.
 pub(super) struct OneShot {
     client: DockerClient,
     image: String,

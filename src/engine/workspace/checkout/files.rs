@@ -150,7 +150,7 @@ enum Entry {
     None,
 }
 
-/// Copies files, checking each folder only once for consecutive files in it.
+/// Copier of files that checks a folder only once for consecutive files in it.
 struct Folders<'a> {
     from: &'a Path,
     to: &'a Folder,

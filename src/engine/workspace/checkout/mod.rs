@@ -5,8 +5,8 @@
 //! describe` and `git status` work as in the repository. A job cannot change the user's repository through it, not even
 //! with `git push`: the only remote of the copy is the repository's own `origin`.
 //!
-//! Nothing is fetched. A step gets the whole history that the repository has here, unless it requests a depth, and
-//! submodules in their current state here.
+//! Nothing is fetched, except objects that a partial clone lacks. A step gets the whole history that the repository has
+//! here, unless it requests a depth, and submodules in their current state here.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -60,7 +60,7 @@ pub(in crate::engine) struct Request {
     pub(in crate::engine) objects: Objects,
     /// Folders of other repositories whose objects may be borrowed.
     pub(in crate::engine) git_objects: Vec<PathBuf>,
-    /// Interrupts the checkout.
+    /// Flag that interrupts the checkout.
     pub(in crate::engine) abort: Abort,
 }
 
@@ -352,7 +352,7 @@ fn common_folder(repository: &Path, request: &Request) -> Result<PathBuf, Checko
     path.canonicalize().map_err(|source| CheckoutError::Copy { path, source })
 }
 
-/// Whether a path is below a folder. Both must be free of links.
+/// Whether a path, which must be free of links, is below a folder.
 fn is_below(path: &Path, folder: &Path) -> bool {
     folder.canonicalize().is_ok_and(|folder| path.starts_with(folder))
 }
