@@ -35,7 +35,7 @@ pub struct Commit {
     pub sha: String,
 }
 
-/// What happened to the runs of a commit. [`CommitWatch::runs`] has their states.
+/// What happened to the runs of a commit. [`CommitWatch::runs`] returns their states.
 #[derive(Debug)]
 pub enum Change {
     /// A run has new records. They are already applied.

@@ -21,9 +21,9 @@ pub enum Source {
 }
 
 impl Source {
-    /// Returns the runs of this user, on this machine and on servers, and the workflows of the repository that contains
-    /// `folder`. Runs that lost their worker are closed while the screen is shown, so that the first frame waits
-    /// neither for a provider nor for servers.
+    /// Returns the source of the runs of this user, on this machine and on servers, and of the workflows of the
+    /// repository that contains `folder`. Runs that lost their worker are closed while the screen is shown, so that the
+    /// first frame waits neither for a container engine nor for servers.
     ///
     /// # Errors
     /// There is no home folder, or the path of the state folder is not UTF-8.

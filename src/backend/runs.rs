@@ -199,7 +199,7 @@ impl Runs {
         }
     }
 
-    /// Finds the folder of the newest mirrored run of a repository whose id on the server matches.
+    /// Finds the folder of the newest mirrored run of a repository, among the runs whose id on the server matches.
     fn mirrored(
         &self,
         repository: &Repository,

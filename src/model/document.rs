@@ -57,7 +57,8 @@ impl Job {
 }
 
 impl PendingReview {
-    /// Returns the review with what it waits for, and why the user may not review, as texts.
+    /// Returns the review as a JSON document for programs. What it waits for, and why the user may not review, are
+    /// texts.
     #[must_use]
     pub fn document(&self) -> Value {
         json!({
@@ -94,7 +95,8 @@ impl Run {
         reviews(&self.reviews).or_else(|| self.phase.why(text(self.reason.as_ref())))
     }
 
-    /// Returns the state of the run, its jobs and their steps. `dirty` are the files that differed from the commit.
+    /// Returns the run, its jobs and their steps as a JSON document for programs. `dirty` are the files that differed
+    /// from the commit.
     #[must_use]
     pub fn document(&self, dirty: &[String]) -> Value {
         let info = &self.info;

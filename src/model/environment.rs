@@ -23,8 +23,8 @@ pub struct Environment {
     pub deployments: Vec<EnvironmentDeployment>,
     /// Why the deployments are not known, such as a missing permission.
     pub unknown: Option<String>,
-    /// Difference between what is live and the default branch; `None` if nothing is live or the server does not know
-    /// it.
+    /// Difference between what is live and the default branch; `None` if nothing is live, or if the server cannot
+    /// compare them.
     pub drift: Option<Drift>,
     /// Who locked the environment and why, as a sentence; `None` for an environment that is not locked.
     pub locked: Option<String>,

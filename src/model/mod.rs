@@ -1,7 +1,7 @@
 //! Data model: ids, events and records, commands, and the state of runs.
 //!
 //! All other modules import this module, and it imports none of them. It accesses no clock, file or environment: a
-//! [`Record`] contains the time of writing, so folding records needs no clock.
+//! [`Record`] contains its time, so folding records needs no clock.
 
 pub mod capabilities;
 mod command;

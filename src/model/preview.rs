@@ -1,7 +1,7 @@
 //! What would run, for a person who is asked whether it may.
 
-/// Maximum number of consecutive blanks after the first character of a line. A longer row is replaced by its length;
-/// indentation and columns need fewer.
+/// Maximum number of consecutive blanks after the first character of a line. Indentation and columns need fewer, so a
+/// longer row is replaced by its length.
 const MAX_BLANKS: usize = 8;
 
 /// What would run. The texts are copied from the files without change, so a front end must make them safe for its

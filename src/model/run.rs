@@ -19,8 +19,8 @@ pub struct RunInfo {
     /// Repository as `owner/name`. Empty in index lines of older versions.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub repository: String,
-    /// Folder of a repository without a remote, because the name of such a repository is only that of its folder.
-    /// `None` with a remote, and in runs of older versions.
+    /// Folder of a repository without a remote. It distinguishes such repositories, which are named by the last part of
+    /// the folder only. `None` with a remote, and in runs of older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<PathBuf>,
     /// Path of the workflow file, relative to the repository.
@@ -46,7 +46,7 @@ pub struct RunInfo {
 pub struct RepositoryId {
     /// Name as `owner/name`, in any case.
     pub name: String,
-    /// Folder, of a repository without a remote. `None` stands for all repositories of the name.
+    /// Folder of a repository without a remote. `None` stands for all repositories of the name.
     pub folder: Option<PathBuf>,
 }
 
@@ -100,7 +100,7 @@ pub enum ServerKind {
 }
 
 impl ServerKind {
-    /// Whether its API can cancel runs. Gitea offers this only on its web pages.
+    /// Whether the API of such a server can cancel runs. Gitea offers this only on its web pages.
     #[must_use]
     pub const fn can_cancel(self) -> bool {
         matches!(self, Self::GitHub)

@@ -37,7 +37,8 @@ static QUERIES: LazyLock<Vec<LineMatcher>> = LazyLock::new(|| {
 /// Maximum number of lines of one rank that [`lines`] examines.
 const MOST: usize = 1000;
 
-/// A source location: at the start of a line, after the arrow of rustc, or as Python and Rust's panics print it.
+/// Matches a source location: at the start of a line, after the arrow of rustc, or as Python and Rust's panics print
+/// it.
 static PLACE: LazyLock<Regex> = LazyLock::new(|| {
     let pattern = r#"^\s*(?:-->\s*)?([\w./\\@+-]*\.\w+):(\d+)(?::(\d+))?\b|^\s*File "([^"]+)", line (\d+)|panicked at ([\w./\\-]+):(\d+)(?::(\d+))?"#;
     Regex::new(pattern).expect("the pattern is written here")

@@ -72,7 +72,7 @@ pub fn id_timestamp(id: &RunId) -> Timestamp {
     Timestamp(u64::try_from(milliseconds).unwrap_or_default())
 }
 
-/// Whether a name is the id of a run. Other files beside the runs are ignored.
+/// Whether a name is the id of a run, and not that of another file in the folder of all runs.
 pub(super) fn is_run_id(name: &str) -> bool {
     is_local_id(name) || (name.len() == MIRROR_ID_FORM.len() && fits(name, MIRROR_ID_FORM))
 }

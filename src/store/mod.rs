@@ -1,8 +1,9 @@
-//! The run folder: the files that are written during a run, and the state that readers compute from them.
+//! The state folder: the folders of runs with the files that are written during a run, the data that runs share, and
+//! the state that readers compute from them.
 //!
-//! A folder can be read with `less`, copied into a bug report, and removed with `rm`. Its journal is authoritative:
-//! [`runs::RunStore`] folds the records of any number of runs into their current state, without access to clock or
-//! files.
+//! The folder of a run can be read with `less`, copied into a bug report, and removed with `rm`. Its journal is
+//! authoritative: [`runs::RunStore`] folds the records of any number of runs into their current state, without access
+//! to clock or files.
 
 pub mod artifacts;
 pub mod atomic;

@@ -19,7 +19,8 @@ const MAX_BYTES: u64 = 64 * 1024 * 1024;
 /// Last number of every workflow, by [`key`].
 type Numbers = BTreeMap<String, u64>;
 
-/// Takes the next number of a workflow. `repository` is `owner/name`, `workflow` the path of the file in it.
+/// Assigns the next number of a workflow, and returns it. `repository` is `owner/name`, `workflow` the path of the file
+/// in it.
 ///
 /// # Errors
 /// The state folder cannot be read or written.

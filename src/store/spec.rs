@@ -203,7 +203,7 @@ pub struct WorkflowSpec {
     pub debug: bool,
 }
 
-/// How many minutes a failed step is held at most, unless the run has its own limit.
+/// Maximum number of minutes for which a failed step is held, unless the run has its own limit.
 pub const DEFAULT_HOLD_MINUTES: u64 = 30;
 
 /// The fields of version 1 that are in [`RunInfo`] now. The others are those of [`WorkflowSpec`].

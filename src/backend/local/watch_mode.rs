@@ -19,7 +19,7 @@ use crate::repo::workflows::WorkflowFileError;
 use super::fs_watch::{RepositoryWatch, WatchError, belonging};
 use super::until;
 
-/// Time without a change of any file after which the changes are decided together.
+/// Time without a change of any file after which watch mode decides about all changes together.
 const QUIET: Duration = Duration::from_millis(500);
 
 /// Why watch mode cannot start, or cannot decide about a change.
@@ -46,9 +46,9 @@ pub(super) struct WatchMode {
     known: HashSet<String>,
     /// Files that were written or removed since the last decision.
     changed: BTreeSet<String>,
-    /// Files that could not be decided because a workflow has errors. They are added to the next change.
+    /// Files about which watch mode could not decide because a workflow has errors. They are added to the next change.
     undecided: Vec<String>,
-    /// Time at which the changes are decided if no further file changes.
+    /// Time at which watch mode decides about the changes if no further file changes; `None` if there are none.
     quiet_at: Option<Instant>,
     /// The change whose runs start once the runs that they replace have ended.
     pub(super) pending: Option<Change>,

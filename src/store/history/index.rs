@@ -91,8 +91,8 @@ impl Line {
 /// The lines of one segment, the last one of each run.
 pub(super) type Segment = BTreeMap<RunId, Option<Cached>>;
 
-/// Parses a segment. `None` if a line is damaged or missing, because a power failure can leave truncated or zeroed
-/// text.
+/// Parses a segment. `None` if a line is damaged or missing, as after a power failure, which can leave truncated or
+/// zeroed text.
 fn parse(text: &str) -> Option<Segment> {
     let mut segment = Segment::new();
     if !text.ends_with('\n') || text.contains('\0') {

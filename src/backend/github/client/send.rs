@@ -62,8 +62,8 @@ impl Client {
     }
 
     /// Waits for the turn of a change: earlier changes of all processes on this host have been answered, a second has
-    /// passed since the last one, a request may be sent, and the maximum number in flight is not reached. Sends
-    /// nothing, even if the future is dropped. Waiting reads and downloads do not delay changes.
+    /// passed since the last one, a request may be sent, and the maximum number in flight is not reached. Nothing is
+    /// sent yet, so the future may be dropped at any time. Waiting reads and downloads do not delay changes.
     ///
     /// # Errors
     /// The change cannot be sent: [`ApiError::Held`]; its path is not valid; this kind of server does not support it;

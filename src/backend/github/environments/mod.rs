@@ -217,7 +217,7 @@ impl Environments {
         Ok(environment)
     }
 
-    /// Fetches the branch patterns and apps of an environment, which its rules do not include.
+    /// Fetches the branch patterns and apps of an environment, which the list of environments does not include.
     async fn add_rules(&self, environment: &mut Environment) -> Result<(), EnvironmentError> {
         let Some(protection) = &mut environment.protection else { return Ok(()) };
         let path = format!("/environments/{}", segment(&environment.name));

@@ -1,7 +1,7 @@
 //! Converts the differences between a snapshot of a remote run and its mirror into events with the server's times.
 //!
-//! Only differences become events, so a repeated snapshot adds nothing. The state of a run is derived from its jobs,
-//! because the server's own state of the run may lag behind.
+//! Only differences become events, so a repeated snapshot adds nothing. A job in progress can override the server's own
+//! state of the run, which may lag behind.
 
 use crate::backend::github::wire::checks::Annotation as WireAnnotation;
 use crate::backend::github::wire::deployments::{Approval, PendingDeployment};

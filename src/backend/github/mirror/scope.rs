@@ -47,7 +47,7 @@ impl Called {
 pub(super) struct Listed {
     /// Its id; `None` for a job of an earlier layout.
     pub(super) id: Option<u64>,
-    /// Whether the job was skipped, so that it may represent all legs of a job.
+    /// Whether the job was skipped. A skipped job may represent all legs of a job.
     pub(super) is_skipped: bool,
 }
 

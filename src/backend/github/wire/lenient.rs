@@ -1,5 +1,5 @@
-//! Parses one field. Only the parts of a value that the field uses are kept, so a malformed answer needs no more memory
-//! than its own size.
+//! Parses one field of an answer. Only the parts of a value that the field uses are kept, so a malformed answer needs
+//! no more memory than its own size.
 
 use std::fmt;
 use std::marker::PhantomData;

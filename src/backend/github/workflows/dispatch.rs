@@ -165,7 +165,8 @@ impl Workflows<'_> {
         Ok(Dispatched { workflow, git_ref, inputs, run })
     }
 
-    /// Returns the checked inputs of a dispatch, and the marker of its run.
+    /// Checks the inputs of a dispatch and returns them. Also returns the marker of its run; `None` if the workflow has
+    /// no input for one.
     async fn inputs(
         &self,
         text: &Workflow,
