@@ -364,7 +364,7 @@ impl Runs {
         if history::is_mirror(folder) {
             let poller = self.poller()?;
             let result = poller.submit(folder, command).await;
-            // Another process may have sent a command through this one.
+            // Finishes the commands that other processes have sent through this one.
             poller.close().await;
             return Ok(result?);
         }

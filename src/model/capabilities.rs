@@ -46,15 +46,15 @@ pub enum Operation {
     ChangeWorkflow,
     /// Open a shell in a running or failed job.
     Shell,
-    /// Say how a job goes on whose step is held.
+    /// Decide how a job goes on after a step that is held.
     Held,
-    /// Hold steps that fail, or stop that.
+    /// Start or stop holding steps that fail.
     Hold,
 }
 
 impl Operation {
-    /// Returns the operation of a command. `None` for commands that are not checked here: those to a deployment or a
-    /// held step, and those that only programs give.
+    /// Returns the operation of a command. `None` for commands that are not checked here: those to a deployment, those
+    /// that only programs give, and a dispatch.
     #[must_use]
     pub fn of(command: &Command) -> Option<Self> {
         Some(match command {
@@ -193,7 +193,7 @@ pub enum Unavailable {
 /// accepts requests.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Capabilities<'k> {
-    /// Why the backend or the screen refuses every operation.
+    /// Why the backend or the screen refuses every operation; `None` if neither does.
     pub refusal: Option<Unavailable>,
     /// State of the run; `None` if no run is selected.
     pub run: Option<RunState<'k>>,

@@ -21,7 +21,7 @@ pub struct Environment {
     /// Deployments, newest first. Deployments older than the live one may be missing, and so may the live one if it is
     /// not among the newest.
     pub deployments: Vec<EnvironmentDeployment>,
-    /// Why the deployments are not known, such as a missing permission.
+    /// Why the deployments are not known, such as a missing permission; `None` if they are.
     pub unknown: Option<String>,
     /// Difference between what is live and the default branch; `None` if nothing is live, or if the server cannot
     /// compare them.

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 /// What a token may change in a repository. The default allows everything, as long as nothing else is known.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Rights {
-    /// Why the token may not change runs and workflows.
+    /// Why the token may not change runs and workflows; `None` if it may.
     pub actions: Option<Denied>,
-    /// Why the token may not review deployments.
+    /// Why the token may not review deployments; `None` if it may.
     pub deployments: Option<Denied>,
     /// Whether the server limits re-runs: see [`MAX_RERUNS`] and [`MAX_RERUN_AGE`].
     pub limits_reruns: bool,

@@ -31,7 +31,7 @@ pub struct Rollback {
 pub struct Changes {
     /// Number of all commits; `None` if the server does not compare the releases.
     pub count: Option<u64>,
-    /// The newest of them, newest first.
+    /// The newest of these commits, newest first.
     pub commits: Vec<ChangedCommit>,
 }
 

@@ -91,7 +91,7 @@ pub enum Conclusion {
 }
 
 impl Phase {
-    /// Returns the conclusion, if it has ended.
+    /// Returns the conclusion; `None` if the run, job or step has not ended.
     #[must_use]
     pub fn conclusion(&self) -> Option<Conclusion> {
         match self {

@@ -35,7 +35,7 @@ pub struct EnvironmentSettings {
     pub target: TargetSettings,
     /// When a replica counts as healthy.
     pub health: Timing,
-    /// Health check; `None` if the target's own command decides.
+    /// Health check; `None` if the target itself decides.
     pub health_check: Option<Probe>,
     /// The smoke test before the new release gets traffic; `None` to skip it.
     pub smoke: Option<Check>,

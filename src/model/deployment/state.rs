@@ -256,7 +256,7 @@ impl EnvironmentState {
 }
 
 impl DeploymentRecord {
-    /// Returns the state in GitHub's words.
+    /// Returns the state of the deployment as GitHub would report it.
     #[must_use]
     pub fn state(&self, is_live: bool) -> DeploymentState {
         match self.outcome {

@@ -1,4 +1,4 @@
-//! Finding a run by a full or partial id.
+//! Finds runs by full or partial ids.
 
 use crate::model::{RepositoryId, RunId, RunInfo};
 use crate::store::StoreError;

@@ -88,7 +88,7 @@ impl Line {
     }
 }
 
-/// The lines of one segment, the last one of each run.
+/// The summaries in one segment by run: the newest of each run, or `None` if the run has none.
 pub(super) type Segment = BTreeMap<RunId, Option<Cached>>;
 
 /// Parses a segment. `None` if a line is damaged or missing, as after a power failure, which can leave truncated or

@@ -237,7 +237,7 @@ fn pages_of_many_segments_are_read_from_the_newest_to_the_oldest() {
     for minute in 0..total {
         home.runs.create(Timestamp(START + minute * 60_000)).expect("made");
     }
-    // Folders without `run.json` are no runs.
+    // Folders without `run.json` do not contain runs.
     assert_eq!(home.all(), []);
     for (number, id) in home.runs.list().expect("listed").into_iter().enumerate() {
         let folder = home.runs.folder(id);

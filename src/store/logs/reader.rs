@@ -1,4 +1,4 @@
-//! Reading windows of a log by line number.
+//! Reads windows of a log by line number.
 
 use std::fs::File;
 use std::io;

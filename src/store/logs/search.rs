@@ -1,4 +1,4 @@
-//! Searching a log.
+//! Searches a log.
 //!
 //! The log is read in blocks of 1 MiB. Lines without control sequences are searched as they are in the file; each other
 //! line is searched as it is shown. The results are lines; [`LineMatcher::ranges`] returns the parts that matched.

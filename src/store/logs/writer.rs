@@ -1,4 +1,4 @@
-//! Writing a log.
+//! Writes a log.
 
 use std::fs::{self, File};
 use std::io::{self, Write};

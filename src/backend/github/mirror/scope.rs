@@ -62,7 +62,7 @@ pub(super) struct Scope {
 pub(super) struct Node {
     pub(super) id: JobId,
     pub(super) key: String,
-    /// Name with those of the calling jobs.
+    /// Name of the job, prefixed with those of the calling jobs.
     pub(super) full_name: String,
     pub(super) needs: Vec<JobId>,
     pub(super) environment: Option<String>,

@@ -26,7 +26,7 @@ use super::{PollError, folders, order};
 /// in a run.
 const MAX_PAGES: usize = 40;
 
-/// Maximum age of a list that another process fetched.
+/// Maximum age of a stored list that is used without a request. Another process may have fetched it.
 const SHARED_LIST: Freshness = Freshness(Duration::from_secs(8));
 
 /// Maximum number of called workflows that are fetched for a run. GitHub allows 50.

@@ -200,11 +200,11 @@ answers! {
     pub struct Comparison {
         /// `ahead`, `behind`, `identical` or `diverged`.
         status: String,
-        /// Number of commits that only the second one has.
+        /// Number of commits that only the head has.
         ahead_by: u64,
-        /// Number of commits that only the first one has.
+        /// Number of commits that only the base has.
         behind_by: u64,
-        /// Number of commits that only the second one has, on all pages.
+        /// Number of commits that only the head has, on all pages.
         total_commits: u64,
         /// The commits that only the head has, at most 250.
         commits: List<ListedCommit>,
