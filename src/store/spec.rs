@@ -173,7 +173,8 @@ pub struct WorkflowSpec {
     pub skip_unrunnable: bool,
     /// Sandboxes by label.
     pub runs_on: IndexMap<String, String>,
-    /// Sandbox of jobs without a container: `host`, `docker`, `docker:image`.
+    /// Sandbox of jobs without a container, whatever their labels: `host`, `docker`, `docker:image`. `None` if the
+    /// labels decide.
     pub sandbox: Option<String>,
     /// Image of jobs in Docker that name none.
     pub image: String,
