@@ -56,6 +56,7 @@ pub(super) fn capabilities<'s>(state: &'s AppState, summary: Option<&'s Summary>
         has_watchable: is_pushed || state.watching.is_some(),
         rights: summary.and_then(|summary| state.rights_of(summary)),
         now: Some(state.now),
+        lane: None,
     }
 }
 

@@ -88,6 +88,7 @@ impl App {
                 self.overlay = Some(Overlay::Trust(TrustQuestion::new(question, preview)));
             }
             Feed::Environments { repository, environments } => self.state.environments.set(repository, environments),
+            Feed::Lanes(lanes) => self.state.lanes = lanes,
             Feed::RollbackPlanned { rollback, .. } if self.overlay.is_some() => {
                 self.notify(Notice::news(format!("not rolled back: {}; ask again", rollback.title())));
             }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::model::capabilities::Unavailable;
 use crate::model::feed::{BrokenWorkflow, Connection, Notice, Polling, Request, StartableWorkflow, Watching};
+use crate::model::lane::Lane;
 use crate::model::rights::{KnownRights, Rights};
 use crate::model::{
     Command, Conclusion, DeploymentOrder, EndReason, Event, Expected, HeldOrder, PendingReview, Phase, Record, Reply,
@@ -43,6 +44,8 @@ pub(super) struct AppState {
     pub(super) home: Option<RepositoryId>,
     /// Environments of repositories on servers.
     pub(super) environments: ServerEnvironments,
+    /// Environments of this machine.
+    pub(super) lanes: Vec<Lane>,
     /// The workflows here that have errors.
     pub(super) broken: Vec<BrokenWorkflow>,
     /// The workflows that can be started here.

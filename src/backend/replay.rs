@@ -85,6 +85,7 @@ fn answer(request: Request) -> Option<Feed> {
         | Request::Delete(_)
         | Request::WatchFiles { .. }
         | Request::ListEnvironments { .. }
+        | Request::ListLanes
         | Request::PlanRollback { .. }
         | Request::RollBack { .. }
         | Request::StopWatching => Some(Feed::Notice(Notice::bad(Unavailable::Replay.to_string()))),

@@ -4,6 +4,7 @@
 //! carries out a command. So an operation is offered exactly where it would be accepted. The answer is a pure function
 //! of the known facts; the worker may still refuse an operation, for instance because another command came first.
 
+use super::lane::Lane;
 use super::rights::{Denied, MAX_RERUN_AGE, MAX_RERUNS, Rights, is_rerun_too_often};
 use super::{
     Command, Conclusion, EndReason, PendingReview, Phase, RerunScope, ReviewRefusal, Run, RunInfo, ServerKind, Summary,
@@ -50,6 +51,22 @@ pub enum Operation {
     Held,
     /// Start or stop holding steps that fail.
     Hold,
+    /// Deploy a release to an environment of this machine.
+    Deploy,
+    /// Let a deployment by this machine continue after a pause.
+    PromoteDeployment,
+    /// Let a deployment by this machine wait before its next step.
+    PauseDeployment,
+    /// Abort a deployment by this machine.
+    AbortDeployment,
+    /// Approve or reject a deployment by this machine.
+    ReviewDeployment,
+    /// Restore an earlier release of an environment of this machine.
+    RollBack,
+    /// Lock an environment of this machine.
+    LockEnvironment,
+    /// Unlock an environment of this machine.
+    UnlockEnvironment,
 }
 
 impl Operation {
@@ -187,6 +204,42 @@ pub enum Unavailable {
     /// No workflow of the repository runs on a push.
     #[error("no workflow here runs on a push")]
     NothingToWatch,
+    /// No environment of this machine is selected.
+    #[error("no environment of this machine is selected: see the Deploys panel")]
+    NoLane,
+    /// No deployment to the environment is in progress.
+    #[error("no deployment to it is in progress")]
+    NothingOnItsWay,
+    /// A job of a run deploys to the environment.
+    #[error("a job of a run deploys to it: cancel that run instead")]
+    DeployedByJob,
+    /// The worker of the deployment died.
+    #[error("the deployment was interrupted: resume its run, or abort it")]
+    DeploymentInterrupted,
+    /// The deployment has not passed its gates.
+    #[error("the deployment has not begun: its gates are closed")]
+    GatesClosed,
+    /// The deployment is rolling back.
+    #[error("the deployment is already rolling back")]
+    GoingBack,
+    /// The release of the deployment is live.
+    #[error("the release is live already: roll back instead")]
+    AlreadyLive,
+    /// It is not known which release is live.
+    #[error("it is not known what is live: deploy the last good release")]
+    LiveUnknown,
+    /// Nothing is live.
+    #[error("no release is live in it")]
+    NothingLive,
+    /// No other release succeeded in the environment.
+    #[error("no earlier release is known to have succeeded in it")]
+    NoEarlierRelease,
+    /// The environment is locked.
+    #[error("it is locked already")]
+    Locked,
+    /// The environment is not locked.
+    #[error("it is not locked")]
+    NotLocked,
 }
 
 /// Facts that decide which operations are possible. By default no run and no workflow is selected, and the backend
@@ -205,6 +258,8 @@ pub struct Capabilities<'k> {
     pub rights: Option<Rights>,
     /// The current time, for limits of servers; `None` if they are left to the server.
     pub now: Option<Timestamp>,
+    /// The environment of this machine.
+    pub lane: Option<&'k Lane>,
 }
 
 /// Facts about a run.
@@ -268,6 +323,14 @@ impl<'k> Capabilities<'k> {
         match operation {
             Operation::Start => check(self.has_startable, Unavailable::NothingToStart),
             Operation::WatchFiles => check(self.has_watchable, Unavailable::NothingToWatch),
+            Operation::Deploy
+            | Operation::PromoteDeployment
+            | Operation::PauseDeployment
+            | Operation::AbortDeployment
+            | Operation::ReviewDeployment
+            | Operation::RollBack
+            | Operation::LockEnvironment
+            | Operation::UnlockEnvironment => self.lane.ok_or(Unavailable::NoLane)?.check(operation),
             _ => {
                 let run = self.run.ok_or(Unavailable::NoRun)?;
                 run.check(operation)?;

@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use super::environment::Environment;
+use super::lane::Lane;
 use super::rights::KnownRights;
 use super::rollback::{Rollback, RollbackRequest};
 use super::{Command, Expected, JobId, Preview, Record, Reply, RunId, RunInfo, Summary, Timestamp};
@@ -80,6 +81,8 @@ pub enum Feed {
         /// The environments of the repository.
         environments: Vec<Environment>,
     },
+    /// The environments of this machine, in the order in which releases go through them. Sent again when they change.
+    Lanes(Vec<Lane>),
     /// What a rollback would do: answer to [`Request::PlanRollback`].
     RollbackPlanned {
         /// The repository, as requested.
@@ -350,6 +353,8 @@ pub enum Request {
         /// The repository: `HOST/OWNER/REPO`.
         repository: String,
     },
+    /// Read the environments of this machine again, and ask their targets what runs. Answered by [`Feed::Lanes`].
+    ListLanes,
     /// Plan a rollback. Answered by [`Feed::RollbackPlanned`].
     PlanRollback {
         /// The repository: `HOST/OWNER/REPO`.

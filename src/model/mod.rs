@@ -13,6 +13,7 @@ mod expected;
 mod explanation;
 pub mod feed;
 mod id;
+pub mod lane;
 pub mod legs;
 mod lookup;
 mod nearest;

@@ -30,4 +30,4 @@ pub mod release;
 pub mod shell;
 pub mod target;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;

@@ -160,7 +160,7 @@ pub fn screen(area: Rect, view: View) -> Option<Screen> {
 
 /// Places two panels side by side, three below them, and the log at the bottom. A very wide screen has services and
 /// deployments on the right, and events below. On a narrower screen, events take the place of these two while
-/// `view.above` is the events panel.
+/// `view.above` is the events panel, and deployments have the place of both while it is their panel.
 fn wide(body: Rect, view: View) -> Vec<(Panel, Rect)> {
     let log = if view.focus == Panel::Log { 75 } else { 33 };
     let (above, below) = rows(body, share(view.zoom, 45, log));
@@ -188,8 +188,8 @@ fn wide(body: Rect, view: View) -> Vec<(Panel, Rect)> {
         let (runs, graph) = columns(top, 38);
         let (jobs, right) = columns(middle, if view.above == Panel::Events { 55 } else { 44 });
         panels.extend([(Panel::Runs, runs), (Panel::Graph, graph), (Panel::Jobs, jobs)]);
-        if view.above == Panel::Events {
-            panels.push((Panel::Events, right));
+        if matches!(view.above, Panel::Events | Panel::Deploys) {
+            panels.push((view.above, right));
         } else {
             let (services, deploys) = columns(right, 50);
             panels.extend([(Panel::Services, services), (Panel::Deploys, deploys)]);

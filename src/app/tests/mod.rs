@@ -16,6 +16,7 @@ mod graph;
 mod held;
 mod jobs;
 mod keys;
+mod lanes;
 mod log;
 mod orders;
 mod reviews;

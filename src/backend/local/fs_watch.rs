@@ -76,6 +76,15 @@ impl FolderWatch {
         Self::watch(&[&found.ok_or(io::ErrorKind::NotFound).map_err(io::Error::from)?])
     }
 
+    /// Watches for entries in the ledgers of environments. `folder` is created if it is missing.
+    ///
+    /// # Errors
+    /// The folder cannot be created, or the system cannot watch it.
+    pub(super) fn of_ledgers(folder: &Path) -> Result<Self, WatchError> {
+        make_private(folder)?;
+        Self::watch(&[folder])
+    }
+
     fn watch(folders: &[&Path]) -> Result<Self, WatchError> {
         let changed = Arc::new(Notify::new());
         let notifier = Arc::clone(&changed);

@@ -4,6 +4,7 @@
 //!
 //! - [`follow`]: the records of a run as its worker writes them
 //! - `environments`: environments of repositories on servers, and rollbacks
+//! - `lanes`: the environments of this machine
 //! - `start`: starting runs, after the trust question
 //! - `servers`: runs on servers, which a poller writes into folders
 //! - `watch_mode`: runs started by changes of files
@@ -43,6 +44,7 @@ use watch_mode::{WatchEvent, WatchMode};
 mod environments;
 pub mod follow;
 mod fs_watch;
+mod lanes;
 mod servers;
 mod start;
 mod startable;
@@ -126,6 +128,8 @@ struct Serving {
     watch_mode: Option<WatchMode>,
     /// Time of the next attempt to start the runs of watch mode.
     retry_at: Option<Instant>,
+    /// Asks for another look at the environments of this machine; `None` before the runs are listed.
+    lanes: Option<mpsc::Sender<()>>,
 }
 
 impl Serving {
@@ -151,6 +155,7 @@ impl Serving {
             waiting: None,
             watch_mode: None,
             retry_at: None,
+            lanes: None,
         }
     }
 
@@ -160,6 +165,7 @@ impl Serving {
         self.list().await;
         let workflows = FolderWatch::of_workflows(&self.folder).ok();
         self.list_workflows().await;
+        self.lanes = Some(lanes::report(self.runs.clone(), self.folder.clone(), self.feed.clone()));
         let mut links = self.poller.as_ref().map(Poller::links);
         let mut rights = self.poller.as_ref().map(Poller::rights);
         self.watch_servers();
@@ -265,6 +271,10 @@ impl Serving {
                 Err(error) => self.complain(&error).await,
             },
             Request::ListEnvironments { repository } => self.list_environments(repository),
+            Request::ListLanes => {
+                // With requests in the queue, a look is about to begin.
+                let _ = self.lanes.as_ref().map(|lanes| lanes.try_send(()));
+            }
             Request::PlanRollback { repository, request } => self.plan_rollback(repository, request),
             Request::RollBack { repository, rollback } => self.roll_back(repository, rollback),
             Request::WatchFiles { workflow } => self.watch_files(workflow).await,

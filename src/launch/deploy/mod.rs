@@ -17,10 +17,12 @@ use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::spec::RunSpec;
 
 mod error;
+mod lanes;
 mod open;
 mod prepared;
 
 pub use error::DeployError;
+pub use lanes::LaneMemory;
 pub(super) use open::closed_to_resume;
 pub use open::{OpenDeployment, WayBack};
 pub use prepared::{DeployRequest, PreparedDeployment};

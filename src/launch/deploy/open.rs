@@ -1,7 +1,7 @@
 //! Finds deployments that are in progress or can be continued, and the way back to an earlier release.
 
 use super::{DeployError, DeployRequest, Deployments};
-use crate::model::deployment::{Cause, DeploymentRecord, Outcome};
+use crate::model::deployment::{Cause, DeploymentRecord, EnvironmentState, Outcome};
 use crate::model::environment::Release;
 use crate::model::rollback::RollbackRequest;
 use crate::rollout::driver::Position;
@@ -52,8 +52,12 @@ impl Deployments {
     fn find_open(&self, name: &str) -> Result<OpenDeployment, DeployError> {
         let ledger = self.ledger()?;
         self.require_known(name, &ledger)?;
-        let state = ledger.of(name);
-        let open = state.deployments().filter_map(|record| {
+        self.newest_open(&ledger.of(name), usize::MAX).ok_or_else(|| DeployError::NothingOpen(name.to_owned()))
+    }
+
+    /// Returns the open deployment among the newest `most` of an environment.
+    pub(super) fn newest_open(&self, state: &EnvironmentState, most: usize) -> Option<OpenDeployment> {
+        let open = state.deployments().take(most).filter_map(|record| {
             let folder = self.runs.folder(record.run.clone());
             let is_running = lock::is_held(&folder.lock())
                 && (record.cause != Cause::Job || (record.began && record.outcome.is_none()));
@@ -65,7 +69,7 @@ impl Deployments {
         // A deployment that acts on the target takes precedence over those that wait in the queue.
         let mut open: Vec<_> = open.collect();
         let at = open.iter().position(|one| one.is_running && one.record.began).unwrap_or_default();
-        if open.is_empty() { Err(DeployError::NothingOpen(name.to_owned())) } else { Ok(open.swap_remove(at)) }
+        (!open.is_empty()).then(|| open.swap_remove(at))
     }
 
     /// Whether this machine rolls back an environment: the environment has settings here, or a deployment to it is in

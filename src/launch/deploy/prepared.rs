@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use super::{DeployError, Deployments};
 use crate::launch::trust::{self, Consent, Trust};
 use crate::model::deployment::{
-    Action, Cause, DEPLOYMENT_EVENT, Entry, EnvironmentSettings, Needed, Plan, workflow_name,
+    Action, Cause, DEPLOYMENT_EVENT, Entry, EnvironmentSettings, Needed, Observed, Plan, workflow_name,
 };
 use crate::model::environment::Release;
 use crate::model::{Event, JobId, RunId, RunInfo, StepNumber};
@@ -18,7 +18,7 @@ use crate::rollout::outlet::{Outlet, Progress, StepLog};
 use crate::rollout::plan;
 use crate::rollout::release::{self, NamedRelease};
 use crate::rollout::shell::Shell;
-use crate::rollout::target;
+use crate::rollout::target::{self, TargetError};
 use crate::store::clock::{minute_of_week, now};
 use crate::store::folder::RunFolder;
 use crate::store::spec::{DeploymentSpec, RunSpec};
@@ -99,18 +99,22 @@ impl Deployments {
     pub async fn plan(&self, prepared: &PreparedDeployment) -> Result<Plan, DeployError> {
         prepared.consent.require()?;
         let file = self.file();
-        let shell = Shell { folder: self.repository.root.clone(), environment: std::env::vars_os().collect() };
-        let kept = file.observed(&prepared.settings.name);
-        let target = target::of(&prepared.settings, &RunId::default(), shell, kept);
-        let outlet: Arc<dyn Outlet> = Arc::new(Unrecorded);
-        let progress = Progress::new(&outlet, &JobId::new(&prepared.settings.name), StepNumber(1));
-        let observed = target.observe(&progress).await?;
+        let observed = self.observe(&prepared.settings).await?;
         let state = file.read()?.of(&prepared.settings.name);
         let known = |sha: &str| {
             let found = state.deployments().map(|record| &record.release).find(|release| release.sha == sha);
             found.cloned().or_else(|| Some(release::resolve(&self.repository.root, sha).ok()?.release))
         };
         Ok(plan::plan(&prepared.settings, &observed, &prepared.release.release, known)?)
+    }
+
+    /// Returns what the target of an environment reports. The caller has made sure that the repository is trusted.
+    pub(super) async fn observe(&self, settings: &EnvironmentSettings) -> Result<Observed, TargetError> {
+        let shell = Shell { folder: self.repository.root.clone(), environment: std::env::vars_os().collect() };
+        let target = target::of(settings, &RunId::default(), shell, self.file().observed(&settings.name));
+        let outlet: Arc<dyn Outlet> = Arc::new(Unrecorded);
+        let progress = Progress::new(&outlet, &JobId::new(&settings.name), StepNumber(1));
+        target.observe(&progress).await
     }
 
     /// Starts a deployment: writes its folder and its entry, and starts its worker.

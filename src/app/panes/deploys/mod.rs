@@ -1,8 +1,9 @@
-//! Panel 6, Deploys: the environments of jobs, and the latest deployment to each of them in the listed runs. Inside a
-//! repository, only the runs of that repository count.
+//! Panel 6, Deploys: the environments of this machine, in the order in which releases go through them; then those of jobs, and
+//! the latest deployment to each in the listed runs. Inside a repository, only its runs count.
 //!
 //! If the selected run is on a server, the pane shows the environments of its repository as the server reports them:
 //! what is live, since when, and how far behind the default branch. They are requested while the pane is on the screen.
+//! The targets of environments of this machine are asked what runs while the pane has the focus.
 //!
 //! The list of runs comes in pages. While the pane has the focus it requests further ones, up to [`MAX_RUNS`]; while
 //! there are older runs, its border shows the number of runs searched.
@@ -20,6 +21,7 @@ use crate::app::selection::Selection;
 use crate::app::state::AppState;
 use crate::model::environment::{Drift, Environment as ServerEnvironment};
 use crate::model::feed::Request;
+use crate::model::lane::Lane;
 use crate::model::{Conclusion, Deployment, Gate, PendingReview, Phase, Summary, Timestamp};
 use crate::ui::layout::Panel;
 use crate::ui::text;
@@ -27,6 +29,9 @@ use crate::ui::theme::Hue;
 
 use super::list::{ListRow, filter_chip};
 use super::{Cx, Pane, empty, keep_visible, motion};
+use lanes::Columns;
+
+mod lanes;
 
 /// Maximum number of runs that are searched for deployments. Older runs are left out, because each page of runs takes
 /// memory.
@@ -40,6 +45,8 @@ const MAX_AGES: [Duration; 2] = [Duration::from_mins(1), Duration::from_mins(5)]
 pub(in crate::app) struct Deploys {
     /// The last requested repository, the time of the request, and whether the selected run had ended by then.
     asked: Option<(String, Timestamp, bool)>,
+    /// When the targets of environments of this machine were last asked.
+    looked: Option<Timestamp>,
     /// Name of the selected environment.
     selected: Option<String>,
     filter: String,
@@ -59,7 +66,7 @@ impl Pane for Deploys {
     fn sync(&mut self, cx: &Cx, selection: &mut Selection) -> Vec<Effect> {
         let rows = self.listed(cx.state, selection);
         self.offset = keep_visible(self.offset, self.at(&rows), rows.len(), cx.rows());
-        self.ask(cx, selection).into_iter().collect()
+        self.ask(cx, selection).into_iter().chain(self.look(cx)).collect()
     }
 
     fn act(&mut self, action: Action, cx: &Cx, selection: &mut Selection) {
@@ -77,14 +84,21 @@ impl Pane for Deploys {
     /// Selects the run of the latest deployment to the selected environment.
     fn open(&mut self, cx: &Cx, selection: &mut Selection) -> Option<Panel> {
         let rows = self.listed(cx.state, selection);
-        let Rows::InRuns(found) = &rows else { return None };
-        let run = found.get(self.at(&rows))?.latest.0.info.id.clone();
+        let run = match rows.at(self.at(&rows))? {
+            Row::Lane(lane) => {
+                let newest = lane.environment.deployments.first().and_then(|newest| newest.local.clone());
+                lane.open.as_ref().map(|open| open.run.clone()).or(newest)?
+            }
+            Row::InRuns(found) => found.latest.0.info.id.clone(),
+            Row::OnServer(_) => return None,
+        };
+        cx.state.summary(&run)?;
         selection.select_run(Some(run));
         Some(Panel::Jobs)
     }
 
     fn needs_older_runs(&self, cx: &Cx) -> bool {
-        cx.focused && cx.state.summaries().count() < MAX_RUNS
+        cx.focused && cx.state.lanes.is_empty() && cx.state.summaries().count() < MAX_RUNS
     }
 
     fn filter(&mut self) -> Option<&mut String> {
@@ -97,7 +111,7 @@ impl Pane for Deploys {
             return filter_chip(&self.filter).into_iter().chain([name]).collect::<Vec<_>>().join(cx.theme.dot());
         }
         let runs = || format!("newest {}", text::counted(cx.state.summaries().count() as u64, "run"));
-        let part = cx.state.has_older().then(runs);
+        let part = (cx.state.has_older() && cx.state.lanes.is_empty()).then(runs);
         filter_chip(&self.filter).into_iter().chain(part).collect::<Vec<_>>().join(cx.theme.dot())
     }
 
@@ -108,83 +122,80 @@ impl Pane for Deploys {
             let why = if is_filtered { "no environment matches the filter" } else { "no deployment in these runs" };
             empty(why, cx, area, buffer);
         }
-        let at = self.at(&rows);
-        match &rows {
-            Rows::InRuns(rows) => self.draw_found(rows, at, cx, area, buffer),
-            Rows::OnServer(rows) => self.draw_server(rows, at, cx, area, buffer),
+        let (at, columns) = (self.at(&rows), Columns::of(&rows.lanes, area.width));
+        let tab = (text::limited(rows.widest_other()) + 5).min(area.width / 2);
+        for (y, number) in (area.y..area.bottom()).zip(self.offset..rows.len()) {
+            let (selected, row) = (cx.focused && number == at, Rect { y, height: 1, ..area });
+            match rows.at(number) {
+                Some(Row::Lane(lane)) => lanes::draw(lane, &columns, selected, cx, row, buffer),
+                Some(Row::OnServer(environment)) => draw_server(environment, tab, selected, cx, row, buffer),
+                Some(Row::InRuns(found)) => draw_found(found, tab, selected, cx, row, buffer),
+                None => {}
+            }
         }
     }
 }
 
-impl Deploys {
-    /// Draws environments of a server.
-    fn draw_server(&self, rows: &[&ServerEnvironment], at: usize, cx: &Cx, area: Rect, buffer: &mut Buffer) {
-        let widest = rows.iter().map(|row| text::width(&row.name)).max().unwrap_or_default();
-        for (y, (number, row)) in (area.y..area.bottom()).zip(rows.iter().enumerate().skip(self.offset)) {
-            let newest = row.deployments.first();
-            let phase = newest.map_or(Phase::Done(Conclusion::Neutral), |newest| newest.state.phase(&row.name));
-            // The pending deployment comes first, because the user may act on it.
-            let pending = row
-                .pending()
-                .map(|newest| format!("{} {}", newest.release.name(), newest.state.word().replace('_', " ")));
-            let live = row.live().map(|live| format!("live {}", live.release.title()));
-            let nothing = || if row.unknown.is_some() { "not shown" } else { "nothing live" }.to_owned();
-            let drift = row.drift.as_ref().map(Drift::short);
-            let parts = pending.into_iter().chain([live.unwrap_or_else(nothing)]).chain(drift);
-            let age = row.live().or(newest).map(|one| text::ago(cx.state.now.since(one.at())));
-            let line = ListRow {
-                indent: 0,
-                glyph: if newest.is_some() { cx.theme.lamp(&phase, cx.state.now.0) } else { " " },
-                style: cx.theme.phase(&phase),
-                name: &row.name,
-                tab: (widest as u16 + 5).min(area.width / 2),
-                remark: &parts.collect::<Vec<_>>().join("  "),
-                remark_style: cx.theme.style(Hue::Dim),
-                right: &age.unwrap_or_default(),
-                selected: cx.focused && number == at,
-            };
-            line.draw(cx, Rect { y, height: 1, ..area }, buffer);
-        }
-    }
+/// Draws an environment of a server.
+fn draw_server(row: &ServerEnvironment, tab: u16, selected: bool, cx: &Cx, area: Rect, buffer: &mut Buffer) {
+    let newest = row.deployments.first();
+    let phase = newest.map_or(Phase::Done(Conclusion::Neutral), |newest| newest.state.phase(&row.name));
+    // The pending deployment comes first, because the user may act on it.
+    let pending =
+        row.pending().map(|newest| format!("{} {}", newest.release.name(), newest.state.word().replace('_', " ")));
+    let live = row.live().map(|live| format!("live {}", live.release.title()));
+    let nothing = || if row.unknown.is_some() { "not shown" } else { "nothing live" }.to_owned();
+    let drift = row.drift.as_ref().map(Drift::short);
+    let parts = pending.into_iter().chain([live.unwrap_or_else(nothing)]).chain(drift);
+    let age = row.live().or(newest).map(|one| text::ago(cx.state.now.since(one.at())));
+    let line = ListRow {
+        indent: 0,
+        glyph: if newest.is_some() { cx.theme.lamp(&phase, cx.state.now.0) } else { " " },
+        style: cx.theme.phase(&phase),
+        name: &row.name,
+        tab,
+        remark: &parts.collect::<Vec<_>>().join("  "),
+        remark_style: cx.theme.style(Hue::Dim),
+        right: &age.unwrap_or_default(),
+        selected,
+    };
+    line.draw(cx, area, buffer);
+}
 
-    /// Draws environments that were found in the listed runs.
-    fn draw_found(&self, rows: &[Environment], at: usize, cx: &Cx, area: Rect, buffer: &mut Buffer) {
-        let widest = rows.iter().map(|row| text::width(row.name)).max().unwrap_or_default();
-        for (y, (number, row)) in (area.y..area.bottom()).zip(rows.iter().enumerate().skip(self.offset)) {
-            let (run, deployment) = row.latest;
-            let mut parts = vec![version(run)];
-            match (&deployment.phase, row.live) {
-                (Phase::Done(Conclusion::Success), _) => parts.extend(deployment.url.clone()),
-                (Phase::Done(_), Some((live, _))) => parts.push(format!("live {}", version(live))),
-                (Phase::Waiting(Gate::Review(_)), live) => {
-                    let is_here = |review: &&PendingReview| review.environment == row.name;
-                    let reviewers = run.reviews.iter().find(is_here).map(|review| review.reviewers.join(", "));
-                    let reviewers = reviewers.filter(|names| !names.is_empty());
-                    let review = reviewers.map_or("needs review".to_owned(), |names| format!("review by {names}"));
-                    // The review comes first, because the user may act on it.
-                    parts.insert(0, review);
-                    parts.extend(live.map(|(live, _)| format!("live {}", version(live))));
-                }
-                (phase, Some((live, _))) => {
-                    parts.push(format!("{}, live {}", cx.theme.look(phase).word, version(live)));
-                }
-                (phase, None) => parts.push(cx.theme.look(phase).word.to_owned()),
-            }
-            let ago = deployment.at.map(|at| text::ago(cx.state.now.since(at))).unwrap_or_default();
-            let line = ListRow {
-                indent: 0,
-                glyph: cx.theme.lamp(&deployment.phase, cx.state.now.0),
-                style: cx.theme.phase(&deployment.phase),
-                name: row.name,
-                tab: (text::limited(widest) + 5).min(area.width / 2),
-                remark: &parts.join("  "),
-                remark_style: cx.theme.style(Hue::Dim),
-                right: &ago,
-                selected: cx.focused && number == at,
-            };
-            line.draw(cx, Rect { y, height: 1, ..area }, buffer);
+/// Draws an environment that was found in the listed runs.
+fn draw_found(row: &Environment, tab: u16, selected: bool, cx: &Cx, area: Rect, buffer: &mut Buffer) {
+    let (run, deployment) = row.latest;
+    let mut parts = vec![version(run)];
+    match (&deployment.phase, row.live) {
+        (Phase::Done(Conclusion::Success), _) => parts.extend(deployment.url.clone()),
+        (Phase::Done(_), Some((live, _))) => parts.push(format!("live {}", version(live))),
+        (Phase::Waiting(Gate::Review(_)), live) => {
+            let is_here = |review: &&PendingReview| review.environment == row.name;
+            let reviewers = run.reviews.iter().find(is_here).map(|review| review.reviewers.join(", "));
+            let reviewers = reviewers.filter(|names| !names.is_empty());
+            let review = reviewers.map_or("needs review".to_owned(), |names| format!("review by {names}"));
+            // The review comes first, because the user may act on it.
+            parts.insert(0, review);
+            parts.extend(live.map(|(live, _)| format!("live {}", version(live))));
         }
+        (phase, Some((live, _))) => {
+            parts.push(format!("{}, live {}", cx.theme.look(phase).word, version(live)));
+        }
+        (phase, None) => parts.push(cx.theme.look(phase).word.to_owned()),
     }
+    let ago = deployment.at.map(|at| text::ago(cx.state.now.since(at))).unwrap_or_default();
+    let line = ListRow {
+        indent: 0,
+        glyph: cx.theme.lamp(&deployment.phase, cx.state.now.0),
+        style: cx.theme.phase(&deployment.phase),
+        name: row.name,
+        tab,
+        remark: &parts.join("  "),
+        remark_style: cx.theme.style(Hue::Dim),
+        right: &ago,
+        selected,
+    };
+    line.draw(cx, area, buffer);
 }
 
 impl Deploys {
@@ -208,6 +219,17 @@ impl Deploys {
         Some(Effect::Request(Request::ListEnvironments { repository }))
     }
 
+    /// Returns the request to ask the targets of environments of this machine what runs, while the pane has the focus.
+    fn look(&mut self, cx: &Cx) -> Option<Effect> {
+        let now = cx.state.now;
+        let is_due = self.looked.is_none_or(|at| now.since(at) >= MAX_AGES[0]);
+        if !cx.focused || cx.state.lanes.is_empty() || now == Timestamp::default() || !is_due {
+            return None;
+        }
+        self.looked = Some(now);
+        Some(Effect::Request(Request::ListLanes))
+    }
+
     /// Returns the selected environment, if it is on a server, with its repository.
     pub(in crate::app) fn selected_on_server<'s>(
         &self,
@@ -216,20 +238,33 @@ impl Deploys {
     ) -> Option<(String, &'s ServerEnvironment)> {
         let (repository, _) = on_server(state, selection)?;
         let rows = self.listed(state, selection);
-        let Rows::OnServer(known) = &rows else { return None };
-        Some((repository, *known.get(self.at(&rows))?))
+        match rows.at(self.at(&rows))? {
+            Row::OnServer(environment) => Some((repository, environment)),
+            Row::Lane(_) | Row::InRuns(_) => None,
+        }
     }
 
-    /// Returns the environments that match the filter: those of the server if it has reported any, else those in runs.
+    /// Returns the environments that match the filter: those of this machine, and others: those of the server if it has
+    /// reported them, else those in runs.
     fn listed<'s>(&self, state: &'s AppState, selection: &Selection) -> Rows<'s> {
+        let is_home = selection.run_id().and_then(|run| state.summary(run)).is_none_or(|run| state.is_at_home(run));
+        let all: &[Lane] = if is_home { &state.lanes } else { &[] };
+        let is_other = |name: &str| all.iter().all(|lane| lane.name() != name);
+        let lanes = all.iter().filter(|lane| {
+            let live = lane.environment.live().map(|live| live.release.title()).unwrap_or_default();
+            text::holds(&self.filter, &[lane.name(), &live])
+        });
+        let lanes = lanes.collect();
         if let Some((_, known)) = on_server(state, selection) {
             let holds = |row: &&ServerEnvironment| {
                 let live = row.live().map(|live| live.release.title()).unwrap_or_default();
-                text::holds(&self.filter, &[&row.name, &live])
+                is_other(&row.name) && text::holds(&self.filter, &[&row.name, &live])
             };
-            return Rows::OnServer(known.iter().filter(holds).collect());
+            return Rows { lanes, others: Others::OnServer(known.iter().filter(holds).collect()) };
         }
-        Rows::InRuns(self.found(state))
+        let mut found = self.found(state);
+        found.retain(|row| is_other(row.name));
+        Rows { lanes, others: Others::InRuns(found) }
     }
 
     /// Returns the environments in runs that match the filter, by name.
@@ -248,26 +283,57 @@ impl Deploys {
 }
 
 /// The rows of the pane.
-enum Rows<'s> {
+struct Rows<'s> {
+    /// Environments of this machine.
+    lanes: Vec<&'s Lane>,
+    /// Environments with other names.
+    others: Others<'s>,
+}
+
+/// Environments that this machine does not deploy to.
+enum Others<'s> {
     /// Environments of the listed runs.
     InRuns(Vec<Environment<'s>>),
     /// Environments of a server.
     OnServer(Vec<&'s ServerEnvironment>),
 }
 
-impl Rows<'_> {
+/// A row of the pane.
+enum Row<'r, 's> {
+    Lane(&'s Lane),
+    InRuns(&'r Environment<'s>),
+    OnServer(&'s ServerEnvironment),
+}
+
+impl<'s> Rows<'s> {
     fn len(&self) -> usize {
-        match self {
-            Self::InRuns(rows) => rows.len(),
-            Self::OnServer(rows) => rows.len(),
+        let others = match &self.others {
+            Others::InRuns(rows) => rows.len(),
+            Others::OnServer(rows) => rows.len(),
+        };
+        self.lanes.len() + others
+    }
+
+    fn at(&self, at: usize) -> Option<Row<'_, 's>> {
+        let Some(other) = at.checked_sub(self.lanes.len()) else { return Some(Row::Lane(self.lanes[at])) };
+        match &self.others {
+            Others::InRuns(rows) => rows.get(other).map(Row::InRuns),
+            Others::OnServer(rows) => rows.get(other).map(|row| Row::OnServer(row)),
         }
     }
 
     fn name(&self, at: usize) -> Option<&str> {
-        match self {
-            Self::InRuns(rows) => rows.get(at).map(|row| row.name),
-            Self::OnServer(rows) => rows.get(at).map(|row| row.name.as_str()),
-        }
+        Some(match self.at(at)? {
+            Row::Lane(lane) => lane.name(),
+            Row::InRuns(row) => row.name,
+            Row::OnServer(row) => &row.name,
+        })
+    }
+
+    /// Returns the widest name of the other environments in columns.
+    fn widest_other(&self) -> usize {
+        let names = (self.lanes.len()..self.len()).filter_map(|at| self.name(at));
+        names.map(text::width).max().unwrap_or_default()
     }
 }
 

@@ -1,0 +1,201 @@
+//! Rows of the environments of this machine: one line each, with as much as fits. Nothing is shown that was not
+//! observed.
+
+use std::time::Duration;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use crate::model::environment::{DeploymentState, Drift, EnvironmentDeployment};
+use crate::model::lane::{Lane, LaneDeployment};
+use crate::model::{Conclusion, Gate, Phase, Timestamp};
+use crate::ui::text;
+use crate::ui::theme::Hue;
+
+use super::super::Cx;
+use super::super::list::ListRow;
+
+/// Minimum columns of a row in which releases stand in a column with their commits.
+const WIDE: u16 = 60;
+
+/// Columns between two parts.
+const GAP: usize = 2;
+
+/// Age from which a report of a target is shown with its age.
+const FRESH: Duration = Duration::from_mins(1);
+
+/// Columns of the lists, which all rows share.
+pub(super) struct Columns {
+    names: usize,
+    releases: usize,
+}
+
+impl Columns {
+    pub(super) fn of(lanes: &[&Lane], width: u16) -> Self {
+        let widest = |widths: &mut dyn Iterator<Item = usize>| widths.max().unwrap_or_default();
+        Self {
+            names: widest(&mut lanes.iter().map(|lane| text::width(lane.name()))),
+            releases: widest(&mut lanes.iter().map(|lane| text::width(&live(lane, width)))),
+        }
+    }
+}
+
+/// Returns the phase that a row shows: that of the deployment on its way, else of the newest one that changed something.
+pub(super) fn phase(lane: &Lane) -> Option<Phase> {
+    if let Some(open) = lane.on_its_way() {
+        return Some(match (open.is_running, &open.waits) {
+            (false, _) => Phase::Done(Conclusion::Failure),
+            (true, Some(_)) => Phase::Waiting(Gate::Protection(lane.name().to_owned())),
+            (true, None) if open.step.is_none() => Phase::Queued,
+            (true, None) => Phase::Running,
+        });
+    }
+    if lane.environment.unknown.is_some() || failed(lane).is_some() {
+        return Some(Phase::Done(Conclusion::Failure));
+    }
+    lane.environment.live().map(|_| Phase::Done(Conclusion::Success))
+}
+
+/// Returns the newest deployment, if it failed or was rolled back.
+fn failed(lane: &Lane) -> Option<&EnvironmentDeployment> {
+    let newest = lane.environment.deployments.first()?;
+    matches!(newest.state, DeploymentState::Failure | DeploymentState::Error).then_some(newest)
+}
+
+/// Returns what is live.
+fn live(lane: &Lane, width: u16) -> String {
+    match (lane.environment.live(), &lane.environment.unknown) {
+        (Some(live), _) if width >= WIDE => live.release.title(),
+        (Some(live), _) => live.release.name().to_owned(),
+        (None, Some(_)) => "unknown".to_owned(),
+        (None, None) => "nothing live".to_owned(),
+    }
+}
+
+/// A part of a row, in full and in short.
+struct Part {
+    full: String,
+    short: String,
+    hue: Hue,
+}
+
+impl Part {
+    fn new(full: String, hue: Hue) -> Self {
+        Self { short: full.clone(), full, hue }
+    }
+}
+
+/// Returns the parts after the release, the most important first.
+fn parts(lane: &Lane, now: Timestamp) -> Vec<Part> {
+    let mut parts = Vec::new();
+    if let Some(open) = lane.on_its_way() {
+        parts.push(on_its_way(open));
+    } else if let Some(failed) = failed(lane) {
+        let how = if failed.began { "failed" } else { "did not go live" };
+        parts.push(Part::new(format!("{} {how}", failed.release.name()), Hue::Bad));
+    }
+    if let Some(lock) = &lane.lock {
+        let why = if lock.reason.is_empty() { String::new() } else { format!(": {}", lock.reason) };
+        let full = format!("locked by {}{why}", lock.by.user);
+        parts.push(Part { full, short: "locked".to_owned(), hue: Hue::Review });
+    }
+    if let Some(window) = &lane.frozen {
+        parts.push(Part { full: format!("frozen {window}"), short: "frozen".to_owned(), hue: Hue::Review });
+    }
+    // While a deployment changes it, an earlier report says little.
+    let reported = lane.reported.as_ref().filter(|_| lane.on_its_way().is_none());
+    if let Some((reported, (healthy, all))) = reported.and_then(|reported| Some((reported, reported.health()?))) {
+        let age = now.since(reported.at);
+        let age = if age < FRESH { String::new() } else { format!(" {} ago", text::ago(age)) };
+        let hue = if healthy < all { Hue::Bad } else { Hue::Good };
+        parts.push(Part::new(format!("{healthy}/{all} healthy{age}"), hue));
+    }
+    parts.extend(lane.environment.drift.as_ref().map(drift_part));
+    let who = lane.environment.live().map(|live| live.creator.as_str()).filter(|who| !who.is_empty());
+    parts.extend(who.map(|who| Part::new(format!("by {who}"), Hue::Dim)));
+    parts
+}
+
+/// Describes a deployment on its way.
+fn on_its_way(open: &LaneDeployment) -> Part {
+    let release = open.release.name();
+    match (&open.step, &open.waits) {
+        (Some(step), _) if open.is_running => {
+            let back = if step.is_back { "rolling back " } else { "" };
+            Part::new(format!("{release} {back}{}/{} {}", step.number, step.total, step.name), Hue::Busy)
+        }
+        (Some(step), _) => Part::new(format!("{release} interrupted at {}/{}", step.number, step.total), Hue::Bad),
+        (None, Some(waits)) => {
+            Part { full: format!("{release} {waits}"), short: format!("{release} waits"), hue: Hue::Review }
+        }
+        (None, None) if open.is_running => Part::new(format!("{release} is queued"), Hue::Busy),
+        (None, None) => Part::new(format!("{release} was interrupted"), Hue::Bad),
+    }
+}
+
+/// Returns the difference to the environment before, or to the checkout: `12 behind staging`.
+fn drift_part(drift: &Drift) -> Part {
+    if (drift.behind, drift.ahead) == (0, 0) {
+        return Part::new(drift.text(), Hue::Dim);
+    }
+    Part { full: format!("{} {}", drift.short(), drift.branch), short: drift.short(), hue: Hue::Dim }
+}
+
+/// Returns the parts that fit into so many columns: as many as possible in short, then in full as far as there is room.
+fn fitting(parts: Vec<Part>, room: usize) -> Vec<(String, Hue)> {
+    let mut used = 0;
+    let mut shown = Vec::new();
+    for part in parts {
+        let width = text::width(&part.short) + if shown.is_empty() { 0 } else { GAP };
+        if used + width <= room || shown.is_empty() {
+            used += width;
+            shown.push(part);
+        }
+    }
+    let lengthened = shown.into_iter().map(|part| {
+        let more = text::width(&part.full) - text::width(&part.short);
+        let is_full = used + more <= room;
+        used += if is_full { more } else { 0 };
+        (if is_full { part.full } else { part.short }, part.hue)
+    });
+    lengthened.collect()
+}
+
+/// Draws a row.
+pub(super) fn draw(lane: &Lane, columns: &Columns, selected: bool, cx: &Cx, area: Rect, buffer: &mut Buffer) {
+    let now = cx.state.now;
+    let phase = phase(lane);
+    let age = lane.environment.live().map(|live| text::ago(now.since(live.at()))).unwrap_or_default();
+    let row = ListRow {
+        indent: 0,
+        glyph: phase.as_ref().map_or(" ", |phase| cx.theme.lamp(phase, now.0)),
+        style: phase.as_ref().map_or_else(Style::new, |phase| cx.theme.phase(phase)),
+        name: lane.name(),
+        tab: area.width,
+        remark: "",
+        remark_style: Style::new(),
+        right: &age,
+        selected: false,
+    };
+    row.draw(cx, area, buffer);
+    let end = area.right().saturating_sub(if age.is_empty() { 1 } else { text::columns(&age) + 2 });
+    let x = area.x + text::limited(columns.names) + 5;
+    let room = |x: u16| end.saturating_sub(x);
+    let release = live(lane, area.width);
+    let clipped = text::clip(&release, usize::from(room(x)), cx.theme.ellipsis());
+    let hue = if lane.environment.live().is_some() { Hue::Plain } else { Hue::Dim };
+    text::put(buffer, x, area.y, room(x), &clipped, cx.theme.style(hue));
+    let mut x = x + text::limited(columns.releases) + 2;
+    for (part, hue) in fitting(parts(lane, now), usize::from(room(x))) {
+        if room(x) < 4 {
+            break;
+        }
+        let clipped = text::clip(&part, usize::from(room(x)), cx.theme.ellipsis());
+        x = text::put(buffer, x, area.y, room(x), &clipped, cx.theme.style(hue)) + GAP as u16;
+    }
+    if selected {
+        buffer.set_style(area.intersection(buffer.area), cx.theme.selected());
+        text::put(buffer, area.x, area.y, 1, cx.theme.bar(), Style::new());
+    }
+}

@@ -1,0 +1,159 @@
+//! Environments of this machine: what is live in them, and what a person does to them.
+
+use super::*;
+use crate::model::deployment::{Actor, Cause, Lock, Observed, Slot, SlotState};
+use crate::model::environment::{
+    DeploymentSource, DeploymentState, Drift, Environment, EnvironmentDeployment, Release,
+};
+use crate::model::lane::{Lane, LaneDeployment, LaneStep, Reported};
+use crate::model::testing::deployment_of;
+
+const HOUR: u64 = 3_600_000;
+
+/// Time at which the screen of these tests shows the lanes.
+const NOW: u64 = START + 200_000;
+
+fn release(tag: &str) -> Release {
+    deployment_of(tag, DeploymentState::Success, Timestamp(0)).release
+}
+
+fn deployed(tag: &str, state: DeploymentState, hours: u64) -> EnvironmentDeployment {
+    let local = Some(RunId::new(format!("20261123-{hours:06}-aaaa")));
+    EnvironmentDeployment { local, run: None, ..deployment_of(tag, state, Timestamp(NOW - hours * HOUR)) }
+}
+
+/// An environment in which these tags were deployed, the newest first and live.
+fn lane(name: &str, tags: &[(&str, u64)]) -> Lane {
+    let deployments = tags.iter().enumerate().map(|(at, (tag, hours))| {
+        deployed(tag, if at == 0 { DeploymentState::Success } else { DeploymentState::Inactive }, *hours)
+    });
+    Lane {
+        environment: Environment {
+            deployments: deployments.collect(),
+            source: DeploymentSource::Local,
+            ..Environment::named(name)
+        },
+        after: Vec::new(),
+        offered: release("v1.4.3"),
+        lock: None,
+        frozen: None,
+        open: None,
+        reported: None,
+        running: Vec::new(),
+    }
+}
+
+fn reported(healthy: u32, replicas: u32, age: u64) -> Reported {
+    let mut observed = Observed::default();
+    *observed.slot_mut(Slot::Blue) =
+        SlotState { release: Some("sha".to_owned()), replicas, healthy, open: replicas, weight: 100 };
+    Reported { observed, at: Timestamp(NOW - age) }
+}
+
+fn drift(branch: &str, behind: u64) -> Drift {
+    Drift { branch: branch.to_owned(), behind, ahead: 0 }
+}
+
+/// Development is current and healthy, a deployment to staging goes on, production is locked and lags behind.
+fn lanes() -> Vec<Lane> {
+    let mut development = lane("development", &[("v1.4.3", 1), ("v1.4.2", 30)]);
+    development.reported = Some(reported(2, 2, 5_000));
+    development.environment.drift = Some(drift("main", 0));
+    development.environment.deployments[0].local = Some(RunId::new("20261123-101010-aaaa"));
+    let mut staging = lane("staging", &[("v1.4.1", 26), ("v1.4.0", 60)]);
+    staging.after = vec!["development".to_owned()];
+    staging.environment.drift = Some(drift("development", 8));
+    staging.open = Some(on_its_way("v1.4.2"));
+    let mut production = lane("production", &[("v1.4.0", 50), ("v1.3.9", 90), ("v1.3.8", 200)]);
+    production.after = vec!["staging".to_owned()];
+    production.environment.drift = Some(drift("staging", 12));
+    production.reported = Some(reported(1, 2, 300_000));
+    let by = Actor { user: "ines".to_owned(), host: "web".to_owned(), email: String::new() };
+    production.lock =
+        Some(Lock { by, since: Timestamp(NOW - HOUR), until: None, reason: "database migration".to_owned() });
+    production.running = vec![release("v1.4.0").sha, release("v1.3.9").sha];
+    vec![development, staging, production]
+}
+
+fn on_its_way(tag: &str) -> LaneDeployment {
+    LaneDeployment {
+        run: run(),
+        release: release(tag),
+        from: Some(release("v1.4.1")),
+        cause: Cause::Manual,
+        is_running: true,
+        has_succeeded: false,
+        step: Some(LaneStep { number: 4, total: 9, name: "Wait until green is healthy".to_owned(), is_back: false }),
+        waits: None,
+        waits_for_review: false,
+    }
+}
+
+/// A screen with the Deploys pane in focus.
+fn showing(width: u16, height: u16, glyphs: Glyphs, lanes: Vec<Lane>) -> Driver {
+    let mut driver = Driver::showing(width, height, glyphs);
+    driver.send(Msg::Tick(Timestamp(NOW))).feed(Feed::Lanes(lanes)).press("6");
+    driver
+}
+
+#[test]
+fn environments_stand_in_the_order_of_releases() {
+    for (width, height) in [(80, 24), (120, 40), (200, 60)] {
+        let driver = showing(width, height, Glyphs::Unicode, lanes());
+        insta::assert_snapshot!(format!("lanes-{width}x{height}"), driver.screen());
+    }
+    let driver = showing(80, 24, Glyphs::Ascii, lanes());
+    assert!(driver.screen().is_ascii(), "{}", driver.screen());
+}
+
+#[test]
+fn each_state_of_an_environment_is_one_line() {
+    let waiting = LaneDeployment {
+        step: None,
+        waits: Some("waits for approval by ada".to_owned()),
+        waits_for_review: true,
+        ..on_its_way("v1.4.2")
+    };
+    let interrupted = LaneDeployment { is_running: false, ..on_its_way("v1.4.2") };
+    let mut failed = lane("failed", &[("v1.4.1", 26)]);
+    failed.environment.deployments.insert(0, deployed("v1.4.2", DeploymentState::Failure, 1));
+    failed.environment.deployments[0].began = false;
+    let mut unknown = lane("unknown", &[]);
+    unknown.environment.deployments.insert(0, deployed("v1.4.2", DeploymentState::Failure, 1));
+    unknown.environment.unknown = Some("not known what serves".to_owned());
+    let all = vec![
+        lane("empty", &[]),
+        Lane { open: Some(waiting), ..lane("waiting", &[("v1.4.1", 26)]) },
+        Lane { open: Some(interrupted), ..lane("interrupted", &[("v1.4.1", 26)]) },
+        Lane { frozen: Some("Fri 16:00 - Mon 08:00".to_owned()), ..lane("frozen", &[("v1.4.1", 26)]) },
+        failed,
+        unknown,
+    ];
+    let driver = showing(80, 24, Glyphs::Unicode, all);
+    insta::assert_snapshot!(driver.screen());
+}
+
+#[test]
+fn targets_are_asked_while_the_pane_has_the_focus() {
+    let asks = |driver: &mut Driver| {
+        driver.asked().iter().filter(|asked| **asked == Effect::Request(Request::ListLanes)).count()
+    };
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    driver.feed(Feed::Lanes(lanes()));
+    assert_eq!(asks(&mut driver), 0, "nothing is asked of machines that are not looked at");
+    driver.press("6");
+    assert_eq!(asks(&mut driver), 1);
+    driver.send(Msg::Tick(Timestamp(NOW + 30_000)));
+    assert_eq!(asks(&mut driver), 0);
+    driver.send(Msg::Tick(Timestamp(NOW + 70_000)));
+    assert_eq!(asks(&mut driver), 1);
+}
+
+#[test]
+fn an_environment_leads_to_the_run_of_its_deployment() {
+    let mut driver = showing(120, 40, Glyphs::Unicode, lanes());
+    driver.press("<enter>");
+    assert_eq!(driver.app.selection.run_id(), Some(&RunId::new("20261123-101010-aaaa")));
+    driver.press("6j<enter>");
+    assert_eq!(driver.app.selection.run_id(), Some(&run()));
+}

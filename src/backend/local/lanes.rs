@@ -1,0 +1,111 @@
+//! The environments of this machine, reported when they change.
+//!
+//! The folder of the ledgers is watched. Only while a deployment is in progress are positions read at intervals: they
+//! change without an entry.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+
+use crate::launch::deploy::{DeployError, Deployments, LaneMemory};
+use crate::model::feed::Feed;
+use crate::model::lane::Lane;
+use crate::store::folder::RunsDir;
+
+use super::fs_watch::FolderWatch;
+use super::{LIST_DELAY, changed};
+
+/// Time between two looks at deployments in progress.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Maximum number of requests that wait to be read.
+const MAX_REQUESTS: usize = 4;
+
+/// Starts to report the environments of the repository around a folder. Returns where to ask for another look at their
+/// targets. The task ends once the screen is closed.
+pub(super) fn report(runs: RunsDir, folder: PathBuf, feed: mpsc::Sender<Feed>) -> mpsc::Sender<()> {
+    let (ask, asked) = mpsc::channel(MAX_REQUESTS);
+    tokio::spawn(serve(runs, folder, feed, asked));
+    ask
+}
+
+async fn serve(runs: RunsDir, folder: PathBuf, feed: mpsc::Sender<Feed>, mut asked: mpsc::Receiver<()>) {
+    let (mut memory, mut known, mut watch, mut shown) = (LaneMemory::default(), None, None, Vec::new());
+    // Whether targets are asked this time, and whether they were ever asked.
+    let (mut looks, mut has_looked) = (false, false);
+    loop {
+        let read = read(known.take(), memory, looks, (runs.clone(), folder.clone()));
+        let Ok((deployments, kept, lanes)) = read.await else { return };
+        (known, memory) = (deployments, kept);
+        let went_on = goes_on(&shown);
+        match lanes {
+            Ok(lanes) if lanes == shown => {}
+            Ok(lanes) => {
+                shown.clone_from(&lanes);
+                if feed.send(Feed::Lanes(lanes)).await.is_err() {
+                    return;
+                }
+            }
+            // Commands to the environments report it.
+            Err(error) => tracing::debug!(%error, "the environments of this machine are not listed"),
+        }
+        if watch.is_none() && !shown.is_empty() {
+            let made = FolderWatch::of_ledgers(&runs.environments());
+            watch =
+                made.inspect_err(|error| tracing::warn!(%error, "the ledgers of environments are not watched")).ok();
+        }
+        let goes_on = goes_on(&shown);
+        if went_on && !goes_on && has_looked {
+            looks = true;
+            continue;
+        }
+        tokio::select! {
+            request = asked.recv() => match request {
+                // The settings or the checkout may have changed.
+                Some(()) => (known, looks, has_looked) = (None, true, true),
+                None => return,
+            },
+            () = changed(watch.as_ref()) => {
+                sleep(LIST_DELAY).await;
+                looks = false;
+            }
+            () = sleep(LOOK_EVERY), if goes_on => looks = false,
+        }
+    }
+}
+
+/// Whether a deployment is in progress.
+fn goes_on(lanes: &[Lane]) -> bool {
+    lanes.iter().any(|lane| lane.on_its_way().is_some_and(|open| open.is_running))
+}
+
+type Read = (Option<Deployments>, LaneMemory, Result<Vec<Lane>, DeployError>);
+
+/// Reads the environments, after a look at their targets if `looks`.
+async fn read(
+    known: Option<Deployments>,
+    mut memory: LaneMemory,
+    looks: bool,
+    (runs, folder): (RunsDir, PathBuf),
+) -> Result<Read, tokio::task::JoinError> {
+    let found = match known {
+        Some(known) => Ok(known),
+        None => spawn_blocking(move || Deployments::of(&runs, &folder)).await?,
+    };
+    let deployments = match found {
+        Ok(deployments) => deployments,
+        Err(error) if error.is_outside() => return Ok((None, memory, Ok(Vec::new()))),
+        Err(error) => return Ok((None, memory, Err(error))),
+    };
+    if looks && let Err(error) = deployments.look(&mut memory).await {
+        return Ok((Some(deployments), memory, Err(error)));
+    }
+    let listed = spawn_blocking(move || {
+        let lanes = deployments.lanes(&mut memory);
+        (Some(deployments), memory, lanes)
+    });
+    listed.await
+}

@@ -1,0 +1,146 @@
+//! Environments of this machine side by side: what is live in each, what is on its way, and what a person may do.
+
+use super::capabilities::{Operation, Unavailable};
+use super::deployment::{Cause, Lock, Observed, Slot};
+use super::environment::{Environment, Release};
+use super::rollback::RollbackRequest;
+use super::{RunId, Timestamp};
+
+/// An environment of this machine.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Lane {
+    /// Its rules, its newest deployments, and the difference to the environment before it, or to the checkout.
+    pub environment: Environment,
+    /// Environments in which a release must succeed first.
+    pub after: Vec<String>,
+    /// Release to offer for a deployment: the live one of the environment before it, or what is checked out.
+    pub offered: Release,
+    /// The lock; `None` for an environment that is open.
+    pub lock: Option<Lock>,
+    /// The weekly window that holds deployments back now, as in the settings.
+    pub frozen: Option<String>,
+    /// The deployment that is in progress, waits, or was left halfway.
+    pub open: Option<LaneDeployment>,
+    /// What the target reported last; `None` if it was not asked.
+    pub reported: Option<Reported>,
+    /// Releases that run, live or not, as far as the target reports them or the last deployment left them.
+    pub running: Vec<String>,
+}
+
+/// A report of a target.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reported {
+    /// What runs.
+    pub observed: Observed,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A deployment to an environment that has not ended, or that was left halfway.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LaneDeployment {
+    /// The run that carries it out.
+    pub run: RunId,
+    /// Its release.
+    pub release: Release,
+    /// Release that was live when it was requested.
+    pub from: Option<Release>,
+    /// Why it was made.
+    pub cause: Cause,
+    /// Whether its worker runs.
+    pub is_running: bool,
+    /// Whether its release is live, and the former one only runs on.
+    pub has_succeeded: bool,
+    /// Position in its plan; `None` until it has passed its gates.
+    pub step: Option<LaneStep>,
+    /// What it waits for, in a few words.
+    pub waits: Option<String>,
+    /// Whether it waits for the approval of a person.
+    pub waits_for_review: bool,
+}
+
+/// A position in a plan.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LaneStep {
+    /// Number of the step, from 1.
+    pub number: usize,
+    /// Number of all steps.
+    pub total: usize,
+    /// The step in words.
+    pub name: String,
+    /// Whether the deployment rolls back.
+    pub is_back: bool,
+}
+
+impl Reported {
+    /// Returns the number of replicas that should serve, and of those that are healthy.
+    #[must_use]
+    pub fn health(&self) -> Option<(u32, u32)> {
+        let serving = || Slot::ALL.map(|slot| self.observed.slot(slot)).into_iter().filter(|slot| slot.weight > 0);
+        let all = serving().map(|slot| slot.replicas).sum();
+        (all > 0).then(|| (serving().map(|slot| slot.healthy.min(slot.replicas)).sum(), all))
+    }
+}
+
+impl Lane {
+    /// Returns the name of the environment.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.environment.name
+    }
+
+    /// Returns the deployment that is on its way: its release is not live yet.
+    #[must_use]
+    pub fn on_its_way(&self) -> Option<&LaneDeployment> {
+        self.open.as_ref().filter(|open| !open.has_succeeded)
+    }
+
+    /// Whether a release still runs, so that going back to it only moves the traffic.
+    #[must_use]
+    pub fn is_running(&self, release: &Release) -> bool {
+        self.running.contains(&release.sha)
+    }
+
+    /// Checks whether an operation on the environment is possible now.
+    ///
+    /// # Errors
+    /// The reason why it is not.
+    pub fn check(&self, operation: Operation) -> Result<(), Unavailable> {
+        let check = |holds: bool, otherwise| if holds { Ok(()) } else { Err(otherwise) };
+        let steered = || {
+            let open = self.open.as_ref().ok_or(Unavailable::NothingOnItsWay)?;
+            check(open.cause != Cause::Job, Unavailable::DeployedByJob)?;
+            Ok(open)
+        };
+        match operation {
+            Operation::PromoteDeployment | Operation::PauseDeployment => {
+                let open = steered()?;
+                check(open.is_running, Unavailable::DeploymentInterrupted)?;
+                check(open.step.is_some(), Unavailable::GatesClosed)?;
+                check(!open.step.as_ref().is_some_and(|step| step.is_back), Unavailable::GoingBack)?;
+                check(operation == Operation::PromoteDeployment || !open.has_succeeded, Unavailable::AlreadyLive)
+            }
+            Operation::AbortDeployment => {
+                let open = steered()?;
+                check(!open.has_succeeded, Unavailable::AlreadyLive)?;
+                let is_back = open.is_running && open.step.as_ref().is_some_and(|step| step.is_back);
+                check(!is_back, Unavailable::GoingBack)
+            }
+            Operation::ReviewDeployment => {
+                let waits = self.open.as_ref().is_some_and(|open| open.is_running && open.waits_for_review);
+                check(waits, Unavailable::NothingToReview)
+            }
+            Operation::RollBack => {
+                if self.on_its_way().is_some_and(|open| open.is_running && open.step.is_some()) {
+                    return self.check(Operation::AbortDeployment);
+                }
+                check(self.environment.unknown.is_none(), Unavailable::LiveUnknown)?;
+                check(self.environment.live().is_some(), Unavailable::NothingLive)?;
+                check(self.environment.rollback(&RollbackRequest::default()).is_ok(), Unavailable::NoEarlierRelease)
+            }
+            Operation::LockEnvironment => check(self.lock.is_none(), Unavailable::Locked),
+            Operation::UnlockEnvironment => check(self.lock.is_some(), Unavailable::NotLocked),
+            _ => Ok(()),
+        }
+    }
+}
