@@ -27,13 +27,14 @@ pub enum Action {
     Top,
     /// Move to the last row.
     Bottom,
-    /// Move to the parent, or sideways.
+    /// Move to the parent; in the log, scroll left.
     Left,
-    /// Move to the first child, or sideways.
+    /// Move to the first child; in the log, scroll right.
     Right,
     /// Open the selected row.
     Open,
-    /// Close what is open.
+    /// Restore the panel's size, clear its filter, close what is open in it, or go to its parent: the first that
+    /// applies.
     Back,
     /// Focus a panel.
     Go(Panel),
@@ -103,9 +104,9 @@ pub enum Action {
     Review,
     /// Roll the environment back.
     RollBack,
-    /// Show the deployments to the environment.
+    /// Cancel the run, or force-cancel it if it is already being cancelled.
     Deployments,
-    /// Cancel the run.
+    /// Re-run the run, its failed jobs, or one of its jobs.
     Stop,
     /// Re-run the run.
     Rerun,
@@ -115,7 +116,7 @@ pub enum Action {
     SkipStep,
     /// Let the held step fail.
     ContinueStep,
-    /// Hold steps that fail, or stop that.
+    /// Turn on or off that failing steps of the run are held.
     HoldFailures,
     /// Resume a run whose worker died.
     Resume,
@@ -166,7 +167,7 @@ pub enum Context {
     Overlay,
 }
 
-/// A row of the table.
+/// A row of [`ACTIONS`].
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
     /// The action.

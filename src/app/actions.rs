@@ -16,7 +16,8 @@ use super::state::has_failed;
 use super::{App, cx};
 
 impl App {
-    /// Carries out an action, or shows why the action is not available.
+    /// Carries out an action, or shows why the action is not available. If runs are marked, `Review`, `Stop`, `Rerun`
+    /// and `Delete` apply to them.
     pub(super) fn act(&mut self, action: Action) -> Vec<Effect> {
         let is_for_marked = matches!(action, Action::Review | Action::Stop | Action::Rerun | Action::Delete);
         if is_for_marked && self.panes.runs.has_marks() {
@@ -111,7 +112,8 @@ impl App {
         Vec::new()
     }
 
-    /// Opens the question about an action on the marked runs for which it is available.
+    /// Opens the question about an action on the marked runs for which it is available. Shows the reason if there is no
+    /// such run.
     fn act_on_marked(&mut self, action: Action) {
         let marked: Vec<&Summary> = self.panes.runs.marked(&self.state).collect();
         let reasons: Vec<_> = marked.iter().map(|run| unavailable(action, &self.state, Some(run))).collect();
@@ -136,7 +138,8 @@ impl App {
         self.panes.get_mut(panel).act(action, &cx, &mut self.selection);
     }
 
-    /// Opens the selected row of the focused pane.
+    /// Opens the selected row of the focused pane. In the deployments pane, opens the list of deployments to the
+    /// selected environment if it is on a server.
     fn open(&mut self) {
         let panel = self.view.focus;
         let deployments = (panel == Panel::Deploys).then(|| self.deployments_picker()).flatten();
@@ -167,8 +170,8 @@ impl App {
         }
     }
 
-    /// Goes to the next or previous error line in the log of a failed step. After the last one, goes to the next failed
-    /// step.
+    /// Goes to the next or previous error line in the log of the selected step. If the step has not failed or has no
+    /// further error line, goes to the next or previous failed step.
     fn go_to_failure(&mut self, forward: bool) {
         let failed = self.selection.step(&self.state).is_some_and(|(_, step)| has_failed(&step.phase));
         if failed && self.panes.log.go_to_error(forward) {
@@ -183,7 +186,8 @@ impl App {
         self.go_to_failed_step(None, true);
     }
 
-    /// Goes to the failed step after or before a selection, and to the first or last error line in its log.
+    /// Goes to the failed step after or before a selection, and to the first or last error line in its log. Shows a
+    /// notice if nothing has failed.
     fn go_to_failed_step(&mut self, from: Option<&JobSelection>, forward: bool) {
         let Some(run) = self.run().filter(|run| any_failed(run)) else {
             self.toast = Some(Notice::news("nothing has failed"));
@@ -209,7 +213,8 @@ impl App {
         PANELS[(at + steps) % PANELS.len()].panel
     }
 
-    /// Says how a job goes on whose step is held: the selected step or job, else the first of the run.
+    /// Sends an order for a held step: the selected step, else a step of the selected job, else the first held step of
+    /// the run. Shows a notice if no step is held.
     fn order_held(&mut self, order: HeldOrder) -> Vec<Effect> {
         let selected = self.selection.job_selection().and_then(|selection| selection.step);
         let here = self.selection.job(&self.state);
@@ -224,7 +229,7 @@ impl App {
         self.submit(Command::Held { job: job.id.clone(), step: step.number, order })
     }
 
-    /// Sends a command to the selected run.
+    /// Returns the request that sends a command to the selected run; empty if no run is selected.
     fn submit(&mut self, command: Command) -> Vec<Effect> {
         let run = self.selection.run_id().cloned();
         run.map(|run| Effect::Request(Request::Submit { run, command })).into_iter().collect()

@@ -12,17 +12,17 @@ use super::state::has_failed;
 /// The waiting job; `None` if the run itself waits.
 type Waiter = Option<JobId>;
 
-/// State of a run before a report is applied.
+/// State of a run before a report is applied, for telling what is new after it.
 pub(super) struct Before {
     run: RunId,
     failed: bool,
     waiting: Vec<Waiter>,
-    /// The waits that the report contains.
+    /// Waits that the report starts, except those from before the screen was opened.
     reported: Vec<Waiter>,
 }
 
 impl App {
-    /// Returns the state of the run before a report; `None` if the report has no records.
+    /// Returns the state of the run before a report; `None` if the report is not about records.
     pub(super) fn watch_for_alerts(&self, feed: &Feed) -> Option<Before> {
         let Feed::Records { run, records } = feed else { return None };
         Some(Before {
@@ -33,7 +33,7 @@ impl App {
         })
     }
 
-    /// Returns the alert for a failure or wait that is new since `before`.
+    /// Returns the alert for a failure or wait that is new since `before`; a failure takes precedence.
     pub(super) fn alert(&self, before: Option<Before>) -> Option<Effect> {
         let before = before?;
         let is_new = |waiter: &Waiter| before.reported.contains(waiter) && !before.waiting.contains(waiter);
@@ -54,8 +54,8 @@ impl App {
         self.state.summary(run).is_some_and(|run| self.failed_here(run))
     }
 
-    /// Returns the jobs of a run that wait for a review, in a concurrency group or at a held step, or the run itself, each
-    /// with the reason.
+    /// Returns the jobs of a run that wait for a review, in a concurrency group or at a held step, or the run itself,
+    /// each with the reason. Empty if the run has ended.
     fn waits(&self, run: &RunId) -> Vec<(Waiter, String)> {
         let Some(run) = self.state.run(run).filter(|run| !run.phase.is_done()) else { return Vec::new() };
         let gate = |phase: &Phase| match phase {

@@ -7,7 +7,7 @@ use super::action::Action;
 use super::environments::repository;
 use super::state::AppState;
 
-/// Returns why an action is unavailable. `summary` is the selected run.
+/// Returns why an action is unavailable; `None` if it is available. `summary` is the selected run.
 pub(super) fn unavailable(action: Action, state: &AppState, summary: Option<&Summary>) -> Option<Unavailable> {
     let capabilities = capabilities(state, summary);
     let operation = match action {
@@ -60,7 +60,7 @@ pub(super) fn capabilities<'s>(state: &'s AppState, summary: Option<&'s Summary>
     }
 }
 
-/// Whether environments of the selected run's repository are known.
+/// Returns an error unless environments of the selected run's repository are known.
 fn has_environments(state: &AppState, summary: Option<&Summary>) -> Result<(), Unavailable> {
     let repository = summary.and_then(repository).ok_or(Unavailable::NoEnvironment)?;
     if state.environments.of(&repository).is_empty() { Err(Unavailable::NoEnvironment) } else { Ok(()) }

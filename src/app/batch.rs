@@ -7,7 +7,7 @@ use crate::model::{Command, Reply, RunId};
 
 use super::msg::Effect;
 
-/// Commands to several runs.
+/// A command that was sent to several runs, with their replies.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Batch {
     /// Past participle of the command for messages: `cancelled`.
@@ -22,7 +22,8 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// Returns the batch of the commands among these effects; `None` for commands to fewer than two runs.
+    /// Returns the batch of the commands among these effects; `None` for fewer than two runs, or for a command that is
+    /// never sent to several runs.
     pub(super) fn of(effects: &[Effect]) -> Option<Self> {
         let commands = effects.iter().filter_map(|effect| match effect {
             Effect::Request(Request::Submit { run, command }) => Some((run, command)),

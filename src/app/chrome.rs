@@ -18,7 +18,7 @@ use super::keymap::{Key, Keymap, Lookup};
 use super::panes::{file_name, project};
 use super::state::{AppState, command_name};
 
-/// Draws the header: the selected run on the left, its state on the right.
+/// Draws the header: the selected run on the left; on the right its state and that of the program.
 pub(super) fn header(
     state: &AppState,
     theme: Theme,
@@ -51,8 +51,8 @@ pub(super) fn header(
     text::put(buffer, area.x + 1, area.y, room as u16, &left, Style::new().add_modifier(Modifier::BOLD));
 }
 
-/// Returns the parts of the header's right side: replay, read-only, connection and watch mode, reviews, pending
-/// commands, the state of the run, and the number of errors.
+/// Returns the parts of the header's right side: replay or read-only, polling, connection, watch mode, workflows with
+/// errors, reviews, a lost worker, held failures, the state of the run, pending commands, and the number of errors.
 fn status(
     state: &AppState,
     theme: Theme,
@@ -115,7 +115,7 @@ pub(super) fn has_room_for_polling(columns: u16) -> bool {
     columns >= 110
 }
 
-/// Returns when servers are polled next, and how many requests are left.
+/// Returns when servers are polled next, and how many requests are left, if known.
 fn polled(polling: Polling, now: Timestamp, theme: Theme) -> String {
     let next = format!("next in {}", text::spent(now, None, polling.next));
     let budget = polling.budget.map(|(left, all)| format!("{} of {}", text::count(left), text::count(all)));
@@ -126,7 +126,7 @@ fn after(now: Timestamp, time: Duration) -> Timestamp {
     Timestamp(now.0.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)))
 }
 
-/// Describes the connection while it is not live. A replay shows its own state.
+/// Describes the connection; `None` while it is live, and for a replay, which shows its own state.
 fn connection(connection: &Connection, now: Timestamp) -> Option<String> {
     match connection {
         Connection::Live | Connection::Replay => None,
@@ -223,7 +223,7 @@ pub(super) fn footer(
         let Some(Lookup::Prefix(rest)) = Key::parse(prefix.key).map(|key| keymap.lookup(context, &[key])) else {
             return false;
         };
-        // An action with a key of its own has its own hint.
+        // Only actions whose first keys begin with the prefix count: the others have a hint under their first keys.
         let is_shown = |action| {
             let first = keymap.keys(action).first();
             first.is_some_and(|keys| keys.to_string().starts_with(prefix.key))
@@ -233,7 +233,8 @@ pub(super) fn footer(
     };
     let prefixes = PREFIXES.iter().filter(leads_on).map(|prefix| (prefix.key.to_owned(), prefix.name));
     let mut x = area.x + 1;
-    // The hints of prefixes come after those of help and palette, because prefixes are general, too.
+    // The hints of prefixes stand after those of help and palette and before those of single actions, which are cut off
+    // first.
     for (key, hint) in actions.clone().take(2).chain(prefixes).chain(actions.skip(2)) {
         let columns = text::width(&key) + between.len() + text::width(hint);
         if usize::from(x) + columns + 1 > usize::from(area.right()) {

@@ -12,7 +12,8 @@ const MAX_FAILED: usize = 3;
 
 impl App {
     /// Returns a summary of the selected run in a few lines: its state, its first failed jobs, and the command that
-    /// shows it again. Empty for a replay, where the displayed moment is not the state of the run.
+    /// shows it again. Empty if no run is selected, and for a replay, where the displayed moment is not the state of
+    /// the run.
     #[must_use]
     pub fn farewell(&self) -> Vec<String> {
         let Some(summary) = self.summary().filter(|_| self.replay.is_none()) else { return Vec::new() };

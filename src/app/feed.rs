@@ -13,7 +13,8 @@ use super::overlay::trust::TrustQuestion;
 use super::state::failed;
 
 impl App {
-    /// Handles a report. Alerts the user if a run fails, or if a run or one of its jobs starts to wait.
+    /// Applies a report to the state and to the open overlay. Returns an alert if a run fails, or if a run or one of
+    /// its jobs starts to wait.
     pub(super) fn take_feed(&mut self, feed: Feed) -> Vec<Effect> {
         let watch = self.watch_for_alerts(&feed);
         self.apply_feed(feed);
@@ -114,7 +115,8 @@ impl App {
         }
     }
 
-    /// Shows why reports are missing, or that the connection is live again.
+    /// Stores the state of the connection. If the reason for missing reports has changed, shows it, or shows that the
+    /// connection is live again.
     fn connected(&mut self, connection: Connection) {
         let before = self.state.connection.reason();
         let notice = match connection.reason() {

@@ -39,7 +39,7 @@ pub(crate) fn script() -> Script {
     Script::new(Timestamp(START))
 }
 
-/// Returns a service of a job; only `postgres` publishes a port.
+/// Returns the event that reports the state of a job's service; only `postgres` publishes a port.
 fn service(job: &str, name: &str, state: ServiceState) -> Event {
     let ports = [("5432/tcp".to_owned(), "54321".to_owned())].into_iter().filter(|_| name == "postgres");
     let service = Service {

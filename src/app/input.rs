@@ -1,4 +1,4 @@
-//! Keys and the mouse.
+//! Handles keys, pasted text and the mouse.
 
 use crossterm::event::{KeyCode, KeyEvent, MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::Position;

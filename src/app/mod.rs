@@ -78,7 +78,7 @@ pub struct App {
     clock: Timestamp,
     /// The run for which records were last requested.
     watched: Option<RunId>,
-    /// Jobs of runs on servers whose logs were requested, with the attempt.
+    /// Jobs, with the number of their attempt, whose logs were requested from a server.
     asked_logs: HashSet<(RunId, JobId, u32)>,
     /// Text of the last search in the logs of a run.
     last_run_search: String,
@@ -90,7 +90,7 @@ pub struct App {
     /// Title of the terminal's window.
     window_title: String,
     replay: Option<Replay>,
-    /// Commands to several runs that are being sent.
+    /// The last command that was sent to several runs.
     batch: Option<Batch>,
 }
 
@@ -181,7 +181,7 @@ impl App {
         self.theme
     }
 
-    /// Returns the address of the link marked by a cell's colour.
+    /// Returns the address of the link marked by a cell's colour; `None` if the colour marks no link.
     #[must_use]
     pub fn address(&self, mark: Color) -> Option<&str> {
         self.panes.log.address(mark)
@@ -286,7 +286,8 @@ impl App {
         effects
     }
 
-    /// Requests the log of the selected job of a run on a server, once the job has ended.
+    /// Returns the request for the log of the selected job, if the job has ended on a server, its log is missing here,
+    /// and the log of this attempt was not requested before.
     fn missing_log(&mut self) -> Option<Effect> {
         let (run, job) = (self.selection.run(&self.state)?, self.selection.job(&self.state)?);
         if run.info.remote.is_none() || !job.lacks_log() {

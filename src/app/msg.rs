@@ -62,7 +62,7 @@ pub enum Effect {
         run: RunId,
         /// The file, relative to the repository or to the job's workspace.
         file: String,
-        /// Number of a line, from 1.
+        /// Number of a line, from 1; `None` for the start of the file.
         line: Option<u32>,
     },
     /// Open a shell in the environment of a job, or in one of its services. The shell takes over the terminal.
@@ -71,7 +71,7 @@ pub enum Effect {
         run: RunId,
         /// The job.
         job: JobId,
-        /// Name of the service.
+        /// Name of the service; `None` for the environment of the job.
         service: Option<String>,
     },
     /// Alert a user who is looking at something else.

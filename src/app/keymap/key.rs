@@ -66,7 +66,8 @@ impl Key {
 }
 
 impl Sequence {
-    /// Parses keys with a space between them: `g g`, `ctrl-w v`. `None` if one of the words is not a key.
+    /// Parses keys with a space between them: `g g`, `ctrl-w v`. `None` if the text is empty or one of its words is not
+    /// a key.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let keys: Vec<Key> = text.split_whitespace().map(Key::parse).collect::<Option<_>>()?;
@@ -83,7 +84,7 @@ impl Sequence {
 /// Parses typed keys: characters as they are, other keys by name in angle brackets (`j<enter><ctrl-d>`).
 ///
 /// # Errors
-/// The text in the brackets is not a key.
+/// The text in the brackets, or a character outside of brackets, is not a key.
 pub fn typed(text: &str) -> Result<Vec<KeyEvent>, UnknownKey> {
     let mut events = Vec::new();
     let mut rest = text;

@@ -114,7 +114,7 @@ impl Default for Keymap {
 const ESSENTIAL: [Action; 3] = [Action::Quit, Action::Open, Action::Back];
 
 impl Keymap {
-    /// Returns the default bindings, except that each action named in `changes` has these keys instead.
+    /// Returns the default bindings, except that each action named in `changes` has the keys given there instead.
     ///
     /// # Errors
     /// A name is not an action, a text is not a key, a key would be bound twice or be a prefix of another sequence in

@@ -64,7 +64,7 @@ impl App {
         self.starts("").chain(self.broken()).collect()
     }
 
-    /// Returns a picker of the workflow that watch mode runs, with a row for all workflows.
+    /// Returns a picker of the workflow that watch mode runs: one of those that a push triggers, or all.
     pub(in crate::app) fn watch_picker(&self) -> Overlay {
         let on_push = |workflow: &&StartableWorkflow| workflow.events.iter().any(|event| event == "push");
         let one = |workflow: &StartableWorkflow| {
@@ -76,7 +76,8 @@ impl App {
         Overlay::Picker(Picker::new("Run when files change", rows))
     }
 
-    /// Returns a picker of the deployments to the selected environment on a server, to go back to one of them.
+    /// Returns a picker of the deployments to the selected environment, to go back to one of them. `None` if no
+    /// environment on a server is selected, or if it has no deployments.
     pub(in crate::app) fn deployments_picker(&self) -> Option<Overlay> {
         let (repository, environment) = self.panes.deploys.selected_on_server(&self.state, &self.selection)?;
         let current = environment.current().map(|current| current.release.sha.as_str());
@@ -107,7 +108,8 @@ impl App {
         (!rows.is_empty()).then(|| Overlay::Picker(Picker::new(&title, rows)))
     }
 
-    /// Returns the request to roll the selected environment on a server back to its last good release.
+    /// Returns the request to plan a rollback of the selected environment to its last good release; `None` if no
+    /// environment on a server is selected.
     pub(in crate::app) fn rollback_request(&self) -> Option<Request> {
         let (repository, environment) = self.panes.deploys.selected_on_server(&self.state, &self.selection)?;
         let request = RollbackRequest { environment: environment.name.clone(), ..RollbackRequest::default() };
@@ -126,7 +128,7 @@ impl App {
         Some(Overlay::Question(Question::new(title, vec![run.name.clone()], choices)))
     }
 
-    /// Returns the question about cancelling several runs.
+    /// Returns the question about cancelling several runs. Runs that are already stopping are force-cancelled.
     pub(in crate::app) fn stop_marked_question(runs: &[&Summary]) -> Overlay {
         let command = |run: &Summary| match run.phase {
             Phase::Stopping => Command::ForceCancel,
@@ -206,7 +208,7 @@ impl App {
         Some(Overlay::Question(Question::new("Approve the run of a fork?", text, choices)))
     }
 
-    /// Returns the question about the workflow of the run on its server.
+    /// Returns the question about enabling or disabling the workflow of the selected run on its server.
     pub(in crate::app) fn workflow_question(&self, enable: bool) -> Option<Overlay> {
         let run = self.summary()?;
         let file = file_name(&run.info.workflow);
@@ -270,7 +272,7 @@ impl App {
         Some(Overlay::Question(Question::new("Re-run", limit.into_iter().collect(), choices)))
     }
 
-    /// Quits, or asks what to do with the active runs.
+    /// Quits, or asks what to do with the active runs. Never asks if the screen refuses operations.
     pub(in crate::app) fn quit(&mut self) -> Vec<Effect> {
         if self.state.refusal().is_some() {
             return vec![Effect::Quit];

@@ -27,7 +27,7 @@ const NAMES: usize = 24;
 pub(in crate::app) struct Form {
     workflow: String,
     event: String,
-    /// The repository on a server, for a dispatch there.
+    /// The repository on a server in which the workflow is dispatched; `None` if it runs on this machine.
     repository: Option<String>,
     /// The inputs; the last field is the sandbox, or the branch or tag for a dispatch.
     fields: Vec<Field>,
@@ -51,7 +51,7 @@ struct Field {
 }
 
 impl Field {
-    /// Returns why the value is invalid.
+    /// Returns why the value is invalid; `None` if it is valid.
     fn fault(&self) -> Option<&'static str> {
         let value = self.value.text();
         match self.kind {
@@ -89,7 +89,7 @@ impl Field {
 }
 
 impl Form {
-    /// Returns a form with the default values.
+    /// Returns a form with the default values. Only the event `workflow_dispatch` has inputs.
     pub(in crate::app) fn new(workflow: &StartableWorkflow, event: &str) -> Self {
         let inputs = workflow.inputs.iter().filter(|_| event == "workflow_dispatch").map(|input| {
             let first = match &input.kind {
@@ -147,7 +147,7 @@ impl Form {
         self.fields.len() + usize::from(!self.secrets.is_empty()) + 3
     }
 
-    /// Edits a text, or changes a choice on space.
+    /// Edits a text, or changes a choice on space. Returns whether the field uses the key.
     pub(super) fn key(&mut self, key: KeyEvent) -> bool {
         let Some(field) = self.fields.get_mut(self.selected) else { return false };
         match key.code {
@@ -188,7 +188,7 @@ impl Form {
         }
         let (last, inputs) = self.fields.split_last()?;
         if let Some(repository) = &self.repository {
-            // The server adds the defaults.
+            // Optional inputs with their default values are left out, because the server adds them.
             let changed = inputs.iter().filter(|field| field.required || field.value.text() != field.initial);
             return Some(Effect::Request(Request::Dispatch {
                 repository: repository.clone(),

@@ -34,7 +34,7 @@ pub(in crate::app) struct Help {
 struct Row {
     keys: String,
     doc: &'static str,
-    /// Why the action is unavailable.
+    /// Why the action is unavailable; `None` if it is available.
     reason: Option<Unavailable>,
 }
 
@@ -97,7 +97,7 @@ impl Help {
         let mut rows = Vec::new();
         for entry in own.chain(everywhere) {
             let keys: Vec<String> = keymap.keys(entry.action).iter().map(Sequence::to_string).collect();
-            // A prefix finds its sequences.
+            // The filter matches whole keys: the first of a sequence, but not the first letters of a key's name.
             let has_key = |key: &String| {
                 key.strip_prefix(filter).is_some_and(|rest| matches!(rest.chars().next(), None | Some(' ')))
             };

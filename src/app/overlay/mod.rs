@@ -226,7 +226,7 @@ fn input_row(input: &TextInput, focused: bool, cx: &Cx, area: Rect, buffer: &mut
     Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area }
 }
 
-/// Marks the selected row.
+/// Marks a row if it is selected.
 fn mark_selected(selected: bool, cx: &Cx, row: Rect, buffer: &mut Buffer) {
     if selected {
         buffer.set_style(row.intersection(buffer.area), cx.theme.selected());

@@ -81,7 +81,7 @@ impl Picker {
         }
     }
 
-    /// Accepts typed commands, too.
+    /// Makes the picker accept a typed command, too: `grep TEXT`.
     pub(in crate::app) fn with_commands(self) -> Self {
         Self { commands: true, ..self }
     }
@@ -128,7 +128,8 @@ impl Picker {
         Outcome::Stays
     }
 
-    /// Returns the rows that contain the letters of the filter in order, the best match first.
+    /// Returns the rows that contain the letters of the filter in order, the best match first. A typed command replaces
+    /// the rows.
     fn matching(&self) -> Vec<Cow<'_, (String, Pick)>> {
         if let Some(command) = command(self.filter.text()).filter(|_| self.commands) {
             return vec![Cow::Owned(command)];
@@ -157,7 +158,7 @@ impl Picker {
     }
 }
 
-/// Returns the row of a typed command: `grep TEXT`.
+/// Returns the row of a typed command, `grep TEXT`; `None` if the text is not a command.
 fn command(typed: &str) -> Option<(String, Pick)> {
     let text = typed.strip_prefix("grep ").map(str::trim_start).filter(|text| !text.is_empty())?;
     Some((format!("find {text} in the logs of all steps"), Pick::SearchRun(text.to_owned())))

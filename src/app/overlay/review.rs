@@ -17,7 +17,7 @@ use crate::ui::theme::Hue;
 
 use super::{Outcome, input_row, mark_selected};
 
-/// Key that approves. Enter alone does not approve, because it is pressed too easily.
+/// Key that approves. Enter approves only on the line of that answer, because Enter is pressed too easily.
 const APPROVE: char = 'A';
 
 /// Key that rejects.
@@ -96,7 +96,8 @@ impl ReviewBox {
         Self { runs, rows, comment: TextInput::default(), selected, confirmation: None, fault: None }
     }
 
-    /// Updates the environments, because another person may have answered, or a timer may have ended.
+    /// Updates the environments, because another person may have answered, or a timer may have ended. Ends the
+    /// confirmation if one of its environments can no longer be chosen.
     pub(in crate::app) fn refresh(&mut self, state: &AppState) {
         let at = self.line();
         let before = std::mem::replace(&mut self.rows, rows(state, &self.runs));
@@ -122,7 +123,7 @@ impl ReviewBox {
         u16::try_from(self.rows.len().max(1)).unwrap_or(u16::MAX - ROWS_BELOW) + ROWS_BELOW
     }
 
-    /// Returns the number of chosen environments, for the border.
+    /// Returns the numbers of chosen environments and of all, for the border.
     pub(super) fn status(&self) -> String {
         format!("{} of {} chosen", self.chosen().count(), self.rows.len())
     }
@@ -139,7 +140,7 @@ impl ReviewBox {
         }
     }
 
-    /// Edits the focused text, chooses an environment on space, or answers.
+    /// Edits the focused text, chooses an environment on space, or answers. `None` for any other key.
     pub(super) fn key(&mut self, key: KeyEvent) -> Option<Outcome> {
         if let Some(text) = self.text() {
             return text.key(key).then_some(Outcome::Stays);
@@ -163,7 +164,7 @@ impl ReviewBox {
         }
     }
 
-    /// Returns the focused text input.
+    /// Returns the focused text input; `None` if another line is focused.
     fn text(&mut self) -> Option<&mut TextInput> {
         match (&mut self.confirmation, self.selected.checked_sub(self.rows.len())) {
             (Some(confirmation), _) => Some(&mut confirmation.typed),
@@ -202,7 +203,8 @@ impl ReviewBox {
         Outcome::Stays
     }
 
-    /// Sends the answer, or first asks the user to type the names of production environments.
+    /// Sends the answer, or first asks the user to type the names of production environments. Shows a fault if no
+    /// environment is chosen.
     fn answer(&mut self, approve: bool) -> Outcome {
         if self.chosen().next().is_none() {
             self.fault = Some("choose an environment with space first");
@@ -226,7 +228,7 @@ impl ReviewBox {
         Outcome::Stays
     }
 
-    /// Compares the typed name with the expected one.
+    /// Continues with the next name if the typed name is the expected one; else shows that it does not match.
     fn confirm(&mut self) -> Outcome {
         let Some(asked) = self.confirmation.take_if(|asked| asked.typed.text().trim() == asked.name) else {
             self.fault = Some("the name does not match");
@@ -235,7 +237,7 @@ impl ReviewBox {
         self.ask(asked.approve, asked.rest)
     }
 
-    /// Returns one command for each run.
+    /// Returns one request for each run that has chosen environments.
     fn requests(&self, approve: bool) -> Vec<Effect> {
         let submit = |run: &RunId| {
             let environments: Vec<u64> = self.chosen().filter(|row| row.run == *run).map(|row| row.review.id).collect();

@@ -1,4 +1,4 @@
-//! The preview of a rollback, which the user confirms by typing the name of the environment.
+//! The preview of a rollback, which the user confirms by typing `yes` or, if the environment is guarded, its name.
 
 use crossterm::event::KeyEvent;
 use ratatui::buffer::Buffer;
