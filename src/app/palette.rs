@@ -17,8 +17,8 @@ use super::panes::file_name;
 use super::selection::JobSelection;
 
 impl App {
-    /// Returns the palette with the actions of the focused panel, the jobs of the run, the startable workflows, and the
-    /// listed runs.
+    /// Returns the palette with the actions of the focused panel, the jobs of the run, the startable workflows, the
+    /// workflows with errors, and the listed runs.
     pub(super) fn palette(&self) -> Overlay {
         let here = Context::Panel(self.view.focus);
         let means = |context: &Context| *context == here || *context == Context::Everywhere;
@@ -65,7 +65,7 @@ impl App {
         })
     }
 
-    /// Opens the search in the logs of all steps of the run.
+    /// Opens the search in the logs of all steps of the run. Shows a notice if no run is selected.
     pub(super) fn search_run(&mut self, text: String) {
         match self.run().map(|run| RunSearchBox::new(run, text, self.theme)) {
             Some(search) => self.overlay = Some(Overlay::RunSearch(search)),
@@ -73,7 +73,8 @@ impl App {
         }
     }
 
-    /// Starts the search for the typed text, and cancels the running search once it is not needed.
+    /// Returns the effect that starts the search for the typed text, or that cancels the running search once it is not
+    /// needed.
     pub(super) fn sync_run_search(&mut self) -> Option<Effect> {
         let was_active = self.run_search_active;
         let Some(Overlay::RunSearch(search)) = &mut self.overlay else {

@@ -30,7 +30,7 @@ pub(in crate::app) struct RunSearchBox {
     input: TextInput,
     /// Whether the text is that of the previous search. The first typed character then replaces it.
     is_previous: bool,
-    /// The logs to search in order: their lengths, and the names of their jobs and steps.
+    /// Logs to search in order, each with its number of lines and the names of its job and step.
     logs: Vec<(LogKey, u64, String)>,
     /// Id and pattern of the search whose result is shown.
     search: Option<(u64, Pattern)>,
@@ -92,8 +92,8 @@ impl RunSearchBox {
         self.input.insert(text);
     }
 
-    /// Returns the search to start, if the text has changed. An empty text starts no search. Increments `last_id` for
-    /// each search, so that answers to earlier ones are dropped.
+    /// Returns the search to start, if the text has changed, and clears the result of the previous search. An empty
+    /// text starts no search. Increments `last_id` for each search, so that answers to earlier ones are dropped.
     pub(in crate::app) fn request(&mut self, last_id: &mut u64) -> Option<RunSearch> {
         let pattern = Pattern::parse(self.text(), false);
         if pattern.as_ref() == self.search.as_ref().map(|(_, pattern)| pattern) {
@@ -141,14 +141,14 @@ impl RunSearchBox {
         Outcome::Stays
     }
 
-    /// Returns the selected line.
+    /// Returns the jump to the selected line; `None` if no line is found.
     fn picked(&self) -> Option<Pick> {
         let hit = self.hits.get(self.selected)?;
         let (log, pattern) = (self.logs.get(hit.log)?.0.clone(), self.search.as_ref()?.1.clone());
         Some(Pick::Line { log, line: hit.number, pattern })
     }
 
-    /// Returns the number of found lines and the number of their logs, for the border.
+    /// Returns the number of found lines and of their logs, for the border; before a search, the number of all logs.
     pub(super) fn status(&self) -> String {
         if self.search.is_none() {
             return text::counted(self.logs.len() as u64, "log");

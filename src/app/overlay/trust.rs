@@ -1,4 +1,4 @@
-//! The trust question: whether a repository may run on this machine. Shows everything that would run.
+//! The trust question: whether a repository may run on this machine. Shows a summary of what would run, or all of it.
 
 use crossterm::event::{KeyCode, KeyEvent};
 use ratatui::buffer::Buffer;
