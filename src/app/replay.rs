@@ -47,7 +47,8 @@ impl Replay {
         self.playing && !self.records.is_empty()
     }
 
-    /// Returns the moment of the next or previous record that changes more than a log.
+    /// Returns the moment of the next or previous record that changes more than a log; without one, the end or the
+    /// start.
     fn step(&self, forward: bool) -> Timestamp {
         let of_logs = |event: &Event| {
             matches!(event, Event::Output { .. } | Event::LineGrew { .. } | Event::ProcessStarted { .. })
@@ -87,7 +88,7 @@ impl App {
         self.fold_replay();
     }
 
-    /// Moves the moment by the elapsed time, at the speed of the replay.
+    /// Moves the moment by the elapsed time, at the speed of the replay. Pauses the replay at its end.
     pub(super) fn tick_replay(&mut self, now: Timestamp) {
         let Some(replay) = &mut self.replay else { return };
         let passed = now.since(if replay.ticked.0 == 0 { now } else { replay.ticked }).as_millis() as u64;

@@ -19,7 +19,7 @@ use super::environments::ServerEnvironments;
 /// Number of older runs that are requested at a time.
 const PAGE: usize = 200;
 
-/// Maximum number of past events that are kept.
+/// Number of past events that are always kept. At most twice as many are.
 const MAX_EVENTS: usize = 500;
 
 /// State that the panes read and never change.
@@ -60,7 +60,7 @@ pub(super) struct AppState {
     pub(super) watching: Option<Watching>,
     /// State of the replay, for the header; `None` on a live screen.
     pub(super) replay: Option<String>,
-    /// Why all operations are refused.
+    /// Why all operations are refused; `None` if the screen accepts operations.
     pub(super) refusal: Option<Unavailable>,
     /// Time of the last tick; in a replay, the displayed moment.
     pub(super) now: Timestamp,
@@ -102,7 +102,7 @@ pub(super) struct EventEntry {
 }
 
 impl AppState {
-    /// Notes how long a run is expected to take.
+    /// Stores how long a run is expected to take.
     pub(super) fn expect(&mut self, run: RunId, expected: Expected) {
         self.expected.insert(run, expected);
     }
@@ -112,7 +112,7 @@ impl AppState {
         self.expected.get(run)
     }
 
-    /// Returns a followed run.
+    /// Returns a followed run; `None` if the run is not followed.
     pub(super) fn run(&self, id: &RunId) -> Option<&Run> {
         self.store.run(id)
     }
@@ -169,8 +169,8 @@ impl AppState {
         self.listed.more
     }
 
-    /// Returns the request for the next page of older runs. `None` if all runs are loaded, or if the page was already
-    /// requested.
+    /// Returns the request for the next page of older runs, and remembers that it was requested. `None` if all runs are
+    /// loaded, or if the page was already requested.
     pub(super) fn request_older(&mut self) -> Option<Request> {
         let oldest = self.listed.oldest.as_ref().filter(|_| self.listed.more)?;
         if self.listed.requested.as_ref() == Some(oldest) {
@@ -197,7 +197,7 @@ impl AppState {
         }
     }
 
-    /// Adds a run without records.
+    /// Adds a run without records to the followed runs, and to the list if it is not listed.
     pub(super) fn open(&mut self, info: RunInfo) {
         let id = info.id.clone();
         self.store.open(info);
@@ -206,7 +206,7 @@ impl AppState {
         }
     }
 
-    /// Removes a run.
+    /// Removes a run, with its pending commands and its events.
     pub(super) fn remove(&mut self, id: &RunId) {
         self.store.close(id);
         self.summaries.remove(id);
@@ -219,7 +219,8 @@ impl AppState {
         self.replay.is_some().then_some(Unavailable::Replay).or(self.refusal)
     }
 
-    /// Applies records to the run, and returns the last notice that they raise.
+    /// Applies those of the records that are new, adds their events, and returns the last notice that they raise.
+    /// Commands that a record confirms are no longer pending.
     pub(super) fn apply(&mut self, id: &RunId, records: &[Record]) -> Option<Notice> {
         let mut latest = None;
         for record in records {
@@ -271,7 +272,7 @@ impl AppState {
     }
 }
 
-/// Whether a run, job or step failed, or is held because it did. Cancelled ones did not.
+/// Whether a run, job or step has failed, or is held because it did. Cancelled ones have not failed.
 pub(super) fn has_failed(phase: &Phase) -> bool {
     phase.is_held()
         || phase.conclusion().is_some_and(|conclusion| conclusion.is_bad() && conclusion != Conclusion::Cancelled)
@@ -312,7 +313,7 @@ pub(super) fn command_name(command: &Command) -> &'static str {
     }
 }
 
-/// Returns the notice of a command that was not carried out, or may not have been. `None` if it was.
+/// Returns the notice of a command that was not carried out, or may not have been. `None` if it was accepted.
 pub(super) fn failed(command: &Command, reply: &Reply) -> Option<Notice> {
     match reply {
         Reply::Accepted => None,

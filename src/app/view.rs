@@ -67,7 +67,7 @@ impl App {
         }
     }
 
-    /// Returns the area for the log of the program itself while it is shown.
+    /// Returns the area for the log of the program itself; `None` while it is hidden.
     #[must_use]
     pub fn diagnostics(&self) -> Option<Rect> {
         let overlay = self.overlay.as_ref().filter(|overlay| matches!(overlay, Overlay::Diagnostics))?;

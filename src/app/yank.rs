@@ -21,7 +21,7 @@ const AROUND: u64 = 5;
 const LINES_BELOW: usize = 4;
 
 impl App {
-    /// Returns the menu of texts to copy.
+    /// Returns the menu of texts to copy; `None` if no run is selected.
     pub(super) fn yank_menu(&self) -> Option<Overlay> {
         let run = self.selection.run_id()?;
         let mut choices = Vec::new();
@@ -60,7 +60,7 @@ impl App {
         Some(Overlay::Question(Question::new("Copy", Vec::new(), choices)))
     }
 
-    /// Copies the requested lines.
+    /// Returns the effect that copies the requested lines. Shows the error if they cannot be read.
     pub(super) fn copied(&mut self, page: LogPage) -> Vec<Effect> {
         match page.lines {
             Ok(lines) => {
@@ -83,7 +83,8 @@ impl App {
         self.toast = Some(Notice::news(text));
     }
 
-    /// Opens the file named in the line at the cursor, else the file of an annotation of the step or job.
+    /// Opens the file named in the line at the cursor, else the file of an annotation of the step or job. Shows a
+    /// notice if no file is named.
     pub(super) fn edit(&mut self) -> Vec<Effect> {
         let (Some(run), Some((file, line))) = (self.selection.run_id().cloned(), self.named_place()) else {
             self.toast = Some(Notice::bad("edit: no line or annotation here names a file"));
@@ -92,7 +93,8 @@ impl App {
         vec![Effect::Edit { run, file, line }]
     }
 
-    /// Opens a shell in the environment of the selected job, or in the selected service while its job runs.
+    /// Opens a shell in the environment of the selected job, or in the selected service. Shows the reason if that is
+    /// not possible.
     pub(super) fn shell(&mut self) -> Vec<Effect> {
         let service = self.panes.services.selected.clone().filter(|_| self.view.focus == Panel::Services);
         let (job, service) = match service {
@@ -109,7 +111,8 @@ impl App {
         run.zip(job).map(|(run, job)| Effect::Shell { run, job, service }).into_iter().collect()
     }
 
-    /// Returns the file and line that are named nearest to the cursor.
+    /// Returns the file, and the line if known, named by the line at the cursor or one of those below it; else the file
+    /// of an annotation, preferably of an error.
     fn named_place(&self) -> Option<(String, Option<u32>)> {
         if self.view.focus == Panel::Log && !self.panes.log.follows() {
             let named = self.panes.log.texts().take(LINES_BELOW + 1).find_map(|line| place_in(&line));

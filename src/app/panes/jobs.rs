@@ -235,7 +235,7 @@ impl Jobs {
     }
 }
 
-/// Returns the index of the selected row.
+/// Returns the index of the selected row; the first row if none is selected.
 fn at(rows: &[Row], selection: &Selection) -> usize {
     rows.iter().position(|row| row.is_selected(selection)).unwrap_or_default()
 }
@@ -296,7 +296,7 @@ fn draw_step(step: &Step, indent: u16, selected: bool, cx: &Cx, area: Rect, buff
     row.draw(cx, area, buffer);
 }
 
-/// Returns the time from start to end, or up to now before the end.
+/// Returns the time from start to end, or up to now before the end. Empty before the start.
 fn took(started: Option<Timestamp>, finished: Option<Timestamp>, state: &AppState) -> String {
     started.map(|started| text::spent(started, finished, state.now)).unwrap_or_default()
 }
@@ -339,8 +339,9 @@ fn remark(job: &Job, run: &Run, cx: &Cx) -> (String, Style) {
     }
 }
 
-/// Returns the most relevant job and step: a running one; in a completed run, a failed one; else the previous one; else
-/// the job that started last, or the first job of a completed run.
+/// Returns the job to select, and its step if the job is active or has failed: a running one; in a completed run, a
+/// failed one; else the previous one; else, in the order of the workflow, the last started job or, in a completed run,
+/// the first job. `None` for a run without jobs.
 fn current(run: &Run, previous: Option<&JobId>) -> Option<JobSelection> {
     let previous = previous.and_then(|job| run.jobs.get(job));
     let bad = |job: &&Job| job.phase.conclusion().is_some_and(Conclusion::is_bad);
@@ -364,6 +365,7 @@ pub(in crate::app) fn any_failed(run: &Run) -> bool {
 }
 
 /// Returns the failed step after or before the selection, or a job that failed without a failed step. Wraps around.
+/// `None` if nothing has failed.
 pub(in crate::app) fn next_failed(run: &Run, from: Option<&JobSelection>, forward: bool) -> Option<JobSelection> {
     let mut failed = Vec::new();
     let mut before = 0;

@@ -144,7 +144,7 @@ impl Pane for Runs {
 }
 
 impl Runs {
-    /// Whether a run is marked.
+    /// Whether any run is marked.
     pub(in crate::app) fn has_marks(&self) -> bool {
         !self.marked.is_empty()
     }

@@ -1,4 +1,4 @@
-//! Any messages, in any order and at any size.
+//! Property tests: any messages, in any order and on a screen of any size.
 
 use proptest::prelude::*;
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::app::fixture::script;
 use crate::model::testing::{Script, outline};
 
-/// Parallel jobs, two of which failed, and a first job that all of them need.
+/// Returns the script of a run with parallel jobs, two of which failed, and a first job that all of them need.
 fn wide(jobs: usize) -> Script {
     let names: Vec<String> = (0..jobs).map(|job| format!("part-{job:03}")).collect();
     let parts = names.iter().map(|name| outline(name, name, &["first"]));

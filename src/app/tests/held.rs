@@ -4,7 +4,7 @@ use super::*;
 use crate::app::fixture::script;
 use crate::model::{HeldOrder, StepNumber};
 
-/// Two jobs: the second step of one is held since second 9, and the other runs.
+/// Returns a screen with two jobs: the second step of one is held since second 9, and the other runs.
 fn held(width: u16, height: u16) -> Driver {
     let mut script = script();
     script.start([outline("test", "Test", &[]), outline("lint", "Lint", &[])].into());

@@ -5,7 +5,7 @@ use crate::app::fixture::script;
 use crate::model::JobOutline;
 use crate::model::testing::{job_finished, step_finished};
 
-/// Ten legs of a matrix between two other jobs. All but the last fail for one reason.
+/// Returns a screen with ten legs of a matrix between two other jobs. All legs but the last fail for one reason.
 fn legs() -> Driver {
     let ids: Vec<String> = (1..=10).map(|leg| format!("test-{leg}")).collect();
     let outlines = ids

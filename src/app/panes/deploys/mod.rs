@@ -81,7 +81,8 @@ impl Pane for Deploys {
         self.selected = clicked.or(self.selected.take());
     }
 
-    /// Selects the run of the latest deployment to the selected environment.
+    /// Selects the listed run of the latest deployment to the selected environment. Does nothing for an environment of
+    /// a server.
     fn open(&mut self, cx: &Cx, selection: &mut Selection) -> Option<Panel> {
         let rows = self.listed(cx.state, selection);
         let run = match rows.at(self.at(&rows))? {
@@ -199,7 +200,8 @@ fn draw_found(row: &Environment, tab: u16, selected: bool, cx: &Cx, area: Rect, 
 }
 
 impl Deploys {
-    /// Returns the request for the environments of the selected run's repository, if the known ones are too old.
+    /// Returns the request for the environments of the selected run's repository, unless they were requested for it
+    /// within the maximum age and the run has not ended since. `None` in a replay, and while the pane is hidden.
     fn ask(&mut self, cx: &Cx, selection: &Selection) -> Option<Effect> {
         let state = cx.state;
         let run = state.summary(selection.run_id()?)?;
@@ -276,7 +278,7 @@ impl Deploys {
         rows
     }
 
-    /// Returns the row of the selected environment in the list.
+    /// Returns the row of the selected environment in the list; the first row if the environment is not listed.
     fn at(&self, rows: &Rows<'_>) -> usize {
         (0..rows.len()).find(|at| self.selected.as_deref() == rows.name(*at)).unwrap_or_default()
     }
@@ -350,7 +352,7 @@ fn version(run: &Summary) -> String {
     [commit.as_str(), run.info.branch()].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// Returns the version that is live in an environment.
+/// Returns the version that is live in an environment according to the listed runs; `None` if no deployment succeeded.
 pub(in crate::app) fn live_version(state: &AppState, environment: &str) -> Option<String> {
     let (run, _) = environments(state).into_iter().find(|row| row.name == environment)?.live?;
     Some(version(run))

@@ -113,7 +113,8 @@ impl Graph {
         }
     }
 
-    /// Draws one glyph for each layer, for the worst state in it. Brackets enclose the layers that are on the screen.
+    /// Draws one glyph for each layer, for the worst state in it, and the numbers of the visible rows. Brackets enclose
+    /// the layers that are on the screen.
     fn map(&self, cx: &Cx, run: &Run, area: Rect, buffer: &mut Buffer) {
         let shown = |layer: usize| {
             let first = self.layout.columns[layer];
@@ -152,7 +153,8 @@ impl Graph {
     }
 }
 
-/// Returns a picture of a run's whole graph, at most this many columns wide.
+/// Returns a picture of a run's whole graph in the most detail that fits into this many columns. Too few columns for a
+/// graph make a list; a graph that does not fit even as glyphs makes a wider picture.
 #[must_use]
 pub fn picture(run: &Run, theme: Theme, columns: u16) -> Buffer {
     let mut graph = Graph { failed_only: Some(false), ..Graph::default() };

@@ -73,7 +73,8 @@ struct Needed<'r> {
 }
 
 impl Needed<'_> {
-    /// Returns the groups that a job needs. A job of a called workflow without needs has the needs of its caller.
+    /// Returns the groups that a job needs. Without folding, a job of a called workflow without needs has the needs of
+    /// its caller.
     fn by(&self, job: &Job) -> Vec<usize> {
         let mut needs: Vec<usize> = job.needs.iter().flat_map(|need| self.groups_of(need)).collect();
         let caller = job.caller.as_ref().filter(|_| !self.folded && needs.is_empty());
@@ -96,8 +97,8 @@ impl Needed<'_> {
 /// Minimum number of siblings that are joined into one node.
 const MIN_SIBLINGS: usize = 4;
 
-/// Returns the groups after joining siblings, which are groups with the same needs and the same dependants. `None` if
-/// there are no siblings.
+/// Returns the groups after joining siblings, which are groups of one job with the same needs and the same dependants.
+/// `None` if fewer than [`MIN_SIBLINGS`] groups are siblings.
 pub(super) fn with_siblings(groups: &[Group]) -> Option<Vec<Group>> {
     let mut dependants = vec![Vec::new(); groups.len()];
     for (index, group) in groups.iter().enumerate() {
@@ -151,7 +152,8 @@ impl Group {
         if called.is_empty() { jobs } else { called }
     }
 
-    /// Returns the state of the group: the worst conclusion of its jobs, else the state of a running or waiting job.
+    /// Returns the state of the group: that of a failed job, else that of a running or waiting job. If all jobs have
+    /// ended without a failure, the group was skipped if all of them were, cancelled if one was, and else succeeded.
     pub(super) fn phase(&self, run: &Run) -> Phase {
         let members = self.members(run);
         let all = |wanted: &dyn Fn(&Phase) -> bool| members.iter().all(|job| wanted(job.progress()));
@@ -205,7 +207,7 @@ impl Group {
         Some((started, members.iter().filter_map(|job| job.finished).max().filter(|_| done)))
     }
 
-    /// Returns the row with the reviewers below a single job that waits for a review.
+    /// Returns the row with the reviewers below a single job that waits for a review; `None` for other groups.
     pub(super) fn review(&self, run: &Run) -> Option<String> {
         let review = run.review_of(self.jobs.first().and_then(|job| run.jobs.get(job)).filter(|_| !self.folded)?)?;
         let reviewers = review.reviewers.join(", ");

@@ -1,8 +1,8 @@
 //! Panel 2, Graph: the jobs of the selected run as a graph of their needs.
 //!
-//! The layout depends only on the structure and is cached until the structure changes; a state only changes colours.
-//! The node of the job selected in the Jobs pane is selected: everything connected to it is highlighted, and the rest
-//! is dimmed.
+//! The layout is cached until the nodes or the size of the pane change. Most changes of a job's state only change
+//! colours, but failed jobs and reviews add rows to a node. The node of the job selected in the Jobs pane is selected:
+//! everything connected to it is highlighted, and the rest is dimmed.
 
 mod draw;
 mod groups;
@@ -114,7 +114,8 @@ impl Pane for Graph {
         Some(&mut self.filter)
     }
 
-    /// Describes what is left out, and the duration of the critical path.
+    /// Returns the name of the selected node if only glyphs fit, the filter, whether only failed nodes are shown, and
+    /// the duration of the critical path.
     fn title_suffix(&self, cx: &Cx, selection: &Selection) -> String {
         let Some(run) = selection.run(cx.state) else { return String::new() };
         // If only glyphs fit, the border shows the name of the selected job.
@@ -160,7 +161,8 @@ impl Graph {
         self.groups.iter().position(|group| selected.is_some_and(|job| group.jobs.contains(job)))
     }
 
-    /// Returns the node in a direction: left and right along the edges, up and down within the layer.
+    /// Returns the node in a direction: left and right along an edge, else to the neighbouring layer, and up and down
+    /// within the layer. Returns the same node if there is no other, and `None` if the action is not a motion.
     fn neighbour(&self, action: Action, at: usize) -> Option<usize> {
         let places = &self.layout.places;
         let (x, y) = *places.get(at)?;
@@ -189,7 +191,7 @@ impl Graph {
         Some(found.unwrap_or(at))
     }
 
-    /// Returns the job at a column and row of the pane.
+    /// Returns the job at a column and row of the pane; `None` if there is no node.
     fn job_at(&self, column: usize, row: usize, run: &Run) -> Option<JobId> {
         if self.is_list() {
             return tree::jobs(run, &self.filter).get(usize::from(self.offset.1) + row).cloned();
@@ -253,7 +255,7 @@ impl Graph {
         }
     }
 
-    /// Computes the layout with the most detail that fits.
+    /// Computes the layout with the most detail that fits. If none fits, every node is a glyph.
     fn draw_nodes(&mut self, run: &Run) {
         let short = SHORTER.iter().map(|columns| Detail::Short(*columns));
         for detail in std::iter::once(Detail::Full).chain(short).chain([Detail::Glyph]) {

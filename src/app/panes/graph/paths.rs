@@ -34,8 +34,8 @@ impl Critical {
     }
 }
 
-/// Returns the critical path by measured time. It leads from the node that ended last (a running node ends now) back to
-/// the need of that node that ended last, and so on. `None` before a node has started.
+/// Returns the critical path by measured time. It starts at the node that ended last and goes back from each node to
+/// whichever of its needs ended last. A running node counts as ending now. `None` before a node has started.
 pub(super) fn critical(groups: &[Group], run: &Run, now: Timestamp) -> Option<Critical> {
     // Nodes kept from an earlier attempt did not run in this one.
     let times: Vec<_> = groups.iter().map(|group| group.times(run).filter(|_| group.is_of(run.attempt, run))).collect();
@@ -68,7 +68,7 @@ pub(super) fn critical(groups: &[Group], run: &Run, now: Timestamp) -> Option<Cr
     Some(Critical { nodes, took })
 }
 
-/// Returns all nodes that lead to this one, and all that depend on it.
+/// Returns all nodes that lead to this one, all that depend on it, and the edges between them.
 pub(super) fn through(at: usize, needs: &[Vec<usize>]) -> Lit {
     let (before, after) = reach(at, needs);
     let within = |set: &HashSet<usize>, node: usize| node == at || set.contains(&node);

@@ -14,6 +14,7 @@ impl Log {
     }
 
     /// Returns a request for the selected lines, and the number of lines that exceed [`MAX_COPIED`] and are left out.
+    /// `None` if no lines are selected.
     pub(in crate::app) fn selection(&self) -> Option<(PageRequest, u64)> {
         let rows = self.rows();
         let (one, other) = (rows.row(self.anchor?), rows.row(self.cursor));

@@ -20,7 +20,8 @@ use super::within::{Gutter, TIME};
 const MAX_HIGHLIGHTS: usize = 500;
 
 impl Log {
-    /// Draws the lines, with times counted from `start`. Returns `false` if there is no line to draw.
+    /// Draws the lines, with times counted from `start`, or why none can be shown. Returns `false` if nothing was
+    /// drawn.
     pub(super) fn draw_lines(&self, cx: &Cx, start: Option<Timestamp>, area: Rect, buffer: &mut Buffer) -> bool {
         let Some(window) = self.window.as_ref().filter(|_| self.lines > 0) else { return false };
         let loaded = match &window.lines {
@@ -31,7 +32,7 @@ impl Log {
             }
         };
         let rows = self.rows();
-        // The file may have more lines than the records have announced so far.
+        // The file may have more lines than the records have reported so far.
         let has_row =
             |line: &&RenderedLine| line.number < self.lines && rows.line(rows.row(line.number)) == line.number;
         let lines: Vec<&RenderedLine> = loaded.iter().filter(has_row).collect();
@@ -94,7 +95,8 @@ impl Log {
         end.max(self.left)
     }
 
-    /// Draws the number of lines folded below a line, and the number of an error line.
+    /// Draws the fold mark on the first line of a group, with the number of folded lines, and on an error line its
+    /// position among the error lines.
     fn annotate(&self, shown: &RenderedLine, cx: &Cx, row: Rect, buffer: &mut Buffer) {
         if let Some(below) = self.groups.hidden_below(shown.number).filter(|_| self.keep.is_none() && self.left == 0) {
             let (glyph, hidden) = match below {
@@ -114,7 +116,7 @@ impl Log {
         }
     }
 
-    /// Marks the line at the cursor and the selected lines.
+    /// Marks the line at the cursor and the selected lines. Marks nothing while the log is followed.
     fn draw_cursor(&self, number: u64, cx: &Cx, row: Rect, gutter: u16, buffer: &mut Buffer) {
         let selected =
             self.anchor.is_some_and(|anchor| (anchor.min(self.cursor)..=anchor.max(self.cursor)).contains(&number));
@@ -129,7 +131,8 @@ impl Log {
         text::put(buffer, row.x, row.y, 1, cx.theme.bar(), Style::new());
     }
 
-    /// Returns the line with the matches of the search highlighted.
+    /// Returns the line with the matches of the search highlighted, or without a search those of the pattern of visible
+    /// lines.
     fn highlighted<'l>(&self, line: &'l Line) -> Cow<'l, Line> {
         let kept = self.keep.as_ref().filter(|keep| !keep.pattern.inverted);
         let Some(search) = self.search.as_ref().or(kept) else { return Cow::Borrowed(line) };

@@ -34,7 +34,8 @@ impl Search {
 }
 
 impl Log {
-    /// Goes to a line, with some of the lines before it on the screen. Shows all lines again if the line was hidden.
+    /// Goes to a line and stops following the log. Unfolds the group of the line. Shows all lines again if the pattern
+    /// of visible lines hides it.
     pub(super) fn go(&mut self, line: u64) {
         self.unfollow();
         if self.is_left_out(line) {
@@ -47,7 +48,7 @@ impl Log {
         self.top = rows.line(rows.row(line).saturating_sub(self.height / 3));
     }
 
-    /// Goes to a line, if there is one. Returns whether there is one.
+    /// Goes to the line if it is `Some`, and returns whether it is.
     pub(super) fn go_if(&mut self, line: Option<u64>) -> bool {
         if let Some(line) = line {
             self.go(line);
@@ -89,7 +90,8 @@ impl Log {
         }
     }
 
-    /// Goes to the next or previous error line. Returns `false` if the log has no such line.
+    /// Goes to the next or previous error line. Returns `false` if the log has no such line. While the log is being
+    /// searched for errors, schedules a jump to the first or last error line and returns `true`.
     pub(in crate::app) fn go_to_error(&mut self, forward: bool) -> bool {
         let known = self.errors.as_ref().filter(|errors| errors.is_done(self.size().complete()));
         let Some(errors) = known else {
@@ -106,18 +108,19 @@ impl Log {
         self.go_if(next.copied())
     }
 
-    /// Goes to the first or last error line of the next log that is shown.
+    /// Schedules a jump to the first or last error line of the selected log, which is carried out once the line is
+    /// known.
     pub(in crate::app) fn jump_to_error(&mut self, forward: bool) {
         self.jump = Some(Jump::Error { last: !forward });
     }
 
-    /// Goes to a line of the next log that is shown, and searches that log for the pattern that the line matched.
+    /// Schedules a jump to a line of the selected log, and searches that log for the pattern that the line matched.
     pub(in crate::app) fn jump_to_line(&mut self, line: u64, pattern: Pattern) {
         self.search_for(Some(pattern));
         self.jump = Some(Jump::Line(line));
     }
 
-    /// Searches for a pattern and goes to its first match; `None` ends the search.
+    /// Searches for a pattern and goes to its first match after the reading position; `None` ends the search.
     pub(in crate::app) fn search_for(&mut self, pattern: Option<Pattern>) {
         self.cancellations.extend(self.search.take().and_then(|search| search.matches.cancellation()));
         self.search = pattern.and_then(|pattern| Search::new(SearchSlot::Search, pattern));
@@ -146,7 +149,8 @@ impl Log {
         self.go_if(next)
     }
 
-    /// Returns the position of a line among the error lines, from 1, and the number of error lines.
+    /// Returns the position of a line among the error lines, from 1, and the number of error lines. `None` for other
+    /// lines.
     pub(super) fn error_at(&self, line: u64) -> Option<(usize, usize)> {
         let errors = self.errors.as_ref()?;
         Some((errors.number(line)?, errors.found.len()))

@@ -79,12 +79,12 @@ impl Matches {
         format!("{}{more}", text::count(self.found.len() as u64))
     }
 
-    /// Returns the position of a line among the matches, from 1.
+    /// Returns the position of a line among the matches, from 1; `None` for other lines.
     pub(super) fn number(&self, line: u64) -> Option<usize> {
         self.found.binary_search(&line).ok().map(|at| at + 1)
     }
 
-    /// Returns the match after or before a line. Wraps around.
+    /// Returns the match after or before a line. Wraps around. `None` if there are no matches.
     pub(super) fn neighbour(&self, line: u64, forward: bool) -> Option<u64> {
         let at = if forward {
             self.found.partition_point(|found| *found <= line)

@@ -42,7 +42,7 @@ const SIDEWAYS: usize = 16;
 /// Rows per notch of the mouse wheel.
 const WHEEL: i64 = 3;
 
-/// The lines that start and end a group.
+/// Regular expressions for the lines that start and end a group.
 const GROUP_START: &str = r"^(##\[group\]|::group::)";
 const GROUP_END: &str = r"^(##\[endgroup\]|::endgroup::)";
 
@@ -87,7 +87,7 @@ pub(in crate::app) struct Log {
     /// Pending jump.
     jump: Option<Jump>,
     marks: BTreeSet<u64>,
-    /// The other end of the selected lines.
+    /// The other end of the selected lines; `None` if no lines are selected.
     anchor: Option<u64>,
     /// Id of the last search that was requested.
     last_search: u64,
@@ -217,7 +217,7 @@ impl Log {
         self.follows
     }
 
-    /// Follows the end of the log from now on.
+    /// Follows the end of the log from now on, and clears the selection of lines.
     pub(in crate::app) fn follow(&mut self) {
         (self.follows, self.anchor) = (true, None);
     }
@@ -227,7 +227,7 @@ impl Log {
         self.key.as_ref()
     }
 
-    /// Carries out motions and switches.
+    /// Carries out a motion, or changes a display option.
     fn handle(&mut self, action: Action) {
         match action {
             Action::Left => self.left = self.left.saturating_sub(SIDEWAYS),
@@ -316,7 +316,9 @@ impl Log {
         }
     }
 
-    /// Shows a log of this size in a pane of this height, and returns the effects that fetch missing lines.
+    /// Shows a log of this size in a pane of this size, and returns the effects that load missing lines and search new
+    /// ones. A different log, or one that became shorter, starts at its end; only the search, the display options and a
+    /// pending jump are kept.
     fn show(&mut self, key: Option<LogKey>, size: Size, (columns, height): (u16, u16)) -> Vec<Effect> {
         let mut effects = std::mem::take(&mut self.cancellations);
         // When a replay steps back, a log becomes shorter.

@@ -130,7 +130,7 @@ impl Groups {
         self.hide();
     }
 
-    /// Folds or unfolds the group of a line, and returns its first line.
+    /// Folds or unfolds the group of a line, and returns its first line; `None` if the line is in no group.
     pub(super) fn toggle(&mut self, line: u64) -> Option<u64> {
         let first = self.of(line)?.start;
         if !self.toggled.remove(&first) {
@@ -154,7 +154,7 @@ impl Groups {
         Some(if self.is_folded(line) { group.end - group.start - 1 } else { 0 })
     }
 
-    /// Returns the first line of the next or previous group.
+    /// Returns the first line of the next or previous group; `None` if there is no such group.
     pub(super) fn neighbour(&self, line: u64, forward: bool) -> Option<u64> {
         let mut starts = self.known.iter().map(|group| group.start);
         if forward { starts.find(|start| *start > line) } else { starts.rev().find(|start| *start < line) }

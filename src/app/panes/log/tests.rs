@@ -21,7 +21,8 @@ fn settle(log: &mut Log, step: u32, lines: u64) -> Option<PageRequest> {
     wanted
 }
 
-/// Every tenth line starts a group of four lines, and every seventh line is `x`.
+/// Answers a search as for a log in which every tenth line starts a group of four lines, every seventh line matches
+/// every pattern, and every fortieth line from 5 on is an error.
 fn answer_scan(log: &mut Log, scan: LogSearch, lines: u64) {
     let fits = |line: &u64| match scan.slot {
         SearchSlot::Groups => line.is_multiple_of(10),

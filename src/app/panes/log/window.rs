@@ -37,8 +37,8 @@ impl Window {
         lines.binary_search_by_key(&number, |line| line.number).ok().map(|at| &lines[at])
     }
 
-    /// Whether these lines are loaded, or were requested for a log of the current size. A line that had no newline at
-    /// that time may have grown since.
+    /// Whether these lines are loaded, or were requested for a log of the current size. After the log has grown, a line
+    /// that had no newline when it was loaded does not count, because it may have grown, too.
     pub(super) fn covers(&self, wanted: &[Range<u64>], size: Size) -> bool {
         let requested = |number: u64| self.request.lines.iter().any(|range| range.contains(&number));
         let known = |number: u64| {
