@@ -110,7 +110,7 @@ impl<'v> IntoIterator for &'v NamedValues {
     }
 }
 
-/// Error of evaluating [`NamedValues`].
+/// An error while evaluating [`NamedValues`].
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{error}")]
 pub struct NamedValueError {
@@ -128,7 +128,7 @@ pub struct RunDefaults {
     pub shell: Option<Template>,
     /// `working-directory`.
     pub working_directory: Option<Template>,
-    /// One expression for both keys. A key that is missing in its value has the value above.
+    /// One expression for a mapping with both keys. A key that the mapping lacks has the value of the field above.
     pub computed: Option<Template>,
 }
 

@@ -29,7 +29,7 @@ pub enum CronError {
         /// Largest number of the field.
         most: u32,
     },
-    /// The step is not a number, or larger than the range of its field.
+    /// The step is not a number from 1 to the largest number of its field.
     #[error("invalid step `/{step}` of the {field}")]
     Step {
         /// Name of the field.

@@ -58,7 +58,7 @@ fn known(inputs: &[String], name: &str) -> String {
 /// the environments of the repository, if known.
 ///
 /// # Errors
-/// An input is unknown, missing, or of the wrong type.
+/// An input is unknown, missing, of the wrong type, or not one of `environments`.
 pub fn given(
     workflow: &Workflow,
     event: &str,

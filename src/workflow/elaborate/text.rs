@@ -49,8 +49,8 @@ impl Elaborator<'_> {
         Template { span: node.span, kind }
     }
 
-    /// Compiles a condition that consists of text with expressions to `format(…)`, as GitHub does. Its value is always
-    /// true.
+    /// Compiles a condition that consists of text with expressions to `format(…)`, as GitHub does. Its value is a
+    /// string, which is true unless it is empty.
     fn always_text(
         &mut self,
         node: &YamlNode<'_>,

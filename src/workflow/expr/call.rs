@@ -115,7 +115,8 @@ impl Evaluator<'_> {
         Ok(draft.finish())
     }
 
-    /// Returns the status of the scope. With arguments, returns whether all of these jobs in `needs` succeeded.
+    /// Returns whether the job's status is success. With arguments, returns whether all of these jobs in `needs`
+    /// succeeded.
     fn success(&mut self, jobs: &[ExprNode]) -> Evaluated<bool> {
         if jobs.is_empty() {
             return Ok(self.scope.status.success);
@@ -123,7 +124,8 @@ impl Evaluator<'_> {
         Ok(self.results(jobs)?.iter().all(|result| result == "success"))
     }
 
-    /// Returns the status of the scope. With arguments, returns whether any of these jobs in `needs` failed.
+    /// Returns whether the job's status is failure. With arguments, returns whether any of these jobs in `needs`
+    /// failed.
     fn failure(&mut self, jobs: &[ExprNode]) -> Evaluated<bool> {
         if jobs.is_empty() {
             return Ok(self.scope.status.failure);
@@ -148,7 +150,7 @@ struct FormatItem {
 }
 
 impl FormatItem {
-    /// Reads an item that starts at the beginning of `text`.
+    /// Reads an item that starts at the beginning of `text`; `None` if it is invalid.
     fn read(text: &str) -> Option<Self> {
         let inner = text.strip_prefix('{')?;
         let digits = inner.len() - inner.trim_start_matches(|c: char| c.is_ascii_digit()).len();

@@ -1,10 +1,10 @@
-//! Errors of parsing and evaluation, with GitHub's messages.
+//! Errors while parsing and evaluating expressions, with GitHub's messages.
 
 use super::json::JsonError;
 use super::node::Extent;
 use super::{HashFilesError, MAX_DEPTH, MAX_LENGTH, text};
 
-/// Error of parsing an expression. Displays as GitHub's message, with the symbol and its position.
+/// An error while parsing an expression. Displays as GitHub's message, with the symbol and its position.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{}", self.message())]
 pub struct ParseError {
@@ -68,7 +68,8 @@ impl ParseError {
         self.at.map_or("", |at| &self.expression[at.start..at.end])
     }
 
-    /// Returns the position of the offending symbol, in UTF-16 units from 1, as GitHub counts.
+    /// Returns the position of the offending symbol, in UTF-16 units from 1, as GitHub counts. `None` for an error of
+    /// the whole expression.
     #[must_use]
     pub fn position(&self) -> Option<usize> {
         self.at.map(|at| text::units(&self.expression[..at.start]) + 1)
@@ -87,7 +88,7 @@ impl ParseError {
     }
 }
 
-/// Error of evaluating an expression. Displays as GitHub's message.
+/// An error while evaluating an expression. Displays as GitHub's message, if GitHub has one.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum EvalError {
     /// The values in use would exceed [`MAX_MEMORY`](super::MAX_MEMORY).

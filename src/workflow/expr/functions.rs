@@ -69,7 +69,7 @@ impl Function {
         }
     }
 
-    /// Returns the function with a name, in any case.
+    /// Returns the function with a name, in any case; `None` if there is no such function.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::BUILT_IN.iter().chain(Self::EXTRA).copied().find(|function| text::equal(function.name(), name))

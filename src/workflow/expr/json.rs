@@ -120,7 +120,7 @@ enum Fault {
 /// Reads the first value of a text.
 ///
 /// # Errors
-/// The text does not begin with a value.
+/// The text does not begin with a valid value, or the value has more than [`MAX_DEPTH`] levels.
 pub(super) fn read(text: &str) -> Result<Value, JsonError> {
     let mut reader = Reader { text, offset: 0 };
     reader.value(0).map_err(|fault| {

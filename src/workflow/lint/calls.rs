@@ -29,7 +29,8 @@ pub(super) fn names(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Checks calls of workflows: that the file exists, its errors, the inputs and the secrets.
+/// Checks each call of a workflow: that the file exists and can be called, that it has no errors, and that the call
+/// passes the inputs and secrets that it declares.
 pub(super) fn workflows(workflow: &Workflow, callees: &Callees<'_>, found: &mut Vec<Diagnostic>) {
     for (uses, with, secrets) in calls(workflow) {
         let Some(called) = callees.workflow(&uses.value) else {
@@ -108,7 +109,8 @@ fn passed(uses: &Spanned<String>, secrets: &CallSecrets, interface: &Trigger, fo
     }
 }
 
-/// Checks the inputs of actions in this repository. Faults are warnings, because GitHub runs an action with any inputs.
+/// Checks the steps that use an action of this repository: its manifest, the files that the manifest names, and the
+/// inputs. Faults of inputs are warnings, because GitHub runs an action with any inputs.
 pub(super) fn actions(workflow: &Workflow, callees: &Callees<'_>, found: &mut Vec<Diagnostic>) {
     let files = callees.files;
     for step in steps(workflow) {

@@ -64,7 +64,8 @@ fn is_range(text: &str) -> bool {
     text.split('-').count() <= 2 && text.split('-').all(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
 }
 
-/// Whether a text is `[source:]target[:mode]`. Only the target must be absolute.
+/// Whether a text is `[source:]target[:mode]`. The target must be absolute, and the source absolute or the name of a
+/// volume.
 fn is_volume(text: &str) -> bool {
     match text.split(':').collect::<Vec<_>>().as_slice() {
         [target] => target.starts_with('/'),

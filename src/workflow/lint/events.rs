@@ -8,7 +8,8 @@ use crate::workflow::syntax::{InputDefinition, InputKind, Trigger, Workflow};
 /// Minimum interval of a schedule on GitHub, in minutes.
 const MIN_INTERVAL: u32 = 5;
 
-/// Reports conflicting filters, unsupported schedules, and invalid options and defaults of inputs.
+/// Reports conflicting or empty filters, schedules that GitHub would not run as written, and invalid options and
+/// defaults of inputs.
 pub(super) fn check(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     for trigger in &workflow.triggers {
         exclusive(trigger, found);
