@@ -15,7 +15,7 @@ pub const MAX_LEGS: usize = 256;
 /// Maximum length in bytes of a value in the name of a leg. GitHub shows fewer bytes of the whole name.
 const MAX_LEAF_BYTES: usize = 1000;
 
-/// Error of expanding a matrix.
+/// An error while expanding a matrix.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct MatrixError {
@@ -36,7 +36,7 @@ impl From<TemplateError> for MatrixError {
 pub struct Legs {
     /// `fail-fast`; true by default.
     pub fail_fast: bool,
-    /// `max-parallel`.
+    /// `max-parallel`; `None` if the number of legs that run at a time is not limited.
     pub max_parallel: Option<usize>,
     /// Legs in order; a single one if the job has no matrix.
     pub legs: Vec<Leg>,

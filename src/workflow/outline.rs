@@ -1,4 +1,4 @@
-//! Jobs as they are announced, before their expressions are evaluated.
+//! Outlines of jobs, which are shown before the jobs run, and the environments to which jobs deploy.
 
 use crate::model::JobOutline;
 
@@ -7,7 +7,7 @@ use super::plan::PlannedJob;
 use super::syntax::{JobBody, JobDefinition, StepsJob};
 use super::template::Template;
 
-/// Returns the part of a job that readers see before it runs.
+/// Returns the outline of a planned job.
 #[must_use]
 pub fn outline(job: &PlannedJob) -> JobOutline {
     JobOutline {
@@ -21,7 +21,8 @@ pub fn outline(job: &PlannedJob) -> JobOutline {
     }
 }
 
-/// Returns the environment that a job deploys to, as written. `None` if there is none, or if its name is an expression.
+/// Returns the environment that a job deploys to, as written. `None` if the job does not deploy, or if the name of the
+/// environment is an expression.
 #[must_use]
 pub fn written_deployment(job: &JobDefinition) -> Option<String> {
     let is_deployment =
@@ -32,8 +33,8 @@ pub fn written_deployment(job: &JobDefinition) -> Option<String> {
     }
 }
 
-/// Returns the environment that a job deploys to, with its expressions evaluated. `None` if there is none, or if an
-/// expression fails; the job reports such a failure elsewhere.
+/// Returns the environment that a job deploys to, with its expressions evaluated. `None` if the job does not deploy, or
+/// if an expression fails; the job reports such a failure elsewhere.
 #[must_use]
 pub fn deployment(body: &StepsJob, scope: &Scope<'_>) -> Option<String> {
     let environment = body.environment.as_ref()?;
@@ -43,7 +44,7 @@ pub fn deployment(body: &StepsJob, scope: &Scope<'_>) -> Option<String> {
     (!is_off && !name.is_empty()).then_some(name)
 }
 
-/// Returns the name of a job's environment, or `None` if it is an expression.
+/// Returns the name of a job's environment; `None` if it is an expression.
 #[must_use]
 pub fn environment_name(environment: &Template) -> Option<String> {
     environment.entry("name").unwrap_or(environment).literal().map(str::to_owned)

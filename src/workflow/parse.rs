@@ -22,7 +22,7 @@ use super::yaml::{Document, Problem};
 /// A parsed file and its diagnostics.
 #[derive(Debug)]
 pub struct Parsed<T> {
-    /// The typed file; `None` if it has an error.
+    /// The typed file; `None` if it has an error for which GitHub would not run it.
     pub value: Option<T>,
     /// Errors and warnings.
     pub diagnostics: Vec<Diagnostic>,
@@ -74,7 +74,7 @@ pub(super) fn template(
     Ok((template, elaborator.diagnostics))
 }
 
-/// Returns the value of a key, unless it is null.
+/// Returns the value of a key; `None` if the key is missing or its value is null.
 pub(super) fn get<'t>(template: &'t Template, key: &str) -> Option<&'t Template> {
     let TemplateKind::Mapping(entries) = &template.kind else { return None };
     let matches = |(name, value): &&(Template, Template)| {

@@ -25,7 +25,7 @@ pub const MAX_CALLED: usize = 50;
 /// limits (256 legs, 50 called workflows) allow fewer jobs in practice.
 pub const MAX_JOBS: usize = 20_000;
 
-/// No leg has a value of a matrix.
+/// Error of [`Plan::only_legs`]: no leg has this value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no job with `{value}` as the value of `{key}` in its matrix; {}", listed(.known))]
 pub struct UnknownLeg {
@@ -102,7 +102,7 @@ pub struct Callee {
     pub workflow: Option<Arc<Workflow>>,
     /// The errors of the file.
     pub errors: Vec<Diagnostic>,
-    /// Why the file of a workflow of another repository is missing.
+    /// Why a workflow of another repository could not be fetched; `None` for a file that was read.
     pub absent: Option<String>,
 }
 
@@ -166,7 +166,7 @@ impl Plan {
         Ok(jobs)
     }
 
-    /// Returns the workflow that a job of the workflow `caller` calls.
+    /// Returns the workflow that a job of the workflow `caller` calls; `None` if it was not available.
     #[must_use]
     pub fn called(&self, uses: &str, caller: &Workflow) -> Option<&Arc<Workflow>> {
         self.called.get(uses, caller)
@@ -246,14 +246,15 @@ impl Plan {
         Ok(self)
     }
 
-    /// Returns the job of the workflow itself that a job is, or that directly or indirectly called it.
+    /// Returns the job of the plan's own workflow that directly or indirectly calls a job; for a job of that workflow,
+    /// the job itself.
     fn outermost<'p>(&'p self, job: &'p PlannedJob) -> &'p PlannedJob {
         let caller = job.caller.as_ref().and_then(|caller| self.jobs.iter().find(|job| job.id == *caller));
         caller.map_or(job, |caller| self.outermost(caller))
     }
 }
 
-/// Error of [`Plan::only`].
+/// Error of [`Plan::only`]: no job has this name.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("no job `{name}`; it has {}", known.join(", "))]
 pub struct UnknownJob {

@@ -299,7 +299,7 @@ impl Known {
         }
     }
 
-    /// Adds the contexts of one leg: `matrix` and `strategy`.
+    /// Returns these contexts with those of one leg, `matrix` and `strategy`.
     fn of_leg(&self, legs: &Legs, index: usize, leg: &Leg) -> Self {
         let mut contexts = self.contexts.clone();
         contexts.set("matrix", leg.matrix.clone());

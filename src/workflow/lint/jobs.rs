@@ -11,7 +11,7 @@ use crate::workflow::source::Spanned;
 use crate::workflow::syntax::{JobBody, JobDefinition, StepAction, Strategy, Workflow};
 use crate::workflow::template::{Template, TemplateKind};
 
-/// Reports passwords in the file.
+/// Reports registry passwords of containers that the file contains as plain text.
 pub(super) fn credentials(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     for job in jobs_with_steps(workflow) {
         let services = job.services.iter().map(|(_, service)| service);
@@ -62,7 +62,7 @@ pub(super) fn pins(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Reports duplicate values of a matrix, and entries of `exclude` that no combination matches.
+/// Reports duplicate values and mixed types in a matrix, and entries of `exclude` that no combination matches.
 pub(super) fn matrices(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     let matrices = workflow.jobs.iter().filter_map(|job| job.strategy.as_ref()?.matrix());
     for matrix in matrices.clone() {
@@ -207,8 +207,8 @@ fn from_matrix<'w>(job: &'w JobDefinition, runs_on: &'w Template) -> Vec<&'w Tem
     keys.flat_map(|key| values_of(matrix, &key)).collect()
 }
 
-/// Reports a label that looks like a GitHub-hosted runner but does not exist. Returns the operating system that it
-/// names.
+/// Reports a label that looks like a GitHub-hosted runner but does not exist. Returns the operating system that the
+/// label names; `None` for other labels.
 fn hosted(label: &Template, found: &mut Vec<Diagnostic>) -> Option<&'static str> {
     let (family, version) = label.literal()?.split_once('-')?;
     let (family, versions) = HOSTED.iter().find(|(name, _)| name.eq_ignore_ascii_case(family))?;

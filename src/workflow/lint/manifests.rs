@@ -54,7 +54,7 @@ pub fn check(source: &Arc<Source>) -> Vec<Diagnostic> {
     found
 }
 
-/// Returns `using` of an action for a version of Node.js that GitHub's runner no longer has.
+/// Returns `using` of an action if it is a version of Node.js that GitHub's runner no longer has.
 pub(super) fn old_node(runs: &ActionRuns) -> Option<&Spanned<String>> {
     match runs {
         ActionRuns::JavaScript { using, .. } => {

@@ -34,9 +34,9 @@ pub struct Rule {
     pub summary: &'static str,
     /// Why it matters and what to write instead.
     pub help: &'static str,
-    /// Checks the workflow alone. `None` if only the parser reports errors under this name.
+    /// Checks the workflow alone; `None` if the rule needs no such check or only the parser reports its errors.
     check: Option<Check>,
-    /// Checks the workflow against other files of the repository.
+    /// Checks the workflow against other files; `None` if the rule needs no such check.
     look_up: Option<LookUp>,
 }
 
@@ -263,7 +263,7 @@ pub static RULES: &[Rule] = &[
     },
 ];
 
-/// Applies all rules to a valid workflow. With `files`, also checks the local actions and workflows that it uses.
+/// Applies all rules to a valid workflow. With `files`, also checks its uses of local actions and of called workflows.
 /// Returns the diagnostics in no particular order.
 #[must_use]
 pub fn check(workflow: &Workflow, files: Option<&dyn Files>) -> Vec<Diagnostic> {

@@ -41,7 +41,7 @@ pub(super) fn check(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     inputs_and_secrets(workflow, &everywhere, found);
 }
 
-/// Reports calls that fail in every run, and unused arguments of `format`.
+/// Reports calls of `fromJSON` that fail in every run, and placeholders and arguments of `format` that do not match.
 pub(super) fn calls(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     for (expr, span) in workflow.jobs.iter().flat_map(|job| of_job(job)) {
         expr.walk(&mut |node| {
@@ -199,7 +199,7 @@ struct Earlier<'w> {
 }
 
 impl<'w> Earlier<'w> {
-    /// Adds a step, and what it waits for.
+    /// Adds a step to those that the next step sees, with the background steps for which it waits.
     fn add(&mut self, step: &'w StepDefinition) {
         match &step.action {
             StepAction::Steer(Steering::Wait(ids)) => ids.iter().for_each(|id| self.wait(&id.value)),
@@ -275,7 +275,8 @@ fn may_have(strategy: Option<&Strategy>, key: &str) -> bool {
     }
 }
 
-/// Returns the name of the context in lower case, and the first name read from it.
+/// Returns the name of the context in lower case, and the first name read from it. `None` if the context is not checked
+/// here, or if the name is computed.
 fn first<'r>(reference: &'r Reference<'_>) -> Option<(&'static str, &'r str)> {
     const CONTEXTS: &[&str] = &["inputs", "secrets", "jobs", "needs", "steps", "matrix"];
     let context = CONTEXTS.iter().find(|name| name.eq_ignore_ascii_case(&reference.context.text))?;
@@ -359,7 +360,7 @@ pub(super) fn of_job(job: &JobDefinition) -> Vec<SpannedExpr<'_>> {
     found
 }
 
-/// All expressions of a step.
+/// Collects all expressions of a step.
 pub(super) fn of_step<'w>(step: &'w StepDefinition, found: &mut Vec<SpannedExpr<'w>>) {
     condition(&step.condition, found);
     let parts = [&step.name, &step.env, &step.continue_on_error, &step.timeout_minutes];

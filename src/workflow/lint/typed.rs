@@ -216,7 +216,7 @@ fn whole(workflow: &Workflow, expr: &Expr, span: Span) -> Span {
     span_of(&workflow.source, span, expr.text().trim())
 }
 
-/// Reports values of the wrong type in scripts, `runs-on` and `credentials`.
+/// Reports values of the wrong type in a job: scripts, `runs-on`, `credentials`, and expressions for whole mappings.
 fn check_values(workflow: &Workflow, job: &JobDefinition, context: &dyn Fn(&str) -> Type, found: &mut Vec<Diagnostic>) {
     if let Some(Strategy::Computed(whole)) = &job.strategy {
         must_be_mapping("strategy", whole, context, found);
@@ -284,7 +284,7 @@ fn check_values(workflow: &Workflow, job: &JobDefinition, context: &dyn Fn(&str)
     }
 }
 
-/// Reports defaults of inputs that have another type than the input, or read an input that comes later.
+/// Reports defaults of inputs that have another type than the input, or read the input itself or one that comes later.
 fn defaults(workflow: &Workflow, trigger: &Trigger, found: &mut Vec<Diagnostic>) {
     for (at, input) in trigger.inputs.iter().enumerate() {
         let Some(default) = &input.default else { continue };

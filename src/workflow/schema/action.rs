@@ -14,7 +14,7 @@ use super::{
 pub static ROOT: Schema = mapping(
     "action",
     &[
-        // `name` and `description` are required only in a published action (see `parse::check_published`).
+        // `name` and `description` are required only in a published action (see `manifest::check_published`).
         field("name", &NON_EMPTY),
         field("author", &text("author")),
         field("description", &DESCRIPTION),
