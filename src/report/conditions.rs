@@ -68,7 +68,7 @@ impl<'r> Decided<'r> {
         lines
     }
 
-    /// Returns the JSON objects of the job and its legs.
+    /// Returns one JSON object for each leg.
     pub fn documents(&self) -> Vec<Json> {
         self.legs.iter().map(|job| Self { job, legs: vec![job], ..*self }.leg_as_json()).collect()
     }
@@ -116,7 +116,7 @@ pub fn page(decided: &[Decided], style: Style, now: Timestamp) -> TerminalText {
 }
 
 /// Formats what jobs wait for, with the command that ends each wait. `run` is the run as commands name it, and `server`
-/// the kind of its server.
+/// the kind of its server; `None` for a run on this machine.
 pub fn waits(waits: &[Wait], run: &str, server: Option<ServerKind>, style: Style) -> TerminalText {
     let mut page = TerminalText::default();
     for wait in waits {

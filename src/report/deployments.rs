@@ -17,7 +17,7 @@ pub struct Preview<'p> {
     pub settings: &'p EnvironmentSettings,
     /// The release.
     pub release: &'p Release,
-    /// The release that is live.
+    /// The release that is live; `None` if nothing is live.
     pub live: Option<&'p Release>,
     /// One sentence for each closed gate, which tells why the deployment waits before it begins.
     pub gates: Vec<&'p str>,
@@ -84,7 +84,7 @@ pub struct Row<'r> {
     pub record: &'r DeploymentRecord,
     /// Whether the release of the deployment is live.
     pub is_live: bool,
-    /// Position of the deployment in its plan, while it is in progress or after an interruption.
+    /// Position of the deployment in its plan, while it is in progress or after an interruption; `None` otherwise.
     pub position: Option<String>,
 }
 
@@ -133,7 +133,7 @@ fn word(row: &Row<'_>) -> &'static str {
     }
 }
 
-/// Returns the environment variables that an environment needs, one per line.
+/// Returns the secrets and variables that an environment needs, one per line, each with whether it is set.
 #[must_use]
 pub fn needed(all: &[Needed], style: Style) -> TerminalText {
     let widest = all.iter().map(|one| width(&one.name)).max().unwrap_or_default();
@@ -161,7 +161,7 @@ pub fn audit<'e>(entries: impl Iterator<Item = &'e Entry>, style: Style) -> Term
     table
 }
 
-/// Returns the old and the new release of an entry that requests a deployment.
+/// Returns the old and the new release of an entry that requests a deployment; `None` for other entries.
 fn requested(entry: &Entry) -> Option<(String, String)> {
     let crate::model::deployment::Action::Requested { release, from, .. } = &entry.action else { return None };
     Some((from.as_ref().map_or_else(|| "nothing".to_owned(), Release::title), release.title()))

@@ -16,8 +16,8 @@ use crate::ui::theme::{Colours, Hue};
 
 use super::Logs;
 
-/// Number of lines at the end of a failed step's log in which its first error is searched. Nobody reads more lines, and
-/// these are searched quickly.
+/// Number of lines at the end of a failed step's log in which its first error is searched. The limit keeps the search
+/// of a very long log fast.
 const LOOK_BACK: u64 = 100_000;
 
 /// Maximum number of annotations that are listed; the others are counted.
@@ -116,7 +116,7 @@ pub fn search(run: &Run, job: &Job, step: &Step, logs: &dyn Logs) -> io::Result<
     Ok(finder)
 }
 
-/// Returns the annotations of files, the worst first.
+/// Returns the annotations of files, the worst first, at most [`MAX_ANNOTATIONS`], and the number of the others.
 fn annotations(run: &Run, style: Style) -> TerminalText {
     let steps = run.jobs.values().flat_map(|job| job.steps.iter().map(move |step| (job, step)));
     let all = steps.flat_map(|(job, step)| step.annotations.iter().map(move |found| (found, job, step)));

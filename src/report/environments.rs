@@ -25,7 +25,8 @@ pub struct Page {
 }
 
 impl Page {
-    /// Returns a table with a row for each environment. Remarks below a row tell what is not live yet, or failed.
+    /// Returns a table with a row for each environment. Remarks below a row tell its lock, a newer deployment that is
+    /// not live, and what is not known.
     pub fn table(&self, environments: &[Environment]) -> TerminalText {
         let cells: Vec<[String; 4]> = environments.iter().map(|one| self.cells(one)).collect();
         let widest = |column: usize| cells.iter().map(|row| width(&row[column])).max().unwrap_or_default();

@@ -12,7 +12,7 @@ use crate::ui::terminal_text::text;
 
 use super::{Lines, Logs, Printer};
 
-/// Prints a group per step and annotations as commands.
+/// Prints a run inside GitHub Actions: a group per step, and annotations as commands.
 pub struct GitHub {
     lines: Lines,
     style: Style,
@@ -24,7 +24,7 @@ impl GitHub {
         Self { lines: Lines::new(style), style }
     }
 
-    /// Prints lines of a step that has ended.
+    /// Prints lines of a step if it has ended. `None` as the range means all lines.
     fn step(
         &self,
         run: &Run,

@@ -7,7 +7,7 @@ use crate::report::style::{Out, document};
 
 use super::{Logs, Printer};
 
-/// Prints records.
+/// Prints each record as a JSON object.
 pub struct Json;
 
 impl Printer for Json {

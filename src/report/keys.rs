@@ -7,7 +7,7 @@ use crate::ui::text::width;
 
 use super::style::Style;
 
-/// Returns the only panel in which an action has keys; `None` if it has keys in every panel.
+/// Returns the panel in which an action has keys, the first if there are several; `None` if it has keys in every panel.
 pub fn panel(entry: &Entry) -> Option<Context> {
     entry.contexts.iter().copied().find(|context| matches!(context, Context::Panel(_)))
 }

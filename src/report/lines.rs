@@ -31,7 +31,7 @@ const MAX_FOLDED: usize = 32;
 /// Maximum number of lines that are shown of an unfolded group. They are the lines around its error.
 const MAX_UNFOLDED: u64 = 60;
 
-/// Prints lines.
+/// Prints a run as lines for people.
 pub struct Lines {
     style: Style,
     /// The attempt whose start was printed last.
@@ -306,7 +306,8 @@ impl Printer for Lines {
         }
     }
 
-    /// Returns the incomplete line that grew most recently. Its colours are shown once the line is complete.
+    /// Returns the incomplete line that grew most recently; `None` if no line is incomplete, or if it is in a folded
+    /// group. Its colours are shown once the line is complete.
     fn open_line(&self, run: &Run, logs: &dyn Logs, columns: usize) -> io::Result<Option<TerminalText>> {
         // This check is cheap: most runs have no such line, but may have thousands of steps.
         let Some(grown) = &self.grown else { return Ok(None) };

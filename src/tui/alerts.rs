@@ -25,13 +25,13 @@ impl Alerts {
     }
 
     /// Returns the control sequences of an alert: the bell, and the two desktop notifications that terminals support.
-    /// `None` if alerts are off.
+    /// `None` if the bell is off, and during quiet hours.
     pub(super) fn bytes(&self, text: &str) -> Option<String> {
         let bytes = || format!("\x07\x1b]9;{text}\x07\x1b]777;notify;cuelight;{text}\x07");
         (self.bell && !self.is_quiet()).then(bytes)
     }
 
-    /// Returns the shell command of an alert. `None` if no command is set or alerts are off.
+    /// Returns the shell command of an alert. `None` if no command is set, and during quiet hours.
     pub(super) fn command(&self, why: AlertReason) -> Option<&str> {
         let command = match why {
             AlertReason::Failed => &self.on_failure,

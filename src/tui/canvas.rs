@@ -109,7 +109,8 @@ impl<W: Write> Canvas<W> {
         Ok(self.bytes.len())
     }
 
-    /// Scrolls the rows by the distance that most of them moved.
+    /// Scrolls the rows by the distance that most of them moved, if at least [`MIN_MOVED_ROWS`] more rows moved than
+    /// stayed.
     fn move_rows(&mut self, rows: Range<u16>) {
         let rows = rows.start..rows.end.min(self.shown.area.height);
         let hashes = |buffer: &Buffer| rows.clone().map(|y| hash(row(buffer, y))).collect::<Vec<u64>>();

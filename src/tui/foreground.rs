@@ -76,10 +76,10 @@ fn file_arguments(program: &str, path: &str, line: Option<u32>) -> Vec<String> {
 }
 
 /// Runs a program in the terminal and waits for its end. If the program stops itself, this program stops too, as job
-/// control of the shell requires.
+/// control of the shell requires. If a program that prints its errors fails at once, waits for Enter.
 ///
 /// # Errors
-/// The program cannot be started, or it failed without printing why.
+/// The program cannot be started or waited for, or it failed without printing why.
 pub(super) async fn run(mut child: Child, stop: &mut Signal) -> Result<(), ForegroundError> {
     let program = child.command.as_std().get_program().to_string_lossy().into_owned();
     let started = Instant::now();

@@ -34,8 +34,8 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Takes the terminal for the screen, which this thread must draw. With `mouse`, also captures the mouse. `panics`
-    /// gets the message of each panic of another thread.
+    /// Takes the terminal for the screen, which this thread must draw, and installs a panic hook. With `mouse`, also
+    /// captures the mouse. `panics` gets the message of each panic of another thread.
     ///
     /// # Errors
     /// Input or output is not a terminal, or setting its mode fails.
@@ -93,7 +93,8 @@ impl Guard {
         }
     }
 
-    /// Whether the terminal is still taken.
+    /// Whether the terminal is raw and on the alternate screen; `false` after [`Guard::leave`] or a panic of this
+    /// thread.
     #[must_use]
     pub fn is_active(&self) -> bool {
         self.active.load(Ordering::SeqCst)

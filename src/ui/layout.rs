@@ -224,7 +224,7 @@ impl Screen {
         self.panels.iter().find(|(shown, _)| *shown == panel).map(|(_, area)| *area)
     }
 
-    /// Returns the panel at a position.
+    /// Returns the panel at a position, with its area; `None` outside of the panels.
     #[must_use]
     pub fn at(&self, position: Position) -> Option<(Panel, Rect)> {
         self.panels.iter().copied().find(|(_, area)| area.contains(position))

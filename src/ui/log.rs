@@ -42,7 +42,7 @@ pub struct Line {
     pub links: Vec<Link>,
 }
 
-/// Runner commands that change how a line is shown: prefix, replacement, mark and hue.
+/// Runner commands that change how a line is shown: name, replacement, mark and hue.
 const COMMANDS: &[(&str, &str, Mark, Hue)] = &[
     ("group", "▸ ", Mark::Group, Hue::Accent),
     ("endgroup", "", Mark::EndGroup, Hue::Dim),

@@ -76,7 +76,7 @@ pub fn index(colour: Color) -> Option<u8> {
 }
 
 /// Applies a sequence with these parameters to a style. `base` is the style after a reset. Attributes that hide text or
-/// make it blink are ignored.
+/// make it blink are ignored, and so are colours if `colours` is [`Colours::None`].
 #[must_use]
 pub fn apply(params: &Params, style: Style, base: Style, colours: Colours) -> Style {
     let mut style = style;

@@ -30,8 +30,8 @@ pub fn clean(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(blank).filter(|c| !is_unsafe(*c)).collect())
 }
 
-/// Returns the text as one line with `�` for every unsafe character except tabs. Used for confirmations, which must not
-/// hide any character.
+/// Returns the text as one line with `�` for every unsafe character except tabs, which become blanks. Used for
+/// confirmations, which must not hide any character.
 #[must_use]
 pub fn reveal(text: &str) -> String {
     let show = |c: char| match c {

@@ -185,7 +185,8 @@ impl Theme {
         Style::new().add_modifier(Modifier::BOLD)
     }
 
-    /// Returns one of several distinguishable styles. None of them has the colour of a status.
+    /// Returns one of several distinguishable styles. None of them has the colour of success, failure or work in
+    /// progress.
     #[must_use]
     pub fn nth(&self, place: usize) -> Style {
         const COLOURS: [Color; 6] =

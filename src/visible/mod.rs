@@ -59,7 +59,7 @@ pub fn has_unsafe(text: &[u8]) -> bool {
     text.utf8_chunks().any(|chunk| chunk.valid().contains(|c| is_unsafe(c) && !matches!(c, '\n' | '\t')))
 }
 
-/// A line without its unsafe characters.
+/// A form in which a line is shown, with the position in the line of each shown byte.
 #[derive(Debug, Default)]
 pub struct Visible {
     text: Vec<u8>,
@@ -139,7 +139,7 @@ impl Visible {
         self.places.extend(at..at + bytes.len());
     }
 
-    /// Returns the text of this reading.
+    /// Returns the visible text.
     #[must_use]
     pub fn text(&self) -> &[u8] {
         &self.text

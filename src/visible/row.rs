@@ -426,8 +426,8 @@ pub struct LongRow {
 /// What is known of the cursor of a long row.
 #[derive(Default)]
 struct Cursor {
-    /// Whether the cursor is before the end of the text, so that more text would overwrite text. No text follows a
-    /// carriage return at the end of a line.
+    /// Whether the cursor is before the end of the text, so that more text would overwrite text. A carriage return at
+    /// the end of a line overwrites nothing, because no text follows it.
     is_back: bool,
     has_moved: bool,
     has_printed: bool,

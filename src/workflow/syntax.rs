@@ -141,7 +141,7 @@ impl Workflow {
 }
 
 /// Returns the path of a workflow or action of the workflow's own repository: `./path`, or `$/path`, which needs no
-/// checkout.
+/// checkout. `None` for any other reference.
 #[must_use]
 pub fn local_path(uses: &str) -> Option<&str> {
     uses.strip_prefix("./").or_else(|| uses.strip_prefix("$/"))
@@ -186,7 +186,7 @@ pub enum CallSecrets {
 pub struct StepsJob {
     /// `runs-on`: a string, a sequence, or a mapping with `group` and `labels`.
     pub runs_on: Template,
-    /// `environment`: a string, or a mapping with `name` and `url`.
+    /// `environment`: a string, or a mapping with `name`, `url` and `deployment`.
     pub environment: Option<Template>,
     /// `outputs`.
     pub outputs: Vec<(Spanned<String>, Template)>,

@@ -45,7 +45,7 @@ pub enum Piece {
     Expression(Expr),
 }
 
-/// Error of evaluating a template.
+/// An error while evaluating a template.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{error}")]
 pub struct TemplateError {
@@ -56,7 +56,7 @@ pub struct TemplateError {
     pub error: EvalError,
 }
 
-/// Error of evaluating a time limit.
+/// An error while evaluating a time limit.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum MinutesError {
     /// An expression could not be evaluated.
@@ -71,7 +71,7 @@ pub enum MinutesError {
 const MAX_MINUTES: f64 = 525_600.0;
 
 impl Template {
-    /// Returns the value of one key of a mapping, as written. `None` if this is not a mapping.
+    /// Returns the value of one key of a mapping, as written. `None` if the key is missing or this is not a mapping.
     #[must_use]
     pub fn entry(&self, key: &str) -> Option<&Self> {
         let TemplateKind::Mapping(entries) = &self.kind else { return None };
@@ -97,7 +97,7 @@ impl Template {
         }
     }
 
-    /// Evaluates a time limit in minutes, fractions allowed.
+    /// Evaluates a time limit in minutes, fractions allowed. The result is at most a year.
     ///
     /// # Errors
     /// An expression could not be evaluated, or the value is not a positive number.
@@ -115,7 +115,7 @@ impl Template {
         }
     }
 
-    /// Returns the text of a scalar without expressions, as written.
+    /// Returns the text of a scalar without expressions, as written; `None` for any other value.
     #[must_use]
     pub fn literal(&self) -> Option<&str> {
         match &self.kind {

@@ -76,7 +76,7 @@ const LIKELY: &[&str] =
     &["push", "pull_request", "workflow_dispatch", "pull_request_target", "schedule", "release", "workflow_call"];
 
 /// Returns the event that most likely starts a workflow: `push` if the workflow has it; otherwise another common event,
-/// or its first one.
+/// or its first one. `None` for a workflow without events.
 #[must_use]
 pub fn likely_event(workflow: &Workflow) -> Option<&str> {
     let events = || workflow.triggers.iter().map(|trigger| trigger.event.value.as_str());

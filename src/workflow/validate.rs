@@ -236,7 +236,7 @@ fn items(value: &Template) -> &[Template] {
     }
 }
 
-/// Checks the `uses` of a step: `./folder`, `docker://image` or `owner/repository[/folder]@ref`.
+/// Checks the `uses` of a step: `./folder`, `$/folder`, `docker://image` or `owner/repository[/folder]@ref`.
 fn check_reference(uses: &Template, found: &mut Vec<Diagnostic>) {
     let Some(text) = uses.literal() else { return };
     if let Some(path) = text.strip_prefix("$/").filter(|path| path.contains('@')) {

@@ -73,7 +73,7 @@ impl Layers {
         }
     }
 
-    /// Sorts each layer by the median position of the connected items in the previous (or next) layer. Ties keep their
+    /// Sorts each layer by the mean position of the connected items in the previous (or next) layer. Ties keep their
     /// order.
     fn sweep(&mut self, forth: bool) {
         let count = self.items.len();
@@ -165,7 +165,7 @@ impl Layers {
         }
     }
 
-    /// Shifts every other layer between the rows of its neighbours, so that no two lines share a row.
+    /// Shifts every other layer between the rows of its neighbours, so that neighbouring layers never use the same row.
     pub(super) fn interleave(&mut self) {
         for (number, layer) in self.items.iter_mut().enumerate() {
             for item in layer {
@@ -176,7 +176,7 @@ impl Layers {
 }
 
 /// Returns rows as close as possible to the wanted ones without overlap. Neighbours that want the same rows are grouped
-/// around their median.
+/// around the mean of these rows.
 fn fitted(wanted: &[i32], heights: &[i32]) -> Vec<i32> {
     // Once the heights of the items above are subtracted, the rows only have to be non-decreasing.
     let before: Vec<i32> = heights

@@ -2,13 +2,13 @@
 //!
 //! [`Layout::new`] is a pure function of the structure. It takes the size and the needs of each node, and returns the
 //! positions of nodes and lines; the appearance of nodes and highlighted lines is decided when they are drawn. So a
-//! change of status moves nothing.
+//! change of status moves nothing unless it changes the size of a node.
 //!
 //! Needs that other needs imply are left out (the transitive reduction). The layer of a job is the length of the
-//! longest path from a job without needs; a line over several layers passes through the layers between on a separate
-//! row. Between two layers, all sources with the same targets share one vertical line. Such a group is called a *net*,
-//! the term for connected pins in circuit routing: everything on its left leads to everything on its right. Where lines
-//! of two nets cross, the horizontal one is interrupted.
+//! longest path from a job without needs, or further right if that shortens lines; a line over several layers passes
+//! through the layers between on a separate row. Between two layers, all sources with the same targets share one
+//! vertical line. Such a group is called a *net*, the term for connected pins in circuit routing: everything on its
+//! left leads to everything on its right. Where lines of two nets cross, the horizontal one is interrupted.
 
 mod layers;
 mod nets;

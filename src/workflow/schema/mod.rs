@@ -63,7 +63,7 @@ pub enum Shape {
     Sequence(&'static Schema),
     /// A mapping.
     Mapping(Fields),
-    /// One of several alternatives. The keys of a mapping decide which one applies.
+    /// One of several alternatives. The form of the value and, for a mapping, its keys decide which one applies.
     OneOf(&'static [&'static Schema]),
     /// Any value.
     Any,

@@ -65,7 +65,7 @@ pub enum TextStyle {
     Literal,
 }
 
-/// Error of reading a YAML document.
+/// An error while reading a YAML document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Position in the text.

@@ -42,7 +42,7 @@ pub(super) fn resolve(text: Cow<'_, str>, style: TextStyle) -> YamlKind<'_> {
 /// Types a scalar with a tag of the core schema (`str` of `!!str`).
 ///
 /// # Errors
-/// The text does not fit the tag.
+/// The text does not fit the tag, quoted text has a tag other than `str`, or the core schema does not have the tag.
 pub(super) fn resolve_tagged<'s>(tag: &str, text: Cow<'s, str>, style: TextStyle) -> Result<YamlKind<'s>, TagError> {
     if tag == "str" {
         return Ok(YamlKind::Text(text, if style == TextStyle::Plain { TextStyle::Quoted } else { style }));

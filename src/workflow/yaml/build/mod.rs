@@ -20,7 +20,7 @@ const MAX_UNUSED_ANCHORS: usize = 50;
 pub struct Document<'s> {
     /// Root of the tree; a null node for an empty text.
     pub root: YamlNode<'s>,
-    /// Spans of anchors without an alias.
+    /// Spans of anchors without an alias, at most [`MAX_UNUSED_ANCHORS`].
     pub unused_anchors: Vec<Span>,
 }
 
