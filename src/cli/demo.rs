@@ -79,7 +79,7 @@ fn deploy(args: &Args, runs: &RunsDir) -> Outcome {
     screen::open(None, false)
 }
 
-/// Whether the demo can run its service.
+/// Fetches the image of the demo's service. Returns whether the demo can run the service, and prints a notice if not.
 fn fetch_service() -> Result<bool, Failure> {
     let notice = || style::notice(&format!("Fetching {SERVICE_IMAGE} for the demo's service."));
     Ok(block_on(demo::fetch_service(&notice))?.unwrap_or_else(|error| {

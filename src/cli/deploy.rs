@@ -65,7 +65,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// Deploys a release.
+/// Deploys a release, or prints the plan.
 pub(super) fn run(args: &Args) -> Outcome {
     let deployments = local()?;
     let request = DeployRequest {
@@ -133,7 +133,8 @@ fn abort(
     go_back(deployments, open, &wanted.reason, form)
 }
 
-/// Restores the release that was live before a deployment, and follows the rollback. Succeeds once it is live again.
+/// Restores the release that was live before a deployment. Follows the rollback unless `detach` is set, and succeeds
+/// once the release is live again.
 pub(super) fn go_back(
     deployments: &Deployments,
     open: &OpenDeployment,
@@ -213,7 +214,7 @@ pub(super) fn unreadable<L: ToString>(lines: &[L]) {
     }
 }
 
-/// Prints what the deployment is about to do, as text.
+/// Prints to standard error what the deployment is about to do, its closed gates, and warnings about missing values.
 fn show(prepared: &PreparedDeployment) {
     let style = Style::of_errors();
     style::notice(&preview(prepared).title(style));
@@ -227,7 +228,7 @@ fn show(prepared: &PreparedDeployment) {
     }
 }
 
-/// Starts a deployment and follows it until its release is live or it has failed.
+/// Starts a deployment. Follows it, unless `detach` is set, until its release is live or it has failed.
 pub(super) fn start(deployments: &Deployments, prepared: PreparedDeployment, detach: bool, json: bool) -> Outcome {
     let environment = prepared.settings().name.clone();
     let folder = deployments.start(prepared)?;

@@ -52,7 +52,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     }
 }
 
-/// Prints the conditions of a run.
+/// Prints how the conditions of a run were evaluated, and what its jobs wait for.
 fn of_run(args: &Args) -> Outcome {
     let folder = args.run.find()?;
     let run = history::read(&folder)?;

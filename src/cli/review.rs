@@ -114,7 +114,7 @@ impl Args {
         Ok(Exit::Success)
     }
 
-    /// Finds the run's folder.
+    /// Finds and updates the run: the named one, or the newest run of this repository that waits for a review.
     fn find(&self) -> Result<RunFolder, Failure> {
         let runs = runs_dir()?;
         let here = std::env::current_dir().ok();

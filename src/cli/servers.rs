@@ -30,7 +30,7 @@ pub(super) fn locate_in(runs: &RunsDir, wanted: &str, repository: &str) -> Resul
     Ok(block_on(Runs::new(runs.clone()).locate_in(wanted, repository))??)
 }
 
-/// Updates a run on a server.
+/// Updates a run from its server; does nothing for a run on this machine.
 pub(super) fn refresh(folder: &RunFolder) -> Result<(), Failure> {
     let outdated = block_on(Runs::new(folder.runs()).refresh(folder))??;
     note(folder, outdated.as_ref());

@@ -79,10 +79,10 @@ impl Folder {
         Ok(Self(self.beneath(path, flags, Mode::empty(), links)?))
     }
 
-    /// Opens a folder below this one, creating it if it is missing.
+    /// Opens a folder below this one. Creates it, and the folders above it, if they are missing.
     ///
     /// # Errors
-    /// Like [`Folder::folder`], or the folder cannot be created.
+    /// Like [`Folder::folder`], or a folder cannot be created.
     pub fn make_folders(&self, path: &Path) -> io::Result<Self> {
         let mut folder = self.folder(Path::new("."))?;
         for name in path {

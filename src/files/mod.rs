@@ -1,9 +1,10 @@
 //! Files from untrusted sources: those of a repository, and those that a step or a container created.
 //!
 //! Such a path may be a FIFO whose `open` never returns, a device, a file of 300 GB, or a link to a private file of the
-//! user. Everything here opens regular files only, without blocking, and reads at most a given number of bytes. A
-//! [`Folder`] also confines every path below it: no link leads out of it. The files of the state folder count as
-//! untrusted, too, because a step on this machine can replace any of them.
+//! user. Unless their names say otherwise, the functions here open regular files only, without blocking, and read at
+//! most a given number of bytes; [`read_named`] also reads a pipe that a person names. A [`Folder`] also confines every
+//! path below it: no link leads out of it. The files of the state folder count as untrusted, too, because a step on
+//! this machine can replace any of them.
 
 mod beneath;
 mod folder;

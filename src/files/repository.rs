@@ -13,7 +13,7 @@ pub const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Reads a file of a repository: a regular file of at most [`MAX_BYTES`]. Follows only links that stay in the
 /// repository, because any other link could show a private file of the user. The repository is the closest folder above
-/// the path with a `.git` or `.github`.
+/// the path with a `.git` or `.github`; without one, every link is followed.
 ///
 /// # Errors
 /// The file does not exist, is not readable, is not a regular file, is larger, or has a link in its path that is
@@ -46,7 +46,7 @@ fn without_links(path: &Path) -> Result<File, FileError> {
     Folder::open(Path::new(start))?.file(below, Links::Refuse)
 }
 
-/// Returns the root of the repository that a path is in, and the rest of the path.
+/// Returns the root of the repository that a path is in, and the rest of the path; `None` outside of repositories.
 fn root(path: &Path) -> io::Result<Option<(PathBuf, PathBuf)>> {
     let mut named = PathBuf::new();
     for part in std::path::absolute(path)?.components() {

@@ -50,7 +50,7 @@ pub trait Printer {
     /// Prints a record. `run` is the run after the record.
     ///
     /// # Errors
-    /// The output cannot be written.
+    /// The output cannot be written, or a log cannot be read.
     fn record(&mut self, run: &Run, record: &Record, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()>;
 
     /// Whether consecutive output of a step is printed as one record.
@@ -62,7 +62,7 @@ pub trait Printer {
     /// complete, or if the printer only prints complete lines.
     ///
     /// # Errors
-    /// The output cannot be written.
+    /// A log cannot be read.
     fn open_line(&self, _run: &Run, _logs: &dyn Logs, _columns: usize) -> io::Result<Option<TerminalText>> {
         Ok(None)
     }
@@ -70,7 +70,7 @@ pub trait Printer {
     /// Prints the summary after the last record.
     ///
     /// # Errors
-    /// The output cannot be written.
+    /// The output cannot be written, or a log cannot be read.
     fn end(&mut self, run: &Run, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()>;
 }
 
@@ -89,10 +89,11 @@ impl Printer for Silent {
 
 /// The logs of one run.
 pub trait Logs {
-    /// Calls `act` with each line of a range of a step's log. Missing lines are left out.
+    /// Calls `act` with each line of a range of a step's log. Missing lines are left out, and a missing log has no
+    /// lines.
     ///
     /// # Errors
-    /// The output cannot be written.
+    /// The log cannot be read, or `act` returns an error.
     fn lines(
         &self,
         run: &Run,
@@ -158,7 +159,7 @@ fn continues(record: &Record, next: &Record) -> bool {
 /// Joins records that continue each other: returns the last one with the lines of all of them.
 ///
 /// # Panics
-/// There is no record.
+/// If `chunk` is empty.
 fn joined(chunk: &[Record]) -> Record {
     let mut last = chunk.last().expect("a chunk has a record").clone();
     if let (Some(Event::Output { output: first, .. }), Event::Output { output, .. }) =
@@ -190,7 +191,7 @@ impl<'p> Printing<'p> {
     /// Prints records that arrived.
     ///
     /// # Errors
-    /// The output cannot be written.
+    /// The output cannot be written, or a log cannot be read.
     pub fn records(&mut self, records: &[Record]) -> io::Result<()> {
         let mut stdout = io::BufWriter::new(io::stdout().lock());
         let mut out = Out::new(&mut stdout);
@@ -243,7 +244,7 @@ impl<'p> Printing<'p> {
     /// Prints the summary and returns the conclusion; `None` if the journal does not contain the end of the run.
     ///
     /// # Errors
-    /// The output cannot be written.
+    /// The output cannot be written, or a log cannot be read.
     pub fn end(mut self) -> io::Result<Option<Conclusion>> {
         let run = self.store.run(self.folder.id()).expect("opened above");
         let mut stdout = io::BufWriter::new(io::stdout().lock());

@@ -103,7 +103,8 @@ fn moves_cursor() -> bool {
     io::stdout().is_terminal() && !std::env::var("TERM").is_ok_and(|term| term == "dumb")
 }
 
-/// Returns the number of rows of the terminal at standard output; `None` without a terminal.
+/// Returns the number of rows of the terminal at standard output; `None` without a terminal, or for one without control
+/// sequences.
 pub fn rows() -> Option<usize> {
     let size = moves_cursor().then(crossterm::terminal::size).and_then(Result::ok);
     size.map(|(_, rows)| rows.into()).filter(|rows| *rows > 0)
@@ -241,7 +242,7 @@ pub fn line(text: &(impl ToTerminal + ?Sized)) -> io::Result<()> {
 /// Prints a JSON document in one line to standard output.
 ///
 /// # Errors
-/// The output cannot be written.
+/// The value cannot be serialized, or the output cannot be written.
 pub fn json(value: &impl Serialize) -> io::Result<()> {
     line(&document(value)?)
 }
@@ -249,7 +250,7 @@ pub fn json(value: &impl Serialize) -> io::Result<()> {
 /// Prints the answer of a command to standard output: a JSON document, or a line for people.
 ///
 /// # Errors
-/// The output cannot be written.
+/// The document cannot be serialized, or the output cannot be written.
 pub fn answer(as_json: bool, document: &impl Serialize, text: &(impl ToTerminal + ?Sized)) -> io::Result<()> {
     if as_json { json(document) } else { line(text) }
 }
@@ -257,7 +258,7 @@ pub fn answer(as_json: bool, document: &impl Serialize, text: &(impl ToTerminal 
 /// Returns a JSON document in one line.
 ///
 /// # Errors
-/// The output cannot be written.
+/// The value cannot be serialized.
 pub fn document(value: &impl Serialize) -> io::Result<TerminalText> {
     Ok(TerminalText::json(&serde_json::to_string(value)?))
 }
@@ -265,7 +266,7 @@ pub fn document(value: &impl Serialize) -> io::Result<TerminalText> {
 /// Maximum width of a column of a table. A longer text moves the rest of its row to the right.
 const MAX_COLUMN: usize = 200;
 
-/// Returns the width of a column of a table with texts of these widths.
+/// Returns the width of a column of a table: that of the widest of its texts, at most [`MAX_COLUMN`]; 0 without texts.
 pub fn column(widths: impl Iterator<Item = usize>) -> usize {
     widths.max().unwrap_or_default().min(MAX_COLUMN)
 }

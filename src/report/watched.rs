@@ -63,7 +63,7 @@ impl RunLines {
         Self { style, json, shown: HashMap::new() }
     }
 
-    /// Whether a state is worth printing, and differs from the one that was printed last.
+    /// Whether a state is worth printing, and differs from the last one of the run or job. Stores the state.
     fn is_news(&mut self, run: &Run, job: Option<&JobId>, phase: &Phase) -> bool {
         let key = (run.info.id.clone(), job.cloned());
         let state = (run.attempt, phase.clone());

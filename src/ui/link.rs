@@ -22,7 +22,8 @@ pub struct Link {
 }
 
 impl Link {
-    /// Creates a link to an `http` or `https` address. Other schemes in a log must not become clickable.
+    /// Creates a link to an `http` or `https` address. `None` for other schemes, which must not become clickable in a
+    /// log, and for an address that is too long or has characters that are not printable ASCII.
     #[must_use]
     pub fn new(address: &str) -> Option<Self> {
         let is_web = ["https://", "http://"].iter().any(|scheme| address.starts_with(scheme));

@@ -87,12 +87,12 @@ impl<'w> Watch<'w> {
         Self { until: Until { interrupt: Interrupt::Cancels, ..self.until }, ..self }
     }
 
-    /// Cancels the run as soon as a job has failed. The run then counts as failed.
+    /// Makes the watch cancel the run as soon as a job has failed. The run then counts as failed.
     pub(crate) fn fail_fast(self) -> Self {
         Self { until: Until { fails_fast: true, ..self.until }, ..self }
     }
 
-    /// Stops following, with success, as soon as `is_enough` returns true, even if the run continues.
+    /// Makes the watch end, with success, as soon as `is_enough` returns true, even if the run continues.
     pub(crate) fn until(self, is_enough: &'w dyn Fn() -> bool) -> Self {
         Self { until: Until { is_enough, ..self.until }, ..self }
     }

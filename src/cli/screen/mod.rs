@@ -27,7 +27,7 @@ pub(super) fn is_possible() -> bool {
         && std::env::var("TERM").is_ok_and(|term| term != "dumb")
 }
 
-/// Shows the screen until the user quits. Runs continue.
+/// Shows the screen until the user quits. Runs continue unless the user cancels them.
 pub(super) fn open(showing: Option<RunId>, read_only: bool) -> Outcome {
     let config = settings()?;
     let (mut app, options) = app(&config)?;
