@@ -14,9 +14,8 @@ use crate::launch::trust::{self, Distrust, Untrusted};
 use crate::model::short_sha;
 use crate::repo::git::{Access, GitError, Repository as GitRepository};
 use crate::repo::snapshot::{self, SnapshotError};
-use crate::repo::uncommitted::Uncommitted;
 use crate::repo::workflows::{self, WorkflowFileError};
-use crate::store::folder::{RunFolder, make_private};
+use crate::store::folder::{RunFolder, RunsDir, make_private};
 use crate::store::{StoreError, history};
 use crate::workflow::parse_partial;
 use crate::workflow::source::Source;
@@ -62,7 +61,7 @@ pub struct RemoteRun {
     pub repository: Repository,
     /// The branch of the run. Dropping it removes the branch from the server.
     pub branch: TemporaryBranch,
-    /// Number of files that differ from the commit.
+    /// Number of files that were sent and differ from the commit of the checkout.
     pub changed: usize,
 }
 
@@ -132,15 +131,6 @@ enum Start {
     Push,
 }
 
-/// What was sent to the server.
-struct Sent {
-    /// Path of the workflow, relative to the root.
-    workflow: String,
-    start: Start,
-    changed: usize,
-    branch: TemporaryBranch,
-}
-
 impl Runs {
     /// Commits the working tree, pushes it to a temporary branch on the server of its checkout, and starts a workflow
     /// on it. Waits up to a minute until the server knows the branch, and up to a minute for the run.
@@ -156,12 +146,13 @@ impl Runs {
         poller.check_workflows(&repository).await?;
         let (runs, wanted, name) = (self.dir().clone(), request.clone(), repository.full_name());
         let sending = spawn_blocking(move || {
-            let prepared = Prepared::new(&wanted, |git| trust::access(&runs, git))?;
+            let prepared = Prepared::new(&wanted, &runs)?;
             let branch = prepared.branch(&runs.github_branches(), name, remote)?;
-            let (workflow, start, changed) = (prepared.workflow, prepared.start, prepared.changed);
-            Ok::<_, RemoteRunError>(Sent { workflow, start, changed, branch: TemporaryBranch::push(&runs, branch)? })
+            let changed = snapshot::changed(&branch.root, &branch.sha)?;
+            let branch = TemporaryBranch::push(&runs, branch)?;
+            Ok::<_, RemoteRunError>((prepared.workflow, prepared.start, changed, branch))
         });
-        let Sent { workflow, start, changed, branch } = sending.await.map_err(|_| RemoteRunError::Interrupted)??;
+        let (workflow, start, changed, branch) = sending.await.map_err(|_| RemoteRunError::Interrupted)??;
         let started = match start {
             Start::Dispatch => dispatched(poller, &repository, &branch, workflow, request.inputs.clone()).await,
             Start::Push => pushed(poller, &repository, &branch, workflow).await,
@@ -174,15 +165,15 @@ impl Runs {
 struct Prepared {
     git: GitRepository,
     access: Access,
+    /// Path of the workflow, relative to the root.
     workflow: String,
     start: Start,
-    changed: usize,
 }
 
 impl Prepared {
-    fn new(request: &RemoteRequest, access: impl FnOnce(&GitRepository) -> Access) -> Result<Self, RemoteRunError> {
+    fn new(request: &RemoteRequest, runs: &RunsDir) -> Result<Self, RemoteRunError> {
         let git = GitRepository::discover(&request.folder)?;
-        let access = if request.trust { Access::Trusted } else { access(&git) };
+        let access = if request.trust { Access::Trusted } else { trust::access(runs, &git) };
         if access == Access::Guarded {
             return Err(Untrusted { root: git.root, reason: Distrust::Unknown }.into());
         }
@@ -192,8 +183,7 @@ impl Prepared {
         if start == Start::Push && !request.inputs.is_empty() {
             return Err(RemoteRunError::NoInputs(workflow));
         }
-        let changed = Uncommitted::read(&git.root, access, &git.sha, &[])?.files.len();
-        Ok(Self { git, access, workflow, start, changed })
+        Ok(Self { git, access, workflow, start })
     }
 
     /// Commits the working tree for a branch. `scratch` is a folder for a temporary file.

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::files::{self, FileError};
 
-use super::git::{Access, GitError, Repository, git, git_on_index, git_with};
+use super::git::{Access, DIFF, GitError, Repository, git, git_on_index, git_with};
 
 /// Why the working tree is not committed.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +47,7 @@ pub fn commit(
         Err(error) if error.is_missing() => {}
         Err(error) => return Err(error.into()),
     }
-    let tree = tree(root, access, index, left_out);
+    let tree = tree(repository, access, index, left_out);
     // This removes only the copy.
     let _ = fs::remove_file(index);
     let tree = tree?;
@@ -61,18 +61,19 @@ pub fn commit(
 }
 
 /// Writes the tree of the files and returns its id.
-fn tree(root: &Path, access: Access, index: &Path, left_out: &[&str]) -> Result<String, GitError> {
+fn tree(repository: &Repository, access: Access, index: &Path, left_out: &[&str]) -> Result<String, GitError> {
+    let Repository { root, sha, .. } = repository;
     let patterns: Vec<String> = left_out.iter().map(|name| format!(":(exclude,top,icase,glob)**/{name}")).collect();
     git_on_index(index, root, access, ["add", "--update", "--", ":(top)"])?;
     let all = ["add", "--all", "--", ":(top)"].into_iter().chain(patterns.iter().map(String::as_str));
     git_on_index(index, root, access, all)?;
     // A file of the last commit stays, whatever its name, because servers already have it. A file that is only in the
     // index is not on servers yet.
-    let added = match git_on_index(index, root, access, ["rev-parse", "--quiet", "--verify", "HEAD"]) {
-        Ok(_) => {
-            git_on_index(index, root, access, ["diff", "--cached", "--name-only", "--diff-filter=A", "-z", "HEAD"])?
-        }
-        Err(_) => git_on_index(index, root, access, ["ls-files", "-z", ":(top)"])?,
+    let added = if sha.is_empty() {
+        git_on_index(index, root, access, ["ls-files", "-z", ":(top)"])?
+    } else {
+        let added = DIFF.into_iter().chain(["--cached", "--name-only", "--diff-filter=A", "-z", sha, "--"]);
+        git_on_index(index, root, access, added)?
     };
     let is_left_out = |path: &&str| {
         let name = path.rsplit('/').next().unwrap_or(path);
@@ -83,6 +84,15 @@ fn tree(root: &Path, access: Access, index: &Path, left_out: &[&str]) -> Result<
         git_on_index(index, root, access, ["rm", "--quiet", "--cached", "--force", "--", &path])?;
     }
     Ok(git_on_index(index, root, access, ["write-tree"])?.trim().to_owned())
+}
+
+/// Returns the number of files that differ between a commit and its parent.
+///
+/// # Errors
+/// Git failed.
+pub fn changed(root: &Path, sha: &str) -> Result<usize, GitError> {
+    let names = ["diff-tree", "--root", "-r", "--no-commit-id", "--name-only", "-z", sha];
+    Ok(git_with(root, Access::Trusted, names)?.split_terminator('\0').count())
 }
 
 fn email(repository: &Repository) -> &str {
@@ -143,6 +153,8 @@ mod tests {
             write(name, "one\n");
         }
         write(".gitignore", "ignored\n");
+        let example = "KEY=\n".repeat(13);
+        write("env.example", &example);
         git(&root, ["add", "--all"]).expect("git add");
         git(&root, ["-c", "user.name=A", "-c", "user.email=a@b", "commit", "-qm", "x"]).expect("git commit");
         write("changed", "two\n");
@@ -156,6 +168,10 @@ mod tests {
         // Servers do not have a file that is only in the index.
         git(&root, ["add", "--intent-to-add", ".secrets"]).expect("git add");
         git(&root, ["add", "deep/.SECRETS"]).expect("git add");
+        // Nor one that was renamed and filled in, although it resembles a file that they have.
+        fs::create_dir(root.join("sub")).expect("made");
+        git(&root, ["mv", "env.example", "sub/.secrets"]).expect("git mv");
+        write("sub/.secrets", &format!("{example}TOKEN=x\n"));
         git(&root, ["config", "push.followTags", "true"]).expect("git config");
         git(&root, ["-c", "user.name=A", "-c", "user.email=a@b", "tag", "-a", "v9", "-m", "x"]).expect("git tag");
         fs::remove_file(root.join("gone")).expect("removed");
@@ -173,6 +189,7 @@ mod tests {
         assert_eq!(format!("{:?}", state()), before);
         assert!(!index.exists() && !folder.path().join("index.lock").exists());
         assert_eq!(files_of(&root, &sha), ".gitignore changed deep/.secrets kept new staged");
+        assert_eq!(changed(&root, &sha).expect("counted"), 6, "changed deep/.secrets env.example gone new staged");
         let text = |name: &str| git(&root, ["show", &format!("{sha}:{name}")]).expect("a file");
         assert_eq!(
             (text("changed"), text("staged"), text("deep/.secrets")),

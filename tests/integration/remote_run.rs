@@ -100,7 +100,7 @@ fn the_working_tree_runs_on_the_server_and_nothing_is_left_of_it() {
     assert!(name.starts_with("cuelight/"), "{name}");
     let said = checkout.end(child);
     assert_eq!(said.code, Some(0), "{}{}", said.out, said.error);
-    assert!(said.error.contains(&format!("Started ci on {name} with 2 changed files: {REPOSITORY}")), "{}", said.error);
+    assert!(said.error.contains(&format!("Started ci on {name} with 1 changed file: {REPOSITORY}")), "{}", said.error);
     assert!(said.out.contains("✓ success in"), "{}", said.out);
     assert_eq!((checkout.branches(), checkout.state()), (Vec::new(), before));
     assert!(!checkout.watching.cuelight(&["doctor"]).out.contains("left on a server"));

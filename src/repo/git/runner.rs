@@ -176,11 +176,7 @@ pub fn git_until<A: AsRef<OsStr>>(
 ) -> Result<String, GitError> {
     let args: Vec<_> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
     let output = run_until(abort, folder, access, &args)?;
-    if output.status.success() {
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    } else {
-        Err(failed(folder, &args, &output))
-    }
+    text_of(folder, &args, &output)
 }
 
 /// Runs git in a folder and returns the first `limit` bytes of its output, and at most one portion more. Git is killed
@@ -210,10 +206,15 @@ pub fn git_on_index<A: AsRef<OsStr>>(
 ) -> Result<String, GitError> {
     let args: Vec<_> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
     let output = run_capped(None, Some(index), folder, access, &args, usize::MAX)?;
+    text_of(folder, &args, &output)
+}
+
+/// Returns what a call has printed, if it succeeded.
+fn text_of(folder: &Path, args: &[OsString], output: &Output) -> Result<String, GitError> {
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     } else {
-        Err(failed(folder, &args, &output))
+        Err(failed(folder, args, output))
     }
 }
 
