@@ -146,5 +146,16 @@ fn a_script_gets_an_exit_code_and_comes_back() {
     Said(hold(&project, &[]).output().expect("starts")).expect(77, &["failed and held until", "cuelight held retry"]);
     project.call(&["held", "skip"]).expect(0, &[]);
     ends(attached(&project), 0, &["third"]);
+    // The next workflow does not start beside it.
+    let project = Project::of_jobs(JOB);
+    project.write(
+        ".github/workflows/later.yml",
+        "on: push\njobs: {b: {runs-on: ubuntu-latest, steps: [{run: echo hi}]}}\n",
+    );
+    project.commit();
+    let said = Said(hold(&project, &[]).output().expect("starts"));
+    said.expect(77, &["failed and held until"]);
+    assert_eq!(project.call(&["runs"]).out().lines().count(), 1, "{}", said.text());
+    project.call(&["cancel"]).expect(0, &[]);
     hold(&project, &["--hold-minutes", "0"]).output().map(Said).expect("starts").expect(2, &["--hold-minutes"]);
 }

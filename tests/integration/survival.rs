@@ -223,11 +223,14 @@ fn an_interrupt_of_attach_leaves_the_run_in_progress_and_one_of_run_cancels_it()
 #[test]
 fn a_quit_signal_leaves_the_run_of_its_own_command_in_progress() {
     let waiting = Waiting::new();
+    waiting.project.write(".github/workflows/later.yml", SHORT);
+    waiting.project.commit();
     let owner = waiting.command(&["run", "--trust"]).stderr(Stdio::piped()).spawn().expect("starts");
     waiting.wait_for_step();
     signal("-QUIT", owner.id());
     let said = owner.wait_with_output().expect("ends");
     assert!(String::from_utf8_lossy(&said.stderr).contains("still running: cuelight attach "));
+    assert_eq!(waiting.project.call(&["runs"]).out().lines().count(), 1, "the next workflow does not start");
     assert_eq!(waiting.project.show()["status"], "in_progress");
     waiting.open();
     waiting.project.call(&["attach"]).expect(0, &["b got 1"]);

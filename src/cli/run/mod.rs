@@ -131,7 +131,7 @@ pub(super) struct Args {
 }
 
 /// Arguments about runs on this machine.
-const LOCAL: [&str; 18] = [
+const LOCAL: [&str; 21] = [
     "event",
     "event_path",
     "event_values",
@@ -150,6 +150,9 @@ const LOCAL: [&str; 18] = [
     "hold_minutes",
     "debug",
     "detach",
+    "format",
+    "runner",
+    "repository",
 ];
 
 /// What happens to a job when one of its steps fails.
@@ -233,10 +236,10 @@ pub(super) fn run(args: &Args) -> Outcome {
         let known = Some(repository.clone()).filter(|_| !several);
         match run_one(&runs, args, &LaunchRequest { workflow, known, event: Some(event.clone()), ..request.clone() }) {
             Ok(Exit::Success) => {}
-            Ok(Exit::Cancelled) => return Ok(Exit::Cancelled),
+            Ok(stop @ (Exit::Cancelled | Exit::Held)) => return Ok(stop),
             Ok(other) => exit = other,
-            // An error in one workflow does not stop the others.
-            Err(failure) if several => {
+            // An error in one workflow does not stop the others; a run that is left in progress does.
+            Err(failure) if several && failure.exit != Exit::Cancelled => {
                 style::complain(&failure.text());
                 exit = failure.exit;
             }
@@ -278,4 +281,21 @@ fn plan(runs: &RunsDir, request: &LaunchRequest) -> Result<Planned, Failure> {
         style::notice(&text!("note: {}", unknown));
     }
     Ok(planned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_argument_is_about_this_machine_or_has_a_meaning_on_a_server() {
+        let both = ["workflow", "inputs", "remote", "fail_fast", "trust", "json"];
+        let command = <Args as clap::Args>::augment_args(clap::Command::new("run"));
+        let unknown: Vec<_> = command
+            .get_arguments()
+            .map(|argument| argument.get_id().as_str())
+            .filter(|id| !LOCAL.contains(id) && !both.contains(id))
+            .collect();
+        assert_eq!(unknown, [""; 0]);
+    }
 }
