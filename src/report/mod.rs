@@ -214,20 +214,22 @@ impl<'p> Printing<'p> {
 
     /// Whether the attempt that is printed has ended.
     pub fn has_ended(&self) -> bool {
-        let run = self.store.run(self.folder.id());
-        run.is_some_and(|run| run.attempt >= self.attempt && run.phase.is_done())
+        self.current().is_some_and(|run| run.phase.is_done())
     }
 
     /// Whether a job of the attempt that is printed has failed.
     pub fn has_failed_job(&self) -> bool {
-        let run = self.store.run(self.folder.id()).filter(|run| run.attempt >= self.attempt);
-        run.is_some_and(|run| run.jobs.values().any(Job::has_failed))
+        self.current().is_some_and(|run| run.jobs.values().any(Job::has_failed))
     }
 
-    /// Whether a failed step of the run is held.
+    /// Whether a failed step of the attempt that is printed is held.
     pub fn is_held(&self) -> bool {
-        let run = self.store.run(self.folder.id());
-        run.is_some_and(|run| run.jobs.values().any(|job| job.held().next().is_some()))
+        self.current().is_some_and(|run| run.jobs.values().any(|job| job.held().next().is_some()))
+    }
+
+    /// Returns the run, once the attempt that is printed has begun.
+    fn current(&self) -> Option<&Run> {
+        self.store.run(self.folder.id()).filter(|run| run.attempt >= self.attempt)
     }
 
     /// Erases the incomplete line, so that a message can be printed. The next records show it again.
@@ -253,5 +255,29 @@ impl<'p> Printing<'p> {
         self.printer.end(run, &self.folder, &mut out)?;
         out.flush()?;
         Ok(run.phase.conclusion())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Timestamp;
+    use crate::model::testing::{Script, info, outline};
+
+    #[test]
+    fn what_earlier_attempts_did_is_not_of_the_one_that_is_printed() {
+        let (job, step) = (JobId::new("a"), StepNumber(1));
+        let held = Event::StepHeld { job, step, reason: "exit code 1".to_owned(), until: Timestamp(9_000) };
+        let mut script = Script::new(Timestamp(0));
+        script.start(vec![outline("a", "a", &[])]).job("a", "a", &["Test"]).event(held);
+        let printed = |attempt: u32| {
+            let run = RunFolder::at("/nowhere/20261124-000000-0001");
+            let mut silent = Silent;
+            let mut printing = Printing::new(&run, info(run.id().clone(), Timestamp(0)), attempt, &mut silent);
+            printing.records(&script.records).expect("printed");
+            (printing.is_held(), printing.has_failed_job(), printing.has_ended())
+        };
+        assert_eq!(printed(1), (true, false, false));
+        assert_eq!(printed(2), (false, false, false));
     }
 }
