@@ -10,6 +10,7 @@ use crate::model::rollback::NoMethod;
 use crate::workflow::expr::{Contexts, Expr, NoFiles, Object, Scope, Status, Value};
 use crate::workflow::inputs::{declared, empty, typed};
 use crate::workflow::pattern::deciding_pattern;
+use crate::workflow::plan::MAX_CALL_DEPTH;
 use crate::workflow::source::Spanned;
 use crate::workflow::syntax::{JobBody, JobDefinition, Workflow, local_path};
 use crate::workflow::template::{Piece, Template, TemplateKind};
@@ -19,9 +20,6 @@ const CALL: &str = "workflow_call";
 
 /// Properties of the `github` context that are known before a workflow is dispatched.
 const KNOWN: [&str; 3] = ["event_name", "ref_name", "ref_type"];
-
-/// Maximum depth of nested calls of workflows that are followed. It also ends cycles of calls.
-const MAX_LEVELS: usize = 10;
 
 /// A workflow that would be started by hand, or called by such a workflow.
 pub(super) struct Planned<'w> {
@@ -53,19 +51,31 @@ impl<'w> Planned<'w> {
     /// Plans the call of a workflow by a job of this one, with the inputs in the job's `with`.
     fn call<'c>(&self, workflow: &'c Workflow, with: &[(Spanned<String>, Template)]) -> Planned<'c> {
         let contexts = self.contexts();
-        let mut known = Vec::new();
-        let inputs = declared(workflow, CALL).iter().map(|input| {
+        let declared = declared(workflow, CALL);
+        let mut inputs = Object::default();
+        let mut known: Vec<_> = declared.iter().map(|input| input.name.value.as_str()).collect();
+        let mut callee = Planned {
+            workflow,
+            inputs: Value::object(inputs.clone()),
+            known: Some(known.clone()),
+            github: self.github.clone(),
+        };
+        for input in declared {
             let name = &input.name.value;
             let given = with.iter().find(|(key, _)| key.value.eq_ignore_ascii_case(name)).map(|(_, value)| value);
-            let value = match given.or(input.default.as_ref()) {
-                Some(template) => self.value(template, &contexts).and_then(|value| typed(&input.kind, value).ok()),
-                None => Some(empty(&input.kind)),
+            // A default sees the inputs before it; the others are still empty.
+            let value = match (given, &input.default) {
+                (Some(value), _) => self.value(value, &contexts),
+                (None, Some(default)) => callee.value(default, &callee.contexts()),
+                (None, None) => Some(empty(&input.kind)),
             };
-            known.extend(value.is_some().then_some(name.as_str()));
-            (name.clone(), value.unwrap_or_else(|| empty(&input.kind)))
-        });
-        let inputs = Value::object(inputs.collect());
-        Planned { workflow, inputs, known: Some(known), github: self.github.clone() }
+            match value.and_then(|value| typed(&input.kind, value).ok()) {
+                Some(value) => inputs.insert(name.clone(), value),
+                None => known.retain(|known| known != name),
+            }
+            (callee.inputs, callee.known) = (Value::object(inputs.clone()), Some(known.clone()));
+        }
+        callee
     }
 
     /// Returns the names of the environments to which the jobs of the workflow deploy, and those of the workflows that
@@ -73,7 +83,7 @@ impl<'w> Planned<'w> {
     /// before the run, are left out.
     pub(super) fn environments(&self, called: &HashMap<String, Workflow>) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
-        self.add_environments(called, MAX_LEVELS, &mut names);
+        self.add_environments(called, MAX_CALL_DEPTH - 1, &mut names);
         names
     }
 
@@ -223,6 +233,27 @@ mod tests {
         };
         assert_eq!(environments(true), "again canary-eu staging", "a circle of calls ends");
         assert_eq!(environments(false), "again canary-eu dev staging");
+    }
+
+    #[test]
+    fn the_default_of_an_input_sees_the_inputs_of_its_own_workflow() {
+        let parse = |name: &str, text: &str| parse_partial(&Source::new(name, text)).0.expect("a workflow");
+        let root = parse(
+            "d.yml",
+            "on:\n  workflow_dispatch:\n    inputs:\n      to: {type: string, default: staging}\n\
+            jobs: {a: {uses: ./.github/workflows/one.yml, with: {target: dev}}}\n",
+        );
+        let one = "on:\n  workflow_call:\n    inputs:\n      target: {type: string}\n\
+            \x20     name: {type: string, default: \"${{ inputs.target }}-${{ github.ref_type }}\"}\n\
+            \x20     to: {type: string, default: \"${{ inputs.to || 'canary' }}\"}\n\
+            jobs:\n\
+            \x20 x: {runs-on: x, environment: \"${{ inputs.name }}\", steps: [{run: 'true'}]}\n\
+            \x20 y: {runs-on: x, environment: \"${{ inputs.to }}\", steps: [{run: 'true'}]}\n";
+        let path = ".github/workflows/one.yml";
+        let called = HashMap::from([(path.to_owned(), parse(path, one))]);
+        let names = Planned::new(&root, &IndexMap::new(), "v1", true).environments(&called);
+        let names = names.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
+        assert_eq!(names, "canary dev-tag", "the input `to` of the caller is another one");
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::backend::github::wire::words::Status;
 use crate::backend::github::wire::{Field, List, Page, gitea};
 use crate::model::ServerKind;
 use crate::store::spec::RemoteSpec;
+use crate::workflow::plan::MAX_CALLED;
 
 use super::{PollError, folders, order};
 
@@ -28,9 +29,6 @@ const MAX_PAGES: usize = 40;
 
 /// Maximum age of a stored list that is used without a request. Another process may have fetched it.
 const SHARED_LIST: Freshness = Freshness(Duration::from_secs(8));
-
-/// Maximum number of called workflows that are fetched for a run. GitHub allows 50.
-const MAX_CALLED: usize = 64;
 
 /// Maximum number of failed jobs whose annotations are fetched automatically, and of pages of annotations per job.
 const MAX_ANNOTATED: usize = 20;
@@ -106,13 +104,12 @@ impl Fetch<'_> {
         let path = run.workflow_path();
         let (Some(sha), false) = (run.head_sha.as_deref(), path.is_empty()) else { return Ok(None) };
         let Some(text) = self.file(path, sha).await? else { return Ok(None) };
-        let mut called = IndexMap::new();
+        let (mut called, mut asked) = (IndexMap::new(), HashSet::new());
         let mut todo = calls(path, &text);
-        while let Some(path) = todo.pop() {
-            if called.len() >= MAX_CALLED || called.contains_key(&path) {
-                continue;
-            }
-            if let Some(text) = self.file(&path, sha).await? {
+        while let Some(path) = todo.pop().filter(|_| asked.len() < MAX_CALLED) {
+            if asked.insert(path.clone())
+                && let Some(text) = self.file(&path, sha).await?
+            {
                 todo.extend(calls(&path, &text));
                 called.insert(path, text);
             }

@@ -6,7 +6,7 @@
 mod attach;
 pub mod dispatch;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use crate::model::nearest;
 use crate::workflow::inputs;
 use crate::workflow::parse_partial;
+use crate::workflow::plan::MAX_CALLED;
 use crate::workflow::source::Source;
 use crate::workflow::syntax::{InputDefinition, Workflow};
 
@@ -307,15 +308,15 @@ impl<'c> Workflows<'c> {
     }
 
     /// Returns the workflows of the repository that a workflow calls at a ref, and those that they call, by their
-    /// paths: at most 50. Files that do not exist are left out.
+    /// paths. Files that are not there are left out. At most [`MAX_CALLED`] files are asked for.
     ///
     /// # Errors
     /// The server gives no answer, or refuses.
     pub async fn called(&self, workflow: &Workflow, git_ref: &str) -> Result<HashMap<String, Workflow>, WorkflowError> {
-        let mut called = HashMap::new();
+        let (mut called, mut asked) = (HashMap::new(), HashSet::new());
         let mut todo = workflow.local_calls();
-        while let Some(path) = todo.pop().filter(|_| called.len() < MAX_READ) {
-            if !called.contains_key(&path)
+        while let Some(path) = todo.pop().filter(|_| asked.len() < MAX_CALLED) {
+            if asked.insert(path.clone())
                 && let Some(found) = self.file(&path, git_ref, Freshness::NOW).await?
             {
                 todo.extend(found.local_calls());
