@@ -2,7 +2,7 @@
 
 use crate::app::panes::runs::file_name;
 use crate::model::{Summary, Timestamp};
-use crate::store::history;
+use crate::store::history::{self, StatusFilter};
 use crate::ui::text;
 
 /// Subject of a condition. Its name is GitHub's word for it, if GitHub has one.
@@ -36,18 +36,27 @@ const KEYS: [(&str, Key); 8] = [
 pub(super) struct RunFilter {
     /// Conditions: the key, the value in lower case, and both as they were typed.
     conditions: Vec<(Key, String, String)>,
+    /// Earliest time of creation.
+    since: Option<Timestamp>,
     /// The other words.
     words: String,
 }
 
 impl RunFilter {
-    /// Parses the text of a filter. A word with an unknown key is treated like any other word.
-    pub(super) fn parse(text: &str) -> Self {
+    /// Parses the text of a filter. A word with an unknown key is treated like any other word. Ages count back from
+    /// `now`. A `since:` that is no time matches no run.
+    pub(super) fn parse(text: &str, now: Timestamp) -> Self {
         let mut filter = Self::default();
         for word in text.split_whitespace() {
             let pair = word.split_once(':');
             match pair.and_then(|(key, value)| Some((KEYS.iter().find(|(name, _)| *name == key)?.1, value))) {
-                Some((key, value)) => filter.conditions.push((key, value.to_lowercase(), word.to_owned())),
+                Some((key, value)) => {
+                    if key == Key::Since && !value.is_empty() {
+                        let since = history::since(value, now).unwrap_or(Timestamp(u64::MAX));
+                        filter.since = filter.since.max(Some(since));
+                    }
+                    filter.conditions.push((key, value.to_lowercase(), word.to_owned()));
+                }
                 None if filter.words.is_empty() => word.clone_into(&mut filter.words),
                 None => filter.words = format!("{} {word}", filter.words),
             }
@@ -56,7 +65,7 @@ impl RunFilter {
     }
 
     /// Whether a run contains all words and meets all conditions.
-    pub(super) fn matches(&self, run: &Summary, now: Timestamp) -> bool {
+    pub(super) fn matches(&self, run: &Summary) -> bool {
         let actor = run.info.remote.as_ref().map_or("", |remote| remote.actor.as_str());
         let holds = |text: &str, part: &str| text.to_lowercase().contains(part);
         let is = |(key, value, _): &(Key, String, String)| match key {
@@ -64,13 +73,15 @@ impl RunFilter {
             Key::Workflow => holds(&run.name, value) || holds(file_name(&run.info.workflow), value),
             Key::Branch => holds(&run.info.ref_name, value),
             Key::Event => run.info.event.starts_with(value),
-            // A run that has ended also counts as `completed`.
+            // The word that the list shows, and those that `cuelight runs --status` takes.
             Key::Status => {
-                run.phase.word().starts_with(value) || (run.phase.is_done() && "completed".starts_with(value))
+                let is = |word: &str| StatusFilter::parse(word).is_some_and(|status| status.matches(&run.phase));
+                run.phase.word().starts_with(value)
+                    || StatusFilter::words().any(|word| word.starts_with(value) && is(word))
             }
             Key::Actor => actor.to_lowercase().starts_with(value),
             Key::Commit => run.info.sha.starts_with(value),
-            Key::Since => history::since(value, now).is_none_or(|since| run.info.created >= since),
+            Key::Since => self.since.is_none_or(|since| run.info.created >= since),
         };
         self.conditions.iter().all(is) && self.has_words(run, actor)
     }
@@ -105,7 +116,7 @@ impl RunFilter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Conclusion, Phase, RemoteRun, RunInfo};
+    use crate::model::{Conclusion, Gate, Phase, RemoteRun, RunInfo};
 
     const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
@@ -148,19 +159,41 @@ mod tests {
             ("actor:olu", false),
             ("commit:bc1", false),
             ("since:30m", false),
-            ("since:never", true),
+            ("since:never", false),
+            ("since:2100-01-01T00:00:00Z", false),
+            ("since:2020-01-01T00:00:00Z", true),
+            ("since:2h since:30m", false),
             ("since:2100-01-01", false),
             ("since:2020-01-01", true),
             ("branch:feat deploy", false),
             ("color:red", false),
         ] {
-            assert_eq!(RunFilter::parse(text).matches(&run(), NOW), expected, "{text}");
+            assert_eq!(RunFilter::parse(text, NOW).matches(&run()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_status_is_a_word_that_the_list_shows_or_one_that_lists_are_asked_with() {
+        let group = Gate::Concurrency { group: "g".to_owned(), holder: "r".to_owned() };
+        for (phase, text, expected) in [
+            (Phase::Running, "status:in_progress", true),
+            (Phase::Running, "status:in", true),
+            (Phase::Running, "status:completed", false),
+            (Phase::Waiting(group.clone()), "status:pend", true),
+            (Phase::Waiting(group), "status:waiting", true),
+            (Phase::Waiting(Gate::Runner(vec!["big".to_owned()])), "status:queued", true),
+            (Phase::Done(Conclusion::Success), "status:completed", true),
+            (Phase::Done(Conclusion::Success), "status:success", true),
+            (Phase::Done(Conclusion::Success), "status:unknown", false),
+        ] {
+            let run = Summary { phase: phase.clone(), ..run() };
+            assert_eq!(RunFilter::parse(text, NOW).matches(&run), expected, "{text} {phase:?}");
         }
     }
 
     #[test]
     fn the_chips_are_the_conditions_and_the_words() {
-        let chips = |text| RunFilter::parse(text).chips().collect::<Vec<_>>();
+        let chips = |text| RunFilter::parse(text, NOW).chips().collect::<Vec<_>>();
         assert_eq!(chips("rel branch:Main  main status:failure"), ["branch:Main", "status:failure", "/rel main"]);
         assert_eq!(chips(""), [""; 0]);
     }

@@ -93,7 +93,7 @@ impl Pane for Runs {
         let active = Some(cx.state.active().count()).filter(|count| *count > 0).map(|count| format!("{count} running"));
         let more = cx.state.has_older().then(|| format!("{}+", text::count(cx.state.summaries().count() as u64)));
         let marked = Some(self.marked.len()).filter(|count| *count > 0).map(|count| format!("{count} marked"));
-        RunFilter::parse(&self.filter)
+        RunFilter::parse(&self.filter, cx.state.now)
             .chips()
             .chain(marked)
             .chain(active)
@@ -190,8 +190,8 @@ impl Runs {
 
     /// Returns the runs that match the filter.
     fn listed<'s>(&'s self, state: &'s AppState) -> impl Iterator<Item = &'s Summary> {
-        let filter = RunFilter::parse(&self.filter);
-        state.summaries().filter(move |run| filter.matches(run, state.now))
+        let filter = RunFilter::parse(&self.filter, state.now);
+        state.summaries().filter(move |run| filter.matches(run))
     }
 
     /// Returns the row of the selected run in the list.

@@ -2,7 +2,10 @@
 
 use std::str::FromStr;
 
+use jiff::tz::TimeZone;
+
 use crate::model::{Conclusion, Gate, Phase, RepositoryId, Summary, Timestamp};
+use crate::store::clock;
 
 /// Conditions that a run must meet. A field that is `None` sets no condition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,7 +68,9 @@ impl StatusFilter {
         }
     }
 
-    fn matches(self, phase: &Phase) -> bool {
+    /// Whether a run in a phase has this state or conclusion.
+    #[must_use]
+    pub fn matches(self, phase: &Phase) -> bool {
         match self {
             Self::Queued => matches!(phase, Phase::Queued | Phase::Waiting(Gate::Runner(_))),
             Self::Waiting => matches!(phase, Phase::Waiting(gate) if !matches!(gate, Gate::Runner(_))),
@@ -132,12 +137,21 @@ impl Filter {
 #[error("expected a date such as 2026-11-24, or an age such as 12h or 7d")]
 pub struct NotATime;
 
-/// Parses a date, a time, or an age.
+/// Parses a date, a time, or an age, as [`since`] does with the time now.
 ///
 /// # Errors
 /// The text has another form.
 pub fn parse_since(text: &str) -> Result<Timestamp, NotATime> {
-    let now = jiff::Zoned::now();
+    since(text, clock::now())
+}
+
+/// Returns the time that a text stands for: an age before `now` such as `12h` or `7d`, a date or a time in the time zone of
+/// this machine, or a time with its zone.
+///
+/// # Errors
+/// The text has another form.
+pub fn since(text: &str, now: Timestamp) -> Result<Timestamp, NotATime> {
+    let now = now.instant().to_zoned(TimeZone::system());
     let local = |time: jiff::civil::DateTime| time.to_zoned(now.time_zone().clone());
     let time = if let Ok(age) = text.parse::<jiff::Span>() {
         now.checked_sub(age.abs())
@@ -148,19 +162,6 @@ pub fn parse_since(text: &str) -> Result<Timestamp, NotATime> {
     };
     let time = time.map_err(|_| NotATime)?;
     Ok(Timestamp(u64::try_from(time.timestamp().as_millisecond()).unwrap_or_default()))
-}
-
-/// Returns the time that a text stands for: an age before `now`, such as `12h` or `7d`, or a date in UTC. `None` if the
-/// text has another form. Reads no clock.
-#[must_use]
-pub fn since(text: &str, now: Timestamp) -> Option<Timestamp> {
-    let milliseconds = if let Ok(age) = text.parse::<jiff::Span>() {
-        let age = age.abs().to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok()?;
-        i64::try_from(now.0).ok()?.saturating_sub(i64::try_from(age.as_millis()).ok()?)
-    } else {
-        text.parse::<jiff::civil::DateTime>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_millisecond()
-    };
-    Some(Timestamp(u64::try_from(milliseconds).unwrap_or_default()))
 }
 
 fn is_workflow(path: &str, wanted: &str) -> bool {
@@ -219,6 +220,28 @@ mod tests {
             assert_eq!(filter.matches(&run), matches, "{filter:?}");
             let json = serde_json::to_string(&run).expect("json");
             assert!(!matches || filter.needles().iter().all(|needle| json.contains(needle)), "{filter:?}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_an_age_a_local_date_or_a_time_with_its_zone() {
+        let now = Timestamp(1_800_000_000_000);
+        let hour = 3_600_000;
+        let local = |date: jiff::civil::Date| {
+            let midnight = date.to_zoned(TimeZone::system()).expect("a time").timestamp().as_millisecond();
+            Timestamp(u64::try_from(midnight).expect("after the epoch"))
+        };
+        for (text, expected) in [
+            ("12h", Ok(Timestamp(now.0 - 12 * hour))),
+            ("-30m", Ok(Timestamp(now.0 - hour / 2))),
+            ("2026-11-24", Ok(local(jiff::civil::date(2026, 11, 24)))),
+            ("2026-11-24T10:00:00Z", Ok(Timestamp(1_795_514_400_000))),
+            ("2026-11-24T10:00:00+02:00", Ok(Timestamp(1_795_514_400_000 - 2 * hour))),
+            ("1960-01-01", Ok(Timestamp(0))),
+            ("", Err(NotATime)),
+            ("never", Err(NotATime)),
+        ] {
+            assert_eq!(since(text, now), expected, "{text}");
         }
     }
 
