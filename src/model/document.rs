@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::{EndReason, Gate, Job, PendingReview, Phase, Review, Run, Step, Summary};
 
 impl Phase {
-    /// Returns why a job or a run waits. Returns `reason` if it does not wait, or only for needed jobs, a free slot or
-    /// a resource.
+    /// Returns why a run, a job or a step waits. Returns `reason` if it does not wait, or only for needed jobs, a free
+    /// slot or a resource.
     fn why(&self, reason: Option<String>) -> Option<String> {
         match self {
             Self::Waiting(Gate::Needs | Gate::Capacity | Gate::Resource(_)) => reason,
@@ -79,10 +79,16 @@ impl Review {
 }
 
 impl Step {
+    /// Returns why the step is held, or why it ended as it did.
+    #[must_use]
+    pub fn why(&self) -> Option<String> {
+        self.phase.why(self.reason.clone())
+    }
+
     fn document(&self) -> Value {
         json!({
             "number": self.number, "name": self.name, "background": self.background, "status": self.phase.word(), "outcome": self.outcome,
-            "exit_code": self.exit_code, "signal": self.signal, "reason": self.reason, "explanation": self.explanation,
+            "exit_code": self.exit_code, "signal": self.signal, "reason": self.why(), "explanation": self.explanation,
             "lines": self.lines, "started": self.started, "finished": self.finished, "annotations": self.annotations,
         })
     }

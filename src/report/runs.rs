@@ -105,9 +105,7 @@ fn step_row(step: &Step, style: Style) -> TerminalText {
         (Some(started), Some(finished)) => duration(finished.since(started)),
         _ => String::new(),
     };
-    let held = if let Phase::Waiting(gate) = &step.phase { Some(gate.reason()) } else { None };
-    let reason = held.as_deref().or(step.reason.as_deref()).map(first_line).unwrap_or_default();
-    let reason = style.paint(Hue::Dim, reason);
+    let reason = style.paint(Hue::Dim, first_line(&step.why().unwrap_or_default()));
     let glyph = style.glyph(&step.phase);
     text!("  {} {:>2} {:<44} {:>8}  {}", glyph, step.number, step.name, time, reason).trim_end()
 }

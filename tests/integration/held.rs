@@ -48,6 +48,8 @@ fn a_held_step_is_mended_and_retried() {
     let json = project.call(&["held", "list", "--json"]);
     json.expect(0, &["\"step\":3", "\"reason\":\"exit code 1\"", "\"order\":null"]);
     project.call(&["show"]).expect(0, &["‖", "held", "failed and held until", "exit code 1"]);
+    let reason = project.job("a")["steps"][2]["reason"].to_string();
+    assert!(reason.contains("failed and held until") && reason.contains("exit code 1"), "{reason}");
     let watching = attached(&project);
     let mut shell = project.command(&["shell"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("starts");
     shell.stdin.take().expect("a pipe").write_all(b"echo in $PWD with $FIRST").expect("written");
