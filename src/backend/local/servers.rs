@@ -7,18 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use crate::backend::github::address::Repository;
 use crate::backend::github::poller::{Links, MirrorFault, PollError, Poller};
 use crate::backend::github::workflows::dispatch::Dispatch;
 use crate::backend::github::workflows::{BY_HAND, Dispatchable, file_name};
-use crate::launch::branches::remove_leftovers;
 use crate::model::feed::{Connection, Feed, Notice, Polling, StartableWorkflow, WorkflowServer};
 use crate::model::rights::KnownRights;
 use crate::model::{Command, JobId, Reply, RunId, Summary};
-use crate::store::folder::{RunFolder, RunsDir};
+use crate::store::folder::RunFolder;
 use crate::store::history;
 
 use super::Serving;
@@ -33,7 +31,6 @@ impl Serving {
     pub(super) fn watch_servers(&self) {
         if let Some(poller) = self.poller.clone() {
             tokio::spawn(report_faults(self.feed.clone(), poller.faults()));
-            tokio::spawn(remove_branches(self.feed.clone(), self.runs.clone()));
             tokio::spawn(report(self.feed.clone(), watch_unasked(poller, self.folder.clone())));
         }
     }
@@ -185,14 +182,6 @@ fn startable(one: Dispatchable, server: &WorkflowServer, environments: &BTreeSet
         events: vec![BY_HAND.to_owned()],
         inputs: one.inputs.iter().map(|definition| input(definition, environments)).collect(),
         secrets: Vec::new(),
-    }
-}
-
-/// Removes the branches that runs of the working tree left on servers when their process was killed.
-async fn remove_branches(feed: mpsc::Sender<Feed>, runs: RunsDir) {
-    let removed = spawn_blocking(move || remove_leftovers(&runs)).await.unwrap_or_default();
-    for leftover in removed {
-        notify(feed.clone(), Notice { bad: leftover.fault.is_some(), text: leftover.to_string() }).await;
     }
 }
 
