@@ -21,7 +21,7 @@ use crate::store::{StoreError, artifacts, history};
 
 use super::commit_watch::{Commit, CommitWatch};
 use super::github::address::{AddressError, Repository, RunAddress, Target};
-use super::github::client::ApiError;
+use super::github::client::{ApiError, Condition};
 use super::github::poller::{PollError, Poller, SubmitError};
 
 /// Variable with the default host of repositories, as in `gh`.
@@ -223,12 +223,13 @@ impl Runs {
         if !history::is_mirror(folder) {
             return Ok(None);
         }
-        let refreshing = self.poller()?.refresh(folder);
+        let poller = self.poller()?;
+        let refreshing = poller.refresh(folder);
         if history::read(folder).is_ok_and(|run| run.phase.is_done()) {
             // It rarely changes, so the last known state is shown instead of waiting for a slow server.
             return match timeout(ENDED_TIMEOUT, refreshing).await {
                 Ok(refreshed) => unanswered(refreshed),
-                Err(_) => Ok(Some(late(folder))),
+                Err(_) => Ok(Some(late(poller, folder))),
             };
         }
         unanswered(refreshing.await)
@@ -453,11 +454,18 @@ fn pull_request(number: u64) -> String {
     format!("refs/pull/{number}/head")
 }
 
-/// Returns the error for a server that takes too long for a completed run.
-fn late(folder: &RunFolder) -> ApiError {
+/// Returns the error for a server that takes too long for a completed run: the fault of the requests that are sent again,
+/// or that there was no answer.
+fn late(poller: &Poller, folder: &RunFolder) -> ApiError {
     let host = RunSpec::read(folder).ok().and_then(|spec| spec.work.remote().map(|remote| remote.host.clone()));
-    let reason = format!("no answer for {} s", ENDED_TIMEOUT.as_secs());
-    ApiError::Unreachable { host: host.unwrap_or_default(), reason }
+    let host = host.unwrap_or_default();
+    match poller.links().borrow().get(&host).map(|server| &server.link.condition) {
+        None | Some(Condition::Live) => {
+            let reason = format!("no answer for {} s", ENDED_TIMEOUT.as_secs());
+            ApiError::Unreachable { host, reason }
+        }
+        Some(condition) => ApiError::Held(condition.clone()),
+    }
 }
 
 fn default_host() -> Option<String> {
