@@ -78,14 +78,11 @@ pub(super) fn run(args: &Args) -> Outcome {
         if let Some(order) = order {
             servers::submit(&folder, &Command::Held { job: job.id.clone(), step: step.number, order })?;
         }
-        if of.json {
-            style::json(&json!({
-                "run": run.info.id, "job": job.id, "step": step.number, "name": step.name, "order": order,
-                "reason": report::reason(step),
-            }))?;
-        } else {
-            style::line(&report::line(job, step, order))?;
-        }
+        let document = json!({
+            "run": run.info.id, "job": job.id, "step": step.number, "name": step.name, "order": order,
+            "reason": report::reason(step),
+        });
+        style::answer(of.json, &document, &report::line(job, step, order))?;
     }
     Ok(Exit::Success)
 }

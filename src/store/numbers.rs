@@ -11,7 +11,7 @@ use crate::files;
 
 use super::folder::{RunsDir, private};
 use super::spec::RunSpec;
-use super::{StoreError, atomic, lock};
+use super::{StoreError, json, lock};
 
 /// Maximum size of the file in bytes.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
@@ -73,9 +73,7 @@ fn in_folders(runs: &RunsDir) -> Result<Numbers, StoreError> {
 /// Writes the numbers and syncs them to disk before a number is used. A step may publish the number in a tag or a
 /// version, so it must not be assigned again after a power failure.
 fn write(runs: &RunsDir, numbers: &Numbers) -> Result<(), StoreError> {
-    let path = path(runs);
-    let text = serde_json::to_vec_pretty(numbers).expect("texts and numbers always serialise");
-    atomic::write(&path, &text).map_err(StoreError::io("write", path))
+    json::write(&path(runs), numbers)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::engine::concurrency::{AcquireError, ConcurrencyGate, GroupRequest};
 use crate::engine::outlet::Outlet;
 use crate::engine::panics::Panic;
 use crate::model::{Command, Event, Gate, JobId};
-use crate::repo::git::git;
+use crate::repo::git;
 use crate::store::StoreError;
 use crate::store::concurrency::{Ahead, ConcurrencyGroups, Holder, Ticket};
 use crate::store::folder::{RunFolder, RunsDir};
@@ -152,8 +152,7 @@ impl ConcurrencyGate for ConcurrencyQueue {
 /// Returns the folder of a repository's objects and refs, which its worktrees share. Without git, returns the root of
 /// its files.
 fn scope(repository: &Path) -> PathBuf {
-    let common = git(repository, ["rev-parse", "--path-format=absolute", "--git-common-dir"]).ok();
-    let common = common.and_then(|common| Path::new(common.trim_end_matches('\n')).canonicalize().ok());
+    let common = git::common_folder(None, repository).ok().and_then(|common| common.canonicalize().ok());
     common.unwrap_or_else(|| repository.to_owned())
 }
 

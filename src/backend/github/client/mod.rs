@@ -227,25 +227,25 @@ impl Client {
         let inner = &*self.inner;
         let uri = inner.request(path, form)?;
         let key = format!("{uri} {form:?}");
+        let is_fresh = |stored: &Stored| stored.is_fresh(freshness, priority);
+        // An answer has some megabytes at most: it is not read where it is never fresh enough.
+        let may_be_fresh = freshness != Freshness::NOW || priority != Priority::User;
         let mut failures = 0;
         loop {
-            if let Some(stored) = inner.fresh(&key, freshness, priority) {
+            if may_be_fresh && let Some(stored) = inner.answers.read(&key).filter(is_fresh) {
                 return Ok(inner.answer(&key, stored, AnswerSource::Stored));
             }
             inner.wait(priority, failures == 0).await?;
             let permit = inner.in_flight.enter(priority).await;
             // While this request waited, another may have stored the answer, or reached a limit.
-            if let Some(stored) = inner.fresh(&key, freshness, priority) {
-                return Ok(inner.answer(&key, stored, AnswerSource::Stored));
-            }
-            if let Some((_, condition)) = inner.held(priority, failures == 0) {
-                drop(permit);
-                if matches!(condition, Condition::TokenRefused) {
-                    return Err(ApiError::Held(condition));
-                }
+            let stored = match inner.answers.read(&key) {
+                Some(stored) if is_fresh(&stored) => return Ok(inner.answer(&key, stored, AnswerSource::Stored)),
+                stored => stored,
+            };
+            if inner.held(priority, failures == 0).is_some() {
                 continue;
             }
-            let result = inner.read(&key, &uri, form).await;
+            let result = inner.read(&key, &uri, form, stored).await;
             drop(permit);
             match result {
                 Err(error) if priority.retries(&error, failures) => failures += 1,
@@ -274,6 +274,15 @@ impl Priority {
     }
 }
 
+impl Stored {
+    /// Whether the answer is fresh enough, or the server must not be polled again yet.
+    fn is_fresh(&self, freshness: Freshness, priority: Priority) -> bool {
+        let is_poll = priority != Priority::User;
+        let interval = if is_poll { Duration::from_secs(self.poll_interval) } else { Duration::ZERO };
+        clock::now().since(self.at) < freshness.0.max(interval)
+    }
+}
+
 impl Inner {
     fn uri(&self, path: &str) -> Result<Uri, ApiError> {
         self.host.uri(path).ok_or_else(|| ApiError::Path(path.chars().take(200).collect()))
@@ -297,18 +306,6 @@ impl Inner {
                 serde_json::to_vec(&value).ok()
             }
         }
-    }
-
-    /// Returns the stored answer if it is fresh enough, or if the server must not be polled again yet; else `None`.
-    fn fresh(&self, key: &str, freshness: Freshness, priority: Priority) -> Option<Stored> {
-        let is_poll = priority != Priority::User;
-        if freshness == Freshness::NOW && !is_poll {
-            return None;
-        }
-        self.answers.read(key).filter(|stored| {
-            let interval = if is_poll { Duration::from_secs(stored.poll_interval) } else { Duration::ZERO };
-            clock::now().since(stored.at) < freshness.0.max(interval)
-        })
     }
 
     fn answer(&self, key: &str, stored: Stored, source: AnswerSource) -> Answer {
@@ -372,9 +369,8 @@ impl Inner {
         headers
     }
 
-    /// Sends a read, and stores its answer.
-    async fn read(&self, key: &str, uri: &Uri, form: Form) -> Result<Answer, ApiError> {
-        let stored = self.answers.read(key);
+    /// Sends a read, and stores its answer. The server may confirm the `stored` one.
+    async fn read(&self, key: &str, uri: &Uri, form: Form, stored: Option<Stored>) -> Result<Answer, ApiError> {
         let mut headers = self.headers(form);
         let etag = stored.as_ref().and_then(|stored| HeaderValue::from_str(stored.etag.as_deref()?).ok());
         if let Some(etag) = etag {

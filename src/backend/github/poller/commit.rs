@@ -3,11 +3,10 @@
 use crate::backend::github::address::Repository;
 use crate::backend::github::address::escaped;
 use crate::backend::github::client::{Freshness, Priority};
-use crate::backend::github::wire::Page;
 use crate::backend::github::wire::repository::ListedCommit;
 use crate::store::folder::RunFolder;
 
-use super::{Ask, PollError, Poller, folders};
+use super::{PollError, Poller};
 
 /// Maximum number of runs of one commit.
 const MAX_RUNS: usize = 100;
@@ -35,12 +34,7 @@ impl Poller {
         let client = self.client(&repository.host).await?;
         let path = format!("{}/actions/runs?head_sha={}&per_page={MAX_RUNS}", repository.path(), escaped(sha));
         let answer = client.get(&path, Freshness::NOW, Priority::Visible).await?;
-        let malformed = || PollError::Malformed { host: repository.host.clone(), what: "a list of runs" };
-        let mut runs = Page::read(&answer.body, "workflow_runs").ok_or_else(malformed)?.list.items;
-        folders::complete(&client, repository, &mut runs, Priority::Visible).await;
-        let repository = repository.clone();
-        let host = self.host(&repository.host).await?;
-        let found = host.ask(|answer| Ask::Mirror { repository, runs, answer }).await?;
+        let found = self.mirror_listed(repository, &answer.body, Priority::Visible).await?;
         Ok(found.into_iter().map(|run| self.0.runs.folder(run)).collect())
     }
 }

@@ -1,4 +1,5 @@
-//! Folders of workflow files, for servers that report a run's workflow by its file name alone.
+//! Mirrors listed runs. Adds the folders of workflow files, for servers that report a run's workflow by its file name
+//! alone.
 
 use std::time::Duration;
 
@@ -7,10 +8,28 @@ use crate::backend::github::client::{Client, Freshness, Priority};
 use crate::backend::github::wire::repository::Workflow;
 use crate::backend::github::wire::runs::Run;
 use crate::backend::github::wire::{Page, gitea};
-use crate::model::ServerKind;
+use crate::model::{RunId, ServerKind};
+
+use super::{Ask, PollError, Poller};
 
 /// Maximum age of the cached list of a repository's workflows.
 const KNOWN: Freshness = Freshness(Duration::from_mins(10));
+
+impl Poller {
+    /// Mirrors the runs in a server's list, without their jobs. Returns them in the order of the list.
+    pub(super) async fn mirror_listed(
+        &self,
+        repository: &Repository,
+        body: &[u8],
+        priority: Priority,
+    ) -> Result<Vec<RunId>, PollError> {
+        let malformed = || PollError::Malformed { host: repository.host.clone(), what: "a list of runs" };
+        let mut runs = Page::read(body, "workflow_runs").ok_or_else(malformed)?.list.items;
+        let host = self.host(&repository.host).await?;
+        complete(&host.client, repository, &mut runs, priority).await;
+        host.ask(|answer| Ask::Mirror { repository: repository.clone(), runs, answer }).await
+    }
+}
 
 /// Completes the workflow paths of runs with the folder that their repository uses for workflows. If the server does
 /// not list the workflows, the paths stay as they are.

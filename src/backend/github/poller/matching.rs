@@ -2,11 +2,10 @@
 
 use crate::backend::github::address::{Repository, escaped, segment};
 use crate::backend::github::client::{Client, Freshness, Priority};
-use crate::backend::github::wire::Page;
 use crate::backend::github::workflows::{WorkflowError, Workflows};
 use crate::store::history::Filter;
 
-use super::{Ask, PollError, Poller, folders};
+use super::{PollError, Poller};
 
 /// Number of runs per page.
 const PAGE: usize = 100;
@@ -29,16 +28,13 @@ impl Poller {
         if query.is_empty() && filter.workflow.is_none() {
             return Ok(());
         }
-        let host = self.host(&repository.host).await?;
-        let Some(below) = below(&host.client, repository, filter).await? else { return Ok(()) };
+        let client = self.client(&repository.host).await?;
+        let Some(below) = below(&client, repository, filter).await? else { return Ok(()) };
         let path = format!("{}/actions/{below}?per_page={PAGE}{query}", repository.path());
         let count = most.div_ceil(PAGE).clamp(1, MAX_PAGES);
-        let mut pages = host.client.pages(&path, count, Freshness::NOW, Priority::User);
-        let malformed = || PollError::Malformed { host: repository.host.clone(), what: "a list of runs" };
+        let mut pages = client.pages(&path, count, Freshness::NOW, Priority::User);
         while let Some(answer) = pages.next().await? {
-            let mut runs = Page::read(&answer.body, "workflow_runs").ok_or_else(malformed)?.list.items;
-            folders::complete(&host.client, repository, &mut runs, Priority::User).await;
-            host.ask(|answer| Ask::Mirror { repository: repository.clone(), runs, answer }).await?;
+            self.mirror_listed(repository, &answer.body, Priority::User).await?;
         }
         Ok(())
     }
@@ -62,9 +58,9 @@ fn query(filter: &Filter) -> String {
     let text = |name: &str, value: &Option<String>| value.as_ref().map(|value| format!("&{name}={}", segment(value)));
     let commit = filter.commit.clone().filter(|commit| commit.len() == SHA);
     let status = filter.status.map(|status| format!("&status={}", status.word()));
-    let since = filter.since.and_then(|since| {
-        let time = jiff::Timestamp::from_millisecond(i64::try_from(since.0).ok()?).ok()?;
-        Some(format!("&created={}", escaped(&format!(">={}", time.strftime("%Y-%m-%dT%H:%M:%SZ")))))
+    let since = filter.since.map(|since| {
+        let time = since.instant().strftime("%Y-%m-%dT%H:%M:%SZ");
+        format!("&created={}", escaped(&format!(">={time}")))
     });
     let texts = [
         text("branch", &filter.branch),
