@@ -33,7 +33,8 @@ impl App {
         })
     }
 
-    /// Returns the alert for a failure or wait that is new since `before`; a failure takes precedence.
+    /// Returns the alert for a failure or wait that is new since `before`; a failure takes precedence. `None` if
+    /// nothing is new.
     pub(super) fn alert(&self, before: Option<Before>) -> Option<Effect> {
         let before = before?;
         let is_new = |waiter: &Waiter| before.reported.contains(waiter) && !before.waiting.contains(waiter);

@@ -21,7 +21,8 @@ impl ServerEnvironments {
     }
 }
 
-/// Returns the repository of a run on a server, as requests name it: `HOST/OWNER/REPO`.
+/// Returns the repository of a run on a server, as requests name it: `HOST/OWNER/REPO`; `None` for a run on this
+/// machine.
 pub(super) fn repository(run: &Summary) -> Option<String> {
     let remote = run.info.remote.as_ref()?;
     Some(format!("{}/{}", remote.host, run.info.repository))

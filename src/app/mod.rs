@@ -90,7 +90,7 @@ pub struct App {
     /// Title of the terminal's window.
     window_title: String,
     replay: Option<Replay>,
-    /// The last command that was sent to several runs.
+    /// The last command that was sent to several runs; `None` if there was none.
     batch: Option<Batch>,
 }
 
@@ -163,7 +163,7 @@ impl App {
         self.theme.motion && self.state.active().any(|run| run.phase == Phase::Running)
     }
 
-    /// Returns the summary of the selected run.
+    /// Returns the summary of the selected run; `None` if no run is selected or the selected one is not listed.
     #[must_use]
     pub fn summary(&self) -> Option<&Summary> {
         self.state.summary(self.selection.run_id()?)

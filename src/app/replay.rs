@@ -69,7 +69,7 @@ impl Replay {
 }
 
 impl App {
-    /// Starts the replay of a run. Its records follow.
+    /// Starts the replay of a run, whose records arrive later, and shows the keys of the replay.
     pub(super) fn start_replay(&mut self, info: RunInfo) {
         self.selection.select_run(Some(info.id.clone()));
         self.replay = Some(Replay::new(info));
@@ -132,7 +132,7 @@ impl App {
         }
     }
 
-    /// Folds all records from the first one up to the moment.
+    /// Opens the run again without records, and folds its records up to the moment.
     fn rewind(&mut self) {
         let Some(replay) = &self.replay else { return };
         self.state.remove(&replay.info.id);

@@ -34,7 +34,7 @@ impl Default for Selection {
 }
 
 impl Selection {
-    /// Returns the id of the selected run.
+    /// Returns the id of the selected run; `None` if no run is selected.
     pub(super) fn run_id(&self) -> Option<&RunId> {
         self.run.as_ref()
     }
@@ -44,23 +44,24 @@ impl Selection {
         state.run(self.run.as_ref()?)
     }
 
-    /// Returns the ids of the selected job or step.
+    /// Returns the ids of the selected job or step; `None` if no job is selected.
     pub(super) fn job_selection(&self) -> Option<&JobSelection> {
         self.job.as_ref()
     }
 
-    /// Returns the id of the selected job, or of the job of the selected step.
+    /// Returns the id of the selected job, or of the job of the selected step; `None` if no job is selected.
     pub(super) fn job_id(&self) -> Option<&JobId> {
         self.job.as_ref().map(|selection| &selection.job)
     }
 
-    /// Returns the selected job, or the job of the selected step.
+    /// Returns the selected job, or the job of the selected step; `None` if no job is selected or its records have not
+    /// arrived.
     pub(super) fn job<'s>(&self, state: &'s AppState) -> Option<&'s Job> {
         self.run(state)?.jobs.get(self.job_id()?)
     }
 
     /// Returns the step whose log is shown, with its job: the selected step, else the most relevant step of the
-    /// selected job.
+    /// selected job. `None` if no job is selected or no step is relevant.
     pub(super) fn step<'s>(&self, state: &'s AppState) -> Option<(&'s Job, &'s Step)> {
         let job = self.job(state)?;
         let step = match self.job.as_ref()?.step {
@@ -99,10 +100,11 @@ impl Selection {
     }
 }
 
-/// Returns the most relevant step of a job. This is the last running step with output, because background steps come
-/// before the steps that run beside them; else the first running, failed (also if it is held) or cancelled step; else the
-/// last step with output. For a job on a server, the first step of the workflow file comes before the last one with
-/// output, because the log of such a job arrives as a whole.
+/// Returns the most relevant step of a job; `None` if none of these exists. This is the last running step with output,
+/// because background steps come before the steps that run beside them; else the first running step; else the first
+/// failed step, also if it is held; else the first cancelled step; else the last step with output. For a job on a
+/// server, the first step of the workflow file comes before the last one with output, because the log of such a job
+/// arrives as a whole.
 pub(super) fn relevant_step(job: &Job) -> Option<&Step> {
     let steps = &job.steps;
     let running = || steps.iter().filter(|step| step.phase.is_active());

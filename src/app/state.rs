@@ -38,7 +38,7 @@ pub(super) struct AppState {
     expected: BTreeMap<RunId, Expected>,
     /// Connection of the backend to the source of the runs.
     pub(super) connection: Connection,
-    /// When servers are asked next.
+    /// When servers are polled next, and how many requests are left; `None` while no server is polled.
     pub(super) polling: Option<Polling>,
     /// Repository of the working directory; `None` outside of repositories.
     pub(super) home: Option<RepositoryId>,
@@ -96,7 +96,7 @@ pub(super) struct EventEntry {
     pub(super) at: Timestamp,
     /// The run that the event belongs to; `None` for an event outside of any run.
     pub(super) run: Option<RunId>,
-    /// State whose glyph is drawn before the text.
+    /// State whose glyph is drawn before the text; `None` for text without a glyph.
     pub(super) phase: Option<Phase>,
     pub(super) notice: Notice,
 }
@@ -134,7 +134,7 @@ impl AppState {
         self.home.as_ref().is_none_or(|home| home.has(&run.info))
     }
 
-    /// Returns a listed run.
+    /// Returns a listed run; `None` if the run is not listed.
     pub(super) fn summary(&self, id: &RunId) -> Option<&Summary> {
         self.summaries.get(id)
     }
@@ -214,7 +214,7 @@ impl AppState {
         self.events.retain(|entry| entry.run.as_ref() != Some(id));
     }
 
-    /// Returns why all operations are refused: in a replay, or on a read-only screen.
+    /// Returns why all operations are refused: in a replay, or on a read-only screen; `None` if they are not.
     pub(super) fn refusal(&self) -> Option<Unavailable> {
         self.replay.is_some().then_some(Unavailable::Replay).or(self.refusal)
     }

@@ -18,7 +18,7 @@ pub struct Decided<'r> {
     /// The job, and further legs of its matrix that were skipped for the same kind of reason.
     legs: Vec<&'r Job>,
     step: Option<&'r Step>,
-    /// The run, and the review that holds back the job.
+    /// The run, and the review that holds back the job; `None` if no review does.
     review: Option<(&'r RunId, &'r PendingReview)>,
 }
 

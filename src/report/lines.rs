@@ -40,14 +40,14 @@ pub struct Lines {
     steps: HashMap<(JobId, StepNumber), Progress>,
     /// Images whose pull was printed: one line per job and image is enough.
     pulled: HashSet<(JobId, String)>,
-    /// The step whose incomplete last line grew most recently.
+    /// The step whose incomplete last line grew most recently; `None` before the first such line.
     grown: Option<(JobId, StepNumber)>,
 }
 
 /// Printed part of a step's output.
 #[derive(Default)]
 struct Progress {
-    /// Title and first line of the open group.
+    /// Title and first line of the open group; `None` if no group is open.
     open: Option<(TerminalText, u64)>,
     /// Folded groups.
     folded: VecDeque<(TerminalText, LineRange)>,

@@ -17,7 +17,7 @@ pub struct LogSelection<'r> {
     pub jobs: Vec<&'r Job>,
     /// Whether these are all jobs of the run. The run's own reason is then printed, too.
     pub is_whole_run: bool,
-    /// The only step to print, by its number or name.
+    /// The only step to print, by its number or name; `None` for all steps.
     pub step: Option<&'r str>,
     /// Whether to print only the lines around the first error of each failed step, and why jobs did not start.
     pub failed: bool,

@@ -164,7 +164,7 @@ struct Pen {
 }
 
 impl Pen {
-    /// Updates a row.
+    /// Sends the cells of a row that differ.
     fn update<'a>(
         &mut self,
         bytes: &mut Vec<u8>,

@@ -159,7 +159,7 @@ struct Loop {
     awaited: u8,
     /// Whether to suspend the program.
     suspended: bool,
-    /// The next program that takes over the terminal.
+    /// The next program that takes over the terminal; `None` if the screen keeps it.
     child: Option<Child>,
     searches: Searches,
     alerts: Alerts,

@@ -188,7 +188,8 @@ pub fn tag(line: &[u8]) -> Option<Tag<'_>> {
     Some(Tag { label, mark: *mark, hue: *hue, rest })
 }
 
-/// Returns the name of the runner command at the start of a line, and the text after it.
+/// Returns the name of the runner command at the start of a line, and the text after it. `None` if the line begins with
+/// no command.
 fn command(line: &[u8]) -> Option<(&str, &[u8])> {
     let (rest, end): (_, &[u8]) =
         if let Some(rest) = line.strip_prefix(b"##[") { (rest, b"]") } else { (line.strip_prefix(b"::")?, b"::") };

@@ -17,7 +17,7 @@ pub(super) struct LogReader {
     /// Style of text to which the output gives no colour.
     base: Style,
     links: Vec<Link>,
-    /// Mark of the current link.
+    /// Mark of the current link; `None` outside of links.
     link: Option<Color>,
     colours: Colours,
 }

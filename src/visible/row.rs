@@ -309,7 +309,7 @@ fn feed(parser: &mut Parser, part: &[u8], performer: &mut impl Perform) {
     parser.advance(performer, rest);
 }
 
-/// Returns the index of the first C1 control character (U+0080 to U+009F).
+/// Returns the index of the first C1 control character (U+0080 to U+009F); `None` if there is no such character.
 pub(super) fn first_c1(line: &[u8]) -> Option<usize> {
     memchr::memchr_iter(0xc2, line).find(|at| matches!(line.get(at + 1), Some(0x80..=0x9f)))
 }
@@ -336,7 +336,8 @@ pub fn moves(lines: &[u8]) -> bool {
     memchr::memchr3_iter(0x1b, b'\r', 8, lines).any(moves) || first_c1(lines).is_some()
 }
 
-/// Returns the length of the rest of a colour sequence that begins a text, after its escape character: `[…m`.
+/// Returns the length of the rest of a colour sequence that begins a text, after its escape character: `[…m`. `None`
+/// for any other sequence.
 fn colour(text: &[u8]) -> Option<usize> {
     let parameters = text.strip_prefix(b"[")?;
     let length = parameters.iter().position(|byte| !matches!(byte, b'0'..=b'9' | b';' | b':'))?;

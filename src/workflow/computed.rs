@@ -66,7 +66,8 @@ impl NamedValues {
         matches!(self, Self::Written(_))
     }
 
-    /// Returns the expression for the whole mapping, or the mapping whose names contain expressions.
+    /// Returns the expression for the whole mapping, or the mapping whose names contain expressions; `None` if every
+    /// name is in the file.
     #[must_use]
     pub fn computed(&self) -> Option<&Template> {
         match self {
@@ -129,6 +130,7 @@ pub struct RunDefaults {
     /// `working-directory`.
     pub working_directory: Option<Template>,
     /// One expression for a mapping with both keys. A key that the mapping lacks has the value of the field above.
+    /// `None` if both keys are written out.
     pub computed: Option<Template>,
 }
 

@@ -40,7 +40,7 @@ pub struct Diagnostic {
     pub span: Span,
     /// The problem, in one line.
     pub message: String,
-    /// How to fix the problem, in one line.
+    /// How to fix the problem, in one line; `None` if the message says enough.
     pub hint: Option<String>,
 }
 

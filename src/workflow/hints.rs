@@ -74,7 +74,7 @@ pub(super) fn for_unknown(key: &str, chosen: &Schema, outer: &'static Schema) ->
     }
 }
 
-/// Returns the hint for an expression that does not parse.
+/// Returns the hint for an expression that does not parse; `None` if no hint fits.
 pub(super) fn for_expression(error: &ParseError, availability: &Availability) -> Option<String> {
     let symbol = error.symbol();
     let here = if availability.contexts.is_empty() { "none".to_owned() } else { availability.contexts.join(", ") };

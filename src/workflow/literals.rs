@@ -23,7 +23,7 @@ pub(super) fn resolve(node: &mut YamlNode<'_>) {
     }
 }
 
-/// Returns the text of a string literal between `${{` and `}}`, in which `''` is a quote.
+/// Returns the text of a string literal between `${{` and `}}`, in which `''` is a quote; `None` for any other text.
 fn literal(text: &str) -> Option<String> {
     let inside = text.strip_prefix("${{")?.strip_suffix("}}")?.trim();
     let quoted = inside.strip_prefix('\'')?.strip_suffix('\'')?;

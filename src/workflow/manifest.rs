@@ -37,7 +37,7 @@ pub(super) fn parse_action_partial(source: &Arc<Source>) -> Option<Action> {
     template(source, &schema::action::RUNNER).ok().map(|(root, _)| action(source, &root))
 }
 
-/// Checks `using` and the key that each of its values needs, as the runner does.
+/// Checks `using` and the key that each of its values needs, as the runner does. Returns the first error.
 fn check_runs(runs: &Template) -> Option<Diagnostic> {
     let supported = || format!("write one of {}", schema::action::USING.join(", "));
     let Some(using) = get(runs, "using") else {

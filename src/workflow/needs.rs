@@ -1,4 +1,4 @@
-//! `needs`: checks that needed jobs exist and have no cycles.
+//! `needs`: checks that needed jobs exist and that the needs form no cycle.
 
 use std::collections::{HashMap, HashSet};
 

@@ -190,7 +190,7 @@ fn class(rest: &str) -> Result<(CharSet, &str), PatternError> {
 }
 
 /// Returns the pattern of a list that decides about a name: the last one that matches it, with `false` for a leading
-/// `!`. Invalid patterns match nothing; lint reports them.
+/// `!`; `None` if no pattern matches. Invalid patterns match nothing; lint reports them.
 #[must_use]
 pub fn deciding_pattern<'p>(patterns: impl IntoIterator<Item = &'p str>, name: &str) -> Option<(&'p str, bool)> {
     let mut found = None;

@@ -66,7 +66,7 @@ pub struct PlannedJob {
     pub needs: Vec<JobId>,
     /// Leg of the job; `None` while its matrix depends on results of other jobs.
     pub leg: Option<Leg>,
-    /// The job that calls the workflow of this job.
+    /// The job that calls the workflow of this job; `None` for a job of the run's own workflow.
     pub caller: Option<JobId>,
     /// Prefix of the name: the names of the calling jobs.
     pub name_prefix: String,

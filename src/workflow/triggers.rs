@@ -16,7 +16,7 @@ pub struct TriggerEvent<'a> {
     /// The ref for branch and tag filters: the full ref of a push, the base branch of a pull request, or the branch of
     /// the run of a `workflow_run`. `None` if the event has none.
     pub git_ref: Option<String>,
-    /// Name of the workflow of a `workflow_run`.
+    /// Name of the workflow of a `workflow_run`; `None` for other events.
     pub workflow: Option<String>,
     /// Files for path filters. They are compared when the first path filter needs them, because the comparison starts
     /// git several times and most workflows have no path filter.

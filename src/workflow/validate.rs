@@ -78,7 +78,7 @@ fn check_cron(cron: &Template, found: &mut Vec<Diagnostic>) {
     found.push(Diagnostic::error("events", cron.span, message).hint(hint));
 }
 
-/// Checks that a default has the type of its input, and that a choice has options.
+/// Checks that the default of a boolean input is a boolean, and that exactly the inputs of type `choice` have options.
 fn check_input(input: &Template, found: &mut Vec<Diagnostic>) {
     let kind = get(input, "type").and_then(Template::literal).unwrap_or("string");
     let options = get(input, "options");

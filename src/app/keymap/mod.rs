@@ -18,7 +18,7 @@ pub enum KeymapError {
     UnknownAction {
         /// Name in the configuration.
         name: String,
-        /// The action with the most similar name.
+        /// The action with the most similar name; `None` if no name is similar.
         nearest: Option<&'static str>,
     },
     /// A text is not a key.
@@ -174,7 +174,7 @@ impl Keymap {
         if rest.is_empty() { Lookup::Unbound } else { Lookup::Prefix(rest) }
     }
 
-    /// Returns the action of a single key in a context.
+    /// Returns the action of a single key in a context; `None` if the key has none by itself.
     #[must_use]
     pub fn action(&self, context: Context, key: Key) -> Option<Action> {
         match self.lookup(context, &[key]) {

@@ -208,7 +208,8 @@ impl App {
         Some(Overlay::Question(Question::new("Approve the run of a fork?", text, choices)))
     }
 
-    /// Returns the question about enabling or disabling the workflow of the selected run on its server.
+    /// Returns the question about enabling or disabling the workflow of the selected run on its server; `None` if no
+    /// run is selected.
     pub(in crate::app) fn workflow_question(&self, enable: bool) -> Option<Overlay> {
         let run = self.summary()?;
         let file = file_name(&run.info.workflow);

@@ -39,7 +39,7 @@ pub(in crate::app) struct ReviewBox {
     /// Index of the focused line: the environments, then the comment and the two answers.
     selected: usize,
     confirmation: Option<Confirmation>,
-    /// Why the last answer was not sent.
+    /// Why the last answer was not sent, or why an environment cannot be chosen; `None` to show the hint.
     fault: Option<&'static str>,
 }
 

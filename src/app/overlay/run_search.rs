@@ -32,7 +32,7 @@ pub(in crate::app) struct RunSearchBox {
     is_previous: bool,
     /// Logs to search in order, each with its number of lines and the names of its job and step.
     logs: Vec<(LogKey, u64, String)>,
-    /// Id and pattern of the search whose result is shown.
+    /// Id and pattern of the search whose result is shown; `None` if the text is empty.
     search: Option<(u64, Pattern)>,
     hits: Vec<Hit>,
     selected: usize,

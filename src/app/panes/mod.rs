@@ -87,7 +87,7 @@ pub(super) trait Pane {
         self.act(if down { Action::Down } else { Action::Up }, cx, selection);
     }
 
-    /// Opens the selected row, and returns the panel that shows it.
+    /// Opens the selected row, and returns the panel that shows it; `None` if the focus stays.
     fn open(&mut self, _: &Cx, _: &mut Selection) -> Option<Panel> {
         Some(Panel::Log)
     }
@@ -102,7 +102,7 @@ pub(super) trait Pane {
         false
     }
 
-    /// Returns the panel that the action "back" leads to.
+    /// Returns the panel that the action "back" leads to; `None` if the focus stays.
     fn parent(&self) -> Option<Panel> {
         Some(Panel::Runs)
     }

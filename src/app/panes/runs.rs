@@ -168,7 +168,8 @@ impl Runs {
         }
     }
 
-    /// Returns the run to select while no run is selected, or after the selected one was removed.
+    /// Returns the run to select while no run is selected, or after the selected one was removed. `None` if no run
+    /// matches the filter or none is listed.
     fn replacement(&self, state: &AppState, removed: Option<&RunId>) -> Option<RunId> {
         // This is the run that moved into the row of the removed one, or the last run.
         let listed: Vec<&Summary> = self.listed(state).collect();

@@ -25,7 +25,7 @@ pub(super) struct Net {
 }
 
 impl Net {
-    /// Returns the first and last row of its vertical line.
+    /// Returns the first and last row of its vertical line; `None` for a net without lines.
     pub(super) fn rows(&self, left: &[Item], right: &[Item]) -> Option<(u16, u16)> {
         let rows = self.ends(left, right);
         rows.fold(None, |rows, row| {

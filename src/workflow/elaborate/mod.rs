@@ -141,7 +141,7 @@ impl<'s> Elaborator<'s> {
         }
     }
 
-    /// Compiles an expression in place of a whole mapping, sequence or typed scalar.
+    /// Compiles an expression in place of a whole mapping, sequence or typed scalar; `None` for any other value.
     fn whole_expression(
         &mut self,
         node: &YamlNode<'_>,

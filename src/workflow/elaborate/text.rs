@@ -204,7 +204,8 @@ pub(super) fn one_expression(text: &str) -> Option<&str> {
     (end_of_expression(rest) == Some(inside.len())).then_some(inside)
 }
 
-/// Returns the offset of the `}}` that closes an expression; a `}}` in a string literal does not count.
+/// Returns the offset of the `}}` that closes an expression; a `}}` in a string literal does not count. `None` if the
+/// expression is not closed.
 fn end_of_expression(text: &str) -> Option<usize> {
     let mut quoted = false;
     let bytes = text.as_bytes();

@@ -34,7 +34,7 @@ impl Object {
         self.entries.entry(key).or_insert_with(|| (name, Value::Null)).1 = value;
     }
 
-    /// Returns the value under a name.
+    /// Returns the value under a name; `None` if the object lacks the name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {
         let entry =

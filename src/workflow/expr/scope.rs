@@ -34,7 +34,7 @@ impl Contexts {
         Arc::make_mut(&mut self.by_name).insert(name, value);
     }
 
-    /// Returns the context with a name, in any case.
+    /// Returns the context with a name, in any case; `None` if it is missing.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.by_name.get(name)

@@ -50,7 +50,8 @@ pub(super) fn check(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Areas of the IANA time zone database. Names without an area (`UTC`, `Japan`) also start with a capital letter.
+/// Areas of the IANA time zone database, with which most of its names begin, such as `Europe/Berlin`. The other names,
+/// such as `UTC`, begin with a capital letter, too.
 const AREAS: &[&str] = &[
     "Africa",
     "America",

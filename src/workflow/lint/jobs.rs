@@ -26,7 +26,7 @@ pub(super) fn credentials(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Reports jobs that have nothing to do. GitHub's schema allows them, but GitHub refuses to run the workflow.
+/// Reports jobs without steps. GitHub's schema allows them, but GitHub refuses to run the workflow.
 pub(super) fn without_steps(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     for job in &workflow.jobs {
         if matches!(&job.body, JobBody::Steps(steps) if steps.steps.is_empty()) {

@@ -75,7 +75,7 @@ pub(super) fn deprecated_commands(workflow: &Workflow, found: &mut Vec<Diagnosti
     }
 }
 
-/// Returns the script of a step: that of `run`, or that of `actions/github-script`.
+/// Returns the script of a step: that of `run`, or that of `actions/github-script`; `None` for other steps.
 fn script(step: &StepDefinition) -> Option<&Template> {
     match &step.action {
         StepAction::Run { script, .. } => Some(script),

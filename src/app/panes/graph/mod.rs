@@ -141,7 +141,7 @@ impl Pane for Graph {
 }
 
 impl Graph {
-    /// Returns the job that a motion leads to.
+    /// Returns the job that a motion leads to; `None` if the action is not a motion.
     fn motion(&self, action: Action, run: &Run, selected: Option<&JobId>, rows: usize) -> Option<JobId> {
         if self.is_list() {
             let jobs = tree::jobs(run, &self.filter);

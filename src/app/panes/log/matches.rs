@@ -17,7 +17,7 @@ pub(super) struct Matches {
     /// First line that was not searched.
     next: u64,
     running: Option<LogSearch>,
-    /// Why the search ended early.
+    /// Why the search ended early; `None` unless it failed.
     pub(super) error: Option<String>,
 }
 

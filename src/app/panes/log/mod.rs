@@ -55,7 +55,7 @@ pub(in crate::app) struct Log {
     /// Length in bytes of the last line while it has no newline.
     open: u64,
     window: Option<Window>,
-    /// The unanswered request, and the size of the log at that time.
+    /// The unanswered request, and the size of the log at that time; `None` if no request is unanswered.
     requested: Option<(PageRequest, Size)>,
     /// First line on the screen, unless the end is followed.
     top: u64,
@@ -222,7 +222,7 @@ impl Log {
         (self.follows, self.anchor) = (true, None);
     }
 
-    /// Returns the key of the log on the screen.
+    /// Returns the key of the log on the screen; `None` if no step is selected.
     pub(in crate::app) fn key(&self) -> Option<&LogKey> {
         self.key.as_ref()
     }
@@ -360,7 +360,8 @@ impl Log {
         effects
     }
 
-    /// Keeps the cursor on the screen, and returns a request for missing lines.
+    /// Keeps the cursor on the screen, and returns a request for missing lines. `None` if no lines are missing, or if
+    /// another request is unanswered.
     fn scroll(&mut self) -> Option<PageRequest> {
         let rows = self.rows();
         let (count, height) = (rows.count(), self.height);
