@@ -36,7 +36,8 @@ pub(super) enum ForegroundError {
     Failed { program: String, status: ExitStatus },
 }
 
-/// If a program fails within this time, it has just printed an error that the user has not read yet.
+/// Maximum running time of a failed program for which the user must press Enter, because the program has just printed
+/// an error that the user has not read yet.
 const EARLY_FAILURE: Duration = Duration::from_secs(2);
 
 /// Returns a shell in a job's environment, opened by this program's `shell` command.

@@ -1,4 +1,5 @@
-//! The terminal's mode. The terminal is raw and on the alternate screen exactly as long as a [`Guard`] lives.
+//! The terminal's mode. A [`Guard`] makes the terminal raw and shows the alternate screen. Dropping it restores the
+//! terminal.
 //!
 //! The terminal is restored however the program ends, even by a panic. The panic hook restores it before the message is
 //! printed, so that the message stays readable. A panic of another thread is only reported to the screen.
@@ -86,7 +87,7 @@ impl Guard {
         out.flush()
     }
 
-    /// Restores the terminal. A second call does nothing.
+    /// Restores the terminal; does nothing if it is restored already. [`Guard::enter`] takes it again.
     pub fn leave(&self) {
         if self.active.swap(false, Ordering::SeqCst) {
             restore();

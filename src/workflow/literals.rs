@@ -1,5 +1,5 @@
-//! `${{ 'text' }}`: an expression that is exactly one string literal is plain text, wherever text is allowed, as in
-//! actions/runner (`TemplateReader.ParseScalar`). This is the way to write text that contains `${{`.
+//! Treats an expression that is exactly one string literal, `${{ 'text' }}`, as plain text wherever text is allowed, as
+//! actions/runner does (`TemplateReader.ParseScalar`). This is the way to write text that contains `${{`.
 
 use std::borrow::Cow;
 

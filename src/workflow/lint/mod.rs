@@ -329,8 +329,8 @@ mod tests {
     use crate::workflow::parse;
     use crate::workflow::source::Source;
 
-    /// Returns rule and line of each diagnostic, sorted by line. Most jobs of the tests have no steps; that is not
-    /// reported here.
+    /// Returns rule and line of each diagnostic, sorted by line, without `job-steps`, because most jobs of the tests
+    /// have no steps.
     fn found(text: &str) -> Vec<(&'static str, u32)> {
         all(text).into_iter().filter(|(rule, _)| *rule != "job-steps").collect()
     }

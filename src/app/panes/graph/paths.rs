@@ -43,7 +43,7 @@ pub(super) fn critical(groups: &[Group], run: &Run, now: Timestamp) -> Option<Cr
     let last = |nodes: &mut dyn Iterator<Item = usize>| {
         nodes.filter(|node| times[*node].is_some()).min_by_key(|node| Reverse(end(node)))
     };
-    // A node that never started delayed nothing itself, but its needs may have.
+    // A node that never started did not delay the run itself, but its needs may have.
     let needs = |node: usize| {
         let (mut found, mut todo, mut seen) = (Vec::new(), groups[node].needs.clone(), HashSet::new());
         while let Some(need) = todo.pop() {
