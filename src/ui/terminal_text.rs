@@ -179,7 +179,7 @@ impl TerminalText {
         width(&self.plain())
     }
 
-    /// Used by [`text!`], which wraps all arguments in [`Argument`].
+    /// Formats arguments as they are. Only [`text!`] calls it, which wraps all arguments in [`Argument`].
     #[doc(hidden)]
     #[must_use]
     pub fn from_arguments(arguments: fmt::Arguments<'_>) -> Self {

@@ -21,7 +21,7 @@ pub enum Strategy {
 }
 
 impl Strategy {
-    /// `matrix`, if the strategy is written out.
+    /// Returns `matrix`; `None` if it is missing or the strategy is one expression.
     #[must_use]
     pub fn matrix(&self) -> Option<&Template> {
         match self {

@@ -132,8 +132,8 @@ fn arguments(count: usize) -> &'static str {
     if count == 1 { "argument" } else { "arguments" }
 }
 
-/// Message and hint for invalid YAML. The message is `None` if the parser's own is clear enough, and the hint is `None`
-/// if there is nothing specific to add.
+/// Returns a message and a hint for invalid YAML. The message is `None` if the parser's own is clear enough, and the
+/// hint is `None` if there is nothing specific to add.
 pub(super) fn for_yaml(error: &ErrorKind) -> (Option<&'static str>, Option<&'static str>) {
     use ErrorKind as E;
     let tab = Some("YAML requires spaces for indentation: replace the tab");

@@ -65,7 +65,7 @@ impl TrustQuestion {
         }
     }
 
-    /// Scrolls. `height` is the number of rows inside the box.
+    /// Scrolls the preview. `height` is the number of rows inside the box.
     pub(super) fn act(&mut self, action: Action, height: usize) {
         let shown = height.saturating_sub(usize::from(ANSWER_ROWS));
         let last = self.lines.len().saturating_sub(shown);

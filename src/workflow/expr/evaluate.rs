@@ -196,7 +196,7 @@ fn size(operand: &Operand) -> usize {
     }
 }
 
-/// Estimated size of a string, in bytes.
+/// Returns the estimated size of a string, in bytes.
 pub(super) fn text_size(text: &str) -> usize {
     STRING_SIZE + 2 * text::units(text)
 }

@@ -45,7 +45,7 @@ type LookUp = fn(&Workflow, &Callees<'_>, &mut Vec<Diagnostic>);
 
 /// The files of the repository that contains a workflow.
 pub trait Files {
-    /// Text of a file by its path from the root of the repository; `None` if it cannot be read.
+    /// Returns the text of a file by its path from the root of the repository; `None` if the file cannot be read.
     fn read(&self, path: &str) -> Option<String>;
 
     /// Whether [`Files::read`] knows every file of the repository, so that `None` means that the file does not exist.
