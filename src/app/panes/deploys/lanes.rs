@@ -1,4 +1,4 @@
-//! Rows of the environments of this machine: one line each, with as much as fits. Nothing is shown that was not
+//! Rows of the environments of this machine. A row is one line with as many parts as fit; it shows only what was
 //! observed.
 
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::ui::theme::Hue;
 use super::super::Cx;
 use super::super::list::ListRow;
 
-/// Minimum columns of a row in which releases stand in a column with their commits.
+/// Minimum width in columns of a row that shows a release with its commit.
 const WIDE: u16 = 60;
 
 /// Columns between two parts.
@@ -25,7 +25,7 @@ const GAP: usize = 2;
 /// Age from which a report of a target is shown with its age.
 const FRESH: Duration = Duration::from_mins(1);
 
-/// Columns of the lists, which all rows share.
+/// Widths of the columns of the list, which are the same in all rows.
 pub(super) struct Columns {
     names: usize,
     releases: usize,
@@ -41,7 +41,8 @@ impl Columns {
     }
 }
 
-/// Returns the phase that a row shows: that of the deployment on its way, else of the newest one that changed something.
+/// Returns the phase that a row shows: that of the deployment on its way; else a failure if the newest deployment
+/// failed or what is live is unknown; else a success if a release is live; else `None`.
 pub(super) fn phase(lane: &Lane) -> Option<Phase> {
     if let Some(open) = lane.on_its_way() {
         return Some(match (open.is_running, &open.waits) {
@@ -57,13 +58,13 @@ pub(super) fn phase(lane: &Lane) -> Option<Phase> {
     lane.environment.live().map(|_| Phase::Done(Conclusion::Success))
 }
 
-/// Returns the newest deployment, if it failed or was rolled back.
+/// Returns the newest deployment, if it failed or was rolled back; `None` otherwise.
 fn failed(lane: &Lane) -> Option<&EnvironmentDeployment> {
     let newest = lane.environment.deployments.first()?;
     matches!(newest.state, DeploymentState::Failure | DeploymentState::Error).then_some(newest)
 }
 
-/// Returns what is live.
+/// Describes what is live; in a wide row, with the commit of the release.
 fn live(lane: &Lane, width: u16) -> String {
     match (lane.environment.live(), &lane.environment.unknown) {
         (Some(live), _) if width >= WIDE => live.release.title(),
@@ -103,7 +104,7 @@ fn parts(lane: &Lane, now: Timestamp) -> Vec<Part> {
     if let Some(window) = &lane.frozen {
         parts.push(Part { full: format!("frozen {window}"), short: "frozen".to_owned(), hue: Hue::Review });
     }
-    // While a deployment changes it, an earlier report says little.
+    // While a deployment changes the environment, an earlier report of its health says little.
     let reported = lane.reported.as_ref().filter(|_| lane.on_its_way().is_none());
     if let Some((reported, (healthy, all))) = reported.and_then(|reported| Some((reported, reported.health()?))) {
         let age = now.since(reported.at);
@@ -142,7 +143,8 @@ fn drift_part(drift: &Drift) -> Part {
     Part { full: format!("{} {}", drift.short(), drift.branch), short: drift.short(), hue: Hue::Dim }
 }
 
-/// Returns the parts that fit into so many columns: as many as possible in short, then in full as far as there is room.
+/// Returns the parts that fit into `room` columns, at least the first: as many as possible in short, then in full as
+/// far as there is room.
 fn fitting(parts: Vec<Part>, room: usize) -> Vec<(String, Hue)> {
     let mut used = 0;
     let mut shown = Vec::new();
@@ -162,7 +164,7 @@ fn fitting(parts: Vec<Part>, room: usize) -> Vec<(String, Hue)> {
     lengthened.collect()
 }
 
-/// Draws a row.
+/// Draws the row of an environment of this machine.
 pub(super) fn draw(lane: &Lane, columns: &Columns, selected: bool, cx: &Cx, area: Rect, buffer: &mut Buffer) {
     let now = cx.state.now;
     let phase = phase(lane);

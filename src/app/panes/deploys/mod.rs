@@ -1,12 +1,14 @@
-//! Panel 6, Deploys: the environments of this machine, in the order in which releases go through them; then those of jobs, and
-//! the latest deployment to each in the listed runs. Inside a repository, only its runs count.
+//! Panel 6, Deploys: the environments of this machine, in the order in which releases go through them, then all others.
+//! The others are those of jobs, each with the latest deployment to it in the listed runs. Inside a repository, only
+//! the runs of that repository count.
 //!
-//! If the selected run is on a server, the pane shows the environments of its repository as the server reports them:
+//! If the selected run is on a server, the others are the environments of its repository as the server reports them:
 //! what is live, since when, and how far behind the default branch. They are requested while the pane is on the screen.
-//! The targets of environments of this machine are asked what runs while the pane has the focus.
+//! What runs on the targets of this machine's environments is requested while the pane has the focus.
 //!
-//! The list of runs comes in pages. While the pane has the focus it requests further ones, up to [`MAX_RUNS`]; while
-//! there are older runs, its border shows the number of runs searched.
+//! The list of runs comes in pages. While the pane has the focus and this machine has no environments, the pane
+//! requests further pages, up to [`MAX_RUNS`]; while there are older runs, its border shows the number of runs
+//! searched.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -37,17 +39,19 @@ mod lanes;
 /// memory.
 const MAX_RUNS: usize = 2_000;
 
-/// Maximum age of the environments of a server while the pane has the focus, and while it is only on the screen.
+/// Maximum ages of the environments of a server: while the pane has the focus, and while it is only on the screen. The
+/// first is that of the environments of this machine, too.
 const MAX_AGES: [Duration; 2] = [Duration::from_mins(1), Duration::from_mins(5)];
 
 /// The list of environments.
 #[derive(Clone, Debug, Default)]
 pub(in crate::app) struct Deploys {
-    /// The last requested repository, the time of the request, and whether the selected run had ended by then.
+    /// The last requested repository, the time of the request, and whether the selected run had ended by then; `None`
+    /// before the first request.
     asked: Option<(String, Timestamp, bool)>,
-    /// When the targets of environments of this machine were last asked.
+    /// When what runs on the targets of this machine was last requested; `None` before the first request.
     looked: Option<Timestamp>,
-    /// Name of the selected environment.
+    /// Name of the selected environment; `None` for the first row.
     selected: Option<String>,
     filter: String,
     offset: usize,
@@ -58,7 +62,7 @@ struct Environment<'s> {
     name: &'s str,
     /// The latest deployment, whatever its state.
     latest: (&'s Summary, &'s Deployment),
-    /// The latest deployment that succeeded.
+    /// The latest deployment that succeeded; `None` if none has.
     live: Option<(&'s Summary, &'s Deployment)>,
 }
 
@@ -221,7 +225,8 @@ impl Deploys {
         Some(Effect::Request(Request::ListEnvironments { repository }))
     }
 
-    /// Returns the request to ask the targets of environments of this machine what runs, while the pane has the focus.
+    /// Returns the request for what runs on the targets of this machine's environments, once per maximum age. `None`
+    /// unless the pane has the focus and this machine has environments.
     fn look(&mut self, cx: &Cx) -> Option<Effect> {
         let now = cx.state.now;
         let is_due = self.looked.is_none_or(|at| now.since(at) >= MAX_AGES[0]);
@@ -246,8 +251,8 @@ impl Deploys {
         }
     }
 
-    /// Returns the environments that match the filter: those of this machine, and others: those of the server if it has
-    /// reported them, else those in runs.
+    /// Returns the environments that match the filter: those of this machine, if the selected run is of the repository
+    /// of the working directory, and the others: those of the server if it has reported any, else those in runs.
     fn listed<'s>(&self, state: &'s AppState, selection: &Selection) -> Rows<'s> {
         let is_home = selection.run_id().and_then(|run| state.summary(run)).is_none_or(|run| state.is_at_home(run));
         let all: &[Lane] = if is_home { &state.lanes } else { &[] };
@@ -332,7 +337,7 @@ impl<'s> Rows<'s> {
         })
     }
 
-    /// Returns the widest name of the other environments in columns.
+    /// Returns the width of the widest name of the other environments, in columns.
     fn widest_other(&self) -> usize {
         let names = (self.lanes.len()..self.len()).filter_map(|at| self.name(at));
         names.map(text::width).max().unwrap_or_default()
