@@ -19,7 +19,7 @@ use super::environments::ServerEnvironments;
 /// Number of older runs that are requested at a time.
 const PAGE: usize = 200;
 
-/// Number of past events that are always kept. At most twice as many are.
+/// Number of past events that are always kept. At most twice as many are kept.
 const MAX_EVENTS: usize = 500;
 
 /// State that the panes read and never change.

@@ -94,8 +94,8 @@ impl Guard {
         }
     }
 
-    /// Whether the terminal is raw and on the alternate screen; `false` after [`Guard::leave`] or a panic of this
-    /// thread.
+    /// Whether the terminal is raw and on the alternate screen; `false` after [`Guard::leave`], or after a panic of the
+    /// thread that draws the screen.
     #[must_use]
     pub fn is_active(&self) -> bool {
         self.active.load(Ordering::SeqCst)

@@ -130,7 +130,7 @@ pub struct RunDefaults {
     /// `working-directory`.
     pub working_directory: Option<Template>,
     /// One expression for a mapping with both keys. A key that the mapping lacks has the value of the field above.
-    /// `None` if both keys are written out.
+    /// `None` if the keys are written out or missing.
     pub computed: Option<Template>,
 }
 

@@ -147,7 +147,7 @@ impl Form {
         self.fields.len() + usize::from(!self.secrets.is_empty()) + 3
     }
 
-    /// Edits a text, or changes a choice on space. Returns whether the field uses the key.
+    /// Edits a text, or changes a choice on space. Returns `false` for a key that is left to the key bindings.
     pub(super) fn key(&mut self, key: KeyEvent) -> bool {
         let Some(field) = self.fields.get_mut(self.selected) else { return false };
         match key.code {

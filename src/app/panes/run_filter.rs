@@ -44,7 +44,7 @@ pub(super) struct RunFilter {
 
 impl RunFilter {
     /// Parses the text of a filter. A word with an unknown key is treated like any other word. Ages count back from
-    /// `now`. A `since:` that is no time matches no run.
+    /// `now`. A `since:` with an invalid time matches no run.
     pub(super) fn parse(text: &str, now: Timestamp) -> Self {
         let mut filter = Self::default();
         for word in text.split_whitespace() {

@@ -22,7 +22,7 @@ fn deployed(tag: &str, state: DeploymentState, hours: u64) -> EnvironmentDeploym
     EnvironmentDeployment { local, run: None, ..deployment_of(tag, state, Timestamp(NOW - hours * HOUR)) }
 }
 
-/// An environment in which these tags were deployed, the newest first and live.
+/// Returns an environment in which these tags were deployed, the newest first and live.
 fn lane(name: &str, tags: &[(&str, u64)]) -> Lane {
     let deployments = tags.iter().enumerate().map(|(at, (tag, hours))| {
         deployed(tag, if at == 0 { DeploymentState::Success } else { DeploymentState::Inactive }, *hours)
@@ -54,7 +54,8 @@ fn drift(branch: &str, behind: u64) -> Drift {
     Drift { branch: branch.to_owned(), behind, ahead: 0 }
 }
 
-/// Development is current and healthy, a deployment to staging goes on, production is locked and lags behind.
+/// Returns three environments: development is current and healthy, a deployment to staging is in progress, production
+/// is locked and lags behind.
 fn lanes() -> Vec<Lane> {
     let mut development = lane("development", &[("v1.4.3", 1), ("v1.4.2", 30)]);
     development.reported = Some(reported(2, 2, 5_000));
@@ -89,7 +90,7 @@ fn on_its_way(tag: &str) -> LaneDeployment {
     }
 }
 
-/// A screen with the Deploys pane in focus.
+/// Returns a screen with the Deploys pane in focus.
 fn showing(width: u16, height: u16, glyphs: Glyphs, lanes: Vec<Lane>) -> Driver {
     let mut driver = Driver::showing(width, height, glyphs);
     driver.send(Msg::Tick(Timestamp(NOW))).feed(Feed::Lanes(lanes)).press("6");
