@@ -263,7 +263,7 @@ mod tests {
     async fn old_runs_are_removed_but_not_those_in_progress() {
         let (_home, runs) = state();
         let ids = runs.list().expect("three");
-        let _worker = lock::take(&runs.folder(ids[2].clone()).lock()).expect("made").expect("free");
+        let _worker = lock::take_free(&runs.folder(ids[2].clone()).lock());
         let old: Vec<_> = old_runs(&runs, KEEP_ONE).expect("listed").iter().map(|run| run.id().clone()).collect();
         assert_eq!(old, ids[1..]);
         let mut cleaned = Cleaned::default();
@@ -303,7 +303,7 @@ mod tests {
         assert_eq!(found.iter().map(|(_, bytes)| bytes).sum::<u64>(), 8, "an entry, and an artifact");
         found.iter().try_for_each(|(saved, _)| saved.remove()).expect("removed");
         assert_eq!(artifacts::list(&run).expect("listed").iter().map(|one| one.id).collect::<Vec<_>>(), [2, 3]);
-        let _worker = lock::take(&run.lock()).expect("made").expect("free");
+        let _worker = lock::take_free(&run.lock());
         assert_eq!(outdated(&runs, KEEP_ONE, Timestamp(25)).expect("listed").len(), 0, "the run is in progress");
     }
 

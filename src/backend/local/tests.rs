@@ -125,7 +125,7 @@ fn page_of(reports: &[Feed]) -> (Vec<RunId>, bool) {
 
 /// Starts a worker that holds a run's lock and accepts every command.
 fn worker(folder: &RunFolder) -> (fs::File, mpsc::Receiver<control::PendingCommand>, JoinHandle<()>) {
-    let lock = lock::take(&folder.lock()).expect("taken").expect("free");
+    let lock = lock::take_free(&folder.lock());
     let (orders, ordered) = mpsc::channel(4);
     let (_, growing) = watch::channel(0);
     let listener = control::bind(&folder.socket()).expect("bound");

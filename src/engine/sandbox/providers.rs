@@ -194,7 +194,7 @@ mod tests {
         for run in ["alive", "ended"] {
             std::fs::create_dir_all(runs.folder(RunId::new(run)).path()).expect("made");
         }
-        let _worker = lock::take(&runs.folder(RunId::new("alive")).lock()).expect("made").expect("free");
+        let _worker = lock::take_free(&runs.folder(RunId::new("alive")).lock());
         let kinds = [HoldingKind::Container, HoldingKind::Image];
         let all = ["alive", "ended", "removed", ""].iter().flat_map(|run| kinds.map(|kind| holding(kind, run)));
         let left = left_over(all.collect(), &runs);
