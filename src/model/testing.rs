@@ -5,8 +5,8 @@ use indexmap::IndexMap;
 use super::environment::{DeploymentState, EnvironmentDeployment, Release};
 use super::{
     Annotation, Command, Conclusion, EndReason, Event, Explanation, Gate, JobId, JobOutline, Level, LineRange, Outcome,
-    PendingReview, Record, Reply, ReviewRefusal, RunId, RunInfo, Service, ServiceState, StepKind, StepNumber,
-    StepOutline, Timestamp,
+    PendingReview, Phase, Record, Reply, ReviewRefusal, RunId, RunInfo, Service, ServiceState, StepKind, StepNumber,
+    StepOutline, Summary, Timestamp,
 };
 
 /// Name of the step that belongs to the job itself, as the runner calls it.
@@ -26,6 +26,22 @@ pub fn info(id: RunId, created: Timestamp) -> RunInfo {
         changed: 0,
         created,
         remote: None,
+    }
+}
+
+/// Returns the summary of the first attempt of a run, of which nothing else is known.
+#[must_use]
+pub fn summary(info: RunInfo, name: &str, phase: Phase) -> Summary {
+    Summary {
+        info,
+        name: name.to_owned(),
+        attempt: 1,
+        phase,
+        reason: None,
+        started: None,
+        finished: None,
+        deployments: Vec::new(),
+        reviews: Vec::new(),
     }
 }
 

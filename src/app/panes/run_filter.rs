@@ -116,7 +116,7 @@ impl RunFilter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Conclusion, Gate, Phase, RemoteRun, RunInfo};
+    use crate::model::{Conclusion, Gate, Phase, RemoteRun, RunInfo, testing};
 
     const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
@@ -131,17 +131,7 @@ mod tests {
             remote: Some(RemoteRun { actor: "Maria".to_owned(), ..RemoteRun::default() }),
             ..RunInfo::default()
         };
-        Summary {
-            info,
-            name: "Build".to_owned(),
-            attempt: 1,
-            phase: Phase::Done(Conclusion::Failure),
-            reason: None,
-            started: None,
-            finished: None,
-            deployments: Vec::new(),
-            reviews: Vec::new(),
-        }
+        testing::summary(info, "Build", Phase::Done(Conclusion::Failure))
     }
 
     #[test]

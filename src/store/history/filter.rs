@@ -173,7 +173,7 @@ fn is_workflow(path: &str, wanted: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{RunId, RunInfo};
+    use crate::model::{RunId, RunInfo, testing};
 
     fn run(phase: Phase) -> Summary {
         let info = RunInfo {
@@ -185,17 +185,7 @@ mod tests {
             created: Timestamp(1000),
             ..RunInfo::default()
         };
-        Summary {
-            info,
-            name: "CI".to_owned(),
-            attempt: 1,
-            phase,
-            reason: None,
-            started: None,
-            finished: None,
-            deployments: Vec::new(),
-            reviews: Vec::new(),
-        }
+        testing::summary(info, "CI", phase)
     }
 
     #[test]

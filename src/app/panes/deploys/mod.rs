@@ -405,17 +405,8 @@ mod tests {
             at: Some(Timestamp(*at)),
         };
         let deployments = ends.iter().map(deployment).collect();
-        Summary {
-            info: testing::info(RunId::new(id), Timestamp(0)),
-            name: "deploy".to_owned(),
-            attempt: 1,
-            phase: Phase::Done(Conclusion::Success),
-            reason: None,
-            started: None,
-            finished: None,
-            deployments,
-            reviews: Vec::new(),
-        }
+        let info = testing::info(RunId::new(id), Timestamp(0));
+        Summary { deployments, ..testing::summary(info, "deploy", Phase::Done(Conclusion::Success)) }
     }
 
     #[test]

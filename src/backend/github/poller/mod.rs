@@ -419,20 +419,21 @@ impl Poller {
 
     /// Sets the run that the user is looking at, which is polled most often.
     pub async fn focus(&self, run: &RunId) {
-        let hosts: Vec<Host> = self.0.hosts.lock().await.values().cloned().collect();
-        for host in hosts {
-            // The task ends with the last copy of this poller.
-            let _ = host.asks.send(Ask::Focus(run.clone())).await;
-        }
+        self.tell_all(|| Ask::Focus(run.clone())).await;
     }
 
     /// Notes whether the user is at the screen. If not, only opened runs are polled, and less often.
     pub async fn attend(&self, here: bool) {
         let attention = if here { Attention::Here } else { Attention::Elsewhere };
+        self.tell_all(|| Ask::Attend(attention)).await;
+    }
+
+    /// Tells something to the tasks of all servers.
+    async fn tell_all(&self, ask: impl Fn() -> Ask) {
         let hosts: Vec<Host> = self.0.hosts.lock().await.values().cloned().collect();
         for host in hosts {
             // The task ends with the last copy of this poller.
-            let _ = host.asks.send(Ask::Attend(attention)).await;
+            let _ = host.asks.send(ask()).await;
         }
     }
 

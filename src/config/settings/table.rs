@@ -2,61 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::github::is_repository;
-use super::github::{API_CHOICES, SERVER_KINDS};
-use super::value::{SettingValue, ValueError, list, quoted, word};
-use super::{ColourChoice, Config, EnvironmentConfig, GlyphChoice, HostConfig, QuietHours};
+use super::{InRepository, Setting};
+use crate::config::github::{API_CHOICES, SERVER_KINDS, is_repository};
+use crate::config::value::{SettingValue, ValueError, list, quoted, word};
+use crate::config::{
+    ColourChoice, Config, EnvironmentConfig, GlyphChoice, HostConfig, QuietHours, is_sandbox, sandbox_forms,
+};
 use crate::model::ServerKind;
-
-/// A setting of the configuration.
-pub struct Setting {
-    /// Full name, including its table. `<…>` is a placeholder for any name.
-    pub name: &'static str,
-    /// Description.
-    pub doc: &'static str,
-    /// Line of a file that sets the setting, below the heading of its table.
-    pub example: &'static str,
-    /// What a repository's file may do with it.
-    pub repository: InRepository,
-    /// Sets the value. The name in place of `<…>` is an argument.
-    pub(super) set: fn(&mut Config, &str, &SettingValue) -> Result<(), ValueError>,
-    /// Current values as TOML, each with the name in place of `<…>`.
-    pub(super) show: fn(&Config) -> Vec<(String, String)>,
-}
-
-/// An unknown name of a setting.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown setting `{name}`; {}", match near {
-    Some(near) => format!("did you mean `{near}`?"),
-    None => "`cuelight config --example` lists all settings".to_owned(),
-})]
-pub(super) struct UnknownSetting {
-    name: String,
-    /// A setting with a similar name.
-    near: Option<&'static str>,
-}
-
-/// Configuration files, in the order in which they are read. [`InRepository`] limits what the second may change.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Layer {
-    /// The user's `config.toml`.
-    User,
-    /// The repository's `.cuelight.toml`.
-    Repository,
-}
-
-/// What the file of a repository, which a stranger may have written, may do with a setting.
-#[derive(Clone, Copy)]
-pub enum InRepository {
-    /// Nothing.
-    Refused,
-    /// Make it stricter. The function compares the configuration before and after, and returns whether the value is
-    /// accepted.
-    Tightens(fn(&Config, &Config) -> bool),
-    /// Set names that the user's own settings leave open. The values become part of what the user trusts. The function
-    /// validates the value and returns whether the user's settings leave it open.
-    Names(fn(&Config, &str, &SettingValue) -> Result<bool, ValueError>),
-}
 
 /// All settings. Those without a table come first, as TOML requires.
 pub const SETTINGS: &[Setting] = &[
@@ -103,11 +55,11 @@ pub const SETTINGS: &[Setting] = &[
         example: "my-label = \"docker:python:3.12\"",
         repository: InRepository::Names(free_label),
         set: |config, label, value| match value {
-            SettingValue::Text(sandbox) if super::is_sandbox(sandbox) => {
+            SettingValue::Text(sandbox) if is_sandbox(sandbox) => {
                 config.runs_on.insert(label.to_ascii_lowercase(), sandbox.clone());
                 Ok(())
             }
-            other => Err(other.is_not(super::sandbox_forms())),
+            other => Err(other.is_not(sandbox_forms())),
         },
         show: |config| config.runs_on.iter().map(|(label, sandbox)| (label.clone(), quoted(sandbox))).collect(),
     },
@@ -413,59 +365,6 @@ pub const SETTINGS: &[Setting] = &[
         show: |config| config.keys.iter().map(|(action, keys)| (action.clone(), list(keys))).collect(),
     },
 ];
-
-impl Setting {
-    /// Returns the name of the environment variable of this setting. `None` if the name of the setting has a `<…>`.
-    #[must_use]
-    pub fn variable(&self) -> Option<String> {
-        let name = self.name.to_ascii_uppercase().replace(['.', '-'], "_");
-        (!name.contains('<')).then(|| format!("CUELIGHT_{name}"))
-    }
-
-    /// Matches a full name. Returns the part in place of `<…>`, or empty text if there is no `<…>`. `None` if the name
-    /// does not match.
-    fn fits<'n>(&self, name: &'n str) -> Option<&'n str> {
-        match placeholder(self.name) {
-            Some((before, after)) => name.strip_prefix(before)?.strip_suffix(after).filter(|label| !label.is_empty()),
-            None => (name == self.name).then_some(""),
-        }
-    }
-}
-
-/// Returns the parts of a name before and after `<…>`.
-fn placeholder(name: &str) -> Option<(&str, &str)> {
-    let (before, rest) = name.split_once('<')?;
-    Some((before, rest.split_once('>').map_or("", |(_, after)| after)))
-}
-
-/// Returns a name in which `<…>` is replaced by a label.
-pub(super) fn filled(name: &str, label: &str) -> String {
-    placeholder(name).map_or_else(|| name.to_owned(), |(before, after)| format!("{before}{label}{after}"))
-}
-
-/// Whether a name is that of a nested table, which contains settings.
-pub(super) fn is_table(name: &[&str]) -> bool {
-    let is_above = |key: &Setting| {
-        let parts: Vec<&str> = key.name.split('.').collect();
-        let fits = |(part, name): (&&str, &&str)| part == name || part.starts_with('<');
-        parts.len() > name.len() && parts.iter().zip(name).all(fits)
-    };
-    SETTINGS.iter().any(is_above)
-}
-
-/// Looks up a setting by its full name. Returns the setting and the part in place of `<…>`.
-///
-/// # Errors
-/// The setting does not exist.
-pub(super) fn find(name: &str) -> Result<(&'static Setting, &str), UnknownSetting> {
-    if let Some(found) = SETTINGS.iter().find_map(|key| Some((key, key.fits(name)?))) {
-        return Ok(found);
-    }
-    // Compares beginnings, because typos in the first letters are rare.
-    let alike = |key: &&Setting| key.name.bytes().zip(name.bytes()).take_while(|(a, b)| a == b).count();
-    let near = SETTINGS.iter().max_by_key(alike).filter(|key| alike(key) >= 4 && alike(key) * 2 > name.len());
-    Err(UnknownSetting { name: name.to_owned(), near: near.map(|near| near.name) })
-}
 
 /// Whether the user does not map this label. Returns an error for `host`: a repository cannot place jobs on the host,
 /// because that would be less strict.
