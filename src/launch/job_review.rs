@@ -52,6 +52,7 @@ pub(super) fn review_jobs(
             by: by.clone(),
             environment: name.clone(),
             deployment: Some(folder.id().clone()),
+            job: None,
             action,
             reason: comment.to_owned(),
         });

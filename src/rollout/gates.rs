@@ -221,6 +221,7 @@ mod tests {
             by: person("ada"),
             environment: environment.to_owned(),
             deployment: Some(RunId::new("r1")),
+            job: None,
             action,
             reason: "a reason".to_owned(),
         }

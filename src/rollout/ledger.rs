@@ -10,12 +10,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::files;
-use crate::model::deployment::{Actor, Entry, Ledger, UnreadableLine};
+use crate::model::deployment::{Actor, Entry, EnvironmentState, Ledger, UnreadableLine};
 use crate::repo::git::Repository;
 use crate::store::folder::{RunsDir, make_private};
 use crate::store::{StoreError, digest, lock};
@@ -46,6 +47,38 @@ pub struct LedgerFile {
     runs: RunsDir,
     /// Folder of objects and refs of the repository.
     scope: PathBuf,
+}
+
+/// Interval between two checks of the ledger while a gate is closed, because another process may open the gate.
+pub const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// The state of an environment, which is read again only once the ledger has grown.
+pub struct Latest {
+    file: LedgerFile,
+    environment: String,
+    /// Size of the file before it was read, and the state.
+    known: Option<(u64, EnvironmentState)>,
+}
+
+impl Latest {
+    /// Returns the state of an environment. Reads nothing.
+    #[must_use]
+    pub fn new(file: LedgerFile, environment: String) -> Self {
+        Self { file, environment, known: None }
+    }
+
+    /// Returns the state as it is now.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is of a newer version.
+    pub fn state(&mut self) -> Result<&EnvironmentState, StoreError> {
+        let size = self.file.size();
+        let known = match self.known.take() {
+            Some(known) if known.0 == size => known,
+            _ => (size, self.file.read()?.of(&self.environment)),
+        };
+        Ok(&self.known.insert(known).1)
+    }
 }
 
 impl LedgerFile {
@@ -224,6 +257,7 @@ mod tests {
             by: Actor::default(),
             environment: "production".to_owned(),
             deployment: None,
+            job: None,
             action: Action::Locked { until: None },
             reason: reason.to_owned(),
         }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::model::deployment::EnvironmentState;
 use crate::model::environment::Release;
 use crate::repo::git::{GitError, git};
 
@@ -53,6 +54,13 @@ pub fn resolve(root: &Path, name: &str) -> Result<NamedRelease, ReleaseError> {
         name => name.to_owned(),
     };
     Ok(NamedRelease { release: Release { sha, reference, tag }, tags, branches })
+}
+
+/// Returns the release of a commit, from the deployments to an environment or from git.
+#[must_use]
+pub fn known(root: &Path, state: Option<&EnvironmentState>, sha: &str) -> Option<Release> {
+    let deployed = state.and_then(|state| state.release(sha)).cloned();
+    deployed.or_else(|| Some(resolve(root, sha).ok()?.release))
 }
 
 fn lines(text: &str) -> Vec<String> {

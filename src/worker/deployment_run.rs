@@ -11,7 +11,6 @@ use crate::engine::cancel::Cancellation;
 use crate::engine::concurrency::{AcquireError, GroupRequest};
 use crate::engine::outlet::Outlet as _;
 use crate::model::deployment::workflow_name;
-use crate::model::environment::Release;
 use crate::model::{Command, EndReason, Event, JobId, Phase, Run, StepNumber};
 use crate::repo::git::Repository;
 use crate::rollout::driver::{self, Begin, Queue, QueueError, Stop, Subject, Tools, Turn};
@@ -105,7 +104,10 @@ impl HostedAttempt for DeploymentAttempt {
             let queue = ConcurrencyQueue::new(&request.folder, root.clone(), (attempt, &title), &outlet);
             let known = {
                 let (ledger, environment) = (ledger.clone(), settings.name.clone());
-                move |sha: &str| known(&ledger, &environment, &root, sha)
+                move |sha: &str| {
+                    let state = ledger.read().ok().map(|ledger| ledger.of(&environment));
+                    release::known(&root, state.as_ref(), sha)
+                }
             };
             let tools = Tools {
                 target: target::of(settings, folder.id(), shell.clone(), kept),
@@ -129,13 +131,6 @@ impl HostedAttempt for DeploymentAttempt {
         }
         .boxed()
     }
-}
-
-/// Returns the release of a commit, from the deployments to the environment or from git. `None` if it is in neither.
-fn known(ledger: &LedgerFile, environment: &str, root: &std::path::Path, sha: &str) -> Option<Release> {
-    let state = ledger.read().ok()?.of(environment);
-    let deployed = state.deployments().map(|record| &record.release).find(|release| release.sha == sha);
-    deployed.cloned().or_else(|| Some(release::resolve(root, sha).ok()?.release))
 }
 
 /// Passes the cancellation of the run on to the deployment, forever.

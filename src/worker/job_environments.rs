@@ -3,7 +3,6 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -20,7 +19,7 @@ use crate::model::environment::Release;
 use crate::model::{Conclusion, Event, JobId, PendingReview, RunId, RunInfo};
 use crate::repo::git::Repository;
 use crate::rollout::gates::{self, Closed, GateFacts, GateKind, Refused};
-use crate::rollout::ledger::{self, LedgerFile};
+use crate::rollout::ledger::{self, LOOK_EVERY, Latest, LedgerFile};
 use crate::rollout::release::{self, NamedRelease};
 use crate::store::StoreError;
 use crate::store::clock::{minute_of_week, now};
@@ -29,9 +28,6 @@ use crate::store::folder::RunFolder;
 
 use super::concurrency::ConcurrencyQueue;
 use super::outlet::RunOutlet;
-
-/// Interval between two checks of the ledger while a gate is closed, because another process may open the gate.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// The environments of the repository of a run, for one attempt.
 pub(super) struct JobEnvironments {
@@ -80,22 +76,24 @@ impl JobEnvironments {
         Refused::check(&gates::policy(&settings, &read, &release)).map_err(failed)?;
         let from = read.of(&name).live().map(|live| live.release.clone());
         let mut visit = Visit {
+            latest: Latest::new(ledger.clone(), name.clone()),
             ledger,
             by: ledger::actor(&repository),
             outlet: Arc::clone(&self.outlet),
-            environment: name.clone(),
+            settings,
             run: self.folder.id().clone(),
+            job,
             has_begun: false,
             has_ended: false,
             turn: None,
         };
         let requested = Action::Requested { release: release.release, from, cause: Cause::Job };
-        visit.append(requested, &format!("job {job} of {}", self.info.workflow)).map_err(failed)?;
+        visit.append(requested, &format!("job {} of {}", visit.job, self.info.workflow)).map_err(failed)?;
         loop {
-            self.pass_gates(&job, &settings, &visit).await?;
+            self.pass_gates(&mut visit).await?;
             let group = GroupRequest { group: workflow_name(&name), cancel_in_progress: false, queue_all: true };
-            let turn = Arc::clone(&self.concurrency).acquire(job.clone(), group).await.map_err(failed)?;
-            if closed(&settings, &visit)?.is_empty() {
+            let turn = Arc::clone(&self.concurrency).acquire(visit.job.clone(), group).await.map_err(failed)?;
+            if closed(&mut visit)?.is_empty() {
                 visit.turn = Some(turn);
                 break;
             }
@@ -108,16 +106,12 @@ impl JobEnvironments {
 
     /// Waits until every gate is open, and records which gate the job waits for. Returns an error once a reviewer
     /// rejects the deployment.
-    async fn pass_gates(
-        &self,
-        job: &JobId,
-        settings: &EnvironmentSettings,
-        visit: &Visit,
-    ) -> Result<(), EnvironmentError> {
+    async fn pass_gates(&self, visit: &mut Visit) -> Result<(), EnvironmentError> {
+        let (job, settings) = (&visit.job.clone(), &visit.settings.clone());
         let _pending = Pending { environments: self, job };
         let mut reported: Option<Vec<GateKind>> = None;
         loop {
-            let closed = closed(settings, visit)?;
+            let closed = closed(visit)?;
             let kinds: Vec<GateKind> = closed.iter().map(|one| one.kind).collect();
             let Some(first) = closed.first() else { return Ok(()) };
             if reported.as_ref() != Some(&kinds) {
@@ -191,14 +185,15 @@ impl Drop for Pending<'_> {
 }
 
 /// Returns the gates that hold a job back now, or an error if a reviewer has rejected its deployment.
-fn closed(settings: &EnvironmentSettings, visit: &Visit) -> Result<Vec<Closed>, EnvironmentError> {
-    let state = visit.ledger.read().map_err(failed)?.of(&settings.name);
-    let record: Option<&DeploymentRecord> = state.deployment(&visit.run);
+fn closed(visit: &mut Visit) -> Result<Vec<Closed>, EnvironmentError> {
+    let settings = &visit.settings;
+    let state = visit.latest.state().map_err(failed)?;
+    let record: Option<&DeploymentRecord> = state.of_job(&visit.run, &visit.job);
     if let Some(rejected) = record.and_then(|record| record.rejected.as_ref()) {
         return Err(EnvironmentError(rejected.clone()));
     }
     let at = now();
-    Ok(gates::closed(&GateFacts { settings, state: &state, record, now: at, minute_of_week: minute_of_week(at) }))
+    Ok(gates::closed(&GateFacts { settings, state, record, now: at, minute_of_week: minute_of_week(at) }))
 }
 
 fn failed(error: impl std::fmt::Display) -> EnvironmentError {
@@ -208,10 +203,12 @@ fn failed(error: impl std::fmt::Display) -> EnvironmentError {
 /// Deployment of a job to an environment, from its request to its end.
 struct Visit {
     ledger: LedgerFile,
+    latest: Latest,
     by: Actor,
     outlet: Arc<RunOutlet>,
-    environment: String,
+    settings: EnvironmentSettings,
     run: RunId,
+    job: JobId,
     has_begun: bool,
     has_ended: bool,
     turn: Option<Ticket>,
@@ -222,8 +219,9 @@ impl Visit {
         self.ledger.append(&Entry {
             at: now(),
             by: self.by.clone(),
-            environment: self.environment.clone(),
+            environment: self.settings.name.clone(),
             deployment: Some(self.run.clone()),
+            job: Some(self.job.clone()),
             action,
             reason: self.outlet.masker().mask_text(reason),
         })

@@ -5,9 +5,11 @@
 
 use std::path::Path;
 
+use indexmap::IndexSet;
+
 use crate::engine::sandbox::providers::Providers;
 use crate::model::deployment::{Action, Entry, Ledger, Outcome};
-use crate::model::{Conclusion, EndReason, Event};
+use crate::model::{Conclusion, EndReason, Event, RunId};
 use crate::repo::git::Repository;
 use crate::rollout::driver::Position;
 use crate::rollout::ledger::LedgerFile;
@@ -29,8 +31,7 @@ pub async fn close(folder: &RunFolder) -> Result<bool, StoreError> {
     if work.remote().is_some() && !history::read(folder)?.phase.is_done() {
         return Ok(false);
     }
-    let deployment = work.deployment().cloned();
-    let jobs_of = work.workflow().map(|workflow| workflow.repository.clone());
+    let deployment = work.deployment();
     let Some(_held) = lock::take(&folder.lock())? else { return Ok(false) };
     let run = history::read(folder)?;
     if run.phase.is_done() {
@@ -58,12 +59,12 @@ pub async fn close(folder: &RunFolder) -> Result<bool, StoreError> {
     let _ = std::fs::remove_file(folder.ballast());
     let _ = std::fs::remove_file(folder.socket());
     let mut journal = JournalWriter::open(folder.journal())?;
-    if let Some(deployment) = &deployment {
+    if let Some(deployment) = deployment {
         // Recorded before the end of the run, so that the next command tries again if writing fails.
         interrupted(folder, deployment)?;
     }
-    if let Some(repository) = jobs_of.filter(|_| run.jobs.values().any(|job| job.environment.is_some())) {
-        interrupted_jobs(folder, &repository)?;
+    if let Some(workflow) = work.workflow().filter(|_| run.jobs.values().any(|job| job.environment.is_some())) {
+        interrupted_jobs(folder, &workflow.repository)?;
     }
     let reason = Some(EndReason::WorkerLost);
     journal.append(now(), Event::RunFinished { conclusion: Conclusion::Failure, reason })?;
@@ -84,6 +85,7 @@ fn interrupted(folder: &RunFolder, deployment: &DeploymentSpec) -> Result<(), St
             by: deployment.creator.clone(),
             environment: environment.clone(),
             deployment: Some(folder.id().clone()),
+            job: None,
             action: Action::Ended { outcome: Outcome::Interrupted },
             reason: format!("interrupted {text}: `cuelight resume {}` or `cuelight abort {environment}`", folder.id()),
         })
@@ -97,28 +99,29 @@ fn interrupted_jobs(folder: &RunFolder, repository: &Path) -> Result<(), StoreEr
     let Ok(repository) = Repository::discover(repository) else { return Ok(()) };
     let file = LedgerFile::of(&folder.runs(), &repository.common);
     let entries = file.read()?;
-    let mut environments: Vec<&str> = Vec::new();
-    for entry in entries.entries().iter().filter(|entry| entry.deployment.as_ref() == Some(folder.id())) {
-        if !environments.contains(&entry.environment.as_str()) {
-            environments.push(&entry.environment);
-        }
-    }
+    let of_run = entries.entries().iter().filter(|entry| entry.deployment.as_ref() == Some(folder.id()));
+    let environments: IndexSet<&str> = of_run.map(|entry| entry.environment.as_str()).collect();
     for environment in environments {
-        file.append_if(|ledger| {
-            let state = ledger.of(environment);
-            let record = state.deployment(folder.id()).filter(|record| record.outcome.is_none())?;
-            let outcome = if record.began { Outcome::Interrupted } else { Outcome::Cancelled };
-            Some(Entry {
-                at: now(),
-                by: record.creator.clone(),
-                environment: environment.to_owned(),
-                deployment: Some(folder.id().clone()),
-                action: Action::Ended { outcome },
-                reason: format!("the worker of its run died: `cuelight resume {}`", folder.id()),
-            })
-        })?;
+        // Several jobs may deploy to it.
+        while file.append_if(|ledger| left_open(ledger, environment, folder.id()))?.is_some() {}
     }
     Ok(())
+}
+
+/// Returns the end of a deployment by a job of a run whose worker died; `None` if each has an end.
+fn left_open(ledger: &Ledger, environment: &str, run: &RunId) -> Option<Entry> {
+    let state = ledger.of(environment);
+    let record = state.deployments().find(|record| record.run == *run && record.outcome.is_none())?;
+    let outcome = if record.began { Outcome::Interrupted } else { Outcome::Cancelled };
+    Some(Entry {
+        at: now(),
+        by: record.creator.clone(),
+        environment: environment.to_owned(),
+        deployment: Some(run.clone()),
+        job: record.job.clone(),
+        action: Action::Ended { outcome },
+        reason: format!("the worker of its run died: `cuelight resume {run}`"),
+    })
 }
 
 /// Closes every run that lost its worker. Returns the number of closed runs.

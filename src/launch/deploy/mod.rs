@@ -196,7 +196,7 @@ impl Deployments {
 
     fn entry(&self, name: &str, action: Action, reason: &str, at: Timestamp) -> Entry {
         let (environment, reason) = (name.to_owned(), reason.to_owned());
-        Entry { at, by: self.actor(), environment, deployment: None, action, reason }
+        Entry { at, by: self.actor(), environment, deployment: None, job: None, action, reason }
     }
 
     /// Returns the local user.

@@ -69,10 +69,10 @@ impl Deployments {
         let ledger = self.ledger()?;
         let state = ledger.of(&settings.name);
         if request.cause == Cause::Rollback
-            && let Some(known) = state.deployments().find(|one| one.release.sha == release.release.sha)
+            && let Some(known) = state.release(&release.release.sha)
         {
             // Keep the name under which the release was deployed.
-            release.release = known.release.clone();
+            release.release = known.clone();
         }
         let mut closed = Vec::new();
         if request.cause == Cause::Manual {
@@ -101,10 +101,7 @@ impl Deployments {
         let file = self.file();
         let observed = self.observe(&prepared.settings).await?;
         let state = file.read()?.of(&prepared.settings.name);
-        let known = |sha: &str| {
-            let found = state.deployments().map(|record| &record.release).find(|release| release.sha == sha);
-            found.cloned().or_else(|| Some(release::resolve(&self.repository.root, sha).ok()?.release))
-        };
+        let known = |sha: &str| release::known(&self.repository.root, Some(&state), sha);
         Ok(plan::plan(&prepared.settings, &observed, &prepared.release.release, known)?)
     }
 
@@ -139,6 +136,7 @@ impl Deployments {
             by: by.clone(),
             environment: settings.name.clone(),
             deployment: Some(folder.id().clone()),
+            job: None,
             action,
             reason: request.reason.clone(),
         };

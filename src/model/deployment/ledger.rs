@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::EnvironmentState;
 use crate::model::environment::Release;
-use crate::model::{RunId, Timestamp};
+use crate::model::{JobId, RunId, Timestamp};
 
 /// The person who did something, according to the system and git. It is not verified.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -57,6 +57,9 @@ pub struct Entry {
     /// The run of the deployment that the entry is about; `None` for an entry about the environment, such as a lock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment: Option<RunId>,
+    /// The job of that run, if jobs of a workflow deploy. A review without it is about all of them that wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobId>,
     /// What was done.
     #[serde(flatten)]
     pub action: Action,
@@ -289,6 +292,7 @@ mod tests {
                 by: Actor { user: "ada".to_owned(), host: "web".to_owned(), email: String::new() },
                 environment: "production".to_owned(),
                 deployment: Some(RunId::new("v1")),
+                job: Some(JobId::new("deploy")),
                 action,
                 reason: String::new(),
             };

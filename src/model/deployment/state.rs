@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{Action, Actor, Cause, Entry, Lock, Outcome, UnreadableLine};
 use crate::model::environment::{DeploymentSource, DeploymentState, Environment, EnvironmentDeployment, Release};
-use crate::model::{RunId, Timestamp};
+use crate::model::{JobId, RunId, Timestamp};
 
 /// A deployment, according to its entries.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -17,6 +17,8 @@ pub struct DeploymentRecord {
     pub release: Release,
     /// The release that was live when the deployment was requested; `None` if there was none, or if it was not known.
     pub from: Option<Release>,
+    /// The job of the run, if it is a job that deploys.
+    pub job: Option<JobId>,
     /// Why the deployment was made.
     pub cause: Cause,
     /// Who asked for the deployment.
@@ -68,7 +70,8 @@ pub struct EnvironmentState {
 #[derive(Default)]
 struct Fold {
     state: EnvironmentState,
-    index: HashMap<RunId, usize>,
+    /// Index of the newest deployment of a run, or of a job of it.
+    index: HashMap<(RunId, Option<JobId>), usize>,
     /// Index of the deployment that began last.
     last_begun: Option<usize>,
     /// Live release before a deployment began, by the index of that deployment.
@@ -88,9 +91,10 @@ impl Fold {
         }
         let Some(run) = &entry.deployment else { return };
         if let Action::Requested { release, from, cause } = &entry.action {
-            self.index.insert(run.clone(), state.deployments.len());
+            self.index.insert((run.clone(), entry.job.clone()), state.deployments.len());
             state.deployments.push(DeploymentRecord {
                 run: run.clone(),
+                job: entry.job.clone(),
                 environment: state.name.clone(),
                 release: release.clone(),
                 from: from.clone(),
@@ -107,13 +111,27 @@ impl Fold {
             });
             return;
         }
-        let Some(index) = self.index.get(run).copied() else {
-            if matches!(entry.action, Action::Ended { outcome } if !outcome.is_undone()) {
-                let why = format!("not known what serves: the ledger lacks the request of {run}, which has ended");
-                state.serving = Serving::Unknown(why);
+        let is_review = matches!(entry.action, Action::Approved | Action::Rejected);
+        match self.index.get(&(run.clone(), entry.job.clone())) {
+            Some(index) => self.apply(*index, entry),
+            None if is_review => self.of_jobs(run).into_iter().for_each(|index| self.apply(index, entry)),
+            None if matches!(entry.action, Action::Ended { outcome } if !outcome.is_undone()) => {
+                let why = format!("the live release is unknown: the ledger has the end of {run}, but not its request");
+                self.state.serving = Serving::Unknown(why);
             }
-            return;
-        };
+            None => {}
+        }
+    }
+
+    /// Returns the deployments of the jobs of a run that have not ended.
+    fn of_jobs(&self, run: &RunId) -> Vec<usize> {
+        let of_run = self.index.iter().filter(|((of, _), _)| of == run).map(|(_, index)| *index);
+        of_run.filter(|index| self.state.deployments[*index].outcome.is_none()).collect()
+    }
+
+    /// Applies an entry to its deployment.
+    fn apply(&mut self, index: usize, entry: &Entry) {
+        let state = &mut self.state;
         let record = &mut state.deployments[index];
         match &entry.action {
             Action::Began => {
@@ -137,6 +155,12 @@ impl Fold {
         }
     }
 
+    /// Applies a line that may be of any action. A deployment that began before it leads back to nothing known either.
+    fn unreadable(&mut self, line: &UnreadableLine) {
+        self.state.serving = Serving::Unknown(format!("the live release is unknown: {line}"));
+        self.before.values_mut().for_each(|before| before.clone_from(&self.state.serving));
+    }
+
     /// Applies the end of a deployment.
     fn ended(&mut self, index: usize, outcome: Outcome) {
         let state = &mut self.state;
@@ -156,7 +180,8 @@ impl Fold {
             return;
         }
         let how = if outcome == Outcome::Interrupted { "was interrupted" } else { "failed" };
-        let why = format!("not known what serves: the deployment of {} {how} on its way", record.release.title());
+        let why =
+            format!("the live release is unknown: the deployment of {} {how} before its end", record.release.title());
         state.serving = Serving::Unknown(why);
     }
 }
@@ -172,15 +197,13 @@ impl EnvironmentState {
         let mut unreadable = unreadable.peekable();
         for (number, entry) in entries.iter().enumerate() {
             while let Some(line) = unreadable.next_if(|line| line.after <= number) {
-                fold.state.serving = Serving::Unknown(format!("not known what serves: {line}"));
+                fold.unreadable(line);
             }
             if entry.environment == name {
                 fold.add(entry);
             }
         }
-        if let Some(line) = unreadable.last() {
-            fold.state.serving = Serving::Unknown(format!("not known what serves: {line}"));
-        }
+        unreadable.for_each(|line| fold.unreadable(line));
         fold.state
     }
 
@@ -193,6 +216,18 @@ impl EnvironmentState {
     #[must_use]
     pub fn deployment(&self, run: &RunId) -> Option<&DeploymentRecord> {
         self.deployments().find(|record| record.run == *run)
+    }
+
+    /// Returns the newest deployment of a job of a run.
+    #[must_use]
+    pub fn of_job(&self, run: &RunId, job: &JobId) -> Option<&DeploymentRecord> {
+        self.deployments().find(|record| record.run == *run && record.job.as_ref() == Some(job))
+    }
+
+    /// Returns the release of a commit, under the name with which it was deployed last.
+    #[must_use]
+    pub fn release(&self, sha: &str) -> Option<&Release> {
+        self.deployments().map(|record| &record.release).find(|release| release.sha == sha)
     }
 
     /// Returns the lock, unless it has ended at `now`.
@@ -300,7 +335,8 @@ mod tests {
     fn entry(at: u64, run: &str, action: Action) -> Entry {
         let by = Actor { user: "ada".to_owned(), host: "web".to_owned(), email: String::new() };
         let deployment = (!run.is_empty()).then(|| RunId::new(run));
-        Entry { at: Timestamp(at), by, environment: "production".to_owned(), deployment, action, reason: String::new() }
+        let environment = "production".to_owned();
+        Entry { at: Timestamp(at), by, environment, deployment, job: None, action, reason: String::new() }
     }
 
     fn ended(run: &str, outcome: Outcome) -> Entry {
@@ -341,8 +377,8 @@ mod tests {
 
     #[test]
     fn what_serves_is_unknown_until_a_later_success_and_what_was_undone_restores_what_was_before() {
-        let failed = "not known what serves: the deployment of v2 v2-sha failed on its way";
-        let interrupted = "not known what serves: the deployment of v2 v2-sha was interrupted on its way";
+        let failed = "the live release is unknown: the deployment of v2 v2-sha failed before its end";
+        let interrupted = "the live release is unknown: the deployment of v2 v2-sha was interrupted before its end";
         let v1 = || deployed("v1", Outcome::Succeeded);
         let again = |outcome| vec![entry(4, "v2", Action::Began), ended("v2", outcome)];
         for (rest, expected) in [
@@ -369,7 +405,7 @@ mod tests {
             // The request of the deployment is missing.
             (
                 vec![deployed("v2", Outcome::Succeeded).split_off(1)],
-                "not known what serves: the ledger lacks the request of v2, which has ended",
+                "the live release is unknown: the ledger has the end of v2, but not its request",
             ),
             (vec![deployed("v2", Outcome::RolledBack).split_off(1)], "v1"),
         ] {
@@ -388,7 +424,7 @@ mod tests {
             environment: environment.map(str::to_owned),
             after,
         };
-        let why = "not known what serves: ledger:7 is not an entry of the ledger: expected value";
+        let why = "the live release is unknown: ledger:7 is not an entry of the ledger: expected value";
         let entries = [deployed("v1", Outcome::Succeeded), deployed("v2", Outcome::Succeeded)].concat();
         for (line, expected) in [
             (line(0, None), "v2"),
@@ -400,6 +436,43 @@ mod tests {
             let ledger = Ledger::with_unreadable(entries.clone(), vec![line.clone()]);
             assert_eq!(serving(&ledger.of("production")), expected, "{line:?}");
         }
+    }
+
+    #[test]
+    fn a_rollback_restores_nothing_known_if_a_line_since_its_start_cannot_be_read() {
+        let line = UnreadableLine {
+            position: "ledger:6".to_owned(),
+            reason: "expected value".to_owned(),
+            environment: None,
+            after: 5,
+        };
+        let entries = [deployed("v1", Outcome::Succeeded), deployed("v2", Outcome::RolledBack)].concat();
+        let state = Ledger::with_unreadable(entries, vec![line]).of("production");
+        assert_eq!(state.live(), None);
+        assert!(state.unknown().is_some_and(|why| why.contains("ledger:6")), "{:?}", state.unknown());
+    }
+
+    #[test]
+    fn two_jobs_of_a_run_are_two_deployments_whatever_the_order_of_their_entries() {
+        let job = |job: &str, entry: Entry| Entry { job: Some(JobId::new(job)), ..entry };
+        let [requested, began, _] = <[Entry; 3]>::try_from(deployed("v1", Outcome::Succeeded)).expect("three");
+        let entries = vec![
+            job("eu", requested.clone()),
+            job("us", requested),
+            job("eu", began.clone()),
+            entry(3, "v1", Action::Approved),
+            job("eu", ended("v1", Outcome::Succeeded)),
+            job("us", entry(4, "v1", Action::Rejected)),
+            job("us", ended("v1", Outcome::Failed)),
+        ];
+        let state = state(&[entries]);
+        let of = |job: &str| state.of_job(&RunId::new("v1"), &JobId::new(job)).expect("known").clone();
+        let (eu, us) = (of("eu"), of("us"));
+        assert_eq!((eu.began, eu.outcome, eu.rejected), (true, Some(Outcome::Succeeded), None));
+        assert_eq!((us.began, us.outcome), (false, Some(Outcome::Failed)));
+        assert_eq!(us.rejected.as_deref(), Some("rejected by ada@web"));
+        assert!(eu.approved.is_some() && us.approved.is_some(), "a review without a job is about both");
+        assert_eq!(state.live().and_then(|live| live.job.clone()), Some(JobId::new("eu")));
     }
 
     #[test]

@@ -30,27 +30,26 @@ impl TargetSettings {
     /// Whether the target can move shares of the traffic.
     #[must_use]
     pub fn moves_traffic(&self) -> bool {
-        match self {
-            Self::Docker(_) => true,
-            Self::Script(script) => script.command(ScriptCommand::Weight).is_some(),
-        }
+        self.can(ScriptCommand::Weight)
     }
 
     /// Whether the target can take traffic away from single replicas.
     #[must_use]
     pub fn drains(&self) -> bool {
-        match self {
-            Self::Docker(_) => true,
-            Self::Script(script) => script.command(ScriptCommand::Drain).is_some(),
-        }
+        self.can(ScriptCommand::Drain)
     }
 
     /// Whether the target finds out by itself whether replicas are healthy.
     #[must_use]
     pub fn knows_health(&self) -> bool {
+        self.can(ScriptCommand::Healthy)
+    }
+
+    /// Whether the target does what a command does. Containers do everything.
+    fn can(&self, command: ScriptCommand) -> bool {
         match self {
             Self::Docker(_) => true,
-            Self::Script(script) => script.command(ScriptCommand::Healthy).is_some(),
+            Self::Script(script) => script.command(command).is_some(),
         }
     }
 }

@@ -18,7 +18,7 @@ mod streak;
 pub use streak::{CheckError, Streak, Verdict};
 
 /// Exit code of a command that cannot tell good from bad: `EX_TEMPFAIL` of `sysexits.h`.
-const UNKNOWN: i32 = 75;
+pub(in crate::rollout) const UNKNOWN: i64 = 75;
 
 /// Result of a probe, with a description of what was observed.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -74,7 +74,9 @@ pub async fn ask(
                 Ok(ended) => match ended.status {
                     None => Answer::Bad(format!("did not finish within {}", crate::model::deployment::written(limit))),
                     Some(status) if status.success() => Answer::Good("exit code 0".to_owned()),
-                    Some(status) if status.code() == Some(UNKNOWN) => Answer::Unknown("exit code 75".to_owned()),
+                    Some(status) if status.code().map(i64::from) == Some(UNKNOWN) => {
+                        Answer::Unknown("exit code 75".to_owned())
+                    }
                     Some(status) => Answer::Bad(status.to_string()),
                 },
             },

@@ -10,7 +10,7 @@ use super::Answer;
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum CheckError {
     /// Too many bad answers in a row.
-    #[error("bad {}; last answer: {last}", times(*count))]
+    #[error("the check failed {}; last answer: {last}", times(*count))]
     TooOften {
         /// Number of bad answers.
         count: u32,

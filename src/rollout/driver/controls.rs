@@ -183,6 +183,7 @@ impl Controls {
             by: by.clone(),
             environment: subject.settings.name.clone(),
             deployment: Some(self.run.clone()),
+            job: None,
             action,
             reason: reason.to_owned(),
         };

@@ -23,6 +23,7 @@ impl Driver {
             by: self.subject.worker.clone(),
             environment: self.subject.settings.name.clone(),
             deployment: Some(self.run_id().clone()),
+            job: None,
             action,
             reason: self.tools.outlet.masked(&reason),
         })

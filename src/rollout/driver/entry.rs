@@ -1,13 +1,13 @@
 //! Prepares the first step: passes the gates, waits in the queue, and makes the plan.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::model::deployment::NotifyEvent;
 use crate::model::{Event, PendingReview, StepNumber};
 use crate::rollout::gates::{self, Closed, GateFacts, GateKind};
+use crate::rollout::ledger::LOOK_EVERY;
 use crate::rollout::outlet::Progress;
 use crate::rollout::plan;
 use crate::store::StoreError;
@@ -15,9 +15,6 @@ use crate::store::clock::now;
 
 use super::controls::{Interrupt, Stage};
 use super::{Begin, Driver, Position, Trouble};
-
-/// Time between two checks of the ledger while a gate is closed: another process may open it.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 impl Driver {
     /// Passes the gates, waits for the turn, and makes the plan.
@@ -76,11 +73,13 @@ impl Driver {
     pub(super) async fn wait_for_turn(&mut self, is_patient: bool) -> Result<(), Trouble> {
         let queue = Arc::clone(&self.tools.queue);
         let turn = self.controlled(async move { queue.wait(is_patient).await }).await.map_err(Trouble::Interrupted)?;
-        self.turn = Some(turn?);
+        let turn = turn?;
         let by = &self.subject.worker;
         let owner = format!("{} since {}, deployment {}", by.name(), now().clock(), self.run_id());
         let target = Arc::clone(&self.tools.target);
-        self.controlled(async move { target.lock(&owner).await }).await.map_err(Trouble::Interrupted)??;
+        self.controlled(async move { target.lock(&owner, is_patient).await }).await.map_err(Trouble::Interrupted)??;
+        // Only with both: a rollback that begins meanwhile waits for the lock again.
+        self.turn = Some(turn);
         Ok(())
     }
 
@@ -108,13 +107,13 @@ impl Driver {
         }
     }
 
-    fn closed_gates(&self) -> Result<Vec<Closed>, StoreError> {
-        let state = self.tools.ledger.read()?.of(&self.subject.settings.name);
+    fn closed_gates(&mut self) -> Result<Vec<Closed>, StoreError> {
+        let state = self.latest.state()?;
         let at = now();
         Ok(gates::closed(&GateFacts {
             settings: &self.subject.settings,
-            state: &state,
-            record: state.deployment(self.run_id()),
+            state,
+            record: state.deployment(self.tools.folder.id()),
             now: at,
             minute_of_week: (self.tools.minute_of_week)(at),
         }))

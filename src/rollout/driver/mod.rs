@@ -14,7 +14,7 @@ use crate::store::StoreError;
 use crate::store::folder::RunFolder;
 
 use super::check::CheckError;
-use super::ledger::LedgerFile;
+use super::ledger::{Latest, LedgerFile};
 use super::notify::Notifier;
 use super::outlet::{Outlet, Progress};
 use super::plan::{self, PlanError};
@@ -137,7 +137,7 @@ enum Trouble {
     Target(#[from] TargetError),
     #[error("{error}{evidence}")]
     Check { error: CheckError, evidence: String },
-    #[error("the new release was bad {} while it was watched; last answer: {last}", match count {
+    #[error("the new release failed its analysis {}; last answer: {last}", match count {
         1 => "once".to_owned(),
         count => format!("{count} times"),
     })]
@@ -174,6 +174,7 @@ struct Driver {
     subject: Subject,
     tools: Tools,
     controls: Controls,
+    latest: Latest,
     job: JobId,
     /// Steps that were announced.
     announced: Vec<StepOutline>,
@@ -191,9 +192,10 @@ pub async fn carry_out(
 ) -> DeploymentEnd {
     let run = tools.folder.id().clone();
     let controls = Controls::new(asked, stop, tools.ledger.clone(), run);
+    let latest = Latest::new(tools.ledger.clone(), subject.settings.name.clone());
     let job = JobId::new(&subject.settings.name);
     let notifier = Notifier::new(subject.settings.notify.clone(), tools.shell.clone());
-    let mut driver = Driver { subject, tools, controls, job, announced: Vec::new(), turn: None, notifier };
+    let mut driver = Driver { subject, tools, controls, latest, job, announced: Vec::new(), turn: None, notifier };
     driver.announce();
     let (outcome, reason) = driver.run(begin).await;
     driver.end(outcome, reason).await
@@ -328,8 +330,8 @@ impl Driver {
     /// Records that a step did not end well, and decides what comes next.
     fn halted(&self, error: Trouble, position: &Position, step: &PlanStep) -> Halt {
         let (number, all) = (StepNumber(position.done as u32 + 1), position.plan.steps.len());
-        if error.is_interrupt() {
-            if let Trouble::Interrupted(Interrupt::AtOnce) = error {
+        if let Trouble::Interrupted(interrupt) = &error {
+            if *interrupt == Interrupt::AtOnce {
                 self.finish_step(number, Conclusion::Cancelled, None);
                 let reason = format!("stopped immediately at step {number}/{all}: the environment is left as it is");
                 return Halt { reason, next: AfterHalt::Leave };
@@ -406,18 +408,12 @@ impl Driver {
 /// `left`.
 fn not_begun(trouble: &Trouble, left: Option<&str>) -> (Outcome, Option<String>) {
     let outcome = match (trouble, left) {
-        (Trouble::Superseded(_), _) => return (Outcome::Cancelled, Some(trouble.to_string())),
-        (trouble, Some(_)) if trouble.is_interrupt() => Outcome::Interrupted,
-        (trouble, None) if trouble.is_interrupt() => return (Outcome::Cancelled, Some(trouble.to_string())),
+        (Trouble::Superseded(_), _) | (Trouble::Interrupted(_), None) => {
+            return (Outcome::Cancelled, Some(trouble.to_string()));
+        }
+        (Trouble::Interrupted(_), Some(_)) => Outcome::Interrupted,
         _ => Outcome::Failed,
     };
     let now = left.map_or_else(|| "nothing was changed".to_owned(), |left| format!("it is left at {left}"));
     (outcome, Some(format!("{trouble}; {now}")))
-}
-
-impl Trouble {
-    /// Whether a person or another deployment ended it, and nothing failed.
-    fn is_interrupt(&self) -> bool {
-        matches!(self, Self::Interrupted(_))
-    }
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use crate::model::deployment::{Action, NotifyEvent, Observed, Outcome, Pause, Plan, PlanStep, Slot, written};
+use crate::model::deployment::{
+    Action, Analysis, NotifyEvent, Observed, Outcome, Pause, Plan, PlanStep, Slot, written,
+};
 use crate::model::{Conclusion, Event, StepNumber};
 use crate::rollout::check::{self, Answer, CheckError};
 use crate::rollout::outlet::Progress;
@@ -197,7 +199,7 @@ impl Driver {
             if Instant::now() < next || self.controls.promoted {
                 continue;
             }
-            let answer = self.watch(plan, progress).await?;
+            let answer = self.watch(analysis.as_ref(), plan, progress).await?;
             let kind = discriminant(&answer);
             if said.is_none_or(|(last, at)| last != kind || at.elapsed() >= SAY_EVERY) {
                 progress.say(answer.text());
@@ -238,11 +240,16 @@ impl Driver {
     }
 
     /// Probes the new release once.
-    async fn watch(&mut self, plan: &Plan, progress: &Progress) -> Result<Answer, Trouble> {
+    async fn watch(
+        &mut self,
+        analysis: Option<&Analysis>,
+        plan: &Plan,
+        progress: &Progress,
+    ) -> Result<Answer, Trouble> {
         let slot = plan.new.slot;
-        let (target, settings) = (Arc::clone(&self.tools.target), self.subject.settings.clone());
+        let target = Arc::clone(&self.tools.target);
         let asked = async {
-            match &settings.analysis {
+            match analysis {
                 None => target.health(slot, plan, progress).await,
                 Some(analysis) => target.check(&analysis.probe, analysis.timeout, slot, plan, progress).await,
             }
@@ -279,13 +286,17 @@ impl Driver {
         self.controls.promoted = false;
         while Instant::now() < end && !self.controls.promoted && !self.controls.full {
             match self.controlled_until(end).await {
-                Err(Trouble::Interrupted(Interrupt::Cancelled)) => return Ok(Some("it runs on: cancelled".to_owned())),
+                Err(Trouble::Interrupted(Interrupt::Cancelled)) => {
+                    return Ok(Some("it keeps running: the run was cancelled".to_owned()));
+                }
                 other => other?,
             }
         }
         self.controls.stage = Stage::Step;
         match self.wait_for_turn(true).await {
-            Err(Trouble::Interrupted(Interrupt::Cancelled)) => return Ok(Some("it runs on: cancelled".to_owned())),
+            Err(Trouble::Interrupted(Interrupt::Cancelled)) => {
+                return Ok(Some("it keeps running: the run was cancelled".to_owned()));
+            }
             other => other?,
         }
         let observed = self.tools.target.observe(progress).await?;
@@ -309,23 +320,17 @@ async fn explained(
 ) -> Result<(), Trouble> {
     match checked {
         Ok(()) => Ok(()),
-        Err(error) => Err(Trouble::Check { error, evidence: phrase(target.evidence(slot, progress).await) }),
+        Err(error) => {
+            let evidence = target.evidence(slot, progress).await;
+            let evidence = evidence.map(|evidence| format!("; {evidence}")).unwrap_or_default();
+            Err(Trouble::Check { error, evidence })
+        }
     }
-}
-
-/// Returns the evidence as the end of an error message.
-fn phrase(evidence: Option<String>) -> String {
-    evidence.map(|evidence| format!("; {evidence}")).unwrap_or_default()
 }
 
 /// Whether the target certainly is in the state that a step leads to.
 fn is_so(step: &PlanStep, plan: &Plan, observed: &Observed) -> bool {
-    observed.is_certain() && is_reported(step, plan, observed)
-}
-
-/// Whether the target reports the state that a step leads to.
-fn is_reported(step: &PlanStep, plan: &Plan, observed: &Observed) -> bool {
-    match step {
+    let is_reported = match step {
         PlanStep::Start { slot, replicas } => {
             let state = observed.slot(*slot);
             let is_release = state.release.as_deref() == plan.release(*slot).map(|release| release.sha.as_str());
@@ -337,5 +342,6 @@ fn is_reported(step: &PlanStep, plan: &Plan, observed: &Observed) -> bool {
         PlanStep::Drain { slot, keep } => observed.slot(*slot).open <= *keep,
         PlanStep::Stop { slot, keep, .. } => observed.slot(*slot).replicas <= *keep,
         PlanStep::Healthy { .. } | PlanStep::Check { .. } | PlanStep::Pause(_) => false,
-    }
+    };
+    is_reported && observed.is_certain()
 }

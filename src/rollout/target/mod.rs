@@ -95,8 +95,9 @@ pub trait Target: Send + Sync {
     }
 
     /// Takes the lock of the environment, which also holds back deployments from other machines. It is held until
-    /// [`Self::unlock`], or until this process ends. `owner` tells others who holds the lock.
-    fn lock<'t>(&'t self, _owner: &'t str) -> BoxFuture<'t, Result<(), TargetError>> {
+    /// [`Self::unlock`], or until this process ends. `owner` tells others who holds the lock. With `is_patient`, waits
+    /// for as long as another process holds it.
+    fn lock<'t>(&'t self, _owner: &'t str, _is_patient: bool) -> BoxFuture<'t, Result<(), TargetError>> {
         ready(Ok(())).boxed()
     }
 

@@ -17,7 +17,7 @@ async fn a_release_that_is_never_healthy_goes_back_by_itself() {
         let end = going.end.await.expect("no panic");
         let reason = end.reason.expect("a reason");
         assert!(reason.starts_with(step), "{strategy:?}: {reason}");
-        assert!(reason.contains("bad 4 times in a row") && reason.ends_with("serves again"), "{reason}");
+        assert!(reason.contains("the check failed 4 times in a row") && reason.ends_with("serves again"), "{reason}");
         assert_eq!(end.conclusion, Conclusion::Failure);
         assert_eq!(rig.running(), "blue.1=v1 blue.2=v1 weight blue 100", "{strategy:?}");
         let record = rig.record(&going.folder);
@@ -44,7 +44,7 @@ async fn a_smoke_test_that_fails_leaves_the_traffic() {
     let end = going.end.await.expect("no panic");
     let reason = end.reason.expect("a reason");
     assert!(
-        reason.starts_with("step 3/7 (Smoke test of green) failed: bad once; last answer: exit status: 3"),
+        reason.starts_with("step 3/7 (Smoke test of green) failed: the check failed once; last answer: exit status: 3"),
         "{reason}"
     );
     assert_eq!(rig.calls(), ["start green 1", "weight blue 100", "drain green 0", "stop green 0"]);
@@ -67,7 +67,7 @@ async fn a_canary_that_turns_bad_while_it_is_watched_goes_back() {
     rig.spoil("v2");
     let end = going.end.await.expect("no panic");
     let reason = end.reason.expect("a reason");
-    assert!(reason.contains("the new release was bad 2 times while it was watched"), "{reason}");
+    assert!(reason.contains("the new release failed its analysis 2 times"), "{reason}");
     assert_eq!(rig.running(), "blue.1=v1 blue.2=v1 weight blue 100");
 }
 

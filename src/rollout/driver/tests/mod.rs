@@ -168,7 +168,7 @@ impl Rig {
     /// Adds an entry about the environment as a whole.
     fn add(&self, action: Action) {
         let (at, by, environment) = (now(), person("ada"), "production".to_owned());
-        let entry = Entry { at, by, environment, deployment: None, action, reason: "hands off".to_owned() };
+        let entry = Entry { at, by, environment, deployment: None, job: None, action, reason: "hands off".to_owned() };
         self.file().append(&entry).expect("written");
     }
 
@@ -178,7 +178,9 @@ impl Rig {
         let action = Action::Requested { release: release(tag), from: None, cause: cause.clone() };
         let (at, by, environment) = (now(), person("ada"), "production".to_owned());
         let deployment = Some(folder.id().clone());
-        self.file().append(&Entry { at, by, environment, deployment, action, reason: String::new() }).expect("written");
+        self.file()
+            .append(&Entry { at, by, environment, deployment, job: None, action, reason: String::new() })
+            .expect("written");
         folder
     }
 

@@ -83,6 +83,11 @@ backend {BACKEND}
     text
 }
 
+/// Returns how commands name a place.
+pub(super) fn server(place: &str) -> String {
+    format!("{BACKEND}/{place}")
+}
+
 /// Returns the name of the place of a replica.
 pub(super) fn place(slot: Slot, number: u32) -> String {
     format!("{slot}{number}")

@@ -43,7 +43,7 @@ pub enum DockerFault {
     /// A container that is not the router publishes the port of the router.
     #[error(
         "port {port} is published by the container {container} of {image}, which cuelight did not start: until the first \
-         release is healthy the service is away, so stop it yourself with `docker stop {container}` and deploy again, or \
+         release is healthy the service is down, so stop it yourself with `docker stop {container}` and deploy again, or \
          set target.publish to a free port"
     )]
     PortTaken {
@@ -65,7 +65,7 @@ pub enum DockerFault {
     /// The router publishes another port than the settings have.
     #[error(
         "the router {router} publishes port {published}, and target.publish is {wanted}: `docker rm -f {router}`, after which \
-         the service is away until the next deployment, or set target.publish to {published}"
+         the service is down until the next deployment, or set target.publish to {published}"
     )]
     OtherPort {
         /// Name of the router's container.
@@ -84,7 +84,7 @@ pub enum DockerFault {
         lines: String,
     },
     /// The router did not take a command.
-    #[error("the router {router} did not do `{command}`: {answer}")]
+    #[error("the router {router} could not carry out `{command}`: {answer}")]
     Command {
         /// Name of its container.
         router: String,

@@ -31,8 +31,14 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
 pub(super) struct Lock(Tunnel);
 
 impl Lock {
-    /// Takes the lock in the router's container. `owner` is shown to others who want the lock.
-    pub(super) async fn take(client: &DockerClient, router: &str, owner: &str) -> Result<Self, DockerFault> {
+    /// Takes the lock in the router's container. `owner` is shown to others who want the lock. With `is_patient`, waits
+    /// for as long as another process holds it.
+    pub(super) async fn take(
+        client: &DockerClient,
+        router: &str,
+        owner: &str,
+        is_patient: bool,
+    ) -> Result<Self, DockerFault> {
         let mut tries = 0;
         loop {
             let attempt = async {
@@ -47,17 +53,16 @@ impl Lock {
             if text == "locked" {
                 return Ok(Self(tunnel));
             }
-            tries += 1;
-            if tries < TRIES && text.starts_with("held by") {
-                sleep(PAUSE).await;
-                continue;
-            }
             if !text.starts_with("held by") {
                 let answer = format!("{text} {}", String::from_utf8_lossy(&printed.errors).trim());
                 let (router, command) = (router.to_owned(), "flock".to_owned());
                 return Err(DockerFault::Command { router, command, answer: answer.trim().to_owned() });
             }
-            return Err(DockerFault::Locked(text.to_owned()));
+            tries += 1;
+            if !is_patient && tries >= TRIES {
+                return Err(DockerFault::Locked(text.to_owned()));
+            }
+            sleep(PAUSE).await;
         }
     }
 

@@ -149,7 +149,7 @@ impl DockerTarget {
             let place = config::place(slot, number);
             let is_drained = scene.places.get(&place).is_none_or(|place| place.is_drained);
             if is_drained || missing.contains(&number) {
-                let server = format!("{}/{place}", config::BACKEND);
+                let server = config::server(&place);
                 commands.push(format!("set weight {server} 0"));
                 commands.push(format!("set server {server} state ready"));
                 commands.push(format!("set server {server} health down"));
@@ -167,8 +167,7 @@ impl DockerTarget {
         percent: u8,
         is_open: impl Fn(&Replica) -> bool,
     ) -> Result<Vec<String>, DockerFault> {
-        let count = |slot| scene.of(slot).filter(|one| is_open(one)).count();
-        let number = |slot| u32::try_from(count(slot)).unwrap_or(u32::MAX);
+        let number = |slot| observed::count(scene.of(slot).filter(|one| is_open(one)));
         let (here, there) = (number(slot), number(slot.other()));
         let refused = || DockerFault::Share { slot, percent, here, there };
         let (mine, theirs) = weights(percent, here, there).ok_or_else(refused)?;
@@ -178,7 +177,7 @@ impl DockerTarget {
                 of if of == slot => mine,
                 _ => theirs,
             };
-            format!("set weight {}/{} {weight}", config::BACKEND, replica.place())
+            format!("set weight {} {weight}", config::server(&replica.place()))
         };
         let with_place = scene.replicas.iter().filter(|replica| scene.place(replica).is_some());
         Ok(with_place.map(command).collect())
@@ -215,9 +214,8 @@ impl DockerTarget {
         let kept: Vec<&str> = open.iter().take(keep as usize).map(|replica| replica.id.as_str()).collect();
         let drained: Vec<&Replica> = scene.of(slot).filter(|replica| !kept.contains(&replica.id.as_str())).collect();
         let with_place = drained.iter().filter(|replica| scene.place(replica).is_some());
-        let mut commands: Vec<String> = with_place
-            .map(|replica| format!("set server {}/{} state drain", config::BACKEND, replica.place()))
-            .collect();
+        let mut commands: Vec<String> =
+            with_place.map(|replica| format!("set server {} state drain", config::server(&replica.place()))).collect();
         let percent = scene.share(slot);
         if percent > 0 && !kept.is_empty() {
             let is_open = |replica: &Replica| {
@@ -263,7 +261,7 @@ impl DockerTarget {
         let with_place = stopped.iter().filter(|replica| scene.place(replica).is_some());
         let commands: Vec<String> = with_place
             .flat_map(|replica| {
-                let server = format!("{}/{}", config::BACKEND, replica.place());
+                let server = config::server(&replica.place());
                 [format!("set server {server} state drain"), format!("set weight {server} 0")]
             })
             .collect();
@@ -394,16 +392,17 @@ impl Target for DockerTarget {
         .boxed()
     }
 
-    fn lock<'t>(&'t self, owner: &'t str) -> BoxFuture<'t, Result<(), TargetError>> {
+    fn lock<'t>(&'t self, owner: &'t str, is_patient: bool) -> BoxFuture<'t, Result<(), TargetError>> {
         async move {
             let client = self.client().await?;
             if !self.router.is_running(client).await? {
                 self.ensure_router(0).await?;
             }
             // The connection to the router is opened at the same time, because the first step needs it.
-            let (taken, _) = join(Lock::take(client, &self.router.name(), owner), self.router.places(client)).await;
-            let taken = taken?;
-            *self.lock.lock().await = Some(taken);
+            let router = self.router.name();
+            let taking = Lock::take(client, &router, owner, is_patient);
+            let (taken, _) = join(taking, self.router.places(client)).await;
+            *self.lock.lock().await = Some(taken?);
             Ok(())
         }
         .boxed()

@@ -104,11 +104,15 @@ impl Names {
 
     /// Whether labels are those of the environment's router.
     pub(super) fn is_router(&self, labels: &HashMap<String, String>) -> bool {
-        self.router_labels().iter().all(|(name, value)| labels.get(name) == Some(value))
+        self.has_role(ROUTER, labels)
     }
 
     /// Whether labels are those of a replica of the environment.
     pub(super) fn is_replica(&self, labels: &HashMap<String, String>) -> bool {
-        self.labels(REPLICA).iter().all(|(name, value)| labels.get(name) == Some(value))
+        self.has_role(REPLICA, labels)
+    }
+
+    fn has_role(&self, role: &str, labels: &HashMap<String, String>) -> bool {
+        self.labels(role).iter().all(|(name, value)| labels.get(name) == Some(value))
     }
 }

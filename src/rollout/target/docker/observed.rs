@@ -67,7 +67,7 @@ impl Scene {
     }
 }
 
-fn count<'r>(replicas: impl Iterator<Item = &'r Replica>) -> u32 {
+pub(super) fn count<'r>(replicas: impl Iterator<Item = &'r Replica>) -> u32 {
     u32::try_from(replicas.count()).unwrap_or(u32::MAX)
 }
 

@@ -42,7 +42,7 @@ pub(super) async fn replica(
             Some(Probe::Path(path)) => get(client, router, name, port, path).await,
             Some(Probe::Exec(command)) => match client.run_quietly(&replica.id, &["sh", "-c", command]).await? {
                 (0, _) => Ok(Answer::Good(format!("{name}: exit code 0"))),
-                (75, _) => Ok(Answer::Unknown(format!("{name}: exit code 75"))),
+                (check::UNKNOWN, _) => Ok(Answer::Unknown(format!("{name}: exit code {}", check::UNKNOWN))),
                 (code, output) => {
                     let last = output.trim().lines().last().unwrap_or_default();
                     Ok(Answer::Bad(format!("{name}: exit code {code} {last}").trim_end().to_owned()))

@@ -73,7 +73,7 @@ pub(super) fn counters(places: &HashMap<String, Place>, slot: Slot) -> Counters 
 /// another form.
 pub(super) fn places(servers: &str, statistics: &str) -> Option<HashMap<String, Place>> {
     let mut places = HashMap::new();
-    let rows = table(servers.lines().skip_while(|line| !line.starts_with("# ")), ' ')?;
+    let rows = table(servers, ' ')?;
     for row in rows {
         let number = |name: &str| row.get(name)?.parse::<u32>().ok();
         let admin = number("srv_admin_state")?;
@@ -86,7 +86,7 @@ pub(super) fn places(servers: &str, statistics: &str) -> Option<HashMap<String, 
         };
         places.insert((*row.get("srv_name")?).to_owned(), place);
     }
-    let rows = table(statistics.lines().skip_while(|line| !line.starts_with("# ")), ',')?;
+    let rows = table(statistics, ',')?;
     for row in rows {
         let Some(place) = row.get("svname").and_then(|name| places.get_mut(*name)) else { continue };
         let number = |name: &str| row.get(name).and_then(|text| text.parse::<u64>().ok()).unwrap_or_default();
@@ -105,7 +105,8 @@ pub(super) fn places(servers: &str, statistics: &str) -> Option<HashMap<String, 
 }
 
 /// Reads a table whose first line has `# ` and the names of the columns.
-fn table<'t>(mut lines: impl Iterator<Item = &'t str>, between: char) -> Option<Vec<HashMap<&'t str, &'t str>>> {
+fn table(text: &str, between: char) -> Option<Vec<HashMap<&str, &str>>> {
+    let mut lines = text.lines().skip_while(|line| !line.starts_with("# "));
     let names: Vec<&str> = lines.next()?.strip_prefix("# ")?.split(between).collect();
     let rows = lines.filter(|line| !line.trim().is_empty());
     Some(rows.map(|line| names.iter().copied().zip(line.split(between)).collect()).collect())
