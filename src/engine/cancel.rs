@@ -143,6 +143,11 @@ impl CancelWatch {
         self.cancelled_at.is_some()
     }
 
+    /// Returns the rest of the job's time limit.
+    pub(crate) fn rest(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
     /// Whether no further step may start: the job must end at once, or at least [`CANCEL_TIMEOUT`] has passed since it
     /// was cancelled.
     pub(crate) fn is_over(&mut self) -> bool {

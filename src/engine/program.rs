@@ -34,7 +34,7 @@ pub(in crate::engine) enum CallError {
     #[error(transparent)]
     Start(#[from] io::Error),
     /// The time limit passed. The program and all processes that it started were killed.
-    #[error("it does not end within {} s", .0.as_secs())]
+    #[error("it did not end within {} s", .0.as_secs())]
     TooSlow(Duration),
 }
 
@@ -73,7 +73,7 @@ pub(in crate::engine) async fn call(command: &mut Command, limit: Duration) -> R
 }
 
 /// Reads up to [`MAX_KEPT`] bytes of a stream. Returns them with the rest of the stream.
-async fn beginning<S: AsyncRead + Unpin>(stream: Option<S>) -> io::Result<(Vec<u8>, S)> {
+pub(in crate::engine) async fn beginning<S: AsyncRead + Unpin>(stream: Option<S>) -> io::Result<(Vec<u8>, S)> {
     let mut stream = stream.ok_or(io::ErrorKind::BrokenPipe)?;
     let mut kept = Vec::new();
     (&mut stream).take(MAX_KEPT).read_to_end(&mut kept).await?;

@@ -94,6 +94,20 @@ impl Folder {
         Ok(folder)
     }
 
+    /// Opens the folder of this name, creating it if it is missing. A file or a link in its place is removed.
+    ///
+    /// # Errors
+    /// Like [`Folder::make_folders`]; what is in its place cannot be removed.
+    pub fn make_in_place(&self, name: &Path) -> io::Result<Self> {
+        match self.folder(name) {
+            Err(_) => {
+                self.remove_any(name)?;
+                self.make_folders(name)
+            }
+            found => found,
+        }
+    }
+
     /// Opens a regular file for reading.
     ///
     /// # Errors

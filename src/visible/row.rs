@@ -486,9 +486,7 @@ impl LongRow {
 /// Returns the text that a terminal shows of a line, with tabs.
 #[must_use]
 pub fn plain(line: &[u8]) -> String {
-    let mut row = PlainRow::default();
-    row.push(line);
-    row.text()
+    PlainRow::of(line).text()
 }
 
 #[cfg(test)]

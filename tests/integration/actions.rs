@@ -24,7 +24,7 @@ fn in_order(text: &str, words: &[&str]) {
     }
 }
 
-fn has_node() -> bool {
+pub(crate) fn has_node() -> bool {
     let found = std::process::Command::new("node").arg("--version").output().is_ok_and(|done| done.status.success());
     if !found {
         skip("no node here");

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
 
+use crate::actions::has_node;
 use crate::project::{Project, Said, until};
 
 /// A job whose second step fails until its workspace has a file.
@@ -133,6 +134,28 @@ fn a_cancel_ends_a_hold() {
     let project = held(JOB);
     project.call(&["cancel"]).expect(0, &[]);
     ends(attached(&project), 130, &["cancelled"]);
+}
+
+/// The program of a JavaScript action that fails until its workspace has a file.
+const ACTION: &str = "const fs = require('fs'); if (!fs.existsSync('mended')) process.exit(6);";
+
+#[test]
+fn an_action_that_is_retried_keeps_the_post_of_its_first_try() {
+    if !has_node() {
+        return;
+    }
+    let project =
+        Project::of_jobs("  a:\n    runs-on: ubuntu-latest\n    steps: [{run: pwd > $AT/workspace}, {uses: $/act}]\n");
+    project.write("act/action.yml", "runs: {using: node20, main: main.js, post: post.js}\n");
+    project.write("act/main.js", ACTION);
+    project.write("act/post.js", "console.log('tidied');");
+    Said(hold(&project, &["--detach"]).output().expect("starts")).expect(0, &[]);
+    until("the step is held", || (project.call(&["held", "list"]).code() == 0).then_some(()));
+    let workspace = fs::read_to_string(project.home().join("workspace")).expect("written").trim().to_owned();
+    fs::write(format!("{workspace}/mended"), "").expect("written");
+    project.call(&["held", "retry"]).expect(0, &["runs again"]);
+    let said = ends(attached(&project), 0, &["exit code 6"]);
+    assert_eq!(said.out().matches("tidied").count(), 1, "{}", said.out());
 }
 
 #[test]

@@ -471,7 +471,7 @@ fn jobs_that_need_another_machine_are_named_once_and_may_be_left_out() {
             true,
             NotRunnable::Elsewhere("moon".to_owned()),
             Conclusion::Success,
-            "left out, as they need another machine: m ×2 (1, 2): moon",
+            "skipped, because they need another machine: m ×2 (1, 2): moon",
         ),
         (true, NotRunnable::Nowhere("odd".to_owned()), Conclusion::Failure, "not runnable here: m ×2 (1, 2): odd"),
     ] {

@@ -69,7 +69,7 @@ impl Verdict {
         reasons.extend((self.failed && !missed.is_empty()).then(|| "a job failed".to_owned()));
         reasons.extend((!missed.is_empty()).then(|| format!("not runnable here: {}", named(&missed))));
         reasons.extend(
-            (!skipped.is_empty()).then(|| format!("left out, as they need another machine: {}", named(&skipped))),
+            (!skipped.is_empty()).then(|| format!("skipped, because they need another machine: {}", named(&skipped))),
         );
         let conclusion = match () {
             () if self.failed => Conclusion::Failure,

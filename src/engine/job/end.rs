@@ -74,7 +74,7 @@ impl JobEnd {
 
     /// Creates the end of a job that did not end in time after it was force-cancelled.
     pub(crate) fn given_up(after: Duration) -> Self {
-        let reason = format!("given up: it did not end within {} s after it was cancelled by force", after.as_secs());
+        let reason = format!("abandoned: it did not end within {} s of a forced cancellation", after.as_secs());
         Self { reason: Some(reason), ..Self::of(Conclusion::Cancelled) }
     }
 

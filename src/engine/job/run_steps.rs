@@ -103,7 +103,7 @@ impl JobTask {
         for (index, step) in all.iter().enumerate() {
             let name = display_names::step_name(step, &evaluated);
             let number = sequence.add_of_file(&name, step.is_background());
-            steps.done = index;
+            (steps.done, steps.is_beside) = (index, !background.is_joined());
             if index < start.done {
                 steps.register_post_again(&mut scope, step);
             } else if step.is_background() {
@@ -118,8 +118,8 @@ impl JobTask {
                 keep_first(end);
                 // A job cannot resume between the start of a background step and the step that waits for it, so no
                 // checkpoint is stored there.
-                steps.done = index + 1;
-                if background.is_joined() {
+                (steps.done, steps.is_beside) = (index + 1, !background.is_joined());
+                if !steps.is_beside {
                     steps.checkpoint(&scope);
                 }
             }
@@ -210,7 +210,7 @@ impl JobTask {
         let size: usize = end.outputs.iter().map(|(name, value)| name.len() + value.len()).sum();
         if size > MAX_OUTPUTS {
             end.outputs.clear();
-            wrong = Some(format!("the outputs have {size} bytes, the limit is {MAX_OUTPUTS}"));
+            wrong = Some(format!("the outputs have {size} bytes; the limit is {MAX_OUTPUTS}"));
         }
         let url = body.environment.as_ref().and_then(|environment| environment.entry("url"));
         match url.map(|url| url.evaluate(&evaluated)).transpose() {

@@ -116,7 +116,7 @@ impl JobTask {
         let folders = Folders::of(&self.run, &self.job.id);
         let made = folders.make(&self.run, self.job.resumed.is_some()).map_err(|error| {
             let hint = space_hint(&error);
-            RunnerStepError::Failed(format!("cannot make the job's folder {}: {error}{hint}", folders.root.display()))
+            RunnerStepError::Failed(format!("cannot create the job's folder {}: {error}{hint}", folders.root.display()))
         });
         let mut step = self.start(set_up, "Set up job");
         for line in std::mem::take(&mut ready.remarks) {
@@ -135,7 +135,7 @@ impl JobTask {
             }
             environment.prepare_tools().map_err(|error| {
                 let hint = space_hint(&error);
-                RunnerStepError::Failed(format!("cannot make the job's tool cache: {error}{hint}"))
+                RunnerStepError::Failed(format!("cannot create the job's tool cache: {error}{hint}"))
             })?;
             self.record_finished();
             Ok::<_, RunnerStepError>(self.run_steps(body, &environment, &mut sequence).await)
@@ -227,7 +227,7 @@ impl JobTask {
                 end.add_reason(text);
             }
             if matches!(error, ProviderError::Unavailable(_)) {
-                end.add_reason("`cuelight clean` removes what is left there once it answers".to_owned());
+                end.add_reason("run `cuelight clean` once the engine answers, to remove what is left there".to_owned());
             }
         }
     }

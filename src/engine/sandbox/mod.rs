@@ -7,8 +7,8 @@
 //! processes see, and [`Sandbox::outside`] translates it back.
 
 use std::ffi::{OsStr, OsString};
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fmt, io};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
@@ -16,6 +16,7 @@ use tokio::io::AsyncRead;
 
 use crate::files;
 use crate::files::FileError;
+use crate::model::Signal;
 use crate::store::folder::RunFolder;
 
 pub mod container;
@@ -150,6 +151,16 @@ pub enum Exit {
     Signal(i32),
     /// The kernel killed the process because its container ran out of memory.
     OutOfMemory,
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(to, "exit code {code}"),
+            Self::Signal(signal) => write!(to, "killed by {}", Signal(*signal).name()),
+            Self::OutOfMemory => write!(to, "killed: the container ran out of memory"),
+        }
+    }
 }
 
 /// Signals that end a step, in the order in which they are sent.

@@ -42,7 +42,7 @@ pub(in crate::engine) enum ClaimError {
         source: io::Error,
     },
     /// The folder of the locks cannot be created.
-    #[error("cannot make {}: {source}{}", folder.display(), hint(source))]
+    #[error("cannot create {}: {source}{}", folder.display(), hint(source))]
     Folder {
         /// The folder.
         folder: PathBuf,

@@ -307,12 +307,10 @@ impl Observed {
         let end = match (self.killed, self.exit, error) {
             (Some(why), ..) => ended_early(why, limits),
             (None, Err(error), _) => StepEnd::failed(format!("cannot wait for the process: {error}")),
-            (None, Ok(Exit::Signal(number)), _) => StepEnd::failed(format!("killed by {}", Signal(number).name())),
-            (None, Ok(Exit::OutOfMemory), _) => StepEnd::failed("killed: the container ran out of memory"),
             (None, Ok(Exit::Code(0)), None) => StepEnd::of(Conclusion::Success),
             (None, Ok(Exit::Code(0)), Some(error)) => StepEnd::failed(error),
-            (None, Ok(Exit::Code(code)), None) => StepEnd::failed(format!("exit code {code}")),
-            (None, Ok(Exit::Code(code)), Some(error)) => StepEnd::failed(format!("exit code {code}; {error}")),
+            (None, Ok(exit @ Exit::Code(_)), Some(error)) => StepEnd::failed(format!("{exit}; {error}")),
+            (None, Ok(exit), _) => StepEnd::failed(exit.to_string()),
         };
         StepEnd { exit_code, signal, ..end }
     }

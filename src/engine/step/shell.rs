@@ -125,7 +125,7 @@ fn advice(name: &str, alternative: bool) -> String {
         "python" if alternative => "but python3 is, so write `shell: python3 {0}`, or install python".to_owned(),
         "pwsh" => "install PowerShell or choose another `shell:`".to_owned(),
         "powershell" if alternative => "write `shell: pwsh`".to_owned(),
-        "powershell" | "cmd" => "it exists on Windows only, choose another `shell:`".to_owned(),
+        "powershell" | "cmd" => "it exists only on Windows; choose another `shell:`".to_owned(),
         _ => format!("install {name} or choose another `shell:`"),
     }
 }

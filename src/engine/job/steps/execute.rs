@@ -59,7 +59,7 @@ impl Steps<'_> {
             Ok(files) => files,
             Err(error) => {
                 let hint = space_hint(&error);
-                return Completed::failed(format!("cannot make the step's command files: {error}{hint}"));
+                return Completed::failed(format!("cannot create the step's command files: {error}{hint}"));
             }
         };
         let own_sandbox = invocation.sandbox.take();

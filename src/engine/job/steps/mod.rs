@@ -51,6 +51,8 @@ pub(super) struct Steps<'j> {
     pub(super) failed: Option<FailedStep>,
     /// Number of steps of the job that have ended.
     pub(super) done: usize,
+    /// Whether background steps have started for which no step has waited yet. The job cannot resume then.
+    pub(super) is_beside: bool,
     /// In the branch of a background step: the variables and folders that the step wrote, to be applied to the job by
     /// [`Self::join`]. `None` in the job's own state.
     written: Option<Written>,
@@ -77,6 +79,7 @@ impl<'j> Steps<'j> {
             masked: false,
             failed: None,
             done: start.done,
+            is_beside: false,
             written: None,
         }
     }
@@ -96,6 +99,7 @@ impl<'j> Steps<'j> {
             masked: false,
             failed: None,
             done: self.done,
+            is_beside: false,
             written: Some(Written::default()),
         }
     }
@@ -133,6 +137,7 @@ impl<'j> Steps<'j> {
         let lost = [
             (self.job.has_containers(), "its containers and services are gone"),
             (self.masked, "a value was masked while the job ran, and only its steps know it"),
+            (self.is_beside, "background steps ran beside the step that was held"),
         ];
         let now = Checkpoint {
             done: self.done,

@@ -57,15 +57,21 @@ impl Steps<'_> {
                 if scope.action.is_none() {
                     self.record_start(number, &prepared);
                 }
-                let own = prepared.timeout.map(|timeout| Instant::now() + timeout);
-                let deadline = [own, scope.deadline].into_iter().flatten().min();
-                let step = RunningStep { step, prepared: &prepared, number, deadline };
                 let asked = self.cancel.asked();
                 loop {
-                    let done = unless_lost(asked.clone(), Box::pin(self.carry_out(scope, &step, log))).await;
+                    // Each try has the whole time limit of the step.
+                    let own = prepared.timeout.map(|timeout| Instant::now() + timeout);
+                    let deadline = [own, scope.deadline].into_iter().flatten().min();
+                    let running = RunningStep { step, prepared: &prepared, number, deadline };
+                    let done = unless_lost(asked.clone(), Box::pin(self.carry_out(scope, &running, log))).await;
                     let done = done.unwrap_or_else(|| Completed::of(StepEnd::lost()));
-                    match self.hold(scope, &step, &done, log).await {
-                        Some(HeldOrder::Retry) => {}
+                    match self.hold(scope, &running, &done, log).await {
+                        Some(HeldOrder::Retry) => {
+                            // An action registers its post in its first try only.
+                            if let Some(post) = done.post {
+                                post.register(&mut scope.posts);
+                            }
+                        }
                         Some(HeldOrder::Skip) => {
                             let end = StepEnd { reason: Some(SKIPPED.to_owned()), ..StepEnd::of(Conclusion::Success) };
                             break Completed { end, ..done };
@@ -90,7 +96,7 @@ impl Steps<'_> {
         log: &mut dyn StepLog,
     ) -> Option<HeldOrder> {
         let shared = &self.job.shared;
-        let limit = shared.holds.limit()?;
+        let limit = shared.holds.limit()?.min(self.cancel.rest());
         if scope.action.is_some() || done.end.outcome != Conclusion::Failure || self.cancel.is_cancelled() {
             return None;
         }
@@ -103,10 +109,7 @@ impl Steps<'_> {
         let (job, step) = (self.job.id.clone(), running.number);
         let order = shared.holds.hold(&job, step);
         let until = Timestamp(now().0.saturating_add(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)));
-        let reason = done.end.reason.clone().unwrap_or_else(|| match done.end.exit_code {
-            Some(code) => format!("exit code {code}"),
-            None => "failed".to_owned(),
-        });
+        let reason = done.end.reason.clone().unwrap_or_else(|| "failed".to_owned());
         log.write(format!("##[warning]The step failed and is held: {reason}\n").as_bytes());
         log.flush();
         shared.outlet.record(Event::StepHeld { job: job.clone(), step, reason, until });

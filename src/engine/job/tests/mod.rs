@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 use tokio::sync::watch;
 
 mod background;
+mod holds;
 
 use super::end::JobEnd;
 use super::spec::JobSpec;
@@ -59,6 +60,17 @@ async fn run_with(
     stop: watch::Receiver<Cancellation>,
     change: impl FnOnce(&mut RunContext, &MemoryOutlet),
 ) -> Ran {
+    run_beside(job, sandbox, stop, change, async |_| ()).await
+}
+
+/// Runs the job `a` of a workflow, and what a person does meanwhile.
+async fn run_beside(
+    job: &str,
+    sandbox: ScriptedSandbox,
+    stop: watch::Receiver<Cancellation>,
+    change: impl FnOnce(&mut RunContext, &MemoryOutlet),
+    person: impl AsyncFnOnce(Arc<RunContext>),
+) -> Ran {
     let home = tempfile::tempdir().expect("a folder");
     let (outlet, sandbox) = (Arc::<MemoryOutlet>::default(), Arc::new(sandbox));
     let mut run = scripted_run(home.path(), &outlet, &sandbox);
@@ -78,7 +90,8 @@ async fn run_with(
         ignores_cancel: false,
         resumed: None,
     };
-    let end = JobTask::new(Arc::new(run), spec, stop).run().await;
+    let run = Arc::new(run);
+    let (end, ()) = tokio::join!(JobTask::new(Arc::clone(&run), spec, stop).run(), person(run));
     Ran { end, outlet, sandbox, home }
 }
 
@@ -419,7 +432,7 @@ async fn a_job_whose_folder_cannot_be_made_ends_there() {
     })
     .await;
     assert_eq!(ran.conclusions(), named(&[("Set up job", Conclusion::Failure)]));
-    assert!(ran.end.reason.expect("a reason").starts_with("cannot make the job's folder "));
+    assert!(ran.end.reason.expect("a reason").starts_with("cannot create the job's folder "));
 }
 
 #[tokio::test(start_paused = true)]

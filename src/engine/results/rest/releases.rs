@@ -186,7 +186,7 @@ impl State {
     fn with_room(&self, id: u64, name: &str) -> Result<&Value, ServiceError> {
         let release = self.find(id)?;
         if assets(release).iter().any(|asset| asset["name"] == name) {
-            return Err(ServiceError::Taken("the release has a file of this name already"));
+            return Err(ServiceError::Taken("the release already has a file with this name"));
         }
         if assets(release).len() >= MAX_ASSETS {
             return Err(ServiceError::Invalid(format!("a release has at most {MAX_ASSETS} files")));

@@ -28,8 +28,8 @@ pub(super) fn candidates() -> Vec<Endpoint> {
     if let Some(address) = set("DOCKER_HOST") {
         // As in the docker CLI, `DOCKER_TLS_VERIFY` enables TLS, and the certificates are in `~/.docker` by default.
         let secure = set("DOCKER_TLS_VERIFY").filter(|_| is_tcp(&address));
-        let default = || home.as_ref().map(|home| home.join(".docker"));
-        let certificates = secure.and_then(|_| set("DOCKER_CERT_PATH").map(PathBuf::from).or_else(default));
+        let default = || home.clone().unwrap_or_default().join(".docker");
+        let certificates = secure.map(|_| set("DOCKER_CERT_PATH").map_or_else(default, PathBuf::from));
         return vec![Endpoint { address, certificates }];
     }
     if let Some(endpoint) = home.and_then(|home| context(&home, set("DOCKER_CONTEXT"))) {
@@ -50,7 +50,7 @@ pub(super) fn candidates() -> Vec<Endpoint> {
 }
 
 /// Whether an address uses TCP, which can be encrypted.
-pub(super) fn is_tcp(address: &str) -> bool {
+fn is_tcp(address: &str) -> bool {
     ["tcp://", "http://", "https://"].iter().any(|scheme| address.starts_with(scheme))
 }
 

@@ -319,7 +319,7 @@ impl DockerClient {
         let options = CommitContainerOptionsBuilder::default().container(id).repo(repository).tag(tag).build();
         let kept = self.api.commit_container(options, bollard::models::ContainerConfig::default()).await;
         kept.map(drop)
-            .map_err(|error| DockerError::of(format!("cannot make a snapshot of the container {}", short(id)), error))
+            .map_err(|error| DockerError::of(format!("cannot create a snapshot of the container {}", short(id)), error))
     }
 }
 

@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdStream;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{self, Poll};
 use std::time::Duration;
 use std::{future, io};
@@ -18,14 +18,16 @@ use bollard::{BollardRequest, Docker};
 use http::Uri;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::io::AsyncReadExt;
+use tokio::io::{copy, sink};
 use tokio::net::UnixStream;
 use tokio::process::Command;
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tower_service::Service;
 
-use super::address::{Endpoint, is_tcp};
+use super::address::Endpoint;
 use super::client::reason;
+use crate::engine::program::beginning;
 
 /// How long a Docker engine may take to answer for the first time.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
@@ -33,8 +35,8 @@ const PING_TIMEOUT: Duration = Duration::from_secs(5);
 const SSH_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time limit for the start of an answer, in seconds.
 const CALL_TIMEOUT_SECONDS: u64 = 120;
-/// Maximum number of bytes of the standard error of `ssh` that are kept.
-const MAX_WORDS: u64 = 4096;
+/// How long the end of an `ssh` may come after that of its connection.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Why an engine cannot be reached.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +70,7 @@ pub(super) async fn dial(endpoint: &Endpoint) -> Result<Docker, DialError> {
     let mut over_ssh = None;
     let api = match (scheme, &endpoint.certificates) {
         ("unix", _) => Docker::connect_with_unix(rest, CALL_TIMEOUT_SECONDS, version)?,
-        (_, Some(folder)) if is_tcp(address) => {
+        (_, Some(folder)) => {
             let [key, certificate, authority] = ["key.pem", "cert.pem", "ca.pem"].map(|name| folder.join(name));
             if let Some(missing) = [&key, &certificate, &authority].into_iter().find(|path| !path.is_file()) {
                 return Err(DialError::NoCertificate(missing.clone()));
@@ -103,7 +105,7 @@ pub(super) async fn dial(endpoint: &Endpoint) -> Result<Docker, DialError> {
 struct Dialer {
     arguments: Arc<[String]>,
     /// Standard error of the last `ssh` that failed.
-    words: Arc<Mutex<String>>,
+    words: watch::Sender<String>,
 }
 
 impl Dialer {
@@ -131,7 +133,7 @@ impl Dialer {
         let quoted = |path: &str| format!("'unix:///{}'", path.replace('\'', r"'\''"));
         arguments.extend(socket.into_iter().flat_map(|path| ["--host".to_owned(), quoted(path)]));
         arguments.extend(["system", "dial-stdio"].map(str::to_owned));
-        Ok(Self { arguments: arguments.into(), words: Arc::default() })
+        Ok(Self { arguments: arguments.into(), words: watch::Sender::default() })
     }
 
     /// Starts an `ssh` whose standard input and output are the connection. It ends when the connection is closed.
@@ -146,14 +148,18 @@ impl Dialer {
             .stderr(Stdio::piped())
             .spawn()?;
         let stderr = child.stderr.take();
-        let words = Arc::clone(&self.words);
+        let words = self.words.clone();
         tokio::spawn(async move {
-            let mut read = Vec::new();
-            if let Some(stderr) = stderr {
-                let _ = stderr.take(MAX_WORDS).read_to_end(&mut read).await;
-            }
+            let read = match beginning(stderr).await {
+                Ok((kept, mut rest)) => {
+                    // It would end where its words are not read.
+                    let _ = copy(&mut rest, &mut sink()).await;
+                    kept
+                }
+                Err(_) => Vec::new(),
+            };
             if child.wait().await.is_ok_and(|status| !status.success()) {
-                *words.lock().unwrap_or_else(PoisonError::into_inner) = String::from_utf8_lossy(&read).into_owned();
+                words.send_replace(String::from_utf8_lossy(&read).into_owned());
             }
         });
         UnixStream::from_std(near)
@@ -162,17 +168,11 @@ impl Dialer {
     /// Returns the message of the last `ssh` that failed. `None` if there is no message within half a second.
     async fn error(&self) -> Option<DialError> {
         // The connection can be closed a moment before `ssh` has ended.
-        const PAUSE: Duration = Duration::from_millis(20);
-        const ROUNDS: usize = 25;
-        for _ in 0..ROUNDS {
-            let words = self.words.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            let said: Vec<&str> = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-            if !said.is_empty() {
-                return Some(DialError::Ssh { words: said.join("; ") });
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
-        None
+        let mut words = self.words.subscribe();
+        let has_words = words.wait_for(|words| !words.trim().is_empty());
+        let words = timeout(PATIENCE, has_words).await.ok()?.ok()?.clone();
+        let said: Vec<&str> = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        Some(DialError::Ssh { words: said.join("; ") })
     }
 }
 

@@ -197,10 +197,12 @@ impl Supervisor {
         let group = match started? {
             Ok(Some(State::Started { group, .. })) => group,
             Ok(Some(State::Ended { exit, .. })) => {
-                return Err(io::Error::other(format!("the process did not start inside the container: {exit:?}")));
+                return Err(io::Error::other(format!("the process did not start inside the container ({exit})")));
             }
             Ok(_) => return Err(gone()),
-            Err(_) => return Err(io::Error::new(io::ErrorKind::TimedOut, "the container does not start processes")),
+            Err(_) => {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "the supervisor in the container does not answer"));
+            }
         };
         let signals = Arc::clone(&self.signals);
         let exit = ended(states, number, Arc::clone(&self.control)).boxed();

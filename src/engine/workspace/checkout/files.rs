@@ -50,10 +50,7 @@ impl Target {
             above => above,
         };
         let (above, name) = folder?;
-        if above.folder(name).is_err() {
-            above.remove_any(name)?;
-        }
-        let folder = above.make_folders(name)?;
+        let folder = above.make_in_place(name)?;
         clear(&folder, keep_files)?;
         Ok(Self { path: path.to_owned(), folder })
     }
@@ -209,13 +206,7 @@ impl Folders<'_> {
         if !self.request.keep_files {
             return self.to.make_folders(folder);
         }
-        let mut made = self.to.folder(Path::new("."))?;
-        for name in folder.iter().map(Path::new) {
-            if made.folder(name).is_err() {
-                made.remove_any(name)?;
-            }
-            made = made.make_folders(name)?;
-        }
-        Ok(made)
+        let start = self.to.folder(Path::new("."))?;
+        folder.iter().try_fold(start, |made, name| made.make_in_place(Path::new(name)))
     }
 }

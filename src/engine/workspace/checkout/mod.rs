@@ -153,7 +153,8 @@ pub(in crate::engine) fn check_out(
         done.lines = described(repository, &copied, request);
     }
     if request.depth.is_none() && origin.is_shallow() {
-        done.lines.push(format!("{} is a shallow clone: the history ends where it does.", repository.display()));
+        done.lines
+            .push(format!("{} is a shallow clone: only the commits that it has are copied.", repository.display()));
     }
     if request.submodules != Submodules::None {
         fill_submodules(repository, &target, request, &mut done)?;
