@@ -47,16 +47,16 @@ complete -c cuelight -n "__fish_cuelight_needs_command" -a "resume" -d 'Continue
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "approve" -d 'Approve deployments that wait for a review, or the run of a fork'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "reject" -d 'Reject deployments that wait for a review: their jobs fail'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "env" -d 'Show the environments of a repository: what is live, their rules, the deployments to one'
-complete -c cuelight -n "__fish_cuelight_needs_command" -a "deploy" -d 'Put a release into an environment of this repository, and follow it'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "deploy" -d 'Deploy a release to an environment of this repository, and follow it'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "deploys" -d 'List the deployments by this machine, newest first'
-complete -c cuelight -n "__fish_cuelight_needs_command" -a "promote" -d 'Let a deployment go on after a pause'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "promote" -d 'Continue a paused deployment'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "pause" -d 'Pause a deployment before its next step'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "abort" -d 'Stop a deployment and bring the former release back'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "rollback" -d 'Bring an earlier release back to an environment, and follow it'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "lock" -d 'Lock an environment: nothing is deployed to it'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "unlock" -d 'Unlock an environment'
-complete -c cuelight -n "__fish_cuelight_needs_command" -a "audit" -d 'Print who asked, decided and did what in the environments'
-complete -c cuelight -n "__fish_cuelight_needs_command" -a "held" -d 'Say how jobs go on whose failed step is held (`run --on-failure hold`)'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "audit" -d 'Print the audit log: who did what in the environments'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "held" -d 'List, retry, skip or continue failed steps that are held (`run --on-failure hold`)'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "shell" -d 'Open a shell in the environment of a running or failed job'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "replay" -d 'Play a past run again on the screen, forward and back, at any speed'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "screenshot" -d 'Draw the screen at a moment of a run, as text or as a picture'
@@ -77,7 +77,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l event-path -d 
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l event-set -d 'A value of the event\'s payload, such as `pull_request.number=12`' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s j -l job -d 'Only this job, by id or name, and the jobs that it needs (may be given more than once)' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l matrix -d 'Only legs with this value in their matrix (may be given more than once)' -r
-complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l env -d 'A variable of all steps, over those of the workflow and its jobs' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l env -d 'A variable for all steps; overrides the `env` of the workflow and its jobs' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s i -l input -d 'An input of the workflow' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -s s -l secret -d 'A secret; without a value it is taken from the environment' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l secret-file -d 'A file with secrets in the form of `.env`' -r -F
@@ -123,7 +123,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s s -l status -
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s c -l commit -d 'Only runs of this commit: its id or the beginning of it' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s u -l actor -d 'Only runs on servers that this user started' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -l since -d 'Only runs created since then: a date, or an age such as `12h` or `7d`' -r
-complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s R -l repository -d 'Only runs of this repository, whose server is asked for the newest [default: that of the current folder, as known]' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s R -l repository -d 'Only runs of this repository; its server is asked for the newest [default: the known runs of the current folder]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -l before -d 'Only runs older than this one: its id, or the beginning or end of its id' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -l all -d 'Runs of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -l json -d 'Print one JSON object per line'
@@ -167,7 +167,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand tools; and not __fish_
 complete -c cuelight -n "__fish_cuelight_using_subcommand tools; and not __fish_seen_subcommand_from list add remove" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand tools; and not __fish_seen_subcommand_from list add remove" -f -a "list" -d 'List the installations: on PATH, of version managers, and those that were added'
 complete -c cuelight -n "__fish_cuelight_using_subcommand tools; and not __fish_seen_subcommand_from list add remove" -f -a "add" -d 'Add the installations in a folder'
-complete -c cuelight -n "__fish_cuelight_using_subcommand tools; and not __fish_seen_subcommand_from list add remove" -f -a "remove" -d 'Forget a folder that was added; nothing in it changes'
+complete -c cuelight -n "__fish_cuelight_using_subcommand tools; and not __fish_seen_subcommand_from list add remove" -f -a "remove" -d 'Remove an added folder from the list; its files stay'
 complete -c cuelight -n "__fish_cuelight_using_subcommand tools; and __fish_seen_subcommand_from list" -l json -d 'Print one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand tools; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand tools; and __fish_seen_subcommand_from add" -l json -d 'Print one JSON object per line'
@@ -184,7 +184,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand cancel" -l all -d 'Let
 complete -c cuelight -n "__fish_cuelight_using_subcommand cancel" -l force -d 'Cancel at once: no further step starts, not even with `always()`'
 complete -c cuelight -n "__fish_cuelight_using_subcommand cancel" -l json -d 'Print JSON, one object for each run'
 complete -c cuelight -n "__fish_cuelight_using_subcommand cancel" -s h -l help -d 'Print help'
-complete -c cuelight -n "__fish_cuelight_using_subcommand delete" -l logs -d 'Delete only the logs, of runs on a server; what was downloaded here stays'
+complete -c cuelight -n "__fish_cuelight_using_subcommand delete" -l logs -d 'Delete only the logs on the server; downloaded logs stay'
 complete -c cuelight -n "__fish_cuelight_using_subcommand delete" -l json -d 'Print JSON, one object for each run'
 complete -c cuelight -n "__fish_cuelight_using_subcommand delete" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l job -d 'Only this job, and the jobs that need it' -r
@@ -192,7 +192,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l from-step -d
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -s s -l secret -d 'A secret that the run had; without a value it is taken from the environment' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l all -d 'Let `latest` be the newest run of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l failed -d 'Only the failed jobs, and the jobs that need them'
-complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l debug -d 'Log debug lines, of a run on a server'
+complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l debug -d 'Enable debug logging (for a run on a server)'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l trust -d 'Trust the run\'s repository for this attempt'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -s d -l detach -d 'Print the run\'s id and leave it running'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l json -d 'Print the records of the new attempt, one JSON object per line'
@@ -205,8 +205,8 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand dispatch" -l json -d '
 complete -c cuelight -n "__fish_cuelight_using_subcommand dispatch" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand workflow; and not __fish_seen_subcommand_from list enable disable" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand workflow; and not __fish_seen_subcommand_from list enable disable" -f -a "list" -d 'List the workflows of a repository on a server, with their states'
-complete -c cuelight -n "__fish_cuelight_using_subcommand workflow; and not __fish_seen_subcommand_from list enable disable" -f -a "enable" -d 'Let a workflow run again'
-complete -c cuelight -n "__fish_cuelight_using_subcommand workflow; and not __fish_seen_subcommand_from list enable disable" -f -a "disable" -d 'Stop a workflow from running, until it is enabled'
+complete -c cuelight -n "__fish_cuelight_using_subcommand workflow; and not __fish_seen_subcommand_from list enable disable" -f -a "enable" -d 'Enable a workflow'
+complete -c cuelight -n "__fish_cuelight_using_subcommand workflow; and not __fish_seen_subcommand_from list enable disable" -f -a "disable" -d 'Disable a workflow: it does not run until it is enabled'
 complete -c cuelight -n "__fish_cuelight_using_subcommand workflow; and __fish_seen_subcommand_from list" -s R -l repository -d 'The repository [default: `GH_REPO`, or that of the current folder\'s remotes]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand workflow; and __fish_seen_subcommand_from list" -l json -d 'Print one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand workflow; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
@@ -217,7 +217,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand workflow; and __fish_s
 complete -c cuelight -n "__fish_cuelight_using_subcommand workflow; and __fish_seen_subcommand_from disable" -l json -d 'Print JSON'
 complete -c cuelight -n "__fish_cuelight_using_subcommand workflow; and __fish_seen_subcommand_from disable" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -s R -l repository -d 'The repository on a server, for `latest` or the number of a run' -r
-complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -l yes -d 'Skip the question for this production environment, of a deployment' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -l yes -d 'Skip the question for this production environment (for a deployment)' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -s s -l secret -d 'A secret that the run had; without a value it is taken from the environment' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -l all -d 'Let `latest` be the newest run of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand resume" -l trust -d 'Trust the run\'s repository for this attempt'
@@ -244,7 +244,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand env" -s h -l help -d '
 complete -c cuelight -n "__fish_cuelight_using_subcommand deploy" -l reason -d 'Reason, for the ledger' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand deploy" -l yes -d 'Skip the question for this production environment' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand deploy" -l plan -d 'Print what would be done, and do nothing'
-complete -c cuelight -n "__fish_cuelight_using_subcommand deploy" -l override -d 'Go past the rules of the environment; needs --reason, and is recorded'
+complete -c cuelight -n "__fish_cuelight_using_subcommand deploy" -l override -d 'Override the rules of the environment; needs --reason, and is recorded'
 complete -c cuelight -n "__fish_cuelight_using_subcommand deploy" -l trust -d 'Trust this repository for this deployment'
 complete -c cuelight -n "__fish_cuelight_using_subcommand deploy" -s d -l detach -d 'Print the run\'s id and leave it running'
 complete -c cuelight -n "__fish_cuelight_using_subcommand deploy" -l json -d 'Print JSON'
@@ -253,14 +253,14 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand deploys" -s n -l limit
 complete -c cuelight -n "__fish_cuelight_using_subcommand deploys" -l json -d 'Print one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand deploys" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand promote" -l json -d 'Print JSON'
-complete -c cuelight -n "__fish_cuelight_using_subcommand promote" -l full -d 'Past all later pauses, too'
+complete -c cuelight -n "__fish_cuelight_using_subcommand promote" -l full -d 'Continue past all later pauses, too'
 complete -c cuelight -n "__fish_cuelight_using_subcommand promote" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand pause" -l json -d 'Print JSON'
 complete -c cuelight -n "__fish_cuelight_using_subcommand pause" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand abort" -l reason -d 'Reason, for the ledger' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand abort" -l yes -d 'Skip the question for this production environment' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand abort" -l json -d 'Print JSON'
-complete -c cuelight -n "__fish_cuelight_using_subcommand abort" -s d -l detach -d 'Do not follow a deployment whose worker was lost on its way back'
+complete -c cuelight -n "__fish_cuelight_using_subcommand abort" -s d -l detach -d 'Do not follow the rollback of a deployment whose worker was lost'
 complete -c cuelight -n "__fish_cuelight_using_subcommand abort" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rollback" -l to -d 'The release: its tag, its commit, or the number of the run that deployed it [default: the last other release that succeeded]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand rollback" -l from -d 'Roll back only if this release is live now' -r
@@ -358,7 +358,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand plan" -l refs -d 'Fold
 complete -c cuelight -n "__fish_cuelight_using_subcommand plan" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cuelight -n "__fish_cuelight_using_subcommand eval" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand trust" -l ask -d 'Show what would run and ask, instead of trusting at once'
-complete -c cuelight -n "__fish_cuelight_using_subcommand trust" -l revoke -d 'Take the trust back'
+complete -c cuelight -n "__fish_cuelight_using_subcommand trust" -l revoke -d 'Revoke the trust'
 complete -c cuelight -n "__fish_cuelight_using_subcommand trust" -l list -d 'List the trusted repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand trust" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand doctor" -s h -l help -d 'Print help'

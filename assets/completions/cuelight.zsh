@@ -39,7 +39,7 @@ _arguments "${_arguments_options[@]}" : \
 '*-j+[Only this job, by id or name, and the jobs that it needs (may be given more than once)]:JOB:_default' \
 '*--job=[Only this job, by id or name, and the jobs that it needs (may be given more than once)]:JOB:_default' \
 '*--matrix=[Only legs with this value in their matrix (may be given more than once)]:KEY=VALUE:_default' \
-'*--env=[A variable of all steps, over those of the workflow and its jobs]:NAME=VALUE:_default' \
+'*--env=[A variable for all steps; overrides the \`env\` of the workflow and its jobs]:NAME=VALUE:_default' \
 '*-i+[An input of the workflow]:NAME=VALUE:_default' \
 '*--input=[An input of the workflow]:NAME=VALUE:_default' \
 '*-s+[A secret; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
@@ -120,8 +120,8 @@ _arguments "${_arguments_options[@]}" : \
 '-u+[Only runs on servers that this user started]:USER:_default' \
 '--actor=[Only runs on servers that this user started]:USER:_default' \
 '--since=[Only runs created since then\: a date, or an age such as \`12h\` or \`7d\`]:SINCE:_default' \
-'-R+[Only runs of this repository, whose server is asked for the newest \[default\: that of the current folder, as known\]]:OWNER/NAME:_default' \
-'--repository=[Only runs of this repository, whose server is asked for the newest \[default\: that of the current folder, as known\]]:OWNER/NAME:_default' \
+'-R+[Only runs of this repository; its server is asked for the newest \[default\: the known runs of the current folder\]]:OWNER/NAME:_default' \
+'--repository=[Only runs of this repository; its server is asked for the newest \[default\: the known runs of the current folder\]]:OWNER/NAME:_default' \
 '--before=[Only runs older than this one\: its id, or the beginning or end of its id]:RUN:_default' \
 '(-R --repository)--all[Runs of all repositories]' \
 '--json[Print one JSON object per line]' \
@@ -285,7 +285,7 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (delete)
 _arguments "${_arguments_options[@]}" : \
-'--logs[Delete only the logs, of runs on a server; what was downloaded here stays]' \
+'--logs[Delete only the logs on the server; downloaded logs stay]' \
 '--json[Print JSON, one object for each run]' \
 '-h[Print help]' \
 '--help[Print help]' \
@@ -300,7 +300,7 @@ _arguments "${_arguments_options[@]}" : \
 '*--secret=[A secret that the run had; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
 '--all[Let \`latest\` be the newest run of all repositories]' \
 '--failed[Only the failed jobs, and the jobs that need them]' \
-'--debug[Log debug lines, of a run on a server]' \
+'--debug[Enable debug logging (for a run on a server)]' \
 '--trust[Trust the run'\''s repository for this attempt]' \
 '-d[Print the run'\''s id and leave it running]' \
 '--detach[Print the run'\''s id and leave it running]' \
@@ -376,7 +376,7 @@ esac
 _arguments "${_arguments_options[@]}" : \
 '(--all)-R+[The repository on a server, for \`latest\` or the number of a run]:[HOST/]OWNER/NAME:_default' \
 '(--all)--repository=[The repository on a server, for \`latest\` or the number of a run]:[HOST/]OWNER/NAME:_default' \
-'*--yes=[Skip the question for this production environment, of a deployment]:ENV:_default' \
+'*--yes=[Skip the question for this production environment (for a deployment)]:ENV:_default' \
 '*-s+[A secret that the run had; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
 '*--secret=[A secret that the run had; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
 '--all[Let \`latest\` be the newest run of all repositories]' \
@@ -433,7 +433,7 @@ _arguments "${_arguments_options[@]}" : \
 '--reason=[Reason, for the ledger]:TEXT:_default' \
 '*--yes=[Skip the question for this production environment]:ENV:_default' \
 '--plan[Print what would be done, and do nothing]' \
-'--override[Go past the rules of the environment; needs --reason, and is recorded]' \
+'--override[Override the rules of the environment; needs --reason, and is recorded]' \
 '--trust[Trust this repository for this deployment]' \
 '-d[Print the run'\''s id and leave it running]' \
 '--detach[Print the run'\''s id and leave it running]' \
@@ -457,7 +457,7 @@ _arguments "${_arguments_options[@]}" : \
 (promote)
 _arguments "${_arguments_options[@]}" : \
 '--json[Print JSON]' \
-'--full[Past all later pauses, too]' \
+'--full[Continue past all later pauses, too]' \
 '-h[Print help]' \
 '--help[Print help]' \
 ':environment -- Name of the environment:_default' \
@@ -476,8 +476,8 @@ _arguments "${_arguments_options[@]}" : \
 '--reason=[Reason, for the ledger]:TEXT:_default' \
 '*--yes=[Skip the question for this production environment]:ENV:_default' \
 '--json[Print JSON]' \
-'-d[Do not follow a deployment whose worker was lost on its way back]' \
-'--detach[Do not follow a deployment whose worker was lost on its way back]' \
+'-d[Do not follow the rollback of a deployment whose worker was lost]' \
+'--detach[Do not follow the rollback of a deployment whose worker was lost]' \
 '-h[Print help]' \
 '--help[Print help]' \
 ':environment -- Name of the environment:_default' \
@@ -704,7 +704,7 @@ _arguments "${_arguments_options[@]}" : \
 (trust)
 _arguments "${_arguments_options[@]}" : \
 '(--revoke --list)--ask[Show what would run and ask, instead of trusting at once]' \
-'--revoke[Take the trust back]' \
+'--revoke[Revoke the trust]' \
 '(--revoke)--list[List the trusted repositories]' \
 '-h[Print help]' \
 '--help[Print help]' \
@@ -833,16 +833,16 @@ _cuelight_commands() {
 'approve:Approve deployments that wait for a review, or the run of a fork' \
 'reject:Reject deployments that wait for a review\: their jobs fail' \
 'env:Show the environments of a repository\: what is live, their rules, the deployments to one' \
-'deploy:Put a release into an environment of this repository, and follow it' \
+'deploy:Deploy a release to an environment of this repository, and follow it' \
 'deploys:List the deployments by this machine, newest first' \
-'promote:Let a deployment go on after a pause' \
+'promote:Continue a paused deployment' \
 'pause:Pause a deployment before its next step' \
 'abort:Stop a deployment and bring the former release back' \
 'rollback:Bring an earlier release back to an environment, and follow it' \
 'lock:Lock an environment\: nothing is deployed to it' \
 'unlock:Unlock an environment' \
-'audit:Print who asked, decided and did what in the environments' \
-'held:Say how jobs go on whose failed step is held (\`run --on-failure hold\`)' \
+'audit:Print the audit log\: who did what in the environments' \
+'held:List, retry, skip or continue failed steps that are held (\`run --on-failure hold\`)' \
 'shell:Open a shell in the environment of a running or failed job' \
 'replay:Play a past run again on the screen, forward and back, at any speed' \
 'screenshot:Draw the screen at a moment of a run, as text or as a picture' \
@@ -1130,7 +1130,7 @@ _cuelight__subcmd__tools_commands() {
     local commands; commands=(
 'list:List the installations\: on PATH, of version managers, and those that were added' \
 'add:Add the installations in a folder' \
-'remove:Forget a folder that was added; nothing in it changes' \
+'remove:Remove an added folder from the list; its files stay' \
     )
     _describe -t commands 'cuelight tools commands' commands "$@"
 }
@@ -1173,8 +1173,8 @@ _cuelight__subcmd__worker_commands() {
 _cuelight__subcmd__workflow_commands() {
     local commands; commands=(
 'list:List the workflows of a repository on a server, with their states' \
-'enable:Let a workflow run again' \
-'disable:Stop a workflow from running, until it is enabled' \
+'enable:Enable a workflow' \
+'disable:Disable a workflow\: it does not run until it is enabled' \
     )
     _describe -t commands 'cuelight workflow commands' commands "$@"
 }

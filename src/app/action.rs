@@ -365,7 +365,7 @@ const TABLE: &[Entry] = &[
         &["P"],
         GRAPH,
         "critical path",
-        "light the jobs that the end of the run waited for, with the time they took",
+        "highlight the jobs that the end of the run waited for, with their times",
     ),
     entry(Action::Down, "down", &["j", "down"], MOTION, "", "one row down"),
     entry(Action::Up, "up", &["k", "up"], MOTION, "", "one row up"),

@@ -37,7 +37,7 @@ pub(super) struct RerunArgs {
     /// Rerun the job from this step (number or name) on, with the files that its last attempt left
     #[arg(long, requires = "job", value_name = "STEP")]
     from_step: Option<String>,
-    /// Log debug lines, of a run on a server
+    /// Enable debug logging (for a run on a server)
     #[arg(long)]
     debug: bool,
     #[command(flatten)]
@@ -48,7 +48,7 @@ pub(super) struct RerunArgs {
 pub(super) struct ResumeArgs {
     #[command(flatten)]
     run: RunArg,
-    /// Skip the question for this production environment, of a deployment
+    /// Skip the question for this production environment (for a deployment)
     #[arg(long, value_name = "ENV")]
     yes: Vec<String>,
     #[command(flatten)]

@@ -12,7 +12,6 @@ use crate::model::deployment::{Actor, Cause, Outcome as DeploymentOutcome};
 use crate::model::environment::Release;
 use crate::model::rollback::RollbackRequest;
 use crate::model::{Command, DeploymentOrder, RunId, is_production};
-use crate::report::Silent;
 use crate::report::deployments::{Preview, document};
 use crate::report::style;
 use crate::report::style::Style;
@@ -48,7 +47,7 @@ pub(super) struct Args {
     /// Reason, for the ledger
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     reason: String,
-    /// Go past the rules of the environment; needs --reason, and is recorded
+    /// Override the rules of the environment; needs --reason, and is recorded
     #[arg(long = "override", requires = "reason")]
     overrides: bool,
     /// Skip the question for this production environment
@@ -166,7 +165,7 @@ pub(super) fn go_back(
         return Ok(Exit::Success);
     }
     let watch = attempt.into_iter().fold(Watch::of(&open.folder), Watch::attempt);
-    let ended = if json { watch.print(&mut Silent)? } else { watch.print(&mut *run::lines())? };
+    let ended = watch.print(&mut *run::unless(json))?;
     let outcome = report_end(deployments, environment, run, json)?;
     let is_back = outcome.is_some_and(DeploymentOutcome::is_undone);
     Ok(match ended {
@@ -248,7 +247,7 @@ pub(super) fn start(deployments: &Deployments, prepared: PreparedDeployment, det
         outcome == Some(DeploymentOutcome::Succeeded)
     };
     let watch = Watch::of(&folder).attempt(1).until(&is_live);
-    let ended = if json { watch.print(&mut Silent)? } else { watch.print(&mut *run::lines())? };
+    let ended = watch.print(&mut *run::unless(json))?;
     report_end(deployments, &environment, folder.id(), json)?;
     Ok(ended)
 }
@@ -263,8 +262,7 @@ fn report_end(
     let state = deployments.ledger()?.of(environment);
     let record = state.deployment(run);
     if json {
-        let is_live = state.live().is_some_and(|live| live.run == *run);
-        style::json(&record.map(|record| document(record, is_live, None)))?;
+        style::json(&record.map(|record| document(record, state.is_live(record), None)))?;
     } else {
         let title = match (state.unknown(), state.live()) {
             (Some(unknown), _) => format!("{unknown}; `cuelight deploy {environment} RELEASE` puts a release there"),

@@ -43,7 +43,7 @@ pub(super) struct PauseArgs {
 pub(super) struct PromoteArgs {
     #[command(flatten)]
     of: PauseArgs,
-    /// Past all later pauses, too
+    /// Continue past all later pauses, too
     #[arg(long)]
     full: bool,
 }
@@ -58,7 +58,7 @@ pub(super) struct AbortArgs {
     /// Skip the question for this production environment
     #[arg(long, value_name = "ENV")]
     yes: Vec<String>,
-    /// Do not follow a deployment whose worker was lost on its way back
+    /// Do not follow the rollback of a deployment whose worker was lost
     #[arg(long, short)]
     detach: bool,
 }

@@ -57,9 +57,9 @@ pub(super) enum WorkflowCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Let a workflow run again
+    /// Enable a workflow
     Enable(ChangeArgs),
-    /// Stop a workflow from running, until it is enabled
+    /// Disable a workflow: it does not run until it is enabled
     Disable(ChangeArgs),
 }
 

@@ -41,11 +41,11 @@ pub(super) struct Args {
 
 /// Shows the environments, or one of them.
 pub(super) fn run(args: &Args) -> Outcome {
-    let local = if args.repository.name.is_some() { None } else { deploy::local_if_any()? };
-    let own = local.as_ref().map_or_else(|| Ok(Vec::new()), |deployments| of_this_machine(args, deployments))?;
     if let (true, Some(name)) = (args.check, &args.environment) {
         return check(args, &deploy::local()?.needed(name)?);
     }
+    let local = if args.repository.name.is_some() { None } else { deploy::local_if_any()? };
+    let own = local.as_ref().map_or_else(|| Ok(Vec::new()), |deployments| of_this_machine(args, deployments))?;
     let here = || local.as_ref().map(|deployments| deployments.repository().slug.clone()).unwrap_or_default();
     if !own.is_empty() && args.environment.is_some() {
         return show(args, &here(), &own);

@@ -109,11 +109,11 @@ enum Command {
     Reject(review::Args),
     /// Show the environments of a repository: what is live, their rules, the deployments to one
     Env(environments::Args),
-    /// Put a release into an environment of this repository, and follow it
+    /// Deploy a release to an environment of this repository, and follow it
     Deploy(deploy::Args),
     /// List the deployments by this machine, newest first
     Deploys(deployments::ListArgs),
-    /// Let a deployment go on after a pause
+    /// Continue a paused deployment
     Promote(deployments::PromoteArgs),
     /// Pause a deployment before its next step
     Pause(deployments::PauseArgs),
@@ -125,9 +125,9 @@ enum Command {
     Lock(deployments::LockArgs),
     /// Unlock an environment
     Unlock(deployments::UnlockArgs),
-    /// Print who asked, decided and did what in the environments
+    /// Print the audit log: who did what in the environments
     Audit(deployments::AuditArgs),
-    /// Say how jobs go on whose failed step is held (`run --on-failure hold`)
+    /// List, retry, skip or continue failed steps that are held (`run --on-failure hold`)
     Held(held::Args),
     /// Open a shell in the environment of a running or failed job
     Shell(shell::Args),

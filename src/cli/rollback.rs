@@ -9,7 +9,6 @@ use crate::backend::github::client::Priority;
 use crate::backend::github::environments::Environments;
 use crate::model::environment::Environment;
 use crate::model::rollback::{Rollback, RollbackBy, RollbackRequest};
-use crate::report::Silent;
 use crate::report::environments;
 use crate::report::environments::LISTED;
 use crate::report::style;
@@ -110,7 +109,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         return Ok(Exit::Success);
     }
     let watch = Watch::of(&started.folder).attempt(started.attempt);
-    let ended = if args.json { watch.print(&mut Silent)? } else { watch.print(&mut *run::lines())? };
+    let ended = watch.print(&mut *run::unless(args.json))?;
     let live = observed(named, &rollback)?;
     let is_live =
         live.live().is_some_and(|live| live.release.sha == rollback.to.release.sha) && live.current() == live.live();

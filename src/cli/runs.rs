@@ -48,7 +48,7 @@ pub(super) struct ListArgs {
     /// Only runs created since then: a date, or an age such as `12h` or `7d`
     #[arg(long, value_parser = history::parse_since)]
     since: Option<Timestamp>,
-    /// Only runs of this repository, whose server is asked for the newest [default: that of the current folder, as known]
+    /// Only runs of this repository; its server is asked for the newest [default: the known runs of the current folder]
     #[arg(long, short = 'R', value_name = "OWNER/NAME")]
     repository: Option<String>,
     /// Runs of all repositories

@@ -41,7 +41,7 @@ pub(super) struct DeleteArgs {
     /// OWNER/REPO/NUMBER or URLs
     #[arg(value_name = "RUN", required = true)]
     runs: Vec<String>,
-    /// Delete only the logs, of runs on a server; what was downloaded here stays
+    /// Delete only the logs on the server; downloaded logs stay
     #[arg(long)]
     logs: bool,
     /// Print JSON, one object for each run

@@ -29,7 +29,7 @@ enum Command {
         /// The folder that contains `bin`
         folder: PathBuf,
     },
-    /// Forget a folder that was added; nothing in it changes
+    /// Remove an added folder from the list; its files stay
     Remove {
         /// The folder
         folder: PathBuf,

@@ -20,7 +20,7 @@ pub(super) struct Args {
     /// Show what would run and ask, instead of trusting at once
     #[arg(long, conflicts_with_all = ["revoke", "list"])]
     ask: bool,
-    /// Take the trust back
+    /// Revoke the trust
     #[arg(long)]
     revoke: bool,
     /// List the trusted repositories

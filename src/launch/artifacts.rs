@@ -21,7 +21,7 @@ pub enum DownloadError {
         known: Vec<String>,
     },
     /// The name of an artifact on a server is not a valid file name.
-    #[error("`{0}` cannot be the name of a file")]
+    #[error("`{0}` is not a valid file name")]
     Name(String),
     /// A file would be replaced.
     #[error("{} exists already", .0.display())]

@@ -152,8 +152,8 @@ impl fmt::Display for Leftover {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Branch { name, repository, .. } = &self.branch;
         match &self.fault {
-            None => write!(to, "the branch {name} of {repository}, which was left, is removed"),
-            Some(fault) => write!(to, "the branch {name} is left at {repository}: {fault}"),
+            None => write!(to, "removed the branch {name} of {repository}, which an earlier run had left behind"),
+            Some(fault) => write!(to, "the branch {name} of {repository} could not be removed: {fault}"),
         }
     }
 }

@@ -147,7 +147,7 @@ fn kept(runs: &RunsDir, closed: Result<usize, StoreError>) -> Finding {
     match counted {
         Ok((0, kept, open)) => Finding::Good(format!("{kept} kept, {open} in progress")),
         Ok((closed, kept, open)) => Finding::Warning(format!(
-            "{kept} kept, {open} in progress; closed as their worker was lost: {closed} (`cuelight resume` continues one)"
+            "{kept} kept, {open} in progress; {closed} closed, because their worker was lost (`cuelight resume` continues one)"
         )),
         Err(error) => Finding::Bad(error.to_string()),
     }
@@ -188,7 +188,9 @@ mod tests {
         let runs = RunsDir::at(home.path().join("state"));
         assert!(matches!(state(&runs), Finding::Good(text) if text.ends_with("state can be written")));
         assert_eq!(kept(&runs, Ok(0)), Finding::Good("0 kept, 0 in progress".to_owned()));
-        assert!(matches!(kept(&runs, Ok(2)), Finding::Warning(text) if text.contains("their worker was lost: 2 (")));
+        assert!(
+            matches!(kept(&runs, Ok(2)), Finding::Warning(text) if text.contains("2 closed, because their worker was lost ("))
+        );
         fs::write(home.path().join("file"), "").expect("written");
         assert!(matches!(state(&RunsDir::at(home.path().join("file"))), Finding::Bad(_)));
     }

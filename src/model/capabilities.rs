@@ -126,7 +126,7 @@ pub enum Unavailable {
     #[error("this was already requested")]
     Requested,
     /// The run succeeded, so it has no failed jobs.
-    #[error("no job failed: rerun all of it instead")]
+    #[error("no job failed: rerun the whole run instead")]
     NothingFailed,
     /// The run succeeded, so its workspaces were removed.
     #[error("the run succeeded, so the files of its jobs were removed: rerun the job instead")]
@@ -164,7 +164,7 @@ pub enum Unavailable {
     #[error("Gitea's API has no cancel: cancel the run on its page")]
     NoCancel,
     /// The server's API does not offer the operation, only its web pages do.
-    #[error("Gitea's API does not offer it")]
+    #[error("Gitea's API does not offer this")]
     NotOffered,
     /// The run was run again as often as its server allows.
     #[error("the run was re-run {MAX_RERUNS} times, the most that its server allows")]

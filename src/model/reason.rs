@@ -70,7 +70,7 @@ impl EndReason {
         Cow::Borrowed(match self {
             Self::WorkerLost => WORKER_LOST,
             Self::GroupYielded { group, to } => {
-                return Cow::Owned(format!("it gave up the group {group} to {to}"));
+                return Cow::Owned(format!("the group {group} was given to {to}"));
             }
             Self::Panicked(message) => return Cow::Owned(format!("{INTERNAL_ERROR}{message}")),
             Self::NotStarted(text) | Self::Unreadable(text) | Self::Message(text) => text,

@@ -108,7 +108,7 @@ pub enum NoMethod {
     #[error("{0} has no `workflow_dispatch`")]
     NotByHand(String),
     /// The workflow has no input for the environment, and its jobs may also deploy to others.
-    #[error("{file} takes no environment, and deploys to others than {environment}")]
+    #[error("{file} has no input for the environment, and deploys to others than {environment}")]
     NoEnvironment {
         /// Name of the file.
         file: String,
@@ -189,7 +189,7 @@ pub enum TargetError {
         release: String,
     },
     /// The current release is not the one that was named.
-    #[error("`{wanted}` is not in {environment}: {actual}; look at what was deployed meanwhile")]
+    #[error("`{wanted}` is not in {environment}: {actual}; see what was deployed since")]
     Moved {
         /// Name of the environment.
         environment: String,
@@ -212,7 +212,7 @@ pub enum TargetError {
         known: Vec<String>,
     },
     /// The release is there already.
-    #[error("{release} is already what is in {environment}")]
+    #[error("{release} is already live in {environment}")]
     Same {
         /// Name of the environment.
         environment: String,
@@ -380,8 +380,8 @@ mod tests {
         let going = environment(&[("v3", InProgress), ("v2", Success)]);
         for (environment, to, from, message) in [
             (&quiet, None, Some("v2"), "`v2` is not in production: v3 "),
-            (&failed, None, Some("v2"), "was deployed, and it failed; look at what was deployed meanwhile"),
-            (&quiet, Some("v3"), None, "is already what is in production"),
+            (&failed, None, Some("v2"), "was deployed, and it failed; see what was deployed since"),
+            (&quiet, Some("v3"), None, "is already live in production"),
             (&quiet, Some("v2"), None, "`v2` is not known to have succeeded in production: the releases are v1 "),
             (&going, None, None, "is being deployed to production: wait for its end"),
             (&environment(&[("v1", Success)]), None, None, "no earlier release"),

@@ -84,7 +84,7 @@ fn one_run_of_a_group_runs_and_a_newer_one_replaces_the_waiting_one() {
     assert_eq!(reason(&waiting), format!("another run holds the group deploy-main: {first}"));
     let third = door.start(&[]);
     let gone = door.until(&second, "cancelled");
-    assert_eq!(reason(&gone), format!("it gave up the group deploy-main to {third}"));
+    assert_eq!(reason(&gone), format!("the group deploy-main was given to {third}"));
     door.until(&third, "pending");
     door.project.call(&["runs"]).expect(0, &["another run holds the group deploy-main"]);
     door.open();
@@ -100,7 +100,7 @@ fn cancel_in_progress_cancels_the_running_one() {
     door.until_inside(&first);
     let second = door.start(&[]);
     let gone = door.until(&first, "cancelled");
-    assert_eq!(reason(&gone), format!("it gave up the group x to {second}"));
+    assert_eq!(reason(&gone), format!("the group x was given to {second}"));
     door.until_inside(&second);
     door.open();
     door.until(&second, "success");
@@ -211,7 +211,7 @@ fn legs_of_one_group_displace_each_other_and_a_nested_group_does_not_deadlock() 
     assert_eq!((status("a.1"), status("a.2"), status("a.3")), ("success".into(), "cancelled".into(), "success".into()));
     assert_eq!(status("b"), "cancelled");
     assert!(reason(&project.job("b")).contains("wait for itself"), "{}", project.job("b"));
-    assert!(reason(&project.job("a.2")).contains("gave up the group x to"), "{}", project.job("a.2"));
+    assert!(reason(&project.job("a.2")).contains("the group x was given to"), "{}", project.job("a.2"));
     let left = fs::read_dir(project.state().join("concurrency")).expect("groups").count();
     assert_eq!(left, 1, "nothing but the lock is left");
 }

@@ -172,7 +172,10 @@ fn a_release_goes_through_its_environments_and_back() {
         (vec!["v2".to_owned(); 2], vec!["v2".to_owned()])
     );
     let failed = shop.call(&["deploy", "staging", "v3"]);
-    failed.expect(1, &["step 2/", "(Wait until blue is healthy) failed: bad 3 times in a row", "v2", "serves again"]);
+    failed.expect(
+        1,
+        &["step 2/", "(Wait until blue is healthy) failed: the check failed 3 times in a row", "v2", "serves again"],
+    );
     assert_eq!(shop.running("staging"), ["v2", "v2"]);
     shop.call(&["rollback", "production", "--yes=production"]).expect(0, &["production: v1 "]);
     assert_eq!(shop.running("production"), ["v1"]);
@@ -339,7 +342,7 @@ fn lines_of_the_ledger_that_cannot_be_read_are_reported_and_nothing_is_called_li
     for args in [["env", "staging"], ["deploys", "staging"], ["audit", "staging"]] {
         shop.call(&args).expect(0, &["warning: ", &place]);
     }
-    shop.call(&["env", "staging"]).expect(0, &["not known what serves: "]);
+    shop.call(&["env", "staging"]).expect(0, &["the live release is unknown: "]);
     shop.call(&["deploy", "staging", "v2"]).expect(0, &["warning: ", &place, "staging: v2 ", "is live"]);
     let newer = whole.replacen("\"cuelight_ledger\":1", "\"cuelight_ledger\":2", 1);
     fs::write(&ledger, newer).expect("written");
@@ -354,9 +357,9 @@ fn lines_of_the_ledger_that_cannot_be_read_are_reported_and_nothing_is_called_li
 fn after_an_interruption_nothing_is_called_live_and_a_later_deployment_closes_it() {
     let shop = Shop::new();
     let run = shop.interrupted();
-    shop.call(&["env", "staging"]).expect(0, &["not known what serves: the deployment of v2 "]);
+    shop.call(&["env", "staging"]).expect(0, &["the live release is unknown: the deployment of v2 "]);
     shop.call(&["rollback", "staging", "--yes=staging"])
-        .expect(3, &["not known what serves", "`cuelight deploy staging v1 "]);
+        .expect(3, &["the live release is unknown", "`cuelight deploy staging v1 "]);
     shop.call(&["deploy", "staging", "v1"]).expect(0, &["staging: v1 ", "is live"]);
     let running = shop.running("staging");
     shop.call(&["abort", "staging"]).expect(3, &["no deployment to staging is in progress"]);
@@ -421,7 +424,7 @@ fn a_job_that_deploys_waits_for_a_lock_and_its_failure_is_that_of_the_deployment
     shop.call(&["unlock", "staging"]).expect(0, &[]);
     assert_eq!(ended(&shop, &run), "failure");
     shop.call(&["deploys", "staging"]).expect(0, &["failed", &run, &first]);
-    shop.call(&["env", "staging"]).expect(0, &["not known what serves"]);
+    shop.call(&["env", "staging"]).expect(0, &["the live release is unknown"]);
 }
 
 #[test]
@@ -441,7 +444,7 @@ fn a_job_that_deploys_and_loses_its_worker_is_an_interrupted_deployment() {
     until("the death of the worker is noticed", || {
         shop.call(&["deploys", "staging"]).out().contains("interrupted").then_some(())
     });
-    shop.call(&["env", "staging"]).expect(0, &["not known what serves", "was interrupted on its way"]);
+    shop.call(&["env", "staging"]).expect(0, &["the live release is unknown", "was interrupted before its end"]);
     shop.call(&["audit", "staging"]).expect(0, &[&format!("the worker of its run died: `cuelight resume {run}`")]);
 }
 

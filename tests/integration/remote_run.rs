@@ -158,7 +158,7 @@ fn what_is_not_run_leaves_nothing_on_the_server() {
     assert!(checkout.watching.cuelight(&["doctor"]).out.contains("may be left on a server"));
     push_to(checkout.server.to_str().expect("text"));
     let again = said(&["nightly"]);
-    assert!(again.error.contains(", which was left, is removed"), "{}", again.error);
+    assert!(again.error.contains(", which an earlier run had left behind"), "{}", again.error);
     assert_eq!(checkout.branches(), Vec::new());
     checkout.watching.project.call(&["trust", "--revoke"]).expect(0, &[]);
     let untrusted = said(&["ci"]);
@@ -180,7 +180,8 @@ fn the_branch_of_a_killed_process_is_named_and_removed_by_the_next() {
     assert!(doctor.out.contains(&format!("may be left on a server: {name} at {REPOSITORY} (of ")), "{}", doctor.out);
     let next = checkout.watching.cuelight(&["run", "--remote", "nightly"]);
     assert!(
-        next.error.contains(&format!("the branch {name} of {REPOSITORY}, which was left, is removed")),
+        next.error
+            .contains(&format!("removed the branch {name} of {REPOSITORY}, which an earlier run had left behind")),
         "{}",
         next.error
     );

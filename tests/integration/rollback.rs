@@ -67,7 +67,7 @@ fn the_last_good_release_comes_back_by_another_attempt_of_its_job() {
     // Once the release is live, it is not deployed again.
     let again = rollback(&watching, &["--to", "v1.4.1", "--yes=production"]);
     assert_eq!(again.code, Some(4), "{}", again.error);
-    assert!(again.error.contains("v1.4.1 9093b37 is already what is in production"), "{}", again.error);
+    assert!(again.error.contains("v1.4.1 9093b37 is already live in production"), "{}", again.error);
     watching.check_stats();
 }
 

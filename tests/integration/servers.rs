@@ -467,7 +467,7 @@ fn artifacts_of_a_server_are_listed_and_downloaded_as_they_are() {
     assert!(fs::read(into.join("slip.zip")).expect("downloaded").starts_with(b"PK"));
     for (name, code, message) in [
         ("slip", 2, "exists already"),
-        ("../../name", 4, "cannot be the name of a file"),
+        ("../../name", 4, "is not a valid file name"),
         ("old", 3, "410"),
         ("none", 3, "no artifact `none`"),
     ] {

@@ -35,7 +35,7 @@ fn a_run_can_succeed_without_the_legs_that_need_another_machine() {
         "  a: {runs-on: ubuntu-latest, steps: [{run: echo hi}]}\n  moon: {runs-on: moon, steps: [{run: echo}]}\n";
     let project = Project::of_jobs(jobs);
     project.run(&[]).expect(1, &["not runnable here: moon: no runner for `moon`"]);
-    let left_out = "left out, as they need another machine: moon: no runner for `moon`";
+    let left_out = "skipped, because they need another machine: moon: no runner for `moon`";
     project.run(&["--skip-unrunnable"]).expect(0, &["✓ success in ", left_out]);
     project.configure("skip_unrunnable = true\n");
     project.run(&[]).expect(0, &[left_out]);

@@ -12,7 +12,7 @@ use crate::backend::local::follow::Follower;
 use crate::launch::commands;
 use crate::report::style;
 use crate::report::style::{Style, inside_actions};
-use crate::report::{GitHub, Json, Lines, Printer, Printing};
+use crate::report::{GitHub, Json, Lines, Printer, Printing, Silent};
 use crate::store::folder::RunFolder;
 use crate::store::history;
 use crate::ui::terminal_text::text;
@@ -29,6 +29,11 @@ pub(crate) fn lines() -> Box<dyn Printer> {
 /// Returns the printer of records as JSON lines, or the printer for people.
 pub(crate) fn printer(json: bool) -> Box<dyn Printer> {
     if json { Box::new(Json) } else { lines() }
+}
+
+/// Returns the printer for people, or with `json` one that prints nothing.
+pub(crate) fn unless(json: bool) -> Box<dyn Printer> {
+    if json { Box::new(Silent) } else { lines() }
 }
 
 /// Note after the first interrupt.

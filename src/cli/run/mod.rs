@@ -20,7 +20,7 @@ mod follow;
 mod remote;
 
 use follow::start_and_follow;
-pub(super) use follow::{Watch, lines, printer};
+pub(super) use follow::{Watch, lines, printer, unless};
 
 /// The event of a workflow.
 #[derive(clap::Args)]
@@ -64,7 +64,7 @@ pub(super) struct Args {
     /// Only legs with this value in their matrix (may be given more than once)
     #[arg(long, value_name = "KEY=VALUE")]
     matrix: Vec<String>,
-    /// A variable of all steps, over those of the workflow and its jobs
+    /// A variable for all steps; overrides the `env` of the workflow and its jobs
     #[arg(long = "env", value_name = "NAME=VALUE")]
     env: Vec<String>,
     /// An input of the workflow

@@ -31,7 +31,7 @@ pub(in crate::config) const EXAMPLE: &str = r#"
 # secrets, and of variables whose names say so, such as DEPLOY_TOKEN, are masked in logs and messages. Default: none.
 # secrets = ["SLACK_WEBHOOK_URL"]
 # variables = ["SERVICE"]
-# The target: containers of Docker behind HAProxy, which publishes the port. In the name of the image stand {sha},
+# The target: containers of Docker behind HAProxy, which publishes the port. The name of the image contains {sha},
 # {short_sha}, {tag} or {release}: the tag, or the short commit. Variables without a value are those of the deployment.
 # [environments.production.target]
 # kind = "docker"
@@ -71,7 +71,7 @@ pub(in crate::config) const EXAMPLE: &str = r#"
 # A test before the new release gets traffic.
 # [environments.production.smoke]
 # exec = "./deploy/smoke-test"
-# What watches the new release while a canary pauses: what the router of Docker sees (errors, latency, min_requests), or
+# The check of the new release while a canary pauses: what the router of Docker sees (errors, latency, min_requests), or
 # http, tcp or exec, whose exit code 75 means unknown. Default: the health check.
 # [environments.production.analysis]
 # errors = "1%"

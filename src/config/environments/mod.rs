@@ -126,9 +126,6 @@ fn flatten(file: FileText<'_>, name: &str, table: &DeTable<'_>, is_trusted: bool
 
 /// Reads an environment. Also returns the table, for errors that involve several environments.
 fn environment<'t>(name: &str, mut table: Table<'t>) -> Result<(EnvironmentSettings, Table<'t>), ConfigError> {
-    let texts = |table: &mut Table<'t>, key| -> Result<Vec<String>, ConfigError> {
-        Ok(table.texts(key)?.into_iter().map(str::to_owned).collect())
-    };
     let mut on = Vec::new();
     for rule in table.texts("on")? {
         on.push(ref_rule(rule).ok_or_else(|| {
@@ -144,7 +141,7 @@ fn environment<'t>(name: &str, mut table: Table<'t>) -> Result<(EnvironmentSetti
             )
         })?);
     }
-    let reviewers = texts(&mut table, "reviewers")?;
+    let reviewers = table.owned_texts("reviewers")?;
     if let Some(team) = reviewers.iter().find(|name| name.starts_with("team:")) {
         return Err(table.wrong("reviewers", &format!("cannot have `{team}`: only a server knows teams; name people")));
     }
@@ -179,7 +176,7 @@ fn environment<'t>(name: &str, mut table: Table<'t>) -> Result<(EnvironmentSetti
     let settings = EnvironmentSettings {
         name: name.to_owned(),
         on,
-        after: texts(&mut table, "after")?,
+        after: table.owned_texts("after")?,
         reviewers,
         prevent_self_review,
         wait: table.length("wait")?.unwrap_or_default(),
@@ -193,8 +190,8 @@ fn environment<'t>(name: &str, mut table: Table<'t>) -> Result<(EnvironmentSetti
         smoke,
         analysis,
         notify,
-        secrets: texts(&mut table, "secrets")?,
-        variables: texts(&mut table, "variables")?,
+        secrets: table.owned_texts("secrets")?,
+        variables: table.owned_texts("variables")?,
     };
     Ok((settings, table))
 }

@@ -99,6 +99,11 @@ impl<'t> Table<'t> {
         }
     }
 
+    /// Returns the texts of a list, or the only text, as [`Self::texts`] does.
+    pub(super) fn owned_texts(&mut self, key: &'static str) -> Result<Vec<String>, ConfigError> {
+        Ok(self.texts(key)?.into_iter().map(str::to_owned).collect())
+    }
+
     pub(super) fn number(&mut self, key: &'static str, least: u32) -> Result<Option<u32>, ConfigError> {
         let Some(value) = self.value(key) else { return Ok(None) };
         let number = match value {

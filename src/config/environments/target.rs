@@ -74,7 +74,7 @@ fn docker(mut table: Table<'_>) -> Result<DockerSettings, ConfigError> {
     if let Some(name) = network.as_deref().filter(|name| !is_name(name) || ["host", "none", "bridge"].contains(name)) {
         return Err(table.wrong("network", &format!("must be the name of a network for the service, not `{name}`")));
     }
-    let variables: Vec<String> = table.texts("env")?.into_iter().map(str::to_owned).collect();
+    let variables = table.owned_texts("env")?;
     if let Some(wrong) = variables.iter().find(|line| line.is_empty() || line.starts_with('=') || line.contains('\0')) {
         return Err(table.wrong("env", &format!("must have `NAME=VALUE` or `NAME`, not `{wrong}`")));
     }

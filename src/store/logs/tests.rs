@@ -352,7 +352,7 @@ fn a_log_that_is_not_a_file_is_a_clear_error() {
     std::os::unix::fs::symlink("/dev/null", &path).unwrap();
     let mut writer = LogWriter::new(&path);
     let error = writer.append(b"text\n", Timestamp(1)).unwrap_err();
-    assert!(error.to_string().starts_with("cannot make"), "{error}");
+    assert!(error.to_string().starts_with("cannot create"), "{error}");
     assert_eq!(writer.finish(), LineRange { first: 0, count: 0 });
 }
 

@@ -109,7 +109,7 @@ impl LogWriter {
             io::ErrorKind::NotFound => fs::create_dir_all(folder).and_then(|()| append()),
             _ => Err(error),
         });
-        let file = file.map_err(StoreError::io("make", &self.path))?;
+        let file = file.map_err(StoreError::io("create", &self.path))?;
         if file.metadata().is_ok_and(|log| log.len() > 0)
             && let Some(reader) = LogReader::open(&self.path)?
         {

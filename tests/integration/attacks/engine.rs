@@ -42,7 +42,7 @@ fn a_job_whose_engine_dies_fails_and_the_next_cleaning_removes_what_it_left() {
         let relay = if is_local { Relay::local(&project.home()) } else { Relay::remote() };
         let said = fails(&project, &relay, how, "on\n");
         let lost = format!("lost the connection to the Docker engine at {}", relay.address());
-        said.expect(1, &[&lost, "`cuelight clean` removes what is left there once it answers"]);
+        said.expect(1, &[&lost, "run `cuelight clean` once the engine answers, to remove what is left there"]);
         assert!(!said.text().contains("never\n") && !said.text().contains("nor\n"), "{how:?}: {}", said.text());
         assert_eq!(project.job("a")["status"], "failure");
         let run = project.run_id();

@@ -54,7 +54,7 @@ fn what_a_step_leaves_keeps_no_later_step_from_starting() {
     );
     let said = bounded(&project, &["run", "--trust"]);
     said.expect(1, &["B is 2", "GITHUB_ENV: `A` is dropped", "GITHUB_PATH: a folder is dropped"]);
-    said.expect(1, &["cannot make the step's command files: the path leads out of its folder"]);
+    said.expect(1, &["cannot create the step's command files: the path leads out of its folder"]);
 }
 
 #[test]

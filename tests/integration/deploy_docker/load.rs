@@ -142,7 +142,7 @@ fn a_bad_canary_is_aborted_by_its_errors() {
     service.call(&["deploy", "live", "v1"]).expect(0, &["is live"]);
     let (requests, failures) = under_load(&service, || {
         let failed = service.call(&["deploy", "live", "v3"]);
-        failed.expect(1, &["the new release was bad once", "% errors", "v1", "serves again"]);
+        failed.expect(1, &["the new release failed its analysis once", "% errors", "v1", "serves again"]);
     });
     eprintln!("bad canary: {requests} requests, {} failed: {:?}", failures.len(), failures.first());
     // The number of failures depends on the speed of the machine: 8 to 12 in a thousand on two busy processors.

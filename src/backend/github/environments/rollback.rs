@@ -357,7 +357,7 @@ mod tests {
             |on: &str, environment: &str, release: &Release| given(on, environment, release).expect_err("refused");
         assert_eq!(refused("  push:\n", "production", &tagged), "d.yml has no `workflow_dispatch`");
         let other = refused("  workflow_dispatch:\n", "staging", &tagged);
-        assert_eq!(other, "d.yml takes no environment, and deploys to others than production");
+        assert_eq!(other, "d.yml has no input for the environment, and deploys to others than production");
         let no_version = refused("  workflow_dispatch:\n", "production", &bare);
         assert_eq!(no_version, "the release has no tag, and d.yml takes no version");
         let more = "  workflow_dispatch:\n    inputs:\n      region: {type: string, required: true}\n";
