@@ -84,43 +84,59 @@ impl Drop for Counter {
 }
 
 impl Counts {
-    /// Passes one request and its answer on. The request is in flight until its answer has arrived.
-    fn pass(&self, mut near: TcpStream, api: &str) -> Option<()> {
-        let mut reader = BufReader::new(near.try_clone().ok()?);
-        let (mut head, mut length) = (Vec::new(), 0);
-        while !head.ends_with(b"\r\n\r\n") {
-            let start = head.len();
-            reader.read_until(b'\n', &mut head).ok().filter(|count| *count > 0)?;
-            let line = String::from_utf8_lossy(&head[start..]).to_ascii_lowercase();
-            if let Some(value) = line.strip_prefix("content-length:") {
-                length = value.trim().parse().ok()?;
+    /// Passes the requests of a connection on, all on one connection to the server, and their answers back. A request is
+    /// in flight until its answer is there.
+    fn pass(&self, near: TcpStream, api: &str) -> Option<()> {
+        let mut near = BufReader::new(near);
+        let mut far = None;
+        loop {
+            if near.fill_buf().ok()?.first().is_some_and(|byte| !byte.is_ascii_uppercase()) {
+                // The beginning of TLS, for example: a server answers it, and does not wait for the end of a line.
+                return near.get_mut().write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n").ok();
             }
-            if line.starts_with("connection:") {
-                head.truncate(start);
+            let (request, true) = message(&mut near) else { return None };
+            match *self.way.lock().expect("a way") {
+                Way::Open => {}
+                Way::Dead => return None,
+                Way::Garbage => return near.get_mut().write_all(b"\x15\x03\x01\0\x02\x02\x28").ok(),
             }
+            let now = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
+            self.most.fetch_max(now, Ordering::SeqCst);
+            let answered = answer(&mut far, api, &request);
+            self.in_flight.fetch_sub(1, Ordering::SeqCst);
+            let (answer, is_whole) = answered.ok()?;
+            near.get_mut().write_all(&answer).ok().filter(|()| is_whole)?;
         }
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body).ok()?;
-        match *self.way.lock().expect("a way") {
-            Way::Open => {}
-            Way::Dead => return None,
-            Way::Garbage => return near.write_all(b"\x15\x03\x01\0\x02\x02\x28").ok(),
-        }
-        head.splice(head.len() - 2.., *b"Connection: close\r\n\r\n");
-        let now = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
-        self.most.fetch_max(now, Ordering::SeqCst);
-        let mut answer = Vec::new();
-        let answered = TcpStream::connect(api).and_then(|mut far| {
-            far.write_all(&head)?;
-            far.write_all(&body)?;
-            far.read_to_end(&mut answer)
-        });
-        self.in_flight.fetch_sub(1, Ordering::SeqCst);
-        let line = answer.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        answer.splice(line..line, *b"Connection: close\r\n");
-        let sent = answered.is_ok() || line > 0;
-        sent.then(|| near.write_all(&answer).ok()).flatten()
     }
+}
+
+/// Sends a request on the open connection, or on a new one. Returns the answer, and whether it is whole.
+fn answer(far: &mut Option<BufReader<TcpStream>>, api: &str, request: &[u8]) -> std::io::Result<(Vec<u8>, bool)> {
+    if far.is_none() {
+        *far = Some(BufReader::new(TcpStream::connect(api)?));
+    }
+    let far = far.as_mut().expect("just opened");
+    far.get_mut().write_all(request)?;
+    Ok(message(far))
+}
+
+/// Reads a message, or what there is of it if the connection ends. Returns whether it is whole, too.
+fn message(reader: &mut impl BufRead) -> (Vec<u8>, bool) {
+    let (mut text, mut length) = (Vec::new(), 0);
+    while !text.ends_with(b"\r\n\r\n") {
+        let start = text.len();
+        if !reader.read_until(b'\n', &mut text).is_ok_and(|count| count > 0) {
+            return (text, false);
+        }
+        let line = String::from_utf8_lossy(&text[start..]).to_ascii_lowercase();
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse().expect("a length");
+        }
+    }
+    let read = reader.take(length).read_to_end(&mut text);
+    // An error leaves what was read.
+    let is_whole = read.is_ok_and(|count| count as u64 == length);
+    (text, is_whole)
 }
 
 impl Drop for Fake {

@@ -49,11 +49,14 @@ impl Watching {
     /// Creates another project that watches a server.
     pub(crate) fn of(fake: &Arc<Fake>) -> Self {
         let project = Project::of_jobs("  a: {runs-on: ubuntu-latest, steps: [{run: 'true'}]}\n");
-        let folder = project.home().join("config/cuelight");
-        fs::create_dir_all(&folder).expect("made");
-        let settings = format!("[github]\napi_url = \"http://{}\"\n", fake.counted());
-        fs::write(folder.join("config.toml"), settings).expect("written");
-        Self { fake: Arc::clone(fake), project }
+        let watching = Self { fake: Arc::clone(fake), project };
+        watching.configure();
+        watching
+    }
+
+    /// Names the server in the settings.
+    pub(crate) fn configure(&self) {
+        self.project.configure(&format!("[github]\napi_url = \"http://{}\"\n", self.fake.counted()));
     }
 
     pub(crate) fn command(&self, token: &str, args: &[&str]) -> Command {

@@ -81,13 +81,17 @@ pub fn events(known: &Run, snapshot: &Snapshot<'_>) -> Vec<Timed> {
     let has_jobs = known.jobs.values().any(|job| job.attempt == known.attempt);
     let lists_jobs = snapshot.jobs.is_some_and(|(listed, _)| !listed.is_empty());
     let is_new = attempt > known.attempt;
+    let phase = phase(snapshot);
     // The run had been mirrored without jobs, and now they have arrived.
-    let starts_over = attempt == known.attempt && known.phase.is_done() && !has_jobs && lists_jobs;
+    let starts_over = attempt == known.attempt
+        && known.phase.is_done()
+        && !has_jobs
+        && lists_jobs
+        && is_definite(snapshot, &phase, &known.phase);
     if attempt < known.attempt || (known.phase.is_done() && !is_new && !starts_over) {
         return Vec::new();
     }
     let (name, started) = (name(snapshot.run), started(snapshot.run, known));
-    let phase = phase(snapshot);
     match &phase {
         Phase::Waiting(gate) if !starts_over => {
             if is_new || (known.phase != phase && known.phase != Phase::Stopping) {
@@ -123,6 +127,22 @@ pub fn events(known: &Run, snapshot: &Snapshot<'_>) -> Vec<Timed> {
     diff.events
 }
 
+/// Whether a snapshot in this phase tells more than is `known` of a run that has ended. An answer in words of a later
+/// version, or one that lacks a conclusion, must not reopen it.
+fn is_definite(snapshot: &Snapshot<'_>, phase: &Phase, known: &Phase) -> bool {
+    let is_known = |status: &Option<Status>| status.as_ref().is_some_and(|word| !matches!(word, Status::Other(_)));
+    let has_ended = |job: &WireJob| job.status == Some(Status::Completed) && job.conclusion.is_some();
+    let listed = snapshot.jobs.map(|(listed, _)| listed).unwrap_or_default();
+    let mut jobs = listed.iter().filter(|job| job.id.is_some());
+    match phase {
+        // Some servers never give one.
+        Phase::Done(_) if snapshot.run.conclusion.is_none() => phase == known,
+        Phase::Done(_) => jobs.all(has_ended),
+        // The run of a fork was approved, or a server repeats a run as the same attempt.
+        _ => is_known(&snapshot.run.status) && jobs.all(|job| is_known(&job.status)),
+    }
+}
+
 /// Whether the end of a run can be recorded, which requires that all its jobs have ended.
 fn has_ended(diff: &Diff, snapshot: &Snapshot<'_>) -> bool {
     let run = diff.run();
@@ -131,8 +151,12 @@ fn has_ended(diff: &Diff, snapshot: &Snapshot<'_>) -> bool {
             .iter()
             .filter(|job| job.id.is_some())
             .all(|job| is_completed(job.status.as_ref(), job.conclusion.is_some())),
-        // A list of runs has no jobs, and some may have been in progress when the run was last fetched.
-        None => run.jobs.values().all(|job| job.attempt < run.attempt || job.phase.is_done()),
+        // A list of runs has no jobs, and some may have been in progress when the run was last fetched. Without a
+        // conclusion, the run is fetched.
+        None => {
+            snapshot.run.conclusion.is_some()
+                && run.jobs.values().all(|job| job.attempt < run.attempt || job.phase.is_done())
+        }
     }
 }
 

@@ -366,6 +366,47 @@ fn odd_answers_are_shown_and_change_nothing_else() {
 }
 
 #[test]
+fn a_run_that_has_ended_is_not_reopened_by_an_odd_answer() {
+    let run = |status: &str, conclusion: Value| -> WireRun {
+        serde_json::from_value(json!({"id": 7, "status": status, "conclusion": conclusion})).expect("a run")
+    };
+    let jobs = |status: &str, conclusion: Value| -> Vec<WireJob> {
+        list(vec![json!({"id": 1, "name": "a", "status": status, "conclusion": conclusion})])
+    };
+    let (success, ended) = (|| run("completed", json!("success")), || jobs("completed", json!("success")));
+    for (odd, listed) in [
+        (run("brand_new", json!("brand_new")), ended()),
+        (run("completed", Value::Null), ended()),
+        (run("in_progress", Value::Null), jobs("brand_new", Value::Null)),
+        (success(), jobs("brand_new", json!("brand_new"))),
+        (success(), jobs("in_progress", Value::Null)),
+        (success(), jobs("completed", Value::Null)),
+    ] {
+        let mut folded = Folded::new();
+        folded.add(events(folded.run(), &Snapshot::listed(&success())));
+        let stub = folded.run().clone();
+        folded.see(&Graph::new(&odd, None), &odd, &listed);
+        assert_eq!(folded.run(), &stub, "{odd:?} {listed:?}");
+        folded.see(&Graph::new(&success(), None), &success(), &ended());
+        assert_eq!(folded.run().phase, Phase::Done(Conclusion::Success));
+        assert_eq!(folded.run().jobs[0].phase, Phase::Done(Conclusion::Success), "the jobs come with the next answer");
+    }
+    // An approved run of a fork starts as the same attempt.
+    let mut folded = Folded::new();
+    folded.add(events(folded.run(), &Snapshot::listed(&run("completed", json!("action_required")))));
+    let runs = run("in_progress", Value::Null);
+    folded.see(&Graph::new(&runs, None), &runs, &jobs("in_progress", Value::Null));
+    assert_eq!(folded.run().phase, Phase::Running);
+    // A server that never gives a conclusion: the list does not decide it.
+    let silent = run("completed", Value::Null);
+    let mut folded = Folded::new();
+    folded.add(events(folded.run(), &Snapshot::listed(&silent)));
+    assert!(!folded.run().phase.is_done(), "{:?}", folded.run().phase);
+    folded.see(&Graph::new(&silent, None), &silent, &jobs("completed", Value::Null));
+    assert_eq!((&folded.run().phase, folded.run().jobs.len()), (&Phase::Done(Conclusion::Neutral), 1));
+}
+
+#[test]
 fn annotations_come_once_and_belong_to_the_step_that_failed() {
     let jobs =
         [Planned { needs: Vec::new(), queue: 0, steps: vec![(1, "success"), (1, "failure")], conclusion: "failure" }];

@@ -18,6 +18,7 @@ use crate::backend::github::wire::runs::{Job, Run};
 use crate::backend::github::wire::words::Status;
 use crate::backend::github::wire::{Field, List, Page, gitea};
 use crate::model::ServerKind;
+use crate::store::clock::now;
 use crate::store::spec::RemoteSpec;
 use crate::workflow::plan::MAX_CALLED;
 
@@ -65,8 +66,13 @@ impl Fetch<'_> {
         let mut cost = Cost::default();
         let mut run: Run = self.one(&self.run_path(""), &mut cost).await?;
         let attempt = run.run_attempt.unwrap_or(1).max(1);
-        let jobs: Vec<Job> =
+        let mut jobs: Vec<Job> =
             self.all("jobs", &self.run_path(&format!("/attempts/{attempt}/jobs?per_page=100")), &mut cost).await?;
+        let now = now();
+        run.settle(now);
+        for job in &mut jobs {
+            job.settle(now);
+        }
         if self.remote.server == ServerKind::Gitea {
             gitea::complete(&mut run, &jobs);
         }

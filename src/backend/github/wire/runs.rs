@@ -1,8 +1,15 @@
 //! Runs, jobs and steps.
 
+use std::time::Duration;
+
+use crate::model::Timestamp;
+
 use super::repository::{Commit, RepositoryName, User};
 use super::words::{Ending, Status};
 use super::{List, Time, answers};
+
+/// How long after an end its conclusion may still be missing.
+const CONCLUSION_DELAY: Duration = Duration::from_mins(1);
 
 answers! {
     /// A run, or one attempt of it.
@@ -134,5 +141,63 @@ impl Run {
     pub fn workflow_path(&self) -> &str {
         let path = self.path.as_deref().unwrap_or_default();
         path.split_once('@').map_or(path, |(path, _)| path)
+    }
+
+    /// Treats an end without a conclusion as no end for a minute: a recorded end is final, so a conclusion that comes
+    /// later would be ignored.
+    pub fn settle(&mut self, now: Timestamp) {
+        settle(&mut self.status, self.conclusion.as_ref(), self.updated_at, now);
+    }
+}
+
+impl Job {
+    /// Treats an end of the job or of a step without a conclusion as no end for a minute, as [`Run::settle`] does.
+    pub fn settle(&mut self, now: Timestamp) {
+        settle(&mut self.status, self.conclusion.as_ref(), self.completed_at, now);
+        for step in self.steps.iter_mut().flat_map(|steps| &mut steps.items) {
+            settle(&mut step.status, step.conclusion.as_ref(), step.completed_at, now);
+        }
+    }
+}
+
+fn settle(status: &mut Option<Status>, conclusion: Option<&Ending>, ended: Option<Time>, now: Timestamp) {
+    let is_recent = ended.is_some_and(|ended| now.since(ended.0) < CONCLUSION_DELAY);
+    if *status == Some(Status::Completed) && conclusion.is_none() && is_recent {
+        *status = Some(Status::InProgress);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_end_without_a_conclusion_counts_after_a_minute() {
+        let time = "2026-01-15T09:00:00Z";
+        let ended = super::super::time(time).expect("a time");
+        let later = |seconds: u64| Timestamp(ended.0 + seconds * 1000);
+        for (conclusion, at, expected) in [
+            (json!(null), later(59), Status::InProgress),
+            (json!(null), later(60), Status::Completed),
+            (json!("success"), later(0), Status::Completed),
+            // The clock of the server is ahead.
+            (json!(null), Timestamp(ended.0 - 300_000), Status::InProgress),
+        ] {
+            let one = json!({"status": "completed", "conclusion": conclusion, "completed_at": time});
+            let mut run: Run = serde_json::from_value(json!({"status": "completed", "conclusion": conclusion,
+                "updated_at": time}))
+            .expect("a run");
+            let mut job: Job = serde_json::from_value(json!({"status": "completed", "conclusion": conclusion,
+                "completed_at": time, "steps": [one]}))
+            .expect("a job");
+            run.settle(at);
+            job.settle(at);
+            let step = job.steps.expect("steps").items.remove(0);
+            for status in [run.status, job.status, step.status] {
+                assert_eq!(status.as_ref(), Some(&expected), "{conclusion} {at:?}");
+            }
+        }
     }
 }
