@@ -168,7 +168,7 @@ mod tests {
         // Servers do not have a file that is only in the index.
         git(&root, ["add", "--intent-to-add", ".secrets"]).expect("git add");
         git(&root, ["add", "deep/.SECRETS"]).expect("git add");
-        // Nor one that was renamed and filled in, although it resembles a file that they have.
+        // They do not have a file either that was renamed and filled in, although it resembles one that they have.
         fs::create_dir(root.join("sub")).expect("made");
         git(&root, ["mv", "env.example", "sub/.secrets"]).expect("git mv");
         write("sub/.secrets", &format!("{example}TOKEN=x\n"));

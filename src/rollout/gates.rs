@@ -39,7 +39,7 @@ pub struct Closed {
     pub kind: GateKind,
     /// Why it is closed, and who or what opens it.
     pub sentence: String,
-    /// When it opens by itself.
+    /// When it opens by itself. `None` if it does not, or if the time is not known.
     pub until: Option<Timestamp>,
 }
 
@@ -75,7 +75,7 @@ pub struct GateFacts<'f> {
 }
 
 impl Closed {
-    /// Whether the gate refuses a request outright: only an override, an unlock or another release passes it.
+    /// Whether the gate refuses a request, instead of letting the deployment wait until the gate opens.
     #[must_use]
     pub fn refuses(&self) -> bool {
         matches!(self.kind, GateKind::Policy | GateKind::After | GateKind::Lock | GateKind::Freeze)

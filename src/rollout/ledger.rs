@@ -56,18 +56,18 @@ pub const LOOK_EVERY: Duration = Duration::from_millis(500);
 pub struct Latest {
     file: LedgerFile,
     environment: String,
-    /// Size of the file before it was read, and the state.
+    /// Size of the file in bytes before it was read, and the state. `None` before the first read.
     known: Option<(u64, EnvironmentState)>,
 }
 
 impl Latest {
-    /// Returns the state of an environment. Reads nothing.
+    /// Returns a reader of the state of an environment. It first reads the ledger when it is asked for the state.
     #[must_use]
     pub fn new(file: LedgerFile, environment: String) -> Self {
         Self { file, environment, known: None }
     }
 
-    /// Returns the state as it is now.
+    /// Returns the current state. Reads the file again if its size has changed.
     ///
     /// # Errors
     /// The file cannot be read, or is of a newer version.
@@ -198,7 +198,8 @@ fn is_versioned(bytes: &[u8], path: &Path) -> Result<bool, StoreError> {
     }
 }
 
-/// Makes a file end with a whole line, and returns its length in bytes.
+/// Makes a file end with a whole line, and returns its length in bytes. Adds a missing newline to a last line that is
+/// an entry, and removes any other incomplete line.
 fn whole(file: &File, path: &Path) -> Result<u64, StoreError> {
     let unread = |error| StoreError::io("read", path)(error);
     let length = file.metadata().map_err(unread)?.len();

@@ -16,8 +16,9 @@
 //!
 //! # Safety
 //!
-//! Every step names a target state, not a change, and is skipped if the target already reports that state. The position
-//! in the plan is saved before each step. So a deployment whose worker was killed continues or rolls back from there.
+//! Every step that changes the target names a state, not a change. On the way forward, it is skipped if the target
+//! already reports that state. The position in the plan is saved before each step. So a deployment whose worker was
+//! killed continues or rolls back from there.
 
 pub mod check;
 pub mod driver;

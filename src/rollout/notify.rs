@@ -22,7 +22,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 /// How long the end of a deployment waits for notifications.
 const LAST: Duration = Duration::from_secs(10);
 
-/// Sends the notifications of one deployment.
+/// Sender of the notifications of one deployment.
 pub struct Notifier {
     settings: Option<Notify>,
     shell: Shell,
@@ -56,7 +56,7 @@ impl Notifier {
         });
     }
 
-    /// Waits for pending notifications, for a limited time.
+    /// Waits for pending notifications, at most for [`LAST`].
     pub async fn finish(mut self) {
         let _ = timeout(LAST, async { while self.sent.join_next().await.is_some() {} }).await;
     }

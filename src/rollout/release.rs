@@ -56,7 +56,7 @@ pub fn resolve(root: &Path, name: &str) -> Result<NamedRelease, ReleaseError> {
     Ok(NamedRelease { release: Release { sha, reference, tag }, tags, branches })
 }
 
-/// Returns the release of a commit, from the deployments to an environment or from git.
+/// Returns the release of a commit, from the deployments to an environment or from git. `None` if neither has it.
 #[must_use]
 pub fn known(root: &Path, state: Option<&EnvironmentState>, sha: &str) -> Option<Release> {
     let deployed = state.and_then(|state| state.release(sha)).cloned();

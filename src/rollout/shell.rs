@@ -23,7 +23,7 @@ const AFTER_EXIT: Duration = Duration::from_secs(1);
 /// Maximum number of bytes of output that are kept for the caller.
 const MAX_KEPT: usize = 64 * 1024;
 
-/// Where commands run.
+/// Folder and environment in which commands run.
 #[derive(Clone, Debug)]
 pub struct Shell {
     /// Folder.
@@ -76,7 +76,8 @@ pub enum CommandError {
 
 impl Shell {
     /// Runs a command and waits for its end. Its standard error goes to the log of the step, and its standard output
-    /// there or to the caller. If the future is dropped, the processes are killed.
+    /// there or to the caller. After the time limit, the processes get TERM, and are killed 5 seconds later. If the
+    /// future is dropped, they are killed.
     ///
     /// # Errors
     /// The shell cannot be started, or waiting for it fails.
@@ -137,7 +138,8 @@ impl Shell {
 }
 
 impl Shell {
-    /// Runs a command whose output is not kept. Returns its exit status; `None` if its time limit passed.
+    /// Runs a command whose output is not kept. Returns its exit status; `None` if its time limit passed. Processes
+    /// that it has left in the background are killed.
     ///
     /// # Errors
     /// The shell cannot be started, or waiting for it fails.

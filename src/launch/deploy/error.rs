@@ -89,7 +89,7 @@ pub enum DeployError {
 }
 
 impl DeployError {
-    /// Whether the folder is not in a repository.
+    /// Whether the folder is not in a repository, or git cannot read it.
     #[must_use]
     pub fn is_outside(&self) -> bool {
         matches!(self, Self::Repository(_))

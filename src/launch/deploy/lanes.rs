@@ -19,18 +19,18 @@ use crate::store::clock::{minute_of_week, now};
 /// Maximum number of deployments of an environment that are shown and searched for open ones.
 const MAX_DEPLOYMENTS: usize = 50;
 
-/// What is expensive to find out, kept from one reading to the next.
+/// Results that are expensive to determine, for later calls of [`Deployments::lanes`].
 #[derive(Default)]
 pub struct LaneMemory {
     /// Differences between two commits: numbers of commits that only the second and only the first has.
     drifts: HashMap<(String, String), Option<(u64, u64)>>,
     /// What is checked out.
     head: Option<Release>,
-    /// What the targets were last seen to run, by environment.
+    /// States of the targets when they were last observed, by environment.
     seen: BTreeMap<String, Seen>,
 }
 
-/// What a target was last seen to run.
+/// State of a target when it was last observed.
 struct Seen {
     observed: Observed,
     at: Timestamp,
@@ -39,8 +39,8 @@ struct Seen {
 }
 
 impl Deployments {
-    /// Asks the targets of all environments what they run, and notes it. One that does not answer is noted as unknown.
-    /// Without trust in the repository, no target is asked.
+    /// Observes the targets of all environments, and remembers their states. The state of a target that does not answer
+    /// is forgotten. Without trust in the repository, no target is asked, and all states are forgotten.
     ///
     /// # Errors
     /// The settings are invalid, or the trust cannot be determined.
@@ -122,7 +122,7 @@ impl Deployments {
         }
     }
 
-    /// Returns the open deployment of an environment.
+    /// Returns the open deployment of an environment. `None` if none of the last [`MAX_DEPLOYMENTS`] is open.
     fn open_lane(
         &self,
         settings: &EnvironmentSettings,
@@ -153,7 +153,8 @@ impl Deployments {
         })
     }
 
-    /// Returns how many commits a release lacks that another has, and how many it has more; `None` if git does not know.
+    /// Returns the number of commits that only `other` has, and of those that only `live` has. `None` if `other` is
+    /// empty, or git cannot compare them.
     fn drift(&self, live: &str, other: &str, memory: &mut LaneMemory) -> Option<(u64, u64)> {
         let key = (live.to_owned(), other.to_owned());
         let count = || {
@@ -201,7 +202,7 @@ fn in_order(mut rest: Vec<&EnvironmentSettings>) -> Vec<&EnvironmentSettings> {
     while !rest.is_empty() {
         let is_ready =
             |one: &&EnvironmentSettings| one.after.iter().all(|name| ordered.iter().any(|before| before.name == *name));
-        // In a circle, the first one goes on.
+        // In a cycle, the first one goes next.
         let next = rest.iter().position(is_ready).unwrap_or_default();
         ordered.push(rest.remove(next));
     }

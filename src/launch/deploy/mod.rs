@@ -27,7 +27,7 @@ pub(super) use open::closed_to_resume;
 pub use open::{OpenDeployment, WayBack};
 pub use prepared::{DeployRequest, PreparedDeployment};
 
-/// Returns the local user if the run is a deployment by this machine.
+/// Returns the local user if the run is a deployment by this machine. `None` for any other run.
 ///
 /// # Errors
 /// The run cannot be read, or its repository is gone.
@@ -151,7 +151,7 @@ impl Deployments {
         Ok(shown.collect())
     }
 
-    /// Locks an environment.
+    /// Locks an environment; without `until`, until it is unlocked.
     ///
     /// # Errors
     /// The reason is empty, the environment does not exist, it is locked already, or the state folder cannot be
@@ -205,7 +205,8 @@ impl Deployments {
         ledger::actor(&self.repository)
     }
 
-    /// Returns the position of a deployment in its plan, in words; `None` until it has passed its gates.
+    /// Returns the position of a deployment in its plan, in words. `None` until it has passed its gates, or if the
+    /// position cannot be read.
     #[must_use]
     pub fn position(&self, run: &RunId) -> Option<String> {
         Some(Position::read(&self.runs.folder(run.clone())).ok()??.text())

@@ -39,8 +39,8 @@ pub enum WayBack {
 
 impl Deployments {
     /// Returns the newest deployment to an environment that is in progress, keeps the former release, or was
-    /// interrupted. A deployment that acts on the target takes precedence over newer ones that wait. Commands can steer
-    /// the result.
+    /// interrupted. A deployment that acts on the target takes precedence over newer ones that wait. Commands can be
+    /// sent to the result.
     ///
     /// # Errors
     /// The environment or deployment does not exist, a job of a run carries it out, or the state folder cannot be read.
@@ -55,7 +55,7 @@ impl Deployments {
         self.newest_open(&ledger.of(name), usize::MAX).ok_or_else(|| DeployError::NothingOpen(name.to_owned()))
     }
 
-    /// Returns the open deployment among the newest `most` of an environment.
+    /// Returns the open deployment among the newest `most` of an environment. `None` if none of them is open.
     pub(super) fn newest_open(&self, state: &EnvironmentState, most: usize) -> Option<OpenDeployment> {
         let open = state.deployments().take(most).filter_map(|record| {
             let folder = self.runs.folder(record.run.clone());

@@ -59,7 +59,8 @@ impl Deployments {
     /// and runs nothing of the repository. Gates that hold the release back are in [`PreparedDeployment::closed`].
     ///
     /// # Errors
-    /// The environment or release does not exist, or the state or the repository cannot be read.
+    /// The environment or release does not exist, an override has no reason, or the state or the repository cannot be
+    /// read.
     pub fn prepare(&self, request: DeployRequest) -> Result<PreparedDeployment, DeployError> {
         if request.overrides && request.reason.trim().is_empty() {
             return Err(DeployError::NoReason("an override"));
@@ -92,7 +93,8 @@ impl Deployments {
         Ok(PreparedDeployment { request, settings, release, live, closed, unreadable, missing, consent })
     }
 
-    /// Returns the plan of a deployment, based on what the target reports now.
+    /// Returns the plan of a deployment, based on what the target reports now. Runs the `status` command of the target,
+    /// if it has one.
     ///
     /// # Errors
     /// The repository is not trusted, the target does not report what is running, or no plan can be made from there.
@@ -117,7 +119,8 @@ impl Deployments {
     /// Starts a deployment: writes its folder and its entry, and starts its worker.
     ///
     /// # Errors
-    /// The repository is not trusted, the state folder cannot be written, or no worker can be started.
+    /// Gates refuse the deployment, the repository is not trusted, the state folder cannot be written, or no worker can
+    /// be started.
     pub fn start(&self, prepared: PreparedDeployment) -> Result<RunFolder, DeployError> {
         prepared.require_open()?;
         prepared.consent.require()?;
@@ -177,7 +180,7 @@ impl PreparedDeployment {
         &self.release.release
     }
 
-    /// Returns the release that is live.
+    /// Returns the release that is live. `None` if no live release is known.
     #[must_use]
     pub fn live(&self) -> Option<&Release> {
         self.live.as_ref()
@@ -220,7 +223,7 @@ fn info(repository: &Repository) -> RunInfo {
     }
 }
 
-/// Records nothing: the state of the target is only read.
+/// Outlet that records nothing, for a target that is only observed.
 struct Unrecorded;
 
 impl Outlet for Unrecorded {

@@ -41,7 +41,7 @@ impl Answer {
     }
 }
 
-/// Returns the variables of the command of a check.
+/// Returns the environment variables of the command of a check.
 #[must_use]
 pub fn variables(environment: &str, slot: Slot, plan: &Plan) -> Vec<(&'static str, String)> {
     let release = plan.release(slot);
@@ -144,7 +144,7 @@ pub(super) fn judge(url: &str, answer: &[u8]) -> Answer {
 /// Repeats a probe until it has succeeded for long enough.
 ///
 /// # Errors
-/// It failed too often, or for too long.
+/// It failed too often in a row, or had not succeeded for long enough when the deadline passed.
 pub async fn until_good<'a>(
     timing: &Timing,
     mut ask: impl FnMut() -> BoxFuture<'a, Answer> + Send,

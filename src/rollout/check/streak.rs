@@ -47,7 +47,7 @@ pub enum Verdict {
 pub struct Streak {
     /// Bad answers in a row.
     bad: u32,
-    /// Time of the first of the good answers in a row.
+    /// Time of the first of the good answers in a row, after the start of the check. `None` after a bad answer.
     good_since: Option<Duration>,
 }
 

@@ -40,7 +40,7 @@ pub(super) enum Interrupt {
     AtOnce,
 }
 
-/// The reason, for messages.
+/// Writes the reason, for messages.
 impl fmt::Display for Interrupt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -65,7 +65,7 @@ pub(super) enum Stage {
     Back,
 }
 
-/// Receives commands.
+/// Receiver of the commands to a deployment, with the state that their answers depend on.
 pub(super) struct Controls {
     asked: mpsc::Receiver<Asked>,
     stop: watch::Receiver<Stop>,
@@ -176,7 +176,7 @@ impl Controls {
         (self.accept(Action::Rejected, by, comment, subject), Some(interrupt))
     }
 
-    /// Records a command in the ledger.
+    /// Records a command in the ledger. Returns a rejection if that fails.
     fn accept(&self, action: Action, by: &Actor, reason: &str, subject: &Subject) -> Reply {
         let entry = Entry {
             at: now(),

@@ -10,7 +10,8 @@ use crate::store::clock::now;
 use super::{DeploymentEnd, Driver};
 
 impl Driver {
-    /// Returns how the deployment ended, according to the ledger.
+    /// Returns how the deployment ended, according to the ledger. `None` if it has not ended, or the ledger cannot be
+    /// read.
     pub(super) fn outcome(&self) -> Option<Outcome> {
         let state = self.tools.ledger.read().ok()?.of(&self.subject.settings.name);
         state.deployment(self.run_id())?.outcome
@@ -29,7 +30,7 @@ impl Driver {
         })
     }
 
-    /// Records the end of the deployment, and sends and awaits its notifications.
+    /// Records the end of the deployment, gives up its turn, and sends and awaits its notifications.
     pub(super) async fn end(mut self, outcome: Outcome, mut reason: Option<String>) -> DeploymentEnd {
         let mut conclusion = match outcome {
             Outcome::Succeeded if reason.is_none() => Conclusion::Success,
@@ -58,7 +59,7 @@ impl Driver {
         DeploymentEnd { conclusion, reason }
     }
 
-    /// Notifies people of the end.
+    /// Notifies people of the end, unless the deployment was cancelled or interrupted.
     pub(super) fn notify_end(&mut self, outcome: Outcome, reason: Option<&str>) {
         let event = match outcome {
             Outcome::Succeeded => NotifyEvent::Succeeded,

@@ -17,7 +17,8 @@ use super::controls::{Interrupt, Stage};
 use super::{Begin, Driver, Position, Trouble};
 
 impl Driver {
-    /// Passes the gates, waits for the turn, and makes the plan.
+    /// Passes the gates, waits for the turn, makes the plan and writes it. Returns an interrupt if the attempt is to
+    /// begin with a rollback, because there is nothing to roll back.
     pub(super) async fn enter(&mut self, begin: Begin) -> Result<Position, Trouble> {
         if let Begin::Back(reason) = begin {
             return Err(Trouble::Interrupted(Interrupt::Back(reason)));
@@ -78,7 +79,8 @@ impl Driver {
         let owner = format!("{} since {}, deployment {}", by.name(), now().clock(), self.run_id());
         let target = Arc::clone(&self.tools.target);
         self.controlled(async move { target.lock(&owner, is_patient).await }).await.map_err(Trouble::Interrupted)??;
-        // Only with both: a rollback that begins meanwhile waits for the lock again.
+        // Keeps the turn only once the lock is held, too, so that a rollback that begins meanwhile waits for the lock
+        // again.
         self.turn = Some(turn);
         Ok(())
     }
@@ -119,7 +121,7 @@ impl Driver {
         }))
     }
 
-    /// Records which gates are closed.
+    /// Records which gates are closed, and notifies people if an approval is missing.
     fn report(&mut self, closed: &[Closed], was_held: bool) {
         let environment = self.subject.settings.name.clone();
         if let Some(approval) = closed.iter().find(|one| one.kind == GateKind::Approval) {

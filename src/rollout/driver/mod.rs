@@ -85,11 +85,11 @@ pub struct Tools {
     pub folder: RunFolder,
     /// Number of the attempt.
     pub attempt: u32,
-    /// Receives records and logs.
+    /// Outlet for records and logs.
     pub outlet: Arc<dyn Outlet>,
-    /// Where replicas run.
+    /// The target, which runs the replicas.
     pub target: Arc<dyn Target>,
-    /// Where the commands of checks run.
+    /// Shell that runs the commands of checks.
     pub shell: Shell,
     /// Ledger of the repository.
     pub ledger: LedgerFile,
@@ -109,7 +109,7 @@ pub type KnownRelease = Arc<dyn Fn(&str) -> Option<Release> + Send + Sync>;
 pub struct DeploymentEnd {
     /// Conclusion of the run.
     pub conclusion: Conclusion,
-    /// Why, if it did not succeed.
+    /// Why it did not succeed. `None` if it succeeded.
     pub reason: Option<String>,
 }
 
@@ -163,7 +163,7 @@ struct Halt {
 enum AfterHalt {
     /// The environment is left as it is.
     Leave,
-    /// Rollback requested by a person.
+    /// Rollback after an abort or a cancellation.
     Back,
     /// Rollback after a failure.
     BackFromFault,
@@ -176,7 +176,7 @@ struct Driver {
     controls: Controls,
     latest: Latest,
     job: JobId,
-    /// Steps that were announced.
+    /// Outlines of the steps that were recorded so far.
     announced: Vec<StepOutline>,
     turn: Option<Turn>,
     notifier: Notifier,
@@ -210,7 +210,7 @@ impl Driver {
         self.tools.outlet.record(event);
     }
 
-    /// Announces the deployment as a job.
+    /// Records the start of the attempt, with the deployment as its only job.
     fn announce(&self) {
         let name = self.subject.title();
         self.record(Event::RunStarted { attempt: self.tools.attempt, name: name.clone() });
@@ -296,7 +296,7 @@ impl Driver {
         }
     }
 
-    /// Announces more steps.
+    /// Records the outlines of further steps.
     fn plan_steps(&mut self, steps: &[PlanStep], plan: &Plan, kind: StepKind) {
         for step in steps {
             let number = StepNumber(self.announced.len() as u32 + 1);
@@ -310,7 +310,7 @@ impl Driver {
         self.record(Event::StepFinished { job, step, outcome, conclusion, exit_code: None, signal: None, reason });
     }
 
-    /// Carries out the remaining steps.
+    /// Carries out the remaining steps, and writes the position before each.
     async fn forward(&mut self, position: &mut Position) -> Result<(), Halt> {
         while let Some(step) = position.plan.steps.get(position.done).cloned() {
             let number = StepNumber(position.done as u32 + 1);
@@ -327,7 +327,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Records that a step did not end well, and decides what comes next.
+    /// Records the failure or the cancellation of a step, and decides what comes next.
     fn halted(&self, error: Trouble, position: &Position, step: &PlanStep) -> Halt {
         let (number, all) = (StepNumber(position.done as u32 + 1), position.plan.steps.len());
         if let Trouble::Interrupted(interrupt) = &error {
@@ -356,7 +356,8 @@ impl Driver {
         }
     }
 
-    /// Rolls back to the previous release.
+    /// Rolls back to the previous release or, if there was none, removes the new release. Returns how the deployment
+    /// ended, and why.
     async fn back(&mut self, position: &mut Position, reason: String, after: AfterHalt) -> (Outcome, Option<String>) {
         self.controls.stage = Stage::Back;
         position.back = Some(reason.clone());

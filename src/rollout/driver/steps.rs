@@ -21,8 +21,8 @@ use super::{Driver, Position, Trouble};
 const SAY_EVERY: Duration = Duration::from_secs(5);
 
 impl Driver {
-    /// Carries out a step and records its start and, if it succeeded, its end. Commands cannot stop a step of a
-    /// rollback.
+    /// Carries out a step and records its start and, if it succeeded, its end. Only an immediate stop interrupts a step
+    /// of a rollback.
     pub(super) async fn step(
         &mut self,
         step: &PlanStep,
@@ -79,8 +79,8 @@ impl Driver {
         self.worked(work, is_forward).await
     }
 
-    /// Carries out a step that changes the target, unless it is done already. Fails if another machine has changed the
-    /// target.
+    /// Carries out a step that changes the target, unless it is done already. Returns an error if something else has
+    /// changed the target.
     async fn change(
         &mut self,
         step: &PlanStep,
@@ -161,7 +161,8 @@ impl Driver {
         Ok(())
     }
 
-    /// Watches the new release for a time, or until the deployment is promoted.
+    /// Watches the new release for a time, or until the deployment is promoted. Returns an error once the release is
+    /// bad too often. If all answers of the analysis are unknown, waits until a person decides.
     async fn pause(&mut self, pause: Pause, plan: &Plan, progress: &Progress) -> Result<Option<String>, Trouble> {
         if self.controls.full {
             return Ok(Some("skipped: promoted fully".to_owned()));
@@ -257,8 +258,8 @@ impl Driver {
         self.controlled(asked).await.map_err(Trouble::Interrupted)
     }
 
-    /// Keeps the old release running for a time, then stops it. The deployment has succeeded already, and others may
-    /// begin meanwhile.
+    /// Records the success of the deployment, keeps the old release running for a time, and then stops it, unless a
+    /// later deployment uses it. Other deployments may begin meanwhile.
     async fn keep(
         &mut self,
         step: &PlanStep,

@@ -8,7 +8,8 @@ use super::Supports;
 use super::batches::{self, Batches};
 
 /// Returns the steps that lead from the observed state back to the previous release: all of its replicas serve, and no
-/// replica of the new release runs. Returns no steps if this is already so.
+/// replica of the new release runs. Returns no steps if this is already so. If there was no previous release, the steps
+/// only remove the new one.
 ///
 /// `may_run` is whether replicas of the new release may run, and get traffic, although the target does not report them,
 /// because a command was interrupted.

@@ -27,7 +27,8 @@ pub(super) struct Batches {
     pub max_unavailable: u32,
 }
 
-/// Returns the steps. The step `first` is added after the first new replicas are healthy, before they get traffic.
+/// Returns the steps that replace the replicas. The step `first` is added after the first new replicas are healthy,
+/// before they get traffic.
 pub(super) fn steps(batches: Batches, first: Option<PlanStep>) -> Vec<PlanStep> {
     let Batches { from, mut from_total, mut from_serving, mut to_total, mut to_serving, replicas, .. } = batches;
     let to = from.other();

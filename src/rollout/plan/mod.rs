@@ -47,9 +47,9 @@ pub enum PlanError {
 /// What a target can do, as far as plans depend on it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Supports {
-    /// Whether it moves shares of the traffic.
+    /// Whether the target moves shares of the traffic.
     pub weights: bool,
-    /// Whether it takes traffic from single replicas.
+    /// Whether the target takes traffic from single replicas.
     pub drains: bool,
 }
 
@@ -77,7 +77,8 @@ impl Supports {
 
 /// Returns the plan that puts a release into an environment. `known` returns the release of a commit.
 ///
-/// If the release still runs in the slot that does not serve, the plan only moves the traffic.
+/// If enough healthy replicas of the release still run in the slot that does not serve, the plan only moves the
+/// traffic, unless the strategy is `recreate` or the target cannot move traffic.
 ///
 /// # Errors
 /// The environment is between two releases, or serves one that is not known.
@@ -134,7 +135,8 @@ pub fn plan(
     Ok(Plan { new, old, steps, found: observed.clone() })
 }
 
-/// Returns the slot that serves. Without weights, it is the one with the most replicas that can take traffic.
+/// Returns the slot that serves. Without weights, it is the one with the most replicas that can take traffic. `None` if
+/// no slot serves.
 fn live(observed: &Observed) -> Option<Slot> {
     observed.live().or_else(|| {
         let fullest = Slot::ALL.into_iter().max_by_key(|slot| observed.slot(*slot).ready())?;

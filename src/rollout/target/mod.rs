@@ -61,12 +61,13 @@ pub enum TargetError {
     Store(#[from] StoreError),
 }
 
-/// Carries out steps where replicas run. Every step names a target state and must be idempotent.
+/// Runs the replicas of an environment, and carries out steps on them. Every step names a target state and must be
+/// idempotent.
 pub trait Target: Send + Sync {
-    /// Returns the observed state.
+    /// Returns the observed state of both slots.
     fn observe<'t>(&'t self, progress: &'t Progress) -> BoxFuture<'t, Result<Observed, TargetError>>;
 
-    /// Carries out a step: start, weight, drain or stop. For a step of another kind, this is called once the step has
+    /// Carries out a step: start, weight, drain or stop. A health step is passed to this function once it has
     /// succeeded.
     fn act<'t>(
         &'t self,
@@ -89,7 +90,7 @@ pub trait Target: Send + Sync {
     ) -> BoxFuture<'t, Answer>;
 
     /// Writes what is known about the replicas of a slot that failed a check to the log of the step. Returns a summary
-    /// as a phrase.
+    /// as a phrase, or `None` if nothing is known.
     fn evidence<'t>(&'t self, _: Slot, _: &'t Progress) -> BoxFuture<'t, Option<String>> {
         ready(None).boxed()
     }

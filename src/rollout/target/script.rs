@@ -47,7 +47,7 @@ impl Script {
         Self { settings, target, deployment, shell, kept }
     }
 
-    /// Returns the variables of every command.
+    /// Returns the environment variables that all commands get. Those about the release are empty without a `release`.
     fn variables(&self, action: &str, slot: Slot, release: Option<&Release>) -> Vec<(&'static str, String)> {
         let of = |value: fn(&Release) -> String| release.map(value).unwrap_or_default();
         vec![
@@ -62,7 +62,7 @@ impl Script {
         ]
     }
 
-    /// Runs a command of the target. A command that the target does not define succeeds.
+    /// Runs a command of the target. Returns `None` for a command that the target does not define.
     async fn run(
         &self,
         command: ScriptCommand,
@@ -157,7 +157,7 @@ impl Script {
     }
 }
 
-/// Parses a line of the `status` command.
+/// Parses a line of the `status` command. `None` if it has another form.
 fn status(line: &str) -> Option<(Slot, SlotState)> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let [slot, release, replicas, healthy, weight] = words.as_slice() else { return None };

@@ -35,7 +35,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(5);
 const SSH_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time limit for the start of an answer, in seconds.
 const CALL_TIMEOUT_SECONDS: u64 = 120;
-/// How long the end of an `ssh` may come after that of its connection.
+/// How long to wait for the error messages of an `ssh` after the end of its connection.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Why an engine cannot be reached.
@@ -152,7 +152,8 @@ impl Dialer {
         tokio::spawn(async move {
             let read = match beginning(stderr).await {
                 Ok((kept, mut rest)) => {
-                    // It would end where its words are not read.
+                    // The rest is read, too: once nobody reads its standard error, `ssh` would be killed by its next
+                    // message.
                     let _ = copy(&mut rest, &mut sink()).await;
                     kept
                 }

@@ -83,7 +83,7 @@ backend {BACKEND}
     text
 }
 
-/// Returns how commands name a place.
+/// Returns the name of a place in commands of the router.
 pub(super) fn server(place: &str) -> String {
     format!("{BACKEND}/{place}")
 }

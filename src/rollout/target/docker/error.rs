@@ -62,7 +62,7 @@ pub enum DockerFault {
         /// Answer of the engine.
         reason: String,
     },
-    /// The router publishes another port than the settings have.
+    /// The router publishes a port that is not the one in the settings.
     #[error(
         "the router {router} publishes port {published}, and target.publish is {wanted}: `docker rm -f {router}`, after which \
          the service is down until the next deployment, or set target.publish to {published}"
@@ -83,7 +83,7 @@ pub enum DockerFault {
         /// Last lines of its log.
         lines: String,
     },
-    /// The router did not take a command.
+    /// The router refused a command, or its answer cannot be read.
     #[error("the router {router} could not carry out `{command}`: {answer}")]
     Command {
         /// Name of its container.
@@ -101,7 +101,7 @@ pub enum DockerFault {
         /// Time limit.
         limit: Duration,
     },
-    /// The share cannot be delivered.
+    /// The replicas cannot be weighted so that the slot gets this share.
     #[error(
         "{percent} % of the traffic cannot go to {slot}: it has {here} replicas that can take it, and the other slot {there}"
     )]
@@ -115,7 +115,7 @@ pub enum DockerFault {
         /// Replicas of the other slot.
         there: u32,
     },
-    /// The slot serves another release than the one in the plan.
+    /// The slot gets traffic and runs a release that is not the one in the plan.
     #[error("{slot} gets traffic and runs {found}, not {wanted}: another deployment has filled it")]
     OtherRelease {
         /// The slot.

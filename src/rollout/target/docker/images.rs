@@ -8,8 +8,8 @@ use crate::engine::sandbox::docker::client::{DockerClient, DockerError};
 use crate::engine::sandbox::provider::ImageBuild;
 use crate::files::Folder;
 
-/// Builds an image from a folder with a `Dockerfile`, unless there is an image of this name. `say` gets each line that
-/// the build prints.
+/// Builds an image from a folder with a `Dockerfile`, unless there is an image of this name. `say` is called with each
+/// line that the build prints.
 ///
 /// # Errors
 /// No engine answers, the folder cannot be read, or the build fails.

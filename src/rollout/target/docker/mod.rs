@@ -91,7 +91,8 @@ impl DockerTarget {
         Ok(self.client.get_or_try_init(connect).await?)
     }
 
-    /// Reads what runs from the engine and the router.
+    /// Reads the replicas from the engine, and their places from the router. There are no places if the router does not
+    /// run.
     async fn scene(&self) -> Result<Scene, DockerFault> {
         let client = self.client().await?;
         let replicas = replicas::list(client, &self.names).await?;
@@ -103,7 +104,8 @@ impl DockerTarget {
         Ok(Scene { replicas, places })
     }
 
-    /// Starts the router unless it runs, with places for at least `replicas` replicas in each slot.
+    /// Starts the router unless it runs, with places for at least `replicas` replicas in each slot. A running router
+    /// gets a new configuration if it has another one.
     async fn ensure_router(&self, replicas: u32) -> Result<(), DockerFault> {
         let client = self.client().await?;
         let present = replicas::list(client, &self.names).await?;
@@ -196,7 +198,7 @@ impl DockerTarget {
         Ok(())
     }
 
-    /// Gives new replicas of a slot their part of the slot's share.
+    /// Distributes the share of a slot over its replicas, including new ones. Does nothing if the slot gets no traffic.
     async fn spread(&self, slot: Slot) -> Result<(), DockerFault> {
         let scene = self.scene().await?;
         let percent = scene.share(slot);
@@ -228,7 +230,7 @@ impl DockerTarget {
         self.await_requests(client, &drained, progress).await
     }
 
-    /// Waits until replicas have answered the requests in flight.
+    /// Waits until replicas have answered the requests in flight, at most for the `drain` time of the settings.
     async fn await_requests(
         &self,
         client: &DockerClient,

@@ -22,7 +22,7 @@ impl Scene {
         self.replicas.iter().filter(move |replica| replica.slot == slot)
     }
 
-    /// Returns the place of a replica.
+    /// Returns the place of a replica. `None` if the router does not have it.
     pub(super) fn place(&self, replica: &Replica) -> Option<&Place> {
         self.places.get(&replica.place())
     }

@@ -27,7 +27,8 @@ pub(super) fn docker(replica: &Replica) -> Answer {
     }
 }
 
-/// Asks a replica through the network of the router, or in its container. Without a probe, its port must be open.
+/// Probes a replica once, through the network of the router or with a command in its container. Without a probe, its
+/// port must be open.
 pub(super) async fn replica(
     client: &DockerClient,
     router: &str,

@@ -39,7 +39,7 @@ pub(super) struct Replica {
     pub(super) sha: String,
     /// Id of the image.
     pub(super) image: String,
-    /// Address in the network of the router.
+    /// Address in the network of the router. `None` if it has none there, as before it runs.
     pub(super) address: Option<String>,
     /// State in the words of `docker ps`: `Up 3 seconds (healthy)`.
     pub(super) status: String,
@@ -78,7 +78,7 @@ pub(super) async fn list(client: &DockerClient, names: &Names) -> Result<Vec<Rep
     Ok(replicas)
 }
 
-/// Reads a replica from its labels.
+/// Reads a replica from its labels. `None` if one of them is missing or invalid.
 fn replica(found: ContainerSummary, network: &str) -> Option<Replica> {
     let labels = found.labels.unwrap_or_default();
     let label = |name: &str| labels.get(name).map(String::as_str);
@@ -169,7 +169,7 @@ pub(super) async fn stop(client: &DockerClient, replica: &Replica) -> Result<(),
 }
 
 /// Writes what is known about replicas to the log of a step: state, health checks and last lines. Returns a summary for
-/// the first replica.
+/// the first replica that can be inspected. `None` if there is none.
 pub(super) async fn evidence(client: &DockerClient, replicas: &[Replica], progress: &Progress) -> Option<String> {
     let mut told = None;
     for replica in replicas.iter().take(MAX_EVIDENCE) {

@@ -33,7 +33,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the router may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Time between two checks whether the router has started.
+/// Interval at which it is checked whether the router has started.
 const START_POLL: Duration = Duration::from_millis(50);
 
 /// Folder and name of its configuration.
@@ -93,7 +93,8 @@ impl Router {
         })
     }
 
-    /// Changes the state of places. Returns how long it took.
+    /// Changes the state of places, and writes the new state to the file in the container. Returns how long the change
+    /// took, without the writing.
     pub(super) async fn set(&self, client: &DockerClient, commands: &[String]) -> Result<Duration, DockerFault> {
         if commands.is_empty() {
             return Ok(Duration::ZERO);
@@ -203,7 +204,8 @@ impl Router {
         Ok(())
     }
 
-    /// Creates the container. Returns whether its name was free.
+    /// Creates the container, after fetching its image and creating its network if necessary. Returns whether its name
+    /// was free.
     async fn create(&self, client: &DockerClient, settings: &DockerSettings) -> Result<bool, DockerFault> {
         check_port(client, settings.publish).await?;
         client
@@ -274,7 +276,8 @@ impl Router {
         Ok(())
     }
 
-    /// Gives a running router this configuration, if it has another one.
+    /// Gives a running router this configuration, if it has another one. A configuration that the router rejects is
+    /// replaced by the former one.
     async fn configure(&self, client: &DockerClient, configuration: &str) -> Result<(), DockerFault> {
         let file = format!("{FOLDER}/{CONFIGURATION}");
         let (_, found) = client.run_quietly(&self.name(), &["cat", &file]).await?;

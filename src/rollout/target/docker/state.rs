@@ -54,7 +54,8 @@ impl Counters {
         }
     }
 
-    /// Returns what came after an earlier count. A restarted router counts from zero.
+    /// Returns the counters of the answers since an earlier count. A router that was restarted counts from zero, so
+    /// then all its answers are newer.
     pub(super) fn since(self, earlier: Self) -> Self {
         if self.requests < earlier.requests || self.errors < earlier.errors {
             return self;

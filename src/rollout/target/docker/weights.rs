@@ -27,7 +27,7 @@ pub(super) fn weights(percent: u8, here: u32, there: u32) -> Option<(u32, u32)> 
     (share_of(best.0 * here, best.1 * there) == percent).then_some(best)
 }
 
-/// Returns a share in percent.
+/// Returns a share in percent, rounded. It is 0 if both weights are 0.
 pub(super) fn share_of(mine: u32, theirs: u32) -> u8 {
     let all = u64::from(mine) + u64::from(theirs);
     let percent = (u64::from(mine) * 100 + all / 2).checked_div(all).unwrap_or_default();
