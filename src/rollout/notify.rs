@@ -56,7 +56,7 @@ impl Notifier {
         });
     }
 
-    /// Waits for pending notifications, at most for [`LAST`].
+    /// Waits for pending notifications, at most ten seconds.
     pub async fn finish(mut self) {
         let _ = timeout(LAST, async { while self.sent.join_next().await.is_some() {} }).await;
     }
