@@ -184,6 +184,9 @@ _cuelight() {
             cuelight__subcmd__held,skip)
                 cmd="cuelight__subcmd__held__subcmd__skip"
                 ;;
+            cuelight__subcmd__held,sync)
+                cmd="cuelight__subcmd__held__subcmd__sync"
+                ;;
             cuelight__subcmd__tools,add)
                 cmd="cuelight__subcmd__tools__subcmd__add"
                 ;;
@@ -747,7 +750,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__held)
-            opts="-h --help list retry skip continue on off"
+            opts="-h --help list retry skip continue sync on off"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -865,7 +868,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__held__subcmd__retry)
-            opts="-R -j -h --all --repository --job --json --help"
+            opts="-R -j -h --all --repository --job --json --sync --force --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -896,6 +899,36 @@ _cuelight() {
             ;;
         cuelight__subcmd__held__subcmd__skip)
             opts="-R -j -h --all --repository --job --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --repository)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -R)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --job)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -j)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cuelight__subcmd__held__subcmd__sync)
+            opts="-R -j -h --all --repository --job --json --force --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

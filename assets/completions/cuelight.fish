@@ -281,13 +281,14 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand unlock" -s h -l help -
 complete -c cuelight -n "__fish_cuelight_using_subcommand audit" -l csv -d 'Print comma-separated values'
 complete -c cuelight -n "__fish_cuelight_using_subcommand audit" -l json -d 'Print one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand audit" -s h -l help -d 'Print help'
-complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue on off" -s h -l help -d 'Print help'
-complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue on off" -f -a "list" -d 'List the steps that are held'
-complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue on off" -f -a "retry" -d 'Run the step again'
-complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue on off" -f -a "skip" -d 'Count the step as a success, and run the steps after it'
-complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue on off" -f -a "continue" -d 'Let the step fail, as without a hold'
-complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue on off" -f -a "on" -d 'Hold steps of the run that fail from now on'
-complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue on off" -f -a "off" -d 'Let steps of the run fail from now on; those that are held stay held'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue sync on off" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue sync on off" -f -a "list" -d 'List the steps that are held'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue sync on off" -f -a "retry" -d 'Run the step again'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue sync on off" -f -a "skip" -d 'Count the step as a success, and run the steps after it'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue sync on off" -f -a "continue" -d 'Let the step fail, as without a hold'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue sync on off" -f -a "sync" -d 'Bring the files that you added, changed or deleted since the checkout into the job\'s workspace'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue sync on off" -f -a "on" -d 'Hold steps of the run that fail from now on'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue sync on off" -f -a "off" -d 'Let steps of the run fail from now on; those that are held stay held'
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from list" -s R -l repository -d 'The repository on a server, for `latest` or the number of a run' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from list" -s j -l job -d 'The job: its id, key or name [default: all jobs with a held step]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from list" -l all -d 'Let `latest` be the newest run of all repositories'
@@ -297,6 +298,8 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from retry" -s j -l job -d 'The job: its id, key or name [default: all jobs with a held step]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from retry" -l all -d 'Let `latest` be the newest run of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from retry" -l json -d 'Print one JSON object per line'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from retry" -l sync -d 'First bring the files that you changed, as `cuelight held sync` does'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from retry" -l force -d 'With --sync, overwrite files that the job changed as well'
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from retry" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from skip" -s R -l repository -d 'The repository on a server, for `latest` or the number of a run' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from skip" -s j -l job -d 'The job: its id, key or name [default: all jobs with a held step]' -r
@@ -308,6 +311,12 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from continue" -l all -d 'Let `latest` be the newest run of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from continue" -l json -d 'Print one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from continue" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from sync" -s R -l repository -d 'The repository on a server, for `latest` or the number of a run' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from sync" -s j -l job -d 'The job: its id, key or name [default: all jobs with a held step]' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from sync" -l all -d 'Let `latest` be the newest run of all repositories'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from sync" -l json -d 'Print one JSON object per line'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from sync" -l force -d 'Overwrite files that the job changed as well'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from sync" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from on" -s R -l repository -d 'The repository on a server, for `latest` or the number of a run' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from on" -l all -d 'Let `latest` be the newest run of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from on" -s h -l help -d 'Print help'

@@ -54,7 +54,7 @@ hold\:"The job waits, with its machine, services and files"))' \
 '--format=[\`json\`\: log lines and the result as JSON lines]:FORMAT:_default' \
 '--runner=[\`host\`\: every job on this machine and in place, for any \`runs-on\`]:RUNNER:_default' \
 '--repository=[The repository'\''s owner/name]:REPOSITORY:_default' \
-'(-e --event --event-path --event-set -j --job --matrix --env -s --secret --secret-file --var --max-parallel --in-place --sandbox --skip-unrunnable --offline --on-failure --hold-minutes --debug -d --detach)--remote[Run the files of this repository, as they are, on its server\: they are pushed to a temporary branch, and the workflow is started there]' \
+'(-e --event --event-path --event-set -j --job --matrix --env -s --secret --secret-file --var --max-parallel --in-place --sandbox --skip-unrunnable --offline --on-failure --hold-minutes --debug -d --detach --format --runner --repository)--remote[Run the files of this repository, as they are, on its server\: they are pushed to a temporary branch, and the workflow is started there]' \
 '--fail-fast[With --remote, cancel the run when the first job has failed]' \
 '--in-place[Run in the repository'\''s folder itself instead of a private copy per job]' \
 '--skip-unrunnable[Let the run succeed without the jobs whose \`runs-on\` needs another machine]' \
@@ -563,6 +563,8 @@ _arguments "${_arguments_options[@]}" : \
 '--job=[The job\: its id, key or name \[default\: all jobs with a held step\]]:JOB:_default' \
 '--all[Let \`latest\` be the newest run of all repositories]' \
 '--json[Print one JSON object per line]' \
+'--sync[First bring the files that you changed, as \`cuelight held sync\` does]' \
+'--force[With --sync, overwrite files that the job changed as well]' \
 '-h[Print help]' \
 '--help[Print help]' \
 '::run -- The run'\''s id, its beginning or end, `latest`\: the newest run of this repository; or a run on a server\: its number, OWNER/REPO/NUMBER or its URL:_default' \
@@ -589,6 +591,20 @@ _arguments "${_arguments_options[@]}" : \
 '--job=[The job\: its id, key or name \[default\: all jobs with a held step\]]:JOB:_default' \
 '--all[Let \`latest\` be the newest run of all repositories]' \
 '--json[Print one JSON object per line]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'::run -- The run'\''s id, its beginning or end, `latest`\: the newest run of this repository; or a run on a server\: its number, OWNER/REPO/NUMBER or its URL:_default' \
+&& ret=0
+;;
+(sync)
+_arguments "${_arguments_options[@]}" : \
+'(--all)-R+[The repository on a server, for \`latest\` or the number of a run]:[HOST/]OWNER/NAME:_default' \
+'(--all)--repository=[The repository on a server, for \`latest\` or the number of a run]:[HOST/]OWNER/NAME:_default' \
+'-j+[The job\: its id, key or name \[default\: all jobs with a held step\]]:JOB:_default' \
+'--job=[The job\: its id, key or name \[default\: all jobs with a held step\]]:JOB:_default' \
+'--all[Let \`latest\` be the newest run of all repositories]' \
+'--json[Print one JSON object per line]' \
+'--force[Overwrite files that the job changed as well]' \
 '-h[Print help]' \
 '--help[Print help]' \
 '::run -- The run'\''s id, its beginning or end, `latest`\: the newest run of this repository; or a run on a server\: its number, OWNER/REPO/NUMBER or its URL:_default' \
@@ -1005,6 +1021,7 @@ _cuelight__subcmd__held_commands() {
 'retry:Run the step again' \
 'skip:Count the step as a success, and run the steps after it' \
 'continue:Let the step fail, as without a hold' \
+'sync:Bring the files that you added, changed or deleted since the checkout into the job'\''s workspace' \
 'on:Hold steps of the run that fail from now on' \
 'off:Let steps of the run fail from now on; those that are held stay held' \
     )
@@ -1039,6 +1056,11 @@ _cuelight__subcmd__held__subcmd__retry_commands() {
 _cuelight__subcmd__held__subcmd__skip_commands() {
     local commands; commands=()
     _describe -t commands 'cuelight held skip commands' commands "$@"
+}
+(( $+functions[_cuelight__subcmd__held__subcmd__sync_commands] )) ||
+_cuelight__subcmd__held__subcmd__sync_commands() {
+    local commands; commands=()
+    _describe -t commands 'cuelight held sync commands' commands "$@"
 }
 (( $+functions[_cuelight__subcmd__keys_commands] )) ||
 _cuelight__subcmd__keys_commands() {

@@ -112,6 +112,8 @@ pub enum Action {
     Rerun,
     /// Run the held step again.
     RetryStep,
+    /// Bring the user's changes into the files of the held job.
+    SyncFiles,
     /// Count the held step as a success.
     SkipStep,
     /// Let the held step fail.
@@ -272,6 +274,14 @@ const TABLE: &[Entry] = &[
         "show the deployments to the environment on a server, to go back to one of them",
     ),
     entry(Action::RetryStep, "retry-step", &["c r"], EVERYWHERE, "", "run the held step again"),
+    entry(
+        Action::SyncFiles,
+        "sync-files",
+        &["c u"],
+        EVERYWHERE,
+        "",
+        "bring the files that you changed into the workspace of the held step",
+    ),
     entry(
         Action::SkipStep,
         "skip-step",

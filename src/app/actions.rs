@@ -75,6 +75,12 @@ impl App {
             }
             Action::Shell => return self.shell(),
             Action::Resume => return self.submit(Command::Resume),
+            Action::SyncFiles => {
+                let run = self.selection.run_id().cloned();
+                let job = self.held_step().map(|(job, _)| job.id.clone());
+                let sync = run.zip(job).map(|(run, job)| Effect::Request(Request::SyncHeld { run, job }));
+                return sync.into_iter().collect();
+            }
             Action::RetryStep => return self.order_held(HeldOrder::Retry),
             Action::SkipStep => return self.order_held(HeldOrder::Skip),
             Action::ContinueStep => return self.order_held(HeldOrder::Continue),
@@ -213,20 +219,25 @@ impl App {
         PANELS[(at + steps) % PANELS.len()].panel
     }
 
-    /// Sends an order for a held step: the selected step, else a step of the selected job, else the first held step of
-    /// the run. Shows a notice if no step is held.
-    fn order_held(&mut self, order: HeldOrder) -> Vec<Effect> {
+    /// Returns a held step: the selected one, else one of the selected job, else the first of the run.
+    fn held_step(&self) -> Option<(&Job, &Step)> {
         let selected = self.selection.job_selection().and_then(|selection| selection.step);
         let here = self.selection.job(&self.state);
         let jobs = here.into_iter().chain(self.run().into_iter().flat_map(|run| run.jobs.values()));
         let held = || jobs.clone().flat_map(|job| job.held().map(move |step| (job, step)));
         let is_selected =
             |(job, step): &(&Job, &Step)| Some(step.number) == selected && here.is_some_and(|here| here.id == job.id);
-        let Some((job, step)) = held().find(is_selected).or_else(|| held().next()) else {
+        held().find(is_selected).or_else(|| held().next())
+    }
+
+    /// Sends an order for the [held step](Self::held_step). Shows a notice if no step is held.
+    fn order_held(&mut self, order: HeldOrder) -> Vec<Effect> {
+        let Some((job, step)) = self.held_step() else {
             self.toast = Some(Notice::bad(Unavailable::NotHeld.to_string()));
             return Vec::new();
         };
-        self.submit(Command::Held { job: job.id.clone(), step: step.number, order })
+        let command = Command::Held { job: job.id.clone(), step: step.number, order };
+        self.submit(command)
     }
 
     /// Returns the request that sends a command to the selected run; empty if no run is selected.

@@ -24,7 +24,7 @@ pub(super) fn unavailable(action: Action, state: &AppState, summary: Option<&Sum
         Action::Stop => stop(capabilities.run),
         Action::Rerun => Operation::Rerun,
         Action::Resume => Operation::Resume,
-        Action::RetryStep | Action::SkipStep | Action::ContinueStep => Operation::Held,
+        Action::RetryStep | Action::SyncFiles | Action::SkipStep | Action::ContinueStep => Operation::Held,
         Action::HoldFailures => Operation::Hold,
         Action::Delete => Operation::Delete,
         Action::DeleteLogs => Operation::DeleteLogs,

@@ -81,6 +81,7 @@ fn answer(request: Request) -> Option<Feed> {
         | Request::Trust { .. }
         | Request::ListDispatchable { .. }
         | Request::Dispatch { .. }
+        | Request::SyncHeld { .. }
         | Request::EnableWorkflow { .. }
         | Request::Delete(_)
         | Request::WatchFiles { .. }

@@ -2,6 +2,8 @@
 
 use serde_json::json;
 
+use crate::launch::held;
+use crate::launch::held::HeldError;
 use crate::model::{Command, HeldOrder, Job};
 use crate::report::held as report;
 use crate::report::style;
@@ -12,7 +14,8 @@ use super::{Exit, Failure, Outcome, RunArg, servers};
 #[derive(clap::Args)]
 #[command(
     after_help = "A run with `--on-failure hold` keeps the job of a failed step as it is: its machine, services and \
-files. Look around with `cuelight shell`, mend what is wrong there, and say how the job goes on."
+files. Look around with `cuelight shell`; mend what is wrong there, or in your files and bring the change with \
+`cuelight held sync`; and say how the job goes on."
 )]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -24,11 +27,13 @@ enum Subcommand {
     /// List the steps that are held
     List(Of),
     /// Run the step again
-    Retry(Of),
+    Retry(RetryArgs),
     /// Count the step as a success, and run the steps after it
     Skip(Of),
     /// Let the step fail, as without a hold
     Continue(Of),
+    /// Bring the files that you added, changed or deleted since the checkout into the job's workspace
+    Sync(SyncArgs),
     /// Hold steps of the run that fail from now on
     On(RunArg),
     /// Let steps of the run fail from now on; those that are held stay held
@@ -47,6 +52,27 @@ struct Of {
     json: bool,
 }
 
+#[derive(clap::Args)]
+struct SyncArgs {
+    #[command(flatten)]
+    of: Of,
+    /// Overwrite files that the job changed as well
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(clap::Args)]
+struct RetryArgs {
+    #[command(flatten)]
+    of: Of,
+    /// First bring the files that you changed, as `cuelight held sync` does
+    #[arg(long)]
+    sync: bool,
+    /// With --sync, overwrite files that the job changed as well
+    #[arg(long, requires = "sync")]
+    force: bool,
+}
+
 /// Switches whether steps of a run that fail are held.
 fn turn(run: &RunArg, on: bool) -> Outcome {
     let folder = run.find()?;
@@ -56,25 +82,49 @@ fn turn(run: &RunArg, on: bool) -> Outcome {
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
-    let (of, order) = match &args.command {
-        Subcommand::On(run) => return turn(run, true),
-        Subcommand::Off(run) => return turn(run, false),
-        Subcommand::List(of) => (of, None),
-        Subcommand::Retry(of) => (of, Some(HeldOrder::Retry)),
-        Subcommand::Skip(of) => (of, Some(HeldOrder::Skip)),
-        Subcommand::Continue(of) => (of, Some(HeldOrder::Continue)),
-    };
+    match &args.command {
+        Subcommand::List(of) => each(of, None, None),
+        Subcommand::Retry(retry) => each(&retry.of, retry.sync.then_some(retry.force), Some(HeldOrder::Retry)),
+        Subcommand::Skip(of) => each(of, None, Some(HeldOrder::Skip)),
+        Subcommand::Continue(of) => each(of, None, Some(HeldOrder::Continue)),
+        Subcommand::Sync(sync) => each(&sync.of, Some(sync.force), None),
+        Subcommand::On(run) => turn(run, true),
+        Subcommand::Off(run) => turn(run, false),
+    }
+}
+
+/// Brings the user's changes to the jobs with held steps, if `sync` says how, and gives each step an order. Without both,
+/// lists the steps.
+fn each(of: &Of, sync: Option<bool>, order: Option<HeldOrder>) -> Outcome {
     let folder = of.run.find()?;
     let run = history::read(&folder)?;
     let wanted = of.job.as_deref().map(|job| run.job_named(job)).transpose()?;
     let is_wanted = |job: &&Job| wanted.is_none_or(|wanted| wanted.id == job.id);
-    let held: Vec<_> =
-        run.jobs.values().filter(is_wanted).flat_map(|job| job.held().map(move |step| (job, step))).collect();
-    if held.is_empty() {
+    let jobs: Vec<&Job> = run.jobs.values().filter(is_wanted).filter(|job| job.held().next().is_some()).collect();
+    if jobs.is_empty() {
         let which = wanted.map_or_else(|| run.info.id.to_string(), |job| job.name.clone());
         return Err(Failure::new(Exit::NotFound, format!("no step of {which} is held")));
     }
-    for (job, step) in held {
+    let mut kept = false;
+    for job in &jobs {
+        let Some(force) = sync else { continue };
+        let changes = held::sync(&folder, job, force)?;
+        kept |= !changes.kept.is_empty();
+        if of.json {
+            style::json(&json!({ "run": run.info.id, "job": job.id, "sync": changes }))?;
+        } else {
+            report::changes(job, &changes).iter().try_for_each(style::line)?;
+        }
+    }
+    if kept {
+        let hint = if order.is_some() { "no step runs again: " } else { "" };
+        let message = format!("{hint}the job changed these files as well; --force overwrites them");
+        return Err(Failure::new(Exit::Rejected, message));
+    }
+    if sync.is_some() && order.is_none() {
+        return Ok(Exit::Success);
+    }
+    for (job, step) in jobs.iter().flat_map(|job| job.held().map(move |step| (job, step))) {
         if let Some(order) = order {
             servers::submit(&folder, &Command::Held { job: job.id.clone(), step: step.number, order })?;
         }
@@ -85,4 +135,13 @@ pub(super) fn run(args: &Args) -> Outcome {
         style::answer(of.json, &document, &report::line(job, step, order))?;
     }
     Ok(Exit::Success)
+}
+
+impl From<HeldError> for Failure {
+    fn from(error: HeldError) -> Self {
+        match error {
+            HeldError::Store(error) => error.into(),
+            error => Self::new(Exit::Rejected, error.to_string()),
+        }
+    }
 }

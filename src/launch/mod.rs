@@ -12,6 +12,7 @@
 //! - [`secrets`]: where secrets come from, and which ones a workflow names
 //! - [`deploy`]: deployments to environments
 //! - [`commands`]: commands for a run: cancel, rerun, resume, delete
+//! - [`held`]: later changes of the user's files for jobs whose step is held
 //! - [`shell`]: a shell in the environment of a running or failed job
 //! - [`artifacts`] and [`caches`]: what steps uploaded and saved
 //! - [`branches`]: temporary branches on servers
@@ -57,6 +58,7 @@ pub mod env_file;
 pub mod event;
 pub mod expression;
 pub mod expression_protocol;
+pub mod held;
 mod job_review;
 pub mod request;
 pub mod secrets;

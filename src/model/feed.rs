@@ -303,6 +303,13 @@ pub enum Request {
         /// The command.
         command: Command,
     },
+    /// Bring the user's changes into the files of a job whose step is held. Answered by [`Feed::Notice`].
+    SyncHeld {
+        /// The run.
+        run: RunId,
+        /// The job.
+        job: JobId,
+    },
     /// Start a run. Answered by [`Feed::Started`] or [`Feed::Untrusted`].
     Start {
         /// File of the workflow.

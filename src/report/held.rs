@@ -1,10 +1,22 @@
 //! Lines about failed steps that are held.
 
+use crate::launch::held::Changes;
 use crate::model::{Gate, HeldOrder, Job, JobId, Phase, RunId, Step};
 use crate::ui::terminal_text::{TerminalText, text};
 use crate::ui::theme::Hue;
 
 use super::style::Style;
+
+/// Returns the lines about what was brought into the workspace of a job.
+pub fn changes(job: &Job, changes: &Changes) -> Vec<TerminalText> {
+    let Changes { new, changed, deleted, kept } = changes;
+    let parts = [(new, "new"), (changed, "changed"), (deleted, "deleted"), (kept, "kept")];
+    let lines = parts.into_iter().flat_map(|(paths, word)| {
+        paths.iter().map(move |path| text!("{} › {:<7}  {}", job.name, word, path.to_string_lossy()))
+    });
+    let lines: Vec<_> = lines.collect();
+    if lines.is_empty() { vec![text!("{} has all your changes", job.name)] } else { lines }
+}
 
 /// Returns the line about a held step in the output of its run: until when it is held, and the commands that end the
 /// hold.

@@ -420,6 +420,12 @@ impl RunFolder {
     pub fn checkpoint(&self, job: &JobId) -> PathBuf {
         self.checkpoints().join(format!("{}.jsonl", file_name(job)))
     }
+
+    /// Returns the path of the note about the checkouts of a job.
+    #[must_use]
+    pub fn checkouts(&self, job: &JobId) -> PathBuf {
+        self.checkpoints().join(format!("{}.checkouts.json", file_name(job)))
+    }
 }
 
 fn of_attempt(job: &JobId, attempt: u32) -> String {

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::process::{Child, Command, Stdio};
 
 use crate::actions::has_node;
+use crate::docker::has;
 use crate::project::{Project, Said, until};
 
 /// A job whose second step fails until its workspace has a file.
@@ -72,6 +73,63 @@ fn a_held_step_is_mended_and_retried() {
     assert_eq!(said.out().matches("tried").count() - said.out().matches("Run echo tried").count(), 3, "{}", said.out());
     assert_eq!(project.job("a")["steps"][2]["status"], "success");
     project.call(&["held", "retry"]).expect(3, &["no step of", "is held"]);
+}
+
+/// A job that checks out its repository and fails until a file of it is mended.
+fn of_files(container: &str) -> Project {
+    let jobs = format!(
+        "  a:
+    runs-on: ubuntu-latest
+{container}    steps:
+      - uses: actions/checkout@v4
+      - run: echo job > made; echo job > both
+      - run: 'echo tried; test \"$(cat value new/file)\" = \"goodnew\"; test ! -e gone; sh tool'
+"
+    );
+    let project = Project::of_jobs(&jobs);
+    for (name, text) in [("value", "bad"), ("gone", "1"), ("both", "1"), ("tool", "exit 1"), (".gitignore", "/target")]
+    {
+        project.write(name, text);
+    }
+    Said(hold(&project, &["--detach"]).output().expect("starts")).expect(0, &[]);
+    until("the step is held", || (project.call(&["held", "list"]).code() == 0).then_some(()));
+    for (name, text) in
+        [("value", "goo"), ("new/file", "new"), ("both", "user"), ("tool", "echo mended"), ("target/ignored", "x")]
+    {
+        project.write(name, text);
+    }
+    fs::remove_file(project.root().join("gone")).expect("removed");
+    project
+}
+
+fn is_synced_and_retried(project: &Project) {
+    let brought = ["new      new/file", "changed  value", "changed  tool", "deleted  gone", "kept     both"];
+    let said = project.call(&["held", "sync"]);
+    said.expect(4, &brought).expect(4, &["--force"]);
+    assert!(!said.text().contains("ignored"), "{}", said.text());
+    project.call(&["held", "retry", "--sync"]).expect(4, &["kept     both", "no step runs again"]);
+    project.write("value", "good");
+    project.call(&["held", "retry", "--sync", "--force"]).expect(0, &["changed  both", "changed  value", "runs again"]);
+    ends(attached(project), 0, &["mended"]);
+    project.call(&["held", "sync"]).expect(3, &["no step of"]);
+}
+
+#[test]
+fn changed_files_are_brought_into_the_workspace_of_a_held_job() {
+    is_synced_and_retried(&of_files(""));
+}
+
+#[test]
+fn changed_files_are_brought_into_the_container_of_a_held_job() {
+    if !has(&["ci-base:local"]) {
+        return;
+    }
+    is_synced_and_retried(&of_files("    container: ci-base:local\n"));
+}
+
+#[test]
+fn a_job_without_a_copy_of_the_files_is_not_synced() {
+    held(JOB).call(&["held", "sync"]).expect(4, &["has not checked out this repository"]);
 }
 
 #[test]

@@ -61,6 +61,9 @@ fn keys_say_how_the_job_of_a_held_step_goes_on() {
         }
     }
     let mut driver = held(80, 24);
+    driver.press("cu");
+    let sync = Request::SyncHeld { run: run(), job: JobId::new("test") };
+    assert_eq!(driver.asked(), [Effect::Request(sync)]);
     driver.press("3ggcx");
     assert!(matches!(driver.asked().as_slice(), [Effect::Shell { .. }]));
     driver.press("ca");

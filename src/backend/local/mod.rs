@@ -23,9 +23,10 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use crate::launch;
-use crate::launch::{LaunchRequest, commands};
-use crate::model::feed::{Connection, Feed, Polling, Request, Trouble};
-use crate::model::{Command, Reply, RunId, Summary, Timestamp};
+use crate::launch::held::HeldError;
+use crate::launch::{LaunchRequest, commands, held};
+use crate::model::feed::{Connection, Feed, Notice, Polling, Request, Trouble};
+use crate::model::{Command, JobId, Reply, RunId, Summary, Timestamp};
 use crate::store::clock::now;
 use crate::store::folder::RunsDir;
 use crate::store::history;
@@ -250,6 +251,7 @@ impl Serving {
                     self.command(run, command).await;
                 }
             }
+            Request::SyncHeld { run, job } => self.sync_held(&run, job),
             Request::Start { workflow, event, inputs, secrets, sandbox } => {
                 let secrets = secrets.iter().map(|name| name.as_str().into()).collect();
                 let inputs = inputs.into_iter().collect();
@@ -291,6 +293,24 @@ impl Serving {
             Ok(()) => Reply::Accepted,
             Err(error) => Reply::Rejected { reason: error.to_string() },
         }
+    }
+
+    /// Brings the user's changes into the files of a held job.
+    fn sync_held(&self, run: &RunId, job: JobId) {
+        let (folder, feed) = (self.runs.folder(run.clone()), self.feed.clone());
+        tokio::task::spawn_blocking(move || {
+            let run = history::read(&folder).map_err(HeldError::from);
+            let synced = run.and_then(|run| match run.jobs.get(&job) {
+                Some(job) => held::sync(&folder, job, false),
+                None => Err(HeldError::NotHeld { job: job.to_string() }),
+            });
+            let notice = match synced {
+                Ok(changes) => Notice { bad: !changes.kept.is_empty(), text: changes.to_string() },
+                Err(error) => Notice::bad(error.to_string()),
+            };
+            // The screen may be closed.
+            let _ = feed.blocking_send(Feed::Notice(notice));
+        });
     }
 
     /// Starts following a run, unless it is followed already.

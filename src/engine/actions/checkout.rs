@@ -15,6 +15,7 @@ use crate::engine::workspace::checkout::error::CheckoutError;
 use crate::engine::workspace::checkout::git_folder::{Depth, Objects};
 use crate::engine::workspace::checkout::sparse::Sparse;
 use crate::engine::workspace::checkout::{Request, Submodules};
+use crate::engine::workspace::sync::Source;
 use crate::model::in_one_line;
 use crate::repo::git::Abort;
 
@@ -65,11 +66,13 @@ pub(crate) enum CheckoutFailure {
 }
 
 /// Result of a checkout.
-pub(crate) struct Filled {
+pub(in crate::engine) struct Filled {
     /// Folder that was filled.
-    pub(crate) folder: PathBuf,
+    pub(in crate::engine) folder: PathBuf,
+    /// Where the files come from.
+    pub(in crate::engine) source: Source,
     /// Outputs of the action.
-    pub(crate) outputs: IndexMap<String, String>,
+    pub(in crate::engine) outputs: IndexMap<String, String>,
 }
 
 /// `with` of a checkout.
@@ -146,7 +149,7 @@ impl<'g> Given<'g> {
 ///
 /// # Errors
 /// `path` leads out of the workspace, the ref is unknown, a file could not be copied, or the checkout was interrupted.
-pub(crate) async fn run(
+pub(in crate::engine) async fn run(
     run: &RunContext,
     workspace: &Path,
     in_container: bool,
@@ -172,6 +175,11 @@ pub(crate) async fn run(
     let objects = if in_container { Objects::Borrowed } else { Objects::Linked };
     let git_objects = run.options.git_objects.clone();
     let request = Request { git_objects, abort, ..given.request(objects) };
+    let source = match (&request.wanted, &request.sparse) {
+        (Some(wanted), _) => Source::Commit(wanted.clone()),
+        (None, Some(_)) => Source::Sparse,
+        (None, None) => Source::WorkingTree,
+    };
     let (repository, workspace, into) = (run.repository.clone(), workspace.to_owned(), folder.clone());
     // Processes of a container see the job's folder, and may change it while it is filled. The copy is therefore made
     // outside that folder and then moved into it.
@@ -194,7 +202,7 @@ pub(crate) async fn run(
         wanted => wanted.unwrap_or(&run.facts.git_ref).to_owned(),
     };
     let outputs = [("ref".to_owned(), git_ref), ("commit".to_owned(), done.commit)];
-    Ok(Some(Filled { folder, outputs: outputs.into() }))
+    Ok(Some(Filled { folder, source, outputs: outputs.into() }))
 }
 
 /// Returns variables that make the real `actions/checkout` fetch the run's repository from this machine instead of its

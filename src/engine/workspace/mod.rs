@@ -1,4 +1,5 @@
-//! The files of a job: its copy of the repository, and `hashFiles`.
+//! The files of a job: its copy of the repository, later changes of it, and `hashFiles`.
 
 pub mod checkout;
 pub mod hash_files;
+pub mod sync;

@@ -19,6 +19,7 @@ use crate::engine::outlet::StepLog;
 use crate::engine::step::end::StepEnd;
 use crate::engine::step::process::Limits;
 use crate::engine::tools::setup;
+use crate::engine::workspace::sync;
 use crate::model::Conclusion;
 use crate::repo::git::Abort;
 use crate::workflow::expr::Scope;
@@ -211,9 +212,14 @@ impl Steps<'_> {
         let (job, limits, abort) = (self.job, step.limits(), Abort::default());
         let interrupt = abort.clone();
         let work = async move {
+            let begun = sync::Checkout::begin(job.sandbox.is_elsewhere(), job.is_container());
             let filled = checkout::run(&job.shared, &job.workspace, job.is_container(), given, interrupt, log).await?;
             if let Some(filled) = &filled {
                 job.sandbox.send(&filled.folder).await.map_err(CheckoutFailure::Unsent)?;
+                let note = job.shared.folder.checkouts(&job.id);
+                if let Err(error) = begun.end(filled.folder.clone(), filled.source.clone(), &note) {
+                    tracing::warn!(%error, "later changes of the files cannot be brought to the job");
+                }
             }
             Ok::<_, CheckoutFailure>(filled)
         };

@@ -237,7 +237,7 @@ fn described(repository: &Path, copied: &Copied, request: &Request) -> Vec<Strin
 }
 
 /// Lists paths in a message: the first few, and the number of further ones.
-fn named<'p>(paths: impl ExactSizeIterator<Item = &'p Path>) -> String {
+pub(super) fn named<'p>(paths: impl ExactSizeIterator<Item = &'p Path>) -> String {
     let more = paths.len().saturating_sub(NAMED);
     let mut names: Vec<String> =
         paths.take(NAMED).map(|path| path.display().to_string().trim_end_matches('/').to_owned()).collect();

@@ -1,0 +1,57 @@
+//! Jobs whose step is held: the user's later changes are brought into their files.
+
+use crate::engine::workspace::sync;
+use crate::model::capabilities::Unavailable;
+use crate::model::{Job, RunId};
+use crate::store::folder::RunFolder;
+use crate::store::spec::RunSpec;
+use crate::store::{StoreError, seal};
+
+pub use crate::engine::workspace::sync::{Changes, SyncError};
+
+/// Why the files of a held job cannot be brought up to date.
+#[derive(Debug, thiserror::Error)]
+pub enum HeldError {
+    /// No step of the job is held.
+    #[error("{job}: {}", Unavailable::NotHeld)]
+    NotHeld {
+        /// Name of the job.
+        job: String,
+    },
+    /// The job runs in the folder of the repository.
+    #[error("the job runs in the repository's own folder: it has every change already")]
+    InPlace,
+    /// The folder of the run was not created on this machine. Its notes would choose which files are written.
+    #[error("the folder of {0} was not made on this machine: its notes would choose which files are written")]
+    Foreign(RunId),
+    /// The run is not one of a workflow on this machine.
+    #[error("{0}")]
+    Unavailable(Unavailable),
+    /// The run's folder cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A file cannot be brought.
+    #[error(transparent)]
+    Sync(#[from] SyncError),
+}
+
+/// Brings the files of the user's repository that were added, changed or deleted since the checkout into the workspace of
+/// a held job. Ignored files are not brought, unless the workspace has them from the checkout. Files that the job changed
+/// as well are only overwritten with `force`.
+///
+/// # Errors
+/// No step of the job is held, it has no copy of the working tree on this machine, or a file cannot be read or written.
+pub fn sync(folder: &RunFolder, job: &Job, force: bool) -> Result<Changes, HeldError> {
+    if job.held().next().is_none() {
+        return Err(HeldError::NotHeld { job: job.name.clone() });
+    }
+    let spec = RunSpec::read(folder)?;
+    let workflow = spec.work.workflow().ok_or(HeldError::Unavailable(Unavailable::HoldsHere))?;
+    if workflow.in_place {
+        return Err(HeldError::InPlace);
+    }
+    if !seal::is_valid(folder)? {
+        return Err(HeldError::Foreign(folder.id().clone()));
+    }
+    Ok(sync::sync(&folder.checkouts(&job.id), &workflow.repository, force)?)
+}
