@@ -5,7 +5,7 @@ use std::io::Write;
 use std::process::{Child, Command, Stdio};
 
 use crate::actions::has_node;
-use crate::docker::has;
+use crate::docker::{docker, has};
 use crate::project::{Project, Said, until};
 
 /// A job whose second step fails until its workspace has a file.
@@ -125,6 +125,21 @@ fn changed_files_are_brought_into_the_container_of_a_held_job() {
         return;
     }
     is_synced_and_retried(&of_files("    container: ci-base:local\n"));
+}
+
+#[test]
+fn a_removed_container_ends_the_hold() {
+    if !has(&["ci-base:local"]) {
+        return;
+    }
+    let project =
+        held(&JOB.replace("    steps:", "    container: ci-base:local\n    steps:").replace("$AT/workspace", "/tmp/x"));
+    let label = format!("label=dev.cuelight.run={}", project.run_id());
+    let container = docker(&["ps", "--quiet", "--filter", &label]).expect("docker answers");
+    docker(&["rm", "--force", &container]).expect("removed");
+    let reason = "exit code 1; while it was held, the container of the job was stopped or removed";
+    ends(attached(&project), 1, &[reason]);
+    assert_eq!(project.job("a")["steps"][3]["reason"], reason);
 }
 
 #[test]

@@ -278,6 +278,12 @@ impl JobEnvironment {
         self.machine.lost().await
     }
 
+    /// Waits until the container of the steps was stopped or removed, and returns that as an error. Never returns if they
+    /// do not run in a container.
+    pub(in crate::engine) async fn container_end(&self) -> ProviderError {
+        self.machine.container_end().await
+    }
+
     /// Keeps a snapshot of the container of a failed job, for `cuelight shell`. A failure is only logged.
     pub(in crate::engine) async fn keep(&self) {
         if let Err(error) = self.machine.snapshot().await {

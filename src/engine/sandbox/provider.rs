@@ -10,6 +10,7 @@
 //! creates the provider, and `SANDBOXES` in `config/mod.rs` lists its name at the same position. A resource that the
 //! provider leaves behind is a [`Holding`].
 
+use std::future::pending;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -196,6 +197,12 @@ pub trait Machine: Send + Sync {
     /// Waits until the connection to the running machine is lost for good, and returns the reason. The job cannot
     /// succeed after that. Never resolves for a machine that cannot be lost.
     fn lost(&self) -> BoxFuture<'_, ProviderError>;
+
+    /// Waits until the container of the steps was stopped or removed, and returns that as an error. Never resolves for a
+    /// machine whose steps do not run in a container.
+    fn container_end(&self) -> BoxFuture<'_, ProviderError> {
+        pending().boxed()
+    }
 
     /// Describes unhealthy services, for a job that failed.
     fn troubles(&self) -> Vec<String>;

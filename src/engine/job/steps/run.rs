@@ -64,8 +64,8 @@ impl Steps<'_> {
                     let deadline = [own, scope.deadline].into_iter().flatten().min();
                     let running = RunningStep { step, prepared: &prepared, number, deadline };
                     let done = unless_lost(asked.clone(), Box::pin(self.carry_out(scope, &running, log))).await;
-                    let done = done.unwrap_or_else(|| Completed::of(StepEnd::lost()));
-                    match self.hold(scope, &running, &done, log).await {
+                    let mut done = done.unwrap_or_else(|| Completed::of(StepEnd::lost()));
+                    match self.hold(scope, &running, &mut done, log).await {
                         Some(HeldOrder::Retry) => {
                             // An action registers its post in its first try only.
                             if let Some(post) = done.post {
@@ -87,12 +87,12 @@ impl Steps<'_> {
     /// Holds a failed step of the job until a person decides how to continue, if the run holds failed steps. Steps of
     /// composite actions, and steps that `continue-on-error` allows to fail, are not held. Stores a checkpoint before
     /// the wait. Returns the order, or `None` if the step is not held, the time limit has passed, or the step was
-    /// cancelled.
+    /// cancelled. If the container of the steps ends meanwhile, the hold ends, and the reason of the step says so.
     async fn hold(
         &mut self,
         scope: &StepScope,
         running: &RunningStep<'_>,
-        done: &Completed,
+        done: &mut Completed,
         log: &mut dyn StepLog,
     ) -> Option<HeldOrder> {
         let shared = &self.job.shared;
@@ -112,9 +112,13 @@ impl Steps<'_> {
         let reason = done.end.reason.clone().unwrap_or_else(|| "failed".to_owned());
         log.write(format!("##[warning]The step failed and is held: {reason}\n").as_bytes());
         log.flush();
-        shared.outlet.record(Event::StepHeld { job: job.clone(), step, reason, until });
+        shared.outlet.record(Event::StepHeld { job: job.clone(), step, reason: reason.clone(), until });
         let order = tokio::select! {
             order = order => order.ok(),
+            error = self.job.container_end() => {
+                done.end.reason = Some(format!("{reason}; while it was held, {error}"));
+                None
+            }
             _ = self.cancel.must_end(false, Some(Instant::now() + limit)) => None,
         };
         shared.outlet.record(Event::StepReleased { job, step, order });

@@ -276,6 +276,13 @@ impl Machine for DockerMachine {
         async { self.lost.get_or_init(|| client.lost()).await.clone().into() }.boxed()
     }
 
+    fn container_end(&self) -> BoxFuture<'_, ProviderError> {
+        match (self.client.get(), &self.container) {
+            (Some(client), Some(container)) => client.container_end(container.id()).boxed(),
+            _ => pending().boxed(),
+        }
+    }
+
     fn troubles(&self) -> Vec<String> {
         self.services.as_ref().map(Services::troubles).unwrap_or_default()
     }

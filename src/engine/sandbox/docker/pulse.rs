@@ -7,6 +7,7 @@ use futures_util::StreamExt;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::client::{DockerClient, DockerError, reason};
+use crate::engine::sandbox::provider::ProviderError;
 
 /// Interval between two pings of the engine.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
@@ -27,6 +28,24 @@ impl DockerClient {
             if let Err(error) = self.answers().await {
                 return error;
             }
+        }
+    }
+
+    /// Waits until a container was stopped or removed, and returns that as an error. An engine that does not respond is left to
+    /// [`Self::lost`].
+    pub(super) async fn container_end(&self, container: &str) -> ProviderError {
+        loop {
+            // Ends when the container or the connection does: the state of the container decides.
+            let _ = self.api.wait_container(container, None).next().await;
+            match self.api.inspect_container(container, None).await.map_err(|error| DockerError::of("", error)) {
+                Ok(found) if found.state.as_ref().is_some_and(|state| state.running == Some(true)) => {}
+                // A container that is removed by force is stopped first.
+                Ok(_) | Err(DockerError::Missing { .. }) => {
+                    return ProviderError::NotFound("the container of the job was stopped or removed".to_owned());
+                }
+                Err(_) => {}
+            }
+            sleep(RESTART_POLL).await;
         }
     }
 
