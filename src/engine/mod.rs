@@ -34,6 +34,7 @@ pub mod reusable;
 pub mod sandbox;
 pub mod scheduler;
 pub mod services;
+pub(crate) mod slot;
 pub mod step;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -33,6 +33,8 @@ pub enum Decision {
     Decide(NodeId),
     /// Start the leg.
     Start(NodeId, JobId),
+    /// The leg, whose task waited without its slot, has one again.
+    Resume(JobId),
     /// End the first leg: the second leg, of the same matrix, failed and `fail-fast` is set.
     Cancel(JobId, JobId),
     /// Every node of the workflow that the leg called has ended: evaluate its outputs, then call `finished`.
@@ -92,7 +94,18 @@ enum LegState {
     /// Holds its concurrency group and waits for a slot.
     Admitted,
     Running,
+    /// Its task waits for the rules of an environment, and takes no slot.
+    Parked,
+    /// Its task has waited, and wants a slot again.
+    Returning,
     Done(Ending),
+}
+
+impl LegState {
+    /// Whether the leg has started and not ended.
+    fn has_begun(self) -> bool {
+        matches!(self, Self::Running | Self::Parked | Self::Returning)
+    }
 }
 
 /// The graph and its progress.
@@ -178,6 +191,16 @@ impl Scheduler {
         self.change(id, LegState::Held, LegState::Admitted);
     }
 
+    /// Takes the slot of a running leg, which waits for the rules of an environment.
+    pub fn park(&mut self, id: &JobId) {
+        self.change(id, LegState::Running, LegState::Parked);
+    }
+
+    /// Lets a parked leg go on as soon as a slot is free, before any leg that has not started.
+    pub fn unpark(&mut self, id: &JobId) {
+        self.change(id, LegState::Parked, LegState::Returning);
+    }
+
     fn change(&mut self, id: &JobId, from: LegState, to: LegState) {
         let mut legs = self.nodes.iter_mut().flat_map(|node| &mut node.legs);
         if let Some(leg) = legs.find(|leg| leg.id == *id && leg.state == from) {
@@ -196,7 +219,9 @@ impl Scheduler {
         if failed && node.limits.fail_fast {
             for leg in &mut node.legs {
                 match leg.state {
-                    LegState::Running => self.turns.push_back(Decision::Cancel(leg.id.clone(), id.clone())),
+                    LegState::Running | LegState::Parked | LegState::Returning => {
+                        self.turns.push_back(Decision::Cancel(leg.id.clone(), id.clone()));
+                    }
                     LegState::Queued | LegState::Held | LegState::Admitted => {
                         leg.state =
                             LegState::Done(Ending { conclusion: Conclusion::Cancelled, allowed_failure: false });
@@ -222,7 +247,7 @@ impl Scheduler {
 
     fn drop_waiting(&mut self, of: impl Fn(&Node) -> bool) {
         for node in self.nodes.iter_mut().filter(|node| of(node)) {
-            let waits = |leg: &&mut Leg| !matches!(leg.state, LegState::Running | LegState::Done(_));
+            let waits = |leg: &&mut Leg| !leg.state.has_begun() && !matches!(leg.state, LegState::Done(_));
             for leg in node.legs.iter_mut().filter(waits) {
                 leg.state = LegState::Done(Ending { conclusion: Conclusion::Cancelled, allowed_failure: false });
                 self.turns.push_back(Decision::Drop(leg.id.clone(), None));
@@ -312,6 +337,13 @@ impl Scheduler {
 
     fn start_legs(&mut self) {
         let mut free = self.slots.saturating_sub(self.holding_slots());
+        for leg in self.nodes.iter_mut().flat_map(|node| &mut node.legs) {
+            if free > 0 && leg.state == LegState::Returning {
+                free -= 1;
+                leg.state = LegState::Running;
+                self.turns.push_back(Decision::Resume(leg.id.clone()));
+            }
+        }
         for index in 0..self.nodes.len() {
             let node = &mut self.nodes[index];
             let begun = |leg: &&Leg| !matches!(leg.state, LegState::Queued | LegState::Done(_));
@@ -347,7 +379,7 @@ impl Scheduler {
     /// Returns the legs that have started and not ended.
     pub fn running(&self) -> impl Iterator<Item = (NodeId, &JobId)> {
         self.nodes.iter().enumerate().flat_map(|(index, node)| {
-            let legs = node.legs.iter().filter(|leg| leg.state == LegState::Running);
+            let legs = node.legs.iter().filter(|leg| leg.state.has_begun());
             legs.map(move |leg| (NodeId(index), &leg.id))
         })
     }
@@ -415,6 +447,27 @@ mod tests {
         scheduler.finished(&JobId::new("n0-1"), ends(Success));
         assert_eq!(started(&turns(&mut scheduler, &[1; 4], ALL)), ["n1-1"]);
         assert!(!scheduler.is_done());
+    }
+
+    #[test]
+    fn a_parked_leg_leaves_its_slot_to_another_and_comes_back_before_those_that_wait() {
+        let mut scheduler = Scheduler::new(1);
+        for _ in 0..3 {
+            scheduler.add(false, None);
+        }
+        let id = |node: usize| JobId::new(format!("n{node}-1"));
+        assert_eq!(started(&turns(&mut scheduler, &[1; 3], ALL)), ["n0-1"]);
+        scheduler.park(&id(0));
+        assert_eq!(started(&turns(&mut scheduler, &[1; 3], ALL)), ["n1-1"]);
+        scheduler.unpark(&id(0));
+        assert_eq!(turns(&mut scheduler, &[1; 3], ALL), []);
+        scheduler.finished(&id(1), ends(Success));
+        assert_eq!(turns(&mut scheduler, &[1; 3], ALL), [Decision::Resume(id(0))]);
+        scheduler.park(&id(0));
+        assert_eq!(started(&turns(&mut scheduler, &[1; 3], ALL)), ["n2-1"]);
+        scheduler.cancel();
+        assert_eq!(turns(&mut scheduler, &[1; 3], ALL), [], "what has begun is not dropped");
+        assert_eq!(scheduler.running().count(), 2);
     }
 
     #[test]
@@ -552,7 +605,7 @@ mod tests {
                         }
                         Decision::Start(_, id) => running.push(id),
                         Decision::Cancel(..) | Decision::Drop(..) => {}
-                        Decision::Complete(..) => panic!("nothing calls"),
+                        Decision::Complete(..) | Decision::Resume(_) => panic!("nothing calls or waits"),
                     }
                     assert!(running.len() <= slots);
                 }

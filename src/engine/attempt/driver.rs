@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
@@ -15,6 +15,7 @@ use crate::engine::job::end::JobEnd;
 use crate::engine::job::spec::JobSpec;
 use crate::engine::job::task::JobTask;
 use crate::engine::panics::{Panic, caught};
+use crate::engine::slot::{Slot, SlotRequest};
 use crate::model::JobId;
 use crate::store::concurrency::Ticket;
 
@@ -55,6 +56,10 @@ struct Driver {
     waits: JoinSet<(JobId, Result<Vec<Ticket>, AcquireError>)>,
     waiting: HashMap<JobId, AbortHandle>,
     held: HashMap<JobId, Vec<Ticket>>,
+    /// What jobs ask about their slots, and where they send it.
+    slots: (mpsc::UnboundedSender<SlotRequest>, mpsc::UnboundedReceiver<SlotRequest>),
+    /// Jobs that wait for a slot again.
+    returning: HashMap<JobId, oneshot::Sender<()>>,
     /// When to give up on the jobs of a run that was force-cancelled; `None` if it was not.
     give_up_at: Option<Instant>,
     /// Whether the attempt has been notified that recording fails.
@@ -72,6 +77,8 @@ impl Driver {
             waits: JoinSet::new(),
             waiting: HashMap::new(),
             held: HashMap::new(),
+            slots: mpsc::unbounded_channel(),
+            returning: HashMap::new(),
             give_up_at: None,
             failed: false,
         }
@@ -88,6 +95,10 @@ impl Driver {
                     tracing::debug!(job = %id, ?asked, "asked to end");
                 }
             }
+            Effect::GrantSlot(id) => {
+                // A job that was cancelled meanwhile no longer waits.
+                self.returning.remove(&id).map(|job| job.send(()));
+            }
             Effect::AcquireGroups(id, requests) => self.acquire(id, requests),
             Effect::ReleaseGroups(id) => {
                 self.held.remove(&id);
@@ -102,7 +113,8 @@ impl Driver {
         let id = spec.id.clone();
         let (cancellation, asked) = watch::channel(Cancellation::None);
         self.cancellations.insert(id.clone(), cancellation);
-        let task = JobTask::new(Arc::clone(&self.run), spec, asked);
+        let slot = Slot::new(id.clone(), self.slots.0.clone());
+        let task = JobTask::new(Arc::clone(&self.run), spec, asked, slot);
         // Boxed, because the future of a job is large and moves with its task.
         let task = Box::pin(task.run());
         self.jobs.spawn(async move { (id, caught(task).await) });
@@ -164,6 +176,13 @@ impl Driver {
                     }
                     return Input::GroupsAcquired(id.clone(), acquired.map(|tickets| drop(self.held.insert(id, tickets))));
                 }
+                Some(request) = self.slots.1.recv() => return match request {
+                    SlotRequest::Release(id) => Input::SlotReleased(id),
+                    SlotRequest::Acquire(id, granted) => {
+                        self.returning.insert(id.clone(), granted);
+                        Input::SlotWanted(id)
+                    }
+                },
                 Some((id, reason)) = self.orders.displaced.recv() => return Input::Displaced(id, reason),
                 changed = self.orders.stop.changed(), if self.cancellable => {
                     self.cancellable = changed.is_ok();

@@ -34,6 +34,10 @@ pub(super) enum Input {
     JobPanicked(JobId, Panic),
     /// The wait of a job for its concurrency groups has ended.
     GroupsAcquired(JobId, Result<(), AcquireError>),
+    /// A running job waits for the rules of an environment, without its slot.
+    SlotReleased(JobId),
+    /// A job that waited without its slot wants one again.
+    SlotWanted(JobId),
     /// A job must leave its concurrency groups to another run or job; holds the reason.
     Displaced(JobId, String),
     /// The run is cancelled.
@@ -50,6 +54,8 @@ pub(super) enum Effect {
     StartJob(Box<JobSpec>),
     /// Ask a running job to end.
     CancelJob(JobId, Cancellation),
+    /// Tell a job that it has a slot again.
+    GrantSlot(JobId),
     /// Acquire the concurrency groups of a job, one after the other.
     AcquireGroups(JobId, Vec<GroupRequest>),
     /// Give up the concurrency groups that a job holds or waits for.
@@ -150,6 +156,8 @@ impl Attempt {
                 self.job_ended(&id, JobEnd::panicked(&panic));
             }
             Input::GroupsAcquired(id, result) => self.groups_acquired(&id, result),
+            Input::SlotReleased(id) => self.scheduler.park(&id),
+            Input::SlotWanted(id) => self.scheduler.unpark(&id),
             Input::Displaced(id, reason) => self.displace(&id, reason),
             Input::Cancelled(asked) => self.cancel(asked),
             Input::OutletFailed(reason) => {
@@ -225,6 +233,7 @@ impl Attempt {
         match decision {
             Decision::Decide(node) => self.decide(node),
             Decision::Start(node, id) => self.start(node, id),
+            Decision::Resume(id) => self.want(Effect::GrantSlot(id)),
             Decision::Cancel(id, failed) => {
                 let cause = self.failed_fast(&failed);
                 self.cancel_leg(&id, Cancellation::Cancel, &cause);

@@ -3,10 +3,15 @@
 use std::io;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
 use super::state::{Attempt, Effect, Input};
 use super::verdict::Verdict;
 use super::*;
+use crate::engine::RunContext;
 use crate::engine::concurrency::AcquireError;
+use crate::engine::environments::{Entered, EnvironmentGate};
 use crate::engine::job::end::{JobEnd, NotRunnable};
 use crate::engine::job::spec::JobSpec;
 use crate::engine::panics::caught;
@@ -59,6 +64,7 @@ impl Machine {
                     self.specs.insert(id.clone(), *spec);
                     Seen::Started(id)
                 }
+                Effect::GrantSlot(_) => continue,
                 Effect::CancelJob(id, asked) => Seen::Cancel(id.to_string(), asked),
                 Effect::AcquireGroups(id, requests) => {
                     Seen::Acquire(id.to_string(), requests.into_iter().map(|request| request.group).collect())
@@ -333,15 +339,19 @@ impl Driven {
     }
 
     async fn run(&self, jobs: &str) -> RunEnd {
+        let context = scripted_run(self.home.path(), &self.outlet, &self.sandbox);
+        self.run_in(context, jobs, 2).await
+    }
+
+    async fn run_in(&self, context: RunContext, jobs: &str, slots: usize) -> RunEnd {
         let start = AttemptStart {
             plan: plan(jobs, &[]),
             carried: IndexMap::new(),
             resumed: HashMap::new(),
-            slots: 2,
+            slots,
             skips_unrunnable: false,
         };
         let (_displace, displaced) = mpsc::channel(1);
-        let context = scripted_run(self.home.path(), &self.outlet, &self.sandbox);
         run(Arc::new(context), start, Orders { stop: self.stop.subscribe(), displaced }).await
     }
 
@@ -357,6 +367,61 @@ impl Driven {
         assert_eq!(ends.len(), 1, "one end of {id}: {ends:?}");
         ends[0].clone()
     }
+}
+
+/// An environment whose rules let a job in when they are told to.
+#[derive(Default)]
+struct HeldEnvironment(tokio::sync::Notify);
+
+impl EnvironmentGate for HeldEnvironment {
+    fn enter(self: Arc<Self>, _: JobId, _: String) -> BoxFuture<'static, Entered> {
+        async move {
+            self.0.notified().await;
+            Ok(None)
+        }
+        .boxed()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_waits_for_an_environment_leaves_its_slot_to_another() {
+    let jobs = "  deploy:\n    runs-on: x\n    environment: production\n    steps: [run: '1']\n  \
+                build:\n    runs-on: x\n    steps: [run: '1']\n";
+    let environment = Arc::<HeldEnvironment>::default();
+    let opens = Arc::clone(&environment);
+    let outlet = MemoryOutlet::observed(move |event| {
+        if let Event::JobStarted { job, .. } = event
+            && job.as_str() == "build"
+        {
+            opens.0.notify_one();
+        }
+    });
+    let run = Driven::new(Arc::clone(&outlet), ScriptedSandbox::always(ProcessScript::exits(0)));
+    let context = RunContext { environments: environment, ..scripted_run(run.home.path(), &run.outlet, &run.sandbox) };
+    let end = tokio::time::timeout(std::time::Duration::from_hours(1), run.run_in(context, jobs, 1)).await;
+    assert_eq!(end.expect("build starts while deploy waits").conclusion, Conclusion::Success);
+    let order = outlet.events().into_iter().filter_map(|event| match event {
+        Event::JobStarted { job, .. } => Some(format!("{job} starts")),
+        Event::JobFinished { job, .. } => Some(format!("{job} ends")),
+        _ => None,
+    });
+    let expected = ["build starts", "build ends", "deploy starts", "deploy ends"];
+    assert_eq!(order.collect::<Vec<_>>(), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_is_cancelled_while_it_waits_for_an_environment_never_starts() {
+    let jobs = "  deploy:\n    runs-on: x\n    environment: production\n    steps: [run: '1']\n";
+    let run = Driven::new(Arc::default(), ScriptedSandbox::always(ProcessScript::exits(0)));
+    let environments = Arc::<HeldEnvironment>::default();
+    let context = RunContext { environments, ..scripted_run(run.home.path(), &run.outlet, &run.sandbox) };
+    let cancels = async {
+        tokio::time::sleep(std::time::Duration::from_mins(1)).await;
+        run.stop.send_replace(Cancellation::Cancel);
+    };
+    let (end, ()) = tokio::join!(run.run_in(context, jobs, 1), cancels);
+    assert_eq!(end.conclusion, Conclusion::Cancelled);
+    assert_eq!(run.end_of("deploy"), (Conclusion::Cancelled, "cancelled before it started".to_owned()));
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::engine::RunContext;
 use crate::engine::actions::resolve;
@@ -13,6 +14,7 @@ use crate::engine::panics::caught;
 use crate::engine::results::oidc::JobClaims;
 use crate::engine::results::{CacheMode, Rights};
 use crate::engine::sandbox::provider::ProviderError;
+use crate::engine::slot::Slot;
 use crate::engine::step::end::StepEnd;
 use crate::model::{Conclusion, Event, LineRange, StepKind, StepNumber, StepOutline};
 use crate::store::space_hint;
@@ -41,11 +43,15 @@ fn never_started() -> JobEnd {
 /// Time limit of a job without `timeout-minutes`. GitHub's default.
 pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_hours(6);
 
+/// How long a job keeps its slot while it waits for the rules of an environment.
+const KEEPS_SLOT: Duration = Duration::from_millis(50);
+
 /// A job that is ready to run.
 pub(crate) struct JobTask {
     pub(super) run: Arc<RunContext>,
     pub(super) job: JobSpec,
     pub(super) cancellation: watch::Receiver<Cancellation>,
+    slot: Slot,
 }
 
 /// How the job ended, and the end of its step "Complete job". The latter is `None` if no step of the file could start.
@@ -53,8 +59,13 @@ pub(super) type WorkEnd = (JobEnd, Option<StepEnd>);
 
 impl JobTask {
     /// Creates the task of a job. The job ends early when `cancellation` is raised.
-    pub(crate) fn new(run: Arc<RunContext>, job: JobSpec, cancellation: watch::Receiver<Cancellation>) -> Self {
-        Self { run, job, cancellation }
+    pub(crate) fn new(
+        run: Arc<RunContext>,
+        job: JobSpec,
+        cancellation: watch::Receiver<Cancellation>,
+        slot: Slot,
+    ) -> Self {
+        Self { run, job, cancellation, slot }
     }
 
     /// Runs the job and returns its end, which the attempt records.
@@ -79,11 +90,27 @@ impl JobTask {
     /// records how the deployment ended.
     async fn deploy(&self, body: &StepsJob, ready: Ready) -> JobEnd {
         let Some(environment) = deployment(body, &self.job.scope()) else { return self.carry_out(body, ready).await };
-        let entered = tokio::select! {
+        let entering = Arc::clone(&self.run.environments).enter(self.job.id.clone(), environment);
+        let (entered, has_slot) = tokio::select! {
             biased;
             () = self.cancelled() => return never_started(),
-            entered = Arc::clone(&self.run.environments).enter(self.job.id.clone(), environment) => entered,
+            entered = self.without_slot(entering) => entered,
         };
+        if !has_slot {
+            tokio::select! {
+                biased;
+                () = self.cancelled() => {
+                    let end = never_started();
+                    if let Ok(Some(deployment)) = entered
+                        && let Err(error) = deployment.end(end.conclusion, end.reason.as_deref())
+                    {
+                        tracing::error!(%error, "the ledger of the environment lacks an entry");
+                    }
+                    return end;
+                }
+                () = self.slot.acquire() => {}
+            }
+        }
         match entered {
             Err(error) => JobEnd::failed(error.to_string()),
             Ok(None) => self.carry_out(body, ready).await,
@@ -96,6 +123,17 @@ impl JobTask {
                 end
             }
         }
+    }
+
+    /// Waits for `work`, without the slot of the job if it takes longer than a moment. Also returns whether the job still
+    /// has its slot.
+    async fn without_slot<T>(&self, work: impl Future<Output = T>) -> (T, bool) {
+        tokio::pin!(work);
+        if let Ok(done) = timeout(KEEPS_SLOT, &mut work).await {
+            return (done, true);
+        }
+        self.slot.release();
+        (work.await, false)
     }
 
     async fn cancelled(&self) {

@@ -15,6 +15,7 @@ use crate::engine::RunContext;
 use crate::engine::cancel::Cancellation;
 use crate::engine::context::texts;
 use crate::engine::sandbox::Interrupt;
+use crate::engine::slot::Slot;
 use crate::engine::testing::sandbox::{ProcessScript, ScriptedSandbox, script_of, write_command_file};
 use crate::engine::testing::{MemoryOutlet, plan, scripted_run};
 use crate::model::{Conclusion, Event};
@@ -90,8 +91,9 @@ async fn run_beside(
         ignores_cancel: false,
         resumed: None,
     };
+    let slot = Slot::new(spec.id.clone(), tokio::sync::mpsc::unbounded_channel().0);
     let run = Arc::new(run);
-    let (end, ()) = tokio::join!(JobTask::new(Arc::clone(&run), spec, stop).run(), person(run));
+    let (end, ()) = tokio::join!(JobTask::new(Arc::clone(&run), spec, stop, slot).run(), person(run));
     Ran { end, outlet, sandbox, home }
 }
 
