@@ -26,14 +26,7 @@ impl Uncommitted {
     /// # Errors
     /// Git failed.
     pub fn read(root: &Path, access: Access, sha: &str, secrets: &[PathBuf]) -> Result<Self, GitError> {
-        let status =
-            ["status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=dirty"];
-        let status = git_with(root, access, status)?;
-        let mut changed: Vec<(bool, String)> = status
-            .split('\0')
-            .filter_map(|entry| Some((sha.is_empty() || entry.starts_with("??"), entry.get(3..)?.to_owned())))
-            .collect();
-        changed.sort_by(|(_, one), (_, other)| one.cmp(other));
+        let changed = changed(root, access, sha)?;
         let mut diff = String::new();
         if changed.iter().any(|(is_new, _)| !is_new) {
             let since = DIFF.into_iter().chain(["--no-color", sha, "--"]);
@@ -52,6 +45,27 @@ impl Uncommitted {
         }
         Ok(Self { files: changed.into_iter().map(|(_, file)| file).collect(), diff })
     }
+}
+
+/// Returns the files that differ from what is checked out, or are new and not ignored, sorted.
+///
+/// # Errors
+/// Git failed.
+pub fn changed_files(root: &Path, access: Access) -> Result<Vec<String>, GitError> {
+    Ok(changed(root, access, "HEAD")?.into_iter().map(|(_, file)| file).collect())
+}
+
+/// Returns the files that differ from the commit `sha`, which is empty before the first one, and whether each is new.
+fn changed(root: &Path, access: Access, sha: &str) -> Result<Vec<(bool, String)>, GitError> {
+    let status =
+        ["status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=dirty"];
+    let status = git_with(root, access, status)?;
+    let mut changed: Vec<(bool, String)> = status
+        .split('\0')
+        .filter_map(|entry| Some((sha.is_empty() || entry.starts_with("??"), entry.get(3..)?.to_owned())))
+        .collect();
+    changed.sort_by(|(_, one), (_, other)| one.cmp(other));
+    Ok(changed)
 }
 
 /// Returns a new file as a diff.

@@ -105,6 +105,14 @@ pub fn policy(settings: &EnvironmentSettings, ledger: &Ledger, release: &NamedRe
     let name = &settings.name;
     let closed = |kind, sentence| Closed { kind, sentence, until: None };
     let mut all = Vec::new();
+    let has_rules = !settings.on.is_empty() || !settings.after.is_empty();
+    if let Some(files) = named(&release.uncommitted).filter(|_| has_rules) {
+        let sentence = format!(
+            "only a commit may be deployed to {name}, and {files} changed since {}: commit or stash the changes",
+            release.release.title()
+        );
+        all.push(closed(GateKind::Policy, sentence));
+    }
     if !settings.on.is_empty() && !settings.on.iter().any(|rule| allows(rule, release)) {
         let rules: Vec<_> = settings.on.iter().map(RefRule::written).collect();
         let what = match (release.tags.as_slice(), release.branches.as_slice()) {
@@ -132,6 +140,20 @@ pub fn policy(settings: &EnvironmentSettings, ledger: &Ledger, release: &NamedRe
     all
 }
 
+/// Maximum number of files that a sentence names.
+const MAX_NAMED: usize = 3;
+
+/// Returns files in words; `None` without any.
+fn named(files: &[String]) -> Option<String> {
+    let first = files.iter().take(MAX_NAMED).map(|file| format!("`{file}`")).collect::<Vec<_>>();
+    match (first.as_slice(), files.len().saturating_sub(MAX_NAMED)) {
+        ([], _) => None,
+        ([one], 0) => Some(format!("{one} has")),
+        ([all @ .., last], 0) => Some(format!("{} and {last} have", all.join(", "))),
+        (first, more) => Some(format!("{} and {more} more have", first.join(", "))),
+    }
+}
+
 fn allows(rule: &RefRule, release: &NamedRelease) -> bool {
     let fits = |pattern: &str, names: &[String]| {
         FilterPattern::parse(pattern).is_ok_and(|pattern| names.iter().any(|name| pattern.matches(name)))
@@ -147,7 +169,10 @@ fn allows(rule: &RefRule, release: &NamedRelease) -> bool {
 fn has_succeeded(ledger: &Ledger, environment: &str, release: &Release) -> bool {
     let of_commit = |record: &DeploymentRecord| record.release.sha == release.sha;
     let state = ledger.of(environment);
-    state.deployments().any(|record| of_commit(record) && record.outcome == Some(Outcome::Succeeded))
+    let is_clean = |record: &DeploymentRecord| !record.has_changes;
+    state
+        .deployments()
+        .any(|record| of_commit(record) && is_clean(record) && record.outcome == Some(Outcome::Succeeded))
 }
 
 /// Returns the gates that hold a deployment back now, in order. Returns no gates if it may begin. [`policy`] checks the
@@ -229,7 +254,7 @@ mod tests {
 
     fn named(tag: &str, branches: &[&str]) -> NamedRelease {
         let branches = branches.iter().map(|branch| (*branch).to_owned()).collect();
-        NamedRelease { release: release(tag), tags: vec![tag.to_owned()], branches }
+        NamedRelease { release: release(tag), tags: vec![tag.to_owned()], branches, uncommitted: Vec::new() }
     }
 
     fn requested(environment: &str) -> Entry {
@@ -267,6 +292,47 @@ mod tests {
         assert_eq!(closed(&after, &failed, &named("v1", &[])).len(), 1);
         let succeeded = Ledger::new(vec![requested("staging"), ended(Outcome::Succeeded)]);
         assert_eq!(closed(&after, &succeeded, &named("v1", &[])), empty);
+    }
+
+    #[test]
+    fn uncommitted_changes_satisfy_no_rule_here_or_later() {
+        let with = |files: &[&str]| {
+            let uncommitted = files.iter().map(|file| (*file).to_owned()).collect();
+            NamedRelease { uncommitted, ..named("v1", &["main"]) }
+        };
+        let rules = |on: &[RefRule], after: &[&str]| EnvironmentSettings {
+            on: on.to_vec(),
+            after: after.iter().map(|name| (*name).to_owned()).collect(),
+            ..settings(Strategy::Recreate, 1, NO_EFFECT)
+        };
+        let succeeded = entry(2000, "staging", Action::Ended { outcome: Outcome::Succeeded });
+        let clean = Ledger::new(vec![requested("staging"), succeeded.clone()]);
+        let title = release("v1").title();
+        for rules in [
+            rules(&[RefRule::Tag("v*".to_owned())], &[]),
+            rules(&[RefRule::Push("main".to_owned())], &[]),
+            rules(&[RefRule::PullRequest], &[]),
+            rules(&[], &["staging"]),
+        ] {
+            assert_eq!(policy(&rules, &clean, &with(&[])), []);
+            for (files, words) in [
+                (&["a"][..], "`a` has"),
+                (&["a", "b"], "`a` and `b` have"),
+                (&["a", "b", "c", "d", "e"], "`a`, `b`, `c` and 2 more have"),
+            ] {
+                let closed = policy(&rules, &clean, &with(files));
+                let expected = format!(
+                    "only a commit may be deployed to production, and {words} changed since {title}: commit or stash the changes"
+                );
+                assert_eq!(closed.iter().map(|one| &one.sentence).collect::<Vec<_>>(), [&expected]);
+                assert!(closed[0].refuses());
+            }
+        }
+        assert_eq!(policy(&rules(&[], &[]), &clean, &with(&["a"])), [], "without rules, anything may be deployed");
+        let changed = entry(1500, "staging", Action::Changed);
+        let dirty = Ledger::new(vec![requested("staging"), changed, succeeded]);
+        let closed = policy(&rules(&[], &["staging"]), &dirty, &with(&[]));
+        assert_eq!(closed.iter().map(|one| one.kind).collect::<Vec<_>>(), [GateKind::After]);
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub struct NamedRelease {
     pub tags: Vec<String>,
     /// Branches of this repository and its remotes that contain the commit, without the names of the remotes.
     pub branches: Vec<String>,
+    /// Files with uncommitted changes that would be deployed with the commit.
+    pub uncommitted: Vec<String>,
 }
 
 /// Why there is no release.
@@ -53,7 +55,7 @@ pub fn resolve(root: &Path, name: &str) -> Result<NamedRelease, ReleaseError> {
         "HEAD" => git(root, ["symbolic-ref", "--quiet", "--short", "HEAD"]).unwrap_or_default().trim().to_owned(),
         name => name.to_owned(),
     };
-    Ok(NamedRelease { release: Release { sha, reference, tag }, tags, branches })
+    Ok(NamedRelease { release: Release { sha, reference, tag }, tags, branches, uncommitted: Vec::new() })
 }
 
 /// Returns the release of a commit, from the deployments to an environment or from git. `None` if neither has it.

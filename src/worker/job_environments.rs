@@ -25,6 +25,7 @@ use crate::store::StoreError;
 use crate::store::clock::{minute_of_week, now};
 use crate::store::concurrency::Ticket;
 use crate::store::folder::RunFolder;
+use crate::store::history;
 
 use super::concurrency::ConcurrencyQueue;
 use super::outlet::RunOutlet;
@@ -71,7 +72,8 @@ impl JobEnvironments {
         let ledger = LedgerFile::of(&self.folder.runs(), &repository.common);
         let found = release::resolve(&self.repository, &self.info.sha).map_err(failed)?;
         let reference = self.info.ref_name.clone();
-        let release = NamedRelease { release: Release { reference, ..found.release.clone() }, ..found };
+        let uncommitted = history::dirty(&self.folder).map_err(failed)?;
+        let release = NamedRelease { release: Release { reference, ..found.release.clone() }, uncommitted, ..found };
         let read = ledger.read().map_err(failed)?;
         Refused::check(&gates::policy(&settings, &read, &release)).map_err(failed)?;
         let from = read.of(&name).live().map(|live| live.release.clone());
@@ -89,6 +91,9 @@ impl JobEnvironments {
         };
         let requested = Action::Requested { release: release.release, from, cause: Cause::Job };
         visit.append(requested, &format!("job {} of {}", visit.job, self.info.workflow)).map_err(failed)?;
+        if !release.uncommitted.is_empty() {
+            visit.append(Action::Changed, &release.uncommitted.join(", ")).map_err(failed)?;
+        }
         loop {
             self.pass_gates(&mut visit).await?;
             let group = GroupRequest { group: workflow_name(&name), cancel_in_progress: false, queue_all: true };

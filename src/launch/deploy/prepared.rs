@@ -8,11 +8,12 @@ use indexmap::IndexMap;
 use super::{DeployError, Deployments};
 use crate::launch::trust::{self, Consent, Trust};
 use crate::model::deployment::{
-    Action, Cause, DEPLOYMENT_EVENT, Entry, EnvironmentSettings, Needed, Observed, Plan, workflow_name,
+    Action, Cause, DEPLOYMENT_EVENT, Entry, EnvironmentSettings, Needed, Observed, Plan, TargetSettings, workflow_name,
 };
 use crate::model::environment::Release;
 use crate::model::{Event, JobId, RunId, RunInfo, StepNumber};
 use crate::repo::git::Repository;
+use crate::repo::uncommitted::changed_files;
 use crate::rollout::gates::{self, Closed, GateFacts, Refused};
 use crate::rollout::outlet::{Outlet, Progress, StepLog};
 use crate::rollout::plan;
@@ -67,6 +68,7 @@ impl Deployments {
         }
         let settings = self.settings(&request.environment)?.clone();
         let mut release = release::resolve(&self.repository.root, request.release.as_deref().unwrap_or("HEAD"))?;
+        release.uncommitted = self.uncommitted(&settings, &request, &release.release)?;
         let ledger = self.ledger()?;
         let state = ledger.of(&settings.name);
         if request.cause == Cause::Rollback
@@ -91,6 +93,21 @@ impl Deployments {
         let unreadable = unreadable.map(ToString::to_string).collect();
         let missing = self.needed(&settings.name)?.into_iter().filter(|one| !one.is_set).collect();
         Ok(PreparedDeployment { request, settings, release, live, closed, unreadable, missing, consent })
+    }
+
+    /// Returns the files with uncommitted changes that a deployment would put into the environment: commands run where they
+    /// are, and a request without a release means what is checked out. An image is that of its commit.
+    fn uncommitted(
+        &self,
+        settings: &EnvironmentSettings,
+        request: &DeployRequest,
+        release: &Release,
+    ) -> Result<Vec<String>, DeployError> {
+        let runs_here = matches!(settings.target, TargetSettings::Script(_)) && release.sha == self.repository.sha;
+        if request.cause != Cause::Manual || !(runs_here || request.release.is_none()) {
+            return Ok(Vec::new());
+        }
+        Ok(changed_files(&self.repository.root, trust::access(&self.runs, &self.repository))?)
     }
 
     /// Returns the plan of a deployment, based on what the target reports now. Runs the `status` command of the target,
@@ -124,7 +141,8 @@ impl Deployments {
     pub fn start(&self, prepared: PreparedDeployment) -> Result<RunFolder, DeployError> {
         prepared.require_open()?;
         prepared.consent.require()?;
-        let PreparedDeployment { request, settings, release: NamedRelease { release, .. }, live, .. } = prepared;
+        let PreparedDeployment { request, settings, release: NamedRelease { release, uncommitted, .. }, live, .. } =
+            prepared;
         let by = self.actor();
         let info = RunInfo {
             workflow: workflow_name(&settings.name),
@@ -154,6 +172,9 @@ impl Deployments {
         RunSpec::of_deployment(info, spec).write(&folder)?;
         let file = self.file();
         file.append(&entry(Action::Requested { release, from: live, cause: request.cause.clone() }))?;
+        if !uncommitted.is_empty() {
+            file.append(&Entry { reason: uncommitted.join(", "), ..entry(Action::Changed) })?;
+        }
         if request.overrides {
             file.append(&entry(Action::Overrode))?;
         }

@@ -129,6 +129,8 @@ pub enum Action {
         /// Why.
         cause: Cause,
     },
+    /// Files with uncommitted changes are deployed with the commit. The reason names them.
+    Changed,
     /// Rules of the environment were overridden for the deployment.
     Overrode,
     /// The deployment was approved.
@@ -168,6 +170,7 @@ impl Action {
         match self {
             Self::Requested { cause: Cause::Manual | Cause::Job, .. } => "requested",
             Self::Requested { cause: Cause::Rollback, .. } => "requested rollback",
+            Self::Changed => "has uncommitted changes",
             Self::Overrode => "overrode the rules",
             Self::Approved => "approved",
             Self::Rejected => "rejected",

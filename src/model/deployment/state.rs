@@ -31,6 +31,8 @@ pub struct DeploymentRecord {
     pub approved: Option<Actor>,
     /// Who rejected the deployment and why, in words; `None` if nobody has.
     pub rejected: Option<String>,
+    /// Whether files with uncommitted changes are deployed with the commit.
+    pub has_changes: bool,
     /// Whether the rules of the environment were overridden.
     pub overridden: bool,
     /// How the deployment ended; `None` if it has not ended.
@@ -104,6 +106,7 @@ impl Fold {
                 began: false,
                 approved: None,
                 rejected: None,
+                has_changes: false,
                 overridden: false,
                 outcome: None,
                 ended: None,
@@ -145,6 +148,7 @@ impl Fold {
                 let why = if entry.reason.is_empty() { String::new() } else { format!(": {}", entry.reason) };
                 record.rejected = Some(format!("rejected by {}{why}", entry.by.name()));
             }
+            Action::Changed => record.has_changes = true,
             Action::Overrode => record.overridden = true,
             Action::Ended { outcome } => {
                 (record.outcome, record.ended) = (Some(*outcome), Some(entry.at));
