@@ -13,6 +13,7 @@
 //!
 //! - [`files`]: reads files from untrusted sources: only regular files, without blocking, up to a maximum size
 //! - [`visible`]: what a reader sees of untrusted text: which characters never reach a terminal, and which remain
+//! - [`net`]: connections to servers, through the proxy of the environment
 //! - [`model`]: ids, events, records, commands, the state of runs, and the interface between a backend and the screen
 //! - [`workflow`]: parses the text of a workflow and plans its jobs, without side effects; expressions and lint
 //! - [`store`]: the run folder: journal, logs, history index, concurrency groups
@@ -48,9 +49,10 @@
 //!
 //! # Imports
 //!
-//! `files`, `visible`, `model` <- `workflow`, `store`, `ui`, `config`, `repo` <- `engine`, `rollout`, `app` <- `worker`
-//! <- `launch` <- `backend` <- `tui` <- `cli`. An arrow points from the importing rooms to the imported ones. `repo`
-//! may also import `workflow`, `rollout` also `engine`; `report` imports what it prints, and only `cli` imports it.
+//! `files`, `visible`, `net`, `model` <- `workflow`, `store`, `ui`, `config`, `repo` <- `engine`, `rollout`, `app`
+//! <- `worker` <- `launch` <- `backend` <- `tui` <- `cli`. An arrow points from the importing rooms to the imported
+//! ones. `repo` may also import `workflow`, `rollout` also `engine`; `report` imports what it prints, and only `cli`
+//! imports it.
 //! `app` imports only `model`, `store`, `ui` and `config`; `backend` never imports `app`.
 //! `tests/integration/imports.rs` checks this, the crates that each room may use, and that no import cycle has more
 //! than five files.
@@ -63,6 +65,7 @@ pub mod engine;
 pub mod files;
 pub mod launch;
 pub mod model;
+pub mod net;
 pub mod repo;
 pub mod report;
 pub mod rollout;

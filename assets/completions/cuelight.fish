@@ -37,7 +37,7 @@ complete -c cuelight -n "__fish_cuelight_needs_command" -a "logs" -d 'Print the 
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "artifacts" -d 'List the artifacts of a run, or download them'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "cache" -d 'List what steps saved with actions/cache, or delete it'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "tools" -d 'List the languages on this machine that setup actions find, or add installations'
-complete -c cuelight -n "__fish_cuelight_needs_command" -a "explain" -d 'Explain why conditions of a run\'s jobs and steps were true or false, and which reviews hold back jobs'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "explain" -d 'Explain why conditions were true or false, which reviews hold back jobs, and why a deployment failed'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "cancel" -d 'Cancel runs; with --force they end at once'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "delete" -d 'Delete runs, on this machine or at their servers; with --logs only the logs at the servers'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "rerun" -d 'Run again: all of a run, what failed, or one job and the jobs that need it'

@@ -839,7 +839,7 @@ _cuelight_commands() {
 'artifacts:List the artifacts of a run, or download them' \
 'cache:List what steps saved with actions/cache, or delete it' \
 'tools:List the languages on this machine that setup actions find, or add installations' \
-'explain:Explain why conditions of a run'\''s jobs and steps were true or false, and which reviews hold back jobs' \
+'explain:Explain why conditions were true or false, which reviews hold back jobs, and why a deployment failed' \
 'cancel:Cancel runs; with --force they end at once' \
 'delete:Delete runs, on this machine or at their servers; with --logs only the logs at the servers' \
 'rerun:Run again\: all of a run, what failed, or one job and the jobs that need it' \

@@ -1,6 +1,7 @@
 //! Alerts for a user who is looking at another window: a run failed or started to wait. Also sets the title of the
 //! terminal's window.
 
+use crate::model::deployment::{NotifyChannel, NotifyEvent};
 use crate::model::feed::Feed;
 use crate::model::{Event, Gate, JobId, PendingReview, Phase, Record, RunId, Summary, Timestamp};
 use crate::ui::terminal_text;
@@ -19,6 +20,8 @@ pub(super) struct Before {
     waiting: Vec<Waiter>,
     /// Waits that the report starts, except those from before the screen was opened.
     reported: Vec<Waiter>,
+    /// The last notification of terminals in the report.
+    notified: Option<String>,
 }
 
 impl App {
@@ -30,6 +33,7 @@ impl App {
             failed: self.has_failed(run),
             waiting: self.waits(run).into_iter().map(|(waiter, _)| waiter).collect(),
             reported: reported_waits(records, self.state.opened),
+            notified: notified(records, self.state.opened),
         })
     }
 
@@ -45,7 +49,10 @@ impl App {
                 (AlertReason::Failed, self.theme.look(&summary.phase).word.to_owned())
             }
             Some((_, reason)) => (AlertReason::Waits, reason),
-            None => return None,
+            None => {
+                let text = terminal_text::clean(&before.notified?).into_owned();
+                return Some(Effect::Alert { run: before.run, why: AlertReason::Notified, text });
+            }
         };
         let text = terminal_text::clean(&format!("{}: {what}", summary.name)).into_owned();
         Some(Effect::Alert { run: before.run, why, text })
@@ -99,6 +106,21 @@ impl App {
         self.window_title.clone_from(&title);
         Some(Effect::Title(title))
     }
+}
+
+/// Returns the last notification of terminals in these records, not counting those before `since` and those of what the
+/// screen alerts to by itself: a review that is pending, and a run that fails.
+fn notified(records: &[Record], since: Timestamp) -> Option<String> {
+    let of_record = |record: &Record| match &record.event {
+        Event::Notified {
+            channel: NotifyChannel::Terminal,
+            about: NotifyEvent::Started | NotifyEvent::Paused | NotifyEvent::Succeeded,
+            message,
+            ..
+        } => Some(message.clone()),
+        _ => None,
+    };
+    records.iter().rev().filter(|record| record.at >= since).find_map(of_record)
 }
 
 /// Returns the waits that these records start, not counting those before `since`.

@@ -102,6 +102,8 @@ pub enum AlertReason {
     Failed,
     /// A run or one of its jobs started to wait.
     Waits,
+    /// The settings of an environment notify terminals of something else.
+    Notified,
 }
 
 /// Lines of a log, parsed and ready to draw. Parsing very long lines is slow, so it happens outside of the screen.

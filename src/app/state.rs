@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::capabilities::Unavailable;
+use crate::model::deployment::notified;
 use crate::model::feed::{BrokenWorkflow, Connection, Notice, Polling, Request, StartableWorkflow, Watching};
 use crate::model::lane::Lane;
 use crate::model::rights::{KnownRights, Rights};
@@ -356,6 +357,10 @@ fn notice_of(run: &Run, record: &Record) -> Option<(Phase, Notice)> {
         Event::Reviewed { .. } => {
             let review = run.reviewed.last().map(Review::text).unwrap_or_default();
             (run.progress(), Notice::news(review))
+        }
+        Event::Notified { channel, about, message, failure, .. } => {
+            let text = notified(*channel, *about, message, failure.as_deref());
+            (run.phase.clone(), Notice { bad: failure.is_some(), text })
         }
         Event::Ordered { command, reply, .. } => {
             let accepted = || Notice::news(format!("{} accepted", command_name(command)));

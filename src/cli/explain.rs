@@ -1,5 +1,5 @@
-//! `explain`: how conditions of jobs and steps were evaluated, which reviews hold back jobs, and how an expression is
-//! evaluated.
+//! `explain`: how conditions of jobs and steps were evaluated, which reviews hold back jobs, why a deployment failed, and
+//! how an expression is evaluated.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use crate::backend::runs::Runs;
 use crate::files;
 use crate::launch::expression;
 use crate::model::Wait;
-use crate::report::conditions;
 use crate::report::conditions::Decided;
 use crate::report::style;
 use crate::report::style::Style;
+use crate::report::{conditions, diagnosis};
 use crate::store::clock::now;
 use crate::store::history;
 use crate::ui::terminal_text::text;
@@ -21,11 +21,12 @@ use crate::workflow::expr::{Contexts, Value};
 
 use super::{Exit, Failure, Outcome, RunArg, block_on};
 
-/// Explains why jobs and steps ran, were skipped, or wait for a review.
+/// Explains why jobs and steps ran, were skipped, or wait for a review, and why a deployment failed.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cuelight explain                      every condition of the latest run
   cuelight explain latest deploy        those of one job and its steps
+  cuelight explain 20261124-021500-ab12 why that deployment failed, and what to do next
   cuelight explain --expr \"github.ref == 'refs/heads/main' && inputs.force\" --contexts contexts.json")]
 pub(super) struct Args {
     #[command(flatten)]
@@ -70,7 +71,11 @@ fn of_run(args: &Args) -> Outcome {
     let is_wanted = |wait: &Wait| wait.job.as_ref().is_none_or(|job| jobs_of.contains(job));
     waits.retain(|wait| args.step.is_none() && is_wanted(wait));
     let named = run.info.address();
+    let failed = if args.job.is_none() { diagnosis::of(&run, &folder)? } else { None };
     if args.json {
+        if let Some(failed) = &failed {
+            style::json(&failed.document())?;
+        }
         for wait in &waits {
             style::json(&json!({
                 "wait": wait, "sentence": wait.cause.to_string(), "remedy": wait.cause.remedy(&named, run.info.server()),
@@ -79,7 +84,13 @@ fn of_run(args: &Args) -> Outcome {
         decided.iter().flat_map(Decided::documents).try_for_each(|one| style::json(&one))?;
         return Ok(Exit::Success);
     }
+    if let Some(failed) = &failed {
+        style::print(&failed.text(Style::of_output()))?;
+    }
     if decided.is_empty() && waits.is_empty() {
+        if failed.is_some() {
+            return Ok(Exit::Success);
+        }
         style::line(if run.info.remote.is_some() {
             "No job waits. Servers do not report why jobs and steps were skipped."
         } else {

@@ -88,7 +88,7 @@ enum Command {
     Cache(cache::Args),
     /// List the languages on this machine that setup actions find, or add installations
     Tools(tools::Args),
-    /// Explain why conditions of a run's jobs and steps were true or false, and which reviews hold back jobs
+    /// Explain why conditions were true or false, which reviews hold back jobs, and why a deployment failed
     Explain(explain::Args),
     /// Cancel runs; with --force they end at once
     Cancel(several::CancelArgs),

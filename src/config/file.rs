@@ -22,10 +22,11 @@ pub(super) fn parse<'t>(file: &str, text: &'t str) -> Result<Spanned<DeTable<'t>
     })
 }
 
-/// Returns the settings of a file, in file order, without its environments.
+/// Returns the settings of a file, in file order, without its environments and their notifications.
 pub(super) fn entries(file: &str, text: &str, document: &DeTable<'_>) -> Vec<FileSetting> {
     let mut entries: Vec<(usize, FileSetting)> = Vec::new();
-    for (key, value) in document.iter().filter(|(key, _)| *key.get_ref() != environments::TABLE) {
+    let is_own = |key: &str| key != environments::TABLE && key != environments::NOTIFY;
+    for (key, value) in document.iter().filter(|(key, _)| is_own(key.get_ref())) {
         let mut add = |name: &[&str], start: usize, value: &DeValue<'_>| {
             let setting = FileSetting { name: name.join("."), origin: position(file, text, start), value: read(value) };
             entries.push((start, setting));

@@ -181,9 +181,8 @@ impl Config {
         let document = file::parse(name, text)?;
         let environments = environments::read(name, text, document.get_ref(), layer)?;
         let trusted = environments.lines.iter().filter(|line| line.is_trusted);
-        self.named_by_repository
-            .extend(trusted.map(|line| format!("{}.{} = {}", environments::TABLE, line.name, line.value)));
-        if !environments.all.is_empty() {
+        self.named_by_repository.extend(trusted.map(|line| format!("{}.{} = {}", line.table, line.name, line.value)));
+        if !environments.all.is_empty() || !environments.lines.is_empty() {
             self.environments = environments;
         }
         for entry in file::entries(name, text, document.get_ref()) {
@@ -285,10 +284,11 @@ impl Config {
                 text.push_str(&format!("{name} = {value}  # {origin}\n"));
             }
         }
-        if !self.environments.lines.is_empty() {
-            text.push_str(&format!("\n[{}]\n", environments::TABLE));
-        }
         for line in &self.environments.lines {
+            if line.table != table {
+                text.push_str(&format!("\n[{}]\n", line.table));
+                table = line.table;
+            }
             text.push_str(&format!("{} = {}  # {}\n", line.name, line.value, in_one_line(&line.origin)));
         }
         if !self.ignored.is_empty() {
@@ -352,7 +352,8 @@ mod tests {
     /// The settings of the example, uncommented.
     fn example_settings() -> String {
         let lines = example().lines().filter_map(|line| line.strip_prefix("# ").map(str::to_owned)).collect::<Vec<_>>();
-        let is_heading = |line: &str| line.starts_with('[') && !line.starts_with("[environments");
+        let is_heading =
+            |line: &str| line.starts_with('[') && !["[environments", "[notify]"].iter().any(|of| line.starts_with(of));
         let is_setting = |line: &&String| is_heading(line) || SETTINGS.iter().any(|key| key.example == line.as_str());
         lines.iter().filter(is_setting).fold(String::new(), |text, line| text + line + "\n")
     }

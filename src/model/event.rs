@@ -7,6 +7,7 @@
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use super::deployment::{NotifyChannel, NotifyEvent};
 use super::{
     Command, Conclusion, EndReason, Explanation, Gate, HeldOrder, JobId, PendingReview, Reply, Service, StepNumber,
     Timestamp,
@@ -242,6 +243,20 @@ pub enum Event<O = LineRange> {
         /// Comment of the reviewer.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         comment: String,
+    },
+    /// People were notified of a deployment, or could not be.
+    Notified {
+        /// Id of the job that deploys.
+        job: JobId,
+        /// Where the notification went.
+        channel: NotifyChannel,
+        /// What it is about.
+        about: NotifyEvent,
+        /// The notification in one sentence.
+        message: String,
+        /// Why it did not arrive; `None` if it did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failure: Option<String>,
     },
     /// A command was given.
     Ordered {

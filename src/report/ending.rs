@@ -14,7 +14,7 @@ use crate::ui::terminal_text::text;
 use crate::ui::text::{duration, width};
 use crate::ui::theme::{Colours, Hue};
 
-use super::Logs;
+use super::{Logs, diagnosis};
 
 /// Number of lines at the end of a failed step's log in which its first error is searched. The limit keeps the search
 /// of a very long log fast.
@@ -25,7 +25,10 @@ const MAX_ANNOTATIONS: usize = 10;
 
 /// Returns the summary at the end of a run.
 pub(super) fn ending(run: &Run, style: Style, logs: &dyn Logs) -> io::Result<TerminalText> {
-    let failures = failures(run, style, logs)?;
+    let mut failures = failures(run, style, logs)?;
+    if let Some(failed) = diagnosis::of(run, logs)? {
+        failures.push(&text!("\n{}", failed.text(style)));
+    }
     Ok(style.spelled(text!("\n{}{}{}{}", table(run, style), failures, annotations(run, style), closing(run, style))))
 }
 

@@ -5,6 +5,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 
+use crate::model::deployment::notified;
 use crate::model::{
     Command, Conclusion, DeploymentOrder, Event, Gate, HeldOrder, JobId, LineRange, Record, Reply, RerunScope, Run,
     Service, ServiceState, Step, StepKind, StepNumber,
@@ -297,6 +298,10 @@ impl Printer for Lines {
                 let verb = if *approved { "approved" } else { "rejected" };
                 let comment = if comment.is_empty() { text!("") } else { text!(": {}", first_line(comment)) };
                 out.line(text!("{} {} {}{}", by, verb, environments.join(", "), comment))
+            }
+            Event::Notified { job, channel, about, message, failure: Some(reason) } => {
+                let text = notified(*channel, *about, message, Some(reason));
+                out.line(text!("{}{}", self.prefix(run, job), style.paint(Hue::Bad, text!("note: {}", text))))
             }
             Event::Ordered { command, reply, by } => {
                 let by = by.as_ref().map_or_else(|| text!(""), |by| text!(" by {}", by));

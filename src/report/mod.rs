@@ -4,8 +4,10 @@
 //! A printer turns records and log lines into text. It has no access to files, processes or terminals, so tests give it
 //! records and compare its output.
 
+mod bell;
 pub mod conditions;
 pub mod deployments;
+pub mod diagnosis;
 mod ending;
 pub mod environments;
 pub mod exit;
@@ -29,8 +31,9 @@ mod watched;
 
 use std::io;
 
-use crate::model::{Conclusion, Event, Job, JobId, LineRange, Record, Run, RunInfo, StepNumber};
+use crate::model::{Conclusion, Event, Job, JobId, LineRange, Record, Run, RunInfo, StepNumber, Timestamp};
 use crate::report::style::Out;
+use crate::store::clock::now;
 use crate::store::folder::RunFolder;
 use crate::store::logs::LogReader;
 use crate::store::runs::RunStore;
@@ -178,6 +181,8 @@ pub struct Printing<'p> {
     attempt: u32,
     printer: &'p mut dyn Printer,
     last_row: LastRow,
+    /// When it began: notifications of the past do not ring.
+    since: Timestamp,
 }
 
 impl<'p> Printing<'p> {
@@ -185,7 +190,7 @@ impl<'p> Printing<'p> {
     pub fn new(folder: &RunFolder, header: RunInfo, attempt: u32, printer: &'p mut dyn Printer) -> Self {
         let mut store = RunStore::default();
         store.open(header);
-        Self { store, folder: folder.clone(), attempt, printer, last_row: LastRow::default() }
+        Self { store, folder: folder.clone(), attempt, printer, last_row: LastRow::default(), since: now() }
     }
 
     /// Prints records that arrived.
@@ -206,6 +211,7 @@ impl<'p> Printing<'p> {
                 self.printer.record(run, &joined(chunk), &self.folder, &mut out)?;
             }
         }
+        bell::ring(records, self.since, &mut out)?;
         if let (Some(run), Some(columns)) = (self.store.run(self.folder.id()), style::columns()) {
             self.last_row.show(self.printer.open_line(run, &self.folder, columns)?, &mut out)?;
         }

@@ -6,8 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use serde::Serialize;
 
 use crate::model::{Level, Phase, ServiceState};
-use crate::ui::terminal_text::text;
-use crate::ui::terminal_text::{TerminalText, ToTerminal};
+use crate::ui::terminal_text::{TerminalText, ToTerminal, alert, text};
 use crate::ui::theme::{Colours, Glyphs, Hue, Theme};
 
 /// Style of text on a stream: the glyphs of the screen's theme, with or without its colours.
@@ -99,7 +98,7 @@ impl Style {
 }
 
 /// Whether standard output is a terminal that carries out control sequences.
-fn moves_cursor() -> bool {
+pub(super) fn moves_cursor() -> bool {
     io::stdout().is_terminal() && !std::env::var("TERM").is_ok_and(|term| term == "dumb")
 }
 
@@ -181,6 +180,14 @@ impl<'w> Out<'w> {
     /// The output cannot be written.
     pub fn commands(&mut self, lines: &TerminalText) -> io::Result<()> {
         self.stream.write_all(lines.as_str().as_bytes())
+    }
+
+    /// Rings the bell of a terminal, and shows a text as its notification.
+    ///
+    /// # Errors
+    /// The output cannot be written.
+    pub fn ring(&mut self, text: &str) -> io::Result<()> {
+        self.stream.write_all(alert(text).as_bytes())
     }
 
     /// Erases the row of the cursor on a terminal.

@@ -10,7 +10,7 @@
 //! - [`release`]: the release of a tag, branch or commit
 //! - [`check`]: probes of health, with their timing
 //! - [`target`]: the targets on which replicas run: containers of Docker, or commands
-//! - [`notify`]: notifications, sent by a command
+//! - [`notify`]: notifies people: Slack, a server, a command, terminals
 //! - [`shell`]: the commands of settings; [`outlet`]: where records and logs go
 //! - [`driver`]: carries out a plan, step by step, and returns to the former release when a step fails
 //!

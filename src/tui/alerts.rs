@@ -2,6 +2,7 @@
 
 use crate::app::msg::AlertReason;
 use crate::config::{QuietHours, ScreenConfig};
+use crate::ui::terminal_text::alert;
 
 /// Settings of alerts.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -24,11 +25,9 @@ impl Alerts {
         }
     }
 
-    /// Returns the control sequences of an alert: the bell, and the two desktop notifications that terminals support.
-    /// `None` if the bell is off, and during quiet hours.
+    /// Returns the control sequences of an alert; `None` if the bell is off, and during quiet hours.
     pub(super) fn bytes(&self, text: &str) -> Option<String> {
-        let bytes = || format!("\x07\x1b]9;{text}\x07\x1b]777;notify;cuelight;{text}\x07");
-        (self.bell && !self.is_quiet()).then(bytes)
+        (self.bell && !self.is_quiet()).then(|| alert(text))
     }
 
     /// Returns the shell command of an alert. `None` if no command is set, and during quiet hours.
@@ -36,6 +35,7 @@ impl Alerts {
         let command = match why {
             AlertReason::Failed => &self.on_failure,
             AlertReason::Waits => &self.on_wait,
+            AlertReason::Notified => &None,
         };
         command.as_deref().filter(|_| !self.is_quiet())
     }

@@ -30,6 +30,14 @@ pub fn clean(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(blank).filter(|c| !is_unsafe(*c)).collect())
 }
 
+/// Returns the control sequences that alert a user of a terminal: the bell, and the two desktop notifications that
+/// terminals support.
+#[must_use]
+pub fn alert(text: &str) -> String {
+    let text = clean(text);
+    format!("\x07\x1b]9;{text}\x07\x1b]777;notify;cuelight;{text}\x07")
+}
+
 /// Returns the text as one line with `�` for every unsafe character except tabs, which become blanks. Used for
 /// confirmations, which must not hide any character.
 #[must_use]

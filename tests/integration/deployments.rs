@@ -455,3 +455,75 @@ fn a_job_whose_commit_an_environment_does_not_take_fails_before_it_starts() {
     shop.call(&["show", &run]).expect(0, &["only tag:release-* may be deployed to staging"]);
     assert!(shop.call(&["audit", "staging"]).out().is_empty());
 }
+
+#[test]
+fn uncommitted_changes_do_not_pass_for_the_tag_of_their_commit() {
+    let shop = Shop::new();
+    shop.project.git(&["checkout", "--quiet", "v2"]);
+    shop.call(&["deploy", "staging", "v2"]).expect(0, &["is live"]);
+    shop.project.write("more", "x");
+    let refused = "only a commit may be deployed to production, and `more` has changed since v2 ";
+    for args in [&["deploy", "production"][..], &["deploy", "production", "v2"]] {
+        let args = [args, &["--yes=production"]].concat();
+        shop.call(&args).expect(4, &[refused, "commit or stash the changes"]);
+    }
+    // Another commit than the one that is checked out is refused for its own reasons alone.
+    let other = shop.call(&["deploy", "production", "v1", "--yes=production"]);
+    assert!(other.code() == 4 && !other.text().contains("has changed"), "{}", other.text());
+    let overridden = ["deploy", "production", "--yes=production", "--override", "--reason", "hotfix"];
+    shop.call(&overridden).expect(0, &["is live"]);
+    shop.call(&["audit", "production"]).expect(0, &["production has uncommitted changes: more", "overrode the rules"]);
+    // Where nothing is asked of a release, changes may be tried, but do not count for the environments after it.
+    shop.project.commit();
+    shop.project.git(&["tag", "v4"]);
+    shop.project.write("more", "y");
+    shop.call(&["deploy", "staging", "v4"]).expect(0, &["is live"]);
+    shop.project.git(&["checkout", "--quiet", "more"]);
+    shop.call(&["deploy", "production", "v4", "--yes=production"]).expect(4, &["v4 ", "has not succeeded in staging"]);
+    shop.call(&["deploy", "staging", "v4"]).expect(0, &["is live"]);
+    shop.call(&["deploy", "production", "v4", "--yes=production"]).expect(0, &["is live"]);
+}
+
+#[test]
+fn a_job_with_uncommitted_changes_does_not_pass_for_the_tag_of_its_commit() {
+    let (shop, first) = deploying_job("on = 'tag:v*'");
+    ended(&shop, &first);
+    shop.project.git(&["tag", "v9"]);
+    shop.call(&["run", "--trust"]).expect(0, &[]);
+    shop.project.write("more", "x");
+    shop.call(&["run", "--trust"])
+        .expect(1, &["only a commit may be deployed to staging, and `more` has changed since v9 "]);
+}
+
+#[test]
+fn a_failed_deployment_is_explained_at_its_end_and_later() {
+    let shop = Shop::new();
+    let cause = "likely cause: Wait until blue is healthy: a process ended with an error";
+    shop.call(&["deploy", "staging", "v3"]).expect(1, &[cause, "last answer: exit status: 1", "next: `cuelight logs "]);
+    shop.call(&["explain"]).expect(0, &[cause]);
+    shop.call(&["deploy", "staging", "v1"]).expect(0, &["is live"]);
+    assert!(!shop.call(&["explain"]).text().contains("likely cause"));
+}
+
+#[test]
+fn a_notification_that_is_not_sent_changes_nothing_and_shows_no_address() {
+    let shop = Shop::new();
+    let notify = "[notify]\nslack = '${SLACK_WEBHOOK_URL}'\non = ['succeeded', 'rolled_back']\n";
+    shop.project.write(".cuelight.toml", &(notify.to_owned() + SETTINGS));
+    shop.call(&["env", "staging", "--check"]).expect(1, &["SLACK_WEBHOOK_URL  secret", "missing"]);
+    shop.project.call(&["trust"]).expect(0, &[]);
+    shop.call(&["deploy", "staging", "v1"])
+        .expect(0, &["slack was not notified (succeeded): the variable SLACK_WEBHOOK_URL"]);
+    // The port of a socket that is bound, and does not listen.
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let address = format!("http://{}/services/T0SECRET/B0", socket.local_addr().expect("bound"));
+    let mut command = shop.project.command(&["deploy", "staging", "v2"]);
+    command.env("LIVE", shop.live.path()).env("USER", "ada").env("SLACK_WEBHOOK_URL", &address);
+    let said = Said(command.output().expect("the program starts"));
+    said.expect(0, &["is live"]);
+    // Nothing waits for the attempts, so the record shows their result a moment later.
+    let run = shop.json(&["deploys", "staging", "--json"])["run"].as_str().expect("a run").to_owned();
+    shop.call(&["attach", &run]).expect(0, &["slack was not notified (succeeded): cannot reach the server"]);
+    let written = String::from_utf8_lossy(&shop.project.everything_written()).into_owned();
+    assert!(!written.contains("T0SECRET") && !said.text().contains("T0SECRET"), "the address is shown");
+}

@@ -9,6 +9,7 @@ use crate::source::Source;
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("files", &[]),
     ("visible", &[]),
+    ("net", &[]),
     ("model", &[]),
     ("workflow", &["model"]),
     ("store", &["files", "visible", "model"]),
@@ -16,11 +17,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("config", &["files", "model"]),
     ("repo", &["files", "model", "workflow"]),
     ("engine", &["files", "visible", "model", "workflow", "store", "config", "repo"]),
-    ("rollout", &["files", "model", "workflow", "store", "config", "repo", "engine"]),
+    ("rollout", &["files", "net", "model", "workflow", "store", "config", "repo", "engine"]),
     ("app", &["model", "store", "ui", "config"]),
     ("worker", &["files", "model", "workflow", "store", "config", "repo", "engine", "rollout"]),
     ("launch", &["files", "model", "workflow", "store", "config", "repo", "engine", "rollout", "worker"]),
-    ("backend", &["files", "model", "workflow", "store", "config", "repo", "engine", "rollout", "worker", "launch"]),
+    (
+        "backend",
+        &["files", "net", "model", "workflow", "store", "config", "repo", "engine", "rollout", "worker", "launch"],
+    ),
     ("tui", &["model", "store", "ui", "config", "app", "launch", "backend"]),
     ("report", &["model", "workflow", "store", "ui", "config", "repo", "app", "launch", "backend"]),
     (
@@ -45,15 +49,18 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("kube", &["engine/sandbox/kubernetes", "rollout/target/kubernetes"]),
     ("octocrab", &["backend/github/client"]),
     ("hyper", &["engine/results"]),
-    ("ring", &["engine/results/oidc.rs"]),
-    ("hyper_util", &["backend/github/client", "engine/results", "engine/sandbox/docker/dial.rs"]),
+    ("ring", &["engine/results/oidc.rs", "rollout/notify/post.rs"]),
+    (
+        "hyper_util",
+        &["net", "backend/github/client", "engine/results", "engine/sandbox/docker/dial.rs", "rollout/notify/post.rs"],
+    ),
     ("serde_yaml", &["backend/github/auth/hosts_file.rs"]),
     ("clap", &["cli"]),
     ("notify", &["backend"]),
     ("vte", &["visible", "ui"]),
     ("ratatui", &["ui", "app", "tui"]),
     ("crossterm", &["app", "tui", "report", "cli"]),
-    ("tokio", &["engine", "rollout", "worker", "launch", "backend", "tui", "cli"]),
+    ("tokio", &["net", "engine", "rollout", "worker", "launch", "backend", "tui", "cli"]),
     // Runs that lost their worker must be closed before anything lists runs. `launch::open` and the backend do that.
     ("crate::store::folder::locate", &["launch", "backend"]),
 ];

@@ -29,7 +29,7 @@ pub(in crate::config) const EXAMPLE: &str = r#"
 # url = "https://app.example.com"
 # Environment variables that the commands need: `cuelight env production --check` says which are missing. Values of
 # secrets, and of variables whose names say so, such as DEPLOY_TOKEN, are masked in logs and messages. Default: none.
-# secrets = ["SLACK_WEBHOOK_URL"]
+# secrets = ["REGISTRY_TOKEN"]
 # variables = ["SERVICE"]
 # The target: containers of Docker behind HAProxy, which publishes the port. The name of the image contains {sha},
 # {short_sha}, {tag} or {release}: the tag, or the short commit. Variables without a value are those of the deployment.
@@ -79,9 +79,22 @@ pub(in crate::config) const EXAMPLE: &str = r#"
 # min_requests = 50
 # every = "100ms"
 # failures = 1
-# A command that notifies people, with DEPLOY_EVENT, DEPLOY_MESSAGE, and DEPLOY_SLACK: the message as the body of a Slack
-# webhook. It is tried three times and never holds a deployment back. Default of on: all of these.
-# [environments.production.notify]
-# command = "curl -sf -H 'Content-Type: application/json' -d \"$DEPLOY_SLACK\" $SLACK_WEBHOOK_URL"
-# on = ["approval", "paused", "succeeded", "rolled_back", "failed"]
+# Who is notified: in [notify] for all environments, in [environments.NAME.notify] for one; notify = false for one turns it
+# off. A notification is tried three times, never holds a deployment back, and never changes how it ends; one that fails is
+# recorded. Addresses and keys are secrets: name their environment variables.
+# [notify]
+# "approval", "started", "paused", "succeeded", "rolled_back" or "failed". Default: all but "started".
+# on = ["approval", "paused", "rolled_back", "failed"]
+# An incoming webhook of Slack. Each notification is a message of its own, as such a webhook cannot change an earlier one.
+# slack = "${SLACK_WEBHOOK_URL}"
+# A server that gets a JSON document by POST over https (http on this machine); it must not redirect. With a key, the header
+# X-Cuelight-Signature-256 is sha256= and the HMAC-SHA256 of the body. X-Cuelight-Delivery is the same for each try.
+# webhook = "${DEPLOY_WEBHOOK_URL}"
+# webhook_key = "${DEPLOY_WEBHOOK_KEY}"
+# A command, with DEPLOY_EVENT, DEPLOY_MESSAGE, DEPLOY_COMMAND (to act), DEPLOY_SLACK (the body of a Slack webhook),
+# DEPLOY_ENVIRONMENT, DEPLOY_ID, DEPLOY_RELEASE, DEPLOY_SHA and DEPLOY_URL.
+# command = "notify-send \"$DEPLOY_MESSAGE\""
+# Whether terminals that follow the deployment ring (BEL, OSC 9 and OSC 777). Also the screen's, for what its own alerts
+# leave out; screen.bell and screen.quiet come first. Default: false.
+# terminal = true
 "#;

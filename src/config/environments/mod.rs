@@ -9,23 +9,28 @@ use super::file::position;
 use super::value::{bare, list, quoted};
 use super::{ConfigError, Layer};
 use crate::model::deployment::{
-    Analysis, CanaryStep, Check, EnvironmentSettings, Freeze, Notify, NotifyEvent, Pause, Probe, RefRule, RouterLimits,
-    Strategy, TargetSettings, Timing, written,
+    Analysis, CanaryStep, Check, EnvironmentSettings, Freeze, Notify, Pause, Probe, RefRule, RouterLimits, Strategy,
+    TargetSettings, Timing, written,
 };
 use crate::model::nearest;
 
 mod example;
+mod notification;
 mod table;
 mod target;
 #[cfg(test)]
 mod tests;
 
 pub(super) use example::EXAMPLE;
+use notification::notify;
 use table::{FileText, Table, length};
 use target::{probe, target};
 
 /// Name of the table.
 pub(super) const TABLE: &str = "environments";
+
+/// Name of the table of notifications about all environments that have none of their own.
+pub(super) const NOTIFY: &str = "notify";
 
 /// Tables and values of an environment that start programs, contact hosts or name what is masked, and are therefore
 /// part of what the user trusts.
@@ -43,7 +48,9 @@ pub(super) struct Environments {
 /// A value as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Line {
-    /// Name below the table of all environments: `production.strategy`.
+    /// Name of the outermost table.
+    pub(super) table: &'static str,
+    /// Name below it: `production.strategy`.
     pub(super) name: String,
     /// The value as TOML.
     pub(super) value: String,
@@ -56,20 +63,15 @@ pub(super) struct Line {
 /// Reads the environments of a file. Environments in the user's file are an error, because they belong to a repository.
 pub(super) fn read(name: &str, text: &str, document: &DeTable<'_>, layer: Layer) -> Result<Environments, ConfigError> {
     let file = FileText { name, text };
-    let Some((key, value)) = document.iter().find(|(key, _)| *key.get_ref() == TABLE) else {
-        return Ok(Environments::default());
-    };
-    let start = key.span().start;
-    let invalid =
-        |reason: &str| ConfigError::Invalid { origin: position(name, text, start), reason: reason.to_owned() };
-    if layer == Layer::User {
-        return Err(invalid("environments belong to a repository: write them in its .cuelight.toml"));
-    }
-    let DeValue::Table(all) = value.get_ref() else {
-        return Err(invalid("`environments` must be a table: write [environments.NAME]"));
-    };
-    let whole = Table::new(file, TABLE.to_owned(), start, all);
     let mut found = Environments::default();
+    let for_all = match outermost(file, document, NOTIFY, layer)? {
+        Some(table) => {
+            flatten(file, (NOTIFY, ""), table.all(), true, &mut found.lines);
+            Some(notify(table)?)
+        }
+        None => None,
+    };
+    let Some(whole) = outermost(file, document, TABLE, layer)? else { return Ok(found) };
     let mut after = Vec::new();
     for (name, start, value) in whole.entries() {
         let DeValue::Table(inner) = value else {
@@ -78,9 +80,9 @@ pub(super) fn read(name: &str, text: &str, document: &DeTable<'_>, layer: Layer)
         if name.starts_with('.') || !name.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c)) {
             return Err(whole.wrong(name, "must be a name of letters, digits, `-`, `_` and `.`"));
         }
-        flatten(file, &bare(name), inner, false, &mut found.lines);
+        flatten(file, (TABLE, &bare(name)), inner, false, &mut found.lines);
         let table = Table::new(file, format!("{TABLE}.{name}"), start, inner);
-        let (settings, table) = environment(name, table)?;
+        let (settings, table) = environment(name, table, for_all.as_ref())?;
         after.extend(settings.after.iter().map(|after| (after.clone(), table.wrong("after", ""), name.to_owned())));
         table.finish()?;
         found.all.insert(name.to_owned(), settings);
@@ -100,13 +102,39 @@ pub(super) fn read(name: &str, text: &str, document: &DeTable<'_>, layer: Layer)
     Ok(found)
 }
 
-/// Adds the values of a table and of its nested tables to `lines`, as they are written.
-fn flatten(file: FileText<'_>, name: &str, table: &DeTable<'_>, is_trusted: bool, lines: &mut Vec<Line>) {
+/// Returns an outermost table of a file, which only a repository can have.
+fn outermost<'t>(
+    file: FileText<'t>,
+    document: &'t DeTable<'t>,
+    name: &'static str,
+    layer: Layer,
+) -> Result<Option<Table<'t>>, ConfigError> {
+    let Some((key, value)) = document.iter().find(|(key, _)| *key.get_ref() == name) else { return Ok(None) };
+    let start = key.span().start;
+    let invalid = |reason: String| ConfigError::Invalid { origin: position(file.name, file.text, start), reason };
+    if layer == Layer::User {
+        return Err(invalid(format!("`{name}` belongs to a repository: write it in its .cuelight.toml")));
+    }
+    match value.get_ref() {
+        DeValue::Table(table) => Ok(Some(Table::new(file, name.to_owned(), start, table))),
+        _ if name == TABLE => Err(invalid("`environments` must be a table: write [environments.NAME]".to_owned())),
+        _ => Err(invalid(format!("`{name}` must be a table: write [{name}]"))),
+    }
+}
+
+/// Adds the values of a table below an outermost one, and of its nested tables, to `lines`, as they are written.
+fn flatten(
+    file: FileText<'_>,
+    (outer, name): (&'static str, &str),
+    table: &DeTable<'_>,
+    is_trusted: bool,
+    lines: &mut Vec<Line>,
+) {
     for (key, start, value) in Table::new(file, String::new(), 0, table).entries() {
-        let full = format!("{name}.{}", bare(key));
+        let full = if name.is_empty() { bare(key) } else { format!("{name}.{}", bare(key)) };
         let is_trusted = is_trusted || TRUSTED.contains(&key);
         if let DeValue::Table(inner) = value {
-            flatten(file, &full, inner, is_trusted, lines);
+            flatten(file, (outer, &full), inner, is_trusted, lines);
             continue;
         }
         let value = match value {
@@ -120,12 +148,17 @@ fn flatten(file: FileText<'_>, name: &str, table: &DeTable<'_>, is_trusted: bool
             other => other.type_str().to_owned(),
         };
         let origin = position(file.name, file.text, start);
-        lines.push(Line { name: full, value, origin, is_trusted });
+        lines.push(Line { table: outer, name: full, value, origin, is_trusted });
     }
 }
 
-/// Reads an environment. Also returns the table, for errors that involve several environments.
-fn environment<'t>(name: &str, mut table: Table<'t>) -> Result<(EnvironmentSettings, Table<'t>), ConfigError> {
+/// Reads an environment. `for_all` are the notifications of one that has none of its own. Also returns the table, for
+/// errors that involve several environments.
+fn environment<'t>(
+    name: &str,
+    mut table: Table<'t>,
+    for_all: Option<&Notify>,
+) -> Result<(EnvironmentSettings, Table<'t>), ConfigError> {
     let mut on = Vec::new();
     for rule in table.texts("on")? {
         on.push(ref_rule(rule).ok_or_else(|| {
@@ -172,7 +205,7 @@ fn environment<'t>(name: &str, mut table: Table<'t>) -> Result<(EnvironmentSetti
     }
     let smoke = table.optional("smoke", |inner| smoke(inner, &target))?;
     let analysis = table.optional("analysis", |inner| analysis(inner, &target))?;
-    let notify = table.optional("notify", notify)?;
+    let notify = if table.is_off("notify") { None } else { table.optional("notify", notify)?.or(for_all.cloned()) };
     let settings = EnvironmentSettings {
         name: name.to_owned(),
         on,
@@ -366,19 +399,4 @@ fn router_limits(table: &mut Table<'_>, target: &TargetSettings) -> Result<Optio
     let wrong = || table.wrong("errors", &format!("must be a share such as `1%` or `0.5%`, not `{text}`"));
     let errors = (percent.ok_or_else(wrong)? * 100.0).round() as u32;
     Ok(Some(Probe::Router(RouterLimits { errors, latency, min_requests: min_requests.unwrap_or(50) })))
-}
-
-fn notify(mut table: Table<'_>) -> Result<Notify, ConfigError> {
-    let command = table.text("command")?.ok_or_else(|| table.lacks("has no `command`"))?.to_owned();
-    let mut on = Vec::new();
-    for name in table.texts("on")? {
-        let names = || NotifyEvent::ALL.map(NotifyEvent::name).join(", ");
-        let event = NotifyEvent::ALL.into_iter().find(|event| event.name() == name);
-        on.push(event.ok_or_else(|| table.wrong("on", &format!("has `{name}`: there are {}", names())))?);
-    }
-    if on.is_empty() {
-        on.extend(NotifyEvent::ALL);
-    }
-    table.finish()?;
-    Ok(Notify { command, on })
 }

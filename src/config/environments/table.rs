@@ -41,6 +41,11 @@ impl<'t> Table<'t> {
         entries.into_iter()
     }
 
+    /// Returns the whole table.
+    pub(super) fn all(&self) -> &'t DeTable<'t> {
+        self.entries
+    }
+
     fn value(&mut self, key: &'static str) -> Option<&'t DeValue<'t>> {
         self.known.push(key);
         self.entries.get(key).map(Spanned::get_ref)
@@ -75,6 +80,11 @@ impl<'t> Table<'t> {
     /// Whether the table has a key. This does not count as reading it.
     pub(super) fn has(&self, key: &str) -> bool {
         self.entries.contains_key(key)
+    }
+
+    /// Whether a key is set to `false`, which stands for no table.
+    pub(super) fn is_off(&mut self, key: &'static str) -> bool {
+        matches!(self.value(key), Some(DeValue::Boolean(false)))
     }
 
     pub(super) fn text(&mut self, key: &'static str) -> Result<Option<&'t str>, ConfigError> {

@@ -1,6 +1,7 @@
 use super::target::ROUTER;
 use super::*;
 use crate::config::Config;
+use crate::model::deployment::{NotifyEvent, Webhook};
 
 /// An environment with all required settings.
 const WHOLE: &str =
@@ -135,7 +136,49 @@ fn errors_name_the_position_and_what_to_write() {
         assert_eq!(error, message, "{text}");
     }
     let user = Config::default().read("c", WHOLE, Layer::User).expect_err("a user's").to_string();
-    assert_eq!(user, "c:1:2: environments belong to a repository: write them in its .cuelight.toml");
+    assert_eq!(user, "c:1:2: `environments` belongs to a repository: write it in its .cuelight.toml");
+}
+
+#[test]
+fn notifications_are_those_of_the_environment_or_of_all_and_name_their_secrets() {
+    let all = "[notify]\nslack = '${SLACK_WEBHOOK_URL}'\non = ['failed']\n";
+    let of = |own: &str| {
+        let config = given(&(all.to_owned() + &environment(own, ""))).expect("an environment");
+        config.environments()["a"].notify.clone()
+    };
+    let slack =
+        Notify { slack: Some("SLACK_WEBHOOK_URL".to_owned()), on: vec![NotifyEvent::Failed], ..Notify::default() };
+    assert_eq!(of(""), Some(slack));
+    assert_eq!(of("notify = false"), None);
+    let webhook = Webhook { url: "HOOK".to_owned(), key: Some("KEY".to_owned()) };
+    let own = of("notify = { webhook = '${HOOK}', webhook_key = '${KEY}', terminal = true }").expect("its own");
+    assert_eq!((own.webhook, own.slack, own.terminal), (Some(webhook), None, true));
+    assert_eq!(own.on, NotifyEvent::DEFAULT);
+    let config = given(&(all.to_owned() + &environment("", ""))).expect("an environment");
+    let named = config.named_by_repository();
+    assert!(named.contains(&"notify.slack = \"${SLACK_WEBHOOK_URL}\"".to_owned()), "{named:?}");
+    let settings = &config.environments()["a"];
+    assert!(settings.is_secret("SLACK_WEBHOOK_URL", "x"), "the address is masked");
+    let needed: Vec<_> = settings.needed(|_| false).into_iter().map(|one| (one.name, one.is_secret)).collect();
+    assert_eq!(needed, [("SLACK_WEBHOOK_URL".to_owned(), true)]);
+    let described = config.describe();
+    assert!(described.contains("\n[notify]\nslack = \"${SLACK_WEBHOOK_URL}\"  # c:2:1\n"), "{described}");
+    for (table, message) in [
+        ("slck = 'x'", "c:2:1: `notify.slck` is unknown; did you mean `slack`?"),
+        ("on = 'fail'\ncommand = 'x'", "c:2:1: `notify.on` has `fail`, which is unknown; did you mean `failed`?"),
+        (
+            "slack = 'https://hooks.slack.com/services/T0/B0/secret'",
+            "c:2:1: `notify.slack` must name an environment variable, such as `${SLACK_WEBHOOK_URL}`: its value is a \
+             secret, which is no part of a file",
+        ),
+        ("webhook_key = '${K}'\ncommand = 'x'", "c:2:1: `notify.webhook_key` has no effect without `webhook`"),
+        ("on = 'failed'", "c:1:2: `notify` notifies nowhere: write slack, webhook, command or terminal = true"),
+    ] {
+        let error = given(&format!("[notify]\n{table}")).expect_err(table).to_string();
+        assert_eq!(error, message, "{table}");
+    }
+    let user = Config::default().read("c", all, Layer::User).expect_err("a user's").to_string();
+    assert_eq!(user, "c:1:2: `notify` belongs to a repository: write it in its .cuelight.toml");
 }
 
 /// Returns an environment in Docker. `own` is added to the target, and `tables` after it.

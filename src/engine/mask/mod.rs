@@ -210,6 +210,10 @@ impl Masker {
             Event::Reviewed { environments, comment, .. } => {
                 environments.iter_mut().chain([comment]).for_each(|text| self.mask_in(text));
             }
+            Event::Notified { message, failure, .. } => {
+                self.mask_in(message);
+                reason(failure);
+            }
             Event::ProcessStarted { .. }
             | Event::StepReleased { .. }
             | Event::Output { .. }

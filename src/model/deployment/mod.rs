@@ -2,19 +2,22 @@
 //!
 //! This module holds only data. The module `rollout` makes plans, evaluates gates and carries plans out.
 
+mod diagnosis;
 mod ledger;
 mod length;
+mod notification;
 mod plan;
 mod settings;
 mod state;
 mod target;
 
+pub use diagnosis::{Diagnosis, FailureCause, diagnose};
 pub use ledger::{Action, Actor, Cause, Entry, Ledger, Lock, Outcome, UnreadableLine};
 pub use length::written;
+pub use notification::{Notify, NotifyChannel, NotifyEvent, Webhook, notified};
 pub use plan::{Observed, Pause, Plan, PlanStep, Slot, SlotState, Versioned};
 pub use settings::{
-    Analysis, CanaryStep, Check, EnvironmentSettings, Freeze, Needed, Notify, NotifyEvent, Probe, RefRule,
-    RouterLimits, Strategy, Timing,
+    Analysis, CanaryStep, Check, EnvironmentSettings, Freeze, Needed, Probe, RefRule, RouterLimits, Strategy, Timing,
 };
 pub use state::{DeploymentRecord, EnvironmentState};
 pub use target::{DockerSettings, IMAGE_PLACES, ScriptCommand, ScriptSettings, TargetSettings};

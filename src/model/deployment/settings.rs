@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Pause, TargetSettings, written};
+use super::{Notify, Pause, TargetSettings, written};
 use crate::model::is_within;
 
 /// Settings of an environment: its rules, and where its releases go. The `run.json` of every deployment contains a
@@ -74,7 +74,8 @@ pub struct Needed {
 impl EnvironmentSettings {
     /// Returns the environment variables that the settings name, secrets first.
     pub fn needed(&self, is_set: impl Fn(&str) -> bool) -> Vec<Needed> {
-        let secrets = self.secrets.iter().map(|name| (name, true));
+        let more = self.notify.iter().flat_map(Notify::variables).filter(|name| !self.secrets.contains(name));
+        let secrets = self.secrets.iter().chain(more).map(|name| (name, true));
         let all = secrets.chain(self.variables.iter().map(|name| (name, false)));
         all.map(|(name, is_secret)| Needed { name: name.clone(), is_secret, is_set: is_set(name) }).collect()
     }
@@ -83,7 +84,8 @@ impl EnvironmentSettings {
     /// its name contains a word such as `TOKEN` and the value has at least eight bytes.
     #[must_use]
     pub fn is_secret(&self, name: &str, value: &str) -> bool {
-        let is_named = self.secrets.iter().any(|secret| secret == name);
+        let named = self.secrets.iter().chain(self.notify.iter().flat_map(Notify::variables));
+        let is_named = named.into_iter().any(|secret| secret == name);
         let has_word = || name.split('_').any(|word| SECRET_WORDS.iter().any(|known| known.eq_ignore_ascii_case(word)));
         is_named || (value.len() >= MIN_GUESSED_SECRET && has_word())
     }
@@ -324,48 +326,6 @@ pub struct Analysis {
     pub timeout: Duration,
     /// Number of bad answers in one pause that abort the deployment.
     pub failures: u32,
-}
-
-/// The command that notifies people, and when.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Notify {
-    /// Command for `sh`.
-    pub command: String,
-    /// The events.
-    pub on: Vec<NotifyEvent>,
-}
-
-/// What people are notified of.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum NotifyEvent {
-    /// A deployment waits for an approval.
-    Approval,
-    /// A deployment waits until a person promotes it.
-    Paused,
-    /// A release is live.
-    Succeeded,
-    /// The former release is live again.
-    RolledBack,
-    /// A deployment failed, and the state of the environment is not known to be good.
-    Failed,
-}
-
-impl NotifyEvent {
-    /// All events.
-    pub const ALL: [Self; 5] = [Self::Approval, Self::Paused, Self::Succeeded, Self::RolledBack, Self::Failed];
-
-    /// Returns the name in settings, which is also the value of `DEPLOY_EVENT`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Approval => "approval",
-            Self::Paused => "paused",
-            Self::Succeeded => "succeeded",
-            Self::RolledBack => "rolled_back",
-            Self::Failed => "failed",
-        }
-    }
 }
 
 #[cfg(test)]

@@ -2,12 +2,13 @@
 
 use indexmap::IndexMap;
 
-use crate::model::deployment::{Action, Entry, NotifyEvent, Outcome};
+use crate::model::deployment::{Action, Cause, Entry, NotifyEvent, Outcome};
 use crate::model::{Conclusion, Event};
+use crate::rollout::notify::Notice;
 use crate::store::StoreError;
 use crate::store::clock::now;
 
-use super::{DeploymentEnd, Driver};
+use super::{DeploymentEnd, Driver, Position, Subject};
 
 impl Driver {
     /// Returns how the deployment ended, according to the ledger. `None` if it has not ended, or the ledger cannot be
@@ -61,29 +62,45 @@ impl Driver {
 
     /// Notifies people of the end, unless the deployment was cancelled or interrupted.
     pub(super) fn notify_end(&mut self, outcome: Outcome, reason: Option<&str>) {
-        let event = match outcome {
-            Outcome::Succeeded => NotifyEvent::Succeeded,
-            Outcome::RolledBack => NotifyEvent::RolledBack,
-            Outcome::Failed => NotifyEvent::Failed,
+        let (environment, run) = (&self.subject.settings.name, self.run_id());
+        let (event, command) = match outcome {
+            Outcome::Succeeded => (NotifyEvent::Succeeded, format!("rollback {environment}")),
+            Outcome::RolledBack => (NotifyEvent::RolledBack, format!("explain {run}")),
+            // Without a position, nothing was changed: there is nothing to take back.
+            Outcome::Failed if self.position().is_none() => (NotifyEvent::Failed, format!("explain {run}")),
+            Outcome::Failed => (NotifyEvent::Failed, format!("rollback {environment}")),
             Outcome::Cancelled | Outcome::Interrupted => return,
         };
-        let what = match (event, reason) {
+        let what = match (event, &self.subject.cause) {
+            (NotifyEvent::Succeeded, Cause::Rollback) => "is live: the rollback is done".to_owned(),
             (NotifyEvent::Succeeded, _) => "is live".to_owned(),
-            (_, reason) => format!("{}: {}", outcome.word(), reason.unwrap_or_default()),
+            _ => format!("{}: {}", outcome.word(), reason.unwrap_or_default()),
         };
-        self.notify(event, &what);
+        self.notify(event, &what, &command);
     }
 
-    /// Notifies people. `what` follows the name of the release in the message.
-    pub(super) fn notify(&mut self, event: NotifyEvent, what: &str) {
-        let (environment, release) = (self.subject.settings.name.clone(), &self.subject.release);
-        let message = format!("{environment}: {} {what}", release.title());
-        let variables = [
-            ("DEPLOY_ENVIRONMENT", environment),
-            ("DEPLOY_ID", self.run_id().to_string()),
-            ("DEPLOY_RELEASE", release.name().to_owned()),
-            ("DEPLOY_SHA", release.sha.clone()),
-        ];
-        self.notifier.send(event, &self.tools.outlet.masked(&message), &variables);
+    /// Returns the position in the plan; `None` before there is a plan.
+    fn position(&self) -> Option<Position> {
+        Position::read(&self.tools.folder).ok().flatten()
+    }
+
+    /// Notifies people. `what` follows the name of the release in the message, and `command` follows `cuelight`.
+    pub(super) fn notify(&mut self, about: NotifyEvent, what: &str, command: &str) {
+        let position = self.position();
+        let Subject { settings, release, cause, creator, .. } = &self.subject;
+        self.notifier.send(Notice {
+            about,
+            environment: settings.name.clone(),
+            run: self.run_id().clone(),
+            release: release.clone(),
+            cause: cause.clone(),
+            by: creator.name(),
+            what: what.to_owned(),
+            command: format!("cuelight {command}"),
+            strategy: settings.strategy.name(),
+            step: position.as_ref().map(Position::step),
+            url: settings.url.clone(),
+            at: now(),
+        });
     }
 }

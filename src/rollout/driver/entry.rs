@@ -125,7 +125,8 @@ impl Driver {
     fn report(&mut self, closed: &[Closed], was_held: bool) {
         let environment = self.subject.settings.name.clone();
         if let Some(approval) = closed.iter().find(|one| one.kind == GateKind::Approval) {
-            self.notify(NotifyEvent::Approval, &approval.sentence);
+            let command = format!("approve {environment} --run {}", self.run_id());
+            self.notify(NotifyEvent::Approval, &approval.sentence, &command);
         }
         let review = closed.iter().find(|one| one.kind == GateKind::Approval).map(|_| PendingReview {
             id: 1,

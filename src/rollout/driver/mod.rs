@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use crate::model::deployment::{Action, Actor, Cause, EnvironmentSettings, Outcome, Plan, PlanStep, Slot};
+use crate::model::deployment::{Action, Actor, Cause, EnvironmentSettings, NotifyEvent, Outcome, Plan, PlanStep, Slot};
 use crate::model::environment::Release;
 use crate::model::{Conclusion, Event, JobId, JobOutline, RunId, StepKind, StepNumber, StepOutline, Timestamp};
 use crate::store::StoreError;
@@ -194,7 +194,7 @@ pub async fn carry_out(
     let controls = Controls::new(asked, stop, tools.ledger.clone(), run);
     let latest = Latest::new(tools.ledger.clone(), subject.settings.name.clone());
     let job = JobId::new(&subject.settings.name);
-    let notifier = Notifier::new(subject.settings.notify.clone(), tools.shell.clone());
+    let notifier = Notifier::new(subject.settings.notify.as_ref(), &tools.shell, &tools.outlet, &job);
     let mut driver = Driver { subject, tools, controls, latest, job, announced: Vec::new(), turn: None, notifier };
     driver.announce();
     let (outcome, reason) = driver.run(begin).await;
@@ -248,6 +248,9 @@ impl Driver {
             && let Err(error) = self.append(Action::Began, String::new())
         {
             return not_begun(&error.into(), left.as_deref());
+        }
+        if position.done == 0 && position.back.is_none() {
+            self.notify(NotifyEvent::Started, "is being deployed", &format!("attach {}", self.run_id()));
         }
         self.plan_steps(&position.plan.steps.clone(), &position.plan, StepKind::Main);
         for done in 1..=position.done {

@@ -39,10 +39,17 @@ impl Position {
         json::write(&folder.deployment(), self)
     }
 
+    /// Returns the number of the current step, from 1, and the number of all steps.
+    #[must_use]
+    pub fn step(&self) -> (usize, usize) {
+        let all = self.plan.steps.len();
+        ((self.done + 1).min(all), all)
+    }
+
     /// Returns the position in words: `step 4/9, Wait until green is healthy`.
     #[must_use]
     pub fn text(&self) -> String {
-        let (at, all) = ((self.done + 1).min(self.plan.steps.len()), self.plan.steps.len());
+        let (at, all) = self.step();
         let step = self.plan.steps.get(at.saturating_sub(1)).map(|step| self.plan.describe(step)).unwrap_or_default();
         let back = if self.back.is_some() { ", rolling back" } else { "" };
         format!("step {at}/{all}{back}, {step}")

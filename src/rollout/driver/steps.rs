@@ -172,10 +172,10 @@ impl Driver {
         let end = match pause {
             Pause::For(length) => Some(Instant::now() + length),
             Pause::Person => {
-                let name = &self.subject.settings.name;
+                let name = self.subject.settings.name.clone();
                 let waits = format!("waits for a person: `cuelight promote {name}` or `cuelight abort {name}`");
                 progress.say(&waits);
-                self.notify(NotifyEvent::Paused, &waits);
+                self.notify(NotifyEvent::Paused, &waits, &format!("promote {name}"));
                 None
             }
         };
@@ -220,12 +220,12 @@ impl Driver {
             next = Instant::now() + every;
         }
         if analysis.is_some() && good == 0 && unknown > 0 {
-            let name = &self.subject.settings.name;
+            let name = self.subject.settings.name.clone();
             let waits = format!(
                 "all {unknown} answers are unknown, so a person decides: `cuelight promote {name}` or `cuelight abort {name}`"
             );
             progress.say(&waits);
-            self.notify(NotifyEvent::Paused, &waits);
+            self.notify(NotifyEvent::Paused, &waits, &format!("promote {name}"));
             self.wait_for_person().await?;
         }
         self.controls.stage = Stage::Step;

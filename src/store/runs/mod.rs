@@ -169,7 +169,7 @@ fn fold(run: &mut Run, at: Timestamp, event: &Event) {
         Event::Ordered { command: Command::Review { environments, .. }, reply: Reply::Accepted, .. } => {
             run.reviews.retain(|review| !environments.contains(&review.id));
         }
-        Event::Ordered { .. } | Event::Unknown => {}
+        Event::Ordered { .. } | Event::Notified { .. } | Event::Unknown => {}
         Event::JobWaiting { job, .. }
         | Event::Decided { job, .. }
         | Event::JobStarted { job, .. }

@@ -41,12 +41,20 @@ fn a_release_that_never_is_healthy_is_explained_and_gets_no_traffic() {
     let Some(service) = Service::new("strategy = 'blue-green'", "") else { return };
     service.call(&["deploy", "live", "v1"]).expect(0, &["is live"]);
     let failed = service.call(&["deploy", "live", "ends"]);
-    failed.expect(1, &["its last line: cannot open the database", "v1", "serves again"]);
+    failed.expect(1, &["its last line: cannot open the database", "v1", "serves again", "likely cause: Wait until"]);
+    let again = "the service ends and is started again and again";
+    service.call(&["explain"]).expect(0, &["likely cause: ", again, "next: `cuelight logs "]);
     let failed = service.call(&["deploy", "live", "sick"]);
     failed.expect(1, &["GET", "/health: 500", "serves again"]);
+    service.call(&["explain"]).expect(0, &["the health check is answered with an error", "/health: 500"]);
     service.call(&["logs", "--step", "2"]).expect(0, &["last lines of", "sick listens"]);
     assert_eq!((service.page().as_deref(), service.running()), (Some("v1"), service.replicas(&["blue-1"])));
     service.call(&["deploy", "live", "none"]).expect(1, &["none", "serves again"]);
+    let explained = service.call(&["explain", "--json"]).out();
+    let explained: serde_json::Value = serde_json::from_str(&explained).expect("JSON");
+    let image = explained["failure"]["subject"].as_str().unwrap_or_default();
+    assert!(image.ends_with(":none"), "{explained}");
+    assert_eq!(explained["failure"]["cause"], "image_missing");
 }
 
 #[test]

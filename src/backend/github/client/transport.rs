@@ -4,27 +4,19 @@
 //! modules above build the requests and interpret the answers.
 
 use std::error::Error;
-use std::future::Future;
-use std::pin::Pin;
-use std::task::{self, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 use http_body_util::BodyExt;
 use http_body_util::combinators::BoxBody;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::connect::proxy::Tunnel;
-use hyper_util::client::proxy::matcher::Matcher;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioExecutor;
 use octocrab::{AuthState, OctoBody, Octocrab, OctocrabBuilder};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tower_service::Service;
 
 use super::error::ApiError;
+use crate::net::{connector, innermost};
 
 /// Maximum time to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,8 +28,6 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(20);
 const WHOLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long an unused connection is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
-
-type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Connections to any number of servers. Must be made inside a tokio runtime.
 pub(in crate::backend::github) struct Transport {
@@ -73,15 +63,8 @@ impl Transport {
     /// # Errors
     /// This machine has no certificates.
     pub(in crate::backend::github) fn new() -> Result<Self, ApiError> {
-        let mut http = HttpConnector::new();
-        http.enforce_http(false);
-        http.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let connector: HttpsConnector<Proxied> = HttpsConnectorBuilder::new()
-            .with_native_roots()
-            .map_err(|error| ApiError::Setup(format!("cannot use TLS: {error}")))?
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(Proxied { http, proxies: std::sync::Arc::new(Matcher::from_env()) });
+        let connector =
+            connector(CONNECT_TIMEOUT).map_err(|error| ApiError::Setup(format!("cannot use TLS: {error}")))?;
         let client = legacy::Client::builder(TokioExecutor::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             // A broken connection is an error here, not a second request.
@@ -160,53 +143,3 @@ fn fault(error: &octocrab::Error) -> Fault {
     }
     Fault::Lost(reason)
 }
-
-/// Returns the message of the innermost cause: the outer ones only repeat that a request failed.
-fn innermost(error: &dyn Error) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
-}
-
-/// Connects to a server, through the proxy that the environment names for it (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`).
-#[derive(Clone)]
-struct Proxied {
-    http: HttpConnector,
-    proxies: std::sync::Arc<Matcher>,
-}
-
-impl Service<Uri> for Proxied {
-    type Response = TokioIo<TcpStream>;
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut task::Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.http.poll_ready(context).map_err(Into::into)
-    }
-
-    fn call(&mut self, server: Uri) -> Self::Future {
-        // Plain HTTP is only for servers on this machine, which need no proxy.
-        let is_https = server.scheme_str() == Some("https");
-        let Some(proxy) = self.proxies.intercept(&server).filter(|_| is_https) else {
-            let connecting = self.http.call(server);
-            return Box::pin(async move { connecting.await.map_err(Into::into) });
-        };
-        if proxy.uri().scheme_str() != Some("http") {
-            let kind = proxy.uri().scheme_str().unwrap_or_default().to_owned();
-            return Box::pin(async move { Err(UnsupportedProxy(kind).into()) });
-        }
-        let mut tunnel = Tunnel::new(proxy.uri().clone(), self.http.clone());
-        if let Some(credentials) = proxy.basic_auth() {
-            tunnel = tunnel.with_auth(credentials.clone());
-        }
-        let connecting = tunnel.call(server);
-        Box::pin(async move { connecting.await.map_err(|error| format!("the proxy: {error}").into()) })
-    }
-}
-
-/// A proxy URL with another scheme than `http`.
-#[derive(Debug, thiserror::Error)]
-#[error("proxy scheme `{0}://` is not supported: use `http://`")]
-struct UnsupportedProxy(String);

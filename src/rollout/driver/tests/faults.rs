@@ -112,7 +112,7 @@ async fn a_command_that_takes_too_long_is_ended_and_an_end_at_once_leaves_everyt
 /// Settings with these commands, and with one that records the notifications.
 fn with(strategy: Strategy, more: &[(ScriptCommand, &str)]) -> EnvironmentSettings {
     let command = "echo \"$DEPLOY_EVENT $DEPLOY_MESSAGE\" >> events".to_owned();
-    let notify = Some(Notify { command, on: NotifyEvent::ALL.to_vec() });
+    let notify = Some(Notify { command: Some(command), on: NotifyEvent::DEFAULT.to_vec(), ..Notify::default() });
     EnvironmentSettings { notify, ..settings(strategy, 2, &[COMMANDS, more].concat()) }
 }
 
@@ -159,7 +159,10 @@ async fn what_fails_before_the_first_step_is_a_failure_that_people_are_notified_
         assert_eq!(rig.record(&going.folder).outcome, Some(Outcome::Failed));
         assert_eq!((rig.calls(), rig.state().unknown()), (Vec::new(), None), "nothing was changed");
         let title = release("v1").title();
-        assert_eq!(read(&rig.root().join("events")), format!("failed production: {title} failed: {expected}"));
+        assert_eq!(
+            read(&rig.root().join("events")),
+            format!("failed production: {title} failed: {expected}; `cuelight explain {}`", going.folder.id())
+        );
     }
 }
 
@@ -167,7 +170,7 @@ async fn what_fails_before_the_first_step_is_a_failure_that_people_are_notified_
 async fn a_first_step_that_fails_is_a_failure_that_people_are_notified_of() {
     let commands = [COMMANDS[0], COMMANDS[1], (ScriptCommand::Stop, "./missing hunter2")];
     let command = "echo \"$DEPLOY_EVENT\" >> events".to_owned();
-    let notify = Some(Notify { command, on: NotifyEvent::ALL.to_vec() });
+    let notify = Some(Notify { command: Some(command), on: NotifyEvent::DEFAULT.to_vec(), ..Notify::default() });
     let rig = Rig::new(EnvironmentSettings { notify, ..settings(Strategy::Recreate, 2, &commands) });
     rig.deployed("v1").await;
     let going = rig.deploy("v2");

@@ -6,7 +6,7 @@ use super::*;
 async fn a_canary_waits_for_people_who_promote_pause_and_abort() {
     let steps = [CanaryStep::Weight(10), CanaryStep::Pause(Pause::Person)];
     let command = "echo \"$DEPLOY_EVENT $DEPLOY_RELEASE\" >> events".to_owned();
-    let notify = Some(Notify { command, on: NotifyEvent::ALL.to_vec() });
+    let notify = Some(Notify { command: Some(command), on: NotifyEvent::DEFAULT.to_vec(), ..Notify::default() });
     let rig = Rig::new(EnvironmentSettings { notify, ..canary(&steps) });
     rig.deployed("v1").await;
     let going = rig.deploy("v2");

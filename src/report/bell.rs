@@ -1,0 +1,69 @@
+//! Rings the terminal for a notification about a deployment that is followed.
+
+use std::io;
+
+use crate::config::{Config, ScreenConfig};
+use crate::model::deployment::NotifyChannel;
+use crate::model::{Event, Record, Timestamp};
+use crate::store::clock::{minute_of_week, now};
+
+use super::style::{Out, moves_cursor};
+
+/// Minutes of a day.
+const DAY: u16 = 24 * 60;
+
+/// Rings for the records that are notifications of terminals, and not older than `since`. The user's settings of the
+/// screen come first: no bell, or none at this hour.
+///
+/// # Errors
+/// The output cannot be written.
+pub(super) fn ring(records: &[Record], since: Timestamp, out: &mut Out<'_>) -> io::Result<()> {
+    let mut wanted = records.iter().filter_map(|record| message(record, since)).peekable();
+    if wanted.peek().is_none() || !moves_cursor() {
+        return Ok(());
+    }
+    // Settings that cannot be read have their error where they are needed.
+    let screen = Config::load(None).map_or_else(|_| ScreenConfig::default(), |config| config.screen);
+    let is_quiet = screen.quiet.is_some_and(|quiet| quiet.contains(minute_of_week(now()) % DAY));
+    if !screen.bell || is_quiet {
+        return Ok(());
+    }
+    wanted.try_for_each(|message| out.ring(message))
+}
+
+/// Returns the text of a notification of terminals that is not older than `since`.
+fn message(record: &Record, since: Timestamp) -> Option<&str> {
+    match &record.event {
+        Event::Notified { channel: NotifyChannel::Terminal, message, .. } if record.at >= since => Some(message),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::JobId;
+    use crate::model::deployment::NotifyEvent;
+
+    #[test]
+    fn only_notifications_of_terminals_ring_and_not_those_of_the_past() {
+        let record = |at, channel| Record {
+            seq: 1,
+            at: Timestamp(at),
+            event: Event::Notified {
+                job: JobId::new("production"),
+                channel,
+                about: NotifyEvent::Paused,
+                message: "production: v2 waits".to_owned(),
+                failure: None,
+            },
+        };
+        for (record, expected) in [
+            (record(10, NotifyChannel::Terminal), Some("production: v2 waits")),
+            (record(9, NotifyChannel::Terminal), None),
+            (record(10, NotifyChannel::Slack), None),
+        ] {
+            assert_eq!(message(&record, Timestamp(10)), expected);
+        }
+    }
+}
