@@ -18,7 +18,8 @@ use super::{
 pub struct Record {
     /// Sequence number: counts from 1 within a journal, without gaps.
     pub seq: u64,
-    /// Time of the event: in a mirror that of the server, else that of writing.
+    /// Time of the event. In a mirror, this is the server's time; otherwise, it is the time at which the record was
+    /// written.
     pub at: Timestamp,
     /// The event.
     #[serde(flatten)]

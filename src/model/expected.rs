@@ -20,7 +20,7 @@ impl Expected {
     /// longer.
     #[must_use]
     pub fn of_job(&self, job: &Job, now: Timestamp) -> Option<Duration> {
-        let started = job.started.filter(|_| job.phase.is_active())?;
+        let started = job.started.filter(|_| goes_on(job))?;
         self.jobs.get(&job.name).copied().filter(|whole| *whole > now.since(started))
     }
 
@@ -28,7 +28,13 @@ impl Expected {
     /// longer.
     #[must_use]
     pub fn rest_of(&self, run: &Run, now: Timestamp) -> Option<Duration> {
-        let started = run.started.filter(|_| run.phase.is_active())?;
+        let started =
+            run.started.filter(|_| run.phase.is_active() && !run.jobs.values().any(|job| job.progress().is_held()))?;
         self.run?.checked_sub(now.since(started)).filter(|rest| !rest.is_zero())
     }
+}
+
+/// Whether a job goes on by itself. How long a held step waits depends on a person.
+fn goes_on(job: &Job) -> bool {
+    job.phase.is_active() && !job.progress().is_held()
 }

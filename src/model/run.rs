@@ -46,7 +46,7 @@ pub struct RunInfo {
 pub struct RepositoryId {
     /// Name as `owner/name`, in any case.
     pub name: String,
-    /// Folder of a repository without a remote. `None` stands for all repositories of the name.
+    /// Folder of a repository without a remote. `None` matches every repository with this name.
     pub folder: Option<PathBuf>,
 }
 

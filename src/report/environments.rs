@@ -79,8 +79,8 @@ impl Page {
         newest.map_or_else(|| text!(" "), |newest| self.style.glyph(&newest.state.phase(&environment.name)))
     }
 
-    /// Returns the lines below an environment: its lock, the newest deployment if it is not live, and what is not
-    /// known.
+    /// Returns the lines below an environment: its lock, the newest deployment if it is not live, and why its
+    /// deployments are not known, if they are not.
     fn remarks(&self, environment: &Environment) -> Vec<TerminalText> {
         let newest = environment.pending().map(|newest| self.pending(environment, newest));
         let unknown = environment.unknown.as_ref().map(|why| self.style.paint(Hue::Dim, text!("{}", why)));

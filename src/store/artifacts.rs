@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::files;
 use crate::model::Timestamp;
 
-use super::folder::{RunFolder, make_private};
+use super::folder::{RunFolder, make_private, remove_described};
 use super::{StoreError, atomic};
 
 /// Maximum size of a description in bytes.
@@ -117,12 +117,7 @@ pub fn publish(run: &RunFolder, artifact: &Artifact, staged: &Path) -> Result<()
 /// The folder cannot be removed.
 pub fn remove(run: &RunFolder, id: u64) -> Result<(), StoreError> {
     let folder = folder(run, id);
-    // Readers ignore an artifact without a description.
-    let removed = fs::remove_file(folder.join("artifact.json")).and_then(|()| fs::remove_dir_all(&folder));
-    match removed {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io("remove", folder)(error)),
-        _ => Ok(()),
-    }
+    remove_described(&folder, "artifact.json").map_err(StoreError::io("remove", folder))
 }
 
 #[cfg(test)]

@@ -91,7 +91,7 @@ pub enum StoreError {
     Ambiguous {
         /// The name as given.
         wanted: String,
-        /// Ids of these runs, or of the first of them.
+        /// Ids of the matching runs; only the first few if there are many.
         candidates: Vec<String>,
     },
     /// The user has no home folder.

@@ -296,7 +296,7 @@ fn draw_step(step: &Step, indent: u16, selected: bool, cx: &Cx, area: Rect, buff
     row.draw(cx, area, buffer);
 }
 
-/// Returns the time from start to end, or up to now before the end. Empty before the start.
+/// Returns the time from start to end, or from start to now if there is no end yet. Empty if there is no start.
 fn took(started: Option<Timestamp>, finished: Option<Timestamp>, state: &AppState) -> String {
     started.map(|started| text::spent(started, finished, state.now)).unwrap_or_default()
 }

@@ -58,7 +58,7 @@ pub(super) struct Cx<'a> {
     pub(super) theme: Theme,
     /// Whether keys go to this pane.
     pub(super) focused: bool,
-    /// Columns and rows inside the pane's borders; no column and one row if the pane is not on the screen.
+    /// Columns and rows inside the pane's borders; `(0, 1)` if the pane is not on the screen.
     pub(super) size: (u16, u16),
 }
 

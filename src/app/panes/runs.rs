@@ -183,7 +183,7 @@ impl Runs {
         };
         match (removed, self.filter.is_empty()) {
             (None, true) => newest(),
-            // A run that was requested by its id may be listed later.
+            // While no run is listed, a run that was requested by its id stays selected: it may be listed later.
             (Some(removed), true) => next.or_else(newest).or_else(|| Some(removed.clone())),
             (_, false) => next,
         }

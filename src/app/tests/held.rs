@@ -1,8 +1,10 @@
 //! Steps that are held.
 
+use std::time::Duration;
+
 use super::*;
 use crate::app::fixture::script;
-use crate::model::{HeldOrder, StepNumber};
+use crate::model::{Expected, HeldOrder, StepNumber};
 
 /// Returns a screen with two jobs: the second step of one is held since second 9, and the other runs.
 fn held(width: u16, height: u16) -> Driver {
@@ -46,6 +48,18 @@ fn a_held_step_is_visible_in_the_header_the_lists_and_the_hints() {
     }
     let driver = Driver::showing(120, 40, Glyphs::Unicode);
     assert!(!driver.shows("held"), "{}", driver.screen());
+}
+
+#[test]
+fn no_end_is_estimated_while_a_person_is_waited_for() {
+    let mut driver = held(120, 40);
+    let jobs = [("Test".to_owned(), Duration::from_mins(1))].into();
+    driver.feed(Feed::Expected { run: run(), expected: Expected { run: Some(Duration::from_mins(1)), jobs } });
+    assert!(!driver.shows("~"), "{}", driver.screen());
+    accept(&mut driver, 100, Command::Held { job: JobId::new("test"), step: StepNumber(2), order: HeldOrder::Retry });
+    let event = Event::StepReleased { job: JobId::new("test"), step: StepNumber(2), order: Some(HeldOrder::Retry) };
+    driver.feed(Feed::Records { run: run(), records: vec![Record { seq: 101, at: Timestamp(START + 22_000), event }] });
+    assert!(driver.shows("~40s left"), "{}", driver.screen());
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn an_unavailable_action_shows_why() {
     driver.feed(Feed::Records { run: run(), records: rest() }).press("s");
     assert!(driver.shows("the run has ended"));
     assert_eq!(driver.asked(), []);
-    driver.press("?");
+    driver.press("?cancel");
     assert!(driver.shows("(the run has ended)"), "{}", driver.screen());
 }
 

@@ -127,7 +127,7 @@ impl ResolvedAction {
         }
     }
 
-    /// Returns the path of the action's repository in containers, below the folder of all actions.
+    /// Returns the path at which containers see the action's repository, relative to the folder that holds all actions.
     pub(crate) fn place(&self) -> PathBuf {
         let remote = self.remote.as_ref();
         let name = remote.map(|remote| format!("{}/{}", remote.repository, remote.version.replace(':', "_")));

@@ -32,7 +32,7 @@ pub(super) enum Input {
     JobEnded(JobId, JobEnd),
     /// The task of a job panicked. Its end is not recorded yet.
     JobPanicked(JobId, Panic),
-    /// The wait of a job for its concurrency groups has ended.
+    /// A job has acquired its concurrency groups, or failed to.
     GroupsAcquired(JobId, Result<(), AcquireError>),
     /// A running job waits for the rules of an environment, without its slot.
     SlotReleased(JobId),

@@ -29,8 +29,7 @@ pub(crate) struct JobEnd {
 pub(crate) enum NotRunnable {
     /// The job needs another machine. Holds the reason.
     Elsewhere(String),
-    /// The job cannot run on any machine: its `runs-on` is invalid, or it or an option names an unknown sandbox. Holds
-    /// the reason.
+    /// The job cannot run on any machine: its `runs-on` is invalid, or its sandbox is unknown. Holds the reason.
     Nowhere(String),
 }
 

@@ -241,13 +241,14 @@ pub(super) fn header<'r>(request: &'r Request<Incoming>, name: &str) -> Option<&
     request.headers().get(name)?.to_str().ok()
 }
 
-/// Returns the decoded value of a query parameter. `None` if the URL does not have the parameter.
+/// Returns the decoded value of a query parameter, in which `+` stands for a space. `None` if the URL does not have the
+/// parameter.
 pub(super) fn parameter(uri: &Uri, name: &str) -> Option<String> {
     let pairs = uri.query()?.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    pairs.into_iter().find(|(known, _)| *known == name).map(|(_, value)| percent_decoded(value))
+    pairs.into_iter().find(|(known, _)| *known == name).map(|(_, value)| percent_decoded(&value.replace('+', " ")))
 }
 
-/// Decodes percent-encoded text in which `+` stands for a space. Invalid sequences stay as they are.
+/// Decodes percent-encoded text. Invalid sequences stay as they are.
 pub(super) fn percent_decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -258,7 +259,7 @@ pub(super) fn percent_decoded(text: &str) -> String {
             bytes.push(byte);
             rest = &after[2..];
         } else {
-            bytes.push(if *first == b'+' { b' ' } else { *first });
+            bytes.push(*first);
             rest = after;
         }
     }
@@ -298,6 +299,7 @@ mod tests {
         ] {
             assert_eq!(parameter(&uri, name).as_deref(), expected, "{name}");
         }
+        assert_eq!(percent_decoded("v1+build%2F2"), "v1+build/2", "the path of a tag");
         assert_eq!(content_range("bytes 33554432-67108863/*"), Some(33_554_432));
         assert_eq!(content_range("bytes */*"), None);
     }

@@ -71,8 +71,8 @@ impl Providers {
         Some(Placement { provider: Arc::clone(provider), base: provider.base(image, default_image)? })
     }
 
-    /// Returns where a job with a `container` runs if its labels place it at `placement`: at the same provider if it
-    /// runs jobs in containers, or at the provider of containers for this machine.
+    /// Returns the placement of a job that has a `container`. If `placement` is this machine itself, the container runs
+    /// at the provider of containers for this machine; otherwise the provider stays the same.
     #[must_use]
     pub fn in_container(&self, placement: Placement) -> Placement {
         let provider = if placement.base == Base::Machine { Arc::clone(&self.containers) } else { placement.provider };

@@ -146,11 +146,12 @@ pub(crate) async fn run(
 }
 
 /// Reads the values that the step left in its files, on a separate thread because a file system may block. Returns them
-/// with the error, if any. If it takes longer than [`COLLECT_TIMEOUT`], everything that the step left is dropped.
+/// with the error, if any. If it takes longer than [`COLLECT_TIMEOUT`], the content of the files is dropped.
 async fn collect(files: CommandFiles, mut left: Left) -> (Left, Option<String>) {
     if files.remove_untouched() {
         return (left, None);
     }
+    let (masked, error) = (left.masked, left.error.clone());
     let reading = spawn_blocking(move || {
         let wrong = files.collect(&mut left).err().map(|error| error.to_string());
         (left, wrong)
@@ -160,7 +161,7 @@ async fn collect(files: CommandFiles, mut left: Left) -> (Left, Option<String>) 
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("not done within {} s", COLLECT_TIMEOUT.as_secs()),
     };
-    (Left::default(), Some(format!("cannot read what the step left: {reason}")))
+    (Left { masked, error, ..Left::default() }, Some(format!("cannot read what the step left: {reason}")))
 }
 
 /// Observations about the end of a process.

@@ -17,25 +17,33 @@ fn file(state: &Path) -> PathBuf {
 /// Returns the folders that the user added, newest first. Empty if the file cannot be read.
 #[must_use]
 pub fn list(state: &Path) -> Vec<PathBuf> {
-    let text = files::read_own_text(&file(state), MAX_FILE).unwrap_or_default();
-    text.lines().filter(|line| !line.is_empty()).map(PathBuf::from).collect()
+    read(state).unwrap_or_default()
+}
+
+/// Reads the folders that the user added, newest first. A missing file has none.
+fn read(state: &Path) -> io::Result<Vec<PathBuf>> {
+    let text = match files::read_own_text(&file(state), MAX_FILE) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        read => read?,
+    };
+    Ok(text.lines().filter(|line| !line.is_empty()).map(PathBuf::from).collect())
 }
 
 /// Adds a folder at the beginning of the list. Its path must be text without line breaks.
 ///
 /// # Errors
-/// The state folder cannot be written.
+/// The list cannot be read, which would lose the other folders, or the state folder cannot be written.
 pub fn add(state: &Path, folder: &Path) -> io::Result<()> {
-    let others = list(state).into_iter().filter(|known| known != folder);
+    let others = read(state)?.into_iter().filter(|known| known != folder);
     write(state, &[folder.to_owned()].into_iter().chain(others).collect::<Vec<_>>())
 }
 
 /// Removes a folder. Returns whether it had been added.
 ///
 /// # Errors
-/// The state folder cannot be written.
+/// The list cannot be read, or the state folder cannot be written.
 pub fn remove(state: &Path, folder: &Path) -> io::Result<bool> {
-    let all = list(state);
+    let all = read(state)?;
     let others: Vec<_> = all.iter().filter(|known| *known != folder).cloned().collect();
     let was_added = others.len() < all.len();
     if was_added {
@@ -66,5 +74,10 @@ mod tests {
         assert!(remove(state, Path::new("/a")).expect("removed"));
         assert!(!remove(state, Path::new("/a")).expect("unchanged"));
         assert_eq!(list(state), [PathBuf::from("/b")]);
+
+        std::fs::write(file(state), b"/b\n/\xff\n").expect("written");
+        add(state, Path::new("/c")).expect_err("the other folders would be lost");
+        remove(state, Path::new("/b")).expect_err("the other folders would be lost");
+        assert_eq!(std::fs::read(file(state)).expect("read"), b"/b\n/\xff\n");
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::engine::step::shell;
 
-/// Parts of a script that fetch or run what is not in the repository, or that access anything outside of it.
+/// Strings that suggest that a script fetches code, hides what it runs, gains privileges, or reaches outside the
+/// working tree.
 const DANGEROUS_WORDS: &[&str] = &[
     "curl",
     "wget",

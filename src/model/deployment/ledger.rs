@@ -137,7 +137,7 @@ pub enum Action {
     Approved,
     /// The deployment was rejected.
     Rejected,
-    /// The deployment passed its gates and begins, or continues.
+    /// The deployment passed its gates and begins, or continues after an interruption.
     Began,
     /// The deployment was promoted: it continues after a pause; with `full`, past all pauses.
     Promoted {

@@ -143,22 +143,26 @@ impl Controls {
             (DeploymentOrder::Abort { reason }, _) => {
                 let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
                 let interrupt = Interrupt::Back(format!("aborted by {}{why}", by.name()));
-                (self.accept(Action::Aborted, by, reason, subject), Some(interrupt))
+                self.accept(Action::Aborted, by, reason, subject, Some(interrupt))
             }
             (_, Stage::Gates) => rejected("the deployment has not begun: its gates are closed"),
             (DeploymentOrder::Promote { full: false }, Stage::Step) if !self.paused => {
                 rejected("the deployment is not paused: nothing to promote")
             }
             (DeploymentOrder::Promote { full }, _) => {
-                self.promoted = true;
-                self.paused = false;
-                self.full |= *full;
-                (self.accept(Action::Promoted { full: *full }, by, "", subject), None)
+                let answer = self.accept(Action::Promoted { full: *full }, by, "", subject, None);
+                if answer.0 == Reply::Accepted {
+                    self.promoted = true;
+                    self.paused = false;
+                    self.full |= *full;
+                }
+                answer
             }
             (DeploymentOrder::Pause, _) if self.paused => rejected("the deployment is already paused"),
             (DeploymentOrder::Pause, _) => {
-                self.paused = true;
-                (self.accept(Action::Paused, by, "", subject), None)
+                let answer = self.accept(Action::Paused, by, "", subject, None);
+                self.paused = answer.0 == Reply::Accepted;
+                answer
             }
         }
     }
@@ -169,15 +173,22 @@ impl Controls {
             return rejected(&format!("{}: {refusal}; the reviewers are {reviewers}", by.name()));
         }
         if approve {
-            return (self.accept(Action::Approved, by, comment, subject), None);
+            return self.accept(Action::Approved, by, comment, subject, None);
         }
         let why = if comment.is_empty() { String::new() } else { format!(": {comment}") };
         let interrupt = Interrupt::Back(format!("rejected by {}{why}", by.name()));
-        (self.accept(Action::Rejected, by, comment, subject), Some(interrupt))
+        self.accept(Action::Rejected, by, comment, subject, Some(interrupt))
     }
 
-    /// Records a command in the ledger. Returns a rejection if that fails.
-    fn accept(&self, action: Action, by: &Actor, reason: &str, subject: &Subject) -> Reply {
+    /// Records a command in the ledger. A command that cannot be recorded is rejected, without `interrupt`.
+    fn accept(
+        &self,
+        action: Action,
+        by: &Actor,
+        reason: &str,
+        subject: &Subject,
+        interrupt: Option<Interrupt>,
+    ) -> (Reply, Option<Interrupt>) {
         let entry = Entry {
             at: now(),
             by: by.clone(),
@@ -188,8 +199,8 @@ impl Controls {
             reason: reason.to_owned(),
         };
         match self.ledger.append(&entry) {
-            Ok(()) => Reply::Accepted,
-            Err(error) => Reply::Rejected { reason: error.to_string() },
+            Ok(()) => (Reply::Accepted, interrupt),
+            Err(error) => rejected(&error.to_string()),
         }
     }
 }

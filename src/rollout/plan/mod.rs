@@ -120,7 +120,7 @@ pub fn plan(
         if kept.replicas > 0 {
             steps.push(PlanStep::Stop { slot, keep: 0, after: Duration::ZERO });
         }
-        // An interrupted deployment may have left replicas that do not serve in the other slot, too.
+        // An interrupted deployment may also have left replicas without traffic in the other slot.
         let left = (old.is_none() && observed.slot(slot.other()).replicas > 0).then_some(PlanStep::Stop {
             slot: slot.other(),
             keep: 0,

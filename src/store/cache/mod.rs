@@ -17,12 +17,15 @@ use crate::files;
 use crate::model::Timestamp;
 
 use super::digest::sha256;
-use super::folder::{RunsDir, make_private};
+use super::folder::{RunsDir, make_private, remove_described};
 use super::{StoreError, atomic};
 
 pub mod lookup;
 
 use lookup::Lookup;
+
+/// Name of the file that describes an entry. Readers ignore an entry without it.
+const DESCRIPTION: &str = "entry.json";
 
 /// Maximum size of a description in bytes.
 const MAX_DESCRIPTION: u64 = 64 * 1024;
@@ -135,7 +138,7 @@ impl Cache {
         let entry = read(&folder)?;
         let data = files::open_own(&folder.join("data")).ok()?;
         // If this fails, the recorded time of the last use is only too old.
-        let _ = files::open_own(&folder.join("entry.json"))
+        let _ = files::open_own(&folder.join(DESCRIPTION))
             .and_then(|description| description.set_modified(SystemTime::now()));
         Some((data, entry))
     }
@@ -147,7 +150,7 @@ impl Cache {
     /// The folder cannot be written.
     pub fn publish(&self, entry: &CacheEntry, staged: &Path) -> Result<bool, StoreError> {
         let text = serde_json::to_vec(entry).expect("strings and numbers always serialise");
-        let description = staged.join("entry.json");
+        let description = staged.join(DESCRIPTION);
         atomic::write_unsynced(&description, &text).map_err(StoreError::io("write", &description))?;
         let folder = self.path.join(entry.id());
         if folder.exists() && read(&folder).is_none() {
@@ -170,12 +173,7 @@ impl Cache {
     /// The folder cannot be removed.
     pub fn remove(&self, entry: &CacheEntry) -> Result<(), StoreError> {
         let folder = self.path.join(entry.id());
-        // Readers ignore an entry without a description.
-        let removed = fs::remove_file(folder.join("entry.json")).and_then(|()| fs::remove_dir_all(&folder));
-        match removed {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io("remove", folder)(error)),
-            _ => Ok(()),
-        }
+        remove_described(&folder, DESCRIPTION).map_err(StoreError::io("remove", folder))
     }
 
     /// Returns the entries that were not used for too long, and those used least recently beyond the maximum size.
@@ -186,19 +184,25 @@ impl Cache {
         Ok(beyond(self.entries()?, limits, now))
     }
 
-    /// Removes the entries [beyond](Self::beyond) the limits, and returns them.
+    /// Removes the entries [beyond](Self::beyond) the limits, and returns them. Also removes what an interrupted removal
+    /// left.
     ///
     /// # Errors
     /// The folder cannot be read, or an entry cannot be removed.
     pub fn evict(&self, limits: CacheLimits, now: Timestamp) -> Result<Vec<CacheEntry>, StoreError> {
         let evicted = self.beyond(limits, now)?;
         evicted.iter().try_for_each(|entry| self.remove(entry))?;
+        for folder in fs::read_dir(&self.path).into_iter().flatten().flatten() {
+            if !folder.path().join(DESCRIPTION).exists() {
+                let _ = fs::remove_dir_all(folder.path());
+            }
+        }
         Ok(evicted)
     }
 }
 
 fn read(folder: &Path) -> Option<CacheEntry> {
-    let description = folder.join("entry.json");
+    let description = folder.join(DESCRIPTION);
     let text = files::read_own(&description, MAX_DESCRIPTION).ok()?;
     let mut entry: CacheEntry = serde_json::from_slice(&text).ok()?;
     let used = fs::symlink_metadata(&description).and_then(|data| data.modified()).ok()?;
@@ -263,6 +267,23 @@ mod tests {
         cache.remove(&first).expect("removed");
         cache.remove(&first).expect("removed already");
         assert!(!cache.contains(&first));
+    }
+
+    #[test]
+    fn an_interrupted_removal_is_continued_by_the_next_one() {
+        let state = tempfile::tempdir().expect("a folder");
+        let cache = Cache::of(&RunsDir::at(state.path()), "o/r");
+        let removals: [&dyn Fn(&CacheEntry); 2] = [&|entry| cache.remove(entry).expect("removed"), &|_| {
+            drop(cache.evict(CacheLimits::default(), Timestamp(1)).expect("removed"));
+        }];
+        for remove in removals {
+            let (half, other) = (entry("npm-1", 4, 1), entry("npm-2", 4, 1));
+            assert!(published(&cache, state.path(), &half, "data"));
+            published(&cache, state.path(), &other, "data");
+            fs::remove_file(cache.path.join(half.id()).join("entry.json")).expect("removed");
+            remove(&half);
+            assert!(!cache.path.join(half.id()).exists() && cache.contains(&other));
+        }
     }
 
     #[test]

@@ -120,7 +120,8 @@ impl Log {
         self.jump = Some(Jump::Line(line));
     }
 
-    /// Searches for a pattern and goes to its first match after the reading position; `None` ends the search.
+    /// Searches for a pattern and goes to its first match at or after the reading position, or to the first match of
+    /// the log if there is none. `None` ends the search.
     pub(in crate::app) fn search_for(&mut self, pattern: Option<Pattern>) {
         self.cancellations.extend(self.search.take().and_then(|search| search.matches.cancellation()));
         self.search = pattern.and_then(|pattern| Search::new(SearchSlot::Search, pattern));

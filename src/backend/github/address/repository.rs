@@ -124,7 +124,7 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_NAME && !matches!(text, "." | "..") && text.bytes().all(is_known)
 }
 
-/// Returns a text for a message: without credentials, and cut to 200 characters.
+/// Prepares a text for display in a message: removes credentials and truncates it to 200 characters.
 pub(super) fn shown(text: &str) -> String {
     crate::repo::address::without_credentials(text).chars().take(200).collect()
 }

@@ -52,7 +52,7 @@ pub enum RollbackError {
     /// The environment cannot be read.
     #[error(transparent)]
     Environment(#[from] EnvironmentError),
-    /// There is no release to roll back from or to.
+    /// The environment has no valid target for the rollback, or a deployment to it is in progress.
     #[error(transparent)]
     Target(#[from] TargetError),
     /// The release cannot be restored by any method.

@@ -558,7 +558,7 @@ mod tests {
         assert_eq!(logs, [(1, "in it\n".to_owned()), (2, "before\n".to_owned())]);
         let Event::StepsPlanned { steps, .. } = &events[0].1 else { panic!("{events:?}") };
         assert_eq!((steps[0].number, steps[0].name.as_str()), (StepNumber(2), UNKNOWN_STEP));
-        // The events report the lines of the step after the job has ended.
+        // The job has already ended when these events are applied; the lines of both steps still count.
         let mut store = RunStore::default();
         run.phase = Phase::Running;
         store.resume(run.clone());

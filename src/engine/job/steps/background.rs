@@ -95,7 +95,7 @@ struct Ended<'j> {
 }
 
 impl<'j> Background<'j> {
-    /// Starts a background step, or queues it until fewer are running. The step makes progress only during
+    /// Starts a background step, or queues it if the maximum number of them is already running. The step makes progress only during
     /// [`Self::beside`], [`Self::control`] and [`Self::finish`].
     pub(in crate::engine::job) fn start(
         &mut self,

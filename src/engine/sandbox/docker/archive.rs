@@ -13,7 +13,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use super::ignored::Ignored;
 use crate::files::{FileError, Folder, Links};
 
-/// Maximum size in bytes of the files in an archive, for archives that are sent and received.
+/// Maximum total size in bytes of the files in an archive, whether it is sent or received.
 pub(super) const MAX_BYTES: u64 = 2 << 30;
 
 /// Size in bytes of a part of an archive.

@@ -26,7 +26,8 @@ pub struct Labels {
     run: String,
     /// Id of the job; empty for a resource that serves all runs.
     job: String,
-    /// Purpose, such as `job`; empty for a resource of the whole job.
+    /// Purpose of the resource, such as `job` for the job's container; empty for the job's network, and for resources
+    /// that serve all runs.
     role: String,
 }
 

@@ -647,7 +647,7 @@ mod tests {
         let (folder, from, to) = repository();
         write(&from, "a", "1");
         commit(&from);
-        // Objects in a pack, loose objects, and objects of another repository from which this one borrows.
+        // The source has packed objects, loose objects, and objects that it borrows from another repository.
         git(&from, ["gc", "-q"]).expect("git gc");
         write(&from, "b", "1");
         commit(&from);

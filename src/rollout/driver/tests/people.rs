@@ -38,6 +38,26 @@ async fn a_canary_waits_for_people_who_promote_pause_and_abort() {
 }
 
 #[tokio::test]
+async fn a_command_that_cannot_be_recorded_does_nothing() {
+    let rig = Rig::new(canary(&[CanaryStep::Weight(10), CanaryStep::Pause(Pause::Person)]));
+    rig.deployed("v1").await;
+    let going = rig.deploy("v2");
+    going.memory.started(4).await;
+    let (ledgers, aside) = (rig.runs().environments(), rig.home.path().join("aside"));
+    fs::rename(&ledgers, &aside).expect("moved");
+    fs::write(&ledgers, "").expect("written");
+    let promote = DeploymentOrder::Promote { full: true };
+    for order in [promote.clone(), DeploymentOrder::Pause, DeploymentOrder::Abort { reason: "errors".to_owned() }] {
+        let Reply::Rejected { reason } = going.tell(order.clone(), "olu").await else { panic!("{order:?}") };
+        assert!(reason.contains("cannot "), "{reason}");
+    }
+    fs::remove_file(&ledgers).and_then(|()| fs::rename(&aside, &ledgers)).expect("moved back");
+    assert_eq!(rig.running(), "blue.1=v1 blue.2=v1 green.1=v2 weight green 10");
+    going.accepted(promote, "olu").await;
+    assert_eq!(going.end.await.expect("no panic").conclusion, Conclusion::Success);
+}
+
+#[tokio::test]
 async fn an_analysis_that_knows_nothing_asks_a_person() {
     let steps = [CanaryStep::Weight(10), CanaryStep::Pause(Pause::For(Duration::from_millis(60)))];
     let analysis = Analysis {

@@ -142,7 +142,8 @@ impl Start<'_> {
     }
 }
 
-/// Returns the variables of containers. Those without a value are taken from `environment`.
+/// Returns the environment variables of the replicas' containers, as `NAME=value`. A variable without a value in the
+/// settings gets it from `environment`; it is an error if it is not set there.
 pub(super) fn variables(
     settings: &DockerSettings,
     environment: &[(OsString, OsString)],

@@ -181,7 +181,7 @@ impl Mirrored {
                     self.loading.remove(&id);
                     return self.download(id, MAX_LOG);
                 }
-                // The next poll requests the log again.
+                // After a transient error, the next poll requests the log again.
                 if error.is_transient() {
                     self.logs.remove(&id);
                 }
