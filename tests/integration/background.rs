@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::docker::{has, nothing_left};
 use crate::project::{Project, Said, until};
-use crate::survival::{kill, pids};
+use crate::survival::{kill, pids, worker_of};
 
 /// Steps that end only if they run at the same time, and a server that a `cancel` ends.
 const STEPS: &str = r#"
@@ -130,7 +130,7 @@ fn a_lost_worker_leaves_no_background_process_and_its_job_resumes_before_the_bac
         until("both steps run", || door.path().join(step).exists().then_some(()));
     }
     let folder = project.run_folder().to_string_lossy().into_owned();
-    pids(|command| command.contains("worker") && command.contains(&folder)).into_iter().for_each(kill);
+    kill(worker_of(&folder));
     until("the loss is noticed", || project.call(&["runs"]).text().contains("worker lost").then_some(()));
     assert_eq!(pids(|command| command.contains(&folder)), Vec::<i32>::new(), "no process of it is left");
     fs::write(door.path().join("open"), "").expect("written");

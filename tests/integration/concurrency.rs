@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::project::{Project, until};
-use crate::survival::{kill, pids};
+use crate::survival::{kill, worker_of};
 
 /// A repository whose runs wait for a file in the folder `$DOOR`.
 struct Door {
@@ -143,9 +143,7 @@ fn a_killed_worker_releases_its_group_after_its_processes_are_killed() {
     door.until_inside(&first);
     let second = door.start(&[]);
     door.until(&second, "pending");
-    let workers = pids(|command| command.contains(" worker ") && command.contains(&first));
-    assert_eq!(workers.len(), 1);
-    kill(workers[0]);
+    kill(worker_of(&first));
     door.until_inside(&second);
     let lost = door.until(&first, "failure");
     assert_eq!(reason(&lost), "worker lost");

@@ -4,10 +4,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+use portable_pty::CommandBuilder;
 use serde_json::Value;
 
 use crate::project::{Project, Said, until};
-use crate::survival::{kill, pids};
+use crate::survival::{kill, worker_of};
 
 const SETTINGS: &str = r#"
 [environments.staging]
@@ -58,13 +59,13 @@ done
 "#;
 
 /// The repository, with the tags v1, v2 and v3.
-struct Shop {
+pub(crate) struct Shop {
     project: Project,
     live: tempfile::TempDir,
 }
 
 impl Shop {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let project = Project::new("on: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: echo hi}]}}\n");
         project.write(".cuelight.toml", SETTINGS);
         for (name, text) in [("start", START), ("stop", STOP)] {
@@ -81,10 +82,18 @@ impl Shop {
         Self { project, live: tempfile::tempdir().expect("a folder") }
     }
 
-    fn call(&self, args: &[&str]) -> Said {
+    pub(crate) fn call(&self, args: &[&str]) -> Said {
         let mut command = self.project.command(args);
         command.env("LIVE", self.live.path()).env("USER", "ada");
         Said(command.output().expect("the program starts"))
+    }
+
+    /// Returns the command that shows the screen.
+    pub(crate) fn in_terminal(&self, args: &[&str]) -> CommandBuilder {
+        let mut command = self.project.in_terminal(args);
+        command.env("LIVE", self.live.path());
+        command.env("USER", "ada");
+        command
     }
 
     fn json(&self, args: &[&str]) -> Value {
@@ -98,7 +107,7 @@ impl Shop {
     }
 
     /// Returns the releases of the replicas of an environment.
-    fn running(&self, environment: &str) -> Vec<String> {
+    pub(crate) fn running(&self, environment: &str) -> Vec<String> {
         let files = fs::read_dir(self.live.path()).expect("a folder").flatten();
         let of = files.filter(|file| file.file_name().to_string_lossy().starts_with(&format!("{environment}-")));
         of.map(|file| fs::read_to_string(file.path()).expect("readable").trim().to_owned()).collect()
@@ -115,15 +124,10 @@ impl Shop {
         let yes = format!("--yes={environment}");
         let run = self.call(&["deploy", environment, "v2", &yes, "--detach"]).out().trim().to_owned();
         until("the first step runs", || self.path("waiting").exists().then_some(()));
-        let workers = pids(|command| command.contains("worker") && command.contains(&run));
-        assert_eq!(workers.len(), 1, "one worker");
-        kill(workers[0]);
+        kill(worker_of(&run));
         let group: i32 = fs::read_to_string(self.path("waiting")).expect("a number").trim().parse().expect("a number");
-        let seen = until("the death of the worker is noticed", || {
-            let seen = self.call(&["deploys"]);
-            seen.out().contains("interrupted").then_some(seen)
-        });
-        seen.expect(0, &["at step 1/", "of v2", &format!("cuelight abort {environment}")]);
+        let abort = format!("cuelight abort {environment}");
+        self.call(&["deploys"]).expect(0, &["interrupted", "at step 1/", "Start 1 replica of v2 in green", &abort]);
         // The command line of a process that has ended but was not awaited is empty.
         let command = PathBuf::from(format!("/proc/{group}/cmdline"));
         until("what the worker left is ended", || fs::read(&command).unwrap_or_default().is_empty().then_some(()));
@@ -316,18 +320,22 @@ fn secrets_that_commands_print_are_written_nowhere() {
     shop.project.write(".cuelight.toml", &settings);
     shop.project.call(&["trust"]).expect(0, &[]);
     let deploy = |tag: &str| {
-        let mut command = shop.project.command(&["deploy", "staging", tag, "--reason", "the pin is 4711"]);
+        let mut command = shop.project.command(&["deploy", "staging", tag, "--reason", "friday"]);
         command.env("LIVE", shop.live.path()).env("USER", "ada").env("REGISTRY_TOKEN", "hunter2-hunter2");
-        Said(command.env("PIN", "4711").output().expect("the program starts"))
+        Said(command.env("PIN", "pin-4711-9c3e").output().expect("the program starts"))
     };
     shop.call(&["env", "staging", "--check"]).expect(1, &["PIN  secret", "missing"]);
     shop.call(&["deploy", "staging", "v9"]).expect(3, &[]);
     deploy("v1").expect(0, &["the token *** and pin ***"]);
     deploy("v3").expect(1, &["the token *** and pin ***"]);
     let written = String::from_utf8_lossy(&shop.project.everything_written()).into_owned();
-    assert!(!written.contains("hunter2"), "the token is written");
-    let run = fs::read_to_string(shop.path("messages")).expect("sent");
-    assert!(run.contains("rolled back") || run.contains("rolled_back"), "{run}");
+    let sent = fs::read_to_string(shop.path("messages")).expect("sent");
+    for secret in ["hunter2", "pin-4711-9c3e"] {
+        assert!(!written.contains(secret) && !sent.contains(secret), "{secret} is written: {sent}");
+    }
+    let lines: Vec<&str> = sent.lines().collect();
+    let failed = " rolled back: step 2/6 (Wait until green is healthy) failed: the check failed 3 times in a row";
+    assert!(matches!(lines[..], [live, back] if live.ends_with(" is live") && back.contains(failed)), "{sent}");
 }
 
 #[test]
@@ -348,8 +356,7 @@ fn lines_of_the_ledger_that_cannot_be_read_are_reported_and_nothing_is_called_li
     fs::write(&ledger, newer).expect("written");
     for args in [vec!["env", "staging"], vec!["deploys"], vec!["audit"], vec!["deploy", "staging", "v1"]] {
         let said = shop.call(&args);
-        assert_ne!(said.code(), 0, "{args:?}");
-        assert!(said.text().contains("is of version 2, and this cuelight reads up to version 1"), "{}", said.text());
+        said.expect(5, &["is of version 2, and this cuelight reads up to version 1"]);
     }
 }
 
@@ -438,12 +445,8 @@ fn a_job_that_deploys_and_loses_its_worker_is_an_interrupted_deployment() {
     until("the step runs", || shop.path("in").exists().then_some(()));
     shop.call(&["abort", "staging"]).expect(4, &["a job of", &format!("`cuelight cancel {run}` ends it")]);
     shop.call(&["rollback", "staging", "--yes=staging"]).expect(4, &[&format!("`cuelight cancel {run}` ends it")]);
-    let workers = pids(|command| command.contains("worker") && command.contains(&run));
-    assert_eq!(workers.len(), 1, "one worker");
-    kill(workers[0]);
-    until("the death of the worker is noticed", || {
-        shop.call(&["deploys", "staging"]).out().contains("interrupted").then_some(())
-    });
+    kill(worker_of(&run));
+    shop.call(&["deploys", "staging"]).expect(0, &["interrupted"]);
     shop.call(&["env", "staging"]).expect(0, &["the live release is unknown", "was interrupted before its end"]);
     shop.call(&["audit", "staging"]).expect(0, &[&format!("the worker of its run died: `cuelight resume {run}`")]);
 }

@@ -61,9 +61,7 @@ impl Rig {
             "[github.hosts.\"127.0.0.1\"]\nkind = \"gitea\"\napi_url = \"{}\"\n",
             started["api"].as_str().expect("an address")
         );
-        let folder = rig.project.home().join("config/cuelight");
-        fs::create_dir_all(&folder).expect("made");
-        fs::write(folder.join("config.toml"), settings).expect("written");
+        rig.project.configure(&settings);
         Some(rig)
     }
 
@@ -158,10 +156,7 @@ fn small() -> (Project, Arc<Mutex<Vec<String>>>) {
         }
     });
     let project = Project::of_jobs("  a: {runs-on: ubuntu-latest, steps: [{run: 'true'}]}\n");
-    let folder = project.home().join("config/cuelight");
-    fs::create_dir_all(&folder).expect("made");
-    let settings = format!("[github.hosts.\"127.0.0.1\"]\nkind = \"gitea\"\napi_url = \"{api}\"\n");
-    fs::write(folder.join("config.toml"), settings).expect("written");
+    project.configure(&format!("[github.hosts.\"127.0.0.1\"]\nkind = \"gitea\"\napi_url = \"{api}\"\n"));
     (project, requests)
 }
 

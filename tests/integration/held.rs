@@ -232,7 +232,7 @@ fn an_action_that_is_retried_keeps_the_post_of_its_first_try() {
 }
 
 #[test]
-fn allowed_failures_and_legs_that_succeed_are_not_held() {
+fn allowed_failures_are_not_held() {
     let jobs = "  a:\n    runs-on: ubuntu-latest\n    steps:\n      - {run: exit 1, continue-on-error: true}\n      - run: echo after\n";
     let project = Project::of_jobs(jobs);
     Said(hold(&project, &[]).output().expect("starts")).expect(0, &["after"]);

@@ -55,8 +55,7 @@ impl Project {
     }
 
     pub(crate) fn git(&self, args: &[&str]) {
-        let done = Command::new("git").arg("-C").arg(self.root()).args(args).output().expect("git starts");
-        assert!(done.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&done.stderr));
+        git(&self.root(), args);
     }
 
     /// Returns a command that runs the program in this repository and with its state folder.
@@ -179,6 +178,14 @@ impl Said {
         }
         self
     }
+}
+
+/// Runs git in a folder. Returns its output.
+#[track_caller]
+pub(crate) fn git(folder: &Path, args: &[&str]) -> String {
+    let done = Command::new("git").arg("-C").arg(folder).args(args).output().expect("git starts");
+    assert!(done.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).expect("text")
 }
 
 /// Copies the content of a folder.

@@ -1,26 +1,18 @@
 //! `run --remote`: the working tree on a server. A repository on this machine takes the place of the server's
 //! repository.
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::Duration;
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
 
 use serde_json::json;
 
-use crate::project::until;
+use crate::project::{git, until};
 use crate::servers::{REPOSITORY, Said, Watching};
 
 /// A checkout of the fake server's repository with uncommitted changes, and the repository to which it pushes.
 struct Checkout {
     watching: Watching,
     server: PathBuf,
-}
-
-fn git(folder: &Path, args: &[&str]) -> String {
-    let output = Command::new("git").arg("-C").arg(folder).args(args).output().expect("git starts");
-    assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("text")
 }
 
 impl Checkout {
@@ -73,7 +65,6 @@ impl Checkout {
     fn end(&self, mut child: Child) -> Said {
         until("its end", || {
             self.watching.fake.advance(5);
-            sleep(Duration::from_millis(100));
             child.try_wait().expect("known")
         });
         child.wait_with_output().expect("ends").into()

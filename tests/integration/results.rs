@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use crate::docker::{has, skip};
 use crate::project::{Project, until};
-use crate::survival::{kill, pids};
+use crate::survival::{kill, worker_of};
 
 /// The libraries, by the names that the trials use: the newest ones, and those of the actions of 2024.
 const LIBRARIES: &[(&str, &str)] = &[
@@ -217,10 +217,7 @@ fn what_a_killed_worker_received_is_not_offered() {
     until("the upload is held", || door.path().join("held").exists().then_some(()));
     let folder = project.run_folder();
     assert!(folder.join("uploads").exists());
-    let run = folder.to_string_lossy().into_owned();
-    let workers = pids(|command| command.contains("worker") && command.contains(&run));
-    assert_eq!(workers.len(), 1);
-    kill(workers[0]);
+    kill(worker_of(&project.run_id()));
     project.call(&["artifacts"]).expect(0, &["has no artifacts"]);
     assert!(!folder.join("uploads").exists() && !folder.join("artifacts").exists());
 }

@@ -31,6 +31,11 @@ fn the_example_is_true() {
     let named = config.named_by_repository();
     assert!(named.contains(&"environments.production.target.service = \"shop\"".to_owned()), "{named:?}");
     assert!(!named.iter().any(|line| line.contains("strategy")), "{named:?}");
+    // The commands of a script, and what is masked in their output.
+    let script = given(&environment("secrets = ['PIN']", "")).expect("an environment");
+    let expected =
+        ["secrets = [\"PIN\"]", "target.start = \"up\"", "target.stop = \"down\"", "target.healthy = \"ok\""];
+    assert_eq!(script.named_by_repository(), expected.map(|line| format!("environments.a.{line}")));
     assert!(
         config.describe().contains("[environments]\nproduction.on = \"tag:v*\"  # c:2:1\n"),
         "{}",

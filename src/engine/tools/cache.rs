@@ -249,6 +249,7 @@ mod tests {
         let prefix = fs::read_to_string(at.join("lib/node_modules/npm/npmrc")).expect("written");
         assert_eq!(prefix, format!("prefix={}\n", at.display()));
         assert_eq!(fs::read_to_string(home.path().join("npmrc")).expect("there"), "of all users");
+        assert!(users.join("lib/node_modules/npm/npmrc").is_symlink());
         end(&job, &shared);
         assert!(!shared.exists(), "what is offered stays in the job");
     }

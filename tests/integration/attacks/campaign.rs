@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::bounded;
 use super::full_disk::{limited, nothing_left, on_small_disk, text};
 use crate::project::{Project, Said, copy, until};
-use crate::survival::{pids, try_kill};
+use crate::survival::{pids, try_kill, workers_of};
 
 /// Number of killed workers.
 const KILLS: u64 = 30;
@@ -71,10 +71,7 @@ fn a_worker_killed_at_any_moment_leaves_nothing_and_its_run_is_closed_and_carrie
         };
         call(&["run", "--trust", "--detach"]).expect(0, &[]);
         let folder = project.run_folder();
-        let worker = || {
-            let path = folder.display().to_string();
-            pids(|command| command.contains("worker") && command.contains(&path)).first().copied()
-        };
+        let worker = || workers_of(&folder.to_string_lossy()).first().copied();
         let records = 1 + Chance(case).below(RECORDS);
         let ended = until("the moment comes or the run ends", || {
             let written = fs::read(folder.join("events.jsonl")).unwrap_or_default();

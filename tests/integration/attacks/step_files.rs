@@ -8,7 +8,7 @@ use std::process::Stdio;
 use super::bounded;
 use crate::docker::{has, nothing_left};
 use crate::project::{Project, until};
-use crate::survival::pids;
+use crate::survival::worker_of;
 
 #[test]
 fn command_files_that_are_no_files_fail_their_step_and_not_the_run() {
@@ -149,7 +149,9 @@ fn a_link_in_the_place_of_the_folders_of_a_later_job_fails_it_and_empties_nothin
         fs::write(precious.join(folder).join("own"), "kept").expect("written");
     }
     let said = bounded(&project, &["run", "--trust"]);
-    said.expect(1, &["cannot"]);
+    let folder = project.run_folder().join("work/b");
+    let reason = format!("cannot create the job's folder {}: the path leads out of its folder", folder.display());
+    said.expect(1, &[&reason]);
     assert!(!said.out().contains("reached"), "{}", said.text());
     let left: Vec<_> =
         walkdir::WalkDir::new(&precious).into_iter().flatten().map(|entry| entry.path().to_owned()).collect();
@@ -186,7 +188,7 @@ fn interrupts_leave_a_run_whose_worker_does_not_answer() {
     let folder = until("the run has started", || fs::read_dir(&runs).ok()?.flatten().next().map(|entry| entry.path()));
     let sleeps = || (project.call(&["logs"]).out().contains("on")).then_some(());
     until("the step runs", sleeps);
-    let worker = pids(|command| command.contains(" worker ") && command.contains(&*folder.to_string_lossy()))[0];
+    let worker = worker_of(&folder.to_string_lossy());
     let signal = |name: &str, pid: u32| {
         let done = std::process::Command::new("kill").args([name, &pid.to_string()]).status().expect("kill starts");
         assert!(done.success());

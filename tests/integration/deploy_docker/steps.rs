@@ -1,6 +1,6 @@
 //! Deployments whose worker is killed at every step. They are then resumed or aborted.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::project::until;
 
@@ -11,7 +11,7 @@ fn killed_at_each_step(strategy: &str, replicas: u32) {
     let Some(service) = Service::new(strategy, &format!("replicas = {replicas}")) else { return };
     service.call(&["deploy", "live", "v1"]).expect(0, &["is live"]);
     let mut live = "v1";
-    let mut at = 0;
+    let (mut at, mut resumed, mut aborted) = (0, 0, 0);
     loop {
         let next = if live == "v1" { "v2" } else { "v1" };
         let run = service.call(&["deploy", "live", next, "--detach"]).out().trim().to_owned();
@@ -26,48 +26,41 @@ fn killed_at_each_step(strategy: &str, replicas: u32) {
         } else if at % 2 == 0 {
             service.call(&["resume", &run]).expect(0, &[]);
             live = next;
+            resumed += 1;
         } else {
-            let said = service.call(&["abort", "live"]);
-            assert!([0, 1].contains(&said.code()), "{what}: {}", said.text());
+            service.call(&["abort", "live"]).expect(0, &["serves again"]);
+            aborted += 1;
         }
-        settled(&service, live, replicas, &what);
+        settled(&service, &run, live, replicas, &what);
         if !reached {
             break;
         }
         at += 1;
     }
     assert!(at >= 5, "the plan has at least 5 steps, and {at} were seen");
+    assert!(resumed > 0 && aborted > 0, "{resumed} resumed, {aborted} aborted");
 }
 
 /// Waits until this number of steps is done. Returns whether the deployment has as many steps.
 fn reach(service: &Service, run: &str, wanted: usize) -> bool {
-    let began = Instant::now();
-    loop {
-        if let Some(position) = service.position(run) {
-            let done = position["done"].as_u64().unwrap_or_default() as usize;
-            let all = position["plan"]["steps"].as_array().map_or(0, Vec::len);
-            if done >= wanted || position["has_ended"] == true {
-                return done >= wanted && wanted < all;
-            }
-        }
-        assert!(began.elapsed() < Duration::from_mins(1), "step {wanted} is not reached");
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    until(&format!("step {wanted}"), || {
+        let position = service.position(run)?;
+        let done = position["done"].as_u64().unwrap_or_default() as usize;
+        let all = position["plan"]["steps"].as_array().map_or(0, Vec::len);
+        (done >= wanted || position["has_ended"] == true).then_some(done >= wanted && wanted < all)
+    })
 }
 
-/// Waits until one release has all its replicas and gets all requests.
-fn settled(service: &Service, live: &str, replicas: u32, what: &str) {
-    let began = Instant::now();
-    loop {
-        let pages: Vec<_> = (0..6).map(|_| service.page()).collect();
-        let running = service.running();
-        if running.len() == replicas as usize && pages.iter().all(|page| page.as_deref() == Some(live)) {
-            break;
-        }
-        assert!(began.elapsed() < Duration::from_secs(30), "{what}: {pages:?} of {running:?}, not {live}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    until("no deployment is open", || (service.call(&["abort", "live"]).code() != 0).then_some(()));
+/// Asserts that a deployment has ended, and that one release has its replicas and all requests.
+fn settled(service: &Service, run: &str, live: &str, replicas: u32, what: &str) {
+    let serves_alone = || {
+        let pages = (0..6).all(|_| service.page().as_deref() == Some(live));
+        (pages && service.running().len() == replicas as usize).then_some(())
+    };
+    until(what, serves_alone);
+    until(what, || (service.position(run)?["has_ended"] == true).then_some(()));
+    service.call(&["abort", "live"]).expect(3, &["no deployment to live is in progress"]);
+    assert_eq!(service.page().as_deref(), Some(live), "{what}");
 }
 
 #[test]

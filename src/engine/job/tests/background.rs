@@ -1,7 +1,5 @@
 //! Tests of jobs with background steps.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 
 use super::*;

@@ -1,6 +1,7 @@
 //! Tests of whole jobs: their steps, the state passed between steps, and how the job ends.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use indexmap::IndexMap;
 use tokio::sync::watch;
@@ -14,6 +15,7 @@ use super::task::JobTask;
 use crate::engine::RunContext;
 use crate::engine::cancel::Cancellation;
 use crate::engine::context::texts;
+use crate::engine::hold::Holds;
 use crate::engine::sandbox::Interrupt;
 use crate::engine::slot::Slot;
 use crate::engine::testing::sandbox::{ProcessScript, ScriptedSandbox, script_of, write_command_file};
@@ -223,6 +225,26 @@ async fn a_step_that_times_out_fails_and_the_job_continues() {
     assert_eq!(ran.end.conclusion, Conclusion::Failure);
     assert_eq!(ran.end.reason.as_deref(), Some("timed out after 1 minutes (60 s)"));
     assert_eq!(ran.conclusions()[2], ("Run tidy".to_owned(), Conclusion::Success));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_whose_hold_runs_out_fails_as_it_did() {
+    let (_stop, stopped) = watch::channel(Cancellation::None);
+    let held =
+        |run: &mut RunContext, _: &MemoryOutlet| run.holds = Arc::new(Holds::new(Some(Duration::from_millis(1))));
+    let ran = run_with("    steps: [run: exit 1, run: two]\n", exits(), stopped, held).await;
+    assert_eq!((ran.end.conclusion, ran.end.reason.as_deref()), (Conclusion::Failure, Some("exit code 1")));
+    assert_eq!(
+        ran.conclusions()[1..3],
+        named(&[("Run exit 1", Conclusion::Failure), ("Run two", Conclusion::Skipped)])
+    );
+    let of_holds = |event: &Event| matches!(event, Event::StepHeld { .. } | Event::StepReleased { .. });
+    let events: Vec<Event> = ran.outlet.events().into_iter().filter(of_holds).collect();
+    let [Event::StepHeld { step: held, reason, .. }, Event::StepReleased { step, order: None, .. }] = &events[..]
+    else {
+        panic!("{events:?}");
+    };
+    assert_eq!((held, reason.as_str()), (step, "exit code 1"));
 }
 
 #[tokio::test(start_paused = true)]

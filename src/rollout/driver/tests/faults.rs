@@ -22,7 +22,7 @@ async fn a_release_that_is_never_healthy_goes_back_by_itself() {
         assert_eq!(rig.running(), "blue.1=v1 blue.2=v1 weight blue 100", "{strategy:?}");
         let record = rig.record(&going.folder);
         assert_eq!(record.outcome, Some(Outcome::RolledBack));
-        let live = rig.state().last_success().map(|live| live.release.clone());
+        let live = rig.state().live().map(|live| live.release.clone());
         assert_eq!(live, Some(release("v1")), "{strategy:?}");
         // The environment can be deployed to again.
         fs::remove_file(rig.root().join("bad.v2")).expect("removed");
