@@ -104,11 +104,25 @@ pub enum Action {
     Review,
     /// Roll the environment back.
     RollBack,
-    /// Cancel the run, or force-cancel it if it is already being cancelled.
+    /// Show the deployments to the environment.
     Deployments,
-    /// Re-run the run, its failed jobs, or one of its jobs.
+    /// Deploy a release to the environment of this machine.
+    Deploy,
+    /// Let the deployment continue after a pause.
+    Promote,
+    /// Let the deployment wait before its next step.
+    PauseDeployment,
+    /// Abort the deployment.
+    Abort,
+    /// Approve or reject the deployment to the environment.
+    ReviewDeployment,
+    /// Lock the environment.
+    Lock,
+    /// Unlock the environment.
+    Unlock,
+    /// Cancel the run, or force-cancel it if it is already being cancelled.
     Stop,
-    /// Re-run the run.
+    /// Re-run the run, its failed jobs, or one of its jobs.
     Rerun,
     /// Run the held step again.
     RetryStep,
@@ -257,22 +271,6 @@ const TABLE: &[Entry] = &[
         "review",
         "approve or reject deployments that wait for a review; approve the run of a fork",
     ),
-    entry(
-        Action::RollBack,
-        "roll-back",
-        &[", b"],
-        DEPLOYS,
-        "",
-        "roll the environment on a server back to the last other release that succeeded",
-    ),
-    entry(
-        Action::Deployments,
-        "deployments",
-        &[", h"],
-        DEPLOYS,
-        "",
-        "show the deployments to the environment on a server, to go back to one of them",
-    ),
     entry(Action::RetryStep, "retry-step", &["c r"], EVERYWHERE, "", "run the held step again"),
     entry(
         Action::SyncFiles,
@@ -327,6 +325,36 @@ const TABLE: &[Entry] = &[
         "",
         "let the run's workflow run again on its server",
     ),
+    entry(
+        Action::RollBack,
+        "roll-back",
+        &["B", "D b", ", b"],
+        EVERYWHERE,
+        "roll back",
+        "roll the environment back to an earlier release; on a server to the last other one that succeeded",
+    ),
+    entry(
+        Action::Deployments,
+        "deployments",
+        &[", h"],
+        DEPLOYS,
+        "",
+        "show the deployments to the environment on a server, to go back to one of them",
+    ),
+    entry(Action::Deploy, "deploy", &["D d"], EVERYWHERE, "", "deploy a release to the environment"),
+    entry(Action::Promote, "promote", &["D p"], EVERYWHERE, "", "let the deployment go on after a pause"),
+    entry(
+        Action::PauseDeployment,
+        "pause-deployment",
+        &["D s"],
+        EVERYWHERE,
+        "",
+        "stop the deployment before its next step",
+    ),
+    entry(Action::Abort, "abort", &["D a"], EVERYWHERE, "", "abort the deployment: the former release comes back"),
+    entry(Action::ReviewDeployment, "review-deployment", &["D r"], EVERYWHERE, "", "approve or reject the deployment"),
+    entry(Action::Lock, "lock", &["D l"], EVERYWHERE, "", "lock the environment, with a reason"),
+    entry(Action::Unlock, "unlock", &["D u"], EVERYWHERE, "", "unlock the environment"),
     entry(Action::Resume, "resume", &["u"], EVERYWHERE, "", "resume a run whose worker died"),
     entry(
         Action::WatchFiles,
@@ -410,8 +438,12 @@ pub struct Prefix {
 }
 
 /// The prefixes of the default keys.
-pub static PREFIXES: &[Prefix] =
-    &[Prefix { key: "c", name: "held step" }, Prefix { key: "g", name: "go to" }, Prefix { key: ",", name: "server" }];
+pub static PREFIXES: &[Prefix] = &[
+    Prefix { key: "c", name: "held step" },
+    Prefix { key: "g", name: "go to" },
+    Prefix { key: "D", name: "deploy" },
+    Prefix { key: ",", name: "server" },
+];
 
 impl Action {
     /// Whether the action is available in a replay only.

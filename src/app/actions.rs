@@ -2,13 +2,15 @@
 
 use crate::model::capabilities::Unavailable;
 use crate::model::feed::{Notice, Request};
+use crate::model::lane::LaneRequest;
 use crate::model::{Command, HeldOrder, Job, Step, Summary};
 use crate::ui::layout::{PANELS, Panel, Zoom};
 
 use super::action::{Action, Context};
-use super::availability::unavailable;
+use super::availability::{Subject, unavailable};
 use super::msg::Effect;
 use super::overlay::Overlay;
+use super::overlay::order::OrderBox;
 use super::overlay::prompt::Kind;
 use super::panes::{any_failed, next_failed};
 use super::selection::JobSelection;
@@ -24,7 +26,10 @@ impl App {
             self.act_on_marked(action);
             return Vec::new();
         }
-        if let Some(reason) = unavailable(action, &self.state, self.summary()) {
+        // In the Deploys pane, a review is that of the selected environment.
+        let is_of_lane = action == Action::Review && self.view.focus == Panel::Deploys && self.lane().is_some();
+        let action = if is_of_lane { Action::ReviewDeployment } else { action };
+        if let Some(reason) = unavailable(action, &self.state, self.subject()) {
             self.toast = Some(Notice::bad(format!("{}: {reason}", action.entry().name)));
             return Vec::new();
         }
@@ -65,7 +70,20 @@ impl App {
             Action::Palette => self.overlay = Some(self.palette()),
             Action::Review => self.overlay = self.fork_question().or_else(|| self.review_box()),
             Action::Stop => self.overlay = self.stop_question(),
-            Action::Deployments => self.overlay = self.deployments_picker(),
+            Action::Deployments => self.overlay = self.rollback_picker().or_else(|| self.deployments_picker()),
+            Action::RollBack if self.lane().is_some() => self.overlay = self.rollback_picker(),
+            Action::Deploy => self.overlay = self.lane().map(|lane| Overlay::Order(OrderBox::deploy(lane))),
+            Action::Promote => self.overlay = self.promote_question(),
+            Action::PauseDeployment => {
+                let environment = self.lane().map(|lane| lane.name().to_owned());
+                let pause = environment.map(|environment| Request::Lane(LaneRequest::Pause { environment }));
+                return pause.map(Effect::Request).into_iter().collect();
+            }
+            Action::Abort => self.overlay = self.lane().and_then(OrderBox::abort).map(Overlay::Order),
+            Action::ReviewDeployment => self.overlay = self.lane_review(),
+            Action::Lock | Action::Unlock => {
+                self.overlay = self.lane().map(|lane| Overlay::Order(OrderBox::lock(lane)));
+            }
             Action::RollBack => return self.rollback_request().map(Effect::Request).into_iter().collect(),
             Action::Rerun => self.overlay = self.rerun_question(),
             Action::Delete => self.overlay = self.delete_question(),
@@ -122,7 +140,10 @@ impl App {
     /// such run.
     fn act_on_marked(&mut self, action: Action) {
         let marked: Vec<&Summary> = self.panes.runs.marked(&self.state).collect();
-        let reasons: Vec<_> = marked.iter().map(|run| unavailable(action, &self.state, Some(run))).collect();
+        let reasons: Vec<_> = marked
+            .iter()
+            .map(|run| unavailable(action, &self.state, Subject { summary: Some(run), lane: None }))
+            .collect();
         let able: Vec<&Summary> =
             marked.iter().zip(&reasons).filter(|(_, reason)| reason.is_none()).map(|(run, _)| *run).collect();
         if able.is_empty() {

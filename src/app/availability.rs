@@ -1,22 +1,44 @@
 //! Availability of actions, with the reason if an action is unavailable: for keys, key hints, the palette and the help.
 
 use crate::model::capabilities::{Capabilities, Operation, RunState, Unavailable};
+use crate::model::lane::Lane;
 use crate::model::{Command, PendingReview, Phase, Summary};
 
 use super::action::Action;
 use super::environments::repository;
 use super::state::AppState;
 
-/// Returns why an action is unavailable; `None` if it is available. `summary` is the selected run.
-pub(super) fn unavailable(action: Action, state: &AppState, summary: Option<&Summary>) -> Option<Unavailable> {
-    let capabilities = capabilities(state, summary);
+/// What actions are about.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Subject<'s> {
+    /// The selected run.
+    pub(super) summary: Option<&'s Summary>,
+    /// The environment of this machine.
+    pub(super) lane: Option<&'s Lane>,
+}
+
+/// Returns why an action is unavailable; `None` if it is available.
+pub(super) fn unavailable(action: Action, state: &AppState, subject: Subject<'_>) -> Option<Unavailable> {
+    let Subject { summary, lane } = subject;
+    let capabilities = Capabilities { lane, ..capabilities(state, summary) };
     let operation = match action {
         action if action.is_of_replay() => return state.replay.is_none().then_some(Unavailable::NotReplay),
         Action::Yank => return summary.is_none().then_some(Unavailable::NoRun),
-        Action::RollBack => {
-            return state.refusal().or_else(|| has_environments(state, summary).err());
+        Action::RollBack if lane.is_none() => {
+            let on_server = has_environments(state, summary);
+            let missing = on_server.map_err(|reason| if state.lanes.is_empty() { reason } else { Unavailable::NoLane });
+            return state.refusal().or_else(|| missing.err());
         }
+        Action::RollBack => Operation::RollBack,
+        Action::Deployments if lane.is_some() => return None,
         Action::Deployments => return has_environments(state, summary).err(),
+        Action::Deploy => Operation::Deploy,
+        Action::Promote => Operation::PromoteDeployment,
+        Action::PauseDeployment => Operation::PauseDeployment,
+        Action::Abort => Operation::AbortDeployment,
+        Action::ReviewDeployment => Operation::ReviewDeployment,
+        Action::Lock => Operation::LockEnvironment,
+        Action::Unlock => Operation::UnlockEnvironment,
         Action::Start => Operation::Start,
         Action::WatchFiles => Operation::WatchFiles,
         Action::Review if capabilities.run.is_some_and(|run| run.waits_for_approval()) => Operation::ApproveFork,

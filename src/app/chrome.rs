@@ -13,7 +13,7 @@ use crate::ui::text;
 use crate::ui::theme::{Hue, Theme};
 
 use super::action::{ACTIONS, Context, Entry, PREFIXES, Prefix};
-use super::availability::unavailable;
+use super::availability::{Subject, unavailable};
 use super::keymap::{Key, Keymap, Lookup};
 use super::panes::{file_name, project};
 use super::state::{AppState, command_name};
@@ -208,14 +208,14 @@ pub(super) fn footer(
     theme: Theme,
     keymap: &Keymap,
     context: Context,
-    summary: Option<&Summary>,
+    subject: Subject<'_>,
     area: Rect,
     buffer: &mut Buffer,
 ) {
     let between = if area.width < 100 { ":" } else { " " };
     let is_shown = |entry: &&Entry| {
         let here = entry.contexts.contains(&context) || entry.contexts.contains(&Context::Everywhere);
-        here && !entry.hint.is_empty() && unavailable(entry.action, state, summary).is_none()
+        here && !entry.hint.is_empty() && unavailable(entry.action, state, subject).is_none()
     };
     let actions = ACTIONS.iter().filter(is_shown);
     let actions = actions.filter_map(|entry| Some((keymap.keys(entry.action).first()?.to_string(), entry.hint)));
@@ -227,7 +227,7 @@ pub(super) fn footer(
         let is_shown = |action| {
             let first = keymap.keys(action).first();
             first.is_some_and(|keys| keys.to_string().starts_with(prefix.key))
-                && unavailable(action, state, summary).is_none()
+                && unavailable(action, state, subject).is_none()
         };
         rest.iter().any(|one| is_shown(one.action))
     };

@@ -8,6 +8,7 @@ use super::App;
 use super::batch::Batch;
 use super::msg::Effect;
 use super::overlay::Overlay;
+use super::overlay::order::OrderBox;
 use super::overlay::rollback::RollbackBox;
 use super::overlay::trust::TrustQuestion;
 use super::state::failed;
@@ -90,6 +91,14 @@ impl App {
             }
             Feed::Environments { repository, environments } => self.state.environments.set(repository, environments),
             Feed::Lanes(lanes) => self.state.lanes = lanes,
+            Feed::DeploymentPlanned { preview, .. } if self.overlay.is_some() => {
+                self.notify(Notice::news(format!("nothing was done to {}: ask again", preview.environment)));
+            }
+            Feed::DeploymentPlanned { question, preview } => {
+                self.pressed.clear();
+                self.toast = None;
+                self.overlay = Some(Overlay::Order(OrderBox::start(question, &preview)));
+            }
             Feed::RollbackPlanned { rollback, .. } if self.overlay.is_some() => {
                 self.notify(Notice::news(format!("not rolled back: {}; ask again", rollback.title())));
             }

@@ -4,14 +4,13 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::model::Summary;
 use crate::ui::frame;
 use crate::ui::frame::Framed;
 use crate::ui::text;
 use crate::ui::theme::{Hue, Theme};
 
 use super::action::PREFIXES;
-use super::availability::unavailable;
+use super::availability::{Subject, unavailable};
 use super::keymap::{Continuation, Key};
 use super::state::AppState;
 
@@ -29,7 +28,7 @@ pub(super) fn draw(
     continuations: &[Continuation],
     state: &AppState,
     theme: Theme,
-    summary: Option<&Summary>,
+    subject: Subject<'_>,
     below: Rect,
     buffer: &mut Buffer,
 ) {
@@ -45,15 +44,16 @@ pub(super) fn draw(
     frame::popup(framed, theme, buffer, |inside, buffer| {
         for (one, y) in continuations.iter().zip(inside.y..inside.bottom()) {
             let entry = one.action.entry();
-            let is_available = unavailable(one.action, state, summary).is_none();
-            let (key_style, style) = if is_available {
+            let reason = unavailable(one.action, state, subject);
+            let (key_style, style) = if reason.is_none() {
                 (theme.style(Hue::Accent), Style::new())
             } else {
                 (theme.style(Hue::Dim), theme.style(Hue::Dim))
             };
             text::put(buffer, inside.x + 1, y, keys, &one.rest, key_style);
             let room = inside.width.saturating_sub(keys + 4);
-            let doc = text::clip(entry.doc, usize::from(room), theme.ellipsis());
+            let why = reason.map_or_else(|| entry.doc.to_owned(), |reason| format!("{}: {reason}", entry.name));
+            let doc = text::clip(&why, usize::from(room), theme.ellipsis());
             text::put(buffer, inside.x + keys + 3, y, room, &doc, style);
         }
     });

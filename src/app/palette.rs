@@ -111,6 +111,14 @@ impl App {
                 self.toast = Some(Notice::news("preparing the rollback"));
                 return vec![Effect::Request(Request::PlanRollback { repository, request })];
             }
+            Pick::Lane(request) => {
+                if let Some(reason) = self.state.refusal() {
+                    self.toast = Some(Notice::bad(format!("roll-back: {reason}")));
+                    return Vec::new();
+                }
+                self.toast = Some(Notice::news("asking the target what runs"));
+                return vec![Effect::Request(Request::Lane(request))];
+            }
             Pick::Watch(workflow) => return vec![Effect::Request(Request::WatchFiles { workflow })],
             Pick::SearchRun(text) => self.search_run(text),
             Pick::Line { log, line, pattern } => {

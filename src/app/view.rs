@@ -41,17 +41,17 @@ impl App {
         }
         if self.toast.is_none() || toast_area != screen.footer {
             let context = Context::Panel(self.view.focus);
-            chrome::footer(&self.state, self.theme, &self.keymap, context, self.summary(), screen.footer, buffer);
+            chrome::footer(&self.state, self.theme, &self.keymap, context, self.subject(), screen.footer, buffer);
         }
         if let Some(overlay) = &self.overlay {
             let cx = cx(&self.state, self.theme, self.view, Some(&screen), self.view.focus);
-            overlay.draw(&cx, &self.keymap, self.summary(), area, buffer);
+            overlay.draw(&cx, &self.keymap, self.subject(), area, buffer);
         }
         if let (false, Lookup::Prefix(rest)) =
             (self.pressed.is_empty(), self.keymap.lookup(self.context(), &self.pressed))
         {
-            let summary = self.summary();
-            hints::draw(&self.pressed, &rest, &self.state, self.theme, summary, toast_area, buffer);
+            let subject = self.subject();
+            hints::draw(&self.pressed, &rest, &self.state, self.theme, subject, toast_area, buffer);
         }
     }
 

@@ -87,6 +87,7 @@ fn answer(request: Request) -> Option<Feed> {
         | Request::WatchFiles { .. }
         | Request::ListEnvironments { .. }
         | Request::ListLanes
+        | Request::Lane(_)
         | Request::PlanRollback { .. }
         | Request::RollBack { .. }
         | Request::StopWatching => Some(Feed::Notice(Notice::bad(Unavailable::Replay.to_string()))),

@@ -6,12 +6,12 @@ use serde_json::json;
 
 use crate::launch;
 use crate::launch::commands;
-use crate::launch::commands::{CommandError, TrustedBy};
+use crate::launch::commands::TrustedBy;
 use crate::launch::deploy::{DeployRequest, Deployments, OpenDeployment, PreparedDeployment, WayBack};
 use crate::model::deployment::{Actor, Cause, Outcome as DeploymentOutcome};
 use crate::model::environment::Release;
 use crate::model::rollback::RollbackRequest;
-use crate::model::{Command, DeploymentOrder, RunId, is_production};
+use crate::model::{RunId, is_production};
 use crate::report::deployments::{Preview, document};
 use crate::report::style;
 use crate::report::style::Style;
@@ -141,15 +141,7 @@ pub(super) fn go_back(
     (detach, json): (bool, bool),
 ) -> Outcome {
     let (environment, run) = (&open.record.environment, open.folder.id());
-    let is_asked = open.is_running && {
-        let order = DeploymentOrder::Abort { reason: reason.to_owned() };
-        let command = Command::Deployment { order, by: Some(deployments.actor()) };
-        match block_on(commands::submit(&open.folder, &command))? {
-            // The worker died a moment ago. The deployment is then undone like any other that lost its worker.
-            Err(CommandError::WorkerLost) => false,
-            answered => answered.map(|()| true)?,
-        }
-    };
+    let is_asked = block_on(deployments.ask_to_abort(open, reason))??;
     let attempt = if is_asked {
         None
     } else {

@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use super::environment::Environment;
-use super::lane::Lane;
+use super::lane::{DeploymentPreview, Lane, LaneRequest};
 use super::rights::KnownRights;
 use super::rollback::{Rollback, RollbackRequest};
 use super::{Command, Expected, JobId, Preview, Record, Reply, RunId, RunInfo, Summary, Timestamp};
@@ -28,7 +28,7 @@ pub enum Feed {
     Updated(Vec<Summary>),
     /// A run was started by [`Request::Start`] or [`Request::Dispatch`]. It has already been listed.
     Started(RunId),
-    /// A change of files started a run. It has already been listed.
+    /// A run was started because files changed. It has already been listed.
     Triggered(RunId),
     /// A run is followed from now on. Its records follow.
     Opened(RunInfo),
@@ -83,6 +83,13 @@ pub enum Feed {
     },
     /// The environments of this machine, in the order in which releases go through them. Sent again when they change.
     Lanes(Vec<Lane>),
+    /// What a deployment or a rollback would do: answer to [`LaneRequest::Plan`] and [`LaneRequest::PlanRollback`].
+    DeploymentPlanned {
+        /// Number of the question, used in [`LaneRequest::Start`].
+        question: u64,
+        /// The answer.
+        preview: Box<DeploymentPreview>,
+    },
     /// What a rollback would do: answer to [`Request::PlanRollback`].
     RollbackPlanned {
         /// The repository, as requested.
@@ -362,6 +369,8 @@ pub enum Request {
     },
     /// Read the environments of this machine again, and ask their targets what runs. Answered by [`Feed::Lanes`].
     ListLanes,
+    /// Act on an environment of this machine.
+    Lane(LaneRequest),
     /// Plan a rollback. Answered by [`Feed::RollbackPlanned`].
     PlanRollback {
         /// The repository: `HOST/OWNER/REPO`.

@@ -3,7 +3,7 @@
 use super::capabilities::{Operation, Unavailable};
 use super::deployment::{Cause, Lock, Observed, Slot};
 use super::environment::{Environment, Release};
-use super::rollback::RollbackRequest;
+use super::rollback::{Changes, RollbackRequest};
 use super::{RunId, Timestamp};
 
 /// An environment of this machine.
@@ -143,4 +143,96 @@ impl Lane {
             _ => Ok(()),
         }
     }
+}
+
+/// A request about an environment of this machine. One that fails is answered with a notice.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum LaneRequest {
+    /// Show what a deployment of a release would do. Answered by a [`DeploymentPreview`].
+    Plan {
+        /// Name of the environment.
+        environment: String,
+        /// Tag, branch or commit.
+        release: String,
+    },
+    /// Show what a rollback would do. Answered by a [`DeploymentPreview`].
+    PlanRollback {
+        /// Name of the environment.
+        environment: String,
+        /// Commit of the release to restore; `None` for the last other one that succeeded.
+        to: Option<String>,
+    },
+    /// Carry out what was shown.
+    Start {
+        /// Number of the [`DeploymentPreview`]. It becomes invalid when the next one is requested.
+        question: u64,
+        /// Reason for the ledger; may be empty.
+        reason: String,
+    },
+    /// Let the deployment continue after a pause.
+    Promote {
+        /// Name of the environment.
+        environment: String,
+        /// Whether all later pauses are skipped, too.
+        full: bool,
+    },
+    /// Let the deployment wait before its next step.
+    Pause {
+        /// Name of the environment.
+        environment: String,
+    },
+    /// Abort the deployment: the former release is restored.
+    Abort {
+        /// Name of the environment.
+        environment: String,
+        /// Reason for the ledger; may be empty.
+        reason: String,
+    },
+    /// Lock the environment.
+    Lock {
+        /// Name of the environment.
+        environment: String,
+        /// Reason, for people who want to deploy.
+        reason: String,
+    },
+    /// Unlock the environment.
+    Unlock {
+        /// Name of the environment.
+        environment: String,
+        /// Reason for the ledger; may be empty.
+        reason: String,
+    },
+}
+
+/// What a deployment or a rollback would do, as it is shown before it is confirmed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DeploymentPreview {
+    /// Name of the environment.
+    pub environment: String,
+    /// The release that is live, or that is on its way and aborted.
+    pub from: Option<Release>,
+    /// The release that is live afterwards; `None` if an aborted deployment was the first one.
+    pub to: Option<Release>,
+    /// How it is done.
+    pub way: DeploymentWay,
+    /// The commits that are undone by a rollback, or new in a deployment.
+    pub changes: Changes,
+    /// What to know before: gates that it waits for, missing variables, unreadable lines of the ledger.
+    pub notes: Vec<String>,
+}
+
+/// How a deployment or a rollback is done.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum DeploymentWay {
+    /// A release is deployed with these steps.
+    Deploy(Vec<String>),
+    /// An earlier release is deployed with these steps. `is_instant`: it still runs, so that only the traffic moves.
+    RollBack {
+        /// The steps in words.
+        steps: Vec<String>,
+        /// Whether no replica is started.
+        is_instant: bool,
+    },
+    /// The deployment on its way is aborted.
+    Abort,
 }

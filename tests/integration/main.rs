@@ -19,6 +19,7 @@ mod gitea;
 mod github;
 mod held;
 mod imports;
+mod lanes;
 mod mirror;
 mod project;
 mod relay;

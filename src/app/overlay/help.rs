@@ -6,12 +6,11 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use crate::app::action::{ACTIONS, Action, Context};
-use crate::app::availability::unavailable;
+use crate::app::availability::{Subject, unavailable};
 use crate::app::keymap::{Keymap, Sequence};
 use crate::app::panes::{Cx, motion};
 use crate::app::state::AppState;
 use crate::app::text_input::TextInput;
-use crate::model::Summary;
 use crate::model::capabilities::Unavailable;
 use crate::ui::text;
 use crate::ui::theme::Hue;
@@ -66,9 +65,9 @@ impl Help {
         format!("Keys: {}", self.context.name())
     }
 
-    pub(super) fn draw(&self, cx: &Cx, keymap: &Keymap, summary: Option<&Summary>, area: Rect, buffer: &mut Buffer) {
+    pub(super) fn draw(&self, cx: &Cx, keymap: &Keymap, subject: Subject<'_>, area: Rect, buffer: &mut Buffer) {
         let list = input_row(&self.filter, true, cx, area, buffer);
-        let rows = self.rows(cx.state, keymap, summary);
+        let rows = self.rows(cx.state, keymap, subject);
         let dim = cx.theme.style(Hue::Dim);
         if rows.is_empty() {
             text::put(buffer, list.x + KEYS + 2, list.y, list.width.saturating_sub(KEYS + 3), "no matches", dim);
@@ -90,7 +89,7 @@ impl Help {
     }
 
     /// Returns the actions of the panel, then those of every panel, that match the filter by key, name or description.
-    fn rows(&self, state: &AppState, keymap: &Keymap, summary: Option<&Summary>) -> Vec<Row> {
+    fn rows(&self, state: &AppState, keymap: &Keymap, subject: Subject<'_>) -> Vec<Row> {
         let own = ACTIONS.iter().filter(|entry| entry.contexts.contains(&self.context));
         let everywhere = ACTIONS.iter().filter(|entry| entry.contexts.contains(&Context::Everywhere));
         let filter = self.filter.text();
@@ -103,7 +102,7 @@ impl Help {
             };
             if keys.iter().any(has_key) || text::holds(filter, &[entry.name, entry.hint, entry.doc]) {
                 let keys = if keys.is_empty() { "(no key)".to_owned() } else { keys.join(", ") };
-                rows.push(Row { keys, doc: entry.doc, reason: unavailable(entry.action, state, summary) });
+                rows.push(Row { keys, doc: entry.doc, reason: unavailable(entry.action, state, subject) });
             }
         }
         rows

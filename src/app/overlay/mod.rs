@@ -7,6 +7,8 @@ pub(super) mod dialogs;
 pub(super) mod faults;
 pub(super) mod form;
 mod help;
+mod lanes;
+pub(super) mod order;
 pub(super) mod picker;
 pub(super) mod prompt;
 pub(super) mod question;
@@ -20,7 +22,6 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::model::Summary;
 use crate::ui::frame;
 use crate::ui::frame::Framed;
 use crate::ui::layout::middle;
@@ -28,6 +29,7 @@ use crate::ui::text;
 use crate::ui::theme::Hue;
 
 use super::action::{Action, Context};
+use super::availability::Subject;
 use super::keymap::Keymap;
 use super::msg::Effect;
 use super::panes::Cx;
@@ -35,6 +37,7 @@ use super::text_input::TextInput;
 use faults::Faults;
 use form::Form;
 use help::Help;
+use order::OrderBox;
 use picker::{Pick, Picker};
 use prompt::Prompt;
 use question::Question;
@@ -54,6 +57,8 @@ pub(super) enum Overlay {
     Review(ReviewBox),
     /// A rollback to be confirmed.
     Rollback(RollbackBox),
+    /// An order to an environment of this machine.
+    Order(OrderBox),
     /// The trust question about the repository.
     Trust(TrustQuestion),
     /// A list to pick from.
@@ -96,6 +101,7 @@ impl Overlay {
             Self::Trust(trust) => return trust.key(key),
             Self::Help(help) => help.key(key),
             Self::Rollback(rollback) => rollback.key(key),
+            Self::Order(order) => order.key(key),
             Self::Picker(picker) => picker.key(key),
             Self::Form(form) => form.key(key),
             Self::Prompt(prompt) => prompt.text.key(key),
@@ -113,6 +119,7 @@ impl Overlay {
             Self::Form(form) => form.paste(text),
             Self::Review(review) => review.paste(text),
             Self::Rollback(rollback) => rollback.paste(text),
+            Self::Order(order) => order.paste(text),
             Self::Prompt(prompt) => prompt.text.insert(text),
             Self::RunSearch(search) => search.paste(text),
             Self::Question(_) | Self::Trust(_) | Self::Faults(_) | Self::Diagnostics => {}
@@ -134,6 +141,7 @@ impl Overlay {
             Self::Question(question) => return question.act(action, height),
             Self::Review(review) => return review.act(action, height),
             Self::Rollback(rollback) => return rollback.act(action),
+            Self::Order(order) => return order.act(action),
             Self::Trust(trust) => trust.act(action, height),
             Self::Faults(faults) => faults.act(action, height),
             Self::Picker(picker) => return picker.act(action, height),
@@ -153,6 +161,7 @@ impl Overlay {
                 middle(screen, columns + 10, rows + 2)
             }
             Self::Rollback(rollback) => middle(screen, 90, rollback.height().saturating_add(2)),
+            Self::Order(order) => middle(screen, 90, order.height().saturating_add(2)),
             Self::Review(review) => middle(screen, 90, review.height().saturating_add(2)),
             Self::Trust(trust) => {
                 let (columns, rows) = trust.size();
@@ -180,6 +189,7 @@ impl Overlay {
             Self::Help(help) => (help.title(), String::new()),
             Self::Question(question) => (question.title.clone(), String::new()),
             Self::Rollback(_) => ("Roll back".to_owned(), String::new()),
+            Self::Order(order) => (order.title(), String::new()),
             Self::Review(review) => ("Review deployments".to_owned(), review.status()),
             Self::Trust(trust) => {
                 let rows = usize::from(frame::inside(area).height);
@@ -194,16 +204,17 @@ impl Overlay {
         }
     }
 
-    pub(super) fn draw(&self, cx: &Cx, keymap: &Keymap, summary: Option<&Summary>, screen: Rect, buffer: &mut Buffer) {
+    pub(super) fn draw(&self, cx: &Cx, keymap: &Keymap, subject: Subject<'_>, screen: Rect, buffer: &mut Buffer) {
         let area = self.area(screen).intersection(buffer.area);
         if let Self::Prompt(prompt) = self {
             return prompt.draw(cx, area, buffer);
         }
         let (title, suffix) = self.titles(area);
         frame::popup(Framed { area, title, suffix, focused: true }, cx.theme, buffer, |inside, buffer| match self {
-            Self::Help(help) => help.draw(cx, keymap, summary, inside, buffer),
+            Self::Help(help) => help.draw(cx, keymap, subject, inside, buffer),
             Self::Question(question) => question.draw(cx, inside, buffer),
             Self::Rollback(rollback) => rollback.draw(cx, inside, buffer),
+            Self::Order(order) => order.draw(cx, inside, buffer),
             Self::Review(review) => review.draw(cx, inside, buffer),
             Self::Trust(trust) => trust.draw(cx, inside, buffer),
             Self::Picker(picker) => picker.draw(cx, inside, buffer),

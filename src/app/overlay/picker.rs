@@ -10,6 +10,7 @@ use ratatui::style::Style;
 use crate::app::action::Action;
 use crate::app::panes::{Cx, empty, keep_visible, motion};
 use crate::app::text_input::TextInput;
+use crate::model::lane::LaneRequest;
 use crate::model::rollback::RollbackRequest;
 use crate::model::{JobId, RunId};
 use crate::store::logs::pattern::Pattern;
@@ -55,6 +56,8 @@ pub(in crate::app) enum Pick {
         repository: String,
         request: RollbackRequest,
     },
+    /// Acts on an environment of this machine.
+    Lane(LaneRequest),
     /// Starts watch mode for this workflow, or for all.
     Watch(Option<String>),
     /// Searches all logs of the run for the text.

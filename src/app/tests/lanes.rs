@@ -5,7 +5,8 @@ use crate::model::deployment::{Actor, Cause, Lock, Observed, Slot, SlotState};
 use crate::model::environment::{
     DeploymentSource, DeploymentState, Drift, Environment, EnvironmentDeployment, Release,
 };
-use crate::model::lane::{Lane, LaneDeployment, LaneStep, Reported};
+use crate::model::lane::{DeploymentPreview, DeploymentWay, Lane, LaneDeployment, LaneRequest, LaneStep, Reported};
+use crate::model::rollback::{ChangedCommit, Changes};
 use crate::model::testing::deployment_of;
 
 const HOUR: u64 = 3_600_000;
@@ -157,4 +158,188 @@ fn an_environment_leads_to_the_run_of_its_deployment() {
     assert_eq!(driver.app.selection.run_id(), Some(&RunId::new("20261123-101010-aaaa")));
     driver.press("6j<enter>");
     assert_eq!(driver.app.selection.run_id(), Some(&run()));
+}
+
+fn commit(subject: &str) -> ChangedCommit {
+    ChangedCommit { sha: "0123456789".to_owned(), subject: subject.to_owned(), author: "ines".to_owned() }
+}
+
+/// What a rollback of production does: the former release still runs.
+fn rollback() -> Feed {
+    let preview = DeploymentPreview {
+        environment: "production".to_owned(),
+        from: Some(release("v1.4.0")),
+        to: Some(release("v1.3.9")),
+        way: DeploymentWay::RollBack {
+            steps: ["Send 100 % of the traffic to blue", "Drain green", "Stop green"].map(str::to_owned).into(),
+            is_instant: true,
+        },
+        changes: Changes { count: Some(14), commits: (0..12).map(|at| commit(&format!("Change {at}"))).collect() },
+        notes: Vec::new(),
+    };
+    Feed::DeploymentPlanned { question: 7, preview: Box::new(preview) }
+}
+
+/// Returns the requests about environments.
+fn asked(driver: &mut Driver) -> Vec<LaneRequest> {
+    let requests = driver.asked().into_iter().filter_map(|effect| match effect {
+        Effect::Request(Request::Lane(request)) => Some(request),
+        _ => None,
+    });
+    requests.collect()
+}
+
+#[test]
+fn production_is_rolled_back_in_five_keys_and_its_name() {
+    for (width, height) in [(80, 24), (120, 40), (200, 60)] {
+        let mut driver = Driver::showing(width, height, Glyphs::Unicode);
+        driver.send(Msg::Tick(Timestamp(NOW))).feed(Feed::Lanes(lanes()));
+        driver.press("6GB");
+        insta::assert_snapshot!(format!("rollback-picker-{width}x{height}"), driver.screen());
+        driver.press("<enter>");
+        let environment = "production".to_owned();
+        let to = Some(release("v1.3.9").sha);
+        assert_eq!(asked(&mut driver), [LaneRequest::PlanRollback { environment, to }]);
+        driver.feed(rollback());
+        insta::assert_snapshot!(format!("rollback-{width}x{height}"), driver.screen());
+        driver.press("<enter>staging<enter>");
+        assert!(asked(&mut driver).is_empty() && driver.shows("type `production` to confirm"), "{}", driver.screen());
+        driver.press("<esc>").feed(rollback()).press("production<enter>");
+        assert_eq!(asked(&mut driver), [LaneRequest::Start { question: 7, reason: String::new() }]);
+        driver.feed(rollback()).press("production<down>errors at checkout<enter>");
+        let reason = "errors at checkout".to_owned();
+        assert_eq!(asked(&mut driver), [LaneRequest::Start { question: 7, reason }]);
+    }
+}
+
+#[test]
+fn a_deployment_is_requested_with_the_release_of_the_environment_before_and_shown_first() {
+    let mut driver = showing(80, 24, Glyphs::Unicode, lanes());
+    driver.press("Dd");
+    assert!(driver.shows("Deploy to development") && driver.shows("v1.4.3"), "{}", driver.screen());
+    driver.press("<enter>");
+    let plan = |release: &str| LaneRequest::Plan { environment: "development".to_owned(), release: release.to_owned() };
+    assert_eq!(asked(&mut driver), [plan("v1.4.3")]);
+    driver.press("Dd<ctrl-u><enter>");
+    assert!(asked(&mut driver).is_empty() && driver.shows("required"), "{}", driver.screen());
+    driver.press("topic<enter>");
+    assert_eq!(asked(&mut driver), [plan("topic")]);
+    let preview = DeploymentPreview {
+        environment: "development".to_owned(),
+        from: None,
+        to: Some(release("v1.4.3")),
+        way: DeploymentWay::Deploy((1..=12).map(|number| format!("Step number {number}")).collect()),
+        changes: Changes::default(),
+        notes: vec!["waits for an approval by one of ada".to_owned()],
+    };
+    driver.feed(Feed::DeploymentPlanned { question: 3, preview: Box::new(preview) });
+    insta::assert_snapshot!("deploy-80x24", driver.screen());
+    driver.press("<enter>");
+    assert_eq!(asked(&mut driver), [LaneRequest::Start { question: 3, reason: String::new() }]);
+}
+
+#[test]
+fn a_deployment_on_its_way_is_promoted_paused_and_aborted() {
+    let environment = || "staging".to_owned();
+    let mut driver = showing(120, 40, Glyphs::Unicode, lanes());
+    driver.press("jDp");
+    assert!(driver.shows("v1.4.2") && driver.shows("step 4/9, Wait until green is healthy"), "{}", driver.screen());
+    driver.press("f");
+    assert_eq!(asked(&mut driver), [LaneRequest::Promote { environment: environment(), full: true }]);
+    driver.press("Dp<enter>Ds");
+    let [promote, pause] = [
+        LaneRequest::Promote { environment: environment(), full: false },
+        LaneRequest::Pause { environment: environment() },
+    ];
+    assert_eq!(asked(&mut driver), [promote, pause]);
+    driver.press("Daslow<enter>");
+    let reason = "slow".to_owned();
+    assert_eq!(asked(&mut driver), [LaneRequest::Abort { environment: environment(), reason }]);
+    // A rollback of it is an abort, too.
+    driver.press("B");
+    assert!(driver.shows("by aborting v1.4.2"), "{}", driver.screen());
+    driver.press("<enter>");
+    assert_eq!(asked(&mut driver), [LaneRequest::PlanRollback { environment: environment(), to: None }]);
+    // The keys work beside the run of the deployment, too.
+    driver.press("3Ds");
+    assert_eq!(asked(&mut driver), [LaneRequest::Pause { environment: environment() }]);
+}
+
+#[test]
+fn an_environment_is_locked_with_a_reason_and_unlocked() {
+    let mut driver = showing(80, 24, Glyphs::Unicode, lanes());
+    driver.press("Dl<enter>");
+    assert!(asked(&mut driver).is_empty() && driver.shows("required"), "{}", driver.screen());
+    driver.press("migration<enter>");
+    let [environment, reason] = ["development", "migration"].map(str::to_owned);
+    assert_eq!(asked(&mut driver), [LaneRequest::Lock { environment, reason }]);
+    driver.press("GDl");
+    assert!(driver.shows("lock: it is locked already"), "{}", driver.screen());
+    driver.press("Du");
+    assert!(driver.shows("locked by ines@web since") && driver.shows("database migration"), "{}", driver.screen());
+    driver.press("<enter>");
+    let (environment, reason) = ("production".to_owned(), String::new());
+    assert_eq!(asked(&mut driver), [LaneRequest::Unlock { environment, reason }]);
+}
+
+#[test]
+fn what_cannot_be_done_is_listed_with_its_reason() {
+    let mut driver = showing(80, 24, Glyphs::Unicode, lanes());
+    driver.press("D");
+    insta::assert_snapshot!("hints-80x24", driver.screen());
+    driver.press("<esc>");
+    for (keys, reason) in [
+        ("Dp", "promote: no deployment to it is in progress"),
+        ("Da", "abort: no deployment to it is in progress"),
+        ("Du", "unlock: it is not locked"),
+        ("a", "review-deployment: no deployment waits for a review"),
+    ] {
+        driver.press(keys);
+        assert!(driver.shows(reason), "{keys}: {}", driver.screen());
+    }
+    let fresh = vec![lane("fresh", &[]), lane("first", &[("v1", 1)])];
+    let unknown = {
+        let mut unknown = lane("unknown", &[("v1", 1)]);
+        unknown.environment.unknown = Some("not known what serves".to_owned());
+        unknown
+    };
+    let mut driver = showing(80, 24, Glyphs::Unicode, fresh.into_iter().chain([unknown]).collect());
+    for (keys, reason) in [
+        ("B", "roll-back: no release is live in it"),
+        ("jB", "roll-back: no earlier release is known to have succeeded in it"),
+        ("jB", "roll-back: it is not known what is live: deploy the last good release"),
+    ] {
+        driver.press(keys);
+        assert!(driver.shows(reason), "{keys}: {}", driver.screen());
+    }
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.press("Dd");
+    assert!(driver.shows("deploy: no environment of this machine is selected"), "{}", driver.screen());
+}
+
+#[test]
+fn a_read_only_screen_changes_no_environment() {
+    let mut driver = showing(80, 24, Glyphs::Unicode, lanes());
+    driver.app.state.refusal = Some(crate::model::capabilities::Unavailable::ReadOnly);
+    for keys in ["Dd", "Dl", "jDp", "Ds", "Da", "Dr", "GB", "Db", "Du", "a"] {
+        driver.press(keys);
+        assert!(driver.app.overlay.is_none() && driver.shows("the screen is read-only"), "{keys}: {}", driver.screen());
+    }
+    driver.press(",h<enter>");
+    assert!(asked(&mut driver).is_empty(), "{}", driver.screen());
+}
+
+#[test]
+fn a_deployment_that_waits_is_reviewed() {
+    let mut lanes = lanes();
+    let waiting = LaneDeployment {
+        step: None,
+        waits: Some("waits for approval by ada".to_owned()),
+        waits_for_review: true,
+        ..on_its_way("v1.4.2")
+    };
+    lanes[1].open = Some(waiting);
+    let mut driver = showing(80, 24, Glyphs::Unicode, lanes);
+    driver.press("ja");
+    assert!(driver.shows("Review deployments"), "{}", driver.screen());
 }

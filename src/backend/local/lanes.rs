@@ -1,7 +1,7 @@
 //! The environments of this machine, reported when they change.
 //!
-//! The folder of the ledgers is watched. Only while a deployment is in progress are positions read at intervals: they
-//! change without an entry.
+//! The folder of the ledgers is watched. Only while the worker of a deployment runs are positions read at intervals, because
+//! they change without an entry.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use crate::launch::deploy::{DeployError, Deployments, LaneMemory};
+use crate::model::RunId;
 use crate::model::feed::Feed;
 use crate::model::lane::Lane;
 use crate::store::folder::RunsDir;
@@ -20,6 +21,9 @@ use super::{LIST_DELAY, changed};
 
 /// Time between two looks at deployments in progress.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Time between two looks at deployments that have succeeded and only keep the former release running.
+const KEPT_EVERY: Duration = Duration::from_secs(2);
 
 /// Maximum number of requests that wait to be read.
 const MAX_REQUESTS: usize = 4;
@@ -40,7 +44,7 @@ async fn serve(runs: RunsDir, folder: PathBuf, feed: mpsc::Sender<Feed>, mut ask
         let read = read(known.take(), memory, looks, (runs.clone(), folder.clone()));
         let Ok((deployments, kept, lanes)) = read.await else { return };
         (known, memory) = (deployments, kept);
-        let went_on = goes_on(&shown);
+        let before = open_runs(&shown);
         match lanes {
             Ok(lanes) if lanes == shown => {}
             Ok(lanes) => {
@@ -57,11 +61,13 @@ async fn serve(runs: RunsDir, folder: PathBuf, feed: mpsc::Sender<Feed>, mut ask
             watch =
                 made.inspect_err(|error| tracing::warn!(%error, "the ledgers of environments are not watched")).ok();
         }
-        let goes_on = goes_on(&shown);
-        if went_on && !goes_on && has_looked {
+        // What a target runs changes when a deployment ends, and when it stops the release that it replaced.
+        if has_looked && !looks && before != open_runs(&shown) && !is_on_its_way(&shown) {
             looks = true;
             continue;
         }
+        let goes_on = !open_runs(&shown).is_empty();
+        let every = if is_on_its_way(&shown) { LOOK_EVERY } else { KEPT_EVERY };
         tokio::select! {
             request = asked.recv() => match request {
                 // The settings or the checkout may have changed.
@@ -72,13 +78,19 @@ async fn serve(runs: RunsDir, folder: PathBuf, feed: mpsc::Sender<Feed>, mut ask
                 sleep(LIST_DELAY).await;
                 looks = false;
             }
-            () = sleep(LOOK_EVERY), if goes_on => looks = false,
+            () = sleep(every), if goes_on => looks = false,
         }
     }
 }
 
-/// Whether a deployment is in progress.
-fn goes_on(lanes: &[Lane]) -> bool {
+/// Returns the runs of the deployments whose workers run, and whether each has succeeded.
+fn open_runs(lanes: &[Lane]) -> Vec<(RunId, bool)> {
+    let running = lanes.iter().filter_map(|lane| lane.open.as_ref()).filter(|open| open.is_running);
+    running.map(|open| (open.run.clone(), open.has_succeeded)).collect()
+}
+
+/// Whether a release is on its way.
+fn is_on_its_way(lanes: &[Lane]) -> bool {
     lanes.iter().any(|lane| lane.on_its_way().is_some_and(|open| open.is_running))
 }
 

@@ -3,6 +3,7 @@
 //! A watch on the state folder notices runs that other programs start and runs that end, so nothing is polled.
 //!
 //! - [`follow`]: the records of a run as its worker writes them
+//! - `deployments`: deployments by this machine
 //! - `environments`: environments of repositories on servers, and rollbacks
 //! - `lanes`: the environments of this machine
 //! - `start`: starting runs, after the trust question
@@ -37,11 +38,13 @@ use crate::store::logs::query::Logs;
 use super::Backend;
 use super::github::poller::Poller;
 use super::github::workflows::dispatch::Dispatch;
+use deployments::ShownDeployment;
 use fs_watch::{FolderWatch, WatchError};
 use start::Waiting;
 use startable::Listed;
 use watch_mode::{WatchEvent, WatchMode};
 
+mod deployments;
 mod environments;
 pub mod follow;
 mod fs_watch;
@@ -131,6 +134,8 @@ struct Serving {
     retry_at: Option<Instant>,
     /// Asks for another look at the environments of this machine; `None` before the runs are listed.
     lanes: Option<mpsc::Sender<()>>,
+    /// The deployment that was shown last and not confirmed.
+    shown: Option<ShownDeployment>,
 }
 
 impl Serving {
@@ -157,6 +162,7 @@ impl Serving {
             watch_mode: None,
             retry_at: None,
             lanes: None,
+            shown: None,
         }
     }
 
@@ -277,6 +283,7 @@ impl Serving {
                 // With requests in the queue, a look is about to begin.
                 let _ = self.lanes.as_ref().map(|lanes| lanes.try_send(()));
             }
+            Request::Lane(request) => self.act_on_lane(request).await,
             Request::PlanRollback { repository, request } => self.plan_rollback(repository, request),
             Request::RollBack { repository, rollback } => self.roll_back(repository, rollback),
             Request::WatchFiles { workflow } => self.watch_files(workflow).await,

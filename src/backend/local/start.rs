@@ -14,6 +14,7 @@ use crate::launch::trust::Consent;
 use crate::launch::trust::Trust;
 use crate::launch::{LaunchError, LaunchRequest, Planned, SecretSource, commands};
 use crate::model::feed::{Feed, Notice};
+use crate::model::lane::LaneRequest;
 use crate::model::{Command, Reply, RunId};
 
 use super::Serving;
@@ -33,13 +34,15 @@ pub(super) enum Waiting {
     Watch(Box<WatchMode>, Box<Consent>),
     /// A command that starts another attempt of a run.
     Attempt(RunId, Command, Box<Consent>),
+    /// A request about an environment of this machine.
+    Lane(LaneRequest, Box<Consent>),
 }
 
 impl Waiting {
     fn consent(&mut self) -> &mut Consent {
         match self {
             Self::Run(planned) => planned.consent_mut(),
-            Self::Watch(_, consent) | Self::Attempt(_, _, consent) => consent,
+            Self::Watch(_, consent) | Self::Attempt(_, _, consent) | Self::Lane(_, consent) => consent,
         }
     }
 }
@@ -99,7 +102,7 @@ impl Serving {
     }
 
     /// Asks the user for trust. An earlier unanswered question is dropped.
-    async fn ask_for_trust(&mut self, mut waiting: Waiting) {
+    pub(super) async fn ask_for_trust(&mut self, mut waiting: Waiting) {
         let preview = waiting.consent().preview();
         let question = self.questions;
         self.questions += 1;
@@ -120,6 +123,7 @@ impl Serving {
             Waiting::Run(planned) => self.start_shown(*planned).await,
             Waiting::Watch(watch, _) => self.watch(*watch).await,
             Waiting::Attempt(run, command, _) => self.command(run, command).await,
+            Waiting::Lane(request, _) => self.act_on_lane(request).await,
         }
     }
 

@@ -1,9 +1,11 @@
 //! Finds deployments that are in progress or can be continued, and the way back to an earlier release.
 
 use super::{DeployError, DeployRequest, Deployments};
+use crate::launch::commands::{self, CommandError};
 use crate::model::deployment::{Cause, DeploymentRecord, EnvironmentState, Outcome};
 use crate::model::environment::Release;
 use crate::model::rollback::RollbackRequest;
+use crate::model::{Command, DeploymentOrder};
 use crate::rollout::driver::Position;
 use crate::rollout::gates::{self, Closed, GateFacts};
 use crate::rollout::ledger::LedgerFile;
@@ -70,6 +72,30 @@ impl Deployments {
         let mut open: Vec<_> = open.collect();
         let at = open.iter().position(|one| one.is_running && one.record.began).unwrap_or_default();
         (!open.is_empty()).then(|| open.swap_remove(at))
+    }
+
+    /// Sends an order to the worker of a deployment, in the name of the local user.
+    ///
+    /// # Errors
+    /// The worker refuses it, or does not answer.
+    pub async fn order(&self, open: &OpenDeployment, order: DeploymentOrder) -> Result<(), CommandError> {
+        commands::submit(&open.folder, &Command::Deployment { order, by: Some(self.actor()) }).await
+    }
+
+    /// Asks the worker of a deployment to restore the former release. Returns `false` if no worker runs: the deployment is
+    /// then to be undone by [`commands::abort_interrupted`].
+    ///
+    /// # Errors
+    /// The worker refuses it, or does not answer.
+    pub async fn ask_to_abort(&self, open: &OpenDeployment, reason: &str) -> Result<bool, CommandError> {
+        if !open.is_running {
+            return Ok(false);
+        }
+        match self.order(open, DeploymentOrder::Abort { reason: reason.to_owned() }).await {
+            // It died a moment ago, and is undone as any deployment that lost its worker.
+            Err(CommandError::WorkerLost) => Ok(false),
+            answered => answered.map(|()| true),
+        }
     }
 
     /// Whether this machine rolls back an environment: the environment has settings here, or a deployment to it is in

@@ -11,8 +11,9 @@ use crate::model::deployment::{
     Action, Cause, DEPLOYMENT_EVENT, Entry, EnvironmentSettings, Needed, Observed, Plan, TargetSettings, workflow_name,
 };
 use crate::model::environment::Release;
+use crate::model::rollback::{ChangedCommit, Changes};
 use crate::model::{Event, JobId, RunId, RunInfo, StepNumber};
-use crate::repo::git::Repository;
+use crate::repo::git::{Repository, git};
 use crate::repo::uncommitted::changed_files;
 use crate::rollout::gates::{self, Closed, GateFacts, Refused};
 use crate::rollout::outlet::{Outlet, Progress, StepLog};
@@ -25,6 +26,9 @@ use crate::store::folder::RunFolder;
 use crate::store::spec::{DeploymentSpec, RunSpec};
 use crate::worker::Mode;
 use crate::worker::launch::spawn;
+
+/// Maximum number of commits that are listed between two releases.
+const MAX_COMMITS: usize = 12;
 
 /// Request for a deployment.
 #[derive(Clone, Debug)]
@@ -133,6 +137,24 @@ impl Deployments {
         target.observe(&progress).await
     }
 
+    /// Returns the commits that `head` has and `base` has not, the newest first; the number is `None` if git does not
+    /// know both.
+    #[must_use]
+    pub fn changes(&self, base: &Release, head: &Release) -> Changes {
+        let (root, range) = (&self.repository.root, format!("{}..{}", base.sha, head.sha));
+        let count = git(root, ["rev-list", "--count", "--end-of-options", &range]);
+        let listed =
+            git(root, ["log", "--format=%H%x00%s%x00%an", &format!("-{MAX_COMMITS}"), "--end-of-options", &range]);
+        let commit = |line: &str| {
+            let mut fields = line.split('\0').map(str::to_owned);
+            Some(ChangedCommit { sha: fields.next()?, subject: fields.next()?, author: fields.next()? })
+        };
+        Changes {
+            count: count.ok().and_then(|count| count.trim().parse().ok()),
+            commits: listed.unwrap_or_default().lines().filter_map(commit).collect(),
+        }
+    }
+
     /// Starts a deployment: writes its folder and its entry, and starts its worker.
     ///
     /// # Errors
@@ -187,6 +209,11 @@ impl PreparedDeployment {
     /// Returns the trust question about the repository, to answer it.
     pub fn consent_mut(&mut self) -> &mut Consent {
         &mut self.consent
+    }
+
+    /// Sets the reason for the ledger.
+    pub fn set_reason(&mut self, reason: String) {
+        self.request.reason = reason;
     }
 
     /// Returns the settings of the environment.

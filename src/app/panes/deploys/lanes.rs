@@ -150,7 +150,9 @@ fn fitting(parts: Vec<Part>, room: usize) -> Vec<(String, Hue)> {
     let mut shown = Vec::new();
     for part in parts {
         let width = text::width(&part.short) + if shown.is_empty() { 0 } else { GAP };
-        if used + width <= room || shown.is_empty() {
+        // What to act on is shown as far as it fits.
+        let is_urgent = shown.is_empty() && !matches!(part.hue, Hue::Dim | Hue::Good);
+        if used + width <= room || is_urgent {
             used += width;
             shown.push(part);
         }

@@ -251,6 +251,15 @@ impl Deploys {
         }
     }
 
+    /// Returns the selected environment, if it is one of this machine.
+    pub(in crate::app) fn selected_lane<'s>(&self, state: &'s AppState, selection: &Selection) -> Option<&'s Lane> {
+        let rows = self.listed(state, selection);
+        match rows.at(self.at(&rows))? {
+            Row::Lane(lane) => Some(lane),
+            Row::OnServer(_) | Row::InRuns(_) => None,
+        }
+    }
+
     /// Returns the environments that match the filter: those of this machine, if the selected run is of the repository
     /// of the working directory, and the others: those of the server if it has reported any, else those in runs.
     fn listed<'s>(&self, state: &'s AppState, selection: &Selection) -> Rows<'s> {

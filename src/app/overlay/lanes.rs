@@ -1,0 +1,92 @@
+//! Dialogs and pickers about the environments of this machine.
+
+use crate::app::App;
+use crate::app::availability::Subject;
+use crate::app::msg::Effect;
+use crate::model::environment::{EnvironmentDeployment, Release};
+use crate::model::feed::Request;
+use crate::model::lane::{Lane, LaneRequest};
+use crate::ui::layout::Panel;
+use crate::ui::text;
+
+use super::Overlay;
+use super::picker::{Pick, Picker};
+use super::question::{Choice, Question};
+
+impl App {
+    /// Returns the environment of this machine that actions are about: the selected one in the Deploys pane, elsewhere the
+    /// one that the selected run deploys to.
+    pub(in crate::app) fn lane(&self) -> Option<&Lane> {
+        if self.view.focus == Panel::Deploys {
+            return self.panes.deploys.selected_lane(&self.state, &self.selection);
+        }
+        let run = self.selection.run_id()?;
+        let deploys = |lane: &&Lane| {
+            let mut others = lane.environment.deployments.iter();
+            lane.open.as_ref().is_some_and(|open| open.run == *run) || others.any(|one| one.local.as_ref() == Some(run))
+        };
+        self.state.lanes.iter().find(deploys)
+    }
+
+    /// Returns what actions are about.
+    pub(in crate::app) fn subject(&self) -> Subject<'_> {
+        Subject { summary: self.summary(), lane: self.lane() }
+    }
+
+    /// Returns a picker of the releases to roll back to: those that still run first, then the newest.
+    pub(in crate::app) fn rollback_picker(&self) -> Option<Overlay> {
+        let lane = self.lane()?;
+        let environment = lane.name().to_owned();
+        if let Some(open) = lane.on_its_way().filter(|open| open.is_running && open.step.is_some()) {
+            let back = open.from.as_ref().map_or_else(|| "nothing".to_owned(), Release::title);
+            let label = format!("{back}  by aborting {}, which is on its way", open.release.title());
+            let row = (label, Pick::Lane(LaneRequest::PlanRollback { environment, to: None }));
+            return Some(Overlay::Picker(Picker::new(&format!("Roll back {}", lane.name()), vec![row])));
+        }
+        let current = lane.environment.current().map(|current| current.release.sha.as_str());
+        let mut known: Vec<&EnvironmentDeployment> = Vec::new();
+        for one in lane.environment.deployments.iter().filter(|one| one.succeeded) {
+            let sha = one.release.sha.as_str();
+            if current != Some(sha) && known.iter().all(|known| known.release.sha != sha) {
+                known.push(one);
+            }
+        }
+        known.sort_by_key(|one| !lane.is_running(&one.release));
+        let widest = known.iter().map(|one| text::width(&one.release.title())).max().unwrap_or_default();
+        let row = |one: &&EnvironmentDeployment| {
+            let title = one.release.title();
+            let instant = if lane.is_running(&one.release) { "still running, instant" } else { "" };
+            let ago = text::ago(self.state.now.since(one.at()));
+            let label = format!("{title:<widest$}  {instant:<22}  {ago:>4}  by {}", one.creator);
+            let to = Some(one.release.sha.clone());
+            (label, Pick::Lane(LaneRequest::PlanRollback { environment: environment.clone(), to }))
+        };
+        let live =
+            lane.environment.live().map(|live| format!(", live is {}", live.release.title())).unwrap_or_default();
+        let title = format!("Roll back {environment}{live}");
+        Some(Overlay::Picker(Picker::new(&title, known.iter().map(row).collect())))
+    }
+
+    /// Returns the question how far a deployment goes on.
+    pub(in crate::app) fn promote_question(&self) -> Option<Overlay> {
+        let lane = self.lane()?;
+        let open = lane.open.as_ref()?;
+        let step = open.step.as_ref().map(|step| format!("step {}/{}, {}", step.number, step.total, step.name));
+        let lines = [format!("{} to {}", open.release.title(), lane.name())].into_iter().chain(step).collect();
+        let promote = |full| {
+            vec![Effect::Request(Request::Lane(LaneRequest::Promote { environment: lane.name().to_owned(), full }))]
+        };
+        let choices = vec![
+            Choice::new('y', "go on past this pause", promote(false)),
+            Choice::new('f', "go on past this pause and all later ones", promote(true)),
+            Choice::new('n', "leave it as it is", Vec::new()),
+        ];
+        Some(Overlay::Question(Question::new("Promote the deployment?", lines, choices)))
+    }
+
+    /// Returns the box to review the deployment to the environment.
+    pub(in crate::app) fn lane_review(&self) -> Option<Overlay> {
+        let run = &self.lane()?.open.as_ref()?.run;
+        Some(self.review_of(&[self.state.summary(run)?]))
+    }
+}

@@ -1,0 +1,288 @@
+//! A box that shows what an order to an environment of this machine would do, with the texts that it needs: a reason, a
+//! release, the name of a production environment.
+
+use crossterm::event::KeyEvent;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use crate::app::action::Action;
+use crate::app::msg::Effect;
+use crate::app::panes::{Cx, motion};
+use crate::app::text_input::TextInput;
+use crate::model::environment::Release;
+use crate::model::feed::Request;
+use crate::model::lane::{DeploymentPreview, DeploymentWay, Lane, LaneRequest};
+use crate::model::rollback::{ChangedCommit, Changes};
+use crate::model::{is_production, short_sha};
+use crate::ui::text;
+use crate::ui::theme::Hue;
+
+use super::Outcome;
+
+/// Maximum numbers of commits and of steps to list; further ones are only counted.
+const MAX_COMMITS: usize = 4;
+const MAX_STEPS: usize = 9;
+
+/// Columns of the labels of fields, with the gap after them.
+const LABELS: u16 = 10;
+
+/// An order and what the user types for it.
+#[derive(Clone, Debug)]
+pub(in crate::app) struct OrderBox {
+    title: String,
+    lines: Vec<(String, Hue)>,
+    fields: Vec<Field>,
+    order: Order,
+    /// Index of the focused field.
+    focused: usize,
+    /// Whether the user tried to send it while a field was invalid.
+    tried: bool,
+}
+
+/// An order that lacks the texts of the fields.
+#[derive(Clone, Debug)]
+enum Order {
+    Plan(String),
+    Start(u64),
+    Abort(String),
+    Lock(String),
+    Unlock(String),
+}
+
+#[derive(Clone, Debug)]
+struct Field {
+    label: &'static str,
+    input: TextInput,
+    rule: Rule,
+}
+
+/// What a field must contain.
+#[derive(Clone, Debug)]
+enum Rule {
+    Anything,
+    Something,
+    /// The name of the environment.
+    Name(String),
+}
+
+impl Field {
+    fn new(label: &'static str, rule: Rule) -> Self {
+        Self { label, input: TextInput::default(), rule }
+    }
+
+    /// Returns why the text is not valid.
+    fn fault(&self) -> Option<String> {
+        let text = self.input.text().trim();
+        match &self.rule {
+            Rule::Anything => None,
+            Rule::Something => text.is_empty().then(|| "required".to_owned()),
+            Rule::Name(name) => (text != name).then(|| format!("type `{name}` to confirm")),
+        }
+    }
+}
+
+impl OrderBox {
+    fn new(title: String, lines: Vec<(String, Hue)>, fields: Vec<Field>, order: Order) -> Self {
+        Self { title, lines, fields, order, focused: 0, tried: false }
+    }
+
+    /// Returns the form for the release of a deployment.
+    pub(in crate::app) fn deploy(lane: &Lane) -> Self {
+        let offered = &lane.offered;
+        let live = lane.environment.live().map_or_else(|| "nothing".to_owned(), |live| live.release.title());
+        let lines = vec![(format!("live is {live}"), Hue::Plain), (String::new(), Hue::Plain)];
+        let release =
+            Field { input: TextInput::from(offered.name().to_owned()), ..Field::new("release", Rule::Something) };
+        Self::new(format!("Deploy to {}", lane.name()), lines, vec![release], Order::Plan(lane.name().to_owned()))
+    }
+
+    /// Returns what a deployment would do, to be confirmed.
+    pub(in crate::app) fn start(question: u64, preview: &DeploymentPreview) -> Self {
+        let name = &preview.environment;
+        let title = match preview.way {
+            DeploymentWay::Deploy(_) => format!("Deploy to {name}"),
+            DeploymentWay::RollBack { .. } | DeploymentWay::Abort => format!("Roll back {name}"),
+        };
+        let fields = guarded(name).into_iter().chain([Field::new("reason", Rule::Anything)]).collect();
+        Self::new(title, lines(preview), fields, Order::Start(question))
+    }
+
+    /// Returns the question whether to abort the deployment on its way.
+    pub(in crate::app) fn abort(lane: &Lane) -> Option<Self> {
+        let (open, name) = (lane.open.as_ref()?, lane.name());
+        let back = open.from.as_ref().map_or_else(|| "nothing".to_owned(), Release::title);
+        let mut lines =
+            vec![(format!("{name}: {} is on its way, and goes back to {back}", open.release.title()), Hue::Plain)];
+        lines.extend(
+            open.step.as_ref().map(|step| (format!("step {}/{}, {}", step.number, step.total, step.name), Hue::Dim)),
+        );
+        lines.push((String::new(), Hue::Plain));
+        let fields = guarded(name).into_iter().chain([Field::new("reason", Rule::Anything)]).collect();
+        Some(Self::new(format!("Abort the deployment to {name}"), lines, fields, Order::Abort(name.to_owned())))
+    }
+
+    /// Returns the form for the reason of a lock, or of its end.
+    pub(in crate::app) fn lock(lane: &Lane) -> Self {
+        let name = lane.name();
+        match &lane.lock {
+            None => {
+                let lines = vec![
+                    ("No deployment begins until it is unlocked.".to_owned(), Hue::Plain),
+                    (String::new(), Hue::Plain),
+                ];
+                Self::new(
+                    format!("Lock {name}"),
+                    lines,
+                    vec![Field::new("reason", Rule::Something)],
+                    Order::Lock(name.to_owned()),
+                )
+            }
+            Some(lock) => {
+                let lines = vec![(lock.text(), Hue::Plain), (String::new(), Hue::Plain)];
+                Self::new(
+                    format!("Unlock {name}"),
+                    lines,
+                    vec![Field::new("reason", Rule::Anything)],
+                    Order::Unlock(name.to_owned()),
+                )
+            }
+        }
+    }
+
+    pub(super) fn title(&self) -> String {
+        self.title.clone()
+    }
+
+    pub(super) fn key(&mut self, key: KeyEvent) -> bool {
+        self.fields.get_mut(self.focused).is_some_and(|field| field.input.key(key))
+    }
+
+    pub(super) fn paste(&mut self, text: &str) {
+        if let Some(field) = self.fields.get_mut(self.focused) {
+            field.input.insert(text);
+        }
+    }
+
+    pub(super) fn act(&mut self, action: Action) -> Outcome {
+        if action != Action::Open {
+            self.focused = motion(action, self.focused, self.fields.len(), self.fields.len()).unwrap_or(self.focused);
+            return Outcome::Stays;
+        }
+        if let Some(faulty) = self.fields.iter().position(|field| field.fault().is_some()) {
+            (self.focused, self.tried) = (faulty, true);
+            return Outcome::Stays;
+        }
+        Outcome::Closes(vec![Effect::Request(Request::Lane(self.request()))])
+    }
+
+    fn request(&self) -> LaneRequest {
+        // The last field is the release or the reason.
+        let text = self.fields.last().map(|field| field.input.text().trim().to_owned()).unwrap_or_default();
+        match self.order.clone() {
+            Order::Plan(environment) => LaneRequest::Plan { environment, release: text },
+            Order::Start(question) => LaneRequest::Start { question, reason: text },
+            Order::Abort(environment) => LaneRequest::Abort { environment, reason: text },
+            Order::Lock(environment) => LaneRequest::Lock { environment, reason: text },
+            Order::Unlock(environment) => LaneRequest::Unlock { environment, reason: text },
+        }
+    }
+
+    /// Returns the number of rows without the border.
+    pub(super) fn height(&self) -> u16 {
+        text::limited(self.lines.len() + self.fields.len() + 1)
+    }
+
+    pub(super) fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) {
+        let room = area.width.saturating_sub(2);
+        let below = text::limited(self.fields.len() + 1);
+        let shown = usize::from(area.height.saturating_sub(below));
+        let put = |y: u16, line: &str, style: Style, buffer: &mut Buffer| {
+            let shown = text::clip(line, usize::from(room), cx.theme.ellipsis());
+            text::put(buffer, area.x + 1, y, room, &shown, style);
+        };
+        for ((line, hue), y) in self.lines.iter().take(shown).zip(area.y..) {
+            let style = if *hue == Hue::Accent { cx.theme.heading() } else { cx.theme.style(*hue) };
+            put(y, line, style, buffer);
+        }
+        let mut y = area.y + text::limited(self.lines.len().min(shown));
+        for (at, field) in self.fields.iter().enumerate() {
+            if y >= area.bottom() {
+                return;
+            }
+            let is_focused = at == self.focused;
+            let style = if is_focused { cx.theme.style(Hue::Accent) } else { Style::new() };
+            text::put(buffer, area.x + 1, y, LABELS, field.label, style);
+            let x = area.x + 1 + LABELS;
+            let input = Rect { x, y, width: area.right().saturating_sub(x + 1), height: 1 };
+            let end = field.input.draw(is_focused, cx.theme, input, buffer);
+            let is_name = matches!(field.rule, Rule::Name(_));
+            if let Some(fault) = field.fault().filter(|_| self.tried || is_name) {
+                let hue = if self.tried { Hue::Bad } else { Hue::Dim };
+                text::put(buffer, end + 2, y, area.right().saturating_sub(end + 3), &fault, cx.theme.style(hue));
+            }
+            y += 1;
+        }
+        let verb = match self.order {
+            Order::Plan(_) => "show the plan",
+            Order::Start(_) => "do it",
+            Order::Abort(_) => "abort",
+            Order::Lock(_) => "lock",
+            Order::Unlock(_) => "unlock",
+        };
+        let other = if self.fields.len() > 1 { "  Up, Down: other field" } else { "" };
+        put(
+            y.min(area.bottom().saturating_sub(1)),
+            &format!("Enter: {verb}{other}  Esc: cancel"),
+            cx.theme.style(Hue::Dim),
+            buffer,
+        );
+    }
+}
+
+/// Returns the field for the name of a production environment.
+fn guarded(name: &str) -> Option<Field> {
+    is_production(name).then(|| Field::new("name", Rule::Name(name.to_owned())))
+}
+
+/// Describes what a deployment or a rollback would do.
+fn lines(preview: &DeploymentPreview) -> Vec<(String, Hue)> {
+    let title = |release: &Option<Release>| release.as_ref().map_or_else(|| "nothing".to_owned(), Release::title);
+    let head = format!("{}: from {} to {}", preview.environment, title(&preview.from), title(&preview.to));
+    let mut lines = vec![(head, Hue::Accent)];
+    let is_back = !matches!(preview.way, DeploymentWay::Deploy(_));
+    lines.extend(changes(&preview.changes, is_back).into_iter().map(|line| (line, Hue::Plain)));
+    let steps: &[String] = match &preview.way {
+        DeploymentWay::Deploy(steps) | DeploymentWay::RollBack { steps, .. } => steps,
+        DeploymentWay::Abort => &[],
+    };
+    lines.push(match &preview.way {
+        DeploymentWay::Abort => ("By aborting the deployment on its way.".to_owned(), Hue::Good),
+        DeploymentWay::RollBack { is_instant: true, .. } => {
+            ("It still runs, so this only moves the traffic:".to_owned(), Hue::Good)
+        }
+        _ => ("Steps:".to_owned(), Hue::Plain),
+    });
+    lines.extend((1..).zip(steps).take(MAX_STEPS).map(|(number, step)| (format!("  {number} {step}"), Hue::Plain)));
+    if let Some(more @ 1..) = steps.len().checked_sub(MAX_STEPS) {
+        lines.push((format!("  and {more} more"), Hue::Dim));
+    }
+    lines.extend(preview.notes.iter().map(|note| (format!("note: {note}"), Hue::Review)));
+    lines.push((String::new(), Hue::Plain));
+    lines
+}
+
+/// Describes the commits between two releases.
+fn changes(changes: &Changes, is_back: bool) -> Vec<String> {
+    let (commits, more) = changes.newest(MAX_COMMITS);
+    let what = if is_back { "undone" } else { "new" };
+    let head = match changes.count {
+        None => return Vec::new(),
+        Some(0) => return vec![format!("no commits are {what}")],
+        Some(1) => format!("1 commit is {what}:"),
+        Some(count) => format!("{count} commits are {what}:"),
+    };
+    let line = |commit: &ChangedCommit| format!("  {} {} ({})", short_sha(&commit.sha), commit.subject, commit.author);
+    let more = (more > 0).then(|| format!("  and {more} more"));
+    [head].into_iter().chain(commits.iter().map(line)).chain(more).collect()
+}

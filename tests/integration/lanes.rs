@@ -1,0 +1,39 @@
+//! The environments of this machine on the screen: production is rolled back from a cold start.
+
+use std::time::{Duration, Instant};
+
+use crate::deployments::Shop;
+use crate::screen::Terminal;
+
+#[test]
+fn production_is_rolled_back_from_a_cold_start() {
+    let shop = Shop::new();
+    for tag in ["v1", "v2"] {
+        shop.call(&["deploy", "staging", tag]).expect(0, &["is live"]);
+        shop.call(&["deploy", "production", tag, "--yes=production"]).expect(0, &["is live"]);
+    }
+    assert_eq!(shop.running("production"), ["v2"]);
+    let began = Instant::now();
+    let mut screen = Terminal::start(shop.in_terminal(&[]), 24, 80);
+    screen.wait_for("3 Jobs");
+    screen.press("6");
+    // Before they are read, the panel shows the environments of the listed runs.
+    screen.wait_for("as staging");
+    screen.press("G");
+    screen.wait_for("▌✓ production");
+    screen.press("B");
+    screen.wait_for("Roll back production, live is v2");
+    screen.press("\r");
+    screen.wait_for("production: from v2");
+    screen.press("production\r");
+    screen.wait_for("Roll production back to v1");
+    screen.wait_for("✓ success");
+    let took = began.elapsed();
+    assert_eq!(shop.running("production"), ["v1"]);
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    screen.press("6");
+    screen.wait_for("✓ production  v1");
+    screen.press("q");
+    screen.ends_restored();
+    shop.call(&["env", "production"]).expect(0, &["v1"]);
+}
