@@ -41,8 +41,10 @@ pub(in crate::engine) enum Source {
 /// A checkout of the run's repository by a job. Times are in nanoseconds since 1970.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(in crate::engine) struct Checkout {
-    /// The folder that was filled, on this machine.
-    pub(in crate::engine) folder: PathBuf,
+    /// The workspace of the job, on this machine. No process of the job can replace it.
+    workspace: PathBuf,
+    /// The folder that was filled, relative to the workspace.
+    folder: PathBuf,
     /// Where the files come from.
     pub(in crate::engine) source: Source,
     /// Whether the job works on a copy of the folder on another machine.
@@ -125,21 +127,30 @@ impl Checkout {
     pub(in crate::engine) fn begin(elsewhere: bool, open_to_all: bool) -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(TICK);
         let since = i64::try_from(since.as_nanos()).unwrap_or(i64::MAX);
-        let (folder, source, brought) = (PathBuf::new(), Source::WorkingTree, BTreeMap::new());
-        Self { folder, source, elsewhere, open_to_all, since, until: 0, brought }
+        let [workspace, folder] = [PathBuf::new(), PathBuf::new()];
+        let (source, brought) = (Source::WorkingTree, BTreeMap::new());
+        Self { workspace, folder, source, elsewhere, open_to_all, since, until: 0, brought }
     }
 
-    /// Notes that the files of a folder have been copied, in place of an earlier checkout into it.
+    /// Notes that the files of a folder in a workspace have been copied, in place of an earlier checkout into it.
     ///
     /// # Errors
-    /// The note cannot be written.
-    pub(in crate::engine) fn end(mut self, folder: PathBuf, source: Source, note: &Path) -> Result<(), SyncError> {
+    /// The note cannot be written, or the folder is not in the workspace.
+    pub(in crate::engine) fn end(
+        mut self,
+        workspace: &Path,
+        folder: &Path,
+        source: Source,
+        note: &Path,
+    ) -> Result<(), SyncError> {
+        let outside = |_| SyncError::File { path: folder.to_owned(), source: io::ErrorKind::InvalidInput.into() };
+        let folder = folder.strip_prefix(workspace).map_err(outside)?.to_owned();
         let mut all = read(note)?;
         all.retain(|other| other.folder != folder);
         // The time of a file that is written after the copies, by the clock that gave the copies their times.
         write(note, &all)?;
         self.until = ctime(&fs::metadata(note).map_err(fault(note))?);
-        (self.folder, self.source) = (folder, source);
+        (self.workspace, self.folder, self.source) = (workspace.to_owned(), folder, source);
         all.push(self);
         write(note, &all)
     }
@@ -217,11 +228,13 @@ struct Sync<'s> {
 
 impl Sync<'_> {
     fn run(&mut self) -> Result<(), SyncError> {
-        let to = Folder::open(&self.checkout.folder)
-            .map_err(|source| SyncError::File { path: self.checkout.folder.clone(), source })?;
+        let folder = &self.checkout.folder;
+        let below = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        let to = Folder::open(&self.checkout.workspace).and_then(|workspace| workspace.folder(below));
+        let to = to.map_err(|source| SyncError::File { path: folder.clone(), source })?;
         let listed = git::files(self.repository, None)?;
         let known: HashSet<PathBuf> = listed.iter().cloned().collect();
-        let there = self.files_of_copy(&known);
+        let there = self.files_of_copy(&to.path(), &known);
         for path in listed.iter().chain(&there) {
             self.bring(&to, path).map_err(|source| SyncError::File { path: path.clone(), source })?;
         }
@@ -230,8 +243,7 @@ impl Sync<'_> {
 
     /// Returns the files of the copy that the checkout or a sync put there and that git does not list: those that are
     /// ignored by now or deleted, and the files of submodules.
-    fn files_of_copy(&self, listed: &HashSet<PathBuf>) -> Vec<PathBuf> {
-        let root = &self.checkout.folder;
+    fn files_of_copy(&self, root: &Path, listed: &HashSet<PathBuf>) -> Vec<PathBuf> {
         let is_git = |name: &std::ffi::OsStr| name.eq_ignore_ascii_case(".git");
         let entries = walkdir::WalkDir::new(root).into_iter().filter_entry(|entry| !is_git(entry.file_name()));
         let mut files = Vec::new();
@@ -284,7 +296,9 @@ impl Sync<'_> {
             return Ok(());
         };
         let brought = path.to_str().and_then(|path| self.checkout.brought.get(path));
-        let is_unchanged = brought.map_or(ctime(&user) < self.checkout.since, |(brought, _)| *brought == ctime(&user));
+        // A file keeps its ctime when a folder above it is renamed.
+        let is_old = || ctime(&user) < self.checkout.since && !(parent.is_none() && self.is_in_new_folder(path));
+        let is_unchanged = brought.map_or_else(is_old, |(brought, _)| *brought == ctime(&user));
         let is_sparse = self.checkout.source == Source::Sparse && copy.is_none();
         if is_unchanged || is_sparse || !(user.is_file() || user.is_symlink()) {
             return Ok(());
@@ -305,6 +319,14 @@ impl Sync<'_> {
         let list = if copy.is_some() { &mut self.changes.changed } else { &mut self.changes.new };
         list.push(path.to_owned());
         Ok(())
+    }
+
+    /// Whether the user has made, renamed or changed a folder above a file since the checkout.
+    fn is_in_new_folder(&self, path: &Path) -> bool {
+        let mut above = path.ancestors().skip(1).filter(|part| !part.as_os_str().is_empty());
+        above.any(|part| {
+            look(&self.repository.join(part)).ok().flatten().is_some_and(|it| ctime(&it) >= self.checkout.since)
+        })
     }
 
     /// Names a file that the job changed, unless the user has not changed it since the checkout.
@@ -409,7 +431,7 @@ mod tests {
             tick();
             let begun = Checkout::begin(false, false);
             check_out(&self.from, &self.to, &Request::default()).expect("checked out");
-            begun.end(self.to.clone(), source, &self.note()).expect("noted");
+            begun.end(self.home.path(), &self.to, source, &self.note()).expect("noted");
             tick();
         }
 
@@ -513,13 +535,38 @@ mod tests {
     }
 
     #[test]
+    fn a_link_in_place_of_the_checkout_leads_nowhere() {
+        let case = Case::new(&["a", "gone"]);
+        put(&case.home.path().join("elsewhere/precious"), "1");
+        fs::rename(&case.to, case.home.path().join("moved")).expect("moved");
+        symlink(case.home.path().join("elsewhere"), &case.to).expect("linked");
+        case.user("a", "2");
+        fs::remove_file(case.from.join("gone")).expect("removed");
+        sync(&case.note(), &case.from, true).expect_err("the folder is a link");
+        let names = fs::read_dir(case.home.path().join("elsewhere")).expect("a folder").flatten();
+        assert_eq!(names.map(|entry| entry.file_name()).collect::<Vec<_>>(), ["precious"]);
+    }
+
+    #[test]
+    fn the_files_of_a_folder_that_the_user_renamed_are_brought() {
+        let case = Case::new(&["src/a/x", "src/a/deep/y", "src/z"]);
+        fs::rename(case.from.join("src/a"), case.from.join("src/b")).expect("renamed");
+        assert_eq!(case.sync(false), done("src/b/deep/y src/b/x", "", "src/a/deep/y src/a/x", ""));
+        assert_eq!(case.copy("src/b/deep/y").as_deref(), Some("1"));
+        assert_eq!(case.sync(false), done("", "", "", ""));
+        // What the job deleted stays so.
+        fs::remove_file(case.to.join("src/z")).expect("removed");
+        assert_eq!(case.sync(false), done("", "", "", ""));
+    }
+
+    #[test]
     fn a_copy_of_a_commit_or_on_another_machine_is_refused() {
         let case = Case::new(&["a"]);
         case.check_out(Source::Commit("v1".to_owned()));
         let refusal = || sync(&case.note(), &case.from, true).expect_err("refused").to_string();
         assert!(refusal().contains("has checked out v1"), "{}", refusal());
         let begun = Checkout::begin(true, true);
-        begun.end(case.to.clone(), Source::WorkingTree, &case.note()).expect("noted");
+        begun.end(case.home.path(), &case.to, Source::WorkingTree, &case.note()).expect("noted");
         assert!(refusal().contains("Docker engine"), "{}", refusal());
         fs::remove_file(case.note()).expect("removed");
         assert_eq!(refusal(), "the job has not checked out this repository");

@@ -217,7 +217,7 @@ impl Steps<'_> {
             if let Some(filled) = &filled {
                 job.sandbox.send(&filled.folder).await.map_err(CheckoutFailure::Unsent)?;
                 let note = job.shared.folder.checkouts(&job.id);
-                if let Err(error) = begun.end(filled.folder.clone(), filled.source.clone(), &note) {
+                if let Err(error) = begun.end(&job.workspace, &filled.folder, filled.source.clone(), &note) {
                     tracing::warn!(%error, "later changes of the files cannot be brought to the job");
                 }
             }
