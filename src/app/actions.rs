@@ -26,8 +26,10 @@ impl App {
             self.act_on_marked(action);
             return Vec::new();
         }
-        // In the Deploys pane, a review is that of the selected environment.
-        let is_of_lane = action == Action::Review && self.view.focus == Panel::Deploys && self.lane().is_some();
+        // In the Deploys pane, a review is that of the selected environment, unless a job of the run waits for it.
+        let is_of_lane = action == Action::Review
+            && self.view.focus == Panel::Deploys
+            && unavailable(Action::ReviewDeployment, &self.state, self.subject()).is_none();
         let action = if is_of_lane { Action::ReviewDeployment } else { action };
         if let Some(reason) = unavailable(action, &self.state, self.subject()) {
             self.toast = Some(Notice::bad(format!("{}: {reason}", action.entry().name)));
@@ -75,8 +77,8 @@ impl App {
             Action::Deploy => self.overlay = self.lane().map(|lane| Overlay::Order(OrderBox::deploy(lane))),
             Action::Promote => self.overlay = self.promote_question(),
             Action::PauseDeployment => {
-                let environment = self.lane().map(|lane| lane.name().to_owned());
-                let pause = environment.map(|environment| Request::Lane(LaneRequest::Pause { environment }));
+                let lane = self.lane().and_then(|lane| Some((lane.name().to_owned(), lane.open.as_ref()?.run.clone())));
+                let pause = lane.map(|(environment, run)| Request::Lane(LaneRequest::Pause { environment, run }));
                 return pause.map(Effect::Request).into_iter().collect();
             }
             Action::Abort => self.overlay = self.lane().and_then(OrderBox::abort).map(Overlay::Order),

@@ -173,6 +173,8 @@ pub enum LaneRequest {
     Promote {
         /// Name of the environment.
         environment: String,
+        /// The deployment that was shown.
+        run: RunId,
         /// Whether all later pauses are skipped, too.
         full: bool,
     },
@@ -180,11 +182,15 @@ pub enum LaneRequest {
     Pause {
         /// Name of the environment.
         environment: String,
+        /// The deployment that was shown.
+        run: RunId,
     },
     /// Abort the deployment: the former release is restored.
     Abort {
         /// Name of the environment.
         environment: String,
+        /// The deployment that was shown.
+        run: RunId,
         /// Reason for the ledger; may be empty.
         reason: String,
     },

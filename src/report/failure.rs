@@ -229,6 +229,7 @@ impl From<DeployError> for Failure {
             | DeployError::Closed(_)
             | DeployError::Locked(_)
             | DeployError::OnItsWay(_)
+            | DeployError::Moved(_)
             | DeployError::Plan(_)
             | DeployError::Target(_) => Self::new(Exit::Rejected, error.to_string()),
         }

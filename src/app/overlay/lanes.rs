@@ -25,7 +25,15 @@ impl App {
             let mut others = lane.environment.deployments.iter();
             lane.open.as_ref().is_some_and(|open| open.run == *run) || others.any(|one| one.local.as_ref() == Some(run))
         };
-        self.state.lanes.iter().find(deploys)
+        let mut lanes = self.state.lanes.iter().filter(deploys);
+        match (lanes.next(), lanes.next()) {
+            // Jobs of the run deploy to several: the selected job decides.
+            (Some(_), Some(_)) => {
+                let name = self.selection.job(&self.state)?.environment.as_deref()?;
+                self.state.lanes.iter().filter(deploys).find(|lane| lane.name().eq_ignore_ascii_case(name))
+            }
+            (only, _) => only,
+        }
     }
 
     /// Returns what actions are about.
@@ -74,7 +82,8 @@ impl App {
         let step = open.step.as_ref().map(|step| format!("step {}/{}, {}", step.number, step.total, step.name));
         let lines = [format!("{} to {}", open.release.title(), lane.name())].into_iter().chain(step).collect();
         let promote = |full| {
-            vec![Effect::Request(Request::Lane(LaneRequest::Promote { environment: lane.name().to_owned(), full }))]
+            let (environment, run) = (lane.name().to_owned(), open.run.clone());
+            vec![Effect::Request(Request::Lane(LaneRequest::Promote { environment, run, full }))]
         };
         let choices = vec![
             Choice::new('y', "go on past this pause", promote(false)),

@@ -14,7 +14,7 @@ use crate::model::environment::Release;
 use crate::model::feed::Request;
 use crate::model::lane::{DeploymentPreview, DeploymentWay, Lane, LaneRequest};
 use crate::model::rollback::{ChangedCommit, Changes};
-use crate::model::{is_production, short_sha};
+use crate::model::{RunId, is_production, short_sha};
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
@@ -45,7 +45,7 @@ pub(in crate::app) struct OrderBox {
 enum Order {
     Plan(String),
     Start(u64),
-    Abort(String),
+    Abort(String, RunId),
     Lock(String),
     Unlock(String),
 }
@@ -104,7 +104,12 @@ impl OrderBox {
             DeploymentWay::Deploy(_) => format!("Deploy to {name}"),
             DeploymentWay::RollBack { .. } | DeploymentWay::Abort => format!("Roll back {name}"),
         };
-        let fields = guarded(name).into_iter().chain([Field::new("reason", Rule::Anything)]).collect();
+        // As on the command line. The box appears once the plan is made, and Enter alone is pressed too easily.
+        let typed = match preview.way {
+            DeploymentWay::Deploy(_) => guarded(name),
+            DeploymentWay::RollBack { .. } | DeploymentWay::Abort => Some(name_field(name)),
+        };
+        let fields = typed.into_iter().chain([Field::new("reason", Rule::Anything)]).collect();
         Self::new(title, lines(preview), fields, Order::Start(question))
     }
 
@@ -119,7 +124,12 @@ impl OrderBox {
         );
         lines.push((String::new(), Hue::Plain));
         let fields = guarded(name).into_iter().chain([Field::new("reason", Rule::Anything)]).collect();
-        Some(Self::new(format!("Abort the deployment to {name}"), lines, fields, Order::Abort(name.to_owned())))
+        Some(Self::new(
+            format!("Abort the deployment to {name}"),
+            lines,
+            fields,
+            Order::Abort(name.to_owned(), open.run.clone()),
+        ))
     }
 
     /// Returns the form for the reason of a lock, or of its end.
@@ -182,7 +192,7 @@ impl OrderBox {
         match self.order.clone() {
             Order::Plan(environment) => LaneRequest::Plan { environment, release: text },
             Order::Start(question) => LaneRequest::Start { question, reason: text },
-            Order::Abort(environment) => LaneRequest::Abort { environment, reason: text },
+            Order::Abort(environment, run) => LaneRequest::Abort { environment, run, reason: text },
             Order::Lock(environment) => LaneRequest::Lock { environment, reason: text },
             Order::Unlock(environment) => LaneRequest::Unlock { environment, reason: text },
         }
@@ -226,7 +236,7 @@ impl OrderBox {
         let verb = match self.order {
             Order::Plan(_) => "show the plan",
             Order::Start(_) => "do it",
-            Order::Abort(_) => "abort",
+            Order::Abort(..) => "abort",
             Order::Lock(_) => "lock",
             Order::Unlock(_) => "unlock",
         };
@@ -242,7 +252,12 @@ impl OrderBox {
 
 /// Returns the field for the name of a production environment.
 fn guarded(name: &str) -> Option<Field> {
-    is_production(name).then(|| Field::new("name", Rule::Name(name.to_owned())))
+    is_production(name).then(|| name_field(name))
+}
+
+/// Returns the field in which the name of an environment must be typed.
+fn name_field(name: &str) -> Field {
+    Field::new("name", Rule::Name(name.to_owned()))
 }
 
 /// Describes what a deployment or a rollback would do.

@@ -245,16 +245,16 @@ fn a_deployment_on_its_way_is_promoted_paused_and_aborted() {
     driver.press("jDp");
     assert!(driver.shows("v1.4.2") && driver.shows("step 4/9, Wait until green is healthy"), "{}", driver.screen());
     driver.press("f");
-    assert_eq!(asked(&mut driver), [LaneRequest::Promote { environment: environment(), full: true }]);
+    assert_eq!(asked(&mut driver), [LaneRequest::Promote { environment: environment(), run: run(), full: true }]);
     driver.press("Dp<enter>Ds");
     let [promote, pause] = [
-        LaneRequest::Promote { environment: environment(), full: false },
-        LaneRequest::Pause { environment: environment() },
+        LaneRequest::Promote { environment: environment(), run: run(), full: false },
+        LaneRequest::Pause { environment: environment(), run: run() },
     ];
     assert_eq!(asked(&mut driver), [promote, pause]);
     driver.press("Daslow<enter>");
     let reason = "slow".to_owned();
-    assert_eq!(asked(&mut driver), [LaneRequest::Abort { environment: environment(), reason }]);
+    assert_eq!(asked(&mut driver), [LaneRequest::Abort { environment: environment(), run: run(), reason }]);
     // A rollback of it is an abort, too.
     driver.press("B");
     assert!(driver.shows("by aborting v1.4.2"), "{}", driver.screen());
@@ -262,7 +262,7 @@ fn a_deployment_on_its_way_is_promoted_paused_and_aborted() {
     assert_eq!(asked(&mut driver), [LaneRequest::PlanRollback { environment: environment(), to: None }]);
     // The keys work beside the run of the deployment, too.
     driver.press("3Ds");
-    assert_eq!(asked(&mut driver), [LaneRequest::Pause { environment: environment() }]);
+    assert_eq!(asked(&mut driver), [LaneRequest::Pause { environment: environment(), run: run() }]);
 }
 
 #[test]

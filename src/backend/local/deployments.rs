@@ -32,6 +32,8 @@ enum LaneError {
     Store(#[from] StoreError),
     #[error("another deployment was requested meanwhile: ask again")]
     Replaced,
+    #[error("another deployment to {0} is on its way by now, so nothing was done: look at it first")]
+    Other(String),
 }
 
 /// What was shown, and starts after the answer.
@@ -123,18 +125,18 @@ async fn carry_out(
             };
             return confirm(deployments, shown, preview, (question, confirmed), feed).await;
         }
-        LaneRequest::Promote { environment, full } => {
-            let open = deployments.open(&environment)?;
+        LaneRequest::Promote { environment, run, full } => {
+            let open = open(deployments, &environment, &run)?;
             deployments.order(&open, DeploymentOrder::Promote { full }).await?;
             format!("{} to {environment} goes on", open.record.release.title())
         }
-        LaneRequest::Pause { environment } => {
-            let open = deployments.open(&environment)?;
+        LaneRequest::Pause { environment, run } => {
+            let open = open(deployments, &environment, &run)?;
             deployments.order(&open, DeploymentOrder::Pause).await?;
             format!("{} to {environment} pauses before its next step", open.record.release.title())
         }
-        LaneRequest::Abort { environment, reason } => {
-            let open = deployments.open(&environment)?;
+        LaneRequest::Abort { environment, run, reason } => {
+            let open = open(deployments, &environment, &run)?;
             abort(deployments, &open, &reason, feed).await?;
             return Ok(());
         }
@@ -150,6 +152,12 @@ async fn carry_out(
     // The screen may be closed.
     let _ = feed.send(Feed::Notice(Notice::news(done))).await;
     Ok(())
+}
+
+/// Returns the open deployment to an environment, if it is the one that was shown.
+fn open(deployments: &Deployments, environment: &str, shown: &RunId) -> Result<OpenDeployment, LaneError> {
+    let open = deployments.open(environment)?;
+    if open.record.run == *shown { Ok(open) } else { Err(LaneError::Other(environment.to_owned())) }
 }
 
 /// Prepares a deployment and its preview.

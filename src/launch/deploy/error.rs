@@ -68,6 +68,9 @@ pub enum DeployError {
     /// A deployment is in progress, and must end or be aborted first.
     #[error("{0}")]
     OnItsWay(String),
+    /// The live release or the requested one is no longer what was shown.
+    #[error("{0} has changed since this was shown, so nothing was done: look again, and repeat the request")]
+    Moved(String),
     /// No deployment to the environment is in progress.
     #[error("no deployment to {0} is in progress")]
     NothingOpen(String),
