@@ -27,7 +27,7 @@ pub trait EnvironmentGate: Send + Sync {
 /// A job that deploys to an environment of this machine. If it is dropped without `end`, the deployment counts as
 /// interrupted.
 pub trait JobDeployment: Send {
-    /// Records how the job ended.
+    /// Records how the job ended: [`Conclusion::Skipped`] if none of its steps ran.
     ///
     /// # Errors
     /// The end cannot be recorded.

@@ -24,13 +24,17 @@ impl Uncommitted {
     /// diff leaves out new files that are among `secrets`.
     ///
     /// # Errors
-    /// Git failed.
+    /// Git cannot list the files.
     pub fn read(root: &Path, access: Access, sha: &str, secrets: &[PathBuf]) -> Result<Self, GitError> {
         let changed = changed(root, access, sha)?;
         let mut diff = String::new();
         if changed.iter().any(|(is_new, _)| !is_new) {
             let since = DIFF.into_iter().chain(["--no-color", sha, "--"]);
-            diff = String::from_utf8_lossy(&git_capped(root, access, since, MAX_DIFF)?).into_owned();
+            diff = match git_capped(root, access, since, MAX_DIFF) {
+                Ok(shown) => String::from_utf8_lossy(&shown).into_owned(),
+                // The names are known, and rules about uncommitted changes need them.
+                Err(error) => format!("(the changes cannot be shown: {error})\n"),
+            };
         }
         for (_, file) in changed.iter().filter(|(is_new, _)| *is_new) {
             if diff.len() >= MAX_DIFF {
@@ -45,6 +49,19 @@ impl Uncommitted {
         }
         Ok(Self { files: changed.into_iter().map(|(_, file)| file).collect(), diff })
     }
+}
+
+/// Maximum number of files that a message or a record names.
+const MAX_NAMED: usize = 20;
+
+/// Returns the names of files for a message or a record, of which there may be any number.
+#[must_use]
+pub fn named(files: &[String]) -> String {
+    let mut names = files[..files.len().min(MAX_NAMED)].join(", ");
+    if files.len() > MAX_NAMED {
+        names.push_str(&format!(" and {} more", files.len() - MAX_NAMED));
+    }
+    names
 }
 
 /// Returns the files that differ from what is checked out, or are new and not ignored, sorted.
@@ -124,6 +141,14 @@ mod tests {
         }
         git(folder.path(), ["add", "--all"]).expect("git add");
         assert_eq!(files(&sha), ".gitignore gone image kept", "what is staged is not committed");
+    }
+
+    #[test]
+    fn a_record_names_some_files_and_counts_the_rest() {
+        let files: Vec<String> = (0..23).map(|number| number.to_string()).collect();
+        assert_eq!(named(&files[..2]), "0, 1");
+        assert!(named(&files).ends_with("18, 19 and 3 more"), "{}", named(&files));
+        assert_eq!(named(&[]), "");
     }
 
     #[test]

@@ -17,7 +17,8 @@ use crate::model::deployment::{
 };
 use crate::model::environment::Release;
 use crate::model::{Conclusion, Event, JobId, PendingReview, RunId, RunInfo};
-use crate::repo::git::Repository;
+use crate::repo::git::{Access, Repository};
+use crate::repo::uncommitted::{changed_files, named};
 use crate::rollout::gates::{self, Closed, GateFacts, GateKind, Refused};
 use crate::rollout::ledger::{self, LOOK_EVERY, Latest, LedgerFile};
 use crate::rollout::release::{self, NamedRelease};
@@ -89,10 +90,10 @@ impl JobEnvironments {
             has_ended: false,
             turn: None,
         };
-        let requested = Action::Requested { release: release.release, from, cause: Cause::Job };
+        let requested = Action::Requested { release: release.release.clone(), from, cause: Cause::Job };
         visit.append(requested, &format!("job {} of {}", visit.job, self.info.workflow)).map_err(failed)?;
         if !release.uncommitted.is_empty() {
-            visit.append(Action::Changed, &release.uncommitted.join(", ")).map_err(failed)?;
+            visit.append(Action::Changed, &named(&release.uncommitted)).map_err(failed)?;
         }
         loop {
             self.pass_gates(&mut visit).await?;
@@ -104,9 +105,23 @@ impl JobEnvironments {
             }
             // A gate was closed meanwhile, for instance by a lock: others may have the turn until it opens.
         }
+        self.check_files(&visit, release)?;
         visit.append(Action::Began, "").map_err(failed)?;
         visit.has_begun = true;
         Ok(Box::new(visit))
+    }
+
+    /// Checks the working tree again. The user may have changed it while the job waited, and a checkout copies the files
+    /// as they are then.
+    fn check_files(&self, visit: &Visit, release: NamedRelease) -> Result<(), EnvironmentError> {
+        let uncommitted = changed_files(&self.repository, Access::Trusted).map_err(failed)?;
+        if uncommitted.is_empty() || uncommitted == release.uncommitted {
+            return Ok(());
+        }
+        let ledger = visit.ledger.read().map_err(failed)?;
+        let release = NamedRelease { uncommitted, ..release };
+        Refused::check(&gates::policy(&visit.settings, &ledger, &release)).map_err(failed)?;
+        visit.append(Action::Changed, &named(&release.uncommitted)).map_err(failed)
     }
 
     /// Waits until every gate is open, and records which gate the job waits for. Returns an error once a reviewer
@@ -239,6 +254,7 @@ impl JobDeployment for Visit {
         let (outcome, why) = match conclusion {
             Conclusion::Success => (Outcome::Succeeded, ""),
             Conclusion::Cancelled => (Outcome::Failed, "its job was cancelled"),
+            Conclusion::Skipped => (Outcome::Cancelled, "its job did not begin"),
             _ => (Outcome::Failed, "its job failed"),
         };
         let ended = self.append(Action::Ended { outcome }, reason.unwrap_or(why));

@@ -335,7 +335,8 @@ fn secrets_that_commands_print_are_written_nowhere() {
     }
     let lines: Vec<&str> = sent.lines().collect();
     let failed = " rolled back: step 2/6 (Wait until green is healthy) failed: the check failed 3 times in a row";
-    assert!(matches!(lines[..], [live, back] if live.ends_with(" is live") && back.contains(failed)), "{sent}");
+    let is_live = " is live; `cuelight rollback staging`";
+    assert!(matches!(lines[..], [live, back] if live.ends_with(is_live) && back.contains(failed)), "{sent}");
 }
 
 #[test]
@@ -496,6 +497,20 @@ fn a_job_with_uncommitted_changes_does_not_pass_for_the_tag_of_its_commit() {
     shop.project.write("more", "x");
     shop.call(&["run", "--trust"])
         .expect(1, &["only a commit may be deployed to staging, and `more` has changed since v9 "]);
+}
+
+#[test]
+fn a_file_that_changes_while_a_job_waits_does_not_pass_for_the_commit_of_the_run() {
+    let (shop, run) = deploying_job("on = 'push:main'\nreviewers = ['olu']");
+    let approve = || {
+        let mut command = shop.project.command(&["approve", "staging", "--run", &run]);
+        Said(command.env("USER", "olu").output().expect("the program starts"))
+    };
+    shop.project.write("more", "x");
+    until("the review is asked for", || (approve().code() == 0).then_some(()));
+    assert_eq!(ended(&shop, &run), "failure");
+    shop.call(&["show", &run]).expect(0, &["only a commit may be deployed to staging, and `more` has changed since "]);
+    shop.call(&["env", "staging"]).expect(0, &["no successful deployment"]);
 }
 
 #[test]

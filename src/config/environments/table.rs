@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use indexmap::IndexSet;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -16,6 +17,9 @@ pub(super) struct FileText<'t> {
     pub(super) text: &'t str,
 }
 
+/// Keys whose values may be secrets: an error does not repeat them.
+const SECRET_KEYS: [&str; 4] = ["notify", "slack", "webhook", "webhook_key"];
+
 /// A table, and the keys that were read.
 pub(super) struct Table<'t> {
     file: FileText<'t>,
@@ -24,12 +28,13 @@ pub(super) struct Table<'t> {
     /// Position of its name in the file, in bytes.
     start: usize,
     entries: &'t DeTable<'t>,
-    known: Vec<&'static str>,
+    /// Keys that were asked for, each once.
+    known: IndexSet<&'static str>,
 }
 
 impl<'t> Table<'t> {
     pub(super) fn new(file: FileText<'t>, name: String, start: usize, table: &'t DeTable<'t>) -> Self {
-        Self { file, name, start, entries: table, known: Vec::new() }
+        Self { file, name, start, entries: table, known: IndexSet::new() }
     }
 
     /// Returns the names in the table, with their positions and values.
@@ -47,7 +52,7 @@ impl<'t> Table<'t> {
     }
 
     fn value(&mut self, key: &'static str) -> Option<&'t DeValue<'t>> {
-        self.known.push(key);
+        self.known.insert(key);
         self.entries.get(key).map(Spanned::get_ref)
     }
 
@@ -69,6 +74,7 @@ impl<'t> Table<'t> {
 
     fn is_not(&self, key: &str, wanted: &str, value: &DeValue<'_>) -> ConfigError {
         let given = match value {
+            _ if SECRET_KEYS.contains(&key) => format!("a {}", value.type_str()),
             DeValue::String(text) => format!("`{text}`"),
             DeValue::Integer(number) => format!("`{number}`"),
             DeValue::Boolean(yes) => format!("`{yes}`"),
@@ -170,7 +176,10 @@ impl<'t> Table<'t> {
         let Some((key, ..)) = entries.find(|(key, ..)| !self.known.contains(key)) else { return Ok(()) };
         let hint = match nearest(key, self.known.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("known here: {}", self.known.join(", ")),
+            None => {
+                let known: Vec<_> = self.known.iter().copied().collect();
+                format!("known here: {}", known.join(", "))
+            }
         };
         Err(self.wrong(key, &format!("is unknown; {hint}")))
     }

@@ -96,13 +96,18 @@ impl JobTask {
             () = self.cancelled() => return never_started(),
             entered = self.without_slot(entering) => entered,
         };
+        // A job that is not admitted needs no slot to fail.
+        let entered = match entered {
+            Err(error) => return JobEnd::failed(error.to_string()),
+            Ok(entered) => entered,
+        };
         if !has_slot {
             tokio::select! {
                 biased;
                 () = self.cancelled() => {
                     let end = never_started();
-                    if let Ok(Some(deployment)) = entered
-                        && let Err(error) = deployment.end(end.conclusion, end.reason.as_deref())
+                    if let Some(deployment) = entered
+                        && let Err(error) = deployment.end(Conclusion::Skipped, end.reason.as_deref())
                     {
                         tracing::error!(%error, "the ledger of the environment lacks an entry");
                     }
@@ -112,9 +117,8 @@ impl JobTask {
             }
         }
         match entered {
-            Err(error) => JobEnd::failed(error.to_string()),
-            Ok(None) => self.carry_out(body, ready).await,
-            Ok(Some(deployment)) => {
+            None => self.carry_out(body, ready).await,
+            Some(deployment) => {
                 let mut end = self.carry_out(body, ready).await;
                 if let Err(error) = deployment.end(end.conclusion, end.reason.as_deref()) {
                     end.conclusion = Conclusion::Failure;

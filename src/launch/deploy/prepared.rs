@@ -14,7 +14,7 @@ use crate::model::environment::Release;
 use crate::model::rollback::{ChangedCommit, Changes};
 use crate::model::{Event, JobId, RunId, RunInfo, StepNumber};
 use crate::repo::git::{Repository, git};
-use crate::repo::uncommitted::changed_files;
+use crate::repo::uncommitted::{changed_files, named};
 use crate::rollout::gates::{self, Closed, GateFacts, Refused};
 use crate::rollout::outlet::{Outlet, Progress, StepLog};
 use crate::rollout::plan;
@@ -158,11 +158,16 @@ impl Deployments {
     /// Starts a deployment: writes its folder and its entry, and starts its worker.
     ///
     /// # Errors
-    /// Gates refuse the deployment, the repository is not trusted, the state folder cannot be written, or no worker can
-    /// be started.
+    /// Gates refuse the deployment, another release is live than when it was prepared, the repository is not trusted, the
+    /// state folder cannot be written, or no worker can be started.
     pub fn start(&self, prepared: PreparedDeployment) -> Result<RunFolder, DeployError> {
-        prepared.require_open()?;
         prepared.consent.require()?;
+        // Other people may have deployed to the environment, or locked it, while a person read what would be done.
+        let again = self.prepare(prepared.request.clone())?;
+        again.require_open()?;
+        if again.live != prepared.live || again.release.release.sha != prepared.release.release.sha {
+            return Err(DeployError::Moved(prepared.settings.name));
+        }
         let PreparedDeployment { request, settings, release: NamedRelease { release, uncommitted, .. }, live, .. } =
             prepared;
         let by = self.actor();
@@ -195,7 +200,7 @@ impl Deployments {
         let file = self.file();
         file.append(&entry(Action::Requested { release, from: live, cause: request.cause.clone() }))?;
         if !uncommitted.is_empty() {
-            file.append(&Entry { reason: uncommitted.join(", "), ..entry(Action::Changed) })?;
+            file.append(&Entry { reason: named(&uncommitted), ..entry(Action::Changed) })?;
         }
         if request.overrides {
             file.append(&entry(Action::Overrode))?;

@@ -115,7 +115,9 @@ impl Fold {
             return;
         }
         let is_review = matches!(entry.action, Action::Approved | Action::Rejected);
-        match self.index.get(&(run.clone(), entry.job.clone())) {
+        // A review without a job is not about a deployment that has ended, such as that of an earlier attempt.
+        let is_open = |index: &&usize| !is_review || self.state.deployments[**index].outcome.is_none();
+        match self.index.get(&(run.clone(), entry.job.clone())).filter(is_open) {
             Some(index) => self.apply(*index, entry),
             None if is_review => self.of_jobs(run).into_iter().for_each(|index| self.apply(index, entry)),
             None if matches!(entry.action, Action::Ended { outcome } if !outcome.is_undone()) => {
@@ -477,6 +479,15 @@ mod tests {
         assert_eq!(us.rejected.as_deref(), Some("rejected by ada@web"));
         assert!(eu.approved.is_some() && us.approved.is_some(), "a review without a job is about both");
         assert_eq!(state.live().and_then(|live| live.job.clone()), Some(JobId::new("eu")));
+    }
+
+    #[test]
+    fn a_review_is_about_the_job_that_waits_and_not_about_an_ended_entry_of_an_older_version() {
+        let old = deployed("v1", Outcome::Failed);
+        let requested = Entry { job: Some(JobId::new("eu")), ..old[0].clone() };
+        let state = state(&[old, vec![requested, entry(9, "v1", Action::Approved)]]);
+        let record = state.of_job(&RunId::new("v1"), &JobId::new("eu")).expect("known");
+        assert!(record.approved.is_some());
     }
 
     #[test]

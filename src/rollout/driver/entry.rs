@@ -99,7 +99,7 @@ impl Driver {
             let closed = self.closed_gates()?;
             let key = |all: &[Closed]| all.iter().map(|one| (one.kind, one.until)).collect::<Vec<_>>();
             if reported.as_deref().map(key) != Some(key(&closed)) {
-                self.report(&closed, reported.is_some());
+                self.report(&closed, reported.as_deref());
                 reported = Some(closed.clone());
             }
             if closed.is_empty() {
@@ -121,14 +121,16 @@ impl Driver {
         }))
     }
 
-    /// Records which gates are closed, and notifies people if an approval is missing.
-    fn report(&mut self, closed: &[Closed], was_held: bool) {
+    /// Records which gates are closed, and notifies people once an approval is missing that was not before.
+    fn report(&mut self, closed: &[Closed], before: Option<&[Closed]>) {
         let environment = self.subject.settings.name.clone();
-        if let Some(approval) = closed.iter().find(|one| one.kind == GateKind::Approval) {
+        let approval = |all: &[Closed]| all.iter().find(|one| one.kind == GateKind::Approval).cloned();
+        let missing = approval(closed);
+        if let Some(approval) = missing.as_ref().filter(|_| before.and_then(approval).is_none()) {
             let command = format!("approve {environment} --run {}", self.run_id());
             self.notify(NotifyEvent::Approval, &approval.sentence, &command);
         }
-        let review = closed.iter().find(|one| one.kind == GateKind::Approval).map(|_| PendingReview {
+        let review = missing.map(|_| PendingReview {
             id: 1,
             environment: environment.clone(),
             reviewers: self.subject.settings.reviewers.clone(),
@@ -137,7 +139,7 @@ impl Driver {
             since: None,
             jobs: vec![self.job.clone()],
         });
-        if was_held || review.is_some() {
+        if before.is_some() || review.is_some() {
             self.record(Event::ReviewsPending { environments: review.into_iter().collect() });
         }
         if let Some(first) = closed.first() {

@@ -121,7 +121,11 @@ impl Poster {
             }
             let seconds = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
             let after = seconds.map(Duration::from_secs);
-            Err(PostError::Refused { status, answer: self.redacted(&beginning(response.into_body()).await), after })
+            Err(PostError::Refused {
+                status,
+                answer: first_line(&self.redacted(&beginning(response.into_body()).await)),
+                after,
+            })
         };
         timeout(LIMIT, sent).await.unwrap_or(Err(PostError::Late))
     }
@@ -146,7 +150,7 @@ fn is_loopback(host: &str) -> bool {
         || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// Returns the first line of an answer, after a colon: it often says what is wrong.
+/// Returns the beginning of an answer. A word that may continue after it is left out: it could be a part of the address.
 async fn beginning(mut body: impl BodyExt<Data = Bytes> + Unpin) -> String {
     let mut read = Vec::new();
     while let Some(Ok(frame)) = body.frame().await {
@@ -155,8 +159,18 @@ async fn beginning(mut body: impl BodyExt<Data = Bytes> + Unpin) -> String {
             break;
         }
     }
+    let is_cut = read.len() >= MAX_ANSWER;
     let text = String::from_utf8_lossy(&read[..read.len().min(MAX_ANSWER)]).into_owned();
-    let line: String = text.trim().lines().next().unwrap_or_default().chars().take(MAX_SHOWN).collect();
+    match text.rsplit_once(char::is_whitespace) {
+        Some((whole, _)) if is_cut => whole.to_owned(),
+        None if is_cut => String::new(),
+        _ => text,
+    }
+}
+
+/// Returns the first line of an answer, after a colon: it often says what is wrong.
+fn first_line(answer: &str) -> String {
+    let line: String = answer.trim().lines().next().unwrap_or_default().chars().take(MAX_SHOWN).collect();
     if line.is_empty() { line } else { format!(": {line}") }
 }
 
