@@ -174,12 +174,10 @@ impl<'t> Table<'t> {
     pub(super) fn finish(self) -> Result<(), ConfigError> {
         let mut entries = self.entries();
         let Some((key, ..)) = entries.find(|(key, ..)| !self.known.contains(key)) else { return Ok(()) };
-        let hint = match nearest(key, self.known.iter().copied()) {
+        let known: Vec<_> = self.known.iter().copied().collect();
+        let hint = match nearest(key, known.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => {
-                let known: Vec<_> = self.known.iter().copied().collect();
-                format!("known here: {}", known.join(", "))
-            }
+            None => format!("known here: {}", known.join(", ")),
         };
         Err(self.wrong(key, &format!("is unknown; {hint}")))
     }
