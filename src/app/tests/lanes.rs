@@ -292,7 +292,9 @@ fn what_cannot_be_done_is_listed_with_its_reason() {
         ("Dp", "promote: no deployment to it is in progress"),
         ("Da", "abort: no deployment to it is in progress"),
         ("Du", "unlock: it is not locked"),
-        ("a", "review-deployment: no deployment waits for a review"),
+        ("Dr", "review-deployment: no deployment waits for a review"),
+        // Without one that waits, `a` is about the selected run.
+        ("a", "review: no deployment waits for a review"),
     ] {
         driver.press(keys);
         assert!(driver.shows(reason), "{keys}: {}", driver.screen());

@@ -172,7 +172,8 @@ pub fn sync(note: &Path, repository: &Path, force: bool) -> Result<Changes, Sync
             _ if checkout.elsewhere => error = SyncError::Elsewhere,
             Source::Commit(wanted) => error = SyncError::OfCommit(wanted.clone()),
             Source::WorkingTree | Source::Sparse => {
-                let mut sync = Sync { repository, checkout, force, changes: changes.take().unwrap_or_default() };
+                let (changes_so_far, absent) = (changes.take().unwrap_or_default(), HashSet::new());
+                let mut sync = Sync { repository, checkout, force, changes: changes_so_far, absent };
                 done = sync.run();
                 changes = Some(sync.changes);
                 if done.is_err() {
@@ -224,6 +225,8 @@ struct Sync<'s> {
     checkout: &'s mut Checkout,
     force: bool,
     changes: Changes,
+    /// Folders of the user's files that the copy did not have when the sync began.
+    absent: HashSet<PathBuf>,
 }
 
 impl Sync<'_> {
@@ -234,6 +237,12 @@ impl Sync<'_> {
         let to = to.map_err(|source| SyncError::File { path: folder.clone(), source })?;
         let listed = git::files(self.repository, None)?;
         let known: HashSet<PathBuf> = listed.iter().cloned().collect();
+        let is_absent = |folder: &&Path| {
+            let found = to.folder(folder);
+            !folder.as_os_str().is_empty() && found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        };
+        let folders: HashSet<&Path> = listed.iter().filter_map(|path| path.parent()).collect();
+        self.absent = folders.into_iter().filter(is_absent).map(Path::to_owned).collect();
         let there = self.files_of_copy(&to.path(), &known);
         for path in listed.iter().chain(&there) {
             self.bring(&to, path).map_err(|source| SyncError::File { path: path.clone(), source })?;
@@ -245,7 +254,8 @@ impl Sync<'_> {
     /// ignored by now or deleted, and the files of submodules.
     fn files_of_copy(&self, root: &Path, listed: &HashSet<PathBuf>) -> Vec<PathBuf> {
         let is_git = |name: &std::ffi::OsStr| name.eq_ignore_ascii_case(".git");
-        let entries = walkdir::WalkDir::new(root).into_iter().filter_entry(|entry| !is_git(entry.file_name()));
+        let entries =
+            walkdir::WalkDir::new(root).min_depth(1).into_iter().filter_entry(|entry| !is_git(entry.file_name()));
         let mut files = Vec::new();
         // Folders that the job made unreadable are its own.
         for entry in entries.flatten().filter(|entry| !entry.file_type().is_dir()) {
@@ -297,7 +307,7 @@ impl Sync<'_> {
         };
         let brought = path.to_str().and_then(|path| self.checkout.brought.get(path));
         // A file keeps its ctime when a folder above it is renamed.
-        let is_old = || ctime(&user) < self.checkout.since && !(parent.is_none() && self.is_in_new_folder(path));
+        let is_old = || ctime(&user) < self.checkout.since && !self.is_in_new_folder(path);
         let is_unchanged = brought.map_or_else(is_old, |(brought, _)| *brought == ctime(&user));
         let is_sparse = self.checkout.source == Source::Sparse && copy.is_none();
         if is_unchanged || is_sparse || !(user.is_file() || user.is_symlink()) {
@@ -321,8 +331,12 @@ impl Sync<'_> {
         Ok(())
     }
 
-    /// Whether the user has made, renamed or changed a folder above a file since the checkout.
+    /// Whether the copy lacks the folder of a file because the user has made or renamed a folder since the checkout. If
+    /// the user has not, the job removed the folder.
     fn is_in_new_folder(&self, path: &Path) -> bool {
+        if !path.parent().is_some_and(|folder| self.absent.contains(folder)) {
+            return false;
+        }
         let mut above = path.ancestors().skip(1).filter(|part| !part.as_os_str().is_empty());
         above.any(|part| {
             look(&self.repository.join(part)).ok().flatten().is_some_and(|it| ctime(&it) >= self.checkout.since)
