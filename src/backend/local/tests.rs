@@ -222,9 +222,16 @@ async fn commands_are_answered_and_impossible_ones_refused() {
     scripted.send(Request::Delete(alive.id().clone())).await;
     let text = scripted.notice().await;
     assert!(text.contains(alive.id().as_str()) && alive.path().is_dir(), "{text}");
-    scripted.send(Request::Delete(past.id().clone())).await;
-    scripted.until(|report| matches!(report, Feed::Removed(run) if run == past.id())).await;
-    assert!(!past.path().exists());
+    // A process that another test starts has a copy of the run's lock until its exec. The run is in progress meanwhile.
+    let mut tries = 0;
+    while past.path().exists() {
+        assert!(tries < 50, "the run is not deleted");
+        tries += 1;
+        scripted.send(Request::Delete(past.id().clone())).await;
+        let is_answer = |report: &Feed| matches!(report, Feed::Notice(_) | Feed::Removed(_));
+        let answer = scripted.until(is_answer).await.pop();
+        assert!(!past.path().exists() || matches!(answer, Some(Feed::Notice(_))), "{answer:?}");
+    }
 }
 
 #[tokio::test]
