@@ -114,17 +114,19 @@ impl Fold {
             });
             return;
         }
+        let own = self.index.get(&(run.clone(), entry.job.clone())).copied();
+        let has_ended = |index: usize| self.state.deployments[index].outcome.is_some();
+        // A review without a job is about the deployments that wait: those of the jobs of the run, or that of the run
+        // itself. The latter also waits again after it was interrupted at its gates, which the ledger does not tell.
         let is_review = matches!(entry.action, Action::Approved | Action::Rejected);
-        // A review without a job is not about a deployment that has ended, such as that of an earlier attempt.
-        let is_open = |index: &&usize| !is_review || self.state.deployments[**index].outcome.is_none();
-        match self.index.get(&(run.clone(), entry.job.clone())).filter(is_open) {
-            Some(index) => self.apply(*index, entry),
-            None if is_review => self.of_jobs(run).into_iter().for_each(|index| self.apply(index, entry)),
-            None if matches!(entry.action, Action::Ended { outcome } if !outcome.is_undone()) => {
-                let why = format!("the live release is unknown: the ledger has the end of {run}, but not its request");
-                self.state.serving = Serving::Unknown(why);
-            }
-            None => {}
+        let open = if is_review && own.is_none_or(has_ended) { self.of_jobs(run) } else { Vec::new() };
+        if !open.is_empty() {
+            open.into_iter().for_each(|index| self.apply(index, entry));
+        } else if let Some(index) = own {
+            self.apply(index, entry);
+        } else if matches!(entry.action, Action::Ended { outcome } if !outcome.is_undone()) {
+            let why = format!("the live release is unknown: the ledger has the end of {run}, but not its request");
+            self.state.serving = Serving::Unknown(why);
         }
     }
 
@@ -488,6 +490,16 @@ mod tests {
         let state = state(&[old, vec![requested, entry(9, "v1", Action::Approved)]]);
         let record = state.of_job(&RunId::new("v1"), &JobId::new("eu")).expect("known");
         assert!(record.approved.is_some());
+    }
+
+    #[test]
+    fn a_review_reaches_a_deployment_that_was_interrupted_at_its_gates() {
+        let [requested, ..] = <[Entry; 3]>::try_from(deployed("v1", Outcome::Failed)).expect("three");
+        for (action, is_approved) in [(Action::Approved, true), (Action::Rejected, false)] {
+            let state = state(&[vec![requested.clone(), ended("v1", Outcome::Interrupted), entry(9, "v1", action)]]);
+            let record = state.deployment(&RunId::new("v1")).expect("known");
+            assert_eq!((record.approved.is_some(), record.rejected.is_some()), (is_approved, !is_approved));
+        }
     }
 
     #[test]
