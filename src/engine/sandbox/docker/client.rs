@@ -323,6 +323,11 @@ impl DockerClient {
     }
 }
 
+/// Whether a container runs.
+pub(super) fn is_running(container: &ContainerInspectResponse) -> bool {
+    container.state.as_ref().and_then(|state| state.running) == Some(true)
+}
+
 /// Returns the first characters of an id, like `docker ps`.
 fn short(id: &str) -> &str {
     id.get(..12).unwrap_or(id)

@@ -20,7 +20,7 @@ use tokio::io::AsyncReadExt;
 
 use super::archive;
 use super::body::{body, environment, join, mount};
-use super::client::{DockerClient, DockerError};
+use super::client::{DockerClient, DockerError, is_running};
 use super::labels::{Labels, SHARED};
 use super::supervisor::{Control, Supervisor};
 use crate::engine::sandbox::container::ContainerSpec;
@@ -126,7 +126,7 @@ impl JobContainer {
     /// the supervisor. Returns an error if the container has ended, but not if the supervisor cannot start.
     async fn set_up(&mut self, local: bool, supervised: bool, given: &[String]) -> Result<(), ProviderError> {
         let found = self.client.inspect(&self.id).await?;
-        if found.state.as_ref().and_then(|state| state.running) != Some(true) {
+        if !is_running(&found) {
             let lines = self.client.last_lines(&self.id, 5).await.unwrap_or_default().join("\n");
             let text = format!("the job's container of {} ended at once: {lines}", self.image);
             return Err(ProviderError::Failed(text));

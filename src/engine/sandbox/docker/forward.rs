@@ -8,7 +8,7 @@ use std::time::Duration;
 use bollard::models::{ContainerCreateBody, HostConfig};
 
 use super::body::mount;
-use super::client::DockerClient;
+use super::client::{DockerClient, is_running};
 use super::labels::Labels;
 use crate::engine::sandbox::provider::ProviderError;
 use crate::engine::sandbox::shared::SharedFolder;
@@ -53,8 +53,7 @@ pub(super) async fn start(
         if lines.iter().any(|line| line == "ready") {
             return Ok(());
         }
-        let found = client.inspect(&id).await?;
-        if found.state.and_then(|state| state.running) != Some(true) {
+        if !is_running(&client.inspect(&id).await?) {
             return Err(ProviderError::Failed(format!(
                 "`localhost` in the job's container cannot lead to the services: {}",
                 lines.join("; ")

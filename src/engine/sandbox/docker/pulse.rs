@@ -6,7 +6,7 @@ use bollard::query_parameters::EventsOptionsBuilder;
 use futures_util::StreamExt;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::client::{DockerClient, DockerError, reason};
+use super::client::{DockerClient, DockerError, is_running, reason};
 use crate::engine::sandbox::provider::ProviderError;
 
 /// Interval between two pings of the engine.
@@ -37,8 +37,8 @@ impl DockerClient {
         loop {
             // Ends when the container or the connection does: the state of the container decides.
             let _ = self.api.wait_container(container, None).next().await;
-            match self.api.inspect_container(container, None).await.map_err(|error| DockerError::of("", error)) {
-                Ok(found) if found.state.as_ref().is_some_and(|state| state.running == Some(true)) => {}
+            match self.inspect(container).await {
+                Ok(found) if is_running(&found) => {}
                 // A container that is removed by force is stopped first.
                 Ok(_) | Err(DockerError::Missing { .. }) => {
                     return ProviderError::NotFound("the container of the job was stopped or removed".to_owned());
@@ -92,5 +92,45 @@ impl DockerClient {
     /// Returns the error for a connection that was closed, or on which nothing arrived, with the reason.
     pub(super) fn cut(&self, reason: impl Into<String>) -> DockerError {
         DockerError::Lost { address: self.address().to_owned(), reason: reason.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::os::unix::net::UnixListener;
+    use std::path::Path;
+
+    use super::*;
+
+    /// Serves the answers of a podman whose container has ended and is not cleaned up yet.
+    fn podman(socket: &Path) {
+        let listener = UnixListener::bind(socket).expect("bound");
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let head = BufReader::new(&stream).lines().map_while(Result::ok).take_while(|line| !line.is_empty());
+                let request = head.reduce(|request, _| request).unwrap_or_default();
+                let body = if request.contains("/wait") {
+                    r#"{"StatusCode":0}"#
+                } else if request.contains("/json") {
+                    r#"{"Id":"1","State":{"Status":"stopped","Running":false}}"#
+                } else {
+                    r#"{"Version":"5.0","ApiVersion":"1.41"}"#
+                };
+                let length = body.len();
+                let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close";
+                let _ = write!(stream, "{head}\r\nContent-Length: {length}\r\n\r\n{body}");
+            }
+        });
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_container_is_noticed_before_podman_has_cleaned_it_up() {
+        let home = tempfile::tempdir().expect("a folder");
+        let socket = home.path().join("podman.sock");
+        podman(&socket);
+        let client = DockerClient::at(&format!("unix://{}", socket.display())).await.expect("answers");
+        let end = timeout(Duration::from_secs(20), client.container_end("1")).await.expect("noticed");
+        assert!(matches!(end, ProviderError::NotFound(_)), "{end}");
     }
 }
