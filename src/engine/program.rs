@@ -59,12 +59,8 @@ pub(in crate::engine) async fn call(command: &mut Command, limit: Duration) -> R
     let (output, messages) = (child.stdout.take(), child.stderr.take());
     let ended = async {
         let output = async { beginning(output).await.map(|(kept, _)| kept) };
-        let messages = async {
-            let (kept, mut rest) = beginning(messages).await?;
-            // Reads the rest, because git fails if it cannot write the messages of the server.
-            copy(&mut rest, &mut sink()).await.map(|_| kept)
-        };
-        tokio::join!(output, messages, child.wait())
+        // Git fails if it cannot write the messages of the server.
+        tokio::join!(output, drained(messages), child.wait())
     };
     let (output, messages, status) = timeout(limit, ended).await.map_err(|_| CallError::TooSlow(limit))?;
     // The system may reuse the id of the group from now on.
@@ -72,8 +68,18 @@ pub(in crate::engine) async fn call(command: &mut Command, limit: Duration) -> R
     Ok(Ended { status: status?, output: output?, messages: messages? })
 }
 
+/// Reads a stream to its end. Returns its first [`MAX_KEPT`] bytes.
+///
+/// # Errors
+/// There is no stream, or it cannot be read.
+pub(in crate::engine) async fn drained<S: AsyncRead + Unpin>(stream: Option<S>) -> io::Result<Vec<u8>> {
+    let (kept, mut rest) = beginning(stream).await?;
+    copy(&mut rest, &mut sink()).await?;
+    Ok(kept)
+}
+
 /// Reads up to [`MAX_KEPT`] bytes of a stream. Returns them with the rest of the stream.
-pub(in crate::engine) async fn beginning<S: AsyncRead + Unpin>(stream: Option<S>) -> io::Result<(Vec<u8>, S)> {
+async fn beginning<S: AsyncRead + Unpin>(stream: Option<S>) -> io::Result<(Vec<u8>, S)> {
     let mut stream = stream.ok_or(io::ErrorKind::BrokenPipe)?;
     let mut kept = Vec::new();
     (&mut stream).take(MAX_KEPT).read_to_end(&mut kept).await?;

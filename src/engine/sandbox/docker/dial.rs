@@ -18,7 +18,6 @@ use bollard::{BollardRequest, Docker};
 use http::Uri;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::io::{copy, sink};
 use tokio::net::UnixStream;
 use tokio::process::Command;
 use tokio::sync::watch;
@@ -27,7 +26,7 @@ use tower_service::Service;
 
 use super::address::Endpoint;
 use super::client::reason;
-use crate::engine::program::beginning;
+use crate::engine::program::drained;
 
 /// How long a Docker engine may take to answer for the first time.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
@@ -150,15 +149,8 @@ impl Dialer {
         let stderr = child.stderr.take();
         let words = self.words.clone();
         tokio::spawn(async move {
-            let read = match beginning(stderr).await {
-                Ok((kept, mut rest)) => {
-                    // The rest is read, too: once nobody reads its standard error, `ssh` would be killed by its next
-                    // message.
-                    let _ = copy(&mut rest, &mut sink()).await;
-                    kept
-                }
-                Err(_) => Vec::new(),
-            };
+            // Once its standard error is closed, `ssh` would be killed by its next message.
+            let read = drained(stderr).await.unwrap_or_default();
             if child.wait().await.is_ok_and(|status| !status.success()) {
                 words.send_replace(String::from_utf8_lossy(&read).into_owned());
             }
