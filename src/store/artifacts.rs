@@ -13,7 +13,7 @@ use crate::files;
 use crate::model::Timestamp;
 
 use super::folder::{RunFolder, make_private, remove_described};
-use super::{StoreError, atomic};
+use super::{StoreError, json};
 
 /// Maximum size of a description in bytes.
 const MAX_DESCRIPTION: u64 = 64 * 1024;
@@ -104,9 +104,7 @@ fn folder(run: &RunFolder, id: u64) -> PathBuf {
 /// # Errors
 /// The folder cannot be written, or the run has an artifact with this id.
 pub fn publish(run: &RunFolder, artifact: &Artifact, staged: &Path) -> Result<(), StoreError> {
-    let text = serde_json::to_vec(artifact).expect("strings and numbers always serialise");
-    let description = staged.join("artifact.json");
-    atomic::write_unsynced(&description, &text).map_err(StoreError::io("write", &description))?;
+    json::write_unsynced(&staged.join("artifact.json"), artifact)?;
     let folder = folder(run, artifact.id);
     make_private(&run.artifacts()).and_then(|()| fs::rename(staged, &folder)).map_err(StoreError::io("write", folder))
 }

@@ -32,6 +32,15 @@ pub fn write<T: Serialize>(path: &Path, document: &T) -> Result<(), StoreError> 
     atomic::write(path, &text).map_err(StoreError::io("write", path))
 }
 
+/// Writes a document like [`write`], in one line and without waiting for the disk.
+///
+/// # Errors
+/// The file cannot be written, or the document has a path that is not UTF-8.
+pub fn write_unsynced<T: Serialize>(path: &Path, document: &T) -> Result<(), StoreError> {
+    let text = serde_json::to_vec(document).map_err(io::Error::from);
+    text.and_then(|text| atomic::write_unsynced(path, &text)).map_err(StoreError::io("write", path))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,6 +52,8 @@ mod tests {
         assert_eq!(read::<Vec<u8>>(&path, 100).expect("no file"), None);
         write(&path, &vec![1_u8, 2]).expect("written");
         assert_eq!(read::<Vec<u8>>(&path, 100).expect("read"), Some(vec![1, 2]));
+        write_unsynced(&path, &vec![3_u8]).expect("written");
+        assert_eq!(read::<Vec<u8>>(&path, 100).expect("read"), Some(vec![3]));
         let error = read::<String>(&path, 100).expect_err("another form").to_string();
         assert!(error.starts_with(&format!("{} is damaged: ", path.display())), "{error}");
     }

@@ -18,7 +18,7 @@ use crate::model::Timestamp;
 
 use super::digest::sha256;
 use super::folder::{RunsDir, make_private, remove_described};
-use super::{StoreError, atomic};
+use super::{StoreError, json};
 
 pub mod lookup;
 
@@ -106,14 +106,27 @@ impl Cache {
     /// # Errors
     /// The folder cannot be read.
     pub fn entries(&self) -> Result<Vec<CacheEntry>, StoreError> {
-        let folders = match fs::read_dir(&self.path) {
-            Ok(folders) => folders,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(StoreError::io("read the folder", &self.path)(error)),
-        };
-        let mut entries: Vec<_> = folders.flatten().filter_map(|folder| read(&folder.path())).collect();
+        let (mut entries, _) = self.scan()?;
         entries.sort_by_key(|entry| std::cmp::Reverse(entry.created));
         Ok(entries)
+    }
+
+    /// Returns the entries, and the folders of those that are damaged.
+    fn scan(&self) -> Result<(Vec<CacheEntry>, Vec<PathBuf>), StoreError> {
+        let (mut entries, mut damaged) = (Vec::new(), Vec::new());
+        let folders = match fs::read_dir(&self.path) {
+            Ok(folders) => folders,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((entries, damaged)),
+            Err(error) => return Err(StoreError::io("read the folder", &self.path)(error)),
+        };
+        for folder in folders.flatten().map(|folder| folder.path()) {
+            match read(&folder) {
+                Ok(Some(entry)) => entries.push(entry),
+                Ok(None) => damaged.push(folder),
+                Err(_) => {}
+            }
+        }
+        Ok((entries, damaged))
     }
 
     /// Returns the entry for a lookup; `None` if no entry matches.
@@ -127,7 +140,7 @@ impl Cache {
     /// Whether an entry with the same key, version and scope exists.
     #[must_use]
     pub fn contains(&self, entry: &CacheEntry) -> bool {
-        read(&self.path.join(entry.id())).is_some()
+        whole(&self.path.join(entry.id())).is_some()
     }
 
     /// Opens the data of an entry, and records the time of this use. `None` if the entry was removed meanwhile, or is
@@ -135,7 +148,7 @@ impl Cache {
     #[must_use]
     pub fn open(&self, id: &str) -> Option<(File, CacheEntry)> {
         let folder = self.path.join(id);
-        let entry = read(&folder)?;
+        let entry = whole(&folder)?;
         let data = files::open_own(&folder.join("data")).ok()?;
         // If this fails, the recorded time of the last use is only too old.
         let _ = files::open_own(&folder.join(DESCRIPTION))
@@ -149,11 +162,9 @@ impl Cache {
     /// # Errors
     /// The folder cannot be written.
     pub fn publish(&self, entry: &CacheEntry, staged: &Path) -> Result<bool, StoreError> {
-        let text = serde_json::to_vec(entry).expect("strings and numbers always serialise");
-        let description = staged.join(DESCRIPTION);
-        atomic::write_unsynced(&description, &text).map_err(StoreError::io("write", &description))?;
+        json::write_unsynced(&staged.join(DESCRIPTION), entry)?;
         let folder = self.path.join(entry.id());
-        if folder.exists() && read(&folder).is_none() {
+        if folder.exists() && whole(&folder).is_none() {
             // Damaged, by a power failure for example.
             let _ = fs::remove_dir_all(&folder);
         }
@@ -184,33 +195,52 @@ impl Cache {
         Ok(beyond(self.entries()?, limits, now))
     }
 
-    /// Removes the entries [beyond](Self::beyond) the limits, and returns them. Also removes what an interrupted removal
-    /// left.
+    /// Removes the entries [beyond](Self::beyond) the limits, and returns them. Also removes damaged
+    /// entries, and what an interrupted removal left.
     ///
     /// # Errors
     /// The folder cannot be read, or an entry cannot be removed.
     pub fn evict(&self, limits: CacheLimits, now: Timestamp) -> Result<Vec<CacheEntry>, StoreError> {
-        let evicted = self.beyond(limits, now)?;
+        let (entries, damaged) = self.scan()?;
+        let evicted = beyond(entries, limits, now);
         evicted.iter().try_for_each(|entry| self.remove(entry))?;
-        for folder in fs::read_dir(&self.path).into_iter().flatten().flatten() {
-            if !folder.path().join(DESCRIPTION).exists() {
-                let _ = fs::remove_dir_all(folder.path());
-            }
+        for folder in damaged {
+            // The next time, if this fails.
+            let _ = remove_described(&folder, DESCRIPTION);
         }
         Ok(evicted)
     }
 }
 
-fn read(folder: &Path) -> Option<CacheEntry> {
-    let description = folder.join(DESCRIPTION);
-    let text = files::read_own(&description, MAX_DESCRIPTION).ok()?;
-    let mut entry: CacheEntry = serde_json::from_slice(&text).ok()?;
-    let used = fs::symlink_metadata(&description).and_then(|data| data.modified()).ok()?;
+/// Reads an entry. `None` if it is damaged: its description is missing or invalid, or its data has another size.
+///
+/// # Errors
+/// It is unknown whether it is damaged: a file cannot be read, or the folder has not the name of the entry.
+fn read(folder: &Path) -> Result<Option<CacheEntry>, StoreError> {
+    let (description, data) = (folder.join(DESCRIPTION), folder.join("data"));
+    let mut entry = match json::read::<CacheEntry>(&description, MAX_DESCRIPTION) {
+        Ok(Some(entry)) => entry,
+        Ok(None) | Err(StoreError::Damaged { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    if folder.file_name().is_none_or(|name| name != entry.id().as_str()) {
+        let reason = "its folder has another name".to_owned();
+        return Err(StoreError::Damaged { path: description, reason });
+    }
+    let used = fs::symlink_metadata(&description).and_then(|data| data.modified());
+    let used = used.map_err(StoreError::io("read", &description))?;
     let used = used.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     entry.used = Timestamp(u64::try_from(used.as_millis()).unwrap_or_default());
-    let whole = files::own_size(&folder.join("data")).is_ok_and(|size| size == entry.size);
-    let named = folder.file_name().is_some_and(|name| name == entry.id().as_str());
-    (whole && named).then_some(entry)
+    match files::own_size(&data) {
+        Ok(size) => Ok((size == entry.size).then_some(entry)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(StoreError::io("read", data)(error)),
+    }
+}
+
+/// Reads an entry. `None` if it is damaged or cannot be read.
+fn whole(folder: &Path) -> Option<CacheEntry> {
+    read(folder).ok().flatten()
 }
 
 /// Returns the entries that are beyond the limits.
@@ -227,6 +257,8 @@ fn beyond(mut entries: Vec<CacheEntry>, limits: CacheLimits, now: Timestamp) -> 
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn entry(key: &str, size: u64, used: u64) -> CacheEntry {
@@ -284,6 +316,24 @@ mod tests {
             remove(&half);
             assert!(!cache.path.join(half.id()).exists() && cache.contains(&other));
         }
+    }
+
+    #[test]
+    fn damaged_entries_are_removed_with_those_that_are_too_old() {
+        let state = tempfile::tempdir().expect("a folder");
+        let cache = Cache::of(&RunsDir::at(state.path()), "o/r");
+        let [cut, torn, moved, whole] = ["cut", "torn", "moved", "whole"].map(|key| entry(key, 4, 1));
+        for entry in [&cut, &torn, &moved, &whole] {
+            assert!(published(&cache, state.path(), entry, "data"));
+        }
+        let at = |entry: &CacheEntry| cache.path.join(entry.id());
+        fs::write(at(&cut).join("data"), "dat").expect("written");
+        fs::write(at(&torn).join("entry.json"), "{").expect("written");
+        fs::rename(at(&moved), cache.path.join("elsewhere")).expect("moved");
+        assert_eq!(cache.evict(CacheLimits::default(), Timestamp(1)).expect("removed"), []);
+        // Another version of this program may give folders other names.
+        let left = fs::read_dir(&cache.path).expect("there").flatten().map(|entry| entry.path());
+        assert_eq!(left.collect::<BTreeSet<_>>(), [at(&whole), cache.path.join("elsewhere")].into());
     }
 
     #[test]
