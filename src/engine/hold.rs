@@ -21,12 +21,6 @@ pub struct Holds {
     waiting: Mutex<HashMap<(JobId, StepNumber), oneshot::Sender<HeldOrder>>>,
 }
 
-impl Default for Holds {
-    fn default() -> Self {
-        Self::new(None)
-    }
-}
-
 impl Holds {
     /// Returns the holds of a run whose failed steps wait for up to `limit`; `None` if they are not held until that is
     /// [turned on](Self::turn).

@@ -14,6 +14,7 @@ use super::checkpoint::Checkpoint;
 use super::concurrency::{AcquireError, ConcurrencyGate, GroupRequest};
 use super::context::RunFacts;
 use super::environments::{Entered, EnvironmentGate};
+use super::hold::Holds;
 use super::job::spec::JobSpec;
 use super::outlet::{Outlet, StepLog};
 use super::results::Results;
@@ -248,7 +249,7 @@ pub(crate) fn run_context(
         work: folder.join("work"),
         tool_cache: folder.join("tools"),
         options: Options::default(),
-        holds: Arc::default(),
+        holds: Arc::new(Holds::new(None)),
     }
 }
 

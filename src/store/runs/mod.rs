@@ -87,6 +87,12 @@ fn has_jobs(run: &Run) -> bool {
     run.jobs.values().any(|job| job.attempt == run.attempt)
 }
 
+/// Resets what holds for one attempt only.
+fn forget_attempt(run: &mut Run) {
+    run.reviews.clear();
+    run.holds = false;
+}
+
 fn fold(run: &mut Run, at: Timestamp, event: &Event) {
     match event {
         Event::RunStarted { attempt, name } => {
@@ -95,8 +101,7 @@ fn fold(run: &mut Run, at: Timestamp, event: &Event) {
             let is_new = *attempt > run.attempt || (is_known && run.phase.is_done() && !has_jobs(run));
             if is_new || waited {
                 if is_new {
-                    run.reviews.clear();
-                    run.holds = false;
+                    forget_attempt(run);
                 }
                 run.attempt = *attempt;
                 run.name.clone_from(name);
@@ -111,8 +116,7 @@ fn fold(run: &mut Run, at: Timestamp, event: &Event) {
             if is_new || matches!(run.phase, Phase::Queued | Phase::Waiting(_) | Phase::Running) {
                 run.started = run.started.filter(|_| !is_new);
                 if is_new {
-                    run.reviews.clear();
-                    run.holds = false;
+                    forget_attempt(run);
                 }
                 run.attempt = run.attempt.max(*attempt);
                 run.name.clone_from(name);
