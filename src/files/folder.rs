@@ -27,7 +27,8 @@ pub enum Links {
     RefuseMounts,
 }
 
-/// An open folder, through which the files below it are accessed. All paths are relative to it.
+/// An open folder, through which the files below it are accessed. All paths are relative to it: an empty one is the folder
+/// itself.
 #[derive(Debug)]
 pub struct Folder(OwnedFd);
 
@@ -63,7 +64,7 @@ impl Folder {
     /// # Errors
     /// Like [`Folder::open`], or the path leads out of this folder.
     pub fn folder_within(&self, path: &Path) -> io::Result<Self> {
-        self.folder_by(if path.as_os_str().is_empty() { Path::new(".") } else { path }, Links::Within)
+        self.folder_by(path, Links::Within)
     }
 
     /// Opens a folder below this one, on the same mount, without waiting for another file system.
@@ -76,6 +77,7 @@ impl Folder {
 
     fn folder_by(&self, path: &Path, links: Links) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         Ok(Self(self.beneath(path, flags, Mode::empty(), links)?))
     }
 
@@ -84,7 +86,7 @@ impl Folder {
     /// # Errors
     /// Like [`Folder::folder`], or a folder cannot be created.
     pub fn make_folders(&self, path: &Path) -> io::Result<Self> {
-        let mut folder = self.folder(Path::new("."))?;
+        let mut folder = self.folder(Path::new(""))?;
         for name in path {
             match mkdirat(&folder, name, Mode::from_raw_mode(0o755)) {
                 Ok(()) | Err(Errno::EXIST) => folder = folder.folder(Path::new(name))?,
