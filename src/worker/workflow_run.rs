@@ -225,7 +225,7 @@ impl WorkflowAttempt {
     }
 
     async fn run_jobs(self, host: AttemptHost, holds: &Arc<Holds>) -> Ended {
-        let reset = self.reset_checkpoints();
+        let reset = self.reset_jobs();
         let Self { request, before, carried, resumed, prepared } = self;
         let not_started = |name: String, reason: EndReason| {
             host.outlet.record(Event::RunStarted { attempt: host.attempt, name });
@@ -266,12 +266,16 @@ impl WorkflowAttempt {
         Ended { conclusion: end.conclusion, reason: end.reason.map(EndReason::Message) }
     }
 
-    /// Removes the checkpoints of the jobs that run again, except those that this attempt resumes from.
-    fn reset_checkpoints(&self) -> Result<(), StoreError> {
+    /// Removes the checkpoints of the jobs that run again, except those that this attempt resumes from, and the notes about
+    /// the checkouts of jobs that start from the beginning.
+    fn reset_jobs(&self) -> Result<(), StoreError> {
         for job in self.before.jobs.keys().filter(|job| !self.carried.contains_key(*job)) {
             let path = self.request.folder.checkpoint(job);
             let done = self.resumed.get(job).map_or(0, |resumed| resumed.checkpoint.done);
             checkpoints::begin(&path, done).map_err(StoreError::io("write", &path))?;
+            if !self.resumed.contains_key(job) {
+                let _ = fs::remove_file(self.request.folder.checkouts(job));
+            }
         }
         Ok(())
     }

@@ -156,10 +156,6 @@ impl JobTask {
         self.announce(self.outline(&ready.actions, sequence.clone()));
 
         let folders = Folders::of(&self.run, &self.job.id);
-        if self.job.resumed.is_none() {
-            // The note of an earlier attempt, whose files are removed.
-            let _ = std::fs::remove_file(self.run.folder.checkouts(&self.job.id));
-        }
         let made = folders.make(&self.run, self.job.resumed.is_some()).map_err(|error| {
             let hint = space_hint(&error);
             RunnerStepError::Failed(format!("cannot create the job's folder {}: {error}{hint}", folders.root.display()))
