@@ -1,6 +1,6 @@
 //! Jobs whose step is held: the user's later changes are brought into their files.
 
-use crate::engine::workspace::sync;
+use crate::engine::workspace::sync::Checkouts;
 use crate::model::capabilities::Unavailable;
 use crate::model::{Job, RunId};
 use crate::store::folder::RunFolder;
@@ -53,5 +53,6 @@ pub fn sync(folder: &RunFolder, job: &Job, force: bool) -> Result<Changes, HeldE
     if !seal::is_valid(folder)? {
         return Err(HeldError::Foreign(folder.id().clone()));
     }
-    Ok(sync::sync(&folder.checkouts(&job.id), &workflow.repository, force)?)
+    let checkouts = Checkouts::lock(&folder.checkouts(&job.id))?.ok_or(SyncError::NotCheckedOut)?;
+    Ok(checkouts.sync(&workflow.repository, force)?)
 }

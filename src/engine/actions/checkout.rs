@@ -2,7 +2,7 @@
 //! the `ref` that the step names.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use indexmap::IndexMap;
 use tokio::task::spawn_blocking;
@@ -15,7 +15,7 @@ use crate::engine::workspace::checkout::error::CheckoutError;
 use crate::engine::workspace::checkout::git_folder::{Depth, Objects};
 use crate::engine::workspace::checkout::sparse::Sparse;
 use crate::engine::workspace::checkout::{Request, Submodules};
-use crate::engine::workspace::sync::Source;
+use crate::engine::workspace::sync::{Begun, Filled, Source};
 use crate::model::in_one_line;
 use crate::repo::git::Abort;
 
@@ -66,11 +66,9 @@ pub(crate) enum CheckoutFailure {
 }
 
 /// Result of a checkout.
-pub(in crate::engine) struct Filled {
-    /// Folder that was filled.
-    pub(in crate::engine) folder: PathBuf,
-    /// Where the files come from.
-    pub(in crate::engine) source: Source,
+pub(in crate::engine) struct Done {
+    /// The folder that was filled.
+    pub(in crate::engine) filled: Filled,
     /// Outputs of the action.
     pub(in crate::engine) outputs: IndexMap<String, String>,
 }
@@ -156,7 +154,7 @@ pub(in crate::engine) async fn run(
     given: &IndexMap<String, String>,
     abort: Abort,
     log: &mut dyn StepLog,
-) -> Result<Option<Filled>, CheckoutFailure> {
+) -> Result<Option<Done>, CheckoutFailure> {
     let given = Given(given);
     // Control characters in the name of a file could rewrite the line when the log is shown in a terminal.
     let note = |log: &mut dyn StepLog, text: &str| log.write(format!("{}\n", in_one_line(text)).as_bytes());
@@ -184,6 +182,7 @@ pub(in crate::engine) async fn run(
     // Processes of a container see the job's folder, and may change it while it is filled. The copy is therefore made
     // outside that folder and then moved into it.
     let apart = in_container.then(|| run.work.join(format!(".checkout-{:016x}", getrandom::u64().unwrap_or_default())));
+    let begun = Begun::now();
     let done = spawn_blocking(move || match apart {
         Some(apart) => checkout::check_out_apart(&repository, &workspace, &into, &apart, &request),
         None => checkout::check_out(&repository, &into, &request),
@@ -202,7 +201,7 @@ pub(in crate::engine) async fn run(
         wanted => wanted.unwrap_or(&run.facts.git_ref).to_owned(),
     };
     let outputs = [("ref".to_owned(), git_ref), ("commit".to_owned(), done.commit)];
-    Ok(Some(Filled { folder, source, outputs: outputs.into() }))
+    Ok(Some(Done { filled: Filled { begun, folder, source, files: done.files }, outputs: outputs.into() }))
 }
 
 /// Returns variables that make the real `actions/checkout` fetch the run's repository from this machine instead of its

@@ -14,12 +14,12 @@ use crate::engine::actions::error::ActionError;
 use crate::engine::actions::reference::Reference;
 use crate::engine::actions::resolve::ResolvedAction;
 use crate::engine::actions::{Phase, checkout, docker, inputs, javascript, resolve};
+use crate::engine::blocking::in_place;
 use crate::engine::cancel::{CancelWatch, KillReason};
 use crate::engine::outlet::StepLog;
 use crate::engine::step::end::StepEnd;
 use crate::engine::step::process::Limits;
 use crate::engine::tools::setup;
-use crate::engine::workspace::sync;
 use crate::model::Conclusion;
 use crate::repo::git::Abort;
 use crate::workflow::expr::Scope;
@@ -212,21 +212,20 @@ impl Steps<'_> {
         let (job, limits, abort) = (self.job, step.limits(), Abort::default());
         let interrupt = abort.clone();
         let work = async move {
-            let begun = sync::Checkout::begin(job.sandbox.is_elsewhere(), job.is_container());
-            let filled = checkout::run(&job.shared, &job.workspace, job.is_container(), given, interrupt, log).await?;
-            if let Some(filled) = &filled {
-                job.sandbox.send(&filled.folder).await.map_err(CheckoutFailure::Unsent)?;
-                let note = job.shared.folder.checkouts(&job.id);
-                if let Err(error) = begun.end(&job.workspace, &filled.folder, filled.source.clone(), &note) {
-                    tracing::warn!(%error, "later changes of the files cannot be brought to the job");
-                }
+            let done = checkout::run(&job.shared, &job.workspace, job.is_container(), given, interrupt, log).await?;
+            let Some(checkout::Done { filled, outputs }) = done else { return Ok(None) };
+            job.sandbox.send(&filled.folder).await.map_err(CheckoutFailure::Unsent)?;
+            let note = job.shared.folder.checkouts(&job.id);
+            let (elsewhere, open_to_all) = (job.sandbox.is_elsewhere(), job.is_container());
+            if let Err(error) = in_place(|| filled.record(&note, &job.workspace, elsewhere, open_to_all)) {
+                tracing::warn!(%error, "later changes of the files cannot be brought to the job");
             }
-            Ok::<_, CheckoutFailure>(filled)
+            Ok::<_, CheckoutFailure>(Some(outputs))
         };
         let mut work = pin!(work);
         let late = "timed out before the files were checked out";
         match unless_ended(&mut self.cancel, limits, late, &mut work).await {
-            Ok(Ok(Some(filled))) => Completed::with_outputs(filled.outputs),
+            Ok(Ok(Some(outputs))) => Completed::with_outputs(outputs),
             Ok(Ok(None)) => Completed::of(StepEnd::of(Conclusion::Success)),
             Ok(Err(error)) => Completed::failed(error.to_string()),
             Err(end) => {

@@ -189,7 +189,7 @@ fn what_a_process_puts_in_the_place_of_a_file_is_neither_written_nor_waited_for(
             origin.write(&case.at("from"), &target, None, &request).expect("written");
             origin.copy_index(&target, &request.abort).expect("copied");
             let copied = copy_files(&case.at("from"), target.folder(), &["file".into()], &request).expect("copied");
-            assert_eq!(copied.files, 1);
+            assert_eq!(copied.files.len(), 1);
             for name in OF_GIT.map(|name| format!(".git/{name}")).iter().map(String::as_str).chain(["file"]) {
                 let kind = case.at("w").join(name).symlink_metadata().expect(name).file_type();
                 assert!(kind.is_file(), "{name}: {kind:?}");

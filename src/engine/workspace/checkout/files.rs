@@ -1,9 +1,8 @@
 //! The folder that a checkout fills, and copies of files of a working tree in it.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::error::CheckoutError;
@@ -20,8 +19,8 @@ const PORTION: u64 = 64 * 1024 * 1024;
 /// Result of copying a list of files.
 #[derive(Debug, Default)]
 pub(super) struct Copied {
-    /// Number of files and links.
-    pub(super) files: usize,
+    /// Files and links.
+    pub(super) files: Vec<PathBuf>,
     /// Submodules: folders that git lists as one entry. They are created empty in the copy.
     pub(super) submodules: Vec<PathBuf>,
     /// Repositories and worktrees inside the folder, which git does not follow. They are missing from the copy.
@@ -80,24 +79,27 @@ pub(super) fn clear(folder: &Folder, keep_files: bool) -> io::Result<()> {
 /// Copies a regular file of a git folder if it exists. Links are not followed, because they could lead to any file of
 /// this machine.
 pub(super) fn copy_if_there(from: &Path, to: &Folder, name: &Path, abort: &Abort) -> io::Result<()> {
-    match copy(from, to, name, abort) {
+    match open_own(from).and_then(|from| copy(&from, to, name, abort)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
 }
 
-/// Copies a regular file with its permissions. An interrupt is noticed between two portions.
-fn copy(from: &Path, to: &Folder, name: &Path, abort: &Abort) -> io::Result<()> {
-    let from = open_own(from)?;
+/// Copies a regular file with its permissions, and returns the copy. An interrupt is noticed between two portions.
+///
+/// # Errors
+/// The file cannot be read or written, or the copy was interrupted.
+pub(in crate::engine::workspace) fn copy(from: &File, to: &Folder, name: &Path, abort: &Abort) -> io::Result<File> {
     // Never opens a FIFO that a step put there, which would block the copy.
     let mut copy = to.create(name)?;
     // The kernel copies, and shares the blocks if the file system supports it.
-    while io::copy(&mut (&from).take(PORTION), &mut copy)? == PORTION {
+    while io::copy(&mut from.take(PORTION), &mut copy)? == PORTION {
         if abort.is_set() {
             return Err(io::Error::other(CheckoutError::Interrupted));
         }
     }
-    copy.set_permissions(from.metadata()?.permissions())
+    copy.set_permissions(from.metadata()?.permissions())?;
+    Ok(copy)
 }
 
 /// Copies the listed files that exist. With `keep_files`, the target may already contain files.
@@ -108,28 +110,27 @@ pub(super) fn copy_files(
     request: &Request,
 ) -> Result<Copied, CheckoutError> {
     let threads = if files.len() > FEW { thread::available_parallelism().map_or(1, usize::from) } else { 1 };
-    let copied = AtomicUsize::new(0);
     let copy = |portion: &[PathBuf]| {
         let mut folders = Folders { from, to, request, last: None };
-        let mut nested = Vec::new();
+        let (mut copied, mut nested) = (Vec::with_capacity(portion.len()), Vec::new());
         for file in portion {
             request.proceed()?;
             match folders.copy(file).map_err(|source| CheckoutError::Copy { path: file.clone(), source })? {
-                Entry::File => drop(copied.fetch_add(1, Ordering::Relaxed)),
+                Entry::File => copied.push(file.clone()),
                 Entry::Folder => nested.push(file.clone()),
                 Entry::None => {}
             }
         }
-        Ok(nested)
+        Ok((copied, nested))
     };
-    let ends: Vec<Result<Vec<PathBuf>, CheckoutError>> = thread::scope(|scope| {
+    let ends: Vec<Result<_, CheckoutError>> = thread::scope(|scope| {
         let portions = files.chunks(files.len().div_ceil(threads).max(1));
         let workers: Vec<_> = portions.map(|portion| scope.spawn(|| copy(portion))).collect();
         workers.into_iter().map(|worker| worker.join().expect("copying does not panic")).collect()
     });
-    let nested: Vec<PathBuf> = ends.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
-    let (left_out, submodules) = nested.into_iter().partition(|folder| is_left_out(folder));
-    Ok(Copied { files: copied.into_inner(), submodules, left_out })
+    let (files, nested): (Vec<_>, Vec<_>) = ends.into_iter().collect::<Result<_, _>>()?;
+    let (left_out, submodules) = nested.concat().into_iter().partition(|folder| is_left_out(folder));
+    Ok(Copied { files: files.concat(), submodules, left_out })
 }
 
 /// Whether git lists a folder as a separate repository: with a trailing slash, unlike a submodule.
@@ -183,7 +184,7 @@ impl Folders<'_> {
         if kind.is_symlink() {
             to.link(name, &fs::read_link(from)?)?;
         } else if kind.is_file() {
-            copy(&from, to, name, &request.abort)?;
+            copy(&open_own(&from)?, to, name, &request.abort)?;
         } else {
             return Ok(Entry::None);
         }
@@ -206,7 +207,7 @@ impl Folders<'_> {
         if !self.request.keep_files {
             return self.to.make_folders(folder);
         }
-        let start = self.to.folder(Path::new("."))?;
+        let start = self.to.folder(Path::new(""))?;
         folder.iter().try_fold(start, |made, name| made.make_in_place(Path::new(name)))
     }
 }

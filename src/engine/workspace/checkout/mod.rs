@@ -24,7 +24,7 @@ use crate::repo::git;
 use crate::repo::git::{Abort, Access, GitError, git_until};
 
 pub(in crate::engine) mod error;
-mod files;
+pub(super) mod files;
 pub(in crate::engine) mod git_folder;
 pub(crate) mod objects;
 pub(in crate::engine) mod sparse;
@@ -101,6 +101,8 @@ pub(in crate::engine) struct CheckedOut {
     pub(in crate::engine) warnings: Vec<String>,
     /// Id of the commit; empty before the first one.
     pub(in crate::engine) commit: String,
+    /// Files and links of working trees that were copied, relative to the folder.
+    pub(in crate::engine) files: Vec<PathBuf>,
 }
 
 /// Fills a folder with the repository's files.
@@ -151,6 +153,7 @@ pub(in crate::engine) fn check_out(
             })?
         };
         done.lines = described(repository, &copied, request);
+        done.files = copied.files;
     }
     if request.depth.is_none() && origin.is_shallow() {
         done.lines
@@ -220,7 +223,7 @@ fn open_to_all(copy: &Path) {
 
 /// Returns lines for the log about copied and skipped files.
 fn described(repository: &Path, copied: &Copied, request: &Request) -> Vec<String> {
-    let count = match copied.files {
+    let count = match copied.files.len() {
         1 => "1 file".to_owned(),
         files => format!("{files} files"),
     };
@@ -342,6 +345,7 @@ fn fill_submodules(
         let filled = check_out(&from, &to, &inner)?;
         done.lines.extend(filled.lines.into_iter().map(|line| format!("Submodule {shown}: {line}")));
         done.warnings.extend(filled.warnings);
+        done.files.extend(filled.files.into_iter().map(|file| path.join(file)));
         git_folder::add_submodule(target, name, value(name, "url").unwrap_or_default())?;
     }
     Ok(())
@@ -359,7 +363,7 @@ fn is_below(path: &Path, folder: &Path) -> bool {
 }
 
 /// Whether the part of a path below a folder contains a link.
-fn has_link(folder: &Path, path: &Path) -> bool {
+pub(super) fn has_link(folder: &Path, path: &Path) -> bool {
     path.ancestors().any(|part| !part.as_os_str().is_empty() && folder.join(part).is_symlink())
 }
 
