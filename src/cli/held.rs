@@ -108,7 +108,7 @@ fn each(of: &Of, sync: Option<bool>, order: Option<HeldOrder>) -> Outcome {
     let mut kept = false;
     for job in &jobs {
         let Some(force) = sync else { continue };
-        let changes = held::sync(&folder, job, force)?;
+        let changes = held::sync(&folder, &job.id, force)?;
         kept |= !changes.kept.is_empty();
         if of.json {
             style::json(&json!({ "run": run.info.id, "job": job.id, "sync": changes }))?;

@@ -23,6 +23,8 @@ use crate::worker::{Mode, control, recovery, rerun as attempts};
 
 use super::LaunchError;
 use super::deploy::closed_to_resume;
+use super::held;
+use super::held::SyncError;
 use super::job_review::review_jobs;
 use super::secrets;
 use super::secrets::{SecretError, SecretSource};
@@ -86,6 +88,9 @@ pub enum CommandError {
     /// The trust of the run cannot be determined.
     #[error(transparent)]
     Launch(Box<LaunchError>),
+    /// Files are being brought to the held job.
+    #[error(transparent)]
+    Sync(#[from] SyncError),
     /// The run's folder cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -142,9 +147,11 @@ pub async fn submit(folder: &RunFolder, command: &Command) -> Result<(), Command
             None => unavailable(Unavailable::NothingToReview),
         },
         Command::Hold { .. } if is_deployment => unavailable(Unavailable::HoldsJobs),
-        Command::Deployment { .. } | Command::Review { .. } | Command::Held { .. } | Command::Hold { .. } => {
+        Command::Held { job, .. } => {
+            let _unsynced = held::without_sync(folder, job).await?;
             ask(folder, command).await
         }
+        Command::Deployment { .. } | Command::Review { .. } | Command::Hold { .. } => ask(folder, command).await,
         Command::Delete => delete(&folder.runs(), folder.id()).await,
         Command::ApproveFork | Command::DeleteLogs | Command::Dispatch { .. } => unavailable(Unavailable::Local),
         Command::Cancel | Command::ForceCancel | Command::Yield { .. } | Command::Watch => ask(folder, command).await,

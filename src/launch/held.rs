@@ -1,11 +1,13 @@
 //! Jobs whose step is held: the user's later changes are brought into their files.
 
+use tokio::task::spawn_blocking;
+
 use crate::engine::workspace::sync::Checkouts;
 use crate::model::capabilities::Unavailable;
-use crate::model::{Job, RunId};
+use crate::model::{JobId, RunId};
 use crate::store::folder::RunFolder;
 use crate::store::spec::RunSpec;
-use crate::store::{StoreError, seal};
+use crate::store::{StoreError, history, seal};
 
 pub use crate::engine::workspace::sync::{Changes, SyncError};
 
@@ -37,14 +39,12 @@ pub enum HeldError {
 
 /// Brings the files of the user's repository that were added, changed or deleted since the checkout into the workspace of
 /// a held job. Ignored files are not brought, unless the workspace has them from the checkout. Files that the job changed
-/// as well are only overwritten with `force`.
+/// as well are only overwritten with `force`. No held step of the job can go on meanwhile.
 ///
 /// # Errors
 /// No step of the job is held, it has no copy of the working tree on this machine, or a file cannot be read or written.
-pub fn sync(folder: &RunFolder, job: &Job, force: bool) -> Result<Changes, HeldError> {
-    if job.held().next().is_none() {
-        return Err(HeldError::NotHeld { job: job.name.clone() });
-    }
+/// Another sync of the job takes longer than ten seconds.
+pub fn sync(folder: &RunFolder, job: &JobId, force: bool) -> Result<Changes, HeldError> {
     let spec = RunSpec::read(folder)?;
     let workflow = spec.work.workflow().ok_or(HeldError::Unavailable(Unavailable::HoldsHere))?;
     if workflow.in_place {
@@ -53,6 +53,21 @@ pub fn sync(folder: &RunFolder, job: &Job, force: bool) -> Result<Changes, HeldE
     if !seal::is_valid(folder)? {
         return Err(HeldError::Foreign(folder.id().clone()));
     }
-    let checkouts = Checkouts::lock(&folder.checkouts(&job.id))?.ok_or(SyncError::NotCheckedOut)?;
-    Ok(checkouts.sync(&workflow.repository, force)?)
+    let checkouts = Checkouts::lock(&folder.checkouts(job))?;
+    // The job may have gone on before the lock was free.
+    let run = history::read(folder)?;
+    let known = run.jobs.get(job);
+    if known.is_none_or(|job| job.held().next().is_none()) {
+        return Err(HeldError::NotHeld { job: known.map_or_else(|| job.to_string(), |job| job.name.clone()) });
+    }
+    Ok(checkouts.ok_or(SyncError::NotCheckedOut)?.sync(&workflow.repository, force)?)
+}
+
+/// Waits until no sync brings files to a job. None begins before the result is dropped.
+///
+/// # Errors
+/// A sync takes longer than ten seconds.
+pub(super) async fn without_sync(folder: &RunFolder, job: &JobId) -> Result<Option<Checkouts>, SyncError> {
+    let note = folder.checkouts(job);
+    spawn_blocking(move || Checkouts::lock(&note)).await.expect("locking does not panic")
 }

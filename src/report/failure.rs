@@ -248,6 +248,7 @@ impl From<CommandError> for Failure {
                 Self::new(Exit::Unavailable, error.to_string())
             }
             CommandError::Refused(_)
+            | CommandError::Sync(_)
             | CommandError::Closed(_)
             | CommandError::Unavailable { .. }
             | CommandError::Ended { .. }

@@ -5,6 +5,7 @@
 //! - [`follow`]: the records of a run as its worker writes them
 //! - `deployments`: deployments by this machine
 //! - `environments`: environments of repositories on servers, and rollbacks
+//! - `held`: orders for held steps, and syncs of their files
 //! - `lanes`: the environments of this machine
 //! - `start`: starting runs, after the trust question
 //! - `servers`: runs on servers, which a poller writes into folders
@@ -12,7 +13,7 @@
 //! - `startable`: the workflows of the repository
 //! - `fs_watch`: watches on folders
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,12 +25,11 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use crate::launch;
-use crate::launch::held::HeldError;
-use crate::launch::{LaunchRequest, commands, held};
-use crate::model::feed::{Connection, Feed, Notice, Polling, Request, Trouble};
+use crate::launch::{LaunchRequest, commands};
+use crate::model::feed::{Connection, Feed, Polling, Request, Trouble};
 use crate::model::{Command, JobId, Reply, RunId, Summary, Timestamp};
 use crate::store::clock::now;
-use crate::store::folder::RunsDir;
+use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::history;
 use crate::store::history::{Filter, Page};
 use crate::store::logs::LogFiles;
@@ -48,6 +48,7 @@ mod deployments;
 mod environments;
 pub mod follow;
 mod fs_watch;
+mod held;
 mod lanes;
 mod servers;
 mod start;
@@ -118,6 +119,8 @@ struct Serving {
     listed_at: Option<Timestamp>,
     /// Runs that were listed and not removed since.
     listed: BTreeSet<RunId>,
+    /// What was requested last for each job with a held step.
+    held: HashMap<(RunId, JobId), JoinHandle<()>>,
     followed: HashSet<RunId>,
     follows: JoinSet<RunId>,
     /// Runs on servers that are being opened. They are followed again once they are mirrored.
@@ -153,6 +156,7 @@ impl Serving {
             polling: None,
             listed_at: None,
             listed: BTreeSet::new(),
+            held: HashMap::new(),
             followed: HashSet::new(),
             follows: JoinSet::new(),
             opening: JoinSet::new(),
@@ -253,11 +257,13 @@ impl Serving {
             Request::Submit { run, command } => {
                 if self.is_mirror(&run) {
                     self.ask_server(run, command);
+                } else if let Command::Held { job, .. } = &command {
+                    self.order_held(&run, &job.clone(), command);
                 } else {
                     self.command(run, command).await;
                 }
             }
-            Request::SyncHeld { run, job } => self.sync_held(&run, job),
+            Request::SyncHeld { run, job } => self.sync_held(&run, &job),
             Request::Start { workflow, event, inputs, secrets, sandbox } => {
                 let secrets = secrets.iter().map(|name| name.as_str().into()).collect();
                 let inputs = inputs.into_iter().collect();
@@ -293,31 +299,6 @@ impl Serving {
                 self.report_watching().await;
             }
         }
-    }
-
-    async fn submit(&self, run: &RunId, command: &Command) -> Reply {
-        match commands::submit(&self.runs.folder(run.clone()), command).await {
-            Ok(()) => Reply::Accepted,
-            Err(error) => Reply::Rejected { reason: error.to_string() },
-        }
-    }
-
-    /// Brings the user's changes into the files of a held job.
-    fn sync_held(&self, run: &RunId, job: JobId) {
-        let (folder, feed) = (self.runs.folder(run.clone()), self.feed.clone());
-        tokio::task::spawn_blocking(move || {
-            let run = history::read(&folder).map_err(HeldError::from);
-            let synced = run.and_then(|run| match run.jobs.get(&job) {
-                Some(job) => held::sync(&folder, job, false),
-                None => Err(HeldError::NotHeld { job: job.to_string() }),
-            });
-            let notice = match synced {
-                Ok(changes) => Notice { bad: !changes.kept.is_empty(), text: changes.to_string() },
-                Err(error) => Notice::bad(error.to_string()),
-            };
-            // The screen may be closed.
-            let _ = feed.blocking_send(Feed::Notice(notice));
-        });
     }
 
     /// Starts following a run, unless it is followed already.
@@ -429,6 +410,14 @@ impl Serving {
         let (selected, followed) = self.selected.as_ref()?;
         let run = runs.find(|run| run.info.id == *selected)?;
         (run.attempt > *followed).then(|| (selected.clone(), run.attempt))
+    }
+}
+
+/// Submits a command to a run, and returns the reply.
+async fn submit(folder: &RunFolder, command: &Command) -> Reply {
+    match commands::submit(folder, command).await {
+        Ok(()) => Reply::Accepted,
+        Err(error) => Reply::Rejected { reason: error.to_string() },
     }
 }
 

@@ -17,8 +17,8 @@ use crate::model::feed::{Feed, Notice};
 use crate::model::lane::LaneRequest;
 use crate::model::{Command, Reply, RunId};
 
-use super::Serving;
 use super::watch_mode::{StartedRun, WatchMode};
+use super::{Serving, submit};
 
 /// Time between two attempts to cancel a run that does not accept it.
 const CANCEL_RETRY: Duration = Duration::from_secs(1);
@@ -187,7 +187,7 @@ impl Serving {
         let replaced: Vec<(RunId, bool)> =
             watch.replaced().into_iter().map(|started| (started.run.clone(), started.is_cancelled)).collect();
         for (run, _) in replaced.iter().filter(|(_, is_cancelled)| !is_cancelled) {
-            if self.submit(run, &Command::Cancel).await == Reply::Accepted {
+            if submit(&self.runs.folder(run.clone()), &Command::Cancel).await == Reply::Accepted {
                 self.report(Feed::Notice(Notice::news("files changed: the run is cancelled for a new one"))).await;
                 let all = self.watch_mode.iter_mut().flat_map(|watch| &mut watch.started);
                 all.filter(|started| started.run == *run).for_each(|started| started.is_cancelled = true);

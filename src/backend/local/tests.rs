@@ -13,7 +13,7 @@ use crate::launch::trust;
 use crate::model::feed::Notice;
 use crate::model::testing;
 use crate::model::testing::run_started as started;
-use crate::model::{Conclusion, EndReason, Event};
+use crate::model::{Conclusion, EndReason, Event, HeldOrder, StepNumber};
 use crate::repo::git::{Repository, git};
 use crate::store::folder::RunFolder;
 use crate::store::journal::JournalWriter;
@@ -232,6 +232,44 @@ async fn commands_are_answered_and_impossible_ones_refused() {
         let answer = scripted.until(is_answer).await.pop();
         assert!(!past.path().exists() || matches!(answer, Some(Feed::Notice(_))), "{answer:?}");
     }
+}
+
+#[tokio::test]
+async fn an_order_for_a_held_step_waits_until_no_sync_brings_files_to_its_job() {
+    let mut scripted = Scripted::new();
+    let (job, step) = (JobId::new("a"), StepNumber(1));
+    let alive = scripted.run(
+        1000,
+        [
+            started(1),
+            Event::JobsPlanned { jobs: vec![testing::outline("a", "a", &[])], replaces: None },
+            Event::JobStarted { job: job.clone(), name: "a".to_owned(), sandbox: "host".to_owned(), environment: None },
+            Event::StepStarted { job: job.clone(), step, name: "x".to_owned() },
+            Event::StepHeld { job: job.clone(), step, reason: "exit code 1".to_owned(), until: Timestamp(u64::MAX) },
+        ],
+    );
+    let note = alive.checkouts(&job);
+    fs::create_dir_all(alive.checkpoints()).and_then(|()| fs::write(&note, "[]")).expect("written");
+    let (_lock, mut ordered, _server) = worker(&alive);
+    let sync_of_another_process = lock::take_free(&note.with_extension("lock"));
+    scripted.serve().await;
+    let run = alive.id().clone();
+    scripted.send(Request::SyncHeld { run: run.clone(), job: job.clone() }).await;
+    let command = Command::Held { job, step, order: HeldOrder::Retry };
+    scripted.send(Request::Submit { run, command: command.clone() }).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(ordered.try_recv().is_err(), "the files are half brought");
+    drop(sync_of_another_process);
+    let answering = tokio::spawn(async move {
+        let (command, answer) = ordered.recv().await.expect("a command");
+        answer.send(Reply::Accepted).expect("awaited");
+        (command, ordered)
+    });
+    let reports = scripted.until(|report| matches!(report, Feed::Replied { .. })).await;
+    assert!(matches!(reports.last(), Some(Feed::Replied { reply: Reply::Accepted, .. })), "{reports:?}");
+    assert_eq!(answering.await.expect("answered").0, command);
+    let is_synced = |report: &Feed| matches!(report, Feed::Notice(notice) if notice.text.contains("not checked out"));
+    assert!(reports.iter().any(is_synced), "the sync was ordered first: {reports:?}");
 }
 
 #[tokio::test]
