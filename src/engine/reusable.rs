@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use crate::workflow::expr::{Object, Scope, Value};
+use crate::workflow::expr::{Contexts, Object, Scope, Value};
 use crate::workflow::inputs;
 use crate::workflow::inputs::{InputError, WrongInput, empty, typed};
 use crate::workflow::source::Span;
@@ -85,8 +85,11 @@ pub(super) struct Call {
     pub(super) secrets: IndexMap<String, String>,
 }
 
-/// Evaluates the `with` and `secrets` of the calling job, and checks them against the declarations of the called
-/// workflow.
+/// The contexts of the caller that the default of an input sees, besides the inputs of its own workflow.
+const SHARED: [&str; 2] = ["github", "vars"];
+
+/// Evaluates the `with` and `secrets` of the calling job in its `scope`, and checks them against the declarations of the
+/// called workflow. The default of an input sees the inputs before it.
 ///
 /// # Errors
 /// The workflow cannot be called, an input or secret is missing, or a value has the wrong type or cannot be evaluated.
@@ -102,15 +105,19 @@ pub(super) fn bind(
     let Some(interface) = interface(callee) else {
         return Err(CallError::NotCallable(uses.value.clone()));
     };
+    let shared = SHARED.into_iter().filter_map(|name| Some((name, scope.contexts.get(name)?.clone())));
+    let mut own: Contexts = shared.collect();
     let mut inputs = Object::default();
     for input in &interface.inputs {
+        own.set("inputs", Value::object(inputs.clone()));
+        let own = Scope { contexts: &own, ..*scope };
         let name = &input.name.value;
         let failed = |source| CallError::Input { name: name.clone(), source };
         let given = with.iter().find(|(key, _)| key.value.eq_ignore_ascii_case(name));
         let value = match (given, &input.default) {
             (Some((key, value)), _) => typed(&input.kind, value.evaluate(scope).map_err(failed)?)
                 .map_err(|source| CallError::InputType { position: line(key.span), name: name.clone(), source })?,
-            (None, Some(default)) => typed(&input.kind, default.evaluate(scope).map_err(failed)?)
+            (None, Some(default)) => typed(&input.kind, default.evaluate(&own).map_err(failed)?)
                 .map_err(|source| DefaultError { name: name.clone(), source })?,
             (None, None) if input.required => {
                 return Err(CallError::NoInput { workflow: uses.value.clone(), name: name.clone() });

@@ -6,7 +6,8 @@ use indexmap::IndexMap;
 
 use crate::model::nearest;
 
-use super::expr::Value;
+use super::expr::{Object, Value};
+use super::source::Spanned;
 use super::syntax::{InputDefinition, InputKind, Workflow};
 use super::template::Template;
 
@@ -141,6 +142,33 @@ pub fn empty(kind: &InputKind) -> Value {
         InputKind::Number => Value::Number(0.0),
         _ => Value::string(""),
     }
+}
+
+/// Returns the inputs of a called workflow as far as their values are known before the run, and the names of the
+/// others. `given` evaluates a value in the `with` of the caller. `default` evaluates a default, which sees the inputs
+/// before it and not those of the caller.
+#[must_use]
+pub fn of_call<'w>(
+    declared: &'w [InputDefinition],
+    with: &[(Spanned<String>, Template)],
+    given: impl Fn(&Template) -> Option<Value>,
+    default: impl Fn(&Template, &Object, &[&str]) -> Option<Value>,
+) -> (Object, Vec<&'w str>) {
+    let (mut values, mut unknown) = (Object::default(), Vec::new());
+    for input in declared {
+        let name = input.name.value.as_str();
+        let written = with.iter().find(|(key, _)| key.value.eq_ignore_ascii_case(name)).map(|(_, value)| value);
+        let value = match (written, &input.default) {
+            (Some(value), _) => given(value),
+            (None, Some(value)) => default(value, &values, &unknown),
+            (None, None) => Some(empty(&input.kind)),
+        };
+        match value.and_then(|value| typed(&input.kind, value).ok()) {
+            Some(value) => values.insert(name, value),
+            None => unknown.push(name),
+        }
+    }
+    (values, unknown)
 }
 
 #[cfg(test)]

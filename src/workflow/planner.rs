@@ -236,31 +236,16 @@ impl<'p> Planner<'p> {
     /// Returns the contexts of a called workflow: its inputs, as far as their values are known. A value that cannot be
     /// evaluated is an error only when the job starts.
     fn inputs(&self, callee: &Workflow, with: &[(Spanned<String>, Template)], caller: &Known) -> Known {
-        let interface = callee.triggers.iter().find(|trigger| trigger.event.value == "workflow_call");
-        let mut values = Object::default();
-        let mut known = Known {
-            contexts: self.contexts(Object::default()),
-            unknown_inputs: HashSet::new(),
+        let known = |values: &Object, unknown: &[&str]| Known {
+            contexts: self.contexts(values.clone()),
+            unknown_inputs: unknown.iter().map(|name| name.to_ascii_lowercase()).collect(),
             needs: false,
             is_partial: caller.is_partial,
         };
-        for input in interface.into_iter().flat_map(|interface| &interface.inputs) {
-            let name = &input.name.value;
-            let given = with.iter().find(|(key, _)| key.value.eq_ignore_ascii_case(name)).map(|(_, value)| value);
-            let value = match (given, &input.default) {
-                (Some(value), _) => caller.evaluate(value),
-                (None, Some(default)) => known.evaluate(default),
-                (None, None) => Some(inputs::empty(&input.kind)),
-            };
-            match value.and_then(|value| inputs::typed(&input.kind, value).ok()) {
-                Some(value) => values.insert(name.clone(), value),
-                None => {
-                    known.unknown_inputs.insert(name.to_ascii_lowercase());
-                }
-            }
-            known.contexts.set("inputs", Value::object(values.clone()));
-        }
-        known
+        let default = |value: &Template, values: &Object, unknown: &[&str]| known(values, unknown).evaluate(value);
+        let declared = inputs::declared(callee, "workflow_call");
+        let (values, unknown) = inputs::of_call(declared, with, |value| caller.evaluate(value), default);
+        known(&values, &unknown)
     }
 
     /// Records an error. Each position is reported only once, however often the workflow is called.

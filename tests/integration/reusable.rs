@@ -2,9 +2,8 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
-use crate::project::Project;
+use crate::project::{Project, git};
 
 /// Creates the repository `o/shared` below `home`, with a workflow that calls another one beside it, and the tag `v1`.
 fn server(home: &Path) {
@@ -36,11 +35,7 @@ jobs:
 ";
     fs::write(folder.join("outer.yml"), outer).expect("written");
     fs::write(folder.join("inner.yml"), inner).expect("written");
-    let git = |arguments: &[&str]| {
-        let who = ["-c", "user.name=T", "-c", "user.email=t@t"];
-        let done = Command::new("git").arg("-C").arg(&root).args(who).args(arguments).output().expect("git starts");
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    };
+    let git = |args: &[&str]| git(&root, &[&["-c", "user.name=T", "-c", "user.email=t@t"], args].concat());
     git(&["init", "--quiet", "--initial-branch", "main"]);
     git(&["config", "uploadpack.allowAnySHA1InWant", "true"]);
     git(&["add", "."]);
@@ -72,6 +67,27 @@ fn a_workflow_of_another_repository_is_called_with_inputs_secrets_and_outputs() 
     project.run(&["--offline", "--secret", "KEY=x1234"]).expect(0, &["got hello world"]);
     project.call(&["plan", "ci"]).expect(0, &["call / inner / say"]);
     project.run(&[]).expect(1, &["needs the secret `KEY`"]);
+}
+
+#[test]
+fn the_default_of_an_input_sees_the_inputs_of_its_own_workflow_when_planned_and_when_run() {
+    let project = Project::new(
+        "on: {workflow_dispatch: {inputs: {target: {type: string, default: of-the-caller}}}}
+jobs: {call: {uses: ./.github/workflows/called.yml, with: {target: of-the-callee}}}
+",
+    );
+    let called = "on:
+  workflow_call:
+    inputs:
+      target: {type: string}
+      name: {type: string, default: '${{ inputs.target }}'}
+jobs:
+  say: {name: 'job ${{ inputs.name }}', runs-on: ubuntu-latest, steps: [{run: 'echo ran ${{ inputs.name }}'}]}
+";
+    project.write(".github/workflows/called.yml", called);
+    project.commit();
+    project.call(&["plan", "ci", "--event", "workflow_dispatch"]).expect(0, &["call / job of-the-callee"]);
+    project.run(&["ci", "--event", "workflow_dispatch"]).expect(0, &["call / job of-the-callee", "ran of-the-callee"]);
 }
 
 #[test]

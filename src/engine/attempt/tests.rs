@@ -319,6 +319,18 @@ fn a_called_workflow_gets_inputs_and_returns_outputs() {
 }
 
 #[test]
+fn the_default_of_an_input_sees_the_inputs_of_its_own_workflow() {
+    const CALLED: &str = "on:\n  workflow_call:\n    inputs:\n      target: {type: string}\n      \
+        name: {type: string, default: '${{ github.event_name }} of ${{ inputs.target }}'}\n\
+        jobs: {inner: {runs-on: x, steps: [run: '1']}}\n";
+    let caller = "  call:\n    uses: ./w.yml\n    with: {target: the-callee}\n";
+    let mut machine = Machine::with(caller, &[("w.yml", CALLED)], 8);
+    assert_eq!(machine.update(Input::Begin), [started("call.inner")]);
+    let name = machine.specs["call.inner"].contexts.get("inputs").and_then(|inputs| inputs.get("name")).cloned();
+    assert_eq!(name.expect("an input").to_text(), "push of the-callee");
+}
+
+#[test]
 fn a_job_with_a_snapshot_starts() {
     let mut machine = Machine::new("  a:\n    runs-on: x\n    snapshot: image\n    steps: [run: '1']\n");
     assert_eq!(machine.update(Input::Begin), [started("a")], "a snapshot is GitHub's alone");

@@ -8,7 +8,7 @@ use crate::backend::github::workflows::BY_HAND;
 use crate::model::environment::{BranchRule, Environment};
 use crate::model::rollback::NoMethod;
 use crate::workflow::expr::{Contexts, Expr, NoFiles, Object, Scope, Status, Value};
-use crate::workflow::inputs::{declared, empty, typed};
+use crate::workflow::inputs::{declared, empty, of_call, typed};
 use crate::workflow::pattern::deciding_pattern;
 use crate::workflow::plan::MAX_CALL_DEPTH;
 use crate::workflow::source::Spanned;
@@ -52,30 +52,20 @@ impl<'w> Planned<'w> {
     fn call<'c>(&self, workflow: &'c Workflow, with: &[(Spanned<String>, Template)]) -> Planned<'c> {
         let contexts = self.contexts();
         let declared = declared(workflow, CALL);
-        let mut inputs = Object::default();
-        let mut known: Vec<_> = declared.iter().map(|input| input.name.value.as_str()).collect();
-        let mut callee = Planned {
+        let callee = |inputs: &Object, unknown: &[&str]| Planned {
             workflow,
             inputs: Value::object(inputs.clone()),
-            known: Some(known.clone()),
+            known: Some(
+                declared.iter().map(|input| input.name.value.as_str()).filter(|name| !unknown.contains(name)).collect(),
+            ),
             github: self.github.clone(),
         };
-        for input in declared {
-            let name = &input.name.value;
-            let given = with.iter().find(|(key, _)| key.value.eq_ignore_ascii_case(name)).map(|(_, value)| value);
-            // A default sees the inputs before it; the others are still empty.
-            let value = match (given, &input.default) {
-                (Some(value), _) => self.value(value, &contexts),
-                (None, Some(default)) => callee.value(default, &callee.contexts()),
-                (None, None) => Some(empty(&input.kind)),
-            };
-            match value.and_then(|value| typed(&input.kind, value).ok()) {
-                Some(value) => inputs.insert(name.clone(), value),
-                None => known.retain(|known| known != name),
-            }
-            (callee.inputs, callee.known) = (Value::object(inputs.clone()), Some(known.clone()));
-        }
-        callee
+        let default = |value: &Template, inputs: &Object, unknown: &[&str]| {
+            let callee = callee(inputs, unknown);
+            callee.value(value, &callee.contexts())
+        };
+        let (inputs, unknown) = of_call(declared, with, |value| self.value(value, &contexts), default);
+        callee(&inputs, &unknown)
     }
 
     /// Returns the names of the environments to which the jobs of the workflow deploy, and those of the workflows that
