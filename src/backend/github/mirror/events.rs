@@ -131,7 +131,7 @@ pub fn events(known: &Run, snapshot: &Snapshot<'_>) -> Vec<Timed> {
 /// version, or one that lacks a conclusion, must not reopen it.
 fn is_definite(snapshot: &Snapshot<'_>, phase: &Phase, known: &Phase) -> bool {
     let is_known = |status: &Option<Status>| status.as_ref().is_some_and(|word| !matches!(word, Status::Other(_)));
-    let has_ended = |job: &WireJob| job.status == Some(Status::Completed) && job.conclusion.is_some();
+    let has_ended = |job: &WireJob| job.conclusion.is_some() && is_completed(job.status.as_ref(), true);
     let listed = snapshot.jobs.map(|(listed, _)| listed).unwrap_or_default();
     let mut jobs = listed.iter().filter(|job| job.id.is_some());
     match phase {

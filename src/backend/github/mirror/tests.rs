@@ -391,6 +391,12 @@ fn a_run_that_has_ended_is_not_reopened_by_an_odd_answer() {
         assert_eq!(folded.run().phase, Phase::Done(Conclusion::Success));
         assert_eq!(folded.run().jobs[0].phase, Phase::Done(Conclusion::Success), "the jobs come with the next answer");
     }
+    // A job with a conclusion has ended, even if the server omits its state.
+    let mut folded = Folded::new();
+    folded.add(events(folded.run(), &Snapshot::listed(&success())));
+    let listed = list(vec![json!({"id": 1, "name": "a", "conclusion": "success"})]);
+    folded.see(&Graph::new(&success(), None), &success(), &listed);
+    assert_eq!(folded.run().jobs.first().map(|(_, job)| &job.phase), Some(&Phase::Done(Conclusion::Success)));
     // An approved run of a fork starts as the same attempt.
     let mut folded = Folded::new();
     folded.add(events(folded.run(), &Snapshot::listed(&run("completed", json!("action_required")))));
@@ -404,6 +410,25 @@ fn a_run_that_has_ended_is_not_reopened_by_an_odd_answer() {
     assert!(!folded.run().phase.is_done(), "{:?}", folded.run().phase);
     folded.see(&Graph::new(&silent, None), &silent, &jobs("completed", Value::Null));
     assert_eq!((&folded.run().phase, folded.run().jobs.len()), (&Phase::Done(Conclusion::Neutral), 1));
+}
+
+#[test]
+fn a_step_whose_conclusion_comes_late_did_not_fail() {
+    let run: WireRun = serde_json::from_value(json!({"id": 7, "status": "completed", "conclusion": "success",
+        "created_at": at(0), "updated_at": at(9)}))
+    .expect("a run");
+    let mut folded = Folded::new();
+    let (success, seen) = (Phase::Done(Conclusion::Success), time(&at(10)).expect("a time"));
+    for (conclusion, phase) in [(Value::Null, Phase::Running), (json!("success"), success)] {
+        let step = json!({"number": 1, "name": "s", "status": "completed", "conclusion": conclusion,
+            "started_at": at(1), "completed_at": at(8)});
+        let mut jobs: Vec<WireJob> = list(vec![json!({"id": 1, "name": "a", "status": "completed",
+            "conclusion": "success", "started_at": at(0), "completed_at": at(9), "steps": [step]})]);
+        jobs[0].settle(seen);
+        folded.see(&Graph::new(&run, None), &run, &jobs);
+        let job = &folded.run().jobs[0];
+        assert_eq!((&folded.run().phase, &job.phase, &job.steps[0].phase), (&phase, &phase, &phase));
+    }
 }
 
 #[test]

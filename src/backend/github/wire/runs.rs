@@ -151,20 +151,27 @@ impl Run {
 }
 
 impl Job {
-    /// Treats an end of the job or of a step without a conclusion as no end for a minute, as [`Run::settle`] does.
+    /// Treats an end of the job or of a step without a conclusion as no end for a minute, as [`Run::settle`] does. Until
+    /// all its steps have ended, a job is in progress and has no conclusion.
     pub fn settle(&mut self, now: Timestamp) {
-        settle(&mut self.status, self.conclusion.as_ref(), self.completed_at, now);
+        let mut is_open = settle(&mut self.status, self.conclusion.as_ref(), self.completed_at, now);
         for step in self.steps.iter_mut().flat_map(|steps| &mut steps.items) {
-            settle(&mut step.status, step.conclusion.as_ref(), step.completed_at, now);
+            is_open |= settle(&mut step.status, step.conclusion.as_ref(), step.completed_at, now);
+        }
+        if is_open {
+            (self.status, self.conclusion) = (Some(Status::InProgress), None);
         }
     }
 }
 
-fn settle(status: &mut Option<Status>, conclusion: Option<&Ending>, ended: Option<Time>, now: Timestamp) {
+/// Returns whether the end does not count yet.
+fn settle(status: &mut Option<Status>, conclusion: Option<&Ending>, ended: Option<Time>, now: Timestamp) -> bool {
     let is_recent = ended.is_some_and(|ended| now.since(ended.0) < CONCLUSION_DELAY);
-    if *status == Some(Status::Completed) && conclusion.is_none() && is_recent {
+    let is_open = *status == Some(Status::Completed) && conclusion.is_none() && is_recent;
+    if is_open {
         *status = Some(Status::InProgress);
     }
+    is_open
 }
 
 #[cfg(test)]
@@ -198,6 +205,21 @@ mod tests {
             for status in [run.status, job.status, step.status] {
                 assert_eq!(status.as_ref(), Some(&expected), "{conclusion} {at:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_job_is_in_progress_until_all_its_steps_have_ended() {
+        let time = "2026-01-15T09:00:00Z";
+        let ended = super::super::time(time).expect("a time");
+        for (seconds, expected) in [(59, (Status::InProgress, None)), (60, (Status::Completed, Some(Ending::Success)))]
+        {
+            let step = json!({"status": "completed", "completed_at": time});
+            let mut job: Job = serde_json::from_value(json!({"status": "completed", "conclusion": "success",
+                "completed_at": time, "steps": [step]}))
+            .expect("a job");
+            job.settle(Timestamp(ended.0 + seconds * 1000));
+            assert_eq!((job.status, job.conclusion), (Some(expected.0), expected.1), "{seconds}");
         }
     }
 }
