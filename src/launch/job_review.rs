@@ -1,8 +1,8 @@
 //! Reviews of jobs that wait for an environment of this machine.
 
 use crate::config::Config;
-use crate::launch::LaunchError;
 use crate::launch::commands::CommandError;
+use crate::launch::{LaunchError, deploy};
 use crate::model::capabilities::Unavailable;
 use crate::model::deployment::{Action, Entry};
 use crate::repo::git::Repository;
@@ -39,8 +39,8 @@ pub(super) fn review_jobs(
     let mut entries = Vec::new();
     for name in names {
         let state = read.of(name);
-        let record = state.deployment(folder.id());
-        if let (Some(settings), Some(record)) = (config.environments().get(name), record)
+        let (settings, record) = (config.environments().get(name), state.deployment(folder.id()));
+        if let (Some(settings), Some(record)) = (settings, record)
             && let Some(refusal) = gates::refusal(settings, &record.creator, &by)
         {
             let reviewers = settings.reviewers.join(", ");
@@ -54,7 +54,7 @@ pub(super) fn review_jobs(
             deployment: Some(folder.id().clone()),
             job: None,
             action,
-            reason: comment.to_owned(),
+            reason: settings.map_or_else(|| comment.to_owned(), |settings| deploy::masked(settings, comment)),
         });
     }
     Ok(entries.iter().try_for_each(|entry| file.append(entry))?)

@@ -46,9 +46,7 @@ impl DeploymentRun {
 
 impl Work for DeploymentRun {
     fn secrets(&self) -> Vec<String> {
-        let variables = self.0.environment.iter().filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)));
-        let secret = variables.filter(|(name, value)| self.0.spec.settings.is_secret(name, value));
-        secret.map(|(_, value)| value.to_owned()).collect()
+        self.0.spec.settings.secrets(&self.0.environment).map(str::to_owned).collect()
     }
 
     fn attempt(&self, mode: &Mode, _: &Run) -> Result<Box<dyn HostedAttempt>, Rejected> {

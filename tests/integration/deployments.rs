@@ -1,6 +1,7 @@
 //! Deployments by this machine: a repository with two environments whose replicas are files.
 
 use std::fs;
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -82,10 +83,15 @@ impl Shop {
         Self { project, live: tempfile::tempdir().expect("a folder") }
     }
 
-    pub(crate) fn call(&self, args: &[&str]) -> Said {
+    /// Returns a command of the user `ada`.
+    fn command(&self, args: &[&str]) -> Command {
         let mut command = self.project.command(args);
         command.env("LIVE", self.live.path()).env("USER", "ada");
-        Said(command.output().expect("the program starts"))
+        command
+    }
+
+    pub(crate) fn call(&self, args: &[&str]) -> Said {
+        Said(self.command(args).output().expect("the program starts"))
     }
 
     /// Returns the command that shows the screen.
@@ -319,15 +325,18 @@ fn secrets_that_commands_print_are_written_nowhere() {
     let settings = settings.replace("[environments.staging]\n", "[environments.staging]\nsecrets = ['PIN']\n") + notify;
     shop.project.write(".cuelight.toml", &settings);
     shop.project.call(&["trust"]).expect(0, &[]);
-    let deploy = |tag: &str| {
-        let mut command = shop.project.command(&["deploy", "staging", tag, "--reason", "friday"]);
-        command.env("LIVE", shop.live.path()).env("USER", "ada").env("REGISTRY_TOKEN", "hunter2-hunter2");
-        Said(command.env("PIN", "pin-4711-9c3e").output().expect("the program starts"))
+    let call = |args: &[&str]| {
+        let mut command = shop.command(&[args, &["--reason", "the pin is pin-4711-9c3e"]].concat());
+        command.env("REGISTRY_TOKEN", "hunter2-hunter2").env("PIN", "pin-4711-9c3e");
+        Said(command.output().expect("the program starts"))
     };
     shop.call(&["env", "staging", "--check"]).expect(1, &["PIN  secret", "missing"]);
     shop.call(&["deploy", "staging", "v9"]).expect(3, &[]);
-    deploy("v1").expect(0, &["the token *** and pin ***"]);
-    deploy("v3").expect(1, &["the token *** and pin ***"]);
+    call(&["deploy", "staging", "v1"]).expect(0, &["the token *** and pin ***"]);
+    call(&["deploy", "staging", "v3"]).expect(1, &["the token *** and pin ***"]);
+    call(&["lock", "staging"]).expect(0, &[]);
+    let audit = shop.call(&["audit", "staging"]).out();
+    assert_eq!(audit.matches(": the pin is ***").count(), 3, "two requests and a lock: {audit}");
     let written = String::from_utf8_lossy(&shop.project.everything_written()).into_owned();
     let sent = fs::read_to_string(shop.path("messages")).expect("sent");
     for secret in ["hunter2", "pin-4711-9c3e"] {
@@ -401,10 +410,10 @@ fn ended(shop: &Shop, run: &str) -> String {
 
 #[test]
 fn a_job_that_deploys_waits_for_its_reviewer_and_is_a_deployment() {
-    let (shop, run) = deploying_job("reviewers = ['olu']");
+    let (shop, run) = deploying_job("reviewers = ['olu']\nsecrets = ['PIN']");
     let approve = |user: &str| {
-        let mut command = shop.project.command(&["approve", "staging", "--run", &run, "--comment", "ship it"]);
-        Said(command.env("USER", user).output().expect("the program starts"))
+        let mut command = shop.command(&["approve", "staging", "--run", &run, "--comment", "ship it: 4711"]);
+        Said(command.env("USER", user).env("PIN", "4711").output().expect("the program starts"))
     };
     until("the review is asked for", || {
         let said = approve("eve");
@@ -415,7 +424,7 @@ fn a_job_that_deploys_waits_for_its_reviewer_and_is_a_deployment() {
     shop.call(&["deploys", "staging"]).expect(0, &["live", &run]);
     let audit = shop.call(&["audit", "staging"]).out();
     let place = |what: &str| audit.find(what).unwrap_or_else(|| panic!("{what}: {audit}"));
-    assert!(place("requested") < place("approved: ship it") && place("approved") < place("began"), "{audit}");
+    assert!(place("requested") < place("approved: ship it: ***") && place("approved") < place("began"), "{audit}");
     assert!(place("began") < place("succeeded"), "{audit}");
 }
 
@@ -502,10 +511,8 @@ fn a_job_with_uncommitted_changes_does_not_pass_for_the_tag_of_its_commit() {
 #[test]
 fn a_file_that_changes_while_a_job_waits_does_not_pass_for_the_commit_of_the_run() {
     let (shop, run) = deploying_job("on = 'push:main'\nreviewers = ['olu']");
-    let approve = || {
-        let mut command = shop.project.command(&["approve", "staging", "--run", &run]);
-        Said(command.env("USER", "olu").output().expect("the program starts"))
-    };
+    let approve =
+        || Said(shop.command(&["approve", "staging", "--run", &run]).env("USER", "olu").output().expect("starts"));
     shop.project.write("more", "x");
     until("the review is asked for", || (approve().code() == 0).then_some(()));
     assert_eq!(ended(&shop, &run), "failure");
@@ -532,12 +539,12 @@ fn a_notification_that_is_not_sent_changes_nothing_and_shows_no_address() {
     shop.project.call(&["trust"]).expect(0, &[]);
     shop.call(&["deploy", "staging", "v1"])
         .expect(0, &["slack was not notified (succeeded): the variable SLACK_WEBHOOK_URL"]);
-    // The port of a socket that is bound, and does not listen.
-    let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
-    let address = format!("http://{}/services/T0SECRET/B0", socket.local_addr().expect("bound"));
-    let mut command = shop.project.command(&["deploy", "staging", "v2"]);
-    command.env("LIVE", shop.live.path()).env("USER", "ada").env("SLACK_WEBHOOK_URL", &address);
-    let said = Said(command.output().expect("the program starts"));
+    // The port of a client: no server can take it, and it refuses connections.
+    let server = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let client = TcpStream::connect(server.local_addr().expect("bound")).expect("connected");
+    let address = format!("http://{}/services/T0SECRET/B0", client.local_addr().expect("connected"));
+    let mut command = shop.command(&["deploy", "staging", "v2"]);
+    let said = Said(command.env("SLACK_WEBHOOK_URL", &address).output().expect("the program starts"));
     said.expect(0, &["is live"]);
     // Nothing waits for the attempts, so the record shows their result a moment later.
     let run = shop.json(&["deploys", "staging", "--json"])["run"].as_str().expect("a run").to_owned();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use crate::config::{Config, ConfigError};
+use crate::engine::mask::Masker;
 use crate::model::deployment::{Action, Actor, Entry, EnvironmentSettings, Ledger, Needed, RefRule, written};
 use crate::model::environment::{BranchRule, Environment, Protection};
 use crate::model::{RunId, Timestamp, nearest};
@@ -195,7 +196,8 @@ impl Deployments {
     }
 
     fn entry(&self, name: &str, action: Action, reason: &str, at: Timestamp) -> Entry {
-        let (environment, reason) = (name.to_owned(), reason.to_owned());
+        let environment = name.to_owned();
+        let reason = self.settings(name).map_or_else(|_| reason.to_owned(), |settings| masked(settings, reason));
         Entry { at, by: self.actor(), environment, deployment: None, job: None, action, reason }
     }
 
@@ -211,6 +213,12 @@ impl Deployments {
     pub fn position(&self, run: &RunId) -> Option<String> {
         Some(Position::read(&self.runs.folder(run.clone())).ok()??.text())
     }
+}
+
+/// Returns what a person wrote without the secrets of an environment that are set here, for the ledger.
+pub(super) fn masked(settings: &EnvironmentSettings, text: &str) -> String {
+    let variables: Vec<_> = std::env::vars_os().collect();
+    Masker::new(settings.secrets(&variables)).mask_text(text)
 }
 
 /// Returns the rules of an environment in the form used for servers.

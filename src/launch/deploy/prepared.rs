@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::{DeployError, Deployments};
+use super::{DeployError, Deployments, masked};
 use crate::launch::trust::{self, Consent, Trust};
 use crate::model::deployment::{
     Action, Cause, DEPLOYMENT_EVENT, Entry, EnvironmentSettings, Needed, Observed, Plan, TargetSettings, workflow_name,
@@ -179,6 +179,7 @@ impl Deployments {
             ..info(&self.repository)
         };
         let (folder, held) = self.runs.create_locked(info.created)?;
+        let reason = masked(&settings, &request.reason);
         let entry = |action| Entry {
             at: now(),
             by: by.clone(),
@@ -186,7 +187,7 @@ impl Deployments {
             deployment: Some(folder.id().clone()),
             job: None,
             action,
-            reason: request.reason.clone(),
+            reason: reason.clone(),
         };
         let spec = DeploymentSpec {
             repository: self.repository.root.clone(),

@@ -1,5 +1,6 @@
 //! Settings of an environment that this machine deploys to, as in the `.cuelight.toml` of a repository.
 
+use std::ffi::OsString;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -78,6 +79,12 @@ impl EnvironmentSettings {
         let secrets = self.secrets.iter().chain(more).map(|name| (name, true));
         let all = secrets.chain(self.variables.iter().map(|name| (name, false)));
         all.map(|(name, is_secret)| Needed { name: name.clone(), is_secret, is_set: is_set(name) }).collect()
+    }
+
+    /// Returns the values of environment variables that must not be shown.
+    pub fn secrets<'v>(&self, variables: &'v [(OsString, OsString)]) -> impl Iterator<Item = &'v str> {
+        let variables = variables.iter().filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)));
+        variables.filter(|(name, value)| self.is_secret(name, value)).map(|(_, value)| value)
     }
 
     /// Whether the value of an environment variable must not be shown: the settings name the variable as a secret, or

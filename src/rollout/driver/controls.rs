@@ -1,6 +1,7 @@
 //! Commands to a deployment in progress.
 
 use std::fmt;
+use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -8,6 +9,7 @@ use crate::model::deployment::{Action, Actor, Entry};
 use crate::model::{Command, DeploymentOrder, Reply, RunId};
 use crate::rollout::gates;
 use crate::rollout::ledger::LedgerFile;
+use crate::rollout::outlet::Outlet;
 use crate::store::clock::now;
 
 use super::Subject;
@@ -70,6 +72,7 @@ pub(super) struct Controls {
     asked: mpsc::Receiver<Asked>,
     stop: watch::Receiver<Stop>,
     ledger: LedgerFile,
+    outlet: Arc<dyn Outlet>,
     run: RunId,
     /// Current activity of the deployment.
     pub(super) stage: Stage,
@@ -86,9 +89,10 @@ impl Controls {
         asked: mpsc::Receiver<Asked>,
         stop: watch::Receiver<Stop>,
         ledger: LedgerFile,
+        outlet: Arc<dyn Outlet>,
         run: RunId,
     ) -> Self {
-        Self { asked, stop, ledger, run, stage: Stage::Gates, paused: false, full: false, promoted: false }
+        Self { asked, stop, ledger, outlet, run, stage: Stage::Gates, paused: false, full: false, promoted: false }
     }
 
     /// Waits for the next command and answers it. Returns an interrupt if the command is one.
@@ -196,7 +200,7 @@ impl Controls {
             deployment: Some(self.run.clone()),
             job: None,
             action,
-            reason: reason.to_owned(),
+            reason: self.outlet.masked(reason),
         };
         match self.ledger.append(&entry) {
             Ok(()) => (Reply::Accepted, interrupt),

@@ -191,7 +191,7 @@ pub async fn carry_out(
     begin: Begin,
 ) -> DeploymentEnd {
     let run = tools.folder.id().clone();
-    let controls = Controls::new(asked, stop, tools.ledger.clone(), run);
+    let controls = Controls::new(asked, stop, tools.ledger.clone(), Arc::clone(&tools.outlet), run);
     let latest = Latest::new(tools.ledger.clone(), subject.settings.name.clone());
     let job = JobId::new(&subject.settings.name);
     let notifier = Notifier::new(subject.settings.notify.as_ref(), &tools.shell, &tools.outlet, &job);

@@ -109,6 +109,22 @@ async fn a_deployment_waits_for_an_approval_by_another_person() {
 }
 
 #[tokio::test]
+async fn what_a_person_says_is_recorded_without_secrets() {
+    let rig = Rig::new(EnvironmentSettings { reviewers: vec!["olu".to_owned()], ..rolling() });
+    let going = rig.deploy("v1");
+    going
+        .memory
+        .recorded(|event| matches!(event, Event::ReviewsPending { environments } if environments.len() == 1))
+        .await;
+    let review = DeploymentOrder::Review { approve: false, comment: "hunter2 is out".to_owned() };
+    assert_eq!(going.tell(review, "olu").await, Reply::Accepted);
+    going.end.await.expect("no panic");
+    let ledger = rig.file().read().expect("read");
+    let reasons: Vec<&str> = ledger.entries().iter().map(|entry| entry.reason.as_str()).collect();
+    assert_eq!(reasons, ["", "*** is out", "rejected by olu@web: *** is out"]);
+}
+
+#[tokio::test]
 async fn a_deployment_in_the_queue_gives_its_place_to_a_newer_one_and_says_so() {
     let rig = Rig::new(canary(&[CanaryStep::Weight(10), CanaryStep::Pause(Pause::Person)]));
     let give_way = || Command::Yield { group: "deploy production".to_owned(), job: None, to: "run-2".to_owned() };
