@@ -115,6 +115,14 @@ pub enum NoMethod {
         /// The environment.
         environment: String,
     },
+    /// The workflow has no input for the environment, and its jobs name none.
+    #[error("{file} has no input for the environment, and none of its jobs names {environment}")]
+    NotNamed {
+        /// Name of the file.
+        file: String,
+        /// The environment.
+        environment: String,
+    },
     /// The release has no tag, and the workflow has no input for the version.
     #[error("the release has no tag, and {0} takes no version")]
     NoVersion(String),

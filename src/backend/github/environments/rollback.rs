@@ -16,7 +16,7 @@ use crate::backend::github::poller::{Poller, SubmitError};
 use crate::backend::github::wire::runs::{Job, Run};
 use crate::backend::github::workflows::dispatch::Dispatch;
 use crate::backend::github::workflows::{BY_HAND, Workflows, file_name};
-use crate::model::environment::{Environment, EnvironmentDeployment, Release};
+use crate::model::environment::{DeploymentSource, Environment, EnvironmentDeployment, Release};
 use crate::model::rights::{MAX_RERUN_AGE, is_rerun_too_often};
 use crate::model::rollback::{
     ChangedCommit, Changes, NoMethod, Rollback, RollbackBy, RollbackMethod, RollbackRequest, TargetError,
@@ -215,7 +215,7 @@ impl Environments {
         let file = file_name(&path).to_owned();
         let text = workflows.file(&path, &git_ref, Freshness::NOW).await.map_err(SteerError::Workflow)?;
         let Some(workflow) = text else { return Ok(Err(NoMethod::NoFile { file, git_ref })) };
-        let inputs = match inputs(&workflow, &file, &environment.name, &to.release, &request.reason) {
+        let inputs = match inputs(&workflow, &file, environment, &to.release, &request.reason) {
             Ok(inputs) => inputs,
             Err(reason) => return Ok(Err(reason)),
         };
@@ -268,10 +268,11 @@ impl Environments {
 fn inputs(
     workflow: &Workflow,
     file: &str,
-    environment: &str,
+    environment: &Environment,
     release: &Release,
     reason: &str,
 ) -> Result<IndexMap<String, String>, NoMethod> {
+    let (source, environment) = (&environment.source, environment.name.as_str());
     if !workflow.triggers.iter().any(|trigger| trigger.event.value == BY_HAND) {
         return Err(NoMethod::NotByHand(file.to_owned()));
     }
@@ -307,8 +308,15 @@ fn inputs(
         };
         given.insert(name.clone(), value);
     }
-    if !has_environment && !deploys_only_to(workflow, environment) {
-        return Err(NoMethod::NoEnvironment { file: file.to_owned(), environment: environment.to_owned() });
+    if !has_environment {
+        let (file, environment) = (file.to_owned(), environment.to_owned());
+        match deploys_only_to(workflow, &environment) {
+            Some(true) => {}
+            // The settings name the workflow that deploys to the environment.
+            None if matches!(source, DeploymentSource::Runs { workflow } if *workflow == file) => {}
+            None => return Err(NoMethod::NotNamed { file, environment }),
+            Some(false) => return Err(NoMethod::NoEnvironment { file, environment }),
+        }
     }
     if !has_release {
         return Err(NoMethod::NoVersion(file.to_owned()));
@@ -316,18 +324,20 @@ fn inputs(
     Ok(given)
 }
 
-/// Whether all jobs of a workflow that name an environment name this one, and no job calls another workflow.
-fn deploys_only_to(workflow: &Workflow, environment: &str) -> bool {
-    let mut named = workflow.jobs.iter().filter_map(|job| match &job.body {
+/// Whether all jobs of a workflow that name an environment name this one, and no job calls another workflow. `None` if
+/// no job does either.
+fn deploys_only_to(workflow: &Workflow, environment: &str) -> Option<bool> {
+    let named = workflow.jobs.iter().filter_map(|job| match &job.body {
         JobBody::Steps(steps) => steps.environment.as_ref(),
         JobBody::Call { .. } => None,
     });
+    let named: Vec<&Template> = named.collect();
     let is_this = |named: &Template| {
         let name = named.entry("name").unwrap_or(named);
         name.literal().is_some_and(|name| name.eq_ignore_ascii_case(environment))
     };
     let calls = workflow.jobs.iter().any(|job| matches!(job.body, JobBody::Call { .. }));
-    !calls && named.all(is_this)
+    if calls || !named.is_empty() { Some(!calls && named.into_iter().all(is_this)) } else { None }
 }
 
 #[cfg(test)]
@@ -344,8 +354,8 @@ mod tests {
             let job =
                 format!("jobs:\n  a:\n    runs-on: x\n    environment: {environment}\n    steps: [{{run: 'true'}}]\n");
             let workflow = parse_partial(&Source::new("d.yml", format!("on:\n{on}{job}"))).0.expect("a workflow");
-            let inputs =
-                inputs(&workflow, "d.yml", "production", release, "it burns").map_err(|why| why.to_string())?;
+            let of = Environment::named("production");
+            let inputs = inputs(&workflow, "d.yml", &of, release, "it burns").map_err(|why| why.to_string())?;
             Ok(inputs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" "))
         };
         let full = "  workflow_dispatch:\n    inputs:\n      environment: {type: choice, options: [staging, Production], required: true}\n      \
@@ -362,5 +372,23 @@ mod tests {
         assert_eq!(no_version, "the release has no tag, and d.yml takes no version");
         let more = "  workflow_dispatch:\n    inputs:\n      region: {type: string, required: true}\n";
         assert_eq!(refused(more, "production", &tagged), "d.yml needs the input `region`");
+    }
+
+    #[test]
+    fn a_workflow_that_names_no_environment_is_started_only_if_the_settings_name_it() {
+        let text = "on: workflow_dispatch\njobs: {a: {runs-on: x, steps: [{run: 'true'}]}}\n";
+        let workflow = parse_partial(&Source::new("d.yml", text)).0.expect("a workflow");
+        let release =
+            Release { sha: "abcdef0123".to_owned(), reference: "main".to_owned(), tag: Some("v1".to_owned()) };
+        let given = |source: DeploymentSource| {
+            let environment = Environment { source, ..Environment::named("production") };
+            inputs(&workflow, "d.yml", &environment, &release, "").map_err(|why| why.to_string())
+        };
+        let runs = |workflow: &str| DeploymentSource::Runs { workflow: workflow.to_owned() };
+        assert_eq!(given(runs("d.yml")), Ok(IndexMap::new()));
+        for source in [DeploymentSource::Server, runs("other.yml")] {
+            let reason = "d.yml has no input for the environment, and none of its jobs names production";
+            assert_eq!(given(source), Err(reason.to_owned()));
+        }
     }
 }
