@@ -31,10 +31,10 @@ impl Poller {
     /// # Errors
     /// The server gives no answer, or a folder cannot be written.
     pub async fn runs_of(&self, repository: &Repository, sha: &str) -> Result<Vec<RunFolder>, PollError> {
-        let client = self.client(&repository.host).await?;
+        let host = self.host(&repository.host).await?;
         let path = format!("{}/actions/runs?head_sha={}&per_page={MAX_RUNS}", repository.path(), escaped(sha));
-        let answer = client.get(&path, Freshness::NOW, Priority::Visible).await?;
-        let found = self.mirror_listed(repository, &answer.body, Priority::Visible).await?;
+        let answer = host.client.get(&path, Freshness::NOW, Priority::Visible).await?;
+        let found = host.mirror_listed(repository, &answer.body, Priority::Visible).await?;
         Ok(found.into_iter().map(|run| self.0.runs.folder(run)).collect())
     }
 }

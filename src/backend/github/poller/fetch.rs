@@ -17,10 +17,10 @@ use crate::backend::github::wire::repository::ConcurrencyGroup;
 use crate::backend::github::wire::runs::{Job, Run};
 use crate::backend::github::wire::words::Status;
 use crate::backend::github::wire::{Field, List, Page, gitea};
+use crate::backend::github::workflows::Calls;
 use crate::model::ServerKind;
 use crate::store::clock::now;
 use crate::store::spec::RemoteSpec;
-use crate::workflow::plan::MAX_CALLED;
 
 use super::{PollError, folders, order};
 
@@ -104,19 +104,17 @@ impl Fetch<'_> {
         Ok(Fetched { run, jobs, pending, approvals, groups, annotations, changed: cost.changed, charged: cost.charged })
     }
 
-    /// Fetches the workflow file of a run at its commit, and at most 64 workflows of the same repository that it calls.
+    /// Fetches the workflow file of a run at its commit, and the workflows of the same repository that it and they call.
     /// `None` if the server has no such file, or the token may not read it.
     pub(super) async fn workflow(&self, run: &Run) -> Result<Option<WorkflowFiles>, PollError> {
         let path = run.workflow_path();
         let (Some(sha), false) = (run.head_sha.as_deref(), path.is_empty()) else { return Ok(None) };
         let Some(text) = self.file(path, sha).await? else { return Ok(None) };
-        let (mut called, mut asked) = (IndexMap::new(), HashSet::new());
-        let mut todo = calls(path, &text);
-        while let Some(path) = todo.pop().filter(|_| asked.len() < MAX_CALLED) {
-            if asked.insert(path.clone())
-                && let Some(text) = self.file(&path, sha).await?
-            {
-                todo.extend(calls(&path, &text));
+        let (mut called, mut todo) = (IndexMap::new(), Calls::default());
+        todo.add(calls(path, &text));
+        while let Some(path) = todo.next_path() {
+            if let Some(text) = self.file(&path, sha).await? {
+                todo.add(calls(&path, &text));
                 called.insert(path, text);
             }
         }
@@ -223,11 +221,9 @@ pub(super) struct Listed {
 /// Fetches the newest runs of a repository.
 pub(super) async fn list(client: &Client, repository: &Repository, priority: Priority) -> Result<Listed, PollError> {
     let answer = client.get(&order::list_path(&repository.full_name()), SHARED_LIST, priority).await?;
-    let malformed = || PollError::Malformed { host: repository.host.clone(), what: "a list of runs" };
     let runs = if answer.changed {
-        let mut runs: Vec<Run> = Page::read(&answer.body, "workflow_runs").ok_or_else(malformed)?.list.items;
+        let mut runs = folders::listed(client, repository, &answer.body, priority).await?;
         runs.truncate(order::LISTED);
-        folders::complete(client, repository, &mut runs, priority).await;
         Some(runs)
     } else {
         None

@@ -1,5 +1,5 @@
-//! Mirrors listed runs. Adds the folders of workflow files, for servers that report a run's workflow by its file name
-//! alone.
+//! Reads and mirrors lists of runs. Adds the folders of workflow files, for servers that report a run's workflow by its
+//! file name alone.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use crate::backend::github::wire::runs::Run;
 use crate::backend::github::wire::{Page, gitea};
 use crate::model::{RunId, ServerKind};
 
-use super::{Ask, PollError, Poller};
+use super::{Ask, Host, PollError};
 
 /// Maximum age of the cached list of a repository's workflows.
 const KNOWN: Freshness = Freshness(Duration::from_mins(10));
 
-impl Poller {
+impl Host {
     /// Mirrors the runs in a server's list, without their jobs. Returns them in the order of the list.
     pub(super) async fn mirror_listed(
         &self,
@@ -23,12 +23,22 @@ impl Poller {
         body: &[u8],
         priority: Priority,
     ) -> Result<Vec<RunId>, PollError> {
-        let malformed = || PollError::Malformed { host: repository.host.clone(), what: "a list of runs" };
-        let mut runs = Page::read(body, "workflow_runs").ok_or_else(malformed)?.list.items;
-        let host = self.host(&repository.host).await?;
-        complete(&host.client, repository, &mut runs, priority).await;
-        host.ask(|answer| Ask::Mirror { repository: repository.clone(), runs, answer }).await
+        let runs = listed(&self.client, repository, body, priority).await?;
+        self.ask(|answer| Ask::Mirror { repository: repository.clone(), runs, answer }).await
     }
+}
+
+/// Returns the runs in a server's list with complete workflow paths.
+pub(super) async fn listed(
+    client: &Client,
+    repository: &Repository,
+    body: &[u8],
+    priority: Priority,
+) -> Result<Vec<Run>, PollError> {
+    let malformed = || PollError::Malformed { host: repository.host.clone(), what: "a list of runs" };
+    let mut runs = Page::read(body, "workflow_runs").ok_or_else(malformed)?.list.items;
+    complete(client, repository, &mut runs, priority).await;
+    Ok(runs)
 }
 
 /// Completes the workflow paths of runs with the folder that their repository uses for workflows. If the server does

@@ -28,13 +28,13 @@ impl Poller {
         if query.is_empty() && filter.workflow.is_none() {
             return Ok(());
         }
-        let client = self.client(&repository.host).await?;
-        let Some(below) = below(&client, repository, filter).await? else { return Ok(()) };
+        let host = self.host(&repository.host).await?;
+        let Some(below) = below(&host.client, repository, filter).await? else { return Ok(()) };
         let path = format!("{}/actions/{below}?per_page={PAGE}{query}", repository.path());
         let count = most.div_ceil(PAGE).clamp(1, MAX_PAGES);
-        let mut pages = client.pages(&path, count, Freshness::NOW, Priority::User);
+        let mut pages = host.client.pages(&path, count, Freshness::NOW, Priority::User);
         while let Some(answer) = pages.next().await? {
-            self.mirror_listed(repository, &answer.body, Priority::User).await?;
+            host.mirror_listed(repository, &answer.body, Priority::User).await?;
         }
         Ok(())
     }

@@ -184,6 +184,29 @@ impl ServerWorkflow {
     }
 }
 
+/// The files of called workflows that are still to be read. Each file is read once, and at most [`MAX_CALLED`] are.
+#[derive(Default)]
+pub(super) struct Calls {
+    todo: Vec<String>,
+    seen: HashSet<String>,
+}
+
+impl Calls {
+    /// Adds the paths that a file calls.
+    pub(super) fn add(&mut self, paths: Vec<String>) {
+        for path in paths {
+            if self.seen.len() < MAX_CALLED && self.seen.insert(path.clone()) {
+                self.todo.push(path);
+            }
+        }
+    }
+
+    /// Returns the next path to read; `None` if all are read.
+    pub(super) fn next_path(&mut self) -> Option<String> {
+        self.todo.pop()
+    }
+}
+
 /// The workflows of one repository.
 pub struct Workflows<'c> {
     client: &'c Client,
@@ -313,13 +336,11 @@ impl<'c> Workflows<'c> {
     /// # Errors
     /// The server gives no answer, or refuses.
     pub async fn called(&self, workflow: &Workflow, git_ref: &str) -> Result<HashMap<String, Workflow>, WorkflowError> {
-        let (mut called, mut asked) = (HashMap::new(), HashSet::new());
-        let mut todo = workflow.local_calls();
-        while let Some(path) = todo.pop().filter(|_| asked.len() < MAX_CALLED) {
-            if asked.insert(path.clone())
-                && let Some(found) = self.file(&path, git_ref, Freshness::NOW).await?
-            {
-                todo.extend(found.local_calls());
+        let (mut called, mut calls) = (HashMap::new(), Calls::default());
+        calls.add(workflow.local_calls());
+        while let Some(path) = calls.next_path() {
+            if let Some(found) = self.file(&path, git_ref, Freshness::NOW).await? {
+                calls.add(found.local_calls());
                 called.insert(path, found);
             }
         }

@@ -1,4 +1,8 @@
 //! The task of one server: decides what to request next.
+//!
+//! - `lists`: runs that are listed or looked up
+
+mod lists;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,8 +16,8 @@ use tokio::time::{Duration, sleep};
 
 use crate::backend::github::address::Repository;
 use crate::backend::github::client::budget::{Kind, Polled, Schedule};
-use crate::backend::github::client::{ApiError, Client, Freshness, Priority};
-use crate::backend::github::mirror::folder::{RemoteId, Stub, spec, stub};
+use crate::backend::github::client::{ApiError, Client, Priority};
+use crate::backend::github::mirror::folder::RemoteId;
 use crate::backend::github::wire::runs::Run as WireRun;
 use crate::model::{RunId, ServerKind, Timestamp};
 use crate::store::clock::now;
@@ -21,13 +25,9 @@ use crate::store::folder::RunsDir;
 use crate::store::spec::RunSpec;
 
 use super::dates::Dates;
-use super::fetch::{Listed, list};
-use super::folders;
+use super::fetch::Listed;
 use super::mirrored::{Mirrored, RunPolled, Task};
 use super::{Ask, MirrorFault, PollError, Purpose};
-
-/// Maximum number of runs whose last listed state is remembered.
-const MAX_SEEN: usize = 10_000;
 
 /// Number of opened runs from which on opening another one closes a completed one, because each keeps files open.
 const MAX_OPENED: usize = 32;
@@ -239,27 +239,6 @@ impl Host {
         }
     }
 
-    fn find(&mut self, repository: Repository, id: u64, answer: oneshot::Sender<Result<RunId, PollError>>) {
-        let client = self.client.clone();
-        let finding = async move {
-            let path = format!("{}/actions/runs/{id}", repository.path());
-            let found = client.get(&path, Freshness::NOW, Priority::User).await;
-            let result = found.map_err(PollError::from).and_then(|answer| {
-                let malformed = |_| PollError::Malformed { host: repository.host.clone(), what: "a run" };
-                serde_json::from_slice::<Box<WireRun>>(&answer.body).map_err(malformed)
-            });
-            let result = match result {
-                Ok(mut run) => {
-                    folders::complete(&client, &repository, std::slice::from_mut(&mut *run), Priority::User).await;
-                    Ok(run)
-                }
-                Err(error) => Err(error),
-            };
-            Done::Found { repository, result, answer }
-        };
-        self.work.push(finding.boxed());
-    }
-
     /// Mirrors a run from now on, and polls it. If another process mirrors the run, only checks from time to time
     /// whether that process has ended.
     fn open(&mut self, spec: &RunSpec, is_wanted: bool, purpose: Purpose, answer: Option<Answering>) {
@@ -300,19 +279,6 @@ impl Host {
         }
         let priority = if answer.is_some() { Priority::User } else { Priority::Background };
         self.poll_run(run, priority, answer);
-    }
-
-    fn poll_lists(&mut self, repositories: Vec<Repository>, priority: Priority, answer: Option<Answering>) {
-        let client = self.client.clone();
-        let polling = async move {
-            let mut lists = Vec::new();
-            for repository in repositories {
-                let result = list(&client, &repository, priority).await;
-                lists.push((repository, result));
-            }
-            Done::Lists { lists, answer }
-        };
-        self.work.push(polling.boxed());
     }
 
     fn poll_run(&mut self, run: RunId, priority: Priority, answer: Option<Answering>) {
@@ -430,68 +396,6 @@ impl Host {
             self.pace(&run);
             self.schedule.changed_by_user(&Key::Run(run), now());
         }
-    }
-
-    /// Writes the stubs of listed runs that have changed. Opened ones are polled soon instead, and the jobs of a run
-    /// are fetched if only they show whether it has ended.
-    fn list(&mut self, repository: &Repository, Listed { runs, polled }: Listed) -> Polled {
-        for mut run in runs.into_iter().flatten() {
-            let Some(remote) = run.id.map(|id| self.remote_id(repository, id)) else { continue };
-            if self.seen.get(&remote) == Some(&run) {
-                continue;
-            }
-            let listed = run.clone();
-            if let Err(error) = self.dates.date(&self.runs, &remote, &mut run) {
-                tracing::warn!(%repository, %error, "the mirrors of runs are not known");
-                continue;
-            }
-            // A run without a time is not shown.
-            let Some(spec) = spec(&remote, &run) else { continue };
-            let id = spec.info.id.clone();
-            if self.opened.contains_key(&id) {
-                self.wake(id.clone());
-            } else {
-                match stub(&self.runs, &remote, &run) {
-                    Ok(Stub::NeedsJobs) => self.open(&spec, false, Purpose::State, None),
-                    Ok(Stub::Current | Stub::Undated) => {}
-                    // Another process writes to the folder, perhaps an older state. The stub is written again with the
-                    // next change of the list.
-                    Ok(Stub::Held) => continue,
-                    Err(error) => {
-                        tracing::warn!(run = %id, %error, "a listed run is not shown");
-                        continue;
-                    }
-                }
-            }
-            if self.seen.len() >= MAX_SEEN {
-                self.seen.clear();
-            }
-            self.seen.insert(remote, listed);
-        }
-        polled
-    }
-
-    /// Writes the stub of a listed run, and fetches its jobs if only they show whether the run has ended.
-    fn listed(&mut self, repository: &Repository, run: WireRun) -> Result<RunId, PollError> {
-        let (spec, stub) = self.stub(repository, run)?;
-        if stub == Stub::NeedsJobs {
-            self.open(&spec, false, Purpose::State, None);
-        }
-        Ok(spec.info.id)
-    }
-
-    fn stub(&mut self, repository: &Repository, mut run: WireRun) -> Result<(RunSpec, Stub), PollError> {
-        let malformed = |what| PollError::Malformed { host: repository.host.clone(), what };
-        let remote = self.remote_id(repository, run.id.ok_or_else(|| malformed("the id of a run"))?);
-        self.dates.date(&self.runs, &remote, &mut run)?;
-        let spec = spec(&remote, &run).ok_or_else(|| malformed("the time of a run"))?;
-        let stub = stub(&self.runs, &remote, &run)?;
-        Ok((spec, stub))
-    }
-
-    fn remote_id(&self, repository: &Repository, id: u64) -> RemoteId {
-        let kind = self.client.host().kind();
-        RemoteId { host: repository.host.clone(), repository: repository.full_name(), id, kind }
     }
 }
 
