@@ -20,13 +20,16 @@ pub struct Uncommitted {
 }
 
 impl Uncommitted {
-    /// Reads the changes of the working tree since the commit `sha`, which is empty before the first one. The
-    /// diff leaves out new files that are among `secrets`.
+    /// Reads the changes of the working tree since the commit `sha`, which is checked out, and empty before the first
+    /// one. The diff leaves out new files that are among `secrets`.
     ///
     /// # Errors
     /// Git cannot list the files.
     pub fn read(root: &Path, access: Access, sha: &str, secrets: &[PathBuf]) -> Result<Self, GitError> {
-        let changed = changed(root, access, sha)?;
+        let mut changed = changed(root, access)?;
+        for (is_new, _) in &mut changed {
+            *is_new |= sha.is_empty();
+        }
         let mut diff = String::new();
         if changed.iter().any(|(is_new, _)| !is_new) {
             let since = DIFF.into_iter().chain(["--no-color", sha, "--"]);
@@ -69,18 +72,16 @@ pub fn named(files: &[String]) -> String {
 /// # Errors
 /// Git failed.
 pub fn changed_files(root: &Path, access: Access) -> Result<Vec<String>, GitError> {
-    Ok(changed(root, access, "HEAD")?.into_iter().map(|(_, file)| file).collect())
+    Ok(changed(root, access)?.into_iter().map(|(_, file)| file).collect())
 }
 
-/// Returns the files that differ from the commit `sha`, which is empty before the first one, and whether each is new.
-fn changed(root: &Path, access: Access, sha: &str) -> Result<Vec<(bool, String)>, GitError> {
+/// Returns the files that differ from what is checked out, sorted, and whether git knows each of them not yet.
+fn changed(root: &Path, access: Access) -> Result<Vec<(bool, String)>, GitError> {
     let status =
         ["status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=dirty"];
     let status = git_with(root, access, status)?;
-    let mut changed: Vec<(bool, String)> = status
-        .split('\0')
-        .filter_map(|entry| Some((sha.is_empty() || entry.starts_with("??"), entry.get(3..)?.to_owned())))
-        .collect();
+    let mut changed: Vec<(bool, String)> =
+        status.split('\0').filter_map(|entry| Some((entry.starts_with("??"), entry.get(3..)?.to_owned()))).collect();
     changed.sort_by(|(_, one), (_, other)| one.cmp(other));
     Ok(changed)
 }
