@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use crate::docker::{docker, has, nothing_left, of_run};
 use crate::project::{Project, Said, until};
 use crate::relay::Relay;
+use crate::survival::{kill, worker_of};
 
 #[test]
 fn steps_see_the_runners_paths_and_return_their_results() {
@@ -170,14 +171,7 @@ fn a_killed_worker_leaves_containers_that_the_next_command_removes() {
     until("the step runs", || project.call(&["logs"]).out().contains("on\n").then_some(()));
     let run = project.run_id();
     assert_eq!(of_run(&run).len(), 4, "two containers, a network and a volume: {:?}", of_run(&run));
-    let folder = project.run_folder();
-    let killed =
-        std::process::Command::new("pkill").args(["-9", "-f", &format!("worker {}", folder.display())]).status();
-    assert!(killed.is_ok_and(|status| status.success()));
-    until("the worker is gone", || {
-        let found = std::process::Command::new("pgrep").args(["-f", &format!("worker {}", folder.display())]).status();
-        found.is_ok_and(|status| !status.success()).then_some(())
-    });
+    kill(worker_of(&run));
     project.call(&["runs"]).expect(0, &["worker lost"]);
     nothing_left(&run);
 }

@@ -24,11 +24,21 @@ fn hold(project: &Project, more: &[&str]) -> Command {
     command
 }
 
+/// Waits until a step of the run is held.
+fn wait_held(project: &Project) {
+    until("the step is held", || (project.call(&["held", "list"]).code() == 0).then_some(()));
+}
+
 /// Starts a run in the background, and waits until its step is held.
+fn start_held(project: &Project) {
+    Said(hold(project, &["--detach"]).output().expect("starts")).expect(0, &[]);
+    wait_held(project);
+}
+
+/// Returns a project with these jobs, whose run has a held step.
 fn held(jobs: &str) -> Project {
     let project = Project::of_jobs(jobs);
-    Said(hold(&project, &["--detach"]).output().expect("starts")).expect(0, &[]);
-    until("the step is held", || (project.call(&["held", "list"]).code() == 0).then_some(()));
+    start_held(&project);
     project
 }
 
@@ -63,7 +73,7 @@ fn a_held_step_is_mended_and_retried() {
     let tries = |count: usize| {
         let tried = || project.call(&["logs", "--job", "a"]).out().matches("The step failed and is held").count();
         until("the step is held again", || (tried() == count).then_some(()));
-        until("the step is held", || (project.call(&["held", "list"]).code() == 0).then_some(()));
+        wait_held(&project);
     };
     tries(2);
     fs::write(format!("{workspace}/mended"), "").expect("written");
@@ -91,8 +101,7 @@ fn of_files(container: &str) -> Project {
     {
         project.write(name, text);
     }
-    Said(hold(&project, &["--detach"]).output().expect("starts")).expect(0, &[]);
-    until("the step is held", || (project.call(&["held", "list"]).code() == 0).then_some(()));
+    start_held(&project);
     for (name, text) in
         [("value", "goo"), ("new/file", "new"), ("both", "user"), ("tool", "echo mended"), ("target/ignored", "x")]
     {
@@ -193,7 +202,7 @@ fn the_hold_of_failed_steps_is_turned_on_and_off_while_the_run_goes_on() {
     until("the run has started", || (project.call(&["held", "on"]).code() == 0).then_some(()));
     project.call(&["held", "on"]).expect(0, &["that fail are held"]);
     fs::write(project.home().join("first"), "").expect("written");
-    until("the step is held", || (project.call(&["held", "list"]).code() == 0).then_some(()));
+    wait_held(&project);
     project.call(&["held", "off"]).expect(0, &["end their jobs"]);
     // The step that is held stays held.
     project.call(&["held", "skip"]).expect(0, &["counts as a success"]);
@@ -222,8 +231,7 @@ fn an_action_that_is_retried_keeps_the_post_of_its_first_try() {
     project.write("act/action.yml", "runs: {using: node20, main: main.js, post: post.js}\n");
     project.write("act/main.js", ACTION);
     project.write("act/post.js", "console.log('tidied');");
-    Said(hold(&project, &["--detach"]).output().expect("starts")).expect(0, &[]);
-    until("the step is held", || (project.call(&["held", "list"]).code() == 0).then_some(()));
+    start_held(&project);
     let workspace = fs::read_to_string(project.home().join("workspace")).expect("written").trim().to_owned();
     fs::write(format!("{workspace}/mended"), "").expect("written");
     project.call(&["held", "retry"]).expect(0, &["runs again"]);

@@ -1,7 +1,5 @@
 //! The environments of this machine on the screen: production is rolled back from a cold start.
 
-use std::time::{Duration, Instant};
-
 use crate::deployments::Shop;
 use crate::screen::Terminal;
 
@@ -13,7 +11,6 @@ fn production_is_rolled_back_from_a_cold_start() {
         shop.call(&["deploy", "production", tag, "--yes=production"]).expect(0, &["is live"]);
     }
     assert_eq!(shop.running("production"), ["v2"]);
-    let began = Instant::now();
     let mut screen = Terminal::start(shop.in_terminal(&[]), 24, 80);
     screen.wait_for("3 Jobs");
     screen.press("6");
@@ -28,9 +25,7 @@ fn production_is_rolled_back_from_a_cold_start() {
     screen.press("production\r");
     screen.wait_for("Roll production back to v1");
     screen.wait_for("✓ success");
-    let took = began.elapsed();
     assert_eq!(shop.running("production"), ["v1"]);
-    assert!(took < Duration::from_secs(10), "{took:?}");
     screen.press("6");
     screen.wait_for("✓ production  v1");
     screen.press("q");

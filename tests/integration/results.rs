@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use crate::actions::has_node;
 use crate::docker::{has, skip};
 use crate::project::{Project, until};
 use crate::survival::{kill, worker_of};
@@ -39,10 +40,8 @@ pub(crate) fn libraries() -> Option<&'static Path> {
         }
         folder.is_dir().then_some(folder)
     });
-    let node = Command::new("node").arg("--version").output().is_ok_and(|done| done.status.success());
-    if !node {
-        skip("no node here");
-    } else if folder.is_none() {
+    let node = has_node();
+    if node && folder.is_none() {
         skip("npm cannot install the libraries of the actions");
     }
     folder.as_deref().filter(|_| node)

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::bounded;
-use crate::project::Project;
+use crate::project::{Project, git};
 
 const WORKFLOW: &str = "on: {push: {paths: ['**']}}\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: echo hi}]}}\n";
 
@@ -177,11 +177,7 @@ fn git_does_not_start_in_a_submodule() {
     let stranger = Stranger::new();
     let inner = stranger.project.root().join("inner");
     fs::create_dir(&inner).expect("made");
-    let git = |args: &[&str]| {
-        let who = ["-c", "user.name=T", "-c", "user.email=t@t"];
-        let done = Command::new("git").arg("-C").arg(&inner).args(who).args(args).output().expect("git starts");
-        assert!(done.status.success(), "{args:?}: {}", String::from_utf8_lossy(&done.stderr));
-    };
+    let git = |args: &[&str]| git(&inner, &[&["-c", "user.name=T", "-c", "user.email=t@t"], args].concat());
     git(&["init", "--quiet"]);
     fs::write(inner.join("a"), "x").expect("written");
     git(&["add", "a"]);

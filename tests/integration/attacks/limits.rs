@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use super::bounded;
 use crate::project::{Project, until};
-use crate::survival::{kill, pids};
+use crate::survival::{kill, pids, worker_of};
 
 const SLEEPS: &str = "\n  a: {runs-on: ubuntu-latest, steps: [{run: 'sleep 1000'}]}";
 
@@ -65,7 +65,7 @@ fn a_copied_state_folder_does_not_end_the_originals_processes() {
     assert_eq!(project.show()["status"], "in_progress");
     // The end of the original run is noticed as usual.
     let folder = project.run_folder();
-    kill(pids(|command| command.contains(" worker ") && command.contains(&*folder.to_string_lossy()))[0]);
+    kill(worker_of(&folder.to_string_lossy()));
     project.call(&["runs"]).expect(0, &["worker lost"]);
     assert_eq!(pids(|command| command.starts_with(&sleeper)), Vec::<i32>::new());
 }

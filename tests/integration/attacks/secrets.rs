@@ -9,7 +9,7 @@ use cuelight::visible::row::plain;
 
 use crate::docker::{docker, has};
 use crate::project::Project;
-use crate::survival::{kill, pids};
+use crate::survival::{kill, worker_of};
 
 #[test]
 fn a_secret_is_masked_however_it_is_coloured() {
@@ -118,8 +118,7 @@ fn what_was_masked_at_run_time_is_in_no_checkpoint_and_no_later_attempt_prints_i
     let _ = call(&["rerun", "--trust", "--detach"]);
     let folder = project.run_folder();
     crate::project::until("the step waits", || door.path().join("waiting").exists().then_some(()));
-    let worker = pids(|command| command.contains(" worker ") && command.contains(&*folder.to_string_lossy()))[0];
-    kill(worker);
+    kill(worker_of(&folder.to_string_lossy()));
     fs::remove_file(door.path().join("wait")).expect("removed");
     all.push(call(&["resume", "--trust"]));
     all.push(call(&["show"]));

@@ -9,7 +9,7 @@ use std::fs;
 use crate::docker::docker;
 use crate::project::until;
 
-use service::{Refused, Service, kill_worker};
+use service::{Service, kill_worker};
 
 #[test]
 fn what_runs_is_read_from_the_containers_alone() {
@@ -63,17 +63,17 @@ fn a_port_of_another_container_is_not_taken_from_it() {
     let (port, other) = (format!("{}:80", service.port), format!("{}-by-hand", service.name));
     docker(&["run", "-d", "--init", "--name", &other, "-p", &port, "busybox:local", "sleep", "60"]).expect("it runs");
     let refused = service.call(&["deploy", "live", "v1"]);
-    refused.refuse(&["is published by the container", &other, &format!("docker stop {other}"), "target.publish"]);
+    refused.expect(1, &["is published by the container", &other, &format!("docker stop {other}"), "target.publish"]);
     assert_eq!(service.running(), service.replicas(&[]));
     docker(&["rm", "-f", &other]).expect("removed");
     let taken = service.container("blue-1");
     docker(&["create", "--name", &taken, "busybox:local"]).expect("made");
-    service.call(&["deploy", "live", "v1"]).refuse(&["a container that cuelight did not start is named", &taken]);
+    service.call(&["deploy", "live", "v1"]).expect(1, &["a container that cuelight did not start is named", &taken]);
     docker(&["rm", &taken]).expect("removed: it was left alone");
     service.call(&["deploy", "live", "v1"]).expect(0, &["is live"]);
     // Another port for the router would interrupt the service.
     service.settle("strategy = 'blue-green'", "publish = 1");
-    service.call(&["deploy", "live", "v2"]).refuse(&["publishes port", "and target.publish is 1"]);
+    service.call(&["deploy", "live", "v2"]).expect(1, &["publishes port", "and target.publish is 1"]);
     assert_eq!(service.page().as_deref(), Some("v1"));
 }
 
@@ -91,11 +91,11 @@ fn deployments_from_two_machines_do_not_meet() {
     };
     elsewhere(&["trust"]).expect(0, &[]);
     let refused = elsewhere(&["deploy", "live", "v1"]);
-    refused.refuse(&["another deployment to the environment is in progress", &run]);
+    refused.expect(1, &["another deployment to the environment is in progress", &run]);
     // The lock ends with the process that holds it.
     kill_worker(&run);
     let refused = elsewhere(&["deploy", "live", "v1"]);
-    refused.refuse(&["is between two releases", "10 % to green"]);
+    refused.expect(1, &["is between two releases", "10 % to green"]);
     service.call(&["abort", "live"]).expect(0, &[]);
     until("v1 serves alone", || (service.running() == service.replicas(&["blue-1"])).then_some(()));
     service.settle("strategy = 'blue-green'", "");

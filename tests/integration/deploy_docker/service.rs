@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::docker::{docker, has};
 use crate::project::{Project, Said, until};
-use crate::survival::{pids, try_kill};
+use crate::survival::{try_kill, workers_of};
 
 /// Releases, each with its fault.
 const RELEASES: [(&str, &str); 6] =
@@ -117,7 +117,7 @@ impl Drop for Service {
     fn drop(&mut self) {
         // A worker that keeps a former release would start the router again.
         let home = self.project.home().display().to_string();
-        for worker in pids(|command| command.contains("worker") && command.contains(&home)) {
+        for worker in workers_of(&home) {
             try_kill(worker);
         }
         let list = docker(&["ps", "-aq", "--filter", &format!("name={}", self.name)]).unwrap_or_default();
@@ -130,25 +130,11 @@ impl Drop for Service {
     }
 }
 
-/// Asserts that the program refused a command with these words.
-pub(super) trait Refused {
-    fn refuse(&self, words: &[&str]);
-}
-
-impl Refused for Said {
-    #[track_caller]
-    fn refuse(&self, words: &[&str]) {
-        assert_ne!(self.code(), 0, "{}", self.text());
-        self.expect(self.code(), words);
-    }
-}
-
 /// Kills the worker of a deployment.
 pub(super) fn kill_worker(run: &str) {
-    let workers = || pids(|command| command.contains("worker") && command.contains(run));
-    for worker in workers() {
+    for worker in workers_of(run) {
         // The worker may end by itself at this very moment.
         try_kill(worker);
     }
-    until("the worker is gone", || workers().is_empty().then_some(()));
+    until("the worker is gone", || workers_of(run).is_empty().then_some(()));
 }
