@@ -121,7 +121,9 @@ impl Fold {
         let is_review = matches!(entry.action, Action::Approved | Action::Rejected);
         let open = if is_review && own.is_none_or(has_ended) { self.of_jobs(run) } else { Vec::new() };
         if !open.is_empty() {
-            open.into_iter().for_each(|index| self.apply(index, entry));
+            for index in open {
+                self.apply(index, entry);
+            }
         } else if let Some(index) = own {
             self.apply(index, entry);
         } else if matches!(entry.action, Action::Ended { outcome } if !outcome.is_undone()) {
