@@ -36,11 +36,11 @@ pub struct Artifact {
     pub digest: Option<String>,
     /// Time of the upload.
     pub created: Timestamp,
-    /// Time after which `clean` may remove it, if the step chose one.
+    /// Time after which `cuelight clean` may remove the artifact, if the step chose one.
     pub expires: Option<Timestamp>,
-    /// Id of the job that uploaded it.
+    /// Id of the job that uploaded the artifact.
     pub job: String,
-    /// Attempt in which it was uploaded.
+    /// Attempt in which the artifact was uploaded.
     pub attempt: u32,
 }
 

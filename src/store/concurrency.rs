@@ -2,8 +2,8 @@
 //!
 //! A run or job that needs a group puts a ticket into one folder of the state folder. The ticket is a file named by the
 //! group and a number, and contains the [`Holder`]. Its process holds the kernel's lock on the file as long as it
-//! lives. So the ticket of a killed process is recognised, and the next process that looks removes it. The ticket with
-//! the lowest number of its group runs.
+//! lives. So the ticket of a killed process is recognised, and the next process that looks removes it. The owner of the
+//! ticket with the lowest number in a group runs.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -21,7 +21,7 @@ use super::{StoreError, lock};
 /// Maximum size of a ticket in bytes.
 const MAX_TICKET: u64 = 64 * 1024;
 
-/// Name of the lock file under which tickets are numbered.
+/// Name of the lock file that is held while a ticket gets its number.
 const NUMBERING: &str = "lock";
 
 /// Concurrency groups of one state folder.
@@ -66,8 +66,8 @@ impl ConcurrencyGroups {
         Self { folder: runs.concurrency() }
     }
 
-    /// Joins the queue of a group of a repository, which is known by its folder. Names of groups are compared without
-    /// case, as on GitHub.
+    /// Joins the queue of a group. Groups belong to a repository, which is identified by its folder. Names of groups
+    /// are compared without case, as on GitHub.
     ///
     /// # Errors
     /// The state folder cannot be written.
@@ -91,7 +91,7 @@ impl ConcurrencyGroups {
 }
 
 impl Ticket {
-    /// Returns the owners of the tickets before this one, and removes the tickets of dead ones.
+    /// Returns the owners of the tickets before this one, and removes the tickets of dead owners.
     ///
     /// # Errors
     /// The state folder cannot be read.

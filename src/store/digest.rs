@@ -1,4 +1,4 @@
-//! Digests as text: short names for long texts.
+//! SHA-256 digests and HMACs, and bytes in hexadecimal.
 
 use std::io;
 use std::io::Read;

@@ -1,7 +1,8 @@
 //! Finds the first line of a failed log that describes the error.
 //!
-//! The last `##[error]` of a step is mostly its exit code. The useful line is one that a compiler or a test printed.
-//! Such lines are ranked, and the first line of the best rank is chosen. An exit code is never chosen.
+//! The last `##[error]` line of a step usually reports only its exit code. The useful line is an earlier one that a
+//! compiler or a test printed, so lines are ranked by patterns, and the first line of the best rank is
+//! chosen.
 
 use std::ops::{ControlFlow, Range};
 use std::sync::LazyLock;
@@ -69,7 +70,7 @@ struct Found {
 }
 
 impl FirstError {
-    /// Examines the next line. Exit codes and groups do not count, and control sequences are ignored.
+    /// Examines the next line. Exit codes and group markers are skipped, and control sequences are ignored.
     pub fn look(&mut self, number: u64, line: &str) {
         let line = plain(cut(line));
         let line = line.trim_end();
@@ -207,8 +208,8 @@ const FROM: u64 = 20;
 /// Number of lines of an excerpt at the end of the log.
 const LAST: u64 = 10;
 
-/// Returns the lines to show of a failed step whose log has `lines` lines: those around the first error, whose number
-/// is `error` if it is known, and the last ones. A short log is shown whole.
+/// Returns the lines to show of a failed step whose log has `lines` lines: some around the first error and the last
+/// ones. `error` is the line number of the first error, if known. A short log is shown whole.
 #[must_use]
 pub fn excerpt(error: Option<u64>, lines: u64) -> Vec<LineRange> {
     let range = |first: u64, end: u64| LineRange { first, count: end - first };

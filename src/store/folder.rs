@@ -1,4 +1,4 @@
-//! Paths of the state folder and of the run folders in it, except `numbers.json` and `tools`, see their modules.
+//! Paths in the state folder and in the run folders. The modules for `numbers.json` and `tools` define their own paths.
 //!
 //! ```text
 //! state/
@@ -59,7 +59,7 @@ pub struct RunFolder {
 }
 
 /// Returns the state folder of the user: `CUELIGHT_STATE_DIR`, else `$XDG_STATE_HOME/cuelight`, else the platform's
-/// folder for state. Only modules that close lost runs may call this, which `tests/integration/imports.rs` checks.
+/// folder for state. Only modules that close lost runs may call this; `tests/integration/imports.rs` checks it.
 ///
 /// # Errors
 /// There is no home folder, or the path is not UTF-8.
@@ -135,13 +135,13 @@ impl RunsDir {
         self.state.join("ports")
     }
 
-    /// Returns the path of `github`: data of servers: `answers/`, `hosts/` and `tokens/`.
+    /// Returns the path of `github`: data of servers, in `answers/`, `branches/`, `hosts/` and `tokens/`.
     #[must_use]
     pub fn github(&self) -> PathBuf {
         self.state.join("github")
     }
 
-    /// Returns the path of `github/branches`: temporary branches on servers.
+    /// Returns the path of `github/branches`: notes about temporary branches on servers.
     #[must_use]
     pub fn github_branches(&self) -> PathBuf {
         self.github().join("branches")
@@ -213,8 +213,8 @@ impl RunsDir {
         self.state.join("index.jsonl")
     }
 
-    /// Lists the ids of all runs, newest first. Reads the whole folder, which takes half a second for a million runs:
-    /// lists for people use [`super::history::page`]. Without the folder there are no runs.
+    /// Lists the ids of all runs, newest first. Reads the whole folder, which takes half a second for a million runs,
+    /// so lists for people use [`super::history::page`]. Without the folder there are no runs.
     ///
     /// # Errors
     /// The folder cannot be read.
@@ -243,8 +243,7 @@ impl RunsDir {
     }
 }
 
-/// Returns a builder for folders that only their owner may enter, because logs may contain more than their author
-/// expects.
+/// Returns a builder for folders that only their owner may enter, because logs may contain private data.
 pub(super) fn private() -> DirBuilder {
     let mut builder = DirBuilder::new();
     builder.mode(0o700);
@@ -255,7 +254,7 @@ pub(super) fn private() -> DirBuilder {
 /// folder.
 ///
 /// # Errors
-/// The folder cannot be created, or belongs to another user.
+/// The folder cannot be created, or other users have access to it and it belongs to one of them.
 pub fn make_private(path: &Path) -> io::Result<()> {
     private().recursive(true).create(path)?;
     let mode = fs::metadata(path)?.permissions().mode();
@@ -265,8 +264,8 @@ pub fn make_private(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes a folder whose readers ignore it without the file `description`. An interrupted removal leaves nothing that
-/// they would read, and another call continues it. A missing folder is not an error.
+/// Removes a folder, first the file `description` in it. Readers ignore a folder without this file, so they never see a
+/// partly removed one, and another call continues an interrupted removal. A missing folder is not an error.
 ///
 /// # Errors
 /// The folder cannot be removed.
@@ -397,8 +396,8 @@ impl RunFolder {
         self.path.join("artifacts")
     }
 
-    /// Returns the path of `uploads`: unfinished uploads of the attempt in progress. The remains of earlier
-    /// attempts are removed.
+    /// Returns the path of `uploads`: unfinished uploads of the attempt in progress. Those of earlier attempts are
+    /// removed.
     #[must_use]
     pub fn uploads(&self) -> PathBuf {
         self.path.join("uploads")
@@ -435,7 +434,7 @@ impl RunFolder {
         self.checkpoints().join(format!("{}.jsonl", file_name(job)))
     }
 
-    /// Returns the path of the note about the checkouts of a job.
+    /// Returns the path of the note about the repositories that a job checked out.
     #[must_use]
     pub fn checkouts(&self, job: &JobId) -> PathBuf {
         self.checkpoints().join(format!("{}.checkouts.json", file_name(job)))

@@ -1,4 +1,4 @@
-//! Ids of runs: they sort by age.
+//! Ids of runs, which sort by the time of creation.
 
 use crate::model::{RunId, Timestamp};
 
@@ -16,7 +16,7 @@ pub(super) const ID_TIME: usize = 15;
 
 /// Returns an id that is greater than `last`. If the current second is not later than that of `last` (several runs in a
 /// second, or a clock that was set back), the id has the time of `last`, and its last part is increased by one. If that
-/// part is at its maximum, the id has the next second.
+/// part is at its maximum, the id has the time of the next second.
 #[must_use]
 pub fn new_id(now: Timestamp, last: Option<&RunId>) -> RunId {
     // The number is in the lower half of the range, which leaves room for more runs in the same second.
@@ -72,7 +72,7 @@ pub fn id_timestamp(id: &RunId) -> Timestamp {
     Timestamp(u64::try_from(milliseconds).unwrap_or_default())
 }
 
-/// Whether a name is the id of a run, and not that of another file in the folder of all runs.
+/// Whether the name of an entry in the folder of all runs is the id of a run.
 pub(super) fn is_run_id(name: &str) -> bool {
     is_local_id(name) || (name.len() == MIRROR_ID_FORM.len() && fits(name, MIRROR_ID_FORM))
 }
@@ -82,7 +82,7 @@ fn is_local_id(name: &str) -> bool {
     name.len() == ID_FORM.len() && fits(name, ID_FORM)
 }
 
-/// Whether a text can be the beginning of an id, and cannot be the end of the id of a run of this machine.
+/// Whether a text can be the beginning of an id but not the end of a local one: a shorter text could be either.
 pub(super) fn is_id_prefix(text: &str) -> bool {
     (5..=MIRROR_ID_FORM.len()).contains(&text.len()) && fits(text, MIRROR_ID_FORM)
 }

@@ -40,7 +40,7 @@ impl Header {
     }
 }
 
-/// Appends records.
+/// Appends records to the journal of a run.
 #[derive(Debug)]
 pub struct JournalWriter {
     path: PathBuf,
@@ -215,7 +215,7 @@ fn parse(line: &[u8]) -> Option<Record> {
     serde_json::from_slice(line).ok()
 }
 
-/// Reads records as they are appended.
+/// Reads the records of a journal, also while more are appended.
 #[derive(Debug)]
 pub struct JournalReader {
     path: PathBuf,

@@ -9,10 +9,10 @@ use serde::de::DeserializeOwned;
 use super::{StoreError, atomic};
 use crate::files;
 
-/// Reads a document of at most `limit` bytes; `None` without a file.
+/// Reads a document of at most `limit` bytes; `None` if there is no file.
 ///
 /// # Errors
-/// The file cannot be read, is larger, or is not such a document.
+/// The file cannot be read, is larger, or does not contain a valid `T`.
 pub fn read<T: DeserializeOwned>(path: &Path, limit: u64) -> Result<Option<T>, StoreError> {
     match files::read_own(path, limit) {
         Ok(text) => serde_json::from_slice(&text)
@@ -23,7 +23,7 @@ pub fn read<T: DeserializeOwned>(path: &Path, limit: u64) -> Result<Option<T>, S
     }
 }
 
-/// Writes a document durably, replacing an earlier one. It must consist of numbers and texts.
+/// Writes a document durably, replacing an earlier one. Panics if the document cannot be serialised.
 ///
 /// # Errors
 /// The file cannot be written.

@@ -1,8 +1,9 @@
-//! The run's lock, held by its worker until the worker exits, however it dies.
+//! Locks on files: the lock of a run, which its worker holds until it exits or is killed, and locks that are held for a
+//! moment.
 //!
-//! The lock is the kernel's (`flock`), so it disappears with a killed worker, and a reused process id is not mistaken
-//! for the worker. It belongs to an open file that the launcher passes to the worker as standard output, so a run that
-//! is being started never appears dead.
+//! The locks are the kernel's (`flock`), so the lock of a killed worker is released, and a reused process id is not
+//! mistaken for the worker. A lock belongs to an open file: for a run, the one that the launcher passes to the worker
+//! as standard output, so a run that is being started never appears dead.
 
 use std::fs::File;
 use std::io;
@@ -19,7 +20,7 @@ use crate::files;
 /// it is not scheduled.
 const CHECKS_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Pause between two attempts.
+/// Pause between two attempts to take a lock.
 const BETWEEN: Duration = Duration::from_micros(200);
 
 /// Takes the lock. `None` if a worker holds it, or if checks hold it for two seconds without a gap.
@@ -76,8 +77,8 @@ pub fn is_held(path: &Path) -> bool {
     matches!(flock(file.as_fd(), FlockOperation::NonBlockingLockShared), Err(rustix::io::Errno::WOULDBLOCK))
 }
 
-/// Takes a lock that is free, in a test. A program that another test starts at this moment has a copy of every open lock
-/// until it replaces its parent's files.
+/// Takes a lock that no process should hold, in a test. Retries for 20 seconds, because a program that another test
+/// starts at this moment has a copy of every open file until its `exec`.
 #[cfg(test)]
 pub(crate) fn take_free(path: &Path) -> File {
     let started = Instant::now();

@@ -1,9 +1,9 @@
-//! The state folder: the folders of runs with the files that are written during a run, the data that runs share, and
-//! the state that readers compute from them.
+//! The state folder: a folder per run with the files that are written during the run, data that runs share, and caches
+//! that readers compute from them.
 //!
-//! The folder of a run can be read with `less`, copied into a bug report, and removed with `rm`. Its journal is
-//! authoritative: [`runs::RunStore`] folds the records of any number of runs into their current state, without access
-//! to clock or files.
+//! The folder of a run can be read with `less`, copied into a bug report, and removed with `rm`. The journal in it is
+//! authoritative: [`runs::RunStore`] computes the current state of any number of runs from the records of their
+//! journals, without access to the clock or to files.
 
 pub mod artifacts;
 pub mod atomic;
@@ -45,10 +45,10 @@ pub enum StoreError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong with the content.
         reason: String,
     },
-    /// The file was written by a newer program.
+    /// The file was written by a newer version of cuelight.
     #[error("{} is of version {version}, and this cuelight reads up to version {supported}: update cuelight", path.display())]
     Newer {
         /// The file.
@@ -122,8 +122,8 @@ pub fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// Returns advice, in brackets, for an error of a file that cannot be written for lack of space. Empty for other
-/// errors.
+/// Returns advice, in brackets, for an error of writing: the disk or the quota is full, or the file is too large. Empty
+/// for other errors.
 #[must_use]
 pub fn space_hint(error: &io::Error) -> &'static str {
     match error.kind() {

@@ -1,8 +1,8 @@
 //! Seals, which prove that the document of a run, or a note in its folder, was written on this machine.
 //!
-//! A run can be started again from its document alone, and any folder can be copied among the runs: one from a bug
-//! report, or from an untrusted archive, which may name a repository that is trusted here. The seal is a digest of the
-//! document under a key that does not leave the state folder.
+//! A run can be started again from its document alone, but the folder of a run may be a copy from a bug report or an
+//! untrusted archive, and its document may name a repository that is trusted here. The seal is an HMAC of the document
+//! under a key that does not leave the state folder.
 
 use std::fs;
 use std::fs::OpenOptions;

@@ -1,7 +1,7 @@
 //! `run.json`: the complete request of a run, so that it can be planned again from its folder alone.
 //!
 //! The document contains names of secrets, never their values. Version 2 names the kind of work; version 1, which
-//! earlier programs wrote, is always a run of a workflow.
+//! earlier versions of cuelight wrote, is always a run of a workflow.
 
 use std::path::PathBuf;
 
@@ -88,7 +88,8 @@ impl WorkSpec {
 pub struct DeploymentSpec {
     /// Root of the repository.
     pub repository: PathBuf,
-    /// Folder of its objects and refs, which its worktrees share. It identifies the repository in the state folder.
+    /// Folder with the repository's objects and refs, which all its worktrees share. It identifies the repository in
+    /// the state folder.
     pub scope: PathBuf,
     /// The environment.
     pub settings: EnvironmentSettings,
@@ -115,7 +116,7 @@ pub struct RemoteSpec {
     pub id: u64,
     /// Page of the run in a browser; empty if the server named none.
     pub url: String,
-    /// Number of the run among those of its workflow.
+    /// Number of the run within its workflow.
     pub run_number: u64,
     /// Id of the workflow on the server; `None` if the server has none.
     pub workflow_id: Option<u64>,
@@ -125,7 +126,7 @@ pub struct RemoteSpec {
     pub title: String,
     /// User who started the run.
     pub actor: String,
-    /// Repository of the commit as `owner/name`, if it is a fork.
+    /// Fork that contains the commit, as `owner/name`; `None` if the commit is in the repository itself.
     pub fork: Option<String>,
     /// Numbers of the pull requests of the run.
     pub pull_requests: Vec<u64>,
@@ -135,23 +136,24 @@ pub struct RemoteSpec {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct WorkflowSpec {
-    /// Number of the run among those of its workflow, from 1; see [`super::numbers`].
+    /// Number of the run within its workflow, from 1; see [`super::numbers`].
     pub run_number: u64,
     /// Root of the repository.
     pub repository: PathBuf,
     /// Text of the workflow file.
     pub text: String,
-    /// Texts of the workflows that it calls, by path, or by `owner/name/path@ref` for those of other repositories.
+    /// Texts of the reusable workflows that the workflow calls, by path, or by `owner/name/path@ref` for those of other
+    /// repositories.
     pub called: IndexMap<String, String>,
     /// Payload of the event.
     pub payload: serde_json::Value,
-    /// The full ref.
+    /// Full name of the ref, such as `refs/heads/main`.
     pub git_ref: String,
     /// Name of the user who started the run.
     pub actor: String,
     /// Files that differed from the commit, or were new: paths relative to the repository.
     pub dirty: Vec<String>,
-    /// Inputs as given.
+    /// Inputs as the user gave them.
     pub inputs: IndexMap<String, String>,
     /// Configuration variables.
     pub vars: IndexMap<String, String>,
@@ -161,7 +163,7 @@ pub struct WorkflowSpec {
     pub jobs: Vec<String>,
     /// Values in the matrix of the only legs to run; all legs if empty.
     pub matrix: IndexMap<String, String>,
-    /// Variables of all steps. They override those of the workflow and its jobs.
+    /// Environment variables of all steps. They override those of the workflow and its jobs.
     pub env: IndexMap<String, String>,
     /// Maximum number of jobs at once.
     pub max_parallel: usize,
@@ -171,12 +173,12 @@ pub struct WorkflowSpec {
     pub any_runner: bool,
     /// Whether the run can succeed without the jobs that need another machine.
     pub skip_unrunnable: bool,
-    /// Sandboxes by label.
+    /// Sandbox for each label of `runs-on`.
     pub runs_on: IndexMap<String, String>,
     /// Sandbox of jobs without a container, whatever their labels: `host`, `docker`, `docker:image`. `None` if the
     /// labels decide.
     pub sandbox: Option<String>,
-    /// Image of jobs in Docker that name none.
+    /// Image of jobs that run in Docker and do not name an image.
     pub image: String,
     /// Sources of actions, by name: a folder or a server.
     pub actions: IndexMap<String, String>,
@@ -194,7 +196,7 @@ pub struct WorkflowSpec {
     pub cache: CacheLimits,
     /// Whether only cached actions may be used.
     pub offline: bool,
-    /// Whether GitHub's API is answered on this machine for actions.
+    /// Whether cuelight itself answers the requests of actions to GitHub's API.
     pub local_api: bool,
     /// Number of minutes for which a failed step is held until a person decides how its job goes on. `None` if steps
     /// are not held.
@@ -207,7 +209,7 @@ pub struct WorkflowSpec {
 /// Maximum number of minutes for which a failed step is held, unless the run has its own limit.
 pub const DEFAULT_HOLD_MINUTES: u64 = 30;
 
-/// The fields of version 1 that are in [`RunInfo`] now. The others are those of [`WorkflowSpec`].
+/// A document of version 1: fields that [`RunSpec`] and [`RunInfo`] have now, and the fields of [`WorkflowSpec`].
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Version1 {
@@ -243,7 +245,7 @@ pub fn ref_name(full: &str) -> &str {
 }
 
 impl RunSpec {
-    /// Returns the document of a workflow run. The run's id is the name of the folder that it is written to.
+    /// Returns the document of a workflow run. The run's id is the name of the folder that the document is written to.
     #[must_use]
     pub fn of_workflow(info: RunInfo, workflow: WorkflowSpec) -> Self {
         let engine = env!("CARGO_PKG_VERSION").to_owned();

@@ -2,7 +2,7 @@
 
 use super::CacheEntry;
 
-/// Lookup of a cache entry.
+/// Request for a cache entry.
 #[derive(Clone, Copy, Debug)]
 pub struct Lookup<'l> {
     /// Keys, best first: the key itself, then the restore keys.

@@ -1,4 +1,4 @@
-//! What steps saved with `actions/cache`, shared by the runs of a repository.
+//! Caches of repositories: files that steps saved with `actions/cache`, for later runs of the same repository.
 //!
 //! Each entry is a folder `cache/<repository>/<id>/` of the state folder, with its description in `entry.json` and its
 //! bytes in `data`. The id is the digest of key, version and scope, and the folder appears by one rename: if two runs
@@ -157,7 +157,7 @@ impl Cache {
     }
 
     /// Adds an entry. `staged` is a folder of the same file system with the file `data`; it becomes the folder of the
-    /// entry. Returns `false` if there is such an entry already.
+    /// entry. Returns `false` if an entry with the same id exists.
     ///
     /// # Errors
     /// The folder cannot be written.
@@ -187,7 +187,8 @@ impl Cache {
         remove_described(&folder, DESCRIPTION).map_err(StoreError::io("remove", folder))
     }
 
-    /// Returns the entries that were not used for too long, and those used least recently beyond the maximum size.
+    /// Returns the entries that exceed the limits: those not used for too long, and the least recently used ones by
+    /// which the cache is larger than the maximum size.
     ///
     /// # Errors
     /// The folder cannot be read.
@@ -195,8 +196,8 @@ impl Cache {
         Ok(beyond(self.entries()?, limits, now))
     }
 
-    /// Removes the entries [beyond](Self::beyond) the limits, and returns them. Also removes damaged
-    /// entries, and what an interrupted removal left.
+    /// Removes the entries [beyond](Self::beyond) the limits, and returns them. Also removes damaged entries and the
+    /// remains of interrupted removals.
     ///
     /// # Errors
     /// The folder cannot be read, or an entry cannot be removed.

@@ -137,7 +137,7 @@ impl Filter {
 #[error("expected a date such as 2026-11-24, or an age such as 12h or 7d")]
 pub struct NotATime;
 
-/// Parses a date, a time, or an age, as [`since`] does with the time now.
+/// Parses a date, a time, or an age before now, as [`since`] does.
 ///
 /// # Errors
 /// The text has another form.
@@ -145,8 +145,8 @@ pub fn parse_since(text: &str) -> Result<Timestamp, NotATime> {
     since(text, clock::now())
 }
 
-/// Returns the time that a text stands for: an age before `now` such as `12h` or `7d`, a date or a time in the time zone of
-/// this machine, or a time with its zone.
+/// Parses an age before `now` such as `12h` or `7d`, a date or a time in the time zone of this machine, or a time with
+/// its zone.
 ///
 /// # Errors
 /// The text has another form.

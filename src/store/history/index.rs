@@ -174,7 +174,8 @@ impl Index {
     /// have not ended are marked as active. `force` rebuilds the index even if it seems to be complete.
     ///
     /// # Errors
-    /// The folder of all runs cannot be read. If the index cannot be written, it is used by this reader alone.
+    /// The folder of all runs cannot be read. If the index cannot be written, only this reader uses it, which is not an
+    /// error.
     pub(super) fn remake(runs: &RunsDir, force: bool) -> Result<Self, StoreError> {
         if !runs.runs().exists() {
             return Ok(Self { runs: runs.clone(), segments: Segments::Made(Segment::new()), _lock: None });
@@ -330,7 +331,8 @@ impl<'r> Writer<'r> {
     }
 
     /// Changes the folder of all runs and updates the index: `change` adds or removes folders there, `note` writes the
-    /// lines about it. The index stays complete if it was, and incomplete otherwise.
+    /// lines about the change, and returns by how many bytes the segments have grown. The index stays complete if it
+    /// was, and incomplete otherwise.
     ///
     /// # Errors
     /// Errors of `change`. An index that cannot be written is left incomplete.

@@ -1,4 +1,4 @@
-//! Past and present runs: single runs, and pages of runs from the newest to the oldest.
+//! Reads past and present runs: single runs, and pages of runs from the newest to the oldest.
 //!
 //! The cost of a page without a filter does not depend on the number of runs: ids sort by age, and an [index] has the
 //! summaries of finished runs. The index is a cache: a summary is valid only while the run's journal has the length
@@ -137,7 +137,7 @@ struct Pager<'p> {
     limit: usize,
 }
 
-/// Summaries that the page read from journals, for the index.
+/// Runs that the page read from their journals: those to add to the index, and those to mark as not ended.
 #[derive(Default)]
 struct Learned {
     ended: Vec<Line>,
@@ -153,7 +153,7 @@ impl Pager<'_> {
             if oldest.as_ref().is_some_and(|oldest| id.as_str() < oldest.as_str()) {
                 return false;
             }
-            // The filtered fields of a run never change, so even an outdated line decides.
+            // The needles come from fields that never change, so even an outdated line shows that a run does not match.
             if cached.is_some_and(|cached| !needles.iter().all(|needle| cached.summary.contains(needle))) {
                 return true;
             }
@@ -166,13 +166,13 @@ impl Pager<'_> {
             }
             !page.more
         })?;
-        // Writers wait for readers.
+        // Writers of the index wait for its readers, and the next call may write.
         drop(index);
         learned.remember(self.runs);
         Ok(page)
     }
 
-    /// Returns a run's summary: from the index if that is up to date, else from the journal. `None` if the folder
+    /// Returns a run's summary: from the index if its line is up to date, else from the journal. `None` if the folder
     /// contains no run.
     fn summary(&self, id: &RunId, cached: Option<&Cached>, learned: &mut Learned) -> Option<Summary> {
         let folder = self.runs.folder(id.clone());
@@ -324,7 +324,7 @@ pub fn remove(folder: &RunFolder) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Rebuilds the index from the folder of all runs, whatever its state. Returns the number of folders there.
+/// Rebuilds the index from the folder of all runs, whatever its state. Returns the number of run folders.
 ///
 /// # Errors
 /// The state folder cannot be read.
@@ -364,7 +364,7 @@ impl RunsDir {
                 last = Some(folder.id().clone());
                 match private().create(folder.path()) {
                     Ok(()) => {
-                        // Without the file, the newest id is that of the newest folder.
+                        // If this fails, the next id is derived from the newest folder.
                         let _ = atomic::write_unsynced(&self.last_id(), folder.id().as_str().as_bytes());
                         return Ok(folder);
                     }

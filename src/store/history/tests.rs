@@ -21,7 +21,7 @@ impl Home {
         Self { runs: RunsDir::at(folder.path()), _folder: folder }
     }
 
-    /// Creates a run this many minutes after the first one. The run is in progress.
+    /// Creates a run that starts `minute` minutes after `START` and is in progress.
     fn start(&self, minute: u64) -> RunFolder {
         let at = Timestamp(START + minute * 60_000);
         let folder = self.runs.create(at).expect("made");

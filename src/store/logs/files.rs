@@ -40,7 +40,7 @@ impl LogFiles {
 
     /// Takes the cached reader of a log, or opens one; `None` if the step wrote nothing.
     fn reader(&self, cached: &CachedReader, key: &LogKey) -> Result<Option<LogReader>, LogError> {
-        // After a panic of another thread the reader is opened again.
+        // A reader is not in the cache while it is in use, so after a panic the log is opened again.
         let last = cached.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((_, reader)) = last.filter(|(of, _)| of == key) {
             return Ok(Some(reader));

@@ -2,11 +2,11 @@
 //!
 //! A log contains exactly the bytes that were written to it, so `less` and `grep` work on it. A [`LogWriter`] appends
 //! with one system call per portion and keeps nothing in memory; a [`LogReader`] reads windows by line number and its
-//! memory grows only with the index, which has 24 bytes per 64 KiB or second of a growing log. Reading is positional
-//! and never maps the file, so a log that shrinks under a reader is an ordinary end of file.
+//! memory grows only with the index, which has 24 bytes per 64 KiB of the log, or per second while the log grows.
+//! Reading is positional and never maps the file, so a log that shrinks under a reader is an ordinary end of file.
 //!
 //! The index (`<NNN>.idx`) maps lines to offsets and to the time they were written. It is optional: where it is
-//! missing, torn or behind, a reader scans the log, and a log that never needed a second entry has no index.
+//! missing, torn or behind, a reader scans the log. A log that never needed a second entry has no index.
 
 mod files;
 mod index;

@@ -1,4 +1,4 @@
-//! Requests of a screen: pages of lines, searches in one log, searches in all logs of a run.
+//! Requests for logs: pages of lines, searches in one log, and searches in all logs of a run.
 
 use std::ops::{ControlFlow, Range};
 use std::path::PathBuf;
@@ -83,7 +83,7 @@ pub enum Query {
 pub enum SearchSlot {
     /// Search for lines to jump to.
     Search,
-    /// Search for the only lines to show.
+    /// Search for the lines that a filter shows.
     Keep,
     /// Search for starts of groups.
     Groups,
@@ -134,7 +134,7 @@ pub enum LogError {
     /// The log cannot be read.
     #[error("{0}")]
     Unreadable(String),
-    /// The pattern cannot match any line.
+    /// The pattern is empty or invalid.
     #[error("{0}")]
     Pattern(String),
 }
@@ -182,7 +182,7 @@ pub trait Logs: Send + Sync + 'static {
     /// times. Ends early once `cancelled` returns `true` or `found` breaks.
     ///
     /// # Errors
-    /// The pattern is invalid, or a log cannot be read. All other logs were searched.
+    /// The pattern is invalid, or a log cannot be read, in which case all other logs were searched.
     fn search_run(
         &self,
         search: &RunSearch,

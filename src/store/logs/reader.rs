@@ -41,7 +41,8 @@ pub struct Page {
 
 /// Reads one step's log, also while it grows.
 ///
-/// All answers describe the log as of the last [`refresh`](Self::refresh), or the last call that refreshes first.
+/// Methods with `&self` describe the log as of the last [`refresh`](Self::refresh). Those with `&mut self` refresh
+/// first.
 #[derive(Debug)]
 pub struct LogReader {
     path: PathBuf,

@@ -42,7 +42,7 @@ pub enum LineMatcherError {
 }
 
 impl LineMatcherError {
-    /// Returns the message in one line.
+    /// Returns a notice in one line: the pattern is searched for as plain text, and why.
     #[must_use]
     pub fn one_line(&self) -> String {
         let text = self.to_string();

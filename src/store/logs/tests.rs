@@ -357,7 +357,8 @@ fn a_log_that_is_not_a_file_is_a_clear_error() {
 }
 
 fn any_chunk() -> impl Strategy<Value = Vec<u8>> {
-    // Carriage returns in lines as long as these have a separate test: which part of the line is read depends on them.
+    // There are no carriage returns, which decide what part of a line as long as these is read. They have a separate
+    // test.
     prop_oneof![
         8 => prop::collection::vec(prop::sample::select(b"ab\n\x08\0\xff".to_vec()), 0..40),
         1 => (1..3000usize).prop_map(|n| b"some text in a line\n".repeat(n)),

@@ -1,10 +1,11 @@
-//! The jobs of a run: planned, planned again in a later attempt, and replaced by the legs of their matrix.
+//! Adds the planned jobs to a run, starts them over in a later attempt, and replaces a job by the legs of its matrix.
 
 use indexmap::IndexMap;
 
 use crate::model::{Gate, Job, JobId, JobOutline, Phase, Run};
 
-/// Adds jobs, or starts them over in a new attempt. With `replaces`, they are the legs of that job and take its place.
+/// Adds jobs, or starts them over in a new attempt. With `replaces`, the jobs are the matrix legs of that job and take
+/// its place.
 pub(super) fn plan(run: &mut Run, outlines: &[JobOutline], replaces: Option<&JobId>) {
     let entry = replaces.and_then(|id| run.jobs.get_full(id));
     // The replaced entry stays if it is the result of an earlier attempt, or if one of the legs has its id.

@@ -1,11 +1,11 @@
-//! The fold of records into the state of runs.
+//! Computes the state of runs from their records.
 //!
-//! [`RunStore::apply`] is total and idempotent: it cannot fail, and a record that was folded already changes nothing.
-//! In whatever order a crash leaves the records, no phase moves backwards within an attempt: what has ended stays
-//! ended. There are three exceptions. A failed step that is held waits, and is in progress again once it is released.
-//! The other two are for mirrors of remote runs. A run that is in progress may wait again: GitHub reports so while a
-//! job waits for a review. And a run that ended without any job starts over when the same attempt starts again: the
-//! list of runs on a server shows that a run has ended, but not which jobs it had.
+//! [`RunStore::apply`] is total and idempotent: it cannot fail, and applying a record again changes nothing. Whatever
+//! records a crash has lost, no phase moves backwards within an attempt: what has ended stays ended. There are three
+//! exceptions. A failed step that is held waits, and is in progress again once it is released. The other two are for
+//! mirrors of remote runs. A run that is in progress may wait again, because GitHub reports a run as waiting while one
+//! of its jobs waits for a review. And a run that ended without any job starts over when the same attempt starts again:
+//! the list of runs on a server shows that a run has ended, but not which jobs it had.
 //!
 //! - `chronology`: records of mirrors in the order of their times
 //! - `jobs`: the jobs of a run
@@ -71,7 +71,8 @@ impl RunStore {
         self.runs.values()
     }
 
-    /// Folds a record in. Records of an unknown run or job, and records that were folded before, change nothing.
+    /// Applies a record to a run. Records of an unknown run or job, and records that were applied before, change
+    /// nothing.
     pub fn apply(&mut self, id: &RunId, record: &Record) {
         let Some(run) = self.runs.get_mut(id) else { return };
         if record.seq <= run.seq {
@@ -142,8 +143,8 @@ fn fold(run: &mut Run, at: Timestamp, event: &Event) {
                 run.reason.clone_from(reason);
                 run.finished = Some(at);
                 run.reviews.clear();
-                // How active jobs ended is unknown: they count as failed or cancelled. Jobs that never started did not
-                // fail.
+                // How active jobs ended is unknown: they count as failed or cancelled. Jobs that never started count as
+                // cancelled.
                 let cancelled = *conclusion == Conclusion::Cancelled;
                 let lost = if cancelled { Conclusion::Cancelled } else { Conclusion::Failure };
                 for job in run.jobs.values_mut() {
@@ -169,7 +170,7 @@ fn fold(run: &mut Run, at: Timestamp, event: &Event) {
             comment: comment.clone(),
             at,
         }),
-        // The next list contains those that still wait, for instance for a timer.
+        // Environments that still wait after their review, for example for a timer, are in the next list.
         Event::Ordered { command: Command::Review { environments, .. }, reply: Reply::Accepted, .. } => {
             run.reviews.retain(|review| !environments.contains(&review.id));
         }

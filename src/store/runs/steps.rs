@@ -2,7 +2,7 @@
 
 use crate::model::{Conclusion, Event, Gate, Job, Phase, Step, StepKind, StepNumber, StepOutline, Timestamp};
 
-/// Describes the download of a job's image. Sizes are in bytes; a `total` of 0 is unknown.
+/// Describes the download of a job's image. Sizes are in bytes; `total` is 0 if it is unknown.
 pub(super) fn pulling(image: &str, done: u64, total: u64) -> String {
     let megabytes = |bytes: u64| bytes as f64 / 1e6;
     match total {
@@ -135,7 +135,7 @@ pub(super) fn close_job(job: &mut Job, conclusion: Conclusion, at: Timestamp) {
     for step in &mut job.steps {
         let end = match conclusion {
             _ if !has_begun(&step.phase) => Conclusion::Skipped,
-            // The step did not record a success.
+            // The step did not record its success, so it counts as failed.
             Conclusion::Success | Conclusion::Skipped => Conclusion::Failure,
             other => other,
         };
