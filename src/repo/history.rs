@@ -1,4 +1,4 @@
-//! Commits and branches, as the payload of an event names them.
+//! Reads commits and branches with git, for the payloads of events.
 
 use std::path::Path;
 
@@ -7,13 +7,13 @@ use super::git::{GitError, git};
 /// A commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Commit {
-    /// Its id.
+    /// Id of the commit.
     pub id: String,
     /// Id of its tree.
     pub tree: String,
     /// Time of the commit, in ISO 8601 with the committer's time zone.
     pub time: String,
-    /// Ids of its parents: none for the first commit, several for a merge.
+    /// Ids of the parent commits: none for the first commit, several for a merge.
     pub parents: Vec<String>,
     /// Time at which the change was written, in ISO 8601 with the author's time zone.
     pub authored: String,
@@ -34,7 +34,7 @@ pub struct Person {
     pub email: String,
 }
 
-/// Fields of [`Commit`], one per line; the message, which may have several lines, is the last one.
+/// Option that prints the fields of [`Commit`], one per line; the message, which may have several lines, comes last.
 const FORMAT: &str = "--format=%H%n%T%n%cI%n%aI%n%P%n%an%n%ae%n%cn%n%ce%n%B";
 
 /// Returns the commits that are reachable from `until` but not from `since`. Without `since`, these are all commits
@@ -61,7 +61,7 @@ fn commit(record: &str) -> Option<Commit> {
     Some(Commit { id, tree, time, parents, authored, author, committer, message })
 }
 
-/// Returns a commit by its name. `None` if it is missing in this repository.
+/// Returns the commit that a name such as a branch refers to. `None` if this repository has no such commit.
 #[must_use]
 pub fn newest(root: &Path, name: &str) -> Option<Commit> {
     commits(root, None, name, 1).ok()?.pop()
@@ -76,7 +76,7 @@ pub fn upstream(root: &Path) -> Option<String> {
 }
 
 /// Returns the commit that a branch had before its new commits: its upstream, or the first parent of the newest commit
-/// if everything is pushed or there is no upstream. `None` if the newest commit is the first.
+/// if everything is pushed or there is no upstream. `None` if the newest commit has no parent either.
 #[must_use]
 pub fn before(upstream: Option<String>, newest: &Commit) -> Option<String> {
     upstream.filter(|upstream| *upstream != newest.id).or_else(|| newest.parents.first().cloned())

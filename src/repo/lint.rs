@@ -18,14 +18,14 @@ use super::workflows;
 /// Minimum number of files per thread: starting a thread takes as long as checking this many files of the usual size.
 const FILES_PER_THREAD: usize = 8;
 
-/// Sources of the actions and workflows that checked files use.
+/// Folders in which the actions and workflows that checked files use are looked up, and the default permissions.
 #[derive(Debug, Default)]
 pub struct Below {
     /// Root of the repository: local actions and workflows are looked up below it.
     pub root: Option<PathBuf>,
     /// Folder with called workflows of other repositories, each at `owner/repo/path@ref`.
     pub refs: Option<PathBuf>,
-    /// Default permissions of the token.
+    /// Default permissions of `GITHUB_TOKEN`.
     pub policy: Option<lint::Policy>,
 }
 
@@ -47,7 +47,7 @@ impl lint::Files for Below {
     }
 }
 
-/// Reads a file and checks it. Diagnostics call the file `name`. If it is not UTF-8, that is the only error.
+/// Reads a file and checks it. Diagnostics call the file `name`. If the file is not UTF-8, that is the only diagnostic.
 ///
 /// # Errors
 /// The file cannot be read.
@@ -96,7 +96,7 @@ pub fn files(files: &[PathBuf], below: Option<&Below>) -> Vec<CheckedFile> {
     checked.into_iter().map(|(_, checked)| checked).collect()
 }
 
-/// What was found in a file.
+/// Result of checking a file.
 #[derive(Debug)]
 pub struct Checked {
     /// Diagnostics in the order of the file.
@@ -107,7 +107,7 @@ pub struct Checked {
     pub workflow: Option<Workflow>,
 }
 
-/// Checks the text of a workflow or, by the name of its file, of an action manifest.
+/// Checks the text of a workflow, or of an action manifest if the file has the name of one.
 #[must_use]
 pub fn check(file: &Path, source: &Arc<Source>, files: Option<&dyn lint::Files>) -> Checked {
     let (mut found, advice, workflow) = if is_manifest(file) {
@@ -123,7 +123,7 @@ pub fn check(file: &Path, source: &Arc<Source>, files: Option<&dyn lint::Files>)
     Checked { found, is_complete, workflow }
 }
 
-/// Returns the root of a repository if all files are workflows of this one repository. `None` if they are not.
+/// Returns the root of the repository whose workflow folder contains all files. `None` if no single repository's does.
 #[must_use]
 pub fn repository_of(files: &[PathBuf]) -> Option<PathBuf> {
     let root = |file: &PathBuf| {

@@ -9,7 +9,7 @@ use crate::files::{self, FileError};
 
 use super::git::{Access, DIFF, GitError, Repository, git, git_on_index, git_with};
 
-/// Why the working tree is not committed.
+/// Why the working tree cannot be committed.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
     /// Git failed.
@@ -168,7 +168,7 @@ mod tests {
         // Servers do not have a file that is only in the index.
         git(&root, ["add", "--intent-to-add", ".secrets"]).expect("git add");
         git(&root, ["add", "deep/.SECRETS"]).expect("git add");
-        // They do not have a file either that was renamed and filled in, although it resembles one that they have.
+        // Nor do they have a renamed file with new content, although it resembles one that they have.
         fs::create_dir(root.join("sub")).expect("made");
         git(&root, ["mv", "env.example", "sub/.secrets"]).expect("git mv");
         write("sub/.secrets", &format!("{example}TOKEN=x\n"));

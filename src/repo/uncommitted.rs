@@ -14,8 +14,8 @@ const MAX_DIFF: usize = 1024 * 1024;
 pub struct Uncommitted {
     /// Paths relative to the root, sorted.
     pub files: Vec<String>,
-    /// Their changes in the format of `git diff`, with the content of new files; empty without changes. A diff of more
-    /// than 1 MiB is truncated.
+    /// Changes of the files in the format of `git diff`, with the content of new files; empty without changes. A diff
+    /// of more than 1 MiB is truncated.
     pub diff: String,
 }
 
@@ -57,7 +57,7 @@ impl Uncommitted {
 /// Maximum number of files that a message or a record names.
 const MAX_NAMED: usize = 20;
 
-/// Returns the names of files for a message or a record, of which there may be any number.
+/// Returns the names of files for a message or a record: the first 20, and the number of others.
 #[must_use]
 pub fn named(files: &[String]) -> String {
     let mut names = files[..files.len().min(MAX_NAMED)].join(", ");

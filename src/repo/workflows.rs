@@ -29,7 +29,7 @@ pub enum WorkflowFileError {
     NotUtf8 {
         /// The file.
         path: PathBuf,
-        /// The byte.
+        /// The invalid byte.
         source: NotUtf8,
     },
     /// The request names no workflow, and the repository does not have exactly one.

@@ -104,11 +104,11 @@ pub struct Repository {
     /// Whether the shared folder lists the root as one of its worktrees. A `.git` file in the root that names the
     /// folder is not enough: anyone can write one.
     pub is_known_worktree: bool,
-    /// The commit; empty before the first, and zeros outside of a git repository.
+    /// Id of the current commit; empty before the first one, and zeros outside of a git repository.
     pub sha: String,
-    /// Full ref: the branch that is checked out, or a tag on a detached commit, or the commit itself.
+    /// Full ref: the current branch, or a tag on a detached commit, or the id of the commit itself.
     pub git_ref: String,
-    /// `owner/name`, from the address of `origin`, else from the folder's name.
+    /// `owner/name` from the address of `origin`, else `local/` and the name of the folder.
     pub slug: String,
     /// The address of `origin`; empty without one.
     pub origin: String,
@@ -200,8 +200,8 @@ impl Repository {
         Ok(Self { root, common, is_known_worktree, sha, git_ref, slug, origin, actor, email })
     }
 
-    /// Returns the root if `origin` does not name the repository: it is then named after this folder, and others may
-    /// have the same name. `None` if `origin` names it.
+    /// Returns the root if the repository is named after its folder, because `origin` does not name it. Other
+    /// repositories may have the same name. `None` if `origin` names the repository.
     #[must_use]
     pub fn folder_of_name(&self) -> Option<&Path> {
         slug(&self.origin).is_none().then_some(&self.root)

@@ -47,7 +47,7 @@ pub(super) fn check_git_files(root: &Path) -> Result<(), GitError> {
 /// Checks a file that the configuration of a repository names.
 ///
 /// # Errors
-/// It is not a regular file, or is too large.
+/// The file is not a regular file, or is too large.
 pub(super) fn check_named(root: &Path, value: &str) -> Result<(), GitError> {
     match (value.strip_prefix("~/"), std::env::home_dir()) {
         (Some(below), Some(home)) => check(home.join(below)),
