@@ -141,12 +141,13 @@ impl<'g> Given<'g> {
     }
 }
 
-/// Copies the repository's files to the folder that the action would use, and writes what it did to the log. If the job
-/// runs in the repository itself, copies nothing and returns `None`. Setting `abort` stops the copy within a fraction
-/// of a second.
+/// Checks out the repository's files in the folder that the action would use, and logs what it did, including warnings
+/// about inputs that have no effect. If the job runs in the repository itself, copies nothing and returns `None`.
+/// Setting `abort` stops the copy within a fraction of a second.
 ///
 /// # Errors
-/// `path` leads out of the workspace, the ref is unknown, a file could not be copied, or the checkout was interrupted.
+/// `path` leads out of the workspace, the ref is unknown, a file could not be copied, the copying task panicked, or the
+/// checkout was interrupted.
 pub(in crate::engine) async fn run(
     run: &RunContext,
     workspace: &Path,
@@ -204,8 +205,8 @@ pub(in crate::engine) async fn run(
     Ok(Some(Done { filled: Filled { begun, folder, source, files: done.files }, outputs: outputs.into() }))
 }
 
-/// Returns variables that make the real `actions/checkout` fetch the run's repository from this machine instead of its
-/// server, because the commit of a run may not have been pushed.
+/// Returns the variables that make the real `actions/checkout` fetch the run's repository from this machine instead of
+/// its server, because the commit of a run may not have been pushed.
 pub(super) fn fetch_locally(run: &RunContext) -> IndexMap<String, String> {
     let pairs = [
         (

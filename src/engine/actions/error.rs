@@ -124,7 +124,7 @@ pub(crate) enum NodeError {
     /// Node.js is neither in the container nor on this machine.
     #[error("node is neither in the container nor on this machine: install Node.js 20 or newer")]
     Nowhere,
-    /// The program cannot be started.
+    /// The program cannot be started, or does not print its version in time.
     #[error("{} does not start: {source}", .program.display())]
     Start { program: PathBuf, source: io::Error },
     /// The version is too old.

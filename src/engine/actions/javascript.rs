@@ -1,4 +1,4 @@
-//! JavaScript actions: a process in the Node.js of the job's sandbox.
+//! JavaScript actions: builds the invocation that runs a script of an action with Node.js in the job's sandbox.
 
 use std::path::PathBuf;
 
@@ -23,7 +23,7 @@ pub(crate) enum JavaScriptError {
     /// The manifest has no script for the phase.
     #[error("`{0}` has no script for this phase")]
     NoPhase(String),
-    /// A script of the manifest does not exist.
+    /// The script that the manifest names does not exist.
     #[error("`{reference}` has no {script} ({})", folder.display())]
     NoScript {
         /// Reference of the action.
@@ -35,7 +35,7 @@ pub(crate) enum JavaScriptError {
     },
 }
 
-/// Returns the invocation of one phase of the action. `node` is the path of the program, and its version.
+/// Returns the invocation of one phase of the action. The pair holds the path of Node.js and its version.
 ///
 /// # Errors
 /// The action is not a JavaScript action, has no script for the phase, or the script does not exist.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 
-/// Separates the name of the copy from the process id and a number, in the name of the folder.
+/// Text in the folder's name that separates the name of the copy from the process id and a number.
 const MARK: &str = ".partial-";
 
 /// Depth of a copy below the cache: the server, the owner, the repository, and the copy itself.
@@ -20,7 +20,8 @@ const DEPTH: usize = 4;
 pub(in crate::engine) struct Partial(PathBuf);
 
 impl Partial {
-    /// Creates the folder of a copy. First removes the incomplete copies next to it whose processes have ended.
+    /// Creates the folder of a copy in the folder `above`. First removes the incomplete copies in `above` whose
+    /// processes have ended.
     pub(in crate::engine) fn create(above: &Path, name: &str) -> io::Result<Self> {
         static CREATED: AtomicU32 = AtomicU32::new(0);
         fs::create_dir_all(above)?;

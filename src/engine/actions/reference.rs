@@ -25,7 +25,7 @@ pub(crate) struct Remote {
 }
 
 impl Remote {
-    /// Returns another action of the same repository at the same commit.
+    /// Returns a reference to the action at `path` in the same repository, at the same version.
     pub(crate) fn beside(&self, path: &str) -> Self {
         Self { path: path.to_owned(), ..self.clone() }
     }
@@ -52,7 +52,7 @@ impl Reference {
     /// Parses a reference.
     ///
     /// # Errors
-    /// The text has none of the forms of [`Reference`].
+    /// The text has none of the forms of [`Reference`], its path contains `..`, or a name begins with `.` or `-`.
     pub(crate) fn parse(text: &str) -> Result<Self, ReferenceError> {
         let wrong = || ReferenceError(text.to_owned());
         if let Some(path) = text.strip_prefix("./").or_else(|| text.strip_prefix(".\\")) {

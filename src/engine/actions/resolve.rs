@@ -1,4 +1,5 @@
-//! Resolves the actions of a job's steps before its first step, including nested ones, and lists missing requirements.
+//! Resolves all actions that the steps of a job use, directly or through composite actions, before the first step runs,
+//! and lists missing requirements.
 //!
 //! This check makes a job fail before its first step, with a list of everything that is missing. Without it, a missing
 //! action would fail the job only when its step runs.
@@ -39,7 +40,8 @@ pub(crate) struct ResolvedAction {
     pub(crate) reference: String,
     /// Manifest of the action.
     pub(crate) action: Action,
-    /// Root of the files of its repository, or the folder to which the configuration maps the action.
+    /// Root folder of its repository's files, the workspace for a local action, or the folder to which the
+    /// configuration maps the action.
     pub(crate) root: PathBuf,
     /// Folder of the action, in `root`.
     pub(crate) folder: PathBuf,
@@ -63,7 +65,7 @@ impl ResolvedAction {
     /// remark for the job's log, if there is one.
     ///
     /// # Errors
-    /// The action cannot be fetched or read.
+    /// The action cannot be fetched, its folder has no action, or its manifest cannot be read or is invalid.
     pub(crate) async fn fetch(
         reference: &str,
         remote: Remote,
@@ -101,7 +103,8 @@ impl ResolvedAction {
         Ok(Self { reference: remote.to_string(), action, root, folder, remote: Some(remote), commit: None, origin })
     }
 
-    /// Returns the entries that the action adds to the `github` context while it runs.
+    /// Returns the entries that the action adds to the `github` context while it runs; empty for an action in the
+    /// workspace.
     pub(crate) fn identity(&self) -> Vec<(&'static str, String)> {
         let Some(remote) = &self.remote else { return Vec::new() };
         vec![("action_repository", remote.repository.clone()), ("action_ref", remote.version.clone())]
@@ -271,7 +274,7 @@ async fn add(key: String, known: ResolvedAction, shared: &RunContext, depth: usi
     needs.actions.insert(key, Arc::new(known));
 }
 
-/// Collects the requirements of an action.
+/// Adds what an action requires: Node.js, a container, or the requirements of a composite action's steps.
 async fn inside(
     reference: &str,
     action: &Action,
@@ -295,18 +298,18 @@ async fn inside(
     }
 }
 
-/// Whether the action is a checkout of the run's repository, which cuelight handles itself, unless the configuration
+/// Whether a step is a checkout of the run's repository that cuelight handles itself. Always false if the configuration
 /// maps the action.
 pub(crate) fn is_own_checkout(remote: &Remote, with: &NamedValues, shared: &RunContext) -> bool {
     let given = with.iter().find(|(name, _)| name.value.eq_ignore_ascii_case("repository"));
-    // If `repository` is an expression, it is evaluated when the step runs.
+    // An expression is evaluated only when the step runs; until then it counts as the run's repository.
     let other = given.and_then(|(_, value)| value.literal()).filter(|named| !named.is_empty());
     let own = other.is_none_or(|named| named.eq_ignore_ascii_case(&shared.facts.repository));
     remote.is_checkout() && own && !shared.actions.is_mapped(remote)
 }
 
 /// Reads the action in the folder `below` of `root`: its manifest, or a Dockerfile alone. Returns `None` if there is
-/// neither.
+/// neither, or if `root` cannot be opened.
 ///
 /// # Errors
 /// The manifest cannot be read, for example because a link leads out of `root`, or it is invalid.
@@ -336,12 +339,12 @@ fn parse(file: String, text: String) -> Result<Action, ManifestError> {
         .ok_or_else(|| ManifestError::Syntax { file, problem: parsed.diagnostics.into_iter().next().map(Box::new) })
 }
 
-/// Returns the Node.js that runs JavaScript actions on this machine, and its version. An action names the version that
-/// it was written for (`node16`, `node20`). Version 20 and newer run all actions; 16 to 19 run only old actions, and
-/// then the second value says so.
+/// Returns the path and the version of the Node.js that runs JavaScript actions on this machine. Node.js 20 and newer
+/// runs all actions. Versions 16 to 19 run only actions that were written for old versions, so a warning is appended to
+/// the returned version.
 ///
 /// # Errors
-/// Node.js is not installed, does not start, or is older than version 16.
+/// Node.js is not on `path`, does not start, does not print its version in time, or is older than version 16.
 pub(crate) async fn node(path: &OsStr) -> Result<(PathBuf, String), NodeError> {
     let program = host::find_program("node", path).ok_or(NodeError::NotOnPath)?;
     let said = match program::call(Command::new(&program).arg("--version"), VERSION_TIMEOUT).await {

@@ -138,7 +138,7 @@ impl Store {
     }
 
     /// Resolves a version to a commit, fetches the files of the commit unless the cache has them, and stores the commit
-    /// for later runs that are offline.
+    /// for later runs that are offline or cannot reach the server.
     async fn fetch(&self, server: &str, action: &Remote) -> Result<Fetched, FetchError> {
         let shown = without_credentials(&format!("{server}/{}", action.repository));
         let home = self.cache.join(folder_of(&without_credentials(server))).join(&action.repository);
@@ -195,8 +195,8 @@ impl Store {
     }
 }
 
-/// Returns the name of a server's folder in the cache. Names are unique per server: only https servers use their plain
-/// name.
+/// Returns the name of a server's folder in the cache: the host of an https server without a path, or a hash of any
+/// other server's URL. The names are therefore unique.
 fn folder_of(server: &str) -> String {
     let plain =
         |host: &&str| host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':'));

@@ -72,7 +72,7 @@ impl RowMask {
         }
     }
 
-    /// Tracks a line or a part of a line.
+    /// Appends a line or a part of a line to `covered`, tracks it, and covers the line if it shows a secret.
     fn line(&mut self, masker: &Masker, part: &[u8], covered: &mut Vec<u8>) {
         let rows = match &mut self.last {
             Last::Text(_) if !moves(part) => {

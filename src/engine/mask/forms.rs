@@ -67,7 +67,7 @@ fn base64_forms(value: &str) -> Vec<String> {
         let pieces = own.chunks(width).filter(|piece| piece.len() >= SHORTEST_PIECE);
         forms.extend(pieces.map(|piece| String::from_utf8_lossy(piece).into_owned()));
     }
-    // Basic authentication with a token, as git sends it. The prefix is five groups long.
+    // Basic authentication with a token, as git sends it. The prefix has 15 bytes, which are five whole groups.
     forms.push(STANDARD_NO_PAD.encode(format!("x-access-token:{value}")));
     let url_safe: Vec<_> = forms.iter().map(|form| form.replace('+', "-").replace('/', "_")).collect();
     forms.extend(url_safe);

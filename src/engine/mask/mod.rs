@@ -292,8 +292,9 @@ impl Masker {
 
 /// Masks text that arrives in portions, cut anywhere.
 ///
-/// The output is always what [`Masker::mask`] makes of the whole text. At most a part of the last line is held back,
-/// with less visible text than the longest form of a secret.
+/// The output is what [`Masker::mask`] makes of the whole text, except in lines with control sequences that are longer
+/// than `MAX_HELD` bytes. At most a part of the last line is held back, with less visible text than the longest form of
+/// a secret.
 #[derive(Debug, Default)]
 pub struct MaskStream {
     /// Input that has not been written out.
@@ -316,9 +317,9 @@ impl MaskStream {
         self.take(masker, certain(masker, &self.held), out);
     }
 
-    /// Appends to `out` the held text, masked, up to where a secret could begin. The text is compared with every form
-    /// of a secret, so use this when a person may be waiting for it. [`MaskStream::push`] holds text back by length
-    /// alone.
+    /// Appends to `out` the held text, masked, up to where a secret could begin. Unlike [`MaskStream::push`], which
+    /// holds text back by length alone, this compares the text with every form of a secret. That is slower but holds
+    /// back less, so use it when a person may be waiting for the output.
     pub fn flush(&mut self, masker: &Masker, out: &mut Vec<u8>) {
         self.take(masker, unbegun(masker, &self.held), out);
     }
@@ -329,8 +330,8 @@ impl MaskStream {
         *self = Self::default();
     }
 
-    /// Appends to `out` the text `held[..certain]`, masked, and drops it. Every secret that starts there must end
-    /// within `held`.
+    /// Appends to `out` the text `held[..certain]`, masked, and drops it. Every secret that starts in that part must
+    /// end within `held`.
     fn take(&mut self, masker: &Masker, certain: usize, out: &mut Vec<u8>) {
         let mut open = self.covered;
         let ranges = if masker.is_in(&self.held) { masker.ranges(&self.held) } else { Vec::new() };
@@ -364,17 +365,17 @@ fn certain(masker: &Masker, text: &[u8]) -> usize {
         return text.len();
     }
     let whole = complete(text);
-    // A line full of control sequences may start far back. Everything before it can be written out.
+    // Only the last line can contain the start of a secret. Control sequences in it are ignored if it is too long.
     let line = memchr::memrchr(b'\n', whole).map_or(0, |newline| newline + 1);
     let last = &whole[line..];
     let readings = if last.len() <= MAX_HELD { Visible::readings(last) } else { Vec::new() };
-    // Characters that are dropped inside a secret make it longer than any form.
+    // A secret with invisible characters inside can be longer than any form.
     let in_readings = readings.iter().map(|reading| line + reading.last(longest));
     let may_begin = in_readings.fold(whole.len().saturating_sub(longest), usize::min);
     // Never cut inside a control sequence: the rest would be read as text.
     let may_begin =
         readings.iter().fold(may_begin, |index, reading| line + reading.at_or_before(index.saturating_sub(line)));
-    // No form of a secret holds a newline.
+    // No form of a secret contains a newline.
     memchr::memrchr(b'\n', &text[may_begin..]).map_or(may_begin, |newline| may_begin + newline + 1)
 }
 
@@ -399,7 +400,8 @@ fn unbegun(masker: &Masker, line: &[u8]) -> usize {
     })
 }
 
-/// Returns a text without an incomplete character at its end: once complete, the character may be one that is dropped.
+/// Returns a text without an incomplete UTF-8 character at its end: once complete, the character may turn out to be
+/// invisible.
 fn complete(text: &[u8]) -> &[u8] {
     let begun = text.iter().rev().take(3).position(|byte| *byte >= 0xc0);
     match begun.map(|before_end| text.split_at(text.len() - before_end - 1)) {

@@ -2,8 +2,9 @@
 
 use crate::engine::context::RunFacts;
 
-/// Events that people without write access to the repository can trigger. Unless `cache-mode` says otherwise, their
-/// runs only restore caches: most of them run on the default branch, where a saved cache would reach every other run.
+/// Events that people without write access to the repository can trigger. Unless `cache-mode` is set, runs of these
+/// events only restore caches: most of them run on the default branch, and every other run could restore a cache that
+/// was saved there.
 const UNTRUSTED: &[&str] = &[
     "discussion",
     "discussion_comment",
@@ -31,7 +32,7 @@ pub(in crate::engine) enum CacheMode {
 }
 
 impl CacheMode {
-    /// Parses the mode written in a workflow. `None` if it is not one of the four words.
+    /// Parses the mode written in a workflow. `None` if the text is not one of the four modes.
     pub(in crate::engine) fn parse(word: &str) -> Option<Self> {
         [Self::None, Self::Read, Self::Write, Self::WriteOnly].into_iter().find(|mode| mode.word() == word)
     }

@@ -1,4 +1,4 @@
-//! Answers of the server.
+//! Builds the HTTP answers of the server.
 
 use std::convert::Infallible;
 use std::fs::File;
@@ -135,8 +135,8 @@ pub(super) enum Range {
 }
 
 impl Range {
-    /// Parses a `Range` header: `bytes=0-99`, `bytes=100-`, `bytes=-5`. Returns `None` for any other header, which is
-    /// then ignored, including one with several ranges.
+    /// Parses a `Range` header: `bytes=0-99`, `bytes=100-`, `bytes=-5`. Returns `None` for any other header, including
+    /// one with several ranges; the server ignores such a header.
     pub(super) fn parse(header: &str) -> Option<Self> {
         let (first, last) = header.trim().strip_prefix("bytes=")?.split_once('-')?;
         match (first.is_empty(), last.is_empty()) {

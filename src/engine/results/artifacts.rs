@@ -17,7 +17,7 @@ use super::numbers::{Number, timestamp, written};
 use super::token::TokenIds;
 use super::uploads::Uploads;
 
-/// Media type of a ZIP archive. It is assumed if a client names no type.
+/// Media type of a ZIP archive, the default if a client names no type.
 const ARCHIVE: &str = "application/zip";
 
 /// The artifact service of an attempt.
@@ -37,7 +37,7 @@ struct State {
     reserved: Vec<Reserved>,
 }
 
-/// Properties of an artifact whose data has not arrived.
+/// Properties of an artifact that is being uploaded.
 struct Reserved {
     upload: String,
     name: String,
@@ -86,8 +86,8 @@ impl ArtifactService {
     /// Handles a method call.
     ///
     /// # Errors
-    /// The method does not exist, the token does not allow it, the name is invalid, taken or unknown, the size is not
-    /// that of the upload, or the file system returns an error.
+    /// The method does not exist, the token does not allow it, the name is invalid, taken or unknown, there are too
+    /// many uploads, nothing was uploaded, the uploaded data has another size, or the file system returns an error.
     pub(super) fn call(
         &self,
         method: &str,

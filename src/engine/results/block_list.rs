@@ -2,10 +2,10 @@
 
 use super::token::decode_block_id;
 
-/// Maximum number of blocks of a blob, as at Azure.
+/// Maximum number of blocks of a blob. Azure's limit.
 const MAX_BLOCKS: usize = 50_000;
 
-/// Maximum length of a decoded block id in bytes, as at Azure.
+/// Maximum length of a decoded block id in bytes. Azure's limit.
 pub(super) const MAX_BLOCK_ID: usize = 64;
 
 /// Why a list of blocks is invalid.

@@ -25,8 +25,7 @@ const MAX_KEY: usize = 512;
 /// Maximum number of keys of a lookup, as on GitHub.
 const MAX_KEYS: usize = 10;
 
-/// Messages with which a save or a restore is refused. Clients recognize their first words and print the text as a
-/// warning.
+/// Messages for refused saves and restores. Clients recognize their first words and print the text as a warning.
 const WRITE_DENIED: &str = "cache write denied: the event of the run, or `cache-mode`, does not allow it";
 const READ_DENIED: &str = "cache read denied: `cache-mode` does not allow it";
 
@@ -53,7 +52,7 @@ pub(super) struct CacheRequest {
     size: Option<Number>,
 }
 
-/// The job that sent a request, and what it may do.
+/// The job that sent a request, its permissions, and the parts of the server that are needed to answer it.
 pub(super) struct Context<'c> {
     /// Id of the job, see [`super::token::TokenIds`].
     pub(super) job: &'c str,
@@ -79,9 +78,9 @@ impl CacheService {
     /// Handles a method call of version 2.
     ///
     /// # Errors
-    /// The method does not exist, the job may not restore, a key or version is invalid, the entry exists or is being
-    /// uploaded, there is no such upload, its size does not match, or the file system returns an error. A save that the
-    /// mode of the job does not allow is no error, but is answered with `ok: false`.
+    /// The method does not exist, the job may not restore, a key or version is invalid, there are too many keys or
+    /// uploads, the entry exists or is being uploaded, there is no such upload, its size does not match, or the file
+    /// system returns an error. A save that the job's mode does not allow is not an error: its answer has `ok: false`.
     pub(super) fn call(
         &self,
         method: &str,
@@ -110,7 +109,7 @@ impl CacheService {
                 let entry = self.entry(request)?;
                 let (id, upload) = context.uploads.named(context.job, &name(&entry))?;
                 self.publish(entry, request.size_bytes, &id, &upload, context)?;
-                // Clients only print this number. An entry has none, so the number of the upload is sent.
+                // Clients only print this number. Entries have no numbers, so the id of the upload is sent.
                 Ok(json!({"ok": true, "entry_id": id, "message": ""}))
             }
             _ => Err(ServiceError::BadRoute(method.to_owned())),
@@ -155,8 +154,8 @@ impl CacheService {
     /// Starts an upload of version 1.
     ///
     /// # Errors
-    /// The job may not save, the key or version is taken or invalid, the data is too large, or the file system returns
-    /// an error.
+    /// The job may not save, the key or version is invalid, the entry exists or is being uploaded, the data is too
+    /// large, there are too many uploads, or the file system returns an error.
     pub(super) fn begin(&self, request: &CacheRequest, context: &Context<'_>) -> Result<Answer, ServiceError> {
         let upload = self.reserve(request, request.cache_size, context)?;
         let number: u64 = upload.parse().unwrap_or_default();

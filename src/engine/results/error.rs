@@ -8,7 +8,7 @@ use crate::store::StoreError;
 
 use super::oidc::OidcError;
 
-/// Why a request is refused. The message reaches the log of the step, through the client.
+/// Why a request is refused. Clients print the message to the log of the step.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ServiceError {
     /// The request has no token of this run, or its link was not signed by this run.
@@ -73,8 +73,8 @@ impl From<StoreError> for ServiceError {
 }
 
 impl ServiceError {
-    /// Returns the status of the answer. Clients retry after 500 and 503: 500 is used only for errors of this machine,
-    /// which may be temporary, and 503 is not used.
+    /// Returns the status of the answer. Clients retry after 500 and 503. Only errors of this machine, which may be
+    /// temporary, have status 500; no error has 503.
     pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,

@@ -1,4 +1,4 @@
-//! Signed links to data: what a client may read or write without a token.
+//! Signed links, with which clients read or write data without a token.
 
 use super::token::Signer;
 
@@ -14,7 +14,7 @@ pub(super) enum Target {
 }
 
 impl Target {
-    /// Returns the path. It has three parts, because Azure clients need them to find the name of the blob.
+    /// Returns the path of the link. It has three parts, which Azure clients need to find the name of the blob.
     fn path(&self) -> String {
         match self {
             Self::Upload(id) => format!("/blobs/uploads/{id}"),
@@ -23,7 +23,7 @@ impl Target {
         }
     }
 
-    /// Returns the target that a path leads to. `None` if the path is not that of a target.
+    /// Returns the target that a path leads to. `None` for any other path.
     pub(super) fn parse(path: &str) -> Option<Self> {
         let (kind, id) = path.strip_prefix("/blobs/")?.split_once('/')?;
         match kind {

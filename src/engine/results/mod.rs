@@ -99,7 +99,7 @@ struct Listeners {
     addresses: HashMap<Network, SocketAddr>,
 }
 
-/// Kind of a client, which determines the variables that GitHub's runner gives to it.
+/// Kind of a client. As in GitHub's runner, it determines which variables the client gets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::engine) enum Client {
     /// The script of a `run` step. It gets only the variables for identity tokens.
@@ -107,7 +107,7 @@ pub(in crate::engine) enum Client {
     Script,
     /// A JavaScript action.
     JavaScript,
-    /// An action that is a container.
+    /// A Docker action or a `docker://` step.
     Container,
 }
 
@@ -120,7 +120,7 @@ impl Results {
     }
 
     /// Returns the variables with the addresses and tokens of the services, for a client of a job in a network. Starts
-    /// the services, their listener in the network and the session of the job, unless they exist.
+    /// the services, their listener in the network and the session of the job, unless they already exist.
     ///
     /// # Errors
     /// The services cannot start, or cannot listen in the network.
@@ -200,8 +200,8 @@ impl Results {
 }
 
 impl Running {
-    /// Returns the address at which clients in a network reach the services. Opens a listener there, unless there is
-    /// one.
+    /// Returns the address at which clients in a network reach the services. Opens a listener in the network unless one
+    /// is already open.
     async fn address(&self, network: Network) -> Result<SocketAddr, ResultsError> {
         let mut listeners = self.listeners.lock().await;
         if let Some(known) = listeners.addresses.get(&network) {
@@ -224,8 +224,8 @@ pub(in crate::engine) struct JobVariables {
     pub(in crate::engine) secrets: Vec<String>,
 }
 
-/// Returns the ids of a job in its tokens. The id of the job is hashed: clients split the ids at colons, and the name
-/// of a job may contain any character.
+/// Returns the ids of a job in its tokens. The id of the job is hashed because clients split the ids at colons, and the
+/// name of a job may contain any character.
 fn ids(run: &RunFolder, attempt: u32, job: &JobId) -> TokenIds {
     TokenIds { run: run.id().to_string(), job: sha256(format!("{attempt} {job}"), 16) }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::model::Timestamp;
 
-/// A 64-bit number: a string, or a number from clients that do not follow the specification.
+/// A 64-bit number. The specification writes it as a string, but some clients send a JSON number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Number(pub(super) u64);
 
@@ -37,7 +37,7 @@ impl<'de> Deserialize<'de> for Number {
     }
 }
 
-/// Parses a time such as `2026-11-29T12:00:00Z`. `None` if the text is not a time, or is one before 1970.
+/// Parses a time such as `2026-11-29T12:00:00Z`. `None` if the text is not a time, or the time is before 1970.
 pub(super) fn timestamp(text: &str) -> Option<Timestamp> {
     let time: jiff::Timestamp = text.parse().ok()?;
     u64::try_from(time.as_millisecond()).ok().map(Timestamp)

@@ -1,8 +1,8 @@
-//! Identity tokens (`OpenID` Connect): a local issuer that signs the claims of GitHub's issuer with a key of this
-//! machine.
+//! Identity tokens (`OpenID` Connect): a local issuer whose tokens have the claims of GitHub's tokens and are signed
+//! with a key of this machine.
 //!
-//! Cloud providers do not trust this issuer unless its public key is configured there. With it, a workflow that
-//! requests a token runs up to the step that uses the token, and a local verifier can test the claims.
+//! Cloud providers do not trust this issuer unless its public key is configured there. Without that, too, a workflow
+//! that requests a token runs up to the step that uses the token, and a local verifier can test the claims.
 
 use std::fs;
 use std::io;
@@ -66,10 +66,10 @@ pub(super) struct Issuer {
     random: SystemRandom,
 }
 
-/// Claims that a job adds to those of its run.
+/// Claims of a job, in addition to the claims of its run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::engine) struct JobClaims {
-    /// Environment of the job.
+    /// Environment of the job; `None` if the job has no environment.
     pub(in crate::engine) environment: Option<String>,
     /// Workflow that contains the job, as `owner/name/path@ref`.
     pub(in crate::engine) workflow_ref: String,
@@ -204,8 +204,8 @@ impl Ids {
     }
 }
 
-/// Returns the subject. If the ids of the repository are known, it has GitHub's form of 2026, in which they follow the
-/// names: `repo:octo@1/app@2:ref:refs/heads/main`.
+/// Returns the subject of a token. If the ids of the repository and its owner are known, they follow the names, as on
+/// GitHub since 2026: `repo:octo@1/app@2:ref:refs/heads/main`.
 fn subject(facts: &RunFacts, job: &JobClaims, ids: Option<&Ids>) -> String {
     let (owner, name) = facts.repository.split_once('/').unwrap_or(("", &facts.repository));
     let repository = match ids {

@@ -167,7 +167,7 @@ async fn cache_v1(
     }
 }
 
-/// Reads or writes data, like the blob storage of Azure.
+/// Reads or writes the data of a signed link, with the protocol of Azure's blob storage.
 async fn blob(
     service: &Service,
     links: &Links<'_>,

@@ -20,7 +20,7 @@ use crate::engine::sandbox::network::Network;
 use super::router;
 use super::service::Service;
 
-/// Maximum time for a client to send the head of a request, and for a connection to be unused.
+/// Maximum time that a client may take to send the head of a request, and that a connection may be idle.
 const HEAD_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// Maximum number of concurrent connections of a listener.

@@ -37,20 +37,20 @@ pub(super) struct Service {
 /// Permissions of a job from its workflow.
 #[derive(Clone, Debug, Default)]
 pub(in crate::engine) struct Rights {
-    /// Claims of the job's identity tokens, if the job may request them.
+    /// Claims of the job's identity tokens; `None` if the job may not request them.
     pub(in crate::engine) identity: Option<JobClaims>,
-    /// `cache-mode`, if the workflow sets it.
+    /// Value of `cache-mode`; `None` if the workflow does not set it.
     pub(in crate::engine) cache_mode: Option<CacheMode>,
 }
 
-/// A job in progress.
+/// The session of a job in progress: its tokens and permissions.
 pub(super) struct Session {
     pub(super) job: JobId,
     /// Token of the job.
     pub(super) token: String,
     /// What the job may do with caches.
     pub(super) cache_mode: CacheMode,
-    /// What the job needs to request identity tokens, if it may request them.
+    /// What the job needs to request identity tokens; `None` if it may not request them.
     pub(super) identity: Option<Identity>,
 }
 

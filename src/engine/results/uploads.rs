@@ -156,7 +156,7 @@ impl Upload {
         let joined = || {
             let mut whole = File::create_new(&part)?;
             for block in blocks {
-                // Copied by the kernel.
+                // Between two files, `io::copy` lets the kernel copy the data.
                 io::copy(&mut files::open_own(&self.block(block))?, &mut whole)?;
             }
             fs::rename(&part, self.data())
@@ -174,7 +174,7 @@ impl Upload {
     /// Receives all data of the upload at once.
     ///
     /// # Errors
-    /// Those of [`Self::put_block`].
+    /// The same as those of [`Self::put_block`].
     pub(super) async fn put(&self, body: Incoming) -> Result<(), ServiceError> {
         self.receive_file(body, &self.data()).await
     }
@@ -182,7 +182,7 @@ impl Upload {
     /// Receives a range of the data.
     ///
     /// # Errors
-    /// Those of [`Self::put_block`].
+    /// The same as those of [`Self::put_block`].
     pub(super) async fn put_range(&self, offset: u64, body: Incoming) -> Result<(), ServiceError> {
         if offset >= self.limit {
             return Err(ServiceError::TooLarge(self.limit));
@@ -191,8 +191,8 @@ impl Upload {
         self.receive(body, &file, offset).await.map(drop)
     }
 
-    /// Compares the number of received bytes with `size`, if the client names it. Returns the folder with the file
-    /// `data`, and the size of the file in bytes.
+    /// Checks that the uploaded data has `size` bytes, if a size is given. Returns the folder with the file `data`, and
+    /// the size of the file in bytes.
     ///
     /// # Errors
     /// Nothing was received, the data cannot be read, or its size is not `size`.
@@ -280,7 +280,7 @@ async fn discard(mut body: Incoming) {
     }
 }
 
-/// Removes a folder, if it is there.
+/// Removes a folder if it exists.
 fn remove(folder: &Path) -> io::Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

@@ -89,7 +89,7 @@ enum ArtifactFault {
 /// Where the files of a step are.
 #[derive(Clone, Copy)]
 pub(in crate::engine) struct Place<'p> {
-    /// Where the step ran.
+    /// Sandbox in which the step ran.
     pub(in crate::engine) sandbox: &'p dyn Sandbox,
     /// `GITHUB_WORKSPACE`, on this machine.
     pub(in crate::engine) workspace: &'p Path,
@@ -98,7 +98,7 @@ pub(in crate::engine) struct Place<'p> {
 }
 
 impl Artifacts {
-    /// Returns the text of the list.
+    /// Returns the declared artifacts as JSON, in the form that later steps read.
     pub(in crate::engine) fn list(&self) -> String {
         let declared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let subjects = declared.iter().map(|(name, artifact)| Subject { name, artifact }).collect();
@@ -141,7 +141,7 @@ impl Artifacts {
     }
 }
 
-/// Parses a line, and hashes the file that it names. Returns the name of the artifact with its digest.
+/// Parses a line, and hashes the file if the line names one. Returns the artifact with its name.
 fn artifact(line: &str, place: Place<'_>) -> Result<(String, Artifact), ArtifactFault> {
     if line.contains('=') {
         return Err(ArtifactFault::Equals);
@@ -191,8 +191,8 @@ fn file(path: &str, place: Place<'_>) -> Result<(String, Artifact), ArtifactFaul
     Ok((name, Artifact { digest: format!("sha256:{}", hexadecimal(&hash.finalize())), kind: Kind::File }))
 }
 
-/// Opens a file that a step named. For a container, only files in its shared folders are read, because a link in the
-/// container may name any file of this machine.
+/// Opens a file that a step named. For a container, only files in the workspace and the temporary folder are read,
+/// without following links out of them, because a link in the container may name any file of this machine.
 fn open(path: &str, place: Place<'_>) -> Result<File, ArtifactFault> {
     let fault = |source| ArtifactFault::File { path: path.to_owned(), source };
     let Place { sandbox, workspace, temp } = place;

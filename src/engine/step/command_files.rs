@@ -23,7 +23,7 @@ pub(crate) struct Left {
     pub(crate) outputs: IndexMap<String, String>,
     pub(crate) state: IndexMap<String, String>,
     pub(crate) env: IndexMap<String, String>,
-    /// In the order in which they were added.
+    /// Folders for the search path, in the order in which they were added.
     pub(crate) path: Vec<String>,
     pub(crate) summary: String,
     /// Lines that declare artifacts.
@@ -46,7 +46,7 @@ pub(crate) struct CommandFileError {
 }
 
 impl CommandFileError {
-    /// Returns the error of files that were not fetched before the job was ended.
+    /// Returns the error for command files that were not fetched before the job was ended.
     pub(crate) fn ended() -> Self {
         Self { name: "GITHUB_OUTPUT", fault: CommandFileFault::Ended }
     }
@@ -96,8 +96,8 @@ const MAX_FILE: u64 = 16 * 1024 * 1024;
 /// Name of the folder of the files, below the folder of the job's temporary files.
 pub(crate) const FOLDER: &str = "_runner_file_commands";
 
-/// Names of the variables with the paths of files that are created before the step. The names of the files begin with
-/// them.
+/// Variables with the paths of the files that are created before the step. The name of each file begins with the name
+/// of its variable.
 const FILES: [&str; 5] = ["GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_STATE", "GITHUB_PATH", "GITHUB_STEP_SUMMARY"];
 
 /// The files of one step. A step may replace them with links or other files, so they are opened relative to the parent
@@ -113,8 +113,8 @@ pub(crate) struct CommandFiles {
 }
 
 impl CommandFiles {
-    /// Creates the files, empty, except that of `GITHUB_ARTIFACTS`. With `any_user`, every user of a container may
-    /// write them.
+    /// Creates empty files for all variables except `GITHUB_ARTIFACTS`. With `any_user`, every user of a container may
+    /// write to them.
     ///
     /// # Errors
     /// The folder of temporary files cannot be written or is a link, or no random numbers are available.
@@ -190,7 +190,8 @@ impl CommandFiles {
     /// still used. A summary that cannot be read is only noted in [`Left::refused`].
     pub(crate) fn collect(self, left: &mut Left) -> Result<(), CommandFileError> {
         let opened = self.root.folder(&self.below).ok();
-        // If the folder is gone or was replaced, each of its files reports an error.
+        // If the folder cannot be opened, each file is read by its path from the root, which reports the error of that
+        // file.
         let (folder, below) = opened.as_ref().map_or((&self.root, &*self.below), |folder| (folder, Path::new("")));
         let read = |name: &str, limit| read(folder, &below.join(self.name(name)), limit);
         let mut first_error = None;
@@ -289,7 +290,7 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> String {
 /// Parses `name=value` lines and `name<<MARK … MARK` blocks. The first `=` or `<<` in a line decides between them.
 ///
 /// # Errors
-/// A line has neither form or no name, or a block has no end. The pairs before it are in `into`.
+/// A line has neither form or no name, or a block has no end. The pairs before the error are still added to `into`.
 fn pairs(text: &str, into: &mut IndexMap<String, String>) -> Result<(), CommandFileFault> {
     let mut rest = text;
     let mut number = 0;

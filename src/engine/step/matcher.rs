@@ -64,7 +64,7 @@ pub(crate) enum MatcherError {
     Matcher { owner: String, fault: MatcherFault },
 }
 
-/// An error in one matcher: a violated rule of GitHub's runner.
+/// An error in one matcher: a violated rule of GitHub's runner, or an exceeded limit.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MatcherFault {
     #[error("unknown severity `{0}`: expected error, warning or notice")]
@@ -183,7 +183,7 @@ impl Matchers {
         self.known.is_empty()
     }
 
-    /// Returns a copy for a step that runs beside others.
+    /// Returns a copy for a step that runs in parallel with others.
     pub(crate) fn branch(&self) -> Self {
         Self { known: self.known.clone(), changed: Vec::new() }
     }
@@ -200,8 +200,8 @@ impl Matchers {
     /// Registers the matchers in the text of a matcher file. An existing matcher of the same owner is replaced.
     ///
     /// # Errors
-    /// The text is not a matcher file, or one of its matchers violates a rule or exceeds a limit. Then none of them is
-    /// registered.
+    /// The text is not a matcher file, or one of its matchers violates a rule or exceeds a limit. In these cases, none
+    /// of its matchers is registered.
     pub(super) fn add(&mut self, text: &str) -> Result<(), MatcherError> {
         let defined = read(text)?.problem_matcher;
         let mut owners = HashSet::new();

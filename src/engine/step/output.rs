@@ -1,9 +1,9 @@
-//! Output of a step's process on its way to the log: splits it into lines, and handles workflow commands and problem
-//! matchers.
+//! Processes the output of a step on its way to the log: splits it into lines, executes workflow commands, and applies
+//! problem matchers.
 //!
 //! Most output is plain: while no matcher is registered, a portion that cannot contain a command goes to the log
 //! unchanged. Only lines of up to [`MAX_LINE`] bytes are examined. A longer line is streamed as text, so that a line of
-//! 100 MB needs no memory.
+//! 100 MB needs no more memory than a short one.
 //!
 //! Matchers may be slow, so output is examined in short turns, between which the caller can check whether the step must
 //! end.

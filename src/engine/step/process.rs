@@ -45,11 +45,11 @@ pub(crate) struct StepProcess<'p> {
     pub(crate) command_files: CommandFiles,
     /// Files on this machine that the process needs in the sandbox.
     pub(crate) files: &'p [PathBuf],
-    /// Time limits of the process.
+    /// Conditions under which the process is ended early.
     pub(crate) limits: Limits,
 }
 
-/// Limits after which a step is ended.
+/// Conditions under which a step is ended early.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Limits {
     /// Whether the step continues in a cancelled job, because its condition still holds.
@@ -146,7 +146,7 @@ pub(crate) async fn run(
 }
 
 /// Reads the values that the step left in its files, on a separate thread because a file system may block. Returns them
-/// with the error, if any. If it takes longer than [`COLLECT_TIMEOUT`], the content of the files is dropped.
+/// with the error, if any. If reading takes longer than [`COLLECT_TIMEOUT`], the content of the files is dropped.
 async fn collect(files: CommandFiles, mut left: Left) -> (Left, Option<String>) {
     if files.remove_untouched() {
         return (left, None);
@@ -164,10 +164,10 @@ async fn collect(files: CommandFiles, mut left: Left) -> (Left, Option<String>) 
     (Left { masked, error, ..Left::default() }, Some(format!("cannot read what the step left: {reason}")))
 }
 
-/// Observations about the end of a process.
+/// How a process ended.
 struct Observed {
     exit: io::Result<Exit>,
-    /// Why the process was killed, if it was.
+    /// Why the process was ended early; `None` if it ended by itself.
     killed: Option<KillReason>,
 }
 
@@ -297,7 +297,7 @@ fn ended_early(why: KillReason, limits: &Limits) -> StepEnd {
 }
 
 impl Observed {
-    /// Returns the end of the step. `error` is a failure in addition to that of the process.
+    /// Returns the end of the step. `error` is a failure apart from the process, such as an invalid workflow command.
     fn end(self, limits: &Limits, error: Option<String>) -> StepEnd {
         let (exit_code, signal) = match &self.exit {
             Ok(Exit::Code(code)) => (Some(*code), None),

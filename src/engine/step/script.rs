@@ -48,7 +48,7 @@ pub(crate) enum ScriptError {
     /// The working directory does not exist.
     #[error("the working directory {} does not exist", .0.display())]
     NoFolder(PathBuf),
-    /// The path of the working directory is that of a file.
+    /// The working directory is a file.
     #[error("the working directory {} is not a folder but a file", .0.display())]
     FileInPlace(PathBuf),
 }

@@ -119,7 +119,8 @@ impl Shell {
     }
 }
 
-/// Returns how to fix a missing shell. `alternative` is whether the similar shell exists.
+/// Returns how to fix a missing shell. `alternative` is whether `python3` exists in place of `python`, or `pwsh` in
+/// place of any other shell.
 fn advice(name: &str, alternative: bool) -> String {
     match name {
         "python" if alternative => "but python3 is, so write `shell: python3 {0}`, or install python".to_owned(),

@@ -76,7 +76,7 @@ pub(super) fn may_hold_command(bytes: &[u8]) -> bool {
     memchr::memmem::find(bytes, b"::").is_some() || memchr::memmem::find(bytes, b"##[").is_some()
 }
 
-/// Name, properties and data of a line.
+/// Name, properties and data of a command, decoded.
 struct Parts {
     name: String,
     properties: Vec<(String, String)>,
@@ -117,7 +117,7 @@ pub(super) fn resumes(line: &str, token: &str) -> bool {
     names(cut_modern(line)) || names(cut_legacy(line))
 }
 
-/// A line split at the markers of its form, not decoded.
+/// A line split at the markers of a command, before its parts are decoded.
 struct Cut<'l> {
     name: &'l str,
     properties: &'l str,

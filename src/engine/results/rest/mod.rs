@@ -35,7 +35,7 @@ pub(in crate::engine) const GRAPHQL: &str = "/api/graphql";
 /// Maximum number of entries on a page.
 const MAX_PAGE: usize = 100;
 
-/// The service and addresses that a request is answered with.
+/// What is needed to answer a request: the service, and the addresses from the client's view.
 struct Context<'c> {
     service: &'c Service,
     links: &'c Links<'c>,

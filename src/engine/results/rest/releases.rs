@@ -293,7 +293,7 @@ async fn upload(context: &Context<'_>, id: u64, name: &str, request: Request<Inc
     let uploads = &context.service.uploads;
     // Checked before the data is received, and again by `add`, because another upload may end first.
     context.service.releases.state().with_room(id, name)?;
-    // The upload belongs to no single job, because all jobs of the run share this token.
+    // The upload has no job, because all jobs of the run share the token of this request.
     let started = uploads.begin("", &format!("release {id} {name}"), MAX_ASSET)?;
     let received = async {
         let upload = uploads.get(&started)?;

@@ -124,8 +124,7 @@ fn commit(folder: &Path, name: &str) -> Option<String> {
     object(folder, &format!("{name}^{{commit}}"))
 }
 
-/// Describes the commits that are reachable from `until` but not from `since`, oldest first: the newest [`MAX_COMMITS`]
-/// of them.
+/// Describes the newest [`MAX_COMMITS`] commits that are reachable from `until` but not from `since`, oldest first.
 fn commits(folder: &Path, since: Option<&str>, until: &str, url: &str) -> Vec<Value> {
     let found = history::commits(folder, since, until, MAX_COMMITS).unwrap_or_default();
     found.iter().map(|commit| described_commit(commit, url)).collect()
