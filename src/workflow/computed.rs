@@ -4,7 +4,7 @@ use super::expr::{Scope, Value};
 use super::source::{Span, Spanned};
 use super::template::{Template, TemplateError, TemplateKind};
 
-/// `strategy`.
+/// The `strategy` of a job.
 #[derive(Debug, Clone)]
 pub enum Strategy {
     /// A mapping.
@@ -42,17 +42,17 @@ impl Strategy {
     }
 }
 
-/// A mapping with names as keys.
+/// A mapping from names to values, such as `with` or `services`.
 #[derive(Debug, Clone)]
 pub enum NamedValues {
-    /// Every name is in the file.
+    /// Every name is written in the file.
     Written(Vec<(Spanned<String>, Template)>),
     /// The whole mapping or some of its names are expressions.
     Computed(Template),
 }
 
 impl NamedValues {
-    /// Returns the entries; none if any name is an expression.
+    /// Iterates over the written entries. Yields nothing if the mapping or any of its names is an expression.
     pub fn iter(&self) -> std::slice::Iter<'_, (Spanned<String>, Template)> {
         match self {
             Self::Written(entries) => entries.iter(),
@@ -60,14 +60,14 @@ impl NamedValues {
         }
     }
 
-    /// Whether every name is in the file.
+    /// Whether every name is written in the file.
     #[must_use]
     pub fn is_written(&self) -> bool {
         matches!(self, Self::Written(_))
     }
 
     /// Returns the expression for the whole mapping, or the mapping whose names contain expressions; `None` if every
-    /// name is in the file.
+    /// name is written in the file.
     #[must_use]
     pub fn computed(&self) -> Option<&Template> {
         match self {
@@ -81,7 +81,8 @@ impl NamedValues {
         self.iter().map(|(_, value)| value).chain(self.computed())
     }
 
-    /// Evaluates the mapping. The error contains the name of its entry, if the file contains that name.
+    /// Evaluates the mapping. The error contains the name of the entry that failed, if the names are written in the
+    /// file.
     ///
     /// # Errors
     /// The first expression that could not be evaluated, or a value for the whole mapping that is not a mapping.
@@ -129,13 +130,13 @@ pub struct RunDefaults {
     pub shell: Option<Template>,
     /// `working-directory`.
     pub working_directory: Option<Template>,
-    /// One expression for a mapping with both keys. A key that the mapping lacks has the value of the field above.
-    /// `None` if the keys are written out or missing.
+    /// The whole `run` mapping if it is an expression or has expressions as keys; `None` otherwise. The fields above
+    /// apply to the keys that its value lacks.
     pub computed: Option<Template>,
 }
 
 impl RunDefaults {
-    /// Evaluates [`RunDefaults::computed`], and returns the defaults with the values of its keys.
+    /// Evaluates [`RunDefaults::computed`], and returns the defaults with its values in place of the written ones.
     ///
     /// # Errors
     /// The expression could not be evaluated, or its value is not a mapping.
@@ -155,7 +156,7 @@ impl RunDefaults {
     }
 }
 
-/// `concurrency`.
+/// The `concurrency` of a workflow or job.
 #[derive(Debug, Clone)]
 pub enum Concurrency {
     /// A mapping.

@@ -1,9 +1,9 @@
-//! `cron` of a schedule: five fields, as described on GitHub's page on the `schedule` event and read by its published
-//! parser.
+//! Parses the `cron` key of a schedule: five fields, as GitHub's page on the `schedule` event describes them and as its
+//! published parser reads them.
 
 use std::collections::BTreeSet;
 
-/// Why a schedule cannot be read.
+/// Why a schedule is invalid.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum CronError {
     /// The schedule does not have five fields.
@@ -39,11 +39,11 @@ pub enum CronError {
     },
 }
 
-/// Names of the numbers of a field. The first name stands for the smallest number.
+/// Names that a field accepts in place of numbers. The first name stands for the smallest number.
 const MONTHS: &[&str] = &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 const DAYS: &[&str] = &["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
-/// A field: name, range of its numbers, and names of the numbers.
+/// A field: its name, the range of its numbers, and the names that it accepts in place of numbers.
 struct CronField {
     name: &'static str,
     least: u32,
@@ -62,7 +62,7 @@ const FIELDS: [CronField; 5] = [
 /// Checks the syntax of a schedule.
 ///
 /// # Errors
-/// The first fault of the schedule.
+/// The first problem in the schedule.
 pub fn check(cron: &str) -> Result<(), CronError> {
     let written: Vec<&str> = cron.split(' ').filter(|field| !field.is_empty()).collect();
     if written.len() != FIELDS.len() {

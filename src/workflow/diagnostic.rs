@@ -1,4 +1,4 @@
-//! Diagnostics: a message about a file, with its position and a hint.
+//! Diagnostics: messages about a file, each with a position and an optional hint.
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
@@ -40,7 +40,7 @@ pub struct Diagnostic {
     pub span: Span,
     /// The problem, in one line.
     pub message: String,
-    /// How to fix the problem, in one line; `None` if the message says enough.
+    /// How to fix the problem, in one line; `None` if there is nothing to add to the message.
     pub hint: Option<String>,
 }
 
@@ -75,8 +75,8 @@ impl Diagnostic {
         let line_end = source.text[start..].find('\n').map_or(length, |at| start + at);
         let end = (self.span.end as usize).clamp(start, line_end.max(start));
         let mark = AnnotationKind::Primary.span(start..end);
-        // The renderer replaces control characters in all texts except the path, and leaves line ends. The name of a
-        // file may contain both.
+        // The renderer does not replace control characters in the path, nor line breaks in any text. A file name can
+        // contain both.
         let snippet = Snippet::source(&source.text).path(in_one_line(&source.name)).annotation(mark);
         let title = format!("{} [{}]", self.message, self.rule);
         let mut group = level.primary_title(in_one_line(&title)).element(snippet);

@@ -1,4 +1,4 @@
-//! The graph of a plan in the languages of drawing programs.
+//! The graph of a plan as Mermaid or Graphviz source.
 
 use std::fmt::Write;
 
@@ -6,13 +6,14 @@ use crate::model::JobId;
 
 use super::plan::Plan;
 
-/// Returns a name in one line.
+/// Replaces the control characters in a name, including line breaks, with spaces.
 fn in_one_line(name: &str) -> String {
     name.replace(char::is_control, " ")
 }
 
-/// Returns the name of a job's node in Mermaid. Different jobs have different names, and no name is a word of the
-/// language, such as `end`. Every character except letters and digits is replaced by its code point between two `_`.
+/// Returns the Mermaid node id of a job. Every character except ASCII letters and digits is replaced by its hexadecimal
+/// code point between two `_`, so that different jobs have different ids. The prefix keeps an id from being a keyword
+/// such as `end`.
 fn node(id: &JobId) -> String {
     let plain = |sign: char| sign.is_ascii_alphanumeric();
     let signs = id.as_str().chars();
@@ -21,11 +22,11 @@ fn node(id: &JobId) -> String {
     format!("job_{rest}")
 }
 
-/// Returns a Mermaid graph.
+/// Renders the jobs of a plan and their needs as a Mermaid graph.
 #[must_use]
 pub fn mermaid(plan: &Plan) -> String {
     let mut graph = "graph LR".to_owned();
-    // A label may contain HTML, and `#` starts an entity.
+    // Mermaid renders HTML in a label, and `#` starts an entity.
     let label = |name: &str| {
         let entities = [('#', "#35;"), ('"', "#quot;"), ('<', "#lt;"), ('>', "#gt;")];
         entities.into_iter().fold(in_one_line(name), |name, (sign, entity)| name.replace(sign, entity))
@@ -40,7 +41,7 @@ pub fn mermaid(plan: &Plan) -> String {
     graph
 }
 
-/// Returns a Graphviz graph.
+/// Renders the jobs of a plan and their needs as a Graphviz graph.
 #[must_use]
 pub fn dot(plan: &Plan) -> String {
     let quoted = |text: &str| format!("\"{}\"", in_one_line(text).replace('\\', "\\\\").replace('"', "\\\""));

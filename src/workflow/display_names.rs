@@ -12,8 +12,8 @@ pub const MAX_NAME_LENGTH: usize = 100;
 /// name of each leg.
 const MAX_COMPUTED_LENGTH: usize = 1000;
 
-/// Returns the display name of a job: `name`, or the job's id if it is missing or blank. A name without expressions
-/// gets the leg's values as a suffix.
+/// Returns the display name of a job: `name`, or the job's id if the name is missing or blank, or cannot be evaluated.
+/// An id, or a name without expressions, gets the leg's values as a suffix.
 #[must_use]
 pub fn job_name(job: &JobDefinition, leg: &Leg, scope: &Scope<'_>) -> String {
     match &job.name {
@@ -32,7 +32,7 @@ fn with_suffix(name: &str, leg: &Leg) -> String {
     cut(format!("{name}{}", leg.suffix), MAX_NAME_LENGTH)
 }
 
-/// Truncates a name that is longer than `length`, so that it ends in `...`.
+/// Truncates a name to `length` characters. A truncated name ends in `...`.
 fn cut(name: String, length: usize) -> String {
     if name.len() <= length || name.chars().nth(length).is_none() {
         return name;
@@ -40,15 +40,16 @@ fn cut(name: String, length: usize) -> String {
     name.chars().take(length - 3).chain("...".chars()).collect()
 }
 
-/// Returns the display name of a job whose `name` or matrix cannot be evaluated yet.
+/// Returns the display name of a job whose `name` or matrix cannot be evaluated yet: its `name` if that is a literal,
+/// otherwise its id.
 #[must_use]
 pub fn provisional_job_name(job: &JobDefinition) -> String {
     let literal = job.name.as_ref().and_then(Template::literal).filter(|name| !name.trim().is_empty());
     literal.unwrap_or(&job.id.value).to_owned()
 }
 
-/// Returns the display name of a step: `name`, or `Run` and the action or the first line of the script. An expression
-/// that cannot be evaluated yet is shown as written.
+/// Returns the display name of a step: `name`, or `Run` and the action or the first line of the script, or a fixed name
+/// for a step that controls background steps. Text whose expressions cannot be evaluated yet is shown as written.
 #[must_use]
 pub fn step_name(step: &StepDefinition, scope: &Scope<'_>) -> String {
     let shown = |template: &Template| match template.evaluate(scope) {
@@ -71,7 +72,7 @@ pub fn step_name(step: &StepDefinition, scope: &Scope<'_>) -> String {
     }
 }
 
-/// Returns the text of a name as written, with its expressions.
+/// Returns the text of a template as written, with its expressions.
 #[must_use]
 pub fn written(template: &Template) -> String {
     match &template.kind {

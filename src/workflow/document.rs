@@ -28,7 +28,7 @@ pub enum DocumentError {
     TooDeep(String),
 }
 
-/// Returns the jobs of a plan, after matrix expansion, without those of called workflows.
+/// Returns the jobs of a plan as JSON, after matrix expansion. The jobs of called workflows are left out.
 #[must_use]
 pub fn expanded(plan: &Plan) -> Json {
     let jobs = plan.jobs().iter().filter(|job| job.caller.is_none()).map(|job| {
@@ -49,8 +49,8 @@ fn kind(body: &JobBody) -> &'static str {
     }
 }
 
-/// Returns the jobs as the parser converts them: with added names, conditions and ids, but without expansion. If `read`
-/// finds a called workflow, its jobs are included.
+/// Returns the jobs of a workflow as JSON, as the parser converts them: with default names, conditions and ids, but
+/// without matrix expansion. The jobs of a called workflow are included if `read` returns its source.
 ///
 /// # Errors
 /// A called workflow has errors, or more than [`MAX_CALL_DEPTH`] workflows call each other.
@@ -120,8 +120,8 @@ fn marked(expression: &str) -> Json {
     json!(format!("${{{{ {} }}}}", expression.trim()))
 }
 
-/// Returns a script as JSON. GitHub's package for workflows keeps a block scalar with expressions as spelled in the
-/// file, including its indentation; the script that runs has no indentation.
+/// Returns a script as JSON. Like GitHub's package for workflows, keeps a block scalar with expressions as spelled in
+/// the file, including the indentation, which the script that runs does not have.
 fn written(script: &Template, source: &Source) -> Json {
     let spelled = source.text.get(script.span.start as usize..).unwrap_or_default();
     let block = spelled.starts_with(['|', '>']) && matches!(script.kind, TemplateKind::Interpolated(_));

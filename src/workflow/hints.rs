@@ -45,8 +45,8 @@ pub(super) fn for_missing(key: &str, outer: &'static Schema) -> String {
     }
 }
 
-/// Returns the hint for an unknown key. `outer` is the schema with all its alternatives, `chosen` the alternative that
-/// the other keys selected.
+/// Returns the hint for an unknown key. `outer` is the schema with all its alternatives, and `chosen` is the
+/// alternative that the other keys selected.
 pub(super) fn for_unknown(key: &str, chosen: &Schema, outer: &'static Schema) -> String {
     let names = |schema: &Schema| match &schema.shape {
         Shape::Mapping(fields) => fields.known.iter().map(|field| field.name).collect(),
@@ -132,8 +132,8 @@ fn arguments(count: usize) -> &'static str {
     if count == 1 { "argument" } else { "arguments" }
 }
 
-/// Returns a message and a hint for invalid YAML. The message is `None` if the parser's own is clear enough, and the
-/// hint is `None` if there is nothing specific to add.
+/// Returns a message and a hint for invalid YAML. The message is `None` if the parser's own message is clear enough,
+/// and the hint is `None` if there is nothing specific to add.
 pub(super) fn for_yaml(error: &ErrorKind) -> (Option<&'static str>, Option<&'static str>) {
     use ErrorKind as E;
     let tab = Some("YAML requires spaces for indentation: replace the tab");

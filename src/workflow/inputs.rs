@@ -1,4 +1,4 @@
-//! Values of inputs: their declared types, and the values that a person may give.
+//! Checks the values that a user gives for inputs, and converts values to the declared types of inputs.
 
 use std::collections::BTreeSet;
 
@@ -11,23 +11,23 @@ use super::source::Spanned;
 use super::syntax::{InputDefinition, InputKind, Workflow};
 use super::template::Template;
 
-/// A value that an input cannot have. Completes "input `x` …".
+/// An invalid value of an input. The message completes "input `x` …".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be {wanted}, not `{value}`")]
 pub struct WrongInput {
-    /// Description of the values that the input accepts, with an article.
+    /// Description of the accepted values, such as "a number" or "one of a, b".
     pub wanted: String,
     /// The value as text.
     pub value: String,
 }
 
-/// Errors of the inputs that a person gave.
+/// An error in the inputs that a user gave.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InputError {
     /// The workflow has no input of this name.
     #[error("the workflow has no input `{name}` for the event `{event}`: {}", known(.inputs, .name))]
     Unknown {
-        /// The name as it was given.
+        /// The name as given.
         name: String,
         /// The event.
         event: String,
@@ -42,7 +42,7 @@ pub enum InputError {
     Wrong {
         /// Name of the input.
         name: String,
-        /// The values that it accepts, and the given one.
+        /// The accepted values and the given one.
         wrong: WrongInput,
     },
 }
@@ -55,8 +55,8 @@ fn known(inputs: &[String], name: &str) -> String {
     }
 }
 
-/// Checks the inputs that a person gives for an event, and returns them under their declared names. `environments` are
-/// the environments of the repository, if known.
+/// Checks the inputs that a user gives for an event, and returns them under their declared names, without defaults.
+/// `environments` contains the names of the repository's environments; `None` if they are unknown.
 ///
 /// # Errors
 /// An input is unknown, missing, of the wrong type, or not one of `environments`.
@@ -105,7 +105,7 @@ pub fn declared<'w>(workflow: &'w Workflow, event: &str) -> &'w [InputDefinition
 }
 
 /// Converts a value to the declared type of an input. Text that spells a boolean or a number is accepted, because an
-/// expression with text around it is always a string.
+/// expression with text around it is always a string. Empty text is `false` for a boolean.
 ///
 /// # Errors
 /// The value is not of that type.

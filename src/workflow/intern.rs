@@ -1,4 +1,4 @@
-//! Deduplication of expressions and keys within one file.
+//! Deduplicates compiled expressions and keys within one file.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::expr::{Expr, Function, ParseError, Vocabulary};
 use super::schema::availability::Availability;
 
-/// Compiled expressions by text and availability, and known keys.
+/// Compiled expressions, by text, availability and whether they are conditions; and known keys.
 #[derive(Default)]
 pub(super) struct Interner {
     expressions: HashMap<String, Vec<(&'static Availability, bool, Expr)>>,
@@ -14,7 +14,8 @@ pub(super) struct Interner {
 }
 
 impl Interner {
-    /// Compiles an expression or a condition, or returns the one that was already compiled from the same text.
+    /// Compiles an expression or a condition. Returns the existing one if the same text was compiled for the same
+    /// availability before.
     pub(super) fn expression(
         &mut self,
         text: &str,

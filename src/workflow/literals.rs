@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use super::yaml::{TextStyle, YamlKind, YamlNode};
 
-/// Replaces such expressions by their text, in keys and values.
+/// Replaces every `${{ 'text' }}` in keys and values with its text.
 pub(super) fn resolve(node: &mut YamlNode<'_>) {
     match &mut node.kind {
         YamlKind::Text(text, style) => {
@@ -23,7 +23,8 @@ pub(super) fn resolve(node: &mut YamlNode<'_>) {
     }
 }
 
-/// Returns the text of a string literal between `${{` and `}}`, in which `''` is a quote; `None` for any other text.
+/// Returns the text of a string literal between `${{` and `}}`, in which `''` stands for a quote; `None` for any other
+/// text.
 fn literal(text: &str) -> Option<String> {
     let inside = text.strip_prefix("${{")?.strip_suffix("}}")?.trim();
     let quoted = inside.strip_prefix('\'')?.strip_suffix('\'')?;

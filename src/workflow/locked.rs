@@ -11,21 +11,21 @@ use super::template::{Template, TemplateKind};
 /// An action and the commit that it is locked to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LockedAction {
-    /// `owner/name[/path]@ref`, as `uses` names it.
+    /// `owner/name[/path]@ref`, as in `uses`.
     pub action: String,
-    /// The commit.
+    /// Full hash of the commit, in lower case.
     pub commit: String,
 }
 
 impl LockedAction {
-    /// Whether this is the lock of the action that `uses` names.
+    /// Whether this entry locks the action that `uses` names. Case is ignored.
     #[must_use]
     pub fn locks(&self, uses: &str) -> bool {
         self.action.eq_ignore_ascii_case(uses)
     }
 }
 
-/// Reads an entry. `None` if the text has another form.
+/// Parses an entry; `None` if it is malformed.
 fn entry(text: &str) -> Option<LockedAction> {
     let (action, digest) = text.rsplit_once(':')?;
     let commit = digest.strip_prefix("sha1-").filter(|commit| is_commit(commit))?;
@@ -43,7 +43,7 @@ fn is_commit(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Returns the entries of a workflow that can be read.
+/// Returns the valid entries of a workflow. Malformed ones are left out.
 pub(super) fn read(root: &Template) -> Vec<LockedAction> {
     written(root).filter_map(|text| entry(text.value)).collect()
 }
@@ -56,8 +56,8 @@ fn written(root: &Template) -> impl Iterator<Item = Spanned<&str>> {
     items.iter().filter_map(|item| Some(Spanned::new(item.literal()?, item.span)))
 }
 
-/// Reports entries that are not locked actions, two commits for one action, and a `uses` with a commit other than its
-/// lock.
+/// Reports malformed entries, actions that are locked to two commits, and steps whose `uses` has a commit other than
+/// the locked one.
 pub(super) fn check(root: &Template, found: &mut Vec<Diagnostic>) {
     let mut known: Vec<LockedAction> = Vec::new();
     for text in written(root).filter(|text| !text.value.is_empty()) {

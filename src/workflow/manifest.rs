@@ -10,9 +10,9 @@ use super::source::{Source, Spanned};
 use super::syntax::{Action, ActionInput, ActionRuns};
 use super::template::{Template, TemplateKind};
 
-/// Parses an action manifest. The action has a value if GitHub's runner accepts the manifest. The runner ignores much
-/// that GitHub's editor reports as an error, such as an unknown key. If there is no value, the first diagnostics tell
-/// why.
+/// Parses an action manifest. The result has a value if GitHub's runner accepts the manifest. The runner ignores much
+/// that GitHub's editor reports as an error, such as an unknown key. If there is no value, the first diagnostics are
+/// the runner's errors.
 #[must_use]
 pub fn parse_action(source: &Arc<Source>) -> Parsed<Action> {
     let (root, refused) = match template(source, &schema::action::RUNNER) {
@@ -31,13 +31,13 @@ pub fn parse_action(source: &Arc<Source>) -> Parsed<Action> {
     Parsed { value, diagnostics }
 }
 
-/// Returns the valid parts of an action manifest, so that its users can be checked even if it has errors. `None` if the
-/// text is not YAML.
+/// Returns the valid parts of an action manifest, so that steps that use the action can be checked even if the manifest
+/// has errors. `None` if the text is not valid YAML.
 pub(super) fn parse_action_partial(source: &Arc<Source>) -> Option<Action> {
     template(source, &schema::action::RUNNER).ok().map(|(root, _)| action(source, &root))
 }
 
-/// Checks `using` and the key that each of its values needs, as the runner does. Returns the first error.
+/// Checks `using` and the key that its value requires, as the runner does. Returns the first error.
 fn check_runs(runs: &Template) -> Option<Diagnostic> {
     let supported = || format!("write one of {}", schema::action::USING.join(", "));
     let Some(using) = get(runs, "using") else {
@@ -59,7 +59,7 @@ fn check_runs(runs: &Template) -> Option<Diagnostic> {
     get(runs, needed).is_none().then(missing)
 }
 
-/// Reports missing keys that only a published action needs, and keys of inputs that GitHub ignores.
+/// Reports missing keys that only a published action needs, and keys in inputs that GitHub ignores.
 fn check_published(root: &Template) -> Vec<Diagnostic> {
     const INPUT_KEYS: &[&str] = &["description", "required", "default", "deprecationMessage"];
     let missing = ["name", "description"].into_iter().filter(|key| !entries(root).any(|(name, _)| name.value == *key));

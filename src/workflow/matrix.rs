@@ -1,8 +1,9 @@
-//! `strategy`: the legs of a matrix job.
+//! Expands `strategy` into the legs of a matrix job.
 //!
 //! The legs are the product of the matrix keys in file order, with the last key varying fastest, without the
-//! combinations that an `exclude` matches. An `include` adds its other keys to every original combination that it
-//! matches, and becomes a separate leg if it matches none. The algorithm is that of actions/runner (`MatrixBuilder`).
+//! combinations that an `exclude` matches. An `include` adds its keys that are not matrix keys to every original
+//! combination that it matches, and becomes a separate leg if it matches none. The algorithm follows `MatrixBuilder` of
+//! actions/runner.
 
 use super::expr::{Object, Scope, Value};
 use super::source::Span;
@@ -12,7 +13,7 @@ use super::template::{Template, TemplateError, TemplateKind};
 /// Maximum number of legs of a job, as on GitHub.
 pub const MAX_LEGS: usize = 256;
 
-/// Maximum length in bytes of a value in the name of a leg. GitHub shows fewer bytes of the whole name.
+/// Maximum length in bytes of a value in the name of a leg. The whole name is later truncated to fewer characters.
 const MAX_LEAF_BYTES: usize = 1000;
 
 /// An error while expanding a matrix.
@@ -51,10 +52,10 @@ pub struct Leg {
     pub suffix: String,
 }
 
-/// Expands a strategy. The scope needs the contexts `github`, `inputs`, `vars` and `needs`.
+/// Expands a strategy. `scope` must contain the contexts `github`, `inputs`, `vars` and `needs`.
 ///
 /// # Errors
-/// An expression cannot be evaluated, or the matrix is invalid. The error has its position.
+/// An expression cannot be evaluated, or the matrix is invalid.
 pub fn expand(strategy: Option<&Strategy>, scope: &Scope<'_>) -> Result<Legs, MatrixError> {
     let Some(strategy) = strategy else { return Ok(Legs::single()) };
     let evaluate = |value: &Option<Template>| value.as_ref().map(|value| value.evaluate(scope)).transpose();
@@ -97,14 +98,15 @@ impl Legs {
     }
 }
 
-/// A combination: the original keys, which make up its name, and the keys added by `include`.
+/// A combination of matrix values: the original ones, which appear in the name of the leg, and those added by
+/// `include`.
 #[derive(Clone)]
 struct Combination {
     original: Vec<(String, Value)>,
     added: Vec<(String, Value)>,
 }
 
-/// Expands the value of a matrix. `matrix` is the template of the value, for positions.
+/// Expands the value of a matrix. `matrix` is the template of the value, which provides the positions of errors.
 fn combinations(value: &Value, matrix: &Template) -> Result<Vec<Leg>, MatrixError> {
     let refuse = |span: Span, message: String| MatrixError { span, message };
     let Value::Object(object) = value else {
@@ -196,7 +198,7 @@ fn keys(value: &Value) -> impl Iterator<Item = &str> {
     object.into_iter().flat_map(|object| object.iter().map(|(key, _)| key))
 }
 
-/// Returns all combinations of the keys. Empty for a matrix that has only `include`.
+/// Returns all combinations of the values of the keys. Empty for a matrix that has only `include`.
 fn product(vectors: &[(String, Vec<Value>)]) -> Vec<Combination> {
     if vectors.is_empty() {
         return Vec::new();
@@ -215,7 +217,8 @@ fn product(vectors: &[(String, Vec<Value>)]) -> Vec<Combination> {
     rows.into_iter().map(|original| Combination { original, added: Vec::new() }).collect()
 }
 
-/// Whether every value in `exclude` loosely equals that of the combination.
+/// Whether each value in `exclude` matches the value of the same key in the combination. An empty `exclude` matches no
+/// combination.
 fn excluded(combination: &[(String, Value)], exclude: &Value) -> bool {
     let Value::Object(exclude) = exclude else { return false };
     !exclude.is_empty()

@@ -1,4 +1,5 @@
-//! The workflow language: turns text into a [`syntax::Workflow`] and that into a [`plan::Plan`], without side effects.
+//! The workflow language: parses text into a [`syntax::Workflow`] and plans it as a [`plan::Plan`], without side
+//! effects.
 //!
 //! [`yaml`] parses text into a tree with positions, and [`schema`] is the grammar of workflows. [`parse()`] checks the
 //! tree against the schema, compiles every expression once, and returns typed structures that keep their positions.

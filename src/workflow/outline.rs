@@ -33,8 +33,8 @@ pub fn written_deployment(job: &JobDefinition) -> Option<String> {
     }
 }
 
-/// Returns the environment that a job deploys to, with its expressions evaluated. `None` if the job does not deploy, or
-/// if an expression fails; the job reports such a failure elsewhere.
+/// Returns the environment that a job deploys to, with its expressions evaluated. `None` if the job does not deploy, if
+/// the name is empty, or if an expression fails; the job reports such a failure elsewhere.
 #[must_use]
 pub fn deployment(body: &StepsJob, scope: &Scope<'_>) -> Option<String> {
     let environment = body.environment.as_ref()?;

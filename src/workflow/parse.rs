@@ -22,13 +22,13 @@ use super::yaml::{Document, Problem};
 /// A parsed file and its diagnostics.
 #[derive(Debug)]
 pub struct Parsed<T> {
-    /// The typed file; `None` if it has an error for which GitHub would not run it.
+    /// The parsed workflow or action; `None` if GitHub would refuse to run the file.
     pub value: Option<T>,
     /// Errors and warnings.
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Parses a workflow file. The diagnostics of a workflow that has a value may contain errors that do not stop a run,
+/// Parses a workflow file. Even if the result has a value, its diagnostics can contain errors that do not stop a run;
 /// see [`validate::check_tolerated`].
 #[must_use]
 pub fn parse(source: &Arc<Source>) -> Parsed<Workflow> {
@@ -38,8 +38,9 @@ pub fn parse(source: &Arc<Source>) -> Parsed<Workflow> {
     Parsed { value: workflow.filter(|_| !broken), diagnostics }
 }
 
-/// Parses the valid parts of a workflow. Its callers can then be checked even if it has errors, and the graph of a run
-/// can be shown that a server started despite the errors. The workflow is `None` if the text is not YAML.
+/// Parses the valid parts of a workflow, and returns them with all diagnostics. This makes it possible to check the
+/// callers of a workflow that has errors, and to show the graph of a run that a server started despite the errors. The
+/// workflow is `None` if the text is not valid YAML.
 #[must_use]
 pub fn parse_partial(source: &Arc<Source>) -> (Option<Workflow>, Vec<Diagnostic>) {
     let (workflow, mut diagnostics, tolerated) = parse_parts(source);
@@ -112,7 +113,7 @@ fn pairs(template: Option<&Template>) -> Vec<(Spanned<String>, Template)> {
     template.map(|template| entries(template).map(|(key, value)| (key, value.clone())).collect()).unwrap_or_default()
 }
 
-/// Reads a mapping with names as keys, or one expression for the mapping.
+/// Reads a mapping from names to values, which may be computed.
 fn named_values(template: Option<&Template>) -> NamedValues {
     match template {
         Some(whole) if is_computed(whole) => NamedValues::Computed(whole.clone()),
@@ -304,7 +305,7 @@ pub(super) fn condition(written: Option<&Template>) -> Condition {
     Condition { expr, written }
 }
 
-/// Returns a condition as written, without what GitHub adds to it.
+/// Returns a condition as written, without the `success() \&\& (…)` that GitHub adds to it.
 fn unwrapped(expr: &Expr) -> &str {
     let text = expr.text();
     if expr.prefix() == 0 { text } else { text[expr.prefix()..].strip_suffix(')').unwrap_or(text) }

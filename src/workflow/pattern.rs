@@ -4,7 +4,7 @@
 /// Why a text is not a filter pattern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
-    /// `?` or `+` at the start, or after something that is not a character.
+    /// `?` or `+` without a character or character class before it.
     #[error("`{0}` has no character to repeat")]
     NothingToRepeat(char),
     /// A backslash at the end.
@@ -68,7 +68,7 @@ impl FilterPattern {
     /// character, and `+` one or more. `[…]` matches one of its characters, and `\` escapes the next character.
     ///
     /// # Errors
-    /// The first problem, in one line.
+    /// The first problem in the pattern.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
         let mut atoms = Vec::new();
         let mut rest = text;
@@ -189,8 +189,9 @@ fn class(rest: &str) -> Result<(CharSet, &str), PatternError> {
     Ok((CharSet::In(ranges), &rest[end + 1..]))
 }
 
-/// Returns the pattern of a list that decides about a name: the last one that matches it, with `false` for a leading
-/// `!`; `None` if no pattern matches. Invalid patterns match nothing; lint reports them.
+/// Returns the pattern that decides whether a list includes a name, and `false` if that pattern starts with `!`. The
+/// patterns apply in order: a pattern includes the names that it matches, and one with `!` excludes names that an
+/// earlier pattern included. `None` if no pattern includes the name. Invalid patterns match nothing; lint reports them.
 #[must_use]
 pub fn deciding_pattern<'p>(patterns: impl IntoIterator<Item = &'p str>, name: &str) -> Option<(&'p str, bool)> {
     let mut found = None;

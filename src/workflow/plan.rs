@@ -21,7 +21,7 @@ pub const MAX_CALL_DEPTH: usize = 10;
 /// Maximum number of different workflows that a workflow calls directly or indirectly. This is GitHub's limit.
 pub const MAX_CALLED: usize = 50;
 
-/// Maximum number of jobs in a run. It bounds the time for workflows that call each other many times. GitHub's own
+/// Maximum number of jobs in a run. It bounds the time to plan workflows that call each other many times. GitHub's own
 /// limits (256 legs, 50 called workflows) allow fewer jobs in practice.
 pub const MAX_JOBS: usize = 20_000;
 
@@ -33,7 +33,7 @@ pub struct UnknownLeg {
     pub key: String,
     /// The value.
     pub value: String,
-    /// Values that legs have.
+    /// Values of the key in the matrices of the plan.
     pub known: Vec<String>,
 }
 
@@ -72,7 +72,7 @@ pub struct PlannedJob {
     pub name_prefix: String,
     /// Whether the name, without the prefix, has its final form: the leg and all values in the name are known.
     pub is_named: bool,
-    /// Number of nested calls that contain the job.
+    /// Number of nested calls that contain the job; 0 for a job of the run's own workflow.
     pub depth: usize,
 }
 
@@ -89,16 +89,16 @@ pub struct PlanContexts {
     pub unknown_inputs: Vec<String>,
     /// Whether `github` and `vars` have only some of their values. A missing value is then unknown, not empty.
     pub is_partial: bool,
-    /// Whether the lookup of called workflows knows every file, so that a missing one is an error.
+    /// Whether the lookup of called workflows knows every file of the repository, so that a missing file is an error.
     pub knows_every_file: bool,
 }
 
-/// A file that other workflows may call, parsed once.
+/// The result of looking up a called workflow: its parsed file, or why it could not be fetched.
 #[derive(Clone, Debug)]
 pub struct Callee {
     /// The file.
     pub source: Arc<Source>,
-    /// The workflow; `None` if the file has errors.
+    /// The workflow; `None` if the file has errors or was not fetched.
     pub workflow: Option<Arc<Workflow>>,
     /// The errors of the file.
     pub errors: Vec<Diagnostic>,
@@ -115,19 +115,19 @@ impl Callee {
         Self { errors: errors.collect(), workflow: parsed.value.map(Arc::new), source, absent: None }
     }
 
-    /// Returns the entry of a workflow of another repository that cannot be fetched. The reason is a message about the
-    /// call.
+    /// Creates the result for a workflow of another repository that cannot be fetched. `reason` becomes the error
+    /// message at the call.
     #[must_use]
     pub fn absent(name: &str, reason: String) -> Self {
         Self { source: Source::new(name, ""), workflow: None, errors: Vec::new(), absent: Some(reason) }
     }
 }
 
-/// Looks up a called workflow by [`callee_name`](super::syntax::callee_name). A plan asks for each name at most once.
+/// Looks up a called workflow by [`callee_name`](super::syntax::callee_name). A plan looks up each name at most once.
 pub type CalleeLookup<'c> = dyn Fn(&str) -> Option<Callee> + 'c;
 
 impl Plan {
-    /// Plans a workflow.
+    /// Plans a workflow together with the workflows that it calls, which `called` looks up.
     ///
     /// # Errors
     /// Errors of matrices and called workflows, each with its source.
@@ -145,9 +145,9 @@ impl Plan {
         if errors.is_empty() { Ok(Self { workflow, jobs, called: files }) } else { Err(errors) }
     }
 
-    /// Adds the jobs of the workflow that a job calls, for a job whose leg was not known before. Returns them in file
-    /// order. `contexts` contains the contexts that the expressions of the calling job see: `github`, `vars`, `inputs`,
-    /// `needs`, `strategy` and `matrix`.
+    /// Plans the workflow that `job` calls, once the leg of `job` is known, and adds the jobs to the plan. Returns the
+    /// added jobs in file order. `contexts` contains the contexts that the expressions of `job` see: `github`, `vars`,
+    /// `inputs`, `needs`, `strategy` and `matrix`.
     ///
     /// # Errors
     /// Errors of matrices and calls, each with its source.
@@ -166,7 +166,7 @@ impl Plan {
         Ok(jobs)
     }
 
-    /// Returns the workflow that a job of the workflow `caller` calls; `None` if it was not available.
+    /// Returns the workflow that `uses` refers to in the workflow `caller`; `None` if it was not available.
     #[must_use]
     pub fn called(&self, uses: &str, caller: &Workflow) -> Option<&Arc<Workflow>> {
         self.called.get(uses, caller)
@@ -288,7 +288,7 @@ impl PlannedJob {
 }
 
 /// Returns the id of a leg: the id of the job for a single leg, otherwise with a number from 1. No job id starts with a
-/// digit, so the id of a leg never equals that of a job in a called workflow.
+/// digit, so the id of a leg never equals the id of a job in a called workflow.
 pub(super) fn leg_id(job: &JobId, place: usize, legs: usize) -> JobId {
     if legs == 1 { job.clone() } else { JobId::new(format!("{job}.{}", place + 1)) }
 }

@@ -25,8 +25,9 @@ type Errors = Vec<(Arc<Source>, Diagnostic)>;
 pub(super) struct Called(HashMap<String, Arc<Workflow>>);
 
 impl Called {
-    /// Reads all workflows that a workflow calls. Returns the errors of these files and, if `complete`, an error for
-    /// each missing file.
+    /// Reads all workflows that a workflow calls directly or indirectly. Returns the errors of these files, an error
+    /// for each call that could not be fetched or exceeds [`MAX_CALLED`], and, if `complete`, an error for each missing
+    /// file of the repository.
     pub(super) fn read(&mut self, workflow: &Arc<Workflow>, files: &CalleeLookup<'_>, complete: bool) -> Errors {
         let mut errors = Errors::new();
         let mut seen: HashSet<String> = HashSet::new();
@@ -96,7 +97,7 @@ struct Place<'p> {
     id_prefix: &'p str,
     name_prefix: &'p str,
     depth: usize,
-    /// Files of the workflows around the jobs, outermost first.
+    /// Names of the files from the run's workflow to the workflow of these jobs.
     chain: &'p [String],
 }
 
@@ -145,7 +146,7 @@ impl<'p> Planner<'p> {
         );
     }
 
-    /// Plans the workflow that a job calls. `contexts` contains all contexts that its expressions see.
+    /// Plans the workflow that a job calls. `contexts` contains all contexts that the expressions of the job see.
     pub(super) fn add_call(&mut self, job: &PlannedJob, contexts: &Contexts) {
         let known =
             Known { contexts: contexts.clone(), unknown_inputs: HashSet::new(), needs: true, is_partial: false };
@@ -234,7 +235,7 @@ impl<'p> Planner<'p> {
     }
 
     /// Returns the contexts of a called workflow: its inputs, as far as their values are known. A value that cannot be
-    /// evaluated is an error only when the job starts.
+    /// evaluated counts as unknown here; it is an error only when the job starts.
     fn inputs(&self, callee: &Workflow, with: &[(Spanned<String>, Template)], caller: &Known) -> Known {
         let known = |values: &Object, unknown: &[&str]| Known {
             contexts: self.contexts(values.clone()),
@@ -284,7 +285,7 @@ impl Known {
         }
     }
 
-    /// Returns these contexts with those of one leg, `matrix` and `strategy`.
+    /// Returns a copy with the contexts `matrix` and `strategy` of one leg.
     fn of_leg(&self, legs: &Legs, index: usize, leg: &Leg) -> Self {
         let mut contexts = self.contexts.clone();
         contexts.set("matrix", leg.matrix.clone());
@@ -292,7 +293,7 @@ impl Known {
         Self { contexts, unknown_inputs: self.unknown_inputs.clone(), needs: self.needs, is_partial: self.is_partial }
     }
 
-    /// Whether everything in the name of a job is known.
+    /// Whether all values in the name of a job are known.
     fn names(&self, definition: &JobDefinition) -> bool {
         !definition.name.as_ref().is_some_and(|name| self.is_unknown(name))
     }

@@ -6,7 +6,7 @@ use super::diagnostic::{Diagnostic, Severity};
 use super::lint::RULES;
 use super::source::Source;
 
-/// Returns a log of one run with these results, and with the descriptions of all rules.
+/// Returns a SARIF log with a single run, which contains these results and the descriptions of all rules.
 #[must_use]
 pub fn log(results: Vec<Json>) -> Json {
     let rules = RULES.iter().map(
@@ -22,7 +22,7 @@ pub fn log(results: Vec<Json>) -> Json {
     })
 }
 
-/// Returns a diagnostic as a result.
+/// Converts a diagnostic to a SARIF result.
 #[must_use]
 pub fn result(found: &Diagnostic, source: &Source) -> Json {
     let level = if found.severity == Severity::Info { "note" } else { found.severity.word() };

@@ -13,13 +13,13 @@ pub struct Source {
     lines: OnceLock<Vec<usize>>,
 }
 
-/// A byte that is not UTF-8. GitHub reads workflow files as UTF-8.
+/// The first byte of a file that is not valid UTF-8. GitHub reads workflow files as UTF-8.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("line {line}, column {column}: the byte 0x{byte:02X} is not UTF-8: save the file as UTF-8")]
 pub struct NotUtf8 {
     /// The byte.
     pub byte: u8,
-    /// Offset of the byte.
+    /// Offset of the byte in the file.
     pub at: usize,
     /// Line of the byte, from 1.
     pub line: usize,
@@ -27,7 +27,7 @@ pub struct NotUtf8 {
     pub column: usize,
 }
 
-/// Decodes the text of a file.
+/// Decodes the text of a file as UTF-8.
 ///
 /// # Errors
 /// The first byte that is not UTF-8.
@@ -51,7 +51,7 @@ impl Source {
     /// Returns the span of `length` bytes from the byte offset `start`.
     ///
     /// # Panics
-    /// If `start` is not on a character boundary of the text.
+    /// If `start` is beyond the end of the text, or not on a character boundary.
     #[must_use]
     pub fn span(&self, start: usize, length: usize) -> Span {
         let lines = self

@@ -129,7 +129,7 @@ pub enum JobBody {
 }
 
 impl Workflow {
-    /// Returns the paths of the workflows of its own repository that its jobs call.
+    /// Returns the paths of the called workflows that are in the workflow's own repository.
     #[must_use]
     pub fn local_calls(&self) -> Vec<String> {
         let called = self.jobs.iter().filter_map(|job| match &job.body {
@@ -147,8 +147,8 @@ pub fn local_path(uses: &str) -> Option<&str> {
     uses.strip_prefix("./").or_else(|| uses.strip_prefix("$/"))
 }
 
-/// Resolves the `uses` of a job in the workflow with the name `caller`. In a workflow of another repository, `./path`
-/// means that repository at the same version.
+/// Resolves the `uses` of a job in the workflow named `caller`. In a workflow of another repository, `./path` refers to
+/// a file of that repository at the same ref.
 #[must_use]
 pub fn resolve_call(uses: &str, caller: &str) -> String {
     let repository = caller.split_once('@').and_then(|(path, version)| {
@@ -230,7 +230,7 @@ pub struct Condition {
 }
 
 impl Condition {
-    /// Evaluates the condition, with an explanation if it was written.
+    /// Evaluates the condition. Also returns an explanation if the file contains the condition.
     pub fn decide(&self, scope: &Scope<'_>) -> (Result<bool, EvalError>, Option<Explanation>) {
         let (value, explanation) = if self.written.is_some() {
             let (value, explanation) = self.expr.explain(scope);
@@ -261,19 +261,20 @@ pub struct StepDefinition {
     pub timeout_minutes: Option<Template>,
     /// `background`: later steps do not wait for this one.
     pub background: bool,
-    /// Action of the step.
+    /// The work of the step.
     pub action: StepAction,
 }
 
 impl StepDefinition {
-    /// Whether the file gives the step no `id`. Such a step is not part of the `steps` context.
+    /// Whether the id is generated because the file gives the step none. Such a step is not part of the `steps`
+    /// context.
     #[must_use]
     pub fn has_generated_id(&self) -> bool {
         self.id.starts_with("__")
     }
 }
 
-/// Action of a step.
+/// The work of a step: a script, an action, or control of background steps.
 #[derive(Debug)]
 pub enum StepAction {
     /// `run`.
@@ -310,7 +311,7 @@ pub enum Steering {
 }
 
 impl Steering {
-    /// Returns the key of the step that has this action.
+    /// Returns the key that the step has in the file, such as `wait`.
     #[must_use]
     pub fn key(&self) -> &'static str {
         match self {

@@ -67,7 +67,7 @@ pub enum MinutesError {
     NotPositive(String),
 }
 
-/// Longest time limit in minutes: a year. It exceeds any real limit, and arithmetic on instants does not overflow.
+/// Longest time limit in minutes: a year. It exceeds any real limit, but is small enough for arithmetic on instants.
 const MAX_MINUTES: f64 = 525_600.0;
 
 impl Template {

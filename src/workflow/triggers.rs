@@ -14,7 +14,7 @@ pub struct TriggerEvent<'a> {
     /// Activity type (`action` of the payload), if known.
     pub activity: Option<String>,
     /// The ref for branch and tag filters: the full ref of a push, the base branch of a pull request, or the branch of
-    /// the run of a `workflow_run`. `None` if the event has none.
+    /// the run of a `workflow_run`. `None` if the event has no ref.
     pub git_ref: Option<String>,
     /// Name of the workflow of a `workflow_run`; `None` for other events.
     pub workflow: Option<String>,
@@ -156,7 +156,7 @@ fn git_ref(trigger: &Trigger, event: &TriggerEvent<'_>) -> Filtered {
     Filtered::Passes(None)
 }
 
-/// Applies the path filters, which do not concern a push of a tag.
+/// Applies the path filters, which do not apply to a push of a tag.
 fn paths(trigger: &Trigger, event: &TriggerEvent<'_>) -> Filtered {
     if event.git_ref.as_deref().is_some_and(|full| full.starts_with("refs/tags/")) {
         return Filtered::Passes(None);

@@ -41,8 +41,9 @@ pub(super) fn check(root: &Template) -> Vec<Diagnostic> {
     found
 }
 
-/// Reports errors that GitHub's editor refuses although its service runs them: a default of `true` or `1` for an input
-/// that is text, which becomes that text, and an empty image of the job's container, which starts no container.
+/// Reports errors that GitHub's editor shows although GitHub runs the workflow: a boolean or number as the default of a
+/// text input, which GitHub converts to text, and an empty image of a job's container, with which no container is
+/// started.
 pub(super) fn check_tolerated(root: &Template) -> Vec<Diagnostic> {
     let wrong = |input: &Template| {
         let kind = get(input, "type").and_then(Template::literal).unwrap_or("string");
@@ -133,8 +134,9 @@ fn check_group(group: &Template, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Checks the image of a container. An empty image starts no container. GitHub accepts an empty image of a service only
-/// if `services` has an expression.
+/// Checks the image of a container. An empty image, with which no container is started, is an error unless
+/// `may_be_empty`. GitHub accepts it for the container of a job, and for a service only if `services` has an
+/// expression.
 fn check_container(container: &Template, may_be_empty: bool, found: &mut Vec<Diagnostic>) {
     let image = match &container.kind {
         TemplateKind::Mapping(_) if is_computed(container) => return,
@@ -175,7 +177,8 @@ fn has_expression(template: &Template) -> bool {
     }
 }
 
-/// Checks references of actions, and the rules of background steps: `wait` and `cancel` must name earlier steps.
+/// Checks the action references of steps and the rules of background steps, for example that `wait` and `cancel` name
+/// earlier steps.
 fn check_steps(steps: &[Template], found: &mut Vec<Diagnostic>) {
     let mut before: Vec<&str> = Vec::new();
     for step in steps {
@@ -196,7 +199,7 @@ fn check_steps(steps: &[Template], found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Checks the steps of a `parallel` group, which run at the same time.
+/// Reports keys that are not allowed in the steps of a `parallel` group, such as `wait`.
 fn check_parallel(steps: &[Template], found: &mut Vec<Diagnostic>) {
     const CONTROL: &[&str] = &["wait", "wait-all", "cancel", "parallel", "background"];
     for (key, _) in steps.iter().flat_map(entries).filter(|(key, _)| CONTROL.contains(&key.value.as_str())) {

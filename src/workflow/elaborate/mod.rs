@@ -1,6 +1,6 @@
 //! Elaboration: checks a YAML tree against the schema and compiles its expressions, in one pass.
 //!
-//! This module follows the schema; [`text`] compiles the expressions of scalars and conditions.
+//! This module checks the tree; [`text`] compiles the expressions of scalars and conditions.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -118,8 +118,8 @@ impl<'s> Elaborator<'s> {
                 if let Some(selected) = fitting.iter().find(is_selected) {
                     return selected;
                 }
-                // As on GitHub, each key in turn narrows the choice to the alternatives that have this key, if any
-                // alternative has it.
+                // As on GitHub, each key in turn narrows the choice to the alternatives that have this key, if any of
+                // the remaining alternatives has it.
                 let mut left = fitting;
                 for name in entries.iter().filter_map(|(key, _)| text_of(key)) {
                     let knows = |schema: &&'static Schema| match &schema.shape {
@@ -301,7 +301,7 @@ impl<'s> Elaborator<'s> {
         read
     }
 
-    /// Reports duplicate keys. GitHub compares keys without regard to case.
+    /// Reports duplicate keys. Like GitHub, ignores case.
     fn duplicates(&mut self, entries: &[(YamlNode<'_>, YamlNode<'_>)]) {
         // In a small mapping, comparing all pairs is cheaper than building a map of lower-case keys.
         let names: Vec<_> = entries.iter().map(|(key, _)| text_of(key)).collect();

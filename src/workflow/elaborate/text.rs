@@ -1,4 +1,4 @@
-//! Scalars with expressions, and conditions.
+//! Elaborates scalars with expressions, and conditions.
 
 use std::sync::Arc;
 
@@ -49,8 +49,8 @@ impl Elaborator<'_> {
         Template { span: node.span, kind }
     }
 
-    /// Compiles a condition that consists of text with expressions to `format(…)`, as GitHub does. Its value is a
-    /// string, which is true unless it is empty.
+    /// Compiles a condition that has text around its expressions into a call of `format(…)`, as GitHub does. The value
+    /// of the condition is a string, which is true unless it is empty.
     fn always_text(
         &mut self,
         node: &YamlNode<'_>,
@@ -123,7 +123,8 @@ impl Elaborator<'_> {
                 }),
                 Err(error) => self.expression_error(node, (count, true), expression, &error, availability),
             }
-            // Each expression adds `{0}` to the text, and itself after a comma.
+            // In the joined form, each expression adds a placeholder such as `{0}` to the text, and itself after a
+            // comma.
             joined += format!("{{{count}}}, ").len() + units(expression.trim());
             count += 1;
             rest = &inside[end + 2..];
@@ -184,7 +185,7 @@ impl Elaborator<'_> {
     }
 }
 
-/// The code that GitHub adds around text with expressions: `format('text {0}', expression)`.
+/// The call in which GitHub wraps text with expressions, as in `format('text {0}', expression)`, without its arguments.
 const JOINED_FRAME: &str = "format('')";
 
 /// Returns the length of text inside the string literal of [`JOINED_FRAME`], in which quotes and braces are doubled.

@@ -115,8 +115,8 @@ impl Evaluator<'_> {
         Ok(draft.finish())
     }
 
-    /// Returns whether the job's status is success. With arguments, returns whether all of these jobs in `needs`
-    /// succeeded.
+    /// Without arguments, returns whether the status of the scope is success. With arguments, returns whether all of
+    /// these jobs in `needs` succeeded.
     fn success(&mut self, jobs: &[ExprNode]) -> Evaluated<bool> {
         if jobs.is_empty() {
             return Ok(self.scope.status.success);
@@ -124,8 +124,8 @@ impl Evaluator<'_> {
         Ok(self.results(jobs)?.iter().all(|result| result == "success"))
     }
 
-    /// Returns whether the job's status is failure. With arguments, returns whether any of these jobs in `needs`
-    /// failed.
+    /// Without arguments, returns whether the status of the scope is failure. With arguments, returns whether any of
+    /// these jobs in `needs` failed.
     fn failure(&mut self, jobs: &[ExprNode]) -> Evaluated<bool> {
         if jobs.is_empty() {
             return Ok(self.scope.status.failure);
@@ -171,7 +171,7 @@ impl FormatItem {
     }
 }
 
-/// A string that is being built. Building stops as soon as the string exceeds [`MAX_MEMORY`].
+/// A string builder that fails as soon as the string exceeds [`MAX_MEMORY`].
 struct Draft<'a> {
     expression: &'a str,
     text: String,

@@ -114,7 +114,7 @@ pub enum EvalError {
     /// The argument of `fromJSON` is not JSON.
     #[error("Error parsing fromJson: {0}")]
     Json(#[from] JsonError),
-    /// A value must be a mapping and is not. Holds its kind, as [`Value::kind`](super::Value::kind).
+    /// A value that must be a mapping is not one. Holds its kind, as [`Value::kind`](super::Value::kind).
     #[error("must be a mapping, not {0}")]
     NotMapping(&'static str),
     /// The files could not be hashed.

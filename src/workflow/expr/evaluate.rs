@@ -81,7 +81,7 @@ impl<'a> Evaluator<'a> {
         result
     }
 
-    /// Returns the value of a node, without its filter flag.
+    /// Evaluates a node, and drops the filter flag of the result.
     pub(super) fn value(&mut self, node: &ExprNode) -> Evaluated<Value> {
         Ok(self.evaluate(node)?.value)
     }

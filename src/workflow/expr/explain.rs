@@ -9,7 +9,8 @@ use super::node::{ExprKind, ExprNode};
 use super::scope::Scope;
 use super::value::Value;
 
-/// Returns the value and the tree of operands. Values are not masked, so they may contain secrets.
+/// Evaluates an expression, and returns its value and the tree of its operands. Values are not masked, so they may
+/// contain secrets.
 pub(super) fn explain(expr: &Expr, scope: &Scope<'_>) -> (Result<Value, EvalError>, Explanation) {
     let Some(root) = expr.tree() else {
         let nothing = Outcome::Value(literal(&Value::Null));
@@ -34,7 +35,8 @@ fn explain_node(node: &ExprNode, text: &str, trace: &evaluate::Trace) -> Explana
     Explanation { text: text[node.extent.start..node.extent.end].to_owned(), outcome, operands }
 }
 
-/// Returns the operands that get a line. A path such as `github.event.name` has one line, and literals have none.
+/// Returns the operands that get a line in the explanation. A path such as `github.event.name` has one line, and
+/// literals have none.
 fn operands(node: &ExprNode) -> Vec<&ExprNode> {
     let shown: Vec<&ExprNode> = match node.reference() {
         Some(reference) => reference.computed().collect(),
@@ -43,7 +45,7 @@ fn operands(node: &ExprNode) -> Vec<&ExprNode> {
     shown.into_iter().filter(|operand| !matches!(operand.kind, ExprKind::Literal(_))).collect()
 }
 
-/// Returns a value for a reader: primitives as literals, arrays and objects as JSON.
+/// Formats a value for display: primitives as literals, arrays and objects as JSON.
 fn literal(value: &Value) -> String {
     if value.is_primitive() { value.to_literal() } else { value.to_json().to_string() }
 }

@@ -9,7 +9,7 @@ use super::object::Object;
 use super::value::Value;
 use super::{number, text};
 
-/// Maximum depth of JSON that is read, in levels, as in the runner.
+/// Maximum nesting depth of JSON that `fromJSON` reads, as in the runner.
 const MAX_DEPTH: usize = 100;
 
 /// Writes a value piece by piece. Stops at the first error of `push` and returns it.
@@ -86,7 +86,7 @@ pub(super) fn to_serde(value: &Value) -> serde_json::Value {
     }
 }
 
-/// Why a text is not JSON, and where.
+/// Why and where a text is not valid JSON.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{fault} at line {line}, column {column}")]
 pub struct JsonError {
@@ -95,7 +95,7 @@ pub struct JsonError {
     column: usize,
 }
 
-/// A fault of JSON.
+/// The problem that a [`JsonError`] reports.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 enum Fault {
     #[error("more than {MAX_DEPTH} levels")]
@@ -189,7 +189,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads what follows an item: a comma, or the closing bracket, which is not consumed.
+    /// Reads the separator after an item: a comma, or the closing bracket, which is not consumed.
     fn comma_before(&mut self, close: char) -> Read<()> {
         self.skip_blanks()?;
         if self.take(',') || self.peek() == Some(close) {

@@ -50,7 +50,7 @@ impl<'a> Lexer<'a> {
         Self { text, offset: 0 }
     }
 
-    /// Returns the next symbol, or `None` at the end. `operand_due` tells whether an operand may start here.
+    /// Returns the next symbol; `None` at the end of the text. `operand_due` is whether an operand may start here.
     pub(super) fn next(&mut self, operand_due: bool) -> Option<Token> {
         self.skip_blanks();
         let start = self.offset;

@@ -1,8 +1,9 @@
 //! GitHub's expression language: the text between `${{` and `}}`, and conditions.
 //!
-//! [`Expr::parse`] turns text into a tree once; [`Expr::evaluate`] computes its value over an immutable [`Scope`], any
-//! number of times, without files, clock or environment. [`Expr::explain`] also records the value of every operand, so
-//! that a user sees why a condition was true or false. [`Expr::tree`] and [`Expr::roots`] serve static checks.
+//! [`Expr::parse`] turns text into a tree once. [`Expr::evaluate`] computes its value over an immutable [`Scope`], any
+//! number of times. It reads no clock and no environment, and files only for `hashFiles`. [`Expr::explain`] also
+//! records the value of every operand, so that a user sees why a condition was true or false. [`Expr::tree`] and
+//! [`Expr::roots`] serve static checks.
 //!
 //! The reference is the C# implementation in `actions/runner` (`src/Sdk/DTExpressions2`), which GitHub itself uses. Its
 //! messages and limits are kept. Where it differs from the TypeScript package `@actions/expressions`, this module
@@ -98,7 +99,7 @@ impl Expr {
     ///
     /// # Errors
     /// Like [`Expr::parse`], with positions in `text`. A condition that exceeds a limit only because of the added
-    /// `success()` is refused, too.
+    /// `success()` is also an error.
     pub fn condition(text: &str, vocabulary: &Vocabulary<'_>) -> Result<Self, ParseError> {
         const PREFIX: &str = "success() && (";
         let written = Self::parse(text, vocabulary)?;

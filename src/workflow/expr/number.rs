@@ -5,8 +5,8 @@
 
 /// Parses a number. Whitespace around it is ignored; empty text is 0; text that is not a number is NaN.
 ///
-/// `0x` and `0o` numbers have no sign and 32 bits. They are two's complement (`0xFFFFFFFF` is -1), because GitHub
-/// parses them as `Int32`; longer ones are NaN.
+/// Numbers with the prefix `0x` or `0o` accept no sign and have at most 32 bits; longer ones are NaN. They are two's
+/// complement (`0xFFFFFFFF` is -1), because GitHub parses them as `Int32`.
 pub(super) fn parse(text: &str) -> f64 {
     let text = text.trim();
     if let Some(digits) = text.strip_prefix("0x") {

@@ -38,7 +38,7 @@ struct Operand {
     depth: usize,
     /// The extent of the node including the parentheses around it.
     outer: Extent,
-    /// Whether `.` and `[` may follow. They may not follow a bare literal, `!x` or a comparison.
+    /// Whether `.` and `[` may follow. They may not follow a bare literal, `!x`, a comparison or a logical operation.
     dereferences: bool,
 }
 
@@ -52,7 +52,7 @@ enum Pending {
 }
 
 impl Pending {
-    /// Whether a closing bracket is missing.
+    /// Whether this is a bracket that is not closed yet.
     fn is_open(&self) -> bool {
         matches!(self, Self::Group(_) | Self::Index | Self::Call { .. })
     }

@@ -55,9 +55,9 @@ impl<N: Into<String>> FromIterator<(N, Value)> for Contexts {
 /// Results of `success()`, `failure()` and `cancelled()`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Status {
-    /// Whether no earlier step or needed job has failed or was cancelled.
+    /// Whether no earlier step or needed job failed or was cancelled.
     pub success: bool,
-    /// Whether an earlier step or needed job has failed.
+    /// Whether an earlier step or needed job failed.
     pub failure: bool,
     /// Whether the run is being cancelled.
     pub cancelled: bool,

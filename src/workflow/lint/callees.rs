@@ -30,7 +30,7 @@ impl<'f> Callees<'f> {
         Self { files, called: RefCell::default() }
     }
 
-    /// Returns the workflow named by the `uses` of a job; `None` if it is not available.
+    /// Returns the workflow that the `uses` of a job names, and parses it on first use; `None` if it is not available.
     pub(super) fn workflow(&self, uses: &str) -> Option<Rc<Callee>> {
         let known = self.called.borrow().get(uses).cloned();
         known.unwrap_or_else(|| {

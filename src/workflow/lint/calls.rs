@@ -1,4 +1,4 @@
-//! Inputs, secrets and outputs of local actions and called workflows.
+//! Checks inputs, secrets and outputs of local actions and called workflows.
 
 use super::callees::Callees;
 use super::types;
@@ -158,7 +158,7 @@ pub(super) fn actions(workflow: &Workflow, callees: &Callees<'_>, found: &mut Ve
         for (name, _) in with {
             match action.inputs.iter().find(|input| same(&input.name, name)) {
                 Some(input) => {
-                    // The caller cannot omit a required input.
+                    // A deprecated input that is required is not reported, because the caller cannot omit it.
                     let needed = input.required && input.default.is_none();
                     if let Some(instead) = input.deprecation.as_ref().filter(|_| !needed) {
                         let instead = instead.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -247,8 +247,8 @@ fn calls(workflow: &Workflow) -> impl Iterator<Item = Call<'_>> {
     })
 }
 
-/// Reports the errors of a file at the place where the file is used. They are errors there if `broken` is set, that is,
-/// if the file cannot be used at all.
+/// Reports the errors of a file at the `uses` that names it: as errors if `broken` is set, that is, if the file cannot
+/// be used at all, and otherwise as warnings.
 fn report_file_errors(
     rule: &'static str,
     uses: &Spanned<String>,

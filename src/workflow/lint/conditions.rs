@@ -1,11 +1,11 @@
-//! Conditions that always have the same result.
+//! Reports conditions that always have the same result.
 
 use super::{jobs_with_steps, steps};
 use crate::workflow::diagnostic::Diagnostic;
 use crate::workflow::expr::{Contexts, Expr, ExprKind, Function, NoFiles, Scope, Status, Value, Vocabulary};
 use crate::workflow::syntax::{Condition, Workflow};
 
-/// Reports conditions with text around `${{ }}` and conditions that read no context.
+/// Reports conditions with text around `${{ }}`, and other conditions whose result is the same in every run.
 pub(super) fn check(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     let of_jobs = workflow.jobs.iter().map(|job| &job.condition);
     let of_snapshots = jobs_with_steps(workflow).filter_map(|job| Some(&job.snapshot.as_ref()?.condition));

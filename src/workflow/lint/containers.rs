@@ -1,4 +1,4 @@
-//! Values of containers that Docker or GitHub does not accept.
+//! Reports values of containers that Docker or GitHub does not accept.
 
 use super::{jobs_with_steps, span_of};
 use crate::workflow::diagnostic::Diagnostic;

@@ -1,4 +1,4 @@
-//! `on`: filters, schedules and inputs.
+//! Checks `on`: filters, schedules and inputs.
 
 use crate::workflow::cron;
 use crate::workflow::diagnostic::Diagnostic;
@@ -50,8 +50,7 @@ pub(super) fn check(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Areas of the IANA time zone database, with which most of its names begin, such as `Europe/Berlin`. The other names,
-/// such as `UTC`, begin with a capital letter, too.
+/// Areas of the IANA time zone database. Most of its names begin with an area, such as `Europe/Berlin`.
 const AREAS: &[&str] = &[
     "Africa",
     "America",
@@ -71,7 +70,8 @@ const AREAS: &[&str] = &[
     "Mexico",
 ];
 
-/// Whether a name has the form of a name in the IANA time zone database.
+/// Whether a name has the form of a name in the IANA time zone database: an area and a place, or one word such as
+/// `UTC`.
 fn is_zone(name: &str) -> bool {
     match name.split_once('/') {
         Some((area, place)) => AREAS.contains(&area) && place.starts_with(|c: char| c.is_ascii_uppercase()),
@@ -117,7 +117,7 @@ fn exclusive(trigger: &Trigger, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Reports patterns that can never match.
+/// Reports invalid patterns and patterns that can never match.
 pub(super) fn globs(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     for (filter, patterns) in workflow.triggers.iter().flat_map(|trigger| &trigger.filters) {
         let of_paths = filter.value.starts_with("paths");
