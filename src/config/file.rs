@@ -22,7 +22,7 @@ pub(super) fn parse<'t>(file: &str, text: &'t str) -> Result<Spanned<DeTable<'t>
     })
 }
 
-/// Returns the settings of a file, in file order, without its environments and their notifications.
+/// Returns the settings of a file in the order of the file, without the tables of environments and notifications.
 pub(super) fn entries(file: &str, text: &str, document: &DeTable<'_>) -> Vec<FileSetting> {
     let mut entries: Vec<(usize, FileSetting)> = Vec::new();
     let is_own = |key: &str| key != environments::TABLE && key != environments::NOTIFY;

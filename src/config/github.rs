@@ -15,14 +15,14 @@ pub struct GithubConfig {
     pub api: ApiChoice,
     /// Settings of hosts, by name in lower case.
     pub hosts: IndexMap<String, HostConfig>,
-    /// How to find the deployments to environments in runs, by the name of the environment in lower case.
+    /// How to find deployments among the runs, by the name of their environment in lower case.
     pub environments: IndexMap<String, EnvironmentConfig>,
 }
 
 /// Which server answers the requests that actions of a local run send to GitHub's API.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ApiChoice {
-    /// GitHub, if the run has the secret `GITHUB_TOKEN`; else this machine.
+    /// GitHub if the run has the secret `GITHUB_TOKEN`, otherwise this machine.
     #[default]
     ByToken,
     /// This machine, which answers only about the repository and the run.
@@ -35,7 +35,7 @@ pub enum ApiChoice {
 pub(super) const API_CHOICES: &[(&str, ApiChoice)] =
     &[("by-token", ApiChoice::ByToken), ("local", ApiChoice::Local), ("github", ApiChoice::GitHub)];
 
-/// How to find the deployments to an environment in runs, for repositories whose server records no deployments.
+/// How to find the deployments to an environment among the runs of repositories whose server does not record them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EnvironmentConfig {
     /// File of the workflow that deploys.
@@ -71,7 +71,7 @@ impl GithubConfig {
         self.hosts.get(&name.to_ascii_lowercase()).cloned().unwrap_or_default()
     }
 
-    /// Returns how to find the deployments to an environment in runs; `None` if it is not configured.
+    /// Returns how to find the deployments to an environment among the runs; `None` if it is not configured.
     #[must_use]
     pub fn environment(&self, name: &str) -> Option<&EnvironmentConfig> {
         self.environments.get(&name.to_ascii_lowercase())

@@ -46,7 +46,7 @@ pub struct Config {
     pub actions: IndexMap<String, String>,
     /// Whether actions are used only from the local cache.
     pub offline: bool,
-    /// Whether a supervisor inside the container starts the steps in Docker.
+    /// Whether a supervisor process in the container starts the steps of a job in Docker.
     pub supervisor: bool,
     /// Whether containers of jobs and actions get Docker's socket and this machine's tool cache.
     pub docker_socket: bool,
@@ -248,8 +248,8 @@ impl Config {
         &self.named_by_repository
     }
 
-    /// Returns the sources of actions that the repository names and the user does not. A source can be any folder of
-    /// the user.
+    /// Returns the sources that the repository's file sets for actions, by action. Without the user's trust they must
+    /// not be read, because a source can be any folder of the user.
     #[must_use]
     pub fn actions_of_repository(&self) -> IndexMap<String, String> {
         let is_theirs = |name: &&String| self.actions_of_repository.contains(name);
@@ -266,7 +266,8 @@ impl Config {
         &self.environments.all
     }
 
-    /// Returns the configuration in effect as TOML, with the origin of each setting in a comment.
+    /// Returns the configuration in effect as TOML, with the origin of each setting in a comment. Comments at the end
+    /// name the repository's settings without effect.
     #[must_use]
     pub fn describe(&self) -> String {
         let mut table = "";
@@ -349,7 +350,7 @@ mod tests {
         texts.iter().try_for_each(|(text, layer)| config.read("c", text, *layer)).map(|()| config)
     }
 
-    /// The settings of the example, uncommented.
+    /// Returns the settings of the example, uncommented, without environments and notifications.
     fn example_settings() -> String {
         let lines = example().lines().filter_map(|line| line.strip_prefix("# ").map(str::to_owned)).collect::<Vec<_>>();
         let is_heading =

@@ -50,7 +50,7 @@ pub enum GlyphChoice {
 }
 
 impl GlyphChoice {
-    /// Values in a file.
+    /// Names of the choices in a file.
     pub(super) const WORDS: &[(&str, Self)] =
         &[("auto", Self::Auto), ("unicode", Self::Unicode), ("ascii", Self::Ascii)];
 }
@@ -69,7 +69,7 @@ pub enum ColourChoice {
 }
 
 impl ColourChoice {
-    /// Values in a file.
+    /// Names of the choices in a file.
     pub(super) const WORDS: &[(&str, Self)] = &[
         ("auto", Self::Auto),
         ("terminal", Self::Terminal),
@@ -78,7 +78,7 @@ impl ColourChoice {
     ];
 }
 
-/// A range of the day, in minutes after midnight. A range that ends before it starts spans midnight.
+/// A range of times of the day, in minutes after midnight. A range that ends before it starts spans midnight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QuietHours {
     from: u16,

@@ -1,4 +1,4 @@
-//! Values of settings: parses them from files and variables, and formats them as TOML.
+//! Values of settings: parses the text of variables, converts values to types, and formats them as TOML.
 
 /// Why a value is not valid for a setting. The message continues one that starts with the setting's name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -11,7 +11,7 @@ pub enum ValueError {
         /// The value, as it was written.
         given: String,
     },
-    /// Only users may place jobs on the host.
+    /// A repository's file places jobs on the host, which only the user's file may do.
     #[error("cannot be `host` in a repository, only in the user's config.toml")]
     HostInRepository,
 }
@@ -64,7 +64,7 @@ impl SettingValue {
 
     /// Returns a text without surrounding spaces; `None` if it is empty.
     pub(super) fn name(&self) -> Result<Option<String>, ValueError> {
-        let Self::Text(text) = self else { return Err(self.is_not("a text")) };
+        let Self::Text(text) = self else { return Err(self.is_not("a string")) };
         Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty()))
     }
 
@@ -74,7 +74,7 @@ impl SettingValue {
         Ok(Some(command.clone()).filter(|command| !command.trim().is_empty()))
     }
 
-    /// Returns the choice that the value names in a table. The error lists all names.
+    /// Returns the choice that the value names. The error lists the names of all choices.
     pub(super) fn word<T: Copy>(&self, words: &[(&str, T)]) -> Result<T, ValueError> {
         let found = words.iter().find(|(word, _)| matches!(self, Self::Text(text) if text == word));
         let names: Vec<_> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
@@ -92,7 +92,7 @@ impl SettingValue {
     }
 }
 
-/// Returns the word for a value, as TOML.
+/// Returns the name of a choice as a TOML string.
 pub(super) fn word<T: Copy + PartialEq>(words: &[(&str, T)], meant: T) -> String {
     words.iter().find(|(_, one)| *one == meant).map(|(word, _)| quoted(word)).unwrap_or_default()
 }
@@ -107,7 +107,8 @@ pub(super) fn quoted(text: &str) -> String {
     if !text.contains(char::is_control) {
         return toml::Value::String(text.to_owned()).to_string();
     }
-    // A literal newline is not allowed in a key, and the text after it could look like another setting.
+    // `toml` would write a newline as it is, which is not allowed in a key, and the text after it could look like
+    // another setting.
     let escaped = text.chars().map(|c| match c {
         '"' | '\\' => format!("\\{c}"),
         c if c.is_control() => format!("\\u{:04X}", u32::from(c)),

@@ -10,7 +10,7 @@ use super::sgr;
 use super::terminal_text::TerminalText;
 use super::text::width;
 
-/// Width and height of a cell in an SVG.
+/// Width and height of a cell in an SVG, in pixels at its natural size.
 const CELL: (f32, f32) = (8.4, 18.0);
 const LETTERS: f32 = 14.0;
 
@@ -76,7 +76,7 @@ impl Picture {
         Self(buffer)
     }
 
-    /// Returns plain text, one line per row.
+    /// Returns the screen as plain text, one line per row, without trailing blanks.
     #[must_use]
     pub fn text(&self) -> TerminalText {
         let line = |runs: Vec<Run>| runs.into_iter().map(|run| run.text).collect::<String>().trim_end().to_owned();
@@ -84,13 +84,13 @@ impl Picture {
         TerminalText::lines(&lines.concat())
     }
 
-    /// Returns text with ANSI colour sequences.
+    /// Returns the screen as text with ANSI colour sequences.
     #[must_use]
     pub fn ansi(&self) -> TerminalText {
         TerminalText::coloured(&ansi(&self.0))
     }
 
-    /// Returns a self-contained SVG, without external fonts, scripts or style sheets.
+    /// Returns the screen as a self-contained SVG, without external fonts, scripts or style sheets.
     #[must_use]
     pub fn svg(&self) -> TerminalText {
         TerminalText::lines(&svg(&self.0))

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use crate::visible::is_unsafe;
 
-/// Returns text that an attacker could write.
+/// Returns a strategy for texts that an attacker could write.
 pub(crate) fn any_text() -> impl Strategy<Value = String> {
     let pieces = [
         "\u{1b}[31m",
@@ -62,7 +62,7 @@ pub(crate) fn check(printed: &str) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Returns the commands that GitHub's runner would find in these lines.
+/// Returns the names of the commands that GitHub's runner would find in these lines.
 pub(crate) fn commands(printed: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut stopped: Option<String> = None;

@@ -1,6 +1,6 @@
 //! Layout of the screen.
 //!
-//! The log always takes whole rows of the screen. The terminal can then scroll a followed log, which needs a twentieth
+//! The log always takes whole rows of the screen. The terminal can then scroll a followed log, which takes a small part
 //! of the bytes of redrawing it. Neighbouring panes share a border, so their areas overlap by one cell.
 
 use ratatui::layout::{Position, Rect};
@@ -158,9 +158,11 @@ pub fn screen(area: Rect, view: View) -> Option<Screen> {
     })
 }
 
-/// Places two panels side by side, three below them, and the log at the bottom. A very wide screen has services and
-/// deployments on the right, and events below. On a narrower screen, events take the place of these two while
-/// `view.above` is the events panel, and deployments have the place of both while it is their panel.
+/// Places the panels of a screen with several columns: runs and graph at the top, jobs below them, and the log at the
+/// bottom. A very wide screen has services and deployments beside the graph, and events beside the jobs; if there is
+/// room for only one of services and deployments, services are shown unless `view.above` is deployments. A narrower
+/// screen has services and deployments beside the jobs, or instead only the panel `view.above`, if it is events or
+/// deployments.
 fn wide(body: Rect, view: View) -> Vec<(Panel, Rect)> {
     let log = if view.focus == Panel::Log { 75 } else { 33 };
     let (above, below) = rows(body, share(view.zoom, 45, log));

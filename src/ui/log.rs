@@ -1,4 +1,4 @@
-//! Lines of a log, ready to be drawn: keeps colours, drops all other terminal control sequences.
+//! Lines of a log, ready to be drawn. They keep colours and web links, and no other terminal control sequences.
 //!
 //! A log is untrusted. Each line is parsed once, when it is loaded, into spans of harmless text with a style, and only
 //! those are drawn. So no line can move the cursor, write to the clipboard, change the title or leave its pane.
@@ -19,7 +19,7 @@ use crate::visible::row::TAB;
 /// Meaning of a line's runner command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mark {
-    /// No command.
+    /// No command, or one that changes only the style.
     None,
     /// Starts a group.
     Group,
@@ -188,8 +188,8 @@ pub fn tag(line: &[u8]) -> Option<Tag<'_>> {
     Some(Tag { label, mark: *mark, hue: *hue, rest })
 }
 
-/// Returns the name of the runner command at the start of a line, and the text after it. `None` if the line begins with
-/// no command.
+/// Returns the name of the runner command at the start of a line, and the text after it. `None` if the line does not
+/// begin with a command.
 fn command(line: &[u8]) -> Option<(&str, &[u8])> {
     let (rest, end): (_, &[u8]) =
         if let Some(rest) = line.strip_prefix(b"##[") { (rest, b"]") } else { (line.strip_prefix(b"::")?, b"::") };

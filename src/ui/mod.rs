@@ -1,7 +1,7 @@
 //! Appearance: layout, borders, glyphs, colours, and text measured in columns.
 //!
-//! This module uses ratatui and the phases of the model, and no state of the application. All functions are pure; none
-//! reads a file, the clock or the environment.
+//! This module uses ratatui and types of the model, but no state of the application. No function reads a file, the
+//! clock or the environment.
 
 pub mod box_drawing;
 pub mod export;

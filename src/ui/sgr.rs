@@ -121,7 +121,7 @@ pub fn apply(params: &Params, style: Style, base: Style, colours: Colours) -> St
     style
 }
 
-/// Parses one of the 256 colours, or red, green and blue. Consumes only their parameters.
+/// Parses an index of the 256 colours, or red, green and blue. Consumes only their parameters.
 fn direct(mut params: impl Iterator<Item = u16>) -> Option<Color> {
     match params.next()? {
         5 => Some(Color::Indexed(u8::try_from(params.next()?).ok()?)),

@@ -20,7 +20,8 @@ use super::text::width;
 use super::theme::Colours;
 use crate::visible::{has_unsafe, is_unsafe};
 
-/// Returns the text as one line without unsafe characters: newlines and tabs become blanks, others are removed.
+/// Returns the text as one line without unsafe characters: newlines and tabs become blanks, and other unsafe characters
+/// are removed.
 #[must_use]
 pub fn clean(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unsafe) {
@@ -156,7 +157,8 @@ impl TerminalText {
         Self(self.0.trim_end().to_owned())
     }
 
-    /// Replaces characters with ASCII equivalents, as in [`crate::ui::theme::Theme::spelled`].
+    /// Replaces each character with the result of `change`, such as its ASCII equivalent from
+    /// [`crate::ui::theme::Theme::spelled`]. An unsafe result is ignored.
     #[must_use]
     pub fn map(self, change: impl Fn(char) -> char) -> Self {
         let safe = |c: char| Some(change(c)).filter(|new| !is_unsafe(*new)).unwrap_or(c);

@@ -1,4 +1,4 @@
-//! Appearance of every state: a table of glyphs, words and hues, and the colours of a hue in each palette.
+//! Appearance of every state: a table of glyphs, words and hues, and the colours of each hue in each palette.
 //!
 //! Meaning is carried by glyph and word first, and by colour second. The default palette uses the sixteen colours of
 //! the terminal, so that the user's theme applies; the colour-blind palette uses the blue and orange contrast of Okabe
@@ -185,8 +185,8 @@ impl Theme {
         Style::new().add_modifier(Modifier::BOLD)
     }
 
-    /// Returns one of several distinguishable styles. None of them has the colour of success, failure or work in
-    /// progress.
+    /// Returns a style for the item at `place`, one of six that are easy to tell apart. None has the colour of success,
+    /// failure or work in progress.
     #[must_use]
     pub fn nth(&self, place: usize) -> Style {
         const COLOURS: [Color; 6] =
@@ -235,7 +235,7 @@ impl Theme {
         self.pick(" · ", " - ")
     }
 
-    /// Returns the arrow from a whole to its part.
+    /// Returns the arrow between a whole and its part, such as a job and its step.
     #[must_use]
     pub fn arrow(&self) -> &'static str {
         self.pick(" › ", " > ")

@@ -1,7 +1,7 @@
 //! What a reader sees of untrusted text: which characters are dropped before the text is shown, and which remain.
 //!
-//! Two users share one table. [`crate::ui::terminal_text`] drops these characters on the way to a terminal; the engine
-//! masks secrets in the remaining text, so that a dropped character cannot split a secret.
+//! The table of these characters has two users. [`crate::ui::terminal_text`] drops the characters on the way to a
+//! terminal; the engine masks secrets in the remaining text, so that a dropped character cannot split a secret.
 
 pub mod row;
 
@@ -49,8 +49,8 @@ fn is_sound_mark(c: char) -> bool {
 /// Whether the text has characters that are dropped before it is shown. Newlines and tabs do not count.
 #[must_use]
 pub fn has_unsafe(text: &[u8]) -> bool {
-    // Logs seldom contain other bytes. Because the loop has no branches, the compiler compares sixteen or more bytes at
-    // once.
+    // Logs seldom contain bytes other than these. The loop has no branches, so that the compiler compares sixteen or
+    // more bytes at once.
     let is_plain = |byte: u8| matches!(byte, b' '..=b'~' | b'\n' | b'\t');
     let all_plain = |part: &[u8]| part.iter().fold(true, |all, byte| all & is_plain(*byte));
     if text.chunks(128).all(all_plain) {
@@ -68,7 +68,7 @@ pub struct Visible {
 }
 
 impl Visible {
-    /// Returns every form in which a line is shown, if it differs from the line: names and messages are shown without
+    /// Returns the forms in which a line is shown; none if it is shown unchanged. Names and messages are shown without
     /// unsafe characters, lines of logs also without control sequences.
     #[must_use]
     pub fn readings(line: &[u8]) -> Vec<Self> {
@@ -96,8 +96,8 @@ impl Visible {
 
     /// Drops the unsafe characters and the control sequences, as a terminal does.
     fn without_sequences(line: &[u8]) -> Self {
-        /// What is shown of the last character: the character or nothing. Inside a control sequence, the bytes of a
-        /// character may end the sequence, and the others are shown as replacement characters.
+        /// The text that is shown for the last character: the character or nothing. Inside a control sequence, a byte
+        /// of the character may end the sequence; its other bytes are then shown as replacement characters.
         struct Shown(String);
         impl Perform for Shown {
             fn print(&mut self, c: char) {
@@ -111,7 +111,7 @@ impl Visible {
         each_character(line, |at, bytes, c| {
             let mut shown = Shown(String::new());
             match c {
-                // C1 controls stand for escape sequences, and are read like those.
+                // C1 controls are parsed like the escape sequences that they stand for.
                 '\u{80}'..='\u{9f}' => parser.advance(&mut shown, &[0x1b, c as u8 - 0x40]),
                 c => parser.advance(&mut shown, c.encode_utf8(&mut [0; 4]).as_bytes()),
             }
@@ -145,7 +145,7 @@ impl Visible {
         &self.text
     }
 
-    /// Returns the range of the line that a range of the text comes from. The range is not empty.
+    /// Returns the range of the line that a range of the text comes from. `range` must not be empty.
     #[must_use]
     pub fn range(&self, range: Range<usize>) -> Range<usize> {
         self.places[range.start]..self.places[range.end - 1] + 1

@@ -1,4 +1,5 @@
-//! What a terminal shows of one line. Where the cursor moves back, as in progress bars, new text replaces the old text.
+//! Text that a terminal shows for one line. Where the cursor moves back, as in progress bars, new text replaces the old
+//! text.
 
 use vte::{Params, Parser, Perform};
 
@@ -13,8 +14,8 @@ const EDGE: usize = 200;
 
 /// A row of a terminal whose characters have a style of type `S`.
 ///
-/// A line of a log is one row. A cursor that moves to another row begins a new section of the line, so that no text of
-/// that other row is lost, and text that a terminal would keep is never overwritten.
+/// A line of a log is one row. If the cursor moves to another row of the terminal, a new section of the line begins
+/// after the text so far, so that text that a terminal keeps is not overwritten.
 #[derive(Debug)]
 pub struct Row<S> {
     content: Content<S>,
@@ -24,7 +25,7 @@ pub struct Row<S> {
     section: usize,
     /// Column of the cursor when it was saved.
     saved: usize,
-    /// Whether the cursor is not after the last character.
+    /// Whether the cursor has moved away from the end of the text.
     moved: bool,
 }
 
@@ -39,7 +40,7 @@ enum Content<S> {
 struct Cell<S> {
     /// The character; `None` for the second column of a wide one.
     shown: Option<char>,
-    /// Combining characters after it.
+    /// Combining characters after the character.
     marks: String,
     style: S,
 }
@@ -61,7 +62,7 @@ impl<S: Clone + Default + PartialEq> Default for Row<S> {
 }
 
 impl<S: Clone + Default + PartialEq> Row<S> {
-    /// Begins a section: the columns are counted from here.
+    /// Begins a section after the text so far. Columns are counted from its start.
     pub fn begin_section(&mut self) {
         let cells = self.cells();
         while cells.last().is_some_and(|cell| cell.shown == Some(' ') && cell.marks.is_empty()) {
@@ -281,7 +282,7 @@ impl<S: Clone + Default + PartialEq> Row<S> {
     }
 }
 
-/// Blanks the remaining half of each wide character whose other half is among the replaced cells.
+/// Blanks the remaining half of each wide character whose other half is among the replaced cells `from..to`.
 fn blank_halves<S: Clone + Default>(cells: &mut [Cell<S>], from: usize, to: usize) {
     if from > 0 && cells.get(from).is_some_and(|cell| cell.shown.is_none()) {
         cells[from - 1] = Cell::blank();
@@ -292,7 +293,7 @@ fn blank_halves<S: Clone + Default>(cells: &mut [Cell<S>], from: usize, to: usiz
     }
 }
 
-/// Parses a line of terminal output. The C1 control characters (U+0080 to U+009F) are read like the escape sequences
+/// Parses a line of terminal output. The C1 control characters (U+0080 to U+009F) are parsed like the escape sequences
 /// that they stand for, as terminals do (ECMA-48, 5.3).
 pub fn parse(line: &[u8], performer: &mut impl Perform) {
     feed(&mut Parser::new(), line, performer);
@@ -324,8 +325,8 @@ pub fn first_control(lines: &[u8]) -> Option<usize> {
     })
 }
 
-/// Whether the cursor may leave the end of the text in some lines. Colours and carriage returns at the end of a line do
-/// not count, unless they are cut off.
+/// Whether the cursor may move away from the end of the text in one of the lines. Complete colour sequences, and
+/// carriage returns before a newline, do not count.
 #[must_use]
 pub fn moves(lines: &[u8]) -> bool {
     let moves = |at: usize| match lines[at] {
@@ -344,14 +345,14 @@ fn colour(text: &[u8]) -> Option<usize> {
     (parameters[length] == b'm').then_some(length + 2)
 }
 
-/// Returns a line as a search sees it, which is as a terminal shows it.
+/// Returns the text in which a search looks for matches: the text that a terminal shows for the line.
 #[must_use]
 pub fn shown(line: &[u8]) -> Vec<u8> {
     without_colours(line).unwrap_or_else(|| plain(line).into_bytes())
 }
 
-/// Returns a line without its colours; `None` if it has other controls. Most logs with control sequences have only
-/// colours, and dropping them takes a tenth of the time of parsing them.
+/// Returns a line without its end and its colours; `None` if it has other controls. Most logs with control sequences
+/// have only colours, and dropping them takes a tenth of the time of parsing them.
 fn without_colours(line: &[u8]) -> Option<Vec<u8>> {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -368,7 +369,7 @@ fn without_colours(line: &[u8]) -> Option<Vec<u8>> {
     Some(text)
 }
 
-/// A row without styles, of a line that arrives in parts.
+/// A row without styles, for a line that arrives in parts.
 #[derive(Default)]
 pub struct PlainRow {
     parser: Parser,
@@ -415,7 +416,7 @@ impl PlainRow {
     }
 }
 
-/// A row that is too long to keep: tracks only whether its text is overwritten.
+/// A row that is too long to keep. It tracks only whether its text is overwritten.
 #[derive(Default)]
 pub struct LongRow {
     parser: Parser,
@@ -424,7 +425,7 @@ pub struct LongRow {
     ends_in_text: bool,
 }
 
-/// What is known of the cursor of a long row.
+/// State of the cursor of a long row.
 #[derive(Default)]
 struct Cursor {
     /// Whether the cursor is before the end of the text, so that more text would overwrite text. A carriage return at
@@ -469,10 +470,11 @@ impl From<PlainRow> for LongRow {
 }
 
 impl LongRow {
-    /// Takes the next part of the line. Returns whether this part moves the cursor back, erases or inserts.
+    /// Takes the next part of the line. Returns whether the line so far moves the cursor back and overwrites, erases or
+    /// inserts text.
     pub fn is_overwritten_by(&mut self, part: &[u8]) -> bool {
         let is_text = !moves(part);
-        // Parsing takes longer, and a line of 100 MB may contain only such text.
+        // Skips parsing, which takes longer: a line of 100 MB may contain only such text.
         if is_text && self.ends_in_text {
             return false;
         }
@@ -483,7 +485,7 @@ impl LongRow {
     }
 }
 
-/// Returns the text that a terminal shows of a line, with tabs.
+/// Returns the text that a terminal shows for a line. Tabs stay unless text was overwritten.
 #[must_use]
 pub fn plain(line: &[u8]) -> String {
     PlainRow::of(line).text()

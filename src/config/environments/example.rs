@@ -5,15 +5,15 @@ pub(in crate::config) const EXAMPLE: &str = r#"
 # Environments that `cuelight deploy` puts releases of the repository into. Only in .cuelight.toml; the target, the
 # checks and the analysis are part of what is trusted. Commands run with `sh` in the root of the repository, with
 # DEPLOY_ENVIRONMENT, DEPLOY_ACTION, DEPLOY_ID, DEPLOY_SLOT (blue or green), DEPLOY_RELEASE, DEPLOY_SHA, DEPLOY_REF,
-# DEPLOY_TAG, DEPLOY_REPLICAS, DEPLOY_KEEP and DEPLOY_WEIGHT. A command that is repeated must have the same effect.
+# DEPLOY_TAG, DEPLOY_REPLICAS, DEPLOY_KEEP and DEPLOY_WEIGHT. Commands may be repeated, and must then have the same effect.
 # A job of a run on this machine with such an `environment` waits for its rules, too, and is recorded as a deployment.
 # [environments.production]
 # Releases that may be deployed: "push:BRANCH", "tag:PATTERN" or "pull_request". Default: all.
 # on = "tag:v*"
 # The same commit must have succeeded there. Default: none.
 # after = ["staging"]
-# One of them must approve: user, user@host or mail address. Default: none. It is a habit, not a protection: who can
-# start the program can change this file.
+# One of them must approve: user, user@host or mail address. Default: none. This is a convention, not a protection:
+# anyone who can start the program can change this file.
 # reviewers = ["alice", "olu@example.com"]
 # prevent_self_review = true
 # How long a deployment waits before it begins. Default: "0s".
@@ -80,12 +80,12 @@ pub(in crate::config) const EXAMPLE: &str = r#"
 # every = "100ms"
 # failures = 1
 # Who is notified: in [notify] for all environments, in [environments.NAME.notify] for one; notify = false for one turns it
-# off. A notification is tried three times, never holds a deployment back, and never changes how it ends; one that fails is
-# recorded. Addresses and keys are secrets: name their environment variables.
+# off. A notification is tried up to three times, and never delays a deployment or changes its result. A failed notification
+# is recorded. Addresses and keys are secrets: name their environment variables.
 # [notify]
 # "approval", "started", "paused", "succeeded", "rolled_back" or "failed". Default: all but "started".
 # on = ["approval", "paused", "rolled_back", "failed"]
-# An incoming webhook of Slack. Each notification is a message of its own, as such a webhook cannot change an earlier one.
+# An incoming webhook of Slack. Each notification is a separate message, because the webhook cannot change an earlier one.
 # slack = "${SLACK_WEBHOOK_URL}"
 # A server that gets a JSON document by POST over https (http on this machine); it must not redirect. With a key, the header
 # X-Cuelight-Signature-256 is sha256= and the HMAC-SHA256 of the body. X-Cuelight-Delivery is the same for each try.
@@ -94,7 +94,7 @@ pub(in crate::config) const EXAMPLE: &str = r#"
 # A command, with DEPLOY_EVENT, DEPLOY_MESSAGE, DEPLOY_COMMAND (to act), DEPLOY_SLACK (the body of a Slack webhook),
 # DEPLOY_ENVIRONMENT, DEPLOY_ID, DEPLOY_RELEASE, DEPLOY_SHA and DEPLOY_URL.
 # command = "notify-send \"$DEPLOY_MESSAGE\""
-# Whether terminals that follow the deployment ring (BEL, OSC 9 and OSC 777). Also the screen's, for what its own alerts
-# leave out; screen.bell and screen.quiet come first. Default: false.
+# Whether terminals that follow the deployment ring (BEL, OSC 9 and OSC 777). The screen rings, too,
+# for events without an alert, unless screen.bell or screen.quiet prevents it. Default: false.
 # terminal = true
 "#;

@@ -26,10 +26,10 @@ use notification::notify;
 use table::{FileText, Table, length};
 use target::{probe, target};
 
-/// Name of the table.
+/// Name of the table with the environments of a repository.
 pub(super) const TABLE: &str = "environments";
 
-/// Name of the table of notifications about all environments that have none of their own.
+/// Name of the table whose notifications apply to all environments without a `notify` key.
 pub(super) const NOTIFY: &str = "notify";
 
 /// Tables and values of an environment that start programs, contact hosts or name what is masked, and are therefore
@@ -50,7 +50,7 @@ pub(super) struct Environments {
 pub(super) struct Line {
     /// Name of the outermost table.
     pub(super) table: &'static str,
-    /// Name below it: `production.strategy`.
+    /// Name below that table, such as `production.strategy`.
     pub(super) name: String,
     /// The value as TOML.
     pub(super) value: String,
@@ -60,7 +60,8 @@ pub(super) struct Line {
     pub(super) is_trusted: bool,
 }
 
-/// Reads the environments of a file. Environments in the user's file are an error, because they belong to a repository.
+/// Reads the environments and the `[notify]` table of a file. Both are errors in the user's file, because they belong
+/// to a repository.
 pub(super) fn read(name: &str, text: &str, document: &DeTable<'_>, layer: Layer) -> Result<Environments, ConfigError> {
     let file = FileText { name, text };
     let mut found = Environments::default();
@@ -102,7 +103,8 @@ pub(super) fn read(name: &str, text: &str, document: &DeTable<'_>, layer: Layer)
     Ok(found)
 }
 
-/// Returns an outermost table of a file, which only a repository can have.
+/// Returns a top-level table of a file; `None` if it is missing. It is an error in the user's file, which cannot have
+/// it.
 fn outermost<'t>(
     file: FileText<'t>,
     document: &'t DeTable<'t>,
@@ -122,7 +124,8 @@ fn outermost<'t>(
     }
 }
 
-/// Adds the values of a table below an outermost one, and of its nested tables, to `lines`, as they are written.
+/// Adds the values of `table` and of its nested tables to `lines`. `outer` is the top-level table, and `name` the name
+/// below it.
 fn flatten(
     file: FileText<'_>,
     (outer, name): (&'static str, &str),
@@ -152,8 +155,8 @@ fn flatten(
     }
 }
 
-/// Reads an environment. `for_all` are the notifications of one that has none of its own. Also returns the table, for
-/// errors that involve several environments.
+/// Reads an environment. `for_all` are the notifications for environments without a `notify` key. Also returns the
+/// table, for errors that involve several environments.
 fn environment<'t>(
     name: &str,
     mut table: Table<'t>,
@@ -326,12 +329,12 @@ fn health(mut table: Table<'_>, target: &TargetSettings) -> Result<(Option<Probe
         healthy_for: table.length_or("healthy_for", default.healthy_for)?,
         ..default
     };
-    // The default leaves enough time for every retry.
+    // The default deadline leaves enough time for every retry.
     let patient = timing.needed() + (timing.interval + timing.timeout) * (timing.retries + 1);
     let deadline = table.length("deadline")?;
     if let Some(deadline) = deadline.filter(|deadline| *deadline <= timing.needed()) {
         let reason = format!(
-            "of {} is not longer than the start that it must wait for: start_period and healthy_for are {} together",
+            "of {} is too short: start_period and healthy_for together already take {}",
             written(deadline),
             written(timing.needed())
         );
@@ -342,7 +345,7 @@ fn health(mut table: Table<'_>, target: &TargetSettings) -> Result<(Option<Probe
 }
 
 fn smoke(mut table: Table<'_>, target: &TargetSettings) -> Result<Check, ConfigError> {
-    let probe = probe(&mut table, target)?.ok_or_else(|| table.lacks("has none of http, tcp and exec"))?;
+    let probe = probe(&mut table, target)?.ok_or_else(|| table.lacks("needs one of http, tcp and exec"))?;
     let timing = Timing {
         interval: table.length_or("interval", Duration::from_secs(1))?,
         timeout: table.length_or("timeout", Duration::from_secs(30))?,
@@ -358,13 +361,14 @@ fn analysis(mut table: Table<'_>, target: &TargetSettings) -> Result<Analysis, C
     let limits = router_limits(&mut table, target)?;
     let asked = probe(&mut table, target)?;
     if limits.is_some() && asked.is_some() {
-        return Err(table.wrong("errors", "is what the router saw: it cannot stand beside http, tcp and exec"));
+        return Err(table.wrong("errors", "is a limit for the router, which cannot be combined with http, tcp or exec"));
     }
     let needed = || match target {
-        TargetSettings::Docker(_) => table.lacks("has none of errors, http, tcp and exec"),
-        TargetSettings::Script(_) => table.lacks("has none of http, tcp and exec"),
+        TargetSettings::Docker(_) => table.lacks("needs one of errors, http, tcp and exec"),
+        TargetSettings::Script(_) => table.lacks("needs one of http, tcp and exec"),
     };
-    // Asking the router takes almost no time, and its count of failed requests never shrinks, so one failure is enough.
+    // A request to the router takes almost no time, and its count of failed requests never shrinks, so one failure is
+    // enough.
     let (every, failures) =
         if limits.is_some() { (Duration::from_millis(100), 1) } else { (Duration::from_secs(15), 3) };
     let analysis = Analysis {
@@ -380,8 +384,8 @@ fn analysis(mut table: Table<'_>, target: &TargetSettings) -> Result<Analysis, C
     Ok(analysis)
 }
 
-/// Reads the limits for requests that the router counts. `None` if there are none, or if the target consists of
-/// commands, because it has no router then.
+/// Reads the limits for requests that the router counts. `None` if no limit is set, or if the target consists of
+/// commands and thus has no router.
 fn router_limits(table: &mut Table<'_>, target: &TargetSettings) -> Result<Option<Probe>, ConfigError> {
     if matches!(target, TargetSettings::Script(_)) {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! Who is notified of deployments: `[notify]`, and `[environments.NAME.notify]`.
+//! Reads who is notified of deployments, from `[notify]` and `[environments.NAME.notify]`.
 
 use super::super::ConfigError;
 use super::table::Table;
@@ -14,7 +14,7 @@ pub(super) fn notify(mut table: Table<'_>) -> Result<Notify, ConfigError> {
             let names = NotifyEvent::ALL.map(NotifyEvent::name);
             let hint = match nearest(name, names) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("there are {}", names.join(", ")),
+                None => format!("use one of {}", names.join(", ")),
             };
             table.wrong("on", &format!("has `{name}`, which is unknown; {hint}"))
         })?);
@@ -31,7 +31,7 @@ pub(super) fn notify(mut table: Table<'_>) -> Result<Notify, ConfigError> {
     let webhook = url.map(|url| Webhook { url, key });
     let command = table.text("command")?.map(str::to_owned);
     let terminal = table.boolean("terminal")?.unwrap_or_default();
-    let lacks = table.lacks("notifies nowhere: write slack, webhook, command or terminal = true");
+    let lacks = table.lacks("has no destination: write slack, webhook, command or terminal = true");
     table.finish()?;
     if slack.is_none() && webhook.is_none() && command.is_none() && !terminal {
         return Err(lacks);
@@ -39,8 +39,8 @@ pub(super) fn notify(mut table: Table<'_>) -> Result<Notify, ConfigError> {
     Ok(Notify { on, slack, webhook, command, terminal })
 }
 
-/// Reads the name of an environment variable with a secret, written as `${NAME}`. What is written instead may be the
-/// secret itself, so the error does not repeat it.
+/// Reads the name of an environment variable with a secret, written as `${NAME}`. Any other text may be the secret
+/// itself, so the error does not repeat it.
 fn variable(table: &mut Table<'_>, key: &'static str, example: &str) -> Result<Option<String>, ConfigError> {
     let Some(text) = table.text(key)? else { return Ok(None) };
     let name = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
@@ -50,7 +50,7 @@ fn variable(table: &mut Table<'_>, key: &'static str, example: &str) -> Result<O
     };
     let wrong = || {
         let reason = format!(
-            "must name an environment variable, such as `${{{example}}}`: its value is a secret, which is no part of a file"
+            "must name an environment variable, such as `${{{example}}}`: its value is a secret, which must not be in a file"
         );
         table.wrong(key, &reason)
     };

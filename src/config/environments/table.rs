@@ -17,7 +17,7 @@ pub(super) struct FileText<'t> {
     pub(super) text: &'t str,
 }
 
-/// Keys whose values may be secrets: an error does not repeat them.
+/// Keys whose values may be secrets, which errors therefore do not repeat.
 const SECRET_KEYS: [&str; 4] = ["notify", "slack", "webhook", "webhook_key"];
 
 /// A table, and the keys that were read.
@@ -25,7 +25,7 @@ pub(super) struct Table<'t> {
     file: FileText<'t>,
     /// Full name.
     name: String,
-    /// Position of its name in the file, in bytes.
+    /// Position of the table's name in the file, in bytes.
     start: usize,
     entries: &'t DeTable<'t>,
     /// Keys that were asked for, each once.
@@ -37,7 +37,7 @@ impl<'t> Table<'t> {
         Self { file, name, start, entries: table, known: IndexSet::new() }
     }
 
-    /// Returns the names in the table, with their positions and values.
+    /// Returns the keys of the table in the order of the file, each with its position and value.
     pub(super) fn entries(&self) -> impl Iterator<Item = (&'t str, usize, &'t DeValue<'t>)> + use<'t> {
         let mut entries: Vec<_> =
             self.entries.iter().map(|(key, value)| (&**key.get_ref(), key.span().start, value.get_ref())).collect();
@@ -88,7 +88,7 @@ impl<'t> Table<'t> {
         self.entries.contains_key(key)
     }
 
-    /// Whether a key is set to `false`, which stands for no table.
+    /// Whether a key is set to `false` in place of a table. This counts as reading the key.
     pub(super) fn is_off(&mut self, key: &'static str) -> bool {
         matches!(self.value(key), Some(DeValue::Boolean(false)))
     }
@@ -98,24 +98,24 @@ impl<'t> Table<'t> {
             None => Ok(None),
             Some(DeValue::String(text)) if !text.trim().is_empty() => Ok(Some(text)),
             Some(DeValue::String(_)) => Err(self.wrong(key, "is empty")),
-            Some(other) => Err(self.is_not(key, "a text", other)),
+            Some(other) => Err(self.is_not(key, "a string", other)),
         }
     }
 
-    /// Returns the texts of a list. A single text counts as a list of one.
+    /// Returns the strings of a list; empty if the key is missing. A single string counts as a list of one.
     pub(super) fn texts(&mut self, key: &'static str) -> Result<Vec<&'t str>, ConfigError> {
         match self.value(key) {
             None => Ok(Vec::new()),
             Some(DeValue::String(text)) => Ok(vec![text]),
             Some(DeValue::Array(items)) => {
                 let texts: Option<Vec<_>> = items.iter().map(|item| item.get_ref().as_str()).collect();
-                texts.ok_or_else(|| self.wrong(key, "must be a text or a list of texts"))
+                texts.ok_or_else(|| self.wrong(key, "must be a string or a list of strings"))
             }
-            Some(other) => Err(self.is_not(key, "a text or a list of texts", other)),
+            Some(other) => Err(self.is_not(key, "a string or a list of strings", other)),
         }
     }
 
-    /// Returns the texts of a list, or the only text, as [`Self::texts`] does.
+    /// Returns the same strings as [`Self::texts`], owned.
     pub(super) fn owned_texts(&mut self, key: &'static str) -> Result<Vec<String>, ConfigError> {
         Ok(self.texts(key)?.into_iter().map(str::to_owned).collect())
     }
@@ -144,7 +144,7 @@ impl<'t> Table<'t> {
         length.map(Some).ok_or_else(|| self.is_not(key, "a length of time such as `90s`, `10m` or `1h30m`", value))
     }
 
-    /// Returns a length of time, or `default` without one.
+    /// Returns a duration, or `default` if the key is missing.
     pub(super) fn length_or(&mut self, key: &'static str, default: Duration) -> Result<Duration, ConfigError> {
         Ok(self.length(key)?.unwrap_or(default))
     }
@@ -183,7 +183,7 @@ impl<'t> Table<'t> {
     }
 }
 
-/// Parses a length of time that is not negative.
+/// Parses a duration such as `1h30m`, or `0`. `None` if the text is not a duration or is negative.
 pub(super) fn length(text: &str) -> Option<Duration> {
     let text = if text.trim() == "0" { "0s" } else { text };
     text.parse::<jiff::SignedDuration>().ok().and_then(|length| Duration::try_from(length).ok())

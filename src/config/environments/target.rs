@@ -9,10 +9,11 @@ use super::table::Table;
 use crate::model::deployment::{DockerSettings, IMAGE_PLACES, Probe, ScriptCommand, ScriptSettings, TargetSettings};
 use crate::model::nearest;
 
-/// Maximum number of replicas of a release in Docker. The router resolves and checks a server entry for each of them.
+/// Maximum number of replicas of a release in Docker. The router has a server entry for each of them, which it resolves
+/// and checks.
 const MAX_REPLICAS: u32 = 64;
 
-/// Image of the router, as `assets/deploy/router` builds it.
+/// Default image of the router, which `assets/deploy/router` builds.
 pub(super) const ROUTER: &str = "cuelight-router:local";
 
 /// Reads the target.
@@ -102,7 +103,7 @@ fn check_image(table: &Table<'_>, image: &str) -> Result<(), ConfigError> {
         if !IMAGE_PLACES.contains(&&*place) {
             let hint = match nearest(&place, IMAGE_PLACES) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("there are {}", IMAGE_PLACES.join(", ")),
+                None => format!("use one of {}", IMAGE_PLACES.join(", ")),
             };
             return Err(table.wrong("image", &format!("has `{place}`, which is unknown; {hint}")));
         }

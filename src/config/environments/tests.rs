@@ -31,7 +31,7 @@ fn the_example_is_true() {
     let named = config.named_by_repository();
     assert!(named.contains(&"environments.production.target.service = \"shop\"".to_owned()), "{named:?}");
     assert!(!named.iter().any(|line| line.contains("strategy")), "{named:?}");
-    // The commands of a script, and what is masked in their output.
+    // The commands of a script and the names of its secrets are part of what is trusted.
     let script = given(&environment("secrets = ['PIN']", "")).expect("an environment");
     let expected =
         ["secrets = [\"PIN\"]", "target.start = \"up\"", "target.stop = \"down\"", "target.healthy = \"ok\""];
@@ -103,8 +103,8 @@ fn errors_name_the_position_and_what_to_write() {
         (
             "",
             "[environments.a.health]\nhttp = 'http://x'\nstart_period = '30s'\nhealthy_for = '10s'\ndeadline = '40s'",
-            "c:11:1: `environments.a.health.deadline` of 40s is not longer than the start that it must wait for: start_period \
-             and healthy_for are 40s together",
+            "c:11:1: `environments.a.health.deadline` of 40s is too short: start_period and healthy_for together already \
+             take 40s",
         ),
         ("", "replica = 2", "c:7:1: `environments.a.target.replica` is unknown; did you mean `replicas`?"),
         ("", "replicas = 0", "c:7:1: `environments.a.target.replicas` must be a number of at least 1, not `0`"),
@@ -174,10 +174,10 @@ fn notifications_are_those_of_the_environment_or_of_all_and_name_their_secrets()
         (
             "slack = 'https://hooks.slack.com/services/T0/B0/secret'",
             "c:2:1: `notify.slack` must name an environment variable, such as `${SLACK_WEBHOOK_URL}`: its value is a \
-             secret, which is no part of a file",
+             secret, which must not be in a file",
         ),
         ("webhook_key = '${K}'\ncommand = 'x'", "c:2:1: `notify.webhook_key` has no effect without `webhook`"),
-        ("on = 'failed'", "c:1:2: `notify` notifies nowhere: write slack, webhook, command or terminal = true"),
+        ("on = 'failed'", "c:1:2: `notify` has no destination: write slack, webhook, command or terminal = true"),
     ] {
         let error = given(&format!("[notify]\n{table}")).expect_err(table).to_string();
         assert_eq!(error, message, "{table}");
@@ -186,7 +186,8 @@ fn notifications_are_those_of_the_environment_or_of_all_and_name_their_secrets()
     assert_eq!(user, "c:1:2: `notify` belongs to a repository: write it in its .cuelight.toml");
 }
 
-/// Returns an environment in Docker. `own` is added to the target, and `tables` after it.
+/// Returns an environment in Docker. `own` is added to the target, in place of its default for the same key, and
+/// `tables` after it.
 fn in_docker(own: &str, tables: &str) -> String {
     let target = "kind = 'docker'\nservice = 'shop'\nimage = 'shop:{sha}'\nport = 8080\npublish = 80";
     let own_key = own.split(' ').next().unwrap_or_default();

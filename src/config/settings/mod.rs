@@ -1,4 +1,4 @@
-//! What a setting is, and how settings are found by name. [`SETTINGS`] is the table of all of them.
+//! The type of a setting, and the lookup of settings by name. [`SETTINGS`] is the table of all settings.
 
 use super::Config;
 use super::value::{SettingValue, ValueError};
@@ -15,7 +15,7 @@ pub struct Setting {
     pub doc: &'static str,
     /// Line of a file that sets the setting, below the heading of its table.
     pub example: &'static str,
-    /// What a repository's file may do with it.
+    /// What a repository's file may do with the setting.
     pub repository: InRepository,
     /// Sets the value. The name in place of `<…>` is an argument.
     pub(super) set: fn(&mut Config, &str, &SettingValue) -> Result<(), ValueError>,
@@ -35,7 +35,7 @@ pub(super) struct UnknownSetting {
     near: Option<&'static str>,
 }
 
-/// Configuration files, in the order in which they are read. [`InRepository`] limits what the second may change.
+/// A configuration file. The user's file is read first; [`InRepository`] limits what the repository's file may change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Layer {
     /// The user's `config.toml`.
@@ -47,7 +47,7 @@ pub enum Layer {
 /// What the file of a repository, which a stranger may have written, may do with a setting.
 #[derive(Clone, Copy)]
 pub enum InRepository {
-    /// Nothing.
+    /// Nothing: it is an error there.
     Refused,
     /// Make it stricter. The function compares the configuration before and after, and returns whether the value is
     /// accepted.
@@ -75,7 +75,7 @@ impl Setting {
     }
 }
 
-/// Returns the parts of a name before and after `<…>`.
+/// Returns the parts of a name before and after `<…>`; `None` if it has no `<…>`.
 fn placeholder(name: &str) -> Option<(&str, &str)> {
     let (before, rest) = name.split_once('<')?;
     Some((before, rest.split_once('>').map_or("", |(_, after)| after)))
@@ -86,7 +86,7 @@ pub(super) fn filled(name: &str, label: &str) -> String {
     placeholder(name).map_or_else(|| name.to_owned(), |(before, after)| format!("{before}{label}{after}"))
 }
 
-/// Whether a name is that of a nested table, which contains settings.
+/// Whether a name, given in parts, is the name of a table that contains settings.
 pub(super) fn is_table(name: &[&str]) -> bool {
     let is_above = |key: &Setting| {
         let parts: Vec<&str> = key.name.split('.').collect();

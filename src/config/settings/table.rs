@@ -187,9 +187,9 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "github.api",
-        doc: "Who answers actions that ask GitHub's API: \"local\", this machine, about the repository and the run, with\n\
-              releases as records of the run; \"github\", with the secret GITHUB_TOKEN; or \"by-token\", GitHub if the run\n\
-              has that secret. Default: \"by-token\".",
+        doc: "Which server answers requests of actions to GitHub's API: \"local\" for this machine, which knows the repository\n\
+              and the run, and records releases in the run; \"github\", which needs the secret GITHUB_TOKEN; or\n\
+              \"by-token\" for GitHub if the run has that secret, otherwise this machine. Default: \"by-token\".",
         example: "api = \"local\"",
         repository: InRepository::Refused,
         set: |config, _, value| value.word(API_CHOICES).map(|choice| config.github.api = choice),
@@ -366,8 +366,8 @@ pub const SETTINGS: &[Setting] = &[
     },
 ];
 
-/// Whether the user does not map this label. Returns an error for `host`: a repository cannot place jobs on the host,
-/// because that would be less strict.
+/// Whether the user's settings do not map this label. Returns an error for `host`: a repository cannot place jobs on
+/// the host, because there nothing isolates them.
 fn free_label(config: &Config, label: &str, value: &SettingValue) -> Result<bool, ValueError> {
     if matches!(value, SettingValue::Text(sandbox) if sandbox == "host") {
         return Err(ValueError::HostInRepository);

@@ -5,7 +5,7 @@ use super::Node;
 /// Number of sweeps over the layers, forward and back, to improve their order.
 const SWEEPS: usize = 4;
 
-/// An item of a layer: a node, or a line that passes through.
+/// An item of a layer: a node, or a line that passes through the layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Item {
     /// Index of the node; `None` for a line that passes through.
@@ -73,8 +73,8 @@ impl Layers {
         }
     }
 
-    /// Sorts each layer by the mean position of the connected items in the previous (or next) layer. Ties keep their
-    /// order.
+    /// Sorts each layer by the mean position of the connected items in the previous layer, or with `forth` unset in the
+    /// next layer. Ties keep their order.
     fn sweep(&mut self, forth: bool) {
         let count = self.items.len();
         let numbers: Vec<usize> =
@@ -147,7 +147,7 @@ impl Layers {
                 }
                 let median = |(mut near, own): (Vec<i32>, &i32)| {
                     near.sort_unstable();
-                    // Between the two medians: using only one of them would pull every layer in the same direction.
+                    // The mean of the two medians: using only one of them would pull every layer in the same direction.
                     let middle = [near.len().saturating_sub(1) / 2, near.len() / 2].map(|at| near.get(at).copied());
                     let [Some(upper), Some(lower)] = middle else { return *own };
                     (upper + lower).div_euclid(2)
@@ -269,8 +269,8 @@ fn dependants(needs: &[Vec<usize>]) -> Vec<Vec<usize>> {
     dependants
 }
 
-/// Returns the layer of each node: the layer after its last need. A node moves further right, towards its dependants,
-/// if that shortens more lines than it lengthens.
+/// Returns the layer of each node: the layer after its last need. A node with needs, but more dependants, moves right
+/// to the layer before its first dependant, because that shortens more lines than it lengthens.
 fn layered(needs: &[Vec<usize>], dependants: &[Vec<usize>], order: &[usize]) -> Vec<usize> {
     let mut layer = vec![0; needs.len()];
     for node in order {

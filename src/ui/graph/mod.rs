@@ -24,7 +24,7 @@ use nets::Nets;
 const PAD: u16 = 1;
 const ARROW: u16 = 2;
 
-/// Maximum number of columns of all nodes in a row together.
+/// Maximum sum of the widths of all layers in columns, without the gaps between them.
 const MAX_WIDTH: u16 = 30_000;
 
 /// A node, as input of the layout.
@@ -70,7 +70,7 @@ pub struct Cell {
     pub directions: u8,
     /// Whether the cell is an arrow head.
     pub head: bool,
-    /// The needs that it represents.
+    /// The needs that the cell represents.
     pub part: Part,
 }
 
@@ -144,7 +144,7 @@ impl Layout {
         }
     }
 
-    /// Draws the lines between a layer and the next, and returns their width.
+    /// Draws the lines between a layer and the next. Returns the width of the gap between the layers.
     fn gap(&mut self, nodes: &[Node], layers: &Layers, layer: usize, x: u16, width: u16, nets: &Nets) -> u16 {
         let (left, right) = (&layers.items[layer], &layers.items[layer + 1]);
         let tracks = nets.tracks;

@@ -44,7 +44,8 @@ impl Net {
     }
 }
 
-/// Computes the nets of every gap. If their lines would collide, rows are moved.
+/// Computes the nets between all neighbouring layers. If their lines would collide, moves the layers to separate rows
+/// first.
 pub(super) fn route(mut layers: Layers) -> (Layers, Vec<Nets>) {
     if let Some(nets) = all(&layers) {
         return (layers, nets);
@@ -94,7 +95,7 @@ fn between(left: &[Item], right: &[Item]) -> Option<Nets> {
     while let Some(net) = open.pop() {
         done += 1;
         let (top, bottom) = nets[net].rows(left, right)?;
-        // A straight line has its row for itself, because its target is the only one there.
+        // A straight line needs no track. No other line enters its row, because its target is the only one there.
         if top < bottom {
             let mut track = least[net];
             while spans.iter().any(|(taken, from, to)| *taken == track && top <= to + 1 && *from <= bottom + 1) {
