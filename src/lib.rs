@@ -11,7 +11,8 @@
 //!
 //! The top-level modules are called *rooms*, and the modules inside a room *floors*.
 //!
-//! - [`files`]: reads files from untrusted sources: only regular files, without blocking, up to a maximum size
+//! - [`files`]: reads and writes files that untrusted code can replace: only regular files, without blocking, up to a
+//!   maximum size
 //! - [`visible`]: what a reader sees of untrusted text: which characters never reach a terminal, and which remain
 //! - [`net`]: connections to servers, through the proxy of the environment
 //! - [`model`]: ids, events, records, commands, the state of runs, and the interface between a backend and the screen
@@ -25,16 +26,16 @@
 //! - [`engine`]: carries out a plan. Floors, from the top: `attempt`, `job`, `step`, `sandbox`; beside them `actions`,
 //!   `services`, `workspace`, `results` (artifacts, caches, tokens), `tools` (the tool cache) and `mask` (secrets)
 //! - [`rollout`]: deployments to environments: plans, gates, checks, targets
-//! - [`app`]: the screen as a value: takes messages, returns effects, draws a frame
+//! - [`app`]: the state of the screen: takes messages, returns effects, draws a frame
 //! - [`worker`]: the process around the engine: outlet, journal, control socket, recovery
 //! - [`launch`]: turns a request into a started run; trust, secrets, triggers, commands, shells, cleaning, diagnosis
 //! - [`backend`]: where the screen's runs come from: this machine, servers that speak GitHub's API, or a replay
 //! - [`tui`]: the terminal: event loop, canvas, effects
-//! - [`cli`]: arguments, questions, exit codes
+//! - [`cli`]: command-line arguments, confirmations, exit codes
 //!
 //! # Where to add
 //!
-//! The first file of each row is the place to begin. A new room or crate is also a row of the tables in
+//! The first file of each row is the place to begin. A new room or crate also needs a row in the tables of
 //! `tests/integration/imports.rs`, which already names the crate `kube`.
 //!
 //! | what | where |
@@ -45,7 +46,13 @@
 //! | a Kubernetes provider | `engine/sandbox/provider.rs`: a folder beside it that implements `Provider`, `Machine`, `Sandbox` and `Shell`, declared in `engine/sandbox/mod.rs`; a line in `engine/sandbox/providers.rs`; its name at the same place of `SANDBOXES` in `config/mod.rs` |
 //! | a target of deployments | `rollout/target/mod.rs`: a folder beside it that implements `Target`, and a line in `of`; its settings in `model/deployment/target.rs`, `config/environments/target.rs` and `config/environments/mod.rs`, with an example in `config/environments/example.rs` |
 //! | a layer of a step's environment | `engine/step/env.rs`: a field of `Layers` and a row of its table; its value in `engine/job/steps/execute.rs` |
-//! | a job field on the screen | `model/event.rs`: `JobOutline`; `model/run.rs`: `Job`; `workflow/outline.rs`, or `engine/job/task.rs` for a value that is known only when the job starts; a field of `Event::JobStarted` then; `backend/github/mirror/graph.rs`, `backend/github/mirror/jobs.rs` (with `differs`) and `backend/github/mirror/scope.rs` for runs on servers; `rollout/driver/mod.rs` for deployments; the fold, `store/runs/jobs.rs` or `store/runs/steps.rs`; `model/document.rs` for JSON; `Masker::mask_event` in `engine/mask/mod.rs` for text, as nothing else keeps secrets out of it; `app/panes/jobs.rs`. A key that no workflow has yet begins in `workflow/schema/job.rs`, `workflow/syntax.rs` and `workflow/parse.rs` |
+//! | a job field on the screen | `model/event.rs`: `JobOutline`; `model/run.rs`: `Job`; `workflow/outline.rs`, or
+//! `engine/job/task.rs` for a value that is known only when the job starts; a field of `Event::JobStarted` then;
+//! `backend/github/mirror/graph.rs`, `backend/github/mirror/jobs.rs` (with `differs`) and
+//! `backend/github/mirror/scope.rs` for runs on servers; `rollout/driver/mod.rs` for deployments; the fold,
+//! `store/runs/jobs.rs` or `store/runs/steps.rs`; `model/document.rs` for JSON; `Masker::mask_event` in
+//! `engine/mask/mod.rs` for text, as nothing else keeps secrets out of it; `app/panes/jobs.rs`. For a new key of
+//! workflow files, begin in `workflow/schema/job.rs`, `workflow/syntax.rs` and `workflow/parse.rs` |
 //!
 //! # Imports
 //!

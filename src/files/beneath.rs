@@ -14,7 +14,8 @@ use super::folder::Links;
 #[cfg(target_os = "linux")]
 const ATTEMPTS: usize = 8;
 
-/// Opens a path below a folder. Fails with `Errno::XDEV` if the path leads out of it, or crosses a refused mount point.
+/// Opens a path below a folder. Fails with `Errno::XDEV` if the path leads out of it, or has a link or mount point that
+/// `links` refuses. Without the system call, every link is refused, and with [`Links::RefuseMounts`] every path.
 pub(super) fn open(
     folder: BorrowedFd<'_>,
     path: &Path,

@@ -54,7 +54,7 @@ impl Folder {
     /// Opens a folder below this one.
     ///
     /// # Errors
-    /// Like [`Folder::open`], or the path has a link.
+    /// Like [`Folder::open`], or the path has a link or leads out of this folder.
     pub fn folder(&self, path: &Path) -> io::Result<Self> {
         self.folder_by(path, Links::Refuse)
     }
@@ -99,7 +99,7 @@ impl Folder {
     /// Opens the folder of this name, creating it if it is missing. A file or a link in its place is removed.
     ///
     /// # Errors
-    /// Like [`Folder::make_folders`]; what is in its place cannot be removed.
+    /// Like [`Folder::make_folders`], or the entry in its place cannot be removed.
     pub fn make_in_place(&self, name: &Path) -> io::Result<Self> {
         match self.folder(name) {
             Err(_) => {
@@ -148,10 +148,11 @@ impl Folder {
         contents(self.file(path, links)?, limit)
     }
 
-    /// Creates an empty file for writing. An existing entry with that name is removed first; nothing is written to it.
+    /// Creates an empty file for writing. An existing file or link at the path is removed first; nothing is written
+    /// through it.
     ///
     /// # Errors
-    /// The file cannot be created, or the path above it has a link.
+    /// The file cannot be created, a folder has its path, or the path above it has a link.
     pub fn create(&self, path: &Path) -> io::Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
         let make = || self.beneath(path, flags, Mode::from_raw_mode(0o644), Links::Refuse).map_err(io::Error::from);
@@ -165,7 +166,7 @@ impl Folder {
         Ok(File::from(made?))
     }
 
-    /// Creates a file with a content, and replaces an existing entry with that name.
+    /// Creates a file with this content. An existing file or link at the path is replaced.
     ///
     /// # Errors
     /// Like [`Folder::create`], or the file cannot be written.
@@ -173,10 +174,11 @@ impl Folder {
         self.create(path)?.write_all(content)
     }
 
-    /// Creates a symbolic link in this folder, and replaces an existing entry with that name.
+    /// Creates a symbolic link in this folder. An existing entry with its name is removed first, even a folder with its
+    /// contents.
     ///
     /// # Errors
-    /// The link cannot be created, or a folder has its name and cannot be removed.
+    /// The link cannot be created, or the existing entry cannot be removed.
     pub fn link(&self, name: &Path, target: &Path) -> io::Result<()> {
         self.remove_any(name)?;
         Ok(symlinkat(target, self, name)?)

@@ -20,13 +20,13 @@ pub use repository::{MAX_BYTES, read_named, read_repository, read_repository_tex
 use std::io;
 use std::path::PathBuf;
 
-/// Why a file is not read.
+/// Why a file cannot be opened or read.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// The operating system returned an error.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// The path is a folder, a FIFO, a socket or a device.
+    /// The path is not a regular file: it is a folder, a FIFO, a socket or a device, or a link where none is allowed.
     #[error("{0}, not a regular file")]
     NotRegular(&'static str),
     /// The file is larger than the limit.
@@ -38,7 +38,7 @@ pub enum FileError {
     /// The path, or a link in it, leads out of the folder.
     #[error("the path leads out of its folder")]
     Outside,
-    /// A link in the path leads out of the file's repository.
+    /// A link in the path is absolute or leads out of the file's repository.
     #[error("its path has a link that is absolute or leads out of {}", .0.display())]
     OutsideRepository(PathBuf),
 }

@@ -1,5 +1,5 @@
 //! The program's own files. A step on this machine runs as the same user and can replace one of them by a FIFO, a link
-//! or a device: these functions neither block on it nor follow it.
+//! or a device. These functions neither block on such a file nor follow a link.
 
 use std::fs::{self, File};
 use std::io;
@@ -77,7 +77,7 @@ fn writable(path: &Path, how: OFlags) -> io::Result<File> {
     Ok(file)
 }
 
-/// Converts the error of a path that leads elsewhere: for these files it means that the file is a symbolic link.
+/// Converts an error. For these files, [`FileError::Outside`] means that the file is a symbolic link.
 fn linked(error: FileError) -> io::Error {
     match error {
         FileError::Outside => FileError::NotRegular("a link").into(),

@@ -80,7 +80,8 @@ pub(super) fn contents(file: File, limit: u64) -> Result<Vec<u8>, FileError> {
     if file.metadata()?.len() > limit { Err(FileError::TooLarge { limit }) } else { bounded(file, limit) }
 }
 
-/// Reads at most `limit` bytes, whatever the reported size: the file may have grown since.
+/// Reads a file of at most `limit` bytes. Does not rely on the size in the metadata, because the file may have grown
+/// since, and a pipe has none.
 pub(super) fn bounded(file: File, limit: u64) -> Result<Vec<u8>, FileError> {
     let mut bytes = Vec::new();
     let read = file.take(limit + 1).read_to_end(&mut bytes)?;

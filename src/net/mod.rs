@@ -25,7 +25,7 @@ pub type Connector = HttpsConnector<Proxied>;
 /// Returns a connector with a time limit for connecting. Must be called inside a tokio runtime.
 ///
 /// # Errors
-/// This machine has no certificates.
+/// No root certificates are found on this machine.
 pub fn connector(connect_timeout: Duration) -> io::Result<Connector> {
     let mut http = HttpConnector::new();
     http.enforce_http(false);
@@ -34,7 +34,8 @@ pub fn connector(connect_timeout: Duration) -> io::Result<Connector> {
     Ok(HttpsConnectorBuilder::new().with_native_roots()?.https_or_http().enable_http1().wrap_connector(proxied))
 }
 
-/// Returns the message of the innermost cause: the outer ones only repeat that a request failed.
+/// Returns the message of the innermost cause of an error, because the outer messages only repeat that a request
+/// failed.
 #[must_use]
 pub fn innermost(error: &dyn Error) -> String {
     let mut cause = error;

@@ -1,4 +1,4 @@
-//! Alerts while the user looks at something else, and quiet hours.
+//! What an alert does: the control sequences and the shell command of an alert, and the quiet hours without them.
 
 use crate::app::msg::AlertReason;
 use crate::config::{QuietHours, ScreenConfig};

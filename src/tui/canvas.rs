@@ -19,7 +19,7 @@ use crate::ui::{link, sgr, text};
 const BEGIN: &[u8] = b"\x1b[?2026h";
 const END: &[u8] = b"\x1b[?2026l";
 
-/// Minimum difference between moved and unmoved rows for which scrolling costs less than drawing.
+/// Minimum difference between the numbers of moved and unmoved rows for which scrolling costs less than drawing.
 const MIN_MOVED_ROWS: usize = 3;
 
 /// Maximum number of unchanged cells that are written again instead of moving the cursor over them.
@@ -154,7 +154,7 @@ fn hash(cells: &[Cell]) -> u64 {
     hasher.finish()
 }
 
-/// Position and style of the terminal's cursor, as far as they are known.
+/// Position of the terminal's cursor, if it is known, and the style and link in effect.
 #[derive(Default)]
 struct Pen {
     at: Option<(u16, u16)>,
@@ -164,7 +164,7 @@ struct Pen {
 }
 
 impl Pen {
-    /// Sends the cells of a row that differ.
+    /// Appends the output for the cells of a row that differ.
     fn update<'a>(
         &mut self,
         bytes: &mut Vec<u8>,
@@ -193,8 +193,8 @@ impl Pen {
         }
     }
 
-    /// Moves the cursor. If it moves right by a few cells that have the current style, these cells are written again,
-    /// which takes fewer bytes than a move.
+    /// Moves the cursor. If it moves right over a few cells that look the same in the current style, writes these cells
+    /// again, which takes fewer bytes than a move.
     fn go(&mut self, bytes: &mut Vec<u8>, x: u16, y: u16, row: &[Cell]) {
         match self.at {
             Some((from, same)) if same == y && from <= x => {
@@ -211,8 +211,8 @@ impl Pen {
         }
     }
 
-    /// Whether a cell looks the same in the current style. Of a space only the background is visible, unless the space
-    /// is reversed or has a line.
+    /// Whether a cell looks the same if it is written in the current style. Only the background of a space is visible,
+    /// unless the space is reversed, underlined or crossed out.
     fn can_write(&self, cell: &Cell) -> bool {
         let style = (cell.fg, cell.bg, cell.modifier);
         let is_bare = |(_, _, modifier): (Color, Color, Modifier)| !modifier.intersects(VISIBLE_ON_SPACES);
@@ -229,7 +229,7 @@ impl Pen {
             select(bytes, style);
         }
         bytes.extend_from_slice(cell.symbol().as_bytes());
-        // After a character of doubtful width, the position is unknown. At the right edge, the terminal may wrap.
+        // Terminals disagree about the width of other characters, so the position after them is unknown.
         self.at = is_one_column(cell.symbol()).then_some((x + 1, y));
     }
 
@@ -291,8 +291,8 @@ mod tests {
         parser
     }
 
-    /// Describes every cell of a terminal's screen in words. A cell that was never written equals a space, and a space
-    /// has only its visible attributes.
+    /// Returns a description of every cell of a terminal's screen. A cell that was never written equals a space, and a
+    /// space has only its visible attributes.
     fn cells(terminal: &vt100::Parser) -> Vec<String> {
         let screen = terminal.screen();
         let places = (0..SIZE.1).flat_map(|y| (0..SIZE.0).map(move |x| (y, x)));

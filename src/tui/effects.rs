@@ -13,13 +13,15 @@ use crate::store::logs::query::{
     LogPage, LogSearch, LogSearchResult, Logs, PageRequest, RunSearch, RunSearchResult, SearchSlot,
 };
 
-/// Time between two parts of a search's result, so that the first matches in a large log are shown at once.
+/// Interval at which a search sends the matches found so far, so that the first matches in a large log are shown at
+/// once.
 const RESULT_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Number of matches after which the clock is read again. In a large log, most lines may match.
+/// Number of matches in a log after which the clock is read again. Reading it for each match would be slow if most
+/// lines of a large log match.
 const MATCHES_PER_CLOCK: usize = 64;
 
-/// Reads lines and sends them as a message.
+/// Reads a page of a log and sends it as a message.
 pub(super) fn load_page(
     logs: &Arc<dyn Logs>,
     request: PageRequest,

@@ -17,8 +17,8 @@ use crate::model::{JobId, RunId};
 #[derive(Debug)]
 pub(super) struct Child {
     command: Command,
-    /// Whether the program prints its own errors. The screen then does not report them, and waits for a key before it
-    /// covers the printed errors.
+    /// Whether the program prints its own errors. The screen then does not report them. If the program fails at once,
+    /// the screen waits for Enter before it covers them.
     prints_errors: bool,
 }
 
@@ -36,11 +36,11 @@ pub(super) enum ForegroundError {
     Failed { program: String, status: ExitStatus },
 }
 
-/// Maximum running time of a failed program for which the user must press Enter, because the program has just printed
-/// an error that the user has not read yet.
+/// Maximum running time with which a program counts as failed at once. The user must then press Enter, because the
+/// program has just printed an error that the user has not read yet.
 const EARLY_FAILURE: Duration = Duration::from_secs(2);
 
-/// Returns a shell in a job's environment, opened by this program's `shell` command.
+/// Returns a shell in the environment of a job, or in a service container, opened by this program's `shell` command.
 pub(super) fn shell(run: &RunId, job: &JobId, service: Option<&str>) -> io::Result<Child> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["shell", run.as_str(), job.as_str()]);
@@ -48,7 +48,7 @@ pub(super) fn shell(run: &RunId, job: &JobId, service: Option<&str>) -> io::Resu
     Ok(Child { command, prints_errors: true })
 }
 
-/// Returns the user's editor, opening a file at a line.
+/// Returns the user's editor (`VISUAL`, `EDITOR` or `vi`), which opens a file, at a line if given.
 pub(super) fn editor(path: &Path, line: Option<u32>) -> Child {
     let set = |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
     let editor = set("VISUAL").or_else(|| set("EDITOR")).unwrap_or_else(|| "vi".to_owned());

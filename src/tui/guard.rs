@@ -16,12 +16,12 @@ use crossterm::{cursor, queue};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use tokio::sync::mpsc::UnboundedSender;
 
-/// Reports clicks and the wheel (mode 1000) with decimal positions (mode 1006). Movement is not reported, because it
-/// would wake the program and cost bytes on a slow line.
+/// Enables reports of clicks and the wheel (mode 1000) with decimal positions (mode 1006). Movement is not reported,
+/// because it would wake the program and cost bytes on a slow line.
 const MOUSE: &[u8] = b"\x1b[?1000h\x1b[?1006h";
 const NO_MOUSE: &[u8] = b"\x1b[?1006l\x1b[?1000l";
 
-/// Saves the title of the window, and restores it (xterm's window operations).
+/// Sequences that save the title of the window and restore it (xterm's window operations).
 const SAVE_TITLE: &[u8] = b"\x1b[22;2t";
 const RESTORE_TITLE: &[u8] = b"\x1b[23;2t";
 
@@ -87,7 +87,7 @@ impl Guard {
         out.flush()
     }
 
-    /// Restores the terminal; does nothing if it is restored already. [`Guard::enter`] takes it again.
+    /// Restores the terminal; does nothing if it has already been restored. [`Guard::enter`] takes it again.
     pub fn leave(&self) {
         if self.active.swap(false, Ordering::SeqCst) {
             restore();

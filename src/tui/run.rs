@@ -82,8 +82,8 @@ pub fn diagnostics<S>() -> impl Layer<S>
 where
     S: tracing::Subscriber + for<'span> LookupSpan<'span>,
 {
-    // The usual initialisation of `tui_logger` would start a thread that wakes a hundred times a second. Here events
-    // are moved when they are drawn.
+    // The usual initialisation of `tui_logger` would start a thread that wakes a hundred times a second to move events
+    // to the widget. Here they are moved before the widget is drawn.
     tui_logger::set_default_level(tui_logger::LevelFilter::Debug);
     // Events of these crates contain addresses of requests, which may be signed.
     let is_ours = |metadata: &tracing::Metadata<'_>| {
@@ -261,7 +261,7 @@ impl Loop {
             }
             if std::mem::take(&mut self.suspended) {
                 self.guard.leave();
-                // The call may return before the signal stops this thread, so the signal to continue is awaited.
+                // The call may return before the signal stops this thread, so this waits for the signal to continue.
                 rustix::process::kill_current_process_group(rustix::process::Signal::STOP).map_err(io::Error::from)?;
                 signals.go_on.recv().await;
                 self.retake()?;
