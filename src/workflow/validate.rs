@@ -207,7 +207,7 @@ fn check_parallel(steps: &[Template], found: &mut Vec<Diagnostic>) {
         let hint = match key.value.as_str() {
             "background" => "remove it: all steps of the group run at once",
             "parallel" => "move the inner steps to the outer group",
-            _ => "move it behind the group, which ends when all of its steps have ended",
+            _ => "move it after the group, which ends when all of its steps have ended",
         };
         found.push(error(key.span, message).hint(hint));
     }

@@ -1,4 +1,4 @@
-//! Matrices, containers, actions and runner labels of jobs.
+//! Checks the matrices, containers, actions and runner labels of jobs.
 
 use std::collections::HashSet;
 
@@ -11,7 +11,7 @@ use crate::workflow::source::Spanned;
 use crate::workflow::syntax::{JobBody, JobDefinition, StepAction, Strategy, Workflow};
 use crate::workflow::template::{Template, TemplateKind};
 
-/// Reports registry passwords of containers that the file contains as plain text.
+/// Reports container registry passwords that are written in the file as plain text.
 pub(super) fn credentials(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     for job in jobs_with_steps(workflow) {
         let services = job.services.iter().map(|(_, service)| service);
@@ -62,7 +62,8 @@ pub(super) fn pins(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Reports duplicate values and mixed types in a matrix, and entries of `exclude` that no combination matches.
+/// Reports duplicate values and mixed types in a matrix, and keys and values in `exclude` that the matrix does not
+/// have.
 pub(super) fn matrices(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     let matrices = workflow.jobs.iter().filter_map(|job| job.strategy.as_ref()?.matrix());
     for matrix in matrices.clone() {
@@ -106,7 +107,7 @@ pub(super) fn matrices(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Whether the keys and the number of combinations are known from the file alone.
+/// Whether the keys of a matrix and the number of its combinations are known from the file alone.
 pub(super) fn is_known(matrix: &Template) -> bool {
     let written_out = |(key, value): (Spanned<String>, &Template)| {
         !key.value.starts_with("${{")
@@ -160,7 +161,8 @@ const HOSTED: &[(&str, &[&str])] = &[
 /// Suffixes of labels of larger hosted runners.
 const SIZES: &[&str] = &["large", "xlarge", "cores", "arm64"];
 
-/// Reports labels that look like a GitHub-hosted runner but do not exist, and labels of different operating systems.
+/// Reports labels that look like a GitHub-hosted runner but do not exist, and jobs whose labels name different
+/// operating systems.
 pub(super) fn labels(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     for job in &workflow.jobs {
         let JobBody::Steps(body) = &job.body else { continue };
@@ -188,7 +190,7 @@ pub(super) fn labels(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Returns the values of the matrix keys that a job uses as labels without change.
+/// Returns the values of the matrix keys that `runs-on` uses as labels without change.
 fn from_matrix<'w>(job: &'w JobDefinition, runs_on: &'w Template) -> Vec<&'w Template> {
     let Some(matrix) = job.strategy.as_ref().and_then(Strategy::matrix) else { return Vec::new() };
     let labels = match get(runs_on, "labels").unwrap_or(runs_on) {

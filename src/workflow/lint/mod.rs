@@ -1,7 +1,7 @@
 //! Lint: rules that find likely mistakes in workflows that GitHub accepts.
 //!
-//! Errors for which GitHub rejects a file are found while the file is parsed. [`RULES`] has an entry for each of them
-//! as well, so that `--explain` knows the name in every diagnostic.
+//! Most errors for which GitHub rejects a file are found while the file is parsed. [`RULES`] has an entry for each of
+//! them as well, so that `--explain` knows the name in every diagnostic.
 
 mod callees;
 mod calls;
@@ -34,9 +34,10 @@ pub struct Rule {
     pub summary: &'static str,
     /// Why it matters and what to write instead.
     pub help: &'static str,
-    /// Checks the workflow alone; `None` if the rule needs no such check or only the parser reports its errors.
+    /// Checks the workflow alone; `None` if the rule has no such check, for example because the parser reports its
+    /// errors.
     check: Option<Check>,
-    /// Checks the workflow against other files; `None` if the rule needs no such check.
+    /// Checks the workflow against other files; `None` if the rule has no such check.
     look_up: Option<LookUp>,
 }
 
@@ -59,7 +60,7 @@ pub trait Files {
         None
     }
 
-    /// Returns the default permissions of the token, if known.
+    /// Returns the default permissions of the token; `None` if they are unknown.
     fn policy(&self) -> Option<Policy> {
         None
     }
@@ -96,7 +97,7 @@ pub static RULES: &[Rule] = &[
     },
     Rule {
         name: "container",
-        summary: "Option, port or volume of a container that GitHub or Docker does not take.",
+        summary: "Option, port or volume of a container that GitHub or Docker does not accept.",
         help: "GitHub sets the network and the entrypoint of a container itself. A port is `container` or `host:container`,\n\
                a volume `source:/path`, where the path in the container is absolute:\n\n    \
                ports: [8080:80]\n    volumes: [cache:/var/cache]",
@@ -263,7 +264,8 @@ pub static RULES: &[Rule] = &[
     },
 ];
 
-/// Applies all rules to a valid workflow. With `files`, also checks its uses of local actions and of called workflows.
+/// Applies all rules to a valid workflow. With `files`, also checks the local actions and called workflows that it
+/// uses.
 /// Returns the diagnostics in no particular order.
 #[must_use]
 pub fn check(workflow: &Workflow, files: Option<&dyn Files>) -> Vec<Diagnostic> {

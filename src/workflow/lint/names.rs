@@ -1,4 +1,4 @@
-//! Names of shells and variables that GitHub accepts but a runner cannot use.
+//! Reports names of shells and variables that GitHub accepts but a runner cannot use.
 
 use super::{add_steps, jobs_with_steps, steps};
 use crate::model::nearest;

@@ -1,4 +1,4 @@
-//! Permissions and nesting of called workflows.
+//! Checks the permissions and the nesting of called workflows.
 //!
 //! GitHub's page on reusing workflows has these rules: a called workflow can have the permissions of its caller or
 //! fewer, and both the nesting depth and the number of called workflows are limited.
@@ -16,7 +16,7 @@ use crate::workflow::source::Spanned;
 use crate::workflow::syntax::{JobBody, JobDefinition, Workflow, resolve_call};
 use crate::workflow::template::{Template, TemplateKind};
 
-/// Access to a scope.
+/// Access level of a scope.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 enum Access {
     None,
@@ -47,7 +47,7 @@ impl Access {
 struct Grant(Vec<Access>);
 
 impl Grant {
-    /// Returns the highest access of every scope, limited to `most`.
+    /// Returns the highest access level that each scope has, limited to `most`.
     fn all(most: Access) -> Self {
         let highest = |field: &Field| {
             let Shape::Word { allowed, .. } = field.schema.shape else { return Access::None };
@@ -83,8 +83,8 @@ impl Grant {
         }
     }
 
-    /// Returns the permissions in which `self` exceeds `given`, as text: those of `self`, then those of `given`. `None`
-    /// if there are none.
+    /// Returns the permissions in which `self` exceeds `given`, as text: the levels in `self` and the levels in
+    /// `given`. `None` if `self` exceeds `given` in no scope.
     fn beyond(&self, given: &Self) -> Option<(String, String)> {
         let beyond = SCOPES.iter().zip(self.0.iter().zip(&given.0)).filter(|(_, (wanted, given))| wanted > given);
         let (wanted, given): (Vec<_>, Vec<_>) = beyond
@@ -96,7 +96,8 @@ impl Grant {
     }
 }
 
-/// Reports called workflows with more permissions than their callers, and calls that exceed GitHub's limits.
+/// Reports called workflows that request more permissions than their callers have, and calls that exceed GitHub's
+/// limits.
 pub(super) fn check(workflow: &Workflow, callees: &Callees<'_>, found: &mut Vec<Diagnostic>) {
     let mut walk =
         Walk { callees, seen: HashSet::new(), different: HashSet::new(), chain: Vec::new(), found: Vec::new() };

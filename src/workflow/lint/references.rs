@@ -1,4 +1,4 @@
-//! Undefined inputs, secrets, outputs, steps and matrix keys in expressions.
+//! Reports undefined inputs, secrets, outputs, steps and matrix keys in expressions.
 
 use super::jobs::{is_known, values_of};
 use super::{add_steps, span_of};
@@ -18,7 +18,8 @@ const PREDEFINED_SECRETS: &[&str] = &["GITHUB_TOKEN", "ACTIONS_RUNNER_DEBUG", "A
 /// An expression and the span of the value that contains it.
 pub(super) type SpannedExpr<'w> = (&'w Expr, Span);
 
-/// Reports names that the file does not define. Their value is empty on GitHub.
+/// Reports names that the file does not define, and results that are read before their step has ended. Their value is
+/// empty on GitHub.
 pub(super) fn check(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     let mut everywhere = of_workflow(workflow);
     let mut results = Vec::new();
@@ -190,7 +191,7 @@ fn steps_and_matrix(
     });
 }
 
-/// The steps whose results a step sees.
+/// The steps before a step, by whether their results are available to it.
 #[derive(Default)]
 struct Earlier<'w> {
     ended: Vec<&'w str>,
@@ -199,7 +200,7 @@ struct Earlier<'w> {
 }
 
 impl<'w> Earlier<'w> {
-    /// Adds a step to those that the next step sees, with the background steps for which it waits.
+    /// Adds a step, and marks the background steps for which it waits as ended.
     fn add(&mut self, step: &'w StepDefinition) {
         match &step.action {
             StepAction::Steer(Steering::Wait(ids)) => ids.iter().for_each(|id| self.wait(&id.value)),
@@ -217,7 +218,7 @@ impl<'w> Earlier<'w> {
     }
 }
 
-/// Reports steps that read the results of a step which has not ended before them.
+/// Reports steps that read the results of a step that has not ended before them.
 fn earlier_steps<'w>(
     workflow: &Workflow,
     steps: &'w [StepDefinition],

@@ -75,7 +75,7 @@ pub(super) fn deprecated_commands(workflow: &Workflow, found: &mut Vec<Diagnosti
     }
 }
 
-/// Returns the script of a step: that of `run`, or that of `actions/github-script`; `None` for other steps.
+/// Returns the script of a `run` step or of `actions/github-script`; `None` for other steps.
 fn script(step: &StepDefinition) -> Option<&Template> {
     match &step.action {
         StepAction::Run { script, .. } => Some(script),
@@ -98,8 +98,8 @@ fn texts(template: &Template) -> impl Iterator<Item = &str> {
     template.literal().into_iter().chain(between)
 }
 
-/// Collects the untrusted references whose text can become part of the value. A boolean result does not contain any
-/// text.
+/// Collects the untrusted references whose text can become part of the value. The result of a comparison, for example,
+/// is a boolean, which contains no text.
 fn reaching<'e>(node: &'e ExprNode, found: &mut Vec<Reference<'e>>) {
     match &node.kind {
         ExprKind::Compare { .. } | ExprKind::Not(_) => return,

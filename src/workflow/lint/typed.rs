@@ -1,4 +1,4 @@
-//! Expressions of a wrong type, given the types of the contexts that are known from the file.
+//! Reports expressions of a wrong type, as far as the file determines the types of the contexts.
 
 use super::jobs::{is_known, values_of};
 use super::references::{collect, of_job, of_workflow};
@@ -159,7 +159,7 @@ pub(super) fn check(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Reports an expression for a whole mapping whose value is never a mapping. GitHub fails such a job.
+/// Reports an expression for a whole mapping whose value is never a mapping, for which the job fails on GitHub.
 fn must_be_mapping(key: &str, value: &Template, context: &dyn Fn(&str) -> Type, found: &mut Vec<Diagnostic>) {
     let of = of_template(value, context);
     if matches!(value.kind, TemplateKind::Expression(_)) && !matches!(of, Type::Any | Type::Object(..)) {
@@ -211,7 +211,7 @@ fn type_errors(
     }
 }
 
-/// Returns the span of an expression within its value.
+/// Returns the span of an expression, or of its whole value if the file spells the expression differently.
 fn whole(workflow: &Workflow, expr: &Expr, span: Span) -> Span {
     span_of(&workflow.source, span, expr.text().trim())
 }

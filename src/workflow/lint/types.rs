@@ -24,12 +24,12 @@ pub(super) enum Type {
 }
 
 impl Type {
-    /// Returns an object with any names, all of the same type.
+    /// Returns the type of an object with arbitrary names whose values all have the same type.
     pub(super) fn of_names(value: Self) -> Self {
         Self::Object(Vec::new(), Some(Box::new(value)))
     }
 
-    /// Returns an object with exactly these names.
+    /// Returns the type of an object with exactly these names.
     pub(super) fn object<'n>(names: impl IntoIterator<Item = (&'n str, Self)>) -> Self {
         Self::Object(names.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(), None)
     }
@@ -273,7 +273,7 @@ impl<'t> Typing<'t> {
     }
 }
 
-/// Returns the type of a value of the file.
+/// Returns the type of a template.
 pub(super) fn of_template(template: &Template, context: &dyn Fn(&str) -> Type) -> Type {
     match &template.kind {
         TemplateKind::Null => Type::Null,

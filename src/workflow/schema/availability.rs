@@ -94,5 +94,5 @@ pub static COMPOSITE: Availability = Availability {
 /// `if` of a step of a composite action.
 pub static COMPOSITE_IF: Availability = Availability { contexts: COMPOSITE.contexts, functions: STEP_IF.functions };
 
-/// A key without expressions.
+/// A key that allows no expressions.
 pub static NONE: Availability = contexts(&[]);

@@ -56,7 +56,7 @@ pub enum Shape {
         /// Whether a sequence of words is also allowed.
         many: bool,
     },
-    /// A string, a boolean or a number, with its type kept.
+    /// A string, a boolean or a number, whose type is kept.
     Scalar,
     /// An expression, with or without `${{ }}` around it.
     Condition,

@@ -15,12 +15,12 @@ use super::source::Span;
 
 pub use build::{Document, read};
 
-/// Maximum nesting of a document, in levels with aliases expanded. GitHub allows 50 levels of its objects. The other
-/// levels are for the parts of a file around them.
+/// Maximum nesting of a document, in levels with aliases expanded. GitHub's limit of 50 levels applies to parts of a
+/// file; the other levels are for the mappings and sequences around these parts.
 pub const MAX_DEPTH: usize = 100;
 
-/// Maximum number of nodes that all aliases of a file may add. Each alias counts with the whole size of its anchor,
-/// which bounds the expansion of a small file.
+/// Maximum number of nodes that all aliases of a file may add. Each alias counts as many nodes as its anchor has, so
+/// that a small file cannot expand without bound.
 pub const MAX_ALIASED_NODES: usize = 20_000;
 
 /// Maximum size of a text, in bytes. GitHub already rejects workflow files of more than 512 KiB.
@@ -61,7 +61,7 @@ pub enum TextStyle {
     Quoted,
     /// A block after `|` or `>`.
     Block,
-    /// In `${{ '…' }}`: text that is not read for expressions again.
+    /// The text of `${{ '…' }}`, which is not searched for expressions again.
     Literal,
 }
 
@@ -72,7 +72,7 @@ pub struct Problem {
     pub span: Span,
     /// The problem, in one line.
     pub message: String,
-    /// How to fix the problem, in one line; `None` if the message says enough.
+    /// How to fix the problem, in one line; `None` if there is nothing to add to the message.
     pub hint: Option<String>,
 }
 

@@ -23,7 +23,7 @@ pub(super) enum TagError {
     Unknown(String),
 }
 
-/// Types an untagged scalar. Quoted and block scalars are always strings.
+/// Determines the type of an untagged scalar. Quoted and block scalars are always strings.
 pub(super) fn resolve(text: Cow<'_, str>, style: TextStyle) -> YamlKind<'_> {
     if style != TextStyle::Plain {
         return YamlKind::Text(text, style);
@@ -39,7 +39,7 @@ pub(super) fn resolve(text: Cow<'_, str>, style: TextStyle) -> YamlKind<'_> {
     }
 }
 
-/// Types a scalar with a tag of the core schema (`str` of `!!str`).
+/// Determines the type of a scalar with a tag of the core schema (`str` of `!!str`).
 ///
 /// # Errors
 /// The text does not fit the tag, quoted text has a tag other than `str`, or the core schema does not have the tag.

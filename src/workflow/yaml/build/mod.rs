@@ -24,7 +24,7 @@ pub struct Document<'s> {
     pub unused_anchors: Vec<Span>,
 }
 
-/// Reads one document.
+/// Parses a text that contains one YAML document.
 ///
 /// # Errors
 /// The first problem; the text after it is not read.
@@ -55,7 +55,7 @@ pub fn read(text: &str) -> Result<Document<'_>, Problem> {
     }
 }
 
-/// A problem, with the kind that the parser gave it if the parser found it.
+/// A problem and, if the parser found it, the parser's kind of error.
 struct Failure {
     problem: Problem,
     kind: Option<ErrorKind>,
@@ -113,7 +113,7 @@ struct Builder<'b, 's> {
     body: &'b str,
     /// Length in bytes of the byte order mark, which is not passed to the parser.
     shift: usize,
-    /// Byte offsets of spaces that only the parser sees, not the body (see [`flow_end`]).
+    /// Byte offsets, in the text that the parser reads, of spaces that `body` does not have (see [`flow_end`]).
     added: &'b [usize],
     open: Vec<Open<'s>>,
     anchors: HashMap<usize, Anchored<'s>>,

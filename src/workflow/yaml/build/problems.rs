@@ -7,8 +7,8 @@ use crate::workflow::hints;
 use crate::workflow::yaml::Problem;
 
 impl Builder<'_, '_> {
-    /// Returns the position of a value that YAML continues on a following, more indented line: `runs-on: x` before an
-    /// indented `steps:`.
+    /// Returns the position of a value that YAML continues on a following, more indented line, such as the `x` of
+    /// `runs-on: x` before an indented `steps:`.
     fn value_continued_at(&self, line: usize) -> Option<Position> {
         let indent = |text: &str| text.len() - text.trim_start_matches([' ', '-']).len();
         let lines: Vec<_> = self.body.split_inclusive('\n').take(line).collect();
