@@ -143,7 +143,7 @@ impl CancelWatch {
         self.cancelled_at.is_some()
     }
 
-    /// Returns the rest of the job's time limit.
+    /// Returns the time that is left until the job's time limit.
     pub(crate) fn rest(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }

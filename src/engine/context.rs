@@ -50,8 +50,8 @@ pub struct RunFacts {
     pub inputs: Object,
 }
 
-/// Keys of the `github` context that steps get as `GITHUB_…` environment variables. The list is that of actions/runner
-/// (Worker/GitHubContext.cs), which leaves the token out.
+/// Keys of the `github` context that steps get as `GITHUB_…` environment variables. The list is taken from
+/// actions/runner (Worker/GitHubContext.cs), which leaves the token out.
 const EXPORTED: &[&str] = &[
     "action",
     "action_path",
@@ -178,7 +178,7 @@ pub fn github_variables(github: &Object) -> Vec<(String, String)> {
     exported.collect()
 }
 
-/// Returns the `runner` context of a job. The paths are those that its steps see.
+/// Returns the `runner` context of a job. The paths are as its steps see them.
 #[must_use]
 pub fn runner(temp: &Path, tool_cache: &Path, workspace: &Path, debug: bool) -> Object {
     let os = match std::env::consts::OS {
@@ -229,7 +229,7 @@ pub fn steps(results: &IndexMap<String, StepResult>) -> Value {
     Value::object(entries.collect())
 }
 
-/// Returns the `job` context. `facts` are the job's container and services.
+/// Returns the `job` context. `facts` are the entries other than `status`, such as the container and the services.
 #[must_use]
 pub fn job(status: Status, facts: &Object) -> Value {
     let mut job = facts.clone();

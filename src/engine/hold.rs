@@ -22,8 +22,8 @@ pub struct Holds {
 }
 
 impl Holds {
-    /// Returns the holds of a run whose failed steps wait for up to `limit`; `None` if they are not held until that is
-    /// [turned on](Self::turn).
+    /// Returns the holds of a run whose failed steps are held for up to `limit`. With `None`, steps are not held until
+    /// holding is [turned on](Self::turn), and then for the default time.
     #[must_use]
     pub fn new(limit: Option<Duration>) -> Self {
         let (on, limit) = (limit.is_some(), limit.unwrap_or(Duration::from_mins(DEFAULT_HOLD_MINUTES)));

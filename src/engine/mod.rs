@@ -1,8 +1,8 @@
 //! Carries out a plan: decides which jobs may start, runs their steps, and reports every fact to an [`outlet::Outlet`].
 //!
 //! [`attempt`] is the main loop: it asks the pure [`scheduler`] for decisions, evaluates conditions and matrices, and
-//! spawns a task for each job. A job sets up its environment and runs its steps in order, with background steps beside
-//! them. `step::process` runs the process of a step, and `step::output` handles its output.
+//! spawns a task for each job. A job sets up its environment and runs its steps in order; background steps run in
+//! parallel with the others. `step::process` runs the process of a step, and `step::output` handles its output.
 //!
 //! The engine reports only what it has observed: it never records the end of a process whose exit it has not seen.
 
@@ -62,7 +62,7 @@ pub struct Options {
     pub git_objects: Vec<PathBuf>,
     /// How many failed jobs keep their container for `cuelight shell`.
     pub keep_failed: usize,
-    /// Variables of all steps. They override those of the workflow and its jobs.
+    /// Variables of all steps. They override `env` of the workflow and its jobs.
     pub env: IndexMap<String, String>,
     /// Whether to keep `::debug::` lines and set `RUNNER_DEBUG`.
     pub debug: bool,

@@ -1,5 +1,4 @@
-//! Destination of everything that the engine observes. The worker implements it over a run folder; tests keep it in
-//! memory.
+//! Destination of everything that the engine observes. The worker writes it to a run folder; tests keep it in memory.
 //!
 //! The outlet masks, orders and writes everything: the engine itself never opens the journal or a log. A failed write
 //! does not fail the call. The outlet remembers it, and the engine checks [`Outlet::failure`] before it starts anything

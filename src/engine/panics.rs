@@ -1,4 +1,4 @@
-//! Panics of tasks as errors, so that a task which panics does not end silently.
+//! Turns panics of tasks into errors, so that a task which panics does not end silently.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;

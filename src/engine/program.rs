@@ -1,5 +1,5 @@
-//! Runs short-lived programs on this machine and collects their output: for a version, an environment of Python, or a
-//! copy of an action.
+//! Runs short-lived programs on this machine and collects their output, for example to read a version, create a Python
+//! environment, or fetch an action.
 
 use std::io;
 use std::process::{ExitStatus, Stdio};

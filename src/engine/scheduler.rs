@@ -162,7 +162,7 @@ impl Scheduler {
         self.turns.pop_front()
     }
 
-    /// Whether every node has ended.
+    /// Whether every node has ended and no decision is pending.
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.turns.is_empty() && (0..self.nodes.len()).all(|node| self.result(NodeId(node)).is_some())

@@ -1,7 +1,7 @@
 //! The share of a job in the limit of jobs that run at once on this machine.
 //!
-//! A job starts with its slot. While it waits for the rules of an environment, which may take hours, the slot is for
-//! another job.
+//! A job starts with its slot. While it waits for the rules of an environment, which may take hours, another job can
+//! use the slot.
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -31,7 +31,7 @@ impl Slot {
 
     /// Gives the slot back, so that another job can start.
     pub(crate) fn release(&self) {
-        // Without an attempt, no other job waits for the slot.
+        // If the attempt has ended, no other job waits for the slot.
         let _ = self.requests.send(SlotRequest::Release(self.job.clone()));
     }
 
@@ -39,7 +39,7 @@ impl Slot {
     pub(crate) async fn acquire(&self) {
         let (granted, answer) = oneshot::channel();
         if self.requests.send(SlotRequest::Acquire(self.job.clone(), granted)).is_ok() {
-            // Without an answer, the attempt has ended.
+            // If there is no answer, the attempt has ended.
             let _ = answer.await;
         }
     }

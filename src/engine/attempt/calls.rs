@@ -21,7 +21,7 @@ impl Attempt {
         called.map(|job| job.id.clone()).collect()
     }
 
-    /// Records the end of the jobs of a workflow that is not called: they are skipped.
+    /// Records as skipped the jobs of a workflow that is not called, including the jobs of nested calls.
     pub(super) fn skip_called(&mut self, caller: &JobId, reason: &str) {
         for job in self.called_by(caller) {
             self.record(never_ran(&job, Conclusion::Skipped, reason));

@@ -30,7 +30,7 @@ impl Attempt {
         contexts
     }
 
-    /// Returns the contexts for the expressions of one leg: those of its job, and `matrix strategy secrets`.
+    /// Returns the contexts for the expressions of one leg: the contexts of its job, and `matrix strategy secrets`.
     pub(super) fn leg_contexts(&self, id: NodeId, job: &JobId) -> Contexts {
         let node = &self.nodes[id.index()];
         let mut contexts = self.contexts(id);

@@ -14,7 +14,7 @@ use crate::workflow::source::Source;
 
 use super::state::{Attempt, never_ran};
 
-/// Errors of planning, each with the source file that it is about.
+/// Errors in planning a called workflow, each with its source file.
 type Errors = Vec<(Arc<Source>, Diagnostic)>;
 
 impl Attempt {

@@ -56,7 +56,7 @@ struct Driver {
     waits: JoinSet<(JobId, Result<Vec<Ticket>, AcquireError>)>,
     waiting: HashMap<JobId, AbortHandle>,
     held: HashMap<JobId, Vec<Ticket>>,
-    /// What jobs ask about their slots, and where they send it.
+    /// Channel for the requests of jobs about their slots.
     slots: (mpsc::UnboundedSender<SlotRequest>, mpsc::UnboundedReceiver<SlotRequest>),
     /// Jobs that wait for a slot again.
     returning: HashMap<JobId, oneshot::Sender<()>>,

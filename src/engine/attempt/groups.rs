@@ -14,7 +14,7 @@ use super::state::{Attempt, Effect};
 /// Why the groups of a leg cannot be determined.
 #[derive(Debug, thiserror::Error)]
 enum RequestError {
-    /// A `concurrency` is invalid, at `file:line:column`.
+    /// A `concurrency` is invalid. `position` has the form `file:line:column`.
     #[error("{position}: {source}")]
     Group { position: String, source: GroupError },
     /// The call of the leg's workflow is invalid.
@@ -41,7 +41,7 @@ impl Attempt {
         false
     }
 
-    /// Returns the groups of a leg: those of the job, and that of the workflow that it calls.
+    /// Returns requests for the groups of a leg: the group of its job, and the group of the workflow that it calls.
     fn requests(&self, node: NodeId, id: &JobId, contexts: &Contexts) -> Result<Vec<GroupRequest>, RequestError> {
         let entry = &self.nodes[node.index()];
         let scope = Scope { contexts, status: self.status(node), host: &NoFiles };

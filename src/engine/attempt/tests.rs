@@ -75,7 +75,7 @@ impl Machine {
         seen
     }
 
-    /// Ends a job, and returns what follows its recorded end.
+    /// Ends a job, and returns the effects that follow the record of its end.
     fn ended(&mut self, job: &str, end: JobEnd) -> Vec<Seen> {
         let mut seen = self.update(Input::JobEnded(JobId::new(job), end));
         assert!(matches!(seen.remove(0), Seen::Finished(ended, ..) if ended == job));
@@ -381,7 +381,7 @@ impl Driven {
     }
 }
 
-/// An environment whose rules let a job in when they are told to.
+/// An environment whose rules let a job pass once the test notifies them.
 #[derive(Default)]
 struct HeldEnvironment(tokio::sync::Notify);
 

@@ -1,9 +1,10 @@
 //! Services for third-party actions: artifacts, caches, identity tokens and a part of GitHub's API, served to the jobs
 //! of one attempt.
 //!
-//! The server starts in the process of the run with the first action that may need it, and stops with the attempt. It
-//! listens on loopback, and on the addresses that this machine has in container networks. Requests are checked against
-//! the token of their job or run, and links to data are signed. Only the documents of the identity issuer are public.
+//! The server starts in the process of the run when the first step that may need it starts, and stops with the attempt.
+//! It listens on loopback, and on the addresses that this machine has in container networks. Requests are checked
+//! against the token of their job or run, and links to data are signed. Only the documents of the identity issuer are
+//! public.
 //!
 //! - [`server`]: the listeners; [`router`]: routes requests; [`service`]: the shared state
 //! - [`token`] and [`links`]: what a job may request

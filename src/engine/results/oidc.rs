@@ -1,8 +1,8 @@
 //! Identity tokens (`OpenID` Connect): a local issuer whose tokens have the claims of GitHub's tokens and are signed
 //! with a key of this machine.
 //!
-//! Cloud providers do not trust this issuer unless its public key is configured there. Without that, too, a workflow
-//! that requests a token runs up to the step that uses the token, and a local verifier can test the claims.
+//! Cloud providers do not trust this issuer unless its public key is configured there. Even so, a workflow that
+//! requests a token runs up to the step that uses the token, and a local verifier can test the claims.
 
 use std::fs;
 use std::io;

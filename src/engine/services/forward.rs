@@ -65,7 +65,7 @@ pub fn routes(services: &[ContainerSpec]) -> (Vec<Route>, Reached) {
 /// Relays connections until the process is ended. `ready` is called once all ports are open.
 ///
 /// # Errors
-/// A port is in use.
+/// A port cannot be opened, for example because it is in use.
 pub async fn serve(routes: &[Route], mut ready: impl FnMut()) -> std::io::Result<()> {
     let mut served = tokio::task::JoinSet::new();
     for route in routes {

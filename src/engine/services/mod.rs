@@ -1,4 +1,5 @@
-//! Services of a job: containers that are started, and healthy if they have a health check, before its first step.
+//! Services of a job: containers that are started before its first step. Services with a health check must be healthy
+//! by then.
 //!
 //! This code is the same for every provider: it starts all services at once, waits until they are healthy, and records
 //! every change of their states. The provider implements [`ServiceHost`].

@@ -36,7 +36,7 @@ pub(crate) mod sandbox;
 
 use sandbox::ScriptedSandbox;
 
-/// Locks a mutex even after a panic: tests panic on purpose.
+/// Locks a mutex even after a panic, because some tests panic on purpose.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

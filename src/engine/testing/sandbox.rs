@@ -124,7 +124,7 @@ impl ScriptedSandbox {
         locked(&signals).clone()
     }
 
-    /// Returns the ids that were reaped.
+    /// Returns the tracking ids whose processes were reaped.
     pub(crate) fn reaped(&self) -> Vec<String> {
         locked(&self.state).reaped.clone()
     }

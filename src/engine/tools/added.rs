@@ -20,7 +20,7 @@ pub fn list(state: &Path) -> Vec<PathBuf> {
     read(state).unwrap_or_default()
 }
 
-/// Reads the folders that the user added, newest first. A missing file has none.
+/// Reads the folders that the user added, newest first. A missing file counts as an empty list.
 fn read(state: &Path) -> io::Result<Vec<PathBuf>> {
     let text = match files::read_own_text(&file(state), MAX_FILE) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),

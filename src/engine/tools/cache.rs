@@ -73,7 +73,7 @@ fn entries(cache: &Path) -> Vec<Entry> {
     complete.collect()
 }
 
-/// Adds links to the shared tools to the cache of a job, except for tools that it has already.
+/// Adds links to the shared tools to the cache of a job, except for tools that it already has.
 ///
 /// # Errors
 /// The folder cannot be written.
@@ -87,7 +87,7 @@ pub(in crate::engine) fn begin(cache: &Path, shared: &Path) -> io::Result<()> {
 }
 
 /// Shares the tools that the actions of a job have installed: moves them to the shared cache, and leaves links to them
-/// in the cache of the job. A tool that cannot be moved stays there.
+/// in the cache of the job. A tool that cannot be moved stays in the cache of the job.
 pub(in crate::engine) fn end(cache: &Path, shared: &Path) {
     for entry in entries(cache) {
         let own = cache.join(&entry.folder);
@@ -119,7 +119,8 @@ pub(in crate::engine) enum OfferError {
     Io(#[from] io::Error),
 }
 
-/// Adds an installation of this machine to the cache of a job under this name, unless the tool is already there.
+/// Adds an installation of this machine to the cache of a job as the tool `name`, unless the cache already has this
+/// version.
 ///
 /// # Errors
 /// The Python environment cannot be created, or a file cannot be written.
@@ -154,7 +155,7 @@ pub(super) async fn offer(
     Ok(entry.mark(cache, ".complete")?)
 }
 
-/// Creates a folder with a Node.js and a separate npm, which installs packages there.
+/// Creates a folder with a link to Node.js and a copy of its npm, which installs packages into that folder.
 fn node(node: &Installation, at: &Path) -> io::Result<()> {
     let (bin, modules) = (at.join("bin"), at.join("lib/node_modules"));
     fs::create_dir_all(&bin)?;

@@ -18,7 +18,7 @@ const MAX_FILE: u64 = 64 * 1024;
 /// A version manager, whose folder contains a folder for each installation.
 struct Manager {
     tool: Tool,
-    /// Name for users.
+    /// Name shown to users.
     name: &'static str,
     /// Variable with the folder of the manager. Empty if there is none.
     variable: &'static str,
@@ -168,8 +168,8 @@ pub async fn in_folder(home: &Path) -> Vec<Installation> {
     join_all(programs).await.into_iter().flatten().collect()
 }
 
-/// Returns the installation that a program belongs to. `None` if its version cannot be determined or is not that of a
-/// release, if a Python cannot create virtual environments, or if a Java has no compiler.
+/// Returns the installation that a program belongs to. `None` if its version cannot be determined or is not a release,
+/// if a Python cannot create virtual environments, or if a Java has no compiler.
 async fn inspect(tool: Tool, program: PathBuf, source: &'static str) -> Option<Installation> {
     let home = program.parent()?.parent()?.to_owned();
     let version = match tool {

@@ -30,10 +30,10 @@ pub enum Tool {
 }
 
 impl Tool {
-    /// All tools, in the order of lists.
+    /// All tools, in the order in which lists show them.
     pub const ALL: [Self; 4] = [Self::Python, Self::Node, Self::Go, Self::Java];
 
-    /// Returns the name for users.
+    /// Returns the name shown to users.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

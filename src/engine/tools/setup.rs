@@ -67,10 +67,10 @@ impl Setup {
         (package == "jdk").then(|| format!("Java_{distribution}_jdk"))
     }
 
-    /// Adds the versions that the action may want to the cache of a job: the newest version that matches its input, or
+    /// Adds to the cache of a job the versions that the action may want: the newest version that matches its input, or
     /// all versions if the input is not a version prefix. Writes to the log what was added. Returns a message if this
-    /// machine has no matching version; `None` also if the action requests another architecture, distribution or
-    /// package.
+    /// machine has no matching version, and `None` otherwise. Adds nothing and returns `None` if the action requests
+    /// another architecture, or a distribution or package that is not supported.
     pub(in crate::engine) async fn offer(
         &self,
         run: &RunContext,
@@ -108,7 +108,7 @@ impl Setup {
     }
 }
 
-/// Describes which versions this machine has instead of a missing one.
+/// Returns the message for a missing version, which lists the versions that this machine has.
 fn missing(tool: Tool, wanted: &str, found: &[Installation]) -> String {
     let mut text = format!("this machine has no {} {wanted}", tool.name());
     let versions: Vec<_> = found.iter().map(|one| one.version.to_string()).collect();

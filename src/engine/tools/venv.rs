@@ -1,5 +1,5 @@
-//! Virtual environments of the Pythons of this machine. A job gets such an environment, so that `pip install` changes
-//! neither the Python itself nor the environment of another job.
+//! Virtual environments of the Python installations of this machine. Each job gets a separate environment, so that `pip
+//! install` changes neither the installation nor the environment of another job.
 //!
 //! Creating an environment takes seconds, mostly for pip. So one environment of each Python is kept, and copied for
 //! each job. The scripts of an environment contain the path of its folder, which is replaced in the copy.
