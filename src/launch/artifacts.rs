@@ -1,4 +1,4 @@
-//! Downloads artifacts: copies those of runs on this machine, and prepares downloads from servers.
+//! Downloads artifacts: copies artifacts of runs on this machine, and prepares downloads from servers.
 
 use std::fs;
 use std::io;

@@ -163,7 +163,7 @@ pub fn remove_leftovers(runs: &RunsDir) -> Vec<Leftover> {
     let removed = left(runs).into_iter().filter_map(|(branch, record, lock)| {
         let removed = match Repository::discover(&branch.root) {
             Ok(repository) if trust::access(runs, &repository) == Access::Trusted => remove(&branch, &record, lock),
-            // `doctor` names this branch.
+            // The branch stays, and `cuelight doctor` reports it.
             Ok(_) => return None,
             Err(error) => Err(error.into()),
         };

@@ -1,4 +1,4 @@
-//! Lists and deletes what steps saved with `actions/cache`.
+//! Lists and deletes the cache entries that steps saved with `actions/cache`.
 
 use std::cmp::Reverse;
 
@@ -19,7 +19,7 @@ pub fn list(runs: &RunsDir, repository: Option<&str>) -> Result<Vec<CacheEntry>,
     Ok(listed)
 }
 
-/// Deletes the entries of a key in a repository, given as `owner/name`, or in all repositories. Returns the entries.
+/// Deletes the entries with a key in a repository, given as `owner/name`, or in all repositories. Returns the entries.
 ///
 /// # Errors
 /// The state folder cannot be read, or an entry cannot be removed.

@@ -1,7 +1,7 @@
 //! The workflows that a workflow calls, from its repository and from others.
 //!
-//! Those of other repositories come from the same sources as actions: the cache, a folder or server of `[actions]`, or
-//! github.com, with the user's credentials for git.
+//! Workflows of other repositories come from the same sources as actions: the cache, a folder or server of `[actions]`,
+//! or github.com, with the user's credentials for git.
 
 use std::collections::HashSet;
 use std::io;
@@ -29,7 +29,8 @@ pub(super) enum Others {
     Kept {
         /// The cache.
         store: Store,
-        /// Sources that the settings of an untrusted repository name: an error could show any file of the user.
+        /// Sources that the settings of an untrusted repository name. They are not read, because an error could show
+        /// any file of the user.
         hidden: Box<Store>,
     },
     /// From their repositories. A workflow that cannot be fetched is reported as an error of the call.

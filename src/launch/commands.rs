@@ -88,7 +88,7 @@ pub enum CommandError {
     /// The trust of the run cannot be determined.
     #[error(transparent)]
     Launch(Box<LaunchError>),
-    /// Files are being brought to the held job.
+    /// The files of the held job are being synced.
     #[error(transparent)]
     Sync(#[from] SyncError),
     /// The run's folder cannot be read or written.
@@ -121,8 +121,8 @@ pub enum NewAttempt {
 /// command to the worker or, for a run on a server, to the program that watches it. Secrets come from the environment.
 ///
 /// # Errors
-/// Those of the function of each command. The state of the run does not allow the command, or its worker refuses it or
-/// does not answer.
+/// An error of the function for the command, such as [`rerun`]; the state of the run does not allow the command; or its
+/// worker refuses the command or does not answer.
 pub async fn submit(folder: &RunFolder, command: &Command) -> Result<(), CommandError> {
     let work = RunSpec::read(folder)?.work;
     if work.remote().is_some() {
@@ -194,7 +194,7 @@ pub async fn rerun(
     start(folder, &spec, &run, Command::Rerun { what: scope.clone(), debug: false }, Mode::Rerun(scope), secrets)
 }
 
-/// Returns the production environment that a run deploys to, if it is such a deployment.
+/// Returns the production environment that a run deploys to; `None` if the run is not a deployment to one.
 ///
 /// # Errors
 /// The run cannot be read.

@@ -14,7 +14,8 @@ use crate::store::{StoreError, folder, hint, history};
 
 use super::branches;
 
-/// Names the branches that processes may have left on servers when they ended early; `None` if there are none.
+/// Returns a warning about branches that processes may have left on servers when they ended early; `None` if there are
+/// none.
 fn left_branches(runs: &RunsDir) -> Option<Finding> {
     let left = branches::leftovers(runs);
     let named: Vec<String> = left
@@ -48,7 +49,7 @@ pub struct Check {
 pub enum Finding {
     /// Nothing is wrong.
     Good(String),
-    /// Some runs cannot do all of their work.
+    /// Some runs cannot do all of their work, or resources of earlier runs are left.
     Warning(String),
     /// No run can start, or its result cannot be kept.
     Bad(String),

@@ -1,8 +1,8 @@
 //! Files in the `.env` format: one `NAME=VALUE` per line, as the shell, docker and `gh secret set --env-file` read it.
 //!
 //! - Empty lines, lines that start with `#`, and `export` before a name are skipped.
-//! - A value in single quotes or backquotes is used unchanged. A value in double quotes may have the escapes
-//!   `\n \r \t \" \' \\ \$`. Both may span several lines, and nothing but a comment may follow them.
+//! - A value in single quotes or backquotes is used unchanged. A value in double quotes may have the escapes `\n \r \t
+//!   \" \' \\ \$`. Quoted values may span several lines, and only a comment may follow the closing quote.
 //! - A value without quotes ends with its line, or where a blank and `#` start a comment.
 //! - Outside single quotes and backquotes, `$NAME` and `${NAME}` stand for an earlier value of the same file. Any other
 //!   `$` is an ordinary character, because a password may contain one. References never lead to the environment.

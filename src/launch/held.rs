@@ -1,4 +1,4 @@
-//! Jobs whose step is held: the user's later changes are brought into their files.
+//! Brings later changes of the user's files into the workspaces of jobs whose step is held.
 
 use tokio::task::spawn_blocking;
 
@@ -32,18 +32,18 @@ pub enum HeldError {
     /// The run's folder cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A file cannot be brought.
+    /// The files cannot be synced.
     #[error(transparent)]
     Sync(#[from] SyncError),
 }
 
-/// Brings the files of the user's repository that were added, changed or deleted since the checkout into the workspace of
-/// a held job. Ignored files are not brought, unless the workspace has them from the checkout. Files that the job changed
-/// as well are only overwritten with `force`. No held step of the job can go on meanwhile.
+/// Brings the files of the user's repository that were added, changed or deleted since the checkout into the workspace
+/// of a held job. Ignored files are not brought, unless the workspace has them from the checkout. Files that the job
+/// changed as well are only overwritten with `force`. No held step of the job can go on meanwhile.
 ///
 /// # Errors
-/// No step of the job is held, it has no copy of the working tree on this machine, or a file cannot be read or written.
-/// Another sync of the job takes longer than ten seconds.
+/// No step of the job is held, the job has no copy of the working tree on this machine, the folder of the run was not
+/// made on this machine, a file cannot be read or written, or another sync of the job takes longer than ten seconds.
 pub fn sync(folder: &RunFolder, job: &JobId, force: bool) -> Result<Changes, HeldError> {
     let spec = RunSpec::read(folder)?;
     let workflow = spec.work.workflow().ok_or(HeldError::Unavailable(Unavailable::HoldsHere))?;
@@ -63,7 +63,7 @@ pub fn sync(folder: &RunFolder, job: &JobId, force: bool) -> Result<Changes, Hel
     Ok(checkouts.ok_or(SyncError::NotCheckedOut)?.sync(&workflow.repository, force)?)
 }
 
-/// Waits until no sync brings files to a job. None begins before the result is dropped.
+/// Waits until no sync of a job is in progress. As long as the result exists, none begins.
 ///
 /// # Errors
 /// A sync takes longer than ten seconds.

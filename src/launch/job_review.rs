@@ -1,4 +1,4 @@
-//! Reviews of jobs that wait for an environment of this machine.
+//! Records reviews of environments that jobs of a run on this machine wait for.
 
 use crate::config::Config;
 use crate::launch::commands::CommandError;

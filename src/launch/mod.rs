@@ -77,7 +77,7 @@ pub use secrets::{SecretError, SecretSource};
 use called::{Others, called};
 use trust::{Consent, Subject, Trust, Untrusted};
 
-/// The event of a run without a given event.
+/// The event of a run if neither its request nor the triggers of its workflow suggest one.
 pub const PUSH: &str = "push";
 
 /// The word for the newest run.
@@ -95,13 +95,13 @@ pub enum LaunchError {
     /// The workflows have changed since they were shown with the trust question.
     #[error("the workflow was changed since it was shown: start it again")]
     Changed,
-    /// The workflow file is missing.
+    /// The workflow file cannot be found or read.
     #[error(transparent)]
     Workflow(#[from] WorkflowFileError),
     /// The event's payload cannot be read.
     #[error(transparent)]
     Payload(#[from] PayloadError),
-    /// A secret is missing.
+    /// A secret has no value, or a file with secrets cannot be read.
     #[error(transparent)]
     Secret(#[from] SecretError),
     /// The workflow has errors, or the request does not fit it.
@@ -200,7 +200,8 @@ pub fn plan(runs: &RunsDir, request: &LaunchRequest) -> Result<Planned, LaunchEr
     let offline = request.offline || config.offline;
     let settings = config.named_by_repository().to_vec();
     let trust = if request.needs_trust() { trust::of(runs, &repository, &settings)? } else { Trust::Given };
-    // The settings and workflows of the repository decide what is fetched, and with which program.
+    // The settings and workflows of the repository decide what is fetched, and with which program, so nothing is
+    // fetched for a repository that is not trusted.
     let others = match trust {
         Trust::Given => Others::fetched(&config.actions, &repository.root, offline),
         Trust::Missing(_) => Others::Unread,
@@ -226,8 +227,8 @@ pub fn plan(runs: &RunsDir, request: &LaunchRequest) -> Result<Planned, LaunchEr
     Ok(Planned { info, spec, plan, secrets, consent, unknown, uncommitted, incomplete })
 }
 
-/// Starts to read the uncommitted changes of a repository on another thread, because git takes as long for this as for
-/// the rest of the planning.
+/// Starts to read the uncommitted changes of a repository on another thread, because this takes git as long as the rest
+/// of the planning.
 fn uncommitted(runs: &RunsDir, repository: &Repository, secrets: &[SecretSource]) -> JoinHandle<Uncommitted> {
     let secrets: Vec<_> =
         secrets.iter().filter_map(SecretSource::file).filter_map(|path| path.canonicalize().ok()).collect();

@@ -40,7 +40,7 @@ pub struct LaunchRequest {
     pub secrets: Vec<SecretSource>,
     /// Configuration variables.
     pub vars: IndexMap<String, String>,
-    /// Only these jobs and what they need; all jobs if empty.
+    /// Only these jobs and the jobs that they need; all jobs if empty.
     pub jobs: Vec<String>,
     /// Only legs with these values in their matrix.
     pub matrix: IndexMap<String, String>,
@@ -217,7 +217,7 @@ fn git_ref(event: &str, payload: &Value, repository: &Repository) -> String {
         return format!("refs/tags/{tag}");
     }
     match text(payload.get("ref")) {
-        // The branch or tag is gone.
+        // The branch or tag does not exist any more.
         Some(_) if event == "delete" => repository.git_ref.clone(),
         Some(name) if event == "create" && !name.starts_with("refs/") => {
             let kind = if text(payload.get("ref_type")).as_deref() == Some("tag") { "tags" } else { "heads" };

@@ -19,14 +19,14 @@ use crate::workflow::expr::{Expr, PathKey};
 use crate::workflow::lint;
 use crate::workflow::syntax::{CallSecrets, JobBody, Workflow, callee_name};
 
-/// Source of a secret.
+/// Source of one or several secrets.
 #[derive(Clone, PartialEq, Eq)]
 pub enum SecretSource {
     /// A value.
     Value {
         /// The secret's name.
         name: String,
-        /// Its value.
+        /// The secret's value.
         value: String,
     },
     /// The environment variable with the secret's name.
@@ -69,7 +69,7 @@ impl From<&str> for SecretSource {
     }
 }
 
-/// Why a secret has no value.
+/// Why the secrets of a run cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// The environment variable is not set.
@@ -116,7 +116,7 @@ pub(super) fn given(sources: &[SecretSource]) -> Result<IndexMap<String, String>
     Ok(secrets)
 }
 
-/// Adds the secrets of [`SecretSource::Named`], if it is among the sources.
+/// Adds the secrets of [`SecretSource::Named`] that have no value yet, if this is one of the sources.
 pub(super) fn with_named(
     mut given: IndexMap<String, String>,
     sources: &[SecretSource],
@@ -169,7 +169,7 @@ pub fn needed_by(workflow: &Arc<Workflow>, root: &Path) -> Vec<(String, bool)> {
 }
 
 /// Returns the names of the secrets that the expressions of a workflow read, each once regardless of case, in the order
-/// of the file. A called workflow counts if its caller passes secrets on with `secrets: inherit`.
+/// of the file. Includes the secrets of a called workflow if its caller passes secrets on with `secrets: inherit`.
 fn named_by(workflow: &Workflow, called: &Called) -> Vec<String> {
     let mut names = Names::default();
     names.add_workflow(workflow, called, &mut Vec::new());

@@ -60,7 +60,7 @@ pub enum ShellError {
 /// Returns the job with this id, key or name; without a name, the first one that runs, or else the first that failed.
 ///
 /// # Errors
-/// No job has the name or several have, or none runs or failed.
+/// No job or more than one has the name, or no name is given and no job is running or has failed.
 pub fn job<'r>(run: &'r Run, wanted: Option<&str>) -> Result<&'r Job, ShellError> {
     if let Some(wanted) = wanted {
         return Ok(run.job_named(wanted)?);

@@ -1,4 +1,5 @@
-//! The languages on this machine that the `actions/setup-…` actions find, and the installations that the user adds.
+//! Lists the installations of languages that the `actions/setup-…` actions find on this machine, and changes the list
+//! of those that the user has added.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -39,10 +40,10 @@ pub async fn list(runs: &RunsDir) -> Vec<Installation> {
     found
 }
 
-/// Adds the installations in a folder, which contains `bin`. Returns them.
+/// Adds a folder with installations in its `bin`, and returns the installations.
 ///
 /// # Errors
-/// The folder has none, its path is not a line of UTF-8 text, or the state folder cannot be written.
+/// The folder has no installation, its path is not a line of UTF-8 text, or the state folder cannot be written.
 pub async fn add(runs: &RunsDir, folder: &Path) -> Result<Vec<Installation>, ToolsError> {
     let nothing = || ToolsError::Nothing(folder.to_owned());
     let home = folder.canonicalize().map_err(|_| nothing())?;
@@ -57,10 +58,10 @@ pub async fn add(runs: &RunsDir, folder: &Path) -> Result<Vec<Installation>, Too
     Ok(found)
 }
 
-/// Removes a folder that was added. Nothing in it changes.
+/// Removes a folder from those that were added. The folder itself does not change.
 ///
 /// # Errors
-/// It was not added, or the state folder cannot be written.
+/// The folder was not added, or the state folder cannot be written.
 pub fn remove(runs: &RunsDir, folder: &Path) -> Result<(), ToolsError> {
     // A folder that is gone can be removed by the path that it had.
     let home = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());

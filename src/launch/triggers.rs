@@ -1,4 +1,4 @@
-//! The workflows of a repository that an event runs, and why.
+//! Decides which workflows of a repository an event runs, and why.
 
 use std::cell::LazyCell;
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ use crate::workflow::triggers::{ChangedFiles, Comparison, Decision, TriggerEvent
 pub struct TriggerDecision {
     /// The file.
     pub path: PathBuf,
-    /// Its path in the repository.
+    /// Path of the file in the repository.
     pub name: String,
     /// The decision.
     pub outcome: TriggerOutcome,
@@ -28,11 +28,11 @@ pub struct TriggerDecision {
 /// Whether an event runs a workflow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TriggerOutcome {
-    /// It runs, for this reason.
+    /// The workflow runs, for this reason.
     Runs(String),
-    /// It is skipped, for this reason.
+    /// The workflow is skipped, for this reason.
     Skipped(String),
-    /// The file has this many errors. GitHub fails such a run at once.
+    /// The file has this many errors. GitHub starts a run of such a file, which fails at once.
     Broken(usize),
 }
 
@@ -126,7 +126,7 @@ pub fn by_change(
     decisions(repository, workflow, &event)
 }
 
-/// Returns the workflows that run, and the broken ones, which GitHub fails at once.
+/// Returns the workflows that run, and the broken ones, whose runs GitHub lets fail at once.
 ///
 /// # Errors
 /// There are no workflows, all are skipped, or a workflow file cannot be read.

@@ -20,8 +20,8 @@ pub struct Uncommitted {
 }
 
 impl Uncommitted {
-    /// Reads the changes of the working tree since the commit `sha`, which is checked out, and empty before the first
-    /// one. The diff leaves out new files that are among `secrets`.
+    /// Reads the changes of the working tree since `sha`, the current commit, which is empty before the first one. The
+    /// diff leaves out new files that are among `secrets`.
     ///
     /// # Errors
     /// Git cannot list the files.
@@ -75,7 +75,7 @@ pub fn changed_files(root: &Path, access: Access) -> Result<Vec<String>, GitErro
     Ok(changed(root, access)?.into_iter().map(|(_, file)| file).collect())
 }
 
-/// Returns the files that differ from what is checked out, sorted, and whether git knows each of them not yet.
+/// Returns the files that differ from what is checked out, sorted, and whether each of them is untracked.
 fn changed(root: &Path, access: Access) -> Result<Vec<(bool, String)>, GitError> {
     let status =
         ["status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=dirty"];

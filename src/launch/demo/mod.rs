@@ -1,4 +1,4 @@
-//! The demo: unpacks a small project, whose pipeline is then run.
+//! Unpacks the projects of the demo, and describes the runs of their pipelines.
 
 use std::fs;
 use std::io;
@@ -76,7 +76,7 @@ const FETCH_TIMEOUT: Duration = Duration::from_mins(1);
 /// The demo projects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Project {
-    /// In plain shell: needs git and a POSIX shell, and shows a service if Docker answers.
+    /// A project in plain shell: needs git and a POSIX shell, and has a service if Docker answers.
     Tally,
     /// A Python service: needs Docker, Python 3.11, Node.js, and actions from github.com.
     Aura,
@@ -151,8 +151,7 @@ impl Project {
     }
 
     /// Returns the request for a run of the unpacked project. The project is part of this program, so it needs no
-    /// trust.
-    /// `has_service` is whether [`fetch_service`] succeeded.
+    /// trust. `has_service` is whether [`fetch_service`] succeeded.
     #[must_use]
     pub fn request(self, folder: &Path, has_service: bool) -> LaunchRequest {
         let workflow = match self {

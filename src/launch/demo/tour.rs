@@ -38,7 +38,7 @@ const RELEASES: [&str; 3] = ["v1", "v2", "v3"];
 /// Ports of the environments.
 const PORTS: [u16; 3] = [18081, 18082, 18083];
 
-/// Files of all releases.
+/// Files that every release contains.
 const FILES: &[(&str, &str)] = &[
     (".cuelight.toml", include_str!("../../../assets/deploy/demo/cuelight.toml")),
     ("Dockerfile", include_str!("../../../assets/deploy/demo/Dockerfile")),
@@ -79,7 +79,7 @@ pub enum TourError {
     Deploy(#[from] DeployError),
 }
 
-/// The service, ready to be deployed, and its visitors.
+/// The tour: a service that is ready to be deployed, and threads that visit it.
 pub struct Tour {
     deployments: Deployments,
     stop: Arc<AtomicBool>,
@@ -149,8 +149,8 @@ impl Tour {
         Ok(())
     }
 
-    /// Sends requests to every environment in the background, until the tour is dropped, so that there is traffic to
-    /// move.
+    /// Sends requests to every environment in the background, until the tour is dropped, so that deployments have
+    /// traffic to move.
     pub fn open_to_visitors(&self) {
         for port in PORTS {
             let stop = Arc::clone(&self.stop);

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A repository with two commits, and the payload that it gives a workflow with these triggers.
+/// A repository with two commits, and a workflow whose payloads are derived from it.
 struct Events {
     place: Place,
 }

@@ -56,7 +56,7 @@ impl Place {
         let planned = self.plan(&LaunchRequest { trust: true, ..self.request() });
         let (folder, held) = write(&self.runs, planned).expect("written");
         drop(held);
-        // A process that another test starts holds a copy of the lock until it has replaced itself.
+        // A process that another test starts holds a copy of the lock until its `exec`.
         while lock::is_held(&folder.lock()) {
             std::thread::yield_now();
         }
@@ -335,7 +335,7 @@ async fn a_run_in_progress_is_neither_deleted_nor_resumed() {
         assert!(matches!(error, CommandError::Unavailable { reason: Unavailable::NotEnded, .. }), "{error}");
     }
     drop(held);
-    // A process that another test starts holds a copy of the lock until it has replaced itself.
+    // A process that another test starts holds a copy of the lock until its `exec`.
     while lock::is_held(&folder.lock()) {
         std::thread::yield_now();
     }
@@ -363,7 +363,7 @@ async fn a_run_that_is_being_started_is_not_closed_as_lost() {
     assert_eq!(close_lost(&place.runs).await.expect("readable"), 0);
     assert!(!history::read(&folder).expect("readable").phase.is_done());
     drop(held);
-    // A process that another test starts holds a copy of the lock until it has replaced itself.
+    // A process that another test starts holds a copy of the lock until its `exec`.
     while lock::is_held(&folder.lock()) {
         std::thread::yield_now();
     }

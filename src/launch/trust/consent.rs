@@ -29,11 +29,11 @@ pub struct Consent {
 /// A workflow that would run.
 #[derive(Clone, Debug)]
 pub(in crate::launch) struct Subject {
-    /// Path of its file, from the root of the repository.
+    /// Path of the workflow file, from the root of the repository.
     pub(in crate::launch) name: String,
-    /// Its jobs; the error if it cannot be planned.
+    /// The planned jobs; the error if the workflow cannot be planned.
     pub(in crate::launch) plan: Result<Arc<Plan>, Arc<LaunchError>>,
-    /// Where jobs without a container run, if not on this machine.
+    /// Sandbox of jobs without a container, if the request names one.
     pub(in crate::launch) sandbox: Option<String>,
 }
 

@@ -33,13 +33,13 @@ pub(super) use consent::Subject;
 /// A trusted repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trusted {
-    /// The root of its files. Entries of an earlier version lack it and trust nothing.
+    /// Root of the working tree. Entries of an earlier version of cuelight lack it and trust nothing.
     #[serde(default)]
     pub root: Identity,
-    /// The folder of its objects and refs.
+    /// Folder of the repository's objects and refs.
     #[serde(default)]
     pub git: Identity,
-    /// The address of its origin; empty without one.
+    /// Address of `origin`; empty if the repository has none.
     pub origin: String,
     /// The settings of the repository that were trusted, as lines of TOML.
     #[serde(default)]
@@ -113,7 +113,7 @@ pub enum Distrust {
 }
 
 impl Distrust {
-    /// Returns what a person can do about it.
+    /// Returns advice for the user.
     fn hint(self) -> &'static str {
         match self {
             Self::ForeignRun => "review its run.json, then pass --trust for this attempt",
@@ -182,7 +182,7 @@ pub fn current(runs: &RunsDir, repository: &Repository) -> Result<Trust, LaunchE
     Ok(of(runs, repository, config.named_by_repository())?)
 }
 
-/// The trust in another attempt of a run, with the repository and the settings that it is about.
+/// Whether another attempt of a run may start, with the repository and the settings that this depends on.
 pub(super) struct AttemptTrust {
     pub(super) repository: Repository,
     pub(super) settings: Vec<String>,
@@ -203,7 +203,7 @@ pub(super) fn of_run(folder: &RunFolder, info: &RunInfo, spec: &WorkflowSpec) ->
     of_folder(folder, &spec.repository)
 }
 
-/// Returns whether another attempt of the run of a repository may start.
+/// Returns whether another attempt of a run that uses the repository at `root` may start.
 ///
 /// # Errors
 /// The repository is gone, its settings have a fault, or the state folder cannot be read.
@@ -235,7 +235,7 @@ pub fn grant(runs: &RunsDir, repository: &Repository, settings: &[String]) -> Re
     write(runs, &all)
 }
 
-/// Records that a repository is no longer trusted, with all its worktrees.
+/// Records that a repository and all its worktrees are no longer trusted.
 ///
 /// # Errors
 /// The state folder cannot be read or written.

@@ -1,5 +1,5 @@
-//! What would run, as lines for a person: every script, image, option and program in the files, with a mark on
-//! everything that reaches further than a build script needs to.
+//! Describes what would run, in lines for a person: every script, image, option and program in the files, with a mark
+//! on everything that reaches further than a build script needs to.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -151,8 +151,9 @@ impl Lines<'_> {
         }
     }
 
-    /// Adds what a job runs. If the called workflow is known only once the legs of the job are known, its jobs are not
-    /// in the plan yet. `shown` holds the workflows whose jobs were already added.
+    /// Adds what a job runs. If the job calls a workflow and `is_late` is true, the jobs of that workflow are not in
+    /// the plan yet, because the legs of the calling job are unknown: they are added here. `shown` holds the workflows
+    /// whose jobs were already added.
     fn definition<'p>(
         &mut self,
         (definition, workflow): (&'p JobDefinition, &'p Workflow),
@@ -289,7 +290,7 @@ impl Lines<'_> {
         self.computed("defaults", defaults.computed.as_ref());
     }
 
-    /// Adds values whose names are computed.
+    /// Adds a value whose keys are computed by an expression, as dangerous.
     fn computed(&mut self, what: &str, whole: Option<&Template>) {
         if let Some(whole) = whole {
             self.danger(format!("{what} {}", written(whole)));
@@ -390,7 +391,8 @@ impl Lines<'_> {
     }
 }
 
-/// Returns a value as written, in one line, with its expressions. A script keeps its lines.
+/// Returns a value as it is written in the file, with its expressions. Lists and mappings become one line; text keeps
+/// its line breaks.
 fn written(value: &Template) -> String {
     let expression = |expression: &Expr| format!("${{{{ {} }}}}", expression.text().trim());
     match &value.kind {
