@@ -55,7 +55,7 @@ pub enum Ending {
     Cancelled,
 }
 
-/// Reports of the tasks.
+/// Reports that the tasks of a watch send.
 enum Report {
     Listed(Result<Vec<RunFolder>, PollError>),
     /// A run is mirrored, and its folder has the state at the server.

@@ -1,5 +1,5 @@
-//! Runs of the working tree on the server of its checkout: its files become a commit on a temporary branch, on which
-//! the workflow is started. The branch is removed once the run is no longer followed.
+//! Runs the working tree on the server of its checkout: commits its files, pushes the commit to a temporary branch, and
+//! starts the workflow on the branch. The branch is removed once the run is no longer followed.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -97,7 +97,7 @@ pub enum RemoteRunError {
     /// The branch cannot be pushed.
     #[error(transparent)]
     Branch(#[from] BranchError),
-    /// The server gives no answer, or refuses.
+    /// The server does not respond, or refuses.
     #[error(transparent)]
     Poll(#[from] PollError),
     /// The workflow cannot be started.
@@ -211,7 +211,7 @@ fn start(path: &str, workflow: Option<Workflow>) -> Result<Start, RemoteRunError
     }
 }
 
-/// Starts a workflow on a branch, once the server knows it.
+/// Starts a workflow on a branch, once the server knows the branch.
 async fn dispatched(
     poller: &Poller,
     repository: &Repository,

@@ -1,4 +1,4 @@
-//! A past run: reports its records at once, and refuses all changes.
+//! A backend for a past run: reports all records of the run at once, and refuses all changes.
 //!
 //! The screen itself moves back and forth through the records.
 
@@ -18,7 +18,7 @@ use crate::store::{StoreError, history};
 
 use super::Backend;
 
-/// A past run.
+/// A past run that a screen replays.
 #[derive(Debug)]
 pub struct Replay {
     runs: RunsDir,

@@ -65,7 +65,7 @@ pub struct Listed {
     pub unlisted: Option<PollError>,
 }
 
-/// Why a run is not found or cannot be updated.
+/// Why an operation on runs fails.
 #[derive(Debug, thiserror::Error)]
 pub enum RunsError {
     /// No folder matches, or it cannot be read.
@@ -101,7 +101,7 @@ pub enum RunsError {
     /// The checkout has no such commit.
     #[error(transparent)]
     Git(#[from] GitError),
-    /// The address of a pull request.
+    /// The name is the address of a pull request, not of a run.
     #[error("{repository}#{number} is a pull request: name one of its runs")]
     PullRequest {
         /// The repository.
@@ -139,7 +139,7 @@ impl Runs {
     /// was never listed.
     ///
     /// # Errors
-    /// Those of [`Self::find`].
+    /// As for [`Self::find`].
     pub async fn locate(&self, wanted: &str, here: Option<&Path>) -> Result<RunFolder, RunsError> {
         match (launch::find(&self.dir, wanted, here), target(wanted)) {
             (Err(unknown), Some(Ok(Target::Run(address)))) => {
@@ -226,7 +226,8 @@ impl Runs {
         let poller = self.poller()?;
         let refreshing = poller.refresh(folder);
         if history::read(folder).is_ok_and(|run| run.phase.is_done()) {
-            // It rarely changes, so the last known state is shown instead of waiting for a slow server.
+            // A run that has ended rarely changes, so its last known state is shown instead of waiting for a slow
+            // server.
             return match timeout(ENDED_TIMEOUT, refreshing).await {
                 Ok(refreshed) => unanswered(refreshed),
                 Err(_) => Ok(Some(late(poller, folder))),
@@ -235,8 +236,8 @@ impl Runs {
         unanswered(refreshing.await)
     }
 
-    /// Checks that the server of a run responds, even if another process mirrors the run: the state of that process may
-    /// be old.
+    /// Checks that the server of a run responds, even if another process mirrors the run: the state that it has
+    /// recorded may be old.
     ///
     /// # Errors
     /// The server refuses or does not respond.
@@ -375,7 +376,7 @@ impl Runs {
     /// Returns the artifacts of a run.
     ///
     /// # Errors
-    /// Its folder cannot be read, or its server refuses or does not respond.
+    /// The run's folder cannot be read, or its server refuses or does not respond.
     pub async fn artifacts(&self, folder: &RunFolder) -> Result<Vec<Artifact>, RunsError> {
         if history::is_mirror(folder) {
             return Ok(self.poller()?.artifacts(folder).await?);
@@ -419,7 +420,8 @@ impl Runs {
         Ok(Listed { repository: repository.full_name(), unlisted: listed.err() })
     }
 
-    /// Returns the repository `name`, else that of `GH_REPO`, else that of the checkout that contains a folder.
+    /// Returns the repository that `name` names; without a name, the one that `GH_REPO` names, or else the repository
+    /// of the checkout that contains `here`.
     ///
     /// # Errors
     /// The text is not the name of a repository, or no repository is known.
@@ -454,8 +456,8 @@ fn pull_request(number: u64) -> String {
     format!("refs/pull/{number}/head")
 }
 
-/// Returns the error for a server that takes too long for a completed run: the fault of the requests that are sent again,
-/// or that there was no answer.
+/// Returns the error for a server that takes too long to answer about a completed run: the known condition of the
+/// server, or else that there was no answer.
 fn late(poller: &Poller, folder: &RunFolder) -> ApiError {
     let host = RunSpec::read(folder).ok().and_then(|spec| spec.work.remote().map(|remote| remote.host.clone()));
     let host = host.unwrap_or_default();
