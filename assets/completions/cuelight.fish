@@ -84,7 +84,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l secret-file -d
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l var -d 'A configuration variable' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l max-parallel -d 'Maximum number of jobs at once [default: the number of processors]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l sandbox -d 'Where jobs without a `container:` run: host, docker, or docker:IMAGE' -r
-complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l on-failure -d 'What happens when a step fails: its job ends, or holds until `cuelight held` says how it goes on' -r -f -a "end\t'The steps after it are skipped, and the job ends'
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l on-failure -d 'What happens when a step fails: its job ends, or is held until you continue it with `cuelight held`' -r -f -a "end\t'The steps after it are skipped, and the job ends'
 hold\t'The job waits, with its machine, services and files'"
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l hold-minutes -d 'How long a failed step is held at most, in minutes' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l format -d '`json`: log lines and the result as JSON lines' -r
@@ -112,7 +112,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand attach" -l json -d 'Pr
 complete -c cuelight -n "__fish_cuelight_using_subcommand attach" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand watch" -s R -l repository -d 'Repository on a server [default: that of this checkout]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand watch" -l timeout -d 'How long to wait for the first run, such as `90s` or `1h`' -r
-complete -c cuelight -n "__fish_cuelight_using_subcommand watch" -l fail-fast -d 'End with the first job that fails; the runs go on'
+complete -c cuelight -n "__fish_cuelight_using_subcommand watch" -l fail-fast -d 'End with the first job that fails; the runs continue'
 complete -c cuelight -n "__fish_cuelight_using_subcommand watch" -l json -d 'Print one JSON object per line for each change'
 complete -c cuelight -n "__fish_cuelight_using_subcommand watch" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand runs" -s n -l limit -d 'Maximum number of runs to show [default: 20]' -r
@@ -146,21 +146,21 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand artifacts" -l dir -d '
 complete -c cuelight -n "__fish_cuelight_using_subcommand artifacts" -l all -d 'Let `latest` be the newest run of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand artifacts" -l json -d 'Print one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand artifacts" -s h -l help -d 'Print help'
-complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and not __fish_seen_subcommand_from list delete" -s R -l repository -d 'Only of this repository [default: that of the current folder]' -r
-complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and not __fish_seen_subcommand_from list delete" -l all -d 'Of all repositories'
-complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and not __fish_seen_subcommand_from list delete" -l remote -d 'The entries at the server of the repository, instead of those of runs on this machine'
+complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and not __fish_seen_subcommand_from list delete" -s R -l repository -d 'Only entries of this repository [default: the repository of the current folder]' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and not __fish_seen_subcommand_from list delete" -l all -d 'Entries of all repositories'
+complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and not __fish_seen_subcommand_from list delete" -l remote -d 'Entries on the server of the repository, instead of entries on this machine'
 complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and not __fish_seen_subcommand_from list delete" -l json -d 'Print one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and not __fish_seen_subcommand_from list delete" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and not __fish_seen_subcommand_from list delete" -f -a "list" -d 'List the entries, newest first'
 complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and not __fish_seen_subcommand_from list delete" -f -a "delete" -d 'Delete the entries of a key, in every version and of every branch'
-complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and __fish_seen_subcommand_from list" -s R -l repository -d 'Only of this repository [default: that of the current folder]' -r
-complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and __fish_seen_subcommand_from list" -l all -d 'Of all repositories'
-complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and __fish_seen_subcommand_from list" -l remote -d 'The entries at the server of the repository, instead of those of runs on this machine'
+complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and __fish_seen_subcommand_from list" -s R -l repository -d 'Only entries of this repository [default: the repository of the current folder]' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and __fish_seen_subcommand_from list" -l all -d 'Entries of all repositories'
+complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and __fish_seen_subcommand_from list" -l remote -d 'Entries on the server of the repository, instead of entries on this machine'
 complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and __fish_seen_subcommand_from list" -l json -d 'Print one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
-complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and __fish_seen_subcommand_from delete" -s R -l repository -d 'Only of this repository [default: that of the current folder]' -r
-complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and __fish_seen_subcommand_from delete" -l all -d 'Of all repositories'
-complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and __fish_seen_subcommand_from delete" -l remote -d 'The entries at the server of the repository, instead of those of runs on this machine'
+complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and __fish_seen_subcommand_from delete" -s R -l repository -d 'Only entries of this repository [default: the repository of the current folder]' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and __fish_seen_subcommand_from delete" -l all -d 'Entries of all repositories'
+complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and __fish_seen_subcommand_from delete" -l remote -d 'Entries on the server of the repository, instead of entries on this machine'
 complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and __fish_seen_subcommand_from delete" -l json -d 'Print one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand cache; and __fish_seen_subcommand_from delete" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand tools; and not __fish_seen_subcommand_from list add remove" -l json -d 'Print one JSON object per line'
@@ -271,11 +271,11 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand rollback" -s R -l repo
 complete -c cuelight -n "__fish_cuelight_using_subcommand rollback" -l json -d 'Print JSON'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rollback" -s d -l detach -d 'Print the run\'s id and leave it running'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rollback" -s h -l help -d 'Print help'
-complete -c cuelight -n "__fish_cuelight_using_subcommand lock" -l reason -d 'Why, for people who want to deploy' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand lock" -l reason -d 'Reason, for people who want to deploy' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand lock" -l until -d 'How long, such as `90m` or `2h` [default: until it is unlocked]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand lock" -l json -d 'Print JSON'
 complete -c cuelight -n "__fish_cuelight_using_subcommand lock" -s h -l help -d 'Print help'
-complete -c cuelight -n "__fish_cuelight_using_subcommand unlock" -l reason -d 'Why, for the ledger' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand unlock" -l reason -d 'Reason, for the ledger' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand unlock" -l json -d 'Print JSON'
 complete -c cuelight -n "__fish_cuelight_using_subcommand unlock" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand audit" -l csv -d 'Print comma-separated values'

@@ -48,7 +48,7 @@ _arguments "${_arguments_options[@]}" : \
 '*--var=[A configuration variable]:NAME=VALUE:_default' \
 '--max-parallel=[Maximum number of jobs at once \[default\: the number of processors\]]:N:_default' \
 '--sandbox=[Where jobs without a \`container\:\` run\: host, docker, or docker\:IMAGE]:PLACE:_default' \
-'--on-failure=[What happens when a step fails\: its job ends, or holds until \`cuelight held\` says how it goes on]:WHAT:((end\:"The steps after it are skipped, and the job ends"
+'--on-failure=[What happens when a step fails\: its job ends, or is held until you continue it with \`cuelight held\`]:WHAT:((end\:"The steps after it are skipped, and the job ends"
 hold\:"The job waits, with its machine, services and files"))' \
 '--hold-minutes=[How long a failed step is held at most, in minutes]:MINUTES:_default' \
 '--format=[\`json\`\: log lines and the result as JSON lines]:FORMAT:_default' \
@@ -96,7 +96,7 @@ _arguments "${_arguments_options[@]}" : \
 '-R+[Repository on a server \[default\: that of this checkout\]]:[HOST/]OWNER/NAME:_default' \
 '--repository=[Repository on a server \[default\: that of this checkout\]]:[HOST/]OWNER/NAME:_default' \
 '--timeout=[How long to wait for the first run, such as \`90s\` or \`1h\`]:TIMEOUT:_default' \
-'--fail-fast[End with the first job that fails; the runs go on]' \
+'--fail-fast[End with the first job that fails; the runs continue]' \
 '--json[Print one JSON object per line for each change]' \
 '-h[Print help]' \
 '--help[Print help]' \
@@ -172,10 +172,10 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (cache)
 _arguments "${_arguments_options[@]}" : \
-'-R+[Only of this repository \[default\: that of the current folder\]]:OWNER/NAME:_default' \
-'--repository=[Only of this repository \[default\: that of the current folder\]]:OWNER/NAME:_default' \
-'(-R --repository)--all[Of all repositories]' \
-'(--all)--remote[The entries at the server of the repository, instead of those of runs on this machine]' \
+'-R+[Only entries of this repository \[default\: the repository of the current folder\]]:OWNER/NAME:_default' \
+'--repository=[Only entries of this repository \[default\: the repository of the current folder\]]:OWNER/NAME:_default' \
+'(-R --repository)--all[Entries of all repositories]' \
+'(--all)--remote[Entries on the server of the repository, instead of entries on this machine]' \
 '--json[Print one JSON object per line]' \
 '-h[Print help]' \
 '--help[Print help]' \
@@ -191,10 +191,10 @@ _arguments "${_arguments_options[@]}" : \
         case $line[1] in
             (list)
 _arguments "${_arguments_options[@]}" : \
-'-R+[Only of this repository \[default\: that of the current folder\]]:OWNER/NAME:_default' \
-'--repository=[Only of this repository \[default\: that of the current folder\]]:OWNER/NAME:_default' \
-'(-R --repository)--all[Of all repositories]' \
-'(--all)--remote[The entries at the server of the repository, instead of those of runs on this machine]' \
+'-R+[Only entries of this repository \[default\: the repository of the current folder\]]:OWNER/NAME:_default' \
+'--repository=[Only entries of this repository \[default\: the repository of the current folder\]]:OWNER/NAME:_default' \
+'(-R --repository)--all[Entries of all repositories]' \
+'(--all)--remote[Entries on the server of the repository, instead of entries on this machine]' \
 '--json[Print one JSON object per line]' \
 '-h[Print help]' \
 '--help[Print help]' \
@@ -202,10 +202,10 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (delete)
 _arguments "${_arguments_options[@]}" : \
-'-R+[Only of this repository \[default\: that of the current folder\]]:OWNER/NAME:_default' \
-'--repository=[Only of this repository \[default\: that of the current folder\]]:OWNER/NAME:_default' \
-'(-R --repository)--all[Of all repositories]' \
-'(--all)--remote[The entries at the server of the repository, instead of those of runs on this machine]' \
+'-R+[Only entries of this repository \[default\: the repository of the current folder\]]:OWNER/NAME:_default' \
+'--repository=[Only entries of this repository \[default\: the repository of the current folder\]]:OWNER/NAME:_default' \
+'(-R --repository)--all[Entries of all repositories]' \
+'(--all)--remote[Entries on the server of the repository, instead of entries on this machine]' \
 '--json[Print one JSON object per line]' \
 '-h[Print help]' \
 '--help[Print help]' \
@@ -451,7 +451,7 @@ _arguments "${_arguments_options[@]}" : \
 '--json[Print one JSON object per line]' \
 '-h[Print help]' \
 '--help[Print help]' \
-'::environment -- Only those to this environment:_default' \
+'::environment -- Only deployments to this environment:_default' \
 && ret=0
 ;;
 (promote)
@@ -502,7 +502,7 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (lock)
 _arguments "${_arguments_options[@]}" : \
-'--reason=[Why, for people who want to deploy]:TEXT:_default' \
+'--reason=[Reason, for people who want to deploy]:TEXT:_default' \
 '--until=[How long, such as \`90m\` or \`2h\` \[default\: until it is unlocked\]]:TIME:_default' \
 '--json[Print JSON]' \
 '-h[Print help]' \
@@ -512,7 +512,7 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (unlock)
 _arguments "${_arguments_options[@]}" : \
-'--reason=[Why, for the ledger]:TEXT:_default' \
+'--reason=[Reason, for the ledger]:TEXT:_default' \
 '--json[Print JSON]' \
 '-h[Print help]' \
 '--help[Print help]' \

@@ -1,4 +1,4 @@
-//! `auth`: the accounts at GitHub and other servers, and where their tokens come from.
+//! `auth`: shows the accounts at GitHub and other servers and the sources of their tokens, logs in and logs out.
 
 use crate::backend::github::address::{GITHUB, Host};
 use crate::backend::github::auth::{DeviceLogin, forget, keep, status};

@@ -1,4 +1,4 @@
-//! `cache`: entries saved by steps with `actions/cache`.
+//! `cache`: lists and deletes entries that steps saved with `actions/cache`.
 
 use crate::launch;
 use crate::launch::caches;
@@ -12,13 +12,13 @@ use super::{Exit, Failure, Outcome, runs_dir, servers};
 pub(super) struct Args {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Only of this repository [default: that of the current folder]
+    /// Only entries of this repository [default: the repository of the current folder]
     #[arg(long, short = 'R', value_name = "OWNER/NAME", global = true)]
     repository: Option<String>,
-    /// Of all repositories
+    /// Entries of all repositories
     #[arg(long, conflicts_with = "repository", global = true)]
     all: bool,
-    /// The entries at the server of the repository, instead of those of runs on this machine
+    /// Entries on the server of the repository, instead of entries on this machine
     #[arg(long, conflicts_with = "all", global = true)]
     remote: bool,
     /// Print one JSON object per line
@@ -57,8 +57,8 @@ pub(super) fn run(args: &Args) -> Outcome {
     Ok(Exit::Success)
 }
 
-/// Lists the entries of this machine, or deletes those of a key. Returns them, and whether only those of one repository
-/// were wanted.
+/// Lists the entries of this machine, or deletes those of a key. Returns the entries, and whether they are limited to
+/// one repository.
 fn here(args: &Args, key: Option<&str>) -> Result<(Vec<CacheEntry>, bool), Failure> {
     let runs = runs_dir()?;
     let here = std::env::current_dir().ok().filter(|_| !args.all);

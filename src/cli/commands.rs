@@ -74,7 +74,7 @@ struct AttemptArgs {
 pub(super) fn attach(args: &AttachArgs) -> Outcome {
     let folder = args.run.locate()?;
     let watch = Watch::of(&folder);
-    // JSON has all records of the run, other output only those of its current attempt.
+    // JSON output has the records of all attempts, other output only those of the current attempt.
     let watch = if args.json { watch.attempt(1) } else { watch };
     watch.print(&mut *run::printer(args.json))
 }
@@ -83,7 +83,7 @@ pub(super) fn rerun(args: &RerunArgs) -> Outcome {
     if args.runs.runs.len() > 1 {
         return rerun_several(args);
     }
-    // The names of jobs and the number of the attempt must be current.
+    // The run is updated, because the names of its jobs and the number of its attempt must be current.
     let folder = args.runs.find()?;
     let scope = match (&args.job, args.failed) {
         (Some(job), _) => history::read(&folder)?.rerun_of(job, args.from_step.as_deref())?,
@@ -137,7 +137,7 @@ fn rerun_at_server(folder: &RunFolder, what: RerunScope, args: &RerunArgs) -> Ou
 pub(super) fn resume(args: &ResumeArgs) -> Outcome {
     let folder = args.run.find()?;
     if let Some(environment) = commands::production_of(&folder)? {
-        confirm(&environment, "a production environment by its name", "go on with the deployment to", &args.yes)?;
+        confirm(&environment, "a production environment by its name", "continue the deployment to it", &args.yes)?;
     }
     let attempt = block_on(commands::resume(&folder, &args.attempt.secrets(), args.attempt.trusted(&folder)?))??;
     follow(&folder, attempt, &args.attempt)
@@ -158,7 +158,8 @@ fn follow(folder: &RunFolder, attempt: NewAttempt, args: &AttemptArgs) -> Outcom
 }
 
 impl AttemptArgs {
-    /// Returns the source of consent. Asks the user at a terminal if no answer is on record.
+    /// Returns who trusts the run's repository: the user of this command with `--trust`, otherwise the record of
+    /// trusted repositories. If it has no entry, asks the user at a terminal first.
     fn trusted(&self, folder: &RunFolder) -> Result<TrustedBy, Failure> {
         if self.trust {
             return Ok(TrustedBy::Person);

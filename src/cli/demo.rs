@@ -1,4 +1,4 @@
-//! `demo`: unpacks a small project and runs its pipeline.
+//! `demo`: unpacks a small project and runs its pipeline, or with `--deploy` deploys the releases of a service.
 
 use std::path::PathBuf;
 
@@ -66,7 +66,7 @@ fn deploy(args: &Args, runs: &RunsDir) -> Outcome {
     if args.headless || !screen::is_possible() {
         for (environment, release) in STOPS {
             let ended = deploy::start(tour.deployments(), tour.stop(environment, release)?, false, false)?;
-            // The last release is the one that is rolled back.
+            // The last release fails on purpose and is rolled back.
             if ended != Exit::Success && (environment, release) != STOPS[STOPS.len() - 1] {
                 return Ok(ended);
             }

@@ -1,4 +1,5 @@
-//! `deploy`: puts a release into an environment, and follows it; `rollback` of such an environment.
+//! `deploy`: deploys a release to an environment of this machine, and follows the deployment. Also rolls such an
+//! environment back.
 
 use std::cell::Cell;
 
@@ -92,7 +93,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     }
     show(&prepared);
     if is_production(&args.environment) {
-        confirm(&args.environment, "a production environment by its name", "deploy to", &args.yes)?;
+        confirm(&args.environment, "a production environment by its name", "deploy to it", &args.yes)?;
     }
     start(&deployments, prepared, args.detach, args.json)
 }
@@ -112,7 +113,7 @@ pub(super) fn roll_back(
     prepared.require_open()?;
     trust::ask(deployments.runs(), prepared.consent_mut())?;
     show(&prepared);
-    confirm(&wanted.environment, "to be rolled back", "roll back", yes)?;
+    confirm(&wanted.environment, "to be rolled back", "roll it back", yes)?;
     start(deployments, prepared, detach, json)
 }
 
@@ -128,7 +129,7 @@ fn abort(
     let from = record.from.as_ref().map_or_else(|| "nothing".to_owned(), Release::title);
     let title = text!("{}: {} → {}", environment, record.release.title(), from);
     style::notice(&Style::of_errors().spelled(text!("{}, by aborting {}, which is in progress", title, record.run)));
-    confirm(environment, "to be rolled back", "roll back", yes)?;
+    confirm(environment, "to be rolled back", "roll it back", yes)?;
     go_back(deployments, open, &wanted.reason, form)
 }
 
@@ -172,8 +173,8 @@ pub(super) fn local() -> Result<Deployments, Failure> {
     Ok(Deployments::of(&runs_dir()?, &std::env::current_dir()?)?)
 }
 
-/// Reads the environments of the repository around the current folder. `None` if this machine does not roll back an
-/// environment of this name.
+/// Reads the environments of the repository around the current folder. `None` outside of repositories, or if this
+/// machine does not roll back an environment of this name.
 pub(super) fn local_with(name: &str) -> Result<Option<Deployments>, Failure> {
     let Some(deployments) = local_if_any()? else { return Ok(None) };
     Ok(deployments.rolls_back(name)?.then_some(deployments))
@@ -230,7 +231,7 @@ pub(super) fn start(deployments: &Deployments, prepared: PreparedDeployment, det
     style::notice(&text!("{}: `cuelight abort {}` goes back; Ctrl-C only stops following", folder.id(), environment));
     let size = Cell::new(0);
     let is_live = || {
-        // Most records add no entry to the ledger.
+        // The ledger is read only if it has grown, because most records add no entry to it.
         if size.replace(deployments.ledger_size()) == size.get() {
             return false;
         }
@@ -244,7 +245,8 @@ pub(super) fn start(deployments: &Deployments, prepared: PreparedDeployment, det
     Ok(ended)
 }
 
-/// Prints which release is live after a deployment. Returns how the deployment ended; `None` if it has not ended.
+/// Prints which release is live after a deployment, or with `json` the record of the deployment. Returns how the
+/// deployment ended; `None` if it has not ended.
 fn report_end(
     deployments: &Deployments,
     environment: &str,

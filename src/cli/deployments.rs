@@ -18,7 +18,7 @@ use super::{Exit, Outcome, servers};
 
 #[derive(clap::Args)]
 pub(super) struct ListArgs {
-    /// Only those to this environment
+    /// Only deployments to this environment
     #[arg(value_name = "ENV")]
     environment: Option<String>,
     /// Maximum number of deployments to an environment
@@ -70,7 +70,7 @@ pub(super) struct AbortArgs {
 pub(super) struct LockArgs {
     #[command(flatten)]
     of: PauseArgs,
-    /// Why, for people who want to deploy
+    /// Reason, for people who want to deploy
     #[arg(long, value_name = "TEXT")]
     reason: String,
     /// How long, such as `90m` or `2h` [default: until it is unlocked]
@@ -82,7 +82,7 @@ pub(super) struct LockArgs {
 pub(super) struct UnlockArgs {
     #[command(flatten)]
     of: PauseArgs,
-    /// Why, for the ledger
+    /// Reason, for the ledger
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     reason: String,
 }
@@ -164,11 +164,11 @@ pub(super) fn abort(args: &AbortArgs) -> Outcome {
         confirm(
             &args.of.environment,
             "a production environment by its name",
-            "bring the former release back to",
+            "bring the former release back to it",
             &args.yes,
         )?;
     }
-    // If another process follows the deployment, that process shows the rollback.
+    // A running deployment is usually followed by another process, which then shows the rollback.
     let detach = args.detach || args.of.json || open.is_running;
     go_back(&deployments, &open, &args.reason, (detach, args.of.json))
 }

@@ -1,4 +1,4 @@
-//! `dispatch` and `workflow`: starts workflows on a server, lists, enables and disables them.
+//! `dispatch` and `workflow`: start workflows on a server, and list, enable and disable them.
 
 use std::io;
 

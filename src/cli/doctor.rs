@@ -28,7 +28,7 @@ fn settings() -> Finding {
         Ok(settings) => {
             let jobs = format!("at most {} jobs at once; `cuelight config` prints all settings", settings.max_parallel);
             if settings.docker_socket {
-                Finding::Warning(format!("{jobs}; containers get Docker's socket, and with it this machine"))
+                Finding::Warning(format!("{jobs}; containers get Docker's socket, and with it access to this machine"))
             } else {
                 Finding::Good(jobs)
             }

@@ -70,7 +70,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     show(args, &repository, &all)
 }
 
-/// Returns all environments of .cuelight.toml, or the requested one.
+/// Returns all environments of .cuelight.toml, or the requested one. Warns about unreadable lines of the ledger.
 fn of_this_machine(args: &Args, deployments: &Deployments) -> Result<Vec<Environment>, Failure> {
     let ledger = deployments.ledger()?;
     let mut environments = deployments.shown(&ledger, args.environment.as_deref())?;
@@ -85,7 +85,7 @@ fn of_this_machine(args: &Args, deployments: &Deployments) -> Result<Vec<Environ
     Ok(environments)
 }
 
-/// Shows which variables of an environment are set. Fails if one is missing.
+/// Shows which secrets and variables an environment needs, and which of them are set. Fails if one is missing.
 fn check(args: &Args, needed: &[Needed]) -> Outcome {
     if args.json {
         style::json(&needed)?;

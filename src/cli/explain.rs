@@ -53,7 +53,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     }
 }
 
-/// Prints how the conditions of a run were evaluated, and what its jobs wait for.
+/// Prints how the conditions of a run were evaluated, what its jobs wait for, and why it failed if it is a deployment.
 fn of_run(args: &Args) -> Outcome {
     let folder = args.run.find()?;
     let run = history::read(&folder)?;
@@ -99,7 +99,7 @@ fn of_run(args: &Args) -> Outcome {
         return Ok(Exit::Success);
     }
     let style = Style::of_output();
-    // A job that waits for a review is explained together with the review.
+    // The explanation of a condition may already name the review that its job waits for.
     waits.retain(|wait| !decided.iter().any(|one| wait.job.as_ref().is_some_and(|job| one.names_review_of(job))));
     style::print(&style.spelled(conditions::waits(&waits, &named, run.info.server(), style)))?;
     if !waits.is_empty() && !decided.is_empty() {

@@ -14,8 +14,8 @@ use super::{Exit, Failure, Outcome, RunArg, servers};
 #[derive(clap::Args)]
 #[command(
     after_help = "A run with `--on-failure hold` keeps the job of a failed step as it is: its machine, services and \
-files. Look around with `cuelight shell`; mend what is wrong there, or in your files and bring the change with \
-`cuelight held sync`; and say how the job goes on."
+files. Look around with `cuelight shell`. Fix the problem there, or fix it in your files and copy them with \
+`cuelight held sync`. Then decide how the job continues: `retry`, `skip` or `continue`."
 )]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -73,7 +73,7 @@ struct RetryArgs {
     force: bool,
 }
 
-/// Switches whether steps of a run that fail are held.
+/// Sets whether failing steps of a run are held from now on.
 fn turn(run: &RunArg, on: bool) -> Outcome {
     let folder = run.find()?;
     servers::submit(&folder, &Command::Hold { on })?;
@@ -93,8 +93,9 @@ pub(super) fn run(args: &Args) -> Outcome {
     }
 }
 
-/// Brings the user's changes to the jobs with held steps, if `sync` says how, and gives each step an order. Without both,
-/// lists the steps.
+/// Copies the user's changed files into the jobs with held steps if `sync` is set, and then sends `order` for each held
+/// step. The value of `sync` is whether files that the job changed are overwritten; if one is kept instead, no order is
+/// sent. Without both, lists the held steps.
 fn each(of: &Of, sync: Option<bool>, order: Option<HeldOrder>) -> Outcome {
     let folder = of.run.find()?;
     let run = history::read(&folder)?;

@@ -1,4 +1,4 @@
-//! The command line: one file per family of subcommands, and exit codes. [`crate::report`] formats what they print.
+//! The command line: one file per family of subcommands, and exit codes. [`crate::report`] formats their output.
 
 mod artifacts;
 mod auth;
@@ -202,7 +202,7 @@ fn runs_dir() -> Result<RunsDir, Failure> {
     Ok(block_on(launch::open())??)
 }
 
-/// Waits for a future on this thread.
+/// Runs a future to its end on this thread.
 fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future))
 }
@@ -229,12 +229,12 @@ fn replay(run: &RunArg) -> Outcome {
     Err(Failure::new(Exit::Usage, message))
 }
 
-/// Returns the note about a workflow that does not run on a push, if no event was given.
+/// Returns the notice for a workflow without `push` that is run without `--event`. It names the event that is used.
 fn other_event(workflow: &str, event: &str) -> String {
     format!("{workflow} does not run on `push`: using its event `{event}`; --event chooses another")
 }
 
-/// Returns the error for an unknown run. The name may be a mistyped command.
+/// Returns the error for an unknown run. It suggests a command if the name resembles one.
 fn no_run(wanted: &str, mut failure: Failure) -> Failure {
     let command = Cli::command();
     let names = command.get_subcommands().filter(|known| !known.is_hide_set()).map(clap::Command::get_name);
@@ -273,12 +273,14 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Prints what is wrong with the arguments, or the requested help. Returns the exit code.
+/// Prints the error in the arguments, and returns the exit code. Requested help is printed, too, but then the process
+/// exits.
 fn misread(error: clap::Error) -> ExitCode {
     if !error.use_stderr() {
         error.exit();
     }
-    // The message quotes arguments, which may be names of files of a repository: `cuelight lint *`.
+    // The message quotes arguments, which may be names of files of a repository (`cuelight lint *`), so their unsafe
+    // characters are made visible.
     let revealed = std::env::args_os().map(|argument| reveal(&argument.to_string_lossy()));
     let error = Cli::try_parse_from(revealed).err().filter(clap::Error::use_stderr).unwrap_or(error);
     let rendered = error.render();

@@ -1,4 +1,4 @@
-//! `approve` and `reject`: reviews of deployments that wait.
+//! `approve` and `reject`: reviews of waiting deployments, and approval of runs of forks.
 
 use std::io;
 use std::io::IsTerminal;
@@ -56,11 +56,12 @@ pub(super) fn run(args: &Args, approve: bool) -> Outcome {
     }
     let reviews = args.reviews(&run);
     if reviews.is_err() && run.reviews.is_empty() && !run.phase.is_done() {
-        // The server may know a waiting review that this machine does not.
+        // The server may know of a review that this machine does not. If the server does not respond, that is the
+        // error.
         servers::reach(&folder)?;
     }
     let reviews = reviews?;
-    let verb = if approve { "approve" } else { "reject" };
+    let verb = if approve { "approve it" } else { "reject it" };
     let mut dangerous = reviews.iter().filter(|review| review.is_production());
     dangerous
         .try_for_each(|review| confirm(&review.environment, "a production environment by its name", verb, &args.yes))?;
@@ -137,7 +138,7 @@ impl Args {
         Ok(found)
     }
 
-    /// Returns the environments to review.
+    /// Returns the pending reviews of the named environments, or with `--all` those that the user may review.
     fn reviews<'r>(&self, run: &'r Run) -> Result<Vec<&'r PendingReview>, Failure> {
         let unavailable = |reason: Unavailable| {
             let exit = if matches!(reason, Unavailable::MayNotReview(_)) { Exit::Rejected } else { Exit::NotFound };
@@ -165,7 +166,8 @@ impl Args {
     }
 }
 
-/// Asks the user to type the name of an environment, unless `--yes` names it. `what` tells the user why.
+/// Asks the user to type the name of an environment, unless `--yes` names it. `what` is the reason for the question,
+/// and `verb` the phrase for what happens then.
 pub(super) fn confirm(name: &str, what: &str, verb: &str, yes: &[String]) -> Result<(), Failure> {
     if yes.iter().any(|given| given == name) {
         return Ok(());
@@ -173,7 +175,7 @@ pub(super) fn confirm(name: &str, what: &str, verb: &str, yes: &[String]) -> Res
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Err(Failure::new(Exit::Usage, format!("{name} is {what}: confirm it with --yes={name}")));
     }
-    style::notice(&text!("Type `{}` to {} it:", name, verb));
+    style::notice(&text!("Type `{}` to {}:", name, verb));
     let mut typed = String::new();
     io::stdin().read_line(&mut typed)?;
     if typed.trim() == name {

@@ -1,4 +1,5 @@
-//! Runs on servers, for subcommands. If a server does not respond, prints a note to standard error.
+//! Access to runs on servers, for subcommands. If a server does not respond and the last known state of a run is
+//! enough, the functions only print a note to standard error.
 
 use std::path::Path;
 
@@ -61,8 +62,8 @@ pub(super) fn with_logs(
     Ok((run, missing.map(Failure::from)))
 }
 
-/// Sends requests to the server of a repository: the repository that a command names, else that of `GH_REPO` or of the
-/// current folder.
+/// Sends requests to the server of a repository: the repository `name`, else that of `GH_REPO` or of the current
+/// folder. Returns the repository and the answer.
 pub(super) fn ask<T, E>(
     name: Option<&str>,
     ask: impl AsyncFnOnce(&Poller, &Repository) -> Result<T, E>,

@@ -39,7 +39,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     });
     // The thread that reads standard input may wait forever for a key.
     runtime.shutdown_background();
-    // The exit code tells scripts about a failed command in the shell, which is not an error of cuelight.
+    // From the exit code, scripts learn that a command in the shell failed. This is not an error of cuelight.
     Ok(if done? == 0 { Exit::Success } else { Exit::Failed })
 }
 

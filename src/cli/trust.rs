@@ -110,7 +110,7 @@ pub(super) fn text(preview: &Preview, whole: bool) -> String {
     preview.lines(whole).iter().map(|line| reveal(line) + "\n").collect()
 }
 
-/// Shows a text in the user's pager, or prints it if the user has none.
+/// Shows a text in the user's pager (`PAGER`, by default `less`), or prints it if the pager cannot be started.
 fn show(text: &TerminalText) -> Result<(), Failure> {
     let pager = std::env::var("PAGER").ok().filter(|pager| !pager.trim().is_empty());
     let pager = pager.unwrap_or_else(|| "less".to_owned());

@@ -32,7 +32,7 @@ pub(super) struct Args {
     /// Repository on a server [default: that of this checkout]
     #[arg(long, short = 'R', value_name = "[HOST/]OWNER/NAME", requires = "revision")]
     repository: Option<String>,
-    /// End with the first job that fails; the runs go on
+    /// End with the first job that fails; the runs continue
     #[arg(long)]
     fail_fast: bool,
     /// How long to wait for the first run, such as `90s` or `1h`
@@ -43,7 +43,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// Parses a length of time.
+/// Parses a duration, such as `90s` or `1h`, that is not negative.
 pub(super) fn length(text: &str) -> Result<Duration, jiff::Error> {
     Duration::try_from(text.parse::<jiff::SignedDuration>()?)
 }

@@ -101,7 +101,7 @@ pub(super) struct Args {
     /// Use actions of other repositories only from the cache
     #[arg(long)]
     offline: bool,
-    /// What happens when a step fails: its job ends, or holds until `cuelight held` says how it goes on
+    /// What happens when a step fails: its job ends, or is held until you continue it with `cuelight held`
     #[arg(long, value_name = "WHAT", default_value = "end", hide_default_value = true)]
     on_failure: OnFailure,
     /// How long a failed step is held at most, in minutes
@@ -130,7 +130,7 @@ pub(super) struct Args {
     repository: Option<String>,
 }
 
-/// Arguments about runs on this machine.
+/// Ids of the arguments about runs on this machine, which conflict with `--remote`.
 const LOCAL: [&str; 21] = [
     "event",
     "event_path",
@@ -164,7 +164,7 @@ enum OnFailure {
     Hold,
 }
 
-/// Error for a text that names no sandbox.
+/// Error for a text that does not name a sandbox.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("write {}", config::sandbox_forms())]
 struct NotASandbox;

@@ -50,7 +50,7 @@ pub(super) fn replay(run: RunFolder) -> Outcome {
     show(app, options, Source::Replay(run))
 }
 
-/// Makes the screen collect the log of this program, and reads the settings.
+/// Reads the settings, after starting to collect the log of this program for the screen.
 fn settings() -> Result<Config, Failure> {
     tracing_subscriber::registry().with(tui::diagnostics()).init();
     config::load(None)
@@ -62,7 +62,7 @@ fn app(config: &Config) -> Result<(App, Options), Failure> {
     Ok((app, Options { alerts: Alerts::new(screen), scroll_region: screen.scroll_region, ..Options::detect() }))
 }
 
-/// Runs the screen on a source of runs.
+/// Shows the runs of a source on the screen until the user quits, and then prints a summary.
 fn show(app: App, options: Options, source: Source) -> Outcome {
     let backend = registry::open(source)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
