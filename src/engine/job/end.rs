@@ -14,13 +14,13 @@ pub(crate) struct JobEnd {
     pub(crate) conclusion: Conclusion,
     /// Whether the job failed, but `continue-on-error` lets the run continue as if it had succeeded.
     pub(crate) allowed_failure: bool,
-    /// Reason, as a message.
+    /// Reason of the conclusion, as a message; `None` if the conclusion needs no explanation.
     pub(crate) reason: Option<String>,
     /// Outputs of the job.
     pub(crate) outputs: IndexMap<String, String>,
     /// `environment.url`, evaluated; `None` if it is not set or empty.
     pub(crate) environment_url: Option<String>,
-    /// Why the job did not run on this machine, or `None` if it could run. A run that may not skip the job fails.
+    /// Why the job did not run on this machine, or `None` if it could run. If the run may not skip the job, it fails.
     pub(crate) not_runnable: Option<NotRunnable>,
 }
 

@@ -181,7 +181,7 @@ impl JobEnvironment {
     }
 
     /// Returns the path of the Node.js program for JavaScript actions, and its version. For a job in a container, the
-    /// second value is not a version: it tells whether the program is of the container or of this machine.
+    /// second value is not a version but names the origin of the program: the container or this machine.
     ///
     /// # Errors
     /// Node.js is not installed or, outside a container, does not start or is too old.
@@ -203,7 +203,8 @@ impl JobEnvironment {
     }
 
     /// Returns the variables that contain the addresses and tokens of the services for actions. Starts the services if
-    /// they are not running, and masks the tokens.
+    /// they are not running, and masks the tokens. Returns no variables for the script of a job that may not request
+    /// identity tokens.
     ///
     /// # Errors
     /// The services cannot start, or the sandbox is a container that cannot reach this machine.
@@ -268,7 +269,7 @@ impl JobEnvironment {
         facts
     }
 
-    /// Describes unhealthy services, for a job that failed.
+    /// Describes the services that are unhealthy or have ended, for a job that failed.
     pub(in crate::engine) fn troubles(&self) -> Vec<String> {
         self.machine.troubles()
     }
@@ -278,8 +279,8 @@ impl JobEnvironment {
         self.machine.lost().await
     }
 
-    /// Waits until the container of the steps was stopped or removed, and returns that as an error. Never returns if they
-    /// do not run in a container.
+    /// Waits until the container of the steps was stopped or removed, and returns that as an error. Never returns if
+    /// the steps do not run in a container.
     pub(in crate::engine) async fn container_end(&self) -> ProviderError {
         self.machine.container_end().await
     }
@@ -302,7 +303,7 @@ impl JobEnvironment {
 
     /// Kills every process of the job that still runs on this machine, ends its access to the services for actions,
     /// moves tools that it installed on this machine to the shared cache, and removes the folders that may contain
-    /// secrets. Returns the message if a folder cannot be removed.
+    /// secrets. Returns a message if a folder cannot be removed.
     pub(in crate::engine) async fn leave_nothing(&self) -> Option<String> {
         self.shared.host.reap(&self.tracking_id).await;
         self.shared.results.end_job(&self.shared.facts, &self.id);

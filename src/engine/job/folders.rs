@@ -18,7 +18,7 @@ use crate::files::Folder;
 use crate::model::JobId;
 use crate::repo::git::common_folder;
 
-/// Path of this machine's Node.js in containers, the same as in GitHub's runner.
+/// Path of this machine's Node.js in containers, below the folder in which GitHub's runner provides its programs.
 pub(super) const NODE: &str = "/__e/node/bin/node";
 
 /// Name of the home folder in containers, below the folder of the job's temporary files.
@@ -39,8 +39,9 @@ const ACTIONS: &str = "_actions";
 /// Maximum length in bytes of the name of a workspace. GitHub's limit for the name of a repository is 100.
 const MAX_NAME: usize = 100;
 
-/// Returns the name for the workspace of a repository: the repository's name, or `work` if that name could lead out of
-/// the folder of the job or collide with another folder in it. It is checked because it comes from the URL of a remote.
+/// Returns the name for the workspace of a repository: the repository's name, or `work` if that name is too long, could
+/// lead out of the folder of the job, or could collide with another folder in it. The name is checked because it comes
+/// from the URL of a remote.
 fn workspace_name(repository: &str) -> &str {
     let name = repository.rsplit('/').next().unwrap_or_default();
     let is_taken = ["", ".", "..", TEMP, CONTROL, TOOLS, ACTIONS].contains(&name);
@@ -112,7 +113,8 @@ impl Folders {
         } else {
             root.make_folders(&below(self.workspace.clone())?)?;
         }
-        // Containers mount these folders even if they are empty. If a folder cannot be created, they report the error.
+        // Containers mount these folders even if they are empty. If a folder cannot be created, the start of the
+        // container reports the error.
         let _ = fs::create_dir_all(self.tools());
         let _ = fs::create_dir_all(&run.tool_cache);
         let list = self.commands().join(command_files::ARTIFACTS_LIST);
@@ -140,8 +142,8 @@ impl Folders {
         self.root.join(TOOLS)
     }
 
-    /// Returns the tool cache of containers: that of the job, or the shared one if containers get Docker's socket. All
-    /// runs start programs from the shared one, so other containers must not be able to write to it.
+    /// Returns the tool cache of containers: the cache of the job, or the shared cache if containers get Docker's
+    /// socket. All runs start programs from the shared cache, so other containers must not be able to write to it.
     pub(super) fn tools_of_container(&self, run: &RunContext) -> PathBuf {
         if run.options.docker_socket { run.tool_cache.clone() } else { self.tools() }
     }

@@ -1,8 +1,8 @@
 //! Finds where a job runs, and fetches everything that it needs, before it starts.
 //!
 //! This check makes a job fail before its first step, with a list of everything that is missing. Without it, a missing
-//! action, image or node would fail the job only when its step runs. Actions are fetched one after the other, and then
-//! all images in parallel.
+//! action, image or Node.js would fail the job only when its step runs. Actions are fetched one after the other, and
+//! then all images in parallel.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -128,8 +128,8 @@ enum ContainersError {
     Provider(#[from] ProviderError),
 }
 
-/// Evaluates and checks the job's container and services. Returns them with the place where the job runs, which depends
-/// on whether it has a container.
+/// Evaluates and checks the job's container and services. Returns them with the placement of the job, which depends on
+/// whether the job has a container.
 fn containers(
     run: &RunContext,
     job: &JobSpec,

@@ -129,8 +129,8 @@ impl JobTask {
         }
     }
 
-    /// Waits for `work`, without the slot of the job if it takes longer than a moment. Also returns whether the job still
-    /// has its slot.
+    /// Waits for `work`, and releases the slot of the job if `work` takes longer than [`KEEPS_SLOT`]. Also returns
+    /// whether the job still has its slot.
     async fn without_slot<T>(&self, work: impl Future<Output = T>) -> (T, bool) {
         tokio::pin!(work);
         if let Ok(done) = timeout(KEEPS_SLOT, &mut work).await {

@@ -95,8 +95,8 @@ struct Ended<'j> {
 }
 
 impl<'j> Background<'j> {
-    /// Starts a background step, or queues it if the maximum number of them is already running. The step makes progress only during
-    /// [`Self::beside`], [`Self::control`] and [`Self::finish`].
+    /// Starts a background step, or queues it if [`MAX_RUNNING`] of them are already running. The step makes progress
+    /// only during [`Self::beside`], [`Self::control`] and [`Self::finish`].
     pub(in crate::engine::job) fn start(
         &mut self,
         steps: &Steps<'j>,

@@ -40,7 +40,7 @@ pub(super) struct Steps<'j> {
     /// Folders that steps wrote to `GITHUB_PATH`, newest first.
     pub(super) path: Vec<String>,
     matchers: Matchers,
-    /// State that phases of actions saved for later phases (`STATE_…`). The map's key is that of the step.
+    /// State that phases of actions saved for later phases (`STATE_…`), by the key of the step.
     pub(super) states: IndexMap<String, IndexMap<String, String>>,
     /// Keys of the steps whose posts are registered.
     registered: HashSet<String>,

@@ -39,8 +39,9 @@ impl Steps<'_> {
         end
     }
 
-    /// Runs a step to its end, and again if a person retries it while it is held. A skipped step ends without being
-    /// carried out. A step of a composite action shares the record and the log of the step that uses the action.
+    /// Runs a step to its end, and again if a person retries it while it is held. A step whose condition does not hold
+    /// ends without being carried out. A step of a composite action shares the record and the log of the step that uses
+    /// the action.
     pub(super) async fn step(
         &mut self,
         scope: &mut StepScope,

@@ -122,7 +122,7 @@ impl Deref for StepRef {
     }
 }
 
-/// A sequence of steps that share a status: those of the job, or of one use of a composite action.
+/// State of a sequence of steps: the steps of the job, or the steps of one use of a composite action.
 #[derive(Debug, Default)]
 pub(crate) struct StepScope {
     /// The `steps` context.
@@ -130,7 +130,7 @@ pub(crate) struct StepScope {
     /// `job.status` for the steps of a job. For the steps of a composite action, `github.action_status`; in its `pre`
     /// and `post` phases, `job.status`.
     pub(crate) status: Status,
-    /// `env` of the step that uses the composite action. It overrides the job's.
+    /// `env` of the step that uses the composite action. It overrides `env` of the job.
     pub(crate) overlay: IndexMap<String, String>,
     /// The composite action, if the steps belong to one.
     pub(crate) action: Option<CompositeUse>,
@@ -156,7 +156,7 @@ impl StepScope {
         self.action.as_ref().map_or(self.status, |action| action.job)
     }
 
-    /// Sets the status of the scope to that of the job.
+    /// Sets the status of the scope, and the job's status that its steps see.
     pub(crate) fn follow_job(&mut self, status: Status) {
         self.status = status;
         if let Some(action) = &mut self.action {
@@ -248,7 +248,7 @@ pub(crate) enum Condition<'c> {
     Written(&'c syntax::Condition),
 }
 
-/// A step that is evaluated and about to run.
+/// A step whose expressions have been evaluated and that is about to run.
 pub(crate) struct PreparedStep {
     /// Contexts for the step's expressions, including its `env`.
     pub(crate) contexts: Contexts,
@@ -276,7 +276,7 @@ pub(crate) struct RunningStep<'s> {
 }
 
 impl RunningStep<'_> {
-    /// Returns the time limits for the process of the step.
+    /// Returns the conditions under which the process of the step is ended early.
     pub(crate) fn limits(&self) -> Limits {
         let PreparedStep { survives_cancel, timeout, .. } = *self.prepared;
         Limits { survives_cancel, timeout, deadline: self.deadline }

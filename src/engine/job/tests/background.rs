@@ -4,8 +4,8 @@ use tokio::time::Instant;
 
 use super::*;
 
-/// Scripts of one command: `sleep SECONDS`, `fail SECONDS`, `serve` until TERM, `hang` until KILL, and
-/// `leave VALUE SECONDS`, which leaves an output, a variable and a folder.
+/// Returns a sandbox whose scripts have one command: `sleep SECONDS`, `fail SECONDS`, `serve` until TERM, `hang` until
+/// KILL, and `leave VALUE SECONDS`, which leaves an output, a variable and a folder.
 fn commands() -> ScriptedSandbox {
     ScriptedSandbox::new(|launch| {
         let script = script_of(launch);

@@ -11,8 +11,8 @@ use crate::model::{HeldOrder, JobId, StepNumber};
 
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// Runs a job whose first step fails at its first try, and takes 40 seconds at each further one. A person retries it
-/// after this time; without one, its hold of an hour runs out.
+/// Runs a job whose first step fails in its first try, and takes 40 seconds in each further try. A person retries the
+/// step after the time `after`; with `None`, its hold of one hour runs out.
 async fn retried(job: &str, after: Option<Duration>) -> Ran {
     let tries = AtomicUsize::new(0);
     let sandbox = ScriptedSandbox::new(move |launch| {

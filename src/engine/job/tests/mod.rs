@@ -104,7 +104,7 @@ async fn run(job: &str, sandbox: ScriptedSandbox) -> Ran {
     run_with(job, sandbox, stopped, |_, _| ()).await
 }
 
-/// Scripts exit with the code in their text, as in `exit 1`; any other script succeeds.
+/// Returns a sandbox in which scripts exit with the code in their text, as in `exit 1`; any other script succeeds.
 fn exits() -> ScriptedSandbox {
     ScriptedSandbox::new(|launch| {
         let code = script_of(launch).strip_prefix("exit ").and_then(|code| code.trim().parse().ok());
@@ -308,7 +308,7 @@ async fn run_composites(actions: &[(&'static str, String)], job: &str, cancel_at
     run_with(&format!("    steps:\n      - run: make\n{job}"), sandbox, stopped, |_, _| ()).await
 }
 
-/// Steps of a composite action that print its status and that of the job, and which status functions hold.
+/// Steps of a composite action that print the status of the action and of the job, and which status functions hold.
 const SEEN: &str = concat!(
     "    - {if: always(), shell: bash, run: 'job=${{ job.status }} action=${{ github.action_status }}'}\n",
     "    - {shell: bash, run: default}\n",
