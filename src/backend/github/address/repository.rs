@@ -99,9 +99,9 @@ impl fmt::Display for Repository {
     }
 }
 
-/// Chooses the repository that a checkout belongs to: that of the remote marked by `gh repo set-default`, else of
-/// `upstream`, `github` or `origin` in this order, else of the first remote. Remotes of hosts that are not in `hosts`
-/// are ignored. Each remote is given as name, address, and whether it is marked. `None` if no remote is left.
+/// Chooses the repository that a checkout belongs to: the one at the remote that `gh repo set-default` has marked, else
+/// at `upstream`, `github` or `origin` in this order, else at the first remote. Remotes of hosts that are not in
+/// `hosts` are ignored. Each remote is given as name, address, and whether it is marked. `None` if no remote is left.
 #[must_use]
 pub fn of_remotes(remotes: &[(&str, &str, bool)], hosts: &[&str]) -> Option<Repository> {
     let rank = |name: &str, is_marked: bool| match name {

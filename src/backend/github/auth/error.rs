@@ -8,7 +8,7 @@ use crate::store::StoreError;
 
 use super::super::client::ApiError;
 
-/// Why there is no token. No message contains a token.
+/// Why no token can be found, or a login fails. No message contains a token.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthError {
     /// The configured token file cannot be read.

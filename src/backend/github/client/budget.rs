@@ -349,7 +349,7 @@ mod tests {
         while let Some(now) = schedule.next().filter(|now| now.0 < HOUR) {
             let at = schedule.due(now).expect("due");
             let mean = resources[at].1;
-            // A change since the last poll, at the mean rate.
+            // Whether the resource has changed since the last poll, given the mean time between its changes.
             let changed = last[at].is_none_or(|then: Timestamp| {
                 mean > 0.0 && dice.share() < 1.0 - (-now.since(then).as_secs_f64() / mean).exp()
             });
@@ -445,7 +445,7 @@ mod tests {
             schedule.limit(Rate { limit: LIMIT, remaining, reset: Timestamp(HOUR) }, Timestamp(0));
             schedule.factors
         };
-        // 1200, 360 and 60 an hour.
+        // The resources cost 1200, 360 and 60 requests an hour.
         assert!(factors(LIMIT).iter().all(|factor| (factor - 1.0).abs() < 0.01));
         let [background, visible, focused] = factors(500 + 1590);
         assert!(background > 1.0 && (visible - 1.0).abs() < 0.01 && (focused - 1.0).abs() < 0.01);

@@ -35,7 +35,7 @@ impl Client {
     ///
     /// # Errors
     /// Those of [`Self::get`]; the file cannot be written or would be larger than `limit` bytes; or a link leads to an
-    /// address that is not safe, or through more than three redirects. An [`ApiError::Refused`] tells whether it was
+    /// address that is not safe, or through more than three redirects. An [`ApiError::Refused`] contains whether it was
     /// the storage that refused.
     pub async fn download(
         &self,

@@ -72,7 +72,7 @@ pub enum Condition {
 
 impl Condition {
     /// Whether the condition continues after an answer to another request, as a limit, a pause and a rejected token do.
-    /// `is_refused` tells whether the token was rejected recently.
+    /// `is_refused` is whether the token was rejected recently.
     fn lasts(&self, now: Timestamp, is_refused: bool) -> bool {
         match self {
             Self::TokenRefused => is_refused,
@@ -130,7 +130,7 @@ impl LinkState {
 pub(super) struct Link {
     state: watch::Sender<LinkState>,
     counts: Mutex<Counts>,
-    /// File that tells other processes with the same token about a limit or a pause.
+    /// File from which other processes with the same token learn of a limit or a pause.
     shared: PathBuf,
 }
 

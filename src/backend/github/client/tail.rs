@@ -12,7 +12,7 @@ pub const MAX_TAIL: usize = 4 << 20;
 
 impl Client {
     /// Returns the content at a path of the API from an offset on, at most [`MAX_TAIL`] bytes. Empty if there is
-    /// nothing new, and if the server answers with status 404, 416 or 500. The request is not retried.
+    /// nothing new, or if the server answers with status 404, 416 or 500. The request is not retried.
     ///
     /// # Errors
     /// No request may be sent, the server cannot be reached or refuses, or it answers without the requested range.

@@ -1,7 +1,7 @@
 //! Environments of a repository: their rules, what is live in them, and their deployments.
 //!
 //! - [`Environments`]: what a server records
-//! - `history`: its deployments and their states
+//! - `history`: the deployments that the server records, and their states
 //! - [`rollback`]: how an earlier release is restored
 //! - `rules`: which environments a workflow deploys to, and which rules block it
 //! - `in_runs`: deployments that are found in runs, where the server records none
@@ -62,9 +62,9 @@ pub enum EnvironmentError {
         repository: String,
         /// The name as given.
         wanted: String,
-        /// The environments that it has.
+        /// Names of the repository's environments.
         known: Vec<String>,
-        /// The most similar of them.
+        /// The most similar of these names.
         nearest: Option<String>,
     },
 }

@@ -116,7 +116,7 @@ answers! {
     pub struct Deployment {
         /// Id of the deployment.
         id: u64,
-        /// Commit.
+        /// Id of the commit.
         sha: String,
         /// Branch, tag or commit as given.
         r#ref: String,
@@ -150,7 +150,7 @@ answers! {
         environment_url: String,
         /// URL of the log. For deployments of runs, it is the page of the job.
         log_url: String,
-        /// The same in answers of earlier servers.
+        /// The same URL in answers of earlier servers.
         target_url: String,
         /// Time of the report.
         created_at: Time,

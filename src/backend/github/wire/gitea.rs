@@ -1,5 +1,5 @@
-//! Differences of Gitea's API: requests are rewritten into its form before they are sent, and answers into GitHub's
-//! form before they are parsed. Verified with Gitea 1.26.
+//! Rewrites requests into the form of Gitea's API before they are sent, and its answers into GitHub's form before they
+//! are parsed. The differences, verified with Gitea 1.26:
 //!
 //! - There are no endpoints for attempts, reviews, deployments, concurrency groups, check runs and caches. Runs cannot
 //!   be cancelled.
@@ -251,7 +251,7 @@ fn rewrite_job(job: &mut Map<String, Value>) {
 }
 
 /// Corrects the steps of a failed or cancelled job, which all have the conclusion of the job. Steps that never started
-/// are skipped. The answer does not show which of the others failed.
+/// get the conclusion `skipped`. The answer does not show which of the others failed.
 fn mend_conclusions(steps: &mut [Value]) {
     let ran: Vec<bool> = steps.iter().map(|step| step.get("started_at").is_some()).collect();
     let conclusion = |step: &Value| step.get("conclusion").and_then(Value::as_str).map(str::to_owned);
@@ -273,7 +273,7 @@ mod tests {
     use super::super::words::{Ending, Status};
     use super::*;
 
-    /// Returns the run of the compatibility notes, shortened.
+    /// Returns a list with one run, as Gitea 1.26 sends it, shortened.
     fn run() -> Value {
         json!({"total_count": 1, "workflow_runs": [{
             "id": 12, "html_url": "http://127.0.0.1:30364/aura/platform/actions/runs/12", "display_title": "Log everything",

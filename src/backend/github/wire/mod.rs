@@ -9,7 +9,7 @@
 //! - [`runs`]: runs, jobs and steps
 //! - [`checks`]: annotations and check runs
 //! - [`deployments`]: environments, deployments and reviews
-//! - [`repository`]: workflows, runners, artifacts, caches, commits, concurrency groups, the user and its limits
+//! - [`repository`]: workflows, runners, artifacts, caches, commits, concurrency groups, users and rate limits
 //! - [`gitea`]: rewrites Gitea's answers before they are parsed
 
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Workflows, runners, artifacts, caches, commits, concurrency groups, the user and its limits.
+//! Workflows, runners, artifacts, caches, commits, concurrency groups, users and rate limits.
 
 use super::words::Status;
 use super::{List, Message, Time, answers};
@@ -112,7 +112,7 @@ answers! {
         id: u64,
         /// Branch or tag.
         head_branch: String,
-        /// Commit.
+        /// Id of the commit.
         head_sha: String,
     }
 
@@ -142,7 +142,7 @@ answers! {
 
     /// A commit within another answer.
     pub struct Commit {
-        /// Commit.
+        /// Id of the commit.
         id: String,
         /// Message.
         message: Message,
@@ -156,13 +156,13 @@ answers! {
     pub struct Author {
         /// Name.
         name: String,
-        /// Time.
+        /// Time of writing the change, or of the commit.
         date: Time,
     }
 
     /// A commit in a list.
     pub struct ListedCommit {
-        /// Commit.
+        /// Id of the commit.
         sha: String,
         /// Message and author.
         commit: CommitText,
@@ -226,7 +226,7 @@ answers! {
 
     /// Commit of a branch or tag.
     pub struct BranchCommit {
-        /// Commit.
+        /// Id of the commit.
         sha: String,
     }
 

@@ -36,7 +36,7 @@ answers! {
         conclusion: Ending,
         /// Branch or tag.
         head_branch: String,
-        /// Commit.
+        /// Id of the commit.
         head_sha: String,
         /// Commit with its message.
         head_commit: Commit,
@@ -114,7 +114,7 @@ answers! {
         html_url: String,
         /// Name of the workflow.
         workflow_name: String,
-        /// Commit.
+        /// Id of the commit.
         head_sha: String,
     }
 

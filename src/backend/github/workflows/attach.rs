@@ -77,7 +77,7 @@ impl Workflows<'_> {
         Ok(Expected { list, before, git_ref: plain.unwrap_or(git_ref).to_owned(), user, marker })
     }
 
-    /// Fetches the newest runs of the workflow, and looks for that of a dispatch.
+    /// Fetches the newest runs of the workflow, and looks for the run of a dispatch.
     pub(super) async fn appeared(&self, expected: &Expected) -> Result<Found, WorkflowError> {
         Ok(expected.among(&self.runs(&expected.list).await?))
     }

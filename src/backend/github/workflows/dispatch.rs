@@ -20,7 +20,7 @@ const MARKERS: [&str; 3] = ["cuelight_id", "correlation_id", "distinct_id"];
 /// Field of the request that asks the server to return the id of the run.
 const WANTS_ID: &str = "return_run_details";
 
-/// Delays between two attempts to find the run of a dispatch, in seconds: a minute in total.
+/// Delays before the attempts to find the run of a dispatch, in seconds: a minute in total.
 pub(in crate::backend::github) const LOOKS: [u64; 10] = [1, 1, 2, 2, 4, 5, 8, 10, 12, 15];
 
 /// A dispatch to send.
@@ -56,9 +56,9 @@ pub enum DispatchError {
     /// The workflow is not active.
     #[error("{file} is {}{}", .state.text(), remedy(.file, .state))]
     Disabled {
-        /// Name of its file.
+        /// Name of the workflow's file.
         file: String,
-        /// Its state.
+        /// State of the workflow.
         state: WorkflowState,
     },
     /// The file cannot be read at the ref.
@@ -72,11 +72,11 @@ pub enum DispatchError {
     /// The workflow has no `workflow_dispatch` event.
     #[error("{file} has no `workflow_dispatch` among its events on `{git_ref}`: it runs on {events}")]
     OtherEvents {
-        /// Name of its file.
+        /// Name of the workflow's file.
         file: String,
         /// The ref.
         git_ref: String,
-        /// Its events, separated by commas.
+        /// Events of the workflow, separated by commas.
         events: String,
     },
     /// The workflow has no such input, or does not accept its value.
@@ -133,7 +133,7 @@ impl Workflows<'_> {
     /// or as the only new run of the workflow by this user. Waits up to a minute for the run to appear.
     ///
     /// # Errors
-    /// The workflow was not started, or its run was not found; the message tells which.
+    /// The workflow was not started, or its run was not found; [`DispatchError`] distinguishes these.
     pub async fn dispatch(&self, wanted: &Dispatch) -> Result<Dispatched, DispatchError> {
         let workflow = self.find(&wanted.workflow).await?;
         let file = workflow.file().to_owned();

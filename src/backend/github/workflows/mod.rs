@@ -38,7 +38,7 @@ const KNOWN: Freshness = Freshness(Duration::from_mins(10));
 /// A workflow on a server.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ServerWorkflow {
-    /// Name; the path of the file if it has none.
+    /// Name; the path of the file if the workflow has no name.
     pub name: String,
     /// Path of the file.
     pub path: String,
@@ -53,13 +53,13 @@ pub struct ServerWorkflow {
 pub enum WorkflowState {
     /// The workflow runs on its events.
     Active,
-    /// A user disabled it.
+    /// Disabled by a user.
     Disabled,
-    /// The server disabled it, as the repository was not active for 60 days.
+    /// Disabled by the server, because the repository was not active for 60 days.
     Inactive,
-    /// It is disabled in this fork.
+    /// Disabled in this fork.
     Fork,
-    /// Its file was removed.
+    /// The workflow file was removed.
     Deleted,
     /// A state unknown to this version, in the server's word.
     Other(String),
@@ -109,7 +109,7 @@ impl WorkflowState {
 pub struct Dispatchable {
     /// The workflow.
     pub workflow: ServerWorkflow,
-    /// Its inputs.
+    /// Inputs of the workflow.
     pub inputs: Vec<InputDefinition>,
 }
 
@@ -134,7 +134,7 @@ pub enum WorkflowError {
         repository: String,
         /// The name that was given.
         wanted: String,
-        /// Files of its workflows.
+        /// Names of the repository's workflow files.
         files: Vec<String>,
     },
     /// Several workflows have the name.
@@ -142,7 +142,7 @@ pub enum WorkflowError {
     Ambiguous {
         /// The name that was given.
         wanted: String,
-        /// Their files.
+        /// Names of the files of these workflows.
         files: Vec<String>,
     },
 }
@@ -177,7 +177,7 @@ impl ServerWorkflow {
         })
     }
 
-    /// Returns the name of its file, which identifies it in request paths on every server.
+    /// Returns the name of the workflow's file, which identifies the workflow in request paths on every server.
     #[must_use]
     pub fn file(&self) -> &str {
         file_name(&self.path)
@@ -315,8 +315,8 @@ impl<'c> Workflows<'c> {
         }
     }
 
-    /// Returns the workflow file at a ref; `None` if it does not exist or cannot be parsed. Errors in it are ignored as
-    /// long as it can be read, because the server decides whether it runs.
+    /// Returns the workflow file at a ref; `None` if it does not exist or cannot be parsed. Errors in the file are
+    /// ignored as long as it can be parsed, because the server decides whether the workflow runs.
     ///
     /// # Errors
     /// The server gives no answer, or refuses.
@@ -331,7 +331,7 @@ impl<'c> Workflows<'c> {
     }
 
     /// Returns the workflows of the repository that a workflow calls at a ref, and those that they call, by their
-    /// paths. Files that are not there are left out. At most [`MAX_CALLED`] files are asked for.
+    /// paths. Files that are not there are left out. At most [`MAX_CALLED`] files are requested.
     ///
     /// # Errors
     /// The server gives no answer, or refuses.
