@@ -1,4 +1,4 @@
-//! Rings the terminal for a notification about a deployment that is followed.
+//! Rings the terminal for notifications about a deployment that is followed.
 
 use std::io;
 
@@ -12,8 +12,8 @@ use super::style::{Out, moves_cursor};
 /// Minutes of a day.
 const DAY: u16 = 24 * 60;
 
-/// Rings for the records that are notifications of terminals, and not older than `since`. The user's settings of the
-/// screen come first: no bell, or none at this hour.
+/// Rings the terminal for each of the records that is a notification for terminals and not older than `since`. Does
+/// nothing without a terminal, if the user's settings turn off the bell, or during quiet hours.
 ///
 /// # Errors
 /// The output cannot be written.
@@ -22,7 +22,7 @@ pub(super) fn ring(records: &[Record], since: Timestamp, out: &mut Out<'_>) -> i
     if wanted.peek().is_none() || !moves_cursor() {
         return Ok(());
     }
-    // Settings that cannot be read have their error where they are needed.
+    // Invalid settings are ignored here, because the commands that need them report the error.
     let screen = Config::load(None).map_or_else(|_| ScreenConfig::default(), |config| config.screen);
     let is_quiet = screen.quiet.is_some_and(|quiet| quiet.contains(minute_of_week(now()) % DAY));
     if !screen.bell || is_quiet {
@@ -31,7 +31,7 @@ pub(super) fn ring(records: &[Record], since: Timestamp, out: &mut Out<'_>) -> i
     wanted.try_for_each(|message| out.ring(message))
 }
 
-/// Returns the text of a notification of terminals that is not older than `since`.
+/// Returns the text of a notification for terminals; `None` for other records, and for records older than `since`.
 fn message(record: &Record, since: Timestamp) -> Option<&str> {
     match &record.event {
         Event::Notified { channel: NotifyChannel::Terminal, message, .. } if record.at >= since => Some(message),

@@ -1,4 +1,4 @@
-//! Why jobs and steps ran, were skipped, or wait.
+//! Explains why jobs and steps ran, were skipped, or wait.
 
 use serde_json::{Value as Json, json};
 
@@ -84,7 +84,7 @@ impl<'r> Decided<'r> {
 }
 
 /// Returns the decisions about these jobs and their steps. With `step`, returns only those about the step with this
-/// number or name.
+/// number or name. Legs of a matrix that ended without steps and for similar reasons share a decision.
 pub fn decided<'r>(run: &'r Run, jobs: impl IntoIterator<Item = &'r Job>, step: Option<&str>) -> Vec<Decided<'r>> {
     let of_job = |job: &'r Job| {
         let is_it = move |found: &&Step| step.is_none_or(|step| found.is_named(step));

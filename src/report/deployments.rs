@@ -19,7 +19,7 @@ pub struct Preview<'p> {
     pub release: &'p Release,
     /// The release that is live; `None` if nothing is live.
     pub live: Option<&'p Release>,
-    /// One sentence for each closed gate, which tells why the deployment waits before it begins.
+    /// One sentence for each closed gate, with the reason why the deployment waits before it begins.
     pub gates: Vec<&'p str>,
 }
 
@@ -170,7 +170,7 @@ fn requested(entry: &Entry) -> Option<(String, String)> {
 /// Heading of [`csv`].
 pub const CSV_HEADING: &str = "time,user,email,environment,action,from,to,run,reason";
 
-/// Returns an entry as a line of CSV.
+/// Returns an entry as a line of CSV, without a newline.
 #[must_use]
 pub fn csv(entry: &Entry) -> String {
     let (from, to) = requested(entry).unwrap_or_default();

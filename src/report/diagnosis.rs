@@ -24,7 +24,8 @@ pub struct Failed {
     next: String,
 }
 
-/// Reads why a deployment failed. `None` if the run is no deployment, did not fail, or no rule recognises the cause.
+/// Reads why a deployment failed. `None` if the run is not a deployment or did not fail, or if no rule recognises the
+/// cause.
 ///
 /// # Errors
 /// The logs cannot be read.
@@ -62,7 +63,7 @@ impl Failed {
         style.spelled(lines)
     }
 
-    /// Returns the same as a JSON document.
+    /// Returns the cause, its evidence and the next command as a JSON document.
     #[must_use]
     pub fn document(&self) -> Value {
         json!({"failure": {

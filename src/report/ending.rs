@@ -86,7 +86,7 @@ fn failures(run: &Run, style: Style, logs: &dyn Logs) -> io::Result<TerminalText
 }
 
 /// Returns the error of a failed step, and its location. The error is an annotation with a location, else a line that
-/// looks like an error, else a warning with a location, else the last lines.
+/// looks like an error, else a warning with a location, else the last line with any text.
 fn first_error(run: &Run, job: &Job, step: &Step, logs: &dyn Logs) -> io::Result<(String, String)> {
     let placed = |level: Level| {
         let found = step.annotations.iter().find(|found| found.level == level && found.file.is_some())?;
@@ -179,7 +179,7 @@ fn closing(run: &Run, style: Style) -> TerminalText {
     closing
 }
 
-/// Returns the duration of a job, once it has ended.
+/// Returns the duration of a job; `None` unless it has started and ended.
 pub(super) fn took(job: &Job) -> Option<String> {
     Some(duration(job.finished?.since(job.started?)))
 }

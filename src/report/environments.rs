@@ -11,7 +11,7 @@ use super::quoted;
 use super::style;
 use super::style::Style;
 
-/// Number of commits that are listed; the others are counted.
+/// Maximum number of commits that are listed; the others are counted.
 pub const LISTED: usize = 10;
 
 /// Context of a page about environments.
@@ -25,8 +25,8 @@ pub struct Page {
 }
 
 impl Page {
-    /// Returns a table with a row for each environment. Remarks below a row tell its lock, a newer deployment that is
-    /// not live, and what is not known.
+    /// Returns a table with a row for each environment. The lines below a row name the lock, a newer deployment that is
+    /// not live, and the reason if deployments are unknown.
     pub fn table(&self, environments: &[Environment]) -> TerminalText {
         let cells: Vec<[String; 4]> = environments.iter().map(|one| self.cells(one)).collect();
         let widest = |column: usize| cells.iter().map(|row| width(&row[column])).max().unwrap_or_default();
@@ -79,8 +79,8 @@ impl Page {
         newest.map_or_else(|| text!(" "), |newest| self.style.glyph(&newest.state.phase(&environment.name)))
     }
 
-    /// Returns the lines below an environment: its lock, the newest deployment if it is not live, and why its
-    /// deployments are not known, if they are not.
+    /// Returns the lines below an environment: its lock, the newest deployment if it is not live, and the reason if its
+    /// deployments are unknown.
     fn remarks(&self, environment: &Environment) -> Vec<TerminalText> {
         let newest = environment.pending().map(|newest| self.pending(environment, newest));
         let unknown = environment.unknown.as_ref().map(|why| self.style.paint(Hue::Dim, text!("{}", why)));
@@ -88,7 +88,7 @@ impl Page {
         locked.into_iter().chain(newest).chain(unknown).collect()
     }
 
-    /// Returns a line about a deployment that is not live: its state, and what to do about it.
+    /// Returns a line about a deployment that is not live: its state, and the command that approves or shows it.
     fn pending(&self, environment: &Environment, deployment: &EnvironmentDeployment) -> TerminalText {
         let state = deployment.state.word().replace('_', " ");
         let when = self.when(deployment.at());
@@ -159,7 +159,7 @@ impl Page {
     }
 }
 
-/// Returns the result of a rollback. `is_live` tells whether the wanted release is live.
+/// Returns the result of a rollback. `is_live` is whether the wanted release is live.
 pub fn rolled_back(environment: &Environment, is_live: bool) -> TerminalText {
     let name = &environment.name;
     match (environment.live(), environment.current()) {
@@ -172,7 +172,7 @@ pub fn rolled_back(environment: &Environment, is_live: bool) -> TerminalText {
     }
 }
 
-/// Returns what a rollback would do.
+/// Returns a description of what a rollback would do.
 pub fn rollback(rollback: &Rollback, style: Style) -> TerminalText {
     let mut shown = TerminalText::default();
     shown.push_line(&style.bold(rollback.title()));

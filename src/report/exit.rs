@@ -23,7 +23,7 @@ pub enum Exit {
     TimedOut,
     /// A bug in cuelight.
     Internal,
-    /// A failed step is held, and no person at a terminal could decide how its job goes on. The run is in progress.
+    /// A failed step is held, and no person at a terminal could decide how its job continues. The run is in progress.
     Held,
     /// The run was cancelled, or Ctrl-C left it in progress.
     Cancelled,

@@ -57,8 +57,8 @@ impl Failure {
         Self { exit, message: message.into(), form: Form::Message }
     }
 
-    /// Creates a failure whose message consists of rendered diagnostics. `colour` tells whether this program has
-    /// coloured them.
+    /// Creates a failure whose message consists of rendered diagnostics. `colour` is whether this program has coloured
+    /// them.
     pub(crate) fn rendered(exit: Exit, message: String, colour: bool) -> Self {
         Self { exit, message, form: if colour { Form::Coloured } else { Form::Plain } }
     }
@@ -112,7 +112,7 @@ impl From<io::Error> for Failure {
         match error.kind() {
             // The reader has closed the output, so no message can be read. This counts as success.
             io::ErrorKind::BrokenPipe => Self::new(Exit::Success, ""),
-            // Errors of files have a path and are converted from a `StoreError`.
+            // Errors of files come as a `StoreError` with their path, so this one is about standard output.
             _ if is_full(&error) => Self::new(Exit::Unavailable, "cannot write to standard output: the disk is full"),
             io::ErrorKind::FileTooLarge => {
                 Self::new(Exit::Unavailable, format!("cannot write to standard output: {error}{}", hint(&error)))

@@ -1,7 +1,7 @@
 //! Output inside GitHub Actions: annotations and groups as workflow commands, so that GitHub's page shows them.
 //!
 //! Groups cannot nest on that page, and jobs print at the same time. So a step is printed as a whole once it has ended:
-//! in a group if it succeeded, ungrouped if it did not. Commands in the step's output are not executed again.
+//! without a group if it failed, otherwise in a group. Commands in the step's output are not executed again.
 
 use std::io;
 
@@ -66,7 +66,8 @@ impl Printer for GitHub {
     fn record(&mut self, run: &Run, record: &Record, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()> {
         match &record.event {
             Event::Annotated { annotation, .. } => out.command(&command(annotation)),
-            // A step is printed once it has ended. The log of a job on a server arrives after that.
+            // A step is printed once it has ended. The log of a job on a server arrives after that, as `Output`
+            // records.
             Event::StepStarted { .. } => Ok(()),
             Event::Output { job, step, output } => self.step(run, (job, *step), Some(*output), logs, out),
             Event::StepFinished { job, step, .. } => {

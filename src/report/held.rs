@@ -7,7 +7,7 @@ use crate::ui::theme::Hue;
 
 use super::style::Style;
 
-/// Returns the lines about what was brought into the workspace of a job.
+/// Returns a line for each file that was copied into the workspace of a job, deleted from it, or kept there.
 pub fn changes(job: &Job, changes: &Changes) -> Vec<TerminalText> {
     let Changes { new, changed, deleted, kept } = changes;
     let parts = [(new, "new"), (changed, "changed"), (deleted, "deleted"), (kept, "kept")];
@@ -26,7 +26,7 @@ pub fn waiting(run: &RunId, job: &JobId, step: &Step, style: Style) -> TerminalT
     text!("{}  {}", gate.reason(), style.paint(Hue::Dim, style.spelled(commands)))
 }
 
-/// Returns why a held step failed.
+/// Returns why a held step failed; empty if the step is not held.
 pub fn reason(step: &Step) -> &str {
     match &step.phase {
         Phase::Waiting(Gate::Held { reason, .. }) => reason,
@@ -34,12 +34,12 @@ pub fn reason(step: &Step) -> &str {
     }
 }
 
-/// Returns the line about a run whose failed steps are held from now on, or are not.
+/// Returns the line that confirms whether failing steps of a run are held from now on.
 pub fn turned(run: &RunId, on: bool) -> TerminalText {
     if on { text!("steps of {} that fail are held", run) } else { text!("steps of {} that fail end their jobs", run) }
 }
 
-/// Returns the line about a held step in a list. With `order`, tells what was decided about it.
+/// Returns the line about a held step: why it failed, or with `order` what happens to it now.
 pub fn line(job: &Job, step: &Step, order: Option<HeldOrder>) -> TerminalText {
     match order {
         None => text!("{} › {}  {}", job.name, step.name, reason(step)),

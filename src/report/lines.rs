@@ -35,7 +35,7 @@ const MAX_UNFOLDED: u64 = 60;
 /// Prints a run as lines for people.
 pub struct Lines {
     style: Style,
-    /// The attempt whose start was printed last.
+    /// Number of the attempt whose start was printed last; 0 before the first.
     announced: u32,
     /// Steps whose heading is printed and that have not ended.
     steps: HashMap<(JobId, StepNumber), Progress>,
@@ -170,8 +170,8 @@ impl Lines {
         }
     }
 
-    /// Prints the hidden lines of a failed step: those of the group that was open at its end, and those of groups with
-    /// an error.
+    /// Prints hidden lines of a failed step: at most `MAX_UNFOLDED` lines of each group with an error, and of the group
+    /// that was open at its end.
     fn unfold(
         &self,
         run: &Run,
@@ -221,7 +221,8 @@ impl Printer for Lines {
     fn record(&mut self, run: &Run, record: &Record, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()> {
         let style = self.style;
         match &record.event {
-            // A run on a server may first be listed without its jobs. It starts over when the jobs become known.
+            // A run on a server may first be listed without its jobs. Its start is recorded again when the jobs become
+            // known.
             Event::RunStarted { attempt, .. } if *attempt == self.announced => Ok(()),
             Event::RunStarted { attempt, name } => {
                 self.announced = *attempt;
@@ -347,7 +348,8 @@ impl Printer for Lines {
     }
 }
 
-/// Returns a line of a log with its tag as a word, in the tag's hue.
+/// Returns a line of a log. A runner command at its start is replaced by a label, and the line gets the hue of the
+/// command.
 pub fn log_line(line: &[u8], style: Style) -> TerminalText {
     match tag(line) {
         Some(tag) => {
@@ -369,7 +371,7 @@ fn folded(style: Style, title: &TerminalText, range: LineRange) -> TerminalText 
     style.paint(Hue::Dim, line)
 }
 
-/// Returns a service and its state, with its ports while it is up, and with its problem, if any.
+/// Returns a service and its state, with its ports while it is up, or with the problem if its state is bad.
 fn state_of(service: &Service, style: Style) -> TerminalText {
     let up = matches!(service.state, ServiceState::Running | ServiceState::Healthy);
     let reached = service.ports.iter().filter(|_| up).map(|(inside, outside)| {
@@ -405,7 +407,7 @@ fn order(command: &Command) -> TerminalText {
             text!("{}{}", what, by)
         }
         Command::Dispatch { git_ref, .. } => text!("dispatch on {}", git_ref),
-        Command::Delete => text!("removal"),
+        Command::Delete => text!("delete"),
         Command::DeleteLogs => text!("delete the logs"),
         Command::Resume => text!("resume"),
         Command::Review { approve: true, .. } => text!("approve the deployment"),

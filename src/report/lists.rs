@@ -78,7 +78,7 @@ pub fn finding(subject: &str, found: &Finding, style: Style) -> TerminalText {
     text!("{} {:<8} {}", style.paint(hue, mark), subject, finding)
 }
 
-/// Returns a finding about the terminal at standard output. `has_screen` tells whether it can show the screen.
+/// Returns a finding about the terminal at standard output. `has_screen` is whether it can show the screen.
 pub fn terminal(has_screen: bool) -> Finding {
     if !io::stdout().is_terminal() {
         return Finding::Good("not a terminal: runs are printed as lines".to_owned());

@@ -181,7 +181,7 @@ pub struct Printing<'p> {
     attempt: u32,
     printer: &'p mut dyn Printer,
     last_row: LastRow,
-    /// When it began: notifications of the past do not ring.
+    /// Time when printing began. Older notifications do not ring.
     since: Timestamp,
 }
 
@@ -233,7 +233,7 @@ impl<'p> Printing<'p> {
         self.current().is_some_and(|run| run.jobs.values().any(|job| job.held().next().is_some()))
     }
 
-    /// Returns the run, once the attempt that is printed has begun.
+    /// Returns the run; `None` until the attempt that is printed has begun.
     fn current(&self) -> Option<&Run> {
         self.store.run(self.folder.id()).filter(|run| run.attempt >= self.attempt)
     }

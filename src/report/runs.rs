@@ -8,7 +8,8 @@ use crate::ui::theme::Hue;
 use super::style::Style;
 use super::{first_line, since, table, waiting};
 
-/// Lists runs, one per line of at most this many columns. If there are more runs, tells how to see older ones.
+/// Lists runs, one per line of at most this many columns. If there are more runs, the last line names the option that
+/// lists them.
 pub fn listed(runs: &[Summary], more: bool, columns: Option<usize>, style: Style, now: Timestamp) -> TerminalText {
     let mut list = TerminalText::default();
     let first = runs.first().map(|run| &run.info.repository);
@@ -26,7 +27,7 @@ pub fn listed(runs: &[Summary], more: bool, columns: Option<usize>, style: Style
 const MAX_NAME: usize = 40;
 
 /// Returns the line of a run, with its repository if the list has runs of several. The most important parts come first,
-/// because a narrow terminal leaves out the rest.
+/// because the other parts are left out on a narrow terminal.
 fn row(summary: &Summary, several: bool, columns: Option<usize>, style: Style, now: Timestamp) -> TerminalText {
     let time = summary.started.map(|started| spent(started, summary.finished, now)).unwrap_or_default();
     let reason = match summary.reviews.as_slice() {
@@ -85,7 +86,7 @@ pub fn shown(run: &Run, expected: &Expected, style: Style, now: Timestamp) -> Te
 /// Maximum number of uncommitted files that are listed; the others are counted.
 const MAX_CHANGES: usize = 20;
 
-/// Lists the uncommitted changes.
+/// Lists the uncommitted changes that a run used; empty if there were none.
 pub fn changes(dirty: &[String], id: &str, style: Style) -> TerminalText {
     let mut list = TerminalText::default();
     if !dirty.is_empty() {

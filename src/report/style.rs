@@ -1,4 +1,4 @@
-//! Styles of text on standard output, and the only functions that print.
+//! Styles of text on standard output and standard error, and the functions with which commands print.
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
@@ -16,8 +16,8 @@ pub struct Style {
 }
 
 impl Style {
-    /// Returns the style for standard output: colours only on a terminal and without `NO_COLOR`; glyphs beyond ASCII
-    /// only if the locale has UTF-8.
+    /// Returns the style for standard output: colours only on a terminal and without `NO_COLOR`; Unicode glyphs unless
+    /// the locale is set to one without UTF-8.
     pub fn of_output() -> Self {
         let locale =
             ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));
@@ -65,7 +65,7 @@ impl Style {
         self.dress(text, |text| text.styled(self.theme.nth(place)))
     }
 
-    /// Paints a text in the style of an annotation.
+    /// Paints a text in the style of annotations of this level.
     pub fn level(self, level: Level, text: impl ToTerminal) -> TerminalText {
         self.dress(text, |text| text.styled(self.theme.level(level)))
     }
@@ -138,8 +138,7 @@ impl<'w> Out<'w> {
         Self { stream, in_actions: inside_actions() }
     }
 
-    /// Returns the output to a stream. `in_actions` tells whether GitHub's runner reads it, independent of the
-    /// environment.
+    /// Returns the output to a stream. `in_actions` is whether GitHub's runner reads it, whatever the environment.
     #[cfg(test)]
     pub fn read_by_runner(stream: &'w mut dyn Write, in_actions: bool) -> Self {
         Self { stream, in_actions }
@@ -206,7 +205,7 @@ impl<'w> Out<'w> {
         (0..rows).try_for_each(|_| self.stream.write_all(b"\x1b[1A\r\x1b[K"))
     }
 
-    /// Writes what is buffered.
+    /// Writes the buffered text.
     ///
     /// # Errors
     /// The output cannot be written.
@@ -273,7 +272,8 @@ pub fn document(value: &impl Serialize) -> io::Result<TerminalText> {
 /// Maximum width of a column of a table. A longer text moves the rest of its row to the right.
 const MAX_COLUMN: usize = 200;
 
-/// Returns the width of a column of a table: that of the widest of its texts, at most [`MAX_COLUMN`]; 0 without texts.
+/// Returns the width of a column of a table: the maximum of the widths of its texts, at most [`MAX_COLUMN`]; 0 without
+/// texts.
 pub fn column(widths: impl Iterator<Item = usize>) -> usize {
     widths.max().unwrap_or_default().min(MAX_COLUMN)
 }

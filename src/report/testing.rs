@@ -171,7 +171,7 @@ impl Story {
 /// A terminal to which a run is printed while it happens.
 pub struct Terminal<'p> {
     story: Story,
-    /// What each step has printed.
+    /// Text that each step has printed.
     texts: HashMap<(JobId, StepNumber), String>,
     store: RunStore,
     printer: &'p mut dyn Printer,
