@@ -73,7 +73,7 @@ impl Diff {
 }
 
 /// Returns the events that a snapshot adds to a run. A snapshot of an earlier attempt than the known one adds nothing.
-/// Nor does one of an attempt that has already ended, unless it was mirrored without jobs until now.
+/// Nor does a snapshot of an attempt that has already ended, unless the attempt was mirrored without jobs until now.
 #[must_use]
 pub fn events(known: &Run, snapshot: &Snapshot<'_>) -> Vec<Timed> {
     let attempt = snapshot.run.run_attempt.unwrap_or(1).max(1);
@@ -127,15 +127,15 @@ pub fn events(known: &Run, snapshot: &Snapshot<'_>) -> Vec<Timed> {
     diff.events
 }
 
-/// Whether a snapshot in this phase tells more than is `known` of a run that has ended. An answer in words of a later
-/// version, or one that lacks a conclusion, must not reopen it.
+/// Whether a snapshot in this phase is certain enough to start an ended run over, whose recorded phase is `known`. An
+/// answer with states that this version does not know, or without a conclusion, must not reopen the run.
 fn is_definite(snapshot: &Snapshot<'_>, phase: &Phase, known: &Phase) -> bool {
     let is_known = |status: &Option<Status>| status.as_ref().is_some_and(|word| !matches!(word, Status::Other(_)));
     let has_ended = |job: &WireJob| job.conclusion.is_some() && is_completed(job.status.as_ref(), true);
     let listed = snapshot.jobs.map(|(listed, _)| listed).unwrap_or_default();
     let mut jobs = listed.iter().filter(|job| job.id.is_some());
     match phase {
-        // Some servers never give one.
+        // Some servers never give a conclusion.
         Phase::Done(_) if snapshot.run.conclusion.is_none() => phase == known,
         Phase::Done(_) => jobs.all(has_ended),
         // The run of a fork was approved, or a server repeats a run as the same attempt.
@@ -211,7 +211,7 @@ pub(super) fn of_environment<'s>(snapshot: &Snapshot<'s>, name: Option<&str>) ->
     named.or(if let [only] = snapshot.pending { Some(only) } else { None })
 }
 
-/// Returns what a deployment waits for. `name` is the environment's name from the workflow file.
+/// Returns the gate that a deployment waits for. `name` is the environment's name from the workflow file.
 pub(super) fn protection(pending: Option<&PendingDeployment>, name: Option<&str>) -> Gate {
     pending.map_or_else(
         || Gate::Protection(name.unwrap_or_default().to_owned()),
@@ -251,8 +251,8 @@ const NEWER: &str = "a newer run";
 /// concurrency group.
 const SUPERSEDED: (&str, &str) = ("Canceling since a higher priority waiting request for '", "' exists");
 
-/// Returns the concurrency group in which a run was replaced by a newer one. `annotations` are those of the run, by job
-/// id. `None` if none of them says so.
+/// Returns the concurrency group in which a run was replaced by a newer one. `annotations` are the annotations of the
+/// run, by job id. `None` if no annotation names such a group.
 #[must_use]
 pub fn superseded(annotations: &[(u64, Vec<WireAnnotation>)]) -> Option<&str> {
     let mut messages =
@@ -263,7 +263,7 @@ pub fn superseded(annotations: &[(u64, Vec<WireAnnotation>)]) -> Option<&str> {
 /// Path of an annotation that is about a job itself.
 const NO_FILE: &str = ".github";
 
-/// Returns the annotations of a job that are not known yet. `all` are those of its check run, in order.
+/// Returns the annotations of a job that are not known yet. `all` are the annotations of its check run, in order.
 ///
 /// The server does not report the step of an annotation. It is assigned to the failed step, else to the last step of
 /// the workflow file that started, else to the first step. A job without steps gets an extra one.

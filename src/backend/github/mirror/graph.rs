@@ -195,8 +195,8 @@ fn outlines(nodes: &[&Node], legs: &IndexMap<JobId, Vec<JobId>>) -> Vec<JobOutli
     shown.map(outline).collect()
 }
 
-/// Returns the known parts of the contexts. The API returns neither the inputs of a dispatch nor the variables of a
-/// run.
+/// Returns the parts of the contexts that the server reports. The API returns neither the inputs of a dispatch nor the
+/// variables of a run.
 fn contexts(run: &wire::runs::Run, workflow: &Workflow) -> PlanContexts {
     let user = |user: &Option<wire::repository::User>| user.as_ref().and_then(|user| user.login.clone());
     let repository = run.repository.as_ref().and_then(|repository| repository.full_name.clone());

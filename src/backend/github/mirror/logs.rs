@@ -395,7 +395,7 @@ impl StepLogs {
             }
             self.report(number);
         }
-        // Readers that print a growing log print the steps one after another.
+        // The events are ordered by step, because readers that print a growing log print one step after another.
         self.events.sort_by_key(|(_, event)| match event {
             Event::Output { step, .. } => *step,
             _ => StepNumber(0),

@@ -13,7 +13,7 @@ use crate::workflow::template::{Piece, Template, TemplateKind};
 
 use super::graph::id_of;
 
-/// Separates the name of a calling job from that of a job of the called workflow.
+/// Separates the name of a calling job from the name of a job in the called workflow.
 const CALLS: &str = " / ";
 
 /// Maximum nesting depth of calls, the same as in a plan.
@@ -45,7 +45,7 @@ impl Called {
 /// A listed job.
 #[derive(Clone, Copy)]
 pub(super) struct Listed {
-    /// Its id; `None` for a job of an earlier layout.
+    /// Id of the job on the server; `None` for a job of an earlier layout.
     pub(super) id: Option<u64>,
     /// Whether the job was skipped. A skipped job may represent all legs of a job.
     pub(super) is_skipped: bool,
@@ -62,7 +62,7 @@ pub(super) struct Scope {
 pub(super) struct Node {
     pub(super) id: JobId,
     pub(super) key: String,
-    /// Name of the job, prefixed with those of the calling jobs.
+    /// Name of the job, after the names of the calling jobs.
     pub(super) full_name: String,
     pub(super) needs: Vec<JobId>,
     pub(super) environment: Option<String>,
@@ -80,7 +80,7 @@ pub(super) struct Node {
     calls: Option<Scope>,
 }
 
-/// Name of a job without those of the calling jobs, as far as it is known.
+/// Name of a job without the names of the calling jobs, as far as it is known.
 #[derive(Clone, Debug)]
 enum Name {
     Known(String),
@@ -136,7 +136,8 @@ impl Name {
     }
 }
 
-/// Returns the name of a job as written in the file. A job that was skipped with all its legs keeps it.
+/// Returns the name of a job as written in the file. A job that was skipped with all its legs is listed under this
+/// name.
 fn raw_name(definition: &JobDefinition) -> String {
     let written = definition.name.as_ref().map(display_names::written).filter(|name| !name.is_empty());
     written.unwrap_or_else(|| definition.id.value.clone())

@@ -403,7 +403,7 @@ fn a_run_that_has_ended_is_not_reopened_by_an_odd_answer() {
     let runs = run("in_progress", Value::Null);
     folded.see(&Graph::new(&runs, None), &runs, &jobs("in_progress", Value::Null));
     assert_eq!(folded.run().phase, Phase::Running);
-    // A server that never gives a conclusion: the list does not decide it.
+    // The list of a server that never gives a conclusion does not show how a run has ended.
     let silent = run("completed", Value::Null);
     let mut folded = Folded::new();
     folded.add(events(folded.run(), &Snapshot::listed(&silent)));

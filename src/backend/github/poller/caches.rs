@@ -14,8 +14,7 @@ use super::{PollError, Poller};
 const MAX_PAGES: usize = 20;
 
 impl Poller {
-    /// Fetches the list of what steps saved with `actions/cache` at the server of a repository, newest first. At most
-    /// 2000 entries are read.
+    /// Fetches the cache entries of a repository from its server, newest first and at most 2000.
     ///
     /// # Errors
     /// The server gives no answer, or refuses.
@@ -43,7 +42,7 @@ impl Poller {
         Ok(entries)
     }
 
-    /// Deletes the entries of a key, of all branches, at the server of a repository, and returns them. Sends no
+    /// Deletes the entries with a key, of all branches, from the server of a repository, and returns them. Sends no
     /// deletion if there is no such entry.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ impl Poller {
     /// Resolves a branch, a tag, an abbreviated id, or another ref on the server to a full commit id.
     ///
     /// # Errors
-    /// The server does not know it, or gives no answer.
+    /// The server does not know the revision, or does not respond.
     pub async fn commit(&self, repository: &Repository, revision: &str) -> Result<String, PollError> {
         let client = self.client(&repository.host).await?;
         let path = format!("{}/commits/{}", repository.path(), escaped(revision));

@@ -64,7 +64,7 @@ pub enum PollError {
 /// Why the log of a job is not available.
 #[derive(Debug, thiserror::Error)]
 pub enum LogFault {
-    /// The server has none, or gives no answer.
+    /// The server has no log, or does not respond.
     #[error(transparent)]
     Api(ApiError),
     /// The log was downloaded, but cannot be split into the logs of the steps.
@@ -78,7 +78,7 @@ pub enum LogFault {
 pub struct MirrorFault {
     /// The run.
     pub run: RunId,
-    /// The error of its folder.
+    /// The error of the run's folder.
     #[source]
     pub error: Arc<StoreError>,
 }

@@ -24,8 +24,8 @@ use crate::store::spec::RemoteSpec;
 
 use super::{PollError, folders, order};
 
-/// Maximum number of pages of a list. The longest is that of the jobs: GitHub allows 256 in a matrix and a few thousand
-/// in a run.
+/// Maximum number of pages of a list. Lists of jobs are the longest: GitHub allows 256 jobs in a matrix and a few
+/// thousand in a run.
 const MAX_PAGES: usize = 40;
 
 /// Maximum age of a stored list that is used without a request. Another process may have fetched it.
@@ -145,8 +145,8 @@ impl Fetch<'_> {
         format!("{}/actions/jobs/{job}/logs", self.repository())
     }
 
-    /// Returns the text of a file at a commit. It never changes, so it is fetched only once. `None` if it does not
-    /// exist, or if the token may not read it.
+    /// Returns the text of a file at a commit. The file never changes, so it is fetched only once. `None` if it does
+    /// not exist, or if the token may not read it.
     async fn file(&self, path: &str, sha: &str) -> Result<Option<String>, PollError> {
         match self.client.file(&self.repository(), path, sha, Freshness::ANY, self.priority).await {
             Err(error) if error.is_transient() => Err(error.into()),

@@ -56,7 +56,7 @@ impl Poller {
     /// names of its environments, if the token may read them and an input of a workflow is an environment.
     ///
     /// # Errors
-    /// The server gives no answer, or the token may not start any.
+    /// The server gives no answer, or the token may not start any workflow.
     pub async fn dispatchable(
         &self,
         repository: &Repository,
@@ -90,10 +90,10 @@ impl Poller {
         Ok(workflow)
     }
 
-    /// Starts a workflow, and makes the folder of its run.
+    /// Starts a workflow, waits for its run, and creates the folder of the run.
     ///
     /// # Errors
-    /// Nothing was started, or the run was started but not found. The error tells which of the two happened.
+    /// Nothing was started, or the run was started but not found; the error distinguishes these.
     pub async fn dispatch(
         &self,
         repository: &Repository,

@@ -150,7 +150,7 @@ impl Ask<'_> {
         Ok(Some((holder, members.len())))
     }
 
-    /// Returns the apps whose rules an environment has. `None` if the token may not read them.
+    /// Returns the apps that have protection rules in an environment. `None` if the token may not read them.
     async fn apps(&self, environment: &str) -> Result<Option<Vec<String>>, PollError> {
         let path = format!("environments/{}/deployment_protection_rules", escaped(environment).replace('/', "%2F"));
         let found = self.list::<ProtectionRule>("custom_deployment_protection_rules", &path, SETTLED).await?;

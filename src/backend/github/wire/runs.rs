@@ -143,16 +143,16 @@ impl Run {
         path.split_once('@').map_or(path, |(path, _)| path)
     }
 
-    /// Treats an end without a conclusion as no end for a minute: a recorded end is final, so a conclusion that comes
-    /// later would be ignored.
+    /// Treats a completed run without a conclusion as in progress for a minute after its end. The conclusion may come
+    /// late, and a recorded end is final.
     pub fn settle(&mut self, now: Timestamp) {
         settle(&mut self.status, self.conclusion.as_ref(), self.updated_at, now);
     }
 }
 
 impl Job {
-    /// Treats an end of the job or of a step without a conclusion as no end for a minute, as [`Run::settle`] does. Until
-    /// all its steps have ended, a job is in progress and has no conclusion.
+    /// Treats the job and its steps as [`Run::settle`] treats a run. If the job or any step then counts as in progress,
+    /// the job is in progress without a conclusion.
     pub fn settle(&mut self, now: Timestamp) {
         let mut is_open = settle(&mut self.status, self.conclusion.as_ref(), self.completed_at, now);
         for step in self.steps.iter_mut().flat_map(|steps| &mut steps.items) {
@@ -164,7 +164,7 @@ impl Job {
     }
 }
 
-/// Returns whether the end does not count yet.
+/// Sets a completed status back to in progress if it is recent and lacks a conclusion. Returns whether it did.
 fn settle(status: &mut Option<Status>, conclusion: Option<&Ending>, ended: Option<Time>, now: Timestamp) -> bool {
     let is_recent = ended.is_some_and(|ended| now.since(ended.0) < CONCLUSION_DELAY);
     let is_open = *status == Some(Status::Completed) && conclusion.is_none() && is_recent;

@@ -53,7 +53,7 @@ impl Host {
         self.work.push(polling.boxed());
     }
 
-    /// Writes the stubs of listed runs that have changed. Opened ones are polled soon instead, and the jobs of a run
+    /// Writes the stubs of listed runs that have changed. Opened runs are polled soon instead, and the jobs of a run
     /// are fetched if only they show whether it has ended.
     pub(super) fn list(&mut self, repository: &Repository, Listed { runs, polled }: Listed) -> Polled {
         for mut run in runs.into_iter().flatten() {

@@ -29,7 +29,7 @@ use super::fetch::Listed;
 use super::mirrored::{Mirrored, RunPolled, Task};
 use super::{Ask, MirrorFault, PollError, Purpose};
 
-/// Number of opened runs from which on opening another one closes a completed one, because each keeps files open.
+/// Number of opened runs above which a completed one is closed, because each keeps files open.
 const MAX_OPENED: usize = 32;
 
 /// Maximum number of queued tasks for a run.
@@ -305,7 +305,7 @@ impl Host {
                     unsent.0.end(Err(PollError::Gone));
                 }
             })),
-            // Another process downloads the logs, and has the journal.
+            // The process that mirrors the run downloads its logs and writes its journal.
             None => task.end(Ok(())),
         }
     }
