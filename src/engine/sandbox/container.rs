@@ -11,7 +11,7 @@ pub struct ContainerSpec {
     pub name: String,
     /// `image`.
     pub image: String,
-    /// User and password for the registry of the image.
+    /// User and password for the registry of the image; `None` if the workflow does not name them.
     pub credentials: Option<(String, String)>,
     /// `env`.
     pub env: IndexMap<String, String>,
@@ -52,7 +52,7 @@ impl ContainerSpec {
     }
 
     /// Returns the position of a word of the options: `file:line:column`. For a word that came from an expression,
-    /// returns the position of the options, and without [`Self::options_source`] that of the image.
+    /// returns the position of the options; without [`Self::options_source`], the position of the image.
     #[must_use]
     pub fn place_of(&self, word: &str) -> String {
         let Some(source) = &self.options_source else { return self.place.clone() };

@@ -131,8 +131,8 @@ pub fn find_program(name: &str, path: &OsStr) -> Option<PathBuf> {
     }
 }
 
-/// Adds the name of what is missing to an error of starting a process. The system reports the same error for the
-/// program, the interpreter of a script and the working directory.
+/// Rewrites an error of starting a process so that it names the missing file or folder: the system reports the same
+/// error for the program, the interpreter of a script and the working directory.
 fn explained(launch: &Launch, error: io::Error) -> io::Error {
     let (cwd, program) = (launch.cwd.display(), launch.program.display());
     let text = match error.kind() {
@@ -419,7 +419,7 @@ impl Shell for HostShell {
             let shell = found("bash").or_else(|| found("sh")).unwrap_or_else(|| PathBuf::from("/bin/sh"));
             let mut command = Command::new(&shell);
             command.env_clear().envs(self.env).current_dir(self.cwd);
-            // `TERM` is that of the user's terminal, not of the step. The tracking id is removed, so that the shell
+            // `TERM` comes from the user's terminal, not from the step. The tracking id is removed, so that the shell
             // survives the end of the job.
             command.env("TERM", std::env::var("TERM").unwrap_or_default()).env_remove("RUNNER_TRACKING_ID");
             let ended = command.status().await;

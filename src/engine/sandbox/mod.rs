@@ -51,7 +51,7 @@ pub trait Sandbox: Send + Sync {
         false
     }
 
-    /// Returns the image whose programs the processes see, if they run in a container.
+    /// Returns the image whose programs the processes see; `None` if they do not run in a container.
     fn image(&self) -> Option<&str> {
         None
     }
@@ -93,7 +93,8 @@ pub trait Sandbox: Send + Sync {
     /// The program does not exist or cannot be executed, or the sandbox is out of resources.
     fn start<'a>(&'a self, launch: &'a Launch) -> BoxFuture<'a, io::Result<Child>>;
 
-    /// Copies files below this path to the sandbox. Does nothing unless the sandbox is on another machine.
+    /// Copies a file, or the content of a folder, to the same place in the sandbox. Does nothing unless the sandbox is
+    /// on another machine.
     ///
     /// # Errors
     /// A file cannot be read, or the sandbox does not respond.

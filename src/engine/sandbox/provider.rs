@@ -198,13 +198,13 @@ pub trait Machine: Send + Sync {
     /// succeed after that. Never resolves for a machine that cannot be lost.
     fn lost(&self) -> BoxFuture<'_, ProviderError>;
 
-    /// Waits until the container of the steps was stopped or removed, and returns that as an error. Never resolves for a
-    /// machine whose steps do not run in a container.
+    /// Waits until the container of the steps was stopped or removed, and returns that as an error. Never resolves for
+    /// a machine whose steps do not run in a container.
     fn container_end(&self) -> BoxFuture<'_, ProviderError> {
         pending().boxed()
     }
 
-    /// Describes unhealthy services, for a job that failed.
+    /// Describes the services that are unhealthy or have ended, for a job that failed.
     fn troubles(&self) -> Vec<String>;
 
     /// Creates a snapshot of the container of a failed job, for `cuelight shell`, and removes snapshots that exceed the
@@ -242,7 +242,8 @@ pub struct Requirements<'r> {
     pub base: &'r Base,
     /// Services of the job.
     pub services: &'r [ContainerSpec],
-    /// Description of the part of the job that needs containers: "its service `db`". `None` if it needs none.
+    /// Description of the part of the job that needs containers: "its service `db`". `None` if the job needs no
+    /// containers.
     pub needs_containers: Option<String>,
     /// Images of the job.
     pub images: Vec<RequiredImage>,

@@ -18,7 +18,7 @@ pub struct SharedFolder {
 }
 
 impl SharedFolder {
-    /// Returns a folder that the container may write.
+    /// Returns a folder that the container may write to.
     #[must_use]
     pub fn writable(outside: impl Into<PathBuf>, inside: impl Into<PathBuf>) -> Self {
         Self { outside: outside.into(), inside: inside.into(), writable: true }
@@ -52,8 +52,8 @@ pub fn is_covered(shared: &[SharedFolder], folder: &SharedFolder) -> bool {
 }
 
 /// Adds mount points for folders that are inside others, and for their parent folders, because a container cannot
-/// replace a mount point. In place of any other folder that it may write to, it could put a link. Containers that start
-/// later would then see the target of the link, which can be any folder of this machine.
+/// replace a mount point. Without one, the container could put a link in place of a folder that it may write to.
+/// Containers that start later would then see the target of the link, which can be any folder of this machine.
 #[must_use]
 pub fn pinned(shared: Vec<SharedFolder>) -> Vec<SharedFolder> {
     let mut pins: Vec<SharedFolder> = Vec::new();

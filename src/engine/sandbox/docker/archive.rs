@@ -1,5 +1,5 @@
-//! Folders as streamed tar archives: to copy files to and from an engine on another machine, and as build
-//! contexts.
+//! Streamed tar archives of files and folders, which copy files to and from an engine on another machine and transfer
+//! build contexts.
 
 use std::ffi::OsStr;
 use std::io::{self, BufWriter, Read, Write};
@@ -13,7 +13,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use super::ignored::Ignored;
 use crate::files::{FileError, Folder, Links};
 
-/// Maximum total size in bytes of the files in an archive, whether it is sent or received.
+/// Maximum total size in bytes of the files in an archive that is sent.
 pub(super) const MAX_BYTES: u64 = 2 << 30;
 
 /// Size in bytes of a part of an archive.
@@ -111,7 +111,7 @@ fn folder(folder: &Folder, ignored: &Ignored, parts: impl Write) -> Result<Vec<P
             archive.append_path_with_name(entry.path(), name)?;
             continue;
         }
-        // A running step may replace this entry, so only what was opened is packed.
+        // A running step may replace this entry, so its type and size are read from the open file.
         let file = match folder.file(name, Links::Refuse) {
             Err(FileError::NotRegular(_)) => {
                 skipped.push(name.to_owned());
@@ -151,9 +151,9 @@ fn append<W: Write>(
     Ok(archive.append_data(&mut header, name, file.chain(io::repeat(0)).take(size))?)
 }
 
-/// Unpacks an archive of the engine that contains the file or folder `path`, of at most `limit` bytes, into the parent
-/// folder of `path`. FIFOs, devices, entries with another name, and entries that lead out of the parent folder are
-/// skipped.
+/// Unpacks an archive from the engine that contains the file or folder `path`, of at most `limit` bytes, into the
+/// parent folder of `path`. FIFOs, devices, entries with another name, and entries that lead out of the parent folder
+/// are skipped.
 ///
 /// # Errors
 /// The engine does not send the whole archive, it is too large, or it cannot be written.
@@ -217,7 +217,7 @@ fn too_large(path: &Path, limit: u64) -> io::Error {
     io::Error::new(io::ErrorKind::FileTooLarge, format!("{name} is larger than the limit of {limit} bytes"))
 }
 
-/// Writer that sends what is written to the receiver of an archive.
+/// Writer that sends the bytes of an archive to its receiver.
 struct Parts(mpsc::Sender<io::Result<Bytes>>);
 
 impl Write for Parts {

@@ -14,8 +14,8 @@ use crate::engine::sandbox::shared::SharedFolder;
 /// Default search path if the image sets none, the same as the engine's.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Returns the environment of processes from `NAME=VALUE` entries, of which the last one wins. `HOME` is the home
-/// folder that GitHub's runner uses in containers, whose files exist as long as the job.
+/// Returns the environment of processes from `NAME=VALUE` entries. If a name occurs more than once, the last entry
+/// wins. `HOME` is the home folder that GitHub's runner uses in containers, whose files exist as long as the job.
 pub(super) fn environment<'e>(entries: impl IntoIterator<Item = &'e String>) -> Vec<(OsString, OsString)> {
     let pairs = entries.into_iter().filter_map(|entry| entry.split_once('='));
     let mut environment: IndexMap<&str, &str> = pairs.collect();
@@ -73,7 +73,7 @@ pub(super) fn volumes(container: &ContainerSpec, labels: &Labels) -> Result<Vec<
     Ok(sources.filter(|source| !source.starts_with('/')).map(str::to_owned).collect())
 }
 
-/// Connects a container to a network, where it is reachable under the name `alias`.
+/// Connects a container that is about to be created to a network, where it is reachable under the name `alias`.
 pub(super) fn join(body: &mut ContainerCreateBody, network: &str, alias: &str) {
     body.host_config.get_or_insert_default().network_mode = Some(network.to_owned());
     let endpoint = EndpointSettings { aliases: Some(vec![alias.to_owned()]), ..EndpointSettings::default() };

@@ -165,7 +165,7 @@ impl DockerClient {
         &self.api
     }
 
-    /// Returns the name, version and address: `docker 20.10.24 at unix:///var/run/docker.sock`.
+    /// Returns the name, version and address of the engine: `docker 20.10.24 at unix:///var/run/docker.sock`.
     #[must_use]
     pub fn describe(&self) -> String {
         format!("{} at {}", self.version, self.address)
@@ -211,7 +211,7 @@ impl DockerClient {
         made.map(drop).map_err(|error| DockerError::of(format!("cannot create the network {name}"), error))
     }
 
-    /// Returns the address of this machine in a network. `None` if the network has no gateway.
+    /// Returns a network with the address of this machine in it. `None` if the network has no gateway.
     ///
     /// # Errors
     /// The network does not exist, or Docker does not answer.
@@ -328,7 +328,7 @@ pub(super) fn is_running(container: &ContainerInspectResponse) -> bool {
     container.state.as_ref().and_then(|state| state.running) == Some(true)
 }
 
-/// Returns the first characters of an id, like `docker ps`.
+/// Returns the first 12 characters of an id, like `docker ps`.
 fn short(id: &str) -> &str {
     id.get(..12).unwrap_or(id)
 }

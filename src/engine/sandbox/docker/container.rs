@@ -66,7 +66,7 @@ pub struct JobContainer {
     shared: Vec<SharedFolder>,
     control: Control,
     supervisor: Option<Supervisor>,
-    /// Number of processes that Docker started.
+    /// Number of processes that were started through Docker's API.
     execs: AtomicU64,
     /// Why there is no supervisor, for messages.
     unsupervised: String,
@@ -123,7 +123,8 @@ impl JobContainer {
     }
 
     /// Reads the environment of the image and adds `given`, copies files to an engine on another machine, and starts
-    /// the supervisor. Returns an error if the container has ended, but not if the supervisor cannot start.
+    /// the supervisor. Returns an error if the container has ended or files cannot be copied, but not if the supervisor
+    /// cannot start.
     async fn set_up(&mut self, local: bool, supervised: bool, given: &[String]) -> Result<(), ProviderError> {
         let found = self.client.inspect(&self.id).await?;
         if !is_running(&found) {

@@ -135,7 +135,8 @@ impl Dialer {
         Ok(Self { arguments: arguments.into(), words: watch::Sender::default() })
     }
 
-    /// Starts an `ssh` whose standard input and output are the connection. It ends when the connection is closed.
+    /// Starts an `ssh` whose standard input and output are the connection. The process ends when the connection is
+    /// closed.
     fn connect(&self) -> io::Result<UnixStream> {
         let (near, far) = StdStream::pair()?;
         near.set_nonblocking(true)?;

@@ -63,7 +63,7 @@ pub(super) async fn start(
     }
 }
 
-/// Returns the shared libraries in a memory map of a process.
+/// Returns the paths of the shared libraries in a memory map of a process (`/proc/PID/maps`).
 fn libraries(maps: &str) -> BTreeSet<PathBuf> {
     let files = maps.lines().filter_map(|line| line.split_whitespace().nth(5)).filter(|file| file.starts_with('/'));
     files.filter(|file| file.contains(".so")).map(PathBuf::from).collect()

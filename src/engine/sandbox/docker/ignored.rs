@@ -1,6 +1,6 @@
 //! Files that `.dockerignore` excludes from a build context, by the rules of Docker's documentation.
 //!
-//! The rules differ from those of `.gitignore`, so its crates cannot be used: every pattern starts at the root of the
+//! Crates for `.gitignore` cannot be used, because its rules differ: here, every pattern starts at the root of the
 //! context, and the last pattern that matches a path or one of its parent folders decides.
 
 use std::path::Path;
@@ -43,7 +43,8 @@ impl Ignored {
     /// Reads the patterns of a context: `DOCKERFILE.dockerignore` if it exists, or `.dockerignore`.
     ///
     /// # Errors
-    /// A file cannot be read, is not a regular file of the context, is larger than a megabyte, or has a wrong pattern.
+    /// A file cannot be read, is not a regular file of the context, is larger than [`MAX_FILE`], or has an invalid
+    /// pattern.
     pub(super) fn of_context(context: &Folder, dockerfile: &str) -> Result<Self, IgnoreError> {
         let failed = |name: &str, source| IgnoreError::File { name: name.to_owned(), source };
         let always = vec![dockerfile.to_owned(), FILE.to_owned()];

@@ -44,7 +44,7 @@ impl Labels {
         Self::new(state, "", "")
     }
 
-    /// Adds a purpose: `job`, `action`, or one of [`service_role`].
+    /// Returns these labels with a purpose, such as `job`, `action`, or one of [`service_role`].
     #[must_use]
     pub fn of(&self, role: &str) -> Self {
         Self { role: role.to_owned(), ..self.clone() }

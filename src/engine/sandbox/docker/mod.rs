@@ -1,6 +1,7 @@
 //! Containers of a Docker-compatible engine: Docker itself, or podman.
 //!
-//! In the engine, only the registry of providers uses types of this folder. Deployments to Docker use the client.
+//! In the module `engine`, only the registry of providers uses types of this folder. Deployments to Docker use its
+//! client, too.
 
 use std::collections::BTreeMap;
 use std::fs;

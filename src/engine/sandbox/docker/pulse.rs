@@ -21,7 +21,7 @@ const RESTART_POLL: Duration = Duration::from_millis(250);
 
 impl DockerClient {
     /// Waits until the engine has not responded for about [`RESTART_TIMEOUT`]. A closed connection is noticed at once,
-    /// an unresponsive one after at most [`PING_INTERVAL`].
+    /// an unresponsive one after at most [`PING_INTERVAL`] and [`PING_TIMEOUT`].
     pub(super) async fn lost(&self) -> DockerError {
         loop {
             self.quiet().await;
@@ -31,8 +31,8 @@ impl DockerClient {
         }
     }
 
-    /// Waits until a container was stopped or removed, and returns that as an error. An engine that does not respond is left to
-    /// [`Self::lost`].
+    /// Waits until a container was stopped or removed, and returns that as an error. Waits while the engine does not
+    /// respond, which [`Self::lost`] notices.
     pub(super) async fn container_end(&self, container: &str) -> ProviderError {
         loop {
             // Ends when the container or the connection does: the state of the container decides.
@@ -56,7 +56,7 @@ impl DockerClient {
         let mut events = self.api.events(Some(EventsOptionsBuilder::default().filters(&filters).build()));
         let ends = async {
             while let Some(Ok(_)) = events.next().await {}
-            // Pauses, so that an engine without events is not pinged all the time.
+            // Pauses, so that an engine that ends the stream at once is not pinged all the time.
             sleep(RESTART_POLL).await;
         };
         let _ = timeout(PING_INTERVAL, ends).await;

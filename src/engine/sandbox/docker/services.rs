@@ -71,8 +71,8 @@ impl ServiceContainers {
             for port in &service.ports {
                 let inside = port.inside();
                 body.exposed_ports.get_or_insert_default().push(inside.clone());
-                // Docker would publish the port on all addresses. A service, such as a test database, is only for this
-                // machine.
+                // By default, Docker publishes a port on all addresses. That would let other machines reach a service,
+                // such as a test database.
                 let address = port.address.clone().unwrap_or_else(|| "127.0.0.1".to_owned());
                 let outside = port.outside.map(|number| number.to_string()).unwrap_or_default();
                 let binding = PortBinding { host_ip: Some(address), host_port: Some(outside) };

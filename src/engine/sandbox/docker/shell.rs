@@ -12,7 +12,7 @@ use crate::engine::checkpoint::FailedStep;
 use crate::engine::sandbox::provider::ProviderError;
 use crate::engine::sandbox::terminal::{Input, Shell, ShellRequest, Terminal};
 
-/// Starts bash if the image has it, or sh otherwise.
+/// Shell command that starts bash if the image has it, or sh otherwise.
 const SHELL: &str = "command -v bash >/dev/null 2>&1 && exec bash || exec sh";
 
 /// A shell in a container.

@@ -121,7 +121,7 @@ impl Supervisor {
     /// Waits until a supervisor listens. `alive` returns whether its process still runs.
     ///
     /// # Errors
-    /// The supervisor has ended or did not respond in time.
+    /// The supervisor has ended, did not respond in time, or lacks a program that it needs.
     pub(super) async fn connect(
         control: Folder,
         alive: impl Fn() -> BoxFuture<'static, bool> + Send,
