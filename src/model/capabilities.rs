@@ -1,8 +1,8 @@
-//! Operations that are possible on a run now, and why others are not.
+//! Which operations are possible now, and why the others are not.
 //!
 //! All interfaces use [`Capabilities`]: the screen for keys, hints, palette and help, and the command line before it
-//! carries out a command. So an operation is offered exactly where it would be accepted. The answer is a pure function
-//! of the known facts; the worker may still refuse an operation, for instance because another command came first.
+//! carries out a command. So both offer and refuse the same operations. The answer is a pure function of the known
+//! facts; the worker may still refuse an operation, for instance because another command came first.
 
 use super::lane::Lane;
 use super::rights::{Denied, MAX_RERUN_AGE, MAX_RERUNS, Rights, is_rerun_too_often};
@@ -47,7 +47,7 @@ pub enum Operation {
     ChangeWorkflow,
     /// Open a shell in a running or failed job.
     Shell,
-    /// Decide how a job goes on after a step that is held.
+    /// Decide how a job continues after a held step.
     Held,
     /// Start or stop holding steps that fail.
     Hold,
@@ -70,8 +70,8 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// Returns the operation of a command. `None` for commands that are not checked here: those to a deployment, those
-    /// that only programs give, and a dispatch.
+    /// Returns the operation of a command. `None` for commands that are not checked here: commands to a deployment,
+    /// commands that only programs send, and a dispatch.
     #[must_use]
     pub fn of(command: &Command) -> Option<Self> {
         Some(match command {
@@ -161,12 +161,12 @@ pub enum Unavailable {
     #[error(transparent)]
     Denied(Denied),
     /// The server's API cannot cancel a run, only its web pages can.
-    #[error("Gitea's API has no cancel: cancel the run on its page")]
+    #[error("Gitea's API cannot cancel runs: cancel the run on its page")]
     NoCancel,
     /// The server's API does not offer the operation, only its web pages do.
     #[error("Gitea's API does not offer this")]
     NotOffered,
-    /// The run was run again as often as its server allows.
+    /// The run was rerun as often as its server allows.
     #[error("the run was re-run {MAX_RERUNS} times, the most that its server allows")]
     RerunTooOften,
     /// The run is older than the server allows.
@@ -254,23 +254,23 @@ pub struct Capabilities<'k> {
     pub has_startable: bool,
     /// Whether watch mode is on, or a workflow could be watched.
     pub has_watchable: bool,
-    /// What the token may change on the run's server, if known.
+    /// What the token may change on the run's server; `None` if that is not known.
     pub rights: Option<Rights>,
-    /// The current time, for limits of servers; `None` if they are left to the server.
+    /// Current time, for the server's limit on the age of a run; `None` to leave this check to the server.
     pub now: Option<Timestamp>,
-    /// The environment of this machine.
+    /// The selected environment of this machine; `None` if none is selected.
     pub lane: Option<&'k Lane>,
 }
 
 /// Facts about a run.
 #[derive(Clone, Copy, Debug)]
 pub struct RunState<'k> {
-    /// State of its latest attempt.
+    /// State of the latest attempt.
     pub phase: &'k Phase,
     /// Reason for the end of the attempt; `None` before the end, and if a job explains it.
     pub reason: Option<&'k EndReason>,
-    /// Whether a worker holds the run's lock, if known. Overrides the phase, because a worker may have ended or been
-    /// lost before a record says so. Only used for runs of this machine.
+    /// Whether a worker holds the run's lock; `None` if that is not known. Overrides the phase, because a worker may
+    /// have ended or been lost before a record shows it. Only used for runs of this machine.
     pub has_worker: Option<bool>,
     /// Whether [`Command::ForceCancel`] was sent but not confirmed.
     pub force_requested: bool,
@@ -283,7 +283,7 @@ pub struct RunState<'k> {
     pub attempt: u32,
     /// Time at which the run was created.
     pub created: Timestamp,
-    /// Whether one of its steps is held.
+    /// Whether a step of the run is held.
     pub has_held: bool,
     /// Environments that wait for a review.
     pub reviews: &'k [PendingReview],
@@ -315,7 +315,7 @@ impl<'k> Capabilities<'k> {
     /// Checks whether an operation is possible now.
     ///
     /// # Errors
-    /// The reason why it is not.
+    /// Returns why the operation is not possible.
     pub fn check(&self, operation: Operation) -> Result<(), Unavailable> {
         if let Some(reason) = self.refusal {
             return Err(reason);
@@ -339,7 +339,7 @@ impl<'k> Capabilities<'k> {
         }
     }
 
-    /// Checks what the server of a run allows.
+    /// Checks whether the server of a run allows an operation.
     fn check_at_server(&self, operation: Operation, run: &RunState<'_>) -> Result<(), Unavailable> {
         let rights = self.rights.unwrap_or_default();
         let denied = if operation == Operation::Review { rights.deployments } else { rights.actions };
@@ -360,10 +360,11 @@ impl<'k> Capabilities<'k> {
         }
     }
 
-    /// Checks whether a shell can be opened in a job, or in one of its services. `job` is the state of the job.
+    /// Checks whether a shell can be opened in a job, or in one of its services. `job` is the state of the job; `None`
+    /// if no job is selected.
     ///
     /// # Errors
-    /// The reason why it cannot.
+    /// Returns why no shell can be opened.
     pub fn check_shell(&self, job: Option<&Phase>, in_service: bool) -> Result<(), Unavailable> {
         self.check(Operation::Shell)?;
         match job {

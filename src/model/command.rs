@@ -11,7 +11,8 @@ use super::{JobId, StepNumber};
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
 pub enum Command {
-    /// End the run: running steps get INT, TERM, KILL; steps and jobs with `always()` or `cancelled()` still run.
+    /// Cancel the run: running steps get SIGINT, SIGTERM and SIGKILL in turn; steps and jobs with `always()` or
+    /// `cancelled()` still run.
     Cancel,
     /// End the run at once: every process is killed and no further step starts.
     ForceCancel,
@@ -25,9 +26,9 @@ pub enum Command {
     },
     /// Approve or reject deployments that wait for a review.
     Review {
-        /// Ids of the environments, of [`PendingReview`](super::PendingReview).
+        /// Ids of the environments, as in [`PendingReview`](super::PendingReview).
         environments: Vec<u64>,
-        /// Whether to approve; else the deployments are rejected, and their jobs fail.
+        /// Whether to approve; otherwise the deployments are rejected, and their jobs fail.
         approve: bool,
         /// Comment for the other reviewers; may be empty.
         comment: String,
@@ -36,17 +37,17 @@ pub enum Command {
     Deployment {
         /// The request.
         order: DeploymentOrder,
-        /// The person who asks; `None` for the user who started the worker.
+        /// The person who sends the command; `None` for the user who started the worker.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<Actor>,
     },
-    /// Decide how a job goes on after a failed step that is held.
+    /// Decide how a job continues after a failed step that is held.
     Held {
         /// The job.
         job: JobId,
         /// The step.
         step: StepNumber,
-        /// How the job goes on.
+        /// How the job continues.
         order: HeldOrder,
     },
     /// Hold steps that fail from now on, or let them fail. Steps that are held already stay held. Also recorded,
@@ -55,7 +56,7 @@ pub enum Command {
         /// Whether to hold them.
         on: bool,
     },
-    /// Approve the run of a fork, of which nothing has started yet.
+    /// Approve the run of a fork, which starts only then.
     ApproveFork,
     /// Remove the run from its server and from this machine.
     Delete,
@@ -103,14 +104,14 @@ pub enum DeploymentOrder {
     },
     /// Approve or reject the deployment.
     Review {
-        /// Whether to approve the deployment; else it ends before it begins.
+        /// Whether to approve the deployment; otherwise it ends before it begins.
         approve: bool,
         /// Comment; may be empty.
         comment: String,
     },
 }
 
-/// How a job goes on after a failed step that was held.
+/// How a job continues after a failed step that was held.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HeldOrder {

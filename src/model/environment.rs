@@ -58,7 +58,7 @@ pub struct Protection {
     pub branches: BranchRule,
     /// Apps whose rules decide.
     pub apps: Vec<String>,
-    /// Whether administrators may bypass the rules; `None` if the server does not say.
+    /// Whether administrators may bypass the rules; `None` if the server does not report it.
     pub admins_bypass: Option<bool>,
     /// Rules of this machine, each as a phrase: `after staging`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -78,7 +78,7 @@ pub enum BranchRule {
     Patterns(Vec<String>),
 }
 
-/// A release, which can be deployed: a commit, and its names.
+/// A release that can be deployed: a commit and its names.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Release {
     /// The commit.
@@ -86,11 +86,11 @@ pub struct Release {
     /// Branch, tag or commit that was named for the deployment.
     #[serde(rename = "ref")]
     pub reference: String,
-    /// Tag at the commit.
+    /// Tag at the commit; `None` if it has no tag.
     pub tag: Option<String>,
 }
 
-/// One attempt to put a release into an environment.
+/// One attempt to deploy a release to an environment.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct EnvironmentDeployment {
     /// What is deployed.
@@ -236,7 +236,7 @@ impl EnvironmentDeployment {
         self.ended.unwrap_or(self.created)
     }
 
-    /// Returns the address of the run that carries it out, as commands take it. `repository` is the repository of the
+    /// Returns the run that carries the deployment out, as commands name it. `repository` is the repository of the
     /// environment. `None` if no run is known.
     #[must_use]
     pub fn address(&self, repository: &str) -> Option<String> {
@@ -244,7 +244,7 @@ impl EnvironmentDeployment {
         self.local.as_ref().map(ToString::to_string).or_else(on_server)
     }
 
-    /// Returns how long it took from its creation to its end; `None` before the end.
+    /// Returns how long the deployment took from its creation to its end; `None` before the end.
     #[must_use]
     pub fn took(&self) -> Option<Duration> {
         Some(self.ended?.since(self.created))

@@ -205,7 +205,7 @@ pub enum Event<O = LineRange> {
         /// Signal that killed the process; `None` if none did.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         signal: Option<Signal>,
-        /// Reason, as a message, if the step did not succeed or was skipped.
+        /// Reason, as a message, if the step did not succeed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
@@ -213,12 +213,12 @@ pub enum Event<O = LineRange> {
     JobFinished {
         /// Id of the job.
         job: JobId,
-        /// Result of the job, whatever its own `continue-on-error`.
+        /// Result of the job, before `continue-on-error` is applied.
         conclusion: Conclusion,
         /// Whether `continue-on-error` lets the run succeed although this job failed.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         allowed_failure: bool,
-        /// Reason, as a message, if the job did not succeed or was skipped.
+        /// Reason, as a message, if the job did not succeed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
         /// Outputs, without those that contain a secret, as on GitHub.
@@ -228,9 +228,9 @@ pub enum Event<O = LineRange> {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         environment_url: Option<String>,
     },
-    /// The environments that hold back jobs of the attempt. Replaces the list of the event before it.
+    /// The environments that hold back jobs of the attempt. Replaces the list of the previous such event.
     ReviewsPending {
-        /// All of them; empty if no job waits any more.
+        /// All of them; empty if no job waits any longer.
         environments: Vec<PendingReview>,
     },
     /// A deployment was approved or rejected.
@@ -251,7 +251,7 @@ pub enum Event<O = LineRange> {
         job: JobId,
         /// Where the notification went.
         channel: NotifyChannel,
-        /// What it is about.
+        /// Event of the deployment that the notification reports.
         about: NotifyEvent,
         /// The notification in one sentence.
         message: String,
@@ -259,7 +259,7 @@ pub enum Event<O = LineRange> {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         failure: Option<String>,
     },
-    /// A command was given.
+    /// A command was given to the run.
     Ordered {
         /// The command.
         command: Command,
@@ -293,7 +293,7 @@ pub struct JobOutline {
     pub name: String,
     /// Needed jobs, one id for each leg.
     pub needs: Vec<JobId>,
-    /// Environment that the job deploys to, as written; `None` if it does not deploy.
+    /// Environment that the job deploys to, as written; `None` if it does not deploy, or if the name is an expression.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
     /// Id of the job that calls the workflow of this job; `None` for a job of the run's own workflow.

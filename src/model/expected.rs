@@ -8,10 +8,10 @@ use super::{Job, Run, Timestamp};
 /// How long recent successful runs and their jobs took. Empty if there are none.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Expected {
-    /// Time from the start of the run to its end, with the time in which its jobs waited for runners; `None` if no
+    /// Time from the start of the run to its end, including the time in which its jobs waited for runners; `None` if no
     /// earlier run shows it.
     pub run: Option<Duration>,
-    /// Time from the start of each job to its end, without the time in which it waited, by the name of the job.
+    /// Time from the start of each job to its end, excluding the time in which it waited, by the name of the job.
     pub jobs: BTreeMap<String, Duration>,
 }
 
@@ -34,7 +34,7 @@ impl Expected {
     }
 }
 
-/// Whether a job goes on by itself. How long a held step waits depends on a person.
+/// Whether a job progresses by itself. The duration of a held step depends on a person and cannot be predicted.
 fn goes_on(job: &Job) -> bool {
     job.phase.is_active() && !job.progress().is_held()
 }

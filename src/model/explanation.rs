@@ -21,7 +21,7 @@ pub struct Explanation {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// The value: a literal as written, a sequence or an object as JSON.
+    /// The value: a primitive as a literal, an array or an object as JSON.
     Value(String),
     /// The operand was not evaluated: an earlier operand decided.
     NotNeeded,

@@ -393,7 +393,7 @@ pub enum Request {
     },
     /// Stop watch mode. Answered by [`Feed::Watching`].
     StopWatching,
-    /// Note whether the terminal has the keyboard focus. Lists are not polled while it has none.
+    /// Report whether the terminal has the keyboard focus. Lists are not polled without it.
     Attend(bool),
 }
 

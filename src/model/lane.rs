@@ -1,4 +1,4 @@
-//! Environments of this machine side by side: what is live in each, what is on its way, and what a person may do.
+//! Environments of this machine side by side: what is live in each, what is being deployed, and what a person may do.
 
 use super::capabilities::{Operation, Unavailable};
 use super::deployment::{Cause, Lock, Observed, Slot};
@@ -9,15 +9,16 @@ use super::{RunId, Timestamp};
 /// An environment of this machine.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Lane {
-    /// Its rules, its newest deployments, and the difference to the environment before it, or to the checkout.
+    /// The environment with its rules, its newest deployments, and the difference to the environment before it, or to
+    /// the checkout.
     pub environment: Environment,
     /// Environments in which a release must succeed first.
     pub after: Vec<String>,
     /// Release to offer for a deployment: the live one of the environment before it, or what is checked out.
     pub offered: Release,
-    /// The lock; `None` for an environment that is open.
+    /// The lock; `None` if the environment is not locked.
     pub lock: Option<Lock>,
-    /// The weekly window that holds deployments back now, as in the settings.
+    /// The freeze window that holds back deployments now, as in the settings; `None` outside freeze windows.
     pub frozen: Option<String>,
     /// The deployment that is in progress, waits, or was left halfway.
     pub open: Option<LaneDeployment>,
@@ -32,7 +33,7 @@ pub struct Lane {
 pub struct Reported {
     /// What runs.
     pub observed: Observed,
-    /// When.
+    /// Time of the report.
     pub at: Timestamp,
 }
 
@@ -41,21 +42,21 @@ pub struct Reported {
 pub struct LaneDeployment {
     /// The run that carries it out.
     pub run: RunId,
-    /// Its release.
+    /// Release that is deployed.
     pub release: Release,
-    /// Release that was live when it was requested.
+    /// Release that was live when the deployment was requested.
     pub from: Option<Release>,
-    /// Why it was made.
+    /// Why the deployment was made.
     pub cause: Cause,
-    /// Whether its worker runs.
+    /// Whether the worker of the deployment runs.
     pub is_running: bool,
-    /// Whether its release is live, and the former one only runs on.
+    /// Whether the new release is live already, and the former one only has to be stopped.
     pub has_succeeded: bool,
-    /// Position in its plan; `None` until it has passed its gates.
+    /// Position in the plan; `None` until the deployment has passed its gates.
     pub step: Option<LaneStep>,
-    /// What it waits for, in a few words.
+    /// What the deployment waits for, in a few words; `None` if it does not wait.
     pub waits: Option<String>,
-    /// Whether it waits for the approval of a person.
+    /// Whether the deployment waits for the approval of a person.
     pub waits_for_review: bool,
 }
 
@@ -64,7 +65,7 @@ pub struct LaneDeployment {
 pub struct LaneStep {
     /// Number of the step, from 1.
     pub number: usize,
-    /// Number of all steps.
+    /// Total number of steps.
     pub total: usize,
     /// The step in words.
     pub name: String,
@@ -73,7 +74,8 @@ pub struct LaneStep {
 }
 
 impl Reported {
-    /// Returns the number of replicas that should serve, and of those that are healthy.
+    /// Returns the number of healthy replicas and the number of all replicas in slots with traffic. `None` if there are
+    /// no replicas in such slots.
     #[must_use]
     pub fn health(&self) -> Option<(u32, u32)> {
         let serving = || Slot::ALL.map(|slot| self.observed.slot(slot)).into_iter().filter(|slot| slot.weight > 0);
@@ -89,7 +91,7 @@ impl Lane {
         &self.environment.name
     }
 
-    /// Returns the deployment that is on its way: its release is not live yet.
+    /// Returns the open deployment, if its release is not live yet.
     #[must_use]
     pub fn on_its_way(&self) -> Option<&LaneDeployment> {
         self.open.as_ref().filter(|open| !open.has_succeeded)
@@ -104,7 +106,7 @@ impl Lane {
     /// Checks whether an operation on the environment is possible now.
     ///
     /// # Errors
-    /// The reason why it is not.
+    /// Returns why the operation is not possible.
     pub fn check(&self, operation: Operation) -> Result<(), Unavailable> {
         let check = |holds: bool, otherwise| if holds { Ok(()) } else { Err(otherwise) };
         let steered = || {
@@ -162,7 +164,7 @@ pub enum LaneRequest {
         /// Commit of the release to restore; `None` for the last other one that succeeded.
         to: Option<String>,
     },
-    /// Carry out what was shown.
+    /// Carry out the deployment or rollback that was shown.
     Start {
         /// Number of the [`DeploymentPreview`]. It becomes invalid when the next one is requested.
         question: u64,
@@ -215,15 +217,17 @@ pub enum LaneRequest {
 pub struct DeploymentPreview {
     /// Name of the environment.
     pub environment: String,
-    /// The release that is live, or that is on its way and aborted.
+    /// The release that is replaced: the live one or, if a deployment is aborted, the one that was being deployed.
+    /// `None` if there is none.
     pub from: Option<Release>,
     /// The release that is live afterwards; `None` if an aborted deployment was the first one.
     pub to: Option<Release>,
-    /// How it is done.
+    /// How the deployment or rollback is done.
     pub way: DeploymentWay,
     /// The commits that are undone by a rollback, or new in a deployment.
     pub changes: Changes,
-    /// What to know before: gates that it waits for, missing variables, unreadable lines of the ledger.
+    /// What a person should know first: gates that the deployment waits for, missing variables, unreadable lines of the
+    /// ledger.
     pub notes: Vec<String>,
 }
 
@@ -232,13 +236,13 @@ pub struct DeploymentPreview {
 pub enum DeploymentWay {
     /// A release is deployed with these steps.
     Deploy(Vec<String>),
-    /// An earlier release is deployed with these steps. `is_instant`: it still runs, so that only the traffic moves.
+    /// An earlier release is deployed with these steps.
     RollBack {
         /// The steps in words.
         steps: Vec<String>,
-        /// Whether no replica is started.
+        /// Whether the release still runs, so that no replica is started and only the traffic moves.
         is_instant: bool,
     },
-    /// The deployment on its way is aborted.
+    /// The deployment in progress is aborted.
     Abort,
 }

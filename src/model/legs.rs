@@ -93,8 +93,8 @@ pub fn reason(jobs: &[&Job]) -> Option<String> {
     (!reasons.is_empty()).then(|| one_text(&reasons))
 }
 
-/// Groups the legs of a matrix that did not succeed, had the same conclusion, and have reasons of one kind. Every other
-/// job is alone in its group. The groups are in the order of their first jobs.
+/// Groups the legs of a matrix that did not succeed, have the same conclusion, and have reasons of one kind. Every
+/// other job is alone in its group. The groups are in the order of their first jobs.
 #[must_use]
 pub fn alike<'r>(jobs: impl IntoIterator<Item = &'r Job>) -> Vec<Vec<&'r Job>> {
     let mut groups: IndexMap<_, Vec<&Job>> = IndexMap::new();

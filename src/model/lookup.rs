@@ -1,5 +1,5 @@
-//! Jobs and steps of a run by the names that people give them: a job by its id, its key or its name, a step by its
-//! number or its name.
+//! Finds the jobs and steps of a run that a user names: a job by its id, its key or its name, a step by its number or
+//! its name.
 
 use super::{Job, JobId, PendingReview, RerunScope, Run, RunId, Step, nearest};
 
@@ -167,7 +167,7 @@ fn with_dependants<'r>(run: &'r Run, first: Vec<&'r JobId>) -> Vec<&'r JobId> {
     }
 }
 
-/// Returns the environment that was probably meant, or all that wait.
+/// Returns the end of a message: the environment that was probably meant, or all environments that wait.
 fn hint(nearest: Option<&str>, known: &[String]) -> String {
     match nearest {
         Some(name) => format!("; did you mean `{name}`?"),

@@ -1,11 +1,11 @@
-//! What would run, for a person who is asked whether it may.
+//! A preview of what would run, for a user who is asked to allow it.
 
-/// Maximum number of consecutive blanks after the first character of a line. Indentation and columns need fewer, so a
-/// longer row is replaced by its length.
+/// Maximum number of consecutive blanks after the first character of a line. Indentation and columns need fewer, so
+/// longer sequences are replaced by their length.
 const MAX_BLANKS: usize = 8;
 
-/// What would run. The texts are copied from the files without change, so a front end must make them safe for its
-/// terminal.
+/// A preview of what would run. The texts are copied from the files without change, so a front end must make them safe
+/// for its terminal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Preview {
     lines: Vec<PreviewLine>,
@@ -20,7 +20,7 @@ pub struct PreviewLine {
     pub depth: usize,
     /// Whether a person should look at it before anything else.
     pub is_dangerous: bool,
-    /// Place of the line in the preview.
+    /// Where the line is shown.
     pub shown: Shown,
 }
 
@@ -44,8 +44,8 @@ impl Preview {
         self.lines.push(line);
     }
 
-    /// Returns the lines of the summary or of the full preview, wrapped. Dangerous lines start with `!`. Long rows of
-    /// blanks are replaced by their length, so that they cannot hide the rest of a line.
+    /// Returns the lines of the summary or of the full preview, wrapped. Dangerous lines start with `!`. Long sequences
+    /// of blanks are replaced by their length, so that they cannot hide the rest of a line.
     #[must_use]
     pub fn lines(&self, whole: bool) -> Vec<String> {
         let is_shown = |line: &&PreviewLine| match line.shown {
@@ -74,7 +74,7 @@ impl Preview {
     }
 }
 
-/// Replaces each long row of blanks by its length.
+/// Replaces each long sequence of blanks by its length, and removes blanks at the end.
 fn without_blanks(text: &str) -> String {
     // The Braille pattern without dots looks like a blank, but Unicode does not count it as one.
     let is_blank = |c: char| c.is_whitespace() || c == '\u{2800}';
@@ -96,7 +96,7 @@ fn without_blanks(text: &str) -> String {
     shown
 }
 
-/// Splits text into rows of `columns`. A character beyond ASCII may take two.
+/// Splits text into rows of `columns`. Every character beyond ASCII counts as two columns, because it may be that wide.
 fn rows(text: &str, columns: usize) -> Vec<String> {
     let mut rows = vec![String::new()];
     let mut used = 0;

@@ -77,7 +77,7 @@ impl EndReason {
         })
     }
 
-    /// Applies a function to every text of a workflow or a program, to mask secrets.
+    /// Applies a function to every text that comes from a workflow or a program, to mask secrets.
     pub fn for_each_text(&mut self, visit: &mut dyn FnMut(&mut String)) {
         match self {
             Self::WorkerLost => {}

@@ -131,7 +131,7 @@ impl PendingReview {
         }
     }
 
-    /// Returns for how long it has waited; zero if its start is not known.
+    /// Returns how long the environment has waited; zero if the start is not known.
     #[must_use]
     pub fn waited(&self, now: Timestamp) -> Duration {
         self.since.map(|since| now.since(since)).unwrap_or_default()

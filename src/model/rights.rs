@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// What a token may change in a repository. The default allows everything, as long as nothing else is known.
+/// What a token may change in a repository. The default, which applies until more is known, allows everything.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Rights {
     /// Why the token may not change runs and workflows; `None` if it may.
@@ -68,12 +68,12 @@ impl Permission {
     }
 }
 
-/// What is known of the rights in each repository.
+/// Known rights, by host and repository.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct KnownRights(BTreeMap<(String, String), Rights>);
 
 impl KnownRights {
-    /// Notes the rights in a repository, which is named as `owner/name`. Returns whether they are new.
+    /// Stores the rights in a repository, which is named as `owner/name`. Returns whether they changed.
     pub fn insert(&mut self, host: &str, repository: &str, rights: Rights) -> bool {
         self.0.insert(key(host, repository), rights) != Some(rights)
     }
@@ -85,7 +85,7 @@ impl KnownRights {
     }
 }
 
-/// Returns the key of a repository. Names of hosts and repositories are compared without case.
+/// Returns the key of a repository. Names of hosts and repositories are compared ignoring case.
 fn key(host: &str, repository: &str) -> (String, String) {
     (host.to_ascii_lowercase(), repository.to_ascii_lowercase())
 }

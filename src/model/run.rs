@@ -56,7 +56,7 @@ impl RepositoryId {
         Self { name: name.into(), folder: None }
     }
 
-    /// Whether a run is of this repository. A run that has no folder recorded is compared by name alone.
+    /// Whether a run belongs to this repository. A run that has no folder recorded is compared by name alone.
     #[must_use]
     pub fn has(&self, run: &RunInfo) -> bool {
         let folders = self.folder.as_ref().zip(run.folder.as_ref());
@@ -71,7 +71,7 @@ pub struct RemoteRun {
     pub host: String,
     /// Id of the run on the server.
     pub id: u64,
-    /// Number of the run among those of its workflow; 0 if it is not known.
+    /// Number of the run among the runs of its workflow; 0 if it is not known.
     #[serde(default, skip_serializing_if = "is_no_number")]
     pub number: u64,
     /// Name of the workflow; empty if it is not known.
@@ -100,7 +100,7 @@ pub enum ServerKind {
 }
 
 impl ServerKind {
-    /// Whether the API of such a server can cancel runs. Gitea offers this only on its web pages.
+    /// Whether the API of this kind of server can cancel runs. Gitea offers this only on its web pages.
     #[must_use]
     pub const fn can_cancel(self) -> bool {
         matches!(self, Self::GitHub)
@@ -139,7 +139,7 @@ impl RunInfo {
         self.event == DEPLOYMENT_EVENT && self.remote.is_none()
     }
 
-    /// Returns the run as commands name it: `owner/name/17000000001` on a server, else its id.
+    /// Returns the run as commands name it: `owner/name/17000000001` on a server, otherwise its id.
     #[must_use]
     pub fn address(&self) -> String {
         match &self.remote {
@@ -249,7 +249,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// Returns the short title of the run: workflow and number on a server, else its name.
+    /// Returns the short title of the run: workflow and number on a server, otherwise its name.
     #[must_use]
     pub fn title(&self) -> String {
         self.info.numbered().unwrap_or_else(|| self.name.clone())

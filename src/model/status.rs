@@ -23,7 +23,7 @@ pub enum Phase {
     Done(Conclusion),
 }
 
-/// Reason for which a job or run waits.
+/// Why a job or run waits.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Gate {
@@ -118,7 +118,7 @@ impl Phase {
         matches!(self, Self::Waiting(Gate::Held { .. }))
     }
 
-    /// Returns the word for users and scripts.
+    /// Returns the state as a word, for users and scripts.
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {

@@ -45,7 +45,7 @@ pub fn summary(info: RunInfo, name: &str, phase: Phase) -> Summary {
     }
 }
 
-/// Returns a job without an environment that needs these jobs.
+/// Returns the outline of a job that needs these jobs and has no environment.
 #[must_use]
 pub fn outline(id: &str, name: &str, needs: &[&str]) -> JobOutline {
     JobOutline {
@@ -59,13 +59,13 @@ pub fn outline(id: &str, name: &str, needs: &[&str]) -> JobOutline {
     }
 }
 
-/// Returns the start of an attempt of a run named `CI`.
+/// Returns the event that starts an attempt of a run named `CI`.
 #[must_use]
 pub fn run_started(attempt: u32) -> Event {
     Event::RunStarted { attempt, name: "CI".to_owned() }
 }
 
-/// Returns the end of a step. A failed one exits with `exit_code`, any other with 0.
+/// Returns the event that ends a step. A failed step exits with `exit_code`, any other with 0.
 #[must_use]
 pub fn step_finished(job: &str, step: u32, conclusion: Conclusion, exit_code: i32, reason: Option<&str>) -> Event {
     Event::StepFinished {
@@ -79,7 +79,7 @@ pub fn step_finished(job: &str, step: u32, conclusion: Conclusion, exit_code: i3
     }
 }
 
-/// Returns the end of a job without outputs.
+/// Returns the event that ends a job without outputs.
 #[must_use]
 pub fn job_finished(job: &str, conclusion: Conclusion, reason: Option<&str>) -> Event {
     Event::JobFinished {
@@ -92,7 +92,7 @@ pub fn job_finished(job: &str, conclusion: Conclusion, reason: Option<&str>) -> 
     }
 }
 
-/// Returns an error with a location.
+/// Returns an annotation: an error at a line of a file.
 #[must_use]
 pub fn annotation(file: &str, line: u32, message: &str) -> Annotation {
     Annotation {
@@ -237,7 +237,7 @@ pub fn hostile(text: &str) -> (RunInfo, Script) {
     (info, script)
 }
 
-/// The records of a run, written in their order.
+/// Builds the records of a run, in order.
 #[derive(Clone, Debug)]
 pub struct Script {
     start: Timestamp,

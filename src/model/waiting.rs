@@ -107,13 +107,13 @@ pub struct GroupHolder {
     pub since: Option<Timestamp>,
     /// What the holder itself waits for; `None` if it does not wait, or if it is not known.
     pub waits_for: Option<String>,
-    /// Names of the environments of which it waits for a review.
+    /// Names of the environments whose review the holder waits for.
     pub reviews: Vec<String>,
 }
 
 impl Run {
-    /// Returns why the run and its jobs wait, as far as their records show it. If the run as a whole waits, and no job
-    /// for anything but needed jobs, only the run is returned.
+    /// Returns why the run and its jobs wait, as far as their records show it. If the run as a whole waits, and its
+    /// jobs wait at most for needed jobs, only the run is returned.
     #[must_use]
     pub fn waits(&self) -> Vec<Wait> {
         let of_run = match &self.phase {

@@ -172,7 +172,11 @@ fn a_run_has_the_folder_of_its_repository_and_cannot_be_cancelled() {
     let one = format!("{repository}/7");
     let cancelled = said(&["cancel", &one]);
     assert_eq!(cancelled.code, Some(4), "{}", cancelled.error);
-    assert!(cancelled.error.contains("Gitea's API has no cancel: cancel the run on its page"), "{}", cancelled.error);
+    assert!(
+        cancelled.error.contains("Gitea's API cannot cancel runs: cancel the run on its page"),
+        "{}",
+        cancelled.error
+    );
     let requests = requests.lock().expect("a list");
     assert!(requests.iter().all(|request| request.starts_with("GET ")), "{requests:?}");
 }
@@ -213,7 +217,7 @@ fn runs_of_a_gitea_server_are_followed_and_steered() {
     part(&why, "gpu  waits for a runner with self-hosted, gpu: no runner of the repository has these labels");
     assert!(!why.contains("cuelight cancel"), "the server has none: {why}");
     let before = rig.requests("/cancel");
-    part(&rig.expect(4, &["cancel", &stuck]), "Gitea's API has no cancel");
+    part(&rig.expect(4, &["cancel", &stuck]), "Gitea's API cannot cancel runs");
     assert_eq!(rig.requests("/cancel"), before, "it is not asked");
 
     // Tokens and users without the rights.

@@ -312,7 +312,7 @@ fn what_a_server_cannot_do_is_greyed_out_with_the_reason() {
     driver.send(Msg::Tick(Timestamp(START + 1_000)));
     driver.asked();
     driver.press("s");
-    let reason = "Gitea's API has no cancel: cancel the run on its page";
+    let reason = "Gitea's API cannot cancel runs: cancel the run on its page";
     assert!(driver.shows(&format!("stop: {reason}")) && driver.asked().is_empty(), "{}", driver.screen());
     driver.press("?cancel");
     assert!(driver.shows(&format!("({reason})")), "{}", driver.screen());

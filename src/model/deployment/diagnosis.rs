@@ -1,8 +1,8 @@
-//! Why a deployment failed: a reading of its reason and of the last lines of its log by fixed rules.
+//! Finds out why a deployment failed, by fixed rules for its reason and for the last lines of its log.
 
 use serde::Serialize;
 
-/// A cause that the rules recognise. Those that explain others come first.
+/// A cause that the rules recognise. Causes that explain others come first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureCause {
@@ -35,7 +35,7 @@ use FailureCause::{
     ProbeStatus, VariableMissing,
 };
 
-/// Texts by which a cause is recognised, in lower case. Ends of processes and answers of probes are parsed instead.
+/// Texts by which a cause is recognised, in lower case. Exit codes and answers of probes are parsed instead.
 const TEXTS: &[(FailureCause, &[&str])] = &[
     (OutOfMemory, &["out of memory", "oomkilled", "cannot allocate memory", "outofmemoryerror"]),
     (
@@ -62,7 +62,7 @@ const TEXTS: &[(FailureCause, &[&str])] = &[
     (PortClosed, &["connection refused", "cannot connect to ", "econnrefused"]),
 ];
 
-/// Causes that only say how the deployment was noticed to fail: others explain them.
+/// Causes that are only symptoms of a failure: other causes explain them.
 const SYMPTOMS: [FailureCause; 4] = [CrashLoop, Exited, ProbeStatus, PortClosed];
 
 /// Maximum length in characters of the evidence.
@@ -75,13 +75,14 @@ pub struct Diagnosis {
     pub cause: FailureCause,
     /// The line that shows it.
     pub evidence: String,
-    /// What it is about, if the line names it: an image or a variable.
+    /// The image or variable that the cause is about; `None` if the line does not name it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
 }
 
-/// Reads why a deployment failed from the reason of its failed step and from the last lines of the step's log. A cause
-/// that explains others wins over a symptom, the reason over the log, and a later line over an earlier one.
+/// Finds out why a deployment failed from the reason of its failed step and from the last lines of the step's log. A
+/// cause that explains others wins over a symptom, the reason over the log, and a later line over an earlier one.
+/// `None` if no rule applies.
 #[must_use]
 pub fn diagnose(reason: &str, log: &[String]) -> Option<Diagnosis> {
     let lines = || reason.lines().chain(log.iter().rev().map(String::as_str));
@@ -104,7 +105,7 @@ impl Diagnosis {
             None => other.to_owned(),
         };
         match self.cause {
-            OutOfMemory => "a process was killed, as it happens for lack of memory".to_owned(),
+            OutOfMemory => "a process was killed, probably because memory ran out".to_owned(),
             ImageMissing => format!("{} does not exist, or may not be pulled", subject("the image", "the image")),
             VariableMissing => format!("{} has no value", subject("the variable", "a variable")),
             PermissionDenied => "permission to a file or program is missing".to_owned(),
@@ -144,7 +145,7 @@ impl Diagnosis {
                 "set http in [environments.{environment}.health] to a path that the service answers; {logs} shows what it answered"
             ),
             (CrashLoop | Exited, _) => format!("{logs} shows what it printed last"),
-            (ProbeStatus, _) => format!("the service runs but is not well; {logs} shows what it printed"),
+            (ProbeStatus, _) => format!("the service runs but is not healthy; {logs} shows what it printed"),
             (PortClosed, _) => format!(
                 "let the service listen on 0.0.0.0 and on the port of the settings, or give it more time with start_period; {logs} \
                  shows what it printed"
@@ -194,7 +195,7 @@ fn status_of_probe(line: &str) -> Option<u16> {
     digits.parse().ok().filter(|status| (400..600).contains(status))
 }
 
-/// Returns what a line says that the cause is about.
+/// Returns the image or variable that a line names and that the cause is about.
 fn subject(cause: FailureCause, line: &str) -> Option<String> {
     let word =
         |text: &str| text.split_whitespace().next().map(|word| word.trim_matches([':', '\'', '"', ',']).to_owned());

@@ -35,7 +35,7 @@ impl Actor {
         is(&self.user) || is(&self.name()) || is(&self.email)
     }
 
-    /// Whether both are the same person: by mail address, or by user and machine where one of them has no address.
+    /// Whether both are the same person: by mail address, or by user and machine if one of them has no address.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         if self.email.is_empty() || other.email.is_empty() {
@@ -45,7 +45,7 @@ impl Actor {
     }
 }
 
-/// An entry.
+/// An entry of the ledger.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Entry {
     /// Time of the entry.
@@ -57,7 +57,8 @@ pub struct Entry {
     /// The run of the deployment that the entry is about; `None` for an entry about the environment, such as a lock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment: Option<RunId>,
-    /// The job of that run, if jobs of a workflow deploy. A review without it is about all of them that wait.
+    /// The job that deploys, if it is a job of a workflow. A review without a job is about all jobs of the run that
+    /// wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobId>,
     /// What was done.
@@ -126,7 +127,7 @@ pub enum Action {
         release: Release,
         /// The release that was live at that time; `None` if there was none, or if it was not known.
         from: Option<Release>,
-        /// Why.
+        /// Why the deployment was requested.
         cause: Cause,
     },
     /// Files with uncommitted changes are deployed with the commit. The reason names them.
@@ -150,7 +151,7 @@ pub enum Action {
     Aborted,
     /// The deployment ended.
     Ended {
-        /// How.
+        /// How the deployment ended.
         outcome: Outcome,
     },
     /// The environment was locked.
@@ -191,11 +192,11 @@ impl Action {
 pub struct Lock {
     /// Who locked the environment.
     pub by: Actor,
-    /// When.
+    /// Time at which the environment was locked.
     pub since: Timestamp,
     /// End of the lock; `None` if it lasts until a person unlocks the environment.
     pub until: Option<Timestamp>,
-    /// Why.
+    /// Reason of the lock; may be empty.
     pub reason: String,
 }
 
@@ -244,13 +245,13 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Returns the ledger with these entries, oldest first.
+    /// Creates a ledger from these entries, oldest first.
     #[must_use]
     pub fn new(entries: Vec<Entry>) -> Self {
         Self { entries, unreadable: Vec::new() }
     }
 
-    /// Returns the ledger of a file that also has other lines, in the order of the file.
+    /// Creates a ledger from the entries and the unreadable lines of a file, both in the order of the file.
     #[must_use]
     pub fn with_unreadable(entries: Vec<Entry>, unreadable: Vec<UnreadableLine>) -> Self {
         Self { entries, unreadable }

@@ -1,4 +1,4 @@
-//! Notifications about the deployments to an environment: which, and to where.
+//! Notifications about the deployments to an environment: what is reported, and where.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Who is notified of the deployments to an environment, and when.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Notify {
-    /// The events.
+    /// The events that are reported.
     pub on: Vec<NotifyEvent>,
     /// Environment variable with the address of an incoming webhook of Slack.
     #[serde(default)]
@@ -15,7 +15,7 @@ pub struct Notify {
     /// A server that gets each notification as a document.
     #[serde(default)]
     pub webhook: Option<Webhook>,
-    /// Command for `sh`.
+    /// Command that `sh` runs for each notification.
     #[serde(default)]
     pub command: Option<String>,
     /// Whether the terminals of people who follow the deployment ring.
@@ -34,7 +34,7 @@ pub struct Webhook {
 }
 
 impl Notify {
-    /// Returns the environment variables that it needs. All of them are secrets.
+    /// Returns the names of the environment variables that the notifications need. All of their values are secrets.
     pub fn variables(&self) -> impl Iterator<Item = &String> {
         let webhook = self.webhook.iter().flat_map(|webhook| std::iter::once(&webhook.url).chain(&webhook.key));
         self.slack.iter().chain(webhook)
@@ -100,7 +100,7 @@ impl NotifyEvent {
     /// The events that people are notified of if the settings name none.
     pub const DEFAULT: [Self; 5] = [Self::Approval, Self::Paused, Self::Succeeded, Self::RolledBack, Self::Failed];
 
-    /// Returns the name in settings, and the value of `DEPLOY_EVENT`.
+    /// Returns the name in settings, which is also the value of `DEPLOY_EVENT`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

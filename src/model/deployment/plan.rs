@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::written;
 use crate::model::environment::Release;
 
-/// One of the two sets of replicas of an environment. Slots take turns: a deployment fills the one that does not serve.
+/// One of the two sets of replicas of an environment. Slots take turns: a deployment fills the one without traffic.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Slot {
@@ -81,7 +81,7 @@ impl SlotState {
 pub struct Observed {
     blue: SlotState,
     green: SlotState,
-    /// Whether the end of the last step was not observed, so that fewer replicas may run than this state says.
+    /// Whether the end of the last step was not observed, so that fewer replicas may run than this state shows.
     #[serde(default)]
     is_uncertain: bool,
 }
@@ -135,7 +135,7 @@ impl Observed {
         all
     }
 
-    /// Returns the state after a successful step. The plan contains the release of each slot.
+    /// Returns the state after a successful step. `plan` provides the release of each slot.
     #[must_use]
     pub fn after(&self, step: &PlanStep, plan: &Plan) -> Self {
         let mut next = Self { is_uncertain: false, ..self.clone() };
@@ -230,7 +230,7 @@ pub enum PlanStep {
         slot: Slot,
         /// Number of replicas that keep running.
         keep: u32,
-        /// How long the other replicas run on before they are stopped.
+        /// How long the other replicas keep running before they are stopped.
         after: Duration,
     },
 }

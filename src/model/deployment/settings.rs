@@ -12,7 +12,7 @@ use crate::model::is_within;
 /// copy, so that the deployment ends under the rules that it began with.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct EnvironmentSettings {
-    /// Name.
+    /// Name of the environment.
     pub name: String,
     /// Rules for releases, one of which must match. Empty if all releases may be deployed.
     pub on: Vec<RefRule>,
@@ -28,13 +28,13 @@ pub struct EnvironmentSettings {
     pub freeze: Vec<Freeze>,
     /// How the old release is replaced.
     pub strategy: Strategy,
-    /// How long the old release runs on, so that a rollback is instant.
+    /// How long the old release keeps running, so that a rollback is instant.
     pub keep_old: Duration,
     /// URL of the deployed application; `None` if it is not configured.
     pub url: Option<String>,
     /// Where replicas run, and how.
     pub target: TargetSettings,
-    /// When a replica counts as healthy.
+    /// Timing of the health check, which decides when a replica counts as healthy.
     pub health: Timing,
     /// Health check; `None` if the target itself decides.
     pub health_check: Option<Probe>,
@@ -42,13 +42,13 @@ pub struct EnvironmentSettings {
     pub smoke: Option<Check>,
     /// How the new release is watched during pauses; `None` to repeat the health check.
     pub analysis: Option<Analysis>,
-    /// The command that notifies people; `None` if nobody is notified.
+    /// Who is notified of deployments, and how; `None` for no notifications.
     #[serde(default)]
     pub notify: Option<Notify>,
-    /// Names of environment variables that its commands need and whose values are secret.
+    /// Names of secret environment variables that the commands of the environment need.
     #[serde(default)]
     pub secrets: Vec<String>,
-    /// Names of other environment variables that its commands need.
+    /// Names of other environment variables that the commands of the environment need.
     #[serde(default)]
     pub variables: Vec<String>,
 }
@@ -73,7 +73,8 @@ pub struct Needed {
 }
 
 impl EnvironmentSettings {
-    /// Returns the environment variables that the settings name, secrets first.
+    /// Returns the environment variables that the settings name, secrets first. `is_set` returns whether a variable has
+    /// a value.
     pub fn needed(&self, is_set: impl Fn(&str) -> bool) -> Vec<Needed> {
         let more = self.notify.iter().flat_map(Notify::variables).filter(|name| !self.secrets.contains(name));
         let secrets = self.secrets.iter().chain(more).map(|name| (name, true));
@@ -98,7 +99,7 @@ impl EnvironmentSettings {
     }
 }
 
-/// A rule about the release that may be deployed.
+/// A rule about the releases that may be deployed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RefRule {
@@ -179,7 +180,7 @@ pub enum Strategy {
     Rolling {
         /// Maximum number of replicas beyond the configured number.
         max_surge: u32,
-        /// Maximum number of missing replicas.
+        /// Maximum number of replicas below the configured number.
         max_unavailable: u32,
     },
     /// The new release starts beside the old one, then all traffic moves at once.
@@ -221,10 +222,9 @@ pub enum CanaryStep {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Probe {
-    /// A request with `GET` to this address, which must be answered with a status below 400. `{slot}` stands for the
-    /// slot.
+    /// A `GET` request to this address, which must be answered with a status below 400. `{slot}` stands for the slot.
     Http(String),
-    /// A request with `GET` for this path to each replica, through the network of the target.
+    /// A `GET` request for this path to each replica, through the network of the target.
     Path(String),
     /// A connection to this `host:port`.
     Tcp(String),
@@ -234,7 +234,7 @@ pub enum Probe {
     Router(RouterLimits),
 }
 
-/// Limits for the requests to a release that the router counts, from the first request on.
+/// Limits for the requests to a release, which the router counts from the first request on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RouterLimits {
     /// Maximum share of failed requests, in hundredths of a percent.

@@ -27,9 +27,9 @@ pub struct DeploymentRecord {
     pub created: Timestamp,
     /// Whether the deployment passed its gates.
     pub began: bool,
-    /// Who approved the deployment; `None` if nobody has.
+    /// Who approved the deployment; `None` if it was not approved.
     pub approved: Option<Actor>,
-    /// Who rejected the deployment and why, in words; `None` if nobody has.
+    /// Who rejected the deployment and why, in words; `None` if it was not rejected.
     pub rejected: Option<String>,
     /// Whether files with uncommitted changes are deployed with the commit.
     pub has_changes: bool,
@@ -68,11 +68,11 @@ pub struct EnvironmentState {
     lock: Option<Lock>,
 }
 
-/// The fold of the entries of an environment, with state that only the fold needs.
+/// Folds the entries of an environment into its state. The other fields are needed only while folding.
 #[derive(Default)]
 struct Fold {
     state: EnvironmentState,
-    /// Index of the newest deployment of a run, or of a job of it.
+    /// Index of the newest deployment, by run and job.
     index: HashMap<(RunId, Option<JobId>), usize>,
     /// Index of the deployment that began last.
     last_begun: Option<usize>,
@@ -116,8 +116,9 @@ impl Fold {
         }
         let own = self.index.get(&(run.clone(), entry.job.clone())).copied();
         let has_ended = |index: usize| self.state.deployments[index].outcome.is_some();
-        // A review without a job is about the deployments that wait: those of the jobs of the run, or that of the run
-        // itself. The latter also waits again after it was interrupted at its gates, which the ledger does not tell.
+        // A review without a job is about the open deployments of the run: those of its jobs, or that of the run
+        // itself. A deployment that was interrupted at its gates has ended in the ledger but may wait again, so that
+        // the review applies to it if no deployment is open.
         let is_review = matches!(entry.action, Action::Approved | Action::Rejected);
         let open = if is_review && own.is_none_or(has_ended) { self.of_jobs(run) } else { Vec::new() };
         if !open.is_empty() {
@@ -132,7 +133,7 @@ impl Fold {
         }
     }
 
-    /// Returns the deployments of the jobs of a run that have not ended.
+    /// Returns the deployments of a run and of its jobs that have not ended.
     fn of_jobs(&self, run: &RunId) -> Vec<usize> {
         let of_run = self.index.iter().filter(|((of, _), _)| of == run).map(|(_, index)| *index);
         of_run.filter(|index| self.state.deployments[*index].outcome.is_none()).collect()
@@ -165,7 +166,8 @@ impl Fold {
         }
     }
 
-    /// Applies a line that may be of any action. A deployment that began before it leads back to nothing known either.
+    /// Applies an unreadable line, which may record any action. The live release becomes unknown, and so does the
+    /// release that is restored if a deployment in progress is undone.
     fn unreadable(&mut self, line: &UnreadableLine) {
         self.state.serving = Serving::Unknown(format!("the live release is unknown: {line}"));
         self.before.values_mut().for_each(|before| before.clone_from(&self.state.serving));
@@ -286,7 +288,7 @@ impl EnvironmentState {
         self.deployments().take_while(|record| record.run != *run).find(|record| record.began)
     }
 
-    /// Returns the environment with its deployments, in the form used for servers.
+    /// Returns the environment in the form that environments on servers have.
     #[must_use]
     pub fn shown(&self, now: Timestamp) -> Environment {
         let deployments = self.deployments().map(|record| record.shown(self.is_live(record)));

@@ -45,7 +45,7 @@ impl TargetSettings {
         self.can(ScriptCommand::Healthy)
     }
 
-    /// Whether the target does what a command does. Containers do everything.
+    /// Whether the target can do what `command` does. Docker can do everything.
     fn can(&self, command: ScriptCommand) -> bool {
         match self {
             Self::Docker(_) => true,
@@ -57,7 +57,7 @@ impl TargetSettings {
 /// Containers of a Docker engine, behind a router.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct DockerSettings {
-    /// Name of the service. With the name of the environment, it is the beginning of the names of all containers.
+    /// Name of the service. The names of all containers start with it and the name of the environment.
     pub service: String,
     /// Image of a release. It can contain the placeholders `{sha}`, `{short_sha}`, `{tag}` and `{release}`.
     pub image: String,
@@ -83,7 +83,7 @@ pub struct DockerSettings {
 pub const IMAGE_PLACES: [&str; 4] = ["{sha}", "{short_sha}", "{tag}", "{release}"];
 
 impl DockerSettings {
-    /// Returns the image of a release. `None` if the name has the placeholder of a tag, and the release has no tag.
+    /// Returns the image of a release. `None` if the image contains `{tag}` and the release has no tag.
     ///
     /// Characters of the inserted values that are invalid in an image tag become `-`.
     #[must_use]

@@ -28,7 +28,7 @@ pub struct Schema {
     pub shape: Shape,
     /// Whether a single expression may replace the whole value. Only mappings can forbid this.
     pub accepts_expression: bool,
-    /// A key, and those of its values that select this schema among several alternatives; `None` if only the keys
+    /// A key and those of its values that select this schema among several alternatives; `None` if the keys alone
     /// decide.
     pub selected_by: Option<(&'static str, &'static [&'static str])>,
 }
