@@ -85,11 +85,11 @@ pub(super) struct Call {
     pub(super) secrets: IndexMap<String, String>,
 }
 
-/// The contexts of the caller that the default of an input sees, besides the inputs of its own workflow.
+/// Contexts of the caller that the default of an input can use, in addition to the inputs of the called workflow.
 const SHARED: [&str; 2] = ["github", "vars"];
 
-/// Evaluates the `with` and `secrets` of the calling job in its `scope`, and checks them against the declarations of the
-/// called workflow. The default of an input sees the inputs before it.
+/// Evaluates the `with` and `secrets` of the calling job in its `scope`, and checks them against the declarations of
+/// the called workflow. The default of an input can use the inputs that are declared before it.
 ///
 /// # Errors
 /// The workflow cannot be called, an input or secret is missing, or a value has the wrong type or cannot be evaluated.

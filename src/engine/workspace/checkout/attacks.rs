@@ -141,7 +141,7 @@ fn a_container_reads_the_objects_of_another_repository_only_where_the_user_allow
     refused(&[]);
 }
 
-/// Puts a FIFO or a link in the place of a file. The second path is that of a file of the user.
+/// Puts a FIFO or a link in the place of a file. The second path is a file of the user.
 type Trap = fn(&Path, &Path);
 
 const TRAPS: [Trap; 4] = [
@@ -153,7 +153,7 @@ const TRAPS: [Trap; 4] = [
     |path, _| symlink("/dev/full", path).expect("linked"),
 ];
 
-/// Does work that must end by itself.
+/// Runs work, and panics unless the work ends within a minute.
 fn bounded(work: impl FnOnce() + Send + 'static) {
     let (ended, end) = mpsc::channel();
     let worker = thread::spawn(move || {

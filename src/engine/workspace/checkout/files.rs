@@ -1,4 +1,4 @@
-//! The folder that a checkout fills, and copies of files of a working tree in it.
+//! The folder that a checkout fills, and functions that copy files of a working tree into it.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -10,7 +10,7 @@ use super::{Request, has_link};
 use crate::files::{Folder, open_own};
 use crate::repo::git::Abort;
 
-/// Number of files up to which one thread copies them all: starting a thread costs as much as copying one or two files.
+/// Number of files up to which one thread copies them all: starting a thread takes as long as copying one or two files.
 const FEW: usize = 64;
 
 /// Number of bytes that are copied between two checks for an interrupt.
@@ -27,7 +27,7 @@ pub(super) struct Copied {
     pub(super) left_out: Vec<PathBuf>,
 }
 
-/// An open folder that a checkout fills. A process that a step left behind may replace any file or folder in it by a
+/// An open folder that a checkout fills. A process that a step left behind may replace any file or folder in it with a
 /// link or a FIFO, so no entry is opened by its path.
 pub(super) struct Target {
     path: PathBuf,

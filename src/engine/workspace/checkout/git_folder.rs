@@ -58,7 +58,7 @@ pub(super) struct Origin {
     index: PathBuf,
     /// `shallow` file of a shallow repository: the commits whose parents are missing.
     shallow: PathBuf,
-    /// Commit that is checked out, or `None` before the first one.
+    /// Commit that is checked out; `None` if the repository has no commits.
     commit: Option<String>,
     /// Full name of the branch that is checked out; empty for a detached commit.
     branch: String,
@@ -100,7 +100,7 @@ impl Origin {
         })
     }
 
-    /// Returns the commit that is checked out in the repository. `None` before the first one.
+    /// Returns the commit that is checked out in the repository; `None` if it has no commits.
     pub(super) fn commit(&self) -> Option<&str> {
         self.commit.as_deref()
     }
@@ -201,7 +201,7 @@ impl Origin {
 }
 
 impl Wanted {
-    /// Whether this is the name of a ref, in full or without its folder.
+    /// Whether the step named the ref `full`, with or without `refs/heads/` or `refs/tags/`.
     fn is_called(&self, full: &str) -> bool {
         let short = full.strip_prefix("refs/heads/").or_else(|| full.strip_prefix("refs/tags/"));
         self.name == full || short == Some(self.name.as_str())

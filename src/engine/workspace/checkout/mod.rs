@@ -44,19 +44,19 @@ const NAMED: usize = 5;
 /// What a step requests to check out.
 #[derive(Clone, Debug, Default)]
 pub(in crate::engine) struct Request {
-    /// Ref to check out instead of the working tree.
+    /// Ref to check out; `None` for the working tree.
     pub(in crate::engine) wanted: Option<String>,
     /// Whether to keep files that earlier steps made in the folder.
     pub(in crate::engine) keep_files: bool,
-    /// Part of the history, instead of all of it.
+    /// Part of the history to include; `None` for all of it.
     pub(in crate::engine) depth: Option<Depth>,
-    /// Part of the files, instead of all of them.
+    /// Part of the files to check out; `None` for all of them.
     pub(in crate::engine) sparse: Option<Sparse>,
     /// Submodules that are filled.
     pub(in crate::engine) submodules: Submodules,
     /// Whether to warn about files whose content Git LFS has not fetched.
     pub(in crate::engine) lfs: bool,
-    /// How the copy has the repository's objects.
+    /// How the copy gets the repository's objects.
     pub(in crate::engine) objects: Objects,
     /// Folders of other repositories whose objects may be borrowed.
     pub(in crate::engine) git_objects: Vec<PathBuf>,
@@ -92,20 +92,20 @@ pub(in crate::engine) enum Submodules {
     Recursive,
 }
 
-/// A folder that was filled.
+/// Result of a checkout.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct CheckedOut {
     /// Lines for the log.
     pub(in crate::engine) lines: Vec<String>,
     /// Requests of the step that could not be fulfilled.
     pub(in crate::engine) warnings: Vec<String>,
-    /// Id of the commit; empty before the first one.
+    /// Id of the commit; empty if the repository has no commits.
     pub(in crate::engine) commit: String,
     /// Files and links of working trees that were copied, relative to the folder.
     pub(in crate::engine) files: Vec<PathBuf>,
 }
 
-/// Fills a folder with the repository's files.
+/// Fills a folder with the repository's files. Empties it first, unless the request keeps its files.
 ///
 /// # Errors
 /// The ref is unknown, git fails, a file cannot be copied or written, the repository has objects that it must not use,
@@ -176,11 +176,11 @@ pub(in crate::engine) fn check_out(
 }
 
 /// Fills a folder of the workspace that processes of a container may change in the meantime. The copy is made in
-/// `apart`, which they cannot see, and moved from there. So no file is read or written through a link that they put in
-/// place of a file or folder. Every user of the container may change the copy.
+/// `apart`, which they cannot see, and moved from there. Therefore no file is read or written through a link that these
+/// processes put in place of a file or folder. Every user of the container may change the copy.
 ///
 /// # Errors
-/// Like [`check_out`], or the path of the folder contains a link.
+/// The same as for [`check_out`], or the path of the folder contains a link.
 pub(in crate::engine) fn check_out_apart(
     repository: &Path,
     workspace: &Path,
@@ -277,8 +277,8 @@ fn put_commit(repository: &Path, target: &Path, wanted: &Wanted, request: &Reque
     Ok(())
 }
 
-/// Fills the submodules of a copy with those checked out in the repository: with their working trees, or with the
-/// recorded commits if a ref is checked out.
+/// Fills the submodules of a copy from those that are checked out in the repository: with their working trees, or with
+/// the recorded commits if a ref is checked out. Warns about each submodule that is left empty.
 fn fill_submodules(
     repository: &Path,
     target: &Target,

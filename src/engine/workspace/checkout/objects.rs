@@ -77,7 +77,7 @@ fn checked(folder: &Path) -> Result<PathBuf, CheckoutError> {
     Ok(path)
 }
 
-/// Whether a name is that of a folder of loose objects.
+/// Whether a folder with this name contains loose objects.
 fn is_loose(name: &[u8]) -> bool {
     name.len() == 2 && name.iter().all(u8::is_ascii_hexdigit)
 }

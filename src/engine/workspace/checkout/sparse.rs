@@ -27,7 +27,7 @@ impl Sparse {
     }
 
     /// Returns the files of a list that belong to the copy. Git decides about tracked files. In cone mode, a new file
-    /// belongs to the copy if its folder does. Without cone mode, all new files belong to it.
+    /// belongs to the copy if its folder does. Without cone mode, all new files belong to the copy.
     pub(super) fn choose(
         &self,
         target: &Path,

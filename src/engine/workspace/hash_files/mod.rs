@@ -30,7 +30,7 @@ const TIMEOUT: Duration = Duration::from_mins(2);
 /// The only option of `hashFiles`; it must be the first argument.
 const FOLLOW_LINKS: &str = "--follow-symbolic-links";
 
-/// Why files cannot be hashed. Messages about patterns are those of GitHub's runner.
+/// Why files cannot be hashed. The messages about patterns are the same as in GitHub's runner.
 #[derive(Debug, thiserror::Error)]
 enum HashError {
     #[error("Invalid glob option {0}, available option: '{FOLLOW_LINKS}'.")]

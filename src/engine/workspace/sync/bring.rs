@@ -1,4 +1,5 @@
-//! A sync of one checkout: finds the files that the user or the job has changed since, and brings those of the user.
+//! A sync of one checkout: finds the files that the user or the job has changed since the checkout, and copies the
+//! user's changes to the job.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, File, Metadata, Permissions};
@@ -20,8 +21,8 @@ fn split(path: &Path) -> io::Result<(&Path, &Path)> {
     Ok((above, Path::new(name)))
 }
 
-/// A sync of one checkout. Processes of the job may put a link in the place of anything in the copy: nothing is read or
-/// written through its path.
+/// A sync of one checkout. Processes of the job may replace any file or folder of the copy with a link, so nothing in
+/// the copy is read or written through its path.
 pub(super) struct Sync<'s> {
     pub(super) repository: &'s Path,
     pub(super) checkout: &'s mut Checkout,
@@ -59,15 +60,15 @@ impl Sync<'_> {
                 }
             }
         }
-        // Last, as a file may take the place of a folder whose files were deleted.
+        // Changed files come last, because a file may take the place of a folder whose files were deleted.
         for (path, user) in changed {
             self.bring(to, path, &user).map_err(|source| SyncError::File { path: path.clone(), source })?;
         }
         Ok(())
     }
 
-    /// Returns the files that the checkout or a sync put into the copy and that git does not list: those that are ignored by
-    /// now or deleted, and the files of submodules.
+    /// Returns the files that the checkout or a sync put into the copy and that git does not list: files that were
+    /// deleted or are now ignored, and the files of submodules.
     fn unlisted(&self, listed: &[PathBuf]) -> Vec<PathBuf> {
         let listed: HashSet<&Path> = listed.iter().map(PathBuf::as_path).collect();
         let files = self.checkout.files.iter().map(PathBuf::as_path);
@@ -91,7 +92,7 @@ impl Sync<'_> {
     fn has_files_of_job(&self, path: &Path, folder: &Folder) -> bool {
         let root = folder.path();
         WalkDir::new(&root).min_depth(1).into_iter().any(|entry| {
-            // Folders that the job made unreadable are its own.
+            // A folder that cannot be read was made unreadable by the job.
             let Ok(entry) = entry else { return true };
             let below = entry.path().strip_prefix(&root).unwrap_or(entry.path());
             let is_of_job = || entry.metadata().map_or(true, |data| self.is_of_job(&path.join(below), &data));
@@ -99,7 +100,7 @@ impl Sync<'_> {
         })
     }
 
-    /// Whether the job put something else in the place of a folder of the copy, or of one above it.
+    /// Whether the job put something else in the place of a folder of the copy, or of a folder above it.
     fn is_in_the_way(&self, to: &Folder, folder: &Path) -> bool {
         let place = folder.ancestors().find_map(|part| Some((part, to.folder(part.parent()?).ok()?)));
         place.is_some_and(|(part, above)| {
@@ -129,7 +130,7 @@ impl Sync<'_> {
         })
     }
 
-    /// Removes a file that the user does not have, unless the job changed it.
+    /// Removes a file that the user does not have from the copy. Keeps it if the job changed it, unless `force` is set.
     fn delete(&mut self, to: &Folder, path: &Path) -> io::Result<()> {
         let (above, name) = split(path)?;
         let Ok(parent) = to.folder(above) else { return Ok(()) };
@@ -143,7 +144,8 @@ impl Sync<'_> {
         Ok(())
     }
 
-    /// Brings a file or a link that the user has changed.
+    /// Brings a file or a link that the user has changed. Keeps the job's version if the job changed it as well, unless
+    /// `force` is set.
     pub(super) fn bring(&mut self, to: &Folder, path: &Path, user: &Metadata) -> io::Result<()> {
         let from = self.repository.join(path);
         let (above, name) = split(path)?;
@@ -185,7 +187,7 @@ impl Sync<'_> {
         let from = open_own(from)?;
         let to = self.make(to, above)?;
         to.remove_any(name)?;
-        // A part of a file would pass for a change of the job.
+        // An incomplete copy is removed, because it would count as a change of the job.
         let copy = files::copy(&from, &to, name, &Abort::default()).inspect_err(|_| drop(to.remove(name)))?;
         if self.checkout.open_to_all {
             let mode = copy.metadata()?.permissions().mode() | 0o666;
@@ -194,7 +196,7 @@ impl Sync<'_> {
         Ok(ctime(&copy.metadata()?))
     }
 
-    /// Opens a folder of the copy, which is made unless it exists. Whatever is in its place is removed.
+    /// Opens a folder of the copy, and creates it if necessary. A file or link in its place is removed.
     fn make(&self, to: &Folder, path: &Path) -> io::Result<Folder> {
         path.iter().map(Path::new).try_fold(to.folder(Path::new(""))?, |above, name| {
             let is_new = above.folder(name).is_err();

@@ -1,8 +1,9 @@
 //! Brings later changes of the user's files into the copy that a job has checked out.
 //!
-//! A checkout notes which files it copied, and when. A file of the user has changed since if its ctime is later. A file of
-//! the copy is the job's unless it is one of those and its ctime is of that time: no program can set it. So a checkout
-//! costs almost nothing more, and a job that moves files, or keeps or sets their times, does not matter.
+//! A checkout notes which files it copied, and when. A file of the user has changed since the checkout if its ctime is
+//! later. A file of the copy belongs to the job unless the checkout copied it and its ctime lies within the time of the
+//! checkout. No program can set a ctime, so this works even if a job moves files, or keeps or sets their modification
+//! times, and a checkout takes hardly any longer.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -36,7 +37,7 @@ const TICK: Duration = Duration::from_millis(20);
 /// How long to wait for another sync of the same job.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Pause between two attempts to take the lock, or two looks at a clock.
+/// Pause between two attempts to take the lock, or between two readings of a clock.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// Where the files of a checkout come from.
@@ -45,7 +46,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 pub(in crate::engine) enum Source {
     /// The working tree of the user.
     WorkingTree,
-    /// A part of it.
+    /// A part of the user's working tree.
     Sparse,
     /// A commit: the ref that the step requested.
     Commit(String),
@@ -63,17 +64,17 @@ struct Checkout {
     elsewhere: bool,
     /// Whether every user of a container may change the files.
     open_to_all: bool,
-    /// When it began: the copies are newer, and so is what the user has changed since.
+    /// When the checkout began. Copies have a later ctime, and so do files that the user has changed since then.
     since: i64,
-    /// When it ended: no copy is newer, and what the job has changed since is.
+    /// When the checkout ended. No copy has a later ctime, but files that the job has changed since then do.
     until: i64,
     /// Files that were copied, relative to the folder.
     files: HashSet<PathBuf>,
-    /// Files that were brought later: the ctime of the user's file, and of the copy.
+    /// Files that later syncs brought, each with the ctimes of the user's file and of the copy.
     brought: BTreeMap<String, (i64, i64)>,
 }
 
-/// When a checkout begins, in nanoseconds since 1970.
+/// Time at which a checkout began, in nanoseconds since 1970.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::engine) struct Begun(i64);
 
@@ -95,11 +96,11 @@ pub(in crate::engine) struct Filled {
 pub struct Changes {
     /// Files that the copy did not have.
     pub new: Vec<PathBuf>,
-    /// Files that replaced another content.
+    /// Files whose content was replaced.
     pub changed: Vec<PathBuf>,
     /// Files that were removed from the copy.
     pub deleted: Vec<PathBuf>,
-    /// Files that differ, but that the job changed as well: they were left as they are.
+    /// Files that the job changed as well, which were left as they are.
     pub kept: Vec<PathBuf>,
 }
 
@@ -158,11 +159,11 @@ impl Begun {
 }
 
 impl Filled {
-    /// Notes that the folder has been filled, in place of earlier checkouts there. Waits until files that change from now
-    /// on are newer than the copies.
+    /// Adds the checkout to the note `note`, in place of earlier checkouts of the folder. Waits until files that change
+    /// from now on get a later ctime than the copies.
     ///
     /// # Errors
-    /// The note cannot be written or is in use, or the folder is not in the workspace.
+    /// The note cannot be read or written or is in use, or the folder is not in the workspace.
     pub(in crate::engine) fn record(
         self,
         note: &Path,
@@ -183,7 +184,7 @@ impl Filled {
             let is_there = || workspace.join(&other.folder).join(".git").symlink_metadata().is_ok();
             other.folder != folder && (!other.folder.starts_with(&folder) || is_there())
         });
-        // The note is a text. A file with another name passes for one of the job.
+        // The note is text, so a file whose name is not valid UTF-8 is left out; it counts as a file of the job.
         files.retain(|file| file.to_str().is_some());
         let (workspace, files, brought) = (workspace.to_owned(), files.into_iter().collect(), BTreeMap::new());
         all.push(Checkout { workspace, folder, source, elsewhere, open_to_all, since, until, files, brought });
@@ -199,8 +200,8 @@ pub struct Checkouts {
 }
 
 impl Checkouts {
-    /// Locks a note, and waits up to ten seconds for another process that has locked it. `None` if the job has checked out
-    /// nothing.
+    /// Locks a note, and waits up to ten seconds for another process that has locked it. `None` if the job has not
+    /// checked out anything.
     ///
     /// # Errors
     /// Another process has locked it for too long, or the lock cannot be created.
@@ -229,13 +230,13 @@ impl Checkouts {
     /// overwritten with `force`.
     ///
     /// # Errors
-    /// The job has no copy of the working tree on this machine, or a file cannot be read or written. Files before it have
-    /// been brought then, and are noted.
+    /// The job has no copy of the working tree on this machine, or a file cannot be read or written. Files that were
+    /// brought before the error are noted.
     pub fn sync(&self, repository: &Path, force: bool) -> Result<Changes, SyncError> {
         let mut all = self.read()?;
         let changes = sync_all(&mut all, repository, force);
         json::write_unsynced(&self.note, &all)?;
-        // What the job changes from now on is newer than what was brought.
+        // Waits, so that files that the job changes from now on get a later ctime than the files that were brought.
         settled(&self.note)?;
         changes
     }
@@ -262,7 +263,7 @@ fn lock_of(note: &Path) -> PathBuf {
     note.with_extension("lock")
 }
 
-/// Returns the time by the clock that gives files their times, and waits until it has moved on.
+/// Returns the time of the clock from which files get their ctime, and waits until that clock has moved on.
 fn settled(note: &Path) -> Result<i64, StoreError> {
     let path = lock_of(note);
     let look = || {
@@ -297,7 +298,7 @@ fn look(path: &Path) -> io::Result<Option<Metadata>> {
 impl Checkout {
     /// Opens the folder of the copy. `None` if the job has removed it.
     fn open(&self) -> Result<Option<Folder>, SyncError> {
-        // A job on this machine may put a link in the place of its workspace.
+        // Does not follow links: a job on this machine may put one in the place of its workspace.
         let workspace = Folder::above(&self.workspace).and_then(|(above, name)| above.folder(name));
         match workspace.and_then(|workspace| workspace.folder(&self.folder)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -39,12 +39,12 @@ impl Case {
         tick();
     }
 
-    /// Checks out into a folder, at the moment at which the job changes its files.
+    /// Checks out into a folder, and does not wait for the clock of the file system.
     fn check_out_now(&self, to: &Path, source: Source, keep_files: bool) {
         self.check_out_during(to, source, keep_files, || ());
     }
 
-    /// Checks out into a folder, and does something else before the checkout has ended.
+    /// Checks out into a folder, and calls `and` before the checkout has ended.
     fn check_out_during(&self, to: &Path, source: Source, keep_files: bool, and: impl FnOnce()) {
         let begun = Begun::now();
         let request = Request { keep_files, submodules: Submodules::Direct, ..Request::default() };
@@ -109,7 +109,7 @@ fn only_what_the_user_changed_is_brought() {
     symlink("a", case.from.join("link")).expect("linked");
     case.user(".gitignore", "ignored\nsub/c\n");
     case.user("ignored", "2");
-    // It is ignored by now, but the copy has it.
+    // The user's file is now ignored, but the copy has it.
     case.user("sub/c", "2");
     let expected = done("deep/new/file link", ".gitignore a run.sh sub/c", "gone sub/gone", "");
     assert_eq!(case.sync(false), expected);
@@ -138,14 +138,14 @@ fn what_the_job_changed_is_named_and_overwritten_only_by_force() {
         case.user(name, "2");
     }
     fs::remove_file(case.from.join("b")).expect("removed");
-    // The job changed `c` alone, and made the change of `same` itself.
+    // Only the job changed `c`. It changed `same` in the same way as the user.
     assert_eq!(case.sync(false), done("", "", "", "a b d/e"));
     assert_eq!((case.copy("a").as_deref(), case.copy("b").as_deref()), (Some("job"), Some("job")));
     assert_eq!(case.sync(true), done("d/e", "a", "b", ""));
     assert_eq!((case.copy("a").as_deref(), case.copy("c").as_deref()), (Some("2"), Some("job")));
     assert_eq!(case.copy("d/e").as_deref(), Some("2"));
     assert_eq!(fs::read_to_string(case.home.path().join("elsewhere/e")).expect("there"), "precious");
-    // The job changes what was brought, and the user does not.
+    // The job changes a file that was brought, and the user does not.
     case.job("a", "again");
     assert_eq!(case.sync(false), done("", "", "", ""));
     case.user("a", "3");
@@ -178,7 +178,7 @@ fn the_files_of_a_folder_that_the_user_renamed_are_brought() {
     assert_eq!(case.sync(false), done("src/b/deep/y src/b/x", "", "src/a/deep/y src/a/x", ""));
     assert_eq!(case.copy("src/b/deep/y").as_deref(), Some("1"));
     assert_eq!(case.sync(false), done("", "", "", ""));
-    // What the job deleted stays so.
+    // Files that the job deleted stay deleted.
     fs::remove_file(case.to.join("src/z")).expect("removed");
     assert_eq!(case.sync(false), done("", "", "", ""));
 }
@@ -225,7 +225,7 @@ fn what_the_job_moved_stays() {
     fs::rename(case.to.join("src/a"), case.to.join("moved")).expect("moved");
     fs::rename(case.to.join("src/y"), case.to.join("y")).expect("moved");
     case.user("src/a/x", "2");
-    // What the user deleted is deleted only where the checkout put it.
+    // A file that the user deleted is deleted only where the checkout put it.
     fs::remove_file(case.from.join("sub/c")).expect("removed");
     fs::create_dir(case.to.join("copies")).expect("made");
     fs::rename(case.to.join("sub"), case.to.join("copies/sub")).expect("moved");
