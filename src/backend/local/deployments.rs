@@ -1,5 +1,5 @@
-//! Deployments by this machine that the screen asks for. A deployment is prepared once: what was shown is kept, and started
-//! after the answer.
+//! Carries out requests of the screen about deployments by this machine. A deployment is prepared once: the plan that
+//! the user sees is kept, and starts when the user confirms it.
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -36,13 +36,13 @@ enum LaneError {
     Other(String),
 }
 
-/// What was shown, and starts after the answer.
+/// What the user sees, and starts by confirming it.
 enum Shown {
     Deployment(Box<PreparedDeployment>),
     Abort(Box<OpenDeployment>),
 }
 
-/// A deployment that was shown.
+/// A deployment that the user sees and has not confirmed yet.
 pub(super) struct ShownDeployment {
     question: u64,
     /// Receives the reason once the user confirms.
@@ -215,7 +215,7 @@ async fn confirm(
     if feed.send(planned).await.is_err() {
         return Ok(());
     }
-    // Another one is shown instead, or the screen is closed.
+    // Another deployment is shown instead, or the screen is closed.
     let Ok(reason) = confirmed.await else { return Ok(()) };
     match shown {
         Shown::Deployment(mut prepared) => {
@@ -228,7 +228,7 @@ async fn confirm(
     Ok(())
 }
 
-/// Restores the release that was live before a deployment, and shows its run.
+/// Restores the release that was live before a deployment, and shows the run of the deployment.
 async fn abort(
     deployments: &Deployments,
     open: &OpenDeployment,
@@ -247,7 +247,7 @@ async fn abort(
     Ok(())
 }
 
-/// Lists a run and shows it. One that cannot be read is listed once its worker has begun.
+/// Lists a run and shows it. A run that cannot be read is listed once its worker has begun.
 async fn started(run: &RunId, summary: Result<Summary, StoreError>, feed: &mpsc::Sender<Feed>) {
     if let Ok(summary) = summary {
         let _ = feed.send(Feed::Updated(vec![summary])).await;

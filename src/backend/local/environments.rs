@@ -52,7 +52,7 @@ impl Serving {
     }
 
     /// Runs an operation on the environments of a repository in a separate task, as servers may be slow, and reports
-    /// the result. An error is reported only for an action of the user, and else logged.
+    /// the result. An error is reported for an action of the user, and otherwise only logged.
     fn with_environments(
         &self,
         repository: String,

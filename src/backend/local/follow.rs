@@ -1,4 +1,4 @@
-//! Follows a run: its records as they are written, until it has ended.
+//! Follows a run: reads its records as they are written, until the run has ended.
 //!
 //! Everything is read from the run's folder, so a run that a poller mirrors is followed like a local one. The lock of a
 //! mirror is free while nothing polls, so a mirror is followed until its end is recorded.
@@ -26,7 +26,7 @@ pub struct Follower {
     folder: RunFolder,
     journal: JournalReader,
     watch: Option<Watch>,
-    /// Whether the run is on a server, and here only mirrored.
+    /// Whether the run is on a server and only mirrored here.
     is_mirror: bool,
     /// Whether the end of the run was the last record about the run as a whole.
     has_ended: bool,

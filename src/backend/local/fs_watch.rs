@@ -1,6 +1,7 @@
-//! Watches on folders: on the state folder, where runs appear and end, and on a repository, where files are written.
+//! Watches folders: the state folder, where runs appear and end; the ledgers of environments; and a repository, where
+//! files are written.
 //!
-//! Both use kernel notifications, so nothing is polled.
+//! All watches use kernel notifications, so nothing is polled.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
@@ -122,7 +123,8 @@ pub(super) struct RepositoryWatch {
     seen: Arc<Seen>,
 }
 
-/// Changes that were seen and not collected yet. Its size is bounded by the number of files, not of events.
+/// Changes that were seen and not collected yet. Their size is bounded by the number of files, not by the number of
+/// events.
 #[derive(Default)]
 struct Seen {
     changes: Mutex<Changes>,
@@ -245,7 +247,7 @@ fn is_folder(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|file| file.is_dir())
 }
 
-/// Whether a name is that of a temporary file of an editor, such as vim or emacs.
+/// Whether a file name is one that an editor such as vim or emacs gives to temporary files.
 fn is_temporary(name: &str) -> bool {
     let endings = ["~", ".swp", ".swx", ".tmp"];
     let emacs = name.starts_with(".#") || (name.starts_with('#') && name.ends_with('#'));
@@ -275,7 +277,7 @@ fn ignored(root: &Path, names: &[String]) -> HashSet<String> {
     found
 }
 
-/// Returns those of the named files that git tracks or that could be added to it. Names are paths relative to the root.
+/// Returns the named files that git tracks or that could be added to git. Names are paths relative to the root.
 ///
 /// # Errors
 /// Git cannot list the files.

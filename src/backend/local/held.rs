@@ -1,5 +1,5 @@
-//! Jobs with a held step: orders for the step, and syncs of the files. Those of one job are carried out in the order in
-//! which the user gave them, so that no step runs again on files that are half brought.
+//! Sends orders for held steps, and syncs the files of their jobs. Requests about one job are carried out in the order
+//! in which the user made them, so that no step runs again while files are still being synced.
 
 use tokio::task::spawn_blocking;
 
@@ -34,7 +34,7 @@ impl Serving {
         });
     }
 
-    /// Starts work for a job after that which was started before.
+    /// Starts work for a job once the work that was started for it before has ended.
     fn in_turn(&mut self, run: &RunId, job: &JobId, work: impl Future<Output = ()> + Send + 'static) {
         let key = (run.clone(), job.clone());
         self.held.retain(|_, task| !task.is_finished());

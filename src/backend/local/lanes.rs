@@ -1,7 +1,7 @@
-//! The environments of this machine, reported when they change.
+//! Reports the environments of this machine when they change.
 //!
-//! The folder of the ledgers is watched. Only while the worker of a deployment runs are positions read at intervals, because
-//! they change without an entry.
+//! The folder of the ledgers is watched. While the worker of a deployment runs, the environments are also read at
+//! intervals, because the position of a deployment changes without an entry in the ledger.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,17 +19,18 @@ use crate::store::folder::RunsDir;
 use super::fs_watch::FolderWatch;
 use super::{LIST_DELAY, changed};
 
-/// Time between two looks at deployments in progress.
+/// Interval at which the environments are read while a release is on its way.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Time between two looks at deployments that have succeeded and only keep the former release running.
+/// Interval at which the environments are read while a deployment has succeeded and only keeps the former release
+/// running.
 const KEPT_EVERY: Duration = Duration::from_secs(2);
 
 /// Maximum number of requests that wait to be read.
 const MAX_REQUESTS: usize = 4;
 
-/// Starts to report the environments of the repository around a folder. Returns where to ask for another look at their
-/// targets. The task ends once the screen is closed.
+/// Starts to report the environments of the repository around a folder. Each message to the returned sender asks for
+/// another look at their targets. The task ends once the screen is closed.
 pub(super) fn report(runs: RunsDir, folder: PathBuf, feed: mpsc::Sender<Feed>) -> mpsc::Sender<()> {
     let (ask, asked) = mpsc::channel(MAX_REQUESTS);
     tokio::spawn(serve(runs, folder, feed, asked));
@@ -53,7 +54,7 @@ async fn serve(runs: RunsDir, folder: PathBuf, feed: mpsc::Sender<Feed>, mut ask
                     return;
                 }
             }
-            // Commands to the environments report it.
+            // Commands for the environments report this error.
             Err(error) => tracing::debug!(%error, "the environments of this machine are not listed"),
         }
         if watch.is_none() && !shown.is_empty() {

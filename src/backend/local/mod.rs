@@ -1,4 +1,4 @@
-//! The runs of this machine, in their folders.
+//! A backend for the runs of this machine, which it reads from their folders.
 //!
 //! A watch on the state folder notices runs that other programs start and runs that end, so nothing is polled.
 //!
@@ -77,7 +77,8 @@ impl Local {
         Self { runs, folder, poller: None }
     }
 
-    /// Adds runs on servers: those of the settings' repositories, of this checkout, and those that are opened.
+    /// Adds runs on servers: the runs of the repositories in the settings and of this checkout, and every run that is
+    /// opened.
     #[must_use]
     pub fn with_servers(self, poller: Poller) -> Self {
         Self { poller: Some(poller), ..self }
@@ -100,18 +101,18 @@ struct Serving {
     folder: PathBuf,
     /// The poller of servers; `None` if only the runs of this machine are shown.
     poller: Option<Poller>,
-    /// Held while a command is sent to a server, so that commands are sent in the order in which the user gave them.
+    /// Locked while a command is sent to a server, so that commands are sent in the order in which the user gave them.
     turn: Arc<Mutex<()>>,
     feed: mpsc::Sender<Feed>,
     /// The task that closes runs whose worker died. Lists of runs do not wait for it, because a container engine may be
     /// slow.
     closing: Option<JoinHandle<bool>>,
-    /// Why the state folder is not watched.
+    /// Why the state folder is not watched; `None` if it is.
     unwatched: Option<WatchError>,
     /// Connection to the state folder.
     connection: Connection,
-    /// Connection state that was reported last: that of the state folder, else of the first server that does not
-    /// respond.
+    /// Connection state that was reported last: the state of the connection to the state folder, or to the first server
+    /// that does not respond.
     reported: Connection,
     /// Polling state that was reported last.
     polling: Option<Polling>,
@@ -119,7 +120,7 @@ struct Serving {
     listed_at: Option<Timestamp>,
     /// Runs that were listed and not removed since.
     listed: BTreeSet<RunId>,
-    /// What was requested last for each job with a held step.
+    /// The last task for each job with a held step.
     held: HashMap<(RunId, JobId), JoinHandle<()>>,
     followed: HashSet<RunId>,
     follows: JoinSet<RunId>,
@@ -286,7 +287,7 @@ impl Serving {
             },
             Request::ListEnvironments { repository } => self.list_environments(repository),
             Request::ListLanes => {
-                // With requests in the queue, a look is about to begin.
+                // If the queue is full, a look is about to begin anyway.
                 let _ = self.lanes.as_ref().map(|lanes| lanes.try_send(()));
             }
             Request::Lane(request) => self.act_on_lane(request).await,

@@ -1,5 +1,5 @@
 //! Runs on servers. A poller writes them to run folders, so they are listed and followed like any others. This module
-//! notifies the poller which runs the user is looking at, and forwards commands.
+//! informs the poller about the run that the user is looking at, and forwards commands.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -26,8 +26,8 @@ use super::startable::input;
 const REST: Duration = Duration::from_millis(150);
 
 impl Serving {
-    /// Starts to list the runs of the settings' repositories and of this checkout. Also removes temporary branches that
-    /// killed processes left on servers.
+    /// Starts to list the runs of the repositories in the settings and of this checkout. Also removes temporary
+    /// branches that killed processes left on servers.
     pub(super) fn watch_servers(&self) {
         if let Some(poller) = self.poller.clone() {
             tokio::spawn(report_faults(self.feed.clone(), poller.faults()));
@@ -78,8 +78,8 @@ impl Serving {
         }));
     }
 
-    /// Sends a command to the server of a run, after those that were sent before. Returns without waiting for the
-    /// answer, as servers may be slow.
+    /// Sends a command to the server of a run, after the commands that were sent before. Returns without waiting for
+    /// the answer, as servers may be slow.
     pub(super) fn ask_server(&self, run: RunId, command: Command) {
         let Some(poller) = self.poller.clone() else { return };
         let (folder, feed) = (self.runs.folder(run.clone()), self.feed.clone());
@@ -98,7 +98,7 @@ impl Serving {
 }
 
 impl Serving {
-    /// Lists the workflows that can be dispatched in the repository of this checkout and in that of a run.
+    /// Lists the workflows that can be dispatched in the repository of this checkout and in the repository of a run.
     pub(super) fn list_dispatchable(&self, run: Option<RunId>) {
         let Some(poller) = self.poller.clone() else { return };
         let (feed, folder) = (self.feed.clone(), self.folder.clone());
@@ -185,13 +185,13 @@ fn startable(one: Dispatchable, server: &WorkflowServer, environments: &BTreeSet
     }
 }
 
-/// Starts to list the runs of the settings' repositories and of a checkout.
+/// Starts to list the runs of the repositories in the settings and of a checkout.
 async fn watch_unasked(poller: Poller, folder: PathBuf) -> Result<(), PollError> {
     let repositories = poller.repositories(&folder).await?;
     poller.watch(&repositories).await
 }
 
-/// Returns the result of an operation on a run. The error that the run was deleted in the meantime counts as success.
+/// Returns the result of an operation on a run. Any error counts as success if the run was deleted in the meantime.
 async fn unless_deleted(
     folder: &RunFolder,
     done: impl Future<Output = Result<(), PollError>>,

@@ -1,4 +1,4 @@
-//! Starts runs: requested runs, those of watch mode, and those that waited for the trust question.
+//! Starts requested runs, the runs of watch mode, and runs that waited for the answer to the trust question.
 //!
 //! A run is planned once. The plan that is shown with the trust question is kept and started after the answer, so
 //! nothing runs that was not shown.
@@ -20,7 +20,7 @@ use crate::model::{Command, Reply, RunId};
 use super::watch_mode::{StartedRun, WatchMode};
 use super::{Serving, submit};
 
-/// Time between two attempts to cancel a run that does not accept it.
+/// Time between two attempts to cancel a run that does not accept the command.
 const CANCEL_RETRY: Duration = Duration::from_secs(1);
 
 /// The event that watch mode simulates.
@@ -180,7 +180,7 @@ impl Serving {
         self.report_watching().await;
     }
 
-    /// Cancels the runs that the pending change replaces, and starts its runs once those have ended.
+    /// Cancels the runs that the pending change replaces, and starts its runs once the replaced ones have ended.
     pub(super) async fn start_pending(&mut self) {
         let Some(watch) = &mut self.watch_mode else { return };
         watch.started.retain(|started| self.followed.contains(&started.run));
@@ -192,7 +192,7 @@ impl Serving {
                 let all = self.watch_mode.iter_mut().flat_map(|watch| &mut watch.started);
                 all.filter(|started| started.run == *run).for_each(|started| started.is_cancelled = true);
             } else {
-                // Its worker may not listen yet, or the run may be ending.
+                // The worker may not listen yet, or the run may be ending.
                 self.retry_at = Some(Instant::now() + CANCEL_RETRY);
             }
         }

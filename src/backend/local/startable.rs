@@ -82,7 +82,7 @@ fn checked(path: &Path, name: &str) -> (Option<Workflow>, Vec<String>) {
     }
 }
 
-/// Returns the environment of a job.
+/// Returns the environment of a job; `None` if it names none, or calls a workflow.
 fn environment(body: &JobBody) -> Option<&Template> {
     match body {
         JobBody::Steps(steps) => steps.environment.as_ref(),

@@ -46,7 +46,7 @@ pub(super) struct WatchMode {
     known: HashSet<String>,
     /// Files that were written or removed since the last decision.
     changed: BTreeSet<String>,
-    /// Files about which watch mode could not decide because a workflow has errors. They are added to the next change.
+    /// Files of changes whose decision failed, or found workflows with errors. They are added to the next change.
     undecided: Vec<String>,
     /// Time at which watch mode decides about the changes if no further file changes; `None` if there are none.
     quiet_at: Option<Instant>,
@@ -59,13 +59,13 @@ pub(super) struct WatchMode {
 /// A run started by a change.
 pub(super) struct StartedRun {
     pub(super) run: RunId,
-    /// Path of its workflow.
+    /// Path of the workflow file.
     pub(super) workflow: PathBuf,
-    /// Whether it was cancelled for a newer run.
+    /// Whether the run was cancelled for a newer one.
     pub(super) is_cancelled: bool,
 }
 
-/// Written files, and the trigger decisions for a push of them.
+/// Written or removed files, and the trigger decisions for a push of them.
 pub(super) struct Change {
     /// Paths from the root of the repository; at least one.
     files: Vec<String>,
@@ -106,7 +106,7 @@ impl Change {
     }
 }
 
-/// A change of the files.
+/// An event of watch mode.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum WatchEvent {
     /// Files were written, and more may be.
@@ -154,8 +154,8 @@ impl WatchMode {
         }
     }
 
-    /// Decides which workflows run for the changed files, including those of a pending change; `None` if all of them
-    /// are ignored.
+    /// Decides which workflows run for the files that changed since the last decision, together with the files of a
+    /// pending change and undecided ones. `None` if git ignores all files that changed.
     pub(super) fn decide(&mut self) -> Result<Option<Change>, WatchModeError> {
         let changed: Vec<String> = std::mem::take(&mut self.changed).into_iter().collect();
         let mut files = belonging(&self.repository.root, &changed)?;
@@ -181,7 +181,7 @@ impl WatchMode {
         Ok(Some(Change { files, decisions }))
     }
 
-    /// Returns the runs that the pending change replaces: those of its running workflows.
+    /// Returns the runs that the pending change replaces: runs in progress of the workflows that the change runs.
     pub(super) fn replaced(&self) -> Vec<&StartedRun> {
         let running: Vec<&PathBuf> = self.pending.iter().flat_map(Change::running).map(|one| &one.path).collect();
         self.started.iter().filter(|started| running.contains(&&started.workflow)).collect()

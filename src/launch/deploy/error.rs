@@ -1,4 +1,4 @@
-//! Why a deployment does not start.
+//! Errors of deployments.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -60,9 +60,9 @@ pub enum DeployError {
     Unknown {
         /// Name of the environment.
         name: String,
-        /// Why it is not known.
+        /// Why the live release is not known.
         unknown: String,
-        /// The last release that was deployed successfully.
+        /// The last release that was deployed successfully, or a placeholder.
         last: String,
     },
     /// A deployment is in progress, and must end or be aborted first.

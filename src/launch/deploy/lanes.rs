@@ -1,4 +1,4 @@
-//! The environments of this machine side by side, for screens.
+//! Describes the environments of this machine for screens that show them side by side.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -24,7 +24,7 @@ const MAX_DEPLOYMENTS: usize = 50;
 pub struct LaneMemory {
     /// Differences between two commits: numbers of commits that only the second and only the first has.
     drifts: HashMap<(String, String), Option<(u64, u64)>>,
-    /// What is checked out.
+    /// The current commit.
     head: Option<Release>,
     /// States of the targets when they were last observed, by environment.
     seen: BTreeMap<String, Seen>,
@@ -34,7 +34,7 @@ pub struct LaneMemory {
 struct Seen {
     observed: Observed,
     at: Timestamp,
-    /// Whether the target reported it; else the last deployment left it.
+    /// Whether the target reported the state; otherwise it is the state that the last deployment left.
     is_reported: bool,
 }
 
@@ -85,7 +85,7 @@ impl Deployments {
         Ok(lanes)
     }
 
-    /// Returns an environment. `before` has those that come before it.
+    /// Returns the lane of an environment. `before` contains the lanes of the environments that come before it.
     fn lane(&self, settings: &EnvironmentSettings, ledger: &Ledger, before: &[Lane], memory: &mut LaneMemory) -> Lane {
         let (at, state) = (now(), ledger.of(&settings.name));
         let mut environment = Environment { protection: Some(protection(settings)), ..state.shown(at) };
@@ -102,7 +102,7 @@ impl Deployments {
                 ahead,
             });
         }
-        // What was seen before the last deployment began or ended says nothing about now.
+        // A state that was seen before the last deployment began or ended is outdated.
         let changed = state.deployments().map(|record| record.ended.unwrap_or(record.created)).max();
         let seen = memory.seen.get(&settings.name).filter(|seen| changed.is_none_or(|changed| changed < seen.at));
         let running = seen.map(|seen| Slot::ALL.map(|slot| seen.observed.slot(slot).clone()));
@@ -153,7 +153,7 @@ impl Deployments {
         })
     }
 
-    /// Returns the number of commits that only `other` has, and of those that only `live` has. `None` if `other` is
+    /// Returns the number of commits that only `other` has, and the number that only `live` has. `None` if `other` is
     /// empty, or git cannot compare them.
     fn drift(&self, live: &str, other: &str, memory: &mut LaneMemory) -> Option<(u64, u64)> {
         let key = (live.to_owned(), other.to_owned());

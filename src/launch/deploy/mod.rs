@@ -1,4 +1,4 @@
-//! Deployments to the environments of a repository: plans and starts them, and reads what is recorded about them.
+//! Plans and starts deployments to the environments of a repository, and reads what is recorded about them.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -130,7 +130,7 @@ impl Deployments {
     /// Checks that an environment exists or existed: it has settings, or entries in the ledger.
     ///
     /// # Errors
-    /// Those of [`Self::settings`].
+    /// As for [`Self::settings`].
     pub fn require_known(&self, name: &str, ledger: &Ledger) -> Result<(), DeployError> {
         match self.settings(name) {
             Err(_) if ledger.entries().iter().any(|entry| entry.environment == name) => Ok(()),
@@ -215,13 +215,13 @@ impl Deployments {
     }
 }
 
-/// Returns what a person wrote without the secrets of an environment that are set here, for the ledger.
+/// Returns a reason for the ledger, with the secrets of the environment that are set here masked.
 pub(super) fn masked(settings: &EnvironmentSettings, text: &str) -> String {
     let variables: Vec<_> = std::env::vars_os().collect();
     Masker::new(settings.secrets(&variables)).mask_text(text)
 }
 
-/// Returns the rules of an environment in the form used for servers.
+/// Converts the rules of an environment to the form that is used for environments on servers.
 fn protection(settings: &EnvironmentSettings) -> Protection {
     let mut others: Vec<String> = settings.after.iter().map(|name| format!("after {name}")).collect();
     others.extend(settings.freeze.iter().map(|window| format!("frozen {}", window.written())));

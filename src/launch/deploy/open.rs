@@ -16,16 +16,16 @@ use crate::store::{StoreError, lock};
 
 /// A deployment that is in progress, or that can be continued.
 pub struct OpenDeployment {
-    /// Its record in the ledger.
+    /// Record of the deployment in the ledger.
     pub record: DeploymentRecord,
-    /// Folder of its run.
+    /// Folder of the run.
     pub folder: RunFolder,
-    /// Whether its worker runs.
+    /// Whether the worker runs.
     pub is_running: bool,
 }
 
 impl OpenDeployment {
-    /// Whether it is in progress: it acts on the target, and its release is not live yet.
+    /// Whether the deployment is in progress: it acts on the target, and its release is not live yet.
     fn is_on_its_way(&self) -> bool {
         self.is_running && self.record.began && self.record.outcome.is_none()
     }
@@ -92,7 +92,7 @@ impl Deployments {
             return Ok(false);
         }
         match self.order(open, DeploymentOrder::Abort { reason: reason.to_owned() }).await {
-            // It died a moment ago, and is undone as any deployment that lost its worker.
+            // The worker died a moment ago, so the deployment is undone like any other that lost its worker.
             Err(CommandError::WorkerLost) => Ok(false),
             answered => answered.map(|()| true),
         }

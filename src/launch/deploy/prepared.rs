@@ -35,7 +35,7 @@ const MAX_COMMITS: usize = 12;
 pub struct DeployRequest {
     /// Name of the environment.
     pub environment: String,
-    /// Tag, branch or commit; `None` for what is checked out.
+    /// Tag, branch or commit; `None` for the current commit.
     pub release: Option<String>,
     /// What caused the deployment.
     pub cause: Cause,
@@ -99,8 +99,9 @@ impl Deployments {
         Ok(PreparedDeployment { request, settings, release, live, closed, unreadable, missing, consent })
     }
 
-    /// Returns the files with uncommitted changes that a deployment would put into the environment: commands run where they
-    /// are, and a request without a release means what is checked out. An image is that of its commit.
+    /// Returns the files with uncommitted changes, if a request is about the checkout: it names no release, or the
+    /// release is the current commit and the environment is a script, whose commands run in the working tree. Empty for
+    /// any other request, and unless a person made it.
     fn uncommitted(
         &self,
         settings: &EnvironmentSettings,
@@ -118,7 +119,8 @@ impl Deployments {
     /// if it has one.
     ///
     /// # Errors
-    /// The repository is not trusted, the target does not report what is running, or no plan can be made from there.
+    /// The repository is not trusted, the target does not report what is running, or no plan can be made from its
+    /// report.
     pub async fn plan(&self, prepared: &PreparedDeployment) -> Result<Plan, DeployError> {
         prepared.consent.require()?;
         let file = self.file();
@@ -137,8 +139,8 @@ impl Deployments {
         target.observe(&progress).await
     }
 
-    /// Returns the commits that `head` has and `base` has not, the newest first; the number is `None` if git does not
-    /// know both.
+    /// Returns the number of commits that `head` has and `base` does not, and the newest twelve of them. The number is
+    /// `None` if git does not know both.
     #[must_use]
     pub fn changes(&self, base: &Release, head: &Release) -> Changes {
         let (root, range) = (&self.repository.root, format!("{}..{}", base.sha, head.sha));
@@ -158,8 +160,8 @@ impl Deployments {
     /// Starts a deployment: writes its folder and its entry, and starts its worker.
     ///
     /// # Errors
-    /// Gates refuse the deployment, another release is live than when it was prepared, the repository is not trusted, the
-    /// state folder cannot be written, or no worker can be started.
+    /// Gates refuse the deployment, another release is live than when it was prepared, the release has moved to another
+    /// commit, the repository is not trusted, the state folder cannot be written, or no worker can be started.
     pub fn start(&self, prepared: PreparedDeployment) -> Result<RunFolder, DeployError> {
         prepared.consent.require()?;
         // Other people may have deployed to the environment, or locked it, while a person read what would be done.
@@ -243,7 +245,7 @@ impl PreparedDeployment {
     /// Checks that no gate refuses the deployment, unless it overrides them.
     ///
     /// # Errors
-    /// The gates that refuse it.
+    /// At least one gate refuses the deployment; the error names the gates.
     pub fn require_open(&self) -> Result<(), DeployError> {
         if self.request.overrides { Ok(()) } else { Ok(Refused::check(&self.closed)?) }
     }

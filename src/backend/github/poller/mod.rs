@@ -10,7 +10,7 @@
 //! - `folders`: lists of runs, with the folders of workflow files where the server does not name them
 //! - [`host`]: the task of a server
 //! - [`live`]: logs of jobs that run
-//! - `matching`: runs that meet conditions; `caches`: what steps saved
+//! - `matching`: runs that meet conditions; `caches`: the cache entries of repositories
 //! - [`mirrored`]: the task of an opened run
 //! - [`order`]: converts commands to requests
 //! - `rights`: what the token may change
@@ -79,7 +79,7 @@ pub type Links = BTreeMap<String, ServerState>;
 /// The state of a server.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ServerState {
-    /// The link to it.
+    /// State of the link to the server.
     pub link: LinkState,
     /// Time of the next poll; `None` if none is scheduled.
     pub next: Option<Timestamp>,
@@ -96,7 +96,7 @@ struct Host {
 enum Ask {
     /// List the runs of these repositories from now on.
     Watch(Vec<Repository>),
-    /// Ask for the lists of runs of these repositories now.
+    /// Fetch the lists of runs of these repositories now.
     List { repositories: Vec<Repository>, answer: oneshot::Sender<Result<(), PollError>> },
     /// Mirror listed runs without their jobs. Runs without an id or a time are left out.
     Mirror { repository: Repository, runs: Vec<WireRun>, answer: oneshot::Sender<Result<Vec<RunId>, PollError>> },
@@ -115,10 +115,10 @@ enum Ask {
     Attend(Attention),
 }
 
-/// Purpose of mirroring a run. Each one includes those before it.
+/// Purpose of mirroring a run. Each purpose includes the ones before it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Purpose {
-    /// Its state, for a process that ends soon.
+    /// The state of the run, for a process that ends soon.
     State,
     /// Changes, and commands that other processes send.
     Changes,
@@ -172,8 +172,8 @@ impl Poller {
         Ok(checkout::repository(folder, &names))
     }
 
-    /// Returns the repositories whose runs are listed automatically: those of the settings, and that of a checkout if
-    /// there is a token for its server.
+    /// Returns the repositories whose runs are listed automatically: the ones in the settings, and the one of a
+    /// checkout if there is a token for its server.
     ///
     /// # Errors
     /// The settings name an invalid host or repository.
@@ -237,8 +237,8 @@ impl Poller {
     }
 
     /// Mirrors a run from now on, and accepts commands for it from every process. Also downloads its logs, and
-    /// determines what the token may change. Returns once its folder has the current state; at once for a run of this
-    /// machine, or if another process mirrors the run.
+    /// determines what the token may change. Returns once the run's folder has the current state. Does nothing for a
+    /// run of this machine, and does not wait for the state of a run that another process mirrors.
     ///
     /// # Errors
     /// The server gives no answer, or the folder cannot be written.
@@ -323,7 +323,7 @@ impl Poller {
         self.tell_all(|| Ask::Attend(attention)).await;
     }
 
-    /// Tells something to the tasks of all servers.
+    /// Sends a request to the tasks of all connected servers.
     async fn tell_all(&self, ask: impl Fn() -> Ask) {
         let hosts: Vec<Host> = self.0.hosts.lock().await.values().cloned().collect();
         for host in hosts {

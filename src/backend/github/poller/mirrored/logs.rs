@@ -1,4 +1,4 @@
-//! Downloads the logs of the jobs of a mirrored run, writes them, and replies to those who wait for them.
+//! Downloads the logs of the jobs of a mirrored run, writes them, and replies to callers that wait for them.
 
 use std::collections::HashSet;
 use std::fs;
@@ -61,7 +61,7 @@ impl Mirrored {
     }
 
     /// Requests the ends of followed logs whose jobs have ended. If logs are downloaded automatically, starts to
-    /// download those of completed jobs, beginning with failed ones.
+    /// download the logs of completed jobs, beginning with failed ones.
     pub(super) fn want_logs(&mut self) {
         for tail in self.live.ends(&self.mirror) {
             if self.loading.insert(tail.job.clone()) {

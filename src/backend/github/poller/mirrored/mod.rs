@@ -70,7 +70,7 @@ pub(super) struct RunPolled {
     pub(super) polled: Polled,
     /// Whether the run has ended.
     pub(super) has_ended: bool,
-    /// Whether it waits, such as for a review, a runner or another run.
+    /// Whether the run waits, for example for a review, a runner or another run.
     pub(super) waits: bool,
 }
 
@@ -195,7 +195,7 @@ impl Mirrored {
         }
         drop(asked);
         if server.is_some() && !is_removed {
-            // Another process that has a command for this run can then mirror it itself.
+            // Without the socket, another process that has a command for this run mirrors the run itself.
             let _ = fs::remove_file(self.mirror.folder().socket());
         }
         commands.close();
