@@ -172,9 +172,9 @@ pub(crate) struct Needs {
     pub(crate) remarks: Vec<String>,
     /// Missing requirements, as messages.
     pub(crate) missing: Vec<String>,
-    /// Reference of the first JavaScript action; `None` if there is none.
+    /// Reference of the first JavaScript action; `None` if no step uses one.
     pub(crate) node: Option<String>,
-    /// Reference of the first Docker action or `docker://` step; `None` if there is none.
+    /// Reference of the first Docker action or `docker://` step; `None` if no step uses a container.
     pub(crate) container: Option<String>,
 }
 

@@ -197,7 +197,7 @@ impl Folders {
     }
 }
 
-/// Returns the `PATH` of a sandbox; empty if it has none.
+/// Returns the `PATH` of a sandbox; empty if the sandbox does not set it.
 pub(super) fn search_path(sandbox: &dyn Sandbox) -> &OsStr {
     let path = sandbox.environment().iter().find(|(name, _)| name == "PATH");
     path.map_or(OsStr::new(""), |(_, path)| path)

@@ -2,7 +2,7 @@
 //!
 //! [`task`] runs the whole job: [`preflight`] finds and fetches everything that the job needs, [`folders`] creates its
 //! folders, [`environment`] starts its machine, [`run_steps`] runs its [`steps`] in order, and everything created is
-//! removed afterwards. [`runner_steps`] are the steps that the runner adds to those of the file.
+//! removed afterwards. [`runner_steps`] are the steps that the runner adds to the steps of the workflow file.
 
 pub mod container;
 pub(super) mod end;

@@ -1,5 +1,5 @@
-//! Steps that the runner adds to those of the file (set up, `pre` and `post` of actions, clean up), and the numbering
-//! of all steps.
+//! Steps that the runner adds to the steps of the workflow file (set up, `pre` and `post` of actions, clean up), and
+//! the numbering of all steps.
 
 use std::sync::Arc;
 

@@ -120,7 +120,8 @@ impl RowMask {
     }
 }
 
-/// Returns the length in bytes of the mark `##[word]` at the beginning of a line; `None` if there is none.
+/// Returns the length in bytes of the mark `##[word]` at the beginning of a line; `None` if the line does not begin
+/// with a mark.
 fn mark(line: &[u8]) -> Option<usize> {
     let rest = line.strip_prefix(b"##[")?;
     let end = rest.iter().position(|byte| !byte.is_ascii_alphabetic() && *byte != b'-')?;

@@ -274,8 +274,8 @@ impl Masker {
         layers.flat_map(|layer| layer.automaton.find_overlapping_iter(text)).map(|found| found.range()).collect()
     }
 
-    /// Returns the index of the first suffix of a text that is a proper prefix of a form of a secret; `None` if there
-    /// is none.
+    /// Returns the index of the first suffix of a text that is a proper prefix of a form of a secret; `None` if no
+    /// suffix is.
     fn begins_in(&self, text: &[u8]) -> Option<usize> {
         let begins = |suffix: &[u8]| {
             let mut forms = self.patterns.iter().map(String::as_bytes);

@@ -12,8 +12,8 @@ use crate::model::{JobId, StepNumber};
 pub(in crate::engine) struct StepContext<'j> {
     /// Id of the job.
     pub(in crate::engine) job: &'j JobId,
-    /// Number of the step whose log and record are used. Steps of a composite action share those of the step around
-    /// them.
+    /// Number of the step whose log and record are used. Steps of a composite action share the log and the record of
+    /// the step around them.
     pub(in crate::engine) number: StepNumber,
     /// Receives the events and the log of the step.
     pub(in crate::engine) outlet: &'j dyn Outlet,

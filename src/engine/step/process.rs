@@ -56,8 +56,8 @@ pub(crate) struct Limits {
     pub(crate) survives_cancel: bool,
     /// `timeout-minutes` of the step, for messages; `None` if it has no limit.
     pub(crate) timeout: Option<Duration>,
-    /// When the step must end, by its own time limit or that of a composite action around it; `None` if there is no
-    /// limit.
+    /// When the step must end, by its own time limit or by the limit of a composite action around it; `None` if there
+    /// is no limit.
     pub(crate) deadline: Option<Instant>,
 }
 

@@ -20,7 +20,7 @@ struct Manager {
     tool: Tool,
     /// Name shown to users.
     name: &'static str,
-    /// Variable with the folder of the manager. Empty if there is none.
+    /// Variable with the folder of the manager; empty if the manager has no such variable.
     variable: &'static str,
     /// Default folder, relative to the home folder.
     default: &'static str,

@@ -142,7 +142,7 @@ impl<'j> Background<'j> {
         }
     }
 
-    /// Waits for other work of the job, and lets the background steps run meanwhile.
+    /// Waits for other work of the job while the background steps run.
     pub(in crate::engine::job) async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
         if self.running.is_empty() {
             return work.await;

@@ -28,7 +28,7 @@ use crate::workflow::expr::Value;
 use super::scope::{Completed, RunningStep, StepScope};
 use super::{Steps, Written};
 
-/// An error while adding the artifacts that a step declared to those of its job.
+/// An error while adding the artifacts of a step to the artifacts of its job.
 #[derive(Debug, thiserror::Error)]
 enum DeclareError {
     /// A declared line is invalid.
@@ -43,8 +43,9 @@ enum DeclareError {
 }
 
 impl Steps<'_> {
-    /// Runs the process of a step. Adds the variables, folders, summary and artifacts that it wrote to those of the
-    /// job, and returns its outputs and saved state. Removes the files that were written for the process.
+    /// Runs the process of a step, and updates the job with the variables, folders, summary and artifacts that the
+    /// process wrote. Returns the outputs and the saved state of the step. Removes the files that were written for the
+    /// process.
     pub(super) async fn execute(
         &mut self,
         scope: &StepScope,
@@ -105,8 +106,8 @@ impl Steps<'_> {
         Completed { outputs: left.outputs, state: left.state, ..Completed::of(end) }
     }
 
-    /// Adds the artifacts that a step declared to those of the job, and writes the list of all of them for the steps
-    /// after it.
+    /// Adds the artifacts that a step declared to the artifacts of the job, and writes the list of all artifacts for
+    /// later steps.
     ///
     /// # Errors
     /// A line is invalid, or the list cannot be written or copied.
@@ -190,8 +191,8 @@ fn remove(temp: &Path, file: &Path) -> io::Result<()> {
     above.remove(&name.join(file.file_name().unwrap_or_default()))
 }
 
-/// Returns the working directory of the process, and the variables that it has in addition to those of the sandbox, for
-/// `cuelight shell`.
+/// Returns the working directory of a process, and the variables in which it differs from the environment of the
+/// sandbox, for `cuelight shell`.
 fn failed_step(launch: &Launch, sandbox: &[(OsString, OsString)]) -> FailedStep {
     let text = |text: &OsStr| text.to_string_lossy().into_owned();
     let own = launch.env.iter().filter(|entry| !sandbox.contains(entry));

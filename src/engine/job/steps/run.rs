@@ -88,7 +88,8 @@ impl Steps<'_> {
     /// Holds a failed step of the job until a person decides how to continue, if the run holds failed steps. Steps of
     /// composite actions, and steps that `continue-on-error` allows to fail, are not held. Stores a checkpoint before
     /// the wait. Returns the order, or `None` if the step is not held, the time limit has passed, or the step was
-    /// cancelled. If the container of the steps ends meanwhile, the hold ends, and the reason of the step says so.
+    /// cancelled. If the container of the steps ends during the wait, the hold ends, and the reason of the failure
+    /// mentions it.
     async fn hold(
         &mut self,
         scope: &StepScope,

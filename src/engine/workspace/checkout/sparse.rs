@@ -11,7 +11,7 @@ use super::error::CheckoutError;
 /// Selection of the files in the copy.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(in crate::engine) struct Sparse {
-    /// Folders in cone mode, and patterns like those of `.gitignore` otherwise.
+    /// Folders in cone mode, and patterns in the syntax of `.gitignore` otherwise.
     pub(in crate::engine) patterns: Vec<String>,
     /// Whether the patterns are folders: then the copy also has the files beside and above them.
     pub(in crate::engine) cone: bool,
