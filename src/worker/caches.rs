@@ -1,4 +1,4 @@
-//! Caches of what is fetched for a run and kept for later ones. They may be removed at any time.
+//! Caches of files that are fetched for a run and kept for later runs. They may be removed at any time.
 
 use std::path::PathBuf;
 
@@ -19,7 +19,7 @@ pub fn shared(name: &str) -> Option<PathBuf> {
 }
 
 /// Returns the folder of a cache for a run: the shared one or, if there is none, one in the folder of the run. Creates
-/// its parent folder.
+/// the parent folder of the cache.
 pub(super) fn of_run(name: &str, folder: &RunFolder) -> PathBuf {
     let cache = shared(name).unwrap_or_else(|| folder.path().join(name));
     if let Some(home) = cache.parent() {

@@ -36,8 +36,8 @@ pub fn begin(path: &Path, done: usize) -> io::Result<()> {
     replace(path, &kept)
 }
 
-/// Appends a checkpoint. If the file would become larger than [`MOST`], the checkpoint replaces all earlier ones. In
-/// place of a checkpoint that is larger by itself, writes one from which the job cannot resume.
+/// Appends a checkpoint. If the file would become larger than [`MOST`], the checkpoint replaces all earlier ones. If
+/// the checkpoint alone is larger, writes one from which the job cannot resume instead.
 ///
 /// # Errors
 /// The file cannot be written.
@@ -55,7 +55,8 @@ pub fn append(path: &Path, checkpoint: &Checkpoint) -> io::Result<()> {
     files::append_own(path)?.write_all(&line)
 }
 
-/// Replaces checkpoints that contain text that has become secret since by checkpoints from which the job cannot resume.
+/// Replaces each checkpoint whose text has become secret since it was written with one from which the job cannot
+/// resume.
 ///
 /// # Errors
 /// The file cannot be written.

@@ -113,7 +113,7 @@ impl ConcurrencyQueue {
             tokio::select! {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
                 Some(Err(error)) = requests.join_next() => {
-                    // The holder was never notified, so this could wait forever.
+                    // The request may not have reached the holder, so the wait could last forever.
                     return Err(AcquireError::Failed(format!("internal error: the request for the group {}", Panic::of(error))));
                 }
             }
@@ -161,7 +161,7 @@ fn name(member: &Holder) -> String {
     member.job.as_ref().map_or_else(|| member.run.to_string(), |job| format!("{} ({job})", member.run))
 }
 
-/// Whether `other` only ends after `me`: it is the run of `me`, the job that calls its workflow, or `me` itself.
+/// Whether `other` ends only after `me`: it is the run of `me`, the job that calls its workflow, or `me` itself.
 fn waits_for(other: &Holder, me: &Holder) -> bool {
     let around = |outer: &JobId| {
         me.job.as_ref().is_some_and(|job| job.as_str().strip_prefix(outer.as_str()).is_some_and(is_inside))

@@ -30,8 +30,8 @@ pub type PendingCommand = (Command, oneshot::Sender<Reply>);
 /// Maximum length in bytes of a socket path. Linux allows 107 bytes, macOS 103.
 const LONGEST_ADDRESS: usize = 100;
 
-/// Maximum number of bytes to read from a connection: all commands of a client, or a reply. A client cannot fill the
-/// worker's memory.
+/// Maximum number of bytes to read from a connection: all commands of a client, or a reply. This keeps a client from
+/// filling the worker's memory.
 const LONGEST_ORDER: u64 = 64 * 1024;
 
 /// Time limit for the answer of a worker. It answers at once, unless it is stopped or its disk hangs.
@@ -40,7 +40,7 @@ pub const ORDER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Opens the socket. Replaces the socket of a dead worker, which is safe because the caller holds the run's lock.
 ///
 /// # Errors
-/// The folder cannot be written.
+/// The old socket cannot be removed, or the new one cannot be created.
 pub fn bind(path: &Path) -> io::Result<UnixListener> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -103,7 +103,7 @@ async fn client(
                     write.write_all(b"\n").await?;
                     tokio::select! {
                         Ok(()) = grown.changed() => {}
-                        // The end of the file means that the worker has ended.
+                        // The client sees the end of the file, which means that the worker has ended.
                         () = orders.closed() => return Ok(()),
                     }
                 }

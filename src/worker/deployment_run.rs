@@ -131,7 +131,7 @@ impl HostedAttempt for DeploymentAttempt {
     }
 }
 
-/// Passes the cancellation of the run on to the deployment, forever.
+/// Passes cancellations of the run on to the deployment. Never returns.
 async fn translate(
     mut cancelled: watch::Receiver<Cancellation>,
     stop: watch::Sender<Stop>,

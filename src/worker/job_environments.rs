@@ -1,4 +1,4 @@
-//! Jobs of a run that deploy to environments of this machine: applies the rules of the environments, and records the
+//! Applies the rules of this machine's environments to the jobs of a run that deploy to them, and records the
 //! deployments in the ledger.
 
 use std::path::PathBuf;
@@ -31,7 +31,7 @@ use crate::store::history;
 use super::concurrency::ConcurrencyQueue;
 use super::outlet::RunOutlet;
 
-/// The environments of the repository of a run, for one attempt.
+/// The environments of a run's repository, for one attempt.
 pub(super) struct JobEnvironments {
     folder: RunFolder,
     info: RunInfo,
@@ -103,7 +103,7 @@ impl JobEnvironments {
                 visit.turn = Some(turn);
                 break;
             }
-            // A gate was closed meanwhile, for instance by a lock: others may have the turn until it opens.
+            // A gate was closed meanwhile, for instance by a lock: the group is free for others until the gate opens.
         }
         self.check_files(&visit, release)?;
         visit.append(Action::Began, "").map_err(failed)?;
@@ -143,7 +143,7 @@ impl JobEnvironments {
         }
     }
 
-    /// Records that a job waits for a review of an environment or, without one, that it no longer waits.
+    /// Records that a job waits for a review of the environment `of`; with `None`, that it no longer waits.
     fn set_review(&self, job: &JobId, of: Option<&EnvironmentSettings>) {
         let environments = {
             let mut reviews = self.reviews.lock().unwrap_or_else(PoisonError::into_inner);

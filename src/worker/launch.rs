@@ -17,7 +17,7 @@ use crate::store::{StoreError, lock};
 
 use super::Mode;
 
-/// Maximum time for a worker to leave the session of its parent.
+/// Maximum time to wait for a worker to leave the session of its parent.
 const SESSION_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why a worker did not start.
@@ -86,7 +86,8 @@ pub fn spawn(
     written
 }
 
-/// Waits until a worker leads a session, or has ended. Before that, closing the terminal of this process would end it.
+/// Waits until a worker leads a session, or has ended. Before that, closing the terminal of this process would end the
+/// worker.
 ///
 /// The leader of a session also leads a process group with the same number, and a worker creates no other group. This
 /// function checks the group, because `getsid` does not work everywhere: in a container whose first process belongs to

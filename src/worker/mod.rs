@@ -175,7 +175,7 @@ impl HostedRun<'_> {
     /// Records the end of an attempt in the history, and removes files that are no longer needed.
     fn finish(&self, run: &Run) {
         if !run.phase.is_done() {
-            // Its end could not be written: the next command finds a run without a worker.
+            // The end of the run could not be written. The next command finds the run without a worker, and closes it.
             return;
         }
         if let Err(error) = history::finish(self.folder, run) {
@@ -185,7 +185,7 @@ impl HostedRun<'_> {
     }
 }
 
-/// What is needed to answer commands during an attempt.
+/// Answers commands during an attempt.
 struct Desk<'w> {
     outlet: &'w RunOutlet,
     cancel: &'w watch::Sender<Cancellation>,
@@ -198,7 +198,8 @@ struct Desk<'w> {
 impl Desk<'_> {
     /// Answers commands until the attempt has ended. Returns how it ended, and the next attempt if one was requested.
     ///
-    /// A panic of the attempt, or of the server that takes commands, ends it as a failure that names the panic.
+    /// A panic of the attempt, or of the server that takes commands, ends the attempt as a failure that names the
+    /// panic.
     async fn answer(
         &self,
         running: impl Future<Output = Result<Ended, Panic>>,

@@ -123,7 +123,7 @@ impl RunOutlet {
         }
     }
 
-    /// Removes checkpoints with text that has become secret.
+    /// Removes text that has become secret from the checkpoints of all jobs.
     fn scrub(&self) {
         if !self.masked_since.swap(false, Ordering::Relaxed) {
             return;
@@ -140,8 +140,8 @@ impl RunOutlet {
         }
     }
 
-    /// Removes checkpoints with text that has become secret, frees the reserved disk space, and writes the events that
-    /// could not be written before.
+    /// Removes text that has become secret from the checkpoints, frees the reserved disk space, and writes the events
+    /// that could not be written before.
     pub fn close(&self) {
         self.scrub();
         let mut written = self.written();
@@ -300,7 +300,7 @@ struct RunLog {
 }
 
 impl RunLog {
-    /// Appends to the log what `take` gets out of the stream, masked with the secrets that are known now.
+    /// Appends to the log the text that `take` gets from the stream, masked with the secrets that are known now.
     fn masked(&mut self, take: impl FnOnce(&mut MaskStream, &Masker, &mut Vec<u8>)) {
         let masker = self.outlet.masker.read().unwrap_or_else(PoisonError::into_inner);
         take(&mut self.stream, &masker, &mut self.masked);

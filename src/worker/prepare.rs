@@ -82,8 +82,8 @@ pub struct Prepared {
     pub turn: Option<GroupRequest>,
 }
 
-/// Plans a run from its `run.json`. `secrets` are by name. If `GITHUB_TOKEN` is not among them, or GitHub's API is
-/// answered on this machine, the token of the run is a random one that no server accepts.
+/// Plans a run from its `run.json`. `secrets` maps names to values. If `GITHUB_TOKEN` is not among them, or GitHub's
+/// API is answered on this machine, the token of the run is a random one that no server accepts.
 ///
 /// # Errors
 /// The workflow has errors, or the request does not fit it.
@@ -110,7 +110,7 @@ pub fn parse(name: &str, text: &str) -> Result<Arc<Workflow>, Refusal> {
     })
 }
 
-/// Plans a run whose workflow, and those that it calls, are parsed already.
+/// Plans a run whose workflow and called workflows are already parsed.
 ///
 /// # Errors
 /// A called workflow or a matrix has errors, or the request does not fit the workflow.

@@ -73,7 +73,8 @@ pub async fn close(folder: &RunFolder) -> Result<bool, StoreError> {
     Ok(true)
 }
 
-/// Records that a deployment was interrupted. One that had succeeded and only kept the old release stays a success.
+/// Records that a deployment was interrupted. A deployment that had succeeded and only kept the old release running
+/// stays a success.
 fn interrupted(folder: &RunFolder, deployment: &DeploymentSpec) -> Result<(), StoreError> {
     let position = Position::read(folder).ok().flatten();
     let text = position.map_or_else(|| "before it began".to_owned(), |position| format!("at {}", position.text()));
@@ -93,7 +94,7 @@ fn interrupted(folder: &RunFolder, deployment: &DeploymentSpec) -> Result<(), St
     LedgerFile::of(&folder.runs(), &deployment.scope).append_if(entry).map(drop)
 }
 
-/// Records the deployments of jobs that did not end.
+/// Records the end of the deployments by jobs of the run that have not ended.
 fn interrupted_jobs(folder: &RunFolder, repository: &Path) -> Result<(), StoreError> {
     // Without the repository, no command can read its environments, so their entries are not needed.
     let Ok(repository) = Repository::discover(repository) else { return Ok(()) };
@@ -102,13 +103,13 @@ fn interrupted_jobs(folder: &RunFolder, repository: &Path) -> Result<(), StoreEr
     let of_run = entries.entries().iter().filter(|entry| entry.deployment.as_ref() == Some(folder.id()));
     let environments: IndexSet<&str> = of_run.map(|entry| entry.environment.as_str()).collect();
     for environment in environments {
-        // Several jobs may deploy to it.
+        // Several jobs may deploy to one environment.
         while file.append_if(|ledger| left_open(ledger, environment, folder.id()))?.is_some() {}
     }
     Ok(())
 }
 
-/// Returns the end of a deployment by a job of a run whose worker died; `None` if each has an end.
+/// Returns the entry that ends an open deployment by a job of a run whose worker died; `None` if none is open.
 fn left_open(ledger: &Ledger, environment: &str, run: &RunId) -> Option<Entry> {
     let state = ledger.of(environment);
     let record = state.deployments().find(|record| record.run == *run && record.outcome.is_none())?;

@@ -51,7 +51,7 @@ fn script<F: Future<Output = Ended> + Send + 'static>(run: impl FnOnce(AttemptHo
     Box::new(|host| run(host).boxed())
 }
 
-/// Hosts a run with these attempts, of which the last one comes first.
+/// Hosts a run with these attempts, in reverse order.
 async fn hosted(folder: &RunFolder, scripts: Vec<Script>) -> Run {
     let work = Scripted(Mutex::new(scripts));
     host(folder, Mode::Start, &work).await.expect("hosted");

@@ -81,7 +81,7 @@ pub struct AttemptHost {
 pub struct Ended {
     /// Conclusion of the run.
     pub conclusion: Conclusion,
-    /// Reason of the conclusion. `None` if the jobs explain it.
+    /// Reason for the conclusion. `None` if the jobs explain it.
     pub reason: Option<EndReason>,
 }
 
