@@ -7,7 +7,7 @@
 //!
 //! - [`commit_watch`]: all runs of a commit on a server
 //! - [`github`]: the runs of servers that speak the API of GitHub
-//! - [`local`]: the runs of this machine, and those of servers that [`github`] mirrors
+//! - [`local`]: the runs of this machine, and the runs of servers that [`github`] mirrors
 //! - [`remote_run`]: runs of the working tree on a server
 //! - [`replay`]: a past run, which refuses every change
 //! - [`registry`]: the list of all backends

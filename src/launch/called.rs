@@ -23,7 +23,7 @@ use crate::workflow::syntax::{JobBody, JobDefinition, Workflow, callee_name};
 
 /// Where the workflows of other repositories come from.
 pub(super) enum Others {
-    /// They are not read, so they are left out.
+    /// Workflows of other repositories are not read, so they are left out.
     Unread,
     /// From the cache. Workflows that are not there, and those with a source in `hidden`, are left out.
     Kept {
@@ -119,8 +119,8 @@ impl Called {
     }
 }
 
-/// Reads the workflows that a workflow of the repository at `root` calls, those of other repositories from the cache or
-/// from sources of the configuration. The sources that an untrusted repository configures are left out.
+/// Reads the workflows that a workflow of the repository at `root` calls. Workflows of other repositories come from the
+/// cache or from sources of the configuration. The sources that an untrusted repository configures are left out.
 #[must_use]
 pub fn known(workflow: &Arc<Workflow>, root: &Path, config: &Config, trust: Access) -> Called {
     called(workflow, root, &Others::kept(config, root, trust), &[])

@@ -20,7 +20,7 @@ use crate::worker::caches;
 /// of them.
 const BATCH: usize = 100;
 
-/// Limits of what is kept.
+/// Limits on the runs, snapshots, images and caches to keep.
 #[derive(Clone, Copy, Debug)]
 pub struct Keep {
     /// Number of newest runs to keep. A run in progress is always kept.
@@ -171,7 +171,7 @@ fn old_runs(runs: &RunsDir, keep: Keep) -> Result<Vec<RunFolder>, StoreError> {
     Ok(old.map(|id| runs.folder(id)).collect())
 }
 
-/// Removes the runs of a batch, except those in progress.
+/// Removes the runs of a batch, except runs in progress.
 async fn remove(providers: &Providers, batch: &[RunFolder], cleaned: &mut Cleaned) -> Result<(), StoreError> {
     // The locks are held until the folders are gone, so that no worker starts in one of them meanwhile.
     let mut locks = Vec::new();

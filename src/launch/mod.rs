@@ -299,7 +299,7 @@ pub fn start(runs: &RunsDir, planned: Planned) -> Result<Started, LaunchError> {
     let planned = match planned.incomplete {
         Some(request) => {
             let whole = plan(runs, &request)?;
-            // The workflows must be those that were shown.
+            // The workflows must be the ones that were shown.
             let is_same = |(name, text): (&String, &String)| whole.spec.called.get(name) == Some(text);
             if whole.spec.text != planned.spec.text || !planned.spec.called.iter().all(is_same) {
                 return Err(LaunchError::Changed);

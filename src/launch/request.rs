@@ -44,7 +44,7 @@ pub struct LaunchRequest {
     pub jobs: Vec<String>,
     /// Only legs with these values in their matrix.
     pub matrix: IndexMap<String, String>,
-    /// Environment variables of all steps. They override those of the workflow and its jobs.
+    /// Environment variables of all steps. They override the variables of the workflow and its jobs.
     pub env: IndexMap<String, String>,
     /// Maximum number of jobs at once; `None` for the setting.
     pub max_parallel: Option<usize>,

@@ -143,7 +143,7 @@ fn in_environment(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Returns the secrets of another attempt of a run: those that the run had, from these sources or else from the
+/// Returns the secrets for another attempt of a run: the secrets that the run had, from these sources or else from the
 /// environment, and any others in the sources.
 ///
 /// # Errors

@@ -1,5 +1,5 @@
 //! Lists the installations of languages that the `actions/setup-…` actions find on this machine, and changes the list
-//! of those that the user has added.
+//! of installations that the user has added.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -58,7 +58,7 @@ pub async fn add(runs: &RunsDir, folder: &Path) -> Result<Vec<Installation>, Too
     Ok(found)
 }
 
-/// Removes a folder from those that were added. The folder itself does not change.
+/// Removes a folder from the list of added ones. The folder itself does not change.
 ///
 /// # Errors
 /// The folder was not added, or the state folder cannot be written.

@@ -1,4 +1,4 @@
-//! Uncommitted changes of the working tree: what a run uses besides its commit.
+//! Uncommitted changes of the working tree, which a run uses besides its commit.
 
 use std::path::{Path, PathBuf};
 
@@ -67,7 +67,7 @@ pub fn named(files: &[String]) -> String {
     names
 }
 
-/// Returns the files that differ from what is checked out, or are new and not ignored, sorted.
+/// Returns the files that differ from the current commit, or are new and not ignored, sorted.
 ///
 /// # Errors
 /// Git failed.
@@ -75,7 +75,7 @@ pub fn changed_files(root: &Path, access: Access) -> Result<Vec<String>, GitErro
     Ok(changed(root, access)?.into_iter().map(|(_, file)| file).collect())
 }
 
-/// Returns the files that differ from what is checked out, sorted, and whether each of them is untracked.
+/// Returns the files that differ from the current commit, sorted, and whether each of them is untracked.
 fn changed(root: &Path, access: Access) -> Result<Vec<(bool, String)>, GitError> {
     let status =
         ["status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=dirty"];

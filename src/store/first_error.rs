@@ -110,7 +110,7 @@ impl FirstError {
     }
 
     /// Returns the source location that the best line or its neighbours contain, as `file:line` or `file:line:column`;
-    /// `None` if there is none.
+    /// `None` if there is no such location.
     #[must_use]
     pub fn place(&self) -> Option<String> {
         self.best.as_ref()?.place.clone()

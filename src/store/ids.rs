@@ -14,9 +14,9 @@ pub(super) const MIRROR_ID_FORM: &[u8] = b"00000000-000000-xxxxxxxxxxxx";
 /// Length of the time in an id, in bytes.
 pub(super) const ID_TIME: usize = 15;
 
-/// Returns an id that is greater than `last`. If the current second is not later than that of `last` (several runs in a
-/// second, or a clock that was set back), the id has the time of `last`, and its last part is increased by one. If that
-/// part is at its maximum, the id has the time of the next second.
+/// Returns an id that is greater than `last`. If the current second is not later than the one in `last` (several runs
+/// in a second, or a clock that was set back), the id has the time of `last`, and its last part is increased by one. If
+/// that part is at its maximum, the id has the time of the next second.
 #[must_use]
 pub fn new_id(now: Timestamp, last: Option<&RunId>) -> RunId {
     // The number is in the lower half of the range, which leaves room for more runs in the same second.

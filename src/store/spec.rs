@@ -142,8 +142,8 @@ pub struct WorkflowSpec {
     pub repository: PathBuf,
     /// Text of the workflow file.
     pub text: String,
-    /// Texts of the reusable workflows that the workflow calls, by path, or by `owner/name/path@ref` for those of other
-    /// repositories.
+    /// Texts of the reusable workflows that the workflow calls, by path, or by `owner/name/path@ref` for workflows of
+    /// other repositories.
     pub called: IndexMap<String, String>,
     /// Payload of the event.
     pub payload: serde_json::Value,
@@ -163,7 +163,7 @@ pub struct WorkflowSpec {
     pub jobs: Vec<String>,
     /// Values in the matrix of the only legs to run; all legs if empty.
     pub matrix: IndexMap<String, String>,
-    /// Environment variables of all steps. They override those of the workflow and its jobs.
+    /// Environment variables of all steps. They override the variables of the workflow and its jobs.
     pub env: IndexMap<String, String>,
     /// Maximum number of jobs at once.
     pub max_parallel: usize,
@@ -198,7 +198,7 @@ pub struct WorkflowSpec {
     pub offline: bool,
     /// Whether cuelight itself answers the requests of actions to GitHub's API.
     pub local_api: bool,
-    /// Number of minutes for which a failed step is held until a person decides how its job goes on. `None` if steps
+    /// Number of minutes for which a failed step is held until a person decides how its job continues. `None` if steps
     /// are not held.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hold_minutes: Option<u64>,

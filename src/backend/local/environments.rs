@@ -36,7 +36,7 @@ impl Serving {
         });
     }
 
-    /// Rolls back, and shows the run.
+    /// Rolls back an environment, and shows the run.
     pub(super) fn roll_back(&self, repository: String, rollback: Box<Rollback>) {
         let feed = self.feed.clone();
         self.with_environments(repository, Priority::User, move |poller, _, environments| {

@@ -64,7 +64,7 @@ impl Deployments {
         Ok(())
     }
 
-    /// Returns all environments, each after those in which its releases must succeed first.
+    /// Returns the lanes of all environments, each after the environments in which its releases must succeed first.
     ///
     /// # Errors
     /// The settings are invalid, or the state folder cannot be read.
@@ -181,7 +181,7 @@ fn reports(target: &TargetSettings) -> bool {
     }
 }
 
-/// Returns the name of what is checked out: the branch, or `the checkout`.
+/// Returns the name of the checkout: its branch, or `the checkout`.
 fn head_name(head: &Release) -> String {
     if head.reference.is_empty() { "the checkout".to_owned() } else { head.reference.clone() }
 }
@@ -196,7 +196,7 @@ fn waits(closed: &Closed, settings: &EnvironmentSettings) -> String {
     }
 }
 
-/// Orders environments so that each comes after those in its `after`; otherwise the order stays.
+/// Orders environments so that each comes after the environments in its `after`; otherwise the order stays.
 fn in_order(mut rest: Vec<&EnvironmentSettings>) -> Vec<&EnvironmentSettings> {
     let mut ordered: Vec<&EnvironmentSettings> = Vec::with_capacity(rest.len());
     while !rest.is_empty() {

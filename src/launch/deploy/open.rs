@@ -68,7 +68,7 @@ impl Deployments {
                 && Position::read(&folder).is_ok_and(|position| position.is_some_and(|position| !position.has_ended));
             (is_running || is_left).then(|| OpenDeployment { record: record.clone(), folder, is_running })
         });
-        // A deployment that acts on the target takes precedence over those that wait in the queue.
+        // A deployment that acts on the target takes precedence over deployments that wait in the queue.
         let mut open: Vec<_> = open.collect();
         let at = open.iter().position(|one| one.is_running && one.record.began).unwrap_or_default();
         (!open.is_empty()).then(|| open.swap_remove(at))

@@ -1,8 +1,8 @@
 //! The parts of an event's payload that git knows, under the names of GitHub's webhooks.
 //!
-//! The fields are those of "Webhook events and payloads" in GitHub's documentation. A commit of a `push` has no lists
-//! of files, because GitHub leaves them out of the payload that workflows see. A field that is not known here is left
-//! out, so that [`super::unknown`] finds it.
+//! The fields come from "Webhook events and payloads" in GitHub's documentation. A commit of a `push` has no lists of
+//! files, because GitHub leaves them out of the payload that workflows see. A field that is not known here is left out,
+//! so that [`super::unknown`] finds it.
 
 use std::thread;
 

@@ -104,7 +104,8 @@ const DANGEROUS_OPTIONS: &[&str] = &[
 /// Shells that the runner knows.
 pub(super) const KNOWN_SHELLS: &[&str] = &["bash", "sh", "python", "pwsh", "powershell", "cmd"];
 
-/// Whether a part of a script fetches or runs what is not in the repository, or accesses anything outside of it.
+/// Whether a part of a script seems to fetch or run code from outside of the repository, or to access anything else
+/// there.
 pub(super) fn is_in(text: &str) -> bool {
     DANGEROUS_WORDS.iter().any(|word| text.contains(word))
 }

@@ -92,22 +92,22 @@ pub enum Distrust {
     /// The repository was never trusted.
     #[error("it is not trusted to run on this machine")]
     Unknown,
-    /// Its origin has changed since it was trusted.
+    /// The origin of the repository has changed since it was trusted.
     #[error("its origin has changed since it was trusted")]
     OtherOrigin,
-    /// Another repository was trusted at its path.
+    /// Another repository was trusted at the same path.
     #[error("it is not the repository that was trusted at this path")]
     OtherRepository,
-    /// An earlier version did not record when its folders were made.
+    /// An earlier version of cuelight did not record when the repository's folders were created.
     #[error("it was trusted by an earlier version of cuelight, which did not record enough to recognise it")]
     EarlierVersion,
-    /// Its git folder is that of a trusted repository with another root.
+    /// The repository uses the git folder of a trusted repository that has another root.
     #[error("its `.git` points to the git folder of another repository, which is trusted")]
     OtherRoot,
-    /// The trusted settings of its `.cuelight.toml` have changed.
+    /// The trusted settings in the repository's `.cuelight.toml` have changed.
     #[error("its .cuelight.toml has changed since it was trusted")]
     OtherSettings,
-    /// The folder of the run was not made here.
+    /// The folder of the run was not created on this machine.
     #[error("the folder of this run was not made on this machine")]
     ForeignRun,
 }
@@ -176,7 +176,7 @@ pub fn of(runs: &RunsDir, repository: &Repository, settings: &[String]) -> Resul
 /// Returns whether a repository may run with the settings that it has now.
 ///
 /// # Errors
-/// Its settings are invalid, or the repository or the list of trusted repositories cannot be read.
+/// The repository's settings are invalid, or the repository or the list of trusted repositories cannot be read.
 pub fn current(runs: &RunsDir, repository: &Repository) -> Result<Trust, LaunchError> {
     let config = Config::load(Some(&repository.root))?;
     Ok(of(runs, repository, config.named_by_repository())?)

@@ -83,7 +83,8 @@ impl Lines<'_> {
         }
     }
 
-    /// Adds folders of other repositories whose objects jobs can read. Containers read only those that the user allows.
+    /// Adds folders of other repositories whose objects jobs can read. Containers can read only the folders that the
+    /// user allows.
     fn objects(&mut self, common: &Path) {
         let own = common.join("objects");
         if !own.is_dir() {

@@ -217,7 +217,7 @@ impl Repository {
 /// Returns the folder of objects and refs of a repository, which its worktrees share, as git prints it.
 ///
 /// # Errors
-/// Those of [`git_until`].
+/// As for [`git_until`].
 pub fn common_folder(abort: Option<&Abort>, folder: &Path) -> Result<PathBuf, GitError> {
     let printed =
         git_until(abort, folder, Access::Guarded, ["rev-parse", "--path-format=absolute", "--git-common-dir"])?;
@@ -247,7 +247,8 @@ fn text(printed: &[u8]) -> String {
     String::from_utf8_lossy(printed).into_owned()
 }
 
-/// Keys of the configuration that are read: those of facts, and those that name files for git to read.
+/// Keys of the configuration that are read: keys of facts about the repository, and keys that name files for git to
+/// read.
 const KEYS: &str = r"^(remote\.origin\.url|user\.(name|email)|core\.(excludesfile|attributesfile))$";
 
 /// Arguments that print the folders, then commit and ref.
@@ -461,7 +462,7 @@ mod tests {
                     "{error}"
                 );
             }
-            // The same as the git folder of another root.
+            // The odd folder also holds the git folder of another root.
             let other = top.join("other");
             git(
                 &odd,

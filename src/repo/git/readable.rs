@@ -34,7 +34,7 @@ const MAX_LOOKED_AT: usize = 500_000;
 /// Checks the files that git reads in every call.
 ///
 /// # Errors
-/// One of them is not a regular file, or is too large.
+/// One of these files is not a regular file, or is too large.
 pub(super) fn check_git_files(root: &Path) -> Result<(), GitError> {
     let Some(own) = linked_git_folder(root) else { return Ok(()) };
     let common = files::read_text(&own.join("commondir")).ok().map(|common| own.join(common.trim()));

@@ -209,7 +209,7 @@ pub fn git_on_index<A: AsRef<OsStr>>(
     text_of(folder, &args, &output)
 }
 
-/// Returns what a call has printed, if it succeeded.
+/// Returns the output of a call if it succeeded.
 fn text_of(folder: &Path, args: &[OsString], output: &Output) -> Result<String, GitError> {
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())

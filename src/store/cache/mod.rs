@@ -111,7 +111,7 @@ impl Cache {
         Ok(entries)
     }
 
-    /// Returns the entries, and the folders of those that are damaged.
+    /// Returns the entries, and the folders of damaged ones.
     fn scan(&self) -> Result<(Vec<CacheEntry>, Vec<PathBuf>), StoreError> {
         let (mut entries, mut damaged) = (Vec::new(), Vec::new());
         let folders = match fs::read_dir(&self.path) {
@@ -206,7 +206,7 @@ impl Cache {
         let evicted = beyond(entries, limits, now);
         evicted.iter().try_for_each(|entry| self.remove(entry))?;
         for folder in damaged {
-            // The next time, if this fails.
+            // If this fails, the next eviction removes the folder.
             let _ = remove_described(&folder, DESCRIPTION);
         }
         Ok(evicted)
@@ -216,7 +216,8 @@ impl Cache {
 /// Reads an entry. `None` if it is damaged: its description is missing or invalid, or its data has another size.
 ///
 /// # Errors
-/// It is unknown whether it is damaged: a file cannot be read, or the folder has not the name of the entry.
+/// It is unknown whether the entry is damaged: a file cannot be read, or the name of the folder is not the id of the
+/// entry.
 fn read(folder: &Path) -> Result<Option<CacheEntry>, StoreError> {
     let (description, data) = (folder.join(DESCRIPTION), folder.join("data"));
     let mut entry = match json::read::<CacheEntry>(&description, MAX_DESCRIPTION) {

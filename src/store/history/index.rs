@@ -112,8 +112,8 @@ struct Fingerprint {
     version: u32,
     /// Modification time of the folder of all runs, in seconds and nanoseconds.
     changed: (i64, i64),
-    /// Number of links of that folder. Some file systems count its entries there, which tells apart two changes at the
-    /// same time.
+    /// Number of links of that folder. Some file systems count its entries there, which distinguishes two changes at
+    /// the same time.
     links: u64,
     /// Size of all segments in bytes.
     bytes: u64,

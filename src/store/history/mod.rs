@@ -237,7 +237,7 @@ fn note(runs: &RunsDir, lines: &[Line]) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Returns the runs that are marked as not ended, oldest first: those in progress, and those whose worker was lost.
+/// Returns the runs that are marked as not ended, oldest first: runs in progress, and runs that lost their worker.
 /// Rebuilds an incomplete index first, and removes the marks of runs that no longer exist.
 ///
 /// # Errors

@@ -73,8 +73,8 @@ impl LogReader {
         Self { path, file, index_file: None, index: Index::new(), bytes: 0, newlines: 0, ends_open: false }
     }
 
-    /// Reads what was appended, and returns whether anything was. The cost depends only on the new part: this reads
-    /// its index entries, and scans only what follows the last of them.
+    /// Reads what was appended, and returns whether anything was. The cost depends only on the new part: its index
+    /// entries are read, and only the bytes after the last of them are scanned.
     ///
     /// # Errors
     /// The log cannot be read.

@@ -126,7 +126,7 @@ fn fold_ended(job: &mut Job, at: Timestamp, event: &Event) {
     }
 }
 
-/// Ends a job and those of its steps whose end was not recorded.
+/// Ends a job, and its steps whose end was not recorded.
 pub(super) fn close_job(job: &mut Job, conclusion: Conclusion, at: Timestamp) {
     if job.phase.is_done() {
         return;

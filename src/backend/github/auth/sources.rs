@@ -63,7 +63,7 @@ const VARIABLES: &[&str] = &["GH_TOKEN", "GITHUB_TOKEN"];
 const SERVER_VARIABLES: &[&str] = &["GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN"];
 
 /// Returns the token of a host and its source: from the configuration, the environment, gh, or an earlier login. The
-/// token is `None` if there is none.
+/// token is `None` if no source has one.
 ///
 /// # Errors
 /// A source in the configuration cannot be read or has no token. Other sources without a token are skipped.

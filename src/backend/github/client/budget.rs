@@ -3,7 +3,8 @@
 //! Every watched resource has an interval within the bounds of its kind. The interval drops to the lower bound when the
 //! resource has changed, and grows by half when it has not. The expected hourly cost of all polls is compared with the
 //! rest of the limit, minus a tenth that is reserved for the user's own actions. If the cost is too high, the intervals
-//! of background resources are stretched first, then those of visible ones, and those of the focused run last.
+//! of background resources are stretched first, then the intervals of visible ones, and the interval of the focused run
+//! last.
 //!
 //! The schedule uses neither a clock nor random numbers: both are arguments.
 

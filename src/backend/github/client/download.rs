@@ -34,7 +34,7 @@ impl Client {
     /// owner can read. The file appears once it is complete. Redirects are followed without the token.
     ///
     /// # Errors
-    /// Those of [`Self::get`]; the file cannot be written or would be larger than `limit` bytes; or a link leads to an
+    /// As for [`Self::get`]; or the file cannot be written or would be larger than `limit` bytes; or a link leads to an
     /// address that is not safe, or through more than three redirects. An [`ApiError::Refused`] contains whether it was
     /// the storage that refused.
     pub async fn download(

@@ -216,7 +216,7 @@ impl Client {
     /// Returns the content at a path of the API in the given form, like [`Self::get`].
     ///
     /// # Errors
-    /// Those of [`Self::get`].
+    /// As for [`Self::get`].
     pub async fn get_as(
         &self,
         form: Form,

@@ -33,7 +33,7 @@ impl Pages<'_> {
     /// Requests the next page. `None` after the last one, or if a limit is reached.
     ///
     /// # Errors
-    /// Those of [`Client::get`].
+    /// As for [`Client::get`].
     pub async fn next(&mut self) -> Result<Option<Answer>, ApiError> {
         if self.is_cut() {
             return Ok(None);

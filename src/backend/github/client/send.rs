@@ -56,7 +56,7 @@ impl Client {
     /// Waits for the turn of a change, and sends it once.
     ///
     /// # Errors
-    /// Those of [`Self::ready`] and [`Ready::send`].
+    /// As for [`Self::ready`] and [`Ready::send`].
     pub async fn send(&self, mutation: &Mutation) -> Result<Done, ApiError> {
         self.ready(mutation).await?.send().await
     }
@@ -132,7 +132,7 @@ impl Ready<'_> {
                 return Err(error);
             }
         }
-        // The status says that the change was made; only the body of the answer is lost.
+        // The status shows that the change was made; only the body of the answer is lost.
         let body = incoming.whole(MAX_ANSWER).await.ok().flatten().unwrap_or_default();
         Ok(Done { status: incoming.status, body: body.into() })
     }

@@ -163,8 +163,8 @@ impl Environments {
         Ok(Common { default_branch: repository.default_branch, tags: by_commit })
     }
 
-    /// Fetches the environments, with the rules that the list includes, and adds those that only the settings name. If
-    /// the list is not accessible, the names come from the deployments.
+    /// Fetches the environments, with the rules that the list includes, and adds environments that only the settings
+    /// name. If the list is not accessible, the names come from the deployments.
     async fn named(&self) -> Result<Vec<Environment>, EnvironmentError> {
         let mut named = Vec::new();
         let listed = self.list("environments", "/environments?per_page=100", SOON).await;

@@ -68,9 +68,9 @@ impl<'w> Planned<'w> {
         callee(&inputs, &unknown)
     }
 
-    /// Returns the names of the environments to which the jobs of the workflow deploy, and those of the workflows that
-    /// it calls, which are in `called` by their paths. Jobs that are known to be skipped, and names that are not known
-    /// before the run, are left out.
+    /// Returns the names of the environments to which the jobs of the workflow, and of the workflows that it calls,
+    /// deploy. `called` contains the called workflows by their paths. Jobs that are known to be skipped, and names that
+    /// are not known before the run, are left out.
     pub(super) fn environments(&self, called: &HashMap<String, Workflow>) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
         self.add_environments(called, MAX_CALL_DEPTH - 1, &mut names);

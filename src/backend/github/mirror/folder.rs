@@ -127,7 +127,7 @@ impl Mirror {
         self.store.run(self.folder.id()).expect("the run was opened with the folder")
     }
 
-    /// Appends what a snapshot adds, and returns the records.
+    /// Appends the events that a snapshot adds, and returns their records.
     ///
     /// # Errors
     /// The journal or the state folder cannot be written.

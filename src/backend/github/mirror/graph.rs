@@ -50,10 +50,10 @@ pub struct Graph {
     fault: Option<String>,
 }
 
-/// The jobs of a run: those of the file, and those that the server lists.
+/// The jobs of a run, from the workflow file and from the server's list.
 #[derive(Debug, Default)]
 pub struct Layout {
-    /// All jobs, in the order of the file; those that are not in the file come last.
+    /// All jobs, in the order of the file; jobs that are not in the file come last.
     pub jobs: Vec<JobOutline>,
     /// The jobs that each listed job represents, by its id: one job, or all legs of a job that was skipped as a whole.
     pub listed: HashMap<u64, Vec<JobId>>,

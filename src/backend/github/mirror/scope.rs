@@ -144,7 +144,7 @@ fn raw_name(definition: &JobDefinition) -> String {
 }
 
 impl Scope {
-    /// Returns the jobs of a plan that a job calls, or those of the workflow itself.
+    /// Returns the jobs of a plan that `caller` calls; without a caller, the jobs of the workflow itself.
     pub(super) fn of_plan(plan: &Plan, caller: Option<&JobId>) -> Self {
         let jobs = plan.jobs().iter().filter(|job| job.caller.as_ref() == caller);
         Self { nodes: jobs.map(|job| Node::of_plan(plan, job)).collect() }

@@ -250,7 +250,7 @@ impl Poller {
     /// Mirrors a run like [`Self::open`], without its logs.
     ///
     /// # Errors
-    /// Those of [`Self::open`].
+    /// As for [`Self::open`].
     pub async fn watch_run(&self, folder: &RunFolder) -> Result<(), PollError> {
         self.mirror(folder, Purpose::Changes).await
     }
@@ -259,13 +259,13 @@ impl Poller {
     /// automatically.
     ///
     /// # Errors
-    /// Those of [`Self::open`].
+    /// As for [`Self::open`].
     pub async fn refresh(&self, folder: &RunFolder) -> Result<(), PollError> {
         self.mirror(folder, Purpose::State).await
     }
 
-    /// Ends the tasks of all servers and runs once they have finished the accepted commands, including those of other
-    /// processes.
+    /// Ends the tasks of all servers and runs once they have finished the accepted commands, including commands of
+    /// other processes.
     pub async fn close(&self) {
         self.0.hosts.lock().await.clear();
         while self.0.tasks.lock().await.join_next().await.is_some() {}

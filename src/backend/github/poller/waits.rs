@@ -62,7 +62,7 @@ struct Ask<'a> {
 }
 
 impl Ask<'_> {
-    /// Fetches a path below that of the repository; `None` if the token may not read it, or it does not exist.
+    /// Fetches a path below the path of the repository. `None` if the token may not read it, or it does not exist.
     async fn get(&self, below: &str, freshness: Freshness) -> Result<Option<Bytes>, PollError> {
         let path = format!("/repos/{}/{below}", self.remote.repository);
         match self.client.get(&path, freshness, Priority::User).await {

@@ -3,7 +3,7 @@
 //!
 //! - There are no endpoints for attempts, reviews, deployments, concurrency groups, check runs and caches. Runs cannot
 //!   be cancelled.
-//! - The runs of a workflow cannot be listed; they are selected from those of the repository.
+//! - The runs of a workflow cannot be listed; they are selected from the runs of the repository.
 //! - The page size is called `limit`, and raw files have another path.
 //! - Inputs of a dispatch are strings. A dispatch returns the id of the run only if the query asks for it.
 //! - A missing time is a time in the year 1970 or 1, never null.

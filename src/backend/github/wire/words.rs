@@ -67,7 +67,7 @@ words! {
         Failure = "failure",
         /// Cancelled.
         Cancelled = "cancelled",
-        /// Its condition was false, or a job that it needs failed.
+        /// Skipped, because the condition was false or a needed job failed.
         Skipped = "skipped",
         /// Reached its time limit.
         TimedOut = "timed_out",

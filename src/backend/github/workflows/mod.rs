@@ -220,7 +220,7 @@ impl<'c> Workflows<'c> {
         Self { client, repository }
     }
 
-    /// Lists the workflows. Workflows without a file in the repository, such as those of Dependabot, are left out.
+    /// Lists the workflows. Workflows without a file in the repository, such as Dependabot's, are left out.
     ///
     /// # Errors
     /// The server gives no answer, or refuses.
@@ -330,8 +330,8 @@ impl<'c> Workflows<'c> {
         Ok(text.and_then(|text| parse_partial(&Source::new(path, text)).0))
     }
 
-    /// Returns the workflows of the repository that a workflow calls at a ref, and those that they call, by their
-    /// paths. Files that are not there are left out. At most [`MAX_CALLED`] files are requested.
+    /// Returns the workflows of the repository that a workflow calls at a ref, directly or indirectly, by their paths.
+    /// Files that are not there are left out. At most [`MAX_CALLED`] files are requested.
     ///
     /// # Errors
     /// The server gives no answer, or refuses.

@@ -99,7 +99,7 @@ struct Host {
     faults: Arc<watch::Sender<Option<MirrorFault>>>,
 }
 
-/// Serves requests until their last sender is dropped, and then finishes the commands for opened runs. `tell` is called
+/// Serves requests until their last sender is dropped, and then finishes the commands for opened runs. Calls `tell`
 /// with the time of the next poll.
 pub(super) async fn serve(
     runs: RunsDir,
