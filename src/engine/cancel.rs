@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-/// Level of cancellation requested for a job. It only ever rises.
+/// Level of cancellation requested for a job. The level never falls.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub enum Cancellation {
     /// No cancellation was requested.
@@ -36,7 +36,7 @@ impl Cancellation {
         self >= if ignores_cancel { Self::Force } else { Self::Cancel }
     }
 
-    /// Returns why a process must end at once; `None` if it need not.
+    /// Returns why a process must end at once; `None` if it may continue.
     fn at_once(self) -> Option<KillReason> {
         match self {
             Self::Lost => Some(KillReason::Lost),
@@ -162,7 +162,7 @@ impl CancelWatch {
 
     /// Waits until the running step must be ended, and returns why. A step that `survives_cancel` continues in a
     /// cancelled job for up to [`CANCEL_TIMEOUT`], but not after a `cancel` step. `deadline` is the time limit of the
-    /// step; `None` if it has none.
+    /// step; `None` if the step has none.
     pub(crate) async fn must_end(&mut self, survives_cancel: bool, deadline: Option<Instant>) -> KillReason {
         loop {
             if let Some(why) = self.asked.borrow().at_once() {

@@ -120,10 +120,11 @@ pub struct StepResult {
 /// otherwise a step could write the name of a secret that was not passed to it, and get the secret on `resume`.
 const MARK: char = '\u{1}';
 
-/// Replaces the secrets in a text by their names, each between two [`MARK`]s. A text that cannot be sealed is cleared.
+/// Replaces the secrets in a text with their names, each between two [`MARK`]s. A text that cannot be sealed is
+/// cleared.
 ///
 /// # Errors
-/// The text cannot be sealed; the error completes the sentence "… holds".
+/// The text cannot be sealed. The error names the content that prevents it, for a message of the form "… holds …".
 fn seal(
     text: &mut String,
     secrets: &IndexMap<String, String>,
@@ -190,8 +191,8 @@ impl Checkpoint {
         missing.map_or(Ok(self), |reason| Err(NotResumable(reason)))
     }
 
-    /// Drops the variables, states and outputs whose names contain a secret. Returns whether any were dropped that the
-    /// job needs to resume.
+    /// Drops the variables, states and outputs whose names contain a secret. Returns whether anything that the job
+    /// needs to resume was dropped.
     fn drop_names(&mut self, holds_secret: &dyn Fn(&str) -> bool) -> bool {
         let mut dropped = false;
         let mut drop_from = |texts: &mut IndexMap<String, String>| {

@@ -47,8 +47,8 @@ impl GroupRequest {
     /// Evaluates `concurrency`.
     ///
     /// # Errors
-    /// An expression cannot be evaluated, the name of the group is empty or not a string, `queue` has another value
-    /// than `single` or `max`, or `queue: max` is combined with `cancel-in-progress: true`.
+    /// An expression cannot be evaluated, the name of the group is empty or not a string, `queue` is neither `single`
+    /// nor `max`, or `queue: max` is combined with `cancel-in-progress: true`.
     pub fn new(concurrency: &Concurrency, scope: &Scope<'_>) -> Result<Self, GroupError> {
         let evaluate = |value: &Option<Template>| value.as_ref().map(|value| value.evaluate(scope)).transpose();
         let (group, cancel, queue) = match concurrency {

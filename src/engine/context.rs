@@ -40,7 +40,7 @@ pub struct RunFacts {
     pub workflow_path: String,
     /// Value of `github.token`. It is masked, and random unless GitHub's API is used.
     pub token: String,
-    /// Whether GitHub's API is answered on this machine for actions.
+    /// Whether this machine answers the requests of actions to GitHub's API.
     pub local_api: bool,
     /// Secrets by name.
     pub secrets: IndexMap<String, String>,
@@ -130,8 +130,9 @@ impl RunFacts {
         github
     }
 
-    /// Returns the entries of the `job` context about the workflow that contains the job: the run's, or a called one.
-    /// `path` is its path in the repository, or `owner/name/path@ref` in another repository.
+    /// Returns the entries of the `job` context about the workflow that contains the job, which is the run's workflow
+    /// or a called one. `path` is the path of that workflow in the repository, or `owner/name/path@ref` in another
+    /// repository.
     #[must_use]
     pub fn job_workflow(&self, path: &str) -> Object {
         let remote = match Reference::parse(path) {

@@ -83,7 +83,7 @@ pub struct Resumed {
 
 /// State that all jobs of a run share.
 pub struct RunContext {
-    /// Id of the run, used to mark its processes.
+    /// Id of the run, for messages.
     pub run: String,
     /// Facts that are known before the first job.
     pub facts: context::RunFacts,

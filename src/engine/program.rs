@@ -59,7 +59,7 @@ pub(in crate::engine) async fn call(command: &mut Command, limit: Duration) -> R
     let (output, messages) = (child.stdout.take(), child.stderr.take());
     let ended = async {
         let output = async { beginning(output).await.map(|(kept, _)| kept) };
-        // Git fails if it cannot write the messages of the server.
+        // Reads all messages, because git fails if it cannot write the messages of the server.
         tokio::join!(output, drained(messages), child.wait())
     };
     let (output, messages, status) = timeout(limit, ended).await.map_err(|_| CallError::TooSlow(limit))?;

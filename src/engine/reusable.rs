@@ -27,7 +27,7 @@ pub(super) enum CallError {
     /// An input or its default cannot be evaluated.
     #[error("input `{name}`: {source}")]
     Input { name: String, source: TemplateError },
-    /// An input has a value of another type.
+    /// The value of an input has the wrong type.
     #[error("{position}: input `{name}` {source}")]
     InputType { position: String, name: String, source: WrongInput },
     /// The default of an input has another type.
@@ -53,7 +53,7 @@ pub enum DispatchError {
     /// The inputs do not fit the workflow.
     #[error(transparent)]
     Given(#[from] InputError),
-    /// A given value has another type.
+    /// A given value has the wrong type.
     #[error("input `{name}` {source}")]
     Type {
         /// Name of the input.

@@ -7,7 +7,7 @@
 //! matrix's `max-parallel` allow: there are no stages. A leg that calls a workflow holds no slot; the legs of the
 //! called workflow do, and the calling leg ends after them.
 //!
-//! Nothing here reads a clock or evaluates an expression, so every rule is tested by a table.
+//! Nothing here reads a clock or evaluates an expression, so a table can test every rule.
 
 use std::collections::VecDeque;
 
@@ -35,12 +35,12 @@ pub enum Decision {
     Start(NodeId, JobId),
     /// The leg, whose task waited without its slot, has one again.
     Resume(JobId),
-    /// End the first leg: the second leg, of the same matrix, failed and `fail-fast` is set.
+    /// End the first leg, because the second leg, which belongs to the same matrix, failed and `fail-fast` is set.
     Cancel(JobId, JobId),
     /// Every node of the workflow that the leg called has ended: evaluate its outputs, then call `finished`.
     Complete(NodeId, JobId),
-    /// The first leg will not start: the second leg, of the same matrix, failed and `fail-fast` is set. `None` if the
-    /// run or the calling leg was cancelled instead.
+    /// The first leg will not start, because the second leg, which belongs to the same matrix, failed and `fail-fast`
+    /// is set. There is no second leg if the run or the calling leg was cancelled instead.
     Drop(JobId, Option<JobId>),
 }
 
@@ -154,7 +154,7 @@ impl Scheduler {
         node.legs = legs.into_iter().map(|(id, ending)| Leg { id, state: LegState::Done(ending) }).collect();
     }
 
-    /// Returns the next decision; `None` if there is none until another method changes the graph.
+    /// Returns the next decision; `None` if the engine has nothing to do until another method changes the graph.
     pub fn next_decision(&mut self) -> Option<Decision> {
         if self.turns.is_empty() {
             self.advance();

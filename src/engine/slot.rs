@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::model::JobId;
 
-/// What a job asks the attempt for.
+/// A request of a job about its slot.
 #[derive(Debug)]
 pub(crate) enum SlotRequest {
     /// The job waits without its slot.

@@ -197,7 +197,7 @@ pub(in crate::engine) async fn run(
         warn(log, warning);
     }
     let git_ref = match given.text("ref") {
-        // As in the action, a commit has no ref.
+        // As in the action, the output `ref` is empty if the step names a commit.
         Some(wanted) if wanted == done.commit => String::new(),
         wanted => wanted.unwrap_or(&run.facts.git_ref).to_owned(),
     };

@@ -56,10 +56,10 @@ pub(crate) enum ManifestError {
 /// Why an input of an action cannot be evaluated.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InputError {
-    /// An entry of `with`, or `with` as a whole.
+    /// An entry of `with`, or `with` as a whole, cannot be evaluated.
     #[error("`with{}`: {source}", .source.name.as_ref().map(|name| format!(".{name}")).unwrap_or_default())]
     With { source: NamedValueError },
-    /// The default in the manifest.
+    /// The default in the manifest cannot be evaluated.
     #[error("default of input `{name}`: {source}")]
     Default { name: String, source: TemplateError },
 }

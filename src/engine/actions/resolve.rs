@@ -61,8 +61,8 @@ impl ResolvedAction {
         Self { reference: reference.to_owned(), action, root, folder, remote: None, commit: None, origin }
     }
 
-    /// Reads the action of another repository, fetching its files if they are not in the cache. Returns it with a
-    /// remark for the job's log, if there is one.
+    /// Reads the action of another repository, fetching its files if they are not in the cache. Returns the action, and
+    /// a remark for the job's log if there is one.
     ///
     /// # Errors
     /// The action cannot be fetched, its folder has no action, or its manifest cannot be read or is invalid.
@@ -268,7 +268,7 @@ async fn find(reference: &str, remote: Remote, shared: &RunContext, depth: usize
     add(reference.to_owned(), known, shared, depth, needs).await;
 }
 
-/// Adds a resolved action and its own requirements.
+/// Adds a resolved action and its requirements.
 async fn add(key: String, known: ResolvedAction, shared: &RunContext, depth: usize, needs: &mut Needs) {
     inside(&key, &known.action, Some(&known), shared, depth, needs).await;
     needs.actions.insert(key, Arc::new(known));

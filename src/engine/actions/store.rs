@@ -48,13 +48,13 @@ pub struct Store {
     cache: PathBuf,
     /// Folders and servers by `owner/name[/path][@ref]`.
     mapped: IndexMap<String, String>,
-    /// Base of relative folders in `mapped`.
+    /// Folder to which the paths in `mapped` are relative.
     base: PathBuf,
     offline: bool,
     known: Mutex<HashMap<(String, String), Resolved>>,
 }
 
-/// Files of a repository at a commit.
+/// Files of an action's repository at a commit, or in a mapped folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fetched {
     /// Root of the repository's files, or the mapped folder.
@@ -216,7 +216,7 @@ enum Unresolved {
     Unreachable(GitCallError),
 }
 
-/// Resolves a version to a commit. Like on GitHub, tags take precedence over branches; an annotated tag is followed to
+/// Resolves a version to a commit. As on GitHub, tags take precedence over branches; an annotated tag is followed to
 /// its commit.
 async fn resolve(cache: &Path, address: &str, version: &str) -> Result<String, Unresolved> {
     let names = [format!("refs/tags/{version}^{{}}"), format!("refs/tags/{version}"), format!("refs/heads/{version}")];

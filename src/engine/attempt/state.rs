@@ -54,7 +54,7 @@ pub(super) enum Effect {
     StartJob(Box<JobSpec>),
     /// Ask a running job to end.
     CancelJob(JobId, Cancellation),
-    /// Tell a job that it has a slot again.
+    /// Notify a job that it has a slot again.
     GrantSlot(JobId),
     /// Acquire the concurrency groups of a job, one after the other.
     AcquireGroups(JobId, Vec<GroupRequest>),
@@ -108,7 +108,8 @@ pub(super) struct Attempt {
     /// Jobs that hold their concurrency groups. Such a job is about to start, is running, or has called a workflow.
     pub(super) holding: BTreeSet<JobId>,
     pub(super) verdict: Verdict,
-    /// Why single running jobs were cancelled, by job. The cancellation of the whole run is not a cause here.
+    /// Why individual running jobs were cancelled, by job. Does not include jobs that end because the whole run is
+    /// cancelled.
     causes: HashMap<JobId, String>,
     /// Whether no further job may start.
     pub(super) ended: bool,

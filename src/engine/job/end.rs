@@ -20,7 +20,8 @@ pub(crate) struct JobEnd {
     pub(crate) outputs: IndexMap<String, String>,
     /// `environment.url`, evaluated; `None` if it is not set or empty.
     pub(crate) environment_url: Option<String>,
-    /// Why the job did not run on this machine, or `None` if it could run. If the run may not skip the job, it fails.
+    /// Why the job did not run on this machine, or `None` if it could run. Unless the run may skip the job, the run
+    /// fails.
     pub(crate) not_runnable: Option<NotRunnable>,
 }
 

@@ -184,7 +184,7 @@ fn images(container: Option<&ContainerSpec>, services: &[ContainerSpec], needs: 
     of_services.chain(of_job).chain(of_actions).collect()
 }
 
-/// Records the progress of images, at most once per [`PROGRESS_INTERVAL`] and image.
+/// Records the download progress of images, at most once per [`PROGRESS_INTERVAL`] and image.
 struct ProgressRecorder<'r> {
     outlet: &'r dyn Outlet,
     job: &'r JobId,

@@ -261,7 +261,7 @@ impl JobTask {
         };
         if let Err(error) = stopped {
             if matches!(error, ProviderError::Unavailable(_)) && end.conclusion == Conclusion::Success {
-                // The services of the job are gone. They may have been gone before its last step needed them.
+                // The services of the job are gone. They may have been gone before the last step needed them.
                 end.conclusion = Conclusion::Failure;
             }
             let text = error.to_string();

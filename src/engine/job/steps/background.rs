@@ -4,8 +4,8 @@
 //! outputs, variables, `PATH`, matchers and posts of the step exist for the job only from then on. Secrets are masked
 //! at once.
 //!
-//! All steps run in the task of the job: [`Background::beside`] polls the background steps while another step runs. It
-//! costs nothing in a job without background steps.
+//! All steps run in the task of the job: [`Background::beside`] polls the background steps while another step runs.
+//! Without background steps, this costs nothing.
 
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -31,7 +31,7 @@ const MAX_RUNNING: usize = 10;
 /// Name of a step that the runner adds. It waits for the background steps for which no step of the file waits.
 pub(in crate::engine::job) const FINAL_WAIT: &str = "Wait for all background steps";
 
-/// Whether the job must wait at its end, because at least one background step is named by no control step after it.
+/// Whether the job must wait at its end, because no later control step names one of the background steps.
 pub(in crate::engine::job) fn needs_final_wait(all: &[StepRef]) -> bool {
     let mut open: Vec<&StepRef> = Vec::new();
     for step in all {

@@ -1,6 +1,6 @@
 //! Runs the steps of a job in order, with GitHub's rules.
 //!
-//! Background steps run beside the others, each on a [`branch`](Steps::branch) of the state.
+//! Background steps run in parallel with the others, each on a [`branch`](Steps::branch) of the state.
 //!
 //! [`run`] does what every step needs: it evaluates the environment, the condition and the timeout, and applies
 //! `continue-on-error`. [`uses`] runs steps that use an action. A [`composite`] action runs steps inside a step, and
@@ -51,7 +51,8 @@ pub(super) struct Steps<'j> {
     pub(super) failed: Option<FailedStep>,
     /// Number of steps of the job that have ended.
     pub(super) done: usize,
-    /// Whether background steps have started for which no step has waited yet. The job cannot resume then.
+    /// Whether background steps have started for which no step has waited yet. While this is true, the job cannot
+    /// resume.
     pub(super) is_beside: bool,
     /// In the branch of a background step: the variables and folders that the step wrote, to be applied to the job by
     /// [`Self::join`]. `None` in the job's own state.

@@ -1,5 +1,5 @@
 //! Runs one step: evaluates its environment, condition and timeout, carries it out, applies `continue-on-error`, and
-//! holds a failed step if the run holds them.
+//! holds the step if it failed and the run holds failed steps.
 
 use std::sync::Arc;
 

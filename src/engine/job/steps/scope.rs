@@ -132,7 +132,7 @@ pub(crate) struct StepScope {
     pub(crate) status: Status,
     /// `env` of the step that uses the composite action. It overrides `env` of the job.
     pub(crate) overlay: IndexMap<String, String>,
-    /// The composite action, if the steps belong to one.
+    /// The composite action that contains the steps; `None` for the steps of a job.
     pub(crate) action: Option<CompositeUse>,
     /// Time limit of the step that uses the composite action; `None` if it has none.
     pub(crate) deadline: Option<Instant>,
