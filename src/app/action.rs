@@ -126,13 +126,13 @@ pub enum Action {
     Rerun,
     /// Run the held step again.
     RetryStep,
-    /// Bring the user's changes into the files of the held job.
+    /// Copy the user's changed files into the workspace of the held job.
     SyncFiles,
     /// Count the held step as a success.
     SkipStep,
     /// Let the held step fail.
     ContinueStep,
-    /// Turn on or off that failing steps of the run are held.
+    /// Hold failing steps of the run from now on, or stop holding them.
     HoldFailures,
     /// Resume a run whose worker died.
     Resume,
@@ -446,7 +446,7 @@ pub static PREFIXES: &[Prefix] = &[
 ];
 
 impl Action {
-    /// Whether the action is available in a replay only.
+    /// Whether the action is available only in a replay.
     #[must_use]
     pub fn is_of_replay(self) -> bool {
         matches!(self, Self::Play | Self::StepBack | Self::StepForward | Self::Slower | Self::Faster)

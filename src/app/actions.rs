@@ -26,7 +26,8 @@ impl App {
             self.act_on_marked(action);
             return Vec::new();
         }
-        // In the Deploys pane, a review is that of the selected environment, unless a job of the run waits for it.
+        // In the Deploys pane, the action reviews the deployment to the selected environment, if that deployment waits
+        // for a review.
         let is_of_lane = action == Action::Review
             && self.view.focus == Panel::Deploys
             && unavailable(Action::ReviewDeployment, &self.state, self.subject()).is_none();

@@ -1,5 +1,5 @@
-//! Alerts for a user who is looking at another window: a run failed or started to wait. Also sets the title of the
-//! terminal's window.
+//! Alerts for a user who is looking at another window: a run failed or started to wait, or a deployment notifies
+//! terminals. Also sets the title of the terminal's window.
 
 use crate::model::deployment::{NotifyChannel, NotifyEvent};
 use crate::model::feed::Feed;
@@ -13,14 +13,14 @@ use super::state::has_failed;
 /// The waiting job; `None` if the run itself waits.
 type Waiter = Option<JobId>;
 
-/// State of a run before a report is applied, for telling what is new after it.
+/// State of a run before a report is applied, to find out what is new after it.
 pub(super) struct Before {
     run: RunId,
     failed: bool,
     waiting: Vec<Waiter>,
     /// Waits that the report starts, except those from before the screen was opened.
     reported: Vec<Waiter>,
-    /// The last notification of terminals in the report.
+    /// Text of the last notification for terminals in the report; `None` if there is none.
     notified: Option<String>,
 }
 
@@ -37,8 +37,8 @@ impl App {
         })
     }
 
-    /// Returns the alert for a failure or wait that is new since `before`; a failure takes precedence. `None` if
-    /// nothing is new.
+    /// Returns the alert for what is new since `before`: a failure, else a wait, else a notification for terminals.
+    /// `None` if nothing is new.
     pub(super) fn alert(&self, before: Option<Before>) -> Option<Effect> {
         let before = before?;
         let is_new = |waiter: &Waiter| before.reported.contains(waiter) && !before.waiting.contains(waiter);
@@ -108,8 +108,8 @@ impl App {
     }
 }
 
-/// Returns the last notification of terminals in these records, not counting those before `since` and those of what the
-/// screen alerts to by itself: a review that is pending, and a run that fails.
+/// Returns the last notification for terminals in these records. Leaves out records before `since`, and events for
+/// which the screen has its own alerts: reviews and failures.
 fn notified(records: &[Record], since: Timestamp) -> Option<String> {
     let of_record = |record: &Record| match &record.event {
         Event::Notified {

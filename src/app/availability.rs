@@ -8,12 +8,12 @@ use super::action::Action;
 use super::environments::repository;
 use super::state::AppState;
 
-/// What actions are about.
+/// The run and the environment that actions apply to.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Subject<'s> {
-    /// The selected run.
+    /// The selected run; `None` if no run is selected.
     pub(super) summary: Option<&'s Summary>,
-    /// The environment of this machine.
+    /// The environment of this machine; `None` if none is selected, or if the selected run does not deploy to one.
     pub(super) lane: Option<&'s Lane>,
 }
 
@@ -57,7 +57,7 @@ pub(super) fn unavailable(action: Action, state: &AppState, subject: Subject<'_>
     capabilities.check(operation).err()
 }
 
-/// Returns the capabilities of a run and of the repository.
+/// Returns what is known about a run and its repository, from which the available operations follow.
 pub(super) fn capabilities<'s>(state: &'s AppState, summary: Option<&'s Summary>) -> Capabilities<'s> {
     let is_pushed = state.startable.iter().any(|workflow| workflow.events.iter().any(|event| event == "push"));
     let run = summary.map(|summary| {

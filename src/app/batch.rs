@@ -1,4 +1,4 @@
-//! Commands sent to several runs at once, and the number of them that were accepted so far.
+//! A command that was sent to several runs at once, and the number of runs that have accepted it so far.
 
 use std::collections::BTreeSet;
 

@@ -18,7 +18,7 @@ use super::keymap::{Key, Keymap, Lookup};
 use super::panes::{file_name, project};
 use super::state::{AppState, command_name};
 
-/// Draws the header: the selected run on the left; on the right its state and that of the program.
+/// Draws the header: the selected run on the left; on the right its state and the state of the program.
 pub(super) fn header(
     state: &AppState,
     theme: Theme,
@@ -233,8 +233,8 @@ pub(super) fn footer(
     };
     let prefixes = PREFIXES.iter().filter(leads_on).map(|prefix| (prefix.key.to_owned(), prefix.name));
     let mut x = area.x + 1;
-    // The hints of prefixes stand after those of help and palette and before those of single actions, which are cut off
-    // first.
+    // The hints of prefixes come after those of help and palette, but before those of the other actions, which are left
+    // out first if there is no room.
     for (key, hint) in actions.clone().take(2).chain(prefixes).chain(actions.skip(2)) {
         let columns = text::width(&key) + between.len() + text::width(hint);
         if usize::from(x) + columns + 1 > usize::from(area.right()) {

@@ -14,8 +14,8 @@ use super::overlay::trust::TrustQuestion;
 use super::state::failed;
 
 impl App {
-    /// Applies a report to the state and to the open overlay. Returns an alert if a run fails, or if a run or one of
-    /// its jobs starts to wait.
+    /// Applies a report to the state and to the open overlay. Returns an alert if a run fails, if a run or one of its
+    /// jobs starts to wait, or if a deployment notifies terminals.
     pub(super) fn take_feed(&mut self, feed: Feed) -> Vec<Effect> {
         let watch = self.watch_for_alerts(&feed);
         self.apply_feed(feed);
@@ -92,7 +92,10 @@ impl App {
             Feed::Environments { repository, environments } => self.state.environments.set(repository, environments),
             Feed::Lanes(lanes) => self.state.lanes = lanes,
             Feed::DeploymentPlanned { preview, .. } if self.overlay.is_some() => {
-                self.notify(Notice::news(format!("nothing was done to {}: ask again", preview.environment)));
+                self.notify(Notice::news(format!(
+                    "nothing was done to {}: close this dialog and try again",
+                    preview.environment
+                )));
             }
             Feed::DeploymentPlanned { question, preview } => {
                 self.pressed.clear();
@@ -100,7 +103,10 @@ impl App {
                 self.overlay = Some(Overlay::Order(OrderBox::start(question, &preview)));
             }
             Feed::RollbackPlanned { rollback, .. } if self.overlay.is_some() => {
-                self.notify(Notice::news(format!("not rolled back: {}; ask again", rollback.title())));
+                self.notify(Notice::news(format!(
+                    "not rolled back: {}; close this dialog and try again",
+                    rollback.title()
+                )));
             }
             Feed::RollbackPlanned { repository, rollback } => {
                 self.pressed.clear();

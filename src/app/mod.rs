@@ -1,4 +1,4 @@
-//! The screen as a value. It takes messages and returns effects, and a function draws its state.
+//! The screen as a state machine: messages change its state and cause effects, and a function draws the state.
 //!
 //! [`App::update`] is the only function that changes the screen. It has no access to files, clock or terminal;
 //! everything to be done outside is returned as [`Effect`]s. [`App::draw`] changes nothing. So every behaviour of the
@@ -74,7 +74,7 @@ pub struct App {
     toast: Option<Notice>,
     /// Time at which the notice appeared.
     toast_at: Timestamp,
-    /// Time of the last tick, which is the real time in a replay, too.
+    /// Time of the last tick. In a replay, too, this is the real time.
     clock: Timestamp,
     /// The run for which records were last requested.
     watched: Option<RunId>,
@@ -169,7 +169,7 @@ impl App {
         self.state.summary(self.selection.run_id()?)
     }
 
-    /// Returns the selected run with its jobs, once its records have arrived.
+    /// Returns the selected run with its jobs; `None` before its records have arrived.
     #[must_use]
     pub fn run(&self) -> Option<&Run> {
         self.selection.run(&self.state)

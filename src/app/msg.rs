@@ -102,7 +102,7 @@ pub enum AlertReason {
     Failed,
     /// A run or one of its jobs started to wait.
     Waits,
-    /// The settings of an environment notify terminals of something else.
+    /// A deployment notifies terminals of another event, as its environment is configured.
     Notified,
 }
 

@@ -88,7 +88,7 @@ impl App {
         self.fold_replay();
     }
 
-    /// Moves the moment by the elapsed time, at the speed of the replay. Pauses the replay at its end.
+    /// Moves the displayed moment by the elapsed time, at the speed of the replay. Pauses the replay at its end.
     pub(super) fn tick_replay(&mut self, now: Timestamp) {
         let Some(replay) = &mut self.replay else { return };
         let passed = now.since(if replay.ticked.0 == 0 { now } else { replay.ticked }).as_millis() as u64;
@@ -132,7 +132,7 @@ impl App {
         }
     }
 
-    /// Opens the run again without records, and folds its records up to the moment.
+    /// Opens the run again without records, and folds its records up to the displayed moment.
     fn rewind(&mut self) {
         let Some(replay) = &self.replay else { return };
         self.state.remove(&replay.info.id);
@@ -141,7 +141,7 @@ impl App {
         self.fold_replay();
     }
 
-    /// Folds the records up to the moment, except those that are already folded.
+    /// Folds the records up to the displayed moment, except those that are already folded.
     fn fold_replay(&mut self) {
         let Some(replay) = &self.replay else { return };
         let count = replay.records.partition_point(|record| record.at <= replay.at);

@@ -39,7 +39,7 @@ impl Selection {
         self.run.as_ref()
     }
 
-    /// Returns the selected run, once its records have arrived.
+    /// Returns the selected run; `None` before its records have arrived.
     pub(super) fn run<'s>(&self, state: &'s AppState) -> Option<&'s Run> {
         state.run(self.run.as_ref()?)
     }
@@ -100,11 +100,10 @@ impl Selection {
     }
 }
 
-/// Returns the most relevant step of a job; `None` if none of these exists. This is the last running step with output,
-/// because background steps come before the steps that run beside them; else the first running step; else the first
-/// failed step, also if it is held; else the first cancelled step; else the last step with output. For a job on a
-/// server, the first step of the workflow file comes before the last one with output, because the log of such a job
-/// arrives as a whole.
+/// Returns the most relevant step of a job: the last running step with output, because background steps come before the
+/// steps that run beside them; else the first running step; else the first failed or held step; else the first
+/// cancelled step; else the last step with output; `None` if there is no such step. For a job on a server, the first
+/// step of the workflow file comes before the last one with output, because the log of such a job arrives as a whole.
 pub(super) fn relevant_step(job: &Job) -> Option<&Step> {
     let steps = &job.steps;
     let running = || steps.iter().filter(|step| step.phase.is_active());

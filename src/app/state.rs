@@ -1,5 +1,5 @@
-//! State of the screen: the state that results from all records so far, and the commands that no record has confirmed
-//! yet.
+//! State that the panes show: the runs as their records and the backend describe them, and the commands that no record
+//! has confirmed yet.
 
 use std::collections::BTreeMap;
 
@@ -82,7 +82,7 @@ struct Listed {
 impl Listed {
     fn take(&mut self, page: &[Summary], more: bool) {
         let last = page.last().map(|run| &run.info.id).or(self.oldest.as_ref());
-        // A page that ends above the oldest loaded run, such as an update of the newest run, does not tell whether
+        // A page that ends above the oldest loaded run, such as an update of the newest run, does not show whether
         // there are older runs.
         if last <= self.oldest.as_ref() || self.oldest.is_none() {
             self.oldest = last.cloned();
@@ -130,7 +130,7 @@ impl AppState {
         names.any(|name| Some(name) != first)
     }
 
-    /// Whether a run is of the repository of the working directory. Always true outside of a repository.
+    /// Whether a run belongs to the repository of the working directory. Always true outside of a repository.
     pub(super) fn is_at_home(&self, run: &Summary) -> bool {
         self.home.as_ref().is_none_or(|home| home.has(&run.info))
     }
@@ -181,8 +181,8 @@ impl AppState {
         Some(Request::ListMore { before: oldest.clone(), limit: PAGE })
     }
 
-    /// Adds a page of runs to the list. Summaries of followed runs are not replaced. `more` tells whether there are
-    /// runs older than the last run of the page.
+    /// Adds a page of runs to the list. Summaries of followed runs are not replaced. `more` is whether there are runs
+    /// older than the last run of the page.
     pub(super) fn list(&mut self, page: Vec<Summary>, more: bool) {
         self.is_listed = true;
         self.listed.take(&page, more);
@@ -220,8 +220,8 @@ impl AppState {
         self.replay.is_some().then_some(Unavailable::Replay).or(self.refusal)
     }
 
-    /// Applies those of the records that are new, adds their events, and returns the last notice that they raise.
-    /// Commands that a record confirms are no longer pending.
+    /// Applies the new ones among the records, adds their events, and returns the last notice that they raise. Commands
+    /// that a record confirms are no longer pending.
     pub(super) fn apply(&mut self, id: &RunId, records: &[Record]) -> Option<Notice> {
         let mut latest = None;
         for record in records {
@@ -234,8 +234,8 @@ impl AppState {
                 latest = failed(command, reply).or(latest);
             }
             match record.event {
-                // A command that starts an attempt is confirmed by its start; every other command ends with the
-                // attempt.
+                // The start of an attempt confirms the command that started it. The end of an attempt settles all other
+                // commands.
                 Event::RunStarted { .. } => self.pending.retain(|(run, sent)| run != id || !starts_attempt(sent)),
                 Event::RunFinished { .. } => self.pending.retain(|(run, sent)| run != id || starts_attempt(sent)),
                 _ => {}
@@ -273,7 +273,7 @@ impl AppState {
     }
 }
 
-/// Whether a run, job or step has failed, or is held because it did. Cancelled ones have not failed.
+/// Whether a run, job or step has failed, or is held after a failure. Cancelled runs, jobs and steps do not count.
 pub(super) fn has_failed(phase: &Phase) -> bool {
     phase.is_held()
         || phase.conclusion().is_some_and(|conclusion| conclusion.is_bad() && conclusion != Conclusion::Cancelled)

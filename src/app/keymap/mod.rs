@@ -197,7 +197,7 @@ impl Keymap {
     }
 }
 
-/// Whether a binding of one context is active in another: in a panel, the keys of all panels are active, too.
+/// Whether a binding is active in a context. In a panel, the bindings of `Context::Everywhere` are active, too.
 fn is_heard(binding: Context, context: Context) -> bool {
     binding == context || (binding == Context::Everywhere && matches!(context, Context::Panel(_)))
 }

@@ -10,7 +10,7 @@ use crate::model::feed::BrokenWorkflow;
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
-/// Text shown instead of the errors once there are none.
+/// Text that is shown once the workflow has no errors.
 const MENDED: &str = "no errors: the workflow can be started with S";
 
 /// The errors of a workflow file and the visible part of them.

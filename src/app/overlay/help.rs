@@ -1,4 +1,4 @@
-//! Searchable help: the keys of a panel and those of every panel.
+//! Searchable help: the keys of a panel, and the keys that are active in every panel.
 
 use crossterm::event::KeyEvent;
 use ratatui::buffer::Buffer;

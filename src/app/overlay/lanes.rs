@@ -14,8 +14,8 @@ use super::picker::{Pick, Picker};
 use super::question::{Choice, Question};
 
 impl App {
-    /// Returns the environment of this machine that actions are about: the selected one in the Deploys pane, elsewhere the
-    /// one that the selected run deploys to.
+    /// Returns the environment of this machine that actions apply to: in the Deploys pane the selected one, elsewhere
+    /// the one that the selected run deploys to.
     pub(in crate::app) fn lane(&self) -> Option<&Lane> {
         if self.view.focus == Panel::Deploys {
             return self.panes.deploys.selected_lane(&self.state, &self.selection);
@@ -27,7 +27,7 @@ impl App {
         };
         let mut lanes = self.state.lanes.iter().filter(deploys);
         match (lanes.next(), lanes.next()) {
-            // Jobs of the run deploy to several: the selected job decides.
+            // Jobs of the run deploy to several environments: the selected job decides.
             (Some(_), Some(_)) => {
                 let name = self.selection.job(&self.state)?.environment.as_deref()?;
                 self.state.lanes.iter().filter(deploys).find(|lane| lane.name().eq_ignore_ascii_case(name))
@@ -36,12 +36,13 @@ impl App {
         }
     }
 
-    /// Returns what actions are about.
+    /// Returns the run and the environment that actions apply to.
     pub(in crate::app) fn subject(&self) -> Subject<'_> {
         Subject { summary: self.summary(), lane: self.lane() }
     }
 
-    /// Returns a picker of the releases to roll back to: those that still run first, then the newest.
+    /// Returns a picker of the releases to roll back to: first those that still run, then the newest. While a
+    /// deployment is carrying out its steps, the only choice is to abort it.
     pub(in crate::app) fn rollback_picker(&self) -> Option<Overlay> {
         let lane = self.lane()?;
         let environment = lane.name().to_owned();
@@ -75,7 +76,7 @@ impl App {
         Some(Overlay::Picker(Picker::new(&title, known.iter().map(row).collect())))
     }
 
-    /// Returns the question how far a deployment goes on.
+    /// Returns the question whether a paused deployment continues past this pause only, or past all later pauses, too.
     pub(in crate::app) fn promote_question(&self) -> Option<Overlay> {
         let lane = self.lane()?;
         let open = lane.open.as_ref()?;
@@ -93,7 +94,7 @@ impl App {
         Some(Overlay::Question(Question::new("Promote the deployment?", lines, choices)))
     }
 
-    /// Returns the box to review the deployment to the environment.
+    /// Returns the box to review the open deployment to the environment.
     pub(in crate::app) fn lane_review(&self) -> Option<Overlay> {
         let run = &self.lane()?.open.as_ref()?.run;
         Some(self.review_of(&[self.state.summary(run)?]))

@@ -92,8 +92,8 @@ impl Overlay {
         Self::Help(Help::new(context))
     }
 
-    /// Handles a key that is not bound to an action but edits the overlay's text or answers its question. `None` for
-    /// any other key.
+    /// Handles a key that edits the overlay's text or answers its question. `None` for any other key, which is left to
+    /// the key bindings.
     pub(super) fn key(&mut self, key: KeyEvent) -> Option<Outcome> {
         let edits = match self {
             Self::Question(question) => return question.key(key),

@@ -1,5 +1,5 @@
-//! A box that shows what an order to an environment of this machine would do, with the texts that it needs: a reason, a
-//! release, the name of a production environment.
+//! A box that shows what an order to an environment of this machine would do, with fields for the texts that the order
+//! needs: a reason, a release, the name of a production environment.
 
 use crossterm::event::KeyEvent;
 use ratatui::buffer::Buffer;
@@ -36,11 +36,11 @@ pub(in crate::app) struct OrderBox {
     order: Order,
     /// Index of the focused field.
     focused: usize,
-    /// Whether the user tried to send it while a field was invalid.
+    /// Whether the user tried to send the order while a field was invalid.
     tried: bool,
 }
 
-/// An order that lacks the texts of the fields.
+/// An order without the texts that the user types into the fields.
 #[derive(Clone, Debug)]
 enum Order {
     Plan(String),
@@ -97,14 +97,15 @@ impl OrderBox {
         Self::new(format!("Deploy to {}", lane.name()), lines, vec![release], Order::Plan(lane.name().to_owned()))
     }
 
-    /// Returns what a deployment would do, to be confirmed.
+    /// Returns the box that shows what a deployment or a rollback would do, and that the user confirms.
     pub(in crate::app) fn start(question: u64, preview: &DeploymentPreview) -> Self {
         let name = &preview.environment;
         let title = match preview.way {
             DeploymentWay::Deploy(_) => format!("Deploy to {name}"),
             DeploymentWay::RollBack { .. } | DeploymentWay::Abort => format!("Roll back {name}"),
         };
-        // As on the command line. The box appears once the plan is made, and Enter alone is pressed too easily.
+        // The user types the same names as on the command line, because Enter alone is pressed too easily when the box
+        // appears.
         let typed = match preview.way {
             DeploymentWay::Deploy(_) => guarded(name),
             DeploymentWay::RollBack { .. } | DeploymentWay::Abort => Some(name_field(name)),
@@ -113,7 +114,7 @@ impl OrderBox {
         Self::new(title, lines(preview), fields, Order::Start(question))
     }
 
-    /// Returns the question whether to abort the deployment on its way.
+    /// Returns the box that confirms an abort of the open deployment; `None` if no deployment is open.
     pub(in crate::app) fn abort(lane: &Lane) -> Option<Self> {
         let (open, name) = (lane.open.as_ref()?, lane.name());
         let back = open.from.as_ref().map_or_else(|| "nothing".to_owned(), Release::title);
@@ -132,7 +133,7 @@ impl OrderBox {
         ))
     }
 
-    /// Returns the form for the reason of a lock, or of its end.
+    /// Returns the form for the reason to lock an environment or, if it is locked, to unlock it.
     pub(in crate::app) fn lock(lane: &Lane) -> Self {
         let name = lane.name();
         match &lane.lock {
@@ -250,7 +251,7 @@ impl OrderBox {
     }
 }
 
-/// Returns the field for the name of a production environment.
+/// Returns the field for the name of a production environment; `None` for any other environment.
 fn guarded(name: &str) -> Option<Field> {
     is_production(name).then(|| name_field(name))
 }

@@ -122,7 +122,7 @@ impl Pane for Jobs {
         Some(&mut self.filter)
     }
 
-    /// Returns the number of jobs in each state.
+    /// Returns the filter, and the number of jobs in each state.
     fn title_suffix(&self, cx: &Cx, selection: &Selection) -> String {
         let Some(run) = selection.run(cx.state) else { return String::new() };
         let count = |wanted: fn(&Phase) -> bool| run.jobs.values().filter(|job| wanted(job.progress())).count();
@@ -339,13 +339,13 @@ fn remark(job: &Job, run: &Run, cx: &Cx) -> (String, Style) {
     }
 }
 
-/// Returns the job to select, and its step if the job is active or has failed: a running one; in a completed run, a
-/// failed one; else the previous one; else, in the order of the workflow, the last started job or, in a completed run,
-/// the first job. `None` for a run without jobs.
+/// Returns the job to select, and its most relevant step if the job is active or has failed. This is a running job,
+/// preferably the previous one; else, in a completed run, a failed job; else the previous job; else, in a run in
+/// progress, the last job of the workflow that has started; else the first job. `None` for a run without jobs.
 fn current(run: &Run, previous: Option<&JobId>) -> Option<JobSelection> {
     let previous = previous.and_then(|job| run.jobs.get(job));
     let bad = |job: &&Job| job.phase.conclusion().is_some_and(Conclusion::is_bad);
-    // A job that calls a workflow has no steps of its own, because the called jobs do the work.
+    // A job that calls a workflow has no steps, because the called jobs do the work.
     let runs = |job: &&Job| job.phase.is_active() && !job.steps.is_empty();
     let job = previous
         .filter(|job| runs(job))

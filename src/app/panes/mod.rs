@@ -187,7 +187,7 @@ pub(super) fn size(screen: Option<&Screen>, panel: Panel) -> (u16, u16) {
     let area = screen.and_then(|screen| screen.panel(panel)).map(frame::inside).unwrap_or_default();
     (area.width, area.height.max(1))
 }
-/// Returns why something waits, with the time that is left of a hold.
+/// Returns the reason of a wait; for a held step, also the time until the hold ends.
 fn waits(gate: &Gate, state: &AppState) -> String {
     match gate {
         Gate::Held { reason, until } => {

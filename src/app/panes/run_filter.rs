@@ -73,7 +73,8 @@ impl RunFilter {
             Key::Workflow => holds(&run.name, value) || holds(file_name(&run.info.workflow), value),
             Key::Branch => holds(&run.info.ref_name, value),
             Key::Event => run.info.event.starts_with(value),
-            // The word that the list shows, and those that `cuelight runs --status` takes.
+            // The value may be the beginning of the word that the list shows, or of a word that `cuelight runs
+            // --status` accepts.
             Key::Status => {
                 let is = |word: &str| StatusFilter::parse(word).is_some_and(|status| status.matches(&run.phase));
                 run.phase.word().starts_with(value)

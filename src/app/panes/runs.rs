@@ -87,8 +87,8 @@ impl Pane for Runs {
         }
     }
 
-    /// Returns the numbers of marked and of active runs. While there are older runs, also returns the number of listed
-    /// ones.
+    /// Returns the filter, and the numbers of marked and of active runs. While there are older runs, also returns the
+    /// number of listed runs.
     fn title_suffix(&self, cx: &Cx, _: &Selection) -> String {
         let active = Some(cx.state.active().count()).filter(|count| *count > 0).map(|count| format!("{count} running"));
         let more = cx.state.has_older().then(|| format!("{}+", text::count(cx.state.summaries().count() as u64)));

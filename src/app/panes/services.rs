@@ -58,7 +58,7 @@ impl Pane for Services {
         Some(&mut self.filter)
     }
 
-    /// Returns the number of services, and the number of those that are down.
+    /// Returns the filter, the number of services, and the number of services that are down.
     fn title_suffix(&self, cx: &Cx, selection: &Selection) -> String {
         let Some(run) = selection.run(cx.state) else { return String::new() };
         let bad = all(run).filter(|(_, service)| service.state.is_bad()).count();

@@ -1,4 +1,4 @@
-//! Environments of a server: what is live in them, and rollbacks.
+//! Environments of a server: their live releases, and rollbacks.
 
 use super::*;
 use crate::model::environment::{DeploymentState, Drift, Environment};

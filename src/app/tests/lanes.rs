@@ -1,4 +1,4 @@
-//! Environments of this machine: what is live in them, and what a person does to them.
+//! Environments of this machine: their live releases, and the actions on them.
 
 use super::*;
 use crate::model::deployment::{Actor, Cause, Lock, Observed, Slot, SlotState};
@@ -164,7 +164,7 @@ fn commit(subject: &str) -> ChangedCommit {
     ChangedCommit { sha: "0123456789".to_owned(), subject: subject.to_owned(), author: "ines".to_owned() }
 }
 
-/// What a rollback of production does: the former release still runs.
+/// Returns the preview of a rollback of production to a release that still runs.
 fn rollback() -> Feed {
     let preview = DeploymentPreview {
         environment: "production".to_owned(),
@@ -255,12 +255,12 @@ fn a_deployment_on_its_way_is_promoted_paused_and_aborted() {
     driver.press("Daslow<enter>");
     let reason = "slow".to_owned();
     assert_eq!(asked(&mut driver), [LaneRequest::Abort { environment: environment(), run: run(), reason }]);
-    // A rollback of it is an abort, too.
+    // A rollback while the deployment is in progress aborts it, too.
     driver.press("B");
     assert!(driver.shows("by aborting v1.4.2"), "{}", driver.screen());
     driver.press("<enter>");
     assert_eq!(asked(&mut driver), [LaneRequest::PlanRollback { environment: environment(), to: None }]);
-    // The keys work beside the run of the deployment, too.
+    // The keys also work in the Jobs pane while the run of the deployment is selected.
     driver.press("3Ds");
     assert_eq!(asked(&mut driver), [LaneRequest::Pause { environment: environment(), run: run() }]);
 }
@@ -293,7 +293,7 @@ fn what_cannot_be_done_is_listed_with_its_reason() {
         ("Da", "abort: no deployment to it is in progress"),
         ("Du", "unlock: it is not locked"),
         ("Dr", "review-deployment: no deployment waits for a review"),
-        // Without one that waits, `a` is about the selected run.
+        // If no deployment to the environment waits, `a` reviews the selected run.
         ("a", "review: no deployment waits for a review"),
     ] {
         driver.press(keys);

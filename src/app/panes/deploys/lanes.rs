@@ -1,5 +1,4 @@
-//! Rows of the environments of this machine. A row is one line with as many parts as fit; it shows only what was
-//! observed.
+//! Draws the rows of the environments of this machine. A row is one line with as many parts as fit.
 
 use std::time::Duration;
 
@@ -22,7 +21,7 @@ const WIDE: u16 = 60;
 /// Columns between two parts.
 const GAP: usize = 2;
 
-/// Age from which a report of a target is shown with its age.
+/// Minimum age of a target's report for which the age is shown.
 const FRESH: Duration = Duration::from_mins(1);
 
 /// Widths of the columns of the list, which are the same in all rows.
@@ -41,8 +40,8 @@ impl Columns {
     }
 }
 
-/// Returns the phase that a row shows: that of the deployment on its way; else a failure if the newest deployment
-/// failed or what is live is unknown; else a success if a release is live; else `None`.
+/// Returns the phase whose glyph a row shows: the phase of the deployment on its way; else a failure if the newest
+/// deployment failed or the live release is unknown; else a success if a release is live; else `None`.
 pub(super) fn phase(lane: &Lane) -> Option<Phase> {
     if let Some(open) = lane.on_its_way() {
         return Some(match (open.is_running, &open.waits) {
@@ -64,7 +63,7 @@ fn failed(lane: &Lane) -> Option<&EnvironmentDeployment> {
     matches!(newest.state, DeploymentState::Failure | DeploymentState::Error).then_some(newest)
 }
 
-/// Describes what is live; in a wide row, with the commit of the release.
+/// Describes the live release; in a wide row, with its commit.
 fn live(lane: &Lane, width: u16) -> String {
     match (lane.environment.live(), &lane.environment.unknown) {
         (Some(live), _) if width >= WIDE => live.release.title(),
@@ -104,7 +103,7 @@ fn parts(lane: &Lane, now: Timestamp) -> Vec<Part> {
     if let Some(window) = &lane.frozen {
         parts.push(Part { full: format!("frozen {window}"), short: "frozen".to_owned(), hue: Hue::Review });
     }
-    // While a deployment changes the environment, an earlier report of its health says little.
+    // A report of the health is left out while a deployment changes the environment, because it is out of date.
     let reported = lane.reported.as_ref().filter(|_| lane.on_its_way().is_none());
     if let Some((reported, (healthy, all))) = reported.and_then(|reported| Some((reported, reported.health()?))) {
         let age = now.since(reported.at);
@@ -135,7 +134,8 @@ fn on_its_way(open: &LaneDeployment) -> Part {
     }
 }
 
-/// Returns the difference to the environment before, or to the checkout: `12 behind staging`.
+/// Describes how far the live release is from that of the preceding environment, or from the checkout: `12 behind
+/// staging`.
 fn drift_part(drift: &Drift) -> Part {
     if (drift.behind, drift.ahead) == (0, 0) {
         return Part::new(drift.text(), Hue::Dim);
@@ -143,14 +143,15 @@ fn drift_part(drift: &Drift) -> Part {
     Part { full: format!("{} {}", drift.short(), drift.branch), short: drift.short(), hue: Hue::Dim }
 }
 
-/// Returns the parts that fit into `room` columns, at least the first: as many as possible in short, then in full as
-/// far as there is room.
+/// Returns the parts that fit into `room` columns: as many as possible in their short forms, of which the first ones
+/// are then replaced by their full forms while there is room. A first part that calls for action is returned even if it
+/// does not fit.
 fn fitting(parts: Vec<Part>, room: usize) -> Vec<(String, Hue)> {
     let mut used = 0;
     let mut shown = Vec::new();
     for part in parts {
         let width = text::width(&part.short) + if shown.is_empty() { 0 } else { GAP };
-        // What to act on is shown as far as it fits.
+        // A part that calls for action is shown even if it is cut off.
         let is_urgent = shown.is_empty() && !matches!(part.hue, Hue::Dim | Hue::Good);
         if used + width <= room || is_urgent {
             used += width;

@@ -1,10 +1,10 @@
-//! Panel 6, Deploys: the environments of this machine, in the order in which releases go through them, then all others.
-//! The others are those of jobs, each with the latest deployment to it in the listed runs. Inside a repository, only
-//! the runs of that repository count.
+//! Panel 6, Deploys: the environments of this machine, in the order in which releases go through them, then all other
+//! environments. These are the environments of jobs in the listed runs, each with the latest deployment to it. Inside a
+//! repository, only the runs of that repository count.
 //!
-//! If the selected run is on a server, the others are the environments of its repository as the server reports them:
-//! what is live, since when, and how far behind the default branch. They are requested while the pane is on the screen.
-//! What runs on the targets of this machine's environments is requested while the pane has the focus.
+//! If the selected run is on a server, the other environments are those of its repository as the server reports them:
+//! the live release, its age, and how far it is behind the default branch. They are requested while the pane is on the
+//! screen. The state of the targets of this machine's environments is requested while the pane has the focus.
 //!
 //! The list of runs comes in pages. While the pane has the focus and this machine has no environments, the pane
 //! requests further pages, up to [`MAX_RUNS`]; while there are older runs, its border shows the number of runs
@@ -39,8 +39,8 @@ mod lanes;
 /// memory.
 const MAX_RUNS: usize = 2_000;
 
-/// Maximum ages of the environments of a server: while the pane has the focus, and while it is only on the screen. The
-/// first is that of the environments of this machine, too.
+/// Maximum ages of the reported environments of a server, after which they are requested again: while the pane has the
+/// focus, and while it is only on the screen. The first also applies to the environments of this machine.
 const MAX_AGES: [Duration; 2] = [Duration::from_mins(1), Duration::from_mins(5)];
 
 /// The list of environments.
@@ -49,7 +49,7 @@ pub(in crate::app) struct Deploys {
     /// The last requested repository, the time of the request, and whether the selected run had ended by then; `None`
     /// before the first request.
     asked: Option<(String, Timestamp, bool)>,
-    /// When what runs on the targets of this machine was last requested; `None` before the first request.
+    /// When the state of this machine's targets was last requested; `None` before the first request.
     looked: Option<Timestamp>,
     /// Name of the selected environment; `None` for the first row.
     selected: Option<String>,
@@ -225,7 +225,7 @@ impl Deploys {
         Some(Effect::Request(Request::ListEnvironments { repository }))
     }
 
-    /// Returns the request for what runs on the targets of this machine's environments, once per maximum age. `None`
+    /// Returns the request for the state of the targets of this machine's environments, once per maximum age. `None`
     /// unless the pane has the focus and this machine has environments.
     fn look(&mut self, cx: &Cx) -> Option<Effect> {
         let now = cx.state.now;
@@ -260,8 +260,9 @@ impl Deploys {
         }
     }
 
-    /// Returns the environments that match the filter: those of this machine, if the selected run is of the repository
-    /// of the working directory, and the others: those of the server if it has reported any, else those in runs.
+    /// Returns the environments that match the filter. Environments of this machine are left out if the selected run
+    /// belongs to another repository than the working directory. The other environments are those of the run's server
+    /// if it has reported any, otherwise those in the listed runs.
     fn listed<'s>(&self, state: &'s AppState, selection: &Selection) -> Rows<'s> {
         let is_home = selection.run_id().and_then(|run| state.summary(run)).is_none_or(|run| state.is_at_home(run));
         let all: &[Lane] = if is_home { &state.lanes } else { &[] };
@@ -372,8 +373,9 @@ pub(in crate::app) fn live_version(state: &AppState, environment: &str) -> Optio
     Some(version(run))
 }
 
-/// Returns all environments by name. The latest deployment is the running one, else the one that waits in a running
-/// run, else the one that ended last. A deployment that never started counts only if no deployment did.
+/// Returns the environments of the listed runs, by name. The latest deployment is the running one, else the one that
+/// waits in an unfinished run, else the one that ended last. A deployment that never started is the latest only if no
+/// deployment has started.
 fn environments(state: &AppState) -> Vec<Environment<'_>> {
     let mut rows: BTreeMap<&str, Environment> = BTreeMap::new();
     let rank = |(run, deployment): (&Summary, &Deployment)| match &deployment.phase {

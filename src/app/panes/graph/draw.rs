@@ -73,7 +73,7 @@ impl Graph {
         let ((x, y), node, group) = (self.layout.places[index], &self.nodes[index], &self.groups[index]);
         let phase = group.phase(run);
         let fade = if lit { Style::new() } else { cx.theme.style(Hue::Dim) };
-        // The state keeps its colour in a dimmed node.
+        // The glyph of the state keeps its colour in a dimmed node.
         pen.put((x, y), 1, cx.theme.lamp(&phase, cx.state.now.0), cx.theme.phase(&phase));
         if self.detail == Detail::Glyph {
             if selected {
@@ -153,8 +153,8 @@ impl Graph {
     }
 }
 
-/// Returns a picture of a run's whole graph in the most detail that fits into this many columns. Too few columns for a
-/// graph make a list; a graph that does not fit even as glyphs makes a wider picture.
+/// Returns a picture of a run's whole graph in the most detail that fits into this many columns. If there are too few
+/// columns for a graph, the picture is a list. If the graph does not fit even as glyphs, the picture is wider.
 #[must_use]
 pub fn picture(run: &Run, theme: Theme, columns: u16) -> Buffer {
     let mut graph = Graph { failed_only: Some(false), ..Graph::default() };

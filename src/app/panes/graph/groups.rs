@@ -152,8 +152,9 @@ impl Group {
         if called.is_empty() { jobs } else { called }
     }
 
-    /// Returns the state of the group: that of a failed job, else that of a running or waiting job. If all jobs have
-    /// ended without a failure, the group was skipped if all of them were, cancelled if one was, and else succeeded.
+    /// Returns the state of the group: the state of a failed job, else of a running job, else of a waiting job, or
+    /// running if some jobs have already ended. If all jobs have ended without a failure, the group was skipped if all
+    /// of them were, cancelled if one was, and succeeded otherwise.
     pub(super) fn phase(&self, run: &Run) -> Phase {
         let members = self.members(run);
         let all = |wanted: &dyn Fn(&Phase) -> bool| members.iter().all(|job| wanted(job.progress()));
@@ -166,7 +167,7 @@ impl Group {
             return phase.clone();
         }
         if let Some(phase) = any(&Phase::is_active).or_else(|| any(&|phase| !phase.is_done())) {
-            // A group of which some jobs have ended is running.
+            // A group is running if some of its jobs have ended and others wait.
             let begun = any(&Phase::is_done).is_some();
             return if begun && !phase.is_active() { Phase::Running } else { phase.clone() };
         }
@@ -195,8 +196,8 @@ impl Group {
         self.members(run).iter().any(|job| job.attempt == attempt)
     }
 
-    /// Returns the start of the first member. If all members have ended, also returns the end of the last one. `None`
-    /// before a member has started.
+    /// Returns the start of the first member of the latest attempt. If these members have ended, also returns the end
+    /// of the last one. `None` before a member has started.
     pub(super) fn times(&self, run: &Run) -> Option<(Timestamp, Option<Timestamp>)> {
         // Members kept from an earlier attempt did not run in this one.
         let mut members = self.members(run);
@@ -215,6 +216,7 @@ impl Group {
     }
 
     /// Returns the members to list below the group, which failed or wait for a review, and the number of further ones.
+    /// There are none for a group of one job.
     pub(super) fn wrong<'r>(&self, run: &'r Run) -> (Vec<&'r Job>, usize) {
         if !self.folded {
             return (Vec::new(), 0);

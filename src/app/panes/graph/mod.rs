@@ -65,7 +65,7 @@ pub(in crate::app) struct Graph {
     filter: String,
     offset: (u16, u16),
     unfolded: bool,
-    /// The user's choice to show only failed nodes; `None` before the user chose, when the number of nodes decides.
+    /// Whether the user wants only failed nodes; `None` before the user has chosen, while the number of nodes decides.
     failed_only: Option<bool>,
     /// Whether the critical path is highlighted instead of the nodes connected to the selected job.
     critical: bool,

@@ -165,7 +165,7 @@ impl Log {
         }
         let top = lines.partition_point(|line| line.number < self.top).min(last);
         let cursor = lines.partition_point(|line| line.number <= self.cursor);
-        // Wrapped lines before the cursor may take all rows.
+        // If wrapped lines before the cursor would push it off the pane, drawing starts further down.
         top.max(cursor.saturating_sub(fitting(&lines[..cursor])))
     }
 }

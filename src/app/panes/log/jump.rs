@@ -35,7 +35,7 @@ impl Search {
 
 impl Log {
     /// Goes to a line and stops following the log. Unfolds the group of the line. Shows all lines again if the pattern
-    /// of visible lines hides it.
+    /// of visible lines hides the line.
     pub(super) fn go(&mut self, line: u64) {
         self.unfollow();
         if self.is_left_out(line) {
@@ -90,7 +90,7 @@ impl Log {
         }
     }
 
-    /// Goes to the next or previous error line. Returns `false` if the log has no such line. While the log is being
+    /// Goes to the next or previous error line. Returns `false` if the log has no such line. Until the log has been
     /// searched for errors, schedules a jump to the first or last error line and returns `true`.
     pub(in crate::app) fn go_to_error(&mut self, forward: bool) -> bool {
         let known = self.errors.as_ref().filter(|errors| errors.is_done(self.size().complete()));

@@ -318,7 +318,7 @@ impl Log {
 
     /// Shows a log of this size in a pane of this size, and returns the effects that load missing lines and search new
     /// ones. A different log, or one that became shorter, starts at its end; only the search, the display options and a
-    /// pending jump are kept.
+    /// pending jump to an error or a line are kept.
     fn show(&mut self, key: Option<LogKey>, size: Size, (columns, height): (u16, u16)) -> Vec<Effect> {
         let mut effects = std::mem::take(&mut self.cancellations);
         // When a replay steps back, a log becomes shorter.

@@ -130,7 +130,7 @@ impl Groups {
         self.hide();
     }
 
-    /// Folds or unfolds the group of a line, and returns its first line; `None` if the line is in no group.
+    /// Folds or unfolds the group of a line, and returns its first line; `None` if the line is not in a group.
     pub(super) fn toggle(&mut self, line: u64) -> Option<u64> {
         let first = self.of(line)?.start;
         if !self.toggled.remove(&first) {
