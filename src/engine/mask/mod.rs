@@ -2,13 +2,13 @@
 //!
 //! A [`Masker`] finds secrets in every form that GitHub's runner finds (actions/runner, `ValueEncoders` and
 //! `SecretMasker`): the plain text, each of its lines, and its encodings as base64 and for JSON, URIs, XML, expressions
-//! and command lines. In addition to the runner it finds base64 of a secret followed by other text or broken into
+//! and command lines. Unlike the runner, it also finds base64 of a secret that is followed by other text or broken into
 //! lines, and the output of other URI and JSON encoders.
 //!
-//! A masked secret becomes `***`; matches that touch or overlap become one. A mask never covers a newline, so masking
-//! keeps the number of lines: each line of a multi-line secret is a secret by itself. Output arrives in portions that
-//! may end anywhere, so [`MaskStream`] holds back text that may be the start of a secret. [`RowMask`] covers secrets
-//! that cursor movement assembles on a line.
+//! A masked secret becomes `***`; matches that touch or overlap become one mask. A mask never covers a newline, so
+//! masking keeps the number of lines: each line of a multi-line secret is a secret by itself. Output arrives in
+//! portions that may end anywhere, so [`MaskStream`] holds back text that may be the start of a secret. [`RowMask`]
+//! covers secrets that cursor movement assembles on a line.
 
 mod assembled;
 mod forms;
@@ -32,7 +32,8 @@ const MASK: &[u8] = b"***";
 /// length is reached and ends after it is only found if it contains no control sequence.
 const MAX_HELD: usize = 1024 * 1024;
 
-/// A set of secrets, and the search for them. Adding a secret only affects text that is masked afterwards.
+/// A set of secrets, and the automata that search for them. Adding a secret only affects text that is masked
+/// afterwards.
 #[derive(Clone, Debug, Default)]
 pub struct Masker {
     /// All forms of all secrets.
@@ -365,7 +366,8 @@ fn certain(masker: &Masker, text: &[u8]) -> usize {
         return text.len();
     }
     let whole = complete(text);
-    // Only the last line can contain the start of a secret. Control sequences in it are ignored if it is too long.
+    // Only the last line can contain the start of a secret. Its control sequences are ignored if the line is longer
+    // than `MAX_HELD`.
     let line = memchr::memrchr(b'\n', whole).map_or(0, |newline| newline + 1);
     let last = &whole[line..];
     let readings = if last.len() <= MAX_HELD { Visible::readings(last) } else { Vec::new() };

@@ -206,7 +206,7 @@ impl ArtifactService {
         json!({"artifacts": described.collect::<Vec<_>>()})
     }
 
-    /// Returns the newest artifact with a name, preferring one of the job that the client names.
+    /// Returns the newest artifact with a name, preferring artifacts of the job that the client names.
     fn find(&self, request: &ArtifactRequest) -> Result<Artifact, ServiceError> {
         let state = self.lock();
         let mut named = state.artifacts.iter().rev().filter(|artifact| artifact.name == request.name);

@@ -88,7 +88,7 @@ impl ServiceError {
         }
     }
 
-    /// Returns the code of Twirp, the protocol of the artifact and cache services.
+    /// Returns the error code of Twirp, which is the protocol of the artifact and cache services.
     pub(super) fn code(&self) -> &'static str {
         match self {
             Self::Unauthenticated => "unauthenticated",

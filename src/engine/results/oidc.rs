@@ -76,8 +76,8 @@ pub(in crate::engine) struct JobClaims {
 }
 
 impl Issuer {
-    /// Returns the issuer of this machine, whose key is the file `path`. Creates the key if the file does not exist. If
-    /// several processes create one, they all use the first.
+    /// Returns the issuer of this machine, whose key is in the file `path`. Creates the key if the file does not exist.
+    /// If several processes create one, they all use the first.
     ///
     /// # Errors
     /// The key cannot be read or created, or is damaged.
@@ -189,7 +189,7 @@ fn claims(facts: &RunFacts, job: &JobClaims) -> Map<String, Value> {
     claims
 }
 
-/// Numbers of a repository and its owner on GitHub, which never change.
+/// Ids of a repository and its owner on GitHub, which never change.
 struct Ids {
     owner: String,
     repository: String,

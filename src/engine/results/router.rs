@@ -33,7 +33,7 @@ const TWIRP: &str = "/twirp/github.actions.results.api.v1.";
 /// Path of version 1 of the cache service.
 const CACHE_V1: &str = "/_apis/artifactcache/";
 
-/// Answers a request. `address` is the one that the client connected to.
+/// Answers a request. `address` is the address that the client connected to.
 pub(super) async fn answer(service: Arc<Service>, address: String, request: Request<Incoming>) -> Answer {
     let began = Instant::now();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());

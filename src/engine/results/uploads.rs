@@ -1,7 +1,7 @@
 //! Uploads in progress: blocks that arrive in any order and in parallel, and become one file.
 //!
 //! Uploads are stored in the folder `uploads/` of the run, on the same file system as artifacts and caches, so that a
-//! finished upload becomes one of them by a rename. The next worker removes what a killed worker left there.
+//! finished upload becomes one of them by a rename. The next worker removes files that a killed worker left there.
 
 use std::collections::HashMap;
 use std::fs;
@@ -54,7 +54,7 @@ pub(super) struct Upload {
 }
 
 impl Uploads {
-    /// Returns the empty list of uploads of an attempt. Removes what earlier attempts left in the folder.
+    /// Returns the empty list of uploads of an attempt. Removes files that earlier attempts left in the folder.
     ///
     /// # Errors
     /// The folder cannot be emptied.

@@ -183,8 +183,8 @@ pub fn signal_group(group: i32, interrupt: Interrupt) {
 }
 
 /// Kills every process of this user whose `RUNNER_TRACKING_ID` starts with the given id, in any session. Returns the
-/// number of killed processes. Ids end in a slash, so the id of a job is not a prefix of another job's, and the id of a
-/// run is a prefix of the ids of all its jobs.
+/// number of killed processes. Ids end in a slash, so the id of a job is not a prefix of another job's id, and the id
+/// of a run is a prefix of the ids of all its jobs.
 ///
 /// The whole process group is killed: a group belongs to a step or was created by one, so members that dropped the
 /// variable belong to the step too. This process and its group are spared.
@@ -245,7 +245,7 @@ pub struct HostProvider {
 }
 
 impl HostProvider {
-    /// Returns the provider. `containers` runs the services of its jobs.
+    /// Returns the provider. `containers` runs the services and Docker actions of its jobs.
     #[must_use]
     pub fn new(host: Arc<Host>, containers: Arc<dyn Provider>) -> Self {
         Self { host, containers }

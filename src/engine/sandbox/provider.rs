@@ -182,7 +182,7 @@ pub trait Machine: Send + Sync {
         shared: Vec<SharedFolder>,
     ) -> BoxFuture<'a, Result<Arc<dyn Sandbox>, ProviderError>>;
 
-    /// Returns the entries of the `job` context.
+    /// Returns the entries of the machine in the `job` context.
     fn attachments(&self) -> Attachments;
 
     /// Returns the network through which containers of the job reach this machine. `None` if the containers run on
@@ -218,8 +218,8 @@ pub trait Machine: Send + Sync {
     /// container may still be starting.
     ///
     /// # Errors
-    /// A resource could not be removed. [`Provider::holdings`] still lists it. After [`ProviderError::Unavailable`],
-    /// this requires that the provider responds again.
+    /// A resource could not be removed. [`Provider::holdings`] still lists it; after [`ProviderError::Unavailable`],
+    /// only once the provider responds again.
     fn stop<'a>(&'a mut self, settled: bool, say: &'a mut Say<'_>) -> BoxFuture<'a, Result<(), ProviderError>>;
 }
 
@@ -234,7 +234,7 @@ pub enum Base {
     Container,
 }
 
-/// Requirements that a job has on its provider.
+/// What a job requires from its provider.
 pub struct Requirements<'r> {
     /// Folder of the run.
     pub run: &'r RunFolder,
@@ -341,7 +341,7 @@ pub struct ImageBuild<'b> {
 pub struct Attachments {
     /// Name of the job's network. `None` if the job has no containers.
     pub network: Option<String>,
-    /// Id of the job's container.
+    /// Id of the job's container; `None` if the steps do not run in a container.
     pub container: Option<String>,
     /// Services, with the ids of their containers.
     pub services: Vec<(Service, String)>,

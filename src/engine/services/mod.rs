@@ -73,7 +73,7 @@ pub struct StartedService {
 pub struct Observation {
     /// State of the service.
     pub state: ServiceState,
-    /// Last output of the health check, or how the service ended; `None` if there is neither.
+    /// Last output of the health check, or how the service ended; `None` if neither is known.
     pub detail: Option<String>,
     /// Number of restarts of the service's container.
     pub restarts: u64,

@@ -82,7 +82,7 @@ impl Releases {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Creates a release, or updates the one with `id` if it is given. Returns the release.
+    /// Creates a release, or updates the release `id` if an id is given. Returns the release.
     fn put(&self, id: Option<u64>, given: &Map<String, Value>) -> Result<Value, ServiceError> {
         let mut state = self.state();
         let mut release = if let Some(id) = id {
@@ -150,7 +150,7 @@ impl Releases {
         if let Some(all) = release["assets"].as_array_mut() {
             all.push(asset.clone());
         }
-        // Moves the file before its description is written: a description without the file would be wrong.
+        // Moves the file before its description is written, because a description without its file would be wrong.
         fs::rename(data, folder.join(name))?;
         if let Err(error) = self.replace(&mut state, release) {
             fs::remove_file(folder.join(name))?;

@@ -18,7 +18,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Returns the connection.
+    /// Returns the connection, and opens it if necessary.
     pub(super) async fn client(&self) -> Result<&DockerClient, DockerError> {
         self.client.get_or_try_init(DockerClient::find).await
     }

@@ -2,8 +2,8 @@
 //!
 //! The container has the folder of the job, the tool cache and the actions at the paths of GitHub's runner. They are
 //! mounted if the Docker engine is on this machine, and copied as archives otherwise. Steps are started by a
-//! [`supervisor`](super::supervisor) in the container. Without a supervisor, and for steps that run beside others, they
-//! are started through Docker's API.
+//! [`supervisor`](super::supervisor) in the container. Without a supervisor, and for steps that run in parallel with
+//! others, they are started through Docker's API.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -93,7 +93,7 @@ impl JobContainer {
         if local {
             host.mounts.get_or_insert_default().extend(setup.shared.iter().map(mount));
         }
-        // This label has the folders that a shell in a snapshot of the container mounts as well.
+        // This label lists the folders, so that a shell in a snapshot of the container can mount them as well.
         let folders = serde_json::to_string(&setup.shared).unwrap_or_default();
         body.labels.get_or_insert_default().insert(SHARED.to_owned(), folders);
         if let Some(network) = setup.network {

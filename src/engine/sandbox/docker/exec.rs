@@ -31,7 +31,8 @@ const WRAPPER: &str = r#"(echo $$ >"$0") 2>/dev/null; exec "$@""#;
 type Output = Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>;
 
 impl DockerClient {
-    /// Starts a process in a container. `mark` is the path in the container for the process group.
+    /// Starts a process in a container. `mark` is the path of the file in the container to which the process writes its
+    /// process group.
     pub(super) async fn exec(&self, container: &str, launch: &Launch, mark: &Path) -> io::Result<Child> {
         let text = |word: &OsStr| word.to_string_lossy().into_owned();
         let mark = mark.to_string_lossy().into_owned();

@@ -31,11 +31,11 @@ impl DockerClient {
         }
     }
 
-    /// Waits until a container was stopped or removed, and returns that as an error. Waits while the engine does not
-    /// respond, which [`Self::lost`] notices.
+    /// Waits until a container was stopped or removed, and returns that as an error. If the engine does not respond,
+    /// keeps waiting; [`Self::lost`] detects that.
     pub(super) async fn container_end(&self, container: &str) -> ProviderError {
         loop {
-            // Ends when the container or the connection does: the state of the container decides.
+            // This call ends when the container or the connection ends, so the state of the container is read next.
             let _ = self.api.wait_container(container, None).next().await;
             match self.inspect(container).await {
                 Ok(found) if is_running(&found) => {}

@@ -1,4 +1,5 @@
-//! The fast way to start a step in a container: one shell inside it, started once, forks each step.
+//! The fast way to start a step in a container: a shell that is started once inside the container forks a process for
+//! each step.
 //!
 //! The shell is controlled through FIFOs in a shared folder, without Docker. Starting a step takes about a millisecond
 //! instead of 60 ms for `docker exec`, output has the speed of a pipe, and a restart of the engine does not affect
