@@ -65,8 +65,8 @@ pub enum CleanError {
 /// outdated cache entries and artifacts, incomplete copies of actions, and leftovers and old snapshots at providers.
 ///
 /// # Errors
-/// The state folder cannot be read, or a provider cannot list or remove leftovers. A single run that cannot be removed
-/// is in [`Cleaned::errors`].
+/// The state folder cannot be read, or a provider cannot list or remove leftovers. Single runs, cache entries,
+/// artifacts and copies that cannot be removed are reported in [`Cleaned::errors`].
 pub async fn clean(runs: &RunsDir, keep: Keep) -> Result<Cleaned, CleanError> {
     let providers = Providers::of_this_process();
     let mut cleaned = Cleaned::default();

@@ -1,4 +1,4 @@
-//! Diagnosis of this machine: the requirements of runs, and the leftovers of old runs.
+//! Diagnoses this machine: checks the requirements of runs, and finds leftovers of old runs.
 
 use std::ffi::OsStr;
 use std::fs;

@@ -38,8 +38,9 @@ pub fn evaluate(text: &str, contexts: &Contexts, workspace: Option<&Path>) -> Re
     Ok(expr.evaluate(&Scope { contexts, status: Status::default(), host })?)
 }
 
-/// Evaluates an expression, with or without `${{ }}` around it, and records the value of each operand. All contexts and
-/// functions of a step's `if` are available; `workspace` is the folder of `hashFiles`.
+/// Evaluates an expression, with or without `${{ }}` around it, and records the value of each operand. Returns the
+/// value, or the error of the evaluation, with the explanation. All contexts and functions of a step's `if` are
+/// available; `workspace` is the folder of `hashFiles`.
 ///
 /// # Errors
 /// The expression is invalid.

@@ -39,7 +39,7 @@ pub enum Access {
 pub struct Abort(Arc<AtomicBool>);
 
 impl Abort {
-    /// Cancels the calls in progress, and those that start later.
+    /// Cancels the calls in progress, and calls that start later.
     pub fn set(&self) {
         self.0.store(true, Ordering::Relaxed);
     }

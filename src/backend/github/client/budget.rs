@@ -251,7 +251,7 @@ impl<K: Clone + Eq + Hash + Ord> Schedule<K> {
         self.costs().iter().zip(self.factors).map(|(cost, factor)| cost / factor).sum()
     }
 
-    /// Returns the hourly cost of each group, without factors.
+    /// Returns the hourly cost of each group, without the factors that stretch intervals.
     fn costs(&self) -> [f64; GROUPS] {
         let mut costs = [0.0; GROUPS];
         for watched in self.watched.values().filter(|watched| self.is_polled(watched)) {

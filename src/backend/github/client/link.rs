@@ -18,7 +18,7 @@ use crate::store::atomic;
 pub struct LinkState {
     /// Whether the server responds, and if not, why.
     pub condition: Condition,
-    /// Time of the last answer, including those to earlier processes; `None` before the first.
+    /// Time of the last answer, including answers to earlier processes; `None` before the first.
     pub answered: Option<Timestamp>,
     /// The rate limit, as last reported; `None` if none was reported.
     pub rate: Option<Rate>,

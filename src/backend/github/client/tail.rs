@@ -36,7 +36,7 @@ impl Client {
         };
         if !is_from {
             return match inner.judge(&mut incoming).await? {
-                Verdict::Done => Err(inner.failed("an answer without the part that was asked for")),
+                Verdict::Done => Err(inner.failed("an answer without the requested part")),
                 _ => Err(inner.failed("an unexpected status")),
             };
         }

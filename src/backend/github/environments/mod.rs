@@ -257,7 +257,7 @@ impl Environments {
 
     async fn get<T: DeserializeOwned>(&self, path: &str, freshness: Freshness) -> Result<T, EnvironmentError> {
         let answer = self.client.get(path, freshness, self.priority).await?;
-        serde_json::from_slice(&answer.body).map_err(|_| self.malformed("what was asked for"))
+        serde_json::from_slice(&answer.body).map_err(|_| self.malformed("the requested data"))
     }
 
     /// Fetches the first page of a list whose array has this name.

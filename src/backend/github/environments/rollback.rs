@@ -198,7 +198,8 @@ impl Environments {
         }
     }
 
-    /// Decides whether the workflow that deployed a release can be started again for it, and what would hold it back.
+    /// Returns the dispatch that deploys a release again with the workflow that deployed it, and what would delay that;
+    /// or why the workflow cannot be dispatched.
     async fn dispatch(
         &self,
         environment: &Environment,
@@ -240,7 +241,7 @@ impl Environments {
         Ok(Ok((RollbackMethod::Dispatch { workflow: path, git_ref, inputs }, held)))
     }
 
-    /// Decides whether the run that deployed a release can be run again.
+    /// Returns the re-run of the run that deployed a release, or why the run cannot be re-run.
     async fn rerun(
         &self,
         to: &EnvironmentDeployment,

@@ -117,7 +117,7 @@ pub fn events(known: &Run, snapshot: &Snapshot<'_>) -> Vec<Timed> {
         let at = ends.max().unwrap_or_else(|| updated(snapshot.run, started)).max(started);
         let reason = match &snapshot.run.conclusion {
             Some(ending) => ending.conclusion().1.map(|word| format!("it ended as `{word}`")),
-            None => Some("the server gives no conclusion".to_owned()),
+            None => Some("the server reported no conclusion".to_owned()),
         };
         jobs::close_unlisted(&mut diff, conclusion, at);
         let replaced = snapshot.superseded.filter(|_| conclusion == Conclusion::Cancelled);
@@ -127,8 +127,8 @@ pub fn events(known: &Run, snapshot: &Snapshot<'_>) -> Vec<Timed> {
     diff.events
 }
 
-/// Whether a snapshot in this phase is certain enough to start an ended run over, whose recorded phase is `known`. An
-/// answer with states that this version does not know, or without a conclusion, must not reopen the run.
+/// Whether a snapshot in this phase is certain enough to start over a run that has ended. `known` is the recorded phase
+/// of the run. An answer with states that this version does not know, or without a conclusion, must not reopen the run.
 fn is_definite(snapshot: &Snapshot<'_>, phase: &Phase, known: &Phase) -> bool {
     let is_known = |status: &Option<Status>| status.as_ref().is_some_and(|word| !matches!(word, Status::Other(_)));
     let has_ended = |job: &WireJob| job.conclusion.is_some() && is_completed(job.status.as_ref(), true);

@@ -119,7 +119,7 @@ impl Graph {
             .extend(self.fault.iter().map(|fault| format!("{fault}: jobs are shown in the order of their start")));
         if self.fault.is_none() && count > 0 {
             let jobs = if count == 1 { "1 job is".to_owned() } else { format!("{count} jobs are") };
-            layout.notes.push(format!("{jobs} not found in the workflow file, and shown apart"));
+            layout.notes.push(format!("{jobs} not in the workflow file and therefore shown separately"));
         }
         layout
     }
@@ -315,7 +315,7 @@ mod tests {
         let (jobs, notes) = laid_out(jobs, &[], &[(1, "production")]);
         assert_eq!(jobs.len(), 3);
         assert!(jobs[2].starts_with("production-") && jobs[2].ends_with(" | production |  | 1"), "{jobs:?}");
-        assert_eq!(notes, ["1 job is not found in the workflow file, and shown apart"]);
+        assert_eq!(notes, ["1 job is not in the workflow file and therefore shown separately"]);
     }
 
     #[test]

@@ -177,7 +177,7 @@ fn runner(job: &WireJob) -> String {
 fn ended(ending: Option<&Ending>) -> (Conclusion, Option<String>) {
     match ending.map(Ending::conclusion) {
         Some((conclusion, word)) => (conclusion, word.map(|word| format!("it ended as `{word}`"))),
-        None => (Conclusion::Neutral, Some("the server gives no conclusion".to_owned())),
+        None => (Conclusion::Neutral, Some("the server reported no conclusion".to_owned())),
     }
 }
 

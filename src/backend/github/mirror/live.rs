@@ -32,7 +32,7 @@ impl LiveLog {
         self.logs.attempt()
     }
 
-    /// Returns the number of bytes of the text that were added.
+    /// Returns the number of bytes of the text that were added so far.
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.offset
@@ -56,7 +56,7 @@ impl LiveLog {
         self.logs.events(text.is_empty())
     }
 
-    /// Ends the logs of a job that has ended.
+    /// Ends the logs of a job that has ended, and returns the last events about them.
     ///
     /// # Errors
     /// A log cannot be written.

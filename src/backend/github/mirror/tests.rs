@@ -75,7 +75,7 @@ fn timetable(jobs: &[Planned], start: u64) -> Vec<Times> {
     times
 }
 
-/// Returns run and jobs of an attempt as a server shows them at a time.
+/// Returns the run and the jobs of an attempt as a server shows them at the time `now`.
 fn shown(jobs: &[Planned], attempt: u32, start: u64, now: u64) -> (WireRun, Vec<WireJob>) {
     let times = timetable(jobs, start);
     let end = |times: &Times| times.ran.map_or(times.queued, |(_, end)| end);
@@ -360,7 +360,7 @@ fn odd_answers_are_shown_and_change_nothing_else() {
     let reason = folded.run().reason.as_ref().map(|reason| reason.text().into_owned());
     assert_eq!(folded.run().phase, Phase::Done(Conclusion::Neutral));
     assert_eq!(reason.as_deref(), Some("it ended as `brand_new`"));
-    assert_eq!(folded.run().jobs[0].reason.as_deref(), Some("the server gives no conclusion"));
+    assert_eq!(folded.run().jobs[0].reason.as_deref(), Some("the server reported no conclusion"));
     let earlier: WireRun = serde_json::from_value(json!({"run_attempt": 0, "status": "queued"})).expect("a run");
     assert_eq!(events(folded.run(), &Snapshot::listed(&earlier)), []);
 }

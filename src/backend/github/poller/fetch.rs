@@ -104,8 +104,8 @@ impl Fetch<'_> {
         Ok(Fetched { run, jobs, pending, approvals, groups, annotations, changed: cost.changed, charged: cost.charged })
     }
 
-    /// Fetches the workflow file of a run at its commit, and the workflows of the same repository that it and they call.
-    /// `None` if the server has no such file, or the token may not read it.
+    /// Fetches the workflow file of a run at its commit, and the workflows of the same repository that it calls,
+    /// directly or indirectly. `None` if the server has no such file, or the token may not read it.
     pub(super) async fn workflow(&self, run: &Run) -> Result<Option<WorkflowFiles>, PollError> {
         let path = run.workflow_path();
         let (Some(sha), false) = (run.head_sha.as_deref(), path.is_empty()) else { return Ok(None) };

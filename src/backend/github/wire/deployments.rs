@@ -10,7 +10,7 @@ answers! {
     pub struct PendingDeployment {
         /// The environment.
         environment: EnvironmentName,
-        /// Length of the wait timer in minutes; 0 without one.
+        /// Length of the wait timer in minutes; 0 without a timer.
         wait_timer: u64,
         /// Start of the wait timer.
         wait_timer_started_at: Time,

@@ -92,7 +92,8 @@ impl Host {
         polled
     }
 
-    /// Writes the stub of a listed run, and fetches its jobs if only they show whether the run has ended.
+    /// Writes the stub of a listed run, and returns its id. Fetches the jobs of the run if only they show whether it
+    /// has ended.
     pub(super) fn listed(&mut self, repository: &Repository, run: WireRun) -> Result<RunId, PollError> {
         let (spec, stub) = self.stub(repository, run)?;
         if stub == Stub::NeedsJobs {
