@@ -2,7 +2,7 @@
 //!
 //! A [`Backend`] serves one screen: it sends [`Feed`] reports and receives [`Request`]s, over two channels. Everything
 //! about runs passes through them: the list of runs and its older pages, the records of followed runs, the workflows
-//! that can be started, watch mode, commands and their replies, the state of the connection. Log lines do not: the
+//! that can be started, watch mode, commands and their replies, and the state of the connection. Log lines do not: the
 //! screen reads the visible ones through [`Backend::logs`].
 //!
 //! - [`commit_watch`]: all runs of a commit on a server

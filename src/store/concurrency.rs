@@ -2,8 +2,8 @@
 //!
 //! A run or job that needs a group puts a ticket into one folder of the state folder. The ticket is a file named by the
 //! group and a number, and contains the [`Holder`]. Its process holds the kernel's lock on the file as long as it
-//! lives. So the ticket of a killed process is recognised, and the next process that looks removes it. The owner of the
-//! ticket with the lowest number in a group runs.
+//! lives. So the ticket of a killed process is recognised, and the next process that looks at the queue removes it. The
+//! owner of the ticket with the lowest number in a group runs.
 
 use std::fs::{self, File};
 use std::io::{self, Write};

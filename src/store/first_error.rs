@@ -1,8 +1,8 @@
 //! Finds the first line of a failed log that describes the error.
 //!
 //! The last `##[error]` line of a step usually reports only its exit code. The useful line is an earlier one that a
-//! compiler or a test printed, so lines are ranked by patterns, and the first line of the best rank is
-//! chosen.
+//! compiler or a test printed, so lines are ranked by patterns, and the first line of the best rank is chosen. An exit
+//! code is never chosen.
 
 use std::ops::{ControlFlow, Range};
 use std::sync::LazyLock;

@@ -104,7 +104,7 @@ impl Deployments {
     /// Returns the settings of an environment.
     ///
     /// # Errors
-    /// The environment does not exist, or the settings have a fault.
+    /// The environment does not exist, or the settings are invalid.
     pub fn settings(&self, name: &str) -> Result<&EnvironmentSettings, DeployError> {
         let all = self.all_settings()?;
         if all.is_empty() {
@@ -121,7 +121,7 @@ impl Deployments {
     /// Returns the environment variables that the commands of an environment need, and whether each is set here.
     ///
     /// # Errors
-    /// The environment does not exist, or the settings have a fault.
+    /// The environment does not exist, or the settings are invalid.
     pub fn needed(&self, name: &str) -> Result<Vec<Needed>, DeployError> {
         let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         Ok(self.settings(name)?.needed(is_set))

@@ -189,11 +189,11 @@ pub(super) struct AttemptTrust {
     pub(super) trust: Trust,
 }
 
-/// Returns whether another attempt of a run may start. A folder from another machine is not trusted, even if it names a
-/// repository that is trusted here.
+/// Returns whether another attempt of a run may start. A folder from another machine is not trusted, even if its
+/// document names a repository that is trusted here.
 ///
 /// # Errors
-/// The repository is gone, its settings have a fault, or the state folder cannot be read.
+/// The repository is gone, its settings are invalid, or the state folder cannot be read.
 pub(super) fn of_run(folder: &RunFolder, info: &RunInfo, spec: &WorkflowSpec) -> Result<AttemptTrust, LaunchError> {
     if spec.any_runner {
         let repository = Repository::unversioned(&spec.repository, &info.repository);
@@ -206,7 +206,7 @@ pub(super) fn of_run(folder: &RunFolder, info: &RunInfo, spec: &WorkflowSpec) ->
 /// Returns whether another attempt of a run that uses the repository at `root` may start.
 ///
 /// # Errors
-/// The repository is gone, its settings have a fault, or the state folder cannot be read.
+/// The repository is gone, its settings are invalid, or the state folder cannot be read.
 pub(super) fn of_folder(folder: &RunFolder, root: &Path) -> Result<AttemptTrust, LaunchError> {
     let is_own = seal::is_valid(folder)?;
     let repository = Repository::discover(root)?;

@@ -1,4 +1,4 @@
-//! Decides when to poll what, within the server's rate limit.
+//! Decides when each resource is polled, within the server's rate limit.
 //!
 //! Every watched resource has an interval within the bounds of its kind. The interval drops to the lower bound when the
 //! resource has changed, and grows by half when it has not. The expected hourly cost of all polls is compared with the

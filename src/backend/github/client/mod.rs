@@ -8,7 +8,7 @@
 //! - [`Client::tail`]: the end of a log that grows
 //! - [`Client::link`]: whether the server responds, and if not, why and until when
 //!
-//! [`budget`] decides when to poll what.
+//! [`budget`] decides when resources are polled.
 //!
 //! The modules below: [`transport`] sends requests, [`mod@verdict`] interprets an answer, [`link`] holds requests back,
 //! [`queue`] orders them, [`answers`] stores answers, and [`denials`] remembers the permissions that the token lacks.

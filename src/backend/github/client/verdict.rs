@@ -85,8 +85,8 @@ fn sso_page(header: &str) -> String {
 }
 
 /// Returns the rate limit in the headers of an answer; `None` if one of them is missing. The reset is a time of the
-/// server's clock, which may differ from ours by minutes, so the time until then is measured from the `Date` header;
-/// from our clock if that header is missing or more than a period away from the reset.
+/// server's clock, which may differ from this machine's by minutes, so the time until then is measured from the `Date`
+/// header; from this machine's clock if that header is missing or more than a period away from the reset.
 pub(super) fn rate<'a>(header: &dyn Fn(&str) -> Option<&'a str>, now: Timestamp) -> Option<Rate> {
     let number = |name: &str| header(name).and_then(|value| value.trim().parse::<u64>().ok());
     let (limit, remaining) = (number("x-ratelimit-limit")?, number("x-ratelimit-remaining")?);

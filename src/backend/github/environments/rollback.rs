@@ -1,10 +1,10 @@
 //! Rollbacks: finds a way to restore an earlier release, and sends the requests.
 //!
-//! The workflow that deployed the release is dispatched again, if its inputs or its tag can select the release and the
-//! environment, and no rule of another environment that it deploys to delays it. Otherwise its run is re-run, which
-//! servers allow for 30 days and 50 times. If it cannot be re-run, a dispatch that will be delayed is used after all.
-//! The environment is read again before anything is sent, and the rollback is refused if there was another deployment
-//! since it was planned. Each request is sent once.
+//! The workflow that deployed the release is dispatched again if its inputs or its tag can select the release and the
+//! environment, and if no rule of another environment to which it deploys would delay it. Otherwise the run of the
+//! deployment is re-run, which servers allow for 30 days and 50 times. If the run cannot be re-run, a dispatch that
+//! will be delayed is used after all. The environment is read again before anything is sent, and the rollback is
+//! refused if there was another deployment since it was planned. Each request is sent once.
 
 use std::time::Duration;
 

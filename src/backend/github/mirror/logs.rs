@@ -285,8 +285,8 @@ impl StepLogs {
     ///
     /// A line that opens a step divides the second between the steps. If there is no such line, the next line decides:
     /// if it opens the next step, all held lines belong to the previous step. Otherwise the next step starts without
-    /// such a line, and the held lines belong to that step. A line in the second in which a further step starts opens
-    /// that further step.
+    /// such a line, and the held lines belong to that step. If a further step starts in the second of the next line,
+    /// that line opens the further step instead.
     fn release(&mut self, next: Option<(Timestamp, &[u8])>) -> Result<(), LogError> {
         let Held { steps, lines, .. } = std::mem::take(&mut self.held);
         let Some(first) = steps.first().copied() else { return Ok(()) };

@@ -19,7 +19,7 @@ const SHA: usize = 40;
 impl Poller {
     /// Fetches the newest runs of a repository that meet the conditions of a filter, and mirrors them without their
     /// jobs: `most` runs rounded up to whole pages, but at most 1000. Sends no request if the filter has no condition
-    /// that the server supports, and mirrors nothing if the repository has no such workflow.
+    /// that the server supports, and mirrors nothing if the name of the workflow is unknown or ambiguous.
     ///
     /// # Errors
     /// The server gives no answer, or a folder cannot be written.
@@ -40,8 +40,8 @@ impl Poller {
     }
 }
 
-/// Returns the path of the list to request: the runs of the repository, or of one workflow. `None` if the repository
-/// has no such workflow.
+/// Returns the path of the list to request: the runs of the repository, or of one workflow. `None` if the name of the
+/// workflow is unknown or ambiguous.
 async fn below(client: &Client, repository: &Repository, filter: &Filter) -> Result<Option<String>, PollError> {
     let Some(wanted) = &filter.workflow else { return Ok(Some("runs".to_owned())) };
     match Workflows::of(client, repository).find(wanted).await {

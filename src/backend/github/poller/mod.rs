@@ -9,7 +9,7 @@
 //! - [`fetch`]: the requests for one run
 //! - `folders`: lists of runs, with the folders of workflow files where the server does not name them
 //! - [`host`]: the task of a server
-//! - [`live`]: logs of jobs that run
+//! - [`live`]: logs of running jobs
 //! - `matching`: runs that meet conditions; `caches`: the cache entries of repositories
 //! - [`mirrored`]: the task of an opened run
 //! - [`order`]: converts commands to requests
