@@ -242,7 +242,7 @@ impl Services {
         self.started.iter().filter_map(|one| Some((self.state_of(one)?, one.id.as_str())))
     }
 
-    /// Describes the services that are not healthy, for a job that failed.
+    /// Describes the services that are unhealthy or have ended, for a job that failed.
     #[must_use]
     pub fn troubles(&self) -> Vec<String> {
         let states = self.board.states.borrow();

@@ -1,7 +1,7 @@
 //! `GITHUB_ARTIFACTS`: files and images that the steps of a job declare as its products, one per line.
 //!
 //! A line is a path relative to the workspace, or an image with its digest (`name@sha256:…`); the prefixes `file://`
-//! and `oci://` make the kind explicit. Later steps can read all of them as JSON from the file named by
+//! and `oci://` make the kind explicit. Later steps can read all declared artifacts as JSON from the file named by
 //! `GITHUB_ARTIFACTS_LIST`.
 
 use std::collections::BTreeMap;
@@ -58,7 +58,7 @@ struct Subject<'l> {
     artifact: &'l Artifact,
 }
 
-/// A line in a declaration of artifacts that cannot be accepted.
+/// A rejected line in a declaration of artifacts.
 #[derive(Debug, thiserror::Error)]
 #[error("GITHUB_ARTIFACTS: line {line}: {fault}")]
 pub(in crate::engine) struct ArtifactError {
@@ -109,7 +109,8 @@ impl Artifacts {
     /// block on the file system.
     ///
     /// # Errors
-    /// A line is invalid, contradicts an earlier declaration, or exceeds the limit of a job. No artifact is added then.
+    /// A line is invalid, contradicts an earlier declaration, or exceeds the limit of a job. In each of these cases, no
+    /// artifact is added.
     pub(in crate::engine) fn declare(&self, text: &str, place: Place<'_>) -> Result<(usize, usize), ArtifactError> {
         let lines = text.lines().map(str::trim).enumerate();
         let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));

@@ -32,7 +32,7 @@ pub(crate) struct Left {
     pub(crate) masked: bool,
     /// Messages about values that were rejected without failing the step.
     pub(crate) refused: Vec<String>,
-    /// Why the step fails even if its process succeeds; `None` if it does not.
+    /// Why the step fails even if its process succeeds; `None` if no error was found.
     pub(crate) error: Option<String>,
 }
 
@@ -90,7 +90,7 @@ const ARTIFACTS: &str = "GITHUB_ARTIFACTS";
 /// file has the same name.
 pub(crate) const ARTIFACTS_LIST: &str = "GITHUB_ARTIFACTS_LIST";
 
-/// Maximum size of each other file in bytes. GitHub limits all outputs of a job to 1 MiB.
+/// Maximum size in bytes of each of the other files. GitHub limits all outputs of a job to 1 MiB.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
 
 /// Name of the folder of the files, below the folder of the job's temporary files.
@@ -290,7 +290,8 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> String {
 /// Parses `name=value` lines and `name<<MARK … MARK` blocks. The first `=` or `<<` in a line decides between them.
 ///
 /// # Errors
-/// A line has neither form or no name, or a block has no end. The pairs before the error are still added to `into`.
+/// A line has neither of the two forms, a name is missing, or a block has no end. The pairs before the error are still
+/// added to `into`.
 fn pairs(text: &str, into: &mut IndexMap<String, String>) -> Result<(), CommandFileFault> {
     let mut rest = text;
     let mut number = 0;

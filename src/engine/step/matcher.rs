@@ -431,8 +431,7 @@ impl Found {
         self
     }
 
-    /// Returns the annotation. `None` if there is no message or the severity is unknown, so that the line is plain
-    /// output.
+    /// Returns the annotation. `None` if there is no message or the severity is unknown; the line is then plain output.
     fn annotation(self, severity: Level, exists: &dyn Fn(&str) -> bool) -> Option<Annotation> {
         let level = self.severity.as_deref().map_or(Some(severity), level)?;
         let message = self.message.filter(|message| !message.trim().is_empty())?;

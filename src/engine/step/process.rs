@@ -76,7 +76,7 @@ pub(crate) struct Ended {
 pub(crate) struct StartError {
     /// Program; empty for the entrypoint of an image.
     program: PathBuf,
-    /// Image of the container, if it was to run in one.
+    /// Image of the container in which the program was to run; `None` outside a container.
     image: Option<String>,
     source: io::Error,
 }

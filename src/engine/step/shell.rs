@@ -1,7 +1,7 @@
 //! Shells of `run:` steps, with the command lines of GitHub's runner.
 //!
-//! A command line is split into arguments like in the runner: at blanks outside double quotes. The path of the script
-//! is inserted afterwards, so that a path with blanks stays one argument.
+//! A command line is split into arguments as in the runner: at blanks outside double quotes. The path of the script is
+//! inserted afterwards, so that a path with blanks stays one argument.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -63,8 +63,8 @@ fn names() -> String {
 }
 
 impl Shell {
-    /// Finds the shell of a step: a built-in one by name, or a command line in which `{0}` stands for the script. A
-    /// step without `shell` gets the first default shell of the sandbox, usually bash, with only the option `-e`.
+    /// Finds the shell of a step: a built-in shell by its name, or a command line in which `{0}` stands for the script.
+    /// A step without `shell` gets the first default shell of the sandbox, usually bash, with only the option `-e`.
     ///
     /// # Errors
     /// `asked` is neither the name of a built-in shell nor a command line with `{0}`, or its program is not on the
@@ -131,7 +131,7 @@ fn advice(name: &str, alternative: bool) -> String {
     }
 }
 
-/// Splits a command line at blanks. Double quotes keep an argument together, `\"` is a literal quote. An open quote
+/// Splits a command line at blanks. Double quotes keep an argument together; `\"` is a literal quote. An open quote
 /// extends to the end of the line, as in GitHub's runner.
 pub(crate) fn cut(line: &str) -> Vec<String> {
     parts(line).0

@@ -96,7 +96,7 @@ impl MemoryOutlet {
         locked(&self.kept).failure = Some(reason.to_owned());
     }
 
-    /// Waits until an event for which the function returns true is recorded.
+    /// Waits until an event is recorded for which `is_it` returns true.
     pub(crate) async fn recorded(&self, is_it: impl Fn(&Event) -> bool) {
         let mut count = self.count.subscribe();
         while !locked(&self.kept).events.iter().any(&is_it) {

@@ -32,7 +32,7 @@ fn read(state: &Path) -> io::Result<Vec<PathBuf>> {
 /// Adds a folder at the beginning of the list. Its path must be text without line breaks.
 ///
 /// # Errors
-/// The list cannot be read, which would lose the other folders, or the state folder cannot be written.
+/// The list cannot be read, so that writing it would lose the other folders, or the state folder cannot be written.
 pub fn add(state: &Path, folder: &Path) -> io::Result<()> {
     let others = read(state)?.into_iter().filter(|known| known != folder);
     write(state, &[folder.to_owned()].into_iter().chain(others).collect::<Vec<_>>())

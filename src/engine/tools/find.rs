@@ -89,7 +89,8 @@ impl Search<'_> {
         found.map(|(_, value)| value.as_os_str()).filter(|value| !value.is_empty())
     }
 
-    /// Returns the installations of a tool, newest first. Only the first one found of each version is returned.
+    /// Returns the installations of a tool, newest first. Of each version, returns only the installation that was found
+    /// first.
     pub async fn installations(&self, tool: Tool) -> Vec<Installation> {
         let found = self.programs(tool).into_iter().map(|(program, source)| inspect(tool, program, source));
         let mut found: Vec<_> = join_all(found).await.into_iter().flatten().collect();
@@ -169,7 +170,7 @@ pub async fn in_folder(home: &Path) -> Vec<Installation> {
 }
 
 /// Returns the installation that a program belongs to. `None` if its version cannot be determined or is not a release,
-/// if a Python cannot create virtual environments, or if a Java has no compiler.
+/// if a Python installation cannot create virtual environments, or if a Java installation has no compiler.
 async fn inspect(tool: Tool, program: PathBuf, source: &'static str) -> Option<Installation> {
     let home = program.parent()?.parent()?.to_owned();
     let version = match tool {

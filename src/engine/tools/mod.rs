@@ -1,9 +1,9 @@
 //! The tool cache, and the languages on this machine that it offers to the `actions/setup-…` actions.
 //!
 //! These actions look into `RUNNER_TOOL_CACHE` before they download anything. Each job has a private [`cache`], which
-//! links to what earlier runs downloaded. Before a setup action starts, the versions that it may want are added from
-//! this machine. [`find`] searches for installations, [`added`] stores those that the user added, [`setup`] is the
-//! table of the actions, and [`venv`] copies Python environments. No action writes to the user's installations.
+//! links to the tools that earlier runs downloaded. Before a setup action starts, the versions that it may want are
+//! added from this machine. [`find`] searches for installations, [`added`] stores those that the user added, [`setup`]
+//! is the table of the actions, and [`venv`] copies Python environments. No action writes to the user's installations.
 
 pub mod added;
 pub(super) mod cache;

@@ -36,7 +36,8 @@ pub(in crate::engine) enum VenvError {
     Io(#[from] io::Error),
 }
 
-/// Creates the environment of a Python at a path that does not exist, as a copy of the environment in `kept`.
+/// Creates a virtual environment of a Python installation in the folder `at`, which must not exist, as a copy of the
+/// environment in `kept`. If `kept` has no environment of the installation, creates that one first.
 ///
 /// # Errors
 /// The environment cannot be created or copied.
@@ -48,7 +49,7 @@ pub(super) async fn make(python: &Installation, kept: &Path, at: &Path) -> Resul
     })?)
 }
 
-/// Returns the kept environment of a Python, creating it if necessary.
+/// Returns the kept environment of a Python installation, creating it if necessary.
 async fn original(python: &Installation, kept: &Path) -> Result<PathBuf, VenvError> {
     let name = format!("{}-{}", python.version, sha256(python.program.as_os_str().as_encoded_bytes(), 8));
     let original = kept.join(&name);

@@ -129,8 +129,8 @@ fn a_container_reads_the_objects_of_another_repository_only_where_the_user_allow
     }
     // A job on this machine can read the objects anyway.
     case.check_out(&request(Objects::Linked, &[])).expect("linked");
-    // Objects of others are also found through a chain of repositories, and behind a link in place of the objects
-    // folder.
+    // Objects of other repositories are also found through a chain of repositories, and behind a link in place of the
+    // objects folder.
     fs::remove_file(own.join("info/alternates")).expect("there");
     case.repository("middle", "file");
     case.write("middle/.git/objects/info/alternates", &format!("{}\n", other.display()));

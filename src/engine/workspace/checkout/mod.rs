@@ -2,8 +2,8 @@
 //!
 //! The copy has the files that a push of the working tree would contain: tracked files in their current state, and new
 //! files that are not ignored. Its git folder has the repository's objects and copies its index, so `git log`, `git
-//! describe` and `git status` work as in the repository. A job cannot change the user's repository through it, not even
-//! with `git push`: the only remote of the copy is the repository's own `origin`.
+//! describe` and `git status` work as in the repository. A job cannot change the user's repository through the copy,
+//! not even with `git push`: the only remote of the copy is the repository's own `origin`.
 //!
 //! Nothing is fetched, except objects that a partial clone lacks. A step gets the whole history that the repository has
 //! here, unless it requests a depth, and submodules in their current state here.
@@ -362,13 +362,13 @@ fn is_below(path: &Path, folder: &Path) -> bool {
     folder.canonicalize().is_ok_and(|folder| path.starts_with(folder))
 }
 
-/// Whether the part of a path below a folder contains a link.
+/// Whether a path relative to `folder` contains a link.
 pub(super) fn has_link(folder: &Path, path: &Path) -> bool {
     path.ancestors().any(|part| !part.as_os_str().is_empty() && folder.join(part).is_symlink())
 }
 
-/// Returns the submodules in the index of a copy, with their recorded commits, without those outside of a sparse
-/// checkout.
+/// Returns the submodules in the index of a copy, with their recorded commits. Leaves out the submodules outside of a
+/// sparse checkout.
 fn submodules(target: &Path, request: &Request) -> Result<Vec<(PathBuf, String)>, GitError> {
     let listed = request.git(target, ["ls-files", "-s", "-t", "-z"])?;
     let entries = listed.split('\0').filter_map(|entry| {

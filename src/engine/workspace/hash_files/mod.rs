@@ -119,8 +119,8 @@ impl Host for WorkspaceFiles {
     }
 }
 
-/// Returns the hash over the files below `workspace` that the arguments of `hashFiles` select, in hexadecimal; empty
-/// without files.
+/// Returns the hash over the files below `workspace` that the arguments of `hashFiles` select, in hexadecimal; empty if
+/// they select no file.
 ///
 /// Fails for an unknown option, a pattern that leaves its folder, an unreadable file, after two minutes, and if `go_on`
 /// returns an error.

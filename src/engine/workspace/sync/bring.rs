@@ -109,7 +109,7 @@ impl Sync<'_> {
         })
     }
 
-    /// Whether the user has not changed a file since it was copied.
+    /// Whether a file of the user is the same as when it was copied.
     fn is_unchanged(&self, path: &Path, user: &Metadata) -> bool {
         match self.brought(path) {
             Some((brought, _)) => brought == ctime(user),
@@ -118,8 +118,8 @@ impl Sync<'_> {
         }
     }
 
-    /// Whether the copy lacks the folder of a file because the user has made or renamed a folder since the checkout. If
-    /// the user has not, the job removed the folder.
+    /// Whether the copy lacks the folder of a file because the user has made or renamed a folder since the checkout.
+    /// Otherwise, the job removed the folder.
     fn is_in_new_folder(&self, path: &Path) -> bool {
         if !path.parent().is_some_and(|folder| self.absent.contains(folder)) {
             return false;

@@ -142,7 +142,7 @@ pub enum SyncError {
     File {
         /// The file, relative to the repository, or the folder of the copy.
         path: PathBuf,
-        /// What failed.
+        /// Error of the operating system.
         source: io::Error,
     },
     /// The note about the checkouts cannot be read, written or locked.

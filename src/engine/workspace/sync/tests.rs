@@ -277,7 +277,7 @@ fn files_of_submodules_are_brought_as_far_as_the_copy_has_them() {
 #[test]
 fn a_file_that_cannot_be_read_to_its_end_leaves_no_part_of_it() {
     let case = Case::new(&["mem"]);
-    // Reading the first bytes of the memory fails.
+    // Reading the first bytes of the process's memory fails.
     let repository = Path::new("/proc/self");
     let user = repository.join("mem").symlink_metadata().expect("there");
     let mut all = Checkouts::lock(&case.note()).expect("free").expect("there").read().expect("read");
