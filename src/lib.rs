@@ -13,7 +13,7 @@
 //!
 //! - [`files`]: reads and writes files that untrusted code can replace: only regular files, without blocking, up to a
 //!   maximum size
-//! - [`visible`]: what a reader sees of untrusted text: which characters never reach a terminal, and which remain
+//! - [`visible`]: the visible part of untrusted text: which characters never reach a terminal, and which remain
 //! - [`net`]: connections to servers, through the proxy of the environment
 //! - [`model`]: ids, events, records, commands, the state of runs, and the interface between a backend and the screen
 //! - [`workflow`]: parses the text of a workflow and plans its jobs, without side effects; expressions and lint

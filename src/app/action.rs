@@ -146,7 +146,7 @@ pub enum Action {
     DisableWorkflow,
     /// Open a shell where the job runs or failed.
     Shell,
-    /// Copy something.
+    /// Choose a text to copy.
     Yank,
     /// Pause the replay, or continue it.
     Play,

@@ -139,8 +139,7 @@ impl App {
         Vec::new()
     }
 
-    /// Opens the question about an action on the marked runs for which it is available. Shows the reason if there is no
-    /// such run.
+    /// Opens the question about an action on those marked runs that allow it. If none of them does, shows the reason.
     fn act_on_marked(&mut self, action: Action) {
         let marked: Vec<&Summary> = self.panes.runs.marked(&self.state).collect();
         let reasons: Vec<_> = marked
@@ -183,8 +182,8 @@ impl App {
         }
     }
 
-    /// Does the first of these that applies: unzooms, clears the filter, closes what is open in the pane, goes to the
-    /// parent pane.
+    /// Restores the size of the pane, clears its filter, closes what is open in it, or goes to its parent: the first
+    /// that applies.
     fn back(&mut self) {
         if self.view.zoom != Zoom::Normal {
             self.view.zoom = Zoom::Normal;

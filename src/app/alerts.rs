@@ -62,8 +62,8 @@ impl App {
         self.state.summary(run).is_some_and(|run| self.failed_here(run))
     }
 
-    /// Returns the jobs of a run that wait for a review, in a concurrency group or at a held step, or the run itself,
-    /// each with the reason. Empty if the run has ended.
+    /// Returns the waits in a run, each with its reason: of jobs that wait for a review, in a concurrency group or at a
+    /// held step, and of the run itself. Empty if the run has ended.
     fn waits(&self, run: &RunId) -> Vec<(Waiter, String)> {
         let Some(run) = self.state.run(run).filter(|run| !run.phase.is_done()) else { return Vec::new() };
         let gate = |phase: &Phase| match phase {

@@ -140,7 +140,7 @@ fn connection(connection: &Connection, now: Timestamp) -> Option<String> {
     }
 }
 
-/// Describes what is wrong with a connection; `None` if there is simply no answer.
+/// Describes what is wrong with a connection; `None` if the server just does not respond.
 fn trouble_word(trouble: Trouble, now: Timestamp) -> Option<String> {
     match trouble {
         Trouble::NoAnswer => None,

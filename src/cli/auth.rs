@@ -1,4 +1,4 @@
-//! `auth`: shows the accounts at GitHub and other servers and the sources of their tokens, logs in and logs out.
+//! `auth`: shows the accounts at GitHub and other servers with the sources of their tokens, and logs in and out.
 
 use crate::backend::github::address::{GITHUB, Host};
 use crate::backend::github::auth::{DeviceLogin, forget, keep, status};

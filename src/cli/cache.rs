@@ -57,8 +57,8 @@ pub(super) fn run(args: &Args) -> Outcome {
     Ok(Exit::Success)
 }
 
-/// Lists the entries of this machine, or deletes those of a key. Returns the entries, and whether they are limited to
-/// one repository.
+/// Lists the entries on this machine, or deletes the entries of a key. Returns the entries, and whether they are
+/// limited to one repository.
 fn here(args: &Args, key: Option<&str>) -> Result<(Vec<CacheEntry>, bool), Failure> {
     let runs = runs_dir()?;
     let here = std::env::current_dir().ok().filter(|_| !args.all);
@@ -70,7 +70,7 @@ fn here(args: &Args, key: Option<&str>) -> Result<(Vec<CacheEntry>, bool), Failu
     Ok((entries, repository.is_some()))
 }
 
-/// Lists the entries on a server, or deletes those of a key.
+/// Lists the entries on a server, or deletes the entries of a key.
 fn at_server(args: &Args, key: Option<&str>) -> Result<Vec<CacheEntry>, Failure> {
     let asked = servers::ask(args.repository.as_deref(), async |poller, repository| match key {
         None => poller.caches(repository).await,

@@ -1,4 +1,5 @@
-//! `clean`: removes old runs, and what runs have left at providers and in the cache of actions.
+//! `clean`: removes old runs, outdated caches, and leftovers of runs such as containers and incomplete copies of
+//! actions.
 
 use crate::launch::clean;
 use crate::launch::clean::{CleanError, Keep};

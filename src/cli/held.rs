@@ -1,4 +1,4 @@
-//! `held`: lists held steps, and decides how their jobs go on.
+//! `held`: lists held steps, and decides how their jobs continue.
 
 use serde_json::json;
 

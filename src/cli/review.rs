@@ -56,7 +56,7 @@ pub(super) fn run(args: &Args, approve: bool) -> Outcome {
     }
     let reviews = args.reviews(&run);
     if reviews.is_err() && run.reviews.is_empty() && !run.phase.is_done() {
-        // The server may know of a review that this machine does not. If the server does not respond, that is the
+        // The server may know of a review that this machine does not. If it does not respond, this is reported as the
         // error.
         servers::reach(&folder)?;
     }

@@ -1,6 +1,6 @@
 //! Values of settings: parses the text of variables, converts values to types, and formats them as TOML.
 
-/// Why a value is not valid for a setting. The message continues one that starts with the setting's name.
+/// Why a value is not valid for a setting. The message continues a text that starts with the setting's name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ValueError {
     /// The value has another type or form.

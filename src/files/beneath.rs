@@ -15,7 +15,8 @@ use super::folder::Links;
 const ATTEMPTS: usize = 8;
 
 /// Opens a path below a folder. Fails with `Errno::XDEV` if the path leads out of it, or has a link or mount point that
-/// `links` refuses. Without the system call, every link is refused, and with [`Links::RefuseMounts`] every path.
+/// `links` refuses. Where the kernel lacks `openat2`, every link is refused, and with [`Links::RefuseMounts`] every
+/// path.
 pub(super) fn open(
     folder: BorrowedFd<'_>,
     path: &Path,

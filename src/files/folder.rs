@@ -27,8 +27,8 @@ pub enum Links {
     RefuseMounts,
 }
 
-/// An open folder, through which the files below it are accessed. All paths are relative to it: an empty one is the folder
-/// itself.
+/// An open folder, through which the files below it are accessed. All paths are relative to it; an empty path is the
+/// folder itself.
 #[derive(Debug)]
 pub struct Folder(OwnedFd);
 

@@ -1,6 +1,7 @@
 //! A run as lines for people: the output of each job after its name, groups folded, and the result of the run.
 //!
-//! A folded group is one line. When its step fails, the groups that contain an error are shown in full.
+//! A folded group is one line. When its step fails, the lines around the error of each group are shown, and the last
+//! lines of a group that was open at the end.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
@@ -29,7 +30,8 @@ const MAX_PREFIX: usize = 24;
 /// kept.
 const MAX_FOLDED: usize = 32;
 
-/// Maximum number of lines that are shown of an unfolded group. They are the lines around its error.
+/// Maximum number of lines that are shown of an unfolded group. They are the lines around its error, or its last lines
+/// if it has none.
 const MAX_UNFOLDED: u64 = 60;
 
 /// Prints a run as lines for people.

@@ -126,7 +126,7 @@ pub fn inside_actions() -> bool {
 }
 
 /// A stream for output. It accepts only [`TerminalText`]. If GitHub's runner reads the stream, only lines written by
-/// [`Out::command`] can be commands.
+/// [`Out::command`] and [`Out::commands`] can be commands.
 pub struct Out<'w> {
     stream: &'w mut dyn Write,
     in_actions: bool,

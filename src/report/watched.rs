@@ -125,7 +125,8 @@ impl RunTable {
         Self { style, rows: 0 }
     }
 
-    /// Returns the row of a run: its state, its time, the number of its jobs that have ended, and what is in progress.
+    /// Returns the row of a run: its state, its time, the number of its jobs that have ended, and its failed and
+    /// running jobs or the reason of its state.
     fn row(&self, run: &Run, name: usize, columns: usize, now: Timestamp) -> TerminalText {
         let style = self.style;
         let phase = run.progress();

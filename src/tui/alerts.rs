@@ -1,4 +1,4 @@
-//! What an alert does: the control sequences and the shell command of an alert, and the quiet hours without them.
+//! Effects of an alert: control sequences and a shell command, except in quiet hours.
 
 use crate::app::msg::AlertReason;
 use crate::config::{QuietHours, ScreenConfig};

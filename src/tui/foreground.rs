@@ -115,7 +115,7 @@ pub(super) async fn run(mut child: Child, stop: &mut Signal) -> Result<(), Foreg
 }
 
 /// Copies a text to the newest buffer of tmux and, if tmux is set up for it, to the clipboard of the terminal. Returns
-/// what was done.
+/// a notice about the result.
 pub(super) async fn copy_with_tmux(text: &str) -> Notice {
     if load_into_tmux(&["-w", "-"], text).await.is_ok_and(|status| status.success()) {
         Notice::news("copied to the buffer of tmux (paste: prefix ]) and to the clipboard of its terminal")

@@ -185,8 +185,8 @@ impl Theme {
         Style::new().add_modifier(Modifier::BOLD)
     }
 
-    /// Returns a style for the item at `place`, one of six that are easy to tell apart. None has the colour of success,
-    /// failure or work in progress.
+    /// Returns a style for the item at `place`, one of six that are easy to tell apart. None of the six has the colour
+    /// of success, failure or work in progress.
     #[must_use]
     pub fn nth(&self, place: usize) -> Style {
         const COLOURS: [Color; 6] =

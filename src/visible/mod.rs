@@ -1,4 +1,4 @@
-//! What a reader sees of untrusted text: which characters are dropped before the text is shown, and which remain.
+//! The visible part of untrusted text: which characters are dropped before the text is shown, and which remain.
 //!
 //! The table of these characters has two users. [`crate::ui::terminal_text`] drops the characters on the way to a
 //! terminal; the engine masks secrets in the remaining text, so that a dropped character cannot split a secret.

@@ -142,8 +142,8 @@ impl<S: Clone + Default + PartialEq> Row<S> {
         }
     }
 
-    /// Carries out a control sequence without a private marker. Ignores sequences that neither move the cursor within a
-    /// row nor erase a part of it.
+    /// Carries out a control sequence without a private marker: moves the cursor, or erases, deletes or inserts cells.
+    /// A move to another row begins a section. All other sequences are ignored.
     pub fn sequence(&mut self, params: &Params, action: char) {
         let first = params.iter().next().and_then(|param| param.first()).copied().unwrap_or(0);
         let count = usize::from(first.max(1));
@@ -315,8 +315,8 @@ pub(super) fn first_c1(line: &[u8]) -> Option<usize> {
     memchr::memchr_iter(0xc2, line).find(|at| matches!(line.get(at + 1), Some(0x80..=0x9f)))
 }
 
-/// Returns the index of the first character that can make a line look different from its bytes: an escape character, or
-/// one that moves the cursor back. A carriage return at the end of a line does not count.
+/// Returns the index of the first character that can make a line look different from its bytes: an escape character, a
+/// backspace, or a carriage return that does not end a line.
 #[must_use]
 pub fn first_control(lines: &[u8]) -> Option<usize> {
     memchr::memchr3_iter(0x1b, b'\r', 8, lines).find(|at| {

@@ -59,12 +59,13 @@ impl App {
         asks.map(Effect::Request).into_iter().collect()
     }
 
-    /// Returns the rows of the workflows that can be started, and of those that have errors.
+    /// Returns the rows of the workflows that can be started, and of the workflows with errors.
     pub(in crate::app) fn start_rows(&self) -> Vec<(String, Pick)> {
         self.starts("").chain(self.broken()).collect()
     }
 
-    /// Returns a picker of the workflow that watch mode runs: one of those that a push triggers, or all.
+    /// Returns a picker of the workflow that watch mode runs: one of the workflows that a push triggers, or all of
+    /// them.
     pub(in crate::app) fn watch_picker(&self) -> Overlay {
         let on_push = |workflow: &&StartableWorkflow| workflow.events.iter().any(|event| event == "push");
         let one = |workflow: &StartableWorkflow| {
@@ -189,7 +190,7 @@ impl App {
         Some(Overlay::Question(Question::new("Delete the logs?", text, choices)))
     }
 
-    /// Returns the question about the run of a fork that waits for an approval; `None` for another run.
+    /// Returns the question about the run of a fork that waits for an approval; `None` for any other run.
     pub(in crate::app) fn fork_question(&self) -> Option<Overlay> {
         let run = self.summary().filter(|run| RunState::from(*run).waits_for_approval())?;
         let remote = run.info.remote.as_ref()?;

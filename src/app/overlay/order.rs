@@ -27,7 +27,7 @@ const MAX_STEPS: usize = 9;
 /// Columns of the labels of fields, with the gap after them.
 const LABELS: u16 = 10;
 
-/// An order and what the user types for it.
+/// An order and the texts that the user types for it.
 #[derive(Clone, Debug)]
 pub(in crate::app) struct OrderBox {
     title: String,

@@ -167,8 +167,8 @@ fn command(typed: &str) -> Option<(String, Pick)> {
     Some((format!("find {text} in the logs of all steps"), Pick::SearchRun(text.to_owned())))
 }
 
-/// Scores how well a text matches the typed letters, higher is better. `None` if the text does not contain the letters
-/// in order. Contiguous letters score best, above all at the start of a word.
+/// Scores how well a text matches the typed letters; a higher score is better. `None` if the text does not contain the
+/// letters in order. Contiguous letters score best, above all at the start of a word.
 fn score(typed: &str, text: &str) -> Option<i32> {
     let lower = |text: &str| text.chars().flat_map(char::to_lowercase).collect::<Vec<char>>();
     let (typed, text) = (lower(typed), lower(text));
@@ -177,7 +177,7 @@ fn score(typed: &str, text: &str) -> Option<i32> {
     for wanted in typed {
         let starts = |at: usize| at == 0 || !text[at - 1].is_alphanumeric();
         let found = |at: &usize| text[*at] == wanted;
-        // Right after the previous letter, else at the start of a word, else anywhere.
+        // The position right after the previous letter, else a start of a word, else any position.
         let at = (next..text.len().min(next + 1)).find(|at| last.is_some() && found(at));
         let at = at.or_else(|| (next..text.len()).find(|at| found(at) && starts(*at)));
         let at = at.or_else(|| (next..text.len()).find(found))?;

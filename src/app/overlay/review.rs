@@ -23,8 +23,8 @@ const APPROVE: char = 'A';
 /// Key that rejects.
 const REJECT: char = 'X';
 
-/// Rows below the environments: what is deployed, the comment, two answers, the hint, and an empty row above and below
-/// the first of them.
+/// Rows below the environments: an empty row, the versions of the focused environment, another empty row, the comment,
+/// two answers, and the hint.
 const ROWS_BELOW: u16 = 7;
 
 /// Maximum width of the names of environments in columns.
@@ -48,7 +48,7 @@ pub(in crate::app) struct ReviewBox {
 struct Row {
     run: RunId,
     name: String,
-    /// What is deployed, and what is live.
+    /// The version to deploy, and the live version.
     versions: String,
     review: PendingReview,
     /// Whether a review of it was sent and not confirmed.
@@ -228,7 +228,7 @@ impl ReviewBox {
         Outcome::Stays
     }
 
-    /// Continues with the next name if the typed name is the expected one; else shows that it does not match.
+    /// Continues with the next name if the typed name is the expected one. Otherwise shows that it does not match.
     fn confirm(&mut self) -> Outcome {
         let Some(asked) = self.confirmation.take_if(|asked| asked.typed.text().trim() == asked.name) else {
             self.fault = Some("the name does not match");

@@ -93,7 +93,7 @@ impl RunSearchBox {
     }
 
     /// Returns the search to start, if the text has changed, and clears the result of the previous search. An empty
-    /// text starts no search. Increments `last_id` for each search, so that answers to earlier ones are dropped.
+    /// text starts no search. Increments `last_id` for each search, so that results of earlier searches are dropped.
     pub(in crate::app) fn request(&mut self, last_id: &mut u64) -> Option<RunSearch> {
         let pattern = Pattern::parse(self.text(), false);
         if pattern.as_ref() == self.search.as_ref().map(|(_, pattern)| pattern) {

@@ -103,8 +103,7 @@ pub(super) fn read(name: &str, text: &str, document: &DeTable<'_>, layer: Layer)
     Ok(found)
 }
 
-/// Returns a top-level table of a file; `None` if it is missing. It is an error in the user's file, which cannot have
-/// it.
+/// Returns a top-level table of a file; `None` if it is missing. In the user's file, the table is an error.
 fn outermost<'t>(
     file: FileText<'t>,
     document: &'t DeTable<'t>,

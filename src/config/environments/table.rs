@@ -28,7 +28,7 @@ pub(super) struct Table<'t> {
     /// Position of the table's name in the file, in bytes.
     start: usize,
     entries: &'t DeTable<'t>,
-    /// Keys that were asked for, each once.
+    /// Keys that were looked up, each once.
     known: IndexSet<&'static str>,
 }
 

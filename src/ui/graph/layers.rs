@@ -73,8 +73,8 @@ impl Layers {
         }
     }
 
-    /// Sorts each layer by the mean position of the connected items in the previous layer, or with `forth` unset in the
-    /// next layer. Ties keep their order.
+    /// Sorts each layer by the mean position of the connected items in the previous layer if `forth` is set, otherwise
+    /// in the next layer. Ties keep their order.
     fn sweep(&mut self, forth: bool) {
         let count = self.items.len();
         let numbers: Vec<usize> =

@@ -131,8 +131,8 @@ impl Log {
         text::put(buffer, row.x, row.y, 1, cx.theme.bar(), Style::new());
     }
 
-    /// Returns the line with the matches of the search highlighted, or without a search those of the pattern of visible
-    /// lines.
+    /// Returns the line with its matches highlighted: the matches of the search or, without a search, of the pattern of
+    /// visible lines.
     fn highlighted<'l>(&self, line: &'l Line) -> Cow<'l, Line> {
         let kept = self.keep.as_ref().filter(|keep| !keep.pattern.inverted);
         let Some(search) = self.search.as_ref().or(kept) else { return Cow::Borrowed(line) };

@@ -27,7 +27,7 @@ impl Matches {
     }
 
     /// Returns a search of the lines that were not searched yet, unless one is running. Increments `last_id` for each
-    /// search, so that answers to earlier ones are dropped.
+    /// search, so that results of earlier searches are dropped.
     pub(super) fn request(&mut self, last_id: &mut u64, key: &LogKey, lines: u64) -> Option<LogSearch> {
         if self.running.is_some() || self.next >= lines || self.error.is_some() || self.is_full() {
             return None;

@@ -174,7 +174,7 @@ impl Pane for Log {
         None
     }
 
-    /// Clears the selection of lines or, without one, the pattern of visible lines or, without one, the search.
+    /// Clears the selection of lines, the pattern of visible lines, or the search: the first that is set.
     fn close(&mut self) -> bool {
         if self.anchor.take().is_some() {
             return true;
