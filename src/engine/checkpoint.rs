@@ -124,7 +124,7 @@ const MARK: char = '\u{1}';
 /// cleared.
 ///
 /// # Errors
-/// The text cannot be sealed. The error names the content that prevents it, for a message of the form "… holds …".
+/// The text cannot be sealed. The error names the content that prevents it, for a message of the form "… contains …".
 fn seal(
     text: &mut String,
     secrets: &IndexMap<String, String>,
@@ -153,10 +153,10 @@ impl Checkpoint {
     #[must_use]
     pub fn sealed(&self, secrets: &IndexMap<String, String>, holds_secret: &dyn Fn(&str) -> bool) -> Self {
         let mut copy = self.clone();
-        let mut unsealable = copy.drop_names(holds_secret).then(|| "a name holds a secret".to_owned());
+        let mut unsealable = copy.drop_names(holds_secret).then(|| "a name contains a secret".to_owned());
         copy.for_each_text(&mut |place, text| {
             if let Err(fault) = seal(text, secrets, holds_secret) {
-                unsealable = Some(format!("{place} holds {fault}"));
+                unsealable = Some(format!("{place} contains {fault}"));
             }
         });
         copy.not_resumable = copy.not_resumable.or(unsealable);
@@ -243,7 +243,7 @@ mod tests {
         let forged = checkpoint("\u{1}KEY\u{1}").sealed(&secrets, &|text| text.contains("hunter2"));
         assert_eq!(forged.env["TOKEN"], "");
         let error = forged.opened(&secrets).expect_err("the job does not continue in the middle");
-        assert_eq!(error.to_string(), "environment variable TOKEN holds the control character U+0001");
+        assert_eq!(error.to_string(), "environment variable TOKEN contains the control character U+0001");
     }
 
     #[test]
@@ -274,7 +274,7 @@ mod tests {
         ] {
             let written = checkpoint.sealed(&IndexMap::new(), &|text| text.contains("found-out"));
             assert!(!serde_json::to_string(&written).expect("serialises").contains("found-out"));
-            assert_eq!(written.opened(&IndexMap::new()), Err(NotResumable("a name holds a secret".to_owned())));
+            assert_eq!(written.opened(&IndexMap::new()), Err(NotResumable("a name contains a secret".to_owned())));
         }
     }
 

@@ -358,7 +358,7 @@ fn composite_actions_and_called_workflows_of_the_repository_run() {
 #[test]
 fn a_job_with_a_snapshot_runs_and_makes_no_image() {
     let project = Project::of_jobs("\n  a: {runs-on: ubuntu-latest, snapshot: image, steps: [{run: echo ran}]}");
-    project.run(&[]).expect(0, &["ran", "no image is made of the runner here"]);
+    project.run(&[]).expect(0, &["ran", "no image of the runner is created here"]);
 }
 
 #[test]

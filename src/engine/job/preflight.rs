@@ -94,7 +94,7 @@ pub(in crate::engine) async fn ready(run: &RunContext, job: &JobSpec, body: &Ste
     let ports = claim(run, job, &placement.base, &services).await.map_err(|error| failed(error.to_string()))?;
     let mut remarks = remarks(run, job, provider, &needs);
     if body.snapshot.is_some() {
-        remarks.push("`snapshot` is GitHub's alone: no image is made of the runner here".to_owned());
+        remarks.push("`snapshot` is supported only on GitHub: no image of the runner is created here".to_owned());
     }
     remarks.append(&mut needs.remarks);
     let shared = if container.is_some() { folders.shared(run, &needs.actions) } else { Vec::new() };

@@ -209,7 +209,7 @@ impl Services {
                 say(line);
             }
             say("##[endgroup]");
-            let last = lines.last().map_or("it is empty", String::as_str);
+            let last = lines.last().map_or("(empty)", String::as_str);
             // As on GitHub, a service without a health check may simply have finished its work.
             if one.has_health_check || service.state == ServiceState::Unhealthy {
                 failed.push(format!("{text}; its log ends: {last}"));

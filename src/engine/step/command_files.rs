@@ -212,7 +212,7 @@ impl CommandFiles {
                 let fits = !name.contains('\0') && !value.contains('\0');
                 if !fits {
                     let name = name.replace('\0', "\u{fffd}");
-                    left.refused.push(format!("{variable}: `{name}` is dropped: no variable can have a NUL byte"));
+                    left.refused.push(format!("{variable}: `{name}` is dropped: a variable cannot contain a NUL byte"));
                 }
                 fits
             });
@@ -220,7 +220,7 @@ impl CommandFiles {
         let known = left.path.len();
         left.path.retain(|folder| !folder.contains('\0'));
         if left.path.len() < known {
-            left.refused.push("GITHUB_PATH: a folder is dropped: no path can have a NUL byte".to_owned());
+            left.refused.push("GITHUB_PATH: a folder is dropped: a path cannot contain a NUL byte".to_owned());
         }
         let known = left.env.len();
         left.env.retain(|name, _| !name.eq_ignore_ascii_case("NODE_OPTIONS"));
@@ -498,7 +498,7 @@ mod tests {
             assert_eq!(*found, IndexMap::from([("d".to_owned(), "2".to_owned())]));
         }
         assert_eq!((left.path, left.refused.len()), (vec!["/b".to_owned()], 5));
-        assert_eq!(left.refused[0], "GITHUB_ENV: `a\u{fffd}b` is dropped: no variable can have a NUL byte");
+        assert_eq!(left.refused[0], "GITHUB_ENV: `a\u{fffd}b` is dropped: a variable cannot contain a NUL byte");
     }
 
     #[test]

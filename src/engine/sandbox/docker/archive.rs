@@ -29,7 +29,7 @@ pub(super) enum PackError {
     Walk(#[from] walkdir::Error),
     #[error("cannot pack {}: {source}", path.display())]
     File { path: PathBuf, source: FileError },
-    #[error("its files are larger than the limit of {MAX_BYTES} bytes, from {} on", path.display())]
+    #[error("its files exceed the limit of {MAX_BYTES} bytes at {}", path.display())]
     TooLarge { path: PathBuf },
     #[error("cannot write the archive: {0}")]
     Write(#[from] io::Error),
@@ -370,7 +370,7 @@ mod tests {
         for name in ["big", "bigger"] {
             File::create(at(name)).and_then(|file| file.set_len(300 << 30)).expect("made");
         }
-        assert_eq!(refused().await, "its files are larger than the limit of 2147483648 bytes, from big on");
+        assert_eq!(refused().await, "its files exceed the limit of 2147483648 bytes at big");
         fs::remove_file(at("big")).expect("removed");
         assert!(refused().await.ends_with("from bigger on"));
         let (one, _) = packed(&at("a/b"), Ignored::default()).await.expect("packed");

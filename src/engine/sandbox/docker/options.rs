@@ -26,7 +26,7 @@ pub(super) struct OptionError {
 pub(super) enum OptionFault {
     #[error("unknown container option `{written}`{}", near.as_ref().map(|near| format!("; did you mean `--{near}`?")).unwrap_or_default())]
     Unknown { written: String, near: Option<String> },
-    #[error("`{0}` is not an option: put values after one, and values with blanks in double quotes")]
+    #[error("`{0}` is not an option: write a value after its option, and put a value with blanks in double quotes")]
     NotAnOption(String),
     #[error("`--{name}` cannot be used here: {reason}")]
     Refused { name: &'static str, reason: &'static str },

@@ -14,9 +14,9 @@ pub(crate) enum CheckoutError {
     Git(#[from] GitError),
     #[error("`ref: {wanted}` names no commit that is in {}: fetch it first", repository.display())]
     Unknown { wanted: String, repository: PathBuf },
-    #[error("the repository has objects in {}, which is not in a git folder: git objects are taken only from there", .0.display())]
+    #[error("the repository has objects in {}, which is not in a git folder: git objects are read only from git folders", .0.display())]
     NotInGitFolder(PathBuf),
-    #[error("the repository has objects in {}, which also has {name:?}: git objects are taken only from a folder of objects", path.display())]
+    #[error("the repository has objects in {}, which also contains {name:?}: git objects are read only from folders without other files", path.display())]
     NotOnlyObjects { path: PathBuf, name: OsString },
     #[error(
         "the repository borrows git objects from {}, which is not part of it: containers read them only if \
