@@ -138,7 +138,7 @@ impl App {
             // The reason is the same; only the age of the data changed.
             reason if reason == before => None,
             Some(reason) => Some(Notice::bad(reason)),
-            None => Some(Notice::news("connected again: what is shown is up to date")),
+            None => Some(Notice::news("connected again: the screen is up to date")),
         };
         self.state.connection = connection;
         if let Some(notice) = notice {

@@ -116,7 +116,7 @@ impl App {
                     self.toast = Some(Notice::bad(format!("roll-back: {reason}")));
                     return Vec::new();
                 }
-                self.toast = Some(Notice::news("asking the target what runs"));
+                self.toast = Some(Notice::news("checking what runs on the target"));
                 return vec![Effect::Request(Request::Lane(request))];
             }
             Pick::Watch(workflow) => return vec![Effect::Request(Request::WatchFiles { workflow })],

@@ -48,7 +48,7 @@ impl App {
         let environment = lane.name().to_owned();
         if let Some(open) = lane.on_its_way().filter(|open| open.is_running && open.step.is_some()) {
             let back = open.from.as_ref().map_or_else(|| "nothing".to_owned(), Release::title);
-            let label = format!("{back}  by aborting {}, which is on its way", open.release.title());
+            let label = format!("{back}  by aborting {}, which is in progress", open.release.title());
             let row = (label, Pick::Lane(LaneRequest::PlanRollback { environment, to: None }));
             return Some(Overlay::Picker(Picker::new(&format!("Roll back {}", lane.name()), vec![row])));
         }
@@ -87,8 +87,8 @@ impl App {
             vec![Effect::Request(Request::Lane(LaneRequest::Promote { environment, run, full }))]
         };
         let choices = vec![
-            Choice::new('y', "go on past this pause", promote(false)),
-            Choice::new('f', "go on past this pause and all later ones", promote(true)),
+            Choice::new('y', "continue past this pause", promote(false)),
+            Choice::new('f', "continue past this pause and all later ones", promote(true)),
             Choice::new('n', "leave it as it is", Vec::new()),
         ];
         Some(Overlay::Question(Question::new("Promote the deployment?", lines, choices)))

@@ -119,7 +119,7 @@ impl OrderBox {
         let (open, name) = (lane.open.as_ref()?, lane.name());
         let back = open.from.as_ref().map_or_else(|| "nothing".to_owned(), Release::title);
         let mut lines =
-            vec![(format!("{name}: {} is on its way, and goes back to {back}", open.release.title()), Hue::Plain)];
+            vec![(format!("{name}: {} is being deployed; an abort restores {back}", open.release.title()), Hue::Plain)];
         lines.extend(
             open.step.as_ref().map(|step| (format!("step {}/{}, {}", step.number, step.total, step.name), Hue::Dim)),
         );
@@ -273,7 +273,7 @@ fn lines(preview: &DeploymentPreview) -> Vec<(String, Hue)> {
         DeploymentWay::Abort => &[],
     };
     lines.push(match &preview.way {
-        DeploymentWay::Abort => ("By aborting the deployment on its way.".to_owned(), Hue::Good),
+        DeploymentWay::Abort => ("By aborting the deployment in progress.".to_owned(), Hue::Good),
         DeploymentWay::RollBack { is_instant: true, .. } => {
             ("It still runs, so this only moves the traffic:".to_owned(), Hue::Good)
         }
