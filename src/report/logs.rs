@@ -21,7 +21,7 @@ pub struct LogSelection<'r> {
     pub step: Option<&'r str>,
     /// Whether to print only the lines around the first error of each failed step, and why jobs did not start.
     pub failed: bool,
-    /// Whether to print all lines of each failed step.
+    /// With `failed`, whether to print all lines of each failed step.
     pub all_lines: bool,
 }
 

@@ -33,7 +33,7 @@ pub(in crate::app) struct Picker {
     starts: bool,
     /// Label of each row, and its effect.
     rows: Vec<(String, Pick)>,
-    /// The selected row among those that match.
+    /// Index of the selected row among the matching rows.
     selected: usize,
 }
 

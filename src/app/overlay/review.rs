@@ -51,7 +51,7 @@ struct Row {
     /// The version to deploy, and the live version.
     versions: String,
     review: PendingReview,
-    /// Whether a review of it was sent and not confirmed.
+    /// Whether a review of the environment was sent and not yet confirmed.
     requested: bool,
     checked: bool,
 }

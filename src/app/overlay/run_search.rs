@@ -28,7 +28,7 @@ const MAX_HIGHLIGHTS: usize = 8;
 #[derive(Clone, Debug)]
 pub(in crate::app) struct RunSearchBox {
     input: TextInput,
-    /// Whether the text is that of the previous search. The first typed character then replaces it.
+    /// Whether the text was left by the previous search. The first typed character then replaces it.
     is_previous: bool,
     /// Logs to search in order, each with its number of lines and the names of its job and step.
     logs: Vec<(LogKey, u64, String)>,

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Returns a message that can come at any time.
+/// Returns a strategy for messages that can come at any time.
 fn anything() -> impl Strategy<Value = Msg> {
     use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
     let keys = prop_oneof![

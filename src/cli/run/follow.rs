@@ -69,7 +69,7 @@ impl Until<'_> {
     const END: Self = Until { interrupt: Interrupt::Detaches, is_enough: &|| false, fails_fast: false };
 }
 
-/// A run that is watched until its current attempt has ended. Ctrl-C leaves it in progress.
+/// A run that is printed until its current attempt has ended. Ctrl-C leaves it in progress.
 pub(crate) struct Watch<'w> {
     run: &'w RunFolder,
     attempt: Option<u32>,

@@ -9,7 +9,7 @@ use super::layers::{Item, Layers};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Nets {
     pub(super) nets: Vec<Net>,
-    /// Number of columns for their vertical lines.
+    /// Number of columns for the vertical lines of the nets.
     pub(super) tracks: u16,
 }
 
