@@ -182,7 +182,7 @@ impl Config {
         let environments = environments::read(name, text, document.get_ref(), layer)?;
         let trusted = environments.lines.iter().filter(|line| line.is_trusted);
         self.named_by_repository.extend(trusted.map(|line| format!("{}.{} = {}", line.table, line.name, line.value)));
-        if !environments.all.is_empty() || !environments.lines.is_empty() {
+        if !environments.lines.is_empty() {
             self.environments = environments;
         }
         for entry in file::entries(name, text, document.get_ref()) {

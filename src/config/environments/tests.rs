@@ -166,6 +166,8 @@ fn notifications_are_those_of_the_environment_or_of_all_and_name_their_secrets()
     assert!(settings.is_secret("SLACK_WEBHOOK_URL", "x"), "the address is masked");
     let needed: Vec<_> = settings.needed(|_| false).into_iter().map(|one| (one.name, one.is_secret)).collect();
     assert_eq!(needed, [("SLACK_WEBHOOK_URL".to_owned(), true)]);
+    let both = given(&environment("notify = { slack = '${HOOK}', webhook = '${HOOK}' }", "")).expect("an environment");
+    assert_eq!(both.environments()["a"].needed(|_| true).len(), 1, "a variable is listed once");
     let described = config.describe();
     assert!(described.contains("\n[notify]\nslack = \"${SLACK_WEBHOOK_URL}\"  # c:2:1\n"), "{described}");
     for (table, message) in [

@@ -62,9 +62,6 @@ const TEXTS: &[(FailureCause, &[&str])] = &[
     (PortClosed, &["connection refused", "cannot connect to ", "econnrefused"]),
 ];
 
-/// Causes that are only symptoms of a failure: other causes explain them.
-const SYMPTOMS: [FailureCause; 4] = [CrashLoop, Exited, ProbeStatus, PortClosed];
-
 /// Maximum length in characters of the evidence.
 const MAX_EVIDENCE: usize = 300;
 
@@ -85,15 +82,18 @@ pub struct Diagnosis {
 /// `None` if no rule applies.
 #[must_use]
 pub fn diagnose(reason: &str, log: &[String]) -> Option<Diagnosis> {
-    let lines = || reason.lines().chain(log.iter().rev().map(String::as_str));
-    let found = |symptoms: bool| {
-        lines().find_map(|line| {
-            let cause = causes(line).into_iter().find(|cause| SYMPTOMS.contains(cause) == symptoms)?;
-            let evidence = line.trim().chars().take(MAX_EVIDENCE).collect();
-            Some(Diagnosis { cause, evidence, subject: subject(cause, line) })
-        })
-    };
-    found(false).or_else(|| found(true))
+    let lines = reason.lines().chain(log.iter().rev().map(String::as_str));
+    let found = lines.filter_map(|line| Some((causes(line).into_iter().min()?, line)));
+    let (cause, line) = found.min_by_key(|(cause, _)| cause.is_symptom())?;
+    let evidence = line.trim().chars().take(MAX_EVIDENCE).collect();
+    Some(Diagnosis { cause, evidence, subject: subject(cause, line) })
+}
+
+impl FailureCause {
+    /// Whether the cause is only a symptom of a failure: other causes explain it.
+    fn is_symptom(self) -> bool {
+        self >= CrashLoop
+    }
 }
 
 impl Diagnosis {
@@ -154,7 +154,7 @@ impl Diagnosis {
     }
 }
 
-/// Returns the causes that a line shows, those that explain others first.
+/// Returns the causes that a line shows.
 fn causes(line: &str) -> Vec<FailureCause> {
     let lower = line.to_lowercase();
     let mut causes: Vec<_> = TEXTS
@@ -176,7 +176,6 @@ fn causes(line: &str) -> Vec<FailureCause> {
         causes.push(OutOfMemory);
     }
     causes.extend(status_of_probe(line).map(|status| if status == 404 { ProbePath } else { ProbeStatus }));
-    causes.sort_unstable();
     causes
 }
 
@@ -188,11 +187,9 @@ fn number_after(line: &str, before: &str) -> Option<u32> {
 }
 
 /// Returns the status of a bad answer in the description of a probe: `GET http://x/health: 404`.
-fn status_of_probe(line: &str) -> Option<u16> {
+fn status_of_probe(line: &str) -> Option<u32> {
     let (_, after) = line.split_once("GET ")?;
-    let (_, after) = after.split_once(": ")?;
-    let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
-    digits.parse().ok().filter(|status| (400..600).contains(status))
+    number_after(after, ": ").filter(|status| (400..600).contains(status))
 }
 
 /// Returns the image or variable that a line names and that the cause is about.

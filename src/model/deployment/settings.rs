@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
+use indexmap::IndexSet;
 use serde::{Deserialize, Serialize};
 
 use super::{Notify, Pause, TargetSettings, written};
@@ -76,10 +77,14 @@ impl EnvironmentSettings {
     /// Returns the environment variables that the settings name, secrets first. `is_set` returns whether a variable has
     /// a value.
     pub fn needed(&self, is_set: impl Fn(&str) -> bool) -> Vec<Needed> {
-        let more = self.notify.iter().flat_map(Notify::variables).filter(|name| !self.secrets.contains(name));
-        let secrets = self.secrets.iter().chain(more).map(|name| (name, true));
-        let all = secrets.chain(self.variables.iter().map(|name| (name, false)));
-        all.map(|(name, is_secret)| Needed { name: name.clone(), is_secret, is_set: is_set(name) }).collect()
+        let secrets = self.secret_names().into_iter().map(|name| (name, true));
+        let all = secrets.chain(self.variables.iter().map(|name| (name.as_str(), false)));
+        all.map(|(name, is_secret)| Needed { name: name.to_owned(), is_secret, is_set: is_set(name) }).collect()
+    }
+
+    /// Returns the variables that the settings name as secrets, and those of notifications.
+    fn secret_names(&self) -> IndexSet<&str> {
+        self.secrets.iter().chain(self.notify.iter().flat_map(Notify::variables)).map(String::as_str).collect()
     }
 
     /// Returns the values of environment variables that must not be shown.
@@ -92,10 +97,8 @@ impl EnvironmentSettings {
     /// its name contains a word such as `TOKEN` and the value has at least eight bytes.
     #[must_use]
     pub fn is_secret(&self, name: &str, value: &str) -> bool {
-        let named = self.secrets.iter().chain(self.notify.iter().flat_map(Notify::variables));
-        let is_named = named.into_iter().any(|secret| secret == name);
         let has_word = || name.split('_').any(|word| SECRET_WORDS.iter().any(|known| known.eq_ignore_ascii_case(word)));
-        is_named || (value.len() >= MIN_GUESSED_SECRET && has_word())
+        self.secret_names().contains(name) || (value.len() >= MIN_GUESSED_SECRET && has_word())
     }
 }
 

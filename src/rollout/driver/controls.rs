@@ -114,7 +114,10 @@ impl Controls {
             }),
             asked = self.asked.recv() => match asked {
                 Some((command, reply)) => {
-                    let (answer, interrupt) = self.answer(&command, subject);
+                    let (answer, interrupt) = match self.answer(&command, subject) {
+                        Ok(interrupt) => (Reply::Accepted, interrupt),
+                        Err(Refusal(reason)) => (Reply::Rejected { reason }, None),
+                    };
                     // The sender of the command may be gone: the attempt is about to end.
                     let _ = reply.send(answer);
                     interrupt
@@ -124,75 +127,71 @@ impl Controls {
         }
     }
 
-    fn answer(&mut self, command: &Command, subject: &Subject) -> (Reply, Option<Interrupt>) {
+    /// Obeys a command. Returns an interrupt if the command is one.
+    fn answer(&mut self, command: &Command, subject: &Subject) -> Result<Option<Interrupt>, Refusal> {
         match command {
             Command::Deployment { order, by } => self.obey(order, by.as_ref().unwrap_or(&subject.worker), subject),
             Command::Review { approve, comment, .. } => {
                 let order = DeploymentOrder::Review { approve: *approve, comment: comment.clone() };
                 self.obey(&order, &subject.worker, subject)
             }
-            Command::Yield { to, .. } if self.stage == Stage::Gates => {
-                (Reply::Accepted, Some(Interrupt::Replaced(to.clone())))
-            }
-            Command::Yield { .. } => rejected("the deployment has begun and keeps its turn"),
-            _ => rejected("not a command for a deployment"),
+            Command::Yield { to, .. } if self.stage == Stage::Gates => Ok(Some(Interrupt::Replaced(to.clone()))),
+            Command::Yield { .. } => refused("the deployment has begun and keeps its turn"),
+            _ => refused("not a command for a deployment"),
         }
     }
 
-    fn obey(&mut self, order: &DeploymentOrder, by: &Actor, subject: &Subject) -> (Reply, Option<Interrupt>) {
+    fn obey(&mut self, order: &DeploymentOrder, by: &Actor, subject: &Subject) -> Result<Option<Interrupt>, Refusal> {
         match (order, self.stage) {
             (DeploymentOrder::Review { approve, comment }, Stage::Gates) => self.review(*approve, comment, by, subject),
-            (DeploymentOrder::Review { .. }, _) => rejected("the deployment does not wait for a review"),
-            (_, Stage::Back) => rejected("the deployment is already rolling back"),
+            (DeploymentOrder::Review { .. }, _) => refused("the deployment does not wait for a review"),
+            (_, Stage::Back) => refused("the deployment is already rolling back"),
             (DeploymentOrder::Abort { reason }, _) => {
+                self.record(Action::Aborted, by, reason, subject)?;
                 let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
-                let interrupt = Interrupt::Back(format!("aborted by {}{why}", by.name()));
-                self.accept(Action::Aborted, by, reason, subject, Some(interrupt))
+                Ok(Some(Interrupt::Back(format!("aborted by {}{why}", by.name()))))
             }
-            (_, Stage::Gates) => rejected("the deployment has not begun: its gates are closed"),
+            (_, Stage::Gates) => refused("the deployment has not begun: its gates are closed"),
             (DeploymentOrder::Promote { full: false }, Stage::Step) if !self.paused => {
-                rejected("the deployment is not paused: nothing to promote")
+                refused("the deployment is not paused: nothing to promote")
             }
             (DeploymentOrder::Promote { full }, _) => {
-                let answer = self.accept(Action::Promoted { full: *full }, by, "", subject, None);
-                if answer.0 == Reply::Accepted {
-                    self.promoted = true;
-                    self.paused = false;
-                    self.full |= *full;
-                }
-                answer
+                self.record(Action::Promoted { full: *full }, by, "", subject)?;
+                self.promoted = true;
+                self.paused = false;
+                self.full |= *full;
+                Ok(None)
             }
-            (DeploymentOrder::Pause, _) if self.paused => rejected("the deployment is already paused"),
+            (DeploymentOrder::Pause, _) if self.paused => refused("the deployment is already paused"),
             (DeploymentOrder::Pause, _) => {
-                let answer = self.accept(Action::Paused, by, "", subject, None);
-                self.paused = answer.0 == Reply::Accepted;
-                answer
+                self.record(Action::Paused, by, "", subject)?;
+                self.paused = true;
+                Ok(None)
             }
         }
     }
 
-    fn review(&self, approve: bool, comment: &str, by: &Actor, subject: &Subject) -> (Reply, Option<Interrupt>) {
+    fn review(
+        &self,
+        approve: bool,
+        comment: &str,
+        by: &Actor,
+        subject: &Subject,
+    ) -> Result<Option<Interrupt>, Refusal> {
         if let Some(refusal) = gates::refusal(&subject.settings, &subject.creator, by) {
             let reviewers = subject.settings.reviewers.join(", ");
-            return rejected(&format!("{}: {refusal}; the reviewers are {reviewers}", by.name()));
+            return refused(&format!("{}: {refusal}; the reviewers are {reviewers}", by.name()));
         }
+        self.record(if approve { Action::Approved } else { Action::Rejected }, by, comment, subject)?;
         if approve {
-            return self.accept(Action::Approved, by, comment, subject, None);
+            return Ok(None);
         }
         let why = if comment.is_empty() { String::new() } else { format!(": {comment}") };
-        let interrupt = Interrupt::Back(format!("rejected by {}{why}", by.name()));
-        self.accept(Action::Rejected, by, comment, subject, Some(interrupt))
+        Ok(Some(Interrupt::Back(format!("rejected by {}{why}", by.name()))))
     }
 
-    /// Records a command in the ledger. A command that cannot be recorded is rejected, without `interrupt`.
-    fn accept(
-        &self,
-        action: Action,
-        by: &Actor,
-        reason: &str,
-        subject: &Subject,
-        interrupt: Option<Interrupt>,
-    ) -> (Reply, Option<Interrupt>) {
+    /// Records a command in the ledger. A command that cannot be recorded is refused.
+    fn record(&self, action: Action, by: &Actor, reason: &str, subject: &Subject) -> Result<(), Refusal> {
         let entry = Entry {
             at: now(),
             by: by.clone(),
@@ -202,13 +201,13 @@ impl Controls {
             action,
             reason: self.outlet.masked(reason),
         };
-        match self.ledger.append(&entry) {
-            Ok(()) => (Reply::Accepted, interrupt),
-            Err(error) => rejected(&error.to_string()),
-        }
+        self.ledger.append(&entry).map_err(|error| Refusal(error.to_string()))
     }
 }
 
-fn rejected(reason: &str) -> (Reply, Option<Interrupt>) {
-    (Reply::Rejected { reason: reason.to_owned() }, None)
+/// Why a command is not obeyed, as a message.
+struct Refusal(String);
+
+fn refused<T>(reason: &str) -> Result<T, Refusal> {
+    Err(Refusal(reason.to_owned()))
 }

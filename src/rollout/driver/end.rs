@@ -86,6 +86,9 @@ impl Driver {
 
     /// Notifies people. `what` follows the name of the release in the message, and `command` follows `cuelight`.
     pub(super) fn notify(&mut self, about: NotifyEvent, what: &str, command: &str) {
+        if !self.notifier.wants(about) {
+            return;
+        }
         let position = self.position();
         let Subject { settings, release, cause, creator, .. } = &self.subject;
         self.notifier.send(Notice {

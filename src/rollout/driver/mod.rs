@@ -249,7 +249,7 @@ impl Driver {
         {
             return not_begun(&error.into(), left.as_deref());
         }
-        if position.done == 0 && position.back.is_none() {
+        if left.is_none() {
             self.notify(NotifyEvent::Started, "is being deployed", &format!("attach {}", self.run_id()));
         }
         self.plan_steps(&position.plan.steps.clone(), &position.plan, StepKind::Main);

@@ -172,10 +172,7 @@ impl Driver {
         let end = match pause {
             Pause::For(length) => Some(Instant::now() + length),
             Pause::Person => {
-                let name = self.subject.settings.name.clone();
-                let waits = format!("waits for a person: `cuelight promote {name}` or `cuelight abort {name}`");
-                progress.say(&waits);
-                self.notify(NotifyEvent::Paused, &waits, &format!("promote {name}"));
+                self.ask_person("waits for a person", progress);
                 None
             }
         };
@@ -220,16 +217,19 @@ impl Driver {
             next = Instant::now() + every;
         }
         if analysis.is_some() && good == 0 && unknown > 0 {
-            let name = self.subject.settings.name.clone();
-            let waits = format!(
-                "all {unknown} answers are unknown, so a person decides: `cuelight promote {name}` or `cuelight abort {name}`"
-            );
-            progress.say(&waits);
-            self.notify(NotifyEvent::Paused, &waits, &format!("promote {name}"));
+            self.ask_person(&format!("all {unknown} answers are unknown, so a person decides"), progress);
             self.wait_for_person().await?;
         }
         self.controls.stage = Stage::Step;
         Ok(None)
+    }
+
+    /// Tells people that the deployment waits for one of them, and how to decide.
+    fn ask_person(&mut self, why: &str, progress: &Progress) {
+        let name = self.subject.settings.name.clone();
+        let waits = format!("{why}: `cuelight promote {name}` or `cuelight abort {name}`");
+        progress.say(&waits);
+        self.notify(NotifyEvent::Paused, &waits, &format!("promote {name}"));
     }
 
     /// Sleeps until `wake` while answering commands. Returns early after each command.

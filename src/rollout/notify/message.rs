@@ -38,12 +38,27 @@ pub struct Notice {
     pub at: Timestamp,
 }
 
+/// What happened, in parts.
+struct Parts<'n> {
+    /// The first line.
+    first: &'n str,
+    /// The command, unless the first line names it.
+    command: Option<&'n str>,
+    /// The other lines.
+    more: Option<&'n str>,
+}
+
 impl Notice {
+    fn parts(&self) -> Parts<'_> {
+        let (first, more) = self.what.split_once('\n').map_or((&*self.what, None), |(first, more)| (first, Some(more)));
+        Parts { first, command: Some(&*self.command).filter(|command| !first.contains(command)), more }
+    }
+
     /// Returns the notification as text: its first line says what happened and how to act.
     #[must_use]
     pub fn message(&self) -> String {
-        let (first, more) = self.what.split_once('\n').map_or((&*self.what, None), |(first, more)| (first, Some(more)));
-        let command = if first.contains(&self.command) { String::new() } else { format!("; `{}`", self.command) };
+        let Parts { first, command, more } = self.parts();
+        let command = command.map(|command| format!("; `{command}`")).unwrap_or_default();
         let more = more.map(|more| format!("\n{more}")).unwrap_or_default();
         format!("{}: {} {first}{command}{more}", self.environment, self.release.title())
     }
@@ -59,14 +74,14 @@ impl Notice {
     #[must_use]
     pub fn slack(&self) -> Value {
         let section = |text: String| json!({"type": "section", "text": {"type": "mrkdwn", "text": text}});
-        let (first, more) = self.what.split_once('\n').map_or((&*self.what, None), |(first, more)| (first, Some(more)));
+        let Parts { first, command, more } = self.parts();
         let subject = escaped(&format!("{}: {} {first}", self.environment, self.release.title()));
         let mut blocks = vec![section(subject)];
         if let Some(more) = more {
             blocks.push(section(format!("```{}```", escaped(more))));
         }
-        if !first.contains(&self.command) {
-            blocks.push(section(format!("`{}`", escaped(&self.command))));
+        if let Some(command) = command {
+            blocks.push(section(format!("`{}`", escaped(command))));
         }
         let step = self.step.map(|(step, all)| format!("step {step} of {all}"));
         let facts = [Some(self.strategy.to_owned()), step, Some(format!("by {}", self.by)), Some(self.run.to_string())];

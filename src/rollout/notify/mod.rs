@@ -113,9 +113,15 @@ impl Notifier {
         notifier
     }
 
+    /// Whether the settings want notifications of an event.
+    #[must_use]
+    pub fn wants(&self, about: NotifyEvent) -> bool {
+        self.on.contains(&about)
+    }
+
     /// Sends a notification, if the settings want it. Does not wait for it.
     pub fn send(&mut self, notice: Notice) {
-        if !self.on.contains(&notice.about) {
+        if !self.wants(notice.about) {
             return;
         }
         let notice = notice.masked(|text| self.results.outlet.masked(text));

@@ -1,11 +1,10 @@
 //! Sends notifications to servers.
 
-use std::fmt::Write as _;
 use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER, USER_AGENT};
+use http::header::{self, CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
@@ -13,7 +12,8 @@ use hyper_util::rt::TokioExecutor;
 use ring::hmac;
 use tokio::time::timeout;
 
-use crate::net::{Connector, connector, innermost};
+use crate::net::{Connector, USER_AGENT, connector, innermost, is_loopback};
+use crate::store::digest::hexadecimal;
 
 /// Maximum time to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -108,7 +108,7 @@ impl Poster {
         let mut request = Request::post(self.uri.clone()).body(Full::new(body.clone())).expect("the parts are valid");
         *request.headers_mut() = headers.clone();
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        request.headers_mut().insert(USER_AGENT, AGENT);
+        request.headers_mut().insert(header::USER_AGENT, USER_AGENT);
         let sent = async {
             let response = self.client.request(request).await;
             let response = response.map_err(|error| PostError::Unreachable(self.redacted(&innermost(&error))))?;
@@ -141,15 +141,6 @@ impl Poster {
     }
 }
 
-const AGENT: HeaderValue = HeaderValue::from_static(concat!("cuelight/", env!("CARGO_PKG_VERSION")));
-
-/// Whether a host is this machine.
-fn is_loopback(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost")
-        || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
 /// Returns the beginning of an answer. A word that may continue after it is left out: it could be a part of the address.
 async fn beginning(mut body: impl BodyExt<Data = Bytes> + Unpin) -> String {
     let mut read = Vec::new();
@@ -177,11 +168,7 @@ fn first_line(answer: &str) -> String {
 /// Returns the value of [`SIGNATURE`] for a body.
 pub(super) fn signature(key: &str, body: &[u8]) -> HeaderValue {
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes()), body);
-    let mut text = String::from("sha256=");
-    for byte in tag.as_ref() {
-        let _ = write!(text, "{byte:02x}");
-    }
-    HeaderValue::try_from(text).expect("hexadecimal digits")
+    HeaderValue::try_from(format!("sha256={}", hexadecimal(tag.as_ref()))).expect("hexadecimal digits")
 }
 
 #[cfg(test)]

@@ -1,10 +1,9 @@
 //! A server and the address of its API.
 
-use std::net::IpAddr;
-
 use http::Uri;
 
 use crate::model::ServerKind;
+use crate::net::is_loopback;
 
 use super::AddressError;
 
@@ -130,11 +129,6 @@ pub(in crate::backend::github) fn is_safe(address: &Uri) -> bool {
         Some("http") => is_loopback(host),
         _ => false,
     }
-}
-
-fn is_loopback(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn has_dots(path: &str) -> bool {

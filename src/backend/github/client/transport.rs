@@ -7,7 +7,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Uri};
+use http::{HeaderMap, Method, Request, Uri};
 use http_body_util::BodyExt;
 use http_body_util::combinators::BoxBody;
 use hyper_util::client::legacy;
@@ -16,7 +16,7 @@ use octocrab::{AuthState, OctoBody, Octocrab, OctocrabBuilder};
 use tokio::time::timeout;
 
 use super::error::ApiError;
-use crate::net::{connector, innermost};
+use crate::net::{USER_AGENT, connector, innermost};
 
 /// Maximum time to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -90,8 +90,6 @@ impl Transport {
         Ok(Incoming { status: head.status.as_u16(), headers: head.headers, body })
     }
 }
-
-const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("cuelight/", env!("CARGO_PKG_VERSION")));
 
 impl Incoming {
     /// Returns the value of a header, if it is text.
