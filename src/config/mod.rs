@@ -266,6 +266,14 @@ impl Config {
         &self.environments.all
     }
 
+    /// Returns the environment that a job names. As on GitHub, the case of a name does not matter: another spelling must
+    /// not bypass the rules.
+    #[must_use]
+    pub fn environment_of_job(&self, name: &str) -> Option<&EnvironmentSettings> {
+        let wanted = name.trim().to_lowercase();
+        self.environments().values().find(|settings| settings.name.to_lowercase() == wanted)
+    }
+
     /// Returns the configuration in effect as TOML, with the origin of each setting in a comment. Comments at the end
     /// name the repository's settings without effect.
     #[must_use]

@@ -1,13 +1,24 @@
 //! Brings later changes of the user's files into the workspaces of jobs whose step is held.
 
+use std::path::Path;
+
 use tokio::task::spawn_blocking;
 
+use crate::config::{Config, ConfigError};
 use crate::engine::workspace::sync::Checkouts;
 use crate::model::capabilities::Unavailable;
-use crate::model::{JobId, RunId};
+use crate::model::deployment::{Action, Entry};
+use crate::model::{Job, JobId, RunId};
+use crate::repo::git::{GitError, Repository};
+use crate::repo::uncommitted::{changed_files, named};
+use crate::rollout::gates::{self, Refused};
+use crate::rollout::ledger::{self, LedgerFile};
+use crate::store::clock::now;
 use crate::store::folder::RunFolder;
 use crate::store::spec::RunSpec;
 use crate::store::{StoreError, history, seal};
+
+use super::trust;
 
 pub use crate::engine::workspace::sync::{Changes, SyncError};
 
@@ -26,6 +37,15 @@ pub enum HeldError {
     /// The folder of the run was not created on this machine. Its notes would choose which files are written.
     #[error("the folder of {0} was not made on this machine: its notes would choose which files are written")]
     Foreign(RunId),
+    /// The job deploys, and the rules of the environment refuse the changes.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The settings of the environment are invalid.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Git cannot read the repository.
+    #[error(transparent)]
+    Git(#[from] GitError),
     /// The run is not one of a workflow on this machine.
     #[error("{0}")]
     Unavailable(Unavailable),
@@ -43,7 +63,8 @@ pub enum HeldError {
 ///
 /// # Errors
 /// No step of the job is held, the job has no copy of the working tree on this machine, the folder of the run was not
-/// made on this machine, a file cannot be read or written, or another sync of the job takes longer than ten seconds.
+/// made on this machine, a file cannot be read or written, or another sync of the job takes longer than ten seconds. The
+/// job deploys to an environment that takes only commits, and files differ from that of the run.
 pub fn sync(folder: &RunFolder, job: &JobId, force: bool) -> Result<Changes, HeldError> {
     let spec = RunSpec::read(folder)?;
     let workflow = spec.work.workflow().ok_or(HeldError::Unavailable(Unavailable::HoldsHere))?;
@@ -57,10 +78,14 @@ pub fn sync(folder: &RunFolder, job: &JobId, force: bool) -> Result<Changes, Hel
     // The job may have gone on before the lock was free.
     let run = history::read(folder)?;
     let known = run.jobs.get(job);
-    if known.is_none_or(|job| job.held().next().is_none()) {
+    let Some(job) = known.filter(|job| job.held().next().is_some()) else {
         return Err(HeldError::NotHeld { job: known.map_or_else(|| job.to_string(), |job| job.name.clone()) });
+    };
+    let checkouts = checkouts.ok_or(SyncError::NotCheckedOut)?;
+    if let Some(environment) = &job.environment {
+        check_deployed(folder, &workflow.repository, &spec.info.sha, (job, environment))?;
     }
-    Ok(checkouts.ok_or(SyncError::NotCheckedOut)?.sync(&workflow.repository, force)?)
+    Ok(checkouts.sync(&workflow.repository, force)?)
 }
 
 /// Waits until no sync of a job is in progress. As long as the result exists, none begins.
@@ -70,4 +95,34 @@ pub fn sync(folder: &RunFolder, job: &JobId, force: bool) -> Result<Changes, Hel
 pub(super) async fn without_sync(folder: &RunFolder, job: &JobId) -> Result<Option<Checkouts>, SyncError> {
     let note = folder.checkouts(job);
     spawn_blocking(move || Checkouts::lock(&note)).await.expect("locking does not panic")
+}
+
+/// Checks the files that a job which deploys gets, as they were checked when it began, and records them in the ledger.
+fn check_deployed(
+    folder: &RunFolder,
+    root: &Path,
+    sha: &str,
+    (job, environment): (&Job, &str),
+) -> Result<(), HeldError> {
+    let config = Config::load(Some(root))?;
+    let Some(settings) = config.environment_of_job(environment) else { return Ok(()) };
+    let repository = Repository::discover(root)?;
+    let ledger = LedgerFile::of(&folder.runs(), &repository.common);
+    let state = ledger.read()?.of(&settings.name);
+    let Some(deployment) = state.of_job(folder.id(), &job.id) else { return Ok(()) };
+    let files = changed_files(root, trust::access(&folder.runs(), &repository), sha)?;
+    gates::check_files(settings, &deployment.release, &files)?;
+    if files.is_empty() {
+        return Ok(());
+    }
+    let changed = Entry {
+        at: now(),
+        by: ledger::actor(&repository),
+        environment: settings.name.clone(),
+        deployment: Some(folder.id().clone()),
+        job: Some(job.id.clone()),
+        action: Action::Changed,
+        reason: named(&files),
+    };
+    Ok(ledger.append_once(changed)?)
 }

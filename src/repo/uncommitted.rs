@@ -67,12 +67,19 @@ pub fn named(files: &[String]) -> String {
     names
 }
 
-/// Returns the files that differ from the current commit, or are new and not ignored, sorted.
+/// Returns the files that differ from the commit `sha` or from the current commit, which may be another one, or are new
+/// and not ignored, sorted.
 ///
 /// # Errors
-/// Git failed.
-pub fn changed_files(root: &Path, access: Access) -> Result<Vec<String>, GitError> {
-    Ok(changed(root, access)?.into_iter().map(|(_, file)| file).collect())
+/// Git failed, or the repository does not have the commit.
+pub fn changed_files(root: &Path, access: Access, sha: &str) -> Result<Vec<String>, GitError> {
+    let since = DIFF.into_iter().chain(["--name-only", "-z", "--end-of-options", sha, "--"]);
+    let since = git_with(root, access, since)?;
+    let mut files: Vec<String> = changed(root, access)?.into_iter().map(|(_, file)| file).collect();
+    files.extend(since.split('\0').filter(|file| !file.is_empty()).map(str::to_owned));
+    files.sort();
+    files.dedup();
+    Ok(files)
 }
 
 /// Returns the files that differ from the current commit, sorted, and whether each of them is untracked.
@@ -142,6 +149,12 @@ mod tests {
         }
         git(folder.path(), ["add", "--all"]).expect("git add");
         assert_eq!(files(&sha), ".gitignore gone image kept", "what is staged is not committed");
+        let since = |sha: &str| changed_files(folder.path(), Access::Guarded, sha).expect("listed").join(" ");
+        assert_eq!(since(&sha), ".gitignore gone image kept");
+        let next = commit(folder.path());
+        assert_eq!((since(&sha).as_str(), since(&next).as_str()), (".gitignore gone image kept", ""));
+        write("new", "");
+        assert_eq!((since(&sha).as_str(), since(&next).as_str()), (".gitignore gone image kept new", "new"));
     }
 
     #[test]

@@ -104,15 +104,7 @@ impl Closed {
 pub fn policy(settings: &EnvironmentSettings, ledger: &Ledger, release: &NamedRelease) -> Vec<Closed> {
     let name = &settings.name;
     let closed = |kind, sentence| Closed { kind, sentence, until: None };
-    let mut all = Vec::new();
-    let has_rules = !settings.on.is_empty() || !settings.after.is_empty();
-    if let Some(files) = named(&release.uncommitted).filter(|_| has_rules) {
-        let sentence = format!(
-            "only a commit may be deployed to {name}, and {files} changed since {}: commit or stash the changes",
-            release.release.title()
-        );
-        all.push(closed(GateKind::Policy, sentence));
-    }
+    let mut all = Vec::from_iter(uncommitted(settings, &release.release, &release.uncommitted));
     if !settings.on.is_empty() && !settings.on.iter().any(|rule| allows(rule, release)) {
         let rules: Vec<_> = settings.on.iter().map(RefRule::written).collect();
         let what = match (release.tags.as_slice(), release.branches.as_slice()) {
@@ -138,6 +130,27 @@ pub fn policy(settings: &EnvironmentSettings, ledger: &Ledger, release: &NamedRe
         }
     }
     all
+}
+
+/// Returns the gate that rejects files that differ from the commit of a release: rules about the release are rules about
+/// its commit. `None` without such files or rules.
+fn uncommitted(settings: &EnvironmentSettings, release: &Release, files: &[String]) -> Option<Closed> {
+    let files = named(files).filter(|_| !settings.on.is_empty() || !settings.after.is_empty())?;
+    let (name, title) = (&settings.name, release.title());
+    let sentence = format!(
+        "only a commit may be deployed to {name}, and {files} changed since {title}: commit or stash the changes, then \
+         start again"
+    );
+    Some(Closed { kind: GateKind::Policy, sentence, until: None })
+}
+
+/// Checks the files that differ from the commit of a release. They may have changed since the request, which [`policy`]
+/// checked.
+///
+/// # Errors
+/// The gate that refuses them.
+pub fn check_files(settings: &EnvironmentSettings, release: &Release, files: &[String]) -> Result<(), Refused> {
+    Refused::check(uncommitted(settings, release, files).as_slice())
 }
 
 /// Maximum number of files that a sentence names.
@@ -322,7 +335,8 @@ mod tests {
             ] {
                 let closed = policy(&rules, &clean, &with(files));
                 let expected = format!(
-                    "only a commit may be deployed to production, and {words} changed since {title}: commit or stash the changes"
+                    "only a commit may be deployed to production, and {words} changed since {title}: commit or stash the changes, \
+                     then start again"
                 );
                 assert_eq!(closed.iter().map(|one| &one.sentence).collect::<Vec<_>>(), [&expected]);
                 assert!(closed[0].refuses());

@@ -159,6 +159,15 @@ impl LedgerFile {
         Ok(Some(entry))
     }
 
+    /// Appends an entry, unless its deployment has one that says the same.
+    ///
+    /// # Errors
+    /// The file cannot be read or written, or is of a newer version.
+    pub fn append_once(&self, entry: Entry) -> Result<(), StoreError> {
+        let is_same = |known: &Entry| *known == Entry { at: known.at, by: known.by.clone(), ..entry.clone() };
+        self.append_if(|ledger| (!ledger.entries().iter().any(is_same)).then(|| entry.clone())).map(drop)
+    }
+
     fn lock(&self) -> Result<File, StoreError> {
         let folder = self.runs.environments();
         make_private(&folder).map_err(StoreError::io("make the folder", &folder))?;

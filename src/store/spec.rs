@@ -99,6 +99,9 @@ pub struct DeploymentSpec {
     pub cause: Cause,
     /// Who asked for the deployment.
     pub creator: Actor,
+    /// Whether the release was checked out, and its commands use the files of the working tree.
+    #[serde(default)]
+    pub uses_working_tree: bool,
 }
 
 /// Facts about a run on a server that never change, besides the [`RunInfo`]. They do not include the address of the

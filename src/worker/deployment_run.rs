@@ -12,7 +12,8 @@ use crate::engine::concurrency::{AcquireError, GroupRequest};
 use crate::engine::outlet::Outlet as _;
 use crate::model::deployment::workflow_name;
 use crate::model::{Command, EndReason, Event, JobId, Phase, Run, StepNumber};
-use crate::repo::git::Repository;
+use crate::repo::git::{Access, Repository};
+use crate::repo::uncommitted::changed_files;
 use crate::rollout::driver::{self, Begin, Queue, QueueError, Stop, Subject, Tools, Turn};
 use crate::rollout::ledger::{self, LedgerFile};
 use crate::rollout::outlet::{Outlet, StepLog};
@@ -107,6 +108,10 @@ impl HostedAttempt for DeploymentAttempt {
                     release::known(&root, state.as_ref(), sha)
                 }
             };
+            let changed = {
+                let (root, sha, uses) = (spec.repository.clone(), spec.release.sha.clone(), spec.uses_working_tree);
+                move || if uses { changed_files(&root, Access::Trusted, &sha) } else { Ok(Vec::new()) }
+            };
             let tools = Tools {
                 target: target::of(settings, folder.id(), shell.clone(), kept),
                 folder,
@@ -116,6 +121,7 @@ impl HostedAttempt for DeploymentAttempt {
                 ledger,
                 queue: Arc::new(Turns { queue, group: name, outlet, attempt, title }),
                 known: Arc::new(known),
+                changed: Arc::new(changed),
                 minute_of_week,
             };
             let (raise, stop) = watch::channel(Stop::No);

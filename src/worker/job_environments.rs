@@ -114,7 +114,7 @@ impl JobEnvironments {
     /// Checks the working tree again. The user may have changed it while the job waited, and a checkout copies the files
     /// as they are then.
     fn check_files(&self, visit: &Visit, release: NamedRelease) -> Result<(), EnvironmentError> {
-        let uncommitted = changed_files(&self.repository, Access::Trusted).map_err(failed)?;
+        let uncommitted = changed_files(&self.repository, Access::Trusted, &self.info.sha).map_err(failed)?;
         if uncommitted.is_empty() || uncommitted == release.uncommitted {
             return Ok(());
         }

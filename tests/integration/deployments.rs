@@ -399,6 +399,11 @@ fn deploying_job(rules: &str) -> (Shop, String) {
     (shop, run)
 }
 
+/// Approves the deployment to staging of a run, as olu.
+fn approved_by_olu(shop: &Shop, run: &str) -> Said {
+    Said(shop.command(&["approve", "staging", "--run", run]).env("USER", "olu").output().expect("starts"))
+}
+
 /// Waits until the run has ended, and returns its conclusion.
 fn ended(shop: &Shop, run: &str) -> String {
     until("the run ends", || {
@@ -511,13 +516,59 @@ fn a_job_with_uncommitted_changes_does_not_pass_for_the_tag_of_its_commit() {
 #[test]
 fn a_file_that_changes_while_a_job_waits_does_not_pass_for_the_commit_of_the_run() {
     let (shop, run) = deploying_job("on = 'push:main'\nreviewers = ['olu']");
-    let approve =
-        || Said(shop.command(&["approve", "staging", "--run", &run]).env("USER", "olu").output().expect("starts"));
     shop.project.write("more", "x");
-    until("the review is asked for", || (approve().code() == 0).then_some(()));
+    until("the review is asked for", || (approved_by_olu(&shop, &run).code() == 0).then_some(()));
     assert_eq!(ended(&shop, &run), "failure");
     shop.call(&["show", &run]).expect(0, &["only a commit may be deployed to staging, and `more` has changed since "]);
     shop.call(&["env", "staging"]).expect(0, &["no successful deployment"]);
+}
+
+#[test]
+fn a_commit_that_comes_while_a_job_waits_does_not_pass_for_the_commit_of_the_run() {
+    let (shop, run) = deploying_job("on = 'push:main'\nreviewers = ['olu']");
+    shop.project.write("more", "x");
+    shop.project.commit();
+    until("the review is asked for", || (approved_by_olu(&shop, &run).code() == 0).then_some(()));
+    assert_eq!(ended(&shop, &run), "failure");
+    shop.call(&["show", &run]).expect(0, &["only a commit may be deployed to staging, and `more` has changed since "]);
+    assert!(!shop.call(&["audit", "staging"]).out().contains("began"));
+}
+
+#[test]
+fn a_file_that_changes_while_a_deployment_waits_does_not_pass_for_its_commit() {
+    let shop = Shop::new();
+    let rules = "[environments.staging]\non = 'push:main'\nreviewers = ['olu']\n";
+    shop.project.write(".cuelight.toml", &SETTINGS.replace("[environments.staging]\n", rules));
+    shop.project.commit();
+    shop.project.call(&["trust"]).expect(0, &[]);
+    let run = shop.call(&["deploy", "staging", "--detach"]).out().trim().to_owned();
+    shop.project.write("start", "#!/bin/sh\n");
+    until("the review is asked for", || (approved_by_olu(&shop, &run).code() == 0).then_some(()));
+    assert_eq!(ended(&shop, &run), "failure");
+    shop.call(&["show", &run]).expect(0, &["only a commit may be deployed to staging, and `start` has changed since "]);
+    assert!(shop.running("staging").is_empty());
+}
+
+#[test]
+fn changes_come_into_a_held_job_that_deploys_only_where_rules_take_them() {
+    for (rules, code, said) in [
+        ("on = 'push:main'", 4, "only a commit may be deployed to staging, and `more` has changed since "),
+        ("", 0, "new      more"),
+    ] {
+        let (shop, first) = deploying_job(rules);
+        assert_eq!(ended(&shop, &first), "success");
+        let steps = "[{uses: actions/checkout@v4}, {run: 'test -e more'}]";
+        let job = format!("{{runs-on: ubuntu-latest, environment: staging, steps: {steps}}}");
+        shop.project.write(".github/workflows/ci.yml", &format!("on: push\njobs: {{deploy: {job}}}\n"));
+        shop.project.commit();
+        let run = shop.call(&["run", "--trust", "--detach", "--on-failure", "hold"]).out().trim().to_owned();
+        until("the step is held", || (shop.call(&["held", "list"]).code() == 0).then_some(()));
+        shop.project.write("more", "x");
+        shop.call(&["held", "sync"]).expect(code, &[said]);
+        let is_recorded = shop.call(&["audit", "staging"]).out().contains("has uncommitted changes: more");
+        assert_eq!(is_recorded, code == 0);
+        shop.call(&["cancel", &run]).expect(0, &[]);
+    }
 }
 
 #[test]

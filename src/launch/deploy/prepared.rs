@@ -99,20 +99,26 @@ impl Deployments {
         Ok(PreparedDeployment { request, settings, release, live, closed, unreadable, missing, consent })
     }
 
-    /// Returns the files with uncommitted changes, if a request is about the checkout: it names no release, or the
-    /// release is the current commit and the environment is a script, whose commands run in the working tree. Empty for
-    /// any other request, and unless a person made it.
+    /// Whether a deployment uses the files of the working tree as those of its release: its commands run there, and the
+    /// release is checked out. An image is that of its commit.
+    fn uses_working_tree(&self, settings: &EnvironmentSettings, request: &DeployRequest, release: &Release) -> bool {
+        let is_script = matches!(settings.target, TargetSettings::Script(_));
+        request.cause == Cause::Manual && is_script && release.sha == self.repository.sha
+    }
+
+    /// Returns the files with uncommitted changes, if a request is about the checkout: it names no release, or its
+    /// commands run in the working tree of the release. Empty for any other request, and unless a person made it.
     fn uncommitted(
         &self,
         settings: &EnvironmentSettings,
         request: &DeployRequest,
         release: &Release,
     ) -> Result<Vec<String>, DeployError> {
-        let runs_here = matches!(settings.target, TargetSettings::Script(_)) && release.sha == self.repository.sha;
-        if request.cause != Cause::Manual || !(runs_here || request.release.is_none()) {
+        let is_checked_out = request.cause == Cause::Manual && request.release.is_none();
+        if !is_checked_out && !self.uses_working_tree(settings, request, release) {
             return Ok(Vec::new());
         }
-        Ok(changed_files(&self.repository.root, trust::access(&self.runs, &self.repository))?)
+        Ok(changed_files(&self.repository.root, trust::access(&self.runs, &self.repository), &release.sha)?)
     }
 
     /// Returns the plan of a deployment, based on what the target reports now. Runs the `status` command of the target,
@@ -198,6 +204,7 @@ impl Deployments {
             release: release.clone(),
             cause: request.cause.clone(),
             creator: by.clone(),
+            uses_working_tree: self.uses_working_tree(&settings, &request, &release),
         };
         RunSpec::of_deployment(info, spec).write(&folder)?;
         let file = self.file();

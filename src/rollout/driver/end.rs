@@ -20,15 +20,20 @@ impl Driver {
 
     /// Adds an entry of the worker to the ledger.
     pub(super) fn append(&self, action: Action, reason: String) -> Result<(), StoreError> {
-        self.tools.ledger.append(&Entry {
+        self.tools.ledger.append(&self.entry(action, &reason))
+    }
+
+    /// Returns an entry of the worker for the ledger.
+    pub(super) fn entry(&self, action: Action, reason: &str) -> Entry {
+        Entry {
             at: now(),
             by: self.subject.worker.clone(),
             environment: self.subject.settings.name.clone(),
             deployment: Some(self.run_id().clone()),
             job: None,
             action,
-            reason: self.tools.outlet.masked(&reason),
-        })
+            reason: self.tools.outlet.masked(reason),
+        }
     }
 
     /// Records the end of the deployment, gives up its turn, and sends and awaits its notifications.

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::model::deployment::NotifyEvent;
+use crate::model::deployment::{Action, NotifyEvent};
 use crate::model::{Event, PendingReview, StepNumber};
+use crate::repo::uncommitted::named;
 use crate::rollout::gates::{self, Closed, GateFacts, GateKind};
 use crate::rollout::ledger::LOOK_EVERY;
 use crate::rollout::outlet::Progress;
@@ -62,11 +63,24 @@ impl Driver {
             self.pass_gates().await?;
             self.wait_for_turn(false).await?;
             if self.closed_gates()?.is_empty() {
-                return Ok(());
+                return self.check_files();
             }
             // A gate was closed meanwhile, for instance by a lock: others may have the turn until it opens.
             self.leave().await;
         }
+    }
+
+    /// Checks the files that commands use. The user may have changed them while the deployment waited.
+    fn check_files(&mut self) -> Result<(), Trouble> {
+        let files = (self.tools.changed)()?;
+        if files.is_empty() {
+            return Ok(());
+        }
+        let state = self.latest.state()?;
+        if !state.deployment(self.tools.folder.id()).is_some_and(|record| record.overridden) {
+            gates::check_files(&self.subject.settings, &self.subject.release, &files)?;
+        }
+        Ok(self.tools.ledger.append_once(self.entry(Action::Changed, &named(&files)))?)
     }
 
     /// Waits for the turn among the deployments of this machine, then takes the lock that also holds back deployments

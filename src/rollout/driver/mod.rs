@@ -10,10 +10,12 @@ use futures_util::future::BoxFuture;
 use crate::model::deployment::{Action, Actor, Cause, EnvironmentSettings, NotifyEvent, Outcome, Plan, PlanStep, Slot};
 use crate::model::environment::Release;
 use crate::model::{Conclusion, Event, JobId, JobOutline, RunId, StepKind, StepNumber, StepOutline, Timestamp};
+use crate::repo::git::GitError;
 use crate::store::StoreError;
 use crate::store::folder::RunFolder;
 
 use super::check::CheckError;
+use super::gates::Refused;
 use super::ledger::{Latest, LedgerFile};
 use super::notify::Notifier;
 use super::outlet::{Outlet, Progress};
@@ -97,12 +99,17 @@ pub struct Tools {
     pub queue: Arc<dyn Queue>,
     /// Returns the release of a commit.
     pub known: KnownRelease,
+    /// Returns the files that the deployment uses and that differ from the commit of its release.
+    pub changed: ChangedFiles,
     /// Returns the minute of the week in local time.
     pub minute_of_week: fn(Timestamp) -> u16,
 }
 
 /// Returns the release of a commit, if it is known.
 pub type KnownRelease = Arc<dyn Fn(&str) -> Option<Release> + Send + Sync>;
+
+/// Returns files of the working tree.
+pub type ChangedFiles = Arc<dyn Fn() -> Result<Vec<String>, GitError> + Send + Sync>;
 
 /// How an attempt of a deployment ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -142,6 +149,10 @@ enum Trouble {
         count => format!("{count} times"),
     })]
     Analysis { count: u32, last: String },
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    #[error(transparent)]
+    Git(#[from] GitError),
     #[error(transparent)]
     Plan(#[from] PlanError),
     #[error(transparent)]

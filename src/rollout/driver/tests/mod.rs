@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::*;
 use crate::model::deployment::{
     Analysis, CanaryStep, Check, DeploymentRecord, Entry, EnvironmentState, Notify, NotifyEvent, Observed, Pause,
-    Probe, ScriptCommand, ScriptSettings, SlotState, Strategy, TargetSettings, Timing,
+    Probe, RefRule, ScriptCommand, ScriptSettings, SlotState, Strategy, TargetSettings, Timing,
 };
 use crate::model::{Command, DeploymentOrder, Reply};
 use crate::rollout::outlet::StepLog;
@@ -190,6 +190,8 @@ impl Rig {
         let environment = std::env::vars_os().filter(|(name, _)| name == "PATH").collect();
         let shell = Shell { folder: self.root(), environment };
         let kept = self.file().observed("production");
+        let list = self.root().join("changed");
+        let changed = move || Ok(read(&list).lines().map(str::to_owned).collect());
         let tools = Tools {
             folder: folder.clone(),
             attempt: 1,
@@ -199,6 +201,7 @@ impl Rig {
             ledger: self.file(),
             queue: Arc::new(OneAtATime(Arc::clone(&self.turns))),
             known: Arc::new(crate::rollout::testing::known),
+            changed: Arc::new(changed),
             minute_of_week: |_| 0,
         };
         let subject = Subject {

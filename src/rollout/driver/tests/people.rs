@@ -157,3 +157,40 @@ async fn a_lock_that_comes_while_a_deployment_waits_for_its_turn_holds_it_and_le
     drop(turn);
     assert_eq!(going.end.await.expect("no panic").conclusion, Conclusion::Success);
 }
+
+#[tokio::test]
+async fn files_that_change_while_a_deployment_waits_are_refused_or_recorded() {
+    let rules =
+        EnvironmentSettings { on: vec![RefRule::Tag("v*".to_owned())], reviewers: vec!["olu".to_owned()], ..rolling() };
+    let rig = Rig::new(rules);
+    let approve = DeploymentOrder::Review { approve: true, comment: String::new() };
+    let going = rig.deploy("v1");
+    going.accepted(approve.clone(), "olu").await;
+    assert_eq!(going.end.await.expect("no panic").conclusion, Conclusion::Success);
+    rig.calls();
+    let changed = |files: &str| fs::write(rig.root().join("changed"), files).expect("written");
+    let (first, second) = (rig.deploy("v2"), rig.request("v3", &Cause::Manual));
+    changed("start\nstop\n");
+    first.accepted(approve, "olu").await;
+    let end = first.end.await.expect("no panic");
+    let refused = "only a commit may be deployed to production, and `start` and `stop` have changed since v2 ";
+    assert!(end.reason.as_deref().is_some_and(|why| why.starts_with(refused) && why.ends_with("nothing was changed")));
+    assert_eq!((end.conclusion, rig.calls()), (Conclusion::Failure, Vec::new()));
+    assert!(
+        !rig.record(&first.folder).has_changes
+            && rig.state().live().is_some_and(|live| live.release.sha == release("v1").sha)
+    );
+    // Who overrides the rules decides about the files as well, and the ledger tells of them.
+    let overrode = Entry {
+        at: now(),
+        by: person("ada"),
+        environment: "production".to_owned(),
+        deployment: Some(second.id().clone()),
+        job: None,
+        action: Action::Overrode,
+        reason: "hotfix".to_owned(),
+    };
+    rig.file().append(&overrode).expect("written");
+    let end = rig.begin(&second, "v3", Cause::Manual, Begin::Forward).end.await.expect("no panic");
+    assert_eq!((end.conclusion, rig.record(&second).has_changes), (Conclusion::Success, true));
+}
