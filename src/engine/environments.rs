@@ -16,18 +16,33 @@ pub type Entered = Result<Option<Box<dyn JobDeployment>>, EnvironmentError>;
 
 /// The environments of this machine.
 pub trait EnvironmentGate: Send + Sync {
-    /// Waits until the rules of an environment admit a job. Records what the job waits for. Dropping the future ends
-    /// the wait.
+    /// Requests the deployment of a job to an environment.
     ///
     /// # Errors
-    /// The rules do not let the job pass, or they cannot be read.
+    /// The rules refuse the release of the job, or they cannot be read.
     fn enter(self: Arc<Self>, job: JobId, environment: String) -> BoxFuture<'static, Entered>;
 }
 
 /// A job that deploys to an environment of this machine. If it is dropped without `end`, the deployment counts as
-/// interrupted.
+/// interrupted, or as cancelled if it had not begun.
+///
+/// Only one deployment to an environment has the turn. So a job that lacks anything else, such as a slot, must not have
+/// it: the job waits first, and takes the turn when it begins.
 pub trait JobDeployment: Send {
-    /// Records how the job ended: [`Conclusion::Skipped`] if none of its steps ran.
+    /// Waits until the rules admit the job and no other deployment has the turn. Records what the job waits for.
+    ///
+    /// # Errors
+    /// A reviewer rejects the deployment, or the state of the environment cannot be read.
+    fn wait(&mut self) -> BoxFuture<'_, Result<(), EnvironmentError>>;
+
+    /// Takes the turn and begins, unless the rules hold the job back or another deployment has the turn. Returns whether
+    /// it has begun. The caller starts the job at once, or waits again.
+    ///
+    /// # Errors
+    /// Like [`wait`](Self::wait), or the files of the repository have changed and the rules refuse that.
+    fn begin(&mut self) -> BoxFuture<'_, Result<bool, EnvironmentError>>;
+
+    /// Records how the job ended.
     ///
     /// # Errors
     /// The end cannot be recorded.

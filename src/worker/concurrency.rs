@@ -101,10 +101,7 @@ impl ConcurrencyQueue {
         let Waiter { me, group, ticket, mut ahead, mut requests } = place;
         let mut reported = None;
         loop {
-            for dead in &ahead.dead {
-                // Processes that a dead holder left running must not interfere with those that start now.
-                let _ = recovery::close(&RunsDir::at(&self.state).folder(dead.run.clone())).await;
-            }
+            self.close_dead(&ahead).await;
             let Some(holder) = ahead.living.first() else { return Ok(ticket) };
             if reported.as_ref() != Some(holder) {
                 self.tell(&me, &group, holder);
@@ -118,6 +115,24 @@ impl ConcurrencyQueue {
                 }
             }
             ahead = ticket.ahead().map_err(failed)?;
+        }
+    }
+
+    /// Returns the group, if no other run or job holds it or waits for it. Leaves the queue otherwise.
+    pub(super) async fn take(&self, job: JobId, wanted: &GroupRequest) -> Result<Option<Ticket>, AcquireError> {
+        let place = self.enter(Some(job), wanted)?;
+        if place.ahead.living.is_empty() {
+            return self.wait(place).await.map(Some);
+        }
+        self.close_dead(&place.ahead).await;
+        Ok(None)
+    }
+
+    /// Closes the runs of holders whose worker died. Processes that they left running must not interfere with those that
+    /// start now.
+    async fn close_dead(&self, ahead: &Ahead) {
+        for dead in &ahead.dead {
+            let _ = recovery::close(&RunsDir::at(&self.state).folder(dead.run.clone())).await;
         }
     }
 

@@ -16,7 +16,7 @@ use crate::model::deployment::{
     Action, Actor, Cause, DeploymentRecord, Entry, EnvironmentSettings, Outcome, workflow_name,
 };
 use crate::model::environment::Release;
-use crate::model::{Conclusion, Event, JobId, PendingReview, RunId, RunInfo};
+use crate::model::{Conclusion, Event, JobId, PendingReview, RunInfo};
 use crate::repo::git::{Access, Repository};
 use crate::repo::uncommitted::{changed_files, named};
 use crate::rollout::gates::{self, Closed, GateFacts, GateKind, Refused};
@@ -61,15 +61,10 @@ impl JobEnvironments {
         })
     }
 
-    /// Admits a job to an environment: waits for its gates and for its turn, and records the deployment. Returns an
-    /// error if the rules of the environment refuse the release, or a reviewer rejects it.
-    async fn admit(
-        &self,
-        job: JobId,
-        settings: EnvironmentSettings,
-    ) -> Result<Box<dyn JobDeployment>, EnvironmentError> {
+    /// Requests the deployment of a job to an environment. Returns an error if the rules of the environment refuse the
+    /// release.
+    fn request(self: Arc<Self>, job: JobId, settings: EnvironmentSettings) -> Result<Visit, EnvironmentError> {
         let repository = Repository::discover(&self.repository).map_err(failed)?;
-        let name = settings.name.clone();
         let ledger = LedgerFile::of(&self.folder.runs(), &repository.common);
         let found = release::resolve(&self.repository, &self.info.sha).map_err(failed)?;
         let reference = self.info.ref_name.clone();
@@ -77,70 +72,25 @@ impl JobEnvironments {
         let release = NamedRelease { release: Release { reference, ..found.release.clone() }, uncommitted, ..found };
         let read = ledger.read().map_err(failed)?;
         Refused::check(&gates::policy(&settings, &read, &release)).map_err(failed)?;
-        let from = read.of(&name).live().map(|live| live.release.clone());
-        let mut visit = Visit {
-            latest: Latest::new(ledger.clone(), name.clone()),
+        let from = read.of(&settings.name).live().map(|live| live.release.clone());
+        let NamedRelease { release, uncommitted, .. } = release;
+        let visit = Visit {
+            latest: Latest::new(ledger.clone(), settings.name.clone()),
             ledger,
             by: ledger::actor(&repository),
-            outlet: Arc::clone(&self.outlet),
             settings,
-            run: self.folder.id().clone(),
+            release,
             job,
-            has_begun: false,
-            has_ended: false,
+            stage: Stage::Requested,
             turn: None,
+            environments: self,
         };
-        let requested = Action::Requested { release: release.release.clone(), from, cause: Cause::Job };
-        visit.append(requested, &format!("job {} of {}", visit.job, self.info.workflow)).map_err(failed)?;
-        if !release.uncommitted.is_empty() {
-            visit.append(Action::Changed, &named(&release.uncommitted)).map_err(failed)?;
-        }
-        loop {
-            self.pass_gates(&mut visit).await?;
-            let group = GroupRequest { group: workflow_name(&name), cancel_in_progress: false, queue_all: true };
-            let turn = Arc::clone(&self.concurrency).acquire(visit.job.clone(), group).await.map_err(failed)?;
-            if closed(&mut visit)?.is_empty() {
-                visit.turn = Some(turn);
-                break;
-            }
-            // A gate was closed meanwhile, for instance by a lock: the group is free for others until the gate opens.
-        }
-        self.check_files(&visit, release)?;
-        visit.append(Action::Began, "").map_err(failed)?;
-        visit.has_begun = true;
-        Ok(Box::new(visit))
-    }
-
-    /// Checks the working tree again. The user may have changed it while the job waited, and a checkout copies the files
-    /// as they are then.
-    fn check_files(&self, visit: &Visit, release: NamedRelease) -> Result<(), EnvironmentError> {
-        let uncommitted = changed_files(&self.repository, Access::Trusted, &self.info.sha).map_err(failed)?;
-        if uncommitted.is_empty() || uncommitted == release.uncommitted {
-            return Ok(());
-        }
-        let ledger = visit.ledger.read().map_err(failed)?;
-        let release = NamedRelease { uncommitted, ..release };
-        Refused::check(&gates::policy(&visit.settings, &ledger, &release)).map_err(failed)?;
-        visit.append(Action::Changed, &named(&release.uncommitted)).map_err(failed)
-    }
-
-    /// Waits until every gate is open, and records which gate the job waits for. Returns an error once a reviewer
-    /// rejects the deployment.
-    async fn pass_gates(&self, visit: &mut Visit) -> Result<(), EnvironmentError> {
-        let (job, settings) = (&visit.job.clone(), &visit.settings.clone());
-        let _pending = Pending { environments: self, job };
-        let mut reported: Option<Vec<GateKind>> = None;
-        loop {
-            let closed = closed(visit)?;
-            let kinds: Vec<GateKind> = closed.iter().map(|one| one.kind).collect();
-            let Some(first) = closed.first() else { return Ok(()) };
-            if reported.as_ref() != Some(&kinds) {
-                self.set_review(job, kinds.contains(&GateKind::Approval).then_some(settings));
-                self.outlet.record(Event::JobWaiting { job: job.clone(), gate: first.gate(&settings.name) });
-                reported = Some(kinds);
-            }
-            sleep(LOOK_EVERY).await;
-        }
+        let requested = Action::Requested { release: visit.release.clone(), from, cause: Cause::Job };
+        visit
+            .append(requested, &format!("job {} of {}", visit.job, visit.environments.info.workflow))
+            .map_err(failed)?;
+        visit.record_files(&uncommitted).map_err(failed)?;
+        Ok(visit)
     }
 
     /// Records that a job waits for a review of the environment `of`; with `None`, that it no longer waits.
@@ -180,13 +130,9 @@ impl EnvironmentGate for JobEnvironments {
     fn enter(self: Arc<Self>, job: JobId, environment: String) -> BoxFuture<'static, Entered> {
         async move {
             let config = Config::load(Some(&self.repository)).map_err(failed)?;
-            // As on GitHub, the case of a name does not matter: another spelling must not bypass the rules.
-            let wanted = environment.trim().to_lowercase();
-            let found = config.environments().values().find(|settings| settings.name.to_lowercase() == wanted);
-            match found {
-                Some(settings) => self.admit(job, settings.clone()).await.map(Some),
-                None => Ok(None),
-            }
+            let Some(settings) = config.environment_of_job(&environment) else { return Ok(None) };
+            let visit = self.request(job, settings.clone())?;
+            Ok(Some(Box::new(visit) as Box<dyn JobDeployment>))
         }
         .boxed()
     }
@@ -204,57 +150,132 @@ impl Drop for Pending<'_> {
     }
 }
 
-/// Returns the gates that hold a job back now, or an error if a reviewer has rejected its deployment.
-fn closed(visit: &mut Visit) -> Result<Vec<Closed>, EnvironmentError> {
-    let settings = &visit.settings;
-    let state = visit.latest.state().map_err(failed)?;
-    let record: Option<&DeploymentRecord> = state.of_job(&visit.run, &visit.job);
-    if let Some(rejected) = record.and_then(|record| record.rejected.as_ref()) {
-        return Err(EnvironmentError(rejected.clone()));
-    }
-    let at = now();
-    Ok(gates::closed(&GateFacts { settings, state, record, now: at, minute_of_week: minute_of_week(at) }))
-}
-
 fn failed(error: impl std::fmt::Display) -> EnvironmentError {
     EnvironmentError(error.to_string())
 }
 
 /// Deployment of a job to an environment, from its request to its end.
 struct Visit {
+    environments: Arc<JobEnvironments>,
     ledger: LedgerFile,
     latest: Latest,
     by: Actor,
-    outlet: Arc<RunOutlet>,
     settings: EnvironmentSettings,
-    run: RunId,
+    release: Release,
     job: JobId,
-    has_begun: bool,
-    has_ended: bool,
+    stage: Stage,
+    /// The turn, from its beginning to its end.
     turn: Option<Ticket>,
+}
+
+/// How far a deployment has come, according to the ledger.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Requested,
+    Begun,
+    Ended,
 }
 
 impl Visit {
     fn append(&self, action: Action, reason: &str) -> Result<(), StoreError> {
-        self.ledger.append(&Entry {
+        self.ledger.append(&self.entry(action, reason))
+    }
+
+    fn entry(&self, action: Action, reason: &str) -> Entry {
+        Entry {
             at: now(),
             by: self.by.clone(),
             environment: self.settings.name.clone(),
-            deployment: Some(self.run.clone()),
+            deployment: Some(self.environments.folder.id().clone()),
             job: Some(self.job.clone()),
             action,
-            reason: self.outlet.masker().mask_text(reason),
-        })
+            reason: self.environments.outlet.masker().mask_text(reason),
+        }
+    }
+
+    /// Records the files that differ from the commit of the release.
+    fn record_files(&self, files: &[String]) -> Result<(), StoreError> {
+        if files.is_empty() { Ok(()) } else { self.ledger.append_once(self.entry(Action::Changed, &named(files))) }
+    }
+
+    /// Checks the working tree again. The user may have changed it while the job waited, and a checkout copies the files
+    /// as they are then.
+    fn check_files(&self) -> Result<(), EnvironmentError> {
+        let JobEnvironments { repository, info, .. } = &*self.environments;
+        let files = changed_files(repository, Access::Trusted, &info.sha).map_err(failed)?;
+        gates::check_files(&self.settings, &self.release, &files).map_err(failed)?;
+        self.record_files(&files).map_err(failed)
+    }
+
+    /// Returns the gates that hold the job back now, or an error if a reviewer has rejected its deployment.
+    fn closed(&mut self) -> Result<Vec<Closed>, EnvironmentError> {
+        let settings = &self.settings;
+        let state = self.latest.state().map_err(failed)?;
+        let record: Option<&DeploymentRecord> = state.of_job(self.environments.folder.id(), &self.job);
+        if let Some(rejected) = record.and_then(|record| record.rejected.as_ref()) {
+            return Err(EnvironmentError(rejected.clone()));
+        }
+        let at = now();
+        Ok(gates::closed(&GateFacts { settings, state, record, now: at, minute_of_week: minute_of_week(at) }))
+    }
+
+    /// Waits until every gate is open, and records which gate the job waits for. Returns an error once a reviewer
+    /// rejects the deployment.
+    async fn pass_gates(&mut self) -> Result<(), EnvironmentError> {
+        let (environments, job) = (Arc::clone(&self.environments), self.job.clone());
+        let _pending = Pending { environments: &environments, job: &job };
+        let mut reported: Option<Vec<GateKind>> = None;
+        loop {
+            let closed = self.closed()?;
+            let kinds: Vec<GateKind> = closed.iter().map(|one| one.kind).collect();
+            let Some(first) = closed.first() else { return Ok(()) };
+            if reported.as_ref() != Some(&kinds) {
+                environments.set_review(&job, kinds.contains(&GateKind::Approval).then_some(&self.settings));
+                let gate = first.gate(&self.settings.name);
+                environments.outlet.record(Event::JobWaiting { job: job.clone(), gate });
+                reported = Some(kinds);
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Returns the concurrency group of the turn.
+    fn group(&self) -> GroupRequest {
+        GroupRequest { group: workflow_name(&self.settings.name), cancel_in_progress: false, queue_all: true }
     }
 }
 
 impl JobDeployment for Visit {
+    fn wait(&mut self) -> BoxFuture<'_, Result<(), EnvironmentError>> {
+        async move {
+            self.pass_gates().await?;
+            let queue = Arc::clone(&self.environments.concurrency);
+            drop(queue.acquire(self.job.clone(), self.group()).await.map_err(failed)?);
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn begin(&mut self) -> BoxFuture<'_, Result<bool, EnvironmentError>> {
+        async move {
+            let turn = self.environments.concurrency.take(self.job.clone(), &self.group()).await.map_err(failed)?;
+            let Some(turn) = turn else { return Ok(false) };
+            if !self.closed()?.is_empty() {
+                return Ok(false);
+            }
+            self.check_files()?;
+            self.append(Action::Began, "").map_err(failed)?;
+            (self.stage, self.turn) = (Stage::Begun, Some(turn));
+            Ok(true)
+        }
+        .boxed()
+    }
+
     fn end(mut self: Box<Self>, conclusion: Conclusion, reason: Option<&str>) -> Result<(), EnvironmentError> {
-        self.has_ended = true;
+        self.stage = Stage::Ended;
         let (outcome, why) = match conclusion {
             Conclusion::Success => (Outcome::Succeeded, ""),
             Conclusion::Cancelled => (Outcome::Failed, "its job was cancelled"),
-            Conclusion::Skipped => (Outcome::Cancelled, "its job did not begin"),
             _ => (Outcome::Failed, "its job failed"),
         };
         let ended = self.append(Action::Ended { outcome }, reason.unwrap_or(why));
@@ -265,11 +286,11 @@ impl JobDeployment for Visit {
 
 impl Drop for Visit {
     fn drop(&mut self) {
-        if self.has_ended {
-            return;
-        }
-        let outcome = if self.has_begun { Outcome::Interrupted } else { Outcome::Cancelled };
-        let reason = if self.has_begun { "its job was given up" } else { "its job did not begin" };
+        let (outcome, reason) = match self.stage {
+            Stage::Requested => (Outcome::Cancelled, "its job did not begin"),
+            Stage::Begun => (Outcome::Interrupted, "its job was given up"),
+            Stage::Ended => return,
+        };
         if let Err(error) = self.append(Action::Ended { outcome }, reason) {
             tracing::error!(%error, "the ledger of the environment lacks an entry");
         }

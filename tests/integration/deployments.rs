@@ -550,6 +550,38 @@ fn a_file_that_changes_while_a_deployment_waits_does_not_pass_for_its_commit() {
 }
 
 #[test]
+fn a_job_that_waits_for_a_slot_has_not_begun_and_blocks_no_other_deployment() {
+    let (shop, first) = deploying_job("reviewers = ['olu']");
+    until("the review is asked for", || (approved_by_olu(&shop, &first).code() == 0).then_some(()));
+    assert_eq!(ended(&shop, &first), "success");
+    let deploy = "{runs-on: ubuntu-latest, environment: staging, steps: [{run: 'echo to staging'}]}";
+    let build =
+        "{runs-on: ubuntu-latest, steps: [{run: 'touch $LIVE/in; while [ ! -e $LIVE/go ]; do sleep 0.05; done'}]}";
+    let jobs = format!("on: push\njobs: {{deploy: {deploy}, build: {build}}}\n");
+    shop.project.write(".github/workflows/ci.yml", &jobs);
+    shop.project.commit();
+    let run = shop.call(&["run", "--trust", "--detach", "--max-parallel", "1"]).out().trim().to_owned();
+    until("the other job has the slot", || shop.path("in").exists().then_some(()));
+    until("the review is asked for", || (approved_by_olu(&shop, &run).code() == 0).then_some(()));
+    until("the job no longer waits for the review", || {
+        let shown: Value = serde_json::from_str(&shop.call(&["show", &run, "--json"]).out()).expect("json");
+        shown["reviews"].as_array().is_some_and(Vec::is_empty).then_some(())
+    });
+    let other = ["deploy", "staging", "v1", "--override", "--reason", "hotfix", "--detach"];
+    let other = shop.call(&other).out().trim().to_owned();
+    assert_eq!(ended(&shop, &other), "success", "the environment is free");
+    shop.call(&["lock", "staging", "--reason", "migration"]).expect(0, &[]);
+    fs::write(shop.path("go"), "").expect("written");
+    until("the job waits for the lock", || {
+        shop.call(&["show", &run, "--json"]).out().contains("staging is locked by ada@").then_some(())
+    });
+    let began = || shop.call(&["audit", "staging"]).out().matches("began").count();
+    assert_eq!(began(), 2, "{}", shop.call(&["audit", "staging"]).out());
+    shop.call(&["unlock", "staging"]).expect(0, &[]);
+    assert_eq!((ended(&shop, &run).as_str(), began()), ("success", 3));
+}
+
+#[test]
 fn changes_come_into_a_held_job_that_deploys_only_where_rules_take_them() {
     for (rules, code, said) in [
         ("on = 'push:main'", 4, "only a commit may be deployed to staging, and `more` has changed since "),

@@ -31,12 +31,12 @@ use crate::engine::sandbox::provider::{
 };
 use crate::engine::sandbox::providers::Placement;
 use crate::engine::services::ports;
-use crate::engine::services::ports::{ClaimError, Claimed};
+use crate::engine::services::ports::Claimed;
 
 /// Minimum time between two progress records of an image.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 
-/// A job that can start: its machine, actions and ports.
+/// A job that can start once it has its ports: its machine and actions.
 pub(in crate::engine) struct Ready {
     /// Machine of the job, not started yet.
     pub(in crate::engine) machine: Box<dyn Machine>,
@@ -46,12 +46,35 @@ pub(in crate::engine) struct Ready {
     pub(in crate::engine) actions: Actions,
     /// Lines for the log of the step "Set up job".
     pub(in crate::engine) remarks: Vec<String>,
-    /// Ports of this machine, held until the job has ended.
+    /// Ports of this machine that the services of the job use.
+    fixed_ports: Vec<u16>,
+    /// Those of them that are claimed. They are held until the job has ended.
     pub(in crate::engine) ports: Claimed,
 }
 
-/// Finds where a job runs, and fetches everything that it needs. Waits until the fixed ports of its services are free,
-/// and claims them.
+impl Ready {
+    /// Waits until the ports of the job are free, and claims them. Records what the job waits for. Only a job that runs
+    /// next may claim them: one that waits for something else would block those that have it.
+    ///
+    /// # Errors
+    /// A port cannot be claimed; the error is the end of the job.
+    pub(super) async fn claim_ports(&mut self, run: &RunContext, job: &JobSpec) -> Result<(), JobEnd> {
+        let who = format!("{} of run {}", job.name, run.run);
+        let folder = run.folder.runs().ports();
+        let claimed = ports::claim(self.fixed_ports.iter().copied(), &folder, &who, |reason| {
+            run.outlet.record(Event::JobWaiting { job: job.id.clone(), gate: Gate::Resource(reason) });
+        });
+        self.ports = claimed.await.map_err(|error| JobEnd::failed(error.to_string()))?;
+        Ok(())
+    }
+
+    /// Lets other jobs have the ports.
+    pub(super) fn release_ports(&mut self) {
+        self.ports = Claimed::default();
+    }
+}
+
+/// Finds where a job runs, and fetches everything that it needs.
 ///
 /// # Errors
 /// The job cannot start; the error is its end.
@@ -91,7 +114,7 @@ pub(in crate::engine) async fn ready(run: &RunContext, job: &JobSpec, body: &Ste
     if !needs.missing.is_empty() {
         return Err(failed(format!("not started: {}", needs.missing.join("; "))));
     }
-    let ports = claim(run, job, &placement.base, &services).await.map_err(|error| failed(error.to_string()))?;
+    let fixed_ports = fixed_ports(&placement.base, &services);
     let mut remarks = remarks(run, job, provider, &needs);
     if body.snapshot.is_some() {
         remarks.push("`snapshot` is supported only on GitHub: no image of the runner is created here".to_owned());
@@ -114,7 +137,8 @@ pub(in crate::engine) async fn ready(run: &RunContext, job: &JobSpec, body: &Ste
         max_snapshots: run.options.keep_failed,
         outlet: std::sync::Arc::clone(&run.outlet),
     });
-    Ok(Ready { machine, has_containers, actions: needs.actions, remarks, ports })
+    let ports = Claimed::default();
+    Ok(Ready { machine, has_containers, actions: needs.actions, remarks, fixed_ports, ports })
 }
 
 /// Why the definition of a job's container or of a service is rejected.
@@ -203,24 +227,11 @@ impl ProgressRecorder<'_> {
     }
 }
 
-/// Claims the fixed ports of the job's services on this machine, and records what the job waits for while a port is in
-/// use. Jobs in containers have separate networks and need no claim.
-async fn claim(
-    run: &RunContext,
-    job: &JobSpec,
-    base: &Base,
-    services: &[ContainerSpec],
-) -> Result<Claimed, ClaimError> {
-    if *base != Base::Machine {
-        return Ok(Claimed::default());
-    }
-    let fixed = services.iter().flat_map(|service| &service.ports).filter_map(|port| port.outside);
-    let who = format!("{} of run {}", job.name, run.run);
-    let folder = run.folder.runs().ports();
-    let claimed = ports::claim(fixed, &folder, &who, |reason| {
-        run.outlet.record(Event::JobWaiting { job: job.id.clone(), gate: Gate::Resource(reason) });
-    });
-    claimed.await
+/// Returns the fixed ports of this machine that the job's services use. Jobs in containers have separate networks and use
+/// none.
+fn fixed_ports(base: &Base, services: &[ContainerSpec]) -> Vec<u16> {
+    let services = if *base == Base::Machine { services } else { &[] };
+    services.iter().flat_map(|service| &service.ports).filter_map(|port| port.outside).collect()
 }
 
 /// Returns the lines for the log of the step "Set up job": the versions of cuelight, the provider and the actions,

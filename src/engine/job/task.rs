@@ -10,6 +10,7 @@ use crate::engine::RunContext;
 use crate::engine::actions::resolve;
 use crate::engine::actions::resolve::Actions;
 use crate::engine::cancel::{Cancellation, cancelled};
+use crate::engine::environments::{EnvironmentError, JobDeployment};
 use crate::engine::panics::caught;
 use crate::engine::results::oidc::JobClaims;
 use crate::engine::results::{CacheMode, Rights};
@@ -20,7 +21,7 @@ use crate::model::{Conclusion, Event, LineRange, StepKind, StepNumber, StepOutli
 use crate::store::space_hint;
 use crate::workflow::display_names;
 use crate::workflow::expr::{Scope, Value};
-use crate::workflow::outline::deployment;
+use crate::workflow::outline;
 use crate::workflow::syntax::{JobBody, RunDefaults, StepsJob};
 use crate::workflow::template::MinutesError;
 
@@ -88,37 +89,16 @@ impl JobTask {
 
     /// Runs the job. If it deploys to an environment with rules, first waits until they admit it, and afterwards
     /// records how the deployment ended.
-    async fn deploy(&self, body: &StepsJob, ready: Ready) -> JobEnd {
-        let Some(environment) = deployment(body, &self.job.scope()) else { return self.carry_out(body, ready).await };
-        let entering = Arc::clone(&self.run.environments).enter(self.job.id.clone(), environment);
-        let (entered, has_slot) = tokio::select! {
+    async fn deploy(&self, body: &StepsJob, mut ready: Ready) -> JobEnd {
+        let deployment = tokio::select! {
             biased;
             () = self.cancelled() => return never_started(),
-            entered = self.without_slot(entering) => entered,
+            deployment = self.admitted(body, &mut ready) => deployment,
         };
-        // A job that is not admitted needs no slot to fail.
-        let entered = match entered {
-            Err(error) => return JobEnd::failed(error.to_string()),
-            Ok(entered) => entered,
-        };
-        if !has_slot {
-            tokio::select! {
-                biased;
-                () = self.cancelled() => {
-                    let end = never_started();
-                    if let Some(deployment) = entered
-                        && let Err(error) = deployment.end(Conclusion::Skipped, end.reason.as_deref())
-                    {
-                        tracing::error!(%error, "the ledger of the environment lacks an entry");
-                    }
-                    return end;
-                }
-                () = self.slot.acquire() => {}
-            }
-        }
-        match entered {
-            None => self.carry_out(body, ready).await,
-            Some(deployment) => {
+        match deployment {
+            Err(end) => end,
+            Ok(None) => self.carry_out(body, ready).await,
+            Ok(Some(deployment)) => {
                 let mut end = self.carry_out(body, ready).await;
                 if let Err(error) = deployment.end(end.conclusion, end.reason.as_deref()) {
                     end.conclusion = Conclusion::Failure;
@@ -129,15 +109,42 @@ impl JobTask {
         }
     }
 
-    /// Waits for `work`, and releases the slot of the job if `work` takes longer than [`KEEPS_SLOT`]. Also returns
-    /// whether the job still has its slot.
-    async fn without_slot<T>(&self, work: impl Future<Output = T>) -> (T, bool) {
+    /// Waits until the job has its ports and may begin its deployment, if it is one with rules. The job keeps nothing
+    /// that others need while it waits for something else: neither its slot nor its ports nor the turn of its
+    /// environment. Returns the end of a job that is not admitted.
+    async fn admitted(&self, body: &StepsJob, ready: &mut Ready) -> Result<Option<Box<dyn JobDeployment>>, JobEnd> {
+        let failed = |error: EnvironmentError| JobEnd::failed(error.to_string());
+        let mut deployment = None;
+        if let Some(environment) = outline::deployment(body, &self.job.scope()) {
+            let entering = Arc::clone(&self.run.environments).enter(self.job.id.clone(), environment);
+            deployment = self.without_slot(entering).await.map_err(failed)?;
+        }
+        let Some(mut deployment) = deployment else {
+            ready.claim_ports(&self.run, &self.job).await?;
+            return Ok(None);
+        };
+        loop {
+            self.without_slot(deployment.wait()).await.map_err(failed)?;
+            ready.claim_ports(&self.run, &self.job).await?;
+            if deployment.begin().await.map_err(failed)? {
+                return Ok(Some(deployment));
+            }
+            // The environment was locked or another deployment began, while this job waited for its slot and its ports.
+            ready.release_ports();
+        }
+    }
+
+    /// Waits for `work`, and releases the slot of the job if `work` takes longer than [`KEEPS_SLOT`]. The job has its
+    /// slot again afterwards, unless it is to fail.
+    async fn without_slot<T, E>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         tokio::pin!(work);
         if let Ok(done) = timeout(KEEPS_SLOT, &mut work).await {
-            return (done, true);
+            return done;
         }
         self.slot.release();
-        (work.await, false)
+        let done = work.await?;
+        self.slot.acquire().await;
+        Ok(done)
     }
 
     async fn cancelled(&self) {
@@ -147,7 +154,7 @@ impl JobTask {
     async fn carry_out(&self, body: &StepsJob, mut ready: Ready) -> JobEnd {
         let sandbox = ready.machine.describe();
         let (job, name) = (self.job.id.clone(), self.job.name.clone());
-        let environment = deployment(body, &self.job.scope());
+        let environment = outline::deployment(body, &self.job.scope());
         self.run.outlet.record(Event::JobStarted { job, name, sandbox, environment });
         let mut sequence = StepSequence::default();
         let set_up = sequence.add("Set up job", StepKind::Job);
@@ -350,7 +357,7 @@ impl JobTask {
         let JobBody::Steps(body) = &definition.body else { return None };
         let known = self.run.facts.job_workflow(&workflow.source.name);
         may_write.then(|| JobClaims {
-            environment: deployment(body, &scope),
+            environment: outline::deployment(body, &scope),
             workflow_ref: known.get("workflow_ref").map(Value::to_text).unwrap_or_default(),
         })
     }
