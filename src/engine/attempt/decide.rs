@@ -99,7 +99,7 @@ impl Attempt {
         }
     }
 
-    /// Replaces a job whose legs were unknown with these legs and the jobs of the workflows that they call, and records
+    /// Replaces a job whose legs were unknown with its legs and the jobs of the workflows that they call, and records
     /// the new jobs, except those that are carried over.
     fn plan_legs(&mut self, id: NodeId, contexts: &Contexts, legs: &matrix::Legs) -> Result<(), Errors> {
         let placeholder = self.nodes[id.index()].planned[0].clone();

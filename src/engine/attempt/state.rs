@@ -289,7 +289,7 @@ impl Attempt {
         self.scheduler.finished(id, Ending { conclusion, allowed_failure });
     }
 
-    /// Ends a leg that was about to start, and the jobs of the workflow that it calls.
+    /// Records the end of a leg that does not start, and skips the jobs of the workflow that it calls.
     pub(super) fn refuse(&mut self, id: &JobId, conclusion: Conclusion, reason: &str) {
         self.record(never_ran(id, conclusion, reason));
         self.skip_called(id, "the job that calls its workflow did not start");

@@ -44,9 +44,9 @@ pub(super) fn forms(value: &str) -> Vec<String> {
     forms
 }
 
-/// Returns the base64 forms of a value, alone and inside a longer text. The length of the text before it determines how
-/// its bytes are grouped by three, so there are three alignments. Each one gives the runner's form, and a form of the
-/// characters that depend only on the secret.
+/// Returns the base64 forms of a value, alone and inside a longer text. The length of the text before the value
+/// determines how the bytes of the value are grouped by three, so there are three alignments. Each alignment gives two
+/// forms: the form of the runner, and the characters that depend only on the secret.
 fn base64_forms(value: &str) -> Vec<String> {
     // Widths at which common tools break lines: `openssl base64` and PEM, `base64`.
     const WIDTHS: [usize; 2] = [64, 76];

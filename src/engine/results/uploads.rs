@@ -95,7 +95,7 @@ impl Uploads {
         self.lock().get(id).cloned().ok_or(ServiceError::NotFound("upload"))
     }
 
-    /// Returns the upload of a job with this name.
+    /// Returns the upload of a job with this name, and its id.
     ///
     /// # Errors
     /// There is no such upload.

@@ -69,13 +69,13 @@ pub trait Sandbox: Send + Sync {
         path.to_owned()
     }
 
-    /// Translates a path that a process of the sandbox named to a path of this machine. A path outside the shared
-    /// folders is returned unchanged.
+    /// Translates a path inside the sandbox to a path of this machine. A path outside the shared folders is returned
+    /// unchanged.
     fn outside(&self, path: &Path) -> PathBuf {
         path.to_owned()
     }
 
-    /// Reads a regular file that a process of the sandbox named, of at most `limit` bytes.
+    /// Reads a regular file of at most `limit` bytes, by its path inside the sandbox.
     ///
     /// # Errors
     /// The file cannot be read, is larger than `limit`, or this machine does not share it with the sandbox.

@@ -108,7 +108,7 @@ pub trait Provider: Send + Sync {
         ready(Ok(())).boxed()
     }
 
-    /// Removes snapshots of failed jobs that are older than a day, and all but the newest `keep`.
+    /// Removes the snapshots that are older than a day, and all others except the newest `keep`.
     ///
     /// # Errors
     /// The provider does not answer.

@@ -117,7 +117,7 @@ impl Providers {
         done
     }
 
-    /// Removes snapshots of failed jobs that are older than a day, and all but the newest `keep`.
+    /// Removes the snapshots that are older than a day, and all others except the newest `keep`.
     ///
     /// # Errors
     /// A provider answered with an error. A provider that does not answer is skipped.

@@ -32,7 +32,8 @@ pub(in crate::engine) struct StepContext<'j> {
 }
 
 impl StepContext<'_> {
-    /// Converts a path that the step named to a path on this machine. A relative path starts at the workspace.
+    /// Converts a path inside the sandbox, as a step writes it, to a path on this machine. A relative path starts at
+    /// the workspace.
     pub(in crate::engine) fn outside(&self, file: &str) -> PathBuf {
         self.sandbox.outside(&self.sandbox.inside(self.workspace).join(file))
     }

@@ -39,8 +39,7 @@ pub(in crate::engine) struct Layers<'l> {
 
 /// Returns the complete environment of a step's process, without variables that the operating system would reject.
 ///
-/// The variables are passed to the process directly, never through a shell, which may drop names such as
-/// `INPUT_FETCH-DEPTH`.
+/// All these variables reach the process, including names such as `INPUT_FETCH-DEPTH`, which a shell would drop.
 #[must_use]
 pub(in crate::engine) fn environment(layers: &Layers<'_>) -> Vec<(OsString, OsString)> {
     let owned =

@@ -221,7 +221,7 @@ pub(crate) fn facts() -> RunFacts {
     }
 }
 
-/// Creates a run below `folder`, in the repository `o/r`, offline. Its processes find no programs on `PATH`. `actions`
+/// Creates an offline run of the repository `o/r` below `folder`. Its processes find no programs on `PATH`. `actions`
 /// maps actions to folders.
 pub(crate) fn run_context(
     folder: &Path,

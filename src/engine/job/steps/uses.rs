@@ -150,8 +150,7 @@ impl Steps<'_> {
         unless_ended(&mut self.cancel, limits, NOT_STARTED, offered).await
     }
 
-    /// Finds what `uses` names, and evaluates the inputs in `with`. An action that is not on this machine yet is
-    /// fetched.
+    /// Finds what `uses` names, and evaluates the inputs in `with`. Fetches an action that is not on this machine yet.
     async fn find(&self, scope: &StepScope, step: &RunningStep<'_>) -> Result<Used, ActionError> {
         let StepAction::Uses { reference, with } = &step.step.action else {
             return Err(ActionError::NotUsed);

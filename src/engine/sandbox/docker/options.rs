@@ -1,7 +1,8 @@
 //! `options:` of a container: the arguments of `docker create`, defined in one table.
 //!
-//! Names and values are those of Docker's command line reference. Options that GitHub does not support (`--network`),
-//! that cuelight sets itself (`--name`), or that only make sense in a terminal are refused with the reason.
+//! Names and values are the same as in Docker's command line reference. Options that GitHub does not support
+//! (`--network`), that cuelight sets itself (`--name`), or that only make sense in a terminal are refused with the
+//! reason.
 
 use std::collections::HashMap;
 
