@@ -26,8 +26,8 @@ pub trait EnvironmentGate: Send + Sync {
 /// A job that deploys to an environment of this machine. If it is dropped without `end`, the deployment counts as
 /// interrupted, or as cancelled if it had not begun.
 ///
-/// Only one deployment to an environment has the turn. So a job that lacks anything else, such as a slot, must not have
-/// it: the job waits first, and takes the turn when it begins.
+/// Only one deployment to an environment can have the turn. A job therefore first waits for everything else that it
+/// needs, such as a slot, and takes the turn only when it begins.
 pub trait JobDeployment: Send {
     /// Waits until the rules admit the job and no other deployment has the turn. Records what the job waits for.
     ///
@@ -35,11 +35,12 @@ pub trait JobDeployment: Send {
     /// A reviewer rejects the deployment, or the state of the environment cannot be read.
     fn wait(&mut self) -> BoxFuture<'_, Result<(), EnvironmentError>>;
 
-    /// Takes the turn and begins, unless the rules hold the job back or another deployment has the turn. Returns whether
-    /// it has begun. The caller starts the job at once, or waits again.
+    /// Takes the turn and begins, unless the rules hold the job back or another deployment has the turn. Returns
+    /// whether the deployment has begun: if so, the caller must start the job at once; otherwise, it must wait again.
     ///
     /// # Errors
-    /// Like [`wait`](Self::wait), or the files of the repository have changed and the rules refuse that.
+    /// The same as for [`wait`](Self::wait), or the files of the repository have changed and the rules refuse the
+    /// change.
     fn begin(&mut self) -> BoxFuture<'_, Result<bool, EnvironmentError>>;
 
     /// Records how the job ended.

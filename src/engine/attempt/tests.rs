@@ -415,11 +415,11 @@ async fn a_job_that_waits_for_an_environment_leaves_its_slot_to_another() {
     assert_eq!(turns(&outlet), ["build starts", "build ends", "deploy starts", "deploy ends"]);
 }
 
-/// An environment that another deployment has until it is told, although the first look finds it free.
+/// An environment that looks free at first, but that another deployment has until `ends` is notified.
 #[derive(Default)]
 struct TakenEnvironment {
     ends: tokio::sync::Notify,
-    /// What was asked of the deployment.
+    /// Calls of the methods of the deployment, in order.
     asked: std::sync::Mutex<Vec<&'static str>>,
 }
 

@@ -48,13 +48,14 @@ pub(in crate::engine) struct Ready {
     pub(in crate::engine) remarks: Vec<String>,
     /// Ports of this machine that the services of the job use.
     fixed_ports: Vec<u16>,
-    /// Those of them that are claimed. They are held until the job has ended.
+    /// The claimed ports, which are held until the job has ended.
     pub(in crate::engine) ports: Claimed,
 }
 
 impl Ready {
-    /// Waits until the ports of the job are free, and claims them. Records what the job waits for. Only a job that runs
-    /// next may claim them: one that waits for something else would block those that have it.
+    /// Waits until the ports of the job are free, and claims them. Records what the job waits for. Call this only for a
+    /// job that is about to run: a job that claims ports and then waits for something else could block the job that it
+    /// waits for.
     ///
     /// # Errors
     /// A port cannot be claimed; the error is the end of the job.
@@ -68,7 +69,7 @@ impl Ready {
         Ok(())
     }
 
-    /// Lets other jobs have the ports.
+    /// Releases the ports for other jobs.
     pub(super) fn release_ports(&mut self) {
         self.ports = Claimed::default();
     }
@@ -227,8 +228,8 @@ impl ProgressRecorder<'_> {
     }
 }
 
-/// Returns the fixed ports of this machine that the job's services use. Jobs in containers have separate networks and use
-/// none.
+/// Returns the fixed ports of this machine that the job's services use. A job in a container uses none, because it has
+/// a separate network.
 fn fixed_ports(base: &Base, services: &[ContainerSpec]) -> Vec<u16> {
     let services = if *base == Base::Machine { services } else { &[] };
     services.iter().flat_map(|service| &service.ports).filter_map(|port| port.outside).collect()

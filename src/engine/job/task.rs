@@ -75,7 +75,7 @@ impl JobTask {
         let JobBody::Steps(body) = &definition.body else {
             return JobEnd::failed("a job that calls a workflow runs no steps");
         };
-        // A job that has not started can be cancelled: waiting for images, actions and ports may take long.
+        // A job that has not started can be cancelled: fetching images and actions may take long.
         let ready = tokio::select! {
             biased;
             () = self.cancelled() => Err(never_started()),
@@ -109,9 +109,10 @@ impl JobTask {
         }
     }
 
-    /// Waits until the job has its ports and may begin its deployment, if it is one with rules. The job keeps nothing
-    /// that others need while it waits for something else: neither its slot nor its ports nor the turn of its
-    /// environment. Returns the end of a job that is not admitted.
+    /// Waits until the job has its ports and, if it deploys to an environment with rules, until its deployment has
+    /// begun. While the job waits for the rules, it holds neither its slot nor its ports. It takes the turn of the
+    /// environment last, so that it never waits while it has the turn. Returns the end of the job if it is not
+    /// admitted.
     async fn admitted(&self, body: &StepsJob, ready: &mut Ready) -> Result<Option<Box<dyn JobDeployment>>, JobEnd> {
         let failed = |error: EnvironmentError| JobEnd::failed(error.to_string());
         let mut deployment = None;
@@ -129,13 +130,14 @@ impl JobTask {
             if deployment.begin().await.map_err(failed)? {
                 return Ok(Some(deployment));
             }
-            // The environment was locked or another deployment began, while this job waited for its slot and its ports.
+            // The environment was locked, or another deployment began, while this job waited for its slot and its
+            // ports.
             ready.release_ports();
         }
     }
 
-    /// Waits for `work`, and releases the slot of the job if `work` takes longer than [`KEEPS_SLOT`]. The job has its
-    /// slot again afterwards, unless it is to fail.
+    /// Waits for `work`, and releases the slot of the job if `work` takes longer than [`KEEPS_SLOT`]. Afterwards, the
+    /// job has its slot again, unless `work` failed.
     async fn without_slot<T, E>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         tokio::pin!(work);
         if let Ok(done) = timeout(KEEPS_SLOT, &mut work).await {

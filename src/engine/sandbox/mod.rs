@@ -64,7 +64,7 @@ pub trait Sandbox: Send + Sync {
         &["bash", "sh"]
     }
 
-    /// Translates a path of this machine to the one that processes of the sandbox see.
+    /// Translates a path of this machine to the path that processes of the sandbox see.
     fn inside(&self, path: &Path) -> PathBuf {
         path.to_owned()
     }
