@@ -59,12 +59,12 @@ impl Refused {
     }
 }
 
-/// What the gates depend on.
+/// The facts on which the gates depend.
 #[derive(Clone, Copy, Debug)]
 pub struct GateFacts<'f> {
-    /// The environment.
+    /// Settings of the environment.
     pub settings: &'f EnvironmentSettings,
-    /// The environment, according to the ledger.
+    /// State of the environment, according to the ledger.
     pub state: &'f EnvironmentState,
     /// The deployment; `None` before it is requested.
     pub record: Option<&'f DeploymentRecord>,
@@ -98,8 +98,8 @@ impl Closed {
     }
 }
 
-/// Returns the gates that reject the release itself: because of its branches and tags, or because it has not succeeded
-/// in an environment that comes first.
+/// Returns the gates that reject the release itself: because of uncommitted changes, because of its branches and tags,
+/// or because it has not succeeded in an environment that comes first.
 #[must_use]
 pub fn policy(settings: &EnvironmentSettings, ledger: &Ledger, release: &NamedRelease) -> Vec<Closed> {
     let name = &settings.name;
@@ -178,7 +178,7 @@ fn allows(rule: &RefRule, release: &NamedRelease) -> bool {
     }
 }
 
-/// Whether a commit is or was live in an environment.
+/// Whether a commit has been deployed to an environment successfully and without uncommitted changes.
 fn has_succeeded(ledger: &Ledger, environment: &str, release: &Release) -> bool {
     let of_commit = |record: &DeploymentRecord| record.release.sha == release.sha;
     let state = ledger.of(environment);
@@ -188,8 +188,8 @@ fn has_succeeded(ledger: &Ledger, environment: &str, release: &Release) -> bool 
         .any(|record| of_commit(record) && is_clean(record) && record.outcome == Some(Outcome::Succeeded))
 }
 
-/// Returns the gates that hold a deployment back now, in order. Returns no gates if it may begin. [`policy`] checks the
-/// rules about the release itself.
+/// Returns the gates that hold a deployment back now, in order. Returns no gates if the deployment may begin, or if the
+/// rules were overridden for it. [`policy`] checks the rules about the release itself.
 #[must_use]
 pub fn closed(facts: &GateFacts<'_>) -> Vec<Closed> {
     let GateFacts { settings, state, record, now, minute_of_week } = *facts;

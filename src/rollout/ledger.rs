@@ -61,7 +61,7 @@ pub struct Latest {
 }
 
 impl Latest {
-    /// Returns a reader of the state of an environment. It first reads the ledger when it is asked for the state.
+    /// Creates a reader of the state of an environment. The ledger is read when the state is first requested.
     #[must_use]
     pub fn new(file: LedgerFile, environment: String) -> Self {
         Self { file, environment, known: None }
@@ -82,7 +82,7 @@ impl Latest {
 }
 
 impl LedgerFile {
-    /// Returns the ledger of a repository.
+    /// Returns the ledger of a repository. `scope` is the folder of its objects and refs.
     #[must_use]
     pub fn of(runs: &RunsDir, scope: &Path) -> Self {
         Self { runs: runs.clone(), scope: scope.to_owned() }
@@ -196,7 +196,7 @@ impl LedgerFile {
     }
 }
 
-/// Whether a file begins with its version. Files of earlier programs do not.
+/// Whether a file begins with its version. Files of earlier versions of cuelight do not.
 fn is_versioned(bytes: &[u8], path: &Path) -> Result<bool, StoreError> {
     let first = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
     match serde_json::from_slice(first) {

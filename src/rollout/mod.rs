@@ -1,6 +1,6 @@
 //! Deployments to environments by this machine.
 //!
-//! A *release* is put into an *environment* by a *deployment*: a run whose worker carries out a
+//! A *deployment* puts a *release* into an *environment*: it is a run whose worker carries out a
 //! [`Plan`](crate::model::deployment::Plan). A plan is a list of seven kinds of steps, and a pure function of the
 //! environment's settings, of what its target reports, and of the release; see [`plan`].
 //!

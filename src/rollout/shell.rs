@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use super::outlet::Progress;
 use crate::model::RunId;
 
-/// How long a command may take to end after TERM.
+/// How long a command may take to end after SIGTERM.
 const AFTER_TERM: Duration = Duration::from_secs(5);
 
 /// How long output may stay open after a command has ended: a daemon that it started may hold the pipe.
@@ -26,9 +26,9 @@ const MAX_KEPT: usize = 64 * 1024;
 /// Folder and environment in which commands run.
 #[derive(Clone, Debug)]
 pub struct Shell {
-    /// Folder.
+    /// Folder in which commands run.
     pub folder: PathBuf,
-    /// Environment.
+    /// Environment variables of commands.
     pub environment: Vec<(OsString, OsString)>,
 }
 
@@ -44,7 +44,7 @@ pub enum Output {
 /// How a command ended.
 #[derive(Clone, Debug)]
 pub struct Ended {
-    /// Exit status; `None` if its time limit passed.
+    /// Exit status; `None` if the time limit passed.
     pub status: Option<ExitStatus>,
     /// The first 64 KiB of its output, if the output is kept for the caller.
     pub output: Vec<u8>,
@@ -53,10 +53,10 @@ pub struct Ended {
 /// Why a command did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
-    /// It cannot be started.
+    /// The shell cannot be started.
     #[error("cannot start `sh`: {0}")]
     Start(io::Error),
-    /// It ended with an error.
+    /// The command ended with an error.
     #[error("the {name} command failed: {status}")]
     Failed {
         /// Name of the command.
@@ -64,7 +64,7 @@ pub enum CommandError {
         /// Exit status.
         status: ExitStatus,
     },
-    /// Its time limit passed.
+    /// The time limit of the command passed.
     #[error("the {name} command did not end within {}", crate::model::deployment::written(*limit))]
     TooSlow {
         /// Name of the command.
@@ -76,8 +76,8 @@ pub enum CommandError {
 
 impl Shell {
     /// Runs a command and waits for its end. Its standard error goes to the log of the step, and its standard output
-    /// there or to the caller. After the time limit, the processes get TERM, and are killed 5 seconds later. If the
-    /// future is dropped, they are killed.
+    /// there or to the caller. After the time limit, the processes get SIGTERM, and are killed at most 5 seconds later.
+    /// If the future is dropped, they are killed.
     ///
     /// # Errors
     /// The shell cannot be started, or waiting for it fails.
@@ -138,8 +138,8 @@ impl Shell {
 }
 
 impl Shell {
-    /// Runs a command whose output is not kept. Returns its exit status; `None` if its time limit passed. Processes
-    /// that it has left in the background are killed.
+    /// Runs a command whose output is not kept. Returns its exit status; `None` if the time limit passed. Processes
+    /// that the command has left in the background are killed.
     ///
     /// # Errors
     /// The shell cannot be started, or waiting for it fails.

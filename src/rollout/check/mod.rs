@@ -41,7 +41,7 @@ impl Answer {
     }
 }
 
-/// Returns the environment variables of the command of a check.
+/// Returns the environment variables of a check's command.
 #[must_use]
 pub fn variables(environment: &str, slot: Slot, plan: &Plan) -> Vec<(&'static str, String)> {
     let release = plan.release(slot);
@@ -53,7 +53,8 @@ pub fn variables(environment: &str, slot: Slot, plan: &Plan) -> Vec<(&'static st
     ]
 }
 
-/// Runs a probe once. `variables` are those of a command; `slot` replaces `{slot}`.
+/// Runs a probe once. `variables` is the environment of a command; `slot` replaces `{slot}` in an address. A probe that
+/// needs a router is unknown.
 pub async fn ask(
     probe: &Probe,
     limit: Duration,
@@ -94,7 +95,7 @@ pub async fn ask(
 /// Maximum length in bytes of a status line.
 const MAX_STATUS_LINE: usize = 512;
 
-/// Sends a `GET` request to an address.
+/// Sends a `GET` request to an address, and judges the status of the answer.
 async fn http(url: &str) -> Answer {
     let rest = url.strip_prefix("http://").unwrap_or(url);
     let (authority, path) = rest.split_once('/').map_or((rest, String::new()), |(host, path)| (host, path.to_owned()));
@@ -144,7 +145,7 @@ pub(super) fn judge(url: &str, answer: &[u8]) -> Answer {
 /// Repeats a probe until it has succeeded for long enough.
 ///
 /// # Errors
-/// It failed too often in a row, or had not succeeded for long enough when the deadline passed.
+/// The probe failed too often in a row, or had not succeeded for long enough when the deadline passed.
 pub async fn until_good<'a>(
     timing: &Timing,
     mut ask: impl FnMut() -> BoxFuture<'a, Answer> + Send,

@@ -36,23 +36,24 @@ fn times(count: u32) -> String {
 pub enum Verdict {
     /// More answers are needed.
     Open,
-    /// Good for long enough.
+    /// The answers were good for long enough.
     Passed,
-    /// Failed.
+    /// The check failed.
     Failed(CheckError),
 }
 
-/// The answers so far.
+/// Summary of the answers so far.
 #[derive(Clone, Default, Debug)]
 pub struct Streak {
-    /// Bad answers in a row.
+    /// Number of bad answers in a row, without those during the start period.
     bad: u32,
-    /// Time of the first of the good answers in a row, after the start of the check. `None` after a bad answer.
+    /// Time of the first answer in the current series of good answers, after the start of the check. `None` after a bad
+    /// answer.
     good_since: Option<Duration>,
 }
 
 impl Streak {
-    /// Adds an answer that came at the time `at` after the start of the check.
+    /// Adds an answer that came at the time `at` after the start of the check. Returns the verdict so far.
     pub fn feed(&mut self, timing: &Timing, answer: &Answer, at: Duration) -> Verdict {
         match answer {
             Answer::Good(_) => {

@@ -17,15 +17,15 @@ use super::Subject;
 /// A command with the sender for its reply.
 pub type Asked = (Command, oneshot::Sender<Reply>);
 
-/// How a deployment is stopped from outside.
+/// A request from outside to stop a deployment.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub enum Stop {
-    /// It is not stopped.
+    /// The deployment is not stopped.
     #[default]
     No,
-    /// It rolls back to the previous release.
+    /// The deployment rolls back to the previous release.
     Back,
-    /// It ends at once and leaves the environment as it is.
+    /// The deployment ends at once and leaves the environment as it is.
     AtOnce,
 }
 
@@ -34,11 +34,11 @@ pub enum Stop {
 pub(super) enum Interrupt {
     /// A person aborted or rejected the deployment.
     Back(String),
-    /// The run is cancelled: it rolls back, unless the new release has already succeeded.
+    /// The run was cancelled: the deployment rolls back, unless the new release has already succeeded.
     Cancelled,
-    /// The run of a newer deployment takes its place in the queue.
+    /// The run of a newer deployment takes the place of this one in the queue.
     Replaced(String),
-    /// It ends at once.
+    /// The deployment ends at once.
     AtOnce,
 }
 
@@ -57,13 +57,13 @@ impl fmt::Display for Interrupt {
 /// Current activity of the deployment, as far as commands depend on it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Stage {
-    /// It waits for its gates to open.
+    /// The deployment waits for its gates to open.
     Gates,
-    /// It carries out a step.
+    /// The deployment carries out a step.
     Step,
-    /// It waits until it is promoted, or for the end of a pause.
+    /// The deployment waits until it is promoted, or for the end of a pause.
     Pause,
-    /// It is rolling back.
+    /// The deployment is rolling back.
     Back,
 }
 
@@ -76,7 +76,7 @@ pub(super) struct Controls {
     run: RunId,
     /// Current activity of the deployment.
     pub(super) stage: Stage,
-    /// Whether it waits before the next step.
+    /// Whether the deployment waits before its next step.
     pub(super) paused: bool,
     /// Whether pauses are skipped.
     pub(super) full: bool,
@@ -95,7 +95,8 @@ impl Controls {
         Self { asked, stop, ledger, outlet, run, stage: Stage::Gates, paused: false, full: false, promoted: false }
     }
 
-    /// Waits for the next command and answers it. Returns an interrupt if the command is one.
+    /// Waits for the next command and answers it, or waits for a stop. Returns an interrupt if either interrupts the
+    /// deployment.
     pub(super) async fn next(&mut self, subject: &Subject) -> Option<Interrupt> {
         let is_back = self.stage == Stage::Back;
         let counts = |stop: &Stop| *stop == Stop::AtOnce || (*stop == Stop::Back && !is_back);

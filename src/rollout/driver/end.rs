@@ -71,7 +71,7 @@ impl Driver {
         let (event, command) = match outcome {
             Outcome::Succeeded => (NotifyEvent::Succeeded, format!("rollback {environment}")),
             Outcome::RolledBack => (NotifyEvent::RolledBack, format!("explain {run}")),
-            // Without a position, nothing was changed: there is nothing to take back.
+            // Without a position, nothing was changed, so there is nothing to roll back.
             Outcome::Failed if self.position().is_none() => (NotifyEvent::Failed, format!("explain {run}")),
             Outcome::Failed => (NotifyEvent::Failed, format!("rollback {environment}")),
             Outcome::Cancelled | Outcome::Interrupted => return,

@@ -34,7 +34,8 @@ impl Driver {
         Ok(position)
     }
 
-    /// Passes the gates and waits for the turn again, after an interruption. A rollback needs only the turn.
+    /// Passes the gates and waits for the turn again, after an interruption. A rollback needs only the turn. Returns an
+    /// error if a later deployment has begun since.
     pub(super) async fn enter_again(&mut self, mut position: Position, begin: Begin) -> Result<Position, Trouble> {
         if let Begin::Back(reason) = begin {
             position.back.get_or_insert(reason);
@@ -65,7 +66,7 @@ impl Driver {
             if self.closed_gates()?.is_empty() {
                 return self.check_files();
             }
-            // A gate was closed meanwhile, for instance by a lock: others may have the turn until it opens.
+            // A gate was closed meanwhile, for instance by a lock: the turn is free for others until the gate opens.
             self.leave().await;
         }
     }

@@ -1,7 +1,7 @@
 //! Carries out a deployment: gates, queue, the steps of the plan, and a rollback when one of them fails.
 //!
 //! On the screen, a deployment is a job with a step for each step of its plan. The steps of a rollback are added when
-//! it begins.
+//! the rollback begins.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ pub struct Subject {
     pub release: Release,
     /// What caused the deployment.
     pub cause: Cause,
-    /// Who asked for it.
+    /// Who asked for the deployment.
     pub creator: Actor,
     /// Person who runs the worker process.
     pub worker: Actor,
@@ -116,7 +116,7 @@ pub type ChangedFiles = Arc<dyn Fn() -> Result<Vec<String>, GitError> + Send + S
 pub struct DeploymentEnd {
     /// Conclusion of the run.
     pub conclusion: Conclusion,
-    /// Why it did not succeed. `None` if it succeeded.
+    /// Why the deployment did not succeed. `None` if it succeeded.
     pub reason: Option<String>,
 }
 
@@ -129,7 +129,7 @@ pub enum Begin {
     Back(String),
 }
 
-/// Why a step, or what comes before the steps, did not succeed.
+/// Why a step, or the preparation of the first step, did not succeed.
 #[derive(Debug, thiserror::Error)]
 enum Trouble {
     #[error("superseded by a later deployment of {0}: the environment is left as it is")]
@@ -419,7 +419,7 @@ impl Driver {
     }
 }
 
-/// Returns the end of a deployment that did not reach its first step, or the next step if it was interrupted at
+/// Returns how and why a deployment ended that could not begin, or could not continue after it was interrupted at
 /// `left`.
 fn not_begun(trouble: &Trouble, left: Option<&str>) -> (Outcome, Option<String>) {
     let outcome = match (trouble, left) {

@@ -6,7 +6,7 @@ use crate::model::deployment::Plan;
 use crate::store::folder::RunFolder;
 use crate::store::{StoreError, json};
 
-/// Maximum size in bytes of the file.
+/// Maximum size in bytes of the position file.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
 /// A position in a plan.
@@ -18,7 +18,7 @@ pub struct Position {
     pub done: usize,
     /// Why the deployment rolls back; `None` while it goes forward.
     pub back: Option<String>,
-    /// Whether it ended: nothing is left to do or to undo.
+    /// Whether the deployment has ended, so that nothing is left to do or to undo.
     pub has_ended: bool,
 }
 

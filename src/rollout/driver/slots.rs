@@ -26,7 +26,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Whether a commit, as a target reports it, is that of a release.
+    /// Whether a commit, as a target reports it, is the commit of a release.
     pub(super) fn is_release(&self, found: &str, release: &Release) -> bool {
         found == release.sha || (self.tools.known)(found).is_some_and(|known| known.sha == release.sha)
     }

@@ -161,8 +161,8 @@ impl Driver {
         Ok(())
     }
 
-    /// Watches the new release for a time, or until the deployment is promoted. Returns an error once the release is
-    /// bad too often. If all answers of the analysis are unknown, waits until a person decides.
+    /// Watches the new release for a time, or until the deployment is promoted. Returns an error once there are too
+    /// many bad answers. If all answers of the analysis are unknown, waits until a person decides.
     async fn pause(&mut self, pause: Pause, plan: &Plan, progress: &Progress) -> Result<Option<String>, Trouble> {
         if self.controls.full {
             return Ok(Some("skipped: promoted fully".to_owned()));

@@ -1,4 +1,4 @@
-//! What a notification says, in the form of each channel.
+//! The content of a notification, in the format of each channel.
 
 use serde_json::{Value, json};
 
@@ -6,13 +6,13 @@ use crate::model::deployment::{Cause, NotifyEvent};
 use crate::model::environment::Release;
 use crate::model::{RunId, Timestamp};
 
-/// Maximum number of characters of a block of text: Slack refuses more than 3,000, and escapes take some of them.
+/// Maximum number of characters of a block of text: Slack refuses more than 3,000, and escaping lengthens a text.
 const MAX_BLOCK: usize = 2000;
 
 /// A notification.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Notice {
-    /// What it is about.
+    /// The event that the notification reports.
     pub about: NotifyEvent,
     /// Name of the environment.
     pub environment: String,
@@ -20,21 +20,21 @@ pub struct Notice {
     pub run: RunId,
     /// The release.
     pub release: Release,
-    /// Why it is deployed.
+    /// Why the release is deployed.
     pub cause: Cause,
-    /// Who asked for it.
+    /// Who asked for the deployment.
     pub by: String,
     /// What happened. Follows the name of the release in the message.
     pub what: String,
-    /// Command with which a person acts, or looks closer.
+    /// Command to act on the event, or to see its details.
     pub command: String,
     /// Name of the strategy.
     pub strategy: &'static str,
-    /// Number of the current step and number of all steps, once there is a plan.
+    /// Number of the current step and total number of steps; `None` before there is a plan.
     pub step: Option<(usize, usize)>,
     /// URL of the deployed application.
     pub url: Option<String>,
-    /// When it happened.
+    /// Time of the event.
     pub at: Timestamp,
 }
 
@@ -54,7 +54,7 @@ impl Notice {
         Parts { first, command: Some(&*self.command).filter(|command| !first.contains(command)), more }
     }
 
-    /// Returns the notification as text: its first line says what happened and how to act.
+    /// Returns the notification as text. The first line contains what happened and how to act.
     #[must_use]
     pub fn message(&self) -> String {
         let Parts { first, command, more } = self.parts();
@@ -69,8 +69,9 @@ impl Notice {
         self.message().lines().next().unwrap_or_default().to_owned()
     }
 
-    /// Returns the notification as the body of an incoming webhook of Slack: each is a message of its own, as such a
-    /// webhook cannot change an earlier one. The last block says how far the deployment was.
+    /// Returns the notification as the body of a request to an incoming webhook of Slack. Each notification is a
+    /// separate message, because these webhooks cannot change earlier messages. The last block shows the progress of
+    /// the deployment.
     #[must_use]
     pub fn slack(&self) -> Value {
         let section = |text: String| json!({"type": "section", "text": {"type": "mrkdwn", "text": text}});
@@ -93,7 +94,7 @@ impl Notice {
         json!({"text": escaped(&self.headline()), "blocks": blocks})
     }
 
-    /// Returns the notification as the document that servers get.
+    /// Returns the notification as the JSON document that is sent to a webhook's server.
     #[must_use]
     pub fn document(&self) -> Value {
         let step = self.step.map(|(step, all)| json!({"number": step, "of": all}));
@@ -104,7 +105,7 @@ impl Notice {
         })
     }
 
-    /// Returns the variables of a command that notifies people.
+    /// Returns the environment variables of a command that notifies people.
     #[must_use]
     pub fn variables(&self) -> Vec<(&'static str, String)> {
         vec![
@@ -133,7 +134,7 @@ impl Notice {
     }
 }
 
-/// Returns a text for Slack: without its three control characters, and short enough for a block.
+/// Escapes the three characters that have a meaning in Slack's markup, and truncates the text to the size of a block.
 fn escaped(text: &str) -> String {
     let short: String = text.chars().take(MAX_BLOCK).collect();
     let dots = if short.len() < text.len() { "…" } else { "" };

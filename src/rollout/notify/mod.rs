@@ -1,7 +1,8 @@
 //! Notifications about deployments: to Slack, a server, a command, and the terminals of people who follow.
 //!
-//! They never hold a deployment back and never change how it ends. Each channel sends its notifications in order, in a
-//! task of its own, and tries again after an error that may pass. Its result is an event of the run.
+//! Notifications never hold a deployment back and never change how it ends; its end only waits for them for a limited
+//! time. Each channel sends its notifications in order in a separate task, and tries again after an error that may be
+//! temporary. Each result is recorded as an event of the run.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,7 +31,7 @@ use post::{PostError, Poster, SIGNATURE, signature};
 /// Maximum number of attempts to send a notification.
 const TRIES: u32 = 3;
 
-/// Pause after the first failed attempt. Each later one is twice as long.
+/// Pause after the first failed attempt. Each later pause is twice as long as the one before.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Maximum pause that a server can ask for.
@@ -90,7 +91,7 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// Returns a notifier with the settings of an environment. Results are recorded as events of `job`. Must be called
+    /// Creates a notifier with the settings of an environment. Results are recorded as events of `job`. Must be called
     /// inside a tokio runtime.
     #[must_use]
     pub fn new(settings: Option<&Notify>, shell: &Shell, outlet: &Arc<dyn Outlet>, job: &JobId) -> Self {
@@ -119,7 +120,7 @@ impl Notifier {
         self.on.contains(&about)
     }
 
-    /// Sends a notification, if the settings want it. Does not wait for it.
+    /// Sends a notification over every channel, if the settings name its event. Does not wait until it is sent.
     pub fn send(&mut self, notice: Notice) {
         if !self.wants(notice.about) {
             return;
@@ -130,7 +131,7 @@ impl Notifier {
         }
         for (channel, sender) in &self.channels {
             self.results.lock().push_back((*channel, notice.clone()));
-            // Its task lives as long as the notifier.
+            // The task of the channel lives as long as the notifier.
             let _ = sender.send(notice.clone());
         }
     }
@@ -156,7 +157,7 @@ fn variable(shell: &Shell, name: &str) -> Option<String> {
     value.to_str().filter(|value| !value.trim().is_empty()).map(str::to_owned)
 }
 
-/// Where results go, and which notifications have none yet.
+/// Records results, and holds the notifications that have no result yet.
 #[derive(Clone)]
 struct Results {
     outlet: Arc<dyn Outlet>,

@@ -21,13 +21,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum time from the start of a request to the end of its answer.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Maximum number of bytes of an answer that are read: what a refusal says.
+/// Maximum number of bytes that are read of the answer of a server that refuses a notification.
 const MAX_ANSWER: usize = 4096;
 
 /// Maximum number of characters of an answer that are shown.
 const MAX_SHOWN: usize = 120;
 
-/// Minimum length in bytes of a part of an address that is masked for itself.
+/// Minimum length in bytes of a part of an address that is masked separately.
 const MIN_SECRET_PART: usize = 6;
 
 /// Header with the signature of a body: `sha256=` and the hexadecimal HMAC-SHA256 under the shared key.
@@ -67,7 +67,7 @@ impl PostError {
         }
     }
 
-    /// Returns how long the server wants to be left alone.
+    /// Returns how long the server asks to wait before the next attempt; `None` if it does not ask for it.
     pub(super) fn after(&self) -> Option<Duration> {
         if let Self::Refused { after, .. } = self { *after } else { None }
     }
@@ -80,7 +80,7 @@ pub(super) struct Poster {
 }
 
 impl Poster {
-    /// Returns a poster to an address.
+    /// Creates a poster for an address.
     ///
     /// # Errors
     /// The address is invalid, or must not be used.
@@ -130,7 +130,7 @@ impl Poster {
         timeout(LIMIT, sent).await.unwrap_or(Err(PostError::Late))
     }
 
-    /// Returns a text without the address and its parts.
+    /// Masks the address and its parts in a text.
     fn redacted(&self, text: &str) -> String {
         let path = self.uri.path_and_query().map(|path| path.as_str().to_owned()).unwrap_or_default();
         let mut parts = vec![self.uri.to_string(), path.clone()];
@@ -159,7 +159,7 @@ async fn beginning(mut body: impl BodyExt<Data = Bytes> + Unpin) -> String {
     }
 }
 
-/// Returns the first line of an answer, after a colon: it often says what is wrong.
+/// Returns the first line of an answer after a colon. The line often contains the cause.
 fn first_line(answer: &str) -> String {
     let line: String = answer.trim().lines().next().unwrap_or_default().chars().take(MAX_SHOWN).collect();
     if line.is_empty() { line } else { format!(": {line}") }

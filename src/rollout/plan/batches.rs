@@ -11,7 +11,7 @@ use super::push;
 pub(super) struct Batches {
     /// The slot that is emptied.
     pub from: Slot,
-    /// Number of its replicas.
+    /// Number of replicas of that slot.
     pub from_total: u32,
     /// How many of these replicas take traffic.
     pub from_serving: u32,
@@ -21,9 +21,9 @@ pub(super) struct Batches {
     pub to_serving: u32,
     /// Number of replicas that the other slot has in the end.
     pub replicas: u32,
-    /// How many replicas may run beyond that number.
+    /// How many replicas may run beyond `replicas`.
     pub max_surge: u32,
-    /// How many replicas may be missing.
+    /// How many of `replicas` may be missing.
     pub max_unavailable: u32,
 }
 

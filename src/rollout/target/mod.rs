@@ -2,8 +2,8 @@
 //!
 //! # Adding a target
 //!
-//! A folder beside [`script`] that implements [`Target`], and a line in [`of`]; its settings in
-//! `model/deployment/target.rs`, `config/environments/target.rs` and the `match` over kinds in
+//! Add a folder beside [`script`] that implements [`Target`], and a line in [`of`]. The settings of the target belong
+//! in `model/deployment/target.rs`, `config/environments/target.rs` and the `match` over kinds in
 //! `config/environments/mod.rs`. Stored settings are read by their fields, so a new kind needs a field that no other
 //! kind has.
 
@@ -45,7 +45,7 @@ pub enum TargetError {
     /// A command did not succeed.
     #[error(transparent)]
     Command(#[from] CommandError),
-    /// The `status` command printed something else than a status.
+    /// The `status` command printed something other than a status.
     #[error("line {line} of the status command is `{text}`: expected SLOT COMMIT REPLICAS HEALTHY WEIGHT")]
     Status {
         /// Number of the line, from 1.
@@ -76,10 +76,10 @@ pub trait Target: Send + Sync {
         progress: &'t Progress,
     ) -> BoxFuture<'t, Result<(), TargetError>>;
 
-    /// Asks once whether all replicas of a slot are healthy.
+    /// Checks once whether all replicas of a slot are healthy.
     fn health<'t>(&'t self, slot: Slot, plan: &'t Plan, progress: &'t Progress) -> BoxFuture<'t, Answer>;
 
-    /// Asks the probe of a smoke test or an analysis once.
+    /// Runs the probe of a smoke test or an analysis once.
     fn check<'t>(
         &'t self,
         probe: &'t Probe,
@@ -95,9 +95,9 @@ pub trait Target: Send + Sync {
         ready(None).boxed()
     }
 
-    /// Takes the lock of the environment, which also holds back deployments from other machines. It is held until
-    /// [`Self::unlock`], or until this process ends. `owner` tells others who holds the lock. With `is_patient`, waits
-    /// for as long as another process holds it.
+    /// Takes the lock of the environment, which also holds back deployments from other machines. The lock is held until
+    /// [`Self::unlock`], or until this process ends. `owner` is shown to others who want the lock. With `is_patient`,
+    /// waits for as long as another process holds it.
     fn lock<'t>(&'t self, _owner: &'t str, _is_patient: bool) -> BoxFuture<'t, Result<(), TargetError>> {
         ready(Ok(())).boxed()
     }

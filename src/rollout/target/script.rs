@@ -47,7 +47,8 @@ impl Script {
         Self { settings, target, deployment, shell, kept }
     }
 
-    /// Returns the environment variables that all commands get. Those about the release are empty without a `release`.
+    /// Returns the environment variables that all commands get. Variables about the release are empty if `release` is
+    /// `None`.
     fn variables(&self, action: &str, slot: Slot, release: Option<&Release>) -> Vec<(&'static str, String)> {
         let of = |value: fn(&Release) -> String| release.map(value).unwrap_or_default();
         vec![
@@ -157,7 +158,7 @@ impl Script {
     }
 }
 
-/// Parses a line of the `status` command. `None` if it has another form.
+/// Parses a line of the `status` command. `None` if the line is malformed.
 fn status(line: &str) -> Option<(Slot, SlotState)> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let [slot, release, replicas, healthy, weight] = words.as_slice() else { return None };

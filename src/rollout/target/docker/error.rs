@@ -8,7 +8,7 @@ use crate::model::deployment::{Slot, written};
 /// Why containers or the router are not in the state that a step requires.
 #[derive(Debug, thiserror::Error)]
 pub enum DockerFault {
-    /// The engine refused or did not answer.
+    /// The engine refused a request or did not answer.
     #[error(transparent)]
     Engine(#[from] DockerError),
     /// The engine does not have the image of the router, and cannot fetch it.
@@ -51,7 +51,7 @@ pub enum DockerFault {
         port: u16,
         /// The container that publishes it.
         container: String,
-        /// Its image.
+        /// Image of the container.
         image: String,
     },
     /// The router cannot publish its port.
@@ -78,7 +78,7 @@ pub enum DockerFault {
     /// The router does not run.
     #[error("the router {router} ended: {lines}")]
     RouterEnded {
-        /// Name of its container.
+        /// Name of the router's container.
         router: String,
         /// Last lines of its log.
         lines: String,
@@ -86,17 +86,17 @@ pub enum DockerFault {
     /// The router refused a command, or its answer cannot be read.
     #[error("the router {router} could not carry out `{command}`: {answer}")]
     Command {
-        /// Name of its container.
+        /// Name of the router's container.
         router: String,
         /// The command.
         command: String,
-        /// Its answer.
+        /// Answer of the router.
         answer: String,
     },
     /// The router did not answer.
     #[error("the router {router} did not answer within {}", written(*limit))]
     Silent {
-        /// Name of its container.
+        /// Name of the router's container.
         router: String,
         /// Time limit.
         limit: Duration,
@@ -120,9 +120,9 @@ pub enum DockerFault {
     OtherRelease {
         /// The slot.
         slot: Slot,
-        /// Commit of what runs there.
+        /// Commit that runs in the slot.
         found: String,
-        /// Commit of the plan.
+        /// Commit in the plan.
         wanted: String,
     },
     /// Another deployment holds the lock.

@@ -68,7 +68,7 @@ impl Lock {
 
     /// Releases the lock.
     pub(super) async fn release(self) {
-        // If the engine does not answer, the end of the connection releases it.
+        // If the engine does not answer, the end of the connection releases the lock.
         let _ = timeout(ATTEMPT_TIMEOUT, self.0.close()).await;
     }
 }

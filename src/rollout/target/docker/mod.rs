@@ -1,9 +1,9 @@
 //! A target of containers behind a router.
 //!
-//! Replicas are containers without published ports. What runs is read each time from the labels of the containers and
-//! from the router, so nothing is lost with the state folder. The router has a place for every possible replica. Steps
-//! move weights, drain places, and start and remove containers. See [`router`] for the connection to the router, and
-//! [`lock`] for deployments from several machines.
+//! Replicas are containers without published ports. The state of the target is read each time from the labels of the
+//! containers and from the router, so nothing is lost with the state folder. The router has a place for every possible
+//! replica. Steps move weights, drain places, and start and remove containers. See [`router`] for the connection to the
+//! router, and [`lock`] for deployments from several machines.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -105,7 +105,7 @@ impl DockerTarget {
     }
 
     /// Starts the router unless it runs, with places for at least `replicas` replicas in each slot. A running router
-    /// gets a new configuration if it has another one.
+    /// whose configuration differs gets the new one.
     async fn ensure_router(&self, replicas: u32) -> Result<(), DockerFault> {
         let client = self.client().await?;
         let present = replicas::list(client, &self.names).await?;

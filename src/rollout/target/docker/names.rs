@@ -1,4 +1,4 @@
-//! Names and labels of the containers of an environment. What runs is read from the labels alone.
+//! Names and labels of the containers of an environment. Replicas are found and described by their labels alone.
 
 use std::collections::HashMap;
 
@@ -102,12 +102,12 @@ impl Names {
         [("label".to_owned(), labels.collect())].into()
     }
 
-    /// Whether labels are those of the environment's router.
+    /// Whether these are the labels of the environment's router.
     pub(super) fn is_router(&self, labels: &HashMap<String, String>) -> bool {
         self.has_role(ROUTER, labels)
     }
 
-    /// Whether labels are those of a replica of the environment.
+    /// Whether these are the labels of a replica of the environment.
     pub(super) fn is_replica(&self, labels: &HashMap<String, String>) -> bool {
         self.has_role(REPLICA, labels)
     }

@@ -113,7 +113,7 @@ mod tests {
         let expected =
             SlotState { release: Some("sha of green".to_owned()), replicas: 1, healthy: 0, open: 1, weight: 10 };
         assert_eq!(observed.slot(green), &expected);
-        // The address of a container that is gone says nothing about this one.
+        // A check of a container that is gone does not count for the container that has its place now.
         let mut stale = scene.clone();
         stale.places.get_mut("blue1").expect("there").address = Some("10.0.0.9".to_owned());
         assert_eq!(stale.observed().slot(blue).healthy, 1);

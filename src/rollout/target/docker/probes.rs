@@ -27,8 +27,8 @@ pub(super) fn docker(replica: &Replica) -> Answer {
     }
 }
 
-/// Probes a replica once, through the network of the router or with a command in its container. Without a probe, its
-/// port must be open.
+/// Probes a replica once, through the network of the router or with a command in its container. Without a probe of
+/// these kinds, the port of the replica must be open.
 pub(super) async fn replica(
     client: &DockerClient,
     router: &str,
@@ -61,7 +61,7 @@ pub(super) async fn replica(
 
 async fn get(client: &DockerClient, router: &str, name: &str, port: u16, path: &str) -> Result<Answer, DockerError> {
     let mut tunnel = Tunnel::open(client, router, &["nc", name, &port.to_string()]).await?;
-    // Errors are ignored here, because the output tells whether the connection was refused.
+    // Errors are ignored here, because the output shows whether the connection was refused.
     let _ = tunnel.send(&check::request(name, path)).await;
     // Reads the whole answer, because a service may report an error if its answer is not read.
     let printed = tunnel.read(|output| output.len() > MAX_ANSWER).await;
@@ -87,7 +87,7 @@ fn first_line(text: &[u8]) -> String {
     text.lines().next().unwrap_or_default().trim_start_matches("nc: ").to_owned()
 }
 
-/// Judges what the router counted for a slot.
+/// Judges the counters that the router reports for a slot.
 pub(super) fn judge(slot: Slot, limits: RouterLimits, seen: Counters) -> Answer {
     let Counters { requests, errors, latency } = seen;
     let percent = (errors * 10_000).checked_div(requests).unwrap_or_default();

@@ -46,22 +46,22 @@ pub(super) struct Replica {
 }
 
 impl Replica {
-    /// Whether its process runs.
+    /// Whether the process of the replica runs.
     pub(super) fn is_running(&self) -> bool {
         self.status.starts_with("Up")
     }
 
-    /// Whether its process runs and Docker's health check, if it has one, succeeds.
+    /// Whether the process of the replica runs, and Docker's health check succeeds if the image has one.
     pub(super) fn is_well(&self) -> bool {
         self.is_running() && !self.status.contains("unhealthy") && !self.is_starting()
     }
 
-    /// Whether the health check of its image has no result yet.
+    /// Whether the health check of the image has no result yet.
     pub(super) fn is_starting(&self) -> bool {
         self.status.contains("health: starting")
     }
 
-    /// Returns the name of its place at the router.
+    /// Returns the name of the replica's place at the router.
     pub(super) fn place(&self) -> String {
         config::place(self.slot, self.number)
     }
@@ -78,7 +78,7 @@ pub(super) async fn list(client: &DockerClient, names: &Names) -> Result<Vec<Rep
     Ok(replicas)
 }
 
-/// Reads a replica from its labels. `None` if one of them is missing or invalid.
+/// Reads a replica from the labels of its container. `None` if a label is missing or invalid.
 fn replica(found: ContainerSummary, network: &str) -> Option<Replica> {
     let labels = found.labels.unwrap_or_default();
     let label = |name: &str| labels.get(name).map(String::as_str);
@@ -158,7 +158,7 @@ pub(super) fn variables(
     settings.variables.iter().map(of).collect()
 }
 
-/// Stops a replica and removes it. The signal and the time limit are those of its image, by default TERM and 10
+/// Stops a replica and removes it. The image determines the signal and the time limit; the defaults are SIGTERM and 10
 /// seconds.
 pub(super) async fn stop(client: &DockerClient, replica: &Replica) -> Result<(), DockerFault> {
     use bollard::errors::Error;

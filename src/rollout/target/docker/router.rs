@@ -1,7 +1,7 @@
 //! The router of an environment: one container with `HAProxy`, which publishes the port.
 //!
 //! The command socket of the router listens only inside the container. Commands reach it through an `nc` process there
-//! that is kept running, so a command takes about a millisecond, also on an engine on another machine. After every
+//! that is kept running, so a command takes about a millisecond, even if the engine is on another machine. After every
 //! change the weights are written to a file in the container, which a restarted router reads.
 
 use std::collections::HashMap;
@@ -33,20 +33,20 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the router may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Interval at which it is checked whether the router has started.
+/// Interval between two checks of whether the router has started.
 const START_POLL: Duration = Duration::from_millis(50);
 
-/// Folder and name of its configuration.
+/// Folder and name of the router's configuration file.
 const FOLDER: &str = "/etc";
 const CONFIGURATION: &str = "cuelight-router.cfg";
 
-/// What the socket prints after each answer.
+/// Prompt that the socket prints after each answer.
 const PROMPT: &str = "\n> ";
 
-/// The router.
+/// The router of an environment.
 pub(super) struct Router {
     names: Names,
-    /// The connection to its socket.
+    /// The connection to the router's command socket; `None` before the first command.
     session: Mutex<Option<Tunnel>>,
 }
 
@@ -55,12 +55,12 @@ impl Router {
         Self { names, session: Mutex::new(None) }
     }
 
-    /// Returns the name of its container.
+    /// Returns the name of the router's container.
     pub(super) fn name(&self) -> String {
         self.names.router()
     }
 
-    /// Sends commands, and returns the answer to each.
+    /// Sends commands, connecting first if necessary, and returns the answer to each.
     pub(super) async fn ask(&self, client: &DockerClient, commands: &[String]) -> Result<Vec<String>, DockerFault> {
         let mut session = self.session.lock().await;
         let silent = || DockerFault::Silent { router: self.name(), limit: ANSWER_TIMEOUT };
@@ -94,7 +94,7 @@ impl Router {
     }
 
     /// Changes the state of places, and writes the new state to the file in the container. Returns how long the change
-    /// took, without the writing.
+    /// took, excluding the time to write the file.
     pub(super) async fn set(&self, client: &DockerClient, commands: &[String]) -> Result<Duration, DockerFault> {
         if commands.is_empty() {
             return Ok(Duration::ZERO);
@@ -110,7 +110,7 @@ impl Router {
         Ok(took)
     }
 
-    /// Writes the state of the places to a file in the container.
+    /// Writes the state of the places to a file in the container, which a restarted router reads.
     async fn keep_state(&self, client: &DockerClient) -> Result<(), DockerFault> {
         let command = "show servers state".to_owned();
         let (file, port) = (config::STATE, config::COMMANDS);
@@ -246,7 +246,7 @@ impl Router {
         create(client, &self.name(), body).await
     }
 
-    /// Connects the router to the network of the replicas.
+    /// Connects the router to the network of the replicas, if it is not connected.
     async fn join_network(&self, client: &DockerClient, found: &ContainerInspectResponse) -> Result<(), DockerFault> {
         let network = self.names.network();
         let joined = found.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
@@ -327,7 +327,7 @@ fn is_running(found: &ContainerInspectResponse) -> bool {
     found.state.as_ref().and_then(|state| state.running) == Some(true)
 }
 
-/// Returns the restart policy of all containers: the engine restarts them, also after its own restart.
+/// Returns the restart policy of all containers: the engine restarts them, even after it was itself restarted.
 pub(super) fn unless_stopped() -> RestartPolicy {
     RestartPolicy { name: Some(RestartPolicyNameEnum::UNLESS_STOPPED), maximum_retry_count: None }
 }

@@ -14,14 +14,14 @@ const MAINTENANCE: u32 = 0x01;
 /// State of a place that takes traffic: `SRV_ST_RUNNING`.
 const RUNNING: u32 = 2;
 
-/// What the router reports of the place of a replica.
+/// What the router reports about the place of a replica.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub(super) struct Place {
     /// Address of the replica; `None` before the router has found it.
     pub(super) address: Option<String>,
     /// Whether the checks of the router succeed.
     pub(super) is_up: bool,
-    /// Whether it gets no new requests, whatever its weight.
+    /// Whether the place gets no new requests, whatever its weight.
     pub(super) is_drained: bool,
     /// Weight.
     pub(super) weight: u32,
@@ -29,7 +29,7 @@ pub(super) struct Place {
     pub(super) sessions: u32,
     /// Last check in words: `L7STS 503`.
     pub(super) check: String,
-    /// Counters of its answers.
+    /// Counters of the replica's answers.
     pub(super) counters: Counters,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct Counters {
 }
 
 impl Counters {
-    /// Adds the counters of another replica. The latency is the longer one of both.
+    /// Adds the counters of another replica. The latency is the longer one of the two.
     pub(super) fn plus(self, other: Self) -> Self {
         Self {
             requests: self.requests + other.requests,
@@ -54,8 +54,8 @@ impl Counters {
         }
     }
 
-    /// Returns the counters of the answers since an earlier count. A router that was restarted counts from zero, so
-    /// then all its answers are newer.
+    /// Returns the counters of the answers since an earlier count. A router that was restarted counts from zero, so all
+    /// of its answers are then newer.
     pub(super) fn since(self, earlier: Self) -> Self {
         if self.requests < earlier.requests || self.errors < earlier.errors {
             return self;
@@ -70,8 +70,8 @@ pub(super) fn counters(places: &HashMap<String, Place>, slot: Slot) -> Counters 
     of_slot.fold(Counters::default(), |sum, (_, place)| sum.plus(place.counters))
 }
 
-/// Reads the places by name from the answers to `show servers state` and `show stat`. `None` if the answers have
-/// another form.
+/// Reads the places by name from the answers to `show servers state` and `show stat`. `None` if the answers are
+/// malformed.
 pub(super) fn places(servers: &str, statistics: &str) -> Option<HashMap<String, Place>> {
     let mut places = HashMap::new();
     let rows = table(servers, ' ')?;
@@ -117,7 +117,7 @@ fn table(text: &str, between: char) -> Option<Vec<HashMap<&str, &str>>> {
 mod tests {
     use super::*;
 
-    /// As `HAProxy` 2.6 prints them, without some columns.
+    /// Answer of `HAProxy` 2.6, without some columns.
     const SERVERS: &str = "1
 # be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight
 3 app 1 blue1 172.18.0.3 2 0 200 0

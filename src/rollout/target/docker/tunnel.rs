@@ -24,7 +24,7 @@ pub(super) struct Printed {
     pub(super) output: Vec<u8>,
     /// Standard error.
     pub(super) errors: Vec<u8>,
-    /// Whether no more follows: the output has ended, or is too long.
+    /// Whether no more output follows, because it has ended or is too long.
     pub(super) has_ended: bool,
 }
 
@@ -63,7 +63,7 @@ impl Tunnel {
         self.read(|_| false).await;
     }
 
-    /// Reads until `is_enough` accepts the standard output, or no more follows.
+    /// Reads until `is_enough` accepts the standard output, or no more output follows.
     pub(super) async fn read(&mut self, is_enough: impl Fn(&[u8]) -> bool) -> Printed {
         let mut printed = Printed { output: Vec::new(), errors: Vec::new(), has_ended: false };
         while !is_enough(&printed.output) {
