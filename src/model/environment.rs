@@ -21,10 +21,10 @@ pub struct Environment {
     /// Deployments, newest first. Deployments older than the live one may be missing, and so may the live one if it is
     /// not among the newest.
     pub deployments: Vec<EnvironmentDeployment>,
-    /// Why the deployments are not known, such as a missing permission; `None` if they are.
+    /// Why the deployments are unknown, for example a missing permission; `None` if they are known.
     pub unknown: Option<String>,
-    /// Difference between what is live and the default branch; `None` if nothing is live, or if the server cannot
-    /// compare them.
+    /// Difference between the live release and the default branch; `None` if no release is live, or if the server
+    /// cannot compare them.
     pub drift: Option<Drift>,
     /// Who locked the environment and why, as a sentence; `None` for an environment that is not locked.
     pub locked: Option<String>,
@@ -93,7 +93,7 @@ pub struct Release {
 /// One attempt to deploy a release to an environment.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct EnvironmentDeployment {
-    /// What is deployed.
+    /// The release that is deployed.
     #[serde(flatten)]
     pub release: Release,
     /// Last observed state.
@@ -118,7 +118,7 @@ pub struct EnvironmentDeployment {
     pub local: Option<RunId>,
     /// Id of the job on the server; `None` if it is not known.
     pub job: Option<u64>,
-    /// Address of what is deployed; `None` if the deployment names none.
+    /// Address of the deployed application; `None` if the deployment names none.
     pub url: Option<String>,
 }
 
@@ -145,7 +145,7 @@ pub enum DeploymentState {
     Other(String),
 }
 
-/// Difference between what is live and a branch.
+/// Difference between the live release and a branch.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Drift {
     /// Name of the branch.

@@ -168,7 +168,7 @@ pub enum Event<O = LineRange> {
         /// The annotation.
         annotation: Annotation,
     },
-    /// A step failed, and waits until a person decides how its job goes on.
+    /// A step failed, and waits until a person decides how its job continues.
     StepHeld {
         /// Id of the job.
         job: JobId,
@@ -179,7 +179,7 @@ pub enum Event<O = LineRange> {
         /// Time at which the step fails if nobody decides.
         until: Timestamp,
     },
-    /// A held step goes on.
+    /// A held step was released, and its job continues.
     StepReleased {
         /// Id of the job.
         job: JobId,
@@ -249,7 +249,7 @@ pub enum Event<O = LineRange> {
     Notified {
         /// Id of the job that deploys.
         job: JobId,
-        /// Where the notification went.
+        /// Destination of the notification.
         channel: NotifyChannel,
         /// Event of the deployment that the notification reports.
         about: NotifyEvent,

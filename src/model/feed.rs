@@ -105,7 +105,7 @@ pub enum Feed {
     Notice(Notice),
 }
 
-/// When a server is polled next, and what is left of its rate limit.
+/// Time of the next request to a server, and what is left of its rate limit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Polling {
     /// Time of the next request.
@@ -140,7 +140,7 @@ pub enum Connection {
     },
 }
 
-/// What is wrong with a connection.
+/// A problem with a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Trouble {
     /// The source gives no answer.

@@ -14,7 +14,7 @@ pub struct Lane {
     pub environment: Environment,
     /// Environments in which a release must succeed first.
     pub after: Vec<String>,
-    /// Release to offer for a deployment: the live one of the environment before it, or what is checked out.
+    /// Release to offer for a deployment: the live release of the environment before it, or the checked-out commit.
     pub offered: Release,
     /// The lock; `None` if the environment is not locked.
     pub lock: Option<Lock>,
@@ -31,7 +31,7 @@ pub struct Lane {
 /// A report of a target.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Reported {
-    /// What runs.
+    /// State of both slots.
     pub observed: Observed,
     /// Time of the report.
     pub at: Timestamp,

@@ -90,7 +90,7 @@ impl Run {
         Ok(RerunScope::Step { job: job.id.clone(), step: found.number })
     }
 
-    /// Returns the jobs that a rerun carries out: those of its scope, everything that needs them, their callers, and
+    /// Returns the jobs that a rerun carries out: the jobs of its scope, the jobs that need them, their callers, and
     /// the jobs that they call.
     #[must_use]
     pub fn jobs_of(&self, scope: &RerunScope) -> Vec<&JobId> {
@@ -144,7 +144,7 @@ impl Step {
     }
 }
 
-/// Returns the given jobs, everything that needs them, their callers, and the jobs that they call.
+/// Returns the given jobs, the jobs that need them, their callers, and the jobs that they call.
 fn with_dependants<'r>(run: &'r Run, first: Vec<&'r JobId>) -> Vec<&'r JobId> {
     let mut again = first;
     loop {

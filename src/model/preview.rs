@@ -18,7 +18,7 @@ pub struct PreviewLine {
     pub text: String,
     /// Levels of indentation.
     pub depth: usize,
-    /// Whether a person should look at it before anything else.
+    /// Whether the line shows a danger, which a person should see before anything else.
     pub is_dangerous: bool,
     /// Where the line is shown.
     pub shown: Shown,

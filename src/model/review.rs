@@ -68,7 +68,7 @@ pub enum ReviewRefusal {
 pub struct Review {
     /// Names of the environments.
     pub environments: Vec<String>,
-    /// Whether the deployment was approved; else it was rejected.
+    /// Whether the deployment was approved; otherwise it was rejected.
     pub approved: bool,
     /// Name of the reviewer.
     pub by: String,

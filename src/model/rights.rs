@@ -40,7 +40,7 @@ pub enum Denied {
     /// The user may only read the repository.
     #[error("you may only read the repository")]
     Role,
-    /// The repository takes no changes.
+    /// The repository accepts no changes.
     #[error("the repository is archived")]
     Archived,
 }

@@ -36,7 +36,7 @@ pub struct RunInfo {
     pub changed: usize,
     /// Time at which the run was created.
     pub created: Timestamp,
-    /// The run on a server that this run is a mirror of; `None` for a run of this machine.
+    /// The run on a server that this run mirrors; `None` for a run of this machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote: Option<RemoteRun>,
 }

@@ -42,7 +42,7 @@ pub enum Gate {
     Resource(String),
     /// A rule of an environment of this machine, as a sentence about it.
     Rule(String),
-    /// A person, who decides how a job goes on after a failed step.
+    /// A person, who decides how a job continues after a failed step.
     Held {
         /// Reason of the failure, as a message.
         reason: String,
@@ -58,7 +58,7 @@ pub enum Gate {
         /// End of the timer.
         until: Timestamp,
     },
-    /// Protection rules of the environment with this name, where the server does not say which (remote runs).
+    /// Protection rules of the environment with this name, if the server does not report which ones (remote runs).
     Protection(String),
     /// A runner with these labels (remote runs).
     Runner(Vec<String>),

@@ -29,7 +29,7 @@ pub fn info(id: RunId, created: Timestamp) -> RunInfo {
     }
 }
 
-/// Returns the summary of the first attempt of a run, of which nothing else is known.
+/// Returns the summary of a run in its first attempt, without other details.
 #[must_use]
 pub fn summary(info: RunInfo, name: &str, phase: Phase) -> Summary {
     Summary {

@@ -69,7 +69,7 @@ pub enum WaitCause {
         /// Apps that decide.
         apps: Option<Vec<String>>,
     },
-    /// Something else, in words.
+    /// Another reason, in words.
     Other {
         /// What the run or job waits for.
         what: String,

@@ -37,9 +37,9 @@ pub enum GateKind {
 pub struct Closed {
     /// The gate.
     pub kind: GateKind,
-    /// Why it is closed, and who or what opens it.
+    /// Why the gate is closed, and who or what opens it.
     pub sentence: String,
-    /// When it opens by itself. `None` if it does not, or if the time is not known.
+    /// When the gate opens by itself. `None` if it does not, or if the time is not known.
     pub until: Option<Timestamp>,
 }
 

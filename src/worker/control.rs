@@ -265,7 +265,7 @@ mod tests {
     async fn an_order_that_was_given_up_is_not_carried_out_later() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("control.sock");
-        // As with a stopped worker, what is sent waits in the socket.
+        // As with a stopped worker, the sent command waits in the socket.
         let listener = bind(&path).expect("binds");
         let mut gone = UnixStream::connect(&path).await.expect("connects");
         let line = serde_json::to_string(&Command::ForceCancel).expect("JSON") + "\n";

@@ -9,7 +9,7 @@ use super::EnvironmentState;
 use crate::model::environment::Release;
 use crate::model::{JobId, RunId, Timestamp};
 
-/// The person who did something, according to the system and git. It is not verified.
+/// A person who acted on an environment, as identified by the operating system and git. The identity is not verified.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Actor {
     /// User of the operating system.
@@ -50,7 +50,7 @@ impl Actor {
 pub struct Entry {
     /// Time of the entry.
     pub at: Timestamp,
-    /// Who did what the entry records.
+    /// Who performed the action.
     pub by: Actor,
     /// The environment.
     pub environment: String,
@@ -61,7 +61,7 @@ pub struct Entry {
     /// wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobId>,
-    /// What was done.
+    /// The action.
     #[serde(flatten)]
     pub action: Action,
     /// Reason or comment of the person, or why a deployment ended; may be empty.
@@ -117,7 +117,7 @@ impl Outcome {
     }
 }
 
-/// What an entry records.
+/// The action that an entry records.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum Action {

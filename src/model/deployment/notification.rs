@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Who is notified of the deployments to an environment, and when.
+/// Settings of the notifications about the deployments to an environment.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Notify {
     /// The events that are reported.
@@ -41,7 +41,7 @@ impl Notify {
     }
 }
 
-/// Where a notification goes.
+/// Destination of a notification.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NotifyChannel {
@@ -74,7 +74,7 @@ impl fmt::Display for NotifyChannel {
     }
 }
 
-/// What people are notified of.
+/// An event that people are notified of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NotifyEvent {

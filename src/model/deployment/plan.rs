@@ -47,7 +47,7 @@ impl fmt::Display for Slot {
     }
 }
 
-/// What runs in a slot.
+/// State of a slot.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SlotState {
     /// Commit of the release; `None` for an empty slot.
@@ -76,7 +76,7 @@ impl SlotState {
     }
 }
 
-/// What runs in an environment, as its target reports it or as the steps of a plan predict it.
+/// State of both slots of an environment, as its target reports it or as the steps of a plan predict it.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Observed {
     blue: SlotState,
@@ -246,7 +246,7 @@ pub struct Versioned {
     pub replicas: u32,
 }
 
-/// What a deployment does, in order.
+/// The plan of a deployment: its releases, and its steps in order.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Plan {
     /// The release that is deployed.
@@ -255,7 +255,7 @@ pub struct Plan {
     pub old: Option<Versioned>,
     /// The steps.
     pub steps: Vec<PlanStep>,
-    /// What ran when the plan was made.
+    /// State of the environment when the plan was made.
     #[serde(default)]
     pub found: Observed,
 }

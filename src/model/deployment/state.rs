@@ -116,9 +116,9 @@ impl Fold {
         }
         let own = self.index.get(&(run.clone(), entry.job.clone())).copied();
         let has_ended = |index: usize| self.state.deployments[index].outcome.is_some();
-        // A review without a job is about the open deployments of the run: those of its jobs, or that of the run
-        // itself. A deployment that was interrupted at its gates has ended in the ledger but may wait again, so that
-        // the review applies to it if no deployment is open.
+        // A review without a job is about the open deployments of the run and of its jobs. A deployment that was
+        // interrupted at its gates has ended in the ledger but may wait again, so that the review applies to it if no
+        // deployment is open.
         let is_review = matches!(entry.action, Action::Approved | Action::Rejected);
         let open = if is_review && own.is_none_or(has_ended) { self.of_jobs(run) } else { Vec::new() };
         if !open.is_empty() {

@@ -37,7 +37,7 @@ pub use position::Position;
 
 use controls::{Controls, Interrupt, Stage};
 
-/// What is deployed where, and for whom.
+/// The release, the environment and the people of a deployment.
 #[derive(Clone, Debug)]
 pub struct Subject {
     /// The environment.

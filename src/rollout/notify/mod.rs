@@ -189,7 +189,7 @@ impl Results {
 /// A value of a variable; the name of the variable if it is not set.
 type Value = Result<String, String>;
 
-/// How a channel sends.
+/// Where a channel sends its notifications.
 enum Way {
     Slack { url: Value },
     Webhook { url: Value, key: Option<Value> },

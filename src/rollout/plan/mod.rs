@@ -44,7 +44,7 @@ pub enum PlanError {
     },
 }
 
-/// What a target can do, as far as plans depend on it.
+/// Abilities of a target on which plans depend.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Supports {
     /// Whether the target moves shares of the traffic.

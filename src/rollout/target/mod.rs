@@ -89,8 +89,8 @@ pub trait Target: Send + Sync {
         progress: &'t Progress,
     ) -> BoxFuture<'t, Answer>;
 
-    /// Writes what is known about the replicas of a slot that failed a check to the log of the step. Returns a summary
-    /// as a phrase, or `None` if nothing is known.
+    /// Writes the known facts about the replicas of a slot that failed a check to the log of the step. Returns a
+    /// summary as a phrase, or `None` if nothing is known.
     fn evidence<'t>(&'t self, _: Slot, _: &'t Progress) -> BoxFuture<'t, Option<String>> {
         ready(None).boxed()
     }

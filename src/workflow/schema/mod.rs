@@ -22,7 +22,7 @@ use availability::Availability;
 pub struct Schema {
     /// Name for messages: `job`, `step`, `services`.
     pub name: &'static str,
-    /// Contexts and functions available in this value and below; `None` for those of the enclosing value.
+    /// Contexts and functions available in this value and below; `None` to use those of the enclosing value.
     pub availability: Option<&'static Availability>,
     /// Shape of the value.
     pub shape: Shape,

@@ -169,8 +169,8 @@ pub(super) async fn stop(client: &DockerClient, replica: &Replica) -> Result<(),
     Ok(client.remove(&replica.id).await?)
 }
 
-/// Writes what is known about replicas to the log of a step: state, health checks and last lines. Returns a summary for
-/// the first replica that can be inspected. `None` if there is none.
+/// Writes the state, the health checks and the last log lines of replicas to the log of a step. Returns a summary of
+/// the first replica that can be inspected; `None` if there is none.
 pub(super) async fn evidence(client: &DockerClient, replicas: &[Replica], progress: &Progress) -> Option<String> {
     let mut told = None;
     for replica in replicas.iter().take(MAX_EVIDENCE) {

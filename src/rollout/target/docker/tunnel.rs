@@ -18,7 +18,7 @@ pub(super) struct Tunnel {
     output: Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>,
 }
 
-/// What a process printed.
+/// Output of a process.
 pub(super) struct Printed {
     /// Standard output.
     pub(super) output: Vec<u8>,
