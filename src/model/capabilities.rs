@@ -131,7 +131,7 @@ pub enum Unavailable {
     /// The run succeeded, so its workspaces were removed.
     #[error("the run succeeded, so the files of its jobs were removed: rerun the job instead")]
     WorkspaceRemoved,
-    /// The run ended for another reason than the loss of its worker.
+    /// The run ended for a reason other than the loss of its worker.
     #[error("the run did not lose its worker: rerun it instead")]
     WorkerNotLost,
     /// No deployment of the run waits for a review.

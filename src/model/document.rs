@@ -57,8 +57,8 @@ impl Job {
 }
 
 impl PendingReview {
-    /// Returns the review as a JSON document for programs. What it waits for, and why the user may not review, are
-    /// texts.
+    /// Returns the review as a JSON document for programs. The reason of the wait, and the reason why the user may not
+    /// review, are texts.
     #[must_use]
     pub fn document(&self) -> Value {
         json!({

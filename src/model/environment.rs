@@ -107,13 +107,13 @@ pub struct EnvironmentDeployment {
     pub creator: String,
     /// Time at which the deployment was created.
     pub created: Timestamp,
-    /// Time of the success or failure; `None` before it.
+    /// Time at which the deployment succeeded or failed; `None` before its end.
     pub ended: Option<Timestamp>,
     /// Description of the last state; may be empty.
     pub description: String,
     /// Id of the run on the server; `None` if it is not known, or if this machine deployed.
     pub run: Option<u64>,
-    /// Run of this machine that carried it out; `None` for a deployment by a server.
+    /// Run of this machine that carried the deployment out; `None` for a deployment by a server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub local: Option<RunId>,
     /// Id of the job on the server; `None` if it is not known.

@@ -1,8 +1,8 @@
 //! Events of a run. The engine emits [`Event`]s, the outlet turns them into [`Record`]s, and every reader folds the
 //! same records.
 //!
-//! An event is generic over its output: inside the engine it is bytes that are not masked yet, in a record it is a
-//! [`LineRange`] of the step's log file. Log text is never sent to readers.
+//! An event is generic over its output: inside the engine the output is bytes that are not masked yet, and in a record
+//! it is a [`LineRange`] of the step's log file. Log text is never sent to readers.
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -265,7 +265,8 @@ pub enum Event<O = LineRange> {
         command: Command,
         /// The reply.
         reply: Reply,
-        /// User of the server whose token sent it; `None` for a run of this machine, or if the server named none.
+        /// User of the server whose token sent the command; `None` for a run of this machine, or if the server named
+        /// none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<String>,
     },

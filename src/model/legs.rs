@@ -55,7 +55,7 @@ fn kind(reason: &str) -> Vec<&str> {
     reason.split('`').step_by(2).collect()
 }
 
-/// Returns one text for reasons of one kind, with all of their names.
+/// Merges reasons of one kind into one text with the names of all of them, shortened after the first few.
 fn one_text(reasons: &[&str]) -> String {
     let names = |part: usize| -> Vec<&str> {
         let names: IndexSet<_> = reasons.iter().filter_map(|reason| reason.split('`').nth(part)).collect();

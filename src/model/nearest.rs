@@ -1,6 +1,6 @@
 //! Suggestions for mistyped names, used for commands, settings, actions, workflow keys and options.
 
-/// Maximum number of names to compare a mistyped one with, to bound the cost of a suggestion.
+/// Maximum number of names that are compared with a mistyped name, to bound the cost of a suggestion.
 const MAX_COMPARED: usize = 200;
 
 /// Returns the known name most similar to a mistyped one; `None` if all are too different.

@@ -29,8 +29,8 @@ impl Timestamp {
     }
 }
 
-/// Whether a minute of a day or a week is in the range from `from` to before `to`. A range that ends before it begins
-/// spans the end of the day or week.
+/// Whether a minute of a day or a week is in the range that starts at `from` and ends before `to`. A range that ends
+/// before it begins spans the end of the day or week.
 #[must_use]
 pub fn is_within(from: u16, to: u16, minute: u16) -> bool {
     if from < to { (from..to).contains(&minute) } else { minute >= from || minute < to }

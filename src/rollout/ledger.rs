@@ -52,7 +52,7 @@ pub struct LedgerFile {
 /// Interval between two checks of the ledger while a gate is closed, because another process may open the gate.
 pub const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// The state of an environment, which is read again only once the ledger has grown.
+/// The state of an environment, which is read again only if the size of the ledger has changed.
 pub struct Latest {
     file: LedgerFile,
     environment: String,

@@ -128,15 +128,15 @@ impl ConcurrencyQueue {
         Ok(None)
     }
 
-    /// Closes the runs of holders whose worker died. Processes that they left running must not interfere with those that
-    /// start now.
+    /// Closes the runs of holders whose worker died. Processes that these holders left running must not interfere with
+    /// processes that start now.
     async fn close_dead(&self, ahead: &Ahead) {
         for dead in &ahead.dead {
             let _ = recovery::close(&RunsDir::at(&self.state).folder(dead.run.clone())).await;
         }
     }
 
-    /// Asks another run or job to give up its group. A failure is only logged, because the other one may have ended.
+    /// Asks another run or job to give up its group. A failure is only logged, because the holder may have ended.
     fn displace(&self, other: &Holder, group: &str, me: &Holder) -> impl Future<Output = ()> + use<> {
         let socket = RunsDir::at(&self.state).folder(other.run.clone()).socket();
         let order = Command::Yield { group: group.to_owned(), job: other.job.clone(), to: name(me) };

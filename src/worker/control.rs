@@ -134,7 +134,7 @@ async fn client(
 
 /// Whether a client has closed its end of the connection, and everything that it sent was read.
 fn has_left(client: &UnixStream) -> bool {
-    // Asks the system: tokio's view of the socket may be older.
+    // Asks the system, because tokio's view of the socket may be outdated.
     let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
     rustix::net::recv(client, &mut [0], flags).is_ok_and(|(read, _)| read == 0)
 }
@@ -203,8 +203,8 @@ fn with_short_address<T>(path: &Path, act: impl FnOnce(&Path) -> io::Result<T>) 
     act(&address)
 }
 
-/// Returns a path to the same file that fits into a socket address. A path that is too long goes through a descriptor
-/// of its folder, which must stay open as long as the path is used.
+/// Returns a path of the same file that is short enough for a socket address. A path that is too long is replaced by
+/// one through a descriptor of its folder, which must stay open while the path is used.
 fn short_address(path: &Path) -> io::Result<(PathBuf, Option<File>)> {
     if path.as_os_str().as_bytes().len() <= LONGEST_ADDRESS {
         return Ok((path.to_owned(), None));

@@ -125,10 +125,11 @@ fn left_open(ledger: &Ledger, environment: &str, run: &RunId) -> Option<Entry> {
     })
 }
 
-/// Closes every run that lost its worker. Returns the number of closed runs.
+/// Closes every run that lost its worker. Returns the number of closed runs. A run that cannot be closed is tried again
+/// by the next call.
 ///
 /// # Errors
-/// The state folder cannot be read. A run that cannot be closed is retried by the next call.
+/// The state folder cannot be read.
 pub async fn close_all(runs: &RunsDir) -> Result<usize, StoreError> {
     let mut closed = 0;
     for id in history::unfinished(runs)? {

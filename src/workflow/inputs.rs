@@ -145,8 +145,8 @@ pub fn empty(kind: &InputKind) -> Value {
 }
 
 /// Returns the inputs of a called workflow as far as their values are known before the run, and the names of the
-/// others. `given` evaluates a value in the `with` of the caller. `default` evaluates a default, which sees the inputs
-/// before it and not those of the caller.
+/// others. `given` evaluates a value in the `with` of the caller. `default` evaluates a default, which sees only the
+/// inputs that are declared before it, and no inputs of the caller.
 #[must_use]
 pub fn of_call<'w>(
     declared: &'w [InputDefinition],

@@ -11,7 +11,7 @@ use super::syntax::{Trigger, Workflow};
 pub struct TriggerEvent<'a> {
     /// Name of the event.
     pub name: String,
-    /// Activity type (`action` of the payload), if known.
+    /// Activity type (`action` of the payload); `None` if it is unknown.
     pub activity: Option<String>,
     /// The ref for branch and tag filters: the full ref of a push, the base branch of a pull request, or the branch of
     /// the run of a `workflow_run`. `None` if the event has no ref.

@@ -12,7 +12,7 @@ pub struct Notify {
     /// Environment variable with the address of an incoming webhook of Slack.
     #[serde(default)]
     pub slack: Option<String>,
-    /// A server that gets each notification as a document.
+    /// A server that gets each notification as a JSON document.
     #[serde(default)]
     pub webhook: Option<Webhook>,
     /// Command that `sh` runs for each notification.

@@ -264,8 +264,8 @@ impl EnvironmentState {
         }
     }
 
-    /// Whether the release of `record`, one of these deployments, is live. The id of its run does not decide, because a
-    /// run has several deployments if several of its jobs deploy.
+    /// Whether the release of `record`, which must be one of these deployments, is live. Comparing the ids of runs
+    /// would not be enough, because a run has several deployments if several of its jobs deploy.
     #[must_use]
     pub fn is_live(&self, record: &DeploymentRecord) -> bool {
         self.live().is_some_and(|live| std::ptr::eq(live, record))

@@ -329,7 +329,7 @@ async fn explained(
     }
 }
 
-/// Whether the target certainly is in the state that a step leads to.
+/// Whether the target is known to be in the state that a step leads to.
 fn is_so(step: &PlanStep, plan: &Plan, observed: &Observed) -> bool {
     let is_reported = match step {
         PlanStep::Start { slot, replicas } => {

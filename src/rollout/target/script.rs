@@ -1,8 +1,9 @@
 //! A target of commands.
 //!
 //! Without a `status` command, the state of the target is the result of the steps so far. It is kept in a file of the
-//! state folder, which is written before and after each command. With a `status` command, its output is the state. Only
-//! the number of replicas that are not drained, which it does not print, comes from the file.
+//! state folder, which is written before and after each command. With a `status` command, the output of the command is
+//! the state, except for the number of replicas that are not drained: the command does not print that number, so it
+//! comes from the file.
 
 use std::path::PathBuf;
 use std::time::Duration;

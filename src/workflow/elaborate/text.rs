@@ -185,7 +185,7 @@ impl Elaborator<'_> {
     }
 }
 
-/// The call in which GitHub wraps text with expressions, as in `format('text {0}', expression)`, without its arguments.
+/// The frame of the call into which GitHub converts text with expressions, such as `format('text {0}', expression)`.
 const JOINED_FRAME: &str = "format('')";
 
 /// Returns the length of text inside the string literal of [`JOINED_FRAME`], in which quotes and braces are doubled.

@@ -1,13 +1,14 @@
 //! GitHub's expression language: the text between `${{` and `}}`, and conditions.
 //!
 //! [`Expr::parse`] turns text into a tree once. [`Expr::evaluate`] computes its value over an immutable [`Scope`], any
-//! number of times. It reads no clock and no environment, and files only for `hashFiles`. [`Expr::explain`] also
-//! records the value of every operand, so that a user sees why a condition was true or false. [`Expr::tree`] and
+//! number of times. Evaluation reads no clock and no environment, and files only for `hashFiles`. [`Expr::explain`]
+//! also records the value of every operand, so that a user sees why a condition was true or false. [`Expr::tree`] and
 //! [`Expr::roots`] serve static checks.
 //!
-//! The reference is the C# implementation in `actions/runner` (`src/Sdk/DTExpressions2`), which GitHub itself uses. Its
-//! messages and limits are kept. Where it differs from the TypeScript package `@actions/expressions`, this module
-//! follows C#, with one exception: like the package, it reports a wrong number of arguments at the function's name.
+//! The reference is the C# implementation in `actions/runner` (`src/Sdk/DTExpressions2`), which GitHub itself uses.
+//! This module keeps its messages and limits. Where it differs from the TypeScript package `@actions/expressions`, this
+//! module follows C#, with one exception: like the package, it reports a wrong number of arguments at the function's
+//! name.
 
 mod call;
 mod error;

@@ -48,7 +48,7 @@ impl<'f> Callees<'f> {
         })
     }
 
-    /// Returns the default permissions of the token, if known.
+    /// Returns the default permissions of the token; `None` if they are unknown.
     pub(super) fn policy(&self) -> Option<Policy> {
         self.files.policy()
     }

@@ -167,7 +167,7 @@ pub(super) fn actions(workflow: &Workflow, callees: &Callees<'_>, found: &mut Ve
                         found.push(Diagnostic::warning("action", name.span, message).hint("remove it"));
                     }
                 }
-                // GitHub accepts these two for every Docker action.
+                // GitHub accepts these two inputs for every Docker action.
                 None if of_docker && matches!(name.value.as_str(), "args" | "entrypoint") => {}
                 None => {
                     let names = action.inputs.iter().map(|input| &input.name);

@@ -265,8 +265,7 @@ pub static RULES: &[Rule] = &[
 ];
 
 /// Applies all rules to a valid workflow. With `files`, also checks the local actions and called workflows that it
-/// uses.
-/// Returns the diagnostics in no particular order.
+/// uses. Returns the diagnostics in no particular order.
 #[must_use]
 pub fn check(workflow: &Workflow, files: Option<&dyn Files>) -> Vec<Diagnostic> {
     let mut found = Vec::new();

@@ -121,7 +121,7 @@ static CONTAINER: Schema = mapping(
     ],
 );
 
-/// The image of a container. It may be empty; then no container is started.
+/// The image of a container. If it is empty, no container is started.
 static IMAGE: Schema = text("image");
 
 static SERVICE: Schema = one_of("service", &[&IMAGE, &SERVICE_CONTAINER]);

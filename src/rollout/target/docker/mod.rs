@@ -105,7 +105,7 @@ impl DockerTarget {
     }
 
     /// Starts the router unless it runs, with places for at least `replicas` replicas in each slot. A running router
-    /// whose configuration differs gets the new one.
+    /// with a different configuration gets the new configuration.
     async fn ensure_router(&self, replicas: u32) -> Result<(), DockerFault> {
         let client = self.client().await?;
         let present = replicas::list(client, &self.names).await?;

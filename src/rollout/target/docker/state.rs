@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use crate::model::deployment::Slot;
 
-/// Bits of the administrative state of a drained place: by a command, or because the server that it tracks is drained.
+/// Bits of the administrative state of a place that is drained by a command, or because the server that it tracks is
+/// drained.
 const DRAINED: u32 = 0x08 | 0x10;
 
-/// Bit of the administrative state of a place in maintenance by a command.
+/// Bit of the administrative state of a place that a command has put into maintenance.
 const MAINTENANCE: u32 = 0x01;
 
 /// State of a place that takes traffic: `SRV_ST_RUNNING`.
