@@ -161,7 +161,7 @@ pub enum LaneRequest {
     PlanRollback {
         /// Name of the environment.
         environment: String,
-        /// Commit of the release to restore; `None` for the last other one that succeeded.
+        /// Commit of the release to restore; `None` for the last other release that succeeded.
         to: Option<String>,
     },
     /// Carry out the deployment or rollback that was shown.

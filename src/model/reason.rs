@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 /// Reason for the end of an attempt, where no job explains it.
 ///
-/// In records it is a text for users together with a cause for programs: `"reason": "worker lost", "cause": {"kind":
-/// "worker_lost"}`. Records of earlier versions have the text alone.
+/// In records, a reason is a text for users together with a cause for programs: `"reason": "worker lost", "cause":
+/// {"kind": "worker_lost"}`. Records of earlier versions have the text alone.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(from = "Wire", into = "Wire")]
 pub enum EndReason {

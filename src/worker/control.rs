@@ -34,7 +34,7 @@ const LONGEST_ADDRESS: usize = 100;
 /// filling the worker's memory.
 const LONGEST_ORDER: u64 = 64 * 1024;
 
-/// Time limit for the answer of a worker. It answers at once, unless it is stopped or its disk hangs.
+/// Time limit for the answer of a worker. A worker answers at once, unless it is stopped or its disk hangs.
 pub const ORDER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Opens the socket. Replaces the socket of a dead worker, which is safe because the caller holds the run's lock.

@@ -159,7 +159,8 @@ fn before_step(folder: &RunFolder, job: &Job, step: StepNumber) -> Result<Option
     }
 }
 
-/// Returns the first `done` steps of the workflow file. Steps added by the runner before them run again.
+/// Returns the first `done` steps of a job that are in the workflow file. Steps that the runner added before them run
+/// again.
 fn finished(job: &Job, done: usize) -> Vec<Step> {
     job.steps.iter().filter(|step| step.kind == StepKind::Main).take(done).cloned().collect()
 }

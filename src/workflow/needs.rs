@@ -43,7 +43,7 @@ pub(super) fn check(jobs: &[JobDefinition], diagnostics: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Returns the jobs that have no topological order: those on a cycle, and those that depend on one.
+/// Returns the jobs that have no topological order: jobs on a cycle, and jobs that depend on one.
 fn without_order(jobs: &[JobDefinition]) -> Vec<&JobDefinition> {
     let places: HashMap<&str, usize> =
         jobs.iter().enumerate().map(|(place, job)| (job.id.value.as_str(), place)).collect();

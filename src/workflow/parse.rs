@@ -305,7 +305,7 @@ pub(super) fn condition(written: Option<&Template>) -> Condition {
     Condition { expr, written }
 }
 
-/// Returns a condition as written, without the `success() \&\& (…)` that GitHub adds to it.
+/// Returns a condition as written, without the `success() && (…)` that GitHub adds to it.
 fn unwrapped(expr: &Expr) -> &str {
     let text = expr.text();
     if expr.prefix() == 0 { text } else { text[expr.prefix()..].strip_suffix(')').unwrap_or(text) }

@@ -18,7 +18,7 @@ pub struct Notify {
     /// Command that `sh` runs for each notification.
     #[serde(default)]
     pub command: Option<String>,
-    /// Whether the terminals of people who follow the deployment ring.
+    /// Whether to ring the terminals of people who follow the deployment.
     #[serde(default)]
     pub terminal: bool,
 }

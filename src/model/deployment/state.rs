@@ -17,7 +17,7 @@ pub struct DeploymentRecord {
     pub release: Release,
     /// The release that was live when the deployment was requested; `None` if there was none, or if it was not known.
     pub from: Option<Release>,
-    /// The job of the run, if it is a job that deploys.
+    /// The job that deploys; `None` if the run itself is the deployment.
     pub job: Option<JobId>,
     /// Why the deployment was made.
     pub cause: Cause,

@@ -80,7 +80,8 @@ impl Supports {
 /// If enough healthy replicas of the release still run in the slot that does not serve, the plan only moves the
 /// traffic, unless the strategy is `recreate` or the target cannot move traffic.
 ///
-/// # Errors The environment is between two releases, or serves a release that is not known.
+/// # Errors
+/// The environment is between two releases, or serves a release that is not known.
 pub fn plan(
     settings: &EnvironmentSettings,
     observed: &Observed,

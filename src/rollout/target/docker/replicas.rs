@@ -39,7 +39,7 @@ pub(super) struct Replica {
     pub(super) sha: String,
     /// Id of the image.
     pub(super) image: String,
-    /// Address in the network of the router. `None` if it has none there, as before it runs.
+    /// Address in the network of the router. `None` if it has no address there, for example before it runs.
     pub(super) address: Option<String>,
     /// State in the words of `docker ps`: `Up 3 seconds (healthy)`.
     pub(super) status: String,
