@@ -40,7 +40,7 @@ pub enum Gate {
     Capacity,
     /// A resource on this machine, such as a port, with its description.
     Resource(String),
-    /// A rule of an environment of this machine, as a sentence about it.
+    /// A rule of an environment of this machine, as a sentence about the environment.
     Rule(String),
     /// A person, who decides how a job continues after a failed step.
     Held {

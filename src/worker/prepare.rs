@@ -194,7 +194,7 @@ fn run_id(info: &RunInfo) -> String {
     ids::id_number(&info.id).unwrap_or(info.created.0).to_string()
 }
 
-/// Returns a stand-in for `github.token`: actions refuse an empty one, and no server accepts this one.
+/// Returns a stand-in for `github.token`: actions refuse an empty token, and no server accepts this one.
 fn token() -> String {
     let mut random = [0; 20];
     // Without randomness the token can be guessed, which is harmless: it grants no access.

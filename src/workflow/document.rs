@@ -23,8 +23,8 @@ pub enum DocumentError {
         /// Errors and warnings of the called workflow.
         diagnostics: Vec<Diagnostic>,
     },
-    /// More than [`MAX_CALL_DEPTH`] workflows call each other. Contains the name of the last one.
-    #[error("{0}: more than {MAX_CALL_DEPTH} workflows call each other")]
+    /// Called workflows are nested deeper than [`MAX_CALL_DEPTH`] levels. Contains the `uses` of the deepest call.
+    #[error("{0}: called workflows are nested deeper than {MAX_CALL_DEPTH} levels")]
     TooDeep(String),
 }
 
@@ -53,7 +53,7 @@ fn kind(body: &JobBody) -> &'static str {
 /// without matrix expansion. The jobs of a called workflow are included if `read` returns its source.
 ///
 /// # Errors
-/// A called workflow has errors, or more than [`MAX_CALL_DEPTH`] workflows call each other.
+/// A called workflow has errors, or called workflows are nested deeper than [`MAX_CALL_DEPTH`] levels.
 pub fn jobs(workflow: &Workflow, read: &dyn Fn(&str) -> Option<Arc<Source>>) -> Result<Vec<Json>, DocumentError> {
     jobs_within(workflow, read, MAX_CALL_DEPTH)
 }

@@ -136,7 +136,7 @@ impl Driver {
         }))
     }
 
-    /// Records which gates are closed, and notifies people once an approval is missing that was not before.
+    /// Records which gates are closed, and notifies people if an approval is newly missing.
     fn report(&mut self, closed: &[Closed], before: Option<&[Closed]>) {
         let environment = self.subject.settings.name.clone();
         let approval = |all: &[Closed]| all.iter().find(|one| one.kind == GateKind::Approval).cloned();

@@ -30,7 +30,7 @@ pub(super) fn names(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
 }
 
 /// Checks each call of a workflow: that the file exists and can be called, that it has no errors, and that the call
-/// passes the inputs and secrets that it declares.
+/// passes the inputs and secrets that the called workflow declares.
 pub(super) fn workflows(workflow: &Workflow, callees: &Callees<'_>, found: &mut Vec<Diagnostic>) {
     for (uses, with, secrets) in calls(workflow) {
         let Some(called) = callees.workflow(&uses.value) else {

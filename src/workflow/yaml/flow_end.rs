@@ -1,4 +1,4 @@
-//! Closing brackets and braces in the column of their key or dash.
+//! Accepts closing brackets and braces in the column of their key or dash.
 //!
 //! YAML 1.2 requires every line of a flow collection to be indented more than the block around it. GitHub's parsers
 //! accept one exception, which many workflows use: the last bracket may be in the column of its key or dash.
