@@ -266,8 +266,8 @@ impl WorkflowAttempt {
         Ended { conclusion: end.conclusion, reason: end.reason.map(EndReason::Message) }
     }
 
-    /// Removes the checkpoints of the jobs that run again, except those that this attempt resumes from, and the notes about
-    /// the checkouts of jobs that start from the beginning.
+    /// Removes the checkpoints of the jobs that run again, except those from which this attempt resumes, and the notes
+    /// about the checkouts of jobs that start from the beginning.
     fn reset_jobs(&self) -> Result<(), StoreError> {
         for job in self.before.jobs.keys().filter(|job| !self.carried.contains_key(*job)) {
             let path = self.request.folder.checkpoint(job);
