@@ -141,7 +141,8 @@ impl Poster {
     }
 }
 
-/// Returns the beginning of an answer. A word that may continue after it is left out: it could be a part of the address.
+/// Returns the beginning of an answer. A word that is cut off at the end is left out, because it could be a part of the
+/// address.
 async fn beginning(mut body: impl BodyExt<Data = Bytes> + Unpin) -> String {
     let mut read = Vec::new();
     while let Some(Ok(frame)) = body.frame().await {
