@@ -56,7 +56,7 @@ pub enum Command {
         /// Whether to hold them.
         on: bool,
     },
-    /// Approve the run of a fork, which starts only then.
+    /// Approve the run of a fork, so that it starts.
     ApproveFork,
     /// Remove the run from its server and from this machine.
     Delete,

@@ -221,14 +221,14 @@ pub enum Event<O = LineRange> {
         /// Reason, as a message, if the job did not succeed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
-        /// Outputs, without those that contain a secret, as on GitHub.
+        /// Outputs, except outputs that contain a secret, as on GitHub.
         #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
         outputs: IndexMap<String, String>,
         /// `environment.url`, once known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         environment_url: Option<String>,
     },
-    /// The environments that hold back jobs of the attempt. Replaces the list of the previous such event.
+    /// The environments that hold back jobs of the attempt. Replaces the list of the previous event of this kind.
     ReviewsPending {
         /// All of them; empty if no job waits any longer.
         environments: Vec<PendingReview>,

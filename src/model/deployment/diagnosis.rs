@@ -26,7 +26,7 @@ pub enum FailureCause {
     Exited,
     /// The health check is answered with an error.
     ProbeStatus,
-    /// Nothing listens on the port that the health check asks.
+    /// Nothing listens on the port that the health check probes.
     PortClosed,
 }
 

@@ -217,7 +217,7 @@ pub struct UnreadableLine {
     pub position: String,
     /// Why the line cannot be read.
     pub reason: String,
-    /// The environment that the line names; `None` if the line may be about any.
+    /// The environment that the line names; `None` if the line may be about any environment.
     pub environment: Option<String>,
     /// Number of entries before it.
     pub after: usize,

@@ -312,7 +312,7 @@ impl Driver {
     }
 }
 
-/// Adds to the error of a check what the target knows about the replicas.
+/// Adds the target's evidence about the replicas to the error of a check.
 async fn explained(
     checked: Result<(), CheckError>,
     target: &dyn Target,

@@ -110,7 +110,7 @@ fn passed(uses: &Spanned<String>, secrets: &CallSecrets, interface: &Trigger, fo
 }
 
 /// Checks the steps that use an action of this repository: its manifest, the files that the manifest names, and the
-/// inputs. Faults of inputs are warnings, because GitHub runs an action with any inputs.
+/// inputs. Problems with inputs are warnings, because GitHub runs an action with any inputs.
 pub(super) fn actions(workflow: &Workflow, callees: &Callees<'_>, found: &mut Vec<Diagnostic>) {
     let files = callees.files;
     for step in steps(workflow) {
