@@ -132,8 +132,8 @@ pub fn policy(settings: &EnvironmentSettings, ledger: &Ledger, release: &NamedRe
     all
 }
 
-/// Returns the gate that rejects files that differ from the commit of a release: rules about the release are rules about
-/// its commit. `None` without such files or rules.
+/// Returns the gate that rejects files that differ from the commit of a release, because rules about a release apply to
+/// its commit. `None` if there are no changed files or no rules.
 fn uncommitted(settings: &EnvironmentSettings, release: &Release, files: &[String]) -> Option<Closed> {
     let files = named(files).filter(|_| !settings.on.is_empty() || !settings.after.is_empty())?;
     let (name, title) = (&settings.name, release.title());
@@ -144,8 +144,8 @@ fn uncommitted(settings: &EnvironmentSettings, release: &Release, files: &[Strin
     Some(Closed { kind: GateKind::Policy, sentence, until: None })
 }
 
-/// Checks the files that differ from the commit of a release. They may have changed since the request, which [`policy`]
-/// checked.
+/// Checks the files that differ from the commit of a release. Other files may have changed since [`policy`] checked the
+/// request.
 ///
 /// # Errors
 /// The gate that refuses them.

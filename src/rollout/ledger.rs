@@ -159,7 +159,7 @@ impl LedgerFile {
         Ok(Some(entry))
     }
 
-    /// Appends an entry, unless its deployment has one that says the same.
+    /// Appends an entry, unless the ledger already has this entry, whatever its time and its person.
     ///
     /// # Errors
     /// The file cannot be read or written, or is of a newer version.

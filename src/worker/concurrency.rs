@@ -118,7 +118,7 @@ impl ConcurrencyQueue {
         }
     }
 
-    /// Returns the group, if no other run or job holds it or waits for it. Leaves the queue otherwise.
+    /// Takes the group if no other run or job holds it or waits for it. Otherwise leaves the queue and returns `None`.
     pub(super) async fn take(&self, job: JobId, wanted: &GroupRequest) -> Result<Option<Ticket>, AcquireError> {
         let place = self.enter(Some(job), wanted)?;
         if place.ahead.living.is_empty() {

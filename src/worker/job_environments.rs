@@ -164,7 +164,7 @@ struct Visit {
     release: Release,
     job: JobId,
     stage: Stage,
-    /// The turn, from its beginning to its end.
+    /// The turn of the deployment; `None` before the deployment has it, and after its end.
     turn: Option<Ticket>,
 }
 
@@ -198,8 +198,8 @@ impl Visit {
         if files.is_empty() { Ok(()) } else { self.ledger.append_once(self.entry(Action::Changed, &named(files))) }
     }
 
-    /// Checks the working tree again. The user may have changed it while the job waited, and a checkout copies the files
-    /// as they are then.
+    /// Checks the working tree again, because the user may have changed it while the job waited, and a checkout copies
+    /// the files as they are then.
     fn check_files(&self) -> Result<(), EnvironmentError> {
         let JobEnvironments { repository, info, .. } = &*self.environments;
         let files = changed_files(repository, Access::Trusted, &info.sha).map_err(failed)?;
@@ -239,7 +239,7 @@ impl Visit {
         }
     }
 
-    /// Returns the concurrency group of the turn.
+    /// Returns the concurrency group through which the deployment gets its turn.
     fn group(&self) -> GroupRequest {
         GroupRequest { group: workflow_name(&self.settings.name), cancel_in_progress: false, queue_all: true }
     }

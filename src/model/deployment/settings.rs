@@ -82,7 +82,7 @@ impl EnvironmentSettings {
         all.map(|(name, is_secret)| Needed { name: name.to_owned(), is_secret, is_set: is_set(name) }).collect()
     }
 
-    /// Returns the variables that the settings name as secrets, and those of notifications.
+    /// Returns the names of the variables that the settings mark as secret, including the variables of notifications.
     fn secret_names(&self) -> IndexSet<&str> {
         self.secrets.iter().chain(self.notify.iter().flat_map(Notify::variables)).map(String::as_str).collect()
     }

@@ -128,7 +128,7 @@ impl Controls {
         }
     }
 
-    /// Obeys a command. Returns an interrupt if the command is one.
+    /// Carries out a command. Returns an interrupt if the command interrupts the deployment.
     fn answer(&mut self, command: &Command, subject: &Subject) -> Result<Option<Interrupt>, Refusal> {
         match command {
             Command::Deployment { order, by } => self.obey(order, by.as_ref().unwrap_or(&subject.worker), subject),
@@ -206,7 +206,7 @@ impl Controls {
     }
 }
 
-/// Why a command is not obeyed, as a message.
+/// Why a command is refused, as a message.
 struct Refusal(String);
 
 fn refused<T>(reason: &str) -> Result<T, Refusal> {

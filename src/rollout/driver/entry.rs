@@ -71,7 +71,7 @@ impl Driver {
         }
     }
 
-    /// Checks the files that commands use. The user may have changed them while the deployment waited.
+    /// Checks the files that commands use again, because the user may have changed them while the deployment waited.
     fn check_files(&mut self) -> Result<(), Trouble> {
         let files = (self.tools.changed)()?;
         if files.is_empty() {

@@ -108,7 +108,7 @@ pub struct Tools {
 /// Returns the release of a commit, if it is known.
 pub type KnownRelease = Arc<dyn Fn(&str) -> Option<Release> + Send + Sync>;
 
-/// Returns files of the working tree.
+/// Returns the files of the working tree that differ from a commit.
 pub type ChangedFiles = Arc<dyn Fn() -> Result<Vec<String>, GitError> + Send + Sync>;
 
 /// How an attempt of a deployment ended.

@@ -224,7 +224,7 @@ impl Driver {
         Ok(None)
     }
 
-    /// Tells people that the deployment waits for one of them, and how to decide.
+    /// Notifies people that the deployment waits for a person, with the commands to decide.
     fn ask_person(&mut self, why: &str, progress: &Progress) {
         let name = self.subject.settings.name.clone();
         let waits = format!("{why}: `cuelight promote {name}` or `cuelight abort {name}`");

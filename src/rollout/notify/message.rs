@@ -38,7 +38,7 @@ pub struct Notice {
     pub at: Timestamp,
 }
 
-/// What happened, in parts.
+/// The parts of a notification.
 struct Parts<'n> {
     /// The first line.
     first: &'n str,

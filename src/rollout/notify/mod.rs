@@ -114,7 +114,7 @@ impl Notifier {
         notifier
     }
 
-    /// Whether the settings want notifications of an event.
+    /// Whether the settings ask for notifications of an event.
     #[must_use]
     pub fn wants(&self, about: NotifyEvent) -> bool {
         self.on.contains(&about)

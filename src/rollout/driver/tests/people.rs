@@ -180,7 +180,7 @@ async fn files_that_change_while_a_deployment_waits_are_refused_or_recorded() {
         !rig.record(&first.folder).has_changes
             && rig.state().live().is_some_and(|live| live.release.sha == release("v1").sha)
     );
-    // Who overrides the rules decides about the files as well, and the ledger tells of them.
+    // An override of the rules covers changed files as well, and the ledger records the files.
     let overrode = Entry {
         at: now(),
         by: person("ada"),
