@@ -230,7 +230,7 @@ pub enum Event<O = LineRange> {
     },
     /// The environments that hold back jobs of the attempt. Replaces the list of the previous event of this kind.
     ReviewsPending {
-        /// All of them; empty if no job waits any longer.
+        /// All pending reviews; empty if no job waits any longer.
         environments: Vec<PendingReview>,
     },
     /// A deployment was approved or rejected.

@@ -147,7 +147,7 @@ impl Lane {
     }
 }
 
-/// A request about an environment of this machine. One that fails is answered with a notice.
+/// A request about an environment of this machine. A request that fails is answered with a notice.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum LaneRequest {
     /// Show what a deployment of a release would do. Answered by a [`DeploymentPreview`].

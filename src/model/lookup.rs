@@ -33,7 +33,7 @@ pub enum LookupError {
         wanted: String,
         /// The environments that wait.
         known: Vec<String>,
-        /// The most similar of them.
+        /// The most similar of these environments.
         nearest: Option<String>,
     },
     /// Several jobs have the name, and one is needed.

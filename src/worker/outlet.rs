@@ -167,7 +167,7 @@ impl RunOutlet {
         self.write_down(&mut written);
     }
 
-    /// Writes the unwritten events to the journal. Those that cannot be written wait for the next call.
+    /// Writes the unwritten events to the journal. Events that cannot be written wait for the next call.
     fn write_down(&self, written: &mut Written) {
         while let Some((at, event)) = written.unwritten.pop_front() {
             match written.journal.append(at, event.clone()) {

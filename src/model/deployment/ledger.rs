@@ -73,7 +73,7 @@ pub struct Entry {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
-    /// A person asked for it.
+    /// A person asked for the deployment.
     Manual,
     /// The deployment rolls back to an earlier release.
     Rollback,
