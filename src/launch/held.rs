@@ -63,8 +63,8 @@ pub enum HeldError {
 ///
 /// # Errors
 /// No step of the job is held, the job has no copy of the working tree on this machine, the folder of the run was not
-/// made on this machine, a file cannot be read or written, or another sync of the job takes longer than ten seconds. The
-/// job deploys to an environment that takes only commits, and files differ from that of the run.
+/// made on this machine, the job deploys to an environment that refuses the changes, a file cannot be read or written,
+/// or another sync of the job takes longer than ten seconds.
 pub fn sync(folder: &RunFolder, job: &JobId, force: bool) -> Result<Changes, HeldError> {
     let spec = RunSpec::read(folder)?;
     let workflow = spec.work.workflow().ok_or(HeldError::Unavailable(Unavailable::HoldsHere))?;
@@ -75,7 +75,7 @@ pub fn sync(folder: &RunFolder, job: &JobId, force: bool) -> Result<Changes, Hel
         return Err(HeldError::Foreign(folder.id().clone()));
     }
     let checkouts = Checkouts::lock(&folder.checkouts(job))?;
-    // The job may have gone on before the lock was free.
+    // The job may have continued before the lock was free.
     let run = history::read(folder)?;
     let known = run.jobs.get(job);
     let Some(job) = known.filter(|job| job.held().next().is_some()) else {
@@ -97,7 +97,8 @@ pub(super) async fn without_sync(folder: &RunFolder, job: &JobId) -> Result<Opti
     spawn_blocking(move || Checkouts::lock(&note)).await.expect("locking does not panic")
 }
 
-/// Checks the files that a job which deploys gets, as they were checked when it began, and records them in the ledger.
+/// Checks the files that a deploying job would get in the same way as when the job began, and records them in the
+/// ledger.
 fn check_deployed(
     folder: &RunFolder,
     root: &Path,

@@ -67,8 +67,8 @@ pub fn named(files: &[String]) -> String {
     names
 }
 
-/// Returns the files that differ from the commit `sha` or from the current commit, which may be another one, or are new
-/// and not ignored, sorted.
+/// Returns the files that differ from the commit `sha` or from the current commit, which may be different, or are new
+/// and not ignored; sorted.
 ///
 /// # Errors
 /// Git failed, or the repository does not have the commit.

@@ -35,7 +35,7 @@ pub fn write<T: Serialize>(path: &Path, document: &T) -> Result<(), StoreError> 
 /// Writes a document like [`write`], in one line and without waiting for the disk.
 ///
 /// # Errors
-/// The file cannot be written, or the document has a path that is not UTF-8.
+/// The file cannot be written, or the document cannot be serialised, for example because of a path that is not UTF-8.
 pub fn write_unsynced<T: Serialize>(path: &Path, document: &T) -> Result<(), StoreError> {
     let text = serde_json::to_vec(document).map_err(io::Error::from);
     text.and_then(|text| atomic::write_unsynced(path, &text)).map_err(StoreError::io("write", path))

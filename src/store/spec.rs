@@ -99,7 +99,7 @@ pub struct DeploymentSpec {
     pub cause: Cause,
     /// Who asked for the deployment.
     pub creator: Actor,
-    /// Whether the release was checked out, and its commands use the files of the working tree.
+    /// Whether the commands of the deployment use the files of the working tree, in which the release was checked out.
     #[serde(default)]
     pub uses_working_tree: bool,
 }

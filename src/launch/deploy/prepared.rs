@@ -99,15 +99,16 @@ impl Deployments {
         Ok(PreparedDeployment { request, settings, release, live, closed, unreadable, missing, consent })
     }
 
-    /// Whether a deployment uses the files of the working tree as those of its release: its commands run there, and the
-    /// release is checked out. An image is that of its commit.
+    /// Whether a deployment uses the files of the working tree: its commands run there, and the release is checked out.
+    /// A deployment of an image does not use them.
     fn uses_working_tree(&self, settings: &EnvironmentSettings, request: &DeployRequest, release: &Release) -> bool {
         let is_script = matches!(settings.target, TargetSettings::Script(_));
         request.cause == Cause::Manual && is_script && release.sha == self.repository.sha
     }
 
-    /// Returns the files with uncommitted changes, if a request is about the checkout: it names no release, or its
-    /// commands run in the working tree of the release. Empty for any other request, and unless a person made it.
+    /// Returns the files with uncommitted changes if a person requested the deployment and the changes concern it: the
+    /// request names no release, or the commands run in the working tree, where the release is checked out. Empty for
+    /// any other request.
     fn uncommitted(
         &self,
         settings: &EnvironmentSettings,

@@ -41,7 +41,7 @@ pub struct Page {
 
 /// Reads one step's log, also while it grows.
 ///
-/// Methods with `&self` describe the log as of the last [`refresh`](Self::refresh). Those with `&mut self` refresh
+/// Methods with `&self` describe the log as of the last [`refresh`](Self::refresh). Methods with `&mut self` refresh
 /// first.
 #[derive(Debug)]
 pub struct LogReader {

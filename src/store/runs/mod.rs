@@ -88,7 +88,7 @@ fn has_jobs(run: &Run) -> bool {
     run.jobs.values().any(|job| job.attempt == run.attempt)
 }
 
-/// Resets what holds for one attempt only.
+/// Resets the state that belongs to one attempt only.
 fn forget_attempt(run: &mut Run) {
     run.reviews.clear();
     run.holds = false;
