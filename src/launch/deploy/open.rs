@@ -77,16 +77,16 @@ impl Deployments {
     /// Sends an order to the worker of a deployment, in the name of the local user.
     ///
     /// # Errors
-    /// The worker refuses it, or does not answer.
+    /// The worker refuses the order, or does not answer.
     pub async fn order(&self, open: &OpenDeployment, order: DeploymentOrder) -> Result<(), CommandError> {
         commands::submit(&open.folder, &Command::Deployment { order, by: Some(self.actor()) }).await
     }
 
-    /// Asks the worker of a deployment to restore the former release. Returns `false` if no worker runs: the deployment is
-    /// then to be undone by [`commands::abort_interrupted`].
+    /// Asks the worker of a deployment to restore the former release. Returns `false` if no worker runs:
+    /// [`commands::abort_interrupted`] then undoes the deployment.
     ///
     /// # Errors
-    /// The worker refuses it, or does not answer.
+    /// The worker refuses the order, or does not answer.
     pub async fn ask_to_abort(&self, open: &OpenDeployment, reason: &str) -> Result<bool, CommandError> {
         if !open.is_running {
             return Ok(false);
