@@ -58,6 +58,17 @@ fn a_release_that_never_is_healthy_is_explained_and_gets_no_traffic() {
 }
 
 #[test]
+fn replicas_whose_health_check_is_slow_serve() {
+    let Some(service) = Service::new("strategy = 'rolling'", "replicas = 2") else { return };
+    service.call(&["deploy", "live", "late"]).expect(0, &["is live"]);
+    let refused = (0..30).filter(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        service.page().as_deref() != Some("late")
+    });
+    assert_eq!(refused.count(), 0, "requests that were not served");
+}
+
+#[test]
 fn a_port_of_another_container_is_not_taken_from_it() {
     let Some(service) = Service::new("strategy = 'blue-green'", "") else { return };
     let (port, other) = (format!("{}:80", service.port), format!("{}-by-hand", service.name));

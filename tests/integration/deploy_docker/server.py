@@ -17,6 +17,8 @@ class Service(BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path == "/slow":
             time.sleep(2)
+        if FAULT == "late" and self.path == "/health":
+            time.sleep(0.5)
         is_bad = FAULT == "errors" and self.path != "/health" or FAULT == "sick" and self.path == "/health"
         body = RELEASE.encode()
         self.send_response(500 if is_bad else 200)

@@ -13,8 +13,15 @@ use crate::project::{Project, Said, until};
 use crate::survival::{try_kill, workers_of};
 
 /// Releases, each with its fault.
-const RELEASES: [(&str, &str); 6] =
-    [("v1", ""), ("v2", ""), ("v3", "errors"), ("sick", "sick"), ("ends", "ends"), ("none", "no image")];
+const RELEASES: [(&str, &str); 7] = [
+    ("v1", ""),
+    ("v2", ""),
+    ("v3", "errors"),
+    ("sick", "sick"),
+    ("late", "late"),
+    ("ends", "ends"),
+    ("none", "no image"),
+];
 
 pub(super) struct Service {
     pub(super) project: Project,

@@ -2,6 +2,7 @@
 //! the router finds by name.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use crate::model::deployment::{DockerSettings, Probe, Slot};
 
@@ -23,7 +24,16 @@ pub(super) const STATE: &str = "/var/lib/cuelight-router.state";
 const PLACES: u32 = 4;
 
 /// Returns the configuration, with places for at least `replicas` replicas in each slot.
-pub(super) fn text(settings: &DockerSettings, health: Option<&Probe>, names: &Names, replicas: u32) -> String {
+///
+/// `limit` is the time limit of a health check, for the router as for cuelight. Without it `HAProxy` takes the interval
+/// of 200 ms for the limit: replicas that are all slow for a moment would be down, and nothing would be served.
+pub(super) fn text(
+    settings: &DockerSettings,
+    health: Option<&Probe>,
+    limit: Duration,
+    names: &Names,
+    replicas: u32,
+) -> String {
     let mut text = format!(
         "global
   stats socket ipv4@127.0.0.1:{COMMANDS} level admin
@@ -47,6 +57,7 @@ defaults
   retries 3
   retry-on conn-failure empty-response
   timeout connect 2s
+  timeout check {}ms
   timeout queue 10s
   timeout client 5m
   timeout server 5m
@@ -60,7 +71,8 @@ frontend service
 backend {BACKEND}
   balance roundrobin
 ",
-        settings.drain.as_secs().max(1)
+        settings.drain.as_secs().max(1),
+        limit.as_millis().max(1)
     );
     // Writing to a `String` cannot fail.
     if let Some(Probe::Path(path)) = health {

@@ -110,8 +110,8 @@ impl DockerTarget {
         let client = self.client().await?;
         let present = replicas::list(client, &self.names).await?;
         let most = present.iter().map(|replica| replica.number).chain([replicas, self.docker.replicas]).max();
-        let health = self.settings.health_check.as_ref();
-        let text = config::text(&self.docker, health, &self.names, most.unwrap_or_default());
+        let (health, limit) = (self.settings.health_check.as_ref(), self.settings.health.timeout);
+        let text = config::text(&self.docker, health, limit, &self.names, most.unwrap_or_default());
         self.router.ensure(client, &self.docker, &text).await
     }
 
