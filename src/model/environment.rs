@@ -90,6 +90,12 @@ pub struct Release {
     pub tag: Option<String>,
 }
 
+/// Returns the title of a release, or `nothing` for `None`.
+#[must_use]
+pub fn title_of(release: Option<&Release>) -> String {
+    release.map_or_else(|| "nothing".to_owned(), Release::title)
+}
+
 /// One attempt to deploy a release to an environment.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct EnvironmentDeployment {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::environment::{DeploymentState, Environment, EnvironmentDeployment};
 use super::rights::{MAX_RERUN_AGE, MAX_RERUNS};
+use super::short_sha;
 
 /// A rollback that is possible, as it is shown before it is confirmed.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -41,6 +42,15 @@ impl Changes {
     pub fn newest(&self, most: usize) -> (&[ChangedCommit], u64) {
         let shown = &self.commits[..self.commits.len().min(most)];
         (shown, self.count.unwrap_or_default().saturating_sub(most as u64))
+    }
+
+    /// Returns a line for each of the newest commits, at most `most`, and one that counts the others.
+    #[must_use]
+    pub fn lines(&self, most: usize) -> Vec<String> {
+        let (commits, more) = self.newest(most);
+        let line =
+            |commit: &ChangedCommit| format!("  {} {} ({})", short_sha(&commit.sha), commit.subject, commit.author);
+        commits.iter().map(line).chain((more > 0).then(|| format!("  and {more} more"))).collect()
     }
 }
 

@@ -1,34 +1,45 @@
 //! Rings the terminal for notifications about a deployment that is followed.
 
+use std::cell::OnceCell;
 use std::io;
 
 use crate::config::{Config, ScreenConfig};
 use crate::model::deployment::NotifyChannel;
 use crate::model::{Event, Record, Timestamp};
-use crate::store::clock::{minute_of_week, now};
+use crate::store::clock::{minute_of_day, now};
 
 use super::style::{Out, moves_cursor};
 
-/// Minutes of a day.
-const DAY: u16 = 24 * 60;
+/// Rings the terminal for notifications that are not older than this value. Does nothing without a terminal, if the user's
+/// settings turn off the bell, or during quiet hours.
+pub(super) struct Bell {
+    since: Timestamp,
+    /// The settings, read at the first notification.
+    screen: OnceCell<ScreenConfig>,
+}
 
-/// Rings the terminal for each of the records that is a notification for terminals and not older than `since`. Does
-/// nothing without a terminal, if the user's settings turn off the bell, or during quiet hours.
-///
-/// # Errors
-/// The output cannot be written.
-pub(super) fn ring(records: &[Record], since: Timestamp, out: &mut Out<'_>) -> io::Result<()> {
-    let mut wanted = records.iter().filter_map(|record| message(record, since)).peekable();
-    if wanted.peek().is_none() || !moves_cursor() {
-        return Ok(());
+impl Bell {
+    pub(super) fn new() -> Self {
+        Self { since: now(), screen: OnceCell::new() }
     }
-    // Invalid settings are ignored here, because the commands that need them report the error.
-    let screen = Config::load(None).map_or_else(|_| ScreenConfig::default(), |config| config.screen);
-    let is_quiet = screen.quiet.is_some_and(|quiet| quiet.contains(minute_of_week(now()) % DAY));
-    if !screen.bell || is_quiet {
-        return Ok(());
+
+    /// Rings for each of the records that is a notification for terminals.
+    ///
+    /// # Errors
+    /// The output cannot be written.
+    pub(super) fn ring(&self, records: &[Record], out: &mut Out<'_>) -> io::Result<()> {
+        let mut wanted = records.iter().filter_map(|record| message(record, self.since)).peekable();
+        if wanted.peek().is_none() || !moves_cursor() {
+            return Ok(());
+        }
+        // Invalid settings are ignored here, because the commands that need them report the error.
+        let load = || Config::load(None).map_or_else(|_| ScreenConfig::default(), |config| config.screen);
+        let screen = self.screen.get_or_init(load);
+        if !screen.bell || screen.quiet.is_some_and(|quiet| quiet.contains(minute_of_day(now()))) {
+            return Ok(());
+        }
+        wanted.try_for_each(|message| out.ring(message))
     }
-    wanted.try_for_each(|message| out.ring(message))
 }
 
 /// Returns the text of a notification for terminals; `None` for other records, and for records older than `since`.

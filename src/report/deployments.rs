@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::model::Timestamp;
 use crate::model::deployment::{DeploymentRecord, Entry, EnvironmentSettings, Needed, Plan};
-use crate::model::environment::Release;
+use crate::model::environment::{Release, title_of};
 use crate::ui::terminal_text::{TerminalText, text};
 use crate::ui::text::{ago, width};
 use crate::ui::theme::Hue;
@@ -27,7 +27,7 @@ impl Preview<'_> {
     /// Returns the old and the new release, and the strategy: `production: v1 9093b37 → v2 d92af2e, rolling`.
     #[must_use]
     pub fn title(&self, style: Style) -> TerminalText {
-        let from = self.live.map_or_else(|| "nothing".to_owned(), Release::title);
+        let from = title_of(self.live);
         let strategy = self.settings.strategy.name();
         let title = text!("{}: {} → {}", self.settings.name, from, self.release.title());
         style.spelled(text!("{}, {}", style.bold(title), strategy))
@@ -139,9 +139,8 @@ pub fn needed(all: &[Needed], style: Style) -> TerminalText {
     let widest = all.iter().map(|one| width(&one.name)).max().unwrap_or_default();
     let mut table = TerminalText::default();
     for one in all {
-        let kind = if one.is_secret { "secret" } else { "variable" };
         let (hue, state) = if one.is_set { (Hue::Good, "set") } else { (Hue::Bad, "missing") };
-        table.push_line(&text!("{:<widest$}  {:<8}  {}", one.name, kind, style.paint(hue, state)));
+        table.push_line(&text!("{:<widest$}  {:<8}  {}", one.name, one.kind(), style.paint(hue, state)));
     }
     table
 }
@@ -164,7 +163,7 @@ pub fn audit<'e>(entries: impl Iterator<Item = &'e Entry>, style: Style) -> Term
 /// Returns the old and the new release of an entry that requests a deployment; `None` for other entries.
 fn requested(entry: &Entry) -> Option<(String, String)> {
     let crate::model::deployment::Action::Requested { release, from, .. } = &entry.action else { return None };
-    Some((from.as_ref().map_or_else(|| "nothing".to_owned(), Release::title), release.title()))
+    Some((title_of(from.as_ref()), release.title()))
 }
 
 /// Heading of [`csv`].

@@ -1,16 +1,16 @@
 //! Why a deployment failed: the cause, the line that shows it, and what to do next.
 
-use std::collections::VecDeque;
 use std::io;
 
 use serde_json::{Value, json};
 
 use crate::model::deployment::{Diagnosis, diagnose};
-use crate::model::{Conclusion, Job, LineRange, Run, Step};
+use crate::model::{Job, LineRange, Run, Step};
 use crate::ui::terminal_text::{TerminalText, text};
 use crate::ui::theme::{Colours, Hue};
 
 use super::Logs;
+use super::ending::{failed_step, is_failed};
 use super::style::Style;
 
 /// Number of lines at the end of a failed step's log that are read.
@@ -30,10 +30,9 @@ pub struct Failed {
 /// # Errors
 /// The logs cannot be read.
 pub fn of(run: &Run, logs: &dyn Logs) -> io::Result<Option<Failed>> {
-    let bad = |conclusion| matches!(conclusion, Some(Conclusion::Failure | Conclusion::TimedOut));
-    let failed = |job: &&Job| bad(job.phase.conclusion());
-    let Some(job) = run.jobs.values().find(failed).filter(|_| run.info.is_deployment()) else { return Ok(None) };
-    let step = job.steps.iter().find(|step| bad(step.phase.conclusion()));
+    let failed = run.jobs.values().find(|job| is_failed(&job.phase));
+    let Some(job) = failed.filter(|_| run.info.is_deployment()) else { return Ok(None) };
+    let step = failed_step(job);
     let reason = step.and_then(|step| step.reason.as_ref()).or(job.reason.as_ref()).cloned().unwrap_or_default();
     let log = step.map(|step| last_lines(run, job, step, logs)).transpose()?.unwrap_or_default();
     let Some(diagnosis) = diagnose(&reason, &log) else { return Ok(None) };
@@ -42,13 +41,13 @@ pub fn of(run: &Run, logs: &dyn Logs) -> io::Result<Option<Failed>> {
 }
 
 fn last_lines(run: &Run, job: &Job, step: &Step, logs: &dyn Logs) -> io::Result<Vec<String>> {
-    let mut lines = VecDeque::new();
+    let mut lines = Vec::new();
     let range = LineRange { first: step.lines.saturating_sub(LAST_LINES), count: LAST_LINES };
     logs.lines(run, &job.id, step.number, range, &mut |line| {
-        lines.push_back(TerminalText::log_line(line, Colours::None).as_str().to_owned());
+        lines.push(TerminalText::log_line(line, Colours::None).as_str().to_owned());
         Ok(())
     })?;
-    Ok(lines.into())
+    Ok(lines)
 }
 
 impl Failed {

@@ -6,7 +6,7 @@ use std::io;
 use indexmap::IndexMap;
 
 use crate::model::legs::{self, alike, titled};
-use crate::model::{Annotation, Conclusion, EndReason, Job, Level, LineRange, Run, Step, StepKind};
+use crate::model::{Annotation, Conclusion, EndReason, Job, Level, LineRange, Phase, Run, Step, StepKind};
 use crate::report::style::{Style, column};
 use crate::store::first_error::FirstError;
 use crate::ui::terminal_text::TerminalText;
@@ -64,10 +64,9 @@ pub fn table(run: &Run, style: Style) -> TerminalText {
 /// Returns the line that best describes the failure of each failed job, and its location. Legs of a matrix that failed
 /// in the same step with the same line are named together.
 fn failures(run: &Run, style: Style, logs: &dyn Logs) -> io::Result<TerminalText> {
-    let bad = |conclusion| matches!(conclusion, Some(Conclusion::Failure | Conclusion::TimedOut));
     let mut causes: IndexMap<_, Vec<&Job>> = IndexMap::new();
-    for job in run.jobs.values().filter(|job| bad(job.phase.conclusion())) {
-        let Some(step) = job.steps.iter().find(|step| bad(step.phase.conclusion())) else { continue };
+    for job in run.jobs.values().filter(|job| is_failed(&job.phase)) {
+        let Some(step) = failed_step(job) else { continue };
         let cause = (&job.key, &step.name, &step.reason, first_error(run, job, step, logs)?);
         causes.entry(cause).or_default().push(job);
     }
@@ -83,6 +82,16 @@ fn failures(run: &Run, style: Style, logs: &dyn Logs) -> io::Result<TerminalText
         }
     }
     Ok(failures)
+}
+
+/// Whether a job or a step failed, or exceeded its time limit.
+pub(super) fn is_failed(phase: &Phase) -> bool {
+    matches!(phase.conclusion(), Some(Conclusion::Failure | Conclusion::TimedOut))
+}
+
+/// Returns the first failed step of a job; `None` if none failed.
+pub(super) fn failed_step(job: &Job) -> Option<&Step> {
+    job.steps.iter().find(|step| is_failed(&step.phase))
 }
 
 /// Returns the error of a failed step, and its location. The error is an annotation with a location, else a line that

@@ -31,9 +31,9 @@ mod watched;
 
 use std::io;
 
-use crate::model::{Conclusion, Event, Job, JobId, LineRange, Record, Run, RunInfo, StepNumber, Timestamp};
+use crate::model::{Conclusion, Event, Job, JobId, LineRange, Record, Run, RunInfo, StepNumber};
+use crate::report::bell::Bell;
 use crate::report::style::Out;
-use crate::store::clock::now;
 use crate::store::folder::RunFolder;
 use crate::store::logs::LogReader;
 use crate::store::runs::RunStore;
@@ -181,8 +181,7 @@ pub struct Printing<'p> {
     attempt: u32,
     printer: &'p mut dyn Printer,
     last_row: LastRow,
-    /// Time when printing began. Older notifications do not ring.
-    since: Timestamp,
+    bell: Bell,
 }
 
 impl<'p> Printing<'p> {
@@ -190,7 +189,7 @@ impl<'p> Printing<'p> {
     pub fn new(folder: &RunFolder, header: RunInfo, attempt: u32, printer: &'p mut dyn Printer) -> Self {
         let mut store = RunStore::default();
         store.open(header);
-        Self { store, folder: folder.clone(), attempt, printer, last_row: LastRow::default(), since: now() }
+        Self { store, folder: folder.clone(), attempt, printer, last_row: LastRow::default(), bell: Bell::new() }
     }
 
     /// Prints records that arrived.
@@ -211,7 +210,7 @@ impl<'p> Printing<'p> {
                 self.printer.record(run, &joined(chunk), &self.folder, &mut out)?;
             }
         }
-        bell::ring(records, self.since, &mut out)?;
+        self.bell.ring(records, &mut out)?;
         if let (Some(run), Some(columns)) = (self.store.run(self.folder.id()), style::columns()) {
             self.last_row.show(self.printer.open_line(run, &self.folder, columns)?, &mut out)?;
         }

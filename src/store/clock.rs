@@ -13,6 +13,12 @@ pub fn minute_of_week(at: Timestamp) -> u16 {
     u16::try_from(minute).unwrap_or_default()
 }
 
+/// Returns the number of minutes from midnight to a time, in local time.
+#[must_use]
+pub fn minute_of_day(at: Timestamp) -> u16 {
+    minute_of_week(at) % (24 * 60)
+}
+
 /// Returns the time now.
 #[must_use]
 pub fn now() -> Timestamp {

@@ -2,6 +2,7 @@
 
 use crate::app::msg::AlertReason;
 use crate::config::{QuietHours, ScreenConfig};
+use crate::store::clock::{minute_of_day, now};
 use crate::ui::terminal_text::alert;
 
 /// Settings of alerts.
@@ -41,10 +42,7 @@ impl Alerts {
     }
 
     fn is_quiet(&self) -> bool {
-        self.quiet.is_some_and(|quiet| {
-            let now = jiff::Zoned::now();
-            quiet.contains((i16::from(now.hour()) * 60 + i16::from(now.minute())).unsigned_abs())
-        })
+        self.quiet.is_some_and(|quiet| quiet.contains(minute_of_day(now())))
     }
 }
 

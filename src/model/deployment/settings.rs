@@ -73,6 +73,14 @@ pub struct Needed {
     pub is_set: bool,
 }
 
+impl Needed {
+    /// Returns the word for its kind.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        if self.is_secret { "secret" } else { "variable" }
+    }
+}
+
 impl EnvironmentSettings {
     /// Returns the environment variables that the settings name, secrets first. `is_set` returns whether a variable has
     /// a value.
