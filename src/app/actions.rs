@@ -7,7 +7,7 @@ use crate::model::{Command, HeldOrder, Job, Step, Summary};
 use crate::ui::layout::{PANELS, Panel, Zoom};
 
 use super::action::{Action, Context};
-use super::availability::{Subject, unavailable};
+use super::availability::{Subject, meant, unavailable};
 use super::msg::Effect;
 use super::overlay::Overlay;
 use super::overlay::order::OrderBox;
@@ -26,12 +26,7 @@ impl App {
             self.act_on_marked(action);
             return Vec::new();
         }
-        // In the Deploys pane, the action reviews the deployment to the selected environment, if that deployment waits
-        // for a review.
-        let is_of_lane = action == Action::Review
-            && self.view.focus == Panel::Deploys
-            && unavailable(Action::ReviewDeployment, &self.state, self.subject()).is_none();
-        let action = if is_of_lane { Action::ReviewDeployment } else { action };
+        let action = meant(action, &self.state, self.subject());
         if let Some(reason) = unavailable(action, &self.state, self.subject()) {
             self.toast = Some(Notice::bad(format!("{}: {reason}", action.entry().name)));
             return Vec::new();
@@ -144,7 +139,7 @@ impl App {
         let marked: Vec<&Summary> = self.panes.runs.marked(&self.state).collect();
         let reasons: Vec<_> = marked
             .iter()
-            .map(|run| unavailable(action, &self.state, Subject { summary: Some(run), lane: None }))
+            .map(|run| unavailable(action, &self.state, Subject { summary: Some(run), ..Subject::default() }))
             .collect();
         let able: Vec<&Summary> =
             marked.iter().zip(&reasons).filter(|(_, reason)| reason.is_none()).map(|(run, _)| *run).collect();

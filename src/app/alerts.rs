@@ -44,17 +44,15 @@ impl App {
         let is_new = |waiter: &Waiter| before.reported.contains(waiter) && !before.waiting.contains(waiter);
         let wait = self.waits(&before.run).into_iter().find(|(waiter, _)| is_new(waiter));
         let summary = self.state.summary(&before.run)?;
-        let (why, what) = match wait {
+        let of_run = |what: &str| format!("{}: {what}", summary.name);
+        let (why, text) = match wait {
             _ if !before.failed && self.has_failed(&before.run) => {
-                (AlertReason::Failed, self.theme.look(&summary.phase).word.to_owned())
+                (AlertReason::Failed, of_run(self.theme.look(&summary.phase).word))
             }
-            Some((_, reason)) => (AlertReason::Waits, reason),
-            None => {
-                let text = terminal_text::clean(&before.notified?).into_owned();
-                return Some(Effect::Alert { run: before.run, why: AlertReason::Notified, text });
-            }
+            Some((_, reason)) => (AlertReason::Waits, of_run(&reason)),
+            None => (AlertReason::Notified, before.notified?),
         };
-        let text = terminal_text::clean(&format!("{}: {what}", summary.name)).into_owned();
+        let text = terminal_text::clean(&text).into_owned();
         Some(Effect::Alert { run: before.run, why, text })
     }
 

@@ -15,13 +15,24 @@ pub(super) struct Subject<'s> {
     pub(super) summary: Option<&'s Summary>,
     /// The environment of this machine; `None` if none is selected, or if the selected run does not deploy to one.
     pub(super) lane: Option<&'s Lane>,
+    /// Whether the Deploys pane has the focus, so that the environment was selected there.
+    pub(super) in_deploys: bool,
+}
+
+/// Returns the action that a key means: in the Deploys pane, a review is that of the selected environment, if its
+/// deployment waits for one.
+pub(super) fn meant(action: Action, state: &AppState, subject: Subject<'_>) -> Action {
+    let is_of_lane = action == Action::Review
+        && subject.in_deploys
+        && unavailable(Action::ReviewDeployment, state, subject).is_none();
+    if is_of_lane { Action::ReviewDeployment } else { action }
 }
 
 /// Returns why an action is unavailable; `None` if it is available.
 pub(super) fn unavailable(action: Action, state: &AppState, subject: Subject<'_>) -> Option<Unavailable> {
-    let Subject { summary, lane } = subject;
+    let Subject { summary, lane, .. } = subject;
     let capabilities = Capabilities { lane, ..capabilities(state, summary) };
-    let operation = match action {
+    let operation = match meant(action, state, subject) {
         action if action.is_of_replay() => return state.replay.is_none().then_some(Unavailable::NotReplay),
         Action::Yank => return summary.is_none().then_some(Unavailable::NoRun),
         Action::RollBack if lane.is_none() => {

@@ -220,13 +220,12 @@ pub(super) fn footer(
     let actions = ACTIONS.iter().filter(is_shown);
     let actions = actions.filter_map(|entry| Some((keymap.keys(entry.action).first()?.to_string(), entry.hint)));
     let leads_on = |prefix: &&Prefix| {
-        let Some(Lookup::Prefix(rest)) = Key::parse(prefix.key).map(|key| keymap.lookup(context, &[key])) else {
-            return false;
-        };
+        let Some(first) = Key::parse(prefix.key) else { return false };
+        let Lookup::Prefix(rest) = keymap.lookup(context, &[first]) else { return false };
         // Only actions whose first keys begin with the prefix count: the others have a hint under their first keys.
         let is_shown = |action| {
-            let first = keymap.keys(action).first();
-            first.is_some_and(|keys| keys.to_string().starts_with(prefix.key))
+            let keys = keymap.keys(action).first();
+            keys.is_some_and(|keys| keys.keys().first() == Some(&first))
                 && unavailable(action, state, subject).is_none()
         };
         rest.iter().any(|one| is_shown(one.action))

@@ -88,6 +88,16 @@ impl App {
         request.or_else(|| is_cleared.then_some(Effect::CancelSearch(SearchSlot::Run)))
     }
 
+    /// Asks for what a rollback would do, with a notice meanwhile, unless nothing may be changed.
+    fn ask_to_roll_back(&mut self, news: &str, request: Request) -> Vec<Effect> {
+        if let Some(reason) = self.state.refusal() {
+            self.toast = Some(Notice::bad(format!("roll-back: {reason}")));
+            return Vec::new();
+        }
+        self.toast = Some(Notice::news(news));
+        vec![Effect::Request(request)]
+    }
+
     /// Carries out the picked row.
     pub(super) fn pick(&mut self, pick: Pick) -> Vec<Effect> {
         match pick {
@@ -104,20 +114,10 @@ impl App {
                 self.focus(Panel::Jobs);
             }
             Pick::RollBack { repository, request } => {
-                if let Some(reason) = self.state.refusal() {
-                    self.toast = Some(Notice::bad(format!("roll-back: {reason}")));
-                    return Vec::new();
-                }
-                self.toast = Some(Notice::news("preparing the rollback"));
-                return vec![Effect::Request(Request::PlanRollback { repository, request })];
+                return self.ask_to_roll_back("preparing the rollback", Request::PlanRollback { repository, request });
             }
             Pick::Lane(request) => {
-                if let Some(reason) = self.state.refusal() {
-                    self.toast = Some(Notice::bad(format!("roll-back: {reason}")));
-                    return Vec::new();
-                }
-                self.toast = Some(Notice::news("checking what runs on the target"));
-                return vec![Effect::Request(Request::Lane(request))];
+                return self.ask_to_roll_back("checking what runs on the target", Request::Lane(request));
             }
             Pick::Watch(workflow) => return vec![Effect::Request(Request::WatchFiles { workflow })],
             Pick::SearchRun(text) => self.search_run(text),

@@ -34,6 +34,7 @@ impl App {
             let cx = cx(&self.state, self.theme, self.view, Some(&screen), *panel);
             self.panes.get(*panel).draw(&cx, &self.selection, frame::inside(*area), buffer);
         }
+        let subject = self.subject();
         // Without a separate row, the notice replaces the hints.
         let toast_area = if screen.toast.height > 0 { screen.toast } else { screen.footer };
         if let Some(notice) = &self.toast {
@@ -41,16 +42,15 @@ impl App {
         }
         if self.toast.is_none() || toast_area != screen.footer {
             let context = Context::Panel(self.view.focus);
-            chrome::footer(&self.state, self.theme, &self.keymap, context, self.subject(), screen.footer, buffer);
+            chrome::footer(&self.state, self.theme, &self.keymap, context, subject, screen.footer, buffer);
         }
         if let Some(overlay) = &self.overlay {
             let cx = cx(&self.state, self.theme, self.view, Some(&screen), self.view.focus);
-            overlay.draw(&cx, &self.keymap, self.subject(), area, buffer);
+            overlay.draw(&cx, &self.keymap, subject, area, buffer);
         }
         if let (false, Lookup::Prefix(rest)) =
             (self.pressed.is_empty(), self.keymap.lookup(self.context(), &self.pressed))
         {
-            let subject = self.subject();
             hints::draw(&self.pressed, &rest, &self.state, self.theme, subject, toast_area, buffer);
         }
     }

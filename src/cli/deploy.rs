@@ -1,7 +1,7 @@
 //! `deploy`: deploys a release to an environment of this machine, and follows the deployment. Also rolls such an
 //! environment back.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 
 use serde_json::json;
 
@@ -10,7 +10,7 @@ use crate::launch::commands;
 use crate::launch::commands::TrustedBy;
 use crate::launch::deploy::{DeployRequest, Deployments, OpenDeployment, PreparedDeployment, WayBack};
 use crate::model::deployment::{Actor, Cause, Outcome as DeploymentOutcome};
-use crate::model::environment::Release;
+use crate::model::environment::title_of;
 use crate::model::rollback::RollbackRequest;
 use crate::model::{RunId, is_production};
 use crate::report::deployments::{Preview, document};
@@ -126,7 +126,7 @@ fn abort(
     form: (bool, bool),
 ) -> Outcome {
     let (environment, record) = (&wanted.environment, &open.record);
-    let from = record.from.as_ref().map_or_else(|| "nothing".to_owned(), Release::title);
+    let from = title_of(record.from.as_ref());
     let title = text!("{}: {} → {}", environment, record.release.title(), from);
     style::notice(&Style::of_errors().spelled(text!("{}, by aborting {}, which is in progress", title, record.run)));
     confirm(environment, "to be rolled back", "roll it back", yes)?;
@@ -215,8 +215,7 @@ fn show(prepared: &PreparedDeployment) {
     }
     unreadable(prepared.unreadable());
     for one in prepared.missing() {
-        let what = if one.is_secret { "secret" } else { "variable" };
-        style::notice(&text!("warning: the {} {} of {} is not set", what, one.name, prepared.settings().name));
+        style::notice(&text!("warning: the {} {} of {} is not set", one.kind(), one.name, prepared.settings().name));
     }
 }
 
@@ -229,16 +228,10 @@ pub(super) fn start(deployments: &Deployments, prepared: PreparedDeployment, det
         return Ok(Exit::Success);
     }
     style::notice(&text!("{}: `cuelight abort {}` goes back; Ctrl-C only stops following", folder.id(), environment));
-    let size = Cell::new(0);
-    let is_live = || {
-        // The ledger is read only if it has grown, because most records add no entry to it.
-        if size.replace(deployments.ledger_size()) == size.get() {
-            return false;
-        }
-        let state = deployments.ledger().map(|ledger| ledger.of(&environment));
-        let outcome = state.ok().and_then(|state| state.deployment(folder.id())?.outcome);
-        outcome == Some(DeploymentOutcome::Succeeded)
-    };
+    let (name, run) = (environment.clone(), folder.id().clone());
+    // Most records add no entry to the ledger.
+    let outcome = RefCell::new(deployments.latest(move |ledger| ledger.of(&name).deployment(&run)?.outcome));
+    let is_live = || matches!(outcome.borrow_mut().state(), Ok(Some(DeploymentOutcome::Succeeded)));
     let watch = Watch::of(&folder).attempt(1).until(&is_live);
     let ended = watch.print(&mut *run::unless(json))?;
     report_end(deployments, &environment, folder.id(), json)?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::model::deployment::{DeploymentRecord, EnvironmentState, Outcome as DeploymentOutcome};
-use crate::model::{Command, DeploymentOrder, Timestamp};
+use crate::model::{DeploymentOrder, Timestamp};
 use crate::report::deployments::{self as report, Row};
 use crate::report::style;
 use crate::report::style::Style;
@@ -14,7 +14,7 @@ use crate::ui::terminal_text::{TerminalText, text};
 
 use super::deploy::{go_back, local, unreadable};
 use super::review::confirm;
-use super::{Exit, Outcome, servers};
+use super::{Exit, Outcome, block_on};
 
 #[derive(clap::Args)]
 pub(super) struct ListArgs {
@@ -147,7 +147,7 @@ pub(super) fn pause(args: &PauseArgs) -> Outcome {
 fn order(args: &PauseArgs, order: DeploymentOrder, done: &str) -> Outcome {
     let deployments = local()?;
     let open = deployments.open(&args.environment)?;
-    servers::submit(&open.folder, &Command::Deployment { order, by: Some(deployments.actor()) })?;
+    block_on(deployments.order(&open, order))??;
     accepted(args, &open.record, done)
 }
 

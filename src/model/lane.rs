@@ -12,8 +12,6 @@ pub struct Lane {
     /// The environment with its rules, its newest deployments, and the difference to the environment before it, or to
     /// the checkout.
     pub environment: Environment,
-    /// Environments in which a release must succeed first.
-    pub after: Vec<String>,
     /// Release to offer for a deployment: the live release of the environment before it, or the checked-out commit.
     pub offered: Release,
     /// The lock; `None` if the environment is not locked.
@@ -24,8 +22,6 @@ pub struct Lane {
     pub open: Option<LaneDeployment>,
     /// What the target reported last; `None` if it was not asked.
     pub reported: Option<Reported>,
-    /// Releases that run, live or not, as far as the target reports them or the last deployment left them.
-    pub running: Vec<String>,
 }
 
 /// A report of a target.
@@ -97,10 +93,11 @@ impl Lane {
         self.open.as_ref().filter(|open| !open.has_succeeded)
     }
 
-    /// Whether a release still runs, so that going back to it only moves the traffic.
+    /// Whether the target reports that a release still runs, so that going back to it only moves the traffic.
     #[must_use]
     pub fn is_running(&self, release: &Release) -> bool {
-        self.running.contains(&release.sha)
+        let slots = self.reported.iter().flat_map(|reported| Slot::ALL.map(|slot| reported.observed.slot(slot)));
+        slots.into_iter().any(|slot| slot.replicas > 0 && slot.release.as_ref() == Some(&release.sha))
     }
 
     /// Checks whether an operation on the environment is possible now.

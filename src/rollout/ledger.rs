@@ -52,30 +52,40 @@ pub struct LedgerFile {
 /// Interval between two checks of the ledger while a gate is closed, because another process may open the gate.
 pub const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// The state of an environment, which is read again only if the size of the ledger has changed.
-pub struct Latest {
+/// A value that is derived from the ledger, such as the state of an environment. The file is read again only if its size
+/// has changed.
+pub struct Latest<T = EnvironmentState> {
     file: LedgerFile,
-    environment: String,
+    fold: Box<dyn Fn(Ledger) -> T + Send + Sync>,
     /// Size of the file in bytes before it was read, and the state. `None` before the first read.
-    known: Option<(u64, EnvironmentState)>,
+    known: Option<(u64, T)>,
 }
 
 impl Latest {
     /// Creates a reader of the state of an environment. The ledger is read when the state is first requested.
     #[must_use]
     pub fn new(file: LedgerFile, environment: String) -> Self {
-        Self { file, environment, known: None }
+        Self::of(file, move |ledger| ledger.of(&environment))
+    }
+}
+
+impl<T> Latest<T> {
+    /// Creates a reader of the value that `fold` derives from the ledger. The ledger is read when the value is first
+    /// requested.
+    #[must_use]
+    pub fn of(file: LedgerFile, fold: impl Fn(Ledger) -> T + Send + Sync + 'static) -> Self {
+        Self { file, fold: Box::new(fold), known: None }
     }
 
     /// Returns the current state. Reads the file again if its size has changed.
     ///
     /// # Errors
     /// The file cannot be read, or is of a newer version.
-    pub fn state(&mut self) -> Result<&EnvironmentState, StoreError> {
+    pub fn state(&mut self) -> Result<&T, StoreError> {
         let size = self.file.size();
         let known = match self.known.take() {
             Some(known) if known.0 == size => known,
-            _ => (size, self.file.read()?.of(&self.environment)),
+            _ => (size, (self.fold)(self.file.read()?)),
         };
         Ok(&self.known.insert(known).1)
     }

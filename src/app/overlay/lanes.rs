@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::app::availability::Subject;
 use crate::app::msg::Effect;
-use crate::model::environment::{EnvironmentDeployment, Release};
+use crate::model::environment::{EnvironmentDeployment, title_of};
 use crate::model::feed::Request;
 use crate::model::lane::{Lane, LaneRequest};
 use crate::ui::layout::Panel;
@@ -38,7 +38,7 @@ impl App {
 
     /// Returns the run and the environment that actions apply to.
     pub(in crate::app) fn subject(&self) -> Subject<'_> {
-        Subject { summary: self.summary(), lane: self.lane() }
+        Subject { summary: self.summary(), lane: self.lane(), in_deploys: self.view.focus == Panel::Deploys }
     }
 
     /// Returns a picker of the releases to roll back to: first those that still run, then the newest. While a
@@ -47,7 +47,7 @@ impl App {
         let lane = self.lane()?;
         let environment = lane.name().to_owned();
         if let Some(open) = lane.on_its_way().filter(|open| open.is_running && open.step.is_some()) {
-            let back = open.from.as_ref().map_or_else(|| "nothing".to_owned(), Release::title);
+            let back = title_of(open.from.as_ref());
             let label = format!("{back}  by aborting {}, which is in progress", open.release.title());
             let row = (label, Pick::Lane(LaneRequest::PlanRollback { environment, to: None }));
             return Some(Overlay::Picker(Picker::new(&format!("Roll back {}", lane.name()), vec![row])));

@@ -10,11 +10,11 @@ use crate::app::action::Action;
 use crate::app::msg::Effect;
 use crate::app::panes::{Cx, motion};
 use crate::app::text_input::TextInput;
-use crate::model::environment::Release;
+use crate::model::environment::title_of;
 use crate::model::feed::Request;
 use crate::model::lane::{DeploymentPreview, DeploymentWay, Lane, LaneRequest};
-use crate::model::rollback::{ChangedCommit, Changes};
-use crate::model::{RunId, is_production, short_sha};
+use crate::model::rollback::Changes;
+use crate::model::{RunId, is_production};
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
@@ -90,7 +90,7 @@ impl OrderBox {
     /// Returns the form for the release of a deployment.
     pub(in crate::app) fn deploy(lane: &Lane) -> Self {
         let offered = &lane.offered;
-        let live = lane.environment.live().map_or_else(|| "nothing".to_owned(), |live| live.release.title());
+        let live = title_of(lane.environment.live().map(|live| &live.release));
         let lines = vec![(format!("live is {live}"), Hue::Plain), (String::new(), Hue::Plain)];
         let release =
             Field { input: TextInput::from(offered.name().to_owned()), ..Field::new("release", Rule::Something) };
@@ -117,7 +117,7 @@ impl OrderBox {
     /// Returns the box that confirms an abort of the open deployment; `None` if no deployment is open.
     pub(in crate::app) fn abort(lane: &Lane) -> Option<Self> {
         let (open, name) = (lane.open.as_ref()?, lane.name());
-        let back = open.from.as_ref().map_or_else(|| "nothing".to_owned(), Release::title);
+        let back = title_of(open.from.as_ref());
         let mut lines =
             vec![(format!("{name}: {} is being deployed; an abort restores {back}", open.release.title()), Hue::Plain)];
         lines.extend(
@@ -263,8 +263,8 @@ fn name_field(name: &str) -> Field {
 
 /// Describes what a deployment or a rollback would do.
 fn lines(preview: &DeploymentPreview) -> Vec<(String, Hue)> {
-    let title = |release: &Option<Release>| release.as_ref().map_or_else(|| "nothing".to_owned(), Release::title);
-    let head = format!("{}: from {} to {}", preview.environment, title(&preview.from), title(&preview.to));
+    let (from, to) = (title_of(preview.from.as_ref()), title_of(preview.to.as_ref()));
+    let head = format!("{}: from {from} to {to}", preview.environment);
     let mut lines = vec![(head, Hue::Accent)];
     let is_back = !matches!(preview.way, DeploymentWay::Deploy(_));
     lines.extend(changes(&preview.changes, is_back).into_iter().map(|line| (line, Hue::Plain)));
@@ -290,7 +290,6 @@ fn lines(preview: &DeploymentPreview) -> Vec<(String, Hue)> {
 
 /// Describes the commits between two releases.
 fn changes(changes: &Changes, is_back: bool) -> Vec<String> {
-    let (commits, more) = changes.newest(MAX_COMMITS);
     let what = if is_back { "undone" } else { "new" };
     let head = match changes.count {
         None => return Vec::new(),
@@ -298,7 +297,5 @@ fn changes(changes: &Changes, is_back: bool) -> Vec<String> {
         Some(1) => format!("1 commit is {what}:"),
         Some(count) => format!("{count} commits are {what}:"),
     };
-    let line = |commit: &ChangedCommit| format!("  {} {} ({})", short_sha(&commit.sha), commit.subject, commit.author);
-    let more = (more > 0).then(|| format!("  and {more} more"));
-    [head].into_iter().chain(commits.iter().map(line)).chain(more).collect()
+    [head].into_iter().chain(changes.lines(MAX_COMMITS)).collect()
 }

@@ -10,8 +10,7 @@ use crate::app::msg::Effect;
 use crate::app::panes::Cx;
 use crate::app::text_input::TextInput;
 use crate::model::feed::Request;
-use crate::model::rollback::{ChangedCommit, Rollback};
-use crate::model::short_sha;
+use crate::model::rollback::Rollback;
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
@@ -67,16 +66,11 @@ impl RollbackBox {
     /// Returns the lines above the text input.
     fn lines(&self) -> Vec<String> {
         let rollback = &self.rollback;
-        let (commits, more) = rollback.changes.newest(MAX_COMMITS);
-        let line =
-            |commit: &ChangedCommit| format!("  {} {} ({})", short_sha(&commit.sha), commit.subject, commit.author);
-        let commits = commits.iter().map(line);
-        let more = (more > 0).then(|| format!("  and {more} more"));
         let first = [rollback.title(), String::new(), format!("{}:", rollback.summary())];
         let method = [String::new(), format!("This {}.", rollback.method.text())];
         let why = rollback.why().map(|why| format!("  {why}"));
         let last = method.into_iter().chain(why).chain([String::new()]);
-        first.into_iter().chain(commits).chain(more).chain(last).collect()
+        first.into_iter().chain(rollback.changes.lines(MAX_COMMITS)).chain(last).collect()
     }
 
     /// Returns the number of rows without the border.

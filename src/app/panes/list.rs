@@ -56,8 +56,20 @@ pub(super) struct ListRow<'r> {
 
 impl ListRow<'_> {
     pub(super) fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) {
+        if let Some((x, room)) = self.head(cx, area, buffer)
+            && room > 4
+        {
+            let remark = text::clip(self.remark, usize::from(room), cx.theme.ellipsis());
+            text::put(buffer, x, area.y, room, &remark, self.remark_style);
+        }
+        self.mark(cx, area, buffer);
+    }
+
+    /// Draws glyph, name and time. Returns the column at which remarks begin, and their room in columns. `None` if the
+    /// area is too small for a row.
+    pub(super) fn head(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) -> Option<(u16, u16)> {
         if area.width < 4 || area.height == 0 {
-            return;
+            return None;
         }
         let (y, end) = (area.y, area.right());
         let ellipsis = cx.theme.ellipsis();
@@ -69,19 +81,20 @@ impl ListRow<'_> {
         let name = text::clip(self.name, usize::from(room_to.saturating_sub(after)), ellipsis);
         let emphasis = if self.selected && cx.focused { cx.theme.style(Hue::Plain) } else { Style::new() };
         let after = text::put(buffer, after, y, room_to.saturating_sub(after), &name, emphasis);
-        let x = (after + 2).max(area.x + self.tab);
-        if room_to > x + 4 {
-            let remark = text::clip(self.remark, usize::from(room_to - x), ellipsis);
-            text::put(buffer, x, y, room_to - x, &remark, self.remark_style);
-        }
         if area.width > right + 6 {
             text::put(buffer, end - right - 1, y, right, self.right, Style::new());
         }
-        if self.selected {
+        let x = (after + 2).max(area.x + self.tab);
+        Some((x, room_to.saturating_sub(x)))
+    }
+
+    /// Marks the row if it is selected.
+    pub(super) fn mark(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) {
+        if self.selected && area.width >= 4 && area.height > 0 {
             if cx.focused {
                 buffer.set_style(Rect { height: 1, ..area }, cx.theme.selected());
             }
-            text::put(buffer, area.x, y, 1, cx.theme.bar(), Style::new());
+            text::put(buffer, area.x, area.y, 1, cx.theme.bar(), Style::new());
         }
     }
 }

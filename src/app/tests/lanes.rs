@@ -34,13 +34,11 @@ fn lane(name: &str, tags: &[(&str, u64)]) -> Lane {
             source: DeploymentSource::Local,
             ..Environment::named(name)
         },
-        after: Vec::new(),
         offered: release("v1.4.3"),
         lock: None,
         frozen: None,
         open: None,
         reported: None,
-        running: Vec::new(),
     }
 }
 
@@ -63,17 +61,18 @@ fn lanes() -> Vec<Lane> {
     development.environment.drift = Some(drift("main", 0));
     development.environment.deployments[0].local = Some(RunId::new("20261123-101010-aaaa"));
     let mut staging = lane("staging", &[("v1.4.1", 26), ("v1.4.0", 60)]);
-    staging.after = vec!["development".to_owned()];
     staging.environment.drift = Some(drift("development", 8));
     staging.open = Some(on_its_way("v1.4.2"));
     let mut production = lane("production", &[("v1.4.0", 50), ("v1.3.9", 90), ("v1.3.8", 200)]);
-    production.after = vec!["staging".to_owned()];
     production.environment.drift = Some(drift("staging", 12));
-    production.reported = Some(reported(1, 2, 300_000));
+    let mut report = reported(1, 2, 300_000);
+    report.observed.slot_mut(Slot::Blue).release = Some(release("v1.4.0").sha);
+    let release = Some(release("v1.3.9").sha);
+    *report.observed.slot_mut(Slot::Green) = SlotState { release, replicas: 2, healthy: 2, open: 0, weight: 0 };
+    production.reported = Some(report);
     let by = Actor { user: "ines".to_owned(), host: "web".to_owned(), email: String::new() };
     production.lock =
         Some(Lock { by, since: Timestamp(NOW - HOUR), until: None, reason: "database migration".to_owned() });
-    production.running = vec![release("v1.4.0").sha, release("v1.3.9").sha];
     vec![development, staging, production]
 }
 

@@ -7,17 +7,19 @@ use crate::launch;
 use crate::launch::LaunchError;
 use crate::launch::commands::{self, CommandError, TrustedBy};
 use crate::launch::deploy::{DeployError, DeployRequest, Deployments, OpenDeployment, PreparedDeployment, WayBack};
-use crate::launch::trust::Trust;
+use crate::launch::trust::{Consent, Trust};
 use crate::model::deployment::{Cause, PlanStep};
-use crate::model::environment::Release;
+use crate::model::environment::title_of;
 use crate::model::feed::{Feed, Notice};
 use crate::model::lane::{DeploymentPreview, DeploymentWay, LaneRequest};
 use crate::model::rollback::{Changes, RollbackRequest};
 use crate::model::{DeploymentOrder, RunId, Summary};
-use crate::store::{StoreError, history};
+use crate::store::StoreError;
+use crate::store::folder::{RunFolder, RunsDir};
+use crate::store::history;
 
 use super::Serving;
-use super::start::Waiting;
+use super::start::{Waiting, complaint};
 
 /// Why a request about an environment fails.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +51,14 @@ pub(super) struct ShownDeployment {
     confirm: oneshot::Sender<String>,
 }
 
+/// What comes of a request.
+enum Answer {
+    /// A deployment to show, which starts once it is confirmed.
+    Shown(Shown, Box<DeploymentPreview>),
+    /// The request was carried out, with this result in words.
+    Done(String),
+}
+
 impl Serving {
     /// Carries out a request about an environment. Returns without waiting for targets and workers, which may be slow.
     pub(super) async fn act_on_lane(&mut self, request: LaneRequest) {
@@ -63,68 +73,102 @@ impl Serving {
             return shown.confirm.send(reason).map_err(|_| LaneError::Replaced);
         }
         let deployments = Deployments::of(&self.runs, &self.folder)?;
-        if needs_trust(&request) {
-            let consent = launch::consent(&self.runs, &deployments.repository().root)?;
-            if matches!(consent.trust(), Trust::Missing(_)) {
-                self.ask_for_trust(Waiting::Lane(request, Box::new(consent))).await;
-                return Ok(());
-            }
+        if let Some(consent) = missing_consent(&self.runs, &deployments, &request)? {
+            self.ask_for_trust(Waiting::Lane(request, Box::new(consent))).await;
+            return Ok(());
         }
+        let is_plan = matches!(request, LaneRequest::Plan { .. } | LaneRequest::PlanRollback { .. });
         let (question, (confirm, confirmed)) = (self.questions, oneshot::channel());
-        if matches!(request, LaneRequest::Plan { .. } | LaneRequest::PlanRollback { .. }) {
+        if is_plan {
             self.questions += 1;
             self.shown = Some(ShownDeployment { question, confirm });
         }
         let feed = self.feed.clone();
         tokio::spawn(async move {
-            if let Err(error) = carry_out(&deployments, request, (question, confirmed), &feed).await {
-                let text = error.to_string().lines().map(str::trim).collect::<Vec<_>>().join("; ");
+            let done = match carry_out(&deployments, request, &feed).await {
+                Ok(Answer::Shown(shown, preview)) => {
+                    confirm_and_start(&deployments, (shown, preview), (question, confirmed), &feed).await
+                }
+                Ok(Answer::Done(news)) => {
+                    // The screen may be closed.
+                    let _ = feed.send(Feed::Notice(Notice::news(news))).await;
+                    Ok(())
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(error) = done {
                 // The screen may be closed.
-                let _ = feed.send(Feed::Notice(Notice::bad(text))).await;
+                let _ = feed.send(complaint(&error)).await;
             }
         });
         Ok(())
     }
 }
 
-/// Whether a request runs commands of the repository, or shows what they would do.
-fn needs_trust(request: &LaneRequest) -> bool {
-    match request {
-        LaneRequest::Plan { .. } | LaneRequest::PlanRollback { .. } | LaneRequest::Abort { .. } => true,
+/// Returns the trust question that a request needs answered first. `None` if the request runs no commands of the
+/// repository, or if the repository is trusted. Orders to a worker that runs need no trust, whatever the settings are by
+/// now: they must reach a deployment that goes wrong.
+fn missing_consent(
+    runs: &RunsDir,
+    deployments: &Deployments,
+    request: &LaneRequest,
+) -> Result<Option<Consent>, LaneError> {
+    let interrupted = |open: OpenDeployment| (!open.is_running).then_some(open.folder);
+    let interrupted = match request {
+        LaneRequest::Plan { .. } => None,
+        LaneRequest::PlanRollback { environment, to } => {
+            match deployments.way_back(&rollback(environment.clone(), to.clone())) {
+                Ok(WayBack::Deploy(_)) => None,
+                Ok(WayBack::Abort(open)) => match interrupted(*open) {
+                    Some(folder) => Some(folder),
+                    None => return Ok(None),
+                },
+                // The plan reports it.
+                Err(_) => return Ok(None),
+            }
+        }
+        LaneRequest::Abort { environment, .. } => match deployments.open(environment).ok().and_then(interrupted) {
+            Some(folder) => Some(folder),
+            None => return Ok(None),
+        },
         LaneRequest::Start { .. }
         | LaneRequest::Promote { .. }
         | LaneRequest::Pause { .. }
         | LaneRequest::Lock { .. }
-        | LaneRequest::Unlock { .. } => false,
-    }
+        | LaneRequest::Unlock { .. } => return Ok(None),
+    };
+    let consent = match interrupted {
+        Some(folder) => launch::consent_of_attempt(&folder)?,
+        None if deployments.is_trusted()? => return Ok(None),
+        None => launch::consent(runs, &deployments.repository().root)?,
+    };
+    Ok(Some(consent).filter(|consent| matches!(consent.trust(), Trust::Missing(_))))
+}
+
+fn rollback(environment: String, to: Option<String>) -> RollbackRequest {
+    RollbackRequest { environment, to, ..RollbackRequest::default() }
 }
 
 async fn carry_out(
     deployments: &Deployments,
     request: LaneRequest,
-    (question, confirmed): (u64, oneshot::Receiver<String>),
     feed: &mpsc::Sender<Feed>,
-) -> Result<(), LaneError> {
-    let done = match request {
-        LaneRequest::Start { .. } => return Ok(()),
+) -> Result<Answer, LaneError> {
+    Ok(Answer::Done(match request {
+        LaneRequest::Start { .. } => return Err(LaneError::Replaced),
         LaneRequest::Plan { environment, release } => {
             let release = Some(release).filter(|release| !release.is_empty());
             let (reason, cause) = (String::new(), Cause::Manual);
             let request = DeployRequest { environment, release, cause, reason, overrides: false, trust: false };
-            let (shown, preview) = prepared(deployments, request).await?;
-            return confirm(deployments, shown, preview, (question, confirmed), feed).await;
+            return prepared(deployments, request).await;
         }
-        LaneRequest::PlanRollback { environment, to } => {
-            let wanted = RollbackRequest { environment, to, ..RollbackRequest::default() };
-            let (shown, preview) = match deployments.way_back(&wanted)? {
-                WayBack::Deploy(request) => prepared(deployments, request).await?,
-                WayBack::Abort(open) => {
-                    let preview = preview_of_abort(deployments, &open);
-                    (Shown::Abort(open), preview)
-                }
-            };
-            return confirm(deployments, shown, preview, (question, confirmed), feed).await;
-        }
+        LaneRequest::PlanRollback { environment, to } => match deployments.way_back(&rollback(environment, to))? {
+            WayBack::Deploy(request) => return prepared(deployments, request).await,
+            WayBack::Abort(open) => {
+                let preview = preview_of_abort(deployments, &open);
+                return Ok(Answer::Shown(Shown::Abort(open), Box::new(preview)));
+            }
+        },
         LaneRequest::Promote { environment, run, full } => {
             let open = open(deployments, &environment, &run)?;
             deployments.order(&open, DeploymentOrder::Promote { full }).await?;
@@ -136,9 +180,7 @@ async fn carry_out(
             format!("{} to {environment} pauses before its next step", open.record.release.title())
         }
         LaneRequest::Abort { environment, run, reason } => {
-            let open = open(deployments, &environment, &run)?;
-            abort(deployments, &open, &reason, feed).await?;
-            return Ok(());
+            abort(deployments, &open(deployments, &environment, &run)?, &reason, feed).await?
         }
         LaneRequest::Lock { environment, reason } => {
             deployments.lock(&environment, &reason, None)?;
@@ -148,10 +190,7 @@ async fn carry_out(
             deployments.unlock(&environment, &reason)?;
             format!("{environment} is unlocked")
         }
-    };
-    // The screen may be closed.
-    let _ = feed.send(Feed::Notice(Notice::news(done))).await;
-    Ok(())
+    }))
 }
 
 /// Returns the open deployment to an environment, if it is the one that was shown.
@@ -161,7 +200,7 @@ fn open(deployments: &Deployments, environment: &str, shown: &RunId) -> Result<O
 }
 
 /// Prepares a deployment and its preview.
-async fn prepared(deployments: &Deployments, request: DeployRequest) -> Result<(Shown, DeploymentPreview), LaneError> {
+async fn prepared(deployments: &Deployments, request: DeployRequest) -> Result<Answer, LaneError> {
     let is_rollback = request.cause == Cause::Rollback;
     let prepared = deployments.prepare(request)?;
     prepared.require_open()?;
@@ -174,10 +213,7 @@ async fn prepared(deployments: &Deployments, request: DeployRequest) -> Result<(
         (Some(live), true) => deployments.changes(to, live),
         (Some(live), false) => deployments.changes(live, to),
     };
-    let missing = prepared.missing().iter().map(|one| {
-        let what = if one.is_secret { "secret" } else { "variable" };
-        format!("the {what} {} is not set", one.name)
-    });
+    let missing = prepared.missing().iter().map(|one| format!("the {} {} is not set", one.kind(), one.name));
     let gates = prepared.closed().iter().map(|closed| closed.sentence.clone());
     let preview = DeploymentPreview {
         environment: prepared.settings().name.clone(),
@@ -187,7 +223,7 @@ async fn prepared(deployments: &Deployments, request: DeployRequest) -> Result<(
         changes,
         notes: gates.chain(prepared.unreadable().iter().cloned()).chain(missing).collect(),
     };
-    Ok((Shown::Deployment(Box::new(prepared)), preview))
+    Ok(Answer::Shown(Shown::Deployment(Box::new(prepared)), Box::new(preview)))
 }
 
 fn preview_of_abort(deployments: &Deployments, open: &OpenDeployment) -> DeploymentPreview {
@@ -204,15 +240,13 @@ fn preview_of_abort(deployments: &Deployments, open: &OpenDeployment) -> Deploym
 }
 
 /// Shows a deployment, waits until it is confirmed, and starts it.
-async fn confirm(
+async fn confirm_and_start(
     deployments: &Deployments,
-    shown: Shown,
-    preview: DeploymentPreview,
+    (shown, preview): (Shown, Box<DeploymentPreview>),
     (question, confirmed): (u64, oneshot::Receiver<String>),
     feed: &mpsc::Sender<Feed>,
 ) -> Result<(), LaneError> {
-    let planned = Feed::DeploymentPlanned { question, preview: Box::new(preview) };
-    if feed.send(planned).await.is_err() {
+    if feed.send(Feed::DeploymentPlanned { question, preview }).await.is_err() {
         return Ok(());
     }
     // Another deployment is shown instead, or the screen is closed.
@@ -220,37 +254,35 @@ async fn confirm(
     match shown {
         Shown::Deployment(mut prepared) => {
             prepared.set_reason(reason);
-            let folder = deployments.start(*prepared)?;
-            started(folder.id(), history::read(&folder).map(|run| Summary::from(&run)), feed).await;
+            started(&deployments.start(*prepared)?, feed).await;
         }
-        Shown::Abort(open) => abort(deployments, &open, &reason, feed).await?,
+        Shown::Abort(open) => {
+            let news = abort(deployments, &open, &reason, feed).await?;
+            // The screen may be closed.
+            let _ = feed.send(Feed::Notice(Notice::news(news))).await;
+        }
     }
     Ok(())
 }
 
-/// Restores the release that was live before a deployment, and shows the run of the deployment.
+/// Restores the release that was live before a deployment, and shows the run of the deployment. Returns a notice.
 async fn abort(
     deployments: &Deployments,
     open: &OpenDeployment,
     reason: &str,
     feed: &mpsc::Sender<Feed>,
-) -> Result<(), LaneError> {
+) -> Result<String, LaneError> {
     if !deployments.ask_to_abort(open, reason).await? {
         commands::abort_interrupted(&open.folder, reason.to_owned(), TrustedBy::Record).await?;
     }
-    let record = &open.record;
-    let back = record.from.as_ref().map_or_else(|| "nothing".to_owned(), Release::title);
-    let text = format!("{} goes back to {back}", record.environment);
-    // The screen may be closed.
-    let _ = feed.send(Feed::Notice(Notice::news(text))).await;
-    started(open.folder.id(), history::read(&open.folder).map(|run| Summary::from(&run)), feed).await;
-    Ok(())
+    started(&open.folder, feed).await;
+    Ok(format!("{} goes back to {}", open.record.environment, title_of(open.record.from.as_ref())))
 }
 
-/// Lists a run and shows it. A run that cannot be read is listed once its worker has begun.
-async fn started(run: &RunId, summary: Result<Summary, StoreError>, feed: &mpsc::Sender<Feed>) {
-    if let Ok(summary) = summary {
-        let _ = feed.send(Feed::Updated(vec![summary])).await;
+/// Lists the run of a deployment and shows it. A run that cannot be read is listed once its worker has begun.
+async fn started(folder: &RunFolder, feed: &mpsc::Sender<Feed>) {
+    if let Ok(run) = history::read(folder) {
+        let _ = feed.send(Feed::Updated(vec![Summary::from(&run)])).await;
     }
-    let _ = feed.send(Feed::Started(run.clone())).await;
+    let _ = feed.send(Feed::Started(folder.id().clone())).await;
 }

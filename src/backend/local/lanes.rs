@@ -38,7 +38,9 @@ pub(super) fn report(runs: RunsDir, folder: PathBuf, feed: mpsc::Sender<Feed>) -
 }
 
 async fn serve(runs: RunsDir, folder: PathBuf, feed: mpsc::Sender<Feed>, mut asked: mpsc::Receiver<()>) {
-    let (mut memory, mut known, mut watch, mut shown) = (LaneMemory::default(), None, None, Vec::new());
+    let (mut memory, mut known, mut shown) = (LaneMemory::default(), None, Vec::new());
+    // The watch of the ledgers, once there are environments. It is tried once.
+    let mut watch: Option<Option<FolderWatch>> = None;
     // Whether targets are asked this time, and whether they were ever asked.
     let (mut looks, mut has_looked) = (false, false);
     loop {
@@ -59,8 +61,10 @@ async fn serve(runs: RunsDir, folder: PathBuf, feed: mpsc::Sender<Feed>, mut ask
         }
         if watch.is_none() && !shown.is_empty() {
             let made = FolderWatch::of_ledgers(&runs.environments());
-            watch =
-                made.inspect_err(|error| tracing::warn!(%error, "the ledgers of environments are not watched")).ok();
+            let made = made.inspect_err(|error| tracing::warn!(%error, "the ledgers of environments are not watched"));
+            watch = Some(made.ok());
+            // What was written before the watch began is read now.
+            continue;
         }
         // What a target runs changes when a deployment ends, and when it stops the release that it replaced.
         if has_looked && !looks && before != open_runs(&shown) && !is_on_its_way(&shown) {
@@ -75,7 +79,7 @@ async fn serve(runs: RunsDir, folder: PathBuf, feed: mpsc::Sender<Feed>, mut ask
                 Some(()) => (known, looks, has_looked) = (None, true, true),
                 None => return,
             },
-            () = changed(watch.as_ref()) => {
+            () = changed(watch.iter().flatten().next()) => {
                 sleep(LIST_DELAY).await;
                 looks = false;
             }

@@ -228,10 +228,15 @@ impl Serving {
         }
     }
 
-    /// Reports the first paragraph of an error, in one line: later paragraphs quote files.
+    /// Reports an error.
     pub(super) async fn complain(&self, error: &impl fmt::Display) {
-        let text = error.to_string();
-        let lines: Vec<&str> = text.split("\n\n").next().unwrap_or_default().lines().map(str::trim).collect();
-        self.report(Feed::Notice(Notice::bad(lines.join(" ")))).await;
+        self.report(complaint(error)).await;
     }
+}
+
+/// Returns the report of the first paragraph of an error, in one line: later paragraphs quote files.
+pub(super) fn complaint(error: &impl fmt::Display) -> Feed {
+    let text = error.to_string();
+    let lines: Vec<&str> = text.split("\n\n").next().unwrap_or_default().lines().map(str::trim).collect();
+    Feed::Notice(Notice::bad(lines.join(" ")))
 }

@@ -2,17 +2,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use futures_util::future::join_all;
+
 use super::{DeployError, Deployments, protection};
-use crate::launch::trust::{self, Trust};
 use crate::model::Timestamp;
-use crate::model::deployment::{
-    EnvironmentSettings, EnvironmentState, Ledger, Observed, Outcome, ScriptCommand, Slot, TargetSettings,
-};
-use crate::model::environment::{Drift, Environment, Release};
+use crate::model::deployment::{EnvironmentSettings, EnvironmentState, Ledger, Outcome};
+use crate::model::environment::{DeploymentState, Drift, Environment, Release};
 use crate::model::lane::{Lane, LaneDeployment, LaneStep, Reported};
 use crate::repo::git::git;
 use crate::rollout::driver::Position;
 use crate::rollout::gates::{self, Closed, GateFacts, GateKind};
+use crate::rollout::ledger::Latest;
 use crate::rollout::release;
 use crate::store::clock::{minute_of_week, now};
 
@@ -26,38 +26,31 @@ pub struct LaneMemory {
     drifts: HashMap<(String, String), Option<(u64, u64)>>,
     /// The current commit.
     head: Option<Release>,
-    /// States of the targets when they were last observed, by environment.
-    seen: BTreeMap<String, Seen>,
-}
-
-/// State of a target when it was last observed.
-struct Seen {
-    observed: Observed,
-    at: Timestamp,
-    /// Whether the target reported the state; otherwise it is the state that the last deployment left.
-    is_reported: bool,
+    /// The ledger, which is read again once it has grown.
+    ledger: Option<Latest<Ledger>>,
+    /// The last report of each target, by environment.
+    reported: BTreeMap<String, Reported>,
 }
 
 impl Deployments {
-    /// Observes the targets of all environments, and remembers their states. The state of a target that does not answer
-    /// is forgotten. Without trust in the repository, no target is asked, and all states are forgotten.
+    /// Asks the targets of all environments what they run, at the same time, and remembers their reports. The report of a
+    /// target that does not answer is forgotten. Without trust in the repository, no target is asked, and all reports are
+    /// forgotten.
     ///
     /// # Errors
     /// The settings are invalid, or the trust cannot be determined.
     pub async fn look(&self, memory: &mut LaneMemory) -> Result<(), DeployError> {
-        if trust::of(&self.runs, &self.repository, &self.named)? != Trust::Given {
-            memory.seen.clear();
+        memory.reported.clear();
+        if !self.is_trusted()? {
             return Ok(());
         }
-        for settings in self.all_settings()?.values() {
-            match self.observe(settings).await {
-                Ok(observed) => {
-                    let seen = Seen { observed, at: now(), is_reported: reports(&settings.target) };
-                    memory.seen.insert(settings.name.clone(), seen);
-                }
+        let reporting = self.all_settings()?.values().filter(|settings| settings.target.reports());
+        let looks = join_all(reporting.map(async |settings| (settings, self.observe(settings).await)));
+        for (settings, observed) in looks.await {
+            match observed {
+                Ok(observed) => drop(memory.reported.insert(settings.name.clone(), Reported { observed, at: now() })),
                 Err(error) => {
                     tracing::debug!(%error, environment = settings.name, "a target does not report what is running");
-                    memory.seen.remove(&settings.name);
                 }
             }
         }
@@ -73,15 +66,17 @@ impl Deployments {
         if all.is_empty() {
             return Ok(Vec::new());
         }
-        let ledger = self.ledger()?;
+        let mut latest = memory.ledger.take().unwrap_or_else(|| Latest::of(self.file(), |ledger| ledger));
+        let ledger = latest.state()?;
         if memory.head.as_ref().is_none_or(|head| head.sha != self.repository.sha) {
             memory.head = release::resolve(&self.repository.root, "HEAD").ok().map(|named| named.release);
         }
         let mut lanes: Vec<Lane> = Vec::with_capacity(all.len());
         for settings in in_order(all.values().collect()) {
-            let lane = self.lane(settings, &ledger, &lanes, memory);
+            let lane = self.lane(settings, ledger, &lanes, memory);
             lanes.push(lane);
         }
+        memory.ledger = Some(latest);
         Ok(lanes)
     }
 
@@ -89,7 +84,8 @@ impl Deployments {
     fn lane(&self, settings: &EnvironmentSettings, ledger: &Ledger, before: &[Lane], memory: &mut LaneMemory) -> Lane {
         let (at, state) = (now(), ledger.of(&settings.name));
         let mut environment = Environment { protection: Some(protection(settings)), ..state.shown(at) };
-        environment.deployments.truncate(MAX_DEPLOYMENTS);
+        let live = environment.deployments.iter().position(|one| one.state == DeploymentState::Success);
+        environment.deployments.truncate(MAX_DEPLOYMENTS.max(live.map_or(0, |live| live + 1)));
         let head = memory.head.clone().unwrap_or_default();
         let previous =
             settings.after.iter().filter_map(|name| before.iter().find(|lane| lane.name() == name)).next_back();
@@ -102,22 +98,17 @@ impl Deployments {
                 ahead,
             });
         }
-        // A state that was seen before the last deployment began or ended is outdated.
+        // A report from before the last deployment began or ended is outdated.
         let changed = state.deployments().map(|record| record.ended.unwrap_or(record.created)).max();
-        let seen = memory.seen.get(&settings.name).filter(|seen| changed.is_none_or(|changed| changed < seen.at));
-        let running = seen.map(|seen| Slot::ALL.map(|slot| seen.observed.slot(slot).clone()));
-        let running = running.into_iter().flatten().filter(|slot| slot.replicas > 0).filter_map(|slot| slot.release);
+        let reported = memory.reported.get(&settings.name);
+        let reported = reported.filter(|reported| changed.is_none_or(|changed| changed < reported.at));
         let window = settings.freeze.iter().find(|window| window.contains(minute_of_week(at)));
         Lane {
-            after: settings.after.clone(),
             offered,
             lock: state.lock(at).cloned(),
             frozen: window.map(|window| window.written()),
             open: self.open_lane(settings, &state, at),
-            reported: seen
-                .filter(|seen| seen.is_reported)
-                .map(|seen| Reported { observed: seen.observed.clone(), at: seen.at }),
-            running: running.collect(),
+            reported: reported.cloned(),
             environment,
         }
     }
@@ -132,11 +123,9 @@ impl Deployments {
         let open = self.newest_open(state, MAX_DEPLOYMENTS)?;
         let record = &open.record;
         let position = Position::read(&open.folder).ok().flatten().filter(|_| record.began);
-        let step = position.map(|position| LaneStep {
-            number: (position.done + 1).min(position.plan.steps.len()),
-            total: position.plan.steps.len(),
-            name: position.plan.steps.get(position.done).map(|step| position.plan.describe(step)).unwrap_or_default(),
-            is_back: position.back.is_some(),
+        let step = position.map(|position| {
+            let (number, total) = position.step();
+            LaneStep { number, total, name: position.step_name(), is_back: position.back.is_some() }
         });
         let facts = GateFacts { settings, state, record: Some(record), now: at, minute_of_week: minute_of_week(at) };
         let closed = if step.is_none() && open.is_running { gates::closed(&facts) } else { Vec::new() };
@@ -170,14 +159,6 @@ impl Deployments {
             return None;
         }
         *memory.drifts.entry(key).or_insert_with(count)
-    }
-}
-
-/// Whether a target reports what it runs. A script without a `status` command does not.
-fn reports(target: &TargetSettings) -> bool {
-    match target {
-        TargetSettings::Docker(_) => true,
-        TargetSettings::Script(script) => script.command(ScriptCommand::Status).is_some(),
     }
 }
 

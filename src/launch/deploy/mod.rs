@@ -7,12 +7,13 @@ use indexmap::IndexMap;
 
 use crate::config::{Config, ConfigError};
 use crate::engine::mask::Masker;
+use crate::launch::trust::{self, Trust};
 use crate::model::deployment::{Action, Actor, Entry, EnvironmentSettings, Ledger, Needed, RefRule, written};
 use crate::model::environment::{BranchRule, Environment, Protection};
 use crate::model::{RunId, Timestamp, nearest};
 use crate::repo::git::Repository;
 use crate::rollout::driver::Position;
-use crate::rollout::ledger::{self, LedgerFile};
+use crate::rollout::ledger::{self, Latest, LedgerFile};
 use crate::store::clock::now;
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::spec::RunSpec;
@@ -86,11 +87,18 @@ impl Deployments {
         LedgerFile::of(&self.runs, &self.repository.common)
     }
 
-    /// Returns the size of the ledger in bytes. It grows with each entry, so the ledger has not changed while its size
-    /// stays the same.
+    /// Returns a reader of what `fold` takes from the ledger. The ledger is read again only once it has grown.
     #[must_use]
-    pub fn ledger_size(&self) -> u64 {
-        self.file().size()
+    pub fn latest<T>(&self, fold: impl Fn(Ledger) -> T + Send + Sync + 'static) -> Latest<T> {
+        Latest::of(self.file(), fold)
+    }
+
+    /// Whether the repository is trusted, with its settings as they are.
+    ///
+    /// # Errors
+    /// The list of trusted repositories or the repository cannot be read.
+    pub fn is_trusted(&self) -> Result<bool, DeployError> {
+        Ok(trust::of(&self.runs, &self.repository, &self.named)? == Trust::Given)
     }
 
     /// Returns the ledger of the repository: what was requested, decided and done.

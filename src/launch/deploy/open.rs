@@ -3,7 +3,7 @@
 use super::{DeployError, DeployRequest, Deployments};
 use crate::launch::commands::{self, CommandError};
 use crate::model::deployment::{Cause, DeploymentRecord, EnvironmentState, Outcome};
-use crate::model::environment::Release;
+use crate::model::environment::{Release, title_of};
 use crate::model::rollback::RollbackRequest;
 use crate::model::{Command, DeploymentOrder};
 use crate::rollout::driver::Position;
@@ -63,10 +63,13 @@ impl Deployments {
             let folder = self.runs.folder(record.run.clone());
             let is_running = lock::is_held(&folder.lock())
                 && (record.cause != Cause::Job || (record.began && record.outcome.is_none()));
-            let is_left = matches!(record.outcome, None | Some(Outcome::Interrupted | Outcome::Failed))
-                && state.superseded_by(&record.run).is_none()
-                && Position::read(&folder).is_ok_and(|position| position.is_some_and(|position| !position.has_ended));
-            (is_running || is_left).then(|| OpenDeployment { record: record.clone(), folder, is_running })
+            let is_left = || {
+                matches!(record.outcome, None | Some(Outcome::Interrupted | Outcome::Failed))
+                    && state.superseded_by(&record.run).is_none()
+                    && Position::read(&folder)
+                        .is_ok_and(|position| position.is_some_and(|position| !position.has_ended))
+            };
+            (is_running || is_left()).then(|| OpenDeployment { record: record.clone(), folder, is_running })
         });
         // A deployment that acts on the target takes precedence over deployments that wait in the queue.
         let mut open: Vec<_> = open.collect();
@@ -166,7 +169,7 @@ impl Deployments {
             Cause::Job => return Err(by_job(record)),
             Cause::Manual => format!(
                 "{title} is on its way to {environment}{at}: `cuelight abort {environment}` brings {} back",
-                record.from.as_ref().map_or_else(|| "nothing".to_owned(), Release::title)
+                title_of(record.from.as_ref())
             ),
         }))
     }

@@ -178,7 +178,7 @@ impl Deployments {
             return Err(DeployError::Moved(prepared.settings.name));
         }
         let PreparedDeployment { request, settings, release: NamedRelease { release, uncommitted, .. }, live, .. } =
-            prepared;
+            again;
         let by = self.actor();
         let info = RunInfo {
             workflow: workflow_name(&settings.name),

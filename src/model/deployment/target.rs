@@ -45,6 +45,12 @@ impl TargetSettings {
         self.can(ScriptCommand::Healthy)
     }
 
+    /// Whether the target reports what it runs. A script without a `status` command does not.
+    #[must_use]
+    pub fn reports(&self) -> bool {
+        self.can(ScriptCommand::Status)
+    }
+
     /// Whether the target can do what `command` does. Docker can do everything.
     fn can(&self, command: ScriptCommand) -> bool {
         match self {

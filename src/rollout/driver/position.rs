@@ -46,11 +46,18 @@ impl Position {
         ((self.done + 1).min(all), all)
     }
 
+    /// Returns the current step in words; empty for a plan without steps.
+    #[must_use]
+    pub fn step_name(&self) -> String {
+        let step = self.plan.steps.get(self.step().0.saturating_sub(1));
+        step.map(|step| self.plan.describe(step)).unwrap_or_default()
+    }
+
     /// Returns the position in words: `step 4/9, Wait until green is healthy`.
     #[must_use]
     pub fn text(&self) -> String {
         let (at, all) = self.step();
-        let step = self.plan.steps.get(at.saturating_sub(1)).map(|step| self.plan.describe(step)).unwrap_or_default();
+        let step = self.step_name();
         let back = if self.back.is_some() { ", rolling back" } else { "" };
         format!("step {at}/{all}{back}, {step}")
     }

@@ -1,7 +1,7 @@
 //! Checks that the slots hold what the plan expects, because another machine may deploy to the same target.
 
 use crate::model::deployment::{Observed, PlanStep, Slot};
-use crate::model::environment::Release;
+use crate::model::environment::{Release, title_of};
 
 use super::{Driver, Position, Trouble};
 
@@ -19,7 +19,7 @@ impl Driver {
             let was_there = !is_filled && plan.found.slot(slot).release.as_deref() == Some(found);
             if !was_there && !expected.is_some_and(|release| self.is_release(found, release)) {
                 let found = (self.tools.known)(found).map_or_else(|| found.to_owned(), |release| release.title());
-                let expected = expected.map_or_else(|| "nothing".to_owned(), Release::title);
+                let expected = title_of(expected);
                 return Err(Trouble::Taken { slot, found, expected });
             }
         }

@@ -177,15 +177,14 @@ pub(super) fn draw(lane: &Lane, columns: &Columns, selected: bool, cx: &Cx, area
         glyph: phase.as_ref().map_or(" ", |phase| cx.theme.lamp(phase, now.0)),
         style: phase.as_ref().map_or_else(Style::new, |phase| cx.theme.phase(phase)),
         name: lane.name(),
-        tab: area.width,
+        tab: text::limited(columns.names) + 5,
         remark: "",
         remark_style: Style::new(),
         right: &age,
-        selected: false,
+        selected,
     };
-    row.draw(cx, area, buffer);
-    let end = area.right().saturating_sub(if age.is_empty() { 1 } else { text::columns(&age) + 2 });
-    let x = area.x + text::limited(columns.names) + 5;
+    let Some((x, room)) = row.head(cx, area, buffer) else { return };
+    let end = x + room;
     let room = |x: u16| end.saturating_sub(x);
     let release = live(lane, area.width);
     let clipped = text::clip(&release, usize::from(room(x)), cx.theme.ellipsis());
@@ -199,8 +198,5 @@ pub(super) fn draw(lane: &Lane, columns: &Columns, selected: bool, cx: &Cx, area
         let clipped = text::clip(&part, usize::from(room(x)), cx.theme.ellipsis());
         x = text::put(buffer, x, area.y, room(x), &clipped, cx.theme.style(hue)) + GAP as u16;
     }
-    if selected {
-        buffer.set_style(area.intersection(buffer.area), cx.theme.selected());
-        text::put(buffer, area.x, area.y, 1, cx.theme.bar(), Style::new());
-    }
+    row.mark(cx, area, buffer);
 }

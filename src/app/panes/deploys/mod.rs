@@ -253,30 +253,43 @@ impl Deploys {
 
     /// Returns the selected environment, if it is one of this machine.
     pub(in crate::app) fn selected_lane<'s>(&self, state: &'s AppState, selection: &Selection) -> Option<&'s Lane> {
-        let rows = self.listed(state, selection);
-        match rows.at(self.at(&rows))? {
-            Row::Lane(lane) => Some(lane),
-            Row::OnServer(_) | Row::InRuns(_) => None,
+        let lanes = self.lanes(state, selection);
+        // The first row is selected unless the selected environment is listed. Other rows are costly to list.
+        match &self.selected {
+            None => lanes.first().copied(),
+            Some(selected) => lanes.iter().copied().find(|lane| lane.name() == selected).or_else(|| {
+                let rows = self.listed(state, selection);
+                let is_listed = (0..rows.len()).any(|at| rows.name(at) == Some(selected));
+                lanes.first().copied().filter(|_| !is_listed)
+            }),
         }
     }
 
-    /// Returns the environments that match the filter. Environments of this machine are left out if the selected run
-    /// belongs to another repository than the working directory. The other environments are those of the run's server
-    /// if it has reported any, otherwise those in the listed runs.
-    fn listed<'s>(&self, state: &'s AppState, selection: &Selection) -> Rows<'s> {
+    /// Returns the environments of this machine. Empty if the selected run belongs to another repository than the working
+    /// directory.
+    fn all_lanes<'s>(state: &'s AppState, selection: &Selection) -> &'s [Lane] {
         let is_home = selection.run_id().and_then(|run| state.summary(run)).is_none_or(|run| state.is_at_home(run));
-        let all: &[Lane] = if is_home { &state.lanes } else { &[] };
+        if is_home { &state.lanes } else { &[] }
+    }
+
+    /// Returns the environments of this machine that match the filter.
+    fn lanes<'s>(&self, state: &'s AppState, selection: &Selection) -> Vec<&'s Lane> {
+        Self::all_lanes(state, selection).iter().filter(|lane| self.holds(&lane.environment)).collect()
+    }
+
+    /// Whether an environment matches the filter.
+    fn holds(&self, environment: &ServerEnvironment) -> bool {
+        let live = environment.live().map(|live| live.release.title()).unwrap_or_default();
+        text::holds(&self.filter, &[&environment.name, &live])
+    }
+
+    /// Returns the environments that match the filter. The environments besides those of this machine are those of the
+    /// run's server if it has reported any, otherwise those in the listed runs.
+    fn listed<'s>(&self, state: &'s AppState, selection: &Selection) -> Rows<'s> {
+        let (all, lanes) = (Self::all_lanes(state, selection), self.lanes(state, selection));
         let is_other = |name: &str| all.iter().all(|lane| lane.name() != name);
-        let lanes = all.iter().filter(|lane| {
-            let live = lane.environment.live().map(|live| live.release.title()).unwrap_or_default();
-            text::holds(&self.filter, &[lane.name(), &live])
-        });
-        let lanes = lanes.collect();
         if let Some((_, known)) = on_server(state, selection) {
-            let holds = |row: &&ServerEnvironment| {
-                let live = row.live().map(|live| live.release.title()).unwrap_or_default();
-                is_other(&row.name) && text::holds(&self.filter, &[&row.name, &live])
-            };
+            let holds = |row: &&ServerEnvironment| is_other(&row.name) && self.holds(row);
             return Rows { lanes, others: Others::OnServer(known.iter().filter(holds).collect()) };
         }
         let mut found = self.found(state);
