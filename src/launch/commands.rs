@@ -85,13 +85,13 @@ pub enum CommandError {
     /// The repository of the run is not trusted, or the folder of the run comes from elsewhere.
     #[error(transparent)]
     Untrusted(#[from] Untrusted),
-    /// The trust of the run cannot be determined.
+    /// The repository of the run or its settings cannot be read, or its trust cannot be determined.
     #[error(transparent)]
     Launch(Box<LaunchError>),
     /// The files of the held job are being synced.
     #[error(transparent)]
     Sync(#[from] SyncError),
-    /// The run's folder cannot be read or written.
+    /// The run's folder, or the ledger of its repository, cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The worker cannot be started.

@@ -20,7 +20,8 @@ pub enum Command {
     Rerun {
         /// Scope of the rerun.
         what: RerunScope,
-        /// Whether the server logs debug lines in that attempt. A run on this machine keeps its setting.
+        /// Whether the server logs debug lines in that attempt. A run on this machine
+        /// refuses `true`, because it keeps its setting.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         debug: bool,
     },

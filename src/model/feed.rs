@@ -252,7 +252,7 @@ pub struct Input {
 /// Type of an input.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum InputKind {
-    /// Text, or the name of an environment.
+    /// Text, or the name of an environment if the environments are not known.
     Text,
     /// A number.
     Number,

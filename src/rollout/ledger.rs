@@ -52,8 +52,8 @@ pub struct LedgerFile {
 /// Interval between two checks of the ledger while a gate is closed, because another process may open the gate.
 pub const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// A value that is derived from the ledger, such as the state of an environment. The file is read again only if its size
-/// has changed.
+/// A value that is derived from the ledger, such as the state of an environment. The file is read again only if its
+/// size has changed.
 pub struct Latest<T = EnvironmentState> {
     file: LedgerFile,
     fold: Box<dyn Fn(Ledger) -> T + Send + Sync>,
@@ -336,7 +336,7 @@ mod tests {
             lines[1].0.starts_with(&format!("{path}:5 is not an entry of the ledger: unknown variant `teleported`"))
         );
         assert_eq!((lines[1].1.as_deref(), lines[1].2, lines.len()), (Some("staging"), 1, 2));
-        // A file of a program that wrote no version.
+        // The first versions of cuelight wrote no line with the version.
         let text = std::fs::read_to_string(file.path()).expect("there");
         let (version, rest) = text.split_once('\n').expect("lines");
         assert_eq!(version, r#"{"cuelight_ledger":1}"#);

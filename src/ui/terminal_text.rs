@@ -39,8 +39,8 @@ pub fn alert(text: &str) -> String {
     format!("\x07\x1b]9;{text}\x07\x1b]777;notify;cuelight;{text}\x07")
 }
 
-/// Returns the text as one line with `�` for every unsafe character except tabs, which become blanks. Used for
-/// confirmations, which must not hide any character.
+/// Returns the text as one line with `�` for every unsafe character except tabs, which become blanks. Used where
+/// a hidden character could deceive, for instance in confirmations.
 #[must_use]
 pub fn reveal(text: &str) -> String {
     let show = |c: char| match c {

@@ -5,13 +5,15 @@
 //!
 //! # Adding a kind of work
 //!
-//! 1. An implementation of [`Work`], in a file beside this one; what it does belongs to a module below `worker`.
+//! 1. An implementation of [`Work`], in a file beside this one. It only calls the code that does the work, which
+//!    belongs to a module that `worker` imports, such as `engine` or `rollout`.
 //! 2. A variant of [`WorkSpec`], its name in `KINDS` beside it, and a line in [`super::carry_out`].
 //! 3. A function in `launch/` that plans and starts it, as `launch::plan` and `launch::start` do for workflows.
 //!
-//! Cancelling, another attempt, listing, `show`, `logs` and the screen work on it as on any run. Commands that only
-//! this kind of work knows are received by `Desk` in [`super`] like all others, and passed to the attempt through
-//! [`AttemptHost::orders`]. What a lost worker leaves is cleaned up by [`super::recovery`].
+//! Runs of the new kind can then be cancelled, rerun, listed and shown like any other. Commands that only this kind of
+//! work knows are received by `Desk` in [`super`] like all others, and passed to the attempt through
+//! [`AttemptHost::orders`] if [`HostedAttempt::takes`] accepts them. What a lost worker leaves is cleaned up by
+//! [`super::recovery`].
 //!
 //! [`WorkSpec`]: crate::store::spec::WorkSpec
 

@@ -43,7 +43,7 @@ impl Scripted {
         self.home.path().join("repository")
     }
 
-    /// Adds a workflow to the repository.
+    /// Makes the folder a git repository with one workflow.
     fn with_workflow(self) -> Self {
         let root = self.repository();
         let text = "on: push\njobs: {a: {runs-on: x, steps: [{run: echo shown}]}}\n";

@@ -366,8 +366,8 @@ fn analysis(mut table: Table<'_>, target: &TargetSettings) -> Result<Analysis, C
         TargetSettings::Docker(_) => table.lacks("needs one of errors, http, tcp and exec"),
         TargetSettings::Script(_) => table.lacks("needs one of http, tcp and exec"),
     };
-    // A request to the router takes almost no time, and its count of failed requests never shrinks, so one failure is
-    // enough.
+    // The router answers in almost no time, so it is asked often. Its counters cover all requests since the start of
+    // the release, so one bad answer is enough.
     let (every, failures) =
         if limits.is_some() { (Duration::from_millis(100), 1) } else { (Duration::from_secs(15), 3) };
     let analysis = Analysis {

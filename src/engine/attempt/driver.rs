@@ -115,7 +115,7 @@ impl Driver {
         self.cancellations.insert(id.clone(), cancellation);
         let slot = Slot::new(id.clone(), self.slots.0.clone());
         let task = JobTask::new(Arc::clone(&self.run), spec, asked, slot);
-        // Boxed, because the future of a job is large and moves with its task.
+        // Boxed, so that spawning moves a pointer and not the large future of a job.
         let task = Box::pin(task.run());
         self.jobs.spawn(async move { (id, caught(task).await) });
     }

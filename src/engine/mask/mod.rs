@@ -331,8 +331,8 @@ impl MaskStream {
         *self = Self::default();
     }
 
-    /// Appends to `out` the text `held[..certain]`, masked, and drops it. Every secret that starts in that part must
-    /// end within `held`.
+    /// Removes the first `certain` bytes of `held`, and appends them to `out`, masked. Every secret that starts in them
+    /// must end within `held`.
     fn take(&mut self, masker: &Masker, certain: usize, out: &mut Vec<u8>) {
         let mut open = self.covered;
         let ranges = if masker.is_in(&self.held) { masker.ranges(&self.held) } else { Vec::new() };

@@ -78,8 +78,8 @@ pub struct Diagnosis {
 }
 
 /// Finds out why a deployment failed from the reason of its failed step and from the last lines of the step's log. A
-/// cause that explains others wins over a symptom, the reason over the log, and a later line over an earlier one.
-/// `None` if no rule applies.
+/// cause that explains others wins over a symptom, the reason over the log, and a later line of the log over an earlier
+/// one. `None` if no rule applies.
 #[must_use]
 pub fn diagnose(reason: &str, log: &[String]) -> Option<Diagnosis> {
     let lines = reason.lines().chain(log.iter().rev().map(String::as_str));

@@ -6,9 +6,9 @@ use crate::backend::github::wire::gitea;
 use crate::model::ServerKind;
 
 impl Client {
-    /// Returns the text of a file at a commit, a branch or a tag. `repository` is its path in the API, `/repos/o/r`.
-    /// `None` if the file does not exist, or if the path, which may come from a workflow, is invalid. On a Gitea, a
-    /// file that is not in `.gitea/workflows` is looked for in `.github/workflows`.
+    /// Returns the text of a file at a commit, a branch or a tag. `repository` is the repository's path in the API,
+    /// `/repos/o/r`. `None` if the file does not exist, or if the path, which may come from a workflow, is invalid. On
+    /// a Gitea server, `.github/workflows` is tried for a workflow that does not exist in `.gitea/workflows`.
     ///
     /// # Errors
     /// The server gives no answer, or refuses.

@@ -127,8 +127,10 @@ pub fn events(known: &Run, snapshot: &Snapshot<'_>) -> Vec<Timed> {
     diff.events
 }
 
-/// Whether a snapshot in this phase is certain enough to start over a run that has ended. `known` is the recorded phase
-/// of the run. An answer with states that this version does not know, or without a conclusion, must not reopen the run.
+/// Whether a snapshot is reliable enough to record an attempt once more from its start, although the end of the attempt
+/// is recorded. `phase` is the phase of the run in the snapshot, `known` the recorded one. All states must be known to
+/// this version, and jobs that have ended must have a conclusion. A run that ended without a conclusion must be
+/// recorded as such.
 fn is_definite(snapshot: &Snapshot<'_>, phase: &Phase, known: &Phase) -> bool {
     let is_known = |status: &Option<Status>| status.as_ref().is_some_and(|word| !matches!(word, Status::Other(_)));
     let has_ended = |job: &WireJob| job.conclusion.is_some() && is_completed(job.status.as_ref(), true);

@@ -40,7 +40,7 @@ answers! {
         started_at: Time,
         /// End.
         completed_at: Time,
-        /// Page of the check run at its app.
+        /// Page about the check run on the site of the app.
         details_url: String,
         /// Page of the check run in a browser.
         html_url: String,

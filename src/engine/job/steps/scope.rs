@@ -130,7 +130,8 @@ pub(crate) struct StepScope {
     /// `job.status` for the steps of a job. For the steps of a composite action, `github.action_status`; in its `pre`
     /// and `post` phases, `job.status`.
     pub(crate) status: Status,
-    /// `env` of the step that uses the composite action. It overrides `env` of the job.
+    /// `env` of the step that uses the composite action, over `env` of the steps around that one. Overrides `env` of
+    /// the job. Empty for the steps of a job.
     pub(crate) overlay: IndexMap<String, String>,
     /// The composite action that contains the steps; `None` for the steps of a job.
     pub(crate) action: Option<CompositeUse>,

@@ -199,7 +199,7 @@ impl DockerClient {
     /// Creates a network.
     ///
     /// # Errors
-    /// Docker refuses, for instance because it has no address range left.
+    /// Docker does not answer, or refuses, for instance because it has no address range left.
     pub async fn create_network(&self, name: &str, labels: &Labels) -> Result<(), DockerError> {
         let request = NetworkCreateRequest {
             name: name.to_owned(),

@@ -358,7 +358,7 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(20);
 
-    /// Starts a supervisor on this machine, with the same script.
+    /// Starts the script of the supervisor on this machine, without a container. `None` if the shell does not exist.
     async fn supervisor(shell: &str) -> Option<(tempfile::TempDir, Supervisor)> {
         let folder = tempfile::tempdir().expect("a folder");
         let control = Control { outside: folder.path().join("c"), inside: folder.path().join("c") };

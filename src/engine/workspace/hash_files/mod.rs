@@ -187,7 +187,8 @@ impl<'a> Walk<'a> {
         Self { selection, follow_links, ancestors: Vec::new(), waiting: vec![(start, 0)], go_on }
     }
 
-    /// Visits a path. Returns whether it is a selected file.
+    /// Visits a path. Returns whether it is a selected file. Adds the entries of a folder to the waiting paths, unless
+    /// none of them can be selected.
     fn visit(&mut self, path: &Path, level: usize) -> Result<bool, HashError> {
         (self.go_on)()?;
         let failed = |error: io::Error| HashError::file(path, error);

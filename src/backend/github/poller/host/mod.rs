@@ -342,7 +342,8 @@ impl Host {
                     ) => drop(self.opened.remove(&run)),
                     Err(error) => tracing::debug!(%run, %error, "a run was not polled"),
                 }
-                // Watched first, so that a run that was just opened is not polled once more.
+                // `pace` comes first because it starts watching a run that was just opened, and `polled` ignores runs
+                // that are not watched.
                 self.pace(&run);
                 self.polled(Key::Run(run), polled);
                 done(answer, result.map(drop));
