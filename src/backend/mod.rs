@@ -46,6 +46,7 @@ use crate::store::logs::query::Logs;
 
 pub mod commit_watch;
 pub mod github;
+mod last_known;
 pub mod local;
 pub mod registry;
 pub mod remote_run;

@@ -3,9 +3,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::time::Duration;
-
-use tokio::time::timeout;
 
 use crate::config::{Config, ConfigError};
 use crate::launch;
@@ -21,17 +18,15 @@ use crate::store::{StoreError, artifacts, history};
 
 use super::commit_watch::{Commit, CommitWatch};
 use super::github::address::{AddressError, Repository, RunAddress, Target};
-use super::github::client::{ApiError, Condition};
+use super::github::client::ApiError;
 use super::github::poller::{PollError, Poller, SubmitError};
+use super::last_known;
 
 /// Variable with the default host of repositories, as in `gh`.
 const DEFAULT_HOST: &str = "GH_HOST";
 
 /// Variable with the default repository of commands, as in `gh`.
 const DEFAULT_REPOSITORY: &str = "GH_REPO";
-
-/// How long to wait for the server of a run that is known to have ended.
-const ENDED_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Runs of this machine and of the configured servers. The settings are read when a server is first needed.
 pub struct Runs {
@@ -215,7 +210,7 @@ impl Runs {
 
     /// Updates a run from its server; does nothing for a run of this machine. If the server does not respond, returns
     /// its error, and the folder has the last known state; else returns `None`. For a run that has ended, the server
-    /// has 5 s to respond.
+    /// has 5 s and one attempt to respond.
     ///
     /// # Errors
     /// The server refuses, or the folder cannot be written.
@@ -224,16 +219,7 @@ impl Runs {
             return Ok(None);
         }
         let poller = self.poller()?;
-        let refreshing = poller.refresh(folder);
-        if history::read(folder).is_ok_and(|run| run.phase.is_done()) {
-            // A run that has ended rarely changes, so its last known state is shown instead of waiting for a slow
-            // server.
-            return match timeout(ENDED_TIMEOUT, refreshing).await {
-                Ok(refreshed) => unanswered(refreshed),
-                Err(_) => Ok(Some(late(poller, folder))),
-            };
-        }
-        unanswered(refreshing.await)
+        Ok(last_known::or(poller, folder, poller.refresh(folder)).await?)
     }
 
     /// Checks that the server of a run responds, even if another process mirrors the run: the state that it has
@@ -250,7 +236,7 @@ impl Runs {
     }
 
     /// Mirrors a run that the user follows, for as long as `self` lives. Returns `None` for a run of this machine;
-    /// otherwise the poller, and the error if the server has not responded yet.
+    /// otherwise the poller, and the error if the server has not responded yet, for which [`Self::refresh`] has limits.
     ///
     /// # Errors
     /// The server refuses, or the folder cannot be written.
@@ -259,7 +245,7 @@ impl Runs {
             return Ok(None);
         }
         let poller = self.poller()?;
-        let outdated = unanswered(poller.open(folder).await)?;
+        let outdated = last_known::or(poller, folder, poller.open(folder)).await?;
         poller.focus(folder.id()).await;
         Ok(Some((poller.clone(), outdated)))
     }
@@ -456,29 +442,6 @@ fn pull_request(number: u64) -> String {
     format!("refs/pull/{number}/head")
 }
 
-/// Returns the error for a server that takes too long to answer about a completed run: the known condition of the
-/// server, or else that there was no answer.
-fn late(poller: &Poller, folder: &RunFolder) -> ApiError {
-    let host = RunSpec::read(folder).ok().and_then(|spec| spec.work.remote().map(|remote| remote.host.clone()));
-    let host = host.unwrap_or_default();
-    match poller.links().borrow().get(&host).map(|server| &server.link.condition) {
-        None | Some(Condition::Live) => {
-            let reason = format!("no answer for {} s", ENDED_TIMEOUT.as_secs());
-            ApiError::Unreachable { host, reason }
-        }
-        Some(condition) => ApiError::Held(condition.clone()),
-    }
-}
-
 fn default_host() -> Option<String> {
     std::env::var(DEFAULT_HOST).ok()
-}
-
-/// Turns the error of a server that does not respond into a result, so that the last known state is still shown.
-fn unanswered(asked: Result<(), PollError>) -> Result<Option<ApiError>, RunsError> {
-    match asked {
-        Ok(()) => Ok(None),
-        Err(PollError::Api(error)) if error.is_transient() => Ok(Some(error)),
-        Err(error) => Err(error.into()),
-    }
 }
