@@ -74,7 +74,7 @@ impl Fetch<'_> {
             job.settle(now);
         }
         if self.remote.server == ServerKind::Gitea {
-            gitea::complete(&mut run, &jobs);
+            gitea::complete(&mut run, &mut jobs);
         }
         let is = |status: Status| {
             run.status.as_ref() == Some(&status) || jobs.iter().any(|job| job.status.as_ref() == Some(&status))

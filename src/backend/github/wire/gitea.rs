@@ -9,10 +9,12 @@
 //! - A missing time is a time in the year 1970 or 1, never null.
 //! - A run or job that waits for other jobs or a concurrency group is `waiting`; so is a run between two jobs. A run
 //!   with a failed job is `completed` before its last job.
-//! - A run has `started_at` and `completed_at` instead of GitHub's times, and no attempt. Its ref follows the path of
-//!   its workflow: `ci.yml@refs/heads/main`.
+//! - A run has `started_at` and `completed_at` instead of GitHub's times, and no attempt: each job counts its own. Its
+//!   ref follows the path of its workflow: `ci.yml@refs/heads/main`.
 //! - Steps are numbered from 0, and version 1.26 gives every step the state of its job. Their times are correct.
 //! - The id of a workflow is its file name. The commit of a branch has its hash in `id` instead of `sha`.
+
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
@@ -21,8 +23,8 @@ use crate::model::Timestamp;
 use crate::repo::workflows;
 
 use super::runs::{Job, Run};
-use super::time;
 use super::words::{Ending, Status};
+use super::{Time, time};
 
 /// Query parameter that Gitea ignores: the file of the workflow whose runs are requested.
 const WORKFLOW: &str = "workflow";
@@ -123,17 +125,45 @@ pub fn change(path: &str, body: Option<&Value>) -> Option<(String, Option<Value>
     Some((if wants_run { format!("{path}?return_run_details=true") } else { path }, body))
 }
 
-/// Completes a run from its jobs. Its attempt is the newest attempt of a job. Unless it was cancelled, it is in
-/// progress from the start of the first job to the end of the last, although Gitea reports it as waiting between two
-/// jobs, and as completed once a job has failed.
-pub fn complete(run: &mut Run, jobs: &[Job]) {
-    run.run_attempt = jobs.iter().filter_map(|job| job.run_attempt).max().or(run.run_attempt);
-    let has_ended = |job: &Job| job.status == Some(Status::Completed);
-    let has_begun = |job: &Job| has_ended(job) || job.status == Some(Status::InProgress);
+/// Completes a run from its jobs. Unless it was cancelled, it is in progress from the start of the first job to the end
+/// of the last, although Gitea reports it as waiting between two jobs, and as completed once a job has failed. Its
+/// attempt and those of its jobs are found, unless the server reports them.
+pub fn complete(run: &mut Run, jobs: &mut [Job]) {
+    if run.run_attempt.is_none() {
+        number(run, jobs);
+    }
     if jobs.iter().any(has_begun) && !jobs.iter().all(has_ended) && run.conclusion != Some(Ending::Cancelled) {
         run.status = Some(Status::InProgress);
         run.conclusion = None;
     }
+}
+
+/// Numbers the attempts of a run and its jobs. Gitea 1.26 counts the starts of each job: a job that waits to be
+/// repeated has the number of its previous attempt, and jobs that were repeated alone have higher numbers than others.
+fn number(run: &mut Run, jobs: &mut [Job]) {
+    for job in &mut *jobs {
+        let starts = job.run_attempt.unwrap_or(0);
+        job.run_attempt = Some(if has_begun(job) { starts.max(1) } else { starts.saturating_add(1) });
+    }
+    run.run_attempt = jobs.iter().filter_map(|job| job.run_attempt).max().or(Some(1));
+    for job in jobs {
+        // The start of a run is that of its attempt. It is recorded after the start of its first job.
+        let is_earlier = |started: Time| run.run_started_at.is_none_or(|run| run.0.since(started.0) > START_DELAY);
+        if !(has_ended(job) && job.started_at.is_some_and(is_earlier)) {
+            job.run_attempt = run.run_attempt;
+        }
+    }
+}
+
+/// Maximum time between the recorded starts of a job and of its run, which the job sets in motion: both are in seconds.
+const START_DELAY: Duration = Duration::from_secs(1);
+
+fn has_ended(job: &Job) -> bool {
+    job.status == Some(Status::Completed)
+}
+
+fn has_begun(job: &Job) -> bool {
+    has_ended(job) || job.status == Some(Status::InProgress)
 }
 
 /// Returns the path of a workflow file in `.github/workflows` instead of `.gitea/workflows`, because answers do not
@@ -153,6 +183,25 @@ pub fn path_in(path: &str, known: &[String]) -> Option<String> {
     let is_other =
         is_known(&other) || (!is_known(path) && known.iter().any(|path| path.starts_with(workflows::FOLDER)));
     is_other.then_some(other)
+}
+
+/// Returns the path and the body of a request that changes nothing in a repository, but is refused to a token without
+/// the scope for changes: it reads the contents of no files, and Gitea requires that scope for every `POST`.
+#[must_use]
+pub fn scope_probe(repository: &str) -> (String, &'static str) {
+    (format!("{repository}/file-contents"), r#"{"files":[]}"#)
+}
+
+/// Name of the scope that changes of runs and workflows need.
+pub const WRITE_SCOPE: &str = "write:repository";
+
+/// Name of the scope for reading a repository.
+pub const READ_SCOPE: &str = "read:repository";
+
+/// Whether a refusal of a read says that the token lacks [`READ_SCOPE`].
+#[must_use]
+pub fn lacks_read_scope(message: &str) -> bool {
+    message.contains("required=[read:repository]")
 }
 
 /// Returns the permission whose lack caused a refusal, in GitHub's form. `None` if the message names no known scope.
@@ -198,9 +247,7 @@ fn rewrite_run(run: &mut Map<String, Value>) {
     rename(Some(run), "trigger_actor", "triggering_actor");
     rename(Some(run), "started_at", "run_started_at");
     rename(Some(run), "completed_at", "updated_at");
-    if run.get("run_attempt").and_then(Value::as_u64) == Some(0) {
-        run.insert("run_attempt".to_owned(), json!(1));
-    }
+    drop_unset_attempt(run);
     let path = run.get("path").and_then(Value::as_str).map(str::to_owned);
     if let Some((file, git_ref)) = path.as_deref().map(|path| path.split_once('@').unwrap_or((path, ""))) {
         let whole = if file.contains('/') { file.to_owned() } else { format!("{FOLDER}/{file}") };
@@ -220,11 +267,16 @@ fn rewrite_wait(fields: &mut Map<String, Value>) {
     }
 }
 
+/// Removes the attempt 0, which Gitea 1.26 reports for every run, and for a job that no runner has started yet.
+fn drop_unset_attempt(fields: &mut Map<String, Value>) {
+    if fields.get("run_attempt").and_then(Value::as_u64) == Some(0) {
+        fields.remove("run_attempt");
+    }
+}
+
 fn rewrite_job(job: &mut Map<String, Value>) {
     rewrite_wait(job);
-    if job.get("run_attempt").and_then(Value::as_u64) == Some(0) {
-        job.insert("run_attempt".to_owned(), json!(1));
-    }
+    drop_unset_attempt(job);
     let status = job.get("status").cloned();
     let Some(steps) = job.get_mut("steps").and_then(Value::as_array_mut) else { return };
     for step in steps.iter_mut().filter_map(Value::as_object_mut) {
@@ -348,7 +400,7 @@ mod tests {
         let after = |run: &str, jobs: &[&str]| {
             let mut run: Run = serde_json::from_str(run).expect("a run");
             let jobs = jobs.iter().map(|status| serde_json::from_value(json!({"status": status})).expect("a job"));
-            complete(&mut run, &jobs.collect::<Vec<Job>>());
+            complete(&mut run, &mut jobs.collect::<Vec<Job>>());
             (run.status.expect("a status"), run.conclusion)
         };
         let failed = r#"{"status": "completed", "conclusion": "failure"}"#;
@@ -358,6 +410,49 @@ mod tests {
         assert_eq!(after(r#"{"status": "pending"}"#, &["pending", "queued"]), (Status::Pending, None));
         let cancelled = r#"{"status": "completed", "conclusion": "cancelled"}"#;
         assert_eq!(after(cancelled, &["completed", "pending"]).0, Status::Completed);
+    }
+
+    #[test]
+    fn jobs_that_wait_to_be_repeated_belong_to_the_attempt_of_their_run() {
+        let attempts = |run: Value, jobs: &[(&str, u64, Option<&str>)]| {
+            let mut run: Run = serde_json::from_value(run).expect("a run");
+            let job = |(status, starts, started): &(&str, u64, Option<&str>)| {
+                let mut job = json!({"id": 1, "run_id": 7, "steps": [], "status": status, "run_attempt": starts});
+                if let Some(started) = started {
+                    job["started_at"] = json!(format!("2026-11-28T14:{started}Z"));
+                }
+                rewrite(&mut job);
+                serde_json::from_value(job).expect("a job")
+            };
+            let mut jobs: Vec<Job> = jobs.iter().map(job).collect();
+            complete(&mut run, &mut jobs);
+            (
+                run.run_attempt.expect("a number"),
+                jobs.iter().map(|job| job.run_attempt.unwrap_or(0)).collect::<Vec<_>>(),
+            )
+        };
+        let run = |started: Option<&str>| match started {
+            Some(started) => json!({"run_started_at": format!("2026-11-28T14:{started}Z")}),
+            None => json!({}),
+        };
+        let (first, second) = (Some("10:00"), Some("20:00"));
+        for (started, jobs, expected) in [
+            (None, &[("queued", 0, None), ("waiting", 0, None)][..], (1, vec![1, 1])),
+            (first, &[("in_progress", 1, first), ("waiting", 0, None)], (1, vec![1, 1])),
+            (Some("10:01"), &[("completed", 1, first), ("completed", 0, None)], (1, vec![1, 1])),
+            // Run again, and not started yet.
+            (None, &[("queued", 1, None), ("waiting", 1, None)], (2, vec![2, 2])),
+            (None, &[("queued", 1, None), ("completed", 1, first)], (2, vec![2, 1])),
+            (second, &[("in_progress", 2, second), ("waiting", 1, None)], (2, vec![2, 2])),
+            (second, &[("completed", 2, second), ("completed", 1, first)], (2, vec![2, 1])),
+            (second, &[("completed", 2, second), ("completed", 1, None)], (2, vec![2, 2])),
+            // The first job had been repeated alone before all were.
+            (second, &[("completed", 4, second), ("completed", 2, Some("20:05"))], (4, vec![4, 4])),
+        ] {
+            assert_eq!(attempts(run(started), jobs), expected, "{started:?} {jobs:?}");
+        }
+        let newer = json!({"run_attempt": 3, "run_started_at": "2026-11-28T14:20:00Z"});
+        assert_eq!(attempts(newer, &[("queued", 3, None)]), (3, vec![3]), "the server reports it");
     }
 
     #[test]
@@ -390,7 +485,7 @@ mod tests {
         rewrite(&mut body);
         let run = Page::<Run>::read(body.to_string().as_bytes(), "workflow_runs").expect("a page").list.items.remove(0);
         assert_eq!(run.path.as_deref(), Some(".gitea/workflows/failing.yml"));
-        assert_eq!((run.head_branch.as_deref(), run.run_attempt), (Some("broken/logging"), Some(1)));
+        assert_eq!((run.head_branch.as_deref(), run.run_attempt), (Some("broken/logging"), None));
         assert_eq!(run.created_at, None);
         assert!(run.updated_at > run.run_started_at && run.triggering_actor == run.actor);
     }
@@ -404,7 +499,7 @@ mod tests {
             "steps": steps, "started_at": set, "completed_at": unset});
         rewrite(&mut body);
         let job: Job = serde_json::from_value(body).expect("a job");
-        assert_eq!((job.run_attempt, job.completed_at), (Some(1), None));
+        assert_eq!((job.run_attempt, job.completed_at), (None, None));
         let steps = job.steps.expect("steps").items;
         let states: Vec<_> = steps.iter().map(|step| (step.number, step.status.clone())).collect();
         assert_eq!(
