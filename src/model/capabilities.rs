@@ -541,18 +541,18 @@ mod tests {
             ..state(Box::leak(Box::new(ended)))
         };
         let limited = Rights { limits_reruns: true, ..Rights::default() };
-        let scope = Rights { actions: Some(Denied::Scope), ..limited };
+        let scope = Rights { actions: Some(Denied::Scope("repo")), ..limited };
         assert_eq!(of(limited, ended_run, day(129)), Ok(()));
         assert_eq!(of(limited, ended_run, day(130)), Err(Unavailable::RerunTooLate));
         assert_eq!(of(Rights::default(), ended_run, day(130)), Ok(()), "another kind of server");
         let often = RunState { attempt: 51, ..ended_run };
         assert_eq!(of(limited, RunState { attempt: 50, ..often }, day(100)), Ok(()));
         assert_eq!(of(limited, often, day(100)), Err(Unavailable::RerunTooOften));
-        assert_eq!(of(scope, ended_run, day(100)), Err(Unavailable::Denied(Denied::Scope)));
+        assert_eq!(of(scope, ended_run, day(100)), Err(Unavailable::Denied(Denied::Scope("repo"))));
         let review = RunState { server: Some(ServerKind::GitHub), reviews: &reviews, ..state(&waiting) };
         let may = Capabilities { rights: Some(scope), ..Capabilities::of_run(review) };
         assert_eq!(may.check(Operation::Review), Ok(()), "another permission");
-        assert_eq!(may.check(Operation::Cancel), Err(Unavailable::Denied(Denied::Scope)));
+        assert_eq!(may.check(Operation::Cancel), Err(Unavailable::Denied(Denied::Scope("repo"))));
         let here = Capabilities { rights: Some(scope), ..Capabilities::of_run(state(&waiting)) };
         assert_eq!(here.check(Operation::Cancel), Ok(()), "a run of this machine");
     }

@@ -31,9 +31,9 @@ pub enum Denied {
     /// There is no token.
     #[error("the server requires a token: see `cuelight auth login`")]
     NoToken,
-    /// The token lacks a scope that every change needs.
-    #[error("the token lacks the scope `repo`")]
-    Scope,
+    /// The token lacks this scope, which every change needs.
+    #[error("the token lacks the scope `{0}`")]
+    Scope(&'static str),
     /// The token lacks a permission.
     #[error("the token lacks the permission `{}: write`", .0.word())]
     Permission(Permission),

@@ -29,12 +29,19 @@ pub(in crate::app) struct Picker {
     filter: TextInput,
     /// Whether `grep TEXT` is accepted, too.
     commands: bool,
-    /// Whether the rows are startable workflows; more are added as servers report them.
-    starts: bool,
+    /// Whether servers have answered, if the rows are startable workflows: more are added as servers report them.
+    starts: Option<Servers>,
     /// Label of each row, and its effect.
     rows: Vec<(String, Pick)>,
     /// Index of the selected row among the matching rows.
     selected: usize,
+}
+
+/// Whether servers have reported their workflows.
+#[derive(Clone, Copy, Debug)]
+enum Servers {
+    Asked,
+    Answered,
 }
 
 /// Effect of a picked row.
@@ -74,14 +81,7 @@ pub(in crate::app) enum Pick {
 
 impl Picker {
     pub(in crate::app) fn new(title: &str, rows: Vec<(String, Pick)>) -> Self {
-        Self {
-            title: title.to_owned(),
-            filter: TextInput::default(),
-            commands: false,
-            starts: false,
-            rows,
-            selected: 0,
-        }
+        Self { title: title.to_owned(), filter: TextInput::default(), commands: false, starts: None, rows, selected: 0 }
     }
 
     /// Makes the picker accept a typed command, too: `grep TEXT`.
@@ -91,13 +91,14 @@ impl Picker {
 
     /// Marks the rows as startable workflows, so that more are added as servers report them.
     pub(in crate::app) fn of_starts(self) -> Self {
-        Self { starts: true, ..self }
+        Self { starts: Some(Servers::Asked), ..self }
     }
 
     /// Replaces the rows if they are startable workflows.
     pub(in crate::app) fn refill(&mut self, rows: Vec<(String, Pick)>) {
-        if self.starts {
+        if self.starts.is_some() {
             self.rows = rows;
+            self.starts = Some(Servers::Answered);
         }
     }
 
@@ -147,8 +148,11 @@ impl Picker {
         let list = input_row(&self.filter, true, cx, area, buffer);
         let rows = self.matching();
         if rows.is_empty() {
-            let asks = self.starts && self.rows.is_empty();
-            let why = if asks { "asking servers for their workflows" } else { "no matches" };
+            let why = match self.starts.filter(|_| self.rows.is_empty()) {
+                Some(Servers::Asked) => "asking servers for their workflows",
+                Some(Servers::Answered) => "no workflow to start",
+                None => "no matches",
+            };
             empty(why, cx, list, buffer);
         }
         let offset = keep_visible(0, self.selected, rows.len(), usize::from(list.height));

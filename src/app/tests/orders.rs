@@ -295,7 +295,7 @@ fn what_the_token_may_not_change_is_greyed_out_with_the_reason() {
     assert!(driver.shows("all jobs, with debug lines"), "{}", driver.screen());
     driver.press("<esc>");
     let mut rights = KnownRights::default();
-    rights.insert("github.com", "O/R", Rights { actions: Some(Denied::Scope), ..Rights::default() });
+    rights.insert("github.com", "O/R", Rights { actions: Some(Denied::Scope("repo")), ..Rights::default() });
     driver.feed(Feed::Rights(rights)).press("r");
     assert!(driver.shows("rerun: the token lacks the scope `repo`"), "{}", driver.screen());
     driver.press("?delete");
@@ -385,4 +385,10 @@ fn workflows_of_servers_are_listed_below_those_here_and_dispatched_with_what_was
         inputs: vec![("version".to_owned(), "1.2".to_owned())],
     };
     assert_eq!(driver.asked(), [Effect::Request(dispatch)]);
+    driver.feed(Feed::Startable(Vec::new()));
+    driver.feed(Feed::Dispatchable(Vec::new()));
+    driver.press("S");
+    assert!(driver.shows("asking servers for their workflows"), "{}", driver.screen());
+    driver.feed(Feed::Dispatchable(Vec::new()));
+    assert!(driver.shows("no workflow to start"), "{}", driver.screen());
 }

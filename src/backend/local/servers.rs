@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
 use crate::backend::github::address::Repository;
-use crate::backend::github::poller::{Links, MirrorFault, PollError, Poller};
+use crate::backend::github::poller::{Links, PollError, Poller, WatchFault};
 use crate::backend::github::workflows::dispatch::Dispatch;
 use crate::backend::github::workflows::{BY_HAND, Dispatchable, file_name};
 use crate::model::feed::{Connection, Feed, Notice, Polling, StartableWorkflow, WorkflowServer};
@@ -114,9 +114,11 @@ impl Serving {
                         listed.extend(found.into_iter().map(|one| startable(one, &server, &environments)));
                         let _ = feed.send(Feed::Dispatchable(listed.clone())).await;
                     }
-                    Err(error) => drop(feed.send(Feed::Notice(Notice::bad(error.to_string()))).await),
+                    Err(error) => notify(feed.clone(), Notice::bad(error.to_string())).await,
                 }
             }
+            // Also if there are none, so that the user does not wait for them.
+            let _ = feed.send(Feed::Dispatchable(listed)).await;
         });
     }
 
@@ -212,8 +214,8 @@ async fn report(feed: mpsc::Sender<Feed>, done: impl Future<Output = Result<(), 
     }
 }
 
-/// Reports each run that is no longer mirrored, until the poller is dropped.
-async fn report_faults(feed: mpsc::Sender<Feed>, mut faults: watch::Receiver<Option<MirrorFault>>) {
+/// Reports each run that is no longer mirrored and each repository that is not listed, until the poller is dropped.
+async fn report_faults(feed: mpsc::Sender<Feed>, mut faults: watch::Receiver<Option<WatchFault>>) {
     while faults.changed().await.is_ok() {
         let fault = faults.borrow_and_update().as_ref().map(ToString::to_string);
         if let Some(fault) = fault {

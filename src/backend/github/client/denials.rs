@@ -1,16 +1,24 @@
-//! Permissions that a token turned out to lack. Fine-grained tokens do not list their permissions, so each refusal is
-//! remembered for a while, for all processes of the user.
+//! Permissions that a token turned out to lack. Neither fine-grained tokens of GitHub nor tokens of Gitea list what
+//! they may, so each refusal is remembered for a while, for all processes of the user.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method};
 use serde::{Deserialize, Serialize};
 
 use crate::files;
-use crate::model::Timestamp;
 use crate::model::rights::Permission;
-use crate::store::atomic;
+use crate::model::{ServerKind, Timestamp};
+use crate::store::{atomic, clock};
+
+use super::super::wire::gitea;
+use super::answers::Stored;
+use super::transport::Outgoing;
+use super::{ApiError, Client, Form, Freshness, MAX_REFUSAL, Priority};
 
 /// How long a refusal is remembered. The token may be granted more permissions later.
 const MEMORY: Duration = Duration::from_mins(10);
@@ -73,6 +81,53 @@ impl Denials {
             // If this fails, the server refuses the next change again.
             let _ = atomic::write_unsynced(&self.path, &text);
         }
+    }
+}
+
+impl Client {
+    /// Whether a change was refused recently because the permission is missing. `repository` is its path in the API.
+    #[must_use]
+    pub fn was_denied(&self, repository: &str, permission: Permission) -> bool {
+        self.inner.denials.has(repository, permission, clock::now())
+    }
+
+    /// Finds out for [`Self::was_denied`] whether the token lacks the scope for changes of a repository. Does nothing
+    /// on GitHub, where no request tells that without a change. The result is valid for 10 min, in all processes of the
+    /// user.
+    ///
+    /// # Errors
+    /// No request may be sent, or the server does not respond.
+    pub async fn probe(&self, repository: &str, priority: Priority) -> Result<(), ApiError> {
+        let inner = &*self.inner;
+        if inner.host.kind() != ServerKind::Gitea || !self.has_token() {
+            return Ok(());
+        }
+        let (path, body) = gitea::scope_probe(repository);
+        let uri = inner.uri(&path)?;
+        let key = format!("{} {uri}", Method::POST);
+        let is_recent = |stored: Stored| stored.is_fresh(Freshness(MEMORY), Priority::User);
+        if self.was_denied(repository, Permission::Actions) || inner.answers.read(&key).is_some_and(is_recent) {
+            return Ok(());
+        }
+        let _permit = inner.place(priority, true).await?;
+        let mut headers = inner.headers(Form::Json);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let outgoing = Outgoing { method: Method::POST, uri, headers, body: Some(Bytes::from_static(body.as_bytes())) };
+        let mut incoming = inner.transport.send(outgoing).await.map_err(|fault| inner.broken(fault))?;
+        match inner.judge(&mut incoming).await {
+            Err(ApiError::Refused { status: 403, message, .. }) if gitea::needs(&message).is_some() => {
+                inner.denials.note(&path, gitea::needs(&message).unwrap_or_default(), clock::now());
+                return Ok(());
+            }
+            // Older versions do not have this path: a missing scope only shows when a change is refused.
+            Err(ApiError::Refused { .. }) => {}
+            Err(error) => return Err(error),
+            // Read, so that the connection can be used again.
+            Ok(_) => drop(incoming.whole(MAX_REFUSAL).await),
+        }
+        let stored = Stored { etag: None, next: None, body: Bytes::new(), at: clock::now(), poll_interval: 0 };
+        inner.answers.write(&key, &stored);
+        Ok(())
     }
 }
 

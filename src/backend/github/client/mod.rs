@@ -6,6 +6,7 @@
 //! - [`Client::send`]: a change: sent one at a time per host, and never twice
 //! - [`Client::download`]: a log or an artifact, to a file
 //! - [`Client::tail`]: the end of a log that grows
+//! - [`Client::probe`]: whether the token may change a repository, on servers that tell without a change
 //! - [`Client::link`]: whether the server responds, and if not, why and until when
 //!
 //! [`budget`] decides when resources are polled.
@@ -38,7 +39,6 @@ use http::{HeaderMap, HeaderValue, Method, Uri};
 use serde::de::IgnoredAny;
 use tokio::sync::watch;
 
-use crate::model::rights::Permission;
 use crate::model::{ServerKind, Timestamp};
 use crate::store::clock;
 use crate::store::folder::{RunsDir, make_private};
@@ -186,12 +186,6 @@ impl Client {
     #[must_use]
     pub fn has_token(&self) -> bool {
         self.inner.authorization.is_some()
-    }
-
-    /// Whether a change was refused recently because the permission is missing. `repository` is its path in the API.
-    #[must_use]
-    pub fn was_denied(&self, repository: &str, permission: Permission) -> bool {
-        self.inner.denials.has(repository, permission, clock::now())
     }
 
     /// Returns a receiver of the state of the link and of its changes.

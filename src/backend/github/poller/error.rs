@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::backend::github::address::AddressError;
+use crate::backend::github::address::{AddressError, Repository};
 use crate::backend::github::auth::AuthError;
 use crate::backend::github::client::ApiError;
 use crate::backend::github::mirror::logs::LogError;
@@ -72,15 +72,27 @@ pub enum LogFault {
     Split(LogError),
 }
 
-/// Why a run is no longer mirrored.
+/// Why runs are no longer watched.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{run} is no longer watched: {error}")]
-pub struct MirrorFault {
-    /// The run.
-    pub run: RunId,
-    /// The error of the run's folder.
-    #[source]
-    pub error: Arc<StoreError>,
+pub enum WatchFault {
+    /// The folder of a mirrored run cannot be read or written.
+    #[error("{run} is no longer watched: {error}")]
+    Run {
+        /// The run.
+        run: RunId,
+        /// The error of the run's folder.
+        #[source]
+        error: Arc<StoreError>,
+    },
+    /// The server refuses to list the runs of a watched repository.
+    #[error("the runs of {repository} are not listed: {error}")]
+    List {
+        /// The repository.
+        repository: Repository,
+        /// The refusal.
+        #[source]
+        error: Arc<PollError>,
+    },
 }
 
 impl PollError {

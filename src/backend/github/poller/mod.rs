@@ -56,7 +56,7 @@ use super::client::{Client, LinkState};
 use super::wire::runs::Run as WireRun;
 use super::{checkout, connect, hosts};
 
-pub use error::{LogFault, MirrorFault, PollError, SubmitError};
+pub use error::{LogFault, PollError, SubmitError, WatchFault};
 
 /// Watches servers until its last clone is dropped. Connects to a server when it is first needed.
 #[derive(Clone)]
@@ -68,7 +68,7 @@ struct Shared {
     variable: fn(&str) -> Option<String>,
     hosts: Mutex<HashMap<String, Host>>,
     tasks: Mutex<JoinSet<()>>,
-    faults: Arc<watch::Sender<Option<MirrorFault>>>,
+    faults: Arc<watch::Sender<Option<WatchFault>>>,
     links: Arc<watch::Sender<Links>>,
     rights: watch::Sender<KnownRights>,
 }
@@ -156,9 +156,10 @@ impl Poller {
         self.0.links.subscribe()
     }
 
-    /// Returns a receiver of the last fault that ended the mirroring of a run; `None` if there was none yet.
+    /// Returns a receiver of the last fault that ended the mirroring of a run or the listing of a watched repository;
+    /// `None` if there was none yet.
     #[must_use]
-    pub fn faults(&self) -> watch::Receiver<Option<MirrorFault>> {
+    pub fn faults(&self) -> watch::Receiver<Option<WatchFault>> {
         self.0.faults.subscribe()
     }
 
@@ -243,8 +244,12 @@ impl Poller {
     /// # Errors
     /// The server gives no answer, or the folder cannot be written.
     pub async fn open(&self, folder: &RunFolder) -> Result<(), PollError> {
-        self.mirror(folder, Purpose::Logs).await?;
-        self.learn_of(folder).await
+        let mirrored = self.mirror(folder, Purpose::Logs).await;
+        // A token that may not read the run may not change it either.
+        if !mirrored.as_ref().is_err_and(PollError::is_transient) {
+            self.learn_of(folder).await?;
+        }
+        mirrored
     }
 
     /// Mirrors a run like [`Self::open`], without its logs.

@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::backend::github::address::Repository;
-use crate::backend::github::client::{Client, Freshness, Priority};
+use crate::backend::github::client::{ApiError, Client, Freshness, Priority};
+use crate::backend::github::wire::gitea;
 use crate::backend::github::wire::repository::Repository as WireRepository;
 use crate::model::capabilities::{Capabilities, Operation, RunState, Unavailable};
 use crate::model::rights::{Denied, KnownRights, Permission, Rights};
@@ -69,11 +70,18 @@ impl Poller {
     }
 }
 
-/// Determines what the token of a client may change, from the scopes of a classic token and the role of its user. A
-/// permission that a fine-grained token lacks only shows when a change is refused.
+/// Determines what the token of a client may change, from the role of its user and the scopes of a classic token; on
+/// Gitea from the answer to a request that needs the scope for changes. A permission that a fine-grained token lacks
+/// only shows when a change is refused.
 async fn rights(client: &Client, repository: &Repository) -> Result<Rights, PollError> {
     let path = repository.path();
-    let answer = client.get(&path, KNOWN, Priority::Visible).await?;
+    let answer = match client.get(&path, KNOWN, Priority::Visible).await {
+        Err(ApiError::Refused { status: 403, message, .. }) if gitea::lacks_read_scope(&message) => {
+            let denied = Some(Denied::Scope(gitea::READ_SCOPE));
+            return Ok(Rights { actions: denied, deployments: denied, limits_reruns: false });
+        }
+        answer => answer?,
+    };
     let malformed = |_| PollError::Malformed { host: repository.host.clone(), what: "a repository" };
     let found: WireRepository = serde_json::from_slice(&answer.body).map_err(malformed)?;
     let is_github = client.host().kind() == ServerKind::GitHub;
@@ -86,14 +94,17 @@ async fn rights(client: &Client, repository: &Repository) -> Result<Rights, Poll
     } else if found.archived == Some(true) {
         Some(Denied::Archived)
     } else if scopes.is_some_and(|scopes| !scopes.iter().any(has_scope)) {
-        Some(Denied::Scope)
+        Some(Denied::Scope(all))
     } else if !may_push {
         Some(Denied::Role)
     } else {
         None
     };
-    let denied =
-        |permission| of_all.or_else(|| client.was_denied(&path, permission).then_some(Denied::Permission(permission)));
+    if of_all.is_none() {
+        client.probe(&path, Priority::Visible).await?;
+    }
+    let lacks = |permission| if is_github { Denied::Permission(permission) } else { Denied::Scope(gitea::WRITE_SCOPE) };
+    let denied = |permission| of_all.or_else(|| client.was_denied(&path, permission).then(|| lacks(permission)));
     let (actions, deployments) = (denied(Permission::Actions), denied(Permission::Deployments));
     Ok(Rights { actions, deployments, limits_reruns: is_github })
 }

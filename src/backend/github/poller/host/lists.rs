@@ -1,5 +1,7 @@
 //! Runs that are listed or looked up: fetches them, and writes their stubs.
 
+use std::sync::Arc;
+
 use futures_util::FutureExt;
 use tokio::sync::oneshot;
 
@@ -8,7 +10,7 @@ use crate::backend::github::client::budget::Polled;
 use crate::backend::github::client::{Freshness, Priority};
 use crate::backend::github::mirror::folder::{RemoteId, Stub, spec, stub};
 use crate::backend::github::poller::fetch::{Listed, list};
-use crate::backend::github::poller::{PollError, Purpose, folders};
+use crate::backend::github::poller::{PollError, Purpose, WatchFault, folders};
 use crate::backend::github::wire::runs::Run as WireRun;
 use crate::model::RunId;
 use crate::store::spec::RunSpec;
@@ -90,6 +92,19 @@ impl Host {
             self.seen.insert(remote, listed);
         }
         polled
+    }
+
+    /// Reports that the server refuses to list the runs of a watched repository, once until it lists them again. A
+    /// server that does not respond is a state of its link.
+    pub(super) fn report_list(&mut self, repository: Repository, listed: Result<(), PollError>) {
+        let Err(error) = listed else {
+            self.unlisted.remove(&repository);
+            return;
+        };
+        tracing::warn!(%repository, %error, "the runs of a repository are not listed");
+        if !error.is_transient() && self.unlisted.insert(repository.clone()) {
+            self.faults.send_replace(Some(WatchFault::List { repository, error: Arc::new(error) }));
+        }
     }
 
     /// Writes the stub of a listed run, and returns its id. Fetches the jobs of the run if only they show whether it

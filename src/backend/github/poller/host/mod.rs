@@ -4,7 +4,7 @@
 
 mod lists;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -27,7 +27,7 @@ use crate::store::spec::RunSpec;
 use super::dates::Dates;
 use super::fetch::Listed;
 use super::mirrored::{Mirrored, RunPolled, Task};
-use super::{Ask, MirrorFault, PollError, Purpose};
+use super::{Ask, PollError, Purpose, WatchFault};
 
 /// Number of opened runs above which a completed one is closed, because each keeps files open.
 const MAX_OPENED: usize = 32;
@@ -95,8 +95,10 @@ struct Host {
     work: FuturesUnordered<BoxFuture<'static, Done>>,
     changed: mpsc::Sender<RunId>,
     /// The tasks of opened runs.
-    mirrors: JoinSet<Result<(), MirrorFault>>,
-    faults: Arc<watch::Sender<Option<MirrorFault>>>,
+    mirrors: JoinSet<Result<(), WatchFault>>,
+    faults: Arc<watch::Sender<Option<WatchFault>>>,
+    /// Watched repositories whose runs the server refuses to list, as was reported.
+    unlisted: HashSet<Repository>,
 }
 
 /// Serves requests until their last sender is dropped, and then finishes the commands for opened runs. Calls `tell`
@@ -105,7 +107,7 @@ pub(super) async fn serve(
     runs: RunsDir,
     client: Client,
     mut asks: mpsc::Receiver<Ask>,
-    faults: Arc<watch::Sender<Option<MirrorFault>>>,
+    faults: Arc<watch::Sender<Option<WatchFault>>>,
     tell: impl Fn(Option<Timestamp>) + Send,
 ) {
     let (changed, mut changes) = mpsc::channel(MAX_CHANGES);
@@ -123,6 +125,7 @@ pub(super) async fn serve(
         changed,
         mirrors: JoinSet::new(),
         faults,
+        unlisted: HashSet::new(),
     };
     loop {
         host.start_due();
@@ -151,7 +154,7 @@ pub(super) async fn serve(
 
 impl Host {
     /// Reports why the task of a run ended. Its callers get [`PollError::Gone`].
-    fn report(&self, ended: Result<Result<(), MirrorFault>, JoinError>) {
+    fn report(&self, ended: Result<Result<(), WatchFault>, JoinError>) {
         match ended {
             Ok(Ok(())) => tracing::debug!("a run is no longer mirrored"),
             Ok(Err(fault)) => {
@@ -252,7 +255,7 @@ impl Host {
                     let (tasks, asked) = mpsc::channel(MAX_TASKS);
                     let id = run.clone();
                     self.mirrors.spawn(async move {
-                        mirrored.serve(asked).await.map_err(|error| MirrorFault { run: id, error: Arc::new(error) })
+                        mirrored.serve(asked).await.map_err(|error| WatchFault::Run { run: id, error: Arc::new(error) })
                     });
                     self.held.remove(&run);
                     self.close_one();
@@ -319,11 +322,13 @@ impl Host {
                 let mut result = Ok(());
                 for (repository, listed) in lists {
                     let listed = listed.map(|listed| self.list(&repository, listed));
-                    if let Err(error) = &listed {
-                        tracing::warn!(%repository, %error, "the runs of a repository are not listed");
+                    self.polled(Key::List(repository.clone()), listed.as_ref().ok().copied());
+                    let listed = listed.map(drop);
+                    if answer.is_some() {
+                        result = result.and(listed);
+                    } else {
+                        self.report_list(repository, listed);
                     }
-                    self.polled(Key::List(repository), listed.as_ref().ok().copied());
-                    result = result.and(listed.map(drop));
                 }
                 done(answer, result);
             }
