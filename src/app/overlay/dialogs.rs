@@ -9,7 +9,7 @@ use crate::model::environment::{DeploymentState, EnvironmentDeployment};
 use crate::model::feed::{Request, StartableWorkflow};
 use crate::model::rights::MAX_RERUNS;
 use crate::model::rollback::RollbackRequest;
-use crate::model::{Command, Phase, RerunScope, StepKind, Summary};
+use crate::model::{Command, Phase, RerunScope, ServerKind, StepKind, Summary};
 use crate::ui::text;
 
 use super::Overlay;
@@ -267,7 +267,7 @@ impl App {
             );
             offer('s', label, RerunScope::Step { job: job.id.clone(), step: step.number });
         }
-        if summary.info.remote.is_some() {
+        if summary.info.server() == Some(ServerKind::GitHub) {
             let debug = Command::Rerun { what: RerunScope::All, debug: true };
             choices.push(Choice::new('d', "all jobs, with debug lines", vec![submit(summary, debug)]));
         }

@@ -7,7 +7,7 @@ use ratatui::style::Style;
 use crate::app::panes::{Cx, empty};
 use crate::app::selection::Selection;
 use crate::app::state::AppState;
-use crate::model::{Conclusion, Explanation, Gate, PendingReview, Phase};
+use crate::model::{Conclusion, Explanation, Gate, PendingReview, Phase, Run, RunInfo, ServerKind};
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
@@ -17,7 +17,9 @@ pub(super) fn lines(state: &AppState, selection: &Selection) -> Vec<String> {
         (Some((_, step)), _) if step.lines > 0 => ("loading".to_owned(), None),
         (Some((_, step)), _) => {
             let why = match selection.run(state) {
-                Some(run) if run.info.remote.is_some() => remote(&step.name, &step.phase, step.reason.as_deref()),
+                Some(Run { info: RunInfo { remote: Some(remote), .. }, .. }) => {
+                    on_server(remote.kind, &step.name, &step.phase, step.reason.as_deref())
+                }
                 _ => reason(&step.name, &step.phase, step.reason.as_deref()),
             };
             let quiet = step.started.filter(|_| step.phase.is_active());
@@ -46,10 +48,12 @@ fn answer(review: &PendingReview) -> String {
     review.refusal.map_or_else(|| "press `a` to approve or reject it".to_owned(), |refusal| refusal.to_string())
 }
 
-/// Returns why a step of a run on a server has no lines. The server sends the whole log of a job when the job ends.
-fn remote(name: &str, phase: &Phase, why: Option<&str>) -> String {
+/// Returns why a step of a run on a server has no lines. GitHub has no log of a job before the job ends; Gitea has.
+fn on_server(kind: ServerKind, name: &str, phase: &Phase, why: Option<&str>) -> String {
     match (phase, why) {
-        (Phase::Running | Phase::Stopping, _) => format!("{name} runs: its log is available when the job has ended"),
+        (Phase::Running | Phase::Stopping, _) if kind == ServerKind::GitHub => {
+            format!("{name} runs: its log is available when the job has ended")
+        }
         (Phase::Done(conclusion), None) if *conclusion != Conclusion::Skipped => {
             format!("{name} printed nothing, or its log is not here yet")
         }

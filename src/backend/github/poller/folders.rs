@@ -1,5 +1,5 @@
-//! Reads and mirrors lists of runs. Adds the folders of workflow files, for servers that report a run's workflow by its
-//! file name alone.
+//! Reads and mirrors lists of runs. Adds the folders of workflow files and the names of workflows, for servers that
+//! report a run's workflow by its file name alone.
 
 use std::time::Duration;
 
@@ -41,8 +41,9 @@ pub(super) async fn listed(
     Ok(runs)
 }
 
-/// Completes the workflow paths of runs with the folder that their repository uses for workflows. If the server does
-/// not list the workflows, the paths stay as they are.
+/// Completes runs of a Gitea server with the folder that their repository uses for workflows, and with the names of
+/// their workflows. If the server does not list the workflows, the runs stay as they are; a workflow that it does not
+/// list is called by its file.
 pub(super) async fn complete(client: &Client, repository: &Repository, runs: &mut [Run], priority: Priority) {
     if client.host().kind() != ServerKind::Gitea || runs.is_empty() {
         return;
@@ -53,10 +54,16 @@ pub(super) async fn complete(client: &Client, repository: &Repository, runs: &mu
         Err(error) => return tracing::debug!(%repository, %error, "the folder of the workflows is not known"),
     };
     let Some(page) = Page::<Workflow>::read(&answer.body, "workflows") else { return };
-    let known: Vec<String> = page.list.items.into_iter().filter_map(|workflow| workflow.path).collect();
+    let workflows = page.list.items;
+    let known: Vec<String> = workflows.iter().filter_map(|workflow| workflow.path.clone()).collect();
     for run in runs {
         if let Some(path) = gitea::path_in(run.workflow_path(), &known) {
             run.path = Some(path);
         }
+        let path = run.workflow_path();
+        let listed = workflows.iter().find(|workflow| workflow.path.as_deref() == Some(path));
+        let name = listed.and_then(|workflow| workflow.name.clone()).filter(|name| !name.is_empty());
+        let file = path.rsplit('/').next().unwrap_or_default().to_owned();
+        run.name = run.name.take().or(name).or(Some(file));
     }
 }

@@ -22,6 +22,7 @@ pub(super) fn request(command: &Command, remote: &RemoteSpec, run: &Run) -> Resu
     match command {
         Command::Cancel => post(of_run("/cancel"), None),
         Command::ForceCancel => post(of_run("/force-cancel"), None),
+        Command::Rerun { debug: true, .. } if remote.server == ServerKind::Gitea => Err(Unavailable::NotOffered),
         Command::Rerun { what, debug } => {
             let body = debug.then(|| json!({"enable_debug_logging": true}));
             match what {
@@ -223,5 +224,9 @@ mod tests {
                 None => assert!(operation["requestBody"]["required"] != true, "{mutation:?} needs a body"),
             }
         }
+        let gitea = RemoteSpec { server: ServerKind::Gitea, ..remote };
+        let rerun = |debug| request(&Command::Rerun { what: RerunScope::All, debug }, &gitea, &run);
+        assert!(rerun(false).is_ok());
+        assert_eq!(rerun(true), Err(Unavailable::NotOffered), "it would ignore that");
     }
 }

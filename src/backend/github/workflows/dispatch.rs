@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::backend::github::client::{ApiError, Change, Freshness, Mutation};
+use crate::model::ServerKind;
 use crate::workflow::inputs;
 use crate::workflow::inputs::InputError;
 use crate::workflow::syntax::{InputKind, Workflow};
@@ -200,12 +201,19 @@ impl Workflows<'_> {
         inputs: &IndexMap<String, String>,
     ) -> Result<Option<u64>, ApiError> {
         let path = self.path_of(workflow, "dispatches");
-        let body = json!({"ref": git_ref, "inputs": inputs, WANTS_ID: true});
-        let mut mutation = Mutation { change: Change::Post, path, body: Some(body) };
+        let body = |git_ref: &str| json!({"ref": git_ref, "inputs": inputs, WANTS_ID: true});
+        let mut mutation = Mutation { change: Change::Post, path, body: Some(body(git_ref)) };
+        // A server that refuses the request has not started anything.
         let done = match self.client.send(&mutation).await {
-            // A server that rejects this field has not started anything.
             Err(ApiError::Refused { status: 422, message, .. }) if message.contains(WANTS_ID) => {
                 mutation.body.as_mut().and_then(Value::as_object_mut).map(|fields| fields.remove(WANTS_ID));
+                self.client.send(&mutation).await?
+            }
+            // Gitea does not know a tag by its short name.
+            Err(ApiError::Refused { status: 404, .. })
+                if self.client.host().kind() == ServerKind::Gitea && !git_ref.starts_with("refs/") =>
+            {
+                mutation.body = Some(body(&format!("refs/tags/{git_ref}")));
                 self.client.send(&mutation).await?
             }
             sent => sent?,
