@@ -239,6 +239,16 @@ impl Terminal {
         self.wait(text, |screen| screen.contents().contains(text));
     }
 
+    /// Waits until a text is gone.
+    pub(crate) fn wait_without(&mut self, text: &str) {
+        self.wait(&format!("without {text}"), |screen| !screen.contents().contains(text));
+    }
+
+    /// Returns the text on the screen.
+    pub(crate) fn text(&self) -> String {
+        self.screen.screen().contents()
+    }
+
     fn signal(&self, signal: Signal) {
         let pid = self.child.process_id().and_then(|pid| Pid::from_raw(pid.cast_signed())).expect("it runs");
         kill_process(pid, signal).expect("it runs");
