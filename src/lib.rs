@@ -41,18 +41,25 @@
 //! | what | where |
 //! |---|---|
 //! | runs from another source | `backend/mod.rs`: a folder beside it that implements [`backend::Backend`]; `backend/registry.rs`; the command line that opens it, `cli/screen/mod.rs` |
-//! | another kind of server beside GitHub | `model/run.rs`: `ServerKind`, and every comparison with one of its kinds; `backend/github/wire/`: a file that translates requests and answers, as `backend/github/wire/gitea.rs` does; `config/github.rs`: `SERVER_KINDS`. The poller mirrors its runs like those of GitHub |
-//! | a pane | `app/panes/mod.rs`: a file beside it, and lines in it; a panel and its area in `ui/layout.rs`; the table in `assets/keys.md`, which the test `the_keys_page_matches_the_screen` prints |
-//! | a Kubernetes provider | `engine/sandbox/provider.rs`: a folder beside it that implements `Provider`, `Machine`, `Sandbox` and `Shell`, declared in `engine/sandbox/mod.rs`; a line in `engine/sandbox/providers.rs`; its name at the same place of `SANDBOXES` in `config/mod.rs` |
+//! | another kind of server with GitHub's API, as Gitea is | `model/run.rs`: `ServerKind`, and every comparison with one of its kinds; `backend/github/wire/`: a file that translates requests and answers, as `backend/github/wire/gitea.rs` does; `config/github.rs`: `SERVER_KINDS`. The poller mirrors its runs like those of GitHub |
+//! | a pane | `app/panes/mod.rs`: a file beside it, and lines in it; a panel and its area in `ui/layout.rs`; the table in `assets/keys.md`, which the test `the_keys_page_matches_the_screen` prints; for data that no pane shows yet, `model/feed.rs`, `app/feed.rs` and `app/state.rs` |
+//! | a Kubernetes provider | `engine/sandbox/provider.rs`: a folder beside it that implements `Provider`, `Machine`, `Sandbox` and `Shell`, declared in `engine/sandbox/mod.rs`; a line in `engine/sandbox/providers.rs`; its name in `SANDBOXES` of `config/mod.rs`, which has the same order; the help of `--sandbox` in `cli/run/mod.rs`; the crate in `Cargo.toml` |
 //! | a target of deployments | `rollout/target/mod.rs`: a folder beside it that implements `Target`, and a line in `of`; its settings in `model/deployment/target.rs`, `config/environments/target.rs` and `config/environments/mod.rs`, with an example in `config/environments/example.rs` |
+//! | a strategy of deployments | `rollout/plan/strategies.rs`: its steps; `model/deployment/settings.rs`: `Strategy`; the way back in `rollout/plan/back.rs`; its settings in `config/environments/mod.rs` |
 //! | a layer of a step's environment | `engine/step/env.rs`: a field of `Layers` and a row of its table; its value in `engine/job/steps/execute.rs` |
-//! | a job field on the screen | `model/event.rs`: `JobOutline`; `model/run.rs`: `Job`; `workflow/outline.rs`, or
-//! `engine/job/task.rs` for a value that is known only when the job starts; a field of `Event::JobStarted` then;
-//! `backend/github/mirror/graph.rs`, `backend/github/mirror/jobs.rs` (with `differs`) and
-//! `backend/github/mirror/scope.rs` for runs on servers; `rollout/driver/mod.rs` for deployments; the fold,
-//! `store/runs/jobs.rs` or `store/runs/steps.rs`; `model/document.rs` for JSON; `Masker::mask_event` in
-//! `engine/mask/mod.rs` for text, as nothing else keeps secrets out of it; `app/panes/jobs.rs`. For a new key of
-//! workflow files, begin in `workflow/schema/job.rs`, `workflow/syntax.rs` and `workflow/parse.rs` |
+//! | a job field on the screen | `model/run.rs`: `Job`, which may have it already; then only `app/panes/jobs.rs`. See below for a new one |
+//!
+//! A new field of a job goes this way:
+//!
+//! 1. For a new key of workflow files: `workflow/schema/job.rs`, `workflow/syntax.rs` and `workflow/parse.rs`.
+//! 2. `model/event.rs`: a field of `JobOutline`, filled in `workflow/outline.rs`. For a value that is known only when the
+//!    job starts, a field of `Event::JobStarted` instead, filled in `engine/job/task.rs` and `engine/attempt/calls.rs`.
+//! 3. For runs on servers: `backend/github/mirror/graph.rs`, `backend/github/mirror/jobs.rs` (with `differs`) and
+//!    `backend/github/mirror/scope.rs`. For deployments: `rollout/driver/mod.rs`.
+//! 4. `engine/mask/mod.rs`: `Masker::mask_event`, which alone keeps secrets out of text.
+//! 5. `model/run.rs`: a field of `Job`, filled in `store/runs/jobs.rs` or `store/runs/steps.rs`; `model/document.rs` for
+//!    JSON.
+//! 6. `app/panes/jobs.rs`.
 //!
 //! # Imports
 //!
@@ -61,8 +68,8 @@
 //! ones. `repo` may also import `workflow`, `rollout` also `engine`; `report` imports what it prints, and only `cli`
 //! imports it.
 //! `app` imports only `model`, `store`, `ui` and `config`; `backend` never imports `app`.
-//! `tests/integration/imports.rs` checks this, the crates that each room may use, and that no import cycle has more
-//! than five files.
+//! `tests/integration/imports.rs` checks this, which rooms may use certain crates, such as `bollard`, and that no import
+//! cycle has more than five files.
 
 pub mod app;
 pub mod backend;

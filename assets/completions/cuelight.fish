@@ -46,7 +46,7 @@ complete -c cuelight -n "__fish_cuelight_needs_command" -a "workflow" -d 'List, 
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "resume" -d 'Continue a run whose worker was lost, from the first step that had not completed'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "approve" -d 'Approve deployments that wait for a review, or the run of a fork'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "reject" -d 'Reject deployments that wait for a review: their jobs fail'
-complete -c cuelight -n "__fish_cuelight_needs_command" -a "env" -d 'Show the environments of a repository: what is live, their rules, the deployments to one'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "env" -d 'Show the environments of a repository: the live releases, the rules, the history of one'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "deploy" -d 'Deploy a release to an environment of this repository, and follow it'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "deploys" -d 'List the deployments by this machine, newest first'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "promote" -d 'Continue a paused deployment'
@@ -241,7 +241,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand env" -s n -l limit -d 
 complete -c cuelight -n "__fish_cuelight_using_subcommand env" -l check -d 'Show which secrets and variables of the environment are set here, and which are missing'
 complete -c cuelight -n "__fish_cuelight_using_subcommand env" -l json -d 'Print JSON'
 complete -c cuelight -n "__fish_cuelight_using_subcommand env" -s h -l help -d 'Print help'
-complete -c cuelight -n "__fish_cuelight_using_subcommand deploy" -l reason -d 'Reason, for the ledger' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand deploy" -l reason -d 'Reason, which `cuelight audit` shows' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand deploy" -l yes -d 'Skip the question for this production environment' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand deploy" -l plan -d 'Print what would be done, and do nothing'
 complete -c cuelight -n "__fish_cuelight_using_subcommand deploy" -l override -d 'Override the rules of the environment; needs --reason, and is recorded'
@@ -257,7 +257,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand promote" -l full -d 'C
 complete -c cuelight -n "__fish_cuelight_using_subcommand promote" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand pause" -l json -d 'Print JSON'
 complete -c cuelight -n "__fish_cuelight_using_subcommand pause" -s h -l help -d 'Print help'
-complete -c cuelight -n "__fish_cuelight_using_subcommand abort" -l reason -d 'Reason, for the ledger' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand abort" -l reason -d 'Reason, which `cuelight audit` shows' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand abort" -l yes -d 'Skip the question for this production environment' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand abort" -l json -d 'Print JSON'
 complete -c cuelight -n "__fish_cuelight_using_subcommand abort" -s d -l detach -d 'Do not follow the rollback of a deployment whose worker was lost'
@@ -275,7 +275,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand lock" -l reason -d 'Re
 complete -c cuelight -n "__fish_cuelight_using_subcommand lock" -l until -d 'How long, such as `90m` or `2h` [default: until it is unlocked]' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand lock" -l json -d 'Print JSON'
 complete -c cuelight -n "__fish_cuelight_using_subcommand lock" -s h -l help -d 'Print help'
-complete -c cuelight -n "__fish_cuelight_using_subcommand unlock" -l reason -d 'Reason, for the ledger' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand unlock" -l reason -d 'Reason, which `cuelight audit` shows' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand unlock" -l json -d 'Print JSON'
 complete -c cuelight -n "__fish_cuelight_using_subcommand unlock" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand audit" -l csv -d 'Print comma-separated values'

@@ -430,7 +430,7 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (deploy)
 _arguments "${_arguments_options[@]}" : \
-'--reason=[Reason, for the ledger]:TEXT:_default' \
+'--reason=[Reason, which `cuelight audit` shows]:TEXT:_default' \
 '*--yes=[Skip the question for this production environment]:ENV:_default' \
 '--plan[Print what would be done, and do nothing]' \
 '--override[Override the rules of the environment; needs --reason, and is recorded]' \
@@ -473,7 +473,7 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (abort)
 _arguments "${_arguments_options[@]}" : \
-'--reason=[Reason, for the ledger]:TEXT:_default' \
+'--reason=[Reason, which `cuelight audit` shows]:TEXT:_default' \
 '*--yes=[Skip the question for this production environment]:ENV:_default' \
 '--json[Print JSON]' \
 '-d[Do not follow the rollback of a deployment whose worker was lost]' \
@@ -512,7 +512,7 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (unlock)
 _arguments "${_arguments_options[@]}" : \
-'--reason=[Reason, for the ledger]:TEXT:_default' \
+'--reason=[Reason, which `cuelight audit` shows]:TEXT:_default' \
 '--json[Print JSON]' \
 '-h[Print help]' \
 '--help[Print help]' \
@@ -848,7 +848,7 @@ _cuelight_commands() {
 'resume:Continue a run whose worker was lost, from the first step that had not completed' \
 'approve:Approve deployments that wait for a review, or the run of a fork' \
 'reject:Reject deployments that wait for a review\: their jobs fail' \
-'env:Show the environments of a repository\: what is live, their rules, the deployments to one' \
+'env:Show the environments of a repository\: the live releases, the rules, the history of one' \
 'deploy:Deploy a release to an environment of this repository, and follow it' \
 'deploys:List the deployments by this machine, newest first' \
 'promote:Continue a paused deployment' \

@@ -90,7 +90,11 @@ impl App {
                 self.overlay = Some(Overlay::Trust(TrustQuestion::new(question, preview)));
             }
             Feed::Environments { repository, environments } => self.state.environments.set(repository, environments),
-            Feed::Lanes(lanes) => self.state.lanes = lanes,
+            Feed::Lanes(lanes) => (self.state.lanes, self.state.lanes_unreadable) = (lanes, None),
+            Feed::LanesUnreadable(reason) => {
+                self.notify(Notice::bad(reason.clone()));
+                self.state.lanes_unreadable = Some(reason);
+            }
             Feed::DeploymentPlanned { preview, .. } if self.overlay.is_some() => {
                 self.notify(Notice::news(format!(
                     "nothing was done to {}: close this dialog and try again",

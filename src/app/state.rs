@@ -47,6 +47,8 @@ pub(super) struct AppState {
     pub(super) environments: ServerEnvironments,
     /// Environments of this machine.
     pub(super) lanes: Vec<Lane>,
+    /// Why the environments of this machine cannot be read; `None` if they can.
+    pub(super) lanes_unreadable: Option<String>,
     /// The workflows here that have errors.
     pub(super) broken: Vec<BrokenWorkflow>,
     /// The workflows that can be started here.

@@ -30,8 +30,9 @@
 //! # Adding a backend
 //!
 //! Create a folder here and implement [`Backend`] in it. Apart from that, declare the module in this file, and add a
-//! variant and a line to [`registry`]; `cli/screen/mod.rs` decides when to open it. A server whose runs are mirrored
-//! needs no separate backend: it is a kind of server of [`github`], and its runs are a
+//! variant and a line to [`registry`]; `cli/screen/mod.rs` decides when to open it. Its runs are shown on a screen
+//! of their own. A server that speaks GitHub's API, as Gitea does, needs no separate backend: it is a kind of server of
+//! [`github`], its runs are listed beside those of this machine, and all commands know them. They are a
 //! [`WorkSpec::Remote`](crate::store::spec::WorkSpec::Remote).
 
 use std::sync::Arc;

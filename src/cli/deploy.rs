@@ -45,7 +45,7 @@ pub(super) struct Args {
     /// Print what would be done, and do nothing
     #[arg(long)]
     plan: bool,
-    /// Reason, for the ledger
+    /// Reason, which `cuelight audit` shows
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     reason: String,
     /// Override the rules of the environment; needs --reason, and is recorded

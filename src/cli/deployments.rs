@@ -52,7 +52,7 @@ pub(super) struct PromoteArgs {
 pub(super) struct AbortArgs {
     #[command(flatten)]
     of: PauseArgs,
-    /// Reason, for the ledger
+    /// Reason, which `cuelight audit` shows
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     reason: String,
     /// Skip the question for this production environment
@@ -82,7 +82,7 @@ pub(super) struct LockArgs {
 pub(super) struct UnlockArgs {
     #[command(flatten)]
     of: PauseArgs,
-    /// Reason, for the ledger
+    /// Reason, which `cuelight audit` shows
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     reason: String,
 }

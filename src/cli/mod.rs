@@ -107,7 +107,7 @@ enum Command {
     Approve(review::Args),
     /// Reject deployments that wait for a review: their jobs fail
     Reject(review::Args),
-    /// Show the environments of a repository: what is live, their rules, the deployments to one
+    /// Show the environments of a repository: the live releases, the rules, the history of one
     Env(environments::Args),
     /// Deploy a release to an environment of this repository, and follow it
     Deploy(deploy::Args),

@@ -132,7 +132,7 @@ pub enum Unavailable {
     #[error("the run succeeded, so the files of its jobs were removed: rerun the job instead")]
     WorkspaceRemoved,
     /// The run ended for a reason other than the loss of its worker.
-    #[error("the run did not lose its worker: rerun it instead")]
+    #[error("the run was not interrupted: rerun it instead")]
     WorkerNotLost,
     /// No deployment of the run waits for a review.
     #[error("no deployment waits for a review")]
@@ -217,7 +217,7 @@ pub enum Unavailable {
     #[error("the deployment was interrupted: resume its run, or abort it")]
     DeploymentInterrupted,
     /// The deployment has not passed its gates.
-    #[error("the deployment has not begun: its gates are closed")]
+    #[error("the deployment has not begun: a rule of its environment still holds it")]
     GatesClosed,
     /// The deployment is rolling back.
     #[error("the deployment is already rolling back")]

@@ -83,6 +83,9 @@ pub enum Feed {
     },
     /// The environments of this machine, in the order in which releases go through them. Sent again when they change.
     Lanes(Vec<Lane>),
+    /// Why the environments of this machine cannot be read. Those of an earlier [`Feed::Lanes`] stay. Sent again when the
+    /// reason changes.
+    LanesUnreadable(String),
     /// What a deployment or a rollback would do: answer to [`LaneRequest::Plan`] and [`LaneRequest::PlanRollback`].
     DeploymentPlanned {
         /// Number of the question, used in [`LaneRequest::Start`].

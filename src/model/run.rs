@@ -295,7 +295,7 @@ pub struct Job {
     pub environment_url: Option<String>,
     /// Job that calls the workflow of this job; `None` for a job of the run's own workflow.
     pub caller: Option<JobId>,
-    /// Where the job runs, once it has started.
+    /// Where the job runs, once it has started: this machine or a container. On a server, the runner with its labels.
     pub sandbox: Option<String>,
     /// Id of the job on its server, for a run on a server.
     pub remote: Option<u64>,

@@ -142,7 +142,7 @@ fn a_run_with_a_killed_worker_is_closed_and_resumed() {
     let job = waiting.project.job("a");
     assert_eq!(job["steps"][1]["reason"], "done before the worker was lost");
     waiting.project.call(&["logs", "--job", "a"]).expect(0, &["first"]);
-    waiting.project.call(&["resume", "--trust"]).expect(4, &["did not lose its worker"]);
+    waiting.project.call(&["resume", "--trust"]).expect(4, &["was not interrupted"]);
 }
 
 /// In a container that was entered from outside, the session and the process group of the first process have no number.

@@ -5,7 +5,7 @@
 //!
 //! # Adding a pane
 //!
-//! A new pane changes three files:
+//! A new pane changes three files of code:
 //!
 //! 1. A file of this folder: a type that implements [`Pane`]. Only `act` and `draw` have no default.
 //! 2. `ui/layout.rs`: a variant of [`Panel`], a row of `PANELS` (name, action, key, help line), and the area of the
@@ -13,7 +13,8 @@
 //! 3. This file: the module, a field of [`Panes`], and a line in [`Panes::get`] and [`Panes::get_mut`].
 //!
 //! Keys, mouse, filter prompt, borders, help and `cuelight keys` follow from these. A test prints the new table for
-//! `assets/keys.md`. The pane shows data from [`AppState`].
+//! `assets/keys.md`. The pane shows data from [`AppState`]; a pane is the content of a panel, and a panel the part of the
+//! screen in which it is shown.
 
 mod deploys;
 mod events;

@@ -135,6 +135,29 @@ fn each_state_of_an_environment_is_one_line() {
 }
 
 #[test]
+fn settings_with_a_fault_are_not_shown_as_an_empty_list() {
+    let mut driver = showing(80, 24, Glyphs::Unicode, Vec::new());
+    assert!(driver.screen().contains("no deployment in these runs"), "{}", driver.screen());
+    let reason = ".cuelight.toml:1:15: `environments.staging` has no health check";
+    driver.feed(Feed::LanesUnreadable(reason.to_owned()));
+    assert_eq!(
+        driver.screen().matches("has no health check").count(),
+        2,
+        "in the pane and as notice: {}",
+        driver.screen()
+    );
+    driver.feed(Feed::Lanes(lanes()));
+    assert!(
+        !driver.screen().contains("no deployment") && driver.screen().contains("production"),
+        "{}",
+        driver.screen()
+    );
+    // Environments that were read before stay.
+    driver.feed(Feed::LanesUnreadable(reason.to_owned()));
+    assert!(driver.screen().contains("production"), "{}", driver.screen());
+}
+
+#[test]
 fn targets_are_asked_while_the_pane_has_the_focus() {
     let asks = |driver: &mut Driver| {
         driver.asked().iter().filter(|asked| **asked == Effect::Request(Request::ListLanes)).count()

@@ -39,6 +39,8 @@ pub(super) fn report(runs: RunsDir, folder: PathBuf, feed: mpsc::Sender<Feed>) -
 
 async fn serve(runs: RunsDir, folder: PathBuf, feed: mpsc::Sender<Feed>, mut asked: mpsc::Receiver<()>) {
     let (mut memory, mut known, mut shown) = (LaneMemory::default(), None, Vec::new());
+    // Why the last read failed.
+    let mut fault = None;
     // The watch of the ledgers, once there are environments. It is tried once.
     let mut watch: Option<Option<FolderWatch>> = None;
     // Whether targets are asked this time, and whether they were ever asked.
@@ -49,15 +51,22 @@ async fn serve(runs: RunsDir, folder: PathBuf, feed: mpsc::Sender<Feed>, mut ask
         (known, memory) = (deployments, kept);
         let before = open_runs(&shown);
         match lanes {
-            Ok(lanes) if lanes == shown => {}
+            Ok(lanes) if lanes == shown && fault.is_none() => {}
             Ok(lanes) => {
-                shown.clone_from(&lanes);
+                (shown, fault) = (lanes.clone(), None);
                 if feed.send(Feed::Lanes(lanes)).await.is_err() {
                     return;
                 }
             }
-            // Commands for the environments report this error.
-            Err(error) => tracing::debug!(%error, "the environments of this machine are not listed"),
+            Err(error) => {
+                let reason = error.to_string();
+                if fault.as_ref() != Some(&reason) {
+                    fault = Some(reason.clone());
+                    if feed.send(Feed::LanesUnreadable(reason)).await.is_err() {
+                        return;
+                    }
+                }
+            }
         }
         if watch.is_none() && !shown.is_empty() {
             let made = FolderWatch::of_ledgers(&runs.environments());
@@ -83,6 +92,8 @@ async fn serve(runs: RunsDir, folder: PathBuf, feed: mpsc::Sender<Feed>, mut ask
                 sleep(LIST_DELAY).await;
                 looks = false;
             }
+            // The user mends the settings that have a fault.
+            () = sleep(KEPT_EVERY), if fault.is_some() => (known, looks) = (None, false),
             () = sleep(every), if goes_on => looks = false,
         }
     }

@@ -1,7 +1,8 @@
 //! The environment of a step's process, layer by layer.
 //!
 //! To add a layer, give [`Layers`] a field, add a row to the table in [`environment`], and fill the field in
-//! `Steps::environment` of `job/steps/execute.rs`.
+//! `Steps::environment` of `job/steps/execute.rs`. A layer that sets `PATH` also belongs in `Steps::search_path` there,
+//! which finds the shell.
 
 use std::ffi::{OsStr, OsString};
 

@@ -152,7 +152,7 @@ impl Controls {
                 let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
                 Ok(Some(Interrupt::Back(format!("aborted by {}{why}", by.name()))))
             }
-            (_, Stage::Gates) => refused("the deployment has not begun: its gates are closed"),
+            (_, Stage::Gates) => refused("the deployment has not begun: a rule of its environment still holds it"),
             (DeploymentOrder::Promote { full: false }, Stage::Step) if !self.paused => {
                 refused("the deployment is not paused: nothing to promote")
             }

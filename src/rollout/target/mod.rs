@@ -4,8 +4,8 @@
 //!
 //! Add a folder beside [`script`] that implements [`Target`], and a line in [`of`]. The settings of the target belong
 //! in `model/deployment/target.rs`, `config/environments/target.rs` and the `match` over kinds in
-//! `config/environments/mod.rs`. Stored settings are read by their fields, so a new kind needs a field that no other
-//! kind has.
+//! `config/environments/mod.rs`, which also checks what a kind can deliver. Its failures are a variant of
+//! [`TargetError`]. Stored settings do not name their kind, so a new kind needs a required field that no other kind has.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -123,8 +123,11 @@ impl Pane for Deploys {
     fn draw(&self, cx: &Cx, selection: &Selection, area: Rect, buffer: &mut Buffer) {
         let rows = self.listed(cx.state, selection);
         if rows.len() == 0 {
-            let is_filtered = !self.filter.is_empty();
-            let why = if is_filtered { "no environment matches the filter" } else { "no deployment in these runs" };
+            let why = match &cx.state.lanes_unreadable {
+                _ if !self.filter.is_empty() => "no environment matches the filter",
+                Some(reason) => reason,
+                None => "no deployment in these runs",
+            };
             empty(why, cx, area, buffer);
         }
         let (at, columns) = (self.at(&rows), Columns::of(&rows.lanes, area.width));

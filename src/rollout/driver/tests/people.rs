@@ -94,7 +94,7 @@ async fn a_deployment_waits_for_an_approval_by_another_person() {
     let Reply::Rejected { reason } = going.tell(DeploymentOrder::Promote { full: true }, "olu").await else {
         panic!("not begun")
     };
-    assert_eq!(reason, "the deployment has not begun: its gates are closed");
+    assert_eq!(reason, "the deployment has not begun: a rule of its environment still holds it");
     assert_eq!(going.tell(review(true), "olu").await, Reply::Accepted);
     assert_eq!(going.end.await.expect("no panic").conclusion, Conclusion::Success);
     rig.calls();
