@@ -134,6 +134,7 @@ pub async fn run(app: App, backend: Box<dyn Backend>, options: Options) -> Resul
         awaited: 0,
         suspended: false,
         child: None,
+        has_focus: true,
         searches: Searches::default(),
         alerts: options.alerts,
         ending: None,
@@ -161,6 +162,8 @@ struct Loop {
     suspended: bool,
     /// The next program that takes over the terminal; `None` if the screen keeps it.
     child: Option<Child>,
+    /// Whether the terminal has the focus; `true` for terminals that do not report it.
+    has_focus: bool,
     searches: Searches,
     alerts: Alerts,
     /// Whether the user quit; `None` while the loop runs.
@@ -197,6 +200,10 @@ const AWAITED: u8 = 4;
 /// Maximum time for the last requests after the screen is closed.
 const LAST_REQUESTS_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Time by which the wall clock must have gained on the monotonic clock, which stops while the machine sleeps, to
+/// conclude that it slept.
+const MIN_SLEEP: Duration = Duration::from_secs(10);
+
 /// Maximum number of reports that are handled before a frame is drawn.
 const MAX_REPORTS: usize = 64;
 
@@ -211,6 +218,7 @@ impl Loop {
         let mut signals = Signals::new()?;
         let mut input = EventStream::new();
         let mut feeds = true;
+        let mut awake = (SystemTime::now(), Instant::now());
         self.update(Msg::Tick(now()));
         self.update(Msg::Resize(size.0, size.1));
         while self.ending.is_none() && self.guard.is_active() {
@@ -244,6 +252,11 @@ impl Loop {
                 () = tokio::time::sleep_until(tick.into()), if self.app.is_moving() && !self.dirty => self.dirty = true,
             }
             self.update(Msg::Tick(now()));
+            let since = std::mem::replace(&mut awake, (SystemTime::now(), Instant::now()));
+            if self.has_focus && has_slept(awake.0.duration_since(since.0).unwrap_or_default(), awake.1 - since.1) {
+                // The timers of polls stopped as well.
+                self.focus(true);
+            }
             for _ in 0..MAX_REPORTS {
                 let Ok(report) = feed.try_recv() else { break };
                 self.update(Msg::Feed(report));
@@ -252,6 +265,7 @@ impl Loop {
                 // The child reads the keys until it ends.
                 drop(input);
                 self.guard.leave();
+                self.focus(false);
                 let ended = foreground::run(child, &mut signals.stop).await;
                 input = EventStream::new();
                 self.retake()?;
@@ -285,11 +299,17 @@ impl Loop {
             Event::FocusGained => {
                 self.canvas.forget();
                 self.dirty = true;
-                self.update(Msg::Focus(true));
+                self.focus(true);
             }
             Event::Paste(text) => self.update(Msg::Paste(text)),
-            Event::FocusLost => self.update(Msg::Focus(false)),
+            Event::FocusLost => self.focus(false),
         }
+    }
+
+    /// Notes whether the user is looking at the screen.
+    fn focus(&mut self, has_focus: bool) {
+        self.has_focus = has_focus;
+        self.update(Msg::Focus(has_focus));
     }
 
     /// Passes a message to the app and carries out the effects.
@@ -398,11 +418,32 @@ impl Loop {
         let (width, height) = crossterm::terminal::size()?;
         self.canvas.resize(width, height);
         self.update(Msg::Resize(width, height));
+        self.focus(true);
         Ok(())
     }
+}
+
+/// Whether the machine slept, from the time that passed by the wall clock and by the monotonic clock.
+fn has_slept(wall: Duration, monotonic: Duration) -> bool {
+    wall.saturating_sub(monotonic) >= MIN_SLEEP
 }
 
 fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(since.as_millis() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_gain_of_the_wall_clock_is_a_sleep() {
+        let seconds = Duration::from_secs;
+        for (wall, monotonic, slept) in
+            [(0, 0, false), (600, 600, false), (600, 595, false), (5, 600, false), (610, 600, true), (86_400, 0, true)]
+        {
+            assert_eq!(has_slept(seconds(wall), seconds(monotonic)), slept, "{wall} {monotonic}");
+        }
+    }
 }

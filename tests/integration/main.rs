@@ -3,6 +3,7 @@
 mod actions;
 mod attacks;
 mod aura;
+mod away;
 mod background;
 mod cli;
 mod concurrency;

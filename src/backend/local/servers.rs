@@ -15,12 +15,16 @@ use crate::backend::github::workflows::dispatch::Dispatch;
 use crate::backend::github::workflows::{BY_HAND, Dispatchable, file_name};
 use crate::model::feed::{Connection, Feed, Notice, Polling, StartableWorkflow, WorkflowServer};
 use crate::model::rights::KnownRights;
-use crate::model::{Command, JobId, Reply, RunId, Summary};
+use crate::model::{Command, JobId, Reply, RunId, Summary, Timestamp};
+use crate::store::clock::now;
 use crate::store::folder::RunFolder;
 use crate::store::history;
 
 use super::Serving;
 use super::startable::input;
+
+/// How long the terminal is without the focus before the user counts as away.
+const AWAY_AFTER: Duration = Duration::from_mins(5);
 
 /// How long a run must be selected before it is requested from its server.
 const REST: Duration = Duration::from_millis(150);
@@ -65,7 +69,8 @@ impl Serving {
     /// Notifies the poller whether the user is looking at the screen.
     pub(super) fn attend(&self, here: bool) {
         if let Some(poller) = self.poller.clone() {
-            tokio::spawn(async move { poller.attend(here).await });
+            let away_from = (!here).then(|| Timestamp(now().0.saturating_add(AWAY_AFTER.as_millis() as u64)));
+            tokio::spawn(async move { poller.attend(away_from).await });
         }
     }
 

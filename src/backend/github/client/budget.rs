@@ -50,9 +50,13 @@ impl Kind {
         (Duration::from_secs(least), Duration::from_secs(most))
     }
 
-    /// Whether the resource is polled only while the terminal has the focus.
-    const fn is_for_screen(self) -> bool {
-        matches!(self, Self::RunList | Self::Environment | Self::Background)
+    /// Whether the resource is polled at this attention.
+    const fn is_polled(self, attention: Attention) -> bool {
+        match attention {
+            Attention::Here => true,
+            Attention::Elsewhere => !matches!(self, Self::RunList | Self::Environment | Self::Background),
+            Attention::Away => matches!(self, Self::LiveRun | Self::FocusedRun | Self::VisibleRun),
+        }
     }
 
     /// Returns the number of the group of kinds that is slowed down together with this one. Group 0 is slowed down
@@ -75,8 +79,8 @@ pub enum Attention {
     /// The terminal does not have the focus: every interval is its longest, and only runs, and what they wait for, are
     /// polled.
     Elsewhere,
-    /// No key was pressed for half an hour: every interval is twice its longest, and only runs, and what they wait for,
-    /// are polled.
+    /// The terminal has not had the focus for a while: every interval is twice its longest, and only runs in progress
+    /// are polled, because their failure alerts the user.
     Away,
 }
 
@@ -204,8 +208,14 @@ impl<K: Clone + Eq + Hash + Ord> Schedule<K> {
         self.watched.values().filter(|watched| self.is_polled(watched)).map(Watched::next).min()
     }
 
+    /// Returns whether the user is looking at the screen.
+    #[must_use]
+    pub fn attention(&self) -> Attention {
+        self.attention
+    }
+
     fn is_polled(&self, watched: &Watched) -> bool {
-        self.attention == Attention::Here || !watched.kind.is_for_screen()
+        watched.kind.is_polled(self.attention)
     }
 
     /// Records the result of a poll, `None` if it failed, and schedules the next poll. `dice` is a random number for
@@ -427,6 +437,25 @@ mod tests {
         schedule.forget(&"run");
         schedule.attend(Attention::Here, Timestamp(HOUR));
         assert_eq!(schedule.due(Timestamp(HOUR)), Some("list"));
+    }
+
+    #[test]
+    fn only_runs_in_progress_are_polled_while_the_user_is_away() {
+        let kinds = [
+            (Kind::LiveRun, true),
+            (Kind::FocusedRun, true),
+            (Kind::VisibleRun, true),
+            (Kind::RunList, false),
+            (Kind::Waiting, false),
+            (Kind::Environment, false),
+            (Kind::Background, false),
+        ];
+        for (kind, is_polled) in kinds {
+            let hour = simulate(&[(kind, 0.0)], Attention::Away);
+            assert_eq!(hour.polls > 0, is_polled, "{kind:?}: {hour:?}");
+            let longest = 3600.0 / (2.0 * kind.bounds().1.as_secs_f64());
+            assert!(hour.polls as f64 <= 1.0 + longest / 0.9, "{kind:?}: {hour:?}");
+        }
     }
 
     #[test]

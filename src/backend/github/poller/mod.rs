@@ -51,7 +51,6 @@ use crate::store::history;
 use crate::store::spec::RunSpec;
 
 use super::address::Repository;
-use super::client::budget::Attention;
 use super::client::{Client, LinkState};
 use super::wire::runs::Run as WireRun;
 use super::{checkout, connect, hosts};
@@ -111,8 +110,8 @@ enum Ask {
     Record { run: RunId, event: Box<Event>, answer: oneshot::Sender<Result<(), PollError>> },
     /// Set the run that the user is looking at.
     Focus(RunId),
-    /// Set whether the user is looking at the screen.
-    Attend(Attention),
+    /// Set from when the user counts as away; `None` while the user is looking at the screen.
+    Attend(Option<Timestamp>),
 }
 
 /// Purpose of mirroring a run. Each purpose includes the ones before it.
@@ -322,10 +321,12 @@ impl Poller {
         self.tell_all(|| Ask::Focus(run.clone())).await;
     }
 
-    /// Notes whether the user is at the screen. If not, only opened runs are polled, and less often.
-    pub async fn attend(&self, here: bool) {
-        let attention = if here { Attention::Here } else { Attention::Elsewhere };
-        self.tell_all(|| Ask::Attend(attention)).await;
+    /// Sets from when the user counts as away; `None` while the user is looking at the screen, and everything is
+    /// polled. Until that time only opened runs are polled, and less often; from then on only runs in progress. The
+    /// other opened runs are then no longer mirrored, so that another process that follows them can do it, until the
+    /// user is back.
+    pub async fn attend(&self, away_from: Option<Timestamp>) {
+        self.tell_all(|| Ask::Attend(away_from)).await;
     }
 
     /// Sends a request to the tasks of all connected servers.

@@ -15,7 +15,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Duration, sleep};
 
 use crate::backend::github::address::Repository;
-use crate::backend::github::client::budget::{Kind, Polled, Schedule};
+use crate::backend::github::client::budget::{Attention, Kind, Polled, Schedule};
 use crate::backend::github::client::{ApiError, Client, Priority};
 use crate::backend::github::mirror::folder::RemoteId;
 use crate::backend::github::wire::runs::Run as WireRun;
@@ -86,6 +86,10 @@ struct Host {
     /// Runs mirrored by another process, until that process ends.
     held: HashMap<RunId, Box<RunSpec>>,
     focus: Option<RunId>,
+    /// Time from which the user counts as away; `None` while the user is at the screen, and once the user is away.
+    away_from: Option<Timestamp>,
+    /// Opened runs that are not mirrored while the user is away.
+    released: Vec<(Box<RunSpec>, Purpose)>,
     /// The listed runs as they were when their stubs were last written. Only changed runs are written again.
     seen: HashMap<RemoteId, WireRun>,
     dates: Dates,
@@ -118,6 +122,8 @@ pub(super) async fn serve(
         opened: HashMap::new(),
         held: HashMap::new(),
         focus: None,
+        away_from: None,
+        released: Vec::new(),
         seen: HashMap::new(),
         dates: Dates::default(),
         polling: None,
@@ -128,6 +134,7 @@ pub(super) async fn serve(
         unlisted: HashSet::new(),
     };
     loop {
+        host.leave_when_away();
         host.start_due();
         let next = host.next();
         if host.polling.is_none() {
@@ -202,10 +209,45 @@ impl Host {
         }
     }
 
-    /// Returns the time until the next poll is due. `None` while a poll is in progress, or if nothing is watched.
+    /// Returns the time until the next poll is due, or until the user counts as away. `None` while a poll is in
+    /// progress, or if nothing is watched.
     fn next(&self) -> Option<Duration> {
-        let next = self.schedule.next().filter(|_| self.polling.is_none())?;
+        let next = self.schedule.next().into_iter().chain(self.away_from).min();
+        let next = next.filter(|_| self.polling.is_none())?;
         Some(next.since(now()).max(Duration::from_millis(1)))
+    }
+
+    /// Sets whether the user is looking at the screen. Mirrors the released runs again when the user is back.
+    fn attend(&mut self, away_from: Option<Timestamp>) {
+        self.away_from = away_from;
+        let attention = if away_from.is_none() { Attention::Here } else { Attention::Elsewhere };
+        self.schedule.attend(attention, now());
+        if attention == Attention::Here {
+            for (spec, purpose) in std::mem::take(&mut self.released) {
+                self.open(&spec, true, purpose, None);
+            }
+        }
+    }
+
+    /// Once the user counts as away, stops mirroring the runs that are not in progress. The time is that of the wall
+    /// clock, so that a user whose machine slept meanwhile is away before anything is polled.
+    fn leave_when_away(&mut self) {
+        if self.away_from.take_if(|from| *from <= now()).is_none() {
+            return;
+        }
+        self.schedule.attend(Attention::Away, now());
+        let is_idle = |opened: &Opened| opened.last.waits || opened.last.has_ended;
+        for (run, opened) in self.opened.extract_if(|_, opened| is_idle(opened)) {
+            // Runs that the user did not open are opened by their list again.
+            if opened.is_wanted {
+                match RunSpec::read(&self.runs.folder(run.clone())) {
+                    Ok(spec) => self.released.push((Box::new(spec), opened.purpose)),
+                    // The folder was deleted, and nothing is left to mirror.
+                    Err(error) => tracing::debug!(%run, %error, "a run is not mirrored again"),
+                }
+            }
+            self.schedule.forget(&Key::Run(run));
+        }
     }
 
     fn answer(&mut self, ask: Ask) {
@@ -232,7 +274,7 @@ impl Host {
                 self.pass_on(&spec.info.id, Task::LoadLogs { jobs, done: answer });
             }
             Ask::Record { run, event, answer } => self.pass_on(&run, Task::Record { event, done: answer }),
-            Ask::Attend(attention) => self.schedule.attend(attention, now()),
+            Ask::Attend(away_from) => self.attend(away_from),
             Ask::Focus(run) => {
                 let before = self.focus.replace(run.clone());
                 for run in before.iter().chain([&run]) {
