@@ -19,7 +19,7 @@ fn production_is_rolled_back_from_a_cold_start() {
     screen.press("G");
     screen.wait_for("▌✓ production");
     screen.press("B");
-    screen.wait_for("Roll back production, live is v2");
+    screen.wait_for("Roll back production, v2");
     screen.press("\r");
     screen.wait_for("production: from v2");
     screen.press("production\r");

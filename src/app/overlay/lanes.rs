@@ -71,7 +71,7 @@ impl App {
             (label, Pick::Lane(LaneRequest::PlanRollback { environment: environment.clone(), to }))
         };
         let live =
-            lane.environment.live().map(|live| format!(", live is {}", live.release.title())).unwrap_or_default();
+            lane.environment.live().map(|live| format!(", {} is live", live.release.title())).unwrap_or_default();
         let title = format!("Roll back {environment}{live}");
         Some(Overlay::Picker(Picker::new(&title, known.iter().map(row).collect())))
     }

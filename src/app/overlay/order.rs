@@ -91,7 +91,7 @@ impl OrderBox {
     pub(in crate::app) fn deploy(lane: &Lane) -> Self {
         let offered = &lane.offered;
         let live = title_of(lane.environment.live().map(|live| &live.release));
-        let lines = vec![(format!("live is {live}"), Hue::Plain), (String::new(), Hue::Plain)];
+        let lines = vec![(format!("{live} is live"), Hue::Plain), (String::new(), Hue::Plain)];
         let release =
             Field { input: TextInput::from(offered.name().to_owned()), ..Field::new("release", Rule::Something) };
         Self::new(format!("Deploy to {}", lane.name()), lines, vec![release], Order::Plan(lane.name().to_owned()))

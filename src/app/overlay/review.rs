@@ -369,7 +369,7 @@ fn rows(state: &AppState, runs: &[RunId]) -> Vec<Row> {
             let sent = |command: &Command| {
                 matches!(command, Command::Review { environments, .. } if environments.contains(&review.id))
             };
-            let live = live_version(state, &review.environment).map_or_else(String::new, |live| format!("; live is {live}"));
+            let live = live_version(state, &review.environment).map_or_else(String::new, |live| format!("; {live} is live"));
             Row {
                 run: run.info.id.clone(),
                 name: run.name.clone(),

@@ -65,7 +65,7 @@ fn environments_are_chosen_with_a_comment_and_production_by_its_name() {
     driver.press(" j ");
     assert!(driver.shows("1 of 3 chosen") && driver.shows("it cannot be selected"), "{}", driver.screen());
     driver.press("j ");
-    assert!(driver.shows("deploys main@3f2c1ab to production; live is 9c1f2d0 main"), "{}", driver.screen());
+    assert!(driver.shows("deploys main@3f2c1ab to production; 9c1f2d0 main is live"), "{}", driver.screen());
     driver.press("<enter>ship A jX<enter><enter>");
     assert!(driver.shows("Type production to approve it:"), "{}", driver.screen());
     driver.press("prod<enter>");
