@@ -430,7 +430,7 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (deploy)
 _arguments "${_arguments_options[@]}" : \
-'--reason=[Reason, which `cuelight audit` shows]:TEXT:_default' \
+'--reason=[Reason, which \`cuelight audit\` shows]:TEXT:_default' \
 '*--yes=[Skip the question for this production environment]:ENV:_default' \
 '--plan[Print what would be done, and do nothing]' \
 '--override[Override the rules of the environment; needs --reason, and is recorded]' \
@@ -473,7 +473,7 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (abort)
 _arguments "${_arguments_options[@]}" : \
-'--reason=[Reason, which `cuelight audit` shows]:TEXT:_default' \
+'--reason=[Reason, which \`cuelight audit\` shows]:TEXT:_default' \
 '*--yes=[Skip the question for this production environment]:ENV:_default' \
 '--json[Print JSON]' \
 '-d[Do not follow the rollback of a deployment whose worker was lost]' \
@@ -512,7 +512,7 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (unlock)
 _arguments "${_arguments_options[@]}" : \
-'--reason=[Reason, which `cuelight audit` shows]:TEXT:_default' \
+'--reason=[Reason, which \`cuelight audit\` shows]:TEXT:_default' \
 '--json[Print JSON]' \
 '-h[Print help]' \
 '--help[Print help]' \

@@ -136,7 +136,8 @@ fn each_state_of_an_environment_is_one_line() {
 
 #[test]
 fn settings_with_a_fault_are_not_shown_as_an_empty_list() {
-    let mut driver = showing(80, 24, Glyphs::Unicode, Vec::new());
+    let mut driver = Driver::new(80, 24, Theme { motion: false, ..Theme::default() });
+    driver.press("6");
     assert!(driver.screen().contains("no deployment in these runs"), "{}", driver.screen());
     let reason = ".cuelight.toml:1:15: `environments.staging` has no health check";
     driver.feed(Feed::LanesUnreadable(reason.to_owned()));
