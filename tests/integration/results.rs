@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use crate::actions::has_node;
 use crate::docker::{has, skip};
-use crate::project::{Project, until};
+use crate::project::{Project, Said, until};
 use crate::survival::{kill, worker_of};
 
 /// The libraries, by the names that the trials use: the newest ones, and those of the actions of 2024.
@@ -175,6 +175,39 @@ fn containers_reach_the_services() {
     );
     let project = project(npm, "push", &jobs);
     project.run(&[]).expect(0, &["ok tokens", "ok interrupted", "ok restore cache-4", "ok identity"]);
+}
+
+#[test]
+fn docker_actions_of_jobs_on_this_machine_reach_the_services() {
+    if !has(&["busybox:local", "redis:7-alpine"]) {
+        return;
+    }
+    // The environment names the addresses, and the cache service answers at one of them.
+    let script = r#"set -e
+test -n "$ACTIONS_RESULTS_URL" && test -n "$ACTIONS_RUNTIME_URL" && test -n "$ACTIONS_ID_TOKEN_REQUEST_URL"
+case "$GITHUB_API_URL" in http://*/api/v3) ;; *) exit 1 ;; esac
+wget -qO- --header "Authorization: Bearer $ACTIONS_RUNTIME_TOKEN" "${ACTIONS_CACHE_URL}_apis/artifactcache/caches?key=x"
+"#;
+    let job = |name: &str, services: &str| {
+        format!(
+            "  {name}:
+    runs-on: ubuntu-latest
+    permissions: {{id-token: write}}
+{services}    steps:
+      - run: cp \"$ASK\" ask
+      - {{uses: 'docker://busybox:local', with: {{entrypoint: /bin/sh, args: ask}}}}
+"
+        )
+    };
+    // A job without services is in the default network of the engine.
+    let jobs = [job("alone", ""), job("beside", "    services: {cache: {image: 'redis:7-alpine'}}\n")].concat();
+    let project = Project::new(&format!("on: push\njobs:\n{jobs}"));
+    let ask = project.home().join("ask");
+    fs::write(&ask, script).expect("written");
+    let done = project.command(&["run", "--trust"]).env("ASK", &ask).output().expect("the program starts");
+    let said = Said(done);
+    said.expect(0, &[]);
+    assert_eq!(said.out().matches(r#"{"totalCount":0,"artifactCaches":[]}"#).count(), 2, "{}", said.text());
 }
 
 #[test]

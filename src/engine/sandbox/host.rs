@@ -22,6 +22,7 @@ use tokio::net::unix::pipe;
 use tokio::process::Command;
 
 use super::container::ContainerSpec;
+use super::network::Network;
 use super::provider::{
     Attachments, Base, ImageBuild, Machine, MachineSpec, Progress, Provider, ProviderError, Requirements, Say, Unmet,
 };
@@ -351,8 +352,16 @@ impl Machine for HostMachine {
         self.containers.attachments()
     }
 
+    fn network(&self) -> BoxFuture<'_, Result<Option<Network>, ProviderError>> {
+        self.containers.network()
+    }
+
     fn lost(&self) -> BoxFuture<'_, ProviderError> {
         self.containers.lost()
+    }
+
+    fn container_end(&self) -> BoxFuture<'_, ProviderError> {
+        self.containers.container_end()
     }
 
     fn troubles(&self) -> Vec<String> {

@@ -10,7 +10,6 @@
 //! creates the provider, and `SANDBOXES` in `config/mod.rs` lists its name at the same position. A resource that the
 //! provider leaves behind is a [`Holding`].
 
-use std::future::pending;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -146,7 +145,7 @@ pub trait Provider: Send + Sync {
     ) -> BoxFuture<'a, Result<(), ProviderError>>;
 }
 
-/// The machine of one job.
+/// The machine of one job. No method has a default: a machine that wraps another one must pass on every call.
 pub trait Machine: Send + Sync {
     /// Returns a description for users that starts with the name of the provider: `host`, `docker ci-base:local`.
     fn describe(&self) -> String;
@@ -186,13 +185,11 @@ pub trait Machine: Send + Sync {
     fn attachments(&self) -> Attachments;
 
     /// Returns the network through which containers of the job reach this machine. `None` if the containers run on
-    /// another machine, which is the default.
+    /// another machine.
     ///
     /// # Errors
     /// The provider does not answer.
-    fn network(&self) -> BoxFuture<'_, Result<Option<Network>, ProviderError>> {
-        ready(Ok(None)).boxed()
-    }
+    fn network(&self) -> BoxFuture<'_, Result<Option<Network>, ProviderError>>;
 
     /// Waits until the connection to the running machine is lost for good, and returns the reason. The job cannot
     /// succeed after that. Never resolves for a machine that cannot be lost.
@@ -200,9 +197,7 @@ pub trait Machine: Send + Sync {
 
     /// Waits until the container of the steps was stopped or removed, and returns that as an error. Never resolves for
     /// a machine whose steps do not run in a container.
-    fn container_end(&self) -> BoxFuture<'_, ProviderError> {
-        pending().boxed()
-    }
+    fn container_end(&self) -> BoxFuture<'_, ProviderError>;
 
     /// Describes the services that are unhealthy or have ended, for a job that failed.
     fn troubles(&self) -> Vec<String>;

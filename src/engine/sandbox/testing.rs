@@ -7,6 +7,7 @@ use futures_util::future::{BoxFuture, pending, ready};
 
 use super::Sandbox;
 use super::container::ContainerSpec;
+use super::network::Network;
 use super::provider::{
     Attachments, Base, ImageBuild, Machine, MachineSpec, Progress, Provider, ProviderError, Requirements, Say, Unmet,
 };
@@ -130,7 +131,15 @@ impl Machine for ScriptedMachine {
         Attachments::default()
     }
 
+    fn network(&self) -> BoxFuture<'_, Result<Option<Network>, ProviderError>> {
+        ready(Ok(None)).boxed()
+    }
+
     fn lost(&self) -> BoxFuture<'_, ProviderError> {
+        pending().boxed()
+    }
+
+    fn container_end(&self) -> BoxFuture<'_, ProviderError> {
         pending().boxed()
     }
 
