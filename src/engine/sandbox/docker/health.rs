@@ -17,9 +17,23 @@ const DEFAULT_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Progress of the checks of one service.
 pub(super) struct Probe {
+    /// Time of the first check, from which the start period is counted.
     since: Instant,
-    last: Instant,
+    /// When the last check ended. `None` before the end of the first one.
+    last: Option<Instant>,
     failed: u32,
+}
+
+impl Probe {
+    fn new(now: Instant) -> Self {
+        Self { since: now, last: None, failed: 0 }
+    }
+
+    /// Whether a check is due: the first one at once, and each further one when `interval` has passed since the end of
+    /// the last one, as in Docker.
+    fn is_due(&self, interval: Duration, now: Instant) -> bool {
+        self.last.is_none_or(|last| now.duration_since(last) >= interval)
+    }
 }
 
 /// Runs the check of a service if it is due. Returns the new state and the last line of output once the service is
@@ -35,15 +49,15 @@ pub(super) async fn probe(
         let given = nanoseconds.and_then(|time| u64::try_from(time).ok()).filter(|time| *time > 0);
         given.map_or(default, Duration::from_nanos)
     };
-    let now = Instant::now();
-    let probe = probes.entry(id.to_owned()).or_insert(Probe { since: now, last: now, failed: 0 });
-    if probe.last.elapsed() < duration(check.interval, DEFAULT_INTERVAL) && probe.last != probe.since {
+    let probe = probes.entry(id.to_owned()).or_insert_with(|| Probe::new(Instant::now()));
+    if !probe.is_due(duration(check.interval, DEFAULT_INTERVAL), Instant::now()) {
         return None;
     }
-    probe.last = now;
     let command: Vec<&str> = command.iter().map(String::as_str).collect();
     let limit = duration(check.timeout, DEFAULT_INTERVAL);
-    let (code, output) = match timeout(limit, client.run_quietly(id, &command)).await {
+    let done = timeout(limit, client.run_quietly(id, &command)).await;
+    probe.last = Some(Instant::now());
+    let (code, output) = match done {
         Ok(done) => done.ok()?,
         Err(_) => (1, format!("no answer within {} s", limit.as_secs())),
     };
@@ -71,6 +85,19 @@ fn command(test: &[String]) -> Option<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_interval_is_kept_from_the_first_check_on() {
+        let (start, interval) = (Instant::now(), Duration::from_secs(30));
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let mut probe = Probe::new(start);
+        assert!(probe.is_due(interval, start), "the first check");
+        for ended in [start, after(31)] {
+            probe.last = Some(ended);
+            let due = [1, 29, 30].map(|seconds| probe.is_due(interval, ended + Duration::from_secs(seconds)));
+            assert_eq!(due, [false, false, true]);
+        }
+    }
 
     #[test]
     fn a_check_is_a_command_or_a_shell_command() {
