@@ -303,7 +303,7 @@ impl JobEnvironment {
 
     /// Kills every process of the job that still runs on this machine, ends its access to the services for actions,
     /// moves tools that it installed on this machine to the shared cache, and removes the folders that may contain
-    /// secrets. Returns a message if a folder cannot be removed.
+    /// secrets. Returns a message that names the folders that cannot be removed.
     pub(in crate::engine) async fn leave_nothing(&self) -> Option<String> {
         self.shared.host.reap(&self.tracking_id).await;
         self.shared.results.end_job(&self.shared.facts, &self.id);
@@ -311,15 +311,39 @@ impl JobEnvironment {
         if tools.is_none() {
             in_place(|| tools::end(&self.tools(), &self.shared.tool_cache));
         }
-        for folder in [Some(self.temp.clone()), Some(self.temp.with_file_name("_control")), tools].into_iter().flatten()
-        {
-            match fs::remove_dir_all(&folder) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Some(format!("cannot empty {}: {error}", folder.display()));
-                }
-                _ => {}
-            }
-        }
-        None
+        let secret = [Some(self.temp.clone()), Some(self.temp.with_file_name("_control")), tools];
+        remove_all(secret.into_iter().flatten())
+    }
+}
+
+/// Removes folders. A folder that cannot be removed does not keep the others. Returns a message that names the folders
+/// that remain.
+fn remove_all(folders: impl IntoIterator<Item = PathBuf>) -> Option<String> {
+    let remain = folders.into_iter().filter_map(|folder| {
+        let error = fs::remove_dir_all(&folder).err().filter(|error| error.kind() != io::ErrorKind::NotFound)?;
+        Some(format!("cannot empty {}: {error}", folder.display()))
+    });
+    let remain: Vec<_> = remain.collect();
+    (!remain.is_empty()).then(|| remain.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_cannot_be_removed_does_not_keep_the_others() {
+        let root = tempfile::tempdir().expect("a folder");
+        let [temp, control, tools] = ["_temp", "_control", "_tool"].map(|name| root.path().join(name));
+        // A file in the place of a folder is not removed.
+        fs::write(&temp, "").expect("written");
+        fs::create_dir_all(control.join("below")).expect("made");
+        let message = remove_all([temp.clone(), control.clone(), tools]).expect("one remains");
+        assert!(
+            message.starts_with(&format!("cannot empty {}: ", temp.display())) && !message.contains("; "),
+            "{message}"
+        );
+        assert!(!control.exists());
+        assert_eq!(remove_all([control]), None);
     }
 }
