@@ -130,6 +130,16 @@ impl RunFacts {
         github
     }
 
+    /// Returns the visibility of the repository, according to the payload of the event. A repository of unknown
+    /// visibility counts as private.
+    #[must_use]
+    pub fn visibility(&self) -> &str {
+        let known = self.event.get("repository");
+        let is_private = || known?.get("private")?.as_bool();
+        let word = known.and_then(|repository| repository.get("visibility")?.as_str());
+        word.unwrap_or(if is_private() == Some(false) { "public" } else { "private" })
+    }
+
     /// Returns the entries of the `job` context about the workflow that contains the job, which is the run's workflow
     /// or a called one. `path` is the path of that workflow in the repository, or `owner/name/path@ref` in another
     /// repository.

@@ -140,8 +140,9 @@ impl CacheService {
     /// Lists, for version 1, the entries that the run may restore and whose keys begin with `prefix`.
     ///
     /// # Errors
-    /// The cache cannot be read.
-    pub(super) fn list(&self, prefix: &str) -> Result<Answer, ServiceError> {
+    /// The job may not restore, or the cache cannot be read.
+    pub(super) fn list(&self, prefix: &str, context: &Context<'_>) -> Result<Answer, ServiceError> {
+        check_reads(context)?;
         let mut entries = self.cache.entries()?;
         entries.retain(|entry| self.access.readable.contains(&entry.scope) && entry.key.starts_with(prefix));
         let listed = entries.iter().map(|entry| {
@@ -194,9 +195,7 @@ impl CacheService {
     }
 
     fn find(&self, keys: &[String], version: &str, context: &Context<'_>) -> Result<Option<CacheEntry>, ServiceError> {
-        if !context.mode.reads() {
-            return Err(ServiceError::Denied(READ_DENIED));
-        }
+        check_reads(context)?;
         if keys.len() > MAX_KEYS {
             return Err(ServiceError::Invalid(format!("more than {MAX_KEYS} keys")));
         }
@@ -274,6 +273,14 @@ impl CacheService {
 pub(super) fn own_upload(id: &str, context: &Context<'_>) -> Result<Arc<Upload>, ServiceError> {
     let upload = context.uploads.get(id)?;
     if upload.job == context.job { Ok(upload) } else { Err(ServiceError::Denied("the upload belongs to another job")) }
+}
+
+/// Checks that the job may restore caches.
+///
+/// # Errors
+/// The job's mode does not allow it.
+fn check_reads(context: &Context<'_>) -> Result<(), ServiceError> {
+    if context.mode.reads() { Ok(()) } else { Err(ServiceError::Denied(READ_DENIED)) }
 }
 
 /// Separates the parts of an upload's key. A version never contains it.

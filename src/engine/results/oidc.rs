@@ -175,7 +175,7 @@ fn claims(facts: &RunFacts, job: &JobClaims) -> Map<String, Value> {
     let ids = Ids::of(facts);
     claims.insert("sub".to_owned(), json!(subject(facts, job, ids.as_ref())));
     claims.insert("ref_protected".to_owned(), json!("false"));
-    claims.insert("repository_visibility".to_owned(), json!("private"));
+    claims.insert("repository_visibility".to_owned(), json!(facts.visibility()));
     claims.insert("runner_environment".to_owned(), json!("self-hosted"));
     claims.insert("job_workflow_ref".to_owned(), json!(job.workflow_ref));
     claims.insert("job_workflow_sha".to_owned(), json!(facts.sha));
@@ -287,6 +287,19 @@ mod tests {
             };
             let job = JobClaims { environment: environment.map(str::to_owned), workflow_ref: String::new() };
             assert_eq!(claims(&facts, &job)["sub"], expected);
+        }
+    }
+
+    #[test]
+    fn the_visibility_is_that_of_the_event() {
+        for (repository, expected) in [
+            (json!({}), "private"),
+            (json!({"private": true}), "private"),
+            (json!({"private": false}), "public"),
+            (json!({"private": true, "visibility": "internal"}), "internal"),
+        ] {
+            let facts = RunFacts { event: json!({"repository": repository}), ..testing::facts() };
+            assert_eq!(claims(&facts, &JobClaims::default())["repository_visibility"], expected);
         }
     }
 }

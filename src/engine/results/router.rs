@@ -144,7 +144,7 @@ async fn cache_v1(
             let keys: Vec<_> = parameter("keys").split(',').map(|key| key.trim().to_owned()).collect();
             in_place(|| service.caches.look_up(&keys, &parameter("version"), &context))
         }
-        ("GET", ("caches", "")) => in_place(|| service.caches.list(&parameter("key"))),
+        ("GET", ("caches", "")) => in_place(|| service.caches.list(&parameter("key"), &context)),
         ("POST", ("caches", "")) => {
             let call = read_json(request).await?;
             in_place(|| service.caches.begin(&call, &context))
@@ -253,8 +253,8 @@ pub(super) fn percent_decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, after)) = rest.split_first() {
-        let code =
-            (*first == b'%').then(|| u8::from_str_radix(std::str::from_utf8(after.get(..2)?).ok()?, 16).ok()).flatten();
+        let digit = |at: usize| char::from(*after.get(at)?).to_digit(16);
+        let code = (*first == b'%').then(|| u8::try_from(digit(0)? * 16 + digit(1)?).ok()).flatten();
         if let Some(byte) = code {
             bytes.push(byte);
             rest = &after[2..];
@@ -288,18 +288,19 @@ mod tests {
 
     #[test]
     fn parameters_are_decoded() {
-        let uri: Uri = "/x?keys=a%2Cb%20c&sig=&blockid=YQ%3D%3D&plus=a+b&broken=%zz%4".parse().expect("an address");
+        let uri: Uri = "/x?keys=a%2Cb%20c&sig=&blockid=YQ%3D%3D&plus=a+b&broken=%zz%-1%4".parse().expect("an address");
         for (name, expected) in [
             ("keys", Some("a,b c")),
             ("sig", Some("")),
             ("blockid", Some("YQ==")),
             ("plus", Some("a b")),
-            ("broken", Some("%zz%4")),
+            ("broken", Some("%zz%-1%4")),
             ("none", None),
         ] {
             assert_eq!(parameter(&uri, name).as_deref(), expected, "{name}");
         }
         assert_eq!(percent_decoded("v1+build%2F2"), "v1+build/2", "the path of a tag");
+        assert_eq!(percent_decoded("%+1%E2%82%ac%"), "%+1€%", "a sign is not a digit");
         assert_eq!(content_range("bytes 33554432-67108863/*"), Some(33_554_432));
         assert_eq!(content_range("bytes */*"), None);
     }

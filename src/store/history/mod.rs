@@ -18,7 +18,7 @@ use std::fs::{self, File};
 use std::io;
 
 use crate::files;
-use crate::model::{Conclusion, EndReason, Phase, Record, Run, RunId, RunInfo, Summary, Timestamp};
+use crate::model::{Conclusion, EndReason, Event, Phase, Record, Run, RunId, RunInfo, Summary, Timestamp};
 
 use super::folder::{RunFolder, RunsDir, private};
 use super::ids::{id_number, id_time, id_timestamp, is_run_id, new_id};
@@ -52,6 +52,24 @@ pub fn is_mirror(folder: &RunFolder) -> bool {
 /// The folder of the run cannot be read.
 pub fn read(folder: &RunFolder) -> Result<Run, StoreError> {
     Ok(replay(folder, info(folder)?)?.run(folder.id()).expect("it was replayed").clone())
+}
+
+/// Returns a run as its journal describes it at the end of an attempt, or now if the attempt is in progress. `None` if
+/// the attempt has not started.
+///
+/// # Errors
+/// The folder of the run cannot be read.
+pub fn read_attempt(folder: &RunFolder, attempt: u32) -> Result<Option<Run>, StoreError> {
+    let info = info(folder)?;
+    let records = records(folder, &info)?;
+    let mut store = RunStore::default();
+    store.open(info);
+    let is_later = |event: &Event| matches!(event, Event::RunStarted { attempt: started, .. } if *started > attempt);
+    for record in records.iter().take_while(|record| !is_later(&record.event)) {
+        store.apply(folder.id(), record);
+    }
+    // Before its first attempt, the number of a run's attempt is 0.
+    Ok(store.run(folder.id()).filter(|run| attempt > 0 && run.attempt == attempt).cloned())
 }
 
 /// Returns all records of a run in the order of their times, to replay it.

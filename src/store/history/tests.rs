@@ -4,7 +4,7 @@ use std::io::Write;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Conclusion, Event, Phase};
+use crate::model::{Conclusion, Phase};
 use crate::store::journal::JournalWriter;
 use crate::store::spec::WorkflowSpec;
 
@@ -100,6 +100,17 @@ fn the_list_is_the_same_with_and_without_the_index() {
     home.lose_everything();
     assert_eq!(unfinished(&home.runs).expect("read"), [second.id().clone()], "marks are found again");
     assert_eq!(home.all(), listed);
+}
+
+#[test]
+fn an_earlier_attempt_is_read_as_it_ended() {
+    let home = Home::new();
+    let folder = home.run(0);
+    append(&folder, Timestamp(START), Event::RunStarted { attempt: 2, name: "CI".to_owned() });
+    let phase = |attempt| read_attempt(&folder, attempt).expect("read").map(|run| (run.attempt, run.phase));
+    assert_eq!(phase(1), Some((1, Phase::Done(Conclusion::Success))));
+    assert_eq!(phase(2), Some((2, Phase::Running)));
+    assert_eq!((phase(0), phase(3)), (None, None));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use hyper::header::{HeaderValue, LOCATION};
 use hyper::{StatusCode, Uri};
 use serde_json::{Value, json};
 
-use crate::model::{Conclusion, Job, Phase, Timestamp};
+use crate::model::{Conclusion, Job, Phase, Run, Timestamp};
 use crate::store::artifacts::Artifact;
 use crate::store::history;
 
@@ -18,13 +18,17 @@ use super::{Context, json, page};
 /// Answers a request about the run. `None` if only GitHub can answer it.
 pub(super) fn of_run(context: &Context<'_>, rest: &[&str], uri: &Uri) -> Result<Option<Answer>, ServiceError> {
     let Context { service, base, .. } = context;
+    let jobs = |run: &Run| {
+        let jobs: Vec<_> = run.jobs.values().enumerate().map(|(at, job)| job_of(context, at + 1, job)).collect();
+        page(&jobs, uri, base, |page, count| json!({"total_count": count, "jobs": page}))
+    };
     let answer = match rest {
         [] => json(&described(context)),
         ["attempts", attempt] if *attempt == service.facts.attempt.to_string() => json(&described(context)),
-        ["jobs"] | ["attempts", _, "jobs"] => {
-            let run = history::read(&service.run)?;
-            let jobs: Vec<_> = run.jobs.values().enumerate().map(|(at, job)| job_of(context, at + 1, job)).collect();
-            page(&jobs, uri, base, |page, count| json!({"total_count": count, "jobs": page}))
+        ["jobs"] => jobs(&history::read(&service.run)?),
+        ["attempts", attempt, "jobs"] => {
+            let run = attempt.parse().map(|attempt| history::read_attempt(&service.run, attempt)).ok().transpose()?;
+            jobs(&run.flatten().ok_or(ServiceError::NotFound("attempt"))?)
         }
         ["artifacts"] => {
             let name = parameter(uri, "name");

@@ -86,7 +86,7 @@ fn described(context: &Context<'_>) -> Value {
         "id": 1,
         "name": short,
         "full_name": name,
-        "private": false,
+        "private": service.facts.visibility() != "public",
         "owner": {"login": owner, "id": 1, "type": "User"},
         "html_url": format!("https://github.com/{name}"),
         "url": format!("{base}/repos/{name}"),
@@ -95,7 +95,7 @@ fn described(context: &Context<'_>) -> Value {
         "fork": false,
         "license": null,
         "topics": [],
-        "visibility": "public",
+        "visibility": service.facts.visibility(),
         "default_branch": known.unwrap_or("main"),
     })
 }
