@@ -55,8 +55,8 @@ pub(in crate::engine) enum ClaimError {
 }
 
 /// Claims ports in ascending order, so that two jobs that need the same ports cannot block each other. `who` describes
-/// this job to jobs that wait for it. `waiting` is called with the reason why this job waits, whenever the holder of
-/// the awaited port changes.
+/// this job to jobs that wait for it. `waiting` is called with the reason why this job waits, whenever the awaited port
+/// or its holder changes.
 ///
 /// # Errors
 /// Another program listens on a port, or a lock in the folder cannot be created.
@@ -74,8 +74,8 @@ pub(in crate::engine) async fn claim(
     }
     make_private(folder).map_err(|source| ClaimError::Folder { folder: folder.to_owned(), source })?;
     let mut claimed = Vec::new();
-    let mut reported = None;
     for port in ports {
+        let mut reported = None;
         let path = folder.join(format!("port-{port}"));
         let file = loop {
             if let Some(file) = lock::take(&path)? {
@@ -133,6 +133,27 @@ mod tests {
             second.await.expect("free now");
         }
         assert_eq!(reasons, [format!("port {port} of this machine, which job a has")]);
+    }
+
+    #[tokio::test]
+    async fn each_port_that_is_awaited_is_reported() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let bound = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("free"));
+        let mut ports = bound.map(|listener| listener.local_addr().expect("bound").port());
+        ports.sort_unstable();
+        let [low, high] = ports;
+        let hold = async |port| claim([port], folder.path(), "job a", |_| panic!("it is free")).await.expect("free");
+        let (first, second) = (hold(low).await, hold(high).await);
+        let mut reasons = Vec::new();
+        {
+            let mut both = Box::pin(claim(ports, folder.path(), "job b", |reason| reasons.push(reason)));
+            assert!((&mut both).now_or_never().is_none());
+            drop(first);
+            assert!(tokio::time::timeout(3 * POLL_INTERVAL, &mut both).await.is_err(), "the other port is in use");
+            drop(second);
+            both.await.expect("free now");
+        }
+        assert_eq!(reasons, ports.map(|port| format!("port {port} of this machine, which job a has")));
     }
 
     #[tokio::test]
