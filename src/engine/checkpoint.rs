@@ -61,13 +61,13 @@ impl FailedStep {
         self.env.values().chain([&self.cwd]).any(|text| text.contains(MARK))
     }
 
-    /// Returns a copy with the sealed secrets put back. Secrets that are not in `secrets` stay sealed.
+    /// Returns a copy with the sealed secrets put back. A variable with a secret that is not in `secrets` is dropped,
+    /// and such a working directory is cleared.
     #[must_use]
     pub fn opened(mut self, secrets: &IndexMap<String, String>) -> Self {
-        for text in self.texts() {
-            for (name, secret) in secrets {
-                *text = text.replace(&format!("{MARK}{name}{MARK}"), secret);
-            }
+        self.env.retain(|_, value| open(value, secrets));
+        if !open(&mut self.cwd, secrets) {
+            self.cwd.clear();
         }
         self
     }
@@ -120,6 +120,20 @@ pub struct StepResult {
 /// otherwise a step could write the name of a secret that was not passed to it, and get the secret on `resume`.
 const MARK: char = '\u{1}';
 
+/// What a text contains that has to be cleared because its secret has no name.
+const MASKED: &str = "a value that was masked while the job ran";
+
+/// Puts the secrets back into a sealed text. Returns whether all of them are in `secrets`.
+fn open(text: &mut String, secrets: &IndexMap<String, String>) -> bool {
+    if !text.contains(MARK) {
+        return true;
+    }
+    for (name, secret) in secrets {
+        *text = text.replace(&format!("{MARK}{name}{MARK}"), secret);
+    }
+    !text.contains(MARK)
+}
+
 /// Replaces the secrets in a text with their names, each between two [`MARK`]s. A text that cannot be sealed is
 /// cleared.
 ///
@@ -139,7 +153,7 @@ fn seal(
         if !holds_secret(text) {
             return Ok(());
         }
-        "a value that was masked while the job ran"
+        MASKED
     } else {
         return Ok(());
     };
@@ -147,15 +161,44 @@ fn seal(
     Err(fault)
 }
 
+/// Clears a text that contains a secret.
+///
+/// # Errors
+/// The text was cleared. The error names what it contained, as in [`seal`].
+fn scrub(text: &mut String, holds_secret: &dyn Fn(&str) -> bool) -> Result<(), &'static str> {
+    if !holds_secret(text) {
+        return Ok(());
+    }
+    text.clear();
+    Err(MASKED)
+}
+
 impl Checkpoint {
     /// Returns a copy that is safe to write: named secrets are sealed. `holds_secret` reports whether the masker still
     /// finds a secret in a text.
     #[must_use]
     pub fn sealed(&self, secrets: &IndexMap<String, String>, holds_secret: &dyn Fn(&str) -> bool) -> Self {
+        self.cleared(holds_secret, &|text| seal(text, secrets, holds_secret))
+    }
+
+    /// Returns a copy of a sealed checkpoint without the texts that have become secret since it was written. Other
+    /// texts stay sealed.
+    #[must_use]
+    pub fn scrubbed(&self, holds_secret: &dyn Fn(&str) -> bool) -> Self {
+        self.cleared(holds_secret, &|text| scrub(text, holds_secret))
+    }
+
+    /// Returns a copy without the names that contain a secret, and with all texts passed through `clear`. The copy is
+    /// not resumable if a text that the job needs was cleared.
+    fn cleared(
+        &self,
+        holds_secret: &dyn Fn(&str) -> bool,
+        clear: &dyn Fn(&mut String) -> Result<(), &'static str>,
+    ) -> Self {
         let mut copy = self.clone();
         let mut unsealable = copy.drop_names(holds_secret).then(|| "a name contains a secret".to_owned());
         copy.for_each_text(&mut |place, text| {
-            if let Err(fault) = seal(text, secrets, holds_secret) {
+            if let Err(fault) = clear(text) {
                 unsealable = Some(format!("{place} contains {fault}"));
             }
         });
@@ -163,7 +206,7 @@ impl Checkpoint {
         // The failed step is only for `cuelight shell`, so a value that cannot be sealed is cleared and the job can
         // still resume.
         for text in copy.failed.iter_mut().flat_map(FailedStep::texts) {
-            let _ = seal(text, secrets, holds_secret);
+            let _ = clear(text);
         }
         copy
     }
@@ -178,13 +221,7 @@ impl Checkpoint {
         }
         let mut missing = None;
         self.for_each_text(&mut |place, text| {
-            if !text.contains(MARK) {
-                return;
-            }
-            for (name, secret) in secrets {
-                *text = text.replace(&format!("{MARK}{name}{MARK}"), secret);
-            }
-            if text.contains(MARK) {
+            if !open(text, secrets) {
                 missing = Some(format!("{place} needs a secret that was not given"));
             }
         });
@@ -276,6 +313,21 @@ mod tests {
             assert!(!serde_json::to_string(&written).expect("serialises").contains("found-out"));
             assert_eq!(written.opened(&IndexMap::new()), Err(NotResumable("a name contains a secret".to_owned())));
         }
+    }
+
+    #[test]
+    fn a_failed_step_has_no_variables_whose_secrets_are_missing() {
+        let secrets: IndexMap<String, String> =
+            [("KEY", "hunter2"), ("OTHER", "hunter3")].map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let env = [("A", "plain"), ("B", "x hunter2"), ("C", "hunter2 hunter3")];
+        let env: IndexMap<_, _> = env.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let failed = FailedStep { env: env.clone(), cwd: "/hunter3".to_owned() };
+        let checkpoint = Checkpoint { failed: Some(failed.clone()), ..Checkpoint::default() };
+        let written = checkpoint.sealed(&secrets, &|text| text.contains("hunter")).failed.expect("kept");
+        assert_eq!(written.clone().opened(&secrets), failed);
+        let some = secrets.iter().take(1).map(|(name, value)| (name.clone(), value.clone())).collect();
+        let known = env.into_iter().take(2).collect();
+        assert_eq!(written.opened(&some), FailedStep { env: known, cwd: String::new() });
     }
 
     #[test]

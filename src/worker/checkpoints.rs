@@ -5,8 +5,6 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
-use indexmap::IndexMap;
-
 use crate::engine::checkpoint::Checkpoint;
 use crate::files;
 use crate::store::atomic;
@@ -62,7 +60,7 @@ pub fn append(path: &Path, checkpoint: &Checkpoint) -> io::Result<()> {
 /// The file cannot be written.
 pub fn scrub(path: &Path, holds_secret: &dyn Fn(&str) -> bool) -> io::Result<()> {
     let written = read(path);
-    let scrubbed: Vec<_> = written.iter().map(|checkpoint| checkpoint.sealed(&IndexMap::new(), holds_secret)).collect();
+    let scrubbed: Vec<_> = written.iter().map(|checkpoint| checkpoint.scrubbed(holds_secret)).collect();
     if scrubbed == written { Ok(()) } else { replace(path, &scrubbed) }
 }
 
@@ -134,6 +132,19 @@ mod tests {
         begin(&path, 1).expect("written");
         append(&path, &after(2, "x")).expect("written");
         assert_eq!(done(&path), [1, 2]);
+    }
+
+    #[test]
+    fn a_new_secret_leaves_sealed_checkpoints_resumable() {
+        let home = tempfile::tempdir().expect("a folder");
+        let path = home.path().join("a.jsonl");
+        let secrets = [("KEY".to_owned(), "hunter2".to_owned())].into();
+        let sealed = after(1, "Bearer hunter2").sealed(&secrets, &|text| text.contains("hunter2"));
+        append(&path, &sealed).expect("written");
+        append(&path, &after(2, "found-out")).expect("written");
+        scrub(&path, &|text| text.contains("hunter2") || text.contains("found-out")).expect("written");
+        let opened: Vec<_> = read(&path).into_iter().map(|checkpoint| checkpoint.opened(&secrets).ok()).collect();
+        assert_eq!(opened, [Some(after(1, "Bearer hunter2")), None]);
     }
 
     #[test]
