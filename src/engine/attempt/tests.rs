@@ -566,12 +566,23 @@ async fn a_panic_while_a_job_waits_for_its_group_ends_the_job() {
 
 #[tokio::test(start_paused = true)]
 async fn a_sandbox_that_fails_in_fetch_fails_the_step() {
-    let sandbox = ScriptedSandbox::always(ProcessScript::exits(0)).failing_in_fetch(io::ErrorKind::ConnectionReset);
+    let sandbox = ScriptedSandbox::always(ProcessScript::exits(0)).failing_in_fetch("", io::ErrorKind::ConnectionReset);
     let run = Driven::new(Arc::default(), sandbox);
     assert_eq!(run.run(PAIR).await.conclusion, Conclusion::Failure);
     let (conclusion, reason) = run.end_of("a");
     assert_eq!(conclusion, Conclusion::Failure);
     assert_eq!(reason, "GITHUB_ENV: cannot be fetched from the machine of the step: connection reset");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_summary_that_is_too_large_to_fetch_fails_no_step() {
+    let sandbox = ScriptedSandbox::always(ProcessScript::exits(0))
+        .failing_in_fetch("GITHUB_STEP_SUMMARY", io::ErrorKind::FileTooLarge);
+    let outlet = Arc::<MemoryOutlet>::default();
+    let run = Driven::new(Arc::clone(&outlet), sandbox);
+    assert_eq!(run.run(PAIR).await.conclusion, Conclusion::Success);
+    let log = outlet.log("a", 2);
+    assert!(log.contains("the step's summary is dropped: cannot be fetched"), "{log}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -36,6 +36,13 @@ pub(crate) struct Left {
     pub(crate) error: Option<String>,
 }
 
+impl Left {
+    /// Notes that the summary cannot be read. As on GitHub, the step does not fail.
+    fn refuse_summary(&mut self, error: &dyn std::error::Error) {
+        self.refused.push(format!("the step's summary is dropped: {error}"));
+    }
+}
+
 /// Why a file of a step cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{name}: {fault}")]
@@ -98,7 +105,10 @@ pub(crate) const FOLDER: &str = "_runner_file_commands";
 
 /// Variables with the paths of the files that are created before the step. The name of each file begins with the name
 /// of its variable.
-const FILES: [&str; 5] = ["GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_STATE", "GITHUB_PATH", "GITHUB_STEP_SUMMARY"];
+const FILES: [&str; 5] = ["GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_STATE", "GITHUB_PATH", SUMMARY];
+
+/// Variable with the path of the file of the summary.
+const SUMMARY: &str = "GITHUB_STEP_SUMMARY";
 
 /// The files of one step. A step may replace them with links or other files, so they are opened relative to the parent
 /// of the temporary folder, without following links.
@@ -142,26 +152,37 @@ impl CommandFiles {
     }
 
     /// Copies the files from the sandbox to this machine, each up to its maximum size. A file that the step removed is
-    /// not an error.
+    /// not an error. A summary that cannot be copied is only noted in [`Left::refused`].
     ///
     /// # Errors
     /// A file cannot be copied, or is larger than its limit; the error names the first one.
-    pub(crate) async fn fetch(&self, sandbox: &dyn Sandbox) -> Result<(), CommandFileError> {
+    pub(crate) async fn fetch(&self, sandbox: &dyn Sandbox, left: &mut Left) -> Result<(), CommandFileError> {
         let fetch = async |name: &'static str| {
             let limit = match name {
-                "GITHUB_STEP_SUMMARY" => MAX_SUMMARY,
+                SUMMARY => MAX_SUMMARY,
                 ARTIFACTS => MAX_ARTIFACTS,
                 _ => MAX_FILE,
             };
-            match sandbox.fetch(&self.folder.join(self.name(name)), limit).await {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-                fetched => {
-                    fetched.map_err(|error| CommandFileError { name, fault: CommandFileFault::NotFetched(error) })
+            (name, sandbox.fetch(&self.folder.join(self.name(name)), limit).await)
+        };
+        let mut first_error = None;
+        for (name, fetched) in join_all(FILES.into_iter().chain([ARTIFACTS]).map(fetch)).await {
+            match fetched {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    let fault = CommandFileFault::NotFetched(error);
+                    if name == SUMMARY {
+                        left.refuse_summary(&fault);
+                        // A part of the file may have arrived.
+                        let _ = self.root.remove(&self.below.join(self.name(name)));
+                    } else {
+                        first_error.get_or_insert(CommandFileError { name, fault });
+                    }
                 }
             }
-        };
-        let fetched = join_all(FILES.into_iter().chain([ARTIFACTS]).map(fetch)).await;
-        fetched.into_iter().collect()
+        }
+        first_error.map_or(Ok(()), Err)
     }
 
     /// Returns the environment variables with the paths of the files.
@@ -227,9 +248,9 @@ impl CommandFiles {
         if left.env.len() < known {
             left.refused.push("GITHUB_ENV: NODE_OPTIONS may not be set for later steps".to_owned());
         }
-        match read("GITHUB_STEP_SUMMARY", MAX_SUMMARY) {
+        match read(SUMMARY, MAX_SUMMARY) {
             Ok(text) => left.summary = text,
-            Err(error) => left.refused.push(format!("the step's summary is dropped: {error}")),
+            Err(error) => left.refuse_summary(&error),
         }
         match read(ARTIFACTS, MAX_ARTIFACTS) {
             Ok(text) => {

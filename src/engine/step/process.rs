@@ -127,7 +127,7 @@ pub(crate) async fn run(
     let mut left = output.finish();
     let fetched = tokio::select! {
         biased;
-        fetched = command_files.fetch(sandbox) => fetched,
+        fetched = command_files.fetch(sandbox, &mut left) => fetched,
         _ = cancel.at_once() => Err(CommandFileError::ended()),
     };
     if let Err(error) = fetched {

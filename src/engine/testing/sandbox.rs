@@ -78,7 +78,8 @@ type Behaviour = dyn Fn(&Launch) -> io::Result<ProcessScript> + Send + Sync;
 pub(crate) struct ScriptedSandbox {
     environment: Vec<(OsString, OsString)>,
     script: Box<Behaviour>,
-    fetch: Option<io::ErrorKind>,
+    /// Files for which `fetch` fails: a part of their path, and the error.
+    fetch: Option<(&'static str, io::ErrorKind)>,
     state: Mutex<SandboxState>,
 }
 
@@ -104,9 +105,9 @@ impl ScriptedSandbox {
         Self::new(move |_| Ok(script.clone()))
     }
 
-    /// Makes `fetch` fail.
-    pub(crate) fn failing_in_fetch(mut self, kind: io::ErrorKind) -> Self {
-        self.fetch = Some(kind);
+    /// Makes `fetch` fail for files whose path contains `of`.
+    pub(crate) fn failing_in_fetch(mut self, of: &'static str, kind: io::ErrorKind) -> Self {
+        self.fetch = Some((of, kind));
         self
     }
 
@@ -215,8 +216,9 @@ impl Sandbox for ScriptedSandbox {
         async move { self.spawn(launch) }.boxed()
     }
 
-    fn fetch<'a>(&'a self, _path: &'a Path, _limit: u64) -> BoxFuture<'a, io::Result<()>> {
-        ready(self.fetch.map_or(Ok(()), |kind| Err(kind.into()))).boxed()
+    fn fetch<'a>(&'a self, path: &'a Path, _limit: u64) -> BoxFuture<'a, io::Result<()>> {
+        let failing = self.fetch.filter(|(of, _)| path.to_string_lossy().contains(of));
+        ready(failing.map_or(Ok(()), |(_, kind)| Err(kind.into()))).boxed()
     }
 
     fn reap<'a>(&'a self, tracking_id: &'a str) -> BoxFuture<'a, usize> {
