@@ -13,6 +13,7 @@ use futures_util::stream::FuturesUnordered;
 use indexmap::IndexMap;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
 
 use crate::engine::cancel::Cancellation;
 use crate::engine::mask::Masker;
@@ -62,6 +63,10 @@ pub enum Mode {
 
 /// Maximum number of commands that wait for a reply.
 const MAX_PENDING_COMMANDS: usize = 16;
+
+/// Interval for checking whether the folder of the run still exists. A run that only waits, such as one whose failed
+/// step is held, writes nothing and would not notice.
+const FOLDER_CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How long the worker waits for clients to read the last replies.
 const LAST_ANSWERS_TIMEOUT: Duration = Duration::from_millis(200);
@@ -174,8 +179,9 @@ impl HostedRun<'_> {
 
     /// Records the end of an attempt in the history, and removes files that are no longer needed.
     fn finish(&self, run: &Run) {
-        if !run.phase.is_done() {
-            // The end of the run could not be written. The next command finds the run without a worker, and closes it.
+        if !run.phase.is_done() || !self.folder.journal().exists() {
+            // The end of the run could not be written, so the next command finds the run without a worker and closes
+            // it; or the folder was removed, and must not come back in the history.
             return;
         }
         if let Err(error) = history::finish(self.folder, run) {
@@ -209,6 +215,8 @@ impl Desk<'_> {
         tokio::pin!(running);
         let (mut next, mut yielded, mut panicked) = (None, None, None);
         let mut asked = FuturesUnordered::new();
+        let mut checks = tokio::time::interval(FOLDER_CHECK_INTERVAL);
+        checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 ended = &mut running => {
@@ -239,6 +247,7 @@ impl Desk<'_> {
                 Some((command, answer, reply)) = asked.next() => {
                     self.replied(command, answer, reply);
                 }
+                _ = checks.tick() => self.outlet.check_folder(),
                 served = &mut *server, if panicked.is_none() => {
                     // Without the server, the run could no longer be cancelled.
                     let panic = served.map_or_else(|error| Panic::of(error).to_string(), |()| "ended".to_owned());

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs;
+use std::io;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -120,6 +121,17 @@ impl RunOutlet {
                 // A step without output has no files.
                 let _ = fs::hard_link(old.with_extension(extension), new.with_extension(extension));
             }
+        }
+    }
+
+    /// Fails like a write that is not possible if the folder of the run was removed or moved: nothing that the run does
+    /// from now on would be recorded.
+    pub fn check_folder(&self) {
+        let journal = self.folder.journal();
+        if let Err(error) = fs::symlink_metadata(&journal)
+            && error.kind() == io::ErrorKind::NotFound
+        {
+            self.fail(&mut self.written(), &StoreError::io("find", journal)(error));
         }
     }
 

@@ -96,6 +96,21 @@ async fn a_panic_of_the_control_server_ends_the_run() {
     assert_eq!(reason, "internal error: the task of the control socket panicked: no more files");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_run_whose_folder_was_removed_ends_and_leaves_nothing() {
+    let (home, folder) = folder();
+    let state = home.path().to_owned();
+    let waiting = script(move |mut host| async move {
+        std::fs::remove_dir_all(state).expect("removed");
+        host.cancelled.wait_for(|asked| *asked == Cancellation::Force).await.expect("cancelled");
+        let reason = host.outlet.failure().expect("nothing can be recorded");
+        assert!(reason.contains("events.jsonl"), "{reason}");
+        Ended { conclusion: Conclusion::Cancelled, reason: None }
+    });
+    host(&folder, Mode::Start, &Scripted(Mutex::new(vec![waiting]))).await.expect("hosted");
+    assert!(!home.path().exists());
+}
+
 #[tokio::test]
 async fn a_requested_attempt_follows_and_a_rejected_one_changes_nothing() {
     let (_home, folder) = folder();

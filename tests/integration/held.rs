@@ -153,7 +153,10 @@ fn a_removed_container_ends_the_hold() {
 
 #[test]
 fn a_job_without_a_copy_of_the_files_is_not_synced() {
-    held(JOB).call(&["held", "sync"]).expect(4, &["has not checked out this repository"]);
+    let project = held(JOB);
+    project.call(&["held", "sync"]).expect(4, &["has not checked out this repository"]);
+    project.call(&["cancel"]).expect(0, &[]);
+    ends(attached(&project), 130, &["cancelled"]);
 }
 
 #[test]
