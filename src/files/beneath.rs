@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path};
 
-use rustix::fs::{Mode, OFlags, openat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
 
 use super::folder::Links;
@@ -62,16 +62,24 @@ fn walk(folder: BorrowedFd<'_>, path: &Path, flags: OFlags, mode: Mode) -> io::R
     let through = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut above: Option<OwnedFd> = None;
     for name in names {
-        let next = openat(above.as_ref().map_or(folder, AsFd::as_fd), name, through, Mode::empty());
-        above = Some(next.map_err(link)?);
+        let next = open_entry(above.as_ref().map_or(folder, AsFd::as_fd), name, through, Mode::empty());
+        above = Some(next?);
     }
-    let opened = openat(above.as_ref().map_or(folder, AsFd::as_fd), last, flags | OFlags::NOFOLLOW, mode);
-    Ok(opened.map_err(link)?)
+    Ok(open_entry(above.as_ref().map_or(folder, AsFd::as_fd), last, flags | OFlags::NOFOLLOW, mode)?)
 }
 
-/// Maps the error for a link in place of a folder or file to `Errno::XDEV`.
-fn link(error: Errno) -> Errno {
-    if error == Errno::LOOP { Errno::XDEV } else { error }
+/// Opens an entry of a folder with `flags` that refuse links. Fails with `Errno::XDEV` if the entry is a link.
+fn open_entry(folder: BorrowedFd<'_>, name: &OsStr, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
+    let is_link = || {
+        let found = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW);
+        found.is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::Symlink)
+    };
+    openat(folder, name, flags, mode).map_err(|error| match error {
+        Errno::LOOP => Errno::XDEV,
+        // Where a folder is wanted, Linux reports a link like a file.
+        Errno::NOTDIR if is_link() => Errno::XDEV,
+        other => other,
+    })
 }
 
 #[cfg(test)]
@@ -99,9 +107,28 @@ mod tests {
             one_call(path).unwrap_or_else(|error| panic!("{path}: {error}"));
             by_name(path).unwrap_or_else(|error| panic!("{path}: {error}"));
         }
-        for path in ["../file", "a/../../file", "/etc/passwd", "up", "absolute/file"] {
-            one_call(path).expect_err(path);
-            by_name(path).expect_err(path);
+        let is = |errno: Errno| Some(errno.raw_os_error());
+        for (path, errno) in [
+            ("../file", Errno::XDEV),
+            ("a/../../file", Errno::XDEV),
+            ("/etc/passwd", Errno::XDEV),
+            ("up", Errno::XDEV),
+            ("up/file", Errno::XDEV),
+            ("absolute/file", Errno::XDEV),
+            ("absolute/root/a/b/file", Errno::XDEV),
+            ("a/b/file/more", Errno::NOTDIR),
+            ("a/missing/file", Errno::NOENT),
+        ] {
+            assert_eq!(one_call(path).expect_err(path).raw_os_error(), is(errno), "{path}");
+            assert_eq!(by_name(path).expect_err(path).raw_os_error(), is(errno), "{path}");
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        for (path, errno) in [("absolute", Errno::XDEV), ("up", Errno::XDEV), ("a/b/file", Errno::NOTDIR)] {
+            let one_call = open(folder.as_fd(), Path::new(path), flags, Mode::empty(), Links::Refuse);
+            let by_name = walk(folder.as_fd(), Path::new(path), flags, Mode::empty());
+            for opened in [one_call, by_name] {
+                assert_eq!(opened.expect_err(path).raw_os_error(), is(errno), "{path} as a folder");
+            }
         }
     }
 }
