@@ -9,11 +9,13 @@
 mod beneath;
 mod folder;
 mod own;
+mod part;
 mod regular;
 mod repository;
 
 pub use folder::{Folder, Links};
 pub use own::{append_own, create_own, open_own, own_size, read_own, read_own_text, update_own};
+pub use part::PartialFile;
 pub use regular::{open, read, size};
 pub use repository::{MAX_BYTES, read_named, read_repository, read_repository_text, read_text};
 

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::files;
+use crate::files::PartialFile;
 use crate::store::artifacts::{Artifact, data};
 use crate::store::folder::RunFolder;
 use crate::store::{StoreError, artifacts};
@@ -86,14 +87,9 @@ fn newest(all: Vec<Artifact>, names: &[String]) -> Result<Vec<Artifact>, Downloa
 
 /// Copies a file to a path that does not exist. The new file appears only once it is complete.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    let part = to.with_file_name(format!(".{}.part", std::process::id()));
-    let copied = files::open_own(from)
-        .and_then(|mut from| io::copy(&mut from, &mut fs::File::create_new(&part)?))
-        .and_then(|_| fs::rename(&part, to));
-    if copied.is_err() {
-        let _ = fs::remove_file(&part);
-    }
-    copied
+    let mut part = PartialFile::new(to, 0o666)?;
+    io::copy(&mut files::open_own(from)?, part.file())?;
+    part.finish()
 }
 
 #[cfg(test)]
@@ -141,5 +137,25 @@ mod tests {
         assert!(matches!(download(&run, &[], &into), Err(DownloadError::Exists(_))));
         assert_eq!(download(&run, &[], &state.path().join("all")).expect("copied").len(), 2);
         assert_eq!(fs::read_dir(&into).expect("read").count(), 1, "no part is left");
+    }
+
+    #[test]
+    fn a_part_that_a_killed_process_left_does_not_stop_a_download() {
+        let state = tempfile::tempdir().expect("a folder");
+        let run = RunFolder::at(state.path().join("runs/r"));
+        artifact(&run, 1, "dist", "application/zip", "new");
+        let into = state.path().join("into");
+        fs::create_dir_all(&into).expect("made");
+        let mut killed = std::process::Command::new("true").spawn().expect("starts");
+        killed.wait().expect("ends");
+        for left in [format!(".{}.part", std::process::id()), format!(".dist.zip.{}-00000001.part", killed.id())] {
+            let file = fs::File::create(into.join(left)).expect("made");
+            file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_mins(2)).expect("set");
+        }
+        let files = download(&run, &[], &into).expect("copied");
+        assert_eq!(fs::read_to_string(&files[0]).expect("read"), "new");
+        let mut left: Vec<_> = fs::read_dir(&into).expect("read").flatten().map(|entry| entry.file_name()).collect();
+        left.retain(|name| name != &*format!(".{}.part", std::process::id()));
+        assert_eq!(left, ["dist.zip"]);
     }
 }

@@ -1,17 +1,14 @@
 //! Downloads logs and artifacts, which are in a storage behind a signed link.
 
-use std::fs::{self, File};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use http::header::ACCEPT;
 use http::{HeaderMap, HeaderValue, Method, Uri};
-use rustix::io::Errno;
-use rustix::process::{Pid, test_kill_process};
 use tokio::time::Instant;
 
-use crate::files;
+use crate::files::PartialFile;
 
 use super::super::address::is_safe;
 use super::transport::{Fault, Incoming, Outgoing};
@@ -124,7 +121,7 @@ impl Inner {
     }
 
     async fn save(&self, incoming: &mut Incoming, into: &Path, limit: u64) -> Result<Downloaded, ApiError> {
-        let mut part = Part::new(into)?;
+        let mut part = PartialFile::new(into, 0o600).map_err(ApiError::io("write", into))?;
         let mut bytes = 0_u64;
         let mut window = (Instant::now(), 0_u64);
         while let Some(data) = incoming.part().await.map_err(|fault| self.storage_broken(fault))? {
@@ -139,91 +136,9 @@ impl Inner {
             if bytes > limit {
                 return Err(ApiError::TooLarge { limit });
             }
-            part.write(&data)?;
+            part.file().write_all(&data).map_err(ApiError::io("write", into))?;
         }
-        part.finish(into)?;
+        part.finish().map_err(ApiError::io("write", into))?;
         Ok(Downloaded { bytes })
-    }
-}
-
-/// An incomplete download: a file beside its target, removed on drop unless it was finished.
-struct Part {
-    file: File,
-    path: PathBuf,
-}
-
-/// Minimum age of a partial file that is removed because its process is not found. The process of a younger file may be
-/// in a container, where this process cannot see it.
-const LEFTOVER_AGE: Duration = Duration::from_mins(1);
-
-impl Part {
-    fn new(into: &Path) -> Result<Self, ApiError> {
-        let name = into.file_name().unwrap_or_default().to_string_lossy();
-        let start = format!(".{name}.");
-        remove_leftovers(into.parent().unwrap_or(Path::new(".")), &start);
-        let name = format!("{start}{}-{:08x}.part", std::process::id(), super::dice());
-        let path = into.with_file_name(name);
-        let file = files::create_own(&path).map_err(ApiError::io("write", &path))?;
-        Ok(Self { file, path })
-    }
-
-    fn write(&mut self, data: &[u8]) -> Result<(), ApiError> {
-        self.file.write_all(data).map_err(ApiError::io("write", &self.path))
-    }
-
-    fn finish(self, into: &Path) -> Result<(), ApiError> {
-        fs::rename(&self.path, into).map_err(ApiError::io("write", into))
-    }
-}
-
-/// Removes the partial files of killed processes.
-fn remove_leftovers(folder: &Path, start: &str) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let number = name.to_str().and_then(|name| name.strip_prefix(start)?.strip_suffix(".part")?.split_once('-'));
-        let Some(process) = number.and_then(|(number, _)| Pid::from_raw(number.parse().ok()?)) else { continue };
-        let age = entry.metadata().and_then(|file| file.modified()).ok().and_then(|time| time.elapsed().ok());
-        if test_kill_process(process) == Err(Errno::SRCH) && age.is_some_and(|age| age >= LEFTOVER_AGE) {
-            let _ = fs::remove_file(entry.path());
-        }
-    }
-}
-
-impl Drop for Part {
-    fn drop(&mut self) {
-        // Fails after `finish`, which has moved the file.
-        let _ = fs::remove_file(&self.path);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::SystemTime;
-
-    use super::*;
-
-    #[test]
-    fn parts_of_killed_processes_are_removed() {
-        let home = tempfile::tempdir().expect("a folder");
-        let mut child = std::process::Command::new("true").spawn().expect("starts");
-        child.wait().expect("ends");
-        let (dead, alive) = (child.id(), std::process::id());
-        let old = SystemTime::now() - 2 * LEFTOVER_AGE;
-        for (name, time) in [
-            (format!(".a.{dead}-1.part"), old),
-            (format!(".a.{dead}-2.part"), SystemTime::now()),
-            (format!(".a.{alive}-3.part"), old),
-            (format!(".b.{dead}-4.part"), old),
-            (".a.x-5.part".to_owned(), old),
-        ] {
-            File::create(home.path().join(name)).and_then(|file| file.set_modified(time)).expect("made");
-        }
-        let part = Part::new(&home.path().join("a")).expect("made");
-        let left = |number: u32| {
-            let mut entries = fs::read_dir(home.path()).expect("a folder").flatten();
-            entries.any(|entry| entry.file_name().to_string_lossy().ends_with(&format!("-{number}.part")))
-        };
-        assert_eq!([1, 2, 3, 4, 5].map(left), [false, true, true, true, true]);
-        drop(part);
     }
 }
