@@ -28,12 +28,17 @@ pub(super) fn path(variable: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf>
 
 /// Parses the file and returns the token of a host.
 pub(super) fn token(text: &str, host: &str) -> Option<Token> {
-    entries(text).into_iter().find(|(name, _)| name.eq_ignore_ascii_case(host)).and_then(|(_, token)| token)
+    entry(text, host).and_then(|(_, token)| token)
 }
 
-/// Parses the file and returns its hosts.
-pub(super) fn hosts(text: &str) -> Vec<String> {
-    entries(text).into_iter().map(|(name, _)| name).collect()
+/// Parses the file and returns whether it has a host.
+pub(super) fn has(text: &str, host: &str) -> bool {
+    entry(text, host).is_some()
+}
+
+/// Returns the entry of a host, whose name matches in any case.
+fn entry(text: &str, host: &str) -> Option<(String, Option<Token>)> {
+    entries(text).into_iter().find(|(name, _)| name.eq_ignore_ascii_case(host))
 }
 
 fn entries(text: &str) -> Vec<(String, Option<Token>)> {
@@ -63,7 +68,9 @@ mod tests {
     fn the_token_of_a_host_is_found() {
         assert!(token(FILE, "GitHub.com").is_some_and(|token| token.expose() == "gho_one"));
         assert!(token(FILE, "ghe.example").is_none() && token(FILE, "other.example").is_none());
-        assert_eq!(hosts(FILE), ["github.com", "ghe.example"]);
+        for (host, is_known) in [("GitHub.com", true), ("GHE.example", true), ("other.example", false)] {
+            assert_eq!(has(FILE, host), is_known, "{host}");
+        }
         for text in ["", "- a", "a: [", "github.com: 5", "github.com:\n  oauth_token: [a]", "5: {}", "&a [*a"] {
             assert!(token(text, "github.com").is_none(), "{text}");
         }

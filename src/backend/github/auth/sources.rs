@@ -100,7 +100,7 @@ pub async fn find(
         return Ok((Some(token), TokenSource::GhFile));
     }
     // Runs gh only for hosts in its file, because starting it takes a tenth of a second.
-    if gh_file.is_some_and(|text| hosts_file::hosts(&text).iter().any(|known| known == host.name()))
+    if gh_file.is_some_and(|text| hosts_file::has(&text, host.name()))
         && let Some(token) = ask_gh(host).await
     {
         return Ok((Some(token), TokenSource::GhCommand));
