@@ -101,6 +101,23 @@ fn the_workflow_that_deployed_is_started_again_at_the_tag() {
 }
 
 #[test]
+fn a_run_whose_jobs_never_started_replaces_nothing() {
+    let Some(watching) = failed() else { return };
+    let api = &watching.fake.api;
+    watching.project.configure(&format!(
+        "[github]\napi_url = \"http://{api}\"\n[github.environments.eu]\nworkflow = \"deploy.yml\"\nref = \"main\"\n"
+    ));
+    let plan = || watching.cuelight(&["rollback", "eu", "-R", REPOSITORY]);
+    let before = plan();
+    assert!(before.error.contains("eu: from v1.4.2 d92af2e (failed) to v1.4.1 9093b37"), "{}", before.error);
+    let run = json!({"do": "run", "workflow": "deploy.yml", "sha": "f".repeat(40), "startup_failure": true});
+    watching.fake.control("/_fake/do", run);
+    assert_eq!(newest(&watching)["conclusion"], "startup_failure");
+    let after = plan();
+    assert_eq!((after.code, after.error), (before.code, before.error));
+}
+
+#[test]
 fn what_is_not_safe_is_refused_before_anything_is_sent() {
     let Some(watching) = failed() else { return };
     let before = newest(&watching)["id"].clone();

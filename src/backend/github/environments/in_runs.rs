@@ -58,7 +58,12 @@ impl Environments {
                 },
                 None => None,
             };
-            deployments.extend(deployment(run, job.as_ref(), common));
+            let Some(mut found) = deployment(run, job.as_ref(), common) else { continue };
+            // A run that ended without success may have waited until its end. Only its jobs tell.
+            if job.is_none() && !found.state.is_open() && !found.succeeded {
+                found.began = self.jobs(run).await?.iter().any(Job::has_run);
+            }
+            deployments.push(found);
         }
         supersede(deployments);
         Ok(())
@@ -67,16 +72,21 @@ impl Environments {
     /// Finds the job that deploys in the newest attempt of a run, by its name or by its id in the workflow file. `None`
     /// if the run has no such job, or has not reached it.
     async fn job(&self, run: &Run, wanted: &str) -> Result<Option<Job>, EnvironmentError> {
-        let (Some(id), attempt) = (run.id, run.run_attempt.unwrap_or(1).max(1)) else { return Ok(None) };
-        // The jobs of an attempt that has ended do not change.
-        let freshness = if run.status == Some(Status::Completed) { Freshness::ANY } else { Freshness::NOW };
-        let path = format!("/actions/runs/{id}/attempts/{attempt}/jobs?per_page=100");
-        let jobs: Vec<Job> = self.optional_list("jobs", &path, freshness).await?;
+        let jobs = self.jobs(run).await?;
         let named = |name: &str| jobs.iter().find(|job| is_named(job, name)).cloned();
         Ok(match named(wanted) {
             Some(job) => Some(job),
             None => self.name_of(run, wanted).await?.and_then(|name| named(&name)),
         })
+    }
+
+    /// Fetches the jobs of the newest attempt of a run.
+    async fn jobs(&self, run: &Run) -> Result<Vec<Job>, EnvironmentError> {
+        let (Some(id), attempt) = (run.id, run.run_attempt.unwrap_or(1).max(1)) else { return Ok(Vec::new()) };
+        // The jobs of an attempt that has ended do not change.
+        let freshness = if run.status == Some(Status::Completed) { Freshness::ANY } else { Freshness::NOW };
+        let path = format!("/actions/runs/{id}/attempts/{attempt}/jobs?per_page=100");
+        self.optional_list("jobs", &path, freshness).await
     }
 
     /// Returns the name of a job in the workflow file of a run. `None` if the file cannot be read, or if the job has no
@@ -143,7 +153,11 @@ fn deployment(run: &Run, job: Option<&Job>, common: &Common) -> Option<Environme
     Some(EnvironmentDeployment {
         release: Release { tag: common.tag(&sha, &reference), sha, reference },
         succeeded: state == DeploymentState::Success,
-        began: !matches!(state, DeploymentState::Waiting | DeploymentState::Queued | DeploymentState::Pending),
+        began: match state {
+            DeploymentState::Success | DeploymentState::InProgress => true,
+            DeploymentState::Waiting | DeploymentState::Queued | DeploymentState::Pending => false,
+            _ => job.is_none_or(Job::has_run),
+        },
         creator: by.and_then(|user| user.login.clone()).unwrap_or_default(),
         created: started.map_or(Timestamp(0), |time| time.0),
         ended: ended.filter(|_| !state.is_open()).map(|time| time.0),
@@ -154,4 +168,39 @@ fn deployment(run: &Run, job: Option<&Job>, common: &Common) -> Option<Environme
         url: None,
         state,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::backend::github::wire::List;
+    use crate::backend::github::wire::runs::Step;
+
+    #[test]
+    fn a_job_that_no_runner_took_did_not_begin() {
+        let common = Common { default_branch: None, tags: HashMap::new() };
+        let list = |count| List { items: vec![Step::default(); count], ..List::default() };
+        for (status, ending, runner, steps, began) in [
+            (Status::Completed, Some(Ending::Success), "", 0, Some(true)),
+            (Status::Completed, Some(Ending::Cancelled), "", 0, Some(false)),
+            (Status::Completed, Some(Ending::Cancelled), "runner-1", 0, Some(true)),
+            (Status::Completed, Some(Ending::Cancelled), "", 3, Some(true)),
+            (Status::Completed, Some(Ending::Failure), "", 0, Some(false)),
+            (Status::Completed, Some(Ending::Failure), "runner-1", 3, Some(true)),
+            (Status::Completed, Some(Ending::Skipped), "", 0, None),
+            (Status::Completed, None, "", 0, Some(false)),
+            (Status::Queued, None, "", 0, Some(false)),
+            (Status::Waiting, None, "", 0, Some(false)),
+            (Status::InProgress, None, "", 0, Some(true)),
+            (Status::Other("new".to_owned()), None, "", 0, Some(false)),
+        ] {
+            let shown = format!("{status:?} {ending:?} {runner} {steps}");
+            let (runner_name, steps) = (Some(runner.to_owned()), Some(list(steps)));
+            let job = Job { status: Some(status), conclusion: ending, runner_name, steps, ..Job::default() };
+            let found = deployment(&Run::default(), Some(&job), &common);
+            assert_eq!(found.map(|found| found.began), began, "{shown}");
+        }
+    }
 }

@@ -139,9 +139,8 @@ fn add_job(diff: &mut Diff, snapshot: &Snapshot<'_>, wire: &WireJob, id: &JobId,
     }
     let ending = wire.conclusion.as_ref().filter(|_| is_completed(wire.status.as_ref(), true));
     let is_skipped = matches!(ending, Some(Ending::Skipped));
-    let has_run = !steps.is_empty() || wire.runner_name.as_ref().is_some_and(|name| !name.is_empty());
     let is_done = is_completed(wire.status.as_ref(), wire.conclusion.is_some());
-    if !job.phase.is_active() && !is_skipped && (!is_done || has_run) {
+    if !job.phase.is_active() && !is_skipped && (!is_done || wire.has_run()) {
         let (name, environment) = (wire.name.clone().unwrap_or_else(|| job.name.clone()), None);
         diff.add(started, Event::JobStarted { job: id.clone(), name, sandbox: runner(wire), environment });
     }

@@ -135,6 +135,15 @@ answers! {
     }
 }
 
+impl Job {
+    /// Whether a runner took the job.
+    #[must_use]
+    pub fn has_run(&self) -> bool {
+        self.steps.as_ref().is_some_and(|steps| !steps.items.is_empty())
+            || self.runner_name.as_ref().is_some_and(|name| !name.is_empty())
+    }
+}
+
 impl Run {
     /// Returns the path of the workflow's file, without the ref that may follow it; empty if the server names none.
     #[must_use]
