@@ -4,7 +4,6 @@ use std::io::{Read, Write};
 use std::panic;
 use std::path::PathBuf;
 
-use indexmap::IndexMap;
 #[cfg(target_os = "linux")]
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, setsid};
@@ -14,6 +13,7 @@ use crate::model::{JobId, RerunScope, StepNumber};
 use crate::store::folder::RunFolder;
 use crate::worker;
 use crate::worker::Mode;
+use crate::worker::launch::WorkerInput;
 
 use super::{Exit, Failure, Outcome};
 
@@ -23,7 +23,7 @@ pub(super) struct Args {
     #[arg(long)]
     resume: bool,
     #[arg(long)]
-    abort: Option<String>,
+    abort: bool,
     #[arg(long)]
     rerun: bool,
     #[arg(long)]
@@ -58,9 +58,13 @@ pub(super) fn run(args: &Args) -> Outcome {
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
     log.log_internal_errors(false).init();
     panic::set_hook(Box::new(|panic| drop(writeln!(std::io::stderr(), "{panic}"))));
+    let mut input = String::new();
+    std::io::stdin().read_to_string(&mut input)?;
+    let WorkerInput { secrets, reason } = serde_json::from_str(&input)
+        .map_err(|error| Failure::new(Exit::Usage, format!("expected secrets on standard input: {error}")))?;
     let mode = match args {
         Args { resume: true, .. } => Mode::Resume,
-        Args { abort: Some(reason), .. } => Mode::Abort { reason: reason.clone() },
+        Args { abort: true, .. } => Mode::Abort { reason },
         Args { rerun: true, .. } => Mode::Rerun(RerunScope::All),
         Args { rerun_failed: true, .. } => Mode::Rerun(RerunScope::Failed),
         Args { rerun_job: Some(job), from_step: Some(step), .. } => {
@@ -69,10 +73,6 @@ pub(super) fn run(args: &Args) -> Outcome {
         Args { rerun_job: Some(job), .. } => Mode::Rerun(RerunScope::Job(JobId::new(job))),
         _ => Mode::Start,
     };
-    let mut secrets = String::new();
-    std::io::stdin().read_to_string(&mut secrets)?;
-    let secrets: IndexMap<String, String> = serde_json::from_str(&secrets)
-        .map_err(|error| Failure::new(Exit::Usage, format!("expected secrets on standard input: {error}")))?;
     let folder = RunFolder::at(&args.folder);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let conclusion = runtime.block_on(async {

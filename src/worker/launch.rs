@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
 use rustix::process::{Pid, test_kill_process_group};
+use serde::{Deserialize, Serialize};
 
 use crate::files;
 use crate::model::RerunScope;
@@ -39,6 +40,15 @@ pub enum SpawnError {
     },
 }
 
+/// What a worker reads from its standard input: the texts that must not be in the process list.
+#[derive(Serialize, Deserialize)]
+pub struct WorkerInput {
+    /// Values of the secrets, by name.
+    pub secrets: IndexMap<String, String>,
+    /// Reason for an abort; empty in other modes.
+    pub reason: String,
+}
+
 /// Starts a worker for another attempt of a run, as [`spawn`] does.
 ///
 /// # Errors
@@ -49,8 +59,8 @@ pub fn respawn(folder: &RunFolder, mode: &Mode, secrets: &IndexMap<String, Strin
 
 /// Starts a worker for a run folder whose lock is `held`.
 ///
-/// Secrets are passed through a pipe: they are neither in the folder nor in the process list. The run's lock is handed
-/// over as the worker's standard output, so that a starting run is always locked.
+/// Secrets and the reason for an abort are passed through a pipe: they are neither in the folder nor in the process
+/// list. The run's lock is handed over as the worker's standard output, so that a starting run is always locked.
 ///
 /// # Errors
 /// The worker cannot be started.
@@ -74,8 +84,10 @@ pub fn spawn(
         .spawn()
         .map_err(failed)?;
     let mut pipe = worker.stdin.take().expect("standard input was asked for");
-    let secrets = serde_json::to_vec(secrets).expect("texts always serialise");
-    let written = pipe.write_all(&secrets).map_err(failed);
+    let reason = if let Mode::Abort { reason } = mode { reason.clone() } else { String::new() };
+    let input = WorkerInput { secrets: secrets.clone(), reason };
+    let input = serde_json::to_vec(&input).expect("texts always serialise");
+    let written = pipe.write_all(&input).map_err(failed);
     // Wakes readers that watch the state folder. A failure does no harm: a list of runs is correct whenever it is read.
     let launched = files::create_own(&folder.runs().launched());
     let _ = launched.and_then(|mut file| file.write_all(folder.id().as_str().as_bytes()));
@@ -109,13 +121,14 @@ fn worker_log(folder: &RunFolder) -> Result<File, StoreError> {
 }
 
 impl Mode {
-    /// Returns the arguments of the worker's command line for this mode.
+    /// Returns the arguments of the worker's command line for this mode. They contain no text that a person wrote,
+    /// which is in [`WorkerInput`].
     #[must_use]
     pub fn arguments(&self) -> Vec<String> {
         match self {
             Self::Start => Vec::new(),
             Self::Resume => vec!["--resume".to_owned()],
-            Self::Abort { reason } => vec!["--abort".to_owned(), reason.clone()],
+            Self::Abort { .. } => vec!["--abort".to_owned()],
             Self::Rerun(RerunScope::All) => vec!["--rerun".to_owned()],
             Self::Rerun(RerunScope::Failed) => vec!["--rerun-failed".to_owned()],
             Self::Rerun(RerunScope::Job(job)) => vec!["--rerun-job".to_owned(), job.to_string()],
@@ -123,5 +136,19 @@ impl Mode {
                 vec!["--rerun-job".to_owned(), job.to_string(), "--from-step".to_owned(), step.to_string()]
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{JobId, StepNumber};
+
+    #[test]
+    fn arguments_hold_no_text_that_a_person_wrote() {
+        let abort = Mode::Abort { reason: "the password hunter2 leaked".to_owned() };
+        assert_eq!(abort.arguments(), ["--abort"]);
+        let step = RerunScope::Step { job: JobId::new("a"), step: StepNumber(2) };
+        assert_eq!(Mode::Rerun(step).arguments(), ["--rerun-job", "a", "--from-step", "2"]);
     }
 }
