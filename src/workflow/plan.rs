@@ -333,6 +333,17 @@ mod tests {
     }
 
     #[test]
+    fn each_position_of_each_file_is_reported_once() {
+        let called = "on: workflow_call\njobs: {a: {strategy: {matrix: '${{ github.ref }}'}, runs-on: x}}\n";
+        let whole = "on: push\njobs:\n  a: {uses: ./a.yml}\n  b: {uses: ./b.yml}\n  c: {uses: ./b.yml}\n";
+        let parsed = parse(&Source::new("ci.yml", whole)).value.expect("a workflow");
+        let file = |path: &str| Some(Callee::parse(Source::new(path, called)));
+        let errors = Plan::new(Arc::new(parsed), &known(), &file).expect_err("no object");
+        let files: Vec<_> = errors.iter().map(|(source, error)| (source.name.as_str(), error.span.line)).collect();
+        assert_eq!(files, [("a.yml", 2), ("b.yml", 2)], "{errors:?}");
+    }
+
+    #[test]
     fn a_matrix_may_be_made_of_the_inputs_of_a_call_as_far_as_they_are_known() {
         let called = "on: {workflow_call: {inputs: {list: {type: string, required: true}, more: {type: string, default: '[\"${{ github.ref }}\"]'}}}}\n\
                       jobs: {x: {strategy: {matrix: {v: '${{ fromJSON(inputs.list) }}'}}, runs-on: x}, \

@@ -249,9 +249,9 @@ impl<'p> Planner<'p> {
         known(&values, &unknown)
     }
 
-    /// Records an error. Each position is reported only once, however often the workflow is called.
+    /// Records an error. Each position of a file is reported only once, however often the workflow is called.
     fn report(&mut self, source: &Arc<Source>, error: Diagnostic) {
-        if !self.errors.iter().any(|(_, known)| *known == error) {
+        if !self.errors.iter().any(|(file, known)| file.name == source.name && *known == error) {
             self.errors.push((Arc::clone(source), error));
         }
     }
