@@ -252,6 +252,7 @@ fn job(id: Spanned<String>, value: &Template, diagnostics: &mut Vec<Diagnostic>)
             env: owned(get(value, "env")),
             defaults: run_defaults(value),
             timeout_minutes: owned(get(value, "timeout-minutes")),
+            cancel_timeout_minutes: owned(get(value, "cancel-timeout-minutes")),
             continue_on_error: owned(get(value, "continue-on-error")),
             container: owned(get(value, "container")),
             services: named_values(get(value, "services")),

@@ -196,6 +196,8 @@ pub struct StepsJob {
     pub defaults: RunDefaults,
     /// `timeout-minutes`.
     pub timeout_minutes: Option<Template>,
+    /// `cancel-timeout-minutes`, which only lint reads.
+    pub cancel_timeout_minutes: Option<Template>,
     /// `continue-on-error`.
     pub continue_on_error: Option<Template>,
     /// `container`: a string or a mapping.

@@ -125,7 +125,7 @@ pub(super) fn globs(workflow: &Workflow, found: &mut Vec<Diagnostic>) {
             let text = pattern.value.strip_prefix('!').unwrap_or(&pattern.value);
             if let Err(reason) = FilterPattern::parse(text) {
                 let message = format!("invalid pattern `{text}`: {reason}");
-                let hint = "filters are glob patterns; escape a special character with `\\\\`";
+                let hint = "filters are glob patterns; escape a special character with `\\`";
                 found.push(Diagnostic::warning("glob", pattern.span, message).hint(hint));
             } else if of_paths && (text.starts_with("./") || text.starts_with("../")) {
                 let message = format!("`{text}` matches no path: paths are relative to the root of the repository");

@@ -349,10 +349,12 @@ pub(super) fn of_job(job: &JobDefinition) -> Vec<SpannedExpr<'_>> {
         }
         JobBody::Steps(body) => {
             collect(&body.runs_on, &mut found);
-            let parts = [&body.environment, &body.env, &body.timeout_minutes, &body.continue_on_error, &body.container];
+            let limits = [&body.timeout_minutes, &body.cancel_timeout_minutes];
+            let parts = [&body.environment, &body.env, &body.continue_on_error, &body.container];
             let RunDefaults { shell, working_directory, computed } = &body.defaults;
             let defaults = [shell, working_directory, computed];
-            parts.into_iter().chain(defaults).flatten().for_each(|part| collect(part, &mut found));
+            limits.into_iter().chain(parts).chain(defaults).flatten().for_each(|part| collect(part, &mut found));
+            body.snapshot.iter().for_each(|snapshot| condition(&snapshot.condition, &mut found));
             let outputs = body.outputs.iter().map(|(_, value)| value);
             outputs.chain(body.services.values()).for_each(|value| collect(value, &mut found));
             body.steps.iter().for_each(|step| of_step(step, &mut found));
@@ -402,5 +404,103 @@ pub(super) fn collect<'w>(template: &'w Template, found: &mut Vec<SpannedExpr<'w
             }
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, Value, json};
+
+    use super::*;
+    use crate::workflow::parse_partial;
+    use crate::workflow::schema::workflow::ROOT;
+    use crate::workflow::schema::{Fields, Schema, Shape};
+    use crate::workflow::source::Source;
+
+    /// How deep mappings and sequences are searched. Steps are nested without limit.
+    const DEPTH: usize = 9;
+
+    /// Returns a small valid value.
+    fn least(schema: &Schema) -> Value {
+        match &schema.shape {
+            Shape::Nothing => Value::Null,
+            Shape::Bool => json!(true),
+            Shape::Number => json!(1),
+            Shape::Word { allowed, .. } => json!(allowed[0]),
+            Shape::Condition => json!("true"),
+            Shape::Text { .. } | Shape::Scalar | Shape::Any => json!("x"),
+            Shape::Sequence(item) => json!([least(item)]),
+            Shape::Mapping(fields) => Value::Object(required(fields)),
+            Shape::OneOf(schemas) => least(schemas[0]),
+        }
+    }
+
+    /// Returns the required keys of a mapping.
+    fn required(fields: &Fields) -> Map<String, Value> {
+        let keys = fields.known.iter().filter(|field| field.required);
+        keys.map(|field| (field.name.to_owned(), least(field.schema))).collect()
+    }
+
+    /// Returns small values, each with an expression at one of the places at which the schema allows expressions.
+    fn places(schema: &Schema, is_available: bool, depth: usize) -> Vec<Value> {
+        let is_available = is_available || schema.availability.is_some();
+        if depth == 0 {
+            return Vec::new();
+        }
+        let expression = json!("${{ github.sha }}");
+        let whole = (is_available && schema.accepts_expression).then(|| expression.clone());
+        let inside = |schema: &Schema| places(schema, is_available, depth - 1);
+        let inner: Vec<Value> = match &schema.shape {
+            Shape::OneOf(schemas) => {
+                return schemas.iter().flat_map(|schema| places(schema, is_available, depth)).collect();
+            }
+            Shape::Nothing => return Vec::new(),
+            Shape::Text { many: true, .. } | Shape::Word { many: true, .. } if is_available => {
+                vec![json!(["x", expression])]
+            }
+            Shape::Sequence(item) => inside(item).into_iter().map(|value| json!([value])).collect(),
+            Shape::Mapping(fields) => {
+                let known = fields.known.iter().map(|field| (field.name, field.schema));
+                let others = fields.others.map(|schema| ("other", schema));
+                let with = |name: &str, value: Value| {
+                    let mut mapping = required(fields);
+                    mapping.insert(name.to_owned(), value);
+                    Value::Object(mapping)
+                };
+                known
+                    .chain(others)
+                    .flat_map(|(name, of)| inside(of).into_iter().map(move |value| with(name, value)))
+                    .collect()
+            }
+            _ => Vec::new(),
+        };
+        inner.into_iter().chain(whole).collect()
+    }
+
+    /// Returns all expressions of a workflow.
+    fn all_of(workflow: &Workflow) -> Vec<SpannedExpr<'_>> {
+        let mut found = of_workflow(workflow);
+        for trigger in &workflow.triggers {
+            trigger.outputs.iter().for_each(|(_, value)| collect(value, &mut found));
+            trigger
+                .inputs
+                .iter()
+                .filter_map(|input| input.default.as_ref())
+                .for_each(|value| collect(value, &mut found));
+        }
+        workflow.jobs.iter().for_each(|job| found.extend(of_job(job)));
+        found
+    }
+
+    #[test]
+    fn every_expression_of_a_workflow_is_checked() {
+        let all = places(&ROOT, false, DEPTH);
+        assert!(all.len() > 100, "{}", all.len());
+        let is_missed = |text: &String| {
+            let (workflow, _) = parse_partial(&Source::new("a.yml", text.as_str()));
+            all_of(&workflow.expect("a workflow")).is_empty()
+        };
+        let missed: Vec<String> = all.iter().map(Value::to_string).filter(is_missed).collect();
+        assert!(missed.is_empty(), "{} of {}:\n{}", missed.len(), all.len(), missed.join("\n"));
     }
 }
