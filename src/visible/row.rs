@@ -315,13 +315,34 @@ pub(super) fn first_c1(line: &[u8]) -> Option<usize> {
     memchr::memchr_iter(0xc2, line).find(|at| matches!(line.get(at + 1), Some(0x80..=0x9f)))
 }
 
-/// Returns the index of the first character that can make a line look different from its bytes: an escape character, a
-/// backspace, or a carriage return that does not end a line.
+/// Number of bytes that [`first_control`] checks at once.
+const BLOCK: usize = 16;
+
+/// Returns the index of the first character that makes a line look different from its bytes: a control character, such
+/// as an escape character or a carriage return that does not end a line, or another character that is dropped. Tabs and
+/// newlines do not count.
 #[must_use]
 pub fn first_control(lines: &[u8]) -> Option<usize> {
-    memchr::memchr3_iter(0x1b, b'\r', 8, lines).find(|at| {
-        let ends_line = matches!(lines.get(at + 1), None | Some(b'\n'));
-        lines[*at] != b'\r' || !ends_line
+    // Begins a control character, or a character of which `is_unsafe` holds.
+    let is_suspect =
+        |byte: u8| matches!(byte, 0..=8 | 0xb..=0x1f | 0x7f | 0xc2 | 0xcd | 0xd8 | 0xe1..=0xe3 | 0xef | 0xf0 | 0xf3);
+    let is_changed = |at: usize| match lines[at] {
+        b'\r' => !matches!(lines.get(at + 1), None | Some(b'\n')),
+        byte if byte.is_ascii() => true,
+        // Of these characters, which are common in Japanese, only U+3164 is dropped.
+        0xe3 if lines.get(at + 1) != Some(&0x85) => false,
+        _ => {
+            let character = &lines[at..lines.len().min(at + 4)];
+            character.utf8_chunks().next().and_then(|chunk| chunk.valid().chars().next()).is_some_and(is_unsafe)
+        }
+    };
+    lines.chunks(BLOCK).enumerate().find_map(|(number, block)| {
+        // Most blocks have no such byte. The loop has no branches, so that the compiler compares sixteen or more bytes
+        // at once.
+        if !block.iter().fold(false, |any, byte| any | is_suspect(*byte)) {
+            return None;
+        }
+        (number * BLOCK..).zip(block).find(|(at, byte)| is_suspect(**byte) && is_changed(*at)).map(|(at, _)| at)
     })
 }
 
@@ -356,7 +377,7 @@ pub fn shown(line: &[u8]) -> Vec<u8> {
 fn without_colours(line: &[u8]) -> Option<Vec<u8>> {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    if memchr::memchr2(b'\r', 8, line).is_some() {
+    if memchr::memchr(b'\r', line).is_some() {
         return None;
     }
     let mut text = Vec::with_capacity(line.len());
@@ -366,7 +387,7 @@ fn without_colours(line: &[u8]) -> Option<Vec<u8>> {
         rest = &rest[at + 1 + colour(&rest[at + 1..])?..];
     }
     text.extend_from_slice(rest);
-    Some(text)
+    first_control(&text).is_none().then_some(text)
 }
 
 /// A row without styles, for a line that arrives in parts.
@@ -555,10 +576,23 @@ mod tests {
         {
             assert_eq!(first_control(text.as_bytes()), at, "{text:?}");
         }
+        for changed in ["\u{9b}31m", "\u{85}", "\0", "\u{7}", "\u{b}", "\u{7f}", "\u{200b}", "\u{ad}", "\u{e0041}"] {
+            for before in [0, 1, 126, 127, 128, 300] {
+                let text = format!("{}é{changed}b", "a".repeat(before));
+                assert_eq!(first_control(text.as_bytes()), Some(before + 2), "{before} {changed:?}");
+                assert_eq!(first_control(format!("{}é日\r\nb", "a".repeat(before)).as_bytes()), None, "{before}");
+            }
+        }
+        for c in ('\0'..=char::MAX).filter(|c| !matches!(c, '\n' | '\t' | '\r')) {
+            assert_eq!(first_control(c.to_string().as_bytes()).is_some(), is_unsafe(c), "{c:?}");
+        }
+        assert_eq!(first_control(b"a\xffb\xe2\x80"), None, "bytes that are no characters stay as they are");
         for (line, text) in [
             ("\u{1b}[1;31mred\u{1b}[m\r\n", "red"),
             ("\u{1b}[38:5:9mred", "red"),
             ("\u{1b}[2Kred", "red"),
+            ("\u{9b}31mr\u{200b}e\0d\u{9b}m", "red"),
+            ("\u{1b}[31mr\u{ad}ed", "red"),
             ("a\rb", "b"),
             ("cut \u{1b}[3", "cut "),
         ] {
@@ -579,6 +613,19 @@ mod tests {
             let expected = terminal.screen().contents();
             let shown = plain(line.as_bytes());
             prop_assert_eq!(shown.trim_end(), expected.trim_end(), "{:?}", line);
+        }
+
+        #[test]
+        fn a_text_without_controls_is_shown_as_it_is(parts in prop::collection::vec(prop::sample::select(vec![
+            "a", " ", "\t", "é", "日本", "a\u{301}", "\u{1b}[1m", "\u{9b}m", "\u{85}", "\0", "\u{7f}", "\u{200b}",
+            "\u{e0041}", "\r",
+        ]), 0..200)) {
+            let line = parts.concat();
+            let shown = plain(line.as_bytes());
+            if first_control(line.as_bytes()).is_none() {
+                prop_assert_eq!(line.trim_end_matches('\r'), &shown);
+            }
+            prop_assert_eq!(super::shown(line.as_bytes()), shown.into_bytes());
         }
 
         #[test]

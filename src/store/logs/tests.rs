@@ -434,3 +434,18 @@ fn a_search_finds_what_is_shown() {
         assert_eq!(found(&reader, &query.expect("a pattern")), lines);
     }
 }
+
+#[test]
+fn a_search_finds_matches_across_what_is_not_shown() {
+    let (_folder, path) = place();
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, "er\u{9b}31mror\nplain\ner\u{200b}ror\nerror\ner\0ror\u{7}\ncaf\u{e9} er\u{ad}ror\r\n").unwrap();
+    let reader = open(&path);
+    for (query, lines) in [
+        (LineMatcher::literal("error", true), vec![0, 2, 3, 4, 5]),
+        (LineMatcher::regex("^error$", true), vec![0, 2, 3, 4]),
+        (LineMatcher::literal("31m", true), vec![]),
+    ] {
+        assert_eq!(found(&reader, &query.expect("a pattern")), lines);
+    }
+}
