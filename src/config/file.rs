@@ -3,6 +3,7 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::value::{to_toml, type_of};
 use super::{ConfigError, SettingValue, environments, settings};
 
 /// A setting in a file.
@@ -71,8 +72,9 @@ fn read(value: &DeValue<'_>) -> SettingValue {
         DeValue::Array(items) => {
             let texts: Option<Vec<_>> =
                 items.iter().map(Spanned::get_ref).map(|item| item.as_str().map(str::to_owned)).collect();
-            texts.map_or_else(|| SettingValue::Other("a list".to_owned()), SettingValue::List)
+            texts.map_or_else(|| SettingValue::Other(type_of(value).to_owned()), SettingValue::List)
         }
-        other => SettingValue::Other(format!("a {}", other.type_str())),
+        DeValue::Table(_) => SettingValue::Other(type_of(value).to_owned()),
+        DeValue::Float(_) | DeValue::Datetime(_) => SettingValue::Other(to_toml(value)),
     }
 }

@@ -1,5 +1,10 @@
 //! Values of settings: parses the text of variables, converts values to types, and formats them as TOML.
 
+use std::borrow::Cow;
+
+use toml::Spanned;
+use toml::de::DeValue;
+
 /// Why a value is not valid for a setting. The message continues a text that starts with the setting's name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ValueError {
@@ -100,6 +105,40 @@ pub(super) fn word<T: Copy + PartialEq>(words: &[(&str, T)], meant: T) -> String
 /// Formats texts as a TOML array.
 pub(super) fn list(texts: &[String]) -> String {
     format!("[{}]", texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", "))
+}
+
+/// Formats a value as TOML in one line.
+pub(super) fn to_toml(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => quoted(text),
+        DeValue::Integer(number) => number.to_string(),
+        DeValue::Float(number) => number.to_string(),
+        DeValue::Boolean(yes) => yes.to_string(),
+        DeValue::Datetime(time) => time.to_string(),
+        DeValue::Array(items) => {
+            let items: Vec<_> = items.iter().map(|item| to_toml(item.get_ref())).collect();
+            format!("[{}]", items.join(", "))
+        }
+        DeValue::Table(table) if table.is_empty() => "{}".to_owned(),
+        DeValue::Table(table) => {
+            let entry = |(key, value): (&Spanned<Cow<'_, str>>, &Spanned<DeValue<'_>>)| {
+                format!("{} = {}", bare(key.get_ref()), to_toml(value.get_ref()))
+            };
+            format!("{{ {} }}", table.iter().map(entry).collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
+/// Returns the type of a value, with its article, for error messages.
+pub(super) fn type_of(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) | DeValue::Float(_) => "a number",
+        DeValue::Boolean(_) => "a boolean",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
 }
 
 /// Formats text as a TOML string.

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use toml::de::{DeTable, DeValue};
 
 use super::file::position;
-use super::value::{bare, list, quoted};
+use super::value::{bare, to_toml};
 use super::{ConfigError, Layer};
 use crate::model::deployment::{
     Analysis, CanaryStep, Check, EnvironmentSettings, Freeze, Notify, Pause, Probe, RefRule, RouterLimits, Strategy,
@@ -139,18 +139,8 @@ fn flatten(
             flatten(file, (outer, &full), inner, is_trusted, lines);
             continue;
         }
-        let value = match value {
-            DeValue::String(text) => quoted(text),
-            DeValue::Array(items) => {
-                let texts = items.iter().map(|item| item.get_ref().as_str().unwrap_or_default().to_owned());
-                list(&texts.collect::<Vec<_>>())
-            }
-            DeValue::Integer(number) => number.to_string(),
-            DeValue::Boolean(yes) => yes.to_string(),
-            other => other.type_str().to_owned(),
-        };
         let origin = position(file.name, file.text, start);
-        lines.push(Line { table: outer, name: full, value, origin, is_trusted });
+        lines.push(Line { table: outer, name: full, value: to_toml(value), origin, is_trusted });
     }
 }
 

@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::super::ConfigError;
 use super::super::file::position;
+use super::super::value::{to_toml, type_of};
 use crate::model::nearest;
 
 /// The file that a table is in.
@@ -74,11 +75,10 @@ impl<'t> Table<'t> {
 
     fn is_not(&self, key: &str, wanted: &str, value: &DeValue<'_>) -> ConfigError {
         let given = match value {
-            _ if SECRET_KEYS.contains(&key) => format!("a {}", value.type_str()),
+            DeValue::Array(_) | DeValue::Table(_) => type_of(value).to_owned(),
+            _ if SECRET_KEYS.contains(&key) => type_of(value).to_owned(),
             DeValue::String(text) => format!("`{text}`"),
-            DeValue::Integer(number) => format!("`{number}`"),
-            DeValue::Boolean(yes) => format!("`{yes}`"),
-            other => format!("a {}", other.type_str()),
+            other => format!("`{}`", to_toml(other)),
         };
         self.wrong(key, &format!("must be {wanted}, not {given}"))
     }

@@ -107,6 +107,20 @@ fn errors_name_the_position_and_what_to_write() {
              take 40s",
         ),
         ("", "replica = 2", "c:7:1: `environments.a.target.replica` is unknown; did you mean `replicas`?"),
+        (
+            "wait = [1]",
+            "",
+            "c:2:1: `environments.a.wait` must be a length of time such as `90s`, `10m` or `1h30m`, not a list",
+        ),
+        ("on = 1.5", "", "c:2:1: `environments.a.on` must be a string or a list of strings, not `1.5`"),
+        (
+            "reviewers = { a = 1 }",
+            "",
+            "c:2:1: `environments.a.reviewers` must be a string or a list of strings, not a table",
+        ),
+        ("notify = [1]", "", "c:2:1: `environments.a.notify` must be a table, not a list"),
+        ("notify = { slack = 1 }", "", "c:2:12: `environments.a.notify.slack` must be a string, not a number"),
+        ("", "replicas = 1.5", "c:7:1: `environments.a.target.replicas` must be a number of at least 1, not `1.5`"),
         ("", "replicas = 0", "c:7:1: `environments.a.target.replicas` must be a number of at least 1, not `0`"),
         (
             "",
@@ -261,4 +275,20 @@ fn a_target_in_docker_needs_no_commands_and_its_errors_name_the_position() {
     let message = "c:2:17: `environments.a.target` has no `image`: write it, such as image = \
                    \"registry.example.com/shop:{release}\"";
     assert_eq!(error, message);
+}
+
+#[test]
+fn values_are_described_as_they_are_written() {
+    let text =
+        "[environments.a]\nx = [1, 'two', true, 1.5, [3], { b = 4, 'c d' = [] }, {}, 1979-05-27]\ny = 0x1F\nz = 1e3\n";
+    let document = toml::de::DeTable::parse(text).expect("a document");
+    let mut lines = Vec::new();
+    let Some(DeValue::Table(all)) = document.get_ref().get(TABLE).map(toml::Spanned::get_ref) else {
+        panic!("no table")
+    };
+    flatten(FileText { name: "c", text }, (TABLE, ""), all, false, &mut lines);
+    let shown: Vec<_> = lines.iter().map(|line| format!("{} = {}", line.name, line.value)).collect();
+    let expected =
+        ["a.x = [1, \"two\", true, 1.5, [3], { b = 4, \"c d\" = [] }, {}, 1979-05-27]", "a.y = 0x1F", "a.z = 1e3"];
+    assert_eq!(shown, expected);
 }
