@@ -67,10 +67,10 @@ impl Preview {
         lines
     }
 
-    /// Whether the full preview has more than the summary.
+    /// Whether the full preview shows something that the summary does not.
     #[must_use]
     pub fn is_cut(&self) -> bool {
-        self.lines.iter().any(|line| line.shown != Shown::Always)
+        self.lines.iter().any(|line| line.shown == Shown::InWhole && !line.is_dangerous)
     }
 }
 
@@ -151,5 +151,10 @@ mod tests {
         assert_eq!(preview.lines(false), ["    a", "!   c", "    1 more line"]);
         assert_eq!(preview.lines(true), ["    a", "    b", "!   c"]);
         assert!(preview.is_cut());
+        let mut dangerous = Preview::default();
+        dangerous.push(line("a", false, Shown::Always));
+        dangerous.push(line("c", true, Shown::InWhole));
+        assert_eq!(dangerous.lines(false), dangerous.lines(true));
+        assert!(!dangerous.is_cut(), "the summary shows everything");
     }
 }
