@@ -188,7 +188,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand delete" -l logs -d 'De
 complete -c cuelight -n "__fish_cuelight_using_subcommand delete" -l json -d 'Print JSON, one object for each run'
 complete -c cuelight -n "__fish_cuelight_using_subcommand delete" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l job -d 'Only this job, and the jobs that need it' -r
-complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l from-step -d 'Rerun the job from this step (number or name) on, with the files that its last attempt left' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l from-step -d 'Re-run the job from this step (number or name) on, with the files that its last attempt left' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -s s -l secret -d 'A secret that the run had; without a value it is taken from the environment' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l all -d 'Let `latest` be the newest run of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l failed -d 'Only the failed jobs, and the jobs that need them'

@@ -295,7 +295,7 @@ _arguments "${_arguments_options[@]}" : \
 (rerun)
 _arguments "${_arguments_options[@]}" : \
 '(--failed)--job=[Only this job, and the jobs that need it]:JOB:_default' \
-'--from-step=[Rerun the job from this step (number or name) on, with the files that its last attempt left]:STEP:_default' \
+'--from-step=[Re-run the job from this step (number or name) on, with the files that its last attempt left]:STEP:_default' \
 '*-s+[A secret that the run had; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
 '*--secret=[A secret that the run had; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
 '--all[Let \`latest\` be the newest run of all repositories]' \

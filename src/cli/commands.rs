@@ -34,7 +34,7 @@ pub(super) struct RerunArgs {
     /// Only this job, and the jobs that need it
     #[arg(long, conflicts_with = "failed")]
     job: Option<String>,
-    /// Rerun the job from this step (number or name) on, with the files that its last attempt left
+    /// Re-run the job from this step (number or name) on, with the files that its last attempt left
     #[arg(long, requires = "job", value_name = "STEP")]
     from_step: Option<String>,
     /// Enable debug logging (for a run on a server)

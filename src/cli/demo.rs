@@ -45,7 +45,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         Choice::Tally => Project::Tally,
         Choice::Aura => Project::Aura,
     };
-    // The project is kept, because its run can be rerun, and a run that outlives the screen still needs it.
+    // The project is kept, because its run can be re-run, and a run that outlives the screen still needs it.
     let folder = args.into.clone().unwrap_or_else(|| runs.state().join(project.name()));
     project.unpack(&folder)?;
     std::env::set_current_dir(&folder)?;

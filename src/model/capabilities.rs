@@ -126,13 +126,13 @@ pub enum Unavailable {
     #[error("this was already requested")]
     Requested,
     /// The run succeeded, so it has no failed jobs.
-    #[error("no job failed: rerun the whole run instead")]
+    #[error("no job failed: re-run the whole run instead")]
     NothingFailed,
     /// The run succeeded, so its workspaces were removed.
-    #[error("the run succeeded, so the files of its jobs were removed: rerun the job instead")]
+    #[error("the run succeeded, so the files of its jobs were removed: re-run the job instead")]
     WorkspaceRemoved,
     /// The run ended for a reason other than the loss of its worker.
-    #[error("the run was not interrupted: rerun it instead")]
+    #[error("the run was not interrupted: re-run it instead")]
     WorkerNotLost,
     /// No deployment of the run waits for a review.
     #[error("no deployment waits for a review")]
@@ -152,7 +152,7 @@ pub enum Unavailable {
     #[error("the run is not a deployment by this machine")]
     NotDeployment,
     /// A deployment cannot run again.
-    #[error("a deployment cannot be rerun: deploy the release again, or roll back")]
+    #[error("a deployment cannot be re-run: deploy the release again, or roll back")]
     Deployment,
     /// The run is not a run of a fork that waits for an approval.
     #[error("the run does not wait for an approval")]
@@ -166,7 +166,7 @@ pub enum Unavailable {
     /// The server's API does not offer the operation, only its web pages do.
     #[error("Gitea's API does not offer this")]
     NotOffered,
-    /// The run was rerun as often as its server allows.
+    /// The run was re-run as often as its server allows.
     #[error("the run was re-run {MAX_RERUNS} times, the most that its server allows")]
     RerunTooOften,
     /// The run is older than the server allows.

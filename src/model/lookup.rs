@@ -75,7 +75,7 @@ impl Run {
         }
     }
 
-    /// Returns the scope that reruns a job, or all legs of a matrix. With `step`, the scope reruns one job from that
+    /// Returns the scope that re-runs a job, or all legs of a matrix. With `step`, the scope re-runs one job from that
     /// step on.
     ///
     /// # Errors

@@ -13,16 +13,16 @@ pub struct Rights {
     pub limits_reruns: bool,
 }
 
-/// Maximum number of reruns of a run on GitHub.
+/// Maximum number of re-runs of a run on GitHub.
 pub const MAX_RERUNS: u32 = 50;
 
-/// Whether a run has reached GitHub's limit of reruns with this attempt. The first attempt is not a rerun.
+/// Whether a run has reached GitHub's limit of re-runs with this attempt. The first attempt is not a re-run.
 #[must_use]
 pub fn is_rerun_too_often(attempt: u32) -> bool {
     attempt > MAX_RERUNS
 }
 
-/// Age in days after which GitHub does not rerun a run.
+/// Age in days after which GitHub does not re-run a run.
 pub const MAX_RERUN_AGE: u64 = 30;
 
 /// Why a token may not change something.

@@ -55,7 +55,7 @@ impl Work for DeploymentRun {
             Mode::Start | Mode::Resume => Begin::Forward,
             Mode::Abort { reason } if reason.is_empty() => Begin::Back("aborted after an interruption".to_owned()),
             Mode::Abort { reason } => Begin::Back(format!("aborted after an interruption: {reason}")),
-            Mode::Rerun(_) => return Err(Rejected("a deployment cannot be rerun: deploy or roll back".to_owned())),
+            Mode::Rerun(_) => return Err(Rejected("a deployment cannot be re-run: deploy or roll back".to_owned())),
         };
         Ok(Box::new(DeploymentAttempt { request: Arc::clone(&self.0), begin }))
     }

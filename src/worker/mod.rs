@@ -305,7 +305,7 @@ impl Desk<'_> {
             }
             Command::Rerun { debug: true, .. } => rejected(&Unavailable::KeepsDebug.to_string()),
             Command::Rerun { what: RerunScope::Step { .. }, .. } => {
-                rejected("the run is in progress: jobs can be rerun from a step once it has ended")
+                rejected("the run is in progress: jobs can be re-run from a step once it has ended")
             }
             Command::Rerun { what, .. } => {
                 *next = Some(Mode::Rerun(what.clone()));

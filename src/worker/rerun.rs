@@ -13,7 +13,7 @@ use crate::store::folder::RunFolder;
 
 use super::{Mode, checkpoints};
 
-/// Why a job cannot be rerun from one of its steps.
+/// Why a job cannot be re-run from one of its steps.
 #[derive(Debug, thiserror::Error)]
 pub enum StepRerunError {
     /// The run has no such job.
@@ -38,10 +38,10 @@ pub enum StepRerunError {
         open: StepNumber,
     },
     /// The workspace of the job, or its state before the step, was removed.
-    #[error("the files of {0} were removed: rerun the whole job")]
+    #[error("the files of {0} were removed: re-run the whole job")]
     Gone(String),
     /// The state before the step was not kept.
-    #[error("{job} cannot continue from step {step}: {reason}; rerun the whole job")]
+    #[error("{job} cannot continue from step {step}: {reason}; re-run the whole job")]
     NotKept {
         /// Name of the job.
         job: String,
@@ -52,7 +52,7 @@ pub enum StepRerunError {
     },
     /// A background step was still running before the step.
     #[error(
-        "{job} cannot continue from step {step}: a background step before it had not been waited for; rerun it from \
+        "{job} cannot continue from step {step}: a background step before it had not been waited for; re-run it from \
          step {earlier}"
     )]
     Background {
@@ -84,10 +84,10 @@ pub(super) fn kept(mode: &Mode, before: &Run) -> IndexMap<JobId, CarriedJob> {
     kept.collect()
 }
 
-/// Returns the jobs that resume in the middle: those left by a lost worker, or the one that is rerun from a step.
+/// Returns the jobs that resume in the middle: those left by a lost worker, or the one that is re-run from a step.
 ///
 /// # Errors
-/// The job cannot be rerun from that step. A job of a lost worker that cannot resume is not an error: it starts over.
+/// The job cannot be re-run from that step. A job of a lost worker that cannot resume is not an error: it starts over.
 pub fn resumed(
     mode: &Mode,
     folder: &RunFolder,

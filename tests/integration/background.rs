@@ -101,7 +101,7 @@ fn a_job_continues_from_steps_where_no_background_step_was_open() {
     // The run fails, because the files of a job that succeeded would be removed.
     project.run(&[]).expect(1, &["exit code 3"]);
     let from = |step: &str| project.call(&["rerun", "--trust", "--job", "a", "--from-step", step]);
-    let refusal = "a background step before it had not been waited for; rerun it from step 3";
+    let refusal = "a background step before it had not been waited for; re-run it from step 3";
     from("client").expect(4, &["a cannot continue from step 4: ", refusal]);
     from("last").expect(1, &["exit code 3"]);
     from("server").expect(1, &["✓ client", "exit code 3"]);

@@ -232,7 +232,7 @@ fn a_deployment_whose_worker_is_killed_is_resumed() {
     shop.call(&["resume", &run]).expect(0, &[]);
     assert_eq!(shop.running("staging"), ["v2", "v2"]);
     assert_eq!(shop.json(&["env", "staging", "--json"])["live"]["tag"], "v2");
-    shop.call(&["rerun", &run]).expect(4, &["a deployment cannot be rerun"]);
+    shop.call(&["rerun", &run]).expect(4, &["a deployment cannot be re-run"]);
 }
 
 #[test]
