@@ -29,27 +29,31 @@ pub fn write_unsynced(path: &Path, content: &[u8]) -> io::Result<()> {
 }
 
 fn replace(path: &Path, content: &[u8], sync: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
-    let temporary = temporary(path);
-    // Only the owner may read it, whatever the umask.
-    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary);
-    let written = made.and_then(|mut file| {
-        file.write_all(content)?;
-        sync(&file)?;
-        fs::rename(&temporary, path)
-    });
+    let (temporary, mut file) = create_beside(path)?;
+    let written = file.write_all(content).and_then(|()| sync(&file)).and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
         let _ = fs::remove_file(&temporary);
     }
     written
 }
 
-/// Returns a path beside `path` that no other writer of this or another process uses.
-fn temporary(path: &Path) -> PathBuf {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(format!(".{}-{}.tmp", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
-    path.with_file_name(name)
+/// Number of the next temporary file of this process.
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+/// Creates a file beside `path` that no other writer of this or another process uses. A name may be taken by a killed
+/// process that had the number of this one, or by a process in a container; the next one is tried then.
+fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
+    loop {
+        let mut name = OsString::from(".");
+        name.push(path.file_name().unwrap_or_default());
+        name.push(format!(".{}-{}.tmp", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
+        let temporary = path.with_file_name(name);
+        // Only the owner may read it, whatever the umask.
+        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => return Ok((temporary, made?)),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -64,6 +68,20 @@ mod tests {
         write_unsynced(&path, b"new").expect("written");
         assert_eq!(fs::read(&path).expect("read"), b"new");
         assert_eq!(fs::read_dir(folder.path()).expect("read").count(), 1);
+    }
+
+    #[test]
+    fn what_a_killed_process_of_the_same_number_left_is_skipped() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.json");
+        let next = NEXT.load(Ordering::Relaxed);
+        for number in next..next + 100 {
+            let left = format!(".a.json.{}-{number}.tmp", std::process::id());
+            fs::write(folder.path().join(left), "left").expect("written");
+        }
+        write(&path, b"new").expect("written");
+        assert_eq!(fs::read(&path).expect("read"), b"new");
+        assert_eq!(fs::read_dir(folder.path()).expect("read").count(), 101, "files of others stay");
     }
 
     #[test]

@@ -15,6 +15,9 @@ const MARK: &str = ".partial-";
 /// Depth of a copy below the cache: the server, the owner, the repository, and the copy itself.
 const DEPTH: usize = 4;
 
+/// Number of the next incomplete copy of this process.
+static CREATED: AtomicU32 = AtomicU32::new(0);
+
 /// Folder of an incomplete copy. Dropping this value removes the folder unless it was renamed, so a cancelled fetch
 /// leaves no files.
 pub(in crate::engine) struct Partial(PathBuf);
@@ -23,16 +26,20 @@ impl Partial {
     /// Creates the folder of a copy in the folder `above`. First removes the incomplete copies in `above` whose
     /// processes have ended.
     pub(in crate::engine) fn create(above: &Path, name: &str) -> io::Result<Self> {
-        static CREATED: AtomicU32 = AtomicU32::new(0);
         fs::create_dir_all(above)?;
         for left in entries(above).filter(|path| is_abandoned(path)) {
             // A folder that cannot be removed only takes up space.
             let _ = fs::remove_dir_all(left);
         }
-        let number = CREATED.fetch_add(1, Ordering::Relaxed);
-        let path = above.join(format!("{name}{MARK}{}-{number}", std::process::id()));
-        fs::create_dir(&path)?;
-        Ok(Self(path))
+        loop {
+            let number = CREATED.fetch_add(1, Ordering::Relaxed);
+            let path = above.join(format!("{name}{MARK}{}-{number}", std::process::id()));
+            match fs::create_dir(&path) {
+                // A killed process that had the number of this one left it.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                made => return made.map(|()| Self(path)),
+            }
+        }
     }
 
     pub(in crate::engine) fn path(&self) -> &Path {
@@ -99,5 +106,18 @@ mod tests {
         assert!(kept.iter().all(|name| above.join(name).is_dir()));
         drop((partial, other));
         assert_eq!(entries(&above).count(), kept.len());
+    }
+
+    #[test]
+    fn a_copy_that_a_killed_process_of_the_same_number_left_is_skipped() {
+        let cache = tempfile::tempdir().expect("a folder");
+        let next = CREATED.load(Ordering::Relaxed);
+        for number in next..next + 100 {
+            fs::create_dir(cache.path().join(format!("c{MARK}{}-{number}", std::process::id()))).expect("made");
+        }
+        let partial = Partial::create(cache.path(), "c").expect("made");
+        assert!(partial.path().is_dir());
+        drop(partial);
+        assert_eq!(entries(cache.path()).count(), 100, "copies of others stay");
     }
 }
