@@ -20,8 +20,10 @@ pub struct Lane {
     pub frozen: Option<String>,
     /// The deployment that is in progress, waits, or was left halfway.
     pub open: Option<LaneDeployment>,
-    /// What the target reported last; `None` if it was not asked.
+    /// What the target reported last; `None` if it was not asked, or has not answered since the last deployment.
     pub reported: Option<Reported>,
+    /// Whether the target did not answer when it was asked last. [`Lane::reported`] is from before then.
+    pub is_silent: bool,
 }
 
 /// A report of a target.
@@ -29,7 +31,7 @@ pub struct Lane {
 pub struct Reported {
     /// State of both slots.
     pub observed: Observed,
-    /// Time of the report.
+    /// When the target was asked.
     pub at: Timestamp,
 }
 
@@ -96,7 +98,8 @@ impl Lane {
     /// Whether the target reports that a release still runs, so that going back to it only moves the traffic.
     #[must_use]
     pub fn is_running(&self, release: &Release) -> bool {
-        let slots = self.reported.iter().flat_map(|reported| Slot::ALL.map(|slot| reported.observed.slot(slot)));
+        let current = self.reported.iter().filter(|_| !self.is_silent);
+        let slots = current.flat_map(|reported| Slot::ALL.map(|slot| reported.observed.slot(slot)));
         slots.into_iter().any(|slot| slot.replicas > 0 && slot.release.as_ref() == Some(&release.sha))
     }
 

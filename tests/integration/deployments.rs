@@ -83,6 +83,12 @@ impl Shop {
         Self { project, live: tempfile::tempdir().expect("a folder") }
     }
 
+    /// Replaces the settings, and trusts them.
+    pub(crate) fn configure(&self, settings: &str) {
+        self.project.write(".cuelight.toml", settings);
+        self.project.call(&["trust"]).expect(0, &[]);
+    }
+
     /// Returns a command of the user `ada`.
     fn command(&self, args: &[&str]) -> Command {
         let mut command = self.project.command(args);

@@ -32,3 +32,24 @@ fn production_is_rolled_back_from_a_cold_start() {
     screen.ends_restored();
     shop.call(&["env", "production"]).expect(0, &["v1"]);
 }
+
+#[test]
+fn a_target_that_hangs_delays_no_other() {
+    let shop = Shop::new();
+    let status = |name: &str, status: &str| {
+        format!(
+            "[environments.{name}]\n[environments.{name}.target]\nstart = 'true'\nstop = 'true'\nhealthy = 'true'\n\
+             status = '{status}'\n"
+        )
+    };
+    shop.configure(&(status("answers", "echo blue v1 3 3 100") + &status("hangs", "sleep 600")));
+    let mut screen = Terminal::start(shop.in_terminal(&[]), 24, 100);
+    screen.wait_for("3 Jobs");
+    screen.press("6");
+    screen.wait_for("3/3 healthy");
+    assert!(!screen.text().contains("does not answer"), "the other target has more time");
+    screen.wait_for("its target does not answer");
+    assert!(screen.text().contains("3/3 healthy"), "the report stays");
+    screen.press("q");
+    screen.ends_restored();
+}

@@ -39,6 +39,7 @@ fn lane(name: &str, tags: &[(&str, u64)]) -> Lane {
         frozen: None,
         open: None,
         reported: None,
+        is_silent: false,
     }
 }
 
@@ -156,6 +157,40 @@ fn settings_with_a_fault_are_not_shown_as_an_empty_list() {
     // Environments that were read before stay.
     driver.feed(Feed::LanesUnreadable(reason.to_owned()));
     assert!(driver.screen().contains("production"), "{}", driver.screen());
+}
+
+#[test]
+fn a_target_that_does_not_answer_keeps_its_last_report_with_its_age() {
+    let silent = |name: &str, reported| Lane { reported, is_silent: true, ..lane(name, &[("v1.4.1", 26)]) };
+    let all = vec![
+        silent("never", None),
+        silent("recent", Some(reported(2, 2, 5_000))),
+        silent("old", Some(reported(2, 2, 300_000))),
+        Lane { reported: Some(reported(2, 2, 300_000)), ..lane("answers", &[("v1.4.1", 26)]) },
+    ];
+    let live = all[2].environment.live().expect("a release").release.clone();
+    let mut report = reported(2, 2, 0);
+    report.observed.slot_mut(Slot::Blue).release = Some(live.sha.clone());
+    assert!(Lane { reported: Some(report.clone()), ..lane("a", &[]) }.is_running(&live));
+    assert!(!silent("a", Some(report)).is_running(&live), "a report that is not current shows nothing");
+    for (width, parts) in [
+        (
+            200,
+            [
+                "its target does not answer",
+                "2/2 healthy, no answer since",
+                "2/2 healthy 5m ago, no answer since",
+                "2/2 healthy 5m ago ",
+            ],
+        ),
+        (120, ["no answer", "no answer, 2/2 ", "no answer, 2/2 5m ago", "2/2 healthy 5m ago "]),
+    ] {
+        let screen = showing(width, 24, Glyphs::Unicode, all.clone()).screen();
+        for (name, part) in ["✓ never", "✓ recent", "✓ old", "✓ answers"].into_iter().zip(parts) {
+            let row = screen.lines().find(|line| line.contains(name)).expect("a row");
+            assert!(row.contains(part), "{part}: {screen}");
+        }
+    }
 }
 
 #[test]

@@ -4,13 +4,14 @@
 //! intervals, because the position of a deployment changes without an entry in the ledger.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::sleep;
 
-use crate::launch::deploy::{DeployError, Deployments, LaneMemory};
+use crate::launch::deploy::{DeployError, Deployments, LaneMemory, TargetReport};
 use crate::model::RunId;
 use crate::model::feed::Feed;
 use crate::model::lane::Lane;
@@ -43,10 +44,14 @@ async fn serve(runs: RunsDir, folder: PathBuf, feed: mpsc::Sender<Feed>, mut ask
     let mut fault = None;
     // The watch of the ledgers, once there are environments. It is tried once.
     let mut watch: Option<Option<FolderWatch>> = None;
-    // Whether targets are asked this time, and whether they were ever asked.
+    // Whether targets are to be asked, and whether they were ever asked.
     let (mut looks, mut has_looked) = (false, false);
+    // Targets that were asked and have not answered yet.
+    let mut asked_targets = JoinSet::new();
     loop {
-        let read = read(known.take(), memory, looks, (runs.clone(), folder.clone()));
+        let asks = looks && asked_targets.is_empty();
+        looks &= !asks;
+        let read = read(known.take(), memory, asks.then_some(&mut asked_targets), (runs.clone(), folder.clone()));
         let Ok((deployments, kept, lanes)) = read.await else { return };
         (known, memory) = (deployments, kept);
         let before = open_runs(&shown);
@@ -90,11 +95,15 @@ async fn serve(runs: RunsDir, folder: PathBuf, feed: mpsc::Sender<Feed>, mut ask
             },
             () = changed(watch.iter().flatten().next()) => {
                 sleep(LIST_DELAY).await;
-                looks = false;
             }
             // The user mends the settings that have a fault.
-            () = sleep(KEPT_EVERY), if fault.is_some() => (known, looks) = (None, false),
-            () = sleep(every), if goes_on => looks = false,
+            () = sleep(KEPT_EVERY), if fault.is_some() => known = None,
+            Some(report) = asked_targets.join_next() => {
+                if let Ok(report) = report {
+                    memory.remember(report);
+                }
+            }
+            () = sleep(every), if goes_on => {}
         }
     }
 }
@@ -110,26 +119,29 @@ fn is_on_its_way(lanes: &[Lane]) -> bool {
     lanes.iter().any(|lane| lane.on_its_way().is_some_and(|open| open.is_running))
 }
 
-type Read = (Option<Deployments>, LaneMemory, Result<Vec<Lane>, DeployError>);
+type Read = (Option<Arc<Deployments>>, LaneMemory, Result<Vec<Lane>, DeployError>);
 
-/// Reads the environments, after a look at their targets if `looks`.
+/// Reads the environments. Begins to ask their targets what they run if `targets` are given.
 async fn read(
-    known: Option<Deployments>,
+    known: Option<Arc<Deployments>>,
     mut memory: LaneMemory,
-    looks: bool,
+    targets: Option<&mut JoinSet<TargetReport>>,
     (runs, folder): (RunsDir, PathBuf),
 ) -> Result<Read, tokio::task::JoinError> {
     let found = match known {
         Some(known) => Ok(known),
-        None => spawn_blocking(move || Deployments::of(&runs, &folder)).await?,
+        None => spawn_blocking(move || Deployments::of(&runs, &folder)).await?.map(Arc::new),
     };
     let deployments = match found {
         Ok(deployments) => deployments,
         Err(error) if error.is_outside() => return Ok((None, memory, Ok(Vec::new()))),
         Err(error) => return Ok((None, memory, Err(error))),
     };
-    if looks && let Err(error) = deployments.look(&mut memory).await {
-        return Ok((Some(deployments), memory, Err(error)));
+    if let Some(targets) = targets {
+        match deployments.look(&mut memory) {
+            Ok(looks) => looks.into_iter().for_each(|look| drop(targets.spawn(look))),
+            Err(error) => return Ok((Some(deployments), memory, Err(error))),
+        }
     }
     let listed = spawn_blocking(move || {
         let lanes = deployments.lanes(&mut memory);

@@ -1,12 +1,16 @@
 //! Describes the environments of this machine for screens that show them side by side.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::time::timeout;
 
 use super::{DeployError, Deployments, protection};
 use crate::model::Timestamp;
-use crate::model::deployment::{EnvironmentSettings, EnvironmentState, Ledger, Outcome};
+use crate::model::deployment::{EnvironmentSettings, EnvironmentState, Ledger, Observed, Outcome};
 use crate::model::environment::{DeploymentState, Drift, Environment, Release};
 use crate::model::lane::{Lane, LaneDeployment, LaneStep, Reported};
 use crate::repo::git::git;
@@ -19,6 +23,9 @@ use crate::store::clock::{minute_of_week, now};
 /// Maximum number of deployments of an environment that are shown and searched for open ones.
 const MAX_DEPLOYMENTS: usize = 50;
 
+/// Maximum time that a target has to report what it runs.
+const REPORT_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Results that are expensive to determine, for later calls of [`Deployments::lanes`].
 #[derive(Default)]
 pub struct LaneMemory {
@@ -30,31 +37,71 @@ pub struct LaneMemory {
     ledger: Option<Latest<Ledger>>,
     /// The last report of each target, by environment.
     reported: BTreeMap<String, Reported>,
+    /// Environments whose targets did not answer when they were asked last.
+    silent: BTreeSet<String>,
+}
+
+/// The answer of a target that was asked what it runs.
+pub struct TargetReport {
+    environment: String,
+    /// What it runs; `None` if the target did not answer in time, or answered with an error.
+    observed: Option<Observed>,
+    /// When the target was asked.
+    at: Timestamp,
+}
+
+impl LaneMemory {
+    /// Remembers the report of a target. If the target did not answer, its last report is kept.
+    pub fn remember(&mut self, report: TargetReport) {
+        let TargetReport { environment, observed, at } = report;
+        match observed {
+            Some(observed) => {
+                self.silent.remove(&environment);
+                self.reported.insert(environment, Reported { observed, at });
+            }
+            None => {
+                self.silent.insert(environment);
+            }
+        }
+    }
 }
 
 impl Deployments {
-    /// Asks the targets of all environments what they run, at the same time, and remembers their reports. The report of a
-    /// target that does not answer is forgotten. Without trust in the repository, no target is asked, and all reports are
-    /// forgotten.
+    /// Returns a future for the report of each target, for [`LaneMemory::remember`]. A target that hangs delays no
+    /// other, because each has its own time limit. Reports of targets that are not asked are forgotten. Without trust
+    /// in the repository, no target is asked.
     ///
     /// # Errors
     /// The settings are invalid, or the trust cannot be determined.
-    pub async fn look(&self, memory: &mut LaneMemory) -> Result<(), DeployError> {
-        memory.reported.clear();
-        if !self.is_trusted()? {
-            return Ok(());
-        }
-        let reporting = self.all_settings()?.values().filter(|settings| settings.target.reports());
-        let looks = join_all(reporting.map(async |settings| (settings, self.observe(settings).await)));
-        for (settings, observed) in looks.await {
-            match observed {
-                Ok(observed) => drop(memory.reported.insert(settings.name.clone(), Reported { observed, at: now() })),
-                Err(error) => {
-                    tracing::debug!(%error, environment = settings.name, "a target does not report what is running");
-                }
+    pub fn look(
+        self: &Arc<Self>,
+        memory: &mut LaneMemory,
+    ) -> Result<Vec<BoxFuture<'static, TargetReport>>, DeployError> {
+        let reporting: Vec<&EnvironmentSettings> = if self.is_trusted()? {
+            self.all_settings()?.values().filter(|settings| settings.target.reports()).collect()
+        } else {
+            Vec::new()
+        };
+        let is_asked = |name: &str| reporting.iter().any(|settings| settings.name == name);
+        memory.reported.retain(|name, _| is_asked(name));
+        memory.silent.retain(|name| is_asked(name));
+        Ok(reporting.into_iter().map(|settings| Arc::clone(self).report(settings.clone()).boxed()).collect())
+    }
+
+    async fn report(self: Arc<Self>, settings: EnvironmentSettings) -> TargetReport {
+        let at = now();
+        let observed = match timeout(REPORT_TIMEOUT, self.observe(&settings)).await {
+            Ok(Ok(observed)) => Some(observed),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, environment = settings.name, "a target does not report what is running");
+                None
             }
-        }
-        Ok(())
+            Err(_) => {
+                tracing::debug!(limit = ?REPORT_TIMEOUT, environment = settings.name, "a target does not answer");
+                None
+            }
+        };
+        TargetReport { environment: settings.name, observed, at }
     }
 
     /// Returns the lanes of all environments, each after the environments in which its releases must succeed first.
@@ -109,6 +156,7 @@ impl Deployments {
             frozen: window.map(|window| window.written()),
             open: self.open_lane(settings, &state, at),
             reported: reported.cloned(),
+            is_silent: memory.silent.contains(&settings.name),
             environment,
         }
     }
@@ -195,6 +243,18 @@ mod tests {
     use super::*;
     use crate::model::deployment::Strategy;
     use crate::rollout::testing::settings;
+
+    #[test]
+    fn a_target_that_does_not_answer_keeps_its_last_report() {
+        let mut memory = LaneMemory::default();
+        let report = |observed: Option<Observed>, at| TargetReport { environment: "a".to_owned(), observed, at };
+        memory.remember(report(None, Timestamp(1)));
+        assert!(memory.silent.contains("a") && memory.reported.is_empty());
+        memory.remember(report(Some(Observed::default()), Timestamp(2)));
+        assert!(memory.silent.is_empty() && memory.reported["a"].at == Timestamp(2));
+        memory.remember(report(None, Timestamp(3)));
+        assert!(memory.silent.contains("a") && memory.reported["a"].at == Timestamp(2));
+    }
 
     #[test]
     fn environments_stand_after_those_that_come_first_and_circles_end() {

@@ -24,7 +24,7 @@ mod open;
 mod prepared;
 
 pub use error::DeployError;
-pub use lanes::LaneMemory;
+pub use lanes::{LaneMemory, TargetReport};
 pub(super) use open::closed_to_resume;
 pub use open::{OpenDeployment, WayBack};
 pub use prepared::{DeployRequest, PreparedDeployment};

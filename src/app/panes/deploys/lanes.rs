@@ -24,6 +24,12 @@ const GAP: usize = 2;
 /// Minimum age of a target's report for which the age is shown.
 const FRESH: Duration = Duration::from_mins(1);
 
+/// Minimum age for which the age is shown if the target no longer answers.
+const RECENT: Duration = Duration::from_secs(10);
+
+/// Note about a target that did not answer.
+const NO_ANSWER: &str = "no answer";
+
 /// Widths of the columns of the list, which are the same in all rows.
 pub(super) struct Columns {
     names: usize,
@@ -104,17 +110,32 @@ fn parts(lane: &Lane, now: Timestamp) -> Vec<Part> {
         parts.push(Part { full: format!("frozen {window}"), short: "frozen".to_owned(), hue: Hue::Review });
     }
     // A report of the health is left out while a deployment changes the environment, because it is out of date.
-    let reported = lane.reported.as_ref().filter(|_| lane.on_its_way().is_none());
-    if let Some((reported, (healthy, all))) = reported.and_then(|reported| Some((reported, reported.health()?))) {
-        let age = now.since(reported.at);
-        let age = if age < FRESH { String::new() } else { format!(" {} ago", text::ago(age)) };
-        let hue = if healthy < all { Hue::Bad } else { Hue::Good };
-        parts.push(Part::new(format!("{healthy}/{all} healthy{age}"), hue));
+    if lane.on_its_way().is_none() {
+        parts.extend(health(lane, now));
     }
     parts.extend(lane.environment.drift.as_ref().map(drift_part));
     let who = lane.environment.live().map(|live| live.creator.as_str()).filter(|who| !who.is_empty());
     parts.extend(who.map(|who| Part::new(format!("by {who}"), Hue::Dim)));
     parts
+}
+
+/// Describes what the target reported, and whether it answers. `None` if there is nothing to say.
+fn health(lane: &Lane, now: Timestamp) -> Option<Part> {
+    let reported = lane.reported.as_ref().and_then(|reported| Some((reported, reported.health()?)));
+    let Some((reported, (healthy, all))) = reported else {
+        let full = "its target does not answer".to_owned();
+        return lane.is_silent.then(|| Part { full, short: NO_ANSWER.to_owned(), hue: Hue::Bad });
+    };
+    let age = now.since(reported.at);
+    let least = if lane.is_silent { RECENT } else { FRESH };
+    let age = if age < least { String::new() } else { format!(" {} ago", text::ago(age)) };
+    let health = format!("{healthy}/{all} healthy{age}");
+    Some(if lane.is_silent {
+        let short = format!("{NO_ANSWER}, {healthy}/{all}{age}");
+        Part { full: format!("{health}, {NO_ANSWER} since"), short, hue: Hue::Bad }
+    } else {
+        Part::new(health, if healthy < all { Hue::Bad } else { Hue::Good })
+    })
 }
 
 /// Describes a deployment on its way.
