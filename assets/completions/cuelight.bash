@@ -1692,10 +1692,6 @@ _cuelight() {
                 return 0
             fi
             case "${prev}" in
-                --abort)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --rerun-job)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -391,10 +391,10 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand config" -l example -d 
 complete -c cuelight -n "__fish_cuelight_using_subcommand config" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand forward" -s h -l help -d 'Print help'
-complete -c cuelight -n "__fish_cuelight_using_subcommand worker" -l abort -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand worker" -l rerun-job -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand worker" -l from-step -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand worker" -l resume
+complete -c cuelight -n "__fish_cuelight_using_subcommand worker" -l abort
 complete -c cuelight -n "__fish_cuelight_using_subcommand worker" -l rerun
 complete -c cuelight -n "__fish_cuelight_using_subcommand worker" -l rerun-failed
 complete -c cuelight -n "__fish_cuelight_using_subcommand worker" -s h -l help -d 'Print help'

@@ -810,10 +810,10 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (worker)
 _arguments "${_arguments_options[@]}" : \
-'--abort=[]:ABORT:_default' \
 '--rerun-job=[]:RERUN_JOB:_default' \
 '--from-step=[]:FROM_STEP:_default' \
 '--resume[]' \
+'--abort[]' \
 '--rerun[]' \
 '--rerun-failed[]' \
 '-h[Print help]' \
