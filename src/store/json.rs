@@ -32,7 +32,7 @@ pub fn write<T: Serialize>(path: &Path, document: &T) -> Result<(), StoreError> 
     atomic::write(path, &text).map_err(StoreError::io("write", path))
 }
 
-/// Writes a document like [`write`], in one line and without waiting for the disk.
+/// Writes a document like [`write()`], in one line and without waiting for the disk.
 ///
 /// # Errors
 /// The file cannot be written, or the document cannot be serialised, for example because of a path that is not UTF-8.
