@@ -99,7 +99,10 @@ pub(crate) fn try_kill(pid: i32) -> bool {
     let killed = Command::new("kill").args(["-9", &pid.to_string()]).status().expect("kill starts").success();
     let is_dead = || {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        stat.rsplit_once(") ").is_none_or(|(_, state)| state.starts_with(['Z', 'X']))
+        let has_ended = stat.rsplit_once(") ").is_none_or(|(_, state)| state.starts_with(['Z', 'X']));
+        // The first thread may be dead before the others, which share its open files.
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+        has_ended && threads <= 1
     };
     until("the process is dead", || is_dead().then_some(()));
     killed
