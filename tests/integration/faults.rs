@@ -131,8 +131,8 @@ fn nothing_ends_and_nothing_is_done_twice_while_a_server_fails_in_every_way() {
         // The filter is cleared and confirmed. Escape would be read together with the next key.
         screen.press("\u{15}\r");
     }
-    // This is a run that the screen does not mirror.
-    let other = id(ended.next().expect("another run")).to_owned();
+    // This is the oldest run, far from the selected one: the screen does not mirror it.
+    let other = id(ended.next_back().expect("another run")).to_owned();
     let answers: Vec<(u64, Said)> =
         reruns.into_iter().map(|(run, child)| (run, child.wait_with_output().expect("ends").into())).collect();
 
