@@ -868,7 +868,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__held__subcmd__retry)
-            opts="-R -j -h --all --repository --job --json --sync --force --help"
+            opts="-R -j -h --all --repository --job --json --from --sync --force --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -887,6 +887,10 @@ _cuelight() {
                     return 0
                     ;;
                 -j)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --from)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1290,7 +1294,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__run)
-            opts="-e -j -i -s -d -h --event --event-path --event-set --job --matrix --env --input --secret --secret-file --var --remote --fail-fast --max-parallel --in-place --sandbox --skip-unrunnable --offline --on-failure --hold-minutes --debug --trust --detach --json --format --runner --repository --help"
+            opts="-e -j -i -s -d -h --event --event-path --event-set --job --matrix --env --input --secret --secret-file --var --remote --fail-fast --max-parallel --in-place --sandbox --skip-unrunnable --offline --on-failure --break --hold-minutes --debug --trust --detach --json --format --runner --repository --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1362,6 +1366,10 @@ _cuelight() {
                     ;;
                 --on-failure)
                     COMPREPLY=($(compgen -W "end hold" -- "${cur}"))
+                    return 0
+                    ;;
+                --break)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --hold-minutes)

@@ -86,7 +86,8 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l max-parallel -
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l sandbox -d 'Where jobs without a `container:` run: host, docker, or docker:IMAGE' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l on-failure -d 'What happens when a step fails: its job ends, or is held until you continue it with `cuelight held`' -r -f -a "end\t'The steps after it are skipped, and the job ends'
 hold\t'The job waits, with its machine, services and files'"
-complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l hold-minutes -d 'How long a failed step is held at most, in minutes' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l break -d 'Stop before this step, until you continue its job with `cuelight held` (may be given more than once)' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l hold-minutes -d 'How long a step is held at most, in minutes' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l format -d '`json`: log lines and the result as JSON lines' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l runner -d '`host`: every job on this machine and in place, for any `runs-on`' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand run" -l repository -d 'The repository\'s owner/name' -r
@@ -283,9 +284,9 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand audit" -l json -d 'Pri
 complete -c cuelight -n "__fish_cuelight_using_subcommand audit" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue sync on off" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue sync on off" -f -a "list" -d 'List the steps that are held'
-complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue sync on off" -f -a "retry" -d 'Run the step again'
-complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue sync on off" -f -a "skip" -d 'Count the step as a success, and run the steps after it'
-complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue sync on off" -f -a "continue" -d 'Let the step fail, as without a hold'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue sync on off" -f -a "retry" -d 'Run the step again, or an earlier step and those after it'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue sync on off" -f -a "skip" -d 'Count a failed step as a success, skip one that has not run, and run the steps after it'
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue sync on off" -f -a "continue" -d 'Go on as without the hold: a failed step fails, and one that has not run runs'
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue sync on off" -f -a "sync" -d 'Bring the files that you added, changed or deleted since the checkout into the job\'s workspace'
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue sync on off" -f -a "on" -d 'Hold steps of the run that fail from now on'
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and not __fish_seen_subcommand_from list retry skip continue sync on off" -f -a "off" -d 'Let steps of the run fail from now on; those that are held stay held'
@@ -296,6 +297,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from retry" -s R -l repository -d 'The repository on a server, for `latest` or the number of a run' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from retry" -s j -l job -d 'The job: its id, key or name [default: all jobs with a held step]' -r
+complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from retry" -l from -d 'Go back to this earlier step of the job, by name or number, with the variables and outputs as they were before it and the files as they are, and run again from there' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from retry" -l all -d 'Let `latest` be the newest run of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from retry" -l json -d 'Print one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand held; and __fish_seen_subcommand_from retry" -l sync -d 'First bring the files that you changed, as `cuelight held sync` does'

@@ -50,11 +50,12 @@ _arguments "${_arguments_options[@]}" : \
 '--sandbox=[Where jobs without a \`container\:\` run\: host, docker, or docker\:IMAGE]:PLACE:_default' \
 '--on-failure=[What happens when a step fails\: its job ends, or is held until you continue it with \`cuelight held\`]:WHAT:((end\:"The steps after it are skipped, and the job ends"
 hold\:"The job waits, with its machine, services and files"))' \
-'--hold-minutes=[How long a failed step is held at most, in minutes]:MINUTES:_default' \
+'*--break=[Stop before this step, until you continue its job with \`cuelight held\` (may be given more than once)]:JOB/STEP:_default' \
+'--hold-minutes=[How long a step is held at most, in minutes]:MINUTES:_default' \
 '--format=[\`json\`\: log lines and the result as JSON lines]:FORMAT:_default' \
 '--runner=[\`host\`\: every job on this machine and in place, for any \`runs-on\`]:RUNNER:_default' \
 '--repository=[The repository'\''s owner/name]:REPOSITORY:_default' \
-'(-e --event --event-path --event-set -j --job --matrix --env -s --secret --secret-file --var --max-parallel --in-place --sandbox --skip-unrunnable --offline --on-failure --hold-minutes --debug -d --detach --format --runner --repository)--remote[Run the files of this repository, as they are, on its server\: they are pushed to a temporary branch, and the workflow is started there]' \
+'(-e --event --event-path --event-set -j --job --matrix --env -s --secret --secret-file --var --max-parallel --in-place --sandbox --skip-unrunnable --offline --on-failure --break --hold-minutes --debug -d --detach --format --runner --repository)--remote[Run the files of this repository, as they are, on its server\: they are pushed to a temporary branch, and the workflow is started there]' \
 '--fail-fast[With --remote, cancel the run when the first job has failed]' \
 '--in-place[Run in the repository'\''s folder itself instead of a private copy per job]' \
 '--skip-unrunnable[Let the run succeed without the jobs whose \`runs-on\` needs another machine]' \
@@ -561,6 +562,7 @@ _arguments "${_arguments_options[@]}" : \
 '(--all)--repository=[The repository on a server, for \`latest\` or the number of a run]:[HOST/]OWNER/NAME:_default' \
 '-j+[The job\: its id, key or name \[default\: all jobs with a held step\]]:JOB:_default' \
 '--job=[The job\: its id, key or name \[default\: all jobs with a held step\]]:JOB:_default' \
+'--from=[Go back to this earlier step of the job, by name or number, with the variables and outputs as they were before it and the files as they are, and run again from there]:STEP:_default' \
 '--all[Let \`latest\` be the newest run of all repositories]' \
 '--json[Print one JSON object per line]' \
 '--sync[First bring the files that you changed, as \`cuelight held sync\` does]' \
@@ -1018,9 +1020,9 @@ _cuelight__subcmd__forward_commands() {
 _cuelight__subcmd__held_commands() {
     local commands; commands=(
 'list:List the steps that are held' \
-'retry:Run the step again' \
-'skip:Count the step as a success, and run the steps after it' \
-'continue:Let the step fail, as without a hold' \
+'retry:Run the step again, or an earlier step and those after it' \
+'skip:Count a failed step as a success, skip one that has not run, and run the steps after it' \
+'continue:Go on as without the hold\: a failed step fails, and one that has not run runs' \
 'sync:Bring the files that you added, changed or deleted since the checkout into the job'\''s workspace' \
 'on:Hold steps of the run that fail from now on' \
 'off:Let steps of the run fail from now on; those that are held stay held' \

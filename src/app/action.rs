@@ -124,13 +124,15 @@ pub enum Action {
     Stop,
     /// Re-run the run, its failed jobs, or one of its jobs.
     Rerun,
-    /// Run the held step again.
+    /// Run the held step, again if it has failed.
     RetryStep,
+    /// Go back from the held step to the selected one.
+    RetryFromStep,
     /// Copy the user's changed files into the workspace of the held job.
     SyncFiles,
-    /// Count the held step as a success.
+    /// Count the held step as a success, or skip it if it has not run.
     SkipStep,
-    /// Let the held step fail.
+    /// Go on as without the hold.
     ContinueStep,
     /// Hold failing steps of the run from now on, or stop holding them.
     HoldFailures,
@@ -272,6 +274,7 @@ const TABLE: &[Entry] = &[
         "approve or reject deployments that wait for a review; approve the run of a fork",
     ),
     entry(Action::RetryStep, "retry-step", &["c r"], EVERYWHERE, "", "run the held step again"),
+    entry(Action::RetryFromStep, "retry-from-step", &["c f"], EVERYWHERE, "", "run again from the selected step"),
     entry(
         Action::SyncFiles,
         "sync-files",
@@ -288,7 +291,7 @@ const TABLE: &[Entry] = &[
         "",
         "count the held step as a success, and run the steps after it",
     ),
-    entry(Action::ContinueStep, "continue-step", &["c c"], EVERYWHERE, "", "let the held step fail, as without a hold"),
+    entry(Action::ContinueStep, "continue-step", &["c c"], EVERYWHERE, "", "go on as without the hold"),
     entry(
         Action::HoldFailures,
         "hold-failures",

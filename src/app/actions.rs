@@ -98,6 +98,7 @@ impl App {
                 return sync.into_iter().collect();
             }
             Action::RetryStep => return self.order_held(HeldOrder::Retry),
+            Action::RetryFromStep => return self.retry_from_selected(),
             Action::SkipStep => return self.order_held(HeldOrder::Skip),
             Action::ContinueStep => return self.order_held(HeldOrder::Continue),
             Action::HoldFailures => {
@@ -256,6 +257,20 @@ impl App {
         };
         let command = Command::Held { job: job.id.clone(), step: step.number, order };
         self.submit(command)
+    }
+
+    /// Sends the order to go back from a held step of the selected job to the selected step. Shows a notice if the
+    /// selected step is not an earlier one.
+    fn retry_from_selected(&mut self) -> Vec<Effect> {
+        let from = self.selection.job_selection().and_then(|selection| selection.step);
+        let earlier = self.held_step().zip(from).filter(|((job, step), from)| {
+            *from < step.number && self.selection.job(&self.state).is_some_and(|here| here.id == job.id)
+        });
+        if let Some((_, from)) = earlier {
+            return self.order_held(HeldOrder::RetryFrom(from));
+        }
+        self.toast = Some(Notice::bad("select a step before the held one, in the same job"));
+        Vec::new()
     }
 
     /// Returns the request that sends a command to the selected run; empty if no run is selected.

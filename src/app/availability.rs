@@ -57,7 +57,9 @@ pub(super) fn unavailable(action: Action, state: &AppState, subject: Subject<'_>
         Action::Stop => stop(capabilities.run),
         Action::Rerun => Operation::Rerun,
         Action::Resume => Operation::Resume,
-        Action::RetryStep | Action::SyncFiles | Action::SkipStep | Action::ContinueStep => Operation::Held,
+        Action::RetryStep | Action::RetryFromStep | Action::SyncFiles | Action::SkipStep | Action::ContinueStep => {
+            Operation::Held
+        }
         Action::HoldFailures => Operation::Hold,
         Action::Delete => Operation::Delete,
         Action::DeleteLogs => Operation::DeleteLogs,

@@ -101,15 +101,17 @@ impl Selection {
 }
 
 /// Returns the most relevant step of a job: the last running step with output, because background steps come before the
-/// steps that run beside them; else the first running step; else the first failed or held step; else the first
-/// cancelled step; else the last step with output; `None` if there is no such step. For a job on a server, the first
-/// step of the workflow file comes before the last one with output, because the log of such a job arrives as a whole.
+/// steps that run beside them; else the first running step; else the first held step; else the first failed step; else
+/// the first cancelled step; else the last step with output; `None` if there is no such step. For a job on a server, the
+/// first step of the workflow file comes before the last one with output, because the log of such a job arrives as a
+/// whole.
 pub(super) fn relevant_step(job: &Job) -> Option<&Step> {
     let steps = &job.steps;
     let running = || steps.iter().filter(|step| step.phase.is_active());
     running()
         .rfind(|step| step.lines > 0)
         .or_else(|| running().next())
+        .or_else(|| steps.iter().find(|step| step.phase.is_held()))
         .or_else(|| steps.iter().find(|step| has_failed(&step.phase)))
         .or_else(|| steps.iter().find(|step| step.phase.conclusion().is_some_and(Conclusion::is_bad)))
         .or_else(|| steps.iter().find(|step| step.kind == StepKind::Main).filter(|_| job.remote.is_some()))

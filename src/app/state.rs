@@ -277,7 +277,7 @@ impl AppState {
 
 /// Whether a run, job or step has failed, or is held after a failure. Cancelled runs, jobs and steps do not count.
 pub(super) fn has_failed(phase: &Phase) -> bool {
-    phase.is_held()
+    phase.is_held_after_failure()
         || phase.conclusion().is_some_and(|conclusion| conclusion.is_bad() && conclusion != Conclusion::Cancelled)
 }
 
@@ -304,6 +304,7 @@ pub(super) fn command_name(command: &Command) -> &'static str {
         Command::Deployment { order: DeploymentOrder::Abort { .. }, .. } => "abort",
         Command::Deployment { order: DeploymentOrder::Review { .. }, .. } => "review",
         Command::Held { order: HeldOrder::Retry, .. } => "retry of the held step",
+        Command::Held { order: HeldOrder::RetryFrom(_), .. } => "retry from an earlier step",
         Command::Held { order: HeldOrder::Skip, .. } => "skip of the held step",
         Command::Held { order: HeldOrder::Continue, .. } => "continuation after the held step",
         Command::Hold { on: true } => "hold at failures",
@@ -345,7 +346,12 @@ fn notice_of(run: &Run, record: &Record) -> Option<(Phase, Notice)> {
         Event::StepHeld { job, step, reason, .. } => {
             let job = run.jobs.get(job)?;
             let step = job.steps.iter().find(|held| held.number == *step)?;
-            (step.phase.clone(), Notice::bad(format!("{} › {} is held: {reason}", job.name, step.name)))
+            let name = format!("{} › {}", job.name, step.name);
+            let notice = match reason {
+                Some(reason) => Notice::bad(format!("{name} is held: {reason}")),
+                None => Notice::news(format!("{name} is held before it runs")),
+            };
+            (step.phase.clone(), notice)
         }
         Event::RunFinished { conclusion, reason } => {
             let took = run.finished.and_then(|end| Some(end.since(run.started?)));

@@ -14,8 +14,9 @@ use super::{Exit, Failure, Outcome, RunArg, servers};
 #[derive(clap::Args)]
 #[command(
     after_help = "A run with `--on-failure hold` keeps the job of a failed step as it is: its machine, services and \
-files. Look around with `cuelight shell`. Fix the problem there, or fix it in your files and copy them with \
-`cuelight held sync`. Then decide how the job continues: `retry`, `skip` or `continue`."
+files; one with `--break JOB/STEP` stops before that step. Look around with `cuelight shell`. Fix the problem there, \
+or fix it in your files and copy them with `cuelight held sync`. Then decide how the job continues: `retry`, `skip` or \
+`continue`."
 )]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -26,11 +27,11 @@ pub(super) struct Args {
 enum Subcommand {
     /// List the steps that are held
     List(Of),
-    /// Run the step again
+    /// Run the step again, or an earlier step and those after it
     Retry(RetryArgs),
-    /// Count the step as a success, and run the steps after it
+    /// Count a failed step as a success, skip one that has not run, and run the steps after it
     Skip(Of),
-    /// Let the step fail, as without a hold
+    /// Go on as without the hold: a failed step fails, and one that has not run runs
     Continue(Of),
     /// Bring the files that you added, changed or deleted since the checkout into the job's workspace
     Sync(SyncArgs),
@@ -65,6 +66,10 @@ struct SyncArgs {
 struct RetryArgs {
     #[command(flatten)]
     of: Of,
+    /// Go back to this earlier step of the job, by name or number, with the variables and outputs as they were before
+    /// it and the files as they are, and run again from there
+    #[arg(long, value_name = "STEP")]
+    from: Option<String>,
     /// First bring the files that you changed, as `cuelight held sync` does
     #[arg(long)]
     sync: bool,
@@ -83,11 +88,13 @@ fn turn(run: &RunArg, on: bool) -> Outcome {
 
 pub(super) fn run(args: &Args) -> Outcome {
     match &args.command {
-        Subcommand::List(of) => each(of, None, None),
-        Subcommand::Retry(retry) => each(&retry.of, retry.sync.then_some(retry.force), Some(HeldOrder::Retry)),
-        Subcommand::Skip(of) => each(of, None, Some(HeldOrder::Skip)),
-        Subcommand::Continue(of) => each(of, None, Some(HeldOrder::Continue)),
-        Subcommand::Sync(sync) => each(&sync.of, Some(sync.force), None),
+        Subcommand::List(of) => each(of, None, None, None),
+        Subcommand::Retry(RetryArgs { of, from, sync, force }) => {
+            each(of, sync.then_some(*force), Some(HeldOrder::Retry), from.as_deref())
+        }
+        Subcommand::Skip(of) => each(of, None, Some(HeldOrder::Skip), None),
+        Subcommand::Continue(of) => each(of, None, Some(HeldOrder::Continue), None),
+        Subcommand::Sync(sync) => each(&sync.of, Some(sync.force), None, None),
         Subcommand::On(run) => turn(run, true),
         Subcommand::Off(run) => turn(run, false),
     }
@@ -95,8 +102,9 @@ pub(super) fn run(args: &Args) -> Outcome {
 
 /// Copies the user's changed files into the jobs with held steps if `sync` is set, and then sends `order` for each held
 /// step. The value of `sync` is whether files that the job changed are overwritten; if one is kept instead, no order is
-/// sent. Without both, lists the held steps.
-fn each(of: &Of, sync: Option<bool>, order: Option<HeldOrder>) -> Outcome {
+/// sent. With `from`, the order is to go back to the step with this name or number. Without `sync` and `order`, lists
+/// the held steps.
+fn each(of: &Of, sync: Option<bool>, order: Option<HeldOrder>, from: Option<&str>) -> Outcome {
     let folder = of.run.find()?;
     let run = history::read(&folder)?;
     let wanted = of.job.as_deref().map(|job| run.job_named(job)).transpose()?;
@@ -105,6 +113,17 @@ fn each(of: &Of, sync: Option<bool>, order: Option<HeldOrder>) -> Outcome {
     if jobs.is_empty() {
         let which = wanted.map_or_else(|| run.info.id.to_string(), |job| job.name.clone());
         return Err(Failure::new(Exit::NotFound, format!("no step of {which} is held")));
+    }
+    let mut held = Vec::new();
+    for job in &jobs {
+        let order = match from {
+            Some(wanted) => {
+                let named = job.steps.iter().find(|step| step.is_named(wanted));
+                Some(HeldOrder::RetryFrom(named.ok_or_else(|| run.no_step(wanted))?.number))
+            }
+            None => order,
+        };
+        held.extend(job.held().map(|step| (*job, step, order)));
     }
     let mut kept = false;
     for job in &jobs {
@@ -125,13 +144,13 @@ fn each(of: &Of, sync: Option<bool>, order: Option<HeldOrder>) -> Outcome {
     if sync.is_some() && order.is_none() {
         return Ok(Exit::Success);
     }
-    for (job, step) in jobs.iter().flat_map(|job| job.held().map(move |step| (job, step))) {
+    for (job, step, order) in held {
         if let Some(order) = order {
             servers::submit(&folder, &Command::Held { job: job.id.clone(), step: step.number, order })?;
         }
         let document = json!({
             "run": run.info.id, "job": job.id, "step": step.number, "name": step.name, "order": order,
-            "reason": report::reason(step),
+            "reason": report::reason(step), "before": report::reason(step).is_none(),
         });
         style::answer(of.json, &document, &report::line(job, step, order))?;
     }

@@ -69,7 +69,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run a workflow of this repository
-    Run(run::Args),
+    Run(Box<run::Args>),
     /// Unpack a small project and run its pipeline: needs only git and a POSIX shell
     Demo(demo::Args),
     /// Follow a run until it ends

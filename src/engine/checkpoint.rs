@@ -1,6 +1,6 @@
 //! State of a job between two steps, from which it can resume after its worker was lost.
 //!
-//! A checkpoint is written after every step that leaves no background step running, and before a failed step is held.
+//! A checkpoint is written after every step that leaves no background step running, and before a step is held.
 //! Values that came from a named secret are *sealed*: the file holds the secret's name in place of its value, and
 //! `resume` puts the value back. A value masked at run time (`::add-mask::`) has no name, so it is not written at all;
 //! the job is marked as not resumable, with the reason.

@@ -1,4 +1,5 @@
-//! Holds of failed steps: the job keeps its machine, services and files until a person decides how to continue.
+//! Holds of steps: a job keeps its machine, services and files until a person decides how to continue. A step is held
+//! after it has failed, or before it runs if it has a breakpoint.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,18 +8,29 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use crate::model::capabilities::Unavailable;
 use crate::model::{HeldOrder, JobId, StepNumber};
 use crate::store::spec::DEFAULT_HOLD_MINUTES;
+use crate::workflow::breakpoints::Breakpoint;
 
-/// The failed steps of a run that are held, each with the sender of the order that ends its hold. All jobs of the run
-/// share this value.
+/// The steps of a run that are held, and the breakpoints of the run. All jobs of the run share this value.
 #[derive(Debug)]
 pub struct Holds {
     /// Whether steps that fail are held.
     on: AtomicBool,
     /// Maximum time for which a step is held.
     limit: Duration,
-    waiting: Mutex<HashMap<(JobId, StepNumber), oneshot::Sender<HeldOrder>>>,
+    breakpoints: Vec<Breakpoint>,
+    waiting: Mutex<HashMap<(JobId, StepNumber), Held>>,
+}
+
+/// A step that is held.
+#[derive(Debug)]
+struct Held {
+    /// Sender of the order that ends the hold.
+    order: oneshot::Sender<HeldOrder>,
+    /// Steps of the job from which it can run again, up to the held step.
+    earlier: Vec<StepNumber>,
 }
 
 impl Holds {
@@ -27,7 +39,18 @@ impl Holds {
     #[must_use]
     pub fn new(limit: Option<Duration>) -> Self {
         let (on, limit) = (limit.is_some(), limit.unwrap_or(Duration::from_mins(DEFAULT_HOLD_MINUTES)));
-        Self { on: AtomicBool::new(on), limit, waiting: Mutex::default() }
+        Self { on: AtomicBool::new(on), limit, breakpoints: Vec::new(), waiting: Mutex::default() }
+    }
+
+    /// Adds breakpoints, and sets the maximum time for which a step is held.
+    #[must_use]
+    pub fn with_breakpoints(self, breakpoints: Vec<Breakpoint>, limit: Duration) -> Self {
+        Self { limit, breakpoints, ..self }
+    }
+
+    /// Whether a job stops before a step. `index` is the position of the step among the steps of the file.
+    pub(super) fn stops_before(&self, job: &JobId, index: usize, step: StepNumber) -> bool {
+        self.breakpoints.iter().any(|breakpoint| breakpoint.is_before(job, index, step))
     }
 
     /// Whether steps that fail are held.
@@ -42,21 +65,34 @@ impl Holds {
         self.on.store(on, Ordering::Relaxed);
     }
 
-    /// Returns the maximum time for which a failed step is held; `None` if failed steps are not held.
-    pub(super) fn limit(&self) -> Option<Duration> {
-        self.is_on().then_some(self.limit)
+    /// Returns the maximum time for which a step is held.
+    pub(super) fn limit(&self) -> Duration {
+        self.limit
     }
 
-    /// Holds a failed step of a job. Returns the receiver of the order that ends the hold.
-    pub(super) fn hold(&self, job: &JobId, step: StepNumber) -> oneshot::Receiver<HeldOrder> {
-        let (sender, receiver) = oneshot::channel();
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert((job.clone(), step), sender);
+    /// Holds a step of a job. `earlier` are the steps from which the job can run again. Returns the receiver of the
+    /// order that ends the hold.
+    pub(super) fn hold(&self, job: &JobId, step: StepNumber, earlier: Vec<StepNumber>) -> oneshot::Receiver<HeldOrder> {
+        let (order, receiver) = oneshot::channel();
+        let held = Held { order, earlier };
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert((job.clone(), step), held);
         receiver
     }
 
-    /// Gives an order to a held step. Returns whether the step was still held.
-    pub fn order(&self, job: &JobId, step: StepNumber, order: HeldOrder) -> bool {
-        let held = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&(job.clone(), step));
-        held.is_some_and(|held| held.send(order).is_ok())
+    /// Gives an order to a held step.
+    ///
+    /// # Errors
+    /// The step is not held, or its job cannot go back to the step that the order names. It is then still held.
+    pub fn order(&self, job: &JobId, step: StepNumber, order: HeldOrder) -> Result<(), Unavailable> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (job.clone(), step);
+        let held = waiting.get(&key).ok_or(Unavailable::NotHeld)?;
+        if let HeldOrder::RetryFrom(from) = order
+            && !held.earlier.contains(&from)
+        {
+            return Err(Unavailable::NotEarlier);
+        }
+        let sent = waiting.remove(&key).and_then(|held| held.order.send(order).ok());
+        sent.ok_or(Unavailable::NotHeld)
     }
 }

@@ -13,7 +13,7 @@ use crate::model::RunInfo;
 use crate::repo::git::{GitError, Repository};
 use crate::store::cache::CacheLimits;
 use crate::store::clock::now;
-use crate::store::spec::{WorkflowSpec, ref_name};
+use crate::store::spec::{Breakpoints, WorkflowSpec, ref_name};
 use crate::workflow::expr;
 use crate::workflow::expr::Object;
 use crate::workflow::inputs::typed;
@@ -60,6 +60,8 @@ pub struct LaunchRequest {
     pub debug: bool,
     /// How many minutes a failed step is held; `None` to hold no step.
     pub hold_minutes: Option<u64>,
+    /// Steps before which the run stops; `None` if it stops before none.
+    pub breakpoints: Option<Breakpoints>,
     /// Whether to start this run even if the repository is not trusted.
     pub trust: bool,
     /// Whether to run every job on this machine and in place, without regard to its `runs-on`; for tests against the
@@ -160,6 +162,7 @@ impl LaunchRequest {
             any_runner: self.any_runner,
             debug: self.debug,
             hold_minutes: self.hold_minutes,
+            breakpoints: self.breakpoints.clone(),
             ..WorkflowSpec::default()
         };
         (info, spec)

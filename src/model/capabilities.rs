@@ -140,6 +140,12 @@ pub enum Unavailable {
     /// The job has no step that is held.
     #[error("no step of the job is held")]
     NotHeld,
+    /// The job of a held step cannot run again from the named step.
+    #[error(
+        "the held job can only go back to a step of the workflow file before the held step, and not past background \
+         steps"
+    )]
+    NotEarlier,
     /// Failed steps are held on this machine only.
     #[error("the run is on a server, where failed steps are not held: run the workflow on this machine for that")]
     HoldsHere,

@@ -42,7 +42,7 @@ pub enum Command {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<Actor>,
     },
-    /// Decide how a job continues after a failed step that is held.
+    /// Decide how a job continues whose step is held.
     Held {
         /// The job.
         job: JobId,
@@ -112,15 +112,18 @@ pub enum DeploymentOrder {
     },
 }
 
-/// How a job continues after a failed step that was held.
+/// How a job continues whose step was held, after it failed or before it ran.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HeldOrder {
-    /// Run the step again.
+    /// Run the step, again if it has failed.
     Retry,
-    /// Count the step as a success.
+    /// Go back to this step of the job, and run again from there. Variables, folders of `PATH` and outputs are those
+    /// before that step; files and services stay as they are.
+    RetryFrom(StepNumber),
+    /// Count a failed step as a success; skip one that has not run.
     Skip,
-    /// Let the step fail, as without a hold.
+    /// Go on as without the hold: a failed step fails, and one that has not run runs.
     Continue,
 }
 

@@ -168,18 +168,19 @@ pub enum Event<O = LineRange> {
         /// The annotation.
         annotation: Annotation,
     },
-    /// A step failed, and waits until a person decides how its job continues.
+    /// A step failed or is about to run, and waits until a person decides how its job continues.
     StepHeld {
         /// Id of the job.
         job: JobId,
         /// Number of the step.
         step: StepNumber,
-        /// Reason of the failure, as a message.
-        reason: String,
-        /// Time at which the step fails if nobody decides.
+        /// Reason of the failure, as a message; `None` if the step has not run.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// Time at which the step fails if no person decides.
         until: Timestamp,
     },
-    /// A held step was released, and its job continues.
+    /// A held step was released. If its job goes back to an earlier step, the steps from there on are queued again.
     StepReleased {
         /// Id of the job.
         job: JobId,

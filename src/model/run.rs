@@ -197,7 +197,7 @@ impl Job {
         !self.allowed_failure && self.phase.conclusion().is_some_and(failed)
     }
 
-    /// Returns the failed steps of the job that are held: several if some run in the background.
+    /// Returns the steps of the job that are held: several if some run in the background.
     pub fn held(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(|step| step.phase.is_held())
     }

@@ -42,11 +42,12 @@ pub enum Gate {
     Resource(String),
     /// A rule of an environment of this machine, as a sentence about the environment.
     Rule(String),
-    /// A person, who decides how a job continues after a failed step.
+    /// A person, who decides how a job continues after a failed step, or before a step with a breakpoint.
     Held {
-        /// Reason of the failure, as a message.
-        reason: String,
-        /// Time at which the step fails if nobody decides.
+        /// Reason of the failure, as a message; `None` if the step has not run.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// Time at which the step fails if no person decides.
         until: Timestamp,
     },
     /// A review of the environment with this name.
@@ -118,6 +119,12 @@ impl Phase {
         matches!(self, Self::Waiting(Gate::Held { .. }))
     }
 
+    /// Whether a step failed and is held.
+    #[must_use]
+    pub fn is_held_after_failure(&self) -> bool {
+        matches!(self, Self::Waiting(Gate::Held { reason: Some(_), .. }))
+    }
+
     /// Returns the state as a word, for users and scripts.
     #[must_use]
     pub fn word(&self) -> &'static str {
@@ -144,7 +151,8 @@ impl Gate {
             Self::Capacity => "waits for a free slot".to_owned(),
             Self::Resource(resource) => format!("waits for {resource}"),
             Self::Rule(sentence) => sentence.clone(),
-            Self::Held { reason, until } => format!("failed and held until {}: {reason}", until.clock()),
+            Self::Held { reason: Some(reason), until } => format!("failed and held until {}: {reason}", until.clock()),
+            Self::Held { reason: None, until } => format!("held before it runs, until {}", until.clock()),
             Self::Review(name) => format!("waits for a review of {name}"),
             Self::Timer { environment, until } => {
                 format!("waits for the timer of {environment} until {}", until.clock())

@@ -23,7 +23,7 @@ pub enum Exit {
     TimedOut,
     /// A bug in cuelight.
     Internal,
-    /// A failed step is held, and no person at a terminal could decide how its job continues. The run is in progress.
+    /// A step is held, and no person at a terminal could decide how its job continues. The run is in progress.
     Held,
     /// The run was cancelled, or Ctrl-C left it in progress.
     Cancelled,
@@ -75,7 +75,7 @@ impl Exit {
             Self::Unavailable => "the state folder, a worker or a server cannot be reached or written",
             Self::TimedOut => "no run appeared in time",
             Self::Internal => "a bug in cuelight",
-            Self::Held => "a failed step is held, and the run goes on with `cuelight held`",
+            Self::Held => "a step is held, and the run goes on with `cuelight held`",
             Self::Cancelled => "the run was cancelled, or is no longer followed",
         }
     }

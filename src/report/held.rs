@@ -1,7 +1,7 @@
-//! Lines about failed steps that are held.
+//! Lines about steps that are held.
 
 use crate::launch::held::Changes;
-use crate::model::{Gate, HeldOrder, Job, JobId, Phase, RunId, Step};
+use crate::model::{Gate, HeldOrder, Job, JobId, Phase, RunId, Step, StepNumber};
 use crate::ui::terminal_text::{TerminalText, text};
 use crate::ui::theme::Hue;
 
@@ -22,15 +22,16 @@ pub fn changes(job: &Job, changes: &Changes) -> Vec<TerminalText> {
 /// hold.
 pub fn waiting(run: &RunId, job: &JobId, step: &Step, style: Style) -> TerminalText {
     let Phase::Waiting(gate) = &step.phase else { return text!("") };
-    let commands = text!("cuelight shell {} {} · cuelight held retry {}, skip or continue", run, job, run);
+    let ways = if reason(step).is_some() { ["retry", "skip or continue"] } else { ["continue", "skip or retry"] };
+    let commands = text!("cuelight shell {} {} · cuelight held {} {}, {}", run, job, ways[0], run, ways[1]);
     text!("{}  {}", gate.reason(), style.paint(Hue::Dim, style.spelled(commands)))
 }
 
-/// Returns why a held step failed; empty if the step is not held.
-pub fn reason(step: &Step) -> &str {
+/// Returns why a held step failed; `None` if the step has not run or is not held.
+pub fn reason(step: &Step) -> Option<&str> {
     match &step.phase {
-        Phase::Waiting(Gate::Held { reason, .. }) => reason,
-        _ => "",
+        Phase::Waiting(Gate::Held { reason, .. }) => reason.as_deref(),
+        _ => None,
     }
 }
 
@@ -39,12 +40,24 @@ pub fn turned(run: &RunId, on: bool) -> TerminalText {
     if on { text!("steps of {} that fail are held", run) } else { text!("steps of {} that fail end their jobs", run) }
 }
 
-/// Returns the line about a held step: why it failed, or with `order` what happens to it now.
+/// Returns the line about a held step: why it is held, or with `order` what happens to it now.
 pub fn line(job: &Job, step: &Step, order: Option<HeldOrder>) -> TerminalText {
-    match order {
-        None => text!("{} › {}  {}", job.name, step.name, reason(step)),
-        Some(HeldOrder::Retry) => text!("{} › {} runs again", job.name, step.name),
-        Some(HeldOrder::Skip) => text!("{} › {} counts as a success", job.name, step.name),
-        Some(HeldOrder::Continue) => text!("{} › {} fails", job.name, step.name),
-    }
+    let reason = reason(step);
+    let what = match (order, reason) {
+        (None, Some(reason)) => return text!("{} › {}  {}", job.name, step.name, reason),
+        (None, None) => return text!("{} › {}  held before it runs", job.name, step.name),
+        (Some(HeldOrder::RetryFrom(from)), _) => {
+            return text!("{} runs again from {}", job.name, name(job, from));
+        }
+        (Some(HeldOrder::Retry), Some(_)) => "runs again",
+        (Some(HeldOrder::Retry | HeldOrder::Continue), None) => "runs",
+        (Some(HeldOrder::Skip), Some(_)) => "counts as a success",
+        (Some(HeldOrder::Skip), None) => "is skipped",
+        (Some(HeldOrder::Continue), Some(_)) => "fails",
+    };
+    text!("{} › {} {}", job.name, step.name, what)
+}
+
+fn name(job: &Job, number: StepNumber) -> &str {
+    job.steps.iter().find(|step| step.number == number).map_or("", |step| &step.name)
 }

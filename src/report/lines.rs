@@ -417,6 +417,9 @@ fn order(command: &Command) -> TerminalText {
         Command::Yield { group, to, .. } => text!("release the concurrency group {} for {}", group, to),
         Command::Held { job, step, order } => {
             let what = match order {
+                HeldOrder::RetryFrom(from) => {
+                    return text!("go back from step {} to step {} of {}", step, from, job);
+                }
                 HeldOrder::Retry => "retry",
                 HeldOrder::Skip => "skip",
                 HeldOrder::Continue => "end the hold of",

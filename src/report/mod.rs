@@ -227,7 +227,7 @@ impl<'p> Printing<'p> {
         self.current().is_some_and(|run| run.jobs.values().any(Job::has_failed))
     }
 
-    /// Whether a failed step of the attempt that is printed is held.
+    /// Whether a step of the attempt that is printed is held.
     pub fn is_held(&self) -> bool {
         self.current().is_some_and(|run| run.jobs.values().any(|job| job.held().next().is_some()))
     }
@@ -272,7 +272,7 @@ mod tests {
     #[test]
     fn what_earlier_attempts_did_is_not_of_the_one_that_is_printed() {
         let (job, step) = (JobId::new("a"), StepNumber(1));
-        let held = Event::StepHeld { job, step, reason: "exit code 1".to_owned(), until: Timestamp(9_000) };
+        let held = Event::StepHeld { job, step, reason: Some("exit code 1".to_owned()), until: Timestamp(9_000) };
         let mut script = Script::new(Timestamp(0));
         script.start(vec![outline("a", "a", &[])]).job("a", "a", &["Test"]).event(held);
         let printed = |attempt: u32| {

@@ -205,11 +205,23 @@ pub struct WorkflowSpec {
     /// are not held.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hold_minutes: Option<u64>,
+    /// Steps before which the run stops; `None` if it stops before none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub breakpoints: Option<Breakpoints>,
     /// Whether debug lines are kept.
     pub debug: bool,
 }
 
-/// Maximum number of minutes for which a failed step is held, unless the run has its own limit.
+/// Steps before which a run stops until a person decides how their jobs go on.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Breakpoints {
+    /// The steps, each as `JOB/STEP`.
+    pub steps: Vec<String>,
+    /// Number of minutes for which a step is held.
+    pub minutes: u64,
+}
+
+/// Maximum number of minutes for which a step is held, unless the run has its own limit.
 pub const DEFAULT_HOLD_MINUTES: u64 = 30;
 
 /// A document of version 1: fields that [`RunSpec`] and [`RunInfo`] have now, and the fields of [`WorkflowSpec`].

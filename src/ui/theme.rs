@@ -263,7 +263,7 @@ mod tests {
         };
         let ends = [Success, Failure, Cancelled, Skipped, TimedOut, ActionRequired, Neutral, Stale, StartupFailure];
         let mut phases = vec![Phase::Queued, Phase::Running, Phase::Stopping];
-        let held = Gate::Held { reason: "exit code 1".to_owned(), until: Timestamp(0) };
+        let held = Gate::Held { reason: Some("exit code 1".to_owned()), until: Timestamp(0) };
         phases.extend([Gate::Needs, Gate::Capacity, Gate::Review("prod".to_owned()), held].map(Phase::Waiting));
         phases.extend(ends.map(Phase::Done));
         phases

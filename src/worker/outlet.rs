@@ -246,7 +246,8 @@ impl Outlet for RunOutlet {
     fn log(self: Arc<Self>, job: &JobId, step: StepNumber) -> Box<dyn StepLog> {
         let path = self.folder.log(job, self.attempt, step);
         Box::new(RunLog {
-            writer: LogWriter::new(path),
+            // A step that runs again continues its log.
+            writer: LogWriter::new(path).on_new_line(),
             stream: MaskStream::default(),
             rows: RowMask::default(),
             untold: None,
@@ -326,8 +327,9 @@ impl RunLog {
         }
         self.rows.cover(&self.outlet.masker.read().unwrap_or_else(PoisonError::into_inner), &mut self.masked);
         let (writer, masked) = (&mut self.writer, &self.masked);
-        let first = writer.lines();
-        self.outlet.write(|| writer.append(masked, now()));
+        let known = writer.lines();
+        let written = self.outlet.write(|| writer.append(masked, now()));
+        let first = written.map_or(known, |range| range.first);
         // The writer counts lines even if not all of the text could be written.
         let count = writer.lines() - first;
         let begun = memchr::memrchr(b'\n', masked).map(|newline| masked.len() - newline - 1);

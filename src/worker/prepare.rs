@@ -13,6 +13,7 @@ use crate::store::digest::hexadecimal;
 use crate::store::ids;
 use crate::store::spec::WorkflowSpec;
 use crate::workflow;
+use crate::workflow::breakpoints::{Breakpoint, BreakpointError};
 use crate::workflow::diagnostic::{Diagnostic, Severity};
 use crate::workflow::expr::{Contexts, NoFiles, Object, Scope, Status, Value};
 use crate::workflow::plan::{Callee, CalleeLookup, Plan, PlanContexts, UnknownJob, UnknownLeg};
@@ -49,6 +50,9 @@ pub enum Refusal {
     /// No leg has a requested matrix value.
     #[error(transparent)]
     Leg(#[from] UnknownLeg),
+    /// A breakpoint is at no step of the plan.
+    #[error(transparent)]
+    Breakpoint(#[from] BreakpointError),
     /// The inputs do not fit the workflow.
     #[error(transparent)]
     Inputs(#[from] DispatchError),
@@ -80,6 +84,8 @@ pub struct Prepared {
     pub name: String,
     /// Concurrency group of the run as a whole. `None` if the workflow does not request one.
     pub turn: Option<GroupRequest>,
+    /// Steps before which the run stops.
+    pub breakpoints: Vec<Breakpoint>,
 }
 
 /// Plans a run from its `run.json`. `secrets` maps names to values. If `GITHUB_TOKEN` is not among them, or GitHub's
@@ -160,6 +166,9 @@ pub fn plan(
     let plan = Plan::new(workflow, &known, called).map_err(Refusal::Faults)?;
     let plan = plan.only(&spec.jobs).map_err(|source| Refusal::Job { workflow: info.workflow.clone(), source })?;
     let plan = plan.only_legs(&spec.matrix)?;
+    let stops = spec.breakpoints.iter().flat_map(|breakpoints| &breakpoints.steps);
+    let breakpoints: Result<Vec<_>, _> = stops.map(|text| Breakpoint::of(&plan, text)).collect();
+    let breakpoints = breakpoints?.concat();
     let contexts = contexts(&known);
     let scope = Scope { contexts: &contexts, status: Status::default(), host: &NoFiles };
     let name = run_name(&plan, &scope).unwrap_or(name);
@@ -168,7 +177,7 @@ pub fn plan(
         GroupRequest::new(concurrency, &scope)
             .map_err(|error| Refusal::Faults(vec![(Arc::clone(&source), fault(error))]))
     });
-    Ok(Prepared { turn: turn.transpose()?, plan, facts, name })
+    Ok(Prepared { turn: turn.transpose()?, plan, facts, name, breakpoints })
 }
 
 fn run_name(plan: &Plan, scope: &Scope<'_>) -> Option<String> {

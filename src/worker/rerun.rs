@@ -145,7 +145,8 @@ fn before_step(folder: &RunFolder, job: &Job, step: StepNumber) -> Result<Option
     }
     let written = checkpoints::read(&folder.checkpoint(&job.id));
     let before = written.iter().map(|checkpoint| checkpoint.done).filter(|kept| *kept < done).max();
-    let found = written.into_iter().find(|checkpoint| checkpoint.done == done);
+    // A job that went back to an earlier step has several; the last is of the try that the later steps continued.
+    let found = written.into_iter().rfind(|checkpoint| checkpoint.done == done);
     let of_file: Vec<_> = job.steps.iter().filter(|step| step.kind == StepKind::Main).collect();
     // No checkpoint is kept between the start of a background step and its wait.
     let skipped = &of_file[before.unwrap_or(0)..done];

@@ -29,7 +29,7 @@ use crate::model::{Command, Conclusion, EndReason, Event, JobId, Reply, Run, Run
 use crate::store::StoreError;
 use crate::store::concurrency::Ticket;
 use crate::store::folder::RunFolder;
-use crate::store::spec::WorkflowSpec;
+use crate::store::spec::{Breakpoints, WorkflowSpec};
 
 use super::concurrency::ConcurrencyQueue;
 use super::control::PendingCommand;
@@ -175,7 +175,10 @@ async fn acquire(
 async fn answer(mut orders: mpsc::Receiver<PendingCommand>, holds: &Holds) -> Infallible {
     while let Some((command, answer)) = orders.recv().await {
         let reply = match command {
-            Command::Held { job, step, order } if holds.order(&job, step, order) => Reply::Accepted,
+            Command::Held { job, step, order } => match holds.order(&job, step, order) {
+                Ok(()) => Reply::Accepted,
+                Err(reason) => Reply::Rejected { reason: reason.to_string() },
+            },
             Command::Hold { on } => {
                 holds.turn(on);
                 Reply::Accepted
@@ -215,7 +218,14 @@ impl HostedAttempt for WorkflowAttempt {
 
 impl WorkflowAttempt {
     async fn carry_out(self, mut host: AttemptHost) -> Ended {
-        let holds = Arc::new(Holds::new(self.request.spec.hold_minutes.map(Duration::from_mins)));
+        let spec = &self.request.spec;
+        let holds = Holds::new(spec.hold_minutes.map(Duration::from_mins));
+        let holds = Arc::new(match (&spec.breakpoints, &self.prepared) {
+            (Some(Breakpoints { minutes, .. }), Ok(prepared)) => {
+                holds.with_breakpoints(prepared.breakpoints.clone(), Duration::from_mins(*minutes))
+            }
+            _ => holds,
+        });
         // Commands are also answered while the run waits for its concurrency group.
         let orders = std::mem::replace(&mut host.orders, mpsc::channel(1).1);
         tokio::select! {

@@ -56,6 +56,16 @@ pub fn step_name(step: &StepDefinition, scope: &Scope<'_>) -> String {
         Ok(value) => cut(value.to_text(), MAX_COMPUTED_LENGTH),
         Err(_) => written(template),
     };
+    named(step, &shown)
+}
+
+/// Returns the display name of a step before its expressions can be evaluated: they are shown as written.
+#[must_use]
+pub fn as_written(step: &StepDefinition) -> String {
+    named(step, &written)
+}
+
+fn named(step: &StepDefinition, shown: &dyn Fn(&Template) -> String) -> String {
     if let Some(name) = step.name.as_ref().map(shown).filter(|name| !name.trim().is_empty()) {
         return name;
     }

@@ -4,6 +4,7 @@
 //! [`yaml`] parses text into a tree with positions, and [`schema`] is the grammar of workflows. [`parse()`] checks the
 //! tree against the schema, compiles every expression once, and returns typed structures that keep their positions.
 
+pub mod breakpoints;
 pub mod cron;
 pub mod diagnostic;
 pub mod diagram;

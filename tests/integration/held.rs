@@ -1,4 +1,5 @@
-//! Failed steps that are held: they are retried, skipped, given up or cancelled, or the time runs out.
+//! Steps that are held after they failed or at a breakpoint: they are retried, skipped, given up or cancelled, their job
+//! goes back to an earlier step, or the time runs out.
 
 use std::fs;
 use std::io::Write;
@@ -267,4 +268,178 @@ fn a_script_gets_an_exit_code_and_comes_back() {
     assert_eq!(project.call(&["runs"]).out().lines().count(), 1, "{}", said.text());
     project.call(&["cancel"]).expect(0, &[]);
     hold(&project, &["--hold-minutes", "0"]).output().map(Said).expect("starts").expect(2, &["--hold-minutes"]);
+}
+
+/// Runs a command line in the shell of the held job, and returns its output.
+fn in_shell(project: &Project, line: &str) -> Said {
+    let mut shell = project.command(&["shell"]);
+    let mut shell = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+    shell.stdin.take().expect("a pipe").write_all(line.as_bytes()).expect("written");
+    Said(shell.wait_with_output().expect("ends"))
+}
+
+/// Waits until the step with this number has failed and been held `count` times.
+fn wait_held_again(project: &Project, count: usize) {
+    let held = || project.call(&["logs", "--job", "a"]).out().matches("The step failed and is held").count();
+    until("the step is held again", || (held() == count).then_some(()));
+    wait_held(project);
+}
+
+/// A job whose last step but one fails until its workspace has a file. The second step prints what later steps changed.
+fn of_state(container: &str) -> String {
+    format!(
+        "  a:
+    runs-on: ubuntu-latest
+{container}    outputs: {{made: '${{{{ steps.make.outputs.made }}}}'}}
+    steps:
+      - run: echo BASE=kept >> $GITHUB_ENV; mkdir -p later; echo $PWD/early >> $GITHUB_PATH
+      - name: Make
+        id: make
+        run: |
+          case :$PATH: in *:$PWD/later:*) path=later ;; *:$PWD/early:*) path=early ;; esac
+          echo x >> count
+          echo \"made late=${{LATE-unset}} base=$BASE path=$path use=[${{{{ steps.use.outputs.x }}}}] count=$(grep -c x count)\"
+          echo MADE=$(grep -c x count) >> $GITHUB_ENV
+          echo made=$(grep -c x count) >> $GITHUB_OUTPUT
+          printf open
+      - name: Use
+        id: use
+        run: |
+          echo LATE=late >> $GITHUB_ENV; echo BASE=changed >> $GITHUB_ENV
+          echo $PWD/later >> $GITHUB_PATH; echo x=used >> $GITHUB_OUTPUT
+      - {{name: Check, run: 'test $BASE = changed; test -e mended'}}
+      - {{name: Last, run: 'echo last $MADE ${{{{ steps.make.outputs.made }}}} ${{{{ steps.use.outputs.x }}}} $BASE'}}
+"
+    )
+}
+
+fn goes_back(project: &Project) {
+    start_held(project);
+    let from = |step: &str| project.call(&["held", "retry", "--from", step]);
+    from("Last").expect(4, &["can only go back to a step of the workflow file before the held step"]);
+    from("Set up job").expect(4, &["can only go back"]);
+    from("Mak").expect(3, &["has no step `Mak`"]);
+    from("Make").expect(0, &["a runs again from Make"]);
+    wait_held_again(project, 2);
+    let step = |name: &str| {
+        let job = project.job("a");
+        job["steps"].as_array().expect("steps").iter().find(|step| step["name"] == name).expect("a step").clone()
+    };
+    for (name, status) in [("Make", "success"), ("Use", "success"), ("Check", "waiting")] {
+        assert_eq!(step(name)["status"], status, "{name}");
+    }
+    in_shell(project, "touch mended").expect(0, &[]);
+    from(&step("Use")["number"].to_string()).expect(0, &["a runs again from Use"]);
+    let said = ends(attached(project), 0, &["last 2 2 used changed"]);
+    let log = project.call(&["logs", "--job", "a", "--step", "Make"]).out();
+    let made = |count: u8| format!("made late=unset base=kept path=early use=[] count={count}");
+    let runs_again = "The step runs again; its result was success";
+    for part in [&made(1), &made(2), "open", runs_again] {
+        assert!(log.contains(part), "{part}: {log}");
+    }
+    assert!(!log.contains("openmade") && !log.contains("open##"), "{log}");
+    assert_eq!(log.matches("count=1").count(), 1, "{log}");
+    assert_eq!(said.out().matches("made late=").count(), 2, "{}", said.out());
+    assert_eq!(project.job("a")["outputs"]["made"], "2");
+    let records = project.call(&["attach", "--json"]).out();
+    let tries = |name: &str| {
+        let step = format!("\"step\":{},", step(name)["number"]);
+        records.lines().filter(|line| line.contains("step_finished") && line.contains(&step)).count()
+    };
+    assert_eq!((tries("Make"), tries("Use"), tries("Check"), tries("Last")), (2, 3, 1, 1));
+}
+
+#[test]
+fn a_held_job_goes_back_to_an_earlier_step_and_finds_the_state_before_it() {
+    goes_back(&Project::of_jobs(&of_state("")));
+}
+
+#[test]
+fn a_held_job_in_a_container_goes_back_to_an_earlier_step() {
+    if !has(&["ci-base:local"]) {
+        return;
+    }
+    goes_back(&Project::of_jobs(&of_state("    container: ci-base:local\n")));
+}
+
+/// A job with a breakpoint before its second step.
+const STOPS: &str = "  a:
+    runs-on: ubuntu-latest
+    steps:
+      - run: echo FIRST=kept >> $GITHUB_ENV; echo one
+      - {name: Ship it, id: ship, env: {OWN: mine}, run: 'echo shipped $FIRST $(cat note)'}
+      - run: echo last ${{ steps.ship.outcome }}
+";
+
+/// Starts a run that stops before a step, and waits until the step is held.
+fn stopped(project: &Project, at: &str) {
+    project.call(&["run", "--trust", "--detach", "--break", at]).expect(0, &[]);
+    wait_held(project);
+}
+
+#[test]
+fn a_run_stops_before_a_step_and_its_person_continues_skips_or_cancels() {
+    let project = Project::of_jobs(STOPS);
+    let said = project.call(&["run", "--trust", "--break", "a/ship"]);
+    said.expect(77, &["one", "held before it runs, until", "cuelight held"]);
+    assert!(!said.out().contains("shipped"), "{}", said.out());
+    project.call(&["held", "list"]).expect(0, &["a › Ship it  held before it runs"]);
+    project.call(&["held", "list", "--json"]).expect(0, &["\"reason\":null", "\"before\":true", "\"step\":3"]);
+    project.call(&["show"]).expect(0, &["‖", "Ship it", "held before it runs, until"]);
+    assert_eq!(project.job("a")["steps"][2]["started"], serde_json::Value::Null);
+    in_shell(&project, "echo here $FIRST $OWN; echo noted > note").expect(0, &["here kept mine"]);
+    project.call(&["held", "continue"]).expect(0, &["a › Ship it runs"]);
+    ends(attached(&project), 0, &["shipped kept noted", "last success"]);
+
+    stopped(&project, "a/3");
+    project.call(&["held", "skip"]).expect(0, &["a › Ship it is skipped"]);
+    let said = ends(attached(&project), 0, &["last skipped"]);
+    assert!(!said.out().contains("shipped"), "{}", said.out());
+    assert_eq!(project.job("a")["steps"][2]["status"], "skipped");
+
+    stopped(&project, "a/Ship it");
+    project.call(&["held", "retry", "--from", "2"]).expect(0, &["runs again from Run echo FIRST"]);
+    until("it stops again", || {
+        (project.call(&["logs", "--job", "a", "--step", "3"]).out().matches("held before").count() == 2).then_some(())
+    });
+    project.call(&["cancel"]).expect(0, &[]);
+    let said = ends(attached(&project), 130, &["cancelled"]);
+    assert!(!said.out().contains("shipped"), "{}", said.out());
+}
+
+#[test]
+fn a_breakpoint_at_an_unknown_step_is_an_error_before_the_run_starts() {
+    let project = Project::of_jobs(STOPS);
+    for (at, words) in [
+        ("a/shipp", "job `a` has no step `shipp`; did you mean `ship`?"),
+        ("b/ship", "no job `b` for the breakpoint `b/ship`; did you mean `a`?"),
+        ("a", "`a` names no step: write JOB/STEP"),
+    ] {
+        project.call(&["run", "--trust", "--break", at]).expect(2, &[words]);
+    }
+    project.call(&["runs"]).expect(0, &["There are no runs"]);
+    project.call(&["run", "--trust", "--remote", "ci", "--break", "a/ship"]).expect(2, &["--break"]);
+}
+
+#[test]
+fn a_run_stops_before_a_step_in_a_container_and_takes_changed_files() {
+    if !has(&["ci-base:local"]) {
+        return;
+    }
+    let jobs = "  a:
+    runs-on: ubuntu-latest
+    container: ci-base:local
+    steps:
+      - uses: actions/checkout@v4
+      - run: echo FIRST=kept >> $GITHUB_ENV
+      - {id: ship, env: {OWN: mine}, run: 'echo shipped $FIRST $(cat value) $(cat made)'}
+";
+    let project = Project::of_jobs(jobs);
+    project.write("value", "old");
+    stopped(&project, "a/ship");
+    in_shell(&project, "cat value; echo inside > made").expect(0, &["old"]);
+    project.write("value", "new");
+    project.call(&["held", "sync"]).expect(0, &["changed  value"]);
+    project.call(&["held", "continue"]).expect(0, &["runs"]);
+    ends(attached(&project), 0, &["shipped kept new inside"]);
 }

@@ -192,7 +192,11 @@ pub(super) fn size(screen: Option<&Screen>, panel: Panel) -> (u16, u16) {
 fn waits(gate: &Gate, state: &AppState) -> String {
     match gate {
         Gate::Held { reason, until } => {
-            format!("held, {} left: {reason}", text::spent(state.now, None, *until))
+            let left = text::spent(state.now, None, *until);
+            match reason {
+                Some(reason) => format!("held, {left} left: {reason}"),
+                None => format!("held before it runs, {left} left"),
+            }
         }
         _ => gate.reason(),
     }

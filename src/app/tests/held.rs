@@ -14,7 +14,7 @@ fn held(width: u16, height: u16) -> Driver {
     script.at(1).step("test", 1, "Set up job", 2).at(2).step_end("test", 1, Conclusion::Success);
     script.at(1).job("lint", "Lint", &["Set up job"]).step("lint", 1, "Set up job", 2);
     script.at(3).step("test", 2, "Unit tests", 5);
-    let (job, step, reason) = (JobId::new("test"), StepNumber(2), "exit code 1".to_owned());
+    let (job, step, reason) = (JobId::new("test"), StepNumber(2), Some("exit code 1".to_owned()));
     script.at(9).event(Event::StepHeld { job, step, reason, until: Timestamp(START + 1_809_000) });
     let mut driver = Driver::new(width, height, Theme { motion: false, ..Theme::default() });
     driver.feed(Feed::Opened(header(run()))).feed(Feed::Records { run: run(), records: script.records });
@@ -91,6 +91,46 @@ fn keys_say_how_the_job_of_a_held_step_goes_on() {
 }
 
 #[test]
+fn a_key_sends_the_held_job_back_to_the_selected_step() {
+    let mut driver = held(80, 24);
+    // The first step of the job that the held one belongs to.
+    driver.press("3ggj").asked();
+    driver.press("cf");
+    let order = HeldOrder::RetryFrom(StepNumber(1));
+    assert_eq!(driver.asked(), submitted(Command::Held { job: JobId::new("test"), step: StepNumber(2), order }));
+    // The job itself, the held step and another job are no earlier steps.
+    for place in ["3gg", "3ggjj", "3G"] {
+        let mut driver = held(80, 24);
+        driver.press(place).asked();
+        driver.press("cf");
+        assert_eq!(driver.asked(), [], "{place}");
+        assert!(driver.shows("select a step before the held one"), "{place}: {}", driver.screen());
+    }
+}
+
+#[test]
+fn a_step_that_is_held_before_it_runs_has_not_failed() {
+    let mut driver = Driver::new(80, 24, Theme { motion: false, ..Theme::default() });
+    let mut script = script();
+    script.start([outline("test", "Test", &[])].into());
+    script.at(1).job("test", "Test", &["Set up job", "Unit tests"]);
+    script.at(1).step("test", 1, "Set up job", 2).at(2).step_end("test", 1, Conclusion::Success);
+    let (job, step, until) = (JobId::new("test"), StepNumber(2), Timestamp(START + 1_809_000));
+    script.at(9).event(Event::StepHeld { job, step, reason: None, until });
+    driver.feed(Feed::Opened(header(run()))).feed(Feed::Records { run: run(), records: script.records });
+    driver.app = driver.app.clone().showing(run());
+    driver.send(Msg::Tick(Timestamp(START + 20_000)));
+    driver.asked();
+    driver.press("3gg");
+    assert!(driver.shows("held before it runs, 29:49 left"), "{}", driver.screen());
+    driver.press("e");
+    assert!(driver.shows("nothing has failed"), "{}", driver.screen());
+    driver.press("cc");
+    let order = HeldOrder::Continue;
+    assert_eq!(driver.asked(), submitted(Command::Held { job: JobId::new("test"), step, order }));
+}
+
+#[test]
 fn a_key_turns_the_hold_of_failed_steps_on_and_off() {
     let mut driver = held(80, 24);
     driver.press("H");
@@ -114,7 +154,7 @@ fn a_key_turns_the_hold_of_failed_steps_on_and_off() {
 #[test]
 fn a_step_that_is_held_alerts_and_is_a_notice() {
     let mut driver = held(120, 40);
-    let (job, step, reason) = (JobId::new("lint"), StepNumber(1), "exit code 7".to_owned());
+    let (job, step, reason) = (JobId::new("lint"), StepNumber(1), Some("exit code 7".to_owned()));
     let event = Event::StepHeld { job, step, reason, until: Timestamp(START + 1_809_000) };
     let record = Record { seq: 100, at: Timestamp(START + 21_000), event };
     driver.feed(Feed::Records { run: run(), records: vec![record] });

@@ -245,7 +245,12 @@ async fn an_order_for_a_held_step_waits_until_no_sync_brings_files_to_its_job() 
             Event::JobsPlanned { jobs: vec![testing::outline("a", "a", &[])], replaces: None },
             Event::JobStarted { job: job.clone(), name: "a".to_owned(), sandbox: "host".to_owned(), environment: None },
             Event::StepStarted { job: job.clone(), step, name: "x".to_owned() },
-            Event::StepHeld { job: job.clone(), step, reason: "exit code 1".to_owned(), until: Timestamp(u64::MAX) },
+            Event::StepHeld {
+                job: job.clone(),
+                step,
+                reason: Some("exit code 1".to_owned()),
+                until: Timestamp(u64::MAX),
+            },
         ],
     );
     let note = alive.checkouts(&job);

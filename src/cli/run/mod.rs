@@ -11,7 +11,7 @@ use crate::launch::{LaunchRequest, Payload, Planned, SecretSource, triggers};
 use crate::report::style;
 use crate::report::{Printer, Protocol};
 use crate::store::folder::{RunFolder, RunsDir};
-use crate::store::spec::DEFAULT_HOLD_MINUTES;
+use crate::store::spec::{Breakpoints, DEFAULT_HOLD_MINUTES};
 use crate::ui::terminal_text::text;
 
 use super::{Exit, Failure, Outcome, trust};
@@ -104,7 +104,10 @@ pub(super) struct Args {
     /// What happens when a step fails: its job ends, or is held until you continue it with `cuelight held`
     #[arg(long, value_name = "WHAT", default_value = "end", hide_default_value = true)]
     on_failure: OnFailure,
-    /// How long a failed step is held at most, in minutes
+    /// Stop before this step, until you continue its job with `cuelight held` (may be given more than once)
+    #[arg(id = "breakpoints", long = "break", value_name = "JOB/STEP")]
+    breakpoints: Vec<String>,
+    /// How long a step is held at most, in minutes
     #[arg(long, value_name = "MINUTES", default_value_t = DEFAULT_HOLD_MINUTES, value_parser = clap::value_parser!(u64).range(1..=1440))]
     hold_minutes: u64,
     /// Keep debug lines and set `RUNNER_DEBUG`
@@ -131,7 +134,7 @@ pub(super) struct Args {
 }
 
 /// Ids of the arguments about runs on this machine, which conflict with `--remote`.
-const LOCAL: [&str; 21] = [
+const LOCAL: [&str; 22] = [
     "event",
     "event_path",
     "event_values",
@@ -147,6 +150,7 @@ const LOCAL: [&str; 21] = [
     "skip_unrunnable",
     "offline",
     "on_failure",
+    "breakpoints",
     "hold_minutes",
     "debug",
     "detach",
@@ -177,6 +181,7 @@ fn sandbox(text: &str) -> Result<String, NotASandbox> {
 impl Args {
     fn request(&self) -> Result<LaunchRequest, Failure> {
         let file = self.secret_file.iter().cloned().map(SecretSource::File);
+        let (steps, minutes) = (self.breakpoints.clone(), self.hold_minutes);
         Ok(LaunchRequest {
             folder: std::env::current_dir()?,
             known: None,
@@ -195,7 +200,8 @@ impl Args {
             skip_unrunnable: self.skip_unrunnable,
             offline: self.offline,
             debug: self.debug,
-            hold_minutes: (self.on_failure == OnFailure::Hold).then_some(self.hold_minutes),
+            hold_minutes: (self.on_failure == OnFailure::Hold).then_some(minutes),
+            breakpoints: (!steps.is_empty()).then_some(Breakpoints { steps, minutes }),
             trust: self.trust,
             any_runner: self.runner.is_some(),
             slug: self.repository.clone(),

@@ -23,6 +23,7 @@ use super::environment::JobEnvironment;
 use super::runner_steps::StepSequence;
 use super::steps::Steps;
 use super::steps::background::{Background, FINAL_WAIT, needs_final_wait};
+use super::steps::run::Next;
 use super::steps::scope::{StepRef, StepScope};
 use super::task::{DEFAULT_TIMEOUT, JobTask, WorkEnd};
 
@@ -94,28 +95,44 @@ impl JobTask {
         let all = StepRef::of_job(&self.job.definition);
 
         let mut reason = self.run_pres(&all, environment, &mut steps, &mut scope, sequence).await;
-        let mut keep_first = |end: StepEnd| {
-            if reason.is_none() && end.conclusion == Conclusion::Failure {
-                reason = end.reason;
-            }
-        };
         let mut background = Background::default();
-        for (index, step) in all.iter().enumerate() {
+        let mut numbers = Vec::with_capacity(all.len());
+        let mut index = 0;
+        while let Some(step) = all.get(index) {
             let name = display_names::step_name(step, &evaluated);
-            let number = sequence.add_of_file(&name, step.is_background());
+            let number = numbers.get(index).copied().unwrap_or_else(|| {
+                let number = sequence.add_of_file(&name, step.is_background());
+                numbers.push(number);
+                number
+            });
             (steps.done, steps.is_beside) = (index, !background.is_joined());
             if index < start.done {
                 steps.register_post_again(&mut scope, step);
             } else if step.is_background() {
+                steps.close_way_back();
                 background.start(&steps, &mut scope, step, number, name);
             } else {
-                let end = match &step.action {
-                    StepAction::Steer(steering) => {
-                        background.control(&mut steps, &mut scope, step, steering, number).await
-                    }
-                    _ => background.beside(steps.top_level(&mut scope, step, number)).await,
+                let next = if let StepAction::Steer(steering) = &step.action {
+                    steps.close_way_back();
+                    Next::After(background.control(&mut steps, &mut scope, step, steering, number).await)
+                } else {
+                    steps.begin(&scope, number, reason.as_deref());
+                    background.beside(steps.top_level(&mut scope, step, number)).await
                 };
-                keep_first(end);
+                let end = match next {
+                    Next::After(end) => end,
+                    Next::Back(from) => {
+                        let (count, before) = steps.go_back(&mut scope, &all[..=index], from);
+                        (index, reason) = (index - count, before);
+                        steps.done = index;
+                        if !steps.is_beside {
+                            steps.checkpoint(&scope);
+                        }
+                        continue;
+                    }
+                };
+                steps.ended(end.conclusion);
+                keep_first(&mut reason, end);
                 // A job cannot resume between the start of a background step and the step that waits for it, so no
                 // checkpoint is stored there.
                 (steps.done, steps.is_beside) = (index + 1, !background.is_joined());
@@ -123,6 +140,7 @@ impl JobTask {
                     steps.checkpoint(&scope);
                 }
             }
+            index += 1;
         }
         let last = needs_final_wait(&all).then(|| {
             let number = sequence.add(FINAL_WAIT, StepKind::Job);
@@ -132,7 +150,7 @@ impl JobTask {
         if let Some(step) = last {
             step.close(&end);
         }
-        keep_first(end);
+        keep_first(&mut reason, end);
         for post in std::mem::take(&mut scope.posts).into_iter().rev() {
             let mut step = self.start_next(sequence, &format!("Post {}", post.name), StepKind::Post);
             if steps.cancel.is_cancelled() {
@@ -143,7 +161,7 @@ impl JobTask {
                 scope.status = Status::Cancelled;
             }
             step.close(&end);
-            keep_first(end);
+            keep_first(&mut reason, end);
         }
         let end = conclude(&steps, &scope, timeout, reason);
         self.complete(body, &steps, &scope, end)
@@ -230,6 +248,13 @@ impl JobTask {
             end.reason.get_or_insert(wrong);
         }
         (end, Some(complete))
+    }
+}
+
+/// Keeps the reason of the first failure.
+fn keep_first(reason: &mut Option<String>, end: StepEnd) {
+    if reason.is_none() && end.conclusion == Conclusion::Failure {
+        *reason = end.reason;
     }
 }
 

@@ -172,8 +172,7 @@ impl Masker {
                 self.mask_in(&mut annotation.message);
                 annotation.title.iter_mut().chain(&mut annotation.file).for_each(|text| self.mask_in(text));
             }
-            Event::StepFinished { reason: text, .. } => reason(text),
-            Event::StepHeld { reason, .. } => self.mask_in(reason),
+            Event::StepFinished { reason: text, .. } | Event::StepHeld { reason: text, .. } => reason(text),
             Event::RunFinished { reason, .. } => {
                 if let Some(reason) = reason {
                     reason.for_each_text(&mut |text| self.mask_in(text));
@@ -228,12 +227,12 @@ impl Masker {
             Gate::Concurrency { group: name, .. }
             | Gate::Resource(name)
             | Gate::Rule(name)
-            | Gate::Held { reason: name, .. }
             | Gate::Review(name)
             | Gate::Timer { environment: name, .. }
             | Gate::Protection(name)
             | Gate::Other(name) => self.mask_in(name),
             Gate::Runner(labels) => labels.iter_mut().for_each(|label| self.mask_in(label)),
+            Gate::Held { reason, .. } => reason.iter_mut().for_each(|reason| self.mask_in(reason)),
             Gate::Needs | Gate::Capacity => {}
         }
     }

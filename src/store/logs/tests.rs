@@ -108,6 +108,17 @@ fn appends_tell_which_lines_they_completed_and_a_log_can_be_continued() {
 }
 
 #[test]
+fn a_log_is_continued_on_a_new_line() {
+    for (text, lines, whole) in [(&b"one\ntwo"[..], 2, &b"one\ntwo\nthree\n"[..]), (b"one\n", 1, b"one\nthree\n")] {
+        let (_folder, path) = place();
+        LogWriter::new(&path).append(text, Timestamp(5)).unwrap();
+        let mut writer = LogWriter::new(&path).on_new_line();
+        assert_eq!(writer.append(b"three\n", Timestamp(6)).unwrap(), LineRange { first: lines, count: 1 });
+        assert_eq!((fs::read(&path).unwrap().as_slice(), writer.lines()), (whole, lines + 1));
+    }
+}
+
+#[test]
 fn a_reader_follows_what_is_written() {
     let (_folder, path) = place();
     let mut writer = LogWriter::new(&path);

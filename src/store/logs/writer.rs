@@ -12,7 +12,7 @@ use crate::model::{LineRange, Timestamp};
 use crate::store::StoreError;
 
 /// Appends to one step's log. There must be only one writer at a time. The first append creates the file, or continues
-/// an existing one.
+/// an existing one: its last line, unless the writer [starts a new line](Self::on_new_line).
 #[derive(Debug)]
 pub struct LogWriter {
     path: PathBuf,
@@ -25,6 +25,8 @@ pub struct LogWriter {
     /// Last entry.
     last: Option<Entry>,
     index: IndexFile,
+    /// Whether an existing log continues on a new line.
+    on_new_line: bool,
     /// Entries that are not written yet.
     pending: Vec<u8>,
 }
@@ -52,8 +54,15 @@ impl LogWriter {
             open_line: false,
             last: None,
             index: IndexFile::Unneeded,
+            on_new_line: false,
             pending: Vec::new(),
         }
+    }
+
+    /// Makes the writer end the last line of an existing log, which another writer has finished, before it appends.
+    #[must_use]
+    pub fn on_new_line(self) -> Self {
+        Self { on_new_line: true, ..self }
     }
 
     /// Appends bytes and returns the new lines. An incomplete line does not count yet. `now` is the time of the output.
@@ -114,6 +123,10 @@ impl LogWriter {
             && let Some(reader) = LogReader::open(&self.path)?
         {
             self.continue_from(&reader);
+            if self.on_new_line && self.open_line {
+                (&file).write_all(b"\n").map_err(StoreError::io("write", &self.path))?;
+                (self.bytes, self.lines, self.open_line) = (self.bytes + 1, self.lines + 1, false);
+            }
         }
         Ok(file)
     }

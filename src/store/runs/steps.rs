@@ -1,6 +1,8 @@
 //! Applies records to a job and its steps.
 
-use crate::model::{Conclusion, Event, Gate, Job, Phase, Step, StepKind, StepNumber, StepOutline, Timestamp};
+use crate::model::{
+    Conclusion, Event, Gate, HeldOrder, Job, Phase, Step, StepKind, StepNumber, StepOutline, Timestamp,
+};
 
 /// Describes the download of a job's image. Sizes are in bytes; `total` is 0 if it is unknown.
 pub(super) fn pulling(image: &str, done: u64, total: u64) -> String {
@@ -76,10 +78,18 @@ pub(super) fn fold_job(job: &mut Job, at: Timestamp, event: &Event) {
                 step.phase = Phase::Waiting(Gate::Held { reason: reason.clone(), until: *until });
             }
         }
+        Event::StepReleased { step: number, order: Some(HeldOrder::RetryFrom(from)), .. }
+            if step(job, *number).phase.is_held() =>
+        {
+            let again = |step: &&mut Step| step.kind == StepKind::Main && (*from..=*number).contains(&step.number);
+            job.steps.iter_mut().filter(again).for_each(Step::queue_again);
+        }
         Event::StepReleased { step: number, .. } => {
             let step = step(job, *number);
-            if !step.phase.is_done() {
+            if step.phase.is_held_after_failure() {
                 step.phase = Phase::Running;
+            } else if step.phase.is_held() {
+                step.phase = Phase::Queued;
             }
         }
         Event::Annotated { step: number, annotation, .. } => step(job, *number).annotations.push(annotation.clone()),
@@ -151,7 +161,7 @@ pub(super) fn close_job(job: &mut Job, conclusion: Conclusion, at: Timestamp) {
 
 /// Whether a step has started and not ended.
 fn has_begun(phase: &Phase) -> bool {
-    phase.is_active() || phase.is_held()
+    phase.is_active() || phase.is_held_after_failure()
 }
 
 /// Returns the step with this number. It is added if it was not planned.
@@ -194,6 +204,14 @@ impl Step {
         if self.phase == Phase::Queued {
             self.name.clone_from(&outline.name);
         }
+    }
+
+    /// Makes the step wait for another try. Its lines and annotations stay.
+    fn queue_again(&mut self) {
+        self.phase = Phase::Queued;
+        (self.outcome, self.exit_code, self.signal, self.reason) = (None, None, None, None);
+        (self.started, self.finished) = (None, None);
+        self.process_groups.clear();
     }
 
     fn close(&mut self, conclusion: Conclusion, at: Timestamp) {

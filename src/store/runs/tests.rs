@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::testing;
 use crate::model::{
-    EndReason, JobId, JobOutline, LineRange, PendingReview, Step, StepKind, StepNumber, StepOutline, Summary,
+    EndReason, HeldOrder, JobId, JobOutline, LineRange, PendingReview, Step, StepKind, StepNumber, StepOutline, Summary,
 };
 
 fn info() -> RunInfo {
@@ -139,7 +139,7 @@ fn a_held_step_of_a_dead_worker_failed_and_the_hold_of_failed_steps_is_that_of_t
     let start =
         Event::JobStarted { job: job.clone(), name: "a".to_owned(), sandbox: "host".to_owned(), environment: None };
     let step_started = Event::StepStarted { job: job.clone(), step, name: "x".to_owned() };
-    let held = Event::StepHeld { job, step, reason: "exit code 1".to_owned(), until: Timestamp(99) };
+    let held = Event::StepHeld { job, step, reason: Some("exit code 1".to_owned()), until: Timestamp(99) };
     let hold = Event::Ordered { command: Command::Hold { on: true }, reply: Reply::Accepted, by: None };
     let mut events = vec![started(1), hold, planned(vec![outline("a", &[])]), start, step_started, held];
     let run = folded(&events);
@@ -151,6 +151,47 @@ fn a_held_step_of_a_dead_worker_failed_and_the_hold_of_failed_steps_is_that_of_t
     assert_eq!((&step.phase, step.finished), (&Phase::Done(Conclusion::Failure), Some(Timestamp(70))));
     events.push(started(2));
     assert!(!folded(&events).holds);
+}
+
+#[test]
+fn a_job_that_goes_back_queues_its_steps_again_and_a_step_held_before_it_runs_has_not_begun() {
+    let job = || JobId::new("a");
+    let outline = |number, kind| StepOutline { number, name: "x".to_owned(), kind, background: false };
+    let kinds = [StepKind::Job, StepKind::Main, StepKind::Main, StepKind::Main, StepKind::Main];
+    let steps = (1..).zip(kinds).map(|(number, kind)| outline(StepNumber(number), kind)).collect();
+    let mut events = vec![started(1), planned(vec![self::outline("a", &[])])];
+    events.push(Event::JobStarted { job: job(), name: "a".to_owned(), sandbox: "host".to_owned(), environment: None });
+    events.push(Event::StepsPlanned { job: job(), steps });
+    for number in 1..=3 {
+        events.push(Event::StepStarted { job: job(), step: StepNumber(number), name: "x".to_owned() });
+        events.push(testing::step_finished("a", number, Conclusion::Success, 0, None));
+    }
+    events.push(Event::StepStarted { job: job(), step: StepNumber(4), name: "x".to_owned() });
+    let held = |step, reason: Option<&str>| {
+        let reason = reason.map(str::to_owned);
+        Event::StepHeld { job: job(), step: StepNumber(step), reason, until: Timestamp(99) }
+    };
+    let released = |step, order| Event::StepReleased { job: job(), step: StepNumber(step), order };
+    let words = |events: &[Event]| {
+        let run = folded(events);
+        run.jobs[0].steps.iter().map(|step| (step.phase.word(), step.started.is_some())).collect::<Vec<_>>()
+    };
+    events.push(held(4, Some("exit code 1")));
+    events.push(released(4, Some(HeldOrder::RetryFrom(StepNumber(3)))));
+    let queued = ("queued", false);
+    assert_eq!(words(&events), [("success", true), ("success", true), queued, queued, queued]);
+
+    // A record of the same order that follows no hold changes nothing.
+    let again = released(4, Some(HeldOrder::RetryFrom(StepNumber(2))));
+    assert_eq!(words(&[&events[..], &[again]].concat()), words(&events));
+
+    events.push(held(3, None));
+    let run = folded(&events);
+    assert!(run.progress().is_held() && !run.progress().is_held_after_failure());
+    let lost = Event::RunFinished { conclusion: Conclusion::Failure, reason: Some(EndReason::WorkerLost) };
+    assert_eq!(words(&[&events[..], &[lost]].concat())[2], ("skipped", false));
+    events.push(released(3, Some(HeldOrder::Continue)));
+    assert_eq!(words(&events)[2], queued);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
+use indexmap::IndexMap;
 use tokio::sync::watch;
 
 use crate::engine::checkpoint::Status;
@@ -23,6 +24,7 @@ use crate::model::{Conclusion, StepNumber};
 use crate::workflow::syntax::{Steering, StepAction};
 
 use super::Steps;
+use super::run::Next;
 use super::scope::{Completed, Condition, StepRef, StepScope};
 
 /// Maximum number of background steps of a job that run at once, as on GitHub. Further steps are queued.
@@ -123,7 +125,12 @@ impl<'j> Background<'j> {
                 branch.job.shared.outlet.record(end.event(&branch.job.id, number));
                 end
             } else {
-                branch.top_level(&mut inside, &own, number).await
+                loop {
+                    // A background step only goes back to itself.
+                    if let Next::After(end) = branch.top_level(&mut inside, &own, number).await {
+                        break end;
+                    }
+                }
             };
             (at, Ended { end, steps: branch, scope: inside })
         };
@@ -181,12 +188,17 @@ impl<'j> Background<'j> {
     ) -> StepEnd {
         let outlet = &steps.job.shared.outlet;
         let mut log = Arc::clone(outlet).log(&steps.job.id, number);
+        let held = self.beside(steps.stop_before(scope, number, &IndexMap::new(), &mut *log)).await;
         let end = match steps.prepare(scope, step, Condition::Always, Some(number)) {
             Err(end) => end,
-            Ok(prepared) => {
-                steps.record_start(number, &prepared);
-                self.carry_out(steps, scope, step, steering, &mut *log).await
-            }
+            Ok(prepared) => match held {
+                Err(Next::After(end)) => end,
+                // The job does not go back from here: the way back is closed.
+                Ok(_) | Err(Next::Back(_)) => {
+                    steps.record_start(number, &prepared);
+                    self.carry_out(steps, scope, step, steering, &mut *log).await
+                }
+            },
         };
         let end = steps.complete(scope, step, Completed::of(end));
         log.finish();

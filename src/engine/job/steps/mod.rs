@@ -5,7 +5,7 @@
 //! [`run`] does what every step needs: it evaluates the environment, the condition and the timeout, and applies
 //! `continue-on-error`. [`uses`] runs steps that use an action. A [`composite`] action runs steps inside a step, and
 //! [`posts`] runs the phases of actions before the first step and after the last one, so these modules call each other.
-//! [`execute`] runs the process of a step and applies its results.
+//! [`execute`] runs the process of a step and applies its results. [`trail`] takes a job back to an earlier step.
 
 use std::collections::HashSet;
 
@@ -20,14 +20,16 @@ use crate::engine::workspace::hash_files::WorkspaceFiles;
 use crate::model::StepNumber;
 
 use self::scope::{StepRef, StepScope};
+use self::trail::Trail;
 use super::environment::JobEnvironment;
 
 pub(super) mod background;
 mod composite;
 mod execute;
 pub(super) mod posts;
-mod run;
+pub(super) mod run;
 pub(super) mod scope;
+mod trail;
 mod uses;
 
 /// Runs the steps of one job, and keeps the state that they pass to each other.
@@ -54,6 +56,8 @@ pub(super) struct Steps<'j> {
     /// Whether background steps have started for which no step has waited yet. While this is true, the job cannot
     /// resume.
     pub(super) is_beside: bool,
+    /// Steps to which the job can go back; none in the branch of a background step.
+    trail: Trail,
     /// In the branch of a background step: the variables and folders that the step wrote, to be applied to the job by
     /// [`Self::join`]. `None` in the job's own state.
     written: Option<Written>,
@@ -81,6 +85,7 @@ impl<'j> Steps<'j> {
             failed: None,
             done: start.done,
             is_beside: false,
+            trail: Trail::default(),
             written: None,
         }
     }
@@ -101,6 +106,7 @@ impl<'j> Steps<'j> {
             failed: None,
             done: self.done,
             is_beside: false,
+            trail: Trail::default(),
             written: Some(Written::default()),
         }
     }
@@ -121,6 +127,7 @@ impl<'j> Steps<'j> {
             kept.env.extend(written.env.clone());
             kept.path.extend(written.path.iter().cloned());
         }
+        self.trail.keep(&written, &self.env, &self.path);
         self.env.extend(written.env);
         for folder in written.path {
             self.path.retain(|known| *known != folder);
@@ -132,6 +139,11 @@ impl<'j> Steps<'j> {
     /// `cuelight shell` finds the step that failed. Does nothing in the branch of a background step, because its state
     /// is not the job's.
     pub(in crate::engine::job) fn checkpoint(&self, scope: &StepScope) {
+        self.checkpoint_for_shell(scope, self.failed.as_ref());
+    }
+
+    /// Stores the current state as a [checkpoint](Self::checkpoint), with the environment that `cuelight shell` gets.
+    fn checkpoint_for_shell(&self, scope: &StepScope, shell: Option<&FailedStep>) {
         if self.written.is_some() {
             return;
         }
@@ -147,7 +159,7 @@ impl<'j> Steps<'j> {
             path: self.path.clone(),
             steps: scope.steps.clone(),
             states: self.states.clone(),
-            failed: self.failed.clone(),
+            failed: shell.cloned(),
             not_resumable: lost.into_iter().find(|(lost, _)| *lost).map(|(_, reason)| reason.to_owned()),
         };
         let RunContext { outlet, facts, .. } = &*self.job.shared;

@@ -1,12 +1,13 @@
-//! Runs one step: evaluates its environment, condition and timeout, carries it out, applies `continue-on-error`, and
-//! holds the step if it failed and the run holds failed steps.
+//! Runs one step: evaluates its environment, condition and timeout, carries it out, and applies `continue-on-error`.
+//! Holds the step before it runs if it has a breakpoint, and after it failed if the run holds failed steps.
 
 use std::sync::Arc;
 
+use indexmap::IndexMap;
 use tokio::time::Instant;
 
-use crate::engine::cancel::unless_lost;
-use crate::engine::checkpoint::{Status, StepResult};
+use crate::engine::cancel::{KillReason, unless_lost};
+use crate::engine::checkpoint::{FailedStep, Status, StepResult};
 use crate::engine::context;
 use crate::engine::outlet::StepLog;
 use crate::engine::step::end::StepEnd;
@@ -23,6 +24,31 @@ use super::scope::{Completed, Condition, PreparedStep, RunningStep, StepRef, Ste
 /// Reason recorded for a failed step that a person skipped while it was held. Such a step counts as a success.
 const SKIPPED: &str = "failed, and skipped by a person while it was held";
 
+/// Reason recorded for a step that a person skipped at its breakpoint.
+const NOT_RUN: &str = "skipped by a person before it ran";
+
+/// Reason recorded for a step that was held before it ran until the time limit of the hold had passed.
+const UNDECIDED: &str = "did not run: no decision came while it was held";
+
+/// What a job does after it has begun a step.
+pub(in crate::engine::job) enum Next {
+    /// The step has ended; the next one follows.
+    After(StepEnd),
+    /// A person sends the job back to this step.
+    Back(StepNumber),
+}
+
+/// How a hold ended.
+enum Release {
+    Ordered(HeldOrder),
+    /// The time limit of the hold has passed.
+    Expired,
+    /// The job or the background step was cancelled, or the time limit of the job has passed.
+    Cancelled,
+    /// The container of the steps has ended, with the error.
+    Lost(String),
+}
+
 impl Steps<'_> {
     /// Runs a step of the job, writes its output to a separate log, and records how it ended.
     pub(in crate::engine::job) async fn top_level(
@@ -30,18 +56,78 @@ impl Steps<'_> {
         scope: &mut StepScope,
         step: &StepRef,
         number: StepNumber,
-    ) -> StepEnd {
+    ) -> Next {
         let outlet = &self.job.shared.outlet;
         let mut log = Arc::clone(outlet).log(&self.job.id, number);
-        let end = self.step(scope, step, &mut *log, number).await;
+        let next = self.with_holds(scope, step, &mut *log, number).await;
         log.finish();
-        outlet.record(end.event(&self.job.id, number));
-        end
+        if let Next::After(end) = &next {
+            outlet.record(end.event(&self.job.id, number));
+        }
+        next
     }
 
-    /// Runs a step to its end, and again if a person retries it while it is held. A step whose condition does not hold
-    /// ends without being carried out. A step of a composite action shares the record and the log of the step that uses
-    /// the action.
+    /// Runs a step of the job to its end: after its breakpoint, and again if a person retries it while it is held. A
+    /// step whose condition does not hold ends without a hold.
+    async fn with_holds(
+        &mut self,
+        scope: &mut StepScope,
+        step: &StepRef,
+        log: &mut dyn StepLog,
+        number: StepNumber,
+    ) -> Next {
+        self.follow_cancel(scope);
+        let mut prepared = self.prepare(scope, step, Condition::Written(&step.condition), Some(number));
+        if let Ok(ready) = &prepared {
+            match self.stop_before(scope, number, &ready.overlay, log).await {
+                Ok(false) => {}
+                Ok(true) => {
+                    // The job may have been cancelled, and its files may have changed.
+                    self.follow_cancel(scope);
+                    prepared = self.prepare(scope, step, Condition::Written(&step.condition), Some(number));
+                }
+                Err(Next::After(end)) => return Next::After(self.complete(scope, step, Completed::of(end))),
+                Err(back) => return back,
+            }
+        }
+        let prepared = match prepared {
+            Ok(prepared) => prepared,
+            Err(end) => return Next::After(self.complete(scope, step, Completed::of(end))),
+        };
+        self.record_start(number, &prepared);
+        let done = loop {
+            let mut done = self.try_once(scope, step, &prepared, log, number).await;
+            if !self.is_to_be_held(scope, step, &done.end) {
+                break done;
+            }
+            let reason = done.end.reason.clone().unwrap_or_else(|| "failed".to_owned());
+            self.checkpoint(scope);
+            match self.hold(number, Some(&reason), log).await {
+                Release::Ordered(order @ (HeldOrder::Retry | HeldOrder::RetryFrom(_))) => {
+                    // An action registers its post in its first try only.
+                    if let Some(post) = done.post {
+                        post.register(&mut scope.posts);
+                    }
+                    if let HeldOrder::RetryFrom(from) = order {
+                        return Next::Back(from);
+                    }
+                }
+                Release::Ordered(HeldOrder::Skip) => {
+                    let end = StepEnd { reason: Some(SKIPPED.to_owned()), ..StepEnd::of(Conclusion::Success) };
+                    break Completed { end, ..done };
+                }
+                Release::Lost(error) => {
+                    done.end.reason = Some(format!("{reason}; while it was held, {error}"));
+                    break done;
+                }
+                Release::Ordered(HeldOrder::Continue) | Release::Expired | Release::Cancelled => break done,
+            }
+        };
+        Next::After(self.complete(scope, step, done))
+    }
+
+    /// Runs a step of a composite action to its end. It shares the record and the log of the step that uses the action,
+    /// and is not held.
     pub(super) async fn step(
         &mut self,
         scope: &mut StepScope,
@@ -49,82 +135,114 @@ impl Steps<'_> {
         log: &mut dyn StepLog,
         number: StepNumber,
     ) -> StepEnd {
-        if self.cancel.is_cancelled() {
-            scope.job_cancelled();
-        }
+        self.follow_cancel(scope);
         let done = match self.prepare(scope, step, Condition::Written(&step.condition), Some(number)) {
             Err(end) => Completed::of(end),
-            Ok(prepared) => {
-                if scope.action.is_none() {
-                    self.record_start(number, &prepared);
-                }
-                let asked = self.cancel.asked();
-                loop {
-                    // Each try has the whole time limit of the step.
-                    let own = prepared.timeout.map(|timeout| Instant::now() + timeout);
-                    let deadline = [own, scope.deadline].into_iter().flatten().min();
-                    let running = RunningStep { step, prepared: &prepared, number, deadline };
-                    let done = unless_lost(asked.clone(), Box::pin(self.carry_out(scope, &running, log))).await;
-                    let mut done = done.unwrap_or_else(|| Completed::of(StepEnd::lost()));
-                    match self.hold(scope, &running, &mut done, log).await {
-                        Some(HeldOrder::Retry) => {
-                            // An action registers its post in its first try only.
-                            if let Some(post) = done.post {
-                                post.register(&mut scope.posts);
-                            }
-                        }
-                        Some(HeldOrder::Skip) => {
-                            let end = StepEnd { reason: Some(SKIPPED.to_owned()), ..StepEnd::of(Conclusion::Success) };
-                            break Completed { end, ..done };
-                        }
-                        Some(HeldOrder::Continue) | None => break done,
-                    }
-                }
-            }
+            Ok(prepared) => self.try_once(scope, step, &prepared, log, number).await,
         };
         self.complete(scope, step, done)
     }
 
-    /// Holds a failed step of the job until a person decides how to continue, if the run holds failed steps. Steps of
-    /// composite actions, and steps that `continue-on-error` allows to fail, are not held. Stores a checkpoint before
-    /// the wait. Returns the order, or `None` if the step is not held, the time limit has passed, or the step was
-    /// cancelled. If the container of the steps ends during the wait, the hold ends, and the reason of the failure
-    /// mentions it.
-    async fn hold(
+    fn follow_cancel(&mut self, scope: &mut StepScope) {
+        if self.cancel.is_cancelled() {
+            scope.job_cancelled();
+        }
+    }
+
+    /// Runs a step once. Each try has the whole time limit of the step.
+    async fn try_once(
         &mut self,
         scope: &StepScope,
-        running: &RunningStep<'_>,
-        done: &mut Completed,
+        step: &StepRef,
+        prepared: &PreparedStep,
         log: &mut dyn StepLog,
-    ) -> Option<HeldOrder> {
-        let shared = &self.job.shared;
-        let limit = shared.holds.limit()?.min(self.cancel.rest());
-        if scope.action.is_some() || done.end.outcome != Conclusion::Failure || self.cancel.is_cancelled() {
-            return None;
+        number: StepNumber,
+    ) -> Completed {
+        let own = prepared.timeout.map(|timeout| Instant::now() + timeout);
+        let deadline = [own, scope.deadline].into_iter().flatten().min();
+        let running = RunningStep { step, prepared, number, deadline };
+        let asked = self.cancel.asked();
+        let done = unless_lost(asked, Box::pin(self.carry_out(scope, &running, log))).await;
+        done.unwrap_or_else(|| Completed::of(StepEnd::lost()))
+    }
+
+    /// Whether a step is held because it failed. Steps that `continue-on-error` allows to fail are not.
+    fn is_to_be_held(&mut self, scope: &StepScope, step: &StepRef, end: &StepEnd) -> bool {
+        if !self.job.shared.holds.is_on() || end.outcome != Conclusion::Failure || self.cancel.is_cancelled() {
+            return false;
         }
-        let mut allowed = done.end.clone();
-        self.allow_failure(scope, running.step, &mut allowed);
-        if allowed.conclusion == Conclusion::Success {
-            return None;
+        let mut allowed = end.clone();
+        self.allow_failure(scope, step, &mut allowed);
+        allowed.conclusion != Conclusion::Success
+    }
+
+    /// Holds the job before a step that has a breakpoint. `overlay` is the `env` of the step. Returns whether the step
+    /// was held.
+    ///
+    /// # Errors
+    /// What follows instead of the step: it ended without running, or the job goes back.
+    pub(super) async fn stop_before(
+        &mut self,
+        scope: &StepScope,
+        number: StepNumber,
+        overlay: &IndexMap<String, String>,
+        log: &mut dyn StepLog,
+    ) -> Result<bool, Next> {
+        if !self.job.shared.holds.stops_before(&self.job.id, self.done, number) || self.cancel.is_cancelled() {
+            return Ok(false);
         }
-        self.checkpoint(scope);
-        let (job, step) = (self.job.id.clone(), running.number);
-        let order = shared.holds.hold(&job, step);
-        let until = Timestamp(now().0.saturating_add(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)));
-        let reason = done.end.reason.clone().unwrap_or_else(|| "failed".to_owned());
-        log.write(format!("##[warning]The step failed and is held: {reason}\n").as_bytes());
-        log.flush();
-        shared.outlet.record(Event::StepHeld { job: job.clone(), step, reason: reason.clone(), until });
-        let order = tokio::select! {
-            order = order => order.ok(),
-            error = self.job.container_end() => {
-                done.end.reason = Some(format!("{reason}; while it was held, {error}"));
-                None
+        self.checkpoint_for_shell(scope, Some(&self.shell_of(overlay)));
+        let end = match self.hold(number, None, log).await {
+            Release::Ordered(HeldOrder::RetryFrom(from)) => return Err(Next::Back(from)),
+            Release::Ordered(HeldOrder::Skip) => {
+                StepEnd { reason: Some(NOT_RUN.to_owned()), ..StepEnd::of(Conclusion::Skipped) }
             }
-            _ = self.cancel.must_end(false, Some(Instant::now() + limit)) => None,
+            Release::Expired => StepEnd::failed(UNDECIDED),
+            Release::Lost(error) => StepEnd::failed(format!("did not run: while it was held, {error}")),
+            Release::Ordered(HeldOrder::Retry | HeldOrder::Continue) | Release::Cancelled => return Ok(true),
         };
-        shared.outlet.record(Event::StepReleased { job, step, order });
-        order
+        Err(Next::After(end))
+    }
+
+    /// Returns the environment of a step that has not run, for `cuelight shell`.
+    fn shell_of(&self, overlay: &IndexMap<String, String>) -> FailedStep {
+        let mut env = self.env.clone();
+        env.extend(overlay.clone());
+        env.insert("PATH".to_owned(), self.search_path(overlay).to_string_lossy().into_owned());
+        let cwd = self.job.sandbox.inside(&self.job.workspace).to_string_lossy().into_owned();
+        FailedStep { env, cwd }
+    }
+
+    /// Holds a step until a person decides how its job continues. `reason` is the reason of its failure; `None` if it
+    /// has not run.
+    async fn hold(&mut self, number: StepNumber, reason: Option<&str>, log: &mut dyn StepLog) -> Release {
+        let shared = &self.job.shared;
+        let limit = shared.holds.limit().min(self.cancel.rest());
+        let job = self.job.id.clone();
+        let order = shared.holds.hold(&job, number, self.trail.numbers());
+        let until = Timestamp(now().0.saturating_add(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)));
+        let line = match reason {
+            Some(reason) => format!("##[warning]The step failed and is held: {reason}\n"),
+            None => "##[warning]The step is held before it runs\n".to_owned(),
+        };
+        log.write(line.as_bytes());
+        log.flush();
+        let reason = reason.map(str::to_owned);
+        shared.outlet.record(Event::StepHeld { job: job.clone(), step: number, reason, until });
+        let release = tokio::select! {
+            order = order => order.map_or(Release::Expired, Release::Ordered),
+            error = self.job.container_end() => Release::Lost(error.to_string()),
+            why = self.cancel.must_end(false, Some(Instant::now() + limit)) => match why {
+                KillReason::TimedOut => Release::Expired,
+                _ => Release::Cancelled,
+            },
+        };
+        let order = match release {
+            Release::Ordered(order) => Some(order),
+            _ => None,
+        };
+        shared.outlet.record(Event::StepReleased { job, step: number, order });
+        release
     }
 
     /// Records that a step of the job has started.

@@ -244,7 +244,7 @@ async fn a_step_whose_hold_runs_out_fails_as_it_did() {
     else {
         panic!("{events:?}");
     };
-    assert_eq!((held, reason.as_str()), (step, "exit code 1"));
+    assert_eq!((held, reason.as_deref()), (step, Some("exit code 1")));
 }
 
 #[tokio::test(start_paused = true)]
