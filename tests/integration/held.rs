@@ -362,6 +362,36 @@ fn a_held_job_in_a_container_goes_back_to_an_earlier_step() {
     goes_back(&Project::of_jobs(&of_state("    container: ci-base:local\n")));
 }
 
+/// Main and post phase of an action that tells from its state which of them runs, as actions commonly do. The main
+/// phase fails until the workspace has a file.
+const PHASES: &str = "const fs = require('fs');
+if (process.env.STATE_isPost) { console.log('tidied ' + process.env.STATE_isPost); process.exit(0); }
+fs.appendFileSync(process.env.GITHUB_STATE, 'isPost=' + (fs.existsSync('mended') ? 'second' : 'first') + '\\n');
+console.log('main ran');
+if (!fs.existsSync('mended')) process.exit(6);";
+
+#[test]
+fn the_main_phase_of_an_action_that_runs_again_sees_no_state_of_its_first_try() {
+    if !has_node() {
+        return;
+    }
+    let project = Project::of_jobs(
+        "  a:\n    runs-on: ubuntu-latest\n    steps: [{uses: $/act}, {run: 'echo next; test -e fixed'}]\n",
+    );
+    project.write("act/action.yml", "runs: {using: node20, main: act.js, post: act.js}\n");
+    project.write("act/act.js", PHASES);
+    start_held(&project);
+    in_shell(&project, "touch mended").expect(0, &[]);
+    project.call(&["held", "retry"]).expect(0, &["runs again"]);
+    wait_held_again(&project, 2);
+    project.call(&["held", "retry", "--from", "Run $/act"]).expect(0, &["runs again from Run $/act"]);
+    wait_held_again(&project, 3);
+    project.call(&["held", "skip"]).expect(0, &[]);
+    let said = ends(attached(&project), 0, &["tidied second"]);
+    let count = |text: &str| said.out().matches(text).count();
+    assert_eq!((count("main ran"), count("tidied")), (3, 1), "{}", said.out());
+}
+
 /// A job with a breakpoint before its second step.
 const STOPS: &str = "  a:
     runs-on: ubuntu-latest

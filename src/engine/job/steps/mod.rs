@@ -44,6 +44,9 @@ pub(super) struct Steps<'j> {
     matchers: Matchers,
     /// State that phases of actions saved for later phases (`STATE_…`), by the key of the step.
     pub(super) states: IndexMap<String, IndexMap<String, String>>,
+    /// The part of `states` that `pre` phases saved. The main phase gets only this part, also when it runs again:
+    /// actions tell from their state which phase runs.
+    pre_states: IndexMap<String, IndexMap<String, String>>,
     /// Keys of the steps whose posts are registered.
     registered: HashSet<String>,
     /// Whether a step masked a value that was not a secret before. Other attempts do not know that value.
@@ -80,6 +83,7 @@ impl<'j> Steps<'j> {
             path: start.path.clone(),
             matchers: Matchers::default(),
             states: start.states.clone(),
+            pre_states: IndexMap::new(),
             registered: HashSet::new(),
             masked: false,
             failed: None,
@@ -93,14 +97,18 @@ impl<'j> Steps<'j> {
     /// Returns a copy of the state, in which a background step runs. The step's changes apply to the job once the copy
     /// is [joined](Self::join).
     fn branch(&self, step: &StepRef, cancel: CancelWatch) -> Self {
-        let states = self.states.iter().filter(|(key, _)| step.covers(key));
+        let of_step = |states: &IndexMap<String, IndexMap<String, String>>| {
+            let own = states.iter().filter(|(key, _)| step.covers(key));
+            own.map(|(key, state)| (key.clone(), state.clone())).collect()
+        };
         Self {
             job: self.job,
             cancel,
             env: self.env.clone(),
             path: self.path.clone(),
             matchers: self.matchers.branch(),
-            states: states.map(|(key, state)| (key.clone(), state.clone())).collect(),
+            states: of_step(&self.states),
+            pre_states: of_step(&self.pre_states),
             registered: self.registered.clone(),
             masked: false,
             failed: None,

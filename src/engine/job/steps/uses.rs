@@ -113,7 +113,12 @@ impl Steps<'_> {
         let key = step.step.key();
         let mut done = match invocation {
             Ok(mut invocation) => {
-                for (name, value) in self.states.get(key).into_iter().flatten() {
+                let saved = match phase {
+                    Phase::Pre => None,
+                    Phase::Main => self.pre_states.get(key),
+                    Phase::Post => self.states.get(key),
+                };
+                for (name, value) in saved.into_iter().flatten() {
                     invocation.variables.insert(format!("STATE_{name}"), value.clone());
                 }
                 invocation.github = action.identity();
@@ -125,6 +130,9 @@ impl Steps<'_> {
             done.end.add_reason(lacks);
         }
         // The saved state is for later phases of the same step.
+        if phase == Phase::Pre {
+            self.pre_states.entry(key.to_owned()).or_default().extend(done.state.clone());
+        }
         self.states.entry(key.to_owned()).or_default().extend(std::mem::take(&mut done.state));
         if phase != Phase::Post && action.has_post() && self.registered.insert(key.to_owned()) {
             done.post = Some(Post::of(step.step.clone(), Arc::clone(action), step.prepared.name.clone()));
