@@ -77,13 +77,15 @@ pub(super) fn readable(found: OwnedFd) -> Result<File, FileError> {
 
 /// Reads a file of at most `limit` bytes.
 pub(super) fn contents(file: File, limit: u64) -> Result<Vec<u8>, FileError> {
-    if file.metadata()?.len() > limit { Err(FileError::TooLarge { limit }) } else { bounded(file, limit) }
+    let size = file.metadata()?.len();
+    if size > limit { Err(FileError::TooLarge { limit }) } else { bounded(file, size, limit) }
 }
 
-/// Reads a file of at most `limit` bytes. Does not rely on the size in the metadata, because the file may have grown
-/// since, and a pipe has none.
-pub(super) fn bounded(file: File, limit: u64) -> Result<Vec<u8>, FileError> {
-    let mut bytes = Vec::new();
+/// Reads a file of at most `limit` bytes. Does not rely on the expected size, because the file may have grown since it
+/// was determined, and a pipe has none.
+pub(super) fn bounded(file: File, expected: u64, limit: u64) -> Result<Vec<u8>, FileError> {
+    // With room for one more byte, the end of the file is found without another buffer.
+    let mut bytes = Vec::with_capacity(usize::try_from(expected.min(limit)).unwrap_or_default() + 1);
     let read = file.take(limit + 1).read_to_end(&mut bytes)?;
     if read as u64 > limit { Err(FileError::TooLarge { limit }) } else { Ok(bytes) }
 }

@@ -75,7 +75,7 @@ pub fn read_text(path: &Path) -> Result<String, FileError> {
 /// # Errors
 /// The file does not exist, is not readable, or is larger.
 pub fn read_named(path: &Path) -> Result<Vec<u8>, FileError> {
-    bounded(File::open(path)?, MAX_BYTES)
+    bounded(File::open(path)?, 0, MAX_BYTES)
 }
 
 #[cfg(test)]

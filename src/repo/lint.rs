@@ -69,7 +69,7 @@ pub fn file(file: &Path, name: &str, below: Option<&Below>) -> Result<(Arc<Sourc
 pub type CheckedFile = Result<(Arc<Source>, Checked), FileError>;
 
 /// Checks files in parallel, like [`file`](fn@file) with their paths as names. Returns the results in the order of the
-/// files.
+/// files, without their workflows.
 pub fn files(files: &[PathBuf], below: Option<&Below>) -> Vec<CheckedFile> {
     let threads = thread::available_parallelism().map_or(1, usize::from).min(files.len().div_ceil(FILES_PER_THREAD));
     let next = AtomicUsize::new(0);
@@ -77,7 +77,9 @@ pub fn files(files: &[PathBuf], below: Option<&Below>) -> Vec<CheckedFile> {
         let places = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
         let mine = places.map_while(|place| {
             let path = files.get(place)?;
-            Some((place, file(path, &path.to_string_lossy(), below)))
+            let checked = file(path, &path.to_string_lossy(), below);
+            // The workflows of all files together would take much memory.
+            Some((place, checked.map(|(source, checked)| (source, Checked { workflow: None, ..checked }))))
         });
         mine.collect::<Vec<_>>()
     };
