@@ -58,6 +58,10 @@ pub struct Config {
     pub cache_max_gb: usize,
     /// Number of days after which an unused entry of a cache is removed.
     pub cache_max_days: usize,
+    /// Whether jobs start with dependency folders of earlier runs.
+    pub warm_start: bool,
+    /// Dependency folders by path, each with the names of its lock files, separated by `|`; empty to leave it out.
+    pub warm_folders: IndexMap<String, String>,
     /// Settings of servers that speak GitHub's API.
     pub github: GithubConfig,
     /// Settings of the screen.
@@ -78,6 +82,13 @@ pub struct Config {
 
 /// Default image of jobs in Docker: an official image with git, node, python and a compiler, as on GitHub's runners.
 const IMAGE: &str = "node:20-bookworm";
+
+/// Dependency folders with which jobs start by default, and the lock files of the tools that fill them.
+const WARM_FOLDERS: &[(&str, &str)] = &[
+    ("node_modules", "package-lock.json|npm-shrinkwrap.json|yarn.lock|pnpm-lock.yaml|bun.lock|bun.lockb"),
+    (".venv", "poetry.lock|uv.lock|pdm.lock|Pipfile.lock|requirements.txt"),
+    ("target", "Cargo.lock"),
+];
 
 /// Sandboxes that jobs can run in: the names of the engine's providers, and whether an image may follow (`NAME:IMAGE`).
 pub const SANDBOXES: &[(&str, bool)] = &[("host", false), ("docker", true)];
@@ -103,6 +114,7 @@ pub fn sandbox_forms() -> String {
 impl Default for Config {
     fn default() -> Self {
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
+        let text = |text: &&str| (*text).to_owned();
         Self {
             max_parallel: processors.max(2),
             keep_runs: 50,
@@ -117,6 +129,8 @@ impl Default for Config {
             keep_failed: 5,
             cache_max_gb: 10,
             cache_max_days: 7,
+            warm_start: true,
+            warm_folders: WARM_FOLDERS.iter().map(|(folder, locks)| (text(folder), text(locks))).collect(),
             github: GithubConfig::default(),
             screen: ScreenConfig::default(),
             keys: IndexMap::new(),
@@ -258,6 +272,14 @@ impl Config {
             .filter(|(name, _)| is_theirs(name))
             .map(|(name, source)| (name.clone(), source.clone()))
             .collect()
+    }
+
+    /// Returns the dependency folders with which jobs start, each with the names of its lock files; none if jobs start
+    /// without them.
+    #[must_use]
+    pub fn warm_start(&self) -> IndexMap<String, Vec<String>> {
+        let folders = self.warm_folders.iter().filter(|(_, locks)| self.warm_start && !locks.is_empty());
+        folders.map(|(folder, locks)| (folder.clone(), locks.split('|').map(str::to_owned).collect())).collect()
     }
 
     /// Returns the environments that the repository is deployed to, by name.

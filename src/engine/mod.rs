@@ -62,6 +62,8 @@ pub struct Options {
     pub git_objects: Vec<PathBuf>,
     /// How many failed jobs keep their container for `cuelight shell`.
     pub keep_failed: usize,
+    /// Dependency folders with which jobs start, each with the names of its lock files.
+    pub warm_start: IndexMap<String, Vec<String>>,
     /// Variables of all steps. They override `env` of the workflow and its jobs.
     pub env: IndexMap<String, String>,
     /// Whether to keep `::debug::` lines and set `RUNNER_DEBUG`.

@@ -272,6 +272,17 @@ impl Folder {
         Ok(())
     }
 
+    /// Moves the folder at `from`, on the same file system, to a path below this folder. Creates the folders above the
+    /// path.
+    ///
+    /// # Errors
+    /// Something other than an empty folder is at the path, the path above it has a link, or the folder cannot be moved.
+    pub fn place(&self, from: &Path, path: &Path) -> io::Result<()> {
+        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        let above = self.make_folders(path.parent().unwrap_or(Path::new("")))?;
+        Ok(renameat(CWD, from, &above, name)?)
+    }
+
     /// Removes a file, a link or a folder, if it exists.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ use crate::store::cache::{Cache, CacheEntry, CacheLimits};
 use crate::store::clock::now;
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::ids::id_number;
+use crate::store::warm::{WarmEntry, WarmStore};
 use crate::store::{StoreError, artifacts, lock};
 use crate::worker::caches;
 
@@ -40,7 +41,7 @@ pub struct Cleaned {
     pub runs: usize,
     /// Size in bytes of everything that was removed, except the holdings.
     pub bytes: u64,
-    /// Number of cache entries beyond the limits, and of expired artifacts.
+    /// Number of cache entries and dependency folders beyond the limits, and of expired artifacts.
     pub outdated: usize,
     /// Number of incomplete copies of actions whose fetch was killed.
     pub copies: usize,
@@ -125,9 +126,10 @@ pub async fn preview(runs: &RunsDir, keep: Keep) -> Result<Cleaned, CleanError> 
     Ok(Cleaned { runs, bytes, outdated, copies, holdings, errors: Vec::new() })
 }
 
-/// A cache entry or an artifact that a step saved.
+/// A cache entry or an artifact that a step saved, or a dependency folder of a run.
 enum Saved {
     Cache(Cache, CacheEntry),
+    Dependencies(WarmStore, WarmEntry),
     Artifact(RunFolder, u64),
 }
 
@@ -135,12 +137,13 @@ impl Saved {
     fn remove(&self) -> Result<(), StoreError> {
         match self {
             Self::Cache(cache, entry) => cache.remove(entry),
+            Self::Dependencies(store, entry) => store.remove(entry),
             Self::Artifact(run, id) => artifacts::remove(run, *id),
         }
     }
 }
 
-/// Returns the cache entries beyond their limits and the expired artifacts, each with its size. A run in progress keeps
+/// Returns the cache entries and dependency folders beyond their limits and the expired artifacts, each with its size. A run in progress keeps
 /// its artifacts.
 fn outdated(runs: &RunsDir, keep: Keep, now: Timestamp) -> Result<Vec<(Saved, u64)>, StoreError> {
     let mut outdated = Vec::new();
@@ -148,6 +151,12 @@ fn outdated(runs: &RunsDir, keep: Keep, now: Timestamp) -> Result<Vec<(Saved, u6
         for entry in cache.beyond(keep.cache, now)? {
             let size = entry.size;
             outdated.push((Saved::Cache(cache.clone(), entry), size));
+        }
+    }
+    for store in WarmStore::all(runs)? {
+        for entry in store.beyond(keep.cache, now)? {
+            let size = entry.size;
+            outdated.push((Saved::Dependencies(store.clone(), entry), size));
         }
     }
     let folders = runs.list()?.into_iter().map(|id| runs.folder(id));

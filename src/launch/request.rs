@@ -134,7 +134,7 @@ impl LaunchRequest {
             created: now(),
             ..RunInfo::default()
         };
-        let cache = cache_limits(&config);
+        let (cache, warm_start) = (cache_limits(&config), config.warm_start());
         let spec = WorkflowSpec {
             repository: if self.any_runner { self.folder.clone() } else { repository.root.clone() },
             text: workflow.source.text.clone(),
@@ -156,6 +156,7 @@ impl LaunchRequest {
             git_objects: config.git_objects,
             keep_failed: config.keep_failed,
             cache,
+            warm_start,
             actions: config.actions,
             offline: self.offline || config.offline,
             in_place: self.in_place || self.any_runner,

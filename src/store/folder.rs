@@ -11,6 +11,7 @@
 //!   trust.json          repositories that may run workflows here
 //!   github/             answers of servers, locks of changes, tokens
 //!   cache/<repository>/ what steps saved with `actions/cache`, see [`super::cache`]
+//!   warm/<repository>/  dependency folders of successful runs, see [`super::warm`]
 //!   oidc-key            key that signs the identity tokens of jobs
 //!   launched            id of the run whose worker was started last
 //!   last_id, ids.lock   the newest id that was given to a run
@@ -170,6 +171,12 @@ impl RunsDir {
     #[must_use]
     pub fn cache(&self) -> PathBuf {
         self.state.join("cache")
+    }
+
+    /// Returns the path of `warm`: a folder per repository, see [`super::warm`].
+    #[must_use]
+    pub fn warm(&self) -> PathBuf {
+        self.state.join("warm")
     }
 
     /// Returns the path of `oidc-key`: the key that signs the identity tokens of jobs.
@@ -438,6 +445,12 @@ impl RunFolder {
     #[must_use]
     pub fn checkouts(&self, job: &JobId) -> PathBuf {
         self.checkpoints().join(format!("{}.checkouts.json", file_name(job)))
+    }
+
+    /// Returns the path of the note about the dependency folders of a job.
+    #[must_use]
+    pub fn dependencies(&self, job: &JobId) -> PathBuf {
+        self.checkpoints().join(format!("{}.dependencies.json", file_name(job)))
     }
 }
 

@@ -23,6 +23,7 @@ pub mod numbers;
 pub mod runs;
 pub mod seal;
 pub mod spec;
+pub mod warm;
 
 use std::io;
 use std::path::PathBuf;

@@ -197,6 +197,9 @@ pub struct WorkflowSpec {
     pub keep_failed: usize,
     /// Limits of the cache of the repository. No artifact may be larger than the cache.
     pub cache: CacheLimits,
+    /// Dependency folders with which jobs start, each with the names of its lock files.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    pub warm_start: IndexMap<String, Vec<String>>,
     /// Whether only cached actions may be used.
     pub offline: bool,
     /// Whether cuelight itself answers the requests of actions to GitHub's API.

@@ -23,6 +23,7 @@ use crate::engine::outlet::Outlet;
 use crate::engine::results::Results;
 use crate::engine::sandbox::host::Host;
 use crate::engine::sandbox::providers::Providers;
+use crate::engine::workspace::warm;
 use crate::engine::{Options, Resumed, RunContext};
 use crate::model::capabilities::Unavailable;
 use crate::model::{Command, Conclusion, EndReason, Event, JobId, Reply, Run, RunInfo};
@@ -94,6 +95,7 @@ impl Work for WorkflowRun {
 
     fn clean_up(&self, run: &Run) {
         if run.phase.conclusion() == Some(Conclusion::Success) {
+            warm::keep(&self.0.folder, self.0.spec.cache);
             let _ = fs::remove_dir_all(self.0.folder.work());
             let _ = fs::remove_dir_all(self.0.folder.checkpoints());
         }
@@ -139,6 +141,7 @@ impl Request {
                 keep_failed: spec.keep_failed,
                 sandbox: spec.sandbox.clone(),
                 image: spec.image.clone(),
+                warm_start: spec.warm_start.clone(),
                 env: spec.env.clone(),
                 debug: spec.debug,
                 grace: Grace::default(),

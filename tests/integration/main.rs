@@ -39,3 +39,4 @@ mod steer;
 mod survival;
 mod tools;
 mod user;
+mod warm;

@@ -1,6 +1,6 @@
 //! Table of all settings.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::{InRepository, Setting};
 use crate::config::github::{API_CHOICES, SERVER_KINDS, is_repository};
@@ -138,6 +138,37 @@ pub const SETTINGS: &[Setting] = &[
         repository: InRepository::Refused,
         set: |config, _, value| value.number(1).map(|number| config.cache_max_days = number),
         show: |config| one(config.cache_max_days.to_string()),
+    },
+    Setting {
+        name: "warm_start.enabled",
+        doc: "Start jobs with the dependency folders of the newest successful run of the same job whose lock files had the\n\
+              same content. Needs a file system that can clone files, such as Btrfs or XFS. The limits of `[cache]`\n\
+              apply to these folders, too. Default: true.",
+        example: "enabled = false",
+        repository: InRepository::Tightens(|before, after| before.warm_start && !after.warm_start),
+        set: |config, _, value| value.boolean().map(|yes| config.warm_start = yes),
+        show: |config| one(config.warm_start.to_string()),
+    },
+    Setting {
+        name: "warm_start.folders.<folder>",
+        doc: "Lock files of a dependency folder, beside the folder, with | between them. Empty to start without the folder.\n\
+              Default: those of `node_modules`, `.venv` and `target`.",
+        example: "folders.\"vendor/bundle\" = \"Gemfile.lock\"",
+        repository: InRepository::Names(|config, folder, _| {
+            Ok(config.origin(&format!("warm_start.folders.{folder}")).is_none())
+        }),
+        set: |config, folder, value| {
+            let is_plain = |name: &str| Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+            let locks = match value {
+                SettingValue::Text(locks) if is_plain(folder) && locks.split('|').all(|name| !name.contains('/')) => {
+                    locks
+                }
+                other => return Err(other.is_not("names of files, for a path without `..`")),
+            };
+            config.warm_folders.insert(folder.trim_end_matches('/').to_owned(), locks.clone());
+            Ok(())
+        },
+        show: |config| config.warm_folders.iter().map(|(folder, locks)| (folder.clone(), quoted(locks))).collect(),
     },
     Setting {
         name: "actions.<name>",

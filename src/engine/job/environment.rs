@@ -11,6 +11,7 @@ use tokio::sync::OnceCell;
 
 use crate::files::Folder;
 use crate::model::JobId;
+use crate::repo::git::Abort;
 use crate::store::space_hint;
 use crate::workflow::expr::{Contexts, Object, Value};
 use crate::workflow::syntax::RunDefaults;
@@ -21,7 +22,7 @@ use crate::engine::actions::error::NodeError;
 use crate::engine::actions::resolve;
 use crate::engine::actions::resolve::Actions;
 use crate::engine::blocking::in_place;
-use crate::engine::results::{Client, JobVariables, ResultsError, Rights};
+use crate::engine::results::{CacheAccess, Client, JobVariables, ResultsError, Rights};
 use crate::engine::sandbox::Sandbox;
 use crate::engine::sandbox::network::Network;
 use crate::engine::sandbox::provider::{Machine, ProviderError, Say};
@@ -29,6 +30,7 @@ use crate::engine::sandbox::shared::SharedFolder;
 use crate::engine::services::ports::Claimed;
 use crate::engine::step::artifacts::Artifacts;
 use crate::engine::tools::cache as tools;
+use crate::engine::workspace::warm::WarmStart;
 use crate::engine::{RunContext, context};
 
 /// Folders, contexts, actions and machine of one job. Steps change only [`Self::artifacts`].
@@ -243,6 +245,31 @@ impl JobEnvironment {
     /// Returns the tool cache of the job, on this machine.
     pub(in crate::engine) fn tools(&self) -> PathBuf {
         self.temp.with_file_name(TOOLS)
+    /// Brings dependency folders of earlier runs into a folder of the workspace that was just checked out, see
+    /// [`WarmStart`]. Returns lines for the log. Does nothing for a job on another machine.
+    pub(in crate::engine) fn start_warm(&self, folder: &Path, abort: &Abort) -> Vec<String> {
+        let RunContext { options, results, facts, folder: run, .. } = &*self.shared;
+        if options.warm_start.is_empty() || self.sandbox.is_elsewhere() {
+            return Vec::new();
+        }
+        let CacheAccess { own, readable, mode } = CacheAccess::of(facts);
+        let mode = self.rights.cache_mode.unwrap_or(mode);
+        let (id, machine, processor) = (&self.id, self.machine.describe(), std::env::consts::ARCH);
+        let start = WarmStart {
+            run,
+            job: &self.id,
+            repository: &|| results.identity(facts),
+            place: format!("{}\0{id}\0{machine}\0{processor}", facts.workflow_path),
+            folders: &options.warm_start,
+            readable: if mode.reads() { readable } else { Vec::new() },
+            scope: mode.writes().then_some(own),
+            workspace: self.workspace.clone(),
+            root: self.sandbox.inside(self.temp.parent().unwrap_or(&self.temp)),
+            open_to_all: self.is_container(),
+        };
+        in_place(|| start.begin(folder, abort))
+    }
+
     }
 
     /// Returns the entries of the `job` context, except `status`.

@@ -48,30 +48,30 @@ impl CacheMode {
     }
 
     /// Whether entries may be restored.
-    pub(super) fn reads(self) -> bool {
+    pub(in crate::engine) fn reads(self) -> bool {
         matches!(self, Self::Read | Self::Write)
     }
 
     /// Whether entries may be saved.
-    pub(super) fn writes(self) -> bool {
+    pub(in crate::engine) fn writes(self) -> bool {
         matches!(self, Self::Write | Self::WriteOnly)
     }
 }
 
 /// The caches that a run may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct CacheAccess {
+pub(in crate::engine) struct CacheAccess {
     /// Ref under which the run saves caches.
-    pub(super) own: String,
+    pub(in crate::engine) own: String,
     /// Refs whose caches the run may restore, in the order of preference.
-    pub(super) readable: Vec<String>,
+    pub(in crate::engine) readable: Vec<String>,
     /// What a job without `cache-mode` may do.
-    pub(super) mode: CacheMode,
+    pub(in crate::engine) mode: CacheMode,
 }
 
 impl CacheAccess {
     /// Determines the caches of a run from its ref, the base branch of its pull request and the default branch.
-    pub(super) fn of(facts: &RunFacts) -> Self {
+    pub(in crate::engine) fn of(facts: &RunFacts) -> Self {
         let own = facts.git_ref.clone();
         let text = |value: Option<&serde_json::Value>| value.and_then(|value| value.as_str()).map(str::to_owned);
         let request = facts.event.get("pull_request");

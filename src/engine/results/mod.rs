@@ -47,8 +47,7 @@ mod service;
 mod token;
 mod uploads;
 
-use access::CacheAccess;
-pub(in crate::engine) use access::CacheMode;
+pub(in crate::engine) use access::{CacheAccess, CacheMode};
 use artifacts::ArtifactService;
 use caches::CacheService;
 pub(in crate::engine) use service::Rights;
@@ -194,7 +193,7 @@ impl Results {
     /// Returns a name that no other repository of this machine has. It contains the folder, because repositories
     /// without a remote may have the same `owner/name`. Worktrees of one repository have the same name, so they share
     /// their caches.
-    fn identity(&self, facts: &RunFacts) -> String {
+    pub(in crate::engine) fn identity(&self, facts: &RunFacts) -> String {
         let place = common_folder(None, &self.repository).unwrap_or_else(|_| self.repository.clone());
         format!("{}\0{}", facts.repository, place.display())
     }

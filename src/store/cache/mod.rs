@@ -75,6 +75,23 @@ impl Default for CacheLimits {
     }
 }
 
+impl CacheLimits {
+    /// Returns the entries that are beyond the limits: those not used for too long, and the least recently used ones by
+    /// which the total size exceeds the maximum. `of` returns the time of the last use of an entry, and its size in
+    /// bytes.
+    pub(super) fn beyond<E>(self, mut entries: Vec<E>, now: Timestamp, of: fn(&E) -> (Timestamp, u64)) -> Vec<E> {
+        entries.sort_by_key(|entry| std::cmp::Reverse(of(entry).0));
+        let mut total = 0_u64;
+        entries.retain(|entry| {
+            let (used, size) = of(entry);
+            total = total.saturating_add(size);
+            let aged = now.since(used).as_secs() / (24 * 60 * 60) >= self.days.max(1);
+            aged || total > self.bytes
+        });
+        entries
+    }
+}
+
 /// The cache of one repository.
 #[derive(Clone, Debug)]
 pub struct Cache {
@@ -193,7 +210,7 @@ impl Cache {
     /// # Errors
     /// The folder cannot be read.
     pub fn beyond(&self, limits: CacheLimits, now: Timestamp) -> Result<Vec<CacheEntry>, StoreError> {
-        Ok(beyond(self.entries()?, limits, now))
+        Ok(limits.beyond(self.entries()?, now, use_and_size))
     }
 
     /// Removes the entries [beyond](Self::beyond) the limits, and returns them. Also removes damaged entries and the
@@ -203,7 +220,7 @@ impl Cache {
     /// The folder cannot be read, or an entry cannot be removed.
     pub fn evict(&self, limits: CacheLimits, now: Timestamp) -> Result<Vec<CacheEntry>, StoreError> {
         let (entries, damaged) = self.scan()?;
-        let evicted = beyond(entries, limits, now);
+        let evicted = limits.beyond(entries, now, use_and_size);
         evicted.iter().try_for_each(|entry| self.remove(entry))?;
         for folder in damaged {
             // If this fails, the next eviction removes the folder.
@@ -211,6 +228,10 @@ impl Cache {
         }
         Ok(evicted)
     }
+}
+
+fn use_and_size(entry: &CacheEntry) -> (Timestamp, u64) {
+    (entry.used, entry.size)
 }
 
 /// Reads an entry. `None` if it is damaged: its description is missing or invalid, or its data has another size.
@@ -243,18 +264,6 @@ fn read(folder: &Path) -> Result<Option<CacheEntry>, StoreError> {
 /// Reads an entry. `None` if it is damaged or cannot be read.
 fn whole(folder: &Path) -> Option<CacheEntry> {
     read(folder).ok().flatten()
-}
-
-/// Returns the entries that are beyond the limits.
-fn beyond(mut entries: Vec<CacheEntry>, limits: CacheLimits, now: Timestamp) -> Vec<CacheEntry> {
-    entries.sort_by_key(|entry| std::cmp::Reverse(entry.used));
-    let mut total = 0_u64;
-    entries.retain(|entry| {
-        total = total.saturating_add(entry.size);
-        let aged = now.since(entry.used).as_secs() / (24 * 60 * 60) >= limits.days.max(1);
-        aged || total > limits.bytes
-    });
-    entries
 }
 
 #[cfg(test)]
@@ -364,7 +373,7 @@ mod tests {
             (100, 100, &[]),
             (0, 7, &["later", "b", "a", "c", "old"]),
         ] {
-            let beyond = beyond(entries.to_vec(), CacheLimits { bytes, days }, now);
+            let beyond = CacheLimits { bytes, days }.beyond(entries.to_vec(), now, use_and_size);
             let keys: Vec<_> = beyond.iter().map(|entry| entry.key.as_str()).collect();
             assert_eq!(keys, expected, "{bytes} bytes, {days} days");
         }

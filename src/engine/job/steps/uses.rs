@@ -20,7 +20,7 @@ use crate::engine::outlet::StepLog;
 use crate::engine::step::end::StepEnd;
 use crate::engine::step::process::Limits;
 use crate::engine::tools::setup;
-use crate::model::Conclusion;
+use crate::model::{Conclusion, in_one_line};
 use crate::repo::git::Abort;
 use crate::workflow::expr::Scope;
 use crate::workflow::syntax::{ActionRuns, StepAction};
@@ -219,7 +219,8 @@ impl Steps<'_> {
         let (job, limits, abort) = (self.job, step.limits(), Abort::default());
         let interrupt = abort.clone();
         let work = async move {
-            let done = checkout::run(&job.shared, &job.workspace, job.is_container(), given, interrupt, log).await?;
+            let (stop, in_container) = (interrupt.clone(), job.is_container());
+            let done = checkout::run(&job.shared, &job.workspace, in_container, given, interrupt, &mut *log).await?;
             let Some(checkout::Done { filled, outputs }) = done else { return Ok(None) };
             job.sandbox.send(&filled.folder).await.map_err(CheckoutFailure::Unsent)?;
             let note = job.shared.folder.checkouts(&job.id);
@@ -272,3 +273,6 @@ async fn prepared<T>(
 ) -> Result<T, StepEnd> {
     unless_ended(cancel, limits, NOT_STARTED, work).await?.map_err(|error| StepEnd::failed(error.to_string()))
 }
+            for line in job.start_warm(&filled.folder, &stop) {
+                log.write(format!("{}\n", in_one_line(&line)).as_bytes());
+            }
