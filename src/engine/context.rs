@@ -142,9 +142,9 @@ impl RunFacts {
 
     /// Returns the entries of the `job` context about the workflow that contains the job, which is the run's workflow
     /// or a called one. `path` is the path of that workflow in the repository, or `owner/name/path@ref` in another
-    /// repository.
+    /// repository, whose `commit` is given if it is known.
     #[must_use]
-    pub fn job_workflow(&self, path: &str) -> Object {
+    pub fn job_workflow(&self, path: &str, commit: Option<&str>) -> Object {
         let remote = match Reference::parse(path) {
             Ok(Reference::Remote(remote)) => Some(remote),
             _ => None,
@@ -156,7 +156,10 @@ impl RunFacts {
                 ("workflow_repository", remote.repository.clone()),
                 (
                     "workflow_sha",
-                    Some(&remote.version).filter(|version| is_commit(version)).cloned().unwrap_or_default(),
+                    commit
+                        .or(Some(&*remote.version).filter(|version| is_commit(version)))
+                        .unwrap_or_default()
+                        .to_owned(),
                 ),
             ],
             None => [

@@ -107,3 +107,58 @@ fn every_workflow_that_cannot_be_had_is_listed_before_the_run() {
     assert!(!project.state().join("runs").exists(), "no run was started");
     project.run(&["--job", "three"]).expect(0, &["alone"]);
 }
+
+#[test]
+fn an_action_beside_a_called_workflow_is_read_in_the_repository_of_that_workflow() {
+    let project = Project::of_jobs("  call: {uses: o/shared/.github/workflows/acts.yml@v2}\n");
+    server(&project.home());
+    let root = project.home().join("server/o/shared");
+    let write = |name: &str, text: &str| {
+        let path = root.join(name);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+        fs::write(path, text).expect("written");
+    };
+    let action =
+        |word: &str| format!("name: x\nruns: {{using: composite, steps: [{{shell: sh, run: echo {word}}}]}}\n");
+    write(
+        ".github/workflows/acts.yml",
+        "on: workflow_call
+jobs:
+  act:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: $/act
+      - uses: actions/checkout@v4
+      - uses: ./act
+      - uses: ./outer
+      - run: echo at ${{ job.workflow_sha }} of ${{ job.workflow_repository }}
+",
+    );
+    write("act/action.yml", &action("of the called workflow"));
+    // `./` is the workspace, which has the files of the run's repository. There, too, `$/` is the workflow's repository.
+    project.write("act/action.yml", &action("of the workspace"));
+    project.write("outer/action.yml", "name: x\nruns: {using: composite, steps: [{uses: $/act}]}\n");
+    project.commit();
+    git(&root, &["add", "."]);
+    git(&root, &["-c", "user.name=T", "-c", "user.email=t@t", "commit", "--quiet", "-m", "two"]);
+    git(&root, &["tag", "v2"]);
+    let commit = git(&root, &["rev-parse", "HEAD"]);
+    project.configure(&format!("[actions]\n'o/shared' = 'file://{}/server'\n", project.home().display()));
+    let said = project.run(&[]);
+    said.expect(0, &["of the workspace", &format!("at {} of o/shared", commit.trim())]);
+    assert_eq!(said.text().matches("of the called workflow\n").count(), 2, "{}", said.text());
+
+    // A missing one is reported before the job starts, and the action of the run's repository does not replace it.
+    write(
+        ".github/workflows/acts.yml",
+        "on: workflow_call\njobs: {act: {runs-on: ubuntu-latest, steps: [{run: echo begun}, {uses: $/outer}]}}\n",
+    );
+    git(&root, &["-c", "user.name=T", "-c", "user.email=t@t", "commit", "--quiet", "-am", "three"]);
+    git(&root, &["tag", "v3"]);
+    project.write(
+        ".github/workflows/ci.yml",
+        "name: CI\non: push\njobs: {call: {uses: o/shared/.github/workflows/acts.yml@v3}}\n",
+    );
+    let said = project.run(&[]);
+    said.expect(1, &["not started: `$/outer` has no action.yml, action.yaml or Dockerfile (of o/shared)"]);
+}

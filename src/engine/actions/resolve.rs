@@ -18,7 +18,8 @@ use crate::workflow;
 use crate::workflow::source::Source;
 use crate::workflow::syntax::{Action, ActionRuns, LockedAction, NamedValues, Steering, StepAction, StepDefinition};
 
-use super::error::{ActionError, ManifestError, NodeError};
+use super::advice;
+use super::error::{ActionError, FetchError, ManifestError, NodeError};
 use super::reference::{Reference, Remote};
 use super::store::Fetched;
 use crate::engine::RunContext;
@@ -54,6 +55,32 @@ pub(crate) struct ResolvedAction {
     pub(crate) origin: String,
 }
 
+/// The repository of a called workflow, if it is not the run's repository. `$/path` in a step of its jobs is an action of
+/// that repository.
+#[derive(Debug)]
+pub(crate) struct WorkflowRepository {
+    /// Name and version of the repository.
+    remote: Remote,
+    /// Root folder of its files.
+    root: PathBuf,
+    /// Commit of the files; `None` if the configuration maps the repository to a folder.
+    pub(crate) commit: Option<String>,
+}
+
+impl WorkflowRepository {
+    /// Returns the repository of the workflow with this name, fetching its files if they are not in the cache. `None`
+    /// for a workflow of the run's repository.
+    ///
+    /// # Errors
+    /// The repository cannot be fetched.
+    pub(crate) async fn of(workflow: &str, shared: &RunContext) -> Result<Option<Self>, FetchError> {
+        let Ok(Reference::Remote(workflow)) = Reference::parse(workflow) else { return Ok(None) };
+        let remote = workflow.beside("");
+        let Fetched { root, commit, .. } = shared.actions.folder(&remote).await?;
+        Ok(Some(Self { remote, root, commit }))
+    }
+}
+
 impl ResolvedAction {
     /// Returns an action in a folder of the workspace.
     pub(crate) fn local(reference: &str, action: Action, workspace: &Path, folder: PathBuf) -> Self {
@@ -82,18 +109,24 @@ impl ResolvedAction {
     }
 
     /// Reads the action at `path` in the repository of the action `within`. If `within` is `None` or an action of the
-    /// workspace, reads it in the run's repository.
+    /// workspace, reads it in the repository of the job's workflow: `called`, or the run's repository.
     ///
     /// # Errors
     /// The folder has no action, or its manifest cannot be read or is invalid.
-    pub(crate) fn own(path: &str, within: Option<&Self>, shared: &RunContext) -> Result<Self, ActionError> {
-        let (root, remote) =
-            if let Some((within, remote)) = within.and_then(|action| Some((action, action.remote.as_ref()?))) {
-                (within.root.clone(), remote.beside(path))
-            } else {
-                let (repository, version) = (shared.facts.repository.clone(), shared.facts.sha.clone());
-                (shared.repository.clone(), Remote { repository, path: path.to_owned(), version })
-            };
+    pub(crate) fn own(
+        path: &str,
+        within: Option<&Self>,
+        called: Option<&WorkflowRepository>,
+        shared: &RunContext,
+    ) -> Result<Self, ActionError> {
+        let within = within.and_then(|action| Some((&action.root, action.remote.as_ref()?)));
+        let of = within.or(called.map(|called| (&called.root, &called.remote)));
+        let (root, remote) = if let Some((root, remote)) = of {
+            (root.clone(), remote.beside(path))
+        } else {
+            let (repository, version) = (shared.facts.repository.clone(), shared.facts.sha.clone());
+            (shared.repository.clone(), Remote { repository, path: path.to_owned(), version })
+        };
         let folder = root.join(path);
         let origin = format!("of {}", remote.repository);
         let action = match read(&root, Path::new(path)) {
@@ -176,6 +209,8 @@ pub(crate) struct Needs {
     pub(crate) node: Option<String>,
     /// Reference of the first Docker action or `docker://` step; `None` if no step uses a container.
     pub(crate) container: Option<String>,
+    /// Repository of the job's workflow, if it is not the run's repository.
+    pub(crate) called: Option<WorkflowRepository>,
 }
 
 impl Needs {
@@ -190,6 +225,10 @@ impl Needs {
 pub(crate) async fn needs(steps: &[StepDefinition], shared: &RunContext) -> Needs {
     let mut needs = Needs::default();
     look(steps, None, shared, 0, &mut needs).await;
+    match WorkflowRepository::of(workflow, shared).await {
+        Ok(called) => needs.called = called,
+        Err(error) => needs.lacks(error.to_string()),
+    }
     needs
 }
 
@@ -234,7 +273,7 @@ fn look<'a>(
                 Ok(Reference::Own(path)) => {
                     let key = key(&reference.value, within.and_then(|within| within.remote.as_ref()));
                     if !needs.actions.contains_key(&key) {
-                        match ResolvedAction::own(&path, within, shared) {
+                        match ResolvedAction::own(&path, within, needs.called.as_ref(), shared) {
                             Ok(known) => add(key, known, shared, depth, needs).await,
                             Err(error) => needs.lacks(error.to_string()),
                         }

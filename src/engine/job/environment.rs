@@ -20,7 +20,7 @@ use super::folders::{Folders, HOME, NODE, TOOLS, git_objects, search_path};
 use super::preflight::Ready;
 use crate::engine::actions::error::NodeError;
 use crate::engine::actions::resolve;
-use crate::engine::actions::resolve::Actions;
+use crate::engine::actions::resolve::{Actions, WorkflowRepository};
 use crate::engine::blocking::in_place;
 use crate::engine::results::{CacheAccess, Client, JobVariables, ResultsError, Rights};
 use crate::engine::sandbox::Sandbox;
@@ -58,6 +58,8 @@ pub(in crate::engine) struct JobEnvironment {
     pub(in crate::engine) sandbox: Arc<dyn Sandbox>,
     /// Actions that the steps use, except those in the workspace.
     pub(in crate::engine) actions: Actions,
+    /// Repository of the job's workflow, if it is not the run's repository.
+    pub(in crate::engine) called: Option<WorkflowRepository>,
     /// What the job may request from the services for actions.
     pub(in crate::engine) rights: Rights,
     /// Artifacts that the steps have declared.
@@ -92,6 +94,7 @@ impl JobEnvironment {
             tracking_id: shared.tracking_id(id),
             sandbox: ready.machine.sandbox().unwrap_or_else(|| Arc::clone(&shared.host)),
             actions: ready.actions,
+            called: ready.called,
             rights: Rights::default(),
             artifacts: Artifacts::default(),
             machine: ready.machine,

@@ -23,7 +23,7 @@ use super::runs_on;
 use super::spec::JobSpec;
 use crate::engine::RunContext;
 use crate::engine::actions::resolve;
-use crate::engine::actions::resolve::{Actions, Needs};
+use crate::engine::actions::resolve::{Actions, Needs, WorkflowRepository};
 use crate::engine::outlet::Outlet;
 use crate::engine::sandbox::container::ContainerSpec;
 use crate::engine::sandbox::provider::{
@@ -44,6 +44,8 @@ pub(in crate::engine) struct Ready {
     pub(in crate::engine) has_containers: bool,
     /// Actions that the job uses, except those in the workspace.
     pub(in crate::engine) actions: Actions,
+    /// Repository of the job's workflow, if it is not the run's repository.
+    pub(in crate::engine) called: Option<WorkflowRepository>,
     /// Lines for the log of the step "Set up job".
     pub(in crate::engine) remarks: Vec<String>,
     /// Ports of this machine that the services of the job use.
@@ -88,7 +90,7 @@ pub(in crate::engine) async fn ready(run: &RunContext, job: &JobSpec, body: &Ste
     let folders = Folders::of(run, &job.id);
     let (placement, container, services) =
         containers(run, job, body, &folders, placement).map_err(|error| failed(error.to_string()))?;
-    let mut needs = resolve::needs(&body.steps, run).await;
+    let mut needs = resolve::needs(&body.steps, &job.workflow.source.name, run).await;
     resolve::check_locks(&mut needs, &job.workflow.dependencies);
     let folder = run.folder.clone();
     let requirements = Requirements {
@@ -139,7 +141,7 @@ pub(in crate::engine) async fn ready(run: &RunContext, job: &JobSpec, body: &Ste
         outlet: std::sync::Arc::clone(&run.outlet),
     });
     let ports = Claimed::default();
-    Ok(Ready { machine, has_containers, actions: needs.actions, remarks, fixed_ports, ports })
+    Ok(Ready { machine, has_containers, actions: needs.actions, called: needs.called, remarks, fixed_ports, ports })
 }
 
 /// Why the definition of a job's container or of a service is rejected.

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use crate::engine::RunContext;
 use crate::engine::actions::resolve;
-use crate::engine::actions::resolve::Actions;
+use crate::engine::actions::resolve::{Actions, WorkflowRepository};
 use crate::engine::cancel::{Cancellation, cancelled};
 use crate::engine::environments::{EnvironmentError, JobDeployment};
 use crate::engine::panics::caught;
@@ -20,7 +20,7 @@ use crate::engine::step::end::StepEnd;
 use crate::model::{Conclusion, Event, LineRange, StepKind, StepNumber, StepOutline};
 use crate::store::space_hint;
 use crate::workflow::display_names;
-use crate::workflow::expr::{Scope, Value};
+use crate::workflow::expr::{Object, Scope, Value};
 use crate::workflow::outline;
 use crate::workflow::syntax::{JobBody, RunDefaults, StepsJob};
 use crate::workflow::template::MinutesError;
@@ -179,7 +179,7 @@ impl JobTask {
         let mut environment = self.environment(&folders, ready);
         let cache_mode = self.job.definition.cache_mode.as_ref().or(self.job.workflow.cache_mode.as_ref());
         let cache_mode = cache_mode.and_then(|mode| CacheMode::parse(&mode.value));
-        environment.rights = Rights { identity: self.identity(), cache_mode };
+        environment.rights = Rights { identity: self.identity(environment.called.as_ref()), cache_mode };
         let work = Box::pin(async {
             if let Some(number) = initialize {
                 self.initialize(body, &mut environment, &folders, number).await?;
@@ -348,7 +348,7 @@ impl JobTask {
 
     /// Returns the claims of identity tokens if the job has `permissions: id-token: write`. Unlike other permissions,
     /// it is never granted by default.
-    fn identity(&self) -> Option<JobClaims> {
+    fn identity(&self, called: Option<&WorkflowRepository>) -> Option<JobClaims> {
         let JobSpec { definition, workflow, .. } = &self.job;
         let scope = self.job.scope();
         let permissions = definition.permissions.as_ref().or(workflow.permissions.as_ref())?.evaluate(&scope).ok()?;
@@ -357,11 +357,19 @@ impl JobTask {
             all => all.to_text() == "write-all",
         };
         let JobBody::Steps(body) = &definition.body else { return None };
-        let known = self.run.facts.job_workflow(&workflow.source.name);
+        let known = self.job_workflow(called);
+        let text = |key: &str| known.get(key).map(Value::to_text).unwrap_or_default();
         may_write.then(|| JobClaims {
             environment: outline::deployment(body, &scope),
-            workflow_ref: known.get("workflow_ref").map(Value::to_text).unwrap_or_default(),
+            workflow_ref: text("workflow_ref"),
+            workflow_sha: text("workflow_sha"),
         })
+    }
+
+    /// Returns the entries of the `job` context about the workflow that contains the job.
+    fn job_workflow(&self, called: Option<&WorkflowRepository>) -> Object {
+        let commit = called.and_then(|called| called.commit.as_deref());
+        self.run.facts.job_workflow(&self.job.workflow.source.name, commit)
     }
 
     fn environment(&self, folders: &Folders, ready: Ready) -> JobEnvironment {
@@ -369,7 +377,7 @@ impl JobTask {
         let mut github = self.run.github.clone();
         github.insert("job".to_owned(), Value::string(self.job.definition.id.value.clone()));
         contexts.set("github", Value::object(github));
-        contexts.set("job", Value::object(self.run.facts.job_workflow(&self.job.workflow.source.name)));
+        contexts.set("job", Value::object(self.job_workflow(ready.called.as_ref())));
         let (own, outer) = match &self.job.definition.body {
             JobBody::Steps(body) => (&body.defaults, &self.job.workflow.defaults),
             JobBody::Call { .. } => (&self.job.workflow.defaults, &self.job.workflow.defaults),

@@ -73,6 +73,8 @@ pub(in crate::engine) struct JobClaims {
     pub(in crate::engine) environment: Option<String>,
     /// Workflow that contains the job, as `owner/name/path@ref`.
     pub(in crate::engine) workflow_ref: String,
+    /// Commit of that workflow; empty if it is not known.
+    pub(in crate::engine) workflow_sha: String,
 }
 
 impl Issuer {
@@ -178,7 +180,7 @@ fn claims(facts: &RunFacts, job: &JobClaims) -> Map<String, Value> {
     claims.insert("repository_visibility".to_owned(), json!(facts.visibility()));
     claims.insert("runner_environment".to_owned(), json!("self-hosted"));
     claims.insert("job_workflow_ref".to_owned(), json!(job.workflow_ref));
-    claims.insert("job_workflow_sha".to_owned(), json!(facts.sha));
+    claims.insert("job_workflow_sha".to_owned(), json!(job.workflow_sha));
     if let Some(environment) = &job.environment {
         claims.insert("environment".to_owned(), json!(environment));
     }
@@ -252,7 +254,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("oidc-key");
         let issuer = Issuer::of_machine(&path).expect("made");
-        let job = JobClaims { environment: None, workflow_ref: "o/r/ci.yml@refs/heads/main".to_owned() };
+        let workflow_ref = "o/r/ci.yml@refs/heads/main".to_owned();
+        let job = JobClaims { workflow_ref, ..JobClaims::default() };
         let facts = testing::facts();
         let token = issuer.token(&facts, &job, Some("sts"), "http://127.0.0.1:1/oidc", 1000).expect("signed");
         let (text, signature) = token.rsplit_once('.').expect("three parts");
@@ -285,7 +288,7 @@ mod tests {
                 event: payload,
                 ..testing::facts()
             };
-            let job = JobClaims { environment: environment.map(str::to_owned), workflow_ref: String::new() };
+            let job = JobClaims { environment: environment.map(str::to_owned), ..JobClaims::default() };
             assert_eq!(claims(&facts, &job)["sub"], expected);
         }
     }

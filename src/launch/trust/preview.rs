@@ -29,7 +29,7 @@ const MAX_DEPTH: usize = 5;
 
 /// Returns the preview for a trust question.
 pub(super) fn of(consent: &Consent) -> Preview {
-    let mut lines = Lines { root: &consent.repository.root, preview: Preview::default(), depth: 0 };
+    let mut lines = Lines { root: &consent.repository.root, preview: Preview::default(), depth: 0, is_foreign: false };
     lines.add(consent.repository.root.display().to_string());
     if let Some(reason) = consent.reason() {
         lines.add(reason.to_string());
@@ -61,6 +61,8 @@ struct Lines<'r> {
     root: &'r Path,
     preview: Preview,
     depth: usize,
+    /// Whether the current job is in a workflow of another repository, to which `$/path` then refers.
+    is_foreign: bool,
 }
 
 impl Lines<'_> {
@@ -168,7 +170,10 @@ impl Lines<'_> {
             _ => {}
         }
         let uses = match &definition.body {
-            JobBody::Steps(body) => return self.job(body),
+            JobBody::Steps(body) => {
+                self.is_foreign = matches!(Reference::parse(&workflow.source.name), Ok(Reference::Remote(_)));
+                return self.job(body);
+            }
             JobBody::Call { uses, with, secrets } => {
                 self.values("with", with);
                 if let CallSecrets::Named(secrets) = secrets {
@@ -340,7 +345,11 @@ impl Lines<'_> {
     /// Adds what an action of the repository runs. The action is resolved as in a run. Adds nothing for an action of
     /// another repository.
     fn action(&mut self, reference: &str, depth: usize) {
-        let Ok(Reference::Local(folder) | Reference::Own(folder)) = Reference::parse(reference) else { return };
+        let folder = match Reference::parse(reference) {
+            Ok(Reference::Local(folder)) => folder,
+            Ok(Reference::Own(folder)) if !self.is_foreign => folder,
+            _ => return,
+        };
         if depth >= MAX_DEPTH {
             return self.danger("more actions below this one are not shown".to_owned());
         }

@@ -189,7 +189,7 @@ impl Steps<'_> {
                 if let Some(known) = job.actions.get(&key) {
                     return Ok(Used::Action(Arc::clone(known), given));
                 }
-                let action = ResolvedAction::own(&path, step.step.action(), &job.shared)?;
+                let action = ResolvedAction::own(&path, step.step.action(), job.called.as_ref(), &job.shared)?;
                 Ok(Used::Action(Arc::new(action), given))
             }
             Reference::Remote(remote) => {
