@@ -46,6 +46,7 @@
 //! | a Kubernetes provider | `engine/sandbox/provider.rs`: a folder beside it that implements `Provider`, `Machine`, `Sandbox` and `Shell`, declared in `engine/sandbox/mod.rs`; a line in `engine/sandbox/providers.rs`; its name in `SANDBOXES` of `config/mod.rs`, which has the same order; the help of `--sandbox` in `cli/run/mod.rs`; the crate in `Cargo.toml` |
 //! | a target of deployments | `rollout/target/mod.rs`: a folder beside it that implements `Target`, and a line in `of`; its settings in `model/deployment/target.rs`, `config/environments/target.rs` and `config/environments/mod.rs`, with an example in `config/environments/example.rs` |
 //! | a strategy of deployments | `rollout/plan/strategies.rs`: its steps; `model/deployment/settings.rs`: `Strategy`; the way back in `rollout/plan/back.rs`; its settings in `config/environments/mod.rs` |
+//! | what is known about an action | `engine/actions/advice.rs`: a row of its table |
 //! | a layer of a step's environment | `engine/step/env.rs`: a field of `Layers` and a row of its table; its value in `engine/job/steps/execute.rs` |
 //! | a job field on the screen | `model/run.rs`: `Job`, which may have it already; then only `app/panes/jobs.rs`. See below for a new one |
 //!

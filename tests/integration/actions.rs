@@ -178,3 +178,53 @@ fn everything_that_is_missing_is_listed_before_the_job_starts() {
     let output = steps("\n      - run: echo ${{ secrets.NOT_GIVEN }}").run(&[]);
     output.expect(0, &["Secrets that are not set, and empty here: NOT_GIVEN"]);
 }
+
+#[test]
+fn coverage_is_read_on_this_machine_without_the_action_that_uploads_it() {
+    let report = |covered: u32| {
+        let lines =
+            (1..=10).map(|line| format!("DA:{line},{}\\n", u32::from(line <= covered))).collect::<Vec<_>>().concat();
+        format!("- run: printf 'SF:src/a.ts\\n{lines}end_of_record\\n' > lcov.info")
+    };
+    let uses = |with: &str| format!("      - {{uses: codecov/codecov-action@v3, with: {{{with}}}}}\n");
+    let project = steps(&format!("      {}\n{}", report(7), uses("files: lcov.info, fail_ci_if_error: true")));
+    let said = project.run(&["--offline"]);
+    said.expect(0, &["not uploaded to codecov.io", "70.0 %", "7/10  src/a.ts  below the minimum of 80 %"]);
+    said.expect(0, &["The coverage of 70.0 % is below the minimum of 80 %."]);
+    let project = steps(&uses("file: none.xml"));
+    project.run(&["--offline"]).expect(0, &["the coverage report none.xml cannot be read"]);
+    let project = steps(&uses("fail_ci_if_error: true"));
+    project.run(&["--offline"]).expect(1, &["no coverage report was found"]);
+}
+
+#[test]
+fn what_is_known_about_an_action_changes_its_inputs_and_explains_its_failure() {
+    let project = steps(
+        "
+      - {uses: slackapi/slack-github-action@v1, env: {SLACK_WEBHOOK_URL: 'http://127.0.0.1:9'}}
+      - {uses: aquasecurity/trivy-action@master}",
+    );
+    let action = |name: &str, script: &str| {
+        let inputs = "inputs: {skip-setup-trivy: {description: d, default: 'false'}}";
+        let text = format!("name: x\n{inputs}\nruns: {{using: composite, steps: [{{shell: sh, run: '{script}'}}]}}\n");
+        let folder = project.home().join(name);
+        std::fs::create_dir(&folder).and_then(|()| std::fs::write(folder.join("action.yml"), text)).expect("written");
+        folder
+    };
+    let (slack, trivy) =
+        (action("slack", "echo sent"), action("trivy", "echo skips ${{ inputs.skip-setup-trivy }}; exit 3"));
+    project.configure(&format!(
+        "[actions]\n'slackapi/slack-github-action' = '{}'\n'aquasecurity/trivy-action' = '{}'\n",
+        slack.display(),
+        trivy.display()
+    ));
+    let said = project.run(&[]);
+    said.expect(1, &["Without `SLACK_WEBHOOK_TYPE: INCOMING_WEBHOOK`", "sent"]);
+    let has_trivy =
+        std::env::split_paths(&std::env::var_os("PATH").expect("a path")).any(|at| at.join("trivy").is_file());
+    if has_trivy {
+        said.expect(1, &["skips true"]);
+    } else {
+        said.expect(1, &["skips false", "trivy is not on PATH, and the action needs the network to install it"]);
+    }
+}

@@ -12,7 +12,6 @@ use crate::project::{Project, copy};
 const STAND_INS: &[&str] = &[
     "actions/setup-python",
     "actions/cache",
-    "codecov/codecov-action",
     "docker/setup-buildx-action",
     "docker/build-push-action",
     "aquasecurity/trivy-action",
@@ -54,6 +53,7 @@ fn the_ci_runs_unmodified() {
             "14 passed",
             "service redis up, no check  localhost:6379",
             "service postgres healthy  localhost:5432",
+            "in total, from coverage.xml",
             "Successfully built",
         ],
     );

@@ -221,14 +221,15 @@ impl Needs {
     }
 }
 
-/// Collects the requirements of steps and of the actions that they use, and fetches these actions.
-pub(crate) async fn needs(steps: &[StepDefinition], shared: &RunContext) -> Needs {
+/// Collects the requirements of the steps of a job in the workflow of this name, and of the actions that they use.
+/// Fetches these actions.
+pub(crate) async fn needs(steps: &[StepDefinition], workflow: &str, shared: &RunContext) -> Needs {
     let mut needs = Needs::default();
-    look(steps, None, shared, 0, &mut needs).await;
     match WorkflowRepository::of(workflow, shared).await {
         Ok(called) => needs.called = called,
         Err(error) => needs.lacks(error.to_string()),
     }
+    look(steps, None, shared, 0, &mut needs).await;
     needs
 }
 
@@ -280,6 +281,8 @@ fn look<'a>(
                     }
                 }
                 Ok(Reference::Remote(remote)) if is_own_checkout(&remote, with, shared) => {}
+                Ok(Reference::Remote(remote))
+                    if advice::reads_coverage(&remote).is_some() && !shared.actions.is_mapped(&remote) => {}
                 Ok(Reference::Remote(remote)) => {
                     if !needs.actions.contains_key(&reference.value) {
                         find(&reference.value, remote, shared, depth, needs).await;

@@ -83,6 +83,11 @@ impl Store {
         &self.cache
     }
 
+    /// Whether nothing is fetched.
+    pub(crate) fn is_offline(&self) -> bool {
+        self.offline
+    }
+
     /// Whether the configuration maps the action.
     pub(crate) fn is_mapped(&self, action: &Remote) -> bool {
         self.mapping(action).is_some()

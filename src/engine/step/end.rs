@@ -43,8 +43,11 @@ impl StepEnd {
         Self::failed("the connection to the machine of the job was lost")
     }
 
-    /// Appends a possible cause to the reason.
-    pub(in crate::engine) fn add_reason(&mut self, more: Option<String>) {
+    /// Appends a possible cause to the reason of a failure. Does nothing for other results.
+    pub(in crate::engine) fn explain(&mut self, more: Option<String>) {
+        if self.outcome != Conclusion::Failure {
+            return;
+        }
         self.reason = [self.reason.take(), more].into_iter().flatten().reduce(|all, more| format!("{all}; {more}"));
     }
 

@@ -8,15 +8,17 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use tokio::time::timeout;
 
+use crate::engine::actions::advice::{Applied, Surroundings};
 use crate::engine::actions::checkout::CheckoutFailure;
 use crate::engine::actions::docker::DockerActionError;
 use crate::engine::actions::error::ActionError;
 use crate::engine::actions::reference::Reference;
 use crate::engine::actions::resolve::ResolvedAction;
-use crate::engine::actions::{Phase, checkout, docker, inputs, javascript, resolve};
+use crate::engine::actions::{Phase, advice, checkout, coverage, docker, inputs, javascript, resolve};
 use crate::engine::blocking::in_place;
 use crate::engine::cancel::{CancelWatch, KillReason};
 use crate::engine::outlet::StepLog;
+use crate::engine::results::Client;
 use crate::engine::step::end::StepEnd;
 use crate::engine::step::process::Limits;
 use crate::engine::tools::setup;
@@ -40,6 +42,8 @@ const NOT_STARTED: &str = "timed out before its process started";
 /// The target of `uses`, with its inputs.
 enum Used {
     Checkout(IndexMap<String, String>),
+    /// The built-in reader of coverage reports, with the message about it.
+    Coverage(&'static str, IndexMap<String, String>),
     Image(String, IndexMap<String, String>),
     Action(Arc<ResolvedAction>, IndexMap<String, String>),
 }
@@ -57,6 +61,7 @@ impl Steps<'_> {
         match found {
             Err(error) => Completed::failed(error.to_string()),
             Ok(Used::Checkout(given)) => self.check_out(step, &given, log).await,
+            Ok(Used::Coverage(message, given)) => self.read_coverage(step, message, &given, log).await,
             Ok(Used::Image(image, given)) => {
                 let invocation = docker::image(self.job, &image, &given);
                 match prepared(&mut self.cancel, step.limits(), invocation).await {
@@ -85,16 +90,29 @@ impl Steps<'_> {
     ) -> Completed {
         let host = self.files();
         let evaluated = Scope { contexts: &step.prepared.contexts, status: scope.functions(), host: &host };
-        let inputs = match inputs::inputs(&action.action, &given, &evaluated) {
+        let mut inputs = match inputs::inputs(&action.action, &given, &evaluated) {
             Ok(inputs) => inputs,
             Err(error) => return Completed::failed(error.to_string()),
         };
+        let advice = self.advise(action, phase, step, &given);
+        let advice = match unless_ended(&mut self.cancel.clone(), step.limits(), NOT_STARTED, advice).await {
+            Ok(advice) => advice,
+            Err(end) => return Completed::of(end),
+        };
+        for line in &advice.lines {
+            log.write(format!("{line}\n").as_bytes());
+        }
+        inputs.extend(advice.inputs.into_iter().map(|(name, value)| (name.to_owned(), value)));
         let lacks = match self.offer_tools(action, phase, &inputs, step.limits(), log).await {
             Ok(lacks) => lacks,
             Err(end) => return Completed::of(end),
         };
         let invocation = match &action.action.runs {
-            ActionRuns::Composite { .. } => return self.composite(scope, step, action, &inputs, log).await,
+            ActionRuns::Composite { .. } => {
+                let mut done = self.composite(scope, step, action, &inputs, log).await;
+                done.end.explain(advice.explanation);
+                return done;
+            }
             ActionRuns::JavaScript { using, .. } => match self.job.node().await {
                 Ok(node) => {
                     javascript::invocation(action, phase, &inputs, &node, &self.context(step.number), &self.job.shared)
@@ -122,13 +140,15 @@ impl Steps<'_> {
                     invocation.variables.insert(format!("STATE_{name}"), value.clone());
                 }
                 invocation.github = action.identity();
+                if advice.withhold {
+                    invocation.client = Client::Script;
+                }
                 self.execute(scope, step, invocation, log).await
             }
             Err(end) => Completed::of(end),
         };
-        if done.end.outcome == Conclusion::Failure {
-            done.end.add_reason(lacks);
-        }
+        done.end.explain(lacks);
+        done.end.explain(advice.explanation);
         // The saved state is for later phases of the same step.
         if phase == Phase::Pre {
             self.pre_states.entry(key.to_owned()).or_default().extend(done.state.clone());
@@ -156,6 +176,79 @@ impl Steps<'_> {
         let Some(setup) = setup else { return Ok(None) };
         let offered = setup.offer(&job.shared, job.tools(), inputs, log);
         unless_ended(&mut self.cancel, limits, NOT_STARTED, offered).await
+    }
+
+    /// Returns what the table of [`advice`] changes for the main phase of an action of another repository.
+    async fn advise(
+        &self,
+        action: &ResolvedAction,
+        phase: Phase,
+        step: &RunningStep<'_>,
+        given: &IndexMap<String, String>,
+    ) -> Applied {
+        let job = self.job;
+        let Some(remote) = action.remote.as_ref().filter(|remote| phase == Phase::Main && advice::is_known(remote))
+        else {
+            return Applied::default();
+        };
+        let overlay = &step.prepared.overlay;
+        let machine = if job.is_container() { &[] } else { job.shared.host.environment() };
+        let variable = |name: &str| {
+            let own = overlay.get(name).or_else(|| self.env.get(name)).cloned();
+            let of_machine = || machine.iter().find(|(known, _)| known == name);
+            own.or_else(|| of_machine().map(|(_, value)| value.to_string_lossy().into_owned()))
+        };
+        let own = self.env.iter().chain(overlay).map(|(name, value)| (name.into(), value.into()));
+        let api =
+            if advice::asks_for_api(remote) && job.shared.facts.local_api { self.local_api().await } else { None };
+        let surroundings = Surroundings {
+            given,
+            variable: &variable,
+            path: (!job.is_container()).then(|| self.search_path(overlay)),
+            environment: machine.iter().cloned().chain(own).collect(),
+            offline: job.shared.actions.is_offline(),
+            api,
+        };
+        advice::apply(remote, &surroundings).await
+    }
+
+    /// Returns the address at which the steps of the job reach GitHub's API on this machine.
+    async fn local_api(&self) -> Option<String> {
+        let variables = self.job.services(Client::JavaScript, &*self.job.sandbox).await.ok()?;
+        variables.into_iter().find(|(name, _)| *name == "GITHUB_API_URL").map(|(_, address)| address)
+    }
+
+    /// Reads the coverage reports that a step names, and writes what they say to its log and its summary.
+    async fn read_coverage(
+        &mut self,
+        step: &RunningStep<'_>,
+        message: &str,
+        given: &IndexMap<String, String>,
+        log: &mut dyn StepLog,
+    ) -> Completed {
+        let (job, number) = (self.job, step.number);
+        log.write(format!("{message}\n").as_bytes());
+        for report in coverage::named(given) {
+            // If it is missing there, it is missing here, and the error below names it.
+            if let Err(error) = job.sandbox.fetch(&job.workspace.join(&report), coverage::MAX_REPORT).await {
+                tracing::debug!(%error, report = %report.display(), "a coverage report is not on the other machine");
+            }
+        }
+        let mut note = |text: &str| log.write(format!("{}\n", in_one_line(text)).as_bytes());
+        match in_place(|| coverage::read(&job.workspace, given)) {
+            Ok(coverage) => {
+                coverage.lines().iter().for_each(|line| note(line));
+                if let Some(warning) = coverage.warning() {
+                    note(&format!("##[warning]{warning}"));
+                }
+                job.shared.outlet.summary(&job.id, number, &coverage.summary());
+            }
+            Err(error) if given.get("fail_ci_if_error").is_some_and(|fails| fails.trim() == "true") => {
+                return Completed::failed(error.to_string());
+            }
+            Err(error) => note(&format!("##[warning]{error}")),
+        }
+        Completed::of(StepEnd::of(Conclusion::Success))
     }
 
     /// Finds what `uses` names, and evaluates the inputs in `with`. Fetches an action that is not on this machine yet.
@@ -198,6 +291,11 @@ impl Steps<'_> {
                 if remote.is_checkout() && own && !job.shared.actions.is_mapped(&remote) {
                     return Ok(Used::Checkout(given));
                 }
+                if let Some(message) =
+                    advice::reads_coverage(&remote).filter(|_| !job.shared.actions.is_mapped(&remote))
+                {
+                    return Ok(Used::Coverage(message, given));
+                }
                 if let Some(known) = job.actions.get(reference) {
                     return Ok(Used::Action(Arc::clone(known), given));
                 }
@@ -222,6 +320,9 @@ impl Steps<'_> {
             let (stop, in_container) = (interrupt.clone(), job.is_container());
             let done = checkout::run(&job.shared, &job.workspace, in_container, given, interrupt, &mut *log).await?;
             let Some(checkout::Done { filled, outputs }) = done else { return Ok(None) };
+            for line in job.start_warm(&filled.folder, &stop) {
+                log.write(format!("{}\n", in_one_line(&line)).as_bytes());
+            }
             job.sandbox.send(&filled.folder).await.map_err(CheckoutFailure::Unsent)?;
             let note = job.shared.folder.checkouts(&job.id);
             let (elsewhere, open_to_all) = (job.sandbox.is_elsewhere(), job.is_container());
@@ -273,6 +374,3 @@ async fn prepared<T>(
 ) -> Result<T, StepEnd> {
     unless_ended(cancel, limits, NOT_STARTED, work).await?.map_err(|error| StepEnd::failed(error.to_string()))
 }
-            for line in job.start_warm(&filled.folder, &stop) {
-                log.write(format!("{}\n", in_one_line(&line)).as_bytes());
-            }

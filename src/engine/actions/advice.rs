@@ -1,0 +1,359 @@
+//! What is known about single actions: what they need that this machine may lack, and what is done then. [`ADVICE`] is
+//! the whole table. The setup actions, which look into the tool cache, have their own table in [`crate::engine::tools`].
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use tokio::process::Command;
+
+use super::reference::Remote;
+use crate::engine::program;
+use crate::engine::program::VERSION_TIMEOUT;
+use crate::engine::sandbox::host::find_program;
+
+/// How long the image of a builder may take to arrive.
+const PULL_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// A row of the table.
+struct Advice {
+    /// `owner/name` of the action.
+    action: &'static str,
+    /// Beginning of the versions that the row is about; empty for all versions.
+    version: &'static str,
+    /// When the row applies.
+    when: When,
+    /// What is done.
+    then: Then,
+    /// What is logged, or added to the reason of a failure.
+    message: &'static str,
+}
+
+/// When a row applies. Rows about programs and images apply only to steps on this machine.
+enum When {
+    /// Always.
+    Always,
+    /// A variable of the step has no value.
+    Unset(&'static str),
+    /// The first variable of the step has a value, and the second one has none.
+    Without(&'static str, &'static str),
+    /// A program is on `PATH`.
+    Program(&'static str),
+    /// A program is not on `PATH`.
+    NoProgram(&'static str),
+    /// Docker neither has an image nor can fetch it.
+    NoImage(&'static str),
+    /// The builder of buildx has a driver.
+    Driver(&'static str),
+    /// This machine answers requests to GitHub's API.
+    LocalApi,
+}
+
+/// What is done for an action.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Then {
+    /// The action is replaced: coverage reports are read on this machine. Not if the configuration maps the action.
+    ReadCoverage,
+    /// The message is logged as a warning.
+    Warn,
+    /// The message is added to the reason if the step fails.
+    Explain,
+    /// An input has a value, unless the step sets the input.
+    Input(&'static str, &'static str),
+    /// An input has the address of the API of this machine, unless the step sets the input.
+    ApiInput(&'static str),
+    /// The action gets no addresses and tokens of the services for caches and artifacts.
+    Withhold,
+}
+
+const fn advice(action: &'static str, version: &'static str, when: When, then: Then, message: &'static str) -> Advice {
+    Advice { action, version, when, then, message }
+}
+
+const BUILDX_IMAGE: &str = "moby/buildkit:buildx-stable-1";
+
+const NO_CACHE_EXPORT: &str = "The driver `docker` of this builder cannot export caches of the type gha, so the step \
+                               goes without them.";
+
+const ADVICE: &[Advice] = &[
+    advice(
+        "codecov/codecov-action",
+        "",
+        When::Always,
+        Then::ReadCoverage,
+        "The coverage is read on this machine and not uploaded to codecov.io. To run the action itself, name its source \
+         in `[actions]` of the configuration.",
+    ),
+    advice(
+        "docker/setup-buildx-action",
+        "",
+        When::NoImage(BUILDX_IMAGE),
+        Then::Input("driver", "docker"),
+        "The image moby/buildkit:buildx-stable-1 of the default driver is not here and cannot be fetched: the builder \
+         has `driver: docker` instead.",
+    ),
+    advice("docker/build-push-action", "", When::Driver("docker"), Then::Withhold, NO_CACHE_EXPORT),
+    advice("docker/bake-action", "", When::Driver("docker"), Then::Withhold, NO_CACHE_EXPORT),
+    advice(
+        "aquasecurity/trivy-action",
+        "",
+        When::Program("trivy"),
+        Then::Input("skip-setup-trivy", "true"),
+        "The action uses the trivy of this machine.",
+    ),
+    advice(
+        "aquasecurity/trivy-action",
+        "",
+        When::NoProgram("trivy"),
+        Then::Explain,
+        "trivy is not on PATH, and the action needs the network to install it: install trivy",
+    ),
+    advice(
+        "slackapi/slack-github-action",
+        "v1",
+        When::Without("SLACK_WEBHOOK_URL", "SLACK_WEBHOOK_TYPE"),
+        Then::Warn,
+        "Without `SLACK_WEBHOOK_TYPE: INCOMING_WEBHOOK`, the action flattens the payload (`blocks.0.text.text`) for \
+         Slack's Workflow Builder, and incoming webhooks reject it.",
+    ),
+    advice(
+        "slackapi/slack-github-action",
+        "v1",
+        When::Unset("SLACK_WEBHOOK_URL"),
+        Then::Explain,
+        "SLACK_WEBHOOK_URL has no value: is its secret set?",
+    ),
+    advice(
+        "mikepenz/release-changelog-builder-action",
+        "",
+        When::LocalApi,
+        Then::ApiInput("baseUrl"),
+        "The action reads tags and commits from this machine.",
+    ),
+];
+
+impl Advice {
+    fn is_about(&self, action: &Remote) -> bool {
+        let Remote { repository, path, version } = action;
+        path.is_empty() && repository.eq_ignore_ascii_case(self.action) && version.starts_with(self.version)
+    }
+}
+
+/// Returns the message about the built-in reader of coverage reports, if it takes the place of the action.
+pub(in crate::engine) fn reads_coverage(action: &Remote) -> Option<&'static str> {
+    let found = ADVICE.iter().find(|row| row.then == Then::ReadCoverage && row.is_about(action));
+    found.map(|row| row.message)
+}
+
+/// What a step with an action looks like, as far as the table needs it.
+pub(in crate::engine) struct Surroundings<'s> {
+    /// Inputs that the step sets, in lower case.
+    pub(in crate::engine) given: &'s IndexMap<String, String>,
+    /// Variables of the step.
+    pub(in crate::engine) variable: &'s (dyn Fn(&str) -> Option<String> + Sync),
+    /// `PATH` of the step; `None` if it does not run on this machine.
+    pub(in crate::engine) path: Option<OsString>,
+    /// Environment of the step on this machine.
+    pub(in crate::engine) environment: Vec<(OsString, OsString)>,
+    /// Whether nothing may be fetched.
+    pub(in crate::engine) offline: bool,
+    /// Address of GitHub's API on this machine; `None` if GitHub answers.
+    pub(in crate::engine) api: Option<String>,
+}
+
+/// What the table changes for a step.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(in crate::engine) struct Applied {
+    /// Lines for the log.
+    pub(in crate::engine) lines: Vec<String>,
+    /// Inputs with their values.
+    pub(in crate::engine) inputs: Vec<(&'static str, String)>,
+    /// What is added to the reason if the step fails.
+    pub(in crate::engine) explanation: Option<String>,
+    /// Whether the action gets no addresses and tokens of the services.
+    pub(in crate::engine) withhold: bool,
+}
+
+/// Whether the table needs to know the address of GitHub's API for an action.
+pub(in crate::engine) fn asks_for_api(action: &Remote) -> bool {
+    ADVICE.iter().any(|row| row.is_about(action) && matches!(row.when, When::LocalApi))
+}
+
+/// Whether the table has a row for an action.
+pub(in crate::engine) fn is_known(action: &Remote) -> bool {
+    ADVICE.iter().any(|row| row.is_about(action))
+}
+
+/// Returns what the table changes for a step.
+pub(in crate::engine) async fn apply(action: &Remote, step: &Surroundings<'_>) -> Applied {
+    let mut applied = Applied::default();
+    for row in ADVICE.iter().filter(|row| row.is_about(action)) {
+        if !row.when.holds(step).await {
+            continue;
+        }
+        let input = |name: &'static str, value: &str| {
+            let is_given = step.given.contains_key(&name.to_ascii_lowercase());
+            (!is_given).then(|| (name, value.to_owned()))
+        };
+        let (line, input) = match row.then {
+            Then::ReadCoverage => (None, None),
+            Then::Warn => (Some(format!("##[warning]{}", row.message)), None),
+            Then::Explain => {
+                applied.explanation = Some(row.message.to_owned());
+                (None, None)
+            }
+            Then::Withhold => {
+                applied.withhold = true;
+                (Some(row.message.to_owned()), None)
+            }
+            Then::Input(name, value) => (Some(row.message.to_owned()), input(name, value)),
+            Then::ApiInput(name) => {
+                (Some(row.message.to_owned()), input(name, step.api.as_deref().unwrap_or_default()))
+            }
+        };
+        let is_overridden = matches!(row.then, Then::Input(..) | Then::ApiInput(_)) && input.is_none();
+        applied.lines.extend(line.filter(|_| !is_overridden));
+        applied.inputs.extend(input);
+    }
+    applied
+}
+
+impl When {
+    async fn holds(&self, step: &Surroundings<'_>) -> bool {
+        let is_set = |name: &str| (step.variable)(name).is_some_and(|value| !value.is_empty());
+        let on_path = |name: &str| step.path.as_ref().map(|path| find_program(name, path).is_some());
+        match self {
+            Self::Always => true,
+            Self::Unset(name) => !is_set(name),
+            Self::Without(set, unset) => is_set(set) && !is_set(unset),
+            Self::Program(name) => on_path(name) == Some(true),
+            Self::NoProgram(name) => on_path(name) == Some(false),
+            Self::LocalApi => step.api.is_some(),
+            Self::NoImage(image) => {
+                // Without Docker, the action itself reports what is missing.
+                let inspected = step.docker(&["image", "inspect", "--format", "here", image], VERSION_TIMEOUT).await;
+                let is_missing = inspected.is_some_and(|printed| printed.is_none());
+                let fetched = async || step.docker(&["pull", "--quiet", image], PULL_TIMEOUT).await.flatten().is_some();
+                is_missing && (step.offline || !fetched().await)
+            }
+            Self::Driver(driver) => {
+                let printed = step.docker(&["buildx", "inspect"], VERSION_TIMEOUT).await.flatten().unwrap_or_default();
+                let drivers = printed.lines().filter_map(|line| line.trim().strip_prefix("Driver:"));
+                drivers.map(str::trim).any(|found| found == *driver)
+            }
+        }
+    }
+}
+
+impl Surroundings<'_> {
+    /// Calls the CLI of Docker with the environment of the step. Returns what it prints; `Some(None)` if it fails, and
+    /// `None` if it is not on this machine or the step does not run there.
+    async fn docker(&self, args: &[&str], limit: Duration) -> Option<Option<String>> {
+        let docker = find_program("docker", self.path.as_ref()?)?;
+        let mut command = Command::new(docker);
+        command.args(args).env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.env("PATH", self.path.as_ref()?);
+        let ended = program::call(&mut command, limit).await.ok().filter(|ended| ended.status.success());
+        Some(ended.map(|ended| String::from_utf8_lossy(&ended.output).into_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::actions::reference::Reference;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn action(text: &str) -> Remote {
+        let Ok(Reference::Remote(action)) = Reference::parse(text) else { panic!("{text}") };
+        action
+    }
+
+    /// Applies the table to a step with these variables and inputs. `programs` are the programs on its `PATH`.
+    async fn applied(uses: &str, set: &[(&str, &str)], given: &[&str], programs: &[(&str, &str)]) -> Applied {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (name, script) in programs {
+            let path = folder.path().join(name);
+            fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("written");
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("set");
+        }
+        let given = given.iter().map(|name| ((*name).to_owned(), "theirs".to_owned())).collect();
+        let variable = |name: &str| set.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        let step = Surroundings {
+            given: &given,
+            variable: &variable,
+            path: Some(folder.path().into()),
+            environment: Vec::new(),
+            offline: false,
+            api: Some("http://127.0.0.1:1/api/v3".to_owned()),
+        };
+        apply(&action(uses), &step).await
+    }
+
+    fn inputs(applied: &Applied) -> Vec<(&str, &str)> {
+        applied.inputs.iter().map(|(name, value)| (*name, value.as_str())).collect()
+    }
+
+    #[tokio::test]
+    async fn the_builder_falls_back_to_the_driver_of_docker() {
+        let uses = "docker/setup-buildx-action@v3";
+        let fails = [("docker", "exit 1")];
+        let without = applied(uses, &[], &[], &fails).await;
+        assert_eq!(inputs(&without), [("driver", "docker")]);
+        assert!(without.lines[0].contains("`driver: docker` instead"), "{:?}", without.lines);
+        assert_eq!(applied(uses, &[], &["driver"], &fails).await, Applied::default(), "the step decides");
+        assert_eq!(applied(uses, &[], &[], &[("docker", "echo here")]).await, Applied::default(), "the image is here");
+        let pulls = [("docker", "test $1 = pull")];
+        assert_eq!(applied(uses, &[], &[], &pulls).await, Applied::default(), "the image can be fetched");
+        assert_eq!(applied(uses, &[], &[], &[]).await, Applied::default(), "without Docker, the action says so");
+
+        let uses = "docker/build-push-action@v5";
+        let prints = |driver: &str| format!("printf 'Name:   default\\nDriver: %s\\n\\nNodes:\\n' {driver}");
+        let plain = applied(uses, &[], &[], &[("docker", &prints("docker"))]).await;
+        assert!(plain.withhold && plain.lines.len() == 1);
+        let own = applied(uses, &[], &[], &[("docker", &prints("docker-container"))]).await;
+        assert_eq!(own, Applied::default());
+    }
+
+    #[tokio::test]
+    async fn what_trivy_and_slack_lack_is_said() {
+        let uses = "aquasecurity/trivy-action@master";
+        assert_eq!(inputs(&applied(uses, &[], &[], &[("trivy", "")]).await), [("skip-setup-trivy", "true")]);
+        let without = applied(uses, &[], &[], &[]).await;
+        assert!(without.explanation.is_some_and(|text| text.starts_with("trivy is not on PATH")));
+
+        let (url, kind) = (("SLACK_WEBHOOK_URL", "http://x"), ("SLACK_WEBHOOK_TYPE", "INCOMING_WEBHOOK"));
+        let slack = async |uses: &str, set: &[(&str, &str)]| applied(uses, set, &[], &[]).await;
+        let flat = slack("slackapi/slack-github-action@v1.27.1", &[url]).await;
+        assert!(flat.lines[0].starts_with("##[warning]Without `SLACK_WEBHOOK_TYPE"), "{:?}", flat.lines);
+        assert_eq!(slack("slackapi/slack-github-action@v1", &[url, kind]).await, Applied::default());
+        assert_eq!(slack("slackapi/slack-github-action@v2", &[url]).await, Applied::default());
+        let unset = slack("slackapi/slack-github-action@v1", &[("SLACK_WEBHOOK_URL", "")]).await;
+        assert!(unset.lines.is_empty() && unset.explanation.is_some());
+    }
+
+    #[tokio::test]
+    async fn other_actions_and_steps_in_containers_are_left_alone() {
+        for uses in ["actions/cache@v4", "docker/build-push-action/inner@v5", "me/codecov-action@v3"] {
+            assert!(!is_known(&action(uses)) && reads_coverage(&action(uses)).is_none(), "{uses}");
+        }
+        assert!(reads_coverage(&action("Codecov/codecov-action@v3")).is_some());
+        let changelog = action("mikepenz/release-changelog-builder-action@v4");
+        assert!(asks_for_api(&changelog));
+        let given = IndexMap::new();
+        let step = Surroundings {
+            given: &given,
+            variable: &|_| None,
+            path: None,
+            environment: Vec::new(),
+            offline: true,
+            api: Some("http://here".to_owned()),
+        };
+        let remote = apply(&changelog, &step).await;
+        assert_eq!(inputs(&remote), [("baseUrl", "http://here")]);
+        for uses in ["docker/setup-buildx-action@v3", "docker/build-push-action@v5", "aquasecurity/trivy-action@0.1"] {
+            assert_eq!(apply(&action(uses), &step).await, Applied::default(), "{uses}");
+        }
+    }
+}
