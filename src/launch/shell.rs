@@ -73,8 +73,9 @@ pub fn job<'r>(run: &'r Run, wanted: Option<&str>) -> Result<&'r Job, ShellError
     })
 }
 
-/// Opens a shell for a job: in the running job, in a container of one of its services, or in the files that its failed
-/// step left. `sources` are the sources of the secrets of that step.
+/// Opens a shell for a job: in the running job, in a container of one of its services, or in the files that its held or
+/// failed step left. A job with a held step gets the environment of that step, even if another one runs beside it.
+/// `sources` are the sources of the secrets of that step.
 ///
 /// # Errors
 /// The job has not started, nothing of it is left, the folder of the run was not created on this machine, or a secret
@@ -97,12 +98,12 @@ pub async fn open(
     if !seal::is_valid(run)? {
         return Err(ShellError::Foreign(run.id().clone()));
     }
-    let is_running = job.steps.iter().any(|step| step.phase.is_active());
+    let is_running = job.steps.iter().any(|step| step.phase.is_active()) && job.held().next().is_none();
     let failed = if is_running || service.is_some() { None } else { failed_step(run, job, sources)? };
     Ok(provider.shell(&ShellRequest { run, job, service, failed }).await?)
 }
 
-/// Returns environment and folder of the last failed step, with the secrets that it needs. `None` if they were not
+/// Returns environment and folder of the held or last failed step, with the secrets that it needs. `None` if they were not
 /// kept.
 fn failed_step(run: &RunFolder, job: &Job, sources: &[SecretSource]) -> Result<Option<FailedStep>, SecretError> {
     let last = checkpoints::read(&run.checkpoint(&job.id)).pop();

@@ -467,9 +467,30 @@ fn a_run_stops_before_a_step_in_a_container_and_takes_changed_files() {
     let project = Project::of_jobs(jobs);
     project.write("value", "old");
     stopped(&project, "a/ship");
-    in_shell(&project, "cat value; echo inside > made").expect(0, &["old"]);
+    in_shell(&project, "cat value; echo inside > made; echo $FIRST $OWN").expect(0, &["old", "kept mine"]);
     project.write("value", "new");
     project.call(&["held", "sync"]).expect(0, &["changed  value"]);
     project.call(&["held", "continue"]).expect(0, &["runs"]);
     ends(attached(&project), 0, &["shipped kept new inside"]);
+}
+
+#[test]
+fn the_shell_of_a_held_step_in_a_container_has_its_environment_and_folder() {
+    if !has(&["ci-base:local"]) {
+        return;
+    }
+    let project = Project::of_jobs(
+        "  a:
+    runs-on: ubuntu-latest
+    container: ci-base:local
+    steps:
+      - run: mkdir sub; echo FIRST=kept >> $GITHUB_ENV
+      - {run: exit 4, working-directory: sub, env: {OWN: it is mine}}
+",
+    );
+    project.call(&["run", "--trust", "--detach", "--on-failure", "hold"]).expect(0, &[]);
+    wait_held(&project);
+    in_shell(&project, "pwd; echo $FIRST, $OWN").expect(0, &["/repository/sub\n", "kept, it is mine"]);
+    project.call(&["cancel"]).expect(0, &[]);
+    project.call(&["attach"]);
 }

@@ -387,14 +387,14 @@ impl HostShell {
     fn find(host: &Host, request: &ShellRequest<'_>) -> Result<Self, ProviderError> {
         let job = request.job;
         let active = job.steps.iter().rev().find(|step| step.phase.is_active());
-        let running = active.and_then(|step| step.process_groups.last()).and_then(|group| of_process(*group));
-        let (env, cwd) = if let Some(found) = running {
-            found
-        } else if let Some(step) = &request.failed {
+        let running = || active.and_then(|step| step.process_groups.last()).and_then(|group| of_process(*group));
+        let (env, cwd) = if let Some(step) = &request.failed {
             let text = |text: &OsString| text.to_string_lossy().into_owned();
             let machine = host.environment().iter().map(|(name, value)| (text(name), text(value)));
             let own = step.env.iter().map(|(name, value)| (name.clone(), value.clone()));
             (machine.chain(own).collect(), PathBuf::from(&step.cwd))
+        } else if let Some(found) = running() {
+            found
         } else {
             let failed = job.steps.iter().any(|step| step.phase.conclusion().is_some_and(Conclusion::is_bad));
             let reason = if failed {

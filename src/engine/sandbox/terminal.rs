@@ -18,7 +18,7 @@ pub struct ShellRequest<'r> {
     pub job: &'r Job,
     /// Service of the job to open the shell in, instead of the job itself.
     pub service: Option<&'r str>,
-    /// Environment and folder of the last failed step, including its secrets; `None` if no step failed.
+    /// Environment and folder of the held or last failed step, including its secrets; `None` to use the running step.
     pub failed: Option<FailedStep>,
 }
 

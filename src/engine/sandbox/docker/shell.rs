@@ -46,8 +46,8 @@ impl ContainerShell {
                 let what = service.map_or_else(|| "container".to_owned(), |name| format!("service `{name}`"));
                 return Err(ProviderError::NotFound(format!("{} has no running {what}", job.name)));
             };
-            let control = run.job_work(&job.id).join("_control");
-            let step = service.is_none().then(|| surroundings(&control)).flatten();
+            let running = || surroundings(&run.job_work(&job.id).join("_control"));
+            let step = failed.as_ref().map(script).or_else(|| service.is_none().then(running).flatten());
             return Ok(shell(container.id, step.unwrap_or_default(), false));
         }
         if service.is_some() {
