@@ -115,6 +115,8 @@ pub(in crate::engine) async fn ready(run: &RunContext, job: &JobSpec, body: &Ste
         }
     }
     if !needs.missing.is_empty() {
+        let unset = secrets_not_set(job);
+        needs.missing.extend((!unset.is_empty()).then(|| format!("secrets that are not set: {}", unset.join(", "))));
         return Err(failed(format!("not started: {}", needs.missing.join("; "))));
     }
     let fixed_ports = fixed_ports(&placement.base, &services);
@@ -335,8 +337,8 @@ mod tests {
     #[tokio::test]
     async fn missing_requirements_are_listed_before_the_job_starts() {
         let service = "runs-on: ubuntu-latest\nservices: {db: {image: 'db:1'}}\nsteps: [{run: x}]";
-        let all =
-            "runs-on: ubuntu-latest\nservices: {db: {image: 'db:1'}}\nsteps: [{uses: o/js@v1}, {uses: o/none@v1}]";
+        let all = "runs-on: ubuntu-latest\nservices: {db: {image: 'db:1'}}\nenv: {A: '${{ secrets.KEY }}'}\n\
+                   steps: [{uses: o/js@v1}, {uses: o/none@v1}]";
         let image = "ci.yml:5:20: service `db` needs the image db:1: cannot pull db:1: not found";
         let docker = "its service `db` needs a container engine: no container engine answers (unix:///nowhere)";
         let action = "`o/none@v1` is not in the cache, and --offline is set";
@@ -346,7 +348,7 @@ mod tests {
             ("Docker", service, vec![docker_is_missing()], vec![docker]),
             ("action", "runs-on: ubuntu-latest\nsteps: [{uses: o/none@v1}]", vec![], vec![action]),
             ("node", "runs-on: ubuntu-latest\nsteps: [{uses: o/js@v1}]", vec![], vec![node]),
-            ("all", all, vec![image_is_missing()], vec![action, image, node]),
+            ("all", all, vec![image_is_missing()], vec![action, image, node, "secrets that are not set: KEY"]),
         ] {
             let outcome = preflight(job, Script { unmet, ..Script::default() }).await;
             assert_eq!(outcome.reason(), format!("not started: {}", expected.join("; ")), "{name}");
