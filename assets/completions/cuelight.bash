@@ -278,7 +278,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__artifacts)
-            opts="-R -h --all --repository --download --dir --json --help"
+            opts="-R -h --all --repository --download --dir --delete --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -297,6 +297,10 @@ _cuelight() {
                     return 0
                     ;;
                 --dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --delete)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -144,6 +144,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand logs" -s h -l help -d 
 complete -c cuelight -n "__fish_cuelight_using_subcommand artifacts" -s R -l repository -d 'The repository on a server, for `latest` or the number of a run' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand artifacts" -l download -d 'Download these artifacts, or all of them' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand artifacts" -l dir -d 'Folder for the downloads' -r -F
+complete -c cuelight -n "__fish_cuelight_using_subcommand artifacts" -l delete -d 'Delete these artifacts of a run on this machine' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand artifacts" -l all -d 'Let `latest` be the newest run of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand artifacts" -l json -d 'Print one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand artifacts" -s h -l help -d 'Print help'

@@ -164,6 +164,7 @@ _arguments "${_arguments_options[@]}" : \
 '(--all)--repository=[The repository on a server, for \`latest\` or the number of a run]:[HOST/]OWNER/NAME:_default' \
 '*--download=[Download these artifacts, or all of them]::NAME:_default' \
 '--dir=[Folder for the downloads]:DIR:_files' \
+'(--download)*--delete=[Delete these artifacts of a run on this machine]:NAME:_default' \
 '--all[Let \`latest\` be the newest run of all repositories]' \
 '(--download)--json[Print one JSON object per line]' \
 '-h[Print help]' \

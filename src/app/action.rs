@@ -148,6 +148,12 @@ pub enum Action {
     DisableWorkflow,
     /// Open a shell where the job runs or failed.
     Shell,
+    /// Start the selected service of the Compose file.
+    StartService,
+    /// Stop the selected service of the Compose file.
+    StopService,
+    /// List the artifacts of the run and the caches of its repository.
+    Artifacts,
     /// Choose a text to copy.
     Yank,
     /// Pause the replay, or continue it.
@@ -206,6 +212,7 @@ const EVERYWHERE: &[Context] = &[Context::Everywhere];
 const LOG: &[Context] = &[Context::Panel(Panel::Log)];
 const GRAPH: &[Context] = &[Context::Panel(Panel::Graph)];
 const DEPLOYS: &[Context] = &[Context::Panel(Panel::Deploys)];
+const SERVICES: &[Context] = &[Context::Panel(Panel::Services)];
 const RUNS: &[Context] = &[Context::Panel(Panel::Runs)];
 const MARKED: &[Context] = &[Context::Panel(Panel::Log), Context::Panel(Panel::Runs)];
 const MOTION: &[Context] = &[Context::Everywhere, Context::Overlay];
@@ -310,6 +317,16 @@ const TABLE: &[Entry] = &[
         "re-run failed jobs, all jobs, this job, or this job from a step on",
     ),
     entry(Action::Shell, "shell", &["x", "c x"], EVERYWHERE, "shell", "open a shell where the job runs or failed"),
+    entry(
+        Action::Artifacts,
+        "artifacts",
+        &["A"],
+        EVERYWHERE,
+        "",
+        "list the artifacts of the run and the caches of its repository, to download or delete them",
+    ),
+    entry(Action::StartService, "start-service", &["U"], SERVICES, "start", "start the service of the Compose file"),
+    entry(Action::StopService, "stop-service", &["K"], SERVICES, "stop", "stop the service of the Compose file"),
     entry(Action::Delete, "delete", &["d"], RUNS, "delete", "delete the run and its logs"),
     entry(Action::DeleteLogs, "delete-logs", &[", l"], EVERYWHERE, "", "delete the logs of the run on its server"),
     entry(

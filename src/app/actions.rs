@@ -84,6 +84,8 @@ impl App {
             }
             Action::RollBack => return self.rollback_request().map(Effect::Request).into_iter().collect(),
             Action::Rerun => self.overlay = self.rerun_question(),
+            Action::StartService | Action::StopService => return self.order_service(action == Action::StartService),
+            Action::Artifacts => return self.stored_picker(),
             Action::Delete => self.overlay = self.delete_question(),
             Action::DeleteLogs => self.overlay = self.delete_logs_question(),
             Action::EnableWorkflow | Action::DisableWorkflow => {
@@ -271,6 +273,28 @@ impl App {
         }
         self.toast = Some(Notice::bad("select a step before the held one, in the same job"));
         Vec::new()
+    }
+
+    /// Returns the request to start or stop the selected service of the Compose file. Shows a notice if the selected
+    /// service is one of a job.
+    fn order_service(&mut self, starts: bool) -> Vec<Effect> {
+        let verb = if starts { "starting" } else { "stopping" };
+        match (self.panes.services.selected_of_compose(), self.state.refusal()) {
+            (Some(service), None) => {
+                let service = service.to_owned();
+                self.toast = Some(Notice::news(format!("{verb} {service}")));
+                vec![Effect::Request(Request::Compose { service, starts })]
+            }
+            (_, Some(reason)) => {
+                self.toast = Some(Notice::bad(format!("{verb} a service: {reason}")));
+                Vec::new()
+            }
+            (None, None) => {
+                let text = "only services of the repository's Compose file can be started and stopped";
+                self.toast = Some(Notice::bad(text));
+                Vec::new()
+            }
+        }
     }
 
     /// Returns the request that sends a command to the selected run; empty if no run is selected.

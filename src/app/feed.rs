@@ -9,6 +9,7 @@ use super::batch::Batch;
 use super::msg::Effect;
 use super::overlay::Overlay;
 use super::overlay::order::OrderBox;
+use super::overlay::picker::LaterRows;
 use super::overlay::rollback::RollbackBox;
 use super::overlay::trust::TrustQuestion;
 use super::state::failed;
@@ -72,7 +73,16 @@ impl App {
                 self.state.dispatchable = workflows;
                 let rows = self.start_rows();
                 if let Some(Overlay::Picker(picker)) = &mut self.overlay {
-                    picker.refill(rows);
+                    picker.refill(LaterRows::Starts, rows);
+                }
+            }
+            Feed::Compose(services) => self.state.compose = services,
+            Feed::Stored { run, files } => {
+                let rows = self.stored_rows(&run, files);
+                if let Some(Overlay::Picker(picker)) = &mut self.overlay
+                    && self.selection.run_id() == Some(&run)
+                {
+                    picker.refill(LaterRows::Stored, rows);
                 }
             }
             Feed::Rights(rights) => self.state.rights = rights,

@@ -119,6 +119,13 @@ impl App {
             Pick::Lane(request) => {
                 return self.ask_to_roll_back("checking what runs on the target", Request::Lane(request));
             }
+            Pick::Stored(run, file) => {
+                if let Some(reason) = self.state.refusal() {
+                    self.toast = Some(Notice::bad(format!("artifacts: {reason}")));
+                } else {
+                    self.overlay = Some(Self::stored_question(run, file));
+                }
+            }
             Pick::Watch(workflow) => return vec![Effect::Request(Request::WatchFiles { workflow })],
             Pick::SearchRun(text) => self.search_run(text),
             Pick::Line { log, line, pattern } => {

@@ -10,7 +10,7 @@ use crate::model::lane::Lane;
 use crate::model::rights::{KnownRights, Rights};
 use crate::model::{
     Command, Conclusion, DeploymentOrder, EndReason, Event, Expected, HeldOrder, PendingReview, Phase, Record, Reply,
-    RepositoryId, RerunScope, Review, Run, RunId, RunInfo, Summary, Timestamp,
+    RepositoryId, RerunScope, Review, Run, RunId, RunInfo, Service, Summary, Timestamp,
 };
 use crate::store::runs::RunStore;
 use crate::ui::text;
@@ -59,6 +59,8 @@ pub(super) struct AppState {
     pub(super) rights: KnownRights,
     /// Past events, the latest last.
     pub(super) events: Vec<EventEntry>,
+    /// Services of the Compose file of the current repository.
+    pub(super) compose: Vec<Service>,
     /// State of watch mode; `None` while it is off.
     pub(super) watching: Option<Watching>,
     /// State of the replay, for the header; `None` on a live screen.

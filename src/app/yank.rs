@@ -98,8 +98,8 @@ impl App {
     pub(super) fn shell(&mut self) -> Vec<Effect> {
         let service = self.panes.services.selected.clone().filter(|_| self.view.focus == Panel::Services);
         let (job, service) = match service {
-            Some((job, service)) => (Some(job), Some(service)),
-            None => (self.selection.job_id().cloned(), None),
+            Some((Some(job), service)) => (Some(job), Some(service)),
+            _ => (self.selection.job_id().cloned(), None),
         };
         let job = job.and_then(|job| self.run()?.jobs.get(&job));
         let capabilities = capabilities(&self.state, self.summary());

@@ -84,6 +84,10 @@ fn answer(request: Request) -> Option<Feed> {
         | Request::SyncHeld { .. }
         | Request::EnableWorkflow { .. }
         | Request::Delete(_)
+        | Request::Compose { .. }
+        | Request::ListStored(_)
+        | Request::Download { .. }
+        | Request::DeleteStored { .. }
         | Request::WatchFiles { .. }
         | Request::ListEnvironments { .. }
         | Request::ListLanes

@@ -1,9 +1,9 @@
-//! `artifacts`: the files that a run uploaded, and their download.
+//! `artifacts`: the files that a run uploaded, their download and their removal.
 
 use std::path::PathBuf;
 
 use crate::backend::runs::Runs;
-use crate::launch::artifacts::DownloadError;
+use crate::launch::artifacts::{DeleteError, DownloadError, delete};
 use crate::report::lists;
 use crate::report::style;
 use crate::ui::terminal_text::reveal;
@@ -20,6 +20,9 @@ pub(super) struct Args {
     /// Folder for the downloads
     #[arg(long, requires = "download", default_value = ".")]
     dir: PathBuf,
+    /// Delete these artifacts of a run on this machine
+    #[arg(long, num_args = 1.., value_name = "NAME", conflicts_with = "download")]
+    delete: Vec<String>,
     /// Print one JSON object per line
     #[arg(long, conflicts_with = "download")]
     json: bool,
@@ -38,6 +41,12 @@ pub(super) fn run(args: &Args) -> Outcome {
         }
         return Ok(Exit::Success);
     }
+    if !args.delete.is_empty() {
+        for deleted in delete(&folder, &args.delete)? {
+            style::line(&reveal(&deleted.name))?;
+        }
+        return Ok(Exit::Success);
+    }
     let artifacts = block_on(runs.artifacts(&folder))??;
     if args.json {
         artifacts.iter().try_for_each(style::json)?;
@@ -47,6 +56,16 @@ pub(super) fn run(args: &Args) -> Outcome {
         style::print(&lists::artifacts(&artifacts))?;
     }
     Ok(Exit::Success)
+}
+
+impl From<DeleteError> for Failure {
+    fn from(error: DeleteError) -> Self {
+        match error {
+            DeleteError::Unknown(error) => error.into(),
+            DeleteError::InProgress => Self::new(Exit::Rejected, error.to_string()),
+            DeleteError::Store(error) => error.into(),
+        }
+    }
 }
 
 impl From<DownloadError> for Failure {

@@ -1,4 +1,5 @@
-//! Downloads artifacts: copies artifacts of runs on this machine, and prepares downloads from servers.
+//! Downloads artifacts: copies artifacts of runs on this machine, and prepares downloads from servers. Deletes artifacts
+//! of runs on this machine.
 
 use std::fs;
 use std::io;
@@ -8,7 +9,7 @@ use crate::files;
 use crate::files::PartialFile;
 use crate::store::artifacts::{Artifact, data};
 use crate::store::folder::RunFolder;
-use crate::store::{StoreError, artifacts};
+use crate::store::{StoreError, artifacts, lock};
 
 /// Why an artifact is not downloaded.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +31,35 @@ pub enum DownloadError {
     /// The run cannot be read, or the file cannot be written.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Why artifacts are not deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum DeleteError {
+    /// A name is unknown.
+    #[error(transparent)]
+    Unknown(#[from] DownloadError),
+    /// The run is in progress, so that its steps may still need the artifact.
+    #[error("the run is in progress: its artifacts can be deleted once it has ended")]
+    InProgress,
+    /// The run cannot be read, or an artifact cannot be removed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Deletes the artifacts of a run on this machine with these names, of all attempts. Returns them.
+///
+/// # Errors
+/// A name is unknown, in which case nothing is deleted; the run is in progress; or an artifact cannot be removed.
+pub fn delete(run: &RunFolder, names: &[String]) -> Result<Vec<Artifact>, DeleteError> {
+    let all = artifacts::list(run)?;
+    newest(all.clone(), names)?;
+    if lock::is_held(&run.lock()) {
+        return Err(DeleteError::InProgress);
+    }
+    let unwanted: Vec<_> = all.into_iter().filter(|artifact| names.contains(&artifact.name)).collect();
+    unwanted.iter().try_for_each(|artifact| artifacts::remove(run, artifact.id))?;
+    Ok(unwanted)
 }
 
 fn listed(names: &[String]) -> String {
@@ -137,6 +167,23 @@ mod tests {
         assert!(matches!(download(&run, &[], &into), Err(DownloadError::Exists(_))));
         assert_eq!(download(&run, &[], &state.path().join("all")).expect("copied").len(), 2);
         assert_eq!(fs::read_dir(&into).expect("read").count(), 1, "no part is left");
+    }
+
+    #[test]
+    fn artifacts_of_a_run_that_has_ended_are_deleted_by_name() {
+        let state = tempfile::tempdir().expect("a folder");
+        let run = RunFolder::at(state.path().join("runs/r"));
+        for (id, name) in [(1, "dist"), (2, "report"), (3, "dist")] {
+            artifact(&run, id, name, "application/zip", "x");
+        }
+        let names = |name: &str| vec![name.to_owned()];
+        let unknown = delete(&run, &names("none")).expect_err("unknown").to_string();
+        assert_eq!(unknown, "no artifact `none`; the run has dist, report, dist");
+        let worker = lock::take_free(&run.lock());
+        assert!(matches!(delete(&run, &names("dist")), Err(DeleteError::InProgress)));
+        drop(worker);
+        assert_eq!(delete(&run, &names("dist")).expect("deleted").len(), 2);
+        assert_eq!(artifacts::list(&run).expect("listed").iter().map(|one| one.id).collect::<Vec<_>>(), [2]);
     }
 
     #[test]

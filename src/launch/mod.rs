@@ -51,6 +51,7 @@ pub mod caches;
 pub mod called;
 pub mod clean;
 pub mod commands;
+pub mod compose;
 pub mod demo;
 pub mod deploy;
 pub mod doctor;

@@ -12,7 +12,8 @@ use super::environment::Environment;
 use super::lane::{DeploymentPreview, Lane, LaneRequest};
 use super::rights::KnownRights;
 use super::rollback::{Rollback, RollbackRequest};
-use super::{Command, Expected, JobId, Preview, Record, Reply, RunId, RunInfo, Summary, Timestamp};
+use super::stored::StoredFile;
+use super::{Command, Expected, JobId, Preview, Record, Reply, RunId, RunInfo, Service, Summary, Timestamp};
 
 /// A report of a backend.
 #[derive(Clone, Debug)]
@@ -71,6 +72,15 @@ pub enum Feed {
         question: u64,
         /// Jobs that start once the repository is trusted.
         preview: Preview,
+    },
+    /// The services of the Compose file of the current repository. Sent again when they change.
+    Compose(Vec<Service>),
+    /// The artifacts of a run, and the cache entries of its repository: answer to [`Request::ListStored`].
+    Stored {
+        /// The run.
+        run: RunId,
+        /// The files.
+        files: Vec<StoredFile>,
     },
     /// State of watch mode; `None` when it is off.
     Watching(Option<Watching>),
@@ -365,6 +375,30 @@ pub enum Request {
     },
     /// Remove a run. Answered by [`Feed::Removed`].
     Delete(RunId),
+    /// Start or stop a service of the Compose file of the current repository. Answered by [`Feed::Notice`].
+    Compose {
+        /// Name of the service.
+        service: String,
+        /// Whether to start it.
+        starts: bool,
+    },
+    /// List the artifacts of a run, and the cache entries of its repository. Answered by [`Feed::Stored`].
+    ListStored(RunId),
+    /// Download an artifact into the folder in which the screen was opened. Answered by [`Feed::Notice`].
+    Download {
+        /// The run.
+        run: RunId,
+        /// Name of the artifact.
+        artifact: String,
+    },
+    /// Delete an artifact of a run, or a cache entry of its repository. Answered by [`Feed::Notice`] and
+    /// [`Feed::Stored`].
+    DeleteStored {
+        /// The run.
+        run: RunId,
+        /// The file.
+        file: StoredFile,
+    },
     /// List the environments of a repository on a server. Answered by [`Feed::Environments`].
     ListEnvironments {
         /// The repository: `HOST/OWNER/REPO`.

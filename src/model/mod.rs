@@ -26,6 +26,7 @@ pub mod rollback;
 mod run;
 mod service;
 mod status;
+pub mod stored;
 mod summary;
 pub mod testing;
 mod time;

@@ -9,16 +9,20 @@ use crate::model::environment::{DeploymentState, EnvironmentDeployment};
 use crate::model::feed::{Request, StartableWorkflow};
 use crate::model::rights::MAX_RERUNS;
 use crate::model::rollback::RollbackRequest;
-use crate::model::{Command, Phase, RerunScope, ServerKind, StepKind, Summary};
+use crate::model::stored::{StoredFile, StoredKind};
+use crate::model::{Command, Phase, RerunScope, RunId, ServerKind, StepKind, Summary};
 use crate::ui::text;
 
 use super::Overlay;
-use super::picker::{Pick, Picker};
+use super::picker::{LaterRows, Pick, Picker};
 use super::question::{Choice, Question};
 use super::review::ReviewBox;
 
 /// Maximum number of runs that a question names; the others are counted.
 const MAX_NAMED: usize = 8;
+
+/// Maximum number of columns for the name of a stored file.
+const MAX_FILE_NAME: usize = 36;
 
 /// Returns the names of some runs, one per line.
 fn names(runs: &[&Summary]) -> Vec<String> {
@@ -53,7 +57,8 @@ fn submit(run: &Summary, command: Command) -> Effect {
 impl App {
     /// Opens the list of startable workflows, and requests the workflows of servers.
     pub(in crate::app) fn start_picker(&mut self) -> Vec<Effect> {
-        self.overlay = Some(Overlay::Picker(Picker::new("Start a workflow", self.start_rows()).of_starts()));
+        self.overlay =
+            Some(Overlay::Picker(Picker::new("Start a workflow", self.start_rows()).with_later(LaterRows::Starts)));
         let run = self.summary().filter(|run| run.info.remote.is_some()).map(|run| run.info.id.clone());
         let asks = self.state.has_servers().then_some(Request::ListDispatchable { run });
         asks.map(Effect::Request).into_iter().collect()
@@ -75,6 +80,52 @@ impl App {
         let all = ("every workflow that a push of the change would run".to_owned(), Pick::Watch(None));
         let rows = self.state.startable.iter().filter(on_push).map(one).chain([all]).collect();
         Overlay::Picker(Picker::new("Run when files change", rows))
+    }
+
+    /// Opens the list of the artifacts of the selected run and the caches of its repository, and requests them.
+    pub(in crate::app) fn stored_picker(&mut self) -> Vec<Effect> {
+        let Some(run) = self.selection.run_id().cloned() else { return Vec::new() };
+        let picker = Picker::new("Artifacts and caches", Vec::new()).with_later(LaterRows::Stored);
+        self.overlay = Some(Overlay::Picker(picker));
+        vec![Effect::Request(Request::ListStored(run))]
+    }
+
+    /// Returns the rows of stored files: kind, name, size, age and source.
+    pub(in crate::app) fn stored_rows(&self, run: &RunId, files: Vec<StoredFile>) -> Vec<(String, Pick)> {
+        let widest = files.iter().map(|file| text::width(&file.name)).max().unwrap_or_default().min(MAX_FILE_NAME);
+        let row = |file: StoredFile| {
+            let StoredFile { kind, name, size, created, source } = &file;
+            let (size, ago) = (text::bytes(*size), text::ago(self.state.now.since(*created)));
+            let name = text::clip_middle(name, widest, self.theme.ellipsis());
+            let space = " ".repeat(widest.saturating_sub(text::width(&name)));
+            let label = format!("{:<8}  {name}{space}  {size:>8}  {ago:>4}  {source}", kind.word());
+            (label, Pick::Stored(run.clone(), file))
+        };
+        files.into_iter().map(row).collect()
+    }
+
+    /// Returns the question what to do with a stored file.
+    pub(in crate::app) fn stored_question(run: RunId, file: StoredFile) -> Overlay {
+        let download = || {
+            let request = Request::Download { run: run.clone(), artifact: file.name.clone() };
+            Choice::new('d', "download it into the folder of the screen", vec![Effect::Request(request)])
+        };
+        let delete = || {
+            let request = Request::DeleteStored { run: run.clone(), file: file.clone() };
+            Choice::new('x', "delete it", vec![Effect::Request(request)])
+        };
+        let mut choices: Vec<_> = match file.kind {
+            StoredKind::Artifact => vec![download(), delete()],
+            StoredKind::RemoteArtifact => vec![download()],
+            StoredKind::Cache => vec![delete()],
+        };
+        choices.insert(
+            choices.len() - usize::from(file.kind == StoredKind::Cache),
+            Choice::new('n', "nothing", Vec::new()),
+        );
+        let lines = vec![file.name.clone(), format!("{} from {}", text::bytes(file.size), file.source)];
+        let title = if file.kind == StoredKind::Cache { "Cache entry" } else { "Artifact" };
+        Overlay::Question(Question::new(title, lines, choices))
     }
 
     /// Returns a picker of the deployments to the selected environment, to go back to one of them. `None` if no

@@ -12,6 +12,7 @@ use crate::app::panes::{Cx, empty, keep_visible, motion};
 use crate::app::text_input::TextInput;
 use crate::model::lane::LaneRequest;
 use crate::model::rollback::RollbackRequest;
+use crate::model::stored::StoredFile;
 use crate::model::{JobId, RunId};
 use crate::store::logs::pattern::Pattern;
 use crate::store::logs::query::LogKey;
@@ -29,19 +30,40 @@ pub(in crate::app) struct Picker {
     filter: TextInput,
     /// Whether `grep TEXT` is accepted, too.
     commands: bool,
-    /// Whether servers have answered, if the rows are startable workflows: more are added as servers report them.
-    starts: Option<Servers>,
+    /// What the rows are, if they or more of them arrive later.
+    later: Option<Later>,
     /// Label of each row, and its effect.
     rows: Vec<(String, Pick)>,
     /// Index of the selected row among the matching rows.
     selected: usize,
 }
 
-/// Whether servers have reported their workflows.
+/// Rows that arrive after the list was opened.
 #[derive(Clone, Copy, Debug)]
-enum Servers {
-    Asked,
-    Answered,
+struct Later {
+    rows: LaterRows,
+    has_arrived: bool,
+}
+
+/// Kind of rows that arrive later.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::app) enum LaterRows {
+    /// Workflows that can be started: more are added as servers report them.
+    Starts,
+    /// Artifacts and cache entries.
+    Stored,
+}
+
+impl Later {
+    /// Returns what an empty list shows.
+    fn empty(self) -> &'static str {
+        match (self.rows, self.has_arrived) {
+            (LaterRows::Starts, false) => "asking servers for their workflows",
+            (LaterRows::Starts, true) => "no workflow to start",
+            (LaterRows::Stored, false) => "looking for artifacts and caches",
+            (LaterRows::Stored, true) => "the run has no artifacts, and its repository no caches",
+        }
+    }
 }
 
 /// Effect of a picked row.
@@ -65,6 +87,8 @@ pub(in crate::app) enum Pick {
     },
     /// Acts on an environment of this machine.
     Lane(LaneRequest),
+    /// Opens the question what to do with a stored file of the run.
+    Stored(RunId, StoredFile),
     /// Starts watch mode for this workflow, or for all.
     Watch(Option<String>),
     /// Searches all logs of the run for the text.
@@ -81,7 +105,7 @@ pub(in crate::app) enum Pick {
 
 impl Picker {
     pub(in crate::app) fn new(title: &str, rows: Vec<(String, Pick)>) -> Self {
-        Self { title: title.to_owned(), filter: TextInput::default(), commands: false, starts: None, rows, selected: 0 }
+        Self { title: title.to_owned(), filter: TextInput::default(), commands: false, later: None, rows, selected: 0 }
     }
 
     /// Makes the picker accept a typed command, too: `grep TEXT`.
@@ -89,16 +113,17 @@ impl Picker {
         Self { commands: true, ..self }
     }
 
-    /// Marks the rows as startable workflows, so that more are added as servers report them.
-    pub(in crate::app) fn of_starts(self) -> Self {
-        Self { starts: Some(Servers::Asked), ..self }
+    /// Marks the rows as a kind that arrives later, or of which more arrive later.
+    pub(in crate::app) fn with_later(self, rows: LaterRows) -> Self {
+        Self { later: Some(Later { rows, has_arrived: false }), ..self }
     }
 
-    /// Replaces the rows if they are startable workflows.
-    pub(in crate::app) fn refill(&mut self, rows: Vec<(String, Pick)>) {
-        if self.starts.is_some() {
+    /// Replaces the rows if they are of this kind.
+    pub(in crate::app) fn refill(&mut self, kind: LaterRows, rows: Vec<(String, Pick)>) {
+        if let Some(later) = self.later.as_mut().filter(|later| later.rows == kind) {
+            later.has_arrived = true;
             self.rows = rows;
-            self.starts = Some(Servers::Answered);
+            self.selected = self.selected.min(self.rows.len().saturating_sub(1));
         }
     }
 
@@ -148,11 +173,7 @@ impl Picker {
         let list = input_row(&self.filter, true, cx, area, buffer);
         let rows = self.matching();
         if rows.is_empty() {
-            let why = match self.starts.filter(|_| self.rows.is_empty()) {
-                Some(Servers::Asked) => "asking servers for their workflows",
-                Some(Servers::Answered) => "no workflow to start",
-                None => "no matches",
-            };
+            let why = self.later.filter(|_| self.rows.is_empty()).map_or("no matches", Later::empty);
             empty(why, cx, list, buffer);
         }
         let offset = keep_visible(0, self.selected, rows.len(), usize::from(list.height));

@@ -1,4 +1,5 @@
-//! Panel 5, Services: the service containers of the selected run's jobs.
+//! Panel 5, Services: the service containers of the selected run's jobs, and the services of the repository's Compose
+//! file.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -6,6 +7,7 @@ use ratatui::layout::Rect;
 use crate::app::action::Action;
 use crate::app::msg::Effect;
 use crate::app::selection::{JobSelection, Selection};
+use crate::app::state::AppState;
 use crate::model::{Job, JobId, Run, Service};
 use crate::ui::layout::Panel;
 use crate::ui::text;
@@ -17,40 +19,40 @@ use super::{Cx, Pane, empty, keep_visible, motion};
 /// The list of services.
 #[derive(Clone, Debug, Default)]
 pub(in crate::app) struct Services {
-    /// The selected service: its job, and its key in the workflow.
-    pub(in crate::app) selected: Option<(JobId, String)>,
+    /// The selected service: its job, or `None` for a service of the Compose file, and its name.
+    pub(in crate::app) selected: Option<(Option<JobId>, String)>,
     filter: String,
     offset: usize,
 }
 
+/// A row: a service of a job, or without a job one of the Compose file.
+type Row<'r> = (Option<&'r Job>, &'r Service);
+
 impl Pane for Services {
     fn sync(&mut self, cx: &Cx, selection: &mut Selection) -> Vec<Effect> {
-        let Some(run) = selection.run(cx.state) else {
-            *self = Self { filter: std::mem::take(&mut self.filter), ..Self::default() };
-            return Vec::new();
-        };
-        if !self.listed(run).any(|(job, service)| self.is_selected(job, service)) {
+        let run = selection.run(cx.state);
+        if !self.listed(cx.state, run).any(|row| self.is_selected(row)) {
             self.selected = None;
-            self.select(0, run);
+            self.select(0, cx.state, run);
         }
-        self.offset = keep_visible(self.offset, self.at(run), self.listed(run).count(), cx.rows());
+        self.offset = keep_visible(self.offset, self.at(cx.state, run), self.listed(cx.state, run).count(), cx.rows());
         Vec::new()
     }
 
     fn act(&mut self, action: Action, cx: &Cx, selection: &mut Selection) {
-        let Some(run) = selection.run(cx.state) else { return };
-        if let Some(to) = motion(action, self.at(run), self.listed(run).count(), cx.rows()) {
-            self.select(to, run);
+        let run = selection.run(cx.state);
+        if let Some(to) = motion(action, self.at(cx.state, run), self.listed(cx.state, run).count(), cx.rows()) {
+            self.select(to, cx.state, run);
         }
     }
 
     fn click(&mut self, _: usize, row: usize, cx: &Cx, selection: &mut Selection) {
-        selection.run(cx.state).into_iter().for_each(|run| self.select(self.offset + row, run));
+        self.select(self.offset + row, cx.state, selection.run(cx.state));
     }
 
     fn open(&mut self, _: &Cx, selection: &mut Selection) -> Option<Panel> {
         let (job, _) = self.selected.clone()?;
-        selection.select(JobSelection::whole(job));
+        selection.select(JobSelection::whole(job?));
         Some(Panel::Jobs)
     }
 
@@ -60,27 +62,28 @@ impl Pane for Services {
 
     /// Returns the filter, the number of services, and the number of services that are down.
     fn title_suffix(&self, cx: &Cx, selection: &Selection) -> String {
-        let Some(run) = selection.run(cx.state) else { return String::new() };
-        let bad = all(run).filter(|(_, service)| service.state.is_bad()).count();
-        let count = Some(all(run).count()).filter(|count| *count > 0).map(|count| count.to_string());
+        let all = || all(cx.state, selection.run(cx.state));
+        let bad = all().filter(|(_, service)| service.state.is_bad()).count();
+        let count = Some(all().count()).filter(|count| *count > 0).map(|count| count.to_string());
         let bad = (bad > 0).then(|| format!("{bad} down"));
         [filter_chip(&self.filter), count, bad].into_iter().flatten().collect::<Vec<_>>().join(cx.theme.dot())
     }
 
     fn draw(&self, cx: &Cx, selection: &Selection, area: Rect, buffer: &mut Buffer) {
-        let selected = selection.run(cx.state);
-        let Some(run) = selected.filter(|run| all(run).next().is_some()) else {
-            let is_remote = selected.is_some_and(|run| run.info.remote.is_some());
+        let run = selection.run(cx.state);
+        if all(cx.state, run).next().is_none() {
+            let is_remote = run.is_some_and(|run| run.info.remote.is_some());
             let why = if is_remote { "a server reports no services" } else { "no services started" };
             empty(why, cx, area, buffer);
             return;
-        };
-        let widest = all(run).map(|(_, service)| text::width(&service.name)).max().unwrap_or_default();
-        let several = run.jobs.values().filter(|job| !job.services.is_empty()).count() > 1;
-        if self.listed(run).next().is_none() {
+        }
+        let widest = all(cx.state, run).map(|(_, service)| text::width(&service.name)).max().unwrap_or_default();
+        let jobs = run.into_iter().flat_map(|run| run.jobs.values()).filter(|job| !job.services.is_empty()).count();
+        let several = jobs + usize::from(!cx.state.compose.is_empty()) > 1;
+        if self.listed(cx.state, run).next().is_none() {
             empty("no service matches the filter", cx, area, buffer);
         }
-        for (y, (job, service)) in (area.y..area.bottom()).zip(self.listed(run).skip(self.offset)) {
+        for (y, (job, service)) in (area.y..area.bottom()).zip(self.listed(cx.state, run).skip(self.offset)) {
             let look = cx.theme.service(service.state);
             let mut parts = vec![look.word.to_owned()];
             let detail = service.detail.as_deref().filter(|_| service.state.is_bad());
@@ -91,10 +94,9 @@ impl Pane for Services {
             let tab = (text::limited(widest) + 5).min(area.width / 2);
             let mut remark = parts.join(" ");
             // The name of the job is shown if it fits.
-            if several
-                && text::width(&remark) + text::width(&job.name) + 5 + usize::from(tab) <= usize::from(area.width)
-            {
-                remark = format!("{remark}{}{}", cx.theme.dot(), job.name);
+            let owner = job.map_or(COMPOSE, |job| &job.name);
+            if several && text::width(&remark) + text::width(owner) + 5 + usize::from(tab) <= usize::from(area.width) {
+                remark = format!("{remark}{}{owner}", cx.theme.dot());
             }
             let row = ListRow {
                 indent: 0,
@@ -105,7 +107,7 @@ impl Pane for Services {
                 remark: &remark,
                 remark_style: cx.theme.style(if service.state.is_bad() { Hue::Bad } else { Hue::Dim }),
                 right: "",
-                selected: cx.focused && self.is_selected(job, service),
+                selected: cx.focused && self.is_selected((job, service)),
             };
             row.draw(cx, Rect { y, height: 1, ..area }, buffer);
         }
@@ -113,31 +115,44 @@ impl Pane for Services {
 }
 
 impl Services {
-    fn is_selected(&self, job: &Job, service: &Service) -> bool {
-        self.selected.as_ref().is_some_and(|(of, name)| *of == job.id && *name == service.name)
+    fn is_selected(&self, (job, service): Row<'_>) -> bool {
+        let of = |of: &Option<JobId>| of.as_ref() == job.map(|job| &job.id);
+        self.selected.as_ref().is_some_and(|(job, name)| of(job) && *name == service.name)
+    }
+
+    /// Returns the name of the selected service if it is one of the Compose file.
+    pub(in crate::app) fn selected_of_compose(&self) -> Option<&str> {
+        self.selected.as_ref().filter(|(job, _)| job.is_none()).map(|(_, name)| name.as_str())
     }
 
     /// Returns the row of the selected service in the list.
-    fn at(&self, run: &Run) -> usize {
-        self.listed(run).position(|(job, service)| self.is_selected(job, service)).unwrap_or_default()
+    fn at(&self, state: &AppState, run: Option<&Run>) -> usize {
+        self.listed(state, run).position(|row| self.is_selected(row)).unwrap_or_default()
     }
 
-    fn select(&mut self, row: usize, run: &Run) {
-        let selected = self.listed(run).nth(row).map(|(job, service)| (job.id.clone(), service.name.clone()));
+    fn select(&mut self, row: usize, state: &AppState, run: Option<&Run>) {
+        let selected = self.listed(state, run).nth(row);
+        let selected = selected.map(|(job, service)| (job.map(|job| job.id.clone()), service.name.clone()));
         self.selected = selected.or(self.selected.take());
     }
 
     /// Returns the services that match the filter.
-    fn listed<'r>(&'r self, run: &'r Run) -> impl Iterator<Item = (&'r Job, &'r Service)> {
-        all(run).filter(|(job, service)| {
-            text::holds(&self.filter, &[&service.name, &service.image, service.state.word(), &job.name])
+    fn listed<'r>(&'r self, state: &'r AppState, run: Option<&'r Run>) -> impl Iterator<Item = Row<'r>> {
+        all(state, run).filter(|(job, service)| {
+            let owner = job.map_or(COMPOSE, |job| &job.name);
+            text::holds(&self.filter, &[&service.name, &service.image, service.state.word(), owner])
         })
     }
 }
 
-/// Returns all services with their jobs, in the order of the workflow.
-fn all(run: &Run) -> impl Iterator<Item = (&Job, &Service)> {
-    run.jobs.values().flat_map(|job| job.services.values().map(move |service| (job, service)))
+/// Shown in place of the job of a service of the Compose file.
+const COMPOSE: &str = "compose";
+
+/// Returns the services of the run's jobs in the order of the workflow, and those of the Compose file.
+fn all<'r>(state: &'r AppState, run: Option<&'r Run>) -> impl Iterator<Item = Row<'r>> {
+    let jobs = run.into_iter().flat_map(|run| run.jobs.values());
+    let of_jobs = jobs.flat_map(|job| job.services.values().map(move |service| (Some(job), service)));
+    of_jobs.chain(state.compose.iter().map(|service| (None, service)))
 }
 
 /// Formats a port in the container and on this machine: `5432→54321`, or `6379` if they are the same.

@@ -20,6 +20,8 @@ mod lanes;
 mod log;
 mod orders;
 mod reviews;
+mod services;
+mod stored;
 
 #[test]
 fn golden_screens() {

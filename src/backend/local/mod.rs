@@ -3,11 +3,13 @@
 //! A watch on the state folder notices runs that other programs start and runs that end, so nothing is polled.
 //!
 //! - [`follow`]: the records of a run as its worker writes them
+//! - `compose`: services of the repository's Compose file
 //! - `deployments`: deployments by this machine
 //! - `environments`: environments of repositories on servers, and rollbacks
 //! - `held`: orders for held steps, and syncs of their files
 //! - `lanes`: the environments of this machine
 //! - `start`: starting runs, after the trust question
+//! - `stored`: artifacts and cache entries
 //! - `servers`: runs on servers, which a poller writes into folders
 //! - `watch_mode`: runs started by changes of files
 //! - `startable`: the workflows of the repository
@@ -44,6 +46,7 @@ use start::Waiting;
 use startable::Listed;
 use watch_mode::{WatchEvent, WatchMode};
 
+mod compose;
 mod deployments;
 mod environments;
 pub mod follow;
@@ -53,6 +56,7 @@ mod lanes;
 mod servers;
 mod start;
 mod startable;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod watch_mode;
@@ -177,6 +181,7 @@ impl Serving {
         self.list().await;
         let workflows = FolderWatch::of_workflows(&self.folder).ok();
         self.list_workflows().await;
+        self.watch_compose();
         self.lanes = Some(lanes::report(self.runs.clone(), self.folder.clone(), self.feed.clone()));
         let mut links = self.poller.as_ref().map(Poller::links);
         let mut rights = self.poller.as_ref().map(Poller::rights);
@@ -285,6 +290,10 @@ impl Serving {
                 }
                 Err(error) => self.complain(&error).await,
             },
+            Request::Compose { service, starts } => self.order_compose(service, starts),
+            Request::ListStored(run) => self.list_stored(run),
+            Request::Download { run, artifact } => self.download(&run, artifact),
+            Request::DeleteStored { run, file } => self.delete_stored(run, file),
             Request::ListEnvironments { repository } => self.list_environments(repository),
             Request::ListLanes => {
                 // If the queue is full, a look is about to begin anyway.

@@ -245,9 +245,6 @@ impl JobEnvironment {
         if self.is_container() { Ok(()) } else { tools::begin(&self.tools(), &self.shared.tool_cache) }
     }
 
-    /// Returns the tool cache of the job, on this machine.
-    pub(in crate::engine) fn tools(&self) -> PathBuf {
-        self.temp.with_file_name(TOOLS)
     /// Brings dependency folders of earlier runs into a folder of the workspace that was just checked out, see
     /// [`WarmStart`]. Returns lines for the log. Does nothing for a job on another machine.
     pub(in crate::engine) fn start_warm(&self, folder: &Path, abort: &Abort) -> Vec<String> {
@@ -273,6 +270,9 @@ impl JobEnvironment {
         in_place(|| start.begin(folder, abort))
     }
 
+    /// Returns the tool cache of the job, on this machine.
+    pub(in crate::engine) fn tools(&self) -> PathBuf {
+        self.temp.with_file_name(TOOLS)
     }
 
     /// Returns the entries of the `job` context, except `status`.

@@ -19,6 +19,7 @@ use crate::files::FileError;
 use crate::model::Signal;
 use crate::store::folder::RunFolder;
 
+pub mod compose;
 pub mod container;
 pub mod docker;
 pub mod host;

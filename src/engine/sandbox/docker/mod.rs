@@ -22,6 +22,7 @@ mod address;
 mod archive;
 mod body;
 pub mod client;
+mod compose;
 mod connection;
 pub mod container;
 mod dial;

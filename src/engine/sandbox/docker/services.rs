@@ -185,7 +185,7 @@ impl ServiceHost for ServiceContainers {
 }
 
 /// Returns the ports of this machine that lead to the ports of a container, by port of the container.
-fn published(found: &ContainerInspectResponse) -> IndexMap<String, String> {
+pub(super) fn published(found: &ContainerInspectResponse) -> IndexMap<String, String> {
     let ports = found.network_settings.as_ref().and_then(|settings| settings.ports.as_ref());
     let mut all: Vec<_> = ports
         .into_iter()
@@ -200,7 +200,7 @@ fn published(found: &ContainerInspectResponse) -> IndexMap<String, String> {
 }
 
 /// Returns the state of a service from the state of its container.
-fn observe(found: &ContainerInspectResponse) -> Observation {
+pub(super) fn observe(found: &ContainerInspectResponse) -> Observation {
     let restarts = found.restart_count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default();
     let Some(state) = &found.state else {
         return Observation { state: ServiceState::Starting, detail: None, restarts };

@@ -1,0 +1,129 @@
+//! Artifacts of runs and cache entries of repositories: lists, downloads and deletions.
+
+use std::path::{Path, PathBuf};
+
+use tokio::task::spawn_blocking;
+
+use crate::backend::github::poller::{PollError, Poller};
+use crate::launch::artifacts::{DeleteError, DownloadError};
+use crate::launch::{artifacts, caches};
+use crate::model::RunId;
+use crate::model::feed::{Feed, Notice};
+use crate::model::stored::{StoredFile, StoredKind};
+use crate::store::artifacts::Artifact;
+use crate::store::folder::RunFolder;
+use crate::store::spec::{RunSpec, ref_name};
+use crate::store::{StoreError, artifacts as stored_artifacts, history};
+
+use super::Serving;
+
+/// Why a stored file cannot be listed, downloaded or deleted.
+#[derive(Debug, thiserror::Error)]
+enum StoredError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Download(#[from] DownloadError),
+    #[error(transparent)]
+    Delete(#[from] DeleteError),
+    #[error(transparent)]
+    Server(#[from] PollError),
+    #[error("the servers of this machine's settings are not asked here")]
+    NoServer,
+}
+
+impl Serving {
+    /// Lists the artifacts of a run, and the cache entries of the repository of a run on this machine.
+    pub(super) fn list_stored(&self, run: RunId) {
+        let (folder, poller) = (self.runs.folder(run.clone()), self.poller.clone());
+        self.answer(async move { Ok(Feed::Stored { run, files: listed(&folder, poller.as_ref()).await? }) });
+    }
+
+    /// Downloads an artifact into the folder in which the screen was opened.
+    pub(super) fn download(&self, run: &RunId, artifact: String) {
+        let (folder, poller, into) = (self.runs.folder(run.clone()), self.poller.clone(), self.folder.clone());
+        self.answer(async move {
+            let file = downloaded(&folder, poller.as_ref(), artifact, into).await?;
+            Ok(Feed::Notice(Notice::news(format!("downloaded {}", file.display()))))
+        });
+    }
+
+    /// Deletes a stored file, and lists the rest.
+    pub(super) fn delete_stored(&self, run: RunId, file: StoredFile) {
+        let (folder, feed) = (self.runs.folder(run.clone()), self.feed.clone());
+        self.answer(async move {
+            let of_run = folder.clone();
+            let text = format!("deleted the {} {}", file.kind.word(), file.name);
+            spawn_blocking(move || deleted(&of_run, &file)).await.expect("a removal does not panic")?;
+            // The screen may be closed.
+            let _ = feed.send(Feed::Notice(Notice::news(text))).await;
+            Ok(Feed::Stored { run, files: listed(&folder, None).await? })
+        });
+    }
+
+    /// Sends the result of work, or a notice about its error.
+    fn answer(&self, work: impl Future<Output = Result<Feed, StoredError>> + Send + 'static) {
+        let feed = self.feed.clone();
+        tokio::spawn(async move {
+            let report = work.await.unwrap_or_else(|error| Feed::Notice(Notice::bad(error.to_string())));
+            // The screen may be closed.
+            let _ = feed.send(report).await;
+        });
+    }
+}
+
+async fn listed(folder: &RunFolder, poller: Option<&Poller>) -> Result<Vec<StoredFile>, StoredError> {
+    if history::is_mirror(folder) {
+        let artifacts = poller.ok_or(StoredError::NoServer)?.artifacts(folder).await?;
+        return Ok(artifacts.into_iter().map(|one| file(one, StoredKind::RemoteArtifact)).collect());
+    }
+    let folder = folder.clone();
+    let list = move || {
+        let artifacts = stored_artifacts::list(&folder)?.into_iter().map(|one| file(one, StoredKind::Artifact));
+        let mut files: Vec<_> = artifacts.collect();
+        let repository = RunSpec::read(&folder)?.info.repository;
+        files.extend(caches::list(&folder.runs(), Some(&repository))?.into_iter().map(|entry| StoredFile {
+            kind: StoredKind::Cache,
+            name: entry.key,
+            size: entry.size,
+            created: entry.created,
+            source: ref_name(&entry.scope).to_owned(),
+        }));
+        Ok(files)
+    };
+    spawn_blocking(list).await.expect("a list does not panic")
+}
+
+fn file(artifact: Artifact, kind: StoredKind) -> StoredFile {
+    let Artifact { name, size, created, job, .. } = artifact;
+    StoredFile { kind, name, size, created, source: job }
+}
+
+async fn downloaded(
+    folder: &RunFolder,
+    poller: Option<&Poller>,
+    name: String,
+    into: PathBuf,
+) -> Result<PathBuf, StoredError> {
+    let names = [name];
+    if history::is_mirror(folder) {
+        let poller = poller.ok_or(StoredError::NoServer)?;
+        let wanted = artifacts::prepare(poller.artifacts(folder).await?, &names, &into)?;
+        return Ok(poller.download(folder, &wanted[0], &into).await?);
+    }
+    let folder = folder.clone();
+    let copied = spawn_blocking(move || artifacts::download(&folder, &names, Path::new(&into))).await;
+    Ok(copied.expect("a download does not panic")?.remove(0))
+}
+
+fn deleted(folder: &RunFolder, file: &StoredFile) -> Result<(), StoredError> {
+    match file.kind {
+        StoredKind::Artifact => artifacts::delete(folder, std::slice::from_ref(&file.name)).map(drop)?,
+        StoredKind::RemoteArtifact => {}
+        StoredKind::Cache => {
+            let repository = RunSpec::read(folder)?.info.repository;
+            caches::delete(&folder.runs(), Some(&repository), &file.name)?;
+        }
+    }
+    Ok(())
+}

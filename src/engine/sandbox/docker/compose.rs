@@ -1,0 +1,148 @@
+//! Containers that Docker Compose made for a project, found by their labels.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use bollard::query_parameters::{EventsOptionsBuilder, ListContainersOptions};
+use futures_util::StreamExt;
+
+use super::client::{DockerClient, DockerError};
+use super::services::{observe, published};
+use super::states;
+use crate::engine::services::Observation;
+use crate::model::{Service, ServiceState};
+
+/// Label with the folder of the project.
+const FOLDER: &str = "com.docker.compose.project.working_dir";
+
+/// Label with the name of the service.
+const SERVICE: &str = "com.docker.compose.service";
+
+/// Exit codes of a container that was stopped: after TERM, after KILL, and of a program that ends when it is asked to.
+const STOPPED: [&str; 3] = ["exit code 143", "exit code 137", "exit code 0"];
+
+impl DockerClient {
+    /// Returns the services that have containers in the project in a folder, sorted by name. Of several containers of
+    /// one service, the one in the worst state is returned.
+    ///
+    /// # Errors
+    /// Docker does not answer.
+    pub async fn compose_services(&self, folder: &Path) -> Result<Vec<Service>, DockerError> {
+        let filters = [("label".to_owned(), vec![label(folder)])].into();
+        let options = ListContainersOptions { all: true, filters: Some(filters), ..ListContainersOptions::default() };
+        let listed = states::read_again(self.api.list_containers(Some(options)).await);
+        let listed = listed.map_err(|error| DockerError::of("cannot list the containers of Compose", error))?;
+        let mut services: Vec<Service> = Vec::new();
+        for container in listed {
+            let (Some(id), Some(name)) = (container.id, container.labels.and_then(|mut all| all.remove(SERVICE)))
+            else {
+                continue;
+            };
+            let found = match self.inspect(&id).await {
+                Err(DockerError::Missing { .. }) => continue,
+                found => found?,
+            };
+            let Observation { mut state, detail, restarts } = observe(&found);
+            if state == ServiceState::Exited && detail.as_deref().is_some_and(|detail| STOPPED.contains(&detail)) {
+                state = ServiceState::Stopped;
+            }
+            let image = container.image.unwrap_or_default();
+            let service = Service { name, image, state, ports: published(&found), detail, restarts };
+            match services.iter_mut().find(|known| known.name == service.name) {
+                Some(known) if service.state.is_bad() && !known.state.is_bad() => *known = service,
+                Some(_) => {}
+                None => services.push(service),
+            }
+        }
+        services.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        Ok(services)
+    }
+
+    /// Waits until a container of the project in a folder changes, or until the engine ends the connection. `begun` runs
+    /// once changes are noticed, and returns whether to wait for one.
+    pub async fn compose_change(&self, folder: &Path, begun: impl Future<Output = bool>) {
+        let filters: HashMap<&str, Vec<String>> = [
+            ("type", vec!["container".to_owned()]),
+            ("label", vec![label(folder)]),
+            ("event", ["create", "health_status", "die", "oom", "start", "destroy"].map(str::to_owned).into()),
+        ]
+        .into();
+        let mut events = self.api.events(Some(EventsOptionsBuilder::default().filters(&filters).build()));
+        // The first poll sends the request.
+        let next = events.next();
+        tokio::pin!(next);
+        tokio::select! {
+            biased;
+            _ = &mut next => return,
+            waits = begun => if !waits { return },
+        }
+        next.await;
+    }
+}
+
+fn label(folder: &Path) -> String {
+    format!("{FOLDER}={}", folder.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    fn docker(args: &[&str]) -> Option<String> {
+        let done = Command::new("docker").args(args).output().ok().filter(|done| done.status.success())?;
+        Some(String::from_utf8_lossy(&done.stdout).trim().to_owned())
+    }
+
+    /// Containers that are removed on drop.
+    #[derive(Default)]
+    struct Containers(Vec<String>);
+
+    impl Containers {
+        fn run(&mut self, folder: &Path, service: &str, options: &[&str], command: &[&str]) {
+            let labels = [label(folder), format!("{SERVICE}={service}")];
+            let own: Vec<&str> = labels.iter().flat_map(|label| ["--label", label]).collect();
+            let id = docker(&[&["run", "--detach"], &own[..], options, &["busybox:stable"], command].concat());
+            self.0.push(id.expect("started"));
+        }
+    }
+
+    impl Drop for Containers {
+        fn drop(&mut self) {
+            for id in &self.0 {
+                docker(&["rm", "--force", id]);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_state_and_health_of_containers_of_compose_are_read_and_changes_noticed() {
+        if docker(&["image", "inspect", "busybox:stable"]).is_none() {
+            assert!(std::env::var("CI").as_deref() != Ok("true"), "no Docker engine with busybox:stable");
+            eprintln!("SKIPPED: no Docker engine with busybox:stable");
+            return;
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let client = DockerClient::find().await.expect("an engine");
+        let mut containers = Containers::default();
+        let health = ["--health-cmd", "true", "--health-interval", "200ms"];
+        containers.run(folder.path(), "healthy", &health, &["sleep", "60"]);
+        containers.run(folder.path(), "failed", &[], &["false"]);
+        containers.run(folder.path(), "plain", &[], &["sleep", "60"]);
+        containers.run(Path::new("/another/project"), "other", &[], &["sleep", "60"]);
+        let expected = [
+            ("failed".to_owned(), ServiceState::Exited),
+            ("healthy".to_owned(), ServiceState::Healthy),
+            ("plain".to_owned(), ServiceState::Running),
+        ];
+        let mut states: Vec<_> = Vec::new();
+        while states != expected {
+            let look = async {
+                let found = client.compose_services(folder.path()).await.expect("listed");
+                states = found.into_iter().map(|service| (service.name, service.state)).collect();
+                states != expected
+            };
+            client.compose_change(folder.path(), look).await;
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Starts and stops the services of a repository's Compose file. The file chooses what runs, so the repository must be
+//! trusted.
+
+use std::path::Path;
+
+use crate::engine::sandbox::compose::Compose;
+use crate::repo::git::{GitError, Repository};
+use crate::store::folder::RunsDir;
+
+use super::LaunchError;
+use super::trust;
+use super::trust::{Trust, Untrusted};
+
+pub use crate::engine::sandbox::compose::ComposeError;
+
+/// Why an order for a service was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum OrderError {
+    /// The folder is not in a repository.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// Whether the repository is trusted cannot be found out.
+    #[error(transparent)]
+    Trust(#[from] LaunchError),
+    /// The repository is not trusted.
+    #[error(transparent)]
+    Untrusted(#[from] Untrusted),
+    /// The Compose file is gone.
+    #[error("the repository has no Compose file any more")]
+    NoFile,
+    /// Compose is not installed, or fails.
+    #[error(transparent)]
+    Compose(#[from] ComposeError),
+}
+
+/// Returns the services of the Compose file in the root of the repository around a folder; `None` if there is none.
+#[must_use]
+pub fn of(folder: &Path) -> Option<Compose> {
+    Compose::find(&Repository::discover(folder).ok()?.root)
+}
+
+/// Starts or stops a service of the Compose file in the root of the repository around a folder.
+///
+/// # Errors
+/// The repository is not trusted, has no Compose file, or Compose fails.
+pub async fn order(runs: &RunsDir, folder: &Path, service: &str, starts: bool) -> Result<(), OrderError> {
+    let repository = Repository::discover(folder)?;
+    if let Trust::Missing(reason) = trust::current(runs, &repository)? {
+        return Err(Untrusted { root: repository.root, reason }.into());
+    }
+    let compose = Compose::find(&repository.root).ok_or(OrderError::NoFile)?;
+    Ok(compose.order(service, starts).await?)
+}
