@@ -36,7 +36,7 @@
 //! # Where to add
 //!
 //! The first file of each row is the place to begin. A new room or crate also needs a row in the tables of
-//! `tests/integration/imports.rs`, which already names the crate `kube`.
+//! `tests/integration/imports.rs`.
 //!
 //! | what | where |
 //! |---|---|

@@ -28,6 +28,12 @@ pub fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
+/// Returns the proxy that the environment names for a server; `None` if it is reached directly.
+#[must_use]
+pub fn proxy_for(server: &Uri) -> Option<Uri> {
+    Matcher::from_env().intercept(server).map(|proxy| proxy.uri().clone())
+}
+
 type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Connects to servers, with TLS for `https`.

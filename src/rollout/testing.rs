@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::model::deployment::{
-    CanaryStep, DockerSettings, EnvironmentSettings, Observed, Pause, Plan, ScriptCommand, ScriptSettings, Slot,
-    SlotState, Strategy, TargetSettings, Timing,
+    CanaryStep, DockerSettings, EnvironmentSettings, KubernetesSettings, Observed, Pause, Plan, ScriptCommand,
+    ScriptSettings, Slot, SlotState, Strategy, TargetSettings, Timing,
 };
 use crate::model::environment::Release;
 
@@ -64,6 +64,20 @@ pub(crate) fn docker(replicas: u32) -> DockerSettings {
         drain: Duration::from_secs(1),
         router: "cuelight-router:local".to_owned(),
         host: None,
+    }
+}
+
+/// Returns the settings of a target in Kubernetes.
+pub(crate) fn kubernetes() -> KubernetesSettings {
+    KubernetesSettings {
+        deployment: "web".to_owned(),
+        image: "rig/web:{release}".to_owned(),
+        container: None,
+        namespace: None,
+        context: None,
+        kubeconfig: None,
+        replicas: None,
+        progress_deadline: None,
     }
 }
 

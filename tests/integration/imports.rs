@@ -41,7 +41,7 @@ const PROCESS_ENTRIES: &[(&str, &str)] = &[
     ("cli/forward.rs", "crate::engine::services::forward"),
 ];
 
-/// Paths that only some folders may use. The crate `kube` is planned.
+/// Paths that only some folders may use.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("bollard", &["engine/sandbox/docker", "rollout/target/docker"]),
     // The providers, and the target that shares their connection.

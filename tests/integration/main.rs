@@ -9,6 +9,7 @@ mod cli;
 mod concurrency;
 mod containers;
 mod deploy_docker;
+mod deploy_kubernetes;
 mod deployments;
 mod docker;
 mod docs;

@@ -48,9 +48,27 @@ pub(in crate::config) const EXAMPLE: &str = r#"
 # router = "cuelight-router:local"
 # Default: the engine that docker uses.
 # host = "unix:///var/run/docker.sock"
+# Or a Deployment of Kubernetes, which must exist: each deployment sets its image and its strategy (recreate or rolling, with
+# max_surge and max_unavailable), and the cluster replaces its pods. A smoke test runs once they are replaced. Rights that are
+# needed in the namespace: get and patch deployments, list replicasets, and get, create and update leases; list pods and
+# events, and get pods/log, to explain failures. Pods need a preStop hook that sleeps some seconds, or requests may be lost.
+# The deadline of the health check is for the whole rollout: by default 1h, as progress_deadline ends one that stands still.
+# [environments.staging.target]
+# kind = "kubernetes"
+# deployment = "shop"
+# image = "registry.example.com/shop:{release}"
+# Default: the only one.
+# container = "web"
+# Default: the namespace of the context, the current context, and the kubeconfig of kubectl or the service account of the pod.
+# namespace = "shop"
+# context = "staging"
+# kubeconfig = "~/.kube/config"
+# Default: both stay as they are.
+# replicas = 3
+# progress_deadline = "10m"
 # Or commands. start and stop are needed, weight for blue-green and canary. healthy succeeds when all replicas of
 # DEPLOY_SLOT are. status prints a line for each slot that has replicas: SLOT COMMIT REPLICAS HEALTHY WEIGHT.
-# [environments.staging.target]
+# [environments.development.target]
 # start = "./deploy/start"
 # healthy = "./deploy/healthy"
 # stop = "./deploy/stop"

@@ -15,6 +15,7 @@ use crate::model::deployment::{
 use crate::model::nearest;
 
 mod example;
+mod kubernetes;
 mod notification;
 mod table;
 mod target;
@@ -176,21 +177,32 @@ fn environment<'t>(
     }
     let strategy = strategy(&mut table)?;
     let Some(inner) = table.table("target")? else {
-        let what = format!("write [environments.{name}.target] with kind = \"docker\", or with start and stop");
+        let what = format!(
+            "write [environments.{name}.target] with kind = \"docker\" or kind = \"kubernetes\", or with start and stop"
+        );
         return Err(table.lacks(&format!("has no target: {what}")));
     };
     let target = target(inner)?;
     let moves = target.moves_traffic();
     if !moves && matches!(strategy, Strategy::BlueGreen { .. } | Strategy::Canary { .. }) {
-        let reason = format!("cannot be `{}`: the target has no `weight` command that moves traffic", strategy.name());
-        return Err(table.wrong("strategy", &reason));
+        let why = match target {
+            TargetSettings::Kubernetes(_) => {
+                "a Deployment gives each ready pod the same share of the traffic: use `rolling`"
+            }
+            TargetSettings::Docker(_) | TargetSettings::Script(_) => {
+                "the target has no `weight` command that moves traffic"
+            }
+        };
+        return Err(table.wrong("strategy", &format!("cannot be `{}`: {why}", strategy.name())));
     }
     let keep_old = table.length("keep_old")?.unwrap_or_default();
     let has_slots = moves && matches!(strategy, Strategy::BlueGreen { .. } | Strategy::Canary { .. });
     if !keep_old.is_zero() && !has_slots {
         return Err(table.wrong("keep_old", "is for the strategies `blue-green` and `canary`, which have two slots"));
     }
-    let (health_check, health) = table.optional("health", |inner| health(inner, &target))?.unwrap_or_default();
+    let read = table.optional("health", |inner| health(inner, &target))?;
+    let (health_check, health) =
+        read.unwrap_or_else(|| (None, Timing { deadline: default_deadline(&target), ..Timing::default() }));
     if health_check.is_none() && !target.knows_health() {
         let what = format!("write [environments.{name}.health] with http, tcp or exec, or target.healthy");
         return Err(table.lacks(&format!("has no health check: {what}")));
@@ -330,7 +342,16 @@ fn health(mut table: Table<'_>, target: &TargetSettings) -> Result<(Option<Probe
         return Err(table.wrong("deadline", &reason));
     }
     table.finish()?;
-    Ok((probe, Timing { deadline: deadline.unwrap_or_else(|| patient.max(default.deadline)), ..timing }))
+    Ok((probe, Timing { deadline: deadline.unwrap_or_else(|| patient.max(default_deadline(target))), ..timing }))
+}
+
+/// Returns the deadline of a health check that has none in the settings. In Kubernetes one check covers all batches, and
+/// the cluster has a deadline of its own for a rollout that stands still.
+fn default_deadline(target: &TargetSettings) -> Duration {
+    match target {
+        TargetSettings::Kubernetes(_) => Duration::from_hours(1),
+        TargetSettings::Docker(_) | TargetSettings::Script(_) => Timing::default().deadline,
+    }
 }
 
 fn smoke(mut table: Table<'_>, target: &TargetSettings) -> Result<Check, ConfigError> {
@@ -354,7 +375,7 @@ fn analysis(mut table: Table<'_>, target: &TargetSettings) -> Result<Analysis, C
     }
     let needed = || match target {
         TargetSettings::Docker(_) => table.lacks("needs one of errors, http, tcp and exec"),
-        TargetSettings::Script(_) => table.lacks("needs one of http, tcp and exec"),
+        TargetSettings::Kubernetes(_) | TargetSettings::Script(_) => table.lacks("needs one of http, tcp and exec"),
     };
     // The router answers in almost no time, so it is asked often. Its counters cover all requests since the start of
     // the release, so one bad answer is enough.
@@ -373,10 +394,10 @@ fn analysis(mut table: Table<'_>, target: &TargetSettings) -> Result<Analysis, C
     Ok(analysis)
 }
 
-/// Reads the limits for requests that the router counts. `None` if no limit is set, or if the target consists of
-/// commands and thus has no router.
+/// Reads the limits for requests that the router counts. `None` if no limit is set, or if the target has no router: only
+/// Docker has one.
 fn router_limits(table: &mut Table<'_>, target: &TargetSettings) -> Result<Option<Probe>, ConfigError> {
-    if matches!(target, TargetSettings::Script(_)) {
+    if !matches!(target, TargetSettings::Docker(_)) {
         return Ok(None);
     }
     let (latency, min_requests) = (table.length("latency")?, table.number("min_requests", 1)?);

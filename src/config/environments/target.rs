@@ -5,6 +5,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use super::super::ConfigError;
+use super::kubernetes;
 use super::table::Table;
 use crate::model::deployment::{DockerSettings, IMAGE_PLACES, Probe, ScriptCommand, ScriptSettings, TargetSettings};
 use crate::model::nearest;
@@ -21,10 +22,11 @@ pub(super) fn target(mut table: Table<'_>) -> Result<TargetSettings, ConfigError
     match table.text("kind")? {
         None | Some("script") => script(table).map(TargetSettings::Script),
         Some("docker") => docker(table).map(TargetSettings::Docker),
+        Some("kubernetes") => kubernetes::settings(table).map(TargetSettings::Kubernetes),
         Some(other) => {
-            let near = nearest(other, ["docker", "script"]);
+            let near = nearest(other, ["docker", "kubernetes", "script"]);
             let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-            Err(table.wrong("kind", &format!("must be `docker` or `script`, not `{other}`{hint}")))
+            Err(table.wrong("kind", &format!("must be `docker`, `kubernetes` or `script`, not `{other}`{hint}")))
         }
     }
 }
@@ -47,11 +49,13 @@ fn script(mut table: Table<'_>) -> Result<ScriptSettings, ConfigError> {
     Ok(ScriptSettings { commands, replicas, timeout })
 }
 
+/// Reads a text that the target needs.
+pub(super) fn needed(table: &mut Table<'_>, key: &'static str, example: &str) -> Result<String, ConfigError> {
+    let text = table.text(key)?.map(str::to_owned);
+    text.ok_or_else(|| table.lacks(&format!("has no `{key}`: write it, such as {key} = \"{example}\"")))
+}
+
 fn docker(mut table: Table<'_>) -> Result<DockerSettings, ConfigError> {
-    let needed = |table: &mut Table<'_>, key, example: &str| -> Result<String, ConfigError> {
-        let text = table.text(key)?.map(str::to_owned);
-        text.ok_or_else(|| table.lacks(&format!("has no `{key}`: write it, such as {key} = \"{example}\"")))
-    };
     let service = needed(&mut table, "service", "shop")?;
     let is_name = |name: &str| {
         name.starts_with(|c: char| c.is_ascii_alphanumeric())
@@ -93,7 +97,7 @@ fn docker(mut table: Table<'_>) -> Result<DockerSettings, ConfigError> {
 }
 
 /// Checks that the name of the image depends on the release, and that its placeholders are known.
-fn check_image(table: &Table<'_>, image: &str) -> Result<(), ConfigError> {
+pub(super) fn check_image(table: &Table<'_>, image: &str) -> Result<(), ConfigError> {
     let mut rest = image;
     while let Some((_, after)) = rest.split_once('{') {
         let Some((name, after)) = after.split_once('}') else {

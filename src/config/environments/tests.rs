@@ -24,7 +24,7 @@ fn the_example_is_true() {
     let text = settings.flat_map(|line| [line, "\n"]).collect::<String>();
     let config = given(&text).expect("an environment");
     let production = &config.environments()["production"];
-    assert_eq!((production.strategy.name(), production.target.replicas()), ("canary", 2));
+    assert_eq!((production.strategy.name(), production.target.replicas()), ("canary", Some(2)));
     assert_eq!((production.health.deadline, production.keep_old), (Duration::from_mins(6), Duration::from_mins(30)));
     assert_eq!(production.on, [RefRule::Tag("v*".to_owned())]);
     assert!(production.smoke.is_some() && production.analysis.is_some() && production.reviewers.len() == 2);
@@ -125,7 +125,8 @@ fn errors_name_the_position_and_what_to_write() {
         (
             "",
             "kind = 'docke'",
-            "c:7:1: `environments.a.target.kind` must be `docker` or `script`, not `docke`; did you mean `docker`?",
+            "c:7:1: `environments.a.target.kind` must be `docker`, `kubernetes` or `script`, not `docke`; did you mean \
+             `docker`?",
         ),
         (
             "keep_old = '5m'",
@@ -140,8 +141,8 @@ fn errors_name_the_position_and_what_to_write() {
     for (text, message) in [
         (
             "[environments.a]\n",
-            "c:1:15: `environments.a` has no target: write [environments.a.target] with kind = \"docker\", or with start \
-             and stop",
+            "c:1:15: `environments.a` has no target: write [environments.a.target] with kind = \"docker\" or kind = \
+             \"kubernetes\", or with start and stop",
         ),
         (
             "[environments.a.target]\nstart = 'up'\nstop = 'down'",
@@ -274,6 +275,66 @@ fn a_target_in_docker_needs_no_commands_and_its_errors_name_the_position() {
     let error = given(incomplete).expect_err("no image").to_string();
     let message = "c:2:17: `environments.a.target` has no `image`: write it, such as image = \
                    \"registry.example.com/shop:{release}\"";
+    assert_eq!(error, message);
+}
+
+#[test]
+fn a_target_in_kubernetes_has_a_deployment_and_refuses_what_it_cannot_deliver() {
+    let environment = |strategy: &str, own: &str, tables: &str| {
+        let target = "kind = 'kubernetes'\ndeployment = 'shop'\nimage = 'shop:{release}'";
+        given(&format!("[environments.a]\n{strategy}\n[environments.a.target]\n{own}\n{target}\n{tables}"))
+    };
+    let config = environment("strategy = 'rolling'", "replicas = 3\ncontext = 'eu/prod'", "").expect("an environment");
+    let settings = &config.environments()["a"];
+    let TargetSettings::Kubernetes(kubernetes) = &settings.target else { panic!("not Kubernetes") };
+    assert_eq!((kubernetes.replicas, kubernetes.context.as_deref()), (Some(3), Some("eu/prod")));
+    assert!(settings.health_check.is_none(), "the pods have their own checks");
+    assert_eq!(settings.health.deadline, Duration::from_hours(1));
+    // What is stored does not name the kind of the target.
+    let stored = serde_json::to_string(settings).expect("JSON");
+    assert_eq!(&serde_json::from_str::<EnvironmentSettings>(&stored).expect("settings"), settings);
+    let even = "a Deployment gives each ready pod the same share of the traffic: use `rolling`";
+    for (strategy, own, tables, message) in [
+        ("strategy = 'blue-green'", "", "", format!("c:2:1: `environments.a.strategy` cannot be `blue-green`: {even}")),
+        (
+            "strategy = 'canary'\ncanary.steps = ['10%']",
+            "",
+            "",
+            format!("c:2:1: `environments.a.strategy` cannot be `canary`: {even}"),
+        ),
+        (
+            "",
+            "namespace = 'My Shop'",
+            "",
+            "c:4:1: `environments.a.target.namespace` must be a name of lower-case letters, digits and `-`, not `My Shop`"
+                .to_owned(),
+        ),
+        ("", "contex = 'x'", "", "c:4:1: `environments.a.target.contex` is unknown; did you mean `context`?".to_owned()),
+        (
+            "",
+            "progress_deadline = '0s'",
+            "",
+            "c:4:1: `environments.a.target.progress_deadline` must be at least 1s".to_owned(),
+        ),
+        (
+            "",
+            "",
+            "[environments.a.health]\nhttp = '/health'",
+            "c:9:1: `environments.a.health.http` must be an address with http://, not `/health`".to_owned(),
+        ),
+        (
+            "",
+            "",
+            "[environments.a.analysis]\nerrors = '1%'",
+            "c:8:17: `environments.a.analysis` needs one of http, tcp and exec".to_owned(),
+        ),
+    ] {
+        let error = environment(strategy, own, tables).expect_err(own).to_string();
+        assert_eq!(error, message);
+    }
+    let incomplete = "[environments.a.target]\nkind = 'kubernetes'\nimage = 'shop:{sha}'";
+    let error = given(incomplete).expect_err("no Deployment").to_string();
+    let message = "c:1:17: `environments.a.target` has no `deployment`: write it, such as deployment = \"shop\"";
     assert_eq!(error, message);
 }
 

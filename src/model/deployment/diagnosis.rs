@@ -10,6 +10,14 @@ pub enum FailureCause {
     OutOfMemory,
     /// The image of the release does not exist, or may not be pulled.
     ImageMissing,
+    /// The user may not do in the cluster what a deployment needs.
+    Forbidden,
+    /// A quota of the namespace leaves no room for the pods.
+    QuotaExceeded,
+    /// No node of the cluster has room for a pod.
+    Unschedulable,
+    /// A secret or configuration that a pod names does not exist.
+    ConfigMissing,
     /// A variable that a command or a container needs has no value.
     VariableMissing,
     /// A file may not be read, written or executed.
@@ -31,8 +39,8 @@ pub enum FailureCause {
 }
 
 use FailureCause::{
-    CommandMissing, CrashLoop, Exited, ImageMissing, OutOfMemory, PermissionDenied, PortClosed, PortTaken, ProbePath,
-    ProbeStatus, VariableMissing,
+    CommandMissing, ConfigMissing, CrashLoop, Exited, Forbidden, ImageMissing, OutOfMemory, PermissionDenied,
+    PortClosed, PortTaken, ProbePath, ProbeStatus, QuotaExceeded, Unschedulable, VariableMissing,
 };
 
 /// Texts by which a cause is recognised, in lower case. Exit codes and answers of probes are parsed instead.
@@ -40,8 +48,22 @@ const TEXTS: &[(FailureCause, &[&str])] = &[
     (OutOfMemory, &["out of memory", "oomkilled", "cannot allocate memory", "outofmemoryerror"]),
     (
         ImageMissing,
-        &["cannot pull ", "pull access denied", "manifest unknown", "no such image", "manifest for ", "errimagepull"],
+        &[
+            "cannot pull ",
+            "pull access denied",
+            "manifest unknown",
+            "no such image",
+            "manifest for ",
+            "errimagepull",
+            "imagepullbackoff",
+            "errimageneverpull",
+            "invalidimagename",
+        ],
     ),
+    (Forbidden, &["restricted: "]),
+    (QuotaExceeded, &["exceeded quota"]),
+    (Unschedulable, &["unschedulable: ", "failedscheduling"]),
+    (ConfigMissing, &["createcontainerconfigerror"]),
     (
         VariableMissing,
         &[
@@ -58,7 +80,7 @@ const TEXTS: &[(FailureCause, &[&str])] = &[
     (PermissionDenied, &["permission denied", "eacces", "operation not permitted", "access is denied"]),
     (CommandMissing, &["command not found", ": not found", "executable file not found", "no such file or directory"]),
     (PortTaken, &["address already in use", "port is already allocated", "eaddrinuse"]),
-    (CrashLoop, &["restarting ("]),
+    (CrashLoop, &["restarting (", "crashloopbackoff"]),
     (PortClosed, &["connection refused", "cannot connect to ", "econnrefused"]),
 ];
 
@@ -107,6 +129,10 @@ impl Diagnosis {
         match self.cause {
             OutOfMemory => "a process was killed, probably because memory ran out".to_owned(),
             ImageMissing => format!("{} does not exist, or may not be pulled", subject("the image", "the image")),
+            Forbidden => "the user may not do in the cluster what the deployment needs".to_owned(),
+            QuotaExceeded => "a quota of the namespace leaves no room for the pods".to_owned(),
+            Unschedulable => "no node of the cluster has room for a pod".to_owned(),
+            ConfigMissing => "a secret or configuration that the pods name does not exist".to_owned(),
             VariableMissing => format!("{} has no value", subject("the variable", "a variable")),
             PermissionDenied => "permission to a file or program is missing".to_owned(),
             CommandMissing => "a program or file does not exist".to_owned(),
@@ -129,6 +155,14 @@ impl Diagnosis {
                 format!("build and push it; `docker pull {image}` shows what the registry says")
             }
             (ImageMissing, None) => format!("build and push it; {logs} names it"),
+            (Forbidden, _) => {
+                "`kubectl auth can-i --list` shows what the user may do: grant what is missing".to_owned()
+            }
+            (QuotaExceeded, _) => {
+                "`kubectl describe quota` shows what is used: raise it, or lower max_surge".to_owned()
+            }
+            (Unschedulable, _) => "`kubectl describe nodes` shows what is free: add a node, or ask for less".to_owned(),
+            (ConfigMissing, _) => format!("create it; {logs} names it"),
             (VariableMissing, _) => {
                 format!(
                     "set it where the deployment is started; `cuelight env {environment} --check` lists what is missing"
@@ -202,7 +236,9 @@ fn subject(cause: FailureCause, line: &str) -> Option<String> {
     };
     let found = match cause {
         ImageMissing => {
-            after("cannot pull ").or_else(|| after("No such image: ")).or_else(|| after("pull access denied for "))
+            let known =
+                ["cannot pull ", "No such image: ", "pull access denied for ", "pulling image \"", "unpack image \""];
+            known.into_iter().find_map(after)
         }
         VariableMissing => after("the variable ")
             .or_else(|| before(": unbound variable"))
@@ -288,6 +324,24 @@ mod tests {
                 Some((PortTaken, None)),
             ),
             ("the start command failed: exit status: 4", &["done"], Some((Exited, None))),
+            (
+                "last answer: 1 of 3 pods updated; web-1: ImagePullBackOff: Back-off pulling image \"shop:v9\"",
+                &[],
+                Some((ImageMissing, Some("shop:v9"))),
+            ),
+            (
+                "web-1: CrashLoopBackOff: back-off 10s restarting failed container, exit code 3, restarted 2 times",
+                &[],
+                Some((CrashLoop, None)),
+            ),
+            (
+                "not healthy within 1m; FailedCreate: pods \"web-\" is forbidden: exceeded quota: few, requested: pods=1",
+                &[],
+                Some((QuotaExceeded, None)),
+            ),
+            ("web-1: Unschedulable: 0/3 nodes are available", &[], Some((Unschedulable, None))),
+            ("web-1: CreateContainerConfigError: secret \"db\" not found", &[], Some((ConfigMissing, None))),
+            ("restricted: viewer may not patch deployments in the namespace shop", &[], Some((Forbidden, None))),
             ("aborted by ada@web: errors", &["Up 3 seconds, exit code 0"], None),
         ] {
             let log: Vec<String> = log.iter().map(|line| (*line).to_owned()).collect();
@@ -305,6 +359,10 @@ mod tests {
         let all = [
             OutOfMemory,
             ImageMissing,
+            Forbidden,
+            QuotaExceeded,
+            Unschedulable,
+            ConfigMissing,
             VariableMissing,
             PermissionDenied,
             CommandMissing,

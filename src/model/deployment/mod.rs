@@ -20,7 +20,9 @@ pub use settings::{
     Analysis, CanaryStep, Check, EnvironmentSettings, Freeze, Needed, Probe, RefRule, RouterLimits, Strategy, Timing,
 };
 pub use state::{DeploymentRecord, EnvironmentState};
-pub use target::{DockerSettings, IMAGE_PLACES, ScriptCommand, ScriptSettings, TargetSettings};
+pub use target::{
+    DockerSettings, IMAGE_PLACES, KubernetesSettings, ScriptCommand, ScriptSettings, TargetSettings, image_of,
+};
 
 /// Name of the event of runs that are deployments.
 pub const DEPLOYMENT_EVENT: &str = "deployment";

@@ -13,18 +13,28 @@ use crate::model::environment::Release;
 pub enum TargetSettings {
     /// Containers behind a router.
     Docker(DockerSettings),
+    /// A workload of a Kubernetes cluster.
+    Kubernetes(KubernetesSettings),
     /// Commands of the user.
     Script(ScriptSettings),
 }
 
 impl TargetSettings {
-    /// Returns the number of replicas.
+    /// Returns the number of replicas; `None` if the number that runs stays as it is.
     #[must_use]
-    pub fn replicas(&self) -> u32 {
+    pub fn replicas(&self) -> Option<u32> {
         match self {
-            Self::Docker(docker) => docker.replicas,
-            Self::Script(script) => script.replicas,
+            Self::Docker(docker) => Some(docker.replicas),
+            Self::Kubernetes(kubernetes) => kubernetes.replicas,
+            Self::Script(script) => Some(script.replicas),
         }
+    }
+
+    /// Whether the target itself replaces the replicas of one slot by those of the other, as the strategy `rolling`
+    /// says. Plans then do not have a step for each batch.
+    #[must_use]
+    pub fn rolls(&self) -> bool {
+        matches!(self, Self::Kubernetes(_))
     }
 
     /// Whether the target can move shares of the traffic.
@@ -51,10 +61,12 @@ impl TargetSettings {
         self.can(ScriptCommand::Status)
     }
 
-    /// Whether the target can do what `command` does. Docker can do everything.
+    /// Whether the target can do what `command` does. Docker can do everything. A Deployment of Kubernetes gives each
+    /// ready pod the same share of the traffic.
     fn can(&self, command: ScriptCommand) -> bool {
         match self {
             Self::Docker(_) => true,
+            Self::Kubernetes(_) => !matches!(command, ScriptCommand::Weight | ScriptCommand::Drain),
             Self::Script(script) => script.command(command).is_some(),
         }
     }
@@ -88,24 +100,44 @@ pub struct DockerSettings {
 /// Placeholders in the name of an image.
 pub const IMAGE_PLACES: [&str; 4] = ["{sha}", "{short_sha}", "{tag}", "{release}"];
 
-impl DockerSettings {
-    /// Returns the image of a release. `None` if the image contains `{tag}` and the release has no tag.
-    ///
-    /// Characters of the inserted values that are invalid in an image tag become `-`.
-    #[must_use]
-    pub fn image_of(&self, release: &Release) -> Option<String> {
-        let plain = |text: &str| -> String {
-            text.chars().map(|c| if c.is_ascii_alphanumeric() || "_.-".contains(c) { c } else { '-' }).collect()
-        };
-        let values = [Some(&*release.sha), Some(release.short()), release.tag.as_deref(), Some(release.name())];
-        let mut image = self.image.clone();
-        for (place, value) in IMAGE_PLACES.into_iter().zip(values) {
-            if image.contains(place) {
-                image = image.replace(place, &plain(value?));
-            }
+/// Returns the image of a release, for a name with placeholders. `None` if the name contains `{tag}` and the release has
+/// no tag.
+///
+/// Characters of the inserted values that are invalid in an image tag become `-`.
+#[must_use]
+pub fn image_of(name: &str, release: &Release) -> Option<String> {
+    let plain = |text: &str| -> String {
+        text.chars().map(|c| if c.is_ascii_alphanumeric() || "_.-".contains(c) { c } else { '-' }).collect()
+    };
+    let values = [Some(&*release.sha), Some(release.short()), release.tag.as_deref(), Some(release.name())];
+    let mut image = name.to_owned();
+    for (place, value) in IMAGE_PLACES.into_iter().zip(values) {
+        if image.contains(place) {
+            image = image.replace(place, &plain(value?));
         }
-        Some(image)
     }
+    Some(image)
+}
+
+/// A Deployment of a Kubernetes cluster, whose pods are the replicas.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct KubernetesSettings {
+    /// Name of the Deployment.
+    pub deployment: String,
+    /// Image of a release, with the placeholders of [`IMAGE_PLACES`].
+    pub image: String,
+    /// Name of the container that gets the image; `None` for the only one.
+    pub container: Option<String>,
+    /// Namespace; `None` for the one of the context.
+    pub namespace: Option<String>,
+    /// Context of the kubeconfig; `None` for the current one.
+    pub context: Option<String>,
+    /// Path of the kubeconfig; `None` for the one that `kubectl` would use.
+    pub kubeconfig: Option<String>,
+    /// Number of replicas; `None` to leave the number as it is, for instance because it is scaled automatically.
+    pub replicas: Option<u32>,
+    /// How long the rollout may make no progress; `None` to leave the value of the Deployment as it is.
+    pub progress_deadline: Option<Duration>,
 }
 
 /// Commands that carry out a deployment, run by `sh` in the root of the repository, with `DEPLOY_…` variables.
@@ -174,21 +206,7 @@ mod tests {
             reference: "main".to_owned(),
             tag: tag.map(str::to_owned),
         };
-        let of = |image: &str, tag| {
-            let settings = DockerSettings {
-                service: "shop".to_owned(),
-                image: image.to_owned(),
-                replicas: 1,
-                port: 80,
-                publish: 80,
-                network: None,
-                variables: Vec::new(),
-                drain: Duration::ZERO,
-                router: "router".to_owned(),
-                host: None,
-            };
-            settings.image_of(&release(tag))
-        };
+        let of = |image: &str, tag| image_of(image, &release(tag));
         assert_eq!(of("r:5000/shop:{sha}", None).as_deref(), Some("r:5000/shop:0123456789abcdef"));
         assert_eq!(of("shop:{release}", None).as_deref(), Some("shop:0123456"));
         assert_eq!(of("shop:{release}", Some("v1+2/a")).as_deref(), Some("shop:v1-2-a"));

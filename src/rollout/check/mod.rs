@@ -29,6 +29,10 @@ pub enum Answer {
     Bad(String),
     /// Neither good nor bad: too little is known.
     Unknown(String),
+    /// The probe failed, and cannot succeed any more.
+    Hopeless(String),
+    /// What is probed was paused by a person, and the time until it goes on does not count.
+    Paused(String),
 }
 
 impl Answer {
@@ -36,7 +40,9 @@ impl Answer {
     #[must_use]
     pub fn text(&self) -> &str {
         match self {
-            Self::Good(text) | Self::Bad(text) | Self::Unknown(text) => text,
+            Self::Good(text) | Self::Bad(text) | Self::Unknown(text) | Self::Hopeless(text) | Self::Paused(text) => {
+                text
+            }
         }
     }
 }
@@ -154,12 +160,17 @@ pub async fn until_good<'a>(
     let began = Instant::now();
     let mut streak = Streak::default();
     let mut seen: Option<Answer> = None;
+    let (mut paused, mut last) = (Duration::ZERO, began);
     loop {
         let answer = ask().await;
+        if matches!(answer, Answer::Paused(_)) {
+            paused += last.elapsed();
+        }
+        last = Instant::now();
         if seen.as_ref() != Some(&answer) {
             progress.say(answer.text());
         }
-        let verdict = streak.feed(timing, &answer, began.elapsed());
+        let verdict = streak.feed(timing, &answer, began.elapsed().saturating_sub(paused));
         seen = Some(answer);
         match verdict {
             Verdict::Passed => return Ok(()),

@@ -17,6 +17,9 @@ pub enum CheckError {
         /// The last answer.
         last: String,
     },
+    /// An answer after which the check cannot succeed.
+    #[error("the check failed; last answer: {0}")]
+    Hopeless(String),
     /// Not healthy for long enough before the deadline.
     #[error("not healthy within {}; last answer: {last}", written(*deadline))]
     TooLate {
@@ -73,6 +76,8 @@ impl Streak {
                 }
             }
             Answer::Unknown(_) => {}
+            Answer::Paused(_) => return Verdict::Open,
+            Answer::Hopeless(last) => return Verdict::Failed(CheckError::Hopeless(last.clone())),
         }
         if at >= timing.deadline {
             let last = answer.text().to_owned();
@@ -93,6 +98,8 @@ mod tests {
             let answer = match answer {
                 '+' => Answer::Good("ok".to_owned()),
                 '-' => Answer::Bad("no".to_owned()),
+                '|' => Answer::Paused("later".to_owned()),
+                '!' => Answer::Hopeless("never".to_owned()),
                 _ => Answer::Unknown("?".to_owned()),
             };
             let verdict = streak.feed(&timing, &answer, Duration::from_secs(second as u64));
@@ -117,9 +124,11 @@ mod tests {
             (long, "++?", (Verdict::Open, 3)),
             (slow, "----+", (Verdict::Passed, 5)),
             (slow, "-------", (too_often(3), 7)),
+            (slow, "?!", (Verdict::Failed(CheckError::Hopeless("never".to_owned())), 2)),
         ] {
             assert_eq!(fed(timing, answers), expected, "{answers}");
         }
+        assert_eq!(fed(timing, &"|".repeat(30)), (Verdict::Open, 30));
         let (late, _) = fed(timing, &"?".repeat(30));
         assert_eq!(late, Verdict::Failed(CheckError::TooLate { deadline: timing.deadline, last: "?".to_owned() }));
     }

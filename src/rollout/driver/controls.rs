@@ -10,9 +10,10 @@ use crate::model::{Command, DeploymentOrder, Reply, RunId};
 use crate::rollout::gates;
 use crate::rollout::ledger::LedgerFile;
 use crate::rollout::outlet::Outlet;
+use crate::rollout::target::Target;
 use crate::store::clock::now;
 
-use super::Subject;
+use super::{Subject, Tools};
 
 /// A command with the sender for its reply.
 pub type Asked = (Command, oneshot::Sender<Reply>);
@@ -73,6 +74,7 @@ pub(super) struct Controls {
     stop: watch::Receiver<Stop>,
     ledger: LedgerFile,
     outlet: Arc<dyn Outlet>,
+    target: Arc<dyn Target>,
     run: RunId,
     /// Current activity of the deployment.
     pub(super) stage: Stage,
@@ -85,14 +87,19 @@ pub(super) struct Controls {
 }
 
 impl Controls {
-    pub(super) fn new(
-        asked: mpsc::Receiver<Asked>,
-        stop: watch::Receiver<Stop>,
-        ledger: LedgerFile,
-        outlet: Arc<dyn Outlet>,
-        run: RunId,
-    ) -> Self {
-        Self { asked, stop, ledger, outlet, run, stage: Stage::Gates, paused: false, full: false, promoted: false }
+    pub(super) fn new(asked: mpsc::Receiver<Asked>, stop: watch::Receiver<Stop>, tools: &Tools) -> Self {
+        Self {
+            asked,
+            stop,
+            ledger: tools.ledger.clone(),
+            outlet: Arc::clone(&tools.outlet),
+            target: Arc::clone(&tools.target),
+            run: tools.folder.id().clone(),
+            stage: Stage::Gates,
+            paused: false,
+            full: false,
+            promoted: false,
+        }
     }
 
     /// Waits for the next command and answers it, or waits for a stop. Returns an interrupt if either interrupts the
@@ -115,17 +122,41 @@ impl Controls {
             }),
             asked = self.asked.recv() => match asked {
                 Some((command, reply)) => {
+                    let before = self.paused;
                     let (answer, interrupt) = match self.answer(&command, subject) {
                         Ok(interrupt) => (Reply::Accepted, interrupt),
                         Err(Refusal(reason)) => (Reply::Rejected { reason }, None),
                     };
-                    // The sender of the command may be gone: the attempt is about to end.
-                    let _ = reply.send(answer);
+                    if self.paused == before {
+                        // The sender of the command may be gone: the attempt is about to end.
+                        let _ = reply.send(answer);
+                    } else {
+                        self.pause_target(reply);
+                    }
                     interrupt
                 }
                 None => std::future::pending().await,
             },
         }
+    }
+
+    /// Pauses the target, or lets it go on, and then answers the command.
+    fn pause_target(&self, reply: oneshot::Sender<Reply>) {
+        let (target, is_paused) = (Arc::clone(&self.target), self.paused);
+        tokio::spawn(async move {
+            let answer = match target.pause(is_paused).await {
+                Ok(()) => Reply::Accepted,
+                Err(error) => Reply::Rejected {
+                    reason: if is_paused {
+                        format!("the deployment pauses before its next step, but not now: {error}")
+                    } else {
+                        format!("the deployment is promoted, but the target stays paused: {error}")
+                    },
+                },
+            };
+            // The sender of the command may be gone.
+            let _ = reply.send(answer);
+        });
     }
 
     /// Carries out a command. Returns an interrupt if the command interrupts the deployment.

@@ -201,8 +201,7 @@ pub async fn carry_out(
     stop: tokio::sync::watch::Receiver<Stop>,
     begin: Begin,
 ) -> DeploymentEnd {
-    let run = tools.folder.id().clone();
-    let controls = Controls::new(asked, stop, tools.ledger.clone(), Arc::clone(&tools.outlet), run);
+    let controls = Controls::new(asked, stop, &tools);
     let latest = Latest::new(tools.ledger.clone(), subject.settings.name.clone());
     let job = JobId::new(&subject.settings.name);
     let notifier = Notifier::new(subject.settings.notify.as_ref(), &tools.shell, &tools.outlet, &job);

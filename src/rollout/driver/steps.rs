@@ -205,7 +205,8 @@ impl Driver {
             }
             match answer {
                 Answer::Good(_) => good += 1,
-                Answer::Unknown(_) => unknown += 1,
+                Answer::Unknown(_) | Answer::Paused(_) => unknown += 1,
+                Answer::Hopeless(last) => return Err(Trouble::Analysis { count: bad + 1, last }),
                 Answer::Bad(last) => {
                     bad += 1;
                     if bad >= most {

@@ -42,7 +42,9 @@ pub fn back(settings: &EnvironmentSettings, plan: &Plan, observed: &Observed, ma
                 clear.chain(open).chain([serve]).collect()
             } else {
                 let (max_surge, max_unavailable) = match settings.strategy {
-                    Strategy::Rolling { max_surge, max_unavailable } => (max_surge, max_unavailable),
+                    Strategy::Rolling { max_surge, max_unavailable } => {
+                        supports.batch(max_surge, max_unavailable, wanted.max(there.replicas))
+                    }
                     // All replicas of both releases may run beside each other.
                     _ => (wanted, 0),
                 };

@@ -34,12 +34,13 @@ pub enum PlanError {
     },
     /// Traffic goes to a release that this machine did not deploy.
     #[error(
-        "{environment} serves the commit {sha}, which is not in the repository here: fetch it, so that a rollback is possible"
+        "{environment} serves {sha}, which is not a commit or tag of the repository here: fetch it, so that a rollback is \
+         possible"
     )]
     UnknownRelease {
         /// Name of the environment.
         environment: String,
-        /// The commit.
+        /// The commit, or what the target reports in its place.
         sha: String,
     },
 }
@@ -51,13 +52,21 @@ pub struct Supports {
     pub weights: bool,
     /// Whether the target takes traffic from single replicas.
     pub drains: bool,
+    /// Whether the target itself replaces replicas in batches, so that a plan needs only one batch.
+    pub rolls: bool,
 }
 
 impl Supports {
     /// Returns what the target of an environment can do.
     #[must_use]
     pub fn of(settings: &EnvironmentSettings) -> Self {
-        Self { weights: settings.target.moves_traffic(), drains: settings.target.drains() }
+        let target = &settings.target;
+        Self { weights: target.moves_traffic(), drains: target.drains(), rolls: target.rolls() }
+    }
+
+    /// Returns how many replicas a plan may start beyond `replicas`, and how many of them may be missing.
+    fn batch(self, max_surge: u32, max_unavailable: u32, replicas: u32) -> (u32, u32) {
+        if self.rolls { (replicas, 0) } else { (max_surge, max_unavailable) }
     }
 
     /// Returns the number of replicas of a slot that take traffic. Without weights, all ready replicas do.
@@ -88,10 +97,13 @@ pub fn plan(
     release: &Release,
     known: impl Fn(&str) -> Option<Release>,
 ) -> Result<Plan, PlanError> {
-    let replicas = settings.target.replicas();
     let supports = Supports::of(settings);
     let live = live(observed);
+    let running = live.map_or(1, |live| observed.slot(live).replicas);
+    let replicas = settings.target.replicas().unwrap_or(running);
     let (slot, old) = match live {
+        // Such a target removes what is in the other slot only once the new release is healthy.
+        None if supports.rolls && observed.slot(Slot::Blue).replicas > 0 => (Slot::Green, None),
         None => (Slot::Blue, None),
         Some(live) => {
             let state = observed.slot(live);
@@ -117,7 +129,8 @@ pub fn plan(
     if is_kept && supports.weights {
         steps.extend(strategies::switch(&new, old.as_ref(), settings, kept.open < replicas));
     } else {
-        if kept.replicas > 0 {
+        // A target that rolls by itself replaces these, too.
+        if kept.replicas > 0 && !supports.rolls {
             steps.push(PlanStep::Stop { slot, keep: 0, after: Duration::ZERO });
         }
         // An interrupted deployment may also have left replicas without traffic in the other slot.

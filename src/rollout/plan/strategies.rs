@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::model::deployment::{CanaryStep, EnvironmentSettings, PlanStep, Strategy, Versioned};
 
 use super::batches::{self, Batches};
-use super::push;
+use super::{Supports, push};
 
 /// Returns the steps that put `new` in place of `old`. The slot of `new` is empty.
 pub(super) fn steps(settings: &EnvironmentSettings, new: &Versioned, old: Option<&Versioned>) -> Vec<PlanStep> {
@@ -27,6 +27,8 @@ pub(super) fn steps(settings: &EnvironmentSettings, new: &Versioned, old: Option
             begin.chain(smoke).chain([PlanStep::Weight { slot, percent: 100 }]).collect()
         }
         Strategy::Rolling { max_surge, max_unavailable } => {
+            let all = replicas.max(old.replicas);
+            let (max_surge, max_unavailable) = Supports::of(settings).batch(*max_surge, *max_unavailable, all);
             let batches = Batches {
                 from: old.slot,
                 from_total: old.replicas,
@@ -34,8 +36,8 @@ pub(super) fn steps(settings: &EnvironmentSettings, new: &Versioned, old: Option
                 to_total: 0,
                 to_serving: 0,
                 replicas,
-                max_surge: *max_surge,
-                max_unavailable: *max_unavailable,
+                max_surge,
+                max_unavailable,
             };
             batches::steps(batches, smoke)
         }

@@ -1,6 +1,6 @@
 use super::*;
-use crate::model::deployment::{CanaryStep, Check, Pause, Probe, Timing};
-use crate::rollout::testing::{NO_EFFECT, canary, known, live, release, settings, words};
+use crate::model::deployment::{CanaryStep, Check, Pause, Probe, TargetSettings, Timing};
+use crate::rollout::testing::{NO_EFFECT, canary, known, kubernetes, live, release, settings, words};
 
 fn planned(settings: &EnvironmentSettings, observed: &Observed, tag: &str) -> Plan {
     plan(settings, observed, &release(tag), known).expect("a plan")
@@ -43,6 +43,32 @@ fn a_release_that_still_runs_only_gets_the_traffic() {
 }
 
 #[test]
+fn a_target_that_rolls_by_itself_needs_one_batch_and_keeps_its_number_of_replicas() {
+    let target = TargetSettings::Kubernetes(kubernetes());
+    let rolling = Strategy::Rolling { max_surge: 1, max_unavailable: 0 };
+    let settings = EnvironmentSettings { target, ..settings(rolling, 1, &[]) };
+    let forward = planned(&settings, &live("v1", 4), "v2");
+    assert_eq!(words(&forward), ["Start 4 replicas of v2 in green", "Wait until green is healthy", "Stop blue"]);
+    // Half of the pods are replaced, and do not become healthy.
+    let mut stuck = live("v1", 2);
+    *stuck.slot_mut(Slot::Green) =
+        SlotState { release: Some(release("v2").sha), replicas: 3, healthy: 0, open: 3, weight: 0 };
+    let way = back(&settings, &forward, &stuck, true).iter().map(|step| forward.describe(step)).collect::<Vec<_>>();
+    assert_eq!(way, ["Start 4 replicas of v1 in blue", "Wait until blue is healthy", "Stop green"]);
+    // What somebody else has changed is not undone first.
+    let again = planned(&settings, &stuck, "v3");
+    assert_eq!(words(&again)[0], "Start 2 replicas of v3 in green");
+    // Nothing serves: what is there is removed only once the new release is healthy.
+    let mut dark = live("v1", 2);
+    *dark.slot_mut(Slot::Blue) = SlotState { healthy: 0, weight: 0, ..dark.slot(Slot::Blue).clone() };
+    let forward = planned(&settings, &dark, "v2");
+    assert_eq!(words(&forward), ["Start 1 replica of v2 in green", "Wait until green is healthy", "Stop blue"]);
+    let recreate = EnvironmentSettings { strategy: Strategy::Recreate, ..settings };
+    let forward = planned(&recreate, &live("v1", 4), "v2");
+    assert_eq!(words(&forward), ["Stop blue", "Start 4 replicas of v2 in green", "Wait until green is healthy"]);
+}
+
+#[test]
 fn between_two_releases_there_is_no_plan() {
     let settings = settings(canary(), 2, NO_EFFECT);
     let mut between = live("v1", 2);
@@ -52,7 +78,7 @@ fn between_two_releases_there_is_no_plan() {
     let error = plan(&settings, &between, &release("v3"), known).expect_err("between").to_string();
     assert!(error.starts_with("production is between two releases: up to 90 % of the traffic goes to blue"), "{error}");
     let error = plan(&settings, &live("unknown", 2), &release("v3"), known).expect_err("unknown").to_string();
-    assert!(error.contains("which is not in the repository here"), "{error}");
+    assert!(error.contains("which is not a commit or tag of the repository here"), "{error}");
 }
 
 /// Numbers of replicas before and after, and the strategy.
@@ -82,12 +108,13 @@ fn cases() -> impl Iterator<Item = Case> {
 
 /// Checks that no slot gets more traffic than its replicas can carry, and that no more replicas run than allowed.
 fn check(case: &Case, back_to: Option<u32>, state: &Observed, what: &dyn Fn() -> String) {
-    let replicas = back_to.unwrap_or(case.settings.target.replicas());
+    let wanted = case.settings.target.replicas().expect("a number");
+    let replicas = back_to.unwrap_or(wanted);
     let (surge, unavailable) = match case.settings.strategy {
         Strategy::Rolling { max_surge, max_unavailable } => (max_surge, max_unavailable),
         _ => (case.before.max(replicas), 0),
     };
-    let needed = case.settings.target.replicas().min(case.before).saturating_sub(unavailable);
+    let needed = wanted.min(case.before).saturating_sub(unavailable);
     let slots = Slot::ALL.map(|slot| state.slot(slot));
     for slot in slots {
         // Shares are rounded to whole percents.
@@ -95,7 +122,7 @@ fn check(case: &Case, back_to: Option<u32>, state: &Observed, what: &dyn Fn() ->
         assert!(slot.serving() * 100 >= share * needed, "{}: {state:?}", what());
     }
     assert!(slots.iter().map(|slot| slot.serving()).sum::<u32>() >= needed, "{}: {state:?}", what());
-    let most = (case.settings.target.replicas().max(case.before) + surge).max(replicas + surge);
+    let most = (wanted.max(case.before) + surge).max(replicas + surge);
     assert!(slots.iter().map(|slot| slot.replicas).sum::<u32>() <= most, "{}: {state:?}", what());
 }
 
@@ -136,7 +163,12 @@ fn never_fewer_serve_than_allowed_on_the_way_and_on_the_way_back() {
             }
         }
         let new = state.slot(Slot::Green);
-        assert_eq!((new.serving(), new.weight), (case.settings.target.replicas(), 100), "{:?}", forward.steps);
+        assert_eq!(
+            (new.serving(), new.weight),
+            (case.settings.target.replicas().unwrap_or_default(), 100),
+            "{:?}",
+            forward.steps
+        );
         assert_eq!(state.slot(Slot::Blue).replicas, 0, "{:?}", forward.steps);
     }
     assert!(checked > 10_000, "{checked}");

@@ -23,9 +23,11 @@ use super::outlet::Progress;
 use super::shell::{CommandError, Shell};
 
 pub mod docker;
+pub mod kubernetes;
 pub mod script;
 
 use docker::DockerTarget;
+use kubernetes::KubernetesTarget;
 use script::Script;
 
 /// Returns the target of an environment, for one deployment. `kept` is the file with the saved state of a target of
@@ -36,6 +38,7 @@ pub fn of(settings: &EnvironmentSettings, deployment: &RunId, shell: Shell, kept
     match settings.target.clone() {
         TargetSettings::Script(target) => Arc::new(Script::new(settings, target, deployment, shell, kept)),
         TargetSettings::Docker(target) => Arc::new(DockerTarget::new(settings, target, deployment, shell)),
+        TargetSettings::Kubernetes(target) => Arc::new(KubernetesTarget::new(settings, target, deployment, shell)),
     }
 }
 
@@ -56,6 +59,9 @@ pub enum TargetError {
     /// The Docker engine or the router failed.
     #[error(transparent)]
     Docker(#[from] docker::DockerFault),
+    /// The Kubernetes cluster failed, or refused a request.
+    #[error(transparent)]
+    Kubernetes(#[from] kubernetes::KubernetesFault),
     /// The saved state of the target cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -93,6 +99,12 @@ pub trait Target: Send + Sync {
     /// summary as a phrase, or `None` if nothing is known.
     fn evidence<'t>(&'t self, _: Slot, _: &'t Progress) -> BoxFuture<'t, Option<String>> {
         ready(None).boxed()
+    }
+
+    /// Pauses the step in progress, or lets it go on, if the target carries out steps by itself. Does nothing for other
+    /// targets: the deployment pauses before its next step.
+    fn pause(&self, _is_paused: bool) -> BoxFuture<'_, Result<(), TargetError>> {
+        ready(Ok(())).boxed()
     }
 
     /// Takes the lock of the environment, which also holds back deployments from other machines. The lock is held until

@@ -148,7 +148,7 @@ async fn what_fails_before_the_first_step_is_a_failure_that_people_are_notified_
         ("exit 3", "cannot determine what is running: the status command failed: exit status: 3; nothing was changed"),
         (
             "echo blue 0000000 2 2 100",
-            "production serves the commit 0000000, which is not in the repository here: fetch it, so that a rollback is \
+            "production serves 0000000, which is not a commit or tag of the repository here: fetch it, so that a rollback is \
              possible; nothing was changed",
         ),
     ] {

@@ -16,7 +16,9 @@ use tokio::time::{Instant, sleep};
 
 use crate::engine::sandbox::docker::client::DockerClient;
 use crate::model::RunId;
-use crate::model::deployment::{DockerSettings, EnvironmentSettings, Observed, Plan, PlanStep, Probe, Slot, written};
+use crate::model::deployment::{
+    DockerSettings, EnvironmentSettings, Observed, Plan, PlanStep, Probe, Slot, image_of, written,
+};
 use crate::rollout::check::{self, Answer};
 use crate::rollout::outlet::Progress;
 use crate::rollout::shell::Shell;
@@ -119,7 +121,7 @@ impl DockerTarget {
         let Some(release) = plan.release(slot) else { return Ok(()) };
         let variables = replicas::variables(&self.docker, &self.shell.environment)?;
         let no_tag = || DockerFault::NoTag { release: release.title(), image: self.docker.image.clone() };
-        let named = self.docker.image_of(release).ok_or_else(no_tag)?;
+        let named = image_of(&self.docker.image, release).ok_or_else(no_tag)?;
         self.ensure_router(count).await?;
         let client = self.client().await?;
         let scene = self.scene().await?;

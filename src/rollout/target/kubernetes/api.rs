@@ -1,0 +1,310 @@
+//! Requests to the API server.
+//!
+//! Every request has a time limit. The retries of the client library are off, because they would also repeat changes,
+//! for up to hours. Requests for which [`Cluster::patient`] is called are repeated while the server is gone for a while:
+//! all changes name the version of the object that they are about, so that a change is never made twice.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use http::Method;
+use kube::config::{Config, KubeConfigOptions, Kubeconfig};
+use kube::{Client, Error};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::error::KubernetesFault;
+use crate::model::deployment::{KubernetesSettings, written};
+use crate::net;
+use crate::rollout::outlet::Progress;
+
+/// Time limit of a request.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long a request is repeated while the API server is gone.
+const PATIENCE: Duration = Duration::from_mins(3);
+
+/// Time between two attempts.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// A kind of object. The name is the one that rights refer to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Resource {
+    Deployments,
+    ReplicaSets,
+    Pods,
+    Logs,
+    Events,
+    Leases,
+}
+
+impl Resource {
+    fn group(self) -> &'static str {
+        match self {
+            Self::Deployments | Self::ReplicaSets => "apis/apps/v1",
+            Self::Pods | Self::Logs | Self::Events => "api/v1",
+            Self::Leases => "apis/coordination.k8s.io/v1",
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Deployments => "deployments",
+            Self::ReplicaSets => "replicasets",
+            Self::Pods => "pods",
+            Self::Logs => "pods/log",
+            Self::Events => "events",
+            Self::Leases => "leases",
+        }
+    }
+}
+
+/// What a request does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Verb {
+    Get,
+    List,
+    Create,
+    Update,
+    /// Changes parts of an object, by the operations of a JSON patch.
+    Patch,
+}
+
+impl Verb {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::List => "list",
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Patch => "patch",
+        }
+    }
+
+    fn method(self) -> Method {
+        match self {
+            Self::Get | Self::List => Method::GET,
+            Self::Create => Method::POST,
+            Self::Update => Method::PUT,
+            Self::Patch => Method::PATCH,
+        }
+    }
+}
+
+/// A request.
+#[derive(Clone, Debug)]
+pub(super) struct Call<'c> {
+    verb: Verb,
+    resource: Resource,
+    /// Name of the object; `None` to list or create objects.
+    name: Option<&'c str>,
+    /// Parameters, each with its name.
+    query: Vec<(&'static str, String)>,
+    body: Option<&'c Value>,
+}
+
+impl<'c> Call<'c> {
+    pub(super) fn get(resource: Resource, name: &'c str) -> Self {
+        Self { verb: Verb::Get, resource, name: Some(name), query: Vec::new(), body: None }
+    }
+
+    /// Lists the objects that match all parameters.
+    pub(super) fn list(resource: Resource, query: Vec<(&'static str, String)>) -> Self {
+        Self { verb: Verb::List, resource, name: None, query, body: None }
+    }
+
+    /// Sends an object, or the operations of a patch.
+    pub(super) fn send(verb: Verb, resource: Resource, name: Option<&'c str>, body: &'c Value) -> Self {
+        Self { verb, resource, name, query: Vec::new(), body: Some(body) }
+    }
+
+    pub(super) fn with(mut self, name: &'static str, value: String) -> Self {
+        self.query.push((name, value));
+        self
+    }
+
+    /// Returns the path in a namespace, with its parameters.
+    fn path(&self, namespace: &str) -> String {
+        let (plain, sub) = self.resource.name().split_once('/').unwrap_or((self.resource.name(), ""));
+        let mut path = format!("/{}/namespaces/{namespace}/{plain}", self.resource.group());
+        for part in [self.name, Some(sub).filter(|sub| !sub.is_empty())].into_iter().flatten() {
+            path.push('/');
+            path.push_str(part);
+        }
+        for (number, (name, value)) in self.query.iter().enumerate() {
+            path.push(if number == 0 { '?' } else { '&' });
+            path.push_str(name);
+            path.push('=');
+            path.push_str(&encoded(value));
+        }
+        path
+    }
+}
+
+/// Returns a value for the query of an address: all but letters, digits and `-._` is encoded.
+fn encoded(value: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    value.bytes().map(byte).collect()
+}
+
+/// The namespace of a cluster that the settings name.
+#[derive(Clone)]
+pub(super) struct Cluster {
+    client: Client,
+    /// Address of the API server.
+    pub(super) server: String,
+    /// The namespace.
+    pub(super) namespace: String,
+}
+
+impl Cluster {
+    /// Reads the kubeconfig. `folder` is where relative paths begin. Nothing is sent.
+    pub(super) async fn open(settings: &KubernetesSettings, folder: &Path) -> Result<Self, KubernetesFault> {
+        let options = KubeConfigOptions { context: settings.context.clone(), ..KubeConfigOptions::default() };
+        let mut config = match &settings.kubeconfig {
+            Some(path) => {
+                let kubeconfig = Kubeconfig::read_from(expanded(path, folder))?;
+                Config::from_custom_kubeconfig(kubeconfig, &options).await?
+            }
+            None => match Config::from_kubeconfig(&options).await {
+                Err(kubeconfig) if settings.context.is_none() => {
+                    Config::incluster().map_err(|pod| KubernetesFault::NoCluster { kubeconfig, pod })?
+                }
+                read => read?,
+            },
+        };
+        config.default_retry = false;
+        config.connect_timeout = Some(ANSWER_WITHIN);
+        // The library matches NO_PROXY with the proxy instead of the server.
+        if config.proxy_url.as_ref().is_some_and(is_of_environment) {
+            config.proxy_url = net::proxy_for(&config.cluster_url);
+        }
+        let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
+        let namespace = settings.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        let failed = |error: Error| KubernetesFault::Client { server: server.clone(), reason: net::innermost(&error) };
+        let client = Client::try_from(config).map_err(failed)?;
+        Ok(Self { client, server, namespace })
+    }
+
+    /// Sends a request once.
+    pub(super) async fn ask<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<T, KubernetesFault> {
+        let text = self.text(call).await?;
+        serde_json::from_str(&text).map_err(|error| refused(call, format!("its answer cannot be read: {error}")))
+    }
+
+    /// Sends a request once, and returns the answer as text.
+    pub(super) async fn text(&self, call: &Call<'_>) -> Result<String, KubernetesFault> {
+        let kind = if call.verb == Verb::Patch { "application/json-patch+json" } else { "application/json" };
+        let body = call.body.map(Value::to_string).unwrap_or_default().into_bytes();
+        let request = http::Request::builder().method(call.verb.method()).uri(call.path(&self.namespace));
+        let request = request.header(http::header::CONTENT_TYPE, kind).body(body);
+        let request = request.map_err(|error| refused(call, error.to_string()))?;
+        match timeout(ANSWER_WITHIN, self.client.request_text(request)).await {
+            Ok(answer) => answer.map_err(|error| self.fault(call, &error)),
+            Err(_) => Err(self.unreachable(format!("no answer within {}", written(ANSWER_WITHIN)))),
+        }
+    }
+
+    /// Sends a request. While the API server is gone, repeats it for up to three minutes, and says so.
+    pub(super) async fn patient<T: DeserializeOwned>(
+        &self,
+        call: &Call<'_>,
+        progress: &Progress,
+    ) -> Result<T, KubernetesFault> {
+        let began = Instant::now();
+        let mut is_said = false;
+        loop {
+            match self.ask(call).await {
+                Err(error) if error.is_transient() && began.elapsed() < PATIENCE => {
+                    if !is_said {
+                        progress.say(&format!("{error}; asked again for up to {}", written(PATIENCE)));
+                        is_said = true;
+                    }
+                    sleep(PAUSE).await;
+                }
+                answer => {
+                    if is_said && answer.is_ok() {
+                        let gone = Duration::from_secs(began.elapsed().as_secs());
+                        progress.say(&format!("the API server answers again after {}", written(gone)));
+                    }
+                    return answer;
+                }
+            }
+        }
+    }
+
+    fn unreachable(&self, reason: String) -> KubernetesFault {
+        KubernetesFault::Unreachable { server: self.server.clone(), reason }
+    }
+
+    fn fault(&self, call: &Call<'_>, error: &Error) -> KubernetesFault {
+        let status = match error {
+            Error::Api(status) => status,
+            Error::HyperError(_) | Error::Service(_) => return self.unreachable(net::innermost(error)),
+            _ => return refused(call, net::innermost(error)),
+        };
+        let (resource, name) = (call.resource.name(), call.name.unwrap_or_default().to_owned());
+        let (server, namespace) = (self.server.clone(), self.namespace.clone());
+        match status.code {
+            401 => KubernetesFault::Unauthorized { server, reason: status.message.clone() },
+            403 if status.message.contains("exceeded quota") => refused(call, status.message.clone()),
+            403 => {
+                let user = user_of(&status.message);
+                KubernetesFault::Forbidden { verb: call.verb.name(), resource, namespace, user }
+            }
+            404 => KubernetesFault::Missing { resource, name, namespace, server },
+            409 => KubernetesFault::Conflict { resource, name },
+            429 | 500 | 502..=504 => self.unreachable(format!("{} {}", status.code, status.message)),
+            _ => refused(call, status.message.clone()),
+        }
+    }
+}
+
+fn refused(call: &Call<'_>, reason: String) -> KubernetesFault {
+    KubernetesFault::Refused { verb: call.verb.name(), resource: call.resource.name(), reason }
+}
+
+/// Returns the user whom the message of a 403 names: `… is forbidden: User "viewer" cannot get …`.
+fn user_of(message: &str) -> Option<String> {
+    let (_, rest) = message.split_once("User \"")?;
+    rest.split_once('"').map(|(user, _)| user.to_owned())
+}
+
+/// Whether a proxy is the one of the environment, and not of the kubeconfig.
+fn is_of_environment(proxy: &http::Uri) -> bool {
+    let values = ["HTTPS_PROXY", "https_proxy"].into_iter().filter_map(|name| std::env::var(name).ok());
+    values.filter_map(|value| value.parse::<http::Uri>().ok()).any(|value| value == *proxy)
+}
+
+/// Returns the path of a kubeconfig, with the home folder in place of `~`.
+fn expanded(path: &str, folder: &Path) -> PathBuf {
+    match (path.strip_prefix("~/"), std::env::var_os("HOME")) {
+        (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
+        _ => folder.join(path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_of_a_request_has_its_group_namespace_name_and_parameters() {
+        let call = Call::get(Resource::Logs, "web-1").with("container", "web".to_owned());
+        assert_eq!(call.path("shop"), "/api/v1/namespaces/shop/pods/web-1/log?container=web");
+        let call = Call::list(Resource::ReplicaSets, vec![("labelSelector", "app=web,tier=a b".to_owned())]);
+        assert_eq!(call.path("x"), "/apis/apps/v1/namespaces/x/replicasets?labelSelector=app%3Dweb%2Ctier%3Da%20b");
+    }
+
+    #[test]
+    fn the_user_is_the_one_whom_the_server_names() {
+        let message = "deployments.apps \"web\" is forbidden: User \"viewer\" cannot patch resource \"deployments\" in API \
+                       group \"apps\" in the namespace \"default\"";
+        assert_eq!(user_of(message).as_deref(), Some("viewer"));
+        assert_eq!(user_of("forbidden"), None);
+    }
+}

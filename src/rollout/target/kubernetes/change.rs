@@ -1,0 +1,136 @@
+//! Computes how a Deployment must change to have a release. The functions are pure.
+
+use serde_json::{Value, json};
+
+use super::error::KubernetesFault;
+use super::scene::{self, FORMER, IMAGE, RELEASE, SHA, SLOT, Scene};
+use crate::model::deployment::{EnvironmentSettings, KubernetesSettings, Plan, Slot, Strategy, image_of};
+use crate::model::environment::Release;
+
+/// Annotation of the Deployment that `kubectl rollout history` shows for a revision.
+const CAUSE: &str = "kubernetes.io/change-cause";
+
+/// State that a Deployment should have.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Wanted {
+    slot: Slot,
+    template: Value,
+    strategy: Value,
+    /// Number of pods; `None` if the number stays as it is.
+    replicas: Option<u32>,
+    /// `None` if the value stays as it is.
+    progress_deadline: Option<u64>,
+    cause: String,
+    /// Name of the `ReplicaSet` to go back to; `None` if this is the way back.
+    former: Option<String>,
+}
+
+impl Wanted {
+    /// Returns the state in which the release of `slot` runs, and nothing else.
+    ///
+    /// The former release gets the whole template that it had. If there was none, the template that was there before is
+    /// restored, with the number of pods that it had. Any other release gets the current template with its image. The
+    /// template of a release is the same each time, so that the controller reuses the revision of a former release.
+    pub(super) fn new(
+        scene: &Scene,
+        slot: Slot,
+        plan: &Plan,
+        environment: &EnvironmentSettings,
+        settings: &KubernetesSettings,
+    ) -> Result<Self, KubernetesFault> {
+        let is_new = slot == plan.new.slot;
+        let release = plan.release(slot);
+        let former = scene.former().filter(|_| !is_new && scene.slot() != slot);
+        let template = match (former, release) {
+            (Some(set), _) => scene::plain(&set.spec.template),
+            (None, Some(release)) => with_release(scene, release, settings)?,
+            (None, None) => scene.deployment.spec.template.clone(),
+        };
+        let count = match &plan.old {
+            _ if is_new => plan.new.replicas,
+            Some(old) => old.replicas,
+            None => Slot::ALL.into_iter().map(|slot| plan.found.slot(slot).replicas).sum(),
+        };
+        let is_restored = !is_new && plan.old.is_none();
+        let is_set = settings.replicas.is_some() || is_restored || scene.deployment.spec.replicas == 0;
+        let name = release.map_or_else(|| "what was there before".to_owned(), Release::title);
+        Ok(Self {
+            slot,
+            template,
+            strategy: strategy(&environment.strategy),
+            replicas: is_set.then_some(count),
+            progress_deadline: settings.progress_deadline.map(|deadline| deadline.as_secs()),
+            cause: format!("{name}, deployed by cuelight"),
+            former: scene.main(slot.other()).filter(|_| is_new).map(|set| set.metadata.name.clone()),
+        })
+    }
+
+    /// Whether the Deployment has another template.
+    pub(super) fn changes_template(&self, scene: &Scene) -> bool {
+        scene.deployment.spec.template != self.template
+    }
+
+    /// Returns the operations of a JSON patch that lead to the state; `None` if it is reached. The server refuses them if
+    /// the Deployment has changed since it was read.
+    pub(super) fn patch(&self, scene: &Scene) -> Option<Value> {
+        let (metadata, spec) = (&scene.deployment.metadata, &scene.deployment.spec);
+        let mut annotations = metadata.annotations.clone();
+        annotations.insert(SLOT.to_owned(), self.slot.name().to_owned());
+        if self.changes_template(scene) {
+            annotations.insert(CAUSE.to_owned(), self.cause.clone());
+            annotations.extend(self.former.clone().map(|former| (FORMER.to_owned(), former)));
+        }
+        let all = [
+            (annotations != metadata.annotations).then(|| ("/metadata/annotations", json!(annotations))),
+            self.changes_template(scene).then(|| ("/spec/template", self.template.clone())),
+            (spec.strategy != self.strategy).then(|| ("/spec/strategy", self.strategy.clone())),
+            self.replicas.filter(|own| *own != spec.replicas).map(|own| ("/spec/replicas", json!(own))),
+            self.progress_deadline
+                .filter(|own| Some(*own) != spec.progress_deadline_seconds)
+                .map(|own| ("/spec/progressDeadlineSeconds", json!(own))),
+            spec.paused.then(|| ("/spec/paused", json!(false))),
+        ];
+        let changes: Vec<_> = all.into_iter().flatten().collect();
+        if changes.is_empty() {
+            return None;
+        }
+        let version = ("/metadata/resourceVersion", json!(metadata.resource_version));
+        let operation = |(path, value)| json!({"op": "add", "path": path, "value": value});
+        Some(changes.into_iter().chain([version]).map(operation).collect())
+    }
+}
+
+/// Returns the current template with the image and the names of a release.
+fn with_release(scene: &Scene, release: &Release, settings: &KubernetesSettings) -> Result<Value, KubernetesFault> {
+    let no_tag = || KubernetesFault::NoTag { release: release.title(), image: settings.image.clone() };
+    let image = image_of(&settings.image, release).ok_or_else(no_tag)?;
+    let mut template = scene.deployment.spec.template.clone();
+    let unknown = || {
+        let names = scene::containers(&scene.deployment.spec.template).iter().filter_map(|one| one["name"].as_str());
+        let containers = names.collect::<Vec<_>>().join(", ");
+        KubernetesFault::Container { name: scene.deployment.metadata.name.clone(), containers }
+    };
+    let index = scene::container(&template, settings).ok_or_else(unknown)?;
+    template["spec"]["containers"][index]["image"] = json!(image);
+    if !template["metadata"].is_object() {
+        template["metadata"] = json!({});
+    }
+    let metadata = &mut template["metadata"];
+    if !metadata["annotations"].is_object() {
+        metadata["annotations"] = json!({});
+    }
+    for (name, value) in [(SHA, &*release.sha), (RELEASE, release.name()), (IMAGE, &*image)] {
+        metadata["annotations"][name] = json!(value);
+    }
+    Ok(template)
+}
+
+/// Returns the strategy of a Deployment. Others than these are refused in the settings.
+fn strategy(strategy: &Strategy) -> Value {
+    match strategy {
+        Strategy::Rolling { max_surge, max_unavailable } => {
+            json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": max_surge, "maxUnavailable": max_unavailable}})
+        }
+        Strategy::Recreate | Strategy::BlueGreen { .. } | Strategy::Canary { .. } => json!({"type": "Recreate"}),
+    }
+}

@@ -1,0 +1,190 @@
+//! Finds out why pods are not ready: from their status, their events and their logs.
+
+use serde::de::DeserializeOwned;
+
+use super::api::{Call, Cluster, Resource};
+use super::error::KubernetesFault;
+use super::objects::{ContainerStatus, List, ObjectEvent, Pod, ReplicaSet};
+use super::scene::{HASH, Scene};
+use crate::model::deployment::Slot;
+use crate::rollout::outlet::Progress;
+
+/// Number of log lines that are kept of a failed container.
+const LAST_LINES: usize = 50;
+
+/// Maximum number of events that are kept of an object.
+const LAST_EVENTS: usize = 10;
+
+/// Maximum number of pods whose logs are kept for one failure.
+const MAX_PODS: usize = 3;
+
+/// Maximum length in characters of a line in a message.
+const MAX_LINE: usize = 200;
+
+/// Reasons for which a container waits that do not go away by waiting. Retries of the kubelet may still succeed, for
+/// instance once an image has been pushed.
+const ERRORS: [&str; 9] = [
+    "CrashLoopBackOff",
+    "ImagePullBackOff",
+    "ErrImagePull",
+    "ErrImageNeverPull",
+    "InvalidImageName",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "RunContainerError",
+    "PostStartHookError",
+];
+
+/// What is wrong with a pod.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Ailment {
+    /// Name of the pod, and what is wrong with it.
+    pub(super) text: String,
+    /// Whether it is an error, and not only a reason to wait.
+    pub(super) is_error: bool,
+}
+
+/// Returns what is wrong with a pod; `None` if it is ready, or only needs time.
+pub(super) fn ailment(pod: &Pod) -> Option<Ailment> {
+    let name = &pod.metadata.name;
+    let of = |text: String, is_error| Some(Ailment { text: format!("{name}: {text}"), is_error });
+    let status = &pod.status;
+    if status.phase == "Failed" || !status.reason.is_empty() {
+        return of(joined([&*status.phase, &status.reason, &status.message]), true);
+    }
+    let unscheduled = status.conditions.iter().find(|one| one.kind == "PodScheduled" && one.status == "False");
+    if let Some(condition) = unscheduled {
+        return of(joined([&*condition.reason, &condition.message]), false);
+    }
+    let all = status.init_container_statuses.iter().chain(&status.container_statuses);
+    let mut ill = all.filter(|container| !container.ready);
+    let text = ill.find_map(|container| {
+        let waiting = container.state.waiting.as_ref();
+        if let Some(waiting) = waiting.filter(|waiting| ERRORS.contains(&&*waiting.reason)) {
+            let ended = last_end(container);
+            return Some(joined([&*waiting.reason, &waiting.message]) + &ended);
+        }
+        let has_failed = container.state.terminated.as_ref().is_some_and(|ended| ended.exit_code != 0);
+        (has_failed || container.restart_count > 0)
+            .then(|| format!("container {} ended{}", container.name, last_end(container)))
+    });
+    text.and_then(|text| of(text, true))
+}
+
+/// Returns how a container ended last, and how often it was restarted; empty if it has not ended.
+fn last_end(container: &ContainerStatus) -> String {
+    let mut facts = Vec::new();
+    let ended = container.state.terminated.as_ref().or(container.last_state.terminated.as_ref());
+    if let Some(ended) = ended {
+        facts.push(format!("exit code {}", ended.exit_code));
+        facts.extend(Some(ended.reason.clone()).filter(|reason| !reason.is_empty() && reason != "Error"));
+        facts.extend(Some(ended.message.trim().to_owned()).filter(|message| !message.is_empty()));
+    }
+    if container.restart_count > 0 {
+        facts.push(format!("restarted {} times", container.restart_count));
+    }
+    if facts.is_empty() { String::new() } else { format!(", {}", facts.join(", ")) }
+}
+
+/// Joins the parts that are not empty, as `A: B`.
+fn joined<'p>(parts: impl IntoIterator<Item = &'p str>) -> String {
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ")
+}
+
+/// Lists the pods of a `ReplicaSet`.
+pub(super) async fn pods(cluster: &Cluster, set: &ReplicaSet) -> Result<Vec<Pod>, KubernetesFault> {
+    let hash = set.metadata.labels.get(HASH).map(|hash| format!("{HASH}={hash}"));
+    let query = hash.map(|hash| ("labelSelector", hash)).into_iter().collect();
+    let mut list: List<Pod> = cluster.ask(&Call::list(Resource::Pods, query)).await?;
+    list.items.retain(|pod| pod.metadata.is_of(&set.metadata));
+    list.items.sort_by(|one, other| one.metadata.name.cmp(&other.metadata.name));
+    Ok(list.items)
+}
+
+/// Writes what is known about the pods of a slot to the log of a step: the conditions of the Deployment, and for pods
+/// that are not well their state, their events and the last lines of their containers. Returns a summary; `None` if
+/// nothing is known.
+pub(super) async fn gather(cluster: &Cluster, scene: &Scene, slot: Slot, progress: &Progress) -> Option<String> {
+    for condition in &scene.deployment.status.conditions {
+        let text = joined([&*condition.reason, &condition.message]);
+        progress.say(&format!("{} is {}: {text}", condition.kind, condition.status));
+    }
+    let failure = scene.condition("ReplicaFailure").filter(|condition| condition.status == "True");
+    let mut told = failure.map(|condition| joined([&*condition.reason, &condition.message]));
+    let set = scene.main(slot)?;
+    if told.is_none() {
+        say_events(cluster, &set.metadata.name, progress).await;
+    }
+    let pods = match pods(cluster, set).await {
+        Ok(pods) => pods,
+        Err(error) => {
+            progress.say(&error.to_string());
+            return told.or_else(|| Some(error.to_string()));
+        }
+    };
+    let ill: Vec<(&Pod, Ailment)> = pods.iter().filter_map(|pod| Some((pod, ailment(pod)?))).collect();
+    for (pod, ailment) in ill.iter().take(MAX_PODS) {
+        progress.say(&ailment.text);
+        say_events(cluster, &pod.metadata.name, progress).await;
+        let all = pod.status.init_container_statuses.iter().chain(&pod.status.container_statuses);
+        let mut last = None;
+        for container in all.filter(|container| !container.ready) {
+            last = say_lines(cluster, pod, container, progress).await.or(last);
+        }
+        let last = last.map(|last| format!("; its last line: {last}")).unwrap_or_default();
+        told.get_or_insert_with(|| format!("{}{last}", ailment.text));
+    }
+    told
+}
+
+/// Writes the last events about an object to the log of a step.
+async fn say_events(cluster: &Cluster, name: &str, progress: &Progress) {
+    let query = vec![("fieldSelector", format!("involvedObject.name={name}"))];
+    match list::<ObjectEvent>(cluster, Call::list(Resource::Events, query)).await {
+        Err(error) => progress.say(&error.to_string()),
+        Ok(mut events) => {
+            let time = |event: &ObjectEvent| event.last_timestamp.clone().or_else(|| event.event_time.clone());
+            events.sort_by_key(time);
+            let skipped = events.len().saturating_sub(LAST_EVENTS);
+            for event in &events[skipped..] {
+                let count = event.count.filter(|count| *count > 1).map(|count| format!(", {count} times"));
+                let (kind, reason) = (&event.kind, &event.reason);
+                progress.say(&format!(
+                    "event of {name}: {kind} {reason}: {}{}",
+                    event.message,
+                    count.unwrap_or_default()
+                ));
+            }
+        }
+    }
+}
+
+async fn list<T: DeserializeOwned>(cluster: &Cluster, call: Call<'_>) -> Result<Vec<T>, KubernetesFault> {
+    Ok(cluster.ask::<List<T>>(&call).await?.items)
+}
+
+/// Writes the last lines of a container to the log of a step: of the run that has ended, if there is one. Returns the
+/// last line.
+async fn say_lines(cluster: &Cluster, pod: &Pod, container: &ContainerStatus, progress: &Progress) -> Option<String> {
+    let name = &pod.metadata.name;
+    let has_ended = container.last_state.terminated.is_some() && container.state.terminated.is_none();
+    let call = Call::get(Resource::Logs, name)
+        .with("container", container.name.clone())
+        .with("previous", has_ended.to_string())
+        .with("tailLines", LAST_LINES.to_string());
+    let text = match cluster.text(&call).await {
+        Ok(text) => text,
+        // A container that never ran has no log.
+        Err(KubernetesFault::Refused { .. }) => return None,
+        Err(error) => {
+            progress.say(&error.to_string());
+            return None;
+        }
+    };
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    progress.say(&format!("last lines of {} in {name}:", container.name));
+    for line in &lines {
+        progress.say(line);
+    }
+    lines.last().map(|line| line.trim().chars().take(MAX_LINE).collect())
+}

@@ -1,0 +1,214 @@
+//! Lock of an environment against deployments from other machines: a `Lease` beside the Deployment.
+//!
+//! The holder renews the lease. If it ends without releasing the lease, the lease expires: others take it once they have
+//! not seen it renewed for as long as it lasts, by their own clock. Changes of a lease name its version, so that of two
+//! machines exactly one wins.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep};
+
+use super::api::{Call, Cluster, Resource, Verb};
+use super::error::KubernetesFault;
+use super::objects::Meta;
+use crate::rollout::outlet::Progress;
+
+/// How long a lease lasts without renewal.
+const LASTS: Duration = Duration::from_secs(15);
+
+/// Time between two renewals.
+const RENEW_EVERY: Duration = Duration::from_secs(4);
+
+/// Time between two attempts to take a lease.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Annotation of a lease: its holder, for people.
+const OWNER: &str = "cuelight.dev/owner";
+
+/// A lease.
+#[derive(Clone, Default, PartialEq, Debug, Deserialize)]
+#[serde(default)]
+struct Lease {
+    metadata: Meta,
+    spec: LeaseSpec,
+}
+
+#[derive(Clone, Default, PartialEq, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct LeaseSpec {
+    holder_identity: Option<String>,
+    lease_duration_seconds: Option<u64>,
+    renew_time: Option<String>,
+}
+
+impl Lease {
+    /// Returns the id of the holder; `None` if the lease is free.
+    fn holder(&self) -> Option<&str> {
+        self.spec.holder_identity.as_deref().filter(|holder| !holder.is_empty())
+    }
+
+    /// Returns the holder, for people.
+    fn owner(&self) -> String {
+        let owner = self.metadata.annotations.get(OWNER).map(String::as_str);
+        format!("held by {}", owner.or(self.holder()).unwrap_or("nobody"))
+    }
+}
+
+/// A lease that is held. Dropping it without releasing it lets it expire.
+pub(super) struct Lock {
+    holding: Arc<Holding>,
+    renewal: AbortHandle,
+}
+
+struct Holding {
+    cluster: Cluster,
+    /// Name of the lease.
+    name: String,
+    /// Id of the deployment.
+    id: String,
+    /// Who deploys, for people.
+    owner: String,
+    /// Who has taken the lease from this process.
+    lost_to: Mutex<Option<String>>,
+}
+
+impl Lock {
+    /// Takes the lease. `id` is the id of the deployment: it gets its own lease again at once. With `is_patient`, waits
+    /// for as long as another deployment holds it.
+    pub(super) async fn take(
+        cluster: &Cluster,
+        name: String,
+        id: &str,
+        owner: &str,
+        is_patient: bool,
+    ) -> Result<Self, KubernetesFault> {
+        let (cluster, id, owner) = (cluster.clone(), id.to_owned(), owner.to_owned());
+        let holding = Holding { cluster, name, id, owner, lost_to: Mutex::default() };
+        // The clocks of machines differ, so only the time that passes here counts.
+        let mut seen: Option<(LeaseSpec, Instant)> = None;
+        loop {
+            let found = holding.read().await?;
+            let foreign = found.as_ref().filter(|lease| lease.holder().is_some_and(|holder| holder != holding.id));
+            let is_free = match (foreign, &seen) {
+                (None, _) => true,
+                (Some(lease), Some((before, since))) if *before == lease.spec => {
+                    since.elapsed() > lease.spec.lease_duration_seconds.map_or(LASTS, Duration::from_secs)
+                }
+                (Some(lease), Some((before, _)))
+                    if !is_patient && before.holder_identity == lease.spec.holder_identity =>
+                {
+                    return Err(KubernetesFault::Locked(lease.owner()));
+                }
+                (Some(lease), _) => {
+                    seen = Some((lease.spec.clone(), Instant::now()));
+                    false
+                }
+            };
+            if is_free && holding.write(found.as_ref(), true).await? {
+                let holding = Arc::new(holding);
+                let renewal = tokio::spawn(Arc::clone(&holding).renew()).abort_handle();
+                return Ok(Self { holding, renewal });
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// Makes sure that the lease is still held, before something is changed.
+    pub(super) async fn confirm(&self, progress: &Progress) -> Result<(), KubernetesFault> {
+        let holding = &self.holding;
+        loop {
+            if let Some(owner) = holding.lost_to() {
+                return Err(KubernetesFault::LockLost(owner));
+            }
+            let call = Call::get(Resource::Leases, &holding.name);
+            let lease: Lease = holding.cluster.patient(&call, progress).await?;
+            if lease.holder() != Some(&holding.id) {
+                holding.lose(&lease);
+            } else if holding.write(Some(&lease), true).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Releases the lease.
+    pub(super) async fn release(self) {
+        self.renewal.abort();
+        // A lease that cannot be released expires.
+        if let Ok(Some(lease)) = self.holding.read().await
+            && lease.holder() == Some(&self.holding.id)
+        {
+            let _ = self.holding.write(Some(&lease), false).await;
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        self.renewal.abort();
+    }
+}
+
+impl Holding {
+    fn lost_to(&self) -> Option<String> {
+        self.lost_to.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn lose(&self, to: &Lease) {
+        *self.lost_to.lock().unwrap_or_else(PoisonError::into_inner) = Some(to.owner());
+    }
+
+    /// Reads the lease; `None` if nobody has made it yet.
+    async fn read(&self) -> Result<Option<Lease>, KubernetesFault> {
+        match self.cluster.ask(&Call::get(Resource::Leases, &self.name)).await {
+            Err(KubernetesFault::Missing { .. }) => Ok(None),
+            read => read.map(Some),
+        }
+    }
+
+    /// Writes the lease, as held or as free. Returns whether nobody else has written it since it was read.
+    async fn write(&self, before: Option<&Lease>, is_held: bool) -> Result<bool, KubernetesFault> {
+        let body = self.body(before, is_held);
+        let call = match before {
+            Some(_) => Call::send(Verb::Update, Resource::Leases, Some(&self.name), &body),
+            None => Call::send(Verb::Create, Resource::Leases, None, &body),
+        };
+        match self.cluster.ask::<Lease>(&call).await {
+            Ok(_) => Ok(true),
+            Err(KubernetesFault::Conflict { .. } | KubernetesFault::Missing { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn body(&self, before: Option<&Lease>, is_held: bool) -> Value {
+        let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
+        let mut metadata = json!({"name": self.name, "namespace": self.cluster.namespace});
+        if let Some(before) = before {
+            metadata["resourceVersion"] = json!(before.metadata.resource_version);
+        }
+        metadata["annotations"] = json!({OWNER: if is_held { &*self.owner } else { "nobody" }});
+        let mut spec = json!({"leaseDurationSeconds": LASTS.as_secs(), "renewTime": now});
+        if is_held {
+            spec["holderIdentity"] = json!(self.id);
+        }
+        json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec})
+    }
+
+    /// Renews the lease until another deployment has taken it.
+    async fn renew(self: Arc<Self>) {
+        loop {
+            sleep(RENEW_EVERY).await;
+            match self.read().await {
+                Ok(Some(lease)) if lease.holder() == Some(&self.id) => {
+                    // A failed renewal is repeated in the next round.
+                    let _ = self.write(Some(&lease), true).await;
+                }
+                Ok(Some(lease)) => return self.lose(&lease),
+                Ok(None) | Err(_) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Objects of the cluster, with the fields that deployments need. Templates of pods are kept whole, with fields that
+//! this version does not know, because a rollback restores them.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Objects of a list.
+#[derive(Deserialize)]
+pub(super) struct List<T> {
+    pub(super) items: Vec<T>,
+}
+
+/// Metadata of an object.
+#[derive(Clone, Default, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Meta {
+    pub(super) name: String,
+    pub(super) uid: String,
+    pub(super) resource_version: String,
+    /// Number of the last change of the specification.
+    pub(super) generation: u64,
+    pub(super) labels: BTreeMap<String, String>,
+    pub(super) annotations: BTreeMap<String, String>,
+    pub(super) owner_references: Vec<Owner>,
+}
+
+impl Meta {
+    /// Whether the object belongs to another one.
+    pub(super) fn is_of(&self, owner: &Self) -> bool {
+        self.owner_references.iter().any(|reference| reference.uid == owner.uid)
+    }
+}
+
+/// A reference to the owner of an object.
+#[derive(Clone, Default, PartialEq, Eq, Debug, Deserialize)]
+#[serde(default)]
+pub(super) struct Owner {
+    pub(super) uid: String,
+}
+
+/// A Deployment.
+#[derive(Clone, Default, PartialEq, Debug, Deserialize)]
+#[serde(default)]
+pub(super) struct Deployment {
+    pub(super) metadata: Meta,
+    pub(super) spec: DeploymentSpec,
+    pub(super) status: DeploymentStatus,
+}
+
+/// What a Deployment should be.
+#[derive(Clone, Default, PartialEq, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct DeploymentSpec {
+    pub(super) replicas: u32,
+    pub(super) paused: bool,
+    pub(super) selector: Selector,
+    pub(super) strategy: Value,
+    pub(super) progress_deadline_seconds: Option<u64>,
+    pub(super) template: Value,
+}
+
+/// Labels of the pods of a workload.
+#[derive(Clone, Default, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Selector {
+    pub(super) match_labels: BTreeMap<String, String>,
+}
+
+impl Selector {
+    /// Returns the labels for the address of a request. Other conditions of the selector are missing, so that the
+    /// owners of the answered objects must be checked.
+    pub(super) fn text(&self) -> String {
+        let labels: Vec<String> = self.match_labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        labels.join(",")
+    }
+}
+
+/// What a Deployment is, as its controller last saw it. Counts that are 0 are missing in the answer.
+#[derive(Clone, Default, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct DeploymentStatus {
+    pub(super) observed_generation: u64,
+    pub(super) replicas: u32,
+    pub(super) updated_replicas: u32,
+    pub(super) available_replicas: u32,
+    pub(super) conditions: Vec<Condition>,
+}
+
+/// A statement about an object.
+#[derive(Clone, Default, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Condition {
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    pub(super) status: String,
+    pub(super) reason: String,
+    pub(super) message: String,
+}
+
+/// A `ReplicaSet`: the pods of a template, of which a Deployment has one for each revision.
+#[derive(Clone, Default, PartialEq, Debug, Deserialize)]
+#[serde(default)]
+pub(super) struct ReplicaSet {
+    pub(super) metadata: Meta,
+    pub(super) spec: ReplicaSetSpec,
+    pub(super) status: ReplicaSetStatus,
+}
+
+/// What a `ReplicaSet` should be.
+#[derive(Clone, Default, PartialEq, Debug, Deserialize)]
+#[serde(default)]
+pub(super) struct ReplicaSetSpec {
+    pub(super) replicas: u32,
+    pub(super) template: Value,
+}
+
+/// What a `ReplicaSet` is. Pods that are ending do not count.
+#[derive(Clone, Default, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct ReplicaSetStatus {
+    pub(super) replicas: u32,
+    pub(super) available_replicas: u32,
+}
+
+/// A pod.
+#[derive(Clone, Default, PartialEq, Eq, Debug, Deserialize)]
+#[serde(default)]
+pub(super) struct Pod {
+    pub(super) metadata: Meta,
+    pub(super) status: PodStatus,
+}
+
+/// What a pod is.
+#[derive(Clone, Default, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct PodStatus {
+    pub(super) phase: String,
+    pub(super) reason: String,
+    pub(super) message: String,
+    pub(super) conditions: Vec<Condition>,
+    pub(super) init_container_statuses: Vec<ContainerStatus>,
+    pub(super) container_statuses: Vec<ContainerStatus>,
+}
+
+/// What a container of a pod is.
+#[derive(Clone, Default, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct ContainerStatus {
+    pub(super) name: String,
+    pub(super) ready: bool,
+    pub(super) restart_count: u32,
+    pub(super) state: ContainerState,
+    pub(super) last_state: ContainerState,
+}
+
+/// State of a container: one of three.
+#[derive(Clone, Default, PartialEq, Eq, Debug, Deserialize)]
+#[serde(default)]
+pub(super) struct ContainerState {
+    pub(super) waiting: Option<Waiting>,
+    pub(super) terminated: Option<Terminated>,
+}
+
+/// A container that does not run yet, or not now.
+#[derive(Clone, Default, PartialEq, Eq, Debug, Deserialize)]
+#[serde(default)]
+pub(super) struct Waiting {
+    pub(super) reason: String,
+    pub(super) message: String,
+}
+
+/// A container that has ended.
+#[derive(Clone, Default, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Terminated {
+    pub(super) exit_code: i64,
+    pub(super) reason: String,
+    pub(super) message: String,
+}
+
+/// An event about an object.
+#[derive(Clone, Default, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct ObjectEvent {
+    pub(super) reason: String,
+    pub(super) message: String,
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    pub(super) count: Option<u32>,
+    /// Time of the last occurrence, as RFC 3339; missing in events of newer sources.
+    pub(super) last_timestamp: Option<String>,
+    /// Time of the event; missing in events of older sources.
+    pub(super) event_time: Option<String>,
+}

@@ -1,0 +1,249 @@
+//! A Deployment of a real API server, in a namespace of its own that is removed at the end of the test.
+
+use std::fs;
+use std::io::Write;
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::project::{Project, Said, until};
+use crate::survival::{try_kill, workers_of};
+
+/// Releases; the images of the rig are named after them. In the one without pods, all become ready at once, except for
+/// `slow`, and `bad` and `crash`, which never do.
+const RELEASES: [&str; 7] = ["v1", "v2", "v3", "slow", "bad", "crash", "none"];
+
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+pub(super) struct Rig {
+    pub(super) project: Project,
+    /// The namespace.
+    pub(super) namespace: String,
+    kubeconfig: PathBuf,
+}
+
+impl Rig {
+    /// Creates the Deployment `web` with three pods of `v1`. `None` if `CUELIGHT_K8S`, the kubeconfig of a rig, is not
+    /// set.
+    pub(super) fn new(environment: &str, target: &str) -> Option<Self> {
+        Self::of(environment, target, false)
+    }
+
+    /// The same, for a test that needs pods that really run. `None` if there are none in the rig.
+    pub(super) fn with_pods(environment: &str, target: &str) -> Option<Self> {
+        Self::of(environment, target, true)
+    }
+
+    fn of(environment: &str, target: &str, needs_pods: bool) -> Option<Self> {
+        let Some(kubeconfig) = std::env::var_os("CUELIGHT_K8S").map(PathBuf::from) else {
+            skip("CUELIGHT_K8S does not name the kubeconfig of a rig");
+            return None;
+        };
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let namespace = format!("cuelight-test-{}-{number}", std::process::id());
+        let project = Project::new("on: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: echo hi}]}}\n");
+        let rig = Self { project, namespace, kubeconfig };
+        if needs_pods && rig.kubectl(&["get", "nodes", "-o", "name"]).is_none_or(|nodes| nodes.is_empty()) {
+            skip("the rig has no node on which pods run");
+            return None;
+        }
+        rig.kubectl(&["create", "namespace", &rig.namespace]).expect("the rig of CUELIGHT_K8S answers");
+        rig.apply(MANIFEST);
+        for tag in RELEASES {
+            rig.project.commit();
+            rig.project.git(&["tag", tag]);
+        }
+        rig.settle(environment, target);
+        until("v1 runs", || (rig.field("{.status.availableReplicas}") == "3").then_some(()));
+        Some(rig)
+    }
+
+    /// Writes the settings, and trusts them.
+    pub(super) fn settle(&self, environment: &str, target: &str) {
+        let (namespace, kubeconfig) = (&self.namespace, self.kubeconfig.display());
+        let own = if target.contains("kubeconfig") { String::new() } else { format!("kubeconfig = '{kubeconfig}'\n") };
+        let text = format!(
+            "[environments.live]\n{environment}\n[environments.live.target]\nkind = 'kubernetes'\ndeployment = 'web'\n\
+             image = 'rig/web:{{release}}'\nnamespace = '{namespace}'\n{own}{target}\n\
+             [environments.live.health]\ninterval = '200ms'\nretries = 1000\ndeadline = '2m'\n"
+        );
+        self.project.write(".cuelight.toml", &text);
+        self.call(&["trust"]).expect(0, &[]);
+    }
+
+    pub(super) fn call(&self, args: &[&str]) -> Said {
+        self.project.call(args)
+    }
+
+    /// Returns the output of kubectl, or `None` if it fails.
+    pub(super) fn kubectl(&self, args: &[&str]) -> Option<String> {
+        let mut command = Command::new("kubectl");
+        command.arg("--kubeconfig").arg(&self.kubeconfig).args(["-n", &self.namespace]).args(args);
+        let done = command.output().ok()?;
+        done.status.success().then(|| String::from_utf8_lossy(&done.stdout).trim().to_owned())
+    }
+
+    /// Applies a manifest.
+    pub(super) fn apply(&self, manifest: &str) {
+        let mut command = Command::new("kubectl");
+        command.arg("--kubeconfig").arg(&self.kubeconfig).args(["-n", &self.namespace, "apply", "-f", "-"]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("kubectl starts");
+        child.stdin.take().expect("piped").write_all(manifest.as_bytes()).expect("written");
+        assert!(child.wait().expect("it ends").success(), "{manifest}");
+    }
+
+    /// Returns a field of the Deployment.
+    pub(super) fn field(&self, path: &str) -> String {
+        self.kubectl(&["get", "deployment", "web", "-o", &format!("jsonpath={path}")]).unwrap_or_default()
+    }
+
+    /// Returns the image of the Deployment.
+    pub(super) fn image(&self) -> String {
+        self.field("{.spec.template.spec.containers[0].image}")
+    }
+
+    /// Returns the images of the `ReplicaSets` that have pods, with their numbers.
+    pub(super) fn running(&self) -> Vec<(String, u64)> {
+        let list = self.kubectl(&["get", "replicasets", "-o", "json"]).expect("ReplicaSets");
+        let list: Value = serde_json::from_str(&list).expect("JSON");
+        let sets = list["items"].as_array().expect("a list").iter();
+        let image = |set: &Value| set["spec"]["template"]["spec"]["containers"][0]["image"].as_str().map(str::to_owned);
+        let all = sets.filter_map(|set| Some((image(set)?, set["spec"]["replicas"].as_u64()?)));
+        all.filter(|(_, replicas)| *replicas > 0).collect()
+    }
+
+    /// Returns the number of `ReplicaSets`, with or without pods.
+    pub(super) fn revisions(&self) -> usize {
+        self.kubectl(&["get", "replicasets", "-o", "name"]).expect("ReplicaSets").lines().count()
+    }
+
+    /// Waits until a release has all pods.
+    pub(super) fn settled(&self, release: &str, replicas: u64) {
+        let expected = vec![(format!("rig/web:{release}"), replicas)];
+        until(&format!("{release} runs alone"), || (self.running() == expected).then_some(()));
+    }
+
+    /// Returns the position of a deployment in its plan.
+    pub(super) fn position(&self, run: &str) -> Option<Value> {
+        let text = fs::read(self.project.state().join("runs").join(run).join("deployment.json")).ok()?;
+        serde_json::from_slice(&text).ok()
+    }
+
+    /// Starts a deployment and waits until this number of its steps is done. Returns its run.
+    pub(super) fn begun(&self, release: &str, done: u64) -> String {
+        let run = self.call(&["deploy", "live", release, "--detach"]).out().trim().to_owned();
+        until("the step", || self.position(&run).filter(|position| position["done"].as_u64() >= Some(done)));
+        run
+    }
+
+    /// Calls the program as on another machine, with a state folder of its own.
+    pub(super) fn elsewhere(&self, args: &[&str]) -> Said {
+        let mut command = self.project.command(args);
+        command.env("CUELIGHT_STATE_DIR", self.project.home().join("elsewhere"));
+        Said(command.output().expect("the program starts"))
+    }
+
+    /// Starts a proxy for the API server, and returns it with a kubeconfig that leads through it.
+    pub(super) fn proxy(&self) -> (Proxy, PathBuf) {
+        let text = fs::read_to_string(&self.kubeconfig).expect("a kubeconfig");
+        let (_, rest) = text.split_once("https://").expect("an address");
+        let address: String = rest.chars().take_while(|c| c.is_ascii_digit() || ".:".contains(*c)).collect();
+        let proxy = Proxy::new(&address);
+        let path = self.project.home().join("kubeconfig");
+        fs::write(&path, text.replace(&address, &format!("127.0.0.1:{}", proxy.port))).expect("written");
+        (proxy, path)
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        for worker in workers_of(&self.project.home().display().to_string()) {
+            try_kill(worker);
+        }
+        // Without pods, the rig has no collector of objects that lost their owner.
+        for kind in ["deployments", "replicasets", "pods"] {
+            self.kubectl(&["delete", kind, "--all", "--wait=false", "--grace-period=0", "--force"]);
+        }
+        self.kubectl(&["delete", "namespace", &self.namespace, "--wait=false"]);
+    }
+}
+
+/// Kills the worker of a deployment.
+pub(super) fn kill_worker(run: &str) {
+    for worker in workers_of(run) {
+        // The worker may end by itself at this very moment.
+        try_kill(worker);
+    }
+    until("the worker is gone", || workers_of(run).is_empty().then_some(()));
+}
+
+fn skip(why: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
+}
+
+/// Passes connections on until it is cut.
+pub(super) struct Proxy {
+    port: u16,
+    is_cut: Arc<AtomicBool>,
+}
+
+impl Proxy {
+    fn new(server: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let (is_cut, server) = (Arc::new(AtomicBool::new(false)), server.to_owned());
+        let cut = Arc::clone(&is_cut);
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let Ok(server) = TcpStream::connect(&server) else { continue };
+                if cut.load(Ordering::Relaxed) {
+                    continue;
+                }
+                let pair = |stream: &TcpStream| stream.try_clone().expect("cloned");
+                let (to_server, to_client, cut) = (pair(&server), pair(&client), Arc::clone(&cut));
+                std::thread::spawn(move || {
+                    while !cut.load(Ordering::Relaxed) {
+                        std::thread::sleep(Duration::from_millis(20));
+                    }
+                    let _ = to_server.shutdown(Shutdown::Both);
+                    let _ = to_client.shutdown(Shutdown::Both);
+                });
+                let (mut from, mut to) = (pair(&client), pair(&server));
+                std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+                let (mut from, mut to) = (server, client);
+                std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+            }
+        });
+        Self { port, is_cut }
+    }
+
+    /// Ends all connections, and refuses new ones, or passes connections on again.
+    pub(super) fn cut(&self, is_cut: bool) {
+        self.is_cut.store(is_cut, Ordering::Relaxed);
+    }
+}
+
+const MANIFEST: &str = "\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, labels: {app: web}}
+spec:
+  replicas: 3
+  progressDeadlineSeconds: 60
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      terminationGracePeriodSeconds: 2
+      containers:
+      - name: web
+        image: rig/web:v1
+        imagePullPolicy: IfNotPresent
+        ports: [{containerPort: 8080}]
+        readinessProbe: {httpGet: {path: /healthz, port: 8080}, periodSeconds: 1, failureThreshold: 2}
+";
