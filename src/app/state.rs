@@ -285,7 +285,7 @@ pub(super) fn has_failed(phase: &Phase) -> bool {
 
 /// Whether a command starts another attempt.
 fn starts_attempt(command: &Command) -> bool {
-    matches!(command, Command::Rerun { .. } | Command::Resume)
+    matches!(command, Command::Rerun { .. } | Command::RerunWithDebugger { .. } | Command::Resume)
 }
 
 /// Returns the name of a command, for messages.
@@ -297,6 +297,7 @@ pub(super) fn command_name(command: &Command) -> &'static str {
         Command::Rerun { what: RerunScope::Failed, .. } => "re-run of failed jobs",
         Command::Rerun { what: RerunScope::Job(_), .. } => "re-run of a job",
         Command::Rerun { what: RerunScope::Step { .. }, .. } => "re-run from a step",
+        Command::RerunWithDebugger { .. } => "re-run of a job with the debugger",
         Command::Resume => "resume",
         Command::Review { approve: true, .. } => "approval",
         Command::Review { approve: false, .. } => "rejection",

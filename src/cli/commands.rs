@@ -3,12 +3,14 @@
 use crate::launch::SecretSource;
 use crate::launch::commands;
 use crate::launch::commands::{CommandError, NewAttempt, TrustedBy};
+use crate::launch::shell;
 use crate::model::capabilities::Unavailable;
 use crate::model::rights::MAX_RERUNS;
 use crate::model::{Command, RerunScope, ServerKind};
 use crate::report::style;
 use crate::store::folder::RunFolder;
 use crate::store::history;
+use crate::ui::terminal_text::text;
 
 use super::review::confirm;
 use super::run::Watch;
@@ -40,6 +42,10 @@ pub(super) struct RerunArgs {
     /// Enable debug logging (for a run on a server)
     #[arg(long)]
     debug: bool,
+    /// Re-run one job with GitHub's debugger, a preview: the job given with --job, or else the first that failed.
+    /// `cuelight shell` connects to it
+    #[arg(long, conflicts_with_all = ["failed", "from_step", "debug"])]
+    debugger: bool,
     #[command(flatten)]
     attempt: AttemptArgs,
 }
@@ -85,13 +91,17 @@ pub(super) fn rerun(args: &RerunArgs) -> Outcome {
     }
     // The run is updated, because the names of its jobs and the number of its attempt must be current.
     let folder = args.runs.find()?;
+    if args.debugger {
+        let job = shell::job(&history::read(&folder)?, args.job.as_deref())?.id.clone();
+        return rerun_at_server(&folder, Command::RerunWithDebugger { job }, args);
+    }
     let scope = match (&args.job, args.failed) {
         (Some(job), _) => history::read(&folder)?.rerun_of(job, args.from_step.as_deref())?,
         (None, true) => RerunScope::Failed,
         (None, false) => RerunScope::All,
     };
     if history::is_mirror(&folder) {
-        return rerun_at_server(&folder, scope, args);
+        return rerun_at_server(&folder, Command::Rerun { what: scope, debug: args.debug }, args);
     }
     if args.debug {
         let reason = Unavailable::KeepsDebug;
@@ -103,8 +113,8 @@ pub(super) fn rerun(args: &RerunArgs) -> Outcome {
 
 /// Starts another attempt of several runs on their servers.
 fn rerun_several(args: &RerunArgs) -> Outcome {
-    if args.job.is_some() || !args.attempt.secrets.is_empty() {
-        return Err(Failure::new(Exit::Usage, "--job and --secret cannot be used with several runs"));
+    if args.job.is_some() || args.debugger || !args.attempt.secrets.is_empty() {
+        return Err(Failure::new(Exit::Usage, "--job, --debugger and --secret cannot be used with several runs"));
     }
     let what = if args.failed { RerunScope::Failed } else { RerunScope::All };
     several::each(&args.runs, "run again", args.attempt.json, |folder| {
@@ -116,17 +126,20 @@ fn rerun_several(args: &RerunArgs) -> Outcome {
 }
 
 /// Starts another attempt of a run on its server, and follows it. Ctrl-C only stops following.
-fn rerun_at_server(folder: &RunFolder, what: RerunScope, args: &RerunArgs) -> Outcome {
+fn rerun_at_server(folder: &RunFolder, command: Command, args: &RerunArgs) -> Outcome {
     if !args.attempt.secrets.is_empty() {
         let message = format!("--secret cannot be used: {} runs on a server, which has its own secrets", folder.id());
         return Err(Failure::new(Exit::Usage, message));
     }
     let run = history::read(folder)?;
-    servers::submit(folder, &Command::Rerun { what, debug: args.debug })?;
+    servers::submit(folder, &command)?;
     let (id, attempt) = (folder.id(), run.attempt.saturating_add(1));
     let is_limited = run.info.remote.as_ref().is_some_and(|remote| remote.kind == ServerKind::GitHub);
     let limit = is_limited.then(|| format!(" (re-run {} of {MAX_RERUNS})", attempt - 1));
     style::notice(&format!("Re-running {id}, attempt {attempt}{}: {}", limit.unwrap_or_default(), run.info.origin()));
+    if let Command::RerunWithDebugger { job } = &command {
+        style::notice(&text!("Its runner waits 15 minutes for a debugger: `cuelight shell {} {}`", id, job));
+    }
     if args.attempt.detach {
         style::line(id.as_str())?;
         return Ok(Exit::Success);

@@ -7,6 +7,7 @@ mod clean;
 mod commands;
 mod completions;
 mod config;
+mod debugger;
 mod demo;
 mod deploy;
 mod deployments;
@@ -129,7 +130,7 @@ enum Command {
     Audit(deployments::AuditArgs),
     /// List, retry, skip or continue failed steps that are held (`run --on-failure hold`)
     Held(held::Args),
-    /// Open a shell in the environment of a running or failed job
+    /// Open a shell in the environment of a running or failed job, or the debugger of a job on GitHub
     Shell(shell::Args),
     /// Play a past run again on the screen, forward and back, at any speed
     Replay(RunArg),

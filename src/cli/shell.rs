@@ -1,4 +1,5 @@
-//! `shell`: a shell in the environment of a running or failed job, with the variables of its step.
+//! `shell`: a shell in the environment of a running or failed job, with the variables of its step; or a conversation with
+//! the debugger of a job on GitHub.
 
 use crate::launch::ProviderError;
 use crate::launch::shell;
@@ -7,11 +8,18 @@ use crate::report::style;
 use crate::store::history;
 use crate::tui::shell_terminal::Console;
 
-use super::{Exit, Failure, Outcome, RunArg};
+use super::{Exit, Failure, Outcome, RunArg, debugger};
 
 #[derive(clap::Args)]
 #[command(after_help = "The files of a failed job in a container are kept for a day; `docker.keep_failed` in the \
-configuration sets for how many jobs. Its services are not kept. Input from a pipe is run as a script.")]
+configuration sets for how many jobs. Its services are not kept. Input from a pipe is run as a script.
+
+For a run on GitHub, the command connects to a job that was started by `cuelight rerun RUN --debugger`, a preview of \
+GitHub's that `github.debugger` in the configuration allows. The job stops before each step. Each line of input is a \
+command of its own in the job; `:help` lists the commands for the debugger, such as `:vars github`, `:eval EXPRESSION`, \
+`:next` and `:continue`. At the end of the input the job stays stopped. The exit code is 0 if the last line succeeded, 1 \
+if it or the job failed, 4 if the server or the tunnel refuses, 5 if the connection cannot be made or breaks, 130 after \
+Ctrl-C.")]
 pub(super) struct Args {
     #[command(flatten)]
     run: RunArg,
@@ -23,10 +31,22 @@ pub(super) struct Args {
     /// A secret that the run had, for the step's environment; without a value it is taken from the environment
     #[arg(long = "secret", short, value_name = "NAME[=VALUE]")]
     secrets: Vec<String>,
+    /// Print one JSON object per line (for a run on GitHub)
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
-    let folder = args.run.find()?;
+    let folder = args.run.locate()?;
+    if history::is_mirror(&folder) {
+        if args.service.is_some() || !args.secrets.is_empty() {
+            return Err(Failure::new(Exit::Usage, "--service and --secret cannot be used for a run on a server"));
+        }
+        return debugger::run(&folder, args.job.as_deref(), args.json);
+    }
+    if args.json {
+        return Err(Failure::new(Exit::Usage, "--json is only for a run on GitHub"));
+    }
     let run = history::read(&folder)?;
     let job = shell::job(&run, args.job.as_deref())?;
     let origin = run.info.origin();

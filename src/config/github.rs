@@ -13,6 +13,8 @@ pub struct GithubConfig {
     pub api_url: Option<String>,
     /// Which server answers the requests that actions of a local run send to GitHub's API.
     pub api: ApiChoice,
+    /// Whether jobs may run with GitHub's debugger, a preview.
+    pub debugger: bool,
     /// Settings of hosts, by name in lower case.
     pub hosts: IndexMap<String, HostConfig>,
     /// How to find deployments among the runs, by the name of their environment in lower case.

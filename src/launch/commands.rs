@@ -153,7 +153,9 @@ pub async fn submit(folder: &RunFolder, command: &Command) -> Result<(), Command
         }
         Command::Deployment { .. } | Command::Review { .. } | Command::Hold { .. } => ask(folder, command).await,
         Command::Delete => delete(&folder.runs(), folder.id()).await,
-        Command::ApproveFork | Command::DeleteLogs | Command::Dispatch { .. } => unavailable(Unavailable::Local),
+        Command::ApproveFork | Command::DeleteLogs | Command::Dispatch { .. } | Command::RerunWithDebugger { .. } => {
+            unavailable(Unavailable::Local)
+        }
         Command::Cancel | Command::ForceCancel | Command::Yield { .. } | Command::Watch => ask(folder, command).await,
     }
 }

@@ -5,7 +5,7 @@
 //! facts; the worker may still refuse an operation, for instance because another command came first.
 
 use super::lane::Lane;
-use super::rights::{Denied, MAX_RERUN_AGE, MAX_RERUNS, Rights, is_rerun_too_often};
+use super::rights::{Debugger, Denied, MAX_RERUN_AGE, MAX_RERUNS, Rights, is_rerun_too_often};
 use super::{
     Command, Conclusion, EndReason, PendingReview, Phase, RerunScope, ReviewRefusal, Run, RunInfo, ServerKind, Summary,
     Timestamp,
@@ -33,6 +33,8 @@ pub enum Operation {
     RerunJob,
     /// Run one job again, starting at one of its steps.
     RerunStep,
+    /// Run one job again with the debugger of its server.
+    RerunWithDebugger,
     /// Resume a run whose worker was lost.
     Resume,
     /// Approve or reject deployments that wait for a review.
@@ -81,6 +83,7 @@ impl Operation {
             Command::Rerun { what: RerunScope::Failed, .. } => Self::RerunFailed,
             Command::Rerun { what: RerunScope::Job(_), .. } => Self::RerunJob,
             Command::Rerun { what: RerunScope::Step { .. }, .. } => Self::RerunStep,
+            Command::RerunWithDebugger { .. } => Self::RerunWithDebugger,
             Command::Resume => Self::Resume,
             Command::Review { .. } => Self::Review,
             Command::ApproveFork => Self::ApproveFork,
@@ -172,6 +175,15 @@ pub enum Unavailable {
     /// The server's API does not offer the operation, only its web pages do.
     #[error("Gitea's API does not offer this")]
     NotOffered,
+    /// The debugger is not enabled in the settings.
+    #[error("GitHub's debugger is a preview and off: set `debugger = true` in the `[github]` of the settings")]
+    DebuggerOff,
+    /// The job has ended, and only a job that runs with the debugger has a shell on a server.
+    #[error("the job has ended: re-run it with the debugger first")]
+    NeedsDebugger,
+    /// The server has no debugger.
+    #[error("only github.com and ghe.com have a debugger")]
+    NoDebugger,
     /// The run was re-run as often as its server allows.
     #[error("the run was re-run {MAX_RERUNS} times, the most that its server allows")]
     RerunTooOften,
@@ -280,8 +292,8 @@ pub struct RunState<'k> {
     pub has_worker: Option<bool>,
     /// Whether [`Command::ForceCancel`] was sent but not confirmed.
     pub force_requested: bool,
-    /// Kind of the run's server; `None` on this machine. On a server, jobs have no shell and cannot start at a given
-    /// step, and only the server removes the run.
+    /// Kind of the run's server; `None` on this machine. On a server, jobs have a shell only through its debugger and
+    /// cannot start at a given step, and only the server removes the run.
     pub server: Option<ServerKind>,
     /// Whether the run is a deployment by this machine, which has no jobs to run again.
     pub is_deployment: bool,
@@ -350,6 +362,14 @@ impl<'k> Capabilities<'k> {
         let rights = self.rights.unwrap_or_default();
         let denied = if operation == Operation::Review { rights.deployments } else { rights.actions };
         denied.map_or(Ok(()), |denied| Err(Unavailable::Denied(denied)))?;
+        match (operation, self.rights.map(|rights| rights.debugger)) {
+            (Operation::Shell | Operation::RerunWithDebugger, Some(Debugger::Off)) => {
+                return Err(Unavailable::DebuggerOff);
+            }
+            (Operation::RerunWithDebugger, Some(Debugger::Missing)) => return Err(Unavailable::NoDebugger),
+            (Operation::Shell, Some(Debugger::Missing) | None) => return Err(Unavailable::Remote),
+            _ => {}
+        }
         match operation {
             Operation::Cancel | Operation::ForceCancel if !run.server.is_none_or(ServerKind::can_cancel) => {
                 Err(Unavailable::NoCancel)
@@ -357,7 +377,9 @@ impl<'k> Capabilities<'k> {
             Operation::ApproveFork | Operation::DeleteLogs if run.server == Some(ServerKind::Gitea) => {
                 Err(Unavailable::NotOffered)
             }
-            Operation::Rerun | Operation::RerunFailed | Operation::RerunJob if rights.limits_reruns => {
+            Operation::Rerun | Operation::RerunFailed | Operation::RerunJob | Operation::RerunWithDebugger
+                if rights.limits_reruns =>
+            {
                 let days = self.now.map_or(0, |now| now.since(run.created).as_secs() / SECONDS_OF_DAY);
                 check(!is_rerun_too_often(run.attempt), Unavailable::RerunTooOften)?;
                 check(days < MAX_RERUN_AGE, Unavailable::RerunTooLate)
@@ -377,6 +399,7 @@ impl<'k> Capabilities<'k> {
             None => Err(Unavailable::NoJob),
             Some(job) if job.is_active() => Ok(()),
             Some(_) if in_service => Err(Unavailable::ServiceGone),
+            Some(Phase::Done(_)) if self.run.is_some_and(|run| run.server.is_some()) => Err(Unavailable::NeedsDebugger),
             Some(Phase::Done(conclusion)) => {
                 let failed = conclusion.is_bad() && *conclusion != Conclusion::Cancelled;
                 check(failed, Unavailable::JobNotFailed)
@@ -429,9 +452,7 @@ impl<'k> RunState<'k> {
         let has_ended = has_worker.map_or(self.phase.is_done(), |has_worker| !has_worker);
         let succeeded = *self.phase == Phase::Done(Conclusion::Success);
         match operation {
-            Operation::RerunStep | Operation::Resume | Operation::Shell if self.server.is_some() => {
-                Err(Unavailable::Remote)
-            }
+            Operation::RerunStep | Operation::Resume if self.server.is_some() => Err(Unavailable::Remote),
             Operation::Hold | Operation::Held if self.server.is_some() => Err(Unavailable::HoldsHere),
             Operation::Hold | Operation::Held if self.is_deployment => Err(Unavailable::HoldsJobs),
             Operation::Hold if *self.phase == Phase::Stopping => Err(Unavailable::Cancelling),
@@ -446,7 +467,12 @@ impl<'k> RunState<'k> {
             {
                 Err(Unavailable::Deployment)
             }
-            Operation::ApproveFork | Operation::DeleteLogs | Operation::ChangeWorkflow if self.server.is_none() => {
+            Operation::ApproveFork
+            | Operation::DeleteLogs
+            | Operation::ChangeWorkflow
+            | Operation::RerunWithDebugger
+                if self.server.is_none() =>
+            {
                 Err(Unavailable::Local)
             }
             Operation::ApproveFork => check(self.waits_for_approval(), Unavailable::NothingToApprove),
@@ -457,6 +483,7 @@ impl<'k> RunState<'k> {
             | Operation::RerunFailed
             | Operation::RerunJob
             | Operation::RerunStep
+            | Operation::RerunWithDebugger
             | Operation::Resume
             | Operation::Delete
             | Operation::DeleteLogs
@@ -482,7 +509,7 @@ mod tests {
     use super::*;
     use crate::model::testing;
 
-    const ALL: [Operation; 17] = [
+    const ALL: [Operation; 18] = [
         Operation::Start,
         Operation::WatchFiles,
         Operation::Cancel,
@@ -491,6 +518,7 @@ mod tests {
         Operation::RerunFailed,
         Operation::RerunJob,
         Operation::RerunStep,
+        Operation::RerunWithDebugger,
         Operation::Resume,
         Operation::Review,
         Operation::ApproveFork,
@@ -516,13 +544,15 @@ mod tests {
     fn a_run_on_a_server_has_no_shell_and_the_lock_of_its_mirror_decides_nothing() {
         use Operation::{
             ApproveFork, Cancel, ChangeWorkflow, Delete, DeleteLogs, ForceCancel, Rerun, RerunFailed, RerunJob,
+            RerunWithDebugger,
         };
         let running = Phase::Running;
         let remote = RunState { server: Some(ServerKind::GitHub), has_worker: Some(false), ..state(&running) };
         assert_eq!(available(remote), [Cancel, ForceCancel, ChangeWorkflow]);
         let failed = Phase::Done(Conclusion::Failure);
         let remote = RunState { server: Some(ServerKind::GitHub), has_worker: Some(true), ..state(&failed) };
-        assert_eq!(available(remote), [Rerun, RerunFailed, RerunJob, Delete, DeleteLogs, ChangeWorkflow]);
+        let all = [Rerun, RerunFailed, RerunJob, RerunWithDebugger, Delete, DeleteLogs, ChangeWorkflow];
+        assert_eq!(available(remote), all);
         let waits = Phase::Done(Conclusion::ActionRequired);
         let gitea = RunState { server: Some(ServerKind::Gitea), ..state(&running) };
         let at_gitea = Capabilities { run: Some(gitea), ..Capabilities::default() };
@@ -561,6 +591,36 @@ mod tests {
         assert_eq!(may.check(Operation::Cancel), Err(Unavailable::Denied(Denied::Scope("repo"))));
         let here = Capabilities { rights: Some(scope), ..Capabilities::of_run(state(&waiting)) };
         assert_eq!(here.check(Operation::Cancel), Ok(()), "a run of this machine");
+    }
+
+    #[test]
+    fn the_debugger_of_a_server_must_be_offered() {
+        let (running, failed) = (Phase::Running, Phase::Done(Conclusion::Failure));
+        let at = |phase, debugger: Option<Debugger>| {
+            let run = RunState { server: Some(ServerKind::GitHub), ..state(phase) };
+            Capabilities {
+                rights: debugger.map(|debugger| Rights { debugger, ..Rights::default() }),
+                ..Capabilities::of_run(run)
+            }
+        };
+        let (off, missing) = (Some(Debugger::Off), Some(Debugger::Missing));
+        for (debugger, shell, rerun) in [
+            (off, Err(Unavailable::DebuggerOff), Err(Unavailable::DebuggerOff)),
+            (missing, Err(Unavailable::Remote), Err(Unavailable::NoDebugger)),
+            // Checked again once it is known.
+            (None, Err(Unavailable::Remote), Ok(())),
+            (Some(Debugger::Offered), Ok(()), Ok(())),
+        ] {
+            assert_eq!(at(&running, debugger).check_shell(Some(&running), false), shell, "{debugger:?}");
+            assert_eq!(at(&failed, debugger).check(Operation::RerunWithDebugger), rerun, "{debugger:?}");
+        }
+        let offered = Some(Debugger::Offered);
+        assert_eq!(at(&running, offered).check(Operation::RerunWithDebugger), Err(Unavailable::NotEnded));
+        assert_eq!(at(&failed, offered).check_shell(Some(&failed), false), Err(Unavailable::NeedsDebugger));
+        assert_eq!(Capabilities::of_run(state(&failed)).check(Operation::RerunWithDebugger), Err(Unavailable::Local));
+        let rights = Rights { actions: Some(Denied::Role), debugger: Debugger::Offered, ..Rights::default() };
+        let denied = Capabilities { rights: Some(rights), ..at(&running, offered) };
+        assert_eq!(denied.check(Operation::Shell), Err(Unavailable::Denied(Denied::Role)));
     }
 
     #[test]

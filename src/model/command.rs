@@ -25,6 +25,11 @@ pub enum Command {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         debug: bool,
     },
+    /// Start another attempt of this job on its server, whose runner stops before each step for a debugger.
+    RerunWithDebugger {
+        /// The job.
+        job: JobId,
+    },
     /// Approve or reject deployments that wait for a review.
     Review {
         /// Ids of the environments, as in [`PendingReview`](super::PendingReview).

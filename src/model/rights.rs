@@ -11,6 +11,20 @@ pub struct Rights {
     pub deployments: Option<Denied>,
     /// Whether the server limits re-runs: see [`MAX_RERUNS`] and [`MAX_RERUN_AGE`].
     pub limits_reruns: bool,
+    /// Whether jobs can run with the debugger of the server.
+    pub debugger: Debugger,
+}
+
+/// Whether jobs of a repository can run with the debugger of its server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Debugger {
+    /// The settings do not enable the debugger.
+    #[default]
+    Off,
+    /// The server has no debugger.
+    Missing,
+    /// The settings enable the debugger, and the server has one.
+    Offered,
 }
 
 /// Maximum number of re-runs of a run on GitHub.

@@ -10,12 +10,13 @@ use std::task::{self, Poll};
 use std::time::Duration;
 
 use http::{HeaderValue, Uri};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tower_service::Service;
 
 /// Name of this program in its requests.
@@ -49,6 +50,28 @@ pub fn connector(connect_timeout: Duration) -> io::Result<Connector> {
     http.set_connect_timeout(Some(connect_timeout));
     let proxied = Proxied { http, proxies: Arc::new(Matcher::from_env()) };
     Ok(HttpsConnectorBuilder::new().with_native_roots()?.https_or_http().enable_http1().wrap_connector(proxied))
+}
+
+/// A connection to a server, with TLS for `https`.
+pub type Connection = TokioIo<MaybeHttpsStream<TokioIo<TcpStream>>>;
+
+/// Opens a connection to a server for a protocol that starts with HTTP, as the one of web sockets does.
+///
+/// # Errors
+/// The server cannot be reached within the time limit, its certificate is not valid, or no root certificates are found
+/// on this machine.
+pub async fn connect(server: Uri, connect_timeout: Duration) -> io::Result<Connection> {
+    let mut connector = connector(connect_timeout)?;
+    // The connector limits only the time to reach the server or its proxy.
+    let connecting = async {
+        std::future::poll_fn(|context| connector.poll_ready(context)).await?;
+        connector.call(server).await
+    };
+    match timeout(connect_timeout, connecting).await {
+        Ok(Ok(stream)) => Ok(TokioIo::new(stream)),
+        Ok(Err(error)) => Err(io::Error::other(innermost(&*error))),
+        Err(_) => Err(io::ErrorKind::TimedOut.into()),
+    }
 }
 
 /// Returns the message of the innermost cause of an error, because the outer messages only repeat that a request

@@ -395,6 +395,7 @@ fn order(command: &Command) -> TerminalText {
         Command::Rerun { what: RerunScope::Failed, .. } => text!("run the failed jobs again"),
         Command::Rerun { what: RerunScope::Job(job), .. } => text!("run {} again", job),
         Command::Rerun { what: RerunScope::Step { job, step }, .. } => text!("run {} again from step {}", job, step),
+        Command::RerunWithDebugger { job } => text!("run {} again with the debugger", job),
         Command::ApproveFork => text!("approve the fork's run"),
         Command::Deployment { order, by } => {
             let by = by.as_ref().map(|by| format!(" by {}", by.name())).unwrap_or_default();

@@ -6,6 +6,7 @@
 
 mod bell;
 pub mod conditions;
+pub mod debugger;
 pub mod deployments;
 pub mod diagnosis;
 mod ending;

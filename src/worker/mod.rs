@@ -317,9 +317,10 @@ impl Desk<'_> {
             Command::Held { .. } => rejected(&Unavailable::NotHeld.to_string()),
             Command::Hold { .. } => rejected(&Unavailable::HoldsJobs.to_string()),
             Command::Delete => rejected(&Unavailable::NotEnded.to_string()),
-            Command::ApproveFork | Command::DeleteLogs | Command::Dispatch { .. } => {
-                rejected(&Unavailable::Local.to_string())
-            }
+            Command::ApproveFork
+            | Command::DeleteLogs
+            | Command::Dispatch { .. }
+            | Command::RerunWithDebugger { .. } => rejected(&Unavailable::Local.to_string()),
             Command::Watch => rejected("`watch` is answered by the socket"),
         }
     }

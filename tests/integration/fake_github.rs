@@ -50,6 +50,10 @@ pub(crate) enum Way {
 #[derive(Default)]
 struct Counts {
     way: Mutex<Way>,
+    /// Address of the debugger of every job; `None` if no job has one.
+    debugger: Mutex<Option<String>>,
+    /// Bodies of the changes that the program sent, as `METHOD /path body`.
+    changes: Mutex<Vec<String>>,
     in_flight: AtomicUsize,
     most: AtomicUsize,
     is_closed: AtomicBool,
@@ -100,6 +104,10 @@ impl Counts {
                 Way::Dead => return None,
                 Way::Garbage => return near.get_mut().write_all(b"\x15\x03\x01\0\x02\x02\x28").ok(),
             }
+            if let Some(answer) = self.debugger(&request) {
+                near.get_mut().write_all(&answer).ok()?;
+                continue;
+            }
             let now = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
             self.most.fetch_max(now, Ordering::SeqCst);
             let answered = answer(&mut far, api, &request);
@@ -107,6 +115,22 @@ impl Counts {
             let (answer, is_whole) = answered.ok()?;
             near.get_mut().write_all(&answer).ok().filter(|()| is_whole)?;
         }
+    }
+}
+
+impl Counts {
+    /// Notes a change. Returns the answer to a request for the debugger of a job, which the server does not know.
+    fn debugger(&self, request: &[u8]) -> Option<Vec<u8>> {
+        let text = String::from_utf8_lossy(request);
+        let (head, body) = text.split_once("\r\n\r\n")?;
+        let (what, _) = head.split_once(" HTTP/")?;
+        if !what.starts_with("GET ") {
+            self.changes.lock().expect("changes").push(format!("{what} {body}"));
+        }
+        let address = self.debugger.lock().expect("an address").clone().filter(|_| what.ends_with("/debugger"))?;
+        let body = json!({"debugger_url": address, "expires_at": null}).to_string();
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
+        Some(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes())
     }
 }
 
@@ -183,6 +207,16 @@ impl Fake {
     /// Sets what happens to the program's requests from now on.
     pub(crate) fn go(&self, way: Way) {
         *self.counter.counts.way.lock().expect("a way") = way;
+    }
+
+    /// Sets the address of the debugger that the program gets for every job.
+    pub(crate) fn set_debugger(&self, address: Option<&str>) {
+        *self.counter.counts.debugger.lock().expect("an address") = address.map(str::to_owned);
+    }
+
+    /// Returns the changes that the program has sent, as `METHOD /path body`.
+    pub(crate) fn changes(&self) -> Vec<String> {
+        self.counter.counts.changes.lock().expect("changes").clone()
     }
 
     /// Returns the highest number of counted requests that were in flight at the same time.

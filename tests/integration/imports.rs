@@ -48,6 +48,10 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("crate::engine::sandbox::docker", &["engine/sandbox", "rollout/target/docker", "launch/clean.rs"]),
     ("kube", &["engine/sandbox/kubernetes", "rollout/target/kubernetes"]),
     ("octocrab", &["backend/github/client"]),
+    ("tokio_tungstenite", &["backend/github/debugger"]),
+    // The library of web sockets hands its request, with the token, to the `log` facade. Nothing may read it there.
+    ("tui_logger::init_logger", &[]),
+    ("tracing_log", &[]),
     ("hyper", &["engine/results"]),
     ("ring", &["engine/results/oidc.rs", "rollout/notify/post.rs"]),
     (

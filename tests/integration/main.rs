@@ -8,6 +8,7 @@ mod background;
 mod cli;
 mod concurrency;
 mod containers;
+mod debugger;
 mod deploy_docker;
 mod deploy_kubernetes;
 mod deployments;

@@ -7,7 +7,7 @@ use crate::app::panes::file_name;
 use crate::model::capabilities::{Operation, RunState};
 use crate::model::environment::{DeploymentState, EnvironmentDeployment};
 use crate::model::feed::{Request, StartableWorkflow};
-use crate::model::rights::MAX_RERUNS;
+use crate::model::rights::{Debugger, MAX_RERUNS};
 use crate::model::rollback::RollbackRequest;
 use crate::model::stored::{StoredFile, StoredKind};
 use crate::model::{Command, Phase, RerunScope, RunId, ServerKind, StepKind, Summary};
@@ -321,6 +321,13 @@ impl App {
         if summary.info.server() == Some(ServerKind::GitHub) {
             let debug = Command::Rerun { what: RerunScope::All, debug: true };
             choices.push(Choice::new('d', "all jobs, with debug lines", vec![submit(summary, debug)]));
+        }
+        let has_debugger = self.state.rights_of(summary).is_some_and(|rights| rights.debugger == Debugger::Offered);
+        let can_debug = has_debugger && can(Operation::RerunWithDebugger);
+        if let Some(job) = self.selection.job(&self.state).filter(|_| can_debug) {
+            let label = format!("this job, with GitHub's debugger (preview): {}", job.name);
+            let debugger = Command::RerunWithDebugger { job: job.id.clone() };
+            choices.push(Choice::new('g', label, vec![submit(summary, debugger)]));
         }
         Some(Overlay::Question(Question::new("Re-run", limit.into_iter().collect(), choices)))
     }

@@ -5,12 +5,14 @@
 //! - [`mirror`]: run folders that mirror remote runs
 //! - [`poller`]: decides when to request what, and writes the mirrors
 //! - [`workflows`]: the workflows of a repository: listed, enabled, started
+//! - [`debugger`]: GitHub's debugger of running jobs
 //! - [`environments`]: the environments of a repository, and what is live in them
 
 pub mod address;
 pub mod auth;
 pub(in crate::backend) mod checkout;
 pub mod client;
+pub mod debugger;
 pub mod environments;
 mod hosts;
 pub mod mirror;

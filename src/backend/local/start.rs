@@ -95,7 +95,7 @@ impl Serving {
                 Reply::Rejected { reason }
             }
         };
-        if matches!(command, Command::Rerun { .. } | Command::Resume) {
+        if matches!(command, Command::Rerun { .. } | Command::RerunWithDebugger { .. } | Command::Resume) {
             self.follow(run.clone());
         }
         self.report(Feed::Replied { run, command, reply }).await;

@@ -227,6 +227,16 @@ pub const SETTINGS: &[Setting] = &[
         show: |config| one(word(API_CHOICES, config.github.api)),
     },
     Setting {
+        name: "github.debugger",
+        doc: "Allow GitHub's debugger, a preview: `cuelight rerun RUN --debugger` re-runs a job whose runner stops before\n\
+              each step, and `cuelight shell RUN JOB` connects to it. The token of the host is then also sent to the\n\
+              tunnel of the job at *.devtunnels.ms. Default: false.",
+        example: "debugger = true",
+        repository: InRepository::Refused,
+        set: |config, _, value| value.boolean().map(|yes| config.github.debugger = yes),
+        show: |config| one(config.github.debugger.to_string()),
+    },
+    Setting {
         name: "github.hosts.<host>.api_url",
         doc: "Address of the API of a host. Default: https://HOST/api/v3, and /api/v1 on a Gitea.",
         example: "hosts.\"git.example.com\".api_url = \"https://git.example.com/api/v1\"",

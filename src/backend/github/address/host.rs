@@ -86,6 +86,12 @@ impl Host {
         self.name != GITHUB && !is_tenant(&self.name)
     }
 
+    /// Whether jobs of the server can run with GitHub's debugger.
+    #[must_use]
+    pub fn has_debugger(&self) -> bool {
+        self.kind == ServerKind::GitHub && !self.is_enterprise_server()
+    }
+
     /// Returns the address of the web pages, without a slash at its end. For an http API on this machine, it has the
     /// host and port of the API.
     #[must_use]

@@ -3,6 +3,7 @@
 //! - [`Client::get`]: a read: conditional, retried, and shared with the other processes of the user
 //! - [`Client::pages`]: the pages of a list, one after another
 //! - [`Client::file`]: a file at a commit
+//! - [`Client::unstored`]: a read whose answer must not be stored
 //! - [`Client::send`]: a change: sent one at a time per host, and never twice
 //! - [`Client::download`]: a log or an artifact, to a file
 //! - [`Client::tail`]: the end of a log that grows
@@ -26,6 +27,7 @@ mod queue;
 mod send;
 mod tail;
 pub(in crate::backend::github) mod transport;
+mod unstored;
 mod verdict;
 
 use std::collections::HashMap;
@@ -186,6 +188,11 @@ impl Client {
     #[must_use]
     pub fn has_token(&self) -> bool {
         self.inner.authorization.is_some()
+    }
+
+    /// Returns the value of the `Authorization` header with the token; `None` without a token.
+    pub(in crate::backend::github) fn authorization(&self) -> Option<HeaderValue> {
+        self.inner.authorization.clone()
     }
 
     /// Returns a receiver of the state of the link and of its changes.

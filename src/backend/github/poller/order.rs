@@ -41,6 +41,12 @@ pub(super) fn request(command: &Command, remote: &RemoteSpec, run: &Run) -> Resu
                 RerunScope::Step { .. } => Err(Unavailable::Remote),
             }
         }
+        Command::RerunWithDebugger { .. } if remote.server == ServerKind::Gitea => Err(Unavailable::NoDebugger),
+        Command::RerunWithDebugger { job } => {
+            let job = run.jobs.get(job).and_then(|job| job.remote).ok_or(Unavailable::JobNotStarted)?;
+            let path = format!("/repos/{}/actions/jobs/{job}/rerun", remote.repository);
+            post(path, Some(json!({"enable_debugger": true})))
+        }
         Command::Review { environments, approve, comment } => {
             let state = if *approve { "approved" } else { "rejected" };
             let body = json!({"environment_ids": environments, "state": state, "comment": comment});
@@ -208,12 +214,19 @@ mod tests {
         let mut run = store.run(&id).expect("opened").clone();
         run.jobs.get_mut(&job).expect("a job").remote = Some(7);
         let remote = RemoteSpec { repository: "o/r".to_owned(), id: 1, ..RemoteSpec::default() };
+        let debugger = Command::RerunWithDebugger { job: job.clone() };
         let reruns = [RerunScope::All, RerunScope::Failed, RerunScope::Job(job)];
         let reruns =
             reruns.iter().flat_map(|what| [true, false].map(|debug| Command::Rerun { what: what.clone(), debug }));
         let review = |approve| Command::Review { environments: vec![1, 2], approve, comment: "ship it".to_owned() };
-        let others =
-            [Command::Cancel, Command::ForceCancel, Command::ApproveFork, Command::Delete, Command::DeleteLogs];
+        let others = [
+            debugger.clone(),
+            Command::Cancel,
+            Command::ForceCancel,
+            Command::ApproveFork,
+            Command::Delete,
+            Command::DeleteLogs,
+        ];
         for command in reruns.chain([review(true), review(false)]).chain(others) {
             let mutation = request(&command, &remote, &run).expect("a request");
             let operation = operation(&description, &mutation);
@@ -228,5 +241,6 @@ mod tests {
         let rerun = |debug| request(&Command::Rerun { what: RerunScope::All, debug }, &gitea, &run);
         assert!(rerun(false).is_ok());
         assert_eq!(rerun(true), Err(Unavailable::NotOffered), "it would ignore that");
+        assert_eq!(request(&debugger, &gitea, &run), Err(Unavailable::NoDebugger));
     }
 }

@@ -10,7 +10,7 @@ use crate::backend::github::client::{ApiError, Client, Freshness, Priority};
 use crate::backend::github::wire::gitea;
 use crate::backend::github::wire::repository::Repository as WireRepository;
 use crate::model::capabilities::{Capabilities, Operation, RunState, Unavailable};
-use crate::model::rights::{Denied, KnownRights, Permission, Rights};
+use crate::model::rights::{Debugger, Denied, KnownRights, Permission, Rights};
 use crate::model::{Command, Run, ServerKind};
 use crate::store::clock::now;
 use crate::store::folder::RunFolder;
@@ -64,9 +64,22 @@ impl Poller {
     }
 
     async fn learn(&self, repository: &Repository) -> Result<Rights, PollError> {
-        let rights = rights(&self.client(&repository.host).await?, repository).await?;
+        let client = self.client(&repository.host).await?;
+        let debugger = debugger(&client, self.config().debugger);
+        let rights = Rights { debugger, ..rights(&client, repository).await? };
         self.0.rights.send_if_modified(|known| known.insert(&repository.host, &repository.full_name(), rights));
         Ok(rights)
+    }
+}
+
+/// Returns whether jobs can run with the debugger of a server. `is_enabled` is the setting.
+fn debugger(client: &Client, is_enabled: bool) -> Debugger {
+    if !client.host().has_debugger() {
+        Debugger::Missing
+    } else if is_enabled {
+        Debugger::Offered
+    } else {
+        Debugger::Off
     }
 }
 
@@ -78,7 +91,7 @@ async fn rights(client: &Client, repository: &Repository) -> Result<Rights, Poll
     let answer = match client.get(&path, KNOWN, Priority::Visible).await {
         Err(ApiError::Refused { status: 403, message, .. }) if gitea::lacks_read_scope(&message) => {
             let denied = Some(Denied::Scope(gitea::READ_SCOPE));
-            return Ok(Rights { actions: denied, deployments: denied, limits_reruns: false });
+            return Ok(Rights { actions: denied, deployments: denied, ..Rights::default() });
         }
         answer => answer?,
     };
@@ -106,5 +119,5 @@ async fn rights(client: &Client, repository: &Repository) -> Result<Rights, Poll
     let lacks = |permission| if is_github { Denied::Permission(permission) } else { Denied::Scope(gitea::WRITE_SCOPE) };
     let denied = |permission| of_all.or_else(|| client.was_denied(&path, permission).then(|| lacks(permission)));
     let (actions, deployments) = (denied(Permission::Actions), denied(Permission::Deployments));
-    Ok(Rights { actions, deployments, limits_reruns: is_github })
+    Ok(Rights { actions, deployments, limits_reruns: is_github, ..Rights::default() })
 }

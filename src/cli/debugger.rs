@@ -1,0 +1,165 @@
+//! `shell` for a job on GitHub: a conversation with its debugger, from a terminal or a pipe.
+
+use std::io::{self, IsTerminal};
+
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::backend::github::debugger::{Attached, DebuggerError, Event, Line, Session, State, attach};
+use crate::backend::runs::{Runs, RunsError};
+use crate::report::debugger::Printer;
+use crate::report::style;
+use crate::store::folder::RunFolder;
+use crate::ui::terminal_text::text;
+
+use super::{Exit, Failure, Outcome, block_on};
+
+/// Connects to the debugger of a job, and carries out the lines of standard input.
+pub(super) fn run(folder: &RunFolder, job: Option<&str>, json: bool) -> Outcome {
+    let runs = Runs::new(folder.runs());
+    block_on(async {
+        let mut interrupted = signal(SignalKind::interrupt())?;
+        tokio::select! {
+            ended = converse(&runs, folder, job, Printer::new(json)) => ended,
+            // The connection closes with the conversation.
+            _ = interrupted.recv() => {
+                style::notice(&text!("Left {}. If it has stopped, it stays stopped.", folder.id()));
+                Ok(Exit::Cancelled)
+            }
+        }
+    })?
+}
+
+async fn converse(runs: &Runs, folder: &RunFolder, job: Option<&str>, printer: Printer) -> Outcome {
+    let poller = runs.poller().map_err(RunsError::from)?;
+    let mut wait = |reason: String| style::notice(&text!("{} (Ctrl-C to leave)", reason));
+    let mut report = |event: Event| printer.event(&event);
+    let Attached { job, mut session } = attach(poller, folder, job, &mut wait, &mut report).await?;
+    let greeting = text!("Connected to the debugger of {}; `:help` lists its commands.", job);
+    printer.note(&json!({"event": "connected", "run": folder.id(), "job": job}), &greeting)?;
+    let mut lines = lines();
+    let is_interactive = io::stdin().is_terminal();
+    let mut last = Exit::Success;
+    loop {
+        session.wait(&mut report).await?;
+        if let State::Ended(code) = session.state().clone() {
+            let code = code.or(session.result(&mut report).await);
+            printer.ended(code)?;
+            return Ok(match code {
+                Some(0) => Exit::Success,
+                Some(_) => Exit::Failed,
+                None => last,
+            });
+        }
+        if is_interactive {
+            printer.prompt()?;
+        }
+        let line = tokio::select! {
+            line = lines.recv() => line,
+            // The job may be cancelled meanwhile.
+            changed = session.attend(&mut report) => {
+                changed?;
+                continue;
+            }
+        };
+        let Some(line) = line.transpose()? else {
+            let again = text!("The job stays stopped: `cuelight shell {}` connects again.", folder.id());
+            printer.note(&json!({"event": "left"}), &again)?;
+            session.leave().await;
+            return Ok(last);
+        };
+        match Line::parse(&line) {
+            Ok(Line::Leave) => {
+                session.leave().await;
+                return Ok(last);
+            }
+            Ok(Line::Disconnect) => {
+                session.disconnect(&mut report).await?;
+                printer.note(&json!({"event": "disconnected"}), &text!("The job runs on without the debugger."))?;
+                return Ok(last);
+            }
+            Ok(parsed) => match carry_out(&parsed, &mut session, printer).await {
+                Ok(true) => last = Exit::Success,
+                Ok(false) => last = Exit::Failed,
+                // The conversation goes on after what the debugger refuses.
+                Err(
+                    error @ (DebuggerError::Rejected { .. } | DebuggerError::Ignored(_) | DebuggerError::NoVariable(_)),
+                ) => {
+                    printer.complain(&error.to_string())?;
+                    last = Exit::Failed;
+                }
+                Err(error) => return Err(error.into()),
+            },
+            // A script with an unknown command does not do what its author meant.
+            Err(error) if !is_interactive => return Err(Failure::new(Exit::Usage, error.to_string())),
+            Err(error) => printer.complain(&error.to_string())?,
+        }
+    }
+}
+
+/// Carries out a line, and prints its result. Returns whether it succeeded.
+async fn carry_out(line: &Line, session: &mut Session, printer: Printer) -> Result<bool, DebuggerError> {
+    let mut report = |event: Event| printer.event(&event);
+    match line {
+        Line::Run(script) => Ok(printer.command(script, &session.run(script, &mut report).await?)?),
+        Line::Evaluate(text) => Ok(printer.expression(text, &session.evaluate(text, &mut report).await?)?),
+        Line::Variables(path) => {
+            printer.variables(path, &session.variables(path, &mut report).await?)?;
+            Ok(true)
+        }
+        Line::Steps => {
+            printer.steps(&session.steps(&mut report).await?)?;
+            Ok(true)
+        }
+        Line::Next => session.next(&mut report).await.map(|()| true),
+        Line::Continue => session.proceed(&mut report).await.map(|()| true),
+        Line::Help => {
+            printer.help(&Line::help())?;
+            Ok(true)
+        }
+        Line::Empty | Line::Leave | Line::Disconnect => Ok(true),
+    }
+}
+
+/// Reads standard input, a line each. The thread ends with the process.
+fn lines() -> mpsc::Receiver<io::Result<String>> {
+    let (sender, receiver) = mpsc::channel(1);
+    std::thread::spawn(move || {
+        for line in io::stdin().lines() {
+            if sender.blocking_send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+impl From<DebuggerError> for Failure {
+    fn from(error: DebuggerError) -> Self {
+        let exit = match error {
+            DebuggerError::Job(error) => return error.into(),
+            DebuggerError::Poll(error) => return error.into(),
+            DebuggerError::Api(error) => return error.into(),
+            DebuggerError::Store(error) => return error.into(),
+            DebuggerError::Output(error) => return error.into(),
+            DebuggerError::NoVariable(_) => Exit::NotFound,
+            DebuggerError::Unavailable { .. }
+            | DebuggerError::Ended { .. }
+            | DebuggerError::Missing { .. }
+            | DebuggerError::NoToken
+            | DebuggerError::Endpoint(_)
+            | DebuggerError::Refused { status: 401 | 403, .. }
+            | DebuggerError::Rejected { .. }
+            | DebuggerError::Ignored(_) => Exit::Rejected,
+            DebuggerError::Refused { .. }
+            | DebuggerError::Unreachable { .. }
+            | DebuggerError::Lost(_)
+            | DebuggerError::Closed(_)
+            | DebuggerError::Silent(_)
+            | DebuggerError::TooLarge
+            | DebuggerError::Malformed => Exit::Unavailable,
+        };
+        Self::new(exit, error.to_string())
+    }
+}
