@@ -478,12 +478,20 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__cancel)
-            opts="-h --all --force --json --help"
+            opts="-R -h --all --repository --force --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --repository)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -R)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -538,12 +546,20 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__delete)
-            opts="-h --logs --json --help"
+            opts="-R -h --repository --logs --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --repository)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -R)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1192,12 +1208,20 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__rerun)
-            opts="-s -d -h --all --failed --job --from-step --debug --trust --secret --detach --json --help"
+            opts="-R -s -d -h --all --repository --failed --job --from-step --debug --debugger --trust --secret --detach --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --repository)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -R)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --job)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1528,7 +1552,7 @@ _cuelight() {
             return 0
             ;;
         cuelight__subcmd__shell)
-            opts="-R -s -h --all --repository --service --secret --help"
+            opts="-R -s -h --all --repository --service --secret --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -57,7 +57,7 @@ complete -c cuelight -n "__fish_cuelight_needs_command" -a "lock" -d 'Lock an en
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "unlock" -d 'Unlock an environment'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "audit" -d 'Print the audit log: who did what in the environments'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "held" -d 'List, retry, skip or continue failed steps that are held (`run --on-failure hold`)'
-complete -c cuelight -n "__fish_cuelight_needs_command" -a "shell" -d 'Open a shell in the environment of a running or failed job'
+complete -c cuelight -n "__fish_cuelight_needs_command" -a "shell" -d 'Open a shell in the environment of a running or failed job, or the debugger of a job on GitHub'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "replay" -d 'Play a past run again on the screen, forward and back, at any speed'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "screenshot" -d 'Draw the screen at a moment of a run, as text or as a picture'
 complete -c cuelight -n "__fish_cuelight_needs_command" -a "lint" -d 'Check workflow files and action manifests'
@@ -182,19 +182,23 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -l contexts -
 complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -l all -d 'Let `latest` be the newest run of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -l json -d 'Print one JSON object per line'
 complete -c cuelight -n "__fish_cuelight_using_subcommand explain" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand cancel" -s R -l repository -d 'The repository on a server, for `latest` or the numbers of runs' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand cancel" -l all -d 'Let `latest` be the newest run of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand cancel" -l force -d 'Cancel at once: no further step starts, not even with `always()`'
 complete -c cuelight -n "__fish_cuelight_using_subcommand cancel" -l json -d 'Print JSON, one object for each run'
 complete -c cuelight -n "__fish_cuelight_using_subcommand cancel" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand delete" -s R -l repository -d 'The repository on a server, for the numbers of runs' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand delete" -l logs -d 'Delete only the logs on the server; downloaded logs stay'
 complete -c cuelight -n "__fish_cuelight_using_subcommand delete" -l json -d 'Print JSON, one object for each run'
 complete -c cuelight -n "__fish_cuelight_using_subcommand delete" -s h -l help -d 'Print help'
+complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -s R -l repository -d 'The repository on a server, for `latest` or the numbers of runs' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l job -d 'Only this job, and the jobs that need it' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l from-step -d 'Re-run the job from this step (number or name) on, with the files that its last attempt left' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -s s -l secret -d 'A secret that the run had; without a value it is taken from the environment' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l all -d 'Let `latest` be the newest run of all repositories'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l failed -d 'Only the failed jobs, and the jobs that need them'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l debug -d 'Enable debug logging (for a run on a server)'
+complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l debugger -d 'Re-run one job with GitHub\'s debugger, a preview: the job given with --job, or else the first that failed. `cuelight shell` connects to it'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l trust -d 'Trust the run\'s repository for this attempt'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -s d -l detach -d 'Print the run\'s id and leave it running'
 complete -c cuelight -n "__fish_cuelight_using_subcommand rerun" -l json -d 'Print the records of the new attempt, one JSON object per line'
@@ -330,6 +334,7 @@ complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -s R -l reposit
 complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -l service -d 'Open the shell in the container of this service of a running job' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -s s -l secret -d 'A secret that the run had, for the step\'s environment; without a value it is taken from the environment' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -l all -d 'Let `latest` be the newest run of all repositories'
+complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -l json -d 'Print one JSON object per line (for a run on GitHub)'
 complete -c cuelight -n "__fish_cuelight_using_subcommand shell" -s h -l help -d 'Print help'
 complete -c cuelight -n "__fish_cuelight_using_subcommand replay" -s R -l repository -d 'The repository on a server, for `latest` or the number of a run' -r
 complete -c cuelight -n "__fish_cuelight_using_subcommand replay" -l all -d 'Let `latest` be the newest run of all repositories'

@@ -277,6 +277,8 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (cancel)
 _arguments "${_arguments_options[@]}" : \
+'(--all)-R+[The repository on a server, for \`latest\` or the numbers of runs]:[HOST/]OWNER/NAME:_default' \
+'(--all)--repository=[The repository on a server, for \`latest\` or the numbers of runs]:[HOST/]OWNER/NAME:_default' \
 '--all[Let \`latest\` be the newest run of all repositories]' \
 '--force[Cancel at once\: no further step starts, not even with \`always()\`]' \
 '--json[Print JSON, one object for each run]' \
@@ -287,6 +289,8 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (delete)
 _arguments "${_arguments_options[@]}" : \
+'-R+[The repository on a server, for the numbers of runs]:[HOST/]OWNER/NAME:_default' \
+'--repository=[The repository on a server, for the numbers of runs]:[HOST/]OWNER/NAME:_default' \
 '--logs[Delete only the logs on the server; downloaded logs stay]' \
 '--json[Print JSON, one object for each run]' \
 '-h[Print help]' \
@@ -296,6 +300,8 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (rerun)
 _arguments "${_arguments_options[@]}" : \
+'(--all)-R+[The repository on a server, for \`latest\` or the numbers of runs]:[HOST/]OWNER/NAME:_default' \
+'(--all)--repository=[The repository on a server, for \`latest\` or the numbers of runs]:[HOST/]OWNER/NAME:_default' \
 '(--failed)--job=[Only this job, and the jobs that need it]:JOB:_default' \
 '--from-step=[Re-run the job from this step (number or name) on, with the files that its last attempt left]:STEP:_default' \
 '*-s+[A secret that the run had; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
@@ -303,6 +309,7 @@ _arguments "${_arguments_options[@]}" : \
 '--all[Let \`latest\` be the newest run of all repositories]' \
 '--failed[Only the failed jobs, and the jobs that need them]' \
 '--debug[Enable debug logging (for a run on a server)]' \
+'(--failed --from-step --debug)--debugger[Re-run one job with GitHub'\''s debugger, a preview\: the job given with --job, or else the first that failed. \`cuelight shell\` connects to it]' \
 '--trust[Trust the run'\''s repository for this attempt]' \
 '-d[Print the run'\''s id and leave it running]' \
 '--detach[Print the run'\''s id and leave it running]' \
@@ -645,6 +652,7 @@ _arguments "${_arguments_options[@]}" : \
 '*-s+[A secret that the run had, for the step'\''s environment; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
 '*--secret=[A secret that the run had, for the step'\''s environment; without a value it is taken from the environment]:NAME[=VALUE]:_default' \
 '--all[Let \`latest\` be the newest run of all repositories]' \
+'--json[Print one JSON object per line (for a run on GitHub)]' \
 '-h[Print help]' \
 '--help[Print help]' \
 '::run -- The run'\''s id, its beginning or end, `latest`\: the newest run of this repository; or a run on a server\: its number, OWNER/REPO/NUMBER or its URL:_default' \
@@ -862,7 +870,7 @@ _cuelight_commands() {
 'unlock:Unlock an environment' \
 'audit:Print the audit log\: who did what in the environments' \
 'held:List, retry, skip or continue failed steps that are held (\`run --on-failure hold\`)' \
-'shell:Open a shell in the environment of a running or failed job' \
+'shell:Open a shell in the environment of a running or failed job, or the debugger of a job on GitHub' \
 'replay:Play a past run again on the screen, forward and back, at any speed' \
 'screenshot:Draw the screen at a moment of a run, as text or as a picture' \
 'lint:Check workflow files and action manifests' \

@@ -85,10 +85,12 @@ pub(super) fn capabilities<'s>(state: &'s AppState, summary: Option<&'s Summary>
         let review_requested = possible.all(sent);
         RunState { force_requested, review_requested, ..RunState::from(summary) }
     });
+    let servers = state.may_start();
     Capabilities {
         refusal: state.refusal(),
         run,
-        has_startable: !state.startable.is_empty() || !state.broken.is_empty() || state.has_servers(),
+        has_startable: !state.startable.is_empty() || !state.broken.is_empty() || servers == Some(Ok(())),
+        start_denied: servers.and_then(Result::err),
         has_watchable: is_pushed || state.watching.is_some(),
         rights: summary.and_then(|summary| state.rights_of(summary)),
         now: Some(state.now),

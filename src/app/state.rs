@@ -7,7 +7,7 @@ use crate::model::capabilities::Unavailable;
 use crate::model::deployment::notified;
 use crate::model::feed::{BrokenWorkflow, Connection, Notice, Polling, Request, StartableWorkflow, Watching};
 use crate::model::lane::Lane;
-use crate::model::rights::{KnownRights, Rights};
+use crate::model::rights::{Denied, KnownRights, Rights};
 use crate::model::{
     Command, Conclusion, DeploymentOrder, EndReason, Event, Expected, HeldOrder, PendingReview, Phase, Record, Reply,
     RepositoryId, RerunScope, Review, Run, RunId, RunInfo, Service, Summary, Timestamp,
@@ -152,6 +152,14 @@ impl AppState {
     /// Whether runs of a server are listed.
     pub(super) fn has_servers(&self) -> bool {
         self.summaries().any(|run| run.info.remote.is_some())
+    }
+
+    /// Whether the tokens may start workflows of the servers with listed runs: an error if none of them may. `None` if no
+    /// run of a server is listed.
+    pub(super) fn may_start(&self) -> Option<Result<(), Denied>> {
+        let remote = self.summaries().filter(|run| run.info.remote.is_some());
+        let denied = remote.map(|run| self.rights_of(run).and_then(|rights| rights.actions));
+        denied.map(|denied| denied.map_or(Ok(()), Err)).reduce(Result::or)
     }
 
     /// Returns the commands that were sent to a run and not yet confirmed by a record.

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::launch::commands;
 use crate::model::Command;
 use crate::report::style;
-use crate::store::folder::RunFolder;
+use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::history;
 use crate::ui::terminal_text::text;
 
@@ -21,6 +21,9 @@ pub(super) struct RunsArg {
     /// Let `latest` be the newest run of all repositories
     #[arg(long)]
     pub(super) all: bool,
+    /// The repository on a server, for `latest` or the numbers of runs
+    #[arg(long, short = 'R', value_name = "[HOST/]OWNER/NAME", conflicts_with = "all")]
+    pub(super) repository: Option<String>,
 }
 
 #[derive(clap::Args)]
@@ -41,6 +44,9 @@ pub(super) struct DeleteArgs {
     /// OWNER/REPO/NUMBER or URLs
     #[arg(value_name = "RUN", required = true)]
     runs: Vec<String>,
+    /// The repository on a server, for the numbers of runs
+    #[arg(long, short = 'R', value_name = "[HOST/]OWNER/NAME")]
+    repository: Option<String>,
     /// Delete only the logs on the server; downloaded logs stay
     #[arg(long)]
     logs: bool,
@@ -52,10 +58,18 @@ pub(super) struct DeleteArgs {
 impl RunsArg {
     /// Finds the folder of the only run. A run on a server is updated.
     pub(super) fn find(&self) -> Result<RunFolder, Failure> {
-        let here = std::env::current_dir().ok().filter(|_| !self.all);
-        let folder = servers::locate(&runs_dir()?, &self.runs[0], here.as_deref())?;
+        let folder = self.locate(&runs_dir()?, &self.runs[0])?;
         servers::refresh(&folder)?;
         Ok(folder)
+    }
+
+    /// Finds the folder of one of the runs, without updating it.
+    fn locate(&self, runs: &RunsDir, wanted: &str) -> Result<RunFolder, Failure> {
+        if let Some(repository) = &self.repository {
+            return servers::locate_in(runs, wanted, repository);
+        }
+        let here = std::env::current_dir().ok().filter(|_| !self.all);
+        servers::locate(runs, wanted, here.as_deref())
     }
 }
 
@@ -69,7 +83,7 @@ pub(super) fn cancel(args: &CancelArgs) -> Outcome {
 }
 
 pub(super) fn delete(args: &DeleteArgs) -> Outcome {
-    let named = RunsArg { runs: args.runs.clone(), all: false };
+    let named = RunsArg { runs: args.runs.clone(), all: false, repository: args.repository.clone() };
     each(&named, "deleted", args.json, |folder| {
         let origin = history::info(folder)?.origin();
         if args.logs {
@@ -94,10 +108,9 @@ pub(super) fn each(
     mut act: impl FnMut(&RunFolder) -> Result<String, Failure>,
 ) -> Outcome {
     let runs = runs_dir()?;
-    let here = std::env::current_dir().ok().filter(|_| !named.all);
     let (count, mut accepted, mut worst) = (named.runs.len(), 0, None);
     for name in &named.runs {
-        let found = servers::locate(&runs, name, here.as_deref());
+        let found = named.locate(&runs, name);
         let id = found.as_ref().ok().map(|folder| folder.id().clone());
         let result = found.and_then(|folder| act(&folder));
         if json {

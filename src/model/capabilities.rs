@@ -270,6 +270,8 @@ pub struct Capabilities<'k> {
     pub run: Option<RunState<'k>>,
     /// Whether there are workflows to start.
     pub has_startable: bool,
+    /// Why the tokens of all servers with listed runs may not start workflows; `None` if one may.
+    pub start_denied: Option<Denied>,
     /// Whether watch mode is on, or a workflow could be watched.
     pub has_watchable: bool,
     /// What the token may change on the run's server; `None` if that is not known.
@@ -339,7 +341,10 @@ impl<'k> Capabilities<'k> {
             return Err(reason);
         }
         match operation {
-            Operation::Start => check(self.has_startable, Unavailable::NothingToStart),
+            Operation::Start => {
+                let missing = self.start_denied.map_or(Unavailable::NothingToStart, Unavailable::Denied);
+                check(self.has_startable, missing)
+            }
             Operation::WatchFiles => check(self.has_watchable, Unavailable::NothingToWatch),
             Operation::Deploy
             | Operation::PromoteDeployment

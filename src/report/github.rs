@@ -5,7 +5,7 @@
 
 use std::io;
 
-use crate::model::{Annotation, Conclusion, Event, JobId, LineRange, Record, Run, StepNumber};
+use crate::model::{Annotation, Conclusion, Event, Gate, JobId, LineRange, Record, Run, StepNumber};
 use crate::report::style::{Out, Style};
 use crate::ui::terminal_text::TerminalText;
 use crate::ui::terminal_text::text;
@@ -76,6 +76,10 @@ impl Printer for GitHub {
             }
             _ => self.lines.record(run, record, logs, out),
         }
+    }
+
+    fn waiting(&mut self, run: &Run, jobs: &[&JobId], gate: &Gate, out: &mut Out<'_>) -> io::Result<()> {
+        self.lines.waiting(run, jobs, gate, out)
     }
 
     fn end(&mut self, run: &Run, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()> {

@@ -34,6 +34,9 @@ const MAX_FOLDED: usize = 32;
 /// if it has none.
 const MAX_UNFOLDED: u64 = 60;
 
+/// Maximum number of names in the line of several jobs that wait.
+const MAX_NAMES: usize = 3;
+
 /// Prints a run as lines for people.
 pub struct Lines {
     style: Style,
@@ -65,10 +68,19 @@ impl Lines {
     }
 
     fn prefix(&self, run: &Run, job: &JobId) -> TerminalText {
-        let columns = run.jobs.values().map(|job| width(&job.name)).max().unwrap_or(0).min(MAX_PREFIX);
+        let columns = columns_of(run);
         let name = run.jobs.get(job).map_or(job.as_str(), |job| job.name.as_str());
         let place = run.jobs.get_index_of(job).unwrap_or_default();
         self.style.spelled(self.style.of_job(place, text!("{:<columns$} │ ", clip(name, columns, "…"))))
+    }
+
+    /// Returns the text for jobs that wait.
+    fn waits(&self, gate: &Gate) -> TerminalText {
+        let text = match gate {
+            Gate::Resource(what) => text!("waits for {}", what),
+            other => text!("· pending: {}", other.reason()),
+        };
+        self.style.paint(Hue::Dim, self.style.spelled(text))
     }
 
     /// Returns the prefix of a step's lines: the prefix of its job and, while other steps of the job run, the name of
@@ -237,13 +249,7 @@ impl Printer for Lines {
                 let glyph = style.glyph(&run.phase);
                 out.line(text!("{} {} is {}: {}", glyph, name, style.word(&run.phase), gate.reason()))
             }
-            Event::JobWaiting { job, gate } => {
-                let text = match gate {
-                    Gate::Resource(what) => text!("waits for {}", what),
-                    other => text!("· pending: {}", other.reason()),
-                };
-                out.line(text!("{}{}", self.prefix(run, job), style.paint(Hue::Dim, style.spelled(text))))
-            }
+            Event::JobWaiting { job, gate } => out.line(text!("{}{}", self.prefix(run, job), self.waits(gate))),
             Event::ImagePulled { job, image, .. } if self.pulled.insert((job.clone(), image.clone())) => {
                 let text = style.paint(Hue::Dim, text!("pulling the image {}", image));
                 out.line(text!("{}{}", self.prefix(run, job), text))
@@ -345,9 +351,28 @@ impl Printer for Lines {
         Ok(Some(text!("{}{}", margin, clip_start(text.as_str(), room, ellipsis.as_str()))))
     }
 
+    fn waiting(&mut self, run: &Run, jobs: &[&JobId], gate: &Gate, out: &mut Out<'_>) -> io::Result<()> {
+        let (style, columns) = (self.style, columns_of(run));
+        let count = style.paint(Hue::Dim, text!("{:<columns$} │ ", counted(jobs.len() as u64, "job")));
+        let names = jobs.iter().map(|job| run.jobs.get(*job).map_or(job.as_str(), |job| job.name.as_str()));
+        let names = style.paint(Hue::Dim, text!(" ({})", first_names(names)));
+        out.line(text!("{}{}{}", style.spelled(count), self.waits(gate), style.spelled(names)))
+    }
+
     fn end(&mut self, run: &Run, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()> {
         out.print(&ending(run, self.style, logs)?)
     }
+}
+
+/// Returns the width of the names of the jobs before their lines.
+fn columns_of(run: &Run) -> usize {
+    run.jobs.values().map(|job| width(&job.name)).max().unwrap_or(0).min(MAX_PREFIX)
+}
+
+/// Returns the first names of a list, and that there are more.
+pub(super) fn first_names<'n>(names: impl ExactSizeIterator<Item = &'n str>) -> String {
+    let more = if names.len() > MAX_NAMES { ", …" } else { "" };
+    names.take(MAX_NAMES).collect::<Vec<_>>().join(", ") + more
 }
 
 /// Returns a line of a log. A runner command at its start is replaced by a label, and the line gets the hue of the
@@ -492,6 +517,26 @@ mod tests {
     #[test]
     fn jobs_have_prefixes_groups_fold_and_a_failure_unfolds_its_group() {
         insta::assert_snapshot!("mixed", plain(&mixed()));
+    }
+
+    #[test]
+    fn many_jobs_that_wait_for_the_same_have_one_line() {
+        let names: Vec<String> = (1..=60).map(|number| format!("leg-{number}")).collect();
+        let mut story = Story::new(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        story.wait(&["leg-1"], &Gate::Capacity);
+        let legs: Vec<&str> = names.iter().map(String::as_str).collect();
+        story.wait(&legs, &Gate::Runner(vec!["tpu".to_owned()]));
+        story.wait(&["leg-2", "leg-3"], &Gate::Capacity);
+        let text = plain(&story);
+        let lines: Vec<&str> = text.lines().filter(|line| line.contains("pending")).collect();
+        assert_eq!(
+            lines,
+            [
+                "leg-1  │ · pending: waits for a free slot",
+                "60 jobs │ · pending: waits for a runner with tpu (leg-1, leg-2, leg-3, …)",
+                "2 jobs │ · pending: waits for a free slot (leg-2, leg-3)",
+            ]
+        );
     }
 
     #[test]

@@ -32,7 +32,7 @@ mod watched;
 
 use std::io;
 
-use crate::model::{Conclusion, Event, Job, JobId, LineRange, Record, Run, RunInfo, StepNumber};
+use crate::model::{Conclusion, Event, Gate, Job, JobId, LineRange, Record, Run, RunInfo, StepNumber};
 use crate::report::bell::Bell;
 use crate::report::style::Out;
 use crate::store::folder::RunFolder;
@@ -57,7 +57,16 @@ pub trait Printer {
     /// The output cannot be written, or a log cannot be read.
     fn record(&mut self, run: &Run, record: &Record, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()>;
 
-    /// Whether consecutive output of a step is printed as one record.
+    /// Prints that several jobs wait for the same. Only called for printers that merge records.
+    ///
+    /// # Errors
+    /// The output cannot be written.
+    fn waiting(&mut self, _run: &Run, _jobs: &[&JobId], _gate: &Gate, _out: &mut Out<'_>) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Whether consecutive output of a step is printed as one record, and consecutive jobs that wait for the same
+    /// together.
     fn merges_output(&self) -> bool {
         true
     }
@@ -150,13 +159,36 @@ impl LastRow {
     }
 }
 
-/// Whether `next` is output that follows the output of `record` in the same log.
+/// Whether `next` is output that follows the output of `record` in the same log, or a further job that waits for the
+/// same.
 fn continues(record: &Record, next: &Record) -> bool {
     match (&record.event, &next.event) {
         (Event::Output { job, step, output }, Event::Output { job: of, step: number, output: more }) => {
             (job, step) == (of, number) && more.first == output.first + output.count
         }
+        (Event::JobWaiting { gate, .. }, Event::JobWaiting { gate: next, .. }) => gate == next,
         _ => false,
+    }
+}
+
+/// Prints records that continue each other. `run` is the run after them.
+fn print_chunk(
+    printer: &mut dyn Printer,
+    run: &Run,
+    chunk: &[Record],
+    logs: &dyn Logs,
+    out: &mut Out<'_>,
+) -> io::Result<()> {
+    let waiting = chunk.iter().map(|record| match &record.event {
+        Event::JobWaiting { job, gate } => Some((job, gate)),
+        _ => None,
+    });
+    match waiting.collect::<Option<Vec<_>>>().as_deref() {
+        Some(several @ [(_, gate), _, ..]) => {
+            let jobs: Vec<_> = several.iter().map(|(job, _)| *job).collect();
+            printer.waiting(run, &jobs, gate, out)
+        }
+        _ => printer.record(run, &joined(chunk), logs, out),
     }
 }
 
@@ -208,7 +240,7 @@ impl<'p> Printing<'p> {
             }
             let run = self.store.run(self.folder.id()).expect("opened above");
             if run.attempt >= self.attempt {
-                self.printer.record(run, &joined(chunk), &self.folder, &mut out)?;
+                print_chunk(self.printer, run, chunk, &self.folder, &mut out)?;
             }
         }
         self.bell.ring(records, &mut out)?;

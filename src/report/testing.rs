@@ -6,12 +6,13 @@ use std::io;
 use crate::model::testing;
 use crate::model::testing::{Script, job_finished, outline, step_finished};
 use crate::model::{
-    Annotation, Conclusion, Event, JobId, LineRange, Run, RunId, RunInfo, StepKind, StepNumber, StepOutline, Timestamp,
+    Annotation, Conclusion, Event, Gate, JobId, LineRange, Run, RunId, RunInfo, StepKind, StepNumber, StepOutline,
+    Timestamp,
 };
 use crate::report::style::Out;
 use crate::store::runs::RunStore;
 
-use super::{LastRow, Logs, Printer, continues, joined};
+use super::{LastRow, Logs, Printer, continues, print_chunk};
 
 /// The records of a run in order, a tenth of a second apart, and its logs.
 pub struct Story {
@@ -116,6 +117,13 @@ impl Story {
         self.add(Event::Annotated { job: JobId::new(job), step: StepNumber(step), annotation });
     }
 
+    /// Makes jobs wait.
+    pub fn wait(&mut self, jobs: &[&str], gate: &Gate) {
+        for job in jobs {
+            self.add(Event::JobWaiting { job: JobId::new(*job), gate: gate.clone() });
+        }
+    }
+
     /// Ends a job.
     pub fn finish(&mut self, job: &str, conclusion: Conclusion) {
         let reason = (conclusion != Conclusion::Success).then_some("exit code 1");
@@ -161,7 +169,7 @@ impl Story {
                 store.apply(&self.info.id, record);
             }
             let run = store.run(&self.info.id).expect("opened above");
-            printer.record(run, &joined(chunk), &self.logs, &mut out).expect("memory");
+            print_chunk(printer, run, chunk, &self.logs, &mut out).expect("memory");
         }
         printer.end(store.run(&self.info.id).expect("opened above"), &self.logs, &mut out).expect("memory");
         String::from_utf8(bytes).expect("text")

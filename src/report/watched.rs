@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 
+use indexmap::IndexMap;
 use serde_json::json;
 
 use crate::model::{Conclusion, Gate, Job, JobId, Phase, Run, RunId, Timestamp};
@@ -12,6 +13,8 @@ use crate::ui::terminal_text::TerminalText;
 use crate::ui::terminal_text::text;
 use crate::ui::text::{clip, counted, spent, width};
 use crate::ui::theme::Hue;
+
+use super::lines::first_names;
 
 /// Runs in the order in which they are shown.
 pub(super) type Runs<'r> = dyn Iterator<Item = &'r Run> + 'r;
@@ -73,6 +76,40 @@ impl RunLines {
         is_new && !is_silent
     }
 
+    /// Returns the lines of changed states. Several jobs that wait for the same have one line, which names the first of
+    /// them, but not in JSON.
+    fn lines(&self, run: &Run, rows: &[(Option<&Job>, &Phase)]) -> io::Result<Vec<TerminalText>> {
+        let mut waiting: IndexMap<String, Vec<&Job>> = IndexMap::new();
+        for (job, phase) in rows.iter().filter(|_| !self.json) {
+            if let (Some(job), Phase::Waiting(gate)) = (job, phase) {
+                waiting.entry(gate.reason()).or_default().push(job);
+            }
+        }
+        waiting.retain(|_, jobs| jobs.len() > 1);
+        let mut lines = Vec::new();
+        for (job, phase) in rows {
+            let together = match phase {
+                Phase::Waiting(gate) if job.is_some() => waiting.get_mut(&gate.reason()),
+                _ => None,
+            };
+            match together {
+                None => lines.push(self.line(run, *job, phase)?),
+                Some(jobs) if jobs.is_empty() => {}
+                Some(jobs) => {
+                    let (glyph, word) = (self.style.glyph(phase), self.style.word(phase));
+                    let reason = jobs[0].why().map(|reason| text!(": {}", super::first_line(&reason)));
+                    let count = counted(jobs.len() as u64, "job");
+                    let names = first_names(jobs.iter().map(|job| job.name.as_str()));
+                    let (title, reason) = (run.title(), reason.unwrap_or_default());
+                    let line = text!("{} {} › {}  {}{} ({})", glyph, title, count, word, reason, names);
+                    lines.push(self.style.spelled(line));
+                    jobs.clear();
+                }
+            }
+        }
+        Ok(lines)
+    }
+
     fn line(&self, run: &Run, job: Option<&Job>, phase: &Phase) -> io::Result<TerminalText> {
         let (name, reason) = match job {
             Some(job) => (text!("{} › {}", run.title(), job.name), job.why()),
@@ -102,10 +139,9 @@ impl Watched for RunLines {
                 run.jobs.values().filter(|job| job.attempt == run.attempt).map(|job| (Some(job), &job.phase)).collect();
             let at = if phase.is_done() { rows.len() } else { 0 };
             rows.insert(at, (None, &phase));
-            for (job, phase) in rows {
-                if self.is_news(run, job.map(|job| &job.id), phase) {
-                    style::line(&self.line(run, job, phase)?)?;
-                }
+            rows.retain(|(job, phase)| self.is_news(run, job.map(|job| &job.id), phase));
+            for line in self.lines(run, &rows)? {
+                style::line(&line)?;
             }
         }
         Ok(())
@@ -205,5 +241,33 @@ impl Watched for RunTable {
 
     fn end(&mut self, runs: &mut Runs<'_>, now: Timestamp) -> io::Result<()> {
         self.draw(runs, now, usize::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::testing::Story;
+    use crate::ui::theme::Glyphs;
+
+    #[test]
+    fn many_jobs_that_wait_for_the_same_have_one_line() {
+        let names: Vec<String> = (1..=60).map(|number| format!("leg-{number}")).collect();
+        let legs: Vec<&str> = names.iter().map(String::as_str).collect();
+        let mut run = Story::new(&legs).run();
+        for (at, job) in run.jobs.values_mut().enumerate() {
+            let gate = if at == 0 { Gate::Capacity } else { Gate::Runner(vec!["tpu".to_owned()]) };
+            job.phase = Phase::Waiting(gate);
+        }
+        let rows: Vec<_> = run.jobs.values().map(|job| (Some(job), &job.phase)).collect();
+        let style = Style::new(Glyphs::Unicode, false);
+        let lines = RunLines::new(style, false).lines(&run, &rows).expect("memory");
+        let lines: Vec<_> = lines.iter().map(TerminalText::as_str).collect();
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert!(lines[0].ends_with("leg-1  waiting"), "{lines:?}");
+        let together = "59 jobs  queued: waits for a runner with tpu (leg-2, leg-3, leg-4, …)";
+        assert!(lines[1].ends_with(together), "{lines:?}");
+        let json = RunLines::new(style, true).lines(&run, &rows).expect("memory");
+        assert_eq!(json.len(), 60, "scripts get each job");
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::fake_github::Fake;
+use crate::fake_github::{Fake, Way};
 use crate::project::{Project, until};
 use crate::screen::Terminal;
 
@@ -238,6 +238,25 @@ fn a_server_that_gives_no_answer_leaves_what_was_known() {
     let _silent = TcpListener::bind(address).expect("the port of the server is free again");
     let silence = ("note: cannot reach github.com: no answer for 5 s", state.as_str());
     known(&["show", &id], "Test           failure", silence);
+}
+
+#[test]
+fn a_server_that_is_away_is_named_even_where_another_process_mirrors_the_run() {
+    let Some(watching) = Watching::new("ci-failing") else { return };
+    watching.fake.advance(30);
+    let run = watching.newest();
+    let id = id(&run);
+    let mut follower = watching.command("ghp_full", &["attach", id]).stdout(Stdio::null()).spawn().expect("starts");
+    let socket = watching.project.state().join("runs").join(id).join("control.sock");
+    until("the follower", || socket.exists().then_some(()));
+    let shown = watching.cuelight(&["show", id]);
+    assert_eq!((shown.code, shown.error.as_str()), (Some(0), ""));
+    watching.fake.go(Way::Dead);
+    let note = format!("; showing the last known state of {id}");
+    until("the note", || watching.cuelight(&["show", id]).error.contains(&note).then_some(()));
+    watching.fake.go(Way::Open);
+    let _ = follower.kill();
+    let _ = follower.wait();
 }
 
 #[test]

@@ -157,8 +157,14 @@ fn what_a_token_may_not_change_is_refused_before_it_is_sent() {
         assert_eq!(said.code, Some(0), "{token}: {}", said.error);
         watching.fake.advance(600);
     }
-    let said = watching.cuelight(&["rerun", &run, "--detach"]);
+    let number = run.rsplit('/').next().expect("a number");
+    let said = watching.cuelight(&["rerun", number, "-R", REPOSITORY, "--detach"]);
     assert!(said.code == Some(0) && said.error.contains("(re-run 6 of 50)"), "{}", said.error);
+    let early = watching.cuelight(&["delete", number, "-R", REPOSITORY]);
+    assert!(early.code == Some(4) && early.error.contains("the run has not ended"), "{}", early.error);
+    assert_eq!(watching.cuelight(&["cancel", number, "-R", REPOSITORY]).code, Some(0));
+    let several = watching.cuelight(&["rerun", "7", number, "-R", REPOSITORY]);
+    assert!(several.error.contains(" of 2 run again"), "{}", several.error);
     watching.check_stats();
 }
 

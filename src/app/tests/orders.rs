@@ -300,6 +300,11 @@ fn what_the_token_may_not_change_is_greyed_out_with_the_reason() {
     assert!(driver.shows("rerun: the token lacks the scope `repo`"), "{}", driver.screen());
     driver.press("?delete");
     assert!(driver.shows("(the token lacks the scope `repo`)"), "{}", driver.screen());
+    driver.press("<esc>");
+    driver.asked();
+    driver.feed(Feed::Startable(Vec::new())).feed(Feed::Broken(Vec::new())).press("S");
+    assert!(driver.shows("start: the token lacks the scope `repo`"), "{}", driver.screen());
+    assert_eq!(driver.asked(), [], "the server is not asked for its workflows");
 }
 
 #[test]

@@ -36,7 +36,7 @@ const MAX_ANNOTATED: usize = 20;
 const MAX_ANNOTATION_PAGES: usize = 3;
 
 /// The parts of a run, as a server describes them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Fetched {
     pub(super) run: Run,
     pub(super) jobs: Vec<Job>,
@@ -49,6 +49,24 @@ pub(super) struct Fetched {
     pub(super) changed: bool,
     /// Number of requests that were charged.
     pub(super) charged: u32,
+}
+
+impl Fetched {
+    /// Whether a job has ended.
+    pub(super) fn has_ended(&self, job: u64) -> bool {
+        self.jobs.iter().any(|one| one.id == Some(job) && one.status == Some(Status::Completed))
+    }
+
+    /// Returns the parts as if these jobs, and the run, had not ended yet.
+    pub(super) fn without_ends(&self, jobs: &[u64]) -> Self {
+        let mut before = self.clone();
+        (before.run.status, before.run.conclusion) = (Some(Status::InProgress), None);
+        for job in before.jobs.iter_mut().filter(|job| job.id.is_some_and(|id| jobs.contains(&id))) {
+            (job.status, job.conclusion, job.completed_at) = (Some(Status::InProgress), None, None);
+        }
+        before.annotations.clear();
+        before
+    }
 }
 
 /// Fetches data of one run from its server.
@@ -207,7 +225,7 @@ impl Fetch<'_> {
     }
 
     fn run_path(&self, below: &str) -> String {
-        format!("{}/actions/runs/{}{below}", self.repository(), self.remote.id)
+        order::run_path(self.remote) + below
     }
 }
 

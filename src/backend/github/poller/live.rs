@@ -19,6 +19,10 @@ use super::fetch::Fetch;
 /// Maximum number of jobs of one run whose logs are followed: each costs a request in every poll.
 const MAX_LIVE: usize = 8;
 
+/// Maximum number of parts that are requested of the log of a job that has just ended, before its end is recorded. A longer
+/// rest follows after that.
+const MAX_PARTS: usize = 8;
+
 /// A request for a part of a log.
 #[derive(Clone, Debug)]
 pub(super) struct Tail {
@@ -31,14 +35,48 @@ pub(super) struct Tail {
 /// An answer to a [`Tail`].
 #[derive(Debug)]
 pub(super) struct Tailed {
-    pub(super) job: JobId,
+    tail: Tail,
     result: Result<Bytes, ApiError>,
 }
 
 impl Tail {
     /// Sends the request.
     pub(super) async fn ask(self, fetch: &Fetch<'_>) -> Tailed {
-        Tailed { result: fetch.tail(self.number, self.from).await, job: self.job }
+        Tailed { result: fetch.tail(self.number, self.from).await, tail: self }
+    }
+
+    /// Requests the log of a job that has ended up to its end, in at most [`MAX_PARTS`] parts.
+    pub(super) async fn ask_rest(self, fetch: &Fetch<'_>) -> Vec<Tailed> {
+        let mut parts = Vec::new();
+        let mut next = Some(self);
+        while let Some(tail) = next.take().filter(|_| parts.len() < MAX_PARTS) {
+            let tailed = tail.ask(fetch).await;
+            next = tailed.after().filter(|_| !tailed.is_empty());
+            parts.push(tailed);
+        }
+        parts
+    }
+}
+
+impl Tailed {
+    /// Returns the job.
+    pub(super) fn job(&self) -> &JobId {
+        &self.tail.job
+    }
+
+    /// Returns the id of the job on the server.
+    pub(super) fn number(&self) -> u64 {
+        self.tail.number
+    }
+
+    /// Returns the request for the part after this one; `None` if the request failed.
+    pub(super) fn after(&self) -> Option<Tail> {
+        let added = self.result.as_ref().ok()?.len() as u64;
+        Some(Tail { from: self.tail.from + added, ..self.tail.clone() })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.result.as_ref().is_ok_and(Bytes::is_empty)
     }
 }
 
@@ -86,14 +124,15 @@ impl LiveLogs {
     /// Adds an answer, and returns the events about it. The mirror must have a state of the job that was fetched after
     /// the answer.
     pub(super) fn add(&mut self, mirror: &Mirror, tailed: Tailed) -> Vec<Timed> {
-        let (Some(log), Some(job)) = (self.0.get_mut(&tailed.job), mirror.run().jobs.get(&tailed.job)) else {
+        let (Some(log), Some(job)) = (self.0.get_mut(tailed.job()), mirror.run().jobs.get(tailed.job())) else {
             return Vec::new();
         };
-        let added = tailed.result.map_err(|error| error.to_string());
+        let Tailed { tail, result } = tailed;
+        let added = result.map_err(|error| error.to_string());
         match added.and_then(|text| log.add(job, &text).map_err(|error| error.to_string())) {
             Ok(events) => events,
             Err(error) => {
-                tracing::debug!(error, job = %tailed.job, "the log of a job has not grown");
+                tracing::debug!(error, job = %tail.job, "the log of a job has not grown");
                 Vec::new()
             }
         }
@@ -112,7 +151,7 @@ impl LiveLogs {
     /// Adds an answer about a job that has ended. Returns its events and the next request; `None` if the log is
     /// complete or the request failed.
     pub(super) fn end(&mut self, mirror: &Mirror, tailed: Tailed) -> (Vec<Timed>, Option<Tail>) {
-        let (id, run) = (tailed.job.clone(), mirror.run());
+        let (id, run) = (tailed.job().clone(), mirror.run());
         let Some(job) = run.jobs.get(&id) else { return (Vec::new(), None) };
         match &tailed.result {
             Ok(text) if !text.is_empty() => {

@@ -17,7 +17,7 @@ pub(super) const LISTED: usize = 30;
 
 /// Returns the request of a command for a run, or why it cannot be sent.
 pub(super) fn request(command: &Command, remote: &RemoteSpec, run: &Run) -> Result<Mutation, Unavailable> {
-    let of_run = |below: &str| format!("/repos/{}/actions/runs/{}{below}", remote.repository, remote.id);
+    let of_run = |below: &str| run_path(remote) + below;
     let post = |path: String, body| Ok(Mutation { change: Change::Post, path, body });
     match command {
         Command::Cancel => post(of_run("/cancel"), None),
@@ -59,6 +59,11 @@ pub(super) fn request(command: &Command, remote: &RemoteSpec, run: &Run) -> Resu
         Command::Held { .. } | Command::Hold { .. } => Err(Unavailable::HoldsHere),
         Command::Dispatch { .. } | Command::Resume | Command::Yield { .. } | Command::Watch => Err(Unavailable::Remote),
     }
+}
+
+/// Returns the path of a run.
+pub(super) fn run_path(remote: &RemoteSpec) -> String {
+    format!("/repos/{}/actions/runs/{}", remote.repository, remote.id)
 }
 
 /// Maximum age of the cached name of the token's user.

@@ -16,18 +16,21 @@ use tokio::time::{Duration, sleep};
 
 use crate::backend::github::address::Repository;
 use crate::backend::github::client::budget::{Attention, Kind, Polled, Schedule};
-use crate::backend::github::client::{ApiError, Client, Priority};
+use crate::backend::github::client::{ApiError, Client, Freshness, Priority};
 use crate::backend::github::mirror::folder::RemoteId;
 use crate::backend::github::wire::runs::Run as WireRun;
 use crate::model::{RunId, ServerKind, Timestamp};
 use crate::store::clock::now;
 use crate::store::folder::RunsDir;
-use crate::store::spec::RunSpec;
+use crate::store::spec::{RemoteSpec, RunSpec};
 
 use super::dates::Dates;
 use super::fetch::Listed;
 use super::mirrored::{Mirrored, RunPolled, Task};
-use super::{Ask, PollError, Purpose, WatchFault};
+use super::{Ask, PollError, Purpose, WatchFault, order};
+
+/// Age up to which an answer to another process shows that the server responds.
+const RECENT: Freshness = Freshness(Duration::from_secs(8));
 
 /// Number of opened runs above which a completed one is closed, because each keeps files open.
 const MAX_OPENED: usize = 32;
@@ -285,7 +288,7 @@ impl Host {
     }
 
     /// Mirrors a run from now on, and polls it. If another process mirrors the run, only checks from time to time
-    /// whether that process has ended.
+    /// whether that process has ended; a caller that wants the state also gets an error if the server is away.
     fn open(&mut self, spec: &RunSpec, is_wanted: bool, purpose: Purpose, answer: Option<Answering>) {
         let Some(remote) = spec.work.remote() else { return };
         let run = spec.info.id.clone();
@@ -311,7 +314,11 @@ impl Host {
                         self.held.insert(run.clone(), Box::new(spec.clone()));
                         self.schedule.watch(Key::Run(run), Kind::VisibleRun, now());
                     }
-                    return done(answer, Ok(()));
+                    match answer {
+                        Some(answer) if purpose == Purpose::State => self.reach(remote, answer),
+                        answer => done(answer, Ok(())),
+                    }
+                    return;
                 }
                 Err(error) => return done(answer, Err(error.into())),
             }
@@ -324,6 +331,16 @@ impl Host {
         }
         let priority = if answer.is_some() { Priority::User } else { Priority::Background };
         self.poll_run(run, priority, answer);
+    }
+
+    /// Answers whether the server of a run responds, for a run that another process mirrors. Sends no request if that
+    /// process had an answer just now.
+    fn reach(&self, remote: &RemoteSpec, answer: Answering) {
+        let (client, path) = (self.client.clone(), order::run_path(remote));
+        tokio::spawn(async move {
+            let asked = client.get(&path, RECENT, Priority::User).await;
+            done(Some(answer), asked.map(drop).map_err(PollError::from));
+        });
     }
 
     fn poll_run(&mut self, run: RunId, priority: Priority, answer: Option<Answering>) {

@@ -207,7 +207,7 @@ impl Mirrored {
     /// Adds an answer about the end of a followed log. Then requests the next part, or downloads the whole log if its
     /// end could not be added.
     pub(super) fn take_end(&mut self, tailed: Tailed) -> Result<(), StoreError> {
-        let job = tailed.job.clone();
+        let job = tailed.job().clone();
         let (events, next) = self.live.end(&self.mirror, tailed);
         self.append(events)?;
         match next {

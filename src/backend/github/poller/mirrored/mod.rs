@@ -106,6 +106,8 @@ enum Finished {
     Polled {
         fetched: Result<(Box<Fetched>, Option<Graph>), PollError>,
         tails: Vec<Tailed>,
+        /// The rest of the followed logs whose jobs have just ended.
+        rests: Vec<Tailed>,
         done: oneshot::Sender<Result<RunPolled, PollError>>,
     },
     /// The reply to a command; `None` if it was not sent, as the client has left.
@@ -237,7 +239,7 @@ impl Mirrored {
             for tail in followed {
                 tails.push(tail.ask(&fetch).await);
             }
-            let fetched = async {
+            let fetching = async {
                 let fetched = fetch.snapshot(deploys, &annotated).await?;
                 let graph = if needs_graph {
                     Some(Graph::new(&fetched.run, fetch.workflow(&fetched.run).await?.as_ref()))
@@ -246,7 +248,14 @@ impl Mirrored {
                 };
                 Ok((Box::new(fetched), graph))
             };
-            Finished::Polled { fetched: fetched.await, tails, done }
+            let fetched = fetching.await;
+            let mut rests = Vec::new();
+            if let Ok((fetched, _)) = &fetched {
+                for tail in tails.iter().filter(|tailed| fetched.has_ended(tailed.number())).filter_map(Tailed::after) {
+                    rests.extend(tail.ask_rest(&fetch).await);
+                }
+            }
+            Finished::Polled { fetched, tails, rests, done }
         };
         self.work.push(polling.boxed());
     }
@@ -276,14 +285,24 @@ impl Mirrored {
     /// Handles the result of some work. Returns whether the run still exists.
     fn take(&mut self, finished: Finished) -> Result<bool, StoreError> {
         match finished {
-            Finished::Polled { fetched: Ok((fetched, graph)), tails, done } => {
+            Finished::Polled { fetched: Ok((fetched, graph)), tails, rests, done } => {
                 if graph.is_some() {
                     self.graph = graph;
                 }
-                self.update(&fetched)?;
+                // The end of a job is recorded after its last line.
+                let ended: Vec<u64> = rests.iter().map(Tailed::number).collect();
+                let before = (!ended.is_empty()).then(|| fetched.without_ends(&ended));
+                self.update(before.as_ref().unwrap_or(&fetched))?;
                 for tailed in tails {
                     let events = self.live.add(&self.mirror, tailed);
                     self.append(events)?;
+                }
+                for tailed in rests {
+                    let (events, _) = self.live.end(&self.mirror, tailed);
+                    self.append(events)?;
+                }
+                if before.is_some() {
+                    self.update(&fetched)?;
                 }
                 self.want_logs();
                 let run = self.mirror.run();
