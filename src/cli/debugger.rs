@@ -49,11 +49,12 @@ async fn converse(runs: &Runs, folder: &RunFolder, job: Option<&str>, printer: P
             return Ok(match code {
                 Some(0) => Exit::Success,
                 Some(_) => Exit::Failed,
-                None => last,
+                // As if the connection had broken: a script must not take this for a success.
+                None => Exit::Unavailable,
             });
         }
         if is_interactive {
-            printer.prompt()?;
+            printer.prompt();
         }
         let line = tokio::select! {
             line = lines.recv() => line,
@@ -80,8 +81,7 @@ async fn converse(runs: &Runs, folder: &RunFolder, job: Option<&str>, printer: P
                 return Ok(last);
             }
             Ok(parsed) => match carry_out(&parsed, &mut session, printer).await {
-                Ok(true) => last = Exit::Success,
-                Ok(false) => last = Exit::Failed,
+                Ok(exit) => last = exit.unwrap_or(last),
                 // The conversation goes on after what the debugger refuses.
                 Err(
                     error @ (DebuggerError::Rejected { .. } | DebuggerError::Ignored(_) | DebuggerError::NoVariable(_)),
@@ -98,28 +98,31 @@ async fn converse(runs: &Runs, folder: &RunFolder, job: Option<&str>, printer: P
     }
 }
 
-/// Carries out a line, and prints its result. Returns whether it succeeded.
-async fn carry_out(line: &Line, session: &mut Session, printer: Printer) -> Result<bool, DebuggerError> {
+/// Carries out a line, and prints its result. Returns its exit code; `None` for a line that asks nothing of the job,
+/// which leaves the one of the line before.
+async fn carry_out(line: &Line, session: &mut Session, printer: Printer) -> Result<Option<Exit>, DebuggerError> {
     let mut report = |event: Event| printer.event(&event);
+    let mut has_succeeded = true;
     match line {
-        Line::Run(script) => Ok(printer.command(script, &session.run(script, &mut report).await?)?),
-        Line::Evaluate(text) => Ok(printer.expression(text, &session.evaluate(text, &mut report).await?)?),
-        Line::Variables(path) => {
-            printer.variables(path, &session.variables(path, &mut report).await?)?;
-            Ok(true)
+        Line::Run(script) => {
+            let result = session.run(script, &mut report).await?;
+            has_succeeded = printer.command(script, &result)?;
         }
-        Line::Steps => {
-            printer.steps(&session.steps(&mut report).await?)?;
-            Ok(true)
+        Line::Evaluate(text) => {
+            let result = session.evaluate(text, &mut report).await?;
+            has_succeeded = printer.expression(text, &result)?;
         }
-        Line::Next => session.next(&mut report).await.map(|()| true),
-        Line::Continue => session.proceed(&mut report).await.map(|()| true),
+        Line::Variables(path) => printer.variables(path, &session.variables(path, &mut report).await?)?,
+        Line::Steps => printer.steps(&session.steps(&mut report).await?)?,
+        Line::Next => session.next(&mut report).await?,
+        Line::Continue => session.proceed(&mut report).await?,
         Line::Help => {
             printer.help(&Line::help())?;
-            Ok(true)
+            return Ok(None);
         }
-        Line::Empty | Line::Leave | Line::Disconnect => Ok(true),
+        Line::Empty | Line::Leave | Line::Disconnect => return Ok(None),
     }
+    Ok(Some(if has_succeeded { Exit::Success } else { Exit::Failed }))
 }
 
 /// Reads standard input, a line each. The thread ends with the process.

@@ -612,7 +612,7 @@ mod tests {
         for (debugger, shell, rerun) in [
             (off, Err(Unavailable::DebuggerOff), Err(Unavailable::DebuggerOff)),
             (missing, Err(Unavailable::Remote), Err(Unavailable::NoDebugger)),
-            // Checked again once it is known.
+            // The poller checks the setting before it sends the command.
             (None, Err(Unavailable::Remote), Ok(())),
             (Some(Debugger::Offered), Ok(()), Ok(())),
         ] {

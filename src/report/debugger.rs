@@ -9,7 +9,7 @@ use crate::ui::terminal_text::{TerminalText, text};
 use crate::ui::theme::Hue;
 
 use super::style;
-use super::style::Style;
+use super::style::{Out, Style};
 
 /// Prints what the debugger reports: for people, or as one JSON object per line of standard output. For people, only
 /// results and the standard output of commands are on standard output, so that they can be piped.
@@ -64,12 +64,14 @@ impl Printer {
         Ok(())
     }
 
-    /// Prints the prompt of a terminal.
-    ///
-    /// # Errors
-    /// The output cannot be written.
-    pub fn prompt(self) -> io::Result<()> {
-        if self.json { Ok(()) } else { style::print(&text!("> ")) }
+    /// Prints the prompt of a terminal, to standard error, because it is no result.
+    pub fn prompt(self) {
+        if self.json {
+            return;
+        }
+        let mut stderr = io::stderr().lock();
+        // A closed standard error is ignored.
+        let _ = Out::new(&mut stderr).print(&text!("> "));
     }
 
     /// Prints the result of a command, whose output was printed before, and returns whether it succeeded.
@@ -150,7 +152,7 @@ impl Printer {
         let what = match code {
             Some(0) => "The job has succeeded.",
             Some(_) => "The job has failed.",
-            None => "The debugger has ended.",
+            None => "The debugger has ended without the result of the job.",
         };
         self.note(&json!({"event": "ended", "exit_code": code}), &text!("{}", what))
     }

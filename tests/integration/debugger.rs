@@ -26,6 +26,8 @@ enum Manner {
     Closes,
     /// It sends a message that is too large.
     Huge,
+    /// It ends without the result of the job.
+    NoResult,
     /// The tunnel refuses the token.
     Refuses,
 }
@@ -160,12 +162,12 @@ fn converse(socket: &mut Socket, seen: &Mutex<Seen>, manner: Manner) -> Result<(
                     seen.lock().expect("seen").stopped = Some(step + 1);
                     stop(socket, step + 1)?;
                 } else {
-                    return end(socket);
+                    return end(socket, manner);
                 }
             }
             ("continue", Some(_)) => {
                 event(socket, "continued", json!({"threadId": 1}))?;
-                return end(socket);
+                return end(socket, manner);
             }
             ("disconnect", _) => seen.lock().expect("seen").stopped = None,
             _ => {}
@@ -200,7 +202,7 @@ fn evaluate(socket: &mut Socket, arguments: &Value, manner: Manner) -> Result<Va
             send(socket, &json!({"type": "request", "command": "runInTerminal", "seq": 1}))?;
             send(socket, &json!({"type": "response", "request_seq": 9_999, "success": true}))?;
         }
-        Manner::Usual | Manner::Refuses => {
+        Manner::Usual | Manner::NoResult | Manner::Refuses => {
             event(socket, "output", json!({"category": "console", "output": "$ sh …\n"}))?;
             event(socket, "output", json!({"category": "stdout", "output": "to stdout\n"}))?;
             event(socket, "output", json!({"category": "stderr", "output": "to stderr\n"}))?;
@@ -227,9 +229,11 @@ fn stop(socket: &mut Socket, step: usize) -> Result<(), Ended> {
     event(socket, "output", json!({"category": "console", "output": "\nCommands will run on runner host\n"}))
 }
 
-fn end(socket: &mut Socket) -> Result<(), Ended> {
+fn end(socket: &mut Socket, manner: Manner) -> Result<(), Ended> {
     event(socket, "terminated", json!({}))?;
-    event(socket, "exited", json!({"exitCode": 0}))?;
+    if manner != Manner::NoResult {
+        event(socket, "exited", json!({"exitCode": 0}))?;
+    }
     socket.close(None)?;
     Err(Ended)
 }
@@ -318,6 +322,8 @@ fn a_job_is_left_stopped_or_runs_on_without_the_debugger() {
     assert_eq!(left.code, Some(0), "{}", left.error);
     let stopped = runner.seen.lock().expect("seen").stopped;
     assert_eq!(stopped, Some(0));
+    let failed = shell(&watching, &[&run], "exit 3\n\n# a comment\n:help\n");
+    assert_eq!(failed.code, Some(1), "only the failed line asked something of the job: {}", failed.error);
     let wrong = shell(&watching, &[&run], ":contiune\n");
     assert_eq!(wrong.code, Some(2), "{}", wrong.error);
     assert!(wrong.error.contains("did you mean `:continue`?"), "{}", wrong.error);
@@ -327,6 +333,16 @@ fn a_job_is_left_stopped_or_runs_on_without_the_debugger() {
     let stopped = runner.seen.lock().expect("seen").stopped;
     assert_eq!(stopped, None);
     assert!(!runner.requests().iter().any(|request| request.contains("never")), "{:?}", runner.requests());
+}
+
+#[test]
+fn a_job_without_a_result_is_no_success() {
+    let Some((watching, run)) = running() else { return };
+    let runner = Runner::start(Manner::NoResult);
+    watching.fake.set_debugger(Some(&runner.address));
+    let said = shell(&watching, &[&run], ":continue\n");
+    assert_eq!(said.code, Some(5), "{}", said.error);
+    assert!(said.error.contains("The debugger has ended without the result of the job."), "{}", said.error);
 }
 
 #[test]

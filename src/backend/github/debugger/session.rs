@@ -138,7 +138,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         // The stop at the next step may be reported before the answer.
         let stopped = std::mem::replace(&mut self.state, State::Running);
         self.went_on = false;
-        self.ask(request, json!({"threadId": THREAD}), report).await?;
+        if let Err(error) = self.ask(request, json!({"threadId": THREAD}), report).await {
+            // A refused job has not gone on, unless an event says otherwise.
+            if !self.went_on {
+                self.state = stopped;
+            }
+            return Err(error);
+        }
         // The runner also accepts the request when it ignores it, because it does not wait for one.
         let going_on = async {
             while !self.went_on {

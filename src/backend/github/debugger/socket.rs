@@ -28,8 +28,11 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 const SEND_TIMEOUT: Duration = Duration::from_secs(20);
 /// Time between two pings, which keep the tunnel open.
 const PING: Duration = Duration::from_secs(25);
-/// Maximum time without any frame, not even the answer to a ping.
-pub(super) const SILENCE: Duration = Duration::from_secs(100);
+/// Maximum number of pings in a row after which no frame comes, not even the answer to a ping. They are counted instead
+/// of the time, because a program that was stopped (Ctrl-Z) has not heard anything meanwhile.
+const MAX_UNANSWERED: u32 = 4;
+/// Time after which a silent connection is given up.
+pub(super) const SILENCE: Duration = PING.saturating_mul(MAX_UNANSWERED);
 /// Maximum time for the goodbye.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Maximum number of characters of the reason for which the other side closes the connection.
@@ -39,7 +42,8 @@ const MAX_REASON: usize = 200;
 pub(super) struct Socket<S> {
     stream: WebSocketStream<S>,
     pings: Interval,
-    heard: Instant,
+    /// Number of pings since the last frame.
+    unanswered: u32,
 }
 
 impl Socket<Connection> {
@@ -67,10 +71,9 @@ impl Socket<Connection> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     pub(super) fn over(stream: WebSocketStream<S>) -> Self {
-        let now = Instant::now();
-        let mut pings = interval_at(now + PING, PING);
+        let mut pings = interval_at(Instant::now() + PING, PING);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { stream, pings, heard: now }
+        Self { stream, pings, unanswered: 0 }
     }
 
     pub(super) async fn send(&mut self, text: String) -> Result<(), DebuggerError> {
@@ -90,14 +93,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             let message = tokio::select! {
                 message = self.stream.next() => message,
                 _ = self.pings.tick() => {
-                    if self.heard.elapsed() >= SILENCE {
+                    if self.unanswered >= MAX_UNANSWERED {
                         return Err(DebuggerError::Silent(SILENCE));
                     }
+                    self.unanswered += 1;
                     self.transmit(Message::Ping("cuelight".into())).await?;
                     continue;
                 }
             };
-            self.heard = Instant::now();
+            self.unanswered = 0;
             match message {
                 Some(Ok(Message::Text(text))) => return Ok(text.as_str().to_owned()),
                 Some(Ok(Message::Close(frame))) => {

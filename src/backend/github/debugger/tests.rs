@@ -192,6 +192,37 @@ async fn a_request_that_the_runner_ignores_is_an_error() {
     done.expect("the next step");
 }
 
+#[tokio::test]
+async fn a_job_whose_debugger_refuses_to_go_on_stays_stopped() {
+    let mut ignore = |_: Event| Ok(());
+    let (socket, mut runner) = pair().await;
+    let stop = [("threads", stopped())];
+    let (session, _) = tokio::join!(Session::start(socket, &mut ignore), serve(&mut runner, "threads", &stop));
+    let mut session = session.expect("started");
+    let refusing = async {
+        let Some(Ok(Message::Text(text))) = runner.next().await else { panic!("no request") };
+        let request: Value = serde_json::from_str(text.as_str()).expect("JSON");
+        let refusal = json!({"type": "response", "request_seq": request["seq"], "success": false, "message": "busy"});
+        runner.send(Message::text(refusal.to_string())).await.expect("sent");
+    };
+    let (error, ()) = tokio::join!(session.next(&mut ignore), refusing);
+    assert!(matches!(error, Err(DebuggerError::Rejected { request: "next", .. })), "{error:?}");
+    assert!(matches!(session.state(), State::Stopped(_)), "{:?}", session.state());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_for_which_the_program_was_stopped_is_no_silence() {
+    let (mut socket, mut runner) = pair().await;
+    tokio::time::advance(10 * SILENCE).await;
+    let later = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        runner.send(Message::text("{}")).await
+    };
+    let (received, sent) = tokio::join!(socket.receive(), later);
+    sent.expect("sent");
+    assert_eq!(received.expect("a message"), "{}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_silent_debugger_is_left() {
     let mut ignore = |_: Event| Ok(());

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::sync::oneshot;
 
+use crate::backend::github::address::Host;
 use crate::backend::github::client::{ApiError, Change, Client, Freshness, Mutation, Priority};
 use crate::backend::github::wire::gitea;
 use crate::backend::github::wire::repository::User;
@@ -41,7 +42,7 @@ pub(super) fn request(command: &Command, remote: &RemoteSpec, run: &Run) -> Resu
                 RerunScope::Step { .. } => Err(Unavailable::Remote),
             }
         }
-        Command::RerunWithDebugger { .. } if remote.server == ServerKind::Gitea => Err(Unavailable::NoDebugger),
+        Command::RerunWithDebugger { .. } if !has_debugger(remote) => Err(Unavailable::NoDebugger),
         Command::RerunWithDebugger { job } => {
             let job = run.jobs.get(job).and_then(|job| job.remote).ok_or(Unavailable::JobNotStarted)?;
             let path = format!("/repos/{}/actions/jobs/{job}/rerun", remote.repository);
@@ -59,6 +60,11 @@ pub(super) fn request(command: &Command, remote: &RemoteSpec, run: &Run) -> Resu
         Command::Held { .. } | Command::Hold { .. } => Err(Unavailable::HoldsHere),
         Command::Dispatch { .. } | Command::Resume | Command::Yield { .. } | Command::Watch => Err(Unavailable::Remote),
     }
+}
+
+/// Whether the server of a run has a debugger. Another one might ignore the request for it, and run the job at once.
+fn has_debugger(remote: &RemoteSpec) -> bool {
+    Host::new(&remote.host, remote.server).is_ok_and(|host| host.has_debugger())
 }
 
 /// Returns the path of a run.
@@ -121,7 +127,6 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::backend::github::address::Host;
     use crate::model::testing;
     use crate::model::{JobId, RunId, Timestamp};
     use crate::store::folder::RunsDir;
@@ -218,7 +223,8 @@ mod tests {
         }
         let mut run = store.run(&id).expect("opened").clone();
         run.jobs.get_mut(&job).expect("a job").remote = Some(7);
-        let remote = RemoteSpec { repository: "o/r".to_owned(), id: 1, ..RemoteSpec::default() };
+        let host = "github.com".to_owned();
+        let remote = RemoteSpec { host, repository: "o/r".to_owned(), id: 1, ..RemoteSpec::default() };
         let debugger = Command::RerunWithDebugger { job: job.clone() };
         let reruns = [RerunScope::All, RerunScope::Failed, RerunScope::Job(job)];
         let reruns =
@@ -242,6 +248,8 @@ mod tests {
                 None => assert!(operation["requestBody"]["required"] != true, "{mutation:?} needs a body"),
             }
         }
+        let enterprise = RemoteSpec { host: "github.example".to_owned(), ..remote.clone() };
+        assert_eq!(request(&debugger, &enterprise, &run), Err(Unavailable::NoDebugger));
         let gitea = RemoteSpec { server: ServerKind::Gitea, ..remote };
         let rerun = |debug| request(&Command::Rerun { what: RerunScope::All, debug }, &gitea, &run);
         assert!(rerun(false).is_ok());

@@ -39,6 +39,10 @@ impl Poller {
         let Some(operation) = Operation::of(command) else { return Ok(()) };
         let host = run.info.remote.as_ref().map(|remote| remote.host.as_str()).unwrap_or_default();
         let rights = self.0.rights.borrow().of(host, &run.info.repository);
+        // Unknown rights allow everything, but the setting is always known.
+        if operation == Operation::RerunWithDebugger && rights.is_none() && !self.config().debugger {
+            return Err(Unavailable::DebuggerOff);
+        }
         Capabilities { run: Some(RunState::from(run)), rights, now: Some(now()), ..Capabilities::default() }
             .check(operation)
     }
@@ -120,4 +124,30 @@ async fn rights(client: &Client, repository: &Repository) -> Result<Rights, Poll
     let denied = |permission| of_all.or_else(|| client.was_denied(&path, permission).then(|| lacks(permission)));
     let (actions, deployments) = (denied(Permission::Actions), denied(Permission::Deployments));
     Ok(Rights { actions, deployments, limits_reruns: is_github, ..Rights::default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::GithubConfig;
+    use crate::model::{Conclusion, JobId, Phase, RemoteRun, RunId, RunInfo, Timestamp, testing};
+    use crate::store::folder::RunsDir;
+    use crate::store::runs::RunStore;
+
+    #[test]
+    fn the_debugger_stays_off_where_the_rights_are_not_known() {
+        let id = RunId::new("20260101-000000-aaaa");
+        let remote = Some(RemoteRun { host: "github.com".to_owned(), ..RemoteRun::default() });
+        let mut store = RunStore::default();
+        store.open(RunInfo { remote, ..testing::info(id.clone(), Timestamp(0)) });
+        let mut run = store.run(&id).expect("opened").clone();
+        run.phase = Phase::Done(Conclusion::Failure);
+        let home = tempfile::tempdir().expect("a folder");
+        let command = Command::RerunWithDebugger { job: JobId::new("build") };
+        for (debugger, expected) in [(false, Err(Unavailable::DebuggerOff)), (true, Ok(()))] {
+            let config = GithubConfig { debugger, ..GithubConfig::default() };
+            let poller = Poller::new(RunsDir::at(home.path()), config, |_| None);
+            assert_eq!(poller.check(&run, &command), expected);
+        }
+    }
 }
