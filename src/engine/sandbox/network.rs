@@ -1,6 +1,6 @@
 //! Networks through which processes of a sandbox reach this machine.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A network, with the address of this machine in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -15,13 +15,17 @@ impl Network {
     /// This machine itself.
     pub const LOOPBACK: Self = Self { address: IpAddr::V4(Ipv4Addr::LOCALHOST), prefix: 8 };
 
-    /// Returns the network with a gateway and a subnet, such as `172.18.0.1` and `172.18.0.0/16`. `None` if one of them
-    /// is invalid.
+    /// Returns the network with a gateway and a subnet, such as `172.18.0.1` and `172.18.0.0/16`. Without a gateway, it is
+    /// the first address of the subnet: Docker gives a bridge this address by default, but does not report that of its
+    /// default bridge before its first restart. `None` if the gateway or the subnet is invalid.
     #[must_use]
-    pub fn parse(gateway: &str, subnet: &str) -> Option<Self> {
-        let (_, prefix) = subnet.split_once('/')?;
-        // Some engines append the prefix length to the gateway, too.
-        let address = gateway.split('/').next()?.parse().ok()?;
+    pub fn parse(gateway: Option<&str>, subnet: &str) -> Option<Self> {
+        let (start, prefix) = subnet.split_once('/')?;
+        let address = match gateway.filter(|gateway| !gateway.is_empty()) {
+            // Some engines append the prefix length to the gateway, too.
+            Some(gateway) => gateway.split('/').next()?.parse().ok()?,
+            None => first_after(start.parse().ok()?)?,
+        };
         Some(Self { address, prefix: prefix.parse().ok()? })
     }
 
@@ -35,6 +39,14 @@ impl Network {
         let ((own, width), (other, of_other)) = (bits(self.address), bits(other.to_canonical()));
         let shared = u32::from(self.prefix).min(width);
         width == of_other && (own ^ other).checked_shr(128 - shared).unwrap_or_default() == 0
+    }
+}
+
+/// Returns the address after another one; `None` after the last one.
+fn first_after(address: IpAddr) -> Option<IpAddr> {
+    match address {
+        IpAddr::V4(address) => address.to_bits().checked_add(1).map(|bits| Ipv4Addr::from_bits(bits).into()),
+        IpAddr::V6(address) => address.to_bits().checked_add(1).map(|bits| Ipv6Addr::from_bits(bits).into()),
     }
 }
 
@@ -66,9 +78,14 @@ mod tests {
     #[test]
     fn a_network_is_read_from_its_gateway_and_subnet() {
         let address = IpAddr::V4(Ipv4Addr::new(172, 18, 0, 1));
-        assert_eq!(Network::parse("172.18.0.1", "172.18.0.0/16"), Some(Network { address, prefix: 16 }));
-        assert_eq!(Network::parse("172.18.0.1/16", "172.18.0.0/16"), Some(Network { address, prefix: 16 }));
-        assert_eq!(Network::parse("", "172.18.0.0/16"), None);
-        assert_eq!(Network::parse("172.18.0.1", "172.18.0.0"), None);
+        for gateway in [Some("172.18.0.1"), Some("172.18.0.1/16"), Some(""), None] {
+            let network = Network::parse(gateway, "172.18.0.0/16");
+            assert_eq!(network, Some(Network { address, prefix: 16 }), "{gateway:?}");
+        }
+        let sixth = Network::parse(None, "fd00::/64").expect("a network");
+        assert_eq!(sixth.address.to_string(), "fd00::1");
+        assert_eq!(Network::parse(Some("172.18.0.1"), "172.18.0.0"), None);
+        assert_eq!(Network::parse(Some("no address"), "172.18.0.0/16"), None);
+        assert_eq!(Network::parse(None, "255.255.255.255/32"), None);
     }
 }

@@ -211,7 +211,7 @@ impl DockerClient {
         made.map(drop).map_err(|error| DockerError::of(format!("cannot create the network {name}"), error))
     }
 
-    /// Returns a network with the address of this machine in it. `None` if the network has no gateway.
+    /// Returns a network with the address of this machine in it. `None` if the network has no subnet.
     ///
     /// # Errors
     /// The network does not exist, or Docker does not answer.
@@ -219,7 +219,7 @@ impl DockerClient {
         let found = self.api.inspect_network(name, None).await;
         let found = found.map_err(|error| DockerError::of(format!("cannot inspect the network {name}"), error))?;
         let ranges = found.ipam.and_then(|ipam| ipam.config).unwrap_or_default();
-        Ok(ranges.iter().find_map(|range| Network::parse(range.gateway.as_deref()?, range.subnet.as_deref()?)))
+        Ok(ranges.iter().find_map(|range| Network::parse(range.gateway.as_deref(), range.subnet.as_deref()?)))
     }
 
     /// Creates a volume.
