@@ -235,11 +235,42 @@ fn other_event(workflow: &str, event: &str) -> String {
     format!("{workflow} does not run on `push`: using its event `{event}`; --event chooses another")
 }
 
-/// Returns the error for an unknown run. It suggests a command if the name resembles one.
+/// Names that other tools have for a command.
+const OTHER_NAMES: &[(&str, &str)] = &[
+    ("list", "runs"),
+    ("ls", "runs"),
+    ("ps", "runs"),
+    ("status", "runs"),
+    ("history", "runs"),
+    ("start", "run"),
+    ("exec", "run"),
+    ("stop", "cancel"),
+    ("kill", "cancel"),
+    ("rm", "delete"),
+    ("remove", "delete"),
+    ("retry", "rerun"),
+    ("restart", "rerun"),
+    ("view", "show"),
+    ("inspect", "show"),
+    ("log", "logs"),
+    ("tail", "attach"),
+    ("follow", "attach"),
+    ("check", "lint"),
+    ("validate", "lint"),
+    ("graph", "plan"),
+    ("ssh", "shell"),
+    ("login", "auth login"),
+    ("logout", "auth logout"),
+    ("environments", "env"),
+    ("undo", "rollback"),
+];
+
+/// Returns the error for an unknown run. It suggests a command if the name means or resembles one.
 fn no_run(wanted: &str, mut failure: Failure) -> Failure {
     let command = Cli::command();
     let names = command.get_subcommands().filter(|known| !known.is_hide_set()).map(clap::Command::get_name);
-    match nearest(wanted, names) {
+    let meant = OTHER_NAMES.iter().find(|(name, _)| *name == wanted).map(|(_, command)| *command);
+    match meant.or_else(|| nearest(wanted, names)) {
         Some(near) if failure.exit == Exit::NotFound => {
             failure.message = format!("`{wanted}` is neither a run nor a command; did you mean `cuelight {near}`?");
         }
@@ -367,6 +398,15 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn names_of_other_tools_lead_to_commands() {
+        for (name, command) in OTHER_NAMES {
+            assert!(Cli::command().find_subcommand(name).is_none(), "{name} is a command itself");
+            let named = command.split(' ').try_fold(Cli::command(), |known, part| known.find_subcommand(part).cloned());
+            assert!(named.is_some(), "{command} does not exist");
+        }
     }
 
     #[test]

@@ -114,6 +114,9 @@ fn runs_are_listed_shown_and_read() {
 #[test]
 fn mistyped_names_get_a_suggestion() {
     let project = Project::new(MIXED);
+    for (meant, command) in [("ls", "runs"), ("stop", "cancel"), ("login", "auth login")] {
+        project.call(&[meant]).expect(3, &[&format!("did you mean `cuelight {command}`?")]);
+    }
     project.call(&["dmeo"]).expect(3, &["neither a run nor a command", "did you mean `cuelight demo`?"]);
     project.call(&["run", "--evnet", "push"]).expect(2, &["--event"]);
     project.run(&["cii"]).expect(3, &["did you mean `ci`?"]);
