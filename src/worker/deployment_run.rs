@@ -116,7 +116,7 @@ impl HostedAttempt for DeploymentAttempt {
                 target: target::of(settings, folder.id(), shell.clone(), kept),
                 folder,
                 attempt,
-                outlet: Arc::new(Recorder(Arc::clone(&outlet))),
+                outlet: Arc::new(Recorder::new(&outlet)),
                 shell,
                 ledger,
                 queue: Arc::new(Turns { queue, group: name, outlet, attempt, title }),
@@ -185,7 +185,13 @@ impl Queue for Turns {
 }
 
 /// Outlet that writes the events and logs of a deployment to the folder of its run.
-struct Recorder(Arc<RunOutlet>);
+pub(super) struct Recorder(Arc<RunOutlet>);
+
+impl Recorder {
+    pub(super) fn new(outlet: &Arc<RunOutlet>) -> Self {
+        Self(Arc::clone(outlet))
+    }
+}
 
 impl Outlet for Recorder {
     fn record(&self, event: Event) {

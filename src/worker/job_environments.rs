@@ -1,11 +1,12 @@
 //! Applies the rules of this machine's environments to the jobs of a run that deploy to them, and records the
 //! deployments in the ledger.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 use tokio::time::sleep;
 
 use crate::config::Config;
@@ -29,6 +30,7 @@ use crate::store::folder::RunFolder;
 use crate::store::history;
 
 use super::concurrency::ConcurrencyQueue;
+use super::job_notices::JobNotices;
 use super::outlet::RunOutlet;
 
 /// The environments of a run's repository, for one attempt.
@@ -39,26 +41,42 @@ pub(super) struct JobEnvironments {
     repository: PathBuf,
     outlet: Arc<RunOutlet>,
     concurrency: Arc<ConcurrencyQueue>,
+    /// The settings at the start of the attempt; `None` if they cannot be read. Only these start the commands of
+    /// notifications: they are the ones that were trusted, and a job may have changed the file since.
+    trusted: Option<Config>,
+    /// Environment of the worker process, for the notifications.
+    environment: Vec<(OsString, OsString)>,
     /// Reviews that jobs wait for.
     reviews: Mutex<Vec<PendingReview>>,
+    /// Notifications about jobs that have ended, which may not be sent yet.
+    notices: Mutex<Vec<JobNotices>>,
 }
 
 impl JobEnvironments {
     pub(super) fn new(
         folder: &RunFolder,
         info: &RunInfo,
-        repository: PathBuf,
+        (repository, environment): (PathBuf, &[(OsString, OsString)]),
         outlet: &Arc<RunOutlet>,
         concurrency: &Arc<ConcurrencyQueue>,
     ) -> Arc<Self> {
         Arc::new(Self {
+            trusted: Config::load(Some(&repository)).ok(),
             folder: folder.clone(),
             info: info.clone(),
             repository,
             outlet: Arc::clone(outlet),
             concurrency: Arc::clone(concurrency),
+            environment: environment.to_vec(),
             reviews: Mutex::default(),
+            notices: Mutex::default(),
         })
+    }
+
+    /// Waits for the notifications about jobs that have ended, for a limited time.
+    pub(super) async fn finish(&self) {
+        let notices = std::mem::take(&mut *self.notices.lock().unwrap_or_else(PoisonError::into_inner));
+        join_all(notices.into_iter().map(JobNotices::finish)).await;
     }
 
     /// Requests the deployment of a job to an environment. Returns an error if the rules of the environment refuse the
@@ -74,15 +92,25 @@ impl JobEnvironments {
         Refused::check(&gates::policy(&settings, &read, &release)).map_err(failed)?;
         let from = read.of(&settings.name).live().map(|live| live.release.clone());
         let NamedRelease { release, uncommitted, .. } = release;
+        let by = ledger::actor(&repository);
+        let notices = JobNotices::new(
+            (self.folder.id(), &job),
+            &settings,
+            &release,
+            by.name(),
+            (&self.repository, &self.environment),
+            &self.outlet,
+        );
         let visit = Visit {
             latest: Latest::new(ledger.clone(), settings.name.clone()),
             ledger,
-            by: ledger::actor(&repository),
+            by,
             settings,
             release,
             job,
             stage: Stage::Requested,
             turn: None,
+            notices: Some(notices),
             environments: self,
         };
         let requested = Action::Requested { release: visit.release.clone(), from, cause: Cause::Job };
@@ -131,7 +159,9 @@ impl EnvironmentGate for JobEnvironments {
         async move {
             let config = Config::load(Some(&self.repository)).map_err(failed)?;
             let Some(settings) = config.environment_of_job(&environment) else { return Ok(None) };
-            let visit = self.request(job, settings.clone())?;
+            let trusted = self.trusted.as_ref().and_then(|config| config.environment_of_job(&environment));
+            let notify = trusted.and_then(|settings| settings.notify.clone());
+            let visit = self.request(job, EnvironmentSettings { notify, ..settings.clone() })?;
             Ok(Some(Box::new(visit) as Box<dyn JobDeployment>))
         }
         .boxed()
@@ -166,6 +196,8 @@ struct Visit {
     stage: Stage,
     /// The turn of the deployment; `None` before the deployment has it, and after its end.
     turn: Option<Ticket>,
+    /// Notifications about the job; `None` once it has ended.
+    notices: Option<JobNotices>,
 }
 
 /// How far a deployment has come, according to the ledger.
@@ -230,6 +262,11 @@ impl Visit {
             let kinds: Vec<GateKind> = closed.iter().map(|one| one.kind).collect();
             let Some(first) = closed.first() else { return Ok(()) };
             if reported.as_ref() != Some(&kinds) {
+                let had_approval = reported.is_some_and(|kinds| kinds.contains(&GateKind::Approval));
+                let approval = closed.iter().find(|one| one.kind == GateKind::Approval && !had_approval);
+                if let Some((notices, approval)) = self.notices.as_mut().zip(approval) {
+                    notices.waits(&approval.sentence);
+                }
                 environments.set_review(&job, kinds.contains(&GateKind::Approval).then_some(&self.settings));
                 let gate = first.gate(&self.settings.name);
                 environments.outlet.record(Event::JobWaiting { job: job.clone(), gate });
@@ -266,6 +303,9 @@ impl JobDeployment for Visit {
             self.check_files()?;
             self.append(Action::Began, "").map_err(failed)?;
             (self.stage, self.turn) = (Stage::Begun, Some(turn));
+            if let Some(notices) = &mut self.notices {
+                notices.began();
+            }
             Ok(true)
         }
         .boxed()
@@ -278,7 +318,12 @@ impl JobDeployment for Visit {
             Conclusion::Cancelled => (Outcome::Failed, "its job was cancelled"),
             _ => (Outcome::Failed, "its job failed"),
         };
-        let ended = self.append(Action::Ended { outcome }, reason.unwrap_or(why));
+        let reason = reason.unwrap_or(why);
+        let ended = self.append(Action::Ended { outcome }, reason);
+        if let Some(mut notices) = self.notices.take() {
+            notices.ended(outcome, reason);
+            self.environments.notices.lock().unwrap_or_else(PoisonError::into_inner).push(notices);
+        }
         drop(self.turn.take());
         ended.map_err(|error| EnvironmentError(format!("the ledger lacks the end of its deployment: {error}")))
     }

@@ -31,6 +31,7 @@ mod concurrency;
 pub mod control;
 mod deployment_run;
 mod job_environments;
+mod job_notices;
 pub mod launch;
 pub mod outlet;
 pub mod prepare;

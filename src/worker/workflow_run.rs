@@ -108,10 +108,10 @@ impl Request {
         facts: RunFacts,
         outlet: Arc<RunOutlet>,
         concurrency: Arc<ConcurrencyQueue>,
+        environments: Arc<JobEnvironments>,
         holds: Arc<Holds>,
     ) -> RunContext {
-        let Self { folder, spec, info, .. } = self;
-        let environments = JobEnvironments::new(folder, info, spec.repository.clone(), &outlet, &concurrency);
+        let Self { folder, spec, .. } = self;
         let actions = caches::of_run(caches::ACTIONS, folder);
         let host = Arc::new(Host::new(self.environment.iter().cloned()));
         RunContext {
@@ -273,9 +273,12 @@ impl WorkflowAttempt {
             slots: request.spec.max_parallel,
             skips_unrunnable: request.spec.skip_unrunnable,
         };
-        let context = Arc::new(request.context(prepared.facts, host.outlet, queue, Arc::clone(holds)));
+        let here = (request.spec.repository.clone(), request.environment.as_slice());
+        let environments = JobEnvironments::new(&request.folder, &request.info, here, &host.outlet, &queue);
+        let context = request.context(prepared.facts, host.outlet, queue, Arc::clone(&environments), Arc::clone(holds));
         let orders = Orders { stop: host.cancelled, displaced: host.displaced };
-        let end = attempt::run(context, start, orders).await;
+        let end = attempt::run(Arc::new(context), start, orders).await;
+        environments.finish().await;
         Ended { conclusion: end.conclusion, reason: end.reason.map(EndReason::Message) }
     }
 

@@ -456,6 +456,36 @@ fn a_job_that_deploys_waits_for_a_lock_and_its_failure_is_that_of_the_deployment
 }
 
 #[test]
+fn people_are_notified_of_a_job_that_deploys() {
+    let shop = Shop::new();
+    let notify = "[environments.staging.notify]\non = ['approval', 'started', 'succeeded', 'failed']\n\
+                  command = 'echo \"$DEPLOY_EVENT: $DEPLOY_MESSAGE\" >> $LIVE/messages'\n";
+    let rules = SETTINGS.replace("[environments.staging]\n", "[environments.staging]\nreviewers = ['olu']\n");
+    shop.project.write(".cuelight.toml", &(rules + notify));
+    // The job changes the command, which nobody has trusted.
+    let steps = "[{run: 'sed -i s/messages/stolen/ $SHOP/.cuelight.toml; test ! -e $LIVE/bad'}]";
+    let job = format!("{{runs-on: ubuntu-latest, environment: staging, steps: {steps}}}");
+    shop.project.write(
+        ".github/workflows/ci.yml",
+        &format!("on: push\njobs: {{deploy: {job}, later: {{needs: deploy, {}}}}}\n", &job[1..job.len() - 1]),
+    );
+    shop.project.commit();
+    let mut command = shop.command(&["run", "--trust", "--detach"]);
+    command.env("SHOP", shop.project.root());
+    let run = Said(command.output().expect("starts")).out().trim().to_owned();
+    until("both jobs are approved and end", || {
+        approved_by_olu(&shop, &run);
+        let shown: Value = serde_json::from_str(&shop.call(&["show", &run, "--json"]).out()).expect("json");
+        (shown["status"] == "success").then_some(())
+    });
+    let messages = || fs::read_to_string(shop.path("messages")).unwrap_or_default();
+    for expected in ["approval: ", &format!("approve staging --run {run}"), "started: ", "is live"] {
+        assert_eq!(messages().matches(expected).count(), 2, "{expected}: {}", messages());
+    }
+    assert!(!shop.path("stolen").exists(), "a command that was not trusted has run");
+}
+
+#[test]
 fn a_job_that_deploys_and_loses_its_worker_is_an_interrupted_deployment() {
     let (shop, first) = deploying_job("");
     assert_eq!(ended(&shop, &first), "success");
