@@ -52,6 +52,9 @@ impl Job {
         if let Some(id) = self.remote {
             document["remote"] = json!(id);
         }
+        if let Some(sample) = self.traffic.back() {
+            document["traffic"] = json!(sample);
+        }
         document
     }
 }

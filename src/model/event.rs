@@ -7,7 +7,7 @@
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use super::deployment::{NotifyChannel, NotifyEvent};
+use super::deployment::{NotifyChannel, NotifyEvent, SlotTraffic};
 use super::{
     Command, Conclusion, EndReason, Explanation, Gate, HeldOrder, JobId, PendingReview, Reply, Service, StepNumber,
     Timestamp,
@@ -119,6 +119,13 @@ pub enum Event<O = LineRange> {
         job: JobId,
         /// The new state of the service.
         service: Service,
+    },
+    /// The slots of an environment were observed while a deployment is in progress.
+    TrafficObserved {
+        /// Id of the job that deploys.
+        job: JobId,
+        /// The slots with replicas.
+        slots: Vec<SlotTraffic>,
     },
     /// A step started.
     StepStarted {
@@ -318,6 +325,9 @@ pub struct StepOutline {
     /// Whether later steps do not wait for the step to end.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub background: bool,
+    /// Short name of a step of a deployment, for the picture of its plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
 }
 
 /// Origin of a step.

@@ -1,11 +1,12 @@
 //! State of a run, the result of folding its records (see `store::RunStore`).
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use super::deployment::DEPLOYMENT_EVENT;
+use super::deployment::{DEPLOYMENT_EVENT, TrafficSample};
 use super::{
     Annotation, Conclusion, EndReason, Explanation, JobId, PendingReview, Phase, Review, RunId, Service, Signal,
     StepKind, StepNumber, Timestamp,
@@ -317,6 +318,8 @@ pub struct Job {
     pub outputs: IndexMap<String, String>,
     /// Last known state of the services, by name.
     pub services: IndexMap<String, Service>,
+    /// Traffic of a deployment's slots, sampled while it is in progress: the last samples, the newest last.
+    pub traffic: VecDeque<TrafficSample>,
     /// Steps, by number.
     pub steps: Vec<Step>,
 }
@@ -332,6 +335,8 @@ pub struct Step {
     pub kind: StepKind,
     /// Whether later steps do not wait for the step to end.
     pub background: bool,
+    /// Short name of a step of a deployment.
+    pub label: Option<String>,
     /// Progress of the step; `Done` holds the conclusion after `continue-on-error`.
     pub phase: Phase,
     /// Result before `continue-on-error`, once the step has ended.

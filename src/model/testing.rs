@@ -195,7 +195,7 @@ pub fn hostile(text: &str) -> (RunInfo, Script) {
         let service = Service { name: any(), image: any(), state, ports, detail: Some(any()), restarts: 0 };
         script.event(Event::ServiceChanged { job: job.clone(), service });
     }
-    let planned = StepOutline { number: step, name: any(), kind: StepKind::Main, background: true };
+    let planned = StepOutline { number: step, name: any(), kind: StepKind::Main, background: true, label: None };
     script
         .event(Event::StepsPlanned { job: job.clone(), steps: vec![planned] })
         .step(text, step.0, text, 5)
@@ -288,6 +288,7 @@ impl Script {
             name: (*name).to_owned(),
             kind: if *name == SET_UP { StepKind::Job } else { StepKind::Main },
             background: false,
+            label: None,
         });
         let steps = steps.collect();
         self.event(Event::JobStarted {

@@ -60,7 +60,8 @@ impl Story {
     /// Adds a step that prints these lines, in two portions if possible, and exits with this code.
     pub fn step(&mut self, job: &str, number: u32, name: &str, lines: &[&str], exit_code: i32) {
         let (job, step) = (JobId::new(job), StepNumber(number));
-        let planned = StepOutline { number: step, name: name.to_owned(), kind: StepKind::Main, background: false };
+        let planned =
+            StepOutline { number: step, name: name.to_owned(), kind: StepKind::Main, background: false, label: None };
         self.add(Event::StepsPlanned { job: job.clone(), steps: vec![planned] });
         self.add(Event::StepStarted { job: job.clone(), step, name: name.to_owned() });
         let half = lines.len() / 2;
@@ -89,8 +90,13 @@ impl Story {
         let id = JobId::new(job);
         for (number, name, lines) in steps {
             let step = StepNumber(*number);
-            let planned =
-                StepOutline { number: step, name: (*name).to_owned(), kind: StepKind::Main, background: true };
+            let planned = StepOutline {
+                number: step,
+                name: (*name).to_owned(),
+                kind: StepKind::Main,
+                background: true,
+                label: None,
+            };
             self.add(Event::StepsPlanned { job: id.clone(), steps: vec![planned] });
             self.add(Event::StepStarted { job: id.clone(), step, name: (*name).to_owned() });
             self.logs.0.insert((id.clone(), step), lines.iter().map(ToString::to_string).collect());
@@ -204,7 +210,8 @@ impl<'p> Terminal<'p> {
     /// Starts a step.
     pub fn step(&mut self, job: &str, number: u32, name: &str) {
         let (job, step) = (JobId::new(job), StepNumber(number));
-        let planned = StepOutline { number: step, name: name.to_owned(), kind: StepKind::Main, background: false };
+        let planned =
+            StepOutline { number: step, name: name.to_owned(), kind: StepKind::Main, background: false, label: None };
         self.story.add(Event::StepsPlanned { job: job.clone(), steps: vec![planned] });
         self.story.add(Event::StepStarted { job, step, name: name.to_owned() });
         self.print();

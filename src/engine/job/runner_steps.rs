@@ -99,7 +99,7 @@ impl StepSequence {
 
     fn push(&mut self, name: &str, kind: StepKind, background: bool) -> StepNumber {
         let number = StepNumber(self.steps.len() as u32 + 1);
-        self.steps.push(StepOutline { number, name: name.to_owned(), kind, background });
+        self.steps.push(StepOutline { number, name: name.to_owned(), kind, background, label: None });
         number
     }
 

@@ -10,6 +10,7 @@ mod plan;
 mod settings;
 mod state;
 mod target;
+mod traffic;
 
 pub use diagnosis::{Diagnosis, FailureCause, diagnose};
 pub use ledger::{Action, Actor, Cause, Entry, Ledger, Lock, Outcome, UnreadableLine};
@@ -23,6 +24,7 @@ pub use state::{DeploymentRecord, EnvironmentState};
 pub use target::{
     DockerSettings, IMAGE_PLACES, KubernetesSettings, ScriptCommand, ScriptSettings, TargetSettings, image_of,
 };
+pub use traffic::{Counters, SlotTraffic, TrafficSample};
 
 /// Name of the event of runs that are deployments.
 pub const DEPLOYMENT_EVENT: &str = "deployment";

@@ -235,6 +235,25 @@ pub enum PlanStep {
     },
 }
 
+impl PlanStep {
+    /// Returns the step in a few characters: `green 10 %`.
+    #[must_use]
+    pub fn label(&self) -> String {
+        match self {
+            Self::Start { replicas, .. } => format!("start {replicas}"),
+            Self::Healthy { .. } => "healthy".to_owned(),
+            Self::Check { .. } => "smoke test".to_owned(),
+            Self::Weight { slot, percent } => format!("{slot} {percent} %"),
+            Self::Pause(Pause::For(length)) => format!("watch {}", written(*length)),
+            Self::Pause(Pause::Person) => "promote".to_owned(),
+            Self::Drain { slot, keep: 0 } => format!("drain {slot}"),
+            Self::Drain { slot, keep } => format!("drain {slot} to {keep}"),
+            Self::Stop { slot, keep: 0, .. } => format!("stop {slot}"),
+            Self::Stop { slot, keep, .. } => format!("stop {slot} to {keep}"),
+        }
+    }
+}
+
 /// A release and the slot that it runs in.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Versioned {

@@ -31,11 +31,13 @@ mod slots;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod traffic;
 
 pub use controls::{Asked, Stop};
 pub use position::Position;
 
 use controls::{Controls, Interrupt, Stage};
+use traffic::Sampler;
 
 /// The release, the environment and the people of a deployment.
 #[derive(Clone, Debug)]
@@ -266,16 +268,8 @@ impl Driver {
         for done in 1..=position.done {
             self.finish_step(StepNumber(done as u32), Conclusion::Success, Some("done earlier".to_owned()));
         }
-        let halt = match position.back.clone() {
-            Some(reason) => Err(Halt { reason, next: AfterHalt::BackFromFault }),
-            None => self.forward(&mut position).await,
-        };
-        let outcome = match halt {
-            Ok(()) => (Outcome::Succeeded, None),
-            Err(Halt { reason, next: AfterHalt::Leave }) if self.has_succeeded() => (Outcome::Succeeded, Some(reason)),
-            Err(Halt { reason, next: AfterHalt::Leave }) => (Outcome::Failed, Some(reason)),
-            Err(Halt { reason, next }) => self.back(&mut position, reason, next).await,
-        };
+        let sampler = Sampler::new(&self.tools, &self.job, &position.plan);
+        let outcome = sampler.during(self.carry_on(&mut position)).await;
         if outcome.0 != Outcome::Failed {
             position.has_ended = true;
             if let Err(error) = position.write(&self.tools.folder) {
@@ -283,6 +277,20 @@ impl Driver {
             }
         }
         outcome
+    }
+
+    /// Carries out the remaining steps, or the rollback. Returns how the deployment ended, and why.
+    async fn carry_on(&mut self, position: &mut Position) -> (Outcome, Option<String>) {
+        let halt = match position.back.clone() {
+            Some(reason) => Err(Halt { reason, next: AfterHalt::BackFromFault }),
+            None => self.forward(position).await,
+        };
+        match halt {
+            Ok(()) => (Outcome::Succeeded, None),
+            Err(Halt { reason, next: AfterHalt::Leave }) if self.has_succeeded() => (Outcome::Succeeded, Some(reason)),
+            Err(Halt { reason, next: AfterHalt::Leave }) => (Outcome::Failed, Some(reason)),
+            Err(Halt { reason, next }) => self.back(position, reason, next).await,
+        }
     }
 
     /// Whether the ledger records the success of the deployment.
@@ -313,7 +321,13 @@ impl Driver {
     fn plan_steps(&mut self, steps: &[PlanStep], plan: &Plan, kind: StepKind) {
         for step in steps {
             let number = StepNumber(self.announced.len() as u32 + 1);
-            self.announced.push(StepOutline { number, name: plan.describe(step), kind, background: false });
+            self.announced.push(StepOutline {
+                number,
+                name: plan.describe(step),
+                kind,
+                background: false,
+                label: Some(step.label()),
+            });
         }
         self.record(Event::StepsPlanned { job: self.job.clone(), steps: self.announced.clone() });
     }

@@ -15,7 +15,7 @@ use crate::rollout::outlet::Progress;
 use crate::rollout::target::Target;
 
 use super::controls::{Interrupt, Stage};
-use super::{Driver, Position, Trouble};
+use super::{Driver, Position, Sampler, Trouble};
 
 /// Minimum time between two log lines about answers of the same kind.
 const SAY_EVERY: Duration = Duration::from_secs(5);
@@ -92,6 +92,7 @@ impl Driver {
         let observed = self.worked(async { Ok(target.observe(progress).await?) }, is_forward).await;
         match observed {
             Ok(observed) => {
+                Sampler::new(&self.tools, &self.job, &position.plan).record(&observed, None);
                 self.check_slots(position, &observed)?;
                 // A rollback skips no step, because an interrupted command may have left more than the target reports.
                 if is_forward && is_so(step, &position.plan, &observed) {

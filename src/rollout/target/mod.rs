@@ -15,7 +15,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 
 use crate::model::RunId;
-use crate::model::deployment::{EnvironmentSettings, Observed, Plan, PlanStep, Probe, Slot, TargetSettings};
+use crate::model::deployment::{Counters, EnvironmentSettings, Observed, Plan, PlanStep, Probe, Slot, TargetSettings};
 use crate::store::StoreError;
 
 use super::check::Answer;
@@ -105,6 +105,12 @@ pub trait Target: Send + Sync {
     /// targets: the deployment pauses before its next step.
     fn pause(&self, _is_paused: bool) -> BoxFuture<'_, Result<(), TargetError>> {
         ready(Ok(())).boxed()
+    }
+
+    /// Returns the observed state of both slots, and the counters of blue and green, for the screen. `None` if the
+    /// target counts no requests, or does not answer. Called every few seconds while a deployment is in progress.
+    fn traffic(&self) -> BoxFuture<'_, Option<(Observed, [Counters; 2])>> {
+        ready(None).boxed()
     }
 
     /// Takes the lock of the environment, which also holds back deployments from other machines. The lock is held until

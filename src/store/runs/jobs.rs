@@ -1,5 +1,7 @@
 //! Adds the planned jobs to a run, starts them over in a later attempt, and replaces a job by the legs of its matrix.
 
+use std::collections::VecDeque;
+
 use indexmap::IndexMap;
 
 use crate::model::{Gate, Job, JobId, JobOutline, Phase, Run};
@@ -69,6 +71,7 @@ fn queued(outline: &JobOutline, attempt: u32) -> Job {
         finished: None,
         outputs: IndexMap::new(),
         services: IndexMap::new(),
+        traffic: VecDeque::new(),
         steps: Vec::new(),
     }
 }

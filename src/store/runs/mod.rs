@@ -181,6 +181,7 @@ fn fold(run: &mut Run, at: Timestamp, event: &Event) {
         | Event::JobFinished { job, .. }
         | Event::StepsPlanned { job, .. }
         | Event::ServiceChanged { job, .. }
+        | Event::TrafficObserved { job, .. }
         | Event::StepStarted { job, .. }
         | Event::StepHeld { job, .. }
         | Event::StepReleased { job, .. }

@@ -1,8 +1,12 @@
 //! Applies records to a job and its steps.
 
+use crate::model::deployment::TrafficSample;
 use crate::model::{
     Conclusion, Event, Gate, HeldOrder, Job, Phase, Step, StepKind, StepNumber, StepOutline, Timestamp,
 };
+
+/// Maximum number of samples of its traffic that a job keeps, as many as a chart of the widest screen has columns.
+const MAX_SAMPLES: usize = 200;
 
 /// Describes the download of a job's image. Sizes are in bytes; `total` is 0 if it is unknown.
 pub(super) fn pulling(image: &str, done: u64, total: u64) -> String {
@@ -46,6 +50,12 @@ pub(super) fn fold_job(job: &mut Job, at: Timestamp, event: &Event) {
             }
         }
         Event::ServiceChanged { service, .. } => drop(job.services.insert(service.name.clone(), service.clone())),
+        Event::TrafficObserved { slots, .. } => {
+            job.traffic.push_back(TrafficSample { at, slots: slots.clone() });
+            if job.traffic.len() > MAX_SAMPLES {
+                job.traffic.pop_front();
+            }
+        }
         Event::StepStarted { step: number, name, .. } => {
             let step = step(job, *number);
             if !step.phase.is_done() {
@@ -176,6 +186,7 @@ fn step(job: &mut Job, number: StepNumber) -> &mut Step {
                     name: format!("Step {number}"),
                     kind: StepKind::Main,
                     background: false,
+                    label: None,
                     phase: Phase::Queued,
                     outcome: None,
                     exit_code: None,
@@ -201,6 +212,7 @@ impl Step {
     fn plan(&mut self, outline: &StepOutline) {
         self.kind = outline.kind;
         self.background = outline.background;
+        self.label.clone_from(&outline.label);
         if self.phase == Phase::Queued {
             self.name.clone_from(&outline.name);
         }

@@ -156,7 +156,7 @@ fn a_held_step_of_a_dead_worker_failed_and_the_hold_of_failed_steps_is_that_of_t
 #[test]
 fn a_job_that_goes_back_queues_its_steps_again_and_a_step_held_before_it_runs_has_not_begun() {
     let job = || JobId::new("a");
-    let outline = |number, kind| StepOutline { number, name: "x".to_owned(), kind, background: false };
+    let outline = |number, kind| StepOutline { number, name: "x".to_owned(), kind, background: false, label: None };
     let kinds = [StepKind::Job, StepKind::Main, StepKind::Main, StepKind::Main, StepKind::Main];
     let steps = (1..).zip(kinds).map(|(number, kind)| outline(StepNumber(number), kind)).collect();
     let mut events = vec![started(1), planned(vec![self::outline("a", &[])])];
@@ -226,6 +226,7 @@ fn log_and_annotations_of_a_job_may_come_after_its_end() {
         name: "s".to_owned(),
         kind: StepKind::Main,
         background: false,
+        label: None,
     };
     let output =
         |number| Event::Output { job: job.clone(), step: StepNumber(number), output: LineRange { first: 0, count: 7 } };
@@ -327,7 +328,13 @@ fn any_event() -> impl Strategy<Value = Event> {
             job,
             steps: steps
                 .into_iter()
-                .map(|number| StepOutline { number, name: "s".to_owned(), kind: StepKind::Post, background: false })
+                .map(|number| StepOutline {
+                    number,
+                    name: "s".to_owned(),
+                    kind: StepKind::Post,
+                    background: false,
+                    label: None
+                })
                 .collect(),
         }),
         (job(), step()).prop_map(|(job, step)| Event::StepStarted { job, step, name: "s".to_owned() }),

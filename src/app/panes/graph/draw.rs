@@ -12,7 +12,7 @@ use crate::ui::theme::{Glyphs, Hue, Theme};
 use super::groups::Group;
 use super::paths;
 use super::paths::Lit;
-use super::{Detail, Graph, MARGIN, tree};
+use super::{Detail, Graph, MARGIN, rollout, tree};
 use crate::app::panes::{Cx, empty};
 use crate::app::state::AppState;
 
@@ -28,6 +28,9 @@ impl Graph {
         let Some(run) = run.filter(|run| !run.jobs.is_empty()) else {
             return empty("no jobs planned yet", cx, area, buffer);
         };
+        if let Some(job) = rollout::job(run) {
+            return rollout::draw(cx, job, area, buffer);
+        }
         if self.is_list() {
             return tree::draw(usize::from(self.offset.1), &self.filter, cx, run, selected, area, buffer);
         }

@@ -3,10 +3,13 @@
 //! The layout is cached until the nodes or the size of the pane change. Most changes of a job's state only change
 //! colours, but failed jobs and reviews add rows to a node. The node of the job selected in the Jobs pane is selected:
 //! everything connected to it is highlighted, and the rest is dimmed.
+//!
+//! For a deployment, the pane shows the steps of the plan and the traffic of both slots instead, see [`rollout`].
 
 mod draw;
 mod groups;
 mod paths;
+mod rollout;
 mod tree;
 
 use ratatui::buffer::Buffer;
@@ -112,6 +115,10 @@ impl Pane for Graph {
 
     fn filter(&mut self) -> Option<&mut String> {
         Some(&mut self.filter)
+    }
+
+    fn title(&self, cx: &Cx, selection: &Selection) -> Option<String> {
+        rollout::job(selection.run(cx.state)?).map(|_| "Plan".to_owned())
     }
 
     /// Returns the name of the selected node if only glyphs fit, the filter, whether only failed nodes are shown, and

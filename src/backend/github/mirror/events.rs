@@ -284,6 +284,7 @@ pub fn annotations(known: &Run, job: &JobId, all: &[WireAnnotation]) -> Vec<Time
             name: "Annotations".to_owned(),
             kind: StepKind::Job,
             background: false,
+            label: None,
         };
         events.push((at, Event::StepsPlanned { job: job.clone(), steps: vec![outline] }));
     }

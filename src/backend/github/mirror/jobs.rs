@@ -197,7 +197,7 @@ fn add_steps(diff: &mut Diff, id: &JobId, wire: &[WireStep], job_started: Timest
     let outlines: Vec<StepOutline> = numbered()
         .map(|(number, step)| {
             let name = step.name.clone().unwrap_or_else(|| format!("Step {number}"));
-            StepOutline { number, kind: kind(&name), name, background: false }
+            StepOutline { number, kind: kind(&name), name, background: false, label: None }
         })
         .collect();
     let is_known = |outline: &StepOutline| {

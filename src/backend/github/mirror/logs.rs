@@ -324,7 +324,7 @@ impl StepLogs {
             self.has_unknown = true;
             if job.steps.iter().all(|step| step.number != number) {
                 let (name, kind) = (UNKNOWN_STEP.to_owned(), StepKind::Job);
-                let outline = StepOutline { number, name, kind, background: false };
+                let outline = StepOutline { number, name, kind, background: false, label: None };
                 let planned = Event::StepsPlanned { job: job.id.clone(), steps: vec![outline] };
                 self.events.push((job.started.unwrap_or_default(), planned));
             }
@@ -453,6 +453,7 @@ mod tests {
             name: (*name).to_owned(),
             kind: *kind,
             background: false,
+            label: None,
         });
         let mut events = vec![
             (0, testing::run_started(1)),

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep};
 use crate::engine::sandbox::docker::client::DockerClient;
 use crate::model::RunId;
 use crate::model::deployment::{
-    DockerSettings, EnvironmentSettings, Observed, Plan, PlanStep, Probe, Slot, image_of, written,
+    Counters, DockerSettings, EnvironmentSettings, Observed, Plan, PlanStep, Probe, Slot, image_of, written,
 };
 use crate::rollout::check::{self, Answer};
 use crate::rollout::outlet::Progress;
@@ -41,7 +41,6 @@ mod weights;
 pub use error::DockerFault;
 pub use images::ensure_built;
 
-use self::state::Counters;
 use lock::Lock;
 use names::Names;
 use observed::Scene;
@@ -392,6 +391,14 @@ impl Target for DockerTarget {
             let (scene, client) = (self.scene().await.ok()?, self.client().await.ok()?);
             let (well, ill): (Vec<_>, Vec<_>) = scene.of(slot).cloned().partition(|one| scene.is_healthy(one));
             replicas::evidence(client, if ill.is_empty() { &well } else { &ill }, progress).await
+        }
+        .boxed()
+    }
+
+    fn traffic(&self) -> BoxFuture<'_, Option<(Observed, [Counters; 2])>> {
+        async {
+            let scene = self.scene().await.ok()?;
+            Some((scene.observed(), Slot::ALL.map(|slot| state::counters(&scene.places, slot))))
         }
         .boxed()
     }

@@ -5,10 +5,9 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::replicas::Replica;
-use super::state::Counters;
 use super::tunnel::Tunnel;
 use crate::engine::sandbox::docker::client::{DockerClient, DockerError};
-use crate::model::deployment::{Probe, RouterLimits, Slot, written};
+use crate::model::deployment::{Counters, Probe, RouterLimits, Slot, written};
 use crate::rollout::check::{self, Answer};
 
 /// Time within which a refused connection is expected to fail. A connection that is still open then counts as accepted.

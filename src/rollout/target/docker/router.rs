@@ -16,6 +16,7 @@ use bollard::query_parameters::{
     CreateContainerOptionsBuilder, ListContainersOptions, UploadToContainerOptionsBuilder,
 };
 use tokio::sync::Mutex;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::error::DockerFault;
@@ -64,13 +65,10 @@ impl Router {
     pub(super) async fn ask(&self, client: &DockerClient, commands: &[String]) -> Result<Vec<String>, DockerFault> {
         let mut session = self.session.lock().await;
         let silent = || DockerFault::Silent { router: self.name(), limit: ANSWER_TIMEOUT };
-        if let Some(open) = session.as_mut()
-            && let Some(answers) = timeout(ANSWER_TIMEOUT, exchange(open, commands)).await.map_err(|_| silent())?
-        {
+        if let Some(answers) = ask_open(&mut session, commands).await.map_err(|_| silent())? {
             return Ok(answers);
         }
         // There is no connection, or the router was restarted since.
-        *session = None;
         let port = config::COMMANDS.to_string();
         let mut open = Tunnel::open(client, &self.name(), &["nc", "127.0.0.1", &port]).await?;
         let asked = async {
@@ -312,6 +310,17 @@ impl Router {
     }
 }
 
+/// Sends commands over the open connection, and returns the answer to each. `None` if there is no connection, or it has
+/// ended.
+async fn ask_open(session: &mut Option<Tunnel>, commands: &[String]) -> Result<Option<Vec<String>>, Elapsed> {
+    // The connection is put back only once all answers were read. If the caller is stopped before, the next command
+    // would read the answers to these commands.
+    let Some(mut open) = session.take() else { return Ok(None) };
+    let answers = timeout(ANSWER_TIMEOUT, exchange(&mut open, commands)).await?;
+    *session = answers.is_some().then_some(open);
+    Ok(answers)
+}
+
 /// Sends commands over a connection. Returns the answers; `None` if the connection has ended.
 async fn exchange(session: &mut Tunnel, commands: &[String]) -> Option<Vec<String>> {
     session.send(&format!("{}\n", commands.join(";"))).await.ok()?;
@@ -355,4 +364,30 @@ async fn check_port(client: &DockerClient, port: u16) -> Result<(), DockerFault>
     let name = taken.names.iter().flatten().next().map(|name| name.trim_start_matches('/').to_owned());
     let container = name.or(taken.id).unwrap_or_default();
     Err(DockerFault::PortTaken { port, container, image: taken.image.unwrap_or_default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use bollard::container::LogOutput;
+    use futures_util::{FutureExt, StreamExt, stream};
+
+    use super::*;
+
+    /// Returns a connection that has printed this much.
+    fn connection(printed: &str) -> Tunnel {
+        let part = LogOutput::StdOut { message: printed.as_bytes().to_vec().into() };
+        Tunnel::of(tokio::io::sink(), stream::iter([Ok(part)]).chain(stream::pending()))
+    }
+
+    #[tokio::test]
+    async fn a_connection_whose_answers_were_not_all_read_is_not_used_again() {
+        let commands = ["set weight app/blue1 5".to_owned(), "show stat".to_owned()];
+        let mut session = Some(connection("\n> table\n> "));
+        let answers = ask_open(&mut session, &commands).await.expect("in time");
+        assert_eq!(answers, Some(vec![String::new(), "table".to_owned()]));
+        assert!(session.is_some());
+        let mut session = Some(connection("\n> "));
+        assert!(ask_open(&mut session, &commands).now_or_never().is_none(), "the second answer is missing");
+        assert!(session.is_none());
+    }
 }

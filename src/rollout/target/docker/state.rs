@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::model::deployment::Slot;
+use crate::model::deployment::{Counters, Slot};
 
 /// Bits of the administrative state of a place that is drained by a command, or because the server that it tracks is
 /// drained.
@@ -32,37 +32,6 @@ pub(super) struct Place {
     pub(super) check: String,
     /// Counters of the replica's answers.
     pub(super) counters: Counters,
-}
-
-/// Counters of the answers of one or more replicas.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub(super) struct Counters {
-    /// Number of answers.
-    pub(super) requests: u64,
-    /// Number of answers with a status of 500 or more, and of failed connections.
-    pub(super) errors: u64,
-    /// Mean time of the last answers.
-    pub(super) latency: Duration,
-}
-
-impl Counters {
-    /// Adds the counters of another replica. The latency is the longer one of the two.
-    pub(super) fn plus(self, other: Self) -> Self {
-        Self {
-            requests: self.requests + other.requests,
-            errors: self.errors + other.errors,
-            latency: self.latency.max(other.latency),
-        }
-    }
-
-    /// Returns the counters of the answers since an earlier count. A router that was restarted counts from zero, so all
-    /// of its answers are then newer.
-    pub(super) fn since(self, earlier: Self) -> Self {
-        if self.requests < earlier.requests || self.errors < earlier.errors {
-            return self;
-        }
-        Self { requests: self.requests - earlier.requests, errors: self.errors - earlier.errors, latency: self.latency }
-    }
 }
 
 /// Returns the counters of all replicas of a slot together.

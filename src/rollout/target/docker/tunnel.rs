@@ -50,6 +50,15 @@ impl Tunnel {
         }
     }
 
+    /// Returns a tunnel over any input and output.
+    #[cfg(test)]
+    pub(super) fn of(
+        input: impl AsyncWrite + Send + 'static,
+        output: impl Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send + 'static,
+    ) -> Self {
+        Self { input: Box::pin(input), output: Box::pin(output) }
+    }
+
     /// Writes to the input of the process.
     pub(super) async fn send(&mut self, text: &str) -> std::io::Result<()> {
         self.input.write_all(text.as_bytes()).await?;

@@ -1,0 +1,226 @@
+//! The picture of a deployment: its steps in a row, and a line for each slot with its share of the traffic.
+
+use std::collections::VecDeque;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use super::MARGIN;
+use crate::app::panes::Cx;
+use crate::model::deployment::{Slot, SlotTraffic, TrafficSample};
+use crate::model::{Job, Phase, Run, Step, StepKind};
+use crate::ui::text;
+use crate::ui::theme::{Hue, Theme};
+
+/// Maximum width of a release's title in columns.
+const MAX_TITLE: u16 = 20;
+
+/// Minimum and maximum width of a bar in columns.
+const BAR: (u16, u16) = (10, 40);
+
+/// Width of the figures of a slot in columns: requests a second, failed requests, and latency.
+const FIGURES: u16 = 38;
+
+/// Returns the job of a run that is a deployment of this machine with a plan.
+pub(super) fn job(run: &Run) -> Option<&Job> {
+    let job = run.jobs.values().next().filter(|_| run.info.is_deployment())?;
+    job.steps.iter().any(|step| step.label.is_some()).then_some(job)
+}
+
+/// Draws the steps, the current step in words, and the slots.
+pub(super) fn draw(cx: &Cx, job: &Job, area: Rect, buffer: &mut Buffer) {
+    let area = Rect { x: area.x + MARGIN, width: area.width.saturating_sub(2 * MARGIN), ..area };
+    let mut rows = area.y..area.bottom();
+    if let Some(y) = rows.next() {
+        let mut x = area.x;
+        for part in strip(job, area.width, cx) {
+            x = text::put(buffer, x, y, area.right().saturating_sub(x), &part.text, part.style);
+        }
+    }
+    if let Some(y) = rows.next() {
+        let sentence = sentence(job, cx);
+        let sentence = text::clip(&sentence, usize::from(area.width), cx.theme.ellipsis());
+        text::put(buffer, area.x, y, area.width, &sentence, Style::new());
+    }
+    let Some(last) = job.traffic.back() else { return };
+    if rows.len() > last.slots.len() {
+        rows.next();
+    }
+    let title = last.slots.iter().map(|slot| text::columns(&slot.title)).max().unwrap_or_default().min(MAX_TITLE);
+    for (slot, y) in last.slots.iter().zip(rows) {
+        draw_slot(slot, &job.traffic, title, cx, Rect { y, height: 1, ..area }, buffer);
+    }
+}
+
+/// A part of the strip.
+struct Part {
+    text: String,
+    style: Style,
+}
+
+/// Which steps of the strip are named.
+#[derive(Clone, Copy)]
+enum Named {
+    All,
+    /// The current step, and this many steps on both sides.
+    Near(usize),
+    None,
+}
+
+/// Returns the steps in a row, with as many names as fit. Without room for all glyphs, the part around the current step.
+fn strip(job: &Job, width: u16, cx: &Cx) -> Vec<Part> {
+    let at = current(job);
+    for named in [Named::All, Named::Near(2), Named::Near(1), Named::Near(0), Named::None] {
+        let parts = parts(&job.steps, at, named, cx);
+        if parts.iter().map(|part| text::columns(&part.text)).sum::<u16>() <= width {
+            return parts;
+        }
+    }
+    let room = usize::from(width.saturating_sub(2)).max(1);
+    let first = at.saturating_sub(room / 2).min(job.steps.len().saturating_sub(room));
+    let glyphs = job.steps.iter().skip(first).take(room).map(|step| glyph(step, cx));
+    let end =
+        |is_cut: bool| is_cut.then(|| Part { text: cx.theme.ellipsis().to_owned(), style: cx.theme.style(Hue::Dim) });
+    end(first > 0).into_iter().chain(glyphs).chain(end(first + room < job.steps.len())).collect()
+}
+
+fn parts(steps: &[Step], at: usize, named: Named, cx: &Cx) -> Vec<Part> {
+    let dim = cx.theme.style(Hue::Dim);
+    let is_named = |step: usize| match named {
+        Named::All => true,
+        Named::Near(most) => step.abs_diff(at) <= most,
+        Named::None => false,
+    };
+    let mut parts = Vec::new();
+    for (number, step) in steps.iter().enumerate() {
+        if number > 0 {
+            let before = if is_named(number - 1) { " " } else { "" };
+            let after = if is_named(number) { " " } else { "" };
+            // The steps of a rollback follow the ones that it undoes.
+            let is_back = step.kind == StepKind::Post && steps[number - 1].kind != StepKind::Post;
+            let line = if is_back { cx.theme.pick("┄ back ┄", "- back -") } else { cx.theme.pick("─", "-") };
+            parts.push(Part { text: format!("{before}{line}{after}"), style: dim });
+        }
+        parts.push(glyph(step, cx));
+        if let Some(label) = step.label.as_ref().filter(|_| is_named(number)) {
+            let style = if number == at { cx.theme.heading() } else { dim };
+            parts.push(Part { text: format!(" {label}"), style });
+        }
+    }
+    parts
+}
+
+fn glyph(step: &Step, cx: &Cx) -> Part {
+    Part { text: cx.theme.lamp(&step.phase, cx.state.now.0).to_owned(), style: cx.theme.phase(&step.phase) }
+}
+
+/// Returns the place of the current step: the first that runs, else the last that ended, else the first.
+fn current(job: &Job) -> usize {
+    let runs = |step: &Step| !step.phase.is_done() && step.phase != Phase::Queued;
+    let ended = || job.steps.iter().rposition(|step| step.phase.is_done() && step.started.is_some());
+    job.steps.iter().position(runs).or_else(ended).unwrap_or_default()
+}
+
+/// Returns the current step in words; for a deployment that has ended, how it ended.
+fn sentence(job: &Job, cx: &Cx) -> String {
+    let Some(step) = job.steps.get(current(job)) else { return String::new() };
+    if job.phase.is_done() {
+        let word = cx.theme.look(&job.phase).word;
+        let reason = job.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        return format!("{word}{reason}");
+    }
+    let time = step.started.map(|started| text::spent(started, step.finished, cx.state.now)).unwrap_or_default();
+    format!("step {} of {}: {}  {time}", step.number, job.steps.len(), step.name)
+}
+
+/// Draws a slot: its release, its replicas, its share of the traffic and, if there is room, its figures with a chart of
+/// the requests.
+fn draw_slot(
+    slot: &SlotTraffic,
+    samples: &VecDeque<TrafficSample>,
+    title: u16,
+    cx: &Cx,
+    area: Rect,
+    buffer: &mut Buffer,
+) {
+    let (theme, state) = (cx.theme, &slot.state);
+    let mut x = area.x;
+    let mut put = |columns: u16, content: &str, style: Style| {
+        let columns = columns.min(area.right().saturating_sub(x));
+        text::put(buffer, x, area.y, columns, content, style);
+        x += columns;
+    };
+    put(6, slot.slot.name(), theme.heading());
+    put(title + 1, &text::clip(&slot.title, usize::from(title), theme.ellipsis()), Style::new());
+    let ready = format!("{}/{} ready", state.ready(), state.replicas);
+    let style = theme.style(if state.ready() < state.replicas { Hue::Busy } else { Hue::Dim });
+    put(12, &ready, style);
+    let figures = Figures::of(slot.slot, samples);
+    let left = area.width.saturating_sub(6 + title + 1 + 12 + 6);
+    let has_room = figures.is_some() && left >= BAR.0 + FIGURES;
+    let bar = if has_room { (left - FIGURES).clamp(BAR.0, BAR.1) } else { left.min(BAR.1) };
+    let full = (u32::from(bar) * u32::from(state.weight)).div_ceil(100) as usize;
+    let style = theme.style(if state.weight > 0 { Hue::Accent } else { Hue::Dim });
+    put(full as u16, &theme.pick("█", "#").repeat(full), style);
+    put(bar - full as u16, &theme.pick("░", ".").repeat(usize::from(bar) - full), theme.style(Hue::Dim));
+    put(6, &format!("{:>4} %", state.weight), Style::new());
+    let Some(figures) = figures.filter(|_| has_room) else { return };
+    put(12, &format!("{:>10.1}/s", figures.rate), Style::new());
+    let failed = format!("{:>6} failed", text::count(figures.errors));
+    put(14, &failed, theme.style(if figures.errors > 0 { Hue::Bad } else { Hue::Dim }));
+    put(12, &format!("{:>7} ms", text::count(figures.latency)), theme.style(Hue::Dim));
+    let chart = chart(slot.slot, samples, usize::from(left - bar - FIGURES), theme);
+    for (sign, style) in chart {
+        put(1, sign, style);
+    }
+}
+
+/// Figures of a slot.
+struct Figures {
+    /// Requests a second, between the last two samples.
+    rate: f64,
+    /// Failed requests since the first sample.
+    errors: u64,
+    /// Latency in milliseconds.
+    latency: u64,
+}
+
+impl Figures {
+    /// Returns the figures of a slot; `None` before two samples counted its requests.
+    fn of(slot: Slot, samples: &VecDeque<TrafficSample>) -> Option<Self> {
+        let mut counted = samples.iter().filter(|sample| sample.slot(slot).is_some_and(|one| one.counters.is_some()));
+        let first = counted.next()?;
+        let last = counted.next_back()?;
+        let before = counted.next_back().unwrap_or(first);
+        let (recent, time) = last.since(before, slot)?;
+        let (all, _) = last.since(first, slot)?;
+        Some(Self {
+            rate: recent.requests as f64 / time.as_secs_f64().max(0.001),
+            errors: all.errors,
+            latency: u64::try_from(recent.latency.as_millis()).unwrap_or(u64::MAX),
+        })
+    }
+}
+
+/// Returns a chart of the requests a second in the last samples, one column for each. Columns with failed requests have
+/// the style of failures.
+fn chart(slot: Slot, samples: &VecDeque<TrafficSample>, columns: usize, theme: Theme) -> Vec<(&'static str, Style)> {
+    const LEVELS: [(&str, &str); 8] =
+        [("▁", "_"), ("▂", "_"), ("▃", "."), ("▄", "."), ("▅", "-"), ("▆", "-"), ("▇", "="), ("█", "#")];
+    let counted = samples.iter().filter(|sample| sample.slot(slot).is_some_and(|one| one.counters.is_some()));
+    let counted: Vec<&TrafficSample> = counted.collect();
+    let rates = counted.windows(2).filter_map(|pair| {
+        let (seen, time) = pair[1].since(pair[0], slot)?;
+        Some((seen.requests as f64 / time.as_secs_f64().max(0.001), seen.errors > 0))
+    });
+    let rates: Vec<(f64, bool)> = rates.collect();
+    let shown = &rates[rates.len().saturating_sub(columns)..];
+    let most = shown.iter().map(|(rate, _)| *rate).fold(f64::EPSILON, f64::max);
+    let sign = |(rate, has_errors): &(f64, bool)| {
+        let level = (rate / most * (LEVELS.len() - 1) as f64).round() as usize;
+        let (unicode, ascii) = LEVELS[level.min(LEVELS.len() - 1)];
+        (theme.pick(unicode, ascii), theme.style(if *has_errors { Hue::Bad } else { Hue::Dim }))
+    };
+    shown.iter().map(sign).collect()
+}

@@ -1,0 +1,102 @@
+//! Traffic of the slots of an environment, as it is sampled while a deployment is in progress.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::plan::{Slot, SlotState};
+use crate::model::Timestamp;
+
+/// Counters of the answers of one or more replicas, since their router started.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Counters {
+    /// Number of answers.
+    pub requests: u64,
+    /// Number of answers with a status of 500 or more, and of failed connections.
+    pub errors: u64,
+    /// Mean time of the last answers.
+    pub latency: Duration,
+}
+
+impl Counters {
+    /// Adds the counters of another replica. The latency is the longer one of the two.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            requests: self.requests + other.requests,
+            errors: self.errors + other.errors,
+            latency: self.latency.max(other.latency),
+        }
+    }
+
+    /// Returns the counters of the answers since an earlier count. A router that was restarted counts from zero, so all
+    /// of its answers are then newer.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Self {
+        if self.requests < earlier.requests || self.errors < earlier.errors {
+            return self;
+        }
+        Self { requests: self.requests - earlier.requests, errors: self.errors - earlier.errors, latency: self.latency }
+    }
+}
+
+/// A slot with replicas, at one time.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SlotTraffic {
+    /// The slot.
+    pub slot: Slot,
+    /// Title of the release in the slot: `v1.4.2 9093b37`.
+    pub title: String,
+    /// Replicas and share of the traffic.
+    pub state: SlotState,
+    /// Counters of the slot's replicas; `None` if the target does not count requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counters: Option<Counters>,
+}
+
+/// The slots with replicas, as observed at one time.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct TrafficSample {
+    /// Time of the observation.
+    pub at: Timestamp,
+    /// The slots with replicas.
+    pub slots: Vec<SlotTraffic>,
+}
+
+impl TrafficSample {
+    /// Returns a slot; `None` if it had no replicas.
+    #[must_use]
+    pub fn slot(&self, slot: Slot) -> Option<&SlotTraffic> {
+        self.slots.iter().find(|traffic| traffic.slot == slot)
+    }
+
+    /// Returns the answers of a slot since an earlier sample, and the time between the two. `None` unless both samples
+    /// count requests of the slot.
+    #[must_use]
+    pub fn since(&self, earlier: &Self, slot: Slot) -> Option<(Counters, Duration)> {
+        let count = |sample: &Self| sample.slot(slot)?.counters;
+        Some((count(self)?.since(count(earlier)?), self.at.since(earlier.at)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(at: u64, counters: Option<Counters>) -> TrafficSample {
+        let slot = SlotTraffic { slot: Slot::Green, title: "v2".to_owned(), state: SlotState::default(), counters };
+        TrafficSample { at: Timestamp(at), slots: vec![slot] }
+    }
+
+    #[test]
+    fn answers_are_counted_between_two_samples_of_a_slot() {
+        let counters = |requests, errors| Counters { requests, errors, latency: Duration::from_millis(5) };
+        let first = sample(1_000, Some(counters(90, 1)));
+        let second = sample(3_000, Some(counters(100, 4)));
+        assert_eq!(second.since(&first, Slot::Green), Some((counters(10, 3), Duration::from_secs(2))));
+        // The router was restarted.
+        assert_eq!(first.since(&second, Slot::Green).map(|(seen, _)| seen), Some(counters(90, 1)));
+        assert_eq!(second.since(&first, Slot::Blue), None);
+        assert_eq!(second.since(&sample(1_000, None), Slot::Green), None);
+    }
+}

@@ -1,0 +1,84 @@
+//! Samples the traffic of the slots while the steps of a deployment are carried out.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::model::deployment::{Counters, Observed, Plan, Slot, SlotTraffic};
+use crate::model::environment::{Release, title_of};
+use crate::model::{Event, JobId};
+
+use super::{KnownRelease, Outlet, Target, Tools};
+
+/// Time between two samples at first.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// A sampler waits at least for the time since the first sample divided by this, so that the journal of a deployment
+/// that takes days stays short: 500 samples in a day.
+const PART: u32 = 60;
+
+/// Records samples of the traffic.
+pub(super) struct Sampler {
+    target: Arc<dyn Target>,
+    outlet: Arc<dyn Outlet>,
+    known: KnownRelease,
+    job: JobId,
+    releases: Vec<Release>,
+}
+
+impl Sampler {
+    /// Returns a sampler for the deployment of a plan.
+    pub(super) fn new(tools: &Tools, job: &JobId, plan: &Plan) -> Self {
+        let old = plan.old.iter().map(|old| old.release.clone());
+        Self {
+            target: Arc::clone(&tools.target),
+            outlet: Arc::clone(&tools.outlet),
+            known: Arc::clone(&tools.known),
+            job: job.clone(),
+            releases: old.chain([plan.new.release.clone()]).collect(),
+        }
+    }
+
+    /// Carries out `work`, and records a sample every few seconds meanwhile and one after it.
+    pub(super) async fn during<T>(&self, work: impl Future<Output = T>) -> T {
+        let done = tokio::select! {
+            done = work => done,
+            never = self.sample_on() => match never {},
+        };
+        self.sample().await;
+        done
+    }
+
+    async fn sample_on(&self) -> Infallible {
+        let begin = Instant::now();
+        loop {
+            self.sample().await;
+            sleep(EVERY.max(begin.elapsed() / PART)).await;
+        }
+    }
+
+    async fn sample(&self) {
+        if let Some((observed, counters)) = self.target.traffic().await {
+            self.record(&observed, Some(counters));
+        }
+    }
+
+    /// Records the slots with replicas, with the counters of blue and green.
+    pub(super) fn record(&self, observed: &Observed, counters: Option<[Counters; 2]>) {
+        let slots = Slot::ALL.into_iter().zip(counters.map_or([None; 2], |counters| counters.map(Some)));
+        let slots = slots.filter(|(slot, _)| observed.slot(*slot).replicas > 0).map(|(slot, counters)| {
+            let state = observed.slot(slot).clone();
+            SlotTraffic { slot, title: self.title(state.release.as_deref()), state, counters }
+        });
+        self.outlet.record(Event::TrafficObserved { job: self.job.clone(), slots: slots.collect() });
+    }
+
+    /// Returns the title of the release of a commit, or the commit if the release is not known.
+    fn title(&self, sha: Option<&str>) -> String {
+        let Some(sha) = sha else { return title_of(None) };
+        let of_plan = self.releases.iter().find(|release| release.sha == sha).cloned();
+        of_plan.or_else(|| (self.known)(sha)).map_or_else(|| sha.to_owned(), |release| release.title())
+    }
+}
