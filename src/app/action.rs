@@ -239,7 +239,14 @@ pub static ACTIONS: LazyLock<Vec<Entry>> = LazyLock::new(|| {
 
 const TABLE: &[Entry] = &[
     entry(Action::Help, "help", &["?", "f1"], EVERYWHERE, "help", "show and search the keys"),
-    entry(Action::Palette, "palette", &[":"], EVERYWHERE, "cmd", "find an action, run, job or workflow by its letters"),
+    entry(
+        Action::Palette,
+        "palette",
+        &[":"],
+        EVERYWHERE,
+        "command",
+        "find an action, run, job or workflow by its letters",
+    ),
     entry(Action::Play, "play", &["space"], EVERYWHERE, "pause", "in a replay: pause or continue"),
     entry(Action::StepBack, "step-back", &["["], EVERYWHERE, "back", "in a replay: go to the previous event"),
     entry(Action::StepForward, "step-forward", &["]"], EVERYWHERE, "on", "in a replay: go to the next event"),

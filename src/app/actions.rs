@@ -10,9 +10,12 @@ use super::action::{Action, Context};
 use super::availability::{Subject, meant, unavailable};
 use super::msg::Effect;
 use super::overlay::Overlay;
+use super::overlay::faults::Faults;
+use super::overlay::form::Form;
 use super::overlay::order::OrderBox;
+use super::overlay::picker::{Pick, Picker};
 use super::overlay::prompt::Kind;
-use super::panes::{any_failed, next_failed};
+use super::panes::{WorkflowRow, any_failed, next_failed};
 use super::selection::JobSelection;
 use super::state::has_failed;
 use super::{App, cx};
@@ -34,7 +37,7 @@ impl App {
         match action {
             Action::Go(panel) => self.focus(panel),
             Action::NextPanel => self.focus(self.neighbour(1)),
-            Action::PreviousPanel => self.focus(self.neighbour(PANELS.len() - 1)),
+            Action::PreviousPanel => self.focus(self.neighbour(PANELS.len() - 2)),
             Action::Zoom => {
                 self.view.zoom = if self.view.zoom == Zoom::Full { Zoom::Normal } else { Zoom::Full };
             }
@@ -169,6 +172,10 @@ impl App {
     /// selected environment if it is on a server.
     fn open(&mut self) {
         let panel = self.view.focus;
+        if panel == Panel::Workflows {
+            self.open_workflow();
+            return;
+        }
         let deployments = (panel == Panel::Deploys).then(|| self.deployments_picker()).flatten();
         if deployments.is_some() {
             self.overlay = deployments;
@@ -178,6 +185,21 @@ impl App {
         if let Some(panel) = self.panes.get_mut(panel).open(&cx, &mut self.selection) {
             self.focus(panel);
         }
+    }
+
+    /// Opens what the selected workflow needs to start: its form, for several events the list of them, or its errors.
+    fn open_workflow(&mut self) {
+        self.overlay = self.panes.workflows.selected(&self.state).map(|row| match row {
+            WorkflowRow::Broken(workflow) => Overlay::Faults(Faults::new(workflow)),
+            WorkflowRow::Startable(workflow) => match workflow.events.as_slice() {
+                [event] => Overlay::Form(Form::new(workflow, event)),
+                events => {
+                    let row = |event: &String| (event.clone(), Pick::Fill(Form::new(workflow, event)));
+                    let title = format!("Start {} as for", workflow.name);
+                    Overlay::Picker(Picker::new(&title, events.iter().map(row).collect()))
+                }
+            },
+        });
     }
 
     /// Restores the size of the pane, clears its filter, closes what is open in it, or goes to its parent: the first
@@ -236,8 +258,11 @@ impl App {
 
     /// Returns the panel `steps` after the focused one.
     fn neighbour(&self, steps: usize) -> Panel {
-        let at = PANELS.iter().position(|info| info.panel == self.view.focus).unwrap_or_default();
-        PANELS[(at + steps) % PANELS.len()].panel
+        // The workflows take the whole screen, so they are not among the neighbours.
+        let panels: Vec<Panel> =
+            PANELS.iter().map(|info| info.panel).filter(|panel| *panel != Panel::Workflows).collect();
+        let at = panels.iter().position(|panel| *panel == self.view.focus).unwrap_or_default();
+        panels[(at + steps) % panels.len()]
     }
 
     /// Returns a held step: the selected one, else one of the selected job, else the first of the run.

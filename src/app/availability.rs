@@ -35,7 +35,12 @@ pub(super) fn unavailable(action: Action, state: &AppState, subject: Subject<'_>
     let operation = match meant(action, state, subject) {
         action if action.is_of_replay() => return state.replay.is_none().then_some(Unavailable::NotReplay),
         Action::Artifacts if state.replay.is_some() => return Some(Unavailable::Replay),
-        Action::Yank | Action::Artifacts => return summary.is_none().then_some(Unavailable::NoRun),
+        Action::Yank
+        | Action::Artifacts
+        | Action::NextError
+        | Action::PreviousError
+        | Action::FirstError
+        | Action::Follow => return summary.is_none().then_some(Unavailable::NoRun),
         Action::RollBack if lane.is_none() => {
             let on_server = has_environments(state, summary);
             let missing = on_server.map_err(|reason| if state.lanes.is_empty() { reason } else { Unavailable::NoLane });

@@ -12,7 +12,7 @@ use crate::model::{EndReason, Level, Run, Summary, Timestamp};
 use crate::ui::text;
 use crate::ui::theme::{Hue, Theme};
 
-use super::action::{ACTIONS, Context, Entry, PREFIXES, Prefix};
+use super::action::{ACTIONS, Action, Context, Entry, PREFIXES, Prefix};
 use super::availability::{Subject, unavailable};
 use super::keymap::{Key, Keymap, Lookup};
 use super::panes::{file_name, project};
@@ -202,7 +202,7 @@ pub(super) fn toast(notice: &Notice, theme: Theme, area: Rect, buffer: &mut Buff
     }
 }
 
-/// Draws as many hints of available actions as fit.
+/// Draws as many hints of available actions as fit: always help and palette first, and last how to quit.
 pub(super) fn footer(
     state: &AppState,
     theme: Theme,
@@ -231,16 +231,28 @@ pub(super) fn footer(
         rest.iter().any(|one| is_shown(one.action))
     };
     let prefixes = PREFIXES.iter().filter(leads_on).map(|prefix| (prefix.key.to_owned(), prefix.name));
+    let columns = |key: &str, hint: &str| text::width(key) + between.len() + text::width(hint) + 2;
+    let quit = keymap.keys(Action::Quit).first().map(|key| (key.to_string(), Action::Quit.entry().hint));
+    let reserved = quit.as_ref().map_or(0, |(key, hint)| columns(key, hint));
+    let actions = actions.filter(|(_, hint)| *hint != Action::Quit.entry().hint);
     let mut x = area.x + 1;
+    let mut put = |key: &str, hint: &str, reserved: usize| {
+        if usize::from(x) + columns(key, hint) + reserved > usize::from(area.right()) + 1 {
+            return false;
+        }
+        x = text::put(buffer, x, area.y, area.width, key, theme.style(Hue::Accent));
+        x = text::put(buffer, x, area.y, area.width, between, Style::new());
+        x = text::put(buffer, x, area.y, area.width, hint, theme.style(Hue::Dim)) + 2;
+        true
+    };
     // The hints of prefixes come after those of help and palette, but before those of the other actions, which are left
     // out first if there is no room.
     for (key, hint) in actions.clone().take(2).chain(prefixes).chain(actions.skip(2)) {
-        let columns = text::width(&key) + between.len() + text::width(hint);
-        if usize::from(x) + columns + 1 > usize::from(area.right()) {
+        if !put(&key, hint, reserved) {
             break;
         }
-        x = text::put(buffer, x, area.y, area.width, &key, theme.style(Hue::Accent));
-        x = text::put(buffer, x, area.y, area.width, between, Style::new());
-        x = text::put(buffer, x, area.y, area.width, hint, theme.style(Hue::Dim)) + 2;
+    }
+    if let Some((key, hint)) = quit {
+        put(&key, hint, 0);
     }
 }

@@ -26,10 +26,30 @@ impl App {
         self.alert(watch).into_iter().collect()
     }
 
+    /// Shows the workflows if the first list of runs is empty, and the jobs once there is a run, unless a key was pressed.
+    fn greet(&mut self, is_first: bool) {
+        let is_empty = self.state.summaries().next().is_none() && self.selection.run_id().is_none();
+        if !self.is_untouched || self.state.connection == Connection::Replay {
+            return;
+        }
+        if is_first && is_empty {
+            self.focus(Panel::Workflows);
+        } else if self.view.focus == Panel::Workflows && !is_empty {
+            self.focus(Panel::Jobs);
+        }
+    }
+
     fn apply_feed(&mut self, feed: Feed) {
         match feed {
-            Feed::Listed { runs, more } => self.state.list(runs, more),
-            Feed::Updated(runs) => self.state.update(runs),
+            Feed::Listed { runs, more } => {
+                let is_first = !self.state.is_listed;
+                self.state.list(runs, more);
+                self.greet(is_first);
+            }
+            Feed::Updated(runs) => {
+                self.state.update(runs);
+                self.greet(false);
+            }
             // An open overlay keeps the keyboard, and the selection behind it does not change.
             Feed::Started(_) if self.overlay.is_some() => {}
             Feed::Started(run) => {
@@ -41,6 +61,9 @@ impl App {
             Feed::Triggered(run) => {
                 if self.overlay.is_none() {
                     self.selection.select_run(Some(run));
+                    if self.view.focus == Panel::Workflows {
+                        self.focus(Panel::Jobs);
+                    }
                 }
             }
             Feed::Opened(info) if self.state.connection == Connection::Replay => self.start_replay(info),

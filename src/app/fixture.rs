@@ -178,6 +178,7 @@ impl Driver {
         });
         driver.feed(Feed::Startable(vec![
             StartableWorkflow {
+                jobs: Vec::new(),
                 server: None,
                 workflow: ".github/workflows/ci.yml".to_owned(),
                 name: "CI".to_owned(),
@@ -186,6 +187,7 @@ impl Driver {
                 secrets: vec![("TOKEN".to_owned(), true), ("KEY".to_owned(), false)],
             },
             StartableWorkflow {
+                jobs: Vec::new(),
                 server: None,
                 workflow: ".github/workflows/release.yml".to_owned(),
                 name: "Release".to_owned(),

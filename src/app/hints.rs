@@ -40,7 +40,7 @@ pub(super) fn draw(
     let pressed: Vec<String> = pressed.iter().map(ToString::to_string).collect();
     let pressed = pressed.join(" ");
     let title = name(&pressed).map_or_else(|| pressed.clone(), |name| format!("{pressed}  {name}"));
-    let framed = Framed { area, title, suffix: "Esc: cancel".to_owned(), focused: true };
+    let framed = Framed { area, title, tabs: Default::default(), suffix: "Esc: cancel".to_owned(), focused: true };
     frame::popup(framed, theme, buffer, |inside, buffer| {
         for (one, y) in continuations.iter().zip(inside.y..inside.bottom()) {
             let entry = one.action.entry();

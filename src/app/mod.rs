@@ -43,7 +43,7 @@ use crate::model::capabilities::Unavailable;
 use crate::model::feed::{Connection, Notice, Request};
 use crate::model::{JobId, Phase, RepositoryId, Run, RunId, Summary, Timestamp};
 use crate::ui::layout;
-use crate::ui::layout::{Panel, Screen, View};
+use crate::ui::layout::{Empty, Panel, Screen, View};
 use crate::ui::theme::Theme;
 
 use batch::Batch;
@@ -89,6 +89,8 @@ pub struct App {
     mouse: bool,
     /// Title of the terminal's window.
     window_title: String,
+    /// Whether no key was pressed yet.
+    is_untouched: bool,
     replay: Option<Replay>,
     /// The last command that was sent to several runs; `None` if there was none.
     batch: Option<Batch>,
@@ -118,6 +120,7 @@ impl App {
             run_search_active: false,
             mouse: true,
             window_title: String::new(),
+            is_untouched: true,
             replay: None,
             batch: None,
         }
@@ -200,6 +203,7 @@ impl App {
                 Vec::new()
             }
             Msg::Key(key) if key.kind != KeyEventKind::Release => {
+                self.is_untouched = false;
                 // A notice that was read is removed; the Events pane keeps it.
                 if self.clock.since(self.toast_at) >= NOTICE_READ {
                     self.toast = None;
@@ -271,6 +275,10 @@ impl App {
 
     /// Updates selection and panes after a change of the state, and returns the effects that fetch missing data.
     fn sync(&mut self) -> Vec<Effect> {
+        self.view.empty = Empty {
+            services: !panes::has_services(&self.state, self.run()),
+            deploys: !panes::has_deployments(&self.state, &self.selection),
+        };
         let screen = self.screen();
         let cx = |panel| cx(&self.state, self.theme, self.view, screen.as_ref(), panel);
         let mut effects = self.panes.sync(cx, &mut self.selection);
@@ -304,7 +312,7 @@ impl App {
 
     fn focus(&mut self, panel: Panel) {
         self.view.focus = panel;
-        if panel != Panel::Log {
+        if !matches!(panel, Panel::Log | Panel::Workflows) {
             self.view.above = panel;
         }
     }

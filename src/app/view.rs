@@ -8,7 +8,7 @@ use ratatui::layout::Rect;
 use crate::ui::frame;
 use crate::ui::frame::Framed;
 use crate::ui::layout;
-use crate::ui::layout::{Panel, Screen};
+use crate::ui::layout::{PANELS, Panel, PanelInfo, Screen};
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
@@ -61,10 +61,26 @@ impl App {
         let title = pane.title(&cx, &self.selection).unwrap_or_else(|| panel.name().to_owned());
         Framed {
             area,
+            tabs: Self::tabs(screen, panel),
             title: format!("{} {title}", panel.number()),
             suffix: pane.title_suffix(&cx, &self.selection),
             focused: cx.focused,
         }
+    }
+
+    /// Returns the titles of the panels besides the workflows that are not on the screen, before and after the number of a panel: in the
+    /// border of the jobs or, if the jobs are not on the screen either, of the first panel.
+    fn tabs(screen: &Screen, panel: Panel) -> (Vec<String>, Vec<String>) {
+        let first = screen.panels.first().map(|(first, _)| *first);
+        if Some(panel) != screen.panel(Panel::Jobs).map(|_| Panel::Jobs).or(first) {
+            return (Vec::new(), Vec::new());
+        }
+        let hidden = PANELS.iter().filter(|info| info.panel != Panel::Workflows && screen.panel(info.panel).is_none());
+        let (before, after): (Vec<_>, Vec<_>) = hidden.partition(|info| info.panel < panel);
+        let titles = |infos: Vec<&PanelInfo>| {
+            infos.iter().map(|info| format!("{} {}", info.panel.number(), info.name)).collect()
+        };
+        (titles(before), titles(after))
     }
 
     /// Returns the area for the log of the program itself; `None` while it is hidden.

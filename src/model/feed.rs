@@ -225,6 +225,17 @@ pub struct StartableWorkflow {
     pub inputs: Vec<Input>,
     /// Names of the secrets that it reads, and whether the environment has a value for each.
     pub secrets: Vec<(String, bool)>,
+    /// The jobs in the file, in its order; empty for a workflow of a server.
+    pub jobs: Vec<StartableJob>,
+}
+
+/// A job of a workflow that can be started.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StartableJob {
+    /// Name of the job as written; its key if it has no name or the name is an expression.
+    pub name: String,
+    /// Indices of the needed jobs.
+    pub needs: Vec<usize>,
 }
 
 /// The server that runs a workflow.

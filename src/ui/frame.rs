@@ -15,6 +15,9 @@ pub struct Framed {
     pub area: Rect,
     /// Text at the left end of the upper border.
     pub title: String,
+    /// Titles of panes that share this place and are not on the screen, shown before and after the title if there is
+    /// room.
+    pub tabs: (Vec<String>, Vec<String>),
     /// Text at the right end of the upper border; empty for none.
     pub suffix: String,
     /// Whether the pane has the focus.
@@ -100,13 +103,33 @@ fn titles(pane: &Framed, theme: Theme, buffer: &mut Buffer) {
     let reserved = if pane.suffix.is_empty() { 0 } else { (width(&pane.suffix) + 4).min(room * 2 / 3) };
     let title =
         format!(" {} ", clip(&pane.title, (room - 2).saturating_sub(reserved).max(room.min(14) - 2), theme.ellipsis()));
-    put(buffer, area.x + 2, area.y, room as u16, &title, style);
-    let left = room.saturating_sub(width(&title) + 1);
+    let (before, after) = tabs(pane, room.saturating_sub(width(&title) + reserved), theme);
+    let dim = Style::reset().patch(theme.style(Hue::Dim));
+    let x = put(buffer, area.x + 2, area.y, room as u16, &before, dim);
+    let x = put(buffer, x, area.y, room as u16, &title, style);
+    put(buffer, x, area.y, room as u16, &after, dim);
+    let left = room.saturating_sub(width(&before) + width(&title) + width(&after) + 1);
     let suffix = format!(" {} ", clip(&pane.suffix, left.saturating_sub(2), theme.ellipsis()));
     if !pane.suffix.is_empty() && left > 8 {
         let x = area.right() - 2 - width(&suffix) as u16;
         put(buffer, x, area.y, left as u16, &suffix, style);
     }
+}
+
+/// Returns the tabs before and after the title of a pane, within this many columns: with dots between them, without dots,
+/// only their numbers, or no tabs.
+fn tabs(pane: &Framed, room: usize, theme: Theme) -> (String, String) {
+    let whole = |tab: &String| tab.clone();
+    let number = |tab: &String| tab.split(' ').next().unwrap_or_default().to_owned();
+    let shown = |between: &str, tab: &dyn Fn(&String) -> String| {
+        let joined = |tabs: &[String]| tabs.iter().map(tab).collect::<Vec<_>>().join(between);
+        let (before, after) = (joined(&pane.tabs.0), joined(&pane.tabs.1));
+        let before = if before.is_empty() { before } else { format!(" {before}{}", between.trim_end()) };
+        let after = if after.is_empty() { after } else { format!("{}{after} ", between.trim_start()) };
+        (width(&before) + width(&after) <= room).then_some((before, after))
+    };
+    let forms = [shown(theme.dot(), &whole), shown(" ", &whole), shown(" ", &number)];
+    forms.into_iter().flatten().next().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -119,6 +142,7 @@ mod tests {
         let pane = |area, title: &str, suffix: &str| Framed {
             area,
             title: title.to_owned(),
+            tabs: Default::default(),
             suffix: suffix.to_owned(),
             focused: false,
         };

@@ -8,6 +8,8 @@ use ratatui::layout::{Position, Rect};
 /// A panel of the screen.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub enum Panel {
+    /// Workflows of the repository. They take the whole screen.
+    Workflows,
     /// Runs.
     Runs,
     /// Jobs of a run as a graph.
@@ -51,7 +53,8 @@ const fn info(
 }
 
 /// All panels, in the order of their numbers.
-pub const PANELS: [PanelInfo; 7] = [
+pub const PANELS: [PanelInfo; 8] = [
+    info(Panel::Workflows, &["0"], "Workflows", "workflows", "go to the workflows of this repository"),
     info(Panel::Runs, &["1"], "Runs", "runs", "go to the runs"),
     info(Panel::Graph, &["2"], "Graph", "graph", "go to the graph"),
     info(Panel::Jobs, &["3"], "Jobs", "jobs", "go to the jobs"),
@@ -102,6 +105,29 @@ pub struct View {
     pub above: Panel,
     /// Share of the focused panel.
     pub zoom: Zoom,
+    /// Panels that have nothing to show. The others get their room, unless such a panel is [`above`](Self::above).
+    pub empty: Empty,
+}
+
+impl View {
+    /// Whether a panel gives its room to the others.
+    fn hides(self, panel: Panel) -> bool {
+        let is_empty = match panel {
+            Panel::Services => self.empty.services,
+            Panel::Deploys => self.empty.deploys,
+            _ => false,
+        };
+        is_empty && self.above != panel
+    }
+}
+
+/// Panels that have nothing to show.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Empty {
+    /// No service was started.
+    pub services: bool,
+    /// There are no deployments.
+    pub deploys: bool,
 }
 
 /// Areas of a screen.
@@ -141,7 +167,7 @@ pub fn screen(area: Rect, view: View) -> Option<Screen> {
     let single = area.width < SEVERAL.0 || area.height < SEVERAL.1;
     let toast = u16::from(!single);
     let body = Rect { y: area.y + 1, height: area.height - 2 - toast, ..area };
-    let panels = if single || view.zoom == Zoom::Full {
+    let panels = if single || view.zoom == Zoom::Full || view.focus == Panel::Workflows {
         vec![(view.focus, body)]
     } else if area.width < TWO_COLUMNS {
         let log = if view.focus == Panel::Log { 75 } else { 33 };
@@ -162,7 +188,7 @@ pub fn screen(area: Rect, view: View) -> Option<Screen> {
 /// bottom. A very wide screen has services and deployments beside the graph, and events beside the jobs; if there is
 /// room for only one of services and deployments, services are shown unless `view.above` is deployments. A narrower
 /// screen has services and deployments beside the jobs, or instead only the panel `view.above`, if it is events or
-/// deployments.
+/// deployments. Services and deployments that are empty give their room to the other panels.
 fn wide(body: Rect, view: View) -> Vec<(Panel, Rect)> {
     let log = if view.focus == Panel::Log { 75 } else { 33 };
     let (above, below) = rows(body, share(view.zoom, 45, log));
@@ -175,26 +201,41 @@ fn wide(body: Rect, view: View) -> Vec<(Panel, Rect)> {
     };
     let (top, middle) = rows(above, 100 - upper);
     let mut panels = Vec::with_capacity(PANELS.len());
+    let shown: Vec<Panel> = [Panel::Services, Panel::Deploys].into_iter().filter(|panel| !view.hides(*panel)).collect();
     if three {
         let (runs, rest) = columns(top, 24);
-        let (graph, right) = columns(rest, 66);
+        let (graph, right) = if shown.is_empty() { (rest, Rect::default()) } else { columns(rest, 66) };
         let (jobs, events) = columns(middle, 45);
         panels.extend([(Panel::Runs, runs), (Panel::Graph, graph), (Panel::Jobs, jobs), (Panel::Events, events)]);
-        if right.height < TWO_BOXES {
-            panels.push((if view.above == Panel::Deploys { Panel::Deploys } else { Panel::Services }, right));
-        } else {
-            let (services, deploys) = rows(right, 50);
-            panels.extend([(Panel::Services, services), (Panel::Deploys, deploys)]);
+        match shown.as_slice() {
+            [] => {}
+            [one] => panels.push((*one, right)),
+            _ if right.height < TWO_BOXES => {
+                panels.push((if view.above == Panel::Deploys { Panel::Deploys } else { Panel::Services }, right));
+            }
+            _ => {
+                let (services, deploys) = rows(right, 50);
+                panels.extend([(Panel::Services, services), (Panel::Deploys, deploys)]);
+            }
         }
     } else {
         let (runs, graph) = columns(top, 38);
-        let (jobs, right) = columns(middle, if view.above == Panel::Events { 55 } else { 44 });
-        panels.extend([(Panel::Runs, runs), (Panel::Graph, graph), (Panel::Jobs, jobs)]);
-        if matches!(view.above, Panel::Events | Panel::Deploys) {
-            panels.push((view.above, right));
+        panels.extend([(Panel::Runs, runs), (Panel::Graph, graph)]);
+        let beside = match view.above {
+            Panel::Events | Panel::Deploys => vec![view.above],
+            _ => shown,
+        };
+        if beside.is_empty() {
+            panels.push((Panel::Jobs, middle));
         } else {
-            let (services, deploys) = columns(right, 50);
-            panels.extend([(Panel::Services, services), (Panel::Deploys, deploys)]);
+            let (jobs, right) = columns(middle, if view.above == Panel::Events { 55 } else { 44 });
+            panels.push((Panel::Jobs, jobs));
+            if let [one] = beside.as_slice() {
+                panels.push((*one, right));
+            } else {
+                let (services, deploys) = columns(right, 50);
+                panels.extend([(Panel::Services, services), (Panel::Deploys, deploys)]);
+            }
         }
     }
     panels.push((Panel::Log, below));
@@ -246,17 +287,18 @@ mod tests {
     use proptest::prelude::*;
 
     fn view(focus: Panel, above: Panel, zoom: Zoom) -> View {
-        View { focus, above: if above == Panel::Log { Panel::Jobs } else { above }, zoom }
+        View { focus, above: if above == Panel::Log { Panel::Jobs } else { above }, zoom, empty: Empty::default() }
     }
 
     proptest! {
         #[test]
         fn panels_cover_the_body_and_overlap_by_borders_only(
             width in 1_u16..320, height in 1_u16..120, focus in 0..PANELS.len(), above in 0..PANELS.len(), zoom in 0_usize..3,
+            services in any::<bool>(), deploys in any::<bool>(),
         ) {
             let area = Rect::new(0, 0, width, height);
             let zoom = [Zoom::Normal, Zoom::Half, Zoom::Full][zoom];
-            let view = view(PANELS[focus].panel, PANELS[above].panel, zoom);
+            let view = View { empty: Empty { services, deploys }, ..view(PANELS[focus].panel, PANELS[above].panel, zoom) };
             let Some(screen) = screen(area, view) else {
                 prop_assert!(width < SMALLEST.0 || height < SMALLEST.1);
                 return Ok(());
@@ -284,7 +326,9 @@ mod tests {
             let zoom = [Zoom::Normal, Zoom::Half, Zoom::Full][zoom];
             for PanelInfo { panel, .. } in &PANELS {
                 let above = if *panel == Panel::Log { Panel::Runs } else { *panel };
-                if let Some(screen) = screen(Rect::new(0, 0, width, height), view(*panel, above, zoom)) {
+                let empty = Empty { services: true, deploys: true };
+                let view = View { empty, ..view(*panel, above, zoom) };
+                if let Some(screen) = screen(Rect::new(0, 0, width, height), view) {
                     prop_assert!(screen.panels.iter().any(|(shown, _)| shown == panel), "{:?}", panel);
                 }
             }
@@ -300,7 +344,7 @@ mod tests {
 
     #[test]
     fn a_zoomed_panel_fills_the_screen() {
-        let view = View { focus: Panel::Log, above: Panel::Jobs, zoom: Zoom::Full };
+        let view = View { focus: Panel::Log, above: Panel::Jobs, zoom: Zoom::Full, empty: Empty::default() };
         let screen = screen(Rect::new(0, 0, 120, 40), view).expect("large enough");
         assert_eq!(screen.panels, [(Panel::Log, Rect::new(0, 1, 120, 37))]);
     }

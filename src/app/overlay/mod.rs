@@ -210,19 +210,24 @@ impl Overlay {
             return prompt.draw(cx, area, buffer);
         }
         let (title, suffix) = self.titles(area);
-        frame::popup(Framed { area, title, suffix, focused: true }, cx.theme, buffer, |inside, buffer| match self {
-            Self::Help(help) => help.draw(cx, keymap, subject, inside, buffer),
-            Self::Question(question) => question.draw(cx, inside, buffer),
-            Self::Rollback(rollback) => rollback.draw(cx, inside, buffer),
-            Self::Order(order) => order.draw(cx, inside, buffer),
-            Self::Review(review) => review.draw(cx, inside, buffer),
-            Self::Trust(trust) => trust.draw(cx, inside, buffer),
-            Self::Picker(picker) => picker.draw(cx, inside, buffer),
-            Self::Form(form) => form.draw(cx, inside, buffer),
-            Self::Faults(faults) => faults.draw(cx, inside, buffer),
-            Self::RunSearch(search) => search.draw(cx, inside, buffer),
-            Self::Prompt(_) | Self::Diagnostics => {}
-        });
+        frame::popup(
+            Framed { area, title, tabs: Default::default(), suffix, focused: true },
+            cx.theme,
+            buffer,
+            |inside, buffer| match self {
+                Self::Help(help) => help.draw(cx, keymap, subject, inside, buffer),
+                Self::Question(question) => question.draw(cx, inside, buffer),
+                Self::Rollback(rollback) => rollback.draw(cx, inside, buffer),
+                Self::Order(order) => order.draw(cx, inside, buffer),
+                Self::Review(review) => review.draw(cx, inside, buffer),
+                Self::Trust(trust) => trust.draw(cx, inside, buffer),
+                Self::Picker(picker) => picker.draw(cx, inside, buffer),
+                Self::Form(form) => form.draw(cx, inside, buffer),
+                Self::Faults(faults) => faults.draw(cx, inside, buffer),
+                Self::RunSearch(search) => search.draw(cx, inside, buffer),
+                Self::Prompt(_) | Self::Diagnostics => {}
+            },
+        );
     }
 }
 

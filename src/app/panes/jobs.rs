@@ -64,6 +64,63 @@ impl Row<'_> {
     }
 }
 
+/// Minimum width of the pane to count jobs in words, in columns.
+const COUNTS_IN_WORDS: u16 = 90;
+
+/// State of a job for the counts in the border. Every job is in one of them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum JobState {
+    Ok,
+    Running,
+    Held,
+    Failed,
+    Allowed,
+    Skipped,
+    Cancelled,
+    Waiting,
+}
+
+impl JobState {
+    const ALL: [Self; 8] = [
+        Self::Ok,
+        Self::Running,
+        Self::Held,
+        Self::Failed,
+        Self::Allowed,
+        Self::Skipped,
+        Self::Cancelled,
+        Self::Waiting,
+    ];
+
+    fn of(job: &Job) -> Self {
+        let phase = job.progress();
+        match phase.conclusion() {
+            Some(Conclusion::Success | Conclusion::Neutral) => Self::Ok,
+            Some(Conclusion::Skipped) => Self::Skipped,
+            Some(Conclusion::Cancelled | Conclusion::Stale) => Self::Cancelled,
+            Some(_) if job.allowed_failure => Self::Allowed,
+            Some(_) => Self::Failed,
+            None if phase.is_held() => Self::Held,
+            None if phase.is_active() => Self::Running,
+            None => Self::Waiting,
+        }
+    }
+
+    /// Returns the word for the state, and a phase with its glyph.
+    fn shown(self) -> (&'static str, Phase) {
+        match self {
+            Self::Ok => ("ok", Phase::Done(Conclusion::Success)),
+            Self::Running => ("running", Phase::Running),
+            Self::Held => ("held", Phase::Waiting(Gate::Held { reason: None, until: Timestamp(0) })),
+            Self::Failed => ("failed", Phase::Done(Conclusion::Failure)),
+            Self::Allowed => ("allowed", Phase::Done(Conclusion::Neutral)),
+            Self::Skipped => ("skipped", Phase::Done(Conclusion::Skipped)),
+            Self::Cancelled => ("cancelled", Phase::Done(Conclusion::Cancelled)),
+            Self::Waiting => ("waiting", Phase::Queued),
+        }
+    }
+}
+
 impl Pane for Jobs {
     fn sync(&mut self, cx: &Cx, selection: &mut Selection) -> Vec<Effect> {
         let run = selection.run(cx.state);
@@ -122,22 +179,18 @@ impl Pane for Jobs {
         Some(&mut self.filter)
     }
 
-    /// Returns the filter, and the number of jobs in each state.
+    /// Returns the filter, and the number of jobs in each state: in words or, in a pane with little room, with glyphs.
     fn title_suffix(&self, cx: &Cx, selection: &Selection) -> String {
         let Some(run) = selection.run(cx.state) else { return String::new() };
-        let count = |wanted: fn(&Phase) -> bool| run.jobs.values().filter(|job| wanted(job.progress())).count();
-        let failed = |phase: &Phase| {
-            matches!(phase.conclusion(), Some(Conclusion::Failure | Conclusion::TimedOut | Conclusion::StartupFailure))
+        let is_short = cx.size.0 < COUNTS_IN_WORDS;
+        let of = |state: JobState| run.jobs.values().filter(|job| JobState::of(job) == state).count();
+        let count = |state: &JobState| {
+            let (word, phase) = state.shown();
+            let count = Some(of(*state)).filter(|count| *count > 0)?;
+            Some(if is_short { format!("{count}{}", cx.theme.look(&phase).glyph) } else { format!("{count} {word}") })
         };
-        let good = |phase: &Phase| *phase == Phase::Done(Conclusion::Success);
-        let counts = [
-            (count(good), "ok"),
-            (count(Phase::is_active), "running"),
-            (count(Phase::is_held), "held"),
-            (count(failed), "failed"),
-            (count(|phase| !phase.is_done() && !phase.is_active() && !phase.is_held()), "waiting"),
-        ];
-        let counts = counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}"));
+        let counts: Vec<String> = JobState::ALL.iter().filter_map(count).collect();
+        let counts = Some(counts.join(if is_short { " " } else { cx.theme.dot() })).filter(|text| !text.is_empty());
         filter_chip(&self.filter).into_iter().chain(counts).collect::<Vec<_>>().join(cx.theme.dot())
     }
 

@@ -25,6 +25,7 @@ pub(super) mod log;
 mod run_filter;
 mod runs;
 mod services;
+mod workflows;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -46,11 +47,14 @@ use jobs::Jobs;
 use log::Log;
 use runs::Runs;
 use services::Services;
+use workflows::Workflows;
 
-pub(super) use deploys::live_version;
+pub(super) use deploys::{has_deployments, live_version};
 pub(super) use jobs::{any_failed, next_failed};
 pub(super) use list::{empty, keep_visible, motion};
 pub(super) use runs::{file_name, project};
+pub(super) use services::has_services;
+pub(super) use workflows::WorkflowRow;
 
 /// Data that a pane may read besides its own state.
 #[derive(Clone, Copy, Debug)]
@@ -133,6 +137,7 @@ pub(super) trait Pane {
 /// All panes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Panes {
+    pub(super) workflows: Workflows,
     pub(super) runs: Runs,
     pub(super) graph: Graph,
     pub(super) jobs: Jobs,
@@ -146,6 +151,7 @@ impl Panes {
     /// Returns the pane of a panel.
     pub(super) fn get(&self, panel: Panel) -> &dyn Pane {
         match panel {
+            Panel::Workflows => &self.workflows,
             Panel::Runs => &self.runs,
             Panel::Graph => &self.graph,
             Panel::Jobs => &self.jobs,
@@ -159,6 +165,7 @@ impl Panes {
     /// Returns the pane of a panel, mutably.
     pub(super) fn get_mut(&mut self, panel: Panel) -> &mut dyn Pane {
         match panel {
+            Panel::Workflows => &mut self.workflows,
             Panel::Runs => &mut self.runs,
             Panel::Graph => &mut self.graph,
             Panel::Jobs => &mut self.jobs,

@@ -145,6 +145,11 @@ impl Services {
     }
 }
 
+/// Whether there are services to show: of the run's jobs, or of the Compose file.
+pub(in crate::app) fn has_services(state: &AppState, run: Option<&Run>) -> bool {
+    all(state, run).next().is_some()
+}
+
 /// Shown in place of the job of a service of the Compose file.
 const COMPOSE: &str = "compose";
 

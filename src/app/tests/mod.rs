@@ -20,8 +20,10 @@ mod lanes;
 mod log;
 mod orders;
 mod reviews;
+mod rollout;
 mod services;
 mod stored;
+mod workflows;
 
 #[test]
 fn golden_screens() {
@@ -229,7 +231,7 @@ fn services_and_deployments_lead_to_their_job_and_run() {
     driver.press("6k<enter>");
     assert_eq!(driver.app.selection.run_id(), Some(&RunId::new("20261123-101010-aaaa")));
     driver.press("7");
-    assert!(driver.shows("7 Events") && !driver.shows("5 Services"));
+    assert!(driver.shows("┬─ 7 Events ─") && !driver.shows("┬─ 5 Services ─"));
 }
 
 #[test]
@@ -265,7 +267,7 @@ fn the_palette_finds_actions_jobs_workflows_and_runs() {
     let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
     driver.asked();
     driver.press(":zoom<enter>");
-    assert!(!driver.shows("1 Runs"), "the panel has the whole screen");
+    assert!(!driver.shows("─┬─"), "the panel has the whole screen");
     driver.press("z:job lint<enter>");
     assert!(driver.shows("▌✓ Lint"));
     driver.press(":start ci push<enter>");
@@ -282,7 +284,7 @@ fn the_palette_finds_actions_jobs_workflows_and_runs() {
     driver.press(":run release<enter>");
     assert_eq!(driver.app.selection.run_id(), Some(&RunId::new("20261123-101010-aaaa")));
     driver.press(":xyzzy<enter><esc>");
-    assert!(driver.shows("1 Runs"));
+    assert!(driver.shows("┌─ 1 Runs ─"));
 }
 
 #[test]

@@ -209,6 +209,7 @@ fn the_log_of_an_ended_job_on_a_server_is_asked_for_once() {
         jobs.collect::<Vec<_>>()
     };
     assert_eq!(logs(driver.asked()), ["build"]);
+    driver.press("5");
     assert!(driver.shows("a server reports no services"), "whether any started is not known");
     driver.send(Msg::Tick(Timestamp(START + 2_000)));
     assert_eq!(logs(driver.asked()), Vec::<String>::new(), "it was asked for");

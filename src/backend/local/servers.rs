@@ -186,6 +186,7 @@ fn startable(one: Dispatchable, server: &WorkflowServer, environments: &BTreeSet
         name: one.workflow.name,
         workflow: one.workflow.path,
         server: Some(server.clone()),
+        jobs: Vec::new(),
         events: vec![BY_HAND.to_owned()],
         inputs: one.inputs.iter().map(|definition| input(definition, environments)).collect(),
         secrets: Vec::new(),

@@ -5,12 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::launch::secrets;
-use crate::model::feed::{BrokenWorkflow, Input, InputKind, StartableWorkflow};
+use crate::model::feed::{BrokenWorkflow, Input, InputKind, StartableJob, StartableWorkflow};
 use crate::repo::git::{GitError, Repository};
 use crate::repo::lint;
 use crate::repo::workflows;
 use crate::workflow::diagnostic::Severity;
 use crate::workflow::outline::environment_name;
+use crate::workflow::source::Spanned;
 use crate::workflow::syntax::{InputDefinition, InputKind as Kind, JobBody, Workflow};
 use crate::workflow::template::Template;
 
@@ -62,12 +63,23 @@ pub(super) fn list(folder: &Path) -> Result<Listed, GitError> {
                 .map(|definition| input(definition, &environments))
                 .collect(),
             secrets: secrets::needed_by(&workflow, &repository.root),
+            jobs: jobs_of(&workflow),
             workflow: file,
             server: None,
         }
     });
     let startable = startable.filter(|workflow| !workflow.events.is_empty()).collect();
     Ok(Listed { startable, broken })
+}
+
+/// Returns the jobs of a workflow. Called workflows count as one job.
+fn jobs_of(workflow: &Workflow) -> Vec<StartableJob> {
+    let place = |id: &Spanned<String>| workflow.jobs.iter().position(|job| job.id.value == id.value);
+    let jobs = workflow.jobs.iter().map(|job| StartableJob {
+        name: job.name.as_ref().and_then(Template::literal).unwrap_or(&job.id.value).to_owned(),
+        needs: job.needs.iter().filter_map(place).collect(),
+    });
+    jobs.collect()
 }
 
 /// Reads a workflow file. Returns the workflow, unless it has syntax errors, and all its errors.

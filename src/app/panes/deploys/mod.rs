@@ -377,6 +377,16 @@ fn on_server<'s>(state: &'s AppState, selection: &Selection) -> Option<(String, 
     (!known.is_empty()).then_some((repository, known))
 }
 
+/// Whether there may be anything to show, whatever the filter. The environments of a server are requested only while the
+/// pane is on the screen, so for a run on a server there may be.
+pub(in crate::app) fn has_deployments(state: &AppState, selection: &Selection) -> bool {
+    let selected = selection.run_id().and_then(|run| state.summary(run));
+    !state.lanes.is_empty()
+        || state.lanes_unreadable.is_some()
+        || selected.is_some_and(|run| run.info.remote.is_some())
+        || state.summaries().any(|run| !run.deployments.is_empty())
+}
+
 /// Returns the version that a run deploys: its commit, and its branch or tag.
 fn version(run: &Summary) -> String {
     let commit = run.info.commit();

@@ -1,0 +1,128 @@
+//! Deployments in progress: the steps of the plan, and the traffic of both slots.
+
+use std::time::Duration;
+
+use super::*;
+use crate::model::deployment::{Counters, DEPLOYMENT_EVENT, Pause, Plan, PlanStep, Slot, SlotState, SlotTraffic};
+use crate::model::deployment::{Observed, Versioned};
+use crate::model::environment::{DeploymentState, Release};
+use crate::model::testing::deployment_of;
+use crate::model::{RunInfo, StepKind, StepNumber, StepOutline};
+
+fn release(tag: &str) -> Release {
+    deployment_of(tag, DeploymentState::Success, Timestamp(0)).release
+}
+
+/// Returns a canary plan that shifts the traffic from blue to green in this many shares.
+fn plan(shares: u8) -> Plan {
+    let (slot, replicas) = (Slot::Green, 2);
+    let shift = |percent| [PlanStep::Weight { slot, percent }, PlanStep::Pause(Pause::For(Duration::from_mins(5)))];
+    let mut steps = vec![PlanStep::Start { slot, replicas }, PlanStep::Healthy { slot }];
+    steps.extend((1..=shares).flat_map(|share| shift(share * (100 / (shares + 1)))));
+    steps.extend([
+        PlanStep::Weight { slot, percent: 100 },
+        PlanStep::Drain { slot: Slot::Blue, keep: 0 },
+        PlanStep::Stop { slot: Slot::Blue, keep: 0, after: Duration::ZERO },
+    ]);
+    let versioned = |slot, tag| Versioned { slot, release: release(tag), replicas };
+    Plan {
+        new: versioned(Slot::Green, "v1.4.2"),
+        old: Some(versioned(Slot::Blue, "v1.4.1")),
+        steps,
+        found: Observed::default(),
+    }
+}
+
+fn outlines(plan: &Plan, steps: &[PlanStep], first: u32, kind: StepKind) -> Vec<StepOutline> {
+    let outline = |(number, step): (u32, &PlanStep)| StepOutline {
+        number: StepNumber(number),
+        name: plan.describe(step),
+        kind,
+        background: false,
+        label: Some(step.label()),
+    };
+    (first..).zip(steps).map(outline).collect()
+}
+
+fn slot(slot: Slot, tag: &str, healthy: u32, weight: u8, (requests, errors): (u64, u64)) -> SlotTraffic {
+    SlotTraffic {
+        slot,
+        title: release(tag).title(),
+        state: SlotState { release: None, replicas: 2, healthy, open: 2, weight },
+        counters: Some(Counters { requests, errors, latency: Duration::from_millis(12) }),
+    }
+}
+
+/// Returns a screen with a deployment that has carried out this many steps of its plan.
+fn deploying(width: u16, height: u16, theme: Theme, plan: &Plan, done: u32) -> Driver {
+    let job = JobId::new("production");
+    let mut script = script();
+    let name = "Deploy v1.4.2 to production";
+    script.start([outline("production", name, &[])].into());
+    script.at(1).job("production", name, &[]);
+    let steps = outlines(plan, &plan.steps, 1, StepKind::Main);
+    script.event(Event::StepsPlanned { job: job.clone(), steps: steps.clone() });
+    for step in &steps[..done as usize] {
+        script.step("production", step.number.0, &step.name, 1);
+        script.step_end("production", step.number.0, Conclusion::Success);
+    }
+    if let Some(step) = steps.get(done as usize) {
+        script.step("production", step.number.0, &step.name, 1);
+    }
+    for second in 0..30_u64 {
+        let (blue, green) = (120 * second, (second % 7) * 4 + 12 * second);
+        let errors = second.saturating_sub(20);
+        let slots =
+            vec![slot(Slot::Blue, "v1.4.1", 2, 90, (blue, 0)), slot(Slot::Green, "v1.4.2", 1, 10, (green, errors))];
+        script.at(2 + second).event(Event::TrafficObserved { job: job.clone(), slots });
+    }
+    let mut driver = Driver::new(width, height, Theme { motion: false, ..theme });
+    driver.feed(Feed::Opened(RunInfo { event: DEPLOYMENT_EVENT.to_owned(), ..header(run()) }));
+    driver.feed(Feed::Records { run: run(), records: script.records });
+    driver.app = driver.app.clone().showing(run());
+    driver.send(Msg::Tick(Timestamp(START + 62_000)));
+    driver
+}
+
+#[test]
+fn a_deployment_is_shown_as_its_steps_and_the_traffic_of_its_slots() {
+    for (width, height) in [(80, 24), (120, 40), (200, 60)] {
+        let driver = deploying(width, height, Theme::default(), &plan(2), 3);
+        insta::assert_snapshot!(format!("rollout-{width}x{height}"), driver.screen());
+    }
+    let ascii = Theme { glyphs: Glyphs::Ascii, ..Theme::default() };
+    let driver = deploying(80, 24, ascii, &plan(2), 3);
+    assert!(driver.screen().is_ascii(), "{}", driver.screen());
+}
+
+#[test]
+fn a_long_plan_is_cut_around_its_current_step() {
+    for (done, expected) in [(0, ["│ ●○", "○…"]), (50, ["│ …✓", "○…"]), (105, ["│ …✓", "✓✓  │"])]
+    {
+        let mut driver = deploying(80, 24, Theme::default(), &plan(50), done);
+        driver.press("2");
+        let screen = driver.screen();
+        assert!(expected.iter().all(|part| screen.contains(part)), "{done}: {screen}");
+    }
+}
+
+#[test]
+fn the_steps_of_a_rollback_follow_the_step_that_failed() {
+    let plan = plan(1);
+    let mut driver = deploying(120, 40, Theme::default(), &plan, 3);
+    let (job, seq) = (JobId::new("production"), driver.app.run().expect("shown").seq);
+    let back = [PlanStep::Weight { slot: Slot::Blue, percent: 100 }, PlanStep::Drain { slot: Slot::Green, keep: 0 }];
+    let mut steps = outlines(&plan, &plan.steps, 1, StepKind::Main);
+    steps.extend(outlines(&plan, &back, steps.len() as u32 + 1, StepKind::Post));
+    let number = StepNumber(plan.steps.len() as u32 + 1);
+    let events = [
+        crate::model::testing::step_finished("production", 4, Conclusion::Failure, 1, Some("too many errors")),
+        Event::StepsPlanned { job: job.clone(), steps },
+        Event::StepStarted { job, step: number, name: plan.describe(&back[0]) },
+    ];
+    let records = (seq + 1..).zip(events).map(|(seq, event)| Record { seq, at: Timestamp(START + 62_000), event });
+    driver.feed(Feed::Records { run: run(), records: records.collect() });
+    assert!(driver.shows("┄ back ┄"), "{}", driver.screen());
+    assert!(driver.shows("● blue 100 %"), "{}", driver.screen());
+    assert!(driver.shows("step 8 of 9: Send 100 % of the traffic to blue"), "{}", driver.screen());
+}
