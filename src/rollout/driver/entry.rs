@@ -34,8 +34,8 @@ impl Driver {
         Ok(position)
     }
 
-    /// Passes the gates and waits for the turn again, after an interruption. A rollback needs only the turn. Returns an
-    /// error if a later deployment has begun since.
+    /// Passes the gates and waits for the turn again, after an interruption. A rollback needs only the turn. A target that
+    /// was paused goes on. Returns an error if a later deployment has begun since.
     pub(super) async fn enter_again(&mut self, mut position: Position, begin: Begin) -> Result<Position, Trouble> {
         if let Begin::Back(reason) = begin {
             position.back.get_or_insert(reason);
@@ -52,10 +52,14 @@ impl Driver {
             self.wait_for_turn(false).await?;
         }
         let state = self.tools.ledger.read()?.of(&self.subject.settings.name);
-        match state.superseded_by(self.run_id()) {
-            Some(later) => Err(Trouble::Superseded(later.release.title())),
-            None => Ok(position),
+        if let Some(later) = state.superseded_by(self.run_id()) {
+            return Err(Trouble::Superseded(later.release.title()));
         }
+        if position.back.is_none() {
+            // The interrupted worker may have paused the target, and a deployment that is resumed is no longer paused.
+            self.tools.target.pause(false).await?;
+        }
+        Ok(position)
     }
 
     /// Waits until every gate is open and the deployment has its turn.

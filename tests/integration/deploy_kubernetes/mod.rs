@@ -85,6 +85,29 @@ fn a_rollout_is_paused_and_continues() {
 }
 
 #[test]
+fn a_rollout_that_was_paused_by_a_killed_worker_is_resumed() {
+    let Some(rig) = Rig::new(ROLLING, "") else { return };
+    let run = rig.begun("slow", 1);
+    rig.call(&["pause", "live"]).expect(0, &[]);
+    kill_worker(&run);
+    assert_eq!(rig.field("{.spec.paused}"), "true");
+    rig.call(&["resume", &run]).expect(0, &[]);
+    rig.settled("slow", 3);
+    assert_ne!(rig.field("{.spec.paused}"), "true");
+}
+
+#[test]
+fn a_recreated_release_that_fails_is_undone_once() {
+    let Some(rig) = Rig::new("strategy = 'recreate'", "progress_deadline = '5s'") else { return };
+    let template = rig.field("{.spec.template}");
+    rig.call(&["deploy", "live", "crash"]).expect(1, &["ProgressDeadlineExceeded", "serves again"]);
+    rig.settled("v1", 3);
+    assert_eq!((rig.field("{.spec.template}"), rig.revisions()), (template, 2));
+    let revision = "{.metadata.annotations.deployment\\.kubernetes\\.io/revision}";
+    assert_eq!(rig.field(revision), "3", "the way back changed the template once");
+}
+
+#[test]
 fn of_two_machines_exactly_one_deploys() {
     let Some(rig) = Rig::new(ROLLING, "") else { return };
     rig.elsewhere(&["trust"]).expect(0, &[]);

@@ -154,7 +154,7 @@ fn encoded(value: &str) -> String {
 /// The namespace of a cluster that the settings name.
 #[derive(Clone)]
 pub(super) struct Cluster {
-    client: Client,
+    pub(super) client: Client,
     /// Address of the API server.
     pub(super) server: String,
     /// The namespace.

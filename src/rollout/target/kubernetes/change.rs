@@ -39,12 +39,14 @@ impl Wanted {
         settings: &KubernetesSettings,
     ) -> Result<Self, KubernetesFault> {
         let is_new = slot == plan.new.slot;
+        // Whether the way back is done, or the new release has never been there. The template then stays as it is.
+        let is_back = !is_new && (scene.slot() == slot || !scene.is_of(plan.new.slot, plan, settings));
         let release = plan.release(slot);
-        let former = scene.former().filter(|_| !is_new && scene.slot() != slot);
+        let former = scene.former().filter(|_| !is_new && !is_back);
         let template = match (former, release) {
             (Some(set), _) => scene::plain(&set.spec.template),
-            (None, Some(release)) => with_release(scene, release, settings)?,
-            (None, None) => scene.deployment.spec.template.clone(),
+            (None, Some(release)) if !is_back => with_release(scene, release, settings)?,
+            (None, _) => scene.deployment.spec.template.clone(),
         };
         let count = match &plan.old {
             _ if is_new => plan.new.replicas,
@@ -53,15 +55,18 @@ impl Wanted {
         };
         let is_restored = !is_new && plan.old.is_none();
         let is_set = settings.replicas.is_some() || is_restored || scene.deployment.spec.replicas == 0;
+        // What has no pods in the other slot did not run before. What then counts is the template that is replaced.
+        let running = scene.main(slot.other()).filter(|set| scene::pods(set) > 0);
+        let replaced = running.or_else(|| scene.current());
         let name = release.map_or_else(|| "what was there before".to_owned(), Release::title);
         Ok(Self {
-            slot,
+            slot: if is_back { scene.slot() } else { slot },
             template,
-            strategy: strategy(&environment.strategy),
+            strategy: if is_back { scene.deployment.spec.strategy.clone() } else { strategy(&environment.strategy) },
             replicas: is_set.then_some(count),
-            progress_deadline: settings.progress_deadline.map(|deadline| deadline.as_secs()),
+            progress_deadline: settings.progress_deadline.filter(|_| !is_back).map(|deadline| deadline.as_secs()),
             cause: format!("{name}, deployed by cuelight"),
-            former: scene.main(slot.other()).filter(|_| is_new).map(|set| set.metadata.name.clone()),
+            former: replaced.filter(|_| is_new).map(|set| set.metadata.name.clone()),
         })
     }
 
@@ -75,7 +80,9 @@ impl Wanted {
     pub(super) fn patch(&self, scene: &Scene) -> Option<Value> {
         let (metadata, spec) = (&scene.deployment.metadata, &scene.deployment.spec);
         let mut annotations = metadata.annotations.clone();
-        annotations.insert(SLOT.to_owned(), self.slot.name().to_owned());
+        if scene.slot() != self.slot {
+            annotations.insert(SLOT.to_owned(), self.slot.name().to_owned());
+        }
         if self.changes_template(scene) {
             annotations.insert(CAUSE.to_owned(), self.cause.clone());
             annotations.extend(self.former.clone().map(|former| (FORMER.to_owned(), former)));

@@ -91,7 +91,7 @@ impl Lock {
         // The clocks of machines differ, so only the time that passes here counts.
         let mut seen: Option<(LeaseSpec, Instant)> = None;
         loop {
-            let found = holding.read().await?;
+            let found = holding.read(None).await?;
             let foreign = found.as_ref().filter(|lease| lease.holder().is_some_and(|holder| holder != holding.id));
             let is_free = match (foreign, &seen) {
                 (None, _) => true,
@@ -108,7 +108,7 @@ impl Lock {
                     false
                 }
             };
-            if is_free && holding.write(found.as_ref(), true).await? {
+            if is_free && holding.write(found.as_ref(), true, None).await? {
                 let holding = Arc::new(holding);
                 let renewal = tokio::spawn(Arc::clone(&holding).renew()).abort_handle();
                 return Ok(Self { holding, renewal });
@@ -124,12 +124,10 @@ impl Lock {
             if let Some(owner) = holding.lost_to() {
                 return Err(KubernetesFault::LockLost(owner));
             }
-            let call = Call::get(Resource::Leases, &holding.name);
-            let lease: Lease = holding.cluster.patient(&call, progress).await?;
-            if lease.holder() != Some(&holding.id) {
-                holding.lose(&lease);
-            } else if holding.write(Some(&lease), true).await? {
-                return Ok(());
+            match holding.read(Some(progress)).await? {
+                Some(lease) if lease.holder() != Some(&holding.id) => holding.lose(&lease),
+                lease if holding.write(lease.as_ref(), true, Some(progress)).await? => return Ok(()),
+                _ => {}
             }
         }
     }
@@ -138,10 +136,10 @@ impl Lock {
     pub(super) async fn release(self) {
         self.renewal.abort();
         // A lease that cannot be released expires.
-        if let Ok(Some(lease)) = self.holding.read().await
+        if let Ok(Some(lease)) = self.holding.read(None).await
             && lease.holder() == Some(&self.holding.id)
         {
-            let _ = self.holding.write(Some(&lease), false).await;
+            let _ = self.holding.write(Some(&lease), false, None).await;
         }
     }
 }
@@ -161,24 +159,42 @@ impl Holding {
         *self.lost_to.lock().unwrap_or_else(PoisonError::into_inner) = Some(to.owner());
     }
 
-    /// Reads the lease; `None` if nobody has made it yet.
-    async fn read(&self) -> Result<Option<Lease>, KubernetesFault> {
-        match self.cluster.ask(&Call::get(Resource::Leases, &self.name)).await {
+    /// Sends a request. With `patient`, waits for an API server that is gone for a while.
+    async fn send(&self, call: &Call<'_>, patient: Option<&Progress>) -> Result<Lease, KubernetesFault> {
+        match patient {
+            Some(progress) => self.cluster.patient(call, progress).await,
+            None => self.cluster.ask(call).await,
+        }
+    }
+
+    /// Reads the lease; `None` if it does not exist, because nobody has made it yet or somebody has deleted it.
+    async fn read(&self, patient: Option<&Progress>) -> Result<Option<Lease>, KubernetesFault> {
+        match self.send(&Call::get(Resource::Leases, &self.name), patient).await {
             Err(KubernetesFault::Missing { .. }) => Ok(None),
             read => read.map(Some),
         }
     }
 
     /// Writes the lease, as held or as free. Returns whether nobody else has written it since it was read.
-    async fn write(&self, before: Option<&Lease>, is_held: bool) -> Result<bool, KubernetesFault> {
+    async fn write(
+        &self,
+        before: Option<&Lease>,
+        is_held: bool,
+        patient: Option<&Progress>,
+    ) -> Result<bool, KubernetesFault> {
         let body = self.body(before, is_held);
         let call = match before {
             Some(_) => Call::send(Verb::Update, Resource::Leases, Some(&self.name), &body),
             None => Call::send(Verb::Create, Resource::Leases, None, &body),
         };
-        match self.cluster.ask::<Lease>(&call).await {
+        match self.send(&call, patient).await {
             Ok(_) => Ok(true),
-            Err(KubernetesFault::Conflict { .. } | KubernetesFault::Missing { .. }) => Ok(false),
+            Err(KubernetesFault::Conflict { .. }) => Ok(false),
+            Err(KubernetesFault::Missing { .. }) if before.is_some() => Ok(false),
+            Err(KubernetesFault::Missing { namespace, .. }) => {
+                let reason = format!("the namespace {namespace} does not exist");
+                Err(KubernetesFault::Refused { verb: "create", resource: "leases", reason })
+            }
             Err(error) => Err(error),
         }
     }
@@ -201,13 +217,13 @@ impl Holding {
     async fn renew(self: Arc<Self>) {
         loop {
             sleep(RENEW_EVERY).await;
-            match self.read().await {
-                Ok(Some(lease)) if lease.holder() == Some(&self.id) => {
-                    // A failed renewal is repeated in the next round.
-                    let _ = self.write(Some(&lease), true).await;
+            match self.read(None).await {
+                Ok(Some(lease)) if lease.holder() != Some(&self.id) => return self.lose(&lease),
+                // A failed renewal is repeated in the next round.
+                Ok(lease) => {
+                    let _ = self.write(lease.as_ref(), true, None).await;
                 }
-                Ok(Some(lease)) => return self.lose(&lease),
-                Ok(None) | Err(_) => {}
+                Err(_) => {}
             }
         }
     }

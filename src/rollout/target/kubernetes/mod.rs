@@ -125,8 +125,8 @@ impl KubernetesTarget {
     /// Changes the Deployment so that the release of a slot runs, and nothing else. Does nothing if it is so already.
     async fn set(&self, slot: Slot, plan: &Plan, progress: &Progress) -> Result<(), KubernetesFault> {
         let cluster = self.cluster().await?;
-        self.confirm(progress).await?;
         loop {
+            self.confirm(progress).await?;
             let scene = self.scene(Some(progress)).await?;
             let wanted = Wanted::new(&scene, slot, plan, &self.settings, &self.kubernetes)?;
             let Some(patch) = wanted.patch(&scene) else { return Ok(()) };
@@ -144,8 +144,8 @@ impl KubernetesTarget {
                     }
                     return Ok(());
                 }
-                // The controller or somebody else changed it since it was read.
-                Err(KubernetesFault::Conflict { .. }) => {}
+                // The controller or somebody else changed it since it was read, or another deployment has the lock.
+                Err(KubernetesFault::Conflict { .. }) => sleep(LOOK_EVERY).await,
                 Err(error) => return Err(error),
             }
         }
@@ -172,8 +172,8 @@ impl KubernetesTarget {
         match step {
             PlanStep::Start { slot, .. } => {
                 self.set(*slot, plan, progress).await?;
-                let is_begun = |scene: &Scene| scene.is_seen() && scene.current().is_some();
-                self.until(is_begun, ("the controller did not notice the change", NOTICED_WITHIN), progress).await
+                // With the strategy `recreate`, new pods come only once the former ones have ended, which may take long.
+                self.until(Scene::is_seen, ("the controller did not notice the change", NOTICED_WITHIN), progress).await
             }
             PlanStep::Stop { slot, .. } => {
                 self.set(slot.other(), plan, progress).await?;
@@ -191,7 +191,7 @@ impl KubernetesTarget {
     async fn healthy(&self, slot: Slot, plan: &Plan, progress: &Progress) -> Result<Answer, KubernetesFault> {
         let scene = self.scene(None).await?;
         let name = &self.kubernetes.deployment;
-        if scene.slot() != slot {
+        if scene.slot() != slot || !scene.is_of(slot, plan, &self.kubernetes) {
             return Ok(Answer::Hopeless(format!("the Deployment {name} was set to another release meanwhile")));
         }
         let text = match scene.stage() {

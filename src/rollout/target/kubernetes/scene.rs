@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::objects::{Condition, Deployment, ReplicaSet};
-use crate::model::deployment::{IMAGE_PLACES, KubernetesSettings, Observed, Slot};
+use crate::model::deployment::{IMAGE_PLACES, KubernetesSettings, Observed, Plan, Slot};
 
 /// Annotation of the Deployment: the slot of its current template.
 pub(super) const SLOT: &str = "cuelight.dev/slot";
@@ -125,20 +125,33 @@ impl Scene {
         self.deployment.status.observed_generation >= self.deployment.metadata.generation
     }
 
+    /// Whether the current template has the release that a plan has for its slot. Somebody else may have changed the
+    /// template without the annotation that names the slot.
+    pub(super) fn is_of(&self, slot: Slot, plan: &Plan, settings: &KubernetesSettings) -> bool {
+        let Some(release) = plan.release(slot) else { return true };
+        let found = release_of(&self.deployment.spec.template, settings);
+        // A former template that this program did not make is restored as it was, without the name of the commit.
+        let is_restored = slot != plan.new.slot && found.is_some() && found == plan.found.slot(slot).release;
+        is_restored || found.as_deref() == Some(&*release.sha)
+    }
+
     /// Returns how far the rollout of the current template has come.
     pub(super) fn stage(&self) -> Stage {
         let Deployment { spec, status, .. } = &self.deployment;
+        // Even if all pods are there: whoever paused it did so to decide what comes next.
+        if spec.paused {
+            return Stage::Paused;
+        }
         let Some(current) = self.current().filter(|_| self.is_seen()) else {
-            return if spec.paused { Stage::Paused } else { Stage::Going("the controller begins".to_owned()) };
+            let ends_first = self.is_seen() && spec.strategy["type"] == "Recreate";
+            let text = if ends_first { "the former pods end first" } else { "the controller begins" };
+            return Stage::Going(text.to_owned());
         };
         let old = self.pods() - pods(current);
         let updated = current.status.replicas.min(current.spec.replicas);
         let ready = available(current);
         if updated >= spec.replicas && ready >= spec.replicas && old == 0 && status.replicas <= spec.replicas {
             return Stage::Done;
-        }
-        if spec.paused {
-            return Stage::Paused;
         }
         let mut text = format!("{updated} of {} pods updated, {ready} available, {old} old", spec.replicas);
         if let Some(failure) = self.condition("ReplicaFailure").filter(|one| one.status == "True") {

@@ -1,5 +1,7 @@
 //! Tests with objects that an API server of version 1.37 sent during a rollout that failed and was undone.
 
+mod requests;
+
 use serde_json::{Value, json};
 
 use super::evidence::ailment;
@@ -9,7 +11,7 @@ use super::*;
 use crate::model::deployment::{SlotState, Strategy, TargetSettings, Versioned};
 use crate::rollout::testing::{kubernetes, release, settings};
 
-const RECORDED: &str = include_str!("../../../../tests/fixtures/kubernetes/rollout.json");
+const RECORDED: &str = include_str!("../../../../../tests/fixtures/kubernetes/rollout.json");
 
 fn recorded(moment: &str) -> (Value, Value) {
     let mut all: Value = serde_json::from_str(RECORDED).expect("JSON");
@@ -88,6 +90,9 @@ fn a_timeout_counts_only_for_the_current_replica_set() {
     );
     deployment["spec"]["paused"] = json!(true);
     assert_eq!(scene_of((deployment, sets)).stage(), Stage::Paused);
+    let (mut deployment, sets) = recorded("steady");
+    deployment["spec"]["paused"] = json!(true);
+    assert_eq!(scene_of((deployment, sets)).stage(), Stage::Paused, "although all pods are there");
 }
 
 #[test]
@@ -119,11 +124,71 @@ fn a_release_changes_the_image_and_the_strategy_and_nothing_else() {
     assert_eq!(patch[2]["value"], json!({"type": "Recreate"}));
 }
 
+/// Returns the moment at which `v2` in green has a pod that is not ready, after `v1` in blue.
+fn half_way() -> (Value, Value) {
+    let (mut deployment, mut sets) = recorded("stalled");
+    deployment["metadata"]["annotations"][SLOT] = json!("green");
+    for template in [&mut deployment["spec"]["template"], &mut sets[0]["spec"]["template"]] {
+        template["metadata"]["annotations"] = json!({SHA: release("v2").sha, IMAGE: "rig/web:v2"});
+        template["spec"]["containers"][0]["image"] = json!("rig/web:v2");
+    }
+    (deployment, sets)
+}
+
+/// Carries out a patch of a Deployment, as the API server does.
+fn carry_out(deployment: &mut Value, patch: &Value) {
+    for operation in patch.as_array().expect("a list") {
+        let (parent, key) = operation["path"].as_str().and_then(|path| path.rsplit_once('/')).expect("a path");
+        deployment.pointer_mut(parent).expect("an object")[key] = operation["value"].clone();
+    }
+}
+
+#[test]
+fn a_way_back_that_is_done_changes_nothing_more() {
+    let (mut deployment, sets) = half_way();
+    let patch = |deployment: &Value, plan: &Plan, environment: &EnvironmentSettings| {
+        let scene = scene_of((deployment.clone(), sets.clone()));
+        Wanted::new(&scene, Slot::Blue, plan, environment, &kubernetes()).expect("a container").patch(&scene)
+    };
+    for environment in [environment(ROLLING), environment(Strategy::Recreate)] {
+        let first = patch(&deployment, &plan(), &environment).expect("the way back");
+        carry_out(&mut deployment, &first);
+        assert_eq!(deployment["spec"]["template"]["spec"]["containers"][0]["image"], "rig/web:v1");
+        assert_eq!(patch(&deployment, &plan(), &environment), None);
+        deployment = half_way().0;
+    }
+}
+
+#[test]
+fn a_deployment_that_ends_before_its_first_change_leaves_everything_as_it_was() {
+    let own = KubernetesSettings { progress_deadline: Some(Duration::from_secs(99)), ..kubernetes() };
+    let patch = |scene: &Scene, slot: Slot, plan: &Plan| {
+        Wanted::new(scene, slot, plan, &environment(Strategy::Recreate), &own).expect("a container").patch(scene)
+    };
+    let scene = scene_of(recorded("steady"));
+    assert_eq!(patch(&scene, Slot::Blue, &plan()), None);
+    // Nothing ran before, but there are revisions.
+    let (mut deployment, mut sets) = recorded("undone");
+    deployment["spec"]["replicas"] = json!(0);
+    for set in sets.as_array_mut().expect("a list") {
+        set["spec"]["replicas"] = json!(0);
+        set["status"] = json!({});
+    }
+    let plan = Plan { new: Versioned { slot: Slot::Blue, ..plan().new }, old: None, ..plan() };
+    let scene = scene_of((deployment.clone(), sets.clone()));
+    assert_eq!(patch(&scene, Slot::Green, &plan), None);
+    // Once it has begun, the way back leads to what it replaced.
+    let before = deployment["spec"]["template"].clone();
+    carry_out(&mut deployment, &patch(&scene, Slot::Blue, &plan).expect("a change"));
+    assert_ne!(deployment["spec"]["template"], before);
+    let back = patch(&scene_of((deployment.clone(), sets)), Slot::Green, &plan).expect("a change");
+    carry_out(&mut deployment, &back);
+    assert_eq!((&deployment["spec"]["template"], &deployment["spec"]["replicas"]), (&before, &json!(0)));
+}
+
 #[test]
 fn the_former_release_gets_the_template_and_the_number_of_pods_that_it_had() {
-    let (mut deployment, sets) = recorded("stalled");
-    deployment["metadata"]["annotations"][SLOT] = json!("green");
-    let scene = scene_of((deployment, sets));
+    let scene = scene_of(half_way());
     let former = scene.main(Slot::Blue).expect("v1").spec.template.clone();
     let changed = |plan: &Plan, own: &KubernetesSettings| {
         let wanted = Wanted::new(&scene, Slot::Blue, plan, &environment(ROLLING), own).expect("a container");

@@ -1,0 +1,227 @@
+//! Tests with an API server that answers from a Deployment in memory.
+
+use std::convert::Infallible;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{Method, Request, Response};
+use kube::Client;
+use kube::client::Body;
+
+use super::*;
+use crate::model::{Event, JobId, StepNumber};
+use crate::rollout::outlet::{Outlet, StepLog};
+use crate::rollout::testing::live;
+
+/// The objects of the API server, and how it fails.
+#[derive(Default)]
+struct State {
+    deployment: Value,
+    sets: Value,
+    lease: Option<Value>,
+    /// Number of changes of leases that are answered by 503.
+    blips: u32,
+    /// Whether another deployment takes the lease at the next change of the Deployment, which it answers by 409.
+    is_taken: bool,
+    /// Addresses of all requests, with their methods.
+    asked: String,
+}
+
+#[derive(Clone, Default)]
+struct Server(Arc<Mutex<State>>);
+
+impl Server {
+    fn of((deployment, sets): (Value, Value)) -> Self {
+        Self(Arc::new(Mutex::new(State { deployment, sets, ..State::default() })))
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.0.lock().expect("no panic")
+    }
+
+    fn target(&self) -> KubernetesTarget {
+        let shell = Shell { folder: std::env::temp_dir(), environment: Vec::new() };
+        let id = RunId::new("run-1");
+        let target = KubernetesTarget::new(environment(ROLLING), kubernetes(), id, shell);
+        let client = Client::new(self.clone(), "default");
+        let cluster = Cluster { client, server: "https://rig".to_owned(), namespace: "default".to_owned() };
+        KubernetesTarget { cluster: OnceCell::new_with(Some(cluster)), ..target }
+    }
+
+    /// Gives the current template all pods, as the controller does in the end.
+    fn roll(&self) {
+        let mut state = self.state();
+        let mut set = state.sets[0].clone();
+        set["metadata"]["uid"] = json!("new");
+        set["metadata"]["name"] = json!("web-new");
+        set["spec"] = json!({"replicas": 3, "template": state.deployment["spec"]["template"]});
+        set["status"] = json!({"replicas": 3, "availableReplicas": 3});
+        state.sets = json!([set]);
+    }
+}
+
+impl State {
+    fn answer(&mut self, method: &Method, address: &str, body: &Value) -> (u16, Vec<u8>) {
+        let _ = writeln!(self.asked, "{method} {address}");
+        let failure = |code: u16| (code, json!({"status": "Failure", "message": "no", "code": code}));
+        let (code, answer) = match (method.as_str(), address) {
+            ("GET", path) if path.contains("/replicasets") => (200, json!({"items": self.sets})),
+            ("GET", path) if path.contains("/leases") => match &self.lease {
+                Some(lease) => (200, lease.clone()),
+                None => failure(404),
+            },
+            ("PUT" | "POST", path) if path.contains("/leases") => {
+                let exists = self.lease.is_some();
+                if self.blips > 0 {
+                    self.blips -= 1;
+                    failure(503)
+                } else if exists != (method == Method::PUT) {
+                    failure(if exists { 409 } else { 404 })
+                } else {
+                    self.lease = Some(body.clone());
+                    (200, body.clone())
+                }
+            }
+            ("PATCH", _) if self.is_taken => {
+                self.is_taken = false;
+                let lease = self.lease.as_mut().expect("a lease");
+                lease["spec"]["holderIdentity"] = json!("run-2");
+                lease["metadata"]["annotations"] = json!({});
+                failure(409)
+            }
+            ("PATCH", _) => {
+                carry_out(&mut self.deployment, body);
+                let generation = self.deployment["metadata"]["generation"].as_u64().expect("a number") + 1;
+                self.deployment["metadata"]["generation"] = json!(generation);
+                self.deployment["status"]["observedGeneration"] = json!(generation);
+                (200, self.deployment.clone())
+            }
+            _ => (200, self.deployment.clone()),
+        };
+        (code, answer.to_string().into_bytes())
+    }
+}
+
+impl tower_service::Service<Request<Body>> for Server {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let server = self.clone();
+        async move {
+            let (parts, body) = request.into_parts();
+            let body = body.collect_bytes().await.expect("a body");
+            let body = serde_json::from_slice(&body).unwrap_or_default();
+            let (code, answer) = server.state().answer(&parts.method, &parts.uri.to_string(), &body);
+            Ok(Response::builder().status(code).body(Body::from(answer)).expect("an answer"))
+        }
+        .boxed()
+    }
+}
+
+/// Keeps the log.
+#[derive(Clone, Default)]
+struct Said(Arc<Mutex<Vec<u8>>>);
+
+impl Said {
+    fn progress(&self) -> Progress {
+        let outlet: Arc<dyn Outlet> = Arc::new(self.clone());
+        Progress::new(&outlet, &JobId::new("production"), StepNumber(1))
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().expect("no panic").clone()).expect("text")
+    }
+}
+
+impl Outlet for Said {
+    fn record(&self, _: Event) {}
+
+    fn log(&self, _: &JobId, _: StepNumber) -> Box<dyn StepLog> {
+        Box::new(self.clone())
+    }
+
+    fn masked(&self, text: &str) -> String {
+        text.to_owned()
+    }
+}
+
+impl StepLog for Said {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.lock().expect("no panic").extend_from_slice(bytes);
+    }
+
+    fn finish(&mut self) {}
+}
+
+const START: PlanStep = PlanStep::Start { slot: Slot::Green, replicas: 3 };
+
+#[tokio::test(start_paused = true)]
+async fn a_deployment_that_lost_its_lock_changes_nothing_after_a_conflict() {
+    let server = Server::of(recorded("steady"));
+    let (target, said) = (server.target(), Said::default());
+    target.lock("olu", false).await.expect("it is free");
+    server.state().is_taken = true;
+    let error = target.act(&START, &plan(), &said.progress()).await.expect_err("it is lost");
+    assert_eq!(
+        error.to_string(),
+        "the lock of the environment was lost to another deployment (held by run-2): nothing more is changed"
+    );
+    assert_eq!(server.state().asked.matches("PATCH").count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_is_renewed_after_a_blip_and_made_again_if_somebody_deleted_it() {
+    let server = Server::of(recorded("steady"));
+    let (target, said) = (server.target(), Said::default());
+    target.lock("olu", false).await.expect("it is free");
+    let holder = || server.state().lease.as_ref().map(|lease| lease["spec"]["holderIdentity"].clone());
+    server.state().blips = 2;
+    target.act(&START, &plan(), &said.progress()).await.expect("it is patient");
+    assert!(said.text().contains("no answer from the API server"), "{}", said.text());
+    server.state().lease = None;
+    target.act(&START, &plan(), &said.progress()).await.expect("it makes the lease again");
+    assert_eq!(holder(), Some(json!("run-1")));
+    server.state().lease = None;
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(holder(), Some(json!("run-1")), "a renewal makes it again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_that_take_long_to_end_do_not_fail_the_start_of_the_next_ones() {
+    let server = Server::of(recorded("steady"));
+    let (target, said) = (server.target(), Said::default());
+    // The server has no ReplicaSet for the new template, as with the strategy `recreate` until all former pods have ended.
+    target.act(&START, &plan(), &said.progress()).await.expect("the controller has seen the change");
+    server.state().deployment["spec"]["strategy"] = json!({"type": "Recreate"});
+    let answer = target.health(Slot::Green, &plan(), &said.progress()).await;
+    assert_eq!(answer, Answer::Unknown("the former pods end first".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_release_of_the_plan_is_healthy() {
+    let server = Server::of(recorded("steady"));
+    let (target, said) = (server.target(), Said::default());
+    let done = Answer::Good("green: 3 pods are updated and available".to_owned());
+    target.act(&START, &plan(), &said.progress()).await.expect("changed");
+    server.roll();
+    assert_eq!(target.health(Slot::Green, &plan(), &said.progress()).await, done);
+    server.state().deployment["spec"]["template"]["spec"]["containers"][0]["image"] = json!("rig/web:v3");
+    server.roll();
+    let other = Answer::Hopeless("the Deployment web was set to another release meanwhile".to_owned());
+    assert_eq!(target.health(Slot::Green, &plan(), &said.progress()).await, other);
+    // A former release that somebody else deployed has no commit, only the name that was found.
+    let server = Server::of(recorded("steady"));
+    let target = server.target();
+    let mut found = live("v1", 3);
+    found.slot_mut(Slot::Blue).release = Some("v1".to_owned());
+    let plan = Plan { found, ..plan() };
+    let done = Answer::Good("blue: 3 pods are updated and available".to_owned());
+    assert_eq!(target.health(Slot::Blue, &plan, &said.progress()).await, done);
+}
