@@ -7,11 +7,15 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use futures_util::AsyncReadExt;
 use http::Method;
-use kube::config::{Config, KubeConfigOptions, Kubeconfig};
+use kube::client::AuthError;
+use kube::config::{Config, ExecInteractiveMode, KubeConfigOptions, Kubeconfig};
 use kube::{Client, Error};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::error::KubernetesFault;
@@ -21,6 +25,9 @@ use crate::rollout::outlet::Progress;
 
 /// Time limit of a request.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// Time limit of the first call of a credential plugin, which may ask another server.
+const CREDENTIALS_WITHIN: Duration = Duration::from_secs(30);
 
 /// How long a request is repeated while the API server is gone.
 const PATIENCE: Duration = Duration::from_mins(3);
@@ -162,7 +169,8 @@ pub(super) struct Cluster {
 }
 
 impl Cluster {
-    /// Reads the kubeconfig. `folder` is where relative paths begin. Nothing is sent.
+    /// Reads the kubeconfig, and runs its credential plugin, if it has one. `folder` is where relative paths begin.
+    /// Nothing is sent.
     pub(super) async fn open(settings: &KubernetesSettings, folder: &Path) -> Result<Self, KubernetesFault> {
         let options = KubeConfigOptions { context: settings.context.clone(), ..KubeConfigOptions::default() };
         let mut config = match &settings.kubeconfig {
@@ -185,8 +193,7 @@ impl Cluster {
         }
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         let namespace = settings.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-        let failed = |error: Error| KubernetesFault::Client { server: server.clone(), reason: net::innermost(&error) };
-        let client = Client::try_from(config).map_err(failed)?;
+        let client = connected(config, &server).await?;
         Ok(Self { client, server, namespace })
     }
 
@@ -203,10 +210,16 @@ impl Cluster {
         let request = http::Request::builder().method(call.verb.method()).uri(call.path(&self.namespace));
         let request = request.header(http::header::CONTENT_TYPE, kind).body(body);
         let request = request.map_err(|error| refused(call, error.to_string()))?;
-        match timeout(ANSWER_WITHIN, self.client.request_text(request)).await {
-            Ok(answer) => answer.map_err(|error| self.fault(call, &error)),
-            Err(_) => Err(self.unreachable(format!("no answer within {}", written(ANSWER_WITHIN)))),
-        }
+        let asked = async {
+            let answer = self.client.request_stream(request).await.map_err(|error| self.fault(call, &error))?;
+            let mut bytes = Vec::new();
+            let read = std::pin::pin!(answer).read_to_end(&mut bytes).await;
+            read.map_err(|error| self.unreachable(net::innermost(&error)))?;
+            // The lines of a container may be anything.
+            Ok(String::from_utf8_lossy(&bytes).into_owned())
+        };
+        let late = |_| Err(self.unreachable(format!("no answer within {}", written(ANSWER_WITHIN))));
+        timeout(ANSWER_WITHIN, asked).await.unwrap_or_else(late)
     }
 
     /// Sends a request. While the API server is gone, repeats it for up to three minutes, and says so.
@@ -244,8 +257,8 @@ impl Cluster {
     fn fault(&self, call: &Call<'_>, error: &Error) -> KubernetesFault {
         let status = match error {
             Error::Api(status) => status,
-            Error::HyperError(_) | Error::Service(_) => return self.unreachable(net::innermost(error)),
-            _ => return refused(call, net::innermost(error)),
+            Error::HyperError(_) | Error::Service(_) => return self.unreachable(reason_of(error)),
+            _ => return refused(call, reason_of(error)),
         };
         let (resource, name) = (call.resource.name(), call.name.unwrap_or_default().to_owned());
         let (server, namespace) = (self.server.clone(), self.namespace.clone());
@@ -262,6 +275,43 @@ impl Cluster {
             _ => refused(call, status.message.clone()),
         }
     }
+}
+
+/// Makes a client, which runs the credential plugin of the kubeconfig.
+async fn connected(mut config: Config, server: &str) -> Result<Client, KubernetesFault> {
+    let failed = |reason| KubernetesFault::Client { server: server.to_owned(), reason };
+    if let Some(plugin) = &mut config.auth_info.exec {
+        // The terminal has a screen on it, or there is none. What the plugin writes there is not shown.
+        plugin.interactive_mode = Some(ExecInteractiveMode::Never);
+    }
+    let (runtime, (made, making)) = (Handle::current(), oneshot::channel());
+    // The library waits for the plugin. A thread of the runtime would hold back the end of the program until then.
+    let thread = std::thread::Builder::new().name("credentials".to_owned()).spawn(move || {
+        let _entered = runtime.enter();
+        let _ = made.send(Client::try_from(config));
+    });
+    thread.map_err(|error| failed(format!("cannot start a thread: {error}")))?;
+    match timeout(CREDENTIALS_WITHIN, making).await {
+        Ok(Ok(made)) => made.map_err(|error| failed(reason_of(&error))),
+        Ok(Err(_)) => Err(failed("the settings of the kubeconfig cannot be used".to_owned())),
+        Err(_) => Err(failed(format!("the credential plugin did not end within {}", written(CREDENTIALS_WITHIN)))),
+    }
+}
+
+/// Returns why a request failed. What a credential plugin was called with, and what it printed, may be secret.
+fn reason_of(error: &Error) -> String {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(inner) = cause {
+        match inner.downcast_ref::<AuthError>() {
+            Some(AuthError::AuthExecRun { out, .. }) => return format!("the credential plugin failed: {}", out.status),
+            Some(AuthError::AuthExecStart(error)) => {
+                return format!("the credential plugin cannot be started: {error}");
+            }
+            Some(AuthError::AuthExecParse(_)) => return "the credential plugin printed no credentials".to_owned(),
+            _ => cause = inner.source(),
+        }
+    }
+    net::innermost(error)
 }
 
 fn refused(call: &Call<'_>, reason: String) -> KubernetesFault {

@@ -12,6 +12,12 @@ use crate::rollout::outlet::Progress;
 /// Number of log lines that are kept of a failed container.
 const LAST_LINES: usize = 50;
 
+/// Maximum size in bytes of the log lines of a container.
+const MAX_BYTES: u32 = 64 * 1024;
+
+/// Maximum length in characters of one of these lines.
+const MAX_LOG_LINE: usize = 2_000;
+
 /// Maximum number of events that are kept of an object.
 const LAST_EVENTS: usize = 10;
 
@@ -50,7 +56,8 @@ pub(super) fn ailment(pod: &Pod) -> Option<Ailment> {
     let of = |text: String, is_error| Some(Ailment { text: format!("{name}: {text}"), is_error });
     let status = &pod.status;
     if status.phase == "Failed" || !status.reason.is_empty() {
-        return of(joined([&*status.phase, &status.reason, &status.message]), true);
+        // The controller has already replaced a pod that failed as a whole, for instance because it was evicted.
+        return of(joined([&*status.phase, &status.reason, &status.message]), status.phase != "Failed");
     }
     let unscheduled = status.conditions.iter().find(|one| one.kind == "PodScheduled" && one.status == "False");
     if let Some(condition) = unscheduled {
@@ -122,7 +129,8 @@ pub(super) async fn gather(cluster: &Cluster, scene: &Scene, slot: Slot, progres
             return told.or_else(|| Some(error.to_string()));
         }
     };
-    let ill: Vec<(&Pod, Ailment)> = pods.iter().filter_map(|pod| Some((pod, ailment(pod)?))).collect();
+    let mut ill: Vec<(&Pod, Ailment)> = pods.iter().filter_map(|pod| Some((pod, ailment(pod)?))).collect();
+    ill.sort_by_key(|(_, ailment)| !ailment.is_error);
     for (pod, ailment) in ill.iter().take(MAX_PODS) {
         progress.say(&ailment.text);
         say_events(cluster, &pod.metadata.name, progress).await;
@@ -171,7 +179,8 @@ async fn say_lines(cluster: &Cluster, pod: &Pod, container: &ContainerStatus, pr
     let call = Call::get(Resource::Logs, name)
         .with("container", container.name.clone())
         .with("previous", has_ended.to_string())
-        .with("tailLines", LAST_LINES.to_string());
+        .with("tailLines", LAST_LINES.to_string())
+        .with("limitBytes", MAX_BYTES.to_string());
     let text = match cluster.text(&call).await {
         Ok(text) => text,
         // A container that never ran has no log.
@@ -184,7 +193,12 @@ async fn say_lines(cluster: &Cluster, pod: &Pod, container: &ContainerStatus, pr
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     progress.say(&format!("last lines of {} in {name}:", container.name));
     for line in &lines {
-        progress.say(line);
+        progress.say(&beginning(line, MAX_LOG_LINE));
     }
-    lines.last().map(|line| line.trim().chars().take(MAX_LINE).collect())
+    lines.last().map(|line| beginning(line.trim(), MAX_LINE))
+}
+
+/// Returns at most the first `count` characters of a line.
+fn beginning(line: &str, count: usize) -> String {
+    line.chars().take(count).collect()
 }

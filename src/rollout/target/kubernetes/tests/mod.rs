@@ -271,7 +271,7 @@ fn what_is_wrong_with_a_pod_is_told_with_its_evidence() {
         ),
         (
             json!({"phase": "Failed", "reason": "Evicted", "message": "low on memory"}),
-            Some(("web-1: Failed: Evicted: low on memory", true)),
+            Some(("web-1: Failed: Evicted: low on memory", false)),
         ),
     ] {
         let pod: Pod = serde_json::from_value(json!({"metadata": {"name": "web-1"}, "status": status})).expect("a pod");

@@ -1,4 +1,4 @@
-//! Tests with an API server that answers from a Deployment in memory.
+//! Tests with an API server that answers from a Deployment in memory, and of credential plugins.
 
 use std::convert::Infallible;
 use std::fmt::Write as _;
@@ -19,7 +19,10 @@ use crate::rollout::testing::live;
 struct State {
     deployment: Value,
     sets: Value,
+    pods: Value,
     lease: Option<Value>,
+    /// Log of every container.
+    log: Vec<u8>,
     /// Number of changes of leases that are answered by 503.
     blips: u32,
     /// Whether another deployment takes the lease at the next change of the Deployment, which it answers by 409.
@@ -66,6 +69,9 @@ impl State {
         let _ = writeln!(self.asked, "{method} {address}");
         let failure = |code: u16| (code, json!({"status": "Failure", "message": "no", "code": code}));
         let (code, answer) = match (method.as_str(), address) {
+            ("GET", path) if path.contains("/log?") => return (200, self.log.clone()),
+            ("GET", path) if path.contains("/pods?") => (200, json!({"items": self.pods})),
+            ("GET", path) if path.contains("/events?") => (200, json!({"items": []})),
             ("GET", path) if path.contains("/replicasets") => (200, json!({"items": self.sets})),
             ("GET", path) if path.contains("/leases") => match &self.lease {
                 Some(lease) => (200, lease.clone()),
@@ -224,4 +230,52 @@ async fn only_the_release_of_the_plan_is_healthy() {
     let plan = Plan { found, ..plan() };
     let done = Answer::Good("blue: 3 pods are updated and available".to_owned());
     assert_eq!(target.health(Slot::Blue, &plan, &said.progress()).await, done);
+}
+
+#[tokio::test]
+async fn the_log_of_a_container_is_limited_and_may_be_anything() {
+    let server = Server::of(recorded("stalled"));
+    let all: Value = serde_json::from_str(RECORDED).expect("JSON");
+    server.state().pods = all["pods"].clone();
+    server.state().log = [&b"x".repeat(5_000)[..], b"\nno port \xff\n"].concat();
+    let (target, said) = (server.target(), Said::default());
+    let told = target.evidence(Slot::Blue, &said.progress()).await.expect("a pod is ill");
+    assert!(told.ends_with("its last line: no port \u{fffd}"), "{told}");
+    let asked = server.state().asked.clone();
+    assert!(asked.contains("tailLines=50&limitBytes=65536"), "{asked}");
+    let longest = said.text().lines().map(str::len).max();
+    assert_eq!(longest, Some(2_000));
+}
+
+/// Opens a cluster whose kubeconfig has a credential plugin: a script. Returns why it failed.
+async fn refused(script: &str) -> String {
+    let home = tempfile::tempdir().expect("a folder");
+    let user = json!({"exec": {
+        "apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "IfAvailable", "command": "sh",
+        "args": ["-c", script], "env": [{"name": "TOKEN", "value": "hunter2"}]
+    }});
+    let kubeconfig = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "rig",
+        "clusters": [{"name": "rig", "cluster": {"server": "http://127.0.0.1:1"}}],
+        "users": [{"name": "rig", "user": user}],
+        "contexts": [{"name": "rig", "context": {"cluster": "rig", "user": "rig"}}]
+    });
+    std::fs::write(home.path().join("config"), kubeconfig.to_string()).expect("written");
+    let settings = KubernetesSettings { kubeconfig: Some("config".to_owned()), ..kubernetes() };
+    Cluster::open(&settings, home.path()).await.err().map(|error| error.to_string()).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn a_credential_plugin_that_fails_is_told_without_its_secrets() {
+    let failed = "cannot connect to Kubernetes at http://127.0.0.1:1: the credential plugin ";
+    let said = refused("echo $TOKEN; echo $TOKEN >&2; exit 3").await;
+    assert_eq!(said, format!("{failed}failed: exit status: 3"));
+    assert_eq!(refused("echo \"{token: [$TOKEN\"").await, format!("{failed}printed no credentials"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_credential_plugin_that_hangs_is_given_up() {
+    let said = refused("exec sleep 3").await;
+    let expected = "cannot connect to Kubernetes at http://127.0.0.1:1: the credential plugin did not end within 30s";
+    assert_eq!(said, expected);
 }
