@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use tokio::task::spawn_blocking;
+
 use crate::engine::sandbox::compose::Compose;
 use crate::repo::git::{GitError, Repository};
 use crate::store::folder::RunsDir;
@@ -44,10 +46,16 @@ pub fn of(folder: &Path) -> Option<Compose> {
 /// # Errors
 /// The repository is not trusted, has no Compose file, or Compose fails.
 pub async fn order(runs: &RunsDir, folder: &Path, service: &str, starts: bool) -> Result<(), OrderError> {
+    let (runs, folder) = (runs.clone(), folder.to_owned());
+    let compose = spawn_blocking(move || trusted(&runs, &folder)).await.expect("reading files does not panic")?;
+    Ok(compose.order(service, starts).await?)
+}
+
+/// Returns the services of the Compose file of a trusted repository.
+fn trusted(runs: &RunsDir, folder: &Path) -> Result<Compose, OrderError> {
     let repository = Repository::discover(folder)?;
     if let Trust::Missing(reason) = trust::current(runs, &repository)? {
         return Err(Untrusted { root: repository.root, reason }.into());
     }
-    let compose = Compose::find(&repository.root).ok_or(OrderError::NoFile)?;
-    Ok(compose.order(service, starts).await?)
+    Compose::find(&repository.root).ok_or(OrderError::NoFile)
 }

@@ -37,8 +37,10 @@ pub enum ServiceState {
     Unhealthy,
     /// The service ended.
     Exited,
-    /// The service was stopped with its job.
+    /// The service was stopped with its job. A service of a Compose file has no container, or a stopped one.
     Stopped,
+    /// Not observed: the container engine does not answer.
+    Unknown,
 }
 
 impl ServiceState {
@@ -52,6 +54,7 @@ impl ServiceState {
             Self::Unhealthy => "unhealthy",
             Self::Exited => "exited",
             Self::Stopped => "stopped",
+            Self::Unknown => "unknown",
         }
     }
 

@@ -139,6 +139,7 @@ impl Theme {
             ServiceState::Healthy => ("✓", "+", Hue::Good),
             ServiceState::Unhealthy | ServiceState::Exited => ("✗", "X", Hue::Bad),
             ServiceState::Stopped => ("–", "-", Hue::Dim),
+            ServiceState::Unknown => ("?", "?", Hue::Dim),
         };
         let word = if state == ServiceState::Running { "up, no check" } else { state.word() };
         Look { glyph: self.pick(unicode, ascii), word, hue }
@@ -271,13 +272,13 @@ mod tests {
 
     #[test]
     fn every_glyph_is_one_column_and_ascii_is_ascii() {
-        use ServiceState::{Exited, Healthy, Running, Starting, Stopped, Unhealthy};
+        use ServiceState::{Exited, Healthy, Running, Starting, Stopped, Unhealthy, Unknown};
         let ascii = Theme { glyphs: Glyphs::Ascii, ..Theme::default() };
         for phase in phases() {
             assert_eq!(width(Theme::default().look(&phase).glyph), 1, "{phase:?}");
             assert!(ascii.look(&phase).glyph.is_ascii() && width(ascii.lamp(&phase, 500)) == 1, "{phase:?}");
         }
-        for state in [Starting, Running, Healthy, Unhealthy, Exited, Stopped] {
+        for state in [Starting, Running, Healthy, Unhealthy, Exited, Stopped, Unknown] {
             assert_eq!(width(Theme::default().service(state).glyph), 1, "{state:?}");
             assert!(ascii.service(state).glyph.is_ascii(), "{state:?}");
         }

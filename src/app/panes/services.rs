@@ -8,7 +8,7 @@ use crate::app::action::Action;
 use crate::app::msg::Effect;
 use crate::app::selection::{JobSelection, Selection};
 use crate::app::state::AppState;
-use crate::model::{Job, JobId, Run, Service};
+use crate::model::{Job, JobId, Run, Service, ServiceState};
 use crate::ui::layout::Panel;
 use crate::ui::text;
 use crate::ui::theme::{Hue, Theme};
@@ -85,8 +85,9 @@ impl Pane for Services {
         }
         for (y, (job, service)) in (area.y..area.bottom()).zip(self.listed(cx.state, run).skip(self.offset)) {
             let look = cx.theme.service(service.state);
-            let mut parts = vec![look.word.to_owned()];
-            let detail = service.detail.as_deref().filter(|_| service.state.is_bad());
+            let is_unknown = service.state == ServiceState::Unknown;
+            let mut parts = vec![format!("{}{}", look.word, if is_unknown { ":" } else { "" })];
+            let detail = service.detail.as_deref().filter(|_| service.state.is_bad() || is_unknown);
             parts.extend(detail.map(|detail| detail.lines().next().unwrap_or_default().to_owned()));
             let ports = service.ports.iter().map(|(inside, outside)| port(inside, outside, cx.theme));
             parts.extend(ports.filter(|_| !service.state.is_bad()));

@@ -36,6 +36,19 @@ fn services_of_the_compose_file_follow_those_of_the_jobs() {
 }
 
 #[test]
+fn without_an_engine_the_state_of_a_service_is_unknown() {
+    for (width, height) in [(80, 24), (120, 40)] {
+        let mut driver = Driver::new(width, height, Theme::default());
+        let reason = "no container engine answers";
+        driver.feed(Feed::Compose(vec![service("web", ServiceState::Unknown, &[], Some(reason))])).press("5");
+        // The panel of a wide screen is narrower than that of a small one.
+        let shown = if width == 80 { "unknown: no container engine answers" } else { "unknown: no container" };
+        assert!(driver.shows("web") && driver.shows(shown), "{}", driver.screen());
+        assert!(!driver.shows("stopped") && !driver.shows("1 down"), "{}", driver.screen());
+    }
+}
+
+#[test]
 fn keys_start_and_stop_services_of_the_compose_file_only() {
     let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
     driver.feed(Feed::Compose(compose())).press("5G").asked();

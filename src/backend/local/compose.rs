@@ -1,6 +1,7 @@
 //! Watches the services of the repository's Compose file, and carries out orders for them.
 
 use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
 
 use crate::launch::compose;
 use crate::model::feed::{Feed, Notice};
@@ -12,14 +13,12 @@ impl Serving {
     pub(super) fn watch_compose(&self) {
         let (folder, feed) = (self.folder.clone(), self.feed.clone());
         tokio::spawn(async move {
-            let Some(compose) = compose::of(&folder) else { return };
+            let found = spawn_blocking(move || compose::of(&folder)).await;
+            let Some(compose) = found.expect("reading a file does not panic") else { return };
             let (report, mut reports) = mpsc::channel(1);
             let watch = tokio::spawn(compose.watch(report));
             let mut shown = Vec::new();
-            while let Some((services, fault)) = reports.recv().await {
-                if let Some(error) = fault {
-                    tracing::debug!(%error, "the services of Compose are not watched");
-                }
+            while let Some(services) = reports.recv().await {
                 if shown != services {
                     shown.clone_from(&services);
                     if feed.send(Feed::Compose(services)).await.is_err() {

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::docker::client::{DockerClient, DockerError};
-use super::provider::ProviderError;
+use crate::engine::blocking::in_place;
 use crate::files;
 use crate::model::{Service, ServiceState, in_one_line};
 use crate::workflow::yaml;
@@ -52,13 +52,11 @@ pub enum ComposeError {
     },
 }
 
-/// Services, and why they are not watched, if they are not.
-pub type Reported = (Vec<Service>, Option<ProviderError>);
-
 /// The Compose file of a repository.
 #[derive(Clone, Debug)]
 pub struct Compose {
     folder: PathBuf,
+    /// Names of the services when the file was last read.
     names: Vec<String>,
 }
 
@@ -66,9 +64,15 @@ impl Compose {
     /// Reads the Compose file in a folder. `None` if there is none, or if it names no services.
     #[must_use]
     pub fn find(folder: &Path) -> Option<Self> {
-        let text = FILES.iter().find_map(|name| files::read_repository_text(&folder.join(name)).ok())?;
-        let names = services(&text);
+        let names = services(&text(folder)?)?;
         (!names.is_empty()).then(|| Self { folder: folder.to_owned(), names })
+    }
+
+    /// Reads the names of the services again. While the file is not valid, for example because it is being edited, they
+    /// stay as they were.
+    fn read_again(&mut self) {
+        let names = in_place(|| text(&self.folder).map_or(Some(Vec::new()), |text| services(&text)));
+        self.names = names.unwrap_or_else(|| std::mem::take(&mut self.names));
     }
 
     /// Returns the services of the file in its order, and after them other services that have containers. A service
@@ -76,23 +80,34 @@ impl Compose {
     fn merged(&self, mut found: Vec<Service>) -> Vec<Service> {
         let of_file = self.names.iter().map(|name| match found.iter().position(|service| service.name == *name) {
             Some(at) => found.remove(at),
-            None => stopped(name),
+            None => absent(name, ServiceState::Stopped, None),
         });
         let mut all: Vec<_> = of_file.collect();
         all.append(&mut found);
         all
     }
 
-    /// Reports the services now and whenever one of them changes, until the receiver is dropped. Without an engine, all
-    /// of them are reported as stopped, with the reason.
-    pub async fn watch(self, report: mpsc::Sender<Reported>) {
+    /// Returns the services of the file, whose states are not known for this reason.
+    fn unknown(&self, error: &DockerError) -> Vec<Service> {
+        let reason = match error {
+            DockerError::Unreachable(_) => "no container engine answers".to_owned(),
+            other => in_one_line(&other.to_string()),
+        };
+        self.names.iter().map(|name| absent(name, ServiceState::Unknown, Some(reason.clone()))).collect()
+    }
+
+    /// Reports the services now and whenever one of them changes, until the receiver is dropped. Without an engine, the
+    /// states of all of them are unknown, with the reason.
+    pub async fn watch(mut self, report: mpsc::Sender<Vec<Service>>) {
         loop {
             let fault = match DockerClient::find().await {
                 Ok(client) => self.watch_at(&client, &report).await,
                 Err(error) => Some(error),
             };
             let Some(error) = fault else { return };
-            if report.send((self.merged(Vec::new()), Some(error.into()))).await.is_err() {
+            tracing::debug!(%error, "the services of Compose are not watched");
+            self.read_again();
+            if report.send(self.unknown(&error)).await.is_err() {
                 return;
             }
             sleep(RECONNECT).await;
@@ -101,24 +116,26 @@ impl Compose {
 
     /// Reports the services as [`Self::watch`] does, as long as the engine answers. Returns its error, or `None` once
     /// the receiver was dropped.
-    async fn watch_at(&self, client: &DockerClient, report: &mpsc::Sender<Reported>) -> Option<DockerError> {
+    async fn watch_at(&mut self, client: &DockerClient, report: &mpsc::Sender<Vec<Service>>) -> Option<DockerError> {
+        let folder = self.folder.clone();
         loop {
             let mut end = None;
             let look = async {
-                end = match client.compose_services(&self.folder).await {
+                self.read_again();
+                end = match client.compose_services(&folder).await {
                     Err(error) => Some(Some(error)),
-                    Ok(found) => report.send((self.merged(found), None)).await.is_err().then_some(None),
+                    Ok(found) => report.send(self.merged(found)).await.is_err().then_some(None),
                 };
                 end.is_none()
             };
-            client.compose_change(&self.folder, look).await;
+            let has_changed = client.compose_change(&folder, look).await;
             if let Some(end) = end {
                 return end;
             }
             if report.is_closed() {
                 return None;
             }
-            sleep(BURST).await;
+            sleep(if has_changed { BURST } else { RECONNECT }).await;
         }
     }
 
@@ -159,28 +176,28 @@ async fn program() -> Result<(&'static str, &'static [&'static str]), ComposeErr
     Err(ComposeError::NotInstalled)
 }
 
-/// Returns the names of the services in a Compose file; none if it is not valid.
-fn services(text: &str) -> Vec<String> {
-    let Ok(document) = yaml::read(text) else { return Vec::new() };
-    let YamlKind::Mapping(entries) = &document.root.kind else { return Vec::new() };
+/// Returns the text of the Compose file in a folder.
+fn text(folder: &Path) -> Option<String> {
+    FILES.iter().find_map(|name| files::read_repository_text(&folder.join(name)).ok())
+}
+
+/// Returns the names of the services in a Compose file. `None` if it is not valid, or has no services.
+fn services(text: &str) -> Option<Vec<String>> {
+    let document = yaml::read(text).ok()?;
+    let YamlKind::Mapping(entries) = &document.root.kind else { return None };
     let text_of = |kind: &YamlKind<'_>| match kind {
         YamlKind::Text(text, _) => Some(text.to_string()),
         _ => None,
     };
     let services = entries.iter().find(|(key, _)| text_of(&key.kind).as_deref() == Some("services"));
-    let Some(YamlKind::Mapping(services)) = services.map(|(_, value)| &value.kind) else { return Vec::new() };
-    services.iter().filter_map(|(key, _)| text_of(&key.kind)).collect()
+    let Some(YamlKind::Mapping(services)) = services.map(|(_, value)| &value.kind) else { return None };
+    Some(services.iter().filter_map(|(key, _)| text_of(&key.kind)).collect())
 }
 
-fn stopped(name: &str) -> Service {
-    Service {
-        name: name.to_owned(),
-        image: String::new(),
-        state: ServiceState::Stopped,
-        ports: indexmap::IndexMap::new(),
-        detail: None,
-        restarts: 0,
-    }
+/// Returns a service without a container.
+fn absent(name: &str, state: ServiceState, detail: Option<String>) -> Service {
+    let ports = indexmap::IndexMap::new();
+    Service { name: name.to_owned(), image: String::new(), state, ports, detail, restarts: 0 }
 }
 
 #[cfg(test)]
@@ -196,12 +213,71 @@ mod tests {
         let text = "version: '3.8'\nservices:\n  web: {build: ., depends_on: [db]}\n  db: {image: postgres}\n";
         std::fs::write(home.path().join("docker-compose.yml"), text).expect("written");
         let compose = Compose::find(home.path()).expect("a file");
-        let running = Service { state: ServiceState::Healthy, ..stopped("db") };
-        let merged = compose.merged(vec![stopped("old"), running]);
+        let one = |name, state| absent(name, state, None);
+        let merged = compose.merged(vec![one("old", ServiceState::Stopped), one("db", ServiceState::Healthy)]);
         let named: Vec<_> = merged.iter().map(|service| (service.name.as_str(), service.state)).collect();
         assert_eq!(
             named,
             [("web", ServiceState::Stopped), ("db", ServiceState::Healthy), ("old", ServiceState::Stopped)]
         );
+    }
+
+    #[test]
+    fn the_file_is_read_again_and_a_broken_one_changes_nothing() {
+        let home = tempfile::tempdir().expect("a folder");
+        let write = |text: &str| std::fs::write(home.path().join("compose.yaml"), text).expect("written");
+        write("services:\n  web: {}\n");
+        let mut compose = Compose::find(home.path()).expect("a file");
+        for (text, names) in [
+            ("services:\n  web: {}\n  db: {}\n", &["web", "db"][..]),
+            ("services: {web: {}, \n", &["web", "db"]),
+            ("services: {}\n", &[]),
+        ] {
+            write(text);
+            compose.read_again();
+            assert_eq!(compose.names, names, "{text:?}");
+        }
+        std::fs::remove_file(home.path().join("compose.yaml")).expect("removed");
+        compose.names = vec!["web".to_owned()];
+        compose.read_again();
+        assert!(compose.names.is_empty());
+    }
+
+    #[test]
+    fn without_an_engine_no_state_is_claimed() {
+        let compose = Compose { folder: PathBuf::from("/nowhere"), names: vec!["web".to_owned()] };
+        let unknown = compose.unknown(&DockerError::Unreachable("unix:///x: refused".to_owned()));
+        let reason = Some("no container engine answers".to_owned());
+        assert_eq!(unknown, [absent("web", ServiceState::Unknown, reason)]);
+    }
+
+    /// Answers the greeting of a client, and then refuses every connection.
+    #[tokio::test]
+    async fn an_engine_that_is_gone_is_reported() {
+        let home = tempfile::tempdir().expect("a folder");
+        let socket = home.path().join("engine.sock");
+        let listener = tokio::net::UnixListener::bind(&socket).expect("bound");
+        let engine = tokio::spawn(async move {
+            use tokio::io::{AsyncReadExt, AsyncWriteExt};
+            loop {
+                let (mut peer, _) = listener.accept().await.expect("a client");
+                let mut asked = [0; 4096];
+                if peer.read(&mut asked).await.is_err() {
+                    continue;
+                }
+                let body = r#"{"Version": "1", "ApiVersion": "1.41", "Components": []}"#;
+                let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close";
+                let answer = format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+                let _ = peer.write_all(answer.as_bytes()).await;
+            }
+        });
+        let client = DockerClient::at(&format!("unix://{}", socket.display())).await.expect("an engine");
+        engine.abort();
+        std::fs::remove_file(&socket).expect("removed");
+        let mut compose = Compose { folder: home.path().to_owned(), names: vec!["web".to_owned()] };
+        let (report, _reports) = mpsc::channel(1);
+        let watch = compose.watch_at(&client, &report);
+        let error = tokio::time::timeout(Duration::from_mins(1), watch).await.expect("it ends").expect("an error");
+        assert!(error.to_string().starts_with("cannot list the containers of Compose"), "{error}");
     }
 }

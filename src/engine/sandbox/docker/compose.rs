@@ -58,9 +58,9 @@ impl DockerClient {
         Ok(services)
     }
 
-    /// Waits until a container of the project in a folder changes, or until the engine ends the connection. `begun` runs
-    /// once changes are noticed, and returns whether to wait for one.
-    pub async fn compose_change(&self, folder: &Path, begun: impl Future<Output = bool>) {
+    /// Waits until a container of the project in a folder changes. Returns `false` if the engine ends the connection or
+    /// refuses it. `begun` runs to its end in any case, once changes are noticed, and returns whether to wait for one.
+    pub async fn compose_change(&self, folder: &Path, begun: impl Future<Output = bool>) -> bool {
         let filters: HashMap<&str, Vec<String>> = [
             ("type", vec!["container".to_owned()]),
             ("label", vec![label(folder)]),
@@ -70,13 +70,15 @@ impl DockerClient {
         let mut events = self.api.events(Some(EventsOptionsBuilder::default().filters(&filters).build()));
         // The first poll sends the request.
         let next = events.next();
-        tokio::pin!(next);
+        tokio::pin!(next, begun);
         tokio::select! {
             biased;
-            _ = &mut next => return,
-            waits = begun => if !waits { return },
+            next = &mut next => {
+                begun.await;
+                matches!(next, Some(Ok(_)))
+            }
+            waits = &mut begun => !waits || matches!(next.await, Some(Ok(_))),
         }
-        next.await;
     }
 }
 
