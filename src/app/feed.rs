@@ -108,6 +108,15 @@ impl App {
                     picker.refill(LaterRows::Stored, rows);
                 }
             }
+            Feed::StoredUnreadable { run, reason } => {
+                if let Some(Overlay::Picker(picker)) = &self.overlay
+                    && picker.awaits(LaterRows::Stored)
+                    && self.selection.run_id() == Some(&run)
+                {
+                    self.overlay = None;
+                }
+                self.notify(Notice::bad(reason));
+            }
             Feed::Rights(rights) => self.state.rights = rights,
             Feed::Broken(workflows) => {
                 if let Some(Overlay::Faults(faults)) = &mut self.overlay {

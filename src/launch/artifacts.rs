@@ -62,6 +62,18 @@ pub fn delete(run: &RunFolder, names: &[String]) -> Result<Vec<Artifact>, Delete
     Ok(unwanted)
 }
 
+/// Deletes one artifact of a run on this machine, whatever other artifacts have its name.
+///
+/// # Errors
+/// The run has no artifact with this id, or is in progress; or the artifact cannot be removed.
+pub fn delete_one(run: &RunFolder, id: &str, name: &str) -> Result<(), DeleteError> {
+    let artifact = one(artifacts::list(run)?, id, name)?;
+    if lock::is_held(&run.lock()) {
+        return Err(DeleteError::InProgress);
+    }
+    Ok(artifacts::remove(run, artifact.id)?)
+}
+
 fn listed(names: &[String]) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
@@ -73,7 +85,29 @@ fn listed(names: &[String]) -> String {
 /// A name is unknown or a file exists (both are checked before anything is copied), or a file cannot be read or
 /// written.
 pub fn download(run: &RunFolder, names: &[String], into: &Path) -> Result<Vec<PathBuf>, DownloadError> {
-    let wanted = prepare(artifacts::list(run)?, names, into)?;
+    copied(run, &prepare(artifacts::list(run)?, names, into)?, into)
+}
+
+/// Copies one artifact of a run into a folder, which is created if it is missing. Returns the new file.
+///
+/// # Errors
+/// The run has no artifact with this id, the file exists, or a file cannot be read or written.
+pub fn download_one(run: &RunFolder, id: &str, name: &str, into: &Path) -> Result<PathBuf, DownloadError> {
+    let wanted = prepare(vec![one(artifacts::list(run)?, id, name)?], &[], into)?;
+    Ok(copied(run, &wanted, into)?.remove(0))
+}
+
+/// Returns the artifact with an id. `name` is for the error.
+///
+/// # Errors
+/// There is none.
+pub fn one(all: Vec<Artifact>, id: &str, name: &str) -> Result<Artifact, DownloadError> {
+    let known = all.iter().map(|artifact| artifact.name.clone()).collect();
+    let found = all.into_iter().find(|artifact| artifact.id.to_string() == id);
+    found.ok_or_else(|| DownloadError::Unknown { name: name.to_owned(), known })
+}
+
+fn copied(run: &RunFolder, wanted: &[Artifact], into: &Path) -> Result<Vec<PathBuf>, DownloadError> {
     let files: Vec<_> = wanted.iter().map(|artifact| into.join(artifact.file_name())).collect();
     for (artifact, file) in wanted.iter().zip(&files) {
         copy(&data(run, artifact.id), file).map_err(StoreError::io("write", file))?;
@@ -184,6 +218,21 @@ mod tests {
         drop(worker);
         assert_eq!(delete(&run, &names("dist")).expect("deleted").len(), 2);
         assert_eq!(artifacts::list(&run).expect("listed").iter().map(|one| one.id).collect::<Vec<_>>(), [2]);
+    }
+
+    #[test]
+    fn one_of_several_artifacts_with_a_name_is_copied_or_deleted() {
+        let state = tempfile::tempdir().expect("a folder");
+        let run = RunFolder::at(state.path().join("runs/r"));
+        for (id, content) in [(1, "first"), (2, "second"), (3, "third")] {
+            artifact(&run, id, "dist", "application/zip", content);
+        }
+        let file = download_one(&run, "2", "dist", &state.path().join("into")).expect("copied");
+        assert_eq!(fs::read_to_string(file).expect("read"), "second");
+        delete_one(&run, "2", "dist").expect("deleted");
+        assert_eq!(artifacts::list(&run).expect("listed").iter().map(|one| one.id).collect::<Vec<_>>(), [1, 3]);
+        let gone = delete_one(&run, "2", "dist").expect_err("gone").to_string();
+        assert_eq!(gone, "no artifact `dist`; the run has dist, dist");
     }
 
     #[test]

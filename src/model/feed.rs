@@ -75,6 +75,13 @@ pub enum Feed {
     },
     /// The services of the Compose file of the current repository. Sent again when they change.
     Compose(Vec<Service>),
+    /// The artifacts and cache entries that [`Request::ListStored`] asked for cannot be listed.
+    StoredUnreadable {
+        /// The run.
+        run: RunId,
+        /// The reason.
+        reason: String,
+    },
     /// The artifacts of a run, and the cache entries of its repository: answer to [`Request::ListStored`].
     Stored {
         /// The run.
@@ -393,14 +400,15 @@ pub enum Request {
         /// Whether to start it.
         starts: bool,
     },
-    /// List the artifacts of a run, and the cache entries of its repository. Answered by [`Feed::Stored`].
+    /// List the artifacts of a run, and the cache entries of its repository. Answered by [`Feed::Stored`] or
+    /// [`Feed::StoredUnreadable`].
     ListStored(RunId),
     /// Download an artifact into the folder in which the screen was opened. Answered by [`Feed::Notice`].
     Download {
         /// The run.
         run: RunId,
-        /// Name of the artifact.
-        artifact: String,
+        /// The artifact.
+        file: StoredFile,
     },
     /// Delete an artifact of a run, or a cache entry of its repository. Answered by [`Feed::Notice`] and
     /// [`Feed::Stored`].

@@ -7,6 +7,9 @@ use super::Timestamp;
 pub struct StoredFile {
     /// Whether it is an artifact or a cache entry.
     pub kind: StoredKind,
+    /// Identifies the file among those of its kind, whatever their names: the id of the artifact in its run, or the
+    /// folders of the cache and of its entry.
+    pub id: String,
     /// Name of the artifact, or key of the cache entry.
     pub name: String,
     /// Size in bytes.

@@ -94,7 +94,7 @@ impl App {
     pub(in crate::app) fn stored_rows(&self, run: &RunId, files: Vec<StoredFile>) -> Vec<(String, Pick)> {
         let widest = files.iter().map(|file| text::width(&file.name)).max().unwrap_or_default().min(MAX_FILE_NAME);
         let row = |file: StoredFile| {
-            let StoredFile { kind, name, size, created, source } = &file;
+            let StoredFile { kind, name, size, created, source, .. } = &file;
             let (size, ago) = (text::bytes(*size), text::ago(self.state.now.since(*created)));
             let name = text::clip_middle(name, widest, self.theme.ellipsis());
             let space = " ".repeat(widest.saturating_sub(text::width(&name)));
@@ -107,7 +107,7 @@ impl App {
     /// Returns the question what to do with a stored file.
     pub(in crate::app) fn stored_question(run: RunId, file: StoredFile) -> Overlay {
         let download = || {
-            let request = Request::Download { run: run.clone(), artifact: file.name.clone() };
+            let request = Request::Download { run: run.clone(), file: file.clone() };
             Choice::new('d', "download it into the folder of the screen", vec![Effect::Request(request)])
         };
         let delete = || {

@@ -127,6 +127,11 @@ impl Picker {
         }
     }
 
+    /// Whether it waits for rows of this kind.
+    pub(in crate::app) fn awaits(&self, kind: LaterRows) -> bool {
+        self.later.is_some_and(|later| later.rows == kind && !later.has_arrived)
+    }
+
     /// Returns the number of rows, including those that do not match.
     pub(super) fn rows(&self) -> usize {
         self.rows.len()

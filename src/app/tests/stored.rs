@@ -4,7 +4,8 @@ use super::*;
 use crate::model::stored::{StoredFile, StoredKind};
 
 fn file(kind: StoredKind, name: &str, size: u64, source: &str) -> StoredFile {
-    StoredFile { kind, name: name.to_owned(), size, created: Timestamp(START), source: source.to_owned() }
+    let (id, created) = (format!("id of {name}"), Timestamp(START));
+    StoredFile { kind, id, name: name.to_owned(), size, created, source: source.to_owned() }
 }
 
 fn files() -> Vec<StoredFile> {
@@ -40,12 +41,23 @@ fn artifacts_and_caches_are_listed_with_their_sizes() {
 }
 
 #[test]
+fn a_list_that_cannot_be_read_does_not_stay_open() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.press("A").asked();
+    let unreadable = |run| Feed::StoredUnreadable { run, reason: "the server does not answer".to_owned() };
+    driver.feed(unreadable(RunId::new("20261123-101010-aaaa")));
+    assert!(driver.shows("looking for artifacts and caches"), "{}", driver.screen());
+    driver.feed(unreadable(run()));
+    assert!(!driver.shows("looking for") && driver.shows("the server does not answer"), "{}", driver.screen());
+}
+
+#[test]
 fn an_artifact_is_downloaded_or_deleted_and_a_cache_entry_deleted() {
     let mut driver = listed(80, 24, files());
     driver.press("wheels<enter>");
     assert!(driver.shows("12.3 MB from build") && driver.shows("d  download it"), "{}", driver.screen());
     driver.press("d");
-    let download = Request::Download { run: run(), artifact: "wheels-linux-x86_64".to_owned() };
+    let download = Request::Download { run: run(), file: files()[1].clone() };
     assert_eq!(driver.asked(), [Effect::Request(download)]);
 
     let mut driver = listed(80, 24, files());

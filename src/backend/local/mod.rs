@@ -292,7 +292,7 @@ impl Serving {
             },
             Request::Compose { service, starts } => self.order_compose(service, starts),
             Request::ListStored(run) => self.list_stored(run),
-            Request::Download { run, artifact } => self.download(&run, artifact),
+            Request::Download { run, file } => self.download(&run, file),
             Request::DeleteStored { run, file } => self.delete_stored(run, file),
             Request::ListEnvironments { repository } => self.list_environments(repository),
             Request::ListLanes => {

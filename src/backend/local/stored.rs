@@ -1,6 +1,6 @@
 //! Artifacts of runs and cache entries of repositories: lists, downloads and deletions.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use tokio::task::spawn_blocking;
 
@@ -36,11 +36,16 @@ impl Serving {
     /// Lists the artifacts of a run, and the cache entries of the repository of a run on this machine.
     pub(super) fn list_stored(&self, run: RunId) {
         let (folder, poller) = (self.runs.folder(run.clone()), self.poller.clone());
-        self.answer(async move { Ok(Feed::Stored { run, files: listed(&folder, poller.as_ref()).await? }) });
+        self.answer(async move {
+            Ok(match listed(&folder, poller.as_ref()).await {
+                Ok(files) => Feed::Stored { run, files },
+                Err(error) => Feed::StoredUnreadable { run, reason: error.to_string() },
+            })
+        });
     }
 
     /// Downloads an artifact into the folder in which the screen was opened.
-    pub(super) fn download(&self, run: &RunId, artifact: String) {
+    pub(super) fn download(&self, run: &RunId, artifact: StoredFile) {
         let (folder, poller, into) = (self.runs.folder(run.clone()), self.poller.clone(), self.folder.clone());
         self.answer(async move {
             let file = downloaded(&folder, poller.as_ref(), artifact, into).await?;
@@ -82,8 +87,10 @@ async fn listed(folder: &RunFolder, poller: Option<&Poller>) -> Result<Vec<Store
         let artifacts = stored_artifacts::list(&folder)?.into_iter().map(|one| file(one, StoredKind::Artifact));
         let mut files: Vec<_> = artifacts.collect();
         let repository = RunSpec::read(&folder)?.info.repository;
-        files.extend(caches::list(&folder.runs(), Some(&repository))?.into_iter().map(|entry| StoredFile {
+        let entries = caches::identified(&folder.runs(), Some(&repository))?;
+        files.extend(entries.into_iter().map(|(id, entry)| StoredFile {
             kind: StoredKind::Cache,
+            id,
             name: entry.key,
             size: entry.size,
             created: entry.created,
@@ -95,35 +102,33 @@ async fn listed(folder: &RunFolder, poller: Option<&Poller>) -> Result<Vec<Store
 }
 
 fn file(artifact: Artifact, kind: StoredKind) -> StoredFile {
-    let Artifact { name, size, created, job, .. } = artifact;
-    StoredFile { kind, name, size, created, source: job }
+    let Artifact { id, name, size, created, job, .. } = artifact;
+    StoredFile { kind, id: id.to_string(), name, size, created, source: job }
 }
 
 async fn downloaded(
     folder: &RunFolder,
     poller: Option<&Poller>,
-    name: String,
+    file: StoredFile,
     into: PathBuf,
 ) -> Result<PathBuf, StoredError> {
-    let names = [name];
+    let StoredFile { id, name, .. } = file;
     if history::is_mirror(folder) {
         let poller = poller.ok_or(StoredError::NoServer)?;
-        let wanted = artifacts::prepare(poller.artifacts(folder).await?, &names, &into)?;
+        let one = artifacts::one(poller.artifacts(folder).await?, &id, &name)?;
+        let wanted = artifacts::prepare(vec![one], &[], &into)?;
         return Ok(poller.download(folder, &wanted[0], &into).await?);
     }
     let folder = folder.clone();
-    let copied = spawn_blocking(move || artifacts::download(&folder, &names, Path::new(&into))).await;
-    Ok(copied.expect("a download does not panic")?.remove(0))
+    let copied = spawn_blocking(move || artifacts::download_one(&folder, &id, &name, &into)).await;
+    Ok(copied.expect("a download does not panic")?)
 }
 
 fn deleted(folder: &RunFolder, file: &StoredFile) -> Result<(), StoredError> {
     match file.kind {
-        StoredKind::Artifact => artifacts::delete(folder, std::slice::from_ref(&file.name)).map(drop)?,
+        StoredKind::Artifact => artifacts::delete_one(folder, &file.id, &file.name)?,
         StoredKind::RemoteArtifact => {}
-        StoredKind::Cache => {
-            let repository = RunSpec::read(folder)?.info.repository;
-            caches::delete(&folder.runs(), Some(&repository), &file.name)?;
-        }
+        StoredKind::Cache => caches::delete_one(&folder.runs(), &file.id)?,
     }
     Ok(())
 }

@@ -105,6 +105,13 @@ impl Cache {
         Self { path: runs.cache().join(sha256(identity, 8)) }
     }
 
+    /// Returns an id of an entry that no entry of another cache has.
+    #[must_use]
+    pub fn id_of(&self, entry: &CacheEntry) -> String {
+        let name = self.path.file_name().unwrap_or_default();
+        format!("{}/{}", name.to_string_lossy(), entry.id())
+    }
+
     /// Returns the caches of all repositories.
     ///
     /// # Errors
