@@ -50,14 +50,16 @@ impl Others {
         store(actions, root, offline).map_or(Self::Unread, Self::Fetched)
     }
 
-    fn read(&self, name: &str, remote: Remote) -> Option<Callee> {
+    /// Returns the workflow with a name, and the commit of its repository; `None` for a mapped folder.
+    fn read(&self, name: &str, remote: Remote) -> Option<(Callee, Option<String>)> {
+        let parsed = |(text, commit)| (Callee::parse(Source::new(name, text)), commit);
         match self {
             Self::Unread => None,
             Self::Kept { hidden, .. } if hidden.is_mapped(&remote) => None,
-            Self::Kept { store, .. } => read(store, remote).ok().map(|text| Callee::parse(Source::new(name, text))),
+            Self::Kept { store, .. } => read(store, remote).ok().map(parsed),
             Self::Fetched(store) => Some(match read(store, remote) {
-                Ok(text) => Callee::parse(Source::new(name, text)),
-                Err(reason) => Callee::absent(name, reason),
+                Ok(found) => parsed(found),
+                Err(reason) => (Callee::absent(name, reason), None),
             }),
         }
     }
@@ -67,18 +69,20 @@ fn store(actions: &IndexMap<String, String>, root: &Path, offline: bool) -> Opti
     Some(Store::new(caches::shared(caches::ACTIONS)?, actions.clone(), root.to_owned(), offline))
 }
 
-/// Reads a file of another repository.
+/// Reads a file of another repository. Returns its text, and the commit of the repository.
 ///
 /// # Errors
 /// A message: the repository cannot be fetched, or has no such file.
-fn read(store: &Store, remote: Remote) -> Result<String, String> {
+fn read(store: &Store, remote: Remote) -> Result<(String, Option<String>), String> {
     let name = remote.to_string();
     let path = remote.path.clone();
     let repository = Remote { path: String::new(), ..remote };
     let fetched = wait(store.folder(&repository)).map_err(|error| error.to_string())?;
     let fetched = fetched.map_err(|error| error.to_string())?;
-    workflows::read_called(&fetched.root, &path)
-        .map_err(|error| format!("workflow `{name}` cannot be read ({}): {error}", fetched.origin))
+    match workflows::read_called(&fetched.root, &path) {
+        Ok(text) => Ok((text, fetched.commit)),
+        Err(error) => Err(format!("workflow `{name}` cannot be read ({}): {error}", fetched.origin)),
+    }
 }
 
 /// Runs a future to completion on another thread, because this thread may already be inside a runtime.
@@ -91,6 +95,8 @@ fn wait<T: Send>(future: impl Future<Output = T> + Send) -> io::Result<T> {
 /// The workflows that another one calls, directly or indirectly, by [`callee_name`].
 pub struct Called {
     all: IndexMap<String, Callee>,
+    /// Commits of the workflows of other repositories, by name.
+    commits: IndexMap<String, String>,
     /// Whether a workflow of another repository was left out.
     is_incomplete: bool,
 }
@@ -117,6 +123,12 @@ impl Called {
         let present = self.all.iter().filter(|(_, callee)| callee.absent.is_none());
         present.map(|(name, callee)| (name.clone(), callee.source.text.clone())).collect()
     }
+
+    /// Returns the commits from which the workflows of other repositories were read, by name. A workflow in a folder of
+    /// the configuration has none.
+    pub(super) fn commits(&self) -> IndexMap<String, String> {
+        self.commits.clone()
+    }
 }
 
 /// Reads the workflows that a workflow of the repository at `root` calls. Workflows of other repositories come from the
@@ -130,7 +142,7 @@ pub fn known(workflow: &Arc<Workflow>, root: &Path, config: &Config, trust: Acce
 /// workflows of other repositories that are called neither by these jobs nor by the jobs that they need.
 pub(super) fn called(workflow: &Arc<Workflow>, root: &Path, others: &Others, jobs: &[String]) -> Called {
     let wanted = wanted(workflow, jobs);
-    let (mut found, mut is_incomplete) = (IndexMap::new(), false);
+    let (mut found, mut commits, mut is_incomplete) = (IndexMap::new(), IndexMap::new(), false);
     let mut todo = vec![Arc::clone(workflow)];
     while let Some(caller) = todo.pop() {
         for job in &caller.jobs {
@@ -143,9 +155,12 @@ pub(super) fn called(workflow: &Arc<Workflow>, root: &Path, others: &Others, job
             let callee = match Reference::parse(&name) {
                 Ok(Reference::Remote(_)) if is_unwanted => None,
                 Ok(Reference::Remote(remote)) => {
-                    let callee = others.read(&name, remote);
-                    is_incomplete |= callee.is_none();
-                    callee
+                    let read = others.read(&name, remote);
+                    is_incomplete |= read.is_none();
+                    read.map(|(callee, commit)| {
+                        commits.extend(commit.map(|commit| (name.clone(), commit)));
+                        callee
+                    })
                 }
                 _ => workflows::read_called(root, &name).ok().map(|text| Callee::parse(Source::new(&*name, text))),
             };
@@ -158,7 +173,7 @@ pub(super) fn called(workflow: &Arc<Workflow>, root: &Path, others: &Others, job
             found.insert(name, callee);
         }
     }
-    Called { all: found, is_incomplete }
+    Called { all: found, commits, is_incomplete }
 }
 
 /// Returns the keys of the named jobs and of the jobs that they need. Returns the keys of all jobs if `names` is empty

@@ -215,6 +215,7 @@ pub fn plan(runs: &RunsDir, request: &LaunchRequest) -> Result<Planned, LaunchEr
     let unknown = event::unknown::paths(&workflow, &info.event, &spec.payload);
     let secrets = secrets::with_named(given, &request.secrets, &workflow, &called);
     spec.called = called.texts();
+    spec.called_commits = called.commits();
     spec.secrets = secrets.keys().cloned().collect();
     spec.local_api = match api {
         ApiChoice::Local => true,

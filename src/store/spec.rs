@@ -148,6 +148,9 @@ pub struct WorkflowSpec {
     /// Texts of the reusable workflows that the workflow calls, by path, or by `owner/name/path@ref` for workflows of
     /// other repositories.
     pub called: IndexMap<String, String>,
+    /// Commits of the other repositories from which these texts were read, by the same names.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    pub called_commits: IndexMap<String, String>,
     /// Payload of the event.
     pub payload: serde_json::Value,
     /// Full name of the ref, such as `refs/heads/main`.

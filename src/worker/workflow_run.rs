@@ -142,6 +142,7 @@ impl Request {
                 sandbox: spec.sandbox.clone(),
                 image: spec.image.clone(),
                 warm_start: spec.warm_start.clone(),
+                called_commits: spec.called_commits.clone(),
                 env: spec.env.clone(),
                 debug: spec.debug,
                 grace: Grace::default(),

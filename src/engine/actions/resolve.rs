@@ -69,14 +69,16 @@ pub(crate) struct WorkflowRepository {
 
 impl WorkflowRepository {
     /// Returns the repository of the workflow with this name, fetching its files if they are not in the cache. `None`
-    /// for a workflow of the run's repository.
+    /// for a workflow of the run's repository. The commit is the one from which the text of the workflow was read, so
+    /// that text and files belong together, and the server is not asked again what the ref means.
     ///
     /// # Errors
     /// The repository cannot be fetched.
-    pub(crate) async fn of(workflow: &str, shared: &RunContext) -> Result<Option<Self>, FetchError> {
-        let Ok(Reference::Remote(workflow)) = Reference::parse(workflow) else { return Ok(None) };
+    pub(crate) async fn of(name: &str, shared: &RunContext) -> Result<Option<Self>, FetchError> {
+        let Ok(Reference::Remote(workflow)) = Reference::parse(name) else { return Ok(None) };
         let remote = workflow.beside("");
-        let Fetched { root, commit, .. } = shared.actions.folder(&remote).await?;
+        let commit = shared.options.called_commits.get(name).map(String::as_str);
+        let Fetched { root, commit, .. } = shared.actions.folder_at(&remote, commit).await?;
         Ok(Some(Self { remote, root, commit }))
     }
 }

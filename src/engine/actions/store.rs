@@ -112,6 +112,15 @@ impl Store {
     /// # Errors
     /// The action is not in the cache and cannot be fetched, or its mapping in the configuration is invalid.
     pub(crate) async fn folder(&self, action: &Remote) -> Result<Fetched, FetchError> {
+        self.folder_at(action, None).await
+    }
+
+    /// Returns the folder of an action as [`Self::folder`] does, but with the files of this commit, if its version is
+    /// known to be the commit. A mapped folder has no commits.
+    ///
+    /// # Errors
+    /// As for [`Self::folder`].
+    pub(crate) async fn folder_at(&self, action: &Remote, commit: Option<&str>) -> Result<Fetched, FetchError> {
         let mapped = self.mapping(action);
         let server = match mapped {
             Some((value, _)) if value.contains("://") => {
@@ -123,6 +132,8 @@ impl Store {
             Some((value, own)) => return self.mapped_folder(action, value, own),
             None => SERVER,
         };
+        let version = commit.unwrap_or(&action.version).to_owned();
+        let action = &Remote { version, ..action.clone() };
         let key = (format!("{server}/{}", action.repository), action.version.clone());
         let cell = Arc::clone(self.known.lock().await.entry(key).or_default());
         let fetched = cell.get_or_init(|| self.fetch(server, action)).await.clone()?;
@@ -347,6 +358,22 @@ mod tests {
         assert!(again.remark.expect("a remark").contains("does not respond"));
         fs::remove_file(format!("{}.completed", tag.folder.display())).expect("there");
         assert!(store(cache.path(), &address, true).folder(&remote("o/n@v1")).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn the_files_of_a_known_commit_come_without_asking_what_the_version_means() {
+        let (server, cache) = (server(), tempfile::tempdir().expect("a folder"));
+        let address = format!("file://{}", server.path().display());
+        let first = store(cache.path(), &address, false).folder(&remote("o/n@main")).await.expect("fetched");
+        let repository = server.path().join("o/n");
+        let who = ["-c", "user.name=T", "-c", "user.email=t@t", "commit", "--quiet", "--allow-empty", "-m", "three"];
+        git::git_with(&repository, Access::Trusted, who).expect("git");
+        let now = store(cache.path(), &address, false);
+        let (branch, known) = (remote("o/n@main"), first.commit.as_deref());
+        assert_ne!(now.folder(&branch).await.expect("fetched").commit.as_deref(), known);
+        assert_eq!(now.folder_at(&branch, known).await.expect("kept"), first);
+        drop(server);
+        assert_eq!(store(cache.path(), &address, false).folder_at(&branch, known).await.expect("kept"), first);
     }
 
     #[tokio::test]
