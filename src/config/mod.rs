@@ -83,10 +83,11 @@ pub struct Config {
 /// Default image of jobs in Docker: an official image with git, node, python and a compiler, as on GitHub's runners.
 const IMAGE: &str = "node:20-bookworm";
 
-/// Dependency folders with which jobs start by default, and the lock files of the tools that fill them.
+/// Dependency folders with which jobs start by default, and the lock files of the tools that fill them. A
+/// `requirements.txt` is none: it may leave versions open, and include other files.
 const WARM_FOLDERS: &[(&str, &str)] = &[
     ("node_modules", "package-lock.json|npm-shrinkwrap.json|yarn.lock|pnpm-lock.yaml|bun.lock|bun.lockb"),
-    (".venv", "poetry.lock|uv.lock|pdm.lock|Pipfile.lock|requirements.txt"),
+    (".venv", "poetry.lock|uv.lock|pdm.lock|Pipfile.lock"),
     ("target", "Cargo.lock"),
 ];
 
@@ -402,6 +403,19 @@ mod tests {
         let again = given(&[(&config.describe(), Layer::User)]).expect("a file");
         assert_eq!(Config { origins: IndexMap::new(), ..config }, Config { origins: IndexMap::new(), ..again });
         assert!(Config::default().describe().contains("keep_runs = 50  # default\n"));
+    }
+
+    #[test]
+    fn a_dependency_folder_has_a_name_of_its_own() {
+        for folder in ["", "/", ".git", "web/.GIT", "../up", "/etc"] {
+            let text = format!("[warm_start]\nfolders.\"{folder}\" = \"Gemfile.lock\"\n");
+            assert!(given(&[(&text, Layer::User)]).is_err(), "{folder:?}");
+        }
+        let text = "[warm_start]\nfolders.\"vendor/bundle/\" = \"Gemfile.lock\"\n";
+        let config = given(&[(text, Layer::User)]).expect("a folder");
+        assert_eq!(config.warm_folders["vendor/bundle"], "Gemfile.lock");
+        // A lock file pins every version.
+        assert!(config.warm_folders.values().all(|locks| !locks.contains("requirements.txt")));
     }
 
     #[test]

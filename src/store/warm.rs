@@ -102,6 +102,13 @@ impl WarmStore {
         folder.join(DATA)
     }
 
+    /// Whether the store still has this entry, of the same run.
+    #[must_use]
+    pub fn is_current(&self, entry: &WarmEntry) -> bool {
+        let now = read(&self.path.join(entry.id()));
+        now.is_some_and(|now| now.run == entry.run && now.created == entry.created)
+    }
+
     /// Stores the dependency folder at `data` by moving it, in place of an older one with the same key and scope.
     /// `staging` is a new folder of the same file system that no other process uses. Returns `false` if another run has
     /// just stored the same folder.
@@ -241,6 +248,17 @@ mod tests {
         assert_eq!(over.iter().map(WarmEntry::id).collect::<Vec<_>>(), [old.id()]);
         case.store.evict(limits, now).expect("removed");
         assert_eq!(below(&case.store.path).expect("read"), [case.store.path.join(new.id())]);
+    }
+
+    #[test]
+    fn a_replaced_entry_is_not_current() {
+        let case = Case::new();
+        let old = case.store("main", "1", 1);
+        assert!(case.store.is_current(&old));
+        let new = case.store("main", "2", 2);
+        assert!(!case.store.is_current(&old) && case.store.is_current(&new));
+        case.store.remove(&new).expect("removed");
+        assert!(!case.store.is_current(&new));
     }
 
     #[test]

@@ -95,7 +95,7 @@ impl Work for WorkflowRun {
 
     fn clean_up(&self, run: &Run) {
         if run.phase.conclusion() == Some(Conclusion::Success) {
-            warm::keep(&self.0.folder, self.0.spec.cache);
+            warm::keep(&self.0.folder, run, self.0.spec.cache);
             let _ = fs::remove_dir_all(self.0.folder.work());
             let _ = fs::remove_dir_all(self.0.folder.checkpoints());
         }

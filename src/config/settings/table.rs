@@ -158,12 +158,16 @@ pub const SETTINGS: &[Setting] = &[
             Ok(config.origin(&format!("warm_start.folders.{folder}")).is_none())
         }),
         set: |config, folder, value| {
-            let is_plain = |name: &str| Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+            let is_plain = |name: &str| {
+                let mut parts = Path::new(name).components();
+                let is_name = |part| matches!(part, Component::Normal(name) if !name.eq_ignore_ascii_case(".git"));
+                !name.is_empty() && parts.all(is_name)
+            };
             let locks = match value {
                 SettingValue::Text(locks) if is_plain(folder) && locks.split('|').all(|name| !name.contains('/')) => {
                     locks
                 }
-                other => return Err(other.is_not("names of files, for a path without `..`")),
+                other => return Err(other.is_not("names of files, for a path without `..` and `.git`")),
             };
             config.warm_folders.insert(folder.trim_end_matches('/').to_owned(), locks.clone());
             Ok(())

@@ -5,7 +5,7 @@ use std::io;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
 
@@ -14,7 +14,7 @@ use crate::model::JobId;
 use crate::repo::git::Abort;
 use crate::store::space_hint;
 use crate::workflow::expr::{Contexts, Object, Value};
-use crate::workflow::syntax::RunDefaults;
+use crate::workflow::syntax::{RunDefaults, Workflow};
 
 use super::folders::{Folders, HOME, NODE, TOOLS, git_objects, search_path};
 use super::preflight::Ready;
@@ -30,10 +30,12 @@ use crate::engine::sandbox::shared::SharedFolder;
 use crate::engine::services::ports::Claimed;
 use crate::engine::step::artifacts::Artifacts;
 use crate::engine::tools::cache as tools;
-use crate::engine::workspace::warm::WarmStart;
+use crate::engine::workspace::warm::place::Place;
+use crate::engine::workspace::warm::{Brought, WarmStart};
 use crate::engine::{RunContext, context};
 
-/// Folders, contexts, actions and machine of one job. Steps change only [`Self::artifacts`].
+/// Folders, contexts, actions and machine of one job. Steps change only [`Self::artifacts`], and a checkout adds to
+/// [`Self::brought`].
 pub(in crate::engine) struct JobEnvironment {
     /// State of the run.
     pub(in crate::engine) shared: Arc<RunContext>,
@@ -64,6 +66,10 @@ pub(in crate::engine) struct JobEnvironment {
     pub(in crate::engine) rights: Rights,
     /// Artifacts that the steps have declared.
     pub(in crate::engine) artifacts: Artifacts,
+    /// Workflow that contains the job.
+    workflow: Arc<Workflow>,
+    /// Dependency folders of earlier runs that were brought into the workspace, relative to it.
+    brought: Mutex<Vec<PathBuf>>,
     machine: Box<dyn Machine>,
     node: OnceCell<(PathBuf, String)>,
     /// Network through which the containers of the job reach this machine.
@@ -77,6 +83,7 @@ impl JobEnvironment {
     pub(in crate::engine) fn new(
         shared: &Arc<RunContext>,
         id: &JobId,
+        workflow: &Arc<Workflow>,
         folders: &Folders,
         ready: Ready,
         contexts: Contexts,
@@ -97,6 +104,8 @@ impl JobEnvironment {
             called: ready.called,
             rights: Rights::default(),
             artifacts: Artifacts::default(),
+            workflow: Arc::clone(workflow),
+            brought: Mutex::default(),
             machine: ready.machine,
             node: OnceCell::new(),
             network: OnceCell::new(),
@@ -254,12 +263,22 @@ impl JobEnvironment {
         }
         let CacheAccess { own, readable, mode } = CacheAccess::of(facts);
         let mode = self.rights.cache_mode.unwrap_or(mode);
-        let (id, machine, processor) = (&self.id, self.machine.describe(), std::env::consts::ARCH);
+        let host = (!self.is_container()).then(|| search_path(&*self.sandbox));
+        let place = Place {
+            workflow: &facts.workflow_path,
+            text: &self.workflow.source.text,
+            job: &self.id,
+            contexts: &self.contexts,
+            env: &options.env,
+            machine: self.machine.describe(),
+            image: self.sandbox.image_id(),
+            path: host,
+        };
         let start = WarmStart {
             run,
             job: &self.id,
             repository: &|| results.identity(facts),
-            place: format!("{}\0{id}\0{machine}\0{processor}", facts.workflow_path),
+            place: in_place(|| place.digest()),
             folders: &options.warm_start,
             readable: if mode.reads() { readable } else { Vec::new() },
             scope: mode.writes().then_some(own),
@@ -267,7 +286,14 @@ impl JobEnvironment {
             root: self.sandbox.inside(self.temp.parent().unwrap_or(&self.temp)),
             open_to_all: self.is_container(),
         };
-        in_place(|| start.begin(folder, abort))
+        let Brought { lines, folders } = in_place(|| start.begin(folder, abort));
+        self.brought.lock().unwrap_or_else(PoisonError::into_inner).extend(folders);
+        lines
+    }
+
+    /// Returns the dependency folders of earlier runs that were brought into the workspace, relative to it.
+    pub(in crate::engine) fn brought(&self) -> Vec<PathBuf> {
+        self.brought.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Returns the tool cache of the job, on this machine.

@@ -57,6 +57,11 @@ pub trait Sandbox: Send + Sync {
         None
     }
 
+    /// Returns the id of that image, which another image of the same name does not have; `None` if it is not known.
+    fn image_id(&self) -> Option<&str> {
+        None
+    }
+
     /// Returns the base environment of every process.
     fn environment(&self) -> &[(OsString, OsString)];
 

@@ -62,6 +62,7 @@ pub struct JobContainer {
     client: DockerClient,
     id: String,
     image: String,
+    image_id: Option<String>,
     environment: Vec<(OsString, OsString)>,
     shared: Vec<SharedFolder>,
     control: Control,
@@ -109,6 +110,7 @@ impl JobContainer {
             client: client.clone(),
             id,
             image: container.image.clone(),
+            image_id: None,
             environment: Vec::new(),
             shared: setup.shared,
             control,
@@ -132,6 +134,7 @@ impl JobContainer {
             let text = format!("the job's container of {} ended at once: {lines}", self.image);
             return Err(ProviderError::Failed(text));
         }
+        self.image_id = found.image;
         let env = found.config.and_then(|config| config.env).unwrap_or_default();
         self.environment = environment(env.iter().chain(given));
         if !local {
@@ -267,6 +270,10 @@ impl Sandbox for JobContainer {
 
     fn image(&self) -> Option<&str> {
         Some(&self.image)
+    }
+
+    fn image_id(&self) -> Option<&str> {
+        self.image_id.as_deref()
     }
 
     fn environment(&self) -> &[(OsString, OsString)] {

@@ -32,7 +32,7 @@ const FOLLOW_LINKS: &str = "--follow-symbolic-links";
 
 /// Why files cannot be hashed. The messages about patterns are the same as in GitHub's runner.
 #[derive(Debug, thiserror::Error)]
-enum HashError {
+pub(in crate::engine) enum HashError {
     #[error("Invalid glob option {0}, available option: '{FOLLOW_LINKS}'.")]
     Option(String),
     #[error("pattern cannot be empty")]
@@ -73,13 +73,15 @@ pub struct WorkspaceFiles {
     cancel: Option<CancelWatch>,
     /// Whether the files that the job changes are on another machine.
     elsewhere: bool,
+    /// Folders that do not count, relative to `root`.
+    skipped: Vec<PathBuf>,
 }
 
 impl WorkspaceFiles {
     /// Returns the files below a folder.
     #[must_use]
     pub fn at(root: &Path) -> Self {
-        Self { root: root.to_owned(), cancel: None, elsewhere: false }
+        Self { root: root.to_owned(), cancel: None, elsewhere: false, skipped: Vec::new() }
     }
 
     /// Returns the same files, which can no longer be read once the job is cancelled or its time limit passes. Steps of
@@ -93,6 +95,12 @@ impl WorkspaceFiles {
     #[must_use]
     pub(in crate::engine) fn of_machine(self, elsewhere: bool) -> Self {
         Self { elsewhere, ..self }
+    }
+
+    /// Returns the same files without those in the given folders, whose paths are relative.
+    #[must_use]
+    pub(in crate::engine) fn without(self, skipped: Vec<PathBuf>) -> Self {
+        Self { skipped, ..self }
     }
 }
 
@@ -115,16 +123,21 @@ impl Host for WorkspaceFiles {
             }
             Ok(())
         };
-        in_place(|| hash_files(&self.root, patterns, &go_on))
+        in_place(|| hash_files(&self.root, &self.skipped, patterns, &go_on))
     }
 }
 
 /// Returns the hash over the files below `workspace` that the arguments of `hashFiles` select, in hexadecimal; empty if
-/// they select no file.
+/// they select no file. Files in the folders `skipped`, relative to `workspace`, do not count.
 ///
 /// Fails for an unknown option, a pattern that leaves its folder, an unreadable file, after two minutes, and if `go_on`
 /// returns an error.
-fn hash_files(workspace: &Path, arguments: &[String], go_on: GoOn<'_>) -> Result<String, HashFilesError> {
+fn hash_files(
+    workspace: &Path,
+    skipped: &[PathBuf],
+    arguments: &[String],
+    go_on: GoOn<'_>,
+) -> Result<String, HashFilesError> {
     let (follow_links, patterns) = match arguments.split_first() {
         Some((first, rest)) if first.starts_with("--") => {
             if !first.eq_ignore_ascii_case(FOLLOW_LINKS) {
@@ -134,7 +147,7 @@ fn hash_files(workspace: &Path, arguments: &[String], go_on: GoOn<'_>) -> Result
         }
         _ => (false, arguments),
     };
-    hash_selected(workspace, patterns, follow_links, go_on).map_err(|reason| {
+    hash_selected(workspace, skipped, patterns, follow_links, go_on).map_err(|reason| {
         let patterns = patterns.join(", ");
         HashFilesError(format!(
             "hashFiles('{patterns}') failed. Fail to hash files under directory '{}': {reason}",
@@ -143,8 +156,27 @@ fn hash_files(workspace: &Path, arguments: &[String], go_on: GoOn<'_>) -> Result
     })
 }
 
+/// Returns the paths of the files below `workspace` that patterns of `hashFiles` select, relative to it.
+///
+/// # Errors
+/// A pattern is invalid, a folder cannot be read, or it takes longer than two minutes.
+pub(in crate::engine) fn selected(workspace: &Path, patterns: &[String]) -> Result<Vec<PathBuf>, HashError> {
+    let deadline = Instant::now() + TIMEOUT;
+    let go_on = || if Instant::now() > deadline { Err(HashError::TimedOut) } else { Ok(()) };
+    let workspace = workspace.canonicalize().map_err(HashError::Workspace)?;
+    let selection = Selection::new(&workspace, patterns)?;
+    let mut found = Vec::new();
+    for start in selection.starts(&workspace) {
+        for path in Walk::new(&selection, &[], false, start, &go_on) {
+            found.extend(path?.strip_prefix(&workspace).ok().map(Path::to_owned));
+        }
+    }
+    Ok(found)
+}
+
 fn hash_selected(
     workspace: &Path,
+    skipped: &[PathBuf],
     patterns: &[String],
     follow_links: bool,
     go_on: GoOn<'_>,
@@ -153,10 +185,11 @@ fn hash_selected(
     let workspace = workspace.canonicalize().map_err(HashError::Workspace)?;
     let folder = Folder::open(&workspace).map_err(HashError::Workspace)?;
     let selection = Selection::new(&workspace, patterns)?;
+    let skipped: Vec<_> = skipped.iter().map(|folder| workspace.join(folder)).collect();
     let mut digests = Sha256::new();
     let mut found = false;
     for start in selection.starts(&workspace) {
-        for path in Walk::new(&selection, follow_links, start, go_on) {
+        for path in Walk::new(&selection, &skipped, follow_links, start, go_on) {
             let path = path?;
             let failed = |fault: FileError| HashError::file(&path, fault);
             // A link that is not followed may still lead to a folder.
@@ -174,6 +207,8 @@ fn hash_selected(
 /// Selected files below a folder, in order.
 struct Walk<'a> {
     selection: &'a Selection,
+    /// Paths of folders that are left out.
+    skipped: &'a [PathBuf],
     follow_links: bool,
     /// Real paths of the folders from the start to the current one, to detect cycles of links.
     ancestors: Vec<PathBuf>,
@@ -183,14 +218,23 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(selection: &'a Selection, follow_links: bool, start: PathBuf, go_on: GoOn<'a>) -> Self {
-        Self { selection, follow_links, ancestors: Vec::new(), waiting: vec![(start, 0)], go_on }
+    fn new(
+        selection: &'a Selection,
+        skipped: &'a [PathBuf],
+        follow_links: bool,
+        start: PathBuf,
+        go_on: GoOn<'a>,
+    ) -> Self {
+        Self { selection, skipped, follow_links, ancestors: Vec::new(), waiting: vec![(start, 0)], go_on }
     }
 
     /// Visits a path. Returns whether it is a selected file. Adds the entries of a folder to the waiting paths, unless
     /// none of them can be selected.
     fn visit(&mut self, path: &Path, level: usize) -> Result<bool, HashError> {
         (self.go_on)()?;
+        if self.skipped.iter().any(|folder| path.starts_with(folder)) {
+            return Ok(false);
+        }
         let failed = |error: io::Error| HashError::file(path, error);
         let metadata = if self.follow_links { fs::metadata(path) } else { fs::symlink_metadata(path) };
         let metadata = match metadata {
@@ -284,7 +328,7 @@ mod tests {
 
     fn hash(folder: &Path, arguments: &[&str]) -> Result<String, String> {
         let arguments: Vec<_> = arguments.iter().map(ToString::to_string).collect();
-        hash_files(folder, &arguments, &|| Ok(())).map_err(|error| error.to_string())
+        hash_files(folder, &[], &arguments, &|| Ok(())).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -312,7 +356,7 @@ mod tests {
                 if left.get() > 0 { Ok(()) } else { Err(HashError::TimedOut) }
             };
             let arguments: Vec<_> = arguments.iter().map(ToString::to_string).collect();
-            let error = hash_files(folder.path(), &arguments, &go_on).expect_err("a limit");
+            let error = hash_files(folder.path(), &[], &arguments, &go_on).expect_err("a limit");
             assert!(error.to_string().contains("did not finish within"), "{error}");
             assert_eq!(left.get(), 0, "noticed at once");
         }
@@ -370,6 +414,18 @@ mod tests {
         let folder = workspace(&["a.txt", "b.txt"]);
         let expected = "ef39e90b9da484576cbaf25ccb2631cb6e1439b182cd5d8d17038991f2212cd1";
         assert_eq!(hash(folder.path(), &["*.txt"]), Ok(expected.to_owned()));
+    }
+
+    #[test]
+    fn folders_of_a_warm_start_do_not_count() {
+        let folder = workspace(&["package-lock.json", "node_modules/a/package-lock.json", "web/package-lock.json"]);
+        let files = WorkspaceFiles::at(folder.path());
+        let hash = |files: &WorkspaceFiles, pattern: &str| files.hash_files(&[pattern.to_owned()]).expect("hashed");
+        let own = hash_of(&["package-lock.json", "web/package-lock.json"]);
+        assert_ne!(hash(&files, "**/package-lock.json"), own);
+        let files = files.without(vec!["node_modules".into(), "web/node_modules".into()]);
+        assert_eq!(hash(&files, "**/package-lock.json"), own);
+        assert_eq!(hash(&files, "node_modules/**"), "");
     }
 
     #[test]
@@ -431,7 +487,7 @@ mod tests {
                 left.set(now - 1);
                 if now == 0 { Err(HashError::TimedOut) } else { Ok(()) }
             };
-            let error = hash_files(folder.path(), &["large".to_owned()], &go_on).unwrap_err().to_string();
+            let error = hash_files(folder.path(), &[], &["large".to_owned()], &go_on).unwrap_err().to_string();
             assert!(error.ends_with("it did not finish within 120 seconds"), "{error}");
         }
     }

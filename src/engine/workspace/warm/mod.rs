@@ -7,7 +7,8 @@
 //! moved to its place when it is complete.
 //!
 //! A job notes the folders that it may leave to later runs, in a file that steps in containers cannot reach. When the
-//! run has succeeded, [`keep`] moves them from its workspaces, which are removed then, to the store.
+//! run has succeeded, [`keep`] moves those of its successful jobs from the workspaces, which are removed then, to the
+//! store.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
 use crate::files::{Folder, Links};
-use crate::model::JobId;
+use crate::model::{Conclusion, JobId, Run};
 use crate::repo::git::Abort;
 use crate::store::cache::CacheLimits;
 use crate::store::clock::now;
@@ -30,6 +31,7 @@ use crate::store::{StoreError, json};
 
 use self::tree::{CloneOptions, Tree};
 
+pub(in crate::engine) mod place;
 mod relocate;
 mod tree;
 
@@ -45,6 +47,19 @@ const MAX_DEPTH: usize = 8;
 /// Maximum number of dependency folders of a job.
 const MAX_FOLDERS: usize = 100;
 
+/// Files that choose the version of a language, beside a lock file or in the workspace. Dependencies that were built
+/// for one version may not work with another.
+const VERSION_FILES: &[&str] = &[
+    ".node-version",
+    ".nvmrc",
+    ".python-version",
+    ".ruby-version",
+    ".tool-versions",
+    "mise.toml",
+    "rust-toolchain",
+    "rust-toolchain.toml",
+];
+
 /// Name of the file in the state folder that records that the user was told why jobs start cold.
 const TOLD: &str = "unsupported";
 
@@ -56,7 +71,7 @@ pub(in crate::engine) struct WarmStart<'w> {
     pub(in crate::engine) job: &'w JobId,
     /// Returns the name of the repository that no other repository of this machine has. This takes a few milliseconds.
     pub(in crate::engine) repository: &'w dyn Fn() -> String,
-    /// What else must be the same: the workflow and the machine of the job.
+    /// What else must be the same: the digest of a [`Place`](place::Place).
     pub(in crate::engine) place: String,
     /// Dependency folders, each with the names of its lock files.
     pub(in crate::engine) folders: &'w IndexMap<String, Vec<String>>,
@@ -70,6 +85,15 @@ pub(in crate::engine) struct WarmStart<'w> {
     pub(in crate::engine) root: PathBuf,
     /// Whether every user of a container may change the folders.
     pub(in crate::engine) open_to_all: bool,
+}
+
+/// What was brought into a workspace.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Brought {
+    /// Lines for the log.
+    pub(in crate::engine) lines: Vec<String>,
+    /// Paths of the folders, relative to the workspace.
+    pub(in crate::engine) folders: Vec<PathBuf>,
 }
 
 /// The dependency folders that a job may leave to later runs.
@@ -99,28 +123,32 @@ struct Dependencies {
 
 impl WarmStart<'_> {
     /// Brings dependency folders into `folder` of the workspace, which was just checked out, and notes which ones the
-    /// run may leave to later runs. Returns lines for the log. A folder that cannot be cloned is left out.
-    pub(in crate::engine) fn begin(&self, folder: &Path, abort: &Abort) -> Vec<String> {
-        let Ok(below) = folder.strip_prefix(&self.workspace) else { return Vec::new() };
-        let Ok(workspace) = Folder::open(&self.workspace) else { return Vec::new() };
+    /// run may leave to later runs. A folder that cannot be cloned is left out.
+    pub(in crate::engine) fn begin(&self, folder: &Path, abort: &Abort) -> Brought {
+        let mut brought = Brought::default();
+        let Ok(below) = folder.strip_prefix(&self.workspace) else { return brought };
+        let Ok(workspace) = Folder::open(&self.workspace) else { return brought };
         let found = self.dependencies(&workspace, below);
         if found.is_empty() {
-            return Vec::new();
+            return brought;
         }
         let runs = self.run.runs();
         if let Err(error) = can_clone(&self.run.work()) {
-            return told_once(&runs, &error).into_iter().collect();
+            brought.lines.extend(told_once(&runs, &error));
+            return brought;
         }
         let repository = (self.repository)();
         let store = WarmStore::of(&runs, &repository);
-        let mut lines = Vec::new();
         for one in &found {
             let Some(entry) = store.find(&one.key, &self.readable) else { continue };
             match self.bring(&workspace, one, &store, &entry, abort) {
-                Ok(true) => lines.push(one.taken(&entry)),
+                Ok(true) => {
+                    brought.lines.push(one.taken(&entry));
+                    brought.folders.push(one.folder.clone());
+                }
                 Ok(false) => {}
                 Err(_) if abort.is_set() => break,
-                Err(error) => lines.push(format!(
+                Err(error) => brought.lines.push(format!(
                     "{} of run {} cannot be used, the job starts without it: {error}",
                     one.folder.display(),
                     entry.run
@@ -128,7 +156,7 @@ impl WarmStart<'_> {
             }
         }
         self.note(repository, found);
-        lines
+        brought
     }
 
     /// Finds the dependency folders below `below` that have lock files, in the order of their paths.
@@ -176,6 +204,11 @@ impl WarmStart<'_> {
         }
         let apart = Apart::new(&self.run.work())?;
         let from = Folder::open(&store.open(entry))?;
+        // Another run may have replaced the entry since it was found. The folder that is open now is whole only if it
+        // still has its description.
+        if !store.is_current(entry) {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "another run has just replaced it"));
+        }
         let tree = Tree::of(&from)?;
         if tree.len() != entry.files {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "it is not complete"));
@@ -218,6 +251,12 @@ impl Dependencies {
             let content = workspace.read(&above.join(lock), Links::Refuse, MAX_LOCK_FILE).ok()?;
             text.push_str(&format!("\0{lock}\0{}", sha256(content, 32)));
         }
+        let versions = VERSION_FILES.iter().flat_map(|name| [above.join(name), PathBuf::from(name)]);
+        for path in versions {
+            if let Ok(content) = workspace.read(&path, Links::Within, MAX_LOCK_FILE) {
+                text.push_str(&format!("\0{}\0{}", path.display(), sha256(content, 32)));
+            }
+        }
         Some(Self { folder, above, locks, key: sha256(text, 32) })
     }
 
@@ -258,17 +297,20 @@ impl Drop for Apart {
     }
 }
 
-/// Moves the dependency folders of a successful run to the store, for later runs. A folder stays where it is if its
-/// lock files have changed, or if it is larger than the limit. Returns the number of folders that were moved.
-pub fn keep(run: &RunFolder, limits: CacheLimits) -> usize {
-    let runs = run.runs();
-    let notes = fs::read_dir(run.checkpoints()).into_iter().flatten().flatten().map(|entry| entry.path());
-    let notes = notes.filter(|path| path.to_string_lossy().ends_with(".dependencies.json"));
+/// Moves the dependency folders of the successful jobs of a run to the store, for later runs. A folder stays where it
+/// is if its lock files have changed, or if it is larger than the limit. Returns the number of folders that were moved.
+///
+/// The run itself must have succeeded. A job that failed in such a run was allowed to (`continue-on-error`), and may
+/// have left half a folder.
+pub fn keep(folder: &RunFolder, run: &Run, limits: CacheLimits) -> usize {
+    let runs = folder.runs();
+    let jobs = run.jobs.values().filter(|job| job.phase.conclusion() == Some(Conclusion::Success));
+    let notes = jobs.map(|job| folder.dependencies(&job.id));
     let mut kept = 0;
     for note in notes.filter_map(|path| json::read::<Note>(&path, MAX_NOTE).ok().flatten()) {
         let store = WarmStore::of(&runs, &note.repository);
         for one in &note.found {
-            match keep_one(run, &note, one, &store, limits) {
+            match keep_one(folder, &note, one, &store, limits) {
                 Ok(is_kept) => kept += usize::from(is_kept),
                 Err(error) => {
                     tracing::debug!(%error, folder = %one.folder.display(), "a dependency folder is not kept");
@@ -347,7 +389,9 @@ fn normal(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Timestamp;
+    use crate::model::testing::{Script, info, outline};
+    use crate::model::{RunId, Timestamp};
+    use crate::store::runs::RunStore;
     use std::os::unix::fs::symlink;
 
     struct Case {
@@ -401,6 +445,16 @@ mod tests {
             }
         }
 
+        /// Keeps the folders of a successful run whose job ended like this.
+        fn keep(&self, job: Conclusion, limits: CacheLimits) -> usize {
+            let mut script = Script::new(Timestamp(0));
+            script.start(vec![outline("a", "a", &[])]).job("a", "a", &[]).job_end("a", job).end(Conclusion::Success);
+            let (id, mut runs) = (RunId::new("20261124-000000-0001"), RunStore::default());
+            runs.open(info(id.clone(), Timestamp(0)));
+            script.records.iter().for_each(|record| runs.apply(&id, record));
+            keep(&self.run, runs.run(&id).expect("opened"), limits)
+        }
+
         fn stored(&self, key: &str) -> Option<WarmEntry> {
             WarmStore::of(&RunsDir::at(self.home.path()), "o/r").find(key, &["main".to_owned()])
         }
@@ -450,12 +504,36 @@ mod tests {
         symlink(case.home.path(), case.workspace().join("c/node_modules")).expect("linked");
         case.write("d/node_modules/big", &"x".repeat(200));
         fs::create_dir(case.workspace().join("e/node_modules")).expect("made");
-        assert_eq!(keep(&case.run, CacheLimits { bytes: 100, days: 7 }), 1);
+        let limits = CacheLimits { bytes: 100, days: 7 };
+        assert_eq!(case.keep(Conclusion::Success, limits), 1);
         let stored = case.stored(&found[0].key).expect("stored");
         assert_eq!((stored.files, stored.root), (2, case.run.work().join("a")));
         assert!(found[1..].iter().all(|one| case.stored(&one.key).is_none()));
         assert!(!case.workspace().join("a/node_modules").exists() && case.workspace().join("b/node_modules").exists());
         assert_eq!(fs::read_dir(case.run.work()).expect("there").count(), 1, "nothing is left beside the workspace");
+    }
+
+    #[test]
+    fn a_job_that_was_allowed_to_fail_leaves_nothing() {
+        let case = Case::new(&[("package-lock.json", "1"), ("node_modules/half", "1")]);
+        let job = JobId::new("a");
+        let found = case.found();
+        case.start(&job).note("o/r".to_owned(), found.clone());
+        for end in [Conclusion::Failure, Conclusion::TimedOut, Conclusion::Cancelled] {
+            assert_eq!(case.keep(end, CacheLimits::default()), 0, "{end:?}");
+        }
+        assert!(case.stored(&found[0].key).is_none() && case.workspace().join("node_modules/half").exists());
+    }
+
+    #[test]
+    fn another_version_of_the_language_is_another_folder() {
+        let case = Case::new(&[("web/package-lock.json", "1"), (".nvmrc", "20")]);
+        let before = case.found();
+        case.write(".nvmrc", "22");
+        let after = case.found();
+        assert_ne!(before[0].key, after[0].key);
+        case.write("web/.nvmrc", "22");
+        assert_ne!(after[0].key, case.found()[0].key);
     }
 
     #[test]
@@ -466,7 +544,7 @@ mod tests {
         case.start(&job).note("o/r".to_owned(), found.clone());
         case.write("node_modules/a", "1");
         case.write("node_modules/b", "2");
-        assert_eq!(keep(&case.run, CacheLimits::default()), 1);
+        assert_eq!(case.keep(Conclusion::Success, CacheLimits::default()), 1);
         let store = WarmStore::of(&RunsDir::at(case.home.path()), "o/r");
         let entry = case.stored(&found[0].key).expect("stored");
         fs::remove_file(store.open(&entry).join("a")).expect("removed");
