@@ -143,8 +143,8 @@ impl Saved {
     }
 }
 
-/// Returns the cache entries and dependency folders beyond their limits and the expired artifacts, each with its size. A run in progress keeps
-/// its artifacts.
+/// Returns the cache entries and dependency folders beyond their limits and the expired artifacts, each with its size.
+/// A run in progress keeps its artifacts.
 fn outdated(runs: &RunsDir, keep: Keep, now: Timestamp) -> Result<Vec<(Saved, u64)>, StoreError> {
     let mut outdated = Vec::new();
     for cache in Cache::all(runs)? {

@@ -103,8 +103,8 @@ pub async fn open(
     Ok(provider.shell(&ShellRequest { run, job, service, failed }).await?)
 }
 
-/// Returns environment and folder of the held or last failed step, with the secrets that it needs. `None` if they were not
-/// kept.
+/// Returns environment and folder of the held or last failed step, with the secrets that it needs. `None` if they were
+/// not kept.
 fn failed_step(run: &RunFolder, job: &Job, sources: &[SecretSource]) -> Result<Option<FailedStep>, SecretError> {
     let last = checkpoints::read(&run.checkpoint(&job.id)).pop();
     let Some(step) = last.and_then(|last| last.failed) else { return Ok(None) };

@@ -33,8 +33,8 @@ struct Advice {
 enum When {
     /// Always.
     Always,
-    /// A variable of the step has no value.
-    Unset(&'static str),
+    /// None of these variables of the step has a value.
+    Unset(&'static [&'static str]),
     /// The first variable of the step has a value, and the second one has none.
     Without(&'static str, &'static str),
     /// A program is on `PATH`.
@@ -43,7 +43,7 @@ enum When {
     NoProgram(&'static str),
     /// Docker neither has an image nor can fetch it.
     NoImage(&'static str),
-    /// The builder of buildx has a driver.
+    /// The builder that the step uses has a driver: the builder of the input `builder`, or the current one of buildx.
     Driver(&'static str),
     /// This machine answers requests to GitHub's API.
     LocalApi,
@@ -56,7 +56,7 @@ enum Then {
     ReadCoverage,
     /// The message is logged as a warning.
     Warn,
-    /// The message is added to the reason if the step fails.
+    /// The message is added to the reason if the step fails. Whether the row applies is decided after the failure.
     Explain,
     /// An input has a value, unless the step sets the input.
     Input(&'static str, &'static str),
@@ -106,7 +106,7 @@ const ADVICE: &[Advice] = &[
         "",
         When::NoProgram("trivy"),
         Then::Explain,
-        "trivy is not on PATH, and the action needs the network to install it: install trivy",
+        "trivy is not on PATH: the action, which needs the network for that, has not installed it. Install trivy",
     ),
     advice(
         "slackapi/slack-github-action",
@@ -119,9 +119,9 @@ const ADVICE: &[Advice] = &[
     advice(
         "slackapi/slack-github-action",
         "v1",
-        When::Unset("SLACK_WEBHOOK_URL"),
+        When::Unset(&["SLACK_WEBHOOK_URL", "SLACK_BOT_TOKEN"]),
         Then::Explain,
-        "SLACK_WEBHOOK_URL has no value: is its secret set?",
+        "neither SLACK_WEBHOOK_URL nor SLACK_BOT_TOKEN has a value: is the secret set?",
     ),
     advice(
         "mikepenz/release-changelog-builder-action",
@@ -151,7 +151,7 @@ pub(in crate::engine) struct Surroundings<'s> {
     pub(in crate::engine) given: &'s IndexMap<String, String>,
     /// Variables of the step.
     pub(in crate::engine) variable: &'s (dyn Fn(&str) -> Option<String> + Sync),
-    /// `PATH` of the step; `None` if it does not run on this machine.
+    /// `PATH` of the step; `None` if its action does not run on this machine, but in a container.
     pub(in crate::engine) path: Option<OsString>,
     /// Environment of the step on this machine.
     pub(in crate::engine) environment: Vec<(OsString, OsString)>,
@@ -168,8 +168,6 @@ pub(in crate::engine) struct Applied {
     pub(in crate::engine) lines: Vec<String>,
     /// Inputs with their values.
     pub(in crate::engine) inputs: Vec<(&'static str, String)>,
-    /// What is added to the reason if the step fails.
-    pub(in crate::engine) explanation: Option<String>,
     /// Whether the action gets no addresses and tokens of the services.
     pub(in crate::engine) withhold: bool,
 }
@@ -184,10 +182,10 @@ pub(in crate::engine) fn is_known(action: &Remote) -> bool {
     ADVICE.iter().any(|row| row.is_about(action))
 }
 
-/// Returns what the table changes for a step.
+/// Returns what the table changes for a step that is about to start.
 pub(in crate::engine) async fn apply(action: &Remote, step: &Surroundings<'_>) -> Applied {
     let mut applied = Applied::default();
-    for row in ADVICE.iter().filter(|row| row.is_about(action)) {
+    for row in ADVICE.iter().filter(|row| row.is_about(action) && row.then != Then::Explain) {
         if !row.when.holds(step).await {
             continue;
         }
@@ -196,12 +194,8 @@ pub(in crate::engine) async fn apply(action: &Remote, step: &Surroundings<'_>) -
             (!is_given).then(|| (name, value.to_owned()))
         };
         let (line, input) = match row.then {
-            Then::ReadCoverage => (None, None),
+            Then::ReadCoverage | Then::Explain => (None, None),
             Then::Warn => (Some(format!("##[warning]{}", row.message)), None),
-            Then::Explain => {
-                applied.explanation = Some(row.message.to_owned());
-                (None, None)
-            }
             Then::Withhold => {
                 applied.withhold = true;
                 (Some(row.message.to_owned()), None)
@@ -218,13 +212,24 @@ pub(in crate::engine) async fn apply(action: &Remote, step: &Surroundings<'_>) -
     applied
 }
 
+/// Returns what the table adds to the reason of a step that has failed. `step` is as it is now: the action may have
+/// installed what was missing when it started.
+pub(in crate::engine) async fn explanation(action: &Remote, step: &Surroundings<'_>) -> Option<String> {
+    for row in ADVICE.iter().filter(|row| row.is_about(action) && row.then == Then::Explain) {
+        if row.when.holds(step).await {
+            return Some(row.message.to_owned());
+        }
+    }
+    None
+}
+
 impl When {
     async fn holds(&self, step: &Surroundings<'_>) -> bool {
         let is_set = |name: &str| (step.variable)(name).is_some_and(|value| !value.is_empty());
         let on_path = |name: &str| step.path.as_ref().map(|path| find_program(name, path).is_some());
         match self {
             Self::Always => true,
-            Self::Unset(name) => !is_set(name),
+            Self::Unset(names) => !names.iter().any(|name| is_set(name)),
             Self::Without(set, unset) => is_set(set) && !is_set(unset),
             Self::Program(name) => on_path(name) == Some(true),
             Self::NoProgram(name) => on_path(name) == Some(false),
@@ -237,7 +242,10 @@ impl When {
                 is_missing && (step.offline || !fetched().await)
             }
             Self::Driver(driver) => {
-                let printed = step.docker(&["buildx", "inspect"], VERSION_TIMEOUT).await.flatten().unwrap_or_default();
+                let named = step.given.get("builder").map(|name| name.trim()).filter(|name| !name.is_empty());
+                let of_step = named.map(|name| format!("--builder={name}"));
+                let words: Vec<_> = ["buildx", "inspect"].into_iter().chain(of_step.as_deref()).collect();
+                let printed = step.docker(&words, VERSION_TIMEOUT).await.flatten().unwrap_or_default();
                 let drivers = printed.lines().filter_map(|line| line.trim().strip_prefix("Driver:"));
                 drivers.map(str::trim).any(|found| found == *driver)
             }
@@ -272,6 +280,20 @@ mod tests {
 
     /// Applies the table to a step with these variables and inputs. `programs` are the programs on its `PATH`.
     async fn applied(uses: &str, set: &[(&str, &str)], given: &[&str], programs: &[(&str, &str)]) -> Applied {
+        both(uses, set, given, programs).await.0
+    }
+
+    /// Returns the explanation if such a step fails.
+    async fn explained(uses: &str, set: &[(&str, &str)], programs: &[(&str, &str)]) -> Option<String> {
+        both(uses, set, &[], programs).await.1
+    }
+
+    async fn both(
+        uses: &str,
+        set: &[(&str, &str)],
+        given: &[&str],
+        programs: &[(&str, &str)],
+    ) -> (Applied, Option<String>) {
         let folder = tempfile::tempdir().expect("a folder");
         for (name, script) in programs {
             let path = folder.path().join(name);
@@ -288,7 +310,7 @@ mod tests {
             offline: false,
             api: Some("http://127.0.0.1:1/api/v3".to_owned()),
         };
-        apply(&action(uses), &step).await
+        (apply(&action(uses), &step).await, explanation(&action(uses), &step).await)
     }
 
     fn inputs(applied: &Applied) -> Vec<(&str, &str)> {
@@ -314,14 +336,21 @@ mod tests {
         assert!(plain.withhold && plain.lines.len() == 1);
         let own = applied(uses, &[], &[], &[("docker", &prints("docker-container"))]).await;
         assert_eq!(own, Applied::default());
+        // The builder that the step names counts, not the current one.
+        let script =
+            format!("case $3 in --builder=theirs) {};; *) {};; esac", prints("docker-container"), prints("docker"));
+        assert_eq!(applied(uses, &[], &["builder"], &[("docker", &script)]).await, Applied::default());
+        assert!(applied(uses, &[], &[], &[("docker", &script)]).await.withhold);
     }
 
     #[tokio::test]
     async fn what_trivy_and_slack_lack_is_said() {
         let uses = "aquasecurity/trivy-action@master";
         assert_eq!(inputs(&applied(uses, &[], &[], &[("trivy", "")]).await), [("skip-setup-trivy", "true")]);
-        let without = applied(uses, &[], &[], &[]).await;
-        assert!(without.explanation.is_some_and(|text| text.starts_with("trivy is not on PATH")));
+        let without = explained(uses, &[], &[]).await;
+        assert!(without.is_some_and(|text| text.starts_with("trivy is not on PATH")));
+        // The action has installed it, and fails for another reason: trivy found vulnerabilities.
+        assert_eq!(explained(uses, &[], &[("trivy", "exit 1")]).await, None);
 
         let (url, kind) = (("SLACK_WEBHOOK_URL", "http://x"), ("SLACK_WEBHOOK_TYPE", "INCOMING_WEBHOOK"));
         let slack = async |uses: &str, set: &[(&str, &str)]| applied(uses, set, &[], &[]).await;
@@ -329,8 +358,11 @@ mod tests {
         assert!(flat.lines[0].starts_with("##[warning]Without `SLACK_WEBHOOK_TYPE"), "{:?}", flat.lines);
         assert_eq!(slack("slackapi/slack-github-action@v1", &[url, kind]).await, Applied::default());
         assert_eq!(slack("slackapi/slack-github-action@v2", &[url]).await, Applied::default());
-        let unset = slack("slackapi/slack-github-action@v1", &[("SLACK_WEBHOOK_URL", "")]).await;
-        assert!(unset.lines.is_empty() && unset.explanation.is_some());
+        let unset = [("SLACK_WEBHOOK_URL", "")];
+        assert!(slack("slackapi/slack-github-action@v1", &unset).await.lines.is_empty());
+        assert!(explained("slackapi/slack-github-action@v1", &unset, &[]).await.is_some());
+        let bot = [("SLACK_WEBHOOK_URL", ""), ("SLACK_BOT_TOKEN", "xoxb")];
+        assert_eq!(explained("slackapi/slack-github-action@v1", &bot, &[]).await, None);
     }
 
     #[tokio::test]
@@ -354,6 +386,7 @@ mod tests {
         assert_eq!(inputs(&remote), [("baseUrl", "http://here")]);
         for uses in ["docker/setup-buildx-action@v3", "docker/build-push-action@v5", "aquasecurity/trivy-action@0.1"] {
             assert_eq!(apply(&action(uses), &step).await, Applied::default(), "{uses}");
+            assert_eq!(explanation(&action(uses), &step).await, None, "{uses}");
         }
     }
 }

@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 use walkdir::WalkDir;
 
 use self::report::{FileCoverage, ReportError};
+use crate::engine::workspace::hash_files::{self, HashError};
 use crate::files::{FileError, Folder, Links};
 
 mod report;
@@ -56,6 +57,14 @@ pub(in crate::engine) enum CoverageError {
         /// The cause.
         source: FileError,
     },
+    /// The reports that a pattern selects cannot be found.
+    #[error("the coverage reports `{pattern}` cannot be found: {source}")]
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// The cause.
+        source: HashError,
+    },
     /// A report has an unknown form, or no lines.
     #[error("{}: {source}", path.display())]
     Report {
@@ -74,21 +83,35 @@ pub(in crate::engine) struct Coverage {
     files: Vec<FileCoverage>,
 }
 
-/// Returns the reports that the inputs of the action name, as paths in the workspace.
-pub(in crate::engine) fn named(given: &IndexMap<String, String>) -> Vec<PathBuf> {
+/// Whether the step uploads test results, which say nothing about coverage.
+pub(in crate::engine) fn is_of_tests(given: &IndexMap<String, String>) -> bool {
+    given.get("report_type").is_some_and(|kind| kind.trim() == "test_results")
+}
+
+/// Translates a path that a step names, for example in a container, to a path of this machine.
+pub(in crate::engine) type Outside<'o> = &'o dyn Fn(&Path) -> PathBuf;
+
+/// Returns the reports that the inputs of the action name: paths on this machine or relative to the workspace, or
+/// patterns.
+pub(in crate::engine) fn named(given: &IndexMap<String, String>, outside: Outside<'_>) -> Vec<PathBuf> {
     let texts = ["file", "files"].iter().filter_map(|name| given.get(*name));
     let names = texts.flat_map(|text| text.split([',', '\n'])).map(str::trim).filter(|name| !name.is_empty());
-    names.map(|name| PathBuf::from(name.trim_start_matches("./"))).collect()
+    names.map(|name| outside(Path::new(name.trim_start_matches("./")))).collect()
 }
 
 /// Reads the reports of a workspace: the named ones, or those with a usual name below the input `directory`.
 ///
 /// # Errors
 /// There is no report, or one of them cannot be read.
-pub(in crate::engine) fn read(workspace: &Path, given: &IndexMap<String, String>) -> Result<Coverage, CoverageError> {
-    let named = named(given);
+pub(in crate::engine) fn read(
+    workspace: &Path,
+    given: &IndexMap<String, String>,
+    outside: Outside<'_>,
+) -> Result<Coverage, CoverageError> {
+    let named = named(given, outside);
     let below = given.get("directory").map_or("", |folder| folder.trim().trim_start_matches("./"));
-    let reports = if named.is_empty() { found(workspace, Path::new(below)) } else { named };
+    let reports =
+        if named.is_empty() { found(workspace, &outside(Path::new(below))) } else { chosen(workspace, named)? };
     let unreadable = |path: &Path, source: FileError| CoverageError::Unreadable { path: path.to_owned(), source };
     let folder = Folder::open(workspace).map_err(|error| unreadable(workspace, error.into()))?;
     let mut files = IndexMap::new();
@@ -101,6 +124,27 @@ pub(in crate::engine) fn read(workspace: &Path, given: &IndexMap<String, String>
     let mut files = report::counted(files);
     files.sort_by(|one, other| one.path.cmp(&other.path));
     if files.is_empty() { Err(CoverageError::NoReport) } else { Ok(Coverage { reports, files }) }
+}
+
+/// Replaces the patterns among the named reports by the files that they select.
+///
+/// # Errors
+/// A pattern is invalid, or a folder cannot be read.
+fn chosen(workspace: &Path, named: Vec<PathBuf>) -> Result<Vec<PathBuf>, CoverageError> {
+    let mut chosen = Vec::new();
+    for path in named {
+        let text = path.to_string_lossy();
+        if workspace.join(&path).exists() || !text.contains(['*', '?', '[']) {
+            chosen.push(path);
+            continue;
+        }
+        let pattern = text.into_owned();
+        match hash_files::selected(workspace, std::slice::from_ref(&pattern)) {
+            Ok(selected) => chosen.extend(selected),
+            Err(source) => return Err(CoverageError::Pattern { pattern, source }),
+        }
+    }
+    Ok(chosen)
 }
 
 /// Finds reports by their names.
@@ -179,6 +223,11 @@ mod tests {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
+    /// Reads the reports of a step on this machine.
+    fn read_here(workspace: &Path, given: &IndexMap<String, String>) -> Result<Coverage, CoverageError> {
+        read(workspace, given, &Path::to_owned)
+    }
+
     fn lcov(files: &[(&str, u32, u32)]) -> String {
         let mut text = String::new();
         for (name, covered, all) in files {
@@ -196,7 +245,7 @@ mod tests {
         let home = tempfile::tempdir().expect("a folder");
         fs::write(home.path().join("a.info"), lcov(&[("b.py", 79, 100), ("a.py", 85, 100), ("c.py", 9, 10)]))
             .expect("w");
-        let coverage = read(home.path(), &given(&[("file", "./a.info")])).expect("read");
+        let coverage = read_here(home.path(), &given(&[("file", "./a.info")])).expect("read");
         assert_eq!(
             coverage.lines(),
             [
@@ -213,24 +262,47 @@ mod tests {
     #[test]
     fn reports_are_found_by_name_and_missing_ones_are_errors() {
         let home = tempfile::tempdir().expect("a folder");
-        let none = read(home.path(), &given(&[])).expect_err("none");
+        let none = read_here(home.path(), &given(&[])).expect_err("none");
         assert_eq!(none.to_string(), "no coverage report was found; name it in the input `files`");
         fs::create_dir_all(home.path().join("web/node_modules")).expect("made");
         for name in ["web/lcov.info", "web/node_modules/lcov.info", "notes.info"] {
             fs::write(home.path().join(name), lcov(&[(name, 1, 2)])).expect("written");
         }
-        let coverage = read(home.path(), &given(&[])).expect("read");
+        let coverage = read_here(home.path(), &given(&[])).expect("read");
         assert_eq!(coverage.reports, [PathBuf::from("web/lcov.info")]);
         assert_eq!(coverage.warning().as_deref(), Some("The coverage of 50.0 % is below the minimum of 80 %."));
         for (files, message) in [
             ("none.xml", "the coverage report none.xml cannot be read: No such file"),
             ("../outside", "the coverage report ../outside cannot be read: the path leads out"),
         ] {
-            let error = read(home.path(), &given(&[("files", files)])).expect_err(files).to_string();
+            let error = read_here(home.path(), &given(&[("files", files)])).expect_err(files).to_string();
             assert!(error.starts_with(message), "{error}");
         }
         fs::write(home.path().join("x"), "hello\n").expect("written");
-        let error = read(home.path(), &given(&[("files", "x")])).expect_err("unknown").to_string();
+        let error = read_here(home.path(), &given(&[("files", "x")])).expect_err("unknown").to_string();
         assert_eq!(error, "x: neither Cobertura, JaCoCo nor LCOV, nor a profile of Go");
+    }
+    #[test]
+    fn reports_are_named_by_patterns_and_by_paths_in_a_container() {
+        let home = tempfile::tempdir().expect("a folder");
+        for (name, covered) in [("out/unit-1.info", 1), ("out/unit-2.info", 2), ("other.info", 3)] {
+            fs::create_dir_all(home.path().join("out")).expect("made");
+            fs::write(home.path().join(name), lcov(&[(name, covered, 4)])).expect("written");
+        }
+        let outside = |path: &Path| match path.strip_prefix("/github/workspace") {
+            Ok(below) => home.path().join(below),
+            Err(_) => path.to_owned(),
+        };
+        for (files, total) in [
+            ("out/*.info", (3, 8)),
+            ("./**/*.info", (6, 12)),
+            ("/github/workspace/other.info", (3, 4)),
+            ("/github/workspace/out/unit-*.info, other.info", (6, 12)),
+        ] {
+            let coverage = read(home.path(), &given(&[("files", files)]), &outside).expect(files);
+            assert_eq!(coverage.total(), total, "{files}");
+        }
+        let none = read(home.path(), &given(&[("files", "none-*.xml")]), &outside).expect_err("none");
+        assert!(matches!(none, CoverageError::NoReport), "{none}");
     }
 }

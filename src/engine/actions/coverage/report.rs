@@ -38,19 +38,26 @@ pub(super) type Files = IndexMap<String, BTreeMap<String, (u64, bool)>>;
 /// The format is unknown, or the report names no lines.
 pub(super) fn add(text: &str, files: &mut Files) -> Result<(), ReportError> {
     let text = text.trim_start_matches('\u{feff}').trim_start();
-    let before = files.values().map(BTreeMap::len).sum::<usize>();
+    let mut own = Files::new();
     let is_lcov = || text.lines().any(|line| line.starts_with("SF:"));
     if text.starts_with('<') {
-        add_xml(text, files);
+        add_xml(text, &mut own);
     } else if text.starts_with("mode:") {
-        add_profile(text, files);
+        add_profile(text, &mut own);
     } else if is_lcov() {
-        add_lcov(text, files);
+        add_lcov(text, &mut own);
     } else {
         return Err(ReportError::Format);
     }
-    let is_new = files.values().map(BTreeMap::len).sum::<usize>() > before;
-    if is_new || before > 0 { Ok(()) } else { Err(ReportError::Empty) }
+    if own.is_empty() {
+        return Err(ReportError::Empty);
+    }
+    for (path, lines) in own {
+        for (place, (weight, ran)) in lines {
+            note(files, &path, &place, weight, ran);
+        }
+    }
+    Ok(())
 }
 
 /// Counts the lines of each file.
@@ -157,7 +164,8 @@ mod tests {
             ("<html></html>", ReportError::Empty),
             ("<", ReportError::Empty),
         ] {
-            assert_eq!(read(&[text]), Err(error), "{text:?}");
+            assert_eq!(read(&[text]), Err(error.clone()), "{text:?}");
+            assert_eq!(read(&["SF:a.ts\nDA:1,1\n", text]), Err(error), "after another report: {text:?}");
         }
     }
 }

@@ -110,7 +110,7 @@ impl Steps<'_> {
         let invocation = match &action.action.runs {
             ActionRuns::Composite { .. } => {
                 let mut done = self.composite(scope, step, action, &inputs, log).await;
-                done.end.explain(advice.explanation);
+                self.explain(&mut done.end, action, phase, step, &given).await;
                 return done;
             }
             ActionRuns::JavaScript { using, .. } => match self.job.node().await {
@@ -148,7 +148,7 @@ impl Steps<'_> {
             Err(end) => Completed::of(end),
         };
         done.end.explain(lacks);
-        done.end.explain(advice.explanation);
+        self.explain(&mut done.end, action, phase, step, &given).await;
         // The saved state is for later phases of the same step.
         if phase == Phase::Pre {
             self.pre_states.entry(key.to_owned()).or_default().extend(done.state.clone());
@@ -186,10 +186,37 @@ impl Steps<'_> {
         step: &RunningStep<'_>,
         given: &IndexMap<String, String>,
     ) -> Applied {
+        self.look_up(action, phase, step, given, false).await.0
+    }
+
+    /// Adds to the reason of a failure what the table of [`advice`] says.
+    async fn explain(
+        &self,
+        end: &mut StepEnd,
+        action: &ResolvedAction,
+        phase: Phase,
+        step: &RunningStep<'_>,
+        given: &IndexMap<String, String>,
+    ) {
+        if end.outcome == Conclusion::Failure {
+            end.explain(self.look_up(action, phase, step, given, true).await.1);
+        }
+    }
+
+    /// Looks up an action in the table of [`advice`]: what it changes for a step that starts, or the explanation for a
+    /// step that has failed.
+    async fn look_up(
+        &self,
+        action: &ResolvedAction,
+        phase: Phase,
+        step: &RunningStep<'_>,
+        given: &IndexMap<String, String>,
+        has_failed: bool,
+    ) -> (Applied, Option<String>) {
         let job = self.job;
         let Some(remote) = action.remote.as_ref().filter(|remote| phase == Phase::Main && advice::is_known(remote))
         else {
-            return Applied::default();
+            return (Applied::default(), None);
         };
         let overlay = &step.prepared.overlay;
         let machine = if job.is_container() { &[] } else { job.shared.host.environment() };
@@ -199,17 +226,22 @@ impl Steps<'_> {
             own.or_else(|| of_machine().map(|(_, value)| value.to_string_lossy().into_owned()))
         };
         let own = self.env.iter().chain(overlay).map(|(name, value)| (name.into(), value.into()));
-        let api =
-            if advice::asks_for_api(remote) && job.shared.facts.local_api { self.local_api().await } else { None };
+        let asks_for_api = !has_failed && advice::asks_for_api(remote) && job.shared.facts.local_api;
+        let api = if asks_for_api { self.local_api().await } else { None };
+        let is_here = !job.is_container() && !matches!(action.action.runs, ActionRuns::Docker { .. });
         let surroundings = Surroundings {
             given,
             variable: &variable,
-            path: (!job.is_container()).then(|| self.search_path(overlay)),
+            path: is_here.then(|| self.search_path(overlay)),
             environment: machine.iter().cloned().chain(own).collect(),
             offline: job.shared.actions.is_offline(),
             api,
         };
-        advice::apply(remote, &surroundings).await
+        if has_failed {
+            (Applied::default(), advice::explanation(remote, &surroundings).await)
+        } else {
+            (advice::apply(remote, &surroundings).await, None)
+        }
     }
 
     /// Returns the address at which the steps of the job reach GitHub's API on this machine.
@@ -227,15 +259,20 @@ impl Steps<'_> {
         log: &mut dyn StepLog,
     ) -> Completed {
         let (job, number) = (self.job, step.number);
+        if coverage::is_of_tests(given) {
+            log.write(b"##[notice]Test results are not uploaded to codecov.io, and not read on this machine.\n");
+            return Completed::of(StepEnd::of(Conclusion::Success));
+        }
         log.write(format!("{message}\n").as_bytes());
-        for report in coverage::named(given) {
+        let outside = |path: &Path| job.sandbox.outside(path);
+        for report in coverage::named(given, &outside) {
             // If it is missing there, it is missing here, and the error below names it.
             if let Err(error) = job.sandbox.fetch(&job.workspace.join(&report), coverage::MAX_REPORT).await {
                 tracing::debug!(%error, report = %report.display(), "a coverage report is not on the other machine");
             }
         }
         let mut note = |text: &str| log.write(format!("{}\n", in_one_line(text)).as_bytes());
-        match in_place(|| coverage::read(&job.workspace, given)) {
+        match in_place(|| coverage::read(&job.workspace, given, &outside)) {
             Ok(coverage) => {
                 coverage.lines().iter().for_each(|line| note(line));
                 if let Some(warning) = coverage.warning() {
