@@ -187,7 +187,8 @@ impl App {
         }
     }
 
-    /// Opens what the selected workflow needs to start: its form, for several events the list of them, or its errors.
+    /// Opens the form that starts the selected workflow. Lists the events first unless there is exactly one, and opens
+    /// the errors of an invalid workflow.
     fn open_workflow(&mut self) {
         self.overlay = self.panes.workflows.selected(&self.state).map(|row| match row {
             WorkflowRow::Broken(workflow) => Overlay::Faults(Faults::new(workflow)),
@@ -301,7 +302,7 @@ impl App {
     }
 
     /// Returns the request to start or stop the selected service of the Compose file. Shows a notice if the selected
-    /// service is one of a job.
+    /// service belongs to a job.
     fn order_service(&mut self, starts: bool) -> Vec<Effect> {
         let verb = if starts { "starting" } else { "stopping" };
         match (self.panes.services.selected_of_compose(), self.state.refusal()) {

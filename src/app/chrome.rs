@@ -202,7 +202,7 @@ pub(super) fn toast(notice: &Notice, theme: Theme, area: Rect, buffer: &mut Buff
     }
 }
 
-/// Draws as many hints of available actions as fit: always help and palette first, and last how to quit.
+/// Draws as many hints of available actions as fit: help and palette always come first, and the hint for quitting last.
 pub(super) fn footer(
     state: &AppState,
     theme: Theme,

@@ -26,7 +26,8 @@ impl App {
         self.alert(watch).into_iter().collect()
     }
 
-    /// Shows the workflows if the first list of runs is empty, and the jobs once there is a run, unless a key was pressed.
+    /// Shows the workflows if the first list of runs is empty, and the jobs once there is a run. Does nothing once a
+    /// key was pressed.
     fn greet(&mut self, is_first: bool) {
         let is_empty = self.state.summaries().next().is_none() && self.selection.run_id().is_none();
         if !self.is_untouched || self.state.connection == Connection::Replay {

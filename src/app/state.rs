@@ -154,8 +154,8 @@ impl AppState {
         self.summaries().any(|run| run.info.remote.is_some())
     }
 
-    /// Whether the tokens may start workflows of the servers with listed runs: an error if none of them may. `None` if no
-    /// run of a server is listed.
+    /// Whether the tokens may start workflows of the servers with listed runs: an error if none of them may. `None` if
+    /// no run of a server is listed.
     pub(super) fn may_start(&self) -> Option<Result<(), Denied>> {
         let remote = self.summaries().filter(|run| run.info.remote.is_some());
         let denied = remote.map(|run| self.rights_of(run).and_then(|rights| rights.actions));

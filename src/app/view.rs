@@ -68,8 +68,9 @@ impl App {
         }
     }
 
-    /// Returns the titles of the panels besides the workflows that are not on the screen, before and after the number of a panel: in the
-    /// border of the jobs or, if the jobs are not on the screen either, of the first panel.
+    /// Returns the titles of the hidden panels, except the workflows: first those with a smaller number than `panel`,
+    /// then those with a larger one. Only the border of one panel shows them: the jobs or, if the jobs are hidden too,
+    /// the first panel. For other panels, both lists are empty.
     fn tabs(screen: &Screen, panel: Panel) -> (Vec<String>, Vec<String>) {
         let first = screen.panels.first().map(|(first, _)| *first);
         if Some(panel) != screen.panel(Panel::Jobs).map(|_| Panel::Jobs).or(first) {

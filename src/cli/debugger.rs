@@ -22,7 +22,7 @@ pub(super) fn run(folder: &RunFolder, job: Option<&str>, json: bool) -> Outcome 
         let mut interrupted = signal(SignalKind::interrupt())?;
         tokio::select! {
             ended = converse(&runs, folder, job, Printer::new(json)) => ended,
-            // The connection closes with the conversation.
+            // The conversation is dropped, which closes the connection.
             _ = interrupted.recv() => {
                 style::notice(&text!("Left {}. If it has stopped, it stays stopped.", folder.id()));
                 Ok(Exit::Cancelled)
@@ -49,7 +49,7 @@ async fn converse(runs: &Runs, folder: &RunFolder, job: Option<&str>, printer: P
             return Ok(match code {
                 Some(0) => Exit::Success,
                 Some(_) => Exit::Failed,
-                // As if the connection had broken: a script must not take this for a success.
+                // An unknown result has the exit code of a lost connection, so that no script takes it for a success.
                 None => Exit::Unavailable,
             });
         }
@@ -58,7 +58,7 @@ async fn converse(runs: &Runs, folder: &RunFolder, job: Option<&str>, printer: P
         }
         let line = tokio::select! {
             line = lines.recv() => line,
-            // The job may be cancelled meanwhile.
+            // The state of the job may change while no line is entered, for example because the run is cancelled.
             changed = session.attend(&mut report) => {
                 changed?;
                 continue;
@@ -82,7 +82,7 @@ async fn converse(runs: &Runs, folder: &RunFolder, job: Option<&str>, printer: P
             }
             Ok(parsed) => match carry_out(&parsed, &mut session, printer).await {
                 Ok(exit) => last = exit.unwrap_or(last),
-                // The conversation goes on after what the debugger refuses.
+                // A refused request does not end the conversation.
                 Err(
                     error @ (DebuggerError::Rejected { .. } | DebuggerError::Ignored(_) | DebuggerError::NoVariable(_)),
                 ) => {
@@ -91,15 +91,15 @@ async fn converse(runs: &Runs, folder: &RunFolder, job: Option<&str>, printer: P
                 }
                 Err(error) => return Err(error.into()),
             },
-            // A script with an unknown command does not do what its author meant.
+            // Input from a script ends at an invalid line: its other lines may depend on that line.
             Err(error) if !is_interactive => return Err(Failure::new(Exit::Usage, error.to_string())),
             Err(error) => printer.complain(&error.to_string())?,
         }
     }
 }
 
-/// Carries out a line, and prints its result. Returns its exit code; `None` for a line that asks nothing of the job,
-/// which leaves the one of the line before.
+/// Carries out a line, and prints its result. Returns its exit code; `None` for a line that sends no request, which
+/// keeps the exit code of the line before.
 async fn carry_out(line: &Line, session: &mut Session, printer: Printer) -> Result<Option<Exit>, DebuggerError> {
     let mut report = |event: Event| printer.event(&event);
     let mut has_succeeded = true;
@@ -125,7 +125,7 @@ async fn carry_out(line: &Line, session: &mut Session, printer: Printer) -> Resu
     Ok(Some(if has_succeeded { Exit::Success } else { Exit::Failed }))
 }
 
-/// Reads standard input, a line each. The thread ends with the process.
+/// Reads the lines of standard input in a thread, which ends with the process.
 fn lines() -> mpsc::Receiver<io::Result<String>> {
     let (sender, receiver) = mpsc::channel(1);
     std::thread::spawn(move || {

@@ -1,5 +1,5 @@
-//! `shell`: a shell in the environment of a running or failed job, with the variables of its step; or a conversation with
-//! the debugger of a job on GitHub.
+//! `shell`: a shell in the environment of a running or failed job, with the variables of its step; or a conversation
+//! with the debugger of a job on GitHub.
 
 use crate::launch::ProviderError;
 use crate::launch::shell;

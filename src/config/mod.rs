@@ -83,8 +83,8 @@ pub struct Config {
 /// Default image of jobs in Docker: an official image with git, node, python and a compiler, as on GitHub's runners.
 const IMAGE: &str = "node:20-bookworm";
 
-/// Dependency folders with which jobs start by default, and the lock files of the tools that fill them. A
-/// `requirements.txt` is none: it may leave versions open, and include other files.
+/// Dependency folders with which jobs start by default, and the lock files of the tools that fill them.
+/// `requirements.txt` is not a lock file: it may leave versions open, and include other files.
 const WARM_FOLDERS: &[(&str, &str)] = &[
     ("node_modules", "package-lock.json|npm-shrinkwrap.json|yarn.lock|pnpm-lock.yaml|bun.lock|bun.lockb"),
     (".venv", "poetry.lock|uv.lock|pdm.lock|Pipfile.lock"),

@@ -276,7 +276,8 @@ impl Folder {
     /// path.
     ///
     /// # Errors
-    /// Something other than an empty folder is at the path, the path above it has a link, or the folder cannot be moved.
+    /// Something other than an empty folder is at the path, the path above it has a link, or the folder cannot be
+    /// moved.
     pub fn place(&self, from: &Path, path: &Path) -> io::Result<()> {
         let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
         let above = self.make_folders(path.parent().unwrap_or(Path::new("")))?;

@@ -1,5 +1,5 @@
-//! Downloads artifacts: copies artifacts of runs on this machine, and prepares downloads from servers. Deletes artifacts
-//! of runs on this machine.
+//! Downloads artifacts: copies artifacts of runs on this machine, and prepares downloads from servers. Deletes
+//! artifacts of runs on this machine.
 
 use std::fs;
 use std::io;
@@ -62,7 +62,7 @@ pub fn delete(run: &RunFolder, names: &[String]) -> Result<Vec<Artifact>, Delete
     Ok(unwanted)
 }
 
-/// Deletes one artifact of a run on this machine, whatever other artifacts have its name.
+/// Deletes one artifact of a run on this machine. Other artifacts of the same name are kept.
 ///
 /// # Errors
 /// The run has no artifact with this id, or is in progress; or the artifact cannot be removed.
@@ -100,7 +100,7 @@ pub fn download_one(run: &RunFolder, id: &str, name: &str, into: &Path) -> Resul
 /// Returns the artifact with an id. `name` is for the error.
 ///
 /// # Errors
-/// There is none.
+/// No artifact has this id.
 pub fn one(all: Vec<Artifact>, id: &str, name: &str) -> Result<Artifact, DownloadError> {
     let known = all.iter().map(|artifact| artifact.name.clone()).collect();
     let found = all.into_iter().find(|artifact| artifact.id.to_string() == id);

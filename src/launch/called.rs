@@ -50,7 +50,7 @@ impl Others {
         store(actions, root, offline).map_or(Self::Unread, Self::Fetched)
     }
 
-    /// Returns the workflow with a name, and the commit of its repository; `None` for a mapped folder.
+    /// Returns the workflow with a name, and the commit of its repository, which is `None` for a mapped folder.
     fn read(&self, name: &str, remote: Remote) -> Option<(Callee, Option<String>)> {
         let parsed = |(text, commit)| (Callee::parse(Source::new(name, text)), commit);
         match self {

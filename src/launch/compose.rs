@@ -1,5 +1,5 @@
-//! Starts and stops the services of a repository's Compose file. The file chooses what runs, so the repository must be
-//! trusted.
+//! Starts and stops the services of a repository's Compose file. The file decides which programs run, so the repository
+//! must be trusted.
 
 use std::path::Path;
 
@@ -21,13 +21,13 @@ pub enum OrderError {
     /// The folder is not in a repository.
     #[error(transparent)]
     Git(#[from] GitError),
-    /// Whether the repository is trusted cannot be found out.
+    /// It cannot be determined whether the repository is trusted.
     #[error(transparent)]
     Trust(#[from] LaunchError),
     /// The repository is not trusted.
     #[error(transparent)]
     Untrusted(#[from] Untrusted),
-    /// The Compose file is gone.
+    /// The repository has no Compose file any more.
     #[error("the repository has no Compose file any more")]
     NoFile,
     /// Compose is not installed, or fails.

@@ -73,8 +73,8 @@ pub fn job<'r>(run: &'r Run, wanted: Option<&str>) -> Result<&'r Job, ShellError
     })
 }
 
-/// Opens a shell for a job: in the running job, in a container of one of its services, or in the files that its held or
-/// failed step left. A job with a held step gets the environment of that step, even if another one runs beside it.
+/// Opens a shell for a job: in the running job, in a container of one of its services, or in the files of its held or
+/// last failed step. A job with a held step gets the environment of that step, even if another one runs beside it.
 /// `sources` are the sources of the secrets of that step.
 ///
 /// # Errors
@@ -103,8 +103,8 @@ pub async fn open(
     Ok(provider.shell(&ShellRequest { run, job, service, failed }).await?)
 }
 
-/// Returns environment and folder of the held or last failed step, with the secrets that it needs. `None` if they were
-/// not kept.
+/// Returns the environment and the folder of the held or last failed step, with the secrets that it needs. `None` if
+/// they were not kept.
 fn failed_step(run: &RunFolder, job: &Job, sources: &[SecretSource]) -> Result<Option<FailedStep>, SecretError> {
     let last = checkpoints::read(&run.checkpoint(&job.id)).pop();
     let Some(step) = last.and_then(|last| last.failed) else { return Ok(None) };

@@ -25,7 +25,7 @@ pub enum Command {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         debug: bool,
     },
-    /// Start another attempt of this job on its server, whose runner stops before each step for a debugger.
+    /// Start another attempt of this job on its server with the debugger: the job stops before each step.
     RerunWithDebugger {
         /// The job.
         job: JobId,

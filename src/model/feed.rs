@@ -241,7 +241,7 @@ pub struct StartableWorkflow {
 pub struct StartableJob {
     /// Name of the job as written; its key if it has no name or the name is an expression.
     pub name: String,
-    /// Indices of the needed jobs.
+    /// Indices of the jobs that this job needs.
     pub needs: Vec<usize>,
 }
 

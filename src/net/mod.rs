@@ -55,7 +55,7 @@ pub fn connector(connect_timeout: Duration) -> io::Result<Connector> {
 /// A connection to a server, with TLS for `https`.
 pub type Connection = TokioIo<MaybeHttpsStream<TokioIo<TcpStream>>>;
 
-/// Opens a connection to a server for a protocol that starts with HTTP, as the one of web sockets does.
+/// Opens a connection to a server for a protocol that starts with an HTTP request, such as web sockets.
 ///
 /// # Errors
 /// The server cannot be reached within the time limit, its certificate is not valid, or no root certificates are found

@@ -1,4 +1,4 @@
-//! What the debugger of a job reports, as lines for people and as JSON.
+//! Prints the output of a job's debugger, as lines for people or as JSON.
 
 use std::io;
 
@@ -11,7 +11,7 @@ use crate::ui::theme::Hue;
 use super::style;
 use super::style::{Out, Style};
 
-/// Prints what the debugger reports: for people, or as one JSON object per line of standard output. For people, only
+/// Prints the output of the debugger: for people, or as one JSON object per line on standard output. For people, only
 /// results and the standard output of commands are on standard output, so that they can be piped.
 #[derive(Clone, Copy)]
 pub struct Printer {
@@ -40,7 +40,7 @@ impl Printer {
         output.iter().try_for_each(style::line)
     }
 
-    /// Prints a remark of this program.
+    /// Prints a message of this program.
     ///
     /// # Errors
     /// The output cannot be written.
@@ -64,7 +64,7 @@ impl Printer {
         Ok(())
     }
 
-    /// Prints the prompt of a terminal, to standard error, because it is no result.
+    /// Prints the prompt of a terminal, to standard error, because it is not a result.
     pub fn prompt(self) {
         if self.json {
             return;
@@ -176,7 +176,7 @@ fn event_lines(event: &Event, style: Style, errors: Style) -> (Vec<TerminalText>
         Event::Stopped { description } => (Vec::new(), vec![errors.bold(text!("{}", description))]),
         Event::Output { category, text } if category == "stdout" => (output(text, style), Vec::new()),
         Event::Output { category, text } if category == "stderr" => (Vec::new(), output(text, errors)),
-        // Marked, so that no message of the debugger looks like one of this program.
+        // The output is marked, so that it cannot be mistaken for a message of this program.
         Event::Output { text, .. } => {
             let lines = output(text, errors).into_iter().filter(|line| !line.is_empty());
             (Vec::new(), lines.map(|line| errors.paint(Hue::Dim, text!("| {}", line))).collect())
@@ -185,7 +185,7 @@ fn event_lines(event: &Event, style: Style, errors: Style) -> (Vec<TerminalText>
     }
 }
 
-/// Returns the lines of a text that comes from a job.
+/// Returns the lines of the output of a job.
 fn output(text: &str, style: Style) -> Vec<TerminalText> {
     text.lines().map(|line| TerminalText::log_line(line.as_bytes(), style.colours())).collect()
 }

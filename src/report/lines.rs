@@ -369,7 +369,7 @@ fn columns_of(run: &Run) -> usize {
     run.jobs.values().map(|job| width(&job.name)).max().unwrap_or(0).min(MAX_PREFIX)
 }
 
-/// Returns the first names of a list, and that there are more.
+/// Returns the first names of a list, and a mark if there are more.
 pub(super) fn first_names<'n>(names: impl ExactSizeIterator<Item = &'n str>) -> String {
     let more = if names.len() > MAX_NAMES { ", …" } else { "" };
     names.take(MAX_NAMES).collect::<Vec<_>>().join(", ") + more

@@ -57,7 +57,7 @@ pub trait Printer {
     /// The output cannot be written, or a log cannot be read.
     fn record(&mut self, run: &Run, record: &Record, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()>;
 
-    /// Prints that several jobs wait for the same. Only called for printers that merge records.
+    /// Prints that several jobs wait for the same gate. Only called for printers that merge records.
     ///
     /// # Errors
     /// The output cannot be written.
@@ -65,8 +65,8 @@ pub trait Printer {
         Ok(())
     }
 
-    /// Whether consecutive output of a step is printed as one record, and consecutive jobs that wait for the same
-    /// together.
+    /// Whether consecutive output of a step is printed as one record, and consecutive jobs that wait for the same gate
+    /// as one.
     fn merges_output(&self) -> bool {
         true
     }
@@ -159,8 +159,8 @@ impl LastRow {
     }
 }
 
-/// Whether `next` is output that follows the output of `record` in the same log, or a further job that waits for the
-/// same.
+/// Whether `next` is output that follows the output of `record` in the same log, or another job that waits for the same
+/// gate.
 fn continues(record: &Record, next: &Record) -> bool {
     match (&record.event, &next.event) {
         (Event::Output { job, step, output }, Event::Output { job: of, step: number, output: more }) => {

@@ -76,8 +76,8 @@ impl RunLines {
         is_new && !is_silent
     }
 
-    /// Returns the lines of changed states. Several jobs that wait for the same have one line, which names the first of
-    /// them, but not in JSON.
+    /// Returns the lines of changed states. Several jobs that wait for the same gate share one line, which names the
+    /// first of them; in JSON, each job has its own line.
     fn lines(&self, run: &Run, rows: &[(Option<&Job>, &Phase)]) -> io::Result<Vec<TerminalText>> {
         let mut waiting: IndexMap<String, Vec<&Job>> = IndexMap::new();
         for (job, phase) in rows.iter().filter(|_| !self.json) {

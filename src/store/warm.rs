@@ -20,7 +20,7 @@ use super::digest::sha256;
 use super::folder::{RunsDir, make_private, remove_described};
 use super::{StoreError, json};
 
-/// Name of the file that describes an entry. Readers ignore an entry without it.
+/// Name of the file that describes an entry. Readers ignore an entry without this file.
 const DESCRIPTION: &str = "entry.json";
 
 /// Name of the dependency folder in an entry.
@@ -48,7 +48,7 @@ pub struct WarmEntry {
     pub size: u64,
     /// Time at which the entry was stored.
     pub created: Timestamp,
-    /// Time of the last use.
+    /// Time of the last use: the modification time of the description.
     #[serde(skip)]
     pub used: Timestamp,
 }

@@ -116,8 +116,8 @@ fn titles(pane: &Framed, theme: Theme, buffer: &mut Buffer) {
     }
 }
 
-/// Returns the tabs before and after the title of a pane, within this many columns: with dots between them, without dots,
-/// only their numbers, or no tabs.
+/// Returns the tabs before and after the title of a pane, within this many columns: with dots between them, without
+/// dots, only their numbers, or no tabs.
 fn tabs(pane: &Framed, room: usize, theme: Theme) -> (String, String) {
     let whole = |tab: &String| tab.clone();
     let number = |tab: &String| tab.split(' ').next().unwrap_or_default().to_owned();

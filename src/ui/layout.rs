@@ -105,7 +105,8 @@ pub struct View {
     pub above: Panel,
     /// Share of the focused panel.
     pub zoom: Zoom,
-    /// Panels that have nothing to show. The others get their room, unless such a panel is [`above`](Self::above).
+    /// Panels that have nothing to show. The other panels get their room, unless the empty panel is
+    /// [`above`](Self::above).
     pub empty: Empty,
 }
 
@@ -124,7 +125,7 @@ impl View {
 /// Panels that have nothing to show.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Empty {
-    /// No service was started.
+    /// There are no services.
     pub services: bool,
     /// There are no deployments.
     pub deploys: bool,

@@ -41,8 +41,8 @@ pub(super) struct JobEnvironments {
     repository: PathBuf,
     outlet: Arc<RunOutlet>,
     concurrency: Arc<ConcurrencyQueue>,
-    /// The settings at the start of the attempt; `None` if they cannot be read. Only these start the commands of
-    /// notifications: they are the ones that were trusted, and a job may have changed the file since.
+    /// The settings at the start of the attempt; `None` if they cannot be read. Commands of notifications come only
+    /// from these settings, which the user has trusted: a job may have changed the file since.
     trusted: Option<Config>,
     /// Environment of the worker process, for the notifications.
     environment: Vec<(OsString, OsString)>,

@@ -16,7 +16,7 @@ use crate::store::clock::now;
 use super::deployment_run::Recorder;
 use super::outlet::RunOutlet;
 
-/// What a notification says about the strategy: the steps of the job decide how the release is deployed.
+/// Strategy that notifications name: the steps of the job decide how the release is deployed.
 const STRATEGY: &str = "job";
 
 /// The notifications about one job.
@@ -55,7 +55,7 @@ impl JobNotices {
         }
     }
 
-    /// Notifies people that the deployment waits for an approval. `why` is the sentence of the gate.
+    /// Notifies people that the deployment waits for an approval. `why` is the reason from the gate.
     pub(super) fn waits(&mut self, why: &str) {
         self.send(NotifyEvent::Approval, why, &format!("approve {} --run {}", self.environment, self.run));
     }

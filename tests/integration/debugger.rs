@@ -1,5 +1,4 @@
-//! GitHub's debugger of jobs: a re-run with it, and a conversation with a runner that is built after the source of
-//! GitHub's.
+//! GitHub's debugger of jobs: a re-run with it, and a conversation with a fake runner that behaves like GitHub's.
 
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
@@ -20,7 +19,7 @@ use crate::servers::{REPOSITORY, Said, Watching};
 enum Manner {
     /// Like GitHub's.
     Usual,
-    /// It sends control sequences, words that are not known, and values of other types.
+    /// It sends control sequences, unknown words, and values of unexpected types.
     Hostile,
     /// It closes the connection in the middle of a command.
     Closes,
@@ -32,7 +31,7 @@ enum Manner {
     Refuses,
 }
 
-/// A fake runner behind a web socket, with what it saw. It serves one client after another.
+/// A fake runner behind a web socket, with a record of its requests. It serves one client after another.
 struct Runner {
     address: String,
     seen: Arc<Mutex<Seen>>,
@@ -62,7 +61,7 @@ impl Runner {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let seen = Arc::clone(&shared);
-                // The result type is the library's.
+                // The library defines the result type.
                 #[allow(clippy::result_large_err)]
                 let note = |request: &Request, response: Response| -> Result<Response, ErrorResponse> {
                     let token = request.headers().get("authorization").map(|value| value.to_str().expect("text"));
@@ -155,7 +154,8 @@ fn converse(socket: &mut Socket, seen: &Mutex<Seen>, manner: Manner) -> Result<(
                 seen.lock().expect("seen").stopped = Some(0);
                 stop(socket, 0)?;
             }
-            // GitHub's runner forgets a stop when it is initialized again, and then ignores these.
+            // When GitHub's runner is initialized again, it forgets that the job is stopped, and ignores `next` and
+            // `continue`.
             ("next", Some(step)) => {
                 event(socket, "continued", json!({"threadId": 1, "allThreadsContinued": true}))?;
                 if step + 1 < STEPS.len() {
@@ -293,7 +293,7 @@ fn a_stopped_job_is_looked_at_commanded_and_stepped_through() {
     assert_eq!(requests[..4], ["threads", "initialize", "attach", "configurationDone"]);
     assert!(requests.contains(&r#"evaluate run("echo \"a \\ b\"")"#.to_owned()), "{requests:?}");
 
-    // A second client goes on where the first one left, without a further initialization.
+    // A second client continues the conversation of the first one without initializing the runner again.
     let said = shell(&watching, &[&run, "--json"], ":steps\nexit 3\n:continue\n");
     assert_eq!(said.code, Some(0), "{}{}", said.out, said.error);
     let lines: Vec<Value> = said.out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();

@@ -462,7 +462,7 @@ fn people_are_notified_of_a_job_that_deploys() {
                   command = 'echo \"$DEPLOY_EVENT: $DEPLOY_MESSAGE\" >> $LIVE/messages'\n";
     let rules = SETTINGS.replace("[environments.staging]\n", "[environments.staging]\nreviewers = ['olu']\n");
     shop.project.write(".cuelight.toml", &(rules + notify));
-    // The job changes the command, which nobody has trusted.
+    // The job changes the command of the notification to one that is not trusted.
     let steps = "[{run: 'sed -i s/messages/stolen/ $SHOP/.cuelight.toml; test ! -e $LIVE/bad'}]";
     let job = format!("{{runs-on: ubuntu-latest, environment: staging, steps: {steps}}}");
     shop.project.write(

@@ -119,7 +119,7 @@ impl Counts {
 }
 
 impl Counts {
-    /// Notes a change. Returns the answer to a request for the debugger of a job, which the server does not know.
+    /// Records a change. Returns the answer to a request for the debugger of a job.
     fn debugger(&self, request: &[u8]) -> Option<Vec<u8>> {
         let text = String::from_utf8_lossy(request);
         let (head, body) = text.split_once("\r\n\r\n")?;

@@ -49,7 +49,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("kube", &["engine/sandbox/kubernetes", "rollout/target/kubernetes"]),
     ("octocrab", &["backend/github/client"]),
     ("tokio_tungstenite", &["backend/github/debugger"]),
-    // The library of web sockets hands its request, with the token, to the `log` facade. Nothing may read it there.
+    // The library of web sockets passes its request, with the token, to the `log` facade, so no logger may be
+    // installed.
     ("tui_logger::init_logger", &[]),
     ("tracing_log", &[]),
     ("hyper", &["engine/results"]),

@@ -135,7 +135,8 @@ jobs:
 ",
     );
     write("act/action.yml", &action("of the called workflow"));
-    // `./` is the workspace, which has the files of the run's repository. There, too, `$/` is the workflow's repository.
+    // `./` is the workspace, which has the files of the run's repository. In an action of the workspace, `$/` is the
+    // workflow's repository as well.
     project.write("act/action.yml", &action("of the workspace"));
     project.write("outer/action.yml", "name: x\nruns: {using: composite, steps: [{uses: $/act}]}\n");
     project.commit();
@@ -148,7 +149,7 @@ jobs:
     said.expect(0, &["of the workspace", &format!("at {} of o/shared", commit.trim())]);
     assert_eq!(said.text().matches("of the called workflow\n").count(), 2, "{}", said.text());
 
-    // A missing one is reported before the job starts, and the action of the run's repository does not replace it.
+    // A missing action is reported before the job starts, even if the run's repository has an action at the same path.
     write(
         ".github/workflows/acts.yml",
         "on: workflow_call\njobs: {act: {runs-on: ubuntu-latest, steps: [{run: echo begun}, {uses: $/outer}]}}\n",

@@ -1,5 +1,5 @@
-//! Jobs that start with the dependency folders of earlier runs. The state folder is on a file system in a file, which
-//! can clone files.
+//! Jobs that start with the dependency folders of earlier runs. The state folder is on a mounted image of a file system
+//! that can clone files.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -15,7 +15,8 @@ const SIZE: u64 = 400 << 20;
 struct Mounted(PathBuf);
 
 impl Mounted {
-    /// Mounts a new file system. The test is skipped without the program that makes it, or without the right to mount.
+    /// Mounts a new file system. The test is skipped if the program that makes the file system or the right to mount is
+    /// missing.
     fn new(kind: &str, place: &Path) -> Option<Self> {
         let image = place.with_extension(kind);
         File::create(&image).and_then(|file| file.set_len(SIZE)).expect("made");
@@ -96,14 +97,14 @@ fn starts_warm_on(kind: &str) {
     fs::remove_file(project.root().join("fail")).expect("removed");
     assert!(run(&project, &[], 0).contains("made-by-2\n"));
 
-    // Other lock files, other dependencies.
+    // A job with other lock files does not use the stored folder.
     project.write("package-lock.json", "{\"packages\": {}}");
     let log = run(&project, &[], 0);
     assert!(log.contains("cold") && !log.contains("Warm start"), "{log}");
     project.write("package-lock.json", "{}");
     assert!(run(&project, &[], 0).contains("made-by-4\n"));
 
-    // The user can turn it off, and the cache has its limits.
+    // Warm starts can be turned off in the settings, and `clean` removes entries beyond the limits.
     let off =
         project.command(&["run", "--trust"]).env("CUELIGHT_WARM_START_ENABLED", "false").output().expect("starts");
     assert!(String::from_utf8_lossy(&off.stdout).contains("cold"), "{off:?}");
@@ -162,7 +163,8 @@ fn a_virtual_environment_works_in_the_workspace_of_another_run() {
     project.commit();
     let Some(_mounted) = Mounted::new("btrfs", &project.state()) else { return };
     run(&project, &[], 0);
-    // The interpreter is in the workspace, which has no such file before the first step.
+    // The interpreter of the stored environment is a file in the workspace that only the steps create, so this checkout
+    // must bring it.
     project.write("shell", "");
     fs::remove_file(project.root().join("shell")).expect("removed");
     std::os::unix::fs::symlink("/bin/sh", project.root().join("shell")).expect("linked");

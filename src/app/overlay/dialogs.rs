@@ -104,7 +104,7 @@ impl App {
         files.into_iter().map(row).collect()
     }
 
-    /// Returns the question what to do with a stored file.
+    /// Returns the dialog that asks what to do with a stored file.
     pub(in crate::app) fn stored_question(run: RunId, file: StoredFile) -> Overlay {
         let download = || {
             let request = Request::Download { run: run.clone(), file: file.clone() };

@@ -30,7 +30,7 @@ pub(in crate::app) struct Picker {
     filter: TextInput,
     /// Whether `grep TEXT` is accepted, too.
     commands: bool,
-    /// What the rows are, if they or more of them arrive later.
+    /// Kind of the rows if some of them arrive after the list was opened.
     later: Option<Later>,
     /// Label of each row, and its effect.
     rows: Vec<(String, Pick)>,
@@ -48,14 +48,14 @@ struct Later {
 /// Kind of rows that arrive later.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::app) enum LaterRows {
-    /// Workflows that can be started: more are added as servers report them.
+    /// Workflows that can be started. The list grows as servers report theirs.
     Starts,
     /// Artifacts and cache entries.
     Stored,
 }
 
 impl Later {
-    /// Returns what an empty list shows.
+    /// Returns the text that an empty list shows.
     fn empty(self) -> &'static str {
         match (self.rows, self.has_arrived) {
             (LaterRows::Starts, false) => "asking servers for their workflows",
@@ -87,7 +87,7 @@ pub(in crate::app) enum Pick {
     },
     /// Acts on an environment of this machine.
     Lane(LaneRequest),
-    /// Opens the question what to do with a stored file of the run.
+    /// Opens the dialog that asks what to do with a stored file of the run.
     Stored(RunId, StoredFile),
     /// Starts watch mode for this workflow, or for all.
     Watch(Option<String>),
@@ -113,7 +113,7 @@ impl Picker {
         Self { commands: true, ..self }
     }
 
-    /// Marks the rows as a kind that arrives later, or of which more arrive later.
+    /// Sets the kind of the rows that arrive after the list was opened.
     pub(in crate::app) fn with_later(self, rows: LaterRows) -> Self {
         Self { later: Some(Later { rows, has_arrived: false }), ..self }
     }
@@ -127,7 +127,7 @@ impl Picker {
         }
     }
 
-    /// Whether it waits for rows of this kind.
+    /// Whether the list still waits for rows of this kind.
     pub(in crate::app) fn awaits(&self, kind: LaterRows) -> bool {
         self.later.is_some_and(|later| later.rows == kind && !later.has_arrived)
     }

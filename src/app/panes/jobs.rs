@@ -67,7 +67,7 @@ impl Row<'_> {
 /// Minimum width of the pane to count jobs in words, in columns.
 const COUNTS_IN_WORDS: u16 = 90;
 
-/// State of a job for the counts in the border. Every job is in one of them.
+/// State of a job for the counts in the border. Every job has exactly one of these states.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum JobState {
     Ok,

@@ -25,7 +25,7 @@ pub(in crate::app) struct Services {
     offset: usize,
 }
 
-/// A row: a service of a job, or without a job one of the Compose file.
+/// A row: a service with its job, or without a job if the service is one of the Compose file.
 type Row<'r> = (Option<&'r Job>, &'r Service);
 
 impl Pane for Services {

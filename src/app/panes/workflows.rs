@@ -1,5 +1,5 @@
-//! Panel 0, Workflows: the workflows of this repository, with their triggers and the result of the last run of each, and
-//! the jobs of the selected one as a graph. It takes the whole screen, and is shown first if there are no runs.
+//! Panel 0, Workflows: the workflows of this repository, with their triggers and the result of the last run of each,
+//! and the jobs of the selected one as a graph. It takes the whole screen, and is shown first if there are no runs.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

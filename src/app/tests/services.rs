@@ -29,7 +29,7 @@ fn services_of_the_compose_file_follow_those_of_the_jobs() {
         driver.feed(Feed::Compose(compose())).press("5");
         insta::assert_snapshot!(format!("{width}x{height}"), driver.screen());
     }
-    // Without a run, they are there, too.
+    // The services of the Compose file are also shown without a run.
     let mut driver = Driver::new(120, 40, Theme::default());
     driver.feed(Feed::Compose(compose()));
     assert!(driver.shows("web") && driver.shows("healthy 8080"), "{}", driver.screen());

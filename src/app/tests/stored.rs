@@ -34,7 +34,7 @@ fn artifacts_and_caches_are_listed_with_their_sizes() {
     }
     let driver = listed(80, 24, Vec::new());
     assert!(driver.shows("the run has no artifacts, and its repository no caches"), "{}", driver.screen());
-    // The list of another run, which the user has left, is ignored.
+    // A list for a run that is no longer selected is ignored.
     let mut driver = listed(80, 24, files());
     driver.feed(Feed::Stored { run: RunId::new("20261123-101010-aaaa"), files: Vec::new() });
     assert!(driver.shows("coverage"), "{}", driver.screen());

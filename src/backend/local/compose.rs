@@ -39,7 +39,7 @@ impl Serving {
                 Ok(()) => Notice::news(format!("{service} {}", if starts { "started" } else { "stopped" })),
                 Err(error) => Notice::bad(format!("{service}: {error}")),
             };
-            // The screen may be closed.
+            // The receiver is gone if the screen was closed.
             let _ = feed.send(Feed::Notice(notice)).await;
         });
     }

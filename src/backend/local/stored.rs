@@ -60,7 +60,7 @@ impl Serving {
             let of_run = folder.clone();
             let text = format!("deleted the {} {}", file.kind.word(), file.name);
             spawn_blocking(move || deleted(&of_run, &file)).await.expect("a removal does not panic")?;
-            // The screen may be closed.
+            // The receiver is gone if the screen was closed.
             let _ = feed.send(Feed::Notice(Notice::news(text))).await;
             Ok(Feed::Stored { run, files: listed(&folder, None).await? })
         });
@@ -71,7 +71,7 @@ impl Serving {
         let feed = self.feed.clone();
         tokio::spawn(async move {
             let report = work.await.unwrap_or_else(|error| Feed::Notice(Notice::bad(error.to_string())));
-            // The screen may be closed.
+            // The receiver is gone if the screen was closed.
             let _ = feed.send(report).await;
         });
     }

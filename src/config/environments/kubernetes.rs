@@ -32,7 +32,8 @@ pub(super) fn settings(mut table: Table<'_>) -> Result<KubernetesSettings, Confi
     Ok(KubernetesSettings { deployment, image, container, namespace, context, kubeconfig, replicas, progress_deadline })
 }
 
-/// Checks that a name consists of lower-case letters, digits and `-` and, where it may be longer than a label, `.`.
+/// Checks that a name consists of lower-case letters, digits and `-` and, if `most` allows more than the length of a
+/// label, `.`.
 fn check_name(table: &Table<'_>, key: &str, name: Option<&str>, most: usize) -> Result<(), ConfigError> {
     let Some(name) = name else { return Ok(()) };
     let is_alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();

@@ -345,8 +345,8 @@ fn health(mut table: Table<'_>, target: &TargetSettings) -> Result<(Option<Probe
     Ok((probe, Timing { deadline: deadline.unwrap_or_else(|| patient.max(default_deadline(target))), ..timing }))
 }
 
-/// Returns the deadline of a health check that has none in the settings. In Kubernetes one check covers all batches, and
-/// the cluster has a deadline of its own for a rollout that stands still.
+/// Returns the deadline of a health check that has none in the settings. In Kubernetes one check covers all batches,
+/// and the Deployment has its own deadline for a rollout without progress, `progressDeadlineSeconds`.
 fn default_deadline(target: &TargetSettings) -> Duration {
     match target {
         TargetSettings::Kubernetes(_) => Duration::from_hours(1),
@@ -394,8 +394,8 @@ fn analysis(mut table: Table<'_>, target: &TargetSettings) -> Result<Analysis, C
     Ok(analysis)
 }
 
-/// Reads the limits for requests that the router counts. `None` if no limit is set, or if the target has no router: only
-/// Docker has one.
+/// Reads the limits for requests that the router counts. `None` if no limit is set, or if the target has no router:
+/// only Docker has one.
 fn router_limits(table: &mut Table<'_>, target: &TargetSettings) -> Result<Option<Probe>, ConfigError> {
     if !matches!(target, TargetSettings::Docker(_)) {
         return Ok(None);

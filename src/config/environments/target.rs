@@ -49,7 +49,7 @@ fn script(mut table: Table<'_>) -> Result<ScriptSettings, ConfigError> {
     Ok(ScriptSettings { commands, replicas, timeout })
 }
 
-/// Reads a text that the target needs.
+/// Reads a required text of the target.
 pub(super) fn needed(table: &mut Table<'_>, key: &'static str, example: &str) -> Result<String, ConfigError> {
     let text = table.text(key)?.map(str::to_owned);
     text.ok_or_else(|| table.lacks(&format!("has no `{key}`: write it, such as {key} = \"{example}\"")))

@@ -290,7 +290,7 @@ fn a_target_in_kubernetes_has_a_deployment_and_refuses_what_it_cannot_deliver() 
     assert_eq!((kubernetes.replicas, kubernetes.context.as_deref()), (Some(3), Some("eu/prod")));
     assert!(settings.health_check.is_none(), "the pods have their own checks");
     assert_eq!(settings.health.deadline, Duration::from_hours(1));
-    // What is stored does not name the kind of the target.
+    // The stored settings do not name the kind of the target, so it is recognized by its keys.
     let stored = serde_json::to_string(settings).expect("JSON");
     assert_eq!(&serde_json::from_str::<EnvironmentSettings>(&stored).expect("settings"), settings);
     let even = "a Deployment gives each ready pod the same share of the traffic: use `rolling`";

@@ -1,5 +1,5 @@
-//! What is known about single actions: what they need that this machine may lack, and what is done then. [`ADVICE`] is
-//! the whole table. The setup actions, which look into the tool cache, have their own table in [`crate::engine::tools`].
+//! Known needs of single actions that this machine may not meet, and what is done in that case. [`ADVICE`] is the whole
+//! table. The setup actions, which use the tool cache, have their own table in [`crate::engine::tools`].
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -12,18 +12,18 @@ use crate::engine::program;
 use crate::engine::program::VERSION_TIMEOUT;
 use crate::engine::sandbox::host::find_program;
 
-/// How long the image of a builder may take to arrive.
+/// Maximum time for pulling the image of a builder.
 const PULL_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A row of the table.
 struct Advice {
     /// `owner/name` of the action.
     action: &'static str,
-    /// Beginning of the versions that the row is about; empty for all versions.
+    /// Prefix of the versions to which the row applies; empty for all versions.
     version: &'static str,
     /// When the row applies.
     when: When,
-    /// What is done.
+    /// What is done if the row applies.
     then: Then,
     /// What is logged, or added to the reason of a failure.
     message: &'static str,
@@ -43,7 +43,8 @@ enum When {
     NoProgram(&'static str),
     /// Docker neither has an image nor can fetch it.
     NoImage(&'static str),
-    /// The builder that the step uses has a driver: the builder of the input `builder`, or the current one of buildx.
+    /// The builder that the step uses has this driver. It is the builder that the input `builder` names, or else the
+    /// current one of buildx.
     Driver(&'static str),
     /// This machine answers requests to GitHub's API.
     LocalApi,
@@ -52,17 +53,18 @@ enum When {
 /// What is done for an action.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Then {
-    /// The action is replaced: coverage reports are read on this machine. Not if the configuration maps the action.
+    /// Replaces the action: coverage reports are read on this machine. Does not apply if the configuration maps the
+    /// action.
     ReadCoverage,
-    /// The message is logged as a warning.
+    /// Logs the message as a warning.
     Warn,
-    /// The message is added to the reason if the step fails. Whether the row applies is decided after the failure.
+    /// Adds the message to the reason if the step fails. The condition is tested after the failure.
     Explain,
-    /// An input has a value, unless the step sets the input.
+    /// Sets an input to a value, unless the step sets the input.
     Input(&'static str, &'static str),
-    /// An input has the address of the API of this machine, unless the step sets the input.
+    /// Sets an input to the address of the API on this machine, unless the step sets the input.
     ApiInput(&'static str),
-    /// The action gets no addresses and tokens of the services for caches and artifacts.
+    /// Withholds the addresses and tokens of the services for caches and artifacts from the action.
     Withhold,
 }
 
@@ -145,7 +147,7 @@ pub(in crate::engine) fn reads_coverage(action: &Remote) -> Option<&'static str>
     found.map(|row| row.message)
 }
 
-/// What a step with an action looks like, as far as the table needs it.
+/// Properties of a step with an action that the conditions of the table test.
 pub(in crate::engine) struct Surroundings<'s> {
     /// Inputs that the step sets, in lower case.
     pub(in crate::engine) given: &'s IndexMap<String, String>,
@@ -168,7 +170,7 @@ pub(in crate::engine) struct Applied {
     pub(in crate::engine) lines: Vec<String>,
     /// Inputs with their values.
     pub(in crate::engine) inputs: Vec<(&'static str, String)>,
-    /// Whether the action gets no addresses and tokens of the services.
+    /// Whether the addresses and tokens of the services for caches and artifacts are withheld from the action.
     pub(in crate::engine) withhold: bool,
 }
 
@@ -212,8 +214,8 @@ pub(in crate::engine) async fn apply(action: &Remote, step: &Surroundings<'_>) -
     applied
 }
 
-/// Returns what the table adds to the reason of a step that has failed. `step` is as it is now: the action may have
-/// installed what was missing when it started.
+/// Returns what the table adds to the reason of a step that has failed. `step` describes the step after its failure:
+/// the action may have installed a program that was missing before.
 pub(in crate::engine) async fn explanation(action: &Remote, step: &Surroundings<'_>) -> Option<String> {
     for row in ADVICE.iter().filter(|row| row.is_about(action) && row.then == Then::Explain) {
         if row.when.holds(step).await {
@@ -254,8 +256,8 @@ impl When {
 }
 
 impl Surroundings<'_> {
-    /// Calls the CLI of Docker with the environment of the step. Returns what it prints; `Some(None)` if it fails, and
-    /// `None` if it is not on this machine or the step does not run there.
+    /// Runs the Docker CLI with the environment of the step. Returns its output; `Some(None)` if it fails, and `None`
+    /// if it is not installed or the step does not run on this machine.
     async fn docker(&self, args: &[&str], limit: Duration) -> Option<Option<String>> {
         let docker = find_program("docker", self.path.as_ref()?)?;
         let mut command = Command::new(docker);
@@ -336,7 +338,7 @@ mod tests {
         assert!(plain.withhold && plain.lines.len() == 1);
         let own = applied(uses, &[], &[], &[("docker", &prints("docker-container"))]).await;
         assert_eq!(own, Applied::default());
-        // The builder that the step names counts, not the current one.
+        // The builder that the step names is inspected, not the current one.
         let script =
             format!("case $3 in --builder=theirs) {};; *) {};; esac", prints("docker-container"), prints("docker"));
         assert_eq!(applied(uses, &[], &["builder"], &[("docker", &script)]).await, Applied::default());

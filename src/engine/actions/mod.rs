@@ -2,8 +2,8 @@
 //!
 //! [`resolve`] finds the actions of a job before its first step, and [`store`] fetches actions of other repositories.
 //! [`javascript`] and [`docker`] build the process of an action. [`checkout`] is the built-in `actions/checkout` for
-//! the run's repository. [`advice`] is what is known about single actions, and [`coverage`] takes the place of one of
-//! them. Composite actions are steps inside a step, so they are part of `job::steps`.
+//! the run's repository. [`advice`] adapts steps with certain actions to this machine, and [`coverage`] replaces one of
+//! these actions. Composite actions are steps inside a step, so they are part of `job::steps`.
 
 pub(super) mod advice;
 pub(super) mod checkout;

@@ -55,8 +55,8 @@ pub(crate) struct ResolvedAction {
     pub(crate) origin: String,
 }
 
-/// The repository of a called workflow, if it is not the run's repository. `$/path` in a step of its jobs is an action of
-/// that repository.
+/// The repository of a called workflow, if it is not the run's repository. `$/path` in a step of its jobs is an action
+/// of that repository.
 #[derive(Debug)]
 pub(crate) struct WorkflowRepository {
     /// Name and version of the repository.
@@ -70,7 +70,7 @@ pub(crate) struct WorkflowRepository {
 impl WorkflowRepository {
     /// Returns the repository of the workflow with this name, fetching its files if they are not in the cache. `None`
     /// for a workflow of the run's repository. The commit is the one from which the text of the workflow was read, so
-    /// that text and files belong together, and the server is not asked again what the ref means.
+    /// that the text and the files match, and the server need not resolve the ref again.
     ///
     /// # Errors
     /// The repository cannot be fetched.

@@ -115,8 +115,8 @@ impl Store {
         self.folder_at(action, None).await
     }
 
-    /// Returns the folder of an action as [`Self::folder`] does, but with the files of this commit, if its version is
-    /// known to be the commit. A mapped folder has no commits.
+    /// Returns the folder of an action as [`Self::folder`] does, but with the files of `commit` if it is given: the
+    /// commit that the version of the action stands for. A mapped folder has no commits.
     ///
     /// # Errors
     /// As for [`Self::folder`].

@@ -34,8 +34,8 @@ use crate::engine::workspace::warm::place::Place;
 use crate::engine::workspace::warm::{Brought, WarmStart};
 use crate::engine::{RunContext, context};
 
-/// Folders, contexts, actions and machine of one job. Steps change only [`Self::artifacts`], and a checkout the
-/// list of the folders that it brought.
+/// Folders, contexts, actions and machine of one job. Steps change only [`Self::artifacts`], and checkouts the list of
+/// the dependency folders from earlier runs.
 pub(in crate::engine) struct JobEnvironment {
     /// State of the run.
     pub(in crate::engine) shared: Arc<RunContext>,

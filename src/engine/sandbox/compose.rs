@@ -22,7 +22,7 @@ const FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yaml", 
 /// Pause after the engine has ended the connection, or did not answer.
 const RECONNECT: Duration = Duration::from_secs(5);
 
-/// Pause between two readings, because the changes of containers arrive in bursts.
+/// Time before the services are read again after a change, because changes of containers arrive in bursts.
 const BURST: Duration = Duration::from_millis(100);
 
 /// Maximum length in bytes of the messages of Compose that are shown.
@@ -68,8 +68,8 @@ impl Compose {
         (!names.is_empty()).then(|| Self { folder: folder.to_owned(), names })
     }
 
-    /// Reads the names of the services again. While the file is not valid, for example because it is being edited, they
-    /// stay as they were.
+    /// Reads the names of the services again. Keeps the former names while the file is invalid, for example because it
+    /// is being edited.
     fn read_again(&mut self) {
         let names = in_place(|| text(&self.folder).map_or(Some(Vec::new()), |text| services(&text)));
         self.names = names.unwrap_or_else(|| std::mem::take(&mut self.names));
@@ -87,7 +87,7 @@ impl Compose {
         all
     }
 
-    /// Returns the services of the file, whose states are not known for this reason.
+    /// Returns the services of the file in the state `Unknown`, with the reason.
     fn unknown(&self, error: &DockerError) -> Vec<Service> {
         let reason = match error {
             DockerError::Unreachable(_) => "no container engine answers".to_owned(),
@@ -139,8 +139,7 @@ impl Compose {
         }
     }
 
-    /// Starts a service and those that it depends on, or stops it. The program of Compose gets the environment of this
-    /// process.
+    /// Starts a service and those that it depends on, or stops it. Compose runs with the environment of this process.
     ///
     /// # Errors
     /// Compose is not installed, or fails.
@@ -251,7 +250,7 @@ mod tests {
         assert_eq!(unknown, [absent("web", ServiceState::Unknown, reason)]);
     }
 
-    /// Answers the greeting of a client, and then refuses every connection.
+    /// The engine answers the request for its version, and then refuses every connection.
     #[tokio::test]
     async fn an_engine_that_is_gone_is_reported() {
         let home = tempfile::tempdir().expect("a folder");

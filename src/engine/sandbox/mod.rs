@@ -57,7 +57,7 @@ pub trait Sandbox: Send + Sync {
         None
     }
 
-    /// Returns the id of that image, which another image of the same name does not have; `None` if it is not known.
+    /// Returns the id of that image, which changes when the name refers to another image; `None` if it is not known.
     fn image_id(&self) -> Option<&str> {
         None
     }

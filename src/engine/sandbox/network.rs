@@ -15,9 +15,10 @@ impl Network {
     /// This machine itself.
     pub const LOOPBACK: Self = Self { address: IpAddr::V4(Ipv4Addr::LOCALHOST), prefix: 8 };
 
-    /// Returns the network with a gateway and a subnet, such as `172.18.0.1` and `172.18.0.0/16`. Without a gateway, it is
-    /// the first address of the subnet: Docker gives a bridge this address by default, but does not report that of its
-    /// default bridge before its first restart. `None` if the gateway or the subnet is invalid.
+    /// Returns the network with a gateway and a subnet, such as `172.18.0.1` and `172.18.0.0/16`. Without a gateway,
+    /// the first address of the subnet is used: Docker gives a bridge this address by default, but does not report the
+    /// address of its default bridge before the first restart of the engine. `None` if the gateway or the subnet is
+    /// invalid.
     #[must_use]
     pub fn parse(gateway: Option<&str>, subnet: &str) -> Option<Self> {
         let (start, prefix) = subnet.split_once('/')?;

@@ -20,7 +20,7 @@ pub enum TargetSettings {
 }
 
 impl TargetSettings {
-    /// Returns the number of replicas; `None` if the number that runs stays as it is.
+    /// Returns the number of replicas; `None` to keep the current number.
     #[must_use]
     pub fn replicas(&self) -> Option<u32> {
         match self {
@@ -30,8 +30,8 @@ impl TargetSettings {
         }
     }
 
-    /// Whether the target itself replaces the replicas of one slot by those of the other, as the strategy `rolling`
-    /// says. Plans then do not have a step for each batch.
+    /// Whether the target itself replaces the replicas of one slot by those of the other, in the batches of the
+    /// strategy `rolling`. Plans then do not have a step for each batch.
     #[must_use]
     pub fn rolls(&self) -> bool {
         matches!(self, Self::Kubernetes(_))
@@ -100,8 +100,8 @@ pub struct DockerSettings {
 /// Placeholders in the name of an image.
 pub const IMAGE_PLACES: [&str; 4] = ["{sha}", "{short_sha}", "{tag}", "{release}"];
 
-/// Returns the image of a release, for a name with placeholders. `None` if the name contains `{tag}` and the release has
-/// no tag.
+/// Returns the image of a release, for a name with placeholders. `None` if the name contains `{tag}` and the release
+/// has no tag.
 ///
 /// Characters of the inserted values that are invalid in an image tag become `-`.
 #[must_use]
@@ -134,9 +134,9 @@ pub struct KubernetesSettings {
     pub context: Option<String>,
     /// Path of the kubeconfig; `None` for the one that `kubectl` would use.
     pub kubeconfig: Option<String>,
-    /// Number of replicas; `None` to leave the number as it is, for instance because it is scaled automatically.
+    /// Number of replicas; `None` to keep the current number, for instance because an autoscaler sets it.
     pub replicas: Option<u32>,
-    /// How long the rollout may make no progress; `None` to leave the value of the Deployment as it is.
+    /// How long the rollout may make no progress; `None` to keep the value of the Deployment.
     pub progress_deadline: Option<Duration>,
 }
 

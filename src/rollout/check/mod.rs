@@ -29,9 +29,9 @@ pub enum Answer {
     Bad(String),
     /// Neither good nor bad: too little is known.
     Unknown(String),
-    /// The probe failed, and cannot succeed any more.
+    /// The probe failed, and no later probe can succeed.
     Hopeless(String),
-    /// What is probed was paused by a person, and the time until it goes on does not count.
+    /// A person has paused the target, and the time until it continues does not count.
     Paused(String),
 }
 

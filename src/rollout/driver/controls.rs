@@ -140,7 +140,7 @@ impl Controls {
         }
     }
 
-    /// Pauses the target, or lets it go on, and then answers the command.
+    /// Pauses or resumes the target, and then answers the command.
     fn pause_target(&self, reply: oneshot::Sender<Reply>) {
         let (target, is_paused) = (Arc::clone(&self.target), self.paused);
         tokio::spawn(async move {

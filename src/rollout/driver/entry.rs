@@ -34,8 +34,8 @@ impl Driver {
         Ok(position)
     }
 
-    /// Passes the gates and waits for the turn again, after an interruption. A rollback needs only the turn. A target that
-    /// was paused goes on. Returns an error if a later deployment has begun since.
+    /// Passes the gates and waits for the turn again, after an interruption. A rollback needs only the turn. A paused
+    /// target is resumed. Returns an error if a later deployment has begun since.
     pub(super) async fn enter_again(&mut self, mut position: Position, begin: Begin) -> Result<Position, Trouble> {
         if let Begin::Back(reason) = begin {
             position.back.get_or_insert(reason);
@@ -56,7 +56,8 @@ impl Driver {
             return Err(Trouble::Superseded(later.release.title()));
         }
         if position.back.is_none() {
-            // The interrupted worker may have paused the target, and a deployment that is resumed is no longer paused.
+            // The interrupted worker may have paused the target. A deployment that continues is not paused, so its
+            // target must not be either.
             self.tools.target.pause(false).await?;
         }
         Ok(position)

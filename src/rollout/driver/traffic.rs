@@ -12,11 +12,11 @@ use crate::model::{Event, JobId};
 
 use super::{KnownRelease, Outlet, Target, Tools};
 
-/// Time between two samples at first.
+/// Minimum time between two samples.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// A sampler waits at least for the time since the first sample divided by this, so that the journal of a deployment
-/// that takes days stays short: 500 samples in a day.
+/// Divisor of the time since the first sample: the sampler waits for at least the quotient, so that the journal of a
+/// long deployment stays short. A day has about 500 samples.
 const PART: u32 = 60;
 
 /// Records samples of the traffic.
@@ -41,7 +41,7 @@ impl Sampler {
         }
     }
 
-    /// Carries out `work`, and records a sample every few seconds meanwhile and one after it.
+    /// Carries out `work`. Records samples while it runs, and one after it.
     pub(super) async fn during<T>(&self, work: impl Future<Output = T>) -> T {
         let done = tokio::select! {
             done = work => done,

@@ -40,7 +40,7 @@ pub enum PlanError {
     UnknownRelease {
         /// Name of the environment.
         environment: String,
-        /// The commit, or what the target reports in its place.
+        /// The commit, or the name that the target reports instead.
         sha: String,
     },
 }
@@ -102,7 +102,7 @@ pub fn plan(
     let running = live.map_or(1, |live| observed.slot(live).replicas);
     let replicas = settings.target.replicas().unwrap_or(running);
     let (slot, old) = match live {
-        // Such a target removes what is in the other slot only once the new release is healthy.
+        // A target that rolls by itself removes the replicas in the other slot only once the new release is healthy.
         None if supports.rolls && observed.slot(Slot::Blue).replicas > 0 => (Slot::Green, None),
         None => (Slot::Blue, None),
         Some(live) => {
@@ -129,7 +129,7 @@ pub fn plan(
     if is_kept && supports.weights {
         steps.extend(strategies::switch(&new, old.as_ref(), settings, kept.open < replicas));
     } else {
-        // A target that rolls by itself replaces these, too.
+        // A target that rolls by itself replaces these replicas as well.
         if kept.replicas > 0 && !supports.rolls {
             steps.push(PlanStep::Stop { slot, keep: 0, after: Duration::ZERO });
         }

@@ -49,16 +49,16 @@ fn a_target_that_rolls_by_itself_needs_one_batch_and_keeps_its_number_of_replica
     let settings = EnvironmentSettings { target, ..settings(rolling, 1, &[]) };
     let forward = planned(&settings, &live("v1", 4), "v2");
     assert_eq!(words(&forward), ["Start 4 replicas of v2 in green", "Wait until green is healthy", "Stop blue"]);
-    // Half of the pods are replaced, and do not become healthy.
+    // Some pods are replaced, and the new ones do not become healthy.
     let mut stuck = live("v1", 2);
     *stuck.slot_mut(Slot::Green) =
         SlotState { release: Some(release("v2").sha), replicas: 3, healthy: 0, open: 3, weight: 0 };
     let way = back(&settings, &forward, &stuck, true).iter().map(|step| forward.describe(step)).collect::<Vec<_>>();
     assert_eq!(way, ["Start 4 replicas of v1 in blue", "Wait until blue is healthy", "Stop green"]);
-    // What somebody else has changed is not undone first.
+    // Replicas of another release in the other slot are not stopped first.
     let again = planned(&settings, &stuck, "v3");
     assert_eq!(words(&again)[0], "Start 2 replicas of v3 in green");
-    // Nothing serves: what is there is removed only once the new release is healthy.
+    // Without a healthy replica, the existing replicas are still removed only once the new release is healthy.
     let mut dark = live("v1", 2);
     *dark.slot_mut(Slot::Blue) = SlotState { healthy: 0, weight: 0, ..dark.slot(Slot::Blue).clone() };
     let forward = planned(&settings, &dark, "v2");

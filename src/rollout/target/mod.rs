@@ -101,7 +101,7 @@ pub trait Target: Send + Sync {
         ready(None).boxed()
     }
 
-    /// Pauses the step in progress, or lets it go on, if the target carries out steps by itself. Does nothing for other
+    /// Pauses or resumes the step in progress, if the target carries out steps by itself. Does nothing for other
     /// targets: the deployment pauses before its next step.
     fn pause(&self, _is_paused: bool) -> BoxFuture<'_, Result<(), TargetError>> {
         ready(Ok(())).boxed()

@@ -76,9 +76,9 @@ impl Default for CacheLimits {
 }
 
 impl CacheLimits {
-    /// Returns the entries that are beyond the limits: those not used for too long, and the least recently used ones by
-    /// which the total size exceeds the maximum. `of` returns the time of the last use of an entry, and its size in
-    /// bytes.
+    /// Returns the entries that exceed the limits: those not used for too long, and the least recently used ones whose
+    /// removal brings the total size down to the maximum. `of` returns the time of the last use of an entry, and its
+    /// size in bytes.
     pub(super) fn beyond<E>(self, mut entries: Vec<E>, now: Timestamp, of: fn(&E) -> (Timestamp, u64)) -> Vec<E> {
         entries.sort_by_key(|entry| std::cmp::Reverse(of(entry).0));
         let mut total = 0_u64;

@@ -5,7 +5,7 @@ use crate::model::{
     Conclusion, Event, Gate, HeldOrder, Job, Phase, Step, StepKind, StepNumber, StepOutline, Timestamp,
 };
 
-/// Maximum number of samples of its traffic that a job keeps, as many as a chart of the widest screen has columns.
+/// Maximum number of traffic samples that a job keeps: enough for a chart on a very wide screen.
 const MAX_SAMPLES: usize = 200;
 
 /// Describes the download of a job's image. Sizes are in bytes; `total` is 0 if it is unknown.

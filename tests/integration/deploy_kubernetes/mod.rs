@@ -1,5 +1,5 @@
-//! Deployments to Kubernetes, on a real API server: where `CUELIGHT_K8S` is the kubeconfig of a rig, in which pods run or,
-//! in its cheap mode, only the controllers of Deployments and `ReplicaSets`.
+//! Deployments to Kubernetes, on a real API server: where `CUELIGHT_K8S` is the kubeconfig of a rig, in which pods run
+//! or, in its cheap mode, only the controllers of Deployments and `ReplicaSets`.
 
 mod rig;
 
@@ -28,7 +28,7 @@ fn a_deployment_rolls_and_goes_back_to_a_revision_of_its_history() {
     rig.settled("v2", 3);
     assert_eq!(rig.revisions(), 3, "the revision of v2 is used again");
     assert_eq!(rig.field("{.metadata.annotations.deployment\\.kubernetes\\.io/revision}"), "4");
-    // Even without the state folder, the next deployment finds out what runs.
+    // Even without the state folder, the next deployment determines the running release.
     std::fs::remove_dir_all(rig.project.state()).expect("removed");
     rig.settle("strategy = 'recreate'", "replicas = 2");
     rig.call(&["deploy", "live", "v1"]).expect(0, &["Stop ", "Start 2 replicas of v1", "is live"]);

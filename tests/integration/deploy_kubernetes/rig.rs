@@ -1,4 +1,4 @@
-//! A Deployment of a real API server, in a namespace of its own that is removed at the end of the test.
+//! A Deployment of a real API server, in a separate namespace that is removed at the end of the test.
 
 use std::fs;
 use std::io::Write;
@@ -14,8 +14,8 @@ use serde_json::Value;
 use crate::project::{Project, Said, until};
 use crate::survival::{try_kill, workers_of};
 
-/// Releases; the images of the rig are named after them. In the one without pods, all become ready at once, except for
-/// `slow`, and `bad` and `crash`, which never do.
+/// Releases; the images of the rig are named after them. In the rig without pods, `slow` becomes ready after a while,
+/// `bad` and `crash` never, and all others at once.
 const RELEASES: [&str; 7] = ["v1", "v2", "v3", "slow", "bad", "crash", "none"];
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -34,7 +34,7 @@ impl Rig {
         Self::of(environment, target, false)
     }
 
-    /// The same, for a test that needs pods that really run. `None` if there are none in the rig.
+    /// Creates the Deployment for a test that needs running pods. `None` also if the rig has no node on which pods run.
     pub(super) fn with_pods(environment: &str, target: &str) -> Option<Self> {
         Self::of(environment, target, true)
     }
@@ -141,7 +141,7 @@ impl Rig {
         run
     }
 
-    /// Calls the program as on another machine, with a state folder of its own.
+    /// Calls the program as on another machine, with a separate state folder.
     pub(super) fn elsewhere(&self, args: &[&str]) -> Said {
         let mut command = self.project.command(args);
         command.env("CUELIGHT_STATE_DIR", self.project.home().join("elsewhere"));
@@ -165,7 +165,7 @@ impl Drop for Rig {
         for worker in workers_of(&self.project.home().display().to_string()) {
             try_kill(worker);
         }
-        // Without pods, the rig has no collector of objects that lost their owner.
+        // The rig without pods has no garbage collector, so objects are not deleted with their owner.
         for kind in ["deployments", "replicasets", "pods"] {
             self.kubectl(&["delete", kind, "--all", "--wait=false", "--grace-period=0", "--force"]);
         }
@@ -186,7 +186,7 @@ fn skip(why: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
 }
 
-/// Passes connections on until it is cut.
+/// A proxy that forwards connections until it is cut.
 pub(super) struct Proxy {
     port: u16,
     is_cut: Arc<AtomicBool>,
@@ -222,7 +222,7 @@ impl Proxy {
         Self { port, is_cut }
     }
 
-    /// Ends all connections, and refuses new ones, or passes connections on again.
+    /// Ends all connections, and refuses new ones, or forwards connections again.
     pub(super) fn cut(&self, is_cut: bool) {
         self.is_cut.store(is_cut, Ordering::Relaxed);
     }

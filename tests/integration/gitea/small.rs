@@ -14,7 +14,7 @@ use crate::servers::Said;
 /// A server with one run in progress, which answers like Gitea 1.26.
 struct Small {
     project: Project,
-    /// The requests that it got.
+    /// The requests that the server received.
     requests: Arc<Mutex<Vec<String>>>,
     /// Whether the run has ended.
     ended: Arc<AtomicBool>,

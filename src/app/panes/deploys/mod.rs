@@ -377,8 +377,8 @@ fn on_server<'s>(state: &'s AppState, selection: &Selection) -> Option<(String, 
     (!known.is_empty()).then_some((repository, known))
 }
 
-/// Whether there may be anything to show, whatever the filter. The environments of a server are requested only while the
-/// pane is on the screen, so for a run on a server there may be.
+/// Whether the pane may have rows without its filter. Always true for a run on a server: its environments are requested
+/// only while the pane is on the screen, so they are not known before.
 pub(in crate::app) fn has_deployments(state: &AppState, selection: &Selection) -> bool {
     let selected = selection.run_id().and_then(|run| state.summary(run));
     !state.lanes.is_empty()

@@ -53,13 +53,13 @@ pub(super) fn draw(cx: &Cx, job: &Job, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// A part of the strip.
+/// A styled piece of the row of steps.
 struct Part {
     text: String,
     style: Style,
 }
 
-/// Which steps of the strip are named.
+/// Steps whose names the row shows.
 #[derive(Clone, Copy)]
 enum Named {
     All,
@@ -68,7 +68,8 @@ enum Named {
     None,
 }
 
-/// Returns the steps in a row, with as many names as fit. Without room for all glyphs, the part around the current step.
+/// Returns the steps in a row, with as many names as fit. If not even all glyphs fit, returns only the steps around the
+/// current one.
 fn strip(job: &Job, width: u16, cx: &Cx) -> Vec<Part> {
     let at = current(job);
     for named in [Named::All, Named::Near(2), Named::Near(1), Named::Near(0), Named::None] {
@@ -115,14 +116,14 @@ fn glyph(step: &Step, cx: &Cx) -> Part {
     Part { text: cx.theme.lamp(&step.phase, cx.state.now.0).to_owned(), style: cx.theme.phase(&step.phase) }
 }
 
-/// Returns the place of the current step: the first that runs, else the last that ended, else the first.
+/// Returns the index of the current step: the first that runs, else the last that ended, else the first.
 fn current(job: &Job) -> usize {
     let runs = |step: &Step| !step.phase.is_done() && step.phase != Phase::Queued;
     let ended = || job.steps.iter().rposition(|step| step.phase.is_done() && step.started.is_some());
     job.steps.iter().position(runs).or_else(ended).unwrap_or_default()
 }
 
-/// Returns the current step in words; for a deployment that has ended, how it ended.
+/// Returns a sentence about the current step or, for a deployment that has ended, its result and the reason.
 fn sentence(job: &Job, cx: &Cx) -> String {
     let Some(step) = job.steps.get(current(job)) else { return String::new() };
     if job.phase.is_done() {

@@ -10,7 +10,8 @@ impl Client {
     /// valid only now, or that give access to something. The request is not retried.
     ///
     /// # Errors
-    /// No request may be sent, the server cannot be reached, refuses or redirects, or its answer is too large.
+    /// Requests to the server are held back, the server cannot be reached, it refuses or redirects the request, or its
+    /// answer is too large.
     pub async fn unstored(&self, path: &str) -> Result<Vec<u8>, ApiError> {
         let inner = &*self.inner;
         let uri = inner.request(path, Form::Json)?;

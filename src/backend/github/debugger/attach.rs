@@ -18,10 +18,10 @@ use super::session::Session;
 use super::socket::Socket;
 use super::{DebuggerError, Report};
 
-/// How long to look for the debugger of a job that runs: its runner first sets the job up.
+/// How long to ask for the debugger of a running job, whose runner first sets the job up.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Pause between two looks at a job that waits, or at its debugger.
+/// Time between two requests for the state of a job and for its debugger.
 const BETWEEN: Duration = Duration::from_secs(5);
 
 /// A debugger that is connected.
@@ -33,8 +33,8 @@ pub struct Attached {
 }
 
 /// Connects to the debugger of a job of a run on GitHub: of the job with this id, key or name, or else of the one that
-/// runs or waits for a runner. Waits for a job that has not started, and for up to a minute for the debugger of one that
-/// runs. `wait` gets a text whenever the reason for the wait changes.
+/// runs or waits for a runner. Waits for a job that has not started, and for up to a minute for the debugger of one
+/// that runs. `wait` is called with the reason for the wait, and again whenever the reason changes.
 ///
 /// # Errors
 /// The settings, the server or the run do not allow it; the job has ended or runs without the debugger; the server or

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 pub(super) enum Incoming {
     /// The answer to a request.
     Answer(Answer),
-    /// Something happened.
+    /// An event.
     Event(Event),
-    /// A kind of message that is not known.
+    /// A message of an unknown type.
     Other,
 }
 
@@ -24,19 +24,19 @@ pub(super) struct Answer {
     pub(super) result: Result<Value, String>,
 }
 
-/// Something that happened in the job.
+/// An event of the job or the debugger.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Event {
     /// The job has stopped before a step, or at its end.
     Stopped {
-        /// Where, in the words of the debugger; may be empty.
+        /// Description of the place, from the debugger; may be empty.
         description: String,
     },
-    /// The job goes on.
+    /// The job continues.
     Continued,
     /// Output of a command, or a message of the debugger.
     Output {
-        /// Where it was written: `stdout`, `stderr`, `console`, or a word that is not known.
+        /// Where it was written: `stdout`, `stderr`, `console`, or an unknown category.
         category: String,
         /// The text, with its line ends.
         text: String,
@@ -48,7 +48,7 @@ pub enum Event {
     },
     /// The debugger has ended. The job may go on without it.
     Terminated,
-    /// An event that is not known.
+    /// An unknown event.
     Other {
         /// Name of the event; may be empty.
         name: String,
@@ -58,7 +58,7 @@ pub enum Event {
 /// A step of the job: the one before or in which the job has stopped, or one that has ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Frame {
-    /// Number of the frame. The one of the stopped step comes first.
+    /// Id of the frame. The frame of the stopped step is the first in a list.
     pub(super) id: i64,
     /// Name of the step, with its state in brackets.
     pub name: String,
@@ -73,12 +73,12 @@ pub struct Variable {
     pub value: String,
     /// Type of the value, such as `string`; may be empty.
     pub kind: String,
-    /// Reference to the variables in it; `None` if it has none.
+    /// Reference for requesting the variables inside this one; `None` if there are none.
     pub(super) children: Option<i64>,
 }
 
 impl Variable {
-    /// Whether there are variables in it.
+    /// Whether this variable contains variables.
     #[must_use]
     pub fn has_children(&self) -> bool {
         self.children.is_some()
@@ -114,7 +114,7 @@ pub(super) fn parse(text: &str) -> Option<Incoming> {
     })
 }
 
-/// Returns the message of a refusal: the short one, or the long one in the body.
+/// Returns the reason of a failed response: its `message` or, without one, the error in its body.
 fn refusal(message: &Value, body: &Value) -> String {
     let short = message["message"].as_str();
     short.or_else(|| body["error"]["format"].as_str()).unwrap_or_default().to_owned()
@@ -137,7 +137,7 @@ fn event(message: &Value) -> Event {
     }
 }
 
-/// Returns a field as text: of another type in JSON, and `otherwise` if it is missing.
+/// Returns a field as text. A value that is not a string is returned as JSON, and a missing one as `otherwise`.
 fn field(value: &Value, name: &str, otherwise: &str) -> String {
     match &value[name] {
         Value::Null => otherwise.to_owned(),
@@ -177,7 +177,7 @@ pub(super) fn variables(body: &Value) -> Vec<Variable> {
 /// Reads an answer to `evaluate`.
 pub(super) fn evaluation(body: &Value) -> Evaluation {
     let text = field(body, "result", "");
-    // The runner reports an invalid expression as a text.
+    // The runner reports an invalid expression in the text of the result, not as a failed response.
     let failed = body["type"] == "error" || text.starts_with("Evaluation error: ");
     Evaluation { text, failed }
 }

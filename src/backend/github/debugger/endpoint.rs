@@ -41,8 +41,8 @@ pub enum EndpointError {
 }
 
 impl Endpoint {
-    /// Checks the address of a debugger that a server named. `wss` on `*.devtunnels.ms` is accepted, and `ws` on this
-    /// machine if the API of the server is on this machine without TLS, too.
+    /// Checks the address of a debugger that a server named. `wss` on `*.devtunnels.ms` is accepted. For tests, `ws` to
+    /// this machine is accepted if the API of the server has no TLS.
     ///
     /// # Errors
     /// The token must not be sent to the address.
@@ -56,7 +56,7 @@ impl Endpoint {
             return Err(EndpointError::User);
         }
         let host = authority.host();
-        // The library also accepts text that is not the number of a port.
+        // The library also accepts a port that is not a number.
         if authority.as_str() != host && authority.port_u16().is_none() {
             return Err(EndpointError::Malformed);
         }
@@ -77,7 +77,7 @@ impl Endpoint {
         self.authority.as_str()
     }
 
-    /// Returns the address to connect to, with the scheme of HTTP.
+    /// Returns the address to connect to, as `https` or `http`.
     pub(super) fn server(&self) -> Option<Uri> {
         self.uri(if self.is_secure { "https" } else { "http" })
     }
@@ -92,7 +92,7 @@ impl Endpoint {
     }
 }
 
-/// Whether a host is a subdomain of the tunnels. Its parts are letters, digits and hyphens.
+/// Whether a host is a subdomain of the tunnels. Each of its labels consists of letters, digits and hyphens.
 fn is_tunnel(host: &str) -> bool {
     let is_part =
         |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');

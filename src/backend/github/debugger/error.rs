@@ -15,7 +15,7 @@ use super::socket::MAX_MESSAGE;
 /// Why the debugger of a job cannot be used. No message contains the token or the address of the tunnel.
 #[derive(Debug, thiserror::Error)]
 pub enum DebuggerError {
-    /// The settings, the server or the state of the run do not allow it.
+    /// The settings, the server or the state of the run do not allow the debugger.
     #[error("{run}: {reason}")]
     Unavailable {
         /// Id of the run.
@@ -92,7 +92,7 @@ pub enum DebuggerError {
     /// A message is too large.
     #[error("the debugger sent a message of more than {} MiB", MAX_MESSAGE >> 20)]
     TooLarge,
-    /// A message is not one of the protocol.
+    /// A message is not a JSON object.
     #[error("the debugger sent a message that is not JSON: its version may not fit")]
     Malformed,
     /// The debugger refuses a request.
@@ -103,13 +103,13 @@ pub enum DebuggerError {
         /// The message of the debugger; may be empty.
         reason: String,
     },
-    /// The debugger accepts a request, but the job does not go on.
+    /// The debugger accepts a request, but the job does not continue.
     #[error("the debugger accepted `{0}`, but the job did not go on: try it again, or end the debugger")]
     Ignored(&'static str),
     /// No variable has this path.
     #[error("no variable `{0}`: `:vars` lists the contexts")]
     NoVariable(String),
-    /// What the debugger reports cannot be printed.
+    /// The output of the debugger cannot be printed.
     #[error(transparent)]
     Output(#[from] io::Error),
 }

@@ -2,7 +2,8 @@
 
 use crate::model::nearest;
 
-/// A line of input. Anything that does not start with `:` and a letter is a command for the job.
+/// A line of input. A line that starts with `:` and a letter is a command for the debugger; any other line is a script
+/// that runs in the job.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Line {
     /// An empty line, or a comment.
@@ -23,19 +24,19 @@ pub enum Line {
     Leave,
     /// End the debugger, and let the job run on.
     Disconnect,
-    /// List these words.
+    /// List the commands of the debugger.
     Help,
 }
 
 /// Why a line cannot be carried out.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum LineError {
-    /// The word after the colon is unknown.
+    /// The name after the colon is not a command.
     #[error("unknown command `:{word}`; {}", near.map_or_else(|| "`:help` lists them".to_owned(), |near| format!("did you mean `:{near}`?")))]
     Unknown {
-        /// The word.
+        /// The unknown name.
         word: String,
-        /// A similar word; `None` if none is.
+        /// A command with a similar name; `None` if there is none.
         near: Option<&'static str>,
     },
     /// The command needs an expression.
@@ -46,7 +47,7 @@ pub enum LineError {
     Argument(&'static str),
 }
 
-/// The words after the colon, what follows them, and their meaning.
+/// Commands of the debugger: name, argument and description.
 const WORDS: [(&str, &str, &str); 8] = [
     ("steps", "", "list the stopped step and the ones before it"),
     ("vars", " [PATH]", "list the contexts, or the variables in one: `:vars github.event`"),
@@ -62,7 +63,7 @@ impl Line {
     /// Reads a line.
     ///
     /// # Errors
-    /// A command after a colon is unknown or incomplete.
+    /// The command after the colon is unknown, lacks its argument, or takes no argument.
     pub fn parse(text: &str) -> Result<Self, LineError> {
         let text = text.trim();
         let command = text.strip_prefix(':').filter(|rest| rest.starts_with(|c: char| c.is_ascii_alphabetic()));
@@ -90,7 +91,7 @@ impl Line {
         if argument.is_empty() { Ok(line) } else { Err(LineError::Argument(known)) }
     }
 
-    /// Returns the list of the commands, a line each.
+    /// Returns the list of the commands, one per line.
     #[must_use]
     pub fn help() -> String {
         let words = WORDS.iter().map(|(word, argument, meaning)| {

@@ -1,17 +1,17 @@
 //! GitHub's debugger of running jobs, a preview: a job that was re-run with it stops before each step, and a client can
-//! look at its variables, run commands in it and let it go on.
+//! inspect its variables, run commands in it and continue it.
 //!
 //! The server names a tunnel (`wss://*.devtunnels.ms`) to the runner of the job, which is checked before the token is
 //! sent to it. Through the tunnel, the runner speaks the Debug Adapter Protocol. Neither is documented: both were taken
-//! from the source of GitHub's runner and of its extension of Visual Studio Code, and tried only against a runner that the
-//! tests build after that source.
+//! from the source of GitHub's runner and of its extension of Visual Studio Code, and tested only against a fake runner
+//! that behaves like that source.
 //!
 //! - [`attach()`]: finds the debugger of a job and connects to it
-//! - `endpoint`: which addresses get the token
+//! - `endpoint`: checks which addresses may get the token
 //! - `socket`: the web socket, with its limits
 //! - `dap`: the messages of the protocol
 //! - [`Session`]: the conversation
-//! - [`Line`]: what a person or a script types
+//! - [`Line`]: a line of input
 
 mod attach;
 mod dap;

@@ -18,20 +18,20 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Maximum time from the end of the debugger to the result of the job.
 const RESULT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The one thread of the runner's protocol: the job.
+/// Id of the only thread in the runner's protocol: the job.
 const THREAD: i64 = 1;
 
-/// Start of the help that the runner prints for its own console, whose words differ from ours.
+/// Start of the help that the runner prints for its own console, whose commands differ from those of this program.
 const CONSOLE_HELP: &str = "Actions Debug Console";
 
-/// A conversation with the debugger of a job. Dropping it closes the connection; a stopped job then stays stopped, until
-/// another client connects.
+/// A conversation with the debugger of a job. Dropping it closes the connection; a stopped job then stays stopped,
+/// until another client connects.
 pub struct Session<S = Connection> {
     socket: Socket<S>,
     /// Number of the last request.
     number: u64,
     state: State,
-    /// Whether the job has gone on since it was last asked to.
+    /// Whether an event has shown that the job continues since the last `next` or `continue`.
     went_on: bool,
 }
 
@@ -40,7 +40,7 @@ pub struct Session<S = Connection> {
 pub enum State {
     /// The job runs, or has not reached its first step.
     Running,
-    /// The job has stopped, for instance before a step. Holds the words of the debugger.
+    /// The job has stopped, for instance before a step. Holds the description from the debugger.
     Stopped(String),
     /// The job has ended. Holds 0 if it succeeded; `None` if the debugger ended without a result.
     Ended(Option<i64>),
@@ -49,11 +49,11 @@ pub enum State {
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Starts a conversation, or continues one that an earlier client left.
     ///
-    /// When a client connects to a stopped job, the runner reports the stop before it reads a request. It must not be
-    /// initialized again then: it would forget that the job is stopped, and no longer accept `next` and `continue`.
+    /// When a client connects to a stopped job, the runner reports the stop before it reads a request. The runner must
+    /// not be initialized again then: it would forget that the job is stopped, and ignore `next` and `continue`.
     pub(super) async fn start(socket: Socket<S>, report: Report<'_>) -> Result<Self, DebuggerError> {
         let mut session = Self { socket, number: 0, state: State::Running, went_on: false };
-        // The runner answers this in every state. Another debugger may refuse it before it is initialized.
+        // The runner answers `threads` in every state. Another debugger may refuse it before it is initialized.
         match session.ask("threads", json!({}), report).await {
             Ok(_) | Err(DebuggerError::Rejected { .. }) => {}
             Err(error) => return Err(error),
@@ -93,7 +93,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         Ok(())
     }
 
-    /// Waits for an event, and notes it. May be dropped at any time without losing one.
+    /// Waits for a message, and applies it if it is an event. May be dropped at any time without losing a message.
     ///
     /// # Errors
     /// The connection broke.
@@ -104,7 +104,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// Returns 0 if the job, which has ended, succeeded; `None` if the debugger does not say so within two seconds.
+    /// Returns the exit code of a job that has ended: 0 if it succeeded, `None` if the debugger does not report it
+    /// within two seconds.
     pub async fn result(&mut self, report: Report<'_>) -> Option<i64> {
         let telling = async {
             while self.state == State::Ended(None) {
@@ -117,8 +118,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         if let State::Ended(code) = self.state { code } else { None }
     }
 
-    /// Runs the step before which the job has stopped, and stops before the next one. Returns once it has stopped there,
-    /// or has ended.
+    /// Runs the step before which the job has stopped, and stops before the next one. Returns once the job has stopped
+    /// there or has ended.
     ///
     /// # Errors
     /// The debugger refuses, or the connection broke.
@@ -139,13 +140,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let stopped = std::mem::replace(&mut self.state, State::Running);
         self.went_on = false;
         if let Err(error) = self.ask(request, json!({"threadId": THREAD}), report).await {
-            // A refused job has not gone on, unless an event says otherwise.
+            // After a refused request the job is still stopped, unless an event has shown that it continues.
             if !self.went_on {
                 self.state = stopped;
             }
             return Err(error);
         }
-        // The runner also accepts the request when it ignores it, because it does not wait for one.
+        // The runner accepts the request even if the job does not wait for one and the request has no effect, so only
+        // an event shows that the job continues.
         let going_on = async {
             while !self.went_on {
                 self.attend(report).await?;
@@ -169,8 +171,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         Ok(dap::evaluation(&self.ask("evaluate", arguments, report).await?))
     }
 
-    /// Runs a script in the job, with the variables of the stopped step. Its output is reported as it comes. Waits for as
-    /// long as it runs: the protocol has no way to stop it.
+    /// Runs a script in the job, with the variables of the stopped step. Its output is reported as it comes. Waits for
+    /// as long as it runs: the protocol has no way to stop it.
     ///
     /// # Errors
     /// The debugger refuses, or the connection broke. A script that fails is not an error.
@@ -188,7 +190,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     /// Returns the variables at a path, such as `github.event`: the contexts for an empty path, and the variable itself
-    /// if it has no variables in it.
+    /// if it contains no variables.
     ///
     /// # Errors
     /// No variable has this path; or the debugger refuses or gives no answer, or the connection broke.
@@ -258,7 +260,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         dap::parse(&self.socket.receive().await?).ok_or(DebuggerError::Malformed)
     }
 
-    /// Notes and reports an event.
+    /// Updates the state for an event, and reports the event.
     fn happened(&mut self, event: Event, report: Report<'_>) -> Result<(), DebuggerError> {
         let goes_on = [Event::Continued, Event::Terminated].contains(&event);
         self.went_on |= goes_on || matches!(event, Event::Stopped { .. } | Event::Exited { .. });

@@ -28,12 +28,12 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 const SEND_TIMEOUT: Duration = Duration::from_secs(20);
 /// Time between two pings, which keep the tunnel open.
 const PING: Duration = Duration::from_secs(25);
-/// Maximum number of pings in a row after which no frame comes, not even the answer to a ping. They are counted instead
-/// of the time, because a program that was stopped (Ctrl-Z) has not heard anything meanwhile.
+/// Maximum number of pings in a row without any frame in between, not even a pong. Pings are counted instead of time,
+/// because this program receives nothing while it is suspended (Ctrl-Z).
 const MAX_UNANSWERED: u32 = 4;
 /// Time after which a silent connection is given up.
 pub(super) const SILENCE: Duration = PING.saturating_mul(MAX_UNANSWERED);
-/// Maximum time for the goodbye.
+/// Maximum time for the closing handshake.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Maximum number of characters of the reason for which the other side closes the connection.
 const MAX_REASON: usize = 200;
@@ -108,7 +108,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
                     let reason = frame.map(|frame| frame.reason.as_str().chars().take(MAX_REASON).collect());
                     return Err(DebuggerError::Closed(reason.unwrap_or_default()));
                 }
-                // The library answers pings. The runner sends nothing in other forms.
+                // The library answers pings. The runner sends only text messages.
                 Some(Ok(Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
                 Some(Err(error)) => return Err(lost(&error)),
                 None => return Err(DebuggerError::Closed(String::new())),
@@ -122,7 +122,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     }
 }
 
-/// Limits of a connection, so that a server cannot fill the memory.
+/// Limits of a connection, so that a server cannot exhaust the memory.
 pub(super) fn limits() -> WebSocketConfig {
     WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE)).max_frame_size(Some(MAX_MESSAGE))
 }

@@ -1,5 +1,5 @@
-//! Tests of the protocol and of a conversation, without a network. `tests/integration/debugger.rs` has those with a
-//! server.
+//! Tests of the protocol and of a conversation, without a network. Tests with a server are in
+//! `tests/integration/debugger.rs`.
 
 use std::time::Duration;
 

@@ -19,8 +19,8 @@ use super::fetch::Fetch;
 /// Maximum number of jobs of one run whose logs are followed: each costs a request in every poll.
 const MAX_LIVE: usize = 8;
 
-/// Maximum number of parts that are requested of the log of a job that has just ended, before its end is recorded. A longer
-/// rest follows after that.
+/// Maximum number of requests for the rest of a job's log before the end of the job is recorded. Anything longer
+/// follows after that.
 const MAX_PARTS: usize = 8;
 
 /// A request for a part of a log.

@@ -62,7 +62,8 @@ pub(super) fn request(command: &Command, remote: &RemoteSpec, run: &Run) -> Resu
     }
 }
 
-/// Whether the server of a run has a debugger. Another one might ignore the request for it, and run the job at once.
+/// Whether the server of a run has a debugger. A server without one might ignore the request for the debugger, and run
+/// the job without stops.
 fn has_debugger(remote: &RemoteSpec) -> bool {
     Host::new(&remote.host, remote.server).is_ok_and(|host| host.has_debugger())
 }

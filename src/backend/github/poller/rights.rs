@@ -39,7 +39,7 @@ impl Poller {
         let Some(operation) = Operation::of(command) else { return Ok(()) };
         let host = run.info.remote.as_ref().map(|remote| remote.host.as_str()).unwrap_or_default();
         let rights = self.0.rights.borrow().of(host, &run.info.repository);
-        // Unknown rights allow everything, but the setting is always known.
+        // Unknown rights allow every operation, but the setting for the debugger is always known.
         if operation == Operation::RerunWithDebugger && rights.is_none() && !self.config().debugger {
             return Err(Unavailable::DebuggerOff);
         }
@@ -76,7 +76,7 @@ impl Poller {
     }
 }
 
-/// Returns whether jobs can run with the debugger of a server. `is_enabled` is the setting.
+/// Returns whether jobs can run with the debugger of a server. `is_enabled` is the setting for the debugger.
 fn debugger(client: &Client, is_enabled: bool) -> Debugger {
     if !client.host().has_debugger() {
         Debugger::Missing

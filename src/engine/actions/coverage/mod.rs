@@ -28,7 +28,7 @@ const MAX_LISTED: usize = 500;
 /// Maximum depth of the folders in which reports are searched for.
 const MAX_DEPTH: usize = 6;
 
-/// Names of reports that are found without being named.
+/// File names of the reports that are searched for if the step names none.
 const NAMES: &[&str] = &[
     "coverage.xml",
     "cobertura.xml",
@@ -43,7 +43,7 @@ const NAMES: &[&str] = &[
 /// Folders that hold no reports of the project.
 const SKIPPED: &[&str] = &[".git", "node_modules", ".venv", "target/debug"];
 
-/// Why the coverage is not known.
+/// Why the coverage cannot be determined.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::engine) enum CoverageError {
     /// No report was named or found.
@@ -57,7 +57,7 @@ pub(in crate::engine) enum CoverageError {
         /// The cause.
         source: FileError,
     },
-    /// The reports that a pattern selects cannot be found.
+    /// A pattern for reports is invalid, or a folder cannot be searched.
     #[error("the coverage reports `{pattern}` cannot be found: {source}")]
     Pattern {
         /// The pattern.
@@ -83,12 +83,12 @@ pub(in crate::engine) struct Coverage {
     files: Vec<FileCoverage>,
 }
 
-/// Whether the step uploads test results, which say nothing about coverage.
+/// Whether the step uploads test results, which contain no coverage.
 pub(in crate::engine) fn is_of_tests(given: &IndexMap<String, String>) -> bool {
     given.get("report_type").is_some_and(|kind| kind.trim() == "test_results")
 }
 
-/// Translates a path that a step names, for example in a container, to a path of this machine.
+/// Translates a path as the step sees it, for example in a container, to a path on this machine.
 pub(in crate::engine) type Outside<'o> = &'o dyn Fn(&Path) -> PathBuf;
 
 /// Returns the reports that the inputs of the action name: paths on this machine or relative to the workspace, or

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 
 use super::xml::{Tag, tags};
 
-/// Why a report is not understood.
+/// Why a report cannot be parsed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(in crate::engine) enum ReportError {
     /// The text has none of the known formats.
@@ -28,11 +28,11 @@ pub(super) struct FileCoverage {
     pub(super) all: u64,
 }
 
-/// What reports say about files: for each line or block, the number of statements, and whether it ran.
+/// Coverage of files: for each line or block, the number of statements, and whether it ran.
 pub(super) type Files = IndexMap<String, BTreeMap<String, (u64, bool)>>;
 
-/// Adds the content of a report. A line that several reports or parts of a report name is covered if one of them says
-/// so.
+/// Adds the content of a report. A line that occurs several times is covered if it is covered in one of its
+/// occurrences.
 ///
 /// # Errors
 /// The format is unknown, or the report names no lines.
@@ -75,8 +75,8 @@ fn note(files: &mut Files, path: &str, place: &str, weight: u64, ran: bool) {
     known.1 |= ran;
 }
 
-/// Reads Cobertura (`class` with `filename`, `line` with `number` and `hits`) and `JaCoCo` (`package`, `sourcefile`, and
-/// `line` with `nr` and the number of covered instructions, `ci`).
+/// Reads Cobertura (`class` with `filename`, `line` with `number` and `hits`) and `JaCoCo` (`package`, `sourcefile`,
+/// and `line` with `nr` and the number of covered instructions, `ci`).
 fn add_xml(text: &str, files: &mut Files) {
     let (mut package, mut file) = (String::new(), None);
     for tag in tags(text) {
@@ -152,7 +152,7 @@ mod tests {
         assert_eq!(read(&[lcov]), Ok(vec![("a.ts".to_owned(), 1, 2), ("b.ts".to_owned(), 1, 1)]));
         let go = "mode: set\nx.org/m/a.go:3.2,5.10 2 1\nx.org/m/a.go:7.2,8.3 3 0\nx.org/m/a.go:7.2,8.3 3 1\n";
         assert_eq!(read(&[go]), Ok(vec![("x.org/m/a.go".to_owned(), 5, 5)]));
-        // What one report misses, another one may cover.
+        // A line that is uncovered in one report is covered if another report covers it.
         assert_eq!(read(&[lcov, "SF:a.ts\nDA:2,3\n"]).map(|files| files[0].1), Ok(2));
     }
 

@@ -33,7 +33,7 @@ fn unescaped(text: &str) -> String {
     entities.iter().fold(text.to_owned(), |text, (entity, character)| text.replace(entity, character))
 }
 
-/// Returns the tags of a document in order. Comments, declarations and processing instructions are skipped; what is
+/// Returns the tags of a document in order. Comments, declarations and processing instructions are skipped; anything
 /// after an incomplete tag is ignored.
 pub(super) fn tags(text: &str) -> impl Iterator<Item = Tag<'_>> {
     let mut rest = text;
@@ -61,7 +61,7 @@ pub(super) fn tags(text: &str) -> impl Iterator<Item = Tag<'_>> {
     })
 }
 
-/// Returns the position of the `>` that ends a tag. A `>` in a quoted value does not.
+/// Returns the position of the `>` that ends a tag. A `>` in a quoted value does not end it.
 fn end(text: &str) -> Option<usize> {
     let mut quote = None;
     text.bytes().position(|byte| match (byte, quote) {

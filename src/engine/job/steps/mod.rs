@@ -174,8 +174,8 @@ impl<'j> Steps<'j> {
         outlet.checkpoint(&self.job.id, &now.sealed(&facts.secrets, &|text| outlet.holds_secret(text)));
     }
 
-    /// Returns the files of the workspace, for `hashFiles` in expressions. The folders of a warm start do not count,
-    /// because a job without one has no such files.
+    /// Returns the files of the workspace, for `hashFiles` in expressions. The folders of a warm start are left out, so
+    /// that the hash is the same as without a warm start.
     pub(in crate::engine::job) fn files(&self) -> WorkspaceFiles {
         let files = WorkspaceFiles::at(&self.job.workspace).until_cancelled(self.cancel.clone());
         files.of_machine(self.job.sandbox.is_elsewhere()).without(self.job.brought())

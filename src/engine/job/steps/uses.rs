@@ -189,7 +189,7 @@ impl Steps<'_> {
         self.look_up(action, phase, step, given, false).await.0
     }
 
-    /// Adds to the reason of a failure what the table of [`advice`] says.
+    /// Adds the explanation from the table of [`advice`] to the reason of a failure.
     async fn explain(
         &self,
         end: &mut StepEnd,
@@ -250,7 +250,7 @@ impl Steps<'_> {
         variables.into_iter().find(|(name, _)| *name == "GITHUB_API_URL").map(|(_, address)| address)
     }
 
-    /// Reads the coverage reports that a step names, and writes what they say to its log and its summary.
+    /// Reads the coverage reports that a step names, and writes the coverage to its log and its summary.
     async fn read_coverage(
         &mut self,
         step: &RunningStep<'_>,
@@ -266,7 +266,7 @@ impl Steps<'_> {
         log.write(format!("{message}\n").as_bytes());
         let outside = |path: &Path| job.sandbox.outside(path);
         for report in coverage::named(given, &outside) {
-            // If it is missing there, it is missing here, and the error below names it.
+            // A report that is missing on the other machine is missing here too, and the error below names it.
             if let Err(error) = job.sandbox.fetch(&job.workspace.join(&report), coverage::MAX_REPORT).await {
                 tracing::debug!(%error, report = %report.display(), "a coverage report is not on the other machine");
             }

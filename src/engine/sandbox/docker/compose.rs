@@ -18,12 +18,13 @@ const FOLDER: &str = "com.docker.compose.project.working_dir";
 /// Label with the name of the service.
 const SERVICE: &str = "com.docker.compose.service";
 
-/// Exit codes of a container that was stopped: after TERM, after KILL, and of a program that ends when it is asked to.
+/// Exit codes of a container that was stopped: ended by SIGTERM, ended by SIGKILL, and of a program that handles
+/// SIGTERM and exits.
 const STOPPED: [&str; 3] = ["exit code 143", "exit code 137", "exit code 0"];
 
 impl DockerClient {
-    /// Returns the services that have containers in the project in a folder, sorted by name. Of several containers of
-    /// one service, the one in the worst state is returned.
+    /// Returns the services that have containers in the project in a folder, sorted by name. If a service has several
+    /// containers, one in a bad state is preferred.
     ///
     /// # Errors
     /// Docker does not answer.
@@ -59,7 +60,8 @@ impl DockerClient {
     }
 
     /// Waits until a container of the project in a folder changes. Returns `false` if the engine ends the connection or
-    /// refuses it. `begun` runs to its end in any case, once changes are noticed, and returns whether to wait for one.
+    /// refuses it. `begun` starts once changes are noticed, always runs to its end, and returns whether to wait for a
+    /// change.
     pub async fn compose_change(&self, folder: &Path, begun: impl Future<Output = bool>) -> bool {
         let filters: HashMap<&str, Vec<String>> = [
             ("type", vec!["container".to_owned()]),
@@ -68,7 +70,7 @@ impl DockerClient {
         ]
         .into();
         let mut events = self.api.events(Some(EventsOptionsBuilder::default().filters(&filters).build()));
-        // The first poll sends the request.
+        // The first poll of `next` sends the request for events, so it is polled before `begun`.
         let next = events.next();
         tokio::pin!(next, begun);
         tokio::select! {

@@ -73,7 +73,7 @@ pub struct WorkspaceFiles {
     cancel: Option<CancelWatch>,
     /// Whether the files that the job changes are on another machine.
     elsewhere: bool,
-    /// Folders that do not count, relative to `root`.
+    /// Folders that are left out, relative to `root`.
     skipped: Vec<PathBuf>,
 }
 
@@ -128,7 +128,7 @@ impl Host for WorkspaceFiles {
 }
 
 /// Returns the hash over the files below `workspace` that the arguments of `hashFiles` select, in hexadecimal; empty if
-/// they select no file. Files in the folders `skipped`, relative to `workspace`, do not count.
+/// they select no file. Files in the folders `skipped`, relative to `workspace`, are left out.
 ///
 /// Fails for an unknown option, a pattern that leaves its folder, an unreadable file, after two minutes, and if `go_on`
 /// returns an error.

@@ -60,24 +60,24 @@ const VERSION_FILES: &[&str] = &[
     "rust-toolchain.toml",
 ];
 
-/// Name of the file in the state folder that records that the user was told why jobs start cold.
+/// Name of the marker file that shows that a log has already explained why jobs start without dependency folders.
 const TOLD: &str = "unsupported";
 
-/// The dependency folders of a job, and where they come from.
+/// Brings dependency folders into the workspace of a job.
 pub(in crate::engine) struct WarmStart<'w> {
     /// Folder of the run.
     pub(in crate::engine) run: &'w RunFolder,
     /// Id of the job.
     pub(in crate::engine) job: &'w JobId,
-    /// Returns the name of the repository that no other repository of this machine has. This takes a few milliseconds.
+    /// Returns the name of the repository, which is unique on this machine. Takes a few milliseconds.
     pub(in crate::engine) repository: &'w dyn Fn() -> String,
-    /// What else must be the same: the digest of a [`Place`](place::Place).
+    /// Digest of a [`Place`](place::Place): everything besides the lock files that must be the same.
     pub(in crate::engine) place: String,
     /// Dependency folders, each with the names of its lock files.
     pub(in crate::engine) folders: &'w IndexMap<String, Vec<String>>,
     /// Refs of the runs whose folders the job may use.
     pub(in crate::engine) readable: Vec<String>,
-    /// Ref under which later runs may use the folders of this one; `None` if they must not.
+    /// Ref under which the folders of this run are stored; `None` if later runs must not use them.
     pub(in crate::engine) scope: Option<String>,
     /// The workspace, on this machine.
     pub(in crate::engine) workspace: PathBuf,
@@ -87,7 +87,7 @@ pub(in crate::engine) struct WarmStart<'w> {
     pub(in crate::engine) open_to_all: bool,
 }
 
-/// What was brought into a workspace.
+/// Result of a warm start.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Brought {
     /// Lines for the log.
@@ -113,11 +113,11 @@ struct Note {
 struct Dependencies {
     /// Path of the folder, relative to the workspace.
     folder: PathBuf,
-    /// Path of the folder with the lock files.
+    /// Path of the folder with the lock files, relative to the workspace.
     above: PathBuf,
     /// Names of the lock files.
     locks: Vec<String>,
-    /// Digest of `place`, the path and the content of the lock files.
+    /// Digest of `place`, the path of the folder, and the content of the lock files and the version files.
     key: String,
 }
 
@@ -204,8 +204,8 @@ impl WarmStart<'_> {
         }
         let apart = Apart::new(&self.run.work())?;
         let from = Folder::open(&store.open(entry))?;
-        // Another run may have replaced the entry since it was found. The folder that is open now is whole only if it
-        // still has its description.
+        // Another run may have replaced the entry since it was found. The open folder is complete only if its
+        // description is still there.
         if !store.is_current(entry) {
             return Err(io::Error::new(io::ErrorKind::NotFound, "another run has just replaced it"));
         }
@@ -260,13 +260,13 @@ impl Dependencies {
         Some(Self { folder, above, locks, key: sha256(text, 32) })
     }
 
-    /// Whether the lock files are as they were when they were checked out.
+    /// Whether the lock files and version files have the same content as after the checkout.
     fn is_unchanged(&self, workspace: &Folder, place: &str) -> bool {
         let Self { folder, above, locks, key } = self.clone();
         Self::of(workspace, place, folder, above, locks).is_some_and(|now| now.key == key)
     }
 
-    /// Returns the line that tells where the folder comes from.
+    /// Returns the line for the log that names the run from which the folder comes.
     fn taken(&self, entry: &WarmEntry) -> String {
         let (folder, locks) = (self.folder.display(), self.locks.join(" and "));
         let (files, size) = (entry.files, entry.size as f64 / 1e6);
@@ -292,16 +292,17 @@ impl Apart {
 
 impl Drop for Apart {
     fn drop(&mut self) {
-        // If this fails, the rest is removed with the run.
+        // If this fails, the folder is removed together with the run.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
 /// Moves the dependency folders of the successful jobs of a run to the store, for later runs. A folder stays where it
-/// is if its lock files have changed, or if it is larger than the limit. Returns the number of folders that were moved.
+/// is if its lock files or version files have changed, if it is empty, or if it is larger than the limit. Returns the
+/// number of folders that were moved.
 ///
-/// The run itself must have succeeded. A job that failed in such a run was allowed to (`continue-on-error`), and may
-/// have left half a folder.
+/// The run itself must have succeeded. A job may fail in a run that succeeds (`continue-on-error`), and may leave an
+/// incomplete folder, so failed jobs are left out.
 pub fn keep(folder: &RunFolder, run: &Run, limits: CacheLimits) -> usize {
     let runs = folder.runs();
     let jobs = run.jobs.values().filter(|job| job.phase.conclusion() == Some(Conclusion::Success));
@@ -352,8 +353,8 @@ fn keep_one(
         ..WarmEntry::default()
     };
     let staging = Apart::new(&run.work())?;
-    // The path through the open workspace has no link, except one that takes the place of the folder itself, and
-    // moving a link does not follow it.
+    // Only the last part of this path may be a link, if a link has replaced the folder since. A move does not follow a
+    // link.
     let data = workspace.path().join(&one.folder);
     store.publish(&entry, &data, &staging.0).map_err(io::Error::other)
 }
@@ -369,7 +370,7 @@ pub fn can_clone(folder: &Path) -> io::Result<()> {
     tree::share(&folder.file(Path::new("from"), Links::Refuse)?, &folder.create(Path::new("to"))?)
 }
 
-/// Returns the explanation why jobs start without dependency folders, unless a run has already given it.
+/// Returns the explanation why jobs start without dependency folders; `None` if an earlier log has it.
 fn told_once(runs: &RunsDir, error: &io::Error) -> Option<String> {
     let mark = runs.warm().join(TOLD);
     fs::create_dir_all(runs.warm()).ok()?;

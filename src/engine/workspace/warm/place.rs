@@ -17,8 +17,8 @@ const PROGRAMS: &[&str] = &["node", "python3", "ruby"];
 /// Contexts from which a job may take the versions of its tools.
 const CONTEXTS: &[&str] = &["matrix", "inputs", "vars"];
 
-/// The definition of a job and its machine. A job that changed may build its dependencies with other tools, so it
-/// starts without the folders of its earlier form.
+/// The definition of a job and its machine. A changed job may build its dependencies with other tools, so it does not
+/// use the folders of its earlier runs.
 pub(in crate::engine) struct Place<'p> {
     /// Path of the run's workflow.
     pub(in crate::engine) workflow: &'p str,
@@ -39,7 +39,7 @@ pub(in crate::engine) struct Place<'p> {
 }
 
 impl Place<'_> {
-    /// Returns the digest of all this.
+    /// Returns the digest of the definition and the machine.
     pub(in crate::engine) fn digest(&self) -> String {
         let Self { workflow, text, job, contexts, env, machine, image, path } = self;
         let processor = std::env::consts::ARCH;
@@ -59,8 +59,8 @@ impl Place<'_> {
     }
 }
 
-/// Returns what changes with the version of a program: the path without links, the size and the time of the last
-/// change. This starts no process.
+/// Returns a text that differs between versions of a program: its path with links resolved, its size and its
+/// modification time. Starts no process.
 fn version(program: &str, path: &OsStr) -> Option<String> {
     let real = find_program(program, path)?.canonicalize().ok()?;
     let data = fs::metadata(&real).ok()?;

@@ -1,7 +1,8 @@
-//! Paths in a dependency folder that name the folder of the job that made it, which another job does not have.
+//! Rewrites the paths in a dependency folder that name the folder of the job that made it. Another job has another
+//! folder.
 //!
-//! Links are always changed. Files are changed only in the virtual environments of Python (PEP 405), whose scripts and
-//! settings contain absolute paths.
+//! Links are always rewritten. Files are rewritten only in the virtual environments of Python (PEP 405), whose scripts
+//! and settings contain absolute paths.
 
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
@@ -20,7 +21,7 @@ const SETTINGS: &str = "pyvenv.cfg";
 /// Maximum size in bytes of a file whose paths are changed. Scripts are far smaller; programs are larger.
 const MAX_SIZE: u64 = 1024 * 1024;
 
-/// Returns a path in the second of the two folders in place of the first; `None` if it is not in the first.
+/// Returns a path in the folder `from` as the same path in the folder `to`; `None` if the path is not in `from`.
 pub(super) fn path(target: &Path, (from, to): (&Path, &Path)) -> Option<PathBuf> {
     let inner = target.strip_prefix(from).ok().filter(|_| from != to && from.is_absolute())?;
     Some(to.join(inner))

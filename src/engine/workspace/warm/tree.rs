@@ -41,7 +41,7 @@ pub(super) struct CloneOptions<'c> {
     pub(super) roots: (&'c Path, &'c Path),
     /// Whether every user may change the clone.
     pub(super) open_to_all: bool,
-    /// Flag that interrupts the clone.
+    /// Flag that interrupts the cloning.
     pub(super) abort: &'c Abort,
 }
 
@@ -136,7 +136,7 @@ fn clone_file(from: &File, to: &Folder, name: &Path, how: &CloneOptions<'_>) -> 
     set_modified(&clone, &data)
 }
 
-/// Lets a new file have the content of another one, without copying it: both share their blocks until one is changed.
+/// Gives a new file the content of another one without copying it: both share their blocks until one is changed.
 ///
 /// # Errors
 /// The file system does not support it, or the files are on different file systems.
@@ -144,7 +144,7 @@ pub(super) fn share(from: &File, to: &File) -> io::Result<()> {
     Ok(ioctl_ficlone(to, from)?)
 }
 
-/// Returns the permissions of a clone: never those to become another user.
+/// Returns the permissions of a clone, without setuid, setgid and sticky bits.
 fn mode(data: &fs::Metadata, more: Option<u32>) -> u32 {
     data.mode() & 0o777 | more.unwrap_or_default()
 }

@@ -373,7 +373,7 @@ mod tests {
 
     use super::*;
 
-    /// Returns a connection that has printed this much.
+    /// Returns a connection with this output.
     fn connection(printed: &str) -> Tunnel {
         let part = LogOutput::StdOut { message: printed.as_bytes().to_vec().into() };
         Tunnel::of(tokio::io::sink(), stream::iter([Ok(part)]).chain(stream::pending()))

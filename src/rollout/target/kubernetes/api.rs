@@ -1,8 +1,8 @@
 //! Requests to the API server.
 //!
 //! Every request has a time limit. The retries of the client library are off, because they would also repeat changes,
-//! for up to hours. Requests for which [`Cluster::patient`] is called are repeated while the server is gone for a while:
-//! all changes name the version of the object that they are about, so that a change is never made twice.
+//! for up to hours. Only [`Cluster::patient`] repeats requests, while the server is unavailable. Every change that it
+//! sends names the version of its object, so that no change is made twice.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -29,13 +29,13 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// Time limit of the first call of a credential plugin, which may ask another server.
 const CREDENTIALS_WITHIN: Duration = Duration::from_secs(30);
 
-/// How long a request is repeated while the API server is gone.
+/// How long a request is repeated while the API server is unavailable.
 const PATIENCE: Duration = Duration::from_mins(3);
 
 /// Time between two attempts.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// A kind of object. The name is the one that rights refer to.
+/// A kind of object, named as in the rules of a Role.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Resource {
     Deployments,
@@ -149,7 +149,7 @@ impl<'c> Call<'c> {
     }
 }
 
-/// Returns a value for the query of an address: all but letters, digits and `-._` is encoded.
+/// Percent-encodes a value for the query of a URL, except letters, digits and `-._`.
 fn encoded(value: &str) -> String {
     let byte = |byte: u8| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => char::from(byte).to_string(),
@@ -187,7 +187,7 @@ impl Cluster {
         };
         config.default_retry = false;
         config.connect_timeout = Some(ANSWER_WITHIN);
-        // The library matches NO_PROXY with the proxy instead of the server.
+        // The library compares NO_PROXY with the address of the proxy instead of the server.
         if config.proxy_url.as_ref().is_some_and(is_of_environment) {
             config.proxy_url = net::proxy_for(&config.cluster_url);
         }
@@ -215,14 +215,15 @@ impl Cluster {
             let mut bytes = Vec::new();
             let read = std::pin::pin!(answer).read_to_end(&mut bytes).await;
             read.map_err(|error| self.unreachable(net::innermost(&error)))?;
-            // The lines of a container may be anything.
+            // The log of a container may not be UTF-8.
             Ok(String::from_utf8_lossy(&bytes).into_owned())
         };
         let late = |_| Err(self.unreachable(format!("no answer within {}", written(ANSWER_WITHIN))));
         timeout(ANSWER_WITHIN, asked).await.unwrap_or_else(late)
     }
 
-    /// Sends a request. While the API server is gone, repeats it for up to three minutes, and says so.
+    /// Sends a request. While the API server is unavailable, repeats the request for up to three minutes, and writes
+    /// this to the log of the step.
     pub(super) async fn patient<T: DeserializeOwned>(
         &self,
         call: &Call<'_>,
@@ -281,11 +282,11 @@ impl Cluster {
 async fn connected(mut config: Config, server: &str) -> Result<Client, KubernetesFault> {
     let failed = |reason| KubernetesFault::Client { server: server.to_owned(), reason };
     if let Some(plugin) = &mut config.auth_info.exec {
-        // The terminal has a screen on it, or there is none. What the plugin writes there is not shown.
+        // The plugin must not prompt: this process has no terminal, or the screen uses it.
         plugin.interactive_mode = Some(ExecInteractiveMode::Never);
     }
     let (runtime, (made, making)) = (Handle::current(), oneshot::channel());
-    // The library waits for the plugin. A thread of the runtime would hold back the end of the program until then.
+    // The library blocks until the plugin ends. A blocked thread of the runtime would keep the program from exiting.
     let thread = std::thread::Builder::new().name("credentials".to_owned()).spawn(move || {
         let _entered = runtime.enter();
         let _ = made.send(Client::try_from(config));
@@ -298,7 +299,8 @@ async fn connected(mut config: Config, server: &str) -> Result<Client, Kubernete
     }
 }
 
-/// Returns why a request failed. What a credential plugin was called with, and what it printed, may be secret.
+/// Returns why a request failed. The arguments and the output of a credential plugin are left out, because they may be
+/// secret.
 fn reason_of(error: &Error) -> String {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(inner) = cause {
@@ -318,13 +320,13 @@ fn refused(call: &Call<'_>, reason: String) -> KubernetesFault {
     KubernetesFault::Refused { verb: call.verb.name(), resource: call.resource.name(), reason }
 }
 
-/// Returns the user whom the message of a 403 names: `… is forbidden: User "viewer" cannot get …`.
+/// Returns the user that the message of a 403 response names: `… is forbidden: User "viewer" cannot get …`.
 fn user_of(message: &str) -> Option<String> {
     let (_, rest) = message.split_once("User \"")?;
     rest.split_once('"').map(|(user, _)| user.to_owned())
 }
 
-/// Whether a proxy is the one of the environment, and not of the kubeconfig.
+/// Whether a proxy comes from the environment, not from the kubeconfig.
 fn is_of_environment(proxy: &http::Uri) -> bool {
     let values = ["HTTPS_PROXY", "https_proxy"].into_iter().filter_map(|name| std::env::var(name).ok());
     values.filter_map(|value| value.parse::<http::Uri>().ok()).any(|value| value == *proxy)

@@ -16,21 +16,22 @@ pub(super) struct Wanted {
     slot: Slot,
     template: Value,
     strategy: Value,
-    /// Number of pods; `None` if the number stays as it is.
+    /// Number of pods; `None` to keep the current number.
     replicas: Option<u32>,
-    /// `None` if the value stays as it is.
+    /// Progress deadline in seconds; `None` to keep the current value.
     progress_deadline: Option<u64>,
     cause: String,
-    /// Name of the `ReplicaSet` to go back to; `None` if this is the way back.
+    /// Name of the `ReplicaSet` that a rollback restores; `None` if this is a rollback.
     former: Option<String>,
 }
 
 impl Wanted {
-    /// Returns the state in which the release of `slot` runs, and nothing else.
+    /// Returns the state in which only the release of `slot` runs.
     ///
     /// The former release gets the whole template that it had. If there was none, the template that was there before is
     /// restored, with the number of pods that it had. Any other release gets the current template with its image. The
-    /// template of a release is the same each time, so that the controller reuses the revision of a former release.
+    /// same release always gets the same template, so that the controller reuses the `ReplicaSet` of an earlier
+    /// revision.
     pub(super) fn new(
         scene: &Scene,
         slot: Slot,
@@ -39,7 +40,8 @@ impl Wanted {
         settings: &KubernetesSettings,
     ) -> Result<Self, KubernetesFault> {
         let is_new = slot == plan.new.slot;
-        // Whether the way back is done, or the new release has never been there. The template then stays as it is.
+        // Whether there is nothing to roll back: the rollback is done, or the current template does not have the new
+        // release. The template is then kept.
         let is_back = !is_new && (scene.slot() == slot || !scene.is_of(plan.new.slot, plan, settings));
         let release = plan.release(slot);
         let former = scene.former().filter(|_| !is_new && !is_back);
@@ -55,7 +57,7 @@ impl Wanted {
         };
         let is_restored = !is_new && plan.old.is_none();
         let is_set = settings.replicas.is_some() || is_restored || scene.deployment.spec.replicas == 0;
-        // What has no pods in the other slot did not run before. What then counts is the template that is replaced.
+        // A `ReplicaSet` without pods did not run before. In that case, a rollback restores the current template.
         let running = scene.main(slot.other()).filter(|set| scene::pods(set) > 0);
         let replaced = running.or_else(|| scene.current());
         let name = release.map_or_else(|| "what was there before".to_owned(), Release::title);
@@ -70,13 +72,13 @@ impl Wanted {
         })
     }
 
-    /// Whether the Deployment has another template.
+    /// Whether the template of the Deployment must change.
     pub(super) fn changes_template(&self, scene: &Scene) -> bool {
         scene.deployment.spec.template != self.template
     }
 
-    /// Returns the operations of a JSON patch that lead to the state; `None` if it is reached. The server refuses them if
-    /// the Deployment has changed since it was read.
+    /// Returns the JSON patch that changes the Deployment to this state; `None` if nothing must change. The server
+    /// refuses the patch if the Deployment has changed since it was read.
     pub(super) fn patch(&self, scene: &Scene) -> Option<Value> {
         let (metadata, spec) = (&scene.deployment.metadata, &scene.deployment.spec);
         let mut annotations = metadata.annotations.clone();
@@ -132,7 +134,8 @@ fn with_release(scene: &Scene, release: &Release, settings: &KubernetesSettings)
     Ok(template)
 }
 
-/// Returns the strategy of a Deployment. Others than these are refused in the settings.
+/// Returns the strategy of a Deployment. The settings refuse other strategies than `rolling` and `recreate` for this
+/// target.
 fn strategy(strategy: &Strategy) -> Value {
     match strategy {
         Strategy::Rolling { max_surge, max_unavailable } => {

@@ -39,7 +39,7 @@ pub enum KubernetesFault {
         /// The reason.
         reason: String,
     },
-    /// The user may not do this.
+    /// The user lacks a right for the request.
     #[error(
         "restricted: {} may not {verb} {resource} in the namespace {namespace}: grant it with a Role, or deploy as another \
          user",
@@ -88,7 +88,7 @@ pub enum KubernetesFault {
         /// Address of the API server.
         server: String,
     },
-    /// Somebody else changed an object at the same time.
+    /// Another client changed an object at the same time.
     #[error("{resource}/{name} was changed by somebody else at the same time")]
     Conflict {
         /// Kind of the object, in the plural.
@@ -106,7 +106,7 @@ pub enum KubernetesFault {
         /// Answer of the server.
         reason: String,
     },
-    /// The container to change is not known.
+    /// It is not clear which container gets the image.
     #[error("the Deployment {name} has the containers {containers}: name one of them in target.container")]
     Container {
         /// Name of the Deployment.

@@ -27,8 +27,8 @@ const MAX_PODS: usize = 3;
 /// Maximum length in characters of a line in a message.
 const MAX_LINE: usize = 200;
 
-/// Reasons for which a container waits that do not go away by waiting. Retries of the kubelet may still succeed, for
-/// instance once an image has been pushed.
+/// Reasons of a waiting container that are errors. Retries of the kubelet may still succeed, for instance once an image
+/// has been pushed.
 const ERRORS: [&str; 9] = [
     "CrashLoopBackOff",
     "ImagePullBackOff",
@@ -41,16 +41,16 @@ const ERRORS: [&str; 9] = [
     "PostStartHookError",
 ];
 
-/// What is wrong with a pod.
+/// Problem of a pod.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Ailment {
-    /// Name of the pod, and what is wrong with it.
+    /// Name of the pod, and its problem.
     pub(super) text: String,
-    /// Whether it is an error, and not only a reason to wait.
+    /// Whether the problem is an error, and not only a reason to wait.
     pub(super) is_error: bool,
 }
 
-/// Returns what is wrong with a pod; `None` if it is ready, or only needs time.
+/// Returns the problem of a pod; `None` if the pod is ready, or only needs time.
 pub(super) fn ailment(pod: &Pod) -> Option<Ailment> {
     let name = &pod.metadata.name;
     let of = |text: String, is_error| Some(Ailment { text: format!("{name}: {text}"), is_error });
@@ -78,7 +78,7 @@ pub(super) fn ailment(pod: &Pod) -> Option<Ailment> {
     text.and_then(|text| of(text, true))
 }
 
-/// Returns how a container ended last, and how often it was restarted; empty if it has not ended.
+/// Returns the last exit code of a container with its reason, and the number of restarts; empty if it has not ended.
 fn last_end(container: &ContainerStatus) -> String {
     let mut facts = Vec::new();
     let ended = container.state.terminated.as_ref().or(container.last_state.terminated.as_ref());
@@ -108,9 +108,9 @@ pub(super) async fn pods(cluster: &Cluster, set: &ReplicaSet) -> Result<Vec<Pod>
     Ok(list.items)
 }
 
-/// Writes what is known about the pods of a slot to the log of a step: the conditions of the Deployment, and for pods
-/// that are not well their state, their events and the last lines of their containers. Returns a summary; `None` if
-/// nothing is known.
+/// Writes evidence about the pods of a slot to the log of a step: the conditions of the Deployment and, for each pod
+/// with a problem, the problem, the events and the last lines of the containers. Returns a summary; `None` if no
+/// problem is found.
 pub(super) async fn gather(cluster: &Cluster, scene: &Scene, slot: Slot, progress: &Progress) -> Option<String> {
     for condition in &scene.deployment.status.conditions {
         let text = joined([&*condition.reason, &condition.message]);
@@ -171,8 +171,8 @@ async fn list<T: DeserializeOwned>(cluster: &Cluster, call: Call<'_>) -> Result<
     Ok(cluster.ask::<List<T>>(&call).await?.items)
 }
 
-/// Writes the last lines of a container to the log of a step: of the run that has ended, if there is one. Returns the
-/// last line.
+/// Writes the last lines of a container to the log of a step. After a restart, the lines of the previous run are
+/// written. Returns the last line.
 async fn say_lines(cluster: &Cluster, pod: &Pod, container: &ContainerStatus, progress: &Progress) -> Option<String> {
     let name = &pod.metadata.name;
     let has_ended = container.last_state.terminated.is_some() && container.state.terminated.is_none();

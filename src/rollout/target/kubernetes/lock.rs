@@ -1,8 +1,8 @@
 //! Lock of an environment against deployments from other machines: a `Lease` beside the Deployment.
 //!
-//! The holder renews the lease. If it ends without releasing the lease, the lease expires: others take it once they have
-//! not seen it renewed for as long as it lasts, by their own clock. Changes of a lease name its version, so that of two
-//! machines exactly one wins.
+//! The holder renews the lease. If it ends without releasing the lease, the lease expires: another machine takes it
+//! once it has not seen a renewal for the duration of the lease, measured by its own clock. Changes of a lease name its
+//! version, so that only one of two machines can take it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -26,7 +26,7 @@ const RENEW_EVERY: Duration = Duration::from_secs(4);
 /// Time between two attempts to take a lease.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Annotation of a lease: its holder, for people.
+/// Annotation of a lease with a readable name of its holder.
 const OWNER: &str = "cuelight.dev/owner";
 
 /// A lease.
@@ -51,7 +51,7 @@ impl Lease {
         self.spec.holder_identity.as_deref().filter(|holder| !holder.is_empty())
     }
 
-    /// Returns the holder, for people.
+    /// Returns a description of the holder for messages.
     fn owner(&self) -> String {
         let owner = self.metadata.annotations.get(OWNER).map(String::as_str);
         format!("held by {}", owner.or(self.holder()).unwrap_or("nobody"))
@@ -70,15 +70,15 @@ struct Holding {
     name: String,
     /// Id of the deployment.
     id: String,
-    /// Who deploys, for people.
+    /// Readable name of the deployment's owner.
     owner: String,
-    /// Who has taken the lease from this process.
+    /// Description of the holder that has taken the lease from this process.
     lost_to: Mutex<Option<String>>,
 }
 
 impl Lock {
-    /// Takes the lease. `id` is the id of the deployment: it gets its own lease again at once. With `is_patient`, waits
-    /// for as long as another deployment holds it.
+    /// Takes the lease. `id` is the id of the deployment, which takes a lease that it already holds at once. With
+    /// `is_patient`, waits for as long as another deployment holds it.
     pub(super) async fn take(
         cluster: &Cluster,
         name: String,
@@ -88,7 +88,7 @@ impl Lock {
     ) -> Result<Self, KubernetesFault> {
         let (cluster, id, owner) = (cluster.clone(), id.to_owned(), owner.to_owned());
         let holding = Holding { cluster, name, id, owner, lost_to: Mutex::default() };
-        // The clocks of machines differ, so only the time that passes here counts.
+        // The clocks of machines differ, so the age of the last renewal is measured here.
         let mut seen: Option<(LeaseSpec, Instant)> = None;
         loop {
             let found = holding.read(None).await?;
@@ -117,7 +117,7 @@ impl Lock {
         }
     }
 
-    /// Makes sure that the lease is still held, before something is changed.
+    /// Renews the lease before a change. Fails if another deployment has taken it.
     pub(super) async fn confirm(&self, progress: &Progress) -> Result<(), KubernetesFault> {
         let holding = &self.holding;
         loop {
@@ -159,7 +159,7 @@ impl Holding {
         *self.lost_to.lock().unwrap_or_else(PoisonError::into_inner) = Some(to.owner());
     }
 
-    /// Sends a request. With `patient`, waits for an API server that is gone for a while.
+    /// Sends a request. With `patient`, waits while the API server is unavailable.
     async fn send(&self, call: &Call<'_>, patient: Option<&Progress>) -> Result<Lease, KubernetesFault> {
         match patient {
             Some(progress) => self.cluster.patient(call, progress).await,
@@ -167,7 +167,7 @@ impl Holding {
         }
     }
 
-    /// Reads the lease; `None` if it does not exist, because nobody has made it yet or somebody has deleted it.
+    /// Reads the lease; `None` if it does not exist, because it was not created yet or was deleted.
     async fn read(&self, patient: Option<&Progress>) -> Result<Option<Lease>, KubernetesFault> {
         match self.send(&Call::get(Resource::Leases, &self.name), patient).await {
             Err(KubernetesFault::Missing { .. }) => Ok(None),
@@ -175,7 +175,7 @@ impl Holding {
         }
     }
 
-    /// Writes the lease, as held or as free. Returns whether nobody else has written it since it was read.
+    /// Writes the lease, as held or as free. Returns `false` if another client has written it since it was read.
     async fn write(
         &self,
         before: Option<&Lease>,

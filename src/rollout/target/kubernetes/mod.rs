@@ -1,15 +1,15 @@
 //! A target in Kubernetes: a Deployment, whose pods are the replicas.
 //!
-//! The Deployment exists before. A step changes its template and its strategy, and the controller of the cluster replaces
-//! the pods: the target never does so itself. What runs is read each time from the Deployment and its `ReplicaSets`, so
-//! nothing is lost with the state folder. The former release is restored by the template of its `ReplicaSet`, as
-//! `kubectl rollout undo` does. Nothing in a Deployment moves shares of the traffic, so the settings refuse strategies
-//! that need them.
+//! The Deployment must already exist. A step changes its template and its strategy, and the controller of the cluster
+//! replaces the pods. The running releases are always read from the Deployment and its `ReplicaSets`, so no information
+//! is lost if the state folder is. A rollback restores the template of the former `ReplicaSet`, as
+//! `kubectl rollout undo` does. A Deployment cannot move shares of the traffic, so the settings refuse strategies that
+//! need them.
 //!
 //! - [`api`]: requests to the API server, with their time limits; [`objects`]: their answers
-//! - [`scene`]: what runs; [`change`]: how the Deployment must change
+//! - [`scene`]: the running releases; [`change`]: the changes of the Deployment
 //! - [`evidence`]: why pods are not ready
-//! - [`lock`]: deployments from several machines
+//! - [`lock`]: the lock against deployments from other machines
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -51,7 +51,7 @@ use lock::Lock;
 use objects::{Deployment, List, ReplicaSet};
 use scene::{Scene, Stage};
 
-/// Time between two looks at the cluster while a step waits for it.
+/// Time between two requests while a step waits for the cluster.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
 
 /// How long the controller may take to notice a change.
@@ -65,7 +65,7 @@ pub struct KubernetesTarget {
     shell: Shell,
     cluster: OnceCell<Cluster>,
     lock: tokio::sync::Mutex<Option<Lock>>,
-    /// Whether a person has paused the deployment, and not only the object in the cluster.
+    /// Whether this deployment has paused the rollout, and not another client.
     is_paused: AtomicBool,
     /// The last answer about the rollout, and when it came.
     last: Mutex<Option<(String, Instant)>>,
@@ -89,7 +89,7 @@ impl KubernetesTarget {
         self.cluster.get_or_try_init(|| Cluster::open(&self.kubernetes, &self.shell.folder)).await
     }
 
-    /// Reads the Deployment and its `ReplicaSets`. With `patient`, waits for an API server that is gone for a while.
+    /// Reads the Deployment and its `ReplicaSets`. With `patient`, waits while the API server is unavailable.
     async fn scene(&self, patient: Option<&Progress>) -> Result<Scene, KubernetesFault> {
         let cluster = self.cluster().await?;
         let name = &self.kubernetes.deployment;
@@ -122,7 +122,7 @@ impl KubernetesTarget {
         }
     }
 
-    /// Changes the Deployment so that the release of a slot runs, and nothing else. Does nothing if it is so already.
+    /// Changes the Deployment so that only the release of a slot runs. Does nothing if that is already the case.
     async fn set(&self, slot: Slot, plan: &Plan, progress: &Progress) -> Result<(), KubernetesFault> {
         let cluster = self.cluster().await?;
         loop {
@@ -144,14 +144,15 @@ impl KubernetesTarget {
                     }
                     return Ok(());
                 }
-                // The controller or somebody else changed it since it was read, or another deployment has the lock.
+                // The controller or another client has changed the Deployment since it was read, or another deployment
+                // has the lock.
                 Err(KubernetesFault::Conflict { .. }) => sleep(LOOK_EVERY).await,
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// Waits until the cluster is as `is_so` says.
+    /// Waits until `is_so` returns true for the cluster. Fails with `what` after the time limit.
     async fn until(
         &self,
         is_so: impl Fn(&Scene) -> bool,
@@ -172,7 +173,8 @@ impl KubernetesTarget {
         match step {
             PlanStep::Start { slot, .. } => {
                 self.set(*slot, plan, progress).await?;
-                // With the strategy `recreate`, new pods come only once the former ones have ended, which may take long.
+                // With the strategy `recreate`, new pods come only once the former ones have ended, which may take
+                // long.
                 self.until(Scene::is_seen, ("the controller did not notice the change", NOTICED_WITHIN), progress).await
             }
             PlanStep::Stop { slot, .. } => {
@@ -181,7 +183,7 @@ impl KubernetesTarget {
                 let limit = self.settings.health.deadline;
                 self.until(is_empty, ("the pods of the other release were not removed", limit), progress).await
             }
-            // The controller gives traffic to pods that are ready, and takes it from those that end.
+            // The cluster sends traffic to pods that are ready, and no longer to those that end.
             PlanStep::Healthy { .. } | PlanStep::Weight { .. } | PlanStep::Drain { .. } => Ok(()),
             PlanStep::Check { .. } | PlanStep::Pause(_) => Ok(()),
         }
@@ -228,8 +230,8 @@ impl KubernetesTarget {
         })
     }
 
-    /// Returns the answer of a check. While the API server does not answer, it is unknown, with the last answer and its
-    /// age.
+    /// Returns the answer of a check. While the API server does not answer, returns [`Answer::Unknown`] with the last
+    /// answer and its age.
     fn answer(&self, asked: Result<Answer, KubernetesFault>) -> Answer {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         match asked {
@@ -252,7 +254,7 @@ impl KubernetesTarget {
 impl Target for KubernetesTarget {
     fn observe<'t>(&'t self, progress: &'t Progress) -> BoxFuture<'t, Result<Observed, TargetError>> {
         async {
-            // Nobody waits for a deployment that has not begun, so an API server that is gone is reported at once.
+            // Before the deployment begins, an unavailable API server is reported at once.
             let is_begun = self.lock.lock().await.is_some();
             Ok(self.scene(is_begun.then_some(progress)).await?.observed(&self.kubernetes))
         }

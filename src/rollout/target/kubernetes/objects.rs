@@ -19,7 +19,7 @@ pub(super) struct Meta {
     pub(super) name: String,
     pub(super) uid: String,
     pub(super) resource_version: String,
-    /// Number of the last change of the specification.
+    /// Generation: the number of the last change of the specification.
     pub(super) generation: u64,
     pub(super) labels: BTreeMap<String, String>,
     pub(super) annotations: BTreeMap<String, String>,
@@ -49,7 +49,7 @@ pub(super) struct Deployment {
     pub(super) status: DeploymentStatus,
 }
 
-/// What a Deployment should be.
+/// Specification of a Deployment.
 #[derive(Clone, Default, PartialEq, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct DeploymentSpec {
@@ -69,15 +69,15 @@ pub(super) struct Selector {
 }
 
 impl Selector {
-    /// Returns the labels for the address of a request. Other conditions of the selector are missing, so that the
-    /// owners of the answered objects must be checked.
+    /// Returns the labels as a label selector for a request. Other conditions of the selector are left out, so the
+    /// owners of the returned objects must be checked.
     pub(super) fn text(&self) -> String {
         let labels: Vec<String> = self.match_labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
         labels.join(",")
     }
 }
 
-/// What a Deployment is, as its controller last saw it. Counts that are 0 are missing in the answer.
+/// Status of a Deployment, as its controller last reported it. The server leaves out counts that are 0.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct DeploymentStatus {
@@ -88,7 +88,7 @@ pub(super) struct DeploymentStatus {
     pub(super) conditions: Vec<Condition>,
 }
 
-/// A statement about an object.
+/// A condition in the status of an object.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Condition {
@@ -108,7 +108,7 @@ pub(super) struct ReplicaSet {
     pub(super) status: ReplicaSetStatus,
 }
 
-/// What a `ReplicaSet` should be.
+/// Specification of a `ReplicaSet`.
 #[derive(Clone, Default, PartialEq, Debug, Deserialize)]
 #[serde(default)]
 pub(super) struct ReplicaSetSpec {
@@ -116,7 +116,7 @@ pub(super) struct ReplicaSetSpec {
     pub(super) template: Value,
 }
 
-/// What a `ReplicaSet` is. Pods that are ending do not count.
+/// Status of a `ReplicaSet`. Pods that are terminating are not counted.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct ReplicaSetStatus {
@@ -132,7 +132,7 @@ pub(super) struct Pod {
     pub(super) status: PodStatus,
 }
 
-/// What a pod is.
+/// Status of a pod.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct PodStatus {
@@ -144,7 +144,7 @@ pub(super) struct PodStatus {
     pub(super) container_statuses: Vec<ContainerStatus>,
 }
 
-/// What a container of a pod is.
+/// Status of a container.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct ContainerStatus {
@@ -155,7 +155,7 @@ pub(super) struct ContainerStatus {
     pub(super) last_state: ContainerState,
 }
 
-/// State of a container: one of three.
+/// State of a container: waiting, running or terminated.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Deserialize)]
 #[serde(default)]
 pub(super) struct ContainerState {
@@ -163,7 +163,7 @@ pub(super) struct ContainerState {
     pub(super) terminated: Option<Terminated>,
 }
 
-/// A container that does not run yet, or not now.
+/// State of a container that waits to start or restart.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Deserialize)]
 #[serde(default)]
 pub(super) struct Waiting {
@@ -171,7 +171,7 @@ pub(super) struct Waiting {
     pub(super) message: String,
 }
 
-/// A container that has ended.
+/// State of a container that has ended.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Terminated {

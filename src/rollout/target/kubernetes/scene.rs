@@ -1,7 +1,7 @@
-//! Determines what runs, from a Deployment and its `ReplicaSets`. The functions are pure.
+//! Determines the running releases from a Deployment and its `ReplicaSets`. The functions are pure.
 //!
-//! The release of the current template is in the slot that an annotation of the Deployment names, and everything else in
-//! the other one. The annotation and the template are changed together.
+//! The release of the current template is in the slot that an annotation of the Deployment names, and everything else
+//! in the other one. The annotation and the template are changed together.
 
 use serde_json::Value;
 
@@ -20,7 +20,7 @@ pub(super) const SHA: &str = "cuelight.dev/sha";
 /// Annotation of the template: the name of its release, for people.
 pub(super) const RELEASE: &str = "cuelight.dev/release";
 
-/// Annotation of the template: the image of its release. The other annotations hold only as long as the container has
+/// Annotation of the template: the image of its release. The other annotations are valid only while the container has
 /// this image.
 pub(super) const IMAGE: &str = "cuelight.dev/image";
 
@@ -38,16 +38,16 @@ pub(super) struct Scene {
     pub(super) sets: Vec<ReplicaSet>,
 }
 
-/// How far a rollout has come.
+/// Progress of a rollout.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Stage {
     /// All pods have the current template and are available, and no others are left.
     Done,
-    /// The controller works on it, or waits for pods.
+    /// The rollout is in progress.
     Going(String),
-    /// The controller has given up waiting.
+    /// The controller reports that the progress deadline has passed.
     Stalled(String),
-    /// Somebody has paused it.
+    /// The Deployment is paused.
     Paused,
 }
 
@@ -64,7 +64,7 @@ impl Scene {
         named.and_then(|name| Slot::ALL.into_iter().find(|slot| slot.name() == name)).unwrap_or(Slot::Blue)
     }
 
-    /// Returns the `ReplicaSet` of the current template. `None` until the controller has made it.
+    /// Returns the `ReplicaSet` of the current template. `None` until the controller has created it.
     pub(super) fn current(&self) -> Option<&ReplicaSet> {
         self.sets.iter().find(|set| plain(&set.spec.template) == self.deployment.spec.template)
     }
@@ -76,22 +76,21 @@ impl Scene {
         self.sets.iter().filter(move |set| (Some(&set.metadata.uid) == current) == is_current_slot)
     }
 
-    /// Returns the `ReplicaSet` that stands for a slot: the one with the most available pods or, if there are none, with
-    /// the most pods, and of those the newest.
+    /// Returns the `ReplicaSet` that stands for a slot: the one with the most available pods or, if there are none,
+    /// with the most pods, and of those the newest.
     pub(super) fn main(&self, slot: Slot) -> Option<&ReplicaSet> {
         self.of(slot).min_by_key(|set| std::cmp::Reverse((available(set), pods(set))))
     }
 
-    /// Returns the `ReplicaSet` to which a deployment that does not succeed goes back, in the slot that does not have the
-    /// current template.
+    /// Returns the `ReplicaSet` that a rollback restores. It is in the slot without the current template.
     pub(super) fn former(&self) -> Option<&ReplicaSet> {
         let slot = self.slot().other();
         let name = self.deployment.metadata.annotations.get(FORMER);
         self.of(slot).find(|set| Some(&set.metadata.name) == name).or_else(|| self.main(slot))
     }
 
-    /// Returns the number of pods of all `ReplicaSets`. The status of the Deployment is no source: for a moment it adds
-    /// counts of different times.
+    /// Returns the number of pods of all `ReplicaSets`. The status of the Deployment is not used, because it may
+    /// briefly combine counts of different times.
     pub(super) fn pods(&self) -> u32 {
         self.sets.iter().map(pods).sum()
     }
@@ -112,7 +111,7 @@ impl Scene {
             // Services distribute requests evenly over pods that are ready.
             state.weight = (100 * available(slot)).checked_div(all).unwrap_or_default() as u8;
         }
-        // Rounding down must not lose a percent.
+        // The weights are rounded down, but must add up to 100.
         let (blue, green) = (observed.slot(Slot::Blue).weight, observed.slot(Slot::Green).weight);
         if blue > 0 && green > 0 {
             observed.slot_mut(Slot::Blue).weight = 100 - green;
@@ -125,12 +124,12 @@ impl Scene {
         self.deployment.status.observed_generation >= self.deployment.metadata.generation
     }
 
-    /// Whether the current template has the release that a plan has for its slot. Somebody else may have changed the
+    /// Whether the current template has the release that a plan has for its slot. Another client may have changed the
     /// template without the annotation that names the slot.
     pub(super) fn is_of(&self, slot: Slot, plan: &Plan, settings: &KubernetesSettings) -> bool {
         let Some(release) = plan.release(slot) else { return true };
         let found = release_of(&self.deployment.spec.template, settings);
-        // A former template that this program did not make is restored as it was, without the name of the commit.
+        // A former template that this program did not make is restored unchanged, so it does not name its commit.
         let is_restored = slot != plan.new.slot && found.is_some() && found == plan.found.slot(slot).release;
         is_restored || found.as_deref() == Some(&*release.sha)
     }
@@ -138,7 +137,7 @@ impl Scene {
     /// Returns how far the rollout of the current template has come.
     pub(super) fn stage(&self) -> Stage {
         let Deployment { spec, status, .. } = &self.deployment;
-        // Even if all pods are there: whoever paused it did so to decide what comes next.
+        // A paused Deployment is never done, even if all pods are available: a person wants to decide how to continue.
         if spec.paused {
             return Stage::Paused;
         }
@@ -168,7 +167,7 @@ impl Scene {
         }
     }
 
-    /// Whether the container of the release has a hook that runs before it ends.
+    /// Whether the container of the release has a `preStop` hook.
     pub(super) fn has_pre_stop(&self, settings: &KubernetesSettings) -> bool {
         let template = &self.deployment.spec.template;
         let container = container(template, settings).and_then(|index| containers(template).get(index));
@@ -210,7 +209,8 @@ pub(super) fn containers(template: &Value) -> &[Value] {
     template.pointer("/spec/containers").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
-/// Returns the index of the container that has the image of the release. `None` if the settings name none of several.
+/// Returns the index of the container that has the image of the release. `None` if the container that the settings name
+/// is missing, or if they name none and there are several.
 pub(super) fn container(template: &Value, settings: &KubernetesSettings) -> Option<usize> {
     let all = containers(template);
     match &settings.container {
@@ -232,7 +232,8 @@ fn release_of(template: &Value, settings: &KubernetesSettings) -> Option<String>
     Some(noted.or_else(|| name_in(&settings.image, image)).unwrap_or(image).to_owned())
 }
 
-/// Returns what stands in an image in place of the only placeholder of the image in the settings.
+/// Returns the part of an image that replaces the placeholder of the image in the settings. `None` if the image does
+/// not match, or the settings have several placeholders.
 fn name_in<'i>(settings: &str, image: &'i str) -> Option<&'i str> {
     let place = IMAGE_PLACES.into_iter().find(|place| settings.contains(place))?;
     let (before, after) = settings.split_once(place)?;

@@ -288,7 +288,7 @@ impl Host {
     }
 
     /// Mirrors a run from now on, and polls it. If another process mirrors the run, only checks from time to time
-    /// whether that process has ended; a caller that wants the state also gets an error if the server is away.
+    /// whether that process has ended; a caller that wants the state also gets an error if the server does not respond.
     fn open(&mut self, spec: &RunSpec, is_wanted: bool, purpose: Purpose, answer: Option<Answering>) {
         let Some(remote) = spec.work.remote() else { return };
         let run = spec.info.id.clone();
@@ -334,7 +334,7 @@ impl Host {
     }
 
     /// Answers whether the server of a run responds, for a run that another process mirrors. Sends no request if that
-    /// process had an answer just now.
+    /// process had an answer within [`RECENT`].
     fn reach(&self, remote: &RemoteSpec, answer: Answering) {
         let (client, path) = (self.client.clone(), order::run_path(remote));
         tokio::spawn(async move {

@@ -106,7 +106,7 @@ enum Finished {
     Polled {
         fetched: Result<(Box<Fetched>, Option<Graph>), PollError>,
         tails: Vec<Tailed>,
-        /// The rest of the followed logs whose jobs have just ended.
+        /// Last parts of the followed logs whose jobs have just ended.
         rests: Vec<Tailed>,
         done: oneshot::Sender<Result<RunPolled, PollError>>,
     },

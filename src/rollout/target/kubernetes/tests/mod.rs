@@ -44,7 +44,7 @@ fn slot(release: &str, replicas: u32, healthy: u32, weight: u8) -> SlotState {
 fn what_runs_is_read_from_the_replica_sets() {
     for (moment, blue, green) in [
         ("steady", slot("v1", 3, 3, 100), SlotState::default()),
-        // The surge: the release that is not healthy has a pod, and the other one still has all.
+        // With a surge, the unhealthy release has a pod, and the other one still has all of its pods.
         ("going", slot("bad", 1, 0, 0), slot("v1", 3, 3, 100)),
         ("stalled", slot("bad", 1, 0, 0), slot("v1", 3, 3, 100)),
         ("undone", slot("v1", 3, 3, 100), slot("bad", 1, 0, 0)),
@@ -112,7 +112,7 @@ fn a_release_changes_the_image_and_the_strategy_and_nothing_else() {
     let strategy = json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 2, "maxUnavailable": 1}});
     assert_eq!(patch[2]["value"], strategy);
     assert_eq!(patch[3]["value"], scene.deployment.metadata.resource_version.as_str());
-    // Carried out again, nothing is left to change.
+    // A second attempt finds nothing to change.
     let mut changed = scene.clone();
     changed.deployment.metadata.annotations.insert(SLOT.to_owned(), "green".to_owned());
     changed.deployment.spec.template = template;
@@ -124,7 +124,7 @@ fn a_release_changes_the_image_and_the_strategy_and_nothing_else() {
     assert_eq!(patch[2]["value"], json!({"type": "Recreate"}));
 }
 
-/// Returns the moment at which `v2` in green has a pod that is not ready, after `v1` in blue.
+/// Returns the objects during a rollout: `v2` in green has a pod that is not ready, and `v1` is in blue.
 fn half_way() -> (Value, Value) {
     let (mut deployment, mut sets) = recorded("stalled");
     deployment["metadata"]["annotations"][SLOT] = json!("green");
@@ -167,7 +167,7 @@ fn a_deployment_that_ends_before_its_first_change_leaves_everything_as_it_was() 
     };
     let scene = scene_of(recorded("steady"));
     assert_eq!(patch(&scene, Slot::Blue, &plan()), None);
-    // Nothing ran before, but there are revisions.
+    // The Deployment has revisions, but no pods.
     let (mut deployment, mut sets) = recorded("undone");
     deployment["spec"]["replicas"] = json!(0);
     for set in sets.as_array_mut().expect("a list") {
@@ -177,7 +177,7 @@ fn a_deployment_that_ends_before_its_first_change_leaves_everything_as_it_was() 
     let plan = Plan { new: Versioned { slot: Slot::Blue, ..plan().new }, old: None, ..plan() };
     let scene = scene_of((deployment.clone(), sets.clone()));
     assert_eq!(patch(&scene, Slot::Green, &plan), None);
-    // Once it has begun, the way back leads to what it replaced.
+    // Once the deployment has changed the template, a rollback restores the template that it replaced.
     let before = deployment["spec"]["template"].clone();
     carry_out(&mut deployment, &patch(&scene, Slot::Blue, &plan).expect("a change"));
     assert_ne!(deployment["spec"]["template"], before);
@@ -206,7 +206,7 @@ fn the_former_release_gets_the_template_and_the_number_of_pods_that_it_had() {
     let own = KubernetesSettings { replicas: Some(9), ..kubernetes() };
     let four = Plan { old: plan().old.map(|old| Versioned { replicas: 4, ..old }), ..plan() };
     assert_eq!(value(&changed(&four, &own), "/spec/replicas"), Some(json!(4)));
-    // Nothing served before: what was there is restored all the same, and no pod ran.
+    // Without a release that served before, the former template is still restored, with no pods.
     let nothing = Plan { old: None, ..plan() };
     let patch = changed(&nothing, &kubernetes());
     assert!(value(&patch, "/spec/template").is_some());

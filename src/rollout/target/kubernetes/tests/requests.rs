@@ -14,7 +14,7 @@ use crate::model::{Event, JobId, StepNumber};
 use crate::rollout::outlet::{Outlet, StepLog};
 use crate::rollout::testing::live;
 
-/// The objects of the API server, and how it fails.
+/// The objects of the API server, and its simulated failures.
 #[derive(Default)]
 struct State {
     deployment: Value,
@@ -23,9 +23,10 @@ struct State {
     lease: Option<Value>,
     /// Log of every container.
     log: Vec<u8>,
-    /// Number of changes of leases that are answered by 503.
+    /// Number of changes of leases that the server still answers with 503.
     blips: u32,
-    /// Whether another deployment takes the lease at the next change of the Deployment, which it answers by 409.
+    /// Whether another deployment takes the lease at the next change of the Deployment, which the server answers with
+    /// 409.
     is_taken: bool,
     /// Addresses of all requests, with their methods.
     asked: String,
@@ -52,7 +53,7 @@ impl Server {
         KubernetesTarget { cluster: OnceCell::new_with(Some(cluster)), ..target }
     }
 
-    /// Gives the current template all pods, as the controller does in the end.
+    /// Gives all pods to the current template, as the controller does at the end of a rollout.
     fn roll(&self) {
         let mut state = self.state();
         let mut set = state.sets[0].clone();
@@ -131,7 +132,7 @@ impl tower_service::Service<Request<Body>> for Server {
     }
 }
 
-/// Keeps the log.
+/// An outlet that collects the log.
 #[derive(Clone, Default)]
 struct Said(Arc<Mutex<Vec<u8>>>);
 
@@ -203,7 +204,8 @@ async fn a_lock_is_renewed_after_a_blip_and_made_again_if_somebody_deleted_it() 
 async fn pods_that_take_long_to_end_do_not_fail_the_start_of_the_next_ones() {
     let server = Server::of(recorded("steady"));
     let (target, said) = (server.target(), Said::default());
-    // The server has no ReplicaSet for the new template, as with the strategy `recreate` until all former pods have ended.
+    // The server has no ReplicaSet for the new template, as with the strategy `recreate` until all former pods have
+    // ended.
     target.act(&START, &plan(), &said.progress()).await.expect("the controller has seen the change");
     server.state().deployment["spec"]["strategy"] = json!({"type": "Recreate"});
     let answer = target.health(Slot::Green, &plan(), &said.progress()).await;
@@ -222,7 +224,7 @@ async fn only_the_release_of_the_plan_is_healthy() {
     server.roll();
     let other = Answer::Hopeless("the Deployment web was set to another release meanwhile".to_owned());
     assert_eq!(target.health(Slot::Green, &plan(), &said.progress()).await, other);
-    // A former release that somebody else deployed has no commit, only the name that was found.
+    // A former release that this program did not deploy has no commit, only the name in its image.
     let server = Server::of(recorded("steady"));
     let target = server.target();
     let mut found = live("v1", 3);
@@ -247,7 +249,7 @@ async fn the_log_of_a_container_is_limited_and_may_be_anything() {
     assert_eq!(longest, Some(2_000));
 }
 
-/// Opens a cluster whose kubeconfig has a credential plugin: a script. Returns why it failed.
+/// Opens a cluster whose kubeconfig runs `script` as its credential plugin. Returns the error.
 async fn refused(script: &str) -> String {
     let home = tempfile::tempdir().expect("a folder");
     let user = json!({"exec": {
