@@ -42,5 +42,8 @@ fn check_name(table: &Table<'_>, key: &str, name: Option<&str>, most: usize) -> 
     if is_name && name.chars().all(may_have) {
         return Ok(());
     }
-    Err(table.wrong(key, &format!("must be a name of lower-case letters, digits and `-`, not `{name}`")))
+    let signs = if most > MAX_LABEL { ", `-` and `.`" } else { " and `-`" };
+    let rule =
+        format!("must be a name of lower-case letters, digits{signs} that begins and ends with a letter or digit");
+    Err(table.wrong(key, &format!("{rule}, not `{name}`")))
 }

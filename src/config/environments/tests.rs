@@ -306,7 +306,7 @@ fn a_target_in_kubernetes_has_a_deployment_and_refuses_what_it_cannot_deliver() 
             "",
             "namespace = 'My Shop'",
             "",
-            "c:4:1: `environments.a.target.namespace` must be a name of lower-case letters, digits and `-`, not `My Shop`"
+            "c:4:1: `environments.a.target.namespace` must be a name of lower-case letters, digits and `-` that begins and ends with a letter or digit, not `My Shop`"
                 .to_owned(),
         ),
         ("", "contex = 'x'", "", "c:4:1: `environments.a.target.contex` is unknown; did you mean `context`?".to_owned()),

@@ -108,7 +108,7 @@ const ADVICE: &[Advice] = &[
         "",
         When::NoProgram("trivy"),
         Then::Explain,
-        "trivy is not on PATH: the action, which needs the network for that, has not installed it. Install trivy",
+        "trivy is not on PATH: the action could not install it, which needs the network. Install trivy",
     ),
     advice(
         "slackapi/slack-github-action",

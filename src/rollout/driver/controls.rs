@@ -148,7 +148,7 @@ impl Controls {
                 Ok(()) => Reply::Accepted,
                 Err(error) => Reply::Rejected {
                     reason: if is_paused {
-                        format!("the deployment pauses before its next step, but not now: {error}")
+                        format!("the deployment pauses before its next step, but the step in progress goes on: {error}")
                     } else {
                         format!("the deployment is promoted, but the target stays paused: {error}")
                     },

@@ -93,7 +93,7 @@ pub enum DebuggerError {
     #[error("the debugger sent a message of more than {} MiB", MAX_MESSAGE >> 20)]
     TooLarge,
     /// A message is not a JSON object.
-    #[error("the debugger sent a message that is not JSON: its version may not fit")]
+    #[error("the debugger sent a message that is not a JSON object: its version may not be supported")]
     Malformed,
     /// The debugger refuses a request.
     #[error("the debugger refused `{request}`{}", if reason.is_empty() { String::new() } else { format!(": {reason}") })]
@@ -104,7 +104,7 @@ pub enum DebuggerError {
         reason: String,
     },
     /// The debugger accepts a request, but the job does not continue.
-    #[error("the debugger accepted `{0}`, but the job did not go on: try it again, or end the debugger")]
+    #[error("the debugger accepted `{0}`, but the job did not go on: try again, or leave with `:disconnect`")]
     Ignored(&'static str),
     /// No variable has this path.
     #[error("no variable `{0}`: `:vars` lists the contexts")]

@@ -32,7 +32,7 @@ pub enum Line {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum LineError {
     /// The name after the colon is not a command.
-    #[error("unknown command `:{word}`; {}", near.map_or_else(|| "`:help` lists them".to_owned(), |near| format!("did you mean `:{near}`?")))]
+    #[error("unknown command `:{word}`; {}", near.map_or_else(|| "`:help` lists the commands".to_owned(), |near| format!("did you mean `:{near}`?")))]
     Unknown {
         /// The unknown name.
         word: String,
@@ -135,6 +135,6 @@ mod tests {
         }
         assert!(Line::help().lines().all(|line| line.len() < 100), "{}", Line::help());
         let unknown = Line::parse(":qwertz").expect_err("unknown").to_string();
-        assert_eq!(unknown, "unknown command `:qwertz`; `:help` lists them");
+        assert_eq!(unknown, "unknown command `:qwertz`; `:help` lists the commands");
     }
 }

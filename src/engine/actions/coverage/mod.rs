@@ -280,7 +280,7 @@ mod tests {
         }
         fs::write(home.path().join("x"), "hello\n").expect("written");
         let error = read_here(home.path(), &given(&[("files", "x")])).expect_err("unknown").to_string();
-        assert_eq!(error, "x: neither Cobertura, JaCoCo nor LCOV, nor a profile of Go");
+        assert_eq!(error, "x: unknown format: expected Cobertura, JaCoCo, LCOV or a cover profile of Go");
     }
     #[test]
     fn reports_are_named_by_patterns_and_by_paths_in_a_container() {

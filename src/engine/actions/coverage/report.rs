@@ -10,7 +10,7 @@ use super::xml::{Tag, tags};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(in crate::engine) enum ReportError {
     /// The text has none of the known formats.
-    #[error("neither Cobertura, JaCoCo nor LCOV, nor a profile of Go")]
+    #[error("unknown format: expected Cobertura, JaCoCo, LCOV or a cover profile of Go")]
     Format,
     /// The report names no lines.
     #[error("the report names no lines of any file")]

@@ -235,7 +235,7 @@ impl Cluster {
             match self.ask(call).await {
                 Err(error) if error.is_transient() && began.elapsed() < PATIENCE => {
                     if !is_said {
-                        progress.say(&format!("{error}; asked again for up to {}", written(PATIENCE)));
+                        progress.say(&format!("{error}; retrying for up to {}", written(PATIENCE)));
                         is_said = true;
                     }
                     sleep(PAUSE).await;

@@ -60,7 +60,7 @@ impl Wanted {
         // A `ReplicaSet` without pods did not run before. In that case, a rollback restores the current template.
         let running = scene.main(slot.other()).filter(|set| scene::pods(set) > 0);
         let replaced = running.or_else(|| scene.current());
-        let name = release.map_or_else(|| "what was there before".to_owned(), Release::title);
+        let name = release.map_or_else(|| "the former template".to_owned(), Release::title);
         Ok(Self {
             slot: if is_back { scene.slot() } else { slot },
             template,

@@ -89,7 +89,7 @@ pub enum KubernetesFault {
         server: String,
     },
     /// Another client changed an object at the same time.
-    #[error("{resource}/{name} was changed by somebody else at the same time")]
+    #[error("{resource}/{name} was changed by another client at the same time")]
     Conflict {
         /// Kind of the object, in the plural.
         resource: &'static str,

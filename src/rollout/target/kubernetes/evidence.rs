@@ -88,7 +88,8 @@ fn last_end(container: &ContainerStatus) -> String {
         facts.extend(Some(ended.message.trim().to_owned()).filter(|message| !message.is_empty()));
     }
     if container.restart_count > 0 {
-        facts.push(format!("restarted {} times", container.restart_count));
+        let times = container.restart_count;
+        facts.push(if times == 1 { "restarted once".to_owned() } else { format!("restarted {times} times") });
     }
     if facts.is_empty() { String::new() } else { format!(", {}", facts.join(", ")) }
 }

@@ -139,7 +139,7 @@ impl KubernetesTarget {
                     progress.say(&format!("Deployment {name} has {release}, generation {generation}"));
                     if wanted.changes_template(&scene) && !scene.has_pre_stop(&self.kubernetes) {
                         progress.say(
-                            "its container has no preStop hook: requests may be lost when pods end; let it sleep some seconds",
+                            "the container has no preStop hook, so requests may be lost when pods end: add one that sleeps some seconds",
                         );
                     }
                     return Ok(());
@@ -198,7 +198,9 @@ impl KubernetesTarget {
         }
         let text = match scene.stage() {
             Stage::Done => {
-                let text = format!("{slot}: {} pods are updated and available", scene.deployment.spec.replicas);
+                let pods = scene.deployment.spec.replicas;
+                let pods = if pods == 1 { "1 pod is".to_owned() } else { format!("{pods} pods are") };
+                let text = format!("{slot}: {pods} updated and available");
                 let Some(probe) = &self.settings.health_check else { return Ok(Answer::Good(text)) };
                 let variables = check::variables(&self.settings.name, slot, plan);
                 let limit = self.settings.health.timeout;
