@@ -225,6 +225,6 @@ fn what_is_known_about_an_action_changes_its_inputs_and_explains_its_failure() {
     if has_trivy {
         said.expect(1, &["skips true"]);
     } else {
-        said.expect(1, &["skips false", "trivy is not on PATH: the action, which needs the network for that"]);
+        said.expect(1, &["skips false", "trivy is not on PATH: the action could not install it"]);
     }
 }
