@@ -98,8 +98,11 @@ impl JobState {
             Some(Conclusion::Success | Conclusion::Neutral) => Self::Ok,
             Some(Conclusion::Skipped) => Self::Skipped,
             Some(Conclusion::Cancelled | Conclusion::Stale) => Self::Cancelled,
-            Some(_) if job.allowed_failure => Self::Allowed,
-            Some(_) => Self::Failed,
+            Some(Conclusion::ActionRequired) => Self::Waiting,
+            Some(Conclusion::Failure | Conclusion::TimedOut | Conclusion::StartupFailure) if job.allowed_failure => {
+                Self::Allowed
+            }
+            Some(Conclusion::Failure | Conclusion::TimedOut | Conclusion::StartupFailure) => Self::Failed,
             None if phase.is_held() => Self::Held,
             None if phase.is_active() => Self::Running,
             None => Self::Waiting,

@@ -51,3 +51,26 @@ fn legs_that_failed_alike_share_a_row_until_one_is_selected() {
     driver.press("/test (2)<enter>");
     assert!(driver.shows("✗ test (2)   exit code 1"), "{}", driver.screen());
 }
+
+#[test]
+fn every_job_is_counted_once() {
+    use Conclusion::{ActionRequired, Cancelled, Failure, Neutral, Skipped, Stale, StartupFailure, Success, TimedOut};
+    let ends = [Success, Neutral, Failure, TimedOut, StartupFailure, Skipped, Cancelled, Stale, ActionRequired];
+    let ids: Vec<String> = (0..=ends.len()).map(|job| format!("job-{job}")).collect();
+    let mut script = script();
+    script.start(ids.iter().map(|id| outline(id, id, &[])).collect());
+    for (id, end) in ids.iter().zip(ends) {
+        script.at(1).job(id, id, &[]).event(job_finished(id, end, None));
+    }
+    let mut allowed = job_finished("job-9", Failure, None);
+    if let Event::JobFinished { allowed_failure, .. } = &mut allowed {
+        *allowed_failure = true;
+    }
+    script.job("job-9", "job-9", &[]).event(allowed);
+    let mut driver = Driver::new(120, 40, Theme { motion: false, ..Theme::default() });
+    driver.feed(Feed::Opened(header(run()))).feed(Feed::Records { run: run(), records: script.records });
+    driver.app = driver.app.clone().showing(run());
+    driver.send(Msg::Tick(Timestamp(START + 30_000)));
+    let counts = "2 ok · 3 failed · 1 allowed · 1 skipped · 2 cancelled · 1 waiting";
+    assert!(driver.shows(counts), "{}", driver.screen());
+}
