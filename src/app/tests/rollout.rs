@@ -33,6 +33,12 @@ fn plan(shares: u8) -> Plan {
     }
 }
 
+/// Returns a plan with this many steps.
+fn plan_of(steps: usize) -> Plan {
+    let step = PlanStep::Drain { slot: Slot::Blue, keep: 1000 };
+    Plan { steps: vec![step; steps], ..plan(1) }
+}
+
 fn outlines(plan: &Plan, steps: &[PlanStep], first: u32, kind: StepKind) -> Vec<StepOutline> {
     let outline = |(number, step): (u32, &PlanStep)| StepOutline {
         number: StepNumber(number),
@@ -104,6 +110,12 @@ fn a_long_plan_is_cut_around_its_current_step() {
         let screen = driver.screen();
         assert!(expected.iter().all(|part| screen.contains(part)), "{done}: {screen}");
     }
+}
+
+#[test]
+fn a_plan_of_any_length_is_drawn() {
+    let driver = deploying(120, 40, Theme::default(), &plan_of(20_000), 1);
+    assert!(driver.shows("step 2 of 20000"), "{}", driver.screen());
 }
 
 #[test]

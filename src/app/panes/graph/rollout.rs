@@ -1,10 +1,12 @@
 //! The picture of a deployment: its steps in a row, and a line for each slot with its share of the traffic.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
+use ratatui::text::Span;
 
 use super::MARGIN;
 use crate::app::panes::Cx;
@@ -22,6 +24,9 @@ const BAR: (u16, u16) = (10, 40);
 /// Width of the figures of a slot in columns: requests a second, failed requests, and latency.
 const FIGURES: u16 = 38;
 
+/// Maximum age of an observation that is shown without its age. The target is asked every two seconds at first.
+const FRESH: Duration = Duration::from_secs(10);
+
 /// Returns the job of a run that is a deployment of this machine with a plan.
 pub(super) fn job(run: &Run) -> Option<&Job> {
     let job = run.jobs.values().next().filter(|_| run.info.is_deployment())?;
@@ -35,7 +40,7 @@ pub(super) fn draw(cx: &Cx, job: &Job, area: Rect, buffer: &mut Buffer) {
     if let Some(y) = rows.next() {
         let mut x = area.x;
         for part in strip(job, area.width, cx) {
-            x = text::put(buffer, x, y, area.right().saturating_sub(x), &part.text, part.style);
+            x = text::put(buffer, x, y, area.right().saturating_sub(x), &part.content, part.style);
         }
     }
     if let Some(y) = rows.next() {
@@ -44,19 +49,17 @@ pub(super) fn draw(cx: &Cx, job: &Job, area: Rect, buffer: &mut Buffer) {
         text::put(buffer, area.x, y, area.width, &sentence, Style::new());
     }
     let Some(last) = job.traffic.back() else { return };
-    if rows.len() > last.slots.len() {
-        rows.next();
+    if rows.len() > last.slots.len()
+        && let Some(y) = rows.next()
+    {
+        let age = cx.state.now.since(last.at);
+        let seen = if age < FRESH { String::new() } else { format!("observed {} ago", text::ago(age)) };
+        text::put(buffer, area.x, y, area.width, &seen, cx.theme.style(Hue::Dim));
     }
     let title = last.slots.iter().map(|slot| text::columns(&slot.title)).max().unwrap_or_default().min(MAX_TITLE);
     for (slot, y) in last.slots.iter().zip(rows) {
         draw_slot(slot, &job.traffic, title, cx, Rect { y, height: 1, ..area }, buffer);
     }
-}
-
-/// A styled piece of the row of steps.
-struct Part {
-    text: String,
-    style: Style,
 }
 
 /// Steps whose names the row shows.
@@ -70,23 +73,25 @@ enum Named {
 
 /// Returns the steps in a row, with as many names as fit. If not even all glyphs fit, returns only the steps around the
 /// current one.
-fn strip(job: &Job, width: u16, cx: &Cx) -> Vec<Part> {
+fn strip(job: &Job, width: u16, cx: &Cx) -> Vec<Span<'static>> {
     let at = current(job);
-    for named in [Named::All, Named::Near(2), Named::Near(1), Named::Near(0), Named::None] {
+    // A glyph for each step and a line between two steps need at least this room.
+    let fits = 2 * job.steps.len() <= usize::from(width) + 1;
+    let all = [Named::All, Named::Near(2), Named::Near(1), Named::Near(0), Named::None];
+    for named in all.into_iter().filter(|_| fits) {
         let parts = parts(&job.steps, at, named, cx);
-        if parts.iter().map(|part| text::columns(&part.text)).sum::<u16>() <= width {
+        if parts.iter().map(|part| text::width(&part.content)).sum::<usize>() <= usize::from(width) {
             return parts;
         }
     }
     let room = usize::from(width.saturating_sub(2)).max(1);
     let first = at.saturating_sub(room / 2).min(job.steps.len().saturating_sub(room));
     let glyphs = job.steps.iter().skip(first).take(room).map(|step| glyph(step, cx));
-    let end =
-        |is_cut: bool| is_cut.then(|| Part { text: cx.theme.ellipsis().to_owned(), style: cx.theme.style(Hue::Dim) });
+    let end = |is_cut: bool| is_cut.then(|| Span::styled(cx.theme.ellipsis(), cx.theme.style(Hue::Dim)));
     end(first > 0).into_iter().chain(glyphs).chain(end(first + room < job.steps.len())).collect()
 }
 
-fn parts(steps: &[Step], at: usize, named: Named, cx: &Cx) -> Vec<Part> {
+fn parts(steps: &[Step], at: usize, named: Named, cx: &Cx) -> Vec<Span<'static>> {
     let dim = cx.theme.style(Hue::Dim);
     let is_named = |step: usize| match named {
         Named::All => true,
@@ -101,19 +106,19 @@ fn parts(steps: &[Step], at: usize, named: Named, cx: &Cx) -> Vec<Part> {
             // The steps of a rollback follow the ones that it undoes.
             let is_back = step.kind == StepKind::Post && steps[number - 1].kind != StepKind::Post;
             let line = if is_back { cx.theme.pick("┄ back ┄", "- back -") } else { cx.theme.pick("─", "-") };
-            parts.push(Part { text: format!("{before}{line}{after}"), style: dim });
+            parts.push(Span::styled(format!("{before}{line}{after}"), dim));
         }
         parts.push(glyph(step, cx));
         if let Some(label) = step.label.as_ref().filter(|_| is_named(number)) {
             let style = if number == at { cx.theme.heading() } else { dim };
-            parts.push(Part { text: format!(" {label}"), style });
+            parts.push(Span::styled(format!(" {label}"), style));
         }
     }
     parts
 }
 
-fn glyph(step: &Step, cx: &Cx) -> Part {
-    Part { text: cx.theme.lamp(&step.phase, cx.state.now.0).to_owned(), style: cx.theme.phase(&step.phase) }
+fn glyph(step: &Step, cx: &Cx) -> Span<'static> {
+    Span::styled(cx.theme.lamp(&step.phase, cx.state.now.0), cx.theme.phase(&step.phase))
 }
 
 /// Returns the index of the current step: the first that runs, else the last that ended, else the first.
@@ -177,6 +182,11 @@ fn draw_slot(
     }
 }
 
+/// Returns the samples that count the requests of a slot.
+fn counted(slot: Slot, samples: &VecDeque<TrafficSample>) -> impl DoubleEndedIterator<Item = &TrafficSample> {
+    samples.iter().filter(move |sample| sample.slot(slot).is_some_and(|one| one.counters.is_some()))
+}
+
 /// Figures of a slot.
 struct Figures {
     /// Requests a second, between the last two samples.
@@ -190,7 +200,7 @@ struct Figures {
 impl Figures {
     /// Returns the figures of a slot; `None` before two samples counted its requests.
     fn of(slot: Slot, samples: &VecDeque<TrafficSample>) -> Option<Self> {
-        let mut counted = samples.iter().filter(|sample| sample.slot(slot).is_some_and(|one| one.counters.is_some()));
+        let mut counted = counted(slot, samples);
         let first = counted.next()?;
         let last = counted.next_back()?;
         let before = counted.next_back().unwrap_or(first);
@@ -209,8 +219,7 @@ impl Figures {
 fn chart(slot: Slot, samples: &VecDeque<TrafficSample>, columns: usize, theme: Theme) -> Vec<(&'static str, Style)> {
     const LEVELS: [(&str, &str); 8] =
         [("▁", "_"), ("▂", "_"), ("▃", "."), ("▄", "."), ("▅", "-"), ("▆", "-"), ("▇", "="), ("█", "#")];
-    let counted = samples.iter().filter(|sample| sample.slot(slot).is_some_and(|one| one.counters.is_some()));
-    let counted: Vec<&TrafficSample> = counted.collect();
+    let counted: Vec<&TrafficSample> = counted(slot, samples).collect();
     let rates = counted.windows(2).filter_map(|pair| {
         let (seen, time) = pair[1].since(pair[0], slot)?;
         Some((seen.requests as f64 / time.as_secs_f64().max(0.001), seen.errors > 0))
