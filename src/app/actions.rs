@@ -36,8 +36,8 @@ impl App {
         }
         match action {
             Action::Go(panel) => self.focus(panel),
-            Action::NextPanel => self.focus(self.neighbour(1)),
-            Action::PreviousPanel => self.focus(self.neighbour(PANELS.len() - 2)),
+            Action::NextPanel => self.focus(self.neighbour(true)),
+            Action::PreviousPanel => self.focus(self.neighbour(false)),
             Action::Zoom => {
                 self.view.zoom = if self.view.zoom == Zoom::Full { Zoom::Normal } else { Zoom::Full };
             }
@@ -257,12 +257,13 @@ impl App {
         }
     }
 
-    /// Returns the panel `steps` after the focused one.
-    fn neighbour(&self, steps: usize) -> Panel {
-        // The workflows take the whole screen, so they are not among the neighbours.
+    /// Returns the panel after or before the focused one. The workflows take the whole screen, so they are not among
+    /// these panels.
+    fn neighbour(&self, forward: bool) -> Panel {
         let panels: Vec<Panel> =
             PANELS.iter().map(|info| info.panel).filter(|panel| *panel != Panel::Workflows).collect();
         let at = panels.iter().position(|panel| *panel == self.view.focus).unwrap_or_default();
+        let steps = if forward { 1 } else { panels.len() - 1 };
         panels[(at + steps) % panels.len()]
     }
 

@@ -217,7 +217,8 @@ pub(super) fn footer(
         let here = entry.contexts.contains(&context) || entry.contexts.contains(&Context::Everywhere);
         here && !entry.hint.is_empty() && unavailable(entry.action, state, subject).is_none()
     };
-    let actions = ACTIONS.iter().filter(is_shown);
+    // The hint for quitting has its own place.
+    let actions = ACTIONS.iter().filter(|entry| entry.action != Action::Quit).filter(is_shown);
     let actions = actions.filter_map(|entry| Some((keymap.keys(entry.action).first()?.to_string(), entry.hint)));
     let leads_on = |prefix: &&Prefix| {
         let Some(first) = Key::parse(prefix.key) else { return false };
@@ -234,7 +235,6 @@ pub(super) fn footer(
     let columns = |key: &str, hint: &str| text::width(key) + between.len() + text::width(hint) + 2;
     let quit = keymap.keys(Action::Quit).first().map(|key| (key.to_string(), Action::Quit.entry().hint));
     let reserved = quit.as_ref().map_or(0, |(key, hint)| columns(key, hint));
-    let actions = actions.filter(|(_, hint)| *hint != Action::Quit.entry().hint);
     let mut x = area.x + 1;
     let mut put = |key: &str, hint: &str, reserved: usize| {
         if usize::from(x) + columns(key, hint) + reserved > usize::from(area.right()) + 1 {

@@ -16,15 +16,13 @@ use crate::ui::layout::Panel;
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
+use super::graph::SHORTER;
 use super::list::ListRow;
 use super::runs::file_name;
 use super::{Cx, Pane, empty, keep_visible, motion};
 
 /// Minimum width to show the list and the graph side by side, in columns.
 const TWO_COLUMNS: u16 = 100;
-
-/// Maximum widths of job names in columns, tried one after the other until the graph fits.
-const NAMES: [u16; 6] = [60, 36, 26, 19, 14, 10];
 
 /// The list of workflows.
 #[derive(Clone, Debug, Default)]
@@ -172,7 +170,7 @@ fn draw_workflow(workflow: &StartableWorkflow, cx: &Cx, area: Rect, buffer: &mut
 fn draw_jobs(jobs: &[StartableJob], cx: &Cx, area: Rect, buffer: &mut Buffer) -> u16 {
     let name =
         |job: &StartableJob, most: u16| text::clip(&job.name, usize::from(most), cx.theme.ellipsis()).into_owned();
-    for most in NAMES {
+    for most in SHORTER {
         let node =
             |job: &StartableJob| Node { width: text::columns(&name(job, most)), height: 1, needs: job.needs.clone() };
         let layout = Layout::new(&jobs.iter().map(node).collect::<Vec<_>>());

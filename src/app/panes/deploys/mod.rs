@@ -384,7 +384,7 @@ pub(in crate::app) fn has_deployments(state: &AppState, selection: &Selection) -
     !state.lanes.is_empty()
         || state.lanes_unreadable.is_some()
         || selected.is_some_and(|run| run.info.remote.is_some())
-        || state.summaries().any(|run| !run.deployments.is_empty())
+        || state.summaries().any(|run| state.is_at_home(run) && !run.deployments.is_empty())
 }
 
 /// Returns the version that a run deploys: its commit, and its branch or tag.

@@ -41,7 +41,7 @@ const TIME: u16 = 6;
 const MAX_NAME: u16 = 200;
 
 /// Maximum widths of names in columns, tried one after the other until the graph fits.
-const SHORTER: [u16; 7] = [60, 36, 26, 19, 14, 10, 6];
+pub(super) const SHORTER: [u16; 7] = [60, 36, 26, 19, 14, 10, 6];
 
 /// Maximum number of nodes of a graph that is still shown in full after a job has failed.
 const MANY: usize = 100;
