@@ -251,6 +251,18 @@ impl Cluster {
         }
     }
 
+    /// Sends a request: with `patient` as [`Self::patient`] does, otherwise once.
+    pub(super) async fn send<T: DeserializeOwned>(
+        &self,
+        call: &Call<'_>,
+        patient: Option<&Progress>,
+    ) -> Result<T, KubernetesFault> {
+        match patient {
+            Some(progress) => self.patient(call, progress).await,
+            None => self.ask(call).await,
+        }
+    }
+
     fn unreachable(&self, reason: String) -> KubernetesFault {
         KubernetesFault::Unreachable { server: self.server.clone(), reason }
     }

@@ -159,17 +159,10 @@ impl Holding {
         *self.lost_to.lock().unwrap_or_else(PoisonError::into_inner) = Some(to.owner());
     }
 
-    /// Sends a request. With `patient`, waits while the API server is unavailable.
-    async fn send(&self, call: &Call<'_>, patient: Option<&Progress>) -> Result<Lease, KubernetesFault> {
-        match patient {
-            Some(progress) => self.cluster.patient(call, progress).await,
-            None => self.cluster.ask(call).await,
-        }
-    }
-
-    /// Reads the lease; `None` if it does not exist, because it was not created yet or was deleted.
+    /// Reads the lease; `None` if it does not exist, because it was not created yet or was deleted. With `patient`,
+    /// waits while the API server is unavailable.
     async fn read(&self, patient: Option<&Progress>) -> Result<Option<Lease>, KubernetesFault> {
-        match self.send(&Call::get(Resource::Leases, &self.name), patient).await {
+        match self.cluster.send(&Call::get(Resource::Leases, &self.name), patient).await {
             Err(KubernetesFault::Missing { .. }) => Ok(None),
             read => read.map(Some),
         }
@@ -187,7 +180,7 @@ impl Holding {
             Some(_) => Call::send(Verb::Update, Resource::Leases, Some(&self.name), &body),
             None => Call::send(Verb::Create, Resource::Leases, None, &body),
         };
-        match self.send(&call, patient).await {
+        match self.cluster.send::<Lease>(&call, patient).await {
             Ok(_) => Ok(true),
             Err(KubernetesFault::Conflict { .. }) => Ok(false),
             Err(KubernetesFault::Missing { .. }) if before.is_some() => Ok(false),

@@ -94,11 +94,7 @@ impl KubernetesTarget {
         let cluster = self.cluster().await?;
         let name = &self.kubernetes.deployment;
         let call = Call::get(Resource::Deployments, name);
-        let found = match patient {
-            Some(progress) => cluster.patient(&call, progress).await,
-            None => cluster.ask(&call).await,
-        };
-        let deployment: Deployment = found.map_err(|error| match error {
+        let deployment: Deployment = cluster.send(&call, patient).await.map_err(|error| match error {
             KubernetesFault::Missing { name, namespace, server, .. } => {
                 KubernetesFault::NoDeployment { name, namespace, server }
             }
@@ -107,10 +103,7 @@ impl KubernetesTarget {
         let labels = deployment.spec.selector.text();
         let query = (!labels.is_empty()).then_some(("labelSelector", labels));
         let call = Call::list(Resource::ReplicaSets, query.into_iter().collect());
-        let sets: List<ReplicaSet> = match patient {
-            Some(progress) => cluster.patient(&call, progress).await?,
-            None => cluster.ask(&call).await?,
-        };
+        let sets: List<ReplicaSet> = cluster.send(&call, patient).await?;
         Ok(Scene::new(deployment, sets.items))
     }
 
