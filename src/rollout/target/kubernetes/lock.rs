@@ -117,16 +117,17 @@ impl Lock {
         }
     }
 
-    /// Renews the lease before a change. Fails if another deployment has taken it.
-    pub(super) async fn confirm(&self, progress: &Progress) -> Result<(), KubernetesFault> {
+    /// Renews the lease before a change. Fails if another deployment has taken it. With `patient`, waits while the API
+    /// server is unavailable.
+    pub(super) async fn confirm(&self, patient: Option<&Progress>) -> Result<(), KubernetesFault> {
         let holding = &self.holding;
         loop {
             if let Some(owner) = holding.lost_to() {
                 return Err(KubernetesFault::LockLost(owner));
             }
-            match holding.read(Some(progress)).await? {
+            match holding.read(patient).await? {
                 Some(lease) if lease.holder() != Some(&holding.id) => holding.lose(&lease),
-                lease if holding.write(lease.as_ref(), true, Some(progress)).await? => return Ok(()),
+                lease if holding.write(lease.as_ref(), true, patient).await? => return Ok(()),
                 _ => {}
             }
         }

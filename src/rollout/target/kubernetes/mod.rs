@@ -107,10 +107,10 @@ impl KubernetesTarget {
         Ok(Scene::new(deployment, sets.items))
     }
 
-    /// Makes sure that the lock is held, if it was taken.
-    async fn confirm(&self, progress: &Progress) -> Result<(), KubernetesFault> {
+    /// Makes sure that the lock is held, if it was taken. With `patient`, waits while the API server is unavailable.
+    async fn confirm(&self, patient: Option<&Progress>) -> Result<(), KubernetesFault> {
         match self.lock.lock().await.as_ref() {
-            Some(lock) => lock.confirm(progress).await,
+            Some(lock) => lock.confirm(patient).await,
             None => Ok(()),
         }
     }
@@ -119,7 +119,7 @@ impl KubernetesTarget {
     async fn set(&self, slot: Slot, plan: &Plan, progress: &Progress) -> Result<(), KubernetesFault> {
         let cluster = self.cluster().await?;
         loop {
-            self.confirm(progress).await?;
+            self.confirm(Some(progress)).await?;
             let scene = self.scene(Some(progress)).await?;
             let wanted = Wanted::new(&scene, slot, plan, &self.settings, &self.kubernetes)?;
             let Some(patch) = wanted.patch(&scene) else { return Ok(()) };
@@ -294,6 +294,7 @@ impl Target for KubernetesTarget {
 
     fn pause(&self, is_paused: bool) -> BoxFuture<'_, Result<(), TargetError>> {
         async move {
+            self.confirm(None).await?;
             let patch = json!([{"op": "add", "path": "/spec/paused", "value": is_paused}]);
             let call = Call::send(Verb::Patch, Resource::Deployments, Some(&self.kubernetes.deployment), &patch);
             self.cluster().await?.ask::<Deployment>(&call).await?;

@@ -66,6 +66,13 @@ impl Server {
 }
 
 impl State {
+    /// Gives the lease to another deployment.
+    fn give_lease_away(&mut self) {
+        let lease = self.lease.as_mut().expect("a lease");
+        lease["spec"]["holderIdentity"] = json!("run-2");
+        lease["metadata"]["annotations"] = json!({});
+    }
+
     fn answer(&mut self, method: &Method, address: &str, body: &Value) -> (u16, Vec<u8>) {
         let _ = writeln!(self.asked, "{method} {address}");
         let failure = |code: u16| (code, json!({"status": "Failure", "message": "no", "code": code}));
@@ -92,9 +99,7 @@ impl State {
             }
             ("PATCH", _) if self.is_taken => {
                 self.is_taken = false;
-                let lease = self.lease.as_mut().expect("a lease");
-                lease["spec"]["holderIdentity"] = json!("run-2");
-                lease["metadata"]["annotations"] = json!({});
+                self.give_lease_away();
                 failure(409)
             }
             ("PATCH", _) => {
@@ -180,6 +185,22 @@ async fn a_deployment_that_lost_its_lock_changes_nothing_after_a_conflict() {
         error.to_string(),
         "the lock of the environment was lost to another deployment (held by run-2): nothing more is changed"
     );
+    assert_eq!(server.state().asked.matches("PATCH").count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deployment_that_lost_its_lock_does_not_pause_the_rollout() {
+    let server = Server::of(recorded("steady"));
+    let target = server.target();
+    target.lock("olu", false).await.expect("it is free");
+    target.pause(true).await.expect("the lock is held");
+    server.state().give_lease_away();
+    let error = target.pause(false).await.expect_err("it is lost");
+    assert_eq!(
+        error.to_string(),
+        "the lock of the environment was lost to another deployment (held by run-2): nothing more is changed"
+    );
+    assert_eq!(server.state().deployment["spec"]["paused"], true);
     assert_eq!(server.state().asked.matches("PATCH").count(), 1);
 }
 
