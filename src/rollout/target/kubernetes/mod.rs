@@ -195,9 +195,7 @@ impl KubernetesTarget {
                 let pods = if pods == 1 { "1 pod is".to_owned() } else { format!("{pods} pods are") };
                 let text = format!("{slot}: {pods} updated and available");
                 let Some(probe) = &self.settings.health_check else { return Ok(Answer::Good(text)) };
-                let variables = check::variables(&self.settings.name, slot, plan);
-                let limit = self.settings.health.timeout;
-                return Ok(check::ask(probe, limit, &self.shell, (slot.name(), &variables), progress).await);
+                return Ok(self.check(probe, self.settings.health.timeout, slot, plan, progress).await);
             }
             Stage::Paused => {
                 let how = if self.is_paused.load(Ordering::Relaxed) {
