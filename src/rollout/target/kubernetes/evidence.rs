@@ -1,7 +1,5 @@
 //! Finds out why pods are not ready: from their status, their events and their logs.
 
-use serde::de::DeserializeOwned;
-
 use super::api::{Call, Cluster, Resource};
 use super::error::KubernetesFault;
 use super::objects::{ContainerStatus, List, ObjectEvent, Pod, ReplicaSet};
@@ -63,9 +61,7 @@ pub(super) fn ailment(pod: &Pod) -> Option<Ailment> {
     if let Some(condition) = unscheduled {
         return of(joined([&*condition.reason, &condition.message]), false);
     }
-    let all = status.init_container_statuses.iter().chain(&status.container_statuses);
-    let mut ill = all.filter(|container| !container.ready);
-    let text = ill.find_map(|container| {
+    let text = unready(pod).find_map(|container| {
         let waiting = container.state.waiting.as_ref();
         if let Some(waiting) = waiting.filter(|waiting| ERRORS.contains(&&*waiting.reason)) {
             let ended = last_end(container);
@@ -76,6 +72,12 @@ pub(super) fn ailment(pod: &Pod) -> Option<Ailment> {
             .then(|| format!("container {} ended{}", container.name, last_end(container)))
     });
     text.and_then(|text| of(text, true))
+}
+
+/// Returns the containers of a pod that are not ready.
+fn unready(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    let all = pod.status.init_container_statuses.iter().chain(&pod.status.container_statuses);
+    all.filter(|container| !container.ready)
 }
 
 /// Returns the last exit code of a container with its reason, and the number of restarts; empty if it has not ended.
@@ -135,9 +137,8 @@ pub(super) async fn gather(cluster: &Cluster, scene: &Scene, slot: Slot, progres
     for (pod, ailment) in ill.iter().take(MAX_PODS) {
         progress.say(&ailment.text);
         say_events(cluster, &pod.metadata.name, progress).await;
-        let all = pod.status.init_container_statuses.iter().chain(&pod.status.container_statuses);
         let mut last = None;
-        for container in all.filter(|container| !container.ready) {
+        for container in unready(pod) {
             last = say_lines(cluster, pod, container, progress).await.or(last);
         }
         let last = last.map(|last| format!("; its last line: {last}")).unwrap_or_default();
@@ -149,9 +150,9 @@ pub(super) async fn gather(cluster: &Cluster, scene: &Scene, slot: Slot, progres
 /// Writes the last events about an object to the log of a step.
 async fn say_events(cluster: &Cluster, name: &str, progress: &Progress) {
     let query = vec![("fieldSelector", format!("involvedObject.name={name}"))];
-    match list::<ObjectEvent>(cluster, Call::list(Resource::Events, query)).await {
+    match cluster.ask::<List<ObjectEvent>>(&Call::list(Resource::Events, query)).await {
         Err(error) => progress.say(&error.to_string()),
-        Ok(mut events) => {
+        Ok(List { items: mut events }) => {
             let time = |event: &ObjectEvent| event.last_timestamp.clone().or_else(|| event.event_time.clone());
             events.sort_by_key(time);
             let skipped = events.len().saturating_sub(LAST_EVENTS);
@@ -166,10 +167,6 @@ async fn say_events(cluster: &Cluster, name: &str, progress: &Progress) {
             }
         }
     }
-}
-
-async fn list<T: DeserializeOwned>(cluster: &Cluster, call: Call<'_>) -> Result<Vec<T>, KubernetesFault> {
-    Ok(cluster.ask::<List<T>>(&call).await?.items)
 }
 
 /// Writes the last lines of a container to the log of a step. After a restart, the lines of the previous run are
