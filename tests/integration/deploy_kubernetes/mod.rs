@@ -56,7 +56,7 @@ fn a_deployment_whose_worker_was_killed_goes_on_or_goes_back() {
             let run = rig.begun(release, done.min(1));
             std::thread::sleep(Duration::from_millis(done * 150));
             kill_worker(&run);
-            if rig.position(&run).is_some_and(|position| position["has_ended"] == true) {
+            if rig.has_ended(&run) {
                 rig.settled(release, 3);
             } else if order == "resume" {
                 rig.call(&["resume", &run]).expect(0, &[]);
@@ -79,7 +79,7 @@ fn a_rollout_is_paused_and_continues() {
     std::thread::sleep(Duration::from_secs(4));
     assert!(rig.running().len() == 2, "both releases run: {:?}", rig.running());
     rig.call(&["promote", "live"]).expect(0, &[]);
-    until("it has ended", || rig.position(&run).filter(|position| position["has_ended"] == true));
+    until("it has ended", || rig.has_ended(&run).then_some(()));
     rig.settled("slow", 3);
     rig.call(&["logs", &run, "--step", "2"]).expect(0, &["is paused: `cuelight promote live` continues"]);
 }
@@ -113,7 +113,7 @@ fn of_two_machines_exactly_one_deploys() {
     rig.elsewhere(&["trust"]).expect(0, &[]);
     let run = rig.begun("slow", 1);
     rig.elsewhere(&["deploy", "live", "v3"]).expect(1, &["another deployment to the environment is in progress", &run]);
-    until("it has ended", || rig.position(&run).filter(|position| position["has_ended"] == true));
+    until("it has ended", || rig.has_ended(&run).then_some(()));
     rig.settled("slow", 3);
     // A lock that its holder does not renew any more is taken.
     let run = rig.begun("v2", 0);
@@ -162,7 +162,7 @@ fn a_deployment_waits_for_an_api_server_that_is_gone_for_a_while() {
     assert_eq!(rig.position(&run).map(|position| position["has_ended"].clone()), Some(false.into()));
     rig.call(&["deploy", "live", "v2", "--plan"]).expect(4, &["no answer from the API server"]);
     proxy.cut(false);
-    until("it has ended", || rig.position(&run).filter(|position| position["has_ended"] == true));
+    until("it has ended", || rig.has_ended(&run).then_some(()));
     rig.settled("slow", 3);
     rig.call(&["logs", &run, "--step", "2"]).expect(0, &["no answer from the API server", "s ago: "]);
 }

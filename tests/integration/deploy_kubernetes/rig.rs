@@ -134,6 +134,11 @@ impl Rig {
         serde_json::from_slice(&text).ok()
     }
 
+    /// Whether a deployment has ended.
+    pub(super) fn has_ended(&self, run: &str) -> bool {
+        self.position(run).is_some_and(|position| position["has_ended"] == true)
+    }
+
     /// Starts a deployment and waits until this number of its steps is done. Returns its run.
     pub(super) fn begun(&self, release: &str, done: u64) -> String {
         let run = self.call(&["deploy", "live", release, "--detach"]).out().trim().to_owned();
