@@ -76,8 +76,14 @@ fn a_rollout_is_paused_and_continues() {
     let run = rig.begun("slow", 1);
     rig.call(&["pause", "live"]).expect(0, &[]);
     assert_eq!(rig.field("{.spec.paused}"), "true");
-    std::thread::sleep(Duration::from_secs(4));
-    assert!(rig.running().len() == 2, "both releases run: {:?}", rig.running());
+    until("the controller has seen the pause", || {
+        (rig.field("{.status.observedGeneration}") == rig.field("{.metadata.generation}")).then_some(())
+    });
+    let running = rig.running();
+    assert!(running.len() == 2, "both releases run: {running:?}");
+    // All new pods are ready, so only the pause holds the rollout.
+    until("all pods are available", || (rig.field("{.status.availableReplicas}") == "4").then_some(()));
+    assert_eq!(rig.running(), running);
     rig.call(&["promote", "live"]).expect(0, &[]);
     until("it has ended", || rig.has_ended(&run).then_some(()));
     rig.settled("slow", 3);
@@ -156,9 +162,12 @@ fn a_deployment_waits_for_an_api_server_that_is_gone_for_a_while() {
     let (proxy, kubeconfig) = rig.proxy();
     rig.settle(ROLLING, &format!("kubeconfig = '{}'", kubeconfig.display()));
     let run = rig.begun("slow", 1);
-    std::thread::sleep(Duration::from_secs(1));
+    let log = || rig.call(&["logs", &run, "--step", "2"]).text();
+    until("an answer about the rollout", || log().contains("pods updated").then_some(()));
     proxy.cut(true);
-    std::thread::sleep(Duration::from_secs(30));
+    // Longer than the lease of the lock lasts.
+    let is_long = |log: &str| (20..30).any(|age| log.contains(&format!("; {age}s ago: ")));
+    until("the last answer is old", || is_long(&log()).then_some(()));
     assert_eq!(rig.position(&run).map(|position| position["has_ended"].clone()), Some(false.into()));
     rig.call(&["deploy", "live", "v2", "--plan"]).expect(4, &["no answer from the API server"]);
     proxy.cut(false);
