@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::files;
 use crate::model::Timestamp;
 
-use super::folder::{RunFolder, make_private, remove_described};
-use super::{StoreError, json};
+use super::folder::{RunFolder, make_private};
+use super::{StoreError, described, json};
 
 /// Maximum size of a description in bytes.
 const MAX_DESCRIPTION: u64 = 64 * 1024;
@@ -114,8 +114,7 @@ pub fn publish(run: &RunFolder, artifact: &Artifact, staged: &Path) -> Result<()
 /// # Errors
 /// The folder cannot be removed.
 pub fn remove(run: &RunFolder, id: u64) -> Result<(), StoreError> {
-    let folder = folder(run, id);
-    remove_described(&folder, "artifact.json").map_err(StoreError::io("remove", folder))
+    described::remove(&folder(run, id), "artifact.json")
 }
 
 #[cfg(test)]

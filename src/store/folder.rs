@@ -271,20 +271,6 @@ pub fn make_private(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes a folder, first the file `description` in it. Readers ignore a folder without this file, so they never see a
-/// partly removed one, and another call continues an interrupted removal. A missing folder is not an error.
-///
-/// # Errors
-/// The folder cannot be removed.
-pub(super) fn remove_described(folder: &Path, description: &str) -> io::Result<()> {
-    let unless_missing = |result: io::Result<()>| match result {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result,
-    };
-    unless_missing(fs::remove_file(folder.join(description)))?;
-    unless_missing(fs::remove_dir_all(folder))
-}
-
 impl RunFolder {
     /// Returns the folder of a run at any path, such as an unpacked bug report.
     #[must_use]

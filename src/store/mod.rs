@@ -10,6 +10,7 @@ pub mod atomic;
 pub mod cache;
 pub mod clock;
 pub mod concurrency;
+mod described;
 pub mod digest;
 pub mod first_error;
 pub mod folder;

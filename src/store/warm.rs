@@ -6,19 +6,16 @@
 //! time of the last use.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use crate::files;
 use crate::model::Timestamp;
 
 use super::cache::CacheLimits;
 use super::digest::sha256;
-use super::folder::{RunsDir, make_private, remove_described};
-use super::{StoreError, json};
+use super::folder::{RunsDir, make_private};
+use super::{StoreError, described, json};
 
 /// Name of the file that describes an entry. Readers ignore an entry without this file.
 const DESCRIPTION: &str = "entry.json";
@@ -79,7 +76,7 @@ impl WarmStore {
     /// # Errors
     /// The state folder cannot be read.
     pub fn all(runs: &RunsDir) -> Result<Vec<Self>, StoreError> {
-        let stores = below(&runs.warm())?.into_iter().filter(|path| path.is_dir());
+        let stores = described::below(&runs.warm())?.into_iter().filter(|path| path.is_dir());
         Ok(stores.map(|path| Self { path }).collect())
     }
 
@@ -96,9 +93,7 @@ impl WarmStore {
     #[must_use]
     pub fn open(&self, entry: &WarmEntry) -> PathBuf {
         let folder = self.path.join(entry.id());
-        // If this fails, the recorded time of the last use is only too old.
-        let _ = files::open_own(&folder.join(DESCRIPTION))
-            .and_then(|description| description.set_modified(SystemTime::now()));
+        described::record_use(&folder.join(DESCRIPTION));
         folder.join(DATA)
     }
 
@@ -121,14 +116,8 @@ impl WarmStore {
         fs::rename(data, staging.join(DATA)).map_err(StoreError::io("move", data))?;
         json::write_unsynced(&staging.join(DESCRIPTION), entry)?;
         make_private(&self.path).map_err(StoreError::io("make the folder", &self.path))?;
-        remove_described(&folder, DESCRIPTION).map_err(StoreError::io("remove", &folder))?;
-        match fs::rename(staging, &folder) {
-            Ok(()) => Ok(true),
-            Err(error) if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) => {
-                Ok(false)
-            }
-            Err(error) => Err(StoreError::io("write", folder)(error)),
-        }
+        described::remove(&folder, DESCRIPTION)?;
+        described::appear(staging, &folder)
     }
 
     /// Returns the entries that exceed the limits, as for [caches](super::cache::Cache::beyond).
@@ -136,7 +125,7 @@ impl WarmStore {
     /// # Errors
     /// The folder cannot be read.
     pub fn beyond(&self, limits: CacheLimits, now: Timestamp) -> Result<Vec<WarmEntry>, StoreError> {
-        let entries = below(&self.path)?.iter().filter_map(|folder| read(folder)).collect();
+        let entries = described::below(&self.path)?.iter().filter_map(|folder| read(folder)).collect();
         Ok(limits.beyond(entries, now, |entry| (entry.used, entry.size)))
     }
 
@@ -145,8 +134,8 @@ impl WarmStore {
     /// # Errors
     /// The folder cannot be read, or an entry cannot be removed.
     pub fn evict(&self, limits: CacheLimits, now: Timestamp) -> Result<(), StoreError> {
-        for folder in below(&self.path)?.into_iter().filter(|folder| read(folder).is_none()) {
-            remove_described(&folder, DESCRIPTION).map_err(StoreError::io("remove", folder))?;
+        for folder in described::below(&self.path)?.into_iter().filter(|folder| read(folder).is_none()) {
+            described::remove(&folder, DESCRIPTION)?;
         }
         self.beyond(limits, now)?.iter().try_for_each(|entry| self.remove(entry))
     }
@@ -156,8 +145,7 @@ impl WarmStore {
     /// # Errors
     /// The folder cannot be removed.
     pub fn remove(&self, entry: &WarmEntry) -> Result<(), StoreError> {
-        let folder = self.path.join(entry.id());
-        remove_described(&folder, DESCRIPTION).map_err(StoreError::io("remove", folder))
+        described::remove(&self.path.join(entry.id()), DESCRIPTION)
     }
 }
 
@@ -165,24 +153,14 @@ impl WarmStore {
 fn read(folder: &Path) -> Option<WarmEntry> {
     let description = folder.join(DESCRIPTION);
     let mut entry: WarmEntry = json::read(&description, MAX_DESCRIPTION).ok().flatten()?;
-    let used = fs::symlink_metadata(&description).and_then(|data| data.modified()).ok()?;
-    let used = used.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    entry.used = Timestamp(u64::try_from(used.as_millis()).unwrap_or_default());
+    entry.used = described::last_use(&description).ok()?;
     folder.file_name().is_some_and(|name| name == entry.id().as_str()).then_some(entry)
-}
-
-/// Returns the paths in a folder; none if there is no folder.
-fn below(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
-    match fs::read_dir(folder) {
-        Ok(entries) => Ok(entries.flatten().map(|entry| entry.path()).collect()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(StoreError::io("read the folder", folder)(error)),
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::SystemTime;
 
     struct Case {
         home: tempfile::TempDir,
@@ -247,7 +225,7 @@ mod tests {
         let over = case.store.beyond(limits, now).expect("read");
         assert_eq!(over.iter().map(WarmEntry::id).collect::<Vec<_>>(), [old.id()]);
         case.store.evict(limits, now).expect("removed");
-        assert_eq!(below(&case.store.path).expect("read"), [case.store.path.join(new.id())]);
+        assert_eq!(described::below(&case.store.path).expect("read"), [case.store.path.join(new.id())]);
     }
 
     #[test]

@@ -9,7 +9,6 @@ use std::fs;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,8 +16,8 @@ use crate::files;
 use crate::model::Timestamp;
 
 use super::digest::sha256;
-use super::folder::{RunsDir, make_private, remove_described};
-use super::{StoreError, json};
+use super::folder::{RunsDir, make_private};
+use super::{StoreError, described, json};
 
 pub mod lookup;
 
@@ -117,12 +116,7 @@ impl Cache {
     /// # Errors
     /// The state folder cannot be read.
     pub fn all(runs: &RunsDir) -> Result<Vec<Self>, StoreError> {
-        let folder = runs.cache();
-        match fs::read_dir(&folder) {
-            Ok(entries) => Ok(entries.flatten().map(|entry| Self { path: entry.path() }).collect()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(error) => Err(StoreError::io("read the folder", folder)(error)),
-        }
+        Ok(described::below(&runs.cache())?.into_iter().map(|path| Self { path }).collect())
     }
 
     /// Lists the entries, newest first. Damaged entries are left out.
@@ -138,12 +132,7 @@ impl Cache {
     /// Returns the entries, and the folders of damaged ones.
     fn scan(&self) -> Result<(Vec<CacheEntry>, Vec<PathBuf>), StoreError> {
         let (mut entries, mut damaged) = (Vec::new(), Vec::new());
-        let folders = match fs::read_dir(&self.path) {
-            Ok(folders) => folders,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((entries, damaged)),
-            Err(error) => return Err(StoreError::io("read the folder", &self.path)(error)),
-        };
-        for folder in folders.flatten().map(|folder| folder.path()) {
+        for folder in described::below(&self.path)? {
             match read(&folder) {
                 Ok(Some(entry)) => entries.push(entry),
                 Ok(None) => damaged.push(folder),
@@ -174,9 +163,7 @@ impl Cache {
         let folder = self.path.join(id);
         let entry = whole(&folder)?;
         let data = files::open_own(&folder.join("data")).ok()?;
-        // If this fails, the recorded time of the last use is only too old.
-        let _ = files::open_own(&folder.join(DESCRIPTION))
-            .and_then(|description| description.set_modified(SystemTime::now()));
+        described::record_use(&folder.join(DESCRIPTION));
         Some((data, entry))
     }
 
@@ -193,13 +180,7 @@ impl Cache {
             let _ = fs::remove_dir_all(&folder);
         }
         make_private(&self.path).map_err(StoreError::io("make the folder", &self.path))?;
-        match fs::rename(staged, &folder) {
-            Ok(()) => Ok(true),
-            Err(error) if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) => {
-                Ok(false)
-            }
-            Err(error) => Err(StoreError::io("write", folder)(error)),
-        }
+        described::appear(staged, &folder)
     }
 
     /// Removes an entry. A missing entry is not an error.
@@ -207,8 +188,7 @@ impl Cache {
     /// # Errors
     /// The folder cannot be removed.
     pub fn remove(&self, entry: &CacheEntry) -> Result<(), StoreError> {
-        let folder = self.path.join(entry.id());
-        remove_described(&folder, DESCRIPTION).map_err(StoreError::io("remove", folder))
+        described::remove(&self.path.join(entry.id()), DESCRIPTION)
     }
 
     /// Returns the entries that exceed the limits: those not used for too long, and the least recently used ones by
@@ -231,7 +211,7 @@ impl Cache {
         evicted.iter().try_for_each(|entry| self.remove(entry))?;
         for folder in damaged {
             // If this fails, the next eviction removes the folder.
-            let _ = remove_described(&folder, DESCRIPTION);
+            let _ = described::remove(&folder, DESCRIPTION);
         }
         Ok(evicted)
     }
@@ -257,10 +237,7 @@ fn read(folder: &Path) -> Result<Option<CacheEntry>, StoreError> {
         let reason = "its folder has another name".to_owned();
         return Err(StoreError::Damaged { path: description, reason });
     }
-    let used = fs::symlink_metadata(&description).and_then(|data| data.modified());
-    let used = used.map_err(StoreError::io("read", &description))?;
-    let used = used.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    entry.used = Timestamp(u64::try_from(used.as_millis()).unwrap_or_default());
+    entry.used = described::last_use(&description).map_err(StoreError::io("read", &description))?;
     match files::own_size(&data) {
         Ok(size) => Ok((size == entry.size).then_some(entry)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -276,6 +253,7 @@ fn whole(folder: &Path) -> Option<CacheEntry> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::time::SystemTime;
 
     use super::*;
 
