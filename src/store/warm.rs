@@ -120,13 +120,24 @@ impl WarmStore {
         described::appear(staging, &folder)
     }
 
+    /// Returns the entries, and the folders that are none, which interrupted removals left.
+    fn scan(&self) -> Result<(Vec<WarmEntry>, Vec<PathBuf>), StoreError> {
+        let (mut entries, mut remains) = (Vec::new(), Vec::new());
+        for folder in described::below(&self.path)? {
+            match read(&folder) {
+                Some(entry) => entries.push(entry),
+                None => remains.push(folder),
+            }
+        }
+        Ok((entries, remains))
+    }
+
     /// Returns the entries that exceed the limits, as for [caches](super::cache::Cache::beyond).
     ///
     /// # Errors
     /// The folder cannot be read.
     pub fn beyond(&self, limits: CacheLimits, now: Timestamp) -> Result<Vec<WarmEntry>, StoreError> {
-        let entries = described::below(&self.path)?.iter().filter_map(|folder| read(folder)).collect();
-        Ok(limits.beyond(entries, now, |entry| (entry.used, entry.size)))
+        Ok(limits.beyond(self.scan()?.0, now, use_and_size))
     }
 
     /// Removes the entries [beyond](Self::beyond) the limits, and the remains of interrupted removals.
@@ -134,10 +145,9 @@ impl WarmStore {
     /// # Errors
     /// The folder cannot be read, or an entry cannot be removed.
     pub fn evict(&self, limits: CacheLimits, now: Timestamp) -> Result<(), StoreError> {
-        for folder in described::below(&self.path)?.into_iter().filter(|folder| read(folder).is_none()) {
-            described::remove(&folder, DESCRIPTION)?;
-        }
-        self.beyond(limits, now)?.iter().try_for_each(|entry| self.remove(entry))
+        let (entries, remains) = self.scan()?;
+        remains.iter().try_for_each(|folder| described::remove(folder, DESCRIPTION))?;
+        limits.beyond(entries, now, use_and_size).iter().try_for_each(|entry| self.remove(entry))
     }
 
     /// Removes an entry. A missing entry is not an error.
@@ -147,6 +157,10 @@ impl WarmStore {
     pub fn remove(&self, entry: &WarmEntry) -> Result<(), StoreError> {
         described::remove(&self.path.join(entry.id()), DESCRIPTION)
     }
+}
+
+fn use_and_size(entry: &WarmEntry) -> (Timestamp, u64) {
+    (entry.used, entry.size)
 }
 
 /// Reads an entry. `None` if its description is missing, damaged or that of another entry.

@@ -304,23 +304,25 @@ impl Drop for Apart {
 /// The run itself must have succeeded. A job may fail in a run that succeeds (`continue-on-error`), and may leave an
 /// incomplete folder, so failed jobs are left out.
 pub fn keep(folder: &RunFolder, run: &Run, limits: CacheLimits) -> usize {
-    let runs = folder.runs();
     let jobs = run.jobs.values().filter(|job| job.phase.conclusion() == Some(Conclusion::Success));
     let notes = jobs.map(|job| folder.dependencies(&job.id));
+    let notes: Vec<_> = notes.filter_map(|path| json::read::<Note>(&path, MAX_NOTE).ok().flatten()).collect();
+    let Some(first) = notes.first() else { return 0 };
+    // All jobs of a run have the same repository.
+    let store = WarmStore::of(&folder.runs(), &first.repository);
     let mut kept = 0;
-    for note in notes.filter_map(|path| json::read::<Note>(&path, MAX_NOTE).ok().flatten()) {
-        let store = WarmStore::of(&runs, &note.repository);
+    for note in &notes {
         for one in &note.found {
-            match keep_one(folder, &note, one, &store, limits) {
+            match keep_one(folder, note, one, &store, limits) {
                 Ok(is_kept) => kept += usize::from(is_kept),
                 Err(error) => {
                     tracing::debug!(%error, folder = %one.folder.display(), "a dependency folder is not kept");
                 }
             }
         }
-        if let Err(error) = store.evict(limits, now()) {
-            tracing::debug!(%error, "old dependency folders remain");
-        }
+    }
+    if let Err(error) = store.evict(limits, now()) {
+        tracing::debug!(%error, "old dependency folders remain");
     }
     kept
 }
