@@ -278,7 +278,7 @@ impl JobEnvironment {
             run,
             job: &self.id,
             repository: &|| results.identity(facts),
-            place: in_place(|| place.digest()),
+            place: &|| place.digest(),
             folders: &options.warm_start,
             readable: if mode.reads() { readable } else { Vec::new() },
             scope: mode.writes().then_some(own),

@@ -71,8 +71,8 @@ pub(in crate::engine) struct WarmStart<'w> {
     pub(in crate::engine) job: &'w JobId,
     /// Returns the name of the repository, which is unique on this machine. Takes a few milliseconds.
     pub(in crate::engine) repository: &'w dyn Fn() -> String,
-    /// Digest of a [`Place`](place::Place): everything besides the lock files that must be the same.
-    pub(in crate::engine) place: String,
+    /// Returns the digest of a [`Place`](place::Place): everything besides the lock files that must be the same.
+    pub(in crate::engine) place: &'w dyn Fn() -> String,
     /// Dependency folders, each with the names of its lock files.
     pub(in crate::engine) folders: &'w IndexMap<String, Vec<String>>,
     /// Refs of the runs whose folders the job may use.
@@ -128,8 +128,8 @@ impl WarmStart<'_> {
         let mut brought = Brought::default();
         let Ok(below) = folder.strip_prefix(&self.workspace) else { return brought };
         let Ok(workspace) = Folder::open(&self.workspace) else { return brought };
-        let found = self.dependencies(&workspace, below);
-        if found.is_empty() {
+        let locks = self.lock_files(&workspace, below);
+        if locks.is_empty() {
             return brought;
         }
         let runs = self.run.runs();
@@ -137,6 +137,8 @@ impl WarmStart<'_> {
             brought.lines.extend(told_once(&runs, &error));
             return brought;
         }
+        let place = (self.place)();
+        let found = self.dependencies(&workspace, &place, locks);
         let repository = (self.repository)();
         let store = WarmStore::of(&runs, &repository);
         for one in &found {
@@ -155,12 +157,12 @@ impl WarmStart<'_> {
                 )),
             }
         }
-        self.note(repository, found);
+        self.note(repository, place, found);
         brought
     }
 
-    /// Finds the dependency folders below `below` that have lock files, in the order of their paths.
-    fn dependencies(&self, workspace: &Folder, below: &Path) -> Vec<Dependencies> {
+    /// Finds the names of the lock files below `below` by the paths of their folders.
+    fn lock_files(&self, workspace: &Folder, below: &Path) -> BTreeMap<PathBuf, Vec<String>> {
         let root = workspace.path().join(below);
         let is_inner = |name: &str| name == ".git" || self.folders.keys().any(|folder| folder == name);
         let is_lock = |name: &str| self.folders.values().flatten().any(|lock| lock == name);
@@ -176,13 +178,23 @@ impl WarmStart<'_> {
                 locks.entry(normal(&below.join(above))).or_default().push(name.to_owned());
             }
         }
+        locks
+    }
+
+    /// Returns the dependency folders that have lock files, in the order of their paths.
+    fn dependencies(
+        &self,
+        workspace: &Folder,
+        place: &str,
+        locks: BTreeMap<PathBuf, Vec<String>>,
+    ) -> Vec<Dependencies> {
         let mut found = Vec::new();
         for (above, names) in locks {
             for (folder, of_folder) in self.folders {
                 let present: Vec<_> = of_folder.iter().filter(|lock| names.contains(lock)).cloned().collect();
                 if !present.is_empty() {
                     let path = above.join(folder);
-                    found.extend(Dependencies::of(workspace, &self.place, path, above.clone(), present));
+                    found.extend(Dependencies::of(workspace, place, path, above.clone(), present));
                 }
             }
         }
@@ -220,7 +232,7 @@ impl WarmStart<'_> {
     }
 
     /// Notes the folders that later runs may use, together with those of earlier checkouts of the job.
-    fn note(&self, repository: String, found: Vec<Dependencies>) {
+    fn note(&self, repository: String, place: String, found: Vec<Dependencies>) {
         let Some(scope) = &self.scope else { return };
         let Ok(workspace) = self.workspace.strip_prefix(self.run.work()) else { return };
         let path = self.run.dependencies(self.job);
@@ -230,7 +242,7 @@ impl WarmStart<'_> {
         let note = Note {
             repository,
             scope: scope.clone(),
-            place: self.place.clone(),
+            place,
             root: self.root.clone(),
             workspace: workspace.to_owned(),
             found: note.found,
@@ -430,7 +442,8 @@ mod tests {
         fn found(&self) -> Vec<Dependencies> {
             let job = JobId::new("a");
             let start = self.start(&job);
-            start.dependencies(&Folder::open(&start.workspace).expect("opened"), Path::new(""))
+            let workspace = Folder::open(&start.workspace).expect("opened");
+            start.dependencies(&workspace, &(start.place)(), start.lock_files(&workspace, Path::new("")))
         }
 
         fn start<'c>(&'c self, job: &'c JobId) -> WarmStart<'c> {
@@ -438,7 +451,7 @@ mod tests {
                 run: &self.run,
                 job,
                 repository: &|| "o/r".to_owned(),
-                place: "host".to_owned(),
+                place: &|| "host".to_owned(),
                 folders: &self.folders,
                 readable: vec!["main".to_owned()],
                 scope: Some("main".to_owned()),
@@ -498,7 +511,7 @@ mod tests {
         let case = Case::new(&locks.each_ref().map(|lock| (&**lock, "1")));
         let job = JobId::new("a");
         let found = case.found();
-        case.start(&job).note("o/r".to_owned(), found.clone());
+        case.start(&job).note("o/r".to_owned(), "host".to_owned(), found.clone());
         for folder in ["a", "b", "d"] {
             case.write(&format!("{folder}/node_modules/x/index.js"), "code");
         }
@@ -521,7 +534,7 @@ mod tests {
         let case = Case::new(&[("package-lock.json", "1"), ("node_modules/half", "1")]);
         let job = JobId::new("a");
         let found = case.found();
-        case.start(&job).note("o/r".to_owned(), found.clone());
+        case.start(&job).note("o/r".to_owned(), "host".to_owned(), found.clone());
         for end in [Conclusion::Failure, Conclusion::TimedOut, Conclusion::Cancelled] {
             assert_eq!(case.keep(end, CacheLimits::default()), 0, "{end:?}");
         }
@@ -544,7 +557,7 @@ mod tests {
         let case = Case::new(&[("package-lock.json", "1")]);
         let job = JobId::new("a");
         let found = case.found();
-        case.start(&job).note("o/r".to_owned(), found.clone());
+        case.start(&job).note("o/r".to_owned(), "host".to_owned(), found.clone());
         case.write("node_modules/a", "1");
         case.write("node_modules/b", "2");
         assert_eq!(case.keep(Conclusion::Success, CacheLimits::default()), 1);
