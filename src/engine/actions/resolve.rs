@@ -283,8 +283,7 @@ fn look<'a>(
                     }
                 }
                 Ok(Reference::Remote(remote)) if is_own_checkout(&remote, with, shared) => {}
-                Ok(Reference::Remote(remote))
-                    if advice::reads_coverage(&remote).is_some() && !shared.actions.is_mapped(&remote) => {}
+                Ok(Reference::Remote(remote)) if reads_coverage(&remote, shared).is_some() => {}
                 Ok(Reference::Remote(remote)) => {
                     if !needs.actions.contains_key(&reference.value) {
                         find(&reference.value, remote, shared, depth, needs).await;
@@ -350,6 +349,12 @@ pub(crate) fn is_own_checkout(remote: &Remote, with: &NamedValues, shared: &RunC
     let other = given.and_then(|(_, value)| value.literal()).filter(|named| !named.is_empty());
     let own = other.is_none_or(|named| named.eq_ignore_ascii_case(&shared.facts.repository));
     remote.is_checkout() && own && !shared.actions.is_mapped(remote)
+}
+
+/// Returns the message about the built-in reader of coverage reports, if it takes the place of the action. Always
+/// `None` if the configuration maps the action.
+pub(crate) fn reads_coverage(remote: &Remote, shared: &RunContext) -> Option<&'static str> {
+    advice::reads_coverage(remote).filter(|_| !shared.actions.is_mapped(remote))
 }
 
 /// Reads the action in the folder `below` of `root`: its manifest, or a Dockerfile alone. Returns `None` if there is

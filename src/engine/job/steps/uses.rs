@@ -328,9 +328,7 @@ impl Steps<'_> {
                 if remote.is_checkout() && own && !job.shared.actions.is_mapped(&remote) {
                     return Ok(Used::Checkout(given));
                 }
-                if let Some(message) =
-                    advice::reads_coverage(&remote).filter(|_| !job.shared.actions.is_mapped(&remote))
-                {
+                if let Some(message) = resolve::reads_coverage(&remote, &job.shared) {
                     return Ok(Used::Coverage(message, given));
                 }
                 if let Some(known) = job.actions.get(reference) {
