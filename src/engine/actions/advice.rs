@@ -141,7 +141,7 @@ impl Advice {
     }
 }
 
-/// Returns the message about the built-in reader of coverage reports, if it takes the place of the action.
+/// Returns the message about the built-in reader of coverage reports, if it can take the place of the action.
 pub(in crate::engine) fn reads_coverage(action: &Remote) -> Option<&'static str> {
     let found = ADVICE.iter().find(|row| row.then == Then::ReadCoverage && row.is_about(action));
     found.map(|row| row.message)
@@ -151,11 +151,10 @@ pub(in crate::engine) fn reads_coverage(action: &Remote) -> Option<&'static str>
 pub(in crate::engine) struct Surroundings<'s> {
     /// Inputs that the step sets, in lower case.
     pub(in crate::engine) given: &'s IndexMap<String, String>,
-    /// Variables of the step.
-    pub(in crate::engine) variable: &'s (dyn Fn(&str) -> Option<String> + Sync),
     /// `PATH` of the step; `None` if its action does not run on this machine, but in a container.
     pub(in crate::engine) path: Option<OsString>,
-    /// Environment of the step on this machine.
+    /// Variables of the step, after those of this machine unless the job runs in a container. The last value of a name
+    /// counts.
     pub(in crate::engine) environment: Vec<(OsString, OsString)>,
     /// Whether nothing may be fetched.
     pub(in crate::engine) offline: bool,
@@ -227,7 +226,10 @@ pub(in crate::engine) async fn explanation(action: &Remote, step: &Surroundings<
 
 impl When {
     async fn holds(&self, step: &Surroundings<'_>) -> bool {
-        let is_set = |name: &str| (step.variable)(name).is_some_and(|value| !value.is_empty());
+        let is_set = |name: &str| {
+            let value = step.environment.iter().rev().find(|(known, _)| known == name);
+            value.is_some_and(|(_, value)| !value.is_empty())
+        };
         let on_path = |name: &str| step.path.as_ref().map(|path| find_program(name, path).is_some());
         match self {
             Self::Always => true,
@@ -303,12 +305,10 @@ mod tests {
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("set");
         }
         let given = given.iter().map(|name| ((*name).to_owned(), "theirs".to_owned())).collect();
-        let variable = |name: &str| set.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
         let step = Surroundings {
             given: &given,
-            variable: &variable,
             path: Some(folder.path().into()),
-            environment: Vec::new(),
+            environment: set.iter().map(|(name, value)| (name.into(), value.into())).collect(),
             offline: false,
             api: Some("http://127.0.0.1:1/api/v3".to_owned()),
         };
@@ -378,7 +378,6 @@ mod tests {
         let given = IndexMap::new();
         let step = Surroundings {
             given: &given,
-            variable: &|_| None,
             path: None,
             environment: Vec::new(),
             offline: true,

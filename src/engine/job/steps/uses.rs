@@ -12,7 +12,7 @@ use crate::engine::actions::advice::{Applied, Surroundings};
 use crate::engine::actions::checkout::CheckoutFailure;
 use crate::engine::actions::docker::DockerActionError;
 use crate::engine::actions::error::ActionError;
-use crate::engine::actions::reference::Reference;
+use crate::engine::actions::reference::{Reference, Remote};
 use crate::engine::actions::resolve::ResolvedAction;
 use crate::engine::actions::{Phase, advice, checkout, coverage, docker, inputs, javascript, resolve};
 use crate::engine::blocking::in_place;
@@ -186,7 +186,10 @@ impl Steps<'_> {
         step: &RunningStep<'_>,
         given: &IndexMap<String, String>,
     ) -> Applied {
-        self.look_up(action, phase, step, given, false).await.0
+        let Some(remote) = advised(action, phase) else { return Applied::default() };
+        let asks_for_api = advice::asks_for_api(remote) && self.job.shared.facts.local_api;
+        let api = if asks_for_api { self.local_api().await } else { None };
+        advice::apply(remote, &Surroundings { api, ..self.surroundings(action, step, given) }).await
     }
 
     /// Adds the explanation from the table of [`advice`] to the reason of a failure.
@@ -198,49 +201,28 @@ impl Steps<'_> {
         step: &RunningStep<'_>,
         given: &IndexMap<String, String>,
     ) {
-        if end.outcome == Conclusion::Failure {
-            end.explain(self.look_up(action, phase, step, given, true).await.1);
+        if let Some(remote) = advised(action, phase).filter(|_| end.outcome == Conclusion::Failure) {
+            end.explain(advice::explanation(remote, &self.surroundings(action, step, given)).await);
         }
     }
 
-    /// Looks up an action in the table of [`advice`]: what it changes for a step that starts, or the explanation for a
-    /// step that has failed.
-    async fn look_up(
+    /// Returns the properties of a step that the table of [`advice`] tests, without the address of the API.
+    fn surroundings<'s>(
         &self,
         action: &ResolvedAction,
-        phase: Phase,
         step: &RunningStep<'_>,
-        given: &IndexMap<String, String>,
-        has_failed: bool,
-    ) -> (Applied, Option<String>) {
-        let job = self.job;
-        let Some(remote) = action.remote.as_ref().filter(|remote| phase == Phase::Main && advice::is_known(remote))
-        else {
-            return (Applied::default(), None);
-        };
-        let overlay = &step.prepared.overlay;
+        given: &'s IndexMap<String, String>,
+    ) -> Surroundings<'s> {
+        let (job, overlay) = (self.job, &step.prepared.overlay);
         let machine = if job.is_container() { &[] } else { job.shared.host.environment() };
-        let variable = |name: &str| {
-            let own = overlay.get(name).or_else(|| self.env.get(name)).cloned();
-            let of_machine = || machine.iter().find(|(known, _)| known == name);
-            own.or_else(|| of_machine().map(|(_, value)| value.to_string_lossy().into_owned()))
-        };
         let own = self.env.iter().chain(overlay).map(|(name, value)| (name.into(), value.into()));
-        let asks_for_api = !has_failed && advice::asks_for_api(remote) && job.shared.facts.local_api;
-        let api = if asks_for_api { self.local_api().await } else { None };
         let is_here = !job.is_container() && !matches!(action.action.runs, ActionRuns::Docker { .. });
-        let surroundings = Surroundings {
+        Surroundings {
             given,
-            variable: &variable,
             path: is_here.then(|| self.search_path(overlay)),
             environment: machine.iter().cloned().chain(own).collect(),
             offline: job.shared.actions.is_offline(),
-            api,
-        };
-        if has_failed {
-            (Applied::default(), advice::explanation(remote, &surroundings).await)
-        } else {
-            (advice::apply(remote, &surroundings).await, None)
+            api: None,
         }
     }
 
@@ -380,6 +362,11 @@ impl Steps<'_> {
             }
         }
     }
+}
+
+/// Returns the name of an action if the table of [`advice`] has a row for it, which applies only to its main phase.
+fn advised(action: &ResolvedAction, phase: Phase) -> Option<&Remote> {
+    action.remote.as_ref().filter(|remote| phase == Phase::Main && advice::is_known(remote))
 }
 
 /// Waits for `work`, unless the step must end first. `timed_out` is the reason of the end if the step's time limit
