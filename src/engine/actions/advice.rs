@@ -187,28 +187,24 @@ pub(in crate::engine) fn is_known(action: &Remote) -> bool {
 pub(in crate::engine) async fn apply(action: &Remote, step: &Surroundings<'_>) -> Applied {
     let mut applied = Applied::default();
     for row in ADVICE.iter().filter(|row| row.is_about(action) && row.then != Then::Explain) {
-        if !row.when.holds(step).await {
+        let input = match row.then {
+            Then::Input(name, _) | Then::ApiInput(name) => Some(name),
+            _ => None,
+        };
+        let is_given = input.is_some_and(|name| step.given.contains_key(&name.to_ascii_lowercase()));
+        // The condition may fetch an image, so it is not tested in vain.
+        if is_given || !row.when.holds(step).await {
             continue;
         }
-        let input = |name: &'static str, value: &str| {
-            let is_given = step.given.contains_key(&name.to_ascii_lowercase());
-            (!is_given).then(|| (name, value.to_owned()))
-        };
-        let (line, input) = match row.then {
-            Then::ReadCoverage | Then::Explain => (None, None),
-            Then::Warn => (Some(format!("##[warning]{}", row.message)), None),
-            Then::Withhold => {
-                applied.withhold = true;
-                (Some(row.message.to_owned()), None)
-            }
-            Then::Input(name, value) => (Some(row.message.to_owned()), input(name, value)),
-            Then::ApiInput(name) => {
-                (Some(row.message.to_owned()), input(name, step.api.as_deref().unwrap_or_default()))
-            }
-        };
-        let is_overridden = matches!(row.then, Then::Input(..) | Then::ApiInput(_)) && input.is_none();
-        applied.lines.extend(line.filter(|_| !is_overridden));
-        applied.inputs.extend(input);
+        let mut line = row.message.to_owned();
+        match row.then {
+            Then::ReadCoverage | Then::Explain => continue,
+            Then::Warn => line.insert_str(0, "##[warning]"),
+            Then::Withhold => applied.withhold = true,
+            Then::Input(name, value) => applied.inputs.push((name, value.to_owned())),
+            Then::ApiInput(name) => applied.inputs.push((name, step.api.clone().unwrap_or_default())),
+        }
+        applied.lines.push(line);
     }
     applied
 }
@@ -327,6 +323,10 @@ mod tests {
         assert_eq!(inputs(&without), [("driver", "docker")]);
         assert!(without.lines[0].contains("`driver: docker` instead"), "{:?}", without.lines);
         assert_eq!(applied(uses, &[], &["driver"], &fails).await, Applied::default(), "the step decides");
+        let home = tempfile::tempdir().expect("a folder");
+        let notes = format!(": > {}/asked", home.path().display());
+        assert_eq!(applied(uses, &[], &["driver"], &[("docker", &notes)]).await, Applied::default());
+        assert!(!home.path().join("asked").exists(), "Docker is not asked in vain");
         assert_eq!(applied(uses, &[], &[], &[("docker", "echo here")]).await, Applied::default(), "the image is here");
         let pulls = [("docker", "test $1 = pull")];
         assert_eq!(applied(uses, &[], &[], &pulls).await, Applied::default(), "the image can be fetched");
