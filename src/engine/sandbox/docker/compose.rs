@@ -18,13 +18,17 @@ const FOLDER: &str = "com.docker.compose.project.working_dir";
 /// Label with the name of the service.
 const SERVICE: &str = "com.docker.compose.service";
 
+/// Label that is `True` for a container of `docker compose run`, which runs one command and is no replica of its
+/// service.
+const ONE_OFF: &str = "com.docker.compose.oneoff";
+
 /// Exit codes of a container that was stopped: ended by SIGTERM, ended by SIGKILL, and of a program that handles
 /// SIGTERM and exits.
 const STOPPED: [&str; 3] = ["exit code 143", "exit code 137", "exit code 0"];
 
 impl DockerClient {
     /// Returns the services that have containers in the project in a folder, sorted by name. If a service has several
-    /// containers, one in a bad state is preferred.
+    /// containers, one in a bad state is preferred. Containers of `docker compose run` are left out.
     ///
     /// # Errors
     /// Docker does not answer.
@@ -35,10 +39,11 @@ impl DockerClient {
         let listed = listed.map_err(|error| DockerError::of("cannot list the containers of Compose", error))?;
         let mut services: Vec<Service> = Vec::new();
         for container in listed {
-            let (Some(id), Some(name)) = (container.id, container.labels.and_then(|mut all| all.remove(SERVICE)))
-            else {
+            let mut labels = container.labels.unwrap_or_default();
+            if labels.get(ONE_OFF).is_some_and(|one_off| one_off.eq_ignore_ascii_case("true")) {
                 continue;
-            };
+            }
+            let (Some(id), Some(name)) = (container.id, labels.remove(SERVICE)) else { continue };
             let found = match self.inspect(&id).await {
                 Err(DockerError::Missing { .. }) => continue,
                 found => found?,
@@ -133,6 +138,9 @@ mod tests {
         containers.run(folder.path(), "healthy", &health, &["sleep", "60"]);
         containers.run(folder.path(), "failed", &[], &["false"]);
         containers.run(folder.path(), "plain", &[], &["sleep", "60"]);
+        // A command that `docker compose run` has run for a service says nothing about the service.
+        containers.run(folder.path(), "plain", &["--label", "com.docker.compose.oneoff=True"], &["false"]);
+        containers.run(folder.path(), "task", &["--label", "com.docker.compose.oneoff=True"], &["sleep", "60"]);
         containers.run(Path::new("/another/project"), "other", &[], &["sleep", "60"]);
         let expected = [
             ("failed".to_owned(), ServiceState::Exited),
