@@ -114,7 +114,7 @@ fn starts_warm_on(kind: &str) {
     let off =
         project.command(&["run", "--trust"]).env("CUELIGHT_WARM_START_ENABLED", "false").output().expect("starts");
     assert!(String::from_utf8_lossy(&off.stdout).contains("cold"), "{off:?}");
-    let folders = || walk(&project.state().join("warm"));
+    let folders = || entries(&project.state().join("warm")).len();
     assert_eq!(folders(), 2);
     for entry in entries(&project.state().join("warm")) {
         let old = std::time::SystemTime::UNIX_EPOCH;
@@ -129,10 +129,6 @@ fn entries(warm: &Path) -> Vec<PathBuf> {
     let below = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
     let stores = below(warm).flat_map(|store| below(&store).collect::<Vec<_>>());
     stores.map(|entry| entry.join("entry.json")).filter(|file| file.is_file()).collect()
-}
-
-fn walk(warm: &Path) -> usize {
-    entries(warm).len()
 }
 
 #[test]
@@ -214,7 +210,7 @@ fn a_job_in_a_container_starts_warm_and_links_lead_nowhere() {
     let log = run(&project, &[], 0);
     assert!(log.contains("made-by-1"), "{log}");
     // The link in place of a folder was not stored, and the one in a folder is still a link.
-    assert_eq!((log.matches("Warm start").count(), walk(&project.state().join("warm"))), (1, 1), "{log}");
+    assert_eq!((log.matches("Warm start").count(), entries(&project.state().join("warm")).len()), (1, 1), "{log}");
 }
 
 #[test]
