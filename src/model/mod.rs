@@ -30,6 +30,7 @@ pub mod stored;
 mod summary;
 pub mod testing;
 mod time;
+mod unavailable;
 mod waiting;
 
 pub use command::{Command, DeploymentOrder, HeldOrder, Reply, RerunScope};
