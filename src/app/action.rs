@@ -3,7 +3,6 @@
 //! The keymap, the help, the hints in the footer, `[keys]` in the configuration, and the table of keys in the
 //! documentation are all generated from [`ACTIONS`].
 
-use std::fmt::Write;
 use std::sync::LazyLock;
 
 use crate::ui::layout::{PANELS, Panel};
@@ -496,20 +495,4 @@ impl Context {
             Self::Overlay => "Overlay",
         }
     }
-}
-
-/// Returns the table of keys in Markdown, for the documentation.
-#[must_use]
-pub fn key_table() -> String {
-    let mut table = "| Key | Action | What it does |\n|---|---|---|\n".to_owned();
-    for entry in ACTIONS.iter() {
-        let keys: Vec<String> = entry.keys.iter().map(|key| format!("`{key}`")).collect();
-        let place = match entry.contexts {
-            [Context::Panel(panel)] => format!(" ({})", panel.name()),
-            _ => String::new(),
-        };
-        writeln!(table, "| {} | `{}` | {}{place} |", keys.join(" "), entry.name, entry.doc)
-            .expect("writing to a string cannot fail");
-    }
-    table
 }
