@@ -8,6 +8,7 @@ use crate::engine::sandbox::host::find_program;
 use crate::engine::sandbox::provider::{Holding, Provider};
 use crate::engine::sandbox::providers::{Providers, left_over};
 use crate::files;
+use crate::model::first_names;
 use crate::repo::git;
 use crate::store::folder::RunsDir;
 use crate::store::{StoreError, folder, hint, history};
@@ -124,10 +125,8 @@ fn left(answer: String, left: &[Holding]) -> Finding {
     if left.is_empty() {
         return Finding::Good(answer);
     }
-    let names: Vec<_> = left.iter().take(MAX_NAMES).map(|one| one.name.as_str()).collect();
-    let more = if left.len() > names.len() { ", …" } else { "" };
-    let (count, names) = (left.len(), names.join(", "));
-    Finding::Warning(format!("{answer}; {count} left over ({names}{more}): `cuelight clean` removes them"))
+    let names = first_names(left.iter().map(|one| one.name.as_str()), MAX_NAMES);
+    Finding::Warning(format!("{answer}; {} left over ({names}): `cuelight clean` removes them", left.len()))
 }
 
 /// Creates the state folder if it is missing, and checks that it can be written.

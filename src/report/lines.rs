@@ -9,7 +9,7 @@ use std::io;
 use crate::model::deployment::notified;
 use crate::model::{
     Command, Conclusion, DeploymentOrder, Event, Gate, HeldOrder, JobId, LineRange, Record, Reply, RerunScope, Run,
-    Service, ServiceState, Step, StepKind, StepNumber,
+    Service, ServiceState, Step, StepKind, StepNumber, first_names,
 };
 use crate::report::style::{Out, Style};
 use crate::store::first_error::FirstError;
@@ -35,7 +35,7 @@ const MAX_FOLDED: usize = 32;
 const MAX_UNFOLDED: u64 = 60;
 
 /// Maximum number of names in the line of several jobs that wait.
-const MAX_NAMES: usize = 3;
+pub(super) const MAX_NAMES: usize = 3;
 
 /// Prints a run as lines for people.
 pub struct Lines {
@@ -355,7 +355,7 @@ impl Printer for Lines {
         let (style, columns) = (self.style, columns_of(run));
         let count = style.paint(Hue::Dim, text!("{:<columns$} │ ", counted(jobs.len() as u64, "job")));
         let names = jobs.iter().map(|job| run.jobs.get(*job).map_or(job.as_str(), |job| job.name.as_str()));
-        let names = style.paint(Hue::Dim, text!(" ({})", first_names(names)));
+        let names = style.paint(Hue::Dim, text!(" ({})", first_names(names, MAX_NAMES)));
         out.line(text!("{}{}{}", style.spelled(count), self.waits(gate), style.spelled(names)))
     }
 
@@ -367,12 +367,6 @@ impl Printer for Lines {
 /// Returns the width of the names of the jobs before their lines.
 fn columns_of(run: &Run) -> usize {
     run.jobs.values().map(|job| width(&job.name)).max().unwrap_or(0).min(MAX_PREFIX)
-}
-
-/// Returns the first names of a list, and a mark if there are more.
-pub(super) fn first_names<'n>(names: impl ExactSizeIterator<Item = &'n str>) -> String {
-    let more = if names.len() > MAX_NAMES { ", …" } else { "" };
-    names.take(MAX_NAMES).collect::<Vec<_>>().join(", ") + more
 }
 
 /// Returns a line of a log. A runner command at its start is replaced by a label, and the line gets the hue of the

@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 use std::io;
 
-use indexmap::IndexMap;
 use serde_json::json;
 
-use crate::model::{Conclusion, Gate, Job, JobId, Phase, Run, RunId, Timestamp};
+use crate::model::{Conclusion, Gate, Job, JobId, Phase, Run, RunId, Timestamp, first_names};
 use crate::report::style;
 use crate::report::style::{Out, Style};
 use crate::ui::terminal_text::TerminalText;
@@ -14,7 +13,7 @@ use crate::ui::terminal_text::text;
 use crate::ui::text::{clip, counted, spent, width};
 use crate::ui::theme::Hue;
 
-use super::lines::first_names;
+use super::lines::MAX_NAMES;
 
 /// Runs in the order in which they are shown.
 pub(super) type Runs<'r> = dyn Iterator<Item = &'r Run> + 'r;
@@ -79,7 +78,7 @@ impl RunLines {
     /// Returns the lines of changed states. Several jobs that wait for the same gate share one line, which names the
     /// first of them; in JSON, each job has its own line.
     fn lines(&self, run: &Run, rows: &[(Option<&Job>, &Phase)]) -> io::Result<Vec<TerminalText>> {
-        let mut waiting: IndexMap<String, Vec<&Job>> = IndexMap::new();
+        let mut waiting: HashMap<String, Vec<&Job>> = HashMap::new();
         for (job, phase) in rows.iter().filter(|_| !self.json) {
             if let (Some(job), Phase::Waiting(gate)) = (job, phase) {
                 waiting.entry(gate.reason()).or_default().push(job);
@@ -99,7 +98,7 @@ impl RunLines {
                     let (glyph, word) = (self.style.glyph(phase), self.style.word(phase));
                     let reason = jobs[0].why().map(|reason| text!(": {}", super::first_line(&reason)));
                     let count = counted(jobs.len() as u64, "job");
-                    let names = first_names(jobs.iter().map(|job| job.name.as_str()));
+                    let names = first_names(jobs.iter().map(|job| job.name.as_str()), MAX_NAMES);
                     let (title, reason) = (run.title(), reason.unwrap_or_default());
                     let line = text!("{} {} › {}  {}{} ({})", glyph, title, count, word, reason, names);
                     lines.push(self.style.spelled(line));

@@ -2,7 +2,7 @@
 
 use granit_parser::ErrorKind;
 
-use crate::model::nearest;
+use crate::model::{first_names, nearest};
 
 use super::expr::{Function, ParseError, ParseErrorKind};
 use super::schema::availability::{Availability, CONTEXTS};
@@ -20,9 +20,8 @@ pub(super) fn for_shape(schema: &Schema, written: &YamlKind<'_>) -> String {
         Shape::Sequence(_) => "write a list of items, each after `- `".to_owned(),
         Shape::Mapping(fields) if fields.known.is_empty() => "add entries, each as `name: value`".to_owned(),
         Shape::Mapping(fields) => {
-            let names: Vec<_> = fields.known.iter().map(|field| field.name).collect();
-            let more = if names.len() > MAX_LISTED_KEYS { ", …" } else { "" };
-            format!("write a mapping with the keys {}{more}", names[..names.len().min(MAX_LISTED_KEYS)].join(", "))
+            let names = fields.known.iter().map(|field| field.name);
+            format!("write a mapping with the keys {}", first_names(names, MAX_LISTED_KEYS))
         }
         Shape::Nothing => "remove the value".to_owned(),
         _ if matches!(written, YamlKind::Null) => "write a value, or remove the key".to_owned(),
