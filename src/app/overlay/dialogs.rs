@@ -114,17 +114,14 @@ impl App {
             let request = Request::DeleteStored { run: run.clone(), file: file.clone() };
             Choice::new('x', "delete it", vec![Effect::Request(request)])
         };
-        let mut choices: Vec<_> = match file.kind {
-            StoredKind::Artifact => vec![download(), delete()],
-            StoredKind::RemoteArtifact => vec![download()],
-            StoredKind::Cache => vec![delete()],
+        let nothing = Choice::new('n', "nothing", Vec::new());
+        // The first choice, which Enter takes, deletes nothing.
+        let (title, choices) = match file.kind {
+            StoredKind::Artifact => ("Artifact", vec![download(), delete(), nothing]),
+            StoredKind::RemoteArtifact => ("Artifact", vec![download(), nothing]),
+            StoredKind::Cache => ("Cache entry", vec![nothing, delete()]),
         };
-        choices.insert(
-            choices.len() - usize::from(file.kind == StoredKind::Cache),
-            Choice::new('n', "nothing", Vec::new()),
-        );
         let lines = vec![file.name.clone(), format!("{} from {}", text::bytes(file.size), file.source)];
-        let title = if file.kind == StoredKind::Cache { "Cache entry" } else { "Artifact" };
         Overlay::Question(Question::new(title, lines, choices))
     }
 
