@@ -43,8 +43,8 @@ async fn converse(runs: &Runs, folder: &RunFolder, job: Option<&str>, printer: P
     let mut last = Exit::Success;
     loop {
         session.wait(&mut report).await?;
-        if let State::Ended(code) = session.state().clone() {
-            let code = code.or(session.result(&mut report).await);
+        if matches!(session.state(), State::Ended(_)) {
+            let code = session.result(&mut report).await;
             printer.ended(code)?;
             return Ok(match code {
                 Some(0) => Exit::Success,

@@ -262,8 +262,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// Updates the state for an event, and reports the event.
     fn happened(&mut self, event: Event, report: Report<'_>) -> Result<(), DebuggerError> {
-        let goes_on = [Event::Continued, Event::Terminated].contains(&event);
-        self.went_on |= goes_on || matches!(event, Event::Stopped { .. } | Event::Exited { .. });
+        self.went_on |= !matches!(event, Event::Output { .. } | Event::Other { .. });
         match &event {
             Event::Stopped { description } => self.state = State::Stopped(description.clone()),
             Event::Continued if !matches!(self.state, State::Ended(_)) => self.state = State::Running,
