@@ -9,6 +9,7 @@ use crate::backend::github::client::{ApiError, Client};
 use crate::backend::github::poller::Poller;
 use crate::launch::shell;
 use crate::model::capabilities::Unavailable;
+use crate::model::rights::Debugger;
 use crate::model::{Job, Run};
 use crate::store::folder::RunFolder;
 use crate::store::history;
@@ -50,11 +51,10 @@ pub async fn attach(
     let unavailable = |reason| DebuggerError::Unavailable { run: folder.id().to_string(), reason };
     let remote = info.remote.as_ref().ok_or_else(|| unavailable(Unavailable::Local))?;
     let client = poller.client(&remote.host).await?;
-    if !client.host().has_debugger() {
-        return Err(unavailable(Unavailable::NoDebugger));
-    }
-    if !poller.config().debugger {
-        return Err(unavailable(Unavailable::DebuggerOff));
+    match poller.debugger(&client) {
+        Debugger::Missing => return Err(unavailable(Unavailable::NoDebugger)),
+        Debugger::Off => return Err(unavailable(Unavailable::DebuggerOff)),
+        Debugger::Offered => {}
     }
     let authorization = client.authorization().ok_or(DebuggerError::NoToken)?;
     let (mut since, mut told) = (None, None);

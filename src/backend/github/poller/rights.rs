@@ -69,21 +69,21 @@ impl Poller {
 
     async fn learn(&self, repository: &Repository) -> Result<Rights, PollError> {
         let client = self.client(&repository.host).await?;
-        let debugger = debugger(&client, self.config().debugger);
+        let debugger = self.debugger(&client);
         let rights = Rights { debugger, ..rights(&client, repository).await? };
         self.0.rights.send_if_modified(|known| known.insert(&repository.host, &repository.full_name(), rights));
         Ok(rights)
     }
-}
 
-/// Returns whether jobs can run with the debugger of a server. `is_enabled` is the setting for the debugger.
-fn debugger(client: &Client, is_enabled: bool) -> Debugger {
-    if !client.host().has_debugger() {
-        Debugger::Missing
-    } else if is_enabled {
-        Debugger::Offered
-    } else {
-        Debugger::Off
+    /// Returns whether jobs can run with the debugger of a client's server.
+    pub(in crate::backend::github) fn debugger(&self, client: &Client) -> Debugger {
+        if !client.host().has_debugger() {
+            Debugger::Missing
+        } else if self.config().debugger {
+            Debugger::Offered
+        } else {
+            Debugger::Off
+        }
     }
 }
 
