@@ -13,7 +13,7 @@ use crate::store::folder::RunFolder;
 use crate::store::spec::RunSpec;
 use crate::store::{StoreError, digest};
 
-use super::{PollError, Poller};
+use super::{PollError, Poller, order};
 
 /// Maximum number of pages of artifacts, a hundred each.
 const MAX_PAGES: usize = 10;
@@ -39,7 +39,7 @@ impl Poller {
         let spec = RunSpec::read(folder)?;
         let Some(remote) = spec.work.remote() else { return Ok(Vec::new()) };
         let client = self.client(&remote.host).await?;
-        let path = format!("/repos/{}/actions/runs/{}/artifacts?per_page=100", remote.repository, remote.id);
+        let path = order::run_path(remote) + "/artifacts?per_page=100";
         let mut artifacts = Vec::new();
         let mut pages = client.pages(&path, MAX_PAGES, Freshness::NOW, Priority::User);
         while let Some(answer) = pages.next().await? {
