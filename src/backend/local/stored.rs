@@ -30,6 +30,8 @@ enum StoredError {
     Server(#[from] PollError),
     #[error("the servers of this machine's settings are not asked here")]
     NoServer,
+    #[error("artifacts of runs on servers can only be deleted there")]
+    Remote,
 }
 
 impl Serving {
@@ -127,7 +129,7 @@ async fn downloaded(
 fn deleted(folder: &RunFolder, file: &StoredFile) -> Result<(), StoredError> {
     match file.kind {
         StoredKind::Artifact => artifacts::delete_one(folder, &file.id, &file.name)?,
-        StoredKind::RemoteArtifact => {}
+        StoredKind::RemoteArtifact => return Err(StoredError::Remote),
         StoredKind::Cache => caches::delete_one(&folder.runs(), &file.id)?,
     }
     Ok(())
