@@ -11,7 +11,6 @@ use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, 
 use tokio_tungstenite::tungstenite::{Message, WebSocket, accept_hdr};
 
 use crate::project::until;
-use crate::screen::Terminal;
 use crate::servers::{REPOSITORY, Said, Watching};
 
 /// How a fake runner behaves.
@@ -446,10 +445,7 @@ fn the_screen_runs_a_job_again_with_the_debugger_and_opens_it() {
     watching.fake.advance(600);
     let runner = Runner::start(Manner::Usual);
     watching.fake.set_debugger(Some(&runner.address));
-    let mut command = watching.project.in_terminal(&[]);
-    command.env("GH_TOKEN", "ghp_full");
-    command.env("CUELIGHT_GITHUB_REPOSITORIES", REPOSITORY);
-    let mut terminal = Terminal::start(command, 40, 120);
+    let mut terminal = watching.screen();
     terminal.wait_for("Run tests");
     terminal.press("r");
     terminal.wait_for("with GitHub's debugger (preview): Test");

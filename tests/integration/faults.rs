@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 
 use crate::fake_github::Way;
 use crate::project::until;
-use crate::screen::Terminal;
 use crate::servers::{REPOSITORY, Said, Watching, id};
 
 /// Every kind of fault of the fake server.
@@ -93,10 +92,7 @@ fn nothing_ends_and_nothing_is_done_twice_while_a_server_fails_in_every_way() {
     let mut ended = listed.iter().filter(|run| run["phase"]["done"] == "success");
     let looked_at = listed.iter().find(|run| run["phase"]["done"] == "failure").expect("a run that failed");
 
-    let mut command = watching.project.in_terminal(&[]);
-    command.env("GH_TOKEN", "ghp_full");
-    command.env("CUELIGHT_GITHUB_REPOSITORIES", REPOSITORY);
-    let mut screen = Terminal::start(command, 40, 120);
+    let mut screen = watching.screen();
     screen.wait_for("● running");
     let follower = watching.command("ghp_full", &["attach", &run]).stdout(Stdio::piped()).spawn().expect("starts");
 

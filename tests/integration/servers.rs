@@ -74,6 +74,14 @@ impl Watching {
         self.said("ghp_full", args)
     }
 
+    /// Opens the screen with the runs of the server's repository.
+    pub(crate) fn screen(&self) -> Terminal {
+        let mut command = self.project.in_terminal(&[]);
+        command.env("GH_TOKEN", "ghp_full");
+        command.env("CUELIGHT_GITHUB_REPOSITORIES", REPOSITORY);
+        Terminal::start(command, 40, 120)
+    }
+
     /// Returns the newest run of the server, as the list shows it.
     pub(crate) fn newest(&self) -> Value {
         self.listed(REPOSITORY).remove(0)
@@ -326,10 +334,7 @@ fn a_deployment_is_approved_at_the_server() {
 fn the_screen_lists_a_repository_of_a_server_and_approves_a_deployment() {
     let Some(watching) = Watching::new("deploy-approval") else { return };
     watching.fake.advance(300);
-    let mut command = watching.project.in_terminal(&[]);
-    command.env("GH_TOKEN", "ghp_full");
-    command.env("CUELIGHT_GITHUB_REPOSITORIES", REPOSITORY);
-    let mut terminal = Terminal::start(command, 40, 120);
+    let mut terminal = watching.screen();
     terminal.wait_for("◆ Deploy to production");
     terminal.press("a");
     terminal.wait_for("Review deployments");

@@ -5,7 +5,6 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 
 use crate::project::until;
-use crate::screen::Terminal;
 use crate::servers::{REPOSITORY, Said, Watching};
 
 /// Waits until the server has taken a number of changes.
@@ -263,10 +262,7 @@ fn the_run_of_a_fork_is_approved() {
 fn the_screen_dispatches_cancels_several_and_deletes() {
     let Some(watching) = Watching::new("ci-failing") else { return };
     watching.fake.advance(600);
-    let mut command = watching.project.in_terminal(&[]);
-    command.env("GH_TOKEN", "ghp_full");
-    command.env("CUELIGHT_GITHUB_REPOSITORIES", REPOSITORY);
-    let mut terminal = Terminal::start(command, 40, 120);
+    let mut terminal = watching.screen();
     terminal.wait_for("Run tests");
     terminal.press("S");
     terminal.wait_for("deploy.yml  workflow_dispatch  (Deploy)  on aura/platform");
