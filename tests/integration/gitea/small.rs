@@ -64,8 +64,8 @@ fn small() -> Small {
             let conclusion = has_ended.then_some("success");
             let run = json!({
                 "id": 7, "run_number": 7, "display_title": "Build", "path": "ci.yml@refs/heads/main", "event": "push",
-                "run_attempt": 0, "head_sha": "532e4cef38be4826053bba01873e391f5e16a12a", "status": status, "conclusion": conclusion,
-                "started_at": "2026-11-28T14:14:10Z", "completed_at": end, "actor": {"login": "olu"},
+                "run_attempt": 0, "head_sha": "532e4cef38be4826053bba01873e391f5e16a12a", "actor": {"login": "olu"},
+                "status": status, "conclusion": conclusion, "started_at": "2026-11-28T14:14:10Z", "completed_at": end,
                 "html_url": "http://127.0.0.1/aura/small/actions/runs/7",
             });
             let job = json!({
