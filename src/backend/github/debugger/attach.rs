@@ -57,7 +57,7 @@ pub async fn attach(
         Debugger::Offered => {}
     }
     let authorization = client.authorization().ok_or(DebuggerError::NoToken)?;
-    let (mut since, mut told) = (None, None);
+    let (mut since, mut reported) = (None, None);
     loop {
         poller.refresh(folder).await?;
         let run = history::read(folder)?;
@@ -81,9 +81,9 @@ pub async fn attach(
             }
             _ => format!("waiting for {} to start", job.name),
         };
-        if told.as_ref() != Some(&reason) {
+        if reported.as_ref() != Some(&reason) {
             wait(reason.clone());
-            told = Some(reason);
+            reported = Some(reason);
         }
         sleep(BETWEEN).await;
     }

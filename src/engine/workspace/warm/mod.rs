@@ -61,7 +61,7 @@ const VERSION_FILES: &[&str] = &[
 ];
 
 /// Name of the marker file that shows that a log has already explained why jobs start without dependency folders.
-const TOLD: &str = "unsupported";
+const UNSUPPORTED_MARK: &str = "unsupported";
 
 /// Brings dependency folders into the workspace of a job.
 pub(in crate::engine) struct WarmStart<'w> {
@@ -386,7 +386,7 @@ pub fn can_clone(folder: &Path) -> io::Result<()> {
 
 /// Returns the explanation why jobs start without dependency folders; `None` if an earlier log has it.
 fn told_once(runs: &RunsDir, error: &io::Error) -> Option<String> {
-    let mark = runs.warm().join(TOLD);
+    let mark = runs.warm().join(UNSUPPORTED_MARK);
     fs::create_dir_all(runs.warm()).ok()?;
     fs::File::create_new(mark).ok()?;
     Some(format!(

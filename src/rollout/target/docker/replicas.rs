@@ -172,7 +172,7 @@ pub(super) async fn stop(client: &DockerClient, replica: &Replica) -> Result<(),
 /// Writes the state, the health checks and the last log lines of replicas to the log of a step. Returns a summary of
 /// the first replica that can be inspected; `None` if there is none.
 pub(super) async fn evidence(client: &DockerClient, replicas: &[Replica], progress: &Progress) -> Option<String> {
-    let mut told = None;
+    let mut summary = None;
     for replica in replicas.iter().take(MAX_EVIDENCE) {
         let Ok(found) = client.inspect(&replica.id).await else { continue };
         let state = found.state.unwrap_or_default();
@@ -198,14 +198,14 @@ pub(super) async fn evidence(client: &DockerClient, replicas: &[Replica], progre
         for line in &lines {
             progress.say(line);
         }
-        told.get_or_insert_with(|| {
+        summary.get_or_insert_with(|| {
             let last = lines.iter().rev().find(|line| !line.trim().is_empty());
             let last: String = last.map(|line| line.trim().chars().take(MAX_LINE).collect()).unwrap_or_default();
             let last = if last.is_empty() { String::new() } else { format!("; its last line: {last}") };
             format!("{}: {}{last}", replica.name, facts.join(", "))
         });
     }
-    told
+    summary
 }
 
 #[cfg(test)]

@@ -120,16 +120,16 @@ pub(super) async fn gather(cluster: &Cluster, scene: &Scene, slot: Slot, progres
         progress.say(&format!("{} is {}: {text}", condition.kind, condition.status));
     }
     let failure = scene.condition("ReplicaFailure").filter(|condition| condition.status == "True");
-    let mut told = failure.map(|condition| joined([&*condition.reason, &condition.message]));
+    let mut summary = failure.map(|condition| joined([&*condition.reason, &condition.message]));
     let set = scene.main(slot)?;
-    if told.is_none() {
+    if summary.is_none() {
         say_events(cluster, &set.metadata.name, progress).await;
     }
     let pods = match pods(cluster, set).await {
         Ok(pods) => pods,
         Err(error) => {
             progress.say(&error.to_string());
-            return told.or_else(|| Some(error.to_string()));
+            return summary.or_else(|| Some(error.to_string()));
         }
     };
     let mut ill: Vec<(&Pod, Ailment)> = pods.iter().filter_map(|pod| Some((pod, ailment(pod)?))).collect();
@@ -142,9 +142,9 @@ pub(super) async fn gather(cluster: &Cluster, scene: &Scene, slot: Slot, progres
             last = say_lines(cluster, pod, container, progress).await.or(last);
         }
         let last = last.map(|last| format!("; its last line: {last}")).unwrap_or_default();
-        told.get_or_insert_with(|| format!("{}{last}", ailment.text));
+        summary.get_or_insert_with(|| format!("{}{last}", ailment.text));
     }
-    told
+    summary
 }
 
 /// Writes the last events about an object to the log of a step.

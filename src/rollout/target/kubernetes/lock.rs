@@ -54,7 +54,7 @@ impl Lease {
     /// Returns a description of the holder for messages.
     fn owner(&self) -> String {
         let owner = self.metadata.annotations.get(OWNER).map(String::as_str);
-        format!("held by {}", owner.or(self.holder()).unwrap_or("nobody"))
+        format!("held by {}", owner.or(self.holder()).unwrap_or("no deployment"))
     }
 }
 
@@ -199,9 +199,9 @@ impl Holding {
         if let Some(before) = before {
             metadata["resourceVersion"] = json!(before.metadata.resource_version);
         }
-        metadata["annotations"] = json!({OWNER: if is_held { &*self.owner } else { "nobody" }});
         let mut spec = json!({"leaseDurationSeconds": LASTS.as_secs(), "renewTime": now});
         if is_held {
+            metadata["annotations"] = json!({OWNER: self.owner});
             spec["holderIdentity"] = json!(self.id);
         }
         json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec})

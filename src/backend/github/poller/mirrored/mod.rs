@@ -107,7 +107,7 @@ enum Finished {
         fetched: Result<(Box<Fetched>, Option<Graph>), PollError>,
         tails: Vec<Tailed>,
         /// Last parts of the followed logs whose jobs have just ended.
-        rests: Vec<Tailed>,
+        last_parts: Vec<Tailed>,
         done: oneshot::Sender<Result<RunPolled, PollError>>,
     },
     /// The reply to a command; `None` if it was not sent, as the client has left.
@@ -249,13 +249,13 @@ impl Mirrored {
                 Ok((Box::new(fetched), graph))
             };
             let fetched = fetching.await;
-            let mut rests = Vec::new();
+            let mut last_parts = Vec::new();
             if let Ok((fetched, _)) = &fetched {
                 for tail in tails.iter().filter(|tailed| fetched.has_ended(tailed.number())).filter_map(Tailed::after) {
-                    rests.extend(tail.ask_rest(&fetch).await);
+                    last_parts.extend(tail.ask_rest(&fetch).await);
                 }
             }
-            Finished::Polled { fetched, tails, rests, done }
+            Finished::Polled { fetched, tails, last_parts, done }
         };
         self.work.push(polling.boxed());
     }
@@ -285,19 +285,19 @@ impl Mirrored {
     /// Handles the result of some work. Returns whether the run still exists.
     fn take(&mut self, finished: Finished) -> Result<bool, StoreError> {
         match finished {
-            Finished::Polled { fetched: Ok((fetched, graph)), tails, rests, done } => {
+            Finished::Polled { fetched: Ok((fetched, graph)), tails, last_parts, done } => {
                 if graph.is_some() {
                     self.graph = graph;
                 }
                 // The end of a job is recorded after its last line.
-                let ended: Vec<u64> = rests.iter().map(Tailed::number).collect();
+                let ended: Vec<u64> = last_parts.iter().map(Tailed::number).collect();
                 let before = (!ended.is_empty()).then(|| fetched.without_ends(&ended));
                 self.update(before.as_ref().unwrap_or(&fetched))?;
                 for tailed in tails {
                     let events = self.live.add(&self.mirror, tailed);
                     self.append(events)?;
                 }
-                for tailed in rests {
+                for tailed in last_parts {
                     let (events, _) = self.live.end(&self.mirror, tailed);
                     self.append(events)?;
                 }

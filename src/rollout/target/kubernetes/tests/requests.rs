@@ -262,8 +262,8 @@ async fn the_log_of_a_container_is_limited_and_may_be_anything() {
     server.state().pods = all["pods"].clone();
     server.state().log = [&b"x".repeat(5_000)[..], b"\nno port \xff\n"].concat();
     let (target, said) = (server.target(), Said::default());
-    let told = target.evidence(Slot::Blue, &said.progress()).await.expect("a pod is ill");
-    assert!(told.ends_with("its last line: no port \u{fffd}"), "{told}");
+    let summary = target.evidence(Slot::Blue, &said.progress()).await.expect("a pod is ill");
+    assert!(summary.ends_with("its last line: no port \u{fffd}"), "{summary}");
     let asked = server.state().asked.clone();
     assert!(asked.contains("tailLines=50&limitBytes=65536"), "{asked}");
     let longest = said.text().lines().map(str::len).max();
