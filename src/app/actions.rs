@@ -1,9 +1,11 @@
 //! Carries out actions of the user.
 
 use crate::model::capabilities::Unavailable;
-use crate::model::feed::{Notice, Request};
+use crate::model::feed::{Connection, Notice, Request};
 use crate::model::lane::LaneRequest;
+use crate::model::service::{STOP_STEP, log_title};
 use crate::model::{Command, HeldOrder, Job, Step, Summary};
+use crate::store::logs::pattern::Pattern;
 use crate::ui::layout::{PANELS, Panel, Zoom};
 
 use super::action::{Action, Context};
@@ -47,6 +49,7 @@ impl App {
             Action::Smaller => {
                 self.view.zoom = if self.view.zoom == Zoom::Full { Zoom::Half } else { Zoom::Normal };
             }
+            Action::Open if self.view.focus == Panel::Services => return self.open_service_log(),
             Action::Open => self.open(),
             Action::Back => self.back(),
             Action::Follow => {
@@ -185,6 +188,33 @@ impl App {
         if let Some(panel) = self.panes.get_mut(panel).open(&cx, &mut self.selection) {
             self.focus(panel);
         }
+    }
+
+    /// Opens the log of the selected service. The log of a running service takes over the terminal; the log of a removed
+    /// one is in the step that removed its container. Without a log, goes to the job.
+    fn open_service_log(&mut self) -> Vec<Effect> {
+        let Some((job, service)) = self.panes.services.selected.clone() else { return Vec::new() };
+        let is_replay = self.state.connection == Connection::Replay;
+        let Some(job) = job else {
+            return if is_replay { Vec::new() } else { vec![Effect::FollowService { of: None, service }] };
+        };
+        let Some((run, found)) = self.run().and_then(|run| Some((run.info.id.clone(), run.jobs.get(&job)?))) else {
+            return Vec::new();
+        };
+        let kept = found.steps.iter().find(|step| step.name == STOP_STEP && step.phase.is_done());
+        if let Some(step) = kept.map(|step| step.number) {
+            self.selection.select(JobSelection { job, step: Some(step) });
+            self.panes.log.search_for(Pattern::parse(&log_title(&service), false));
+            self.focus(Panel::Log);
+            return Vec::new();
+        }
+        if found.phase.is_active() && !is_replay {
+            return vec![Effect::FollowService { of: Some((run, job)), service }];
+        }
+        self.selection.select(JobSelection::whole(job));
+        self.focus(Panel::Jobs);
+        self.toast = Some(Notice::news(format!("the log of {service} was not kept")));
+        Vec::new()
     }
 
     /// Opens the form that starts the selected workflow. Lists the events first unless there is exactly one, and opens

@@ -74,6 +74,13 @@ pub enum Effect {
         /// Name of the service; `None` for the environment of the job.
         service: Option<String>,
     },
+    /// Follow the log of a running service. It takes over the terminal until Ctrl-C.
+    FollowService {
+        /// The run and the job of the service; `None` for a service of the Compose file.
+        of: Option<(RunId, JobId)>,
+        /// Name of the service.
+        service: String,
+    },
     /// Alert a user who is looking at something else.
     Alert {
         /// The run.

@@ -1,22 +1,51 @@
-//! `completions`: completion scripts for shells, generated from the command line definition.
+//! `completions`: scripts that make a shell ask this program for completions. `man`: manual pages.
+
+use std::path::PathBuf;
 
 use clap::Command;
 use clap_complete::Shell;
+use clap_complete::env::Shells;
 
 use crate::report::style;
-use crate::ui::terminal_text::TerminalText;
+use crate::ui::terminal_text::{TerminalText, text};
 
-use super::{Exit, Outcome};
+use super::{Exit, Outcome, complete};
 
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  source <(cuelight completions bash)                                       in ~/.bashrc
+  source <(cuelight completions zsh)                                        in ~/.zshrc, after compinit
+  cuelight completions fish > ~/.config/fish/completions/cuelight.fish
+
+The shell then asks the program for runs, workflows, jobs, steps and environments, as they are when Tab is pressed.")]
 pub(super) struct Args {
     /// The shell
     shell: Shell,
 }
 
-pub(super) fn run(args: &Args, command: &mut Command) -> Outcome {
+#[derive(clap::Args)]
+#[command(after_help = "Example:
+  cuelight man ~/.local/share/man/man1 && man cuelight-run")]
+pub(super) struct ManArgs {
+    /// The folder, which is made if it is missing
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+}
+
+pub(super) fn run(args: &Args) -> Outcome {
+    let name = args.shell.to_string();
+    let shell = Shells::builtins();
+    let shell = shell.completer(&name).expect("every shell that can be named has completions");
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, command, "cuelight", &mut script);
-    style::print(&TerminalText::lines(&String::from_utf8_lossy(&script)))?;
+    shell.write_registration(complete::VARIABLE, "cuelight", "cuelight", "cuelight", &mut script)?;
+    style::print(&TerminalText::lines(String::from_utf8_lossy(&script).trim_start()))?;
+    Ok(Exit::Success)
+}
+
+/// Writes the manual pages.
+pub(super) fn man(args: &ManArgs, command: Command) -> Outcome {
+    std::fs::create_dir_all(&args.folder)?;
+    clap_mangen::generate_to(command, &args.folder)?;
+    style::line(&text!("{}", args.folder.join("cuelight.1").display()))?;
     Ok(Exit::Success)
 }

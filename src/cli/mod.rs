@@ -5,6 +5,7 @@ mod auth;
 mod cache;
 mod clean;
 mod commands;
+mod complete;
 mod completions;
 mod config;
 mod debugger;
@@ -30,6 +31,7 @@ mod runs;
 mod screen;
 mod screenshot;
 mod servers;
+mod services;
 mod several;
 mod shell;
 mod tools;
@@ -154,8 +156,10 @@ enum Command {
     Keys(keys::Args),
     /// Print the settings in force and where each comes from
     Config(config::Args),
-    /// Print a completion script for a shell
+    /// Print a script with completions for a shell
     Completions(completions::Args),
+    /// Write the manual pages into a folder
+    Man(completions::ManArgs),
     /// Forward ports of `localhost` to services (started in a job's helper container)
     #[command(hide = true)]
     Forward(forward::Args),
@@ -281,9 +285,17 @@ fn no_run(wanted: &str, mut failure: Failure) -> Failure {
 
 type Outcome = Result<Exit, Failure>;
 
+/// Returns the definition of the command line.
+fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Parses the command line, runs the command, and returns its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
+    if let Some(answered) = complete::answered(command) {
+        return answered;
+    }
     if let Err(error) = color_eyre::install() {
         style::complain(&text!("crash reports will be plain: {}", error));
     }
@@ -384,7 +396,8 @@ fn carry_out(cli: &Cli) -> Outcome {
         Some(Command::Clean(args)) => clean::run(args),
         Some(Command::Keys(args)) => keys::run(args),
         Some(Command::Config(args)) => config::run(args),
-        Some(Command::Completions(args)) => completions::run(args, &mut Cli::command()),
+        Some(Command::Completions(args)) => completions::run(args),
+        Some(Command::Man(args)) => completions::man(args, command()),
         Some(Command::Forward(args)) => forward::run(args),
         Some(Command::Worker(args)) => worker::run(args),
         None => without_command(cli.run.as_deref(), cli.read_only),

@@ -17,7 +17,7 @@ use crate::report::{LogSelection, is_bad};
 use crate::ui::terminal_text::TerminalText;
 use crate::ui::terminal_text::text;
 
-use super::{Exit, Failure, Outcome, RunArg, block_on, runs_dir, servers};
+use super::{Exit, Failure, Outcome, RunArg, block_on, runs_dir, servers, services};
 
 /// Default for `--limit`.
 const LIMIT: usize = 20;
@@ -84,6 +84,12 @@ pub(super) struct LogsArgs {
     /// Only the step with this number or name
     #[arg(long, short)]
     step: Option<String>,
+    /// Only this service of a job: its log is followed while the job runs, and kept afterwards
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["step", "failed"])]
+    service: Option<String>,
+    /// Follow the log of this service of the repository's Compose file
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["run", "all", "repository", "job", "step", "failed", "service"])]
+    compose: Option<String>,
     /// Only what failed: the lines around the first error of each failed step, and why jobs did not start
     #[arg(long)]
     failed: bool,
@@ -169,12 +175,18 @@ pub(super) fn show(args: &ShowArgs) -> Outcome {
 }
 
 pub(super) fn logs(args: &LogsArgs) -> Outcome {
+    if let Some(service) = &args.compose {
+        return services::follow_compose(service);
+    }
     let folder = args.run.locate()?;
     let (run, fault) = servers::with_logs(&folder, args.job.as_deref(), args.failed)?;
     let jobs = match &args.job {
         Some(wanted) => run.jobs_named(wanted)?,
         None => run.jobs.values().collect(),
     };
+    if let Some(service) = &args.service {
+        return services::print(&folder, &run, &jobs, service);
+    }
     let mut stdout = io::BufWriter::new(io::stdout().lock());
     let mut out = Out::new(&mut stdout);
     let selection = LogSelection {

@@ -1,9 +1,9 @@
 //! `shell`: a shell in the environment of a running or failed job, with the variables of its step; or a conversation
 //! with the debugger of a job on GitHub.
 
-use crate::launch::ProviderError;
 use crate::launch::shell;
-use crate::launch::shell::ShellError;
+use crate::launch::shell::{JobShell, ShellError};
+use crate::report::failed_script;
 use crate::report::style;
 use crate::store::history;
 use crate::tui::shell_terminal::Console;
@@ -53,8 +53,11 @@ pub(super) fn run(args: &Args) -> Outcome {
     let secrets: Vec<_> = args.secrets.iter().map(|text| text.as_str().into()).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let done = runtime.block_on(async {
-        let shell = shell::open(&folder, job, args.service.as_deref(), &secrets).await?;
+        let JobShell { shell, script } = shell::open(&folder, job, args.service.as_deref(), &secrets).await?;
         style::notice(&format!("A shell for {} ({origin}) in {}; leave it with exit.", job.name, shell.place()));
+        if let Some(script) = script {
+            style::notice(&failed_script(&script));
+        }
         Ok::<_, ShellError>(shell.run(&mut Console::default()).await?)
     });
     // The thread that reads standard input may wait forever for a key.
@@ -72,10 +75,8 @@ impl From<ShellError> for Failure {
             ShellError::NotStarted { .. }
             | ShellError::NoJob { .. }
             | ShellError::UnknownMachine { .. }
-            | ShellError::Foreign(_)
-            | ShellError::Provider(ProviderError::Refused(_)) => Exit::Rejected,
-            ShellError::Provider(ProviderError::NotFound(_)) => Exit::NotFound,
-            ShellError::Provider(ProviderError::Unavailable(_) | ProviderError::Failed(_)) => Exit::Unavailable,
+            | ShellError::Foreign(_) => Exit::Rejected,
+            ShellError::Provider(error) => return error.into(),
         };
         Self::new(exit, error.to_string())
     }

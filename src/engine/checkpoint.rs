@@ -48,11 +48,23 @@ pub struct FailedStep {
     pub env: IndexMap<String, String>,
     /// Working directory.
     pub cwd: String,
+    /// Text of its `run:` script. `None` for a step that has no script, or has not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script: Option<String>,
 }
 
 impl FailedStep {
     fn texts(&mut self) -> impl Iterator<Item = &mut String> {
-        self.env.values_mut().chain([&mut self.cwd])
+        self.env.values_mut().chain([&mut self.cwd]).chain(&mut self.script)
+    }
+
+    /// Returns the script with `***` in place of its secrets, as in a log. `None` if nothing of it may be shown.
+    #[must_use]
+    pub fn shown_script(&self) -> Option<String> {
+        let script = self.script.as_deref()?.trim_end();
+        // Every second part is the name of a secret.
+        let parts = script.split(MARK).enumerate().map(|(at, part)| if at % 2 == 0 { part } else { "***" });
+        Some(parts.collect::<String>()).filter(|script| !script.is_empty())
     }
 
     /// Whether the environment or the working directory contains sealed secrets.
@@ -303,7 +315,7 @@ mod tests {
     fn a_name_that_holds_a_secret_is_not_written_either() {
         let named = |name: &str| -> IndexMap<String, String> { [(name.to_owned(), "1".to_owned())].into() };
         let result = |outputs| StepResult { outputs, outcome: Conclusion::Success, conclusion: Conclusion::Success };
-        let failed = FailedStep { env: named("found-out"), cwd: "/".to_owned() };
+        let failed = FailedStep { env: named("found-out"), cwd: "/".to_owned(), script: None };
         for checkpoint in [
             Checkpoint { env: named("found-out"), failed: Some(failed), ..Checkpoint::default() },
             Checkpoint { steps: [("a".to_owned(), result(named("x-found-out")))].into(), ..Checkpoint::default() },
@@ -321,13 +333,30 @@ mod tests {
             [("KEY", "hunter2"), ("OTHER", "hunter3")].map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let env = [("A", "plain"), ("B", "x hunter2"), ("C", "hunter2 hunter3")];
         let env: IndexMap<_, _> = env.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        let failed = FailedStep { env: env.clone(), cwd: "/hunter3".to_owned() };
+        let failed = FailedStep { env: env.clone(), cwd: "/hunter3".to_owned(), script: None };
         let checkpoint = Checkpoint { failed: Some(failed.clone()), ..Checkpoint::default() };
         let written = checkpoint.sealed(&secrets, &|text| text.contains("hunter")).failed.expect("kept");
         assert_eq!(written.clone().opened(&secrets), failed);
         let some = secrets.iter().take(1).map(|(name, value)| (name.clone(), value.clone())).collect();
         let known = env.into_iter().take(2).collect();
-        assert_eq!(written.opened(&some), FailedStep { env: known, cwd: String::new() });
+        assert_eq!(written.opened(&some), FailedStep { env: known, cwd: String::new(), script: None });
+    }
+
+    #[test]
+    fn the_script_of_a_failed_step_is_shown_without_its_secrets() {
+        let secrets: IndexMap<String, String> = [("KEY".to_owned(), "hunter2".to_owned())].into();
+        let shown = |script: &str| {
+            let failed = FailedStep { script: Some(script.to_owned()), ..FailedStep::default() };
+            let checkpoint = Checkpoint { failed: Some(failed), ..Checkpoint::default() };
+            let written = checkpoint.sealed(&secrets, &|text| text.contains("hunter"));
+            assert!(!serde_json::to_string(&written).expect("serialises").contains("hunter"));
+            let failed = written.failed.expect("kept");
+            assert!(!failed.needs_secrets(), "no secret is asked for only to show the script");
+            failed.opened(&secrets).shown_script()
+        };
+        assert_eq!(shown("make test\n").as_deref(), Some("make test"));
+        assert_eq!(shown("curl -u a:hunter2 x\nhunter2 y\n").as_deref(), Some("curl -u a:*** x\n*** y"));
+        assert_eq!(shown("masked at run time: hunter3"), None);
     }
 
     #[test]

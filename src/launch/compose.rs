@@ -10,6 +10,7 @@ use crate::repo::git::{GitError, Repository};
 use crate::store::folder::RunsDir;
 
 use super::LaunchError;
+use super::ProviderError;
 use super::trust;
 use super::trust::{Trust, Untrusted};
 
@@ -49,6 +50,20 @@ pub async fn order(runs: &RunsDir, folder: &Path, service: &str, starts: bool) -
     let (runs, folder) = (runs.clone(), folder.to_owned());
     let compose = spawn_blocking(move || trusted(&runs, &folder)).await.expect("reading files does not panic")?;
     Ok(compose.order(service, starts).await?)
+}
+
+/// Follows the log of a service of the Compose file in the root of the repository around a folder, until its container
+/// ends. `line` gets each line, beginning with the last ones. The log is only read, so this needs no trust.
+///
+/// # Errors
+/// There is no Compose file, the service has no container, or the engine does not answer.
+pub async fn follow_log(
+    folder: &Path,
+    service: &str,
+    line: &mut (dyn FnMut(&[u8]) + Send),
+) -> Result<(), ProviderError> {
+    let missing = || ProviderError::NotFound("there is no Compose file in the root of this repository".to_owned());
+    of(folder).ok_or_else(missing)?.follow_log(service, line).await
 }
 
 /// Returns the services of the Compose file of a trusted repository.

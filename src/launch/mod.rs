@@ -6,6 +6,7 @@
 //!
 //! - [`request`]: the request, and the document of the run (`run.json`)
 //! - [`mod@called`]: the workflows that a workflow calls
+//! - [`candidates`]: values that complete a command line
 //! - [`event`]: the payload of the event
 //! - [`triggers`]: the workflows that an event runs, and why
 //! - [`trust`]: whether a repository may run on this machine, and what would run
@@ -49,6 +50,7 @@ pub mod artifacts;
 pub mod branches;
 pub mod caches;
 pub mod called;
+pub mod candidates;
 pub mod clean;
 pub mod commands;
 pub mod compose;

@@ -1,7 +1,7 @@
 //! A shell in the environment of a running or failed job, with the variables of its step.
 
 use crate::engine::checkpoint::FailedStep;
-use crate::engine::sandbox::provider::ProviderError;
+use crate::engine::sandbox::provider::{Provider, ProviderError};
 use crate::engine::sandbox::providers::Providers;
 use crate::model::{Conclusion, Job, LookupError, Run, RunId};
 use crate::store::folder::RunFolder;
@@ -73,6 +73,15 @@ pub fn job<'r>(run: &'r Run, wanted: Option<&str>) -> Result<&'r Job, ShellError
     })
 }
 
+/// A shell for a job.
+pub struct JobShell {
+    /// The shell.
+    pub shell: Box<dyn Shell>,
+    /// Script of the step whose environment the shell has, without its secrets. `None` for a running step or a service,
+    /// and for a step without a script.
+    pub script: Option<String>,
+}
+
 /// Opens a shell for a job: in the running job, in a container of one of its services, or in the files of its held or
 /// last failed step. A job with a held step gets the environment of that step, even if another one runs beside it.
 /// `sources` are the sources of the secrets of that step.
@@ -85,22 +94,44 @@ pub async fn open(
     job: &Job,
     service: Option<&str>,
     sources: &[SecretSource],
-) -> Result<Box<dyn Shell>, ShellError> {
+) -> Result<JobShell, ShellError> {
     if !job.phase.is_active() && !job.phase.is_done() {
         return Err(ShellError::NotStarted { job: job.name.clone() });
     }
     let providers = Providers::of_this_process();
-    // Journals of earlier versions do not record where a job ran.
-    let machine = job.sandbox.as_deref().unwrap_or("host");
-    let provider = providers
-        .of_machine(machine)
-        .ok_or_else(|| ShellError::UnknownMachine { job: job.name.clone(), machine: machine.to_owned() })?;
+    let provider = provider_of(&providers, job)?;
     if !seal::is_valid(run)? {
         return Err(ShellError::Foreign(run.id().clone()));
     }
     let is_running = job.steps.iter().any(|step| step.phase.is_active()) && job.held().next().is_none();
     let failed = if is_running || service.is_some() { None } else { failed_step(run, job, sources)? };
-    Ok(provider.shell(&ShellRequest { run, job, service, failed }).await?)
+    let script = failed.as_ref().and_then(FailedStep::shown_script);
+    Ok(JobShell { shell: provider.shell(&ShellRequest { run, job, service, failed }).await?, script })
+}
+
+/// Follows the log of a service of a running job until its container ends. `line` gets each line, beginning with the
+/// last ones.
+///
+/// # Errors
+/// The job does not run, or has no running service of this name.
+pub async fn follow_log(
+    run: &RunFolder,
+    job: &Job,
+    service: &str,
+    line: &mut (dyn FnMut(&[u8]) + Send),
+) -> Result<(), ShellError> {
+    let providers = Providers::of_this_process();
+    let request = ShellRequest { run, job, service: Some(service), failed: None };
+    Ok(provider_of(&providers, job)?.follow_log(&request, line).await?)
+}
+
+/// Returns the provider of the machine that a job ran on.
+fn provider_of<'p>(providers: &'p Providers, job: &Job) -> Result<&'p dyn Provider, ShellError> {
+    // Journals of earlier versions do not record where a job ran.
+    let machine = job.sandbox.as_deref().unwrap_or("host");
+    providers
+        .of_machine(machine)
+        .ok_or_else(|| ShellError::UnknownMachine { job: job.name.clone(), machine: machine.to_owned() })
 }
 
 /// Returns the environment and the folder of the held or last failed step, with the secrets that it needs. `None` if

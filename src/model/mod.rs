@@ -25,7 +25,7 @@ mod review;
 pub mod rights;
 pub mod rollback;
 mod run;
-mod service;
+pub mod service;
 mod status;
 pub mod stored;
 mod summary;

@@ -23,6 +23,15 @@ pub struct Service {
     pub restarts: u64,
 }
 
+/// Returns the title of the group in the log of [`STOP_STEP`] that holds the log of a service.
+#[must_use]
+pub fn log_title(service: &str) -> String {
+    format!("Log of service `{service}`")
+}
+
+/// Name of the step that removes the containers of a job, and prints the logs of its services before.
+pub const STOP_STEP: &str = "Stop containers";
+
 /// State of a service.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -29,7 +29,13 @@ pub(super) fn ending(run: &Run, style: Style, logs: &dyn Logs) -> io::Result<Ter
     if let Some(failed) = diagnosis::of(run, logs)? {
         failures.push(&text!("\n{}", failed.text(style)));
     }
-    Ok(style.spelled(text!("\n{}{}{}{}", table(run, style), failures, annotations(run, style), closing(run, style))))
+    Ok(style.spelled(text!(
+        "\n{}{}{}{}",
+        table(run, style),
+        failures,
+        annotations(run, style, logs),
+        closing(run, style)
+    )))
 }
 
 /// Returns a table of the jobs of a run, with their results and durations. Legs of a matrix that did not succeed for
@@ -77,7 +83,7 @@ fn failures(run: &Run, style: Style, logs: &dyn Logs) -> io::Result<TerminalText
         let reason = reason.as_ref().map(|reason| text!(" ({})", first_line(reason))).unwrap_or_default();
         failures.push_line(&text!("\n{} {}{}", style.glyph(&jobs[0].phase), heading, reason));
         failures.push_line(&text!("    {}", style.paint(Hue::Bad, first_line(&line))));
-        for detail in [place, values].iter().filter(|detail| !detail.is_empty()) {
+        for detail in [linked(&place, style, logs), text!("{}", values)].iter().filter(|detail| !detail.is_empty()) {
             failures.push_line(&text!("    {}", style.paint(Hue::Dim, detail)));
         }
     }
@@ -129,7 +135,7 @@ pub fn search(run: &Run, job: &Job, step: &Step, logs: &dyn Logs) -> io::Result<
 }
 
 /// Returns the annotations of files, the worst first, at most [`MAX_ANNOTATIONS`], and the number of the others.
-fn annotations(run: &Run, style: Style) -> TerminalText {
+fn annotations(run: &Run, style: Style, logs: &dyn Logs) -> TerminalText {
     let steps = run.jobs.values().flat_map(|job| job.steps.iter().map(move |step| (job, step)));
     let all = steps.flat_map(|(job, step)| step.annotations.iter().map(move |found| (found, job, step)));
     let mut placed: Vec<_> = all.filter(|(found, ..)| found.file.is_some()).collect();
@@ -143,13 +149,26 @@ fn annotations(run: &Run, style: Style) -> TerminalText {
         let title = found.title.as_ref().map(|title| text!("{}: ", title)).unwrap_or_default();
         let heading = style.paint(Hue::Dim, text!("  {} › {}", job.name, step.name));
         let message = first_line(&found.message);
-        annotations.push_line(&text!("{} {}: {}{}{}", level, place(found), title, message, heading));
+        annotations.push_line(&text!(
+            "{} {}: {}{}{}",
+            level,
+            linked(&place(found), style, logs),
+            title,
+            message,
+            heading
+        ));
     }
     if placed.len() > MAX_ANNOTATIONS {
         let more = text!("and {} more: cuelight show {} --json", placed.len() - MAX_ANNOTATIONS, run.info.id);
         annotations.push_line(&style.paint(Hue::Dim, more));
     }
     annotations
+}
+
+/// Returns a location as a link to its file, if the repository of the run is here and has that file.
+fn linked(place: &str, style: Style, logs: &dyn Logs) -> TerminalText {
+    let file = place.split(':').next().and_then(|file| logs.file(file));
+    file.map_or_else(|| text!("{}", place), |file| style.link(&file, place))
 }
 
 /// Returns `file:line:column`, as far as known.

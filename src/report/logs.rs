@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::model::service::{STOP_STEP, log_title};
 use crate::model::{Conclusion, Job, LineRange, Phase, Run, Step};
 use crate::store::first_error;
 use crate::ui::terminal_text::text;
@@ -34,6 +35,32 @@ pub struct Printed {
     pub any: bool,
     /// Whether lines were left out.
     pub cut: bool,
+}
+
+/// Prints the log of a service that was removed with its job. Returns whether the log was kept.
+///
+/// # Errors
+/// The logs cannot be read, or the output cannot be written.
+pub fn service_log(
+    run: &Run,
+    logs: &dyn Logs,
+    (job, service): (&Job, &str),
+    style: Style,
+    out: &mut Out<'_>,
+) -> io::Result<bool> {
+    let Some(step) = job.steps.iter().find(|step| step.name == STOP_STEP) else { return Ok(false) };
+    let heading = format!("##[group]{}", log_title(service));
+    let (mut found, mut is_inside) = (false, false);
+    let all = LineRange { first: 0, count: u64::MAX };
+    logs.lines(run, &job.id, step.number, all, &mut |line| {
+        if line == heading.as_bytes() {
+            (found, is_inside) = (true, true);
+            return Ok(());
+        }
+        is_inside &= !ends_group(line);
+        if is_inside { out.line(log_line(line, style)) } else { Ok(()) }
+    })?;
+    Ok(found)
 }
 
 /// Whether a run, a job or a step ended badly.

@@ -25,18 +25,20 @@ pub mod plan;
 mod protocol;
 mod reviews;
 pub mod runs;
+mod shell;
 pub mod style;
 #[cfg(test)]
 pub mod testing;
 mod watched;
 
 use std::io;
+use std::path::PathBuf;
 
 use crate::model::{Conclusion, Event, Gate, Job, JobId, LineRange, Record, Run, RunInfo, StepNumber};
 use crate::report::bell::Bell;
 use crate::report::style::Out;
 use crate::store::folder::RunFolder;
-use crate::store::logs::LogReader;
+use crate::store::logs::{LogReader, source_file};
 use crate::store::runs::RunStore;
 use crate::ui::terminal_text::TerminalText;
 
@@ -44,9 +46,10 @@ pub use ending::{first_line, search, table};
 pub use github::{GitHub, command};
 pub use json::Json;
 pub use lines::{Lines, ends_group, log_line};
-pub use logs::{LogSelection, is_bad};
+pub use logs::{LogSelection, is_bad, service_log};
 pub use protocol::Protocol;
 pub use reviews::{quoted, since, waiting};
+pub use shell::failed_script;
 pub use watched::{RunLines, RunTable, Watched};
 
 /// Prints one run while its records arrive.
@@ -115,6 +118,11 @@ pub trait Logs {
         range: LineRange,
         act: &mut dyn FnMut(&[u8]) -> io::Result<()>,
     ) -> io::Result<()>;
+
+    /// Returns the file of the run's repository that a path in a log names; `None` if there is no such file here.
+    fn file(&self, _name: &str) -> Option<PathBuf> {
+        None
+    }
 }
 
 impl Logs for RunFolder {
@@ -131,6 +139,10 @@ impl Logs for RunFolder {
             return Ok(());
         };
         reader.for_each_line(range, act)
+    }
+
+    fn file(&self, name: &str) -> Option<PathBuf> {
+        source_file(self, name)
     }
 }
 

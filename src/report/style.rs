@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 
 use serde::Serialize;
 
 use crate::model::{Level, Phase, ServiceState};
+use crate::ui::link::Link;
 use crate::ui::terminal_text::{TerminalText, ToTerminal, alert, text};
 use crate::ui::theme::{Colours, Glyphs, Hue, Theme};
 
@@ -68,6 +70,13 @@ impl Style {
     /// Paints a text in the style of annotations of this level.
     pub fn level(self, level: Level, text: impl ToTerminal) -> TerminalText {
         self.dress(text, |text| text.styled(self.theme.level(level)))
+    }
+
+    /// Makes a text a link to a file of this machine, on a terminal with colours. On a terminal over SSH the file would be
+    /// looked for on another machine, so the text stays as it is.
+    pub fn link(self, file: &Path, text: impl ToTerminal) -> TerminalText {
+        let link = Link::to_file(file).filter(|_| std::env::var_os("SSH_CONNECTION").is_none());
+        self.dress(text, |text| link.map_or(text.clone(), |link| text.linked(&link)))
     }
 
     fn dress(self, text: impl ToTerminal, dress: impl FnOnce(TerminalText) -> TerminalText) -> TerminalText {
@@ -303,6 +312,18 @@ pub fn notice(text: &(impl ToTerminal + ?Sized)) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_link_keeps_its_text() {
+        let style = Style::new(Glyphs::Unicode, true);
+        let link = style.link(Path::new("/a b/c.rs"), "c.rs:3");
+        if std::env::var_os("SSH_CONNECTION").is_none() {
+            assert_eq!(link.as_str(), "\u{1b}]8;;file:///a%20b/c.rs\u{1b}\\c.rs:3\u{1b}]8;;\u{1b}\\");
+        }
+        assert_eq!((link.plain().as_ref(), link.width()), ("c.rs:3", 6));
+        let plain = Style::new(Glyphs::Ascii, false).link(Path::new("/a/c.rs"), "c.rs:3");
+        assert_eq!(plain.as_str(), "c.rs:3");
+    }
 
     #[test]
     fn a_column_has_a_width_that_can_be_printed() {

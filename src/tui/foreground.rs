@@ -48,6 +48,17 @@ pub(super) fn shell(run: &RunId, job: &JobId, service: Option<&str>) -> io::Resu
     Ok(Child { command, prints_errors: true })
 }
 
+/// Returns this program's `logs` command, which follows the log of a running service: of a job, or of the Compose file.
+pub(super) fn service_log(of: Option<&(RunId, JobId)>, service: &str) -> io::Result<Child> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("logs");
+    match of {
+        Some((run, job)) => command.args([run.as_str(), "--job", job.as_str(), "--service", service]),
+        None => command.args(["--compose", service]),
+    };
+    Ok(Child { command, prints_errors: true })
+}
+
 /// Returns the user's editor (`VISUAL`, `EDITOR` or `vi`), which opens a file, at a line if given.
 pub(super) fn editor(path: &Path, line: Option<u32>) -> Child {
     let set = |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty());

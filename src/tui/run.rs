@@ -343,6 +343,10 @@ impl Loop {
                 Ok(shell) => self.child = Some(shell),
                 Err(error) => self.notify(Notice::bad(format!("cannot start a shell: {error}"))),
             },
+            Effect::FollowService { of, service } => match foreground::service_log(of.as_ref(), &service) {
+                Ok(log) => self.child = Some(log),
+                Err(error) => self.notify(Notice::bad(format!("cannot follow the log of {service}: {error}"))),
+            },
             Effect::Edit { run, file, line } => match self.logs.file(&run, &file) {
                 Some(path) => self.child = Some(foreground::editor(&path, line)),
                 None => self.notify(Notice::bad(format!("{file} is not in the repository of this run"))),

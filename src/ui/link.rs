@@ -5,6 +5,7 @@
 //! therefore a different cell and is redrawn.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
 use std::sync::Arc;
 
 use ratatui::style::Color;
@@ -31,10 +32,29 @@ impl Link {
         if !is_web || !is_plain || address.len() > LONGEST {
             return None;
         }
+        Some(Self::of(address))
+    }
+
+    /// Creates a link to a file of this machine, by its absolute path. `None` if the address would be too long.
+    #[must_use]
+    pub fn to_file(path: &Path) -> Option<Self> {
+        let mut address = "file://".to_owned();
+        for byte in path.as_os_str().as_encoded_bytes() {
+            match byte {
+                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'~' => {
+                    address.push(*byte as char);
+                }
+                other => address.push_str(&format!("%{other:02X}")),
+            }
+        }
+        (path.is_absolute() && address.len() <= LONGEST).then(|| Self::of(&address))
+    }
+
+    fn of(address: &str) -> Self {
         let mut hasher = DefaultHasher::new();
         address.hash(&mut hasher);
         let [red, green, blue, ..] = hasher.finish().to_le_bytes();
-        Some(Self { mark: Color::Rgb(red, green, blue), address: address.into() })
+        Self { mark: Color::Rgb(red, green, blue), address: address.into() }
     }
 }
 
@@ -57,5 +77,12 @@ mod tests {
             assert_eq!(Link::new(other), None, "{other}");
         }
         assert_eq!(Link::new(&format!("https://{}", "a".repeat(3000))), None);
+    }
+
+    #[test]
+    fn the_address_of_a_file_has_only_plain_characters() {
+        let address = |path: &str| Link::to_file(Path::new(path)).map(|link| link.address.to_string());
+        assert_eq!(address("/a b/c\u{1b}ü.rs").as_deref(), Some("file:///a%20b/c%1B%C3%BC.rs"));
+        assert_eq!((address("src/a.rs"), address(&format!("/{}", "a".repeat(3000)))), (None, None));
     }
 }

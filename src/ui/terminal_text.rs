@@ -14,6 +14,8 @@ use std::fmt::{Alignment, Write};
 use ratatui::style::Style;
 use vte::{Params, Parser, Perform};
 
+use super::link;
+use super::link::Link;
 use super::log_reader::LogReader;
 use super::sgr;
 use super::text::width;
@@ -133,6 +135,12 @@ impl TerminalText {
             return self;
         }
         Self(format!("{}{}{}", sgr::sequence(style), self.0, sgr::RESET))
+    }
+
+    /// Returns the text as a hyperlink, which a terminal without hyperlinks shows as the text alone.
+    #[must_use]
+    pub fn linked(self, link: &Link) -> Self {
+        Self(format!("{}{}{}", link::sequence(Some(&link.address)), self.0, link::sequence(None)))
     }
 
     /// Appends a text.

@@ -262,7 +262,9 @@ fn a_shell_has_the_environment_and_folder_of_the_step() {
     });
     shell("a", "pwd; echo $STEP; ls /root\n").expect(0, &["/__w/repository/repository", "it's running", "made"]);
     shell("b", "pwd; echo $STEP; ls /root; exit 3\n").expect(1, &["/repository/sub", "it's failed", "kept"]);
-    shell("c", "echo $STEP\n").expect(0, &["on the machine"]);
+    // A shell begins with the script that failed.
+    shell("b", "true\n").expect(0, &["Its step failed in this script:\n    exit 4\n"]);
+    shell("c", "echo $STEP\n").expect(0, &["on the machine", "Its step failed in this script:\n    exit 5\n"]);
     project.call(&["cancel", "--force"]).expect(0, &[]);
     project.call(&["attach"]).expect(1, &[]);
     shell("a", "true\n").expect(3, &["a has no snapshot: only failed jobs keep one"]);

@@ -61,6 +61,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ),
     ("serde_yaml", &["backend/github/auth/hosts_file.rs"]),
     ("clap", &["cli"]),
+    ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
     ("notify", &["backend"]),
     ("vte", &["visible", "ui"]),
     ("ratatui", &["ui", "app", "tui"]),

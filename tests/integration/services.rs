@@ -1,5 +1,8 @@
 //! Services: they are healthy before the first step, steps can reach them, and their changes are recorded.
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
 use crate::docker::{docker, has, nothing_left};
 use crate::project::{Project, Said, until};
 
@@ -31,6 +34,36 @@ fn services_are_healthy_and_reached_from_the_machine_and_from_containers() {
     said.expect(0, &["service redis starting", "service redis healthy  localhost:", "PONG"]);
     assert_eq!(said.out().matches("PONG").count(), 3, "{}", said.out());
     assert_eq!(project.job("host")["services"][0]["state"], "stopped");
+    nothing_left(&project.run_id());
+}
+
+/// The log of a service is followed while its job runs, and kept afterwards.
+#[test]
+fn the_log_of_a_service_can_be_read_while_it_runs_and_afterwards() {
+    if !has(IMAGES) {
+        return;
+    }
+    let project = Project::of_jobs(
+        "
+  a:
+    runs-on: ubuntu-latest
+    services: {redis: {image: 'redis:7-alpine'}}
+    steps: [{run: exec sleep 1000}]",
+    );
+    project.run(&["--detach"]).expect(0, &[]);
+    let starts = "Redis is starting";
+    let mut command = project.command(&["logs", "--service", "redis"]);
+    until("the service runs", || (project.show()["jobs"][0]["services"][0]["state"] == "running").then_some(()));
+    let mut follower = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+    let mut lines = BufReader::new(follower.stdout.take().expect("a pipe")).lines();
+    assert!(lines.any(|line| line.is_ok_and(|line| line.contains(starts))), "the log is followed");
+    project.call(&["cancel"]).expect(0, &[]);
+    project.call(&["attach"]).expect(130, &[]);
+    // The log ends with its container.
+    assert!(follower.wait().expect("it ends").success());
+    project.call(&["logs", "--service", "redis"]).expect(0, &[starts, "Ready to accept connections"]);
+    project.call(&["logs", "--step", "Stop containers"]).expect(0, &["Log of service `redis`", starts]);
+    project.call(&["logs", "--service", "db"]).expect(3, &["no service `db` in ", "redis"]);
     nothing_left(&project.run_id());
 }
 

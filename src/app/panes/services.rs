@@ -6,10 +6,9 @@ use ratatui::layout::Rect;
 
 use crate::app::action::Action;
 use crate::app::msg::Effect;
-use crate::app::selection::{JobSelection, Selection};
+use crate::app::selection::Selection;
 use crate::app::state::AppState;
 use crate::model::{Job, JobId, Run, Service, ServiceState};
-use crate::ui::layout::Panel;
 use crate::ui::text;
 use crate::ui::theme::{Hue, Theme};
 
@@ -48,12 +47,6 @@ impl Pane for Services {
 
     fn click(&mut self, _: usize, row: usize, cx: &Cx, selection: &mut Selection) {
         self.select(self.offset + row, cx.state, selection.run(cx.state));
-    }
-
-    fn open(&mut self, _: &Cx, selection: &mut Selection) -> Option<Panel> {
-        let (job, _) = self.selected.clone()?;
-        selection.select(JobSelection::whole(job?));
-        Some(Panel::Jobs)
     }
 
     fn filter(&mut self) -> Option<&mut String> {

@@ -49,6 +49,38 @@ fn without_an_engine_the_state_of_a_service_is_unknown() {
 }
 
 #[test]
+fn enter_opens_the_log_of_a_service() {
+    let mut script = script();
+    let event = |state| Event::ServiceChanged { job: JobId::new("build"), service: service("db", state, &[], None) };
+    script.start([outline("build", "Build", &[])].into());
+    script.at(1).job("build", "Build", &["Set up job", "Test", "Stop containers"]);
+    script.event(event(ServiceState::Healthy));
+    script.at(2).step("build", 2, "Test", 1);
+    let mut driver = Driver::new(120, 40, Theme::default());
+    let log = ["##[group]Log of service `db`", "ready to accept connections", "##[endgroup]", "Removed the container"];
+    driver.log("build", 3, log.map(str::to_owned).into());
+    driver.feed(Feed::Opened(header(run()))).feed(Feed::Records { run: run(), records: script.records.clone() });
+    driver.app = driver.app.clone().showing(run());
+    // A running service is followed.
+    driver.press("5").asked();
+    driver.press("<enter>");
+    let of = Some((run(), JobId::new("build")));
+    assert_eq!(driver.asked(), [Effect::FollowService { of, service: "db".to_owned() }]);
+    // The log of a removed one is in the step that removed it.
+    let known = script.records.len();
+    script.at(3).step_end("build", 2, Conclusion::Success).step("build", 3, "Stop containers", 4);
+    script.event(event(ServiceState::Stopped));
+    script.at(4).step_end("build", 3, Conclusion::Success);
+    driver.feed(Feed::Records { run: run(), records: script.records[known..].to_vec() });
+    driver.press("5<enter>");
+    assert!(driver.shows("Log of service `db`") && driver.shows("3 Stop containers"), "{}", driver.screen());
+    // So is a service of the Compose file.
+    driver.feed(Feed::Compose(compose())).press("5G").asked();
+    driver.press("<enter>");
+    assert_eq!(driver.asked(), [Effect::FollowService { of: None, service: "mail".to_owned() }]);
+}
+
+#[test]
 fn keys_start_and_stop_services_of_the_compose_file_only() {
     let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
     driver.feed(Feed::Compose(compose())).press("5G").asked();

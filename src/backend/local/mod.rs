@@ -11,7 +11,7 @@
 //! - `start`: starting runs, after the trust question
 //! - `stored`: artifacts and cache entries
 //! - `servers`: runs on servers, which a poller writes into folders
-//! - `watch_mode`: runs started by changes of files
+//! - `watch_mode`: runs started by changes of files; [`file_watch`] is its form for a command line
 //! - `startable`: the workflows of the repository
 //! - `fs_watch`: watches on folders
 
@@ -49,6 +49,7 @@ use watch_mode::{WatchEvent, WatchMode};
 mod compose;
 mod deployments;
 mod environments;
+pub mod file_watch;
 pub mod follow;
 mod fs_watch;
 mod held;

@@ -121,6 +121,12 @@ pub(super) fn start_and_follow(
     crate::cli::block_on(async { until_end(start, Some(attempt), printer, until).await })?
 }
 
+/// Follows a run that this command started until it has ended, as [`start_and_follow`] does.
+pub(super) async fn follow_own(run: &RunFolder, printer: &mut dyn Printer) -> Outcome {
+    let until = Until { interrupt: Interrupt::Cancels, ..Until::END };
+    until_end(|| Ok(run.clone()), Some(1), printer, until).await
+}
+
 async fn until_end(
     start: impl FnOnce() -> Result<RunFolder, Failure>,
     attempt: Option<u32>,

@@ -7,7 +7,9 @@ use indexmap::IndexMap;
 use crate::config;
 use crate::launch;
 use crate::launch::event::Assignment;
-use crate::launch::{LaunchRequest, Payload, Planned, SecretSource, triggers};
+use crate::launch::triggers::{TriggerDecision, TriggerError};
+use crate::launch::{LaunchRequest, Payload, PayloadError, Planned, SecretSource, triggers};
+use crate::repo::git::Repository;
 use crate::report::style;
 use crate::report::{Printer, Protocol};
 use crate::store::folder::{RunFolder, RunsDir};
@@ -18,6 +20,7 @@ use super::{Exit, Failure, Outcome, trust};
 
 mod follow;
 mod remote;
+mod watch;
 
 use follow::start_and_follow;
 pub(super) use follow::{Watch, lines, printer, unless};
@@ -116,6 +119,9 @@ pub(super) struct Args {
     /// Trust this repository for this run
     #[arg(long)]
     trust: bool,
+    /// Run again whenever files change, until Ctrl-C; a change during a run replaces it
+    #[arg(long, conflicts_with_all = ["detach", "in_place", "format"])]
+    watch: bool,
     /// Print the run's id and leave it running
     #[arg(long, short)]
     detach: bool,
@@ -134,7 +140,7 @@ pub(super) struct Args {
 }
 
 /// Ids of the arguments about runs on this machine, which conflict with `--remote`.
-const LOCAL: [&str; 22] = [
+const LOCAL: [&str; 23] = [
     "event",
     "event_path",
     "event_values",
@@ -153,6 +159,7 @@ const LOCAL: [&str; 22] = [
     "breakpoints",
     "hold_minutes",
     "debug",
+    "watch",
     "detach",
     "format",
     "runner",
@@ -224,13 +231,15 @@ pub(super) fn run(args: &Args) -> Outcome {
         return remote::run(&runs, args, workflow);
     }
     let request = args.request()?;
+    if args.watch {
+        return watch::run(&runs, args, request);
+    }
     if request.workflow.is_some() {
         return run_one(&runs, args, &request);
     }
     let event = request.event.clone().unwrap_or_else(|| launch::PUSH.to_owned());
     let repository = request.repository()?;
-    let access = launch::trust::access(&runs, &repository);
-    let decisions = triggers::running(&repository, access, &event, &request.payload.read()?)?;
+    let decisions = on_event(&runs, &request, &repository)?.map_err(|error| skipped(error, &request))?;
     let several = decisions.len() > 1;
     let mut exit = Exit::Success;
     for decision in decisions {
@@ -253,6 +262,31 @@ pub(super) fn run(args: &Args) -> Outcome {
         }
     }
     Ok(exit)
+}
+
+/// Returns the workflows that the event of a request runs.
+fn on_event(
+    runs: &RunsDir,
+    request: &LaunchRequest,
+    repository: &Repository,
+) -> Result<Result<Vec<TriggerDecision>, TriggerError>, PayloadError> {
+    let access = launch::trust::access(runs, repository);
+    let event = request.event.as_deref().unwrap_or(launch::PUSH);
+    Ok(triggers::running(repository, access, event, &request.payload.read()?))
+}
+
+/// Returns the failure of an event that runs no workflow. Without `--event`, it says how to run one nevertheless.
+fn skipped(error: TriggerError, request: &LaunchRequest) -> Failure {
+    let first = match &error {
+        TriggerError::AllSkipped { skipped, .. } if request.event.is_none() => skipped.first(),
+        _ => None,
+    };
+    let name = first.and_then(|one| one.path.file_stem()).map(|stem| stem.to_string_lossy().into_owned());
+    let mut failure = Failure::from(error);
+    if let Some(name) = name {
+        failure.message.push_str(&format!("\nname one to run it on its own event: cuelight run {name}"));
+    }
+    failure
 }
 
 fn run_one(runs: &RunsDir, args: &Args, request: &LaunchRequest) -> Outcome {

@@ -17,6 +17,7 @@ use crate::engine::results::{CacheMode, Rights};
 use crate::engine::sandbox::provider::ProviderError;
 use crate::engine::slot::Slot;
 use crate::engine::step::end::StepEnd;
+use crate::model::service::STOP_STEP;
 use crate::model::{Conclusion, Event, LineRange, StepKind, StepNumber, StepOutline};
 use crate::store::space_hint;
 use crate::workflow::display_names;
@@ -257,7 +258,7 @@ impl JobTask {
     ) {
         let settled = end.conclusion != Conclusion::Cancelled;
         let stopped = if containers {
-            let mut step = self.start_next(sequence, "Stop containers", StepKind::Job);
+            let mut step = self.start_next(sequence, STOP_STEP, StepKind::Job);
             let stopped = environment.stop(settled, &mut |line: &str| step.say(line)).await;
             if let Err(error) = &stopped {
                 step.say(&format!("##[warning]{error}"));

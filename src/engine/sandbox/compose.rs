@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::docker::client::{DockerClient, DockerError};
+use super::provider::ProviderError;
 use crate::engine::blocking::in_place;
 use crate::files;
 use crate::model::{Service, ServiceState, in_one_line};
@@ -94,6 +95,17 @@ impl Compose {
             other => in_one_line(&other.to_string()),
         };
         self.names.iter().map(|name| absent(name, ServiceState::Unknown, Some(reason.clone()))).collect()
+    }
+
+    /// Follows the log of a service until its container ends. `line` gets each line, beginning with the last ones.
+    ///
+    /// # Errors
+    /// The service has no container, or the engine does not answer.
+    pub async fn follow_log(&self, service: &str, line: &mut (dyn FnMut(&[u8]) + Send)) -> Result<(), ProviderError> {
+        let client = DockerClient::find().await?;
+        let container = client.compose_container(&self.folder, service).await?;
+        let missing = || ProviderError::NotFound(format!("service `{service}` has no container here: start it first"));
+        Ok(client.follow_log(&container.ok_or_else(missing)?, line).await?)
     }
 
     /// Reports the services now and whenever one of them changes, until the receiver is dropped. Without an engine, the

@@ -298,6 +298,14 @@ impl Provider for HostProvider {
         ready(shell).boxed()
     }
 
+    fn follow_log<'a>(
+        &'a self,
+        request: &'a ShellRequest<'a>,
+        line: &'a mut (dyn FnMut(&[u8]) + Send),
+    ) -> BoxFuture<'a, Result<(), ProviderError>> {
+        self.containers.follow_log(request, line)
+    }
+
     fn abandon<'a>(&'a self, run: &'a RunFolder, groups: &'a [i32]) -> BoxFuture<'a, Result<(), ProviderError>> {
         async move {
             reap(&run_tracking_id(run)).await;

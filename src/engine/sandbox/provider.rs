@@ -90,6 +90,19 @@ pub trait Provider: Send + Sync {
     /// The job has no container or folder left, or the provider does not answer.
     fn shell<'a>(&'a self, request: &'a ShellRequest<'a>) -> BoxFuture<'a, Result<Box<dyn Shell>, ProviderError>>;
 
+    /// Follows the log of a service of a running job until its container ends. `line` gets each line, without its line
+    /// end, beginning with the last ones.
+    ///
+    /// # Errors
+    /// The request names no service, the container of the service does not run, or the provider does not answer.
+    fn follow_log<'a>(
+        &'a self,
+        _request: &'a ShellRequest<'a>,
+        _line: &'a mut (dyn FnMut(&[u8]) + Send),
+    ) -> BoxFuture<'a, Result<(), ProviderError>> {
+        ready(Err(ProviderError::Refused("services of this job have no logs that can be followed".to_owned()))).boxed()
+    }
+
     /// Lists the resources of the runs of a state folder, containers first. By default, the list is empty.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
+use crate::model::service::log_title;
 use crate::model::{Event, JobId, Service, ServiceState};
 
 use super::outlet::Outlet;
@@ -24,6 +25,9 @@ pub(super) mod ports;
 
 /// Number of log lines to show of a failed service.
 const LAST_LINES: usize = 20;
+
+/// Maximum number of lines of a service's log that are kept after its job.
+const KEPT_LINES: usize = 10_000;
 
 /// Operations of a provider on services.
 pub trait ServiceHost: Send + Sync {
@@ -254,9 +258,20 @@ impl Services {
         .collect()
     }
 
-    /// Stops watching, removes all services in parallel, and records those that were still running as stopped.
-    pub async fn stop(self) {
+    /// Stops watching, removes all services in parallel, and records those that were still running as stopped. `say`
+    /// gets the log of each service as a group, because the container and its own log are removed.
+    pub async fn stop(self, say: &mut (dyn FnMut(&str) + Send)) {
         self.watcher.abort();
+        let logs = join_all(self.started.iter().map(|one| self.host.last_lines(&one.id, KEPT_LINES))).await;
+        for (one, log) in self.started.iter().zip(logs) {
+            // Without an answer there is no log to keep, and the removal below reports why.
+            let (Some(service), Ok(lines)) = (self.state_of(one), log) else { continue };
+            say(&format!("##[group]{}", log_title(&service.name)));
+            for line in &lines {
+                say(line);
+            }
+            say("##[endgroup]");
+        }
         // A service that cannot be removed now is removed when the machine stops.
         join_all(self.started.iter().map(|one| self.host.remove(&one.id))).await;
         let last = self.board.states.borrow().clone();

@@ -24,6 +24,8 @@ pub(in crate::engine) struct Invocation {
     pub(in crate::engine) github: Vec<(&'static str, String)>,
     /// Separate container for the action. `None` runs the process in the job's sandbox.
     pub(in crate::engine) sandbox: Option<Arc<dyn Sandbox>>,
+    /// Text of the script that the process runs, for a `run:` step.
+    pub(in crate::engine) script: Option<String>,
     /// Files on this machine written for the process. They are sent to the sandbox and removed afterwards.
     pub(in crate::engine) files: Vec<PathBuf>,
     /// Kind of the client, which determines the variables of the services that it gets.

@@ -95,6 +95,6 @@ impl Script<'_> {
             file.set_permissions(Permissions::from_mode(0o644))?;
         }
         let (program, args) = shell.command(&sandbox.inside(&script));
-        Ok(Invocation { program, args, cwd, files: vec![script], ..Invocation::default() })
+        Ok(Invocation { program, args, cwd, files: vec![script], script: Some(body), ..Invocation::default() })
     }
 }

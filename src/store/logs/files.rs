@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::model::RunId;
 use crate::store::first_error;
-use crate::store::folder::RunsDir;
+use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::spec::RunSpec;
 
 use super::query::{LogError, LogKey, LogSearch, Logs, MAX_RUN_HITS, Query, RawLine, RunSearch};
@@ -147,20 +147,26 @@ impl Logs for LogFiles {
     }
 
     fn file(&self, run: &RunId, name: &str) -> Option<PathBuf> {
-        let spec = RunSpec::read(&self.runs.folder(run.clone())).ok()?;
-        let workflow = spec.work.workflow()?;
-        // Paths in a log refer to the job's workspace, whose leading folders do not exist here.
-        let mut parts = Path::new(name).components();
-        while parts.clone().next().is_some() {
-            let inside = parts.clone().all(|part| matches!(part, Component::Normal(_)));
-            let path = workflow.repository.join(parts.as_path());
-            if inside && path.is_file() {
-                return Some(path);
-            }
-            parts.next();
-        }
-        None
+        source_file(&self.runs.folder(run.clone()), name)
     }
+}
+
+/// Returns the file of a run's repository that a path in a log names; `None` if there is no such file here.
+#[must_use]
+pub fn source_file(run: &RunFolder, name: &str) -> Option<PathBuf> {
+    let spec = RunSpec::read(run).ok()?;
+    let workflow = spec.work.workflow()?;
+    // Paths in a log refer to the job's workspace, whose leading folders do not exist here.
+    let mut parts = Path::new(name).components();
+    while parts.clone().next().is_some() {
+        let inside = parts.clone().all(|part| matches!(part, Component::Normal(_)));
+        let path = workflow.repository.join(parts.as_path());
+        if inside && path.is_file() {
+            return Some(path);
+        }
+        parts.next();
+    }
+    None
 }
 
 #[cfg(test)]

@@ -73,7 +73,7 @@ impl Steps<'_> {
             }
         };
         let env = self.environment(scope, step, &invocation, own_sandbox.as_deref(), &services, &command_files);
-        let Invocation { program, args, cwd, files, .. } = invocation;
+        let Invocation { program, args, cwd, files, script, .. } = invocation;
         let launch = Launch { program, args, cwd, env, background: self.written.is_some() };
         let process = StepProcess { launch: &launch, sandbox, command_files, files: &files, limits: step.limits() };
         let ran = process::run(&self.context(step.number), process, &mut self.cancel, &mut self.matchers, log).await;
@@ -100,7 +100,7 @@ impl Steps<'_> {
             }
         }
         if end.outcome == Conclusion::Failure && own_sandbox.is_none() {
-            self.failed = Some(failed_step(&launch, sandbox.environment()));
+            self.failed = Some(failed_step(&launch, sandbox.environment(), script));
         }
         self.take_in(step.number, &mut left);
         Completed { outputs: left.outputs, state: left.state, ..Completed::of(end) }
@@ -191,11 +191,11 @@ fn remove(temp: &Path, file: &Path) -> io::Result<()> {
     above.remove(&name.join(file.file_name().unwrap_or_default()))
 }
 
-/// Returns the working directory of a process, and the variables in which it differs from the environment of the
-/// sandbox, for `cuelight shell`.
-fn failed_step(launch: &Launch, sandbox: &[(OsString, OsString)]) -> FailedStep {
+/// Returns the working directory of a process, the variables in which it differs from the environment of the sandbox,
+/// and its script, for `cuelight shell`.
+fn failed_step(launch: &Launch, sandbox: &[(OsString, OsString)], script: Option<String>) -> FailedStep {
     let text = |text: &OsStr| text.to_string_lossy().into_owned();
     let own = launch.env.iter().filter(|entry| !sandbox.contains(entry));
     let env = own.map(|(name, value)| (text(name), text(value))).collect();
-    FailedStep { env, cwd: text(launch.cwd.as_os_str()) }
+    FailedStep { env, cwd: text(launch.cwd.as_os_str()), script }
 }

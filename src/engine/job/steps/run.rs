@@ -210,7 +210,7 @@ impl Steps<'_> {
         env.extend(overlay.clone());
         env.insert("PATH".to_owned(), self.search_path(overlay).to_string_lossy().into_owned());
         let cwd = self.job.sandbox.inside(&self.job.workspace).to_string_lossy().into_owned();
-        FailedStep { env, cwd }
+        FailedStep { env, cwd, script: None }
     }
 
     /// Holds a step until a person decides how its job continues. `reason` is the reason of its failure; `None` if it

@@ -27,6 +27,12 @@ pub(super) const NAME: &str = "docker";
 /// machine.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Number of lines of a container's log with which following it begins.
+const FOLLOWED_LINES: usize = 1000;
+
+/// Maximum length in bytes of a line of a followed log. A longer one is split.
+const MAX_FOLLOWED_LINE: usize = 64 * 1024;
+
 /// Why a call failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum DockerError {
@@ -282,6 +288,35 @@ impl DockerClient {
             text.extend_from_slice(part.as_ref());
         }
         Ok(String::from_utf8_lossy(&text).lines().map(str::to_owned).collect())
+    }
+
+    /// Follows the log of a container until the container ends. `line` gets each line, without its line end, beginning
+    /// with the last [`FOLLOWED_LINES`].
+    ///
+    /// # Errors
+    /// The container does not exist, or Docker does not answer.
+    pub async fn follow_log(&self, id: &str, line: &mut (dyn FnMut(&[u8]) + Send)) -> Result<(), DockerError> {
+        let tail = FOLLOWED_LINES.to_string();
+        let options = LogsOptionsBuilder::default().stdout(true).stderr(true).follow(true).tail(&tail).build();
+        let mut log = self.api.logs(id, Some(options));
+        let mut begun = Vec::new();
+        while let Some(part) = log.next().await {
+            let part = part.map_err(|error| DockerError::of(format!("log of {}", short(id)), error))?;
+            begun.extend_from_slice(part.as_ref());
+            while let Some(end) = begun.iter().position(|byte| *byte == b'\n') {
+                line(&begun[..end]);
+                begun.drain(..=end);
+            }
+            // A line that never ends must not fill the memory.
+            if begun.len() > MAX_FOLLOWED_LINE {
+                line(&begun);
+                begun.clear();
+            }
+        }
+        if !begun.is_empty() {
+            line(&begun);
+        }
+        Ok(())
     }
 
     /// Sends a signal to the main process of a container. A container that has ended or does not exist is not an error.

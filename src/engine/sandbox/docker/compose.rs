@@ -64,6 +64,23 @@ impl DockerClient {
         Ok(services)
     }
 
+    /// Returns the id of a container of a service in the project in a folder, the newest first; `None` if there is none.
+    ///
+    /// # Errors
+    /// Docker does not answer.
+    pub async fn compose_container(&self, folder: &Path, service: &str) -> Result<Option<String>, DockerError> {
+        let labels = vec![label(folder), format!("{SERVICE}={service}")];
+        let filters = [("label".to_owned(), labels)].into();
+        let options = ListContainersOptions { all: true, filters: Some(filters), ..ListContainersOptions::default() };
+        let listed = states::read_again(self.api.list_containers(Some(options)).await);
+        let listed = listed.map_err(|error| DockerError::of("cannot list the containers of Compose", error))?;
+        let is_one_off = |labels: &HashMap<String, String>| {
+            labels.get(ONE_OFF).is_some_and(|one_off| one_off.eq_ignore_ascii_case("true"))
+        };
+        let replicas = listed.into_iter().filter(|found| !found.labels.as_ref().is_some_and(is_one_off));
+        Ok(replicas.max_by_key(|found| found.created).and_then(|found| found.id))
+    }
+
     /// Waits until a container of the project in a folder changes. Returns `false` if the engine ends the connection or
     /// refuses it. `begun` starts once changes are noticed, always runs to its end, and returns whether to wait for a
     /// change.

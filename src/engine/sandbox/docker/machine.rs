@@ -192,7 +192,7 @@ impl DockerMachine {
 
     async fn stop_at(&mut self, client: DockerClient, settled: bool, say: &mut Say<'_>) -> Result<(), ProviderError> {
         if let Some(services) = self.services.take() {
-            services.stop().await;
+            services.stop(say).await;
         }
         if let Some(container) = self.container.as_ref().filter(|_| self.spec.return_files) {
             container.return_files().await;

@@ -60,6 +60,14 @@ impl DockerProvider {
         self.connection.client().await
     }
 
+    /// Returns the client of the engine that a run used.
+    async fn client_of(&self, run: &RunFolder) -> Result<DockerClient, ProviderError> {
+        Ok(match noted(run) {
+            Some(address) => DockerClient::at(&address).await?,
+            None => self.client().await?.clone(),
+        })
+    }
+
     async fn prepare(
         &self,
         requirements: &Requirements<'_>,
@@ -140,11 +148,21 @@ impl Provider for DockerProvider {
 
     fn shell<'a>(&'a self, request: &'a ShellRequest<'a>) -> BoxFuture<'a, Result<Box<dyn Shell>, ProviderError>> {
         async move {
-            let client = match noted(request.run) {
-                Some(address) => DockerClient::at(&address).await?,
-                None => self.client().await?.clone(),
-            };
+            let client = self.client_of(request.run).await?;
             Ok(Box::new(ContainerShell::find(client, request).await?) as Box<dyn Shell>)
+        }
+        .boxed()
+    }
+
+    fn follow_log<'a>(
+        &'a self,
+        request: &'a ShellRequest<'a>,
+        line: &'a mut (dyn FnMut(&[u8]) + Send),
+    ) -> BoxFuture<'a, Result<(), ProviderError>> {
+        async move {
+            let client = self.client_of(request.run).await?;
+            let service = ContainerShell::find(client.clone(), request).await?;
+            Ok(client.follow_log(service.container(), line).await?)
         }
         .boxed()
     }

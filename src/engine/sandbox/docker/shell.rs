@@ -64,6 +64,11 @@ impl ContainerShell {
         Ok(shell(container, failed.as_ref().map(script).unwrap_or_default(), true))
     }
 
+    /// Returns the id of the container.
+    pub(super) fn container(&self) -> &str {
+        &self.container
+    }
+
     async fn interact(&self, terminal: &mut dyn Terminal) -> Result<i32, ProviderError> {
         let failed = |error| DockerError::of("cannot open a shell in the container", error);
         let is_terminal = terminal.is_terminal();
@@ -145,7 +150,7 @@ mod tests {
     fn a_shell_gets_the_environment_and_folder_of_the_step() {
         let env = [("A", "it's"), ("INPUT_A-B", "dropped"), ("N", "1\n2")];
         let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        let text = script(&FailedStep { env, cwd: "/__w/a b".to_owned() });
+        let text = script(&FailedStep { env, cwd: "/__w/a b".to_owned(), script: None });
         assert_eq!(text, "export A='it'\\''s'\nexport N='1\n2'\ncd '/__w/a b' 2>/dev/null\n");
     }
 }

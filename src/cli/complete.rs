@@ -1,0 +1,180 @@
+//! Completes the command line for a shell, with values that the program looks up: runs, workflows, jobs, steps,
+//! environments and services. The scripts of `completions` call the program with [`VARIABLE`].
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Arg, ArgMatches, Command};
+use clap_complete::CompleteEnv;
+use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
+
+use crate::launch::candidates;
+use crate::launch::candidates::Candidate;
+use crate::ui::terminal_text::clean;
+
+/// Variable with the name of the shell, in whose form the program prints completions instead of carrying out a command.
+pub(super) const VARIABLE: &str = "CUELIGHT_COMPLETE";
+
+/// Maximum length of a description in characters.
+const MAX_ABOUT: usize = 60;
+
+/// Prints completions if a shell asks for them, and returns the exit code. Errors print nothing, because the user is
+/// typing a command.
+pub(super) fn answered(command: fn() -> Command) -> Option<ExitCode> {
+    // As for clap, an empty value and `0` ask for nothing.
+    std::env::var_os(VARIABLE).filter(|shell| !shell.is_empty() && shell != "0")?;
+    let words = words();
+    let is_empty = words.last().is_some_and(|word| word.is_empty());
+    let factory = || {
+        let mut command = command();
+        // Only a built command has `--help`.
+        command.build();
+        completed(command, is_empty)
+    };
+    let complete = CompleteEnv::with_factory(factory).var(VARIABLE).bin("cuelight").completer("cuelight");
+    let done = complete.try_complete(std::env::args_os(), std::env::current_dir().ok().as_deref());
+    Some(if done.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Returns the words of the command line up to the one that is being completed.
+fn words() -> Vec<OsString> {
+    let mut words: Vec<_> = std::env::args_os().skip_while(|word| word != "--").skip(1).collect();
+    // Bash and zsh name the index of the word; fish ends the line with it.
+    let index = std::env::var("_CLAP_COMPLETE_INDEX").ok().and_then(|index| index.parse::<usize>().ok());
+    words.truncate(index.map_or(words.len(), |index| index + 1));
+    words
+}
+
+/// Adds values to the arguments of all subcommands. Where the word is empty, options are offered only if there is no
+/// value.
+fn completed(command: Command, is_empty: bool) -> Command {
+    let with_values = |arg: Arg| {
+        let arg = if is_empty && !arg.is_positional() { arg.hide(true) } else { arg };
+        match values(&arg) {
+            Some(values) => arg.add(ArgValueCandidates::new(move || offered(values))),
+            None => arg,
+        }
+    };
+    command.mut_subcommands(|command| completed(command.mut_args(with_values), is_empty))
+}
+
+/// A kind of values.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Values {
+    Runs,
+    Workflows,
+    Jobs,
+    Steps,
+    Environments,
+    Services,
+}
+
+/// Returns the kind of values that an argument takes; `None` for any other argument.
+fn values(arg: &Arg) -> Option<Values> {
+    let names = arg.get_value_names().unwrap_or_default();
+    Some(match arg.get_id().as_str() {
+        "run" | "runs" | "before" => Values::Runs,
+        "workflow" => Values::Workflows,
+        "job" | "jobs" => Values::Jobs,
+        "step" | "from_step" => Values::Steps,
+        "from" if names == ["STEP"] => Values::Steps,
+        "environment" | "environments" => Values::Environments,
+        "yes" if names == ["ENV"] => Values::Environments,
+        "service" => Values::Services,
+        _ => return None,
+    })
+}
+
+/// Returns the values that fit the words before the current one.
+fn offered(values: Values) -> Vec<CompletionCandidate> {
+    let Ok(here) = std::env::current_dir() else { return Vec::new() };
+    let mut words = words();
+    words.pop();
+    let known = Known::of(words);
+    let (run, job) = (known.run.as_deref(), known.job.as_deref());
+    let found = match values {
+        Values::Runs => candidates::runs(&here),
+        Values::Workflows => candidates::workflows(&here),
+        Values::Jobs if known.is_start => candidates::jobs_of_workflow(&here, known.workflow.as_deref()),
+        Values::Jobs => candidates::jobs_of_run(&here, run),
+        Values::Steps => candidates::steps(&here, run, job),
+        Values::Environments => candidates::environments(&here),
+        Values::Services => candidates::services(&here, run),
+    };
+    (0..).zip(found).filter_map(|(at, one)| candidate(at, one)).collect()
+}
+
+/// Returns a candidate for the shell, in the order of the list. `None` for a value that the shell would have to quote:
+/// names in a repository are not ours.
+fn candidate(at: usize, Candidate { value, about }: Candidate) -> Option<CompletionCandidate> {
+    let is_plain = |c: char| c.is_alphanumeric() || "._-/+@=,%".contains(c);
+    if value.is_empty() || value.starts_with('-') || !value.chars().all(is_plain) {
+        return None;
+    }
+    let about: String = clean(&about).chars().take(MAX_ABOUT).collect();
+    let help = (!about.is_empty()).then(|| about.into());
+    Some(CompletionCandidate::new(value).help(help).display_order(Some(at)))
+}
+
+/// What the words before the current one say.
+#[derive(Default)]
+struct Known {
+    /// Whether the command starts a workflow.
+    is_start: bool,
+    run: Option<String>,
+    workflow: Option<String>,
+    job: Option<String>,
+}
+
+impl Known {
+    fn of(words: Vec<OsString>) -> Self {
+        let Ok(matches) = super::command().ignore_errors(true).try_get_matches_from(words) else {
+            return Self::default();
+        };
+        let mut last = &matches;
+        let mut is_start = false;
+        while let Some((name, inner)) = last.subcommand() {
+            is_start = matches!(name, "run" | "plan");
+            last = inner;
+        }
+        Self { is_start, run: text(last, "run"), workflow: text(last, "workflow"), job: text(last, "job") }
+    }
+}
+
+/// Returns the value of an argument of this name, if the command has one.
+fn text(matches: &ArgMatches, name: &str) -> Option<String> {
+    let only = matches.try_get_one::<String>(name).ok().flatten().cloned();
+    only.or_else(|| matches.try_get_one::<String>("runs").ok().flatten().cloned().filter(|_| name == "run"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns every kind of values that an argument of a command has.
+    fn kinds(command: &Command, found: &mut Vec<Values>) {
+        found.extend(command.get_arguments().filter_map(values));
+        command.get_subcommands().for_each(|command| kinds(command, found));
+    }
+
+    #[test]
+    fn every_kind_of_values_has_an_argument() {
+        let mut found = Vec::new();
+        kinds(&crate::cli::command(), &mut found);
+        for kind in
+            [Values::Runs, Values::Workflows, Values::Jobs, Values::Steps, Values::Environments, Values::Services]
+        {
+            assert!(found.contains(&kind), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_a_shell_would_read_differently_is_not_offered() {
+        let one = |value: &str, about: &str| candidate(0, Candidate { value: value.into(), about: about.into() });
+        for value in ["", "a b", "$(rm)", "--force", "a\u{1b}[2J", "a;b", "`x`", "a'b"] {
+            assert!(one(value, "").is_none(), "{value:?}");
+        }
+        let plain = one("test-1", "Test\u{1b}[2J\nx").expect("offered");
+        assert_eq!(plain.get_help().map(ToString::to_string).as_deref(), Some("Test[2J x"));
+    }
+}

@@ -1,0 +1,181 @@
+//! Completions in real shells, with values that the program looks up, and the manual pages.
+
+use std::io::{Read, Write};
+use std::num::NonZero;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use portable_pty::{PtySize, native_pty_system};
+
+use crate::project::{Project, until};
+
+const WORKFLOW: &str = "name: Release train
+on: push
+jobs:
+  compile: {runs-on: ubuntu-latest, steps: [{name: Say it, run: echo hi}]}
+  verify: {needs: compile, runs-on: ubuntu-latest, steps: [{run: exit 1}]}
+";
+
+/// Creates a project with a failed run, an environment, and names that a shell must not see.
+fn project() -> Project {
+    let project = Project::new(WORKFLOW);
+    project.write(".github/workflows/$(touch pwned).yml", "on: push\njobs: {a: {runs-on: x, steps: [{run: x}]}}\n");
+    project.write(
+        ".cuelight.toml",
+        "[environments.staging]\ntarget = {start = 'true', stop = 'true', healthy = 'true'}\n",
+    );
+    project.call(&["run", "ci", "--trust"]).expect(1, &[]);
+    project
+}
+
+/// Returns the search path with this program first.
+fn path() -> String {
+    let program = Path::new(env!("CARGO_BIN_EXE_cuelight"));
+    format!("{}:{}", program.parent().expect("a folder").display(), std::env::var("PATH").unwrap_or_default())
+}
+
+/// Whether a shell is installed. Prints a note if it is not: a machine need not have every shell.
+fn has(shell: &str) -> bool {
+    let found = Command::new(shell).args(["-c", "exit"]).stdin(Stdio::null()).status().is_ok_and(|done| done.success());
+    if !found {
+        let _ = writeln!(std::io::stderr(), "SKIPPED: {shell} is not installed, so its completions are not tried");
+    }
+    found
+}
+
+/// Runs a script of a shell in the project, and returns what it prints. Fails if it prints an error.
+fn script(project: &Project, shell: &str, text: &str) -> String {
+    let mut command = project.command(&[]);
+    let settings: Vec<_> =
+        command.get_envs().map(|(name, value)| (name.to_owned(), value.map(ToOwned::to_owned))).collect();
+    command = Command::new(shell);
+    command.args(["-c", text]).current_dir(project.root()).stdin(Stdio::null()).env("PATH", path());
+    for (name, value) in settings {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command.env("HOME", project.home());
+    let done = command.output().expect("the shell starts");
+    let errors = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(errors, "", "{shell}");
+    String::from_utf8_lossy(&done.stdout).into_owned()
+}
+
+/// Returns what bash offers for the last of these words.
+fn in_bash(project: &Project, words: &[&str]) -> Vec<String> {
+    let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
+    let (current, index) = (words[words.len() - 1], words.len() - 1);
+    let text = format!(
+        "source <(cuelight completions bash)
+         COMP_WORDS=({}) COMP_CWORD={index}
+         _clap_complete_cuelight cuelight '{current}' '{}'
+         (( ${{#COMPREPLY[@]}} )) && printf '%s\\n' \"${{COMPREPLY[@]}}\" || true",
+        quoted.join(" "),
+        words[index - 1]
+    );
+    script(project, "bash", &text).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn bash_offers_what_exists() {
+    let project = project();
+    let offered = |words: &[&str]| in_bash(&project, &[&["cuelight"], words].concat());
+    let id = project.run_id();
+    assert_eq!(offered(&["run", ""]), ["ci"], "no option hides a value, and no strange name is offered");
+    assert_eq!(offered(&["run", "c"]), ["ci"]);
+    assert_eq!(offered(&["run", "ci", "--job", ""]), ["compile", "verify"]);
+    assert_eq!(offered(&["run", "ci", "--job", "v"]), ["verify"]);
+    assert_eq!(offered(&["show", ""]), [id.as_str()]);
+    assert_eq!(offered(&["logs", &id, "--job", ""]), ["compile", "verify"]);
+    assert_eq!(offered(&["logs", "--job=comp"]), ["--job=compile"]);
+    // "Set up job" is step 1.
+    assert!(offered(&["logs", &id, "--job", "compile", "--step", ""]).contains(&"2".to_owned()));
+    assert_eq!(offered(&["deploy", "st"]), ["staging"]);
+    assert_eq!(offered(&["lock", ""]), ["staging"]);
+    assert!(offered(&["logs", "--fa"]).contains(&"--failed".to_owned()));
+    assert!(offered(&["sho"]).contains(&"show".to_owned()));
+    assert!(!project.root().join("pwned").exists());
+    // Nothing is printed where nothing can be read.
+    std::fs::write(project.root().join(".cuelight.toml"), "[[").expect("written");
+    assert!(!offered(&["deploy", ""]).contains(&"staging".to_owned()));
+}
+
+#[test]
+fn fish_offers_what_exists_with_descriptions() {
+    if !has("fish") {
+        return;
+    }
+    let project = project();
+    let offered = |line: &str| {
+        script(&project, "fish", &format!("cuelight completions fish | source; complete --do-complete '{line}'"))
+    };
+    assert_eq!(offered("cuelight run "), "ci\tRelease train\n");
+    assert_eq!(offered("cuelight logs --job v"), "verify\tverify, failure\n");
+    let run = offered("cuelight show ");
+    assert!(run.starts_with(&project.run_id()) && run.contains("\tRelease train, push main, failure"), "{run}");
+}
+
+#[test]
+fn zsh_inserts_the_only_value() {
+    if !has("zsh") {
+        return;
+    }
+    let project = project();
+    let size = PtySize { rows: 24, cols: 120, pixel_width: 0, pixel_height: 0 };
+    let pair = native_pty_system().openpty(size).expect("a terminal");
+    let mut shell = project.in_terminal(&[]);
+    *shell.get_argv_mut() = ["zsh", "-f", "-i"].map(Into::into).into();
+    shell.env("PATH", path());
+    shell.env("HOME", project.home());
+    let mut child = pair.slave.spawn_command(shell).expect("the shell starts");
+    let (rows, columns) = (NonZero::new(24).expect("rows"), NonZero::new(120).expect("columns"));
+    let screen = Arc::new(Mutex::new(vt100::Parser::new(rows, columns, 0)));
+    let mut reader = pair.master.try_clone_reader().expect("a reader");
+    let sink = Arc::clone(&screen);
+    std::thread::spawn(move || {
+        let mut bytes = [0; 4096];
+        while let Ok(count @ 1..) = reader.read(&mut bytes) {
+            sink.lock().expect("not poisoned").process(&bytes[..count]);
+        }
+    });
+    let mut keys = pair.master.take_writer().expect("a writer");
+    let mut type_in = |text: &str| keys.write_all(text.as_bytes()).expect("written");
+    let sees = |what: &str| {
+        until(what, || screen.lock().expect("not poisoned").screen().contents().contains(what).then_some(()));
+    };
+    type_in("autoload -U compinit; compinit -D -u; source <(cuelight completions zsh); echo rea''dy\n");
+    sees("\nready");
+    type_in("cuelight logs --job v\t");
+    sees("logs --job verify");
+    type_in("\x15cuelight deploy st\t");
+    sees("deploy staging");
+    type_in("\x15exit\n");
+    child.wait().expect("it ends");
+}
+
+#[test]
+fn an_error_prints_nothing() {
+    let project = Project::new(WORKFLOW);
+    for (shell, words) in [("bash", &["--", "cuelight", "show", ""][..]), ("no-shell", &["--", "cuelight", ""])] {
+        let mut asked = project.command(words);
+        asked.env("CUELIGHT_COMPLETE", shell).env("_CLAP_COMPLETE_INDEX", "99").env("CUELIGHT_STATE_DIR", "/dev/null");
+        let done = asked.output().expect("the program starts");
+        assert_eq!((done.stdout, done.stderr), (Vec::new(), Vec::new()), "{shell}");
+    }
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let project = Project::new(WORKFLOW);
+    let folder = project.home().join("man/man1");
+    let target = folder.to_str().expect("text");
+    project.call(&["man", target]).expect(0, &["cuelight.1"]);
+    let page =
+        |name: &str| std::fs::read_to_string(folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    assert!(page("cuelight.1").contains(".TH cuelight 1"), "{}", page("cuelight.1"));
+    assert!(page("cuelight-run.1").contains("\\-\\-watch"), "{}", page("cuelight-run.1"));
+    assert!(!folder.join("cuelight-worker.1").exists(), "hidden commands have no page");
+}
