@@ -160,6 +160,14 @@ impl App {
                 self.overlay = Some(Overlay::Rollback(RollbackBox::new(repository, rollback)));
             }
             Feed::Watching(watching) => self.state.watching = watching,
+            // With an open overlay the user is busy, and the offer can also be taken from the command line.
+            Feed::DemoSucceeded if self.overlay.is_some() => {
+                self.notify(Notice::news("the demo is green; `cuelight demo --break` breaks a test of it"));
+            }
+            Feed::DemoSucceeded => {
+                self.pressed.clear();
+                self.overlay = Some(Self::break_question());
+            }
             Feed::Polling(polling) => self.state.polling = polling,
             Feed::Connection(connection) => self.connected(connection),
             Feed::Notice(notice) => self.notify(notice),

@@ -10,6 +10,7 @@ mod alerts;
 mod availability;
 mod batch;
 mod chrome;
+mod demo;
 mod environments;
 mod farewell;
 mod feed;

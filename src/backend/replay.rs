@@ -94,7 +94,8 @@ fn answer(request: Request) -> Option<Feed> {
         | Request::Lane(_)
         | Request::PlanRollback { .. }
         | Request::RollBack { .. }
-        | Request::StopWatching => Some(Feed::Notice(Notice::bad(Unavailable::Replay.to_string()))),
+        | Request::StopWatching
+        | Request::BreakDemo => Some(Feed::Notice(Notice::bad(Unavailable::Replay.to_string()))),
     }
 }
 

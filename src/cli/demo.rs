@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 
+use crate::backend::local::demo::Demo;
+use crate::launch;
 use crate::launch::demo;
 use crate::launch::demo::{DemoError, Project, SERVICE_IMAGE, STOPS, Tour, TourError};
 use crate::report::style;
 use crate::store::folder::RunsDir;
+use crate::ui::terminal_text::text;
 
 use super::run::Watch;
 use super::{Exit, Failure, Outcome, block_on, deploy, run, runs_dir, screen};
@@ -28,6 +31,9 @@ pub(super) struct Args {
     /// Deploy a service to three environments in Docker instead: rolling, blue-green, canary, and a release that fails
     #[arg(long, conflicts_with = "project")]
     deploy: bool,
+    /// Break a test of the project first, to find the error and mend it (not with another project)
+    #[arg(long = "break", conflicts_with_all = ["deploy", "project"])]
+    breaks: bool,
     /// Print lines instead of opening the screen
     #[arg(long)]
     headless: bool,
@@ -48,13 +54,28 @@ pub(super) fn run(args: &Args) -> Outcome {
     // The project is kept, because its run can be re-run, and a run that outlives the screen still needs it.
     let folder = args.into.clone().unwrap_or_else(|| runs.state().join(project.name()));
     project.unpack(&folder)?;
+    // The project is part of this program, and everything that the user changes in it is theirs.
+    launch::consent(&runs, &folder)?.grant(&runs)?;
     std::env::set_current_dir(&folder)?;
+    let broken = args.breaks.then(|| demo::break_test(&folder)).transpose()?;
     let has_service = project == Project::Tally && fetch_service()?;
-    let run = run::start(&runs, &project.request(&folder, has_service))?;
-    if args.headless || !screen::is_possible() {
-        return Watch::of(&run).attempt(1).own().print(&mut *run::lines());
+    if project == Project::Aura {
+        warn_of_missing(&runs)?;
     }
-    screen::open(Some(run.id().clone()), false)
+    let request = project.request(&folder, has_service);
+    let run = run::start(&runs, &request)?;
+    if args.headless || !screen::is_possible() {
+        let ended = Watch::of(&run).attempt(1).own().print(&mut *run::lines());
+        if let Some(file) = broken {
+            let file = folder.join(file);
+            style::notice(&text!("Mend {}; `cuelight run --watch` there runs again when it is saved.", file.display()));
+        }
+        return ended;
+    }
+    if project == Project::Aura {
+        return screen::open(Some(run.id().clone()), false);
+    }
+    screen::demo(Demo { request, run: run.id().clone(), is_broken: args.breaks })
 }
 
 /// Deploys the releases of a service, one after the other.
@@ -77,6 +98,25 @@ fn deploy(args: &Args, runs: &RunsDir) -> Outcome {
     // screen is closed.
     std::thread::spawn(move || tour.go());
     screen::open(None, false)
+}
+
+/// Prints what the larger project needs and is missing here, and what can be seen nevertheless.
+fn warn_of_missing(runs: &RunsDir) -> Result<(), Failure> {
+    let missing = block_on(demo::missing(runs))?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    style::notice("AURA needs Docker, Python 3.11, Node.js, github.com and pypi.org. Missing here:");
+    for one in &missing {
+        style::notice(&text!("  {}", one));
+    }
+    let here = std::env::current_dir()?;
+    style::notice(&text!(
+        "Its run ends at the first job that needs it. Its graph, its checks and why each job did not run can still be seen:"
+    ));
+    style::notice(&text!("  cd {} && cuelight plan ci && cuelight lint && cuelight", here.display()));
+    style::notice("`cuelight demo` needs none of this.");
+    Ok(())
 }
 
 /// Fetches the image of the demo's service. Returns whether the demo can run the service, and prints a notice if not.

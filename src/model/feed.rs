@@ -121,6 +121,8 @@ pub enum Feed {
     Connection(Connection),
     /// When servers are polled next, and how many requests are left; `None` while no server is polled.
     Polling(Option<Polling>),
+    /// The run of the demo has succeeded. Its test can be broken now: [`Request::BreakDemo`].
+    DemoSucceeded,
     /// A message to the user.
     Notice(Notice),
 }
@@ -449,6 +451,8 @@ pub enum Request {
     },
     /// Stop watch mode. Answered by [`Feed::Watching`].
     StopWatching,
+    /// Start watch mode in the demo and break a test of its project, as [`Feed::DemoSucceeded`] offers.
+    BreakDemo,
     /// Report whether the terminal has the keyboard focus. Lists are not polled without it.
     Attend(bool),
 }

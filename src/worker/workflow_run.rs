@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::ffi::OsString;
 use std::fs;
 use std::future::pending;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -96,9 +97,27 @@ impl Work for WorkflowRun {
     fn clean_up(&self, run: &Run) {
         if run.phase.conclusion() == Some(Conclusion::Success) {
             warm::keep(&self.0.folder, run, self.0.spec.cache);
-            let _ = fs::remove_dir_all(self.0.folder.work());
-            let _ = fs::remove_dir_all(self.0.folder.checkpoints());
+            // Failures that are allowed keep their files, for `cuelight shell`.
+            let folder = &self.0.folder;
+            let failed = run.jobs.values().filter(|job| job.allowed_failure);
+            let kept: Vec<PathBuf> =
+                failed.flat_map(|job| [folder.job_work(&job.id), folder.checkpoint(&job.id)]).collect();
+            remove_except(&folder.work(), &kept);
+            remove_except(&folder.checkpoints(), &kept);
         }
+    }
+}
+
+/// Removes the entries of a folder that are not kept, and the folder itself if none is kept. What cannot be removed
+/// stays until the run is deleted.
+fn remove_except(folder: &Path, kept: &[PathBuf]) {
+    if !kept.iter().any(|path| path.parent() == Some(folder) && path.exists()) {
+        let _ = fs::remove_dir_all(folder);
+        return;
+    }
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    for path in entries.filter(|path| !kept.contains(path)) {
+        let _ = fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path));
     }
 }
 

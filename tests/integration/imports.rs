@@ -20,7 +20,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("rollout", &["files", "net", "model", "workflow", "store", "config", "repo", "engine"]),
     ("app", &["model", "store", "ui", "config"]),
     ("worker", &["files", "model", "workflow", "store", "config", "repo", "engine", "rollout"]),
-    ("launch", &["files", "model", "workflow", "store", "config", "repo", "engine", "rollout", "worker"]),
+    ("launch", &["files", "net", "model", "workflow", "store", "config", "repo", "engine", "rollout", "worker"]),
     (
         "backend",
         &["files", "net", "model", "workflow", "store", "config", "repo", "engine", "rollout", "worker", "launch"],

@@ -10,6 +10,7 @@ mod complete;
 mod concurrency;
 mod containers;
 mod debugger;
+mod demo;
 mod deploy_docker;
 mod deploy_kubernetes;
 mod deployments;

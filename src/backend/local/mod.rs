@@ -4,6 +4,7 @@
 //!
 //! - [`follow`]: the records of a run as its worker writes them
 //! - `compose`: services of the repository's Compose file
+//! - [`demo`]: the offer of the demo
 //! - `deployments`: deployments by this machine
 //! - `environments`: environments of repositories on servers, and rollbacks
 //! - `held`: orders for held steps, and syncs of their files
@@ -40,6 +41,7 @@ use crate::store::logs::query::Logs;
 use super::Backend;
 use super::github::poller::Poller;
 use super::github::workflows::dispatch::Dispatch;
+use demo::Demo;
 use deployments::ShownDeployment;
 use fs_watch::{FolderWatch, WatchError};
 use start::Waiting;
@@ -47,6 +49,7 @@ use startable::Listed;
 use watch_mode::{WatchEvent, WatchMode};
 
 mod compose;
+pub mod demo;
 mod deployments;
 mod environments;
 pub mod file_watch;
@@ -73,13 +76,14 @@ pub struct Local {
     runs: RunsDir,
     folder: PathBuf,
     poller: Option<Poller>,
+    demo: Option<Demo>,
 }
 
 impl Local {
     /// Returns the runs of a state folder, and the startable workflows of the repository that contains `folder`.
     #[must_use]
     pub fn new(runs: RunsDir, folder: PathBuf) -> Self {
-        Self { runs, folder, poller: None }
+        Self { runs, folder, poller: None, demo: None }
     }
 
     /// Adds runs on servers: the runs of the repositories in the settings and of this checkout, and every run that is
@@ -87,6 +91,12 @@ impl Local {
     #[must_use]
     pub fn with_servers(self, poller: Poller) -> Self {
         Self { poller: Some(poller), ..self }
+    }
+
+    /// Makes `folder` the project of the demo.
+    #[must_use]
+    pub fn with_demo(self, demo: Option<Demo>) -> Self {
+        Self { demo, ..self }
     }
 }
 
@@ -106,6 +116,8 @@ struct Serving {
     folder: PathBuf,
     /// The poller of servers; `None` if only the runs of this machine are shown.
     poller: Option<Poller>,
+    /// The demo; `None` if the folder is not that of the demo.
+    demo: Option<Demo>,
     /// Locked while a command is sent to a server, so that commands are sent in the order in which the user gave them.
     turn: Arc<Mutex<()>>,
     feed: mpsc::Sender<Feed>,
@@ -148,11 +160,12 @@ struct Serving {
 }
 
 impl Serving {
-    fn new(Local { runs, folder, poller }: Local, feed: mpsc::Sender<Feed>) -> Self {
+    fn new(Local { runs, folder, poller, demo }: Local, feed: mpsc::Sender<Feed>) -> Self {
         Self {
             runs,
             folder,
             poller,
+            demo,
             turn: Arc::default(),
             feed,
             closing: None,
@@ -187,6 +200,7 @@ impl Serving {
         let mut links = self.poller.as_ref().map(Poller::links);
         let mut rights = self.poller.as_ref().map(Poller::rights);
         self.watch_servers();
+        self.begin_demo().await;
         let (mut list_at, mut workflows_at) = (None, None);
         loop {
             tokio::select! {
@@ -195,10 +209,13 @@ impl Serving {
                     None => return,
                 },
                 Some(ended) = self.follows.join_next() => {
-                    if let Ok(run) = ended {
-                        self.followed.remove(&run);
+                    if let Ok(run) = &ended {
+                        self.followed.remove(run);
                     }
                     self.list().await;
+                    if let Ok(run) = ended {
+                        self.offer_to_break(&run).await;
+                    }
                     self.start_pending().await;
                 }
                 Some(Ok(opened)) = self.opening.join_next() => self.follow(opened),
@@ -274,7 +291,7 @@ impl Serving {
             Request::Start { workflow, event, inputs, secrets, sandbox } => {
                 let secrets = secrets.iter().map(|name| name.as_str().into()).collect();
                 let inputs = inputs.into_iter().collect();
-                let request = LaunchRequest::new(&self.folder, workflow, event);
+                let request = self.request(workflow, event);
                 self.start_requested(LaunchRequest { inputs, secrets, sandbox, ..request }).await;
             }
             Request::ListDispatchable { run } => self.list_dispatchable(run),
@@ -304,6 +321,7 @@ impl Serving {
             Request::PlanRollback { repository, request } => self.plan_rollback(repository, request),
             Request::RollBack { repository, rollback } => self.roll_back(repository, rollback),
             Request::WatchFiles { workflow } => self.watch_files(workflow).await,
+            Request::BreakDemo => self.break_demo().await,
             Request::Attend(here) => self.attend(here),
             Request::StopWatching => {
                 self.watch_mode = None;

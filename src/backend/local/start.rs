@@ -206,7 +206,7 @@ impl Serving {
             self.report(Feed::Notice(Notice::news(text))).await;
             let request = LaunchRequest {
                 secrets: vec![SecretSource::Named],
-                ..LaunchRequest::new(&self.folder, one.path.to_string_lossy(), PUSH)
+                ..self.request(one.path.to_string_lossy().into_owned(), PUSH.to_owned())
             };
             let started = match launch::plan(&self.runs, &request) {
                 Ok(planned) => self.start(planned).await,

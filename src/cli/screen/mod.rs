@@ -6,6 +6,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::app::App;
+use crate::backend::local::demo::Demo;
 use crate::backend::registry;
 use crate::backend::registry::Source;
 use crate::config::{ColourChoice, Config, GlyphChoice};
@@ -29,6 +30,15 @@ pub(super) fn is_possible() -> bool {
 
 /// Shows the screen until the user quits. Runs continue unless the user cancels them.
 pub(super) fn open(showing: Option<RunId>, read_only: bool) -> Outcome {
+    with(showing, read_only, None)
+}
+
+/// Shows the screen with the run of the demo.
+pub(super) fn demo(demo: Demo) -> Outcome {
+    with(Some(demo.run.clone()), false, Some(Box::new(demo)))
+}
+
+fn with(showing: Option<RunId>, read_only: bool, demo: Option<Box<Demo>>) -> Outcome {
     let config = settings()?;
     let (mut app, options) = app(&config)?;
     let folder = std::env::current_dir()?;
@@ -41,7 +51,7 @@ pub(super) fn open(showing: Option<RunId>, read_only: bool) -> Outcome {
     if let Ok(repository) = Repository::discover(&folder) {
         app = app.at_home(repository.id());
     }
-    show(app, options, Source::of_user(folder, config.github)?)
+    show(app, options, Source::of_user(folder, config.github, demo)?)
 }
 
 /// Shows a past run from its beginning on, until the user quits.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 use tokio::time::timeout;
+use walkdir::{DirEntry, WalkDir};
 
 use crate::engine::sandbox::provider::{Provider, ProviderError};
 use crate::engine::sandbox::providers::Providers;
@@ -16,14 +17,22 @@ use crate::repo::git;
 use crate::repo::git::GitError;
 use crate::store::space_hint;
 
-use super::LaunchRequest;
+use super::{LaunchRequest, PUSH};
 
+mod needs;
 mod tour;
 
+pub use needs::missing;
 pub use tour::{STOPS, Tour, TourError};
 
 /// A file of a project: its path, its text, and whether it can be executed.
 type File = (&'static str, &'static str, bool);
+
+/// A line of a program of the plain project, and the wrong line that makes its test fail.
+const FAULT: (&str, &str, &str) = ("bin/tally", "lines=$((lines + 1))", "lines=$((lines + 2))");
+
+/// Address of the author of the projects' commits.
+const AUTHOR: &str = "demo@cuelight.invalid";
 
 /// A small project whose pipeline needs only a shell.
 const TALLY: &[File] = &[
@@ -129,7 +138,17 @@ impl Project {
         }
     }
 
-    /// Writes the project into a folder and makes it a repository with one commit. An existing copy is kept.
+    /// Returns the path of the workflow in the repository.
+    #[must_use]
+    pub fn workflow(self) -> &'static str {
+        match self {
+            Self::Tally => ".github/workflows/pipeline.yml",
+            Self::Aura => ".github/workflows/ci.yml",
+        }
+    }
+
+    /// Writes the project into a folder and makes it a repository with one commit. In an existing copy, also one of
+    /// another version, the files of the project are restored.
     ///
     /// # Errors
     /// The folder has other content or cannot be written, or git is missing.
@@ -139,28 +158,47 @@ impl Project {
         {
             return Ok(());
         }
-        if folder.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
+        let is_copy = self.is_copy(folder);
+        if !is_copy && folder.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
             return Err(DemoError::Occupied(folder.to_owned()));
         }
         for (name, text, is_program) in self.files() {
             let path = folder.join(name);
             write(&path, text, *is_program).map_err(failed)?;
         }
-        git::git(folder, ["init", "--quiet", "--initial-branch", "main"])?;
-        Ok(commit(folder, "Begin")?)
+        if !is_copy {
+            git::git(folder, ["init", "--quiet", "--initial-branch", "main"])?;
+            return Ok(commit(folder, "Begin")?);
+        }
+        if !git::git(folder, ["status", "--porcelain"])?.trim().is_empty() {
+            commit(folder, "Restore")?;
+        }
+        Ok(())
+    }
+
+    /// Whether a folder is a copy of this project that [`Self::unpack`] made, and has no other files: those would be
+    /// trusted with it, and a link would lead to a file that is not part of it.
+    fn is_copy(self, folder: &Path) -> bool {
+        let is_own = |entry: &DirEntry| {
+            let name = entry.path().strip_prefix(folder).ok();
+            entry.file_type().is_dir()
+                || (entry.file_type().is_file() && self.files().iter().any(|(own, ..)| name == Some(Path::new(own))))
+        };
+        let inside = WalkDir::new(folder).min_depth(1).into_iter().filter_entry(|entry| entry.file_name() != ".git");
+        let first = ["log", "--max-parents=0", "--format=%ae"];
+        folder.join(".git").is_dir()
+            && folder.join(self.workflow()).is_file()
+            && inside.into_iter().all(|entry| entry.is_ok_and(|entry| is_own(&entry)))
+            && git::git(folder, first).is_ok_and(|author| author.trim() == AUTHOR)
     }
 
     /// Returns the request for a run of the unpacked project. The project is part of this program, so it needs no
     /// trust. `has_service` is whether [`fetch_service`] succeeded.
     #[must_use]
     pub fn request(self, folder: &Path, has_service: bool) -> LaunchRequest {
-        let workflow = match self {
-            Self::Tally => "pipeline",
-            Self::Aura => "ci",
-        };
         let service = has_service.then(|| ("SERVICE_IMAGE".to_owned(), SERVICE_IMAGE.to_owned()));
         let vars: IndexMap<_, _> = service.into_iter().collect();
-        LaunchRequest { vars, trust: true, ..LaunchRequest::new(folder, workflow, "push") }
+        LaunchRequest { vars, trust: true, ..LaunchRequest::new(folder, self.workflow(), PUSH) }
     }
 }
 
@@ -182,10 +220,25 @@ fn write(path: &Path, text: &str, is_program: bool) -> io::Result<()> {
 /// Commits all files of a project.
 fn commit(folder: &Path, message: &str) -> Result<(), GitError> {
     git::git(folder, ["add", "--all"])?;
-    let author = ["-c", "user.name=cuelight", "-c", "user.email=demo@cuelight.invalid"];
+    let address = format!("user.email={AUTHOR}");
+    let author = ["-c", "user.name=cuelight", "-c", &address];
     let commit = ["commit", "--quiet", "--no-gpg-sign", "--message", message];
     git::git(folder, author.into_iter().chain(commit))?;
     Ok(())
+}
+
+/// Breaks a program of the unpacked plain project, so that its test fails and points at the line. Returns the path of
+/// the file in the project.
+///
+/// # Errors
+/// The file cannot be read or written.
+pub fn break_test(folder: &Path) -> Result<&'static str, DemoError> {
+    let (name, right, wrong) = FAULT;
+    let path = folder.join(name);
+    let failed = |source: io::Error| DemoError::Write { folder: folder.to_owned(), source };
+    let text = fs::read_to_string(&path).map_err(failed)?;
+    fs::write(&path, text.replace(right, wrong)).map_err(failed)?;
+    Ok(name)
 }
 
 /// Fetches the image of the plain project's service unless it exists. Returns whether a provider of containers answers
@@ -229,10 +282,49 @@ mod tests {
     }
 
     #[test]
+    fn a_broken_copy_is_restored() {
+        let home = tempfile::tempdir().expect("a folder");
+        let folder = home.path().join("demo");
+        Project::Tally.unpack(&folder).expect("unpacked");
+        let tally = || fs::read_to_string(folder.join("bin/tally")).expect("there");
+        let (whole, status) = (tally(), || git::git(&folder, ["status", "--porcelain"]).expect("a repository"));
+        assert_eq!(break_test(&folder).expect("broken"), "bin/tally");
+        assert_ne!(tally(), whole);
+        Project::Tally.unpack(&folder).expect("restored");
+        assert_eq!((tally(), status().as_str()), (whole, ""));
+        // A copy that an earlier version made has other files in its commits.
+        fs::write(folder.join("README.md"), "earlier").expect("written");
+        commit(&folder, "Earlier").expect("a commit");
+        Project::Tally.unpack(&folder).expect("restored");
+        assert_eq!(status(), "");
+        // A folder with other files, or with a link in place of one, is not touched.
+        for make in
+            [|path: &Path| fs::write(path, "mine"), |path: &Path| std::os::unix::fs::symlink("/etc/passwd", path)]
+        {
+            break_test(&folder).expect("broken");
+            make(&folder.join("notes")).expect("made");
+            assert!(matches!(Project::Tally.unpack(&folder), Err(DemoError::Occupied(_))));
+            fs::remove_file(folder.join("notes")).expect("removed");
+        }
+        Project::Tally.unpack(&folder).expect("restored");
+        // Nor is a repository of another author.
+        git::git(&folder, ["checkout", "--quiet", "--orphan", "own"]).expect("a branch");
+        fs::write(folder.join("README.md"), "own").expect("written");
+        git::git(&folder, ["add", "--all"]).expect("added");
+        let author = ["-c", "user.name=x", "-c", "user.email=x@x"];
+        let commit = ["commit", "--quiet", "--no-gpg-sign", "--message", "Own"];
+        git::git(&folder, author.into_iter().chain(commit)).expect("a commit");
+        assert!(matches!(Project::Tally.unpack(&folder), Err(DemoError::Occupied(_))));
+    }
+
+    #[test]
     fn the_service_is_asked_for_by_a_variable() {
         let folder = Path::new("/demo");
         assert_eq!(Project::Tally.request(folder, true).vars["SERVICE_IMAGE"], SERVICE_IMAGE);
         let plain = Project::Aura.request(folder, false);
-        assert_eq!((plain.vars.len(), plain.workflow.as_deref(), plain.trust), (0, Some("ci"), true));
+        assert_eq!(
+            (plain.vars.len(), plain.workflow.as_deref(), plain.trust),
+            (0, Some(".github/workflows/ci.yml"), true)
+        );
     }
 }

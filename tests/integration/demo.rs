@@ -1,0 +1,177 @@
+//! The demo: green, then a test that breaks, is found, mended in the editor, and green again. Each step is taken with the
+//! keys that the screen names.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::num::NonZero;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::{Arc, Mutex};
+
+use portable_pty::{Child, PtySize, native_pty_system};
+
+use crate::project::{Project, until};
+
+const WORKFLOW: &str = "on: push\njobs: {a: {runs-on: x, steps: [{run: x}]}}\n";
+
+/// The program in a terminal of 80x24.
+struct Terminal {
+    child: Box<dyn Child + Send + Sync>,
+    keys: Box<dyn Write + Send>,
+    screen: Arc<Mutex<vt100::Parser>>,
+    _master: Box<dyn portable_pty::MasterPty + Send>,
+}
+
+impl Terminal {
+    fn open(project: &Project, args: &[&str]) -> Self {
+        let size = PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
+        let pair = native_pty_system().openpty(size).expect("a terminal");
+        // The editor of the test mends the line that it is opened at.
+        let editor = project.home().join("editor");
+        fs::write(&editor, "#!/bin/sh\nsed -i \"${1#+}s/lines + 2/lines + 1/\" \"$2\"\n").expect("written");
+        fs::set_permissions(&editor, fs::Permissions::from_mode(0o755)).expect("made executable");
+        let mut command = project.in_terminal(args);
+        command.env("TERM", "xterm-256color");
+        command.env("EDITOR", &editor);
+        command.env_remove("VISUAL");
+        // Without an engine the demo has no service, and needs no image.
+        command.env("DOCKER_HOST", "unix:///nowhere.sock");
+        let child = pair.slave.spawn_command(command).expect("the program starts");
+        let (rows, columns) = (NonZero::new(24).expect("rows"), NonZero::new(80).expect("columns"));
+        let screen = Arc::new(Mutex::new(vt100::Parser::new(rows, columns, 0)));
+        let mut reader = pair.master.try_clone_reader().expect("a reader");
+        let sink = Arc::clone(&screen);
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(count @ 1..) = reader.read(&mut bytes) {
+                sink.lock().expect("not poisoned").process(&bytes[..count]);
+            }
+        });
+        let keys = pair.master.take_writer().expect("a writer");
+        Self { child, keys, screen, _master: pair.master }
+    }
+
+    fn shown(&self) -> String {
+        self.screen.lock().expect("not poisoned").screen().contents()
+    }
+
+    #[track_caller]
+    fn sees(&self, text: &str) {
+        until(&format!("`{text}`"), || self.shown().contains(text).then_some(()));
+    }
+
+    fn press(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).expect("written");
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // It has ended already unless the test failed.
+        let _ = self.child.kill();
+    }
+}
+
+/// Returns the states of all runs of the state folder, newest first.
+fn states(project: &Project) -> Vec<String> {
+    let runs = fs::read_dir(project.state().join("runs")).into_iter().flatten().flatten();
+    let mut ids: Vec<String> = runs.map(|run| run.file_name().to_string_lossy().into_owned()).collect();
+    ids.sort_unstable_by(|one, other| other.cmp(one));
+    let state = |id: &String| {
+        let shown = project.call(&["show", id, "--json"]).out();
+        let run: serde_json::Value = serde_json::from_str(&shown).unwrap_or_default();
+        run["status"].as_str().unwrap_or("none").to_owned()
+    };
+    ids.iter().map(state).collect()
+}
+
+/// Presses the keys that lead from a broken test to a mended one.
+fn mend(terminal: &mut Terminal, project: &Project, before: usize) {
+    until("a red run", || states(project).contains(&"failure".to_owned()).then_some(()));
+    terminal.press("e");
+    terminal.sees("not ok");
+    terminal.press("o");
+    until("a green run after it", || {
+        let all = states(project);
+        (all.len() == before + 2 && all[0] == "success").then_some(())
+    });
+    terminal.press("q");
+    assert!(terminal.child.wait().expect("it ends").success());
+}
+
+#[test]
+fn a_green_demo_offers_to_break_a_test_and_watch_mode_turns_it_green_again() {
+    let project = Project::new(WORKFLOW);
+    let mut terminal = Terminal::open(&project, &["demo"]);
+    terminal.sees("The demo is green");
+    assert_eq!(states(&project), ["success"]);
+    terminal.press("b");
+    mend(&mut terminal, &project, 1);
+}
+
+#[test]
+fn the_demo_can_begin_with_a_broken_test() {
+    let project = Project::new(WORKFLOW);
+    let mut terminal = Terminal::open(&project, &["demo", "--break"]);
+    mend(&mut terminal, &project, 0);
+    // The next demo is whole again.
+    let tally = project.state().join("demo/bin/tally");
+    fs::write(&tally, "exit 1\n").expect("written");
+    let mut whole = project.command(&["demo", "--headless"]);
+    let done = whole.env("DOCKER_HOST", "unix:///nowhere.sock").output().expect("the program starts");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
+}
+
+#[test]
+fn a_broken_demo_without_a_screen_names_the_line_and_how_to_mend_it() {
+    let project = Project::new(WORKFLOW);
+    let mut demo = project.command(&["demo", "--break", "--headless"]);
+    let done = demo.env("DOCKER_HOST", "unix:///nowhere.sock").output().expect("the program starts");
+    crate::project::Said(done)
+        .expect(1, &["tally counts the lines wrong", "bin/tally:", "Mend ", "`cuelight run --watch`"]);
+    project.call(&["demo", "--break", "--project", "aura"]).expect(2, &["cannot be used with"]);
+}
+
+/// The allowed failure of a green run keeps its files: a shell opens in them and begins with the script that failed.
+#[test]
+fn an_allowed_failure_keeps_its_files_and_its_script() {
+    let project = Project::new(WORKFLOW);
+    let mut demo = project.command(&["demo", "--headless"]);
+    let done = demo.env("DOCKER_HOST", "unix:///nowhere.sock").output().expect("the program starts");
+    assert!(done.status.success());
+    let mut shell = project.command(&["shell", "latest", "style", "--all"]);
+    let mut shell = shell.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    shell = shell.stderr(std::process::Stdio::piped());
+    let mut shell = shell.spawn().expect("the program starts");
+    shell.stdin.take().expect("a pipe").write_all(b"wc -l < bin/tally\n").expect("written");
+    let done = shell.wait_with_output().expect("it ends");
+    let (out, errors) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert!(done.status.success() && out.trim().parse::<u32>().is_ok(), "{out}{errors}");
+    assert!(errors.contains("Its step failed in this script:") && errors.contains("awk 'length > 80"), "{errors}");
+}
+
+#[test]
+fn the_larger_project_says_what_it_needs_and_what_can_be_seen_without_it() {
+    let project = Project::new(WORKFLOW);
+    let mut demo = project.command(&["demo", "--project", "aura", "--headless"]);
+    demo.env("DOCKER_HOST", "unix:///nowhere.sock");
+    for proxy in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"] {
+        demo.env(proxy, "http://127.0.0.1:9");
+    }
+    let done = demo.env_remove("NO_PROXY").env_remove("no_proxy").output().expect("the program starts");
+    crate::project::Said(done).expect(
+        1,
+        &[
+            "Docker, for its services and its image: ",
+            "https://github.com cannot be reached (",
+            "https://pypi.org cannot be reached (",
+            "cuelight plan ci && cuelight lint && cuelight",
+            "`cuelight demo` needs none of this.",
+        ],
+    );
+    let aura = project.state().join("aura");
+    for command in [&["plan", "ci"][..], &["lint"]] {
+        let mut seen = project.command(command);
+        let done = seen.current_dir(&aura).output().expect("the program starts");
+        assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+}
