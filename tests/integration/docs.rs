@@ -111,12 +111,22 @@ fn the_pictures_match_the_program() {
     }
 }
 
-/// Runs the first command of the README without its screen.
+/// Returns a line of the transcript for a comparison: with one blank between words, and without the lengths of time.
+fn comparable(line: &str) -> String {
+    let is_time = |word: &str| word.strip_suffix('s').is_some_and(|number| number.parse::<f64>().is_ok());
+    let words = line.split_whitespace().map(|word| if is_time(word) { "TIME" } else { word });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// Runs the first command of the README without its screen, and compares the transcript: a line `…` in it stands for any
+/// lines, and times differ.
 #[test]
 fn the_demo_of_the_readme_runs() {
     let readme = read("README.md");
-    let command = readme.lines().find_map(|line| line.strip_prefix("cargo run --release -- "));
+    let command = readme.lines().find_map(|line| line.strip_prefix("cargo run --profile quick -- "));
     let args = command.and_then(|line| line.split('#').next()).expect("the demo's command").split_whitespace();
+    let transcript = readme.split("```console\n$ cuelight demo --headless\n").nth(1).expect("a transcript");
+    let transcript = transcript.split("```").next().expect("its lines");
     let home = tempfile::tempdir().expect("a folder");
     let mut demo = Command::new(env!("CARGO_BIN_EXE_cuelight"));
     demo.args(args).args(["--headless", "--into"]).arg(home.path().join("project"));
@@ -127,6 +137,14 @@ fn the_demo_of_the_readme_runs() {
     let printed = String::from_utf8_lossy(&printed.stdout);
     for part in ["✓ Deploy ", "✗ Style ", "failure (allowed)", "– Nightly soak ", "\n✓ success in "] {
         assert!(printed.contains(part), "`{part}` is not in:\n{printed}");
+    }
+    let printed: Vec<String> = printed.lines().map(comparable).collect();
+    let mut at = 0;
+    for part in transcript.trim_end().split("…\n") {
+        let lines: Vec<String> = part.lines().map(comparable).collect();
+        let found = printed[at..].windows(lines.len()).position(|window| window == lines);
+        at += found.unwrap_or_else(|| panic!("the demo does not print:\n{part}\nbut:\n{}", printed.join("\n")))
+            + lines.len();
     }
 }
 
