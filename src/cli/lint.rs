@@ -9,12 +9,10 @@ use clap::builder::PossibleValue;
 use crate::repo::lint;
 use crate::repo::lint::Below;
 use crate::repo::workflows;
-use crate::report::lint::{Format, Linter};
+use crate::report::lint::{Format, Linter, ending};
 use crate::report::style;
 use crate::report::style::{Out, Style};
 use crate::ui::terminal_text::TerminalText;
-use crate::ui::terminal_text::text;
-use crate::ui::text::counted;
 use crate::ui::theme::Colours;
 use crate::workflow::lint::{Policy, RULES};
 use crate::workflow::sarif;
@@ -92,18 +90,19 @@ pub(super) fn run(args: &Args) -> Outcome {
     let linter = Linter { format, colour };
     let mut stdout = io::BufWriter::new(io::stdout().lock());
     let mut out = Out::new(&mut stdout);
-    let mut errors = 0;
+    let (mut errors, mut warnings) = (0, 0);
     let mut results = Vec::new();
     for (file, checked) in files.iter().zip(lint::files(&files, below.as_ref())) {
         let failed = |error| Failure::new(Exit::NotFound, format!("cannot read {}: {error}", file.display()));
         let (source, checked) = checked.map_err(failed)?;
         let report = linter.report(&source, checked);
         errors += report.errors;
+        warnings += report.warnings;
         results.extend(report.results);
         if format == Format::Github { out.commands(&report.text) } else { out.print(&report.text) }?;
     }
-    if format == Format::Text && errors == 0 {
-        out.line(text!("{} checked, no errors", counted(files.len() as u64, "file")))?;
+    if format == Format::Text {
+        out.line(ending(files.len(), errors, warnings))?;
     }
     if format == Format::Sarif {
         out.line(TerminalText::json(&format!("{:#}", sarif::log(results))))?;

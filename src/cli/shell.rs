@@ -16,7 +16,7 @@ configuration sets for how many jobs. Its services are not kept. Input from a pi
 
 For a run on GitHub, the command connects to a job that was started by `cuelight rerun RUN --debugger`, a preview of \
 GitHub's that `github.debugger` in the configuration allows. The job stops before each step. Each line of input is a \
-command of its own in the job; `:help` lists the commands for the debugger, such as `:vars github`, `:eval EXPRESSION`, \
+separate command in the job; `:help` lists the commands for the debugger, such as `:vars github`, `:eval EXPRESSION`, \
 `:next` and `:continue`. At the end of the input the job stays stopped. The exit code is 0 if the last line succeeded, 1 \
 if it or the job failed, 4 if the server or the tunnel refuses, 5 if the connection cannot be made or breaks, or if the \
 debugger ends without the result of the job, 130 after Ctrl-C. Empty lines, comments and `:help` do not change it.")]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
+use crate::model::in_one_line;
 use crate::repo::changed::{self, Changed};
 use crate::repo::git::{Access, GitError, Repository};
 use crate::repo::workflows;
@@ -32,8 +33,13 @@ pub enum TriggerOutcome {
     Runs(String),
     /// The workflow is skipped, for this reason.
     Skipped(String),
-    /// The file has this many errors. GitHub starts a run of such a file, which fails at once.
-    Broken(usize),
+    /// The file has errors. GitHub starts a run of such a file, which fails at once.
+    Broken {
+        /// Number of errors.
+        errors: usize,
+        /// The first error, in one line and with its line of the file.
+        first: String,
+    },
 }
 
 /// Why no workflow can run on an event.
@@ -69,7 +75,7 @@ impl TriggerDecision {
     /// Whether the file has errors.
     #[must_use]
     pub fn is_broken(&self) -> bool {
-        matches!(self.outcome, TriggerOutcome::Broken(_))
+        matches!(self.outcome, TriggerOutcome::Broken { .. })
     }
 
     /// Returns the decision in one word.
@@ -78,8 +84,18 @@ impl TriggerDecision {
         match self.outcome {
             TriggerOutcome::Runs(_) => "runs",
             TriggerOutcome::Skipped(_) => "skipped",
-            TriggerOutcome::Broken(_) => "broken",
+            TriggerOutcome::Broken { .. } => "broken",
         }
+    }
+
+    /// Returns the errors of a workflow file in one line: its name, the first error, and the number of the others. `None`
+    /// without errors.
+    #[must_use]
+    pub fn errors(&self) -> Option<String> {
+        let TriggerOutcome::Broken { errors, first } = &self.outcome else { return None };
+        let file = self.name.rsplit('/').next().unwrap_or(&self.name);
+        let more = if *errors > 1 { format!(" (and {} more)", errors - 1) } else { String::new() };
+        Some(format!("{file}, {first}{more}"))
     }
 
     /// Returns the reason in one line.
@@ -87,8 +103,8 @@ impl TriggerDecision {
     pub fn reason(&self) -> String {
         match &self.outcome {
             TriggerOutcome::Runs(reason) | TriggerOutcome::Skipped(reason) => reason.clone(),
-            TriggerOutcome::Broken(1) => format!("1 error: see cuelight lint {}", self.name),
-            TriggerOutcome::Broken(errors) => format!("{errors} errors: see cuelight lint {}", self.name),
+            TriggerOutcome::Broken { errors: 1, .. } => format!("1 error: see cuelight lint {}", self.name),
+            TriggerOutcome::Broken { errors, .. } => format!("{errors} errors: see cuelight lint {}", self.name),
         }
     }
 }
@@ -157,7 +173,8 @@ fn decisions(
         let name = path.strip_prefix(&repository.root).unwrap_or(&path).to_string_lossy().into_owned();
         let text = match workflows::read(&path) {
             Err(WorkflowFileError::NotUtf8 { .. }) => {
-                return Ok(TriggerDecision { path, name, outcome: TriggerOutcome::Broken(1) });
+                let outcome = TriggerOutcome::Broken { errors: 1, first: "not UTF-8 text".to_owned() };
+                return Ok(TriggerDecision { path, name, outcome });
             }
             read => read?,
         };
@@ -167,7 +184,10 @@ fn decisions(
             Some(Decision::Skipped(reason)) => TriggerOutcome::Skipped(reason),
             None => {
                 let is_error = |found: &&workflow::diagnostic::Diagnostic| found.severity == Severity::Error;
-                TriggerOutcome::Broken(parsed.diagnostics.iter().filter(is_error).count())
+                let mut errors = parsed.diagnostics.iter().filter(is_error);
+                let first = errors.next().map(|found| format!("line {}: {}", found.span.line, found.message));
+                let first = in_one_line(&first.unwrap_or_default());
+                TriggerOutcome::Broken { errors: errors.count() + 1, first }
             }
         };
         Ok(TriggerDecision { path, name, outcome })

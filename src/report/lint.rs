@@ -9,6 +9,7 @@ use crate::repo::lint::Checked;
 #[cfg(test)]
 use crate::repo::lint::check;
 use crate::ui::terminal_text::{TerminalText, text};
+use crate::ui::text::counted;
 use crate::workflow::diagnostic::{Diagnostic, Severity};
 use crate::workflow::sarif;
 use crate::workflow::source::Source;
@@ -37,6 +38,8 @@ pub struct Report {
     pub results: Vec<serde_json::Value>,
     /// Number of errors.
     pub errors: usize,
+    /// Number of warnings.
+    pub warnings: usize,
 }
 
 /// Settings for reports about files.
@@ -53,6 +56,7 @@ impl Linter {
         let mut report = Report::default();
         for found in found {
             report.errors += usize::from(found.severity == Severity::Error);
+            report.warnings += usize::from(found.severity == Severity::Warning);
             match self.format {
                 Format::Text => {
                     let rendered = found.render(source, self.colour);
@@ -72,6 +76,14 @@ impl Linter {
         }
         report
     }
+}
+
+/// Returns the line after the reports about this many files: the numbers of errors and warnings.
+pub fn ending(files: usize, errors: usize, warnings: usize) -> TerminalText {
+    let count = |number: usize, noun: &str| counted(number as u64, noun);
+    let errors = if errors == 0 { "no errors".to_owned() } else { count(errors, "error") };
+    let warnings = if warnings == 0 { String::new() } else { format!(", {}", count(warnings, "warning")) };
+    text!("{} checked, {}{}", count(files, "file"), errors, warnings)
 }
 
 /// Returns the output of every format for a file. GitHub's runner reads the first one.
@@ -107,5 +119,17 @@ fn annotation(found: &Diagnostic, source: &Source) -> Annotation {
         end_line: None,
         column: Some(found.span.column),
         end_column: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_counts_errors_and_warnings() {
+        assert_eq!(ending(1, 0, 0).as_str(), "1 file checked, no errors");
+        assert_eq!(ending(2, 0, 1).as_str(), "2 files checked, no errors, 1 warning");
+        assert_eq!(ending(2, 1, 2).as_str(), "2 files checked, 1 error, 2 warnings");
     }
 }

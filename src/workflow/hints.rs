@@ -7,7 +7,7 @@ use crate::model::{first_names, nearest};
 use super::expr::{Function, ParseError, ParseErrorKind};
 use super::schema::availability::{Availability, CONTEXTS};
 use super::schema::{Schema, Shape};
-use super::yaml::YamlKind;
+use super::yaml::{TextStyle, YamlKind};
 
 /// Maximum number of keys listed in a hint.
 const MAX_LISTED_KEYS: usize = 8;
@@ -17,6 +17,7 @@ pub(super) fn for_shape(schema: &Schema, written: &YamlKind<'_>) -> String {
     match &schema.shape {
         Shape::Bool => "write `true` or `false` without quotes, or an expression".to_owned(),
         Shape::Number => "write a number without quotes, or an expression".to_owned(),
+        Shape::Sequence(_) if is_dash_without_blank(written) => "write a blank after each `-`".to_owned(),
         Shape::Sequence(_) => "write a list of items, each after `- `".to_owned(),
         Shape::Mapping(fields) if fields.known.is_empty() => "add entries, each as `name: value`".to_owned(),
         Shape::Mapping(fields) => {
@@ -29,19 +30,49 @@ pub(super) fn for_shape(schema: &Schema, written: &YamlKind<'_>) -> String {
     }
 }
 
+/// Whether a value looks like a list whose dashes have no blank after them, such as `-run: x`.
+fn is_dash_without_blank(written: &YamlKind<'_>) -> bool {
+    let dashed = |text: &str| text.starts_with('-') && text.len() > 1;
+    match written {
+        YamlKind::Mapping(entries) => entries.first().is_some_and(|(key, _)| match &key.kind {
+            YamlKind::Text(text, _) => dashed(text),
+            _ => false,
+        }),
+        YamlKind::Text(text, TextStyle::Plain) => dashed(text),
+        _ => false,
+    }
+}
+
+/// Whether an unknown key looks like a required key of the mapping. `outer` is the schema with all its alternatives.
+pub(super) fn misspells_required(key: &str, outer: &'static Schema) -> bool {
+    let fields = outer.alternatives().into_iter().filter_map(|schema| match &schema.shape {
+        Shape::Mapping(fields) => Some(fields),
+        _ => None,
+    });
+    let known: Vec<_> = fields.flat_map(|fields| fields.known).collect();
+    let near = nearest(key, known.iter().map(|field| field.name));
+    near.is_some_and(|near| near != key && known.iter().any(|field| field.required && field.name == near))
+}
+
 /// Returns the hint for a missing required key. `outer` is the schema with all its alternatives.
 pub(super) fn for_missing(key: &str, outer: &'static Schema) -> String {
+    let required = required_keys(outer);
+    if required.len() > 1 && required.contains(&key) {
+        format!("every {} needs one of {}", outer.name, required.join(", "))
+    } else {
+        format!("add `{key}: …`")
+    }
+}
+
+/// Returns the first required key of each alternative of a schema.
+fn required_keys(outer: &'static Schema) -> Vec<&'static str> {
     let mut required: Vec<&str> = Vec::new();
     for schema in outer.alternatives() {
         let Shape::Mapping(fields) = &schema.shape else { continue };
         let first = fields.known.iter().find(|field| field.required).map(|field| field.name);
         required.extend(first.filter(|name| !required.contains(name)));
     }
-    if required.len() > 1 && required.contains(&key) {
-        format!("every {} needs one of {}", outer.name, required.join(", "))
-    } else {
-        format!("add `{key}: …`")
-    }
+    required
 }
 
 /// Returns the hint for an unknown key. `outer` is the schema with all its alternatives, and `chosen` is the
@@ -65,7 +96,11 @@ pub(super) fn for_unknown(key: &str, chosen: &Schema, outer: &'static Schema) ->
                         _ => Vec::new(),
                     },
                 );
-            let goes_with = required.unwrap_or_default().join(", ");
+            let required = required.unwrap_or_default();
+            if required.contains(&key) {
+                return format!("one {} has only one of {}", chosen.name, required_keys(outer).join(", "));
+            }
+            let goes_with = required.join(", ");
             format!("`{key}` is only for a {} with `{goes_with}`; the keys here are {}", chosen.name, here.join(", "))
         }
         Some(near) => format!("did you mean `{near}`?"),
@@ -213,7 +248,7 @@ mod tests {
             (job("runs-on: 'a' b"), "one pair of quotes"),
             (job("name: x"), "every job needs one of runs-on, uses"),
             (job("{use: a/b/c.yml@v1}"), "did you mean `uses`?"),
-            (step("{run: x, uses: a/b@v1}"), "only for a step with `uses`"),
+            (step("{run: x, uses: a/b@v1}"), "one step has only one of run, uses"),
             (step("{run: x, with: {a: b}}"), "only for a step with `uses`"),
             ("on:\njobs: {a: {runs-on: x}}\n".to_owned(), "write"),
             (job("{runs-on: x, timeout-minutes: soon}"), "a number without quotes"),
@@ -258,5 +293,45 @@ mod tests {
         }
         let manifest = parse_action(&Source::new("action.yml", "runs: {using: composite}\n"));
         assert!(manifest.diagnostics.iter().all(|found| found.hint.is_some()), "{:#?}", manifest.diagnostics);
+    }
+
+    #[test]
+    fn one_mistake_has_one_error() {
+        let head = "on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n";
+        let step = |lines: &str| format!("{head}{lines}");
+        let job = |lines: &str| format!("on: push\njobs:\n  a:\n{lines}    steps:\n      - run: x\n");
+        for (text, line, message) in [
+            (job("    runs-on x\n"), 4, "`:` is missing after `runs-on`"),
+            (job("    runs-on: [x\n"), 4, "unclosed `[`"),
+            (job("\truns-on: x\n"), 4, "tab used for indentation"),
+            (job("    run-on: x\n"), 4, "unexpected key `run-on` in `job`"),
+            (job("    runs-on: x\n    neds: b\n"), 5, "unexpected key `neds` in `job`"),
+            (job("    runs-on: x\n    needs: b\n"), 5, "job `a` needs unknown job `b`"),
+            (job("    runs-on: x\n    needs: a\n"), 5, "job `a` needs itself"),
+            (job("    runs-on: x\n    if: ${{ github.ref == 'x'\n"), 5, "unclosed expression"),
+            (job("    runs-on: x\n    if: github.ref = 'x'\n"), 5, "Unexpected symbol: '='"),
+            (job("    runs-on: 'x\n"), 5, "quoted text continues here with less indentation"),
+            (step("      - run: x\n    - run: y\n"), 7, "`-` is in column 5, but the item above is in column 7"),
+            (step("      - run: x\n        - run: y\n"), 7, "`-` is in column 9, but the item above is in column 7"),
+            (step("  - run: x\n"), 6, "`-` is in column 3, left of its key `steps`"),
+            (step("      -run: x\n"), 6, "`steps` must be a sequence"),
+            (step("      - rnu: x\n"), 6, "unexpected key `rnu` in `step`"),
+            (step("      - use: a/b@v1\n"), 6, "unexpected key `use` in `step`"),
+            (step("      - run: x\n        uses: a/b@v1\n"), 7, "unexpected key `uses` in `step`"),
+            (step("      - run: echo a: b\n"), 6, "unexpected `:`"),
+            (step("      - run: echo ${{ github.sha }\n"), 6, "unclosed expression"),
+            ("on: push\njob:\n  a: {runs-on: x, steps: [{run: x}]}\n".to_owned(), 2, "unexpected key `job`"),
+            ("no: push\njobs: {a: {runs-on: x, steps: [{run: x}]}}\n".to_owned(), 1, "unexpected key `no`"),
+            (
+                "on: push\njobs:\n  a: {needs: b, runs-on: x, steps: [{run: x}]}\n  b: {needs: a, runs-on: x, steps: [{run: x}]}\n"
+                    .to_owned(),
+                3,
+                "dependency cycle: job `a` needs `b`",
+            ),
+        ] {
+            let found = parse(&Source::new("a.yml", text.as_str())).diagnostics;
+            let [only] = found.as_slice() else { panic!("{text}{found:#?}") };
+            assert!(only.span.line == line && only.message.starts_with(message), "{text}{only:#?}");
+        }
     }
 }

@@ -5,12 +5,13 @@ use std::collections::{HashMap, HashSet};
 use crate::model::nearest;
 
 use super::diagnostic::Diagnostic;
+use super::source::Spanned;
 use super::syntax::JobDefinition;
 
 /// Maximum number of jobs listed in a hint.
 const MAX_LISTED_JOBS: usize = 50;
 
-/// Reports unknown jobs in `needs`, workflows in which no job can start, and cycles.
+/// Reports unknown jobs in `needs`, and each cycle once. If every job needs another one, one of these two is the reason.
 pub(super) fn check(jobs: &[JobDefinition], diagnostics: &mut Vec<Diagnostic>) {
     let known: HashSet<&str> = jobs.iter().map(|job| job.id.value.as_str()).collect();
     for job in jobs {
@@ -26,25 +27,52 @@ pub(super) fn check(jobs: &[JobDefinition], diagnostics: &mut Vec<Diagnostic>) {
             }
         }
     }
-    if let (Some(first), true) = (jobs.first(), jobs.iter().all(|job| !job.needs.is_empty())) {
-        let message = "no job can start: every job needs another job";
-        let hint = "remove `needs` from the first job";
-        diagnostics.push(Diagnostic::error("job-needs", first.id.span, message).hint(hint));
+    let mut open: Vec<&JobDefinition> = jobs.iter().collect();
+    loop {
+        open = without_order(&open);
+        let Some(cycle) = cycle(&open) else { return };
+        let (job, need) = (&cycle[0].0.id.value, cycle[0].1);
+        let name = &need.value;
+        let message = if job == name {
+            format!("job `{job}` needs itself")
+        } else {
+            format!("dependency cycle: job `{job}` needs `{name}`, which depends on `{job}`")
+        };
+        let hint = format!("remove `{name}` from the `needs` of `{job}`, or break the cycle elsewhere");
+        diagnostics.push(Diagnostic::error("job-needs", need.span, message).hint(hint));
+        // The jobs that only depend on this cycle have no error of their own.
+        open.retain(|job| cycle.iter().all(|(member, _)| member.id.value != job.id.value));
     }
-    let left = without_order(jobs);
-    let names: HashSet<_> = left.iter().map(|job| job.id.value.as_str()).collect();
-    for job in &left {
-        if let Some(need) = job.needs.iter().find(|need| names.contains(need.value.as_str())) {
-            let (job, need_name) = (&job.id.value, &need.value);
-            let message = format!("dependency cycle: job `{job}` needs `{need_name}`, which depends on `{job}`");
-            let hint = format!("remove `{need_name}` from the `needs` of `{job}`, or break the cycle elsewhere");
-            diagnostics.push(Diagnostic::error("job-needs", need.span, message).hint(hint));
+}
+
+/// Returns a cycle among jobs that have no order, as its jobs and the need of each that leads to the next one, from the
+/// first job of the file on. `None` without jobs.
+fn cycle<'j>(jobs: &[&'j JobDefinition]) -> Option<Vec<(&'j JobDefinition, &'j Spanned<String>)>> {
+    let next = |job: &'j JobDefinition| {
+        job.needs.iter().find_map(|need| {
+            let needed = jobs.iter().find(|other| other.id.value == need.value)?;
+            Some((need, *needed))
+        })
+    };
+    let mut path: Vec<(&JobDefinition, &Spanned<String>)> = Vec::new();
+    let mut job = *jobs.first()?;
+    loop {
+        if let Some(start) = path.iter().position(|(passed, _)| passed.id.value == job.id.value) {
+            let mut cycle = path.split_off(start);
+            let line = |(job, _): &(&JobDefinition, _)| job.id.span.start;
+            let first = (0..cycle.len()).min_by_key(|at| line(&cycle[*at])).unwrap_or_default();
+            cycle.rotate_left(first);
+            return Some(cycle);
         }
+        // Every job without an order needs another one without an order.
+        let (need, needed) = next(job)?;
+        path.push((job, need));
+        job = needed;
     }
 }
 
 /// Returns the jobs that have no topological order: jobs on a cycle, and jobs that depend on one.
-fn without_order(jobs: &[JobDefinition]) -> Vec<&JobDefinition> {
+fn without_order<'j>(jobs: &[&'j JobDefinition]) -> Vec<&'j JobDefinition> {
     let places: HashMap<&str, usize> =
         jobs.iter().enumerate().map(|(place, job)| (job.id.value.as_str(), place)).collect();
     let needs = |job: &JobDefinition| -> Vec<usize> {
@@ -66,5 +94,5 @@ fn without_order(jobs: &[JobDefinition]) -> Vec<&JobDefinition> {
             }
         }
     }
-    jobs.iter().zip(open).filter(|(_, open)| *open > 0).map(|(job, _)| job).collect()
+    jobs.iter().zip(open).filter(|(_, open)| *open > 0).map(|(job, _)| *job).collect()
 }

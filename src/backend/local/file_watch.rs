@@ -50,7 +50,7 @@ impl FileWatch {
                     files: change.summary(),
                     runs: change.running().cloned().collect(),
                     errors: change.errors(),
-                    why_nothing: change.why_nothing(),
+                    why_nothing: change.why_nothing().text,
                 });
             }
         }

@@ -172,7 +172,7 @@ impl Serving {
             Ok(Some(change)) => {
                 // The new decision also covers the files of the pending change.
                 watch.pending = None;
-                self.report(Feed::Notice(Notice::news(change.why_nothing()))).await;
+                self.report(Feed::Notice(change.why_nothing())).await;
             }
             Ok(None) => {}
             Err(error) => self.complain(&error).await,

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::launch::triggers;
 use crate::launch::triggers::TriggerDecision;
 use crate::model::RunId;
-use crate::model::feed::{Waits, Watching};
+use crate::model::feed::{Notice, Waits, Watching};
 use crate::repo::git::{GitError, Repository};
 use crate::repo::workflows::WorkflowFileError;
 
@@ -90,19 +90,20 @@ impl Change {
 
     /// Returns the errors in workflow files, in one line; `None` without errors.
     pub(super) fn errors(&self) -> Option<String> {
-        let broken = self.decisions.iter().filter(|one| one.is_broken());
-        let errors: Vec<String> = broken.map(|one| format!("{}: {}", one.name, one.reason())).collect();
+        let errors: Vec<String> = self.decisions.iter().filter_map(TriggerDecision::errors).collect();
         (!errors.is_empty()).then(|| errors.join("; "))
     }
 
-    /// Returns why no workflow runs, in one line. The errors of a workflow come first, as they may be the reason.
-    pub(super) fn why_nothing(&self) -> String {
-        let broken = self.decisions.iter().find(|one| one.is_broken());
-        let why = match (broken, self.decisions.as_slice()) {
-            (Some(one), _) | (None, [one]) => format!("nothing runs. {}: {}", one.name, one.reason()),
-            (None, all) => format!("none of {} workflows runs", all.len()),
+    /// Returns why no workflow runs, in one line: the errors of workflow files, if there are any.
+    pub(super) fn why_nothing(&self) -> Notice {
+        if let Some(errors) = self.errors() {
+            return Notice::bad(format!("nothing runs: {errors}"));
+        }
+        let why = match self.decisions.as_slice() {
+            [one] => format!("nothing runs. {}: {}", one.name, one.reason()),
+            all => format!("none of {} workflows runs", all.len()),
         };
-        format!("{} changed: {why}", self.summary())
+        Notice::news(format!("{} changed: {why}", self.summary()))
     }
 }
 
@@ -269,7 +270,10 @@ mod tests {
         let one = change(&mut watch, &["src/a"]).await.expect("decided").expect("a change");
         assert_eq!((running(&one), one.errors()), (vec!["code.yml"], None));
         let none = change(&mut watch, &["README"]).await.expect("decided").expect("a change");
-        assert_eq!((running(&none), none.why_nothing().as_str()), (vec![], "README changed: none of 2 workflows runs"));
+        assert_eq!(
+            (running(&none), none.why_nothing().text.as_str()),
+            (vec![], "README changed: none of 2 workflows runs")
+        );
         assert!(change(&mut watch, &["x.log"]).await.expect("decided").is_none(), "git ignores it");
     }
 
@@ -299,8 +303,8 @@ mod tests {
         let change = change(&mut watch, &["src/a"]).await.expect("decided").expect("a change");
         assert_eq!(running(&change), Vec::<&str>::new());
         assert!(
-            change.why_nothing().starts_with("src/a changed: nothing runs. .github/workflows/docs.yml: "),
-            "{}",
+            change.why_nothing().text.starts_with("src/a changed: nothing runs. .github/workflows/docs.yml: "),
+            "{:?}",
             change.why_nothing()
         );
     }
@@ -321,7 +325,7 @@ mod tests {
         let change_of_docs = change(&mut watch, &["docs/b", "src/a"]).await.expect("decided").expect("a change");
         assert_eq!(running(&change_of_docs), ["docs.yml"]);
         let errors = change_of_docs.errors().expect("errors");
-        assert!(errors.starts_with(".github/workflows/code.yml: "), "{errors}");
+        assert!(errors.starts_with("code.yml, line 1: ") && errors.len() < 70, "{errors}");
         write(&root, &broken, &text("src"));
         while event(&mut watch).await != WatchEvent::Quiet {}
         let mended = watch.decide().expect("decided").expect("a change");

@@ -130,12 +130,18 @@ impl Watching<'_> {
         for one in runs {
             self.add(one.path);
         }
-        if let Some(errors) = errors {
-            style::complain(&text!("{}", errors));
-        }
-        if names.is_empty() {
-            style::notice(&text!("{}", why_nothing));
-            return false;
+        match errors {
+            // The reason names the errors.
+            Some(_) if names.is_empty() => {
+                style::complain(&text!("{}", why_nothing));
+                return false;
+            }
+            Some(errors) => style::complain(&text!("{}", errors)),
+            None if names.is_empty() => {
+                style::notice(&text!("{}", why_nothing));
+                return false;
+            }
+            None => {}
         }
         style::notice(&text!("{} changed: {} runs", files, names.join(", ")));
         current.is_some_and(|current| self.queue.iter().any(|queued| queued == current))

@@ -255,6 +255,7 @@ impl<'s> Elaborator<'s> {
         self.duplicates(entries);
         let mut read = Vec::with_capacity(entries.len());
         let mut has_computed_key = false;
+        let mut is_misspelled = false;
         for (key, value) in entries {
             let Some(name) = text_of(key) else {
                 let message = format!("a key of `{}` must be a string, not {}", schema.name, key.kind_name());
@@ -273,6 +274,7 @@ impl<'s> Elaborator<'s> {
             has_computed_key |= computed;
             let others = fields.others.or(computed.then_some(&ANY));
             let Some(value_schema) = known.map(|field| field.schema).or(others) else {
+                is_misspelled |= hints::misspells_required(&name, outer);
                 let hint = hints::for_unknown(&name, schema, outer);
                 self.error(key.span, format!("unexpected key `{name}` in `{}`", schema.name), hint);
                 continue;
@@ -288,7 +290,8 @@ impl<'s> Elaborator<'s> {
             read.push((key, self.read(value, value_schema, availability)));
             self.key = outer_key;
         }
-        for field in fields.known.iter().filter(|field| field.required && !has_computed_key) {
+        // A misspelled key is not reported a second time as the required key that it should be.
+        for field in fields.known.iter().filter(|field| field.required && !has_computed_key && !is_misspelled) {
             if !entries.iter().any(|(key, _)| text_of(key).is_some_and(|name| name == field.name)) {
                 let message = format!("required key `{}` is missing in `{}`", field.name, schema.name);
                 self.error(node.span, message, hints::for_missing(field.name, outer));

@@ -45,11 +45,107 @@ impl Builder<'_, '_> {
         })
     }
 
+    /// Returns the problem of a `-` that is in another column than the items of its list, if the error is in such a
+    /// line.
+    fn dash_in_wrong_column(&self, place: Position) -> Option<Problem> {
+        let lines: Vec<&str> = self.body.lines().take(place.line).collect();
+        let (line, before) = lines.split_last()?;
+        let indent = |text: &str| text.chars().take_while(|c| *c == ' ').count();
+        let is_item = |text: &str| text.trim_start().starts_with("- ") || text.trim() == "-";
+        let column = indent(line) + 1;
+        // Only the dash itself or the text after it is at the place of the error.
+        if !is_item(line) || place.column > column + 2 {
+            return None;
+        }
+        let byte = self.body.split_inclusive('\n').take(place.line - 1).map(str::len).sum::<usize>() + indent(line);
+        let dash = Position { byte, line: place.line, column };
+        let above = before.iter().rev().filter(|text| !text.trim().is_empty());
+        // Lines of a key to the left end the list. So does a key that begins it.
+        let mut items = None;
+        let mut key = None;
+        for text in above {
+            if is_item(text) {
+                items = Some(indent(text) + 1);
+                break;
+            }
+            if text.trim_end().ends_with(':') {
+                key = Some((text.trim().trim_end_matches(':'), indent(text) + 1));
+                break;
+            }
+        }
+        let (message, hint) = match (items, key) {
+            (Some(items), _) if items != column => (
+                format!("`-` is in column {column}, but the item above is in column {items}"),
+                format!("start all items of one list in the same column: move this `-` to column {items}"),
+            ),
+            (_, Some((key, start))) if column < start => (
+                format!("`-` is in column {column}, left of its key `{key}`"),
+                format!("start the items of `{key}` in column {start} or to the right of it"),
+            ),
+            _ => return None,
+        };
+        Some(self.problem(dash, dash, &message, Some(&hint)))
+    }
+
+    /// Returns the position of a line without a colon above a line with a key in the same column: the first was meant
+    /// to be a key, too.
+    fn key_without_colon(&self, line: usize) -> Option<Position> {
+        let lines: Vec<_> = self.body.split_inclusive('\n').take(line).collect();
+        let (key, before) = lines.split_last()?;
+        let above = before.iter().rposition(|text| !text.trim().is_empty())?;
+        let indent = |text: &str| text.len() - text.trim_start_matches(' ').len();
+        let text = before[above].trim();
+        let is_key = indent(before[above]) == indent(key)
+            && !text.contains(':')
+            && text.starts_with(|c: char| c.is_ascii_lowercase())
+            && text.contains(' ');
+        let byte = before[..above].iter().map(|text| text.len()).sum::<usize>() + indent(before[above]);
+        is_key.then_some(Position { byte, line: above + 1, column: indent(before[above]) + 1 })
+    }
+
+    /// Returns the position of a `[` or `{` that is not closed in the line above, and the bracket. `None` if the line has
+    /// quotes or expressions, in which brackets mean nothing.
+    fn bracket_left_open(&self, line: usize) -> Option<(Position, char)> {
+        let lines: Vec<_> = self.body.split_inclusive('\n').take(line.checked_sub(1)?).collect();
+        let above = lines.iter().rposition(|text| !text.trim().is_empty())?;
+        let text = lines[above];
+        if text.contains(['\'', '"', '#']) || text.contains("${{") {
+            return None;
+        }
+        let (at, open) = text.char_indices().rfind(|(_, c)| matches!(c, '[' | '{'))?;
+        let close = if open == '[' { ']' } else { '}' };
+        let byte = lines[..above].iter().map(|text| text.len()).sum::<usize>() + at;
+        let column = text[..at].chars().count() + 1;
+        (!text[at..].contains(close)).then_some((Position { byte, line: above + 1, column }, open))
+    }
+
     pub(super) fn scan_problem(&self, error: &ScanError) -> Problem {
         let place = self.position(error.marker());
+        let is_in_block = matches!(
+            error.kind(),
+            ErrorKind::ExpectedBlockMappingKey
+                | ErrorKind::ExpectedBlockSequenceEntry
+                | ErrorKind::BlockSequenceEntryNotAllowed
+                | ErrorKind::InvalidIndentation
+        );
+        if let Some(problem) = self.dash_in_wrong_column(place).filter(|_| is_in_block) {
+            return problem;
+        }
         if let (ErrorKind::MappingValueNotAllowed, Some(value)) = (error.kind(), self.value_continued_at(place.line)) {
             let message = format!("line {} is indented deeper than this key and thus part of its value", place.line);
             return self.problem(value, value, &message, Some("start keys of one mapping in the same column"));
+        }
+        if let (ErrorKind::MappingValueNotAllowed, Some(key)) = (error.kind(), self.key_without_colon(place.line)) {
+            let word = self.body[key.byte..].split(' ').next().unwrap_or_default();
+            let message = format!("`:` is missing after `{word}`");
+            return self.problem(key, key, &message, Some(&format!("write `{word}: …`")));
+        }
+        if let (ErrorKind::InvalidIndentation, Some((bracket, open))) =
+            (error.kind(), self.bracket_left_open(place.line))
+        {
+            let close = if open == '[' { ']' } else { '}' };
+            let message = format!("unclosed `{open}`");
+            return self.problem(bracket, bracket, &message, Some(&format!("add `{close}` at the end of the line")));
         }
         if let (true, Some(tab)) = (error.info().contains("tab"), self.tab_below(place.line)) {
             return self.problem(
@@ -98,6 +194,38 @@ mod tests {
         assert_eq!(position("a:\n  - b: c\n\n     d: e\n"), (2, 8));
         assert_eq!(position("a: b: c\n"), (1, 5));
         assert_eq!(position("a:\n  b: c\n\td:\n"), (3, 1));
+    }
+
+    #[test]
+    fn a_dash_in_the_wrong_column_is_named() {
+        for (text, place, message, hint) in [
+            ("a:\n  - b: c\n- d: e\n", (3, 1), "`-` is in column 1, but the item above is in column 3", "column 3"),
+            ("a:\n    - b: c\n  - d: e\n", (3, 3), "`-` is in column 3, but the item above is in column 5", "column 5"),
+            ("a:\n  - b: c\n    - d: e\n", (3, 5), "`-` is in column 5, but the item above is in column 3", "column 3"),
+            ("a:\n  - b: c\n    f: g\n   - d: e\n", (4, 4), "`-` is in column 4, but the item above", "column 3"),
+            ("a:\n  b:\n - d: e\n", (3, 2), "`-` is in column 2, left of its key `b`", "column 3 or"),
+        ] {
+            let problem = read(text).expect_err(text);
+            assert_eq!((problem.span.line, problem.span.column), place, "{text}{problem:?}");
+            assert!(problem.message.starts_with(message), "{text}{problem:?}");
+            assert!(problem.hint.as_ref().is_some_and(|given| given.contains(hint)), "{text}{problem:?}");
+        }
+        let other = read("a:\n  - b: c: d\n").expect_err("a value with a colon").message;
+        assert!(!other.contains('-'), "{other}");
+    }
+
+    #[test]
+    fn an_open_bracket_is_reported_where_it_opens() {
+        let problem = read("a:\n  b: [c, d\n  e: f\n").expect_err("an open bracket");
+        assert_eq!((problem.span.line, problem.span.column), (2, 6), "{problem:?}");
+        assert_eq!(problem.message, "unclosed `[`");
+    }
+
+    #[test]
+    fn a_missing_colon_is_reported_at_its_key() {
+        let problem = read("a:\n  runs-on ubuntu-latest\n  steps:\n    - b\n").expect_err("no colon");
+        assert_eq!((problem.span.line, problem.span.column), (2, 3), "{problem:?}");
+        assert_eq!(problem.message, "`:` is missing after `runs-on`");
     }
 
     #[test]
