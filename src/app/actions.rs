@@ -227,7 +227,7 @@ impl App {
                 events => {
                     let row = |event: &String| (event.clone(), Pick::Fill(Form::new(workflow, event)));
                     let title = format!("Start {} as for", workflow.name);
-                    Overlay::Picker(Picker::new(&title, events.iter().map(row).collect()))
+                    Overlay::Picker(Picker::new(&title, events.iter().map(row)))
                 }
             },
         });

@@ -15,6 +15,7 @@ use crate::ui::theme::{Hue, Theme};
 use super::action::{ACTIONS, Action, Context, Entry, PREFIXES, Prefix};
 use super::availability::{Subject, unavailable};
 use super::keymap::{Key, Keymap, Lookup};
+use super::overlay::Hint;
 use super::panes::{file_name, project};
 use super::state::{AppState, command_name};
 
@@ -254,5 +255,26 @@ pub(super) fn footer(
     }
     if let Some((key, hint)) = quit {
         put(&key, hint, 0);
+    }
+}
+
+/// Draws the hints of an open overlay, as many as fit.
+pub(super) fn overlay_footer(hints: &[Hint], theme: Theme, keymap: &Keymap, area: Rect, buffer: &mut Buffer) {
+    let between = if area.width < 100 { ":" } else { " " };
+    let mut x = area.x + 1;
+    for hint in hints {
+        let (key, hint) = match hint {
+            Hint::Key(action, hint) => match keymap.keys(*action).first() {
+                Some(key) => (key.to_string(), *hint),
+                None => continue,
+            },
+            Hint::Note(key, hint) => ((*key).to_owned(), *hint),
+        };
+        if usize::from(x) + text::width(&key) + between.len() + text::width(hint) > usize::from(area.right()) {
+            return;
+        }
+        x = text::put(buffer, x, area.y, area.width, &key, theme.style(Hue::Accent));
+        x = text::put(buffer, x, area.y, area.width, between, Style::new());
+        x = text::put(buffer, x, area.y, area.width, hint, theme.style(Hue::Dim)) + 2;
     }
 }

@@ -30,7 +30,9 @@ impl App {
         for job in self.run().into_iter().flat_map(|run| run.jobs.values()).filter(failed).take(MAX_FAILED) {
             let step = relevant_step(job).filter(|step| step.phase.conclusion() != Some(Conclusion::Success));
             let step = step.map(|step| format!("{}{} {}", self.theme.arrow(), step.number, step.name));
-            lines.push(format!("  {} {}{}", self.theme.look(&job.phase).glyph, job.name, step.unwrap_or_default()));
+            let allowed = if job.is_allowed_failure() { " (allowed to fail)" } else { "" };
+            let glyph = self.theme.look(job.progress()).glyph;
+            lines.push(format!("  {glyph} {}{}{allowed}", job.name, step.unwrap_or_default()));
         }
         let verb = if summary.phase.is_done() { "show" } else { "attach" };
         lines.push(format!("  cuelight {verb} {}", info.id));

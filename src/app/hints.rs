@@ -17,6 +17,9 @@ use super::state::AppState;
 /// Maximum width of the box in columns.
 const MAX_COLUMNS: u16 = 64;
 
+/// Minimum number of columns beside the box.
+const MIN_BESIDE: u16 = 16;
+
 /// Returns the name of a prefix, if it has one.
 pub(super) fn name(prefix: &str) -> Option<&'static str> {
     PREFIXES.iter().find(|known| known.key == prefix).map(|known| known.name)
@@ -35,12 +38,14 @@ pub(super) fn draw(
     let keys = continuations.iter().map(|one| text::width(&one.rest)).max().unwrap_or_default() as u16;
     let docs = continuations.iter().map(|one| text::width(one.action.entry().doc)).max().unwrap_or_default() as u16;
     let width = (keys + docs + 6).min(MAX_COLUMNS).min(below.width);
+    // A narrow strip beside the box would show only the ends of texts.
+    let width = if below.width - width < MIN_BESIDE { below.width } else { width };
     let height = (continuations.len() as u16 + 2).min(below.y);
     let area = Rect { x: below.right() - width, y: below.y - height, width, height };
     let pressed: Vec<String> = pressed.iter().map(ToString::to_string).collect();
     let pressed = pressed.join(" ");
     let title = name(&pressed).map_or_else(|| pressed.clone(), |name| format!("{pressed}  {name}"));
-    let framed = Framed { area, title, tabs: Default::default(), suffix: "Esc: cancel".to_owned(), focused: true };
+    let framed = Framed { area, title, suffix: "Esc: cancel".to_owned(), focused: true, ..Framed::default() };
     frame::popup(framed, theme, buffer, |inside, buffer| {
         for (one, y) in continuations.iter().zip(inside.y..inside.bottom()) {
             let entry = one.action.entry();

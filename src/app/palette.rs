@@ -1,24 +1,26 @@
 //! The palette: a fuzzy search over actions, jobs, runs and workflows.
 
+use crate::model::capabilities::Unavailable;
 use crate::model::feed::{Notice, Request};
 use crate::store::logs::query::SearchSlot;
 use crate::ui::layout::Panel;
 use crate::ui::text;
 
 use super::App;
-use super::action::{ACTIONS, Action, Context};
+use super::action::{ACTIONS, Action, Context, Entry};
+use super::availability::unavailable;
 use super::msg::Effect;
 use super::overlay::Overlay;
 use super::overlay::faults::Faults;
 use super::overlay::form::Form;
-use super::overlay::picker::{Pick, Picker};
+use super::overlay::picker::{Pick, PickRow, Picker};
 use super::overlay::run_search::RunSearchBox;
 use super::panes::file_name;
 use super::selection::JobSelection;
 
 impl App {
     /// Returns the palette with the actions of the focused panel, the jobs of the run, the startable workflows, the
-    /// workflows with errors, and the listed runs.
+    /// workflows with errors, and the listed runs. The actions that are not available follow, with the reason.
     pub(super) fn palette(&self) -> Overlay {
         let here = Context::Panel(self.view.focus);
         let means = |context: &Context| *context == here || *context == Context::Everywhere;
@@ -29,22 +31,33 @@ impl App {
                 && entry.contexts.iter().any(means)
                 && !entry.contexts.contains(&Context::Overlay)
         });
-        let actions = actions.map(|entry| {
-            let key = self.keymap.keys(entry.action).first().map(|key| format!(" ({key})")).unwrap_or_default();
-            (format!("{}{key}  {}", entry.name, entry.doc), Pick::Act(entry.action))
-        });
+        let subject = self.subject();
+        let (available, others): (Vec<_>, Vec<_>) = actions
+            .map(|entry| (entry, unavailable(entry.action, &self.state, subject)))
+            .partition(|(_, no)| no.is_none());
+        let action = |(entry, reason): (&Entry, Option<Unavailable>)| {
+            let key = self.keymap.keys(entry.action).first().map(ToString::to_string).unwrap_or_default();
+            let about = reason.map_or_else(|| entry.doc.to_owned(), |reason| format!("not now: {reason}"));
+            PickRow::new(entry.name, about, Pick::Act(entry.action)).with_key(key)
+        };
         let jobs = self.run().into_iter().flat_map(|run| run.jobs.values());
-        let jobs = jobs.map(|job| (format!("job {}", job.name), Pick::Job(job.id.clone())));
-        let runs = self.state.summaries().map(|run| {
-            let label = format!("run {}  {} {}  {}", run.name, run.info.version(), run.info.event, run.info.id);
-            (label, Pick::Run(run.info.id.clone()))
+        let jobs = jobs.map(|job| {
+            let word = self.theme.look(job.progress()).word;
+            PickRow::new(format!("job {}", job.name), word, Pick::Job(job.id.clone()))
         });
-        let rows = actions.chain(jobs).chain(self.starts("start ")).chain(self.broken()).chain(runs).collect();
+        let runs = self.state.summaries().map(|run| {
+            let word = self.theme.look(&run.phase).word;
+            let about = format!("{word}  {} {}  {}", run.info.version(), run.info.event, run.info.id);
+            PickRow::new(format!("run {}", run.name), about, Pick::Run(run.info.id.clone()))
+        });
+        let available = available.into_iter().map(action);
+        let rows = available.chain(jobs).chain(self.starts("start ")).chain(self.broken()).chain(runs);
+        let rows = rows.chain(others.into_iter().map(action));
         Overlay::Picker(Picker::new("Do or go to", rows).with_commands())
     }
 
     /// Returns a row for every startable workflow and every event that it reacts to.
-    pub(super) fn starts<'a>(&'a self, verb: &'a str) -> impl Iterator<Item = (String, Pick)> {
+    pub(super) fn starts<'a>(&'a self, verb: &'a str) -> impl Iterator<Item = PickRow> {
         self.state.startable.iter().chain(&self.state.dispatchable).flat_map(move |workflow| {
             workflow.events.iter().map(move |event| {
                 let file = workflow.workflow.rsplit('/').next().unwrap_or_default();
@@ -52,16 +65,17 @@ impl App {
                 let name = if is_named { format!("  ({})", workflow.name) } else { String::new() };
                 let server = workflow.server.as_ref().map(|server| format!("  on {}", server.repository));
                 let server = server.unwrap_or_default();
-                (format!("{verb}{file}  {event}{name}{server}"), Pick::Fill(Form::new(workflow, event)))
+                let about = format!("{event}{name}{server}");
+                PickRow::new(format!("{verb}{file}"), about, Pick::Fill(Form::new(workflow, event)))
             })
         })
     }
 
     /// Returns a row for every workflow with errors.
-    pub(super) fn broken(&self) -> impl Iterator<Item = (String, Pick)> {
+    pub(super) fn broken(&self) -> impl Iterator<Item = PickRow> {
         self.state.broken.iter().map(|workflow| {
             let errors = text::counted(workflow.errors as u64, "error");
-            (format!("{}  {errors}", file_name(&workflow.workflow)), Pick::Faults(Faults::new(workflow)))
+            PickRow::new(file_name(&workflow.workflow), errors, Pick::Faults(Faults::new(workflow)))
         })
     }
 

@@ -9,8 +9,8 @@ use crate::model::feed::{BrokenWorkflow, Connection, Notice, Polling, Request, S
 use crate::model::lane::Lane;
 use crate::model::rights::{Denied, KnownRights, Rights};
 use crate::model::{
-    Command, Conclusion, DeploymentOrder, EndReason, Event, Expected, HeldOrder, PendingReview, Phase, Record, Reply,
-    RepositoryId, RerunScope, Review, Run, RunId, RunInfo, Service, Summary, Timestamp,
+    Command, Conclusion, DeploymentOrder, EndReason, Event, Expected, HeldOrder, Job, PendingReview, Phase, Record,
+    Reply, RepositoryId, RerunScope, Review, Run, RunId, RunInfo, Service, Summary, Timestamp,
 };
 use crate::store::runs::RunStore;
 use crate::ui::text;
@@ -349,10 +349,13 @@ fn notice_of(run: &Run, record: &Record) -> Option<(Phase, Notice)> {
         }
         Event::JobStarted { name, .. } => (Phase::Running, Notice::news(format!("{name} started"))),
         Event::JobFinished { job, conclusion, reason, .. } => {
-            let phase = Phase::Done(*conclusion);
-            let took = run.jobs.get(job).and_then(|job| Some(job.finished?.since(job.started?)));
+            let known = run.jobs.get(job);
+            let phase = known.map_or(Phase::Done(*conclusion), |job| job.progress().clone());
+            let took = known.and_then(|job| Some(job.finished?.since(job.started?)));
             let bad = has_failed(&phase);
-            (phase, Notice { bad, text: ended(&name(job), *conclusion, took, reason.as_deref()) })
+            let allowed = if known.is_some_and(Job::is_allowed_failure) { " (allowed to fail)" } else { "" };
+            let text = ended(&name(job), *conclusion, took, reason.as_deref());
+            (phase, Notice { bad, text: format!("{text}{allowed}") })
         }
         Event::StepHeld { job, step, reason, .. } => {
             let job = run.jobs.get(job)?;

@@ -42,7 +42,12 @@ impl App {
         }
         if self.toast.is_none() || toast_area != screen.footer {
             let context = Context::Panel(self.view.focus);
-            chrome::footer(&self.state, self.theme, &self.keymap, context, subject, screen.footer, buffer);
+            match &self.overlay {
+                Some(overlay) => {
+                    chrome::overlay_footer(overlay.hints(), self.theme, &self.keymap, screen.footer, buffer);
+                }
+                None => chrome::footer(&self.state, self.theme, &self.keymap, context, subject, screen.footer, buffer),
+            }
         }
         if let Some(overlay) = &self.overlay {
             let cx = cx(&self.state, self.theme, self.view, Some(&screen), self.view.focus);
@@ -64,6 +69,8 @@ impl App {
             tabs: Self::tabs(screen, panel),
             title: format!("{} {title}", panel.number()),
             suffix: pane.title_suffix(&cx, &self.selection),
+            short_suffix: pane.short_suffix(&cx, &self.selection),
+            scroll: pane.scroll(&cx, &self.selection),
             focused: cx.focused,
         }
     }

@@ -130,7 +130,7 @@ pub(super) fn list(args: &ListArgs) -> Outcome {
         None => {}
     }
     if args.json {
-        page.runs.iter().try_for_each(style::json)?;
+        page.runs.iter().try_for_each(|run| style::json(&run.document()))?;
         return Ok(Exit::Success);
     }
     if page.runs.is_empty() && !page.more {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{EndReason, Gate, Job, PendingReview, Phase, Review, Run, Step, Summary};
+use super::{Deployment, EndReason, Gate, Job, PendingReview, Phase, Review, Run, Step, Summary};
 
 impl Phase {
     /// Returns why a run, a job or a step waits. Returns `reason` if it does not wait, or only for needed jobs, a free
@@ -25,6 +25,32 @@ impl Summary {
     #[must_use]
     pub fn why(&self) -> Option<String> {
         reviews(&self.reviews).or_else(|| self.phase.why(text(self.reason.as_ref())))
+    }
+
+    /// Returns the run as a JSON document for programs, without its jobs. Statuses are words.
+    #[must_use]
+    pub fn document(&self) -> Value {
+        let info = &self.info;
+        let mut document = json!({
+            "id": info.id, "name": self.name, "repository": info.repository, "workflow": info.workflow,
+            "event": info.event, "ref": info.ref_name, "sha": info.sha, "changed": info.changed, "attempt": self.attempt,
+            "status": self.phase.word(), "reason": self.why(), "created": info.created, "started": self.started,
+            "finished": self.finished, "deployments": self.deployments.iter().map(Deployment::document).collect::<Vec<_>>(),
+            "reviews": self.reviews.iter().map(PendingReview::document).collect::<Vec<_>>(),
+        });
+        if let Some(folder) = &info.folder {
+            document["folder"] = json!(folder);
+        }
+        if let Some(remote) = &info.remote {
+            document["remote"] = json!(remote);
+        }
+        document
+    }
+}
+
+impl Deployment {
+    fn document(&self) -> Value {
+        json!({ "environment": self.environment, "url": self.url, "status": self.phase.word(), "at": self.at })
     }
 }
 
@@ -104,22 +130,48 @@ impl Run {
         reviews(&self.reviews).or_else(|| self.phase.why(text(self.reason.as_ref())))
     }
 
-    /// Returns the run, its jobs and their steps as a JSON document for programs. `dirty` are the files that differed
-    /// from the commit.
+    /// Returns the run, its jobs and their steps as a JSON document for programs: the fields of [`Summary::document`], and
+    /// more. `dirty` are the files that differed from the commit.
     #[must_use]
     pub fn document(&self, dirty: &[String]) -> Value {
-        let info = &self.info;
-        let mut document = json!({
-            "id": info.id, "name": self.name, "repository": info.repository, "workflow": info.workflow,
-            "event": info.event, "ref": info.ref_name, "sha": info.sha, "dirty": dirty, "attempt": self.attempt,
-            "status": self.progress().word(), "reason": self.why(), "created": info.created, "started": self.started,
-            "finished": self.finished, "jobs": self.jobs.values().map(Job::document).collect::<Vec<_>>(),
-            "reviews": self.reviews.iter().map(PendingReview::document).collect::<Vec<_>>(),
-            "reviewed": self.reviewed.iter().map(Review::document).collect::<Vec<_>>(),
-        });
-        if let Some(remote) = &info.remote {
-            document["remote"] = json!(remote);
-        }
+        let mut document = Summary::from(self).document();
+        document["dirty"] = json!(dirty);
+        document["jobs"] = self.jobs.values().map(Job::document).collect();
+        document["reviewed"] = self.reviewed.iter().map(Review::document).collect();
         document
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use indexmap::IndexMap;
+
+    use super::*;
+    use crate::model::testing::{info, summary};
+    use crate::model::{RunId, Timestamp};
+
+    #[test]
+    fn a_run_has_the_fields_of_its_summary() {
+        let info = info(RunId::new("20261124-000000-0001"), Timestamp(7));
+        let listed = summary(info.clone(), "CI", Phase::Queued).document();
+        let run = Run {
+            info,
+            name: "CI".to_owned(),
+            attempt: 1,
+            phase: Phase::Queued,
+            reason: None,
+            started: None,
+            finished: None,
+            jobs: IndexMap::new(),
+            holds: false,
+            reviews: Vec::new(),
+            reviewed: Vec::new(),
+            seq: 0,
+        };
+        let shown = run.document(&[]);
+        for (field, value) in listed.as_object().expect("an object") {
+            assert_eq!(shown.get(field), Some(value), "{field}");
+        }
+        assert_eq!((&listed["status"], &listed["ref"]), (&json!("queued"), &json!("main")));
     }
 }

@@ -29,6 +29,7 @@ pub mod service;
 mod status;
 pub mod stored;
 mod summary;
+mod tally;
 pub mod testing;
 mod time;
 mod unavailable;
@@ -50,5 +51,6 @@ pub use run::{Job, RemoteRun, RepositoryId, Run, RunInfo, ServerKind, Step, shor
 pub use service::{Service, ServiceState};
 pub use status::{Conclusion, Gate, Phase};
 pub use summary::{Deployment, Summary};
+pub use tally::JobState;
 pub use time::{Timestamp, is_within};
 pub use waiting::{GroupHolder, MatchingRunner, OpenNeed, Wait, WaitCause};

@@ -193,9 +193,7 @@ impl Job {
     /// Whether the job failed and made the run fail.
     #[must_use]
     pub fn has_failed(&self) -> bool {
-        let failed =
-            |conclusion| matches!(conclusion, Conclusion::Failure | Conclusion::TimedOut | Conclusion::StartupFailure);
-        !self.allowed_failure && self.phase.conclusion().is_some_and(failed)
+        !self.allowed_failure && self.phase.conclusion().is_some_and(Conclusion::is_failure)
     }
 
     /// Returns the steps of the job that are held: several if some run in the background.
@@ -203,9 +201,19 @@ impl Job {
         self.steps.iter().filter(|step| step.phase.is_held())
     }
 
-    /// Returns the phase that is shown. A job with a held step waits for a person, unless another of its steps runs.
+    /// Whether the job failed, but may fail without making the run fail.
+    #[must_use]
+    pub fn is_allowed_failure(&self) -> bool {
+        self.allowed_failure && self.phase.conclusion().is_some_and(Conclusion::is_failure)
+    }
+
+    /// Returns the phase that is shown. A job with a held step waits for a person, unless another of its steps runs. A
+    /// failure that is allowed is neutral.
     #[must_use]
     pub fn progress(&self) -> &Phase {
+        if self.is_allowed_failure() {
+            return &Phase::Done(Conclusion::Neutral);
+        }
         let is_busy = self.phase != Phase::Running || self.steps.iter().any(|step| step.phase.is_active());
         self.held().next().filter(|_| !is_busy).map_or(&self.phase, |step| &step.phase)
     }

@@ -212,6 +212,12 @@ impl Conclusion {
         }
     }
 
+    /// Whether the run, job or step failed, exceeded its time limit, or could not be started.
+    #[must_use]
+    pub fn is_failure(self) -> bool {
+        matches!(self, Self::Failure | Self::TimedOut | Self::StartupFailure)
+    }
+
     /// Whether this conclusion keeps a run from succeeding.
     #[must_use]
     pub fn is_bad(self) -> bool {

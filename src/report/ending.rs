@@ -25,22 +25,25 @@ const MAX_ANNOTATIONS: usize = 10;
 
 /// Returns the summary at the end of a run.
 pub(super) fn ending(run: &Run, style: Style, logs: &dyn Logs) -> io::Result<TerminalText> {
-    let mut failures = failures(run, style, logs)?;
+    let causes = causes(run, logs)?;
+    let mut failures = failures(&causes, style, logs);
     if let Some(failed) = diagnosis::of(run, logs)? {
         failures.push(&text!("\n{}", failed.text(style)));
     }
-    Ok(style.spelled(text!(
-        "\n{}{}{}{}",
-        table(run, style),
-        failures,
-        annotations(run, style, logs),
-        closing(run, style)
-    )))
+    // The reason of a failed step stands below, with its error.
+    let is_told = |job: &Job| causes.values().flatten().any(|told| told.id == job.id);
+    let table = rows(run, &|job| !is_told(job), style);
+    Ok(style.spelled(text!("\n{}{}{}{}", table, failures, annotations(run, &causes, style, logs), closing(run, style))))
 }
 
 /// Returns a table of the jobs of a run, with their results and durations. Legs of a matrix that did not succeed for
 /// the same reason share a row.
 pub fn table(run: &Run, style: Style) -> TerminalText {
+    rows(run, &|_| true, style)
+}
+
+/// Returns the rows of the table. `has_reason` is whether the row of a job shows why it ended as it did.
+fn rows(run: &Run, has_reason: &dyn Fn(&Job) -> bool, style: Style) -> TerminalText {
     let succeeded = |job: &Job| job.phase.conclusion() == Some(Conclusion::Success);
     let rows = alike(run.jobs.values()).into_iter().map(|jobs| match titled(&jobs) {
         Some((title, values)) => (title, Some(values), jobs),
@@ -54,10 +57,10 @@ pub fn table(run: &Run, style: Style) -> TerminalText {
         let word = format!("{}{}", style.word(&job.phase), if job.allowed_failure { " (allowed)" } else { "" });
         let time = jobs.iter().filter_map(|job| Some(job.finished?.since(job.started?))).max();
         let time = time.map(duration).unwrap_or_default();
-        let reason = legs::reason(&jobs).filter(|_| !succeeded(job));
+        let reason = legs::reason(&jobs).filter(|_| !succeeded(job) && has_reason(job));
         let reason = reason.map(|reason| text!("  {}", first_line(&reason))).unwrap_or_default();
         let url = job.environment_url.as_ref().map(|url| text!("  {}", url)).unwrap_or_default();
-        let (glyph, reason) = (style.glyph(&job.phase), style.paint(Hue::Dim, reason));
+        let (glyph, reason) = (style.glyph(job.progress()), style.paint(Hue::Dim, reason));
         let row = text!("{} {:<columns$}  {:<18}{:>8}{}{}", glyph, title, word, time, reason, url);
         table.push_line(&row.trim_end());
         if let Some(values) = values {
@@ -67,27 +70,55 @@ pub fn table(run: &Run, style: Style) -> TerminalText {
     table
 }
 
-/// Returns the line that best describes the failure of each failed job, and its location. Legs of a matrix that failed
-/// in the same step with the same line are named together.
-fn failures(run: &Run, style: Style, logs: &dyn Logs) -> io::Result<TerminalText> {
+/// Why a step failed: the keys of its job and the step, its reason, and the line that describes the failure best, with
+/// its location.
+#[derive(PartialEq, Eq, Hash)]
+struct Cause<'r> {
+    job: &'r str,
+    step: &'r str,
+    reason: Option<&'r str>,
+    line: String,
+    place: String,
+}
+
+/// Returns the causes of the failed jobs, each with its jobs: legs of a matrix that failed in the same step with the
+/// same line have one cause.
+fn causes<'r>(run: &'r Run, logs: &dyn Logs) -> io::Result<IndexMap<Cause<'r>, Vec<&'r Job>>> {
     let mut causes: IndexMap<_, Vec<&Job>> = IndexMap::new();
     for job in run.jobs.values().filter(|job| is_failed(&job.phase)) {
         let Some(step) = failed_step(job) else { continue };
-        let cause = (&job.key, &step.name, &step.reason, first_error(run, job, step, logs)?);
+        let (line, place) = first_error(run, job, step, logs)?;
+        let cause = Cause { job: &job.key, step: &step.name, reason: step.reason.as_deref(), line, place };
         causes.entry(cause).or_default().push(job);
     }
+    Ok(causes)
+}
+
+/// Returns the cause of each failure in a few lines.
+fn failures(causes: &IndexMap<Cause<'_>, Vec<&Job>>, style: Style, logs: &dyn Logs) -> TerminalText {
     let mut failures = TerminalText::default();
-    for ((_, step, reason, (line, place)), jobs) in causes {
-        let (title, values) = titled(&jobs).unwrap_or_else(|| (jobs[0].name.clone(), String::new()));
-        let heading = style.bold(text!("{} › {}", title, step));
-        let reason = reason.as_ref().map(|reason| text!(" ({})", first_line(reason))).unwrap_or_default();
-        failures.push_line(&text!("\n{} {}{}", style.glyph(&jobs[0].phase), heading, reason));
-        failures.push_line(&text!("    {}", style.paint(Hue::Bad, first_line(&line))));
-        for detail in [linked(&place, style, logs), text!("{}", values)].iter().filter(|detail| !detail.is_empty()) {
+    for (cause, jobs) in causes {
+        let (title, values) = titled(jobs).unwrap_or_else(|| (jobs[0].name.clone(), String::new()));
+        let heading = style.bold(text!("{} › {}", title, cause.step));
+        let reason = cause.reason.map(|reason| text!(" ({})", first_line(reason))).unwrap_or_default();
+        let hue = if jobs[0].is_allowed_failure() { Hue::Busy } else { Hue::Bad };
+        failures.push_line(&text!("\n{} {}{}", style.glyph(jobs[0].progress()), heading, reason));
+        let line = first_line(&cause.line);
+        let linked = linked(&cause.place, style, logs);
+        // The line of a compiler contains its location.
+        let (line, place) = match line.split_once(&cause.place) {
+            Some((before, after)) if !cause.place.is_empty() => {
+                let (before, after) = (style.paint(hue, before), style.paint(hue, after));
+                (text!("{}{}{}", before, style.paint(hue, linked), after), text!(""))
+            }
+            _ => (style.paint(hue, line), linked),
+        };
+        failures.push_line(&text!("    {}", line));
+        for detail in [place, text!("{}", values)].iter().filter(|detail| !detail.is_empty()) {
             failures.push_line(&text!("    {}", style.paint(Hue::Dim, detail)));
         }
     }
-    Ok(failures)
+    failures
 }
 
 /// Whether a job or a step failed, or exceeded its time limit.
@@ -134,11 +165,14 @@ pub fn search(run: &Run, job: &Job, step: &Step, logs: &dyn Logs) -> io::Result<
     Ok(finder)
 }
 
-/// Returns the annotations of files, the worst first, at most [`MAX_ANNOTATIONS`], and the number of the others.
-fn annotations(run: &Run, style: Style, logs: &dyn Logs) -> TerminalText {
+/// Returns the annotations of files that are not the cause of a failure, the worst first, at most [`MAX_ANNOTATIONS`],
+/// and the number of the others.
+fn annotations(run: &Run, causes: &IndexMap<Cause<'_>, Vec<&Job>>, style: Style, logs: &dyn Logs) -> TerminalText {
     let steps = run.jobs.values().flat_map(|job| job.steps.iter().map(move |step| (job, step)));
     let all = steps.flat_map(|(job, step)| step.annotations.iter().map(move |found| (found, job, step)));
-    let mut placed: Vec<_> = all.filter(|(found, ..)| found.file.is_some()).collect();
+    let is_cause =
+        |found: &Annotation| causes.keys().any(|cause| cause.line == found.message && cause.place == place(found));
+    let mut placed: Vec<_> = all.filter(|(found, ..)| found.file.is_some() && !is_cause(found)).collect();
     if placed.is_empty() {
         return TerminalText::default();
     }
@@ -188,7 +222,8 @@ fn closing(run: &Run, style: Style) -> TerminalText {
     let reason =
         run.reason.as_ref().map(|reason| text!(": {}", TerminalText::paragraph(&reason.text()))).unwrap_or_default();
     let word = style.bold(text!("{}{}", style.word(&run.phase), time));
-    let mut closing = text!("\n{} {}{}\n", style.glyph(&run.phase), word, reason);
+    let jobs = if run.jobs.len() > 1 { text!("  {}", run.tally_in_words(" · ")) } else { TerminalText::default() };
+    let mut closing = text!("\n{} {}{}{}\n", style.glyph(&run.phase), word, reason, style.paint(Hue::Dim, jobs));
     if run.reason == Some(EndReason::WorkerLost) {
         closing.push_line(&text!("  {}", style.paint(Hue::Dim, text!("cuelight resume {}", id))));
     } else if run.phase.conclusion().is_some_and(Conclusion::is_bad) && run.info.is_deployment() {
@@ -215,4 +250,32 @@ pub(super) fn took(job: &Job) -> Option<String> {
 /// Returns the first line of a text that may have several.
 pub fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::testing::annotation;
+    use crate::report::Lines;
+    use crate::report::testing::Story;
+    use crate::ui::theme::Glyphs;
+
+    #[test]
+    fn each_failure_is_told_once_and_the_counts_add_up() {
+        let mut story = Story::new(&["lint", "unit", "docs"]);
+        story.step("lint", 2, "Lint", &["fine"], 0);
+        story.finish("lint", Conclusion::Success);
+        story.step("unit", 2, "Test", &["src/a.c:12:5: error: expected ';'"], 1);
+        story.finish("unit", Conclusion::Failure);
+        story.step("docs", 2, "Links", &["looking"], 3);
+        story.annotate("docs", 2, annotation("README.md", 3, "broken link"));
+        story.finish("docs", Conclusion::Failure);
+        story.end(Conclusion::Failure);
+        let printed = story.print(&mut Lines::new(Style::new(Glyphs::Unicode, false)));
+        let (_, summary) = printed.split_once("\n\n").expect("a summary after a blank line");
+        for told in ["exit code 1", "exit code 3", "src/a.c:12:5", "README.md:3", "broken link"] {
+            assert_eq!(summary.matches(told).count(), 1, "{told} in {summary}");
+        }
+        assert!(summary.contains("1 ok · 2 failed"), "{summary}");
+    }
 }

@@ -296,7 +296,7 @@ impl Printer for Lines {
                 let time = took(finished).map(|time| text!(" in {}", time)).unwrap_or_default();
                 let reason = reason.as_ref().filter(|_| *conclusion != Conclusion::Success);
                 let reason = reason.map(|reason| text!(": {}", reason)).unwrap_or_default();
-                let (glyph, word) = (style.glyph(&finished.phase), style.word(&finished.phase));
+                let (glyph, word) = (style.glyph(finished.progress()), style.word(&finished.phase));
                 let text = style.bold(text!("{}{}{}", word, time, reason));
                 out.line(text!("{}{} {}", self.prefix(run, job), glyph, text))
             }

@@ -1,8 +1,9 @@
 //! Runs as a list, and one run with its jobs and steps.
 
 use crate::model::{Expected, Job, Phase, Run, Step, Summary, Timestamp};
+use crate::ui::run_columns::{Column, Columns, Row};
 use crate::ui::terminal_text::{TerminalText, text};
-use crate::ui::text::{clip, counted, duration, spent};
+use crate::ui::text::{counted, duration};
 use crate::ui::theme::Hue;
 
 use super::style::Style;
@@ -14,8 +15,17 @@ pub fn listed(runs: &[Summary], more: bool, columns: Option<usize>, style: Style
     let mut list = TerminalText::default();
     let first = runs.first().map(|run| &run.info.repository);
     let several = runs.iter().any(|run| Some(&run.info.repository) != first);
-    for summary in runs {
-        list.push_line(&row(summary, several, columns, style, now));
+    let rows: Vec<Row> = runs.iter().map(|run| row(run, several, style, now)).collect();
+    // The glyph and a blank precede the columns.
+    let fitted = Columns::fit(&rows, columns.map(|columns| columns.saturating_sub(2)));
+    let ellipsis = style.spelled(text!("…"));
+    for (run, row) in runs.iter().zip(&rows) {
+        let mut line = text!("{} ", style.glyph(&run.phase));
+        for (column, text) in fitted.cells(row, ellipsis.as_str()) {
+            let is_plain = matches!(column, Column::Status | Column::Workflow | Column::Time | Column::Id);
+            line.push(&if is_plain { text!("{}", text) } else { style.paint(Hue::Dim, text) });
+        }
+        list.push_line(&line.trim_end());
     }
     if let (true, Some(last)) = (more, runs.last()) {
         list.push_line(&style.paint(Hue::Dim, text!("older runs: --before {}", last.info.id)));
@@ -23,39 +33,17 @@ pub fn listed(runs: &[Summary], more: bool, columns: Option<usize>, style: Style
     list
 }
 
-/// Maximum width of a run's name in the list, in columns. Titles of runs on servers are whole sentences.
-const MAX_NAME: usize = 40;
-
-/// Returns the line of a run, with its repository if the list has runs of several. The most important parts come first,
-/// because the other parts are left out on a narrow terminal.
-fn row(summary: &Summary, several: bool, columns: Option<usize>, style: Style, now: Timestamp) -> TerminalText {
-    let time = summary.started.map(|started| spent(started, summary.finished, now)).unwrap_or_default();
-    let reason = match summary.reviews.as_slice() {
-        [] => text!("{}", first_line(&summary.why().unwrap_or_default())),
+/// Returns the texts of a run's row, with its repository if the list has runs of several.
+fn row(summary: &Summary, several: bool, style: Style, now: Timestamp) -> Row {
+    let note = match summary.reviews.as_slice() {
+        [] => first_line(&summary.why().unwrap_or_default()).to_owned(),
         [first, rest @ ..] => {
             let more = if rest.is_empty() { text!("") } else { text!(", and {}", counted(rest.len() as u64, "other")) };
-            text!("{}{}", since(first, now), more)
+            text!("{}{}", since(first, now), more).plain().into_owned()
         }
     };
-    let info = &summary.info;
-    let attempt = if summary.attempt > 1 { format!(" attempt {}", summary.attempt) } else { String::new() };
-    let word = format!("{}{attempt}", style.word(&summary.phase));
-    let repository = if several { text!("{:<20} ", info.repository) } else { text!("") };
-    let name = info.numbered().map_or_else(|| summary.name.clone(), |title| format!("{title} {}", summary.name));
-    let ellipsis = style.spelled(text!("…"));
-    let mut row = text!("{} {}  {:<15} {:>8}  {}", style.glyph(&summary.phase), info.id, word, time, repository);
-    let room = columns.map_or(MAX_NAME, |columns| columns.saturating_sub(row.width() + 1).min(MAX_NAME));
-    let name = clip(&name, room, ellipsis.as_str()).into_owned();
-    row.push(&text!("{:<20}", name));
-    for part in
-        [text!(" {:<20}", info.version()), text!(" {:<12}", info.event), text!("  {}", style.paint(Hue::Dim, reason))]
-    {
-        if columns.is_some_and(|columns| row.width() + part.clone().trim_end().width() >= columns) {
-            break;
-        }
-        row.push(&part);
-    }
-    row.trim_end()
+    let row = Row::new(summary, style.word(&summary.phase), note, now);
+    if several { row } else { row.without(Column::Repository) }
 }
 
 /// Shows a run, its jobs and their steps.
@@ -74,6 +62,7 @@ pub fn shown(run: &Run, expected: &Expected, style: Style, now: Timestamp) -> Te
     run.reviews.iter().for_each(|review| page.push_line(&waiting(review, &info.id, style, now)));
     run.reviewed.iter().for_each(|review| page.push_line(&text!("{}", review.text())));
     page.push(&text!("\n{}", table(run, style)));
+    page.push_line(&style.paint(Hue::Dim, run.tally_in_words(" · ")));
     for job in run.jobs.values().filter(|job| !job.steps.is_empty()) {
         page.push_line(&text!("\n{} {}", style.glyph(job.progress()), style.bold(&job.name)));
         for step in &job.steps {

@@ -8,8 +8,31 @@ use super::box_drawing::{DOWN, LEFT, RIGHT, UP, joint};
 use super::text::{clip, put, width};
 use super::theme::{Hue, Theme};
 
+/// Visible part of a list.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Scroll {
+    /// Number of rows above the visible ones.
+    pub first: usize,
+    /// Number of visible rows.
+    pub shown: usize,
+    /// Number of all rows.
+    pub all: usize,
+}
+
+impl Scroll {
+    /// Returns the first row and the number of rows of a mark beside `height` rows; `None` if all rows are visible.
+    fn mark(self, height: usize) -> Option<(usize, usize)> {
+        if height == 0 || self.all <= self.shown {
+            return None;
+        }
+        let length = (height * self.shown / self.all).clamp(1, height);
+        let hidden = self.all - self.shown;
+        Some(((height - length) * self.first.min(hidden) / hidden, length))
+    }
+}
+
 /// The border of a pane.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Framed {
     /// Area of the pane, including its borders. Neighbours overlap by their shared border.
     pub area: Rect,
@@ -20,6 +43,10 @@ pub struct Framed {
     pub tabs: (Vec<String>, Vec<String>),
     /// Text at the right end of the upper border; empty for none.
     pub suffix: String,
+    /// Shorter text in place of the suffix if title, tabs and suffix do not fit side by side; empty for none.
+    pub short_suffix: String,
+    /// Visible part of the pane's list, marked at the right border; `None` for a pane without a list.
+    pub scroll: Option<Scroll>,
     /// Whether the pane has the focus.
     pub focused: bool,
 }
@@ -53,6 +80,18 @@ pub fn draw(panes: &[Framed], theme: Theme, buffer: &mut Buffer) {
     }
     for pane in panes {
         titles(pane, theme, buffer);
+        scroll_mark(pane, theme, buffer);
+    }
+}
+
+/// Marks the visible part of a list at the right border.
+fn scroll_mark(pane: &Framed, theme: Theme, buffer: &mut Buffer) {
+    let area = pane.area.intersection(buffer.area);
+    let height = area.height.saturating_sub(2);
+    let Some((first, length)) = pane.scroll.and_then(|scroll| scroll.mark(usize::from(height))) else { return };
+    let style = Style::reset().patch(theme.style(if pane.focused { Hue::Accent } else { Hue::Plain }));
+    for y in (area.y + 1..area.bottom() - 1).skip(first).take(length) {
+        put(buffer, area.right() - 1, y, 1, theme.pick("┃", "#"), style);
     }
 }
 
@@ -76,13 +115,18 @@ fn border(area: Rect, mut mark: impl FnMut(u16, u16, u8)) {
     mark(right, bottom, UP | LEFT);
 }
 
-/// Draws a box over the contents of the buffer: clears its area, draws its border, and calls `content` with the area
+/// Draws a box over the contents of the buffer: clears its area and the first half of a wide character that it covers, draws its border, and calls `content` with the area
 /// inside.
 pub fn popup(framed: Framed, theme: Theme, buffer: &mut Buffer, content: impl FnOnce(Rect, &mut Buffer)) {
     let area = framed.area.intersection(buffer.area);
     for y in area.top()..area.bottom() {
         for x in area.left()..area.right() {
             buffer[(x, y)].reset();
+        }
+        if let Some(x) = area.left().checked_sub(1).filter(|x| *x >= buffer.area.left())
+            && width(buffer[(x, y)].symbol()) > 1
+        {
+            buffer[(x, y)].set_symbol(" ");
         }
     }
     // The box gets a separate buffer, so that its border is not joined to borders below it.
@@ -99,8 +143,9 @@ fn titles(pane: &Framed, theme: Theme, buffer: &mut Buffer) {
         return;
     }
     let style = Style::reset().patch(if pane.focused { theme.style(Hue::Accent) } else { Style::new() });
+    let suffix = suffix(pane, room, theme);
     // The suffix is more important than the end of a long title.
-    let reserved = if pane.suffix.is_empty() { 0 } else { (width(&pane.suffix) + 4).min(room * 2 / 3) };
+    let reserved = if suffix.is_empty() { 0 } else { (width(suffix) + 4).min(room * 2 / 3) };
     let title =
         format!(" {} ", clip(&pane.title, (room - 2).saturating_sub(reserved).max(room.min(14) - 2), theme.ellipsis()));
     let (before, after) = tabs(pane, room.saturating_sub(width(&title) + reserved), theme);
@@ -109,11 +154,18 @@ fn titles(pane: &Framed, theme: Theme, buffer: &mut Buffer) {
     let x = put(buffer, x, area.y, room as u16, &title, style);
     put(buffer, x, area.y, room as u16, &after, dim);
     let left = room.saturating_sub(width(&before) + width(&title) + width(&after) + 1);
-    let suffix = format!(" {} ", clip(&pane.suffix, left.saturating_sub(2), theme.ellipsis()));
-    if !pane.suffix.is_empty() && left > 8 {
+    if !suffix.is_empty() && left > 8 {
+        let suffix = format!(" {} ", clip(suffix, left.saturating_sub(2), theme.ellipsis()));
         let x = area.right() - 2 - width(&suffix) as u16;
         put(buffer, x, area.y, left as u16, &suffix, style);
     }
+}
+
+/// Returns the suffix of a pane, or its shorter form if the longer one needs room of the title or the tabs.
+fn suffix(pane: &Framed, room: usize, theme: Theme) -> &str {
+    let (before, after) = tabs(pane, usize::MAX, theme);
+    let needed = width(&before) + width(&pane.title) + 2 + width(&after) + width(&pane.suffix) + 4;
+    if pane.short_suffix.is_empty() || needed <= room { &pane.suffix } else { &pane.short_suffix }
 }
 
 /// Returns the tabs before and after the title of a pane, within this many columns: with dots between them, without
@@ -142,9 +194,8 @@ mod tests {
         let pane = |area, title: &str, suffix: &str| Framed {
             area,
             title: title.to_owned(),
-            tabs: Default::default(),
             suffix: suffix.to_owned(),
-            focused: false,
+            ..Framed::default()
         };
         let panes = [
             pane(Rect::new(0, 0, 10, 4), "1 Runs", ""),
@@ -163,5 +214,47 @@ mod tests {
     #[test]
     fn ascii_borders_are_ascii() {
         assert!(picture(Theme { glyphs: Glyphs::Ascii, ..Theme::default() }).iter().all(|line| line.is_ascii()));
+    }
+
+    #[test]
+    fn a_list_that_does_not_fit_has_a_mark_that_moves_with_it() {
+        let mark = |first, shown, all| Scroll { first, shown, all }.mark(10);
+        assert_eq!(mark(0, 10, 10), None);
+        assert_eq!(mark(0, 10, 20), Some((0, 5)));
+        assert_eq!(mark(5, 10, 20), Some((2, 5)));
+        assert_eq!(mark(10, 10, 20), Some((5, 5)));
+        assert_eq!(mark(990, 10, 1000), Some((9, 1)));
+        assert_eq!(mark(usize::MAX, 10, 1000), Some((9, 1)));
+    }
+
+    #[test]
+    fn the_short_suffix_replaces_one_that_takes_room_of_the_tabs() {
+        let line = |width: u16| {
+            let mut buffer = Buffer::empty(Rect::new(0, 0, width, 3));
+            let pane = Framed {
+                area: buffer.area,
+                title: "3 Jobs".to_owned(),
+                tabs: (vec!["1 Runs".to_owned()], vec!["4 Log".to_owned()]),
+                suffix: "7 ok, 1 allowed".to_owned(),
+                short_suffix: "7+ 1!".to_owned(),
+                ..Framed::default()
+            };
+            draw(&[pane], Theme::default(), &mut buffer);
+            (0..width).map(|x| buffer[(x, 0)].symbol()).collect::<String>()
+        };
+        assert_eq!(line(52), "┌─ 1 Runs · 3 Jobs · 4 Log ────── 7 ok, 1 allowed ─┐");
+        assert_eq!(line(42), "┌─ 1 Runs · 3 Jobs · 4 Log ────── 7+ 1! ─┐");
+    }
+
+    #[test]
+    fn a_box_leaves_no_half_of_a_wide_character() {
+        let mut buffer = Buffer::empty(Rect::new(0, 0, 12, 3));
+        for y in 0..3 {
+            put(&mut buffer, 1, y, 10, "日本語日本", Style::new());
+        }
+        let area = Rect::new(4, 0, 4, 3);
+        popup(Framed { area, ..Framed::default() }, Theme::default(), &mut buffer, |_, _| {});
+        let row: String = (0..12).map(|x| buffer[(x, 1)].symbol()).collect();
+        assert!(row.starts_with(" 日  │"), "{row}");
     }
 }

@@ -159,15 +159,20 @@ const THREE_COLUMNS: u16 = 160;
 /// Minimum number of rows for two panels on top of each other, with one row inside each.
 const TWO_BOXES: u16 = 5;
 
+/// Whether a screen has room for one panel only. The notice then takes the place of the key hints.
+fn is_single(area: Rect) -> bool {
+    area.width < SEVERAL.0 || area.height < SEVERAL.1
+}
+
 /// Divides a screen into areas. `None` if it is smaller than [`SMALLEST`].
 #[must_use]
 pub fn screen(area: Rect, view: View) -> Option<Screen> {
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
         return None;
     }
-    let single = area.width < SEVERAL.0 || area.height < SEVERAL.1;
+    let single = is_single(area);
     let toast = u16::from(!single);
-    let body = Rect { y: area.y + 1, height: area.height - 2 - toast, ..area };
+    let body = between(area);
     let panels = if single || view.zoom == Zoom::Full || view.focus == Panel::Workflows {
         vec![(view.focus, body)]
     } else if area.width < TWO_COLUMNS {
@@ -275,11 +280,30 @@ impl Screen {
     }
 }
 
-/// Returns a centred rectangle of the given size, limited to the area.
+/// Minimum columns beside a popup. With fewer, it takes the whole width: a strip of the screen beside it would show
+/// only the ends of texts.
+const BESIDE: u16 = 8;
+
+/// Minimum rows above and below a popup. With fewer, it takes the whole height.
+const BENEATH: u16 = 3;
+
+/// Returns the rows of a screen between the header and the notice.
 #[must_use]
-pub fn middle(area: Rect, width: u16, height: u16) -> Rect {
-    let (width, height) = (width.min(area.width), height.min(area.height));
-    Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height }
+pub fn between(area: Rect) -> Rect {
+    let notice = u16::from(!is_single(area));
+    Rect { y: area.y + area.height.min(1), height: area.height.saturating_sub(2 + notice), ..area }
+}
+
+/// Returns the area of a popup of this size, borders included: in the middle of the screen, between the header and the
+/// notice, or over the whole height if it needs more rows. If only a strip of the screen remained visible beside it, it
+/// takes that too.
+#[must_use]
+pub fn popup(area: Rect, width: u16, height: u16) -> Rect {
+    let body = if height > between(area).height { area } else { between(area) };
+    let spread = |wanted: u16, room: u16, least: u16| if wanted + 2 * least > room { room } else { wanted };
+    let (width, height) =
+        (spread(width.min(body.width), body.width, BESIDE), spread(height.min(body.height), body.height, BENEATH));
+    Rect { x: body.x + (body.width - width) / 2, y: body.y + (body.height - height) / 2, width, height }
 }
 
 #[cfg(test)]

@@ -114,13 +114,27 @@ pub fn wrap(text: &str, columns: usize) -> Vec<String> {
     rows
 }
 
-/// Whether every word of `wanted` occurs in one of the texts, ignoring case.
+/// Whether every word of `wanted` begins a word of one of the texts, ignoring case: `fail` finds "failure", but `c` does
+/// not find "success". A word begins after any character that is neither a letter nor a digit. Letters without case,
+/// such as Chinese ones, also begin words, because such scripts have no blanks.
 #[must_use]
 pub fn holds(wanted: &str, texts: &[&str]) -> bool {
     let words = wanted.split_whitespace().map(str::to_lowercase);
     let texts: Vec<String> =
         if wanted.is_empty() { Vec::new() } else { texts.iter().map(|text| text.to_lowercase()).collect() };
-    words.into_iter().all(|word| texts.iter().any(|text| text.contains(&word)))
+    words.into_iter().all(|word| texts.iter().any(|text| begins_word(text, &word)))
+}
+
+/// Whether `word` occurs in the text at the beginning of a word. Both are in lower case.
+fn begins_word(text: &str, word: &str) -> bool {
+    let has_case = |c: char| c.is_lowercase() || !c.is_alphabetic();
+    let first = word.chars().next();
+    text.match_indices(word).any(|(at, _)| {
+        let before = text[..at].chars().next_back();
+        before.zip(first).is_none_or(|(before, first)| {
+            !before.is_alphanumeric() || !first.is_alphanumeric() || !has_case(before) || !has_case(first)
+        })
+    })
 }
 
 /// Writes a line of text into at most `columns` columns and returns the column after it. Positions outside the buffer
@@ -265,6 +279,29 @@ mod tests {
     fn every_word_must_occur() {
         for (wanted, found) in [("", true), ("fail main", true), ("MAIN", true), ("fail dev", false)] {
             assert_eq!(holds(wanted, &["CI", "main", "failure"]), found, "{wanted}");
+        }
+    }
+
+    #[test]
+    fn a_filter_matches_the_beginnings_of_words() {
+        for (wanted, text, found) in [
+            ("c", "success", false),
+            ("s", "success", true),
+            ("cess", "success", false),
+            ("yml", "ci.yml", true),
+            ("ci.y", "ci.yml", true),
+            ("login", "fix/login", true),
+            ("55cb", "20261126-201820-55cb", true),
+            ("soak", "Nightly soak", true),
+            ("oak", "Nightly soak", false),
+            ("step", "run_step", true),
+            ("(c", "Test (C.UTF-8)", true),
+            ("é", "café été", true),
+            ("試験", "単体試験", true),
+            ("テスト", "統合テスト", true),
+            ("4", "v14", false),
+        ] {
+            assert_eq!(holds(wanted, &[text]), found, "{wanted} in {text}");
         }
     }
 

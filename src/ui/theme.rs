@@ -95,11 +95,11 @@ fn row(phase: &Phase) -> (&'static str, &'static str, &'static str, Hue) {
             Conclusion::Success => ("✓", "+", "success", Hue::Good),
             Conclusion::Failure => ("✗", "X", "failure", Hue::Bad),
             Conclusion::TimedOut => ("⧖", "T", "timed out", Hue::Bad),
-            Conclusion::StartupFailure => ("‼", "!", "could not start", Hue::Bad),
+            Conclusion::StartupFailure => ("‼", "E", "could not start", Hue::Bad),
             Conclusion::ActionRequired => ("◆", "?", "action required", Hue::Review),
             Conclusion::Cancelled => ("⊘", "c", "cancelled", Hue::Dim),
             Conclusion::Skipped => ("–", "-", "skipped", Hue::Dim),
-            Conclusion::Neutral => ("=", "=", "neutral", Hue::Dim),
+            Conclusion::Neutral => ("!", "!", "neutral", Hue::Busy),
             Conclusion::Stale => ("~", "~", "stale", Hue::Dim),
         },
     }

@@ -41,7 +41,7 @@ fn output_names_the_failure_and_the_next_command() {
             "good    │   ▸ Inner (1 line)\n",
             "good    │   hello\n",
             "Bad one │   ▾ Tests\nBad one │     src/a.c:3:1: error: it broke\n",
-            "✗ Bad one › Break (exit code 2)\n    src/a.c:3:1: error: it broke\n    src/a.c:3:1\n",
+            "✗ Bad one › Break (exit code 2)\n    src/a.c:3:1: error: it broke\n\n",
             "warning  b.c:4: careful  Bad one › Break\n",
             "--failed",
         ],
@@ -97,6 +97,10 @@ fn runs_are_listed_shown_and_read() {
     let listed = project.call(&["runs", "--json"]).out();
     let listed: serde_json::Value = serde_json::from_str(listed.trim()).expect("a line of JSON");
     assert_eq!((listed["id"].as_str(), listed["name"].as_str()), (Some(id.as_str()), Some("Mixed")));
+    let shown = project.show();
+    for (field, value) in listed.as_object().expect("an object") {
+        assert_eq!(shown.get(field), Some(value), "`runs` and `show` share the names of fields");
+    }
     project.call(&["show", &id[id.len() - 4..]]).expect(0, &["✗ Mixed", "Bad one", "exit code 2", "Greet"]);
     project.call(&["logs"]).expect(0, &["good / 2 Greet\n", "hidden\n", "Bad one / 2 Break\n"]);
     let failed = project.call(&["logs", "--failed"]).out();

@@ -88,9 +88,9 @@ fn nothing_ends_and_nothing_is_done_twice_while_a_server_fails_in_every_way() {
     watching.fake.advance(5);
     let listed = watching.listed(REPOSITORY);
     let run = id(&listed[0]).to_owned();
-    assert_eq!(listed[0]["phase"], "running", "{}", listed[0]);
-    let mut ended = listed.iter().filter(|run| run["phase"]["done"] == "success");
-    let looked_at = listed.iter().find(|run| run["phase"]["done"] == "failure").expect("a run that failed");
+    assert_eq!(listed[0]["status"], "in_progress", "{}", listed[0]);
+    let mut ended = listed.iter().filter(|run| run["status"] == "success");
+    let looked_at = listed.iter().find(|run| run["status"] == "failure").expect("a run that failed");
 
     let mut screen = watching.screen();
     screen.wait_for("● running");
@@ -202,7 +202,7 @@ fn nothing_ends_and_nothing_is_done_twice_while_a_server_fails_in_every_way() {
     let newcomer = Watching::of(&watching.fake);
     let states = |watching: &Watching| -> BTreeSet<String> {
         let runs = watching.listed(REPOSITORY);
-        runs.iter().map(|run| json!([run["remote"]["id"], run["phase"], run["attempt"]]).to_string()).collect()
+        runs.iter().map(|run| json!([run["remote"]["id"], run["status"], run["attempt"]]).to_string()).collect()
     };
     until("the same list", || (states(&watching) == states(&newcomer)).then_some(()));
     let watched = [&listed[0], looked_at].map(|run| run["remote"]["id"].as_u64().expect("a number"));
@@ -224,7 +224,7 @@ fn a_server_whose_clock_is_five_minutes_off_is_followed_to_the_end() {
         let Some(watching) = Watching::at("ci-green", &["--start", &start]) else { return };
         watching.fake.advance(5);
         let run = watching.newest();
-        assert_eq!(run["phase"], "running", "{start}: {run}");
+        assert_eq!(run["status"], "in_progress", "{start}: {run}");
         let follower =
             watching.command("ghp_full", &["attach", id(&run)]).stdout(Stdio::piped()).spawn().expect("starts");
         watching.fake.advance(900);

@@ -115,7 +115,7 @@ fn runs_of_a_server_are_listed_shown_and_searched_by_every_name() {
     watching.fake.advance(600);
     let run = watching.newest();
     let (id, number) = (id(&run), run["remote"]["id"].as_u64().expect("a number"));
-    assert_eq!(run["phase"]["done"], "failure", "{run}");
+    assert_eq!(run["status"], "failure", "{run}");
     let name = format!("{REPOSITORY}/{number}");
     let url = format!("https://github.com/{REPOSITORY}/actions/runs/{number}");
     for wanted in [id, &name, &url] {
@@ -273,7 +273,7 @@ fn runs_on_a_server_are_cancelled_and_run_again() {
     watching.fake.advance(30);
     let run = watching.newest();
     let id = id(&run);
-    assert_eq!(run["phase"], "running", "{run}");
+    assert_eq!(run["status"], "in_progress", "{run}");
     let early = watching.cuelight(&["rerun", id]);
     assert_eq!(early.code, Some(4), "{}", early.error);
     assert!(early.error.contains("the run has not ended"), "{}", early.error);
@@ -493,7 +493,7 @@ fn a_run_in_progress_is_expected_to_take_as_long_as_the_last_good_ones() {
     let runs = watching.listed(REPOSITORY);
     let current = watching.cuelight(&["show", id(&runs[0])]);
     assert!(current.out.contains("in_progress") || current.out.contains("running"), "{}", current.out);
-    let is_good = |run: &&Value| run["phase"]["done"] == "success" && run["workflow"] == runs[0]["workflow"];
+    let is_good = |run: &&Value| run["status"] == "success" && run["workflow"] == runs[0]["workflow"];
     let good = runs.iter().find(is_good).expect("a run that succeeded");
     assert_eq!(watching.cuelight(&["show", id(good)]).code, Some(0));
     let again = watching.cuelight(&["show", id(&runs[0])]);

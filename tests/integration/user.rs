@@ -23,7 +23,10 @@ fn legs_with_one_reason_are_named_once() {
     let project = Project::of_jobs(LEGS);
     let said = project.run(&[]);
     let reason = "not runnable here: moon ×2 (1, 2): no runner for `moon`; ";
-    said.expect(1, &["\n✗ test ×3  ", "exit code 1\n    1, 2, 3\n", "\n– moon ×2  ", "✗ test ×3 › Work", reason]);
+    said.expect(
+        1,
+        &["\n✗ test ×3  ", "\n    1, 2, 3\n", "› Work (exit code 1)", "\n– moon ×2  ", "✗ test ×3 › Work", reason],
+    );
     let summary = said.out().split("\n\n").skip(1).collect::<Vec<_>>().join("\n\n");
     assert_eq!(summary.matches("cannot find module x").count(), 1, "{summary}");
     assert_eq!(summary.matches("no runner for").count(), 2, "in the table and in the last line: {summary}");

@@ -14,7 +14,7 @@ use crate::model::{Command, Phase, RerunScope, RunId, ServerKind, StepKind, Summ
 use crate::ui::text;
 
 use super::Overlay;
-use super::picker::{LaterRows, Pick, Picker};
+use super::picker::{LaterRows, Pick, PickRow, Picker};
 use super::question::{Choice, Question};
 use super::review::ReviewBox;
 
@@ -65,7 +65,7 @@ impl App {
     }
 
     /// Returns the rows of the workflows that can be started, and of the workflows with errors.
-    pub(in crate::app) fn start_rows(&self) -> Vec<(String, Pick)> {
+    pub(in crate::app) fn start_rows(&self) -> Vec<PickRow> {
         self.starts("").chain(self.broken()).collect()
     }
 
@@ -75,23 +75,23 @@ impl App {
         let on_push = |workflow: &&StartableWorkflow| workflow.events.iter().any(|event| event == "push");
         let one = |workflow: &StartableWorkflow| {
             let file = workflow.workflow.rsplit('/').next().unwrap_or_default();
-            (format!("{file}  when a change matches its paths"), Pick::Watch(Some(workflow.workflow.clone())))
+            PickRow::new(file, "when a change matches its paths", Pick::Watch(Some(workflow.workflow.clone())))
         };
-        let all = ("every workflow that a push of the change would run".to_owned(), Pick::Watch(None));
-        let rows = self.state.startable.iter().filter(on_push).map(one).chain([all]).collect();
+        let all = PickRow::new("all", "every workflow that a push of the change would run", Pick::Watch(None));
+        let rows = self.state.startable.iter().filter(on_push).map(one).chain([all]);
         Overlay::Picker(Picker::new("Run when files change", rows))
     }
 
     /// Opens the list of the artifacts of the selected run and the caches of its repository, and requests them.
     pub(in crate::app) fn stored_picker(&mut self) -> Vec<Effect> {
         let Some(run) = self.selection.run_id().cloned() else { return Vec::new() };
-        let picker = Picker::new("Artifacts and caches", Vec::new()).with_later(LaterRows::Stored);
+        let picker = Picker::new("Artifacts and caches", Vec::<PickRow>::new()).with_later(LaterRows::Stored);
         self.overlay = Some(Overlay::Picker(picker));
         vec![Effect::Request(Request::ListStored(run))]
     }
 
     /// Returns the rows of stored files: kind, name, size, age and source.
-    pub(in crate::app) fn stored_rows(&self, run: &RunId, files: Vec<StoredFile>) -> Vec<(String, Pick)> {
+    pub(in crate::app) fn stored_rows(&self, run: &RunId, files: Vec<StoredFile>) -> Vec<PickRow> {
         let widest = files.iter().map(|file| text::width(&file.name)).max().unwrap_or_default().min(MAX_FILE_NAME);
         let row = |file: StoredFile| {
             let StoredFile { kind, name, size, created, source, .. } = &file;
@@ -99,7 +99,7 @@ impl App {
             let name = text::clip_middle(name, widest, self.theme.ellipsis());
             let space = " ".repeat(widest.saturating_sub(text::width(&name)));
             let label = format!("{:<8}  {name}{space}  {size:>8}  {ago:>4}  {source}", kind.word());
-            (label, Pick::Stored(run.clone(), file))
+            PickRow::from((label, Pick::Stored(run.clone(), file)))
         };
         files.into_iter().map(row).collect()
     }

@@ -7,6 +7,7 @@ use ratatui::style::Style;
 use crate::app::action::Action;
 use crate::app::panes::{Cx, motion};
 use crate::model::feed::BrokenWorkflow;
+use crate::ui::frame::Scroll;
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
@@ -48,6 +49,11 @@ impl Faults {
 
     pub(super) fn title(&self) -> String {
         self.workflow.clone()
+    }
+
+    /// Returns the visible part of the errors in a box with this inside.
+    pub(super) fn scroll(&self, inside: Rect) -> Scroll {
+        Scroll { first: self.offset, shown: inside.height.into(), all: self.lines.len() }
     }
 
     pub(super) fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) {

@@ -12,7 +12,7 @@ use crate::app::text_input::{MODIFIERS, TextInput};
 use crate::config::SANDBOXES;
 use crate::model::feed::{InputKind, Request, StartableWorkflow};
 use crate::ui::text;
-use crate::ui::theme::Hue;
+use crate::ui::theme::{Hue, Theme};
 
 use super::Outcome;
 
@@ -74,17 +74,44 @@ impl Field {
         }
     }
 
-    /// Changes to the next choice.
-    fn cycle(&mut self) {
+    /// Changes to the next or the previous choice, around the ends.
+    fn cycle(&mut self, forward: bool) {
         let next = match &self.kind {
             InputKind::Text | InputKind::Number => return,
             InputKind::Boolean => (self.value.text() != "true").to_string(),
             InputKind::Choice(choices) => {
-                let at = choices.iter().position(|choice| choice == self.value.text()).map_or(0, |at| at + 1);
-                choices.get(at).or(choices.first()).cloned().unwrap_or_default()
+                let at = choices.iter().position(|choice| choice == self.value.text());
+                let (first, last) = (0, choices.len().saturating_sub(1));
+                let to = match (at, forward) {
+                    (None, _) => first,
+                    (Some(at), true) => {
+                        if at == last {
+                            first
+                        } else {
+                            at + 1
+                        }
+                    }
+                    (Some(at), false) => at.checked_sub(1).unwrap_or(last),
+                };
+                choices.get(to).cloned().unwrap_or_default()
             }
         };
         self.value = TextInput::from(next);
+    }
+
+    /// Returns the value of a field that is not a text: a box, or the choice with its place among the choices.
+    fn shown(&self, theme: Theme) -> String {
+        let value = self.value.text();
+        match &self.kind {
+            InputKind::Text | InputKind::Number => String::new(),
+            InputKind::Boolean => if value == "true" { "[x]" } else { "[ ]" }.to_owned(),
+            InputKind::Choice(choices) => {
+                let (before, after) = (theme.pick("◂", "<"), theme.pick("▸", ">"));
+                let place = choices.iter().position(|choice| choice == value).map(|at| at + 1);
+                let place = place.map_or_else(|| "-".to_owned(), |place| place.to_string());
+                format!("{before} {value} {after} {place}/{}", choices.len())
+            }
+        }
     }
 }
 
@@ -147,7 +174,8 @@ impl Form {
         self.fields.len() + usize::from(!self.secrets.is_empty()) + 3
     }
 
-    /// Edits a text, or changes a choice on space. Returns `false` for a key that is left to the key bindings.
+    /// Edits a text, or changes a choice on space, left and right. Returns `false` for a key that is left to the key
+    /// bindings.
     pub(super) fn key(&mut self, key: KeyEvent) -> bool {
         let Some(field) = self.fields.get_mut(self.selected) else { return false };
         match key.code {
@@ -155,8 +183,12 @@ impl Form {
                 if field.accepts(c) {
                     field.value.key(key);
                 } else if c == ' ' {
-                    field.cycle();
+                    field.cycle(true);
                 }
+                true
+            }
+            KeyCode::Left | KeyCode::Right if !field.is_text() => {
+                field.cycle(key.code == KeyCode::Right);
                 true
             }
             _ => field.is_text() && field.value.key(key),
@@ -229,7 +261,7 @@ impl Form {
         }
         let field = self.fields.get(self.selected);
         let about = field.map(|field| field.about.as_str()).unwrap_or_default();
-        let change = if field.is_some_and(|field| !field.is_text()) { "space: change  " } else { "" };
+        let change = if field.is_some_and(|field| !field.is_text()) { "left, right: change  " } else { "" };
         line(&format!("{change}Enter: start  {about}"), Hue::Dim);
     }
 
@@ -241,11 +273,7 @@ impl Form {
         text::put(buffer, row.x + 1, row.y, names, &text::clip(&field.name, usize::from(names), ellipsis), style);
         let x = row.x + names + 3;
         let room = row.right().saturating_sub(x + 2);
-        let value = match &field.kind {
-            InputKind::Boolean => if field.value.text() == "true" { "[x]" } else { "[ ]" }.to_owned(),
-            InputKind::Choice(_) => format!("{} {}", field.value.text(), cx.theme.pick("▾", "v")),
-            InputKind::Text | InputKind::Number => String::new(),
-        };
+        let value = field.shown(cx.theme);
         let end = if field.is_text() {
             field.value.draw(selected, cx.theme, Rect { x, width: room, ..row }, buffer)
         } else {

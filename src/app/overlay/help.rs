@@ -1,24 +1,29 @@
-//! Searchable help: the keys of a panel, and the keys that are active in every panel.
+//! Searchable help: the keys of a panel, and the keys that are active in every panel, under headings.
 
 use crossterm::event::KeyEvent;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::app::action::{ACTIONS, Action, Context};
+use crate::app::action::{ACTIONS, Action, Context, Entry};
 use crate::app::availability::{Subject, unavailable};
 use crate::app::keymap::{Keymap, Sequence};
 use crate::app::panes::{Cx, motion};
 use crate::app::state::AppState;
 use crate::app::text_input::TextInput;
 use crate::model::capabilities::Unavailable;
+use crate::ui::frame::Scroll;
+use crate::ui::layout::PANELS;
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
 use super::input_row;
 
-/// Width of the keys in columns.
+/// Maximum width of the column of keys.
 const KEYS: u16 = 17;
+
+/// Minimum width of the help for all keys of an action. With less, only the first is shown.
+const ALL_KEYS: u16 = 70;
 
 /// The help for a panel.
 #[derive(Clone, Debug)]
@@ -30,11 +35,17 @@ pub(in crate::app) struct Help {
 }
 
 /// A row of the help.
-struct Row {
-    keys: String,
-    doc: &'static str,
-    /// Why the action is unavailable; `None` if it is available.
-    reason: Option<Unavailable>,
+enum Row {
+    Heading(String),
+    Blank,
+    Note(&'static str),
+    Key {
+        keys: Vec<String>,
+        name: &'static str,
+        doc: &'static str,
+        /// Why the action is unavailable; `None` if it is available.
+        reason: Option<Unavailable>,
+    },
 }
 
 impl Help {
@@ -56,7 +67,9 @@ impl Help {
     }
 
     pub(super) fn act(&mut self, action: Action, height: usize) {
-        if let Some(to) = motion(action, self.offset, ACTIONS.len(), height) {
+        // One row is for the text input. There are at most as many headings and blank rows as panels and two more.
+        let rows = ACTIONS.len() + 2 * (PANELS.len() + 2);
+        if let Some(to) = motion(action, self.offset, rows, height.saturating_sub(1)) {
             self.offset = to;
         }
     }
@@ -65,46 +78,100 @@ impl Help {
         format!("Keys: {}", self.context.name())
     }
 
+    /// Returns the visible part of the keys in a box with this inside.
+    pub(super) fn scroll(&self, cx: &Cx, keymap: &Keymap, subject: Subject<'_>, inside: Rect) -> Scroll {
+        let (shown, all) = (usize::from(inside.height.saturating_sub(1)), self.rows(cx.state, keymap, subject).len());
+        Scroll { first: self.offset.min(all.saturating_sub(shown)), shown, all }
+    }
+
     pub(super) fn draw(&self, cx: &Cx, keymap: &Keymap, subject: Subject<'_>, area: Rect, buffer: &mut Buffer) {
         let list = input_row(&self.filter, true, cx, area, buffer);
         let rows = self.rows(cx.state, keymap, subject);
         let dim = cx.theme.style(Hue::Dim);
+        let joined = |keys: &[String]| match keys {
+            [] => "(no key)".to_owned(),
+            [first, ..] if list.width < ALL_KEYS => first.clone(),
+            all => all.join(", "),
+        };
+        let widest = |column: &dyn Fn(&Row) -> usize| text::limited(rows.iter().map(column).max().unwrap_or_default());
+        let keys_width = widest(&|row| match row {
+            Row::Key { keys, .. } => text::width(&joined(keys)),
+            _ => 0,
+        });
+        let keys_width = keys_width.min(KEYS);
+        let names_width = widest(&|row| match row {
+            Row::Key { name, .. } => text::width(name),
+            _ => 0,
+        });
         if rows.is_empty() {
-            text::put(buffer, list.x + KEYS + 2, list.y, list.width.saturating_sub(KEYS + 3), "no matches", dim);
+            text::put(buffer, list.x + 1, list.y, list.width.saturating_sub(2), "no matches", dim);
         }
         let offset = self.offset.min(rows.len().saturating_sub(usize::from(list.height)));
         for (row, y) in rows.into_iter().skip(offset).zip(list.y..list.bottom()) {
-            let (key_style, style) =
-                if row.reason.is_some() { (dim, dim) } else { (cx.theme.style(Hue::Accent), Style::new()) };
-            let keys = text::clip(&row.keys, usize::from(KEYS), cx.theme.ellipsis());
-            text::put(buffer, list.x + 1, y, KEYS, &keys, key_style);
-            let doc = match row.reason {
-                Some(reason) => format!("{} ({reason})", row.doc.split([';', ',']).next().unwrap_or_default()),
-                None => row.doc.to_owned(),
+            let mut put = |x: u16, room: u16, text: &str, style: Style| {
+                let shown = text::clip(text, usize::from(room), cx.theme.ellipsis());
+                text::put(buffer, list.x + x, y, room, &shown, style);
             };
-            let room = list.width.saturating_sub(KEYS + 3);
-            let doc = text::clip(&doc, usize::from(room), cx.theme.ellipsis());
-            text::put(buffer, list.x + KEYS + 2, y, room, &doc, style);
+            match row {
+                Row::Blank => {}
+                Row::Note(note) => put(1, list.width.saturating_sub(2), note, dim),
+                Row::Heading(heading) => put(1, list.width.saturating_sub(2), &heading, cx.theme.heading()),
+                Row::Key { keys, name, doc, reason } => {
+                    let (key_style, style) =
+                        if reason.is_some() { (dim, dim) } else { (cx.theme.style(Hue::Accent), Style::new()) };
+                    put(1, keys_width, &joined(&keys), key_style);
+                    put(keys_width + 3, names_width, name, dim);
+                    let doc = match reason {
+                        Some(reason) => format!("{} ({reason})", doc.split([';', ',']).next().unwrap_or_default()),
+                        None => doc.to_owned(),
+                    };
+                    let x = keys_width + names_width + 5;
+                    put(x, list.width.saturating_sub(x + 1), &doc, style);
+                }
+            }
         }
     }
 
-    /// Returns the actions of the panel, then those of every panel, that match the filter by key, name or description.
+    /// Returns the actions of the panel, those of every panel and, in a replay, those of the replay, each under a
+    /// heading. With a filter, these are the actions that match it by key, name or description, and those of the other
+    /// panels follow.
     fn rows(&self, state: &AppState, keymap: &Keymap, subject: Subject<'_>) -> Vec<Row> {
-        let own = ACTIONS.iter().filter(|entry| entry.contexts.contains(&self.context));
-        let everywhere = ACTIONS.iter().filter(|entry| entry.contexts.contains(&Context::Everywhere));
-        let filter = self.filter.text();
+        let of = |context: Context| move |entry: &&Entry| entry.contexts.contains(&context);
+        let here = (format!("Here: {}", self.context.name()), self.context, false);
+        let replay = (state.replay.is_some()).then(|| ("Replay".to_owned(), Context::Everywhere, true));
+        let everywhere = ("Everywhere".to_owned(), Context::Everywhere, false);
+        let others = PANELS.iter().map(|info| Context::Panel(info.panel)).filter(|other| *other != self.context);
+        let others = others.map(|other| (format!("In {}", other.name()), other, false));
+        let others = others.filter(|_| !self.filter.text().is_empty());
+        let sections = [here].into_iter().chain(replay).chain([everywhere]).chain(others);
         let mut rows = Vec::new();
-        for entry in own.chain(everywhere) {
-            let keys: Vec<String> = keymap.keys(entry.action).iter().map(Sequence::to_string).collect();
-            // The filter matches whole keys: the first of a sequence, but not the first letters of a key's name.
-            let has_key = |key: &String| {
-                key.strip_prefix(filter).is_some_and(|rest| matches!(rest.chars().next(), None | Some(' ')))
-            };
-            if keys.iter().any(has_key) || text::holds(filter, &[entry.name, entry.hint, entry.doc]) {
-                let keys = if keys.is_empty() { "(no key)".to_owned() } else { keys.join(", ") };
-                rows.push(Row { keys, doc: entry.doc, reason: unavailable(entry.action, state, subject) });
+        for (heading, context, is_of_replay) in sections {
+            let entries =
+                ACTIONS.iter().filter(of(context)).filter(|entry| entry.action.is_of_replay() == is_of_replay);
+            let mut found = entries.filter_map(|entry| self.row(entry, state, keymap, subject)).peekable();
+            let is_empty = found.peek().is_none();
+            if is_empty && context == self.context && self.filter.text().is_empty() {
+                rows.extend([Row::Heading(heading), Row::Note("only the keys that work everywhere")]);
+            } else if !is_empty {
+                if !rows.is_empty() {
+                    rows.push(Row::Blank);
+                }
+                rows.push(Row::Heading(heading));
+                rows.extend(found);
             }
         }
         rows
+    }
+
+    /// Returns the row of an action; `None` if it does not match the filter.
+    fn row(&self, entry: &Entry, state: &AppState, keymap: &Keymap, subject: Subject<'_>) -> Option<Row> {
+        let filter = self.filter.text();
+        let keys: Vec<String> = keymap.keys(entry.action).iter().map(Sequence::to_string).collect();
+        // The filter matches whole keys: the first of a sequence, but not the first letters of a key's name.
+        let has_key =
+            |key: &String| key.strip_prefix(filter).is_some_and(|rest| matches!(rest.chars().next(), None | Some(' ')));
+        let matches = keys.iter().any(has_key) || text::holds(filter, &[entry.name, entry.hint, entry.doc]);
+        let reason = unavailable(entry.action, state, subject);
+        matches.then_some(Row::Key { keys, name: entry.name, doc: entry.doc, reason })
     }
 }

@@ -73,7 +73,7 @@ impl App {
         let live =
             lane.environment.live().map(|live| format!(", {} is live", live.release.title())).unwrap_or_default();
         let title = format!("Roll back {environment}{live}");
-        Some(Overlay::Picker(Picker::new(&title, known.iter().map(row).collect())))
+        Some(Overlay::Picker(Picker::new(&title, known.iter().map(row))))
     }
 
     /// Returns the question whether a paused deployment continues past this pause only, or past all later pauses, too.

@@ -23,8 +23,9 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use crate::ui::frame;
-use crate::ui::frame::Framed;
-use crate::ui::layout::middle;
+use crate::ui::frame::{Framed, Scroll};
+use crate::ui::layout;
+use crate::ui::layout::popup;
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
@@ -73,6 +74,15 @@ pub(super) enum Overlay {
     RunSearch(RunSearchBox),
     /// The log of the program itself, which `tui` draws.
     Diagnostics,
+}
+
+/// A hint for the footer while an overlay is open.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Hint {
+    /// The first key of an action, and what it does here.
+    Key(Action, &'static str),
+    /// Keys that are no action, and what they do here.
+    Note(&'static str, &'static str),
 }
 
 /// Result of a key for an overlay.
@@ -155,31 +165,29 @@ impl Overlay {
     /// Returns the overlay's area on a screen.
     pub(super) fn area(&self, screen: Rect) -> Rect {
         match self {
-            Self::Help(_) => middle(screen, 112, screen.height.saturating_sub(2)),
+            Self::Help(_) => popup(screen, 120, layout::between(screen).height),
             Self::Question(question) => {
                 let (columns, rows) = question.size();
-                middle(screen, columns + 10, rows + 2)
+                popup(screen, columns + 10, rows + 2)
             }
-            Self::Rollback(rollback) => middle(screen, 90, rollback.height().saturating_add(2)),
-            Self::Order(order) => middle(screen, 90, order.height().saturating_add(2)),
-            Self::Review(review) => middle(screen, 90, review.height().saturating_add(2)),
+            Self::Rollback(rollback) => popup(screen, 90, rollback.height().saturating_add(2)),
+            Self::Order(order) => popup(screen, 90, order.height().saturating_add(2)),
+            Self::Review(review) => popup(screen, 90, review.height().saturating_add(2)),
             Self::Trust(trust) => {
                 let (columns, rows) = trust.size();
-                middle(screen, columns + 2, rows.saturating_add(2))
+                popup(screen, columns + 2, rows.saturating_add(2))
             }
             Self::Faults(faults) => {
                 let (columns, rows) = faults.size();
-                middle(screen, columns + 2, rows.saturating_add(2))
+                popup(screen, columns + 2, rows.saturating_add(2))
             }
             Self::Picker(picker) => {
-                middle(screen, 112.min(screen.width.saturating_sub(2)), (picker.rows() as u16 + 4).clamp(8, 20))
+                popup(screen, 112, (picker.rows() as u16 + 4).clamp(8, 20).min(layout::between(screen).height))
             }
-            Self::Form(form) => middle(screen, 76, form.rows() as u16 + 2),
+            Self::Form(form) => popup(screen, 76, form.rows() as u16 + 2),
             Self::Prompt(_) => Rect { y: screen.bottom().saturating_sub(1), height: 1.min(screen.height), ..screen },
-            Self::RunSearch(_) => {
-                middle(screen, screen.width.saturating_sub(2).min(160), screen.height.saturating_sub(2))
-            }
-            Self::Diagnostics => middle(screen, screen.width.saturating_sub(4), screen.height.saturating_sub(4)),
+            Self::RunSearch(_) => popup(screen, 160, layout::between(screen).height),
+            Self::Diagnostics => popup(screen, screen.width, layout::between(screen).height),
         }
     }
 
@@ -204,6 +212,49 @@ impl Overlay {
         }
     }
 
+    /// Returns the visible part of the overlay's list in a box with this inside; `None` for an overlay without a list
+    /// that can be long.
+    fn scroll(&self, cx: &Cx, keymap: &Keymap, subject: Subject<'_>, inside: Rect) -> Option<Scroll> {
+        match self {
+            Self::Help(help) => Some(help.scroll(cx, keymap, subject, inside)),
+            Self::Trust(trust) => Some(trust.scroll(inside)),
+            Self::Picker(picker) => Some(picker.scroll(inside)),
+            Self::Faults(faults) => Some(faults.scroll(inside)),
+            Self::RunSearch(search) => Some(search.scroll(inside)),
+            Self::Question(_)
+            | Self::Review(_)
+            | Self::Rollback(_)
+            | Self::Order(_)
+            | Self::Form(_)
+            | Self::Prompt(_)
+            | Self::Diagnostics => None,
+        }
+    }
+
+    /// Returns the hints for the footer while the overlay is open: an action and what it does here, or a text in place
+    /// of a key. Empty for an overlay that has its hints inside.
+    pub(super) fn hints(&self) -> &'static [Hint] {
+        match self {
+            Self::Help(_) => &[Hint::Note("type", "search"), Hint::Key(Action::Back, "close")],
+            Self::Picker(_) => {
+                &[Hint::Note("type", "filter"), Hint::Key(Action::Open, "choose"), Hint::Key(Action::Back, "close")]
+            }
+            Self::RunSearch(_) => {
+                &[Hint::Note("type", "search"), Hint::Key(Action::Open, "go to"), Hint::Key(Action::Back, "close")]
+            }
+            Self::Form(_) => {
+                &[Hint::Key(Action::Open, "start"), Hint::Note("up, down", "field"), Hint::Key(Action::Back, "close")]
+            }
+            Self::Question(_) => &[Hint::Key(Action::Open, "choose"), Hint::Key(Action::Back, "close")],
+            Self::Review(_) | Self::Rollback(_) | Self::Order(_) | Self::Trust(_) | Self::Faults(_) => {
+                &[Hint::Key(Action::Back, "close")]
+            }
+            Self::Diagnostics => &[Hint::Key(Action::Back, "close")],
+            // The prompt takes the place of the footer.
+            Self::Prompt(_) => &[],
+        }
+    }
+
     pub(super) fn draw(&self, cx: &Cx, keymap: &Keymap, subject: Subject<'_>, screen: Rect, buffer: &mut Buffer) {
         let area = self.area(screen).intersection(buffer.area);
         if let Self::Prompt(prompt) = self {
@@ -211,7 +262,14 @@ impl Overlay {
         }
         let (title, suffix) = self.titles(area);
         frame::popup(
-            Framed { area, title, tabs: Default::default(), suffix, focused: true },
+            Framed {
+                area,
+                title,
+                suffix,
+                scroll: self.scroll(cx, keymap, subject, frame::inside(area)),
+                focused: true,
+                ..Framed::default()
+            },
             cx.theme,
             buffer,
             |inside, buffer| match self {

@@ -16,6 +16,7 @@ use crate::model::stored::StoredFile;
 use crate::model::{JobId, RunId};
 use crate::store::logs::pattern::Pattern;
 use crate::store::logs::query::LogKey;
+use crate::ui::frame::Scroll;
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
@@ -32,10 +33,45 @@ pub(in crate::app) struct Picker {
     commands: bool,
     /// Kind of the rows if some of them arrive after the list was opened.
     later: Option<Later>,
-    /// Label of each row, and its effect.
-    rows: Vec<(String, Pick)>,
+    rows: Vec<PickRow>,
     /// Index of the selected row among the matching rows.
     selected: usize,
+}
+
+/// A row of a list to pick from.
+#[derive(Clone, Debug)]
+pub(in crate::app) struct PickRow {
+    name: String,
+    /// Description in a second column; may be empty.
+    about: String,
+    /// Key that does the same, at the right edge; may be empty.
+    key: String,
+    pick: Pick,
+}
+
+impl From<(String, Pick)> for PickRow {
+    fn from((name, pick): (String, Pick)) -> Self {
+        Self { name, about: String::new(), key: String::new(), pick }
+    }
+}
+
+impl PickRow {
+    pub(in crate::app) fn new(name: impl Into<String>, about: impl Into<String>, pick: Pick) -> Self {
+        Self { about: about.into(), ..Self::from((name.into(), pick)) }
+    }
+
+    /// Shows a key at the end of the row.
+    pub(in crate::app) fn with_key(self, key: impl Into<String>) -> Self {
+        Self { key: key.into(), ..self }
+    }
+
+    /// Scores how well the row matches the typed text: by the letters of its name, else by the words of its description.
+    /// A higher score is better. `None` if it does not match.
+    fn score(&self, typed: &str) -> Option<i32> {
+        /// Below the score of every name.
+        const BY_WORDS: i32 = -10_000;
+        score(typed, &self.name).or_else(|| text::holds(typed, &[&self.name, &self.about]).then_some(BY_WORDS))
+    }
 }
 
 /// Rows that arrive after the list was opened.
@@ -104,7 +140,8 @@ pub(in crate::app) enum Pick {
 }
 
 impl Picker {
-    pub(in crate::app) fn new(title: &str, rows: Vec<(String, Pick)>) -> Self {
+    pub(in crate::app) fn new(title: &str, rows: impl IntoIterator<Item = impl Into<PickRow>>) -> Self {
+        let rows = rows.into_iter().map(Into::into).collect();
         Self { title: title.to_owned(), filter: TextInput::default(), commands: false, later: None, rows, selected: 0 }
     }
 
@@ -119,7 +156,7 @@ impl Picker {
     }
 
     /// Replaces the rows if they are of this kind.
-    pub(in crate::app) fn refill(&mut self, kind: LaterRows, rows: Vec<(String, Pick)>) {
+    pub(in crate::app) fn refill(&mut self, kind: LaterRows, rows: Vec<PickRow>) {
         if let Some(later) = self.later.as_mut().filter(|later| later.rows == kind) {
             later.has_arrived = true;
             self.rows = rows;
@@ -153,7 +190,7 @@ impl Picker {
     pub(super) fn act(&mut self, action: Action, height: usize) -> Outcome {
         let matching = self.matching();
         if action == Action::Open {
-            let picked = matching.get(self.selected).map(|row| row.1.clone());
+            let picked = matching.get(self.selected).map(|row| row.pick.clone());
             return picked.map_or(Outcome::Stays, Outcome::Picked);
         }
         // One row is for the text input.
@@ -162,14 +199,13 @@ impl Picker {
         Outcome::Stays
     }
 
-    /// Returns the rows that contain the letters of the filter in order, the best match first. A typed command replaces
-    /// the rows.
-    fn matching(&self) -> Vec<Cow<'_, (String, Pick)>> {
+    /// Returns the rows whose names contain the letters of the filter in order, or whose descriptions contain its words,
+    /// the best match first. A typed command replaces the rows.
+    fn matching(&self) -> Vec<Cow<'_, PickRow>> {
         if let Some(command) = command(self.filter.text()).filter(|_| self.commands) {
-            return vec![Cow::Owned(command)];
+            return vec![Cow::Owned(command.into())];
         }
-        let mut rows: Vec<_> =
-            self.rows.iter().filter_map(|row| Some((score(self.filter.text(), &row.0)?, row))).collect();
+        let mut rows: Vec<_> = self.rows.iter().filter_map(|row| Some((row.score(self.filter.text())?, row))).collect();
         rows.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
         rows.into_iter().map(|(_, row)| Cow::Borrowed(row)).collect()
     }
@@ -181,13 +217,44 @@ impl Picker {
             let why = self.later.filter(|_| self.rows.is_empty()).map_or("no matches", Later::empty);
             empty(why, cx, list, buffer);
         }
-        let offset = keep_visible(0, self.selected, rows.len(), usize::from(list.height));
+        let columns = |column: fn(&PickRow) -> &str, rows: &[Cow<'_, PickRow>]| {
+            rows.iter().map(|row| text::columns(column(row))).max().unwrap_or_default()
+        };
+        let room = list.width.saturating_sub(4);
+        let keys = columns(|row| &row.key, &rows).min(room / 4);
+        // Names without a description take the whole row.
+        let names = columns(|row| if row.about.is_empty() { "" } else { &row.name }, &rows).min(room / 2);
+        let offset = self.offset(rows.len(), list);
         for ((at, row), y) in rows.iter().enumerate().skip(offset).zip(list.y..list.bottom()) {
-            let shown = text::clip(&row.0, usize::from(area.width.saturating_sub(4)), cx.theme.ellipsis());
-            let style = if matches!(row.1, Pick::Faults(_)) { cx.theme.style(Hue::Bad) } else { Style::new() };
-            text::put(buffer, area.x + 2, y, area.width.saturating_sub(3), &shown, style);
+            let ellipsis = cx.theme.ellipsis();
+            let mut put = |x: u16, room: u16, text: &str, style: Style| {
+                let x = area.x + 2 + x;
+                text::put(buffer, x, y, room, &text::clip(text, usize::from(room), ellipsis), style);
+            };
+            let style = if matches!(row.pick, Pick::Faults(_)) { cx.theme.style(Hue::Bad) } else { Style::new() };
+            let key_room = if keys == 0 { 0 } else { keys + 2 };
+            if row.about.is_empty() {
+                put(0, room - key_room, &row.name, style);
+            } else {
+                put(0, names, &row.name, style);
+                put(names + 2, room.saturating_sub(names + 2 + key_room), &row.about, cx.theme.style(Hue::Dim));
+            }
+            let key = text::columns(&row.key).min(keys);
+            put(room - key, key, &row.key, cx.theme.style(Hue::Accent));
             mark_selected(at == self.selected, cx, Rect { y, height: 1, ..area }, buffer);
         }
+    }
+
+    /// Returns the first visible row of a list of this many rows.
+    fn offset(&self, rows: usize, list: Rect) -> usize {
+        keep_visible(0, self.selected, rows, usize::from(list.height))
+    }
+
+    /// Returns the visible part of the list in a box with this inside.
+    pub(super) fn scroll(&self, inside: Rect) -> Scroll {
+        let list = Rect { height: inside.height.saturating_sub(1), ..inside };
+        let all = self.matching().len();
+        Scroll { first: self.offset(all, list), shown: list.height.into(), all }
     }
 }
 
@@ -233,7 +300,16 @@ mod tests {
             let best = texts.iter().max_by_key(|text| score(typed, text));
             best.map(|text| (*text).to_owned())
         };
-        assert_eq!(best("stop", &["job Shared top", "stop  cancel the run"]).as_deref(), Some("stop  cancel the run"));
+        assert_eq!(best("stop", &["job Shared top", "stop"]).as_deref(), Some("stop"));
         assert_eq!(best("ts", &["job Contests", "job Test Scan"]).as_deref(), Some("job Test Scan"));
+    }
+
+    #[test]
+    fn names_match_by_letters_and_descriptions_by_words() {
+        let row = PickRow::new("stop", "cancel the run; while it stops: kill it", Pick::Watch(None));
+        for (typed, found) in [("stp", true), ("cancel", true), ("canc run", true), ("cnl", false), ("ancel", false)] {
+            assert_eq!(row.score(typed).is_some(), found, "{typed}");
+        }
+        assert!(row.score("stop") > row.score("cancel"));
     }
 }

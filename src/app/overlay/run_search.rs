@@ -11,6 +11,7 @@ use crate::app::text_input::{MODIFIERS, TextInput};
 use crate::model::Run;
 use crate::store::logs::pattern::Pattern;
 use crate::store::logs::query::{LogKey, MAX_RUN_HITS, RunSearch, RunSearchResult};
+use crate::ui::frame::Scroll;
 use crate::ui::log::Line;
 use crate::ui::text;
 use crate::ui::theme::{Hue, Theme};
@@ -158,6 +159,12 @@ impl RunSearchBox {
         let more = if self.done && self.hits.len() < MAX_RUN_HITS { "" } else { "+" };
         let count = text::count(self.hits.len() as u64);
         format!("{count}{more} in {} of {}", steps.len(), text::counted(self.logs.len() as u64, "log"))
+    }
+
+    /// Returns the visible part of the found lines in a box with this inside.
+    pub(super) fn scroll(&self, inside: Rect) -> Scroll {
+        let (shown, all) = (usize::from(inside.height.saturating_sub(1)), self.hits.len());
+        Scroll { first: keep_visible(0, self.selected, all, shown), shown, all }
     }
 
     pub(super) fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) {

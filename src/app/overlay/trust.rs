@@ -11,6 +11,7 @@ use crate::app::panes::{Cx, motion};
 use crate::app::text_input::MODIFIERS;
 use crate::model::Preview;
 use crate::model::feed::Request;
+use crate::ui::frame::Scroll;
 use crate::ui::terminal_text;
 use crate::ui::text;
 use crate::ui::theme::Hue;
@@ -88,6 +89,12 @@ impl TrustQuestion {
             0 => String::new(),
             below => format!("{below} more below"),
         }
+    }
+
+    /// Returns the visible part of the preview in a box with this inside.
+    pub(super) fn scroll(&self, inside: Rect) -> Scroll {
+        let shown = inside.height.saturating_sub(ANSWER_ROWS).into();
+        Scroll { first: self.offset, shown, all: self.lines.len() }
     }
 
     pub(super) fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) {

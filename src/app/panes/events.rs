@@ -7,6 +7,7 @@ use crate::app::action::Action;
 use crate::app::msg::Effect;
 use crate::app::selection::Selection;
 use crate::app::state::{AppState, EventEntry};
+use crate::ui::frame::Scroll;
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
@@ -39,6 +40,11 @@ impl Pane for Events {
 
     fn title_suffix(&self, _: &Cx, _: &Selection) -> String {
         filter_chip(&self.filter).unwrap_or_default()
+    }
+
+    fn scroll(&self, cx: &Cx, selection: &Selection) -> Option<Scroll> {
+        let all = self.listed(cx.state, selection).count();
+        Some(Scroll { first: self.offset, shown: cx.rows(), all })
     }
 
     fn draw(&self, cx: &Cx, selection: &Selection, area: Rect, buffer: &mut Buffer) {

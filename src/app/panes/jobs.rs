@@ -10,8 +10,10 @@ use crate::app::selection::{JobSelection, Selection, relevant_step};
 use crate::app::state::{AppState, has_failed};
 use crate::model::legs::{self, alike, titled};
 use crate::model::{
-    Conclusion, EndReason, Expected, Gate, Job, JobId, Level, PendingReview, Phase, Run, RunId, Step, Timestamp,
+    Conclusion, EndReason, Expected, Gate, Job, JobId, JobState, Level, PendingReview, Phase, Run, RunId, Step,
+    Timestamp,
 };
+use crate::ui::frame::Scroll;
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
@@ -61,66 +63,6 @@ impl Row<'_> {
 
     fn is_selected(&self, selection: &Selection) -> bool {
         !self.is_heading() && selection.job_selection() == Some(&self.selection())
-    }
-}
-
-/// Minimum width of the pane to count jobs in words, in columns.
-const COUNTS_IN_WORDS: u16 = 90;
-
-/// State of a job for the counts in the border. Every job has exactly one of these states.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum JobState {
-    Ok,
-    Running,
-    Held,
-    Failed,
-    Allowed,
-    Skipped,
-    Cancelled,
-    Waiting,
-}
-
-impl JobState {
-    const ALL: [Self; 8] = [
-        Self::Ok,
-        Self::Running,
-        Self::Held,
-        Self::Failed,
-        Self::Allowed,
-        Self::Skipped,
-        Self::Cancelled,
-        Self::Waiting,
-    ];
-
-    fn of(job: &Job) -> Self {
-        let phase = job.progress();
-        match phase.conclusion() {
-            Some(Conclusion::Success | Conclusion::Neutral) => Self::Ok,
-            Some(Conclusion::Skipped) => Self::Skipped,
-            Some(Conclusion::Cancelled | Conclusion::Stale) => Self::Cancelled,
-            Some(Conclusion::ActionRequired) => Self::Waiting,
-            Some(Conclusion::Failure | Conclusion::TimedOut | Conclusion::StartupFailure) if job.allowed_failure => {
-                Self::Allowed
-            }
-            Some(Conclusion::Failure | Conclusion::TimedOut | Conclusion::StartupFailure) => Self::Failed,
-            None if phase.is_held() => Self::Held,
-            None if phase.is_active() => Self::Running,
-            None => Self::Waiting,
-        }
-    }
-
-    /// Returns the word for the state, and a phase with its glyph.
-    fn shown(self) -> (&'static str, Phase) {
-        match self {
-            Self::Ok => ("ok", Phase::Done(Conclusion::Success)),
-            Self::Running => ("running", Phase::Running),
-            Self::Held => ("held", Phase::Waiting(Gate::Held { reason: None, until: Timestamp(0) })),
-            Self::Failed => ("failed", Phase::Done(Conclusion::Failure)),
-            Self::Allowed => ("allowed", Phase::Done(Conclusion::Neutral)),
-            Self::Skipped => ("skipped", Phase::Done(Conclusion::Skipped)),
-            Self::Cancelled => ("cancelled", Phase::Done(Conclusion::Cancelled)),
-            Self::Waiting => ("waiting", Phase::Queued),
-        }
     }
 }
 
@@ -182,19 +124,22 @@ impl Pane for Jobs {
         Some(&mut self.filter)
     }
 
-    /// Returns the filter, and the number of jobs in each state: in words or, in a pane with little room, with glyphs.
+    /// Returns the filter, and the number of jobs in each state.
     fn title_suffix(&self, cx: &Cx, selection: &Selection) -> String {
-        let Some(run) = selection.run(cx.state) else { return String::new() };
-        let is_short = cx.size.0 < COUNTS_IN_WORDS;
-        let of = |state: JobState| run.jobs.values().filter(|job| JobState::of(job) == state).count();
-        let count = |state: &JobState| {
-            let (word, phase) = state.shown();
-            let count = Some(of(*state)).filter(|count| *count > 0)?;
-            Some(if is_short { format!("{count}{}", cx.theme.look(&phase).glyph) } else { format!("{count} {word}") })
-        };
-        let counts: Vec<String> = JobState::ALL.iter().filter_map(count).collect();
-        let counts = Some(counts.join(if is_short { " " } else { cx.theme.dot() })).filter(|text| !text.is_empty());
-        filter_chip(&self.filter).into_iter().chain(counts).collect::<Vec<_>>().join(cx.theme.dot())
+        let counts = selection.run(cx.state).map(|run| run.tally_in_words(cx.theme.dot())).unwrap_or_default();
+        self.counted(counts, cx)
+    }
+
+    /// Returns the filter, and the number of jobs in each state with its glyph.
+    fn short_suffix(&self, cx: &Cx, selection: &Selection) -> String {
+        let count = |(state, count): (JobState, usize)| format!("{count}{}", cx.theme.look(&state.phase()).glyph);
+        let counts: Vec<String> = selection.run(cx.state).into_iter().flat_map(Run::tally).map(count).collect();
+        self.counted(counts.join(" "), cx)
+    }
+
+    fn scroll(&self, cx: &Cx, selection: &Selection) -> Option<Scroll> {
+        let all = self.rows(selection.run(cx.state)?, selection).len();
+        Some(Scroll { first: self.offset, shown: cx.rows(), all })
     }
 
     fn draw(&self, cx: &Cx, selection: &Selection, area: Rect, buffer: &mut Buffer) {
@@ -245,6 +190,12 @@ impl Pane for Jobs {
 }
 
 impl Jobs {
+    /// Returns the filter and the counts of jobs, for the border.
+    fn counted(&self, counts: String, cx: &Cx) -> String {
+        let counts = Some(counts).filter(|counts| !counts.is_empty());
+        filter_chip(&self.filter).into_iter().chain(counts).collect::<Vec<_>>().join(cx.theme.dot())
+    }
+
     /// Removes the filter, so that all jobs are shown.
     pub(in crate::app) fn clear_filter(&mut self) {
         self.filter.clear();

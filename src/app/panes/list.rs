@@ -62,7 +62,7 @@ impl ListRow<'_> {
             let remark = text::clip(self.remark, usize::from(room), cx.theme.ellipsis());
             text::put(buffer, x, area.y, room, &remark, self.remark_style);
         }
-        self.mark(cx, area, buffer);
+        mark_row(self.selected, cx, area, buffer);
     }
 
     /// Draws glyph, name and time. Returns the column at which remarks begin, and their room in columns. `None` if the
@@ -87,15 +87,15 @@ impl ListRow<'_> {
         let x = (after + 2).max(area.x + self.tab);
         Some((x, room_to.saturating_sub(x)))
     }
+}
 
-    /// Marks the row if it is selected.
-    pub(super) fn mark(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) {
-        if self.selected && area.width >= 4 && area.height > 0 {
-            if cx.focused {
-                buffer.set_style(Rect { height: 1, ..area }, cx.theme.selected());
-            }
-            text::put(buffer, area.x, area.y, 1, cx.theme.bar(), Style::new());
+/// Marks a row of a list if it is selected.
+pub(super) fn mark_row(selected: bool, cx: &Cx, area: Rect, buffer: &mut Buffer) {
+    if selected && area.width >= 4 && area.height > 0 {
+        if cx.focused {
+            buffer.set_style(Rect { height: 1, ..area }, cx.theme.selected());
         }
+        text::put(buffer, area.x, area.y, 1, cx.theme.bar(), Style::new());
     }
 }
 

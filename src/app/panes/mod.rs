@@ -32,6 +32,7 @@ use ratatui::layout::Rect;
 
 use crate::model::Gate;
 use crate::ui::frame;
+use crate::ui::frame::Scroll;
 use crate::ui::layout::{PANELS, Panel, Screen};
 use crate::ui::text;
 use crate::ui::theme::Theme;
@@ -49,10 +50,11 @@ use runs::Runs;
 use services::Services;
 use workflows::Workflows;
 
+pub(super) use crate::ui::run_columns::file_name;
 pub(super) use deploys::{has_deployments, live_version};
 pub(super) use jobs::{any_failed, next_failed};
 pub(super) use list::{empty, keep_visible, motion};
-pub(super) use runs::{file_name, project};
+pub(super) use runs::project;
 pub(super) use services::has_services;
 pub(super) use workflows::WorkflowRow;
 
@@ -128,6 +130,16 @@ pub(super) trait Pane {
     /// Returns the text at the right end of the upper border; may be empty.
     fn title_suffix(&self, _: &Cx, _: &Selection) -> String {
         String::new()
+    }
+
+    /// Returns a shorter text in place of [`title_suffix`](Self::title_suffix) if there is little room; empty for none.
+    fn short_suffix(&self, _: &Cx, _: &Selection) -> String {
+        String::new()
+    }
+
+    /// Returns the visible part of the list; `None` for a pane without a list.
+    fn scroll(&self, _: &Cx, _: &Selection) -> Option<Scroll> {
+        None
     }
 
     /// Draws the inside of the pane.

@@ -1,8 +1,8 @@
 //! The filter of the list of runs: words, and conditions such as `branch:main` or `since:2d`.
 
-use crate::app::panes::runs::file_name;
 use crate::model::{Summary, Timestamp};
 use crate::store::history::{self, StatusFilter};
+use crate::ui::run_columns::file_name;
 use crate::ui::text;
 
 /// Subject of a condition. Its name is GitHub's word for it, if GitHub has one.

@@ -4,19 +4,25 @@ use std::collections::BTreeSet;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 
 use crate::app::action::Action;
 use crate::app::msg::Effect;
 use crate::app::selection::Selection;
 use crate::app::state::AppState;
 use crate::model::{Gate, Phase, RunId, Summary};
+use crate::ui::frame::Scroll;
 use crate::ui::layout::Panel;
+use crate::ui::run_columns::{Column, Columns, Row};
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
-use super::list::ListRow;
+use super::list::mark_row;
 use super::run_filter::RunFilter;
 use super::{Cx, Pane, empty, keep_visible, motion, waits};
+
+/// Columns before the first text of a row: the bar of the selected row, the glyph of the state, and a blank.
+const MARGIN: u16 = 3;
 
 /// The list of runs.
 #[derive(Clone, Debug, Default)]
@@ -102,6 +108,10 @@ impl Pane for Runs {
             .join(cx.theme.dot())
     }
 
+    fn scroll(&self, cx: &Cx, _: &Selection) -> Option<Scroll> {
+        Some(Scroll { first: self.offset, shown: cx.rows(), all: self.listed(cx.state).count() })
+    }
+
     fn draw(&self, cx: &Cx, selection: &Selection, area: Rect, buffer: &mut Buffer) {
         let rows: Vec<&Summary> = self.listed(cx.state).skip(self.offset).take(usize::from(area.height)).collect();
         if rows.is_empty() {
@@ -109,41 +119,43 @@ impl Pane for Runs {
             let why = if has_runs { "no run matches the filter" } else { no_runs(cx.state) };
             empty(why, cx, area, buffer);
         }
-        let names = rows.iter().map(|run| text::width(title(run))).max().unwrap_or_default().min(24) as u16;
-        for (y, run) in (area.y..).zip(rows) {
-            let time = run.started.map(|started| text::spent(started, run.finished, cx.state.now)).unwrap_or_default();
-            let repository = if cx.state.has_several_repositories() { project(&run.info.repository) } else { "" };
-            let ago = text::ago(cx.state.now.since(run.info.created));
-            let version = branch(run);
-            let numbered = run.info.numbered().unwrap_or_default();
-            let parts = [repository, &numbered, version.as_str(), run.info.event.as_str(), &ago];
-            let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-            let (remark, hue) = match (&run.phase, run.reviews.len()) {
-                (Phase::Waiting(Gate::Review(_)), 1..) => (run.why().unwrap_or_default(), Hue::Review),
-                (Phase::Waiting(gate @ Gate::Held { .. }), _) => (waits(gate, cx.state), Hue::Review),
-                (Phase::Waiting(gate), _) => (gate.reason(), Hue::Dim),
-                (_, 0) => (parts.join("  "), Hue::Dim),
-                (_, reviews) => (format!("{}{reviews}  {}", cx.theme.pick("◆", "?"), parts.join("  ")), Hue::Review),
-            };
-            let name =
-                if self.marked.contains(&run.info.id) { format!("[x] {}", title(run)) } else { title(run).to_owned() };
-            let row = ListRow {
-                indent: 0,
-                glyph: cx.theme.lamp(&run.phase, cx.state.now.0),
-                style: cx.theme.phase(&run.phase),
-                name: &name,
-                tab: names + 5,
-                remark: &remark,
-                remark_style: cx.theme.style(hue),
-                right: &time,
-                selected: selection.run_id() == Some(&run.info.id),
-            };
-            row.draw(cx, Rect { y, height: 1, ..area }, buffer);
+        let texts: Vec<Row> = rows.iter().map(|run| self.row(run, cx)).collect();
+        let columns = Columns::fit(&texts, Some(usize::from(area.width.saturating_sub(MARGIN + 1))));
+        for (y, (run, row)) in (area.y..).zip(rows.into_iter().zip(&texts)) {
+            let line = Rect { y, height: 1, ..area };
+            let glyph = cx.theme.lamp(&run.phase, cx.state.now.0);
+            text::put(buffer, area.x + 1, y, 1, glyph, cx.theme.phase(&run.phase));
+            let note = cx.theme.style(match &run.phase {
+                Phase::Waiting(Gate::Review(_) | Gate::Held { .. }) => Hue::Review,
+                _ if !run.reviews.is_empty() => Hue::Review,
+                _ => Hue::Dim,
+            });
+            let mut x = area.x + MARGIN;
+            for (column, text) in columns.cells(row, cx.theme.ellipsis()) {
+                let style = match column {
+                    Column::Status | Column::Workflow | Column::Time => Style::new(),
+                    Column::Note => note,
+                    _ => cx.theme.style(Hue::Dim),
+                };
+                x = text::put(buffer, x, y, area.right().saturating_sub(x), &text, style);
+            }
+            mark_row(selection.run_id() == Some(&run.info.id), cx, line, buffer);
         }
     }
 }
 
 impl Runs {
+    /// Returns the texts of a run's row.
+    fn row(&self, run: &Summary, cx: &Cx) -> Row {
+        let note = match &run.phase {
+            Phase::Waiting(gate @ Gate::Held { .. }) => waits(gate, cx.state),
+            _ => run.why().unwrap_or_default(),
+        };
+        let row = Row::new(run, cx.theme.look(&run.phase).word, note, cx.state.now);
+        let row = if cx.state.has_several_repositories() { row } else { row.without(Column::Repository) };
+        if self.marked.contains(&run.info.id) { row.marked("[x] ") } else { row }
+    }
+
     /// Whether any run is marked.
     pub(in crate::app) fn has_marks(&self) -> bool {
         !self.marked.is_empty()
@@ -219,26 +231,7 @@ pub(super) fn no_runs(state: &AppState) -> &'static str {
     }
 }
 
-/// Returns the name of the run, or of its workflow's file if it has no name.
-fn title(run: &Summary) -> &str {
-    if run.name.is_empty() { file_name(&run.info.workflow) } else { &run.name }
-}
-
-/// Returns the branch of a run, or its commit without one, and the number of its uncommitted changes.
-fn branch(run: &Summary) -> String {
-    match (run.info.branch(), run.info.changed) {
-        ("", _) => run.info.commit(),
-        (branch, 0) => branch.to_owned(),
-        (branch, changed) => format!("{branch}+{changed}"),
-    }
-}
-
 /// Returns the name of a repository without its owner.
 pub(in crate::app) fn project(repository: &str) -> &str {
     repository.rsplit('/').next().unwrap_or(repository)
-}
-
-/// Returns the name of a workflow's file without its folder.
-pub(in crate::app) fn file_name(workflow: &str) -> &str {
-    workflow.rsplit('/').next().unwrap_or(workflow)
 }

@@ -9,6 +9,7 @@ use crate::app::msg::Effect;
 use crate::app::selection::Selection;
 use crate::app::state::AppState;
 use crate::model::{Job, JobId, Run, Service, ServiceState};
+use crate::ui::frame::Scroll;
 use crate::ui::text;
 use crate::ui::theme::{Hue, Theme};
 
@@ -60,6 +61,11 @@ impl Pane for Services {
         let count = Some(all().count()).filter(|count| *count > 0).map(|count| count.to_string());
         let bad = (bad > 0).then(|| format!("{bad} down"));
         [filter_chip(&self.filter), count, bad].into_iter().flatten().collect::<Vec<_>>().join(cx.theme.dot())
+    }
+
+    fn scroll(&self, cx: &Cx, selection: &Selection) -> Option<Scroll> {
+        let all = self.listed(cx.state, selection.run(cx.state)).count();
+        Some(Scroll { first: self.offset, shown: cx.rows(), all })
     }
 
     fn draw(&self, cx: &Cx, selection: &Selection, area: Rect, buffer: &mut Buffer) {

@@ -11,14 +11,15 @@ use crate::app::selection::Selection;
 use crate::app::state::AppState;
 use crate::model::Summary;
 use crate::model::feed::{BrokenWorkflow, StartableJob, StartableWorkflow};
+use crate::ui::frame::Scroll;
 use crate::ui::graph::{Layout, Node, sign};
 use crate::ui::layout::Panel;
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
+use super::file_name;
 use super::graph::SHORTER;
 use super::list::ListRow;
-use super::runs::file_name;
 use super::{Cx, Pane, empty, keep_visible, motion};
 
 /// Minimum width to show the list and the graph side by side, in columns.
@@ -77,6 +78,12 @@ impl Pane for Workflows {
 
     fn parent(&self) -> Option<Panel> {
         Some(Panel::Jobs)
+    }
+
+    fn scroll(&self, cx: &Cx, _: &Selection) -> Option<Scroll> {
+        let all = rows(cx.state).len();
+        let shown = list_area(Rect::new(0, 0, cx.size.0, cx.size.1), all).height.into();
+        Some(Scroll { first: self.offset, shown, all })
     }
 
     fn draw(&self, cx: &Cx, _: &Selection, area: Rect, buffer: &mut Buffer) {

@@ -79,7 +79,7 @@ proptest! {
                 prop_assert!(row(area.y).contains(&title) || usize::from(area.width) < title.len() + 6, "{}", driver.screen());
                 for y in area.top() + 1..area.bottom() - 1 {
                     for x in [area.left(), area.right() - 1] {
-                        prop_assert!("│├┤┼".contains(buffer[(x, y)].symbol()), "{panel:?} {x},{y}\n{}", driver.screen());
+                        prop_assert!("│├┤┼┃".contains(buffer[(x, y)].symbol()), "{panel:?} {x},{y}\n{}", driver.screen());
                     }
                 }
             }

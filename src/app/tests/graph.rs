@@ -63,7 +63,7 @@ fn siblings_share_a_node_without_room_for_each() {
 fn every_list_is_filtered_by_words_and_shows_them() {
     for (keys, chip, shown, hidden) in [
         ("2/build<enter>", "/build", "Build Docker", ""),
-        ("5/healthy unh<enter>", "/healthy unh", "app", "redis"),
+        ("5/unh app<enter>", "/unh app", "app", "redis"),
         ("6/production<enter>", "/production", "production", "staging"),
         ("5/nothing<enter>", "/nothing", "no service matches the filter", "redis"),
         ("6/nothing<enter>", "/nothing", "no environment matches the filter", "staging"),

@@ -380,7 +380,7 @@ fn workflows_of_servers_are_listed_below_those_here_and_dispatched_with_what_was
     workflow.events = vec!["workflow_dispatch".to_owned()];
     driver.feed(Feed::Dispatchable(vec![workflow]));
     assert!(driver.shows("on o/r"), "{}", driver.screen());
-    driver.press("onor<enter>");
+    driver.press("on o/r<enter>");
     assert!(driver.shows("Dispatch release.yml on o/r"), "{}", driver.screen());
     driver.press("1.2<enter>");
     let dispatch = Request::Dispatch {

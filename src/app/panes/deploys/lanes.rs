@@ -13,7 +13,7 @@ use crate::ui::text;
 use crate::ui::theme::Hue;
 
 use super::super::Cx;
-use super::super::list::ListRow;
+use super::super::list::{ListRow, mark_row};
 
 /// Minimum width in columns of a row that shows a release with its commit.
 const WIDE: u16 = 60;
@@ -219,5 +219,5 @@ pub(super) fn draw(lane: &Lane, columns: &Columns, selected: bool, cx: &Cx, area
         let clipped = text::clip(&part, usize::from(room(x)), cx.theme.ellipsis());
         x = text::put(buffer, x, area.y, room(x), &clipped, cx.theme.style(hue)) + GAP as u16;
     }
-    row.mark(cx, area, buffer);
+    mark_row(row.selected, cx, area, buffer);
 }

@@ -25,6 +25,7 @@ use crate::model::environment::{Drift, Environment as ServerEnvironment};
 use crate::model::feed::Request;
 use crate::model::lane::Lane;
 use crate::model::{Conclusion, Deployment, Gate, PendingReview, Phase, Summary, Timestamp};
+use crate::ui::frame::Scroll;
 use crate::ui::layout::Panel;
 use crate::ui::text;
 use crate::ui::theme::Hue;
@@ -118,6 +119,11 @@ impl Pane for Deploys {
         let runs = || format!("newest {}", text::counted(cx.state.summaries().count() as u64, "run"));
         let part = (cx.state.has_older() && cx.state.lanes.is_empty()).then(runs);
         filter_chip(&self.filter).into_iter().chain(part).collect::<Vec<_>>().join(cx.theme.dot())
+    }
+
+    fn scroll(&self, cx: &Cx, selection: &Selection) -> Option<Scroll> {
+        let all = self.listed(cx.state, selection).len();
+        Some(Scroll { first: self.offset, shown: cx.rows(), all })
     }
 
     fn draw(&self, cx: &Cx, selection: &Selection, area: Rect, buffer: &mut Buffer) {

@@ -19,6 +19,7 @@ use crate::app::action::Action;
 use crate::app::msg::Effect;
 use crate::app::selection::{JobSelection, Selection};
 use crate::model::{JobId, Run};
+use crate::ui::frame::Scroll;
 use crate::ui::graph::{Layout, Node};
 use crate::ui::text;
 
@@ -140,6 +141,13 @@ impl Pane for Graph {
             path.map(|path| format!("critical path {}", text::duration(path.took))),
         ];
         parts.into_iter().flatten().collect::<Vec<_>>().join(cx.theme.dot())
+    }
+
+    /// Returns the visible part of the list in a narrow pane. A graph has a map instead.
+    fn scroll(&self, cx: &Cx, selection: &Selection) -> Option<Scroll> {
+        let run = selection.run(cx.state).filter(|_| self.is_list())?;
+        let all = tree::jobs(run, &self.filter).len();
+        Some(Scroll { first: self.offset.1.into(), shown: cx.rows(), all })
     }
 
     fn draw(&self, cx: &Cx, selection: &Selection, area: Rect, buffer: &mut Buffer) {

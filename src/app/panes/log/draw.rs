@@ -81,7 +81,7 @@ impl Log {
             }
             y += height;
             self.annotate(shown, cx, Rect { y: row.y, height: 1, ..text }, buffer);
-            self.draw_cursor(shown.number, cx, row, gutter, buffer);
+            self.draw_cursor(shown.number, cx, Rect { height, ..row }, buffer);
         }
         true
     }
@@ -116,19 +116,18 @@ impl Log {
         }
     }
 
-    /// Marks the line at the cursor and the selected lines. Marks nothing while the log is followed.
-    fn draw_cursor(&self, number: u64, cx: &Cx, row: Rect, gutter: u16, buffer: &mut Buffer) {
+    /// Marks the line at the cursor and the selected lines, in all their rows up to the right edge. A match in them is not
+    /// reversed, so that it stands out. Marks nothing while the log is followed.
+    fn draw_cursor(&self, number: u64, cx: &Cx, rows: Rect, buffer: &mut Buffer) {
         let selected =
             self.anchor.is_some_and(|anchor| (anchor.min(self.cursor)..=anchor.max(self.cursor)).contains(&number));
         if self.follows || !(selected || number == self.cursor) {
             return;
         }
-        if cx.focused && selected {
-            buffer.set_style(row, cx.theme.selected());
-        } else if cx.focused {
-            buffer.set_style(Rect { width: row.width.min(gutter), ..row }, cx.theme.selected());
+        for position in rows.intersection(buffer.area).positions().filter(|_| cx.focused) {
+            buffer[position].modifier.toggle(Modifier::REVERSED);
         }
-        text::put(buffer, row.x, row.y, 1, cx.theme.bar(), Style::new());
+        text::put(buffer, rows.x, rows.y, 1, cx.theme.bar(), Style::new());
     }
 
     /// Returns the line with its matches highlighted: the matches of the search or, without a search, of the pattern of

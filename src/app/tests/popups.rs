@@ -1,0 +1,148 @@
+//! Help, palette and forms: their columns, headings and scroll marks, and what they cover.
+
+use super::*;
+use crate::ui::layout;
+use ratatui::layout::Rect;
+
+#[test]
+fn golden_popups() {
+    for (width, height) in [(80, 24), (120, 40), (200, 60), (60, 16)] {
+        for (name, keys) in [
+            ("help", "?"),
+            ("help-search", "?fold"),
+            ("palette", ":"),
+            ("palette-search", ":re"),
+            ("form", "Srel<enter>"),
+        ] {
+            let mut driver = Driver::showing(width, height, Glyphs::Unicode);
+            driver.press(keys);
+            insta::assert_snapshot!(format!("{name}-{width}x{height}"), driver.screen());
+        }
+    }
+}
+
+#[test]
+fn the_keys_of_a_replay_are_listed_only_in_a_replay() {
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    driver.press("?replay");
+    assert!(driver.shows("no matches"), "{}", driver.screen());
+    let mut driver = Driver::new(120, 40, Theme { motion: false, ..Theme::default() });
+    driver.feed(Feed::Connection(Connection::Replay)).feed(Feed::Opened(header(run())));
+    driver.feed(Feed::Records { run: run(), records: records().into_iter().chain(rest()).collect() });
+    driver.send(Msg::Tick(Timestamp(5_000))).press("?");
+    assert!(driver.shows("│ Replay ") && driver.shows("step-back"), "{}", driver.screen());
+}
+
+#[test]
+fn the_search_of_the_help_finds_the_keys_of_other_panels() {
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    driver.press("3?");
+    assert!(driver.shows("Here: Jobs") && !driver.shows("In Log"), "{}", driver.screen());
+    driver.press("fold every");
+    assert!(driver.shows("In Log") && driver.shows("fold-all"), "{}", driver.screen());
+}
+
+#[test]
+fn a_long_popup_has_a_scroll_mark_that_moves() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.press("?");
+    let marks = |driver: &Driver| {
+        let buffer = driver.buffer();
+        (0..24).filter(|y| buffer[(79, *y)].symbol() == "┃").collect::<Vec<u16>>()
+    };
+    let first = marks(&driver);
+    assert!(!first.is_empty() && first[0] == 2, "{}", driver.screen());
+    driver.press("<pagedown><pagedown><pagedown><pagedown><pagedown><pagedown>");
+    let last = marks(&driver);
+    assert_eq!((last.len(), last.last()), (first.len(), Some(&20)), "{}", driver.screen());
+}
+
+#[test]
+fn a_list_that_is_longer_than_its_panel_has_a_scroll_mark() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    let runs = (0..40).map(|n| past(&format!("20261110-1010{n:02}-{n:04}"), "CI", Conclusion::Success, START - n));
+    driver.feed(Feed::Listed { runs: runs.collect(), more: false }).press("1");
+    assert!(driver.shows("┃"), "{}", driver.screen());
+    driver.press("/failure");
+    assert!(!driver.shows("┃"), "{}", driver.screen());
+}
+
+#[test]
+fn a_popup_leaves_no_strip_of_the_screen() {
+    for (width, height) in [(30, 8), (60, 16), (80, 24), (120, 40), (200, 60)] {
+        let screen = Rect::new(0, 0, width, height);
+        for wanted in 1..=width {
+            for rows in 1..=height {
+                let popup = layout::popup(screen, wanted, rows);
+                assert_eq!(popup.intersection(screen), popup);
+                let (left, right) = (popup.x, width - popup.right());
+                assert!(left == right || left + 1 == right, "{popup:?}");
+                assert!(left == 0 || left >= 8, "{popup:?} on {width} columns");
+                let around = height - popup.height;
+                assert!(around <= 3 || around >= 8, "{popup:?} on {height} rows");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_footer_follows_the_popup() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    let footer = |driver: &Driver| driver.screen().lines().last().unwrap_or_default().to_owned();
+    assert!(footer(&driver).ends_with("q:quit"), "{}", footer(&driver));
+    driver.press(":");
+    assert_eq!(footer(&driver), " type:filter  enter:choose  esc:close");
+    driver.press("<esc>?");
+    assert_eq!(footer(&driver), " type:search  esc:close");
+}
+
+#[test]
+fn choices_of_a_form_show_their_place_and_go_both_ways() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.press("Srel<enter><down><down>");
+    assert!(driver.shows("◂ dev ▸ 1/2"), "{}", driver.screen());
+    for (key, shown) in
+        [("<right>", "◂ prod ▸ 2/2"), ("<right>", "◂ dev ▸ 1/2"), ("<left>", "◂ prod ▸ 2/2"), (" ", "◂ dev ▸ 1/2")]
+    {
+        driver.press(key);
+        assert!(driver.shows(shown), "{}", driver.screen());
+    }
+    let mut driver = Driver::showing(80, 24, Glyphs::Ascii);
+    driver.press("Srel<enter>");
+    assert!(driver.shows("< dev > 1/2") && driver.screen().is_ascii(), "{}", driver.screen());
+}
+
+#[test]
+fn the_cursor_of_the_log_lights_its_whole_row_and_a_match_stands_out() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.press("4gg/module 3 <enter>");
+    let buffer = driver.buffer();
+    let is_lit = |x: u16, y: u16| buffer[(x, y)].modifier.contains(Modifier::REVERSED);
+    let row = (0..24).rev().find(|y| buffer[(1, *y)].symbol() == "▌").expect("a cursor");
+    let text: String = (1..79).map(|x| buffer[(x, row)].symbol()).collect();
+    let at = 1 + text[..text.find("module 3").expect("a match")].chars().count() as u16;
+    for x in 1..79 {
+        assert_eq!(is_lit(x, row), !(at..at + 9).contains(&x), "column {x} of {text}");
+    }
+    assert!((1..79).all(|x| !is_lit(x, row + 1)), "the row below is not lit");
+}
+
+#[test]
+fn every_text_field_knows_the_usual_keys() {
+    for opens in ["1/", "4/", "4&", ":", "?", "F", "Srel<enter>"] {
+        for (keys, shown) in [
+            ("one two<ctrl-u>x", "x"),
+            ("one two<ctrl-w>x", "one x"),
+            ("two<home>x", "xtwo"),
+            ("two<home><end>x", "twox"),
+            ("two<ctrl-a>x<ctrl-e>y", "xtwoy"),
+            ("two<home><delete>x", "xwo"),
+            ("one two<alt-b>x", "one xtwo"),
+            ("one two<ctrl-left>x", "one xtwo"),
+        ] {
+            let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+            driver.press(opens).press(keys);
+            assert!(driver.shows(shown), "{opens} {keys}: {}", driver.screen());
+        }
+    }
+}
