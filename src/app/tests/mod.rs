@@ -11,6 +11,7 @@ use crate::model::{Command, Conclusion, Event, Explanation, JobId, Outcome, Reco
 use crate::ui::theme::{Colours, Glyphs, Theme};
 
 mod any_input;
+mod demo;
 mod environments;
 mod graph;
 mod held;

@@ -228,16 +228,15 @@ fn commit(folder: &Path, message: &str) -> Result<(), GitError> {
 }
 
 /// Breaks a program of the unpacked plain project, so that its test fails and points at the line. Returns the path of
-/// the file in the project.
+/// the file in the project. Changes that the user made to that file are lost.
 ///
 /// # Errors
-/// The file cannot be read or written.
+/// The file cannot be written.
 pub fn break_test(folder: &Path) -> Result<&'static str, DemoError> {
     let (name, right, wrong) = FAULT;
-    let path = folder.join(name);
-    let failed = |source: io::Error| DemoError::Write { folder: folder.to_owned(), source };
-    let text = fs::read_to_string(&path).map_err(failed)?;
-    fs::write(&path, text.replace(right, wrong)).map_err(failed)?;
+    let whole = TALLY.iter().find(|(own, ..)| *own == name).map(|(_, text, _)| *text).unwrap_or_default();
+    fs::write(folder.join(name), whole.replace(right, wrong))
+        .map_err(|source| DemoError::Write { folder: folder.to_owned(), source })?;
     Ok(name)
 }
 
