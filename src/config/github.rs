@@ -1,5 +1,7 @@
 //! Settings of servers that speak GitHub's API.
 
+use std::path::PathBuf;
+
 use indexmap::IndexMap;
 
 use crate::model::ServerKind;
@@ -15,6 +17,8 @@ pub struct GithubConfig {
     pub api: ApiChoice,
     /// Whether jobs may run with GitHub's debugger, a preview.
     pub debugger: bool,
+    /// Folders of self-hosted runners on this machine, besides those that this user runs.
+    pub runners: Vec<PathBuf>,
     /// Settings of hosts, by name in lower case.
     pub hosts: IndexMap<String, HostConfig>,
     /// How to find deployments among the runs, by the name of their environment in lower case.

@@ -78,6 +78,9 @@ impl Job {
         if let Some(id) = self.remote {
             document["remote"] = json!(id);
         }
+        if let Some(log) = &self.runner_log {
+            document["runner_log"] = json!(log);
+        }
         if let Some(sample) = self.traffic.back() {
             document["traffic"] = json!(sample);
         }

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::deployment::{NotifyChannel, NotifyEvent, SlotTraffic};
 use super::{
-    Command, Conclusion, EndReason, Explanation, Gate, HeldOrder, JobId, PendingReview, Reply, Service, StepNumber,
-    Timestamp,
+    Command, Conclusion, EndReason, Explanation, Gate, HeldOrder, JobId, PendingReview, Reply, RunnerLog, Service,
+    StepNumber, Timestamp,
 };
 
 /// An event with its sequence number and time in the journal of a run.
@@ -165,6 +165,13 @@ pub enum Event<O = LineRange> {
         line: u64,
         /// Length of the line so far, in bytes.
         bytes: u64,
+    },
+    /// A job of a mirror runs on a runner of this machine: its log is read there while it grows, or cannot be.
+    RunnerFound {
+        /// Id of the job.
+        job: JobId,
+        /// The log of the runner.
+        log: RunnerLog,
     },
     /// A command or a problem matcher reported a notice, warning or error.
     Annotated {

@@ -308,6 +308,9 @@ pub struct Job {
     pub sandbox: Option<String>,
     /// Id of the job on its server, for a run on a server.
     pub remote: Option<u64>,
+    /// Log that a runner on this machine writes while the job runs, for a run on a server. `None` if its runner is not
+    /// on this machine.
+    pub runner_log: Option<RunnerLog>,
     /// Attempt that the job's logs belong to: a job that was not rerun keeps an earlier one.
     pub attempt: u32,
     /// Progress of the job.
@@ -330,6 +333,16 @@ pub struct Job {
     pub traffic: VecDeque<TrafficSample>,
     /// Steps, by number.
     pub steps: Vec<Step>,
+}
+
+/// The log that a self-hosted runner on this machine writes while it carries out a job of a server.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RunnerLog {
+    /// Name of the runner.
+    pub runner: String,
+    /// Why the log is not shown; `None` if it is read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unavailable: Option<String>,
 }
 
 /// State of a step.

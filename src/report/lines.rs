@@ -254,6 +254,13 @@ impl Printer for Lines {
                 let text = style.paint(Hue::Dim, text!("pulling the image {}", image));
                 out.line(text!("{}{}", self.prefix(run, job), text))
             }
+            Event::RunnerFound { job, log } => {
+                let text = match &log.unavailable {
+                    None => text!("· log from the runner {} on this machine", log.runner),
+                    Some(why) => text!("· no log from the runner {} on this machine: {}", log.runner, why),
+                };
+                out.line(text!("{}{}", self.prefix(run, job), style.paint(Hue::Dim, style.spelled(text))))
+            }
             Event::ServiceChanged { job, service } => {
                 let hue = if service.state.is_bad() { Hue::Bad } else { Hue::Dim };
                 out.line(text!("{}{}", self.prefix(run, job), style.paint(hue, state_of(service, style))))

@@ -3,6 +3,7 @@
 //! - [`address`], [`auth`], [`client`], `hosts`: servers, accounts and requests
 //! - [`wire`]: the server's answers as types
 //! - [`mirror`]: run folders that mirror remote runs
+//! - [`runner`]: self-hosted runners on this machine, and the logs that they write
 //! - [`poller`]: decides when to request what, and writes the mirrors
 //! - [`workflows`]: the workflows of a repository: listed, enabled, started
 //! - [`debugger`]: GitHub's debugger of running jobs
@@ -17,6 +18,7 @@ pub mod environments;
 mod hosts;
 pub mod mirror;
 pub mod poller;
+pub mod runner;
 pub mod wire;
 pub mod workflows;
 

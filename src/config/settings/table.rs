@@ -102,16 +102,8 @@ pub const SETTINGS: &[Setting] = &[
               borrows them (`git clone --shared` or `--reference`). Default: none.",
         example: "git_objects = [\"/srv/mirrors\"]",
         repository: InRepository::Refused,
-        set: |config, _, value| match value {
-            SettingValue::List(folders) if folders.iter().all(|folder| Path::new(folder).is_absolute()) => {
-                config.git_objects = folders.iter().map(PathBuf::from).collect();
-                Ok(())
-            }
-            other => Err(other.is_not("a list of absolute paths")),
-        },
-        show: |config| {
-            one(list(&config.git_objects.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>()))
-        },
+        set: |config, _, value| absolute(value).map(|folders| config.git_objects = folders),
+        show: |config| one(paths(&config.git_objects)),
     },
     Setting {
         name: "docker.keep_failed",
@@ -239,6 +231,16 @@ pub const SETTINGS: &[Setting] = &[
         repository: InRepository::Refused,
         set: |config, _, value| value.boolean().map(|yes| config.github.debugger = yes),
         show: |config| one(config.github.debugger.to_string()),
+    },
+    Setting {
+        name: "github.runners",
+        doc: "Folders of self-hosted runners on this machine. While such a runner carries out a job, the log of the job is\n\
+              followed in its files, `_diag/pages`. Runners that you run yourself are found without this setting.\n\
+              Default: none.",
+        example: "runners = [\"/home/ci/actions-runner\"]",
+        repository: InRepository::Refused,
+        set: |config, _, value| absolute(value).map(|folders| config.github.runners = folders),
+        show: |config| one(paths(&config.github.runners)),
     },
     Setting {
         name: "github.hosts.<host>.api_url",
@@ -428,6 +430,21 @@ fn is_free_action(config: &Config, name: &str) -> bool {
         whole.splitn(3, '/').take(2).collect::<Vec<_>>().join("/").to_ascii_lowercase()
     };
     !config.actions.keys().any(|known| repository(known) == repository(name))
+}
+
+/// Returns the folders in a list of absolute paths.
+fn absolute(value: &SettingValue) -> Result<Vec<PathBuf>, ValueError> {
+    match value {
+        SettingValue::List(folders) if folders.iter().all(|folder| Path::new(folder).is_absolute()) => {
+            Ok(folders.iter().map(PathBuf::from).collect())
+        }
+        other => Err(other.is_not("a list of absolute paths")),
+    }
+}
+
+/// Returns folders as a list in TOML.
+fn paths(folders: &[PathBuf]) -> String {
+    list(&folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>())
 }
 
 /// Returns a value of each host that has one.

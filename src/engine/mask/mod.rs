@@ -219,6 +219,8 @@ impl Masker {
             | Event::StepReleased { .. }
             | Event::Output { .. }
             | Event::LineGrew { .. }
+            // Only mirrors have it, whose events are not masked.
+            | Event::RunnerFound { .. }
             | Event::Unknown => {}
         }
     }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::ops::ControlFlow;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 
 use super::index;
@@ -79,7 +79,15 @@ impl LogReader {
     /// # Errors
     /// The log cannot be read.
     pub fn refresh(&mut self) -> Result<bool, StoreError> {
-        let len = self.file.metadata().map_err(StoreError::io("read", &self.path))?.len();
+        let metadata = self.file.metadata().map_err(StoreError::io("read", &self.path))?;
+        // The log of a job on a server is replaced by the whole log once the job has ended.
+        if metadata.nlink() == 0
+            && let Some(file) = open(&self.path)?
+        {
+            *self = Self::of(std::mem::take(&mut self.path), file);
+            return self.refresh().map(|_| true);
+        }
+        let len = metadata.len();
         if len < self.bytes {
             // The log was truncated: all known positions are invalid.
             let file = self.file.try_clone().map_err(StoreError::io("read", &self.path))?;

@@ -227,6 +227,18 @@ fn a_log_that_shrinks_or_is_replaced_is_read_anew() {
 }
 
 #[test]
+fn a_log_that_is_removed_and_written_again_is_read_anew() {
+    let (_folder, path) = place();
+    LogWriter::new(path.clone()).append(b"one\ntwo\n", Timestamp(1)).unwrap();
+    let mut reader = open(&path);
+    assert_eq!(reader.lines().unwrap(), 2);
+    fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    assert_eq!(reader.lines().unwrap(), 2, "the new log does not exist yet");
+    LogWriter::new(path.clone()).append(b"one\nTWO\nthree\n", Timestamp(2)).unwrap();
+    assert_eq!(reader.page(1, 9).unwrap().lines, [b"TWO".to_vec(), b"three".to_vec()]);
+}
+
+#[test]
 fn a_very_long_line_is_clipped_and_passed_over_quickly() {
     let (_folder, path) = place();
     let mut writer = LogWriter::new(&path);

@@ -62,6 +62,7 @@ fn queued(outline: &JobOutline, attempt: u32) -> Job {
         caller: outline.caller.clone(),
         remote: outline.remote,
         sandbox: None,
+        runner_log: None,
         attempt,
         phase: if outline.needs.is_empty() { Phase::Queued } else { Phase::Waiting(Gate::Needs) },
         allowed_failure: false,

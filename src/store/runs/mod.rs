@@ -188,6 +188,7 @@ fn fold(run: &mut Run, at: Timestamp, event: &Event) {
         | Event::ProcessStarted { job, .. }
         | Event::Output { job, .. }
         | Event::LineGrew { job, .. }
+        | Event::RunnerFound { job, .. }
         | Event::Annotated { job, .. }
         | Event::StepFinished { job, .. } => {
             if let Some(job) = run.jobs.get_mut(job) {

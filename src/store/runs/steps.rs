@@ -82,6 +82,7 @@ pub(super) fn fold_job(job: &mut Job, at: Timestamp, event: &Event) {
             step.open = *bytes;
             step.printed = Some(at);
         }
+        Event::RunnerFound { log, .. } => job.runner_log = Some(log.clone()),
         Event::StepHeld { step: number, reason, until, .. } => {
             let step = step(job, *number);
             if !step.phase.is_done() {

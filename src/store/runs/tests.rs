@@ -3,7 +3,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::testing;
 use crate::model::{
-    EndReason, HeldOrder, JobId, JobOutline, LineRange, PendingReview, Step, StepKind, StepNumber, StepOutline, Summary,
+    EndReason, HeldOrder, JobId, JobOutline, LineRange, PendingReview, RunnerLog, Step, StepKind, StepNumber,
+    StepOutline, Summary,
 };
 
 fn info() -> RunInfo {
@@ -344,6 +345,7 @@ fn any_event() -> impl Strategy<Value = Event> {
             step,
             output: LineRange { first, count }
         }),
+        job().prop_map(|job| Event::RunnerFound { job, log: RunnerLog { runner: "r".to_owned(), unavailable: None } }),
         (job(), step(), any::<u64>(), any::<u64>()).prop_map(|(job, step, line, bytes)| Event::LineGrew {
             job,
             step,

@@ -42,9 +42,10 @@ fn commands_show_what_is_known_while_the_server_is_away() {
 fn a_run_is_followed_over_a_restart_of_the_server() {
     let Some(rig) = Rig::start() else { return };
     let run = rig.dispatch("long.yml", &["seconds=30"]);
-    let following = rig.follow(&run);
+    // The screen comes first, so that it polls the run every second or two, and notices the absence.
     let mut screen = rig.screen("maria", 40, 120);
-    screen.wait_for("tick 2 of 30");
+    screen.wait_for("tick 1 of 30");
+    let following = rig.follow(&run);
     rig.restart(Duration::from_secs(3));
     screen.wait_for("stale");
     screen.wait_for("tick 20 of 30");

@@ -69,7 +69,7 @@ fn runs_of_several_kinds_are_dispatched_and_drawn() {
     screen.wait_for("✓ success");
     form(&mut screen, "wide.yml");
     screen.press("\r");
-    screen.wait_for("60 ok");
+    screen.wait_for("60✓");
     form(&mut screen, "stuck.yml");
     screen.press("\r");
     screen.wait_for("waits for a runner with self-hosted, gpu");

@@ -4,3 +4,4 @@ mod auth;
 mod client;
 mod fake;
 mod hostile;
+mod runner;

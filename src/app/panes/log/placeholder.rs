@@ -7,7 +7,7 @@ use ratatui::style::Style;
 use crate::app::panes::{Cx, empty};
 use crate::app::selection::Selection;
 use crate::app::state::AppState;
-use crate::model::{Conclusion, Explanation, Gate, PendingReview, Phase, Run, RunInfo, ServerKind};
+use crate::model::{Conclusion, Explanation, Gate, PendingReview, Phase, Run, RunInfo, RunnerLog, ServerKind};
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
@@ -18,7 +18,8 @@ pub(super) fn lines(state: &AppState, selection: &Selection) -> Vec<String> {
         (Some((_, step)), _) => {
             let why = match selection.run(state) {
                 Some(Run { info: RunInfo { remote: Some(remote), .. }, .. }) => {
-                    on_server(remote.kind, &step.name, &step.phase, step.reason.as_deref())
+                    let log = selection.job(state).and_then(|job| job.runner_log.as_ref());
+                    on_server(remote.kind, &step.name, &step.phase, step.reason.as_deref(), log)
                 }
                 _ => reason(&step.name, &step.phase, step.reason.as_deref()),
             };
@@ -48,12 +49,19 @@ fn answer(review: &PendingReview) -> String {
     review.refusal.map_or_else(|| "press `a` to approve or reject it".to_owned(), |refusal| refusal.to_string())
 }
 
-/// Returns why a step of a run on a server has no lines. GitHub has no log of a job before the job ends; Gitea has.
-fn on_server(kind: ServerKind, name: &str, phase: &Phase, why: Option<&str>) -> String {
+/// Returns why a step of a run on a server has no lines. GitHub has no log of a job before the job ends; Gitea has, and
+/// so has a runner on this machine.
+fn on_server(kind: ServerKind, name: &str, phase: &Phase, why: Option<&str>, log: Option<&RunnerLog>) -> String {
     match (phase, why) {
-        (Phase::Running | Phase::Stopping, _) if kind == ServerKind::GitHub => {
-            format!("{name} runs: its log is available when the job has ended")
-        }
+        (Phase::Running | Phase::Stopping, _) if kind == ServerKind::GitHub => match log {
+            None => format!("{name} runs: its log is available when the job has ended"),
+            Some(RunnerLog { runner, unavailable: None }) => {
+                format!("{name} runs: the runner {runner} on this machine has not written its lines yet")
+            }
+            Some(RunnerLog { runner, unavailable: Some(why) }) => format!(
+                "{name} runs: its log is available when the job has ended; not from the runner {runner} here: {why}"
+            ),
+        },
         (Phase::Done(conclusion), None) if *conclusion != Conclusion::Skipped => {
             format!("{name} printed nothing, or its log is not here yet")
         }

@@ -56,6 +56,18 @@ impl LiveLog {
         self.logs.events(text.is_empty())
     }
 
+    /// Adds complete lines, or parts of a very long one, that the step of the last line wrote. Returns the events about
+    /// them, or `None` if it is unclear which step that is.
+    ///
+    /// # Errors
+    /// A log cannot be written.
+    pub fn extend<'t>(&mut self, lines: impl Iterator<Item = &'t [u8]>) -> Result<Option<Vec<Timed>>, LogError> {
+        if !self.rest.is_empty() || !self.logs.extend(lines)? {
+            return Ok(None);
+        }
+        self.logs.events(false).map(Some)
+    }
+
     /// Ends the logs of a job that has ended, and returns the last events about them.
     ///
     /// # Errors

@@ -159,6 +159,9 @@ pub(super) struct StepLogs {
     events: Vec<Timed>,
     /// Minimum time between two events about a log, in milliseconds.
     interval: u64,
+    /// Number of lines of each step that events have reported before these logs were started. They are not reported
+    /// again, so that readers of a growing log do not print them twice.
+    known: BTreeMap<StepNumber, u64>,
 }
 
 impl StepLogs {
@@ -185,6 +188,7 @@ impl StepLogs {
             has_unknown: false,
             events: Vec::new(),
             interval: INTERVAL,
+            known: job.steps.iter().map(|step| (step.number, step.lines)).collect(),
         })
     }
 
@@ -210,6 +214,18 @@ impl StepLogs {
             self.report(number);
         }
         Ok(std::mem::take(&mut self.events))
+    }
+
+    /// Adds lines to the log of the step that wrote the last line. Returns whether that step is clear.
+    pub(super) fn extend<'t>(&mut self, lines: impl Iterator<Item = &'t [u8]>) -> Result<bool, LogError> {
+        let Some(number) = self.last.filter(|_| self.held.lines.is_empty()) else { return Ok(false) };
+        for line in lines {
+            let (time, text) = if self.is_open { (None, line) } else { time_of(line) };
+            self.at = time.unwrap_or(self.at);
+            self.write(number, self.at, text)?;
+            self.is_open = !line.ends_with(b"\n");
+        }
+        Ok(true)
     }
 
     /// Adds a part of a line.
@@ -376,7 +392,12 @@ impl StepLogs {
         let Some(log) = self.logs.get_mut(&number) else { return };
         if let Some(lines) = log.pending.take().filter(|lines| lines.count > 0) {
             log.reported = log.last;
-            let (job, output) = (self.job.id.clone(), lines);
+            let (first, end) = (lines.first, lines.first + lines.count);
+            let first = first.max(self.known.get(&number).copied().unwrap_or_default());
+            if first >= end {
+                return;
+            }
+            let (job, output) = (self.job.id.clone(), LineRange { first, count: end - first });
             self.events.push((log.last, Event::Output { job, step: number, output }));
             if self.events.len().is_multiple_of(EVENTS_PER_INTERVAL) {
                 self.interval = self.interval.saturating_mul(2);
@@ -423,8 +444,8 @@ fn opens(text: &[u8], step: &Span) -> bool {
     }
 }
 
-/// Splits a line into its time and its text.
-fn time_of(line: &[u8]) -> (Option<Timestamp>, &[u8]) {
+/// Splits a line of a log into its time, if it starts with one, and its text.
+pub(in crate::backend::github) fn time_of(line: &[u8]) -> (Option<Timestamp>, &[u8]) {
     let end = line.iter().take(LONGEST_TIME).position(|byte| *byte == b' ' || *byte == b'\n');
     let Some(end) = end.filter(|end| *end >= "2026-01-15T09:00:03Z".len()) else { return (None, line) };
     let time = std::str::from_utf8(&line[..end]).ok().filter(|text| text.ends_with('Z')).and_then(wire::time);

@@ -1,4 +1,5 @@
-//! Logs of running jobs, on servers that serve them while they grow: Gitea does, GitHub does not.
+//! Logs of running jobs. Some servers serve them while they grow: Gitea does, GitHub does not. The runner of a job on
+//! GitHub may be on this machine, and its log is read from there.
 
 use std::collections::HashMap;
 use std::fs;
@@ -124,18 +125,46 @@ impl LiveLogs {
     /// Adds an answer, and returns the events about it. The mirror must have a state of the job that was fetched after
     /// the answer.
     pub(super) fn add(&mut self, mirror: &Mirror, tailed: Tailed) -> Vec<Timed> {
-        let (Some(log), Some(job)) = (self.0.get_mut(tailed.job()), mirror.run().jobs.get(tailed.job())) else {
-            return Vec::new();
-        };
         let Tailed { tail, result } = tailed;
-        let added = result.map_err(|error| error.to_string());
-        match added.and_then(|text| log.add(job, &text).map_err(|error| error.to_string())) {
-            Ok(events) => events,
+        match result {
+            Ok(text) => self.append(mirror, &tail.job, &text),
             Err(error) => {
-                tracing::debug!(error, job = %tail.job, "the log of a job has not grown");
+                tracing::debug!(%error, job = %tail.job, "the log of a job has not grown");
                 Vec::new()
             }
         }
+    }
+
+    /// Adds the next part of the log of a job, and returns the events about it. The mirror must have a state of the job
+    /// that was fetched after the text was written.
+    pub(super) fn append(&mut self, mirror: &Mirror, id: &JobId, text: &[u8]) -> Vec<Timed> {
+        let (Some(log), Some(job)) = (self.0.get_mut(id), mirror.run().jobs.get(id)) else { return Vec::new() };
+        log.add(job, text).unwrap_or_else(|error| {
+            tracing::debug!(%error, job = %id, "the log of a job has not grown");
+            Vec::new()
+        })
+    }
+
+    /// Adds lines that the step of the last line wrote. Returns the events about them, or `None` if it is unclear which
+    /// step that is, or if the job is not followed.
+    pub(super) fn extend<'t>(&mut self, id: &JobId, lines: impl Iterator<Item = &'t [u8]>) -> Option<Vec<Timed>> {
+        self.0.get_mut(id)?.extend(lines).unwrap_or_else(|error| {
+            tracing::debug!(%error, job = %id, "the log of a job has not grown");
+            None
+        })
+    }
+
+    /// Starts to follow the log of a job that this process adds text to.
+    ///
+    /// # Errors
+    /// The log, or the marker that it is incomplete, cannot be written.
+    pub(super) fn start(&mut self, mirror: &Mirror, job: &Job) -> Result<(), LogError> {
+        self.of(mirror, job).map(drop)
+    }
+
+    /// Stops following the log of a job, which stays incomplete: the whole log is downloaded after the end of the job.
+    pub(super) fn leave(&mut self, id: &JobId) {
+        self.0.remove(id);
     }
 
     /// Returns the requests for the last parts of followed logs whose jobs have ended.

@@ -52,6 +52,7 @@ use crate::store::spec::RunSpec;
 
 use super::address::Repository;
 use super::client::{Client, LinkState};
+use super::runner::Runners;
 use super::wire::runs::Run as WireRun;
 use super::{checkout, connect, hosts};
 
@@ -70,6 +71,8 @@ struct Shared {
     faults: Arc<watch::Sender<Option<WatchFault>>>,
     links: Arc<watch::Sender<Links>>,
     rights: watch::Sender<KnownRights>,
+    /// The runners on this machine.
+    runners: Arc<Runners>,
 }
 
 /// The state of each server, by name.
@@ -137,6 +140,7 @@ impl Poller {
     pub fn new(runs: RunsDir, config: GithubConfig, variable: fn(&str) -> Option<String>) -> Self {
         let links = Arc::new(watch::Sender::new(Links::new()));
         let rights = watch::Sender::new(KnownRights::default());
+        let runners = Arc::new(Runners::new(&config.runners));
         Self(Arc::new(Shared {
             runs,
             config,
@@ -146,6 +150,7 @@ impl Poller {
             faults: Arc::default(),
             links,
             rights,
+            runners,
         }))
     }
 
@@ -373,7 +378,8 @@ impl Poller {
                 std::mem::replace(&mut server.next, next) != next
             });
         };
-        let serving = host::serve(shared.runs.clone(), client.clone(), asked, Arc::clone(&shared.faults), tell);
+        let (runners, faults) = (Arc::clone(&shared.runners), Arc::clone(&shared.faults));
+        let serving = host::serve(shared.runs.clone(), client.clone(), runners, asked, faults, tell);
         shared.tasks.lock().await.spawn(serving);
         let (links, of) = (Arc::clone(&shared.links), name.to_owned());
         tokio::spawn(async move {

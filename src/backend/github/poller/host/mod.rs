@@ -18,6 +18,7 @@ use crate::backend::github::address::Repository;
 use crate::backend::github::client::budget::{Attention, Kind, Polled, Schedule};
 use crate::backend::github::client::{ApiError, Client, Freshness, Priority};
 use crate::backend::github::mirror::folder::RemoteId;
+use crate::backend::github::runner::Runners;
 use crate::backend::github::wire::runs::Run as WireRun;
 use crate::model::{RunId, ServerKind, Timestamp};
 use crate::store::clock::now;
@@ -84,6 +85,8 @@ enum Done {
 struct Host {
     runs: RunsDir,
     client: Client,
+    /// The runners on this machine.
+    runners: Arc<Runners>,
     schedule: Schedule<Key>,
     opened: HashMap<RunId, Opened>,
     /// Runs mirrored by another process, until that process ends.
@@ -113,6 +116,7 @@ struct Host {
 pub(super) async fn serve(
     runs: RunsDir,
     client: Client,
+    runners: Arc<Runners>,
     mut asks: mpsc::Receiver<Ask>,
     faults: Arc<watch::Sender<Option<WatchFault>>>,
     tell: impl Fn(Option<Timestamp>) + Send,
@@ -121,6 +125,7 @@ pub(super) async fn serve(
     let mut host = Host {
         runs,
         client,
+        runners,
         schedule: Schedule::default(),
         opened: HashMap::new(),
         held: HashMap::new(),
@@ -295,7 +300,8 @@ impl Host {
         if let Some(opened) = self.opened.get_mut(&run) {
             opened.is_wanted |= is_wanted;
         } else {
-            match Mirrored::open(&self.runs, self.client.clone(), spec, remote, self.changed.clone()) {
+            let (client, runners) = (self.client.clone(), Arc::clone(&self.runners));
+            match Mirrored::open(&self.runs, client, spec, remote, runners, self.changed.clone()) {
                 Ok(Some(mirrored)) => {
                     let (tasks, asked) = mpsc::channel(MAX_TASKS);
                     let id = run.clone();

@@ -63,7 +63,8 @@ impl Mirrored {
     /// Requests the ends of followed logs whose jobs have ended. If logs are downloaded automatically, starts to
     /// download the logs of completed jobs, beginning with failed ones.
     pub(super) fn want_logs(&mut self) {
-        for tail in self.live.ends(&self.mirror) {
+        let ends = if self.has_live_logs() { self.live.ends(&self.mirror) } else { Vec::new() };
+        for tail in ends {
             if self.loading.insert(tail.job.clone()) {
                 self.ask_end(tail);
             }
@@ -154,12 +155,7 @@ impl Mirrored {
 
     /// Whether the server may have a log of this job that is missing or incomplete here.
     fn lacks_log(&self, job: &Job, attempt: u32) -> bool {
-        let is_partial = || {
-            self.has_live_logs()
-                && job.phase.is_done()
-                && !self.live.has(&job.id)
-                && LiveLogs::is_partial(&self.mirror, job)
-        };
+        let is_partial = || job.phase.is_done() && !self.live.has(&job.id) && LiveLogs::is_partial(&self.mirror, job);
         job.attempt == attempt && job.remote.is_some() && (job.lacks_log() || is_partial())
     }
 

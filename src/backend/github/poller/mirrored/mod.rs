@@ -1,8 +1,10 @@
 //! The task of an opened run. It takes the role of the worker for the run's folder.
 //!
 //! - [`logs`]: the logs of its jobs
+//! - [`runners`]: the logs of jobs in progress whose runners are on this machine
 
 mod logs;
+mod runners;
 
 use std::collections::HashSet;
 use std::fs;
@@ -21,6 +23,7 @@ use crate::backend::github::mirror::events::{Snapshot, Timed, annotations, super
 use crate::backend::github::mirror::folder::Mirror;
 use crate::backend::github::mirror::graph::Graph;
 use crate::backend::github::mirror::logs::LogError;
+use crate::backend::github::runner::{JobLog, Line, RunnerError, Runners};
 use crate::backend::github::wire::checks::Annotation;
 use crate::model::{Command, Event, JobId, Phase, Reply, RunId};
 use crate::store::StoreError;
@@ -36,6 +39,7 @@ use super::live::{LiveLogs, Tailed};
 use super::{PollError, Purpose, order};
 
 use logs::{Loaded, Waiting};
+use runners::{RunnerLogs, Sought};
 
 /// Maximum number of commands that wait for an answer.
 const MAX_COMMANDS: usize = 16;
@@ -93,6 +97,12 @@ pub(super) struct Mirrored {
     /// Callers that wait for downloads.
     waiting: Vec<Waiting>,
     live: LiveLogs,
+    /// The runners on this machine.
+    on_this_machine: Arc<Runners>,
+    /// The logs of jobs whose runners are on this machine.
+    runners: RunnerLogs,
+    /// Whether runners are being searched for.
+    is_seeking: bool,
     attempt: u32,
     work: FuturesUnordered<BoxFuture<'static, Finished>>,
     /// Number of commands that are being sent.
@@ -119,6 +129,14 @@ enum Finished {
     },
     /// The last part of a followed log whose job has ended.
     End(Tailed),
+    /// The files of runners on this machine.
+    Sought(Sought),
+    /// New lines of a log that a runner on this machine writes; `None` if reading panicked.
+    Read {
+        job: JobId,
+        attempt: u32,
+        read: Option<(JobLog, Result<Vec<Line>, RunnerError>)>,
+    },
     Log {
         job: JobId,
         limit: u64,
@@ -140,6 +158,7 @@ impl Mirrored {
         client: Client,
         spec: &RunSpec,
         remote: &RemoteSpec,
+        on_this_machine: Arc<Runners>,
         changed: mpsc::Sender<RunId>,
     ) -> Result<Option<Self>, StoreError> {
         let Some(mirror) = Mirror::open(runs, spec)? else { return Ok(None) };
@@ -156,6 +175,9 @@ impl Mirrored {
             loading: HashSet::new(),
             waiting: Vec::new(),
             live: LiveLogs::default(),
+            on_this_machine,
+            runners: RunnerLogs::default(),
+            is_seeking: false,
             attempt: 0,
             work: FuturesUnordered::new(),
             sending: 0,
@@ -290,7 +312,8 @@ impl Mirrored {
                     self.graph = graph;
                 }
                 // The end of a job is recorded after its last line.
-                let ended: Vec<u64> = last_parts.iter().map(Tailed::number).collect();
+                let mut ended: Vec<u64> = last_parts.iter().map(Tailed::number).collect();
+                ended.extend(self.ended_on_runners(&fetched));
                 let before = (!ended.is_empty()).then(|| fetched.without_ends(&ended));
                 self.update(before.as_ref().unwrap_or(&fetched))?;
                 for tailed in tails {
@@ -301,9 +324,11 @@ impl Mirrored {
                     let (events, _) = self.live.end(&self.mirror, tailed);
                     self.append(events)?;
                 }
+                self.feed_runners(&ended)?;
                 if before.is_some() {
                     self.update(&fetched)?;
                 }
+                self.seek_runners(&fetched);
                 self.want_logs();
                 let run = self.mirror.run();
                 let _ = done.send(Ok(RunPolled {
@@ -329,6 +354,8 @@ impl Mirrored {
                 let _ = self.changed.try_send(self.mirror.folder().id().clone());
             }
             Finished::End(tailed) => self.take_end(tailed)?,
+            Finished::Sought(sought) => self.take_sought(sought)?,
+            Finished::Read { job, attempt, read } => self.take_read(job, attempt, read)?,
             Finished::Log { job, limit, result, annotations: (number, annotations) } => {
                 if let Some(all) = annotations {
                     self.annotate(number, &all)?;
