@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use cuelight::backend::github::wire::{Field, Page};
 use serde_json::{Value, json};
 
+use crate::described;
 use crate::docker::skip;
 
 /// Returns the folder of the fake server; `None`, with a remark, if it does not exist.
@@ -54,6 +55,8 @@ struct Counts {
     debugger: Mutex<Option<String>>,
     /// Bodies of the changes that the program sent, as `METHOD /path body`.
     changes: Mutex<Vec<String>>,
+    /// The requests that the program sent: method, target and body.
+    requests: Mutex<Vec<(String, String, String)>>,
     in_flight: AtomicUsize,
     most: AtomicUsize,
     is_closed: AtomicBool,
@@ -119,11 +122,14 @@ impl Counts {
 }
 
 impl Counts {
-    /// Records a change. Returns the answer to a request for the debugger of a job.
+    /// Records a request. Returns the answer to a request for the debugger of a job.
     fn debugger(&self, request: &[u8]) -> Option<Vec<u8>> {
         let text = String::from_utf8_lossy(request);
         let (head, body) = text.split_once("\r\n\r\n")?;
         let (what, _) = head.split_once(" HTTP/")?;
+        let (method, target) = what.split_once(' ')?;
+        let request = (method.to_owned(), target.to_owned(), body.to_owned());
+        self.requests.lock().expect("requests").push(request);
         if !what.starts_with("GET ") {
             self.changes.lock().expect("changes").push(format!("{what} {body}"));
         }
@@ -167,6 +173,9 @@ impl Drop for Fake {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+        if !std::thread::panicking() {
+            described::check(&self.counter.counts.requests.lock().expect("requests"));
+        }
     }
 }
 

@@ -14,6 +14,7 @@ mod demo;
 mod deploy_docker;
 mod deploy_kubernetes;
 mod deployments;
+mod described;
 mod docker;
 mod docs;
 mod environments;
