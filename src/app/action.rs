@@ -153,6 +153,8 @@ pub enum Action {
     StopService,
     /// List the artifacts of the run and the caches of its repository.
     Artifacts,
+    /// Show the job summaries of the run.
+    Summary,
     /// Choose a text to copy.
     Yank,
     /// Pause the replay, or continue it.
@@ -331,6 +333,7 @@ const TABLE: &[Entry] = &[
         "",
         "list the artifacts of the run and the caches of its repository, to download or delete them",
     ),
+    entry(Action::Summary, "summary", &["i"], EVERYWHERE, "", "show the job summaries of the run"),
     entry(Action::StartService, "start-service", &["U"], SERVICES, "start", "start the service of the Compose file"),
     entry(Action::StopService, "stop-service", &["K"], SERVICES, "stop", "stop the service of the Compose file"),
     entry(Action::Delete, "delete", &["d"], RUNS, "delete", "delete the run and its logs"),

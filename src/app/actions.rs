@@ -92,6 +92,7 @@ impl App {
             Action::Rerun => self.overlay = self.rerun_question(),
             Action::StartService | Action::StopService => return self.order_service(action == Action::StartService),
             Action::Artifacts => return self.stored_picker(),
+            Action::Summary => return self.summaries(),
             Action::Delete => self.overlay = self.delete_question(),
             Action::DeleteLogs => self.overlay = self.delete_logs_question(),
             Action::EnableWorkflow | Action::DisableWorkflow => {

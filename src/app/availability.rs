@@ -34,9 +34,10 @@ pub(super) fn unavailable(action: Action, state: &AppState, subject: Subject<'_>
     let capabilities = Capabilities { lane, ..capabilities(state, summary) };
     let operation = match meant(action, state, subject) {
         action if action.is_of_replay() => return state.replay.is_none().then_some(Unavailable::NotReplay),
-        Action::Artifacts if state.replay.is_some() => return Some(Unavailable::Replay),
+        Action::Artifacts | Action::Summary if state.replay.is_some() => return Some(Unavailable::Replay),
         Action::Yank
         | Action::Artifacts
+        | Action::Summary
         | Action::NextError
         | Action::PreviousError
         | Action::FirstError

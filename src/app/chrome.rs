@@ -69,7 +69,9 @@ fn status(
     }
     let polling = state.polling.filter(|_| has_room_for_polling(columns) && state.connection == Connection::Live);
     parts.extend(polling.map(|polling| (polled(polling, state.now, theme), theme.style(Hue::Dim))));
-    parts.extend(connection(&state.connection, state.now).map(|text| (text, theme.style(Hue::Bad))));
+    let is_asked = matches!(state.connection, Connection::Asking { .. });
+    let hue = if is_asked { Hue::Dim } else { Hue::Bad };
+    parts.extend(connection(&state.connection, state.now).map(|text| (text, theme.style(hue))));
     parts.extend(state.watching.as_ref().map(|watching| (watch_status(watching), theme.style(Hue::Accent))));
     match state.broken.as_slice() {
         [] => {}
@@ -131,6 +133,7 @@ fn after(now: Timestamp, time: Duration) -> Timestamp {
 fn connection(connection: &Connection, now: Timestamp) -> Option<String> {
     match connection {
         Connection::Live | Connection::Replay => None,
+        Connection::Asking { server } => Some(format!("asking {server}")),
         Connection::Stale { since, trouble, .. } => {
             let stale = format!("stale {}", text::spent(*since, None, now));
             Some(trouble_word(*trouble, now).map_or_else(|| stale.clone(), |word| format!("{word}, {stale}")))

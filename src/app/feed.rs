@@ -109,6 +109,11 @@ impl App {
                     picker.refill(LaterRows::Stored, rows);
                 }
             }
+            Feed::Summaries { run, summaries, missing } => {
+                if let Some(Overlay::Summaries(shown)) = &mut self.overlay {
+                    shown.take(&run, &summaries, missing);
+                }
+            }
             Feed::StoredUnreadable { run, reason } => {
                 if let Some(Overlay::Picker(picker)) = &self.overlay
                     && picker.awaits(LaterRows::Stored)

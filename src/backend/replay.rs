@@ -86,6 +86,7 @@ fn answer(request: Request) -> Option<Feed> {
         | Request::Delete(_)
         | Request::Compose { .. }
         | Request::ListStored(_)
+        | Request::ListSummaries(_)
         | Request::Download { .. }
         | Request::DeleteStored { .. }
         | Request::WatchFiles { .. }

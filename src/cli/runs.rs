@@ -9,6 +9,7 @@ use crate::store::clock::now;
 use crate::store::folder::RunFolder;
 use crate::store::history;
 use crate::store::history::{Filter, StatusFilter};
+use crate::store::summaries;
 
 use crate::report::runs as report;
 use crate::report::style;
@@ -96,6 +97,9 @@ pub(super) struct LogsArgs {
     /// With --failed, all lines of each failed step
     #[arg(long, requires = "failed")]
     all_lines: bool,
+    /// The job summaries instead of the logs, in Markdown
+    #[arg(long, conflicts_with_all = ["step", "failed", "service", "compose"])]
+    summary: bool,
 }
 
 pub(super) fn list(args: &ListArgs) -> Outcome {
@@ -179,6 +183,9 @@ pub(super) fn logs(args: &LogsArgs) -> Outcome {
         return services::follow_compose(service);
     }
     let folder = args.run.locate()?;
+    if args.summary {
+        return summary(&folder, args.job.as_deref());
+    }
     let (run, fault) = servers::with_logs(&folder, args.job.as_deref(), args.failed)?;
     let jobs = match &args.job {
         Some(wanted) => run.jobs_named(wanted)?,
@@ -216,5 +223,23 @@ pub(super) fn logs(args: &LogsArgs) -> Outcome {
     } else if !printed.any && run.info.remote.is_some() {
         style::notice(&format!("the logs of {} are not available", run.info.id));
     }
+    Ok(Exit::Success)
+}
+
+/// Prints the job summaries of a run, or of one of its jobs, as they were written.
+fn summary(folder: &RunFolder, job: Option<&str>) -> Outcome {
+    if let Some(why) = summaries::missing(folder)? {
+        return Err(Failure::new(Exit::NotFound, why));
+    }
+    let run = history::read(folder)?;
+    let jobs = match job {
+        Some(wanted) => run.jobs_named(wanted)?,
+        None => run.jobs.values().collect(),
+    };
+    let found = summaries::list(folder, jobs)?;
+    if found.is_empty() {
+        style::notice(&format!("no job of {} wrote a summary", run.info.id));
+    }
+    found.iter().try_for_each(|summary| style::print(&TerminalText::lines(&summary.markdown)))?;
     Ok(Exit::Success)
 }

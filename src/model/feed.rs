@@ -12,7 +12,7 @@ use super::environment::Environment;
 use super::lane::{DeploymentPreview, Lane, LaneRequest};
 use super::rights::KnownRights;
 use super::rollback::{Rollback, RollbackRequest};
-use super::stored::StoredFile;
+use super::stored::{JobSummary, StoredFile};
 use super::{Command, Expected, JobId, Preview, Record, Reply, RunId, RunInfo, Service, Summary, Timestamp};
 
 /// A report of a backend.
@@ -89,6 +89,15 @@ pub enum Feed {
         /// The files.
         files: Vec<StoredFile>,
     },
+    /// The job summaries of a run: answer to [`Request::ListSummaries`].
+    Summaries {
+        /// The run.
+        run: RunId,
+        /// The summaries, in the order of the jobs.
+        summaries: Vec<JobSummary>,
+        /// Why there are none; `None` if the steps wrote none, or if there are some.
+        missing: Option<String>,
+    },
     /// State of watch mode; `None` when it is off.
     Watching(Option<Watching>),
     /// The environments of a repository on a server: answer to [`Request::ListEnvironments`].
@@ -144,6 +153,11 @@ pub enum Connection {
     Live,
     /// The reports are the records of a past run.
     Replay,
+    /// A server has not answered yet.
+    Asking {
+        /// Name of the server.
+        server: String,
+    },
     /// No reports have arrived for a while, so the data may be outdated.
     Stale {
         /// Time of the last report.
@@ -185,7 +199,7 @@ impl Connection {
     pub fn age(&self, now: Timestamp) -> Option<Duration> {
         match self {
             Self::Stale { since, .. } => Some(now.since(*since)),
-            Self::Live | Self::Replay | Self::Offline { .. } => None,
+            Self::Live | Self::Replay | Self::Asking { .. } | Self::Offline { .. } => None,
         }
     }
 
@@ -194,7 +208,7 @@ impl Connection {
     pub fn reason(&self) -> Option<&str> {
         match self {
             Self::Stale { reason, .. } | Self::Offline { reason, .. } => Some(reason),
-            Self::Live | Self::Replay => None,
+            Self::Live | Self::Replay | Self::Asking { .. } => None,
         }
     }
 }
@@ -405,6 +419,8 @@ pub enum Request {
     /// List the artifacts of a run, and the cache entries of its repository. Answered by [`Feed::Stored`] or
     /// [`Feed::StoredUnreadable`].
     ListStored(RunId),
+    /// List the job summaries of a run. Answered by [`Feed::Summaries`].
+    ListSummaries(RunId),
     /// Download an artifact into the folder in which the screen was opened. Answered by [`Feed::Notice`].
     Download {
         /// The run.
@@ -470,7 +486,8 @@ mod tests {
         assert_eq!(stale.reason(), Some("no answer"));
         let offline = Connection::Offline { trouble: Trouble::NoAnswer, reason: "no answer".to_owned() };
         assert_eq!((offline.age(Timestamp(4_000)), offline.reason()), (None, Some("no answer")));
-        for current in [Connection::Live, Connection::Replay] {
+        let asking = Connection::Asking { server: "github.com".to_owned() };
+        for current in [Connection::Live, Connection::Replay, asking] {
             assert_eq!((current.age(Timestamp(4_000)), current.reason()), (None, None));
         }
     }

@@ -1,4 +1,4 @@
-//! The artifacts of a run, and the cache entries of its repository, as user interfaces list them.
+//! The artifacts and job summaries of a run, and the cache entries of its repository, as user interfaces list them.
 
 use super::Timestamp;
 
@@ -18,6 +18,15 @@ pub struct StoredFile {
     pub created: Timestamp,
     /// Id of the job that uploaded the artifact, or short name of the ref of the cache entry.
     pub source: String,
+}
+
+/// What the steps of a job wrote to `GITHUB_STEP_SUMMARY`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct JobSummary {
+    /// Name of the job.
+    pub job: String,
+    /// The text, in Markdown.
+    pub markdown: String,
 }
 
 /// Kind of a stored file.

@@ -24,6 +24,7 @@ pub mod numbers;
 pub mod runs;
 pub mod seal;
 pub mod spec;
+pub mod summaries;
 pub mod warm;
 
 use std::io;

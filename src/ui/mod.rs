@@ -13,6 +13,7 @@ pub mod layout;
 pub mod link;
 pub mod log;
 mod log_reader;
+pub mod markdown;
 pub mod run_columns;
 pub mod sgr;
 pub mod terminal_text;

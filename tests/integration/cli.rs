@@ -116,6 +116,17 @@ fn runs_are_listed_shown_and_read() {
 }
 
 #[test]
+fn job_summaries_are_printed_as_they_were_written() {
+    let steps =
+        r##"[{run: 'echo "# Built" >> $GITHUB_STEP_SUMMARY'}, {run: 'echo "- **two**" >> $GITHUB_STEP_SUMMARY'}]"##;
+    let quiet = "  quiet: {runs-on: ubuntu-latest, steps: [{run: 'true'}]}\n";
+    let project = Project::of_jobs(&format!("  loud: {{runs-on: ubuntu-latest, steps: {steps}}}\n{quiet}"));
+    project.run(&[]).expect(0, &[]);
+    assert_eq!(project.call(&["logs", "--summary"]).out(), "# Built\n\n- **two**\n\n");
+    project.call(&["logs", "--summary", "--job", "quiet"]).expect(0, &["no job of", "wrote a summary"]);
+}
+
+#[test]
 fn mistyped_names_get_a_suggestion() {
     let project = Project::new(MIXED);
     for (meant, command) in [("ls", "runs"), ("stop", "cancel"), ("login", "auth login")] {

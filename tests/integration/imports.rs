@@ -65,6 +65,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("clap_mangen", &["cli"]),
     ("notify", &["backend"]),
     ("vte", &["visible", "ui"]),
+    ("pulldown_cmark", &["ui/markdown.rs"]),
     ("ratatui", &["ui", "app", "tui"]),
     ("crossterm", &["app", "tui", "report", "cli"]),
     ("tokio", &["net", "engine", "rollout", "worker", "launch", "backend", "tui", "cli"]),

@@ -249,6 +249,19 @@ fn a_server_that_gives_no_answer_leaves_what_was_known() {
 }
 
 #[test]
+fn the_screen_says_which_server_has_not_answered_yet() {
+    // It takes connections, and never answers.
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let project = Project::of_jobs("  a: {runs-on: ubuntu-latest, steps: [{run: 'true'}]}\n");
+    let address = listener.local_addr().expect("an address");
+    project.configure(&format!("[github]\napi_url = \"http://{address}\"\nrepositories = [\"{REPOSITORY}\"]\n"));
+    let mut screen = Terminal::start(project.in_terminal(&[]), 24, 80);
+    screen.wait_for("asking github.com");
+    screen.press("q");
+    screen.ends_restored();
+}
+
+#[test]
 fn a_server_that_is_away_is_named_even_where_another_process_mirrors_the_run() {
     let Some(watching) = Watching::new("ci-failing") else { return };
     watching.fake.advance(30);

@@ -17,6 +17,7 @@ use super::Overlay;
 use super::picker::{LaterRows, Pick, PickRow, Picker};
 use super::question::{Choice, Question};
 use super::review::ReviewBox;
+use super::summaries::Summaries;
 
 /// Maximum number of runs that a question names; the others are counted.
 const MAX_NAMED: usize = 8;
@@ -88,6 +89,13 @@ impl App {
         let picker = Picker::new("Artifacts and caches", Vec::<PickRow>::new()).with_later(LaterRows::Stored);
         self.overlay = Some(Overlay::Picker(picker));
         vec![Effect::Request(Request::ListStored(run))]
+    }
+
+    /// Opens the job summaries of the selected run, and requests them.
+    pub(in crate::app) fn summaries(&mut self) -> Vec<Effect> {
+        let Some(run) = self.selection.run_id().cloned() else { return Vec::new() };
+        self.overlay = Some(Overlay::Summaries(Summaries::new(run.clone())));
+        vec![Effect::Request(Request::ListSummaries(run))]
     }
 
     /// Returns the rows of stored files: kind, name, size, age and source.

@@ -15,6 +15,7 @@ pub(super) mod question;
 pub(super) mod review;
 pub(super) mod rollback;
 pub(super) mod run_search;
+pub(super) mod summaries;
 pub(super) mod trust;
 
 use crossterm::event::KeyEvent;
@@ -45,6 +46,7 @@ use question::Question;
 use review::ReviewBox;
 use rollback::RollbackBox;
 use run_search::RunSearchBox;
+use summaries::Summaries;
 use trust::TrustQuestion;
 
 /// An overlay on top of the panes.
@@ -68,6 +70,8 @@ pub(super) enum Overlay {
     Form(Form),
     /// The errors of a workflow.
     Faults(Faults),
+    /// The job summaries of a run.
+    Summaries(Summaries),
     /// A text prompt at the bottom of the screen.
     Prompt(Prompt),
     /// A search in all logs of the run.
@@ -116,7 +120,7 @@ impl Overlay {
             Self::Form(form) => form.key(key),
             Self::Prompt(prompt) => prompt.text.key(key),
             Self::RunSearch(search) => search.key(key),
-            Self::Faults(_) | Self::Diagnostics => false,
+            Self::Faults(_) | Self::Summaries(_) | Self::Diagnostics => false,
         };
         edits.then_some(Outcome::Stays)
     }
@@ -132,7 +136,7 @@ impl Overlay {
             Self::Order(order) => order.paste(text),
             Self::Prompt(prompt) => prompt.text.insert(text),
             Self::RunSearch(search) => search.paste(text),
-            Self::Question(_) | Self::Trust(_) | Self::Faults(_) | Self::Diagnostics => {}
+            Self::Question(_) | Self::Trust(_) | Self::Faults(_) | Self::Summaries(_) | Self::Diagnostics => {}
         }
     }
 
@@ -154,6 +158,7 @@ impl Overlay {
             Self::Order(order) => return order.act(action),
             Self::Trust(trust) => trust.act(action, height),
             Self::Faults(faults) => faults.act(action, height),
+            Self::Summaries(summaries) => summaries.act(action, height),
             Self::Picker(picker) => return picker.act(action, height),
             Self::Form(form) => return form.act(action, height),
             Self::RunSearch(search) => return search.act(action, height),
@@ -184,6 +189,7 @@ impl Overlay {
             Self::Picker(picker) => {
                 popup(screen, 112, (picker.rows() as u16 + 4).clamp(8, 20).min(layout::between(screen).height))
             }
+            Self::Summaries(_) => popup(screen, 112, layout::between(screen).height),
             Self::Form(form) => popup(screen, 76, form.rows() as u16 + 2),
             Self::Prompt(_) => Rect { y: screen.bottom().saturating_sub(1), height: 1.min(screen.height), ..screen },
             Self::RunSearch(_) => popup(screen, 160, layout::between(screen).height),
@@ -206,6 +212,7 @@ impl Overlay {
             Self::Picker(picker) => (picker.title.clone(), String::new()),
             Self::Form(form) => (form.title(), String::new()),
             Self::Faults(faults) => (faults.title(), "Esc: close".to_owned()),
+            Self::Summaries(_) => ("Job summaries".to_owned(), String::new()),
             Self::RunSearch(search) => ("Lines of all steps".to_owned(), search.status()),
             Self::Prompt(_) => (String::new(), String::new()),
             Self::Diagnostics => ("Diagnostics".to_owned(), String::new()),
@@ -221,6 +228,7 @@ impl Overlay {
             Self::Picker(picker) => Some(picker.scroll(inside)),
             Self::Faults(faults) => Some(faults.scroll(inside)),
             Self::RunSearch(search) => Some(search.scroll(inside)),
+            Self::Summaries(summaries) => Some(summaries.scroll(cx, inside)),
             Self::Question(_)
             | Self::Review(_)
             | Self::Rollback(_)
@@ -249,7 +257,7 @@ impl Overlay {
             Self::Review(_) | Self::Rollback(_) | Self::Order(_) | Self::Trust(_) | Self::Faults(_) => {
                 &[Hint::Key(Action::Back, "close")]
             }
-            Self::Diagnostics => &[Hint::Key(Action::Back, "close")],
+            Self::Summaries(_) | Self::Diagnostics => &[Hint::Key(Action::Back, "close")],
             // The prompt takes the place of the footer.
             Self::Prompt(_) => &[],
         }
@@ -282,6 +290,7 @@ impl Overlay {
                 Self::Picker(picker) => picker.draw(cx, inside, buffer),
                 Self::Form(form) => form.draw(cx, inside, buffer),
                 Self::Faults(faults) => faults.draw(cx, inside, buffer),
+                Self::Summaries(summaries) => summaries.draw(cx, inside, buffer),
                 Self::RunSearch(search) => search.draw(cx, inside, buffer),
                 Self::Prompt(_) | Self::Diagnostics => {}
             },

@@ -10,6 +10,7 @@ use crate::app::action::Action;
 use crate::app::msg::Effect;
 use crate::app::selection::Selection;
 use crate::app::state::AppState;
+use crate::model::feed::Connection;
 use crate::model::{Gate, Phase, RunId, Summary};
 use crate::ui::frame::Scroll;
 use crate::ui::layout::Panel;
@@ -222,6 +223,7 @@ impl Runs {
 /// Returns the text of an empty list: the reason, and what to do about it.
 pub(super) fn no_runs(state: &AppState) -> &'static str {
     match (state.is_listed, state.startable.is_empty()) {
+        (true, _) if matches!(state.connection, Connection::Asking { .. }) => "asking the server for runs",
         (false, _) => "looking for runs",
         (true, true) if !state.broken.is_empty() => "no runs yet, and the workflows have errors: S shows them",
         (true, false) => "no runs yet: S starts a workflow",

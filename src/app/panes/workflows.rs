@@ -10,7 +10,7 @@ use crate::app::msg::Effect;
 use crate::app::selection::Selection;
 use crate::app::state::AppState;
 use crate::model::Summary;
-use crate::model::feed::{BrokenWorkflow, StartableJob, StartableWorkflow};
+use crate::model::feed::{BrokenWorkflow, Connection, StartableJob, StartableWorkflow};
 use crate::ui::frame::Scroll;
 use crate::ui::graph::{Layout, Node, sign};
 use crate::ui::layout::Panel;
@@ -89,7 +89,10 @@ impl Pane for Workflows {
     fn draw(&self, cx: &Cx, _: &Selection, area: Rect, buffer: &mut Buffer) {
         let all = rows(cx.state);
         if all.is_empty() {
-            let why = "no workflow to start in .github/workflows here; `cuelight demo` shows a run that needs nothing";
+            let why = match cx.state.connection {
+                Connection::Asking { .. } => "asking the server for runs",
+                _ => "no workflow to start in .github/workflows here; `cuelight demo` shows a run that needs nothing",
+            };
             return empty(why, cx, area, buffer);
         }
         let list = list_area(area, all.len());

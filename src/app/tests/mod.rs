@@ -379,6 +379,8 @@ fn the_age_of_the_data_is_shown_while_the_source_does_not_answer() {
     assert!(driver.shows("stale 1:05") && driver.shows("the server does not answer"), "{}", driver.screen());
     driver.feed(Feed::Connection(Connection::Live));
     assert!(!driver.shows("stale") && driver.shows("connected again"), "{}", driver.screen());
+    driver.feed(Feed::Connection(Connection::Asking { server: "github.com".to_owned() }));
+    assert!(driver.shows("asking github.com"), "{}", driver.screen());
     driver.feed(Feed::Connection(Connection::Offline { trouble, reason: reason.clone() }));
     assert!(driver.shows("offline") && driver.shows("the server does not answer"), "{}", driver.screen());
     driver.send(Msg::Tick(Timestamp(now.0 + 1_000)));

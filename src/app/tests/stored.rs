@@ -1,7 +1,7 @@
-//! Artifacts of a run, and caches of its repository.
+//! Artifacts and job summaries of a run, and caches of its repository.
 
 use super::*;
-use crate::model::stored::{StoredFile, StoredKind};
+use crate::model::stored::{JobSummary, StoredFile, StoredKind};
 
 fn file(kind: StoredKind, name: &str, size: u64, source: &str) -> StoredFile {
     let (id, created) = (format!("id of {name}"), Timestamp(START));
@@ -74,4 +74,31 @@ fn an_artifact_is_downloaded_or_deleted_and_a_cache_entry_deleted() {
     let mut driver = listed(80, 24, remote);
     driver.press("<enter>");
     assert!(driver.shows("download it") && !driver.shows("delete it"), "{}", driver.screen());
+}
+
+#[test]
+fn the_summaries_of_a_run_are_drawn() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.asked();
+    driver.press("i");
+    assert_eq!(driver.asked(), [Effect::Request(Request::ListSummaries(run()))]);
+    assert!(driver.shows("loading the summaries"), "{}", driver.screen());
+    let markdown = "## Tests\n\n| suite | passed |\n|:--|--:|\n| unit | 120 |\n\n".to_owned() + &"- item\n".repeat(40);
+    let summaries = vec![JobSummary { job: "Test".to_owned(), markdown }];
+    let other = RunId::new("20261123-101010-aaaa");
+    driver.feed(Feed::Summaries { run: other, summaries: summaries.clone(), missing: None });
+    assert!(driver.shows("loading the summaries"), "another run");
+    driver.feed(Feed::Summaries { run: run(), summaries, missing: None });
+    insta::assert_snapshot!("summary", driver.screen());
+    driver.press("G");
+    assert!(!driver.shows("suite"), "{}", driver.screen());
+    driver.press("gg");
+    assert!(driver.shows("suite  passed"), "{}", driver.screen());
+    let missing = Some("GitHub's API has no job summaries".to_owned());
+    driver.feed(Feed::Summaries { run: run(), summaries: Vec::new(), missing });
+    assert!(driver.shows("GitHub's API has no job summaries"), "{}", driver.screen());
+    driver.feed(Feed::Summaries { run: run(), summaries: Vec::new(), missing: None });
+    assert!(driver.shows("no job of the run has written a summary"), "{}", driver.screen());
+    driver.press("<esc>");
+    assert!(!driver.shows("Job summaries"));
 }

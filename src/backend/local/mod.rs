@@ -10,7 +10,7 @@
 //! - `held`: orders for held steps, and syncs of their files
 //! - `lanes`: the environments of this machine
 //! - `start`: starting runs, after the trust question
-//! - `stored`: artifacts and cache entries
+//! - `stored`: artifacts, cache entries and job summaries
 //! - `servers`: runs on servers, which a poller writes into folders
 //! - `watch_mode`: runs started by changes of files; [`file_watch`] is its form for a command line
 //! - `startable`: the workflows of the repository
@@ -310,6 +310,7 @@ impl Serving {
             },
             Request::Compose { service, starts } => self.order_compose(service, starts),
             Request::ListStored(run) => self.list_stored(run),
+            Request::ListSummaries(run) => self.list_summaries(run),
             Request::Download { run, file } => self.download(&run, file),
             Request::DeleteStored { run, file } => self.delete_stored(run, file),
             Request::ListEnvironments { repository } => self.list_environments(repository),
@@ -425,7 +426,7 @@ impl Serving {
 
     async fn report_connection(&mut self) {
         let connection = match &self.connection {
-            Connection::Live => self.poller.as_ref().and_then(servers::broken).unwrap_or_default(),
+            Connection::Live => self.poller.as_ref().and_then(servers::not_live).unwrap_or_default(),
             broken => broken.clone(),
         };
         if self.reported != connection {

@@ -252,19 +252,22 @@ pub(super) async fn learned(rights: &mut Option<watch::Receiver<KnownRights>>) -
     std::future::pending().await
 }
 
-/// Returns the state of the first link that is broken, with the name of its server.
-pub(super) fn broken(poller: &Poller) -> Option<Connection> {
+/// Returns the state of the first link that is broken, with the name of its server; otherwise the first server that has
+/// not answered yet.
+pub(super) fn not_live(poller: &Poller) -> Option<Connection> {
     let links = poller.links();
     let links = links.borrow();
-    links.iter().find_map(|(name, server)| match server.link.connection() {
+    let asked = || links.iter().find(|(_, server)| server.link.answered.is_none());
+    let broken = links.iter().find_map(|(name, server)| match server.link.connection() {
         Connection::Stale { since, trouble, reason } => {
             Some(Connection::Stale { since, trouble, reason: format!("{name}: {reason}") })
         }
         Connection::Offline { trouble, reason } => {
             Some(Connection::Offline { trouble, reason: format!("{name}: {reason}") })
         }
-        Connection::Live | Connection::Replay => None,
-    })
+        Connection::Live | Connection::Replay | Connection::Asking { .. } => None,
+    });
+    broken.or_else(|| asked().map(|(name, _)| Connection::Asking { server: name.clone() }))
 }
 
 /// Returns the time of the next poll of any server, and the rest of the lowest rate limit. `None` if no poll is

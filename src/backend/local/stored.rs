@@ -1,4 +1,4 @@
-//! Artifacts of runs and cache entries of repositories: lists, downloads and deletions.
+//! Artifacts of runs and cache entries of repositories: lists, downloads and deletions. Job summaries of runs.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use crate::model::stored::{StoredFile, StoredKind};
 use crate::store::artifacts::Artifact;
 use crate::store::folder::RunFolder;
 use crate::store::spec::{RunSpec, ref_name};
-use crate::store::{StoreError, artifacts as stored_artifacts, history};
+use crate::store::{StoreError, artifacts as stored_artifacts, history, summaries};
 
 use super::Serving;
 
@@ -43,6 +43,21 @@ impl Serving {
                 Ok(files) => Feed::Stored { run, files },
                 Err(error) => Feed::StoredUnreadable { run, reason: error.to_string() },
             })
+        });
+    }
+
+    /// Lists the job summaries of a run.
+    pub(super) fn list_summaries(&self, run: RunId) {
+        let folder = self.runs.folder(run.clone());
+        self.answer(async move {
+            let read = move || -> Result<_, StoreError> {
+                let missing = summaries::missing(&folder)?;
+                let run = history::read(&folder)?;
+                Ok((summaries::list(&folder, run.jobs.values())?, missing))
+            };
+            let read = spawn_blocking(read).await.expect("reading does not panic");
+            let (summaries, missing) = read.unwrap_or_else(|error| (Vec::new(), Some(error.to_string())));
+            Ok(Feed::Summaries { run, summaries, missing })
         });
     }
 

@@ -183,6 +183,9 @@ fn the_log_of_a_job_is_followed_in_the_files_of_its_runner() {
         let count = all.iter().filter(|line| line.ends_with(&format!("built {number}"))).count();
         assert_eq!(count, 1, "{number}: {all:#?}");
     }
+    let summary = Said::from(rig.project.command(&["logs", RUN, "--summary"]).output().expect("starts"));
+    let why = "GitHub's API has no job summaries: they are only on the page of the run, http://127.0.0.1/aura/small";
+    assert!(summary.code == Some(3) && summary.error.contains(why), "{}", summary.error);
     let logs = Said::from(rig.project.command(&["logs", RUN]).output().expect("starts"));
     assert_eq!((logs.code, logs.out.matches("built").count()), (Some(0), 200), "{}{}", logs.out, logs.error);
 }

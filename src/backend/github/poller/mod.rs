@@ -368,7 +368,16 @@ impl Poller {
         }
         let known = hosts(&shared.config)?.into_iter().find(|host| host.name() == name);
         let known = known.ok_or_else(|| PollError::UnknownHost(name.to_owned()))?;
-        let (client, _) = connect(known, &shared.config, &shared.runs, &shared.variable).await?;
+        // The screen shows a server that is about to be asked, because the search for a token may take a while.
+        shared.links.send_modify(|links| {
+            links.entry(name.to_owned()).or_default();
+        });
+        let connected = connect(known, &shared.config, &shared.runs, &shared.variable).await;
+        let (client, _) = connected.inspect_err(|_| {
+            shared.links.send_modify(|links| {
+                links.remove(name);
+            });
+        })?;
         let mut link = client.link();
         let (asks, asked) = mpsc::channel(MAX_ASKS);
         let (links, of) = (Arc::clone(&shared.links), name.to_owned());
