@@ -35,3 +35,41 @@ pub fn joint(directions: u8, glyphs: Glyphs) -> &'static str {
         },
     }
 }
+
+/// Returns the directions in which the lines of a character continue; `None` if it is no such character of
+/// [`joint`] in Unicode, or half a line.
+#[must_use]
+pub fn directions(character: &str) -> Option<u8> {
+    Some(match character {
+        "─" => LEFT | RIGHT,
+        "│" => UP | DOWN,
+        "┌" => DOWN | RIGHT,
+        "┐" => DOWN | LEFT,
+        "└" => UP | RIGHT,
+        "┘" => UP | LEFT,
+        "├" => UP | DOWN | RIGHT,
+        "┤" => UP | DOWN | LEFT,
+        "┬" => DOWN | LEFT | RIGHT,
+        "┴" => UP | LEFT | RIGHT,
+        "┼" => UP | DOWN | LEFT | RIGHT,
+        "╴" => LEFT,
+        "╶" => RIGHT,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lines_of_a_joint_are_known_from_its_character() {
+        let straight = [LEFT | RIGHT, UP | DOWN];
+        let corners = [DOWN | RIGHT, DOWN | LEFT, UP | RIGHT, UP | LEFT];
+        let joints = [UP | DOWN | RIGHT, UP | DOWN | LEFT, DOWN | LEFT | RIGHT, UP | LEFT | RIGHT, 15];
+        for all in straight.into_iter().chain(corners).chain(joints) {
+            assert_eq!(directions(joint(all, Glyphs::Unicode)), Some(all));
+        }
+        assert_eq!((directions("╴"), directions("╶"), directions("x")), (Some(LEFT), Some(RIGHT), None));
+    }
+}

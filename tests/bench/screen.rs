@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use cuelight::ui::graph::{Layout, Node};
+use cuelight::ui::graph::{Gaps, Layout, Node};
 use cuelight::ui::log::Line;
 use cuelight::ui::theme::Theme;
 use ratatui::buffer::Buffer;
@@ -17,7 +17,7 @@ use table::{median, ms, row};
 fn layout(what: &str, nodes: &[Node], budget: &str) {
     let timed = |_| {
         let started = Instant::now();
-        drop(Layout::new(nodes));
+        drop(Layout::new(nodes, Gaps::Wide));
         started.elapsed()
     };
     row(what, &format!("{:.2} ms", ms(median((0..15).map(timed).collect()))), budget);

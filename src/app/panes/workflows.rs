@@ -180,10 +180,10 @@ fn draw_workflow(workflow: &StartableWorkflow, cx: &Cx, area: Rect, buffer: &mut
 fn draw_jobs(jobs: &[StartableJob], cx: &Cx, area: Rect, buffer: &mut Buffer) -> u16 {
     let name =
         |job: &StartableJob, most: u16| text::clip(&job.name, usize::from(most), cx.theme.ellipsis()).into_owned();
-    for most in SHORTER {
+    for (most, gaps) in SHORTER {
         let node =
             |job: &StartableJob| Node { width: text::columns(&name(job, most)), height: 1, needs: job.needs.clone() };
-        let layout = Layout::new(&jobs.iter().map(node).collect::<Vec<_>>());
+        let layout = Layout::new(&jobs.iter().map(node).collect::<Vec<_>>(), gaps);
         if layout.width > area.width || layout.height > area.height {
             continue;
         }

@@ -105,3 +105,17 @@ fn names_of_any_length_are_drawn() {
         }
     }
 }
+
+#[test]
+fn a_chain_of_ten_jobs_keeps_its_names() {
+    let names = ["lint", "unit", "build", "image", "scan", "push", "stage", "smoke", "deploy", "verify"];
+    let mut script = script();
+    script.start((0..10).map(|at| outline(names[at], names[at], &names[at.saturating_sub(1)..at])).collect());
+    let mut driver = Driver::new(120, 40, Theme { motion: false, ..Theme::default() });
+    driver.feed(Feed::Opened(header(run()))).feed(Feed::Records { run: run(), records: script.records }).press("2");
+    let screen = driver.screen();
+    let graph = screen.lines().skip(1).take(4).map(|line| line.chars().skip(44).collect::<String>() + "\n");
+    insta::assert_snapshot!("chain-in-panel", graph.collect::<String>());
+    driver.press("z");
+    insta::assert_snapshot!("chain-zoomed", driver.screen().lines().take(4).collect::<Vec<_>>().join("\n"));
+}

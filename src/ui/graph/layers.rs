@@ -1,9 +1,17 @@
 //! Assigns nodes to layers, orders each layer, and assigns rows.
 
+use std::collections::{BTreeMap, HashSet};
+
 use super::Node;
 
-/// Number of sweeps over the layers, forward and back, to improve their order.
-const SWEEPS: usize = 4;
+/// Number of sweeps over the layers, forth and back in turn, to improve their order.
+const SWEEPS: usize = 6;
+
+/// Number of orders from which the sweeps start in a small graph.
+const STARTS: usize = 12;
+
+/// Maximum number of items of a small graph.
+const SMALL: usize = 100;
 
 /// An item of a layer: a node, or a line that passes through the layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,9 +46,7 @@ impl Layers {
         let layer = layered(&needs, &dependants, &order);
         let mut layers = Self { items: Vec::new(), layer, needs };
         layers.fill(nodes, &dependants);
-        for sweep in 0..SWEEPS {
-            layers.sweep(sweep % 2 == 0);
-        }
+        layers.sort();
         layers.assign_rows();
         layers
     }
@@ -73,36 +79,83 @@ impl Layers {
         }
     }
 
+    /// Sorts each layer so that few lines cross. Sweeps forth and back over the layers improve an order until they are
+    /// stuck, so they start from several orders: that of the nodes first, and in a small graph from shuffled ones.
+    fn sort(&mut self) {
+        let mut fewest = self.crossings();
+        let mut best = self.items.clone();
+        let starts = if self.items.iter().map(Vec::len).sum::<usize>() <= SMALL { STARTS } else { 1 };
+        for start in 0..starts {
+            if start > 0 {
+                self.shuffle(start);
+            }
+            for sweep in 0..SWEEPS {
+                if fewest == 0 {
+                    break;
+                }
+                self.sweep(sweep % 2 == 0);
+                let crossings = self.crossings();
+                if crossings < fewest {
+                    fewest = crossings;
+                    best.clone_from(&self.items);
+                }
+            }
+        }
+        self.items = best;
+    }
+
+    /// Shuffles each layer, in the same way whenever the number of the start is the same.
+    fn shuffle(&mut self, start: usize) {
+        // The multiplier of a linear congruential generator by Knuth (MMIX).
+        let mut state = start as u64;
+        let mut random = |below: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % below
+        };
+        for layer in 0..self.items.len() {
+            let mut order: Vec<usize> = (0..self.items[layer].len()).collect();
+            for at in (1..order.len()).rev() {
+                order.swap(at, random(at + 1));
+            }
+            self.reorder(layer, &order);
+        }
+    }
+
     /// Sorts each layer by the mean position of the connected items in the previous layer if `forth` is set, otherwise
-    /// in the next layer. Ties keep their order.
+    /// in the next layer. Items without connections keep their place, and ties their order.
     fn sweep(&mut self, forth: bool) {
         let count = self.items.len();
         let numbers: Vec<usize> =
             if forth { (1..count).collect() } else { (0..count.saturating_sub(1)).rev().collect() };
         for layer in numbers {
-            let middle = |sum: usize, count: usize, own: usize| {
-                if count == 0 { own as f64 } else { sum as f64 / count as f64 }
-            };
-            let keys: Vec<f64> = if forth {
-                let mut sums = vec![(0, 0); self.items[layer].len()];
+            let mut sums = vec![(0, 0); self.items[layer].len()];
+            if forth {
                 for (at, item) in self.items[layer - 1].iter().enumerate() {
                     for next in &item.next {
                         sums[*next].0 += at;
                         sums[*next].1 += 1;
                     }
                 }
-                sums.iter().enumerate().map(|(own, (sum, count))| middle(*sum, *count, own)).collect()
             } else {
-                let items = self.items[layer].iter().enumerate();
-                items.map(|(own, item)| middle(item.next.iter().sum(), item.next.len(), own)).collect()
-            };
-            self.reorder(layer, &keys);
+                for (sum, item) in sums.iter_mut().zip(&self.items[layer]) {
+                    *sum = (item.next.iter().sum(), item.next.len());
+                }
+            }
+            let mut sorted: Vec<usize> = (0..sums.len()).filter(|at| sums[*at].1 > 0).collect();
+            sorted.sort_by(|a, b| (sums[*a].0 * sums[*b].1).cmp(&(sums[*b].0 * sums[*a].1)));
+            let mut sorted = sorted.into_iter();
+            let order = (0..sums.len()).map(|at| if sums[at].1 > 0 { sorted.next().unwrap_or(at) } else { at });
+            self.reorder(layer, &order.collect::<Vec<_>>());
         }
     }
 
-    fn reorder(&mut self, layer: usize, keys: &[f64]) {
-        let mut order: Vec<usize> = (0..keys.len()).collect();
-        order.sort_by(|a, b| keys[*a].total_cmp(&keys[*b]));
+    /// Counts the crossings of lines between neighbouring layers. Lines of one net do not cross each other.
+    fn crossings(&self) -> usize {
+        self.items.windows(2).map(|pair| crossings(&pair[0], pair[1].len())).sum()
+    }
+
+    /// Moves the items of a layer into this order of their indexes.
+    fn reorder(&mut self, layer: usize, order: &[usize]) {
         let mut moved = vec![0; order.len()];
         for (to, from) in order.iter().enumerate() {
             moved[*from] = to;
@@ -165,14 +218,61 @@ impl Layers {
         }
     }
 
-    /// Shifts every other layer between the rows of its neighbours, so that neighbouring layers never use the same row.
-    pub(super) fn interleave(&mut self) {
-        for (number, layer) in self.items.iter_mut().enumerate() {
-            for item in layer {
-                item.row = item.row * 2 + u16::from(number % 2 == 1);
-            }
+    /// Moves an item of a layer one row down, and the items below with it.
+    pub(super) fn lower(&mut self, layer: usize, item: usize) {
+        for item in &mut self.items[layer][item..] {
+            item.row = item.row.saturating_add(1);
         }
     }
+
+    /// Moves the items of a layer down to rows in which no line leaves the layer before.
+    pub(super) fn separate(&mut self, layer: usize) {
+        let (before, after) = self.items.split_at_mut(layer);
+        let taken: HashSet<u16> =
+            before[layer - 1].iter().filter(|item| !item.next.is_empty()).map(|item| item.row).collect();
+        let mut free = 0;
+        for item in &mut after[0] {
+            item.row = item.row.max(free);
+            while taken.contains(&item.row) {
+                item.row += 1;
+            }
+            free = item.row.saturating_add(item.height);
+        }
+    }
+}
+
+/// Counts the pairs of lines that start in one order in a layer and end in the other in the next, which has this many
+/// items. Pairs with the same start or end, and pairs of one net, do not cross.
+fn crossings(left: &[Item], right: usize) -> usize {
+    // A Fenwick tree: the number of lines so far by their end.
+    let mut ends = vec![0_usize; right + 1];
+    let (mut lines, mut found) = (0, 0);
+    let mut nets: BTreeMap<Vec<usize>, usize> = BTreeMap::new();
+    for item in left {
+        let mut next = item.next.clone();
+        next.sort_unstable();
+        for end in &next {
+            let mut at = end + 1;
+            let mut not_below = 0;
+            while at > 0 {
+                not_below += ends[at];
+                at &= at - 1;
+            }
+            found += lines - not_below;
+        }
+        for end in &next {
+            let mut at = end + 1;
+            while at <= right {
+                ends[at] += 1;
+                at += at & at.wrapping_neg();
+            }
+        }
+        lines += next.len();
+        *nets.entry(next).or_default() += 1;
+    }
+    let pairs = |count: usize| count * count.saturating_sub(1) / 2;
+    let within: usize = nets.iter().map(|(ends, starts)| pairs(*starts) * pairs(ends.len())).sum();
+    found - within
 }
 
 /// Returns rows as close as possible to the wanted ones without overlap. Neighbours that want the same rows are grouped

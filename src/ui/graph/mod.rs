@@ -20,12 +20,41 @@ use super::theme::Glyphs;
 use layers::{Item, Layers};
 use nets::Nets;
 
-/// Columns between a node and a line, and columns of an arrow.
-const PAD: u16 = 1;
-const ARROW: u16 = 2;
-
 /// Maximum sum of the widths of all layers in columns, without the gaps between them.
 const MAX_WIDTH: u16 = 30_000;
+
+/// Columns of the gap between two layers, besides one for each vertical line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Gaps {
+    /// ` ─┬─▶ `.
+    #[default]
+    Wide,
+    /// ` ┬▶ `.
+    Narrow,
+    /// `┬▶ `, and `▶ ` if nothing branches. For nodes whose first row has space for a line.
+    Joined,
+}
+
+impl Gaps {
+    /// Returns the number of free columns between a node and its line.
+    #[must_use]
+    pub fn pad(self) -> u16 {
+        u16::from(self != Self::Joined)
+    }
+
+    /// Returns the number of columns from the first of a line to its first vertical line.
+    fn lead(self) -> u16 {
+        u16::from(self == Self::Wide)
+    }
+
+    /// Returns the number of columns of an arrow.
+    fn arrow(self) -> u16 {
+        if self == Self::Wide { 2 } else { 1 }
+    }
+}
+
+/// Free columns between an arrow and its node.
+const PAD: u16 = 1;
 
 /// A node, as input of the layout.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,7 +95,7 @@ pub struct Cell {
     pub x: u16,
     /// Row of the cell.
     pub y: u16,
-    /// Directions in which the line continues: [`UP`], [`DOWN`], [`LEFT`], [`RIGHT`].
+    /// Directions in which the line continues: [`UP`], [`DOWN`], [`LEFT`], [`RIGHT`]; none between two interruptions.
     pub directions: u8,
     /// Whether the cell is an arrow head.
     pub head: bool,
@@ -99,17 +128,17 @@ pub enum Part {
 impl Layout {
     /// Computes the layout.
     #[must_use]
-    pub fn new(nodes: &[Node]) -> Self {
+    pub fn new(nodes: &[Node], gaps: Gaps) -> Self {
         let layers = Layers::new(nodes);
         let (layers, nets) = nets::route(layers);
         // Names and chains of jobs may be of any length, but the total width of all layers must fit into a `u16`.
         let most = MAX_WIDTH / u16::try_from(layers.items.len()).unwrap_or(MAX_WIDTH).max(1);
         let nodes: Vec<Node> =
             nodes.iter().map(|node| Node { width: node.width.min(most.max(1)), ..node.clone() }).collect();
-        Self::draw(&nodes, &layers, &nets)
+        Self::draw(&nodes, gaps, &layers, &nets)
     }
 
-    fn draw(nodes: &[Node], layers: &Layers, nets: &[Nets]) -> Self {
+    fn draw(nodes: &[Node], gaps: Gaps, layers: &Layers, nets: &[Nets]) -> Self {
         let mut layout = Self { layers: layers.layer.clone(), needs: layers.needs.clone(), ..Self::default() };
         layout.places = vec![(0, 0); nodes.len()];
         let mut x = 0;
@@ -123,8 +152,8 @@ impl Layout {
                     None => layout.horizontal(x, x + width, item, number),
                 }
             }
-            let gap = nets.get(number).map_or(0, |nets| layout.gap(nodes, layers, number, x, width, nets));
-            x += width + gap;
+            x += width;
+            x += nets.get(number).map_or(0, |nets| layout.gap(nodes, gaps, layers, (number, x), nets));
         }
         layout.width = layout.columns.last().map_or(0, |last| {
             let of_last = layers.items.last().into_iter().flatten().filter_map(|item| item.node);
@@ -144,78 +173,162 @@ impl Layout {
         }
     }
 
-    /// Draws the lines between a layer and the next. Returns the width of the gap between the layers.
-    fn gap(&mut self, nodes: &[Node], layers: &Layers, layer: usize, x: u16, width: u16, nets: &Nets) -> u16 {
-        let (left, right) = (&layers.items[layer], &layers.items[layer + 1]);
-        let tracks = nets.tracks;
-        let gap = PAD + 1 + tracks + u16::from(tracks == 0) + ARROW + PAD;
-        let first = x + width + PAD + 1;
-        let end = x + width + gap;
-        // The cells by position, with the directions of all pieces in a cell, so that pieces of one net join. The first
-        // piece in a cell determines its part.
-        let mut cells: std::collections::BTreeMap<(u16, u16), Cell> = std::collections::BTreeMap::new();
-        let mut mark = |x: u16, y: u16, directions: u8, part: Part| {
-            let cell = cells.entry((y, x)).or_insert(Cell { x, y, directions: 0, head: false, part });
-            cell.directions |= directions;
-        };
-        for net in &nets.nets {
-            let index = self.nets.len();
-            self.nets.push((net.sources.iter().map(|source| left[*source].source).collect(), layer));
-            let track = net.track.map(|track| first + track);
+    /// Draws the lines between a layer, whose nodes end before the column `x`, and the next. Returns the width of the gap
+    /// between them.
+    fn gap(&mut self, nodes: &[Node], gaps: Gaps, layers: &Layers, (layer, x): (usize, u16), nets: &Nets) -> u16 {
+        let first_net = self.nets.len();
+        let left = &layers.items[layer];
+        self.nets.extend(nets.nets.iter().map(|net| {
+            let sources = net.sources.iter().map(|source| left[*source].source);
+            (sources.collect(), layer)
+        }));
+        let (column, spread) = (self.columns[layer], 1);
+        let mut gap = Gap { nodes, gaps, layers, layer, nets, first_net, column, x, pad: gaps.pad(), spread };
+        let mut lines = gap.lines();
+        if lines.interrupt() {
+            // An interrupted line needs a column on both sides of what it crosses.
+            (gap.gaps, gap.spread) = (Gaps::Wide, 2);
+            lines = gap.lines();
+            lines.interrupt();
+        }
+        self.cells.extend(lines.cells.into_iter().flatten());
+        gap.width()
+    }
+}
+
+/// The space between a layer and the next.
+struct Gap<'l> {
+    nodes: &'l [Node],
+    gaps: Gaps,
+    layers: &'l Layers,
+    layer: usize,
+    nets: &'l Nets,
+    /// Index of the first net in [`Layout::nets`].
+    first_net: usize,
+    /// First column of the layer.
+    column: u16,
+    /// First column of the gap.
+    x: u16,
+    /// Free columns before the lines.
+    pad: u16,
+    /// Columns from one vertical line to the next.
+    spread: u16,
+}
+
+impl Gap<'_> {
+    fn width(&self) -> u16 {
+        let straight = u16::from(self.gaps != Gaps::Joined);
+        let tracks = self.nets.tracks.checked_sub(1).map_or(straight, |more| 1 + more * self.spread);
+        self.pad + self.gaps.lead() + tracks + self.gaps.arrow() + PAD
+    }
+
+    /// Draws all lines. Those of one net join.
+    fn lines(&self) -> Lines {
+        let (left, right) = (&self.layers.items[self.layer], &self.layers.items[self.layer + 1]);
+        let end = self.x + self.width();
+        let bottom = left.iter().chain(right).map(|item| item.row + 1).max().unwrap_or_default();
+        let mut lines = Lines::new(self.column, end - self.column, bottom);
+        for (index, net) in (self.first_net..).zip(&self.nets.nets) {
+            let track = net.track.map(|track| self.x + self.pad + self.gaps.lead() + track * self.spread);
             for source in &net.sources {
                 let item = &left[*source];
-                let start = item.node.map_or(x + width, |node| x + nodes[node].width + PAD);
-                let part = Part::From { node: item.source, layer };
-                let stop = track.unwrap_or(end - PAD - 1);
-                for x in start..stop {
-                    mark(x, item.row, LEFT | RIGHT, part);
+                let start = item.node.map_or(self.x, |node| self.column + self.nodes[node].width + self.pad);
+                let part = Part::From { node: item.source, layer: self.layer };
+                for x in start..track.unwrap_or(end - PAD - 1) {
+                    lines.mark(x, item.row, LEFT | RIGHT, part);
                 }
                 if let Some(track) = track {
-                    mark(track, item.row, LEFT, part);
+                    lines.mark(track, item.row, LEFT, part);
                 }
             }
             for target in &net.targets {
                 let item = &right[*target];
                 let part = match item.node {
                     Some(node) => Part::To { node },
-                    None => Part::From { node: item.source, layer: layer + 1 },
+                    None => Part::From { node: item.source, layer: self.layer + 1 },
                 };
                 // A line that passes through needs neither a head nor space after it.
                 let stop = if item.node.is_some() { end - PAD } else { end };
-                let start = track.map_or(end - PAD - 1, |track| track + 1);
-                for x in start..stop {
-                    mark(x, item.row, LEFT | RIGHT, part);
+                for x in track.map_or(end - PAD - 1, |track| track + 1)..stop {
+                    lines.mark(x, item.row, LEFT | RIGHT, part);
                 }
                 if let Some(track) = track {
-                    mark(track, item.row, RIGHT, part);
+                    lines.mark(track, item.row, RIGHT, part);
+                }
+                if item.node.is_some() {
+                    lines.head(end - PAD - 1, item.row);
                 }
             }
             if let (Some(track), Some((top, bottom))) = (track, net.rows(left, right)) {
                 for y in top..=bottom {
                     let up = if y > top { UP } else { 0 };
                     let down = if y < bottom { DOWN } else { 0 };
-                    mark(track, y, up | down, Part::Net { net: index });
+                    lines.mark(track, y, up | down, Part::Net { net: index });
+                    if !net.touches(y, left, right) {
+                        lines.passed.push((track, y));
+                    }
                 }
             }
         }
-        // Where a vertical line crosses a row of another net, the row is interrupted.
-        for net in &nets.nets {
-            let (Some(track), Some((top, bottom))) = (net.track, net.rows(left, right)) else { continue };
-            for y in top + 1..bottom {
-                if !net.touches(y, left, right)
-                    && let Some(cell) = cells.get_mut(&(y, first + track))
+        lines
+    }
+}
+
+/// Lines between two layers.
+struct Lines {
+    /// First column.
+    x: u16,
+    /// Number of columns.
+    width: u16,
+    /// The cells of one row after the other, with the directions of all pieces in a cell. The first piece in a cell
+    /// determines its part.
+    cells: Vec<Option<Cell>>,
+    /// Columns and rows where a vertical line passes, and nothing of its net starts or ends.
+    passed: Vec<(u16, u16)>,
+}
+
+impl Lines {
+    fn new(x: u16, width: u16, rows: u16) -> Self {
+        Self { x, width, cells: vec![None; usize::from(width) * usize::from(rows)], passed: Vec::new() }
+    }
+
+    fn at(&mut self, x: u16, y: u16) -> Option<&mut Option<Cell>> {
+        let column = x.checked_sub(self.x).filter(|column| *column < self.width)?;
+        self.cells.get_mut(usize::from(y) * usize::from(self.width) + usize::from(column))
+    }
+
+    fn mark(&mut self, x: u16, y: u16, directions: u8, part: Part) {
+        if let Some(cell) = self.at(x, y) {
+            cell.get_or_insert(Cell { x, y, directions: 0, head: false, part }).directions |= directions;
+        }
+    }
+
+    fn head(&mut self, x: u16, y: u16) {
+        if let Some(Some(cell)) = self.at(x, y) {
+            cell.head = true;
+        }
+    }
+
+    /// Interrupts horizontal lines where the vertical line of another net passes, and returns whether there are any. So
+    /// a crossing does not look like a joint.
+    fn interrupt(&mut self) -> bool {
+        let mut found = false;
+        for (x, y) in std::mem::take(&mut self.passed) {
+            let Some(Some(cell)) = self.at(x, y) else { continue };
+            if cell.directions & (LEFT | RIGHT) == 0 {
+                continue;
+            }
+            cell.directions = UP | DOWN;
+            found = true;
+            for (x, side) in [(x.saturating_sub(1), RIGHT), (x + 1, LEFT)] {
+                if let Some(Some(cell)) = self.at(x, y)
+                    && cell.directions & (UP | DOWN) == 0
                 {
-                    cell.directions = UP | DOWN;
+                    cell.directions &= !side;
                 }
             }
         }
-        for target in right.iter().filter(|item| item.node.is_some()) {
-            if let Some(cell) = cells.get_mut(&(target.row, end - PAD - 1)) {
-                cell.head = true;
-            }
-        }
-        self.cells.extend(cells.into_values());
-        gap
+        found
     }
 }
 
@@ -237,9 +350,13 @@ impl Layout {
 /// Returns the character of a cell.
 #[must_use]
 pub fn sign(cell: &Cell, glyphs: Glyphs) -> &'static str {
-    match (cell.head, glyphs) {
-        (true, Glyphs::Ascii) => ">",
-        (true, Glyphs::Unicode) => "▶",
-        (false, glyphs) => joint(cell.directions, glyphs),
+    match (cell.head, cell.directions, glyphs) {
+        (true, _, Glyphs::Ascii) => ">",
+        (true, _, Glyphs::Unicode) => "▶",
+        // Half a line or none is drawn beside a line that crosses.
+        (false, 0, _) | (false, LEFT | RIGHT, Glyphs::Ascii) => " ",
+        (false, LEFT, Glyphs::Unicode) => "╴",
+        (false, RIGHT, Glyphs::Unicode) => "╶",
+        (false, directions, glyphs) => joint(directions, glyphs),
     }
 }

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 
 use super::layers::{Item, Layers};
 
+/// Maximum number of items of a layer that are moved one by one because of collisions.
+const MOVES: usize = 8;
+
 /// Nets between a layer and the next.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Nets {
@@ -44,24 +47,27 @@ impl Net {
     }
 }
 
-/// Computes the nets between all neighbouring layers. If their lines would collide, moves the layers to separate rows
-/// first.
+/// Computes the nets between all neighbouring layers. Where their lines would collide, moves items to other rows first.
 pub(super) fn route(mut layers: Layers) -> (Layers, Vec<Nets>) {
-    if let Some(nets) = all(&layers) {
-        return (layers, nets);
+    let mut nets = Vec::new();
+    for layer in 1..layers.items.len() {
+        let mut moves = 0;
+        nets.push(loop {
+            match between(&layers.items[layer - 1], &layers.items[layer]) {
+                Ok(found) => break found,
+                Err(item) if moves < MOVES => layers.lower(layer, item),
+                // Without common rows, lines cannot collide.
+                Err(_) if moves == MOVES => layers.separate(layer),
+                Err(_) => break Nets::default(),
+            }
+            moves += 1;
+        });
     }
-    layers.interleave();
-    // Two neighbouring layers now never use the same row, so lines cannot collide.
-    let nets = all(&layers).unwrap_or_default();
     (layers, nets)
 }
 
-fn all(layers: &Layers) -> Option<Vec<Nets>> {
-    layers.items.windows(2).map(|pair| between(&pair[0], &pair[1])).collect()
-}
-
-/// Returns the nets between two layers, or `None` if lines would collide.
-fn between(left: &[Item], right: &[Item]) -> Option<Nets> {
+/// Returns the nets between two layers; the index of an item in the right layer if lines would collide in its row.
+fn between(left: &[Item], right: &[Item]) -> Result<Nets, usize> {
     let mut by_targets: BTreeMap<Vec<usize>, Vec<usize>> = BTreeMap::new();
     for (source, item) in left.iter().enumerate().filter(|(_, item)| !item.next.is_empty()) {
         let mut targets = item.next.clone();
@@ -94,7 +100,7 @@ fn between(left: &[Item], right: &[Item]) -> Option<Nets> {
     let mut done = 0;
     while let Some(net) = open.pop() {
         done += 1;
-        let (top, bottom) = nets[net].rows(left, right)?;
+        let Some((top, bottom)) = nets[net].rows(left, right) else { continue };
         // A straight line needs no track. No other line enters its row, because its target is the only one there.
         if top < bottom {
             let mut track = least[net];
@@ -113,6 +119,15 @@ fn between(left: &[Item], right: &[Item]) -> Option<Nets> {
             }
         }
     }
+    if done < nets.len() {
+        // Each of the nets that are left waits for another one of them.
+        let is_left = |net: &usize| waits[*net] > 0;
+        let mut targets =
+            (0..nets.len()).filter(is_left).flat_map(|net| nets[net].targets.iter().map(move |to| (net, *to)));
+        let blocked =
+            targets.find(|(net, to)| owner.get(&right[*to].row).is_some_and(|first| first != net && is_left(first)));
+        return Err(blocked.map_or(0, |(_, target)| target));
+    }
     let tracks = spans.iter().map(|(track, ..)| track + 1).max().unwrap_or_default();
-    (done == nets.len()).then_some(Nets { nets, tracks })
+    Ok(Nets { nets, tracks })
 }

@@ -84,35 +84,40 @@ impl Graph {
             }
             return;
         }
+        let (right, below) = self.detail.name();
+        let room = node.width.saturating_sub(right);
         let label = label(group, run, self.detail, cx);
-        let label = text::clip(&label, usize::from(node.width.saturating_sub(2)), cx.theme.ellipsis());
-        pen.put((x + 2, y), node.width - 2, &label, fade);
-        // The edge continues through columns that the time does not need.
-        let end = x + 2 + text::columns(&label);
+        let label = text::clip(&label, usize::from(room), cx.theme.ellipsis());
+        pen.put((x + right, y + below), room, &label, fade);
+        // The edge continues through columns that the first row of the node does not need.
+        let end = if below == 0 { x + right + text::columns(&label) } else { x + 1 };
         let goes_on = self.layout.needs.iter().any(|needs| needs.contains(&index));
-        if goes_on && end + 1 < x + node.width + 1 {
+        if goes_on {
             let line = if cx.theme.glyphs == Glyphs::Ascii { "-" } else { "─" };
-            for column in end + 1..=x + node.width {
+            for column in end + 1..x + node.width + self.detail.gaps().pad() {
                 pen.put((column, y), 1, line, fade);
             }
         }
         if selected {
-            pen.restyle((x, y), 2 + text::columns(&label), cx.theme.selected());
+            pen.restyle((x, y), end - x, cx.theme.selected());
+            pen.restyle((x + right, y + below), text::columns(&label), cx.theme.selected());
         }
         let (wrong, more) = group.wrong(run);
-        for (row, job) in (y + 1..).zip(&wrong) {
-            pen.put((x + 2, row), 1, cx.theme.look(job.progress()).glyph, cx.theme.phase(job.progress()));
-            let name = text::clip_middle(&job.name, usize::from(node.width.saturating_sub(4)), cx.theme.ellipsis());
-            pen.put((x + 4, row), node.width.saturating_sub(4), &name, fade);
+        let (first, indent) = (y + 1 + below, 4 - 2 * below);
+        let room = node.width.saturating_sub(indent);
+        for (row, job) in (first..).zip(&wrong) {
+            pen.put((x + indent - 2, row), 1, cx.theme.look(job.progress()).glyph, cx.theme.phase(job.progress()));
+            let name = text::clip_middle(&job.name, usize::from(room), cx.theme.ellipsis());
+            pen.put((x + indent, row), room, &name, fade);
         }
         if let Some(review) = group.review(run) {
-            let shown = text::clip(&review, usize::from(node.width.saturating_sub(2)), cx.theme.ellipsis());
-            pen.put((x + 2, y + 1), node.width.saturating_sub(2), &shown, cx.theme.style(Hue::Review));
+            let room = node.width.saturating_sub(right);
+            let shown = text::clip(&review, usize::from(room), cx.theme.ellipsis());
+            pen.put((x + right, first), room, &shown, cx.theme.style(Hue::Review));
         }
         if more > 0 {
             let text = format!("and {more} more");
-            let row = y + 1 + wrong.len() as u16;
-            pen.put((x + 4, row), node.width.saturating_sub(4), &text, cx.theme.style(Hue::Dim));
+            pen.put((x + indent, first + wrong.len() as u16), room, &text, cx.theme.style(Hue::Dim));
         }
     }
 
@@ -218,7 +223,7 @@ fn label(group: &Group, run: &Run, detail: Detail, cx: &Cx) -> String {
     let members = group.members(run);
     let times = if cx.theme.glyphs == Glyphs::Ascii { "x" } else { "×" };
     let many = if group.folded { format!(" {times}{}", members.len()) } else { String::new() };
-    if let Detail::Short(columns) = detail {
+    if let Detail::Short(columns, _) | Detail::Below(columns) = detail {
         return format!("{}{many}", text::clip_middle(&group.name, usize::from(columns), cx.theme.ellipsis()));
     }
     let mut label = format!("{}{many}", group.name);

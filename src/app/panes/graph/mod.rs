@@ -20,7 +20,7 @@ use crate::app::msg::Effect;
 use crate::app::selection::{JobSelection, Selection};
 use crate::model::{JobId, Run};
 use crate::ui::frame::Scroll;
-use crate::ui::graph::{Layout, Node};
+use crate::ui::graph::{Gaps, Layout, Node};
 use crate::ui::text;
 
 use super::list::filter_chip;
@@ -41,8 +41,21 @@ const TIME: u16 = 6;
 /// Maximum width of a name in columns.
 const MAX_NAME: u16 = 200;
 
-/// Maximum widths of names in columns, tried one after the other until the graph fits.
-pub(super) const SHORTER: [u16; 7] = [60, 36, 26, 19, 14, 10, 6];
+/// Maximum widths of names in columns and the gaps between the nodes, tried one after the other until the graph fits.
+pub(super) const SHORTER: [(u16, Gaps); 9] = [
+    (60, Gaps::Wide),
+    (36, Gaps::Wide),
+    (26, Gaps::Wide),
+    (19, Gaps::Wide),
+    (14, Gaps::Wide),
+    (10, Gaps::Wide),
+    (10, Gaps::Narrow),
+    (6, Gaps::Wide),
+    (6, Gaps::Narrow),
+];
+
+/// Maximum widths of names in columns below the glyphs.
+const BELOW: [u16; 4] = [10, 8, 6, 4];
 
 /// Maximum number of nodes of a graph that is still shown in full after a job has failed.
 const MANY: usize = 100;
@@ -53,10 +66,34 @@ enum Detail {
     /// Glyph, name, counts and time.
     #[default]
     Full,
-    /// Glyph, and this many columns of the name.
-    Short(u16),
+    /// Glyph, and this many columns of the name, with these gaps between the nodes.
+    Short(u16, Gaps),
+    /// Glyph, and this many columns of the name below it. The edges are above the names.
+    Below(u16),
     /// The glyph alone.
     Glyph,
+}
+
+impl Detail {
+    /// Returns all details, the most first.
+    fn all() -> impl Iterator<Item = Self> {
+        let short = SHORTER.into_iter().map(|(columns, gaps)| Self::Short(columns, gaps));
+        let below = BELOW.into_iter().map(Self::Below);
+        std::iter::once(Self::Full).chain(short).chain(below).chain([Self::Glyph])
+    }
+
+    fn gaps(self) -> Gaps {
+        match self {
+            Self::Full | Self::Glyph => Gaps::Wide,
+            Self::Short(_, gaps) => gaps,
+            Self::Below(_) => Gaps::Joined,
+        }
+    }
+
+    /// Returns the position of a name relative to its glyph.
+    fn name(self) -> (u16, u16) {
+        if let Self::Below(_) = self { (0, 1) } else { (2, 0) }
+    }
 }
 
 /// Input of a layout: all nodes in full detail, the same nodes with siblings joined, and the available columns and
@@ -272,11 +309,10 @@ impl Graph {
 
     /// Computes the layout with the most detail that fits. If none fits, every node is a glyph.
     fn draw_nodes(&mut self, run: &Run) {
-        let short = SHORTER.iter().map(|columns| Detail::Short(*columns));
-        for detail in std::iter::once(Detail::Full).chain(short).chain([Detail::Glyph]) {
+        for detail in Detail::all() {
             self.detail = detail;
             self.nodes = self.groups.iter().map(|group| node(group, run, detail)).collect();
-            self.layout = Layout::new(&self.nodes);
+            self.layout = Layout::new(&self.nodes, detail.gaps());
             if self.layout.width <= self.area.0 {
                 return;
             }
@@ -333,9 +369,13 @@ fn node(group: &Group, run: &Run, detail: Detail) -> Node {
     let many = if group.folded { counted(group.members(run).len()) } else { 0 };
     match detail {
         Detail::Full => Node { width: (2 + name + many + TIME).max(members), height, needs },
-        Detail::Short(columns) => {
+        Detail::Short(columns, _) => {
             let own = 2 + name.min(columns) + if group.folded { times(group.members(run).len()) } else { 0 };
             Node { width: own.max(members.min(4 + columns)), height, needs }
+        }
+        Detail::Below(columns) => {
+            let own = name.min(columns) + if group.folded { times(group.members(run).len()) } else { 0 };
+            Node { width: own.max(members.min(columns)).max(2), height: height + 1, needs }
         }
         Detail::Glyph => Node { width: 1, height: 1, needs },
     }
