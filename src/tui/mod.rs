@@ -13,6 +13,7 @@ mod canvas;
 mod effects;
 mod foreground;
 mod guard;
+mod hang_up;
 pub mod offscreen;
 mod run;
 pub mod shell_terminal;

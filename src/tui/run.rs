@@ -29,6 +29,7 @@ use super::effects::{Searches, load_page};
 use super::foreground;
 use super::foreground::Child;
 use super::guard::Guard;
+use super::hang_up;
 
 /// Options of the screen.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -112,6 +113,7 @@ pub async fn run(app: App, backend: Box<dyn Backend>, options: Options) -> Resul
         io::ErrorKind::Unsupported => TuiError::Unsupported { reason: error.to_string() },
         _ => TuiError::Terminal(error),
     })?;
+    hang_up::watch()?;
     let size = crossterm::terminal::size()?;
     let canvas = Canvas::new(io::stdout(), size.0, size.1, options.scroll_region);
     let (answers, answered) = mpsc::channel(8);

@@ -71,7 +71,7 @@ impl Logs for Lines {
             let bytes = match kind.as_str() {
                 "hostile" => hostile(number),
                 "wide" => vec![b'x'; 200],
-                "panic" => format!("src/main.rs:{}:1: wrong", number + 1).into_bytes(),
+                "panic" | "stuck" => format!("src/main.rs:{}:1: wrong", number + 1).into_bytes(),
                 _ => format!("this is line {}", number + 1).into_bytes(),
             };
             RawLine { number, bytes, time: None }
@@ -97,9 +97,14 @@ impl Logs for Lines {
         Ok(())
     }
 
-    /// Panics on the thread that draws, if the test wants that.
+    /// Panics on the thread that draws, or blocks it, if the test wants that.
     fn file(&self, _: &RunId, name: &str) -> Option<PathBuf> {
-        assert_ne!(std::env::var(CHILD).as_deref(), Ok("panic"), "{name} breaks the program");
+        let kind = std::env::var(CHILD).unwrap_or_default();
+        assert_ne!(kind, "panic", "{name} breaks the program");
+        if kind == "stuck" {
+            writeln!(std::io::stdout(), "{name} blocks the program").expect("written");
+            std::thread::sleep(Duration::MAX);
+        }
         std::env::current_exe().ok()
     }
 }
@@ -318,6 +323,41 @@ fn a_signal_restores_the_terminal() {
         terminal.wait_for("● running");
         terminal.signal(signal);
         assert!(terminal.ends_restored().contains("left: false"));
+    }
+}
+
+/// A read of a terminal that is gone can block the event loop, which then sees no signal.
+#[test]
+fn a_blocked_program_ends_with_its_terminal() {
+    let size = PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
+    let pty = native_pty_system().openpty(size).expect("a terminal");
+    let mut command = CommandBuilder::new(std::env::current_exe().expect("this program"));
+    command.args(["--exact", "screen::child", "--nocapture"]);
+    command.env(CHILD, "stuck");
+    command.env("TERM", "xterm-256color");
+    let mut child = pty.slave.spawn_command(command).expect("started");
+    drop(pty.slave);
+    let mut reader = pty.master.try_clone_reader().expect("a reader");
+    let mut keys = pty.master.take_writer().expect("a writer");
+    let mut shown = Vec::new();
+    let mut wait_for = |text: &str| {
+        while !String::from_utf8_lossy(&shown).contains(text) {
+            let mut portion = [0; 8192];
+            let count = reader.read(&mut portion).expect("the screen is drawn");
+            shown.extend_from_slice(&portion[..count]);
+        }
+    };
+    wait_for("src/main.rs:5000:1: wrong");
+    keys.write_all(b"4ggo").expect("the terminal takes keys");
+    wait_for("src/main.rs blocks the program");
+    drop((reader, keys, pty.master));
+    let end = Instant::now() + PATIENCE;
+    while child.try_wait().expect("a child").is_none() {
+        if Instant::now() > end {
+            child.kill().expect("it runs");
+            panic!("it does not end");
+        }
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 
