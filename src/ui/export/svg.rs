@@ -91,41 +91,37 @@ impl Shapes {
                 "<rect x=\"{x:.1}\" y=\"{top:.1}\" width=\"{columns:.1}\" height=\"{rows}\" fill=\"{background}\"/>"
             ));
         }
-        let is_dim = run.cell.modifier.contains(Modifier::DIM);
+        let opacity =
+            if run.cell.modifier.contains(Modifier::DIM) { format!(" opacity=\"{DIMMED}\"") } else { String::new() };
         let mut text = String::new();
         let mut column = run.column;
         for symbol in &run.symbols {
             if let Some(directions) = directions(symbol) {
-                let opacity = if is_dim { format!(" opacity=\"{DIMMED}\"") } else { String::new() };
                 self.line(row, column, directions, &format!("stroke=\"{foreground}\"{opacity}"));
                 text.push(' ');
-            } else if let Some((left, up, right, down)) = block(symbol) {
-                let (x, y) = ((column as f32 + left) * CELL.0, (row as f32 + up) * CELL.1);
-                let (wide, high) = ((right - left) * CELL.0, (down - up) * CELL.1);
-                self.add(format_args!(
-                    "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{wide:.1}\" height=\"{high:.1}\" fill=\"{foreground}\"/>"
-                ));
+            } else if let Some(corners) = shape(symbol) {
+                let corners = corners.iter().map(|(x, y)| {
+                    let (x, y) = ((column as f32 + x) * CELL.0, (row as f32 + y) * CELL.1);
+                    format!("{x:.1},{y:.1}")
+                });
+                let corners = corners.collect::<Vec<_>>().join(" ");
+                self.add(format_args!("<polygon points=\"{corners}\" fill=\"{foreground}\"{opacity}/>"));
                 text.push(' ');
             } else {
                 text.push_str(symbol);
             }
             column += width(symbol).max(1);
         }
-        let shown = text.trim();
-        if shown.is_empty() {
-            return;
-        }
-        let before = width(&text[..text.len() - text.trim_start().len()]);
         let bold = if run.cell.modifier.contains(Modifier::BOLD) { " font-weight=\"bold\"" } else { "" };
-        let dim = if is_dim { format!(" opacity=\"{DIMMED}\"") } else { String::new() };
-        let (x, y) = ((run.column + before) as f32 * CELL.0, top + CELL.1 * BASE);
-        // `textLength` fixes the width to the columns, whatever font is used.
-        let length = width(shown) as f32 * CELL.0;
-        let text = escaped(shown);
-        self.add(format_args!(
-            "<text x=\"{x:.1}\" y=\"{y:.1}\" fill=\"{foreground}\"{bold}{dim} textLength=\"{length:.1}\" \
-             lengthAdjust=\"spacingAndGlyphs\" xml:space=\"preserve\">{text}</text>"
-        ));
+        for (before, part) in parts(&text) {
+            let (x, y) = ((run.column + before) as f32 * CELL.0, top + CELL.1 * BASE);
+            // `textLength` fixes the width to the columns, whatever font is used.
+            let (length, part) = (width(part) as f32 * CELL.0, escaped(part));
+            self.add(format_args!(
+                "<text x=\"{x:.1}\" y=\"{y:.1}\" fill=\"{foreground}\"{bold}{opacity} textLength=\"{length:.1}\" \
+                 lengthAdjust=\"spacingAndGlyphs\" xml:space=\"preserve\">{part}</text>"
+            ));
+        }
     }
 
     /// Adds the lines of a cell, joined with those of the cells to its left and above. Cells must be added row by row.
@@ -186,18 +182,36 @@ fn colours(cell: &Cell) -> (String, Option<String>) {
     }
 }
 
-/// Returns the part of a cell that a block character fills: left, upper, right and lower end, from 0 to 1. `None` for
-/// other characters.
-fn block(character: &str) -> Option<(f32, f32, f32, f32)> {
+/// Returns the corners of the shape of a block character or an arrow head, from 0 to 1 in a cell. `None` for other
+/// characters.
+fn shape(character: &str) -> Option<Vec<(f32, f32)>> {
     let mut characters = character.chars();
     let code = u32::from(characters.next().filter(|_| characters.as_str().is_empty())?);
+    let block = |up: f32, right: f32| vec![(0.0, up), (right, up), (right, 1.0), (0.0, 1.0)];
     Some(match code {
         // From one eighth at the lower end to a full block.
-        0x2581..=0x2588 => (0.0, 1.0 - (code - 0x2580) as f32 / 8.0, 1.0, 1.0),
+        0x2581..=0x2588 => block(1.0 - (code - 0x2580) as f32 / 8.0, 1.0),
         // The left half.
-        0x258c => (0.0, 0.0, 0.5, 1.0),
+        0x258c => block(0.0, 0.5),
+        // The head of an arrow to the right.
+        0x25b6 => vec![(0.0, 0.3), (1.0, 0.5), (0.0, 0.7)],
         _ => return None,
     })
+}
+
+/// Returns the parts of a text between two or more blanks, with the columns before each.
+fn parts(text: &str) -> Vec<(usize, &str)> {
+    const GAP: &str = "  ";
+    let mut start = 0;
+    let mut parts = Vec::new();
+    for part in text.split(GAP) {
+        let shown = part.trim_start();
+        if !shown.is_empty() {
+            parts.push((width(&text[..start + part.len() - shown.len()]), shown.trim_end()));
+        }
+        start += part.len() + GAP.len();
+    }
+    parts
 }
 
 fn escaped(text: &str) -> String {
@@ -247,6 +261,12 @@ mod tests {
     }
 
     #[test]
+    fn words_far_apart_are_placed_separately() {
+        assert_eq!(parts("  a b   日本  c "), [(2, "a b"), (8, "日本"), (14, "c")]);
+        assert_eq!(parts("   "), []);
+    }
+
+    #[test]
     fn lines_and_blocks_are_shapes() {
         let mut buffer = Buffer::empty(Rect::new(0, 0, 6, 3));
         for (row, text) in ["┌─x─┐", "│▌█▂│", "└───┘"].iter().enumerate() {
@@ -257,11 +277,11 @@ mod tests {
         let border = "M4.2 9.0H16.8M4.2 9.0V45.0M25.2 9.0H37.8M37.8 9.0V45.0M4.2 45.0H37.8";
         assert!(drawn.contains(&format!("d=\"{border}\"")), "{drawn}");
         for block in [
-            "x=\"8.4\" y=\"18.0\" width=\"4.2\" height=\"18.0\"",
-            "x=\"16.8\" y=\"18.0\" width=\"8.4\" height=\"18.0\"",
-            "x=\"25.2\" y=\"31.5\" width=\"8.4\" height=\"4.5\"",
+            "8.4,18.0 12.6,18.0 12.6,36.0 8.4,36.0",
+            "16.8,18.0 25.2,18.0 25.2,36.0 16.8,36.0",
+            "25.2,31.5 33.6,31.5 33.6,36.0 25.2,36.0",
         ] {
-            assert!(drawn.contains(block), "{block} is not in {drawn}");
+            assert!(drawn.contains(&format!("points=\"{block}\"")), "{block} is not in {drawn}");
         }
         let texts: Vec<_> = drawn.lines().filter(|line| line.starts_with("<text")).collect();
         assert!(matches!(texts[..], [text] if text.contains(">x</text>") && text.contains("x=\"16.8\"")), "{drawn}");
