@@ -22,6 +22,7 @@ mod held;
 #[cfg(test)]
 mod hostile;
 mod keys;
+mod linear;
 mod lint;
 mod plan;
 mod review;
@@ -67,6 +68,10 @@ struct Cli {
     /// Open the screen without commands: nothing can be started or changed
     #[arg(long)]
     read_only: bool,
+    /// Print sentences for a screen reader, one for each change, instead of the screen, tables and signs; also with
+    /// `CUELIGHT_LINEAR=1`
+    #[arg(long, global = true)]
+    linear: bool,
 }
 
 #[derive(Subcommand)]
@@ -221,6 +226,12 @@ fn without_command(run: Option<&str>, read_only: bool) -> Outcome {
         }
         None => None,
     };
+    if style::is_linear() {
+        return match showing {
+            Some(run) => run::Watch::of(&runs_dir()?.folder(run)).print(&mut *run::lines()),
+            None => linear::follow(),
+        };
+    }
     if screen::is_possible() { screen::open(showing, read_only) } else { runs::list(&runs::ListArgs::default()) }
 }
 
@@ -304,6 +315,9 @@ pub fn main() -> ExitCode {
         Err(error) => return misread(error),
     };
     survive_file_limit();
+    if cli.linear {
+        style::make_linear();
+    }
     match guarded(|| carry_out(&cli)) {
         Ok(exit) => exit.into(),
         Err(failure) => {

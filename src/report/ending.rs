@@ -73,17 +73,17 @@ fn rows(run: &Run, has_reason: &dyn Fn(&Job) -> bool, style: Style) -> TerminalT
 /// Why a step failed: the keys of its job and the step, its reason, and the line that describes the failure best, with
 /// its location.
 #[derive(PartialEq, Eq, Hash)]
-struct Cause<'r> {
+pub(super) struct Cause<'r> {
     job: &'r str,
-    step: &'r str,
-    reason: Option<&'r str>,
-    line: String,
-    place: String,
+    pub(super) step: &'r str,
+    pub(super) reason: Option<&'r str>,
+    pub(super) line: String,
+    pub(super) place: String,
 }
 
 /// Returns the causes of the failed jobs, each with its jobs: legs of a matrix that failed in the same step with the
 /// same line have one cause.
-fn causes<'r>(run: &'r Run, logs: &dyn Logs) -> io::Result<IndexMap<Cause<'r>, Vec<&'r Job>>> {
+pub(super) fn causes<'r>(run: &'r Run, logs: &dyn Logs) -> io::Result<IndexMap<Cause<'r>, Vec<&'r Job>>> {
     let mut causes: IndexMap<_, Vec<&Job>> = IndexMap::new();
     for job in run.jobs.values().filter(|job| is_failed(&job.phase)) {
         let Some(step) = failed_step(job) else { continue };

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
+use std::sync::OnceLock;
 
 use serde::Serialize;
 
@@ -27,7 +28,7 @@ impl Style {
             let locale = locale.to_ascii_lowercase();
             locale.contains("utf-8") || locale.contains("utf8")
         });
-        let glyphs = if utf8 { Glyphs::Unicode } else { Glyphs::Ascii };
+        let glyphs = if utf8 && !is_linear() { Glyphs::Unicode } else { Glyphs::Ascii };
         Self::new(glyphs, moves_cursor() && wants_colour())
     }
 
@@ -106,9 +107,25 @@ impl Style {
     }
 }
 
-/// Whether standard output is a terminal that carries out control sequences.
+/// Whether `--linear` was given.
+static LINEAR: OnceLock<()> = OnceLock::new();
+
+/// Environment variable that asks for sentences, unless it is empty or `0`.
+const LINEAR_VARIABLE: &str = "CUELIGHT_LINEAR";
+
+/// Makes this process print sentences for a screen reader.
+pub fn make_linear() {
+    LINEAR.get_or_init(|| ());
+}
+
+/// Whether this process prints sentences for a screen reader instead of tables and rows that are redrawn.
+pub fn is_linear() -> bool {
+    LINEAR.get().is_some() || std::env::var(LINEAR_VARIABLE).is_ok_and(|value| !matches!(value.as_str(), "" | "0"))
+}
+
+/// Whether standard output is a terminal that carries out control sequences. None are used for a screen reader.
 pub(super) fn moves_cursor() -> bool {
-    io::stdout().is_terminal() && !std::env::var("TERM").is_ok_and(|term| term == "dumb")
+    !is_linear() && io::stdout().is_terminal() && !std::env::var("TERM").is_ok_and(|term| term == "dumb")
 }
 
 /// Returns the number of rows of the terminal at standard output; `None` without a terminal, or for one without control

@@ -4,7 +4,9 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
-use crate::project::Project;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::project::{Project, Said, until};
 
 const MIXED: &str = "name: Mixed
 on: push
@@ -258,4 +260,38 @@ fn every_shell_has_completions() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         project.call(&["completions", shell]).expect(0, &["cuelight", "CUELIGHT_COMPLETE"]);
     }
+}
+
+#[test]
+fn a_run_is_told_in_sentences_without_signs() {
+    let project = Project::of_jobs(
+        "  build: {runs-on: ubuntu-latest, steps: [{name: Compile, run: 'echo from the step'}]}\n\
+         \x20 test: {needs: build, runs-on: ubuntu-latest, steps: [{name: Check, run: 'echo a.c:3: wrong; exit 3'}]}\n",
+    );
+    let told = ["CI: started, run ", "\nbuild: started\n", "\nbuild: success in ", "\ntest: step 2, Check\n"];
+    let end = ["\ntest: step 2, Check: failure, exit code 3\n", "\nfailed: test, step Check: ", "\nCI: failure in "];
+    for said in
+        [project.run(&["--linear"]), project.call(&["attach", "--linear"]), project.call(&["--linear", "latest"])]
+    {
+        said.expect(1, &[&told[..], &end].concat());
+        assert!(said.text().is_ascii() && !said.text().contains("from the step"), "{}", said.text());
+    }
+    let asked = project.command(&["attach"]).env("CUELIGHT_LINEAR", "1").output().expect("the program starts");
+    Said(asked).expect(1, &told);
+}
+
+#[test]
+fn all_runs_are_told_in_sentences_until_an_interrupt() {
+    let project = Project::of_jobs("  build: {runs-on: ubuntu-latest, steps: [{run: 'sleep 2'}]}\n");
+    let output = project.home().join("sentences");
+    let file = fs::File::create(&output).expect("a file");
+    let mut child = project.command(&["--linear"]).stdout(file).spawn().expect("the program starts");
+    let told = |text: &str| fs::read_to_string(&output).expect("readable").contains(text).then_some(());
+    until("the runs are listed", || told("0 runs; changes follow"));
+    project.run(&[]).expect(0, &[]);
+    until("the end is told", || told("CI on main: success in "));
+    assert!(told("CI, build: success in ").is_some(), "{}", fs::read_to_string(&output).expect("readable"));
+    let pid = Pid::from_raw(child.id().cast_signed()).expect("it runs");
+    kill_process(pid, Signal::INT).expect("it runs");
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
 }

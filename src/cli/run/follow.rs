@@ -11,8 +11,8 @@ use tokio::time::Instant;
 use crate::backend::local::follow::Follower;
 use crate::launch::commands;
 use crate::report::style;
-use crate::report::style::{Style, inside_actions};
-use crate::report::{GitHub, Json, Lines, Printer, Printing, Silent};
+use crate::report::style::{Style, inside_actions, is_linear};
+use crate::report::{GitHub, Json, Linear, Lines, Printer, Printing, Silent};
 use crate::store::folder::RunFolder;
 use crate::store::history;
 use crate::ui::terminal_text::text;
@@ -22,6 +22,9 @@ use crate::cli::{Exit, Failure, Outcome};
 
 /// Returns the printer for people; inside GitHub Actions, the printer of workflow commands.
 pub(crate) fn lines() -> Box<dyn Printer> {
+    if is_linear() {
+        return Box::new(Linear::default());
+    }
     let style = Style::of_output();
     if inside_actions() { Box::new(GitHub::new(style)) } else { Box::new(Lines::new(style)) }
 }

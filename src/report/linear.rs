@@ -1,0 +1,192 @@
+//! A run in sentences for a screen reader: one line for each change, without glyphs, columns, colours and the output of
+//! steps.
+
+use std::io;
+
+use crate::model::legs::titled;
+use crate::model::{
+    Conclusion, Event, Gate, Job, JobId, Phase, Record, Run, StepKind, StepNumber, Summary, first_names,
+};
+use crate::report::style::{Out, Style};
+use crate::ui::terminal_text::{TerminalText, text};
+use crate::ui::text::{counted, spent};
+use crate::ui::theme::Glyphs;
+
+use super::ending::{causes, first_line, took};
+use super::lines::MAX_NAMES;
+use super::{Lines, Logs, Printer, diagnosis, held};
+
+/// Prints a run as sentences.
+pub struct Linear {
+    style: Style,
+    /// Prints changes that are the same in both forms.
+    lines: Lines,
+    /// Whether each sentence names the run, because those of several runs are printed.
+    names_run: bool,
+    /// Number of the attempt whose start was printed last; 0 before the first.
+    announced: u32,
+}
+
+impl Default for Linear {
+    fn default() -> Self {
+        let style = Style::new(Glyphs::Ascii, false);
+        Self { style, lines: Lines::new(style), names_run: false, announced: 0 }
+    }
+}
+
+impl Linear {
+    /// Returns a printer for one of several runs.
+    pub fn of_several() -> Self {
+        Self { names_run: true, ..Self::default() }
+    }
+
+    /// Prints that the state of a run is known or has changed.
+    ///
+    /// # Errors
+    /// The output cannot be written.
+    pub fn run(run: &Summary, out: &mut Out<'_>) -> io::Result<()> {
+        let style = Style::new(Glyphs::Ascii, false);
+        let title = run.info.numbered().unwrap_or_else(|| run.name.clone());
+        let branch = run.info.branch();
+        let branch = if branch.is_empty() { text!("") } else { text!(" on {}", branch) };
+        let time = run.started.zip(run.finished).map(|(start, end)| text!(" in {}", spent(start, Some(end), end)));
+        let why = if let Phase::Waiting(gate) = &run.phase { text!(", {}", gate.reason()) } else { text!("") };
+        let word = style.word(&run.phase);
+        let rest = text!("{}{}{}, run {}", word, time.unwrap_or_default(), why, run.info.id);
+        out.line(style.spelled(text!("{}{}: {}", title, branch, rest)))
+    }
+
+    /// Returns the names of what a sentence is about.
+    fn of(&self, run: &Run, job: Option<&JobId>) -> TerminalText {
+        let job = job.map(|job| run.jobs.get(job).map_or(job.as_str(), |job| job.name.as_str()));
+        match job {
+            Some(job) if self.names_run => text!("{}, {}", run.title(), job),
+            Some(job) => text!("{}", job),
+            None => text!("{}", run.title()),
+        }
+    }
+
+    fn say(&self, run: &Run, job: Option<&JobId>, what: &TerminalText, out: &mut Out<'_>) -> io::Result<()> {
+        out.line(self.style.spelled(text!("{}: {}", self.of(run, job), what)))
+    }
+
+    fn end_of_step(&self, run: &Run, id: &JobId, number: StepNumber, out: &mut Out<'_>) -> io::Result<()> {
+        let Some(step) = run.jobs.get(id).and_then(|job| job.steps.iter().find(|step| step.number == number)) else {
+            return Ok(());
+        };
+        if step.outcome.is_none_or(|outcome| !outcome.is_bad()) {
+            return Ok(());
+        }
+        let allowed = if step.phase.conclusion().is_some_and(Conclusion::is_bad) { "" } else { ", allowed" };
+        let reason = step.reason.as_deref().map(|reason| text!(", {}", first_line(reason))).unwrap_or_default();
+        let word = self.style.word(&step.outcome.map_or(step.phase.clone(), Phase::Done));
+        self.say(run, Some(id), &text!("step {}, {}: {}{}{}", number, step.name, word, allowed, reason), out)
+    }
+
+    fn end_of_job(&self, run: &Run, job: &Job, out: &mut Out<'_>) -> io::Result<()> {
+        let allowed = if job.allowed_failure { ", allowed" } else { "" };
+        let time = took(job).map(|time| text!(" in {}", time)).unwrap_or_default();
+        let is_good = job.phase.conclusion() == Some(Conclusion::Success);
+        let reason = job.why().filter(|_| !is_good).map(|reason| text!(", {}", first_line(&reason)));
+        let word = self.style.word(&job.phase);
+        self.say(run, Some(&job.id), &text!("{}{}{}{}", word, allowed, time, reason.unwrap_or_default()), out)
+    }
+}
+
+impl Printer for Linear {
+    fn record(&mut self, run: &Run, record: &Record, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()> {
+        match &record.event {
+            Event::RunStarted { attempt, .. } if *attempt == self.announced => Ok(()),
+            Event::RunStarted { attempt, .. } => {
+                self.announced = *attempt;
+                let attempt = if *attempt > 1 { text!(", attempt {}", attempt) } else { text!("") };
+                self.say(run, None, &text!("started{}, run {}", attempt, run.info.id), out)
+            }
+            Event::RunWaiting { gate, .. } => self.say(run, None, &text!("waiting, {}", gate.reason()), out),
+            // The end of a job says which jobs can start.
+            Event::JobWaiting { gate: Gate::Needs, .. } => Ok(()),
+            Event::JobWaiting { job, gate } => self.say(run, Some(job), &text!("waiting, {}", gate.reason()), out),
+            Event::JobStarted { job, .. } => self.say(run, Some(job), &text!("started"), out),
+            Event::StepStarted { job, step: number, .. } => {
+                let steps = run.jobs.get(job).map_or(&[][..], |job| &job.steps);
+                match steps.iter().find(|step| step.number == *number && step.kind != StepKind::Job) {
+                    Some(step) => self.say(run, Some(job), &text!("step {}, {}", number, step.name), out),
+                    None => Ok(()),
+                }
+            }
+            Event::StepHeld { job, step: number, .. } => {
+                let steps = run.jobs.get(job).map_or(&[][..], |job| &job.steps);
+                match steps.iter().find(|step| step.number == *number) {
+                    Some(step) => self.say(run, Some(job), &held::waiting(&run.info.id, job, step, self.style), out),
+                    None => Ok(()),
+                }
+            }
+            Event::StepFinished { job, step, .. } => self.end_of_step(run, job, *step, out),
+            Event::JobFinished { job, .. } => match run.jobs.get(job) {
+                Some(job) => self.end_of_job(run, job, out),
+                None => Ok(()),
+            },
+            Event::ServiceChanged { job, service } => {
+                let word = self.style.service(service.state);
+                self.say(run, Some(job), &text!("service {}, {}", service.name, word), out)
+            }
+            Event::ReviewsPending { .. } | Event::Reviewed { .. } | Event::Ordered { .. } => {
+                self.lines.record(run, record, logs, out)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn waiting(&mut self, run: &Run, jobs: &[&JobId], gate: &Gate, out: &mut Out<'_>) -> io::Result<()> {
+        if *gate == Gate::Needs {
+            return Ok(());
+        }
+        let count = counted(jobs.len() as u64, "job");
+        let names = jobs.iter().map(|job| run.jobs.get(*job).map_or(job.as_str(), |job| job.name.as_str()));
+        let names = first_names(names, MAX_NAMES);
+        self.say(run, None, &text!("{} waiting, {}: {}", count, gate.reason(), names), out)
+    }
+
+    fn end(&mut self, run: &Run, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()> {
+        for (cause, jobs) in causes(run, logs)? {
+            let (title, values) = titled(&jobs).unwrap_or_else(|| (jobs[0].name.clone(), String::new()));
+            let line = first_line(&cause.line);
+            let place = Some(cause.place.as_str()).filter(|place| !line.contains(place)).unwrap_or_default();
+            let parts = [values.as_str(), cause.reason.map(first_line).unwrap_or_default(), line, place];
+            let parts = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
+            out.line(self.style.spelled(text!("failed: {}, step {}: {}", title, cause.step, parts)))?;
+        }
+        if let Some(failed) = diagnosis::of(run, logs)? {
+            out.print(&self.style.spelled(failed.text(self.style)))?;
+        }
+        let time = run.started.zip(run.finished).map(|(start, end)| text!(" in {}", spent(start, Some(end), end)));
+        let reason = run.why().map(|reason| text!(", {}", first_line(&reason))).unwrap_or_default();
+        let word = self.style.word(&run.phase);
+        self.say(run, None, &text!("{}{}{}", word, time.unwrap_or_default(), reason), out)?;
+        if run.phase.conclusion().is_some_and(Conclusion::is_bad) {
+            out.line(text!("next: `cuelight logs {} --failed` prints the log of what failed", run.info.id))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::testing::annotation;
+    use crate::report::testing::Story;
+
+    #[test]
+    fn each_change_is_a_sentence_without_signs() {
+        let mut story = Story::new(&["Lint", "Test"]);
+        story.step("Lint", 2, "Check", &["a long line"], 0);
+        story.finish("Lint", Conclusion::Success);
+        story.step("Test", 2, "Run the tests", &["ok", "src/a.c:3: wrong"], 1);
+        story.annotate("Test", 2, annotation("src/a.c", 3, "wrong"));
+        story.finish("Test", Conclusion::Failure);
+        story.end(Conclusion::Failure);
+        let text = story.print(&mut Linear::default());
+        insta::assert_snapshot!(text);
+        assert!(text.is_ascii(), "{text}");
+    }
+}
