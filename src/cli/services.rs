@@ -1,10 +1,11 @@
 //! `logs --service` and `logs --compose`: logs of services.
 
 use std::io;
+use std::ops::ControlFlow;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::launch::{ProviderError, compose, shell};
+use crate::launch::{FollowedLine, ProviderError, compose, shell};
 use crate::model::{Job, Run};
 use crate::report::style::{Out, Style};
 use crate::report::{log_line, service_log, style};
@@ -39,17 +40,13 @@ pub(super) fn follow_compose(service: &str) -> Outcome {
     follow(service, async |line| compose::follow_log(&here, service, line).await)
 }
 
-/// Prints the lines of a log until its end or Ctrl-C.
-fn follow<E: Into<Failure>>(
-    service: &str,
-    lines: impl AsyncFnOnce(&mut (dyn FnMut(&[u8]) + Send)) -> Result<(), E>,
-) -> Outcome {
+/// Prints the lines of a log until its end or Ctrl-C, or until the output cannot be written.
+fn follow<E: Into<Failure>>(service: &str, lines: impl AsyncFnOnce(&mut FollowedLine<'_>) -> Result<(), E>) -> Outcome {
     let style = Style::of_output();
     let mut written = Ok(());
     let mut print = |line: &[u8]| {
-        if written.is_ok() {
-            written = style::line(&log_line(line, style));
-        }
+        written = style::line(&log_line(line, style));
+        if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     };
     style::notice(&text!("Log of service {}; Ctrl-C ends it.", service));
     block_on(async {

@@ -110,7 +110,7 @@ pub fn environments(folder: &Path) -> Vec<Candidate> {
     settings.keys().map(|name| Candidate::new(name, "")).collect()
 }
 
-/// Returns the workflow files of the repository around a folder. Git is not asked, as it may be slow.
+/// Returns the workflow files of the repository around a folder. Unlike runs, they are found without asking git.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let root = folder.ancestors().find(|folder| folder.join(workflows::FOLDER).is_dir());
     root.map(workflows::list).unwrap_or_default()

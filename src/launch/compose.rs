@@ -10,9 +10,9 @@ use crate::repo::git::{GitError, Repository};
 use crate::store::folder::RunsDir;
 
 use super::LaunchError;
-use super::ProviderError;
 use super::trust;
 use super::trust::{Trust, Untrusted};
+use super::{FollowedLine, ProviderError};
 
 pub use crate::engine::sandbox::compose::ComposeError;
 
@@ -53,15 +53,12 @@ pub async fn order(runs: &RunsDir, folder: &Path, service: &str, starts: bool) -
 }
 
 /// Follows the log of a service of the Compose file in the root of the repository around a folder, until its container
-/// ends. `line` gets each line, beginning with the last ones. The log is only read, so this needs no trust.
+/// ends, or `line` breaks. `line` gets each line, beginning with the last ones. The log is only read, so this needs no
+/// trust.
 ///
 /// # Errors
 /// There is no Compose file, the service has no container, or the engine does not answer.
-pub async fn follow_log(
-    folder: &Path,
-    service: &str,
-    line: &mut (dyn FnMut(&[u8]) + Send),
-) -> Result<(), ProviderError> {
+pub async fn follow_log(folder: &Path, service: &str, line: &mut FollowedLine<'_>) -> Result<(), ProviderError> {
     let missing = || ProviderError::NotFound("there is no Compose file in the root of this repository".to_owned());
     of(folder).ok_or_else(missing)?.follow_log(service, line).await
 }

@@ -70,7 +70,7 @@ pub mod tools;
 pub mod triggers;
 pub mod trust;
 
-pub use crate::engine::sandbox::provider::ProviderError;
+pub use crate::engine::sandbox::provider::{FollowedLine, ProviderError};
 pub use crate::worker::launch::SpawnError;
 pub use crate::worker::prepare::Refusal;
 pub use event::{Payload, PayloadError};

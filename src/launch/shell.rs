@@ -1,7 +1,7 @@
 //! A shell in the environment of a running or failed job, with the variables of its step.
 
 use crate::engine::checkpoint::FailedStep;
-use crate::engine::sandbox::provider::{Provider, ProviderError};
+use crate::engine::sandbox::provider::{FollowedLine, Provider, ProviderError};
 use crate::engine::sandbox::providers::Providers;
 use crate::model::{Conclusion, Job, LookupError, Run, RunId};
 use crate::store::folder::RunFolder;
@@ -109,8 +109,8 @@ pub async fn open(
     Ok(JobShell { shell: provider.shell(&ShellRequest { run, job, service, failed }).await?, script })
 }
 
-/// Follows the log of a service of a running job until its container ends. `line` gets each line, beginning with the
-/// last ones.
+/// Follows the log of a service of a running job until its container ends, or `line` breaks. `line` gets each line,
+/// beginning with the last ones.
 ///
 /// # Errors
 /// The job does not run, or has no running service of this name.
@@ -118,7 +118,7 @@ pub async fn follow_log(
     run: &RunFolder,
     job: &Job,
     service: &str,
-    line: &mut (dyn FnMut(&[u8]) + Send),
+    line: &mut FollowedLine<'_>,
 ) -> Result<(), ShellError> {
     let providers = Providers::of_this_process();
     let request = ShellRequest { run, job, service: Some(service), failed: None };

@@ -2,13 +2,16 @@
 //! files, and what to do next.
 
 use std::io;
+use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 
 use crate::model::legs::{self, alike, titled};
 use crate::model::{Annotation, Conclusion, EndReason, Job, Level, LineRange, Phase, Run, Step, StepKind};
 use crate::report::style::{Style, column};
+use crate::store::first_error;
 use crate::store::first_error::FirstError;
+use crate::store::logs::source_file;
 use crate::ui::terminal_text::TerminalText;
 use crate::ui::terminal_text::text;
 use crate::ui::text::{duration, width};
@@ -26,14 +29,16 @@ const MAX_ANNOTATIONS: usize = 10;
 /// Returns the summary at the end of a run.
 pub(super) fn ending(run: &Run, style: Style, logs: &dyn Logs) -> io::Result<TerminalText> {
     let causes = causes(run, logs)?;
-    let mut failures = failures(&causes, style, logs);
+    let repository = logs.repository();
+    let links = Links { style, repository: repository.as_deref() };
+    let mut failures = failures(&causes, &links);
     if let Some(failed) = diagnosis::of(run, logs)? {
         failures.push(&text!("\n{}", failed.text(style)));
     }
     // The reason of a failed step stands below, with its error.
     let is_told = |job: &Job| causes.values().flatten().any(|told| told.id == job.id);
     let table = rows(run, &|job| !is_told(job), style);
-    Ok(style.spelled(text!("\n{}{}{}{}", table, failures, annotations(run, &causes, style, logs), closing(run, style))))
+    Ok(style.spelled(text!("\n{}{}{}{}", table, failures, annotations(run, &causes, &links), closing(run, style))))
 }
 
 /// Returns a table of the jobs of a run, with their results and durations. Legs of a matrix that did not succeed for
@@ -78,7 +83,50 @@ pub(super) struct Cause<'r> {
     pub(super) step: &'r str,
     pub(super) reason: Option<&'r str>,
     pub(super) line: String,
-    pub(super) place: String,
+    pub(super) place: Place,
+}
+
+/// Location of an error.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub(super) struct Place {
+    /// The file that it names; `None` if it names a line of the log, or nothing.
+    file: Option<String>,
+    /// The location as it is printed.
+    pub(super) text: String,
+}
+
+impl Place {
+    /// Returns the location of an annotation: `file:line:column`, as far as known.
+    fn of(found: &Annotation) -> Self {
+        let number = |number: Option<u32>| number.map(|number| format!(":{number}")).unwrap_or_default();
+        let column = number(found.column.filter(|_| found.line.is_some()));
+        let text = format!("{}{}{column}", found.file.as_deref().unwrap_or_default(), number(found.line));
+        Self { file: found.file.clone(), text }
+    }
+}
+
+impl From<first_error::Place> for Place {
+    fn from(place: first_error::Place) -> Self {
+        Self { file: Some(place.file), text: place.text }
+    }
+}
+
+/// How locations become links to their files.
+struct Links<'l> {
+    style: Style,
+    /// Root of the run's repository on this machine.
+    repository: Option<&'l Path>,
+}
+
+impl Links<'_> {
+    fn file(&self, place: &Place) -> Option<PathBuf> {
+        source_file(self.repository?, place.file.as_ref()?)
+    }
+
+    /// Returns a location as a link to its file, if the repository of the run is here and has that file.
+    fn of(&self, place: &Place) -> TerminalText {
+        self.file(place).map_or_else(|| text!("{}", place.text), |file| self.style.link(&file, &place.text))
+    }
 }
 
 /// Returns the causes of the failed jobs, each with its jobs: legs of a matrix that failed in the same step with the
@@ -95,7 +143,8 @@ pub(super) fn causes<'r>(run: &'r Run, logs: &dyn Logs) -> io::Result<IndexMap<C
 }
 
 /// Returns the cause of each failure in a few lines.
-fn failures(causes: &IndexMap<Cause<'_>, Vec<&Job>>, style: Style, logs: &dyn Logs) -> TerminalText {
+fn failures(causes: &IndexMap<Cause<'_>, Vec<&Job>>, links: &Links<'_>) -> TerminalText {
+    let style = links.style;
     let mut failures = TerminalText::default();
     for (cause, jobs) in causes {
         let (title, values) = titled(jobs).unwrap_or_else(|| (jobs[0].name.clone(), String::new()));
@@ -104,10 +153,10 @@ fn failures(causes: &IndexMap<Cause<'_>, Vec<&Job>>, style: Style, logs: &dyn Lo
         let hue = if jobs[0].is_allowed_failure() { Hue::Busy } else { Hue::Bad };
         failures.push_line(&text!("\n{} {}{}", style.glyph(jobs[0].progress()), heading, reason));
         let line = first_line(&cause.line);
-        let linked = linked(&cause.place, style, logs);
+        let linked = links.of(&cause.place);
         // The line of a compiler contains its location.
-        let (line, place) = match line.split_once(&cause.place) {
-            Some((before, after)) if !cause.place.is_empty() => {
+        let (line, place) = match line.split_once(&cause.place.text) {
+            Some((before, after)) if !cause.place.text.is_empty() => {
                 let (before, after) = (style.paint(hue, before), style.paint(hue, after));
                 (text!("{}{}{}", before, style.paint(hue, linked), after), text!(""))
             }
@@ -133,21 +182,22 @@ pub(super) fn failed_step(job: &Job) -> Option<&Step> {
 
 /// Returns the error of a failed step, and its location. The error is an annotation with a location, else a line that
 /// looks like an error, else a warning with a location, else the last line with any text.
-fn first_error(run: &Run, job: &Job, step: &Step, logs: &dyn Logs) -> io::Result<(String, String)> {
+fn first_error(run: &Run, job: &Job, step: &Step, logs: &dyn Logs) -> io::Result<(String, Place)> {
     let placed = |level: Level| {
         let found = step.annotations.iter().find(|found| found.level == level && found.file.is_some())?;
-        Some((found.message.clone(), place(found)))
+        Some((found.message.clone(), Place::of(found)))
     };
     if let Some(found) = placed(Level::Error) {
         return Ok(found);
     }
     let finder = search(run, job, step, logs)?;
     let in_log = |(number, line): (u64, String)| {
-        let place = finder.place().unwrap_or_else(|| format!("line {} of its log", number + 1));
+        let of_log = || Place { file: None, text: format!("line {} of its log", number + 1) };
+        let place = finder.place().map_or_else(of_log, Place::from);
         (line, place)
     };
     let found = finder.best().map(in_log).or_else(|| placed(Level::Warning)).or_else(|| finder.found().map(in_log));
-    Ok(found.unwrap_or_else(|| ("no output".to_owned(), String::new())))
+    Ok(found.unwrap_or_else(|| ("no output".to_owned(), Place::default())))
 }
 
 /// Searches the end of a step's log for its first error.
@@ -167,11 +217,12 @@ pub fn search(run: &Run, job: &Job, step: &Step, logs: &dyn Logs) -> io::Result<
 
 /// Returns the annotations of files that are not the cause of a failure, the worst first, at most [`MAX_ANNOTATIONS`],
 /// and the number of the others.
-fn annotations(run: &Run, causes: &IndexMap<Cause<'_>, Vec<&Job>>, style: Style, logs: &dyn Logs) -> TerminalText {
+fn annotations(run: &Run, causes: &IndexMap<Cause<'_>, Vec<&Job>>, links: &Links<'_>) -> TerminalText {
+    let style = links.style;
     let steps = run.jobs.values().flat_map(|job| job.steps.iter().map(move |step| (job, step)));
     let all = steps.flat_map(|(job, step)| step.annotations.iter().map(move |found| (found, job, step)));
     let is_cause =
-        |found: &Annotation| causes.keys().any(|cause| cause.line == found.message && cause.place == place(found));
+        |found: &Annotation| causes.keys().any(|cause| cause.line == found.message && cause.place == Place::of(found));
     let mut placed: Vec<_> = all.filter(|(found, ..)| found.file.is_some() && !is_cause(found)).collect();
     if placed.is_empty() {
         return TerminalText::default();
@@ -183,33 +234,13 @@ fn annotations(run: &Run, causes: &IndexMap<Cause<'_>, Vec<&Job>>, style: Style,
         let title = found.title.as_ref().map(|title| text!("{}: ", title)).unwrap_or_default();
         let heading = style.paint(Hue::Dim, text!("  {} › {}", job.name, step.name));
         let message = first_line(&found.message);
-        annotations.push_line(&text!(
-            "{} {}: {}{}{}",
-            level,
-            linked(&place(found), style, logs),
-            title,
-            message,
-            heading
-        ));
+        annotations.push_line(&text!("{} {}: {}{}{}", level, links.of(&Place::of(found)), title, message, heading));
     }
     if placed.len() > MAX_ANNOTATIONS {
         let more = text!("and {} more: cuelight show {} --json", placed.len() - MAX_ANNOTATIONS, run.info.id);
         annotations.push_line(&style.paint(Hue::Dim, more));
     }
     annotations
-}
-
-/// Returns a location as a link to its file, if the repository of the run is here and has that file.
-fn linked(place: &str, style: Style, logs: &dyn Logs) -> TerminalText {
-    let file = place.split(':').next().and_then(|file| logs.file(file));
-    file.map_or_else(|| text!("{}", place), |file| style.link(&file, place))
-}
-
-/// Returns `file:line:column`, as far as known.
-fn place(found: &Annotation) -> String {
-    let number = |number: Option<u32>| number.map(|number| format!(":{number}")).unwrap_or_default();
-    let column = number(found.column.filter(|_| found.line.is_some()));
-    format!("{}{}{column}", found.file.as_deref().unwrap_or_default(), number(found.line))
 }
 
 /// Returns the result of the run, and what to do next.
@@ -259,6 +290,19 @@ mod tests {
     use crate::report::Lines;
     use crate::report::testing::Story;
     use crate::ui::theme::Glyphs;
+
+    #[test]
+    fn a_location_leads_to_its_file_whatever_the_name() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("odd:name.md");
+        std::fs::write(&file, "").expect("written");
+        let links = Links { style: Style::new(Glyphs::Unicode, false), repository: Some(folder.path()) };
+        let place = Place::of(&annotation("odd:name.md", 3, "broken link"));
+        assert_eq!((links.file(&place), place.text.as_str()), (Some(file), "odd:name.md:3"));
+        let of_log = Place { file: None, text: "odd:name.md".to_owned() };
+        assert_eq!(links.file(&of_log), None, "it names no file");
+        assert_eq!(Links { repository: None, ..links }.file(&place), None);
+    }
 
     #[test]
     fn each_failure_is_told_once_and_the_counts_add_up() {

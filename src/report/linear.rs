@@ -151,7 +151,7 @@ impl Printer for Linear {
         for (cause, jobs) in causes(run, logs)? {
             let (title, values) = titled(&jobs).unwrap_or_else(|| (jobs[0].name.clone(), String::new()));
             let line = first_line(&cause.line);
-            let place = Some(cause.place.as_str()).filter(|place| !line.contains(place)).unwrap_or_default();
+            let place = Some(cause.place.text.as_str()).filter(|place| !line.contains(place)).unwrap_or_default();
             let parts = [values.as_str(), cause.reason.map(first_line).unwrap_or_default(), line, place];
             let parts = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
             out.line(self.style.spelled(text!("failed: {}, step {}: {}", title, cause.step, parts)))?;

@@ -39,7 +39,7 @@ use crate::model::{Conclusion, Event, Gate, Job, JobId, LineRange, Record, Run, 
 use crate::report::bell::Bell;
 use crate::report::style::Out;
 use crate::store::folder::RunFolder;
-use crate::store::logs::{LogReader, source_file};
+use crate::store::logs::{LogReader, repository};
 use crate::store::runs::RunStore;
 use crate::ui::terminal_text::TerminalText;
 
@@ -121,8 +121,9 @@ pub trait Logs {
         act: &mut dyn FnMut(&[u8]) -> io::Result<()>,
     ) -> io::Result<()>;
 
-    /// Returns the file of the run's repository that a path in a log names; `None` if there is no such file here.
-    fn file(&self, _name: &str) -> Option<PathBuf> {
+    /// Returns the root of the run's repository on this machine, which has the files that the log names; `None` if it is
+    /// not known.
+    fn repository(&self) -> Option<PathBuf> {
         None
     }
 }
@@ -143,8 +144,8 @@ impl Logs for RunFolder {
         reader.for_each_line(range, act)
     }
 
-    fn file(&self, name: &str) -> Option<PathBuf> {
-        source_file(self, name)
+    fn repository(&self) -> Option<PathBuf> {
+        repository(self)
     }
 }
 

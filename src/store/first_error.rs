@@ -58,7 +58,16 @@ pub struct FirstError {
     best: Option<Found>,
     last: Option<(u64, String)>,
     /// The last location before the current line: Python prints the location before the message.
-    passed: Option<(u64, String)>,
+    passed: Option<(u64, Place)>,
+}
+
+/// A source location in a log.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Place {
+    /// The file, as the log names it.
+    pub file: String,
+    /// The whole location: `file:line` or `file:line:column`.
+    pub text: String,
 }
 
 #[derive(Debug)]
@@ -66,7 +75,7 @@ struct Found {
     rank: usize,
     number: u64,
     line: String,
-    place: Option<String>,
+    place: Option<Place>,
 }
 
 impl FirstError {
@@ -109,10 +118,9 @@ impl FirstError {
         self.best().or_else(|| self.last.clone())
     }
 
-    /// Returns the source location that the best line or its neighbours contain, as `file:line` or `file:line:column`;
-    /// `None` if there is no such location.
+    /// Returns the source location that the best line or its neighbours contain; `None` if there is no such location.
     #[must_use]
-    pub fn place(&self) -> Option<String> {
+    pub fn place(&self) -> Option<Place> {
         self.best.as_ref()?.place.clone()
     }
 }
@@ -172,10 +180,10 @@ fn is_exit_code(text: &str) -> bool {
     text.starts_with("Process completed with exit code") || text.starts_with("exit code ")
 }
 
-fn place(text: &str) -> Option<String> {
+fn place(text: &str) -> Option<Place> {
     let found = PLACE.captures(text)?;
-    let parts = found.iter().skip(1).flatten().map(|part| part.as_str());
-    Some(parts.collect::<Vec<_>>().join(":"))
+    let parts: Vec<_> = found.iter().skip(1).flatten().map(|part| part.as_str()).collect();
+    Some(Place { file: (*parts.first()?).to_owned(), text: parts.join(":") })
 }
 
 /// Returns at most the first [`LONGEST`] bytes of a line.
@@ -286,7 +294,7 @@ mod tests {
         ] {
             let mut finder = FirstError::default();
             log.lines().enumerate().for_each(|(number, line)| finder.look(number as u64, line));
-            assert_eq!(finder.place().as_deref(), expected, "{log}");
+            assert_eq!(finder.place().map(|place| place.text).as_deref(), expected, "{log}");
         }
     }
 

@@ -44,7 +44,7 @@ const EARLY_FAILURE: Duration = Duration::from_secs(2);
 pub(super) fn shell(run: &RunId, job: &JobId, service: Option<&str>) -> io::Result<Child> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["shell", run.as_str(), job.as_str()]);
-    command.args(service.into_iter().flat_map(|service| ["--service", service]));
+    command.args(service.map(|service| format!("--service={service}")));
     Ok(Child { command, prints_errors: true })
 }
 
@@ -53,8 +53,8 @@ pub(super) fn service_log(of: Option<&(RunId, JobId)>, service: &str) -> io::Res
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("logs");
     match of {
-        Some((run, job)) => command.args([run.as_str(), "--job", job.as_str(), "--service", service]),
-        None => command.args(["--compose", service]),
+        Some((run, job)) => command.args([run.as_str(), "--job", job.as_str()]).arg(format!("--service={service}")),
+        None => command.arg(format!("--compose={service}")),
     };
     Ok(Child { command, prints_errors: true })
 }
@@ -150,6 +150,18 @@ async fn load_into_tmux(args: &[&str], text: &str) -> io::Result<ExitStatus> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_service_whose_name_begins_with_a_dash_is_no_flag() {
+        let (run, job) = (RunId::new("20261124-000000-0001"), JobId::new("a"));
+        let last = |child: io::Result<Child>| {
+            let child = child.expect("the path of this program");
+            child.command.as_std().get_args().last().map(|argument| argument.to_string_lossy().into_owned())
+        };
+        assert_eq!(last(service_log(None, "-x")).as_deref(), Some("--compose=-x"));
+        assert_eq!(last(service_log(Some(&(run.clone(), job.clone())), "-x")).as_deref(), Some("--service=-x"));
+        assert_eq!(last(shell(&run, &job, Some("-x"))).as_deref(), Some("--service=-x"));
+    }
 
     #[test]
     fn each_editor_gets_the_line_in_its_own_syntax() {

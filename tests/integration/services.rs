@@ -47,7 +47,9 @@ fn the_log_of_a_service_can_be_read_while_it_runs_and_afterwards() {
         "
   a:
     runs-on: ubuntu-latest
-    services: {redis: {image: 'redis:7-alpine'}}
+    services:
+      redis: {image: 'redis:7-alpine'}
+      busy: {image: 'redis:7-alpine', command: 'sh -c \"while sleep 0.1; do echo on; done\"'}
     steps: [{run: exec sleep 1000}]",
     );
     project.run(&["--detach"]).expect(0, &[]);
@@ -57,6 +59,12 @@ fn the_log_of_a_service_can_be_read_while_it_runs_and_afterwards() {
     let mut follower = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
     let mut lines = BufReader::new(follower.stdout.take().expect("a pipe")).lines();
     assert!(lines.any(|line| line.is_ok_and(|line| line.contains(starts))), "the log is followed");
+    // Following ends when nobody reads any more.
+    let mut command = project.command(&["logs", "--service", "busy"]);
+    let mut unread = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the program starts");
+    let first = BufReader::new(unread.stdout.take().expect("a pipe")).lines().next();
+    assert_eq!(first.expect("a line").expect("text"), "on");
+    assert!(unread.wait().expect("it ends").success());
     project.call(&["cancel"]).expect(0, &[]);
     project.call(&["attach"]).expect(130, &[]);
     // The log ends with its container.

@@ -54,9 +54,10 @@ impl RunnerStep {
         &mut *self.log
     }
 
-    /// Writes a line to the log and notifies readers.
-    pub(super) fn say(&mut self, line: &str) {
-        self.log.write(format!("{line}\n").as_bytes());
+    /// Writes a line, or several, without the last line end, to the log and notifies readers.
+    pub(super) fn say(&mut self, text: &str) {
+        self.log.write(text.as_bytes());
+        self.log.write(b"\n");
         self.log.flush();
     }
 

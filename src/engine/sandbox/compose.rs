@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::docker::client::{DockerClient, DockerError};
-use super::provider::ProviderError;
+use super::provider::{FollowedLine, ProviderError};
 use crate::engine::blocking::in_place;
 use crate::files;
 use crate::model::{Service, ServiceState, in_one_line};
@@ -97,11 +97,12 @@ impl Compose {
         self.names.iter().map(|name| absent(name, ServiceState::Unknown, Some(reason.clone()))).collect()
     }
 
-    /// Follows the log of a service until its container ends. `line` gets each line, beginning with the last ones.
+    /// Follows the log of a service until its container ends, or `line` breaks. `line` gets each line, beginning with
+    /// the last ones.
     ///
     /// # Errors
     /// The service has no container, or the engine does not answer.
-    pub async fn follow_log(&self, service: &str, line: &mut (dyn FnMut(&[u8]) + Send)) -> Result<(), ProviderError> {
+    pub async fn follow_log(&self, service: &str, line: &mut FollowedLine<'_>) -> Result<(), ProviderError> {
         let client = DockerClient::find().await?;
         let container = client.compose_container(&self.folder, service).await?;
         let missing = || ProviderError::NotFound(format!("service `{service}` has no container here: start it first"));

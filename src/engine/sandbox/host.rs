@@ -24,7 +24,8 @@ use tokio::process::Command;
 use super::container::ContainerSpec;
 use super::network::Network;
 use super::provider::{
-    Attachments, Base, ImageBuild, Machine, MachineSpec, Progress, Provider, ProviderError, Requirements, Say, Unmet,
+    Attachments, Base, FollowedLine, ImageBuild, Machine, MachineSpec, Progress, Provider, ProviderError, Requirements,
+    Say, Unmet,
 };
 use super::shared::SharedFolder;
 use super::terminal::{Shell, ShellRequest, Terminal};
@@ -301,7 +302,7 @@ impl Provider for HostProvider {
     fn follow_log<'a>(
         &'a self,
         request: &'a ShellRequest<'a>,
-        line: &'a mut (dyn FnMut(&[u8]) + Send),
+        line: &'a mut FollowedLine<'_>,
     ) -> BoxFuture<'a, Result<(), ProviderError>> {
         self.containers.follow_log(request, line)
     }

@@ -10,6 +10,7 @@
 //! creates the provider, and `SANDBOXES` in `config/mod.rs` lists its name at the same position. A resource that the
 //! provider leaves behind is a [`Holding`].
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -26,8 +27,11 @@ use crate::files::Folder;
 use crate::model::{JobId, Service};
 use crate::store::folder::RunFolder;
 
-/// Function that is called with lines for the log of a step.
+/// Function that is called with text for the log of a step: a line without its line end, or several lines at once.
 pub type Say<'s> = dyn FnMut(&str) + Send + 's;
+
+/// Function that is called with each line of a log that is followed. Following ends once it breaks.
+pub type FollowedLine<'l> = dyn FnMut(&[u8]) -> ControlFlow<()> + Send + 'l;
 
 /// Why a provider refused or failed. The message names the operation and the provider's answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -90,15 +94,15 @@ pub trait Provider: Send + Sync {
     /// The job has no container or folder left, or the provider does not answer.
     fn shell<'a>(&'a self, request: &'a ShellRequest<'a>) -> BoxFuture<'a, Result<Box<dyn Shell>, ProviderError>>;
 
-    /// Follows the log of a service of a running job until its container ends. `line` gets each line, without its line
-    /// end, beginning with the last ones.
+    /// Follows the log of a service of a running job until its container ends, or `line` breaks. `line` gets each line,
+    /// without its line end, beginning with the last ones.
     ///
     /// # Errors
     /// The request names no service, the container of the service does not run, or the provider does not answer.
     fn follow_log<'a>(
         &'a self,
         _request: &'a ShellRequest<'a>,
-        _line: &'a mut (dyn FnMut(&[u8]) + Send),
+        _line: &'a mut FollowedLine<'_>,
     ) -> BoxFuture<'a, Result<(), ProviderError>> {
         ready(Err(ProviderError::Refused("services of this job have no logs that can be followed".to_owned()))).boxed()
     }

@@ -43,7 +43,7 @@ pub trait ServiceHost: Send + Sync {
     /// The service no longer exists, or the provider does not answer.
     fn inspect<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Observation, ProviderError>>;
 
-    /// Returns the last lines of the log of a service.
+    /// Returns the last lines of the log of a service, at most some megabytes.
     ///
     /// # Errors
     /// The service no longer exists, or the provider does not answer.
@@ -207,12 +207,8 @@ impl Services {
             };
             let detail = service.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
             let text = format!("service `{}` ({}) {reason}{detail}", service.name, service.image);
-            say(&format!("##[group]{text}: last lines of its log"));
             let lines = self.host.last_lines(&one.id, LAST_LINES).await.unwrap_or_default();
-            for line in &lines {
-                say(line);
-            }
-            say("##[endgroup]");
+            say(&group(&format!("{text}: last lines of its log"), &lines));
             let last = lines.last().map_or("(empty)", String::as_str);
             // As on GitHub, a service without a health check may simply have finished its work.
             if one.has_health_check || service.state == ServiceState::Unhealthy {
@@ -262,15 +258,12 @@ impl Services {
     /// gets the log of each service as a group, because the container and its own log are removed.
     pub async fn stop(self, say: &mut (dyn FnMut(&str) + Send)) {
         self.watcher.abort();
-        let logs = join_all(self.started.iter().map(|one| self.host.last_lines(&one.id, KEPT_LINES))).await;
-        for (one, log) in self.started.iter().zip(logs) {
+        // One log at a time, as each may have megabytes.
+        for one in &self.started {
+            let Some(service) = self.state_of(one) else { continue };
             // Without an answer there is no log to keep, and the removal below reports why.
-            let (Some(service), Ok(lines)) = (self.state_of(one), log) else { continue };
-            say(&format!("##[group]{}", log_title(&service.name)));
-            for line in &lines {
-                say(line);
-            }
-            say("##[endgroup]");
+            let Ok(lines) = self.host.last_lines(&one.id, KEPT_LINES).await else { continue };
+            say(&group(&log_title(&service.name), &lines));
         }
         // A service that cannot be removed now is removed when the machine stops.
         join_all(self.started.iter().map(|one| self.host.remove(&one.id))).await;
@@ -287,6 +280,21 @@ impl Drop for Services {
     }
 }
 
+/// Returns lines of a service's log as a group of the job's log. A runner command at the start of a line is indented, so
+/// that the service can neither end the group nor start another one.
+fn group(title: &str, lines: &[String]) -> String {
+    let mut text = format!("##[group]{title}\n");
+    for line in lines {
+        let is_command =
+            line.starts_with("##[") || line.strip_prefix("::").is_some_and(|command| command.contains("::"));
+        text.push_str(if is_command { " " } else { "" });
+        text.push_str(line);
+        text.push('\n');
+    }
+    text.push_str("##[endgroup]");
+    text
+}
+
 /// Returns the pause before the states are polled again, as in GitHub's runner: 2 s, then twice as long each time, up
 /// to 32 s.
 fn poll_pause(round: u32) -> Duration {
@@ -296,7 +304,68 @@ fn poll_pause(round: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::future::{pending, ready};
+
+    use futures_util::FutureExt;
+
     use super::*;
+    use crate::engine::testing::MemoryOutlet;
+
+    #[test]
+    fn a_service_cannot_leave_its_group() {
+        let lines = ["up", "##[endgroup]", "##[group]Log of service `db`", "::endgroup::", "::1 - GET /", ""];
+        let text = group("Log of service `web`", &lines.map(str::to_owned));
+        let expected = [
+            "##[group]Log of service `web`",
+            "up",
+            " ##[endgroup]",
+            " ##[group]Log of service `db`",
+            " ::endgroup::",
+            "::1 - GET /",
+            "",
+            "##[endgroup]",
+        ];
+        assert_eq!(text.split('\n').collect::<Vec<_>>(), expected);
+    }
+
+    /// A host whose services have printed many lines.
+    struct Talkative;
+
+    impl ServiceHost for Talkative {
+        fn start<'a>(&'a self, service: &'a ContainerSpec) -> BoxFuture<'a, Result<StartedService, ProviderError>> {
+            let observation = Observation { state: ServiceState::Running, detail: None, restarts: 0 };
+            let (id, ports) = (service.name.clone(), IndexMap::new());
+            ready(Ok(StartedService { id, ports, has_health_check: false, observation })).boxed()
+        }
+
+        fn inspect<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Observation, ProviderError>> {
+            ready(Err(ProviderError::NotFound(id.to_owned()))).boxed()
+        }
+
+        fn last_lines<'a>(&'a self, id: &'a str, lines: usize) -> BoxFuture<'a, Result<Vec<String>, ProviderError>> {
+            ready(Ok((0..lines).map(|number| format!("{id} {number}")).collect())).boxed()
+        }
+
+        fn remove<'a>(&'a self, _id: &'a str) -> BoxFuture<'a, Result<(), ProviderError>> {
+            ready(Ok(())).boxed()
+        }
+
+        fn watch<'a>(&'a self, _board: &'a Board) -> BoxFuture<'a, ()> {
+            pending().boxed()
+        }
+    }
+
+    #[tokio::test]
+    async fn the_log_of_a_service_is_kept_at_once_and_not_line_by_line() {
+        let outlet: Arc<dyn Outlet> = Arc::new(MemoryOutlet::default());
+        let specs = ["db", "web"].map(|name| ContainerSpec { name: name.to_owned(), ..ContainerSpec::default() });
+        let services = Services::start(Arc::new(Talkative), &JobId::new("a"), &outlet, &specs).await.expect("started");
+        let mut said = Vec::new();
+        services.stop(&mut |text| said.push(text.to_owned())).await;
+        let counts: Vec<_> = said.iter().map(|text| text.lines().count()).collect();
+        assert_eq!(counts, [KEPT_LINES + 2, KEPT_LINES + 2]);
+        assert!(said[1].starts_with("##[group]Log of service `web`\nweb 0\n"), "{}", &said[1][..60]);
+    }
 
     #[test]
     fn the_pause_matches_the_runner() {

@@ -147,20 +147,24 @@ impl Logs for LogFiles {
     }
 
     fn file(&self, run: &RunId, name: &str) -> Option<PathBuf> {
-        source_file(&self.runs.folder(run.clone()), name)
+        source_file(&repository(&self.runs.folder(run.clone()))?, name)
     }
 }
 
-/// Returns the file of a run's repository that a path in a log names; `None` if there is no such file here.
+/// Returns the root of a run's repository on this machine; `None` if the run is none of a workflow here.
 #[must_use]
-pub fn source_file(run: &RunFolder, name: &str) -> Option<PathBuf> {
-    let spec = RunSpec::read(run).ok()?;
-    let workflow = spec.work.workflow()?;
+pub fn repository(run: &RunFolder) -> Option<PathBuf> {
+    RunSpec::read(run).ok()?.work.workflow().map(|workflow| workflow.repository.clone())
+}
+
+/// Returns the file of a repository that a path in a log names; `None` if there is no such file.
+#[must_use]
+pub fn source_file(repository: &Path, name: &str) -> Option<PathBuf> {
     // Paths in a log refer to the job's workspace, whose leading folders do not exist here.
     let mut parts = Path::new(name).components();
     while parts.clone().next().is_some() {
         let inside = parts.clone().all(|part| matches!(part, Component::Normal(_)));
-        let path = workflow.repository.join(parts.as_path());
+        let path = repository.join(parts.as_path());
         if inside && path.is_file() {
             return Some(path);
         }

@@ -16,7 +16,7 @@ mod reader;
 mod search;
 mod writer;
 
-pub use files::{LogFiles, source_file};
+pub use files::{LogFiles, repository, source_file};
 pub use reader::{LONGEST_SHOWN, Line, LogReader, Page};
 pub use search::{LineMatcher, LineMatcherError};
 pub use writer::LogWriter;

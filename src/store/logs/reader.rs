@@ -1,6 +1,6 @@
 //! Reads windows of a log by line number.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::ops::ControlFlow;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -79,23 +79,27 @@ impl LogReader {
     /// # Errors
     /// The log cannot be read.
     pub fn refresh(&mut self) -> Result<bool, StoreError> {
-        let metadata = self.file.metadata().map_err(StoreError::io("read", &self.path))?;
+        let mut log = self.file.metadata().map_err(StoreError::io("read", &self.path))?;
+        let mut is_anew = false;
         // The log of a job on a server is replaced by the whole log once the job has ended.
-        if metadata.nlink() == 0
+        if log.nlink() == 0
             && let Some(file) = open(&self.path)?
         {
-            *self = Self::of(std::mem::take(&mut self.path), file);
-            return self.refresh().map(|_| true);
+            let found = file.metadata().map_err(StoreError::io("read", &self.path))?;
+            if !is_same(&log, &found) {
+                *self = Self::of(std::mem::take(&mut self.path), file);
+                (log, is_anew) = (found, true);
+            }
         }
-        let len = metadata.len();
+        let len = log.len();
         if len < self.bytes {
             // The log was truncated: all known positions are invalid.
             let file = self.file.try_clone().map_err(StoreError::io("read", &self.path))?;
             *self = Self::of(std::mem::take(&mut self.path), file);
-            return self.refresh().map(|_| true);
+            is_anew = true;
         }
         if len == self.bytes {
-            return Ok(false);
+            return Ok(is_anew);
         }
         let index_path = index::path_of(&self.path);
         if self.index_file.is_none() {
@@ -280,6 +284,12 @@ impl LogReader {
 /// Maximum size in bytes of a log that is read.
 const MAX_BYTES: u64 = 64 * 1024 * 1024 * 1024;
 
+/// Whether both are about the same file. Some file systems report no links for a file that exists, so only this tells
+/// whether a log was replaced.
+fn is_same(one: &Metadata, other: &Metadata) -> bool {
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
 /// Opens a file. `None` if it does not exist.
 fn open(path: &std::path::Path) -> Result<Option<File>, StoreError> {
     match files::open_own(path) {
@@ -313,5 +323,26 @@ fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             result => return result,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_log_is_replaced_only_by_another_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("log");
+        fs::write(&path, "one\n").expect("written");
+        let file = File::open(&path).expect("readable");
+        fs::remove_file(&path).expect("removed");
+        let log = file.metadata().expect("open");
+        assert_eq!(log.nlink(), 0);
+        assert!(is_same(&log, &file.metadata().expect("open")), "no links do not make it another file");
+        fs::write(&path, "two\n").expect("written");
+        assert!(!is_same(&log, &fs::metadata(&path).expect("there")));
     }
 }

@@ -3,6 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -186,6 +187,28 @@ fn the_log_of_a_job_is_followed_in_the_files_of_its_runner() {
     let summary = Said::from(rig.project.command(&["logs", RUN, "--summary"]).output().expect("starts"));
     let why = "GitHub's API has no job summaries: they are only on the page of the run, http://127.0.0.1/aura/small";
     assert!(summary.code == Some(3) && summary.error.contains(why), "{}", summary.error);
+    let logs = Said::from(rig.project.command(&["logs", RUN]).output().expect("starts"));
+    assert_eq!((logs.code, logs.out.matches("built").count()), (Some(0), 200), "{}{}", logs.out, logs.error);
+}
+
+#[test]
+fn the_log_of_a_runner_that_can_no_longer_be_read_is_fetched_after_the_job() {
+    let rig = Rig::new();
+    rig.start_job();
+    rig.print(JOB, &line(1_000, "Current runner version: '2.330.0'"));
+    let mut attach = rig.project.command(&["attach", RUN]);
+    let mut following = attach.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("starts");
+    let mut lines = BufReader::new(following.stdout.take().expect("piped")).lines().map(|line| line.expect("text"));
+    for number in 1..=5 {
+        rig.build(number);
+        let text = format!("built {number}");
+        assert!(lines.any(|line| line.ends_with(&text)), "{text}");
+    }
+    symlink("/dev/null", rig.runner.join(format!("_diag/pages/{TIMELINE}_{JOB}_2.log"))).expect("a link");
+    assert!(lines.any(|line| line.contains("no log from the runner ci-1 on this machine")));
+    rig.end();
+    let rest: Vec<String> = lines.collect();
+    assert_eq!(following.wait().expect("ends").code(), Some(0), "{rest:#?}");
     let logs = Said::from(rig.project.command(&["logs", RUN]).output().expect("starts"));
     assert_eq!((logs.code, logs.out.matches("built").count()), (Some(0), 200), "{}{}", logs.out, logs.error);
 }

@@ -21,7 +21,7 @@ use crate::files::{FileError, Folder, Links};
 use super::job_message::MAX_FILES;
 use super::{BYTE_ORDER_MARK, RunnerError};
 
-/// Maximum number of bytes of a page that are read at once.
+/// Maximum number of bytes that are read at once of the pages of the job, and of those of all steps together.
 const MAX_READ: usize = 1 << 20;
 
 /// Maximum length of a line in bytes. Longer lines are returned in parts of this length.
@@ -36,6 +36,10 @@ const MAX_DISORDER: usize = 16;
 
 /// Maximum number of steps whose pages are read. GitHub allows fewer in a job.
 const MAX_STEPS: usize = 2000;
+
+/// Maximum number of steps whose pages are open at once. The pages of a step are removed soon after its end, so more
+/// only means many steps in the background; the lines of the others come from the page of the job.
+const MAX_OPEN_STEPS: usize = 16;
 
 /// Length of the time at the start of a line, such as `2026-11-28T14:16:56.2705489Z`.
 const TIME: usize = 28;
@@ -114,7 +118,7 @@ impl JobLog {
             self.read_steps(&mut listed, &mut lines)?;
         }
         let (name, pages) = (self.name(&self.job_record), listed.remove(&self.job_record).unwrap_or_default());
-        for entry in self.job.read(&self.folder, &self.path, &name, &pages)? {
+        for entry in self.job.read(&self.folder, &self.path, &name, &pages, MAX_READ)? {
             self.last.clone_from(&entry.time);
             let copy = self
                 .ahead
@@ -136,17 +140,19 @@ impl JobLog {
         lines: &mut Vec<Line>,
     ) -> Result<(), RunnerError> {
         for record in listed.keys().filter(|record| **record != self.job_record) {
-            if self.steps.len() + self.ended.len() < MAX_STEPS && !self.ended.contains(record.as_str()) {
+            let has_room = self.steps.len() < MAX_OPEN_STEPS && self.steps.len() + self.ended.len() < MAX_STEPS;
+            if has_room && !self.ended.contains(record.as_str()) {
                 self.steps.entry(Arc::from(record.as_str())).or_default();
             }
         }
         let mut found = Vec::new();
         let names: Vec<Arc<str>> = self.steps.keys().cloned().collect();
+        let room = MAX_READ / names.len().max(1);
         for record in names {
             let name = self.name(&record);
             let listed = listed.remove(&*record).unwrap_or_default();
             let Some(pages) = self.steps.get_mut(&record) else { continue };
-            let entries = pages.read(&self.folder, &self.path, &name, &listed)?;
+            let entries = pages.read(&self.folder, &self.path, &name, &listed, room)?;
             found.extend(entries.into_iter().map(|entry| (entry, Arc::clone(&record))));
             if pages.has_ended(&listed) {
                 self.steps.remove(&record);
@@ -204,15 +210,15 @@ struct Pages {
 }
 
 impl Pages {
-    /// Reads the next lines, at most [`MAX_READ`] bytes. `listed` are the numbers of the pages that existed before.
+    /// Reads the next lines, at most `room` bytes. `listed` are the numbers of the pages that existed before.
     fn read(
         &mut self,
         folder: &Folder,
         path: &Path,
         name: &str,
         listed: &BTreeSet<u32>,
+        mut room: usize,
     ) -> Result<Vec<Entry>, RunnerError> {
-        let mut room = MAX_READ;
         while room > 0 {
             let Some((number, file)) = &mut self.open else {
                 let Some(next) = after(self.done, listed) else { break };
@@ -264,10 +270,10 @@ impl Pages {
         entries
     }
 
-    /// Whether the runner has removed the last page, and everything was read. `listed` are the numbers of the existing
-    /// pages.
+    /// Whether the runner has removed the last page, and everything was read of it if it was opened before. `listed` are
+    /// the numbers of the existing pages.
     fn has_ended(&self, listed: &BTreeSet<u32>) -> bool {
-        self.open.is_some() && self.is_read && listed.is_empty()
+        listed.is_empty() && (self.open.is_none() || self.is_read)
     }
 }
 

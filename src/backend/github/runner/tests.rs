@@ -1,5 +1,6 @@
 //! The files that a runner writes, and what is read of them.
 
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::symlink;
@@ -153,6 +154,31 @@ fn lines_of_two_outputs_in_another_order_are_not_doubled() {
     assert_eq!(read(&mut log).len(), 2);
     fixture.print(JOB, 1, &(at(12, "error") + &at(13, "out") + &at(14, "out")));
     assert_eq!(read(&mut log), [(None, at(14, "out"))]);
+}
+
+#[test]
+fn the_pages_of_very_many_steps_cost_no_more_than_those_of_a_few() {
+    let fixture = Fixture::new();
+    let mut log = fixture.log();
+    let text = "x".repeat(1000);
+    let record = |number: usize| format!("{number:08x}-0000-4000-8000-000000000001");
+    for number in 0..40 {
+        let lines: String = (0..40).map(|line| at(line, &text)).collect();
+        fixture.print(&record(number), 1, &lines);
+    }
+    let lines = read(&mut log);
+    let steps =
+        |lines: Vec<(Option<String>, String)>| lines.into_iter().filter_map(|(step, _)| step).collect::<BTreeSet<_>>();
+    assert!(lines.iter().map(|(_, text)| text.len()).sum::<usize>() <= 1 << 20);
+    let first = steps(lines);
+    assert_eq!(first.len(), 16);
+    // The steps end, and the pages of others are read.
+    for step in &first {
+        std::fs::remove_file(fixture.path().join(Fixture::page(step, 1))).expect("removed");
+    }
+    assert_eq!(read(&mut log), []);
+    let second = steps(read(&mut log));
+    assert!(second.len() == 16 && second.is_disjoint(&first), "{second:?}");
 }
 
 #[test]

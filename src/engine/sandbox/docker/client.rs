@@ -18,7 +18,7 @@ use super::dial::{DialError, dial};
 use super::labels::Labels;
 use super::states;
 use crate::engine::sandbox::network::Network;
-use crate::engine::sandbox::provider::ProviderError;
+use crate::engine::sandbox::provider::{FollowedLine, ProviderError};
 
 /// Name of the provider.
 pub(super) const NAME: &str = "docker";
@@ -32,6 +32,9 @@ const FOLLOWED_LINES: usize = 1000;
 
 /// Maximum length in bytes of a line of a followed log. A longer one is split.
 const MAX_FOLLOWED_LINE: usize = 64 * 1024;
+
+/// Maximum number of bytes of the last lines of a container's log. What comes before them is left out.
+const MAX_LAST_BYTES: usize = 4 << 20;
 
 /// Why a call failed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -275,27 +278,27 @@ impl DockerClient {
         found.map_err(|error| DockerError::of(format!("container {}", short(id)), error))
     }
 
-    /// Returns the last lines of the log of a container.
+    /// Returns the last lines of the log of a container, at most [`MAX_LAST_BYTES`].
     ///
     /// # Errors
     /// The container does not exist, or Docker does not answer.
     pub async fn last_lines(&self, id: &str, lines: usize) -> Result<Vec<String>, DockerError> {
         let options = LogsOptionsBuilder::default().stdout(true).stderr(true).tail(&lines.to_string()).build();
         let mut log = self.api.logs(id, Some(options));
-        let mut text = Vec::new();
+        let mut last = LastBytes::new(MAX_LAST_BYTES);
         while let Some(part) = log.next().await {
             let part = part.map_err(|error| DockerError::of(format!("log of {}", short(id)), error))?;
-            text.extend_from_slice(part.as_ref());
+            last.add(part.as_ref());
         }
-        Ok(String::from_utf8_lossy(&text).lines().map(str::to_owned).collect())
+        Ok(last.lines())
     }
 
-    /// Follows the log of a container until the container ends. `line` gets each line, without its line end, beginning
-    /// with the last [`FOLLOWED_LINES`].
+    /// Follows the log of a container until the container ends, or `line` breaks. `line` gets each line, without its
+    /// line end, beginning with the last [`FOLLOWED_LINES`].
     ///
     /// # Errors
     /// The container does not exist, or Docker does not answer.
-    pub async fn follow_log(&self, id: &str, line: &mut (dyn FnMut(&[u8]) + Send)) -> Result<(), DockerError> {
+    pub async fn follow_log(&self, id: &str, line: &mut FollowedLine<'_>) -> Result<(), DockerError> {
         let tail = FOLLOWED_LINES.to_string();
         let options = LogsOptionsBuilder::default().stdout(true).stderr(true).follow(true).tail(&tail).build();
         let mut log = self.api.logs(id, Some(options));
@@ -304,17 +307,22 @@ impl DockerClient {
             let part = part.map_err(|error| DockerError::of(format!("log of {}", short(id)), error))?;
             begun.extend_from_slice(part.as_ref());
             while let Some(end) = begun.iter().position(|byte| *byte == b'\n') {
-                line(&begun[..end]);
+                if line(&begun[..end]).is_break() {
+                    return Ok(());
+                }
                 begun.drain(..=end);
             }
             // A line that never ends must not fill the memory.
             if begun.len() > MAX_FOLLOWED_LINE {
-                line(&begun);
+                if line(&begun).is_break() {
+                    return Ok(());
+                }
                 begun.clear();
             }
         }
         if !begun.is_empty() {
-            line(&begun);
+            // The log has ended, so it does not matter whether `line` breaks.
+            let _ = line(&begun);
         }
         Ok(())
     }
@@ -358,6 +366,42 @@ impl DockerClient {
     }
 }
 
+/// The last bytes of a text that arrives in parts.
+struct LastBytes {
+    text: Vec<u8>,
+    limit: usize,
+    /// Whether the start of the text was left out.
+    is_cut: bool,
+}
+
+impl LastBytes {
+    fn new(limit: usize) -> Self {
+        Self { text: Vec::new(), limit, is_cut: false }
+    }
+
+    fn add(&mut self, part: &[u8]) {
+        self.text.extend_from_slice(part);
+        // Bytes are dropped in portions of the limit, so that each is moved about once.
+        if self.text.len() > 2 * self.limit {
+            self.cut();
+        }
+    }
+
+    fn cut(&mut self) {
+        let excess = self.text.len().saturating_sub(self.limit);
+        self.text.drain(..excess);
+        self.is_cut |= excess > 0;
+    }
+
+    /// Returns the lines, without the rest of a line whose start was left out, unless it is the only one.
+    fn lines(mut self) -> Vec<String> {
+        self.cut();
+        let newline = memchr::memchr(b'\n', &self.text).filter(|_| self.is_cut);
+        let start = newline.map(|newline| newline + 1).filter(|start| *start < self.text.len()).unwrap_or(0);
+        String::from_utf8_lossy(&self.text[start..]).lines().map(str::to_owned).collect()
+    }
+}
+
 /// Whether a container runs.
 pub(super) fn is_running(container: &ContainerInspectResponse) -> bool {
     container.state.as_ref().and_then(|state| state.running) == Some(true)
@@ -366,4 +410,29 @@ pub(super) fn is_running(container: &ContainerInspectResponse) -> bool {
 /// Returns the first 12 characters of an id, like `docker ps`.
 fn short(id: &str) -> &str {
     id.get(..12).unwrap_or(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_long_log_only_the_last_whole_lines_are_held() {
+        let mut last = LastBytes::new(20);
+        for number in 0..1000 {
+            last.add(format!("line {number}\n").as_bytes());
+            assert!(last.text.len() <= 40, "{}", last.text.len());
+        }
+        assert_eq!(last.lines(), ["line 998", "line 999"]);
+        let lines = |parts: &[&str]| {
+            let mut last = LastBytes::new(20);
+            for part in parts {
+                last.add(part.as_bytes());
+            }
+            last.lines()
+        };
+        assert_eq!(lines(&["one\ntw", "o\r\n\nend"]), ["one", "two", "", "end"]);
+        assert_eq!(lines(&[&"x".repeat(50), "\n"]), ["x".repeat(19)], "the end of the only line");
+        assert_eq!(lines(&[]), Vec::<String>::new());
+    }
 }

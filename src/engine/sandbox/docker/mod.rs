@@ -13,7 +13,8 @@ use futures_util::future::{BoxFuture, join_all};
 
 use super::container::ContainerSpec;
 use super::provider::{
-    Base, Holding, Machine, MachineSpec, Progress, Provider, ProviderError, RequiredImage, Requirements, Unmet,
+    Base, FollowedLine, Holding, Machine, MachineSpec, Progress, Provider, ProviderError, RequiredImage, Requirements,
+    Unmet,
 };
 use super::terminal::{Shell, ShellRequest};
 use crate::store::folder::RunFolder;
@@ -157,7 +158,7 @@ impl Provider for DockerProvider {
     fn follow_log<'a>(
         &'a self,
         request: &'a ShellRequest<'a>,
-        line: &'a mut (dyn FnMut(&[u8]) + Send),
+        line: &'a mut FollowedLine<'_>,
     ) -> BoxFuture<'a, Result<(), ProviderError>> {
         async move {
             let client = self.client_of(request.run).await?;

@@ -171,16 +171,23 @@ impl Mirrored {
                 Ok(())
             }
             Some((_, Err(error))) => {
-                self.runners.0.remove(&id);
+                self.unfollow(&id);
                 let runner = self.mirror.run().jobs.get(&id).and_then(|job| job.runner_log.clone());
                 let runner = runner.map(|log| log.runner).unwrap_or_default();
                 self.runner_found(id, RunnerLog { runner, unavailable: Some(error.to_string()) })
             }
             None => {
-                self.runners.0.remove(&id);
+                self.unfollow(&id);
                 Ok(())
             }
         }
+    }
+
+    /// Stops following the log of a job. Its log stays marked as incomplete: it is begun anew if the files of its runner
+    /// are opened again, and downloaded as a whole after the end of the job.
+    fn unfollow(&mut self, id: &JobId) {
+        self.runners.0.remove(id);
+        self.live.leave(id);
     }
 
     /// Reads the files of a runner again, unless too many lines wait for a poll.
@@ -210,7 +217,7 @@ impl Mirrored {
             let run = self.mirror.run();
             let is_it = |job: &&Job| job.attempt == followed.attempt && run.attempt == followed.attempt;
             let Some(job) = run.jobs.get(&id).filter(is_it).cloned() else {
-                self.live.leave(&id);
+                self.unfollow(&id);
                 continue;
             };
             let has_ended = job.phase.is_done() || job.remote.is_some_and(|job| ended.contains(&job));
@@ -222,7 +229,7 @@ impl Mirrored {
                 // The server has the whole log now.
                 let events = self.live.append(&self.mirror, &id, &[]);
                 self.append(events)?;
-                self.live.leave(&id);
+                self.unfollow(&id);
                 continue;
             }
             paused.extend(followed.paused.take().map(|log| (id.clone(), log)));
