@@ -1,6 +1,6 @@
 //! The runs in sentences for a screen reader, instead of the screen.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -9,7 +9,7 @@ use crate::backend;
 use crate::backend::registry;
 use crate::backend::registry::Source;
 use crate::model::feed::{Feed, Request};
-use crate::model::{Phase, RunId, Summary, Timestamp};
+use crate::model::{Phase, Record, RunId, Summary, Timestamp};
 use crate::report::style::Out;
 use crate::report::{Linear, Printer};
 use crate::store::clock::now;
@@ -18,7 +18,7 @@ use crate::store::runs::RunStore;
 use crate::ui::terminal_text::text;
 use crate::ui::text::counted;
 
-use super::{Exit, Outcome, block_on, config, runs_dir};
+use super::{Exit, Failure, Outcome, block_on, config, runs_dir};
 
 /// Number of ended runs that are printed at the beginning.
 const FIRST: usize = 5;
@@ -32,18 +32,22 @@ pub(super) fn follow() -> Outcome {
         let mut interrupted = signal(SignalKind::interrupt())?;
         let mut connected = backend::connect(backend);
         let mut sentences = Sentences::new(runs);
+        let mut wanted = VecDeque::new();
         loop {
             tokio::select! {
-                _ = interrupted.recv() => return Ok(Exit::Success),
+                _ = interrupted.recv() => return Ok(Exit::Cancelled),
+                // The backend takes no requests while its reports are not read.
+                room = connected.requests.reserve(), if !wanted.is_empty() => {
+                    let Ok(room) = room else { break };
+                    room.send(Request::Follow(wanted.pop_front().expect("checked above")));
+                }
                 report = connected.feed.recv() => {
-                    let Some(report) = report else { return Ok(Exit::Unavailable) };
-                    for run in sentences.print(report)? {
-                        // The requests are few, and the backend takes them while it reports.
-                        let _ = connected.requests.send(Request::Follow(run)).await;
-                    }
+                    let Some(report) = report else { break };
+                    wanted.extend(sentences.print(report)?);
                 }
             }
         }
+        Err(Failure::new(Exit::Unavailable, "the source of the runs has ended"))
     })?
 }
 
@@ -56,9 +60,11 @@ struct Sentences {
     known: HashMap<RunId, (u32, Phase)>,
     /// Whether the first list has arrived.
     is_listed: bool,
-    /// The runs whose jobs are followed.
+    /// The runs in progress.
     store: RunStore,
     printers: HashMap<RunId, Linear>,
+    /// Number of the last record of each run that was read. The backend sends earlier ones again.
+    last: HashMap<RunId, u64>,
     /// The last reason why the runs of a server are missing or outdated.
     trouble: Option<String>,
 }
@@ -72,6 +78,7 @@ impl Sentences {
             is_listed: false,
             store: RunStore::default(),
             printers: HashMap::new(),
+            last: HashMap::new(),
             trouble: None,
         }
     }
@@ -96,18 +103,7 @@ impl Sentences {
                 self.printers.entry(info.id.clone()).or_insert_with(Linear::of_several);
                 self.store.open(info);
             }
-            Feed::Records { run, records } => {
-                let logs = self.runs.folder(run.clone());
-                for record in &records {
-                    self.store.apply(&run, record);
-                    let (Some(followed), Some(printer)) = (self.store.run(&run), self.printers.get_mut(&run)) else {
-                        continue;
-                    };
-                    if record.at >= self.since {
-                        printer.record(followed, record, &logs, &mut out)?;
-                    }
-                }
-            }
+            Feed::Records { run, records } => self.records(&run, &records, &mut out)?,
             Feed::Connection(connection) => {
                 let trouble = connection.reason().map(str::to_owned);
                 if self.trouble != trouble {
@@ -129,8 +125,26 @@ impl Sentences {
             return Ok(None);
         }
         if !(old && run.phase.is_done()) {
-            Linear::run(run, out)?;
+            out.line(Linear::state(run))?;
         }
-        Ok((!run.phase.is_done() && !self.printers.contains_key(&run.info.id)).then(|| run.info.id.clone()))
+        Ok((!run.phase.is_done()).then(|| run.info.id.clone()))
+    }
+
+    fn records(&mut self, run: &RunId, records: &[Record], out: &mut Out<'_>) -> io::Result<()> {
+        let logs = self.runs.folder(run.clone());
+        for record in records {
+            self.store.apply(run, record);
+            let last = self.last.entry(run.clone()).or_default();
+            let is_news = record.seq > *last && record.at >= self.since;
+            *last = record.seq.max(*last);
+            if let (Some(followed), Some(printer), true) = (self.store.run(run), self.printers.get_mut(run), is_news) {
+                printer.record(followed, record, &logs, out)?;
+            }
+        }
+        if self.store.run(run).is_some_and(|run| run.phase.is_done()) {
+            self.store.close(run);
+            self.printers.remove(run);
+        }
+        Ok(())
     }
 }

@@ -40,7 +40,7 @@ mod trust;
 mod watch;
 mod worker;
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 
@@ -68,8 +68,8 @@ struct Cli {
     /// Open the screen without commands: nothing can be started or changed
     #[arg(long)]
     read_only: bool,
-    /// Print sentences for a screen reader, one for each change, instead of the screen, tables and signs; also with
-    /// `CUELIGHT_LINEAR=1`
+    /// List and follow runs in sentences for a screen reader, one for each change, without the screen and its signs; also
+    /// with `CUELIGHT_LINEAR=1`
     #[arg(long, global = true)]
     linear: bool,
 }
@@ -217,22 +217,24 @@ fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future))
 }
 
-/// Opens the screen, or lists the runs if there is no terminal.
-fn without_command(run: Option<&str>, read_only: bool) -> Outcome {
-    let showing = match run {
+/// Opens the screen, or lists the runs if there is no terminal. For a screen reader, follows the runs instead; without a
+/// terminal only if the arguments ask for it, because that has no end.
+fn without_command(Cli { run, read_only, linear, .. }: &Cli) -> Outcome {
+    let showing = match run.as_deref() {
         Some(wanted) => {
             let folder = servers::find(&runs_dir()?, wanted, std::env::current_dir().ok().as_deref());
             Some(folder.map_err(|failure| no_run(wanted, failure))?.id().clone())
         }
         None => None,
     };
-    if style::is_linear() {
-        return match showing {
-            Some(run) => run::Watch::of(&runs_dir()?.folder(run)).print(&mut *run::lines()),
-            None => linear::follow(),
-        };
+    match showing {
+        Some(run) if style::is_linear() => {
+            return run::Watch::of(&runs_dir()?.folder(run)).print(&mut *run::lines());
+        }
+        None if *linear || (style::is_linear() && io::stdout().is_terminal()) => return linear::follow(),
+        _ => {}
     }
-    if screen::is_possible() { screen::open(showing, read_only) } else { runs::list(&runs::ListArgs::default()) }
+    if screen::is_possible() { screen::open(showing, *read_only) } else { runs::list(&runs::ListArgs::default()) }
 }
 
 /// Replays a past run on the screen.
@@ -414,7 +416,7 @@ fn carry_out(cli: &Cli) -> Outcome {
         Some(Command::Man(args)) => completions::man(args, command()),
         Some(Command::Forward(args)) => forward::run(args),
         Some(Command::Worker(args)) => worker::run(args),
-        None => without_command(cli.run.as_deref(), cli.read_only),
+        None => without_command(cli),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::store::summaries;
 use crate::report::runs as report;
 use crate::report::style;
 use crate::report::style::{Out, Style};
-use crate::report::{LogSelection, is_bad};
+use crate::report::{Linear, LogSelection, is_bad};
 use crate::ui::terminal_text::TerminalText;
 use crate::ui::terminal_text::text;
 
@@ -137,6 +137,10 @@ pub(super) fn list(args: &ListArgs) -> Outcome {
         page.runs.iter().try_for_each(|run| style::json(&run.document()))?;
         return Ok(Exit::Success);
     }
+    if style::is_linear() && !page.runs.is_empty() {
+        page.runs.iter().try_for_each(|run| style::line(&Linear::state(run)))?;
+        return Ok(Exit::Success);
+    }
     if page.runs.is_empty() && !page.more {
         let every = Filter { repository: home.clone().filter(|_| args.repository.is_none()), ..Filter::default() };
         style::line(&match home {
@@ -168,6 +172,13 @@ pub(super) fn show(args: &ShowArgs) -> Outcome {
     if args.json {
         let pretty = serde_json::to_string_pretty(&run.document(&dirty)).map_err(io::Error::other)?;
         style::line(&TerminalText::json(&pretty))?;
+        return Ok(Exit::Success);
+    }
+    if style::is_linear() {
+        let mut stdout = io::stdout().lock();
+        let mut out = Out::new(&mut stdout);
+        Linear::default().whole(&run, &folder, &mut out)?;
+        out.flush()?;
         return Ok(Exit::Success);
     }
     let style = Style::of_output();

@@ -40,11 +40,9 @@ impl Linear {
         Self { names_run: true, ..Self::default() }
     }
 
-    /// Prints that the state of a run is known or has changed.
-    ///
-    /// # Errors
-    /// The output cannot be written.
-    pub fn run(run: &Summary, out: &mut Out<'_>) -> io::Result<()> {
+    /// Returns the sentence about the state of a run.
+    #[must_use]
+    pub fn state(run: &Summary) -> TerminalText {
         let style = Style::new(Glyphs::Ascii, false);
         let title = run.info.numbered().unwrap_or_else(|| run.name.clone());
         let branch = run.info.branch();
@@ -53,7 +51,16 @@ impl Linear {
         let why = if let Phase::Waiting(gate) = &run.phase { text!(", {}", gate.reason()) } else { text!("") };
         let word = style.word(&run.phase);
         let rest = text!("{}{}{}, run {}", word, time.unwrap_or_default(), why, run.info.id);
-        out.line(style.spelled(text!("{}{}: {}", title, branch, rest)))
+        style.spelled(text!("{}{}: {}", title, branch, rest))
+    }
+
+    /// Prints the states of the jobs of a run, then what [`Printer::end`] prints.
+    ///
+    /// # Errors
+    /// The output cannot be written, or a log cannot be read.
+    pub fn whole(&mut self, run: &Run, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()> {
+        run.jobs.values().try_for_each(|job| self.job(run, job, out))?;
+        self.end(run, logs, out)
     }
 
     /// Returns the names of what a sentence is about.
@@ -83,7 +90,7 @@ impl Linear {
         self.say(run, Some(id), &text!("step {}, {}: {}{}{}", number, step.name, word, allowed, reason), out)
     }
 
-    fn end_of_job(&self, run: &Run, job: &Job, out: &mut Out<'_>) -> io::Result<()> {
+    fn job(&self, run: &Run, job: &Job, out: &mut Out<'_>) -> io::Result<()> {
         let allowed = if job.allowed_failure { ", allowed" } else { "" };
         let time = took(job).map(|time| text!(" in {}", time)).unwrap_or_default();
         let is_good = job.phase.conclusion() == Some(Conclusion::Success);
@@ -123,7 +130,7 @@ impl Printer for Linear {
             }
             Event::StepFinished { job, step, .. } => self.end_of_step(run, job, *step, out),
             Event::JobFinished { job, .. } => match run.jobs.get(job) {
-                Some(job) => self.end_of_job(run, job, out),
+                Some(job) => self.job(run, job, out),
                 None => Ok(()),
             },
             Event::ServiceChanged { job, service } => {

@@ -316,7 +316,7 @@ pub fn complain(message: &(impl ToTerminal + ?Sized)) {
 
 /// Whether errors are printed in colour.
 pub fn colour_of_errors() -> bool {
-    io::stderr().is_terminal() && wants_colour()
+    !is_linear() && io::stderr().is_terminal() && wants_colour()
 }
 
 /// Prints a note to standard error.

@@ -290,8 +290,19 @@ fn all_runs_are_told_in_sentences_until_an_interrupt() {
     until("the runs are listed", || told("0 runs; changes follow"));
     project.run(&[]).expect(0, &[]);
     until("the end is told", || told("CI on main: success in "));
-    assert!(told("CI, build: success in ").is_some(), "{}", fs::read_to_string(&output).expect("readable"));
+    // The newest run is followed again when another one appears, and is not told again.
+    project.run(&[]).expect(0, &[]);
+    until("the second run is told", || {
+        let text = fs::read_to_string(&output).expect("readable");
+        (text.matches("CI on main: success in ").count() == 2).then_some(())
+    });
+    let text = fs::read_to_string(&output).expect("readable");
+    assert_eq!(text.matches("CI, build: success in ").count(), 2, "{text}");
+    project.call(&["runs", "--linear"]).expect(0, &["CI on main: success in "]);
+    project.call(&["show", "--linear"]).expect(0, &["build: success in ", "\nCI: success in "]);
     let pid = Pid::from_raw(child.id().cast_signed()).expect("it runs");
     kill_process(pid, Signal::INT).expect("it runs");
-    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+    assert_eq!(child.wait().expect("it ends").code(), Some(130));
+    let asked = project.command(&[]).env("CUELIGHT_LINEAR", "1").output().expect("the program starts");
+    Said(asked).expect(0, &["CI on main: success in "]);
 }

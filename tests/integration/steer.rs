@@ -265,7 +265,7 @@ fn the_screen_dispatches_cancels_several_and_deletes() {
     let mut terminal = watching.screen();
     terminal.wait_for("Run tests");
     terminal.press("S");
-    terminal.wait_for("deploy.yml  workflow_dispatch  (Deploy)  on aura/platform");
+    terminal.wait_for("workflow_dispatch  (Deploy)  on aura/platform");
     terminal.press("Deploy\r");
     terminal.wait_for("Dispatch deploy.yml on aura/platform");
     terminal.press("\r");

@@ -25,10 +25,10 @@ const MAX_NAMED: usize = 8;
 /// Maximum number of columns for the name of a stored file.
 const MAX_FILE_NAME: usize = 36;
 
-/// Returns the names of some runs, one per line.
+/// Returns the names of some runs, one per line. Runs of one workflow at one commit differ by their state and address.
 fn names(runs: &[&Summary]) -> Vec<String> {
-    let mut lines: Vec<String> =
-        runs.iter().take(MAX_NAMED).map(|run| format!("{}  {}", run.name, run.info.version())).collect();
+    let line = |run: &&Summary| format!("{}  {}  {}  {}", run.name, run.info.version(), run.phase.word(), address(run));
+    let mut lines: Vec<String> = runs.iter().take(MAX_NAMED).map(line).collect();
     if let Some(more @ 1..) = runs.len().checked_sub(MAX_NAMED) {
         lines.push(format!("and {}", text::counted(more as u64, "other run")));
     }

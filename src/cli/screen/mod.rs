@@ -21,9 +21,10 @@ use crate::ui::theme::{Colours, Glyphs, Theme};
 
 use super::{Exit, Failure, Outcome, config};
 
-/// Whether there is a terminal that can show the screen.
+/// Whether there is a terminal that can show the screen, and the user can see it.
 pub(super) fn is_possible() -> bool {
-    std::io::stdout().is_terminal()
+    !style::is_linear()
+        && std::io::stdout().is_terminal()
         && std::io::stdin().is_terminal()
         && std::env::var("TERM").is_ok_and(|term| term != "dumb")
 }

@@ -113,14 +113,19 @@ impl Shapes {
             column += width(symbol).max(1);
         }
         let bold = if run.cell.modifier.contains(Modifier::BOLD) { " font-weight=\"bold\"" } else { "" };
-        for (before, part) in parts(&text) {
+        let texts = parts(&text).into_iter().map(|(before, part)| {
             let (x, y) = ((run.column + before) as f32 * CELL.0, top + CELL.1 * BASE);
             // `textLength` fixes the width to the columns, whatever font is used.
             let (length, part) = (width(part) as f32 * CELL.0, escaped(part));
-            self.add(format_args!(
+            format!(
                 "<text x=\"{x:.1}\" y=\"{y:.1}\" fill=\"{foreground}\"{bold}{opacity} textLength=\"{length:.1}\" \
                  lengthAdjust=\"spacingAndGlyphs\" xml:space=\"preserve\">{part}</text>"
-            ));
+            )
+        });
+        // Blanks in a name add no line.
+        let texts: String = texts.collect();
+        if !texts.is_empty() {
+            self.add(format_args!("{texts}"));
         }
     }
 

@@ -11,7 +11,7 @@ fn a_run_is_dispatched_followed_repeated_and_deleted() {
     let mut screen = rig.screen("maria", 40, 120);
     screen.wait_for("✗ failure");
     screen.press("S");
-    screen.wait_for("long.yml  workflow_dispatch  (Long)  on 127.0.0.1/aura/platform");
+    screen.wait_for("workflow_dispatch  (Long)  on 127.0.0.1/aura/platform");
     screen.press("Long\r");
     screen.wait_for("Dispatch long.yml on 127.0.0.1/aura/platform");
     // The default is replaced.
@@ -69,7 +69,7 @@ fn runs_of_several_kinds_are_dispatched_and_drawn() {
     screen.wait_for("✓ success");
     form(&mut screen, "wide.yml");
     screen.press("\r");
-    screen.wait_for("60✓");
+    screen.wait_for("60 ok");
     form(&mut screen, "stuck.yml");
     screen.press("\r");
     screen.wait_for("waits for a runner with self-hosted, gpu");
