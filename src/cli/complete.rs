@@ -38,10 +38,14 @@ pub(super) fn answered(command: fn() -> Command) -> Option<ExitCode> {
 
 /// Returns the words of the command line up to the one that is being completed.
 fn words() -> Vec<OsString> {
-    let mut words: Vec<_> = std::env::args_os().skip_while(|word| word != "--").skip(1).collect();
-    // Bash and zsh name the index of the word; fish ends the line with it.
-    let index = std::env::var("_CLAP_COMPLETE_INDEX").ok().and_then(|index| index.parse::<usize>().ok());
-    words.truncate(index.map_or(words.len(), |index| index + 1));
+    let words = std::env::args_os().skip_while(|word| word != "--").skip(1).collect();
+    up_to(words, std::env::var("_CLAP_COMPLETE_INDEX").ok().as_deref())
+}
+
+/// Returns the words up to the one with this index. Bash and zsh name the index; fish ends the line with the word.
+fn up_to(mut words: Vec<OsString>, index: Option<&str>) -> Vec<OsString> {
+    let index = index.and_then(|index| index.parse::<usize>().ok());
+    words.truncate(index.map_or(words.len(), |index| index.saturating_add(1)));
     words
 }
 
@@ -165,6 +169,25 @@ mod tests {
             [Values::Runs, Values::Workflows, Values::Jobs, Values::Steps, Values::Environments, Values::Services]
         {
             assert!(found.contains(&kind), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn the_words_end_with_the_one_that_the_shell_names() {
+        let largest = usize::MAX.to_string();
+        for (index, count) in [
+            (None, 3),
+            (Some("0"), 1),
+            (Some("1"), 2),
+            (Some("2"), 3),
+            (Some("9"), 3),
+            (Some(largest.as_str()), 3),
+            (Some("18446744073709551616"), 3),
+            (Some("-1"), 3),
+            (Some(""), 3),
+        ] {
+            let words = ["cuelight", "show", "x"].map(OsString::from).into();
+            assert_eq!(up_to(words, index).len(), count, "{index:?}");
         }
     }
 

@@ -7,6 +7,7 @@ use clap_complete::Shell;
 use clap_complete::env::Shells;
 
 use crate::report::style;
+use crate::store::StoreError;
 use crate::ui::terminal_text::{TerminalText, text};
 
 use super::{Exit, Outcome, complete};
@@ -44,8 +45,9 @@ pub(super) fn run(args: &Args) -> Outcome {
 
 /// Writes the manual pages.
 pub(super) fn man(args: &ManArgs, command: Command) -> Outcome {
-    std::fs::create_dir_all(&args.folder)?;
-    clap_mangen::generate_to(command, &args.folder)?;
-    style::line(&text!("{}", args.folder.join("cuelight.1").display()))?;
+    let folder = &args.folder;
+    std::fs::create_dir_all(folder).map_err(StoreError::io("make the folder", folder))?;
+    clap_mangen::generate_to(command, folder).map_err(StoreError::io("write the manual pages into", folder))?;
+    style::line(&text!("{}", folder.join("cuelight.1").display()))?;
     Ok(Exit::Success)
 }

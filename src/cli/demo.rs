@@ -24,6 +24,7 @@ enum Choice {
 }
 
 #[derive(clap::Args)]
+#[command(after_help = "A project that was unpacked before is restored. Your changes in it are kept as a commit.")]
 pub(super) struct Args {
     /// The project to unpack
     #[arg(long, value_enum, default_value_t)]
@@ -53,7 +54,11 @@ pub(super) fn run(args: &Args) -> Outcome {
     };
     // The project is kept, because its run can be re-run, and a run that outlives the screen still needs it.
     let folder = args.into.clone().unwrap_or_else(|| runs.state().join(project.name()));
-    project.unpack(&folder)?;
+    if let Some(changes) = project.unpack(&folder)? {
+        let folder = folder.display();
+        let back = text!("`git -C {} checkout {} -- .` brings them back", folder, changes);
+        style::notice(&text!("The project is restored. Your changes in it are the commit {}: {}.", changes, back));
+    }
     // The project is part of this program, and everything that the user changes in it is theirs.
     launch::consent(&runs, &folder)?.grant(&runs)?;
     std::env::set_current_dir(&folder)?;

@@ -52,7 +52,8 @@ pub struct Config {
     pub docker_socket: bool,
     /// Folders of other repositories whose git objects containers may read.
     pub git_objects: Vec<PathBuf>,
-    /// Number of failed jobs in Docker whose containers are kept for `cuelight shell`.
+    /// Number of failed jobs in Docker whose containers are kept for `cuelight shell`, and of the runs of a workflow that
+    /// succeeded and keep the files of allowed failures.
     pub keep_failed: usize,
     /// Maximum size of the cache of a repository, and of an artifact, in GB.
     pub cache_max_gb: usize,

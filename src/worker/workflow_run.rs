@@ -27,11 +27,12 @@ use crate::engine::sandbox::providers::Providers;
 use crate::engine::workspace::warm;
 use crate::engine::{Options, Resumed, RunContext};
 use crate::model::capabilities::Unavailable;
-use crate::model::{Command, Conclusion, EndReason, Event, JobId, Reply, Run, RunInfo};
-use crate::store::StoreError;
+use crate::model::{Command, Conclusion, EndReason, Event, JobId, Reply, RepositoryId, Run, RunInfo};
 use crate::store::concurrency::Ticket;
 use crate::store::folder::RunFolder;
+use crate::store::history::{Filter, StatusFilter};
 use crate::store::spec::{Breakpoints, WorkflowSpec};
+use crate::store::{StoreError, history, lock};
 
 use super::concurrency::ConcurrencyQueue;
 use super::control::PendingCommand;
@@ -98,12 +99,43 @@ impl Work for WorkflowRun {
         if run.phase.conclusion() == Some(Conclusion::Success) {
             warm::keep(&self.0.folder, run, self.0.spec.cache);
             // Failures that are allowed keep their files, for `cuelight shell`.
-            let folder = &self.0.folder;
-            let failed = run.jobs.values().filter(|job| job.allowed_failure);
-            let kept: Vec<PathBuf> =
-                failed.flat_map(|job| [folder.job_work(&job.id), folder.checkpoint(&job.id)]).collect();
+            let (folder, keep) = (&self.0.folder, self.0.spec.keep_failed);
+            let failed = run.jobs.values().filter(|job| job.allowed_failure && keep > 0);
+            let kept: Vec<PathBuf> = failed
+                .flat_map(|job| {
+                    let id = &job.id;
+                    [folder.job_work(id), folder.checkpoint(id), folder.checkouts(id), folder.dependencies(id)]
+                })
+                .collect();
             remove_except(&folder.work(), &kept);
             remove_except(&folder.checkpoints(), &kept);
+            if !kept.is_empty() {
+                remove_older(folder, &run.info, keep);
+            }
+        }
+    }
+}
+
+/// Maximum number of runs of a workflow among which those that kept files are searched for.
+const MAX_SEARCHED: usize = 100;
+
+/// Removes the files of jobs from all but the newest `keep` runs of a workflow that succeeded and kept files: a job that
+/// fails in every run would otherwise keep a workspace for each.
+fn remove_older(folder: &RunFolder, info: &RunInfo, keep: usize) {
+    let filter = Filter {
+        repository: Some(RepositoryId { name: info.repository.clone(), folder: info.folder.clone() }),
+        workflow: Some(info.workflow.clone()),
+        status: Some(StatusFilter::Concluded(Conclusion::Success)),
+        ..Filter::default()
+    };
+    let runs = folder.runs();
+    let found = history::page(&runs, &filter, None, MAX_SEARCHED).unwrap_or_default().runs;
+    let with_files = found.into_iter().map(|run| runs.folder(run.info.id)).filter(|run| run.work().exists());
+    for old in with_files.skip(keep) {
+        // A run that has been started again uses its files.
+        if let Ok(Some(_held)) = lock::take(&old.lock()) {
+            remove_except(&old.work(), &[]);
+            remove_except(&old.checkpoints(), &[]);
         }
     }
 }

@@ -178,4 +178,9 @@ fn every_command_has_a_manual_page() {
     assert!(page("cuelight.1").contains(".TH cuelight 1"), "{}", page("cuelight.1"));
     assert!(page("cuelight-run.1").contains("\\-\\-watch"), "{}", page("cuelight-run.1"));
     assert!(!folder.join("cuelight-worker.1").exists(), "hidden commands have no page");
+    project.call(&["man", "/proc/none"]).expect(5, &["cannot make the folder /proc/none: "]);
+    let full = project.home().join("full");
+    std::fs::create_dir_all(full.join("cuelight.1")).expect("made");
+    let text = full.to_str().expect("text");
+    project.call(&["man", text]).expect(5, &["cannot write the manual pages into ", text]);
 }

@@ -175,3 +175,25 @@ fn the_larger_project_says_what_it_needs_and_what_can_be_seen_without_it() {
         assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
     }
 }
+
+/// A job whose failure is allowed may fail in every run, so only the newest runs keep its files.
+#[test]
+fn the_newest_runs_keep_the_files_of_allowed_failures() {
+    let job =
+        "  a: {runs-on: ubuntu-latest, continue-on-error: true, steps: [{uses: actions/checkout@v4}, {run: exit 1}]}\n";
+    let project = Project::of_jobs(job);
+    let kept = || {
+        let runs = fs::read_dir(project.state().join("runs")).expect("runs").flatten();
+        let mut runs: Vec<_> = runs.map(|run| run.path()).collect();
+        runs.sort_unstable();
+        runs.iter().map(|run| run.join("work/a").exists() && run.join("state/a.jsonl").exists()).collect::<Vec<_>>()
+    };
+    project.configure("[docker]\nkeep_failed = 2\n");
+    for expected in [&[true][..], &[true, true], &[false, true, true]] {
+        project.run(&[]).expect(0, &[]);
+        assert_eq!(kept(), expected);
+    }
+    project.configure("[docker]\nkeep_failed = 0\n");
+    project.run(&[]).expect(0, &[]);
+    assert!(!kept()[3]);
+}

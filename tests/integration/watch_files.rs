@@ -1,13 +1,15 @@
 //! `run --watch`: runs again when files change, until Ctrl-C.
 
-use std::io::{BufRead, BufReader};
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use portable_pty::{PtySize, native_pty_system};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::project::Project;
+use crate::project::{Project, until};
 
 const WAITING: &str = "Waiting for a change of files; Ctrl-C ends.";
 
@@ -52,9 +54,14 @@ impl Watch {
         }
     }
 
+    /// Sends Ctrl-C, and returns the exit code.
     fn interrupt(&mut self) -> Option<i32> {
+        self.end(Signal::INT)
+    }
+
+    fn end(&mut self, signal: Signal) -> Option<i32> {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a pid")).expect("a pid");
-        kill_process(pid, Signal::INT).expect("sent");
+        kill_process(pid, signal).expect("sent");
         self.child.wait().expect("it ends").code()
     }
 }
@@ -118,6 +125,112 @@ fn a_workflow_without_push_is_run_again_with_its_event() {
     assert!(shown.contains("using its event `workflow_dispatch`") && shown.contains("on workflow_dispatch"), "{shown}");
     project.write("file", "y");
     let shown = watch.until(WAITING);
-    assert!(shown.contains("file changed: ci.yml runs") && shown.contains("on workflow_dispatch"), "{shown}");
+    assert!(
+        shown.contains("file changed: .github/workflows/ci.yml runs") && shown.contains("on workflow_dispatch"),
+        "{shown}"
+    );
     assert_eq!(watch.interrupt(), Some(130));
+}
+
+#[test]
+fn ctrl_c_ends_the_command_although_the_run_is_being_replaced() {
+    // The step does not end at once, so that Ctrl-C comes before the next run.
+    let project = Project::of_jobs(
+        "  a: {runs-on: ubuntu-latest, steps: [{uses: actions/checkout@v4}, {run: \"trap '' INT; cat word; sleep 1000\"}]}\n",
+    );
+    project.write("word", "begin\n");
+    let mut watch = Watch::start(&project, &["ci"]);
+    watch.until("begin");
+    project.write("word", "end\n");
+    watch.until("word changed: ");
+    assert_eq!(watch.interrupt(), Some(130));
+    // Only one run has a folder.
+    project.run_folder();
+}
+
+#[test]
+fn ctrl_c_ends_the_command_at_the_trust_question() {
+    let project = Project::of_jobs("  a: {runs-on: ubuntu-latest, steps: [{run: echo one}]}\n");
+    let size = PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
+    let pair = native_pty_system().openpty(size).expect("a terminal");
+    let command = project.in_terminal(&["run", "--watch"]);
+    let mut child = pair.slave.spawn_command(command).expect("the program starts");
+    let mut reader = pair.master.try_clone_reader().expect("a reader");
+    let (sender, shown) = channel();
+    std::thread::spawn(move || {
+        let mut bytes = [0; 4096];
+        while let Ok(count @ 1..) = reader.read(&mut bytes) {
+            let _ = sender.send(String::from_utf8_lossy(&bytes[..count]).into_owned());
+        }
+    });
+    let mut all = String::new();
+    until("the question", || {
+        all.extend(shown.try_iter());
+        all.contains("Trust this repository?").then_some(())
+    });
+    let mut keys = pair.master.take_writer().expect("a writer");
+    keys.write_all(b"\x03").expect("written");
+    let mut ended = None;
+    until("its end", || {
+        ended = child.try_wait().expect("a child");
+        ended.is_some().then_some(())
+    });
+    assert_eq!(ended.map(|status| status.exit_code()), Some(130));
+}
+
+#[test]
+fn a_closed_output_ends_the_command() {
+    let project =
+        Project::of_jobs("  a: {runs-on: ubuntu-latest, steps: [{run: echo one}, {run: sleep 1; echo two}]}\n");
+    let mut command = project.command(&["run", "--watch", "--trust"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+    let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
+    out.read_line(&mut String::new()).expect("a line");
+    drop(out);
+    let mut ended = None;
+    until("its end", || {
+        ended = child.try_wait().expect("a child");
+        ended.is_some().then_some(())
+    });
+    let mut errors = String::new();
+    child.stderr.take().expect("a pipe").read_to_string(&mut errors).expect("text");
+    assert_eq!((ended.and_then(|status| status.code()), errors.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn another_event_than_push_decides_about_every_change() {
+    let project = Project::of_jobs("  a: {runs-on: ubuntu-latest, steps: [{run: echo on a push}]}\n");
+    let of_request =
+        "on: pull_request\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: 'echo on ${{ github.event_name }}'}]}}\n";
+    project.write(".github/workflows/pr.yml", of_request);
+    project.commit();
+    project.write("file", "x");
+    let mut watch = Watch::start(&project, &["--event", "pull_request"]);
+    assert!(watch.until(WAITING).contains("on pull_request"));
+    project.write("file", "y");
+    let shown = watch.until(WAITING);
+    assert!(shown.contains("file changed: .github/workflows/pr.yml runs"), "{shown}");
+    assert!(shown.contains("on pull_request") && !shown.contains("error"), "{shown}");
+    // A workflow that is added counts from then on.
+    project.write(".github/workflows/too.yml", of_request);
+    let shown = watch.until(WAITING);
+    let both = ".github/workflows/too.yml changed: .github/workflows/pr.yml, .github/workflows/too.yml run";
+    assert!(shown.contains(both), "{shown}");
+    assert_eq!(watch.interrupt(), Some(130));
+}
+
+#[test]
+fn a_run_that_is_cancelled_elsewhere_does_not_end_the_command() {
+    let project = Project::of_jobs(
+        "  a: {runs-on: ubuntu-latest, steps: [{uses: actions/checkout@v4}, {run: 'cat word; test $(cat word) = end || sleep 1000'}]}\n",
+    );
+    project.write("word", "begin\n");
+    let mut watch = Watch::start(&project, &[]);
+    watch.until("begin");
+    project.call(&["cancel", &project.run_id()]).expect(0, &[]);
+    watch.until(WAITING);
+    project.write("word", "end\n");
+    watch.until(WAITING);
+    let runs = fs::read_dir(project.state().join("runs")).expect("runs").count();
+    assert_eq!((runs, watch.end(Signal::QUIT)), (2, Some(130)), "Ctrl-\\ ends it, too");
 }

@@ -14,6 +14,7 @@ use crate::launch::triggers::TriggerDecision;
 use crate::model::RunId;
 use crate::model::feed::{Notice, Waits, Watching};
 use crate::repo::git::{GitError, Repository};
+use crate::repo::workflows;
 use crate::repo::workflows::WorkflowFileError;
 
 use super::fs_watch::{RepositoryWatch, WatchError, belonging};
@@ -44,7 +45,7 @@ pub(super) struct WatchMode {
     files: RepositoryWatch,
     /// All files of the repository seen so far, to recognize removed files that were never tracked.
     known: HashSet<String>,
-    /// Files that were written or removed since the last decision.
+    /// Files that were written or removed since the last decision, and those that git could not be asked about at it.
     changed: BTreeSet<String>,
     /// Files of changes whose decision failed, or found workflows with errors. They are added to the next change.
     undecided: Vec<String>,
@@ -71,6 +72,8 @@ pub(super) struct Change {
     files: Vec<String>,
     /// The decision about every workflow.
     decisions: Vec<TriggerDecision>,
+    /// The only workflow that is decided about.
+    workflow: Option<String>,
 }
 
 impl Change {
@@ -100,6 +103,10 @@ impl Change {
             return Notice::bad(format!("nothing runs: {errors}"));
         }
         let why = match self.decisions.as_slice() {
+            [] => match &self.workflow {
+                Some(path) => format!("nothing runs. {path} does not exist"),
+                None => format!("nothing runs. There is no workflow in {}", workflows::FOLDER),
+            },
             [one] => format!("nothing runs. {}: {}", one.name, one.reason()),
             all => format!("none of {} workflows runs", all.len()),
         };
@@ -158,8 +165,10 @@ impl WatchMode {
     /// Decides which workflows run for the files that changed since the last decision, together with the files of a
     /// pending change and undecided ones. `None` if git ignores all files that changed.
     pub(super) fn decide(&mut self) -> Result<Option<Change>, WatchModeError> {
-        let changed: Vec<String> = std::mem::take(&mut self.changed).into_iter().collect();
+        let changed: Vec<String> = self.changed.iter().cloned().collect();
+        // If git fails, it is asked about these files again at the next change.
         let mut files = belonging(&self.repository.root, &changed)?;
+        self.changed.clear();
         let is_gone = |name: &&String| self.repository.root.join(name.as_str()).symlink_metadata().is_err();
         let removed: Vec<String> = changed.iter().filter(is_gone).filter_map(|name| self.known.take(name)).collect();
         self.known.extend(files.iter().cloned());
@@ -179,7 +188,7 @@ impl WatchMode {
         if !decisions.iter().any(TriggerDecision::is_broken) {
             self.undecided.clear();
         }
-        Ok(Some(Change { files, decisions }))
+        Ok(Some(Change { files, decisions, workflow: self.workflow.clone() }))
     }
 
     /// Returns the runs that the pending change replaces: runs in progress of the workflows that the change runs.
@@ -192,12 +201,12 @@ impl WatchMode {
     pub(super) fn state(&self) -> Watching {
         let workflow = self.workflow.as_deref().map(|path| path.rsplit('/').next().unwrap_or(path).to_owned());
         let pending = self.pending.iter().flat_map(|pending| &pending.files);
-        let changed: Vec<&String> =
-            if self.changed.is_empty() { pending.collect() } else { self.changed.iter().collect() };
+        let is_quiet = self.quiet_at.is_none();
+        let changed: Vec<&String> = if is_quiet { pending.collect() } else { self.changed.iter().collect() };
         Watching {
             workflow,
             changed: changed.first().map(|first| ((*first).clone(), changed.len())),
-            waits: if self.changed.is_empty() { Waits::ForRun } else { Waits::ForQuiet(QUIET) },
+            waits: if is_quiet { Waits::ForRun } else { Waits::ForQuiet(QUIET) },
         }
     }
 }
@@ -206,7 +215,6 @@ impl WatchMode {
 mod tests {
     use super::*;
     use crate::repo::git::git;
-    use crate::repo::workflows;
 
     /// Creates a repository with two workflows: `code.yml` for `src`, `docs.yml` for `docs`.
     fn repository() -> (tempfile::TempDir, PathBuf) {
@@ -334,6 +342,34 @@ mod tests {
             ["code.yml", "docs.yml"],
             "the files are remembered until every workflow is decided"
         );
+    }
+
+    #[tokio::test]
+    async fn files_that_git_could_not_be_asked_about_count_again() {
+        let (_home, root) = repository();
+        let mut watch = WatchMode::start(&root, None).expect("watches");
+        write(&root, ".git/index", "damaged");
+        assert!(change(&mut watch, &["src/a"]).await.is_err(), "git cannot read its index");
+        assert_eq!((watch.state().changed, watch.state().waits), (None, Waits::ForRun), "nothing is waited for");
+        std::fs::remove_file(root.join(".git/index")).expect("removed");
+        let both = change(&mut watch, &["docs/b"]).await.expect("decided").expect("a change");
+        assert_eq!(running(&both), ["code.yml", "docs.yml"]);
+    }
+
+    #[tokio::test]
+    async fn without_workflows_the_reason_says_so() {
+        let (_home, root) = repository();
+        let reason = |change: Change| change.why_nothing().text;
+        let mut all = WatchMode::start(&root, None).expect("watches");
+        let mut one = WatchMode::start(&root, Some(workflow("code"))).expect("watches");
+        for name in ["code", "docs"] {
+            std::fs::remove_file(root.join(workflow(name))).expect("removed");
+        }
+        let decided = change(&mut all, &["src/a"]).await.expect("decided").expect("a change");
+        let expected = "nothing runs. There is no workflow in .github/workflows";
+        assert!(reason(decided).ends_with(expected));
+        let decided = change(&mut one, &["src/b"]).await.expect("decided").expect("a change");
+        assert!(reason(decided).ends_with("nothing runs. .github/workflows/code.yml does not exist"));
     }
 
     #[tokio::test]

@@ -113,21 +113,22 @@ impl<'w> Watch<'w> {
     }
 }
 
-/// Starts a run and follows it until it has ended. Ctrl-C cancels the run, even while it is being started; Ctrl-\
-/// leaves it in progress.
+/// Starts a run and follows it until it has ended, as [`follow_own`] does.
 pub(super) fn start_and_follow(
     start: impl FnOnce() -> Result<RunFolder, Failure>,
-    attempt: u32,
+    printer: &mut dyn Printer,
+) -> Outcome {
+    crate::cli::block_on(async { follow_own(start, printer).await })?
+}
+
+/// Starts a run and follows it until it has ended. Ctrl-C cancels the run, even while it is being started; Ctrl-\
+/// leaves it in progress.
+pub(super) async fn follow_own(
+    start: impl FnOnce() -> Result<RunFolder, Failure>,
     printer: &mut dyn Printer,
 ) -> Outcome {
     let until = Until { interrupt: Interrupt::Cancels, ..Until::END };
-    crate::cli::block_on(async { until_end(start, Some(attempt), printer, until).await })?
-}
-
-/// Follows a run that this command started until it has ended, as [`start_and_follow`] does.
-pub(super) async fn follow_own(run: &RunFolder, printer: &mut dyn Printer) -> Outcome {
-    let until = Until { interrupt: Interrupt::Cancels, ..Until::END };
-    until_end(|| Ok(run.clone()), Some(1), printer, until).await
+    until_end(start, Some(1), printer, until).await
 }
 
 async fn until_end(

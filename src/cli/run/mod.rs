@@ -302,7 +302,7 @@ fn run_one(runs: &RunsDir, args: &Args, request: &LaunchRequest) -> Outcome {
         None => printer(args.json),
     };
     let planned = plan(runs, request)?;
-    start_and_follow(|| Ok(launch::start(runs, planned)?.folder), 1, &mut *printer)
+    start_and_follow(|| Ok(launch::start(runs, planned)?.folder), &mut *printer)
 }
 
 /// Starts a run. If the repository is not trusted, asks the user at a terminal.

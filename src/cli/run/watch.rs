@@ -1,14 +1,21 @@
 //! `run --watch`: runs workflows, and again whenever files of the repository change.
 
+use std::cell::OnceCell;
 use std::collections::VecDeque;
+use std::io;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::thread;
 
-use tokio::signal::unix::{SignalKind, signal};
+use futures_util::FutureExt;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 
 use crate::backend::local::file_watch::{FileChange, FileWatch, FileWatchError};
 use crate::launch;
 use crate::launch::triggers::{TriggerDecision, TriggerError};
-use crate::launch::{LaunchRequest, commands};
+use crate::launch::{LaunchRequest, Planned, commands};
+use crate::repo::git::Repository;
 use crate::repo::workflows;
 use crate::report::style;
 use crate::store::folder::RunsDir;
@@ -24,84 +31,162 @@ struct Watching<'w> {
     runs: &'w RunsDir,
     args: &'w Args,
     request: LaunchRequest,
-    /// The only workflow to run, whatever changed, because it does not run on a push; `None` for those that a push of the
-    /// change would run.
-    always: Option<PathBuf>,
+    root: PathBuf,
+    rule: Rule,
     queue: VecDeque<PathBuf>,
 }
 
-/// Runs the workflows of the request, waits for a change of files, and runs what a push of the change would run. Ends
-/// with Ctrl-C.
-pub(super) fn run(runs: &RunsDir, args: &Args, request: LaunchRequest) -> Outcome {
+/// Which workflows a change of files runs.
+enum Rule {
+    /// Those that a push of the change would run.
+    Push,
+    /// Those that the event of the request runs at that time, which is not a push.
+    Event,
+    /// This one, whatever changed, because it does not run on a push.
+    Always(PathBuf),
+}
+
+/// Runs the workflows of the request, waits for a change of files, and runs what the change runs. Ends with Ctrl-C.
+pub(super) fn run(runs: &RunsDir, args: &Args, mut request: LaunchRequest) -> Outcome {
     let repository = request.repository()?;
-    let root = repository.root.as_path();
-    let named = request.workflow.as_deref().map(|wanted| workflows::find(Some(wanted), &request.folder, root));
+    let root = repository.root.clone();
+    let named = request.workflow.as_deref().map(|wanted| workflows::find(Some(wanted), &request.folder, &root));
     let named = named.transpose()?;
     // Watches before the first run, so that no change during it is missed.
-    let mut watch = FileWatch::start(root, named.as_deref().map(|path| workflows::relative(path, root)))?;
-    let first = match &named {
-        Some(path) => [path.clone()].into(),
-        None => super::on_event(runs, &request, &repository)?.map(paths).or_else(|error| match error {
-            // The next change may run something.
-            TriggerError::AllSkipped { .. } => {
-                style::notice(&TerminalText::paragraph(&error.to_string()));
-                Ok(VecDeque::new())
-            }
-            other => Err(other),
-        })?,
+    let mut watch = FileWatch::start(&root, named.as_deref().map(|path| workflows::relative(path, &root)))?;
+    if named.is_none() {
+        request.event.get_or_insert_with(|| launch::PUSH.to_owned());
+    }
+    let is_push = request.event.as_deref().is_none_or(|event| event == launch::PUSH);
+    let queue = match &named {
+        Some(path) => vec![path.clone()],
+        None => on_event(runs, &request, &repository)?,
     };
-    let always = named.filter(|_| request.event.as_deref().is_some_and(|event| event != launch::PUSH));
-    let mut watching = Watching { runs, args, request, always, queue: first };
+    let rule = match named {
+        _ if is_push => Rule::Push,
+        Some(path) => Rule::Always(path),
+        None => Rule::Event,
+    };
+    let mut watching = Watching { runs, args, request, root, rule, queue: queue.into() };
     block_on(async { watching.serve(&mut watch).await })?
 }
 
-fn paths(decisions: Vec<TriggerDecision>) -> VecDeque<PathBuf> {
+/// Returns the workflows that the event of a request runs. If it runs none, says so: the next change may run something.
+fn on_event(runs: &RunsDir, request: &LaunchRequest, repository: &Repository) -> Result<Vec<PathBuf>, Failure> {
+    match super::on_event(runs, request, repository)? {
+        Ok(decisions) => Ok(paths(decisions)),
+        Err(error @ TriggerError::AllSkipped { .. }) => {
+            style::notice(&TerminalText::paragraph(&error.to_string()));
+            Ok(Vec::new())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn paths(decisions: Vec<TriggerDecision>) -> Vec<PathBuf> {
     decisions.into_iter().map(|decision| decision.path).collect()
+}
+
+/// Ctrl-C and Ctrl-\, which end the command whatever it is doing. During a run they also mean what they mean for `run`.
+struct EndSignals {
+    interrupted: Signal,
+    quit: Signal,
+}
+
+impl EndSignals {
+    fn new() -> io::Result<Self> {
+        Ok(Self { interrupted: signal(SignalKind::interrupt())?, quit: signal(SignalKind::quit())? })
+    }
+
+    /// Waits for one that came since the last call.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupted.recv() => {}
+            _ = self.quit.recv() => {}
+        }
+    }
+}
+
+/// Whether a change of files, or another moment, may mend the cause of a failure. Nothing does if the output is closed,
+/// or if the state folder or a program cannot be used; and a run that is left in progress is to be left.
+fn is_mendable(failure: &Failure) -> bool {
+    matches!(failure.exit, Exit::Failed | Exit::Usage | Exit::NotFound | Exit::Rejected)
 }
 
 impl Watching<'_> {
     async fn serve(&mut self, watch: &mut FileWatch) -> Outcome {
-        let mut interrupted = signal(SignalKind::interrupt())?;
+        let mut signals = EndSignals::new()?;
         loop {
             while let Some(workflow) = self.queue.pop_front() {
-                match self.run_one(&workflow, watch).await {
-                    Ok(Exit::Cancelled) => return Ok(Exit::Cancelled),
+                let planned = tokio::select! {
+                    biased;
+                    () = signals.next() => return Ok(Exit::Cancelled),
+                    planned = self.plan(&workflow) => planned,
+                };
+                let ended = match planned {
+                    Ok(planned) => {
+                        // Without trust nothing ever runs, and the user was asked if there is one to ask.
+                        planned.consent().require()?;
+                        Box::pin(self.follow(planned, &workflow, watch)).await
+                    }
+                    Err(failure) => Err(failure),
+                };
+                match ended {
+                    // The run may have been cancelled for a newer one, or from elsewhere.
                     Ok(_) => {}
-                    // A run that is left in progress, or nobody who could be asked for trust, ends the command. Anything
-                    // else, such as an error in the workflow file, can be mended while files are watched.
-                    Err(failure) if matches!(failure.exit, Exit::Cancelled | Exit::Rejected) => return Err(failure),
-                    Err(failure) => style::complain(&failure.text()),
+                    Err(failure) if is_mendable(&failure) => style::complain(&failure.text()),
+                    Err(failure) => return Err(failure),
+                }
+                if signals.next().now_or_never().is_some() {
+                    return Ok(Exit::Cancelled);
                 }
             }
             style::notice("Waiting for a change of files; Ctrl-C ends.");
             tokio::select! {
                 change = watch.change() => self.take(change, None),
-                _ = interrupted.recv() => return Ok(Exit::Cancelled),
+                () = signals.next() => return Ok(Exit::Cancelled),
             };
         }
     }
 
-    /// Runs a workflow, and cancels the run if a change runs the workflow again.
-    async fn run_one(&mut self, workflow: &Path, watch: &mut FileWatch) -> Outcome {
-        let request = LaunchRequest { workflow: Some(workflow.to_string_lossy().into_owned()), ..self.request.clone() };
-        let planned = plan(self.runs, &request)?;
-        if request.event.is_none() && planned.info().event != launch::PUSH {
-            self.always = Some(workflow.to_owned());
+    /// Plans a run on a thread of its own, because the trust question waits for an answer, and an action may be fetched.
+    /// If the returned future is dropped, the thread ends with the program.
+    async fn plan(&self, workflow: &Path) -> Result<Planned, Failure> {
+        let workflow = Some(workflow.to_string_lossy().into_owned());
+        let request = LaunchRequest { workflow, ..self.request.clone() };
+        let (runs, (alive, ended)) = (self.runs.clone(), oneshot::channel::<()>());
+        let planning = thread::spawn(move || {
+            let _alive = alive;
+            plan(&runs, &request)
+        });
+        // The other half of the channel is dropped when the thread ends.
+        let _ = ended.await;
+        planning.join().unwrap_or_else(|panic| resume_unwind(panic))
+    }
+
+    /// Starts a run and follows it until it has ended. Cancels it if a change runs the workflow again.
+    async fn follow(&mut self, planned: Planned, workflow: &Path, watch: &mut FileWatch) -> Outcome {
+        if self.request.event.is_none() && planned.info().event != launch::PUSH {
+            self.rule = Rule::Always(workflow.to_owned());
         }
-        let folder = launch::start(self.runs, planned)?.folder;
+        let (runs, started) = (self.runs, OnceCell::new());
+        let start = || {
+            let folder = launch::start(runs, planned)?.folder;
+            Ok(started.get_or_init(|| folder).clone())
+        };
         let mut printer = printer(self.args.json);
-        let following = follow_own(&folder, &mut *printer);
+        let following = follow_own(start, &mut *printer);
         tokio::pin!(following);
         let mut is_replaced = false;
         loop {
             tokio::select! {
-                ended = &mut following => {
-                    return ended.map(|exit| if is_replaced { Exit::Success } else { exit });
-                }
+                // The run starts before a change is taken.
+                biased;
+                ended = &mut following => return ended,
                 change = watch.change() => {
-                    if self.take(change, Some(workflow)) && !is_replaced {
+                    if self.take(change, Some(workflow)) && !is_replaced && let Some(folder) = started.get() {
                         // If the command fails, the run is just ending.
-                        is_replaced = commands::cancel(&folder, false).await.is_ok();
+                        is_replaced = commands::cancel(folder, false).await.is_ok();
                     }
                 }
             }
@@ -111,46 +196,49 @@ impl Watching<'_> {
     /// Adds the workflows that a change runs to the queue, and prints what follows from it. Returns whether the change
     /// runs the workflow `current` again.
     fn take(&mut self, change: Result<FileChange, FileWatchError>, current: Option<&Path>) -> bool {
-        let FileChange { files, mut runs, errors, why_nothing } = match change {
+        let FileChange { files, runs, errors, why_nothing } = match change {
             Ok(change) => change,
             Err(error) => {
                 style::complain(&TerminalText::paragraph(&error.to_string()));
                 return false;
             }
         };
-        let names: Vec<String> = match self.always.clone() {
-            Some(workflow) => {
-                runs.clear();
-                let name = workflow.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                self.add(workflow);
-                vec![name]
+        let runs = match &self.rule {
+            Rule::Always(workflow) => vec![workflow.clone()],
+            Rule::Event => match self.on_event() {
+                Ok(runs) => runs,
+                Err(failure) => {
+                    style::complain(&failure.text());
+                    return false;
+                }
+            },
+            Rule::Push => {
+                match errors {
+                    // The reason names the errors.
+                    Some(_) if runs.is_empty() => style::complain(&text!("{}", why_nothing)),
+                    Some(errors) => style::complain(&text!("{}", errors)),
+                    None if runs.is_empty() => style::notice(&text!("{}", why_nothing)),
+                    None => {}
+                }
+                paths(runs)
             }
-            None => runs.iter().map(|one| one.name.clone()).collect(),
         };
-        for one in runs {
-            self.add(one.path);
+        if runs.is_empty() {
+            return false;
         }
-        match errors {
-            // The reason names the errors.
-            Some(_) if names.is_empty() => {
-                style::complain(&text!("{}", why_nothing));
-                return false;
+        let names: Vec<String> = runs.iter().map(|path| workflows::relative(path, &self.root)).collect();
+        let verb = if names.len() == 1 { "runs" } else { "run" };
+        style::notice(&text!("{} changed: {} {}", files, names.join(", "), verb));
+        for workflow in runs {
+            if !self.queue.contains(&workflow) {
+                self.queue.push_back(workflow);
             }
-            Some(errors) => style::complain(&text!("{}", errors)),
-            None if names.is_empty() => {
-                style::notice(&text!("{}", why_nothing));
-                return false;
-            }
-            None => {}
         }
-        style::notice(&text!("{} changed: {} runs", files, names.join(", ")));
         current.is_some_and(|current| self.queue.iter().any(|queued| queued == current))
     }
 
-    fn add(&mut self, workflow: PathBuf) {
-        if !self.queue.contains(&workflow) {
-            self.queue.push_back(workflow);
-        }
+    fn on_event(&self) -> Result<Vec<PathBuf>, Failure> {
+        on_event(self.runs, &self.request, &self.request.repository()?)
     }
 }
 

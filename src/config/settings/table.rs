@@ -107,8 +107,9 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "docker.keep_failed",
-        doc: "Number of failed jobs in Docker whose containers are kept for `cuelight shell`, as images, for a day. The\n\
-              newest are kept. Default: 5.",
+        doc: "Number of failed jobs in Docker whose containers are kept for `cuelight shell`, as images, for a day; and of\n\
+              the runs of each workflow that succeeded and keep the files of jobs whose failure is allowed. The newest are\n\
+              kept. Default: 5.",
         example: "keep_failed = 2",
         repository: InRepository::Refused,
         set: |config, _, value| value.number(0).map(|number| config.keep_failed = number),

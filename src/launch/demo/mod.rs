@@ -148,19 +148,26 @@ impl Project {
     }
 
     /// Writes the project into a folder and makes it a repository with one commit. In an existing copy, also one of
-    /// another version, the files of the project are restored.
+    /// another version, the files of the project are restored. What the user changed in it is committed before that:
+    /// returns the short name of this commit, `None` if there is none.
     ///
     /// # Errors
     /// The folder has other content or cannot be written, or git is missing.
-    pub fn unpack(self, folder: &Path) -> Result<(), DemoError> {
+    pub fn unpack(self, folder: &Path) -> Result<Option<String>, DemoError> {
         let failed = |source: io::Error| DemoError::Write { folder: folder.to_owned(), source };
         if self.files().iter().all(|(name, text, _)| is_there(&folder.join(name), text)) && folder.join(".git").exists()
         {
-            return Ok(());
+            return Ok(None);
         }
         let is_copy = self.is_copy(folder);
         if !is_copy && folder.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
             return Err(DemoError::Occupied(folder.to_owned()));
+        }
+        let is_changed = || Ok::<_, GitError>(!git::git(folder, ["status", "--porcelain"])?.trim().is_empty());
+        let mut changes = None;
+        if is_copy && is_changed()? && !is_only_broken(folder)? {
+            commit(folder, "Your changes")?;
+            changes = Some(git::git(folder, ["rev-parse", "--short", "HEAD"])?.trim().to_owned());
         }
         for (name, text, is_program) in self.files() {
             let path = folder.join(name);
@@ -168,12 +175,11 @@ impl Project {
         }
         if !is_copy {
             git::git(folder, ["init", "--quiet", "--initial-branch", "main"])?;
-            return Ok(commit(folder, "Begin")?);
-        }
-        if !git::git(folder, ["status", "--porcelain"])?.trim().is_empty() {
+            commit(folder, "Begin")?;
+        } else if is_changed()? {
             commit(folder, "Restore")?;
         }
-        Ok(())
+        Ok(changes)
     }
 
     /// Whether a folder is a copy of this project that [`Self::unpack`] made, and has no other files: those would be
@@ -217,6 +223,20 @@ fn write(path: &Path, text: &str, is_program: bool) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether the only change of a copy is the one that [`break_test`] makes.
+fn is_only_broken(folder: &Path) -> Result<bool, GitError> {
+    let (name, ..) = FAULT;
+    let changed = git::git(folder, ["diff", "HEAD", "--name-only"])?;
+    Ok(changed.trim() == name && is_there(&folder.join(name), &broken()))
+}
+
+/// Returns the program of the plain project with the wrong line.
+fn broken() -> String {
+    let (name, right, wrong) = FAULT;
+    let whole = TALLY.iter().find(|(own, ..)| *own == name).map(|(_, text, _)| *text).unwrap_or_default();
+    whole.replace(right, wrong)
+}
+
 /// Commits all files of a project.
 fn commit(folder: &Path, message: &str) -> Result<(), GitError> {
     git::git(folder, ["add", "--all"])?;
@@ -233,10 +253,8 @@ fn commit(folder: &Path, message: &str) -> Result<(), GitError> {
 /// # Errors
 /// The file cannot be written.
 pub fn break_test(folder: &Path) -> Result<&'static str, DemoError> {
-    let (name, right, wrong) = FAULT;
-    let whole = TALLY.iter().find(|(own, ..)| *own == name).map(|(_, text, _)| *text).unwrap_or_default();
-    fs::write(folder.join(name), whole.replace(right, wrong))
-        .map_err(|source| DemoError::Write { folder: folder.to_owned(), source })?;
+    let (name, ..) = FAULT;
+    fs::write(folder.join(name), broken()).map_err(|source| DemoError::Write { folder: folder.to_owned(), source })?;
     Ok(name)
 }
 
@@ -289,8 +307,15 @@ mod tests {
         let (whole, status) = (tally(), || git::git(&folder, ["status", "--porcelain"]).expect("a repository"));
         assert_eq!(break_test(&folder).expect("broken"), "bin/tally");
         assert_ne!(tally(), whole);
-        Project::Tally.unpack(&folder).expect("restored");
+        assert_eq!(Project::Tally.unpack(&folder).expect("restored"), None, "the user has changed nothing");
+        assert_eq!((tally(), status().as_str()), (whole.clone(), ""));
+        // Changes of the user are kept as a commit, with those of a broken program.
+        break_test(&folder).expect("broken");
+        fs::write(folder.join("README.md"), "mine").expect("written");
+        let kept = Project::Tally.unpack(&folder).expect("restored").expect("a commit");
         assert_eq!((tally(), status().as_str()), (whole, ""));
+        let show = |what: &str| git::git(&folder, ["show", what]).expect("in the commit");
+        assert_eq!(show(&format!("{kept}:README.md")), "mine");
         // A copy that an earlier version made has other files in its commits.
         fs::write(folder.join("README.md"), "earlier").expect("written");
         commit(&folder, "Earlier").expect("a commit");
