@@ -452,8 +452,9 @@ impl Host {
                 return self.schedule.forget(&key);
             }
             (true, true) => Kind::Background,
-            (false, _) if waits => Kind::Waiting,
+            // Without a rate limit, the start of a job that waits for its runner is seen at once.
             (false, true) if self.client.host().kind() == ServerKind::Gitea => Kind::LiveRun,
+            (false, _) if waits => Kind::Waiting,
             (false, true) => Kind::FocusedRun,
             (false, false) => Kind::VisibleRun,
         };
