@@ -101,8 +101,10 @@ fn deploy(args: &Args, runs: &RunsDir) -> Outcome {
     }
     // The result is not needed, because the screen shows what goes wrong. A deployment in progress continues after the
     // screen is closed.
-    std::thread::spawn(move || tour.go());
-    screen::open(None, false)
+    let first = tour.begin()?;
+    let shown = first.id().clone();
+    std::thread::spawn(move || tour.go(first));
+    screen::open(Some(shown), false)
 }
 
 /// Prints what the larger project needs and is missing here, and what can be seen nevertheless.

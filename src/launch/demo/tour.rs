@@ -13,7 +13,7 @@ use crate::launch::deploy::{DeployError, DeployRequest, Deployments, PreparedDep
 use crate::model::deployment::{Cause, Outcome};
 use crate::repo::git::{self, GitError};
 use crate::rollout::target::docker::{DockerFault, ensure_built};
-use crate::store::folder::RunsDir;
+use crate::store::folder::{RunFolder, RunsDir};
 
 use super::{DemoError, commit, is_there, write};
 
@@ -129,24 +129,40 @@ impl Tour {
         })
     }
 
-    /// Carries out all deployments one after the other, while a person watches the screen. Stops early if one neither
-    /// succeeds nor is rolled back.
+    /// Starts the first deployment, which the screen shows.
+    ///
+    /// # Errors
+    /// The deployment cannot be started.
+    pub fn begin(&self) -> Result<RunFolder, DeployError> {
+        let (environment, release) = STOPS[0];
+        self.deployments.start(self.stop(environment, release)?)
+    }
+
+    /// Carries out the other deployments, each after the end of the one before, while a person watches the screen. Stops
+    /// early if one neither succeeds nor is rolled back.
     ///
     /// # Errors
     /// A deployment cannot be started, or the state folder cannot be read.
-    pub fn go(&self) -> Result<(), DeployError> {
-        for (environment, release) in STOPS {
-            let run = self.deployments.start(self.stop(environment, release)?)?;
-            loop {
-                let state = self.deployments.ledger()?.of(environment);
-                match state.deployment(run.id()).and_then(|record| record.outcome) {
-                    Some(Outcome::Succeeded | Outcome::RolledBack) => break,
-                    Some(_) => return Ok(()),
-                    None => thread::sleep(LOOK_EVERY),
-                }
+    pub fn go(&self, first: RunFolder) -> Result<(), DeployError> {
+        let mut last = (STOPS[0].0, first);
+        for (environment, release) in &STOPS[1..] {
+            if !self.has_gone_well(last.0, &last.1)? {
+                return Ok(());
             }
+            last = (*environment, self.deployments.start(self.stop(environment, release)?)?);
         }
         Ok(())
+    }
+
+    /// Waits for the end of a deployment. Returns whether it succeeded or was rolled back.
+    fn has_gone_well(&self, environment: &str, run: &RunFolder) -> Result<bool, DeployError> {
+        loop {
+            let state = self.deployments.ledger()?.of(environment);
+            match state.deployment(run.id()).and_then(|record| record.outcome) {
+                Some(outcome) => return Ok(matches!(outcome, Outcome::Succeeded | Outcome::RolledBack)),
+                None => thread::sleep(LOOK_EVERY),
+            }
+        }
     }
 
     /// Sends requests to every environment in the background, until the tour is dropped, so that deployments have
