@@ -1,14 +1,11 @@
 //! Completions in real shells, with values that the program looks up, and the manual pages.
 
-use std::io::{Read, Write};
-use std::num::NonZero;
+use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
-
-use portable_pty::{PtySize, native_pty_system};
 
 use crate::project::{Project, until};
+use crate::screen::Terminal;
 
 const WORKFLOW: &str = "name: Release train
 on: push
@@ -124,36 +121,20 @@ fn zsh_inserts_the_only_value() {
         return;
     }
     let project = project();
-    let size = PtySize { rows: 24, cols: 120, pixel_width: 0, pixel_height: 0 };
-    let pair = native_pty_system().openpty(size).expect("a terminal");
     let mut shell = project.in_terminal(&[]);
     *shell.get_argv_mut() = ["zsh", "-f", "-i"].map(Into::into).into();
     shell.env("PATH", path());
     shell.env("HOME", project.home());
-    let mut child = pair.slave.spawn_command(shell).expect("the shell starts");
-    let (rows, columns) = (NonZero::new(24).expect("rows"), NonZero::new(120).expect("columns"));
-    let screen = Arc::new(Mutex::new(vt100::Parser::new(rows, columns, 0)));
-    let mut reader = pair.master.try_clone_reader().expect("a reader");
-    let sink = Arc::clone(&screen);
-    std::thread::spawn(move || {
-        let mut bytes = [0; 4096];
-        while let Ok(count @ 1..) = reader.read(&mut bytes) {
-            sink.lock().expect("not poisoned").process(&bytes[..count]);
-        }
-    });
-    let mut keys = pair.master.take_writer().expect("a writer");
-    let mut type_in = |text: &str| keys.write_all(text.as_bytes()).expect("written");
-    let sees = |what: &str| {
-        until(what, || screen.lock().expect("not poisoned").screen().contents().contains(what).then_some(()));
+    let mut terminal = Terminal::start(shell, 24, 120);
+    let mut enter = |text: &str, shown: &str| {
+        terminal.press(text);
+        until(shown, || terminal.shows(shown).then_some(()));
     };
-    type_in("autoload -U compinit; compinit -D -u; source <(cuelight completions zsh); echo rea''dy\n");
-    sees("\nready");
-    type_in("cuelight logs --job v\t");
-    sees("logs --job verify");
-    type_in("\x15cuelight deploy st\t");
-    sees("deploy staging");
-    type_in("\x15exit\n");
-    child.wait().expect("it ends");
+    enter("autoload -U compinit; compinit -D -u; source <(cuelight completions zsh); echo rea''dy\n", "\nready");
+    enter("cuelight logs --job v\t", "logs --job verify");
+    enter("\x15cuelight deploy st\t", "deploy staging");
+    terminal.press("\x15exit\n");
+    terminal.exit_code();
 }
 
 #[test]

@@ -2,73 +2,31 @@
 //! keys that the screen names.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::num::NonZero;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::sync::{Arc, Mutex};
-
-use portable_pty::{Child, PtySize, native_pty_system};
 
 use crate::project::{Project, until};
+use crate::screen::Terminal;
 
 const WORKFLOW: &str = "on: push\njobs: {a: {runs-on: x, steps: [{run: x}]}}\n";
 
-/// The program in a terminal of 80x24.
-struct Terminal {
-    child: Box<dyn Child + Send + Sync>,
-    keys: Box<dyn Write + Send>,
-    screen: Arc<Mutex<vt100::Parser>>,
-    _master: Box<dyn portable_pty::MasterPty + Send>,
+/// Shows the screen of the demo in a terminal of 80x24.
+fn open(project: &Project, args: &[&str]) -> Terminal {
+    // The editor of the test mends the line that it is opened at.
+    let editor = project.home().join("editor");
+    fs::write(&editor, "#!/bin/sh\nsed -i \"${1#+}s/lines + 2/lines + 1/\" \"$2\"\n").expect("written");
+    fs::set_permissions(&editor, fs::Permissions::from_mode(0o755)).expect("made executable");
+    let mut command = project.in_terminal(args);
+    command.env("EDITOR", &editor);
+    command.env_remove("VISUAL");
+    // Without an engine the demo has no service, and needs no image.
+    command.env("DOCKER_HOST", "unix:///nowhere.sock");
+    Terminal::start(command, 24, 80)
 }
 
-impl Terminal {
-    fn open(project: &Project, args: &[&str]) -> Self {
-        let size = PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
-        let pair = native_pty_system().openpty(size).expect("a terminal");
-        // The editor of the test mends the line that it is opened at.
-        let editor = project.home().join("editor");
-        fs::write(&editor, "#!/bin/sh\nsed -i \"${1#+}s/lines + 2/lines + 1/\" \"$2\"\n").expect("written");
-        fs::set_permissions(&editor, fs::Permissions::from_mode(0o755)).expect("made executable");
-        let mut command = project.in_terminal(args);
-        command.env("TERM", "xterm-256color");
-        command.env("EDITOR", &editor);
-        command.env_remove("VISUAL");
-        // Without an engine the demo has no service, and needs no image.
-        command.env("DOCKER_HOST", "unix:///nowhere.sock");
-        let child = pair.slave.spawn_command(command).expect("the program starts");
-        let (rows, columns) = (NonZero::new(24).expect("rows"), NonZero::new(80).expect("columns"));
-        let screen = Arc::new(Mutex::new(vt100::Parser::new(rows, columns, 0)));
-        let mut reader = pair.master.try_clone_reader().expect("a reader");
-        let sink = Arc::clone(&screen);
-        std::thread::spawn(move || {
-            let mut bytes = [0; 4096];
-            while let Ok(count @ 1..) = reader.read(&mut bytes) {
-                sink.lock().expect("not poisoned").process(&bytes[..count]);
-            }
-        });
-        let keys = pair.master.take_writer().expect("a writer");
-        Self { child, keys, screen, _master: pair.master }
-    }
-
-    fn shown(&self) -> String {
-        self.screen.lock().expect("not poisoned").screen().contents()
-    }
-
-    #[track_caller]
-    fn sees(&self, text: &str) {
-        until(&format!("`{text}`"), || self.shown().contains(text).then_some(()));
-    }
-
-    fn press(&mut self, keys: &str) {
-        self.keys.write_all(keys.as_bytes()).expect("written");
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        // It has ended already unless the test failed.
-        let _ = self.child.kill();
-    }
+#[track_caller]
+fn sees(terminal: &mut Terminal, text: &str) {
+    until(&format!("`{text}`"), || terminal.shows(text).then_some(()));
 }
 
 /// Returns the states of all runs of the state folder, newest first.
@@ -88,21 +46,21 @@ fn states(project: &Project) -> Vec<String> {
 fn mend(terminal: &mut Terminal, project: &Project, before: usize) {
     until("a red run", || states(project).contains(&"failure".to_owned()).then_some(()));
     terminal.press("e");
-    terminal.sees("not ok");
+    sees(terminal, "not ok");
     terminal.press("o");
     until("a green run after it", || {
         let all = states(project);
         (all.len() == before + 2 && all[0] == "success").then_some(())
     });
     terminal.press("q");
-    assert!(terminal.child.wait().expect("it ends").success());
+    assert_eq!(terminal.exit_code(), 0);
 }
 
 #[test]
 fn a_green_demo_offers_to_break_a_test_and_watch_mode_turns_it_green_again() {
     let project = Project::new(WORKFLOW);
-    let mut terminal = Terminal::open(&project, &["demo"]);
-    terminal.sees("The demo is green");
+    let mut terminal = open(&project, &["demo"]);
+    sees(&mut terminal, "The demo is green");
     assert_eq!(states(&project), ["success"]);
     terminal.press("b");
     mend(&mut terminal, &project, 1);
@@ -111,7 +69,7 @@ fn a_green_demo_offers_to_break_a_test_and_watch_mode_turns_it_green_again() {
 #[test]
 fn the_demo_can_begin_with_a_broken_test() {
     let project = Project::new(WORKFLOW);
-    let mut terminal = Terminal::open(&project, &["demo", "--break"]);
+    let mut terminal = open(&project, &["demo", "--break"]);
     mend(&mut terminal, &project, 0);
     // The next demo is whole again.
     let tally = project.state().join("demo/bin/tally");

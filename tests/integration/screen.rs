@@ -26,7 +26,7 @@ use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system}
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::mpsc;
 
-use crate::project::Project;
+use crate::project::{Project, until};
 
 /// Returns a hostile log line. Such lines clear, move, rename, copy, reset, query, reverse the direction, or are
 /// extremely wide.
@@ -189,10 +189,7 @@ impl Terminal {
 
     /// Starts the scripted run with another kind of log.
     fn with_log(log: &str, rows: u16, columns: u16) -> Self {
-        let mut command = CommandBuilder::new(std::env::current_exe().expect("this program"));
-        command.args(["--exact", "screen::child", "--nocapture"]);
-        command.env(CHILD, log);
-        Self::start(command, rows, columns)
+        Self::start(scripted(log), rows, columns)
     }
 
     /// Starts a program in a terminal.
@@ -244,6 +241,19 @@ impl Terminal {
         self.wait(text, |screen| screen.contents().contains(text));
     }
 
+    /// Whether a text is on the screen now.
+    pub(crate) fn shows(&mut self, text: &str) -> bool {
+        while let Ok(bytes) = self.output.try_recv() {
+            self.take(&bytes);
+        }
+        self.text().contains(text)
+    }
+
+    /// Waits for the program to end, and returns its exit code.
+    pub(crate) fn exit_code(&mut self) -> u32 {
+        end_of(&mut self.child)
+    }
+
     /// Waits until a text is gone.
     pub(crate) fn wait_without(&mut self, text: &str) {
         self.wait(&format!("without {text}"), |screen| !screen.contents().contains(text));
@@ -277,6 +287,26 @@ impl Terminal {
         assert_eq!(format!("{:?}", self.master.get_termios()), self.before);
         screen.contents()
     }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // It has ended already unless the test failed.
+        let _ = self.child.kill();
+    }
+}
+
+/// Returns the command that shows the scripted run with a kind of log.
+fn scripted(log: &str) -> CommandBuilder {
+    let mut command = CommandBuilder::new(std::env::current_exe().expect("this program"));
+    command.args(["--exact", "screen::child", "--nocapture"]);
+    command.env(CHILD, log);
+    command
+}
+
+/// Waits for a program to end, and returns its exit code.
+fn end_of(child: &mut Box<dyn Child + Send + Sync>) -> u32 {
+    until("the end of the program", || child.try_wait().expect("a child")).exit_code()
 }
 
 #[test]
@@ -331,9 +361,7 @@ fn a_signal_restores_the_terminal() {
 fn a_blocked_program_ends_with_its_terminal() {
     let size = PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
     let pty = native_pty_system().openpty(size).expect("a terminal");
-    let mut command = CommandBuilder::new(std::env::current_exe().expect("this program"));
-    command.args(["--exact", "screen::child", "--nocapture"]);
-    command.env(CHILD, "stuck");
+    let mut command = scripted("stuck");
     command.env("TERM", "xterm-256color");
     let mut child = pty.slave.spawn_command(command).expect("started");
     drop(pty.slave);
@@ -351,14 +379,7 @@ fn a_blocked_program_ends_with_its_terminal() {
     keys.write_all(b"4ggo").expect("the terminal takes keys");
     wait_for("src/main.rs blocks the program");
     drop((reader, keys, pty.master));
-    let end = Instant::now() + PATIENCE;
-    while child.try_wait().expect("a child").is_none() {
-        if Instant::now() > end {
-            child.kill().expect("it runs");
-            panic!("it does not end");
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    end_of(&mut child);
 }
 
 #[test]

@@ -1,15 +1,15 @@
 //! `run --watch`: runs again when files change, until Ctrl-C.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use portable_pty::{PtySize, native_pty_system};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::project::{Project, until};
+use crate::screen::Terminal;
 
 const WAITING: &str = "Waiting for a change of files; Ctrl-C ends.";
 
@@ -26,7 +26,7 @@ impl Watch {
         let (sender, lines) = channel();
         let out = child.stdout.take().expect("a pipe");
         let errors = child.stderr.take().expect("a pipe");
-        let send = |stream: Box<dyn std::io::Read + Send>, sender: std::sync::mpsc::Sender<String>| {
+        let send = |stream: Box<dyn Read + Send>, sender: std::sync::mpsc::Sender<String>| {
             std::thread::spawn(move || {
                 for line in BufReader::new(stream).lines().map_while(Result::ok) {
                     if sender.send(line).is_err() {
@@ -151,31 +151,10 @@ fn ctrl_c_ends_the_command_although_the_run_is_being_replaced() {
 #[test]
 fn ctrl_c_ends_the_command_at_the_trust_question() {
     let project = Project::of_jobs("  a: {runs-on: ubuntu-latest, steps: [{run: echo one}]}\n");
-    let size = PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
-    let pair = native_pty_system().openpty(size).expect("a terminal");
-    let command = project.in_terminal(&["run", "--watch"]);
-    let mut child = pair.slave.spawn_command(command).expect("the program starts");
-    let mut reader = pair.master.try_clone_reader().expect("a reader");
-    let (sender, shown) = channel();
-    std::thread::spawn(move || {
-        let mut bytes = [0; 4096];
-        while let Ok(count @ 1..) = reader.read(&mut bytes) {
-            let _ = sender.send(String::from_utf8_lossy(&bytes[..count]).into_owned());
-        }
-    });
-    let mut all = String::new();
-    until("the question", || {
-        all.extend(shown.try_iter());
-        all.contains("Trust this repository?").then_some(())
-    });
-    let mut keys = pair.master.take_writer().expect("a writer");
-    keys.write_all(b"\x03").expect("written");
-    let mut ended = None;
-    until("its end", || {
-        ended = child.try_wait().expect("a child");
-        ended.is_some().then_some(())
-    });
-    assert_eq!(ended.map(|status| status.exit_code()), Some(130));
+    let mut terminal = Terminal::start(project.in_terminal(&["run", "--watch"]), 24, 80);
+    until("the question", || terminal.shows("Trust this repository?").then_some(()));
+    terminal.press("\x03");
+    assert_eq!(terminal.exit_code(), 130);
 }
 
 #[test]
@@ -187,14 +166,10 @@ fn a_closed_output_ends_the_command() {
     let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
     out.read_line(&mut String::new()).expect("a line");
     drop(out);
-    let mut ended = None;
-    until("its end", || {
-        ended = child.try_wait().expect("a child");
-        ended.is_some().then_some(())
-    });
+    let ended = until("its end", || child.try_wait().expect("a child"));
     let mut errors = String::new();
     child.stderr.take().expect("a pipe").read_to_string(&mut errors).expect("text");
-    assert_eq!((ended.and_then(|status| status.code()), errors.as_str()), (Some(0), ""));
+    assert_eq!((ended.code(), errors.as_str()), (Some(0), ""));
 }
 
 #[test]

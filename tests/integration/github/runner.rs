@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -119,6 +119,14 @@ impl Rig {
         self.print(JOB, &line(ticks, &format!("built {number}")));
     }
 
+    /// Follows the run. Returns the program and the lines that it prints.
+    fn attach(&self) -> (Child, impl Iterator<Item = String> + use<>) {
+        let mut attach = self.project.command(&["attach", RUN]);
+        let mut following = attach.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("starts");
+        let lines = BufReader::new(following.stdout.take().expect("piped")).lines();
+        (following, lines.map(|line| line.expect("text")))
+    }
+
     fn end(&self) {
         self.ended.store(true, Ordering::SeqCst);
     }
@@ -159,9 +167,7 @@ fn the_log_of_a_job_is_followed_in_the_files_of_its_runner() {
     let rig = Rig::new();
     rig.start_job();
     rig.print(JOB, &line(1_000, "Current runner version: '2.330.0'"));
-    let mut attach = rig.project.command(&["attach", RUN]);
-    let mut following = attach.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("starts");
-    let mut lines = BufReader::new(following.stdout.take().expect("piped")).lines().map(|line| line.expect("text"));
+    let (mut following, mut lines) = rig.attach();
     let mut printed = Vec::new();
     let mut wait_for = |text: &str| {
         let found = lines.by_ref().inspect(|line| printed.push(line.clone())).any(|line| line.contains(text));
@@ -196,9 +202,7 @@ fn the_log_of_a_runner_that_can_no_longer_be_read_is_fetched_after_the_job() {
     let rig = Rig::new();
     rig.start_job();
     rig.print(JOB, &line(1_000, "Current runner version: '2.330.0'"));
-    let mut attach = rig.project.command(&["attach", RUN]);
-    let mut following = attach.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("starts");
-    let mut lines = BufReader::new(following.stdout.take().expect("piped")).lines().map(|line| line.expect("text"));
+    let (mut following, mut lines) = rig.attach();
     for number in 1..=5 {
         rig.build(number);
         let text = format!("built {number}");
