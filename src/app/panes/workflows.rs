@@ -12,7 +12,7 @@ use crate::app::state::AppState;
 use crate::model::Summary;
 use crate::model::feed::{BrokenWorkflow, Connection, StartableJob, StartableWorkflow};
 use crate::ui::frame::Scroll;
-use crate::ui::graph::{Layout, Node, sign};
+use crate::ui::graph::{Node, Routes, sign};
 use crate::ui::layout::Panel;
 use crate::ui::text;
 use crate::ui::theme::Hue;
@@ -180,10 +180,14 @@ fn draw_workflow(workflow: &StartableWorkflow, cx: &Cx, area: Rect, buffer: &mut
 fn draw_jobs(jobs: &[StartableJob], cx: &Cx, area: Rect, buffer: &mut Buffer) -> u16 {
     let name =
         |job: &StartableJob, most: u16| text::clip(&job.name, usize::from(most), cx.theme.ellipsis()).into_owned();
-    for (most, gaps) in SHORTER {
+    let nodes = |most: u16| -> Vec<Node> {
         let node =
             |job: &StartableJob| Node { width: text::columns(&name(job, most)), height: 1, needs: job.needs.clone() };
-        let layout = Layout::new(&jobs.iter().map(node).collect::<Vec<_>>(), gaps);
+        jobs.iter().map(node).collect()
+    };
+    let routes = Routes::new(&nodes(0));
+    for (most, gaps) in SHORTER {
+        let layout = routes.layout(&nodes(most), gaps);
         if layout.width > area.width || layout.height > area.height {
             continue;
         }

@@ -86,6 +86,9 @@ impl Layers {
         let mut best = self.items.clone();
         let starts = if self.items.iter().map(Vec::len).sum::<usize>() <= SMALL { STARTS } else { 1 };
         for start in 0..starts {
+            if fewest == 0 {
+                break;
+            }
             if start > 0 {
                 self.shuffle(start);
             }
@@ -104,7 +107,7 @@ impl Layers {
         self.items = best;
     }
 
-    /// Shuffles each layer, in the same way whenever the number of the start is the same.
+    /// Shuffles each layer. The numbers depend only on that of the start, so that a layout is always the same.
     fn shuffle(&mut self, start: usize) {
         // The multiplier of a linear congruential generator by Knuth (MMIX).
         let mut state = start as u64;

@@ -125,17 +125,39 @@ pub enum Part {
     },
 }
 
-impl Layout {
-    /// Computes the layout.
+/// The order of the nodes and the routes of the lines. They depend on the needs and the heights of the nodes, but not on
+/// their widths.
+#[derive(Debug)]
+pub struct Routes {
+    layers: Layers,
+    nets: Vec<Nets>,
+}
+
+impl Routes {
+    /// Computes the routes.
     #[must_use]
-    pub fn new(nodes: &[Node], gaps: Gaps) -> Self {
-        let layers = Layers::new(nodes);
-        let (layers, nets) = nets::route(layers);
+    pub fn new(nodes: &[Node]) -> Self {
+        let (layers, nets) = nets::route(Layers::new(nodes));
+        Self { layers, nets }
+    }
+
+    /// Returns the layout of the nodes, which may have other widths than those that the routes were computed for.
+    #[must_use]
+    pub fn layout(&self, nodes: &[Node], gaps: Gaps) -> Layout {
+        let Self { layers, nets } = self;
         // Names and chains of jobs may be of any length, but the total width of all layers must fit into a `u16`.
         let most = MAX_WIDTH / u16::try_from(layers.items.len()).unwrap_or(MAX_WIDTH).max(1);
         let nodes: Vec<Node> =
             nodes.iter().map(|node| Node { width: node.width.min(most.max(1)), ..node.clone() }).collect();
-        Self::draw(&nodes, gaps, &layers, &nets)
+        Layout::draw(&nodes, gaps, layers, nets)
+    }
+}
+
+impl Layout {
+    /// Computes the layout.
+    #[must_use]
+    pub fn new(nodes: &[Node], gaps: Gaps) -> Self {
+        Routes::new(nodes).layout(nodes, gaps)
     }
 
     fn draw(nodes: &[Node], gaps: Gaps, layers: &Layers, nets: &[Nets]) -> Self {

@@ -20,7 +20,7 @@ use crate::app::msg::Effect;
 use crate::app::selection::{JobSelection, Selection};
 use crate::model::{JobId, Run};
 use crate::ui::frame::Scroll;
-use crate::ui::graph::{Gaps, Layout, Node};
+use crate::ui::graph::{Gaps, Layout, Node, Routes};
 use crate::ui::text;
 
 use super::list::filter_chip;
@@ -309,10 +309,17 @@ impl Graph {
 
     /// Computes the layout with the most detail that fits. If none fits, every node is a glyph.
     fn draw_nodes(&mut self, run: &Run) {
+        let mut routed: Option<(Vec<u16>, Routes)> = None;
         for detail in Detail::all() {
             self.detail = detail;
             self.nodes = self.groups.iter().map(|group| node(group, run, detail)).collect();
-            self.layout = Layout::new(&self.nodes, detail.gaps());
+            // Most details differ only in widths, which the routes do not depend on.
+            let heights: Vec<u16> = self.nodes.iter().map(|node| node.height).collect();
+            let (_, routes) = match routed.take() {
+                Some(same) if same.0 == heights => routed.insert(same),
+                _ => routed.insert((heights, Routes::new(&self.nodes))),
+            };
+            self.layout = routes.layout(&self.nodes, detail.gaps());
             if self.layout.width <= self.area.0 {
                 return;
             }
