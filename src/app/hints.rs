@@ -61,5 +61,6 @@ pub(super) fn draw(
             let doc = text::clip(&why, usize::from(room), theme.ellipsis());
             text::put(buffer, inside.x + keys + 3, y, room, &doc, style);
         }
+        None
     });
 }

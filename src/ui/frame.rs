@@ -115,9 +115,15 @@ fn border(area: Rect, mut mark: impl FnMut(u16, u16, u8)) {
     mark(right, bottom, UP | LEFT);
 }
 
-/// Draws a box over the contents of the buffer: clears its area and the first half of a wide character that it covers, draws its border, and calls `content` with the area
-/// inside.
-pub fn popup(framed: Framed, theme: Theme, buffer: &mut Buffer, content: impl FnOnce(Rect, &mut Buffer)) {
+/// Draws a box over the contents of the buffer: clears its area, draws its border, and calls `content` with the area
+/// inside, which returns the visible part of its list. A wide character that the left border cuts in half is cleared,
+/// too.
+pub fn popup(
+    framed: Framed,
+    theme: Theme,
+    buffer: &mut Buffer,
+    content: impl FnOnce(Rect, &mut Buffer) -> Option<Scroll>,
+) {
     let area = framed.area.intersection(buffer.area);
     for y in area.top()..area.bottom() {
         for x in area.left()..area.right() {
@@ -131,8 +137,10 @@ pub fn popup(framed: Framed, theme: Theme, buffer: &mut Buffer, content: impl Fn
     }
     // The box gets a separate buffer, so that its border is not joined to borders below it.
     let mut top = Buffer::empty(area);
-    draw(&[Framed { area, ..framed }], theme, &mut top);
-    content(inside(area), &mut top);
+    let pane = Framed { area, ..framed };
+    draw(std::slice::from_ref(&pane), theme, &mut top);
+    let scroll = content(inside(area), &mut top);
+    scroll_mark(&Framed { scroll, ..pane }, theme, &mut top);
     buffer.merge(&top);
 }
 
@@ -253,7 +261,7 @@ mod tests {
             put(&mut buffer, 1, y, 10, "日本語日本", Style::new());
         }
         let area = Rect::new(4, 0, 4, 3);
-        popup(Framed { area, ..Framed::default() }, Theme::default(), &mut buffer, |_, _| {});
+        popup(Framed { area, ..Framed::default() }, Theme::default(), &mut buffer, |_, _| None);
         let row: String = (0..12).map(|x| buffer[(x, 1)].symbol()).collect();
         assert!(row.starts_with(" 日  │"), "{row}");
     }

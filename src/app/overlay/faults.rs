@@ -51,16 +51,13 @@ impl Faults {
         self.workflow.clone()
     }
 
-    /// Returns the visible part of the errors in a box with this inside.
-    pub(super) fn scroll(&self, inside: Rect) -> Scroll {
-        Scroll { first: self.offset, shown: inside.height.into(), all: self.lines.len() }
-    }
-
-    pub(super) fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) {
+    /// Draws the errors. Returns their visible part.
+    pub(super) fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) -> Scroll {
         let room = area.width.saturating_sub(2);
         for (line, y) in self.lines.iter().skip(self.offset).zip(area.y..area.bottom()) {
             let style = if line.starts_with("error") { cx.theme.style(Hue::Bad) } else { Style::new() };
             text::put(buffer, area.x + 1, y, room, &text::clip(line, usize::from(room), cx.theme.ellipsis()), style);
         }
+        Scroll { first: self.offset, shown: area.height.into(), all: self.lines.len() }
     }
 }

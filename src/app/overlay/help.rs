@@ -78,13 +78,15 @@ impl Help {
         format!("Keys: {}", self.context.name())
     }
 
-    /// Returns the visible part of the keys in a box with this inside.
-    pub(super) fn scroll(&self, cx: &Cx, keymap: &Keymap, subject: Subject<'_>, inside: Rect) -> Scroll {
-        let (shown, all) = (usize::from(inside.height.saturating_sub(1)), self.rows(cx.state, keymap, subject).len());
-        Scroll { first: self.offset.min(all.saturating_sub(shown)), shown, all }
-    }
-
-    pub(super) fn draw(&self, cx: &Cx, keymap: &Keymap, subject: Subject<'_>, area: Rect, buffer: &mut Buffer) {
+    /// Draws the help. Returns the visible part of its list.
+    pub(super) fn draw(
+        &self,
+        cx: &Cx,
+        keymap: &Keymap,
+        subject: Subject<'_>,
+        area: Rect,
+        buffer: &mut Buffer,
+    ) -> Scroll {
         let list = input_row(&self.filter, true, cx, area, buffer);
         let rows = self.rows(cx.state, keymap, subject);
         let dim = cx.theme.style(Hue::Dim);
@@ -106,7 +108,8 @@ impl Help {
         if rows.is_empty() {
             text::put(buffer, list.x + 1, list.y, list.width.saturating_sub(2), "no matches", dim);
         }
-        let offset = self.offset.min(rows.len().saturating_sub(usize::from(list.height)));
+        let (shown, all) = (usize::from(list.height), rows.len());
+        let offset = self.offset.min(all.saturating_sub(shown));
         for (row, y) in rows.into_iter().skip(offset).zip(list.y..list.bottom()) {
             let mut put = |x: u16, room: u16, text: &str, style: Style| {
                 let shown = text::clip(text, usize::from(room), cx.theme.ellipsis());
@@ -130,6 +133,7 @@ impl Help {
                 }
             }
         }
+        Scroll { first: offset, shown, all }
     }
 
     /// Returns the actions of the panel, those of every panel and, in a replay, those of the replay, each under a
@@ -171,7 +175,9 @@ impl Help {
         let has_key =
             |key: &String| key.strip_prefix(filter).is_some_and(|rest| matches!(rest.chars().next(), None | Some(' ')));
         let matches = keys.iter().any(has_key) || text::holds(filter, &[entry.name, entry.hint, entry.doc]);
-        let reason = unavailable(entry.action, state, subject);
-        matches.then_some(Row::Key { keys, name: entry.name, doc: entry.doc, reason })
+        matches.then(|| {
+            let reason = unavailable(entry.action, state, subject);
+            Row::Key { keys, name: entry.name, doc: entry.doc, reason }
+        })
     }
 }

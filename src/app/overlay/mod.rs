@@ -24,7 +24,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use crate::ui::frame;
-use crate::ui::frame::{Framed, Scroll};
+use crate::ui::frame::Framed;
 use crate::ui::layout;
 use crate::ui::layout::popup;
 use crate::ui::text;
@@ -219,28 +219,8 @@ impl Overlay {
         }
     }
 
-    /// Returns the visible part of the overlay's list in a box with this inside; `None` for an overlay without a list
-    /// that can be long.
-    fn scroll(&self, cx: &Cx, keymap: &Keymap, subject: Subject<'_>, inside: Rect) -> Option<Scroll> {
-        match self {
-            Self::Help(help) => Some(help.scroll(cx, keymap, subject, inside)),
-            Self::Trust(trust) => Some(trust.scroll(inside)),
-            Self::Picker(picker) => Some(picker.scroll(inside)),
-            Self::Faults(faults) => Some(faults.scroll(inside)),
-            Self::RunSearch(search) => Some(search.scroll(inside)),
-            Self::Summaries(summaries) => Some(summaries.scroll(cx, inside)),
-            Self::Question(_)
-            | Self::Review(_)
-            | Self::Rollback(_)
-            | Self::Order(_)
-            | Self::Form(_)
-            | Self::Prompt(_)
-            | Self::Diagnostics => None,
-        }
-    }
-
     /// Returns the hints for the footer while the overlay is open: an action and what it does here, or a text in place
-    /// of a key. Empty for an overlay that has its hints inside.
+    /// of a key. Empty for the prompt, which takes the place of the footer.
     pub(super) fn hints(&self) -> &'static [Hint] {
         match self {
             Self::Help(_) => &[Hint::Note("type", "search"), Hint::Key(Action::Back, "close")],
@@ -254,11 +234,13 @@ impl Overlay {
                 &[Hint::Key(Action::Open, "start"), Hint::Note("up, down", "field"), Hint::Key(Action::Back, "close")]
             }
             Self::Question(_) => &[Hint::Key(Action::Open, "choose"), Hint::Key(Action::Back, "close")],
-            Self::Review(_) | Self::Rollback(_) | Self::Order(_) | Self::Trust(_) | Self::Faults(_) => {
-                &[Hint::Key(Action::Back, "close")]
-            }
-            Self::Summaries(_) | Self::Diagnostics => &[Hint::Key(Action::Back, "close")],
-            // The prompt takes the place of the footer.
+            Self::Review(_)
+            | Self::Rollback(_)
+            | Self::Order(_)
+            | Self::Trust(_)
+            | Self::Faults(_)
+            | Self::Summaries(_)
+            | Self::Diagnostics => &[Hint::Key(Action::Back, "close")],
             Self::Prompt(_) => &[],
         }
     }
@@ -269,32 +251,24 @@ impl Overlay {
             return prompt.draw(cx, area, buffer);
         }
         let (title, suffix) = self.titles(area);
-        frame::popup(
-            Framed {
-                area,
-                title,
-                suffix,
-                scroll: self.scroll(cx, keymap, subject, frame::inside(area)),
-                focused: true,
-                ..Framed::default()
-            },
-            cx.theme,
-            buffer,
-            |inside, buffer| match self {
-                Self::Help(help) => help.draw(cx, keymap, subject, inside, buffer),
+        let framed = Framed { area, title, suffix, focused: true, ..Framed::default() };
+        frame::popup(framed, cx.theme, buffer, |inside, buffer| {
+            match self {
+                Self::Help(help) => return Some(help.draw(cx, keymap, subject, inside, buffer)),
+                Self::Trust(trust) => return Some(trust.draw(cx, inside, buffer)),
+                Self::Picker(picker) => return Some(picker.draw(cx, inside, buffer)),
+                Self::Faults(faults) => return Some(faults.draw(cx, inside, buffer)),
+                Self::Summaries(summaries) => return Some(summaries.draw(cx, inside, buffer)),
+                Self::RunSearch(search) => return Some(search.draw(cx, inside, buffer)),
                 Self::Question(question) => question.draw(cx, inside, buffer),
                 Self::Rollback(rollback) => rollback.draw(cx, inside, buffer),
                 Self::Order(order) => order.draw(cx, inside, buffer),
                 Self::Review(review) => review.draw(cx, inside, buffer),
-                Self::Trust(trust) => trust.draw(cx, inside, buffer),
-                Self::Picker(picker) => picker.draw(cx, inside, buffer),
                 Self::Form(form) => form.draw(cx, inside, buffer),
-                Self::Faults(faults) => faults.draw(cx, inside, buffer),
-                Self::Summaries(summaries) => summaries.draw(cx, inside, buffer),
-                Self::RunSearch(search) => search.draw(cx, inside, buffer),
                 Self::Prompt(_) | Self::Diagnostics => {}
-            },
-        );
+            }
+            None
+        });
     }
 }
 

@@ -210,7 +210,8 @@ impl Picker {
         rows.into_iter().map(|(_, row)| Cow::Borrowed(row)).collect()
     }
 
-    pub(super) fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) {
+    /// Draws the list. Returns its visible part.
+    pub(super) fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) -> Scroll {
         let list = input_row(&self.filter, true, cx, area, buffer);
         let rows = self.matching();
         if rows.is_empty() {
@@ -224,7 +225,7 @@ impl Picker {
         let keys = columns(|row| &row.key, &rows).min(room / 4);
         // Names without a description take the whole row.
         let names = columns(|row| if row.about.is_empty() { "" } else { &row.name }, &rows).min(room / 2);
-        let offset = self.offset(rows.len(), list);
+        let offset = keep_visible(0, self.selected, rows.len(), usize::from(list.height));
         for ((at, row), y) in rows.iter().enumerate().skip(offset).zip(list.y..list.bottom()) {
             let ellipsis = cx.theme.ellipsis();
             let mut put = |x: u16, room: u16, text: &str, style: Style| {
@@ -243,18 +244,7 @@ impl Picker {
             put(room - key, key, &row.key, cx.theme.style(Hue::Accent));
             mark_selected(at == self.selected, cx, Rect { y, height: 1, ..area }, buffer);
         }
-    }
-
-    /// Returns the first visible row of a list of this many rows.
-    fn offset(&self, rows: usize, list: Rect) -> usize {
-        keep_visible(0, self.selected, rows, usize::from(list.height))
-    }
-
-    /// Returns the visible part of the list in a box with this inside.
-    pub(super) fn scroll(&self, inside: Rect) -> Scroll {
-        let list = Rect { height: inside.height.saturating_sub(1), ..inside };
-        let all = self.matching().len();
-        Scroll { first: self.offset(all, list), shown: list.height.into(), all }
+        Scroll { first: offset, shown: list.height.into(), all: rows.len() }
     }
 }
 

@@ -161,14 +161,11 @@ impl RunSearchBox {
         format!("{count}{more} in {} of {}", steps.len(), text::counted(self.logs.len() as u64, "log"))
     }
 
-    /// Returns the visible part of the found lines in a box with this inside.
-    pub(super) fn scroll(&self, inside: Rect) -> Scroll {
-        let (shown, all) = (usize::from(inside.height.saturating_sub(1)), self.hits.len());
-        Scroll { first: keep_visible(0, self.selected, all, shown), shown, all }
-    }
-
-    pub(super) fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) {
+    /// Draws the search. Returns the visible part of the hits.
+    pub(super) fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) -> Scroll {
         let list = input_row(&self.input, true, cx, area, buffer);
+        let (shown, all) = (usize::from(list.height), self.hits.len());
+        let scroll = Scroll { first: keep_visible(0, self.selected, all, shown), shown, all };
         let (matcher, wrong) = match self.search.as_ref().map(|(_, pattern)| pattern.query()) {
             Some(Ok((matcher, wrong))) => (Some(matcher), wrong.map(|wrong| wrong.one_line())),
             _ => (None, None),
@@ -206,5 +203,6 @@ impl RunSearchBox {
                 text::put(buffer, list.x, y, 1, cx.theme.bar(), Style::new());
             }
         }
+        scroll
     }
 }

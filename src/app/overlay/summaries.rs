@@ -65,34 +65,28 @@ impl Summaries {
         self.offset = motion(action, self.offset, last + 1, height).unwrap_or(self.offset);
     }
 
-    /// Returns the visible part of the summaries in a box with this inside.
-    pub(super) fn scroll(&self, cx: &Cx, inside: Rect) -> Scroll {
-        let all = match &self.shown {
-            Shown::Markdown(markdown) => markdown::rows(markdown, columns(inside), cx.theme).len(),
-            _ => 0,
+    /// Draws the summaries. Returns their visible part.
+    pub(super) fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) -> Scroll {
+        let rows = match &self.shown {
+            Shown::Loading => {
+                empty("loading the summaries", cx, area, buffer);
+                Vec::new()
+            }
+            Shown::Nothing(why) => {
+                empty(why, cx, area, buffer);
+                Vec::new()
+            }
+            Shown::Markdown(markdown) => markdown::rows(markdown, usize::from(area.width.saturating_sub(2)), cx.theme),
         };
-        self.rows.set(all);
-        Scroll { first: self.offset, shown: inside.height.into(), all }
-    }
-
-    pub(super) fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) {
-        let markdown = match &self.shown {
-            Shown::Loading => return empty("loading the summaries", cx, area, buffer),
-            Shown::Nothing(why) => return empty(why, cx, area, buffer),
-            Shown::Markdown(markdown) => markdown,
-        };
-        let rows = markdown::rows(markdown, columns(area), cx.theme);
-        let offset = self.offset.min(rows.len().saturating_sub(usize::from(area.height)));
+        self.rows.set(rows.len());
+        let shown = usize::from(area.height);
+        let offset = self.offset.min(rows.len().saturating_sub(shown));
         for (row, y) in rows.iter().skip(offset).zip(area.y..area.bottom()) {
             let mut x = area.x + 1;
             for (found, style) in row {
                 x = text::put(buffer, x, y, area.right().saturating_sub(x + 1), found, *style);
             }
         }
+        Scroll { first: self.offset, shown, all: rows.len() }
     }
-}
-
-/// Returns the number of columns for text in a box with this inside.
-fn columns(inside: Rect) -> usize {
-    usize::from(inside.width.saturating_sub(2))
 }

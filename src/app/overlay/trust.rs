@@ -91,13 +91,8 @@ impl TrustQuestion {
         }
     }
 
-    /// Returns the visible part of the preview in a box with this inside.
-    pub(super) fn scroll(&self, inside: Rect) -> Scroll {
-        let shown = inside.height.saturating_sub(ANSWER_ROWS).into();
-        Scroll { first: self.offset, shown, all: self.lines.len() }
-    }
-
-    pub(super) fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) {
+    /// Draws the question. Returns the visible part of the preview.
+    pub(super) fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) -> Scroll {
         let room = area.width.saturating_sub(2);
         let bottom = area.bottom().saturating_sub(ANSWER_ROWS);
         for (line, y) in self.lines.iter().skip(self.offset).zip(area.y..bottom) {
@@ -110,6 +105,8 @@ impl TrustQuestion {
             let x = text::put(buffer, area.x + 2, y, 1, &key.to_string(), cx.theme.style(Hue::Accent));
             text::put(buffer, x + 2, y, area.width.saturating_sub(5), label, Style::new());
         }
+        let shown = area.height.saturating_sub(ANSWER_ROWS).into();
+        Scroll { first: self.offset, shown, all: self.lines.len() }
     }
 }
 
