@@ -9,6 +9,7 @@ use ratatui::style::{Modifier, Style};
 use crate::model::capabilities::Unavailable;
 use crate::model::feed::{Connection, Notice, Polling, Trouble, Waits, Watching};
 use crate::model::{EndReason, Level, Run, Summary, Timestamp};
+use crate::ui::run_columns::short;
 use crate::ui::text;
 use crate::ui::theme::{Hue, Theme};
 
@@ -16,7 +17,7 @@ use super::action::{ACTIONS, Action, Context, Entry, PREFIXES, Prefix};
 use super::availability::{Subject, unavailable};
 use super::keymap::{Key, Keymap, Lookup};
 use super::overlay::Hint;
-use super::panes::{file_name, project};
+use super::panes::file_name;
 use super::state::{AppState, command_name};
 
 /// Draws the header: the selected run on the left; on the right its state and the state of the program.
@@ -41,8 +42,8 @@ pub(super) fn header(
     let version = summary.info.version();
     let attempt = if summary.attempt > 1 { format!("attempt {}", summary.attempt) } else { String::new() };
     let event = format!("{} {version}", summary.info.event);
-    let short = summary.info.id.as_str().rsplit('-').next().unwrap_or_default();
-    let repository = if state.has_several_repositories() { project(&summary.info.repository) } else { "" };
+    let short = short(summary.info.id.as_str());
+    let repository = if state.has_several_repositories() { file_name(&summary.info.repository) } else { "" };
     let workflow = summary.info.numbered().unwrap_or_else(|| file_name(&summary.info.workflow).to_owned());
     let parts = [repository, summary.name.as_str(), &workflow, event.trim(), &attempt, short];
     let mut parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();

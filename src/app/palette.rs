@@ -60,7 +60,7 @@ impl App {
     pub(super) fn starts<'a>(&'a self, verb: &'a str) -> impl Iterator<Item = PickRow> {
         self.state.startable.iter().chain(&self.state.dispatchable).flat_map(move |workflow| {
             workflow.events.iter().map(move |event| {
-                let file = workflow.workflow.rsplit('/').next().unwrap_or_default();
+                let file = file_name(&workflow.workflow);
                 let is_named = workflow.name != workflow.workflow;
                 let name = if is_named { format!("  ({})", workflow.name) } else { String::new() };
                 let server = workflow.server.as_ref().map(|server| format!("  on {}", server.repository));

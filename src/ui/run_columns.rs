@@ -163,7 +163,8 @@ pub fn file_name(workflow: &str) -> &str {
 }
 
 /// Returns the end of a run's id, which commands accept in its place.
-fn short(id: &str) -> &str {
+#[must_use]
+pub fn short(id: &str) -> &str {
     id.rsplit('-').next().unwrap_or(id)
 }
 

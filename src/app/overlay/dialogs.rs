@@ -75,7 +75,7 @@ impl App {
     pub(in crate::app) fn watch_picker(&self) -> Overlay {
         let on_push = |workflow: &&StartableWorkflow| workflow.events.iter().any(|event| event == "push");
         let one = |workflow: &StartableWorkflow| {
-            let file = workflow.workflow.rsplit('/').next().unwrap_or_default();
+            let file = file_name(&workflow.workflow);
             PickRow::new(file, "when a change matches its paths", Pick::Watch(Some(workflow.workflow.clone())))
         };
         let all = PickRow::new("all", "every workflow that a push of the change would run", Pick::Watch(None));

@@ -80,19 +80,9 @@ impl Field {
             InputKind::Text | InputKind::Number => return,
             InputKind::Boolean => (self.value.text() != "true").to_string(),
             InputKind::Choice(choices) => {
+                let count = choices.len();
                 let at = choices.iter().position(|choice| choice == self.value.text());
-                let (first, last) = (0, choices.len().saturating_sub(1));
-                let to = match (at, forward) {
-                    (None, _) => first,
-                    (Some(at), true) => {
-                        if at == last {
-                            first
-                        } else {
-                            at + 1
-                        }
-                    }
-                    (Some(at), false) => at.checked_sub(1).unwrap_or(last),
-                };
+                let to = at.map_or(0, |at| (at + if forward { 1 } else { count - 1 }) % count);
                 choices.get(to).cloned().unwrap_or_default()
             }
         };

@@ -54,7 +54,6 @@ pub(super) use crate::ui::run_columns::file_name;
 pub(super) use deploys::{has_deployments, live_version};
 pub(super) use jobs::{any_failed, next_failed};
 pub(super) use list::{empty, keep_visible, motion};
-pub(super) use runs::project;
 pub(super) use services::has_services;
 pub(super) use workflows::WorkflowRow;
 

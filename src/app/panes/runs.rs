@@ -232,8 +232,3 @@ pub(super) fn no_runs(state: &AppState) -> &'static str {
         }
     }
 }
-
-/// Returns the name of a repository without its owner.
-pub(in crate::app) fn project(repository: &str) -> &str {
-    repository.rsplit('/').next().unwrap_or(repository)
-}

@@ -74,7 +74,7 @@ fn enter_opens_the_log_of_a_service() {
     driver.feed(Feed::Records { run: run(), records: script.records[known..].to_vec() });
     driver.press("5<enter>");
     assert!(driver.shows("Log of service `db`") && driver.shows("3 Stop containers"), "{}", driver.screen());
-    // So is a service of the Compose file.
+    // A service of the Compose file is followed, too.
     driver.feed(Feed::Compose(compose())).press("5G").asked();
     driver.press("<enter>");
     assert_eq!(driver.asked(), [Effect::FollowService { of: None, service: "mail".to_owned() }]);

@@ -77,9 +77,10 @@ fn strip(job: &Job, width: u16, cx: &Cx) -> Vec<Span<'static>> {
     let at = current(job);
     // A glyph for each step and a line between two steps need at least this room.
     let fits = 2 * job.steps.len() <= usize::from(width) + 1;
-    let all = [Named::All, Named::Near(2), Named::Near(1), Named::Near(0), Named::None];
-    for named in all.into_iter().filter(|_| fits) {
-        let parts = parts(&job.steps, at, named, cx);
+    let tried: &[Named] =
+        if fits { &[Named::All, Named::Near(2), Named::Near(1), Named::Near(0), Named::None] } else { &[] };
+    for named in tried {
+        let parts = parts(&job.steps, at, *named, cx);
         if parts.iter().map(|part| text::width(&part.content)).sum::<usize>() <= usize::from(width) {
             return parts;
         }
