@@ -5,9 +5,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::model::{Job, Run};
+use crate::model::{Job, Run, Summary};
 use crate::repo::workflows;
-use crate::store::folder::{RunFolder, RunsDir, locate};
+use crate::store::folder::locate;
 use crate::store::history;
 use crate::store::history::Filter;
 use crate::workflow;
@@ -40,7 +40,7 @@ pub fn runs(folder: &Path) -> Vec<Candidate> {
     let Ok(runs) = locate() else { return Vec::new() };
     let filter = Filter { repository: super::home(folder), ..Filter::default() };
     let Ok(page) = history::page(&runs, &filter, None, MAX_RUNS) else { return Vec::new() };
-    let candidate = |run: &crate::model::Summary| {
+    let candidate = |run: &Summary| {
         let (info, name) = (&run.info, &run.name);
         Candidate::new(info.id.as_str(), format!("{name}, {} {}, {}", info.event, info.branch(), run.phase.word()))
     };
@@ -51,20 +51,21 @@ pub fn runs(folder: &Path) -> Vec<Candidate> {
 #[must_use]
 pub fn workflows(folder: &Path) -> Vec<Candidate> {
     let candidate = |path: &PathBuf| {
-        let about = parsed(path).and_then(|workflow| workflow.name).map(|name| name.value);
-        Candidate::new(path.file_stem()?.to_string_lossy(), about.unwrap_or_default()).into()
+        let about = workflows::name(path).unwrap_or_default();
+        Candidate::new(path.file_stem()?.to_string_lossy(), about).into()
     };
-    files(folder).iter().filter_map(candidate).collect()
+    root(folder).map(workflows::list).unwrap_or_default().iter().filter_map(candidate).collect()
 }
 
 /// Returns the jobs of a workflow, or of all workflows of the repository around a folder.
 #[must_use]
 pub fn jobs_of_workflow(folder: &Path, wanted: Option<&str>) -> Vec<Candidate> {
-    let is_wanted = |path: &&PathBuf| {
-        let Some(wanted) = wanted else { return true };
-        path.file_stem().is_some_and(|stem| stem == wanted) || path.ends_with(wanted)
+    let Some(root) = root(folder) else { return Vec::new() };
+    let files = match wanted {
+        Some(_) => workflows::find(wanted, folder, root).into_iter().collect(),
+        None => workflows::list(root),
     };
-    let parsed = files(folder).iter().filter(is_wanted).filter_map(|path| parsed(path)).collect::<Vec<_>>();
+    let parsed = files.iter().filter_map(|path| parsed(path)).collect::<Vec<_>>();
     let jobs = parsed.iter().flat_map(|workflow| {
         let about = workflow.name.as_ref().map_or("", |name| name.value.as_str());
         workflow.jobs.iter().map(move |job| Candidate::new(job.id.value.as_str(), about))
@@ -110,10 +111,9 @@ pub fn environments(folder: &Path) -> Vec<Candidate> {
     settings.keys().map(|name| Candidate::new(name, "")).collect()
 }
 
-/// Returns the workflow files of the repository around a folder. Unlike runs, they are found without asking git.
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let root = folder.ancestors().find(|folder| folder.join(workflows::FOLDER).is_dir());
-    root.map(workflows::list).unwrap_or_default()
+/// Returns the root of the repository around a folder, found by its workflow files without asking git.
+fn root(folder: &Path) -> Option<&Path> {
+    folder.ancestors().find(|folder| folder.join(workflows::FOLDER).is_dir())
 }
 
 fn parsed(path: &Path) -> Option<Workflow> {
@@ -121,10 +121,6 @@ fn parsed(path: &Path) -> Option<Workflow> {
 }
 
 fn run(folder: &Path, wanted: Option<&str>) -> Option<Run> {
-    history::read(&run_folder(&locate().ok()?, folder, wanted)?).ok()
-}
-
-fn run_folder(runs: &RunsDir, folder: &Path, wanted: Option<&str>) -> Option<RunFolder> {
-    let wanted = wanted.unwrap_or(super::LATEST);
-    super::find(runs, wanted, Some(folder)).ok()
+    let found = super::find(&locate().ok()?, wanted.unwrap_or(super::LATEST), Some(folder)).ok()?;
+    history::read(&found).ok()
 }

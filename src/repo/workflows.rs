@@ -118,8 +118,9 @@ pub fn find(wanted: Option<&str>, folder: &Path, root: &Path) -> Result<PathBuf,
     Err(WorkflowFileError::Unknown { wanted: wanted.to_owned(), known: known(), nearest })
 }
 
-/// Returns the `name` of a workflow file. `None` if it has none, or is not a valid workflow.
-fn name(path: &Path) -> Option<String> {
+/// Returns the `name` of a workflow file. `None` if it has none, cannot be read, or is not a valid workflow.
+#[must_use]
+pub fn name(path: &Path) -> Option<String> {
     let workflow = workflow::parse(&Source::new("", read(path).ok()?)).value?;
     workflow.name.map(|name| name.value)
 }

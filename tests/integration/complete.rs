@@ -85,6 +85,7 @@ fn bash_offers_what_exists() {
     assert_eq!(offered(&["run", "c"]), ["ci"]);
     assert_eq!(offered(&["run", "ci", "--job", ""]), ["compile", "verify"]);
     assert_eq!(offered(&["run", "ci", "--job", "v"]), ["verify"]);
+    assert_eq!(offered(&["run", "release train", "--job", ""]), ["compile", "verify"], "as `run` finds a workflow");
     assert_eq!(offered(&["show", ""]), [id.as_str()]);
     assert_eq!(offered(&["logs", &id, "--job", ""]), ["compile", "verify"]);
     assert_eq!(offered(&["logs", "--job=comp"]), ["--job=compile"]);
