@@ -70,16 +70,12 @@ impl JobMessage {
         // The names contain the time of the start.
         logs.sort_unstable_by(|one, other| other.cmp(one));
         for log in logs.iter().take(MAX_LOGS) {
-            let unreadable = RunnerError::unreadable(path.join(log));
-            let mut text = Vec::new();
-            match diagnostics.file(log, Links::Refuse) {
+            let file = match diagnostics.file(log, Links::Refuse) {
                 Err(error) if error.is_missing() => continue,
-                Err(error) => return Err(unreadable(error)),
-                Ok(file) => match file.take(MAX_READ).read_to_end(&mut text) {
-                    Ok(_) => {}
-                    Err(error) => return Err(unreadable(error.into())),
-                },
-            }
+                opened => opened.map_err(RunnerError::unreadable(path.join(log)))?,
+            };
+            let mut text = Vec::new();
+            file.take(MAX_READ).read_to_end(&mut text).map_err(RunnerError::unreadable(path.join(log)))?;
             if let Some(at) = memchr::memmem::find(&text, MARK) {
                 // The message may not be whole yet.
                 return Self::parse(&text[at + MARK.len()..]).ok_or_else(|| RunnerError::NoJob(path.to_owned()));
@@ -119,7 +115,7 @@ impl JobMessage {
 
 /// Returns the names of the logs of the processes that carried out jobs.
 fn worker_logs(path: &Path) -> Result<Vec<PathBuf>, RunnerError> {
-    let entries = std::fs::read_dir(path).map_err(|error| RunnerError::unreadable(path.to_owned())(error.into()))?;
+    let entries = std::fs::read_dir(path).map_err(RunnerError::unreadable(path))?;
     let names = entries.take(MAX_FILES).filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     Ok(names.filter(|name| name.starts_with("Worker_") && name.ends_with("-utc.log")).map(PathBuf::from).collect())
 }

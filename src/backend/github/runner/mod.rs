@@ -95,8 +95,10 @@ pub enum RunnerError {
 }
 
 impl RunnerError {
-    fn unreadable(path: PathBuf) -> impl FnOnce(FileError) -> Self {
-        move |source| Self::Unreadable { path, source }
+    /// Returns a function that wraps an error of a file or folder of the runner.
+    fn unreadable<E: Into<FileError>>(path: impl Into<PathBuf>) -> impl FnOnce(E) -> Self {
+        let path = path.into();
+        move |error| Self::Unreadable { path, source: error.into() }
     }
 }
 
@@ -138,7 +140,7 @@ impl Runners {
     pub fn open(&self, job: &RemoteJob) -> Result<Option<JobLog>, RunnerError> {
         let known = self.known();
         let mut refused = None;
-        for runner in known.iter().filter(|runner| runner.name.as_ref().is_some_and(|name| *name == job.runner)) {
+        for runner in known.iter().filter(|runner| runner.name.as_ref() == Some(&job.runner)) {
             // Runners of several servers may have the same name.
             match open(&runner.folder, job) {
                 Ok(log) => return Ok(Some(log)),
@@ -187,8 +189,7 @@ fn name(folder: &Path) -> Result<String, FileError> {
 /// Opens the log of a job in the folder of its runner.
 fn open(folder: &Path, job: &RemoteJob) -> Result<JobLog, RunnerError> {
     let diagnostics = folder.join(DIAGNOSTICS);
-    let opened =
-        Folder::open(&diagnostics).map_err(|error| RunnerError::unreadable(diagnostics.clone())(error.into()))?;
+    let opened = Folder::open(&diagnostics).map_err(RunnerError::unreadable(&diagnostics))?;
     let message = JobMessage::newest(&opened, &diagnostics)?;
     if !message.is_of_run(job) {
         return Err(RunnerError::OtherJob(diagnostics));

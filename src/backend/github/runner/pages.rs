@@ -16,7 +16,7 @@ use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::files::{FileError, Folder, Links};
+use crate::files::{Folder, Links};
 
 use super::job_message::MAX_FILES;
 use super::{BYTE_ORDER_MARK, RunnerError};
@@ -90,7 +90,7 @@ impl JobLog {
     /// Opens the log of a job in the folder `_diag` of a runner.
     pub(super) fn open(diagnostics: &Path, timeline: &str, job: &str) -> Result<Self, RunnerError> {
         let path = diagnostics.join("pages");
-        let folder = Folder::open(&path).map_err(|error| RunnerError::unreadable(path.clone())(error.into()))?;
+        let folder = Folder::open(&path).map_err(RunnerError::unreadable(&path))?;
         Ok(Self {
             path,
             folder,
@@ -172,8 +172,7 @@ impl JobLog {
 
     /// Returns the numbers of the existing pages of each record.
     fn list(&self) -> Result<BTreeMap<String, BTreeSet<u32>>, RunnerError> {
-        let entries =
-            std::fs::read_dir(&self.path).map_err(|error| RunnerError::unreadable(self.path.clone())(error.into()))?;
+        let entries = std::fs::read_dir(&self.path).map_err(RunnerError::unreadable(&self.path))?;
         let mut pages: BTreeMap<String, BTreeSet<u32>> = BTreeMap::new();
         for name in entries.take(MAX_FILES).filter_map(|entry| entry.ok()?.file_name().into_string().ok()) {
             let page = name.strip_prefix(&self.timeline).and_then(|rest| rest.strip_prefix('_')?.strip_suffix(".log"));
@@ -231,9 +230,7 @@ impl Pages {
                 continue;
             };
             let before = self.rest.len();
-            let unreadable = |error: std::io::Error| {
-                RunnerError::unreadable(path.join(format!("{name}{number}.log")))(FileError::Io(error))
-            };
+            let unreadable = RunnerError::unreadable(path.join(format!("{name}{number}.log")));
             let count = file.by_ref().take(room as u64).read_to_end(&mut self.rest).map_err(unreadable)?;
             room -= count;
             if count > 0 && std::mem::take(&mut self.is_start) && self.rest[before..].starts_with(BYTE_ORDER_MARK) {

@@ -164,7 +164,7 @@ impl Mirrored {
                 if count > 0
                     && let Some(events) = self.live.extend(&id, followed.queue.texts(count))
                 {
-                    followed.queue.take(count);
+                    followed.queue.remove(count);
                     self.append(events)?;
                 }
                 self.read_on(id, log);
@@ -212,7 +212,6 @@ impl Mirrored {
     /// `ended`.
     pub(super) fn feed_runners(&mut self, ended: &[u64]) -> Result<(), StoreError> {
         let mut runners = std::mem::take(&mut self.runners);
-        let mut paused = Vec::new();
         for (id, mut followed) in runners.0.drain() {
             let run = self.mirror.run();
             let is_it = |job: &&Job| job.attempt == followed.attempt && run.attempt == followed.attempt;
@@ -232,11 +231,11 @@ impl Mirrored {
                 self.unfollow(&id);
                 continue;
             }
-            paused.extend(followed.paused.take().map(|log| (id.clone(), log)));
-            self.runners.0.insert(id, followed);
-        }
-        for (id, log) in paused {
-            self.read_on(id, log);
+            let paused = followed.paused.take();
+            self.runners.0.insert(id.clone(), followed);
+            if let Some(log) = paused {
+                self.read_on(id, log);
+            }
         }
         Ok(())
     }
@@ -272,11 +271,9 @@ impl Queue {
         self.lines.iter().take(count).map(|line| line.text.as_slice())
     }
 
-    /// Removes the first lines, and returns their text.
-    fn take(&mut self, count: usize) -> Vec<u8> {
-        let text: Vec<u8> = self.lines.drain(..count).flat_map(|line| line.text).collect();
-        self.bytes -= text.len();
-        text
+    /// Removes the first lines.
+    fn remove(&mut self, count: usize) {
+        self.bytes -= self.lines.drain(..count).map(|line| line.text.len()).sum::<usize>();
     }
 
     /// Removes the first lines of one step, and returns their text, if `job` has the state of the step. `None` if there
@@ -303,7 +300,9 @@ impl Queue {
             self.step = Some((Arc::clone(step), newest));
         }
         self.last = step;
-        Some(self.take(count))
+        let text = self.texts(count).collect::<Vec<_>>().concat();
+        self.remove(count);
+        Some(text)
     }
 }
 
@@ -360,7 +359,7 @@ mod tests {
         assert_eq!(queue.next(&job(&[0]), false), Some(line(None, 1).text));
         queue.add(vec![line(Some("x"), 2), line(Some("x"), 3), line(Some("y"), 5)]);
         assert_eq!(queue.continued(), 2);
-        queue.take(2);
+        queue.remove(2);
         assert_eq!(queue.next(&job(&[0]), false), None, "the server knows only the first step");
         assert_eq!(queue.next(&job(&[0, 4]), false), Some(line(None, 5).text));
         queue.add(vec![line(Some("z"), 7)]);
