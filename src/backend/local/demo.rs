@@ -40,10 +40,10 @@ impl Serving {
 
     /// Offers to break a test if the run that ended is the first of the demo and succeeded.
     pub(super) async fn offer_to_break(&mut self, ended: &RunId) {
-        let is_first = |demo: &Demo| demo.run == *ended && !demo.is_broken;
-        let Some(demo) = self.demo.as_mut().filter(|demo| is_first(demo)) else { return };
-        // The offer is made once.
-        demo.is_broken = true;
+        if !self.offers_break || self.demo.as_ref().is_none_or(|demo| demo.run != *ended) {
+            return;
+        }
+        self.offers_break = false;
         let has_succeeded = history::read(&self.runs.folder(ended.clone()))
             .is_ok_and(|run| run.phase == Phase::Done(Conclusion::Success));
         if has_succeeded {

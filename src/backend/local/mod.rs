@@ -118,6 +118,8 @@ struct Serving {
     poller: Option<Poller>,
     /// The demo; `None` if the folder is not that of the demo.
     demo: Option<Demo>,
+    /// Whether the offer to break a test is still to be made.
+    offers_break: bool,
     /// Locked while a command is sent to a server, so that commands are sent in the order in which the user gave them.
     turn: Arc<Mutex<()>>,
     feed: mpsc::Sender<Feed>,
@@ -165,6 +167,7 @@ impl Serving {
             runs,
             folder,
             poller,
+            offers_break: demo.as_ref().is_some_and(|demo| !demo.is_broken),
             demo,
             turn: Arc::default(),
             feed,

@@ -51,9 +51,11 @@ impl Serving {
         let folder = self.runs.folder(run.clone());
         self.answer(async move {
             let read = move || -> Result<_, StoreError> {
-                let missing = summaries::missing(&folder)?;
+                if let Some(missing) = summaries::missing(&folder)? {
+                    return Ok((Vec::new(), Some(missing)));
+                }
                 let run = history::read(&folder)?;
-                Ok((summaries::list(&folder, run.jobs.values())?, missing))
+                Ok((summaries::list(&folder, run.jobs.values())?, None))
             };
             let read = spawn_blocking(read).await.expect("reading does not panic");
             let (summaries, missing) = read.unwrap_or_else(|error| (Vec::new(), Some(error.to_string())));
