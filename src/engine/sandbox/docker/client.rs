@@ -306,19 +306,22 @@ impl DockerClient {
         while let Some(part) = log.next().await {
             let part = part.map_err(|error| DockerError::of(format!("log of {}", short(id)), error))?;
             begun.extend_from_slice(part.as_ref());
-            while let Some(end) = begun.iter().position(|byte| *byte == b'\n') {
-                if line(&begun[..end]).is_break() {
+            let mut at = 0;
+            loop {
+                let rest = &begun[at..];
+                let newline = memchr::memchr(b'\n', rest);
+                let end = match newline {
+                    Some(end) => end,
+                    // A line that never ends must not fill the memory.
+                    None if rest.len() > MAX_FOLLOWED_LINE => rest.len(),
+                    None => break,
+                };
+                if line(&rest[..end]).is_break() {
                     return Ok(());
                 }
-                begun.drain(..=end);
+                at += end + usize::from(newline.is_some());
             }
-            // A line that never ends must not fill the memory.
-            if begun.len() > MAX_FOLLOWED_LINE {
-                if line(&begun).is_break() {
-                    return Ok(());
-                }
-                begun.clear();
-            }
+            begun.drain(..at);
         }
         if !begun.is_empty() {
             // The log has ended, so it does not matter whether `line` breaks.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use bollard::models::ContainerSummary;
 use bollard::query_parameters::{EventsOptionsBuilder, ListContainersOptions};
 use futures_util::StreamExt;
 
@@ -33,17 +34,10 @@ impl DockerClient {
     /// # Errors
     /// Docker does not answer.
     pub async fn compose_services(&self, folder: &Path) -> Result<Vec<Service>, DockerError> {
-        let filters = [("label".to_owned(), vec![label(folder)])].into();
-        let options = ListContainersOptions { all: true, filters: Some(filters), ..ListContainersOptions::default() };
-        let listed = states::read_again(self.api.list_containers(Some(options)).await);
-        let listed = listed.map_err(|error| DockerError::of("cannot list the containers of Compose", error))?;
         let mut services: Vec<Service> = Vec::new();
-        for container in listed {
-            let mut labels = container.labels.unwrap_or_default();
-            if labels.get(ONE_OFF).is_some_and(|one_off| one_off.eq_ignore_ascii_case("true")) {
-                continue;
-            }
-            let (Some(id), Some(name)) = (container.id, labels.remove(SERVICE)) else { continue };
+        for container in self.compose_containers(vec![label(folder)]).await? {
+            let name = container.labels.and_then(|mut labels| labels.remove(SERVICE));
+            let (Some(id), Some(name)) = (container.id, name) else { continue };
             let found = match self.inspect(&id).await {
                 Err(DockerError::Missing { .. }) => continue,
                 found => found?,
@@ -64,21 +58,24 @@ impl DockerClient {
         Ok(services)
     }
 
-    /// Returns the id of a container of a service in the project in a folder, the newest first; `None` if there is none.
+    /// Returns the id of the newest container of a service in the project in a folder; `None` if there is none.
     ///
     /// # Errors
     /// Docker does not answer.
     pub async fn compose_container(&self, folder: &Path, service: &str) -> Result<Option<String>, DockerError> {
         let labels = vec![label(folder), format!("{SERVICE}={service}")];
+        let replicas = self.compose_containers(labels).await?;
+        Ok(replicas.into_iter().max_by_key(|found| found.created).and_then(|found| found.id))
+    }
+
+    /// Returns the containers with these labels, without those of `docker compose run`.
+    async fn compose_containers(&self, labels: Vec<String>) -> Result<Vec<ContainerSummary>, DockerError> {
         let filters = [("label".to_owned(), labels)].into();
         let options = ListContainersOptions { all: true, filters: Some(filters), ..ListContainersOptions::default() };
         let listed = states::read_again(self.api.list_containers(Some(options)).await);
-        let listed = listed.map_err(|error| DockerError::of("cannot list the containers of Compose", error))?;
-        let is_one_off = |labels: &HashMap<String, String>| {
-            labels.get(ONE_OFF).is_some_and(|one_off| one_off.eq_ignore_ascii_case("true"))
-        };
-        let replicas = listed.into_iter().filter(|found| !found.labels.as_ref().is_some_and(is_one_off));
-        Ok(replicas.max_by_key(|found| found.created).and_then(|found| found.id))
+        let mut listed = listed.map_err(|error| DockerError::of("cannot list the containers of Compose", error))?;
+        listed.retain(|container| !is_one_off(container));
+        Ok(listed)
     }
 
     /// Waits until a container of the project in a folder changes. Returns `false` if the engine ends the connection or
@@ -104,6 +101,12 @@ impl DockerClient {
             waits = &mut begun => !waits || matches!(next.await, Some(Ok(_))),
         }
     }
+}
+
+/// Whether a container runs one command for `docker compose run`.
+fn is_one_off(container: &ContainerSummary) -> bool {
+    let one_off = container.labels.as_ref().and_then(|labels| labels.get(ONE_OFF));
+    one_off.is_some_and(|one_off| one_off.eq_ignore_ascii_case("true"))
 }
 
 fn label(folder: &Path) -> String {
