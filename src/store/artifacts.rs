@@ -4,7 +4,6 @@
 //! folder appears by one rename, so an artifact is either whole or absent.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -70,13 +69,8 @@ pub fn is_name(name: &str) -> bool {
 /// # Errors
 /// The folder cannot be read. A run without artifacts is not an error.
 pub fn list(run: &RunFolder) -> Result<Vec<Artifact>, StoreError> {
-    let folder = run.artifacts();
-    let entries = match fs::read_dir(&folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(StoreError::io("read the folder", folder)(error)),
-    };
-    let ids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let folders = described::below(&run.artifacts())?;
+    let ids = folders.iter().filter_map(|folder| folder.file_name()?.to_str()?.parse().ok());
     let mut artifacts: Vec<_> = ids.filter_map(|id| read(run, id)).collect();
     artifacts.sort_unstable_by_key(|artifact| artifact.id);
     Ok(artifacts)

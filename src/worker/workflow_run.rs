@@ -100,7 +100,7 @@ impl Work for WorkflowRun {
             warm::keep(&self.0.folder, run, self.0.spec.cache);
             // Failures that are allowed keep their files, for `cuelight shell`.
             let (folder, keep) = (&self.0.folder, self.0.spec.keep_failed);
-            let failed = run.jobs.values().filter(|job| job.allowed_failure && keep > 0);
+            let failed = run.jobs.values().filter(|job| keep > 0 && job.is_allowed_failure());
             let kept: Vec<PathBuf> = failed
                 .flat_map(|job| {
                     let id = &job.id;
@@ -134,8 +134,8 @@ fn remove_older(folder: &RunFolder, info: &RunInfo, keep: usize) {
     for old in with_files.skip(keep) {
         // A run that has been started again uses its files.
         if let Ok(Some(_held)) = lock::take(&old.lock()) {
-            remove_except(&old.work(), &[]);
-            remove_except(&old.checkpoints(), &[]);
+            let _ = fs::remove_dir_all(old.work());
+            let _ = fs::remove_dir_all(old.checkpoints());
         }
     }
 }

@@ -186,7 +186,9 @@ pub(in crate::engine) fn is_known(action: &Remote) -> bool {
 /// Returns what the table changes for a step that is about to start.
 pub(in crate::engine) async fn apply(action: &Remote, step: &Surroundings<'_>) -> Applied {
     let mut applied = Applied::default();
-    for row in ADVICE.iter().filter(|row| row.is_about(action) && row.then != Then::Explain) {
+    // A replaced action does not start, and an explanation is for a failure.
+    let is_for_start = |row: &&Advice| !matches!(row.then, Then::ReadCoverage | Then::Explain);
+    for row in ADVICE.iter().filter(|row| row.is_about(action)).filter(is_for_start) {
         let input = match row.then {
             Then::Input(name, _) | Then::ApiInput(name) => Some(name),
             _ => None,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use http::Uri;
 
 use crate::engine::sandbox::providers::Providers;
@@ -30,16 +31,16 @@ pub async fn missing(runs: &RunsDir) -> Vec<String> {
         missing.push(format!("Docker, for its services and its image: {error}"));
     }
     let found = tools::list(runs).await;
-    let is_python =
-        |version: &str| version.strip_prefix(PYTHON).is_some_and(|rest| !rest.starts_with(char::is_numeric));
+    let is_python = |version: &str| version.strip_prefix(PYTHON).is_some_and(|rest| rest.starts_with('.'));
     if !found.iter().any(|one| one.tool == Tool::Python && is_python(&one.version.to_string())) {
         missing.push(format!("Python {PYTHON}: `cuelight tools` lists what is found, and can add a folder"));
     }
     if !found.iter().any(|one| one.tool == Tool::Node) {
         missing.push("Node.js, for JavaScript actions".to_owned());
     }
-    for (server, why) in SERVERS {
-        if let Err(error) = net::connect(Uri::from_static(server), CONNECT_TIMEOUT).await {
+    let reached = SERVERS.map(|(server, _)| net::connect(Uri::from_static(server), CONNECT_TIMEOUT));
+    for ((server, why), reached) in SERVERS.into_iter().zip(join_all(reached).await) {
+        if let Err(error) = reached {
             missing.push(format!("{server} cannot be reached ({error}): {why}"));
         }
     }
