@@ -6,7 +6,7 @@ use crate::model::{first_names, nearest};
 
 use super::expr::{Function, ParseError, ParseErrorKind};
 use super::schema::availability::{Availability, CONTEXTS};
-use super::schema::{Schema, Shape};
+use super::schema::{Fields, Schema, Shape};
 use super::yaml::{TextStyle, YamlKind};
 
 /// Maximum number of keys listed in a hint.
@@ -45,13 +45,17 @@ fn is_dash_without_blank(written: &YamlKind<'_>) -> bool {
 
 /// Whether an unknown key looks like a required key of the mapping. `outer` is the schema with all its alternatives.
 pub(super) fn misspells_required(key: &str, outer: &'static Schema) -> bool {
-    let fields = outer.alternatives().into_iter().filter_map(|schema| match &schema.shape {
-        Shape::Mapping(fields) => Some(fields),
-        _ => None,
-    });
-    let known: Vec<_> = fields.flat_map(|fields| fields.known).collect();
+    let known: Vec<_> = mappings(outer).flat_map(|fields| fields.known).collect();
     let near = nearest(key, known.iter().map(|field| field.name));
     near.is_some_and(|near| near != key && known.iter().any(|field| field.required && field.name == near))
+}
+
+/// Returns the keys of each alternative of a schema that is a mapping.
+fn mappings(outer: &'static Schema) -> impl Iterator<Item = &'static Fields> {
+    outer.alternatives().into_iter().filter_map(|schema| match &schema.shape {
+        Shape::Mapping(fields) => Some(fields),
+        _ => None,
+    })
 }
 
 /// Returns the hint for a missing required key. `outer` is the schema with all its alternatives.
@@ -67,8 +71,7 @@ pub(super) fn for_missing(key: &str, outer: &'static Schema) -> String {
 /// Returns the first required key of each alternative of a schema.
 fn required_keys(outer: &'static Schema) -> Vec<&'static str> {
     let mut required: Vec<&str> = Vec::new();
-    for schema in outer.alternatives() {
-        let Shape::Mapping(fields) = &schema.shape else { continue };
+    for fields in mappings(outer) {
         let first = fields.known.iter().find(|field| field.required).map(|field| field.name);
         required.extend(first.filter(|name| !required.contains(name)));
     }
@@ -77,26 +80,15 @@ fn required_keys(outer: &'static Schema) -> Vec<&'static str> {
 
 /// Returns the hint for an unknown key. `outer` is the schema with all its alternatives, and `chosen` is the
 /// alternative that the other keys selected.
-pub(super) fn for_unknown(key: &str, chosen: &Schema, outer: &'static Schema) -> String {
-    let names = |schema: &Schema| match &schema.shape {
-        Shape::Mapping(fields) => fields.known.iter().map(|field| field.name).collect(),
-        _ => Vec::new(),
-    };
-    let here = names(chosen);
-    let elsewhere: Vec<_> =
-        outer.alternatives().into_iter().flat_map(names).filter(|name| !here.contains(name)).collect();
+pub(super) fn for_unknown(key: &str, chosen: &'static Schema, outer: &'static Schema) -> String {
+    let names = |schema| mappings(schema).flat_map(|fields| fields.known).map(|field| field.name);
+    let here: Vec<_> = names(chosen).collect();
+    let elsewhere: Vec<_> = names(outer).filter(|name| !here.contains(name)).collect();
     match nearest(key, here.iter().chain(&elsewhere).copied()) {
         Some(near) if near == key => {
-            let required =
-                outer.alternatives().into_iter().find(|schema| names(schema).contains(&key)).map(
-                    |schema| match &schema.shape {
-                        Shape::Mapping(fields) => {
-                            fields.known.iter().filter(|field| field.required).map(|field| field.name).collect()
-                        }
-                        _ => Vec::new(),
-                    },
-                );
-            let required = required.unwrap_or_default();
+            let known = mappings(outer).map(|fields| fields.known).find(|known| known.iter().any(|it| it.name == key));
+            let required = known.unwrap_or_default().iter().filter(|field| field.required);
+            let required: Vec<_> = required.map(|field| field.name).collect();
             if required.contains(&key) {
                 return format!("one {} has only one of {}", chosen.name, required_keys(outer).join(", "));
             }

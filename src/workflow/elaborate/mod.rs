@@ -290,7 +290,8 @@ impl<'s> Elaborator<'s> {
             read.push((key, self.read(value, value_schema, availability)));
             self.key = outer_key;
         }
-        // A misspelled key is not reported a second time as the required key that it should be.
+        // A misspelled required key may be any of the missing ones, also that of another alternative, so none is reported
+        // beside it.
         for field in fields.known.iter().filter(|field| field.required && !has_computed_key && !is_misspelled) {
             if !entries.iter().any(|(key, _)| text_of(key).is_some_and(|name| name == field.name)) {
                 let message = format!("required key `{}` is missing in `{}`", field.name, schema.name);

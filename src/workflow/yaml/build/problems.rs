@@ -7,6 +7,13 @@ use crate::workflow::hints;
 use crate::workflow::yaml::Problem;
 
 impl Builder<'_, '_> {
+    /// Returns the position of a byte of a line; lines count from 1.
+    fn in_line(&self, line: usize, at: usize) -> Position {
+        let start: usize = self.body.split_inclusive('\n').take(line - 1).map(str::len).sum();
+        let byte = start + at;
+        Position { byte, line, column: self.body[start..byte].chars().count() + 1 }
+    }
+
     /// Returns the position of a value that YAML continues on a following, more indented line, such as the `x` of
     /// `runs-on: x` before an indented `steps:`.
     fn value_continued_at(&self, line: usize) -> Option<Position> {
@@ -16,18 +23,14 @@ impl Builder<'_, '_> {
         let above = before.iter().rposition(|text| !text.trim().is_empty())?;
         let key_end = before[above].find(": ")? + 2;
         let value = key_end + before[above][key_end..].find(|c: char| c != ' ')?;
-        let byte = before[..above].iter().map(|text| text.len()).sum::<usize>() + value;
-        let column = before[above][..value].chars().count() + 1;
-        (indent(too_deep) > indent(before[above])).then_some(Position { byte, line: above + 1, column })
+        (indent(too_deep) > indent(before[above])).then(|| self.in_line(above + 1, value))
     }
 
     /// Returns the start of the next line, if it is indented with a tab.
     fn tab_below(&self, line: usize) -> Option<Position> {
-        let mut lines = self.body.split_inclusive('\n');
-        let byte = lines.by_ref().take(line).map(str::len).sum();
-        let next = lines.next()?;
+        let next = self.body.split_inclusive('\n').nth(line)?;
         let blank = &next[..next.len() - next.trim_start().len()];
-        blank.contains('\t').then_some(Position { byte, line: line + 1, column: 1 })
+        blank.contains('\t').then(|| self.in_line(line + 1, 0))
     }
 
     /// Returns the position of a `${{` in unquoted text of a flow collection, at or before an error. Searches the line
@@ -41,7 +44,7 @@ impl Builder<'_, '_> {
             let number = self.body[..start].matches('\n').count() + 1;
             let mut found = line.match_indices("${{").map(|(at, _)| at).take_while(|at| start + at <= error.byte);
             let at = found.find(|at| is_unquoted_in_flow(&line[..*at]))?;
-            Some(Position { byte: start + at, line: number, column: line[..at].chars().count() + 1 })
+            Some(self.in_line(number, at))
         })
     }
 
@@ -50,40 +53,31 @@ impl Builder<'_, '_> {
     fn dash_in_wrong_column(&self, place: Position) -> Option<Problem> {
         let lines: Vec<&str> = self.body.lines().take(place.line).collect();
         let (line, before) = lines.split_last()?;
-        let indent = |text: &str| text.chars().take_while(|c| *c == ' ').count();
         let is_item = |text: &str| text.trim_start().starts_with("- ") || text.trim() == "-";
         let column = indent(line) + 1;
         // Only the dash itself or the text after it is at the place of the error.
         if !is_item(line) || place.column > column + 2 {
             return None;
         }
-        let byte = self.body.split_inclusive('\n').take(place.line - 1).map(str::len).sum::<usize>() + indent(line);
-        let dash = Position { byte, line: place.line, column };
-        let above = before.iter().rev().filter(|text| !text.trim().is_empty());
-        // Lines of a key to the left end the list. So does a key that begins it.
-        let mut items = None;
-        let mut key = None;
-        for text in above {
-            if is_item(text) {
-                items = Some(indent(text) + 1);
-                break;
-            }
-            if text.trim_end().ends_with(':') {
-                key = Some((text.trim().trim_end_matches(':'), indent(text) + 1));
-                break;
-            }
-        }
-        let (message, hint) = match (items, key) {
-            (Some(items), _) if items != column => (
-                format!("`-` is in column {column}, but the item above is in column {items}"),
-                format!("start all items of one list in the same column: move this `-` to column {items}"),
-            ),
-            (_, Some((key, start))) if column < start => (
+        // The search ends at an item, or at a line that ends with a colon, which is taken for the key of the list.
+        let ends = |text: &&&str| is_item(text) || text.trim_end().ends_with(':');
+        let above = before.iter().rev().find(ends)?;
+        let start = indent(above) + 1;
+        let (message, hint) = if is_item(above) && column != start {
+            (
+                format!("`-` is in column {column}, but the item above is in column {start}"),
+                format!("start all items of one list in the same column: move this `-` to column {start}"),
+            )
+        } else if !is_item(above) && column < start {
+            let key = above.trim().trim_end_matches(':');
+            (
                 format!("`-` is in column {column}, left of its key `{key}`"),
                 format!("start the items of `{key}` in column {start} or to the right of it"),
-            ),
-            _ => return None,
+            )
+        } else {
+            return None;
         };
+        let dash = self.in_line(place.line, indent(line));
         Some(self.problem(dash, dash, &message, Some(&hint)))
     }
 
@@ -93,19 +87,17 @@ impl Builder<'_, '_> {
         let lines: Vec<_> = self.body.split_inclusive('\n').take(line).collect();
         let (key, before) = lines.split_last()?;
         let above = before.iter().rposition(|text| !text.trim().is_empty())?;
-        let indent = |text: &str| text.len() - text.trim_start_matches(' ').len();
         let text = before[above].trim();
         let is_key = indent(before[above]) == indent(key)
             && !text.contains(':')
             && text.starts_with(|c: char| c.is_ascii_lowercase())
             && text.contains(' ');
-        let byte = before[..above].iter().map(|text| text.len()).sum::<usize>() + indent(before[above]);
-        is_key.then_some(Position { byte, line: above + 1, column: indent(before[above]) + 1 })
+        is_key.then(|| self.in_line(above + 1, indent(before[above])))
     }
 
-    /// Returns the position of a `[` or `{` that is not closed in the line above, and the bracket. `None` if the line has
-    /// quotes or expressions, in which brackets mean nothing.
-    fn bracket_left_open(&self, line: usize) -> Option<(Position, char)> {
+    /// Returns the position of a `[` or `{` that is not closed in the line above, the bracket, and the one that closes it.
+    /// `None` if the line has quotes or expressions, in which brackets mean nothing.
+    fn bracket_left_open(&self, line: usize) -> Option<(Position, char, char)> {
         let lines: Vec<_> = self.body.split_inclusive('\n').take(line.checked_sub(1)?).collect();
         let above = lines.iter().rposition(|text| !text.trim().is_empty())?;
         let text = lines[above];
@@ -114,9 +106,7 @@ impl Builder<'_, '_> {
         }
         let (at, open) = text.char_indices().rfind(|(_, c)| matches!(c, '[' | '{'))?;
         let close = if open == '[' { ']' } else { '}' };
-        let byte = lines[..above].iter().map(|text| text.len()).sum::<usize>() + at;
-        let column = text[..at].chars().count() + 1;
-        (!text[at..].contains(close)).then_some((Position { byte, line: above + 1, column }, open))
+        (!text[at..].contains(close)).then(|| (self.in_line(above + 1, at), open, close))
     }
 
     pub(super) fn scan_problem(&self, error: &ScanError) -> Problem {
@@ -128,7 +118,7 @@ impl Builder<'_, '_> {
                 | ErrorKind::BlockSequenceEntryNotAllowed
                 | ErrorKind::InvalidIndentation
         );
-        if let Some(problem) = self.dash_in_wrong_column(place).filter(|_| is_in_block) {
+        if is_in_block && let Some(problem) = self.dash_in_wrong_column(place) {
             return problem;
         }
         if let (ErrorKind::MappingValueNotAllowed, Some(value)) = (error.kind(), self.value_continued_at(place.line)) {
@@ -140,10 +130,9 @@ impl Builder<'_, '_> {
             let message = format!("`:` is missing after `{word}`");
             return self.problem(key, key, &message, Some(&format!("write `{word}: …`")));
         }
-        if let (ErrorKind::InvalidIndentation, Some((bracket, open))) =
+        if let (ErrorKind::InvalidIndentation, Some((bracket, open, close))) =
             (error.kind(), self.bracket_left_open(place.line))
         {
-            let close = if open == '[' { ']' } else { '}' };
             let message = format!("unclosed `{open}`");
             return self.problem(bracket, bracket, &message, Some(&format!("add `{close}` at the end of the line")));
         }
@@ -165,6 +154,11 @@ impl Builder<'_, '_> {
         let hint = hint.unwrap_or("check indentation, quotes and brackets of this line and the line before");
         self.problem(place, place, &message, Some(hint))
     }
+}
+
+/// Returns the number of spaces at the start of a line.
+fn indent(text: &str) -> usize {
+    text.len() - text.trim_start_matches(' ').len()
 }
 
 /// Whether text after this part of a line is in a flow collection and not in quotes.
