@@ -261,10 +261,7 @@ impl Runs {
         if !history::is_mirror(folder) || outdated.is_some() {
             return Ok(WithLogs { run, outdated, missing: None });
         }
-        let mut jobs = match job {
-            Some(wanted) => run.jobs_named(wanted)?,
-            None => run.jobs.values().collect(),
-        };
+        let mut jobs = run.jobs_wanted(job)?;
         jobs.retain(|job| job.lacks_log() && (!failed || job.phase.conclusion().is_some_and(Conclusion::is_bad)));
         let jobs: Vec<JobId> = jobs.iter().map(|job| job.id.clone()).collect();
         if jobs.is_empty() {

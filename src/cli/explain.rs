@@ -57,10 +57,7 @@ pub(super) fn run(args: &Args) -> Outcome {
 fn of_run(args: &Args) -> Outcome {
     let folder = args.run.find()?;
     let run = history::read(&folder)?;
-    let jobs = match &args.job {
-        Some(wanted) => run.jobs_named(wanted)?,
-        None => run.jobs.values().collect(),
-    };
+    let jobs = run.jobs_wanted(args.job.as_deref())?;
     let jobs_of: Vec<_> = jobs.iter().map(|job| job.id.clone()).collect();
     let mut decided = conditions::decided(&run, jobs, args.step.as_deref());
     if let (Some(wanted), true) = (&args.step, decided.is_empty()) {

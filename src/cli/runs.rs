@@ -198,10 +198,7 @@ pub(super) fn logs(args: &LogsArgs) -> Outcome {
         return summary(&folder, args.job.as_deref());
     }
     let (run, fault) = servers::with_logs(&folder, args.job.as_deref(), args.failed)?;
-    let jobs = match &args.job {
-        Some(wanted) => run.jobs_named(wanted)?,
-        None => run.jobs.values().collect(),
-    };
+    let jobs = run.jobs_wanted(args.job.as_deref())?;
     if let Some(service) = &args.service {
         return services::print(&folder, &run, &jobs, service);
     }
@@ -243,11 +240,7 @@ fn summary(folder: &RunFolder, job: Option<&str>) -> Outcome {
         return Err(Failure::new(Exit::NotFound, why));
     }
     let run = history::read(folder)?;
-    let jobs = match job {
-        Some(wanted) => run.jobs_named(wanted)?,
-        None => run.jobs.values().collect(),
-    };
-    let found = summaries::list(folder, jobs)?;
+    let found = summaries::list(folder, run.jobs_wanted(job)?)?;
     if found.is_empty() {
         style::notice(&format!("no job of {} wrote a summary", run.info.id));
     }

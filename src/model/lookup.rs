@@ -1,7 +1,7 @@
 //! Finds the jobs and steps of a run that a user names: a job by its id, its key or its name, a step by its number or
 //! its name.
 
-use super::{Job, JobId, PendingReview, RerunScope, Run, RunId, Step, nearest};
+use super::{Job, JobId, PendingReview, RerunScope, Run, RunId, Step, StepNumber, nearest};
 
 /// Why a name does not identify a job, a step or an environment.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,11 +47,28 @@ pub enum LookupError {
 }
 
 impl Run {
-    /// Returns the jobs with this id, key or name.
+    /// Returns a step of a job; `None` if the run has no such job, or the job no such step.
+    #[must_use]
+    pub fn step(&self, job: &JobId, number: StepNumber) -> Option<&Step> {
+        self.jobs.get(job)?.steps.iter().find(|step| step.number == number)
+    }
+
+    /// Returns the name of a job; its id if the run has no such job.
+    #[must_use]
+    pub fn job_name<'r>(&'r self, job: &'r JobId) -> &'r str {
+        self.jobs.get(job).map_or(job.as_str(), |job| job.name.as_str())
+    }
+
+    /// Returns the jobs with this id, key or name; all jobs for `None`.
     ///
     /// # Errors
     /// No job has this id, key or name.
-    pub fn jobs_named(&self, wanted: &str) -> Result<Vec<&Job>, LookupError> {
+    pub fn jobs_wanted(&self, wanted: Option<&str>) -> Result<Vec<&Job>, LookupError> {
+        wanted.map_or_else(|| Ok(self.jobs.values().collect()), |wanted| self.jobs_named(wanted))
+    }
+
+    /// Returns the jobs with this id, key or name; never an empty list.
+    fn jobs_named(&self, wanted: &str) -> Result<Vec<&Job>, LookupError> {
         let jobs: Vec<_> = self.jobs.values().filter(|job| job.is_named(wanted)).collect();
         if jobs.is_empty() {
             let known = self.jobs.keys().map(ToString::to_string).collect();

@@ -24,7 +24,7 @@ pub enum JobState {
 }
 
 impl JobState {
-    /// All states, in the order in which they are counted.
+    /// All states, in the order in which they are counted, which is that of their declaration.
     const ALL: [Self; 8] = [
         Self::Ok,
         Self::Running,
@@ -87,8 +87,11 @@ impl JobState {
 impl Run {
     /// Returns the number of jobs in each state, without the states of no job.
     pub fn tally(&self) -> impl Iterator<Item = (JobState, usize)> {
-        let of = |state: JobState| self.jobs.values().filter(|job| JobState::of(job) == state).count();
-        JobState::ALL.into_iter().map(move |state| (state, of(state))).filter(|(_, count)| *count > 0)
+        let mut counts = [0; JobState::ALL.len()];
+        for job in self.jobs.values() {
+            counts[JobState::of(job) as usize] += 1;
+        }
+        JobState::ALL.into_iter().zip(counts).filter(|(_, count)| *count > 0)
     }
 
     /// Returns the number of jobs in each state in words: `7 ok · 1 allowed · 1 skipped`. Empty without jobs.

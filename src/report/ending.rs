@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use indexmap::IndexMap;
 
 use crate::model::legs::{self, alike, titled};
-use crate::model::{Annotation, Conclusion, EndReason, Job, Level, LineRange, Phase, Run, Step, StepKind};
+use crate::model::{Annotation, Conclusion, EndReason, Job, Level, LineRange, Phase, Run, Step, StepKind, Timestamp};
 use crate::report::style::{Style, column};
 use crate::store::first_error;
 use crate::store::first_error::FirstError;
@@ -36,8 +36,8 @@ pub(super) fn ending(run: &Run, style: Style, logs: &dyn Logs) -> io::Result<Ter
         failures.push(&text!("\n{}", failed.text(style)));
     }
     // The reason of a failed step stands below, with its error.
-    let is_told = |job: &Job| causes.values().flatten().any(|told| told.id == job.id);
-    let table = rows(run, &|job| !is_told(job), style);
+    let has_cause = |job: &Job| causes.values().flatten().any(|failed| failed.id == job.id);
+    let table = rows(run, &|job| !has_cause(job), style);
     Ok(style.spelled(text!("\n{}{}{}{}", table, failures, annotations(run, &causes, &links), closing(run, style))))
 }
 
@@ -147,7 +147,7 @@ fn failures(causes: &IndexMap<Cause<'_>, Vec<&Job>>, links: &Links<'_>) -> Termi
     let style = links.style;
     let mut failures = TerminalText::default();
     for (cause, jobs) in causes {
-        let (title, values) = titled(jobs).unwrap_or_else(|| (jobs[0].name.clone(), String::new()));
+        let (title, values) = named(jobs);
         let heading = style.bold(text!("{} › {}", title, cause.step));
         let reason = cause.reason.map(|reason| text!(" ({})", first_line(reason))).unwrap_or_default();
         let hue = if jobs[0].is_allowed_failure() { Hue::Busy } else { Hue::Bad };
@@ -246,10 +246,7 @@ fn annotations(run: &Run, causes: &IndexMap<Cause<'_>, Vec<&Job>>, links: &Links
 /// Returns the result of the run, and what to do next.
 fn closing(run: &Run, style: Style) -> TerminalText {
     let id = &run.info.id;
-    let time = match (run.started, run.finished) {
-        (Some(started), Some(finished)) => text!(" in {}", duration(finished.since(started))),
-        _ => TerminalText::default(),
-    };
+    let time = took(run.started, run.finished);
     let reason =
         run.reason.as_ref().map(|reason| text!(": {}", TerminalText::paragraph(&reason.text()))).unwrap_or_default();
     let word = style.bold(text!("{}{}", style.word(&run.phase), time));
@@ -273,9 +270,15 @@ fn closing(run: &Run, style: Style) -> TerminalText {
     closing
 }
 
-/// Returns the duration of a job; `None` unless it has started and ended.
-pub(super) fn took(job: &Job) -> Option<String> {
-    Some(duration(job.finished?.since(job.started?)))
+/// Returns how long a run or a job took, as the end of a sentence: ` in 7.1s`. Empty unless it has started and ended.
+pub(super) fn took(started: Option<Timestamp>, finished: Option<Timestamp>) -> TerminalText {
+    let time = started.zip(finished).map(|(started, finished)| duration(finished.since(started)));
+    time.map(|time| text!(" in {}", time)).unwrap_or_default()
+}
+
+/// Returns the title of the jobs with one cause, and what distinguishes them; that is empty for one job.
+pub(super) fn named(jobs: &[&Job]) -> (String, String) {
+    titled(jobs).unwrap_or_else(|| (jobs[0].name.clone(), String::new()))
 }
 
 /// Returns the first line of a text that may have several.

@@ -33,14 +33,13 @@ impl GitHub {
         logs: &dyn Logs,
         out: &mut Out<'_>,
     ) -> io::Result<()> {
-        let Some(found) = run.jobs.get(job) else { return Ok(()) };
-        let Some(step) = found.steps.iter().find(|step| step.number == number) else { return Ok(()) };
+        let Some(step) = run.step(job, number) else { return Ok(()) };
         let range = range.unwrap_or(LineRange { first: 0, count: step.lines });
         if range.count == 0 || !step.phase.is_done() {
             return Ok(());
         }
         let fold = step.outcome != Some(Conclusion::Failure);
-        let title = text!("{} › {}", found.name, step.name);
+        let title = text!("{} › {}", run.job_name(job), step.name);
         if fold {
             out.command(&text!("::group::{}", escaped(title.as_str())))?;
         } else {

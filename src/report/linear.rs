@@ -3,16 +3,15 @@
 
 use std::io;
 
-use crate::model::legs::titled;
 use crate::model::{
     Conclusion, Event, Gate, Job, JobId, Phase, Record, Run, StepKind, StepNumber, Summary, first_names,
 };
 use crate::report::style::{Out, Style};
 use crate::ui::terminal_text::{TerminalText, text};
-use crate::ui::text::{counted, spent};
+use crate::ui::text::counted;
 use crate::ui::theme::Glyphs;
 
-use super::ending::{causes, first_line, took};
+use super::ending::{causes, first_line, named, took};
 use super::lines::MAX_NAMES;
 use super::{Lines, Logs, Printer, diagnosis, held};
 
@@ -47,10 +46,10 @@ impl Linear {
         let title = run.info.numbered().unwrap_or_else(|| run.name.clone());
         let branch = run.info.branch();
         let branch = if branch.is_empty() { text!("") } else { text!(" on {}", branch) };
-        let time = run.started.zip(run.finished).map(|(start, end)| text!(" in {}", spent(start, Some(end), end)));
+        let time = took(run.started, run.finished);
         let why = if let Phase::Waiting(gate) = &run.phase { text!(", {}", gate.reason()) } else { text!("") };
         let word = style.word(&run.phase);
-        let rest = text!("{}{}{}, run {}", word, time.unwrap_or_default(), why, run.info.id);
+        let rest = text!("{}{}{}, run {}", word, time, why, run.info.id);
         style.spelled(text!("{}{}: {}", title, branch, rest))
     }
 
@@ -65,8 +64,7 @@ impl Linear {
 
     /// Returns the names of what a sentence is about.
     fn of(&self, run: &Run, job: Option<&JobId>) -> TerminalText {
-        let job = job.map(|job| run.jobs.get(job).map_or(job.as_str(), |job| job.name.as_str()));
-        match job {
+        match job.map(|job| run.job_name(job)) {
             Some(job) if self.names_run => text!("{}, {}", run.title(), job),
             Some(job) => text!("{}", job),
             None => text!("{}", run.title()),
@@ -78,9 +76,7 @@ impl Linear {
     }
 
     fn end_of_step(&self, run: &Run, id: &JobId, number: StepNumber, out: &mut Out<'_>) -> io::Result<()> {
-        let Some(step) = run.jobs.get(id).and_then(|job| job.steps.iter().find(|step| step.number == number)) else {
-            return Ok(());
-        };
+        let Some(step) = run.step(id, number) else { return Ok(()) };
         if step.outcome.is_none_or(|outcome| !outcome.is_bad()) {
             return Ok(());
         }
@@ -92,7 +88,7 @@ impl Linear {
 
     fn job(&self, run: &Run, job: &Job, out: &mut Out<'_>) -> io::Result<()> {
         let allowed = if job.allowed_failure { ", allowed" } else { "" };
-        let time = took(job).map(|time| text!(" in {}", time)).unwrap_or_default();
+        let time = took(job.started, job.finished);
         let is_good = job.phase.conclusion() == Some(Conclusion::Success);
         let reason = job.why().filter(|_| !is_good).map(|reason| text!(", {}", first_line(&reason)));
         let word = self.style.word(&job.phase);
@@ -115,19 +111,15 @@ impl Printer for Linear {
             Event::JobWaiting { job, gate } => self.say(run, Some(job), &text!("waiting, {}", gate.reason()), out),
             Event::JobStarted { job, .. } => self.say(run, Some(job), &text!("started"), out),
             Event::StepStarted { job, step: number, .. } => {
-                let steps = run.jobs.get(job).map_or(&[][..], |job| &job.steps);
-                match steps.iter().find(|step| step.number == *number && step.kind != StepKind::Job) {
+                match run.step(job, *number).filter(|step| step.kind != StepKind::Job) {
                     Some(step) => self.say(run, Some(job), &text!("step {}, {}", number, step.name), out),
                     None => Ok(()),
                 }
             }
-            Event::StepHeld { job, step: number, .. } => {
-                let steps = run.jobs.get(job).map_or(&[][..], |job| &job.steps);
-                match steps.iter().find(|step| step.number == *number) {
-                    Some(step) => self.say(run, Some(job), &held::waiting(&run.info.id, job, step, self.style), out),
-                    None => Ok(()),
-                }
-            }
+            Event::StepHeld { job, step: number, .. } => match run.step(job, *number) {
+                Some(step) => self.say(run, Some(job), &held::waiting(&run.info.id, job, step, self.style), out),
+                None => Ok(()),
+            },
             Event::StepFinished { job, step, .. } => self.end_of_step(run, job, *step, out),
             Event::JobFinished { job, .. } => match run.jobs.get(job) {
                 Some(job) => self.job(run, job, out),
@@ -149,14 +141,13 @@ impl Printer for Linear {
             return Ok(());
         }
         let count = counted(jobs.len() as u64, "job");
-        let names = jobs.iter().map(|job| run.jobs.get(*job).map_or(job.as_str(), |job| job.name.as_str()));
-        let names = first_names(names, MAX_NAMES);
+        let names = first_names(jobs.iter().map(|job| run.job_name(job)), MAX_NAMES);
         self.say(run, None, &text!("{} waiting, {}: {}", count, gate.reason(), names), out)
     }
 
     fn end(&mut self, run: &Run, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()> {
         for (cause, jobs) in causes(run, logs)? {
-            let (title, values) = titled(&jobs).unwrap_or_else(|| (jobs[0].name.clone(), String::new()));
+            let (title, values) = named(&jobs);
             let line = first_line(&cause.line);
             let place = Some(cause.place.text.as_str()).filter(|place| !line.contains(place)).unwrap_or_default();
             let parts = [values.as_str(), cause.reason.map(first_line).unwrap_or_default(), line, place];
@@ -166,10 +157,10 @@ impl Printer for Linear {
         if let Some(failed) = diagnosis::of(run, logs)? {
             out.print(&self.style.spelled(failed.text(self.style)))?;
         }
-        let time = run.started.zip(run.finished).map(|(start, end)| text!(" in {}", spent(start, Some(end), end)));
+        let time = took(run.started, run.finished);
         let reason = run.why().map(|reason| text!(", {}", first_line(&reason))).unwrap_or_default();
         let word = self.style.word(&run.phase);
-        self.say(run, None, &text!("{}{}{}", word, time.unwrap_or_default(), reason), out)?;
+        self.say(run, None, &text!("{}{}{}", word, time, reason), out)?;
         if run.phase.conclusion().is_some_and(Conclusion::is_bad) {
             out.line(text!("next: `cuelight logs {} --failed` prints the log of what failed", run.info.id))?;
         }

@@ -69,7 +69,7 @@ impl Lines {
 
     fn prefix(&self, run: &Run, job: &JobId) -> TerminalText {
         let columns = columns_of(run);
-        let name = run.jobs.get(job).map_or(job.as_str(), |job| job.name.as_str());
+        let name = run.job_name(job);
         let place = run.jobs.get_index_of(job).unwrap_or_default();
         self.style.spelled(self.style.of_job(place, text!("{:<columns$} │ ", clip(name, columns, "…"))))
     }
@@ -105,7 +105,7 @@ impl Lines {
         if self.steps.contains_key(&key) {
             return Ok(());
         }
-        let name = step(run, job, number).map(|step| step.name.as_str()).unwrap_or_default();
+        let name = run.step(job, number).map(|step| step.name.as_str()).unwrap_or_default();
         let heading = self.style.bold(self.style.spelled(text!("▸ {}", name)));
         out.line(text!("{}{}", self.prefix(run, job), heading))?;
         self.steps.insert(key, Progress::default());
@@ -171,7 +171,7 @@ impl Lines {
         out: &mut Out<'_>,
     ) -> io::Result<()> {
         let Some(progress) = self.steps.remove(&(job.clone(), number)) else { return Ok(()) };
-        if step(run, job, number).is_some_and(|step| step.outcome == Some(Conclusion::Failure)) {
+        if run.step(job, number).is_some_and(|step| step.outcome == Some(Conclusion::Failure)) {
             return self.unfold(run, (job, number), progress, logs, out);
         }
         match progress {
@@ -267,14 +267,14 @@ impl Printer for Lines {
             }
             // The runner's own two steps get a heading only once they print something.
             Event::StepStarted { job, step: number, .. }
-                if step(run, job, *number).is_some_and(|step| step.kind != StepKind::Job) =>
+                if run.step(job, *number).is_some_and(|step| step.kind != StepKind::Job) =>
             {
                 self.heading(run, (job, *number), out)
             }
             Event::Output { job, step: number, output } => {
                 self.output(run, (job, *number), *output, logs, out)?;
                 // The log of a job on a server arrives after the end of its steps.
-                if step(run, job, *number).is_some_and(|step| step.phase.is_done()) {
+                if run.step(job, *number).is_some_and(|step| step.phase.is_done()) {
                     self.close(run, (job, *number), logs, out)?;
                 }
                 Ok(())
@@ -284,13 +284,13 @@ impl Printer for Lines {
                 Ok(())
             }
             Event::StepHeld { job, step: number, .. } => {
-                let Some(step) = step(run, job, *number) else { return Ok(()) };
+                let Some(step) = run.step(job, *number) else { return Ok(()) };
                 let line = held::waiting(&run.info.id, job, step, style);
                 out.line(text!("{}{} {}", self.prefix(run, job), style.glyph(&step.phase), line))
             }
             Event::StepFinished { job, step: number, .. } => {
                 self.close(run, (job, *number), logs, out)?;
-                let Some(step) = step(run, job, *number) else { return Ok(()) };
+                let Some(step) = run.step(job, *number) else { return Ok(()) };
                 // The runner's own two steps are printed only if they fail.
                 if step.kind == StepKind::Job && step.phase.conclusion() == Some(Conclusion::Success) {
                     return Ok(());
@@ -300,7 +300,7 @@ impl Printer for Lines {
             }
             Event::JobFinished { job, conclusion, reason, .. } => {
                 let Some(finished) = run.jobs.get(job) else { return Ok(()) };
-                let time = took(finished).map(|time| text!(" in {}", time)).unwrap_or_default();
+                let time = took(finished.started, finished.finished);
                 let reason = reason.as_ref().filter(|_| *conclusion != Conclusion::Success);
                 let reason = reason.map(|reason| text!(": {}", reason)).unwrap_or_default();
                 let (glyph, word) = (style.glyph(finished.progress()), style.word(&finished.phase));
@@ -361,7 +361,7 @@ impl Printer for Lines {
     fn waiting(&mut self, run: &Run, jobs: &[&JobId], gate: &Gate, out: &mut Out<'_>) -> io::Result<()> {
         let (style, columns) = (self.style, columns_of(run));
         let count = style.paint(Hue::Dim, text!("{:<columns$} │ ", counted(jobs.len() as u64, "job")));
-        let names = jobs.iter().map(|job| run.jobs.get(*job).map_or(job.as_str(), |job| job.name.as_str()));
+        let names = jobs.iter().map(|job| run.job_name(job));
         let names = style.paint(Hue::Dim, text!(" ({})", first_names(names, MAX_NAMES)));
         out.line(text!("{}{}{}", style.spelled(count), self.waits(gate), style.spelled(names)))
     }
@@ -465,10 +465,6 @@ fn answer(reply: &Reply) -> TerminalText {
         Reply::Rejected { reason } => text!("rejected: {}", reason),
         Reply::Unanswered { reason } => text!("no answer: {}", reason),
     }
-}
-
-fn step<'r>(run: &'r Run, job: &JobId, number: StepNumber) -> Option<&'r Step> {
-    run.jobs.get(job)?.steps.iter().find(|step| step.number == number)
 }
 
 /// Returns the text after a finished step's name: its time, and why it did not succeed.

@@ -15,8 +15,7 @@ pub struct Protocol;
 impl Printer for Protocol {
     fn record(&mut self, run: &Run, record: &Record, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()> {
         let Event::Output { job, step, output } = &record.event else { return Ok(()) };
-        let name = run.jobs.get(job).and_then(|job| job.steps.iter().find(|other| other.number == *step));
-        let name = name.map(|step| step.name.clone()).unwrap_or_default();
+        let name = run.step(job, *step).map_or("", |step| step.name.as_str());
         logs.lines(run, job, *step, *output, &mut |line| {
             let line = json!({"type": "log", "job": job.as_str(), "step": name, "line": String::from_utf8_lossy(line)});
             out.line(document(&line)?)

@@ -13,6 +13,7 @@ use crate::ui::terminal_text::text;
 use crate::ui::text::{clip, counted, spent, width};
 use crate::ui::theme::Hue;
 
+use super::ending::took;
 use super::lines::MAX_NAMES;
 
 /// Runs in the order in which they are shown.
@@ -122,10 +123,10 @@ impl RunLines {
                 "started": started, "finished": finished,
             }));
         }
-        let time = started.zip(finished).map(|(start, end)| text!(" in {}", spent(start, Some(end), end)));
+        let time = took(started, finished);
         let reason = reason.map(|reason| text!(": {}", super::first_line(&reason))).unwrap_or_default();
         let (glyph, word) = (self.style.glyph(phase), self.style.word(phase));
-        Ok(self.style.spelled(text!("{} {}  {}{}{}", glyph, name, word, time.unwrap_or_default(), reason)))
+        Ok(self.style.spelled(text!("{} {}  {}{}{}", glyph, name, word, time, reason)))
     }
 }
 
