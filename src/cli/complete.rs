@@ -141,14 +141,18 @@ impl Known {
             is_start = matches!(name, "run" | "plan");
             last = inner;
         }
-        Self { is_start, run: text(last, "run"), workflow: text(last, "workflow"), job: text(last, "job") }
+        Self {
+            is_start,
+            run: text(last, "run").or_else(|| text(last, "runs")),
+            workflow: text(last, "workflow"),
+            job: text(last, "job"),
+        }
     }
 }
 
 /// Returns the value of an argument of this name, if the command has one.
 fn text(matches: &ArgMatches, name: &str) -> Option<String> {
-    let only = matches.try_get_one::<String>(name).ok().flatten().cloned();
-    only.or_else(|| matches.try_get_one::<String>("runs").ok().flatten().cloned().filter(|_| name == "run"))
+    matches.try_get_one::<String>(name).ok().flatten().cloned()
 }
 
 #[cfg(test)]

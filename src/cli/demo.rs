@@ -32,7 +32,7 @@ pub(super) struct Args {
     /// Deploy a service to three environments in Docker instead: rolling, blue-green, canary, and a release that fails
     #[arg(long, conflicts_with = "project")]
     deploy: bool,
-    /// Break a test of the project first, to find the error and mend it (not with another project)
+    /// Break a test of the project first, to find the error and mend it (not with `--project`)
     #[arg(long = "break", conflicts_with_all = ["deploy", "project"])]
     breaks: bool,
     /// Print lines instead of opening the screen

@@ -118,13 +118,13 @@ impl Sentences {
         Ok(wanted)
     }
 
-    /// Prints the state of a run if it has changed. A run that ended earlier is only noted if it is `old`.
-    fn summary(&mut self, run: &Summary, old: bool, out: &mut Out<'_>) -> io::Result<Option<RunId>> {
+    /// Prints the state of a run if it has changed. A run that ended earlier is only noted if it `is_old`.
+    fn summary(&mut self, run: &Summary, is_old: bool, out: &mut Out<'_>) -> io::Result<Option<RunId>> {
         let state = (run.attempt, run.phase.clone());
         if self.known.insert(run.info.id.clone(), state.clone()).as_ref() == Some(&state) {
             return Ok(None);
         }
-        if !(old && run.phase.is_done()) {
+        if !(is_old && run.phase.is_done()) {
             out.line(Linear::state(run))?;
         }
         Ok((!run.phase.is_done()).then(|| run.info.id.clone()))

@@ -223,18 +223,20 @@ fn without_command(Cli { run, read_only, linear, .. }: &Cli) -> Outcome {
     let showing = match run.as_deref() {
         Some(wanted) => {
             let folder = servers::find(&runs_dir()?, wanted, std::env::current_dir().ok().as_deref());
-            Some(folder.map_err(|failure| no_run(wanted, failure))?.id().clone())
+            Some(folder.map_err(|failure| no_run(wanted, failure))?)
         }
         None => None,
     };
-    match showing {
-        Some(run) if style::is_linear() => {
-            return run::Watch::of(&runs_dir()?.folder(run)).print(&mut *run::lines());
-        }
+    match &showing {
+        Some(folder) if style::is_linear() => return run::Watch::of(folder).print(&mut *run::lines()),
         None if *linear || (style::is_linear() && io::stdout().is_terminal()) => return linear::follow(),
         _ => {}
     }
-    if screen::is_possible() { screen::open(showing, *read_only) } else { runs::list(&runs::ListArgs::default()) }
+    if screen::is_possible() {
+        screen::open(showing.map(|folder| folder.id().clone()), *read_only)
+    } else {
+        runs::list(&runs::ListArgs::default())
+    }
 }
 
 /// Replays a past run on the screen.

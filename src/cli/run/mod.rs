@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
+use serde_json::{Map, Value};
 
 use crate::config;
 use crate::launch;
 use crate::launch::event::Assignment;
 use crate::launch::triggers::{TriggerDecision, TriggerError};
-use crate::launch::{LaunchRequest, Payload, PayloadError, Planned, SecretSource, triggers};
+use crate::launch::{LaunchRequest, Payload, Planned, SecretSource, triggers};
 use crate::repo::git::Repository;
 use crate::report::style;
 use crate::report::{Printer, Protocol};
@@ -239,7 +240,8 @@ pub(super) fn run(args: &Args) -> Outcome {
     }
     let event = request.event.clone().unwrap_or_else(|| launch::PUSH.to_owned());
     let repository = request.repository()?;
-    let decisions = on_event(&runs, &request, &repository)?.map_err(|error| skipped(error, &request))?;
+    let payload = request.payload.read()?;
+    let decisions = on_event(&runs, &request, &repository, &payload).map_err(|error| skipped(error, &request))?;
     let several = decisions.len() > 1;
     let mut exit = Exit::Success;
     for decision in decisions {
@@ -264,15 +266,16 @@ pub(super) fn run(args: &Args) -> Outcome {
     Ok(exit)
 }
 
-/// Returns the workflows that the event of a request runs.
+/// Returns the workflows that the event of a request runs with this payload.
 fn on_event(
     runs: &RunsDir,
     request: &LaunchRequest,
     repository: &Repository,
-) -> Result<Result<Vec<TriggerDecision>, TriggerError>, PayloadError> {
+    payload: &Map<String, Value>,
+) -> Result<Vec<TriggerDecision>, TriggerError> {
     let access = launch::trust::access(runs, repository);
     let event = request.event.as_deref().unwrap_or(launch::PUSH);
-    Ok(triggers::running(repository, access, event, &request.payload.read()?))
+    triggers::running(repository, access, event, payload)
 }
 
 /// Returns the failure of an event that runs no workflow. Without `--event`, it says how to run one nevertheless.

@@ -60,7 +60,7 @@ pub(super) fn run(runs: &RunsDir, args: &Args, mut request: LaunchRequest) -> Ou
     let is_push = request.event.as_deref().is_none_or(|event| event == launch::PUSH);
     let queue = match &named {
         Some(path) => vec![path.clone()],
-        None => on_event(runs, &request, &repository)?,
+        None => paths_on_event(runs, &request, &repository)?,
     };
     let rule = match named {
         _ if is_push => Rule::Push,
@@ -72,8 +72,8 @@ pub(super) fn run(runs: &RunsDir, args: &Args, mut request: LaunchRequest) -> Ou
 }
 
 /// Returns the workflows that the event of a request runs. If it runs none, says so: the next change may run something.
-fn on_event(runs: &RunsDir, request: &LaunchRequest, repository: &Repository) -> Result<Vec<PathBuf>, Failure> {
-    match super::on_event(runs, request, repository)? {
+fn paths_on_event(runs: &RunsDir, request: &LaunchRequest, repository: &Repository) -> Result<Vec<PathBuf>, Failure> {
+    match super::on_event(runs, request, repository, &request.payload.read()?) {
         Ok(decisions) => Ok(paths(decisions)),
         Err(error @ TriggerError::AllSkipped { .. }) => {
             style::notice(&TerminalText::paragraph(&error.to_string()));
@@ -205,7 +205,7 @@ impl Watching<'_> {
         };
         let runs = match &self.rule {
             Rule::Always(workflow) => vec![workflow.clone()],
-            Rule::Event => match self.on_event() {
+            Rule::Event => match self.paths_now() {
                 Ok(runs) => runs,
                 Err(failure) => {
                     style::complain(&failure.text());
@@ -237,8 +237,9 @@ impl Watching<'_> {
         current.is_some_and(|current| self.queue.iter().any(|queued| queued == current))
     }
 
-    fn on_event(&self) -> Result<Vec<PathBuf>, Failure> {
-        on_event(self.runs, &self.request, &self.request.repository()?)
+    /// Returns what the event of the request runs in the present state of the repository.
+    fn paths_now(&self) -> Result<Vec<PathBuf>, Failure> {
+        paths_on_event(self.runs, &self.request, &self.request.repository()?)
     }
 }
 
