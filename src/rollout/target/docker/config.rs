@@ -20,13 +20,16 @@ pub(super) const BACKEND: &str = "app";
 /// File with the weights, which a restarted router reads.
 pub(super) const STATE: &str = "/var/lib/cuelight-router.state";
 
+/// Interval between two health checks of a replica by the router.
+pub(super) const CHECK_EVERY: Duration = Duration::from_millis(200);
+
 /// The number of places of a slot is a multiple of this.
 const PLACES: u32 = 4;
 
 /// Returns the configuration, with places for at least `replicas` replicas in each slot.
 ///
-/// `limit` is the time limit of a health check, for the router as for cuelight. Without it `HAProxy` takes the interval
-/// of 200 ms for the limit: replicas that are all slow for a moment would be down, and nothing would be served.
+/// `limit` is the time limit of a health check, for the router as for cuelight. Without it `HAProxy` takes its interval
+/// for the limit: replicas that are all slow for a moment would be down, and nothing would be served.
 pub(super) fn text(
     settings: &DockerSettings,
     health: Option<&Probe>,
@@ -83,7 +86,8 @@ backend {BACKEND}
     }
     let _ = writeln!(
         text,
-        "  default-server check inter 200ms fall 2 rise 1 resolvers docker resolve-prefer ipv4 init-addr last,none weight 0"
+        "  default-server check inter {}ms fall 2 rise 1 resolvers docker resolve-prefer ipv4 init-addr last,none weight 0",
+        CHECK_EVERY.as_millis()
     );
     let places = replicas.max(1).next_multiple_of(PLACES);
     for slot in Slot::ALL {

@@ -115,6 +115,16 @@ pub enum DockerFault {
         /// Replicas of the other slot.
         there: u32,
     },
+    /// The router uses no replica of the slot that was to get traffic.
+    #[error("no traffic can go to {slot}: its replicas fail the checks of the router since {} ({check})", written(*limit))]
+    Unused {
+        /// The slot.
+        slot: Slot,
+        /// Time limit.
+        limit: Duration,
+        /// Last check of the router, in its words.
+        check: String,
+    },
     /// The slot gets traffic and runs a release that is not the one in the plan.
     #[error("{slot} gets traffic and runs {found}, not {wanted}: another deployment has filled it")]
     OtherRelease {

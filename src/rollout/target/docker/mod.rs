@@ -25,6 +25,7 @@ use crate::rollout::shell::Shell;
 
 use super::{Target, TargetError};
 
+mod commands;
 mod config;
 mod error;
 mod images;
@@ -46,10 +47,9 @@ use names::Names;
 use observed::Scene;
 use replicas::{Replica, Start};
 use router::Router;
-use weights::weights;
 
-/// Time between two checks for requests in flight.
-const DRAIN_POLL: Duration = Duration::from_millis(50);
+/// Time between two reads of the router's report while waiting for a state.
+const POLL: Duration = Duration::from_millis(50);
 
 /// A target of containers, for one deployment.
 pub struct DockerTarget {
@@ -146,57 +146,44 @@ impl DockerTarget {
         for number in &missing {
             progress.say(&format!("started {} of {named}", self.names.replica(slot, *number)));
         }
-        // Opens new and drained replicas. They get no traffic until their weights are set.
-        let mut commands = Vec::new();
-        for number in 1..=count {
-            let place = config::place(slot, number);
-            let is_drained = scene.places.get(&place).is_none_or(|place| place.is_drained);
-            if is_drained || missing.contains(&number) {
-                let server = config::server(&place);
-                commands.push(format!("set weight {server} 0"));
-                commands.push(format!("set server {server} state ready"));
-                commands.push(format!("set server {server} health down"));
-            }
-        }
+        let commands = commands::open(&scene, slot, count, &missing);
         self.router.set(client, &commands).await?;
         Ok(())
     }
 
-    /// Returns the commands that give a slot its share. `is_open` returns whether a replica can take traffic once the
-    /// commands are carried out.
-    fn shares(
-        scene: &Scene,
-        slot: Slot,
-        percent: u8,
-        is_open: impl Fn(&Replica) -> bool,
-    ) -> Result<Vec<String>, DockerFault> {
-        let number = |slot| observed::count(scene.of(slot).filter(|one| is_open(one)));
-        let (here, there) = (number(slot), number(slot.other()));
-        let refused = || DockerFault::Share { slot, percent, here, there };
-        let (mine, theirs) = weights(percent, here, there).ok_or_else(refused)?;
-        let command = |replica: &Replica| {
-            let weight = match replica.slot {
-                _ if !is_open(replica) => 0,
-                of if of == slot => mine,
-                _ => theirs,
-            };
-            format!("set weight {} {weight}", config::server(&replica.place()))
-        };
-        let with_place = scene.replicas.iter().filter(|replica| scene.place(replica).is_some());
-        Ok(with_place.map(command).collect())
-    }
-
     async fn weight(&self, slot: Slot, percent: u8, plan: &Plan, progress: &Progress) -> Result<(), DockerFault> {
-        let scene = self.scene().await?;
+        let scene = self.until_used(slot, plan, progress).await?;
         if slot == plan.new.slot && scene.share(slot) == 0 {
             *self.before.lock().unwrap_or_else(PoisonError::into_inner) = Some(state::counters(&scene.places, slot));
         }
-        let commands = Self::shares(&scene, slot, percent, |replica| scene.is_open(replica))?;
+        let commands = commands::shares(&scene, slot, percent, |replica| scene.is_open(replica))?;
         let took = self.router.set(self.client().await?, &commands).await?;
         let rest = slot.other();
         let millis = took.as_secs_f64() * 1000.0;
         progress.say(&format!("{slot} {percent} %, {rest} {} %, in {millis:.1} ms", 100 - percent));
         Ok(())
+    }
+
+    /// Waits until the router uses all replicas of a slot that is about to get traffic: if it used none, it would answer
+    /// requests with 503. A check of the router can be late on a busy machine. Continues after the time of two checks if
+    /// the router uses a replica, or if the former release gets its traffic back. Returns what was observed last.
+    async fn until_used(&self, slot: Slot, plan: &Plan, progress: &Progress) -> Result<Scene, DockerFault> {
+        let limit = 2 * (config::CHECK_EVERY + self.settings.health.timeout);
+        let end = Instant::now() + limit;
+        loop {
+            let scene = self.scene().await?;
+            let Some(unused) = scene.of(slot).find(|one| scene.is_open(one) && !scene.is_used(one)) else {
+                return Ok(scene);
+            };
+            if Instant::now() >= end {
+                if slot == plan.new.slot && !scene.of(slot).any(|one| scene.is_open(one) && scene.is_used(one)) {
+                    return Err(DockerFault::Unused { slot, limit, check: scene.check(unused).to_owned() });
+                }
+                progress.say(&format!("{}: the router does not use it {}", unused.name, scene.check(unused)));
+                return Ok(scene);
+            }
+            sleep(POLL).await;
+        }
     }
 
     /// Distributes the share of a slot over its replicas, including new ones. Does nothing if the slot gets no traffic.
@@ -206,7 +193,7 @@ impl DockerTarget {
         if percent == 0 {
             return Ok(());
         }
-        let commands = Self::shares(&scene, slot, percent, |replica| scene.is_open(replica))?;
+        let commands = commands::shares(&scene, slot, percent, |replica| scene.is_open(replica))?;
         self.router.set(self.client().await?, &commands).await.map(drop)
     }
 
@@ -224,7 +211,7 @@ impl DockerTarget {
             let is_open = |replica: &Replica| {
                 scene.is_open(replica) && (replica.slot != slot || kept.contains(&replica.id.as_str()))
             };
-            commands.extend(Self::shares(&scene, slot, percent, is_open)?);
+            commands.extend(commands::shares(&scene, slot, percent, is_open)?);
         }
         let client = self.client().await?;
         self.router.set(client, &commands).await?;
@@ -251,7 +238,7 @@ impl DockerTarget {
                 progress.say(&format!("{left} requests have no answer after {limit}: they are cut off"));
                 return Ok(());
             }
-            sleep(DRAIN_POLL).await;
+            sleep(POLL).await;
         }
     }
 
@@ -304,8 +291,8 @@ impl DockerTarget {
             }
             let own = probes::replica(client, &self.router.name(), replica, self.docker.port, probe, limit).await;
             if matches!(own, Answer::Good(_)) && !scene.is_healthy(replica) {
-                let place = scene.place(replica).map(|place| place.check.clone()).unwrap_or_default();
-                return Answer::Unknown(format!("{}: the router does not use it yet {place}", replica.name));
+                let check = scene.check(replica);
+                return Answer::Unknown(format!("{}: the router does not use it yet {check}", replica.name));
             }
             own
         });

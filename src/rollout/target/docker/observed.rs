@@ -32,10 +32,19 @@ impl Scene {
         replica.is_running() && self.place(replica).is_some_and(|place| !place.is_drained)
     }
 
+    /// Whether the router sends requests to a replica that has a weight: its checks of this very container succeed.
+    pub(super) fn is_used(&self, replica: &Replica) -> bool {
+        self.place(replica).is_some_and(|place| place.is_up && place.address == replica.address)
+    }
+
     /// Whether a replica is healthy according to Docker and to the router.
     pub(super) fn is_healthy(&self, replica: &Replica) -> bool {
-        let at_router = |place: &Place| place.is_up && place.address == replica.address;
-        replica.is_well() && self.place(replica).is_some_and(at_router)
+        replica.is_well() && self.is_used(replica)
+    }
+
+    /// Returns the router's last check of a replica in words; empty if there is none.
+    pub(super) fn check(&self, replica: &Replica) -> &str {
+        self.place(replica).map(|place| place.check.as_str()).unwrap_or_default()
     }
 
     /// Returns the number of replicas of a slot that can take traffic.

@@ -1,0 +1,81 @@
+//! Commands for the router that open replicas and give them weights. The functions are pure.
+
+use crate::model::deployment::Slot;
+
+use super::config;
+use super::error::DockerFault;
+use super::observed::{self, Scene};
+use super::replicas::Replica;
+use super::weights::weights;
+
+/// Returns the commands that open the replicas 1 to `count` of a slot if they are new (`started`) or drained. They get
+/// no traffic until their weights are set.
+///
+/// A new replica takes no traffic before the router has checked it. A drained one was checked all the time: if it had to
+/// wait for its next check, too, a switch to it would leave the router without replicas until then.
+pub(super) fn open(scene: &Scene, slot: Slot, count: u32, started: &[u32]) -> Vec<String> {
+    let mut commands = Vec::new();
+    for number in 1..=count {
+        let place = config::place(slot, number);
+        let is_drained = scene.places.get(&place).is_none_or(|place| place.is_drained);
+        let is_new = started.contains(&number);
+        let server = config::server(&place);
+        if is_drained || is_new {
+            commands.push(format!("set weight {server} 0"));
+            commands.push(format!("set server {server} state ready"));
+        }
+        if is_new {
+            commands.push(format!("set server {server} health down"));
+        }
+    }
+    commands
+}
+
+/// Returns the commands that give a slot its share. `is_open` returns whether a replica can take traffic once the
+/// commands are carried out.
+pub(super) fn shares(
+    scene: &Scene,
+    slot: Slot,
+    percent: u8,
+    is_open: impl Fn(&Replica) -> bool,
+) -> Result<Vec<String>, DockerFault> {
+    let number = |slot| observed::count(scene.of(slot).filter(|one| is_open(one)));
+    let (here, there) = (number(slot), number(slot.other()));
+    let refused = || DockerFault::Share { slot, percent, here, there };
+    let (mine, theirs) = weights(percent, here, there).ok_or_else(refused)?;
+    let command = |replica: &Replica| {
+        let weight = match replica.slot {
+            _ if !is_open(replica) => 0,
+            of if of == slot => mine,
+            _ => theirs,
+        };
+        format!("set weight {} {weight}", config::server(&replica.place()))
+    };
+    let with_place = scene.replicas.iter().filter(|replica| scene.place(replica).is_some());
+    Ok(with_place.map(command).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::rollout::target::docker::state::Place;
+
+    use super::*;
+
+    #[test]
+    fn only_a_new_replica_waits_for_a_check_of_the_router() {
+        let place = |is_drained| Place { is_up: true, is_drained, weight: 7, ..Place::default() };
+        let places = [("blue1", place(true)), ("blue2", place(false)), ("blue3", place(false)), ("blue4", place(true))];
+        let places = places.into_iter().map(|(name, place)| (name.to_owned(), place)).collect();
+        let scene = Scene { replicas: Vec::new(), places };
+        let commands = open(&scene, Slot::Blue, 4, &[3, 4]);
+        let of = |name: &str| -> Vec<&str> {
+            let server = format!("app/{name}");
+            let of_name = commands.iter().filter(|command| command.contains(&server));
+            of_name.map(|command| command.rsplit(' ').next().unwrap_or_default()).collect()
+        };
+        assert_eq!(of("blue1"), ["0", "ready"], "drained, and still checked by the router");
+        assert_eq!(of("blue2"), [""; 0], "it has traffic, and keeps it");
+        assert_eq!(of("blue3"), ["0", "ready", "down"]);
+        assert_eq!(of("blue4"), ["0", "ready", "down"]);
+    }
+}
