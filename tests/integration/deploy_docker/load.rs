@@ -136,16 +136,25 @@ fn every_strategy_and_a_rollback_lose_no_request() {
 }
 
 #[test]
-fn a_bad_canary_is_aborted_by_its_errors() {
+fn a_bad_canary_is_aborted_whatever_is_wrong_with_it() {
     let canary = "strategy = 'canary'\ncanary.steps = ['10%', 'pause 10s', '50%']";
     let Some(service) = Service::new(canary, "replicas = 2") else { return };
     service.call(&["deploy", "live", "v1"]).expect(0, &["is live"]);
-    let (requests, failures) = under_load(&service, || {
-        let failed = service.call(&["deploy", "live", "v3"]);
-        failed.expect(1, &["the new release failed its analysis once", "% errors", "v1", "serves again"]);
-    });
-    eprintln!("bad canary: {requests} requests, {} failed: {:?}", failures.len(), failures.first());
-    // The number of failures depends on the speed of the machine: 8 to 12 in a thousand on two busy processors.
-    assert!(!failures.is_empty() && failures.len() * 20 <= requests, "{} of {requests} failed", failures.len());
+    for (release, reason) in
+        [("v3", "% errors"), ("slow", "more than 600ms"), ("dies", "does not use it"), ("sick", "/health: 500")]
+    {
+        let (requests, failures) = under_load(&service, || {
+            let failed = service.call(&["deploy", "live", release]);
+            failed.expect(1, &[reason, "v1", "serves again"]);
+        });
+        eprintln!("{release}: {requests} requests, {} failed: {:?}", failures.len(), failures.first());
+        // The number of failures depends on the speed of the machine: 8 to 12 in a thousand on two busy processors.
+        assert!(failures.len() * 20 <= requests, "{release}: {} of {requests} failed", failures.len());
+        assert_eq!(!failures.is_empty(), release == "v3", "{release}: {failures:?}");
+        assert_eq!((service.page().as_deref(), service.running().len()), (Some("v1"), 2));
+    }
+    // Nobody sends requests, and it is noticed nevertheless that the release has ended.
+    let failed = service.call(&["deploy", "live", "dies"]);
+    failed.expect(1, &["does not use it", "v1", "serves again"]);
     assert_eq!((service.page().as_deref(), service.running().len()), (Some("v1"), 2));
 }

@@ -19,6 +19,8 @@ class Service(BaseHTTPRequestHandler):
             time.sleep(2)
         if FAULT == "late" and self.path == "/health":
             time.sleep(0.5)
+        if FAULT == "slow" and self.path == "/":
+            time.sleep(1)
         is_bad = FAULT == "errors" and self.path != "/health" or FAULT == "sick" and self.path == "/health"
         body = RELEASE.encode()
         self.send_response(500 if is_bad else 200)
@@ -37,6 +39,10 @@ class Server(ThreadingHTTPServer):
     def handle_error(self, *_):
         pass
 
+
+if FAULT == "dies":
+    # It is healthy at first, also after each restart.
+    threading.Timer(3, lambda: os._exit(3)).start()
 
 server = Server(("", 8080), Service)
 signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())

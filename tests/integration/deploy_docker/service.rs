@@ -13,13 +13,15 @@ use crate::project::{Project, Said, until};
 use crate::survival::{try_kill, workers_of};
 
 /// Releases, each with its fault.
-const RELEASES: [(&str, &str); 7] = [
+const RELEASES: [(&str, &str); 9] = [
     ("v1", ""),
     ("v2", ""),
     ("v3", "errors"),
     ("sick", "sick"),
     ("late", "late"),
     ("ends", "ends"),
+    ("slow", "slow"),
+    ("dies", "dies"),
     ("none", "no image"),
 ];
 
@@ -68,7 +70,7 @@ impl Service {
             "[environments.live]\n{environment}\n[environments.live.target]\nkind = 'docker'\nservice = '{name}'\n\
              image = '{name}:{{release}}'\nport = 8080\n{publish}{target}\n\
              [environments.live.health]\nhttp = '/health'\n{state}\n\
-             [environments.live.analysis]\nerrors = '1%'\nmin_requests = 20\n"
+             [environments.live.analysis]\nerrors = '1%'\nlatency = '600ms'\nmin_requests = 20\n"
         );
         self.project.write(".cuelight.toml", &text);
         self.call(&["trust"]).expect(0, &[]);

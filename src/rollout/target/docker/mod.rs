@@ -327,7 +327,13 @@ impl DockerTarget {
                 Ok(bad.or_else(|| answers.first()).cloned().unwrap_or_else(none))
             }
             Probe::Router(limits) => {
-                let now = state::counters(&self.router.places(self.client().await?).await?, slot);
+                let scene = self.scene().await?;
+                // Where few requests come, they say too little about a release that has ended.
+                if let Some(unused) = scene.of(slot).find(|one| scene.is_open(one) && !scene.is_used(one)) {
+                    let (name, check) = (&unused.name, scene.check(unused));
+                    return Ok(Answer::Bad(format!("{name} is {}; the router does not use it {check}", unused.status)));
+                }
+                let now = state::counters(&scene.places, slot);
                 let earlier = *self.before.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(now);
                 Ok(probes::judge(slot, *limits, now.since(earlier)))
             }
