@@ -23,7 +23,7 @@ fn production_is_rolled_back_from_a_cold_start() {
     screen.press("\r");
     screen.wait_for("production: from v2");
     screen.press("production\r");
-    screen.wait_for("Roll production back to v1");
+    screen.wait_for("production: roll back to v1");
     screen.wait_for("✓ success");
     assert_eq!(shop.running("production"), ["v1"]);
     screen.press("6");

@@ -63,7 +63,7 @@ fn slot(slot: Slot, tag: &str, healthy: u32, weight: u8, (requests, errors): (u6
 fn deploying(width: u16, height: u16, theme: Theme, plan: &Plan, done: u32) -> Driver {
     let job = JobId::new("production");
     let mut script = script();
-    let name = "Deploy v1.4.2 to production";
+    let name = "production: deploy v1.4.2";
     script.start([outline("production", name, &[])].into());
     script.at(1).job("production", name, &[]);
     let steps = outlines(plan, &plan.steps, 1, StepKind::Main);

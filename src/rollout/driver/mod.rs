@@ -60,8 +60,8 @@ impl Subject {
     pub fn title(&self) -> String {
         let (release, environment) = (self.release.title(), &self.settings.name);
         match self.cause {
-            Cause::Rollback => format!("Roll {environment} back to {release}"),
-            Cause::Manual | Cause::Job => format!("Deploy {release} to {environment}"),
+            Cause::Rollback => format!("{environment}: roll back to {release}"),
+            Cause::Manual | Cause::Job => format!("{environment}: deploy {release}"),
         }
     }
 }
@@ -253,7 +253,7 @@ impl Driver {
             Ok(position) => position,
             Err(trouble) => return not_begun(&trouble, left.as_deref()),
         };
-        let name = self.announced_name();
+        let name = self.subject.title();
         let environment = Some(self.subject.settings.name.clone());
         self.record(Event::JobStarted { job: self.job.clone(), name, sandbox: "host".to_owned(), environment });
         if !self.has_succeeded()
@@ -296,10 +296,6 @@ impl Driver {
     /// Whether the ledger records the success of the deployment.
     fn has_succeeded(&self) -> bool {
         self.outcome() == Some(Outcome::Succeeded)
-    }
-
-    fn announced_name(&self) -> String {
-        format!("{} to {}", self.subject.release.title(), self.subject.settings.name)
     }
 
     /// Runs `work` while answering commands.
