@@ -81,7 +81,7 @@ pub enum BranchRule {
 /// A release that can be deployed: a commit and its names.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Release {
-    /// The commit.
+    /// The commit. For a release of which only the image is known, the id of the image: `sha256:` and 64 digits.
     pub sha: String,
     /// Branch, tag or commit that was named for the deployment.
     #[serde(rename = "ref")]
@@ -89,6 +89,9 @@ pub struct Release {
     /// Tag at the commit; `None` if it has no tag.
     pub tag: Option<String>,
 }
+
+/// Beginning of the id of an image.
+const IMAGE: &str = "sha256:";
 
 /// Returns the title of a release, or `nothing` for `None`.
 #[must_use]
@@ -205,10 +208,24 @@ impl DeploymentState {
 }
 
 impl Release {
-    /// Returns the short id of the commit.
+    /// Returns the release that runs in a container of which only the image is known, from the id of the image. `None`
+    /// if the text is not the id of an image.
+    #[must_use]
+    pub fn of_image(id: &str) -> Option<Self> {
+        let is_image = id.starts_with(IMAGE);
+        is_image.then(|| Self { sha: id.to_owned(), reference: "image".to_owned(), tag: None })
+    }
+
+    /// Whether only the image of the release is known, and not its commit.
+    #[must_use]
+    pub fn is_image(&self) -> bool {
+        self.sha.starts_with(IMAGE)
+    }
+
+    /// Returns the short id of the commit, or of the image.
     #[must_use]
     pub fn short(&self) -> &str {
-        short_sha(&self.sha)
+        short_sha(self.sha.strip_prefix(IMAGE).unwrap_or(&self.sha))
     }
 
     /// Returns the tag, or the short commit.

@@ -27,17 +27,27 @@ impl Preview<'_> {
     /// Returns the old and the new release, and the strategy: `production: v1 9093b37 → v2 d92af2e, rolling`.
     #[must_use]
     pub fn title(&self, style: Style) -> TerminalText {
-        let from = title_of(self.live);
+        self.title_from(self.live, style)
+    }
+
+    fn title_from(&self, live: Option<&Release>, style: Style) -> TerminalText {
+        let from = title_of(live);
         let strategy = self.settings.strategy.name();
         let title = text!("{}: {} → {}", self.settings.name, from, self.release.title());
         style.spelled(text!("{}, {}", style.bold(title), strategy))
+    }
+
+    /// Returns the release that is live: as the ledger says or, for a service that was started otherwise, as its target
+    /// reports.
+    fn live_in<'r>(&'r self, plan: &'r Plan) -> Option<&'r Release> {
+        self.live.or(plan.old.as_ref().map(|old| &old.release))
     }
 
     /// Returns the plan for people.
     #[must_use]
     pub fn plan(&self, plan: &Plan, style: Style) -> TerminalText {
         let mut all = TerminalText::default();
-        all.push_line(&self.title(style));
+        all.push_line(&self.title_from(self.live_in(plan), style));
         for (number, step) in (1..).zip(&plan.steps) {
             all.push_line(&text!("{:>3}  {}", number, plan.describe(step)));
         }
@@ -60,7 +70,7 @@ impl Preview<'_> {
             })
             .collect();
         json!({
-            "environment": self.settings.name, "from": self.live, "to": self.release,
+            "environment": self.settings.name, "from": self.live_in(plan), "to": self.release,
             "strategy": self.settings.strategy.name(), "gates": self.gates, "steps": steps,
         })
     }

@@ -233,6 +233,7 @@ impl From<DeployError> for Failure {
             | DeployError::OnItsWay(_)
             | DeployError::Moved(_)
             | DeployError::Plan(_)
+            | DeployError::NotDeliverable(_)
             | DeployError::Target(_) => Self::new(Exit::Rejected, error.to_string()),
         }
     }

@@ -9,7 +9,8 @@
 //! - [`ledger`]: the append-only file of what was requested, decided and done in the environments of a repository
 //! - [`release`]: the release of a tag, branch or commit
 //! - [`check`]: probes of health, with their timing
-//! - [`target`]: the targets on which replicas run: containers of Docker, a workload of Kubernetes, or commands
+//! - [`target`]: the targets on which replicas run: containers of Docker, a service of Compose, a workload of
+//!   Kubernetes, or commands
 //! - [`notify`]: notifies people: Slack, a server, a command, terminals
 //! - [`shell`]: the commands of settings; [`outlet`]: where records and logs go
 //! - [`driver`]: carries out a plan, step by step, and returns to the former release when a step fails

@@ -58,11 +58,12 @@ pub fn resolve(root: &Path, name: &str) -> Result<NamedRelease, ReleaseError> {
     Ok(NamedRelease { release: Release { sha, reference, tag }, tags, branches, uncommitted: Vec::new() })
 }
 
-/// Returns the release of a commit, from the deployments to an environment or from git. `None` if neither has it.
+/// Returns the release of a commit, from the deployments to an environment or from git, or the release of an image.
+/// `None` if nothing has it.
 #[must_use]
 pub fn known(root: &Path, state: Option<&EnvironmentState>, sha: &str) -> Option<Release> {
     let deployed = state.and_then(|state| state.release(sha)).cloned();
-    deployed.or_else(|| Some(resolve(root, sha).ok()?.release))
+    deployed.or_else(|| Release::of_image(sha)).or_else(|| Some(resolve(root, sha).ok()?.release))
 }
 
 fn lines(text: &str) -> Vec<String> {

@@ -44,8 +44,11 @@ const PROCESS_ENTRIES: &[(&str, &str)] = &[
 /// Paths that only some folders may use.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("bollard", &["engine/sandbox/docker", "rollout/target/docker"]),
-    // The providers, and the target that shares their connection.
-    ("crate::engine::sandbox::docker", &["engine/sandbox", "rollout/target/docker", "launch/clean.rs"]),
+    // The providers, and the targets that share their connection.
+    (
+        "crate::engine::sandbox::docker",
+        &["engine/sandbox", "rollout/target/compose", "rollout/target/docker", "launch/clean.rs"],
+    ),
     ("kube", &["engine/sandbox/kubernetes", "rollout/target/kubernetes"]),
     ("octocrab", &["backend/github/client"]),
     ("tokio_tungstenite", &["backend/github/debugger"]),

@@ -11,6 +11,7 @@ mod concurrency;
 mod containers;
 mod debugger;
 mod demo;
+mod deploy_compose;
 mod deploy_docker;
 mod deploy_kubernetes;
 mod deployments;

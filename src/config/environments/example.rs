@@ -51,6 +51,20 @@ pub(in crate::config) const EXAMPLE: &str = r#"
 # Or a Deployment of Kubernetes, which must exist: each deployment sets its image and its strategy (recreate or rolling, with
 # max_surge and max_unavailable), and the cluster replaces its pods. A smoke test runs once they are replaced. Rights that are
 # needed in the namespace: get and patch deployments, list replicasets, and get, create and update leases; list pods and
+# Or a service of a Compose file, which the program of Compose starts with the image of the release: `docker compose` or
+# `docker-compose` must be installed. The strategy is recreate or, for a service that publishes no port, rolling. Healthy is
+# what its `healthcheck` says. The former image of a service that was started by hand returns when the first deployment fails.
+# The file is that of the checkout, whatever the release; `docker compose up` by hand deploys the image of the file again.
+# [environments.preview.target]
+# kind = "compose"
+# service = "shop"
+# image = "registry.example.com/shop:{release}"
+# Default: the files that Compose reads in the root of the repository, and the name that it chooses for the project.
+# files = ["compose.yaml", "compose.preview.yaml"]
+# project = "shop-preview"
+# Default: as many as run, or 1.
+# replicas = 2
+# timeout = "10m"
 # events, and get pods/log, to explain failures. Pods need a preStop hook that sleeps some seconds, or requests may be lost.
 # The deadline of the health check is for the whole rollout: by default 1h, as progress_deadline ends one that stands still.
 # [environments.staging.target]

@@ -178,7 +178,7 @@ fn environment<'t>(
     let strategy = strategy(&mut table)?;
     let Some(inner) = table.table("target")? else {
         let what = format!(
-            "write [environments.{name}.target] with kind = \"docker\" or kind = \"kubernetes\", or with start and stop"
+            "write [environments.{name}.target] with kind = \"docker\", \"compose\" or \"kubernetes\", or with start and stop"
         );
         return Err(table.lacks(&format!("has no target: {what}")));
     };
@@ -188,6 +188,9 @@ fn environment<'t>(
         let why = match target {
             TargetSettings::Kubernetes(_) => {
                 "a Deployment gives each ready pod the same share of the traffic: use `rolling`"
+            }
+            TargetSettings::Compose(_) => {
+                "Compose cannot move traffic: use `recreate` or, for a service that publishes no port, `rolling`"
             }
             TargetSettings::Docker(_) | TargetSettings::Script(_) => {
                 "the target has no `weight` command that moves traffic"
@@ -350,7 +353,9 @@ fn health(mut table: Table<'_>, target: &TargetSettings) -> Result<(Option<Probe
 fn default_deadline(target: &TargetSettings) -> Duration {
     match target {
         TargetSettings::Kubernetes(_) => Duration::from_hours(1),
-        TargetSettings::Docker(_) | TargetSettings::Script(_) => Timing::default().deadline,
+        TargetSettings::Docker(_) | TargetSettings::Compose(_) | TargetSettings::Script(_) => {
+            Timing::default().deadline
+        }
     }
 }
 
@@ -375,7 +380,9 @@ fn analysis(mut table: Table<'_>, target: &TargetSettings) -> Result<Analysis, C
     }
     let needed = || match target {
         TargetSettings::Docker(_) => table.lacks("needs one of errors, http, tcp and exec"),
-        TargetSettings::Kubernetes(_) | TargetSettings::Script(_) => table.lacks("needs one of http, tcp and exec"),
+        TargetSettings::Compose(_) | TargetSettings::Kubernetes(_) | TargetSettings::Script(_) => {
+            table.lacks("needs one of http, tcp and exec")
+        }
     };
     // The router answers in almost no time, so it is asked often. Its counters cover all requests since the start of
     // the release, so one bad answer is enough.

@@ -7,7 +7,9 @@ use indexmap::IndexMap;
 use super::super::ConfigError;
 use super::kubernetes;
 use super::table::Table;
-use crate::model::deployment::{DockerSettings, IMAGE_PLACES, Probe, ScriptCommand, ScriptSettings, TargetSettings};
+use crate::model::deployment::{
+    ComposeSettings, DockerSettings, IMAGE_PLACES, Probe, ScriptCommand, ScriptSettings, TargetSettings,
+};
 use crate::model::nearest;
 
 /// Maximum number of replicas of a release in Docker. The router has a server entry for each of them, which it resolves
@@ -17,16 +19,21 @@ const MAX_REPLICAS: u32 = 64;
 /// Default image of the router, which `assets/deploy/router` builds.
 pub(super) const ROUTER: &str = "cuelight-router:local";
 
+/// Names of the kinds of targets.
+const KINDS: [&str; 4] = ["docker", "compose", "kubernetes", "script"];
+
 /// Reads the target.
 pub(super) fn target(mut table: Table<'_>) -> Result<TargetSettings, ConfigError> {
     match table.text("kind")? {
         None | Some("script") => script(table).map(TargetSettings::Script),
         Some("docker") => docker(table).map(TargetSettings::Docker),
+        Some("compose") => compose(table).map(TargetSettings::Compose),
         Some("kubernetes") => kubernetes::settings(table).map(TargetSettings::Kubernetes),
         Some(other) => {
-            let near = nearest(other, ["docker", "kubernetes", "script"]);
+            let near = nearest(other, KINDS);
             let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-            Err(table.wrong("kind", &format!("must be `docker`, `kubernetes` or `script`, not `{other}`{hint}")))
+            let known = "`docker`, `compose`, `kubernetes` or `script`";
+            Err(table.wrong("kind", &format!("must be {known}, not `{other}`{hint}")))
         }
     }
 }
@@ -56,16 +63,7 @@ pub(super) fn needed(table: &mut Table<'_>, key: &'static str, example: &str) ->
 }
 
 fn docker(mut table: Table<'_>) -> Result<DockerSettings, ConfigError> {
-    let service = needed(&mut table, "service", "shop")?;
-    let is_name = |name: &str| {
-        name.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
-    };
-    if !is_name(&service) {
-        let reason =
-            format!("must be letters, digits, `-`, `_` and `.`, not `{service}`: containers are named after it");
-        return Err(table.wrong("service", &reason));
-    }
+    let service = service(&mut table)?;
     let image = needed(&mut table, "image", "registry.example.com/shop:{release}")?;
     check_image(&table, &image)?;
     let replicas = table.number("replicas", 1)?.unwrap_or(1);
@@ -94,6 +92,42 @@ fn docker(mut table: Table<'_>) -> Result<DockerSettings, ConfigError> {
     }
     table.finish()?;
     Ok(DockerSettings { service, image, replicas, port, publish, network, variables, drain, router, host })
+}
+
+/// Reads the name of the service, after which containers are named.
+fn service(table: &mut Table<'_>) -> Result<String, ConfigError> {
+    let service = needed(table, "service", "shop")?;
+    if is_name(&service) {
+        return Ok(service);
+    }
+    let reason = format!("must be letters, digits, `-`, `_` and `.`, not `{service}`: containers are named after it");
+    Err(table.wrong("service", &reason))
+}
+
+fn is_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
+}
+
+fn compose(mut table: Table<'_>) -> Result<ComposeSettings, ConfigError> {
+    let service = service(&mut table)?;
+    let image = needed(&mut table, "image", "registry.example.com/shop:{release}")?;
+    check_image(&table, &image)?;
+    let files = table.owned_texts("files")?;
+    let project = table.text("project")?.map(str::to_owned);
+    // The rule of Compose.
+    let is_project = |name: &str| is_name(name) && !name.contains('.') && !name.chars().any(|c| c.is_ascii_uppercase());
+    if let Some(name) = project.as_deref().filter(|name| !is_project(name)) {
+        let reason = format!("must be lower-case letters, digits, `-` and `_`, not `{name}`");
+        return Err(table.wrong("project", &reason));
+    }
+    let replicas = table.number("replicas", 1)?;
+    if let Some(replicas) = replicas.filter(|replicas| *replicas > MAX_REPLICAS) {
+        return Err(table.wrong("replicas", &format!("must be at most {MAX_REPLICAS}, not `{replicas}`")));
+    }
+    let timeout = table.length_or("timeout", Duration::from_mins(10))?;
+    table.finish()?;
+    Ok(ComposeSettings { service, image, files, project, replicas, timeout })
 }
 
 /// Checks that the name of the image depends on the release, and that its placeholders are known.

@@ -125,7 +125,7 @@ fn errors_name_the_position_and_what_to_write() {
         (
             "",
             "kind = 'docke'",
-            "c:7:1: `environments.a.target.kind` must be `docker`, `kubernetes` or `script`, not `docke`; did you mean \
+            "c:7:1: `environments.a.target.kind` must be `docker`, `compose`, `kubernetes` or `script`, not `docke`; did you mean \
              `docker`?",
         ),
         (
@@ -141,8 +141,8 @@ fn errors_name_the_position_and_what_to_write() {
     for (text, message) in [
         (
             "[environments.a]\n",
-            "c:1:15: `environments.a` has no target: write [environments.a.target] with kind = \"docker\" or kind = \
-             \"kubernetes\", or with start and stop",
+            "c:1:15: `environments.a` has no target: write [environments.a.target] with kind = \"docker\", \
+             \"compose\" or \"kubernetes\", or with start and stop",
         ),
         (
             "[environments.a.target]\nstart = 'up'\nstop = 'down'",

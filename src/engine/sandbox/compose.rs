@@ -20,6 +20,10 @@ use crate::workflow::yaml::YamlKind;
 /// Names of Compose files, in the order in which Compose looks for them.
 const FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
 
+/// Names of files that Compose reads after a Compose file, in the order in which it looks for them.
+const OVERRIDES: [&str; 4] =
+    ["compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml"];
+
 /// Pause after the engine has ended the connection, or did not answer.
 const RECONNECT: Duration = Duration::from_secs(5);
 
@@ -158,34 +162,86 @@ impl Compose {
     /// Compose is not installed, or fails.
     pub async fn order(&self, service: &str, starts: bool) -> Result<(), ComposeError> {
         let args: &[&str] = if starts { &["up", "--detach"] } else { &["stop"] };
-        let (program, before) = program().await?;
-        let start = |source| ComposeError::Start { program: program.to_owned(), source };
-        let mut command = Command::new(program);
-        command.args(before).args(args).arg("--").arg(service).current_dir(&self.folder);
-        let ended = command.stdin(Stdio::null()).kill_on_drop(true).output().await.map_err(start)?;
-        if ended.status.success() {
-            return Ok(());
-        }
-        let text = String::from_utf8_lossy(&ended.stderr);
-        let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-        let mut messages = in_one_line(&lines[lines.len().saturating_sub(3)..].join("; "));
-        messages.truncate(messages.floor_char_boundary(MAX_MESSAGE));
-        let words = [&[program][..], before, args, &[service]].concat();
-        Err(ComposeError::Failed { command: words.join(" "), messages })
+        let program = ComposeProgram::find().await?;
+        let mut command = program.command();
+        command.args(args).arg("--").arg(service).current_dir(&self.folder);
+        let words = format!("{} {} {service}", program.words(), args.join(" "));
+        program.run(command, words).await.map(drop)
     }
 }
 
-/// Returns the program of Compose that is installed, and its first arguments.
-async fn program() -> Result<(&'static str, &'static [&'static str]), ComposeError> {
-    const PROGRAMS: [(&str, &[&str]); 2] = [("docker", &["compose"]), ("docker-compose", &[])];
-    for (program, before) in PROGRAMS {
-        let mut command = Command::new(program);
-        command.args(before).arg("version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        if command.status().await.is_ok_and(|status| status.success()) {
-            return Ok((program, before));
+/// The program of Compose that is installed.
+#[derive(Clone, Copy, Debug)]
+pub struct ComposeProgram {
+    name: &'static str,
+    first: &'static [&'static str],
+}
+
+impl ComposeProgram {
+    /// The plugin of the docker CLI, and the program of its own.
+    const ALL: [Self; 2] = [Self { name: "docker", first: &["compose"] }, Self { name: "docker-compose", first: &[] }];
+
+    /// Finds the program.
+    ///
+    /// # Errors
+    /// Compose is not installed.
+    pub async fn find() -> Result<Self, ComposeError> {
+        for program in Self::ALL {
+            let mut command = program.command();
+            command.arg("version").stdout(Stdio::null()).stderr(Stdio::null());
+            if command.status().await.is_ok_and(|status| status.success()) {
+                return Ok(program);
+            }
         }
+        Err(ComposeError::NotInstalled)
     }
-    Err(ComposeError::NotInstalled)
+
+    /// Returns the words that start the program: `docker compose`.
+    #[must_use]
+    pub fn words(self) -> String {
+        [&[self.name], self.first].concat().join(" ")
+    }
+
+    /// Returns a command without arguments, and without input.
+    #[must_use]
+    pub fn command(self) -> Command {
+        let mut command = Command::new(self.name);
+        command.args(self.first).stdin(Stdio::null()).kill_on_drop(true);
+        command
+    }
+
+    /// Runs a command to its end, and returns its output. `words` is the command line, for the error.
+    ///
+    /// # Errors
+    /// The program cannot be started, or fails.
+    pub async fn run(self, mut command: Command, words: String) -> Result<String, ComposeError> {
+        let start = |source| ComposeError::Start { program: self.name.to_owned(), source };
+        let ended = command.output().await.map_err(start)?;
+        if ended.status.success() {
+            return Ok(String::from_utf8_lossy(&ended.stdout).into_owned());
+        }
+        Err(ComposeError::failed(words, &String::from_utf8_lossy(&ended.stderr)))
+    }
+}
+
+impl ComposeError {
+    /// Returns the error of a command that has failed, with its last messages.
+    #[must_use]
+    pub fn failed(command: String, output: &str) -> Self {
+        let lines: Vec<_> = output.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let mut messages = in_one_line(&lines[lines.len().saturating_sub(3)..].join("; "));
+        messages.truncate(messages.floor_char_boundary(MAX_MESSAGE));
+        Self::Failed { command, messages }
+    }
+}
+
+/// Returns the files that Compose reads in a folder: its file and, if there is one, the file that overrides parts of
+/// it. Empty if there is no Compose file.
+#[must_use]
+pub fn files_in(folder: &Path) -> Vec<PathBuf> {
+    let first = |names: [&str; 4]| names.into_iter().map(|name| folder.join(name)).find(|path| path.is_file());
+    let Some(file) = first(FILES) else { return Vec::new() };
+    [file].into_iter().chain(first(OVERRIDES)).collect()
 }
 
 /// Returns the text of the Compose file in a folder.

@@ -80,6 +80,9 @@ pub enum DeployError {
     /// No plan can be made.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// The target cannot carry out the plan.
+    #[error("{0}")]
+    NotDeliverable(TargetError),
     /// The target does not report what is running.
     #[error("cannot determine what is running: {0}")]
     Target(#[from] TargetError),

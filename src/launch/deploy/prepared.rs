@@ -20,7 +20,7 @@ use crate::rollout::outlet::{Outlet, Progress, StepLog};
 use crate::rollout::plan;
 use crate::rollout::release::{self, NamedRelease};
 use crate::rollout::shell::Shell;
-use crate::rollout::target::{self, TargetError};
+use crate::rollout::target::{self, Target, TargetError};
 use crate::store::clock::{minute_of_week, now};
 use crate::store::folder::RunFolder;
 use crate::store::spec::{DeploymentSpec, RunSpec};
@@ -99,11 +99,12 @@ impl Deployments {
         Ok(PreparedDeployment { request, settings, release, live, closed, unreadable, missing, consent })
     }
 
-    /// Whether a deployment uses the files of the working tree: its commands run there, and the release is checked out.
+    /// Whether a deployment uses the files of the working tree, its commands or the Compose file, and the release is
+    /// checked out.
     /// A deployment of an image does not use them.
     fn uses_working_tree(&self, settings: &EnvironmentSettings, request: &DeployRequest, release: &Release) -> bool {
-        let is_script = matches!(settings.target, TargetSettings::Script(_));
-        request.cause == Cause::Manual && is_script && release.sha == self.repository.sha
+        let uses_files = matches!(settings.target, TargetSettings::Script(_) | TargetSettings::Compose(_));
+        request.cause == Cause::Manual && uses_files && release.sha == self.repository.sha
     }
 
     /// Returns the files with uncommitted changes if a person requested the deployment and the changes concern it: the
@@ -134,16 +135,23 @@ impl Deployments {
         let observed = self.observe(&prepared.settings).await?;
         let state = file.read()?.of(&prepared.settings.name);
         let known = |sha: &str| release::known(&self.repository.root, Some(&state), sha);
-        Ok(plan::plan(&prepared.settings, &observed, &prepared.release.release, known)?)
+        let plan = plan::plan(&prepared.settings, &observed, &prepared.release.release, known)?;
+        self.target(&prepared.settings).can_carry_out(&plan).await.map_err(DeployError::NotDeliverable)?;
+        Ok(plan)
     }
 
     /// Returns what the target of an environment reports. The caller has made sure that the repository is trusted.
     pub(super) async fn observe(&self, settings: &EnvironmentSettings) -> Result<Observed, TargetError> {
-        let shell = Shell { folder: self.repository.root.clone(), environment: std::env::vars_os().collect() };
-        let target = target::of(settings, &RunId::default(), shell, self.file().observed(&settings.name));
+        let target = self.target(settings);
         let outlet: Arc<dyn Outlet> = Arc::new(Unrecorded);
         let progress = Progress::new(&outlet, &JobId::new(&settings.name), StepNumber(1));
         target.observe(&progress).await
+    }
+
+    /// Returns the target of an environment, to ask it something.
+    fn target(&self, settings: &EnvironmentSettings) -> Arc<dyn Target> {
+        let shell = Shell { folder: self.repository.root.clone(), environment: std::env::vars_os().collect() };
+        target::of(settings, &RunId::default(), shell, self.file().observed(&settings.name))
     }
 
     /// Returns the number of commits that `head` has and `base` does not, and the newest twelve of them. The number is

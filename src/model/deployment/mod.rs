@@ -22,7 +22,8 @@ pub use settings::{
 };
 pub use state::{DeploymentRecord, EnvironmentState};
 pub use target::{
-    DockerSettings, IMAGE_PLACES, KubernetesSettings, ScriptCommand, ScriptSettings, TargetSettings, image_of,
+    ComposeSettings, DockerSettings, IMAGE_PLACES, KubernetesSettings, ScriptCommand, ScriptSettings, TargetSettings,
+    image_of,
 };
 pub use traffic::{Counters, SlotTraffic, TrafficSample};
 

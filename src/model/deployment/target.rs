@@ -13,6 +13,8 @@ use crate::model::environment::Release;
 pub enum TargetSettings {
     /// Containers behind a router.
     Docker(DockerSettings),
+    /// A service of a Compose file.
+    Compose(ComposeSettings),
     /// A workload of a Kubernetes cluster.
     Kubernetes(KubernetesSettings),
     /// Commands of the user.
@@ -25,6 +27,7 @@ impl TargetSettings {
     pub fn replicas(&self) -> Option<u32> {
         match self {
             Self::Docker(docker) => Some(docker.replicas),
+            Self::Compose(compose) => compose.replicas,
             Self::Kubernetes(kubernetes) => kubernetes.replicas,
             Self::Script(script) => Some(script.replicas),
         }
@@ -61,12 +64,12 @@ impl TargetSettings {
         self.can(ScriptCommand::Status)
     }
 
-    /// Whether the target can do what `command` does. Docker can do everything. A Deployment of Kubernetes gives each
-    /// ready pod the same share of the traffic.
+    /// Whether the target can do what `command` does. Docker can do everything. In Compose and in a Deployment of
+    /// Kubernetes, each replica gets the same share of the traffic.
     fn can(&self, command: ScriptCommand) -> bool {
         match self {
             Self::Docker(_) => true,
-            Self::Kubernetes(_) => !matches!(command, ScriptCommand::Weight | ScriptCommand::Drain),
+            Self::Compose(_) | Self::Kubernetes(_) => !matches!(command, ScriptCommand::Weight | ScriptCommand::Drain),
             Self::Script(script) => script.command(command).is_some(),
         }
     }
@@ -97,10 +100,28 @@ pub struct DockerSettings {
     pub host: Option<String>,
 }
 
+/// A service of a Compose file, whose containers are the replicas.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ComposeSettings {
+    /// Name of the service in the Compose file.
+    pub service: String,
+    /// Image of a release, with the placeholders of [`IMAGE_PLACES`].
+    pub image: String,
+    /// Compose files, relative to the root of the repository. Empty for those that Compose reads there.
+    pub files: Vec<String>,
+    /// Name of the project; `None` for the one that Compose chooses.
+    pub project: Option<String>,
+    /// Number of containers; `None` to keep the current number.
+    pub replicas: Option<u32>,
+    /// Time limit of each call of Compose.
+    pub timeout: Duration,
+}
+
 /// Placeholders in the name of an image.
 pub const IMAGE_PLACES: [&str; 4] = ["{sha}", "{short_sha}", "{tag}", "{release}"];
 
-/// Returns the image of a release, for a name with placeholders. `None` if the name contains `{tag}` and the release
+/// Returns the image of a release, for a name with placeholders. The image of a release that is known only by its
+/// image is that image. `None` if the name contains `{tag}` and the release
 /// has no tag.
 ///
 /// Characters of the inserted values that are invalid in an image tag become `-`.
@@ -109,6 +130,9 @@ pub fn image_of(name: &str, release: &Release) -> Option<String> {
     let plain = |text: &str| -> String {
         text.chars().map(|c| if c.is_ascii_alphanumeric() || "_.-".contains(c) { c } else { '-' }).collect()
     };
+    if release.is_image() {
+        return Some(release.sha.clone());
+    }
     let values = [Some(&*release.sha), Some(release.short()), release.tag.as_deref(), Some(release.name())];
     let mut image = name.to_owned();
     for (place, value) in IMAGE_PLACES.into_iter().zip(values) {

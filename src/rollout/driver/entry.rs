@@ -29,6 +29,7 @@ impl Driver {
         let observed = self.tools.target.observe(&progress).await.map_err(Trouble::Unobserved)?;
         let (settings, known) = (&self.subject.settings, Arc::clone(&self.tools.known));
         let plan = plan::plan(settings, &observed, &self.subject.release, |sha| known(sha))?;
+        self.tools.target.can_carry_out(&plan).await?;
         let position = Position { plan, done: 0, back: None, has_ended: false };
         position.write(&self.tools.folder)?;
         Ok(position)

@@ -55,7 +55,8 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// Returns the name of the run: `Deploy v1.4.2 9093b37 to production`.
+    /// Returns the name of the run: `production: deploy v1.4.2 9093b37`. The environment comes first, because lists cut
+    /// long names off at the end.
     #[must_use]
     pub fn title(&self) -> String {
         let (release, environment) = (self.release.title(), &self.settings.name);

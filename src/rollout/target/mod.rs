@@ -22,21 +22,27 @@ use super::check::Answer;
 use super::outlet::Progress;
 use super::shell::{CommandError, Shell};
 
+pub mod compose;
 pub mod docker;
 pub mod kubernetes;
 pub mod script;
 
+use compose::ComposeTarget;
 use docker::DockerTarget;
 use kubernetes::KubernetesTarget;
 use script::Script;
 
 /// Returns the target of an environment, for one deployment. `kept` is the file with the saved state of a target of
-/// commands.
+/// commands; a target of Compose has a file of its own beside it.
 #[must_use]
 pub fn of(settings: &EnvironmentSettings, deployment: &RunId, shell: Shell, kept: PathBuf) -> Arc<dyn Target> {
     let (settings, deployment) = (settings.clone(), deployment.clone());
     match settings.target.clone() {
         TargetSettings::Script(target) => Arc::new(Script::new(settings, target, deployment, shell, kept)),
+        TargetSettings::Compose(target) => {
+            let last_file = kept.with_extension("compose.json");
+            Arc::new(ComposeTarget::new(settings, target, deployment, shell, last_file))
+        }
         TargetSettings::Docker(target) => Arc::new(DockerTarget::new(settings, target, deployment, shell)),
         TargetSettings::Kubernetes(target) => Arc::new(KubernetesTarget::new(settings, target, deployment, shell)),
     }
@@ -59,6 +65,9 @@ pub enum TargetError {
     /// The Docker engine or the router failed.
     #[error(transparent)]
     Docker(#[from] docker::DockerFault),
+    /// Compose or the Docker engine failed, or Compose cannot deploy the service in this way.
+    #[error(transparent)]
+    Compose(#[from] compose::ComposeFault),
     /// The Kubernetes cluster failed, or refused a request.
     #[error(transparent)]
     Kubernetes(#[from] kubernetes::KubernetesFault),
@@ -72,6 +81,11 @@ pub enum TargetError {
 pub trait Target: Send + Sync {
     /// Returns the observed state of both slots.
     fn observe<'t>(&'t self, progress: &'t Progress) -> BoxFuture<'t, Result<Observed, TargetError>>;
+
+    /// Checks whether the target can carry out a plan: before the plan is shown, and before its first step.
+    fn can_carry_out<'t>(&'t self, _: &'t Plan) -> BoxFuture<'t, Result<(), TargetError>> {
+        ready(Ok(())).boxed()
+    }
 
     /// Carries out a step: start, weight, drain or stop. A health step is passed to this function once it has
     /// succeeded.

@@ -16,6 +16,12 @@ use crate::model::{Service, ServiceState};
 /// Label with the folder of the project.
 const FOLDER: &str = "com.docker.compose.project.working_dir";
 
+/// Label with the name of the project.
+const PROJECT: &str = "com.docker.compose.project";
+
+/// Label with the number of a container in its service, from 1.
+const NUMBER: &str = "com.docker.compose.container-number";
+
 /// Label with the name of the service.
 const SERVICE: &str = "com.docker.compose.service";
 
@@ -27,7 +33,78 @@ const ONE_OFF: &str = "com.docker.compose.oneoff";
 /// SIGTERM and exits.
 const STOPPED: [&str; 3] = ["exit code 143", "exit code 137", "exit code 0"];
 
+/// A container of a service, running or not.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ComposeContainer {
+    /// Id.
+    pub id: String,
+    /// Name.
+    pub name: String,
+    /// Name of the project.
+    pub project: String,
+    /// Number in the service, from 1; 0 if its label is missing.
+    pub number: u32,
+    /// Labels, including those of Compose.
+    pub labels: HashMap<String, String>,
+    /// Id of the image.
+    pub image: String,
+    /// State in the words of `docker ps`: `Up 3 seconds (healthy)`.
+    pub status: String,
+}
+
 impl DockerClient {
+    /// Returns the containers of a service, sorted by their numbers, in the project of this name or, without a name, in
+    /// all projects of the folder. Containers of `docker compose run` are left out.
+    ///
+    /// # Errors
+    /// Docker does not answer.
+    pub async fn compose_replicas(
+        &self,
+        folder: &Path,
+        project: Option<&str>,
+        service: &str,
+    ) -> Result<Vec<ComposeContainer>, DockerError> {
+        let of = project.map_or_else(|| label(folder), |name| format!("{PROJECT}={name}"));
+        let listed = self.compose_containers(vec![of, format!("{SERVICE}={service}")]).await?;
+        let container = |found: ContainerSummary| {
+            let labels = found.labels.unwrap_or_default();
+            Some(ComposeContainer {
+                id: found.id?,
+                name: found.names.iter().flatten().next()?.trim_start_matches('/').to_owned(),
+                project: labels.get(PROJECT).cloned().unwrap_or_default(),
+                number: labels.get(NUMBER).and_then(|number| number.parse().ok()).unwrap_or_default(),
+                image: found.image_id.unwrap_or_default(),
+                status: found.status.unwrap_or_default(),
+                labels,
+            })
+        };
+        let mut containers: Vec<_> = listed.into_iter().filter_map(container).collect();
+        containers.sort_by_key(|container| container.number);
+        Ok(containers)
+    }
+
+    /// Stops a container. Its settings determine the signal and the time limit; the defaults are SIGTERM and 10
+    /// seconds. Does nothing if the container does not run, or does not exist.
+    ///
+    /// # Errors
+    /// Docker does not answer, or cannot stop it.
+    pub async fn stop(&self, id: &str, name: &str) -> Result<(), DockerError> {
+        use bollard::errors::Error;
+        match self.api.stop_container(id, None).await {
+            Ok(()) | Err(Error::DockerResponseServerError { status_code: 304 | 404, .. }) => Ok(()),
+            Err(error) => Err(DockerError::of(format!("cannot stop {name}"), error)),
+        }
+    }
+
+    /// Whether an image has a health check.
+    ///
+    /// # Errors
+    /// The image does not exist here, or Docker does not answer.
+    pub async fn image_checks_health(&self, image: &str) -> Result<bool, DockerError> {
+        let check = self.image(image).await?.config.and_then(|config| config.healthcheck).and_then(|check| check.test);
+        Ok(check.is_some_and(|test| test.first().is_some_and(|first| first != "NONE")))
+    }
+
     /// Returns the services that have containers in the project in a folder, sorted by name. If a service has several
     /// containers, one in a bad state is preferred. Containers of `docker compose run` are left out.
     ///

@@ -23,7 +23,7 @@ mod address;
 mod archive;
 mod body;
 pub mod client;
-mod compose;
+pub mod compose;
 mod connection;
 pub mod container;
 mod dial;

@@ -30,12 +30,13 @@ mod config;
 mod error;
 mod images;
 mod lock;
-mod names;
+pub(super) mod names;
 mod observed;
 mod probes;
 mod replicas;
 mod router;
 mod state;
+pub(super) mod status;
 mod tunnel;
 mod weights;
 
@@ -382,8 +383,9 @@ impl Target for DockerTarget {
     fn evidence<'t>(&'t self, slot: Slot, progress: &'t Progress) -> BoxFuture<'t, Option<String>> {
         async move {
             let (scene, client) = (self.scene().await.ok()?, self.client().await.ok()?);
-            let (well, ill): (Vec<_>, Vec<_>) = scene.of(slot).cloned().partition(|one| scene.is_healthy(one));
-            replicas::evidence(client, if ill.is_empty() { &well } else { &ill }, progress).await
+            let (well, ill): (Vec<_>, Vec<_>) = scene.of(slot).partition(|one| scene.is_healthy(one));
+            let suspects = if ill.is_empty() { well } else { ill };
+            status::evidence(client, suspects.into_iter().map(Replica::suspect), progress).await
         }
         .boxed()
     }

@@ -9,19 +9,19 @@ use crate::model::environment::Release;
 /// Label with the name of the service.
 const SERVICE: &str = "dev.cuelight.service";
 /// Label with the name of the environment.
-const ENVIRONMENT: &str = "dev.cuelight.environment";
+pub(in crate::rollout::target) const ENVIRONMENT: &str = "dev.cuelight.environment";
 /// Label with what a container is: [`REPLICA`] or [`ROUTER`].
 const ROLE: &str = "dev.cuelight.role";
 /// Label with the slot of a replica.
-pub(super) const SLOT: &str = "dev.cuelight.slot";
+pub(in crate::rollout::target) const SLOT: &str = "dev.cuelight.slot";
 /// Label with the number of a replica in its slot, from 1.
 pub(super) const NUMBER: &str = "dev.cuelight.replica";
 /// Label with the commit of a replica.
-pub(super) const SHA: &str = "dev.cuelight.sha";
+pub(in crate::rollout::target) const SHA: &str = "dev.cuelight.sha";
 /// Label with the name of the release of a replica.
-const RELEASE: &str = "dev.cuelight.release";
+pub(in crate::rollout::target) const RELEASE: &str = "dev.cuelight.release";
 /// Label with the id of the deployment that started a replica.
-const DEPLOYMENT: &str = "dev.cuelight.deployment";
+pub(in crate::rollout::target) const DEPLOYMENT: &str = "dev.cuelight.deployment";
 
 /// Role of replicas.
 const REPLICA: &str = "replica";

@@ -8,21 +8,11 @@ use bollard::query_parameters::ListContainersOptions;
 
 use super::error::DockerFault;
 use super::names::{self, Names};
-use super::{config, router};
+use super::{config, router, status};
 use crate::engine::sandbox::docker::client::{DockerClient, DockerError};
 use crate::model::RunId;
 use crate::model::deployment::{DockerSettings, Slot};
 use crate::model::environment::Release;
-use crate::rollout::outlet::Progress;
-
-/// Number of log lines that are kept of a failed replica.
-const LAST_LINES: usize = 50;
-
-/// Maximum length in characters of a line in a message.
-const MAX_LINE: usize = 200;
-
-/// Maximum number of replicas whose logs are kept for one failure.
-const MAX_EVIDENCE: usize = 3;
 
 /// A replica, running or not.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -48,17 +38,22 @@ pub(super) struct Replica {
 impl Replica {
     /// Whether the process of the replica runs.
     pub(super) fn is_running(&self) -> bool {
-        self.status.starts_with("Up")
+        status::is_running(&self.status)
     }
 
     /// Whether the process of the replica runs, and Docker's health check succeeds if the image has one.
     pub(super) fn is_well(&self) -> bool {
-        self.is_running() && !self.status.contains("unhealthy") && !self.is_starting()
+        status::is_well(&self.status)
     }
 
     /// Whether the health check of the image has no result yet.
     pub(super) fn is_starting(&self) -> bool {
-        self.status.contains("health: starting")
+        status::is_starting(&self.status)
+    }
+
+    /// Returns the container, for evidence of a failure.
+    pub(super) fn suspect(&self) -> status::Suspect<'_> {
+        status::Suspect { id: &self.id, name: &self.name, status: &self.status }
     }
 
     /// Returns the name of the replica's place at the router.
@@ -161,51 +156,8 @@ pub(super) fn variables(
 /// Stops a replica and removes it. The image determines the signal and the time limit; the defaults are SIGTERM and 10
 /// seconds.
 pub(super) async fn stop(client: &DockerClient, replica: &Replica) -> Result<(), DockerFault> {
-    use bollard::errors::Error;
-    match client.api().stop_container(&replica.id, None).await {
-        Ok(()) | Err(Error::DockerResponseServerError { status_code: 304 | 404, .. }) => {}
-        Err(error) => return Err(DockerError::of(format!("cannot stop {}", replica.name), error).into()),
-    }
+    client.stop(&replica.id, &replica.name).await?;
     Ok(client.remove(&replica.id).await?)
-}
-
-/// Writes the state, the health checks and the last log lines of replicas to the log of a step. Returns a summary of
-/// the first replica that can be inspected; `None` if there is none.
-pub(super) async fn evidence(client: &DockerClient, replicas: &[Replica], progress: &Progress) -> Option<String> {
-    let mut summary = None;
-    for replica in replicas.iter().take(MAX_EVIDENCE) {
-        let Ok(found) = client.inspect(&replica.id).await else { continue };
-        let state = found.state.unwrap_or_default();
-        let mut facts = vec![replica.status.clone()];
-        let code = state.exit_code.unwrap_or_default();
-        if state.running != Some(true) || state.restarting == Some(true) || code != 0 {
-            facts.push(format!("exit code {code}"));
-        }
-        if state.oom_killed == Some(true) {
-            facts.push("out of memory".to_owned());
-        }
-        if let Some(count) = found.restart_count.filter(|count| *count > 0) {
-            facts.push(format!("restarted {count} times"));
-        }
-        facts.extend(state.error.filter(|error| !error.is_empty()));
-        progress.say(&format!("{}: {}", replica.name, facts.join(", ")));
-        for check in state.health.and_then(|health| health.log).iter().flatten() {
-            let output = check.output.as_deref().unwrap_or_default().trim();
-            progress.say(&format!("health check, exit code {}: {output}", check.exit_code.unwrap_or_default()));
-        }
-        let lines = client.last_lines(&replica.id, LAST_LINES).await.unwrap_or_default();
-        progress.say(&format!("last lines of {}:", replica.name));
-        for line in &lines {
-            progress.say(line);
-        }
-        summary.get_or_insert_with(|| {
-            let last = lines.iter().rev().find(|line| !line.trim().is_empty());
-            let last: String = last.map(|line| line.trim().chars().take(MAX_LINE).collect()).unwrap_or_default();
-            let last = if last.is_empty() { String::new() } else { format!("; its last line: {last}") };
-            format!("{}: {}{last}", replica.name, facts.join(", "))
-        });
-    }
-    summary
 }
 
 #[cfg(test)]
@@ -220,33 +172,5 @@ mod tests {
         assert_eq!(variables(&settings, &environment).expect("both"), ["A=1=2", "B=secret"]);
         let error = variables(&settings, &[]).expect_err("B is missing").to_string();
         assert!(error.starts_with("the variable B of target.env is not set here"), "{error}");
-    }
-
-    #[test]
-    fn the_state_is_that_of_docker() {
-        let of = |status: &str| {
-            let replica = Replica {
-                id: String::new(),
-                name: String::new(),
-                slot: Slot::Blue,
-                number: 1,
-                sha: String::new(),
-                image: String::new(),
-                address: None,
-                status: status.to_owned(),
-            };
-            (replica.is_running(), replica.is_well())
-        };
-        for (status, expected) in [
-            ("Up 3 seconds", (true, true)),
-            ("Up 3 seconds (healthy)", (true, true)),
-            ("Up 3 seconds (unhealthy)", (true, false)),
-            ("Up 1 second (health: starting)", (true, false)),
-            ("Restarting (1) 2 seconds ago", (false, false)),
-            ("Exited (0) 2 seconds ago", (false, false)),
-            ("Created", (false, false)),
-        ] {
-            assert_eq!(of(status), expected, "{status}");
-        }
     }
 }

@@ -1,0 +1,312 @@
+//! A target of Compose: a service of a Compose file, whose containers are the replicas.
+//!
+//! The program of Compose starts the containers, so they are those of the Compose file, except for their image and
+//! their labels: those are in a further file, which Compose reads last. The state of the target is read each time from
+//! the labels. Containers that Compose has started without this program belong to the service, too; the release of such
+//! a container is its image.
+//!
+//! - With the strategy `recreate`, Compose replaces the stopped containers, as `docker compose up` does, and keeps
+//!   their anonymous volumes.
+//! - With `rolling`, Compose starts containers beside the others (`up --no-recreate --scale`), and those of the other
+//!   release are removed. Other containers reach the service by its name, under which Docker returns the addresses of
+//!   all its running containers. So a new container gets requests as soon as it runs, and a stopped one has the time of
+//!   `stop_grace_period` to finish its requests.
+//!
+//! There is no lock against deployments from other machines: deployments of one state folder take turns.
+
+use std::path::PathBuf;
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, try_join_all};
+use serde_json::json;
+use tokio::sync::OnceCell;
+
+use crate::engine::sandbox::compose::{ComposeError, ComposeProgram};
+use crate::engine::sandbox::docker::client::DockerClient;
+use crate::model::RunId;
+use crate::model::deployment::{
+    ComposeSettings, EnvironmentSettings, Observed, Plan, PlanStep, Probe, Slot, Strategy, image_of,
+};
+use crate::model::environment::Release;
+use crate::rollout::check::{self, Answer};
+use crate::rollout::outlet::Progress;
+use crate::rollout::shell::{CommandError, Output, Shell};
+use crate::store::json;
+
+use super::docker::{names, status};
+use super::{Target, TargetError};
+
+mod error;
+mod project;
+mod scene;
+
+pub use error::ComposeFault;
+
+use project::Project;
+use scene::{Replica, Scene};
+
+/// A target of Compose, for one deployment.
+pub struct ComposeTarget {
+    settings: EnvironmentSettings,
+    compose: ComposeSettings,
+    deployment: RunId,
+    shell: Shell,
+    /// The file with the image and the labels of a release.
+    last_file: PathBuf,
+    client: OnceCell<DockerClient>,
+}
+
+impl ComposeTarget {
+    /// Returns the target of an environment. `shell` runs Compose and the commands of checks. `last_file` is the path
+    /// of the file that Compose reads after those of the project.
+    #[must_use]
+    pub(super) fn new(
+        settings: EnvironmentSettings,
+        compose: ComposeSettings,
+        deployment: RunId,
+        shell: Shell,
+        last_file: PathBuf,
+    ) -> Self {
+        Self { settings, compose, deployment, shell, last_file, client: OnceCell::new() }
+    }
+
+    async fn client(&self) -> Result<&DockerClient, ComposeFault> {
+        Ok(self.client.get_or_try_init(DockerClient::find).await?)
+    }
+
+    fn project(&self) -> Result<Project, ComposeFault> {
+        Project::find(&self.compose, &self.shell)
+    }
+
+    async fn scene(&self) -> Result<Scene, ComposeFault> {
+        let (folder, name) = (self.project()?.folder, self.compose.project.as_deref());
+        let found = self.client().await?.compose_replicas(&folder, name, &self.compose.service).await?;
+        let mut projects: Vec<&str> = found.iter().map(|container| container.project.as_str()).collect();
+        projects.sort_unstable();
+        projects.dedup();
+        if projects.len() > 1 {
+            return Err(ComposeFault::Projects(projects.join(", ")));
+        }
+        Ok(Scene::new(found, &self.settings.name))
+    }
+
+    fn recreates(&self) -> bool {
+        self.settings.strategy == Strategy::Recreate
+    }
+
+    /// Checks that Compose can carry out a plan.
+    async fn checked(&self, plan: &Plan) -> Result<(), ComposeFault> {
+        let service = self.compose.service.clone();
+        let found = self.project()?.service(&service, &self.shell).await?;
+        if self.recreates() && plan.new.replicas == 1 {
+            return Ok(());
+        }
+        if let Some(port) = found.publishes {
+            return Err(ComposeFault::Publishes { service, port });
+        }
+        if let Some(name) = found.container {
+            return Err(ComposeFault::Named { service, name });
+        }
+        if found.is_on_machine { Err(ComposeFault::OnMachine { service }) } else { Ok(()) }
+    }
+
+    /// Returns the name of the image of a release.
+    fn image(&self, release: &Release) -> Result<String, ComposeFault> {
+        let no_tag = || ComposeFault::NoTag { release: release.title(), image: self.compose.image.clone() };
+        image_of(&self.compose.image, release).ok_or_else(no_tag)
+    }
+
+    /// Makes sure that the image of a release is here, and that its health can be checked. Done before anything is
+    /// stopped.
+    async fn ensure_image(&self, release: &Release, progress: &Progress) -> Result<String, ComposeFault> {
+        let (client, image) = (self.client().await?, self.image(release)?);
+        let fetched = client.ensure_image(&image, None, &|_| {}).await?;
+        progress.say(&format!("{image} is {}", fetched.id.unwrap_or_default()));
+        if self.settings.health_check.is_none() && !release.is_image() {
+            let service = &self.compose.service;
+            let of_file = self.project()?.service(service, &self.shell).await?.checks_health;
+            let has_check = match of_file {
+                Some(has_check) => has_check,
+                None => client.image_checks_health(&image).await?,
+            };
+            if !has_check {
+                return Err(ComposeFault::NoHealthCheck { service: service.clone() });
+            }
+        }
+        Ok(image)
+    }
+
+    /// Writes the file with the image and the labels of the containers of a slot.
+    fn write_last_file(&self, slot: Slot, release: &Release, image: &str) -> Result<(), ComposeFault> {
+        // Compose would replace a variable, and git allows `$` in the name of a tag.
+        let labels = json!({
+            names::ENVIRONMENT: self.settings.name,
+            names::SLOT: slot.name(),
+            names::SHA: release.sha,
+            names::RELEASE: release.name().replace('$', "$$"),
+            names::DEPLOYMENT: self.deployment.to_string(),
+        });
+        let service = json!({ "image": image, "labels": labels });
+        // JSON is YAML, too.
+        let text = json!({ "services": { self.compose.service.clone(): service } });
+        Ok(json::write(&self.last_file, &text)?)
+    }
+
+    /// Runs Compose.
+    async fn run(&self, args: &[&str], progress: &Progress) -> Result<(), ComposeFault> {
+        let program = ComposeProgram::find().await?;
+        let command = format!("{} {}", program.words(), args.join(" "));
+        progress.say(&command);
+        // The names of services are words, so nothing needs quotes.
+        let text = format!("exec {command} 2>&1");
+        let mut variables = self.project()?.variables(Some(&self.last_file));
+        // Identifies the process when the worker has died.
+        variables.push(("DEPLOY_ID", self.deployment.to_string()));
+        let limit = self.compose.timeout;
+        let ended = self.shell.run(&text, &variables, limit, (progress, Output::Kept)).await;
+        let ended = ended.map_err(CommandError::Start)?;
+        progress.write(&ended.output);
+        match ended.status {
+            None => Err(ComposeFault::TooSlow { command, limit }),
+            Some(status) if status.success() => Ok(()),
+            Some(_) => Err(ComposeError::failed(command, &String::from_utf8_lossy(&ended.output)).into()),
+        }
+    }
+
+    async fn start(&self, slot: Slot, replicas: u32, plan: &Plan, progress: &Progress) -> Result<(), ComposeFault> {
+        let Some(release) = plan.release(slot) else { return Ok(()) };
+        let image = self.ensure_image(release, progress).await?;
+        let scene = self.scene().await?;
+        if let Some(foreign) = scene.started(slot).find(|replica| replica.release != release.sha) {
+            let (found, wanted) = (foreign.release.clone(), release.sha.clone());
+            return Err(ComposeFault::OtherRelease { slot, found, wanted });
+        }
+        let mut args = vec!["up", "--detach", "--no-deps", "--no-build"];
+        if !self.recreates() {
+            // Compose would start containers that have ended, instead of making new ones.
+            let ended: Vec<&Replica> = scene.all.iter().filter(|replica| !replica.is_started()).collect();
+            self.remove(&ended).await?;
+            args.push("--no-recreate");
+        }
+        self.write_last_file(slot, release, &image)?;
+        let service = &self.compose.service;
+        let scale = format!("{service}={}", replicas + scene.count(slot.other()));
+        args.extend(["--scale", &scale, service]);
+        self.run(&args, progress).await?;
+        for replica in self.scene().await?.started(slot) {
+            progress.say(&format!("{} runs {image}", replica.container.name));
+        }
+        Ok(())
+    }
+
+    async fn stop(&self, slot: Slot, keep: u32, plan: &Plan, progress: &Progress) -> Result<(), ComposeFault> {
+        if slot != plan.new.slot {
+            // Without its image, the new release could not start.
+            self.ensure_image(&plan.new.release, progress).await?;
+        }
+        let (scene, client) = (self.scene().await?, self.client().await?);
+        let stopped = scene.beyond(slot, keep);
+        try_join_all(stopped.iter().map(|one| client.stop(&one.container.id, &one.container.name))).await?;
+        for replica in &stopped {
+            progress.say(&format!("stopped {}", replica.container.name));
+        }
+        // Compose replaces stopped containers by those of the release that starts next, if there is one.
+        if !self.recreates() || plan.old.is_none() {
+            self.remove(&stopped).await?;
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, replicas: &[&Replica]) -> Result<(), ComposeFault> {
+        let client = self.client().await?;
+        try_join_all(replicas.iter().map(|replica| client.remove(&replica.container.id))).await?;
+        Ok(())
+    }
+
+    async fn carry_out(&self, step: &PlanStep, plan: &Plan, progress: &Progress) -> Result<(), ComposeFault> {
+        match step {
+            PlanStep::Start { slot, replicas } => self.start(*slot, *replicas, plan, progress).await,
+            PlanStep::Stop { slot, keep, .. } => self.stop(*slot, *keep, plan, progress).await,
+            // Plans for this target have no weights and do not drain.
+            PlanStep::Healthy { .. } | PlanStep::Weight { .. } | PlanStep::Drain { .. } => Ok(()),
+            PlanStep::Check { .. } | PlanStep::Pause(_) => Ok(()),
+        }
+    }
+
+    /// Checks the health of a slot according to Docker, and then the probe of the settings.
+    async fn healthy(&self, slot: Slot, plan: &Plan, progress: &Progress) -> Result<Answer, ComposeFault> {
+        let scene = self.scene().await?;
+        let ours = || scene.all.iter().filter(|replica| replica.slot == slot);
+        let ended = ours().find(|replica| !replica.is_started());
+        if let Some(Replica { container, .. }) = ended {
+            // Docker starts a container again at once, if it is to be started again.
+            return Ok(Answer::Hopeless(format!("{} has ended: {}", container.name, container.status)));
+        }
+        // The words of Docker have the age of the container, so they differ each time.
+        let is_starting = |replica: &&Replica| status::is_starting(&replica.container.status);
+        if let Some(Replica { container, .. }) = ours().find(|replica| !replica.is_well() && !is_starting(replica)) {
+            let how = if status::is_running(&container.status) { "is unhealthy" } else { "is started again and again" };
+            return Ok(Answer::Bad(format!("{} {how}", container.name)));
+        }
+        if let Some(Replica { container, .. }) = ours().find(is_starting) {
+            return Ok(Answer::Unknown(format!("the health check of {} has no result yet", container.name)));
+        }
+        if scene.count(slot) == 0 {
+            return Ok(Answer::Bad(format!("no container of {} runs in {slot}", self.compose.service)));
+        }
+        let Some(probe) = &self.settings.health_check else {
+            let count = scene.count(slot);
+            return Ok(Answer::Good(format!("{slot}: {count} of {count} containers are healthy")));
+        };
+        Ok(self.check(probe, self.settings.health.timeout, slot, plan, progress).await)
+    }
+}
+
+impl Target for ComposeTarget {
+    fn observe<'t>(&'t self, _: &'t Progress) -> BoxFuture<'t, Result<Observed, TargetError>> {
+        async { Ok(self.scene().await?.observed()) }.boxed()
+    }
+
+    fn can_carry_out<'t>(&'t self, plan: &'t Plan) -> BoxFuture<'t, Result<(), TargetError>> {
+        async { Ok(self.checked(plan).await?) }.boxed()
+    }
+
+    fn act<'t>(
+        &'t self,
+        step: &'t PlanStep,
+        plan: &'t Plan,
+        progress: &'t Progress,
+    ) -> BoxFuture<'t, Result<(), TargetError>> {
+        async move { Ok(self.carry_out(step, plan, progress).await?) }.boxed()
+    }
+
+    fn health<'t>(&'t self, slot: Slot, plan: &'t Plan, progress: &'t Progress) -> BoxFuture<'t, Answer> {
+        let asked = self.healthy(slot, plan, progress);
+        asked.map(|asked| asked.unwrap_or_else(|error| Answer::Bad(error.to_string()))).boxed()
+    }
+
+    fn check<'t>(
+        &'t self,
+        probe: &'t Probe,
+        limit: std::time::Duration,
+        slot: Slot,
+        plan: &'t Plan,
+        progress: &'t Progress,
+    ) -> BoxFuture<'t, Answer> {
+        async move {
+            let variables = check::variables(&self.settings.name, slot, plan);
+            check::ask(probe, limit, &self.shell, (slot.name(), &variables), progress).await
+        }
+        .boxed()
+    }
+
+    fn evidence<'t>(&'t self, slot: Slot, progress: &'t Progress) -> BoxFuture<'t, Option<String>> {
+        async move {
+            let (scene, client) = (self.scene().await.ok()?, self.client().await.ok()?);
+            let mut all: Vec<&Replica> = scene.all.iter().filter(|replica| replica.slot == slot).collect();
+            all.sort_by_key(|replica| replica.is_well());
+            status::evidence(client, all.into_iter().map(Replica::suspect), progress).await
+        }
+        .boxed()
+    }
+}

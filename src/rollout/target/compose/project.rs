@@ -1,0 +1,166 @@
+//! The project of Compose: its files, and what they say about the service.
+
+use std::path::{Path, PathBuf};
+
+use super::error::ComposeFault;
+use crate::engine::sandbox::compose::{ComposeProgram, files_in};
+use crate::model::deployment::ComposeSettings;
+use crate::rollout::shell::Shell;
+use crate::workflow::yaml::{self, YamlKind, YamlNode};
+
+/// Separator of the names of files in the environment variable `COMPOSE_FILE`. Unlike the default it is rare in paths.
+const SEPARATOR: &str = "|";
+
+/// The files of a project.
+pub(super) struct Project {
+    /// Folder of the first file, by which Compose names the project.
+    pub(super) folder: PathBuf,
+    files: Vec<PathBuf>,
+    name: Option<String>,
+}
+
+/// What the files of a project say about a service.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub(super) struct Service {
+    /// A port of the machine that each container would publish.
+    pub(super) publishes: Option<String>,
+    /// The name of its only container.
+    pub(super) container: Option<String>,
+    /// Whether its containers use the network of the machine.
+    pub(super) is_on_machine: bool,
+    /// Whether it has a health check; `None` if the image decides.
+    pub(super) checks_health: Option<bool>,
+}
+
+impl Project {
+    /// Finds the files of a project: those in the settings or, without any, the files that Compose reads in the root of
+    /// the repository.
+    pub(super) fn find(settings: &ComposeSettings, shell: &Shell) -> Result<Self, ComposeFault> {
+        let root = &shell.folder;
+        let files = if settings.files.is_empty() {
+            files_in(root)
+        } else {
+            settings.files.iter().map(|file| root.join(file)).collect()
+        };
+        if let Some(missing) = files.iter().find(|file| !file.is_file()) {
+            return Err(ComposeFault::NoFile(missing.clone()));
+        }
+        let Some(first) = files.first() else { return Err(ComposeFault::NoFiles(root.clone())) };
+        let folder = first.parent().unwrap_or(root).to_owned();
+        Ok(Self { folder, files, name: settings.project.clone() })
+    }
+
+    /// Returns the environment variables with which Compose reads the files, and `last` after them.
+    pub(super) fn variables(&self, last: Option<&Path>) -> Vec<(&'static str, String)> {
+        let files = self.files.iter().map(PathBuf::as_path).chain(last).map(|file| file.display().to_string());
+        let files = files.collect::<Vec<_>>().join(SEPARATOR);
+        let name = self.name.iter().map(|name| ("COMPOSE_PROJECT_NAME", name.clone()));
+        [("COMPOSE_FILE", files), ("COMPOSE_PATH_SEPARATOR", SEPARATOR.to_owned())].into_iter().chain(name).collect()
+    }
+
+    /// Asks Compose what its files say about a service, with variables and overriding files applied.
+    pub(super) async fn service(&self, name: &str, shell: &Shell) -> Result<Service, ComposeFault> {
+        let program = ComposeProgram::find().await?;
+        let mut command = program.command();
+        let environment = shell.environment.iter().map(|(name, value)| (name, value));
+        command.arg("config").current_dir(&shell.folder).env_clear().envs(environment).envs(self.variables(None));
+        let text = program.run(command, format!("{} config", program.words())).await?;
+        let document = yaml::read(&text).map_err(|problem| ComposeFault::Config(problem.message))?;
+        let services = get(&document.root, "services");
+        let Some(service) = services.and_then(|services| get(services, name)) else {
+            let known = services.map(keys).unwrap_or_default().join(", ");
+            return Err(ComposeFault::NoService { service: name.to_owned(), known });
+        };
+        Ok(read(service))
+    }
+}
+
+/// Reads what matters of a service.
+fn read(service: &YamlNode<'_>) -> Service {
+    let health = get(service, "healthcheck").map(|check| {
+        let is_off = get(check, "disable").is_some_and(|off| matches!(off.kind, YamlKind::Bool(true)));
+        let test = get(check, "test");
+        let first = test.map(|test| items(test).first().map_or_else(|| text(test), text).unwrap_or_default());
+        (!is_off, first)
+    });
+    Service {
+        publishes: get(service, "ports").into_iter().flat_map(items).find_map(published),
+        container: get(service, "container_name").and_then(text),
+        is_on_machine: get(service, "network_mode").and_then(text).as_deref() == Some("host"),
+        checks_health: match health {
+            Some((true, None)) | None => None,
+            Some((is_on, test)) => Some(is_on && test.as_deref() != Some("NONE")),
+        },
+    }
+}
+
+/// Returns the port of the machine of an entry of `ports`. `None` if Docker chooses a free one.
+fn published(port: &YamlNode<'_>) -> Option<String> {
+    let Some(whole) = text(port) else {
+        return get(port, "published").and_then(text).filter(|port| !port.is_empty() && port != "0");
+    };
+    // `[ADDRESS:][PORT]:CONTAINER`
+    let (outside, _) = whole.rsplit_once(':')?;
+    let number = outside.rsplit_once(':').map_or(outside, |(_, number)| number);
+    Some(number.to_owned()).filter(|port| !port.is_empty() && port != "0")
+}
+
+fn get<'n, 's>(node: &'n YamlNode<'s>, key: &str) -> Option<&'n YamlNode<'s>> {
+    let YamlKind::Mapping(entries) = &node.kind else { return None };
+    entries.iter().find(|(name, _)| text(name).as_deref() == Some(key)).map(|(_, value)| value)
+}
+
+fn keys(node: &YamlNode<'_>) -> Vec<String> {
+    let YamlKind::Mapping(entries) = &node.kind else { return Vec::new() };
+    entries.iter().filter_map(|(name, _)| text(name)).collect()
+}
+
+fn items<'n, 's>(node: &'n YamlNode<'s>) -> &'n [YamlNode<'s>] {
+    match &node.kind {
+        YamlKind::Sequence(items) => items,
+        _ => &[],
+    }
+}
+
+fn text(node: &YamlNode<'_>) -> Option<String> {
+    match &node.kind {
+        YamlKind::Text(text, _) | YamlKind::Number(_, text) => Some(text.to_string()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_names_and_health_checks_are_read_in_all_forms() {
+        let of = |text: &str| read(&yaml::read(text).expect("YAML").root);
+        let nothing = Service::default();
+        assert_eq!(of("image: a"), nothing);
+        for (ports, port) in [
+            ("['8080:80']", Some("8080")),
+            ("['127.0.0.1:8080:80/tcp']", Some("8080")),
+            ("['80', 81]", None),
+            ("['127.0.0.1::80']", None),
+            ("[{target: 80, published: '8080', mode: ingress}]", Some("8080")),
+            ("[{target: 80, published: 8081}]", Some("8081")),
+            ("[{target: 80}, {target: 81, published: '0'}]", None),
+            ("['80', '9000-9001:81']", Some("9000-9001")),
+        ] {
+            assert_eq!(of(&format!("ports: {ports}")).publishes.as_deref(), port, "{ports}");
+        }
+        for (check, expected) in [
+            ("{test: ['CMD', 'true'], interval: 30s}", Some(true)),
+            ("{test: 'curl -f localhost'}", Some(true)),
+            ("{test: ['NONE']}", Some(false)),
+            ("{disable: true}", Some(false)),
+            ("{interval: 30s}", None),
+        ] {
+            assert_eq!(of(&format!("healthcheck: {check}")).checks_health, expected, "{check}");
+        }
+        let named = of("container_name: shop\nnetwork_mode: host\n");
+        let expected = Service { container: Some("shop".to_owned()), is_on_machine: true, ..nothing };
+        assert_eq!(named, expected);
+    }
+}

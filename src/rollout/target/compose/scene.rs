@@ -1,0 +1,152 @@
+//! Determines what runs from the labels of the containers. The functions are pure.
+
+use super::super::docker::names::{ENVIRONMENT, SHA, SLOT};
+use super::super::docker::status;
+use crate::engine::sandbox::docker::compose::ComposeContainer;
+use crate::model::deployment::{Observed, Slot};
+
+/// A container of the service.
+#[derive(Clone, Debug)]
+pub(super) struct Replica {
+    pub(super) container: ComposeContainer,
+    /// The slot.
+    pub(super) slot: Slot,
+    /// The commit or, for a container that cuelight did not start, the id of its image.
+    pub(super) release: String,
+}
+
+impl Replica {
+    /// Whether the container runs, or is started again and again.
+    pub(super) fn is_started(&self) -> bool {
+        status::is_running(&self.container.status) || self.container.status.starts_with("Restarting")
+    }
+
+    /// Whether the container runs, and its health check succeeds if it has one.
+    pub(super) fn is_well(&self) -> bool {
+        status::is_well(&self.container.status)
+    }
+
+    /// Returns the container, for evidence of a failure.
+    pub(super) fn suspect(&self) -> status::Suspect<'_> {
+        status::Suspect { id: &self.container.id, name: &self.container.name, status: &self.container.status }
+    }
+}
+
+/// The containers of the service.
+#[derive(Clone, Debug)]
+pub(super) struct Scene {
+    /// The containers, running or not, by number.
+    pub(super) all: Vec<Replica>,
+}
+
+impl Scene {
+    /// Sorts containers into slots, by the labels of the environment. Containers without them, which Compose has
+    /// started, are in the slot that has no others, and in blue if both or neither have.
+    pub(super) fn new(containers: Vec<ComposeContainer>, environment: &str) -> Self {
+        let slot_of = |container: &ComposeContainer| {
+            let label = |name: &str| container.labels.get(name).map(String::as_str);
+            let slot = label(SLOT).and_then(|name| Slot::ALL.into_iter().find(|slot| slot.name() == name))?;
+            (label(ENVIRONMENT) == Some(environment)).then(|| Some((slot, label(SHA)?.to_owned())))?
+        };
+        let known: Vec<_> = containers.iter().map(slot_of).collect();
+        let has = |wanted| known.iter().flatten().any(|(slot, _)| *slot == wanted);
+        let rest = if has(Slot::Blue) && !has(Slot::Green) { Slot::Green } else { Slot::Blue };
+        let replica = |(container, known): (ComposeContainer, Option<(Slot, String)>)| {
+            let (slot, release) = known.unwrap_or_else(|| (rest, container.image.clone()));
+            Replica { container, slot, release }
+        };
+        Self { all: containers.into_iter().zip(known).map(replica).collect() }
+    }
+
+    /// Returns the containers of a slot that run.
+    pub(super) fn started(&self, slot: Slot) -> impl Iterator<Item = &Replica> {
+        self.all.iter().filter(move |replica| replica.slot == slot && replica.is_started())
+    }
+
+    /// Returns the number of the containers of a slot that run.
+    pub(super) fn count(&self, slot: Slot) -> u32 {
+        u32::try_from(self.started(slot).count()).unwrap_or(u32::MAX)
+    }
+
+    /// Returns the containers that are to be stopped so that `keep` of a slot are left: first those that are not well,
+    /// then the oldest ones.
+    pub(super) fn beyond(&self, slot: Slot, keep: u32) -> Vec<&Replica> {
+        let mut all: Vec<&Replica> = self.started(slot).collect();
+        all.sort_by_key(|replica| (!replica.is_well(), std::cmp::Reverse(replica.container.number)));
+        all.split_off(all.len().min(keep as usize))
+    }
+
+    /// Returns the state of the environment. Docker distributes requests evenly over all containers that run.
+    pub(super) fn observed(&self) -> Observed {
+        let mut observed = Observed::default();
+        let all = self.count(Slot::Blue) + self.count(Slot::Green);
+        let blue = (100 * self.count(Slot::Blue)).checked_div(all).unwrap_or_default() as u8;
+        for slot in Slot::ALL {
+            let state = observed.slot_mut(slot);
+            state.release = self.started(slot).next().map(|replica| replica.release.clone());
+            state.replicas = self.count(slot);
+            state.open = state.replicas;
+            state.weight = match slot {
+                Slot::Blue => blue,
+                Slot::Green if all > 0 => 100 - blue,
+                Slot::Green => 0,
+            };
+            state.healthy = u32::try_from(self.started(slot).filter(|replica| replica.is_well()).count()).unwrap_or(0);
+        }
+        observed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::deployment::SlotState;
+
+    fn container(number: u32, status: &str, labels: &[(&str, &str)]) -> ComposeContainer {
+        ComposeContainer {
+            id: format!("id{number}"),
+            name: format!("shop-web-{number}"),
+            project: "shop".to_owned(),
+            number,
+            labels: labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            image: format!("sha256:{number}"),
+            status: status.to_owned(),
+        }
+    }
+
+    fn ours<'l>(slot: &'l str, sha: &'l str) -> [(&'l str, &'l str); 3] {
+        [(ENVIRONMENT, "live"), (SLOT, slot), (SHA, sha)]
+    }
+
+    #[test]
+    fn labels_tell_what_runs_and_other_containers_are_the_release_of_their_image() {
+        let scene = Scene::new(
+            vec![
+                container(1, "Up 2 hours", &[]),
+                container(2, "Up 2 minutes (healthy)", &ours("green", "abc")),
+                container(3, "Up 1 second (health: starting)", &ours("green", "abc")),
+                container(4, "Exited (1) 2 hours ago", &ours("green", "old")),
+            ],
+            "live",
+        );
+        let state = |release: &str, replicas, healthy, weight| SlotState {
+            release: Some(release.to_owned()),
+            replicas,
+            healthy,
+            open: replicas,
+            weight,
+        };
+        assert_eq!(scene.observed().slot(Slot::Blue), &state("sha256:1", 1, 1, 33));
+        assert_eq!(scene.observed().slot(Slot::Green), &state("abc", 2, 1, 67));
+        let named = |keep| -> Vec<u32> {
+            scene.beyond(Slot::Green, keep).iter().map(|replica| replica.container.number).collect()
+        };
+        assert_eq!((named(0), named(1), named(2)), (vec![2, 3], vec![3], vec![]));
+        // A container that somebody has started beside blue is in green; one of another environment is not ours.
+        let other = [(ENVIRONMENT, "staging"), (SLOT, "blue"), (SHA, "abc")];
+        let scene = Scene::new(vec![container(1, "Up", &ours("blue", "abc")), container(2, "Up", &other)], "live");
+        assert_eq!(scene.observed().slot(Slot::Green), &state("sha256:2", 1, 1, 50));
+        let restarting = Scene::new(vec![container(1, "Restarting (1) 2 seconds ago", &ours("blue", "abc"))], "live");
+        assert_eq!(restarting.observed().slot(Slot::Blue), &state("abc", 1, 0, 100));
+    }
+}

@@ -1,0 +1,215 @@
+//! Deployments of a service of a Compose file.
+
+use std::fs;
+use std::io::Write;
+use std::net::TcpListener;
+use std::process::Command;
+
+use crate::docker::{docker, has};
+use crate::project::{Project, Said, until};
+use crate::survival::{try_kill, workers_of};
+
+/// Releases, each an image. The health check of `sick` fails, the one of `late` never has a result, and `ends` ends.
+const RELEASES: [&str; 6] = ["hand", "v1", "v2", "sick", "late", "ends"];
+
+/// A repository with a Compose file. Everything is removed at the end of the test.
+struct Shop {
+    project: Project,
+    /// Name of the images and of the project of Compose. No other test uses it.
+    name: String,
+}
+
+/// Returns the words that start Compose; `None` if it is not installed.
+fn compose() -> Option<Vec<&'static str>> {
+    let words = [vec!["docker", "compose"], vec!["docker-compose"]];
+    words.into_iter().find(|words| {
+        let ended = Command::new(words[0]).args(&words[1..]).arg("version").output();
+        ended.is_ok_and(|ended| ended.status.success())
+    })
+}
+
+impl Shop {
+    /// Creates the repository, whose service has these further lines in the Compose file. `None` without Docker or
+    /// Compose.
+    fn new(lines: &str) -> Option<Self> {
+        if !has(&["busybox:local"]) {
+            return None;
+        }
+        if compose().is_none() {
+            let _ = writeln!(std::io::stderr(), "SKIPPED: Compose is not installed");
+            return None;
+        }
+        let project = Project::new("on: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: echo hi}]}}\n");
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
+        let shop = Self { project, name: format!("cuelight-compose-{port}") };
+        let folder = shop.project.home().join("image");
+        fs::create_dir_all(&folder).expect("made");
+        let text = format!(
+            "version: '3.8'\nservices:\n  shop:\n    build: .\n    image: {}\n    init: true\n    volumes: [/data]\n    \
+             stop_grace_period: 1s\n    depends_on: [db]\n    healthcheck:\n      interval: 1s\n      retries: 2\n      \
+             test: ['CMD-SHELL', '[ $$RELEASE != late ] || sleep 60; [ $$RELEASE != sick ]']\n      timeout: 50s\n{}\n  \
+             db: {{image: 'busybox:local', init: true, command: sleep 1000}}\n",
+            shop.image("hand"),
+            lines.replace("PORT", &port.to_string())
+        );
+        shop.project.write("docker-compose.yml", &text);
+        shop.project.write(".env", &format!("COMPOSE_PROJECT_NAME={}\n", shop.name));
+        for tag in RELEASES {
+            shop.project.commit();
+            shop.project.git(&["tag", tag]);
+            let command = if tag == "ends" { "echo no database; exit 3" } else { "exec sleep 1000" };
+            let file = format!("FROM busybox:local\nENV RELEASE={tag}\nCMD [\"sh\", \"-c\", \"{command}\"]\n");
+            fs::write(folder.join("Dockerfile"), file).expect("written");
+            docker(&["build", "-q", "-t", &shop.image(tag), &folder.display().to_string()]).expect("built");
+        }
+        Some(shop)
+    }
+
+    fn settle(&self, environment: &str, target: &str) {
+        let text = format!(
+            "[environments.live]\n{environment}\n[environments.live.target]\nkind = 'compose'\nservice = 'shop'\n\
+             image = '{}:{{release}}'\n{target}\n[environments.live.health]\ninterval = '200ms'\nretries = 5\n",
+            self.name
+        );
+        self.project.write(".cuelight.toml", &text);
+        self.call(&["trust"]).expect(0, &[]);
+    }
+
+    fn image(&self, tag: &str) -> String {
+        format!("{}:{tag}", self.name)
+    }
+
+    fn call(&self, args: &[&str]) -> Said {
+        self.project.call(args)
+    }
+
+    /// Runs Compose by hand.
+    fn compose(&self, args: &[&str]) {
+        let words = compose().expect("installed");
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).args(args).current_dir(self.project.root());
+        let ended = command.output().expect("it starts");
+        assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    }
+
+    /// Lists the containers of a service, running or not, in this format of the docker CLI, sorted.
+    fn containers(&self, service: &str, format: &str) -> Vec<String> {
+        let project = format!("label=com.docker.compose.project={}", self.name);
+        let service = format!("label=com.docker.compose.service={service}");
+        let list = docker(&["ps", "-a", "--filter", &project, "--filter", &service, "--format", format]);
+        let mut lines: Vec<String> = list.expect("docker answers").lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    }
+
+    /// Returns the releases of the containers of the service that run.
+    fn running(&self) -> Vec<String> {
+        let found = self.containers("shop", "{{.State}} {{.ID}}");
+        let ids = found.iter().filter_map(|line| line.strip_prefix("running "));
+        let of = |id: &str| docker(&["exec", id, "sh", "-c", "echo $RELEASE"]).unwrap_or_default();
+        let mut releases: Vec<String> = ids.map(of).collect();
+        releases.sort();
+        releases
+    }
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        for worker in workers_of(&self.project.home().display().to_string()) {
+            try_kill(worker);
+        }
+        let label = format!("label=com.docker.compose.project={}", self.name);
+        let list = docker(&["ps", "-aq", "--filter", &label]).unwrap_or_default();
+        let containers: Vec<&str> = list.lines().collect();
+        docker(&[&["rm", "-f", "-v"], &containers[..]].concat());
+        docker(&["network", "rm", &format!("{}_default", self.name)]);
+        for tag in RELEASES {
+            docker(&["rmi", &self.image(tag)]);
+        }
+    }
+}
+
+#[test]
+fn a_service_that_was_started_by_hand_is_adopted_and_its_image_returns_if_the_release_fails() {
+    let Some(shop) = Shop::new("    ports: ['127.0.0.1:PORT:80']") else { return };
+    shop.settle("strategy = 'recreate'", "");
+    shop.compose(&["up", "-d", "--no-build"]);
+    let database = shop.containers("db", "{{.ID}}");
+    let id = shop.containers("shop", "{{.ID}}").concat();
+    docker(&["exec", &id, "touch", "/data/order"]).expect("written");
+    shop.call(&["deploy", "live", "v1", "--plan"])
+        .expect(0, &[" image → v1", "Stop blue", "Start 1 replica of v1 in green"]);
+    let failed = shop.call(&["deploy", "live", "sick"]);
+    failed.expect(1, &["(unhealthy)", "image serves again"]);
+    assert_eq!(shop.running(), ["hand"]);
+    // Without the image, nothing is stopped.
+    docker(&["rmi", &shop.image("v2")]).expect("removed");
+    shop.call(&["deploy", "live", "v2"]).expect(1, &["v2", "image serves again"]);
+    assert_eq!(shop.running(), ["hand"]);
+    shop.call(&["deploy", "live", "v1"]).expect(0, &["shop", "v1", "is live"]);
+    assert_eq!(shop.running(), ["v1"]);
+    let id = shop.containers("shop", "{{.ID}}").concat();
+    docker(&["exec", &id, "test", "-e", "/data/order"]).expect("Compose has kept the volume of the container");
+    let failed = shop.call(&["deploy", "live", "ends"]);
+    failed.expect(1, &["exit code 3", "its last line: no database", "v1", "serves again"]);
+    assert_eq!((shop.running(), shop.containers("shop", "{{.ID}}").len()), (vec!["v1".to_owned()], 1));
+    assert_eq!(shop.containers("db", "{{.ID}}"), database, "other services are left alone");
+    // The labels tell what runs, even without the state folder.
+    fs::remove_dir_all(shop.project.state()).expect("removed");
+    shop.call(&["trust"]).expect(0, &[]);
+    shop.call(&["deploy", "live", "hand", "--plan"]).expect(0, &["Stop green", "Start 1 replica of hand in blue"]);
+}
+
+#[test]
+fn replicas_without_a_published_port_are_replaced_one_after_the_other() {
+    let Some(shop) = Shop::new("") else { return };
+    shop.settle("strategy = 'rolling'", "replicas = 2");
+    shop.call(&["deploy", "live", "v1"]).expect(0, &["is live"]);
+    assert_eq!(shop.running(), ["v1", "v1"]);
+    shop.call(&["deploy", "live", "v2"]).expect(0, &["Stop blue to 1", "is live"]);
+    assert_eq!((shop.running(), shop.containers("shop", "{{.ID}}").len()), (vec!["v2".to_owned(); 2], 2));
+    shop.call(&["deploy", "live", "sick"]).expect(1, &["(unhealthy)", "v2", "serves again"]);
+    assert_eq!((shop.running(), shop.containers("shop", "{{.ID}}").len()), (vec!["v2".to_owned(); 2], 2));
+    shop.call(&["rollback", "live", "--yes=live"]).expect(0, &["v1", "is live"]);
+    assert_eq!(shop.running(), ["v1", "v1"]);
+    // After a crash in the middle, the containers tell what is to be undone.
+    let run = shop.call(&["deploy", "live", "late", "--detach"]).out().trim().to_owned();
+    until("the new release runs", || shop.running().contains(&"late".to_owned()).then_some(()));
+    for worker in workers_of(&run) {
+        try_kill(worker);
+    }
+    until("the worker is gone", || workers_of(&run).is_empty().then_some(()));
+    shop.call(&["abort", "live"]).expect(0, &[]);
+    until("v1 serves alone", || (shop.running() == ["v1", "v1"]).then_some(()));
+}
+
+#[test]
+fn what_compose_cannot_deliver_is_refused_before_anything_changes() {
+    let Some(shop) = Shop::new("    ports: ['127.0.0.1:PORT:80']") else { return };
+    shop.settle("strategy = 'rolling'", "");
+    for args in [&["deploy", "live", "v1", "--plan"][..], &["deploy", "live", "v1"]] {
+        let said = shop.call(args);
+        said.expect(if args.len() > 3 { 4 } else { 1 }, &["shop publishes port ", "use the strategy `recreate`"]);
+    }
+    shop.settle("strategy = 'recreate'", "files = 'other.yaml'");
+    shop.call(&["deploy", "live", "v1"]).expect(1, &["target.files names ", "other.yaml, which does not exist"]);
+    let text = "services:\n  web: {image: 'busybox:local'}\n";
+    shop.project.write("other.yaml", text);
+    shop.call(&["deploy", "live", "v1"]).expect(1, &["has no service `shop`: target.service must be one of web"]);
+    let text = "services:\n  shop: {image: 'busybox:local', container_name: shop}\n";
+    shop.project.write("other.yaml", text);
+    shop.settle("strategy = 'rolling'", "files = 'other.yaml'");
+    shop.call(&["deploy", "live", "v1"]).expect(1, &["shop has container_name: shop"]);
+    shop.settle("strategy = 'recreate'", "files = 'other.yaml'");
+    shop.call(&["deploy", "live", "v1"]).expect(1, &["shop has no health check: write `healthcheck`"]);
+    assert_eq!(shop.containers("shop", "{{.ID}}"), Vec::<String>::new());
+    // Without the program, the error names what is missing.
+    let bin = shop.project.home().join("bin");
+    fs::create_dir_all(&bin).expect("made");
+    let which = Command::new("sh").args(["-c", "command -v git"]).output().expect("a shell");
+    let git = String::from_utf8_lossy(&which.stdout).trim().to_owned();
+    std::os::unix::fs::symlink(git, bin.join("git")).expect("linked");
+    let mut command = shop.project.command(&["deploy", "live", "v1", "--plan"]);
+    let said = Said(command.env("PATH", &bin).output().expect("the program starts"));
+    said.expect(4, &["neither `docker compose` nor `docker-compose` is installed here"]);
+}
