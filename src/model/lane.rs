@@ -18,6 +18,8 @@ pub struct Lane {
     pub lock: Option<Lock>,
     /// The freeze window that holds back deployments now, as in the settings; `None` outside freeze windows.
     pub frozen: Option<String>,
+    /// When the environment is stopped automatically; `None` if no deployment waits to do that.
+    pub stops: Option<Timestamp>,
     /// The deployment that is in progress, waits, or was left halfway.
     pub open: Option<LaneDeployment>,
     /// What the target reported last; `None` if it was not asked, or has not answered since the last deployment.

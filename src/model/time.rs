@@ -16,6 +16,12 @@ impl Timestamp {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
+    /// Returns the time at which this length of time has passed.
+    #[must_use]
+    pub fn after(self, length: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(length.as_millis()).unwrap_or(u64::MAX)))
+    }
+
     /// Returns date, hour and minute in UTC: `2026-11-24 02:15 UTC`.
     #[must_use]
     pub fn clock(self) -> String {

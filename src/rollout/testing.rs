@@ -26,6 +26,7 @@ pub(crate) fn settings(strategy: Strategy, replicas: u32, commands: &[(ScriptCom
         freeze: Vec::new(),
         strategy,
         keep_old: Duration::ZERO,
+        auto_stop: None,
         url: None,
         target: TargetSettings::Script(ScriptSettings {
             commands: commands.iter().map(|(command, text)| (*command, (*text).to_owned())).collect(),

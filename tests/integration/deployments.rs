@@ -674,3 +674,32 @@ fn a_notification_that_is_not_sent_changes_nothing_and_shows_no_address() {
     let written = String::from_utf8_lossy(&shop.project.everything_written()).into_owned();
     assert!(!written.contains("T0SECRET") && !said.text().contains("T0SECRET"), "the address is shown");
 }
+
+#[test]
+fn an_environment_with_auto_stop_says_when_it_ends_and_stops() {
+    let shop = Shop::new();
+    let settings = |after: &str| {
+        SETTINGS.replace("[environments.staging]\n", &format!("[environments.staging]\nauto_stop = '{after}'\n"))
+    };
+    shop.configure(&settings("1h"));
+    shop.call(&["deploy", "staging", "v1", "--plan"]).expect(0, &["Stop blue after 1h"]);
+    shop.call(&["deploy", "staging", "v1"]).expect(0, &["v1", "is live"]);
+    let shown = shop.call(&["env", "staging"]);
+    shown.expect(0, &["stops 1h after a deployment: v1 at ", " UTC"]);
+    // The deployment that waits is not in the way of others, and takes no commands.
+    shop.call(&["promote", "staging"]).expect(3, &["no deployment to staging is in progress"]);
+    let run = shop.project.run_id();
+    shop.call(&["cancel", &run]).expect(0, &[]);
+    until("it no longer waits", || {
+        shop.call(&["env", "staging"]).text().contains("but no deployment waits to stop v1").then_some(())
+    });
+    assert_eq!(shop.running("staging"), ["v1", "v1"]);
+    shop.configure(&settings("1ms"));
+    shop.call(&["deploy", "staging", "v2"]).expect(0, &[]);
+    until("nothing runs", || shop.running("staging").is_empty().then_some(()));
+    until("the ledger has the stop", || {
+        shop.call(&["audit"]).text().contains("auto_stop, 1ms after the deployment").then_some(())
+    });
+    shop.call(&["rollback", "staging", "--yes=staging"]).expect(4, &[]);
+    shop.call(&["deploy", "staging", "v2", "--plan"]).expect(0, &["nothing → v2"]);
+}

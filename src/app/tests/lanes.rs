@@ -40,6 +40,7 @@ fn lane(name: &str, tags: &[(&str, u64)]) -> Lane {
         open: None,
         reported: None,
         is_silent: false,
+        stops: None,
     }
 }
 
@@ -130,6 +131,7 @@ fn each_state_of_an_environment_is_one_line() {
         Lane { frozen: Some("Fri 16:00 - Mon 08:00".to_owned()), ..lane("frozen", &[("v1.4.1", 26)]) },
         failed,
         unknown,
+        Lane { stops: Some(Timestamp(NOW + HOUR * 23)), ..lane("stopping", &[("v1.4.1", 26)]) },
     ];
     let driver = showing(80, 24, Glyphs::Unicode, all);
     insta::assert_snapshot!(driver.screen());

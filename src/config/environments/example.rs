@@ -26,6 +26,9 @@ pub(in crate::config) const EXAMPLE: &str = r#"
 # canary.steps = ["5%", "pause 5m", "25%", "pause"]
 # How long the old release runs on after blue-green and canary, so that a rollback is instant. Default: "0s".
 # keep_old = "30m"
+# How long after a deployment the environment is stopped. The next deployment starts the time anew; `cuelight cancel RUN`
+# of the deployment that waits ends it. Not for Kubernetes. Default: never.
+# auto_stop = "24h"
 # url = "https://app.example.com"
 # Environment variables that the commands need: `cuelight env production --check` says which are missing. Values of
 # secrets, and of variables whose names say so, such as DEPLOY_TOKEN, are masked in logs and messages. Default: none.
@@ -48,9 +51,6 @@ pub(in crate::config) const EXAMPLE: &str = r#"
 # router = "cuelight-router:local"
 # Default: the engine that docker uses.
 # host = "unix:///var/run/docker.sock"
-# Or a Deployment of Kubernetes, which must exist: each deployment sets its image and its strategy (recreate or rolling, with
-# max_surge and max_unavailable), and the cluster replaces its pods. A smoke test runs once they are replaced. Rights that are
-# needed in the namespace: get and patch deployments, list replicasets, and get, create and update leases; list pods and
 # Or a service of a Compose file, which the program of Compose starts with the image of the release: `docker compose` or
 # `docker-compose` must be installed. The strategy is recreate or, for a service that publishes no port, rolling. Healthy is
 # what its `healthcheck` says. The former image of a service that was started by hand returns when the first deployment fails.
@@ -65,6 +65,9 @@ pub(in crate::config) const EXAMPLE: &str = r#"
 # Default: as many as run, or 1.
 # replicas = 2
 # timeout = "10m"
+# Or a Deployment of Kubernetes, which must exist: each deployment sets its image and its strategy (recreate or rolling, with
+# max_surge and max_unavailable), and the cluster replaces its pods. A smoke test runs once they are replaced. Rights that are
+# needed in the namespace: get and patch deployments, list replicasets, and get, create and update leases; list pods and
 # events, and get pods/log, to explain failures. Pods need a preStop hook that sleeps some seconds, or requests may be lost.
 # The deadline of the health check is for the whole rollout: by default 1h, as progress_deadline ends one that stands still.
 # [environments.staging.target]

@@ -203,6 +203,7 @@ fn environment<'t>(
     if !keep_old.is_zero() && !has_slots {
         return Err(table.wrong("keep_old", "is for the strategies `blue-green` and `canary`, which have two slots"));
     }
+    let auto_stop = auto_stop(&mut table, &target, keep_old)?;
     let read = table.optional("health", |inner| health(inner, &target))?;
     let (health_check, health) =
         read.unwrap_or_else(|| (None, Timing { deadline: default_deadline(&target), ..Timing::default() }));
@@ -223,6 +224,7 @@ fn environment<'t>(
         freeze,
         strategy,
         keep_old,
+        auto_stop,
         url: table.text("url")?.map(str::to_owned),
         target,
         health,
@@ -234,6 +236,23 @@ fn environment<'t>(
         variables: table.owned_texts("variables")?,
     };
     Ok((settings, table))
+}
+
+/// Reads after which time the environment is stopped.
+fn auto_stop(
+    table: &mut Table<'_>,
+    target: &TargetSettings,
+    keep_old: Duration,
+) -> Result<Option<Duration>, ConfigError> {
+    let Some(after) = table.length("auto_stop")? else { return Ok(None) };
+    if matches!(target, TargetSettings::Kubernetes(_)) {
+        return Err(table.wrong("auto_stop", "cannot be set: the pods of a Deployment are replaced, but never removed"));
+    }
+    if after.is_zero() || after <= keep_old {
+        let least = if keep_old.is_zero() { "0s".to_owned() } else { format!("keep_old, {}", written(keep_old)) };
+        return Err(table.wrong("auto_stop", &format!("of {} must be longer than {least}", written(after))));
+    }
+    Ok(Some(after))
 }
 
 fn ref_rule(text: &str) -> Option<RefRule> {

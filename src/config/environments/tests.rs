@@ -353,3 +353,69 @@ fn values_are_described_as_they_are_written() {
         ["a.x = [1, \"two\", true, 1.5, [3], { b = 4, \"c d\" = [] }, {}, 1979-05-27]", "a.y = 0x1F", "a.z = 1e3"];
     assert_eq!(shown, expected);
 }
+
+#[test]
+fn a_service_of_compose_is_recreated_or_rolled_and_nothing_else() {
+    let environment = |strategy: &str, own: &str| {
+        let target = "kind = 'compose'\nservice = 'shop'\nimage = 'shop:{release}'";
+        given(&format!("[environments.a]\n{strategy}\n[environments.a.target]\n{own}\n{target}"))
+    };
+    let config = environment("strategy = 'rolling'", "replicas = 2\nfiles = 'compose.yaml'").expect("an environment");
+    let settings = &config.environments()["a"];
+    let TargetSettings::Compose(compose) = &settings.target else { panic!("not Compose") };
+    assert_eq!((compose.replicas, &*compose.files), (Some(2), &["compose.yaml".to_owned()][..]));
+    assert!(settings.health_check.is_none(), "the service has its own check");
+    let stored = serde_json::to_string(settings).expect("JSON");
+    assert_eq!(&serde_json::from_str::<EnvironmentSettings>(&stored).expect("settings"), settings);
+    let moves = "Compose cannot move traffic: use `recreate` or, for a service that publishes no port, `rolling`";
+    for (strategy, own, message) in [
+        ("strategy = 'blue-green'", "", format!("c:2:1: `environments.a.strategy` cannot be `blue-green`: {moves}")),
+        (
+            "strategy = 'recreate'",
+            "project = 'My Shop'",
+            "c:4:1: `environments.a.target.project` must be lower-case letters, digits, `-` and `_`, not `My Shop`"
+                .to_owned(),
+        ),
+        (
+            "keep_old = '1m'",
+            "",
+            "c:2:1: `environments.a.keep_old` is for the strategies `blue-green` and `canary`, which have two slots"
+                .to_owned(),
+        ),
+        (
+            "strategy = 'recreate'",
+            "port = 80",
+            "c:4:1: `environments.a.target.port` is unknown; known here: kind, service, image, files, project, replicas, \
+             timeout"
+                .to_owned(),
+        ),
+    ] {
+        let error = environment(strategy, own).expect_err(&message).to_string();
+        assert_eq!(error, message);
+    }
+}
+
+#[test]
+fn an_environment_stops_by_itself_only_if_its_target_can_and_after_the_former_release() {
+    let environment =
+        |keys: &str, target: &str| given(&format!("[environments.a]\n{keys}\n[environments.a.target]\n{target}\n"));
+    let docker = "kind = 'docker'\nservice = 's'\nimage = 's:{sha}'\nport = 1\npublish = 1";
+    let config = environment("auto_stop = '24h'", docker).expect("an environment");
+    assert_eq!(config.environments()["a"].auto_stop, Some(Duration::from_hours(24)));
+    for (keys, target, message) in [
+        ("auto_stop = '0'", docker, "of 0s must be longer than 0s"),
+        (
+            "strategy = 'blue-green'\nkeep_old = '1h'\nauto_stop = '30m'",
+            docker,
+            "of 30m must be longer than keep_old, 1h",
+        ),
+        (
+            "auto_stop = '1h'",
+            "kind = 'kubernetes'\ndeployment = 's'\nimage = 's:{sha}'",
+            "cannot be set: the pods of a Deployment are replaced, but never removed",
+        ),
+    ] {
+        let error = environment(keys, target).expect_err(message).to_string();
+        assert!(error.ends_with(&format!("`environments.a.auto_stop` {message}")), "{error}");
+    }
+}

@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::time::timeout;
 
-use super::{DeployError, Deployments, protection};
+use super::{DeployError, Deployments};
 use crate::model::Timestamp;
 use crate::model::deployment::{EnvironmentSettings, EnvironmentState, Ledger, Observed, Outcome};
 use crate::model::environment::{DeploymentState, Drift, Environment, Release};
@@ -130,7 +130,7 @@ impl Deployments {
     /// Returns the lane of an environment. `before` contains the lanes of the environments that come before it.
     fn lane(&self, settings: &EnvironmentSettings, ledger: &Ledger, before: &[Lane], memory: &mut LaneMemory) -> Lane {
         let (at, state) = (now(), ledger.of(&settings.name));
-        let mut environment = Environment { protection: Some(protection(settings)), ..state.shown(at) };
+        let mut environment = Environment { protection: Some(self.protection(settings, &state)), ..state.shown(at) };
         let live = environment.deployments.iter().position(|one| one.state == DeploymentState::Success);
         environment.deployments.truncate(MAX_DEPLOYMENTS.max(live.map_or(0, |live| live + 1)));
         let head = memory.head.clone().unwrap_or_default();
@@ -156,6 +156,7 @@ impl Deployments {
             frozen: window.map(|window| window.written()),
             open: self.open_lane(settings, &state, at),
             reported: reported.cloned(),
+            stops: self.stops(&state),
             is_silent: memory.silent.contains(&settings.name),
             environment,
         }

@@ -8,7 +8,9 @@ use indexmap::IndexMap;
 use crate::config::{Config, ConfigError};
 use crate::engine::mask::Masker;
 use crate::launch::trust::{self, Trust};
-use crate::model::deployment::{Action, Actor, Entry, EnvironmentSettings, Ledger, Needed, RefRule, written};
+use crate::model::deployment::{
+    Action, Actor, Entry, EnvironmentSettings, EnvironmentState, Ledger, Needed, RefRule, written,
+};
 use crate::model::environment::{BranchRule, Environment, Protection};
 use crate::model::{RunId, Timestamp, nearest};
 use crate::repo::git::Repository;
@@ -154,8 +156,9 @@ impl Deployments {
         let at = now();
         let wanted = self.all_settings()?.values().filter(|settings| only.is_none_or(|name| name == settings.name));
         let shown = wanted.map(|settings| {
-            let protection = Some(protection(settings));
-            Environment { protection, ..ledger.of(&settings.name).shown(at) }
+            let state = ledger.of(&settings.name);
+            let protection = Some(self.protection(settings, &state));
+            Environment { protection, ..state.shown(at) }
         });
         Ok(shown.collect())
     }
@@ -227,6 +230,22 @@ impl Deployments {
 pub(super) fn masked(settings: &EnvironmentSettings, text: &str) -> String {
     let variables: Vec<_> = std::env::vars_os().collect();
     Masker::new(settings.secrets(&variables)).mask_text(text)
+}
+
+impl Deployments {
+    /// Returns the rules of an environment in the form that is used for environments on servers, and when it stops.
+    fn protection(&self, settings: &EnvironmentSettings, state: &EnvironmentState) -> Protection {
+        let mut protection = protection(settings);
+        protection.others.extend(settings.auto_stop.map(|after| {
+            let rule = format!("stops {} after a deployment", written(after));
+            match (self.stops(state), state.live()) {
+                (Some(at), Some(live)) => format!("{rule}: {} at {}", live.release.name(), at.clock()),
+                (None, Some(live)) => format!("{rule}, but no deployment waits to stop {}", live.release.name()),
+                (_, None) => rule,
+            }
+        }));
+        protection
+    }
 }
 
 /// Converts the rules of an environment to the form that is used for environments on servers.

@@ -1,11 +1,13 @@
 //! Finds deployments that are in progress or can be continued, and the way back to an earlier release.
 
+use std::time::Duration;
+
 use super::{DeployError, DeployRequest, Deployments};
 use crate::launch::commands::{self, CommandError};
 use crate::model::deployment::{Cause, DeploymentRecord, EnvironmentState, Outcome};
 use crate::model::environment::{Release, title_of};
 use crate::model::rollback::RollbackRequest;
-use crate::model::{Command, DeploymentOrder};
+use crate::model::{Command, DeploymentOrder, Timestamp};
 use crate::rollout::driver::Position;
 use crate::rollout::gates::{self, Closed, GateFacts};
 use crate::rollout::ledger::LedgerFile;
@@ -61,6 +63,10 @@ impl Deployments {
     pub(super) fn newest_open(&self, state: &EnvironmentState, most: usize) -> Option<OpenDeployment> {
         let open = state.deployments().take(most).filter_map(|record| {
             let folder = self.runs.folder(record.run.clone());
+            // A deployment that only waits to stop the environment takes no commands.
+            if record.outcome == Some(Outcome::Succeeded) && auto_stop(&folder).is_some() {
+                return None;
+            }
             let is_running = lock::is_held(&folder.lock())
                 && (record.cause != Cause::Job || (record.began && record.outcome.is_none()));
             let is_left = || {
@@ -75,6 +81,14 @@ impl Deployments {
         let mut open: Vec<_> = open.collect();
         let at = open.iter().position(|one| one.is_running && one.record.began).unwrap_or_default();
         (!open.is_empty()).then(|| open.swap_remove(at))
+    }
+
+    /// Returns when an environment is stopped automatically; `None` if no deployment waits to do that.
+    pub(super) fn stops(&self, state: &EnvironmentState) -> Option<Timestamp> {
+        let live = state.live()?;
+        let folder = self.runs.folder(live.run.clone());
+        let (after, since) = (auto_stop(&folder)?, live.ended?);
+        lock::is_held(&folder.lock()).then(|| since.after(after))
     }
 
     /// Sends an order to the worker of a deployment, in the name of the local user.
@@ -173,6 +187,11 @@ impl Deployments {
             ),
         }))
     }
+}
+
+/// Returns how long after its end a deployment stops its environment, if that is its current step.
+fn auto_stop(folder: &RunFolder) -> Option<Duration> {
+    Position::read(folder).ok().flatten()?.auto_stop()
 }
 
 /// Returns the error about a deployment that a job of a run carries out.

@@ -154,6 +154,8 @@ pub enum Action {
         /// How the deployment ended.
         outcome: Outcome,
     },
+    /// The environment was stopped automatically: the release of the deployment no longer runs.
+    Stopped,
     /// The environment was locked.
     Locked {
         /// End of the lock; `None` if it lasts until a person unlocks the environment.
@@ -181,6 +183,7 @@ impl Action {
             Self::Paused => "paused",
             Self::Aborted => "aborted",
             Self::Ended { outcome } => outcome.word(),
+            Self::Stopped => "stopped",
             Self::Locked { .. } => "locked",
             Self::Unlocked => "unlocked",
         }

@@ -31,6 +31,9 @@ pub struct EnvironmentSettings {
     pub strategy: Strategy,
     /// How long the old release keeps running, so that a rollback is instant.
     pub keep_old: Duration,
+    /// How long after its deployment the environment is stopped; `None` if it runs until the next deployment.
+    #[serde(default)]
+    pub auto_stop: Option<Duration>,
     /// URL of the deployed application; `None` if it is not configured.
     pub url: Option<String>,
     /// Where replicas run, and how.

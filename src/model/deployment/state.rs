@@ -157,6 +157,12 @@ impl Fold {
             }
             Action::Changed => record.has_changes = true,
             Action::Overrode => record.overridden = true,
+            Action::Stopped => {
+                record.reason.clone_from(&entry.reason);
+                if state.serving == Serving::Deployment(index) {
+                    state.serving = Serving::Nothing;
+                }
+            }
             Action::Ended { outcome } => {
                 (record.outcome, record.ended) = (Some(*outcome), Some(entry.at));
                 record.reason.clone_from(&entry.reason);

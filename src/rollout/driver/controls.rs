@@ -66,6 +66,8 @@ pub(super) enum Stage {
     Pause,
     /// The deployment is rolling back.
     Back,
+    /// The release is live, and the deployment waits until the environment is to be stopped.
+    Live,
 }
 
 /// Receiver of the commands to a deployment, with the state that their answers depend on.
@@ -178,6 +180,10 @@ impl Controls {
             (DeploymentOrder::Review { approve, comment }, Stage::Gates) => self.review(*approve, comment, by, subject),
             (DeploymentOrder::Review { .. }, _) => refused("the deployment does not wait for a review"),
             (_, Stage::Back) => refused("the deployment is already rolling back"),
+            (_, Stage::Live) => refused(&format!(
+                "the release is live until it is stopped automatically: `cuelight cancel {}` keeps it running",
+                self.run
+            )),
             (DeploymentOrder::Abort { reason }, _) => {
                 self.record(Action::Aborted, by, reason, subject)?;
                 let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };

@@ -1,8 +1,10 @@
 //! The plan of a deployment and the position in it, written before each step.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
-use crate::model::deployment::Plan;
+use crate::model::deployment::{Plan, PlanStep};
 use crate::store::folder::RunFolder;
 use crate::store::{StoreError, json};
 
@@ -51,6 +53,15 @@ impl Position {
     pub fn step_name(&self) -> String {
         let step = self.plan.steps.get(self.step().0.saturating_sub(1));
         step.map(|step| self.plan.describe(step)).unwrap_or_default()
+    }
+
+    /// Returns how long after the deployment the environment is stopped, if that is the current step.
+    #[must_use]
+    pub fn auto_stop(&self) -> Option<Duration> {
+        match self.plan.steps.get(self.done)? {
+            PlanStep::Stop { slot, after, .. } if *slot == self.plan.new.slot && !after.is_zero() => Some(*after),
+            _ => None,
+        }
     }
 
     /// Returns the position in words: `step 4/9, Wait until green is healthy`.

@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use crate::model::deployment::{
-    Action, Analysis, NotifyEvent, Observed, Outcome, Pause, Plan, PlanStep, Slot, written,
-};
+use crate::model::deployment::{Analysis, NotifyEvent, Observed, Pause, Plan, PlanStep, Slot};
 use crate::model::{Conclusion, Event, StepNumber};
 use crate::rollout::check::{self, Answer, CheckError};
 use crate::rollout::outlet::Progress;
@@ -258,59 +256,6 @@ impl Driver {
             }
         };
         self.controlled(asked).await.map_err(Trouble::Interrupted)
-    }
-
-    /// Records the success of the deployment, keeps the old release running for a time, and then stops it, unless a
-    /// later deployment uses it. Other deployments may begin meanwhile.
-    async fn keep(
-        &mut self,
-        step: &PlanStep,
-        slot: Slot,
-        after: Duration,
-        plan: &Plan,
-        progress: &Progress,
-    ) -> Result<Option<String>, Trouble> {
-        // Recorded before the line is printed: readers that see the line find the success in the ledger.
-        if !self.has_succeeded() {
-            self.notify_end(Outcome::Succeeded, None);
-            if let Err(error) = self.append(Action::Ended { outcome: Outcome::Succeeded }, String::new()) {
-                // The driver tries again at the end of the deployment.
-                progress.say(&format!("the ledger lacks the success: {error}"));
-            }
-        }
-        let name = &self.subject.settings.name;
-        progress.say(&format!(
-            "{slot} keeps running for {}: `cuelight rollback {name}` is instant until then; `cuelight promote {name}` stops it now",
-            written(after)
-        ));
-        self.leave().await;
-        let end = Instant::now() + after;
-        self.controls.stage = Stage::Pause;
-        self.controls.promoted = false;
-        while Instant::now() < end && !self.controls.promoted && !self.controls.full {
-            match self.controlled_until(end).await {
-                Err(Trouble::Interrupted(Interrupt::Cancelled)) => {
-                    return Ok(Some("it keeps running: the run was cancelled".to_owned()));
-                }
-                other => other?,
-            }
-        }
-        self.controls.stage = Stage::Step;
-        match self.wait_for_turn(true).await {
-            Err(Trouble::Interrupted(Interrupt::Cancelled)) => {
-                return Ok(Some("it keeps running: the run was cancelled".to_owned()));
-            }
-            other => other?,
-        }
-        let observed = self.tools.target.observe(progress).await?;
-        let state = observed.slot(slot);
-        let is_ours = |found: &str| plan.release(slot).is_some_and(|release| self.is_release(found, release));
-        if state.weight > 0 || !state.release.as_deref().is_some_and(is_ours) {
-            progress.say(&format!("{slot} is used by a later deployment and left as it is"));
-            return Ok(Some("used by a later deployment".to_owned()));
-        }
-        self.tools.target.act(step, plan, progress).await?;
-        Ok(None)
     }
 }
 

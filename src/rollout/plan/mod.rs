@@ -145,6 +145,7 @@ pub fn plan(
         steps.extend(left.filter(|_| !is_recreated));
     }
     steps.retain(|step| supports.has(step));
+    steps.extend(settings.auto_stop.map(|after| PlanStep::Stop { slot, keep: 0, after }));
     Ok(Plan { new, old, steps, found: observed.clone() })
 }
 

@@ -109,6 +109,11 @@ fn parts(lane: &Lane, now: Timestamp) -> Vec<Part> {
     if let Some(window) = &lane.frozen {
         parts.push(Part { full: format!("frozen {window}"), short: "frozen".to_owned(), hue: Hue::Review });
     }
+    if let Some(stops) = lane.stops {
+        let left = stops.since(now);
+        let left = if left.is_zero() { "now".to_owned() } else { format!("in {}", text::ago(left)) };
+        parts.push(Part::new(format!("stops {left}"), Hue::Plain));
+    }
     // A report of the health is left out while a deployment changes the environment, because it is out of date.
     if lane.on_its_way().is_none() {
         parts.extend(health(lane, now));

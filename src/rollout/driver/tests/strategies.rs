@@ -66,3 +66,38 @@ async fn a_kept_release_comes_back_without_a_start() {
     back.stop.send_replace(Stop::Back);
     assert_eq!(back.end.await.expect("no panic").conclusion, Conclusion::Success, "a cancel ends the wait alone");
 }
+
+#[tokio::test]
+async fn an_environment_with_auto_stop_ends_unless_a_later_deployment_has_begun() {
+    let stopping = |after| EnvironmentSettings { auto_stop: Some(after), ..rolling() };
+    let rig = Rig::new(stopping(Duration::from_millis(1)));
+    let going = rig.deploy("v1");
+    let (folder, memory) = (going.folder.clone(), Arc::clone(&going.memory));
+    assert_eq!(going.end.await.expect("no panic").conclusion, Conclusion::Success);
+    assert_eq!(rig.calls(), ["start blue 2", "weight blue 100", "stop blue 0"]);
+    assert!(memory.log().contains("production is stopped 1ms after the deployment"), "{}", memory.log());
+    let record = rig.record(&folder);
+    assert_eq!((record.outcome, rig.state().live(), rig.state().unknown()), (Some(Outcome::Succeeded), None, None));
+    // Nothing runs, so the next release is deployed as the first one was.
+    rig.deployed("v2").await;
+    assert_eq!(rig.calls(), ["start blue 2", "weight blue 100", "stop blue 0"]);
+    let rig = Rig { settings: stopping(Duration::from_hours(1)), ..rig };
+    let first = rig.deploy("v1");
+    let refusal = loop {
+        // Before the release is live, this skips pauses, but never the time until the environment is stopped.
+        match first.tell(DeploymentOrder::Promote { full: true }, "ada").await {
+            Reply::Rejected { reason } if reason.contains("the release is live") => break reason,
+            _ => tokio::task::yield_now().await,
+        }
+    };
+    assert!(refusal.contains(&format!("`cuelight cancel {}`", first.folder.id())), "{refusal}");
+    rig.calls();
+    let later = rig.deploy("v2");
+    assert_eq!(first.end.await.expect("no panic").conclusion, Conclusion::Success, "it has nothing to stop any more");
+    while rig.state().live().is_none_or(|live| live.release != release("v2")) {
+        tokio::task::yield_now().await;
+    }
+    later.stop.send_replace(Stop::Back);
+    assert_eq!(later.end.await.expect("no panic").conclusion, Conclusion::Success);
+    assert_eq!(rig.running(), "green.1=v2 green.2=v2 weight green 100", "a cancelled run keeps its release running");
+}

@@ -1,0 +1,107 @@
+//! The end of a deployment whose release is live: it keeps a release running for a time, and then stops it. That is the
+//! former release or, with `auto_stop`, the new one.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::model::Timestamp;
+use crate::model::deployment::{Action, Outcome, Plan, PlanStep, Slot, written};
+use crate::rollout::outlet::Progress;
+use crate::store::StoreError;
+use crate::store::clock::now;
+
+use super::controls::{Interrupt, Stage};
+use super::{Driver, Trouble};
+
+/// Time between two looks at the ledger for a later deployment.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+impl Driver {
+    /// Records the success of the deployment, waits until `after` has passed since then, and stops a slot, unless a
+    /// later deployment uses it. Other deployments may begin meanwhile. Returns why the slot was not stopped.
+    pub(super) async fn keep(
+        &mut self,
+        step: &PlanStep,
+        slot: Slot,
+        after: Duration,
+        plan: &Plan,
+        progress: &Progress,
+    ) -> Result<Option<String>, Trouble> {
+        let is_live = slot == plan.new.slot;
+        let since = self.succeeded(progress);
+        self.say_kept(slot, after, is_live, progress);
+        self.leave().await;
+        self.controls.stage = if is_live { Stage::Live } else { Stage::Pause };
+        self.controls.promoted = false;
+        loop {
+            // By the clock, because the machine may sleep meanwhile, and the wait may be a resumed one.
+            let left = after.saturating_sub(now().since(since));
+            let is_ended = !is_live && (self.controls.promoted || self.controls.full);
+            if left.is_zero() || is_ended {
+                break;
+            }
+            if is_live && self.is_superseded()? {
+                return Ok(Some("a later deployment has begun".to_owned()));
+            }
+            match self.controlled_until(Instant::now() + left.min(LOOK_EVERY)).await {
+                Err(Trouble::Interrupted(Interrupt::Cancelled)) => return Ok(Some(KEPT.to_owned())),
+                other => other?,
+            }
+        }
+        self.controls.stage = if is_live { Stage::Live } else { Stage::Step };
+        match self.wait_for_turn(true).await {
+            Err(Trouble::Interrupted(Interrupt::Cancelled)) => return Ok(Some(KEPT.to_owned())),
+            other => other?,
+        }
+        let observed = self.tools.target.observe(progress).await?;
+        let state = observed.slot(slot);
+        let is_used = if is_live { self.is_superseded()? } else { state.weight > 0 };
+        let is_ours = |found: &str| plan.release(slot).is_some_and(|release| self.is_release(found, release));
+        if is_used || !state.release.as_deref().is_some_and(is_ours) {
+            progress.say(&format!("{slot} is used by a later deployment and left as it is"));
+            return Ok(Some("used by a later deployment".to_owned()));
+        }
+        self.tools.target.act(step, plan, progress).await?;
+        if is_live {
+            self.append(Action::Stopped, format!("auto_stop, {} after the deployment", written(after)))?;
+        }
+        Ok(None)
+    }
+
+    /// Records the success of the deployment, unless it is recorded. Returns its time.
+    fn succeeded(&mut self, progress: &Progress) -> Timestamp {
+        // Recorded before anything is printed: readers that see a line find the success in the ledger.
+        if !self.has_succeeded() {
+            self.notify_end(Outcome::Succeeded, None);
+            if let Err(error) = self.append(Action::Ended { outcome: Outcome::Succeeded }, String::new()) {
+                // The driver tries again at the end of the deployment.
+                progress.say(&format!("the ledger lacks the success: {error}"));
+            }
+        }
+        let run = self.run_id().clone();
+        let state = self.latest.state().ok();
+        state.and_then(|state| state.deployment(&run)?.ended).unwrap_or_else(now)
+    }
+
+    fn say_kept(&self, slot: Slot, after: Duration, is_live: bool, progress: &Progress) {
+        let (name, after) = (&self.subject.settings.name, written(after));
+        progress.say(&if is_live {
+            let run = self.run_id();
+            format!("{name} is stopped {after} after the deployment: a later one, or `cuelight cancel {run}`, prevents it")
+        } else {
+            format!(
+                "{slot} keeps running for {after}: `cuelight rollback {name}` is instant until then; `cuelight promote {name}` stops it now"
+            )
+        });
+    }
+
+    /// Whether a later deployment has begun.
+    fn is_superseded(&mut self) -> Result<bool, StoreError> {
+        let run = self.run_id().clone();
+        Ok(self.latest.state()?.superseded_by(&run).is_some())
+    }
+}
+
+/// Why a slot was not stopped, for a cancelled run.
+const KEPT: &str = "it keeps running: the run was cancelled";
