@@ -8,8 +8,10 @@ use crate::config::{Config, ConfigError};
 use crate::launch;
 use crate::launch::artifacts::DownloadError;
 use crate::launch::commands;
-use crate::model::{Command, Conclusion, JobId, LookupError, RepositoryId, Run, Summary, Wait};
+use crate::model::{Command, Conclusion, JobId, LookupError, RepositoryId, Run, RunId, Summary, Wait};
+use crate::repo::git;
 use crate::repo::git::{GitError, git};
+use crate::repo::workflows;
 use crate::store::artifacts::Artifact;
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::history::Filter;
@@ -18,6 +20,7 @@ use crate::store::{StoreError, artifacts, history};
 
 use super::commit_watch::{Commit, CommitWatch};
 use super::github::address::{AddressError, Repository, RunAddress, Target};
+use super::github::checkout::NoCheckout;
 use super::github::client::ApiError;
 use super::github::poller::{PollError, Poller, SubmitError};
 use super::last_known;
@@ -88,8 +91,22 @@ pub enum RunsError {
     #[error("{0}; a run on a server is named OWNER/REPO/NUMBER outside of its checkout")]
     NoCheckout(StoreError),
     /// No repository is named, and the folder is not a checkout of a repository on a known server.
-    #[error("no remote of this folder is on a known server: name the repository with -R OWNER/NAME")]
-    NoRepository,
+    #[error("{0}; or name a repository on a server with -R OWNER/NAME")]
+    NoRepository(NoCheckout),
+    /// The name is that of a workflow, not of a run.
+    #[error(
+        "`{wanted}` is a workflow, not a run: its newest run is {newest} (`cuelight show {newest}`); \
+         `cuelight runs --workflow {wanted}` lists them"
+    )]
+    Workflow {
+        /// The name as given.
+        wanted: String,
+        /// The newest run of the workflow.
+        newest: RunId,
+    },
+    /// The name is that of a workflow that has never run.
+    #[error("`{0}` is a workflow that has not run yet: `cuelight run {0}` starts it")]
+    NeverRun(String),
     /// The repository has no runs.
     #[error("{0} has no runs")]
     NoRun(Repository),
@@ -143,9 +160,33 @@ impl Runs {
             (Err(_), Some(Ok(Target::PullRequest { repository, number }))) => {
                 Err(RunsError::PullRequest { repository, number })
             }
-            (Err(_), Some(Err(error))) => Err(error.into()),
+            (Err(_), Some(Err(error))) => Err(self.workflow(wanted, here)?.unwrap_or(RunsError::Address(error))),
+            (Err(unknown @ StoreError::NoSuchRun { .. }), None) => {
+                Err(self.workflow(wanted, here)?.unwrap_or(RunsError::Store(unknown)))
+            }
             (folder, _) => Ok(folder?),
         }
+    }
+
+    /// Returns the error for the name of a workflow in place of a run's; `None` if no workflow has this name.
+    fn workflow(&self, wanted: &str, here: Option<&Path>) -> Result<Option<RunsError>, StoreError> {
+        let repository = here.and_then(|here| git::Repository::discover(here).ok());
+        let file = repository.as_ref().zip(here).and_then(|(repository, here)| {
+            let file = workflows::find(Some(wanted), here, &repository.root).ok()?;
+            let is_workflow = file.starts_with(repository.root.join(workflows::FOLDER));
+            is_workflow.then(|| workflows::relative(&file, &repository.root))
+        });
+        let filter = Filter {
+            repository: repository.map(|repository| repository.id()),
+            workflow: Some(file.clone().unwrap_or_else(|| wanted.to_owned())),
+            ..Filter::default()
+        };
+        let newest = history::page(&self.dir, &filter, None, 1)?.runs.pop();
+        let wanted = wanted.to_owned();
+        Ok(match newest {
+            Some(newest) => Some(RunsError::Workflow { wanted, newest: newest.info.id }),
+            None => file.map(|_| RunsError::NeverRun(wanted)),
+        })
     }
 
     /// Finds a run of the repository `name` (`[HOST/]OWNER/NAME`): `latest`, the newest one that its server lists, or
@@ -308,7 +349,7 @@ impl Runs {
         let is_elsewhere = named.is_some();
         let repository = match named {
             Some(repository) => repository,
-            None => poller.checkout(here)?.ok_or(RunsError::NoRepository)?,
+            None => self.checkout(here)?,
         };
         let local = |revision: &str| {
             let commit = format!("{revision}^{{commit}}");
@@ -411,7 +452,16 @@ impl Runs {
     pub fn repository(&self, name: Option<&str>, here: &Path) -> Result<Repository, RunsError> {
         match name.map(str::to_owned).or_else(|| std::env::var(DEFAULT_REPOSITORY).ok()) {
             Some(name) => Ok(Repository::parse(&name, default_host().as_deref())?),
-            None => self.poller()?.checkout(here)?.ok_or(RunsError::NoRepository),
+            None => self.checkout(here),
+        }
+    }
+
+    /// Returns the repository of the checkout that contains `here`.
+    fn checkout(&self, here: &Path) -> Result<Repository, RunsError> {
+        let poller = self.poller()?;
+        match poller.checkout(here)? {
+            Some(repository) => Ok(repository),
+            None => Err(RunsError::NoRepository(poller.no_checkout(here)?)),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::report::style;
 use crate::ui::terminal_text::text;
 
 use super::run::Watch;
-use super::{Exit, Outcome, run, servers};
+use super::{Exit, Failure, Outcome, run, servers};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -109,7 +109,14 @@ pub(super) fn workflow(command: &WorkflowCommand) -> Outcome {
 
 fn list(repository: &RepositoryArg, json: bool) -> Outcome {
     let list = async |poller: &Poller, repository: &Repository| poller.workflows(repository).await;
-    let (_, workflows) = servers::ask(repository.name.as_deref(), list)?;
+    let asked = servers::ask(repository.name.as_deref(), list);
+    let (_, workflows) = asked.map_err(|failure| {
+        if repository.name.is_some() {
+            return failure;
+        }
+        let here = "`cuelight plan` lists the workflows in this folder";
+        Failure::new(failure.exit, format!("{}; {here}", failure.message))
+    })?;
     let width = workflows.iter().map(|workflow| workflow.file().len()).max().unwrap_or_default();
     workflows.iter().try_for_each(|workflow| -> io::Result<()> {
         let (file, state) = (workflow.file(), workflow.state.text());

@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 use crate::backend::runs::Runs;
 use crate::files;
 use crate::launch::expression;
+use crate::launch::expression::Explained;
 use crate::model::Wait;
 use crate::report::conditions::Decided;
 use crate::report::style;
@@ -112,13 +113,22 @@ fn expression(args: &Args, text: &str) -> Outcome {
         Some(path) => contexts(path)?,
         None => Contexts::new(),
     };
-    let (value, explanation) = expression::explain(text, &contexts, &std::env::current_dir()?)
+    let Explained { value, explanation, missing } = expression::explain(text, &contexts, &std::env::current_dir()?)
         .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
     if args.json {
         style::json(&json!({ "value": value.as_ref().ok().map(Value::to_json), "explanation": explanation }))?;
     } else {
         let style = Style::of_output();
         explanation.lines().iter().try_for_each(|line| style::line(&style.spelled(text!("{}", line))))?;
+    }
+    if !missing.is_empty() {
+        let example = missing.iter().map(|name| format!("\"{name}\": {{…}}")).collect::<Vec<_>>().join(", ");
+        style::notice(&Style::of_errors().spelled(text!(
+            "note: empty, because not given: {}; give them as a JSON object, {{{}}}, in a file with --contexts FILE, or on \
+             standard input with --contexts -",
+            missing.join(", "),
+            example
+        )));
     }
     Ok(if value.is_ok() { Exit::Success } else { Exit::Failed })
 }

@@ -118,8 +118,7 @@ fn each(of: &Of, sync: Option<bool>, order: Option<HeldOrder>, from: Option<&str
     for job in &jobs {
         let order = match from {
             Some(wanted) => {
-                let named = job.steps.iter().find(|step| step.is_named(wanted));
-                Some(HeldOrder::RetryFrom(named.ok_or_else(|| run.no_step(wanted))?.number))
+                Some(HeldOrder::RetryFrom(job.step_named(wanted).ok_or_else(|| run.no_step(wanted))?.number))
             }
             None => order,
         };

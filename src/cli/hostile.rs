@@ -106,7 +106,7 @@ proptest! {
     fn no_error_passes_on_what_a_terminal_or_a_runner_would_obey(text in any_text()) {
         let (any, path) = (|| text.clone(), || PathBuf::from(&text));
         let skipped = TriggerDecision { path: path(), name: any(), outcome: TriggerOutcome::Skipped(any()) };
-        let unknown = UnknownJob { name: any(), known: vec![any()] };
+        let unknown = UnknownJob { name: any(), hint: any() };
         let failures: [Failure; 13] = [
             GitError::Failed { what: any(), folder: path(), message: any() }.into(),
             GitError::Misplaced { git_folder: path(), root: path() }.into(),

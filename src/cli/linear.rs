@@ -93,7 +93,7 @@ impl Sentences {
                 let is_first = !std::mem::replace(&mut self.is_listed, true);
                 if is_first {
                     let count = counted(runs.len() as u64, "run");
-                    out.line(text!("{}; changes follow; Ctrl-C ends this, and no run", count))?;
+                    out.line(text!("{} of all repositories; changes follow; Ctrl-C ends this, and no run", count))?;
                 }
                 for (at, run) in runs.iter().enumerate() {
                     wanted.extend(self.summary(run, is_first && at >= FIRST, &mut out)?);

@@ -44,6 +44,7 @@ use std::io::{self, IsTerminal};
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -284,12 +285,17 @@ const OTHER_NAMES: &[(&str, &str)] = &[
     ("undo", "rollback"),
 ];
 
-/// Returns the error for an unknown run. It suggests a command if the name means or resembles one.
-fn no_run(wanted: &str, mut failure: Failure) -> Failure {
+/// Returns the command that a word means or resembles; `None` if there is none.
+fn meant(word: &str) -> Option<String> {
     let command = Cli::command();
     let names = command.get_subcommands().filter(|known| !known.is_hide_set()).map(clap::Command::get_name);
-    let meant = OTHER_NAMES.iter().find(|(name, _)| *name == wanted).map(|(_, command)| *command);
-    match meant.or_else(|| nearest(wanted, names)) {
+    let meant = OTHER_NAMES.iter().find(|(name, _)| *name == word).map(|(_, command)| *command);
+    meant.or_else(|| nearest(word, names)).map(str::to_owned)
+}
+
+/// Returns the error for an unknown run. It suggests a command if the name means or resembles one.
+fn no_run(wanted: &str, mut failure: Failure) -> Failure {
+    match meant(wanted) {
         Some(near) if failure.exit == Exit::NotFound => {
             failure.message = format!("`{wanted}` is neither a run nor a command; did you mean `cuelight {near}`?");
         }
@@ -335,11 +341,46 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Returns the message about a mistyped command with arguments, which the parser takes for the name of a run, or about a
+/// mistyped option. `None` for any other error, and for an option for which the parser has a suggestion itself.
+fn mistyped(error: &clap::Error) -> Option<String> {
+    if !matches!(error.kind(), ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand) {
+        return None;
+    }
+    let words: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let invalid = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(invalid)) => invalid.as_str(),
+        _ => "",
+    };
+    let first = words.first().filter(|first| !first.starts_with('-'))?;
+    let mut known = command();
+    known.build();
+    let Some(mut subcommand) = known.find_subcommand(first) else {
+        return match meant(first) {
+            Some(near) => Some(format!("there is no command `{first}`; did you mean `cuelight {near}`?")),
+            // The first word may be the run to open, and the option be wrong.
+            None if invalid.starts_with('-') => None,
+            None => Some(format!("there is no command `{first}`: `cuelight --help` lists the commands")),
+        };
+    };
+    if let Some(inner) = words.get(1).and_then(|second| subcommand.find_subcommand(second)) {
+        subcommand = inner;
+    }
+    let has_suggestion = error.get(ContextKind::SuggestedArg).is_some();
+    let name = invalid.strip_prefix("--").filter(|_| !has_suggestion)?;
+    let near = nearest(name, subcommand.get_arguments().filter_map(clap::Arg::get_long))?;
+    Some(format!("unknown option `{invalid}`; did you mean `--{near}`?"))
+}
+
 /// Prints the error in the arguments, and returns the exit code. Requested help is printed, too, but then the process
 /// exits.
 fn misread(error: clap::Error) -> ExitCode {
     if !error.use_stderr() {
         error.exit();
+    }
+    if let Some(message) = mistyped(&error) {
+        style::complain(&TerminalText::paragraph(&message));
+        return Exit::Usage.into();
     }
     // The message quotes arguments, which may be names of files of a repository (`cuelight lint *`), so their unsafe
     // characters are made visible.

@@ -112,6 +112,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         Format::Mermaid => TerminalText::lines(&diagram::mermaid(&plan)),
         Format::Dot => TerminalText::lines(&diagram::dot(&plan)),
         Format::Svg => report::graph(&plan).svg(),
+        Format::Text if style::is_linear() => report::sentences(&plan),
         Format::Text | Format::Template => report::lines(&plan),
     };
     style::line(&text)?;
@@ -132,6 +133,10 @@ fn overview(args: &Args, repository: &Repository) -> Outcome {
         style::json(&json!({"event": event, "workflows": workflows}))?;
     } else if decided.is_empty() {
         return Err(Failure::new(Exit::NotFound, format!("no workflow in {}", workflows::FOLDER)));
+    } else if style::is_linear() {
+        for one in &decided {
+            style::line(&text!("{}: {}, {}", one.name, one.word(), one.reason()))?;
+        }
     } else {
         let columns = style::column(decided.iter().map(|one| width(&one.name)));
         for one in &decided {

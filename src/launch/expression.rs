@@ -38,25 +38,40 @@ pub fn evaluate(text: &str, contexts: &Contexts, workspace: Option<&Path>) -> Re
     Ok(expr.evaluate(&Scope { contexts, status: Status::default(), host })?)
 }
 
-/// Evaluates an expression, with or without `${{ }}` around it, and records the value of each operand. Returns the
-/// value, or the error of the evaluation, with the explanation. All contexts and functions of a step's `if` are
-/// available; `workspace` is the folder of `hashFiles`.
+/// How an expression was evaluated.
+#[derive(Debug)]
+pub struct Explained {
+    /// The value, or the error of the evaluation.
+    pub value: Result<Value, EvalError>,
+    /// The value of each operand.
+    pub explanation: Explanation,
+    /// Contexts that the expression reads and that were not given, so that their values are empty.
+    pub missing: Vec<String>,
+}
+
+/// Evaluates an expression, with or without `${{ }}` around it, and records the value of each operand. All contexts and
+/// functions of a step's `if` are available; `workspace` is the folder of `hashFiles`.
 ///
 /// # Errors
 /// The expression is invalid.
-pub fn explain(
-    text: &str,
-    contexts: &Contexts,
-    workspace: &Path,
-) -> Result<(Result<Value, EvalError>, Explanation), ParseError> {
+pub fn explain(text: &str, contexts: &Contexts, workspace: &Path) -> Result<Explained, ParseError> {
     let inside = text.trim().strip_prefix("${{").and_then(|rest| rest.strip_suffix("}}")).unwrap_or(text).trim();
     let names: Vec<_> = CONTEXTS.iter().copied().chain(contexts.iter().map(|(name, _)| name)).collect();
     let vocabulary = Vocabulary { contexts: Some(&names), functions: Function::EXTRA, jobs_named: true };
     let files = WorkspaceFiles::at(workspace);
     let scope = Scope { contexts, status: Status::default(), host: &files };
-    let (value, mut explanation) = Expr::parse(inside, &vocabulary)?.explain(&scope);
+    let expr = Expr::parse(inside, &vocabulary)?;
+    let (value, mut explanation) = expr.explain(&scope);
     explanation.shorten();
-    Ok((value, explanation))
+    let mut missing: Vec<String> = Vec::new();
+    for read in expr.roots() {
+        if contexts.get(&read.context.text).is_none()
+            && !missing.iter().any(|name| name.eq_ignore_ascii_case(&read.context.text))
+        {
+            missing.push(read.context.text.clone());
+        }
+    }
+    Ok(Explained { value, explanation, missing })
 }
 
 #[cfg(test)]
@@ -84,7 +99,8 @@ mod tests {
     fn an_explanation_knows_every_context_and_the_marks_around_an_expression_do_not_matter() {
         let folder = Path::new("/nowhere");
         for text in ["github.ref == 'x' || inputs.x", " ${{ github.ref == 'x' || inputs.x }}"] {
-            let (value, explanation) = explain(text, &contexts(), folder).expect("no fault");
+            let Explained { value, explanation, missing } = explain(text, &contexts(), folder).expect("no fault");
+            assert_eq!(missing, ["inputs"]);
             assert_eq!(value.expect("a value").to_text(), "");
             assert!(explanation.lines().iter().any(|line| line.contains("refs/heads/main")), "{explanation:?}");
         }

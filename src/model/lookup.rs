@@ -1,40 +1,40 @@
 //! Finds the jobs and steps of a run that a user names: a job by its id, its key or its name, a step by its number or
 //! its name.
 
-use super::{Job, JobId, PendingReview, RerunScope, Run, RunId, Step, StepNumber, nearest};
+use super::{Job, JobId, PendingReview, RerunScope, Run, RunId, Step, StepNumber, is_same_name, suggestion};
 
 /// Why a name does not identify a job, a step or an environment.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LookupError {
     /// No job has the name.
-    #[error("{run} has no job `{wanted}`; it has {}", known.join(", "))]
+    #[error("{run} has no job `{wanted}`{hint}")]
     NoJob {
         /// The run.
         run: RunId,
         /// The name as given.
         wanted: String,
-        /// The ids of all jobs.
-        known: Vec<String>,
+        /// The end of the message: the most similar name, or the ids of the jobs.
+        hint: String,
     },
     /// No step has the name.
-    #[error("{run} has no step `{wanted}` here; `cuelight show {run}` lists the steps")]
+    #[error("{run} has no step `{wanted}` here{hint}; `cuelight show {run}` lists the steps")]
     NoStep {
         /// The run.
         run: RunId,
         /// The name as given.
         wanted: String,
+        /// The most similar name; empty if there is none.
+        hint: String,
     },
     /// No environment with the name waits for a review.
-    #[error("no environment `{wanted}` of {run} waits for a review{}", hint(nearest.as_deref(), known))]
+    #[error("no environment `{wanted}` of {run} waits for a review{hint}")]
     NoReview {
         /// The run.
         run: RunId,
         /// The name as given.
         wanted: String,
-        /// The environments that wait.
-        known: Vec<String>,
-        /// The most similar of these environments.
-        nearest: Option<String>,
+        /// The end of the message: the most similar of the environments that wait, or all of them.
+        hint: String,
     },
     /// Several jobs have the name, and one is needed.
     #[error("`{wanted}` matches several jobs: name one of {}", ids.join(", "))]
@@ -67,12 +67,22 @@ impl Run {
         wanted.map_or_else(|| Ok(self.jobs.values().collect()), |wanted| self.jobs_named(wanted))
     }
 
-    /// Returns the jobs with this id, key or name; never an empty list.
+    /// Returns the jobs with this id, key or name; never an empty list. The case of letters matters only if it
+    /// distinguishes jobs.
     fn jobs_named(&self, wanted: &str) -> Result<Vec<&Job>, LookupError> {
-        let jobs: Vec<_> = self.jobs.values().filter(|job| job.is_named(wanted)).collect();
+        let mut jobs: Vec<_> = self.jobs.values().filter(|job| job.is_named(wanted)).collect();
         if jobs.is_empty() {
-            let known = self.jobs.keys().map(ToString::to_string).collect();
-            return Err(LookupError::NoJob { run: self.info.id.clone(), wanted: wanted.to_owned(), known });
+            let is_meant = |job: &&Job| job.names().iter().any(|name| is_same_name(name, wanted));
+            jobs = self.jobs.values().filter(is_meant).collect();
+        }
+        if jobs.is_empty() {
+            let hint = suggestion(
+                wanted,
+                self.jobs.values().flat_map(Job::names),
+                "it has",
+                self.jobs.keys().map(JobId::as_str),
+            );
+            return Err(LookupError::NoJob { run: self.info.id.clone(), wanted: wanted.to_owned(), hint });
         }
         Ok(jobs)
     }
@@ -103,7 +113,7 @@ impl Run {
             return Ok(RerunScope::Job(JobId::new(if found.id.as_str() == job { job } else { &found.key })));
         };
         let job = self.job_named(job)?;
-        let found = job.steps.iter().find(|one| one.is_named(step)).ok_or_else(|| self.no_step(step))?;
+        let found = job.step_named(step).ok_or_else(|| self.no_step(step))?;
         Ok(RerunScope::Step { job: job.id.clone(), step: found.number })
     }
 
@@ -129,19 +139,17 @@ impl Run {
     pub fn review_named(&self, wanted: &str) -> Result<&PendingReview, LookupError> {
         self.reviews.iter().find(|review| review.environment == wanted).ok_or_else(|| {
             let known = self.reviews.iter().map(|review| review.environment.as_str());
-            LookupError::NoReview {
-                run: self.info.id.clone(),
-                wanted: wanted.to_owned(),
-                nearest: nearest(wanted, known.clone()).map(str::to_owned),
-                known: known.map(str::to_owned).collect(),
-            }
+            let hint = suggestion(wanted, known.clone(), "it waits for", known);
+            LookupError::NoReview { run: self.info.id.clone(), wanted: wanted.to_owned(), hint }
         })
     }
 
     /// Returns the error for a step that does not exist.
     #[must_use]
     pub fn no_step(&self, wanted: &str) -> LookupError {
-        LookupError::NoStep { run: self.info.id.clone(), wanted: wanted.to_owned() }
+        let steps = self.jobs.values().flat_map(|job| &job.steps).map(|step| step.name.as_str());
+        let hint = suggestion(wanted, steps, "", std::iter::empty());
+        LookupError::NoStep { run: self.info.id.clone(), wanted: wanted.to_owned(), hint }
     }
 }
 
@@ -149,15 +157,27 @@ impl Job {
     /// Whether this is the job's id, key or name.
     #[must_use]
     pub fn is_named(&self, wanted: &str) -> bool {
-        [self.id.as_str(), &self.key, &self.name].contains(&wanted)
+        self.names().contains(&wanted)
+    }
+
+    fn names(&self) -> [&str; 3] {
+        [self.id.as_str(), &self.key, &self.name]
+    }
+
+    /// Returns the step with this number or name; `None` if there is none. The case of letters matters only if it
+    /// distinguishes steps.
+    #[must_use]
+    pub fn step_named(&self, wanted: &str) -> Option<&Step> {
+        let exact = self.steps.iter().find(|step| step.name == wanted);
+        exact.or_else(|| self.steps.iter().find(|step| step.is_named(wanted)))
     }
 }
 
 impl Step {
-    /// Whether this is the step's number or name.
+    /// Whether this is the step's number or name, in any case of letters.
     #[must_use]
     pub fn is_named(&self, wanted: &str) -> bool {
-        self.number.to_string() == wanted || self.name == wanted
+        self.number.to_string() == wanted || is_same_name(&self.name, wanted)
     }
 }
 
@@ -181,13 +201,5 @@ fn with_dependants<'r>(run: &'r Run, first: Vec<&'r JobId>) -> Vec<&'r JobId> {
             return again;
         }
         again.extend(more);
-    }
-}
-
-/// Returns the end of a message: the environment that was probably meant, or all environments that wait.
-fn hint(nearest: Option<&str>, known: &[String]) -> String {
-    match nearest {
-        Some(name) => format!("; did you mean `{name}`?"),
-        None => format!("; it waits for {}", known.join(", ")),
     }
 }

@@ -13,7 +13,8 @@ pub fn nearest<'n>(written: &str, names: impl IntoIterator<Item = &'n str>) -> O
         .take(MAX_COMPARED)
         .filter(|name| name.len().abs_diff(length) <= 1 + length.min(name.len()))
         .map(|name| (distance(&written, &name.to_ascii_lowercase()), name))
-        .filter(|(distance, name)| *distance <= 1 + length.min(name.len()) / 4)
+        // Names without any letter in common are not similar, however short they are.
+        .filter(|(distance, name)| *distance <= 1 + length.min(name.len()) / 4 && *distance < length.max(name.len()))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
 }
@@ -51,5 +52,6 @@ mod tests {
         }
         assert_eq!(nearest("container", names), None);
         assert_eq!(nearest("", names), None);
+        assert_eq!(nearest("c", ["a", "b"]), None);
     }
 }

@@ -348,10 +348,12 @@ impl From<RunsError> for Failure {
             RunsError::Submit(error) => error.into(),
             RunsError::Download(error) => error.into(),
             RunsError::Lookup(error) => error.into(),
-            RunsError::NoRepository => Self::new(Exit::Usage, error.to_string()),
-            RunsError::NoCheckout(_) | RunsError::NoRun(_) | RunsError::Git(_) => {
-                Self::new(Exit::NotFound, error.to_string())
-            }
+            RunsError::NoRepository(_) => Self::new(Exit::Usage, error.to_string()),
+            RunsError::NoCheckout(_)
+            | RunsError::NoRun(_)
+            | RunsError::Workflow { .. }
+            | RunsError::NeverRun(_)
+            | RunsError::Git(_) => Self::new(Exit::NotFound, error.to_string()),
             RunsError::PullRequest { .. } => Self::new(Exit::Usage, error.to_string()),
         }
     }

@@ -3,10 +3,11 @@
 use std::io::IsTerminal;
 
 use crate::app::panes::graph::picture as picture_of;
-use crate::model::{Event, Record, RunId, RunInfo, Timestamp};
+use crate::model::{Event, JobId, Record, RunId, RunInfo, Timestamp};
 use crate::store::runs::RunStore;
 use crate::ui::export::Picture;
 use crate::ui::terminal_text::{TerminalText, text};
+use crate::ui::text::counted;
 use crate::ui::theme::{Colours, Theme};
 use crate::workflow::outline::outline;
 use crate::workflow::plan::Plan;
@@ -24,10 +25,30 @@ pub fn graph(plan: &Plan) -> Picture {
     let jobs = plan.jobs().iter().map(outline).collect();
     store.apply(&id, &Record { seq: 1, at: Timestamp(0), event: Event::JobsPlanned { jobs, replaces: None } });
     let style = style::Style::of_output();
-    let theme = Theme { glyphs: style.glyphs(), colours: Colours::None, motion: false };
+    let theme = Theme { glyphs: style.glyphs(), colours: Colours::None, motion: false, ..Theme::default() };
     let terminal = std::io::stdout().is_terminal().then(crossterm::terminal::size);
     let columns = terminal.and_then(Result::ok).map_or(COLUMNS, |(columns, _)| columns);
     store.run(&id).map(|run| picture_of(run, theme, columns).into()).unwrap_or_default()
+}
+
+/// Returns a sentence per job, for a screen reader.
+pub fn sentences(plan: &Plan) -> TerminalText {
+    let jobs = plan.jobs();
+    let mut lines = text!("{}", counted(jobs.len() as u64, "job"));
+    for (at, job) in jobs.iter().enumerate() {
+        let named = |id: &JobId| jobs.iter().find(|job| job.id == *id).map_or(id.to_string(), |job| job.name.clone());
+        let needs: Vec<String> = job.needs.iter().map(named).collect();
+        let start = match needs.as_slice() {
+            [] => text!("starts first"),
+            [one] => text!("starts after {}", one),
+            [several @ .., last] => text!("starts after {} and {}", several.join(", "), last),
+        };
+        let condition = job.definition.condition.written.as_ref();
+        let condition = condition.map(|written| text!(", if {}", written.value.trim())).unwrap_or_default();
+        let unknown = if job.leg.is_none() { ", its matrix is known during the run" } else { "" };
+        lines.push(&text!("\n{}: {} {}{}{}", at + 1, job.name, start, condition, unknown));
+    }
+    lines
 }
 
 /// Returns the graph, and a line per job.

@@ -13,7 +13,7 @@ use super::parse::parse;
 use super::planner::{Called, Planner};
 use super::source::Source;
 use super::syntax::{JobDefinition, Workflow};
-use crate::model::JobId;
+use crate::model::{JobId, is_same_name, suggestion};
 
 /// Maximum nesting of called workflows, in levels including the first workflow, as on GitHub.
 pub const MAX_CALL_DEPTH: usize = 10;
@@ -185,7 +185,7 @@ impl Plan {
     }
 
     /// Restricts the plan to some jobs of the workflow and the jobs that they need. A job is named by its key, which
-    /// stands for all its legs, or by its id or name. A job of a called workflow stands for the whole call. If `names`
+    /// stands for all its legs, or by its id or name; the case of letters matters only if it distinguishes jobs. A job of a called workflow stands for the whole call. If `names`
     /// is empty, all jobs stay.
     ///
     /// # Errors
@@ -196,14 +196,19 @@ impl Plan {
         }
         let mut wanted: Vec<JobId> = Vec::new();
         for name in names {
-            let is_named = |job: &&PlannedJob| {
-                job.id.as_str() == name || job.name == *name || (job.caller.is_none() && job.key == *name)
-            };
             let known = wanted.len();
-            wanted.extend(self.jobs.iter().filter(is_named).map(|job| self.outermost(job).id.clone()));
+            let same: [fn(&str, &str) -> bool; 2] = [|one, other| one == other, is_same_name];
+            for is_same in same {
+                if wanted.len() == known {
+                    let is_meant = |job: &&PlannedJob| job.names().any(|other| is_same(other, name));
+                    wanted.extend(self.jobs.iter().filter(is_meant).map(|job| self.outermost(job).id.clone()));
+                }
+            }
             if wanted.len() == known {
-                let own = self.workflow.jobs.iter().map(|job| job.id.value.clone());
-                return Err(UnknownJob { name: name.clone(), known: own.collect() });
+                let own = self.workflow.jobs.iter().map(|job| job.id.value.as_str());
+                let names = own.clone().chain(self.jobs.iter().flat_map(PlannedJob::names));
+                let hint = suggestion(name, names, "it has", own);
+                return Err(UnknownJob { name: name.clone(), hint });
             }
         }
         let mut todo = wanted.clone();
@@ -256,15 +261,21 @@ impl Plan {
 
 /// Error of [`Plan::only`]: no job has this name.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("no job `{name}`; it has {}", known.join(", "))]
+#[error("no job `{name}`{hint}")]
 pub struct UnknownJob {
     /// The name as given.
     pub name: String,
-    /// Keys of the workflow's own jobs.
-    pub known: Vec<String>,
+    /// The end of the message: the most similar name, or the keys of the workflow's own jobs.
+    pub hint: String,
 }
 
 impl PlannedJob {
+    /// Returns the names that stand for the job.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let key = self.caller.is_none().then_some(self.key.as_str());
+        [self.id.as_str(), &self.name].into_iter().chain(key)
+    }
+
     /// Returns the index of the leg among all legs of the job; 0 if it is the only one.
     #[must_use]
     pub fn place(&self) -> usize {

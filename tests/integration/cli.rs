@@ -108,7 +108,7 @@ fn runs_are_listed_shown_and_read() {
     let failed = project.call(&["logs", "--failed"]).out();
     assert!(failed.contains("it broke") && !failed.contains("hello"), "{failed}");
     assert_eq!(project.call(&["logs", "--job", "good", "--step", "2"]).out(), "▸ Inner\nhidden\nhello\n");
-    project.call(&["logs", "--job", "goood"]).expect(3, &["no job `goood`", "good, bad"]);
+    project.call(&["logs", "--job", "goood"]).expect(3, &["no job `goood`; did you mean `good`?"]);
     project.call(&["logs", "--step", "9"]).expect(3, &["no step `9`", "cuelight show"]);
     let records = project.call(&["attach", "--json"]);
     records.expect(1, &[]);
@@ -287,7 +287,7 @@ fn all_runs_are_told_in_sentences_until_an_interrupt() {
     let file = fs::File::create(&output).expect("a file");
     let mut child = project.command(&["--linear"]).stdout(file).spawn().expect("the program starts");
     let told = |text: &str| fs::read_to_string(&output).expect("readable").contains(text).then_some(());
-    until("the runs are listed", || told("0 runs; changes follow"));
+    until("the runs are listed", || told("0 runs of all repositories; changes follow"));
     project.run(&[]).expect(0, &[]);
     until("the end is told", || told("CI on main: success in "));
     // The newest run is followed again when another one appears, and is not told again.

@@ -442,7 +442,7 @@ fn a_breakpoint_at_an_unknown_step_is_an_error_before_the_run_starts() {
     let project = Project::of_jobs(STOPS);
     for (at, words) in [
         ("a/shipp", "job `a` has no step `shipp`; did you mean `ship`?"),
-        ("b/ship", "no job `b` for the breakpoint `b/ship`; did you mean `a`?"),
+        ("b/ship", "no job `b` for the breakpoint `b/ship`; there are `a`"),
         ("a", "`a` names no step: write JOB/STEP"),
     ] {
         project.call(&["run", "--trust", "--break", at]).expect(2, &[words]);

@@ -47,3 +47,4 @@ mod tools;
 mod user;
 mod warm;
 mod watch_files;
+mod wrong_names;

@@ -395,7 +395,7 @@ fn all_runs_of_a_commit_are_watched_until_the_last_has_ended() {
     assert_eq!(unknown.code, Some(3), "{}", unknown.error);
     let here = watching.cuelight(&["watch"]);
     assert_eq!(here.code, Some(2), "{}", here.error);
-    assert!(here.error.contains("name the repository with -R"), "{}", here.error);
+    assert!(here.error.contains("name a repository on a server with -R"), "{}", here.error);
     watching.check_stats();
 }
 

@@ -1,10 +1,42 @@
 //! Finds the repository of a checkout.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::repo::git::git;
 
 use super::address::{Repository, of_remotes};
+
+/// Why a folder is not a checkout of a repository on a known server.
+#[derive(Debug, thiserror::Error)]
+pub enum NoCheckout {
+    /// The folder is not in a git repository.
+    #[error("{} is not in a git repository: change to a checkout", .0.display())]
+    Outside(PathBuf),
+    /// The repository has no remote.
+    #[error("this repository has no remote: `git remote add origin URL` adds one")]
+    NoRemote,
+    /// No remote is on a known server.
+    #[error(
+        "no remote of this repository is on a known server, {}: `hosts` in the `[github]` of the settings adds one",
+        known.join(", ")
+    )]
+    UnknownServer {
+        /// Host names of the known servers.
+        known: Vec<String>,
+    },
+}
+
+impl NoCheckout {
+    /// Returns the reason for a folder for which [`repository`] found none on the hosts `known`.
+    pub(super) fn of(folder: &Path, known: Vec<String>) -> Self {
+        if git(folder, ["rev-parse", "--git-dir"]).is_err() {
+            return Self::Outside(folder.to_owned());
+        }
+        let has_remote =
+            config(folder).is_some_and(|config| entries(&config).iter().any(|(_, what, _)| *what == "url"));
+        if has_remote { Self::UnknownServer { known } } else { Self::NoRemote }
+    }
+}
 
 /// Returns the repository that a checkout belongs to, by the rules of `gh`. `None` outside of repositories, and if no
 /// remote is on one of `hosts`.

@@ -51,6 +51,7 @@ use crate::store::history;
 use crate::store::spec::RunSpec;
 
 use super::address::Repository;
+use super::checkout::NoCheckout;
 use super::client::{Client, LinkState};
 use super::runner::Runners;
 use super::wire::runs::Run as WireRun;
@@ -175,6 +176,15 @@ impl Poller {
         let hosts = hosts(&self.0.config)?;
         let names: Vec<&str> = hosts.iter().map(super::address::Host::name).collect();
         Ok(checkout::repository(folder, &names))
+    }
+
+    /// Returns why a folder is not a checkout of a repository on a known server.
+    ///
+    /// # Errors
+    /// The settings name an invalid host.
+    pub fn no_checkout(&self, folder: &Path) -> Result<NoCheckout, PollError> {
+        let hosts = hosts(&self.0.config)?;
+        Ok(NoCheckout::of(folder, hosts.iter().map(|host| host.name().to_owned()).collect()))
     }
 
     /// Returns the repositories whose runs are listed automatically: the ones in the settings, and the one of a

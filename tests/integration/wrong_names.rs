@@ -1,0 +1,106 @@
+//! Names and options that a person mistypes, or gives where something else is needed, and folders that lack something:
+//! each message says what is missing, and the command that leads on.
+
+use std::fs;
+use std::process::Command;
+
+use crate::project::Project;
+
+const TWO: &str = "on: push\njobs:\n  build: {name: Build it, runs-on: ubuntu-latest, \
+                   steps: [{name: Run tests, run: echo tested}]}\n  lint: {runs-on: ubuntu-latest, steps: [{run: 'true'}]}\n";
+
+#[test]
+fn a_mistyped_command_option_job_or_step_gets_a_suggestion() {
+    let project = Project::new(TWO);
+    project.run(&[]).expect(0, &[]);
+    project.call(&["shwo", "latest"]).expect(2, &["there is no command `shwo`; did you mean `cuelight show`?"]);
+    project.call(&["shwo", "--json"]).expect(2, &["did you mean `cuelight show`?"]);
+    project.call(&["status", "--all"]).expect(2, &["did you mean `cuelight runs`?"]);
+    project.call(&["xyzzy", "latest"]).expect(2, &["no command `xyzzy`", "`cuelight --help`"]);
+    for call in [&["run", "--jb", "lint"][..], &["logs", "--jb", "lint"], &["rerun", "--jb", "lint"]] {
+        project.call(call).expect(2, &["--job"]);
+    }
+    for job in ["LINT", "build it", "Build It", "BUILD"] {
+        project.call(&["logs", "--job", job]).expect(0, &[]);
+    }
+    assert_eq!(project.call(&["logs", "--step", "run TESTS"]).out(), "tested\n");
+    project.call(&["logs", "--job", "biuld"]).expect(3, &["no job `biuld`; did you mean `build`?"]);
+    project.call(&["logs", "--job", "Buildit"]).expect(3, &["did you mean `Build it`?"]);
+    project.call(&["logs", "--step", "Run test"]).expect(3, &["no step `Run test` here; did you mean `Run tests`?"]);
+    project.call(&["explain", "latest", "biuld"]).expect(3, &["did you mean `build`?"]);
+    project.run(&["--job", "lnit"]).expect(2, &["no job `lnit`; did you mean `lint`?"]);
+    project.run(&["--job", "LINT"]).expect(0, &[]);
+    project.call(&["rerun", "--trust", "--job", "Lint"]).expect(0, &[]);
+}
+
+#[test]
+fn a_workflow_in_place_of_a_run_leads_to_its_newest_run() {
+    let project = Project::new(TWO);
+    for name in ["ci", "ci.yml", ".github/workflows/ci.yml"] {
+        let hint = format!("`{name}` is a workflow that has not run yet: `cuelight run {name}` starts it");
+        project.call(&["show", name]).expect(3, &[&hint]);
+    }
+    project.run(&[]).expect(0, &[]);
+    let run = project.run_folder().file_name().expect("an id").to_string_lossy().into_owned();
+    for call in [&["show", "ci"][..], &["logs", "ci.yml"], &["explain", "ci"], &["cancel", "ci"], &["ci"]] {
+        let hint = format!("is a workflow, not a run: its newest run is {run} (`cuelight show {run}`)");
+        project.call(call).expect(3, &[&hint, "`cuelight runs --workflow ci"]);
+    }
+    project.call(&["show", "README.md"]).expect(3, &["there is no run `README.md`"]);
+}
+
+#[test]
+fn a_folder_without_a_remote_or_a_repository_is_named_with_the_way_out() {
+    let project = Project::new(TWO);
+    let remote = "this repository has no remote: `git remote add origin URL` adds one";
+    let named = "; or name a repository on a server with -R OWNER/NAME";
+    project.call(&["watch"]).expect(2, &[remote, named]);
+    project
+        .call(&["workflow", "list"])
+        .expect(2, &[remote, named, "`cuelight plan` lists the workflows in this folder"]);
+    project.call(&["dispatch", "ci"]).expect(2, &[remote, named]);
+    let ours = "in .cuelight.toml (`cuelight config --example` shows some)";
+    project.call(&["env"]).expect(2, &["no environments", ours, remote]);
+    project.call(&["env", "staging"]).expect(2, &["no environment `staging`", ours, remote]);
+    let git = |args: &[&str]| {
+        let done = Command::new("git").args(args).current_dir(project.root()).status().expect("git runs");
+        assert!(done.success());
+    };
+    git(&["remote", "add", "origin", "https://git.example.invalid/a/b.git"]);
+    project.call(&["watch"]).expect(2, &["no remote of this repository is on a known server, github.com", named]);
+    fs::remove_dir_all(project.root().join(".git")).expect("removed");
+    for call in [&["watch"][..], &["workflow", "list"], &["env"]] {
+        project.call(call).expect(2, &["is not in a git repository", named]);
+    }
+}
+
+#[test]
+fn an_expression_without_its_contexts_names_them() {
+    let project = Project::new(TWO);
+    let expr = "github.ref == 'refs/heads/main' && inputs.force && env.X";
+    let said = project.call(&["explain", "--expr", expr]);
+    let contexts = r#"{"github": {…}, "inputs": {…}, "env": {…}}"#;
+    said.expect(0, &["not given: github, inputs, env", contexts, "--contexts FILE"]);
+    project.write("contexts.json", r#"{"github": {}, "inputs": {}, "ENV": {}}"#);
+    let said = project.call(&["explain", "--expr", expr, "--contexts", "contexts.json"]);
+    said.expect(0, &[]);
+    assert!(!said.text().contains("not given"), "{}", said.text());
+    let said = project.call(&["explain", "--expr", "1 == 1"]);
+    assert!(!said.text().contains("not given"), "{}", said.text());
+}
+
+#[test]
+fn a_plan_is_told_in_sentences() {
+    let project = Project::new(
+        "on: push\njobs:\n  lint: {runs-on: x, steps: [{run: x}]}\n  \
+         test: {name: 'Test ${{ matrix.os }}', needs: lint, strategy: {matrix: {os: [a, b]}}, runs-on: x, steps: [{run: x}]}\n  \
+         pack: {needs: [lint, test], if: github.ref == 'x', runs-on: x, steps: [{run: x}]}\n",
+    );
+    assert_eq!(
+        project.call(&["plan", "ci", "--linear"]).out(),
+        "4 jobs\n1: lint starts first\n2: Test a starts after lint\n3: Test b starts after lint\n\
+         4: pack starts after lint, Test a and Test b, if github.ref == 'x'\n"
+    );
+    let all = project.call(&["plan", "--linear"]);
+    assert!(all.out().contains(": runs, ") || all.out().contains("ci.yml: "), "{}", all.out());
+}
