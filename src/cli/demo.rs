@@ -1,17 +1,21 @@
 //! `demo`: unpacks a small project and runs its pipeline, or with `--deploy` deploys the releases of a service.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::backend::local::demo::Demo;
 use crate::launch;
 use crate::launch::demo;
-use crate::launch::demo::{DemoError, Project, SERVICE_IMAGE, STOPS, Tour, TourError};
+use crate::launch::demo::{DemoError, Project, SERVICE_IMAGE, STOPS, Tour, TourError, is_tour};
 use crate::report::style;
 use crate::store::folder::RunsDir;
 use crate::ui::terminal_text::text;
 
 use super::run::Watch;
 use super::{Exit, Failure, Outcome, block_on, deploy, run, runs_dir, screen};
+
+/// How the leftovers of the tour of deployments are removed.
+const LEFTOVERS: &str =
+    "The containers of the demo run until `cuelight demo --deploy --remove` removes them and all its traces.";
 
 /// The demo projects.
 #[derive(clap::ValueEnum, Clone, Copy, Default)]
@@ -32,6 +36,9 @@ pub(super) struct Args {
     /// Deploy a service to three environments in Docker instead: rolling, blue-green, canary, and a release that fails
     #[arg(long, conflicts_with = "project")]
     deploy: bool,
+    /// Remove what `demo --deploy` left: its containers, network and images, its folder and the record of its deployments
+    #[arg(long, requires = "deploy", conflicts_with = "headless")]
+    remove: bool,
     /// Break a test of the project first, to find the error and mend it (not with `--project`)
     #[arg(long = "break", conflicts_with_all = ["deploy", "project"])]
     breaks: bool,
@@ -45,6 +52,9 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Outcome {
     let runs = runs_dir()?;
+    if args.remove {
+        return remove(args, &runs);
+    }
     if args.deploy {
         return deploy(args, &runs);
     }
@@ -97,6 +107,7 @@ fn deploy(args: &Args, runs: &RunsDir) -> Outcome {
                 return Ok(ended);
             }
         }
+        style::notice(LEFTOVERS);
         return Ok(Exit::Success);
     }
     // The result is not needed, because the screen shows what goes wrong. A deployment in progress continues after the
@@ -104,7 +115,30 @@ fn deploy(args: &Args, runs: &RunsDir) -> Outcome {
     let first = tour.begin()?;
     let shown = first.id().clone();
     std::thread::spawn(move || tour.go(first));
-    screen::open(Some(shown), false)
+    let closed = screen::open(Some(shown), false);
+    style::notice(LEFTOVERS);
+    closed
+}
+
+/// Removes what the tour of deployments left.
+fn remove(args: &Args, runs: &RunsDir) -> Outcome {
+    let removed = block_on(Tour::remove(runs, args.into.as_deref(), &mut |line| style::notice(line)))??;
+    for one in &removed {
+        style::line(&text!("removed {}", one))?;
+    }
+    style::line(if removed.is_empty() {
+        "Nothing of the demo's deployments is left."
+    } else {
+        "Its runs stay in the list: `cuelight clean` removes old ones."
+    })?;
+    Ok(Exit::Success)
+}
+
+/// Prints how the leftovers of the tour are removed, if the repository at `root` is that of the tour.
+pub(super) fn note_leftovers(root: &Path) {
+    if is_tour(root) {
+        style::notice(LEFTOVERS);
+    }
 }
 
 /// Prints what the larger project needs and is missing here, and what can be seen nevertheless.

@@ -14,7 +14,7 @@ use crate::ui::terminal_text::{TerminalText, text};
 
 use super::deploy::{go_back, local, unreadable};
 use super::review::confirm;
-use super::{Exit, Outcome, block_on};
+use super::{Exit, Outcome, block_on, demo};
 
 #[derive(clap::Args)]
 pub(super) struct ListArgs {
@@ -132,6 +132,7 @@ pub(super) fn list(args: &ListArgs) -> Outcome {
     }
     let style = Style::of_output();
     style::print(&style.spelled(report::table(&rows, style, now())))?;
+    demo::note_leftovers(&deployments.repository().root);
     Ok(Exit::Success)
 }
 

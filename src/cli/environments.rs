@@ -13,7 +13,7 @@ use crate::store::clock::now;
 use crate::ui::terminal_text::text;
 
 use super::dispatch::RepositoryArg;
-use super::{Exit, Failure, Outcome, deploy, servers};
+use super::{Exit, Failure, Outcome, demo, deploy, servers};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -63,11 +63,27 @@ pub(super) fn run(args: &Args) -> Outcome {
             style::notice(&text!("note: only the environments of this machine: {}", failure.message));
             (here(), Vec::new())
         }
+        // Without a name of a repository, the user may have meant the environments of this machine.
+        Err(failure) if local.is_some() && args.repository.name.is_none() => {
+            let which = args
+                .environment
+                .as_ref()
+                .map_or_else(|| "no environments".to_owned(), |name| format!("no environment `{name}`"));
+            let message = format!(
+                "there are {which} in .cuelight.toml (`cuelight config --example` shows some), and none of a server: {}",
+                failure.message
+            );
+            return Err(Failure::new(failure.exit, message));
+        }
         Err(failure) => return Err(failure),
     };
     let others = of_server.into_iter().filter(|one| !own.iter().any(|local| local.name == one.name));
     let all: Vec<Environment> = own.iter().cloned().chain(others).collect();
-    show(args, &repository, &all)
+    let shown = show(args, &repository, &all);
+    if let (Some(local), false) = (&local, args.json) {
+        demo::note_leftovers(&local.repository().root);
+    }
+    shown
 }
 
 /// Returns all environments of .cuelight.toml, or the requested one. Warns about unreadable lines of the ledger.

@@ -142,6 +142,26 @@ impl LedgerFile {
         Ok(Ledger::with_unreadable(entries, unreadable))
     }
 
+    /// Removes the ledger, and the states of the targets of these environments. Files that do not exist are no error.
+    ///
+    /// # Errors
+    /// A file cannot be removed.
+    pub fn remove<'e>(&self, environments: impl Iterator<Item = &'e str>) -> Result<(), StoreError> {
+        let held = self.lock()?;
+        let ledger = self.path();
+        let paths = environments.map(|name| self.observed(name)).chain([ledger.clone(), ledger.with_extension("lock")]);
+        for path in paths {
+            match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(StoreError::io("remove", path)(error));
+                }
+                _ => {}
+            }
+        }
+        drop(held);
+        Ok(())
+    }
+
     /// Returns the size of the file in bytes, which grows with each entry; 0 without a file.
     #[must_use]
     pub fn size(&self) -> u64 {

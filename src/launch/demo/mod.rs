@@ -23,7 +23,7 @@ mod needs;
 mod tour;
 
 pub use needs::missing;
-pub use tour::{STOPS, Tour, TourError};
+pub use tour::{STOPS, Tour, TourError, is_tour};
 
 /// A file of a project: its path, its text, and whether it can be executed.
 type File = (&'static str, &'static str, bool);

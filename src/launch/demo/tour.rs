@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -12,13 +12,16 @@ use std::time::Duration;
 use crate::launch::deploy::{DeployError, DeployRequest, Deployments, PreparedDeployment};
 use crate::model::deployment::{Cause, Outcome};
 use crate::repo::git::{self, GitError};
-use crate::rollout::target::docker::{DockerFault, ensure_built};
+use crate::rollout::target::docker::{DockerFault, ensure_built, remove_service};
 use crate::store::folder::{RunFolder, RunsDir};
 
 use super::{DemoError, commit, is_there, write};
 
 /// Name of the folder beside the runs.
 const NAME: &str = "demo-deploy";
+
+/// Name of the service, in the labels of its containers and the names of its images.
+const SERVICE: &str = "cuelight-demo";
 
 /// Deployments of the tour, in order: environment and release. The last release is faulty and is rolled back
 /// automatically.
@@ -77,6 +80,24 @@ pub enum TourError {
     /// The environments cannot be read.
     #[error(transparent)]
     Deploy(#[from] DeployError),
+    /// The project cannot be removed.
+    #[error("cannot remove {}: {source}", .folder.display())]
+    Remove {
+        /// The folder.
+        folder: PathBuf,
+        /// The error.
+        source: io::Error,
+    },
+}
+
+/// Whether a folder has the project of the tour.
+#[must_use]
+pub fn is_tour(folder: &Path) -> bool {
+    FILES.iter().all(|(name, text)| is_there(&folder.join(name), text))
+}
+
+fn image(release: &str) -> String {
+    format!("{SERVICE}:{release}")
 }
 
 /// The tour: a service that is ready to be deployed, and threads that visit it.
@@ -97,15 +118,52 @@ impl Tour {
         into: Option<&Path>,
         say: &mut (dyn FnMut(&str) + Send),
     ) -> Result<Self, TourError> {
-        let folder = into.map_or_else(|| runs.state().join(NAME), Path::to_owned);
+        let folder = folder(runs, into);
         unpack(&folder)?;
         ensure_built(&folder.join("router"), ROUTER, say).await?;
         for release in RELEASES {
             git::git(&folder, ["checkout", "--quiet", release])?;
-            ensure_built(&folder, &format!("cuelight-demo:{release}"), say).await?;
+            ensure_built(&folder, &image(release), say).await?;
         }
         git::git(&folder, ["checkout", "--quiet", "main"])?;
         Ok(Self { deployments: Deployments::of(runs, &folder)?, stop: Arc::default() })
+    }
+
+    /// Removes what the tour left: the containers, networks and images of its service, its folder, and the record of its
+    /// deployments. Returns what was removed, in words. The image of the router stays, because other environments may
+    /// use it, and the runs stay in the list of runs. Waits for the end of deployments in progress: one with a slot keeps
+    /// the former release for a while. `say` is called with a line about each.
+    ///
+    /// # Errors
+    /// The folder has other content, no engine answers, or something cannot be removed.
+    pub async fn remove(
+        runs: &RunsDir,
+        into: Option<&Path>,
+        say: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<Vec<String>, TourError> {
+        let folder = folder(runs, into);
+        let is_here = is_tour(&folder);
+        if !is_here && folder.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
+            return Err(DemoError::Occupied(folder).into());
+        }
+        let deployments = if is_here { Some(Deployments::of(runs, &folder)?) } else { None };
+        // The folder may be in another repository if its own was removed.
+        let is_root = |found: &Deployments| folder.canonicalize().is_ok_and(|folder| folder == found.repository().root);
+        let deployments = deployments.filter(is_root);
+        if let Some(deployments) = &deployments {
+            wait_for_end(deployments, say).await?;
+        }
+        let left = remove_service(SERVICE, &RELEASES.map(image)).await?;
+        let mut removed: Vec<String> = left.iter().map(|one| format!("the {} {}", one.kind.word(), one.name)).collect();
+        if let Some(deployments) = &deployments {
+            deployments.forget()?;
+            removed.push("the record of its deployments".to_owned());
+        }
+        if is_here {
+            fs::remove_dir_all(&folder).map_err(|source| TourError::Remove { folder: folder.clone(), source })?;
+            removed.push(format!("the folder {}", folder.display()));
+        }
+        Ok(removed)
     }
 
     /// Returns the environments.
@@ -188,6 +246,25 @@ impl Drop for Tour {
     }
 }
 
+/// Waits until no worker carries out a deployment any more. `say` is called with a line about each deployment.
+async fn wait_for_end(deployments: &Deployments, say: &mut (dyn FnMut(&str) + Send)) -> Result<(), TourError> {
+    for name in deployments.all_settings()?.keys() {
+        let is_open = || deployments.open(name).is_ok_and(|open| open.is_running);
+        if is_open() {
+            say(&format!("Waiting for the end of the deployment to {name}; `cuelight abort {name}` there ends it."));
+        }
+        while is_open() {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+    Ok(())
+}
+
+/// Returns the folder of the tour: by default beside the runs.
+fn folder(runs: &RunsDir, into: Option<&Path>) -> PathBuf {
+    into.map_or_else(|| runs.state().join(NAME), Path::to_owned)
+}
+
 fn visit(port: u16) -> io::Result<()> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     stream.set_read_timeout(Some(VISIT_TIMEOUT))?;
@@ -199,7 +276,7 @@ fn visit(port: u16) -> io::Result<()> {
 /// Writes the project into a folder and makes it a repository with a tag for each release. An existing copy is kept.
 fn unpack(folder: &Path) -> Result<(), TourError> {
     let failed = |source: io::Error| DemoError::Write { folder: folder.to_owned(), source };
-    if FILES.iter().all(|(name, text)| is_there(&folder.join(name), text))
+    if is_tour(folder)
         && RELEASES.iter().all(|release| git::git(folder, ["rev-parse", "--quiet", "--verify", release]).is_ok())
     {
         return Ok(());
@@ -241,7 +318,9 @@ mod tests {
         let runs = RunsDir::at(home.path().join("state"));
         let deployments = Deployments::of(&runs, &folder).expect("the settings are right");
         assert!(STOPS.iter().all(|(environment, _)| deployments.settings(environment).is_ok()));
+        assert!(is_tour(&folder) && !is_tour(home.path()));
         fs::write(folder.join("serve"), "other").expect("written");
+        assert!(!is_tour(&folder));
         assert!(matches!(unpack(&folder), Err(TourError::Demo(DemoError::Occupied(_)))));
     }
 }

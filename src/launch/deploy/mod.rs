@@ -85,6 +85,14 @@ impl Deployments {
         &self.repository
     }
 
+    /// Removes the record of all deployments, and what was observed of their targets. Nothing else is removed.
+    ///
+    /// # Errors
+    /// The settings are invalid, or a file cannot be removed.
+    pub fn forget(&self) -> Result<(), DeployError> {
+        Ok(self.file().remove(self.all_settings()?.keys().map(String::as_str))?)
+    }
+
     fn file(&self) -> LedgerFile {
         LedgerFile::of(&self.runs, &self.repository.common)
     }

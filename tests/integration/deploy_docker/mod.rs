@@ -6,6 +6,8 @@ mod steps;
 
 use std::fs;
 
+use cuelight::rollout::target::docker::remove_service;
+
 use crate::docker::docker;
 use crate::project::until;
 
@@ -34,6 +36,26 @@ fn what_runs_is_read_from_the_containers_alone() {
     docker(&["rm", "-f", &service.container("blue-3")]).expect("removed");
     service.call(&["deploy", "live", "v2"]).expect(0, &["is live"]);
     assert_eq!((service.page().as_deref(), service.running().len()), (Some("v2"), 5));
+}
+
+#[test]
+fn all_that_deployments_of_a_service_left_is_removed() {
+    let Some(service) = Service::new("strategy = 'rolling'", "replicas = 2") else { return };
+    service.call(&["deploy", "live", "v1"]).expect(0, &["is live"]);
+    let images = ["v1", "v2", "none"].map(|tag| format!("{}:{tag}", service.name));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let removed = runtime.block_on(remove_service(&service.name, &images)).expect("removed");
+    let mut names: Vec<String> = removed.iter().map(|one| format!("{} {}", one.kind.word(), one.name)).collect();
+    names.sort();
+    let container = |name: &str| format!("container {}", service.container(name));
+    let network = format!("network {}-live", service.name);
+    let mut expected = vec![container("blue-1"), container("blue-2"), container("router"), network];
+    expected.extend(images[..2].iter().map(|image| format!("image {image}")));
+    expected.sort();
+    assert_eq!(names, expected);
+    assert_eq!((service.page(), service.running()), (None, Vec::new()));
+    let again = runtime.block_on(remove_service(&service.name, &images)).expect("nothing is left");
+    assert!(again.is_empty(), "{again:?}");
 }
 
 #[test]

@@ -21,7 +21,7 @@ use crate::engine::sandbox::network::Network;
 use crate::engine::sandbox::provider::{FollowedLine, ProviderError};
 
 /// Name of the provider.
-pub(super) const NAME: &str = "docker";
+pub(crate) const NAME: &str = "docker";
 
 /// How long an engine may take to report its version. podman is slow, because it queries the package manager of its
 /// machine.

@@ -28,6 +28,14 @@ impl DockerClient {
         let mut labels = vec![format!("{STATE}={}", state_digest(state))];
         labels.extend(run.map(|run| format!("{RUN}={run}")));
         labels.extend(job.map(|job| format!("{JOB}={job}")));
+        self.labelled(labels).await
+    }
+
+    /// Lists the resources that have all these labels, each as `NAME=VALUE`, containers first.
+    ///
+    /// # Errors
+    /// Docker does not answer.
+    pub async fn labelled(&self, labels: Vec<String>) -> Result<Vec<Holding>, DockerError> {
         let filters: HashMap<String, Vec<String>> = [("label".to_owned(), labels)].into();
         let failed = |what: &str| {
             let doing = format!("cannot list {what}");

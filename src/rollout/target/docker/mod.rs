@@ -29,6 +29,7 @@ mod commands;
 mod config;
 mod error;
 mod images;
+mod leftovers;
 mod lock;
 pub(super) mod names;
 mod observed;
@@ -42,6 +43,7 @@ mod weights;
 
 pub use error::DockerFault;
 pub use images::ensure_built;
+pub use leftovers::remove_service;
 
 use lock::Lock;
 use names::Names;

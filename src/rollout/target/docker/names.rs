@@ -7,7 +7,7 @@ use crate::model::deployment::{DockerSettings, Slot};
 use crate::model::environment::Release;
 
 /// Label with the name of the service.
-const SERVICE: &str = "dev.cuelight.service";
+pub(super) const SERVICE: &str = "dev.cuelight.service";
 /// Label with the name of the environment.
 pub(in crate::rollout::target) const ENVIRONMENT: &str = "dev.cuelight.environment";
 /// Label with what a container is: [`REPLICA`] or [`ROUTER`].
