@@ -97,7 +97,7 @@ fn keys(text: &str) -> Result<Keys, UnknownKey> {
 pub(super) fn run(args: &Args) -> Outcome {
     let folder = args.run.find()?;
     let glyphs = if args.ascii { Glyphs::Ascii } else { Glyphs::Unicode };
-    let theme = Theme { glyphs, colours: args.colours.into(), motion: false };
+    let theme = Theme { glyphs, colours: args.colours.into(), motion: false, ..Theme::default() };
     let moment = args.at.map(|seconds| {
         Duration::try_from_secs_f64(seconds.max(0.0)).map_or(MAX_MOMENT, |moment| moment.min(MAX_MOMENT))
     });

@@ -25,7 +25,7 @@ use crate::model::deployment::EnvironmentSettings;
 use crate::model::in_one_line;
 
 pub use github::{ApiChoice, EnvironmentConfig, GithubConfig, HostConfig};
-pub use screen::{ColourChoice, GlyphChoice, QuietHours, ScreenConfig};
+pub use screen::{BackgroundChoice, ColourChoice, GlyphChoice, QuietHours, ScreenConfig};
 pub use settings::{InRepository, Layer, SETTINGS, Setting};
 pub use value::{SettingValue, ValueError};
 

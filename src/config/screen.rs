@@ -9,6 +9,8 @@ pub struct ScreenConfig {
     pub glyphs: GlyphChoice,
     /// Colour palette.
     pub colours: ColourChoice,
+    /// Background of the terminal.
+    pub background: BackgroundChoice,
     /// Whether the icons of running jobs are animated.
     pub motion: bool,
     /// Whether a followed log is scrolled by the terminal's scroll region.
@@ -28,6 +30,7 @@ impl Default for ScreenConfig {
         Self {
             glyphs: GlyphChoice::Auto,
             colours: ColourChoice::Auto,
+            background: BackgroundChoice::Auto,
             motion: true,
             scroll_region: true,
             bell: true,
@@ -76,6 +79,22 @@ impl ColourChoice {
         ("colour-blind", Self::ColourBlind),
         ("none", Self::None),
     ];
+}
+
+/// Choice of the background for which colours are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BackgroundChoice {
+    /// The one that the terminal names in `COLORFGBG`; without it, dark.
+    Auto,
+    /// Dark.
+    Dark,
+    /// Light.
+    Light,
+}
+
+impl BackgroundChoice {
+    /// Names of the choices in a file.
+    pub(super) const WORDS: &[(&str, Self)] = &[("auto", Self::Auto), ("dark", Self::Dark), ("light", Self::Light)];
 }
 
 /// A range of times of the day, in minutes after midnight. A range that ends before it starts spans midnight.

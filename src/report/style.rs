@@ -10,7 +10,12 @@ use serde::Serialize;
 use crate::model::{Level, Phase, ServiceState};
 use crate::ui::link::Link;
 use crate::ui::terminal_text::{TerminalText, ToTerminal, alert, text};
-use crate::ui::theme::{Colours, Glyphs, Hue, Theme};
+use crate::ui::theme::{Background, Colours, Glyphs, Hue, Theme};
+
+/// Returns the background that the terminal names in the environment.
+pub fn background() -> Background {
+    Background::of_variable(std::env::var("COLORFGBG").ok().as_deref())
+}
 
 /// Style of text on a stream: the glyphs of the screen's theme, with or without its colours.
 #[derive(Clone, Copy, Debug)]
@@ -29,18 +34,23 @@ impl Style {
             locale.contains("utf-8") || locale.contains("utf8")
         });
         let glyphs = if utf8 && !is_linear() { Glyphs::Unicode } else { Glyphs::Ascii };
-        Self::new(glyphs, moves_cursor() && wants_colour())
+        Self::new(glyphs, moves_cursor() && wants_colour()).on(background())
     }
 
     /// Returns the style for standard error, which has the glyphs of standard output.
     pub fn of_errors() -> Self {
-        Self::new(Self::of_output().glyphs(), colour_of_errors())
+        Self::new(Self::of_output().glyphs(), colour_of_errors()).on(background())
     }
 
     /// Returns a style with these glyphs, with or without colours.
     pub fn new(glyphs: Glyphs, colour: bool) -> Self {
         let colours = if colour { Colours::Terminal } else { Colours::None };
-        Self { theme: Theme { glyphs, colours, motion: false } }
+        Self { theme: Theme { glyphs, colours, motion: false, ..Theme::default() } }
+    }
+
+    fn on(mut self, background: Background) -> Self {
+        self.theme.background = background;
+        self
     }
 
     /// Returns the colours in use.

@@ -357,7 +357,7 @@ mod tests {
     use crate::ui::theme::{Colours, Glyphs};
 
     fn shown(markdown: &str, columns: usize) -> String {
-        let theme = Theme { glyphs: Glyphs::Unicode, colours: Colours::None, motion: false };
+        let theme = Theme { glyphs: Glyphs::Unicode, colours: Colours::None, motion: false, ..Theme::default() };
         let text = |row: Row| row.into_iter().map(|(text, _)| text).collect::<String>().trim_end().to_owned();
         let rows: Vec<String> = rows(markdown, columns, theme).into_iter().map(text).collect();
         assert!(rows.iter().all(|row| text::width(row) <= columns), "{rows:?}");

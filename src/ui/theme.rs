@@ -30,6 +30,28 @@ pub enum Colours {
     None,
 }
 
+/// Background of the terminal, which decides which colours are readable.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Background {
+    /// Darker than the text.
+    #[default]
+    Dark,
+    /// Lighter than the text.
+    Light,
+}
+
+impl Background {
+    /// Returns the background that the value of `COLORFGBG` describes: the numbers of two of the sixteen colours, that
+    /// of the text first and that of the background last. Terminals that set it are rxvt, Konsole and others. Dark
+    /// without such a value: a question to the terminal could be answered late, as if keys were pressed.
+    #[must_use]
+    pub fn of_variable(value: Option<&str>) -> Self {
+        let number = value.and_then(|value| value.rsplit(';').next()?.parse::<u8>().ok());
+        // 8 is a dark grey.
+        if matches!(number, Some(7 | 9..=15)) { Self::Light } else { Self::Dark }
+    }
+}
+
 /// How the screen is drawn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Theme {
@@ -37,13 +59,15 @@ pub struct Theme {
     pub glyphs: Glyphs,
     /// Allowed colours.
     pub colours: Colours,
+    /// Background on which they must be readable.
+    pub background: Background,
     /// Whether running rows are animated.
     pub motion: bool,
 }
 
 impl Default for Theme {
     fn default() -> Self {
-        Self { glyphs: Glyphs::default(), colours: Colours::default(), motion: true }
+        Self { glyphs: Glyphs::default(), colours: Colours::default(), background: Background::default(), motion: true }
     }
 }
 
@@ -164,8 +188,20 @@ impl Theme {
             Hue::Dim => plain.add_modifier(Modifier::DIM),
             Hue::Accent | Hue::Bad | Hue::Review => plain.add_modifier(Modifier::BOLD),
         };
+        let is_light = self.background == Background::Light;
         let colour = match (self.colours, hue) {
             (Colours::None, _) | (_, Hue::Plain | Hue::Dim) => return shaped,
+            // Of the sixteen colours, cyan, green and yellow are hardly readable on white. These of the 256 colours have a
+            // contrast of at least 4.5 to it.
+            (Colours::Terminal, Hue::Accent) if is_light => Color::Indexed(25),
+            (Colours::Terminal, Hue::Good) if is_light => Color::Indexed(28),
+            (Colours::Terminal, Hue::Bad) if is_light => Color::Indexed(160),
+            (Colours::Terminal, Hue::Busy) if is_light => Color::Indexed(130),
+            (Colours::Terminal, Hue::Review) if is_light => Color::Indexed(90),
+            (Colours::ColourBlind, Hue::Accent | Hue::Busy) if is_light => Color::Indexed(24),
+            (Colours::ColourBlind, Hue::Good) if is_light => Color::Indexed(26),
+            (Colours::ColourBlind, Hue::Bad) if is_light => Color::Indexed(130),
+            (Colours::ColourBlind, Hue::Review) if is_light => Color::Indexed(94),
             (Colours::Terminal, Hue::Accent) => Color::Cyan,
             (Colours::Terminal, Hue::Good) => Color::Green,
             (Colours::Terminal, Hue::Bad) => Color::Red,
@@ -192,7 +228,13 @@ impl Theme {
     pub fn nth(&self, place: usize) -> Style {
         const COLOURS: [Color; 6] =
             [Color::Cyan, Color::Magenta, Color::Blue, Color::LightCyan, Color::LightMagenta, Color::LightBlue];
-        if self.colours == Colours::None { Style::new() } else { Style::new().fg(COLOURS[place % COLOURS.len()]) }
+        // The same on a light background: teal, purple, blue and their darker shades.
+        const ON_LIGHT: [u8; 6] = [24, 90, 20, 60, 53, 18];
+        match (self.colours, self.background) {
+            (Colours::None, _) => Style::new(),
+            (_, Background::Dark) => Style::new().fg(COLOURS[place % COLOURS.len()]),
+            (_, Background::Light) => Style::new().fg(Color::Indexed(ON_LIGHT[place % ON_LIGHT.len()])),
+        }
     }
 
     /// Returns a character, replaced by its ASCII equivalent if the theme needs it.
@@ -297,12 +339,49 @@ mod tests {
 
     #[test]
     fn good_bad_and_busy_are_distinguishable() {
-        for colours in [Colours::Terminal, Colours::ColourBlind] {
-            let theme = Theme { colours, ..Theme::default() };
+        let on = [Background::Dark, Background::Light];
+        for (colours, background) in on.iter().flat_map(|on| [(Colours::Terminal, *on), (Colours::ColourBlind, *on)]) {
+            let theme = Theme { colours, background, ..Theme::default() };
             let styles = [Hue::Good, Hue::Bad, Hue::Busy, Hue::Review].map(|hue| theme.style(hue).fg);
             for (at, style) in styles.iter().enumerate() {
                 assert!(styles.iter().skip(at + 1).all(|other| other != style));
             }
+        }
+    }
+
+    /// Contrast of one of the 256 colours to white, by the formula of the Web Content Accessibility Guidelines.
+    fn contrast_to_white(index: u8) -> f64 {
+        let index = u32::from(index - 16);
+        let level = |step: u32| f64::from(if step == 0 { 0 } else { 55 + 40 * step }) / 255.0;
+        let linear = |value: f64| if value <= 0.040_45 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) };
+        let [red, green, blue] = [index / 36, index / 6 % 6, index % 6].map(|step| linear(level(step)));
+        1.05 / (0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05)
+    }
+
+    #[test]
+    fn every_colour_on_a_light_background_is_readable() {
+        for colours in [Colours::Terminal, Colours::ColourBlind] {
+            let theme = Theme { colours, background: Background::Light, ..Theme::default() };
+            let hues = [Hue::Accent, Hue::Good, Hue::Bad, Hue::Busy, Hue::Review].map(|hue| theme.style(hue).fg);
+            for colour in hues.into_iter().chain((0..6).map(|place| theme.nth(place).fg)) {
+                let Some(Color::Indexed(index)) = colour else { panic!("{colour:?} depends on the terminal") };
+                assert!(contrast_to_white(index) >= 4.5, "{index}: {}", contrast_to_white(index));
+            }
+        }
+    }
+
+    #[test]
+    fn the_background_is_read_from_the_variable_of_the_terminal() {
+        for (value, light) in [
+            (Some("0;15"), true),
+            (Some("0;default;7"), true),
+            (Some("15;0"), false),
+            (Some("15;8"), false),
+            (Some("x"), false),
+            (Some(""), false),
+            (None, false),
+        ] {
+            assert_eq!(Background::of_variable(value) == Background::Light, light, "{value:?}");
         }
     }
 

@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::backend::local::demo::Demo;
 use crate::backend::registry;
 use crate::backend::registry::Source;
-use crate::config::{ColourChoice, Config, GlyphChoice};
+use crate::config::{BackgroundChoice, ColourChoice, Config, GlyphChoice};
 use crate::model::RunId;
 use crate::model::capabilities::Unavailable;
 use crate::repo::git::Repository;
@@ -17,7 +17,7 @@ use crate::report::style;
 use crate::store::folder::RunFolder;
 use crate::tui;
 use crate::tui::{Alerts, Options, TuiError};
-use crate::ui::theme::{Colours, Glyphs, Theme};
+use crate::ui::theme::{Background, Colours, Glyphs, Theme};
 
 use super::{Exit, Failure, Outcome, config};
 
@@ -105,6 +105,11 @@ fn theme(config: &Config) -> Theme {
             ColourChoice::Terminal => Colours::Terminal,
             ColourChoice::ColourBlind => Colours::ColourBlind,
             ColourChoice::Auto | ColourChoice::None => Colours::None,
+        },
+        background: match config.screen.background {
+            BackgroundChoice::Auto => style::background(),
+            BackgroundChoice::Dark => Background::Dark,
+            BackgroundChoice::Light => Background::Light,
         },
         motion: config.screen.motion,
     }

@@ -6,7 +6,8 @@ use super::{InRepository, Setting};
 use crate::config::github::{API_CHOICES, SERVER_KINDS, is_repository};
 use crate::config::value::{SettingValue, ValueError, list, quoted, word};
 use crate::config::{
-    ColourChoice, Config, EnvironmentConfig, GlyphChoice, HostConfig, QuietHours, is_sandbox, sandbox_forms,
+    BackgroundChoice, ColourChoice, Config, EnvironmentConfig, GlyphChoice, HostConfig, QuietHours, is_sandbox,
+    sandbox_forms,
 };
 use crate::model::ServerKind;
 
@@ -330,6 +331,15 @@ pub const SETTINGS: &[Setting] = &[
         repository: InRepository::Refused,
         set: |config, _, value| value.word(ColourChoice::WORDS).map(|colours| config.screen.colours = colours),
         show: |config| one(word(ColourChoice::WORDS, config.screen.colours)),
+    },
+    Setting {
+        name: "screen.background",
+        doc: "Background of the terminal: \"dark\", \"light\" for darker colours, or \"auto\" for the one that the terminal\n\
+              names in COLORFGBG, and dark if it names none. Default: \"auto\".",
+        example: "background = \"light\"",
+        repository: InRepository::Refused,
+        set: |config, _, value| value.word(BackgroundChoice::WORDS).map(|choice| config.screen.background = choice),
+        show: |config| one(word(BackgroundChoice::WORDS, config.screen.background)),
     },
     Setting {
         name: "screen.bell",
