@@ -62,10 +62,11 @@ impl App {
             Action::PreviousError => self.go_to_failure(false),
             Action::FirstError => self.go_to_first_failure(),
             Action::NewestRun => {
-                if let Some(newest) = self.state.summaries().next().map(|run| run.info.id.clone()) {
+                if let Some(newest) = self.state.listed().next().map(|run| run.info.id.clone()) {
                     self.selection.select_run(Some(newest));
                 }
             }
+            Action::Repositories => self.switch_repositories(),
             Action::Start => return self.start_picker(),
             Action::WatchFiles if self.state.watching.is_some() => {
                 return vec![Effect::Request(Request::StopWatching)];
@@ -164,6 +165,19 @@ impl App {
             Action::Delete => Self::delete_marked_question(&able),
             _ => Self::stop_marked_question(&able),
         });
+    }
+
+    /// Lists the runs of all repositories, or only those of this one. If the list then lacks the selected run, selects
+    /// the newest of the list.
+    fn switch_repositories(&mut self) {
+        self.state.is_everywhere = !self.state.is_everywhere;
+        // The list may not be on the screen.
+        let of = self.state.listed_repositories().unwrap_or_default();
+        self.toast = Some(Notice::news(format!("the list has the runs of {of}")));
+        if self.summary().is_some_and(|run| !self.state.is_everywhere && !self.state.is_near(run)) {
+            let newest = self.state.listed().next().map(|run| run.info.id.clone());
+            self.selection.select_run(newest);
+        }
     }
 
     /// Passes an action to a pane.

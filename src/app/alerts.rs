@@ -3,7 +3,7 @@
 
 use crate::model::deployment::{NotifyChannel, NotifyEvent};
 use crate::model::feed::Feed;
-use crate::model::{Event, Gate, JobId, PendingReview, Phase, Record, RunId, Summary, Timestamp};
+use crate::model::{Event, Gate, JobId, PendingReview, Phase, Record, RunId, Summary};
 use crate::ui::terminal_text;
 
 use super::App;
@@ -18,7 +18,7 @@ pub(super) struct Before {
     run: RunId,
     failed: bool,
     waiting: Vec<Waiter>,
-    /// Waits that the report starts, except those from before the screen was opened.
+    /// Waits that the report starts, except those that are no news.
     reported: Vec<Waiter>,
     /// Text of the last notification for terminals in the report; `None` if there is none.
     notified: Option<String>,
@@ -32,9 +32,14 @@ impl App {
             run: run.clone(),
             failed: self.has_failed(run),
             waiting: self.waits(run).into_iter().map(|(waiter, _)| waiter).collect(),
-            reported: reported_waits(records, self.state.opened),
-            notified: notified(records, self.state.opened),
+            reported: reported_waits(self.news(run, records)),
+            notified: notified(self.news(run, records)),
         })
+    }
+
+    /// Returns those of a run's records that tell something new.
+    fn news<'r>(&self, run: &RunId, records: &'r [Record]) -> impl DoubleEndedIterator<Item = &'r Record> {
+        records.iter().filter(move |record| self.state.is_news(run, record))
     }
 
     /// Returns the alert for what is new since `before`: a failure, else a wait, else a notification for terminals.
@@ -106,9 +111,9 @@ impl App {
     }
 }
 
-/// Returns the last notification for terminals in these records. Leaves out records before `since`, and events for
-/// which the screen has its own alerts: reviews and failures.
-fn notified(records: &[Record], since: Timestamp) -> Option<String> {
+/// Returns the last notification for terminals in these records. Leaves out events for which the screen has its own
+/// alerts: reviews and failures.
+fn notified<'r>(records: impl DoubleEndedIterator<Item = &'r Record>) -> Option<String> {
     let of_record = |record: &Record| match &record.event {
         Event::Notified {
             channel: NotifyChannel::Terminal,
@@ -118,12 +123,12 @@ fn notified(records: &[Record], since: Timestamp) -> Option<String> {
         } => Some(message.clone()),
         _ => None,
     };
-    records.iter().rev().filter(|record| record.at >= since).find_map(of_record)
+    records.rev().find_map(of_record)
 }
 
-/// Returns the waits that these records start, not counting those before `since`.
-fn reported_waits(records: &[Record], since: Timestamp) -> Vec<Waiter> {
-    let waits = records.iter().filter(|record| record.at >= since).flat_map(|record| match &record.event {
+/// Returns the waits that these records start.
+fn reported_waits<'r>(records: impl Iterator<Item = &'r Record>) -> Vec<Waiter> {
+    let waits = records.flat_map(|record| match &record.event {
         Event::JobWaiting { job, .. } | Event::StepHeld { job, .. } => vec![Some(job.clone())],
         Event::RunWaiting { .. } => vec![None],
         Event::ReviewsPending { environments } => {

@@ -34,6 +34,8 @@ pub(super) fn unavailable(action: Action, state: &AppState, subject: Subject<'_>
     let capabilities = Capabilities { lane, ..capabilities(state, summary) };
     let operation = match meant(action, state, subject) {
         action if action.is_of_replay() => return state.replay.is_none().then_some(Unavailable::NotReplay),
+        Action::Repositories if state.replay.is_some() => return Some(Unavailable::Replay),
+        Action::Repositories => return state.home.is_none().then_some(Unavailable::NoHome),
         Action::Artifacts | Action::Summary if state.replay.is_some() => return Some(Unavailable::Replay),
         Action::Yank
         | Action::Artifacts

@@ -9,6 +9,7 @@ use ratatui::style::{Modifier, Style};
 use crate::model::capabilities::Unavailable;
 use crate::model::feed::{Connection, Notice, Polling, Trouble, Waits, Watching};
 use crate::model::{EndReason, Level, Run, Summary, Timestamp};
+use crate::ui::layout::Panel;
 use crate::ui::run_columns::short;
 use crate::ui::text;
 use crate::ui::theme::{Hue, Theme};
@@ -207,6 +208,18 @@ pub(super) fn toast(notice: &Notice, theme: Theme, area: Rect, buffer: &mut Buff
     }
 }
 
+/// Actions whose hints come first, before those of key sequences: with little room, the others are left out.
+const FIRST: [Action; 8] = [
+    Action::Help,
+    Action::Palette,
+    Action::Play,
+    Action::Review,
+    Action::Start,
+    Action::Stop,
+    Action::Rerun,
+    Action::NextError,
+];
+
 /// Draws as many hints of available actions as fit: help and palette always come first, and the hint for quitting last.
 pub(super) fn footer(
     state: &AppState,
@@ -222,9 +235,13 @@ pub(super) fn footer(
         let here = entry.contexts.contains(&context) || entry.contexts.contains(&Context::Everywhere);
         here && !entry.hint.is_empty() && unavailable(entry.action, state, subject).is_none()
     };
+    let with_key = |entry: &'static Entry| Some((keymap.keys(entry.action).first()?.to_string(), entry.hint));
+    let of_list = matches!(context, Context::Panel(Panel::Runs | Panel::Workflows)).then_some(Action::Repositories);
+    let is_first = |action: &Action| FIRST.contains(action) || of_list == Some(*action);
+    let first = FIRST.into_iter().chain(of_list).map(Action::entry).filter(is_shown).filter_map(with_key);
     // The hint for quitting has its own place.
-    let actions = ACTIONS.iter().filter(|entry| entry.action != Action::Quit).filter(is_shown);
-    let actions = actions.filter_map(|entry| Some((keymap.keys(entry.action).first()?.to_string(), entry.hint)));
+    let others = ACTIONS.iter().filter(|entry| entry.action != Action::Quit && !is_first(&entry.action));
+    let others = others.filter(is_shown).filter_map(with_key);
     let leads_on = |prefix: &&Prefix| {
         let Some(first) = Key::parse(prefix.key) else { return false };
         let Lookup::Prefix(rest) = keymap.lookup(context, &[first]) else { return false };
@@ -250,9 +267,7 @@ pub(super) fn footer(
         x = text::put(buffer, x, area.y, area.width, hint, theme.style(Hue::Dim)) + 2;
         true
     };
-    // The hints of prefixes come after those of help and palette, but before those of the other actions, which are left
-    // out first if there is no room.
-    for (key, hint) in actions.clone().take(2).chain(prefixes).chain(actions.skip(2)) {
+    for (key, hint) in first.chain(prefixes).chain(others) {
         if !put(&key, hint, reserved) {
             break;
         }

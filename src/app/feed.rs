@@ -29,7 +29,7 @@ impl App {
     /// Shows the workflows if the first list of runs is empty, and the jobs once there is a run. Does nothing once a
     /// key was pressed.
     fn greet(&mut self, is_first: bool) {
-        let is_empty = self.state.summaries().next().is_none() && self.selection.run_id().is_none();
+        let is_empty = self.state.listed().next().is_none() && self.selection.run_id().is_none();
         if !self.is_untouched || self.state.connection == Connection::Replay {
             return;
         }
@@ -42,24 +42,27 @@ impl App {
 
     fn apply_feed(&mut self, feed: Feed) {
         match feed {
-            Feed::Listed { runs, more } => {
+            Feed::Listed { runs, more, of } => {
                 let is_first = !self.state.is_listed;
-                self.state.list(runs, more);
+                self.state.list(runs, more, of.as_ref());
                 self.greet(is_first);
             }
             Feed::Updated(runs) => {
                 self.state.update(runs);
                 self.greet(false);
             }
-            // An open overlay keeps the keyboard, and the selection behind it does not change.
-            Feed::Started(_) if self.overlay.is_some() => {}
             Feed::Started(run) => {
-                self.selection.select_run(Some(run));
-                self.focus(Panel::Jobs);
+                self.state.started(run.clone());
+                // An open overlay keeps the keyboard, and the selection behind it does not change.
+                if self.overlay.is_none() {
+                    self.selection.select_run(Some(run));
+                    self.focus(Panel::Jobs);
+                }
             }
             // With an open overlay the selection stays, because the user may be reading. The run is only added to the
             // list.
             Feed::Triggered(run) => {
+                self.state.started(run.clone());
                 if self.overlay.is_none() {
                     self.selection.select_run(Some(run));
                     if self.view.focus == Panel::Workflows {
@@ -124,6 +127,10 @@ impl App {
                 self.notify(Notice::bad(reason));
             }
             Feed::Rights(rights) => self.state.rights = rights,
+            Feed::Watched(repositories) => {
+                self.state.watched = repositories;
+                self.greet(false);
+            }
             Feed::Broken(workflows) => {
                 if let Some(Overlay::Faults(faults)) = &mut self.overlay {
                     faults.refresh(&workflows);

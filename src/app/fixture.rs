@@ -175,6 +175,7 @@ impl Driver {
                 past("20261122-101010-bbbb", "CI", Conclusion::Cancelled, START - 2 * day),
             ],
             more: false,
+            of: None,
         });
         driver.feed(Feed::Startable(vec![
             StartableWorkflow {

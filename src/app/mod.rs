@@ -43,8 +43,10 @@ use ratatui::style::Color;
 use crate::model::capabilities::Unavailable;
 use crate::model::feed::{Connection, Notice, Request};
 use crate::model::{JobId, Phase, RepositoryId, Run, RunId, Summary, Timestamp};
+use crate::ui::frame;
 use crate::ui::layout;
 use crate::ui::layout::{Empty, Panel, Screen, View};
+use crate::ui::text;
 use crate::ui::theme::Theme;
 
 use batch::Batch;
@@ -134,7 +136,8 @@ impl App {
         self
     }
 
-    /// Makes the screen select the newest run of this repository first, and show only its deployments.
+    /// Makes the screen list only the runs of this repository and of the watched ones, until the user asks for those of
+    /// all, and show only its deployments.
     #[must_use]
     pub fn at_home(mut self, repository: RepositoryId) -> Self {
         self.state.home = Some(repository);
@@ -156,6 +159,21 @@ impl App {
             is_broken || (self.state.polling.is_some() && chrome::has_room_for_polling(self.area.width))
         };
         self.replay.as_ref().map_or_else(|| self.state.active().next().is_some() || ages(), Replay::is_playing)
+    }
+
+    /// Returns how long the picture stays the same if nothing happens, because no age on it grows older. `None` if it
+    /// shows no ages, or while it moves anyway.
+    #[must_use]
+    pub fn is_still_for(&self) -> Option<Duration> {
+        if self.is_moving() || self.replay.is_some() {
+            return None;
+        }
+        let screen = self.screen()?;
+        let times = screen.panels.iter().flat_map(|(panel, _)| {
+            let cx = cx(&self.state, self.theme, self.view, Some(&screen), *panel);
+            self.panes.get(*panel).times(&cx, &self.selection)
+        });
+        times.map(|time| text::ago_stays(self.state.now.since(time))).min()
     }
 
     /// Whether a glyph pulses, so that ticks are needed four times a second instead of once.
@@ -280,6 +298,8 @@ impl App {
             services: !panes::has_services(&self.state, self.run()),
             deploys: !panes::has_deployments(&self.state, &self.selection),
         };
+        // A run of another repository that was named, started or found is listed among the runs of all repositories.
+        self.state.is_everywhere |= self.summary().is_some_and(|run| !self.state.is_near(run));
         let screen = self.screen();
         let cx = |panel| cx(&self.state, self.theme, self.view, screen.as_ref(), panel);
         let mut effects = self.panes.sync(cx, &mut self.selection);
@@ -292,7 +312,19 @@ impl App {
         }
         effects.extend(self.missing_log());
         effects.extend(self.sync_run_search());
+        self.sync_help();
         effects
+    }
+
+    /// Keeps the open help within its list, whose length depends on its search and on the width of the screen.
+    fn sync_help(&mut self) {
+        let Some(overlay @ Overlay::Help(help)) = &self.overlay else { return };
+        let area = frame::inside(overlay.area(self.area));
+        let cx = cx(&self.state, self.theme, self.view, None, self.view.focus);
+        let rows = help.height(&cx, &self.keymap, self.subject(), area);
+        if let Some(Overlay::Help(help)) = &mut self.overlay {
+            help.sync(rows, area);
+        }
     }
 
     /// Returns the request for the log of the selected job, if the job has ended on a server, its log is missing here,

@@ -1,5 +1,7 @@
 //! Replay of a past run. Its records are folded up to a moment that moves forward or back at any speed.
 
+use std::time::Duration;
+
 use crate::model::RunInfo;
 use crate::model::{Event, Record, Timestamp};
 use crate::ui::text;
@@ -13,6 +15,9 @@ const SPEEDS: [u64; 9] = [250, 500, 1000, 2000, 4000, 8000, 16_000, 64_000, 256_
 
 /// Index of real time in [`SPEEDS`].
 const NORMAL_SPEED: usize = 2;
+
+/// Maximum time to wait for the next record. The rest of a longer gap between two records is skipped.
+const MAX_WAIT: Duration = Duration::from_secs(5);
 
 /// A replayed run.
 #[derive(Clone, Debug)]
@@ -59,6 +64,20 @@ impl Replay {
         next.unwrap_or(if forward { self.end() } else { self.start() })
     }
 
+    /// Returns the moment that follows after some real time. Of a gap without records, the end alone is waited for: if
+    /// one is shortened, also returns the time that is left out.
+    fn after(&self, passed: Duration) -> (Timestamp, Option<Duration>) {
+        let of_run = |real: Duration| (real.as_millis() as u64).saturating_mul(SPEEDS[self.speed]) / 1000;
+        let to = self.at.0.saturating_add(of_run(passed));
+        let next = self.records.partition_point(|record| record.at <= self.at);
+        let latest = self.records.get(next).map_or(to, |next| next.at.0.saturating_sub(of_run(MAX_WAIT)));
+        if latest <= to {
+            (Timestamp(to), None)
+        } else {
+            (Timestamp(latest), Some(Timestamp(latest).since(Timestamp(to))))
+        }
+    }
+
     /// Returns the state of the replay for the header.
     fn status(&self) -> String {
         let speed = SPEEDS[self.speed] as f64 / 1000.0;
@@ -91,12 +110,16 @@ impl App {
     /// Moves the displayed moment by the elapsed time, at the speed of the replay. Pauses the replay at its end.
     pub(super) fn tick_replay(&mut self, now: Timestamp) {
         let Some(replay) = &mut self.replay else { return };
-        let passed = now.since(if replay.ticked.0 == 0 { now } else { replay.ticked }).as_millis() as u64;
+        let passed = now.since(if replay.ticked.0 == 0 { now } else { replay.ticked });
         replay.ticked = now;
         if replay.is_playing() {
-            let to = Timestamp(replay.at.0 + passed.saturating_mul(SPEEDS[replay.speed]) / 1000);
+            let (to, skipped) = replay.after(passed);
             replay.playing = to < replay.end();
             self.seek(to);
+            if let Some(skipped) = skipped {
+                let text = format!("skipped {} in which nothing happened", text::duration(skipped));
+                self.toast = Some(Notice::news(text));
+            }
         }
     }
 

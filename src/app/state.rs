@@ -1,7 +1,7 @@
 //! State that the panes show: the runs as their records and the backend describe them, and the commands that no record
 //! has confirmed yet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::model::capabilities::Unavailable;
 use crate::model::deployment::notified;
@@ -13,6 +13,7 @@ use crate::model::{
     Reply, RepositoryId, RerunScope, Review, Run, RunId, RunInfo, Service, Summary, Timestamp,
 };
 use crate::store::runs::RunStore;
+use crate::ui::run_columns::file_name;
 use crate::ui::text;
 
 use super::environments::ServerEnvironments;
@@ -32,9 +33,22 @@ pub(super) struct AppState {
     summaries: BTreeMap<RunId, Summary>,
     /// Commands sent but not yet confirmed by a record.
     pending: Vec<(RunId, Command)>,
+    /// Runs that this screen started, and those that watch mode started for it.
+    own: HashSet<RunId>,
+    /// Times up to which the events of runs are no news: those at which the screen opened runs that it had listed.
+    seen: BTreeMap<RunId, Timestamp>,
     /// Whether the first page of runs has arrived. Before that, an empty list does not mean that there are no runs.
     pub(super) is_listed: bool,
+    /// The loaded part of the runs of all repositories.
     listed: Listed,
+    /// The loaded part of the runs of the repository of the working directory.
+    listed_here: Listed,
+    /// Repositories on servers whose runs are listed beside those of the working directory's: that of the checkout,
+    /// which may be a fork, and those in the settings.
+    pub(super) watched: Vec<RepositoryId>,
+    /// Whether the list shows the runs of all repositories, and not only those of the working directory's and the
+    /// watched ones.
+    pub(super) is_everywhere: bool,
     /// How long followed runs are expected to take.
     expected: BTreeMap<RunId, Expected>,
     /// Connection of the backend to the source of the runs.
@@ -73,7 +87,7 @@ pub(super) struct AppState {
     pub(super) opened: Timestamp,
 }
 
-/// The loaded part of the list of runs: every run from the newest down to `oldest`.
+/// The loaded part of a list of runs: every run from the newest down to `oldest`.
 #[derive(Clone, Debug, Default)]
 struct Listed {
     oldest: Option<RunId>,
@@ -122,14 +136,39 @@ impl AppState {
         self.store.run(id)
     }
 
-    /// Returns all listed runs, newest first.
+    /// Returns all known runs, newest first.
     pub(super) fn summaries(&self) -> impl DoubleEndedIterator<Item = &Summary> {
         self.summaries.values().rev()
     }
 
+    /// Returns the runs that the list shows, newest first: those of the working directory's repository and of the watched
+    /// ones, or of all.
+    pub(super) fn listed(&self) -> impl DoubleEndedIterator<Item = &Summary> {
+        self.summaries().filter(|run| self.is_everywhere || self.is_near(run))
+    }
+
+    /// Names the repositories whose runs are listed, with the number of those beside the working directory's. `None`
+    /// outside of a repository, and in a replay.
+    pub(super) fn listed_repositories(&self) -> Option<String> {
+        let home = self.home.as_ref().filter(|_| self.replay.is_none())?;
+        let others = self.watched.iter().filter(|watched| watched.name != home.name).count();
+        Some(match (self.is_everywhere, others, file_name(&home.name)) {
+            (true, ..) => "all repositories".to_owned(),
+            (_, 0, name) => name.to_owned(),
+            (_, others, name) => format!("{name} and {others} watched"),
+        })
+    }
+
+    /// Whether a run belongs to the repository of the working directory, or is on a server and of a watched one. Always
+    /// true outside of a repository.
+    pub(super) fn is_near(&self, run: &Summary) -> bool {
+        let is_watched = || self.watched.iter().any(|watched| watched.has(&run.info));
+        self.is_at_home(run) || (run.info.remote.is_some() && is_watched())
+    }
+
     /// Whether the listed runs belong to more than one repository, so that each row names its own.
     pub(super) fn has_several_repositories(&self) -> bool {
-        let mut names = self.summaries().map(|run| run.info.repository.as_str()).filter(|name| !name.is_empty());
+        let mut names = self.listed().map(|run| run.info.repository.as_str()).filter(|name| !name.is_empty());
         let first = names.next();
         names.any(|name| Some(name) != first)
     }
@@ -179,25 +218,42 @@ impl AppState {
 
     /// Whether the backend has runs that are older than the listed ones.
     pub(super) fn has_older(&self) -> bool {
-        self.listed.more
+        self.loaded().more
+    }
+
+    /// The repository whose runs alone are listed; `None` if those of several repositories may be.
+    fn scope(&self) -> Option<&RepositoryId> {
+        let is_only =
+            self.watched.iter().all(|watched| self.home.as_ref().is_some_and(|home| home.name == watched.name));
+        self.home.as_ref().filter(|_| !self.is_everywhere && is_only)
+    }
+
+    fn loaded(&self) -> &Listed {
+        if self.scope().is_some() { &self.listed_here } else { &self.listed }
     }
 
     /// Returns the request for the next page of older runs, and remembers that it was requested. `None` if all runs are
     /// loaded, or if the page was already requested.
     pub(super) fn request_older(&mut self) -> Option<Request> {
-        let oldest = self.listed.oldest.as_ref().filter(|_| self.listed.more)?;
-        if self.listed.requested.as_ref() == Some(oldest) {
+        let of = self.scope().cloned();
+        let loaded = if of.is_some() { &mut self.listed_here } else { &mut self.listed };
+        let oldest = loaded.oldest.as_ref().filter(|_| loaded.more)?;
+        if loaded.requested.as_ref() == Some(oldest) {
             return None;
         }
-        self.listed.requested = Some(oldest.clone());
-        Some(Request::ListMore { before: oldest.clone(), limit: PAGE })
+        let before = oldest.clone();
+        loaded.requested = Some(before.clone());
+        Some(Request::ListMore { before, limit: PAGE, of })
     }
 
-    /// Adds a page of runs to the list. Summaries of followed runs are not replaced. `more` is whether there are runs
-    /// older than the last run of the page.
-    pub(super) fn list(&mut self, page: Vec<Summary>, more: bool) {
+    /// Adds a page of runs to the list: of the repository `of`, or of all repositories. Summaries of followed runs are
+    /// not replaced. `more` is whether there are runs older than the last run of the page.
+    pub(super) fn list(&mut self, page: Vec<Summary>, more: bool, of: Option<&RepositoryId>) {
         self.is_listed = true;
-        self.listed.take(&page, more);
+        if of.is_none() {
+            self.listed.take(&page, more);
+        }
+        self.listed_here.take(&page, more);
         self.update(page);
     }
 
@@ -210,9 +266,18 @@ impl AppState {
         }
     }
 
-    /// Adds a run without records to the followed runs, and to the list if it is not listed.
+    /// Notes that this screen, or its watch mode, started a run, so that everything in it is news.
+    pub(super) fn started(&mut self, run: RunId) {
+        self.own.insert(run);
+    }
+
+    /// Adds a run without records to the followed runs, and to the list if it is not listed. What happened before in a
+    /// listed run is no news: the list has shown it, and the user may only pass by.
     pub(super) fn open(&mut self, info: RunInfo) {
         let id = info.id.clone();
+        if self.summaries.contains_key(&id) && !self.own.contains(&id) {
+            self.seen.insert(id.clone(), self.now);
+        }
         self.store.open(info);
         if let (false, Some(run)) = (self.summaries.contains_key(&id), self.store.run(&id)) {
             self.summaries.insert(id, Summary::from(run));
@@ -222,6 +287,8 @@ impl AppState {
     /// Removes a run, with its pending commands and its events.
     pub(super) fn remove(&mut self, id: &RunId) {
         self.store.close(id);
+        self.seen.remove(id);
+        self.own.remove(id);
         self.summaries.remove(id);
         self.pending.retain(|(run, _)| run != id);
         self.events.retain(|entry| entry.run.as_ref() != Some(id));
@@ -230,6 +297,12 @@ impl AppState {
     /// Returns why all operations are refused: in a replay, or on a read-only screen; `None` if they are not.
     pub(super) fn refusal(&self) -> Option<Unavailable> {
         self.replay.is_some().then_some(Unavailable::Replay).or(self.refusal)
+    }
+
+    /// Whether a record of a run tells something new: it was written after the screen was opened, and in a run that this
+    /// screen did not start, after the screen began to follow it.
+    pub(super) fn is_news(&self, run: &RunId, record: &Record) -> bool {
+        record.at >= self.opened && self.seen.get(run).is_none_or(|seen| record.at > *seen)
     }
 
     /// Applies the new ones among the records, adds their events, and returns the last notice that they raise. Commands
@@ -254,7 +327,7 @@ impl AppState {
             }
             let run = self.store.run(id).expect("looked up above");
             if let Some((phase, notice)) = notice_of(run, record) {
-                if record.at >= self.opened {
+                if self.is_news(id, record) {
                     latest = Some(notice.clone());
                 }
                 self.add_event(EventEntry { at: record.at, run: Some(id.clone()), phase: Some(phase), notice });

@@ -73,7 +73,7 @@ fn answer(request: Request) -> Option<Feed> {
     match request {
         // There is only one run, and it is followed from the start.
         Request::Follow(_) | Request::LoadLog { .. } | Request::Attend(_) => None,
-        Request::ListMore { .. } => Some(Feed::Listed { runs: Vec::new(), more: false }),
+        Request::ListMore { .. } => Some(Feed::Listed { runs: Vec::new(), more: false, of: None }),
         Request::Submit { run, command } => {
             Some(Feed::Replied { run, command, reply: Reply::Rejected { reason: Unavailable::Replay.to_string() } })
         }
@@ -174,9 +174,9 @@ mod tests {
                 other => panic!("{request:?}: {other:?}"),
             }
         }
-        requests.send(Request::ListMore { before: run, limit: 10 }).await.expect("served");
+        requests.send(Request::ListMore { before: run, limit: 10, of: None }).await.expect("served");
         let answer = feed.recv().await;
-        assert!(matches!(&answer, Some(Feed::Listed { runs, more: false }) if runs.is_empty()), "{answer:?}");
+        assert!(matches!(&answer, Some(Feed::Listed { runs, more: false, .. }) if runs.is_empty()), "{answer:?}");
         assert!(folder.path().is_dir());
 
         drop(requests);

@@ -13,7 +13,9 @@ use super::lane::{DeploymentPreview, Lane, LaneRequest};
 use super::rights::KnownRights;
 use super::rollback::{Rollback, RollbackRequest};
 use super::stored::{JobSummary, StoredFile};
-use super::{Command, Expected, JobId, Preview, Record, Reply, RunId, RunInfo, Service, Summary, Timestamp};
+use super::{
+    Command, Expected, JobId, Preview, Record, Reply, RepositoryId, RunId, RunInfo, Service, Summary, Timestamp,
+};
 
 /// A report of a backend.
 #[derive(Clone, Debug)]
@@ -24,6 +26,8 @@ pub enum Feed {
         runs: Vec<Summary>,
         /// Whether there are older runs than the last one.
         more: bool,
+        /// The only repository whose runs are listed; `None` for all repositories.
+        of: Option<RepositoryId>,
     },
     /// Updated runs, which may be outside the listed pages.
     Updated(Vec<Summary>),
@@ -64,6 +68,8 @@ pub enum Feed {
     Dispatchable(Vec<StartableWorkflow>),
     /// What the user's token may change in each repository on a server, as far as it is known.
     Rights(KnownRights),
+    /// The repositories on servers whose runs are listed: those in the settings, and that of the checkout.
+    Watched(Vec<RepositoryId>),
     /// The workflows here that have errors, and cannot be started. Sent again when their files change.
     Broken(Vec<BrokenWorkflow>),
     /// Nothing was started: the repository is not trusted to run on this machine.
@@ -339,6 +345,8 @@ pub enum Request {
         before: RunId,
         /// Maximum number of runs to list.
         limit: usize,
+        /// Repository whose runs are wanted; `None` for those of all repositories.
+        of: Option<RepositoryId>,
     },
     /// Follow a run: send [`Feed::Opened`] and all its records, then new records as they arrive. Sent for each run that
     /// the user selects; runs that were followed before may stay followed.

@@ -18,6 +18,9 @@ pub enum Unavailable {
     /// The operation needs a run.
     #[error("no run is selected")]
     NoRun,
+    /// The program was started outside of a repository, so that the runs of all are listed anyway.
+    #[error("the screen was opened outside of a repository")]
+    NoHome,
     /// The operation needs a job.
     #[error("no job is selected")]
     NoJob,

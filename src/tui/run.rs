@@ -206,6 +206,10 @@ const LAST_REQUESTS_TIMEOUT: Duration = Duration::from_secs(1);
 /// conclude that it slept.
 const MIN_SLEEP: Duration = Duration::from_secs(10);
 
+/// Minimum time between two frames that only show the growth of ages, so that an idle screen seldom wakes up. An age may
+/// be too young by this time.
+const AGES_INTERVAL: Duration = Duration::from_secs(10);
+
 /// Maximum number of reports that are handled before a frame is drawn.
 const MAX_REPORTS: usize = 64;
 
@@ -227,7 +231,7 @@ impl Loop {
             if self.dirty && Instant::now() >= self.next_frame {
                 self.draw()?;
             }
-            let tick = Instant::now() + Duration::from_millis(if self.app.is_pulsing() { 250 } else { 1000 });
+            let tick = self.next_tick().map(|wait| Instant::now() + wait);
             tokio::select! {
                 biased;
                 _ = signals.terminate.recv() => self.ending = Some(false),
@@ -251,7 +255,7 @@ impl Loop {
                 },
                 Some(panic) = panics.recv() => self.notify(Notice::bad(panic)),
                 () = tokio::time::sleep_until(self.next_frame.into()), if self.dirty => {}
-                () = tokio::time::sleep_until(tick.into()), if self.app.is_moving() && !self.dirty => self.dirty = true,
+                () = until(tick), if !self.dirty => self.dirty = true,
             }
             self.update(Msg::Tick(now()));
             let since = std::mem::replace(&mut awake, (SystemTime::now(), Instant::now()));
@@ -285,6 +289,14 @@ impl Loop {
         }
         self.guard.leave();
         Ok(Ending { left: self.ending.unwrap_or(false), farewell: self.app.farewell() })
+    }
+
+    /// Returns how long the picture may stay if nothing happens; `None` if it does not change with time.
+    fn next_tick(&self) -> Option<Duration> {
+        if self.app.is_moving() {
+            return Some(Duration::from_millis(if self.app.is_pulsing() { 250 } else { 1000 }));
+        }
+        Some(self.app.is_still_for()?.max(AGES_INTERVAL))
     }
 
     fn input(&mut self, event: Event) {
@@ -426,6 +438,14 @@ impl Loop {
         self.update(Msg::Resize(width, height));
         self.focus(true);
         Ok(())
+    }
+}
+
+/// Waits until a time; for ever without one.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time.into()).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -187,6 +187,19 @@ pub fn ago(time: Duration) -> String {
     }
 }
 
+/// Returns how long the text of [`ago`] stays the same, from this time since the event on.
+#[must_use]
+pub fn ago_stays(time: Duration) -> Duration {
+    let unit = match time.as_secs() {
+        0..10 => 10,
+        10..60 => 1,
+        60..3600 => 60,
+        3600..172_800 => 3600,
+        _ => 86_400,
+    };
+    Duration::from_secs((time.as_secs() / unit + 1) * unit).saturating_sub(time)
+}
+
 /// Formats a number with thousands separators: `1,204`.
 #[must_use]
 pub fn count(number: u64) -> String {
@@ -268,6 +281,9 @@ mod tests {
         );
         for (time, text) in [(3, "now"), (40, "40s"), (720, "12m"), (7300, "2h"), (400_000, "4d")] {
             assert_eq!(ago(seconds(time)), text);
+            let next = seconds(time) + ago_stays(seconds(time));
+            assert_ne!(ago(next), text);
+            assert_eq!(ago(next.saturating_sub(Duration::from_millis(1))), text);
         }
         for (number, text) in [(0, "0"), (999, "999"), (1204, "1,204"), (10_000_000, "10,000,000")] {
             assert_eq!(count(number), text);

@@ -14,7 +14,7 @@ use crate::model::feed::{InputKind, Request, StartableWorkflow};
 use crate::ui::text;
 use crate::ui::theme::{Hue, Theme};
 
-use super::Outcome;
+use super::{Hint, Outcome};
 
 /// Choice that leaves the sandbox to the settings.
 const AS_CONFIGURED: &str = "as configured";
@@ -185,6 +185,19 @@ impl Form {
         }
     }
 
+    /// Returns the hints for the footer: first, how the selected field is changed.
+    pub(super) fn hints(&self) -> &'static [Hint] {
+        const START: Hint = Hint::Key(Action::Open, "start");
+        const FIELD: Hint = Hint::Note("up, down", "field");
+        const CLOSE: Hint = Hint::Key(Action::Back, "close");
+        match self.fields.get(self.selected).map(|field| &field.kind) {
+            Some(InputKind::Boolean) => &[Hint::Note("space", "on, off"), FIELD, START, CLOSE],
+            Some(InputKind::Choice(_)) => &[Hint::Note("left, right", "change"), FIELD, START, CLOSE],
+            Some(InputKind::Number) => &[Hint::Note("type", "a number"), FIELD, START, CLOSE],
+            Some(InputKind::Text) | None => &[Hint::Note("type", "a text"), FIELD, START, CLOSE],
+        }
+    }
+
     pub(super) fn paste(&mut self, text: &str) {
         if let Some(field) = self.fields.get_mut(self.selected) {
             let accepted: String = text.chars().filter(|c| field.accepts(*c)).collect();
@@ -249,10 +262,8 @@ impl Form {
             let all = self.secrets.iter().all(|(_, set)| *set);
             line(&format!("secrets: {}", secrets.join(", ")), if all { Hue::Plain } else { Hue::Busy });
         }
-        let field = self.fields.get(self.selected);
-        let about = field.map(|field| field.about.as_str()).unwrap_or_default();
-        let change = if field.is_some_and(|field| !field.is_text()) { "left, right: change  " } else { "" };
-        line(&format!("{change}Enter: start  {about}"), Hue::Dim);
+        let about = self.fields.get(self.selected).map(|field| field.about.as_str()).unwrap_or_default();
+        line(about, Hue::Dim);
     }
 
     fn draw_field(&self, field: &Field, selected: bool, names: u16, cx: &Cx, row: Rect, buffer: &mut Buffer) {

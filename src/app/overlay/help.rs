@@ -25,6 +25,12 @@ const KEYS: u16 = 17;
 /// Minimum width of the help for all keys of an action. With less, only the first is shown.
 const ALL_KEYS: u16 = 70;
 
+/// Minimum width of the column of descriptions. With less, a description is below its key and name.
+const MIN_DOC: u16 = 24;
+
+/// A line of the help: texts with their columns and styles.
+type Line = Vec<(u16, String, Style)>;
+
 /// The help for a panel.
 #[derive(Clone, Debug)]
 pub(in crate::app) struct Help {
@@ -67,11 +73,21 @@ impl Help {
     }
 
     pub(super) fn act(&mut self, action: Action, height: usize) {
-        // One row is for the text input. There are at most as many headings and blank rows as panels and two more.
-        let rows = ACTIONS.len() + 2 * (PANELS.len() + 2);
-        if let Some(to) = motion(action, self.offset, rows, height.saturating_sub(1)) {
+        // One row is for the text input. The end of the list is found when it is laid out.
+        if let Some(to) = motion(action, self.offset, usize::MAX, height.saturating_sub(1)) {
             self.offset = to;
         }
+    }
+
+    /// Keeps the offset within the list after a change.
+    pub(in crate::app) fn sync(&mut self, rows: usize, area: Rect) {
+        // One row is for the text input.
+        self.offset = self.offset.min(rows.saturating_sub(usize::from(area.height.saturating_sub(1))));
+    }
+
+    /// Returns the number of rows of the list in an area.
+    pub(in crate::app) fn height(&self, cx: &Cx, keymap: &Keymap, subject: Subject<'_>, area: Rect) -> usize {
+        self.lines(cx, keymap, subject, area.width).len()
     }
 
     pub(super) fn title(&self) -> String {
@@ -88,11 +104,27 @@ impl Help {
         buffer: &mut Buffer,
     ) -> Scroll {
         let list = input_row(&self.filter, true, cx, area, buffer);
+        let lines = self.lines(cx, keymap, subject, list.width);
+        if lines.is_empty() {
+            let dim = cx.theme.style(Hue::Dim);
+            text::put(buffer, list.x + 1, list.y, list.width.saturating_sub(2), "no matches", dim);
+        }
+        let (shown, all) = (usize::from(list.height), lines.len());
+        for (line, y) in lines.iter().skip(self.offset).zip(list.y..list.bottom()) {
+            for (x, text, style) in line {
+                text::put(buffer, list.x + x, y, list.width.saturating_sub(*x), text, *style);
+            }
+        }
+        Scroll { first: self.offset, shown, all }
+    }
+
+    /// Lays out the rows in a width. Texts that are too long for their columns continue in further lines.
+    fn lines(&self, cx: &Cx, keymap: &Keymap, subject: Subject<'_>, width: u16) -> Vec<Line> {
         let rows = self.rows(cx.state, keymap, subject);
         let dim = cx.theme.style(Hue::Dim);
         let joined = |keys: &[String]| match keys {
             [] => "(no key)".to_owned(),
-            [first, ..] if list.width < ALL_KEYS => first.clone(),
+            [first, ..] if width < ALL_KEYS => first.clone(),
             all => all.join(", "),
         };
         let widest = |column: &dyn Fn(&Row) -> usize| text::limited(rows.iter().map(column).max().unwrap_or_default());
@@ -105,35 +137,36 @@ impl Help {
             Row::Key { name, .. } => text::width(name),
             _ => 0,
         });
-        if rows.is_empty() {
-            text::put(buffer, list.x + 1, list.y, list.width.saturating_sub(2), "no matches", dim);
-        }
-        let (shown, all) = (usize::from(list.height), rows.len());
-        let offset = self.offset.min(all.saturating_sub(shown));
-        for (row, y) in rows.into_iter().skip(offset).zip(list.y..list.bottom()) {
-            let mut put = |x: u16, room: u16, text: &str, style: Style| {
-                let shown = text::clip(text, usize::from(room), cx.theme.ellipsis());
-                text::put(buffer, list.x + x, y, room, &shown, style);
-            };
+        let (names_at, beside) = (keys_width + 3, keys_width + names_width + 5);
+        let is_below = width < beside + 1 + MIN_DOC;
+        let docs_at = if is_below { 3 } else { beside };
+        let wrapped = |text: &str, at: u16| text::wrap(text, usize::from(width.saturating_sub(at + 1).max(1)));
+        let mut lines = Vec::new();
+        for row in rows {
             match row {
-                Row::Blank => {}
-                Row::Note(note) => put(1, list.width.saturating_sub(2), note, dim),
-                Row::Heading(heading) => put(1, list.width.saturating_sub(2), &heading, cx.theme.heading()),
+                Row::Blank => lines.push(Vec::new()),
+                Row::Note(note) => lines.extend(wrapped(note, 1).into_iter().map(|note| vec![(1, note, dim)])),
+                Row::Heading(heading) => lines.push(vec![(1, heading, cx.theme.heading())]),
                 Row::Key { keys, name, doc, reason } => {
                     let (key_style, style) =
                         if reason.is_some() { (dim, dim) } else { (cx.theme.style(Hue::Accent), Style::new()) };
-                    put(1, keys_width, &joined(&keys), key_style);
-                    put(keys_width + 3, names_width, name, dim);
-                    let doc = match reason {
-                        Some(reason) => format!("{} ({reason})", doc.split([';', ',']).next().unwrap_or_default()),
-                        None => doc.to_owned(),
-                    };
-                    let x = keys_width + names_width + 5;
-                    put(x, list.width.saturating_sub(x + 1), &doc, style);
+                    let doc = reason.map_or_else(|| doc.to_owned(), |reason| format!("{doc} ({reason})"));
+                    let keys = text::wrap(&joined(&keys), usize::from(keys_width.max(1)));
+                    let docs = wrapped(&doc, docs_at);
+                    let first_doc = if is_below { keys.len() } else { 0 };
+                    let mut row: Vec<Line> = vec![Vec::new(); keys.len().max(first_doc + docs.len())];
+                    for (line, keys) in row.iter_mut().zip(keys) {
+                        line.push((1, keys, key_style));
+                    }
+                    for (line, doc) in row.iter_mut().skip(first_doc).zip(docs) {
+                        line.push((docs_at, doc, style));
+                    }
+                    row[0].push((names_at, name.to_owned(), dim));
+                    lines.extend(row);
                 }
             }
         }
-        Scroll { first: offset, shown, all }
+        lines
     }
 
     /// Returns the actions of the panel, those of every panel and, in a replay, those of the replay, each under a

@@ -223,16 +223,16 @@ impl Overlay {
     /// of a key. Empty for the prompt, which takes the place of the footer.
     pub(super) fn hints(&self) -> &'static [Hint] {
         match self {
-            Self::Help(_) => &[Hint::Note("type", "search"), Hint::Key(Action::Back, "close")],
+            Self::Help(_) => {
+                &[Hint::Note("type", "search"), Hint::Note("up, down", "scroll"), Hint::Key(Action::Back, "close")]
+            }
             Self::Picker(_) => {
                 &[Hint::Note("type", "filter"), Hint::Key(Action::Open, "choose"), Hint::Key(Action::Back, "close")]
             }
             Self::RunSearch(_) => {
                 &[Hint::Note("type", "search"), Hint::Key(Action::Open, "go to"), Hint::Key(Action::Back, "close")]
             }
-            Self::Form(_) => {
-                &[Hint::Key(Action::Open, "start"), Hint::Note("up, down", "field"), Hint::Key(Action::Back, "close")]
-            }
+            Self::Form(form) => form.hints(),
             Self::Question(_) => &[Hint::Key(Action::Open, "choose"), Hint::Key(Action::Back, "close")],
             Self::Review(_)
             | Self::Rollback(_)

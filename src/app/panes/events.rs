@@ -7,6 +7,7 @@ use crate::app::action::Action;
 use crate::app::msg::Effect;
 use crate::app::selection::Selection;
 use crate::app::state::{AppState, EventEntry};
+use crate::model::Timestamp;
 use crate::ui::frame::Scroll;
 use crate::ui::text;
 use crate::ui::theme::Hue;
@@ -45,6 +46,10 @@ impl Pane for Events {
     fn scroll(&self, cx: &Cx, selection: &Selection) -> Option<Scroll> {
         let all = self.listed(cx.state, selection).count();
         Some(Scroll { first: self.offset, shown: cx.rows(), all })
+    }
+
+    fn times(&self, cx: &Cx, selection: &Selection) -> Vec<Timestamp> {
+        self.listed(cx.state, selection).skip(self.offset).take(cx.rows()).map(|entry| entry.at).collect()
     }
 
     fn draw(&self, cx: &Cx, selection: &Selection, area: Rect, buffer: &mut Buffer) {

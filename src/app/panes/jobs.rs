@@ -19,7 +19,7 @@ use crate::ui::theme::Hue;
 
 use super::list::{ListRow, filter_chip};
 use super::runs::no_runs;
-use super::{Cx, Pane, empty, keep_visible, motion, waits};
+use super::{Cx, Pane, empty, motion, waits};
 
 /// The list of jobs.
 #[derive(Clone, Debug, Default)]
@@ -85,7 +85,11 @@ impl Pane for Jobs {
         let at = at(&rows, selection);
         let heading = at.saturating_sub(usize::from(at > 0 && rows[at - 1].is_heading()));
         for row in [heading, at] {
-            self.offset = keep_visible(self.offset, row, rows.len(), cx.rows());
+            self.offset = cx.scrolled(self.offset, row, rows.len());
+        }
+        // The row of the job, which stays on the screen, takes the place of the step above the selected one.
+        if self.offset == at && cx.size.0 > 0 && cx.rows() > 1 && job_above(&rows, at).is_some() {
+            self.offset -= 1;
         }
         Vec::new()
     }
@@ -115,7 +119,8 @@ impl Pane for Jobs {
 
     fn click(&mut self, _: usize, row: usize, cx: &Cx, selection: &mut Selection) {
         let Some(run) = selection.run(cx.state) else { return };
-        if let Some(clicked) = self.rows(run, selection).get(self.offset + row).map(Row::selection) {
+        let rows = self.rows(run, selection);
+        if let Some(clicked) = self.visible(&rows, cx.rows()).nth(row).map(|at| rows[at].selection()) {
             selection.select(clicked);
         }
     }
@@ -144,7 +149,7 @@ impl Pane for Jobs {
 
     fn draw(&self, cx: &Cx, selection: &Selection, area: Rect, buffer: &mut Buffer) {
         let Some(run) = selection.run(cx.state) else {
-            let has_runs = cx.state.summaries().next().is_some();
+            let has_runs = cx.state.listed().next().is_some();
             empty(if has_runs { "loading the run" } else { no_runs(cx.state) }, cx, area, buffer);
             return;
         };
@@ -161,7 +166,8 @@ impl Pane for Jobs {
         let widest = run.jobs.values().map(|job| text::columns(&job.name)).max().unwrap_or_default();
         let tab = (widest + 5).min(area.width / 2);
         let expected = cx.state.expected(&run.info.id);
-        for (y, row) in (area.y..area.bottom()).zip(rows.iter().skip(self.offset)) {
+        let visible = self.visible(&rows, usize::from(area.height));
+        for (y, row) in (area.y..area.bottom()).zip(visible.map(|at| &rows[at])) {
             let selected = row.is_selected(selection);
             let line = Rect { y, height: 1, ..area };
             match row {
@@ -194,6 +200,15 @@ impl Jobs {
     fn counted(&self, counts: String, cx: &Cx) -> String {
         let counts = Some(counts).filter(|counts| !counts.is_empty());
         filter_chip(&self.filter).into_iter().chain(counts).collect::<Vec<_>>().join(cx.theme.dot())
+    }
+
+    /// Returns the indices of the visible rows. If the first of `height` rows is a step, the row of its job takes its
+    /// place, so that steps are never shown without their job.
+    fn visible(&self, rows: &[Row], height: usize) -> impl Iterator<Item = usize> + use<> {
+        let first = self.offset.min(rows.len());
+        let job = job_above(rows, first).filter(|_| height > 1);
+        let below = if job.is_some() { first + 1 } else { first };
+        job.into_iter().chain(below..rows.len()).take(height)
     }
 
     /// Removes the filter, so that all jobs are shown.
@@ -245,6 +260,13 @@ impl Jobs {
 /// Returns the index of the selected row; the first row if none is selected.
 fn at(rows: &[Row], selection: &Selection) -> usize {
     rows.iter().position(|row| row.is_selected(selection)).unwrap_or_default()
+}
+
+/// Returns the index of the row of a step's job; `None` if the row at `at` is not a step.
+fn job_above(rows: &[Row], at: usize) -> Option<usize> {
+    let is_step = |row: &Row| matches!(row, Row::Step(..));
+    rows.get(at).filter(|row| is_step(row))?;
+    rows[..at].iter().rposition(|row| !is_step(row))
 }
 
 /// Draws a row with the state of a job, its time, and its expected total duration.

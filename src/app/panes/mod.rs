@@ -30,7 +30,7 @@ mod workflows;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::model::Gate;
+use crate::model::{Gate, Timestamp};
 use crate::ui::frame;
 use crate::ui::frame::Scroll;
 use crate::ui::layout::{PANELS, Panel, Screen};
@@ -72,6 +72,12 @@ impl Cx<'_> {
     /// Rows inside the pane's borders, at least 1.
     pub(super) fn rows(&self) -> usize {
         usize::from(self.size.1)
+    }
+
+    /// Returns the first row to draw of a list with `len` rows so that row `at` is visible. A list that is not on the
+    /// screen stays where it is: it has no height yet in which the row must be visible.
+    fn scrolled(&self, offset: usize, at: usize, len: usize) -> usize {
+        if self.size.0 == 0 { offset } else { keep_visible(offset, at, len, self.rows()) }
     }
 }
 
@@ -141,6 +147,11 @@ pub(super) trait Pane {
         None
     }
 
+    /// Returns the times whose ages the visible rows show.
+    fn times(&self, _: &Cx, _: &Selection) -> Vec<Timestamp> {
+        Vec::new()
+    }
+
     /// Draws the inside of the pane.
     fn draw(&self, cx: &Cx, selection: &Selection, area: Rect, buffer: &mut Buffer);
 }
@@ -206,6 +217,7 @@ pub(super) fn size(screen: Option<&Screen>, panel: Panel) -> (u16, u16) {
     let area = screen.and_then(|screen| screen.panel(panel)).map(frame::inside).unwrap_or_default();
     (area.width, area.height.max(1))
 }
+
 /// Returns the reason of a wait; for a held step, also the time until the hold ends.
 fn waits(gate: &Gate, state: &AppState) -> String {
     match gate {

@@ -11,7 +11,7 @@ use crate::app::msg::Effect;
 use crate::app::selection::Selection;
 use crate::app::state::AppState;
 use crate::model::feed::Connection;
-use crate::model::{Gate, Phase, RunId, Summary};
+use crate::model::{Gate, Phase, RunId, Summary, Timestamp};
 use crate::ui::frame::Scroll;
 use crate::ui::layout::Panel;
 use crate::ui::run_columns::{Column, Columns, Row};
@@ -20,7 +20,7 @@ use crate::ui::theme::Hue;
 
 use super::list::mark_row;
 use super::run_filter::RunFilter;
-use super::{Cx, Pane, empty, keep_visible, motion, waits};
+use super::{Cx, Pane, empty, motion, waits};
 
 /// Columns before the first text of a row: the bar of the selected row, the glyph of the state, and a blank.
 const MARGIN: u16 = 3;
@@ -44,7 +44,7 @@ impl Pane for Runs {
         self.marked.retain(|run| cx.state.summary(run).is_some());
         self.row = self.at(cx.state, selection);
         let count = self.listed(cx.state).count();
-        self.offset = keep_visible(self.offset, self.row, count, cx.rows());
+        self.offset = cx.scrolled(self.offset, self.row, count);
         Vec::new()
     }
 
@@ -94,11 +94,18 @@ impl Pane for Runs {
         }
     }
 
+    /// Returns whose runs are listed; `None` outside of a repository, where there is no choice.
+    fn title(&self, cx: &Cx, _: &Selection) -> Option<String> {
+        Some(format!("{} of {}", Panel::Runs.name(), cx.state.listed_repositories()?))
+    }
+
     /// Returns the filter, and the numbers of marked and of active runs. While there are older runs, also returns the
     /// number of listed runs.
     fn title_suffix(&self, cx: &Cx, _: &Selection) -> String {
-        let active = Some(cx.state.active().count()).filter(|count| *count > 0).map(|count| format!("{count} running"));
-        let more = cx.state.has_older().then(|| format!("{}+", text::count(cx.state.summaries().count() as u64)));
+        let active = Some(cx.state.listed().filter(|run| !run.phase.is_done()).count())
+            .filter(|count| *count > 0)
+            .map(|count| format!("{count} running"));
+        let more = cx.state.has_older().then(|| format!("{}+", text::count(cx.state.listed().count() as u64)));
         let marked = Some(self.marked.len()).filter(|count| *count > 0).map(|count| format!("{count} marked"));
         RunFilter::parse(&self.filter, cx.state.now)
             .chips()
@@ -113,10 +120,14 @@ impl Pane for Runs {
         Some(Scroll { first: self.offset, shown: cx.rows(), all: self.listed(cx.state).count() })
     }
 
+    fn times(&self, cx: &Cx, _: &Selection) -> Vec<Timestamp> {
+        self.listed(cx.state).skip(self.offset).take(cx.rows()).map(|run| run.info.created).collect()
+    }
+
     fn draw(&self, cx: &Cx, selection: &Selection, area: Rect, buffer: &mut Buffer) {
         let rows: Vec<&Summary> = self.listed(cx.state).skip(self.offset).take(usize::from(area.height)).collect();
         if rows.is_empty() {
-            let has_runs = cx.state.summaries().next().is_some();
+            let has_runs = cx.state.listed().next().is_some();
             let why = if has_runs { "no run matches the filter" } else { no_runs(cx.state) };
             empty(why, cx, area, buffer);
         }
@@ -187,13 +198,7 @@ impl Runs {
         // This is the run that moved into the row of the removed one, or the last run.
         let listed: Vec<&Summary> = self.listed(state).collect();
         let next = listed.get(self.row.min(listed.len().saturating_sub(1))).map(|run| run.info.id.clone());
-        let newest = || {
-            state
-                .summaries()
-                .find(|run| state.is_at_home(run))
-                .or(state.summaries().next())
-                .map(|run| run.info.id.clone())
-        };
+        let newest = || state.listed().next().map(|run| run.info.id.clone());
         match (removed, self.filter.is_empty()) {
             (None, true) => newest(),
             // While no run is listed, a run that was requested by its id stays selected: it may be listed later.
@@ -205,7 +210,7 @@ impl Runs {
     /// Returns the runs that match the filter.
     fn listed<'s>(&'s self, state: &'s AppState) -> impl Iterator<Item = &'s Summary> {
         let filter = RunFilter::parse(&self.filter, state.now);
-        state.summaries().filter(move |run| filter.matches(run))
+        state.listed().filter(move |run| filter.matches(run))
     }
 
     /// Returns the row of the selected run in the list.
@@ -222,9 +227,14 @@ impl Runs {
 
 /// Returns the text of an empty list: the reason, and what to do about it.
 pub(super) fn no_runs(state: &AppState) -> &'static str {
+    let has_others = state.summaries().next().is_some();
     match (state.is_listed, state.startable.is_empty()) {
         (true, _) if matches!(state.connection, Connection::Asking { .. }) => "asking the server for runs",
         (false, _) => "looking for runs",
+        (true, false) if has_others => "no runs of this repository yet: S starts a workflow, R lists the runs of all",
+        (true, true) if has_others && state.broken.is_empty() => {
+            "no runs of this repository, and no workflow in it: R lists the runs of all repositories"
+        }
         (true, true) if !state.broken.is_empty() => "no runs yet, and the workflows have errors: S shows them",
         (true, false) => "no runs yet: S starts a workflow",
         (true, true) => {

@@ -14,7 +14,7 @@ use crate::ui::text;
 use crate::ui::theme::{Hue, Theme};
 
 use super::list::{ListRow, filter_chip};
-use super::{Cx, Pane, empty, keep_visible, motion};
+use super::{Cx, Pane, empty, motion};
 
 /// The list of services.
 #[derive(Clone, Debug, Default)]
@@ -35,7 +35,7 @@ impl Pane for Services {
             self.selected = None;
             self.select(0, cx.state, run);
         }
-        self.offset = keep_visible(self.offset, self.at(cx.state, run), self.listed(cx.state, run).count(), cx.rows());
+        self.offset = cx.scrolled(self.offset, self.at(cx.state, run), self.listed(cx.state, run).count());
         Vec::new()
     }
 

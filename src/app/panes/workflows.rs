@@ -9,8 +9,8 @@ use crate::app::action::Action;
 use crate::app::msg::Effect;
 use crate::app::selection::Selection;
 use crate::app::state::AppState;
-use crate::model::Summary;
 use crate::model::feed::{BrokenWorkflow, Connection, StartableJob, StartableWorkflow};
+use crate::model::{Summary, Timestamp};
 use crate::ui::frame::Scroll;
 use crate::ui::graph::{Node, Routes, sign};
 use crate::ui::layout::Panel;
@@ -58,8 +58,10 @@ impl Pane for Workflows {
     fn sync(&mut self, cx: &Cx, _: &mut Selection) -> Vec<Effect> {
         let all = rows(cx.state).len();
         self.selected = self.selected.min(all.saturating_sub(1));
-        let height = usize::from(list_area(Rect::new(0, 0, cx.size.0, cx.size.1), all).height);
-        self.offset = keep_visible(self.offset, self.selected, all, height);
+        if cx.size.0 > 0 {
+            let height = usize::from(list_area(Rect::new(0, 0, cx.size.0, cx.size.1), all).height);
+            self.offset = keep_visible(self.offset, self.selected, all, height);
+        }
         Vec::new()
     }
 
@@ -84,6 +86,11 @@ impl Pane for Workflows {
         let all = rows(cx.state).len();
         let shown = list_area(Rect::new(0, 0, cx.size.0, cx.size.1), all).height.into();
         Some(Scroll { first: self.offset, shown, all })
+    }
+
+    fn times(&self, cx: &Cx, _: &Selection) -> Vec<Timestamp> {
+        let visible = rows(cx.state).into_iter().skip(self.offset).take(cx.rows());
+        visible.filter_map(|row| last_run(cx.state, row.path())).map(|run| run.info.created).collect()
     }
 
     fn draw(&self, cx: &Cx, _: &Selection, area: Rect, buffer: &mut Buffer) {

@@ -74,3 +74,30 @@ fn every_job_is_counted_once() {
     let counts = "2 ok · 3 failed · 1 allowed · 1 skipped · 2 cancelled · 1 waiting";
     assert!(driver.shows(counts), "{}", driver.screen());
 }
+
+#[test]
+fn the_job_of_a_visible_step_is_always_visible() {
+    use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+    let names: Vec<String> = (1..=30).map(|step| format!("Step number {step}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut script = script();
+    script.start((1..=200).map(|leg| outline(&format!("test-{leg}"), &format!("test ({leg})"), &[])).collect());
+    script.at(1).job("test-90", "test (90)", &names);
+    let mut driver = Driver::new(80, 24, Theme { motion: false, ..Theme::default() });
+    driver.feed(Feed::Opened(header(run()))).feed(Feed::Records { run: run(), records: script.records });
+    driver.app = driver.app.clone().showing(run());
+    driver.send(Msg::Tick(Timestamp(START + 30_000))).press("3/test (90)<enter><esc>");
+    let selected = |driver: &Driver| driver.app.selection.job_selection().and_then(|row| row.step);
+    for step in 1..=30 {
+        driver.press("j");
+        assert_eq!(selected(&driver), Some(crate::model::StepNumber(step)));
+        let screen = driver.screen();
+        assert!(screen.contains(" test (90) ") && screen.contains(&format!("Step number {step} ")), "{screen}");
+    }
+    driver.press("kkkkkkkkkkkkkkk");
+    let screen = driver.screen();
+    assert!(screen.contains(" test (90) ") && screen.contains("Step number 15 "), "{screen}");
+    let kind = MouseEventKind::Down(MouseButton::Left);
+    driver.send(Msg::Mouse(MouseEvent { kind, column: 8, row: 2, modifiers: KeyModifiers::NONE }));
+    assert_eq!(selected(&driver), None, "the row at the top is that of the job: {}", driver.screen());
+}

@@ -23,6 +23,7 @@ mod orders;
 mod popups;
 mod reviews;
 mod rollout;
+mod runs;
 mod services;
 mod stored;
 mod workflows;
@@ -207,6 +208,7 @@ fn a_message_of_nothing_new_asks_for_nothing() {
     driver.feed(Feed::Listed {
         runs: vec![past("20261123-101010-aaaa", "Release", Conclusion::Success, START - 86_400_000)],
         more: false,
+        of: None,
     });
     assert_eq!((driver.asked(), driver.screen()), (vec![], before));
 }
@@ -298,10 +300,11 @@ fn older_runs_are_requested_once_the_list_is_shown_to_its_end() {
     let page = |numbers: std::ops::Range<u32>, more| Feed::Listed {
         runs: numbers.rev().map(|n| past(&format!("20261123-{n:06}-aaaa"), "CI", Conclusion::Success, START)).collect(),
         more,
+        of: None,
     };
     let older = |n: u32| {
         let before = RunId::new(format!("20261123-{n:06}-aaaa"));
-        Effect::Request(Request::ListMore { before, limit: 200 })
+        Effect::Request(Request::ListMore { before, limit: 200, of: None })
     };
     let requested = |driver: &mut Driver| {
         let mut asked = driver.asked();
@@ -323,7 +326,7 @@ fn older_runs_are_requested_once_the_list_is_shown_to_its_end() {
     let mut driver = Driver::new(80, 24, Theme::default());
     driver.feed(page(500..700, true)).press("1/nothing");
     assert_eq!(requested(&mut driver), [older(500)]);
-    driver.feed(Feed::Listed { runs: Vec::new(), more: false }).press("x");
+    driver.feed(Feed::Listed { runs: Vec::new(), more: false, of: None }).press("x");
     assert_eq!(requested(&mut driver), []);
 }
 
@@ -333,6 +336,7 @@ fn the_deploys_pane_looks_through_a_bounded_number_of_runs() {
     let page = |numbers: std::ops::Range<u32>, name: &str| Feed::Listed {
         runs: numbers.rev().map(|n| run(n, name)).collect(),
         more: true,
+        of: None,
     };
     let requests = |driver: &mut Driver| {
         let asked = driver.asked();
@@ -350,7 +354,7 @@ fn the_deploys_pane_looks_through_a_bounded_number_of_runs() {
         driver.feed(page(first - 199..first + 1, "CI"));
     }
     assert_eq!(requests(&mut driver), 8, "2,000 runs are enough");
-    driver.feed(Feed::Listed { runs: vec![run(1, "CI")], more: false });
+    driver.feed(Feed::Listed { runs: vec![run(1, "CI")], more: false, of: None });
     assert!(!driver.shows("newest"), "all runs were looked through: {}", driver.screen());
 }
 
@@ -417,6 +421,24 @@ fn a_replay_goes_on_and_back() {
     assert!(!driver.asked().iter().any(|effect| matches!(effect, Effect::Title(_))));
     driver.press(" ");
     assert!(driver.shows("replay 4x 0.0s/3:22"));
+}
+
+#[test]
+fn a_replay_shortens_the_time_in_which_nothing_happens_and_says_so() {
+    let mut driver = Driver::new(80, 24, Theme { motion: false, ..Theme::default() });
+    let mut script = script();
+    script.start([outline("build", "Build", &[])].into());
+    script.at(1).job("build", "Build", &["Set up job"]).at(2).end(Conclusion::Failure);
+    script.at(7_202).event(Event::RunStarted { attempt: 2, name: "CI".to_owned() });
+    driver.feed(Feed::Connection(Connection::Replay)).feed(Feed::Opened(header(run())));
+    driver.feed(Feed::Records { run: run(), records: script.records });
+    driver.send(Msg::Tick(Timestamp(5_000))).send(Msg::Tick(Timestamp(7_500)));
+    assert!(driver.shows("replay 1x 2.5s/2:00:02") && !driver.shows("skipped"), "{}", driver.screen());
+    driver.send(Msg::Tick(Timestamp(8_000)));
+    assert!(driver.shows("replay 1x 1:59:57/2:00:02"), "{}", driver.screen());
+    assert!(driver.shows("skipped 1:59:54 in which nothing happened"), "{}", driver.screen());
+    driver.send(Msg::Tick(Timestamp(13_000)));
+    assert!(driver.shows("attempt 2"), "{}", driver.screen());
 }
 
 #[test]

@@ -105,7 +105,7 @@ fn a_started_run_is_shown_once_it_is_listed() {
     let id = RunId::new("20261124-030000-cccc");
     let listed =
         Summary { phase: Phase::Queued, finished: None, ..past(id.as_str(), "Release", Conclusion::Success, START) };
-    driver.feed(Feed::Listed { runs: vec![listed], more: false }).feed(Feed::Started(id.clone()));
+    driver.feed(Feed::Listed { runs: vec![listed], more: false, of: None }).feed(Feed::Started(id.clone()));
     assert_eq!(driver.asked(), [Effect::Request(Request::Follow(id.clone()))]);
     assert_eq!(driver.app.selection.run_id(), Some(&id));
 }
@@ -189,7 +189,7 @@ fn watch_mode_is_requested_shown_and_left() {
 }
 
 #[test]
-fn several_repositories_are_named_and_the_home_one_comes_first() {
+fn several_repositories_are_listed_and_named_on_request() {
     let other = |id: &str| {
         let mut run = past(id, "CI", Conclusion::Success, START);
         "octo/other".clone_into(&mut run.info.repository);
@@ -200,11 +200,23 @@ fn several_repositories_are_named_and_the_home_one_comes_first() {
     driver.feed(Feed::Listed {
         runs: vec![past("20261123-101010-aaaa", "Release", Conclusion::Success, START)],
         more: false,
+        of: None,
     });
-    assert!(!driver.shows("app"), "{}", driver.screen());
-    driver.feed(Feed::Listed { runs: vec![other("20261125-101010-cccc")], more: false });
+    assert!(!driver.shows("app · Release"), "{}", driver.screen());
+    driver.feed(Feed::Listed { runs: vec![other("20261125-101010-cccc")], more: false, of: None });
     assert_eq!(driver.app.selection.run_id(), Some(&RunId::new("20261123-101010-aaaa")));
+    assert!(driver.shows("Runs of app") && !driver.shows("other  main"), "{}", driver.screen());
+    driver.press("R");
+    assert_eq!(driver.app.selection.run_id(), Some(&RunId::new("20261123-101010-aaaa")));
+    assert!(driver.shows("Runs of all repositories"), "{}", driver.screen());
     assert!(driver.shows("app · Release") && driver.shows("other  main"), "{}", driver.screen());
+    // A list without the selected run selects its newest one.
+    driver.press("gn");
+    assert!(driver.shows("other · CI"), "{}", driver.screen());
+    driver.press("R");
+    assert_eq!(driver.app.selection.run_id(), Some(&RunId::new("20261123-101010-aaaa")));
+    assert!(driver.shows("Runs of app") && !driver.shows("other"), "{}", driver.screen());
+    driver.press("R");
     // The selection moves to the neighbour of the removed run in the list, never to a run that the filter hides.
     driver.press("1/other<enter>");
     assert_eq!(driver.app.selection.run_id(), Some(&RunId::new("20261125-101010-cccc")));
@@ -289,7 +301,7 @@ fn remote(id: &str, conclusion: Conclusion) -> Summary {
 fn what_the_token_may_not_change_is_greyed_out_with_the_reason() {
     let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
     let run = remote("20261124-030000-cccc", Conclusion::Failure);
-    driver.feed(Feed::Listed { runs: vec![run.clone()], more: false });
+    driver.feed(Feed::Listed { runs: vec![run.clone()], more: false, of: None });
     driver.app = driver.app.clone().showing(run.info.id.clone());
     driver.send(Msg::Tick(Timestamp(START + 1_000))).press("r");
     assert!(driver.shows("all jobs, with debug lines"), "{}", driver.screen());
@@ -312,7 +324,7 @@ fn what_a_server_cannot_do_is_greyed_out_with_the_reason() {
     let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
     let mut run = Summary { phase: Phase::Running, ..remote("20261124-030000-cccc", Conclusion::Failure) };
     run.info.remote.as_mut().expect("on a server").kind = ServerKind::Gitea;
-    driver.feed(Feed::Listed { runs: vec![run.clone()], more: false });
+    driver.feed(Feed::Listed { runs: vec![run.clone()], more: false, of: None });
     driver.app = driver.app.clone().showing(run.info.id.clone());
     driver.send(Msg::Tick(Timestamp(START + 1_000)));
     driver.asked();
@@ -327,7 +339,7 @@ fn what_a_server_cannot_do_is_greyed_out_with_the_reason() {
 fn the_run_of_a_fork_is_approved_after_a_question() {
     let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
     let run = remote("20261124-030000-cccc", Conclusion::ActionRequired);
-    driver.feed(Feed::Listed { runs: vec![run.clone()], more: false });
+    driver.feed(Feed::Listed { runs: vec![run.clone()], more: false, of: None });
     driver.app = driver.app.clone().showing(run.info.id.clone());
     driver.send(Msg::Tick(Timestamp(START + 1_000))).press("a");
     assert!(driver.shows("from passerby/docs, started by passerby"), "{}", driver.screen());
@@ -342,7 +354,7 @@ fn the_run_of_a_fork_is_approved_after_a_question() {
 fn commands_to_several_runs_show_how_far_they_are_and_what_was_refused() {
     let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
     let runs = ["20261124-030002-cccc", "20261124-030001-cccc"].map(|id| remote(id, Conclusion::Failure));
-    driver.feed(Feed::Listed { runs: runs.to_vec(), more: false });
+    driver.feed(Feed::Listed { runs: runs.to_vec(), more: false, of: None });
     driver.app = driver.app.clone().showing(runs[0].info.id.clone());
     driver.send(Msg::Tick(Timestamp(START + 1_000))).press("1mmd");
     assert!(
@@ -370,7 +382,7 @@ fn commands_to_several_runs_show_how_far_they_are_and_what_was_refused() {
 fn workflows_of_servers_are_listed_below_those_here_and_dispatched_with_what_was_changed() {
     let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
     let run = remote("20261124-030000-cccc", Conclusion::Success);
-    driver.feed(Feed::Listed { runs: vec![run.clone()], more: false });
+    driver.feed(Feed::Listed { runs: vec![run.clone()], more: false, of: None });
     driver.app = driver.app.clone().showing(run.info.id.clone());
     driver.send(Msg::Tick(Timestamp(START + 1_000))).asked();
     driver.press("S");

@@ -22,6 +22,51 @@ fn golden_popups() {
 }
 
 #[test]
+fn no_row_of_the_help_is_cut() {
+    for (width, height) in [(120, 40), (80, 24), (60, 16), (40, 10)] {
+        let mut driver = Driver::showing(width, height, Glyphs::Unicode);
+        driver.press("?");
+        let (mut seen, mut last) = (String::new(), String::new());
+        while driver.screen() != last {
+            last = driver.screen();
+            assert!(!last.lines().any(|line| line.starts_with('│') && line.contains('…')), "{last}");
+            seen.push_str(&last);
+            driver.press("<down>");
+        }
+        let seen: String = seen.split_whitespace().filter(|word| !word.contains(['│', '┃'])).collect();
+        assert!(seen.contains("leavethescreen;"), "the last row is reached: {last}");
+        driver.press("<up>");
+        assert_ne!(driver.screen(), last, "the end was not passed");
+    }
+}
+
+#[test]
+fn a_narrow_footer_has_the_keys_that_start_and_run_again() {
+    for (width, height) in [(60, 16), (80, 24)] {
+        let mut driver = Driver::showing(width, height, Glyphs::Unicode);
+        driver
+            .feed(Feed::Records { run: run(), records: rest() })
+            .send(Msg::Tick(Timestamp(START + 300_000)))
+            .press("k");
+        let footer = driver.screen().lines().last().unwrap_or_default().to_owned();
+        for hint in ["?:help", "::command", "S:start", "r:re-run", "e:next error", "q:quit"] {
+            assert!(footer.contains(hint), "{hint}: {footer}");
+        }
+    }
+}
+
+#[test]
+fn a_form_says_how_each_field_is_changed() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.press("Srel<enter>");
+    for hint in ["type:a text", "space:on, off", "left, right:change", "type:a number", "left, right:change"] {
+        let footer = driver.screen().lines().last().unwrap_or_default().to_owned();
+        assert!(footer.contains(hint) && footer.ends_with("enter:start  esc:close"), "{hint}: {footer}");
+        driver.press("<down>");
+    }
+}
+
+#[test]
 fn the_keys_of_a_replay_are_listed_only_in_a_replay() {
     let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
     driver.press("?replay");
@@ -52,7 +97,9 @@ fn a_long_popup_has_a_scroll_mark_that_moves() {
     };
     let first = marks(&driver);
     assert!(!first.is_empty() && first[0] == 2, "{}", driver.screen());
-    driver.press("<pagedown><pagedown><pagedown><pagedown><pagedown><pagedown>");
+    for _ in 0..20 {
+        driver.press("<pagedown>");
+    }
     let last = marks(&driver);
     assert_eq!((last.len(), last.last()), (first.len(), Some(&20)), "{}", driver.screen());
 }
@@ -61,7 +108,7 @@ fn a_long_popup_has_a_scroll_mark_that_moves() {
 fn a_list_that_is_longer_than_its_panel_has_a_scroll_mark() {
     let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
     let runs = (0..40).map(|n| past(&format!("20261110-1010{n:02}-{n:04}"), "CI", Conclusion::Success, START - n));
-    driver.feed(Feed::Listed { runs: runs.collect(), more: false }).press("1");
+    driver.feed(Feed::Listed { runs: runs.collect(), more: false, of: None }).press("1");
     assert!(driver.shows("┃"), "{}", driver.screen());
     driver.press("/failure");
     assert!(!driver.shows("┃"), "{}", driver.screen());
@@ -93,7 +140,7 @@ fn the_footer_follows_the_popup() {
     driver.press(":");
     assert_eq!(footer(&driver), " type:filter  enter:choose  esc:close");
     driver.press("<esc>?");
-    assert_eq!(footer(&driver), " type:search  esc:close");
+    assert_eq!(footer(&driver), " type:search  up, down:scroll  esc:close");
 }
 
 #[test]

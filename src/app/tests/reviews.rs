@@ -8,7 +8,7 @@ use crate::model::{PendingReview, RemoteRun, RunInfo};
 fn waiting_with(width: u16, height: u16, theme: Theme) -> Driver {
     let mut driver = Driver::new(width, height, Theme { motion: false, ..theme });
     let release = past("20261123-101010-aaaa", "Release", Conclusion::Success, START - 86_400_000);
-    driver.feed(Feed::Listed { runs: vec![release], more: false });
+    driver.feed(Feed::Listed { runs: vec![release], more: false, of: None });
     driver.feed(Feed::Opened(header(run())));
     driver.feed(Feed::Records { run: run(), records: two_reviews(Timestamp(START)).records });
     driver.app = driver.app.clone().showing(run());

@@ -37,7 +37,7 @@ fn broken() -> Vec<BrokenWorkflow> {
 fn first(width: u16, height: u16, glyphs: Glyphs) -> Driver {
     let mut driver = Driver::new(width, height, Theme { glyphs, motion: false, ..Theme::default() });
     driver.feed(Feed::Startable(workflows())).feed(Feed::Broken(broken()));
-    driver.feed(Feed::Listed { runs: Vec::new(), more: false });
+    driver.feed(Feed::Listed { runs: Vec::new(), more: false, of: None });
     driver
 }
 
@@ -49,7 +49,7 @@ fn without_runs_the_screen_shows_what_can_be_started() {
     let ascii = first(80, 24, Glyphs::Ascii).screen();
     assert!(ascii.is_ascii(), "{ascii}");
     let mut nothing = Driver::new(80, 24, Theme::default());
-    nothing.feed(Feed::Listed { runs: Vec::new(), more: false });
+    nothing.feed(Feed::Listed { runs: Vec::new(), more: false, of: None });
     assert!(nothing.shows("no workflow to start") && nothing.shows("`cuelight demo`"), "{}", nothing.screen());
 }
 
@@ -67,12 +67,12 @@ fn a_workflow_is_started_from_its_row() {
 #[test]
 fn the_first_run_takes_the_place_of_the_workflows_unless_the_user_is_there() {
     let run = || past("20261123-101010-aaaa", "CI", Conclusion::Success, START);
-    let listed = || Feed::Listed { runs: vec![run()], more: false };
+    let listed = || Feed::Listed { runs: vec![run()], more: false, of: None };
     let mut driver = first(120, 40, Glyphs::Unicode);
     driver.feed(listed());
     assert!(driver.shows("┌─ 1 Runs ─"), "{}", driver.screen());
     let mut driver = Driver::new(120, 40, Theme { motion: false, ..Theme::default() });
-    driver.press("6").feed(Feed::Listed { runs: Vec::new(), more: false });
+    driver.press("6").feed(Feed::Listed { runs: Vec::new(), more: false, of: None });
     assert!(driver.shows("┬─ 6 Deploys ─"), "the user has gone elsewhere: {}", driver.screen());
     let mut driver = first(120, 40, Glyphs::Unicode);
     driver.press("j").feed(listed());

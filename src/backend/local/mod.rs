@@ -30,7 +30,7 @@ use tokio::time::Instant;
 use crate::launch;
 use crate::launch::{LaunchRequest, commands};
 use crate::model::feed::{Connection, Feed, Polling, Request, Trouble};
-use crate::model::{Command, JobId, Reply, RunId, Summary, Timestamp};
+use crate::model::{Command, JobId, Reply, RepositoryId, RunId, Summary, Timestamp};
 use crate::store::clock::now;
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::history;
@@ -274,7 +274,7 @@ impl Serving {
 
     async fn carry_out(&mut self, request: Request) {
         match request {
-            Request::ListMore { before, limit } => self.list_more(&before, limit).await,
+            Request::ListMore { before, limit, of } => self.list_more(&before, limit, of).await,
             Request::Follow(run) => {
                 self.selected = Some((run.clone(), 0));
                 self.open_mirror(&run);
@@ -374,7 +374,7 @@ impl Serving {
         self.listed.extend(below);
         let outside = self.outside(&self.listed);
         let attempt = self.new_attempt(runs.iter().chain(&outside));
-        self.report(Feed::Listed { runs, more }).await;
+        self.report(Feed::Listed { runs, more, of: None }).await;
         if !outside.is_empty() {
             self.report(Feed::Updated(outside)).await;
         }
@@ -402,11 +402,12 @@ impl Serving {
     }
 
     /// Lists a page of runs that are older than the given one.
-    async fn list_more(&mut self, before: &RunId, limit: usize) {
-        match history::page(&self.runs, &Filter::default(), Some(before), limit) {
+    async fn list_more(&mut self, before: &RunId, limit: usize, of: Option<RepositoryId>) {
+        let filter = Filter { repository: of.clone(), ..Filter::default() };
+        match history::page(&self.runs, &filter, Some(before), limit) {
             Ok(Page { runs, more }) => {
                 self.listed.extend(runs.iter().map(|run| run.info.id.clone()));
-                self.report(Feed::Listed { runs, more }).await;
+                self.report(Feed::Listed { runs, more, of }).await;
             }
             Err(error) => self.complain(&error).await,
         }

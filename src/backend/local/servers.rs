@@ -15,7 +15,7 @@ use crate::backend::github::workflows::dispatch::Dispatch;
 use crate::backend::github::workflows::{BY_HAND, Dispatchable, file_name};
 use crate::model::feed::{Connection, Feed, Notice, Polling, StartableWorkflow, WorkflowServer};
 use crate::model::rights::KnownRights;
-use crate::model::{Command, JobId, Reply, RunId, Summary, Timestamp};
+use crate::model::{Command, JobId, Reply, RepositoryId, RunId, Summary, Timestamp};
 use crate::store::clock::now;
 use crate::store::folder::RunFolder;
 use crate::store::history;
@@ -35,7 +35,8 @@ impl Serving {
     pub(super) fn watch_servers(&self) {
         if let Some(poller) = self.poller.clone() {
             tokio::spawn(report_faults(self.feed.clone(), poller.faults()));
-            tokio::spawn(report(self.feed.clone(), watch_unasked(poller, self.folder.clone())));
+            let watched = watch_unasked(self.feed.clone(), poller, self.folder.clone());
+            tokio::spawn(report(self.feed.clone(), watched));
         }
     }
 
@@ -194,8 +195,11 @@ fn startable(one: Dispatchable, server: &WorkflowServer, environments: &BTreeSet
 }
 
 /// Starts to list the runs of the repositories in the settings and of a checkout.
-async fn watch_unasked(poller: Poller, folder: PathBuf) -> Result<(), PollError> {
+async fn watch_unasked(feed: mpsc::Sender<Feed>, poller: Poller, folder: PathBuf) -> Result<(), PollError> {
     let repositories = poller.repositories(&folder).await?;
+    let watched = repositories.iter().map(|repository| RepositoryId::named(repository.full_name())).collect();
+    // The screen may be closed.
+    let _ = feed.send(Feed::Watched(watched)).await;
     poller.watch(&repositories).await
 }
 

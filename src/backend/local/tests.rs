@@ -117,7 +117,7 @@ fn success() -> [Event; 2] {
 /// Returns the ids of the runs in the last page, newest first, and whether there are more.
 fn page_of(reports: &[Feed]) -> (Vec<RunId>, bool) {
     let page = reports.iter().rev().find_map(|report| match report {
-        Feed::Listed { runs, more } => Some((runs.iter().map(|run| run.info.id.clone()).collect(), *more)),
+        Feed::Listed { runs, more, .. } => Some((runs.iter().map(|run| run.info.id.clone()).collect(), *more)),
         _ => None,
     });
     page.expect("a page")
@@ -141,7 +141,7 @@ async fn runs_are_listed_in_pages() {
     assert_eq!(page_of(&reports), (ids.clone(), false));
     assert!(matches!(reports.last(), Some(Feed::Startable(workflows)) if workflows.is_empty()));
     assert!(!reports.iter().any(|report| matches!(report, Feed::Connection(_))), "live is the default");
-    scripted.send(Request::ListMore { before: ids[0].clone(), limit: 1 }).await;
+    scripted.send(Request::ListMore { before: ids[0].clone(), limit: 1, of: None }).await;
     let reports = scripted.until(|report| matches!(report, Feed::Listed { more: true, .. })).await;
     assert_eq!(page_of(&reports), (ids[1..2].to_vec(), true));
 }

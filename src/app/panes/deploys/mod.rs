@@ -21,7 +21,7 @@ use crate::app::environments::repository;
 use crate::app::msg::Effect;
 use crate::app::selection::Selection;
 use crate::app::state::AppState;
-use crate::model::environment::{Drift, Environment as ServerEnvironment};
+use crate::model::environment::{Drift, Environment as ServerEnvironment, EnvironmentDeployment};
 use crate::model::feed::Request;
 use crate::model::lane::Lane;
 use crate::model::{Conclusion, Deployment, Gate, PendingReview, Phase, Summary, Timestamp};
@@ -31,7 +31,7 @@ use crate::ui::text;
 use crate::ui::theme::Hue;
 
 use super::list::{ListRow, filter_chip};
-use super::{Cx, Pane, empty, keep_visible, motion};
+use super::{Cx, Pane, empty, motion};
 use lanes::Columns;
 
 mod lanes;
@@ -70,7 +70,7 @@ struct Environment<'s> {
 impl Pane for Deploys {
     fn sync(&mut self, cx: &Cx, selection: &mut Selection) -> Vec<Effect> {
         let rows = self.listed(cx.state, selection);
-        self.offset = keep_visible(self.offset, self.at(&rows), rows.len(), cx.rows());
+        self.offset = cx.scrolled(self.offset, self.at(&rows), rows.len());
         self.ask(cx, selection).into_iter().chain(self.look(cx)).collect()
     }
 
@@ -124,6 +124,22 @@ impl Pane for Deploys {
     fn scroll(&self, cx: &Cx, selection: &Selection) -> Option<Scroll> {
         let all = self.listed(cx.state, selection).len();
         Some(Scroll { first: self.offset, shown: cx.rows(), all })
+    }
+
+    fn times(&self, cx: &Cx, selection: &Selection) -> Vec<Timestamp> {
+        let rows = self.listed(cx.state, selection);
+        let visible = (self.offset..rows.len()).take(cx.rows()).filter_map(|number| rows.at(number));
+        let times = visible.flat_map(|row| match row {
+            Row::Lane(lane) => [
+                lane.environment.live().map(EnvironmentDeployment::at),
+                lane.reported.as_ref().filter(|_| lane.on_its_way().is_none()).map(|reported| reported.at),
+            ],
+            Row::OnServer(environment) => {
+                [environment.live().or(environment.deployments.first()).map(EnvironmentDeployment::at), None]
+            }
+            Row::InRuns(found) => [found.latest.1.at, None],
+        });
+        times.flatten().collect()
     }
 
     fn draw(&self, cx: &Cx, selection: &Selection, area: Rect, buffer: &mut Buffer) {
@@ -457,7 +473,7 @@ mod tests {
         use Conclusion::{Failure, Success};
         let latest = |runs: Vec<Summary>| {
             let mut state = AppState::default();
-            state.list(runs, false);
+            state.list(runs, false, None);
             let rows = environments(&state);
             let row = rows.first().expect("an environment");
             (row.latest.0.info.id.to_string(), row.live.map(|(run, _)| run.info.id.to_string()))
