@@ -14,6 +14,7 @@ use crate::survival::{kill, worker_of};
 const LIBRARIES: &[(&str, &str)] = &[
     ("artifact", "@actions/artifact@6.2.1"),
     ("artifact-2", "@actions/artifact@2.3.2"),
+    ("artifact-1", "@actions/artifact@1.1.2"),
     ("cache", "@actions/cache@6.3.0"),
     ("cache-4", "@actions/cache@4.1.0"),
     ("tool-cache", "@actions/tool-cache@2.0.2"),
@@ -91,6 +92,30 @@ fn artifacts_cross_jobs_and_survive_the_workspace() {
     let kept = fs::read_dir(folder.join("artifacts")).expect("artifacts").count();
     assert_eq!(kept, 2 + 1 + 8 + 1);
     assert!(said.out().contains("my token: ***") && !said.text().contains("eyJ"), "tokens are masked");
+}
+
+#[test]
+fn artifacts_of_version_3_are_archives_to_which_several_jobs_add_files() {
+    let Some(npm) = libraries() else { return };
+    let jobs = "
+  first:
+    runs-on: ubuntu-latest
+    steps:
+      - {TRY one-by-one artifact-1, folder: first}}
+      - {TRY one-by-one artifact-1, folder: second}}
+      - {TRY raw-files}}
+  second:
+    needs: first
+    runs-on: ubuntu-latest
+    steps:
+      - {TRY fetch-files artifact-1}}
+      - {TRY fetch-files artifact}}
+";
+    let project = project(npm, "push", jobs);
+    let said = project.run(&[]);
+    let trials = ["one-by-one artifact-1", "raw-files", "fetch-files artifact-1", "fetch-files artifact"];
+    said.expect(0, &trials.map(|trial| format!("ok {trial}")).iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(!project.run_folder().join("uploads").exists(), "nothing unfinished is left");
 }
 
 #[test]

@@ -7,16 +7,19 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{Stream, StreamExt, stream};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
-use hyper::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{
+    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderName, HeaderValue,
+};
 use hyper::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use crate::engine::blocking::in_place;
 
+use super::archive::Data;
 use super::error::ServiceError;
 
 /// An answer to a request.
@@ -37,11 +40,15 @@ pub(super) fn json(status: StatusCode, value: &Value) -> Answer {
     answer
 }
 
-/// Returns the answer to a refused request: with `code` and `msg` for Twirp clients, `message` for other clients, and a
-/// header for Azure clients.
+/// Returns the answer to a refused request: with `code` and `msg` for Twirp clients, `message` and sometimes `errors`
+/// for clients of GitHub's API, and a header for Azure clients.
 pub(super) fn refusal(error: &ServiceError) -> Answer {
     let text = error.to_string();
-    let mut answer = json(error.status(), &json!({"code": error.code(), "msg": text, "message": text}));
+    let mut body = json!({"code": error.code(), "msg": text, "message": text});
+    if let ServiceError::Duplicate { resource, field } = error {
+        body["errors"] = json!([{"resource": resource, "field": field, "code": error.code()}]);
+    }
+    let mut answer = json(error.status(), &body);
     answer.headers_mut().insert(HeaderName::from_static("x-ms-error-code"), HeaderValue::from_static(error.code()));
     answer
 }
@@ -94,6 +101,22 @@ impl Download {
     }
 }
 
+/// Returns the answer with a file of an archive.
+pub(super) fn packed(archive: File, data: Data) -> Answer {
+    let Data { first, end, before, after, is_gzip } = data;
+    let length = before.len() as u64 + (end - first) + after.len() as u64;
+    let around = |bytes: Vec<u8>| stream::iter((!bytes.is_empty()).then(|| Ok(Frame::data(Bytes::from(bytes)))));
+    let body = around(before).chain(portions(archive, first, end)).chain(around(after));
+    let mut answer = Response::new(UnsyncBoxBody::new(StreamBody::new(body)));
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_LENGTH, length.into());
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    if is_gzip {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    answer
+}
+
 /// Returns the `Content-Disposition` header for a file name, in the form that supports any character.
 fn disposition(name: &str) -> String {
     let mut encoded = String::from("attachment; filename*=UTF-8''");
@@ -109,8 +132,13 @@ fn disposition(name: &str) -> String {
 
 /// Returns an answer that streams the bytes of a file from offset `first` up to, but not including, `end`.
 fn stream(file: File, first: u64, end: u64) -> Answer {
+    Response::new(UnsyncBoxBody::new(StreamBody::new(portions(file, first, end))))
+}
+
+/// Reads the bytes of a file from offset `first` up to, but not including, `end`.
+fn portions(file: File, first: u64, end: u64) -> impl Stream<Item = io::Result<Frame<Bytes>>> + Send + 'static {
     let file = Arc::new(file);
-    let portions = stream::unfold(first, move |offset| {
+    stream::unfold(first, move |offset| {
         let file = Arc::clone(&file);
         async move {
             let size = end.saturating_sub(offset).min(PORTION);
@@ -121,8 +149,7 @@ fn stream(file: File, first: u64, end: u64) -> Answer {
             let read = in_place(|| file.read_exact_at(&mut portion, offset));
             Some((read.map(|()| Frame::data(Bytes::from(portion))), offset + size))
         }
-    });
-    Response::new(UnsyncBoxBody::new(StreamBody::new(portions)))
+    })
 }
 
 /// The range of bytes that a request asks for.

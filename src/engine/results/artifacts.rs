@@ -1,5 +1,6 @@
 //! The artifact service, version 4: Twirp with JSON, the protocol of `@actions/artifact`.
 
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use serde::Deserialize;
@@ -9,6 +10,7 @@ use crate::model::Timestamp;
 use crate::store::artifacts;
 use crate::store::artifacts::{Artifact, is_name};
 use crate::store::clock::now;
+use crate::store::digest::sha256_of_file;
 use crate::store::folder::RunFolder;
 
 use super::error::ServiceError;
@@ -19,6 +21,8 @@ use super::uploads::Uploads;
 
 /// Media type of a ZIP archive, the default if a client names no type.
 const ARCHIVE: &str = "application/zip";
+
+const TAKEN: ServiceError = ServiceError::Taken("an artifact with this name already exists on the workflow run");
 
 /// The artifact service of an attempt.
 pub(super) struct ArtifactService {
@@ -129,15 +133,70 @@ impl ArtifactService {
         self.lock().artifacts.clone()
     }
 
+    /// Returns the maximum size of an artifact in bytes.
+    pub(super) fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Checks that the attempt has no artifact with this name.
+    ///
+    /// # Errors
+    /// It has one.
+    pub(super) fn check_free(&self, name: &str) -> Result<(), ServiceError> {
+        if self.lock().artifacts.iter().any(|one| self.is_own(one, name)) { Err(TAKEN) } else { Ok(()) }
+    }
+
+    /// Publishes an archive that the server has written, in place of an earlier one of this name. `staged` is its
+    /// folder with the file `data`, and its size in bytes. Returns the size.
+    ///
+    /// # Errors
+    /// The archive is larger than the limit, or the file system returns an error.
+    pub(super) fn replace(
+        &self,
+        name: &str,
+        job: &str,
+        expires: Option<Timestamp>,
+        (staged, size): (&Path, u64),
+    ) -> Result<u64, ServiceError> {
+        if size > self.limit {
+            return Err(ServiceError::TooLarge(self.limit));
+        }
+        let digest = sha256_of_file(&staged.join("data"))?;
+        let mut state = self.lock();
+        let artifact = Artifact {
+            id: state.next,
+            name: name.to_owned(),
+            size,
+            media_type: ARCHIVE.to_owned(),
+            digest: Some(format!("sha256:{digest}")),
+            created: now(),
+            expires,
+            job: job.to_owned(),
+            attempt: self.attempt,
+        };
+        state.next += 1;
+        artifacts::publish(&self.run, &artifact, staged)?;
+        let earlier: Vec<_> = state.artifacts.iter().filter(|one| self.is_own(one, name)).map(|one| one.id).collect();
+        for id in earlier {
+            artifacts::remove(&self.run, id)?;
+            state.artifacts.retain(|one| one.id != id);
+        }
+        state.artifacts.push(artifact);
+        Ok(size)
+    }
+
+    /// Whether an artifact has this name and is of this attempt.
+    fn is_own(&self, artifact: &Artifact, name: &str) -> bool {
+        artifact.name == name && artifact.attempt == self.attempt
+    }
+
     fn create(&self, request: ArtifactRequest, context: &Context<'_>) -> Result<Value, ServiceError> {
-        const TAKEN: ServiceError =
-            ServiceError::Taken("an artifact with this name already exists on the workflow run");
         let name = request.name;
         if !is_name(&name) {
             return Err(ServiceError::Invalid(format!("`{name}` cannot be the name of an artifact")));
         }
         let mut state = self.lock();
-        if state.artifacts.iter().any(|artifact| artifact.name == name && artifact.attempt == self.attempt) {
+        if state.artifacts.iter().any(|one| self.is_own(one, &name)) {
             return Err(TAKEN);
         }
         // An earlier step of the job may have been killed during an upload of this name. The new upload replaces that

@@ -29,6 +29,14 @@ pub(super) enum ServiceError {
     /// The name or key is taken.
     #[error("{0}")]
     Taken(&'static str),
+    /// A resource of GitHub's API with this value of a field exists already.
+    #[error("the field `{field}` of a {resource} has a value that another one already has")]
+    Duplicate {
+        /// Kind of the resource, as GitHub names it.
+        resource: &'static str,
+        /// The field.
+        field: &'static str,
+    },
     /// The request cannot be read, or a value in it is invalid.
     #[error("{0}")]
     Invalid(String),
@@ -81,6 +89,7 @@ impl ServiceError {
             Self::Denied(_) => StatusCode::FORBIDDEN,
             Self::BadRoute(_) | Self::OnlyGitHub(_) | Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Taken(_) => StatusCode::CONFLICT,
+            Self::Duplicate { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Invalid(_) | Self::Interrupted => StatusCode::BAD_REQUEST,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
@@ -95,7 +104,7 @@ impl ServiceError {
             Self::Denied(_) => "permission_denied",
             Self::BadRoute(_) | Self::OnlyGitHub(_) => "bad_route",
             Self::NotFound(_) => "not_found",
-            Self::Taken(_) => "already_exists",
+            Self::Taken(_) | Self::Duplicate { .. } => "already_exists",
             Self::Invalid(_) => "invalid_argument",
             Self::TooLarge(_) | Self::DiskFull => "resource_exhausted",
             Self::Interrupted => "canceled",

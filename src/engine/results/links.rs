@@ -9,6 +9,8 @@ pub(super) enum Target {
     Upload(String),
     /// An artifact of the run, by its id.
     Artifact(u64),
+    /// A file in an artifact, by the id of the artifact and its number there.
+    File(u64, usize),
     /// An entry of the cache, by its id.
     Cache(String),
 }
@@ -19,6 +21,7 @@ impl Target {
         match self {
             Self::Upload(id) => format!("/blobs/uploads/{id}"),
             Self::Artifact(id) => format!("/blobs/artifacts/{id}"),
+            Self::File(id, at) => format!("/blobs/files/{id}-{at}"),
             Self::Cache(id) => format!("/blobs/cache/{id}"),
         }
     }
@@ -29,6 +32,10 @@ impl Target {
         match kind {
             "uploads" => Some(Self::Upload(id.to_owned())),
             "artifacts" => id.parse().ok().map(Self::Artifact),
+            "files" => {
+                let (id, at) = id.split_once('-')?;
+                Some(Self::File(id.parse().ok()?, at.parse().ok()?))
+            }
             "cache" if id.bytes().all(|byte| byte.is_ascii_hexdigit()) => Some(Self::Cache(id.to_owned())),
             _ => None,
         }
@@ -87,10 +94,12 @@ mod tests {
 
     #[test]
     fn paths_are_read_back() {
-        for target in [Target::Upload("7".to_owned()), Target::Artifact(3), Target::Cache("0af".to_owned())] {
+        for target in
+            [Target::Upload("7".to_owned()), Target::Artifact(3), Target::File(3, 0), Target::Cache("0af".to_owned())]
+        {
             assert_eq!(Target::parse(&target.path()), Some(target));
         }
-        for path in ["/blobs/cache/../x", "/blobs/artifacts/x", "/blobs/other/1", "/blobs", "/"] {
+        for path in ["/blobs/cache/../x", "/blobs/artifacts/x", "/blobs/files/1", "/blobs/other/1", "/blobs", "/"] {
             assert_eq!(Target::parse(path), None, "{path}");
         }
     }

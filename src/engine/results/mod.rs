@@ -8,9 +8,9 @@
 //!
 //! - [`server`]: the listeners; [`router`]: routes requests; [`service`]: the shared state
 //! - [`token`] and [`links`]: what a job may request
-//! - [`artifacts`] and [`caches`]; [`access`] has the rules for caches
+//! - [`artifacts`], and [`containers`] for older clients; [`caches`], and [`access`] with the rules for caches
 //! - [`oidc`]: identity tokens; [`rest`]: what GitHub's API answers about the repository and the run
-//! - [`uploads`] and [`block_list`]: incoming data; [`answer`]: outgoing data
+//! - [`uploads`] and [`block_list`]: incoming data; [`answer`]: outgoing data; [`archive`]: ZIP archives
 
 use std::collections::HashMap;
 use std::io;
@@ -33,9 +33,11 @@ use crate::store::folder::RunFolder;
 
 mod access;
 mod answer;
+mod archive;
 mod artifacts;
 mod block_list;
 mod caches;
+mod containers;
 mod error;
 mod links;
 mod numbers;
@@ -107,6 +109,9 @@ pub(in crate::engine) enum Client {
     Script,
     /// A JavaScript action.
     JavaScript,
+    /// A JavaScript action that passes its variables on to a container in the default network of containers, such as
+    /// the builder of Docker's buildx.
+    Builder,
     /// A Docker action or a `docker://` step.
     Container,
 }

@@ -22,7 +22,7 @@ use super::links::{Links, Target};
 use super::oidc::Issuer;
 use super::service::Service;
 use super::token::{Scope, TokenIds};
-use super::{answer, artifacts as artifact_service, block_list, caches, oidc, rest};
+use super::{answer, artifacts as artifact_service, block_list, caches, containers, oidc, rest};
 
 /// Maximum size in bytes of the body of a request, unless the body is data to store.
 const MAX_REQUEST: usize = 8 * 1024 * 1024;
@@ -65,6 +65,10 @@ async fn route(service: &Service, address: &str, request: Request<Incoming>) -> 
     }
     if let Some(called) = path.strip_prefix(CACHE_V1) {
         return cache_v1(service, &links, called, request).await;
+    }
+    if path.starts_with(containers::ARTIFACTS) || path.starts_with(containers::CONTAINERS) {
+        let session = service.session(&authenticated(service, &request, Scope::Results)?)?;
+        return containers::answer(service, session.job.as_str(), address, request).await;
     }
     if let Some(called) = path.strip_prefix(rest::PATH) {
         return rest::answer(service, &links, address, called, request).await;
@@ -205,6 +209,7 @@ async fn blob(
                 .extend(HeaderValue::from_str(&modified).ok().map(|at| (hyper::header::LAST_MODIFIED, at)));
             Ok(answer)
         }
+        (&Method::GET, Target::File(id, at)) => in_place(|| containers::download(service, id, at)),
         (&Method::GET | &Method::HEAD, target) => {
             let range = header(&request, "x-ms-range").or_else(|| header(&request, RANGE.as_str()));
             let download = in_place(|| download(service, &target))?;
@@ -216,7 +221,7 @@ async fn blob(
 
 fn download(service: &Service, target: &Target) -> Result<Download, ServiceError> {
     match target {
-        Target::Upload(_) => Err(ServiceError::NotFound("artifact or cache entry")),
+        Target::Upload(_) | Target::File(..) => Err(ServiceError::NotFound("artifact or cache entry")),
         Target::Cache(id) => service.caches.download(id),
         Target::Artifact(id) => {
             let artifact = service.artifacts.get(*id)?;

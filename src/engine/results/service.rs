@@ -12,6 +12,7 @@ use crate::store::folder::RunFolder;
 use super::access::CacheMode;
 use super::artifacts::ArtifactService;
 use super::caches::CacheService;
+use super::containers::Containers;
 use super::error::ServiceError;
 use super::oidc::JobClaims;
 use super::rest::Releases;
@@ -24,6 +25,8 @@ pub(super) struct Service {
     pub(super) signer: Signer,
     pub(super) uploads: Uploads,
     pub(super) artifacts: ArtifactService,
+    /// Artifacts that clients of version 3 upload.
+    pub(super) containers: Containers,
     pub(super) caches: CacheService,
     /// Facts about the run, for its identity tokens and the REST API.
     pub(super) facts: RunFacts,
@@ -73,7 +76,8 @@ impl Service {
         repository: PathBuf,
     ) -> Self {
         let releases = Releases::new(&run);
-        Self { run, signer, uploads, artifacts, caches, facts, repository, releases, jobs: Mutex::default() }
+        let (containers, jobs) = (Containers::default(), Mutex::default());
+        Self { run, signer, uploads, artifacts, containers, caches, facts, repository, releases, jobs }
     }
 
     /// Returns the session of a job, creating it if necessary, and whether it is new.

@@ -191,6 +191,28 @@ impl Upload {
         self.receive(body, &file, offset).await.map(drop)
     }
 
+    /// Receives a part of one of several files that the upload consists of.
+    ///
+    /// # Errors
+    /// The same as those of [`Self::put_block`].
+    pub(super) async fn put_file(&self, name: &str, offset: u64, body: Incoming) -> Result<(), ServiceError> {
+        let file = files::update_own(&self.file(name))?;
+        self.receive(body, &file, offset).await
+    }
+
+    /// Returns the path of one of the files that the upload consists of.
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.block(name.as_bytes())
+    }
+
+    /// Creates the data of the upload, for a part of the server to write.
+    ///
+    /// # Errors
+    /// The file exists, or cannot be created.
+    pub(super) fn create(&self) -> io::Result<File> {
+        File::create_new(self.data())
+    }
+
     /// Checks that the uploaded data has `size` bytes, if a size is given. Returns the folder with the file `data`, and
     /// the size of the file in bytes.
     ///

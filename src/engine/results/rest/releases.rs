@@ -104,6 +104,12 @@ impl Releases {
                 release[*field] = value.clone();
             }
         }
+        // As on GitHub, several drafts may be for one tag.
+        let is_taken = |other: &Value| !is_draft(other) && other["tag_name"] == release["tag_name"];
+        let mut others = state.all.iter().filter(|other| id_of(other) != id_of(&release));
+        if !is_draft(&release) && others.any(is_taken) {
+            return Err(ServiceError::Duplicate { resource: "Release", field: "tag_name" });
+        }
         self.replace(&mut state, release.clone())?;
         Ok(release)
     }
@@ -186,7 +192,7 @@ impl State {
     fn with_room(&self, id: u64, name: &str) -> Result<&Value, ServiceError> {
         let release = self.find(id)?;
         if assets(release).iter().any(|asset| asset["name"] == name) {
-            return Err(ServiceError::Taken("the release already has a file with this name"));
+            return Err(ServiceError::Duplicate { resource: "ReleaseAsset", field: "name" });
         }
         if assets(release).len() >= MAX_ASSETS {
             return Err(ServiceError::Invalid(format!("a release has at most {MAX_ASSETS} files")));
@@ -207,6 +213,10 @@ fn read(place: &Path) -> Option<Value> {
 
 fn id_of(described: &Value) -> u64 {
     described["id"].as_u64().unwrap_or_default()
+}
+
+fn is_draft(release: &Value) -> bool {
+    release["draft"] == true
 }
 
 fn assets(release: &Value) -> &[Value] {
@@ -235,12 +245,13 @@ pub(super) async fn answer(
         }
         (&Method::GET, ["latest"]) => {
             let all = newest_first();
-            let is_final = |release: &&Value| release["draft"] != true && release["prerelease"] != true;
+            let is_final = |release: &&Value| !is_draft(release) && release["prerelease"] != true;
             json(&linked(context, all.iter().find(is_final).ok_or_else(missing)?))
         }
         (&Method::GET, ["tags", tag @ ..]) => {
             let (all, tag) = (newest_first(), tag.join("/"));
-            json(&linked(context, all.iter().find(|release| release["tag_name"] == tag).ok_or_else(missing)?))
+            let found = all.iter().find(|release| release["tag_name"] == tag && !is_draft(release));
+            json(&linked(context, found.ok_or_else(missing)?))
         }
         (&Method::POST, []) => {
             let given = read_json(request).await?;
@@ -446,6 +457,8 @@ mod tests {
         case.asset(id, "0").expect("the last one");
         assert_eq!(case.asset(id, "one-more").expect_err("too many"), "a release has at most 1000 files");
         assert!(case.asset(id, "0").expect_err("taken").contains("already"));
+        let error = case.put(None, &json!({"tag_name": "v0"})).expect_err("taken");
+        assert_eq!(error, "the field `tag_name` of a Release has a value that another one already has");
         let many: Vec<_> = (2..=MAX_RELEASES as u64).map(|id| json!({"id": id, "assets": []})).collect();
         case.releases.state().all.extend(many);
         let error = case.put(None, &json!({"tag_name": "one-more"})).expect_err("too many");
