@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use crate::config::{Config, ConfigError};
 use crate::launch;
-use crate::launch::artifacts::DownloadError;
+use crate::launch::artifacts::{DeleteError, DownloadError};
 use crate::launch::commands;
 use crate::model::{Command, Conclusion, JobId, LookupError, RepositoryId, Run, RunId, Summary, Wait};
 use crate::repo::git;
@@ -84,6 +84,9 @@ pub enum RunsError {
     /// An artifact is not downloaded.
     #[error(transparent)]
     Download(#[from] DownloadError),
+    /// An artifact is not deleted.
+    #[error(transparent)]
+    Delete(#[from] DeleteError),
     /// The run has no such job.
     #[error(transparent)]
     Lookup(#[from] LookupError),
@@ -424,6 +427,23 @@ impl Runs {
             files.push(poller.download(folder, artifact, into).await?);
         }
         Ok(files)
+    }
+
+    /// Deletes the artifacts of a run with these names, of all attempts. Returns them.
+    ///
+    /// # Errors
+    /// A name is unknown, in which case nothing is deleted; the run is in progress on this machine; an artifact cannot
+    /// be removed; or the server refuses or does not respond.
+    pub async fn delete_artifacts(&self, folder: &RunFolder, names: &[String]) -> Result<Vec<Artifact>, RunsError> {
+        if !history::is_mirror(folder) {
+            return Ok(launch::artifacts::delete(folder, names)?);
+        }
+        let poller = self.poller()?;
+        let unwanted = launch::artifacts::named(poller.artifacts(folder).await?, names)?;
+        for artifact in &unwanted {
+            poller.delete_artifact(folder, artifact).await?;
+        }
+        Ok(unwanted)
     }
 
     /// Requests the newest runs of a repository, given as `[HOST/]OWNER/NAME`, and the newest `most` runs that meet the

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::backend::runs::Runs;
-use crate::launch::artifacts::{DeleteError, DownloadError, delete};
+use crate::launch::artifacts::{DeleteError, DownloadError};
 use crate::report::lists;
 use crate::report::style;
 use crate::ui::terminal_text::reveal;
@@ -20,7 +20,7 @@ pub(super) struct Args {
     /// Folder for the downloads
     #[arg(long, requires = "download", default_value = ".")]
     dir: PathBuf,
-    /// Delete these artifacts of a run on this machine
+    /// Delete these artifacts
     #[arg(long, num_args = 1.., value_name = "NAME", conflicts_with = "download")]
     delete: Vec<String>,
     /// Print one JSON object per line
@@ -42,7 +42,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         return Ok(Exit::Success);
     }
     if !args.delete.is_empty() {
-        for deleted in delete(&folder, &args.delete)? {
+        for deleted in block_on(runs.delete_artifacts(&folder, &args.delete))?? {
             style::line(&reveal(&deleted.name))?;
         }
         return Ok(Exit::Success);

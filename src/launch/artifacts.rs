@@ -52,14 +52,22 @@ pub enum DeleteError {
 /// # Errors
 /// A name is unknown, in which case nothing is deleted; the run is in progress; or an artifact cannot be removed.
 pub fn delete(run: &RunFolder, names: &[String]) -> Result<Vec<Artifact>, DeleteError> {
-    let all = artifacts::list(run)?;
-    newest(all.clone(), names)?;
+    let unwanted = named(artifacts::list(run)?, names)?;
     if lock::is_held(&run.lock()) {
         return Err(DeleteError::InProgress);
     }
-    let unwanted: Vec<_> = all.into_iter().filter(|artifact| names.contains(&artifact.name)).collect();
     unwanted.iter().try_for_each(|artifact| artifacts::remove(run, artifact.id))?;
     Ok(unwanted)
+}
+
+/// Returns the artifacts with these names, of all attempts.
+///
+/// # Errors
+/// A name is unknown.
+pub fn named(mut all: Vec<Artifact>, names: &[String]) -> Result<Vec<Artifact>, DownloadError> {
+    newest(all.clone(), names)?;
+    all.retain(|artifact| names.contains(&artifact.name));
+    Ok(all)
 }
 
 /// Deletes one artifact of a run on this machine. Other artifacts of the same name are kept.

@@ -34,7 +34,7 @@ pub struct JobSummary {
 pub enum StoredKind {
     /// An artifact of a run on this machine, which can be downloaded and deleted.
     Artifact,
-    /// An artifact of a run on a server, which can be downloaded.
+    /// An artifact of a run on a server, which can be downloaded and deleted.
     RemoteArtifact,
     /// An entry of the cache of the repository, which can be deleted.
     Cache,

@@ -347,6 +347,7 @@ impl From<RunsError> for Failure {
             RunsError::Poll(error) => error.into(),
             RunsError::Submit(error) => error.into(),
             RunsError::Download(error) => error.into(),
+            RunsError::Delete(error) => error.into(),
             RunsError::Lookup(error) => error.into(),
             RunsError::NoRepository(_) => Self::new(Exit::Usage, error.to_string()),
             RunsError::NoCheckout(_)

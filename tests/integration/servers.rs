@@ -540,5 +540,11 @@ fn artifacts_of_a_server_are_listed_and_downloaded_as_they_are() {
         assert!(said.error.contains(message), "{name}: {}", said.error);
     }
     assert_eq!(fs::read_dir(&into).expect("a folder").count(), 1);
+    let delete = |name: &str| watching.cuelight(&["artifacts", &run, "--delete", name]);
+    let unknown = delete("none");
+    assert_eq!(unknown.code, Some(3), "{}", unknown.error);
+    let deleted = delete("slip");
+    assert_eq!((deleted.code, deleted.out.as_str()), (Some(0), "slip\n"), "{}", deleted.error);
+    assert!(!watching.cuelight(&["artifacts", &run]).out.contains("slip"), "it is gone from the server");
     watching.check_stats();
 }

@@ -120,13 +120,13 @@ impl App {
         };
         let delete = || {
             let request = Request::DeleteStored { run: run.clone(), file: file.clone() };
-            Choice::new('x', "delete it", vec![Effect::Request(request)])
+            let text = if file.kind == StoredKind::RemoteArtifact { "delete it on its server" } else { "delete it" };
+            Choice::new('x', text, vec![Effect::Request(request)])
         };
         let nothing = Choice::new('n', "nothing", Vec::new());
         // The first choice, which Enter takes, deletes nothing.
         let (title, choices) = match file.kind {
-            StoredKind::Artifact => ("Artifact", vec![download(), delete(), nothing]),
-            StoredKind::RemoteArtifact => ("Artifact", vec![download(), nothing]),
+            StoredKind::Artifact | StoredKind::RemoteArtifact => ("Artifact", vec![download(), delete(), nothing]),
             StoredKind::Cache => ("Cache entry", vec![nothing, delete()]),
         };
         let lines = vec![file.name.clone(), format!("{} from {}", text::bytes(file.size), file.source)];

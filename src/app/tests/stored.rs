@@ -71,9 +71,12 @@ fn an_artifact_is_downloaded_or_deleted_and_a_cache_entry_deleted() {
     assert_eq!(driver.asked(), [Effect::Request(Request::DeleteStored { run: run(), file: files()[2].clone() })]);
 
     let remote = vec![file(StoredKind::RemoteArtifact, "dist", 10, "build")];
-    let mut driver = listed(80, 24, remote);
+    let mut driver = listed(80, 24, remote.clone());
     driver.press("<enter>");
-    assert!(driver.shows("download it") && !driver.shows("delete it"), "{}", driver.screen());
+    assert!(driver.shows("download it") && driver.shows("delete it on its server"), "{}", driver.screen());
+    driver.press("x");
+    let delete = Request::DeleteStored { run: run(), file: remote[0].clone() };
+    assert_eq!(driver.asked(), [Effect::Request(delete)]);
 }
 
 #[test]

@@ -30,8 +30,6 @@ enum StoredError {
     Server(#[from] PollError),
     #[error("the servers of this machine's settings are not asked here")]
     NoServer,
-    #[error("artifacts of runs on servers can only be deleted there")]
-    Remote,
 }
 
 impl Serving {
@@ -74,14 +72,13 @@ impl Serving {
 
     /// Deletes a stored file, and lists the rest.
     pub(super) fn delete_stored(&self, run: RunId, file: StoredFile) {
-        let (folder, feed) = (self.runs.folder(run.clone()), self.feed.clone());
+        let (folder, poller, feed) = (self.runs.folder(run.clone()), self.poller.clone(), self.feed.clone());
         self.answer(async move {
-            let of_run = folder.clone();
             let text = format!("deleted the {} {}", file.kind.word(), file.name);
-            spawn_blocking(move || deleted(&of_run, &file)).await.expect("a removal does not panic")?;
+            deleted(&folder, poller.as_ref(), file).await?;
             // The receiver is gone if the screen was closed.
             let _ = feed.send(Feed::Notice(Notice::news(text))).await;
-            Ok(Feed::Stored { run, files: listed(&folder, None).await? })
+            Ok(Feed::Stored { run, files: listed(&folder, poller.as_ref()).await? })
         });
     }
 
@@ -143,11 +140,19 @@ async fn downloaded(
     Ok(copied.expect("a download does not panic")?)
 }
 
-fn deleted(folder: &RunFolder, file: &StoredFile) -> Result<(), StoredError> {
-    match file.kind {
-        StoredKind::Artifact => artifacts::delete_one(folder, &file.id, &file.name)?,
-        StoredKind::RemoteArtifact => return Err(StoredError::Remote),
-        StoredKind::Cache => caches::delete_one(&folder.runs(), &file.id)?,
+async fn deleted(folder: &RunFolder, poller: Option<&Poller>, file: StoredFile) -> Result<(), StoredError> {
+    let StoredFile { kind, id, name, .. } = file;
+    if kind == StoredKind::RemoteArtifact {
+        let poller = poller.ok_or(StoredError::NoServer)?;
+        let one = artifacts::one(poller.artifacts(folder).await?, &id, &name)?;
+        return Ok(poller.delete_artifact(folder, &one).await?);
     }
-    Ok(())
+    let folder = folder.clone();
+    let removal = move || -> Result<(), StoredError> {
+        match kind {
+            StoredKind::Cache => Ok(caches::delete_one(&folder.runs(), &id)?),
+            StoredKind::Artifact | StoredKind::RemoteArtifact => Ok(artifacts::delete_one(&folder, &id, &name)?),
+        }
+    };
+    spawn_blocking(removal).await.expect("a removal does not panic")
 }

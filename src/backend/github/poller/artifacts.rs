@@ -4,7 +4,8 @@ use std::io;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::backend::github::client::{Freshness, Priority};
+use crate::backend::github::address::Repository;
+use crate::backend::github::client::{Change, Freshness, Mutation, Priority};
 use crate::backend::github::wire::Page;
 use crate::backend::github::wire::repository::Artifact as WireArtifact;
 use crate::files;
@@ -87,6 +88,21 @@ impl Poller {
         let file = into.join(Artifact { media_type, ..artifact.clone() }.file_name());
         std::fs::rename(&part, &file).map_err(StoreError::io("write", &file))?;
         Ok(file)
+    }
+
+    /// Deletes an artifact of a run on a server.
+    ///
+    /// # Errors
+    /// The run is not on a server, the user may not change workflows, the server gives no answer or refuses, or it is
+    /// unknown whether the artifact was deleted.
+    pub async fn delete_artifact(&self, folder: &RunFolder, artifact: &Artifact) -> Result<(), PollError> {
+        let spec = RunSpec::read(folder)?;
+        let remote = spec.work.remote().ok_or(PollError::Gone)?;
+        let repository = Repository::parse(&remote.repository, Some(&remote.host)).map_err(|_| PollError::Gone)?;
+        self.check_workflows(&repository).await?;
+        let path = format!("{}/actions/artifacts/{}", repository.path(), artifact.id);
+        self.client(&repository.host).await?.send(&Mutation { change: Change::Delete, path, body: None }).await?;
+        Ok(())
     }
 }
 
