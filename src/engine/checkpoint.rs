@@ -5,6 +5,8 @@
 //! `resume` puts the value back. A value masked at run time (`::add-mask::`) has no name, so it is not written at all;
 //! the job is marked as not resumable, with the reason.
 
+use std::path::PathBuf;
+
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +34,10 @@ pub struct Checkpoint {
     /// State that phases of an action saved for later phases (`GITHUB_STATE`), by step.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub states: IndexMap<String, IndexMap<String, String>>,
+    /// Dependency folders of earlier runs that were brought into the workspace, relative to it. `hashFiles` leaves them
+    /// out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warm_folders: Vec<PathBuf>,
     /// Environment and working directory of the last failed step, for `cuelight shell`. `None` if no process of a step
     /// failed in the job's sandbox.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -64,6 +64,8 @@ pub struct Options {
     pub keep_failed: usize,
     /// Dependency folders with which jobs start, each with the names of its lock files.
     pub warm_start: IndexMap<String, Vec<String>>,
+    /// Whether jobs start without the dependency folders of earlier runs.
+    pub cold: bool,
     /// Commits of the called workflows of other repositories, by `owner/name/path@ref`.
     pub called_commits: IndexMap<String, String>,
     /// Variables of all steps. They override `env` of the workflow and its jobs.

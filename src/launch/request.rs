@@ -56,6 +56,8 @@ pub struct LaunchRequest {
     pub skip_unrunnable: bool,
     /// Whether to use actions and workflows of other repositories only from the cache.
     pub offline: bool,
+    /// Whether jobs start without the dependency folders of earlier runs.
+    pub cold: bool,
     /// Whether to keep debug lines and set `RUNNER_DEBUG`.
     pub debug: bool,
     /// How many minutes a failed step is held; `None` to hold no step.
@@ -157,6 +159,7 @@ impl LaunchRequest {
             keep_failed: config.keep_failed,
             cache,
             warm_start,
+            cold: self.cold,
             actions: config.actions,
             offline: self.offline || config.offline,
             in_place: self.in_place || self.any_runner,

@@ -203,6 +203,8 @@ pub struct WorkflowSpec {
     /// Dependency folders with which jobs start, each with the names of its lock files.
     #[serde(skip_serializing_if = "IndexMap::is_empty")]
     pub warm_start: IndexMap<String, Vec<String>>,
+    /// Whether jobs start without the dependency folders of earlier runs, which they may still leave to later runs.
+    pub cold: bool,
     /// Whether only cached actions may be used.
     pub offline: bool,
     /// Whether cuelight itself answers the requests of actions to GitHub's API.

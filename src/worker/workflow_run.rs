@@ -193,6 +193,7 @@ impl Request {
                 sandbox: spec.sandbox.clone(),
                 image: spec.image.clone(),
                 warm_start: spec.warm_start.clone(),
+                cold: spec.cold,
                 called_commits: spec.called_commits.clone(),
                 env: spec.env.clone(),
                 debug: spec.debug,

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::docker::{docker, has};
-use crate::project::Project;
+use crate::project::{Project, until};
+use crate::survival::{kill, worker_of};
 
 /// Size of the file system: XFS needs at least 300 MB.
 const SIZE: u64 = 400 << 20;
@@ -110,6 +111,11 @@ fn starts_warm_on(kind: &str) {
     project.write("package-lock.json", "{}");
     assert!(run(&project, &[], 0).contains("made-by-4\n"));
 
+    // A cold run leaves its folder to later ones.
+    let log = run(&project, &["--no-warm-start"], 0);
+    assert!(log.contains("cold") && !log.contains("Warm start"), "{log}");
+    assert!(run(&project, &[], 0).contains("made-by-7\n"));
+
     // Warm starts can be turned off in the settings, and `clean` removes entries beyond the limits.
     let off =
         project.command(&["run", "--trust"]).env("CUELIGHT_WARM_START_ENABLED", "false").output().expect("starts");
@@ -129,6 +135,45 @@ fn entries(warm: &Path) -> Vec<PathBuf> {
     let below = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
     let stores = below(warm).flat_map(|store| below(&store).collect::<Vec<_>>());
     stores.map(|entry| entry.join("entry.json")).filter(|file| file.is_file()).collect()
+}
+
+#[test]
+fn a_resumed_job_hashes_the_files_without_the_folders_it_started_with() {
+    let gate = tempfile::tempdir().expect("a folder");
+    let gate = gate.path().join("open");
+    let project = Project::of_jobs(&format!(
+        "
+  test:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - run: echo \"before ${{{{ hashFiles('**/*.js') }}}}\"
+      - run: mkdir -p node_modules && touch node_modules/made.js
+      - run: echo waits; while [ ! -e '{}' ]; do sleep 0.1; done
+      - run: echo \"after ${{{{ hashFiles('**/*.js') }}}}\"
+",
+        gate.display()
+    ));
+    project.write("own.js", "");
+    project.write("package-lock.json", "{}");
+    project.commit();
+    let Some(_mounted) = Mounted::new("btrfs", &project.state()) else { return };
+    fs::write(&gate, "").expect("written");
+    run(&project, &[], 0);
+    fs::remove_file(&gate).expect("removed");
+    project.run(&["--detach"]).expect(0, &[]);
+    until("the step waits", || project.call(&["logs"]).out().contains("waits\n").then_some(()));
+    let id = project.show()["id"].as_str().expect("an id").to_owned();
+    kill(worker_of(&id));
+    fs::write(&gate, "").expect("written");
+    project.call(&["resume", "--trust"]).expect(0, &[]);
+    let log = project.call(&["logs", &id]).out();
+    assert!(log.contains("Warm start: node_modules"), "{log}");
+    let hash = |name: &str| {
+        let mut lines = log.lines().filter_map(|line| line.trim_start().strip_prefix(name));
+        lines.next_back().unwrap_or_else(|| panic!("no `{name}` in {log}")).to_owned()
+    };
+    assert_eq!(hash("before "), hash("after "));
 }
 
 #[test]

@@ -105,6 +105,9 @@ pub(super) struct Args {
     /// Use actions of other repositories only from the cache
     #[arg(long)]
     offline: bool,
+    /// Start without `node_modules` and other dependency folders of earlier runs
+    #[arg(long = "no-warm-start")]
+    cold: bool,
     /// What happens when a step fails: its job ends, or is held until you continue it with `cuelight held`
     #[arg(long, value_name = "WHAT", default_value = "end", hide_default_value = true)]
     on_failure: OnFailure,
@@ -141,7 +144,7 @@ pub(super) struct Args {
 }
 
 /// Ids of the arguments about runs on this machine, which conflict with `--remote`.
-const LOCAL: [&str; 23] = [
+const LOCAL: [&str; 24] = [
     "event",
     "event_path",
     "event_values",
@@ -156,6 +159,7 @@ const LOCAL: [&str; 23] = [
     "sandbox",
     "skip_unrunnable",
     "offline",
+    "cold",
     "on_failure",
     "breakpoints",
     "hold_minutes",
@@ -207,6 +211,7 @@ impl Args {
             in_place: self.in_place,
             skip_unrunnable: self.skip_unrunnable,
             offline: self.offline,
+            cold: self.cold,
             debug: self.debug,
             hold_minutes: (self.on_failure == OnFailure::Hold).then_some(minutes),
             breakpoints: (!steps.is_empty()).then_some(Breakpoints { steps, minutes }),

@@ -19,6 +19,7 @@ use crate::workflow::syntax::{RunDefaults, Workflow};
 use super::folders::{Folders, HOME, NODE, TOOLS, git_objects, search_path};
 use super::preflight::Ready;
 use crate::engine::actions::error::NodeError;
+use super::spec::JobSpec;
 use crate::engine::actions::resolve;
 use crate::engine::actions::resolve::{Actions, WorkflowRepository};
 use crate::engine::blocking::in_place;
@@ -69,7 +70,7 @@ pub(in crate::engine) struct JobEnvironment {
     /// Workflow that contains the job.
     workflow: Arc<Workflow>,
     /// Dependency folders of earlier runs that were brought into the workspace, relative to it.
-    brought: Mutex<Vec<PathBuf>>,
+    warm_folders: Mutex<Vec<PathBuf>>,
     machine: Box<dyn Machine>,
     node: OnceCell<(PathBuf, String)>,
     /// Network through which the containers of the job reach this machine.
@@ -82,14 +83,16 @@ impl JobEnvironment {
     /// Returns the environment of a job whose machine has not started yet.
     pub(in crate::engine) fn new(
         shared: &Arc<RunContext>,
-        id: &JobId,
-        workflow: &Arc<Workflow>,
+        job: &JobSpec,
         folders: &Folders,
         ready: Ready,
         contexts: Contexts,
         defaults: RunDefaults,
     ) -> Self {
         let mut environment = Self {
+        let id = &job.id;
+        let resumed = job.resumed.as_ref();
+        let warm_folders = resumed.map(|resumed| resumed.checkpoint.warm_folders.clone()).unwrap_or_default();
             shared: Arc::clone(shared),
             id: id.clone(),
             workspace: folders.workspace.clone(),
@@ -104,8 +107,8 @@ impl JobEnvironment {
             called: ready.called,
             rights: Rights::default(),
             artifacts: Artifacts::default(),
-            workflow: Arc::clone(workflow),
-            brought: Mutex::default(),
+            workflow: Arc::clone(&job.workflow),
+            warm_folders: Mutex::new(warm_folders),
             machine: ready.machine,
             node: OnceCell::new(),
             network: OnceCell::new(),
@@ -287,13 +290,13 @@ impl JobEnvironment {
             open_to_all: self.is_container(),
         };
         let Brought { lines, folders } = in_place(|| start.begin(folder, abort));
-        self.brought.lock().unwrap_or_else(PoisonError::into_inner).extend(folders);
+        self.warm_folders.lock().unwrap_or_else(PoisonError::into_inner).extend(folders);
         lines
     }
 
     /// Returns the dependency folders of earlier runs that were brought into the workspace, relative to it.
-    pub(in crate::engine) fn brought(&self) -> Vec<PathBuf> {
-        self.brought.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(in crate::engine) fn warm_folders(&self) -> Vec<PathBuf> {
+        self.warm_folders.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Returns the tool cache of the job, on this machine.
@@ -301,6 +304,7 @@ impl JobEnvironment {
         self.temp.with_file_name(TOOLS)
     }
 
+            cold: options.cold,
     /// Returns the entries of the `job` context, except `status`.
     pub(in crate::engine) fn job_facts(&self) -> Object {
         let text = |text: &str| Value::string(text.to_owned());

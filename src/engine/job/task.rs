@@ -388,6 +388,6 @@ impl JobTask {
             working_directory: own.working_directory.clone().or_else(|| outer.working_directory.clone()),
             computed: own.computed.clone(),
         };
-        JobEnvironment::new(&self.run, &self.job.id, &self.job.workflow, folders, ready, contexts, defaults)
+        JobEnvironment::new(&self.run, &self.job, folders, ready, contexts, defaults)
     }
 }

@@ -167,6 +167,7 @@ impl<'j> Steps<'j> {
             path: self.path.clone(),
             steps: scope.steps.clone(),
             states: self.states.clone(),
+            warm_folders: self.job.warm_folders(),
             failed: shell.cloned(),
             not_resumable: lost.into_iter().find(|(lost, _)| *lost).map(|(_, reason)| reason.to_owned()),
         };
@@ -178,7 +179,7 @@ impl<'j> Steps<'j> {
     /// that the hash is the same as without a warm start.
     pub(in crate::engine::job) fn files(&self) -> WorkspaceFiles {
         let files = WorkspaceFiles::at(&self.job.workspace).until_cancelled(self.cancel.clone());
-        files.of_machine(self.job.sandbox.is_elsewhere()).without(self.job.brought())
+        files.of_machine(self.job.sandbox.is_elsewhere()).without(self.job.warm_folders())
     }
 
     /// Returns the context of a step.

@@ -75,6 +75,8 @@ pub(in crate::engine) struct WarmStart<'w> {
     pub(in crate::engine) place: &'w dyn Fn() -> String,
     /// Dependency folders, each with the names of its lock files.
     pub(in crate::engine) folders: &'w IndexMap<String, Vec<String>>,
+    /// Whether the job starts without the folders of earlier runs. It may still leave its own to later ones.
+    pub(in crate::engine) cold: bool,
     /// Refs of the runs whose folders the job may use.
     pub(in crate::engine) readable: Vec<String>,
     /// Ref under which the folders of this run are stored; `None` if later runs must not use them.
@@ -141,7 +143,7 @@ impl WarmStart<'_> {
         let found = self.dependencies(&workspace, &place, locks);
         let repository = (self.repository)();
         let store = WarmStore::of(&runs, &repository);
-        for one in &found {
+        for one in found.iter().filter(|_| !self.cold) {
             let Some(entry) = store.find(&one.key, &self.readable) else { continue };
             match self.bring(&workspace, one, &store, &entry, abort) {
                 Ok(true) => {
@@ -453,6 +455,7 @@ mod tests {
                 repository: &|| "o/r".to_owned(),
                 place: &|| "host".to_owned(),
                 folders: &self.folders,
+                cold: false,
                 readable: vec!["main".to_owned()],
                 scope: Some("main".to_owned()),
                 workspace: self.workspace(),
