@@ -16,7 +16,8 @@ use crate::store::space_hint;
 use crate::workflow::expr::{Contexts, Object, Value};
 use crate::workflow::syntax::{RunDefaults, Workflow};
 
-use super::folders::{Folders, HOME, NODE, TOOLS, git_objects, search_path};
+use super::docker_config;
+use super::folders::{DOCKER_CONFIG, Folders, HOME, NODE, TOOLS, git_objects, search_path};
 use super::preflight::Ready;
 use crate::engine::actions::error::NodeError;
 use super::spec::JobSpec;
@@ -252,9 +253,24 @@ impl JobEnvironment {
     /// in a container.
     ///
     /// # Errors
-    /// The folder cannot be written.
-    pub(in crate::engine) fn prepare_tools(&self) -> io::Result<()> {
-        if self.is_container() { Ok(()) } else { tools::begin(&self.tools(), &self.shared.tool_cache) }
+    /// A folder cannot be written, or the user's configuration of Docker cannot be read.
+    pub(in crate::engine) fn prepare_folders(&self) -> io::Result<()> {
+        let Some(docker) = self.docker_config() else { return Ok(()) };
+        docker_config::create(&docker, self.shared.host.environment())?;
+        tools::begin(&self.tools(), &self.shared.tool_cache)
+    }
+
+    /// Returns the variables that lead the programs of a job on this machine to files of the job. Empty for a job in a
+    /// container.
+    pub(in crate::engine) fn machine_variables(&self) -> Vec<(&'static str, String)> {
+        let docker =
+            self.docker_config().map(|folder| (docker_config::VARIABLE, folder.to_string_lossy().into_owned()));
+        docker.into_iter().collect()
+    }
+
+    /// Returns the folder of the job's configuration of Docker; `None` for a job in a container.
+    fn docker_config(&self) -> Option<PathBuf> {
+        (!self.is_container()).then(|| self.temp.join(DOCKER_CONFIG))
     }
 
     /// Brings dependency folders of earlier runs into a folder of the workspace that was just checked out, see

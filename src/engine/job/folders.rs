@@ -24,6 +24,9 @@ pub(super) const NODE: &str = "/__e/node/bin/node";
 /// Name of the home folder in containers, below the folder of the job's temporary files.
 pub(super) const HOME: &str = "_github_home";
 
+/// Name of the folder with the configuration of Docker, below the folder of the job's temporary files.
+pub(super) const DOCKER_CONFIG: &str = "_docker_config";
+
 /// Name of the folder of temporary files.
 const TEMP: &str = "_temp";
 

@@ -5,6 +5,7 @@
 //! removed afterwards. [`runner_steps`] are the steps that the runner adds to the steps of the workflow file.
 
 pub mod container;
+mod docker_config;
 pub(super) mod end;
 pub(super) mod environment;
 mod folders;

@@ -185,9 +185,9 @@ impl JobTask {
             if let Some(number) = initialize {
                 self.initialize(body, &mut environment, &folders, number).await?;
             }
-            environment.prepare_tools().map_err(|error| {
+            environment.prepare_folders().map_err(|error| {
                 let hint = space_hint(&error);
-                RunnerStepError::Failed(format!("cannot create the job's tool cache: {error}{hint}"))
+                RunnerStepError::Failed(format!("cannot create the job's tool cache and Docker config: {error}{hint}"))
             })?;
             self.record_finished();
             Ok::<_, RunnerStepError>(self.run_steps(body, &environment, &mut sequence).await)

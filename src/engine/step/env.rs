@@ -15,6 +15,8 @@ use crate::workflow::expr::Object;
 pub(in crate::engine) struct Layers<'l> {
     /// Environment of the sandbox: of this machine, or of the container's image.
     pub(in crate::engine) sandbox: &'l [(OsString, OsString)],
+    /// Variables of the job's configuration of this machine. The workflow may override them.
+    pub(in crate::engine) machine: &'l [(&'static str, String)],
     /// `env` of the workflow and the job, and variables that earlier steps wrote to `GITHUB_ENV`.
     pub(in crate::engine) job: &'l IndexMap<String, String>,
     /// `env` of the step, merged over `env` of the steps around it.
@@ -47,15 +49,18 @@ pub(in crate::engine) fn environment(layers: &Layers<'_>) -> Vec<(OsString, OsSt
         |map: &IndexMap<String, String>| map.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     let fixed = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
     // Lowest priority first: later rows override earlier ones.
-    let services = layers.services.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-    let table: [(Paths, Vec<(String, String)>); 10] = [
+    let named = |list: &[(&'static str, String)]| {
+        list.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect::<Vec<_>>()
+    };
+    let table: [(Paths, Vec<(String, String)>); 11] = [
         (Paths::AsTheyAre, fixed("CI", "true")),
+        (Paths::AsTheyAre, named(layers.machine)),
         (Paths::OfTheJob, owned(layers.job)),
         (Paths::OfTheJob, owned(layers.step)),
         (Paths::OfTheJob, owned(layers.action)),
         (Paths::OfTheJob, github_variables(layers.github)),
         (Paths::OfTheJob, runner_variables(layers.runner)),
-        (Paths::AsTheyAre, services),
+        (Paths::AsTheyAre, named(layers.services)),
         (Paths::AsTheyAre, layers.command_files.to_vec()),
         (Paths::AsTheyAre, fixed("RUNNER_TRACKING_ID", layers.tracking_id)),
         (Paths::AsTheyAre, fixed("GITHUB_ACTIONS", "true")),
@@ -165,6 +170,7 @@ mod tests {
         let translate = |path: &str| format!("/inside{path}");
         let environment = environment(&Layers {
             sandbox: &sandbox,
+            machine: &[],
             job: &texts(given.job),
             step: &texts(given.step),
             action: &texts(given.action),

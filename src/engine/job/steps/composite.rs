@@ -61,7 +61,7 @@ impl Steps<'_> {
         let mut reason = None;
         for inner in StepRef::of_action(action, step.step) {
             let end = self.step(&mut scope, &inner, log, step.number).await;
-            if reason.is_none() && end.conclusion != Conclusion::Success {
+            if reason.is_none() && !matches!(end.conclusion, Conclusion::Success | Conclusion::Skipped) {
                 reason = end.reason.map(|reason| format!("{}: {reason}", self.name_of(&scope, &inner)));
             }
         }

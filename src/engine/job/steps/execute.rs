@@ -100,7 +100,9 @@ impl Steps<'_> {
             }
         }
         if end.outcome == Conclusion::Failure && own_sandbox.is_none() {
-            self.failed = Some(failed_step(&launch, sandbox.environment(), script));
+            // Files of the job to which these variables lead are removed with the job.
+            let gone = self.job.machine_variables();
+            self.failed = Some(failed_step(&launch, sandbox.environment(), &gone, script));
         }
         self.take_in(step.number, &mut left);
         Completed { outputs: left.outputs, state: left.state, ..Completed::of(end) }
@@ -156,6 +158,7 @@ impl Steps<'_> {
             command_files.variables().map(|(name, path)| (name, inside(Path::new(&path)))).collect();
         env::environment(&Layers {
             sandbox: sandbox.environment(),
+            machine: &if own_sandbox.is_some() { Vec::new() } else { job.machine_variables() },
             job: &self.env,
             step: &step.prepared.overlay,
             action: &invocation.variables,
@@ -191,11 +194,18 @@ fn remove(temp: &Path, file: &Path) -> io::Result<()> {
     above.remove(&name.join(file.file_name().unwrap_or_default()))
 }
 
-/// Returns the working directory of a process, the variables in which it differs from the environment of the sandbox,
-/// and its script, for `cuelight shell`.
-fn failed_step(launch: &Launch, sandbox: &[(OsString, OsString)], script: Option<String>) -> FailedStep {
+/// Returns the working directory of a process, the variables in which it differs from the environment of the sandbox
+/// except those in `gone`, and its script, for `cuelight shell`.
+fn failed_step(
+    launch: &Launch,
+    sandbox: &[(OsString, OsString)],
+    gone: &[(&'static str, String)],
+    script: Option<String>,
+) -> FailedStep {
     let text = |text: &OsStr| text.to_string_lossy().into_owned();
-    let own = launch.env.iter().filter(|entry| !sandbox.contains(entry));
+    let is_gone =
+        |(name, value): &(OsString, OsString)| gone.iter().any(|(gone, of)| name == gone && value == of.as_str());
+    let own = launch.env.iter().filter(|entry| !sandbox.contains(entry) && !is_gone(entry));
     let env = own.map(|(name, value)| (text(name), text(value))).collect();
     FailedStep { env, cwd: text(launch.cwd.as_os_str()), script }
 }

@@ -228,6 +228,7 @@ impl Steps<'_> {
 
     /// Returns the address at which the steps of the job reach GitHub's API on this machine.
     async fn local_api(&self) -> Option<String> {
+        let own = job.machine_variables().into_iter().map(|(name, value)| (name.into(), value.into())).chain(own);
         let variables = self.job.services(Client::JavaScript, &*self.job.sandbox).await.ok()?;
         variables.into_iter().find(|(name, _)| *name == "GITHUB_API_URL").map(|(_, address)| address)
     }
