@@ -122,6 +122,74 @@ fn nested_composites_run_their_posts_inside_the_outer_post() {
 }
 
 #[test]
+fn a_builder_in_a_container_reaches_the_services() {
+    if !has(&["busybox:local"]) || !has_node() {
+        return;
+    }
+    let project = steps("\n      - uses: docker/build-push-action@v6");
+    let write = |name: &str, text: &str| {
+        let path = project.home().join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        std::fs::write(&path, text).expect("written");
+        path
+    };
+    let manifest = write("build/action.yml", "name: x\ndescription: x\nruns: {using: node20, main: index.js}\n");
+    write(
+        "build/index.js",
+        "const url = process.env.ACTIONS_RESULTS_URL + 'oidc/.well-known/openid-configuration';\n\
+         const run = ['run', '--rm', 'busybox:local', 'wget', '-q', '-O', '-', url];\n\
+         console.log('got', require('child_process').execFileSync('docker', run).toString());\n",
+    );
+    project.configure(&format!(
+        "[actions]\n'docker/build-push-action' = '{}'\n",
+        manifest.parent().expect("a folder").display()
+    ));
+    let path = std::env::var("PATH").expect("a path");
+    let real = std::env::split_paths(&path).map(|folder| folder.join("docker")).find(|docker| docker.is_file());
+    let docker = write(
+        "bin/docker",
+        &format!(
+            "#!/bin/sh\ncase $1 in buildx) echo Driver: docker-container;; *) exec '{}' \"$@\";; esac\n",
+            real.expect("a Docker CLI").display()
+        ),
+    );
+    std::fs::set_permissions(&docker, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("executable");
+    let path = format!("{}:{path}", project.home().join("bin").display());
+    let done = project.command(&["run", "--trust"]).env("PATH", path).output().expect("starts");
+    let said = String::from_utf8_lossy(&done.stdout);
+    in_order(&said, &["The builder runs in a container", "got {", "jwks_uri", "success"]);
+}
+
+#[test]
+fn the_reason_of_a_composite_is_that_of_the_step_that_failed() {
+    let project = steps("\n      - {uses: actions/checkout@v4}\n      - uses: ./own");
+    project.write(
+        "own/action.yml",
+        "name: x\ndescription: x\nruns:\n  using: composite\n  steps:\n    - {if: false, shell: sh, run: echo never}\n    \
+         - {name: Fails, shell: sh, run: exit 3}\n",
+    );
+    project.commit();
+    project.run(&[]).expect(1, &["Fails: exit code 3"]);
+    assert!(!project.show().to_string().contains("was false"), "the step that was skipped is not the reason");
+}
+
+#[test]
+fn docker_login_of_a_job_does_not_change_the_configuration_of_the_user() {
+    let project = Project::of_jobs(
+        "  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: cat \"$DOCKER_CONFIG/config.json\" && echo '{}' > \
+         \"$DOCKER_CONFIG/config.json\"\n      - run: cat \"$DOCKER_CONFIG/config.json\"\n",
+    );
+    let users = project.home().join("docker");
+    std::fs::create_dir(&users).expect("made");
+    std::fs::write(users.join("config.json"), "own\n").expect("written");
+    let done = project.command(&["run", "--trust"]).env("DOCKER_CONFIG", &users).output().expect("starts");
+    let said = String::from_utf8_lossy(&done.stdout);
+    in_order(&said, &["own", "{}", "success"]);
+    assert_eq!(std::fs::read_to_string(users.join("config.json")).expect("there"), "own\n");
+    assert!(!project.run_folder().join("work").exists(), "nothing is left");
+}
+
+#[test]
 fn docker_actions_are_built_or_pulled_and_run_with_the_runners_paths() {
     if !has(&["busybox:local"]) {
         return;

@@ -46,6 +46,8 @@ enum When {
     /// The builder that the step uses has this driver. It is the builder that the input `builder` names, or else the
     /// current one of buildx.
     Driver(&'static str),
+    /// Docker has no plugin buildx.
+    NoBuildx,
     /// This machine answers requests to GitHub's API.
     LocalApi,
 }
@@ -66,6 +68,8 @@ enum Then {
     ApiInput(&'static str),
     /// Withholds the addresses and tokens of the services for caches and artifacts from the action.
     Withhold,
+    /// Gives the action addresses of these services that containers of Docker's default network can reach.
+    ReachFromContainers,
 }
 
 const fn advice(action: &'static str, version: &'static str, when: When, then: Then, message: &'static str) -> Advice {
@@ -76,6 +80,12 @@ const BUILDX_IMAGE: &str = "moby/buildkit:buildx-stable-1";
 
 const NO_CACHE_EXPORT: &str = "The driver `docker` of this builder cannot export caches of the type gha, so the step \
                                goes without them.";
+
+const FROM_BUILDER: &str =
+    "The builder runs in a container, so it gets addresses of this machine in Docker's network for its cache.";
+
+const NO_BUILDX: &str = "Docker has no plugin buildx here, and the action could not download it, which needs the \
+                         network. Install it; the package is docker-buildx or docker-buildx-plugin";
 
 const ADVICE: &[Advice] = &[
     advice(
@@ -94,8 +104,13 @@ const ADVICE: &[Advice] = &[
         "The image moby/buildkit:buildx-stable-1 of the default driver is not here and cannot be fetched: the builder \
          has `driver: docker` instead.",
     ),
+    advice("docker/setup-buildx-action", "", When::NoBuildx, Then::Explain, NO_BUILDX),
     advice("docker/build-push-action", "", When::Driver("docker"), Then::Withhold, NO_CACHE_EXPORT),
+    advice("docker/build-push-action", "", When::Driver("docker-container"), Then::ReachFromContainers, FROM_BUILDER),
+    advice("docker/build-push-action", "", When::NoBuildx, Then::Explain, NO_BUILDX),
     advice("docker/bake-action", "", When::Driver("docker"), Then::Withhold, NO_CACHE_EXPORT),
+    advice("docker/bake-action", "", When::Driver("docker-container"), Then::ReachFromContainers, FROM_BUILDER),
+    advice("docker/bake-action", "", When::NoBuildx, Then::Explain, NO_BUILDX),
     advice(
         "aquasecurity/trivy-action",
         "",
@@ -171,6 +186,8 @@ pub(in crate::engine) struct Applied {
     pub(in crate::engine) inputs: Vec<(&'static str, String)>,
     /// Whether the addresses and tokens of the services for caches and artifacts are withheld from the action.
     pub(in crate::engine) withhold: bool,
+    /// Whether containers of Docker's default network use the addresses of these services.
+    pub(in crate::engine) from_containers: bool,
 }
 
 /// Whether the table needs to know the address of GitHub's API for an action.
@@ -203,6 +220,7 @@ pub(in crate::engine) async fn apply(action: &Remote, step: &Surroundings<'_>) -
             Then::ReadCoverage | Then::Explain => continue,
             Then::Warn => line.insert_str(0, "##[warning]"),
             Then::Withhold => applied.withhold = true,
+            Then::ReachFromContainers => applied.from_containers = true,
             Then::Input(name, value) => applied.inputs.push((name, value.to_owned())),
             Then::ApiInput(name) => applied.inputs.push((name, step.api.clone().unwrap_or_default())),
         }
@@ -235,6 +253,9 @@ impl When {
             Self::Without(set, unset) => is_set(set) && !is_set(unset),
             Self::Program(name) => on_path(name) == Some(true),
             Self::NoProgram(name) => on_path(name) == Some(false),
+            Self::NoBuildx => {
+                step.docker(&["buildx", "version"], VERSION_TIMEOUT).await.is_some_and(|had| had.is_none())
+            }
             Self::LocalApi => step.api.is_some(),
             Self::NoImage(image) => {
                 // Without Docker, the action itself reports what is missing.
@@ -326,7 +347,7 @@ mod tests {
         assert!(without.lines[0].contains("`driver: docker` instead"), "{:?}", without.lines);
         assert_eq!(applied(uses, &[], &["driver"], &fails).await, Applied::default(), "the step decides");
         let home = tempfile::tempdir().expect("a folder");
-        let notes = format!(": > {}/asked", home.path().display());
+        let notes = format!("test $1 = buildx || : > {}/asked", home.path().display());
         assert_eq!(applied(uses, &[], &["driver"], &[("docker", &notes)]).await, Applied::default());
         assert!(!home.path().join("asked").exists(), "Docker is not asked in vain");
         assert_eq!(applied(uses, &[], &[], &[("docker", "echo here")]).await, Applied::default(), "the image is here");
@@ -339,11 +360,17 @@ mod tests {
         let plain = applied(uses, &[], &[], &[("docker", &prints("docker"))]).await;
         assert!(plain.withhold && plain.lines.len() == 1);
         let own = applied(uses, &[], &[], &[("docker", &prints("docker-container"))]).await;
-        assert_eq!(own, Applied::default());
+        assert!(own.from_containers && !own.withhold && own.lines.len() == 1);
         // The builder that the step names is inspected, not the current one.
         let script =
             format!("case $3 in --builder=theirs) {};; *) {};; esac", prints("docker-container"), prints("docker"));
-        assert_eq!(applied(uses, &[], &["builder"], &[("docker", &script)]).await, Applied::default());
+        assert!(applied(uses, &[], &["builder"], &[("docker", &script)]).await.from_containers);
+        let remote = applied(uses, &[], &[], &[("docker", &prints("remote"))]).await;
+        assert_eq!(remote, Applied::default());
+        for uses in ["docker/setup-buildx-action@v3", uses] {
+            assert!(explained(uses, &[], &fails).await.is_some_and(|text| text.contains("no plugin buildx")), "{uses}");
+            assert_eq!(explained(uses, &[], &[("docker", "exit 0")]).await, None, "{uses}");
+        }
         assert!(applied(uses, &[], &[], &[("docker", &script)]).await.withhold);
     }
 

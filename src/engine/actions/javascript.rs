@@ -35,6 +35,16 @@ pub(crate) enum JavaScriptError {
     },
 }
 
+/// Returns the message for an action that fails on a Node.js older than the one it is written for. `version` is the
+/// version of the Node.js, as [`invocation`] takes it. `None` if it is not older, or not known.
+pub(crate) fn needs_newer(action: &ResolvedAction, version: &str) -> Option<String> {
+    let ActionRuns::JavaScript { using, .. } = &action.action.runs else { return None };
+    let written_for: u32 = using.value.strip_prefix("node")?.parse().ok()?;
+    let own: u32 = version.strip_prefix('v')?.split('.').next()?.parse().ok()?;
+    (own < written_for)
+        .then(|| format!("the action may need Node.js {written_for}, for which it is written: it ran on {version}"))
+}
+
 /// Returns the invocation of one phase of the action. The pair holds the path of Node.js and its version.
 ///
 /// # Errors
@@ -76,4 +86,24 @@ pub(crate) fn invocation(
         remark: (phase == Phase::Main).then(remark),
         ..Invocation::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workflow;
+    use crate::workflow::source::Source;
+    use std::path::Path;
+
+    #[test]
+    fn a_newer_node_is_named_if_it_is_known_to_be_missing() {
+        let manifest = "name: x\ndescription: x\nruns: {using: node24, main: a.js}\n";
+        let action = workflow::parse_action(&Source::new("action.yml", manifest)).value.expect("a manifest");
+        let action = ResolvedAction::local("./x", action, Path::new("/w"), "/w/x".into());
+        let hint = needs_newer(&action, "v20.1.0").expect("older");
+        assert_eq!(hint, "the action may need Node.js 24, for which it is written: it ran on v20.1.0");
+        for version in ["v24.0.0", "v25.1.0", "of the container", ""] {
+            assert_eq!(needs_newer(&action, version), None, "{version}");
+        }
+    }
 }

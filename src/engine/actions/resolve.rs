@@ -389,7 +389,7 @@ fn parse(file: String, text: String) -> Result<Action, ManifestError> {
 }
 
 /// Returns the path and the version of the Node.js that runs JavaScript actions on this machine. Node.js 20 and newer
-/// runs all actions. Versions 16 to 19 run only actions that were written for old versions, so a warning is appended to
+/// runs almost all actions: few that were written for a newer one need it. Versions 16 to 19 run only actions that were written for old versions, so a warning is appended to
 /// the returned version.
 ///
 /// # Errors

@@ -27,7 +27,7 @@ use crate::engine::blocking::in_place;
 use crate::engine::results::{CacheAccess, Client, JobVariables, ResultsError, Rights};
 use crate::engine::sandbox::Sandbox;
 use crate::engine::sandbox::network::Network;
-use crate::engine::sandbox::provider::{Machine, ProviderError, Say};
+use crate::engine::sandbox::provider::{Containers, Machine, ProviderError, Say};
 use crate::engine::sandbox::shared::SharedFolder;
 use crate::engine::services::ports::Claimed;
 use crate::engine::step::artifacts::Artifacts;
@@ -234,8 +234,10 @@ impl JobEnvironment {
         if client == Client::Script && self.rights.identity.is_none() {
             return Ok(Vec::new());
         }
-        let network = if sandbox.is_container() {
-            let find = async || self.machine.network().await?.ok_or(ResultsError::Elsewhere);
+        let network = if client == Client::Builder {
+            self.machine.network(Containers::Default).await?.ok_or(ResultsError::Elsewhere)?
+        } else if sandbox.is_container() {
+            let find = async || self.machine.network(Containers::OfJob).await?.ok_or(ResultsError::Elsewhere);
             *self.network.get_or_try_init(find).await?
         } else {
             Network::LOOPBACK

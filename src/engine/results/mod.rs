@@ -158,7 +158,7 @@ impl Results {
                 ]);
             }
         }
-        if client == Client::JavaScript {
+        if matches!(client, Client::JavaScript | Client::Builder) {
             variables.push(("ACTIONS_CACHE_SERVICE_V2", "True".to_owned()));
         }
         let identity = session.identity.as_ref().map(|identity| &identity.token);

@@ -24,8 +24,8 @@ use tokio::process::Command;
 use super::container::ContainerSpec;
 use super::network::Network;
 use super::provider::{
-    Attachments, Base, FollowedLine, ImageBuild, Machine, MachineSpec, Progress, Provider, ProviderError, Requirements,
-    Say, Unmet,
+    Attachments, Base, Containers, FollowedLine, ImageBuild, Machine, MachineSpec, Progress, Provider, ProviderError,
+    Requirements, Say, Unmet,
 };
 use super::shared::SharedFolder;
 use super::terminal::{Shell, ShellRequest, Terminal};
@@ -361,8 +361,8 @@ impl Machine for HostMachine {
         self.containers.attachments()
     }
 
-    fn network(&self) -> BoxFuture<'_, Result<Option<Network>, ProviderError>> {
-        self.containers.network()
+    fn network(&self, of: Containers) -> BoxFuture<'_, Result<Option<Network>, ProviderError>> {
+        self.containers.network(of)
     }
 
     fn lost(&self) -> BoxFuture<'_, ProviderError> {

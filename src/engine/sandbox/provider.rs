@@ -201,12 +201,12 @@ pub trait Machine: Send + Sync {
     /// Returns the entries of the machine in the `job` context.
     fn attachments(&self) -> Attachments;
 
-    /// Returns the network through which containers of the job reach this machine. `None` if the containers run on
-    /// another machine.
+    /// Returns the network through which containers reach this machine. `None` if the containers run on another
+    /// machine.
     ///
     /// # Errors
     /// The provider does not answer.
-    fn network(&self) -> BoxFuture<'_, Result<Option<Network>, ProviderError>>;
+    fn network(&self, of: Containers) -> BoxFuture<'_, Result<Option<Network>, ProviderError>>;
 
     /// Waits until the connection to the running machine is lost for good, and returns the reason. The job cannot
     /// succeed after that. Never resolves for a machine that cannot be lost.
@@ -362,6 +362,15 @@ pub struct Attachments {
 /// A resource that a provider holds for a run, such as a container or a network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holding {
+/// Containers that reach this machine through a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Containers {
+    /// Those that the machine starts for the job: the container of its steps, its services and its actions.
+    OfJob,
+    /// Those that a step starts without naming a network.
+    Default,
+}
+
     /// Name of the provider.
     pub provider: &'static str,
     /// Kind of the resource.

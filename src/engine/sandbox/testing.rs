@@ -9,7 +9,8 @@ use super::Sandbox;
 use super::container::ContainerSpec;
 use super::network::Network;
 use super::provider::{
-    Attachments, Base, ImageBuild, Machine, MachineSpec, Progress, Provider, ProviderError, Requirements, Say, Unmet,
+    Attachments, Base, Containers, ImageBuild, Machine, MachineSpec, Progress, Provider, ProviderError, Requirements,
+    Say, Unmet,
 };
 use super::providers::Providers;
 use super::shared::SharedFolder;
@@ -131,7 +132,7 @@ impl Machine for ScriptedMachine {
         Attachments::default()
     }
 
-    fn network(&self) -> BoxFuture<'_, Result<Option<Network>, ProviderError>> {
+    fn network(&self, _of: Containers) -> BoxFuture<'_, Result<Option<Network>, ProviderError>> {
         ready(Ok(None)).boxed()
     }
 

@@ -107,14 +107,17 @@ impl Steps<'_> {
             Ok(lacks) => lacks,
             Err(end) => return Completed::of(end),
         };
+        let mut hint = None;
         let invocation = match &action.action.runs {
             ActionRuns::Composite { .. } => {
                 let mut done = self.composite(scope, step, action, &inputs, log).await;
-                self.explain(&mut done.end, action, phase, step, &given).await;
+                let known = self.explanation(&done.end, action, phase, step, &given).await;
+                done.end.explain(known);
                 return done;
             }
             ActionRuns::JavaScript { using, .. } => match self.job.node().await {
                 Ok(node) => {
+                    hint = javascript::needs_newer(action, &node.1);
                     javascript::invocation(action, phase, &inputs, &node, &self.context(step.number), &self.job.shared)
                         .map_err(|error| StepEnd::failed(error.to_string()))
                 }
@@ -142,13 +145,15 @@ impl Steps<'_> {
                 invocation.github = action.identity();
                 if advice.withhold {
                     invocation.client = Client::Script;
+                } else if advice.from_containers && invocation.client == Client::JavaScript {
+                    invocation.client = Client::Builder;
                 }
                 self.execute(scope, step, invocation, log).await
             }
             Err(end) => Completed::of(end),
         };
-        done.end.explain(lacks);
-        self.explain(&mut done.end, action, phase, step, &given).await;
+        let known = self.explanation(&done.end, action, phase, step, &given).await;
+        done.end.explain(lacks.or(known).or(hint));
         // The saved state is for later phases of the same step.
         if phase == Phase::Pre {
             self.pre_states.entry(key.to_owned()).or_default().extend(done.state.clone());
@@ -192,18 +197,17 @@ impl Steps<'_> {
         advice::apply(remote, &Surroundings { api, ..self.surroundings(action, step, given) }).await
     }
 
-    /// Adds the explanation from the table of [`advice`] to the reason of a failure.
-    async fn explain(
+    /// Returns the explanation of a failure from the table of [`advice`].
+    async fn explanation(
         &self,
-        end: &mut StepEnd,
+        end: &StepEnd,
         action: &ResolvedAction,
         phase: Phase,
         step: &RunningStep<'_>,
         given: &IndexMap<String, String>,
-    ) {
-        if let Some(remote) = advised(action, phase).filter(|_| end.outcome == Conclusion::Failure) {
-            end.explain(advice::explanation(remote, &self.surroundings(action, step, given)).await);
-        }
+    ) -> Option<String> {
+        let remote = advised(action, phase).filter(|_| end.outcome == Conclusion::Failure)?;
+        advice::explanation(remote, &self.surroundings(action, step, given)).await
     }
 
     /// Returns the properties of a step that the table of [`advice`] tests, without the address of the API.

@@ -19,7 +19,7 @@ use crate::engine::sandbox::Sandbox;
 use crate::engine::sandbox::container::ContainerSpec;
 use crate::engine::sandbox::network::Network;
 use crate::engine::sandbox::provider::{
-    Attachments, Base, HoldingKind, ImageBuild, Machine, MachineSpec, ProviderError, Say,
+    Attachments, Base, Containers, HoldingKind, ImageBuild, Machine, MachineSpec, ProviderError, Say,
 };
 use crate::engine::sandbox::shared::{SharedFolder, pinned};
 use crate::engine::services::Services;
@@ -259,14 +259,15 @@ impl Machine for DockerMachine {
         }
     }
 
-    fn network(&self) -> BoxFuture<'_, Result<Option<Network>, ProviderError>> {
+    fn network(&self, of: Containers) -> BoxFuture<'_, Result<Option<Network>, ProviderError>> {
         async move {
             let client = self.client().await?;
             if client.socket().is_none() {
                 return Ok(None);
             }
             // Without a network of the job, its Docker actions are in Docker's default network.
-            Ok(client.network(self.network.as_deref().unwrap_or("bridge")).await?)
+            let own = self.network.as_deref().filter(|_| of == Containers::OfJob);
+            Ok(client.network(own.unwrap_or("bridge")).await?)
         }
         .boxed()
     }
